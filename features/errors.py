@@ -1,0 +1,40 @@
+"""Every error a user of Recompra can meet.
+
+::
+
+    RecompraError          says what was expected, what came, and (hint) what to do
+    ├── InputError         a file, table, column or value that cannot be used as it is
+    ├── SettingsError      recompra.toml or a command's option is wrong
+    ├── NotFound           nothing of that name is here (yet)
+    ├── CannotLearn        the data is too thin for a model; says what it would need
+    └── ArtefactError      a saved model or list is broken, or made by other features
+"""
+
+
+class RecompraError(Exception):
+    """The root: catch this one, and you catch all that we raise on purpose."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(f"{message}. Hint: {hint}" if hint else message)
+        self.message = message
+        self.hint = hint
+
+
+class InputError(RecompraError):
+    """A file, table, column or value that cannot be used as it is."""
+
+
+class SettingsError(RecompraError):
+    """``recompra.toml`` or a command's option is wrong."""
+
+
+class NotFound(RecompraError):
+    """Nothing of that name is here (yet)."""
+
+
+class CannotLearn(RecompraError):
+    """The data is too thin for a model; the message says what it would need."""
+
+
+class ArtefactError(RecompraError):
+    """A saved model or list is broken, or was made by other features."""

@@ -1,0 +1,80 @@
+"""Time: a cutoff is exclusive, is passed in, and never read from a clock here."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from features.errors import SettingsError
+
+EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Observation ``[start, cutoff)`` and holdout ``[cutoff, cutoff + horizon)``; all three aware, in UTC.
+
+    ``horizon_days`` are days of the shop's calendar: a horizon that crosses a change of clocks still ends at midnight.
+    """
+
+    start: datetime
+    cutoff: datetime
+    horizon_days: int
+    timezone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        if self.start.tzinfo is None or self.cutoff.tzinfo is None:
+            raise SettingsError("a window needs timestamps with a time zone", "add +00:00, or use parse_cutoff")
+        if self.start > self.cutoff:
+            raise SettingsError(f"the window starts ({self.start}) after its cutoff ({self.cutoff})")
+        if self.horizon_days < 1:
+            raise SettingsError(f"the horizon must be at least 1 day, got {self.horizon_days}")
+
+    @property
+    def end(self) -> datetime:
+        """The first moment after the holdout."""
+        return shift_days(self.cutoff, self.horizon_days, self.timezone)
+
+
+def zone(name: str) -> ZoneInfo:
+    """Return the time zone of that IANA name; raise ``SettingsError`` for one that does not exist."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise SettingsError(
+            f"unknown time zone {name!r}", "use an IANA name such as 'Europe/Lisbon', 'America/Sao_Paulo' or 'UTC'"
+        ) from error
+
+
+def parse_cutoff(text: str, timezone: str = "UTC") -> datetime:
+    """Read a cutoff: a bare date is that day's midnight in the shop's zone, a naive time is in the shop's zone."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(
+            f"cannot read {text!r} as a date", "write YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS"
+        ) from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone(timezone))
+    return moment.astimezone(UTC)
+
+
+def local_day(moment: datetime, timezone: str) -> date:
+    """Return the shop's calendar day that holds an aware ``moment``."""
+    return moment.astimezone(zone(timezone)).date()
+
+
+def day_number(day: date) -> int:
+    """Return days since 1970-01-01, the unit of every ``day`` array."""
+    return (day - EPOCH).days
+
+
+def shift_days(moment: datetime, days: int, timezone: str) -> datetime:
+    """Move by calendar days of the shop: midnight stays midnight over a change of clocks."""
+    local = moment.astimezone(zone(timezone))
+    naive = local.replace(tzinfo=None) + timedelta(days=days)
+    return naive.replace(tzinfo=zone(timezone)).astimezone(UTC)
+
+
+def naive_utc(moment: datetime) -> datetime:
+    """Return an aware moment as the warehouse stores it: UTC without a zone."""
+    return moment.astimezone(UTC).replace(tzinfo=None)

@@ -1,0 +1,85 @@
+"""What every model is: a frozen config, a fit that returns a new object, and a folder of plain data.
+
+Learning and state are apart. ``fit(shop, known_until)`` learns weights from windows that closed at or before
+``known_until``; what moves daily (histories, neighbours, popularity) is read as of a cutoff when scores are made. So the
+version whose holdout figures were measured is the very version that is registered and serves.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from features.errors import ArtefactError
+from features.shop import Shop
+
+
+class Config(BaseModel):
+    """Hyper-parameters of one model: written once, logged as JSON, read back to rebuild."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    seed: int = Field(default=0, ge=0)
+    """Seed of every random choice; the same seed and data give the same model."""
+
+
+class Model(ABC):
+    """A fitted model. An unfitted one does not exist, so "not fitted" cannot happen."""
+
+    name: ClassVar[str]
+    """The registered name, also the file's."""
+    question: ClassVar[str]
+    """What it answers, in a shopkeeper's words."""
+    method: ClassVar[str]
+    """How, with the paper."""
+    must_beat: ClassVar[tuple[str, ...]] = ()
+    """Baselines it is shown next to."""
+    Config: ClassVar[type[Config]]
+
+    def __init__(self, config: Any, trained_until: datetime) -> None:
+        self.config = config
+        self.trained_until = trained_until
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
+        """Learn from windows that closed at or before ``known_until``; raise ``CannotLearn`` in words."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write plain data (JSON, npz, LightGBM text) into ``folder``; never a pickle."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path) -> Self:
+        """Read back what ``save`` wrote; raise ``ArtefactError`` where it does not fit this code."""
+
+    def write_card(self, folder: Path, **facts: object) -> None:
+        """Write ``model.json``: name, config, trained_until, and what the model must check on loading."""
+        folder.mkdir(parents=True, exist_ok=True)
+        card = {"name": self.name, "config": self.config.model_dump(mode="json")}
+        card |= {"trained_until": self.trained_until.isoformat()} | facts
+        (folder / "model.json").write_text(json.dumps(card, indent=1, sort_keys=True), encoding="utf-8")
+
+    @classmethod
+    def read_card(cls, folder: Path) -> dict[str, Any]:
+        """Read ``model.json`` and check that it is this model's."""
+        try:
+            card: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError) as error:
+            raise ArtefactError(f"{cls.name}: no readable model.json in {folder.name}/ ({error})") from error
+        if card.get("name") != cls.name:
+            raise ArtefactError(f"expected a {cls.name} model in {folder.name}/, found {card.get('name')!r}")
+        return card
+
+
+def check_fingerprint(name: str, trained: str, here: str) -> None:
+    """Refuse a model whose features are not the ones this code computes."""
+    if trained != here:
+        raise ArtefactError(
+            f"{name} was trained on customer features {trained}, this service computes {here}",
+            "retrain, or deploy the matching commit",
+        )

@@ -1,0 +1,1 @@
+"""Fit, evaluate, track, promote: the only writer of the model registry."""
