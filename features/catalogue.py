@@ -1,0 +1,105 @@
+"""What is known of each product, as arrays aligned to a history's product codes."""
+
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.history import Floats, Ints, Vocabulary
+from features.window import naive_utc
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """One row a product code. Codes of categories and brands are -1 where unknown; numbers are NaN where unknown."""
+
+    products: Vocabulary
+    categories: Vocabulary
+    """Full paths, ``a > b > c``."""
+    top_categories: Vocabulary
+    brands: Vocabulary
+    category: Ints
+    top_category: Ints
+    brand: Ints
+    price: Floats
+    """List price, else the median paid per unit before the cutoff, in the shop's currency."""
+    unit_cost: Floats
+    stock: Floats
+    name: NDArray[np.bytes_]
+
+    def names(self, codes: Any) -> list[str]:
+        """Return the readable names behind codes; the id where a product has none."""
+        picked = zip(
+            self.name[codes].tolist(), self.products.ids[np.asarray(codes, dtype=np.int64)].tolist(), strict=True
+        )
+        return [(name or fallback).decode(errors="replace") for name, fallback in picked]
+
+    def save(self, folder: Path) -> None:
+        """Write one ``.npy`` a column."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            np.save(folder / f"{field.name}.npy", value.ids if isinstance(value, Vocabulary) else value)
+
+    @classmethod
+    def load(cls, folder: Path, *, mmap: bool = True) -> "Catalogue":
+        """Read back; with ``mmap`` the arrays stay on disk and are shared between processes."""
+        mode = "r" if mmap else None
+        columns: dict[str, Any] = {}
+        for field in fields(cls):
+            column = np.load(folder / f"{field.name}.npy", mmap_mode=mode, allow_pickle=False)
+            columns[field.name] = Vocabulary(np.asarray(column)) if field.type is Vocabulary else np.asarray(column)
+        return cls(**columns)
+
+    def with_stock(self, stock: Floats) -> "Catalogue":
+        """Return the same catalogue with newer stock figures."""
+        return replace(self, stock=stock)
+
+
+def read_catalogue(con: Any, cutoff: datetime, products: Vocabulary) -> Catalogue:
+    """Read the products table and the prices paid before ``cutoff``, aligned to ``products``."""
+    frame: pd.DataFrame = con.raw_sql(_PRODUCTS.format(moment=naive_utc(cutoff))).df()
+    frame = frame.set_index("product_id").reindex(products.all_names())
+    path = frame["category"].astype("object").where(frame["category"].notna(), None)
+    top = path.map(lambda text: text.split(" > ")[0] if isinstance(text, str) else None)
+    categories, category = _coded(path)
+    top_categories, top_category = _coded(top)
+    brands, brand = _coded(frame["brand"])
+    price = frame["list_price"].fillna(frame["paid"])
+    return Catalogue(
+        products=products,
+        categories=categories,
+        top_categories=top_categories,
+        brands=brands,
+        category=category,
+        top_category=top_category,
+        brand=brand,
+        price=price.to_numpy(np.float32),
+        unit_cost=frame["unit_cost"].to_numpy(np.float32),
+        stock=frame["stock"].to_numpy(np.float32),
+        name=np.array([_bytes(name) for name in frame["name"]] or [], dtype=np.bytes_),
+    )
+
+
+def _coded(column: Any) -> tuple[Vocabulary, Ints]:
+    texts = ["" if not isinstance(text, str) else text for text in column]
+    vocabulary = Vocabulary.of([text for text in texts if text])
+    return vocabulary, vocabulary.codes(texts)
+
+
+def _bytes(name: Any) -> bytes:
+    return name.encode()[:120] if isinstance(name, str) else b""
+
+
+_PRODUCTS = """
+WITH paid AS (
+  SELECT product_id, median(revenue / quantity) AS paid FROM order_lines
+  WHERE ordered_at < TIMESTAMP '{moment}' AND product_id IS NOT NULL GROUP BY product_id)
+SELECT coalesce(products.product_id, paid.product_id) AS product_id, name, category, brand,
+       list_price::DOUBLE AS list_price, unit_cost::DOUBLE AS unit_cost, stock::DOUBLE AS stock, paid
+FROM products FULL JOIN paid ON products.product_id = paid.product_id
+"""

@@ -1,0 +1,205 @@
+"""Who bought what, as flat arrays in time order: one form for training on all customers and for answering one.
+
+Row numbers (codes) never leave the code that holds the vocabulary; ids are strings from end to end.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.window import day_number, local_day, naive_utc
+
+Ints = NDArray[np.int32]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Unique ids in byte order, and their codes 0..n-1. UTF-8 bytes, so that workers can map one copy."""
+
+    ids: NDArray[np.bytes_]
+
+    @classmethod
+    def of(cls, ids: Sequence[str]) -> "Vocabulary":
+        """Build from any ids; duplicates fold."""
+        encoded = np.array([name.encode() for name in ids] or [], dtype=np.bytes_)
+        return cls(np.unique(encoded))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def codes(self, ids: Sequence[str]) -> Ints:
+        """Return each id's code, -1 where it is unknown."""
+        if not len(ids) or not len(self.ids):
+            return np.full(len(ids), -1, np.int32)
+        wanted = np.array([str(name).encode() for name in ids], dtype=np.bytes_)
+        at = np.searchsorted(self.ids, wanted)
+        found = self.ids[np.minimum(at, len(self.ids) - 1)] == wanted
+        return np.where(found, at, -1).astype(np.int32)
+
+    def code(self, name: str) -> int:
+        """Return one id's code, -1 if it is unknown."""
+        return int(self.codes([name])[0])
+
+    def names(self, codes: Any) -> list[str]:
+        """Return the ids behind codes."""
+        return [name.decode() for name in self.ids[np.asarray(codes, dtype=np.int64)].tolist()]
+
+    def all_names(self) -> list[str]:
+        """Return every id, in code order."""
+        return [name.decode() for name in self.ids.tolist()]
+
+
+@dataclass(frozen=True)
+class History:
+    """Purchases before a cutoff, net of returns made before it: customer ``c`` owns rows ``indptr[c]:indptr[c+1]``.
+
+    One row per (order, product), in time order. ``day`` counts days since 1970-01-01 in the shop's zone; ``order`` numbers
+    orders over the whole history; ``revenue`` is NaN without prices. ``cutoff_day`` is the first day not seen.
+    """
+
+    customers: Vocabulary
+    products: Vocabulary
+    indptr: NDArray[np.int64]
+    product: Ints
+    order: Ints
+    day: Ints
+    quantity: Floats
+    revenue: Floats
+    cutoff_day: int
+
+    @property
+    def customer(self) -> Ints:
+        """The customer code of every row."""
+        return np.repeat(np.arange(len(self.customers), dtype=np.int32), np.diff(self.indptr))
+
+    def rows(self, customer: int) -> slice:
+        """Return the rows of one customer; empty for an unknown one (-1)."""
+        if customer < 0:
+            return slice(0, 0)
+        return slice(int(self.indptr[customer]), int(self.indptr[customer + 1]))
+
+    def of_customers(self, codes: Ints) -> "History":
+        """Return the history of some customers, in the order given; vocabularies of products are shared."""
+        sizes = np.diff(self.indptr)[codes]
+        indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        at = np.arange(indptr[-1]) - np.repeat(indptr[:-1] - self.indptr[codes], sizes)
+        columns = (self.product, self.order, self.day, self.quantity, self.revenue)
+        product, order, day, quantity, revenue = (column[at] for column in columns)
+        customers = Vocabulary(self.customers.ids[codes])
+        return History(
+            customers, self.products, indptr, product, order, day, quantity, revenue, self.cutoff_day
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write one ``.npy`` an array, to be mapped by many readers."""
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "customers.npy", self.customers.ids)
+        np.save(folder / "products.npy", self.products.ids)
+        for name in ("indptr", "product", "order", "day", "quantity", "revenue"):
+            np.save(folder / f"{name}.npy", getattr(self, name))
+        (folder / "history.json").write_text(json.dumps({"cutoff_day": self.cutoff_day}), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, *, mmap: bool = True) -> "History":
+        """Read back; with ``mmap`` the arrays stay on disk and are shared between processes."""
+        mode = "r" if mmap else None
+
+        def read(name: str) -> Any:
+            return np.asarray(np.load(folder / f"{name}.npy", mmap_mode=mode, allow_pickle=False))
+
+        card = json.loads((folder / "history.json").read_text(encoding="utf-8"))
+        columns = [read(name) for name in ("indptr", "product", "order", "day", "quantity", "revenue")]
+        return cls(Vocabulary(read("customers")), Vocabulary(read("products")), *columns, card["cutoff_day"])
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """A customers x products matrix (CSR, float32) and its two vocabularies, always together."""
+
+    matrix: Any
+    customers: Vocabulary
+    products: Vocabulary
+
+
+def interactions(history: History, half_life_days: float | None = None) -> Interactions:
+    """Count purchase rows per customer and product; with a half-life, a purchase counts less as it ages. Never negative."""
+    from scipy.sparse import coo_matrix
+
+    weight = np.ones(len(history.product), np.float32)
+    if half_life_days:
+        weight = np.exp2((history.day - history.cutoff_day) / half_life_days).astype(np.float32)
+    shape = (len(history.customers), len(history.products))
+    matrix = coo_matrix((weight, (history.customer, history.product)), shape=shape).tocsr()
+    return Interactions(matrix, history.customers, history.products)
+
+
+def read_history(con: Any, cutoff: datetime, *, timezone: str) -> History:
+    """Read every purchase before ``cutoff`` of a known customer and product, less what was returned before it.
+
+    Products are those anyone bought before the cutoff, and those of the catalogue launched before it.
+    """
+    moment, day = naive_utc(cutoff), local_day(cutoff, timezone)
+    con.raw_sql(_PRODUCTS.format(moment=moment, day=day))
+    con.raw_sql(_ROWS.format(moment=moment))
+    con.raw_sql(_CUSTOMERS)
+    customers = _column(con, "SELECT customer_id FROM h_customers ORDER BY code")
+    products = _column(con, "SELECT product_id FROM h_products ORDER BY code")
+    rows = con.raw_sql(_ARRAYS).fetchnumpy()
+    counts = np.bincount(rows["customer"], minlength=len(customers))
+    for table in ("h_products", "h_rows", "h_customers"):
+        con.raw_sql(f"DROP TABLE {table}")
+    return History(
+        customers=Vocabulary.of(customers),
+        products=Vocabulary.of(products),
+        indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        product=np.asarray(rows["product"], np.int32),
+        order=np.asarray(rows["order_code"], np.int32),
+        day=np.asarray(rows["day"], np.int32),
+        quantity=np.asarray(rows["quantity"], np.float32),
+        revenue=np.ma.filled(np.ma.asarray(rows["revenue"], np.float32), np.nan),
+        cutoff_day=day_number(day),
+    )
+
+
+def _column(con: Any, sql: str) -> list[str]:
+    return [row[0] for row in con.raw_sql(sql).fetchall()]
+
+
+_PRODUCTS = """
+CREATE OR REPLACE TEMP TABLE h_products AS
+SELECT product_id, (row_number() OVER (ORDER BY product_id) - 1)::INT AS code FROM (
+  SELECT product_id FROM order_lines WHERE ordered_at < TIMESTAMP '{moment}' AND product_id IS NOT NULL
+  UNION SELECT product_id FROM products WHERE launched_on < DATE '{day}')
+"""
+
+_ROWS = """
+CREATE OR REPLACE TEMP TABLE h_rows AS
+SELECT customer_id, order_id, ordered_at, product_id, any_value(ordered_on) AS ordered_on,
+       sum(quantity - coalesce(back.units, 0)) AS quantity, sum(revenue - coalesce(back.money, 0)) AS revenue
+FROM order_lines LEFT JOIN (
+  SELECT line_id, sum(quantity) AS units, sum(revenue) AS money FROM returns
+  WHERE returned_at < TIMESTAMP '{moment}' GROUP BY line_id) AS back USING (line_id)
+WHERE ordered_at < TIMESTAMP '{moment}' AND customer_id IS NOT NULL AND product_id IS NOT NULL
+GROUP BY customer_id, order_id, ordered_at, product_id
+HAVING sum(quantity - coalesce(back.units, 0)) > 1e-9
+"""
+
+_CUSTOMERS = """
+CREATE OR REPLACE TEMP TABLE h_customers AS
+SELECT customer_id, (row_number() OVER (ORDER BY customer_id) - 1)::INT AS code
+FROM (SELECT DISTINCT customer_id FROM h_rows)
+"""
+
+_ARRAYS = """
+SELECT c.code AS customer, p.code AS product, (ordered_on - DATE '1970-01-01')::INT AS day, quantity, revenue,
+       (dense_rank() OVER (ORDER BY ordered_at, c.code, order_id) - 1)::INT AS order_code
+FROM h_rows JOIN h_customers c USING (customer_id) JOIN h_products p USING (product_id)
+ORDER BY c.code, ordered_at, order_code, p.code
+"""

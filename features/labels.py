@@ -1,0 +1,61 @@
+"""What happened in a horizon: the only code that reads events at or after a cutoff, and only closed horizons."""
+
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from features.errors import SettingsError
+from features.window import naive_utc, shift_days
+
+
+def purchases(
+    con: Any, cutoff: datetime, horizon_days: int, known_until: datetime, *, timezone: str
+) -> pd.DataFrame:
+    """Return what each customer bought in ``[cutoff, cutoff + horizon)``; who bought nothing has no row.
+
+    Index ``customer_id``; ``n_order_days`` (days with an order), ``revenue`` (net of returns made before the horizon's
+    end, in the shop's currency; NaN without prices). Raises ``SettingsError`` unless the horizon closed by ``known_until``.
+    """
+    end = _closed(cutoff, horizon_days, known_until, timezone)
+    orders = con.table("orders")
+    rows = orders.filter(orders.ordered_at >= naive_utc(cutoff), orders.ordered_at < naive_utc(end))
+    back = con.table("returns")
+    back = back.filter(back.purchased_at >= naive_utc(cutoff), back.returned_at < naive_utc(end))
+    undone = back.group_by("customer_id").aggregate(back=back.revenue.sum())
+    bought = rows.group_by("customer_id").aggregate(
+        n_order_days=rows.ordered_on.nunique(), revenue=rows.revenue.sum()
+    )
+    frame: pd.DataFrame = con.to_pandas(bought.left_join(undone, "customer_id").drop("customer_id_right"))
+    frame["revenue"] = frame["revenue"].astype("float64") - frame.pop("back").fillna(0.0)
+    return frame.set_index("customer_id").sort_index()
+
+
+def products(
+    con: Any, cutoff: datetime, horizon_days: int, known_until: datetime, *, timezone: str
+) -> pd.DataFrame:
+    """Return ``customer_id, product_id, n_days, quantity, revenue`` of the horizon, as ordered, sorted by the ids."""
+    end = _closed(cutoff, horizon_days, known_until, timezone)
+    lines = con.table("order_lines")
+    rows = lines.filter(
+        lines.ordered_at >= naive_utc(cutoff),
+        lines.ordered_at < naive_utc(end),
+        lines.customer_id.notnull(),
+        lines.product_id.notnull(),
+    )
+    keys = ["customer_id", "product_id"]
+    bought = rows.group_by(keys).aggregate(
+        n_days=rows.ordered_on.nunique(), quantity=rows.quantity.sum(), revenue=rows.revenue.sum()
+    )
+    frame: pd.DataFrame = con.to_pandas(bought.order_by(keys))
+    return frame
+
+
+def _closed(cutoff: datetime, horizon_days: int, known_until: datetime, timezone: str) -> datetime:
+    end = shift_days(cutoff, horizon_days, timezone)
+    if end > known_until:
+        raise SettingsError(
+            f"the {horizon_days} days from {cutoff:%Y-%m-%d} end on {end:%Y-%m-%d}, after what may be known ({known_until:%Y-%m-%d})",
+            "take an earlier cutoff or a shorter horizon",
+        )
+    return end

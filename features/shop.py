@@ -1,0 +1,106 @@
+"""A shop as models see it: everything as of a cutoff, each answer computed once."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from features import labels
+from features.catalogue import Catalogue, read_catalogue
+from features.customer import CUSTOMER_FEATURES
+from features.errors import CannotLearn
+from features.history import History, read_history
+from features.settings import Settings
+from features.warehouse import Facts, Warehouse
+from features.window import shift_days
+
+
+class Shop:
+    """Reads one version of a warehouse. Answers are cached per cutoff: a model may ask again at no cost."""
+
+    def __init__(self, home: Path) -> None:
+        self.warehouse = Warehouse(home)
+        self.settings: Settings = self.warehouse.settings
+        self.facts: Facts = self.warehouse.facts
+        self._cache: dict[tuple[object, ...], Any] = {}
+
+    @cached_property
+    def con(self) -> Any:
+        """The Ibis DuckDB backend behind this shop."""
+        return self.warehouse.connect()
+
+    @property
+    def timezone(self) -> str:
+        """The shop's time zone."""
+        return self.settings.timezone
+
+    def customer_features(self, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the customer features as of ``cutoff``: index ``customer_id``, float64 columns."""
+        if ids is not None:
+            return CUSTOMER_FEATURES.compute(self.con, cutoff, ids, timezone=self.timezone)
+        frame: pd.DataFrame = self._once(
+            ("features", cutoff), lambda: CUSTOMER_FEATURES.compute(self.con, cutoff, timezone=self.timezone)
+        )
+        return frame
+
+    def panel(self, cutoffs: Iterable[datetime]) -> pd.DataFrame:
+        """Return the customer features as of several cutoffs in one scan: index ``(cutoff, customer_id)``."""
+        key = tuple(sorted(cutoffs))
+        frame: pd.DataFrame = self._once(
+            ("panel", *key), lambda: CUSTOMER_FEATURES.panel(self.con, key, timezone=self.timezone)
+        )
+        return frame
+
+    def labels(self, cutoff: datetime, horizon_days: int, known_until: datetime) -> pd.DataFrame:
+        """Return each customer's order days and revenue in the horizon (see ``features.labels.purchases``)."""
+        return labels.purchases(self.con, cutoff, horizon_days, known_until, timezone=self.timezone)
+
+    def product_labels(self, cutoff: datetime, horizon_days: int, known_until: datetime) -> pd.DataFrame:
+        """Return what was bought of which product in the horizon (see ``features.labels.products``)."""
+        return labels.products(self.con, cutoff, horizon_days, known_until, timezone=self.timezone)
+
+    def history(self, cutoff: datetime) -> History:
+        """Return every purchase before ``cutoff`` as flat arrays."""
+        history: History = self._once(
+            ("history", cutoff), lambda: read_history(self.con, cutoff, timezone=self.timezone)
+        )
+        return history
+
+    def catalogue(self, cutoff: datetime) -> Catalogue:
+        """Return the products of ``history(cutoff)``, aligned to its codes."""
+        catalogue: Catalogue = self._once(
+            ("catalogue", cutoff), lambda: read_catalogue(self.con, cutoff, self.history(cutoff).products)
+        )
+        return catalogue
+
+    def forget(self) -> None:
+        """Drop what was cached, to free memory between models."""
+        self._cache.clear()
+
+    def past_cutoffs(
+        self, known_until: datetime, horizon_days: int, *, n: int = 6, step_days: int = 0, warmup_days: int = 0
+    ) -> list[datetime]:
+        """Return up to ``n`` cutoffs whose horizon closes by ``known_until``, newest first.
+
+        They lie ``step_days`` apart (default: one horizon), each with ``warmup_days`` (default: one horizon) of orders
+        before it. Raises ``CannotLearn`` where there is none, saying how long a horizon is possible.
+        """
+        step, warmup = step_days or horizon_days, warmup_days or horizon_days
+        earliest = shift_days(self.warehouse.first_at, warmup, self.timezone)
+        moments = [shift_days(known_until, -horizon_days - step * k, self.timezone) for k in range(n)]
+        cutoffs = [moment for moment in moments if moment >= earliest]
+        if not cutoffs:
+            span = (known_until - self.warehouse.first_at).days
+            raise CannotLearn(
+                f"a horizon of {horizon_days} days needs {warmup + horizon_days} days of orders, there are {span}",
+                f"the longest horizon possible now is {max(span // 2, 0)} days",
+            )
+        return cutoffs
+
+    def _once(self, key: tuple[object, ...], make: Any) -> Any:
+        if key not in self._cache:
+            self._cache[key] = make()
+        return self._cache[key]

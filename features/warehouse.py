@@ -1,0 +1,83 @@
+"""The warehouse as its readers see it: one consistent version of the shop's tables, opened by DuckDB through Ibis."""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from features.errors import NotFound
+from features.hardware import threads
+from features.settings import Settings
+
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
+
+TABLES = ("orders", "returns", "products", "customers", "contacts", "deliveries", "surveys", "quarantine")
+
+
+class Facts(BaseModel):
+    """What a warehouse holds, and so what can be learnt from it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    n_lines: int
+    n_orders: int
+    n_customers: int
+    n_products: int
+    first_at: datetime
+    last_at: datetime
+    currency: str = ""
+    has_products: bool = True
+    has_money: bool = True
+    has_catalogue: bool = False
+    has_customers: bool = False
+    has_contacts: bool = False
+
+
+class Warehouse:
+    """A reader of ``<home>/warehouse``: the version that stood when it was opened, whatever is ingested since."""
+
+    def __init__(self, home: Path) -> None:
+        self.folder = (home / "warehouse").resolve()
+        if not (self.folder / "shop.json").is_file():
+            raise NotFound(f"no warehouse in {home}", "run `recompra ingest SOURCE` first")
+        card = json.loads((self.folder / "shop.json").read_text(encoding="utf-8"))
+        self.settings = Settings.parse(card["settings"], self.folder / "shop.json")
+        self.facts = Facts.model_validate(card["facts"])
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight hex digits of what was ingested: the same rows give the same fingerprint."""
+        lines = sorted((self.folder / "order_lines").glob("*/*.parquet"))
+        parts = [*lines, *(self.folder / f"{table}.parquet" for table in TABLES)]
+        digest = hashlib.sha256()
+        for part in parts:
+            digest.update(part.relative_to(self.folder).as_posix().encode())
+            digest.update(hashlib.sha256(part.read_bytes()).digest())
+        return digest.hexdigest()[:8]
+
+    def connect(self, memory: str = "4GB") -> "Backend":
+        """Return an Ibis DuckDB backend with one view a table."""
+        import ibis
+
+        con: Any = ibis.duckdb.connect(threads=threads(), memory_limit=memory)
+        con.raw_sql("SET enable_progress_bar = false")
+        con.raw_sql("SET parquet_metadata_cache = true")
+        lines = self.folder / "order_lines" / "*" / "*.parquet"
+        con.raw_sql(f"CREATE VIEW order_lines AS FROM read_parquet('{lines}', hive_partitioning = false)")
+        for table in TABLES:
+            con.raw_sql(f"CREATE VIEW {table} AS FROM read_parquet('{self.folder / table}.parquet')")
+        return con
+
+    @property
+    def first_at(self) -> datetime:
+        """The first order, aware."""
+        return self.facts.first_at.replace(tzinfo=UTC)
+
+    @property
+    def last_at(self) -> datetime:
+        """The last order, aware."""
+        return self.facts.last_at.replace(tzinfo=UTC)
