@@ -1,0 +1,68 @@
+"""Golden numbers: CDNOW 1/10 sample (2,357 customers, 39 weeks of calibration, 39 of holdout; in weeks).
+
+BG/NBD: Fader, Hardie and Lee (2005), table 2 (r .243, alpha 4.414, a .793, b 2.426, log-likelihood -9,582.4),
+and the total of equation 10 over the sample, 1,653 repeat purchases (lifetimes: 1,653.4; 1,882 were made).
+Gamma-Gamma: Fader and Hardie (2013), note 025 (p 6.25, q 3.74, gamma 15.44, on 946 repeat buyers).
+The files are those that the package ``lifetimes`` ships; the package itself is the oracle.
+"""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models.buy_till_you_die import BetaGeoNBD, GammaGamma
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # lifetimes is of 2020: its imports warn about names that numpy renamed
+    import lifetimes
+    from lifetimes.datasets import load_cdnow_summary, load_cdnow_summary_data_with_monetary_value
+
+
+@pytest.fixture(scope="module")
+def sample() -> pd.DataFrame:
+    return load_cdnow_summary()
+
+
+@pytest.fixture(scope="module")
+def model(sample: pd.DataFrame) -> BetaGeoNBD:
+    return BetaGeoNBD.fit(sample["frequency"], sample["recency"], sample["T"])
+
+
+def test_bgnbd_finds_the_parameters_of_the_paper(model: BetaGeoNBD) -> None:
+    found = [model.r, model.alpha, model.a, model.b]
+    assert found == pytest.approx([0.243, 4.414, 0.793, 2.426], abs=5e-4)
+
+
+def test_log_likelihood_is_that_of_the_paper(model: BetaGeoNBD, sample: pd.DataFrame) -> None:
+    total = model.log_likelihood(sample["frequency"], sample["recency"], sample["T"]).sum()
+    assert total == pytest.approx(-9582.4, abs=0.05)
+
+
+def test_expected_repeat_purchases_in_the_holdout_are_1653(model: BetaGeoNBD, sample: pd.DataFrame) -> None:
+    total = model.expected_orders(sample["frequency"], sample["recency"], sample["T"], 39).sum()
+    assert total == pytest.approx(1653.4, abs=0.1)
+
+
+def test_each_expectation_equals_that_of_lifetimes(sample: pd.DataFrame) -> None:
+    columns = sample["frequency"], sample["recency"], sample["T"]
+    oracle = lifetimes.BetaGeoFitter().fit(*columns)
+    ours = BetaGeoNBD(*(float(oracle.params_[name]) for name in ("r", "alpha", "a", "b")))
+    theirs = oracle.conditional_expected_number_of_purchases_up_to_time(39, *columns)
+    np.testing.assert_allclose(ours.expected_orders(*columns, 39), theirs, rtol=1e-9)
+
+
+def test_gamma_gamma_finds_the_parameters_of_the_note() -> None:
+    sample = load_cdnow_summary_data_with_monetary_value()
+    model = GammaGamma.fit(sample["frequency"], sample["monetary_value"])
+    assert [model.p, model.q, model.v] == pytest.approx([6.25, 3.74, 15.44], abs=0.01)
+
+
+def test_each_expected_spend_equals_that_of_lifetimes() -> None:
+    sample = load_cdnow_summary_data_with_monetary_value()
+    columns = sample["frequency"], sample["monetary_value"]
+    oracle = lifetimes.GammaGammaFitter().fit(*(column[sample["frequency"] > 0] for column in columns))
+    ours = GammaGamma(*(float(oracle.params_[name]) for name in ("p", "q", "v")))
+    theirs = oracle.conditional_expected_average_profit(*columns)
+    np.testing.assert_allclose(ours.expected_value(*columns), theirs, rtol=1e-9)
