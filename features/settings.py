@@ -24,6 +24,8 @@ class TableMap(Section):
     """File name or glob inside the shop's folder; empty: ``<table>.parquet`` or ``<table>.csv``."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Our column -> the source's column, or a DuckDB expression over the source's columns."""
+    query: str = ""
+    """A DuckDB query instead of ``file``: over the folder's files by their stems, and over ``order_lines``."""
     where: str = ""
     """A DuckDB condition; rows that fail it are quarantined with ``where_reason``."""
     where_reason: str = "left out by the shop's own rule"
