@@ -9,7 +9,7 @@ import json
 from abc import ABC, abstractmethod
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -37,6 +37,12 @@ class Model(ABC):
     """How, with the paper."""
     must_beat: ClassVar[tuple[str, ...]] = ()
     """Baselines it is shown next to."""
+    kind: ClassVar[Literal["lists", "scores", "decisions"]]
+    """How it is evaluated: product lists beside what was bought, scores beside what happened, decisions in money."""
+    headline: ClassVar[tuple[str, ...]] = ()
+    """``"metric segment"`` shown in tables; the first decides a promotion: ``"ndcg@10 all"``, ``"auc lapsed"``."""
+    truths: ClassVar[dict[str, str]] = {}
+    """Scores only: column without its horizon -> what it foretells: ``lapsed``, ``n_order_days`` or ``revenue``."""
     Config: ClassVar[type[Config]]
 
     def __init__(self, config: Any, trained_until: datetime) -> None:
