@@ -38,11 +38,11 @@ class Model(ABC):
     must_beat: ClassVar[tuple[str, ...]] = ()
     """Baselines it is shown next to."""
     kind: ClassVar[Literal["lists", "scores", "decisions"]]
-    """How it is evaluated: product lists beside what was bought, scores beside what happened, decisions in money."""
+    """How it is evaluated: lists beside what was bought, scores beside what happened, decisions in money."""
     headline: ClassVar[tuple[str, ...]] = ()
-    """``"metric segment"`` shown in tables; the first decides a promotion: ``"ndcg@10 all"``, ``"auc lapsed"``."""
+    """``"metric segment"`` shown in tables, the first decides promotion: ``"ndcg@10 all"``, ``"auc lapsed"``."""
     truths: ClassVar[dict[str, str]] = {}
-    """Scores only: column without its horizon -> what it foretells: ``lapsed``, ``n_order_days`` or ``revenue``."""
+    """Scores only: column without its horizon -> what it foretells (``lapsed``, ``n_order_days``, ``revenue``)."""
     Config: ClassVar[type[Config]]
 
     def __init__(self, config: Any, trained_until: datetime) -> None:
