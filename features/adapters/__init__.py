@@ -1,0 +1,67 @@
+"""Where a shop's own words become ours: one small file of settings for each kind of source.
+
+An adapter is ``<name>.toml``: keys of ``Settings`` (zone, currency, files, column maps), and ``package = "<package>/<folder>"``
+where an installed Python package carries the data itself. Expressions are DuckDB's; ``num(x)`` reads a number or gives NULL,
+so that one map serves typed Parquet and untyped CSV.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from features.errors import InputError, SettingsError
+
+FOLDER = Path(__file__).parent
+TEXT = "_text"
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """What an adapter file says: settings as a plain mapping, and the folder of data it brings along, if any."""
+
+    name: str
+    values: dict[str, Any]
+    data: Path | None = None
+
+
+def names() -> list[str]:
+    """Return the adapters' names; the ``_text`` twins are found by the file's suffix, not by name."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml") if not path.stem.endswith(TEXT))
+
+
+def load(name: str, source: Path | None = None) -> Adapter:
+    """Read the adapter of that name; for a ``.txt`` source its ``_text`` twin. Raises ``SettingsError`` if unknown."""
+    twin = FOLDER / f"{name}{TEXT}.toml"
+    path = twin if source and source.suffix == ".txt" and twin.is_file() else FOLDER / f"{name}.toml"
+    if not path.is_file():
+        raise SettingsError(f"unknown adapter {name!r}", f"choose one of {', '.join(names())}")
+    values = tomllib.loads(path.read_text(encoding="utf-8"))
+    return Adapter(name, values, _packed(values.pop("package", "")))
+
+
+def locate(source: str | Path, adapter: str | None) -> tuple[Path, str | None]:
+    """Return where the data lies and the adapter to use; a source may be the name of an adapter that brings data."""
+    path = Path(source).expanduser()
+    if path.exists():
+        return path, adapter
+    name = str(source)
+    if name not in names() or adapter not in (None, name):
+        carriers = [known for known in names() if load(known).data]
+        raise InputError(f"no file or folder {name!r}", f"give a path, or one of {', '.join(carriers)}")
+    data = load(name).data
+    if data is None:
+        raise InputError(f"{name!r} brings no data of its own", f"use: recompra ingest FOLDER --adapter {name}")
+    return data, name
+
+
+def _packed(package: str) -> Path | None:
+    """Find a folder inside an installed package without importing it."""
+    if not package:
+        return None
+    name, _, folder = package.partition("/")
+    spec = find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0]) / folder

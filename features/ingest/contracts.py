@@ -1,0 +1,227 @@
+"""What each table must hold: columns, types, ranges, keys; and how a source's cell becomes ours, in SQL."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["id", "text", "time", "day", "number", "flag"]
+
+SQL_TYPE: dict[Kind, str] = {
+    "id": "VARCHAR",
+    "text": "VARCHAR",
+    "time": "TIMESTAMP",
+    "day": "DATE",
+    "number": "DOUBLE",
+    "flag": "BOOLEAN",
+}
+WORDS: dict[Kind, str] = {
+    "id": "an id",
+    "text": "text",
+    "time": "a date or time (2026-03-29 23:30:00, with an offset or without)",
+    "day": "a date (2026-03-29)",
+    "number": "a number",
+    "flag": "true or false",
+}
+FIRST_YEAR, LAST_YEAR = 1970, 2100
+LARGEST = 1e9
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table: ``required`` must be mapped, ``filled`` must also hold a value in every row."""
+
+    name: str
+    kind: Kind
+    required: bool = False
+    filled: bool = False
+    default: str = "NULL"
+    low: float = -LARGEST
+    high: float = LARGEST
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table's columns, its ``key`` (a later row of the same key replaces an earlier one) and rules of its own."""
+
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+    rules: tuple[tuple[str, str], ...] = field(default=())
+    """Conditions under which a row cannot be used, each with its reason."""
+
+
+MACROS = f"""
+CREATE OR REPLACE TEMP MACRO num(x) AS TRY_CAST(x AS DOUBLE);
+CREATE OR REPLACE TEMP MACRO sane(m) AS CASE WHEN isfinite(m) AND year(m) BETWEEN {FIRST_YEAR} AND {LAST_YEAR} THEN m END;
+"""
+"""``num`` is for column maps; ``sane`` drops infinities and other systems' placeholders (0001-01-01, 9999-12-31)."""
+
+MONEY = "round(abs(quantity) * unit_price - abs(discount), 6)"
+"""What a line earns, or a return gives back; rounded, so that a price divided and multiplied again is the price."""
+
+ORDER_LINES = Table(
+    "order_lines",
+    (
+        Column("customer_id", "id", required=True),
+        Column("ordered_at", "time", required=True, filled=True),
+        Column("order_id", "id"),
+        Column("product_id", "id"),
+        Column("quantity", "number", default="1"),
+        Column("unit_price", "number", low=0),
+        Column("discount", "number", default="0"),
+        Column("currency", "text"),
+        Column("channel", "text"),
+    ),
+    rules=(
+        ("quantity = 0", "quantity is 0"),
+        ("quantity < 0 AND customer_id IS NULL", "return without a customer"),
+        ("quantity > 0 AND discount < 0", "discount is negative"),
+        (f"{MONEY} <= 0", "free line: nothing was paid"),
+        (f"{MONEY} > {LARGEST * 100:.0f}", "amount is out of range"),
+    ),
+)
+
+SIDE_TABLES = (
+    Table(
+        "products",
+        (
+            Column("product_id", "id", required=True, filled=True),
+            Column("name", "text"),
+            Column("category", "text"),
+            Column("brand", "text"),
+            Column("list_price", "number", low=0),
+            Column("unit_cost", "number", low=0),
+            Column("stock", "number"),
+            Column("launched_on", "day"),
+            Column("consumable", "flag"),
+        ),
+        key=("product_id",),
+    ),
+    Table(
+        "customers",
+        (
+            Column("customer_id", "id", required=True, filled=True),
+            Column("email_consent", "flag"),
+            Column("birthday", "day"),
+            Column("gender", "text"),
+            Column("interests", "text"),
+            Column("acquisition_channel", "text"),
+            Column("acquisition_cost", "number", low=0),
+            Column("region", "text"),
+        ),
+        key=("customer_id",),
+    ),
+    Table(
+        "contacts",
+        (
+            Column("customer_id", "id", required=True, filled=True),
+            Column("sent_at", "time", required=True, filled=True),
+            Column("contact_id", "id"),
+            Column("channel", "text"),
+            Column("action", "text"),
+            Column("product_id", "id"),
+            Column("treated", "flag", default="true"),
+            Column("propensity", "number", low=0, high=1),
+            Column("cost", "number", low=0),
+        ),
+        key=("contact_id",),
+    ),
+    Table(
+        "deliveries",
+        (
+            Column("order_id", "id", required=True, filled=True),
+            Column("shipped_at", "time"),
+            Column("delivered_at", "time"),
+            Column("status", "text"),
+        ),
+        key=("order_id",),
+    ),
+    Table(
+        "surveys",
+        (
+            Column("customer_id", "id", required=True, filled=True),
+            Column("answered_at", "time", required=True, filled=True),
+            Column("score", "number", low=0, high=10),
+        ),
+        key=("customer_id", "answered_at"),
+    ),
+)
+TABLES = {table.name: table for table in (ORDER_LINES, *SIDE_TABLES)}
+
+
+def accepts(kind: Kind, source_type: str) -> bool:
+    """Tell whether a source column of that DuckDB type can hold a ``kind`` at all."""
+    family = _family(source_type)
+    allowed = {
+        "id": {"text", "number", "uuid"},
+        "text": {"text", "number", "flag", "uuid", "time"},
+        "time": {"text", "time"},
+        "day": {"text", "time"},
+        "number": {"text", "number"},
+        "flag": {"text", "number", "flag"},
+    }
+    return family == "null" or family in allowed[kind]
+
+
+def cast(kind: Kind, cell: str, source_type: str, *, timezone: str, timestamps: str) -> str:
+    """Return SQL that turns ``cell`` into our type, or NULL where it cannot; naive times are read in ``timestamps``.
+
+    A bare date is the midnight of the shop's own ``timezone``. Times come out in UTC without a zone.
+    """
+    if _family(source_type) == "null":
+        return f"CAST(NULL AS {SQL_TYPE[kind]})"
+    if kind in ("id", "text"):
+        return _cast_text(kind, cell, source_type)
+    if kind == "time":
+        return _cast_time(cell, source_type, timezone, timestamps)
+    source = f"nullif(trim({cell}), '')" if _family(source_type) == "text" else cell
+    value = f"TRY_CAST({source} AS {SQL_TYPE[kind]})"
+    return f"CASE WHEN isfinite({value}) THEN {value} END" if kind in ("number", "day") else value
+
+
+def _family(source_type: str) -> str:
+    base = source_type.split("(")[0].strip().upper()
+    if base.endswith("]") or base in ("STRUCT", "MAP", "UNION", "BLOB", "INTERVAL", "TIME"):
+        return "other"
+    if base == '"NULL"' or base == "NULL":
+        return "null"
+    if base.startswith("TIMESTAMP") or base == "DATE":
+        return "time"
+    if base in ("VARCHAR", "ENUM", "JSON"):
+        return "text"
+    return {"BOOLEAN": "flag", "UUID": "uuid"}.get(base, "number")
+
+
+def _cast_text(kind: Kind, cell: str, source_type: str) -> str:
+    """Trim; an id that came as a float ('13085.0') is written as the integer it was."""
+    text = f"nullif(trim(CAST({cell} AS VARCHAR)), '')"
+    if kind == "text" or source_type.upper().endswith("INT") or source_type.upper().endswith("INTEGER"):
+        return text
+    if _family(source_type) == "number":
+        whole = f"CAST(TRY_CAST({cell} AS HUGEINT) AS VARCHAR)"
+        return f"CASE WHEN isfinite({cell}::DOUBLE) THEN CASE WHEN {cell} = floor({cell}) THEN {whole} ELSE {text} END END"
+    return f"CASE WHEN suffix({text}, '.0') THEN regexp_replace({text}, '^(-?[0-9]+)\\.0$', '\\1') ELSE {text} END"
+
+
+def _cast_time(cell: str, source_type: str, timezone: str, timestamps: str) -> str:
+    base = source_type.upper()
+    if base == "DATE":
+        return _sane(_to_utc(f"CAST({cell} AS TIMESTAMP)", timezone))
+    if base == "TIMESTAMP WITH TIME ZONE":
+        return _sane(f"timezone('UTC', {cell})")
+    if base.startswith("TIMESTAMP"):
+        return _sane(_to_utc(f"CAST({cell} AS TIMESTAMP)", timestamps))
+    text = f"trim({cell})"
+    naive = f"TRY_CAST({text} AS TIMESTAMP)"
+    aware = f"timezone('UTC', TRY_CAST({text} AS TIMESTAMPTZ))"
+    is_day = f"regexp_full_match({text}, '[0-9]{{4}}[-/][0-9]{{1,2}}[-/][0-9]{{1,2}}')"
+    is_aware = f"regexp_matches({text}, '(Z|UTC|[+-][0-9]{{2}}(:?[0-9]{{2}})?)$', 'i') AND NOT {is_day}"
+    day, local = _to_utc(naive, timezone), _to_utc(naive, timestamps)
+    return _sane(f"CASE WHEN {is_day} THEN {day} WHEN {is_aware} THEN {aware} ELSE {local} END")
+
+
+def _to_utc(naive: str, zone: str) -> str:
+    return naive if zone == "UTC" else f"timezone('UTC', timezone('{zone}', {naive}))"
+
+
+def _sane(moment: str) -> str:
+    return f"sane({moment})"

@@ -1,0 +1,53 @@
+"""Derive ``orders``: one row for each customer, order and moment, knowing only that customer's past."""
+
+import duckdb
+
+EXACT = "DECIMAL(18, 6)"
+"""Money is added exactly, so that the order of adding changes nothing."""
+
+
+def derive(con: duckdb.DuckDBPyConnection, lines: str, products: str, timezone: str) -> None:
+    """Create the table ``orders`` from relations of order lines and products, sorted by customer and time.
+
+    Lines without a customer are left out. Rows at the same moment are put in order by their order_id.
+    """
+    local = "ordered_at" if timezone == "UTC" else f"timezone('{timezone}', timezone('UTC', ordered_at))"
+    con.execute(f"CREATE OR REPLACE TEMP TABLE order_rows AS {_rows(lines)}")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE order_news AS {_news(lines, products)}")
+    con.execute(f"""
+        CREATE OR REPLACE TEMP TABLE orders AS
+        SELECT customer_id, order_id, ordered_at, ordered_on, starts_order, starts_day,
+               CASE WHEN starts_day THEN ordered_on - lag(ordered_on) OVER past END::INTEGER AS gap_days,
+               n_lines, n_units, n_products, coalesce(n_new_products, 0)::INTEGER AS n_new_products,
+               coalesce(n_new_categories, 0)::INTEGER AS n_new_categories, revenue, discount, channel,
+               hour({local})::INTEGER AS hour, (isodow({local}) - 1)::INTEGER AS weekday
+        FROM order_rows LEFT JOIN order_news USING (position)
+        WINDOW past AS (PARTITION BY customer_id ORDER BY position)
+        ORDER BY position""")
+
+
+def _rows(lines: str) -> str:
+    """Group lines to order rows, numbered by customer and time."""
+    return f"""
+        SELECT *, row_number() OVER (ORDER BY customer_id, ordered_at, order_id) AS position,
+               ordered_at = min(ordered_at) OVER (PARTITION BY customer_id, order_id) AS starts_order,
+               row_number() OVER (PARTITION BY customer_id, ordered_on ORDER BY ordered_at, order_id) = 1 AS starts_day
+        FROM (SELECT customer_id, order_id, ordered_at, any_value(ordered_on) AS ordered_on, count(*)::INTEGER AS n_lines,
+                     sum(quantity::{EXACT})::DOUBLE AS n_units, count(DISTINCT product_id)::INTEGER AS n_products,
+                     sum(revenue::{EXACT})::DOUBLE AS revenue, sum(discount::{EXACT})::DOUBLE AS discount, min(channel) AS channel
+              FROM {lines} WHERE customer_id IS NOT NULL GROUP BY customer_id, order_id, ordered_at)"""
+
+
+def _news(lines: str, products: str) -> str:
+    """Count, for each order row, the products and the categories whose first row it is."""
+    return f"""
+        WITH seen AS (
+          SELECT DISTINCT customer_id, position, product_id FROM {lines} JOIN order_rows USING (customer_id, order_id, ordered_at)
+          WHERE product_id IS NOT NULL),
+        first_product AS (SELECT customer_id, product_id, min(position) AS position FROM seen GROUP BY ALL),
+        first_category AS (
+          SELECT customer_id, category, min(position) AS position
+          FROM first_product JOIN {products} USING (product_id) WHERE category IS NOT NULL GROUP BY ALL)
+        SELECT position, sum(p)::INTEGER AS n_new_products, sum(c)::INTEGER AS n_new_categories
+        FROM (SELECT position, 1 AS p, 0 AS c FROM first_product UNION ALL SELECT position, 0, 1 FROM first_category)
+        GROUP BY position"""

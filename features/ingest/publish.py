@@ -1,0 +1,144 @@
+"""Warehouse versions on disk: write beside, then swap one symlink; a failure leaves the old version as it was."""
+
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from features import hardware
+from features.errors import InputError
+from features.ingest.contracts import MACROS
+from features.ingest.sources import quote
+
+LINK = "warehouse"
+KEPT_VERSIONS = 2
+
+
+@contextmanager
+def workshop(home: Path) -> Iterator[Path]:
+    """Give a folder to build the next version in, gone afterwards unless ``swap`` took it.
+
+    Raises ``InputError`` when another ingest is at work, or the disk fills up; the warehouse stays as it was.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with _alone(home):
+        for left in home.glob(f"{LINK}-*.part"):
+            shutil.rmtree(left)
+        folder = home / f"{LINK}-{_newest(home) + 1}.part"
+        try:
+            folder.mkdir()
+            yield folder
+        except (duckdb.Error, OSError) as error:
+            raise _told(error, home) from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def connection(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Give a DuckDB whose tables live in a file in ``folder``, so that a shop may be larger than memory."""
+    work = folder / "work"
+    work.mkdir()
+    with duckdb.connect(str(work / "tables.duckdb")) as con:
+        con.execute(f"SET threads = {hardware.threads()}")
+        con.execute(f"SET temp_directory = {quote(str(work / 'spill'))}")
+        con.execute("SET TimeZone = 'UTC'")
+        con.execute(MACROS)
+        yield con
+    shutil.rmtree(work)
+
+
+def current(home: Path) -> Path | None:
+    """Return the folder of the warehouse's version in use, if there is one."""
+    link = home / LINK
+    return link.resolve() if link.is_dir() else None
+
+
+def swap(home: Path, folder: Path) -> Path:
+    """Make the finished ``folder`` the warehouse in one step, and drop all but the last two versions."""
+    final = folder.with_suffix("")
+    folder.rename(final)
+    fresh = home / f"{LINK}.next"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(final.name)
+    fresh.replace(home / LINK)
+    for old in sorted(_versions(home), key=_number)[:-KEPT_VERSIONS]:
+        shutil.rmtree(old, ignore_errors=True)
+    return final
+
+
+def write_lines(con: duckdb.DuckDBPyConnection, new: str, old: Path | None, folder: Path) -> None:
+    """Write ``order_lines`` by month: months with new lines anew, all others as hard links to the old version's files."""
+    target = folder / "order_lines"
+    target.mkdir()
+    months = con.execute(f"SELECT DISTINCT strftime(ordered_at, '%Y-%m') FROM {new} ORDER BY 1").fetchall()
+    touched = {f"month={month}" for (month,) in months}
+    known = sorted((old / "order_lines").iterdir()) if old else []
+    for part in known:
+        if part.name not in touched:
+            _link(part, target / part.name)
+    for name in sorted(touched):
+        (target / name).mkdir()
+        start = f"TIMESTAMP '{name.removeprefix('month=')}-01'"
+        rows = f"SELECT * FROM {new} WHERE ordered_at >= {start} AND ordered_at < {start} + INTERVAL 1 MONTH"
+        if old and (old / "order_lines" / name).is_dir():
+            rows += f" UNION ALL BY NAME SELECT * FROM {parquet(old / 'order_lines' / name / '*.parquet')}"
+        write(con, f"SELECT * FROM ({rows}) ORDER BY customer_id, ordered_at, order_id, line_id", target / name / "lines.parquet")
+
+
+def write(con: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:
+    """Write a query's rows to one Parquet file."""
+    con.execute(f"COPY ({sql}) TO {quote(str(path))} (FORMAT parquet, COMPRESSION zstd)")
+
+
+def parquet(path: Path) -> str:
+    """Return SQL that reads Parquet files of the warehouse, without the month of their folder."""
+    return f"read_parquet({quote(str(path))}, hive_partitioning = false)"
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    with (home / f"{LINK}.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"another ingest is writing into {home}", "wait for it to end") from error
+        yield
+
+
+def _told(error: Exception, home: Path) -> Exception:
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    if full or any(sign in str(error) for sign in ("No space left", "File too large", "Out of Memory", "quota")):
+        return InputError(
+            f"the disk (or memory) is full: could not write the warehouse in {home}; it stays as it was ({error})",
+            "free some space, or set RECOMPRA_HOME to a larger disk, and ingest again",
+        )
+    return error
+
+
+def _link(part: Path, target: Path) -> None:
+    target.mkdir()
+    for file in part.iterdir():
+        try:
+            os.link(file, target / file.name)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
+                raise
+            shutil.copy2(file, target / file.name)
+
+
+def _versions(home: Path) -> list[Path]:
+    return [path for path in home.glob(f"{LINK}-*") if path.name.removeprefix(f"{LINK}-").isdigit()]
+
+
+def _number(version: Path) -> int:
+    return int(version.name.removeprefix(f"{LINK}-"))
+
+
+def _newest(home: Path) -> int:
+    return max((_number(version) for version in _versions(home)), default=0)
