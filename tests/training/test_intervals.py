@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from training.intervals import bootstrap_interval, paired_interval
+from training.metrics import EVENT, auc
+
+
+def test_the_interval_of_a_mean_is_about_two_standard_errors_wide() -> None:
+    values = np.random.default_rng(0).normal(3, 1, 1000)
+    found = bootstrap_interval(values, seed=1)
+    assert found.value == pytest.approx(values.mean())
+    assert found.high - found.low == pytest.approx(2 * 1.96 * values.std() / 1000**0.5, rel=0.1)
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    values = np.arange(50.0)
+    assert bootstrap_interval(values, seed=7) == bootstrap_interval(values, seed=7)
+    assert bootstrap_interval(values, seed=7) != bootstrap_interval(values, seed=8)
+
+
+def test_the_interval_of_an_auc_draws_customers() -> None:
+    truth = np.repeat([0.0, 1.0], 50)
+    score = truth + np.random.default_rng(0).normal(0, 1, 100)
+    found = bootstrap_interval(truth, score, statistic=auc, n_draws=50)
+    assert found.low < found.value < found.high
+
+
+def test_drawing_equals_a_slow_bootstrap_of_rows() -> None:
+    rng = np.random.default_rng(3)
+    truth, score = (rng.random(60) < 0.4).astype(float), rng.random(60).round(1)
+    draws = np.random.default_rng(5)
+    rows = [draws.integers(0, 60, 60) for _ in range(30)]
+    slow = np.quantile([auc(truth[row], score[row]) for row in rows], [0.025, 0.975])
+    found = bootstrap_interval(truth, score, statistic=auc, seed=5, n_draws=30)
+    assert [found.low, found.high] == pytest.approx(slow)
+
+
+def test_a_method_against_itself_differs_by_nothing() -> None:
+    truth = np.repeat([0.0, 1.0], 50)
+    sample = truth, np.random.default_rng(0).random(100)
+    assert paired_interval(sample, sample, metric=EVENT["auc"]) == (0, 0, 0)
+
+
+def test_a_difference_counts_upwards_also_where_lower_is_better() -> None:
+    truth = np.repeat([0.0, 1.0], 50)
+    sure, unsure = np.where(truth > 0, 0.8, 0.2), np.full(100, 0.5)
+    found = paired_interval((truth, sure), (truth, unsure), metric=EVENT["brier"])
+    assert found.low > 0
+
+
+def test_pairing_finds_a_small_steady_gain_in_noisy_figures() -> None:
+    noisy = np.random.default_rng(0).normal(0, 10, 200)
+    found = paired_interval((noisy + 0.1,), (noisy,))
+    assert found.value == pytest.approx(0.1)
+    assert found.low == pytest.approx(0.1) == found.high
+
+
+def test_no_customers_give_no_figure() -> None:
+    assert np.isnan(bootstrap_interval(np.empty(0))).all()

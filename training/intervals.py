@@ -1,0 +1,63 @@
+"""How sure a figure is: customers are drawn with replacement, whole, and the figure is computed again.
+
+The same seed draws the same customers for every method, so differences are paired.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from training.metrics import MEAN, Floats, Metric, Statistic, mean
+
+
+class Interval(NamedTuple):
+    """A value and its 95% bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def bootstrap_interval(
+    *columns: Floats, seed: int = 0, statistic: Statistic = mean, n_draws: int = 400
+) -> Interval:
+    """Return the statistic of ``columns`` (one row a customer, the score last) with its interval."""
+    draws = _replicates(statistic, [columns], seed, n_draws)[:, 0]
+    return _interval(statistic(*columns), draws)
+
+
+def paired_interval(
+    ours: tuple[Floats, ...],
+    theirs: tuple[Floats, ...],
+    *,
+    seed: int = 0,
+    metric: Metric = MEAN,
+    n_draws: int = 400,
+) -> Interval:
+    """Return how much better ``ours`` is (above 0: better), with its interval; row by row the same customers."""
+    draws = _replicates(metric.statistic, [ours, theirs], seed, n_draws)
+    good = np.vectorize(metric.goodness, otypes=[float])(draws)
+    value = metric.goodness(metric.statistic(*ours)) - metric.goodness(metric.statistic(*theirs))
+    return _interval(value, good[:, 0] - good[:, 1])
+
+
+def _replicates(statistic: Statistic, samples: list[tuple[Floats, ...]], seed: int, n_draws: int) -> Floats:
+    rng, n = np.random.default_rng(seed), len(samples[0][0])
+    if not n:
+        return np.full((n_draws, len(samples)), np.nan)
+    orders = [np.argsort(columns[-1], kind="stable") for columns in samples]
+    ordered = [[column[order] for column in columns] for columns, order in zip(samples, orders, strict=True)]
+    out = np.empty((n_draws, len(samples)))
+    for draw in range(n_draws):
+        weights = np.bincount(rng.integers(0, n, n), minlength=n).astype(float)
+        for at, (columns, order) in enumerate(zip(ordered, orders, strict=True)):
+            out[draw, at] = statistic(*columns, weights=weights[order])
+    return out
+
+
+def _interval(value: float, draws: Floats) -> Interval:
+    known = draws[np.isfinite(draws)]
+    if not len(known):
+        return Interval(value, float("nan"), float("nan"))
+    low, high = np.quantile(known, [0.025, 0.975])
+    return Interval(value, float(low), float(high))

@@ -1,0 +1,262 @@
+"""What each figure means: pure functions over arrays, one row a customer.
+
+A metric of scores takes ``(truth, score)`` and optional ``weights``; the weights are what a bootstrap over
+customers varies, so that every metric has its interval in the same way. Tied scores are one group: the order of
+rows changes nothing.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Statistic = Callable[..., float]
+
+# Lists: one row a customer, one column a rank.
+
+
+def hit_matrix(recommended: Ints, customer: Ints, product: Ints) -> NDArray[np.bool_]:
+    """Return which of the ``recommended`` product codes (n x k, -1 for none) are true.
+
+    The truth comes as pairs: row number of the customer, product code.
+    """
+    width = int(max(recommended.max(initial=0), product.max(initial=0))) + 1
+    rows = np.arange(len(recommended), dtype=np.int64)[:, None]
+    return np.isin(rows * width + recommended, customer * width + product) & (recommended >= 0)
+
+
+def recall(hits: NDArray[np.bool_], n_true: Ints, k: int) -> Floats:
+    """Return each customer's share of true products among the first ``k``; NaN without a truth."""
+    return _share(hits[:, :k].sum(axis=1), n_true)
+
+
+def ndcg(hits: NDArray[np.bool_], n_true: Ints, k: int) -> Floats:
+    """Return each customer's NDCG with binary gain; the ideal list holds ``min(k, n_true)`` hits.
+
+    Source: Järvelin & Kekäläinen (2002), with log2(rank + 1).
+    """
+    discount = 1.0 / np.log2(np.arange(2, k + 2))
+    ideal = np.concatenate([[0.0], np.cumsum(discount)])[np.minimum(n_true, k)]
+    return _share(hits[:, :k] @ discount[: hits.shape[1]], ideal)
+
+
+def average_precision_at(hits: NDArray[np.bool_], n_true: Ints, k: int) -> Floats:
+    """Return each customer's average precision, divided by ``min(k, n_true)``; its mean is MAP."""
+    top = hits[:, :k]
+    precision = np.cumsum(top, axis=1) / np.arange(1, top.shape[1] + 1)
+    return _share((precision * top).sum(axis=1), np.minimum(n_true, k))
+
+
+def hit_rate(hits: NDArray[np.bool_], n_true: Ints, k: int) -> Floats:
+    """Return 1 where any of the first ``k`` is true, else 0; NaN without a truth."""
+    return np.where(n_true > 0, hits[:, :k].any(axis=1).astype(float), np.nan)
+
+
+def coverage(recommended: Ints, n_products: int, k: int) -> float:
+    """Return the share of the catalogue that appears among anyone's first ``k``."""
+    shown = np.unique(recommended[:, :k])
+    return float((shown >= 0).sum() / n_products) if n_products else float("nan")
+
+
+def _share(part: Any, whole: Any) -> Floats:
+    whole = np.asarray(whole, dtype=float)
+    share: Floats = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return share
+
+
+# Scores of something that happens or does not: truth is 0 or 1.
+
+
+def auc(truth: Floats, score: Floats, weights: Floats | None = None) -> float:
+    """Return the chance that a true row scores above a false one, ties counting half (Mann-Whitney)."""
+    weights = _ones(truth, weights)
+    true, false = _tied(score, weights * truth, weights * (1 - truth))
+    return _ratio(float(true @ (np.cumsum(false) - false / 2)), float(true.sum() * false.sum()))
+
+
+def average_precision(truth: Floats, score: Floats, weights: Floats | None = None) -> float:
+    """Return the area under the precision-recall steps, as scikit-learn defines it."""
+    weights = _ones(truth, weights)
+    true, everyone = (part[::-1] for part in _tied(score, weights * truth, weights))
+    seen = np.cumsum(everyone)
+    precision = np.divide(np.cumsum(true), seen, out=np.zeros_like(seen), where=seen > 0)
+    return _ratio(float(precision @ true), float(true.sum()))
+
+
+def brier(truth: Floats, probability: Floats, weights: Floats | None = None) -> float:
+    """Return the mean squared error of a probability."""
+    return mean((probability - truth) ** 2, weights)
+
+
+def ece(truth: Floats, probability: Floats, weights: Floats | None = None, *, bins: int = 10) -> float:
+    """Return the expected calibration error over ``bins`` bins of equal count, ties staying together.
+
+    Mean over bins, weighted by their size, of |mean probability - share true|.
+    """
+    weights = _ones(truth, weights)
+    size, true, said = _tied(probability, weights, weights * truth, weights * probability)
+    at = np.cumsum(size) - size / 2
+    number = np.minimum((bins * at / size.sum()).astype(int), bins - 1)
+    return float(np.abs(np.bincount(number, said - true)).sum() / size.sum())
+
+
+def calibration_slope(truth: Floats, probability: Floats, weights: Floats | None = None) -> float:
+    """Return the slope of a logistic regression of the truth on the logit of its probability: 1 is right.
+
+    Below 1 the probabilities are too extreme (Cox, 1958). NaN where truth or probability does not vary.
+    """
+    weights = _ones(truth, weights)
+    clipped = np.clip(probability, 1e-6, 1 - 1e-6)
+    design = np.column_stack([np.ones(len(truth)), np.log(clipped / (1 - clipped))])
+    share = mean(truth, weights)
+    if not 0 < share < 1 or np.ptp(design[:, 1]) < 1e-9:
+        return float("nan")
+    beta = np.array([0.0, 1.0])
+    for _ in range(50):
+        fitted = 1 / (1 + np.exp(-np.clip(design @ beta, -30, 30)))
+        curvature = (design * (weights * fitted * (1 - fitted))[:, None]).T @ design
+        step = np.linalg.lstsq(curvature, design.T @ (weights * (truth - fitted)), rcond=None)[0]
+        beta = beta + step
+        if np.abs(step).max() < 1e-8:
+            break
+    return float(beta[1])
+
+
+def lift(truth: Floats, score: Floats, weights: Floats | None = None, *, share: float = 0.1) -> float:
+    """Return how often the truth holds in the top ``share`` of scores, over how often it holds at all."""
+    weights = _ones(truth, weights)
+    size, true = (part[::-1] for part in _tied(score, weights, weights * truth))
+    limit = share * size.sum()
+    taken = np.clip(limit - (np.cumsum(size) - size), 0, size)
+    top = np.divide(true * taken, size, out=np.zeros_like(size), where=size > 0).sum()
+    return _ratio(float(top / limit), float(true.sum() / size.sum()))
+
+
+# Scores of an amount: money, or days with an order.
+
+
+def normalised_gini(truth: Floats, score: Floats, weights: Floats | None = None) -> float:
+    """Return the Gini of the truth in the order of the scores, over that in its own order: 1 is perfect, 0 chance.
+
+    Gini as a covariance with the rank (Lerman & Yitzhaki, 1984), ties sharing their middle rank.
+    """
+    weights = _ones(truth, weights)
+    return _ratio(
+        _covariance(truth, _rank(score, weights), weights), _covariance(truth, _rank(truth, weights), weights)
+    )
+
+
+def spearman(truth: Floats, score: Floats, weights: Floats | None = None) -> float:
+    """Return the rank correlation, ties sharing their middle rank."""
+    weights = _ones(truth, weights)
+    ranks = _rank(truth, weights), _rank(score, weights)
+    spread = np.sqrt(_covariance(ranks[0], ranks[0], weights) * _covariance(ranks[1], ranks[1], weights))
+    return _ratio(_covariance(*ranks, weights), float(spread))
+
+
+def bias(truth: Floats, amount: Floats, weights: Floats | None = None) -> float:
+    """Return how far the predicted total lies above the true one, as a share of it: +0.36 is 36% too much."""
+    weights = _ones(truth, weights)
+    return _ratio(float(weights @ amount), float(weights @ truth)) - 1.0
+
+
+def mean_absolute_error(truth: Floats, amount: Floats, weights: Floats | None = None) -> float:
+    """Return the mean distance. No headline: where few buy, "always zero" is hard to beat."""
+    return mean(np.abs(amount - truth), weights)
+
+
+def inside(truth: Floats, low: Floats, high: Floats, weights: Floats | None = None) -> float:
+    """Return the share of rows whose truth lies in ``[low, high]``."""
+    return mean(((truth >= low) & (truth <= high)).astype(float), weights)
+
+
+def explained(truth: Floats, label: Ints, weights: Floats | None = None) -> float:
+    """Return the share of the truth's variance that lies between groups (eta squared)."""
+    weights = _ones(truth, weights)
+    size, total = np.bincount(label, weights), np.bincount(label, weights * truth)
+    middle = np.divide(total, size, out=np.zeros_like(total), where=size > 0)
+    return _ratio(_covariance(middle[label], middle[label], weights), _covariance(truth, truth, weights))
+
+
+def mean(values: Floats, weights: Floats | None = None) -> float:
+    """Return the weighted mean; NaN of nothing."""
+    weights = _ones(values, weights)
+    return _ratio(float(weights @ values), float(weights.sum()))
+
+
+def _ones(like: Floats, weights: Floats | None) -> Floats:
+    return np.ones(len(like)) if weights is None else weights
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")
+
+
+def _tied(score: Floats, *columns: Floats) -> list[Floats]:
+    """Return each column's sums over rows of equal score, scores ascending; cheap where rows are sorted."""
+    order = np.argsort(score, kind="stable")
+    ordered = score[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    return [np.add.reduceat(column[order], starts) for column in columns]
+
+
+def _rank(score: Floats, weights: Floats) -> Floats:
+    """Return the weight below each row, ties sharing the middle, as a share of all."""
+    order = np.argsort(score, kind="stable")
+    ordered = score[order]
+    fresh = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    size = np.add.reduceat(weights[order], np.flatnonzero(fresh))
+    rank = np.empty(len(score))
+    rank[order] = (np.cumsum(size) - size / 2)[np.cumsum(fresh) - 1]
+    rank /= size.sum()
+    return rank
+
+
+def _covariance(one: Floats, other: Floats, weights: Floats) -> float:
+    total = weights.sum()
+    return float(weights @ (one * other) / total - (weights @ one / total) * (weights @ other / total))
+
+
+# Which of two figures is the better one, and which metrics a truth of each kind has.
+
+
+class Metric(NamedTuple):
+    """A statistic with its direction: ``goodness`` turns a value into "higher is better"."""
+
+    statistic: Statistic
+    goodness: Callable[[float], float] = float
+    needs_probability: bool = False
+
+
+def _low(value: float) -> float:
+    return -value
+
+
+def _near_zero(value: float) -> float:
+    return -abs(value)
+
+
+def _near_one(value: float) -> float:
+    return -abs(value - 1)
+
+
+EVENT = {
+    "auc": Metric(auc),
+    "average_precision": Metric(average_precision),
+    "lift@10%": Metric(lift),
+    "brier": Metric(brier, _low, needs_probability=True),
+    "ece": Metric(ece, _low, needs_probability=True),
+    "calibration_slope": Metric(calibration_slope, _near_one, needs_probability=True),
+}
+AMOUNT = {
+    "gini": Metric(normalised_gini),
+    "spearman": Metric(spearman),
+    "bias": Metric(bias, _near_zero),
+    "mae": Metric(mean_absolute_error, _low),
+}
+LABEL = {"explained": Metric(explained)}
+RANKING = {"recall": recall, "ndcg": ndcg, "map": average_precision_at, "hit_rate": hit_rate}
+MEAN = Metric(mean)
