@@ -40,9 +40,9 @@ class Model(ABC):
     kind: ClassVar[Literal["lists", "scores", "decisions"]]
     """How it is evaluated: lists beside what was bought, scores beside what happened, decisions in money."""
     headline: ClassVar[tuple[str, ...]] = ()
-    """``"metric segment"`` shown in tables, the first decides promotion: ``"ndcg@10 all"``, ``"auc lapsed"``."""
+    """``"metric segment"`` in tables, the first decides promotion: ``"ndcg@10 all"``, ``"auc lapsed"``."""
     truths: ClassVar[dict[str, str]] = {}
-    """Scores only: column without its horizon -> what it foretells (``lapsed``, ``n_order_days``, ``revenue``)."""
+    """Scores only: column without horizon -> what it foretells: ``lapsed``, ``n_order_days``, ``revenue``."""
     Config: ClassVar[type[Config]]
 
     def __init__(self, config: Any, trained_until: datetime) -> None:

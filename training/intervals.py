@@ -34,7 +34,7 @@ def paired_interval(
     metric: Metric = MEAN,
     n_draws: int = 400,
 ) -> Interval:
-    """Return how much better ``ours`` is (above 0: better), with its interval; row by row the same customers."""
+    """Return how much better ``ours`` is (above 0: better), with its interval; both over the same rows."""
     draws = _replicates(metric.statistic, [ours, theirs], seed, n_draws)
     good = np.vectorize(metric.goodness, otypes=[float])(draws)
     value = metric.goodness(metric.statistic(*ours)) - metric.goodness(metric.statistic(*theirs))

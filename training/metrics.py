@@ -1,8 +1,8 @@
 """What each figure means: pure functions over arrays, one row a customer.
 
 A metric of scores takes ``(truth, score)`` and optional ``weights``; the weights are what a bootstrap over
-customers varies, so that every metric has its interval in the same way. Tied scores are one group: the order of
-rows changes nothing.
+customers varies, so that every metric has its interval in the same way. Tied scores are one group: the
+order of rows changes nothing.
 """
 
 from collections.abc import Callable
@@ -139,7 +139,7 @@ def lift(truth: Floats, score: Floats, weights: Floats | None = None, *, share: 
 
 
 def normalised_gini(truth: Floats, score: Floats, weights: Floats | None = None) -> float:
-    """Return the Gini of the truth in the order of the scores, over that in its own order: 1 is perfect, 0 chance.
+    """Return the Gini of the truth in the scores' order over that in its own order: 1 perfect, 0 chance.
 
     Gini as a covariance with the rank (Lerman & Yitzhaki, 1984), ties sharing their middle rank.
     """
