@@ -4,69 +4,74 @@ The grain of most features is the *purchase day*: all orders of a customer on on
 returned before the cutoff. A day whose every unit was returned by then is no purchase day.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from features.feature_set import Feature, FeatureSet
+from features.feature_set import KEYS, Feature, FeatureSet, Past
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-KEYS = ["cutoff", "customer_id"]
+SUMS = ["n_orders", "n_lines", "n_units", "revenue", "discount", "n_new_products", "n_new_categories", "hour", "weekday"]
 
 
-def purchase_days(con: Any, cutoffs: "ir.Table", ids: Sequence[str] | None) -> "ir.Table":
-    """Rows ``(cutoff, customer_id, ordered_on)`` with the day's sums, its age and the gap to the day before."""
+def purchase_days(past: Past) -> "ir.Table":
+    """Rows ``(cutoff, customer_id, ordered_on)``: the day's sums net of returns, its age, and the gap to the day before."""
     import ibis
 
-    orders = _of(con.table("orders"), ids)
-    returned = con.table("returns")
-    undone = (
-        returned.join(cutoffs, returned.returned_at < cutoffs.cutoff)
-        .group_by(["cutoff", "customer_id", "order_id"])
-        .aggregate(units_back=returned.quantity.sum(), revenue_back=returned.revenue.sum())
+    rows = ibis.union(_whole_days(past), _day_so_far(past))
+    back = past("returns").cross_join(past.cutoffs).filter(lambda t: t.returned_at < t.cutoff)
+    back = back.group_by([*KEYS, back.purchased_on.name("ordered_on")]).aggregate(
+        units_back=back.quantity.sum(), revenue_back=back.revenue.sum()
     )
-    rows = orders.join(cutoffs, orders.ordered_at < cutoffs.cutoff)
-    rows = rows.left_join(undone, ["cutoff", "customer_id", "order_id"])
+    rows = rows.left_join(back, [*KEYS, "ordered_on"])
+    returned = ibis.coalesce(rows.units_back, 0.0)
     rows = rows.mutate(
-        units_back=ibis.coalesce(rows.units_back, 0.0), revenue_back=ibis.coalesce(rows.revenue_back, 0.0)
+        n_units_returned=returned,
+        n_units=rows.n_units - returned,
+        revenue=rows.revenue - ibis.coalesce(rows.revenue_back, 0.0),
+        age_days=rows.cutoff_on.delta(rows.ordered_on, unit="day"),
     )
+    rows = rows.filter(rows.n_units > 0)
+    in_order = ibis.window(group_by=KEYS, order_by="ordered_on")
+    return rows.mutate(
+        gap_days=rows.ordered_on.delta(rows.ordered_on.lag().over(in_order), unit="day"),
+        is_last=rows.ordered_on.lead().over(in_order).isnull(),
+    )
+
+
+def _whole_days(past: Past) -> "ir.Table":
+    """Return the days before the cutoff's own."""
+    rows = past("days").cross_join(past.cutoffs).filter(lambda t: t.ordered_on < t.cutoff_on)
+    return rows.select(*KEYS, "cutoff_on", "ordered_on", *SUMS)
+
+
+def _day_so_far(past: Past) -> "ir.Table":
+    """Return the orders of the cutoff's own day that came before it: none when the cutoff is midnight."""
+    rows = past("orders").cross_join(past.cutoffs)
+    rows = rows.filter(rows.ordered_on == rows.cutoff_on, rows.ordered_at < rows.cutoff)
     days = rows.group_by([*KEYS, "cutoff_on", "ordered_on"]).aggregate(
         n_orders=rows.starts_order.cast("int64").sum(),
         n_lines=rows.n_lines.sum(),
-        n_units=(rows.n_units - rows.units_back).sum(),
-        n_units_returned=rows.units_back.sum(),
-        revenue=(rows.revenue - rows.revenue_back).sum(),
+        n_units=rows.n_units.sum(),
+        revenue=rows.revenue.sum(),
         discount=rows.discount.sum(),
         n_new_products=rows.n_new_products.sum(),
         n_new_categories=rows.n_new_categories.sum(),
         hour=rows.hour.mean(),
         weekday=rows.weekday.max(),
     )
-    days = days.filter(days.n_units > 0)
-    previous = days.ordered_on.lag().over(ibis.window(group_by=KEYS, order_by="ordered_on"))
-    return days.mutate(
-        age_days=days.cutoff_on.delta(days.ordered_on, unit="day"),
-        gap_days=days.ordered_on.delta(previous, unit="day"),
-    )
+    return days.select(*KEYS, "cutoff_on", "ordered_on", *SUMS)
 
 
-def past_rows(
-    con: Any, cutoffs: "ir.Table", ids: Sequence[str] | None, *, table: str, time: str
-) -> "ir.Table":
+def past_rows(past: Past, *, table: str, time: str) -> "ir.Table":
     """Rows of a table of dated events before each cutoff, with their age in days."""
-    events = _of(con.table(table), ids)
-    rows = events.join(cutoffs, events[time] < cutoffs.cutoff)
+    rows = past(table).cross_join(past.cutoffs).filter(lambda t: t[time] < t.cutoff)
     return rows.mutate(age_days=rows.cutoff.delta(rows[time], unit="day"))
 
 
-def _of(table: "ir.Table", ids: Sequence[str] | None) -> "ir.Table":
-    return table if ids is None else table.filter(table.customer_id.isin(list(ids)))
-
-
 def _count(within: int) -> Any:
-    return lambda d: (d.age_days <= within).cast("int64").sum()
+    return lambda d: d.count(where=d.age_days <= within)
 
 
 def _money(within: int) -> Any:
@@ -74,7 +79,7 @@ def _money(within: int) -> Any:
 
 
 def _decayed(half_life: float) -> Any:
-    return lambda d: (d.age_days * (-0.6931471805599453 / half_life)).exp().sum()
+    return lambda d: (d.age_days.cast("float64") * (-0.6931471805599453 / half_life)).exp().sum()
 
 
 def _share(part: Any, whole: Any) -> Any:
@@ -83,7 +88,7 @@ def _share(part: Any, whole: Any) -> Any:
 
 def _repeat_revenue(d: Any) -> Any:
     """Mean revenue per repeat purchase day; a customer's first day does not count (Fader & Hardie)."""
-    return _share(d.revenue.sum() - d.revenue.argmax(d.age_days), d.count() - 1)
+    return _share(d.revenue.sum(where=d.gap_days.notnull()), d.count() - 1)
 
 
 def _sent(d: Any) -> Any:
@@ -109,7 +114,7 @@ CUSTOMER_FEATURES = FeatureSet(
         Feature("gap_median_days", lambda d: d.gap_days.median(), "days", "Median days between purchase days."),
         Feature("gap_std_days", lambda d: d.gap_days.std(), "days", "Standard deviation of the gaps; null below two gaps."),
         Feature("gap_max_days", lambda d: d.gap_days.max(), "days", "The longest gap so far."),
-        Feature("last_gap_days", lambda d: d.gap_days.argmin(d.age_days), "days", "The gap before the last purchase day."),
+        Feature("last_gap_days", lambda d: d.gap_days.max(where=d.is_last), "days", "The gap before the last purchase day."),
         Feature("overdue_ratio", lambda d: _share(d.age_days.min(), d.gap_days.mean()), "ratio", "Days since the last order over the mean gap."),
         Feature("n_order_days_7d", _count(7), "days", "Purchase days in the last 7 days."),
         Feature("n_order_days_28d", _count(28), "days", "Purchase days in the last 28 days."),
@@ -130,7 +135,7 @@ CUSTOMER_FEATURES = FeatureSet(
         Feature("revenue_per_order_day", lambda d: d.revenue.mean(), "currency", "Mean revenue of a purchase day."),
         Feature("revenue_order_day_std", lambda d: d.revenue.std(), "currency", "Spread of a purchase day's revenue."),
         Feature("revenue_order_day_max", lambda d: d.revenue.max(), "currency", "The dearest purchase day."),
-        Feature("last_order_revenue", lambda d: d.revenue.argmin(d.age_days), "currency", "Revenue of the last purchase day."),
+        Feature("last_order_revenue", lambda d: d.revenue.sum(where=d.is_last), "currency", "Revenue of the last purchase day."),
         Feature("discount_share", lambda d: _share(d.discount.sum(), d.revenue.sum() + d.discount.sum()), "ratio", "Share of the shelf price given away as discount."),
         # Basket: what an order looks like.
         Feature("n_units_per_order", lambda d: _share(d.n_units.sum(), d.n_orders.sum()), "units", "Units per order."),

@@ -4,20 +4,40 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from features.tables import SCHEMAS
 from features.window import local_day, naive_utc
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
+KEYS = ["cutoff", "customer_id"]
+CUTOFFS = {"cutoff": "timestamp", "cutoff_on": "date"}
+WANTED = {"customer_id": "string"}
 
-class Source(Protocol):
-    """A table of past events, prepared by its name: rows of ``(cutoff, customer_id, ...)``, all before the cutoff."""
 
-    def __call__(self, con: Any, cutoffs: "ir.Table", ids: Sequence[str] | None) -> "ir.Table": ...
+class Past:
+    """The warehouse's tables as a source sees them: limited to the customers asked for, next to the cutoffs."""
+
+    def __init__(self, *, limited: bool) -> None:
+        import ibis
+
+        self._limited = limited
+        self._table = ibis.table
+        self.cutoffs: ir.Table = ibis.table(CUTOFFS, name="recompra_cutoffs")
+
+    def __call__(self, name: str) -> "ir.Table":
+        """Return one table of the warehouse, of the customers asked for."""
+        table = self._table(SCHEMAS[name], name=name)
+        return table.semi_join(self._table(WANTED, name="recompra_wanted"), "customer_id") if self._limited else table
+
+
+Source = Callable[[Past], "ir.Table"]
+"""Prepares rows ``(cutoff, customer_id, ...)`` of past events; every one of them lies before its cutoff."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +52,9 @@ class Feature:
     dtype: str = "float64"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FeatureSet:
-    """Features of one grain. ``sources[0]`` decides which customers there are; the others are joined to it."""
+    """Features of one grain. The first source decides which customers there are; the others are joined to it."""
 
     name: str
     features: tuple[Feature, ...]
@@ -48,9 +68,10 @@ class FeatureSet:
     def compute(
         self, con: Any, cutoff: datetime, ids: Sequence[str] | None = None, *, timezone: str
     ) -> pd.DataFrame:
-        """Return features as of ``cutoff``: a float64 frame, one row a customer seen before it, index ``customer_id``.
+        """Return features as of ``cutoff``: one row a customer seen before it, index ``customer_id``, sorted.
 
-        ``ids`` limits the answer to those customers (unknown ones are left out); the row of one equals its row in the batch.
+        ``ids`` limits the answer to those customers (unknown ones have no row); the row of one equals its row in the
+        batch. ``timezone`` is the shop's: it decides which day a cutoff falls on.
         """
         return self.panel(con, [cutoff], ids, timezone=timezone).droplevel("cutoff")
 
@@ -58,62 +79,52 @@ class FeatureSet:
         self, con: Any, cutoffs: Iterable[datetime], ids: Sequence[str] | None = None, *, timezone: str
     ) -> pd.DataFrame:
         """Return features as of many cutoffs in one scan: index ``(cutoff, customer_id)``, sorted."""
-        cutoffs = sorted(cutoffs)
-        query = self._query(con, _cutoff_table(cutoffs, timezone), ids)
-        frame: pd.DataFrame = con.to_pandas(query)
-        moments = {naive_utc(cutoff): cutoff for cutoff in cutoffs}
+        moments = {naive_utc(cutoff): cutoff for cutoff in sorted(cutoffs)}
+        rows = [
+            f"(TIMESTAMP '{naive}', DATE '{local_day(cutoff, timezone)}')" for naive, cutoff in moments.items()
+        ]
+        _view(con, "recompra_cutoffs", list(CUTOFFS), rows)
+        if ids is not None:
+            quoted = [str(name).replace("'", "''") for name in ids]
+            _view(con, "recompra_wanted", list(WANTED), [f"('{name}')" for name in quoted] or ["(NULL)"])
+        frame = _fetch(con, _compiled(self, con.name, ids is not None))
         frame["cutoff"] = frame["cutoff"].map(moments)
-        frame = frame.set_index(["cutoff", "customer_id"]).sort_index()
+        frame = frame.set_index(KEYS).sort_index()
         return frame[self.names].astype({feature.name: feature.dtype for feature in self.features})
 
-    def _query(self, con: Any, cutoffs: "ir.Table", ids: Sequence[str] | None) -> "ir.Table":
-        keys = ["cutoff", "customer_id"]
-        query: Any = None
+    def expression(self, *, limited: bool = False) -> "ir.Table":
+        """Return the whole query over unbound tables, for any backend of Ibis."""
+        past, query = Past(limited=limited), None
         for name, source in self.sources.items():
-            rows = source(con, cutoffs, ids)
-            wanted = {f.name: f.expression(rows).cast(f.dtype) for f in self.features if f.source == name}
-            if not wanted:
-                continue
-            part = rows.group_by(keys).aggregate(**wanted)
-            query = part if query is None else query.left_join(part, keys).drop("cutoff_right", "customer_id_right")
+            rows: Any = source(past)
+            mine = [feature for feature in self.features if feature.source == name]
+            part = rows.group_by(KEYS).aggregate(**{f.name: f.expression(rows).cast(f.dtype) for f in mine})
+            query = part if query is None else query.left_join(part, KEYS).drop("cutoff_right", "customer_id_right")
         return query
 
     @property
     def fingerprint(self) -> str:
-        """Eight hex digits that change when any definition does: names, types, and the SQL they compile to."""
-        import ibis
-
-        digest = hashlib.sha256()
-        for feature in self.features:
-            rows = self.sources[feature.source](_Schema(), _cutoff_schema(), None)
-            compiled = ibis.to_sql(rows.aggregate(x=feature.expression(rows)), dialect="duckdb")
-            digest.update(f"{feature.name}|{feature.dtype}|{compiled}".encode())
-        return digest.hexdigest()[:8]
+        """Eight hex digits that change when any definition does: names, types and the query they compile to."""
+        return hashlib.sha256(_compiled(self, "duckdb", False).encode()).hexdigest()[:8]
 
     def catalogue(self) -> list[tuple[str, str, str]]:
         """Return ``(name, unit, doc)`` of every feature."""
         return [(feature.name, feature.unit, feature.doc) for feature in self.features]
 
 
-def _cutoff_table(cutoffs: Sequence[datetime], timezone: str) -> "ir.Table":
+@cache
+def _compiled(features: FeatureSet, dialect: str, limited: bool) -> str:
     import ibis
 
-    rows = {"cutoff": [naive_utc(c) for c in cutoffs], "cutoff_on": [local_day(c, timezone) for c in cutoffs]}
-    return ibis.memtable(rows, schema=ibis.schema({"cutoff": "timestamp", "cutoff_on": "date"}))
+    return str(ibis.to_sql(features.expression(limited=limited), dialect=dialect))
 
 
-def _cutoff_schema() -> "ir.Table":
-    import ibis
+def _view(con: Any, name: str, columns: list[str], rows: list[str]) -> None:
+    values = f"SELECT * FROM (VALUES {', '.join(rows)}) AS rows({', '.join(columns)})"
+    con.raw_sql(f"CREATE OR REPLACE TEMP VIEW {name} AS {values}")
 
-    return ibis.table({"cutoff": "timestamp", "cutoff_on": "date"}, name="cutoffs")
 
-
-class _Schema:
-    """Stands in for a connection where only the shape of a query matters."""
-
-    def table(self, name: str) -> "ir.Table":
-        import ibis
-
-        from features.tables import SCHEMAS
-
-        return ibis.table(SCHEMAS[name], name=name)
+def _fetch(con: Any, sql: str) -> pd.DataFrame:
+    answer = con.raw_sql(sql)
+    frame: pd.DataFrame = answer.df() if con.name == "duckdb" else answer.toPandas()
+    return frame

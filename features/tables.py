@@ -1,4 +1,7 @@
-"""The warehouse's tables: names, columns and types, in one place. Timestamps are UTC; ``*_on`` are the shop's days."""
+"""The warehouse's tables: names, columns and types, in one place. Timestamps are UTC; ``*_on`` are the shop's days.
+
+``days`` are the ``orders`` of a customer summed by the shop's day: the grain of the customer features.
+"""
 
 SCHEMAS: dict[str, dict[str, str]] = {
     "order_lines": {
@@ -33,6 +36,19 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "hour": "int32",
         "weekday": "int32",
     },
+    "days": {
+        "customer_id": "string",
+        "ordered_on": "date",
+        "n_orders": "int64",
+        "n_lines": "int64",
+        "n_units": "float64",
+        "n_new_products": "int64",
+        "n_new_categories": "int64",
+        "revenue": "float64",
+        "discount": "float64",
+        "hour": "float64",
+        "weekday": "int32",
+    },
     "returns": {
         "return_id": "string",
         "customer_id": "string",
@@ -44,6 +60,7 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "order_id": "string",
         "line_id": "string",
         "purchased_at": "timestamp",
+        "purchased_on": "date",
     },
     "products": {
         "product_id": "string",

@@ -1,6 +1,5 @@
 """The warehouse as its readers see it: one consistent version of the shop's tables, opened by DuckDB through Ibis."""
 
-import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from features.settings import Settings
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
-TABLES = ("orders", "returns", "products", "customers", "contacts", "deliveries", "surveys", "quarantine")
+TABLES = ("orders", "days", "returns", "products", "customers", "contacts", "deliveries", "surveys", "quarantine")
 
 
 class Facts(BaseModel):
@@ -29,12 +28,13 @@ class Facts(BaseModel):
     n_products: int
     first_at: datetime
     last_at: datetime
-    currency: str = ""
     has_products: bool = True
     has_money: bool = True
     has_catalogue: bool = False
     has_customers: bool = False
     has_contacts: bool = False
+    has_returns: bool = False
+    has_time_of_day: bool = True
 
 
 class Warehouse:
@@ -47,17 +47,7 @@ class Warehouse:
         card = json.loads((self.folder / "shop.json").read_text(encoding="utf-8"))
         self.settings = Settings.parse(card["settings"], self.folder / "shop.json")
         self.facts = Facts.model_validate(card["facts"])
-
-    @property
-    def fingerprint(self) -> str:
-        """Eight hex digits of what was ingested: the same rows give the same fingerprint."""
-        lines = sorted((self.folder / "order_lines").glob("*/*.parquet"))
-        parts = [*lines, *(self.folder / f"{table}.parquet" for table in TABLES)]
-        digest = hashlib.sha256()
-        for part in parts:
-            digest.update(part.relative_to(self.folder).as_posix().encode())
-            digest.update(hashlib.sha256(part.read_bytes()).digest())
-        return digest.hexdigest()[:8]
+        self.fingerprint: str = card.get("fingerprint", "")
 
     def connect(self, memory: str = "4GB") -> "Backend":
         """Return an Ibis DuckDB backend with one view a table."""

@@ -1,4 +1,7 @@
-"""Derive ``orders``: one row for each customer, order and moment, knowing only that customer's past."""
+"""Derive ``orders`` (a row for each customer, order and moment) and ``days`` (a customer's orders of one shop day).
+
+Every column of a row knows only that customer's past.
+"""
 
 import duckdb
 
@@ -24,6 +27,15 @@ def derive(con: duckdb.DuckDBPyConnection, lines: str, products: str, timezone: 
         FROM order_rows LEFT JOIN order_news USING (position)
         WINDOW past AS (PARTITION BY customer_id ORDER BY position)
         ORDER BY position""")
+
+
+DAYS = f"""
+SELECT customer_id, ordered_on, count(*) FILTER (starts_order) AS n_orders, sum(n_lines)::BIGINT AS n_lines,
+       sum(n_units::{EXACT})::DOUBLE AS n_units, sum(n_new_products)::BIGINT AS n_new_products,
+       sum(n_new_categories)::BIGINT AS n_new_categories, sum(revenue::{EXACT})::DOUBLE AS revenue,
+       sum(discount::{EXACT})::DOUBLE AS discount, avg(hour) AS hour, any_value(weekday)::INTEGER AS weekday
+FROM orders GROUP BY customer_id, ordered_on ORDER BY customer_id, ordered_on
+"""
 
 
 def _rows(lines: str) -> str:

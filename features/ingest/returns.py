@@ -49,5 +49,6 @@ def link(con: duckdb.DuckDBPyConnection, lines: str, returns: str) -> None:
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE returns AS
         SELECT k.return_id, r.customer_id, r.product_id, r.ordered_at AS returned_at, r.ordered_on AS returned_on,
-               k.quantity, greatest(0, round({MONEY_BACK}, 6)) AS revenue, l.order_id, k.line_id, l.ordered_at AS purchased_at
+               k.quantity, greatest(0, round({MONEY_BACK}, 6)) AS revenue, l.order_id, k.line_id, l.ordered_at AS purchased_at,
+               l.ordered_on AS purchased_on
         FROM links k JOIN {returns} r ON r.line_id = k.return_id JOIN {lines} l ON l.line_id = k.line_id""")

@@ -169,6 +169,7 @@ def _build(
 
 def _write_tables(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
     publish.write(con, "FROM orders ORDER BY customer_id, ordered_at, order_id", folder / "orders.parquet")
+    publish.write(con, orders.DAYS, folder / "days.parquet")
     publish.write(con, "FROM returns ORDER BY customer_id, returned_at, return_id, line_id", folder / "returns.parquet")
     publish.write(con, "FROM all_returns ORDER BY line_id", folder / lines.RETURN_LINES)
     publish.write(con, 'FROM quarantine ORDER BY "table", source, row_number, reason', folder / "quarantine.parquet")
