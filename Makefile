@@ -1,0 +1,38 @@
+# Recompra. `make demo` and `make test` set everything up by themselves: Python 3.11 to 3.13 and make are enough.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test check serve bench lock clean
+.DEFAULT_GOAL := demo
+
+demo: $(READY) ## the whole way on the demo shop: ingest, train, evaluate, score, serve
+	$(BIN)/recompra demo
+
+test: $(READY) ## every test, the README's own commands among them
+	$(BIN)/python -m pytest
+
+check: $(READY) ## lint, format, types, and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+serve: $(READY) ## the service and the watcher beside it, on what was scored last
+	$(BIN)/recompra serve
+
+bench: $(READY) ## benchmarks: tables on the terminal
+	for each in tests/benchmarks/bench_*.py; do $(BIN)/python $$each || exit 1; done
+
+lock: $(READY) ## choose dependency versions anew, with hashes
+	$(BIN)/uv pip compile pyproject.toml --extra postgres --group dev --universal --upgrade --generate-hashes \
+	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
+
+clean: ## forget the environment and all that was trained
+	rm -rf .venv .recompra
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
