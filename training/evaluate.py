@@ -1,0 +1,188 @@
+"""Every model beside its baselines on one holdout: full ranking, everyone seen before the cutoff.
+
+What differs between models is their kind (lists, scores, decisions) and the truths they name, not their name.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.errors import SettingsError
+from models.model import Model
+from training import metrics
+from training.holdout import SEGMENTS, Holdout
+from training.intervals import Interval, bootstrap_interval, paired_interval
+from training.metrics import AMOUNT, EVENT, LABEL, MEAN, Floats, Metric
+
+DEPTHS = (10, 20)
+"""Lists are measured at these depths."""
+KEYS = ["model", "method", "metric", "segment", "value", "low", "high", "n"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one method did on one metric: columns of one row a customer, from which intervals are drawn."""
+
+    metric: Metric
+    customers: pd.Index
+    columns: tuple[Floats, ...]
+
+    @property
+    def value(self) -> float:
+        """The figure."""
+        return self.metric.statistic(*self.columns)
+
+    def interval(self, seed: int = 0) -> Interval:
+        """Return the figure with its bootstrap interval."""
+        return bootstrap_interval(*self.columns, statistic=self.metric.statistic, seed=seed)
+
+    def better_than(self, other: "Sample", seed: int = 0) -> Interval:
+        """Return by how much this beats ``other`` (above 0: better), paired by customer."""
+        if not self.customers.equals(other.customers):
+            raise SettingsError("two methods can only be compared on the same customers")
+        return paired_interval(self.columns, other.columns, metric=self.metric, seed=seed)
+
+
+@dataclass
+class Evaluation:
+    """The figures of one model and its baselines: ``samples[method]["metric segment"]``."""
+
+    model: str
+    headline: tuple[str, ...]
+    samples: dict[str, dict[str, Sample]] = field(default_factory=dict)
+    plain: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Figures without an interval, such as coverage."""
+
+    @property
+    def ours(self) -> dict[str, Sample]:
+        """The model's own samples; its method is called by its name."""
+        return self.samples.get(self.model, {})
+
+    @property
+    def decisive(self) -> Sample | None:
+        """The sample that decides a promotion: of the first headline that could be measured."""
+        return next((self.ours[key] for key in self.headline if key in self.ours), None)
+
+    def best_baseline(self, key: str) -> tuple[str, Sample] | None:
+        """Return the baseline that is best on ``"metric segment"`` and its sample; None where none has it."""
+        others = {name: found[key] for name, found in self.samples.items() if key in found}
+        others.pop(self.model, None)
+        good = {name: sample.metric.goodness(sample.value) for name, sample in others.items()}
+        good = {name: value for name, value in good.items() if np.isfinite(value)}
+        best = max(good, key=good.__getitem__, default=None)
+        return None if best is None else (best, others[best])
+
+    def table(self) -> pd.DataFrame:
+        """Return one row a figure: model, method, metric, segment, value, low, high, n (customers)."""
+        rows: list[tuple[object, ...]] = []
+        for method, samples in self.samples.items():
+            for key, sample in samples.items():
+                found = (*sample.interval(), len(sample.customers))
+                rows.append((self.model, method, *key.split(" ", 1), *found))
+        for method, figures in self.plain.items():
+            for key, value in figures.items():
+                rows.append((self.model, method, *key.split(" ", 1), value, np.nan, np.nan, 0))
+        return pd.DataFrame(rows, columns=KEYS)
+
+
+Lists = Mapping[str, Any]
+"""Ready lists by name, as a decision needs them: see ``models.next_best_offer``."""
+
+
+def evaluate(
+    model: Model, holdout: Holdout, *, baselines: bool = True, lists: Callable[[], Lists] | None = None
+) -> Evaluation:
+    """Measure ``model``, and with ``baselines`` what it must beat, on the holdout.
+
+    ``lists`` makes the ready lists that a model of kind ``decisions`` chooses from.
+    """
+    evaluation = Evaluation(model.name, model.headline)
+    if model.kind == "lists":
+        _lists(model, holdout, evaluation, baselines)
+    elif model.kind == "scores":
+        _scores(model, holdout, evaluation, baselines)
+    elif lists is not None:
+        _decisions(model, holdout, evaluation, lists())
+    return evaluation
+
+
+def _lists(model: Any, holdout: Holdout, evaluation: Evaluation, baselines: bool) -> None:
+    depth = max(DEPTHS)
+    state = model.state(holdout.shop, holdout.cutoff)
+    measure_lists(evaluation, model.name, model.recommend(state, k=depth, lists=tuple(SEGMENTS)), holdout)
+    if baselines:
+        others = model.baselines(holdout.shop, model.trained_until, holdout.cutoff, depth)
+        for name, frame in others.items():
+            measure_lists(evaluation, name, frame, holdout)
+
+
+def measure_lists(evaluation: Evaluation, method: str, frame: pd.DataFrame, holdout: Holdout) -> None:
+    """Add the figures of one method's recommendations: one value a customer with a truth, and coverage."""
+    for list_name, segment in SEGMENTS.items():
+        recommended = holdout.matrix(frame[frame["list"] == list_name], max(DEPTHS))
+        pairs = holdout.purchases[segment]
+        n_true = np.bincount(pairs[0], minlength=len(holdout.customers))
+        hits, able = metrics.hit_matrix(recommended, *pairs), n_true > 0
+        for k in DEPTHS:
+            for name, metric in metrics.RANKING.items():
+                sample = Sample(MEAN, holdout.customers[able], (metric(hits, n_true, k)[able],))
+                evaluation.samples.setdefault(method, {})[f"{name}@{k} {segment}"] = sample
+            share = metrics.coverage(recommended, len(holdout.catalogue), k)
+            evaluation.plain.setdefault(method, {})[f"coverage@{k} {segment}"] = share
+
+
+def _scores(model: Any, holdout: Holdout, evaluation: Evaluation, baselines: bool) -> None:
+    scores = without_horizon(model.predict(holdout.shop, holdout.cutoff), holdout.horizon_days)
+    scores = scores[scores.index.isin(holdout.customers)].sort_index()
+    for column, truth in model.truths.items():
+        measure_scores(evaluation, model.name, truth, scores[column], holdout)
+    if baselines:
+        ids = scores.index.to_list()
+        others = model.baselines(holdout.shop, model.trained_until, holdout.cutoff, ids).reindex(ids)
+        for name in others.columns:
+            column, _, label = name.rpartition(":")
+            truth = model.truths.get(column) or next(iter(model.truths.values()))
+            measure_scores(evaluation, label, truth, others[name], holdout)
+
+
+def measure_scores(
+    evaluation: Evaluation, method: str, truth_name: str, scores: "pd.Series[Any]", holdout: Holdout
+) -> None:
+    """Add the figures of one column of scores; which ones depends on the truth and on the column's type."""
+    scores = scores.dropna()
+    truth = holdout.truths[truth_name].reindex(scores.index).to_numpy(float)
+    if not len(truth) or np.isnan(truth).any():
+        return
+    column, fitting = _metrics_for(truth, scores)
+    samples = evaluation.samples.setdefault(method, {})
+    for name, metric in fitting.items():
+        samples[f"{name} {truth_name}"] = Sample(metric, scores.index, (truth, column))
+
+
+def _metrics_for(truth: Floats, scores: "pd.Series[Any]") -> tuple[Any, Mapping[str, Metric]]:
+    if not pd.api.types.is_numeric_dtype(scores):
+        return pd.factorize(scores, sort=True)[0], LABEL
+    column = scores.to_numpy(float)
+    if not np.isin(truth, (0, 1)).all():
+        return column, AMOUNT
+    likely = bool(((column >= 0) & (column <= 1)).all())
+    return column, {name: metric for name, metric in EVENT.items() if likely or not metric.needs_probability}
+
+
+def _decisions(model: Any, holdout: Holdout, evaluation: Evaluation, lists: Lists) -> None:
+    """Add each policy's payoff per customer: what was bought, under the *assumed* effect of an offer."""
+    summary, payoffs = model.evaluate(holdout.shop, holdout.cutoff, holdout.end, lists)
+    for policy in payoffs.columns:
+        sample = Sample(MEAN, payoffs.index, (payoffs[policy].to_numpy(float),))
+        evaluation.samples[policy] = {"payoff assumed": sample}
+        figures = summary.loc[policy].astype(float).to_dict()
+        evaluation.plain[policy] = {f"{name} assumed": value for name, value in figures.items()}
+
+
+def without_horizon(scores: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
+    """Return the columns without their ``_{horizon}d``: ``revenue_90d_p10`` -> ``revenue_p10``."""
+    mark = f"_{horizon_days}d"
+    return scores.rename(columns=lambda name: name.removesuffix(mark).replace(f"{mark}_", "_"))

@@ -1,0 +1,120 @@
+"""What happened after a cutoff, for everyone seen before it: the truth every method is held against."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from features.shop import Shop
+from features.window import local_day, naive_utc, parse_cutoff, shift_days
+from training.metrics import Ints
+
+SEGMENTS = {"for_you": "all", "new_for_you": "new", "buy_again": "repeat"}
+"""Which purchases a list is held against: all, first purchases of a product, or repeated ones."""
+MIN_ORDERS = 5
+"""The catalogue that lists are measured on: products in at least so many orders before the cutoff."""
+SMALL_CATALOGUE = 100
+"""With fewer such products than this the shop is small, and every product sold before the cutoff counts."""
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """``[cutoff, cutoff + horizon)`` of one shop; the horizon is the shop's."""
+
+    shop: Shop
+    cutoff: datetime
+
+    @property
+    def horizon_days(self) -> int:
+        """The shop's horizon."""
+        return self.shop.settings.horizon_days
+
+    @property
+    def end(self) -> datetime:
+        """The first moment after it."""
+        return shift_days(self.cutoff, self.horizon_days, self.shop.timezone)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether all of it can be in the shop: the last order is of its last day, or later."""
+        return self.end <= next_day(self.shop, self.shop.warehouse.last_at)
+
+    @cached_property
+    def customers(self) -> "pd.Index[str]":
+        """Everyone who ordered before the cutoff, sorted; who brought everything back is among them."""
+        orders = self.shop.con.table("orders")
+        seen = orders.filter(orders.ordered_at < naive_utc(self.cutoff)).select("customer_id").distinct()
+        return _index(sorted(self.shop.con.to_pandas(seen)["customer_id"])).rename("customer_id")
+
+    @cached_property
+    def truths(self) -> pd.DataFrame:
+        """``lapsed`` (1: no order), ``n_order_days``, ``revenue`` (NaN without prices), by customer."""
+        bought = self.shop.labels(self.cutoff, self.horizon_days, self.end)
+        frame = bought.reindex(self.customers).astype(float).fillna({"n_order_days": 0.0})
+        frame["lapsed"] = (frame["n_order_days"] == 0).astype(float)
+        if self.shop.facts.has_money:
+            frame["revenue"] = frame["revenue"].fillna(0.0)
+        return frame
+
+    @cached_property
+    def products(self) -> "pd.Index[str]":
+        """Every product known at the cutoff."""
+        return _index(self.shop.history(self.cutoff).products.all_names())
+
+    @cached_property
+    def catalogue(self) -> Ints:
+        """Codes of products in ``MIN_ORDERS`` orders or more; of all that were sold, where those are few."""
+        sold = np.bincount(self.shop.history(self.cutoff).product, minlength=len(self.products))
+        common = np.flatnonzero(sold >= MIN_ORDERS)
+        return common if len(common) >= SMALL_CATALOGUE else np.flatnonzero(sold > 0)
+
+    @cached_property
+    def purchases(self) -> dict[str, tuple[Ints, Ints]]:
+        """Per segment: the customer's row and the product's code of every true pair in the catalogue."""
+        frame = self.shop.product_labels(self.cutoff, self.horizon_days, self.end)
+        customer = _position(self.customers, frame["customer_id"])
+        product = _position(self.products, frame["product_id"])
+        known = (customer >= 0) & np.isin(product, self.catalogue)
+        customer, product = customer[known], product[known]
+        repeat = np.isin(self._pair(customer, product), self._bought)
+        return {
+            "all": (customer, product),
+            "new": (customer[~repeat], product[~repeat]),
+            "repeat": (customer[repeat], product[repeat]),
+        }
+
+    @cached_property
+    def _bought(self) -> Ints:
+        history = self.shop.history(self.cutoff)
+        row = _position(self.customers, history.customers.all_names())
+        return np.unique(self._pair(row[history.customer], history.product))
+
+    def _pair(self, customer: Any, product: Any) -> Ints:
+        pairs: Ints = np.asarray(customer, np.int64) * max(len(self.products), 1) + product
+        return pairs
+
+    def matrix(self, frame: pd.DataFrame, depth: int) -> Ints:
+        """Return one list's recommendations as product codes, customers x ranks, -1 for none or unknown."""
+        matrix = np.full((len(self.customers), depth), -1, np.int64)
+        row = _position(self.customers, frame["customer_id"])
+        rank = frame["rank"].to_numpy(np.int64) - 1
+        kept = (row >= 0) & (rank < depth)
+        matrix[row[kept], rank[kept]] = _position(self.products, frame["product_id"])[kept]
+        return matrix
+
+
+def _index(names: list[str]) -> "pd.Index[str]":
+    return cast("pd.Index[str]", pd.Index(names, dtype="str"))
+
+
+def _position(index: "pd.Index[str]", names: Any) -> Ints:
+    return np.asarray(index.get_indexer(pd.Index(names, dtype="str")), np.int64)
+
+
+def next_day(shop: Shop, moment: datetime) -> datetime:
+    """Return the midnight of the shop that ends the day of ``moment``."""
+    midnight = parse_cutoff(local_day(moment, shop.timezone).isoformat(), shop.timezone)
+    return shift_days(midnight, 1, shop.timezone)

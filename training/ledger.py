@@ -1,0 +1,77 @@
+"""Which version was champion from when to when, and why: one small table beside the online state.
+
+``ledger(id, name, version, from_at, until_at, reason)``: times are UTC without a zone; the one in service
+has no ``until_at``. It lives with the online state: in ``<home>/online.db`` (SQLite), or in the database that
+``RECOMPRA_STORE_URL`` names.
+"""
+
+import os
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+METADATA = sa.MetaData()
+LEDGER = sa.Table(
+    "ledger",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(64), nullable=False, index=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("from_at", sa.DateTime, nullable=False),
+    sa.Column("until_at", sa.DateTime),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+
+
+class Entry(NamedTuple):
+    """A version's time in service; ``until_at`` is None while it lasts."""
+
+    name: str
+    version: int
+    from_at: datetime
+    until_at: datetime | None
+    reason: str
+
+
+class Ledger:
+    """Reads and writes the ledger of one home."""
+
+    def __init__(self, home: Path) -> None:
+        self.url = os.environ.get("RECOMPRA_STORE_URL") or f"sqlite:///{home.resolve() / 'online.db'}"
+
+    @cached_property
+    def _engine(self) -> sa.Engine:
+        engine = sa.create_engine(self.url, poolclass=sa.NullPool)
+        METADATA.create_all(engine)
+        return engine
+
+    def succeed(self, name: str, version: int, *, now: datetime, reason: str) -> None:
+        """Write that ``version`` serves from ``now`` on; the one before it served until ``now``."""
+        moment = now.astimezone(UTC).replace(tzinfo=None)
+        current = (LEDGER.c.name == name) & LEDGER.c.until_at.is_(None)
+        row = {"name": name, "version": version, "from_at": moment, "reason": reason}
+        with self._engine.begin() as con:
+            con.execute(LEDGER.update().where(current).values(until_at=moment))
+            con.execute(LEDGER.insert().values(row))
+
+    def history(self, name: str | None = None) -> list[Entry]:
+        """Return every entry, oldest first, of one model or of all."""
+        query = sa.select(*(LEDGER.c[column] for column in Entry._fields)).order_by(LEDGER.c.id)
+        if name is not None:
+            query = query.where(LEDGER.c.name == name)
+        with self._engine.connect() as con:
+            return [Entry(*row) for row in con.execute(query)]
+
+    def before_champion(self, name: str) -> int | None:
+        """Return the version a rollback goes to, what the champion replaced when promoted; None if nothing.
+
+        Rolling back twice goes back two versions, for a version returned to ends those that came after it.
+        """
+        line: list[int] = []
+        for entry in self.history(name):
+            line = line[: line.index(entry.version)] if entry.version in line else line
+            line.append(entry.version)
+        return line[-2] if len(line) > 1 else None
