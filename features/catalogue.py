@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.history import Floats, Ints, Vocabulary
+from features.history import Floats, Ints, Vocabulary, read_array
 from features.window import naive_utc
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """One row a product code. Codes of categories and brands are -1 where unknown; numbers are NaN where unknown."""
+    """One row a product code; where unknown, codes of categories and brands are -1 and numbers NaN."""
 
     products: Vocabulary
     categories: Vocabulary
@@ -36,7 +36,9 @@ class Catalogue:
     def names(self, codes: Any) -> list[str]:
         """Return the readable names behind codes; the id where a product has none."""
         picked = zip(
-            self.name[codes].tolist(), self.products.ids[np.asarray(codes, dtype=np.int64)].tolist(), strict=True
+            self.name[codes].tolist(),
+            self.products.ids[np.asarray(codes, dtype=np.int64)].tolist(),
+            strict=True,
         )
         return [(name or fallback).decode(errors="replace") for name, fallback in picked]
 
@@ -50,12 +52,9 @@ class Catalogue:
     @classmethod
     def load(cls, folder: Path, *, mmap: bool = True) -> "Catalogue":
         """Read back; with ``mmap`` the arrays stay on disk and are shared between processes."""
-        mode = "r" if mmap else None
-        columns: dict[str, Any] = {}
-        for field in fields(cls):
-            column = np.load(folder / f"{field.name}.npy", mmap_mode=mode, allow_pickle=False)
-            columns[field.name] = Vocabulary(np.asarray(column)) if field.type is Vocabulary else np.asarray(column)
-        return cls(**columns)
+        arrays = {field.name: read_array(folder, field.name, mmap=mmap) for field in fields(cls)}
+        coded = [field.name for field in fields(cls) if field.type is Vocabulary]
+        return cls(**arrays | {name: Vocabulary(arrays[name]) for name in coded})
 
     def with_stock(self, stock: Floats) -> "Catalogue":
         """Return the same catalogue with newer stock figures."""

@@ -12,7 +12,17 @@ from features.feature_set import KEYS, Feature, FeatureSet, Past
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-SUMS = ["n_orders", "n_lines", "n_units", "revenue", "discount", "n_new_products", "n_new_categories", "hour", "weekday"]
+SUMS = [
+    "n_orders",
+    "n_lines",
+    "n_units",
+    "revenue",
+    "discount",
+    "n_new_products",
+    "n_new_categories",
+    "hour",
+    "weekday",
+]
 
 
 def purchase_days(past: Past) -> "ir.Table":

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 KEYS = ["cutoff", "customer_id"]
 CUTOFFS = {"cutoff": "timestamp", "cutoff_on": "date"}
 WANTED = {"customer_id": "string"}
+DECIMALS = 6
+"""Sums of floats differ in their last bits with the order threads add them in; the sixth decimal does not."""
 
 
 class Past:
-    """The warehouse's tables as a source sees them: limited to the customers asked for, next to the cutoffs."""
+    """The tables as a source sees them: limited to the customers asked for, next to the cutoffs."""
 
     def __init__(self, *, limited: bool) -> None:
         import ibis
@@ -33,7 +35,11 @@ class Past:
     def __call__(self, name: str) -> "ir.Table":
         """Return one table of the warehouse, of the customers asked for."""
         table = self._table(SCHEMAS[name], name=name)
-        return table.semi_join(self._table(WANTED, name="recompra_wanted"), "customer_id") if self._limited else table
+        return (
+            table.semi_join(self._table(WANTED, name="recompra_wanted"), "customer_id")
+            if self._limited
+            else table
+        )
 
 
 Source = Callable[[Past], "ir.Table"]
@@ -54,7 +60,7 @@ class Feature:
 
 @dataclass(frozen=True, eq=False)
 class FeatureSet:
-    """Features of one grain. The first source decides which customers there are; the others are joined to it."""
+    """Features of one grain. The first source decides which customers there are; others are joined to it."""
 
     name: str
     features: tuple[Feature, ...]
@@ -70,8 +76,8 @@ class FeatureSet:
     ) -> pd.DataFrame:
         """Return features as of ``cutoff``: one row a customer seen before it, index ``customer_id``, sorted.
 
-        ``ids`` limits the answer to those customers (unknown ones have no row); the row of one equals its row in the
-        batch. ``timezone`` is the shop's: it decides which day a cutoff falls on.
+        ``ids`` limits the answer to those customers (unknown ones have no row); the row of one equals its
+        row in the batch. ``timezone`` is the shop's: it decides which day a cutoff falls on.
         """
         return self.panel(con, [cutoff], ids, timezone=timezone).droplevel("cutoff")
 
@@ -81,7 +87,8 @@ class FeatureSet:
         """Return features as of many cutoffs in one scan: index ``(cutoff, customer_id)``, sorted."""
         moments = {naive_utc(cutoff): cutoff for cutoff in sorted(cutoffs)}
         rows = [
-            f"(TIMESTAMP '{naive}', DATE '{local_day(cutoff, timezone)}')" for naive, cutoff in moments.items()
+            f"(TIMESTAMP '{naive}', DATE '{local_day(cutoff, timezone)}')"
+            for naive, cutoff in moments.items()
         ]
         _view(con, "recompra_cutoffs", list(CUTOFFS), rows)
         if ids is not None:
@@ -89,8 +96,8 @@ class FeatureSet:
             _view(con, "recompra_wanted", list(WANTED), [f"('{name}')" for name in quoted] or ["(NULL)"])
         frame = _fetch(con, _compiled(self, con.name, ids is not None))
         frame["cutoff"] = frame["cutoff"].map(moments)
-        frame = frame.set_index(KEYS).sort_index()
-        return frame[self.names].astype({feature.name: feature.dtype for feature in self.features})
+        frame = frame.set_index(KEYS).sort_index()[self.names]
+        return frame.astype({feature.name: feature.dtype for feature in self.features}).round(DECIMALS)
 
     def expression(self, *, limited: bool = False) -> "ir.Table":
         """Return the whole query over unbound tables, for any backend of Ibis."""
@@ -99,12 +106,16 @@ class FeatureSet:
             rows: Any = source(past)
             mine = [feature for feature in self.features if feature.source == name]
             part = rows.group_by(KEYS).aggregate(**{f.name: f.expression(rows).cast(f.dtype) for f in mine})
-            query = part if query is None else query.left_join(part, KEYS).drop("cutoff_right", "customer_id_right")
+            query = (
+                part
+                if query is None
+                else query.left_join(part, KEYS).drop("cutoff_right", "customer_id_right")
+            )
         return query
 
     @property
     def fingerprint(self) -> str:
-        """Eight hex digits that change when any definition does: names, types and the query they compile to."""
+        """Eight hex digits that change when any definition does: names, types, and the compiled query."""
         return hashlib.sha256(_compiled(self, "duckdb", False).encode()).hexdigest()[:8]
 
     def catalogue(self) -> list[tuple[str, str, str]]:

@@ -4,8 +4,8 @@ import os
 
 
 def threads() -> int:
-    """Return the number of threads a fit may use: ``RECOMPRA_THREADS``, else the cores this process may run on.
+    """Return how many threads a fit may use: ``RECOMPRA_THREADS``, else the cores this process may run on.
 
     LightGBM with more threads than free cores slows down five-fold, so nothing else sets a thread count.
     """
-    return int(os.environ.get("RECOMPRA_THREADS", 0)) or len(os.sched_getaffinity(0))
+    return int(os.environ.get("RECOMPRA_THREADS", "0")) or len(os.sched_getaffinity(0))

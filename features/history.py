@@ -1,4 +1,4 @@
-"""Who bought what, as flat arrays in time order: one form for training on all customers and for answering one.
+"""Who bought what, as flat arrays in time order: one form for training on all and for answering one.
 
 Row numbers (codes) never leave the code that holds the vocabulary; ids are strings from end to end.
 """
@@ -17,6 +17,7 @@ from features.window import day_number, local_day, naive_utc
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float32]
+COLUMNS = ("indptr", "product", "order", "day", "quantity", "revenue")
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,11 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class History:
-    """Purchases before a cutoff, net of returns made before it: customer ``c`` owns rows ``indptr[c]:indptr[c+1]``.
+    """Purchases before a cutoff, net of returns made by then; customer ``c`` owns ``indptr[c]:indptr[c+1]``.
 
-    One row per (order, product), in time order. ``day`` counts days since 1970-01-01 in the shop's zone; ``order`` numbers
-    orders over the whole history; ``revenue`` is NaN without prices. ``cutoff_day`` is the first day not seen.
+    One row per (order, product), in time order. ``day`` counts days since 1970-01-01 in the shop's zone;
+    ``order`` numbers orders over the whole history; ``revenue`` is NaN without prices. ``cutoff_day`` is the
+    cutoff's own day.
     """
 
     customers: Vocabulary
@@ -102,21 +104,17 @@ class History:
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "customers.npy", self.customers.ids)
         np.save(folder / "products.npy", self.products.ids)
-        for name in ("indptr", "product", "order", "day", "quantity", "revenue"):
+        for name in COLUMNS:
             np.save(folder / f"{name}.npy", getattr(self, name))
         (folder / "history.json").write_text(json.dumps({"cutoff_day": self.cutoff_day}), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path, *, mmap: bool = True) -> "History":
         """Read back; with ``mmap`` the arrays stay on disk and are shared between processes."""
-        mode = "r" if mmap else None
-
-        def read(name: str) -> Any:
-            return np.asarray(np.load(folder / f"{name}.npy", mmap_mode=mode, allow_pickle=False))
-
+        columns = {name: read_array(folder, name, mmap=mmap) for name in COLUMNS}
+        customers, products = (read_array(folder, name, mmap=mmap) for name in ("customers", "products"))
         card = json.loads((folder / "history.json").read_text(encoding="utf-8"))
-        columns = [read(name) for name in ("indptr", "product", "order", "day", "quantity", "revenue")]
-        return cls(Vocabulary(read("customers")), Vocabulary(read("products")), *columns, card["cutoff_day"])
+        return cls(Vocabulary(customers), Vocabulary(products), cutoff_day=card["cutoff_day"], **columns)
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ class Interactions:
 
 
 def interactions(history: History, half_life_days: float | None = None) -> Interactions:
-    """Count purchase rows per customer and product; with a half-life, a purchase counts less as it ages. Never negative."""
+    """Count purchases per customer and product, less with age where there is a half-life; never negative."""
     from scipy.sparse import coo_matrix
 
     weight = np.ones(len(history.product), np.float32)
@@ -141,7 +139,7 @@ def interactions(history: History, half_life_days: float | None = None) -> Inter
 
 
 def read_history(con: Any, cutoff: datetime, *, timezone: str) -> History:
-    """Read every purchase before ``cutoff`` of a known customer and product, less what was returned before it.
+    """Read every purchase before ``cutoff`` of a known customer and product, less what was returned by then.
 
     Products are those anyone bought before the cutoff, and those of the catalogue launched before it.
     """
@@ -166,6 +164,11 @@ def read_history(con: Any, cutoff: datetime, *, timezone: str) -> History:
         revenue=np.ma.filled(np.ma.asarray(rows["revenue"], np.float32), np.nan),
         cutoff_day=day_number(day),
     )
+
+
+def read_array(folder: Path, name: str, *, mmap: bool = True) -> Any:
+    """Read ``<name>.npy``; with ``mmap`` it stays on disk, and processes share one copy."""
+    return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r" if mmap else None, allow_pickle=False))
 
 
 def _column(con: Any, sql: str) -> list[str]:

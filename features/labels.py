@@ -1,4 +1,4 @@
-"""What happened in a horizon: the only code that reads events at or after a cutoff, and only closed horizons."""
+"""What happened in a closed horizon: the only code that reads events at or after a cutoff."""
 
 from datetime import datetime
 from typing import Any
@@ -14,8 +14,9 @@ def purchases(
 ) -> pd.DataFrame:
     """Return what each customer bought in ``[cutoff, cutoff + horizon)``; who bought nothing has no row.
 
-    Index ``customer_id``; ``n_order_days`` (days with an order), ``revenue`` (net of returns made before the horizon's
-    end, in the shop's currency; NaN without prices). Raises ``SettingsError`` unless the horizon closed by ``known_until``.
+    Index ``customer_id``; ``n_order_days`` (days with an order), ``revenue`` (net of returns made before the
+    horizon's end, in the shop's currency; NaN without prices). Raises ``SettingsError`` unless the horizon
+    closed by ``known_until``.
     """
     end = _closed(cutoff, horizon_days, known_until, timezone)
     orders = con.table("orders")
@@ -34,7 +35,7 @@ def purchases(
 def products(
     con: Any, cutoff: datetime, horizon_days: int, known_until: datetime, *, timezone: str
 ) -> pd.DataFrame:
-    """Return ``customer_id, product_id, n_days, quantity, revenue`` of the horizon, as ordered, sorted by the ids."""
+    """Return ``customer_id, product_id, n_days, quantity, revenue`` of the horizon, as ordered, by id."""
     end = _closed(cutoff, horizon_days, known_until, timezone)
     lines = con.table("order_lines")
     rows = lines.filter(
@@ -55,7 +56,8 @@ def _closed(cutoff: datetime, horizon_days: int, known_until: datetime, timezone
     end = shift_days(cutoff, horizon_days, timezone)
     if end > known_until:
         raise SettingsError(
-            f"the {horizon_days} days from {cutoff:%Y-%m-%d} end on {end:%Y-%m-%d}, after what may be known ({known_until:%Y-%m-%d})",
+            f"the {horizon_days} days from {cutoff:%Y-%m-%d} end on {end:%Y-%m-%d}, after what may be known "
+            f"({known_until:%Y-%m-%d})",
             "take an earlier cutoff or a shorter horizon",
         )
     return end

@@ -25,7 +25,7 @@ class TableMap(Section):
     columns: dict[str, str] = Field(default_factory=dict)
     """Our column -> the source's column, or a DuckDB expression over the source's columns."""
     query: str = ""
-    """A DuckDB query instead of ``file``: over the folder's files by their stems, and over ``order_lines``."""
+    """A DuckDB query instead of ``file``, over the folder's files by their stems and ``order_lines``."""
     where: str = ""
     """A DuckDB condition; rows that fail it are quarantined with ``where_reason``."""
     where_reason: str = "left out by the shop's own rule"
@@ -46,7 +46,7 @@ class Economics(Section):
     max_contacts_28d: int = Field(default=4, ge=0)
     """At most so many contacts to one customer in 28 days, over all channels."""
     require_consent: bool = True
-    """Contact only those whose ``email_consent`` is true; without a customers table, nobody is known to refuse."""
+    """Contact only where ``email_consent`` is true; without a customers table nobody is known to refuse."""
 
 
 class Settings(Section):
@@ -78,7 +78,7 @@ class Settings(Section):
 
     @classmethod
     def load(cls, folder: Path, defaults: "Settings | None" = None) -> "Settings":
-        """Read ``recompra.toml`` of a shop's folder over ``defaults``; raise ``SettingsError`` naming the key."""
+        """Read a shop's ``recompra.toml`` over ``defaults``; raise ``SettingsError`` naming the key."""
         base = (defaults or cls()).model_dump()
         path = folder / FILE
         return cls.parse(base | _read_toml(path), path) if path.is_file() else cls.parse(base, path)

@@ -55,7 +55,7 @@ class Shop:
         return frame
 
     def labels(self, cutoff: datetime, horizon_days: int, known_until: datetime) -> pd.DataFrame:
-        """Return each customer's order days and revenue in the horizon (see ``features.labels.purchases``)."""
+        """Return each customer's order days and revenue in the horizon (``features.labels.purchases``)."""
         return labels.purchases(self.con, cutoff, horizon_days, known_until, timezone=self.timezone)
 
     def product_labels(self, cutoff: datetime, horizon_days: int, known_until: datetime) -> pd.DataFrame:
@@ -81,12 +81,18 @@ class Shop:
         self._cache.clear()
 
     def past_cutoffs(
-        self, known_until: datetime, horizon_days: int, *, n: int = 6, step_days: int = 0, warmup_days: int = 0
+        self,
+        known_until: datetime,
+        horizon_days: int,
+        *,
+        n: int = 6,
+        step_days: int = 0,
+        warmup_days: int = 0,
     ) -> list[datetime]:
         """Return up to ``n`` cutoffs whose horizon closes by ``known_until``, newest first.
 
-        They lie ``step_days`` apart (default: one horizon), each with ``warmup_days`` (default: one horizon) of orders
-        before it. Raises ``CannotLearn`` where there is none, saying how long a horizon is possible.
+        They lie ``step_days`` apart (default: one horizon), each with ``warmup_days`` (default: one horizon)
+        of orders before it. Raises ``CannotLearn`` where there is none, saying which horizon is possible.
         """
         step, warmup = step_days or horizon_days, warmup_days or horizon_days
         earliest = shift_days(self.warehouse.first_at, warmup, self.timezone)
@@ -95,7 +101,7 @@ class Shop:
         if not cutoffs:
             span = (known_until - self.warehouse.first_at).days
             raise CannotLearn(
-                f"a horizon of {horizon_days} days needs {warmup + horizon_days} days of orders, there are {span}",
+                f"a horizon of {horizon_days} days needs {warmup + horizon_days} days of orders, not {span}",
                 f"the longest horizon possible now is {max(span // 2, 0)} days",
             )
         return cutoffs

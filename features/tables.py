@@ -1,5 +1,6 @@
-"""The warehouse's tables: names, columns and types, in one place. Timestamps are UTC; ``*_on`` are the shop's days.
+"""The warehouse's tables: names, columns and types, in one place.
 
+Timestamps are UTC; ``*_on`` are the shop's days.
 ``days`` are the ``orders`` of a customer summed by the shop's day: the grain of the customer features.
 """
 

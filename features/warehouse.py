@@ -1,4 +1,4 @@
-"""The warehouse as its readers see it: one consistent version of the shop's tables, opened by DuckDB through Ibis."""
+"""The warehouse as its readers see it: one consistent version of the shop's tables, through Ibis."""
 
 import json
 from datetime import UTC, datetime
@@ -14,7 +14,17 @@ from features.settings import Settings
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
-TABLES = ("orders", "days", "returns", "products", "customers", "contacts", "deliveries", "surveys", "quarantine")
+TABLES = (
+    "orders",
+    "days",
+    "returns",
+    "products",
+    "customers",
+    "contacts",
+    "deliveries",
+    "surveys",
+    "quarantine",
+)
 
 
 class Facts(BaseModel):
@@ -38,7 +48,7 @@ class Facts(BaseModel):
 
 
 class Warehouse:
-    """A reader of ``<home>/warehouse``: the version that stood when it was opened, whatever is ingested since."""
+    """Reads ``<home>/warehouse``: the version that stood when it was opened, whatever is ingested since."""
 
     def __init__(self, home: Path) -> None:
         self.folder = (home / "warehouse").resolve()

@@ -13,7 +13,7 @@ EPOCH = date(1970, 1, 1)
 class Window:
     """Observation ``[start, cutoff)`` and holdout ``[cutoff, cutoff + horizon)``; all three aware, in UTC.
 
-    ``horizon_days`` are days of the shop's calendar: a horizon that crosses a change of clocks still ends at midnight.
+    ``horizon_days`` are days of the shop's calendar: a horizon over a change of clocks ends at midnight.
     """
 
     start: datetime
@@ -23,7 +23,9 @@ class Window:
 
     def __post_init__(self) -> None:
         if self.start.tzinfo is None or self.cutoff.tzinfo is None:
-            raise SettingsError("a window needs timestamps with a time zone", "add +00:00, or use parse_cutoff")
+            raise SettingsError(
+                "a window needs timestamps with a time zone", "add +00:00, or use parse_cutoff"
+            )
         if self.start > self.cutoff:
             raise SettingsError(f"the window starts ({self.start}) after its cutoff ({self.cutoff})")
         if self.horizon_days < 1:
@@ -41,12 +43,13 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
         raise SettingsError(
-            f"unknown time zone {name!r}", "use an IANA name such as 'Europe/Lisbon', 'America/Sao_Paulo' or 'UTC'"
+            f"unknown time zone {name!r}",
+            "use an IANA name such as 'Europe/Lisbon', 'America/Sao_Paulo' or 'UTC'",
         ) from error
 
 
 def parse_cutoff(text: str, timezone: str = "UTC") -> datetime:
-    """Read a cutoff: a bare date is that day's midnight in the shop's zone, a naive time is in the shop's zone."""
+    """Read a cutoff: a bare date is that day's midnight, a naive time a time, in the shop's zone."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:

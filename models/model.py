@@ -1,8 +1,8 @@
 """What every model is: a frozen config, a fit that returns a new object, and a folder of plain data.
 
 Learning and state are apart. ``fit(shop, known_until)`` learns weights from windows that closed at or before
-``known_until``; what moves daily (histories, neighbours, popularity) is read as of a cutoff when scores are made. So the
-version whose holdout figures were measured is the very version that is registered and serves.
+``known_until``; what moves daily (histories, neighbours, popularity) is read as of a cutoff, at scoring time.
+So the version whose holdout figures were measured is the very version that is registered and serves.
 """
 
 import json

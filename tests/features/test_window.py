@@ -1,0 +1,57 @@
+from datetime import UTC, date, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.errors import SettingsError
+from features.window import Window, local_day, parse_cutoff, shift_days, zone
+
+NEW_YORK = "America/New_York"
+
+
+def test_a_bare_date_is_midnight_in_the_shops_zone():
+    assert parse_cutoff("2017-12-04", NEW_YORK) == datetime(2017, 12, 4, 5, tzinfo=UTC)
+
+
+def test_a_time_with_a_zone_keeps_its_moment():
+    assert parse_cutoff("2017-12-04T01:00:00+01:00", NEW_YORK) == datetime(2017, 12, 4, tzinfo=UTC)
+
+
+def test_a_horizon_over_a_change_of_clocks_still_ends_at_midnight():
+    cutoff = parse_cutoff("2017-10-20", NEW_YORK)
+    window = Window(cutoff, cutoff, 28, NEW_YORK)
+    assert window.end == parse_cutoff("2017-11-17", NEW_YORK)
+    assert (window.end - cutoff).total_seconds() == 28 * 86400 + 3600
+
+
+@given(
+    st.datetimes(datetime(1990, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC)), st.integers(-400, 400)
+)
+def test_shifting_moves_the_local_day_by_as_many_days(moment, days):
+    shifted = shift_days(moment, days, NEW_YORK)
+    assert (local_day(shifted, NEW_YORK) - local_day(moment, NEW_YORK)).days == days
+
+
+def test_an_order_before_local_midnight_lies_on_the_earlier_day():
+    assert local_day(datetime(2017, 12, 4, 4, 59, tzinfo=UTC), NEW_YORK) == date(2017, 12, 3)
+    assert local_day(datetime(2017, 12, 4, 5, 0, tzinfo=UTC), NEW_YORK) == date(2017, 12, 4)
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2017-13-01", "4/12/2017"])
+def test_an_unreadable_cutoff_says_how_to_write_one(text):
+    with pytest.raises(SettingsError, match="YYYY-MM-DD"):
+        parse_cutoff(text)
+
+
+def test_an_unknown_zone_is_named():
+    with pytest.raises(SettingsError, match="Mars/Olympus"):
+        zone("Mars/Olympus")
+
+
+def test_a_window_refuses_naive_times_and_a_horizon_of_nothing():
+    moment = datetime(2020, 1, 1, tzinfo=UTC)
+    with pytest.raises(SettingsError, match="time zone"):
+        Window(datetime(2020, 1, 1), moment, 1)
+    with pytest.raises(SettingsError, match="at least 1 day"):
+        Window(moment, moment, 0)
