@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from features.tables import SCHEMAS
+from features.tables import compiled, fetch, table
 from features.window import local_day, naive_utc
 
 if TYPE_CHECKING:
@@ -28,18 +28,13 @@ class Past:
     def __init__(self, *, limited: bool) -> None:
         import ibis
 
-        self._limited = limited
-        self._table = ibis.table
+        self._wanted = ibis.table(WANTED, name="recompra_wanted") if limited else None
         self.cutoffs: ir.Table = ibis.table(CUTOFFS, name="recompra_cutoffs")
 
     def __call__(self, name: str) -> "ir.Table":
         """Return one table of the warehouse, of the customers asked for."""
-        table = self._table(SCHEMAS[name], name=name)
-        return (
-            table.semi_join(self._table(WANTED, name="recompra_wanted"), "customer_id")
-            if self._limited
-            else table
-        )
+        rows = table(name)
+        return rows if self._wanted is None else rows.semi_join(self._wanted, "customer_id")
 
 
 Source = Callable[[Past], "ir.Table"]
@@ -94,8 +89,9 @@ class FeatureSet:
         if ids is not None:
             quoted = [str(name).replace("'", "''") for name in ids]
             _view(con, "recompra_wanted", list(WANTED), [f"('{name}')" for name in quoted] or ["(NULL)"])
-        frame = _fetch(con, _compiled(self, con.name, ids is not None))
+        frame = fetch(con, _compiled(self, con.name, ids is not None))
         frame["cutoff"] = frame["cutoff"].map(moments)
+        frame["customer_id"] = frame["customer_id"].astype("str")
         frame = frame.set_index(KEYS).sort_index()[self.names]
         return frame.astype({feature.name: feature.dtype for feature in self.features}).round(DECIMALS)
 
@@ -125,17 +121,9 @@ class FeatureSet:
 
 @cache
 def _compiled(features: FeatureSet, dialect: str, limited: bool) -> str:
-    import ibis
-
-    return str(ibis.to_sql(features.expression(limited=limited), dialect=dialect))
+    return compiled(features.expression(limited=limited), dialect)
 
 
 def _view(con: Any, name: str, columns: list[str], rows: list[str]) -> None:
     values = f"SELECT * FROM (VALUES {', '.join(rows)}) AS rows({', '.join(columns)})"
     con.raw_sql(f"CREATE OR REPLACE TEMP VIEW {name} AS {values}")
-
-
-def _fetch(con: Any, sql: str) -> pd.DataFrame:
-    answer = con.raw_sql(sql)
-    frame: pd.DataFrame = answer.df() if con.name == "duckdb" else answer.toPandas()
-    return frame

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from features.errors import SettingsError
+from features.tables import compiled, fetch, table
 from features.window import naive_utc, shift_days
 
 
@@ -19,15 +20,16 @@ def purchases(
     closed by ``known_until``.
     """
     end = _closed(cutoff, horizon_days, known_until, timezone)
-    orders = con.table("orders")
+    orders = table("orders")
     rows = orders.filter(orders.ordered_at >= naive_utc(cutoff), orders.ordered_at < naive_utc(end))
-    back = con.table("returns")
+    back = table("returns")
     back = back.filter(back.purchased_at >= naive_utc(cutoff), back.returned_at < naive_utc(end))
     undone = back.group_by("customer_id").aggregate(back=back.revenue.sum())
     bought = rows.group_by("customer_id").aggregate(
         n_order_days=rows.ordered_on.nunique(), revenue=rows.revenue.sum()
     )
-    frame: pd.DataFrame = con.to_pandas(bought.left_join(undone, "customer_id").drop("customer_id_right"))
+    answer = bought.left_join(undone, "customer_id").drop("customer_id_right")
+    frame = fetch(con, compiled(answer, con.name))
     frame["revenue"] = frame["revenue"].astype("float64") - frame.pop("back").fillna(0.0)
     return frame.set_index("customer_id").sort_index()
 
@@ -37,7 +39,7 @@ def products(
 ) -> pd.DataFrame:
     """Return ``customer_id, product_id, n_days, quantity, revenue`` of the horizon, as ordered, by id."""
     end = _closed(cutoff, horizon_days, known_until, timezone)
-    lines = con.table("order_lines")
+    lines = table("order_lines")
     rows = lines.filter(
         lines.ordered_at >= naive_utc(cutoff),
         lines.ordered_at < naive_utc(end),
@@ -48,8 +50,7 @@ def products(
     bought = rows.group_by(keys).aggregate(
         n_days=rows.ordered_on.nunique(), quantity=rows.quantity.sum(), revenue=rows.revenue.sum()
     )
-    frame: pd.DataFrame = con.to_pandas(bought.order_by(keys))
-    return frame
+    return fetch(con, compiled(bought.order_by(keys), con.name))
 
 
 def _closed(cutoff: datetime, horizon_days: int, known_until: datetime, timezone: str) -> datetime:

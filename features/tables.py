@@ -4,6 +4,13 @@ Timestamps are UTC; ``*_on`` are the shop's days.
 ``days`` are the ``orders`` of a customer summed by the shop's day: the grain of the customer features.
 """
 
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
 SCHEMAS: dict[str, dict[str, str]] = {
     "order_lines": {
         "line_id": "string",
@@ -107,3 +114,27 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "score": "float64",
     },
 }
+
+
+def table(name: str) -> "ir.Table":
+    """Return a table of the warehouse as an unbound Ibis table: no look-up, any backend."""
+    import ibis
+
+    return ibis.table(SCHEMAS[name], name=name)
+
+
+def fetch(con: Any, sql: str) -> pd.DataFrame:
+    """Run compiled SQL on an Ibis backend and return a frame.
+
+    Ibis' own ``to_pandas`` compiles anew each time, and in version 12 warns about both DuckDB 2 and pandas 3.
+    """
+    answer = con.raw_sql(sql)
+    frame: pd.DataFrame = answer.df() if con.name == "duckdb" else answer.toPandas()
+    return frame
+
+
+def compiled(expression: Any, dialect: str) -> str:
+    """Return the SQL of an Ibis expression in a backend's dialect."""
+    import ibis
+
+    return str(ibis.to_sql(expression, dialect=dialect))

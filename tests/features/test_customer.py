@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from worlds.orders import contacts, make_shop, order_lines, products
 
+from features.tables import fetch
 from features.window import parse_cutoff
 
 LISBON = "Europe/Lisbon"
@@ -26,8 +27,8 @@ CUTOFF = parse_cutoff("2024-05-01T13:00:00", LISBON)
 
 def obvious(shop, customer, cutoff):
     """Replay one customer from the lines: every return made before the cutoff undoes its units."""
-    lines = shop.con.to_pandas(shop.con.table("order_lines"))
-    back = shop.con.to_pandas(shop.con.table("returns"))
+    lines = fetch(shop.con, "FROM order_lines")
+    back = fetch(shop.con, "FROM returns")
     moment = pd.Timestamp(cutoff).tz_localize(None)
     lines = lines[(lines.customer_id == customer) & (lines.ordered_at < moment)]
     back = back[back.returned_at < moment].groupby("line_id")[["quantity", "revenue"]].sum()

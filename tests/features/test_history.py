@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from worlds.orders import make_shop, order_lines, products
 
 from features.history import History, Vocabulary, interactions
+from features.tables import fetch
 from features.window import day_number, local_day, parse_cutoff
 
 CUTOFF = parse_cutoff("2024-05-01")
@@ -34,14 +35,9 @@ def test_an_unknown_id_is_minus_one_however_long():
 
 def test_rows_are_the_lines_net_of_returns_in_time_order(shop):
     history = shop.history(CUTOFF)
-    lines = shop.con.to_pandas(shop.con.table("order_lines"))
+    lines = fetch(shop.con, "FROM order_lines")
     moment = pd.Timestamp(CUTOFF).tz_localize(None)
-    back = (
-        shop.con.to_pandas(shop.con.table("returns"))
-        .query("returned_at < @moment")
-        .groupby("line_id")["quantity"]
-        .sum()
-    )
+    back = fetch(shop.con, "FROM returns").query("returned_at < @moment").groupby("line_id")["quantity"].sum()
     lines = lines[lines.ordered_at < moment].assign(net=lambda x: x.quantity - x.line_id.map(back).fillna(0))
     code = history.customers.code("c07")
     mine = lines[(lines.customer_id == "c07") & (lines.net > 0)].sort_values(["ordered_at", "product_id"])
