@@ -1,0 +1,87 @@
+"""What a sale earns and what a contact changes, in money. Arrays in, arrays out."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict
+
+Money = NDArray[np.float64]
+
+FEWEST_PRODUCTS = 3
+"""A category needs so many products with a known cost before its margin speaks for the others."""
+
+
+def assumed_effect(chance: ArrayLike, lift: float) -> Money:
+    """Return how much an offer raises the chance of a purchase, if by ``lift`` of itself (0.15 = 15%).
+
+    An assumption, not a measurement: an experiment replaces it. Never lifts a chance above 1.
+    """
+    p = np.asarray(chance, np.float64)
+    return np.asarray(np.minimum(p * lift, 1 - p))
+
+
+def incremental_margin(
+    chance: ArrayLike, effect: ArrayLike, *, margin: ArrayLike, discount: ArrayLike, cost: ArrayLike
+) -> Money:
+    """Return the margin expected with a contact less the margin expected without it, in the shop's currency.
+
+    Those whom it moves (``effect``) bring their margin less the discount; those who would have bought
+    anyway (``chance``) get the discount for nothing; the contact is paid for in any case. All arguments
+    broadcast.
+    """
+    p, moved = np.asarray(chance, np.float64), np.asarray(effect, np.float64)
+    worth, given = np.asarray(margin, np.float64), np.asarray(discount, np.float64)
+    return np.asarray(moved * (worth - given) - np.asarray(cost, np.float64) - p * given)
+
+
+class Margins(BaseModel):
+    """Margin as a share of the price where a product's own cost is unknown: its category's, or assumed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    assumed: float
+    """Share from the settings, for a shop without a single known cost."""
+    shop: float | None = None
+    """Median share over the products of known cost."""
+    by_category: dict[str, float] = {}
+    """The same for every category path, and for every path above it."""
+
+    @classmethod
+    def learn(cls, catalogue: Any, assumed: float) -> "Margins":
+        """Take the median margin of each category from a ``Catalogue``'s known unit costs."""
+        price, cost = _prices(catalogue), np.asarray(catalogue.unit_cost, np.float64)
+        known = np.isfinite(price) & np.isfinite(cost)
+        if not known.any():
+            return cls(assumed=assumed)
+        shares = (1 - cost[known] / price[known]).tolist()
+        by_path: dict[str, list[float]] = {}
+        paths = [*catalogue.categories.all_names(), ""]
+        for code, share in zip(catalogue.category[known].tolist(), shares, strict=True):
+            for path in _upwards(paths[code]):
+                by_path.setdefault(path, []).append(share)
+        enough = {path: found for path, found in by_path.items() if len(found) >= FEWEST_PRODUCTS}
+        by_category = {path: float(np.median(enough[path])) for path in sorted(enough)}
+        return cls(assumed=assumed, shop=float(np.median(shares)), by_category=by_category)
+
+    def share(self, path: str) -> float:
+        """Return a category's margin share: its own, the nearest above, the shop's, or assumed."""
+        known = (self.by_category[above] for above in _upwards(path) if above in self.by_category)
+        return next(known, self.assumed if self.shop is None else self.shop)
+
+    def of_products(self, catalogue: Any) -> Money:
+        """Return the margin of one unit of each product, shape (n_products,); NaN where no price is known."""
+        price, cost = _prices(catalogue), np.asarray(catalogue.unit_cost, np.float64)
+        shares = np.array([self.share(path) for path in [*catalogue.categories.all_names(), ""]])
+        return np.asarray(np.where(np.isfinite(cost), price - cost, price * shares[catalogue.category]))
+
+
+def _prices(catalogue: Any) -> Money:
+    price = np.asarray(catalogue.price, np.float64)
+    return np.where(price > 0, price, np.nan)
+
+
+def _upwards(path: str) -> list[str]:
+    """Return ``a > b > c``, ``a > b``, ``a``; nothing for no path."""
+    parts = path.split(" > ") if path else []
+    return [" > ".join(parts[:depth]) for depth in range(len(parts), 0, -1)]

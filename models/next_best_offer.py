@@ -1,0 +1,234 @@
+"""What to do now for each customer: one product offered, or nothing, by expected incremental margin in money.
+
+The chances come calibrated from ``cross_sell``; the effect of an offer is assumed until an experiment has
+been learnt from, and every answer says so. The choice itself is ``models.offer.choose``, over arrays, for
+one customer or for all.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+
+from features.catalogue import Catalogue
+from features.errors import CannotLearn, InputError
+from features.history import Ints, Vocabulary
+from features.shop import Shop
+from models import model
+from models.contact_policy import Goods, days_since_bought, read_people
+from models.economics import Margins, Money, assumed_effect
+from models.offer import NOTHING, Case, Decision, Terms, choose, merge_lists
+
+Lists = Mapping[str, tuple[Ints, NDArray[np.float32], Any]]
+"""Ready lists by name: product codes and calibrated chances, both of shape (n_customers, k)."""
+
+
+class OfferConfig(model.Config):
+    """How offers are weighed."""
+
+    just_bought_days: int = Field(default=7, ge=0)
+    """A product bought so few days ago is not offered."""
+    discount_share: float = Field(default=0.0, ge=0, le=1)
+    """Discount that comes with an offer, as a share of the price (0 to 1)."""
+
+
+class NextBestOffer(model.Model):
+    """Learns what margins the shop makes; the rest are settings, rules and the chances of ``cross_sell``."""
+
+    name = "next_best_offer"
+    question = "what to do now for a customer, or nothing"
+    method = "expected incremental margin over products and doing nothing, under named rules"
+    must_beat = ("likelihood", "all", "none")
+    kind = "decisions"
+    headline = ("payoff assumed",)
+    Config = OfferConfig
+
+    def __init__(self, config: OfferConfig, trained_until: datetime, margins: Margins) -> None:
+        super().__init__(config, trained_until)
+        self.margins = margins
+
+    @classmethod
+    def fit(cls, shop: Shop, known_until: datetime, config: OfferConfig) -> Self:
+        """Learn margins per category from known unit costs; raise ``CannotLearn`` without prices."""
+        if not shop.facts.has_products:
+            raise CannotLearn("next_best_offer needs product_id in order_lines, found none", "map the column")
+        catalogue = shop.catalogue(known_until)
+        if not np.isfinite(catalogue.price).any():
+            raise CannotLearn(
+                "next_best_offer needs prices, found no unit_price in order_lines, no list_price in products",
+                "map one of them in recompra.toml",
+            )
+        return cls(config, known_until, Margins.learn(catalogue, shop.settings.economics.margin_rate))
+
+    def goods(self, catalogue: Catalogue, hidden: NDArray[np.bool_] | None = None) -> Goods:
+        """Return price, margin, stock and hidden flags, aligned to the catalogue's product codes."""
+        margin = self.margins.of_products(catalogue)
+        price, stock = (np.asarray(column, np.float64) for column in (catalogue.price, catalogue.stock))
+        return Goods(price, margin, stock, np.zeros(len(margin), bool) if hidden is None else hidden)
+
+    def terms(self, shop: Shop) -> Terms:
+        """Return the conditions under which this model offers in this shop."""
+        settings = shop.settings
+        return Terms(
+            horizon_days=settings.horizon_days,
+            currency=settings.currency,
+            economics=settings.economics,
+            **self.config.model_dump(exclude={"seed"}),
+        )
+
+    def case(self, shop: Shop, cutoff: datetime, lists: Lists) -> Case:
+        """Lay out who could be offered what: one row a customer of ``shop.history(cutoff)``, in its order."""
+        history = shop.history(cutoff)
+        product, chance = merge_lists(lists)
+        if len(product) != len(history.customers):
+            found = f"the lists hold {len(product)} customers, the shop has {len(history.customers)}"
+            raise InputError(f"{found} as of {cutoff:%Y-%m-%d}", "make the lists as of the same cutoff")
+        people = read_people(shop, cutoff, history.customers)
+        return Case(people, product, chance, days_since_bought(history, product))
+
+    def decide(self, shop: Shop, cutoff: datetime, lists: Lists) -> pd.DataFrame:
+        """Return one row a customer, index ``customer_id``.
+
+        ``offer`` (product_id, None for nothing), its worth and chance under their full names, ``currency``,
+        ``effect`` (assumed), ``runner_up`` (the next permitted product, None without one) and
+        ``ruled_out_by`` (the rule that refused every candidate, None where some were permitted).
+        """
+        case, terms = self.case(shop, cutoff, lists), self.terms(shop)
+        decision = choose(case, self.goods(shop.catalogue(cutoff)), terms)
+        history = shop.history(cutoff)
+        return decision_frame(decision, case, terms, history.customers, history.products)
+
+    def evaluate(
+        self, shop: Shop, cutoff: datetime, known_until: datetime, lists: Lists
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Compare with likelihood, all and none on a closed horizon: summary by policy, payoff per customer.
+
+        What can be measured without an experiment: how often what was offered was bought, against the
+        chance said, and the margin at stake. ``payoff`` puts what was bought in place of the chances but
+        keeps the assumed effect; only an experiment can tell that.
+        """
+        terms, history = self.terms(shop), shop.history(cutoff)
+        case, goods = self.case(shop, cutoff, lists), self.goods(shop.catalogue(cutoff))
+        labels = shop.product_labels(cutoff, terms.horizon_days, known_until)
+        bought = bought_of(labels, case.product, history.customers, history.products)
+        offers = policies(case, choose(case, goods, terms))
+        payoffs = {name: payoff(case, column, bought, goods, terms) for name, column in offers.items()}
+        index = pd.Index(history.customers.all_names(), name="customer_id")
+        rows = {name: _summary(case, column, bought, goods) for name, column in offers.items()}
+        summary = pd.DataFrame(rows).T.rename_axis("policy")
+        summary["payoff"] = [float(payoffs[name].sum()) for name in summary.index]
+        return summary, pd.DataFrame(payoffs, index=index)
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.json``: the config and the margins learnt."""
+        self.write_card(folder, margins=self.margins.model_dump())
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read back what ``save`` wrote."""
+        card = cls.read_card(folder)
+        trained_until = datetime.fromisoformat(card["trained_until"])
+        return cls(
+            OfferConfig.model_validate(card["config"]), trained_until, Margins.model_validate(card["margins"])
+        )
+
+
+def decision_frame(
+    decision: Decision, case: Case, terms: Terms, customers: Vocabulary, products: Vocabulary
+) -> pd.DataFrame:
+    """Return a decision with ids for codes: one row a customer (see ``NextBestOffer.decide``)."""
+    order = np.pad(decision.order, ((0, 0), (0, 2)), constant_values=NOTHING)
+    offered = (decision.choice != NOTHING).astype(int)
+    rows = np.arange(len(order))
+    second = order[rows, offered]
+    runner_up = np.where(second >= 0, np.pad(case.product, ((0, 0), (0, 1)))[rows, second], NOTHING)
+    rules = np.array([*decision.rules, None], dtype=object)
+    columns = {
+        "offer": _names(products, decision.choice),
+        terms.money: decision.money,
+        terms.probability: decision.chance,
+        "currency": terms.currency,
+        "effect": terms.effect,
+        "runner_up": _names(products, runner_up),
+        "ruled_out_by": rules[_one_rule(decision, case)],
+    }
+    return pd.DataFrame(columns, index=pd.Index(customers.all_names(), name="customer_id"))
+
+
+def policies(case: Case, decision: Decision) -> dict[str, Ints]:
+    """Return the candidate column each policy offers to each customer, -1 for nothing; all obey the rules.
+
+    ``likelihood`` offers the likeliest product to as many customers as we do, the likeliest first; ``all``
+    offers it to everybody; ``none`` to nobody.
+    """
+    allowed = np.zeros(np.add(case.product.shape, (0, 1)), bool)
+    np.put_along_axis(allowed, decision.order, True, axis=1)  # -1 lands in the spare last column
+    chance = np.where(allowed[:, :-1], case.chance, -1.0)
+    likeliest = np.where(allowed[:, :-1].any(axis=1), chance.argmax(axis=1), NOTHING).astype(np.int32)
+    ours = np.where(decision.choice != NOTHING, decision.order[:, 0], NOTHING).astype(np.int32)
+    by_chance = np.argsort(-chance.max(axis=1), kind="stable")
+    likelihood = np.full_like(likeliest, NOTHING)
+    chosen = by_chance[: int((ours >= 0).sum())]
+    likelihood[chosen] = likeliest[chosen]
+    nobody = np.full_like(likeliest, NOTHING)
+    return {"next_best_offer": ours, "likelihood": likelihood, "all": likeliest, "none": nobody}
+
+
+def payoff(case: Case, column: Ints, bought: NDArray[np.bool_], goods: Goods, terms: Terms) -> Money:
+    """Return each customer's margin under a policy, from what was bought and the *assumed* effect: (n,).
+
+    Where chances are calibrated its expectation equals the worth the policy expected.
+    """
+    rows = np.flatnonzero(column >= 0)
+    at = (rows, column[rows])
+    chance, product = np.maximum(case.chance[at], 1e-12), case.product[at]
+    relative = assumed_effect(chance, terms.economics.offer_lift) / chance
+    discount = goods.price[product] * terms.discount_share
+    sale = relative * (goods.margin[product] - discount) - discount
+    money = np.zeros(len(column))
+    money[rows] = bought[at] * sale - terms.economics.contact_cost
+    return money
+
+
+def bought_of(
+    labels: pd.DataFrame, product: Ints, customers: Vocabulary, products: Vocabulary
+) -> NDArray[np.bool_]:
+    """Mark the candidates (n, k) that ``labels`` (customer_id, product_id) holds."""
+    owner, item = (
+        vocabulary.codes(labels[name].tolist()).astype(np.int64)
+        for vocabulary, name in ((customers, "customer_id"), (products, "product_id"))
+    )
+    pairs = (owner * len(products) + item)[(owner >= 0) & (item >= 0)]
+    wanted = np.arange(len(product), dtype=np.int64)[:, None] * len(products) + product
+    return np.asarray(np.isin(wanted, pairs) & (product >= 0))
+
+
+def _summary(case: Case, column: Ints, bought: NDArray[np.bool_], goods: Goods) -> dict[str, float]:
+    rows = np.flatnonzero(column >= 0)
+    at = (rows, column[rows])
+    return {
+        "n_offers": float(len(rows)),
+        "chance_said": float(case.chance[at].mean()) if len(rows) else np.nan,
+        "share_bought": float(bought[at].mean()) if len(rows) else np.nan,
+        "margin_at_stake": float((bought[at] * goods.margin[case.product[at]]).sum()),
+    }
+
+
+def _names(products: Vocabulary, codes: Ints) -> NDArray[np.object_]:
+    names = np.full(len(codes), None, dtype=object)
+    known = codes >= 0
+    names[known] = products.names(codes[known])
+    return names
+
+
+def _one_rule(decision: Decision, case: Case) -> NDArray[np.intp]:
+    """Return the rule that refused all of a customer's candidates, else the last position (None)."""
+    real = case.product >= 0
+    low = np.where(real, decision.refused, np.int8(127)).min(axis=1, initial=127)
+    high = np.where(real, decision.refused, np.int8(-1)).max(axis=1, initial=-1)
+    return np.where((low == high) & (low >= 0), low, len(decision.rules)).astype(np.intp)
