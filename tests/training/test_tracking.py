@@ -1,0 +1,149 @@
+import json
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from features.errors import NotFound, RecompraError, SettingsError
+from training.tracking import Tracking
+
+NOW = datetime(2024, 5, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def tracking(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
+    """One registry for the module: making its database takes seconds. Each test uses its own model name."""
+    return Tracking(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    return request.node.name[5:60]
+
+
+def logged(tracking: Tracking, name: str, folder: Path, **metrics: float) -> str:
+    (folder / "model.json").write_text(json.dumps({"name": name}))
+    with tracking.run(name, {}) as run:
+        run.params({"config": "{}"})
+        run.metrics(metrics)
+        run.files(folder, "model")
+    return run.run_id
+
+
+def registered(tracking: Tracking, name: str, folder: Path, n: int = 1) -> None:
+    for _ in range(n):
+        tracking.register(name, logged(tracking, name, folder))
+
+
+def test_a_registered_version_is_the_challenger_and_its_files_come_back(tracking, name, tmp_path) -> None:
+    registered(tracking, name, tmp_path)
+    version = tracking.challenger(name)
+    assert version.version == 1
+    assert json.loads((tracking.fetch(version, tmp_path) / "model.json").read_text()) == {"name": name}
+
+
+def test_figures_come_back_under_names_that_mlflow_takes(tracking, name, tmp_path) -> None:
+    run = logged(
+        tracking, name, tmp_path, **{"all/ndcg@10": 0.4, "lapsed/lift@10%": 2.0, "none": float("nan")}
+    )
+    found = tracking.metrics(tracking.register(name, run))
+    assert found == {"all/ndcg_at_10": 0.4, "lapsed/lift_at_10_percent": 2.0}
+
+
+def test_promotion_moves_the_alias_and_writes_the_ledger(tracking, name, tmp_path) -> None:
+    registered(tracking, name, tmp_path)
+    tracking.promote(name, 1, now=NOW, reason="first version")
+    assert tracking.champion(name).version == 1
+    assert tracking.challenger(name) is None
+    assert [entry[1:] for entry in tracking.ledger.history(name)] == [
+        (1, datetime(2024, 5, 1), None, "first version")
+    ]
+
+
+def test_rolling_back_is_one_call(tracking, name, tmp_path) -> None:
+    registered(tracking, name, tmp_path, 2)
+    tracking.promote(name, 1, now=NOW, reason="first version")
+    tracking.promote(name, 2, now=NOW, reason="better")
+    assert tracking.rollback(name, now=NOW, reason="complaints").version == 1
+    assert tracking.champion(name).version == 1
+    assert tracking.ledger.history(name)[-1].reason == "rollback from v2: complaints"
+
+
+def test_rolling_back_the_first_champion_is_refused(tracking, name, tmp_path) -> None:
+    registered(tracking, name, tmp_path)
+    tracking.promote(name, 1, now=NOW, reason="first version")
+    with pytest.raises(NotFound, match="no earlier champion"):
+        tracking.rollback(name, now=NOW)
+
+
+def test_a_version_that_is_not_there_is_named_with_those_that_are(tracking, name, tmp_path) -> None:
+    registered(tracking, name, tmp_path, 2)
+    with pytest.raises(NotFound, match="there are: v2, v1"):
+        tracking.promote(name, 9, now=NOW, reason="")
+
+
+def test_a_model_never_registered_has_no_versions(tracking) -> None:
+    assert tracking.versions("nobody") == []
+    assert tracking.champion("nobody") is None
+
+
+def test_a_run_that_failed_says_why_and_cannot_be_registered(tracking, name) -> None:
+    with pytest.raises(ValueError, match="broken"), tracking.run(name, {}) as run:
+        raise ValueError("broken")
+    with pytest.raises(SettingsError, match="is FAILED"):
+        tracking.register(name, run.run_id)
+    assert tracking.versions(name) == []
+
+
+def test_an_interrupted_run_is_marked_killed(tracking, name) -> None:
+    with pytest.raises(KeyboardInterrupt), tracking.run(name, {}) as run:
+        raise KeyboardInterrupt
+    assert tracking._client.get_run(run.run_id).info.status == "KILLED"
+
+
+def test_an_alias_moved_by_other_hands_reaches_the_ledger(tracking, name, tmp_path) -> None:
+    registered(tracking, name, tmp_path)
+    tracking._client.set_registered_model_alias(name, "champion", "1")
+    with tracking.exclusive(now=NOW):
+        pass
+    assert tracking.ledger.history(name)[-1].reason == "found in the registry"
+
+
+def _train_forever(home: Path, name: str) -> None:
+    tracking = Tracking(home)
+    with tracking.exclusive(now=NOW), tracking.run(name, {}):
+        (home / "started").touch()
+        time.sleep(60)
+
+
+@pytest.fixture
+def killed(tracking: Tracking, name: str) -> Iterator[Tracking]:
+    assert tracking._experiment  # the database is made here, not in the process to be killed
+    process = multiprocessing.get_context("spawn").Process(target=_train_forever, args=(tracking.home, name))
+    process.start()
+    while not (tracking.home / "started").exists():
+        time.sleep(0.05)
+    with pytest.raises(SettingsError, match="another training"), tracking.exclusive(now=NOW):
+        pass
+    os.kill(process.pid or 0, signal.SIGKILL)
+    process.join()
+    yield tracking
+
+
+def test_a_killed_training_leaves_nothing_registered_and_its_run_is_marked(killed, name) -> None:
+    with killed.exclusive(now=NOW):
+        runs = killed._client.search_runs([killed._experiment], f"tags.`recompra.model` = '{name}'")
+    assert [run.info.status for run in runs] == ["KILLED"]
+    assert killed.versions(name) == []
+
+
+def test_a_registry_that_cannot_be_reached_is_one_clear_error(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("RECOMPRA_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(RecompraError, match="cannot open the registry at http://127.0.0.1:9"):
+        assert Tracking(tmp_path)._experiment

@@ -1,0 +1,245 @@
+"""The record of every training run and the registry of models: MLflow, written here and nowhere else.
+
+One experiment; a run a model; a registered model a name, with aliases ``champion`` and ``challenger``.
+The source of a version is its run's folder ``model/``: plain data as ``Model.save`` wrote it.
+``RECOMPRA_TRACKING_URI`` names a tracking server; without it ``<home>/mlflow.db`` and
+``<home>/artifacts`` are used.
+"""
+
+import fcntl
+import logging
+import math
+import os
+import re
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from features.errors import NotFound, RecompraError, SettingsError
+from training.ledger import Ledger
+
+EXPERIMENT = "recompra"
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+HOME_TAG = "recompra.home"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered version of a model."""
+
+    name: str
+    version: int
+    run_id: str
+    source: str
+    aliases: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name} v{self.version}"
+
+
+class Run:
+    """A run that is open: what is logged here belongs to it."""
+
+    def __init__(self, client: Any, run_id: str) -> None:
+        self._client = client
+        self.run_id = run_id
+
+    def params(self, values: Mapping[str, object]) -> None:
+        """Log parameters; texts longer than MLflow takes are cut."""
+        from mlflow.entities import Param
+
+        params = [Param(key, str(value)[:6000]) for key, value in values.items()]
+        self._client.log_batch(self.run_id, params=params)
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        """Log figures; those that do not exist (NaN) are left out."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        known = [Metric(_key(key), value, now, 0) for key, value in values.items() if not math.isnan(value)]
+        for start in range(0, len(known), 500):
+            self._client.log_batch(self.run_id, metrics=known[start : start + 500])
+
+    def tag(self, key: str, value: str) -> None:
+        """Set a tag."""
+        self._client.set_tag(self.run_id, key, value)
+
+    def files(self, folder: Path, into: str = "") -> None:
+        """Log everything in ``folder``."""
+        self._client.log_artifacts(self.run_id, str(folder), into or None)
+
+
+class Tracking:
+    """The runs and models of one home."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home.resolve()
+        self.uri = os.environ.get("RECOMPRA_TRACKING_URI") or f"sqlite:///{self.home / 'mlflow.db'}"
+        self.ledger = Ledger(home)
+        self.owner = f"{socket.gethostname()}:{self.home}"
+
+    @cached_property
+    def _client(self) -> Any:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+        from mlflow import MlflowClient
+
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        return MlflowClient(self.uri, self.uri)
+
+    @cached_property
+    def _experiment(self) -> str:
+        from mlflow.exceptions import MlflowException
+
+        local = self.uri.startswith("sqlite:")
+        try:
+            found = self._client.get_experiment_by_name(EXPERIMENT)
+            if found is not None:
+                return str(found.experiment_id)
+            root = (self.home / "artifacts").as_uri() if local else None
+            return str(self._client.create_experiment(EXPERIMENT, artifact_location=root))
+        except MlflowException as error:
+            first = str(error).splitlines()[0]
+            raise RecompraError(
+                f"cannot open the registry at {self.uri}: {first}", "is it running?"
+            ) from error
+
+    @contextmanager
+    def exclusive(self, *, now: datetime) -> Iterator[None]:
+        """Hold this home's training; runs of a dead one are marked KILLED, the ledger is made to agree."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        with (self.home / "train.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise SettingsError(
+                    f"another training is at work in {self.home}", "wait for it, or use another RECOMPRA_HOME"
+                ) from error
+            self._bury()
+            self._reconcile(now)
+            yield
+
+    def _bury(self) -> None:
+        query = f"attributes.status = 'RUNNING' AND tags.`{HOME_TAG}` = '{self.owner}'"
+        for run in self._client.search_runs([self._experiment], query):
+            self._client.set_terminated(run.info.run_id, "KILLED")
+
+    def _reconcile(self, now: datetime) -> None:
+        current = {entry.name: entry.version for entry in self.ledger.history() if entry.until_at is None}
+        for name in self.names():
+            champion = self.champion(name)
+            if champion is not None and current.get(name) != champion.version:
+                self.ledger.succeed(
+                    name, champion.version, now=now, reason="found as champion in the registry"
+                )
+
+    @contextmanager
+    def run(self, name: str, tags: Mapping[str, str]) -> Iterator[Run]:
+        """Open a run of one model: FINISHED at the end, FAILED on an error, KILLED where it was interrupted."""
+        all_tags = {HOME_TAG: self.owner, "recompra.model": name, **tags}
+        made = self._client.create_run(self._experiment, run_name=name, tags=all_tags)
+        run = Run(self._client, made.info.run_id)
+        status = "KILLED"
+        try:
+            yield run
+            status = "FINISHED"
+        except Exception as error:
+            status = "FAILED"
+            run.tag("recompra.error", str(error)[:1000])
+            raise
+        finally:
+            self._client.set_terminated(run.run_id, status)
+
+    def register(self, name: str, run_id: str) -> Version:
+        """Make the model of a finished run the next version of ``name``, and its challenger."""
+        info = self._client.get_run(run_id).info
+        if info.status != "FINISHED":
+            raise SettingsError(f"run {run_id} is {info.status}; only a finished run can be registered")
+        if self._registered(name) is None:
+            self._client.create_registered_model(name)
+        made = self._client.create_model_version(name, f"{info.artifact_uri}/model", run_id)
+        self._client.set_registered_model_alias(name, CHALLENGER, str(made.version))
+        return self.version(name, int(made.version))
+
+    def promote(self, name: str, version: int, *, now: datetime, reason: str) -> Version:
+        """Make ``version`` the champion from ``now`` on; the ledger keeps when and why."""
+        chosen = self.version(name, version)
+        self._client.set_registered_model_alias(name, CHAMPION, str(version))
+        if CHALLENGER in chosen.aliases:
+            self._client.delete_registered_model_alias(name, CHALLENGER)
+        self.ledger.succeed(name, version, now=now, reason=reason)
+        return self.version(name, version)
+
+    def rollback(self, name: str, *, now: datetime, reason: str = "") -> Version:
+        """Put back the version that the champion replaced; raise ``NotFound`` where there was none."""
+        current = self.champion(name)
+        target = self.ledger.before_champion(name)
+        if current is None or target is None:
+            raise NotFound(f"{name} has no earlier champion to go back to", "see `recompra models history`")
+        why = f"rollback from v{current.version}" + (f": {reason}" if reason else "")
+        return self.promote(name, target, now=now, reason=why)
+
+    def names(self) -> list[str]:
+        """Return every registered model."""
+        return sorted(model.name for model in self._client.search_registered_models())
+
+    def versions(self, name: str) -> list[Version]:
+        """Return every version of a model, newest first; none where it is not registered."""
+        model = self._registered(name)
+        if model is None:
+            return []
+        found = self._client.search_model_versions(f"name = '{name}'", order_by=["version_number DESC"])
+        return [self._version(version, model.aliases) for version in found]
+
+    def version(self, name: str, version: int) -> Version:
+        """Return one version; raise ``NotFound`` where there is none."""
+        found = {known.version: known for known in self.versions(name)}
+        if version not in found:
+            there = ", ".join(f"v{number}" for number in found) or "none"
+            raise NotFound(f"no version {version} of {name}", f"there are: {there}")
+        return found[version]
+
+    def champion(self, name: str) -> Version | None:
+        """Return the version in service, or nothing."""
+        return self._by_alias(name, CHAMPION)
+
+    def challenger(self, name: str) -> Version | None:
+        """Return the newest version that has not become champion, or nothing."""
+        return self._by_alias(name, CHALLENGER)
+
+    def metrics(self, version: Version) -> dict[str, float]:
+        """Return the figures of the run a version came from."""
+        return dict(self._client.get_run(version.run_id).data.metrics)
+
+    def fetch(self, version: Version, into: Path) -> Path:
+        """Return the folder of a version's artefact; downloaded ``into`` where it is not on this machine."""
+        from mlflow.artifacts import download_artifacts
+
+        target = None if version.source.startswith("file:") else str(into)
+        found = download_artifacts(artifact_uri=version.source, dst_path=target, tracking_uri=self.uri)
+        return Path(found)
+
+    def _registered(self, name: str) -> Any:
+        return next(iter(self._client.search_registered_models(f"name = '{name}'")), None)
+
+    def _by_alias(self, name: str, alias: str) -> Version | None:
+        return next((version for version in self.versions(name) if alias in version.aliases), None)
+
+    def _version(self, entity: Any, aliases: Mapping[str, Any]) -> Version:
+        number = int(entity.version)
+        own = tuple(sorted(alias for alias, version in aliases.items() if int(version) == number))
+        return Version(entity.name, number, entity.run_id, entity.source, own)
+
+
+def _key(name: str) -> str:
+    """Return a name that MLflow takes: ``all/ndcg@10`` becomes ``all/ndcg_at_10``."""
+    return re.sub(r"[^\w\-. :/]", "_", name.replace("@", "_at_").replace("%", "_percent"))
