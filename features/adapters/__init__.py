@@ -1,8 +1,8 @@
 """Where a shop's own words become ours: one small file of settings for each kind of source.
 
-An adapter is ``<name>.toml``: keys of ``Settings`` (zone, currency, files, column maps), and ``package = "<package>/<folder>"``
-where an installed Python package carries the data itself. Expressions are DuckDB's; ``num(x)`` reads a number or gives NULL,
-so that one map serves typed Parquet and untyped CSV.
+An adapter is ``<name>.toml``: keys of ``Settings`` (zone, currency, files, column maps), and
+``package = "<package>/<folder>"`` where an installed Python package carries the data itself. Expressions are
+DuckDB's; ``num(x)`` reads a number or gives NULL, so that one map serves typed Parquet and untyped CSV.
 """
 
 import tomllib
@@ -15,11 +15,12 @@ from features.errors import InputError, SettingsError
 
 FOLDER = Path(__file__).parent
 TEXT = "_text"
+REQUIRED = ("customer_id", "ordered_at")
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """What an adapter file says: settings as a plain mapping, and the folder of data it brings along, if any."""
+    """What an adapter file says: settings as a plain mapping, and the folder of data it brings, if any."""
 
     name: str
     values: dict[str, Any]
@@ -32,36 +33,49 @@ def names() -> list[str]:
 
 
 def load(name: str, source: Path | None = None) -> Adapter:
-    """Read the adapter of that name; for a ``.txt`` source its ``_text`` twin. Raises ``SettingsError`` if unknown."""
-    twin = FOLDER / f"{name}{TEXT}.toml"
-    path = twin if source and source.suffix == ".txt" and twin.is_file() else FOLDER / f"{name}.toml"
-    if not path.is_file():
+    """Read the adapter of that name, or for a ``.txt`` source its ``_text`` twin.
+
+    Raises ``SettingsError`` for a name that does not exist.
+    """
+    if name not in names():
         raise SettingsError(f"unknown adapter {name!r}", f"choose one of {', '.join(names())}")
-    values = tomllib.loads(path.read_text(encoding="utf-8"))
+    twin = FOLDER / f"{name}{TEXT}.toml"
+    is_text = source is not None and source.suffix == ".txt" and twin.is_file()
+    values = tomllib.loads((twin if is_text else FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     return Adapter(name, values, _packed(values.pop("package", "")))
 
 
 def locate(source: str | Path, adapter: str | None) -> tuple[Path, str | None]:
-    """Return where the data lies and the adapter to use; a source may be the name of an adapter that brings data."""
+    """Return where the data lies and the adapter to use.
+
+    A source may be the name of an adapter that brings its own data.
+    """
     path = Path(source).expanduser()
     if path.exists():
         return path, adapter
     name = str(source)
     if name not in names() or adapter not in (None, name):
         carriers = [known for known in names() if load(known).data]
-        raise InputError(f"no file or folder {name!r}", f"give a path, or one of {', '.join(carriers)}")
+        raise InputError(f"no file or folder {name!r}", f"give a path, or one of: {', '.join(carriers)}")
     data = load(name).data
     if data is None:
-        raise InputError(f"{name!r} brings no data of its own", f"use: recompra ingest FOLDER --adapter {name}")
+        raise InputError(f"{name!r} brings no data of its own", f"give a path and --adapter {name}")
     return data, name
+
+
+def fitting(columns: list[str]) -> list[str]:
+    """Return the adapters whose order lines could be read from these columns."""
+    have = set(columns)
+    maps = {
+        name: load(name).values.get("tables", {}).get("order_lines", {}).get("columns", {})
+        for name in names()
+    }
+    return [name for name, known in maps.items() if all(known.get(key, key) in have for key in REQUIRED)]
 
 
 def _packed(package: str) -> Path | None:
     """Find a folder inside an installed package without importing it."""
-    if not package:
-        return None
     name, _, folder = package.partition("/")
-    spec = find_spec(name)
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    return Path(spec.submodule_search_locations[0]) / folder
+    spec = find_spec(name) if name else None
+    places = spec.submodule_search_locations if spec else None
+    return Path(places[0]) / folder if places else None

@@ -1,4 +1,4 @@
-"""Order history in: files become the warehouse, every row is kept, linked as a return, or quarantined with its reason."""
+"""Order history in: every row is kept, linked as a return, or quarantined with its reason."""
 
 from features.ingest.quality import Counts, Report, render
 from features.ingest.run import ingest

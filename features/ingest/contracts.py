@@ -1,6 +1,6 @@
 """What each table must hold: columns, types, ranges, keys; and how a source's cell becomes ours, in SQL."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["id", "text", "time", "day", "number", "flag"]
@@ -40,23 +40,24 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table's columns, its ``key`` (a later row of the same key replaces an earlier one) and rules of its own."""
+    """A table's columns, rules, and ``key``: a later row of the same key takes an earlier one's place."""
 
     name: str
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
-    rules: tuple[tuple[str, str], ...] = field(default=())
+    rules: tuple[tuple[str, str], ...] = ()
     """Conditions under which a row cannot be used, each with its reason."""
 
 
 MACROS = f"""
 CREATE OR REPLACE TEMP MACRO num(x) AS TRY_CAST(x AS DOUBLE);
-CREATE OR REPLACE TEMP MACRO sane(m) AS CASE WHEN isfinite(m) AND year(m) BETWEEN {FIRST_YEAR} AND {LAST_YEAR} THEN m END;
+CREATE OR REPLACE TEMP MACRO sane(m) AS
+  CASE WHEN isfinite(m) AND year(m) BETWEEN {FIRST_YEAR} AND {LAST_YEAR} THEN m END;
 """
-"""``num`` is for column maps; ``sane`` drops infinities and other systems' placeholders (0001-01-01, 9999-12-31)."""
+"""``num`` is for column maps; ``sane`` drops infinities and placeholders (0001-01-01, 9999-12-31)."""
 
 MONEY = "round(abs(quantity) * unit_price - abs(discount), 6)"
-"""What a line earns, or a return gives back; rounded, so that a price divided and multiplied again is the price."""
+"""What a line earns or a return gives back, rounded: a price divided and multiplied again is the price."""
 
 ORDER_LINES = Table(
     "order_lines",
@@ -163,65 +164,69 @@ def accepts(kind: Kind, source_type: str) -> bool:
 
 
 def cast(kind: Kind, cell: str, source_type: str, *, timezone: str, timestamps: str) -> str:
-    """Return SQL that turns ``cell`` into our type, or NULL where it cannot; naive times are read in ``timestamps``.
+    """Return SQL that turns ``cell`` into our type, or NULL where it cannot.
 
-    A bare date is the midnight of the shop's own ``timezone``. Times come out in UTC without a zone.
+    Naive times are read in the zone ``timestamps``; a bare date is the midnight of the shop's ``timezone``.
+    Times come out in UTC, without a zone.
     """
     if _family(source_type) == "null":
         return f"CAST(NULL AS {SQL_TYPE[kind]})"
     if kind in ("id", "text"):
         return _cast_text(kind, cell, source_type)
     if kind == "time":
-        return _cast_time(cell, source_type, timezone, timestamps)
+        return f"sane({_cast_time(cell, source_type.upper(), timezone, timestamps)})"
     source = f"nullif(trim({cell}), '')" if _family(source_type) == "text" else cell
     value = f"TRY_CAST({source} AS {SQL_TYPE[kind]})"
     return f"CASE WHEN isfinite({value}) THEN {value} END" if kind in ("number", "day") else value
 
 
 def _family(source_type: str) -> str:
-    base = source_type.split("(")[0].strip().upper()
-    if base.endswith("]") or base in ("STRUCT", "MAP", "UNION", "BLOB", "INTERVAL", "TIME"):
+    base = source_type.split("(", maxsplit=1)[0].strip(' "').upper()
+    if base.endswith("]") or base in ("STRUCT", "MAP", "UNION", "BLOB", "INTERVAL", "TIME", "VARIANT"):
         return "other"
-    if base == '"NULL"' or base == "NULL":
-        return "null"
     if base.startswith("TIMESTAMP") or base == "DATE":
         return "time"
-    if base in ("VARCHAR", "ENUM", "JSON"):
-        return "text"
-    return {"BOOLEAN": "flag", "UUID": "uuid"}.get(base, "number")
+    families = {
+        "NULL": "null",
+        "VARCHAR": "text",
+        "ENUM": "text",
+        "JSON": "text",
+        "BOOLEAN": "flag",
+        "UUID": "uuid",
+    }
+    return families.get(base, "number")
 
 
 def _cast_text(kind: Kind, cell: str, source_type: str) -> str:
-    """Trim; an id that came as a float ('13085.0') is written as the integer it was."""
+    """Trim; an id that came as a float (13085.0) is written as the integer it was."""
     text = f"nullif(trim(CAST({cell} AS VARCHAR)), '')"
-    if kind == "text" or source_type.upper().endswith("INT") or source_type.upper().endswith("INTEGER"):
+    if kind == "text" or source_type.upper().endswith(("INT", "INTEGER")):
         return text
     if _family(source_type) == "number":
         whole = f"CAST(TRY_CAST({cell} AS HUGEINT) AS VARCHAR)"
-        return f"CASE WHEN isfinite({cell}::DOUBLE) THEN CASE WHEN {cell} = floor({cell}) THEN {whole} ELSE {text} END END"
-    return f"CASE WHEN suffix({text}, '.0') THEN regexp_replace({text}, '^(-?[0-9]+)\\.0$', '\\1') ELSE {text} END"
+        finite = f"CASE WHEN {cell} = floor({cell}) THEN {whole} ELSE {text} END"
+        return f"CASE WHEN isfinite({cell}::DOUBLE) THEN {finite} END"
+    whole = f"regexp_replace({text}, '^(-?[0-9]+)[.]0$', '\\1')"
+    return f"CASE WHEN suffix({text}, '.0') THEN {whole} ELSE {text} END"
 
 
 def _cast_time(cell: str, source_type: str, timezone: str, timestamps: str) -> str:
-    base = source_type.upper()
-    if base == "DATE":
-        return _sane(_to_utc(f"CAST({cell} AS TIMESTAMP)", timezone))
-    if base == "TIMESTAMP WITH TIME ZONE":
-        return _sane(f"timezone('UTC', {cell})")
-    if base.startswith("TIMESTAMP"):
-        return _sane(_to_utc(f"CAST({cell} AS TIMESTAMP)", timestamps))
+    if source_type == "DATE":
+        return _to_utc(f"CAST({cell} AS TIMESTAMP)", timezone)
+    if source_type.endswith("WITH TIME ZONE"):
+        return f"timezone('UTC', CAST({cell} AS TIMESTAMPTZ))"
+    if source_type.startswith("TIMESTAMP"):
+        return _to_utc(f"CAST({cell} AS TIMESTAMP)", timestamps)
     text = f"trim({cell})"
     naive = f"TRY_CAST({text} AS TIMESTAMP)"
-    aware = f"timezone('UTC', TRY_CAST({text} AS TIMESTAMPTZ))"
     is_day = f"regexp_full_match({text}, '[0-9]{{4}}[-/][0-9]{{1,2}}[-/][0-9]{{1,2}}')"
-    is_aware = f"regexp_matches({text}, '(Z|UTC|[+-][0-9]{{2}}(:?[0-9]{{2}})?)$', 'i') AND NOT {is_day}"
-    day, local = _to_utc(naive, timezone), _to_utc(naive, timestamps)
-    return _sane(f"CASE WHEN {is_day} THEN {day} WHEN {is_aware} THEN {aware} ELSE {local} END")
+    is_aware = f"regexp_matches({text}, ':.*(Z|UTC|[+-][0-9]{{2}}(:?[0-9]{{2}})?)$', 'i')"
+    return (
+        f"CASE WHEN {is_day} THEN {_to_utc(naive, timezone)} "
+        f"WHEN {is_aware} THEN timezone('UTC', TRY_CAST({text} AS TIMESTAMPTZ)) "
+        f"ELSE {_to_utc(naive, timestamps)} END"
+    )
 
 
 def _to_utc(naive: str, zone: str) -> str:
     return naive if zone == "UTC" else f"timezone('UTC', timezone('{zone}', {naive}))"
-
-
-def _sane(moment: str) -> str:
-    return f"sane({moment})"

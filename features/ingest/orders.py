@@ -1,4 +1,4 @@
-"""Derive ``orders`` (a row for each customer, order and moment) and ``days`` (a customer's orders of one shop day).
+"""Derive ``orders`` (one row for each customer, order and moment) and ``days`` (each customer and shop day).
 
 Every column of a row knows only that customer's past.
 """
@@ -9,33 +9,33 @@ EXACT = "DECIMAL(18, 6)"
 """Money is added exactly, so that the order of adding changes nothing."""
 
 
+DAYS = f"""
+SELECT customer_id, ordered_on, count(*) FILTER (starts_order) AS n_orders, sum(n_lines)::BIGINT AS n_lines,
+       sum(n_units::{EXACT})::DOUBLE AS n_units, sum(n_new_products)::BIGINT AS n_new_products,
+       sum(n_new_categories)::BIGINT AS n_new_categories, sum(revenue::{EXACT})::DOUBLE AS revenue,
+       sum(discount::{EXACT})::DOUBLE AS discount, avg(hour) AS hour, any_value(weekday)::INTEGER AS weekday
+FROM orders GROUP BY customer_id, ordered_on
+"""
+
+
 def derive(con: duckdb.DuckDBPyConnection, lines: str, products: str, timezone: str) -> None:
-    """Create the table ``orders`` from relations of order lines and products, sorted by customer and time.
+    """Create the tables ``orders`` and ``days`` from relations of order lines and products.
 
     Lines without a customer are left out. Rows at the same moment are put in order by their order_id.
     """
     local = "ordered_at" if timezone == "UTC" else f"timezone('{timezone}', timezone('UTC', ordered_at))"
-    con.execute(f"CREATE OR REPLACE TEMP TABLE order_rows AS {_rows(lines)}")
-    con.execute(f"CREATE OR REPLACE TEMP TABLE order_news AS {_news(lines, products)}")
+    con.execute(f"CREATE TABLE order_rows AS {_rows(lines)}")
+    con.execute(f"CREATE TABLE order_news AS {_news(lines, products)}")
     con.execute(f"""
-        CREATE OR REPLACE TEMP TABLE orders AS
+        CREATE TABLE orders AS
         SELECT customer_id, order_id, ordered_at, ordered_on, starts_order, starts_day,
                CASE WHEN starts_day THEN ordered_on - lag(ordered_on) OVER past END::INTEGER AS gap_days,
                n_lines, n_units, n_products, coalesce(n_new_products, 0)::INTEGER AS n_new_products,
                coalesce(n_new_categories, 0)::INTEGER AS n_new_categories, revenue, discount, channel,
                hour({local})::INTEGER AS hour, (isodow({local}) - 1)::INTEGER AS weekday
         FROM order_rows LEFT JOIN order_news USING (position)
-        WINDOW past AS (PARTITION BY customer_id ORDER BY position)
-        ORDER BY position""")
-
-
-DAYS = f"""
-SELECT customer_id, ordered_on, count(*) FILTER (starts_order) AS n_orders, sum(n_lines)::BIGINT AS n_lines,
-       sum(n_units::{EXACT})::DOUBLE AS n_units, sum(n_new_products)::BIGINT AS n_new_products,
-       sum(n_new_categories)::BIGINT AS n_new_categories, sum(revenue::{EXACT})::DOUBLE AS revenue,
-       sum(discount::{EXACT})::DOUBLE AS discount, avg(hour) AS hour, any_value(weekday)::INTEGER AS weekday
-FROM orders GROUP BY customer_id, ordered_on ORDER BY customer_id, ordered_on
-"""
+        WINDOW past AS (PARTITION BY customer_id ORDER BY position)""")
+    con.execute(f"CREATE TABLE days AS {DAYS}")
 
 
 def _rows(lines: str) -> str:
@@ -43,23 +43,27 @@ def _rows(lines: str) -> str:
     return f"""
         SELECT *, row_number() OVER (ORDER BY customer_id, ordered_at, order_id) AS position,
                ordered_at = min(ordered_at) OVER (PARTITION BY customer_id, order_id) AS starts_order,
-               row_number() OVER (PARTITION BY customer_id, ordered_on ORDER BY ordered_at, order_id) = 1 AS starts_day
-        FROM (SELECT customer_id, order_id, ordered_at, any_value(ordered_on) AS ordered_on, count(*)::INTEGER AS n_lines,
-                     sum(quantity::{EXACT})::DOUBLE AS n_units, count(DISTINCT product_id)::INTEGER AS n_products,
-                     sum(revenue::{EXACT})::DOUBLE AS revenue, sum(discount::{EXACT})::DOUBLE AS discount, min(channel) AS channel
+               row_number() OVER (
+                 PARTITION BY customer_id, ordered_on ORDER BY ordered_at, order_id) = 1 AS starts_day
+        FROM (SELECT customer_id, order_id, ordered_at, any_value(ordered_on) AS ordered_on,
+                     count(*)::INTEGER AS n_lines, sum(quantity::{EXACT})::DOUBLE AS n_units,
+                     count(DISTINCT product_id)::INTEGER AS n_products,
+                     sum(revenue::{EXACT})::DOUBLE AS revenue,
+                     sum(discount::{EXACT})::DOUBLE AS discount, min(channel) AS channel
               FROM {lines} WHERE customer_id IS NOT NULL GROUP BY customer_id, order_id, ordered_at)"""
 
 
 def _news(lines: str, products: str) -> str:
     """Count, for each order row, the products and the categories whose first row it is."""
     return f"""
-        WITH seen AS (
-          SELECT DISTINCT customer_id, position, product_id FROM {lines} JOIN order_rows USING (customer_id, order_id, ordered_at)
-          WHERE product_id IS NOT NULL),
-        first_product AS (SELECT customer_id, product_id, min(position) AS position FROM seen GROUP BY ALL),
+        WITH first_product AS (
+          SELECT customer_id, product_id, min(position) AS position
+          FROM {lines} JOIN order_rows USING (customer_id, order_id, ordered_at)
+          WHERE product_id IS NOT NULL GROUP BY ALL),
         first_category AS (
           SELECT customer_id, category, min(position) AS position
           FROM first_product JOIN {products} USING (product_id) WHERE category IS NOT NULL GROUP BY ALL)
         SELECT position, sum(p)::INTEGER AS n_new_products, sum(c)::INTEGER AS n_new_categories
-        FROM (SELECT position, 1 AS p, 0 AS c FROM first_product UNION ALL SELECT position, 0, 1 FROM first_category)
+        FROM (SELECT position, 1 AS p, 0 AS c FROM first_product UNION ALL
+              SELECT position, 0, 1 FROM first_category)
         GROUP BY position"""

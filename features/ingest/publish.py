@@ -1,4 +1,4 @@
-"""Warehouse versions on disk: write beside, then swap one symlink; a failure leaves the old version as it was."""
+"""Warehouse versions on disk: write beside, swap one symlink; a failure leaves the old one as it was."""
 
 import errno
 import fcntl
@@ -13,9 +13,13 @@ import duckdb
 from features import hardware
 from features.errors import InputError
 from features.ingest.contracts import MACROS
-from features.ingest.sources import quote
+from features.ingest.sources import literal, quote
 
 LINK = "warehouse"
+LINES = "order_lines"
+MONTH = "month="
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL_WORDS = ("No space left", "File too large", "Out of Memory", "quota")
 KEPT_VERSIONS = 2
 
 
@@ -41,10 +45,10 @@ def workshop(home: Path) -> Iterator[Path]:
 
 @contextmanager
 def connection(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Give a DuckDB whose tables live in a file in ``folder``, so that a shop may be larger than memory."""
+    """Give a DuckDB that spills into ``folder``, so that a shop may be larger than memory."""
     work = folder / "work"
     work.mkdir()
-    with duckdb.connect(str(work / "tables.duckdb")) as con:
+    with duckdb.connect() as con:
         con.execute(f"SET threads = {hardware.threads()}")
         con.execute(f"SET temp_directory = {quote(str(work / 'spill'))}")
         con.execute("SET TimeZone = 'UTC'")
@@ -72,23 +76,30 @@ def swap(home: Path, folder: Path) -> Path:
     return final
 
 
-def write_lines(con: duckdb.DuckDBPyConnection, new: str, old: Path | None, folder: Path) -> None:
-    """Write ``order_lines`` by month: months with new lines anew, all others as hard links to the old version's files."""
-    target = folder / "order_lines"
+def write_lines(con: duckdb.DuckDBPyConnection, old: Path | None, folder: Path) -> None:
+    """Write ``order_lines`` by month: those with ``new_lines`` anew, the others as hard links."""
+    target = folder / LINES
     target.mkdir()
-    months = con.execute(f"SELECT DISTINCT strftime(ordered_at, '%Y-%m') FROM {new} ORDER BY 1").fetchall()
-    touched = {f"month={month}" for (month,) in months}
-    known = sorted((old / "order_lines").iterdir()) if old else []
-    for part in known:
-        if part.name not in touched:
+    touched = _months(con, "new_lines")
+    for part in sorted((old / LINES).iterdir()) if old else []:
+        if part.name.removeprefix(MONTH) not in touched:
             _link(part, target / part.name)
-    for name in sorted(touched):
-        (target / name).mkdir()
-        start = f"TIMESTAMP '{name.removeprefix('month=')}-01'"
-        rows = f"SELECT * FROM {new} WHERE ordered_at >= {start} AND ordered_at < {start} + INTERVAL 1 MONTH"
-        if old and (old / "order_lines" / name).is_dir():
-            rows += f" UNION ALL BY NAME SELECT * FROM {parquet(old / 'order_lines' / name / '*.parquet')}"
-        write(con, f"SELECT * FROM ({rows}) ORDER BY customer_id, ordered_at, order_id, line_id", target / name / "lines.parquet")
+    for month in touched:
+        place = f"{MONTH}{month}"
+        (target / place).mkdir()
+        rows = f"SELECT * FROM new_lines WHERE {_within(month)}"
+        if old and (old / LINES / place).is_dir():
+            rows += f" UNION ALL BY NAME FROM {parquet(old / LINES / place, '*.parquet')}"
+        ordered = f"SELECT * FROM ({rows}) ORDER BY customer_id, ordered_at, order_id, line_id"
+        write(con, ordered, target / place / "lines.parquet")
+
+
+def known_lines(con: duckdb.DuckDBPyConnection, table: str, old: Path | None) -> Iterator[tuple[str, str]]:
+    """Give SQL of the lines there, and of a condition on rows here, for each month that both hold."""
+    for month in _months(con, table) if old else []:
+        part = (old or Path()) / LINES / f"{MONTH}{month}"
+        if part.is_dir():
+            yield parquet(part, "*.parquet"), _within(month)
 
 
 def write(con: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:
@@ -96,9 +107,19 @@ def write(con: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:
     con.execute(f"COPY ({sql}) TO {quote(str(path))} (FORMAT parquet, COMPRESSION zstd)")
 
 
-def parquet(path: Path) -> str:
+def parquet(path: Path, pattern: str = "") -> str:
     """Return SQL that reads Parquet files of the warehouse, without the month of their folder."""
-    return f"read_parquet({quote(str(path))}, hive_partitioning = false)"
+    return f"read_parquet({literal(path, pattern)}, hive_partitioning = false)"
+
+
+def _months(con: duckdb.DuckDBPyConnection, table: str) -> list[str]:
+    rows = con.execute(f"SELECT DISTINCT strftime(ordered_at, '%Y-%m') FROM {table} ORDER BY 1").fetchall()
+    return [str(month) for (month,) in rows]
+
+
+def _within(month: str) -> str:
+    first = f"TIMESTAMP '{month}-01'"
+    return f"ordered_at >= {first} AND ordered_at < {first} + INTERVAL 1 MONTH"
 
 
 @contextmanager
@@ -111,14 +132,16 @@ def _alone(home: Path) -> Iterator[None]:
         yield
 
 
-def _told(error: Exception, home: Path) -> Exception:
-    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    if full or any(sign in str(error) for sign in ("No space left", "File too large", "Out of Memory", "quota")):
+def _told(error: Exception, home: Path) -> InputError:
+    if getattr(error, "errno", None) in FULL or any(sign in str(error) for sign in FULL_WORDS):
         return InputError(
-            f"the disk (or memory) is full: could not write the warehouse in {home}; it stays as it was ({error})",
+            f"the disk (or memory) is full: the warehouse in {home} stays as it was ({error})",
             "free some space, or set RECOMPRA_HOME to a larger disk, and ingest again",
         )
-    return error
+    return InputError(
+        f"the ingest into {home} failed, nothing was changed: {str(error).splitlines()[0]}",
+        "check the source and the column map",
+    )
 
 
 def _link(part: Path, target: Path) -> None:

@@ -1,5 +1,6 @@
 """What an ingest did, in numbers: the report, its JSON, its table, and the facts of a shop."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,10 +8,31 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 from pydantic import BaseModel, ConfigDict, Field
 
+from features.ingest.contracts import SIDE_TABLES
+from features.ingest.rows import UNMATCHED
+
 if TYPE_CHECKING:
     from rich.table import Table
 
 QUALITY = "quality.json"
+FACTS = (
+    """SELECT count(*) AS n_lines, count(*) FILTER (customer_id IS NULL) AS n_lines_without_customer,
+    count(DISTINCT product_id) AS n_products, count(product_id) > 0 AS has_products,
+    count(unit_price) > 0 AS has_money,
+    strftime(min(ordered_at), '%Y-%m-%dT%H:%M:%S+00:00') AS first_at, min(ordered_on)::VARCHAR AS first_on,
+    strftime(max(ordered_at), '%Y-%m-%dT%H:%M:%S+00:00') AS last_at, max(ordered_on)::VARCHAR AS last_on,
+    coalesce(sum(revenue::DECIMAL(18, 6)), 0)::DOUBLE AS revenue FROM lines""",
+    """SELECT count(DISTINCT customer_id) AS n_customers, count(*) FILTER (starts_order) AS n_orders,
+    count(DISTINCT (hour, minute(ordered_at))) > 1 AS has_time_of_day FROM orders""",
+    """SELECT count(*) > 0 AS has_returns, count(DISTINCT return_id) AS n_returns FROM returns""",
+    """SELECT count(*) > 0 AS has_catalogue, count(category) > 0 AS has_categories FROM products""",
+    *(
+        f"SELECT count(*) > 0 AS has_{name} FROM {name}"
+        for name in ("customers", "contacts", "deliveries", "surveys")
+    ),
+    "SELECT count(*) AS n_quarantined FROM quarantine",
+)
+"""What a shop is, each query one row of ``shop.json``'s facts."""
 
 
 class Counts(BaseModel):
@@ -58,14 +80,17 @@ class Report(BaseModel):
 
     def write(self, folder: Path) -> None:
         """Write ``quality.json``."""
-        (folder / QUALITY).write_text(json.dumps(self.model_dump(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(self.model_dump(), indent=1, ensure_ascii=False)
+        (folder / QUALITY).write_text(text + "\n", encoding="utf-8")
 
 
 def render(report: Report) -> "Table":
     """Draw a report for a terminal."""
     from rich.table import Table
 
-    table = Table(title=f"{report.source} ({report.adapter})", caption=_caption(report), caption_justify="left")
+    table = Table(
+        title=f"{report.source} ({report.adapter})", caption=_caption(report), caption_justify="left"
+    )
     for heading in ("table", "rows", "kept", "returns", "already here", "quarantined"):
         table.add_column(heading, justify="left" if heading == "table" else "right")
     for name, counts in report.tables.items():
@@ -76,41 +101,62 @@ def render(report: Report) -> "Table":
     return table
 
 
+def count(con: duckdb.DuckDBPyConnection, report: Report) -> None:
+    """Fill in what became of this ingest's rows, from the finished tables."""
+    sql = 'SELECT "table", reason, count(*) FROM rejected GROUP BY ALL ORDER BY 3 DESC, 2'
+    for table, reason, n in con.execute(sql).fetchall():
+        report.tables[table].reasons[reason] = n
+    for name, counts in report.tables.items():
+        if name == "order_lines":
+            _count_lines(con, counts)
+        else:
+            staged = number(con, f"SELECT count(*) FROM new_{name}")
+            counts.kept = number(con, f"SELECT count(*) FROM (FROM new_{name} EXCEPT FROM old_{name})")
+            counts.already_here = staged - counts.kept
+        counts.quarantined = sum(counts.reasons.values())
+
+
 def measure(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     """Return the facts of a shop from its finished tables; times are ISO 8601 with +00:00."""
-    lines = _row(
-        con,
-        """SELECT count(*) AS n_lines, count(*) FILTER (customer_id IS NULL) AS n_lines_without_customer,
-        count(DISTINCT product_id) AS n_products, count(product_id) > 0 AS has_products,
-        count(unit_price) > 0 AS has_money, strftime(min(ordered_at), '%Y-%m-%dT%H:%M:%S+00:00') AS first_at,
-        strftime(max(ordered_at), '%Y-%m-%dT%H:%M:%S+00:00') AS last_at, min(ordered_on)::VARCHAR AS first_on,
-        max(ordered_on)::VARCHAR AS last_on, coalesce(sum(revenue::DECIMAL(18, 6)), 0)::DOUBLE AS revenue FROM lines""",
-    )
-    orders = _row(
-        con,
-        """SELECT count(DISTINCT customer_id) AS n_customers, count(*) FILTER (starts_order) AS n_orders,
-        count(DISTINCT (hour, minute(ordered_at))) > 1 AS has_time_of_day FROM orders""",
-    )
-    rest = _row(
-        con,
-        """SELECT (SELECT count(*) FROM returns) > 0 AS has_returns, (SELECT count(DISTINCT return_id) FROM returns) AS n_returns,
-        (SELECT count(*) FROM products) > 0 AS has_catalogue, (SELECT count(category) FROM products) > 0 AS has_categories,
-        (SELECT count(*) FROM customers) > 0 AS has_customers, (SELECT count(*) FROM contacts) > 0 AS has_contacts,
-        (SELECT count(*) FROM deliveries) > 0 AS has_deliveries, (SELECT count(*) FROM surveys) > 0 AS has_surveys,
-        (SELECT count(*) FROM quarantine) AS n_quarantined""",
-    )
-    return lines | orders | rest
+    facts: dict[str, Any] = {}
+    for sql in FACTS:
+        cursor = con.execute(sql)
+        names = [column[0] for column in cursor.description or []]
+        facts |= dict(zip(names, cursor.fetchall()[0], strict=True))
+    return facts
 
 
-def _row(con: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
-    cursor = con.execute(sql)
-    names = [column[0] for column in cursor.description or []]
-    return dict(zip(names, cursor.fetchall()[0], strict=True))
+def fingerprint(con: duckdb.DuckDBPyConnection, settings: dict[str, str]) -> str:
+    """Hash all that was ingested, whatever the order and the files it came in, and what it was read with."""
+    tables = ("lines", "all_returns", *(table.name for table in SIDE_TABLES))
+    content = settings | {name: content_of(con, name) for name in tables}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def content_of(con: duckdb.DuckDBPyConnection, table: str) -> str:
+    """Add up a hash of each row: the same for the same rows in any order."""
+    row = "line_id" if table in ("lines", "all_returns") else f"CAST({table} AS VARCHAR)"
+    return str(con.execute(f"SELECT count(*), sum(md5_number_lower({row})) FROM {table}").fetchall()[0])
+
+
+def number(con: duckdb.DuckDBPyConnection, sql: str) -> int:
+    """Return the one number a query gives."""
+    return int(con.execute(sql).fetchall()[0][0])
+
+
+def _count_lines(con: duckdb.DuckDBPyConnection, counts: Counts) -> None:
+    unmatched = number(con, "SELECT count(*) FROM new_returns SEMI JOIN unmatched USING (line_id)")
+    if unmatched:
+        counts.reasons[UNMATCHED] = unmatched
+    counts.kept = number(con, "SELECT count(*) FROM new_lines")
+    counts.returns = number(con, "SELECT count(*) FROM new_returns") - unmatched
+    counts.already_here += number(con, "SELECT count(*) FROM judged WHERE fate = 'known'")
 
 
 def _caption(report: Report) -> str:
     facts = report.facts
-    state = "written" if report.changed else "unchanged: everything was here already"
-    has = f"{facts.get('n_customers', 0):,} customers, {facts.get('n_orders', 0):,} orders, {facts.get('n_lines', 0):,} lines"
-    span = f"{facts.get('first_on', '')} to {facts.get('last_on', '')}"
-    return "\n".join([f"warehouse {state}: {has}, {span}", *report.notes])
+    state = "written" if report.changed else "unchanged, everything was here already"
+    counts = ", ".join(f"{facts.get(f'n_{name}', 0):,} {name}" for name in ("customers", "orders", "lines"))
+    return "\n".join(
+        [f"warehouse {state}: {counts}, {facts['first_on']} to {facts['last_on']}", *report.notes]
+    )

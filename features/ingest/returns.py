@@ -1,8 +1,8 @@
 """Link each return to the purchases it undoes: same customer and product, nearest earlier first.
 
-A customer's purchases of a product are a stack: a purchase puts units on it, a return takes units off its top. Seen as
-heights of that stack, every event covers a span; cut all spans at all edges, and on each piece purchases and returns
-take turns. A return on a piece therefore undoes the event just before it there: one ``lag``, no loop over customers.
+A customer's purchases of a product are a stack: a purchase puts units on it, a return takes them off its top.
+Seen as heights of that stack, every event covers a span. Cut all spans at all edges: on each piece purchases
+and returns take turns, and a return undoes the event just before it there. One ``lag``, no loop.
 """
 
 import duckdb
@@ -10,23 +10,25 @@ import duckdb
 SCALE = "DECIMAL(18, 6)"
 """Quantities are added exactly: heights must meet where they met before."""
 
-LINKS = f"""
-WITH pairs AS (SELECT DISTINCT customer_id, coalesce(product_id, '') AS product FROM {{returns}} WHERE customer_id IS NOT NULL),
+LINKS = """
+WITH pairs AS (
+  SELECT DISTINCT customer_id, coalesce(product_id, '') AS product
+  FROM {returns} WHERE customer_id IS NOT NULL),
 events AS (
-  SELECT customer_id, coalesce(product_id, '') AS product, ordered_at AS moment, 0 AS is_return, line_id, quantity::{SCALE} AS units
-  FROM {{lines}} AS l SEMI JOIN pairs ON l.customer_id = pairs.customer_id AND coalesce(l.product_id, '') = pairs.product
+  SELECT l.customer_id, product, ordered_at AS moment, 0 AS is_return, line_id, quantity::{scale} AS units
+  FROM {lines} l JOIN pairs p ON l.customer_id = p.customer_id AND coalesce(l.product_id, '') = p.product
   UNION ALL
-  SELECT customer_id, coalesce(product_id, ''), ordered_at, 1, line_id, -quantity::{SCALE}
-  FROM {{returns}} WHERE customer_id IS NOT NULL),
-sums AS (SELECT *, sum(units) OVER w AS total FROM events
-  WINDOW w AS (PARTITION BY customer_id, product ORDER BY moment, is_return, line_id)),
-heights AS (SELECT *, total - least(0, min(total) OVER w) AS after FROM sums
-  WINDOW w AS (PARTITION BY customer_id, product ORDER BY moment, is_return, line_id)),
-steps AS (SELECT *, coalesce(lag(after) OVER w, 0) AS before FROM heights
-  WINDOW w AS (PARTITION BY customer_id, product ORDER BY moment, is_return, line_id)),
+  SELECT customer_id, coalesce(product_id, ''), ordered_at, 1, line_id, -quantity::{scale}
+  FROM {returns} WHERE customer_id IS NOT NULL),
+sums AS (SELECT *, sum(units) OVER {by_time} AS total FROM events),
+heights AS (SELECT *, total - least(0, min(total) OVER {by_time}) AS after FROM sums),
+steps AS (SELECT *, coalesce(lag(after) OVER {by_time}, 0) AS before FROM heights),
 spans AS (SELECT *, least(before, after) AS low, greatest(before, after) AS high FROM steps),
-edges AS (SELECT customer_id, product, low AS edge FROM spans UNION SELECT customer_id, product, high FROM spans),
-pieces AS (SELECT customer_id, product, edge AS low, lead(edge) OVER (PARTITION BY customer_id, product ORDER BY edge) AS high FROM edges),
+edges AS (
+  SELECT customer_id, product, low AS edge FROM spans UNION SELECT customer_id, product, high FROM spans),
+pieces AS (
+  SELECT customer_id, product, edge AS low,
+         lead(edge) OVER (PARTITION BY customer_id, product ORDER BY edge) AS high FROM edges),
 turns AS (
   SELECT s.*, p.high - p.low AS quantity, lag(s.line_id) OVER (
     PARTITION BY s.customer_id, s.product, p.low ORDER BY s.moment, s.is_return, s.line_id) AS purchase
@@ -35,6 +37,7 @@ turns AS (
 SELECT line_id AS return_id, purchase AS line_id, CAST(sum(quantity) AS DOUBLE) AS quantity
 FROM turns WHERE is_return = 1 GROUP BY ALL
 """
+BY_TIME = "(PARTITION BY customer_id, product ORDER BY moment, is_return, line_id)"
 
 MONEY_BACK = "coalesce(r.revenue * (k.quantity / r.quantity), l.revenue * (k.quantity / l.quantity))"
 
@@ -42,13 +45,14 @@ MONEY_BACK = "coalesce(r.revenue * (k.quantity / r.quantity), l.revenue * (k.qua
 def link(con: duckdb.DuckDBPyConnection, lines: str, returns: str) -> None:
     """Create the table ``returns``: one row for each purchase that a return undoes, wholly or in part.
 
-    ``lines`` and ``returns`` are relations of the order lines' columns, all quantities positive. A purchase at the same
-    moment counts as earlier (a file of bare dates knows no finer). What a return takes beyond the stack is dropped.
+    ``lines`` and ``returns`` have the order lines' columns, all quantities positive. A purchase at the same
+    moment counts as earlier: a file of bare dates knows no finer. What exceeds the purchases is dropped.
     """
-    con.execute(f"CREATE OR REPLACE TEMP TABLE links AS {LINKS.format(lines=lines, returns=returns)}")
+    links = LINKS.format(lines=lines, returns=returns, scale=SCALE, by_time=BY_TIME)
+    con.execute(f"CREATE TABLE links AS {links}")
     con.execute(f"""
-        CREATE OR REPLACE TEMP TABLE returns AS
-        SELECT k.return_id, r.customer_id, r.product_id, r.ordered_at AS returned_at, r.ordered_on AS returned_on,
-               k.quantity, greatest(0, round({MONEY_BACK}, 6)) AS revenue, l.order_id, k.line_id, l.ordered_at AS purchased_at,
-               l.ordered_on AS purchased_on
+        CREATE TABLE returns AS
+        SELECT k.return_id, r.customer_id, r.product_id, r.ordered_at AS returned_at,
+               r.ordered_on AS returned_on, k.quantity, round({MONEY_BACK}, 6) AS revenue, l.order_id,
+               k.line_id, l.ordered_at AS purchased_at, l.ordered_on AS purchased_on
         FROM links k JOIN {returns} r ON r.line_id = k.return_id JOIN {lines} l ON l.line_id = k.line_id""")

@@ -3,14 +3,14 @@
 import csv
 import gzip
 import hashlib
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
-from features.ingest.contracts import TABLES
 from features.errors import InputError
+from features.ingest.contracts import TABLES
 from features.settings import Settings, TableMap
 
 PARQUET = (".parquet", ".pq")
@@ -36,53 +36,60 @@ class Source:
                 total.update(hashlib.file_digest(handle, "sha256").digest())
         return total.hexdigest()
 
+    def relation(self) -> str:
+        """Return SQL of a relation with the source's columns and ``__row``, its row number counted from 1."""
+        if not self.query:
+            return reader(self.files[0])
+        return f"(SELECT row_number() OVER () AS __row, * FROM ({self.query.strip().rstrip(';')}))"
+
 
 def find(path: Path, settings: Settings) -> tuple[list[Source], list[str]]:
-    """Return a shop's inputs and, in words, the mapped tables that are not there; a file alone is its order lines."""
+    """Return a shop's inputs, and in words the mapped tables that are not there.
+
+    A lone file is the table of its name, else the order lines.
+    """
+    folder = path if path.is_dir() else path.parent
     maps = {name: settings.tables.get(name, TableMap()) for name in TABLES}
-    files = _single(path) if path.is_file() else {name: _files(path, name, maps[name].file) for name in TABLES}
-    folder = path.parent if path.is_file() else path
-    sources, notes = [], []
+    alone = _stem(path) if _stem(path) in TABLES else "order_lines"
+    found: list[Source] = []
+    notes: list[str] = []
+    lines: list[Path] = []
     for name, table_map in maps.items():
+        files = _files(folder, name, table_map.file) if path.is_dir() else [path] * (name == alone)
+        lines = files if name == "order_lines" else lines
         if table_map.query:
-            used = _named_in(table_map.query, folder if path.is_dir() else None, files["order_lines"])
-            found = Source(name, f"query of {name}", tuple(used), table_map.query)
-            sources += [found] if used else []
-        elif files[name]:
-            sources += [Source(name, _label(file, folder), (file,)) for file in files[name]]
+            used = _named_in(table_map.query, path, lines)
+            found += [Source(name, f"query of {name}", tuple(used), table_map.query)] if used else []
+        elif files:
+            found += [Source(name, str(file.relative_to(folder)), (file,)) for file in files]
         elif table_map.file and path.is_dir():
             notes.append(f"{name}: no file {table_map.file} in {folder}, left out")
-    return sources, notes
+    return found, notes
 
 
-def rows_of(source: Source) -> str:
-    """Return SQL of a relation with the source's columns and ``__row``, its row number counted from 1."""
-    if not source.query:
-        return reader(source.files[0])
-    return f"(SELECT row_number() OVER () AS __row, * FROM ({source.query.rstrip().rstrip(';')}))"
-
-
-def register(con: duckdb.DuckDBPyConnection, source: Source, order_lines: tuple[Path, ...]) -> None:
-    """Make the files a query reads visible under their stems, and the order lines under their table's name."""
-    for file in source.files:
-        con.execute(f'CREATE OR REPLACE TEMP VIEW "{_stem(file)}" AS SELECT * EXCLUDE (__row) FROM {reader(file)}')
-    if order_lines:
-        parts = " UNION ALL BY NAME ".join(f"SELECT * EXCLUDE (__row) FROM {reader(file)}" for file in order_lines)
-        con.execute(f"CREATE OR REPLACE TEMP VIEW order_lines AS {parts}")
+def register(con: duckdb.DuckDBPyConnection, source: Source, order_lines: list[Path]) -> None:
+    """Make the files a query reads visible under their stems, and the order lines as ``order_lines``."""
+    views = {_stem(file): [file] for file in source.files} | (
+        {"order_lines": order_lines} if order_lines else {}
+    )
+    for name, files in views.items():
+        parts = " UNION ALL BY NAME ".join(f"SELECT * EXCLUDE (__row) FROM {reader(file)}" for file in files)
+        con.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {parts}')
 
 
 def reader(file: Path) -> str:
-    """Return SQL that reads one file with ``__row``; raises ``InputError`` for a kind or a heading it cannot read."""
-    name = quote(str(file))
+    """Return SQL that reads one file with ``__row``; raises ``InputError`` for a file it cannot read."""
+    name, lower = literal(file), file.name.lower()
     if file.stat().st_size == 0:
         raise InputError(f"{file} is empty", "export it again, or leave it out of the folder")
-    if file.name.lower().endswith(PARQUET):
-        return f"(SELECT * EXCLUDE (file_row_number), file_row_number + 1 AS __row FROM read_parquet({name}, file_row_number = true))"
-    if file.name.lower().endswith(TEXT):
+    if lower.endswith(PARQUET):
+        numbered = "SELECT * EXCLUDE (file_row_number), file_row_number + 1 AS __row"
+        return f"({numbered} FROM read_parquet({name}, file_row_number = true, hive_partitioning = false))"
+    if lower.endswith(TEXT):
         return _text(name)
-    if file.name.lower().endswith(DELIMITED):
+    if lower.endswith(DELIMITED):
         return _delimited(file, name)
-    raise InputError(f"cannot read {file.name}: not Parquet or CSV", "convert it to one of them")
+    raise InputError(f"cannot read {file.name}: neither Parquet nor CSV", "convert it to one of them")
 
 
 def quote(text: str) -> str:
@@ -90,11 +97,18 @@ def quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def literal(path: Path, pattern: str = "") -> str:
+    """Return a SQL literal of a path for DuckDB's readers, which take ``[``, ``*`` and ``?`` for patterns."""
+    exact = re.sub(r"([\[*?])", r"[\1]", str(path))
+    return quote(f"{exact}/{pattern}" if pattern else exact)
+
+
 def _text(name: str) -> str:
     """Fields apart by blanks; lines without a digit (headings, blank lines) hold no data."""
-    lines = f"read_csv({name}, delim = '\\x01', quote = '', escape = '', header = false, columns = {{'line': 'VARCHAR'}}, auto_detect = false)"
-    fields = "regexp_split_to_array(trim(line), '\\s+') AS fields"
+    options = "delim = '\x01', quote = '', escape = '', header = false, auto_detect = false"
+    lines = f"read_csv({name}, {options}, columns = {{'line': 'VARCHAR'}})"
     numbered = f"SELECT row_number() OVER () AS __row, line FROM {lines}"
+    fields = "regexp_split_to_array(trim(line), '\\s+') AS fields"
     return f"(SELECT __row, {fields} FROM ({numbered}) WHERE regexp_matches(line, '[0-9]'))"
 
 
@@ -103,57 +117,49 @@ def _delimited(file: Path, name: str) -> str:
     delimiter, columns = _heading(file)
     types = ", ".join(f"{quote(column)}: 'VARCHAR'" for column in columns)
     options = f"delim = {quote(delimiter)}, quote = '\"', escape = '\"', header = true, auto_detect = false"
-    return f"(SELECT row_number() OVER () AS __row, * FROM read_csv({name}, {options}, columns = {{{types}}}))"
+    return (
+        f"(SELECT row_number() OVER () AS __row, * FROM read_csv({name}, {options}, columns = {{{types}}}))"
+    )
 
 
 def _heading(file: Path) -> tuple[str, list[str]]:
+    """Return the delimiter and the column names of a CSV's first line."""
     try:
-        first = next(_lines(file), "").rstrip("\r\n")
-    except (UnicodeDecodeError, OSError) as error:
+        with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as handle:
+            first = handle.readline(1_000_000).decode("utf-8-sig").rstrip("\r\n")
+    except (UnicodeDecodeError, OSError, EOFError) as error:
         raise InputError(f"{file} cannot be read as text: {error}", "save it as CSV in UTF-8") from error
     delimiter = max(DELIMITERS, key=first.count)
     columns = [column.strip() for column in next(csv.reader([first], delimiter=delimiter), [])]
-    if not first.strip():
-        raise InputError(f"{file} is empty", "the first line must hold the columns' names")
-    repeated = sorted({column for column in columns if columns.count(column) > 1})
-    if repeated or not all(columns):
-        raise InputError(f"{file}: column names are missing or repeated: {columns}", "give each column its own name")
+    lower = [column.lower() for column in columns]
+    if not lower or len(set(lower)) < len(lower) or not all(lower):
+        raise InputError(
+            f"{file}: column names are missing or repeated: {columns}",
+            "give each column its own name, in the first line",
+        )
     return delimiter, columns
 
 
-def _lines(file: Path) -> Iterator[str]:
-    opened = gzip.open(file, "rt", encoding="utf-8-sig") if file.suffix == ".gz" else file.open(encoding="utf-8-sig")
-    with opened as handle:
-        yield from handle
-
-
-def _single(path: Path) -> dict[str, list[Path]]:
-    """One file is the table of its name, else the order lines."""
-    table = _stem(path) if _stem(path) in TABLES else "order_lines"
-    return {name: [path] if name == table else [] for name in TABLES}
-
-
 def _files(folder: Path, table: str, pattern: str) -> list[Path]:
-    """Return a table's files: as mapped, else ``<table>.parquet``, ``<table>.csv``, or all in the folder ``<table>/``."""
+    """Return a table's files: as mapped, else ``<table>.parquet`` or ``.csv``, or all in ``<table>/``."""
     if pattern:
         return sorted(file for file in folder.glob(pattern) if file.is_file())
     for suffix in (*PARQUET, *DELIMITED):
         if (folder / f"{table}{suffix}").is_file():
             return [folder / f"{table}{suffix}"]
-    inner = folder / table
-    return sorted(file for file in inner.rglob("*") if file.name.lower().endswith((*PARQUET, *DELIMITED)))
+    inner = (folder / table).rglob("*")
+    return sorted(file for file in inner if file.name.lower().endswith((*PARQUET, *DELIMITED)))
 
 
-def _named_in(query: str, folder: Path | None, order_lines: list[Path]) -> list[Path]:
-    """Return the files whose stems a query mentions; none where it mentions a table that is not there."""
-    beside = [file for file in sorted(folder.iterdir()) if file.is_file()] if folder else []
-    named = [file for file in beside if _stem(file) in query and file.name.lower().endswith((*PARQUET, *DELIMITED))]
-    return named or (order_lines if "order_lines" in query else [])
+def _named_in(query: str, path: Path, order_lines: list[Path]) -> list[Path]:
+    """Return the files a query reads: those beside whose stems it mentions, and the order lines."""
+    words = set(re.findall(r"\w+", query))
+    beside = sorted(path.iterdir()) if path.is_dir() else []
+    named = [
+        file for file in beside if _stem(file) in words and file.name.lower().endswith((*PARQUET, *DELIMITED))
+    ]
+    return named + [file for file in order_lines if "order_lines" in words and file not in named]
 
 
 def _stem(file: Path) -> str:
-    return file.name.split(".")[0]
-
-
-def _label(file: Path, folder: Path) -> str:
-    return str(file.relative_to(folder)) if file.is_relative_to(folder) else file.name
+    return file.name.split(".", maxsplit=1)[0]

@@ -1,39 +1,79 @@
-"""Read one source into a staged table: cells become our types, and a row that cannot be used gets its reason."""
+"""Read one source into a staged table: cells become our types, and an unusable row gets its reason."""
 
-import json
+from dataclasses import dataclass
 
 import duckdb
 
-from features.errors import InputError
+from features import adapters
+from features.errors import InputError, SettingsError
 from features.ingest import contracts
-from features.ingest.contracts import Column, Table
+from features.ingest.contracts import TABLES, Column, Table
 from features.ingest.sources import Source, quote
 from features.settings import Settings, TableMap
 
 BROKEN_SHARE = 0.5
 """Above this share of unreadable cells a column is of the wrong type, and the whole file is refused."""
+UNTYPED = ("id", "text")
 
 
-def create(con: duckdb.DuckDBPyConnection, table: Table) -> None:
-    """Make the empty ``staged_<table>``: source, __row, our columns, reason, row (JSON of what came, if refused)."""
-    columns = ", ".join(f"{column.name} {contracts.SQL_TYPE[column.kind]}" for column in table.columns)
-    con.execute(f"CREATE TABLE staged_{table.name} (source VARCHAR, __row BIGINT, {columns}, reason VARCHAR, row VARCHAR)")
+@dataclass(frozen=True)
+class Cell:
+    """Where a column's values come from: SQL over the source, and its DuckDB type there ("NULL": nowhere)."""
+
+    column: Column
+    sql: str = "NULL"
+    type: str = "NULL"
+
+    @property
+    def blank(self) -> str:
+        """SQL that tells whether the source holds nothing here."""
+        name = f"__{self.column.name}"
+        return f"({name} IS NULL OR trim({name}) = '')" if self.type == "VARCHAR" else f"({name} IS NULL)"
+
+    @property
+    def unreadable(self) -> str:
+        """The reason of a row whose value is not of the column's type."""
+        return f"{self.column.name} is not {contracts.WORDS[self.column.kind]}"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A source as DuckDB sees it: its relation, its columns and their types, its map."""
+
+    con: duckdb.DuckDBPyConnection
+    source: Source
+    relation: str
+    columns: dict[str, str]
+    map: TableMap
+
+    @property
+    def table(self) -> Table:
+        """The table it is read into."""
+        return TABLES[self.source.table]
+
+
+def create(con: duckdb.DuckDBPyConnection) -> None:
+    """Make empty tables ``staged_<table>``: source, __row, our columns, reason, row (JSON, if refused)."""
+    for table in TABLES.values():
+        columns = ", ".join(f"{column.name} {contracts.SQL_TYPE[column.kind]}" for column in table.columns)
+        con.execute(
+            f"CREATE TABLE staged_{table.name} "
+            f"(source VARCHAR, __row BIGINT, {columns}, reason VARCHAR, row VARCHAR)"
+        )
 
 
 def stage(con: duckdb.DuckDBPyConnection, source: Source, relation: str, settings: Settings) -> int:
     """Append one source to its staged table and return its number of rows.
 
-    Raises ``InputError`` for a missing column, a column of the wrong type or a file that breaks in the middle.
+    Raises ``InputError`` for a missing column, one of the wrong type, or a file that breaks in the middle.
     """
-    table = contracts.TABLES[source.table]
-    table_map = table_map_of(settings, table.name)
-    found = _describe(con, relation, source)
-    cells = {column.name: _cell(con, column, table_map, found, source, relation) for column in table.columns}
-    before = _count(con, table)
-    sql = _select(table, cells, found, relation, table_map, settings)
-    _run(con, f"INSERT INTO staged_{table.name} SELECT {quote(source.label)}, * FROM ({sql})", source)
-    _refuse_wrong_types(con, table, source, cells)
-    return _count(con, table) - before
+    described = run(con, f"DESCRIBE SELECT * FROM {relation}", source).fetchall()
+    columns = {str(name): str(kind) for name, kind, *_ in described if name != "__row"}
+    opened = Opened(con, source, relation, columns, table_map_of(settings, source.table))
+    cells = [_cell(opened, column) for column in opened.table.columns]
+    sql = _select(opened, cells, settings)
+    run(con, f"INSERT INTO staged_{source.table} SELECT {quote(source.label)}, * FROM ({sql})", source)
+    return _refuse_wrong_types(opened, cells)
 
 
 def table_map_of(settings: Settings, table: str) -> TableMap:
@@ -44,154 +84,141 @@ def table_map_of(settings: Settings, table: str) -> TableMap:
     return table_map.model_copy(update={"columns": {**table_map.columns, **settings.columns}})
 
 
-def _select(
-    table: Table,
-    cells: dict[str, tuple[str, str]],
-    found: dict[str, str],
-    relation: str,
-    table_map: TableMap,
-    settings: Settings,
-) -> str:
-    """Three steps: the source's cells by our names, then our types, then the verdict."""
-    raw = ", ".join(f"{quote(name)}: {_name(name)}" for name in found)
-    mapped = ", ".join(f"{cell} AS __{name}" for name, (cell, _) in cells.items())
-    typed = ", ".join(f"{_typed(column, cells, settings)} AS {column.name}" for column in table.columns)
-    ours = f"({table_map.where}) IS TRUE" if table_map.where else "true"
-    names = ", ".join(column.name for column in table.columns)
-    return f"""
-        SELECT __row, {names}, reason, CASE WHEN reason IS NOT NULL THEN CAST(to_json(__raw) AS VARCHAR) END AS row
-        FROM (SELECT *, {_verdict(table, cells, table_map.where_reason)} AS reason
-              FROM (SELECT __row, __raw, __ours, {", ".join(f"__{name}" for name in cells)}, {typed}
-                    FROM (SELECT __row, {{{raw}}} AS __raw, {ours} AS __ours, {mapped} FROM {relation})))"""
-
-
-def _typed(column: Column, cells: dict[str, tuple[str, str]], settings: Settings) -> str:
-    zones = {"timezone": settings.timezone, "timestamps": settings.timestamps or settings.timezone}
-    _, source_type = cells[column.name]
-    value = contracts.cast(column.kind, f"__{column.name}", source_type, **zones)
-    if column.default == "NULL":
-        return value
-    return f"CASE WHEN {_blank(column.name, source_type)} THEN {column.default} ELSE {value} END"
-
-
-def _verdict(table: Table, cells: dict[str, tuple[str, str]], where_reason: str) -> str:
-    """Return a CASE that names the first thing wrong with a row, or NULL."""
-    cases = [("NOT __ours", where_reason)]
-    for column in table.columns:
-        name, blank = column.name, _blank(column.name, cells[column.name][1])
-        if column.filled:
-            cases.append((blank, f"{name} is missing"))
-        if column.kind not in ("id", "text"):
-            cases.append((f"{name} IS NULL AND NOT {blank}", _unreadable(column)))
-        if column.kind == "number":
-            low = f"{name} is negative" if column.low == 0 else f"{name} is out of range"
-            cases += [(f"{name} < {column.low}", low), (f"{name} > {column.high}", f"{name} is out of range")]
-    cases += table.rules
-    return "CASE " + " ".join(f"WHEN {test} THEN {quote(reason)}" for test, reason in cases) + " END"
-
-
-def _unreadable(column: Column) -> str:
-    return f"{column.name} is not {contracts.WORDS[column.kind]}"
-
-
-def _blank(name: str, source_type: str) -> str:
-    return f"(__{name} IS NULL OR trim(__{name}) = '')" if source_type == "VARCHAR" else f"(__{name} IS NULL)"
-
-
-def _cell(
-    con: duckdb.DuckDBPyConnection,
-    column: Column,
-    table_map: TableMap,
-    found: dict[str, str],
-    source: Source,
-    relation: str,
-) -> tuple[str, str]:
-    """Return the SQL of a column over the source, and its DuckDB type there."""
-    lower = {name.lower(): name for name in found}
-    wanted = table_map.columns.get(column.name)
-    if wanted is not None and wanted.lower() not in lower:
-        return _expression(con, column, wanted, found, source, relation)
-    name = lower.get((wanted or column.name).lower())
-    if name is None and column.required:
-        raise _missing(column.name, source, found)
-    if name is None:
-        return "NULL", "NULL"
-    return _check(column, _name(name), found[name], source)
-
-
-def _expression(
-    con: duckdb.DuckDBPyConnection,
-    column: Column,
-    wanted: str,
-    found: dict[str, str],
-    source: Source,
-    relation: str,
-) -> tuple[str, str]:
-    """A DuckDB expression over the source's columns."""
-    try:
-        kind = con.execute(f"DESCRIBE SELECT {wanted} AS cell FROM {relation}").fetchall()[0][1]
-    except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
-        raise _missing(column.name, source, found, f", mapped to {wanted!r}") from error
-    return _check(column, f"({wanted})", str(kind), source)
-
-
-def _check(column: Column, cell: str, source_type: str, source: Source) -> tuple[str, str]:
-    if not contracts.accepts(column.kind, source_type):
-        raise InputError(
-            f"{source.label}: column {column.name!r} of {source.table} must be {contracts.WORDS[column.kind]}, got {source_type}",
-            f"map it to an expression in recompra.toml under [tables.{source.table}.columns]",
-        )
-    return cell, source_type
-
-
-def _missing(name: str, source: Source, found: dict[str, str], mapped: str = "") -> InputError:
-    return InputError(
-        f"column {name!r}{mapped} missing from {source.table} ({source.label}); found {list(found)}",
-        f"map it in recompra.toml under [tables.{source.table}.columns], or name an --adapter",
-    )
-
-
-def _describe(con: duckdb.DuckDBPyConnection, relation: str, source: Source) -> dict[str, str]:
-    rows = _run(con, f"DESCRIBE SELECT * FROM {relation}", source).fetchall()
-    return {name: str(kind) for name, kind, *_ in rows if name != "__row"}
-
-
-def _refuse_wrong_types(
-    con: duckdb.DuckDBPyConnection, table: Table, source: Source, cells: dict[str, tuple[str, str]]
-) -> None:
-    """A column whose cells are mostly unreadable is no accident of a row: refuse the file."""
-    total = f"SELECT count(*) FROM staged_{table.name} WHERE source = {quote(source.label)}"
-    rows = con.execute(total).fetchall()[0][0]
-    for column in table.columns:
-        if column.kind in ("id", "text") or cells[column.name][0] == "NULL":
-            continue
-        bad = f"source = {quote(source.label)} AND reason = {quote(_unreadable(column))}"
-        broken = con.execute(f"SELECT count(*), min_by(row, __row) FROM staged_{table.name} WHERE {bad}").fetchall()[0]
-        if broken[0] > BROKEN_SHARE * rows:
-            raise InputError(
-                f"{source.label}: column {column.name!r} of {source.table} must be {contracts.WORDS[column.kind]}; "
-                f"{broken[0]} of {rows} rows are not, the first is {_shorten(broken[1])}",
-                f"map it to an expression in recompra.toml under [tables.{table.name}.columns], "
-                "such as try_strptime(date, '%d/%m/%Y') or replace(price, ',', '.')",
+def check_maps(settings: Settings) -> None:
+    """Raise ``SettingsError`` for a map of a table or a column that does not exist."""
+    for name in settings.tables:
+        if name not in TABLES:
+            raise SettingsError(
+                f"recompra.toml: unknown table {name!r}", f"the tables are {', '.join(TABLES)}"
             )
+    for table in TABLES.values():
+        known = [column.name for column in table.columns]
+        for column in table_map_of(settings, table.name).columns:
+            if column not in known:
+                where = f"[tables.{table.name}.columns]"
+                raise SettingsError(
+                    f"recompra.toml: unknown column {column!r} in {where}",
+                    f"the columns are {', '.join(known)}",
+                )
 
 
-def _shorten(row: str) -> str:
-    return json.dumps(json.loads(row), ensure_ascii=False)[:200]
-
-
-def _run(con: duckdb.DuckDBPyConnection, sql: str, source: Source) -> duckdb.DuckDBPyConnection:
+def run(con: duckdb.DuckDBPyConnection, sql: str, source: Source) -> duckdb.DuckDBPyConnection:
     """Execute, and tell a broken file in words."""
     try:
         return con.execute(sql)
     except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.OutOfRangeException) as error:
-        first = " ".join(str(error).split("\n")[:3])
-        hint = "repair that line or export the file again as UTF-8" if "CSV" in first else "repair the file, or the column map"
-        raise InputError(f"{source.label} ({source.table}) is broken: {first}", hint) from error
+        in_csv = "CSV" in str(error)
+        told = " ".join(str(error).splitlines()[: 3 if in_csv else 1])
+        hint = (
+            "repair that line, or export the file again" if in_csv else "repair the file, or the column map"
+        )
+        raise InputError(f"{source.label} ({source.table}) is broken: {told}", hint) from error
 
 
-def _count(con: duckdb.DuckDBPyConnection, table: Table) -> int:
-    return int(con.execute(f"SELECT count(*) FROM staged_{table.name}").fetchall()[0][0])
+def _select(opened: Opened, cells: list[Cell], settings: Settings) -> str:
+    """Three steps: the source's cells by our names, then our types, then the verdict."""
+    raw = ", ".join(f"{quote(name)}: {_name(name)}" for name in opened.columns)
+    mapped = ", ".join(f"{cell.sql} AS __{cell.column.name}" for cell in cells)
+    typed = ", ".join(f"{_typed(cell, settings)} AS {cell.column.name}" for cell in cells)
+    names = ", ".join(cell.column.name for cell in cells)
+    ours = f"({opened.map.where}) IS TRUE" if opened.map.where else "true"
+    return f"""
+        SELECT __row, {names}, reason,
+               CASE WHEN reason IS NOT NULL THEN CAST(to_json(__raw) AS VARCHAR) END AS row
+        FROM (SELECT *, {_verdict(opened, cells)} AS reason
+              FROM (SELECT *, {typed}
+                    FROM (SELECT __row, {{{raw}}} AS __raw, {ours} AS __ours, {mapped}
+                          FROM {opened.relation})))"""
+
+
+def _typed(cell: Cell, settings: Settings) -> str:
+    zones = {"timezone": settings.timezone, "timestamps": settings.timestamps or settings.timezone}
+    value = contracts.cast(cell.column.kind, f"__{cell.column.name}", cell.type, **zones)
+    if cell.column.default == "NULL":
+        return value
+    return f"CASE WHEN {cell.blank} THEN {cell.column.default} ELSE {value} END"
+
+
+def _verdict(opened: Opened, cells: list[Cell]) -> str:
+    """Return a CASE that names the first thing wrong with a row, or NULL."""
+    cases = [("NOT __ours", opened.map.where_reason)]
+    for cell in cells:
+        name, column = cell.column.name, cell.column
+        if column.filled:
+            cases.append((cell.blank, f"{name} is missing"))
+        if column.kind not in UNTYPED:
+            cases.append((f"{name} IS NULL AND NOT {cell.blank}", cell.unreadable))
+        elif column.filled:
+            cases.append((f"{name} IS NULL", f"{name} is missing"))
+        if column.kind == "number":
+            low = f"{name} is negative" if column.low == 0 else f"{name} is out of range"
+            cases += [(f"{name} < {column.low}", low), (f"{name} > {column.high}", f"{name} is out of range")]
+    cases += opened.table.rules
+    return "CASE " + " ".join(f"WHEN {test} THEN {quote(reason)}" for test, reason in cases) + " END"
+
+
+def _cell(opened: Opened, column: Column) -> Cell:
+    """Find a column in a source: as mapped (a name or an expression), else by its own name."""
+    lower = {name.lower(): name for name in opened.columns}
+    wanted = opened.map.columns.get(column.name)
+    name = lower.get((column.name if wanted is None else wanted).lower())
+    if name is not None:
+        return _check(Cell(column, _name(name), opened.columns[name]), opened.source)
+    if wanted is not None:
+        return _check(Cell(column, f"({wanted})", _type_of(opened, column, wanted)), opened.source)
+    if column.required:
+        raise _missing(opened, column.name)
+    return Cell(column)
+
+
+def _type_of(opened: Opened, column: Column, expression: str) -> str:
+    try:
+        sql = f"DESCRIBE SELECT {expression} AS cell FROM {opened.relation}"
+        return str(opened.con.execute(sql).fetchall()[0][1])
+    except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
+        raise _missing(opened, column.name, f", mapped to {expression!r},") from error
+
+
+def _check(cell: Cell, source: Source) -> Cell:
+    if contracts.accepts(cell.column.kind, cell.type):
+        return cell
+    must = contracts.WORDS[cell.column.kind]
+    raise InputError(
+        f"{source.label}: column {cell.column.name!r} of {source.table} must be {must}, got {cell.type}",
+        f"map it to an expression in recompra.toml under [tables.{source.table}.columns]",
+    )
+
+
+def _missing(opened: Opened, column: str, mapped: str = "") -> InputError:
+    table, found = opened.table.name, list(opened.columns)
+    fitting = adapters.fitting(found)
+    adapter = f"use --adapter {fitting[0]}" if fitting else "name an --adapter"
+    return InputError(
+        f"column {column!r}{mapped} missing from {table} ({opened.source.label}); found {found}",
+        f"map it in recompra.toml under [tables.{table}.columns], or {adapter}",
+    )
+
+
+def _refuse_wrong_types(opened: Opened, cells: list[Cell]) -> int:
+    """Return the number of rows; refuse the file if a column is mostly unreadable: no accident of a row."""
+    table, label = opened.table.name, opened.source.label
+    typed = [cell for cell in cells if cell.column.kind not in UNTYPED and cell.type != "NULL"]
+    counts = "".join(
+        f", count(*) FILTER (reason = {quote(cell.unreadable)}), count({cell.column.name}), "
+        f"min_by(row, __row) FILTER (reason = {quote(cell.unreadable)})"
+        for cell in typed
+    )
+    sql = f"SELECT count(*){counts} FROM staged_{table} WHERE source = {quote(label)}"
+    rows, *told = opened.con.execute(sql).fetchall()[0]
+    for cell, broken, read, first in zip(typed, told[::3], told[1::3], told[2::3], strict=True):
+        if broken > BROKEN_SHARE * (broken + read):
+            raise InputError(
+                f"{label}: column {cell.column.name!r} of {table} must be "
+                f"{contracts.WORDS[cell.column.kind]}; {broken} of {rows} rows are not, as {first[:300]}",
+                f"map it to an expression in recompra.toml under [tables.{table}.columns], "
+                "such as try_strptime(date, '%d/%m/%Y') or replace(price, ',', '.')",
+            )
+    return int(rows)
 
 
 def _name(column: str) -> str:
