@@ -14,13 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from features.errors import InputError
 from features.settings import Economics
+from models.budget import ROUNDING, affordable, at_most, best_rows
 from models.contact_policy import People, cannot_know, contact_refusals, first_refusal
 from models.economics import Money, incremental_margin
 
 LEAST_STAY = 0.05
 """Margin if a customer stays is E[margin] / P(stays); a smaller P than this would make it of noise."""
-ROUNDING = 1e-9
-"""Share of a budget that rounding in a long sum may cost."""
 
 
 @dataclass(frozen=True)
@@ -136,29 +135,17 @@ def choose_targets(ranking: Ranking, budget: float) -> Targets:
     """
     if not budget >= 0:
         raise InputError(f"the budget must be an amount of 0 or more, got {budget}")
-    rows = _chosen(ranking, budget)
-    gain, chosen = ranking.column("expected_incremental_margin"), ranking.frame.iloc[rows]
-    earned = float(gain[rows].sum())
+    gain, cost = _worthwhile(ranking)
+    rows = best_rows(gain, cost, budget)
+    chosen, earned = ranking.frame.iloc[rows], float(gain[rows].sum())
     return Targets(
         customers=chosen.assign(rank=np.arange(1, len(chosen) + 1)),
         budget=budget,
         spent=float(chosen["contact_cost"].sum()),
         expected_incremental_margin=earned,
-        at_most=_bound(ranking, budget, earned),
+        at_most=max(earned, at_most(gain, cost, budget)),
         reason=_reason(ranking, len(rows)),
     )
-
-
-def affordable(cost: Money, budget: float) -> NDArray[np.int64]:
-    """Return the rows, taken in order, whose costs fit the budget; one that does not fit is skipped."""
-    left, rows = budget * (1 + ROUNDING), np.arange(len(cost))
-    taken = []
-    while len(rows := rows[cost[rows] <= left]):
-        spent = np.cumsum(cost[rows])
-        fits = int(np.searchsorted(spent, left, side="right"))
-        taken.append(rows[:fits])
-        left, rows = left - (spent[fits - 1] if fits else 0.0), rows[fits + 1 :]
-    return np.concatenate(taken) if taken else np.empty(0, np.int64)
 
 
 def curve(ranking: Ranking, *, points: int = 101) -> pd.DataFrame:
@@ -186,7 +173,11 @@ def compare_policies(
     predictions are put to the test, and only the effect of a contact stays assumed.
     """
     cost, permitted = ranking.column("contact_cost"), np.arange(ranking.n_permitted)
-    chosen = {"expected gain": _chosen(ranking, budget), "all": permitted, "none": permitted[:0]}
+    chosen = {
+        "expected gain": best_rows(*_worthwhile(ranking), budget),
+        "all": permitted,
+        "none": permitted[:0],
+    }
     for policy, name in (("risk", "churn_probability"), ("value", "expected_margin_if_stays")):
         order = np.argsort(-ranking.column(name)[permitted], kind="stable")
         chosen[policy] = order[affordable(cost[order], budget)]
@@ -224,24 +215,9 @@ def _order(gain: Money, cost: Money, refused: NDArray[np.int8], ids: pd.Index) -
     return by_id[np.lexsort([key[by_id] for key in keys])]
 
 
-def _chosen(ranking: Ranking, budget: float) -> NDArray[np.int64]:
+def _worthwhile(ranking: Ranking) -> tuple[Money, Money]:
     n = ranking.n_worthwhile
-    gain, cost = (ranking.column(name)[:n] for name in ("expected_incremental_margin", "contact_cost"))
-    rows, alone = affordable(cost, budget), np.flatnonzero(cost <= budget)
-    if len(alone) and gain[alone].max() > gain[rows].sum():
-        return alone[[gain[alone].argmax()]]
-    return rows
-
-
-def _bound(ranking: Ranking, budget: float, earned: float) -> float:
-    """Return what the budget would earn if contacts could be split: the linear programme's optimum."""
-    n = ranking.n_worthwhile
-    gain, cost = (ranking.column(name)[:n] for name in ("expected_incremental_margin", "contact_cost"))
-    gain, cost = gain[cost <= budget], cost[cost <= budget]
-    if not len(cost) or cost.min() == cost.max():
-        return earned
-    spent, earns = (np.concatenate([[0.0], np.cumsum(column)]) for column in (cost, gain))
-    return max(earned, float(np.interp(budget, spent, earns)))
+    return ranking.column("expected_incremental_margin")[:n], ranking.column("contact_cost")[:n]
 
 
 def _observed(ranking: Ranking, left: "pd.Series[bool]") -> Money:

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from features.errors import InputError
 from features.settings import Economics
+from models.budget import affordable
 from models.contact_policy import People
 from models.retention import (
     Ranking,
-    affordable,
     choose_targets,
     compare_policies,
     curve,
