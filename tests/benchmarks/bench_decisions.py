@@ -1,4 +1,4 @@
-"""Decisions at scale: retention targets for a million customers, offers for 100,000, one offer at request time.
+"""Decisions at scale: retention targets for a million customers, offers for 100,000, one offer.
 
 ``python tests/benchmarks/bench_decisions.py``; generated customers and products.
 """
