@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.errors import SettingsError
 from models.model import Model
 from training import metrics
 from training.holdout import SEGMENTS, Holdout
@@ -40,10 +39,14 @@ class Sample:
         return bootstrap_interval(*self.columns, statistic=self.metric.statistic, seed=seed)
 
     def better_than(self, other: "Sample", seed: int = 0) -> Interval:
-        """Return by how much this beats ``other`` (above 0: better), paired by customer."""
-        if not self.customers.equals(other.customers):
-            raise SettingsError("two methods can only be compared on the same customers")
-        return paired_interval(self.columns, other.columns, metric=self.metric, seed=seed)
+        """Return by how much this beats ``other`` (above 0: better), paired over the customers both have."""
+        both = self.customers.intersection(other.customers)
+        ours, theirs = self._of(both), other._of(both)
+        return paired_interval(ours, theirs, metric=self.metric, seed=seed)
+
+    def _of(self, customers: pd.Index) -> tuple[Floats, ...]:
+        at = self.customers.get_indexer(customers)
+        return tuple(column[at] for column in self.columns)
 
 
 @dataclass
@@ -55,6 +58,8 @@ class Evaluation:
     samples: dict[str, dict[str, Sample]] = field(default_factory=dict)
     plain: dict[str, dict[str, float]] = field(default_factory=dict)
     """Figures without an interval, such as coverage."""
+    curves: dict[str, dict[str, Floats]] = field(default_factory=dict)
+    """Mean recall of the first 1, 2, 3, ... places: ``curves[segment][method]``."""
 
     @property
     def ours(self) -> dict[str, Sample]:
@@ -121,17 +126,21 @@ def _lists(model: Any, holdout: Holdout, evaluation: Evaluation, baselines: bool
 
 def measure_lists(evaluation: Evaluation, method: str, frame: pd.DataFrame, holdout: Holdout) -> None:
     """Add the figures of one method's recommendations: one value a customer with a truth, and coverage."""
+    samples, plain = evaluation.samples.setdefault(method, {}), evaluation.plain.setdefault(method, {})
     for list_name, segment in SEGMENTS.items():
         recommended = holdout.matrix(frame[frame["list"] == list_name], max(DEPTHS))
         pairs = holdout.purchases[segment]
         n_true = np.bincount(pairs[0], minlength=len(holdout.customers))
-        hits, able = metrics.hit_matrix(recommended, *pairs), n_true > 0
+        able = n_true > 0
+        hits, n_true = metrics.hit_matrix(recommended, *pairs)[able], n_true[able]
         for k in DEPTHS:
             for name, metric in metrics.RANKING.items():
-                sample = Sample(MEAN, holdout.customers[able], (metric(hits, n_true, k)[able],))
-                evaluation.samples.setdefault(method, {})[f"{name}@{k} {segment}"] = sample
-            share = metrics.coverage(recommended, len(holdout.catalogue), k)
-            evaluation.plain.setdefault(method, {})[f"coverage@{k} {segment}"] = share
+                sample = Sample(MEAN, holdout.customers[able], (metric(hits, n_true, k),))
+                samples[f"{name}@{k} {segment}"] = sample
+            plain[f"coverage@{k} {segment}"] = metrics.coverage(recommended, len(holdout.catalogue), k)
+        if able.any():
+            curve = (np.cumsum(hits, axis=1) / n_true[:, None]).mean(axis=0)
+            evaluation.curves.setdefault(segment, {})[method] = curve
 
 
 def _scores(model: Any, holdout: Holdout, evaluation: Evaluation, baselines: bool) -> None:

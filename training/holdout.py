@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from features.shop import Shop
+from features.tables import compiled, fetch, table
 from features.window import local_day, naive_utc, parse_cutoff, shift_days
 from training.metrics import Ints
 
@@ -45,9 +46,10 @@ class Holdout:
     @cached_property
     def customers(self) -> "pd.Index[str]":
         """Everyone who ordered before the cutoff, sorted; who brought everything back is among them."""
-        orders = self.shop.con.table("orders")
+        con, orders = self.shop.con, table("orders")
         seen = orders.filter(orders.ordered_at < naive_utc(self.cutoff)).select("customer_id").distinct()
-        return _index(sorted(self.shop.con.to_pandas(seen)["customer_id"])).rename("customer_id")
+        frame = fetch(con, compiled(seen, con.name))
+        return _index(sorted(frame["customer_id"])).rename("customer_id")
 
     @cached_property
     def truths(self) -> pd.DataFrame:

@@ -144,7 +144,7 @@ class Tracking:
 
     @contextmanager
     def run(self, name: str, tags: Mapping[str, str]) -> Iterator[Run]:
-        """Open a run of one model: FINISHED at the end, FAILED on an error, KILLED where it was interrupted."""
+        """Open a run of one model: FINISHED at the end, FAILED on an error, KILLED if interrupted."""
         all_tags = {HOME_TAG: self.owner, "recompra.model": name, **tags}
         made = self._client.create_run(self._experiment, run_name=name, tags=all_tags)
         run = Run(self._client, made.info.run_id)

@@ -1,0 +1,153 @@
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from worlds.fakes import FakeChurn, FakeConfig, FakeLists, frame_of, lines_with_leavers
+from worlds.orders import make_shop
+
+from features.shop import Shop
+from features.tables import fetch
+from features.window import parse_cutoff
+from training.evaluate import Evaluation, evaluate, measure_lists, measure_scores, without_horizon
+from training.holdout import Holdout, next_day
+
+CUTOFF = parse_cutoff("2024-06-01")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    return make_shop(tmp_path_factory.mktemp("shop"), lines_with_leavers())
+
+
+@pytest.fixture(scope="module")
+def holdout(shop: Shop) -> Holdout:
+    return Holdout(shop, CUTOFF)
+
+
+def bought(shop: Shop, start: datetime, end: datetime) -> pd.DataFrame:
+    """Every order line between two moments, read in the slow way."""
+    lines = fetch(shop.con, "FROM order_lines")
+    at = lines["ordered_at"].dt.tz_localize("UTC")
+    return lines[(at >= start) & (at < end)]
+
+
+def test_everyone_seen_before_the_cutoff_is_measured(shop, holdout) -> None:
+    before = bought(shop, pd.Timestamp(0, tz="UTC"), CUTOFF)
+    assert list(holdout.customers) == sorted(before["customer_id"].unique())
+
+
+def test_the_truth_of_a_customer_is_what_was_ordered_in_the_horizon(shop, holdout) -> None:
+    after = bought(shop, CUTOFF, holdout.end)
+    days = after.groupby("customer_id")["ordered_on"].nunique().reindex(holdout.customers).fillna(0)
+    assert holdout.truths["n_order_days"].tolist() == days.tolist()
+    assert holdout.truths["lapsed"].tolist() == (days == 0).tolist()
+    assert holdout.truths["revenue"].notna().all()
+
+
+def test_purchases_are_new_or_repeated_and_together_all(shop, holdout) -> None:
+    pairs = {name: set(zip(*map(list, found), strict=True)) for name, found in holdout.purchases.items()}
+    before = bought(shop, pd.Timestamp(0, tz="UTC"), CUTOFF)
+    seen = set(zip(before["customer_id"], before["product_id"], strict=True))
+    named = {(holdout.customers[row], holdout.products[code]) for row, code in pairs["new"]}
+    assert pairs["all"] == pairs["new"] | pairs["repeat"]
+    assert not named & seen
+
+
+def test_a_horizon_that_runs_past_the_data_is_not_closed(shop) -> None:
+    last = next_day(shop, shop.warehouse.last_at)
+    assert Holdout(shop, last - pd.Timedelta(days=28)).is_closed
+    assert not Holdout(shop, last - pd.Timedelta(days=27)).is_closed
+
+
+def test_a_list_of_what_was_bought_next_is_perfect(shop, holdout) -> None:
+    history, (row, code) = shop.history(CUTOFF), holdout.purchases["all"]
+    scores = np.zeros((len(history.customers), len(history.products)))
+    scores[row, code] = 1
+    oracle = Evaluation("oracle", ())
+    measure_lists(
+        oracle, "oracle", frame_of(history, scores, 20, ("for_you", "new_for_you", "buy_again")), holdout
+    )
+    found = oracle.ours
+    assert [found[f"ndcg@10 {segment}"].value for segment in ("all", "new", "repeat")] == pytest.approx(
+        [1, 1, 1]
+    )
+    assert oracle.curves["all"]["oracle"][-1] == pytest.approx(1)
+
+
+def test_a_truth_told_beforehand_is_a_perfect_score(holdout) -> None:
+    oracle = Evaluation("oracle", ())
+    measure_scores(oracle, "oracle", "lapsed", holdout.truths["lapsed"], holdout)
+    measure_scores(oracle, "oracle", "revenue", holdout.truths["revenue"], holdout)
+    found = {key: sample.value for key, sample in oracle.ours.items()}
+    assert (found["auc lapsed"], found["ece lapsed"]) == (1, 0)
+    assert (found["gini revenue"], found["bias revenue"]) == pytest.approx((1, 0))
+
+
+def test_a_score_that_is_no_probability_has_a_ranking_and_no_calibration(holdout) -> None:
+    evaluation = Evaluation("recency", ())
+    measure_scores(evaluation, "recency", "lapsed", holdout.truths["lapsed"] * 30, holdout)
+    assert set(evaluation.ours) == {"auc lapsed", "average_precision lapsed", "lift@10% lapsed"}
+
+
+def test_labels_are_measured_by_what_they_explain(holdout) -> None:
+    evaluation = Evaluation("segments", ())
+    labels = holdout.truths["n_order_days"].astype(int).astype(str)
+    measure_scores(evaluation, "segments", "n_order_days", labels, holdout)
+    assert evaluation.ours["explained n_order_days"].value == pytest.approx(1)
+
+
+def test_customers_a_model_could_not_score_are_left_out_of_its_figures(holdout) -> None:
+    evaluation = Evaluation("half", ())
+    scores = holdout.truths["revenue"].where(np.arange(len(holdout.customers)) % 2 == 0)
+    measure_scores(evaluation, "half", "revenue", scores, holdout)
+    assert len(evaluation.ours["gini revenue"].customers) == scores.notna().sum()
+
+
+@pytest.mark.parametrize("model_class", [FakeChurn, FakeLists])
+def test_a_model_stands_beside_its_baselines_in_one_table(holdout, model_class) -> None:
+    model = model_class(FakeConfig(), CUTOFF)
+    table = evaluate(model, holdout).table()
+    assert set(table["method"]) == {model.name, *model.must_beat}
+    measured = table[table["n"] > 0]
+    assert (measured["low"] <= measured["value"] + 1e-9).all()
+    assert (measured["value"] <= measured["high"] + 1e-9).all()
+
+
+def test_the_best_baseline_is_the_best_by_the_metrics_own_direction(holdout) -> None:
+    evaluation = Evaluation("ours", ("brier lapsed",))
+    truth = holdout.truths["lapsed"]
+    for method, said in {"ours": truth, "near": truth * 0.9, "far": truth * 0.5}.items():
+        measure_scores(evaluation, method, "lapsed", said, holdout)
+    best = evaluation.best_baseline("brier lapsed")
+    assert best is not None and best[0] == "near"
+    assert evaluation.decisive is not None and evaluation.decisive.better_than(best[1]).low > 0
+
+
+def test_samples_of_different_customers_are_compared_on_those_both_have(holdout) -> None:
+    both = Evaluation("m", ())
+    revenue = holdout.truths["revenue"]
+    measure_scores(both, "whole", "revenue", revenue, holdout)
+    measure_scores(both, "half", "revenue", revenue.iloc[::2], holdout)
+    found = both.samples["whole"]["mae revenue"].better_than(both.samples["half"]["mae revenue"])
+    assert found.value == 0
+
+
+def test_column_names_lose_their_horizon_and_nothing_else() -> None:
+    frame = pd.DataFrame(columns=["expected_revenue_28d", "expected_revenue_28d_p10", "next_order_at"])
+    assert list(without_horizon(frame, 28)) == ["expected_revenue", "expected_revenue_p10", "next_order_at"]
+
+
+def test_a_small_shop_is_measured_on_every_product_it_sold(shop, holdout) -> None:
+    assert len(holdout.catalogue) == len(shop.history(CUTOFF).products)
+
+
+def test_pictures_are_drawn_for_what_was_measured(holdout, tmp_path: Path) -> None:
+    from training.plots import draw
+
+    model = FakeChurn(FakeConfig(), CUTOFF)
+    drawn = draw(evaluate(model, holdout), tmp_path, model.importance())
+    drawn += draw(evaluate(FakeLists(FakeConfig(), CUTOFF), holdout), tmp_path)
+    names = {path.stem for path in drawn if path.stat().st_size > 5000}
+    assert {"gain_lapsed", "calibration_lapsed", "importance", "recall_by_k_all"} <= names

@@ -1,0 +1,129 @@
+"""Small models with known behaviour, for what trains, measures and serves models."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from worlds.orders import order_lines
+
+from features.errors import CannotLearn
+from features.shop import Shop
+from models.model import Config, Model
+
+
+def lines_with_leavers(n_customers: int = 60, **options: int) -> pd.DataFrame:
+    """Return order lines of a small shop where every third customer stops in May 2024."""
+    lines = order_lines(n_customers, **options)
+    leaves = lines["customer_id"].str[1:].astype(int) % 3 == 0
+    return lines[~(leaves & (lines["ordered_at"] >= "2024-05-05"))]
+
+
+class FakeConfig(Config):
+    """How good the fake is."""
+
+    noise: float = 0.0
+    horizon_days: int = 90
+
+
+class Fake(Model):
+    """Learns nothing: remembers its config and how long it could have learnt."""
+
+    question = "a fake's"
+    method = "none"
+    Config = FakeConfig
+
+    @classmethod
+    def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
+        shop.past_cutoffs(known_until, shop.settings.horizon_days)
+        return cls(config, known_until)
+
+    def save(self, folder: Path) -> None:
+        self.write_card(folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        card = cls.read_card(folder)
+        return cls(FakeConfig.model_validate(card["config"]), datetime.fromisoformat(card["trained_until"]))
+
+
+class FakeChurn(Fake):
+    """Scores by recency, with noise on top; beats a coin."""
+
+    name = "churn"
+    kind = "scores"
+    truths = {"churn_probability": "lapsed"}
+    headline = ("auc lapsed", "ece lapsed")
+    must_beat = ("coin",)
+
+    def predict(self, shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
+        days = shop.customer_features(cutoff, ids)["days_since_last_order"]
+        rng = np.random.default_rng(self.config.seed)
+        days = days + self.config.noise * rng.normal(0, 1000, len(days))
+        return pd.DataFrame({f"churn_probability_{shop.settings.horizon_days}d": days.rank(pct=True)})
+
+    def baselines(self, shop: Shop, known_until: datetime, cutoff: datetime, ids: list[str]) -> pd.DataFrame:
+        return pd.DataFrame({"coin": np.random.default_rng(1).random(len(ids))}, index=ids)
+
+    def importance(self) -> dict[str, float]:
+        return {"days_since_last_order": 1.0}
+
+
+class FakeLists(Fake):
+    """Recommends everyone what they bought most; shown beside the alphabet."""
+
+    name = "cross_sell"
+    kind = "lists"
+    headline = ("ndcg@10 all", "recall@10 repeat")
+    must_beat = ("alphabet",)
+
+    @classmethod
+    def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
+        if not shop.facts.has_products:
+            raise CannotLearn("cross_sell needs product_id in order_lines, found none")
+        return super().fit(shop, known_until, config)
+
+    def state(self, shop: Shop, cutoff: datetime) -> Any:
+        return shop.history(cutoff)
+
+    def recommend(
+        self, state: Any, customers: Any = None, *, k: int = 20, lists: tuple[str, ...] = ("for_you",)
+    ) -> pd.DataFrame:
+        counts = pd.crosstab(state.customer, state.product).reindex(
+            columns=range(len(state.products)), fill_value=0
+        )
+        return frame_of(state, counts.to_numpy(float), k, lists)
+
+    def baselines(
+        self, shop: Shop, known_until: datetime, cutoff: datetime, k: int
+    ) -> dict[str, pd.DataFrame]:
+        history = shop.history(cutoff)
+        alphabet = np.tile(-np.arange(len(history.products), dtype=float), (len(history.customers), 1))
+        return {"alphabet": frame_of(history, alphabet, k, ("for_you", "new_for_you", "buy_again"))}
+
+
+def frame_of(history: Any, scores: np.ndarray, k: int, lists: tuple[str, ...]) -> pd.DataFrame:
+    """Return the best ``k`` of a customers x products matrix as a frame of recommendations."""
+    bought = np.zeros(scores.shape, bool)
+    bought[history.customer, history.product] = True
+    barred = {"for_you": np.zeros_like(bought), "new_for_you": bought, "buy_again": ~bought}
+    parts = []
+    for name in lists:
+        able = np.where(barred[name], -np.inf, scores)
+        order = np.argsort(-able, axis=1, kind="stable")[:, :k]
+        row, rank = np.nonzero(np.isfinite(np.take_along_axis(able, order, axis=1)))
+        parts.append(
+            pd.DataFrame(
+                {
+                    "customer_id": history.customers.names(row),
+                    "list": name,
+                    "rank": rank + 1,
+                    "product_id": history.products.names(order[row, rank]),
+                    "score": able[row, order[row, rank]],
+                    "source": "fake",
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
