@@ -1,0 +1,190 @@
+"""What to show a customer, answered by plain functions of the state and the request.
+
+Two speeds: a customer with nothing new and an empty cart is answered from the ready lists; everybody else
+by the live ranker, on what happened since. Who or what is unknown gets what sells now, and the answer says
+so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.window import day_number, local_day
+from serving.api import Product, Recommended, RecommendRequest
+from serving.snapshot import PERSONAL, Snapshot
+from serving.state import State
+
+Line = tuple[str, int, float]
+Pick = tuple[str, float, str]
+Path = Literal["ready", "live", "fallback"]
+
+
+@dataclass(frozen=True)
+class Who:
+    """The customer of a request: row in the snapshot (-1 unknown) and lines since it, newest last."""
+
+    customer_id: str | None
+    code: int
+    lines: Sequence[Line] = ()
+
+    @property
+    def name(self) -> str | None:
+        """The id the live ranker may look up: none for a customer it does not hold."""
+        return self.customer_id if self.code >= 0 else None
+
+
+def who(state: State, customer_id: str | None) -> Who:
+    """Look a customer up; one who was erased is as unknown as one who never was."""
+    if customer_id is None or state.view.is_erased(customer_id):
+        return Who(customer_id, -1)
+    code = state.snapshot.customer(customer_id)
+    if customer_id not in state.view.active:
+        return Who(customer_id, code)
+    return Who(customer_id, code, _lines(state, customer_id))
+
+
+def _lines(state: State, customer_id: str) -> list[Line]:
+    """Return signed lines. The snapshot's clock stands at its cutoff: a later event happens on that day."""
+    snapshot, lines = state.snapshot, []
+    for row in state.view.lines(customer_id):
+        day = min(day_number(local_day(row["occurred_at"], snapshot.timezone)), snapshot.cutoff_day)
+        sign = 1.0 if row["kind"] == "order" else -1.0
+        lines.append((row["product_id"], day, sign * row["quantity"]))
+    return lines
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is asked for, whoever the customer is: ``eligible`` marks product codes, ``banned`` names ids."""
+
+    list_name: str
+    k: int
+    banned: frozenset[str]
+    eligible: NDArray[np.bool_]
+    cart: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, state: State, request: RecommendRequest) -> "Ask":
+        """Read a request: what is in the cart, or being looked at, is not shown again."""
+        looked_at = (request.product_id,) if request.product_id is not None else ()
+        cart = (*request.cart, *looked_at)
+        eligible = state.shelf
+        if request.category is not None:
+            eligible = eligible & in_category(state.snapshot, request.category)
+        return cls(request.list, request.k, frozenset((*request.exclude, *cart)), eligible, cart)
+
+
+def recommend(state: State, request: RecommendRequest) -> Recommended:
+    """Answer with exactly min(k, eligible) products, none of them excluded, in the cart, or out of stock."""
+    ask, customer = Ask.of(state, request), who(state, request.customer_id)
+    if request.list in PERSONAL and customer.code >= 0 and not customer.lines and not ask.cart:
+        picks = from_ready(state.snapshot, customer.code, ask)
+        if picks is not None:
+            return _recommended(state, request, picks, "ready")
+    reason = _why_not_live(state.snapshot, customer, ask)
+    if reason is None:
+        return _recommended(state, request, live(state.snapshot, customer, ask), "live")
+    picks = popular(state.snapshot, ask)
+    if request.list == "popular":
+        return _recommended(state, request, picks, "ready")
+    return _recommended(state, request, picks, "fallback", reason)
+
+
+def _why_not_live(snapshot: Snapshot, customer: Who, ask: Ask) -> str | None:
+    """Say why this request gets what sells now; None where the live ranker can answer it."""
+    if ask.list_name == "popular":
+        return "asked for"
+    if not len(snapshot.catalogue.products):
+        return "the orders of this shop name no products: there is nothing to show"
+    if snapshot.live is None:
+        return "no cross_sell model serves: this is what sells now"
+    if customer.code >= 0 or customer.lines or any(snapshot.product(name) >= 0 for name in ask.cart):
+        return None
+    if ask.cart:
+        return "neither the customer nor any product of the cart is known: this is what sells now"
+    told = "no customer_id was given" if customer.customer_id is None else "the customer is unknown"
+    return f"{told}: this is what sells now"
+
+
+def in_category(snapshot: Snapshot, category: str) -> NDArray[np.bool_]:
+    """Mark the products of a category path and of those below it."""
+    names = snapshot.catalogue.categories.all_names()
+    inside = np.array([name == category or name.startswith(f"{category} > ") for name in names] + [False])
+    return np.asarray(inside[snapshot.catalogue.category])  # -1, no category, reads the last one: False
+
+
+def from_ready(snapshot: Snapshot, code: int, ask: Ask) -> list[Pick] | None:
+    """Filter a ready list; None where there is none, or it was cut too short to tell what comes next."""
+    ready = snapshot.ready.get(ask.list_name)
+    if ready is None:
+        return None
+    row = ready.product[code]
+    at = np.flatnonzero(ask.eligible[row] & (row >= 0))
+    ids = snapshot.catalogue.products.names(row[at])
+    if ask.banned:
+        kept = [j for j, name in enumerate(ids) if name not in ask.banned]
+        at, ids = at[kept], [ids[j] for j in kept]
+    if len(ids) < ask.k and len(row) and row[-1] >= 0:
+        return None
+    at = at[: ask.k]
+    sources = [snapshot.sources[source] for source in ready.source[code, at].tolist()]
+    return list(zip(ids[: ask.k], ready.score[code, at].tolist(), sources, strict=True))
+
+
+def live(snapshot: Snapshot, customer: Who, ask: Ask) -> list[Pick]:
+    """Rank now, on the history in the snapshot, the lines since it and the cart."""
+    if snapshot.live is None:
+        return []
+    return snapshot.live.rank(
+        customer.name,
+        customer.lines,
+        ask.cart,
+        ask.list_name,
+        ask.k,
+        exclude=sorted(ask.banned),
+        eligible=ask.eligible,
+    )
+
+
+def popular(snapshot: Snapshot, ask: Ask) -> list[Pick]:
+    """Return what sells best now among the eligible."""
+    at = np.flatnonzero(ask.eligible[snapshot.popular])[: ask.k + len(ask.banned)]
+    ids = snapshot.catalogue.products.names(snapshot.popular[at])
+    picks = zip(ids, snapshot.popular_score[at].tolist(), strict=True)
+    return [(name, score, "popular") for name, score in picks if name not in ask.banned][: ask.k]
+
+
+def _recommended(
+    state: State, request: RecommendRequest, picks: Sequence[Pick], path: Path, fallback: str | None = None
+) -> Recommended:
+    products = [
+        Product(product_id=name, rank=rank, score=round(score, 6), source=source)
+        for rank, (name, score, source) in enumerate(picks, start=1)
+    ]
+    if request.details:
+        products = [_detailed(state.snapshot, product) for product in products]
+    if request.category is not None and not picks:
+        fallback = f"no product of the category {request.category!r} can be shown"
+    return Recommended.model_construct(
+        as_of=state.snapshot.as_of.isoformat(),
+        models=state.snapshot.models,
+        customer_id=request.customer_id,
+        list=request.list,
+        products=products,
+        answered_from=path,
+        fallback=fallback,
+    )
+
+
+def _detailed(snapshot: Snapshot, product: Product) -> Product:
+    catalogue, code = snapshot.catalogue, snapshot.product(product["product_id"])
+    price, category = float(catalogue.price[code]), int(catalogue.category[code])
+    more = {
+        "name": catalogue.names([code])[0],
+        "category": catalogue.categories.names([category])[0] if category >= 0 else None,
+        "price": round(price, 4) if np.isfinite(price) else None,
+    }
+    return cast("Product", {**product, **more})

@@ -1,0 +1,219 @@
+"""Requests and responses of a storefront, with the examples the OpenAPI document shows.
+
+Ids are strings of 1 to 128 characters without control characters; numbers are finite; an unknown field is
+an error.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
+
+Id = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Ids = Annotated[list[Id], Field(max_length=1000)]
+Amount = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Quantity = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+ListName = Literal["for_you", "buy_again", "new_for_you", "bought_together", "upsell", "popular"]
+LIST_NAMES: tuple[ListName, ...] = (
+    "for_you",
+    "buy_again",
+    "new_for_you",
+    "bought_together",
+    "upsell",
+    "popular",
+)
+
+
+class Request(BaseModel):
+    """A request: strict types, no unknown field."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class Response(BaseModel):
+    """An answer: says what it stands on."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    as_of: str
+    """The moment (UTC) up to which orders are in the models' state; events posted since count on top."""
+    models: dict[str, str]
+    """Version of every model behind the answer."""
+
+
+class RecommendRequest(Request):
+    """What to show, now."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"customer_id": "1234", "list": "for_you", "k": 5}]}
+    )
+
+    customer_id: Id | None = None
+    """Whom to show it to; absent for a visitor nobody knows."""
+    k: int = Field(default=10, ge=1, le=200)
+    """How many products (1 to 200); fewer come only where fewer are eligible."""
+    cart: Annotated[list[Id], Field(max_length=200)] = []
+    """Product ids in the cart: they steer the answer and are not shown again."""
+    product_id: Id | None = None
+    """The product being looked at; ``bought_together`` and ``upsell`` start from it, else from the cart."""
+    exclude: Ids = []
+    """Product ids never to show in this answer."""
+    category: Annotated[str, Field(min_length=1, max_length=300)] | None = None
+    """Only this category and those below it, as ``a > b``."""
+    details: bool = False
+    """Also return each product's name, category and price."""
+    list: ListName = "for_you"
+    """Which list."""
+
+
+class Product(TypedDict):
+    """One product of a list."""
+
+    product_id: str
+    rank: int
+    score: float
+    source: str
+
+
+class ProductDetails(Product):
+    """One product of a list, with what the catalogue says of it."""
+
+    name: str
+    category: str | None
+    price: float | None
+
+
+Products = list[ProductDetails | Product]
+
+
+class Recommended(Response):
+    """A list, best first."""
+
+    customer_id: str | None
+    list: ListName
+    products: Products
+    """``score``: the calibrated chance of buying it within the horizon; ``source``: where it came from."""
+    answered_from: Literal["ready", "live", "fallback"]
+    """``ready``: the nightly lists; ``live``: computed now, on events or cart; ``fallback``: see there."""
+    fallback: str | None
+    """Why this is not a personal answer; null when it is."""
+
+
+class OfferRequest(Request):
+    """What to do now for one customer, or nothing."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"customer_id": "1234"}]})
+
+    customer_id: Id
+    exclude: Ids = []
+    """Product ids never to offer."""
+    record: bool = False
+    """Keep the decision, with the policy's propensity, so that what it earned can be measured."""
+
+
+class Offer(Response):
+    """A decision; the names in ``money`` carry their horizon in days."""
+
+    customer_id: str
+    action: Literal["offer", "nothing"]
+    product_id: str | None
+    product_name: str | None
+    money: dict[str, float | None]
+    """The worth of the offer over doing nothing, and the chance of a purchase without it."""
+    currency: str
+    effect: str
+    """``assumed`` until an experiment has been learnt from."""
+    reason: str
+    runners_up: list[dict[str, Any]]
+    """The next best options; a null product_id is doing nothing."""
+    ruled_out: list[dict[str, Any]]
+    """What was refused by which rule, in words; the first ten."""
+    decision_id: str | None
+    """Set when the decision was recorded."""
+    fallback: str | None
+
+
+class _Event(Request):
+    event_id: Id
+    """Yours, unique: posting it twice changes nothing."""
+    occurred_at: AwareDatetime | None = None
+    """With a time zone; absent: now."""
+
+
+class OrderEvent(_Event):
+    """One line of an order."""
+
+    kind: Literal["order"]
+    customer_id: Id
+    product_id: Id
+    quantity: Quantity = 1.0
+    unit_price: Amount | None = None
+
+
+class ReturnEvent(_Event):
+    """A product brought back."""
+
+    kind: Literal["return"]
+    customer_id: Id
+    product_id: Id
+    quantity: Quantity = 1.0
+
+
+class StockEvent(_Event):
+    """Units on hand: at 0 the product is not shown by the next request; also the way to hide one."""
+
+    kind: Literal["stock"]
+    product_id: Id
+    stock: Amount
+
+
+class ContactEvent(_Event):
+    """A contact that was made (or held out: ``treated`` false). Its event_id is the contact's id."""
+
+    kind: Literal["contact"]
+    customer_id: Id
+    channel: Id | None = None
+    action: Id | None = None
+    product_id: Id | None = None
+    treated: bool = True
+    propensity: Share | None = None
+    cost: Amount | None = None
+
+
+Event = Annotated[OrderEvent | ReturnEvent | StockEvent | ContactEvent, Field(discriminator="kind")]
+
+
+class EventsRequest(Request):
+    """What just happened; all of it is kept, or none."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "events": [
+                        {
+                            "event_id": "order-981-1",
+                            "kind": "order",
+                            "customer_id": "1234",
+                            "product_id": "1082185",
+                            "quantity": 2,
+                            "unit_price": 1.09,
+                        },
+                        {"event_id": "stock-5", "kind": "stock", "product_id": "995242", "stock": 0},
+                    ]
+                }
+            ]
+        }
+    )
+
+    events: Annotated[list[Event], Field(min_length=1, max_length=1000)]
+
+
+class EventsKept(Response):
+    """How many events were new; the rest were known already or belong to erased customers."""
+
+    accepted: int
+    duplicates: int
+    erased: int
+    """Events of customers who asked to be forgotten; not kept."""

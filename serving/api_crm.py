@@ -1,0 +1,133 @@
+"""Requests and responses of a CRM."""
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from serving.api import Amount, Id, Product, Request, Response
+
+
+class CustomerRequest(Request):
+    """One customer."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"customer_id": "1234"}]})
+
+    customer_id: Id
+
+
+class Profile(Response):
+    """All we know and expect of one customer."""
+
+    customer_id: str
+    known: bool
+    """False: no order before ``as_of``; features, scores and lists are then empty."""
+    features: dict[str, float | None]
+    """See ``recompra features`` for units."""
+    scores: dict[str, float | str | None]
+    """Names carry the horizon in days."""
+    lists: dict[str, list[Product]]
+    """The first five of each ready list."""
+    events: list[dict[str, Any]]
+    """Since ``as_of``, newest first."""
+    contacts: list[dict[str, Any]]
+    decisions: list[dict[str, Any]]
+
+
+class ScoresRequest(Request):
+    """Scores of all customers, page by page."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"limit": 2}, {"limit": 5000, "format": "csv"}]}
+    )
+
+    limit: int = Field(default=1000, ge=1, le=10_000)
+    cursor: Annotated[str, Field(max_length=200)] | None = None
+    """``next_cursor`` of the page before; it stays on the scoring it began with, while a newer one lands."""
+    format: Literal["json", "ndjson", "csv"] = "json"
+    """``ndjson`` and ``csv`` bear the next cursor in the header ``X-Next-Cursor``."""
+
+
+class ScoresPage(Response):
+    """A page of scores, in the order of customer ids."""
+
+    scores: list[dict[str, Any]]
+    n_customers: int
+    next_cursor: str | None
+    """Null on the last page."""
+
+
+class EraseRequest(Request):
+    """Forget a person."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"customer_id": "1234"}]})
+
+    customer_id: Id
+
+
+class Erased(Response):
+    """What was removed at once; lists and scores are answered no more, and go with the next scoring."""
+
+    events: int
+    contacts: int
+    decisions: int
+
+
+class TargetsRequest(Request):
+    """Whom to keep, under a budget."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"budget": 50.0, "limit": 3}]})
+
+    budget: Amount
+    """What all contacts together may cost, in the shop's currency."""
+    limit: int = Field(default=1000, ge=1, le=10_000)
+    """How many of the chosen to return; the sums are those of all."""
+
+
+class Targets(Response):
+    """The customers whose contact is expected to earn most for its cost; never by risk alone."""
+
+    targets: list[dict[str, Any]]
+    """Best first; names carry the horizon in days."""
+    n_targets: int
+    budget: float
+    spent: float
+    expected_incremental_margin: float
+    currency: str
+    effect: str
+    """``assumed`` until an experiment has been learnt from."""
+    reason: str
+
+
+class PlanRequest(Request):
+    """Whom to contact on which day, with what."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"days": 14, "limit": 3}, {"customer_ids": ["1234"], "days": 7}]}
+    )
+
+    customer_ids: Annotated[list[Id], Field(min_length=1, max_length=1000)] | None = None
+    """Plan for these; absent: for those whom a contact is expected to change most."""
+    limit: int = Field(default=100, ge=1, le=1000)
+    """At most so many contacts in the plan."""
+    days: int = Field(default=14, ge=1, le=90)
+    """The plan covers so many days, the first one included."""
+    first_day: date | None = None
+    """In the shop's calendar; absent: today."""
+    per_day: int = Field(default=1000, ge=1, le=100_000)
+    """At most so many contacts on one day."""
+
+
+class Contact(Response):
+    """One planned contact."""
+
+
+class Plan(Response):
+    """A calendar of contacts, by day and worth. Nothing in it is against a rule of the shop."""
+
+    contacts: list[dict[str, Any]]
+    not_planned: list[dict[str, Any]]
+    """Customers left out, each with its reason; the first hundred."""
+    n_not_planned: int
+    currency: str
+    effect: str

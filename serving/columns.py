@@ -1,0 +1,141 @@
+"""A table of one row a customer, as mapped arrays: what workers read in place of a frame."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from math import isnan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import ArtefactError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NO_MOMENT = np.iinfo(np.int64).min
+Value = float | str | None
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Named columns of three kinds, shown in ``order``. NaN, -1 and NaT all read back as None."""
+
+    order: tuple[str, ...]
+    kinds: Mapping[str, str]
+    """``number``, ``text`` or ``moment``, by name."""
+    words: Mapping[str, list[str]]
+    """The vocabulary of each text column."""
+    numbers: NDArray[np.float64]
+    texts: NDArray[np.int32]
+    moments: NDArray[np.int64]
+    """Microseconds since 1970 in UTC."""
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def _of(self, kind: str) -> list[str]:
+        return [name for name in self.order if self.kinds[name] == kind]
+
+    def number(self, name: str) -> NDArray[np.float64]:
+        """Return one numeric column; raise ``KeyError`` where there is none of that name."""
+        if self.kinds[name] != "number":
+            raise KeyError(name)
+        return self.numbers[:, self._of("number").index(name)]
+
+    def rows(self, at: slice) -> Iterator[dict[str, Value]]:
+        """Return rows as dictionaries, in order."""
+        shown = {name: self._shown(name, at) for name in self.order}
+        for values in zip(*(shown[name] for name in self.order), strict=True):
+            yield dict(zip(self.order, values, strict=True))
+
+    def row(self, at: int) -> dict[str, Value]:
+        """Return one row as a dictionary."""
+        return next(self.rows(slice(at, at + 1)), {})
+
+    def _shown(self, name: str, at: slice) -> list[Value]:
+        column = self._of(self.kinds[name]).index(name)
+        if self.kinds[name] == "number":
+            return [None if isnan(value) else value for value in self.numbers[at, column].tolist()]
+        if self.kinds[name] == "text":
+            words = self.words[name]
+            return [words[code] if code >= 0 else None for code in self.texts[at, column].tolist()]
+        return [_moment(value) for value in self.moments[at, column].tolist()]
+
+    @classmethod
+    def of(cls, frame: "pd.DataFrame") -> "Columns":
+        """Read a frame's columns, in the order of its rows."""
+        import pandas as pd
+
+        kinds: dict[str, str] = {}
+        words: dict[str, list[str]] = {}
+        values: NDArray[Any]
+        parts: dict[str, list[Any]] = {"number": [], "text": [], "moment": []}
+        for name, column in frame.items():
+            if pd.api.types.is_datetime64_any_dtype(column):
+                kind, values = "moment", _microseconds(column)
+            elif pd.api.types.is_numeric_dtype(column):
+                kind, values = "number", column.to_numpy(np.float64, na_value=np.nan)
+            else:
+                codes, words[str(name)] = _coded(column)
+                kind, values = "text", codes
+            kinds[str(name)] = kind
+            parts[kind].append(values)
+        arrays = {kind: _stack(parts[kind], len(frame), dtype) for kind, dtype in DTYPES.items()}
+        return cls(
+            tuple(kinds),
+            kinds,
+            words,
+            numbers=arrays["number"],
+            texts=arrays["text"],
+            moments=arrays["moment"],
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write three arrays and a card."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ARRAYS:
+            np.save(folder / f"{name}.npy", getattr(self, name))
+        card = {"order": self.order, "kinds": self.kinds, "words": self.words}
+        (folder / "columns.json").write_text(json.dumps(card), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Columns":
+        """Map what ``save`` wrote; raise ``ArtefactError`` where it is broken."""
+        try:
+            card = json.loads((folder / "columns.json").read_text(encoding="utf-8"))
+            arrays = {name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in ARRAYS}
+            return cls(tuple(card["order"]), card["kinds"], card["words"], **arrays)
+        except (OSError, ValueError, KeyError) as error:
+            raise ArtefactError(f"{folder.name}/ is no table of columns ({error})", "score again") from error
+
+
+ARRAYS = ("numbers", "texts", "moments")
+DTYPES = {"number": np.float64, "text": np.int32, "moment": np.int64}
+
+
+def _stack(columns: list[Any], n: int, dtype: Any) -> Any:
+    return np.column_stack(columns).astype(dtype) if columns else np.zeros((n, 0), dtype)
+
+
+def _coded(column: "pd.Series[Any]") -> tuple[NDArray[np.int32], list[str]]:
+    """Return a code for every text of a column, -1 where it is missing, and the texts."""
+    kept = column.astype("object")
+    words = sorted({str(value) for value in kept[kept.notna()]})
+    codes = {word: code for code, word in enumerate(words)}
+    return np.array([codes.get(str(value), -1) for value in kept.where(kept.notna(), None)], np.int32), words
+
+
+def _microseconds(column: "pd.Series[Any]") -> NDArray[np.int64]:
+    """Count from 1970; a time without a zone is in UTC."""
+    aware = column if getattr(column.dtype, "tz", None) is not None else column.dt.tz_localize("UTC")
+    naive = aware.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
+    return np.asarray(naive.astype(np.int64))
+
+
+def _moment(value: int) -> str | None:
+    return None if value == NO_MOMENT else (EPOCH + timedelta(microseconds=value)).isoformat()

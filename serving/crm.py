@@ -1,0 +1,199 @@
+"""What a CRM asks of one customer or of all: profile, scores in pages, whom to keep, erasure."""
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import ArtefactError, InputError, NotFound
+from models.budget import best_rows
+from serving import rights
+from serving.answers import Ask, Pick, from_ready, who
+from serving.api import Product
+from serving.api_crm import (
+    CustomerRequest,
+    Erased,
+    EraseRequest,
+    Profile,
+    ScoresPage,
+    ScoresRequest,
+    Targets,
+    TargetsRequest,
+)
+from serving.snapshot import PERSONAL, Snapshot, load
+from serving.state import State
+
+N_PROFILE_PRODUCTS = 5
+N_PROFILE_EVENTS = 100
+CONTACT_DAYS = 28
+
+
+def profile(state: State, request: CustomerRequest) -> Profile:
+    """Return what is known and expected of one customer; of an unknown one, only what happened since."""
+    snapshot, customer = state.snapshot, who(state, request.customer_id)
+    known = customer.code >= 0
+    held = state.view.store.of_customer(request.customer_id, last=N_PROFILE_EVENTS)
+    return Profile(
+        as_of=snapshot.as_of.isoformat(),
+        models=snapshot.models,
+        customer_id=request.customer_id,
+        known=known,
+        features=snapshot.features.row(customer.code) if known else {},
+        scores=snapshot.scores.row(customer.code) if known else {},
+        lists={name: _head(state, name, customer.code) for name in PERSONAL} if known else {},
+        **{name: [_shown(row) for row in rows] for name, rows in held.items()},
+    )
+
+
+def _head(state: State, list_name: str, code: int) -> list[Product]:
+    ask = Ask(list_name, N_PROFILE_PRODUCTS, frozenset(), state.shelf)
+    picks: list[Pick] = from_ready(state.snapshot, code, ask) or []
+    return [
+        Product(product_id=name, rank=rank, score=round(score, 6), source=source)
+        for rank, (name, score, source) in enumerate(picks, start=1)
+    ]
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in row.items() if name not in ("seq", "customer_id")}
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in kept.items()}
+
+
+# --- scores in pages ---
+
+
+def scores(state: State, request: ScoresRequest, home: Path) -> ScoresPage:
+    """Return one page, in the order of customer ids; every page of a walk comes from the same scoring."""
+    snapshot, start = _at_cursor(state, request.cursor, home)
+    stop = min(start + request.limit, len(snapshot.customers))
+    ids = snapshot.customers.names(np.arange(start, stop))
+    rows = zip(ids, snapshot.scores.rows(slice(start, stop)), strict=True)
+    return ScoresPage(
+        as_of=snapshot.as_of.isoformat(),
+        models=snapshot.models,
+        scores=[{"customer_id": name} | row for name, row in rows if not state.view.is_erased(name)],
+        n_customers=len(snapshot.customers),
+        next_cursor=f"{snapshot.stamp}:{stop}" if stop < len(snapshot.customers) else None,
+    )
+
+
+def _at_cursor(state: State, cursor: str | None, home: Path) -> tuple[Snapshot, int]:
+    if cursor is None:
+        return state.snapshot, 0
+    stamp, _, row = cursor.rpartition(":")
+    if not row.isdecimal() or not stamp.replace("-", "").isalnum():
+        raise InputError(
+            f"the cursor {cursor[:100]!r} is none of ours", "send next_cursor of the page before"
+        )
+    if stamp == state.snapshot.stamp:
+        return state.snapshot, int(row)
+    try:
+        return load(home / "lists" / stamp), int(row)
+    except ArtefactError as error:
+        raise NotFound(f"the scoring {stamp} is no longer kept", "start again without a cursor") from error
+
+
+def as_ndjson(page: ScoresPage) -> bytes:
+    """Return a page as one JSON object a line."""
+    return b"".join(msgspec.json.encode(row) + b"\n" for row in page.scores)
+
+
+def as_csv(page: ScoresPage) -> bytes:
+    """Return a page as CSV with a header, times in ISO 8601; an absent value is an empty cell."""
+    text = io.StringIO()
+    writer = csv.DictWriter(
+        text, list(page.scores[0]) if page.scores else ["customer_id"], lineterminator="\n"
+    )
+    writer.writeheader()
+    writer.writerows(page.scores)
+    return text.getvalue().encode()
+
+
+# --- whom to keep ---
+
+
+def retention_targets(state: State, request: TargetsRequest, now: datetime) -> Targets:
+    """Choose whom to contact so that the expected incremental margin is greatest within the budget."""
+    table, snapshot = state.snapshot.retention, state.snapshot
+    if table is None:
+        return _targets(state, request, [], (0.0, 0.0), "no churn and ltv models serve yet to rank anybody")
+    gain, cost = (table.number(name) for name in (snapshot.gain_name, "contact_cost"))
+    rows = np.flatnonzero(worthwhile(state, now))
+    chosen = rows[best_rows(gain[rows], cost[rows], request.budget)]
+    reason = (
+        f"{len(chosen)} of {len(rows)} customers worth a contact fit the budget; "
+        f"a contact is assumed to keep {snapshot.economics.save_rate:.0%} of those who would leave"
+    )
+    shown = list(target_rows(snapshot, chosen[: request.limit]))
+    sums = float(cost[chosen].sum()), float(gain[chosen].sum())
+    answer = _targets(state, request, shown, sums, reason)
+    answer.n_targets = len(chosen)
+    return answer
+
+
+def worthwhile(state: State, now: datetime) -> NDArray[np.bool_]:
+    """Mark the rows of the ranking that every rule permits now and that gain more than they cost."""
+    table, snapshot = state.snapshot.retention, state.snapshot
+    if table is None:
+        return np.zeros(0, bool)
+    good = (table.texts[:, 0] < 0) & (table.number(snapshot.gain_name) > 0)
+    return np.asarray(good & ~_blocked(state, now)[table.number("customer").astype(np.int64)])
+
+
+def _blocked(state: State, now: datetime) -> NDArray[np.bool_]:
+    """Mark the customers who were erased, or had their fill of contacts, since the scoring."""
+    snapshot, blocked = state.snapshot, np.zeros(len(state.snapshot.customers), bool)
+    for customer_id, n in contacts_since(state, now).items():
+        code = snapshot.customer(customer_id)
+        n_before = int(snapshot.people.n_contacts_28d[code])
+        blocked[code] |= code >= 0 and n_before + n >= snapshot.economics.max_contacts_28d
+    if state.view.erased:
+        names = snapshot.customers.all_names()
+        blocked |= np.fromiter((state.view.is_erased(name) for name in names), bool, len(names))
+    return blocked
+
+
+def contacts_since(state: State, now: datetime) -> dict[str, int]:
+    """Count the contacts made since the scoring, of the last 28 days."""
+    return state.view.store.contacts_since(max(state.snapshot.as_of, now - timedelta(days=CONTACT_DAYS)))
+
+
+def target_rows(snapshot: Snapshot, rows: NDArray[np.int64]) -> Iterator[dict[str, Any]]:
+    """Return rows of the retention ranking with the customer's id in place of the code."""
+    table = snapshot.retention
+    if table is None:
+        return
+    for rank, row in enumerate(rows.tolist(), start=1):
+        values = table.row(row)
+        code = int(values.pop("customer") or 0)
+        values.pop("ruled_out_by")
+        yield {"rank": rank, "customer_id": snapshot.customers.names([code])[0]} | values
+
+
+def _targets(
+    state: State, request: TargetsRequest, rows: list[dict[str, Any]], sums: tuple[float, float], reason: str
+) -> Targets:
+    return Targets(
+        as_of=state.snapshot.as_of.isoformat(),
+        models=state.snapshot.models,
+        targets=rows,
+        n_targets=len(rows),
+        budget=request.budget,
+        spent=round(sums[0], 4),
+        expected_incremental_margin=round(sums[1], 4),
+        currency=state.snapshot.currency,
+        effect="assumed",
+        reason=reason,
+    )
+
+
+def erase(state: State, request: EraseRequest, now: datetime) -> Erased:
+    """Forget a customer: nothing of theirs is answered from the next request on, by any worker."""
+    gone = rights.forget(state.view.store, request.customer_id, now=now)
+    return Erased(as_of=state.snapshot.as_of.isoformat(), models=state.snapshot.models, **gone)

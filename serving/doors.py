@@ -1,0 +1,267 @@
+"""Who comes in: a pure-ASGI middleware in front of every path, closed by default.
+
+Only liveness and readiness are open. Everything else needs a key of the right scope, a small body, and a
+request of the right form; then it is passed on, except that the hot routes are answered right here, by the
+same functions.
+"""
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import msgspec
+from pydantic import ValidationError
+
+from features.errors import InputError, NotFound, RecompraError
+from serving import answers
+from serving.api import Recommended, Request, Response
+from serving.endpoints import BY_PATH, Endpoint
+from serving.house import House
+from serving.keys import Key, holder
+from serving.meters import CONTENT_TYPE, Meters
+from serving.openapi import document
+from serving.state import State
+from serving.view import DEAD
+
+log = logging.getLogger("recompra.serving")
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MAX_BODY = 1_000_000
+JSON = "application/json"
+OPEN = ("/livez", "/healthz", "/readyz")
+RETRY = (("retry-after", "5"),)
+READABLE = {"/metrics": "admin", "/openapi.json": ""}
+HOT: dict[str, Callable[[State, Any], Response]] = {"/recommend": answers.recommend}
+
+
+class Refused(Exception):
+    """A request that goes no further: its status, and the reason in words."""
+
+    def __init__(
+        self, status: int, error: str, *, detail: Any = None, headers: tuple[tuple[str, str], ...] = ()
+    ):
+        super().__init__(error)
+        self.status, self.error, self.detail, self.headers = status, error, detail, headers
+
+
+@dataclass
+class Visit:
+    """One request on its way through."""
+
+    scope: Scope
+    send: Send
+    request_id: str
+    started: float
+    status: int = 0
+
+    async def reply(
+        self, status: int, body: bytes, kind: str = JSON, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        """Answer right here."""
+        self.status = status
+        lines = [
+            (b"content-type", kind.encode()),
+            (b"content-length", str(len(body)).encode()),
+            (b"x-request-id", self.request_id.encode()),
+            *((name.encode(), value.encode()) for name, value in headers),
+        ]
+        await self.send({"type": "http.response.start", "status": status, "headers": lines})
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def refuse(self, refused: Refused) -> None:
+        """Say why not."""
+        body = {"error": refused.error, "request_id": self.request_id}
+        if refused.detail is not None:
+            body["detail"] = refused.detail
+        await self.reply(refused.status, msgspec.json.encode(body), headers=refused.headers)
+
+    async def relay(self, message: Message) -> None:
+        """Pass an answer of the service on, with the request's id."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            kept = [pair for pair in message.get("headers", ()) if pair[0].lower() not in HIDDEN]
+            message["headers"] = [*kept, (b"x-request-id", self.request_id.encode())]
+        await self.send(message)
+
+
+HIDDEN = (b"server", b"x-bentoml-request-id")
+
+
+class Doors:
+    """The middleware. ``hot=False`` lets the service answer every route, to compare the two."""
+
+    def __init__(self, app: App, *, house: House, hot: bool = True) -> None:
+        self.app, self.house, self.meters = app, house, Meters()
+        self.hot = HOT if hot else {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let one connection in, or tell it why not."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        visit = Visit(scope, send, _request_id(scope), perf_counter())
+        try:
+            await self._visit(visit, receive)
+        except Refused as refused:
+            await visit.refuse(refused)
+        except Exception as error:
+            log.exception("request %s failed", visit.request_id)
+            if visit.status:
+                raise
+            await visit.refuse(trouble(error))
+        path = scope["path"]
+        known = path in BY_PATH or path in READABLE or path in OPEN
+        self.meters.request(path if known else "other", visit.status, perf_counter() - visit.started)
+
+    async def _visit(self, visit: Visit, receive: Receive) -> None:
+        path, method = visit.scope["path"], visit.scope["method"]
+        if path in OPEN and method in ("GET", "HEAD"):
+            return await self._health(visit)
+        self.house.sync()
+        key = self._key(visit.scope)
+        if path in READABLE:
+            return await self._read(visit, key)
+        endpoint = BY_PATH.get(path)
+        if endpoint is None:
+            raise Refused(404, f"there is nothing at {path[:100]!r}", detail=sorted(BY_PATH))
+        if method != "POST":
+            raise Refused(405, f"{path} takes a POST", headers=(("allow", "POST"),))
+        _admit(key, endpoint.scope)
+        body = await _body(visit.scope, receive)
+        await self._answer(visit, endpoint, body, receive)
+
+    async def _answer(self, visit: Visit, endpoint: Endpoint, body: bytes, receive: Receive) -> None:
+        state, request = self._serving(), parse(endpoint.request, body)
+        function = self.hot.get(endpoint.path)
+        if function is None:
+            return await self.app(visit.scope, _replay(body, receive), visit.relay)
+        answer = function(state, request)
+        if isinstance(answer, Recommended):
+            self.meters.list_answered(answer.list, answer.answered_from)
+        await visit.reply(200, msgspec.json.encode(answer.__dict__))
+
+    def _serving(self) -> State:
+        if self.house.state is None:
+            raise Refused(503, f"{self.house.status()['refused']}", headers=RETRY)
+        return self.house.state
+
+    def _key(self, scope: Scope) -> Key:
+        presented = next((value for name, value in scope["headers"] if name == b"authorization"), b"").decode(
+            "latin-1"
+        )
+        kind, _, secret = presented.partition(" ")
+        keys = self.house.view.keys if self.house.view is not None else {}
+        key = holder(keys, secret.strip()) if kind.lower() == "bearer" else None
+        if key is None:
+            told = "this key is not known, or was revoked" if presented else "no key was given"
+            hint = "send `Authorization: Bearer <key>`; `recompra keys create` makes one"
+            raise Refused(401, f"{told}. Hint: {hint}", headers=(("www-authenticate", "Bearer"),))
+        return key
+
+    async def _read(self, visit: Visit, key: Key) -> None:
+        path = visit.scope["path"]
+        if visit.scope["method"] != "GET":
+            raise Refused(405, f"{path} takes a GET", headers=(("allow", "GET"),))
+        _admit(key, READABLE[path])
+        if path == "/metrics":
+            self.meters.look(self.house)
+            return await visit.reply(200, self.meters.text(), CONTENT_TYPE)
+        await visit.reply(200, document())
+
+    async def _health(self, visit: Visit) -> None:
+        if visit.scope["path"] != "/readyz":
+            return await visit.reply(200, b'{"alive":true}')
+        status = self.house.status()
+        await visit.reply(200 if status["ready"] else 503, msgspec.json.encode(status))
+
+
+def parse(kind: type[Request], body: bytes) -> Request:
+    """Read a request; raise ``Refused`` (400) naming the field and what is wrong with it."""
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        detail = [
+            {"field": ".".join(str(part)[:100] for part in fault["loc"]), "problem": fault["msg"]}
+            for fault in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        first = detail[0]
+        told = f"{first['field']}: {first['problem']}" if first["field"] else first["problem"]
+        raise Refused(400, told, detail=detail[:20]) from None
+
+
+def trouble(error: Exception) -> Refused:
+    """Turn what went wrong into a status and a reason, without a trace of our insides."""
+    if isinstance(error, InputError):
+        return Refused(400, str(error))
+    if isinstance(error, NotFound):
+        return Refused(404, str(error))
+    if isinstance(error, DEAD):
+        return Refused(503, "the online store is away; try again", headers=RETRY)
+    if isinstance(error, RecompraError):
+        return Refused(500, error.message)
+    return Refused(500, "something went wrong here; the request_id finds it in the log")
+
+
+def _admit(key: Key, scope: str) -> None:
+    if not key.may(scope):
+        have = ", ".join(sorted(key.scopes))
+        raise Refused(403, f"this key opens {have}; here it takes {scope}")
+
+
+def _request_id(scope: Scope) -> str:
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    if 0 < len(given) <= 64 and given.replace(b"-", b"").isalnum():
+        return str(given.decode("ascii"))
+    return secrets.token_hex(8)
+
+
+async def _body(scope: Scope, receive: Receive) -> bytes:
+    """Read the whole body, counting as it comes; raise ``Refused`` where it is too large or no JSON."""
+    headers = dict(scope["headers"])
+    kind = headers.get(b"content-type", JSON.encode()).split(b";")[0].strip().lower()
+    if kind != JSON.encode():
+        raise Refused(415, f"send the body as {JSON}")
+    if (
+        headers.get(b"content-length", b"0").isdigit()
+        and int(headers.get(b"content-length", b"0")) > MAX_BODY
+    ):
+        raise _too_large()
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refused(499, "the client went away")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MAX_BODY:
+            raise _too_large()
+        more = message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large() -> Refused:
+    return Refused(413, f"the body is larger than {MAX_BODY:,} bytes", headers=(("connection", "close"),))
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Give the body to the service as if it had just come."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

@@ -1,0 +1,54 @@
+"""What just happened in the shop, kept once and seen by every worker."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from features.errors import InputError
+from serving.api import ContactEvent, Event, EventsKept, EventsRequest, StockEvent
+from serving.state import State
+
+CLOCK_SKEW = timedelta(hours=1)
+
+
+def post_events(state: State, request: EventsRequest, now: datetime) -> EventsKept:
+    """Keep what is new; all of it is durable, and seen by every worker, when this returns."""
+    wanted = [event for event in request.events if not _erased(state, event)]
+    contacts = [_contact_row(event, now) for event in wanted if isinstance(event, ContactEvent)]
+    new = state.view.store.record([_event_row(event, now) for event in wanted], contacts) if wanted else set()
+    return EventsKept(
+        as_of=state.snapshot.as_of.isoformat(),
+        models=dict(state.snapshot.models),
+        accepted=len(new),
+        duplicates=len(wanted) - len(new),
+        erased=len(request.events) - len(wanted),
+    )
+
+
+def _erased(state: State, event: Event) -> bool:
+    return not isinstance(event, StockEvent) and state.view.is_erased(event.customer_id)
+
+
+def _event_row(event: Event, now: datetime) -> dict[str, Any]:
+    occurred_at = event.occurred_at or now
+    if occurred_at > now + CLOCK_SKEW:
+        raise InputError(
+            f"event {event.event_id!r} is said to occur at {occurred_at}, in the future", "check its clock"
+        )
+    quantity = event.stock if isinstance(event, StockEvent) else getattr(event, "quantity", None)
+    return {
+        "event_id": event.event_id,
+        "customer_id": getattr(event, "customer_id", None),
+        "kind": event.kind,
+        "product_id": event.product_id,
+        "quantity": quantity,
+        "unit_price": getattr(event, "unit_price", None),
+        "occurred_at": occurred_at,
+        "received_at": now,
+    }
+
+
+def _contact_row(event: ContactEvent, now: datetime) -> dict[str, Any]:
+    row = event.model_dump(
+        include={"customer_id", "channel", "action", "product_id", "treated", "propensity", "cost"}
+    )
+    return {"contact_id": event.event_id, "sent_at": event.occurred_at or now, **row}

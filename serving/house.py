@@ -1,0 +1,132 @@
+"""A worker's own: the store, the scoring in service, and why a newer one was refused."""
+
+import gc
+import logging
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from features.errors import NotFound, RecompraError
+from serving import answers
+from serving.api import RecommendRequest
+from serving.snapshot import PERSONAL, Snapshot, load
+from serving.state import POINTER, Pointer, State
+from serving.store import Store
+from serving.view import DEAD, View
+
+log = logging.getLogger("recompra.serving")
+NEVER = datetime.max.replace(tzinfo=UTC)
+FOLLOW_SECONDS = 0.2
+N_CANARIES = 20
+
+
+class House:
+    """Empty until ``open``; one in every worker. ``state`` is read once by each request and swapped whole."""
+
+    def __init__(self) -> None:
+        self.home = Path()
+        self.state: State | None = None
+        self.view: View | None = None
+        self.refused = ""
+        """Why the newest scoring does not serve; empty while it does."""
+        self.n_swaps = 0
+        self._seen: tuple[int, int] | None = None
+
+    def open(self, home: Path) -> None:
+        """Open the store and serve the newest scoring, if there is one."""
+        self.home, self.store = home, Store.open(home)
+        self.view = View(self.store, NEVER)
+        if self.moved():
+            self.swap(self.load())
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        if self.view is not None:
+            self.view.close()
+            self.store.close()
+
+    def sync(self) -> None:
+        """Catch up with the store: called once a request, before anything is answered."""
+        if self.view is not None and "stock" in self.view.sync() and self.state is not None:
+            self.state.restock(self.view.new_stock)
+
+    def moved(self) -> bool:
+        """Tell whether the pointer is another than at the last look."""
+        try:
+            found = os.stat(self.home / POINTER)
+        except OSError:
+            return False
+        seen, self._seen = self._seen, (found.st_mtime_ns, found.st_ino)
+        return self._seen != seen
+
+    def load(self) -> State | None:
+        """Map what the pointer names and try it; None, and a reason in ``refused``, where it is broken."""
+        try:
+            stamp = Pointer.read(self.home).stamp
+            snapshot = load(self.home / "lists" / stamp)
+            state = State.of(snapshot, View(self.store, snapshot.as_of))
+            canary(state)
+        except RecompraError as error:
+            self._refuse(str(error))
+        except DEAD as error:
+            self._seen = None  # the scoring may be fine: look again
+            self._refuse(f"the store cannot be read ({type(error).__name__})")
+        except Exception as error:
+            log.exception("a new scoring failed its canary")
+            self._refuse(f"the new scoring failed its canary ({type(error).__name__})")
+        else:
+            return state
+        return None
+
+    def _refuse(self, reason: str) -> None:
+        if reason != self.refused:
+            log.error("a new scoring is refused, what served before serves on: %s", reason)
+        self.refused = reason
+
+    def swap(self, state: State | None) -> None:
+        """Serve ``state`` from the next request on; None changes nothing."""
+        if state is None:
+            return
+        if self.view is not None:
+            self.view.close()
+        self.state, self.view, self.refused = state, state.view, ""
+        self.n_swaps += 1
+        log.info("serving %s", state.snapshot.stamp)
+
+    def status(self) -> dict[str, object]:
+        """Return how this worker stands; ``ready`` while it can answer."""
+        snapshot = self.state.snapshot if self.state else None
+        return {
+            "ready": snapshot is not None,
+            "scoring": snapshot.stamp if snapshot else None,
+            "as_of": snapshot.as_of.isoformat() if snapshot else None,
+            "models": snapshot.models if snapshot else {},
+            "refused": self.refused or (None if snapshot else "nothing has been scored yet"),
+            "store": (self.view.down if self.view else "not open") or "ok",
+        }
+
+    def serving(self) -> State:
+        """Return the state to answer from; raise ``NotFound`` before the first scoring."""
+        if self.state is None:
+            raise NotFound(self.refused or "nothing has been scored yet", "run `recompra score`")
+        return self.state
+
+
+def canary(state: State) -> None:
+    """Ask a new scoring what will be asked of it; raise where an answer is none."""
+    names = state.snapshot.customers
+    step = max(len(names) // N_CANARIES, 1)
+    for customer_id in [*names.names(range(0, len(names), step)), None]:
+        for list_name in PERSONAL:
+            request = RecommendRequest.model_construct(customer_id=customer_id, list=list_name, k=5)
+            answers.recommend(state, request)
+
+
+def snapshot_named(state: State, home: Path, stamp: str) -> Snapshot:
+    """Return the scoring of that name, newer or older than the one in service, as long as it is kept."""
+    if stamp == state.snapshot.stamp:
+        return state.snapshot
+    return load(home / "lists" / stamp)

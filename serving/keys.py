@@ -1,0 +1,85 @@
+"""Keys: who may ask, and what. A key is shown once, when it is made; the store holds only its digest.
+
+The secret has 256 random bits, so a plain SHA-256 is enough: there is nothing to guess, and no slow hash at
+every request.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from features.errors import NotFound, SettingsError
+from serving.store import KEYS, Store
+
+SCOPES = ("storefront", "crm", "admin")
+"""``storefront``: lists, offers, events; ``crm``: scores, profiles, targets; ``admin``: everything."""
+PREFIX = "rk"
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key as the store knows it."""
+
+    key_id: str
+    name: str
+    scopes: frozenset[str]
+    digest: bytes
+    created_at: datetime
+    revoked_at: datetime | None
+
+    @classmethod
+    def of(cls, row: sa.RowMapping) -> "Key":
+        """Read a row of the ``keys`` table."""
+        scopes = frozenset(row["scopes"].split(","))
+        return cls(
+            row["key_id"], row["name"], scopes, bytes(row["digest"]), row["created_at"], row["revoked_at"]
+        )
+
+    def may(self, scope: str) -> bool:
+        """Tell whether this key opens a door of that scope: ``admin`` opens all, any key an empty scope."""
+        return not scope or scope in self.scopes or "admin" in self.scopes
+
+
+def create(store: Store, scopes: Iterable[str], *, name: str = "", now: datetime) -> str:
+    """Make a key and return it; it cannot be read again."""
+    wanted = sorted(set(scopes))
+    wrong = [scope for scope in wanted if scope not in SCOPES]
+    if wrong or not wanted:
+        raise SettingsError(
+            f"unknown scope {', '.join(wrong) or '(none)'}", f"the scopes are {', '.join(SCOPES)}"
+        )
+    key_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
+    digest = hashlib.sha256(secret.encode()).digest()
+    with store.write("keys") as (db, seq):
+        values = {"key_id": key_id, "name": name, "scopes": ",".join(wanted), "digest": digest}
+        db.execute(KEYS.insert().values(**values, created_at=now, seq=seq))
+    return f"{PREFIX}_{key_id}_{secret}"
+
+
+def listed(store: Store) -> list[Key]:
+    """Return every key ever made, oldest first; their secrets are not there to be returned."""
+    with store.read() as db:
+        return [Key.of(row) for row in db.execute(sa.select(KEYS).order_by(KEYS.c.created_at)).mappings()]
+
+
+def revoke(store: Store, key_id: str, *, now: datetime) -> None:
+    """Close a key, at once and in every worker; raise ``NotFound`` where there is none of that id."""
+    with store.write("keys") as (db, seq):
+        query = KEYS.update().where(KEYS.c.key_id == key_id).values(revoked_at=now, seq=seq)
+        if db.execute(query).rowcount == 0:
+            raise NotFound(f"no key {key_id!r}", "`recompra keys list` shows their ids")
+
+
+def holder(keys: Mapping[str, Key], presented: str) -> Key | None:
+    """Return the living key that ``presented`` is, or nothing; its secret is compared in constant time."""
+    parts = presented.split("_", 2)
+    key = keys.get(parts[1]) if len(parts) == 3 and parts[0] == PREFIX else None
+    if key is None or key.revoked_at is not None:
+        return None
+    digest = hashlib.sha256(parts[2].encode(errors="replace")).digest()
+    return key if hmac.compare_digest(digest, key.digest) else None

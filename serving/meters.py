@@ -1,0 +1,72 @@
+"""What we count and time. Labels are our own paths, statuses and list names, never what a client sent."""
+
+import os
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from serving.house import House
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class Meters:
+    """The meters of a worker; ``text`` sums those of all where ``PROMETHEUS_MULTIPROC_DIR`` is set."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._seconds = Histogram(
+            "recompra_request_seconds", "Time to answer.", ["path"], buckets=BUCKETS, registry=self.registry
+        )
+        self._requests = Counter(
+            "recompra_requests_total",
+            "Requests, by path and status.",
+            ["path", "status"],
+            registry=self.registry,
+        )
+        self._lists = Counter(
+            "recompra_lists_total",
+            "Lists answered, by how.",
+            ["list", "answered_from"],
+            registry=self.registry,
+        )
+        gauges = {
+            "recompra_scoring_as_of_seconds": "The moment the scoring in service stands at (Unix).",
+            "recompra_scoring_swaps": "New scorings taken into service by a worker since it started.",
+            "recompra_scoring_refused": "1 while a newer scoring is refused.",
+            "recompra_store_down": "1 while the online store cannot be read.",
+        }
+        self._gauges = {
+            name: Gauge(name, text, registry=self.registry, multiprocess_mode="livemax")
+            for name, text in gauges.items()
+        }
+
+    def request(self, path: str, status: int, seconds: float) -> None:
+        """Count and time one request."""
+        self._requests.labels(path, str(status)).inc()
+        self._seconds.labels(path).observe(seconds)
+
+    def list_answered(self, list_name: str, answered_from: str) -> None:
+        """Count one list."""
+        self._lists.labels(list_name, answered_from).inc()
+
+    def look(self, house: House) -> None:
+        """Note how a worker stands."""
+        values: Mapping[str, float] = {
+            "recompra_scoring_swaps": house.n_swaps,
+            "recompra_scoring_refused": bool(house.refused),
+            "recompra_store_down": bool(house.view and house.view.down),
+            "recompra_scoring_as_of_seconds": house.state.snapshot.as_of.timestamp() if house.state else 0,
+        }
+        for name, value in values.items():
+            self._gauges[name].set(value)
+
+    def text(self) -> bytes:
+        """Return the exposition Prometheus reads."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)

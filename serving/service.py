@@ -1,0 +1,138 @@
+"""The BentoML service: a thin method an endpoint, each calling a plain function. It alone imports bentoml.
+
+The settings leave out what costs more than an answer does: tracing, access log and the framework's own
+metrics (its labels carry whatever path a client sends). Nothing is loaded on import: a worker opens its
+house when it starts.
+"""
+
+# mypy: disable-error-code="untyped-decorator,attr-defined"
+# bentoml's decorators carry no types
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import bentoml
+import msgspec
+from starlette.responses import Response
+
+from serving import answers, api, api_crm, crm, events, offers, plan
+from serving.doors import Doors, trouble
+from serving.house import FOLLOW_SECONDS, House
+from serving.state import State
+
+Answer = TypeVar("Answer", bound=api.Response)
+HOUSE = House()
+
+
+def now() -> datetime:
+    """Read the clock: the only place in serving that does, besides the watcher."""
+    return datetime.now(UTC)
+
+
+@bentoml.service(
+    name="recompra",
+    workers=int(os.environ.get("RECOMPRA_WORKERS", "1")),
+    traffic={"timeout": 2},
+    tracing={"excluded_urls": ".*"},
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+)
+class Recompra:
+    """Answers a storefront and a CRM."""
+
+    def __init__(self) -> None:
+        HOUSE.open(Path(os.environ.get("RECOMPRA_HOME", ".recompra")).resolve())
+        self._follower: asyncio.Task[None] | None = None
+
+    @bentoml.on_startup
+    async def follow(self) -> None:
+        """Look for a newer scoring five times a second, beside the requests."""
+        self._follower = asyncio.create_task(_follow(HOUSE))
+
+    @bentoml.on_shutdown
+    async def leave(self) -> None:
+        """Stop looking, and let go of the store."""
+        if self._follower is not None:
+            self._follower.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._follower
+        HOUSE.close()
+
+    @bentoml.api(route="/recommend")
+    async def recommend(self, request: api.RecommendRequest, /) -> api.Recommended:
+        """Say what to show a customer, now."""
+        return answers.recommend(HOUSE.serving(), request)
+
+    @bentoml.api(route="/next_best_offer")
+    async def next_best_offer(self, request: api.OfferRequest, /) -> api.Offer:
+        """Say what to offer a customer, or nothing."""
+        return await _answer(offers.next_best_offer, request, now())
+
+    @bentoml.api(route="/events")
+    async def events(self, request: api.EventsRequest, /) -> api.EventsKept:
+        """Orders, returns, stock, contacts."""
+        return await _answer(events.post_events, request, now())
+
+    @bentoml.api(route="/customer")
+    async def customer(self, request: api_crm.CustomerRequest, /) -> api_crm.Profile:
+        """All we know of one customer."""
+        return await _answer(crm.profile, request)
+
+    @bentoml.api(route="/scores")
+    async def scores(self, request: api_crm.ScoresRequest, /) -> api_crm.ScoresPage:
+        """Scores of all customers, in pages."""
+        page = await _answer(crm.scores, request, HOUSE.home)
+        if request.format == "json" or not isinstance(page, api_crm.ScoresPage):
+            return page
+        headers = {"x-next-cursor": page.next_cursor} if page.next_cursor else {}
+        return _pages(page, request.format, headers)  # type: ignore[return-value]
+
+    @bentoml.api(route="/retention_targets")
+    async def retention_targets(self, request: api_crm.TargetsRequest, /) -> api_crm.Targets:
+        """Whom to keep, under a budget."""
+        return await _answer(crm.retention_targets, request, now())
+
+    @bentoml.api(route="/contact_plan")
+    async def contact_plan(self, request: api_crm.PlanRequest, /) -> api_crm.Plan:
+        """Whom to contact when, with what."""
+        return await _answer(plan.contact_plan, request, now())
+
+    @bentoml.api(route="/erase")
+    async def erase(self, request: api_crm.EraseRequest, /) -> api_crm.Erased:
+        """Forget a customer."""
+        return await _answer(crm.erase, request, now())
+
+
+Recompra.add_asgi_middleware(Doors, house=HOUSE, hot=os.environ.get("RECOMPRA_HOT", "1") == "1")
+
+
+async def _answer(function: Callable[..., Answer], request: Any, *more: Any) -> Answer:
+    """Answer in a thread, off the loop that answers the hot routes; a refusal becomes its own response."""
+    state: State = HOUSE.serving()
+    try:
+        return await asyncio.to_thread(function, state, request, *more)
+    except Exception as error:
+        refused = trouble(error)
+        if refused.status == 500:
+            raise
+        body = msgspec.json.encode({"error": refused.error})
+        response = Response(body, refused.status, dict(refused.headers), "application/json")
+        return response  # type: ignore[return-value]
+
+
+def _pages(page: api_crm.ScoresPage, kind: str, headers: dict[str, str]) -> Response:
+    if kind == "csv":
+        return Response(crm.as_csv(page), headers=headers, media_type="text/csv")
+    return Response(crm.as_ndjson(page), headers=headers, media_type="application/x-ndjson")
+
+
+async def _follow(house: House) -> None:
+    while True:
+        await asyncio.sleep(FOLLOW_SECONDS)
+        if house.moved():
+            house.swap(await asyncio.to_thread(house.load))

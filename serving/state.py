@@ -1,0 +1,73 @@
+"""What requests are answered from, and how a worker follows the newest scoring without a pause."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import ArtefactError, NotFound
+from serving.snapshot import Snapshot, write_durably
+from serving.view import View
+
+POINTER = "serving.json"
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """What ``serving.json`` says: which scoring serves."""
+
+    stamp: str
+    as_of: str
+    models: Mapping[str, str]
+
+    @classmethod
+    def read(cls, home: Path) -> "Pointer":
+        """Read it; raise ``NotFound`` before the first scoring, ``ArtefactError`` where it is broken."""
+        try:
+            card = json.loads((home / POINTER).read_text(encoding="utf-8"))
+            return cls(str(card["lists"]), str(card["as_of"]), dict(card["models"]))
+        except FileNotFoundError as error:
+            raise NotFound("nothing has been scored yet", "run `recompra score`") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ArtefactError(f"{POINTER} cannot be read ({error})", "run `recompra score`") from error
+
+    def move(self, home: Path) -> None:
+        """Put this pointer in the place of the old one, in one step."""
+        beside = home / f"{POINTER}.{os.getpid()}"
+        card = {"lists": self.stamp, "as_of": self.as_of, "models": dict(self.models)}
+        write_durably(beside, json.dumps(card, indent=1))
+        os.replace(beside, home / POINTER)
+
+
+@dataclass(frozen=True)
+class State:
+    """What a request is answered from: a snapshot, a view of the store, and the shelves as they are now."""
+
+    snapshot: Snapshot
+    view: View
+    stock: NDArray[np.float64]
+    """Units on hand by product code, NaN unknown; follows stock events."""
+    shelf: NDArray[np.bool_]
+    """Which products may be shown."""
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, view: View) -> "State":
+        """Take the catalogue's stock and hidden flags, then what was reported since."""
+        stock = np.array(snapshot.catalogue.stock, np.float64)
+        shelf = ~(stock <= 0)
+        if snapshot.desk is not None:
+            shelf &= ~snapshot.desk[0].hidden
+        state = cls(snapshot, view, stock, shelf)
+        state.restock(view.stock)
+        return state
+
+    def restock(self, stock: Mapping[str, float]) -> None:
+        """Obey stock reports; one for an unknown product changes nothing."""
+        for product_id, units in stock.items():
+            code = self.snapshot.product(product_id)
+            if code >= 0:
+                self.stock[code], self.shelf[code] = units, units > 0

@@ -1,0 +1,242 @@
+"""The online state: events since the last scoring, contacts, decisions, keys, and who asked to be forgotten.
+
+SQLite in WAL mode by default, PostgreSQL by URL (``RECOMPRA_STORE_URL``), one code path. Every write first
+advances a counter of its topic in the one row of ``clock``; that row's lock puts writers in a line, so a
+reader that has seen counter ``n`` has seen every row numbered up to ``n``, whichever process wrote it.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+TOPICS = ("events", "stock", "erasures", "keys")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Moment(sa.TypeDecorator[datetime]):
+    """An aware moment, kept as microseconds since 1970 in UTC: the same on every database."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> int | None:
+        """Count microseconds; exact, unlike a float timestamp."""
+        return None if value is None else (value - EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: int | None, dialect: Any) -> datetime | None:
+        """Give back the aware moment."""
+        return None if value is None else EPOCH + timedelta(microseconds=value)
+
+
+def _seq() -> sa.Column[int]:
+    return sa.Column("seq", sa.BigInteger, nullable=False, index=True)
+
+
+def _name(column: str, **options: Any) -> sa.Column[str]:
+    return sa.Column(column, sa.String(128), **options)
+
+
+METADATA = sa.MetaData()
+CLOCK = sa.Table(
+    "clock",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    *(sa.Column(topic, sa.BigInteger, nullable=False) for topic in TOPICS),
+)
+EVENTS = sa.Table(
+    "events",
+    METADATA,
+    _name("event_id", primary_key=True),
+    _seq(),
+    _name("customer_id"),
+    _name("kind", nullable=False),
+    _name("product_id"),
+    sa.Column("quantity", sa.Float),
+    sa.Column("unit_price", sa.Float),
+    sa.Column("occurred_at", Moment, nullable=False),
+    sa.Column("received_at", Moment, nullable=False),
+    sa.Index("events_of_a_customer", "customer_id", "occurred_at"),
+)
+CONTACTS = sa.Table(
+    "contacts",
+    METADATA,
+    _name("contact_id", primary_key=True),
+    _name("customer_id", nullable=False, index=True),
+    sa.Column("sent_at", Moment, nullable=False),
+    _name("channel"),
+    _name("action"),
+    _name("product_id"),
+    sa.Column("treated", sa.Boolean, nullable=False),
+    sa.Column("propensity", sa.Float),
+    sa.Column("cost", sa.Float),
+)
+DECISIONS = sa.Table(
+    "decisions",
+    METADATA,
+    _name("decision_id", primary_key=True),
+    _name("customer_id", nullable=False, index=True),
+    sa.Column("decided_at", Moment, nullable=False),
+    _name("action", nullable=False),
+    _name("product_id"),
+    sa.Column("propensity", sa.Float, nullable=False),
+    sa.Column("expected_margin", sa.Float),
+    sa.Column("models", sa.Text, nullable=False),
+    sa.Column("as_of", Moment, nullable=False),
+)
+STOCK = sa.Table(
+    "stock",
+    METADATA,
+    _name("product_id", primary_key=True),
+    _seq(),
+    sa.Column("stock", sa.Float, nullable=False),
+    sa.Column("occurred_at", Moment, nullable=False),
+)
+KEYS = sa.Table(
+    "keys",
+    METADATA,
+    _name("key_id", primary_key=True),
+    _seq(),
+    _name("name", nullable=False),
+    _name("scopes", nullable=False),
+    sa.Column("digest", sa.LargeBinary(32), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("revoked_at", Moment),
+)
+ERASURES = sa.Table(
+    "erasures",
+    METADATA,
+    sa.Column("digest", sa.LargeBinary(32), primary_key=True),
+    _seq(),
+    sa.Column("erased_at", Moment, nullable=False),
+)
+SALT = sa.Table("salt", METADATA, sa.Column("salt", sa.LargeBinary(32), primary_key=True))
+
+
+class Store:
+    """A database with the tables above; safe to share between threads and to open in many processes."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        if self.engine.dialect.name == "sqlite":
+            sa.event.listen(self.engine, "connect", _tune_sqlite)
+
+    @classmethod
+    def open(cls, home: Path) -> "Store":
+        """Open the store of a home (or of ``RECOMPRA_STORE_URL``), making the tables that are missing."""
+        home.mkdir(parents=True, exist_ok=True)
+        store = cls(os.environ.get("RECOMPRA_STORE_URL") or f"sqlite:///{home / 'online.db'}")
+        store.prepare()
+        return store
+
+    def prepare(self) -> None:
+        """Create what is missing; several processes may do so at once."""
+        try:
+            self._prepare()
+        except (sa.exc.OperationalError, sa.exc.ProgrammingError, sa.exc.IntegrityError):
+            self._prepare()  # another process was making the same tables: now they are there
+
+    def _prepare(self) -> None:
+        METADATA.create_all(self.engine)
+        with self.engine.begin() as db:
+            if db.execute(sa.select(CLOCK.c.id)).first() is None:
+                db.execute(CLOCK.insert().values(id=1, **dict.fromkeys(TOPICS, 0)))
+                db.execute(SALT.insert().values(salt=os.urandom(32)))
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """One connection for reading."""
+        with self.engine.connect() as db:
+            yield db
+
+    @contextmanager
+    def write(self, topic: str) -> Iterator[tuple[sa.Connection, int]]:
+        """Open a transaction, alone in writing: the connection, and the number of its rows in ``topic``."""
+        with self.engine.begin() as db:
+            db.execute(CLOCK.update().values({topic: CLOCK.c[topic] + 1}))
+            yield db, db.execute(sa.select(CLOCK.c[topic])).scalar_one()
+
+    def salt(self) -> bytes:
+        """Return the random bytes that keep erased ids from being guessed out of their digests."""
+        with self.read() as db:
+            return bytes(db.execute(sa.select(SALT.c.salt)).scalar_one())
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    def record(
+        self, events: Sequence[Mapping[str, Any]], contacts: Sequence[Mapping[str, Any]] = ()
+    ) -> set[str]:
+        """Keep events (rows of ``events``) not seen before; return the ids of those that were new.
+
+        ``contacts`` are rows of ``contacts`` whose ``contact_id`` is an event's id; they are kept if that
+        event is new.
+        """
+        with self.write("events") as (db, seq):
+            ids = [row["event_id"] for row in events]
+            known = set(db.execute(sa.select(EVENTS.c.event_id).where(EVENTS.c.event_id.in_(ids))).scalars())
+            fresh = {row["event_id"]: {**row, "seq": seq} for row in events if row["event_id"] not in known}
+            if fresh:
+                db.execute(EVENTS.insert(), list(fresh.values()))
+            sent = {row["contact_id"]: row for row in contacts if row["contact_id"] in fresh}
+            if sent:
+                db.execute(CONTACTS.insert(), list(sent.values()))
+            _move_stock(db, [row for row in fresh.values() if row["kind"] == "stock"])
+            return set(fresh)
+
+    def decide(self, decisions: Sequence[Mapping[str, Any]]) -> None:
+        """Keep what was decided, with the chance the policy had of deciding so."""
+        with self.engine.begin() as db:
+            db.execute(DECISIONS.insert(), list(decisions))
+
+    def of_customer(self, customer_id: str, *, last: int = 1000) -> dict[str, list[dict[str, Any]]]:
+        """Return the newest ``last`` events, contacts and decisions held on one customer, newest first."""
+        tables = (
+            (EVENTS, EVENTS.c.occurred_at),
+            (CONTACTS, CONTACTS.c.sent_at),
+            (DECISIONS, DECISIONS.c.decided_at),
+        )
+        found = {}
+        with self.read() as db:
+            for table, time in tables:
+                query = (
+                    sa.select(table)
+                    .where(table.c.customer_id == customer_id)
+                    .order_by(time.desc())
+                    .limit(last)
+                )
+                found[table.name] = [dict(row) for row in db.execute(query).mappings()]
+        return found
+
+    def contacts_since(self, moment: datetime) -> dict[str, int]:
+        """Count the contacts each customer really received since ``moment``."""
+        query = sa.select(CONTACTS.c.customer_id, sa.func.count()).group_by(CONTACTS.c.customer_id)
+        query = query.where(CONTACTS.c.sent_at >= moment, CONTACTS.c.treated)
+        with self.read() as db:
+            return dict(db.execute(query).tuples().all())
+
+
+def _move_stock(db: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Keep each product's newest stock; a report older than what is known changes nothing."""
+    if not rows:
+        return
+    db.execute(CLOCK.update().values(stock=CLOCK.c.stock + 1))
+    seq = db.execute(sa.select(CLOCK.c.stock)).scalar_one()
+    for row in sorted(rows, key=lambda row: row["occurred_at"]):
+        product, moment = row["product_id"], row["occurred_at"]
+        known = db.execute(sa.select(STOCK.c.occurred_at).where(STOCK.c.product_id == product)).scalar()
+        values = {"stock": row["quantity"], "occurred_at": moment, "seq": seq}
+        if known is None:
+            db.execute(STOCK.insert().values(product_id=product, **values))
+        elif known <= moment:
+            db.execute(STOCK.update().where(STOCK.c.product_id == product).values(values))
+
+
+def _tune_sqlite(connection: Any, _record: Any) -> None:
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
+        connection.execute(f"PRAGMA {pragma}").close()

@@ -1,0 +1,127 @@
+"""What one worker knows of the store: kept level with its clock, one cheap read a request.
+
+The store's clock is one row of counters. A request reads it; only where a counter moved is anything else
+read, and then only the rows above the last number seen. So an event posted to one worker changes the next
+answer of every other.
+"""
+
+import logging
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from serving.keys import Key
+from serving.rights import digest_of
+from serving.store import CONTACTS, ERASURES, EVENTS, KEYS, STOCK, TOPICS, Store
+
+log = logging.getLogger("recompra.serving")
+DEAD = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.DBAPIError)
+RETRY_SECONDS = 1.0
+
+
+class View:
+    """Follows a store. ``since`` is the moment the ready lists stand at: only later events matter."""
+
+    def __init__(self, store: Store, since: datetime) -> None:
+        self.store = store
+        self.salt = store.salt()
+        self.seen = dict.fromkeys(TOPICS, 0)
+        self.active: set[str] = set()
+        self.stock: dict[str, float] = {}
+        self.new_stock: dict[str, float] = {}
+        """What the last ``sync`` found that moved ``stock``."""
+        self.erased: set[bytes] = set()
+        self.keys: dict[str, Key] = {}
+        self.down = ""
+        """Why the store could not be read the last time; empty while all is well."""
+        self._clock: Any = None
+        self.rebase(since)
+
+    def rebase(self, since: datetime) -> None:
+        """Start again from ``since``: what happened before it is in the new ready lists."""
+        self.since = since
+        self.seen |= {"events": 0, "stock": 0}
+        self.active, self.stock = set(), {}
+        self.sync()
+
+    def sync(self) -> set[str]:
+        """Catch up with the store; return the topics that moved. One that cannot be read changes nothing."""
+        try:
+            clock = self._read_clock()
+            moved = {topic for topic, value in zip(TOPICS, clock, strict=True) if value != self.seen[topic]}
+            for topic in moved:
+                getattr(self, f"_sync_{topic}")(self.seen[topic])
+            self.seen = dict(zip(TOPICS, clock, strict=True))
+        except DEAD as error:
+            return self._lost(error)
+        self.down = ""
+        return moved
+
+    def _lost(self, error: Exception) -> set[str]:
+        if not self.down:
+            log.error("the store cannot be read, answers go on with what is known: %s", type(error).__name__)
+        self.down, self._clock = f"the store cannot be read ({type(error).__name__})", None
+        return set()
+
+    def _read_clock(self) -> tuple[int, ...]:
+        """Read the counters through a bare cursor: this runs at every request."""
+        if self._clock is None:
+            connection = self.store.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            self._clock = (connection, connection.connection.cursor())
+        cursor = self._clock[1]
+        cursor.execute(f"SELECT {', '.join(TOPICS)} FROM clock")
+        row: tuple[int, ...] = tuple(cursor.fetchone())
+        return row
+
+    def _sync_events(self, after: int) -> None:
+        query = sa.select(EVENTS.c.customer_id).distinct()
+        query = query.where(
+            EVENTS.c.seq > after, EVENTS.c.occurred_at >= self.since, EVENTS.c.customer_id.is_not(None)
+        )
+        query = query.where(EVENTS.c.kind.in_(("order", "return")))
+        with self.store.read() as db:
+            self.active.update(db.execute(query).scalars())
+
+    def _sync_stock(self, after: int) -> None:
+        query = sa.select(STOCK.c.product_id, STOCK.c.stock)
+        query = query.where(STOCK.c.seq > after, STOCK.c.occurred_at >= self.since)
+        with self.store.read() as db:
+            self.new_stock = dict(db.execute(query).tuples().all())
+        self.stock |= self.new_stock
+
+    def _sync_erasures(self, after: int) -> None:
+        with self.store.read() as db:
+            query = sa.select(ERASURES.c.digest).where(ERASURES.c.seq > after)
+            self.erased.update(bytes(digest) for digest in db.execute(query).scalars())
+
+    def _sync_keys(self, after: int) -> None:
+        with self.store.read() as db:
+            for row in db.execute(sa.select(KEYS).where(KEYS.c.seq > after)).mappings():
+                self.keys[row["key_id"]] = Key.of(row)
+
+    def close(self) -> None:
+        """Give back the connection that reads the clock."""
+        if self._clock is not None:
+            connection, self._clock = self._clock[0], None
+            connection.close()
+
+    def is_erased(self, customer_id: str) -> bool:
+        """Tell whether this person asked to be forgotten."""
+        return bool(self.erased) and digest_of(self.salt, customer_id) in self.erased
+
+    def lines(self, customer_id: str) -> list[dict[str, Any]]:
+        """Return a customer's orders and returns since the ready lists, in the order they happened."""
+        query = sa.select(EVENTS).where(
+            EVENTS.c.customer_id == customer_id, EVENTS.c.occurred_at >= self.since
+        )
+        query = query.where(EVENTS.c.kind.in_(("order", "return")))
+        query = query.order_by(EVENTS.c.occurred_at, EVENTS.c.seq)
+        with self.store.read() as db:
+            return [dict(row) for row in db.execute(query).mappings()]
+
+    def n_contacts(self, customer_id: str, since: datetime) -> int:
+        """Count the contacts a customer received since a moment."""
+        query = sa.select(sa.func.count()).where(CONTACTS.c.customer_id == customer_id)
+        with self.store.read() as db:
+            return int(db.execute(query.where(CONTACTS.c.sent_at >= since, CONTACTS.c.treated)).scalar_one())
