@@ -39,9 +39,13 @@ class Vocabulary:
         """Return each id's code, -1 where it is unknown."""
         if not len(ids) or not len(self.ids):
             return np.full(len(ids), -1, np.int32)
-        wanted = np.array([str(name).encode() for name in ids], dtype=np.bytes_)
+        encoded = [str(name).encode() for name in ids]
+        wanted = np.array(
+            encoded, dtype=self.ids.dtype
+        )  # cuts what is longer than any known id: those are unknown
+        fits = np.fromiter(map(len, encoded), np.int64, len(encoded)) <= self.ids.dtype.itemsize
         at = np.searchsorted(self.ids, wanted)
-        found = self.ids[np.minimum(at, len(self.ids) - 1)] == wanted
+        found = fits & (self.ids[np.minimum(at, len(self.ids) - 1)] == wanted)
         return np.where(found, at, -1).astype(np.int32)
 
     def code(self, name: str) -> int:
