@@ -5,11 +5,13 @@ What differs between models is their kind (lists, scores, decisions) and the tru
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from features.errors import ArtefactError
 from models.model import Model
 from training import metrics
 from training.holdout import SEGMENTS, Holdout
@@ -34,15 +36,16 @@ class Sample:
         """The figure."""
         return self.metric.statistic(*self.columns)
 
-    def interval(self, seed: int = 0) -> Interval:
-        """Return the figure with its bootstrap interval."""
-        return bootstrap_interval(*self.columns, statistic=self.metric.statistic, seed=seed)
+    @cached_property
+    def interval(self) -> Interval:
+        """The figure with its bootstrap interval."""
+        return bootstrap_interval(*self.columns, statistic=self.metric.statistic)
 
-    def better_than(self, other: "Sample", seed: int = 0) -> Interval:
+    def better_than(self, other: "Sample") -> Interval:
         """Return by how much this beats ``other`` (above 0: better), paired over the customers both have."""
         both = self.customers.intersection(other.customers)
         ours, theirs = self._of(both), other._of(both)
-        return paired_interval(ours, theirs, metric=self.metric, seed=seed)
+        return paired_interval(ours, theirs, metric=self.metric)
 
     def _of(self, customers: pd.Index) -> tuple[Floats, ...]:
         at = self.customers.get_indexer(customers)
@@ -67,9 +70,14 @@ class Evaluation:
         return self.samples.get(self.model, {})
 
     @property
+    def decisive_key(self) -> str:
+        """What decides a promotion: the first headline that could be measured; empty where none was."""
+        return next((key for key in self.headline if key in self.ours), "")
+
+    @property
     def decisive(self) -> Sample | None:
-        """The sample that decides a promotion: of the first headline that could be measured."""
-        return next((self.ours[key] for key in self.headline if key in self.ours), None)
+        """Our sample of it."""
+        return self.ours.get(self.decisive_key)
 
     def best_baseline(self, key: str) -> tuple[str, Sample] | None:
         """Return the baseline that is best on ``"metric segment"`` and its sample; None where none has it."""
@@ -85,7 +93,7 @@ class Evaluation:
         rows: list[tuple[object, ...]] = []
         for method, samples in self.samples.items():
             for key, sample in samples.items():
-                found = (*sample.interval(), len(sample.customers))
+                found = (*sample.interval, len(sample.customers))
                 rows.append((self.model, method, *key.split(" ", 1), *found))
         for method, figures in self.plain.items():
             for key, value in figures.items():
@@ -146,6 +154,12 @@ def measure_lists(evaluation: Evaluation, method: str, frame: pd.DataFrame, hold
 def _scores(model: Any, holdout: Holdout, evaluation: Evaluation, baselines: bool) -> None:
     scores = without_horizon(model.predict(holdout.shop, holdout.cutoff), holdout.horizon_days)
     scores = scores[scores.index.isin(holdout.customers)].sort_index()
+    missing = set(model.truths) - set(scores.columns)
+    if missing:
+        expected = f"{sorted(missing)[0]}_{holdout.horizon_days}d"
+        raise ArtefactError(
+            f"{model.name} was expected to tell {expected}, it tells {sorted(scores.columns)}"
+        )
     for column, truth in model.truths.items():
         measure_scores(evaluation, model.name, truth, scores[column], holdout)
     if baselines:

@@ -16,6 +16,9 @@ class Steps:
     def plan(self, names: Iterable[str]) -> None:
         """Announce every step that will come, in order."""
 
+    def skip(self, names: Iterable[str]) -> None:
+        """Take steps out of the plan."""
+
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Do one step of the plan."""
@@ -49,6 +52,15 @@ class Shown(Steps):
     def plan(self, names: Iterable[str]) -> None:
         """Announce every step that will come, in order; may be called again for more."""
         self._ahead += names
+        self._count()
+
+    def skip(self, names: Iterable[str]) -> None:
+        """Take steps out of the plan."""
+        gone = set(names)
+        self._ahead = [name for name in self._ahead if name not in gone]
+        self._count()
+
+    def _count(self) -> None:
         if not self._bar.tasks:
             self._bar.add_task("", total=0)
         self._bar.update(self._bar.tasks[0].id, total=len(self._took) + len(self._ahead))

@@ -1,0 +1,116 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from worlds import fakes
+from worlds.orders import make_home
+
+from features.errors import NotFound, SettingsError
+from features.window import parse_cutoff
+from training.report import Report, Trained
+from training.tracking import Tracking
+from training.train import train
+
+NOW = datetime(2024, 8, 1, tzinfo=UTC)
+pytestmark = pytest.mark.usefixtures("fake_models")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_home(tmp_path_factory.mktemp("shop"), fakes.lines_with_leavers())
+
+
+def again(home: Path, days: int = 1, **options: Any) -> Report:
+    return train(home, now=NOW + timedelta(days=days), **options)
+
+
+def churn(report: Report) -> Trained:
+    return next(trained for trained in report.models if trained.name == "churn")
+
+
+@pytest.fixture(scope="module")
+def first(home: Path, fake_models: None) -> Report:
+    return train(home, now=NOW)
+
+
+def test_as_of_is_the_end_of_the_last_day_and_the_holdout_its_last_horizon(first) -> None:
+    assert (first.cutoff, first.as_of) == (parse_cutoff("2024-06-21"), parse_cutoff("2024-07-19"))
+
+
+def test_the_first_versions_are_registered_and_promoted(first, home) -> None:
+    assert [(trained.name, trained.version, trained.promoted) for trained in first.models] == [
+        ("cross_sell", 1, True),
+        ("churn", 1, True),
+    ]
+    assert {entry.name for entry in Tracking(home).ledger.history()} == {"cross_sell", "churn"}
+
+
+def test_the_registered_artefact_is_the_model_that_was_measured(first, home, tmp_path) -> None:
+    tracking = Tracking(home)
+    model = fakes.FakeChurn.load(tracking.fetch(tracking.champion("churn"), tmp_path))
+    assert model.trained_until == first.cutoff
+    assert model.config.horizon_days == 28
+
+
+def test_figures_and_pictures_are_in_the_run(first, home) -> None:
+    tracking = Tracking(home)
+    version = tracking.champion("churn")
+    logged = tracking.metrics(version)
+    ours = churn(first).evaluation.ours["auc lapsed"]
+    assert logged["lapsed/auc"] == pytest.approx(ours.value)
+    assert logged["lapsed/auc.low"] <= logged["lapsed/auc"] <= logged["lapsed/auc.high"]
+    assert "coin/lapsed/auc" in logged
+    folder = tracking.fetch(version, home).parent
+    assert {path.name for path in (folder / "plots").iterdir()} >= {"gain_lapsed.png", "importance.png"}
+    assert set(pd.read_csv(folder / "metrics.csv")["method"]) == {"churn", "coin"}
+
+
+def test_the_same_data_and_seed_give_the_same_figures(first, home) -> None:
+    second = again(home, only="churn")
+    pd.testing.assert_frame_equal(churn(first).evaluation.table(), churn(second).evaluation.table())
+    assert churn(second).verdict.startswith("not worse than the champion v")
+
+
+def test_a_worse_challenger_is_registered_and_not_promoted(first, home, monkeypatch) -> None:
+    before = Tracking(home).champion("churn")
+    noisy = fakes.FakeConfig(noise=1.0, horizon_days=28)
+    monkeypatch.setattr("training.train.configured", lambda *_: noisy)
+    worse = churn(again(home, 2, only="churn"))
+    assert (worse.promoted, "worse than the champion" in worse.verdict) == (False, True)
+    assert Tracking(home).champion("churn") == before
+    assert Tracking(home).challenger("churn").version == worse.version
+
+
+def test_a_champion_that_learnt_later_is_compared_and_said_to_be_flattered(first, home) -> None:
+    earlier = again(home, 3, only="churn", as_of=first.as_of - timedelta(days=30))
+    assert "(flattered: it learnt up to" in churn(earlier).verdict
+
+
+def test_a_model_that_cannot_learn_is_left_out_with_its_reason(home, tmp_path) -> None:
+    lines = fakes.lines_with_leavers().drop(columns="product_id")
+    bare = make_home(tmp_path, lines[lines["quantity"] > 0])
+    report = train(bare, now=NOW)
+    assert report.left_out == {"cross_sell": "cross_sell needs product_id in order_lines, found none"}
+    assert Tracking(bare).versions("cross_sell") == []
+    assert churn(report).promoted
+
+
+def test_an_error_in_the_middle_leaves_the_champion_and_registers_nothing(first, home, monkeypatch) -> None:
+    before = Tracking(home).versions("churn")
+    monkeypatch.setattr("training.train.draw", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        again(home, 4, only="churn")
+    assert Tracking(home).versions("churn") == before
+
+
+@pytest.mark.parametrize("as_of", ["2023-12-01", "2024-01-20", "2030-01-01"])
+def test_a_date_outside_the_data_is_one_clear_error(home, as_of) -> None:
+    with pytest.raises(SettingsError, match="leaves no 28 days to measure on: orders run from 2024-01-"):
+        again(home, as_of=parse_cutoff(as_of))
+
+
+def test_an_unknown_model_is_named_with_those_there_are(home) -> None:
+    with pytest.raises(NotFound, match="the models are cross_sell, churn"):
+        again(home, only="horoscope")

@@ -1,0 +1,113 @@
+"""What a training says at its end: figures beside the best baseline's, and verdicts in words."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from training.evaluate import Evaluation
+from training.intervals import Interval
+from training.tracking import Version
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What became of one model; without a version it could not be learnt, and ``verdict`` says why."""
+
+    name: str
+    verdict: str
+    version: int | None = None
+    promoted: bool = False
+    evaluation: Evaluation | None = None
+
+
+@dataclass
+class Report:
+    """What one training did."""
+
+    as_of: datetime
+    cutoff: datetime
+    models: list[Trained] = field(default_factory=list)
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Models that could not be learnt, with the reason."""
+        return {trained.name: trained.verdict for trained in self.models if trained.version is None}
+
+    def figures(self) -> list["Figure"]:
+        """Return the headline figures of every model."""
+        return [
+            figure for trained in self.models if trained.evaluation for figure in figures(trained.evaluation)
+        ]
+
+
+class Figure(NamedTuple):
+    """One headline figure with its interval, beside the best baseline's."""
+
+    model: str
+    metric: str
+    ours: Interval
+    baseline: str | None
+    baseline_value: float
+
+
+def figures(evaluation: Evaluation) -> list[Figure]:
+    """Return the headline figures of one model that could be measured."""
+    found = []
+    for key in evaluation.headline:
+        if key in evaluation.ours:
+            best = evaluation.best_baseline(key)
+            name, value = (best[0], best[1].value) if best else (None, float("nan"))
+            found.append(Figure(evaluation.model, key, evaluation.ours[key].interval, name, value))
+    return found
+
+
+def table(found: list[Figure], title: str) -> Any:
+    """Return a rich table: model, metric, ours with its 95% interval, best baseline."""
+    from rich.table import Table
+
+    out = Table("model", "metric", title=title, title_justify="left")
+    for column in ("ours", "95% interval", "best baseline"):
+        out.add_column(column, justify="right")
+    for figure in found:
+        ours = figure.ours
+        span = f"{ours.low:.3f} to {ours.high:.3f}"
+        other = f"{figure.baseline_value:.3f} {figure.baseline}" if figure.baseline else "-"
+        out.add_row(figure.model, figure.metric, f"{ours.value:.3f}", span, other)
+    return out
+
+
+@dataclass(frozen=True)
+class Rival:
+    """The champion a challenger meets; without an evaluation it could not be measured: see ``note``."""
+
+    version: Version
+    evaluation: Evaluation | None
+    note: str = ""
+
+
+def judge(evaluation: Evaluation, rival: Rival | None) -> tuple[bool, str]:
+    """Decide on a promotion, in words: yes unless the paired 95% interval lies wholly on the wrong side.
+
+    The first version meets its best baseline, a later one the champion, on the model's first headline.
+    """
+    ours = evaluation.decisive
+    key = evaluation.decisive_key
+    if rival is not None and rival.evaluation is not None:
+        theirs = rival.evaluation.ours.get(key)
+        if ours is None or theirs is None:
+            return False, f"kept v{rival.version.version}: no figure to compare them by"
+        return _compare(ours.better_than(theirs), key, f"the champion v{rival.version.version}{rival.note}")
+    start = (
+        "first version" if rival is None else f"v{rival.version.version} could not be measured{rival.note}"
+    )
+    best = evaluation.best_baseline(key)
+    if ours is None or best is None:
+        return True, f"{start}, nothing to beat"
+    promoted, words = _compare(ours.better_than(best[1]), key, best[0])
+    return promoted, f"{start}, {words}"
+
+
+def _compare(gain: Interval, key: str, other: str) -> tuple[bool, str]:
+    promoted = not gain.high < 0
+    word = "better than" if gain.low > 0 else "not worse than" if promoted else "worse than"
+    return promoted, f"{word} {other} on {key}: {gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"

@@ -1,0 +1,196 @@
+"""The whole of one training: learn, measure beside the baselines, record, register, promote.
+
+As of T every model learns from windows that closed before ``T - horizon`` and is measured on
+``[T - horizon, T)``. The version that was measured is the version that is registered.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from features.customer import CUSTOMER_FEATURES
+from features.errors import CannotLearn, RecompraError, SettingsError
+from features.shop import Shop
+from features.window import shift_days
+from models.model import Model
+from models.registry import MODELS, model_class
+from training.evaluate import Evaluation, Lists, evaluate
+from training.holdout import Holdout, next_day
+from training.plots import draw
+from training.progress import Steps
+from training.report import Report, Rival, Trained, judge
+from training.tracking import Run, Tracking
+
+STAGES = ("learning", "measuring", "recording", "registering")
+
+
+def train(
+    home: Path,
+    *,
+    now: datetime,
+    as_of: datetime | None = None,
+    only: str | None = None,
+    steps: Steps | None = None,
+) -> Report:
+    """Train every model (or ``only`` one) as of a moment, by default the end of the last order's day.
+
+    Raises ``SettingsError`` for an ``as_of`` outside the data. A model that cannot learn is left out with its
+    reason. ``now`` is what the ledger writes.
+    """
+    names, steps = chosen_models(only), steps or Steps()
+    shop = Shop(home)
+    holdout = _holdout(shop, as_of)
+    tracking = Tracking(home)
+    steps.plan(f"{name}: {stage}" for name in names for stage in STAGES)
+    with tracking.exclusive(now=now):
+        training = Training(holdout, tracking, steps, now)
+        return Report(holdout.end, holdout.cutoff, [training.one(name) for name in names])
+
+
+def chosen_models(only: str | None) -> list[str]:
+    """Return the models to work on: all, or the one asked for; raise ``NotFound`` if there is none such."""
+    if only is not None:
+        model_class(only)
+    return [only] if only is not None else list(MODELS)
+
+
+def configured(name: str, shop: Shop) -> Any:
+    """Return a model's default config; its horizon is the shop's."""
+    kind = model_class(name).Config
+    horizon = {"horizon_days": shop.settings.horizon_days}
+    return kind(**{key: value for key, value in horizon.items() if key in kind.model_fields})
+
+
+def _holdout(shop: Shop, as_of: datetime | None) -> Holdout:
+    latest = next_day(shop, shop.warehouse.last_at)
+    as_of = as_of or latest
+    holdout = Holdout(shop, shift_days(as_of, -shop.settings.horizon_days, shop.timezone))
+    if as_of > latest or holdout.cutoff <= shop.warehouse.first_at:
+        raise SettingsError(
+            f"as-of {as_of:%Y-%m-%d} leaves no {holdout.horizon_days} days to measure on: orders run from "
+            f"{shop.warehouse.first_at:%Y-%m-%d} to {shop.warehouse.last_at:%Y-%m-%d}",
+            "take another date, or a shorter horizon_days in recompra.toml",
+        )
+    return holdout
+
+
+@dataclass
+class Training:
+    """One training at work: what its models share."""
+
+    holdout: Holdout
+    tracking: Tracking
+    steps: Steps
+    now: datetime
+    fitted: dict[str, Model] = field(default_factory=dict)
+
+    def one(self, name: str) -> Trained:
+        """Learn, measure, record and register one model."""
+        try:
+            with self.tracking.run(name, self._tags) as run:
+                evaluation = self._learnt(name, run)
+        except CannotLearn as error:
+            self.steps.skip(f"{name}: {stage}" for stage in STAGES)
+            return Trained(name, str(error))
+        with self.steps.step(f"{name}: registering"):
+            return self._registered(name, run.run_id, evaluation)
+
+    def _registered(self, name: str, run_id: str, evaluation: Evaluation) -> Trained:
+        promoted, verdict = judge(evaluation, self._champion(name))
+        version = self.tracking.register(name, run_id).version
+        if promoted:
+            self.tracking.promote(name, version, now=self.now, reason=verdict)
+        return Trained(name, verdict, version, promoted, evaluation)
+
+    def _learnt(self, name: str, run: Run) -> Evaluation:
+        shop, cutoff = self.holdout.shop, self.holdout.cutoff
+        with self.steps.step(f"{name}: learning"):
+            model = model_class(name).fit(shop, cutoff, configured(name, shop))
+            self.fitted[name] = model
+        with self.steps.step(f"{name}: measuring"):
+            evaluation = evaluate(model, self.holdout, lists=self._lists)
+        with self.steps.step(f"{name}: recording"):
+            self._record(run, model, evaluation)
+        return evaluation
+
+    @cached_property
+    def _tags(self) -> dict[str, str]:
+        warehouse = self.holdout.shop.warehouse
+        return {
+            "recompra.shop": warehouse.settings.name,
+            "recompra.data": warehouse.fingerprint,
+            "recompra.features.customer": CUSTOMER_FEATURES.fingerprint,
+            "recompra.cutoff": self.holdout.cutoff.isoformat(),
+            "recompra.as_of": self.holdout.end.isoformat(),
+        }
+
+    def _record(self, run: Run, model: Model, evaluation: Evaluation) -> None:
+        config = model.config.model_dump(mode="json")
+        run.params({f"config.{key}": value for key, value in config.items()})
+        run.params({"horizon_days": self.holdout.horizon_days, "config": json.dumps(config, sort_keys=True)})
+        found = evaluation.table()
+        run.metrics(dict(_flat(found, model.name)))
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            model.save(folder / "model")
+            found.to_csv(folder / "metrics.csv", index=False)
+            draw(evaluation, folder / "plots", importance_of(model))
+            run.files(folder)
+
+    def _champion(self, name: str) -> Rival | None:
+        """Measure the champion on this same holdout, by its artefact; say so where that is not possible."""
+        version = self.tracking.champion(name)
+        if version is None:
+            return None
+        with tempfile.TemporaryDirectory() as temporary:
+            try:
+                model = model_class(name).load(self.tracking.fetch(version, Path(temporary)))
+                found = evaluate(model, self.holdout, baselines=False, lists=self._lists)
+            except RecompraError as error:
+                return Rival(version, None, f" ({error.message})")
+        late = model.trained_until > self.holdout.cutoff
+        note = f" (flattered: it learnt up to {model.trained_until:%Y-%m-%d})" if late else ""
+        return Rival(version, found, note)
+
+    def _lists(self) -> Lists:
+        """Return the ready lists that offers come from: of the model just trained, else the champion."""
+        for name in MODELS:
+            if hasattr(model_class(name), "ready"):
+                return ready_lists(self._model(name), self.holdout)
+        raise CannotLearn("no model makes ready lists to choose offers from")
+
+    def _model(self, name: str) -> Model:
+        if name in self.fitted:
+            return self.fitted[name]
+        version = self.tracking.champion(name)
+        if version is None:
+            raise CannotLearn(f"offers are chosen from the lists of {name}, and there is no {name} yet")
+        with tempfile.TemporaryDirectory() as temporary:
+            return model_class(name).load(self.tracking.fetch(version, Path(temporary)))
+
+
+def ready_lists(model: Any, holdout: Holdout, k: int = 20) -> Lists:
+    """Return a list model's ready lists at the holdout's cutoff."""
+    lists: Lists = model.ready(model.state(holdout.shop, holdout.cutoff), k)
+    return lists
+
+
+def importance_of(model: Any) -> Mapping[str, float] | None:
+    """Return what a model looks at, where it tells."""
+    tell = getattr(model, "importance", None)
+    return None if tell is None else dict(tell())
+
+
+def _flat(table: Any, model: str) -> Iterator[tuple[str, float]]:
+    """Yield figures under their names in MLflow: ours ``segment/metric``, a baseline's with its name before."""
+    for row in table.itertuples():
+        whose = "" if row.method == model else f"{row.method}/"
+        base = f"{whose}{row.segment}/{row.metric}"
+        yield base, row.value
+        yield f"{base}.low", row.low
+        yield f"{base}.high", row.high
