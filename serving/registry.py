@@ -1,0 +1,100 @@
+"""The champions of the model registry, on this machine's disk. In serving, nothing else reads MLflow.
+
+``<home>/models/<name>/<version>/`` holds a champion as ``Model.save`` wrote it; a folder is there whole, or not at all.
+"""
+
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from features.errors import ArtefactError, NotFound
+from models.model import Model
+from models.registry import MODELS, model_class
+
+CHAMPION = "champion"
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version of a model that serves."""
+
+    name: str
+    version: str
+    source: str
+    """URI of its folder in the registry's store."""
+
+
+class Registry:
+    """A reader of the registry of a home, or of the tracking server in ``RECOMPRA_TRACKING_URI``."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home.resolve()
+        database = self.home / "mlflow.db"
+        self.uri = os.environ.get("RECOMPRA_TRACKING_URI") or f"sqlite:///{database}"
+        if self.uri.startswith("sqlite:///") and not Path(self.uri.removeprefix("sqlite:///")).is_file():
+            raise NotFound(f"no model has been trained in {home}", "run `recompra train` first")
+        self._client = _client(self.uri)
+
+    def champions(self) -> dict[str, Champion]:
+        """Return the champion of every model that has one, by name: one look at the registry."""
+        found = {}
+        for model in self._client.search_registered_models():
+            version = str(model.aliases.get(CHAMPION, ""))
+            if version and model.name in MODELS:
+                source = self._client.get_model_version(model.name, version).source
+                found[model.name] = Champion(model.name, version, source)
+        return {name: found[name] for name in MODELS if name in found}
+
+    def fetch(self, champion: Champion) -> Path:
+        """Return the champion's folder, downloaded and checked; a second time it is simply there."""
+        folder = self.home / "models" / champion.name / champion.version
+        if not folder.is_dir():
+            self._download(champion, folder)
+        if not (folder / "model.json").is_file():
+            raise ArtefactError(
+                f"{champion.name} v{champion.version} holds no model.json", "promote or train another version"
+            )
+        return folder
+
+    def _download(self, champion: Champion, folder: Path) -> None:
+        from mlflow.artifacts import download_artifacts
+
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = folder.with_name(f".{folder.name}.{os.getpid()}")
+        shutil.rmtree(beside, ignore_errors=True)
+        try:
+            found = download_artifacts(artifact_uri=champion.source, tracking_uri=self.uri)
+            shutil.copytree(found, beside)
+            os.replace(beside, folder)
+        except Exception as error:  # MLflow raises whatever its stores raise
+            shutil.rmtree(beside, ignore_errors=True)
+            told = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+            raise ArtefactError(f"{champion.name} v{champion.version} cannot be downloaded: {told}") from error
+
+    def load(self) -> tuple[dict[str, Model], dict[str, str]]:
+        """Return every champion, ready to predict, and the versions; raise ``NotFound`` where there is none."""
+        champions = self.champions()
+        if not champions:
+            raise NotFound("the registry holds no champion", "run `recompra train` first")
+        models = {name: model_class(name).load(self.fetch(found)) for name, found in champions.items()}
+        return models, versions_of(champions)
+
+
+def versions_of(champions: Mapping[str, Champion]) -> dict[str, str]:
+    """Return the version of each champion, by name."""
+    return {name: champion.version for name, champion in champions.items()}
+
+
+def _client(uri: str) -> Any:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return MlflowClient(uri, uri)

@@ -1,0 +1,89 @@
+"""``recompra serve``: the service and the watcher beside it, started and stopped together."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+
+from serving.store import Store
+
+SERVICE = "serving.service:Recompra"
+GRACE_SECONDS = 15
+LOOK_SECONDS = 0.2
+Process = subprocess.Popen[bytes]
+
+
+def serve(home: Path, *, host: str = "127.0.0.1", port: int = 3000, workers: int = 1) -> int:
+    """Serve until SIGTERM or SIGINT, then let requests in flight finish; return the service's exit code.
+
+    A watcher that dies is started again; where the service dies, this ends with its code.
+    """
+    home = home.resolve()
+    Store.open(home).close()  # the tables are there before several workers look for them
+    env = environment(home, workers=workers)
+    with _told_to_stop() as stop:
+        service = _start([*_bentoml(), "--host", host, "--port", str(port)], env)
+        watcher = _start(_watcher(home), env)
+        try:
+            while service.poll() is None and not stop.wait(LOOK_SECONDS):
+                if watcher.poll() is not None:
+                    watcher = _start(_watcher(home), env)
+        finally:
+            _end(watcher)
+            _end(service)
+    return 0 if stop.is_set() else int(service.returncode)
+
+
+def environment(home: Path, *, workers: int) -> dict[str, str]:
+    """Return the service's environment: one thread a worker, no calls home, and its files under the home."""
+    ours = {
+        "RECOMPRA_HOME": str(home),
+        "RECOMPRA_WORKERS": str(workers),
+        "BENTOML_HOME": str(home / "bentoml"),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    return {**os.environ, **ours}
+
+
+@contextmanager
+def _told_to_stop() -> Iterator[Event]:
+    """Give an event that SIGTERM and SIGINT set."""
+    stop = Event()
+    names = (signal.SIGTERM, signal.SIGINT)
+    previous = {name: signal.signal(name, lambda *_: stop.set()) for name in names}
+    try:
+        yield stop
+    finally:
+        for name, handler in previous.items():
+            signal.signal(name, handler)
+
+
+def _bentoml() -> list[str]:
+    """Return the command; it runs where our packages are, so that no folder of the caller's shadows them."""
+    here = Path(__file__).resolve().parent.parent
+    return [sys.executable, "-m", "bentoml", "serve", SERVICE, "--working-dir", str(here)]
+
+
+def _watcher(home: Path) -> list[str]:
+    return [sys.executable, "-m", "serving.watcher", str(home), str(os.getpid())]
+
+
+def _start(command: list[str], env: Mapping[str, str]) -> Process:
+    """Start a process in a group of its own: a Ctrl-C reaches us alone, and we pass it on in order."""
+    return subprocess.Popen(command, env=env, start_new_session=True)
+
+
+def _end(process: Process) -> None:
+    process.terminate()
+    try:
+        process.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

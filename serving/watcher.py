@@ -1,0 +1,100 @@
+"""Beside the service: when the registry's champion changes, score with it and move the pointer.
+
+A scoring runs in a process of its own, so that this one stays small and a model that cannot be loaded, or eats all memory,
+takes nobody with it. What is refused stays refused until the registry changes again; ``refused.json`` says why.
+"""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from features.errors import RecompraError
+from serving.registry import Registry, versions_of
+from serving.state import Pointer
+
+log = logging.getLogger("recompra.watcher")
+POLL_SECONDS = 2.0
+REFUSED = "refused.json"
+
+
+class Watcher:
+    """Looks at the registry of a home, and scores where what serves is not the champions."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home.resolve()
+        self._registry: Registry | None = None
+        self._failed: dict[str, str] | None = None
+        self._trouble = ""
+
+    def look(self) -> bool:
+        """Look once; return whether a new scoring was put in service."""
+        try:
+            wanted = self._versions()
+            pointer = Pointer.read(self.home)
+        except Exception as error:  # the registry may be away: what serves serves on
+            self._tell(f"the registry cannot be read: {error}".splitlines()[0])
+            return False
+        self._tell("")
+        if wanted == pointer.models or wanted == self._failed or not wanted:
+            return False
+        return self._score(wanted, pointer.as_of)
+
+    def _versions(self) -> dict[str, str]:
+        if self._registry is None:
+            self._registry = Registry(self.home)
+        return versions_of(self._registry.champions())
+
+    def _tell(self, trouble: str) -> None:
+        if trouble and trouble != self._trouble:
+            log.warning("%s", trouble)
+        self._trouble = trouble
+
+    def _score(self, wanted: dict[str, str], as_of: str) -> bool:
+        log.info("the champions are now %s: scoring as of %s", wanted, as_of)
+        command = [sys.executable, "-m", "serving.score", str(self.home), as_of]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            (self.home / REFUSED).unlink(missing_ok=True)
+            self._failed = None
+            return True
+        lines = done.stderr.strip().splitlines()
+        reason = lines[-1] if lines else f"the scoring ended with code {done.returncode}"
+        log.error("the new champions are refused, the old scoring serves on: %s", reason)
+        _write(self.home / REFUSED, {"models": wanted, "reason": reason})
+        self._failed = wanted
+        return False
+
+
+def refusal(home: Path) -> str | None:
+    """Return why the registry's champions do not serve; None while they do."""
+    try:
+        return str(json.loads((home / REFUSED).read_text(encoding="utf-8"))["reason"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write(path: Path, card: dict[str, object]) -> None:
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    beside.write_text(json.dumps(card), encoding="utf-8")
+    os.replace(beside, path)
+
+
+def main(home: Path, parent: int) -> None:
+    """Watch for as long as the process that started this one lives."""
+    os.nice(10)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s [%(levelname)s] [watcher] %(message)s")
+    watcher = Watcher(home)
+    while os.getppid() == parent:
+        try:
+            watcher.look()
+        except RecompraError as error:
+            log.error("%s", error)
+        time.sleep(POLL_SECONDS)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,164 @@
+"""A home with one whole scoring, made up: what serving answers from, without training anything."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.catalogue import Catalogue
+from features.history import History, Vocabulary
+from features.settings import Economics
+from features.window import day_number
+from models.contact_policy import Goods, People
+from models.offer import Terms
+from serving.columns import Columns
+from serving.snapshot import PERSONAL, Ready, Snapshot, write
+from serving.state import Pointer
+
+AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
+NOW = AS_OF + timedelta(hours=10)
+HORIZON = 28
+GAIN = f"expected_incremental_margin_{HORIZON}d"
+
+
+@dataclass(frozen=True)
+class FakeLive:
+    """A ranker anybody can check: the products of ``order``, those of the cart's or the newest line's kind first."""
+
+    order: tuple[str, ...]
+    known: frozenset[str]
+
+    def rank(
+        self,
+        customer_id: str | None,
+        new_lines: Sequence[tuple[str, int, float]],
+        cart: Sequence[str],
+        list_name: str,
+        k: int,
+        *,
+        exclude: Sequence[str] = (),
+        eligible: Any = None,
+    ) -> list[tuple[str, float, str]]:
+        """Rank as said, never what is excluded, in the cart, or just bought and asked for as new."""
+        assert customer_id is None or customer_id in self.known
+        bought = {name for name, _, quantity in new_lines if quantity > 0}
+        out = {*exclude, *cart} | (bought if list_name == "new_for_you" else set())
+        shown = [name for j, name in enumerate(self.order) if name not in out and eligible[j]]
+        shown.sort(key=lambda name: name not in bought)
+        return [(name, 0.5, f"live:{list_name}") for name in shown[:k]]
+
+
+def names(letter: str, n: int) -> list[str]:
+    """Return ids whose byte order is their number's."""
+    return [f"{letter}{number:06d}" for number in range(n)]
+
+
+def make_snapshot(
+    n_customers: int = 20, n_products: int = 60, k: int = 30, *, seed: int = 0, version: str = "1"
+) -> Snapshot:
+    """Make a scoring of ``c000000``... and ``p000000``...; every list is a random choice of products."""
+    rng = np.random.default_rng(seed)
+    customers = Vocabulary.of(names("c", n_customers))
+    catalogue = _catalogue(n_products)
+    columns = _scores(n_customers, rng)
+    return Snapshot(
+        stamp="20260301T0000-0001",
+        as_of=AS_OF,
+        models={"cross_sell": version, "churn": version},
+        horizon_days=HORIZON,
+        currency="EUR",
+        economics=Economics(max_contacts_28d=2),
+        cutoff_day=day_number(AS_OF.date()),
+        timezone="UTC",
+        sources=("own", "similar"),
+        customers=customers,
+        catalogue=catalogue,
+        ready={name: _ready(n_customers, n_products, k, rng) for name in PERSONAL},
+        popular=rng.permutation(n_products).astype(np.int32),
+        popular_score=np.linspace(0.2, 0.01, n_products, dtype=np.float32),
+        features=Columns.of(pd.DataFrame({"n_orders": rng.integers(1, 9, n_customers).astype(float)})),
+        scores=Columns.of(columns),
+        people=People(np.ones(n_customers, np.int8), np.zeros(n_customers, np.int32)),
+        desk=_desk(n_products),
+        retention=_retention(columns),
+        history=_history(customers, catalogue.products),
+    )
+
+
+def with_live(snapshot: Snapshot) -> Snapshot:
+    """Give a scoring the ranker anybody can check."""
+    ids = tuple(snapshot.catalogue.products.all_names())
+    return replace(snapshot, live=FakeLive(ids, frozenset(snapshot.customers.all_names())))
+
+
+def make_home(home: Path, snapshot: Snapshot | None = None) -> Snapshot:
+    """Write a scoring into ``home`` and point at it."""
+    snapshot = snapshot or make_snapshot()
+    home.mkdir(parents=True, exist_ok=True)
+    write(home / "lists" / snapshot.stamp, snapshot)
+    Pointer(snapshot.stamp, snapshot.as_of.isoformat(), snapshot.models).move(home)
+    return snapshot
+
+
+def _catalogue(n: int) -> Catalogue:
+    categories = Vocabulary.of([f"food > kind{number}" for number in range(4)])
+    return Catalogue(
+        products=Vocabulary.of(names("p", n)),
+        categories=categories,
+        top_categories=Vocabulary.of(["food"]),
+        brands=Vocabulary.of(["acme"]),
+        category=(np.arange(n) % 4).astype(np.int32),
+        top_category=np.zeros(n, np.int32),
+        brand=np.zeros(n, np.int32),
+        price=np.linspace(1, 20, n, dtype=np.float32),
+        unit_cost=np.full(n, np.nan, np.float32),
+        stock=np.full(n, np.nan, np.float32),
+        name=np.array([f"Product {number}".encode() for number in range(n)], np.bytes_),
+    )
+
+
+def _ready(n: int, n_products: int, k: int, rng: np.random.Generator) -> Ready:
+    product = rng.random((n, n_products)).argsort(axis=1)[:, :k].astype(np.int32)
+    score = np.sort(rng.random((n, product.shape[1]), np.float32))[:, ::-1]
+    return Ready(product, np.ascontiguousarray(score), (product % 2).astype(np.uint8))
+
+
+def _scores(n: int, rng: np.random.Generator) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            f"churn_probability_{HORIZON}d": rng.random(n),
+            f"expected_margin_{HORIZON}d": rng.gamma(2, 20, n),
+            "next_order_at": pd.Series([AS_OF + timedelta(days=day % 20) for day in range(n)]),
+            "segment": [("loyal", "new", None)[number % 3] for number in range(n)],
+        }
+    )
+
+
+def _retention(scores: pd.DataFrame) -> Columns:
+    gain = scores.iloc[:, 0] * 0.05 * scores.iloc[:, 1] - 0.1
+    order = np.argsort(-gain.to_numpy(), kind="stable")
+    frame = pd.DataFrame(
+        {"customer": order.astype(float), "contact_cost": 0.1, GAIN: gain.to_numpy()[order], "ruled_out_by": None}
+    )
+    return Columns.of(frame)
+
+
+def _desk(n: int) -> tuple[Goods, Terms]:
+    price = np.linspace(1, 20, n)
+    goods = Goods(price, price * 0.3, np.full(n, np.nan), np.zeros(n, bool))
+    return goods, Terms(horizon_days=HORIZON, currency="EUR", economics=Economics(max_contacts_28d=2))
+
+
+def _history(customers: Vocabulary, products: Vocabulary) -> History:
+    """Customer ``i`` bought product ``i`` once, three days before the moment of the scoring."""
+    n = len(customers)
+    day = np.full(n, day_number(AS_OF.date()) - 3, np.int32)
+    ones, code = np.ones(n, np.float32), np.arange(n, dtype=np.int32)
+    product = (code % len(products)).astype(np.int32)
+    return History(
+        customers, products, np.arange(n + 1), product, code, day, ones, ones, day_number(AS_OF.date())
+    )
