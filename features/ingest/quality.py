@@ -126,6 +126,15 @@ def measure(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     return facts
 
 
+def refused(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, int]]:
+    """Return the number of quarantined rows by table and reason."""
+    sql = 'SELECT "table", reason, count(*) FROM quarantine GROUP BY ALL ORDER BY 1, 3 DESC, 2'
+    found: dict[str, dict[str, int]] = {}
+    for table, reason, n in con.execute(sql).fetchall():
+        found.setdefault(table, {})[reason] = n
+    return found
+
+
 def fingerprint(con: duckdb.DuckDBPyConnection, settings: dict[str, str]) -> str:
     """Hash all that was ingested, whatever the order and the files it came in, and what it was read with."""
     tables = ("lines", "all_returns", *(table.name for table in SIDE_TABLES))

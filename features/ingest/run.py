@@ -67,7 +67,7 @@ def _settings(path: Path, adapter: str | None, shop: State) -> Settings:
     staging.check_maps(settings)
     for key in FIXED:
         before, now = stored.get(key, ""), getattr(settings, key)
-        if before and before != now:
+        if before and before.upper() != now.upper():
             raise SettingsError(
                 f"the warehouse was made with {key} {before!r}, this source says {now!r}",
                 "use the same, or start anew with fresh (--fresh), or with another RECOMPRA_HOME",
@@ -158,7 +158,7 @@ def _build(
     orders.derive(con, "lines", "products", state["settings"]["timezone"])
     _write_tables(con, folder)
     quality.count(con, report)
-    report.facts = quality.measure(con)
+    report.facts, report.quarantine = quality.measure(con), quality.refused(con)
     report.fingerprint = quality.fingerprint(con, {key: state["settings"][key] for key in FIXED})
     report.write(folder)
     shop = {**state, "facts": report.facts, "fingerprint": report.fingerprint}
