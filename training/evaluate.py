@@ -6,7 +6,7 @@ What differs between models is their kind (lists, scores, decisions) and the tru
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -105,29 +105,41 @@ Lists = Mapping[str, Any]
 """Ready lists by name, as a decision needs them: see ``models.next_best_offer``."""
 
 
+def answers(model: Any, holdout: Holdout, k: int = max(DEPTHS)) -> pd.DataFrame:
+    """Return what a model says at the cutoff: recommendations, or scores by their names without a horizon."""
+    if model.kind == "lists":
+        return cast(pd.DataFrame, model.recommend(holdout.state(model), k=k, lists=tuple(SEGMENTS)))
+    if model.kind == "scores":
+        return without_horizon(model.predict(holdout.shop, holdout.cutoff), holdout.horizon_days)
+    return pd.DataFrame()
+
+
 def evaluate(
-    model: Model, holdout: Holdout, *, baselines: bool = True, lists: Callable[[], Lists] | None = None
+    model: Model,
+    holdout: Holdout,
+    said: pd.DataFrame,
+    *,
+    baselines: bool = True,
+    lists: Callable[[], Lists] | None = None,
 ) -> Evaluation:
-    """Measure ``model``, and with ``baselines`` what it must beat, on the holdout.
+    """Measure what ``model`` said (see ``answers``), and with ``baselines`` what it must beat.
 
     ``lists`` makes the ready lists that a model of kind ``decisions`` chooses from.
     """
     evaluation = Evaluation(model.name, model.headline)
     if model.kind == "lists":
-        _lists(model, holdout, evaluation, baselines)
+        _lists(model, holdout, evaluation, said, baselines)
     elif model.kind == "scores":
-        _scores(model, holdout, evaluation, baselines)
+        _scores(model, holdout, evaluation, said, baselines)
     elif lists is not None:
         _decisions(model, holdout, evaluation, lists())
     return evaluation
 
 
-def _lists(model: Any, holdout: Holdout, evaluation: Evaluation, baselines: bool) -> None:
-    depth = max(DEPTHS)
-    state = model.state(holdout.shop, holdout.cutoff)
-    measure_lists(evaluation, model.name, model.recommend(state, k=depth, lists=tuple(SEGMENTS)), holdout)
+def _lists(model: Any, holdout: Holdout, evaluation: Evaluation, said: pd.DataFrame, baselines: bool) -> None:
+    measure_lists(evaluation, model.name, said, holdout)
     if baselines:
-        others = model.baselines(holdout.shop, model.trained_until, holdout.cutoff, depth)
+        others = model.baselines(holdout.shop, model.trained_until, holdout.cutoff, max(DEPTHS))
         for name, frame in others.items():
             measure_lists(evaluation, name, frame, holdout)
 
@@ -151,9 +163,10 @@ def measure_lists(evaluation: Evaluation, method: str, frame: pd.DataFrame, hold
             evaluation.curves.setdefault(segment, {})[method] = curve
 
 
-def _scores(model: Any, holdout: Holdout, evaluation: Evaluation, baselines: bool) -> None:
-    scores = without_horizon(model.predict(holdout.shop, holdout.cutoff), holdout.horizon_days)
-    scores = scores[scores.index.isin(holdout.customers)].sort_index()
+def _scores(
+    model: Any, holdout: Holdout, evaluation: Evaluation, said: pd.DataFrame, baselines: bool
+) -> None:
+    scores = said[said.index.isin(holdout.customers)].sort_index()
     missing = set(model.truths) - set(scores.columns)
     if missing:
         expected = f"{sorted(missing)[0]}_{holdout.horizon_days}d"

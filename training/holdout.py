@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -97,6 +98,16 @@ class Holdout:
     def _pair(self, customer: Any, product: Any) -> Ints:
         pairs: Ints = np.asarray(customer, np.int64) * max(len(self.products), 1) + product
         return pairs
+
+    def state(self, model: Any) -> Any:
+        """Return a list model's state at the cutoff, made once for each model."""
+        if model not in self._states:
+            self._states[model] = model.state(self.shop, self.cutoff)
+        return self._states[model]
+
+    @cached_property
+    def _states(self) -> "WeakKeyDictionary[Any, Any]":
+        return WeakKeyDictionary()
 
     def matrix(self, frame: pd.DataFrame, depth: int) -> Ints:
         """Return one list's recommendations as product codes, customers x ranks, -1 for none or unknown."""

@@ -3,11 +3,17 @@
 The same seed draws the same customers for every method, so differences are paired.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.metrics import MEAN, Floats, Metric, Statistic, mean
+
+FEW = 50_000
+"""Up to so many rows the draws are kept: one byte a row and draw."""
 
 
 class Interval(NamedTuple):
@@ -42,17 +48,33 @@ def paired_interval(
 
 
 def _replicates(statistic: Statistic, samples: list[tuple[Floats, ...]], seed: int, n_draws: int) -> Floats:
-    rng, n = np.random.default_rng(seed), len(samples[0][0])
+    n = len(samples[0][0])
     if not n:
         return np.full((n_draws, len(samples)), np.nan)
     orders = [np.argsort(columns[-1], kind="stable") for columns in samples]
     ordered = [[column[order] for column in columns] for columns, order in zip(samples, orders, strict=True)]
     out = np.empty((n_draws, len(samples)))
-    for draw in range(n_draws):
-        weights = np.bincount(rng.integers(0, n, n), minlength=n).astype(float)
+    for draw, times in enumerate(_draws(n, seed, n_draws)):
+        weights = times.astype(float)
         for at, (columns, order) in enumerate(zip(ordered, orders, strict=True)):
             out[draw, at] = statistic(*columns, weights=weights[order])
     return out
+
+
+def _draws(n: int, seed: int, n_draws: int) -> Iterable[NDArray[np.integer[Any]]]:
+    """Yield how often each of ``n`` rows is drawn; small ones are kept, since many figures share them."""
+    return _kept(n, seed, n_draws) if n <= FEW else _fresh(n, seed, n_draws)
+
+
+@lru_cache(maxsize=4)
+def _kept(n: int, seed: int, n_draws: int) -> list[NDArray[np.integer[Any]]]:
+    return [times.astype(np.uint8) for times in _fresh(n, seed, n_draws)]
+
+
+def _fresh(n: int, seed: int, n_draws: int) -> Iterator[NDArray[np.integer[Any]]]:
+    rng = np.random.default_rng(seed)
+    for _ in range(n_draws):
+        yield np.bincount(rng.integers(0, n, n), minlength=n)
 
 
 def _interval(value: float, draws: Floats) -> Interval:

@@ -138,9 +138,7 @@ class Tracking:
         for name in self.names():
             champion = self.champion(name)
             if champion is not None and current.get(name) != champion.version:
-                self.ledger.succeed(
-                    name, champion.version, now=now, reason="found as champion in the registry"
-                )
+                self.ledger.succeed(name, champion.version, now=now, reason="found in the registry")
 
     @contextmanager
     def run(self, name: str, tags: Mapping[str, str]) -> Iterator[Run]:

@@ -19,7 +19,7 @@ from features.shop import Shop
 from features.window import shift_days
 from models.model import Model
 from models.registry import MODELS, model_class
-from training.evaluate import Evaluation, Lists, evaluate
+from training.evaluate import Evaluation, Lists, answers, evaluate
 from training.holdout import Holdout, next_day
 from training.plots import draw
 from training.progress import Steps
@@ -113,7 +113,8 @@ class Training:
             model = model_class(name).fit(shop, cutoff, configured(name, shop))
             self.fitted[name] = model
         with self.steps.step(f"{name}: measuring"):
-            evaluation = evaluate(model, self.holdout, lists=self._lists)
+            said = answers(model, self.holdout)
+            evaluation = evaluate(model, self.holdout, said, lists=self._lists)
         with self.steps.step(f"{name}: recording"):
             self._record(run, model, evaluation)
         return evaluation
@@ -150,7 +151,8 @@ class Training:
         with tempfile.TemporaryDirectory() as temporary:
             try:
                 model = model_class(name).load(self.tracking.fetch(version, Path(temporary)))
-                found = evaluate(model, self.holdout, baselines=False, lists=self._lists)
+                said = answers(model, self.holdout)
+                found = evaluate(model, self.holdout, said, baselines=False, lists=self._lists)
             except RecompraError as error:
                 return Rival(version, None, f" ({error.message})")
         late = model.trained_until > self.holdout.cutoff
@@ -176,7 +178,7 @@ class Training:
 
 def ready_lists(model: Any, holdout: Holdout, k: int = 20) -> Lists:
     """Return a list model's ready lists at the holdout's cutoff."""
-    lists: Lists = model.ready(model.state(holdout.shop, holdout.cutoff), k)
+    lists: Lists = model.ready(holdout.state(model), k)
     return lists
 
 
@@ -187,7 +189,7 @@ def importance_of(model: Any) -> Mapping[str, float] | None:
 
 
 def _flat(table: Any, model: str) -> Iterator[tuple[str, float]]:
-    """Yield figures under their names in MLflow: ours ``segment/metric``, a baseline's with its name before."""
+    """Yield figures by their names in MLflow: ours ``segment/metric``, a baseline's with its name before."""
     for row in table.itertuples():
         whose = "" if row.method == model else f"{row.method}/"
         base = f"{whose}{row.segment}/{row.metric}"

@@ -10,7 +10,7 @@ from worlds.orders import make_shop
 from features.shop import Shop
 from features.tables import fetch
 from features.window import parse_cutoff
-from training.evaluate import Evaluation, evaluate, measure_lists, measure_scores, without_horizon
+from training.evaluate import Evaluation, answers, evaluate, measure_lists, measure_scores, without_horizon
 from training.holdout import Holdout, next_day
 
 CUTOFF = parse_cutoff("2024-06-01")
@@ -108,7 +108,7 @@ def test_customers_a_model_could_not_score_are_left_out_of_its_figures(holdout) 
 @pytest.mark.parametrize("model_class", [FakeChurn, FakeLists])
 def test_a_model_stands_beside_its_baselines_in_one_table(holdout, model_class) -> None:
     model = model_class(FakeConfig(), CUTOFF)
-    table = evaluate(model, holdout).table()
+    table = evaluate(model, holdout, answers(model, holdout)).table()
     assert set(table["method"]) == {model.name, *model.must_beat}
     measured = table[table["n"] > 0]
     assert (measured["low"] <= measured["value"] + 1e-9).all()
@@ -147,7 +147,8 @@ def test_pictures_are_drawn_for_what_was_measured(holdout, tmp_path: Path) -> No
     from training.plots import draw
 
     model = FakeChurn(FakeConfig(), CUTOFF)
-    drawn = draw(evaluate(model, holdout), tmp_path, model.importance())
-    drawn += draw(evaluate(FakeLists(FakeConfig(), CUTOFF), holdout), tmp_path)
+    drawn = draw(evaluate(model, holdout, answers(model, holdout)), tmp_path, model.importance())
+    lists = FakeLists(FakeConfig(), CUTOFF)
+    drawn += draw(evaluate(lists, holdout, answers(lists, holdout)), tmp_path)
     names = {path.stem for path in drawn if path.stat().st_size > 5000}
     assert {"gain_lapsed", "calibration_lapsed", "importance", "recall_by_k_all"} <= names

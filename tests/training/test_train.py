@@ -88,13 +88,12 @@ def test_a_champion_that_learnt_later_is_compared_and_said_to_be_flattered(first
     assert "(flattered: it learnt up to" in churn(earlier).verdict
 
 
-def test_a_model_that_cannot_learn_is_left_out_with_its_reason(home, tmp_path) -> None:
-    lines = fakes.lines_with_leavers().drop(columns="product_id")
-    bare = make_home(tmp_path, lines[lines["quantity"] > 0])
-    report = train(bare, now=NOW)
-    assert report.left_out == {"cross_sell": "cross_sell needs product_id in order_lines, found none"}
-    assert Tracking(bare).versions("cross_sell") == []
-    assert churn(report).promoted
+def test_a_model_that_cannot_learn_is_left_out_with_its_reason(first, home, monkeypatch) -> None:
+    before = Tracking(home).versions("cross_sell")
+    monkeypatch.setattr(fakes.FakeLists, "fit", classmethod(fakes.cannot_learn))
+    report = again(home, only="cross_sell")
+    assert report.left_out == {"cross_sell": "cross_sell has too little to learn from"}
+    assert Tracking(home).versions("cross_sell") == before
 
 
 def test_an_error_in_the_middle_leaves_the_champion_and_registers_nothing(first, home, monkeypatch) -> None:

@@ -21,6 +21,11 @@ def lines_with_leavers(n_customers: int = 60, **options: int) -> pd.DataFrame:
     return lines[~(leaves & (lines["ordered_at"] >= "2024-05-05"))]
 
 
+def cannot_learn(cls: type[Model], *_: object) -> None:
+    """Stand in for ``fit`` where there is too little."""
+    raise CannotLearn(f"{cls.name} has too little to learn from")
+
+
 class FakeConfig(Config):
     """How good the fake is."""
 

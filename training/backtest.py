@@ -1,0 +1,236 @@
+"""What would have been said on a past day: learn before the cutoff, predict the horizon, measure, write.
+
+Three fixed files, so that anything can read them: ``recommendations.parquet``, ``customers.parquet``,
+``metrics.json``. Nothing at or after the cutoff reaches a model; it is read only to measure.
+"""
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from features.errors import CannotLearn, SettingsError
+from features.settings import Settings
+from features.shop import Shop
+from features.window import parse_cutoff
+from models.model import Model
+from models.registry import MODELS, model_class
+from training.evaluate import DEPTHS, Evaluation, answers, evaluate
+from training.holdout import SEGMENTS, Holdout, next_day
+from training.intervals import Interval
+from training.progress import Steps
+from training.train import chosen_models, configured, ready_lists
+
+RECOMMENDATIONS = {
+    "customer_id": "string",
+    "list": "string",
+    "rank": "int32",
+    "product_id": "string",
+    "score": "double",
+    "source": "string",
+}
+CUSTOMERS = {
+    "customer_id": "string",
+    "churn_probability": "double",
+    "expected_orders": "double",
+    "expected_revenue": "double",
+    "expected_revenue_p10": "double",
+    "expected_revenue_p90": "double",
+    "next_order_at": "timestamp[us, tz=UTC]",
+    "segment": "string",
+}
+STAGES = ("learning", "measuring")
+
+
+@dataclass
+class Backtest:
+    """What a backtest found; ``write`` makes the three files of it."""
+
+    holdout: Holdout
+    k: int
+    models: list[Model] = field(default_factory=list)
+    said: dict[str, pd.DataFrame] = field(default_factory=dict)
+    evaluations: list[Evaluation] = field(default_factory=list)
+    not_learnt: dict[str, str] = field(default_factory=dict)
+
+    def learn(self, name: str, steps: Steps) -> None:
+        """Learn one model and ask it about every customer; measure it where the horizon is in the shop."""
+        shop, holdout = self.holdout.shop, self.holdout
+        try:
+            with steps.step(f"{name}: learning"):
+                model = model_class(name).fit(shop, holdout.cutoff, configured(name, shop))
+            with steps.step(f"{name}: measuring"):
+                self.said[name] = answers(model, holdout, max(self.k, *DEPTHS))
+                if holdout.is_closed:
+                    self.evaluations.append(evaluate(model, holdout, self.said[name], lists=self._lists))
+        except CannotLearn as error:
+            steps.skip(f"{name}: {stage}" for stage in STAGES)
+            self.not_learnt[name] = str(error)
+        else:
+            self.models.append(model)
+
+    def _lists(self) -> Any:
+        for model in self.models:
+            if hasattr(model, "ready"):
+                return ready_lists(model, self.holdout)
+        raise CannotLearn("offers are chosen from ready lists, and no model here makes them")
+
+    def recommendations(self) -> pd.DataFrame:
+        """Return every customer's lists: of the best list model, else of the fallback."""
+        makers: list[Any] = sorted(
+            (model for model in self.models if model.kind == "lists"), key=lambda model: not model.must_beat
+        )
+        parts, missing = [pd.DataFrame(columns=list(RECOMMENDATIONS))], self.holdout.customers
+        for maker in makers:
+            frame = self.said[maker.name]
+            if parts[1:] and len(missing):
+                state = self.holdout.state(maker)
+                frame = maker.recommend(state, list(missing), k=self.k, lists=tuple(SEGMENTS))
+            parts.append(frame[(frame["rank"] <= self.k) & frame["customer_id"].isin(missing)])
+            missing = missing.difference(pd.Index(parts[-1]["customer_id"], dtype="str"))
+        frame = pd.concat(parts[1:] or parts, ignore_index=True)
+        place = frame["list"].map({name: number for number, name in enumerate(SEGMENTS)})
+        return frame.assign(place=place).sort_values(["customer_id", "place", "rank"], ignore_index=True)
+
+    def customers(self) -> pd.DataFrame:
+        """Return every customer's scores; a column whose model could not be learnt is null."""
+        frame = pd.DataFrame(index=self.holdout.customers)
+        for model in self.models:
+            if model.kind == "scores":
+                said = self.said[model.name].reindex(self.holdout.customers)
+                frame = frame.assign(**{name: said[name] for name in said.columns if name in CUSTOMERS})
+        return frame.reset_index()
+
+    def metrics(self) -> dict[str, Any]:
+        """Return what was measured, per model and baseline, and what could not be learnt."""
+        holdout, closed = self.holdout, self.holdout.is_closed
+        end, last = f"{holdout.end:%Y-%m-%d}", f"{holdout.shop.warehouse.last_at:%Y-%m-%d}"
+        return {
+            "shop": holdout.shop.settings.name,
+            "cutoff": holdout.cutoff.isoformat(),
+            "horizon_days": holdout.horizon_days,
+            "end": holdout.end.isoformat(),
+            "n_customers": len(holdout.customers),
+            "k": self.k,
+            "measured": closed,
+            "why_not": "" if closed else f"the horizon ends on {end}, the last order is of {last}",
+            "models": {evaluation.model: _figures(evaluation) for evaluation in self.evaluations},
+            "not_learnt": self.not_learnt,
+        }
+
+    def write(self, out: Path) -> None:
+        """Write the three files into ``out``, each beside its place first."""
+        out.mkdir(parents=True, exist_ok=True)
+        with _beside(out / "recommendations.parquet") as path:
+            _parquet(self.recommendations(), RECOMMENDATIONS, path)
+        with _beside(out / "customers.parquet") as path:
+            _parquet(self.customers(), CUSTOMERS, path)
+        with _beside(out / "metrics.json") as path:
+            path.write_text(json.dumps(self.metrics(), indent=1, allow_nan=False), encoding="utf-8")
+
+
+def backtest(
+    home: Path,
+    out: Path,
+    *,
+    cutoff: str,
+    horizon_days: int,
+    only: str | None = None,
+    k: int = 20,
+    steps: Steps | None = None,
+) -> Backtest:
+    """Backtest the shop of ``home`` and write the files into ``out``.
+
+    ``cutoff`` is a date (the shop's midnight) or a time. Raises ``SettingsError`` outside the data.
+    """
+    names, steps = with_fallback(chosen_models(only)), steps or Steps()
+    result = Backtest(_holdout(Shop(home), cutoff, horizon_days), k)
+    steps.plan([f"{name}: {stage}" for name in names for stage in STAGES] + ["writing"])
+    for name in names:
+        result.learn(name, steps)
+    with steps.step("writing"):
+        result.write(out)
+    return result
+
+
+def with_fallback(names: list[str]) -> list[str]:
+    """Add the list models that have nothing to beat, where any list model is asked for: they fill its gaps."""
+    lists = [name for name in MODELS if model_class(name).kind == "lists"]
+    fallback = [name for name in lists if not model_class(name).must_beat and name not in names]
+    return names + fallback if set(names) & set(lists) else names
+
+
+@contextmanager
+def throw_away_home(source: Path) -> Iterator[Path]:
+    """Ingest a shop's folder into a home that is gone afterwards."""
+    from features.ingest import ingest
+
+    with tempfile.TemporaryDirectory(prefix="recompra-") as folder:
+        ingest(source, Path(folder))
+        yield Path(folder)
+
+
+def _holdout(shop: Shop, text: str, horizon_days: int) -> Holdout:
+    values = shop.settings.model_dump() | {"horizon_days": horizon_days}
+    shop.settings = Settings.parse(values, Path("--horizon"))
+    cutoff, warehouse = parse_cutoff(text, shop.timezone), shop.warehouse
+    if not warehouse.first_at < cutoff <= next_day(shop, warehouse.last_at):
+        raise SettingsError(
+            f"the cutoff {cutoff:%Y-%m-%d} lies outside the orders, which run from "
+            f"{warehouse.first_at:%Y-%m-%d} to {warehouse.last_at:%Y-%m-%d}",
+            "take a day between them",
+        )
+    return Holdout(shop, cutoff)
+
+
+def _figures(evaluation: Evaluation) -> dict[str, Any]:
+    methods: dict[str, Any] = {}
+    for row in evaluation.table().itertuples():
+        figure = {"value": row.value, "low": row.low, "high": row.high, "n": row.n}
+        methods.setdefault(str(row.method), {}).setdefault(row.segment, {})[row.metric] = _known(figure)
+    against = {key: _against(evaluation, key) for key in evaluation.headline if key in evaluation.ours}
+    return {"headline": list(evaluation.headline), "methods": methods, "against_best_baseline": against}
+
+
+def _against(evaluation: Evaluation, key: str) -> dict[str, Any] | None:
+    """Return how much better we are than the best baseline, paired by customer (above 0: better)."""
+    best = evaluation.best_baseline(key)
+    if best is None:
+        return None
+    gain: Interval = evaluation.ours[key].better_than(best[1])
+    return {"baseline": best[0], "better_by": _known(gain._asdict())}
+
+
+def _known(figures: dict[str, Any]) -> dict[str, Any]:
+    return {name: None if isinstance(x, float) and not math.isfinite(x) else x for name, x in figures.items()}
+
+
+def _parquet(frame: pd.DataFrame, columns: dict[str, str], path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {"timestamp[us, tz=UTC]": pa.timestamp("us", tz="UTC")}
+    schema = pa.schema([(name, kinds.get(kind) or pa.type_for_alias(kind)) for name, kind in columns.items()])
+    arrays = {
+        name: frame[name] if name in frame else pd.Series([None] * len(frame), dtype="object")
+        for name in columns
+    }
+    pq.write_table(pa.Table.from_pandas(pd.DataFrame(arrays), schema=schema, preserve_index=False), path)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """Give a path beside ``path``, and rename it into place once it is whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
