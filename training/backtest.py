@@ -26,6 +26,7 @@ from training.evaluate import DEPTHS, Evaluation, answers, evaluate
 from training.holdout import SEGMENTS, Holdout, next_day
 from training.intervals import Interval
 from training.progress import Steps
+from training.report import Figure, figures
 from training.train import chosen_models, configured, ready_lists
 
 RECOMMENDATIONS = {
@@ -110,8 +111,7 @@ class Backtest:
 
     def metrics(self) -> dict[str, Any]:
         """Return what was measured, per model and baseline, and what could not be learnt."""
-        holdout, closed = self.holdout, self.holdout.is_closed
-        end, last = f"{holdout.end:%Y-%m-%d}", f"{holdout.shop.warehouse.last_at:%Y-%m-%d}"
+        holdout = self.holdout
         return {
             "shop": holdout.shop.settings.name,
             "cutoff": holdout.cutoff.isoformat(),
@@ -119,11 +119,23 @@ class Backtest:
             "end": holdout.end.isoformat(),
             "n_customers": len(holdout.customers),
             "k": self.k,
-            "measured": closed,
-            "why_not": "" if closed else f"the horizon ends on {end}, the last order is of {last}",
+            "measured": holdout.is_closed,
+            "why_not": self.why_not,
             "models": {evaluation.model: _figures(evaluation) for evaluation in self.evaluations},
             "not_learnt": self.not_learnt,
         }
+
+    @property
+    def why_not(self) -> str:
+        """Why nothing was measured; empty where it was."""
+        if self.holdout.is_closed:
+            return ""
+        last = f"{self.holdout.shop.warehouse.last_at:%Y-%m-%d}"
+        return f"not measurable: the horizon ends on {self.holdout.end:%Y-%m-%d}, the last order is of {last}"
+
+    def figures(self) -> list[Figure]:
+        """Return the headline figures of every model."""
+        return [figure for evaluation in self.evaluations for figure in figures(evaluation)]
 
     def write(self, out: Path) -> None:
         """Write the three files into ``out``, each beside its place first."""
@@ -148,7 +160,7 @@ def backtest(
 ) -> Backtest:
     """Backtest the shop of ``home`` and write the files into ``out``.
 
-    ``cutoff`` is a date (the shop's midnight) or a time. Raises ``SettingsError`` outside the data.
+    ``cutoff`` is a date (the shop's midnight) or a time; outside the data it raises ``SettingsError``.
     """
     names, steps = with_fallback(chosen_models(only)), steps or Steps()
     result = Backtest(_holdout(Shop(home), cutoff, horizon_days), k)
@@ -161,19 +173,19 @@ def backtest(
 
 
 def with_fallback(names: list[str]) -> list[str]:
-    """Add the list models that have nothing to beat, where any list model is asked for: they fill its gaps."""
+    """Add the list models with nothing to beat, where any list model is asked for: they fill its gaps."""
     lists = [name for name in MODELS if model_class(name).kind == "lists"]
     fallback = [name for name in lists if not model_class(name).must_beat and name not in names]
     return names + fallback if set(names) & set(lists) else names
 
 
 @contextmanager
-def throw_away_home(source: Path) -> Iterator[Path]:
-    """Ingest a shop's folder into a home that is gone afterwards."""
+def throw_away_home(source: str | Path, adapter: str | None = None) -> Iterator[Path]:
+    """Ingest a shop into a home that is gone afterwards."""
     from features.ingest import ingest
 
     with tempfile.TemporaryDirectory(prefix="recompra-") as folder:
-        ingest(source, Path(folder))
+        ingest(source, Path(folder), adapter=adapter)
         yield Path(folder)
 
 

@@ -46,7 +46,7 @@ class Shown(Steps):
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
-        if self._took:
+        if self._took and self._file.parent.is_dir():
             self._file.write_text(json.dumps(self._known | self._took, indent=1), encoding="utf-8")
 
     def plan(self, names: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -213,6 +213,15 @@ class Tracking:
     def challenger(self, name: str) -> Version | None:
         """Return the newest version that has not become champion, or nothing."""
         return self._by_alias(name, CHALLENGER)
+
+    def chosen(self, name: str, numbers: Sequence[int]) -> list[Version]:
+        """Return the versions of those numbers; of none, the champion and the challenger."""
+        if numbers:
+            return [self.version(name, number) for number in numbers]
+        found = [version for version in (self.champion(name), self.challenger(name)) if version is not None]
+        if not found:
+            raise NotFound(f"no champion or challenger of {name}", "run `recompra train` first")
+        return found
 
     def metrics(self, version: Version) -> dict[str, float]:
         """Return the figures of the run a version came from."""

@@ -1,0 +1,303 @@
+"""The command line. Thin: each command imports what it needs, calls a package and prints what came back."""
+
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+OPTIONS: Any = {"no_args_is_help": True, "pretty_exceptions_enable": False, "add_completion": False}
+app = typer.Typer(help="What each customer will buy next, who is leaving, what they are worth.", **OPTIONS)
+models_app = typer.Typer(help="The registry: versions, champions, and the way back.", **OPTIONS)
+keys_app = typer.Typer(help="Keys to the service: closed without one.", **OPTIONS)
+app.add_typer(models_app, name="models")
+app.add_typer(keys_app, name="keys")
+
+Only = Annotated[str | None, typer.Option(help="One model by its name; all by default.")]
+AsOf = Annotated[str | None, typer.Option(help="YYYY-MM-DD; by default the day after the last order.")]
+Reason = Annotated[str, typer.Option(help="Kept in the ledger.")]
+Adapter = Annotated[str | None, typer.Option(help="Column map: cdnow, complete_journey, online_retail, ...")]
+
+
+@app.callback()
+def _root(debug: Annotated[bool, typer.Option(help="Show the trace of an error.")] = False) -> None:
+    """Take the options that come before a command."""
+
+
+def home() -> Path:
+    """Return the folder that holds everything: ``RECOMPRA_HOME``, else ``.recompra``."""
+    return Path(os.environ.get("RECOMPRA_HOME") or ".recompra")
+
+
+def now() -> datetime:
+    """Read the clock: only here, at the edge."""
+    return datetime.now(UTC)
+
+
+def console() -> Any:
+    """Return what tables are printed on: as wide as they need where nobody's terminal limits them."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 160)
+
+
+def moment(text: str | None) -> datetime | None:
+    """Read a date in the shop's zone."""
+    from features.warehouse import Warehouse
+    from features.window import parse_cutoff
+
+    return None if text is None else parse_cutoff(text, Warehouse(home()).settings.timezone)
+
+
+@app.command()
+def ingest(
+    source: Annotated[str, typer.Argument(help="A folder, a file, or complete_journey.")],
+    adapter: Adapter = None,
+    fresh: Annotated[bool, typer.Option(help="Forget what was ingested before.")] = False,
+) -> None:
+    """Read a shop's tables into the warehouse, with quarantine and a quality report."""
+    from rich.console import Console
+
+    from features.ingest import ingest as run
+    from features.ingest import render
+
+    with Console(stderr=True).status("reading") as status:
+        report = run(source, home(), adapter=adapter, fresh=fresh, tell=status.update)
+    console().print(render(report))
+
+
+@app.command()
+def train(as_of: AsOf = None, only: Only = None) -> None:
+    """Fit, evaluate beside every baseline, track, register, promote what earns it."""
+    from training.progress import Shown
+    from training.report import table
+    from training.train import train as run
+
+    with Shown(home()) as steps:
+        report = run(home(), now=now(), as_of=moment(as_of), only=only, steps=steps)
+    title = f"Measured on the {(report.as_of - report.cutoff).days} days from {report.cutoff:%Y-%m-%d}"
+    console().print(table(report.figures(), title))
+    for trained in report.models:
+        state = "left out" if trained.version is None else f"v{trained.version}"
+        state += " is champion" if trained.promoted else ""
+        typer.echo(f"{trained.name}: {state}: {trained.verdict}")
+
+
+@app.command()
+def backtest(
+    *,
+    cutoff: Annotated[str, typer.Option(help="YYYY-MM-DD: models see only what came before.")],
+    horizon: Annotated[int, typer.Option(help="Days to predict.")],
+    out: Annotated[Path, typer.Option(help="Folder for the three files.")],
+    shop: Annotated[str | None, typer.Option(help="Ingest this into a throw-away home first.")] = None,
+    adapter: Adapter = None,
+    only: Only = None,
+    k: Annotated[int, typer.Option(min=1, max=1000, help="Depth of the lists.")] = 20,
+) -> None:
+    """Train only on what lies before a cutoff, predict the horizon, write predictions and metrics."""
+    from contextlib import nullcontext
+
+    from training.backtest import backtest as run
+    from training.backtest import throw_away_home
+    from training.progress import Shown
+    from training.report import table
+
+    with throw_away_home(shop, adapter) if shop else nullcontext(home()) as place, Shown(place) as steps:
+        found = run(place, out, cutoff=cutoff, horizon_days=horizon, only=only, k=k, steps=steps)
+        console().print(table(found.figures(), f"{horizon} days from {cutoff}"))
+    for name, reason in found.not_learnt.items():
+        typer.echo(f"{name}: not learnt: {reason}")
+    typer.echo(found.why_not or f"written to {out}")
+
+
+@app.command()
+def score(as_of: AsOf = None) -> None:
+    """Score all customers with all champions and put the lists in service."""
+    from rich.console import Console
+
+    from serving.score import score as run
+
+    with Console(stderr=True).status("scoring all customers"):
+        stamp = run(home(), moment(as_of))
+    typer.echo(f"in service: {home() / 'lists' / stamp}")
+
+
+@app.command()
+def serve(host: str = "127.0.0.1", port: int = 3000, workers: int = 1) -> None:
+    """Start the service and the watcher beside it."""
+    from serving.run import serve as run
+
+    raise typer.Exit(run(home(), host=host, port=port, workers=workers))
+
+
+@app.command()
+def demo(
+    serve_after: Annotated[bool, typer.Option("--serve/--no-serve", help="Serve at the end.")] = True,
+    port: int = 3000,
+) -> None:
+    """Go the whole way on the demo shop, Complete Journey: ingest, train, evaluate, score, then serve."""
+    ingest("complete_journey")
+    train()
+    score()
+    key = _demo_key()
+    at = f"http://127.0.0.1:{port}"
+    typer.echo(f"\nWhile `recompra serve` runs (the key is kept in {home() / 'demo.key'}):\n")
+    for path, body in DEMO:
+        headers = f"-H 'Authorization: Bearer {key}' -H 'Content-Type: application/json'"
+        typer.echo(f"curl -s {at}{path} {headers} -d '{body}'")
+    if serve_after:
+        typer.echo("")
+        serve(port=port)
+
+
+DEMO = (
+    ("/recommend", '{"customer_id": "1", "list": "for_you", "k": 5}'),
+    ("/customer", '{"customer_id": "1"}'),
+    ("/retention_targets", '{"budget": 20}'),
+)
+
+
+def _demo_key() -> str:
+    """Return the demo's key, made once and kept where only its owner reads it."""
+    from serving.keys import create
+    from serving.store import Store
+
+    path = home() / "demo.key"
+    if not path.is_file():
+        store = Store.open(home())
+        path.touch(mode=0o600)
+        path.write_text(create(store, ["storefront", "crm"], name="demo", now=now()), encoding="utf-8")
+        store.close()
+    return path.read_text(encoding="utf-8")
+
+
+@app.command()
+def features() -> None:
+    """Print the catalogue of customer features: name, unit, meaning."""
+    from rich.table import Table
+
+    from features.customer import CUSTOMER_FEATURES
+
+    table = Table("feature", "unit", "meaning", title=f"Customer features {CUSTOMER_FEATURES.fingerprint}")
+    for row in CUSTOMER_FEATURES.catalogue():
+        table.add_row(*row)
+    console().print(table)
+
+
+@app.command()
+def erase(customer_id: str) -> None:
+    """Forget a customer: a running service obeys at its next request."""
+    from serving.rights import erase as run
+
+    for table, n in run(home(), customer_id, now=now()).items():
+        typer.echo(f"{table}: {n} rows deleted")
+
+
+@app.command()
+def export(customer_id: str) -> None:
+    """Print all that is held on a customer, as JSON."""
+    import json
+
+    from serving.rights import export as run
+
+    typer.echo(json.dumps(run(home(), customer_id), indent=1, default=str, ensure_ascii=False))
+
+
+@models_app.command("list")
+def models_list() -> None:
+    """Show every model: what it answers, its champion and challenger."""
+    from training.boards import models
+
+    console().print(models(home()))
+
+
+@models_app.command()
+def compare(name: str, versions: Annotated[list[int] | None, typer.Argument()] = None) -> None:
+    """Show the figures of versions side by side; by default the champion's and the challenger's."""
+    from training.boards import comparison
+
+    console().print(comparison(home(), name, versions or []))
+
+
+@models_app.command()
+def promote(name: str, version: int, reason: Reason = "") -> None:
+    """Make a version the champion."""
+    from training.tracking import Tracking
+
+    typer.echo(
+        f"{Tracking(home()).promote(name, version, now=now(), reason=reason or 'by hand')} is champion"
+    )
+
+
+@models_app.command()
+def rollback(name: str, reason: Reason = "") -> None:
+    """Put back the version that the champion replaced."""
+    from training.tracking import Tracking
+
+    typer.echo(f"{Tracking(home()).rollback(name, now=now(), reason=reason)} is champion again")
+
+
+@models_app.command()
+def history(name: Annotated[str | None, typer.Argument()] = None) -> None:
+    """Show which version was champion from when to when, and why."""
+    from training.boards import history as board
+
+    console().print(board(home(), name))
+
+
+@keys_app.command("create")
+def keys_create(
+    scope: Annotated[list[str], typer.Option(help="storefront, crm or admin; may be given twice.")],
+    name: Annotated[str, typer.Option(help="Whose key it is.")] = "",
+) -> None:
+    """Make a key and print it: it cannot be read again."""
+    from serving.keys import create
+    from serving.store import Store
+
+    typer.echo(create(Store.open(home()), scope, name=name, now=now()))
+
+
+@keys_app.command("list")
+def keys_list() -> None:
+    """Show every key ever made, without its secret."""
+    from rich.table import Table
+
+    from serving.keys import listed
+    from serving.store import Store
+
+    table = Table("id", "name", "scopes", "made", "revoked")
+    for key in listed(Store.open(home())):
+        revoked = f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else ""
+        table.add_row(
+            key.key_id, key.name, ", ".join(sorted(key.scopes)), f"{key.created_at:%Y-%m-%d %H:%M}", revoked
+        )
+    console().print(table)
+
+
+@keys_app.command("revoke")
+def keys_revoke(key_id: str) -> None:
+    """Close a key, at once and in every worker."""
+    from serving.keys import revoke
+    from serving.store import Store
+
+    revoke(Store.open(home()), key_id, now=now())
+    typer.echo(f"{key_id} is closed")
+
+
+def main() -> None:
+    """Run a command; an error is one line on stderr and a code: 2 for what a user can mend, 1 for a bug."""
+    from features.errors import RecompraError
+
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # before numpy: BLAS threads fight with ours
+        os.environ.setdefault(name, "1")
+    try:
+        app()
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        mendable = isinstance(error, RecompraError | OSError)
+        told = str(error) if mendable else f"unexpected {type(error).__name__}: {error} (--debug shows where)"
+        typer.echo(f"recompra: {' '.join(told.split())}", err=True)
+        sys.exit(2 if mendable else 1)

@@ -1,0 +1,49 @@
+"""The registry on a terminal: what serves, how versions compare, what served when."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from models.registry import MODELS, model_class
+from training.ledger import Ledger
+from training.tracking import Tracking
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def models(home: Path) -> "Table":
+    """Return a row a model: its champion, its challenger, how many versions, what it answers."""
+    from rich.table import Table
+
+    tracking = Tracking(home)
+    table = Table("model", "champion", "challenger", "versions", "question")
+    for name in MODELS:
+        found = tracking.champion(name), tracking.challenger(name)
+        serving = [f"v{version.version}" if version else "-" for version in found]
+        table.add_row(name, *serving, str(len(tracking.versions(name))), model_class(name).question)
+    return table
+
+
+def comparison(home: Path, name: str, numbers: Sequence[int]) -> "Table":
+    """Return the figures of versions side by side; of the champion and the challenger where none is named."""
+    from rich.table import Table
+
+    tracking = Tracking(home)
+    versions = tracking.chosen(name, numbers)
+    found = [tracking.metrics(version) for version in versions]
+    table = Table("figure", *(" ".join([f"v{version.version}", *version.aliases]) for version in versions))
+    for key in sorted(set().union(*found)):
+        table.add_row(key, *(f"{figures[key]:.4f}" if key in figures else "-" for figures in found))
+    return table
+
+
+def history(home: Path, name: str | None = None) -> "Table":
+    """Return which version was champion from when to when, and why; of one model or of all."""
+    from rich.table import Table
+
+    table = Table("model", "version", "from (UTC)", "until", "reason")
+    for entry in Ledger(home).history(name):
+        times = [f"{time:%Y-%m-%d %H:%M:%S}" if time else "now" for time in (entry.from_at, entry.until_at)]
+        table.add_row(entry.name, f"v{entry.version}", *times, entry.reason)
+    return table
