@@ -1,7 +1,7 @@
 """The customer features on Spark against DuckDB: the same definitions, the same figures.
 
 Needs Java 17 and ``pip install pyspark`` (4.0 or later), which the project itself does not require.
-``python tests/benchmarks/spark_parity.py HOME CUTOFF`` exits with 1 where a figure differs by over a millionth.
+``python tests/benchmarks/spark_parity.py HOME CUTOFF`` exits with 1 where figures differ by over a millionth.
 """
 
 import sys
