@@ -45,7 +45,8 @@ class Shown(Steps):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if self.console.is_terminal:
+            self._bar.stop()
         if self._took and self._file.parent.is_dir():
             self._file.write_text(json.dumps(self._known | self._took, indent=1), encoding="utf-8")
 

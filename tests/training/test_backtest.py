@@ -99,7 +99,10 @@ def test_a_horizon_beyond_the_data_is_predicted_and_said_not_to_be_measurable(ho
     _, customers, metrics = run(home, tmp_path, cutoff="2024-07-01")
     assert customers["churn_probability"].notna().all()
     assert (metrics["measured"], metrics["models"]) == (False, {})
-    assert metrics["why_not"] == "the horizon ends on 2024-07-29, the last order is of 2024-07-18"
+    assert (
+        metrics["why_not"]
+        == "not measurable: the horizon ends on 2024-07-29, the last order is of 2024-07-18"
+    )
 
 
 def test_a_shop_without_products_has_scores_no_lists_and_the_reason(tmp_path) -> None:

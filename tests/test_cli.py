@@ -1,0 +1,169 @@
+"""The command line as a user meets it; in a process of its own where time and imports matter."""
+
+import io
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import pytest
+from worlds import fakes
+from worlds.orders import make_home
+
+import recompra
+from models.registry import MODELS
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A trained home of a small shop with fake models; every command of this module runs in it."""
+    place = make_home(tmp_path_factory.mktemp("cli"), fakes.lines_with_leavers())
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(MODELS):
+            patch.delitem(MODELS, name)
+        patch.setitem(MODELS, "cross_sell", "worlds.fakes:FakeLists")
+        patch.setitem(MODELS, "churn", "worlds.fakes:FakeChurn")
+        patch.setenv("RECOMPRA_HOME", str(place))
+        yield place
+
+
+@pytest.fixture
+def run(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Run a command; give its exit code, what it printed, and what it complained of."""
+
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["recompra", *words])
+        with pytest.raises(SystemExit) as ended:
+            recompra.main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def trained(home: Path) -> str:
+    """What `recompra train` prints."""
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
+        patch.setattr(sys, "argv", ["recompra", "train"])
+        with pytest.raises(SystemExit, match="0"):
+            recompra.main()
+    return printed.getvalue()
+
+
+def test_help_answers_in_half_a_second() -> None:
+    def once() -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "recompra", "--help"], check=True, capture_output=True)
+        return time.perf_counter() - start
+
+    assert min(once() for _ in range(3)) < 0.5
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import recompra, sys; print([m for m in ('numpy', 'mlflow', 'bentoml') if m in sys.modules])"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        == "[]\n"
+    )
+
+
+def test_training_prints_the_table_and_a_verdict_for_each_model(trained: str) -> None:
+    assert "best baseline" in trained
+    assert "auc lapsed" in trained
+    assert "churn: v1 is champion: first version, " in trained
+
+
+def test_the_registry_is_listed(trained, run) -> None:
+    code, printed, _ = run("models", "list")
+    assert code == 0
+    assert "churn" in printed and "v1" in printed
+
+
+def test_versions_are_compared_promoted_and_rolled_back(trained, run) -> None:
+    assert run("train", "--only", "churn")[0] == 0
+    assert "lapsed/auc" in run("models", "compare", "churn", "1", "2")[1]
+    assert run("models", "promote", "churn", "1", "--reason", "a test")[1] == "churn v1 is champion\n"
+    assert run("models", "rollback", "churn", "--reason", "enough")[0] in (0, 2)
+    assert "a test" in run("models", "history", "churn")[1]
+
+
+def test_a_backtest_of_a_folder_leaves_the_home_alone(run, home, tmp_path) -> None:
+    before = sorted(path.name for path in home.iterdir())
+    source, out = str(home.parent / "source"), str(tmp_path / "out")
+    words = ("--cutoff", "2024-06-01", "--horizon", "28", "--shop", source, "--only", "churn", "--out", out)
+    code, printed, _ = run("backtest", *words)
+    assert (code, "auc lapsed" in printed) == (0, True)
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["horizon_days"] == 28
+    assert sorted(path.name for path in home.iterdir()) == before
+
+
+def test_ingest_prints_what_became_of_every_row(run, home, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("RECOMPRA_HOME", str(tmp_path))
+    code, printed, _ = run("ingest", str(home.parent / "source"))
+    assert code == 0
+    assert "order_lines" in printed
+
+
+def test_the_catalogue_of_features_has_units_and_meanings(run) -> None:
+    printed = run("features")[1]
+    assert "days_since_last_order" in printed
+    assert "From the last purchase day to the cutoff." in printed
+
+
+def test_keys_are_made_listed_and_closed(run) -> None:
+    key = run("keys", "create", "--scope", "storefront", "--name", "shop window")[1].strip()
+    key_id = key.split("_")[1]
+    assert "shop window" in run("keys", "list")[1]
+    assert run("keys", "revoke", key_id) == (0, f"{key_id} is closed\n", "")
+
+
+def test_a_customer_is_exported_and_forgotten(run) -> None:
+    held = json.loads(run("export", "c01")[1])
+    assert held["customer_id"] == "c01"
+    assert run("erase", "c01")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("train", "--as-of", "tomorrow"), "cannot read 'tomorrow' as a date"),
+        (("train", "--only", "horoscope"), "no model named 'horoscope'"),
+        (("models", "promote", "churn", "99"), "no version 99 of churn"),
+        (("ingest", "/nowhere"), "no file or folder '/nowhere'"),
+        (("keys", "revoke", "none"), "no key 'none'"),
+        (("backtest", "--cutoff", "1999-01-01", "--horizon", "7", "--out", "/tmp/x"), "outside the orders"),
+    ],
+)
+def test_an_error_is_one_clear_line_and_code_two(run, words, told) -> None:
+    code, _, complaint = run(*words)
+    assert code == 2
+    assert told in complaint
+    assert complaint.startswith("recompra: ")
+    assert complaint.count("\n") == 1
+
+
+def test_a_file_where_a_folder_is_expected_is_an_error_in_words(run, tmp_path) -> None:
+    (tmp_path / "out").write_text("")
+    words = ("--cutoff", "2024-06-01", "--horizon", "7", "--only", "churn", "--out", str(tmp_path / "out"))
+    code, _, complaint = run("backtest", *words)
+    assert (code, "File exists" in complaint) == (2, True)
+
+
+def test_a_bug_is_one_line_too_and_debug_shows_where(run, monkeypatch) -> None:
+    monkeypatch.setattr("training.boards.models", lambda _: 1 / 0)
+    assert run("models", "list")[0] == 1
+    monkeypatch.setattr(sys, "argv", ["recompra", "--debug", "models", "list"])
+    with pytest.raises(ZeroDivisionError):
+        recompra.main()
+
+
+def test_without_a_warehouse_every_command_says_what_to_do(run, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("RECOMPRA_HOME", str(tmp_path))
+    code, _, complaint = run("train")
+    assert code == 2
+    assert "run `recompra ingest SOURCE` first" in complaint
