@@ -8,6 +8,7 @@ same functions.
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -38,6 +39,7 @@ JSON = "application/json"
 OPEN = ("/livez", "/healthz", "/readyz")
 RETRY = (("retry-after", "5"),)
 READABLE = {"/metrics": "admin", "/openapi.json": ""}
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 HOT: dict[str, Callable[[State, Any], Response]] = {"/recommend": answers.recommend}
 
 
@@ -49,6 +51,11 @@ class Refused(Exception):
     ):
         super().__init__(error)
         self.status, self.error, self.detail, self.headers = status, error, detail, headers
+
+    def body(self) -> bytes:
+        """Return the reason as JSON, with the id of the request it belongs to."""
+        told = {"error": self.error, "request_id": REQUEST_ID.get(), "detail": self.detail}
+        return msgspec.json.encode({name: value for name, value in told.items() if value is not None})
 
 
 @dataclass
@@ -77,10 +84,7 @@ class Visit:
 
     async def refuse(self, refused: Refused) -> None:
         """Say why not."""
-        body = {"error": refused.error, "request_id": self.request_id}
-        if refused.detail is not None:
-            body["detail"] = refused.detail
-        await self.reply(refused.status, msgspec.json.encode(body), headers=refused.headers)
+        await self.reply(refused.status, refused.body(), headers=refused.headers)
 
     async def relay(self, message: Message) -> None:
         """Pass an answer of the service on, with the request's id."""
@@ -110,6 +114,7 @@ class Doors:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         visit = Visit(scope, send, _request_id(scope), perf_counter())
+        REQUEST_ID.set(visit.request_id)
         try:
             await self._visit(visit, receive)
         except Refused as refused:

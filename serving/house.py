@@ -10,7 +10,7 @@ from features.errors import NotFound, RecompraError
 from serving import answers
 from serving.api import RecommendRequest
 from serving.snapshot import PERSONAL, Snapshot, load
-from serving.state import POINTER, Pointer, State
+from serving.state import POINTER, Pointer, State, refusal
 from serving.store import Store
 from serving.view import DEAD, View
 
@@ -18,6 +18,7 @@ log = logging.getLogger("recompra.serving")
 NEVER = datetime.max.replace(tzinfo=UTC)
 FOLLOW_SECONDS = 0.2
 N_CANARIES = 20
+NOTHING_SCORED = "nothing has been scored yet"
 
 
 class House:
@@ -104,14 +105,14 @@ class House:
             "scoring": snapshot.stamp if snapshot else None,
             "as_of": snapshot.as_of.isoformat() if snapshot else None,
             "models": snapshot.models if snapshot else {},
-            "refused": self.refused or (None if snapshot else "nothing has been scored yet"),
+            "refused": self.refused or refusal(self.home) or (None if snapshot else NOTHING_SCORED),
             "store": (self.view.down if self.view else "not open") or "ok",
         }
 
     def serving(self) -> State:
         """Return the state to answer from; raise ``NotFound`` before the first scoring."""
         if self.state is None:
-            raise NotFound(self.refused or "nothing has been scored yet", "run `recompra score`")
+            raise NotFound(self.refused or NOTHING_SCORED, "run `recompra score`")
         return self.state
 
 

@@ -1,6 +1,7 @@
 """The champions of the model registry, on this machine's disk. In serving, nothing else reads MLflow.
 
-``<home>/models/<name>/<version>/`` holds a champion as ``Model.save`` wrote it; a folder is there whole, or not at all.
+``<home>/models/<name>/<version>/`` holds a champion as ``Model.save`` wrote it; a folder is there whole, or
+not at all.
 """
 
 import logging
@@ -73,10 +74,12 @@ class Registry:
         except Exception as error:  # MLflow raises whatever its stores raise
             shutil.rmtree(beside, ignore_errors=True)
             told = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-            raise ArtefactError(f"{champion.name} v{champion.version} cannot be downloaded: {told}") from error
+            raise ArtefactError(
+                f"{champion.name} v{champion.version} cannot be downloaded: {told}"
+            ) from error
 
     def load(self) -> tuple[dict[str, Model], dict[str, str]]:
-        """Return every champion, ready to predict, and the versions; raise ``NotFound`` where there is none."""
+        """Return every champion, ready to predict, and its version; raise ``NotFound`` without any."""
         champions = self.champions()
         if not champions:
             raise NotFound("the registry holds no champion", "run `recompra train` first")

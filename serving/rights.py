@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,29 @@ def forget(store: Store, customer_id: str, *, now: datetime) -> dict[str, int]:
     return gone
 
 
-def erased_digests(store: Store) -> set[bytes]:
-    """Return the digests of everyone who was forgotten."""
-    with store.read() as db:
-        return {bytes(digest) for digest in db.execute(sa.select(ERASURES.c.digest)).scalars()}
+@dataclass(frozen=True)
+class Forgotten:
+    """Everyone who asked to be forgotten, by digest."""
+
+    salt: bytes
+    digests: frozenset[bytes]
+
+    @classmethod
+    def of(cls, home: Path) -> "Forgotten":
+        """Read them from the store of a home."""
+        store = Store.open(home)
+        try:
+            with store.read() as db:
+                digests = db.execute(sa.select(ERASURES.c.digest)).scalars()
+                return cls(store.salt(), frozenset(bytes(digest) for digest in digests))
+        finally:
+            store.close()
+
+    def without(self, names: list[str]) -> list[str]:
+        """Leave them out."""
+        if not self.digests:
+            return names
+        return [name for name in names if digest_of(self.salt, name) not in self.digests]
 
 
 def erase(home: Path, customer_id: str, *, now: datetime) -> dict[str, int]:

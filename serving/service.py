@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import bentoml
-import msgspec
 from starlette.responses import Response
 
 from serving import answers, api, api_crm, crm, events, offers, plan
@@ -120,8 +119,7 @@ async def _answer(function: Callable[..., Answer], request: Any, *more: Any) -> 
         refused = trouble(error)
         if refused.status == 500:
             raise
-        body = msgspec.json.encode({"error": refused.error})
-        response = Response(body, refused.status, dict(refused.headers), "application/json")
+        response = Response(refused.body(), refused.status, dict(refused.headers), "application/json")
         return response  # type: ignore[return-value]
 
 

@@ -14,6 +14,7 @@ from serving.snapshot import Snapshot, write_durably
 from serving.view import View
 
 POINTER = "serving.json"
+REFUSED = "refused.json"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,14 @@ class Pointer:
         card = {"lists": self.stamp, "as_of": self.as_of, "models": dict(self.models)}
         write_durably(beside, json.dumps(card, indent=1))
         os.replace(beside, home / POINTER)
+
+
+def refusal(home: Path) -> str | None:
+    """Return why the registry's champions do not serve, as the watcher wrote it; None while they do."""
+    try:
+        return str(json.loads((home / REFUSED).read_text(encoding="utf-8"))["reason"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 @dataclass(frozen=True)

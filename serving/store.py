@@ -218,7 +218,7 @@ class Store:
         query = sa.select(CONTACTS.c.customer_id, sa.func.count()).group_by(CONTACTS.c.customer_id)
         query = query.where(CONTACTS.c.sent_at >= moment, CONTACTS.c.treated)
         with self.read() as db:
-            return dict(db.execute(query).tuples().all())
+            return {row[0]: row[1] for row in db.execute(query)}
 
 
 def _move_stock(db: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -87,7 +87,7 @@ class View:
         query = sa.select(STOCK.c.product_id, STOCK.c.stock)
         query = query.where(STOCK.c.seq > after, STOCK.c.occurred_at >= self.since)
         with self.store.read() as db:
-            self.new_stock = dict(db.execute(query).tuples().all())
+            self.new_stock = {row[0]: row[1] for row in db.execute(query)}
         self.stock |= self.new_stock
 
     def _sync_erasures(self, after: int) -> None:

@@ -1,7 +1,8 @@
 """Beside the service: when the registry's champion changes, score with it and move the pointer.
 
-A scoring runs in a process of its own, so that this one stays small and a model that cannot be loaded, or eats all memory,
-takes nobody with it. What is refused stays refused until the registry changes again; ``refused.json`` says why.
+A scoring runs in a process of its own, so that this one stays small and a model that cannot be loaded, or
+eats all memory, takes nobody with it. What is refused stays refused until the registry changes again;
+``refused.json`` says why.
 """
 
 import json
@@ -14,11 +15,10 @@ from pathlib import Path
 
 from features.errors import RecompraError
 from serving.registry import Registry, versions_of
-from serving.state import Pointer
+from serving.state import REFUSED, Pointer
 
 log = logging.getLogger("recompra.watcher")
 POLL_SECONDS = 2.0
-REFUSED = "refused.json"
 
 
 class Watcher:
@@ -39,7 +39,7 @@ class Watcher:
             self._tell(f"the registry cannot be read: {error}".splitlines()[0])
             return False
         self._tell("")
-        if wanted == pointer.models or wanted == self._failed or not wanted:
+        if not wanted or wanted in (pointer.models, self._failed):
             return False
         return self._score(wanted, pointer.as_of)
 
@@ -67,14 +67,6 @@ class Watcher:
         _write(self.home / REFUSED, {"models": wanted, "reason": reason})
         self._failed = wanted
         return False
-
-
-def refusal(home: Path) -> str | None:
-    """Return why the registry's champions do not serve; None while they do."""
-    try:
-        return str(json.loads((home / REFUSED).read_text(encoding="utf-8"))["reason"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _write(path: Path, card: dict[str, object]) -> None:

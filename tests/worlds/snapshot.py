@@ -27,7 +27,7 @@ GAIN = f"expected_incremental_margin_{HORIZON}d"
 
 @dataclass(frozen=True)
 class FakeLive:
-    """A ranker anybody can check: the products of ``order``, those of the cart's or the newest line's kind first."""
+    """A ranker anybody can check: what was just bought first, then the products in ``order``."""
 
     order: tuple[str, ...]
     known: frozenset[str]
@@ -142,7 +142,12 @@ def _retention(scores: pd.DataFrame) -> Columns:
     gain = scores.iloc[:, 0] * 0.05 * scores.iloc[:, 1] - 0.1
     order = np.argsort(-gain.to_numpy(), kind="stable")
     frame = pd.DataFrame(
-        {"customer": order.astype(float), "contact_cost": 0.1, GAIN: gain.to_numpy()[order], "ruled_out_by": None}
+        {
+            "customer": order.astype(float),
+            "contact_cost": 0.1,
+            GAIN: gain.to_numpy()[order],
+            "ruled_out_by": None,
+        }
     )
     return Columns.of(frame)
 
@@ -158,7 +163,7 @@ def _history(customers: Vocabulary, products: Vocabulary) -> History:
     n = len(customers)
     day = np.full(n, day_number(AS_OF.date()) - 3, np.int32)
     ones, code = np.ones(n, np.float32), np.arange(n, dtype=np.int32)
-    product = (code % len(products)).astype(np.int32)
+    product = (code % max(len(products), 1)).astype(np.int32)
     return History(
         customers, products, np.arange(n + 1), product, code, day, ones, ones, day_number(AS_OF.date())
     )

@@ -1,0 +1,172 @@
+"""What goes into a scoring, from the shop and the champions; what no champion gives is left out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.history import Floats, History, Ints, Vocabulary
+from features.shop import Shop
+from models.contact_policy import Goods, People, read_people
+from models.model import Model
+from models.offer import Terms
+from models.retention import rank_customers
+from serving.columns import Columns
+from serving.rights import Forgotten
+from serving.snapshot import PERSONAL, Ready, Snapshot
+
+K = 100
+"""How deep the ready lists are; a deeper question is answered live."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """One scoring in the making. Its customers are all seen before the cutoff who are not forgotten."""
+
+    shop: Shop
+    cutoff: datetime
+    models: Mapping[str, Model]
+    versions: dict[str, str]
+    forgotten: Forgotten
+
+    @cached_property
+    def customers(self) -> Vocabulary:
+        """Everyone with an order, whether or not a product is known of it."""
+        seen = {*self.shop.customer_features(self.cutoff).index}
+        seen.update(self.shop.history(self.cutoff).customers.all_names())
+        return Vocabulary.of(self.forgotten.without(sorted(seen)))
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Their ids, in the order of their codes."""
+        return self.customers.all_names()
+
+    @cached_property
+    def history(self) -> History:
+        """Their history, coded by ``customers``; one without a product line owns no rows."""
+        whole = self.shop.history(self.cutoff)
+        codes = whole.customers.codes(self.names)
+        known = codes >= 0
+        kept = whole.of_customers(codes[known])
+        sizes = np.zeros(len(codes), np.int64)
+        sizes[known] = np.diff(kept.indptr)
+        return replace(kept, customers=self.customers, indptr=np.concatenate([[0], np.cumsum(sizes)]))
+
+    def snapshot(self) -> Snapshot:
+        """Score everything."""
+        settings = self.shop.settings
+        popular, popular_score = self.popular()
+        return Snapshot(
+            stamp="",
+            as_of=self.cutoff,
+            models=self.versions,
+            horizon_days=settings.horizon_days,
+            currency=settings.currency,
+            economics=settings.economics,
+            cutoff_day=self.history.cutoff_day,
+            timezone=self.shop.timezone,
+            sources=self.sources,
+            customers=self.customers,
+            catalogue=self.shop.catalogue(self.cutoff),
+            ready=self.ready(),
+            popular=popular,
+            popular_score=popular_score,
+            features=Columns.of(self.shop.customer_features(self.cutoff).reindex(self.names)),
+            scores=Columns.of(self.scores),
+            people=self.people,
+            desk=self.desk(),
+            retention=self.retention(),
+            history=self.history,
+        )
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """Every score of every customer; index ``customer_id``."""
+        index = pd.Index(self.names, name="customer_id")
+        found = [m.predict(self.shop, self.cutoff) for m in self._of_kind("scores")]
+        parts = [part.reindex(index) for part in found]
+        return pd.concat(parts, axis=1) if parts else pd.DataFrame(index=index)
+
+    def _of_kind(self, kind: str) -> list[Any]:
+        return [model for model in self.models.values() if model.kind == kind]
+
+    @cached_property
+    def people(self) -> People:
+        """Consent and contacts."""
+        return read_people(self.shop, self.cutoff, self.customers)
+
+    @cached_property
+    def _cross_sell(self) -> Any:
+        return self.models.get("cross_sell")
+
+    @cached_property
+    def _state(self) -> Any:
+        return self._cross_sell.state(self.shop, self.cutoff)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names behind the ready lists' source codes."""
+        if self._cross_sell is None:
+            return ()
+        from models.cross_sell import SOURCES
+
+        return tuple(SOURCES)
+
+    def ready(self) -> dict[str, Ready]:
+        """Return the ready lists, one row a customer; -1 throughout for one without a product line."""
+        if self._cross_sell is None:
+            return {}
+        lists = self._cross_sell.ready(self._state, k=K)
+        codes = self.shop.history(self.cutoff).customers.codes(self.names)
+        return {name: Ready(*_rows(lists[name], codes)) for name in PERSONAL}
+
+    def popular(self) -> tuple[Ints, Floats]:
+        """Return what sells best now."""
+        model: Any = self.models.get("popular")
+        if model is None:
+            return np.zeros(0, np.int32), np.zeros(0, np.float32)
+        product, score = model.best(model.state(self.shop, self.cutoff))
+        return np.asarray(product, np.int32), np.asarray(score, np.float32)
+
+    def desk(self) -> tuple[Goods, Terms] | None:
+        """Return what the next best offer needs besides the lists."""
+        model: Any = self.models.get("next_best_offer")
+        if model is None or self._cross_sell is None:
+            return None
+        return model.goods(self.shop.catalogue(self.cutoff)), model.terms(self.shop)
+
+    def retention(self) -> Columns | None:
+        """Return all customers in the order of what a contact earns, where churn and margin are known."""
+        settings = self.shop.settings
+        needed = [f"{what}_{settings.horizon_days}d" for what in ("churn_probability", "expected_margin")]
+        if not {*needed} <= {*self.scores.columns}:
+            return None
+        ranking = rank_customers(
+            self.scores,
+            self.people,
+            settings.economics,
+            horizon_days=settings.horizon_days,
+            currency=settings.currency,
+        )
+        frame = ranking.frame
+        ruled_out = frame.pop("ruled_out_by").astype("object").replace("", None)
+        codes = self.customers.codes(frame.index.tolist()).astype(float)
+        return Columns.of(frame.assign(ruled_out_by=ruled_out, customer=codes))
+
+    def save_more(self, folder: Path) -> None:
+        """Add the live state, and the scores as a file for others to read."""
+        self.scores.reset_index().to_parquet(folder / "scores.parquet", index=False)
+        if self._cross_sell is not None:
+            self._cross_sell.save_state(self._state, folder / "state")
+
+
+def _rows(parts: tuple[Any, Any, Any], codes: Ints) -> list[Any]:
+    """Return the rows of a list for ``codes``: no products where the code is -1."""
+    product, score, source = (np.asarray(part)[codes] for part in parts)
+    product[codes < 0] = -1
+    return [product.astype(np.int32), score.astype(np.float32), source.astype(np.uint8)]

@@ -1,0 +1,209 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from worlds.snapshot import AS_OF, GAIN, NOW, make_home, make_snapshot, with_live
+
+from features.errors import InputError, NotFound
+from models.contact_policy import People
+from serving import crm, events, offers, plan
+from serving.api import EventsRequest, OfferRequest
+from serving.api_crm import CustomerRequest, EraseRequest, PlanRequest, ScoresRequest, TargetsRequest
+from serving.state import State
+from serving.store import Store
+from serving.view import View
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    store = Store.open(tmp_path)
+    opened = State.of(with_live(make_home(tmp_path)), View(store, AS_OF))
+    yield opened
+    opened.view.close()
+    store.close()
+
+
+def post(state: State, *posted: dict[str, Any]) -> Any:
+    kept = events.post_events(state, EventsRequest.model_validate({"events": list(posted)}), NOW)
+    state.view.sync()
+    return kept
+
+
+def contact(customer_id: str, number: int) -> dict[str, Any]:
+    return {
+        "event_id": f"{customer_id}-{number}",
+        "kind": "contact",
+        "customer_id": customer_id,
+        "channel": "mail",
+    }
+
+
+def test_a_profile_holds_what_is_known_and_expected(state: State) -> None:
+    post(state, {"event_id": "e", "kind": "order", "customer_id": "c000003", "product_id": "p000001"})
+    found = crm.profile(state, CustomerRequest(customer_id="c000003"))
+    assert found.known
+    assert set(found.scores) == {"churn_probability_28d", "expected_margin_28d", "next_order_at", "segment"}
+    assert [len(products) for products in found.lists.values()] == [5, 5, 5]
+    assert [event["event_id"] for event in found.events] == ["e"]
+
+
+def test_an_unknown_customer_has_an_empty_profile(state: State) -> None:
+    found = crm.profile(state, CustomerRequest(customer_id="nobody"))
+    assert not found.known
+    assert (found.features, found.scores, found.lists) == ({}, {}, {})
+
+
+def test_pages_hold_every_customer_once_in_order(state: State, tmp_path: Path) -> None:
+    seen, cursor = [], None
+    while True:
+        page = crm.scores(state, ScoresRequest(limit=7, cursor=cursor), tmp_path)
+        seen += [row["customer_id"] for row in page.scores]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert seen == state.snapshot.customers.all_names()
+
+
+def test_pages_stay_on_their_scoring_while_a_newer_one_lands(state: State, tmp_path: Path) -> None:
+    first = crm.scores(state, ScoresRequest(limit=15), tmp_path)
+    newer = replace(state, snapshot=replace(make_snapshot(seed=9), stamp="20260302T0000-0002"))
+    rest = crm.scores(newer, ScoresRequest(limit=15, cursor=first.next_cursor), tmp_path)
+    whole = crm.scores(state, ScoresRequest(limit=100), tmp_path)
+    assert first.scores + rest.scores == whole.scores
+
+
+@pytest.mark.parametrize("cursor", ["x", "1:x", "../../etc:1", "a/b:1", ":", "20260301T0000-0001:-1"])
+def test_a_made_up_cursor_is_refused(state: State, tmp_path: Path, cursor: str) -> None:
+    with pytest.raises(InputError, match="none of ours"):
+        crm.scores(state, ScoresRequest(cursor=cursor), tmp_path)
+
+
+def test_a_cursor_of_a_scoring_that_is_gone_says_so(state: State, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no longer kept"):
+        crm.scores(state, ScoresRequest(cursor="20250101T0000-0001:5"), tmp_path)
+
+
+def test_csv_and_ndjson_hold_what_the_page_holds(state: State, tmp_path: Path) -> None:
+    page = crm.scores(state, ScoresRequest(limit=3), tmp_path)
+    lines = crm.as_csv(page).decode().splitlines()
+    assert lines[0] == "customer_id,churn_probability_28d,expected_margin_28d,next_order_at,segment"
+    assert [line.split(",")[0] for line in lines[1:]] == ["c000000", "c000001", "c000002"]
+    assert lines[3].endswith(",")
+    assert crm.as_ndjson(page).count(b"\n") == 3
+
+
+def test_targets_spend_the_budget_on_what_earns_most(state: State) -> None:
+    answer = crm.retention_targets(state, TargetsRequest(budget=0.35), NOW)
+    assert (answer.n_targets, answer.spent) == (3, 0.3)
+    gains = [target[GAIN] for target in answer.targets]
+    assert gains == sorted(gains, reverse=True)
+    assert answer.expected_incremental_margin == pytest.approx(sum(gains), abs=1e-4)
+    assert "assumed" in answer.reason
+
+
+def test_a_limit_shortens_the_list_but_not_the_sums(state: State) -> None:
+    answer = crm.retention_targets(state, TargetsRequest(budget=0.5, limit=1), NOW)
+    assert (len(answer.targets), answer.n_targets, answer.spent) == (1, 5, 0.5)
+
+
+def test_who_had_their_fill_of_contacts_or_was_erased_is_no_target(state: State) -> None:
+    request = TargetsRequest(budget=0.25)
+    first, second = (row["customer_id"] for row in crm.retention_targets(state, request, NOW).targets)
+    post(state, contact(first, 1), contact(first, 2), contact("nobody", 1))
+    crm.erase(state, EraseRequest(customer_id=second), NOW)
+    state.view.sync()
+    assert {first, second}.isdisjoint(
+        row["customer_id"] for row in crm.retention_targets(state, TargetsRequest(budget=100), NOW).targets
+    )
+
+
+def test_without_a_ranking_there_are_no_targets_and_a_reason(state: State) -> None:
+    bare = replace(state, snapshot=replace(state.snapshot, retention=None))
+    answer = crm.retention_targets(bare, TargetsRequest(budget=5), NOW)
+    assert (answer.targets, answer.spent) == ([], 0)
+    assert "no churn and ltv models" in answer.reason
+
+
+def test_an_offer_is_the_one_worth_most(state: State) -> None:
+    offer = offers.next_best_offer(state, OfferRequest(customer_id="c000003"), NOW)
+    worth = offer.money["expected_incremental_margin_28d"]
+    assert offer.action == "offer"
+    assert worth is not None
+    assert worth >= max(option["expected_incremental_margin_28d"] for option in offer.runners_up)
+    assert offer.effect == "assumed"
+
+
+def test_an_excluded_or_sold_out_product_is_not_offered(state: State) -> None:
+    first = offers.next_best_offer(state, OfferRequest(customer_id="c000003"), NOW).product_id
+    assert first is not None
+    other = offers.next_best_offer(state, OfferRequest(customer_id="c000003", exclude=[first]), NOW)
+    assert other.product_id not in (None, first)
+    state.restock({first: 0.0})
+    refused = offers.next_best_offer(state, OfferRequest(customer_id="c000003"), NOW)
+    assert refused.product_id == other.product_id
+    assert {"product_id": first, "rule": "out_of_stock", "reason": "it is out of stock"} in refused.ruled_out
+
+
+def test_who_had_their_fill_of_contacts_is_offered_nothing(state: State) -> None:
+    post(state, contact("c000003", 1), contact("c000003", 2))
+    offer = offers.next_best_offer(state, OfferRequest(customer_id="c000003"), NOW)
+    assert offer.action == "nothing"
+    assert "2 contacts in 28 days" in offer.reason
+
+
+def test_an_unknown_customer_is_offered_nothing_and_it_says_so(state: State) -> None:
+    offer = offers.next_best_offer(state, OfferRequest(customer_id="nobody"), NOW)
+    assert (offer.action, offer.product_id) == ("nothing", None)
+    assert "unknown" in (offer.fallback or "")
+
+
+def test_a_recorded_decision_is_kept_with_its_propensity(state: State) -> None:
+    offer = offers.next_best_offer(state, OfferRequest(customer_id="c000003", record=True), NOW)
+    kept = state.view.store.of_customer("c000003")["decisions"]
+    assert [(row["decision_id"], row["propensity"]) for row in kept] == [(offer.decision_id, 1.0)]
+
+
+def test_a_plan_contacts_on_the_day_of_the_next_order_or_the_first(state: State) -> None:
+    found = plan.contact_plan(state, PlanRequest(days=7, limit=20), NOW)
+    assert found.contacts
+    for row in found.contacts:
+        expected = row["next_order_on"]
+        assert row["on"] == (expected if expected <= "2026-03-07" else "2026-03-01")
+
+
+def test_a_full_day_passes_contacts_on_and_a_full_plan_says_so(state: State) -> None:
+    found = plan.contact_plan(state, PlanRequest(days=2, per_day=2, limit=20), NOW)
+    days = [row["on"] for row in found.contacts]
+    assert [days.count(day) for day in ("2026-03-01", "2026-03-02")] == [2, 2]
+    assert found.not_planned[0]["reason"] == "every day left in the plan is full"
+
+
+def test_a_plan_leaves_out_who_did_not_agree(state: State) -> None:
+    people = People(np.zeros(20, np.int8), np.zeros(20, np.int32))
+    asked = replace(state, snapshot=replace(state.snapshot, people=people))
+    found = plan.contact_plan(asked, PlanRequest(customer_ids=["c000001", "nobody"]), NOW)
+    assert found.contacts == []
+    reasons = {row["customer_id"]: row["reason"] for row in found.not_planned}
+    assert "has not agreed" in reasons["c000001"]
+    assert reasons["nobody"] == "the customer is unknown"
+
+
+def test_erasing_removes_what_is_held_and_what_is_posted_later(state: State) -> None:
+    post(state, contact("c000003", 1))
+    gone = crm.erase(state, EraseRequest(customer_id="c000003"), NOW)
+    state.view.sync()
+    assert (gone.events, gone.contacts, gone.decisions) == (1, 1, 0)
+    assert post(state, contact("c000003", 2)).erased == 1
+    assert not crm.profile(state, CustomerRequest(customer_id="c000003")).known
+    page = crm.scores(state, ScoresRequest(), Path())
+    assert "c000003" not in [row["customer_id"] for row in page.scores]
+
+
+def test_an_event_of_the_future_is_refused(state: State) -> None:
+    late = {**contact("c000003", 1), "occurred_at": NOW + timedelta(hours=2)}
+    with pytest.raises(InputError, match="in the future"):
+        post(state, late)

@@ -1,0 +1,202 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from worlds.snapshot import NOW, make_snapshot
+from worlds.visits import Client, make_keys, visitor
+
+from serving import keys
+from serving.doors import MAX_BODY, Doors
+from serving.endpoints import ALL
+from serving.house import House
+from serving.store import Store
+
+PATHS = [endpoint.path for endpoint in ALL] + ["/metrics", "/openapi.json"]
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    made, house = visitor(tmp_path_factory.mktemp("home"))
+    yield made
+    house.close()
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/", "/docs.json", "/schema.json", "/static_content/x", "/nothing"])
+@pytest.mark.parametrize("key", [None, "", "rk_wrong", "rk_00000000_wrong", "ü"])
+def test_without_a_key_or_with_a_wrong_one_nothing_opens(client: Client, path: str, key: str | None) -> None:
+    headers = {} if key is None else {"authorization": f"Bearer {key}".encode()}
+    for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD"):
+        answer = client.send(method, path, headers=headers)
+        assert answer.status_code == 401, (method, path)
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("endpoint", ALL, ids=lambda endpoint: endpoint.path)
+@pytest.mark.parametrize("scope", ["storefront", "crm"])
+def test_a_key_of_another_scope_opens_nothing(client: Client, endpoint: Any, scope: str) -> None:
+    answer = client.ask(endpoint.path, {"customer_id": "c000001", "budget": 1.0, "events": []}, scope=scope)
+    if scope == endpoint.scope:
+        assert answer.status_code in (200, 400)
+    else:
+        assert answer.status_code == 403
+        assert f"takes {endpoint.scope}" in answer.json()["error"]
+
+
+def test_metrics_take_an_admin(client: Client) -> None:
+    assert client.get("/metrics", scope="storefront").status_code == 403
+    client.ask("/recommend", {"customer_id": "c000001"})
+    text = client.get("/metrics").text
+    assert 'recompra_lists_total{answered_from="ready",list="for_you"}' in text
+    assert 'recompra_requests_total{path="/recommend",status="200"}' in text
+    assert "recompra_scoring_refused 0.0" in text
+
+
+def test_liveness_and_readiness_are_open(client: Client) -> None:
+    assert client.send("GET", "/livez").json() == {"alive": True}
+    ready = client.send("GET", "/readyz")
+    assert ready.status_code == 200
+    assert ready.json()["models"] == {"cross_sell": "1", "churn": "1"}
+
+
+def test_a_revoked_key_closes_at_once(tmp_path: Path) -> None:
+    client, house = visitor(tmp_path)
+    assert client.ask("/recommend", {}).status_code == 200
+    store = Store.open(tmp_path)
+    keys.revoke(store, client.keys["admin"].split("_")[1], now=NOW)
+    store.close()
+    assert client.ask("/recommend", {}).status_code == 401
+    house.close()
+
+
+def test_paths_and_methods_that_are_not_there_are_named(client: Client) -> None:
+    assert client.ask("/nothing", {}).json()["detail"] == sorted(endpoint.path for endpoint in ALL)
+    answer = client.get("/recommend")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "Invalid JSON"),
+        (b"{", "Invalid JSON"),
+        (b"[]", "object"),
+        (b"\xff\xfe", "Invalid JSON"),
+        (b'{"k": NaN}', "k: "),
+        (b'{"k": 1e308}', "k: "),
+        (b'{"customer_id": "\\ud800"}', "Invalid JSON"),
+        (b"[" * 5000, "recursion limit"),
+        ({"k": 0}, "k: Input should be greater than or equal to 1"),
+        ({"k": 10_000}, "k: Input should be less than or equal to 200"),
+        ({"k": "10"}, "k: Input should be a valid integer"),
+        ({"k": True}, "k: Input should be a valid integer"),
+        ({"k": 2.5}, "k: "),
+        ({"customer_id": 123}, "customer_id: Input should be a valid string"),
+        ({"customer_id": ""}, "customer_id: String should have at least 1 character"),
+        ({"customer_id": "x" * 900_000}, "customer_id: String should have at most 128 characters"),
+        ({"customer_id": "a\x00"}, "customer_id: String should match pattern"),
+        ({"list": "best"}, "list: Input should be 'for_you'"),
+        ({"exclude": ["a"] * 1001}, "exclude: List should have at most 1000 items"),
+        ({"sku": "1"}, "sku: Extra inputs are not permitted"),
+    ],
+)
+def test_a_request_of_the_wrong_form_gets_the_reason(client: Client, body: Any, told: str) -> None:
+    answer = client.ask("/recommend", body)
+    assert answer.status_code == 400
+    assert told in answer.json()["error"]
+    assert len(answer.content) < 5000
+
+
+numbers = st.one_of(st.integers(), st.floats(), st.just(1e308))
+json_values = st.recursive(
+    st.one_of(st.none(), st.booleans(), numbers, st.text()),
+    lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(), inner)),
+    max_leaves=5,
+)
+fields = st.sampled_from(
+    ["customer_id", "k", "list", "cart", "exclude", "category", "events", "budget", "limit", "cursor", "days"]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(path=st.sampled_from([endpoint.path for endpoint in ALL]), body=st.dictionaries(fields, json_values))
+@example(path="/recommend", body={"customer_id": "'; DROP TABLE events; --"})
+@example(path="/recommend", body={"customer_id": "../../etc/passwd", "category": "%s%n\u202e"})
+def test_no_request_makes_a_server_error(client: Client, path: str, body: dict[str, Any]) -> None:
+    answer = client.ask(path, body)
+    assert answer.status_code in (200, 400)
+    if answer.status_code == 400:
+        assert answer.json()["error"]
+
+
+def test_a_body_too_large_is_stopped_before_it_is_read(client: Client) -> None:
+    answer = client.ask("/recommend", b"x" * (MAX_BODY + 1))
+    assert answer.status_code == 413
+
+    async def chunks() -> Any:
+        for _ in range(30):
+            yield b"x" * 50_000
+
+    headers = {"authorization": f"Bearer {client.keys['admin']}"}
+    answer = client.send("POST", "/recommend", content=chunks(), headers=headers)
+    assert answer.status_code == 413
+
+
+def test_a_body_that_is_not_json_is_refused_by_its_type(client: Client) -> None:
+    answer = client.ask("/events", b"a=1", headers={"content-type": "application/vnd.bentoml+pickle"})
+    assert answer.status_code == 415
+
+
+def test_a_request_keeps_its_id_and_the_framework_is_not_named(client: Client) -> None:
+    answer = client.ask("/customer", {"customer_id": "c1"}, headers={"x-request-id": "abc-1"})
+    assert answer.headers["x-request-id"] == "abc-1"
+    assert "server" not in answer.headers
+    assert answer.json() == {"customer_id": "c1"}
+    other = client.ask("/customer", {"customer_id": "c1"}, headers={"x-request-id": "no good\n" * 3})
+    assert other.headers["x-request-id"].isalnum()
+
+
+def test_an_error_of_ours_shows_no_trace(tmp_path: Path) -> None:
+    async def broken(scope: Any, receive: Any, send: Any) -> None:
+        raise ZeroDivisionError("/secret/path")
+
+    client, house = visitor(tmp_path, app=broken)
+    answer = client.ask("/customer", {"customer_id": "c1"})
+    assert answer.status_code == 500
+    assert answer.json() == {
+        "error": "something went wrong here; the request_id finds it in the log",
+        "request_id": answer.headers["x-request-id"],
+    }
+    house.close()
+
+
+def test_before_the_first_scoring_the_service_says_so(tmp_path: Path) -> None:
+    made = make_keys(tmp_path)
+    house = House()
+    house.open(tmp_path)
+    client = Client(Doors(lambda *_: None, house=house), made)  # type: ignore[arg-type, return-value]
+    assert client.send("GET", "/readyz").status_code == 503
+    answer = client.ask("/recommend", {})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "nothing has been scored" in answer.json()["error"]
+    house.close()
+
+
+def test_an_answer_is_json_of_its_model(client: Client) -> None:
+    from serving.api import Recommended
+
+    answer: httpx.Response = client.ask("/recommend", {"customer_id": "c000001", "k": 2, "details": True})
+    read = Recommended.model_validate_json(answer.content)
+    assert len(read.products) == 2
+    assert set(json.loads(answer.content)) == set(Recommended.model_fields)
+
+
+def test_a_shop_of_strange_names_is_served(tmp_path: Path) -> None:
+    client, house = visitor(tmp_path, make_snapshot(5))
+    answer = client.ask("/recommend", {"customer_id": "Zoë & søn — 測試", "category": "café > thé"})
+    assert answer.status_code == 200
+    house.close()

@@ -1,0 +1,93 @@
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from worlds.snapshot import make_home, make_snapshot
+
+from serving.answers import recommend
+from serving.api import RecommendRequest
+from serving.house import House
+from serving.state import POINTER, Pointer
+
+NEWER = "20260302T0000-0002"
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    make_home(tmp_path)
+    opened = House()
+    opened.open(tmp_path)
+    yield opened
+    opened.close()
+
+
+def newer(home: Path, **more: object) -> None:
+    make_home(home, replace(make_snapshot(seed=7, version="2"), stamp=NEWER, **more))  # type: ignore[arg-type]
+
+
+def follow(house: House) -> None:
+    if house.moved():
+        house.swap(house.load())
+
+
+def test_a_newer_scoring_serves_after_the_pointer_moved(house: House, tmp_path: Path) -> None:
+    request = RecommendRequest(customer_id="c000001")
+    before = recommend(house.serving(), request)
+    assert not house.moved()
+    newer(tmp_path)
+    follow(house)
+    after = recommend(house.serving(), request)
+    assert (before.models["cross_sell"], after.models["cross_sell"]) == ("1", "2")
+    assert before.products != after.products
+    assert house.status()["scoring"] == NEWER
+
+
+def test_a_broken_scoring_is_refused_and_the_old_one_serves_on(house: House, tmp_path: Path) -> None:
+    newer(tmp_path)
+    victim = tmp_path / "lists" / NEWER / "buy_again.score.npy"
+    os.truncate(victim, victim.stat().st_size - 1)
+    follow(house)
+    status = house.status()
+    assert status["scoring"] == "20260301T0000-0001"
+    assert status["ready"]
+    assert "buy_again.score.npy" in str(status["refused"])
+    assert not house.moved()
+
+
+def test_a_scoring_that_cannot_answer_is_refused(house: House, tmp_path: Path) -> None:
+    broken = replace(make_snapshot().catalogue, category=make_snapshot().catalogue.category[:-10])
+    made = make_snapshot()
+    newer(tmp_path, catalogue=replace(broken, stock=made.catalogue.stock[:-10]))
+    follow(house)
+    assert "canary" in house.refused or "cannot be read" in house.refused
+    assert house.serving().snapshot.stamp != NEWER
+
+
+def test_a_pointer_to_nothing_is_refused_until_it_moves_again(house: House, tmp_path: Path) -> None:
+    Pointer("20260303T0000-0003", "2026-03-03T00:00:00+00:00", {}).move(tmp_path)
+    follow(house)
+    assert "20260303T0000-0003" in house.refused
+    newer(tmp_path)
+    follow(house)
+    assert (house.refused, house.n_swaps) == ("", 2)
+
+
+def test_a_half_written_pointer_is_refused(house: House, tmp_path: Path) -> None:
+    (tmp_path / POINTER).write_text('{"lists": "2026')
+    follow(house)
+    assert "cannot be read" in house.refused
+    assert house.serving()
+
+
+def test_stock_reports_outlive_a_swap(house: House, tmp_path: Path) -> None:
+    from worlds.snapshot import NOW
+
+    row = {"event_id": "s", "customer_id": None, "kind": "stock", "product_id": "p000003", "quantity": 0.0}
+    house.store.record([row | {"unit_price": None, "occurred_at": NOW, "received_at": NOW}])
+    house.sync()
+    assert not house.serving().shelf[3]
+    newer(tmp_path)
+    follow(house)
+    assert not house.serving().shelf[3]

@@ -1,0 +1,73 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from worlds.snapshot import AS_OF, NOW
+
+from features.errors import NotFound, SettingsError
+from serving import keys
+from serving.store import Store
+from serving.view import View
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    opened = Store.open(tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def view(store: Store) -> Any:
+    opened = View(store, AS_OF)
+    yield opened
+    opened.close()
+
+
+def test_a_key_opens_the_doors_of_its_scopes_only(store: Store, view: View) -> None:
+    secret = keys.create(store, ["storefront"], name="web shop", now=NOW)
+    view.sync()
+    key = keys.holder(view.keys, secret)
+    assert key is not None
+    assert key.name == "web shop"
+    assert [scope for scope in keys.SCOPES if key.may(scope)] == ["storefront"]
+
+
+def test_an_admin_key_opens_every_door(store: Store, view: View) -> None:
+    secret = keys.create(store, ["admin"], now=NOW)
+    view.sync()
+    key = keys.holder(view.keys, secret)
+    assert key is not None
+    assert all(key.may(scope) for scope in keys.SCOPES)
+
+
+def test_the_store_does_not_hold_the_secret(store: Store, tmp_path: Path) -> None:
+    secret = keys.create(store, ["crm"], now=NOW).split("_", 2)[2]
+    store.close()
+    assert all(secret.encode() not in path.read_bytes() for path in tmp_path.glob("online.db*"))
+
+
+def test_a_revoked_key_is_nobodys(store: Store, view: View) -> None:
+    secret = keys.create(store, ["crm"], now=NOW)
+    keys.revoke(store, secret.split("_")[1], now=NOW)
+    view.sync()
+    assert keys.holder(view.keys, secret) is None
+    assert [key.revoked_at for key in keys.listed(store)] == [NOW]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "rk", "rk_", "rk_%s_", "rk_%s_wrong", "xx_%s_wrong", "rk_ffffffff_wrong"]
+)
+def test_what_is_no_key_is_nobodys(store: Store, view: View, wrong: str) -> None:
+    key_id = keys.create(store, ["crm"], now=NOW).split("_")[1]
+    view.sync()
+    assert keys.holder(view.keys, wrong.replace("%s", key_id)) is None
+
+
+def test_an_unknown_scope_and_an_unknown_key_are_named(store: Store) -> None:
+    with pytest.raises(SettingsError, match="unknown scope shop"):
+        keys.create(store, ["shop"], now=NOW)
+    with pytest.raises(SettingsError, match="none"):
+        keys.create(store, [], now=NOW)
+    with pytest.raises(NotFound, match="no key 'abc'"):
+        keys.revoke(store, "abc", now=NOW)

@@ -1,0 +1,121 @@
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from worlds.fakes import FakeChurn, FakeConfig
+from worlds.orders import make_home
+
+from features.errors import CannotLearn, NotFound, SettingsError
+from serving import rights, score
+from serving.score import end_of_orders
+from serving.snapshot import Snapshot, load
+from serving.state import Pointer
+
+MOMENT = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def shop_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_home(tmp_path_factory.mktemp("shop"))
+
+
+@pytest.fixture
+def home(shop_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home whose registry holds one champion: a churn model anybody can check."""
+    copied = tmp_path / "home"
+    shutil.copytree(shop_home, copied, symlinks=True)
+
+    class OneChampion:
+        def __init__(self, home: Path) -> None:
+            self.models: dict[str, Any] = {"churn": FakeChurn(FakeConfig(), MOMENT)}
+
+        def load(self) -> tuple[dict[str, Any], dict[str, str]]:
+            return self.models, {"churn": "7"}
+
+    monkeypatch.setattr(score, "Registry", OneChampion)
+    return copied
+
+
+def scored(home: Path, as_of: datetime | None = MOMENT) -> Snapshot:
+    return load(home / "lists" / score.score(home, as_of))
+
+
+def test_every_customer_seen_before_the_moment_is_scored(home: Path) -> None:
+    made = scored(home)
+    assert made.stamp == "20240601T0000-0001"
+    assert Pointer.read(home) == Pointer(made.stamp, MOMENT.isoformat(), {"churn": "7"})
+    assert len(made.customers) == 40
+    assert made.scores.order == ("churn_probability_28d",)
+    assert made.scores.row(0)["churn_probability_28d"] is not None
+    assert made.last_bought(0)
+    frame = pd.read_parquet(home / "lists" / made.stamp / "scores.parquet")
+    assert frame["customer_id"].tolist() == made.customers.all_names()
+
+
+def test_the_moment_is_by_default_the_end_of_the_last_day(home: Path) -> None:
+    from features.shop import Shop
+
+    shop = Shop(home)
+    end = end_of_orders(shop)
+    assert shop.warehouse.last_at < end
+    assert scored(home, None).as_of == end
+
+
+def test_a_replay_of_the_past_does_not_see_later_orders(home: Path) -> None:
+    early = scored(home, datetime(2024, 1, 20, tzinfo=UTC))
+    assert len(early.customers) < 40
+    assert early.cutoff_day > early.history.day.max()  # type: ignore[union-attr]
+
+
+def test_who_was_erased_is_left_out_of_the_next_scoring(home: Path) -> None:
+    name = scored(home).customers.all_names()[3]
+    rights.erase(home, name, now=MOMENT)
+    made = scored(home)
+    assert made.customer(name) == -1
+    assert len(made.customers) == 39
+    assert name not in pd.read_parquet(home / "lists" / made.stamp / "scores.parquet")["customer_id"].tolist()
+
+
+def test_a_scoring_that_fails_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = scored(home).stamp
+
+    def fail(*_: object) -> None:
+        raise CannotLearn("out of luck")
+
+    monkeypatch.setattr(FakeChurn, "predict", fail)
+    with pytest.raises(CannotLearn):
+        score.score(home, MOMENT)
+    assert Pointer.read(home).stamp == before
+    assert [path.name for path in (home / "lists").iterdir() if path.is_dir()] == [before]
+
+
+def test_what_a_killed_scoring_left_is_swept_away(home: Path) -> None:
+    left = home / "lists" / ".20240601T0000-0001"
+    left.mkdir(parents=True)
+    (left / "half.npy").touch()
+    assert scored(home)
+    assert not left.exists()
+
+
+def test_the_last_three_scorings_are_kept(home: Path) -> None:
+    stamps = [score.score(home, MOMENT) for _ in range(5)]
+    kept = sorted(path.name for path in (home / "lists").iterdir() if path.is_dir())
+    assert kept == stamps[-3:]
+
+
+def test_two_scorings_at_once_are_refused(home: Path) -> None:
+    with score._alone(home), pytest.raises(SettingsError, match="another scoring"):
+        score.score(home, MOMENT)
+
+
+def test_all_that_is_held_on_a_customer_can_be_exported(home: Path) -> None:
+    scored(home)
+    held = rights.export(home, "c03")
+    assert held["warehouse"]["order_lines"]
+    assert held["scoring"]["scores"]["churn_probability_28d"] is not None
+    assert held["online"]["events"] == []
+    with pytest.raises(NotFound, match="nothing is held"):
+        rights.export(home, "nobody")

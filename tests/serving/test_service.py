@@ -1,0 +1,174 @@
+"""The BentoML service in this process: every endpoint through the framework, and the hot routes' twins."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from worlds.snapshot import make_home, names
+from worlds.visits import make_keys
+
+from serving.doors import HOT
+from serving.endpoints import ALL, BY_PATH
+
+
+@dataclass
+class Service:
+    """The service behind its doors; ``slow`` lets the framework answer the hot routes too."""
+
+    runner: asyncio.Runner
+    app: Any
+    keys: dict[str, str]
+
+    def ask(self, path: str, body: Any, *, slow: bool = False) -> httpx.Response:
+        headers = {"authorization": f"Bearer {self.keys['admin']}", "content-type": "application/json"}
+
+        async def visit() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+                return await client.post(path, content=json.dumps(body), headers=headers)
+
+        with mock.patch.dict(HOT, clear=slow):
+            return self.runner.run(visit())
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    home = tmp_path_factory.mktemp("home")
+    make_home(home)
+    made = make_keys(home)
+    with pytest.MonkeyPatch.context() as patch, asyncio.Runner() as runner:
+        patch.setenv("RECOMPRA_HOME", str(home))
+        patch.setenv("BENTOML_HOME", str(home / "bentoml"))
+        patch.setenv("BENTOML_DO_NOT_TRACK", "True")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # bentoml imports what its own dependencies have deprecated
+            from serving.service import Recompra
+
+        app = Recompra.to_asgi()
+        lifespan = app.router.lifespan_context(app)
+        runner.run(lifespan.__aenter__())
+        yield Service(runner, app, made)
+        runner.run(lifespan.__aexit__(None, None, None))
+
+
+@pytest.mark.parametrize("endpoint", ALL, ids=lambda endpoint: endpoint.path)
+def test_every_endpoint_answers_its_own_example(service: Service, endpoint: Any) -> None:
+    example = endpoint.request.model_config["json_schema_extra"]["examples"][0]
+    answer = service.ask(endpoint.path, example)
+    assert answer.status_code == 200, answer.text
+    read = endpoint.response.model_validate_json(answer.content)
+    assert read.as_of == "2026-03-01T00:00:00+00:00"
+    assert read.models == {"cross_sell": "1", "churn": "1"}
+
+
+ids = st.sampled_from([*names("c", 25), "nobody", "Zoë"])
+products = st.lists(st.sampled_from([*names("p", 62), "no such"]), max_size=8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    body=st.fixed_dictionaries(
+        {},
+        optional={
+            "customer_id": ids,
+            "k": st.integers(-1, 210),
+            "cart": products,
+            "exclude": products,
+            "category": st.sampled_from(["food", "food > kind2", "é"]),
+            "details": st.booleans(),
+            "list": st.sampled_from(["for_you", "buy_again", "new_for_you", "popular", "upsell", "wrong"]),
+            "unknown": st.none(),
+        },
+    )
+)
+def test_a_hot_route_and_its_documented_twin_answer_alike(service: Service, body: dict[str, Any]) -> None:
+    for path in HOT:
+        hot, slow = service.ask(path, body), service.ask(path, body, slow=True)
+        assert hot.status_code == slow.status_code
+        left, right = hot.json(), slow.json()
+        for answer in (left, right):
+            answer.pop("request_id", None)
+        assert left == right
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "told"),
+    [
+        ("/scores", {"cursor": "../x:1"}, 400, "none of ours"),
+        ("/scores", {"cursor": "20250101T0000-0001:1"}, 404, "start again"),
+        ("/retention_targets", {"budget": -1}, 400, "budget"),
+        ("/contact_plan", {"customer_ids": []}, 400, "customer_ids"),
+        ("/events", {"events": [{"kind": "gift", "event_id": "1"}]}, 400, "events.0"),
+    ],
+)
+def test_a_refusal_gives_its_reason(service: Service, path: str, body: Any, status: int, told: str) -> None:
+    answer = service.ask(path, body)
+    assert answer.status_code == status
+    assert told in answer.json()["error"]
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+def test_scores_come_as_csv_and_ndjson_with_a_cursor(service: Service) -> None:
+    answer = service.ask("/scores", {"limit": 3, "format": "csv"})
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.headers["x-next-cursor"] == "20260301T0000-0001:3"
+    assert len(answer.text.splitlines()) == 4
+    lines = service.ask("/scores", {"limit": 3, "format": "ndjson"}).text.splitlines()
+    assert [json.loads(line)["customer_id"] for line in lines] == names("c", 3)
+
+
+def test_an_event_posted_changes_the_next_offer(service: Service) -> None:
+    first = service.ask("/next_best_offer", {"customer_id": "c000005"}).json()["product_id"]
+    sold_out = {"events": [{"event_id": "s", "kind": "stock", "product_id": first, "stock": 0}]}
+    assert service.ask("/events", sold_out).json()["accepted"] == 1
+    assert service.ask("/next_best_offer", {"customer_id": "c000005"}).json()["product_id"] != first
+
+
+numbers = st.one_of(st.integers(), st.floats(allow_nan=False), st.just(1e308))
+values = st.one_of(st.none(), st.booleans(), numbers, st.text(), st.lists(st.text(), max_size=3), ids)
+fields = [name for endpoint in ALL for name in endpoint.request.model_fields]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    path=st.sampled_from(sorted(BY_PATH)), body=st.dictionaries(st.sampled_from(fields), values, max_size=4)
+)
+def test_no_request_makes_a_server_error(service: Service, path: str, body: dict[str, Any]) -> None:
+    if path != "/erase":
+        answer = service.ask(path, body)
+        assert answer.status_code in (200, 400), answer.text
+
+
+HEAVY = ("mlflow", "lightgbm", "implicit", "sklearn", "pandas", "scipy", "duckdb", "ibis")
+
+
+def test_a_worker_imports_nothing_heavy(tmp_path: Path) -> None:
+    make_home(tmp_path)
+    code = f"""
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from serving.service import HOUSE
+from serving import answers, api, api_crm, crm, offers, plan
+HOUSE.open(Path({str(tmp_path)!r}))
+state, now = HOUSE.serving(), datetime.now(UTC)
+answers.recommend(state, api.RecommendRequest(customer_id="c000001"))
+offers.next_best_offer(state, api.OfferRequest(customer_id="c000001"), now)
+crm.retention_targets(state, api_crm.TargetsRequest(budget=1.0), now)
+plan.contact_plan(state, api_crm.PlanRequest(), now)
+print(sorted({HEAVY!r} & sys.modules.keys()))
+"""
+    code = code.replace(repr(HEAVY), repr(set(HEAVY)))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

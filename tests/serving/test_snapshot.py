@@ -1,0 +1,92 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from worlds.snapshot import make_home, make_snapshot
+
+from features.errors import ArtefactError, NotFound
+from serving.snapshot import load
+from serving.state import POINTER, Pointer
+
+
+def folder_of(home: Path) -> Path:
+    return home / "lists" / Pointer.read(home).stamp
+
+
+def test_a_scoring_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    made = make_home(tmp_path)
+    read = load(folder_of(tmp_path))
+    assert (read.as_of, read.models, read.economics) == (made.as_of, made.models, made.economics)
+    assert read.customers.all_names() == made.customers.all_names()
+    for name, ready in made.ready.items():
+        np.testing.assert_array_equal(read.ready[name].product, ready.product)
+        np.testing.assert_array_equal(read.ready[name].score, ready.score)
+    assert list(read.scores.rows(slice(0, 5))) == list(made.scores.rows(slice(0, 5)))
+    assert read.last_bought(3) == {3: 3}
+
+
+def test_a_truncated_file_is_seen_before_it_serves(tmp_path: Path) -> None:
+    make_home(tmp_path)
+    victim = folder_of(tmp_path) / "for_you.product.npy"
+    victim.write_bytes(victim.read_bytes()[:-8])
+    with pytest.raises(ArtefactError, match=r"for_you\.product\.npy has \d+ bytes"):
+        load(folder_of(tmp_path))
+
+
+@pytest.mark.parametrize("missing", ["manifest.json", "customers.npy", "scores/columns.json"])
+def test_a_missing_file_is_named(tmp_path: Path, missing: str) -> None:
+    make_home(tmp_path)
+    (folder_of(tmp_path) / missing).unlink()
+    with pytest.raises(ArtefactError, match=Path(missing).name):
+        load(folder_of(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "told"),
+    [
+        ("product", 10_000, "not in its catalogue"),
+        ("score", np.nan, "no numbers"),
+        ("source", 9, "without a name"),
+    ],
+)
+def test_a_list_that_makes_no_sense_is_refused(tmp_path: Path, part: str, value: float, told: str) -> None:
+    made = make_snapshot()
+    broken = getattr(made.ready["for_you"], part).copy()
+    broken[5, 2] = value
+    ready = {**made.ready, "for_you": replace(made.ready["for_you"], **{part: broken})}
+    make_home(tmp_path, replace(made, ready=ready))
+    with pytest.raises(ArtefactError, match=told):
+        load(folder_of(tmp_path))
+
+
+def test_a_product_named_twice_is_refused(tmp_path: Path) -> None:
+    made = make_snapshot()
+    product = made.ready["for_you"].product.copy()
+    product[4, 1] = product[4, 0]
+    ready = {**made.ready, "for_you": replace(made.ready["for_you"], product=product)}
+    make_home(tmp_path, replace(made, ready=ready))
+    with pytest.raises(ArtefactError, match="twice"):
+        load(folder_of(tmp_path))
+
+
+def test_parts_of_different_sizes_are_refused(tmp_path: Path) -> None:
+    made = make_snapshot(20)
+    make_home(tmp_path, replace(made, scores=make_snapshot(19).scores))
+    with pytest.raises(ArtefactError, match="scores has 19"):
+        load(folder_of(tmp_path))
+
+
+def test_a_pointer_is_missing_or_broken_in_words(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="recompra score"):
+        Pointer.read(tmp_path)
+    (tmp_path / POINTER).write_text(json.dumps({"lists": "x"}))
+    with pytest.raises(ArtefactError, match="cannot be read"):
+        Pointer.read(tmp_path)
+
+
+def test_ids_are_found_whatever_their_length_and_no_other_persons(tmp_path: Path) -> None:
+    made = make_snapshot(20)
+    assert made.customer("c000007") == 7
+    assert [made.customer(name) for name in ("", "c", "c0000070", "c00000", "z" * 5000, "ü")] == [-1] * 6

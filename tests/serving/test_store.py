@@ -1,0 +1,101 @@
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
+from worlds.snapshot import AS_OF, NOW
+
+from serving.store import Moment, Store
+from serving.view import View
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    opened = Store.open(tmp_path)
+    yield opened
+    opened.close()
+
+
+def event(event_id: str = "e1", **more: Any) -> dict[str, Any]:
+    row = {"event_id": event_id, "customer_id": "ann", "kind": "order", "product_id": "tea", "quantity": 1.0}
+    return row | {"unit_price": None, "occurred_at": NOW, "received_at": NOW} | more
+
+
+def test_an_event_posted_twice_is_kept_once(store: Store) -> None:
+    assert store.record([event(), event("e2")]) == {"e1", "e2"}
+    assert store.record([event(), event("e3"), event("e3")]) == {"e3"}
+    assert len(store.of_customer("ann")["events"]) == 3
+
+
+def test_an_event_is_seen_by_another_view_at_once(store: Store, tmp_path: Path) -> None:
+    other = View(Store.open(tmp_path), AS_OF)
+    assert not other.sync()
+    store.record([event()])
+    assert other.sync() == {"events"}
+    assert other.active == {"ann"}
+    assert [line["product_id"] for line in other.lines("ann")] == ["tea"]
+    other.close()
+    other.store.close()
+
+
+def test_what_happened_before_the_scoring_is_not_new(store: Store) -> None:
+    store.record(
+        [event(occurred_at=AS_OF - timedelta(seconds=1)), event("e2", customer_id="bob", occurred_at=AS_OF)]
+    )
+    view = View(store, AS_OF)
+    assert view.active == {"bob"}
+    assert view.lines("ann") == []
+    view.close()
+
+
+def test_the_newest_stock_report_counts_whatever_its_order(store: Store) -> None:
+    view = View(store, AS_OF)
+    late = {"kind": "stock", "customer_id": None, "quantity": 0.0, "occurred_at": NOW}
+    early = late | {"quantity": 9.0, "occurred_at": NOW - timedelta(hours=1)}
+    store.record([event("s1", **late)])
+    store.record([event("s2", **early)])
+    assert view.sync() == {"events", "stock"}
+    assert view.stock == {"tea": 0.0}
+    view.close()
+
+
+def test_a_write_that_fails_leaves_nothing_behind(store: Store) -> None:
+    with pytest.raises(RuntimeError), store.write("events") as (db, seq):
+        assert seq == 1
+        raise RuntimeError
+    assert store.record([event()]) == {"e1"}
+    with store.write("events") as (_, seq):
+        assert seq == 2
+
+
+def test_a_store_that_is_away_leaves_the_view_as_it_was(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.record([event()])
+    view = View(store, AS_OF)
+
+    def away() -> tuple[int, ...]:
+        raise OperationalError("SELECT", {}, Exception("gone"))
+
+    monkeypatch.setattr(view, "_read_clock", away)
+    assert view.sync() == set()
+    assert view.active == {"ann"}
+    assert "cannot be read" in view.down
+    view.close()
+
+
+def test_contacts_are_counted_without_those_held_out(store: Store) -> None:
+    sent = {"contact_id": "e1", "customer_id": "ann", "sent_at": NOW, "channel": "mail", "action": None}
+    sent |= {"product_id": None, "treated": True, "propensity": 0.5, "cost": 0.1}
+    held = sent | {"contact_id": "e2", "treated": False}
+    store.record([event(kind="contact"), event("e2", kind="contact")], [sent, held])
+    assert store.contacts_since(AS_OF) == {"ann": 1}
+
+
+@given(st.datetimes(timezones=st.just(NOW.tzinfo)))
+def test_a_moment_comes_back_to_the_microsecond(moment: Any) -> None:
+    kept = Moment().process_bind_param(moment, None)
+    assert Moment().process_result_value(kept, None) == moment

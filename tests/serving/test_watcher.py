@@ -1,0 +1,94 @@
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from worlds.snapshot import make_home
+
+from features.errors import NotFound
+from serving import watcher
+from serving.state import refusal
+from serving.watcher import Watcher
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Stand in for the scoring's process: remember how it was called, and fail when told so."""
+    made: list[Any] = []
+
+    def run(command: list[str], **_: Any) -> Any:
+        made.append(command[-2:])
+        broken = (Path(command[-2]) / "broken").exists()
+        return subprocess.CompletedProcess(
+            command, int(broken), "", "Traceback\nArtefactError: no model.json"
+        )
+
+    monkeypatch.setattr(watcher.subprocess, "run", run)
+    return made
+
+
+def watching(home: Path, monkeypatch: pytest.MonkeyPatch, champions: dict[str, str]) -> Watcher:
+    made = Watcher(home)
+    monkeypatch.setattr(made, "_versions", lambda: dict(champions))
+    return made
+
+
+def test_nothing_happens_while_the_champions_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[Any]
+) -> None:
+    make_home(tmp_path)
+    assert not watching(tmp_path, monkeypatch, {"cross_sell": "1", "churn": "1"}).look()
+    assert runs == []
+
+
+def test_a_new_champion_is_scored_at_the_moment_that_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[Any]
+) -> None:
+    made = make_home(tmp_path)
+    assert watching(tmp_path, monkeypatch, {"cross_sell": "2", "churn": "1"}).look()
+    assert runs == [[str(tmp_path), made.as_of.isoformat()]]
+
+
+def test_champions_that_cannot_score_are_refused_once_and_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[Any]
+) -> None:
+    make_home(tmp_path)
+    (tmp_path / "broken").touch()
+    champions = {"cross_sell": "2"}
+    looking = watching(tmp_path, monkeypatch, champions)
+    assert not looking.look()
+    assert not looking.look()
+    assert len(runs) == 1
+    assert refusal(tmp_path) == "ArtefactError: no model.json"
+    assert json.loads((tmp_path / "refused.json").read_text())["models"] == champions
+
+
+def test_the_next_champions_clear_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[Any]
+) -> None:
+    make_home(tmp_path)
+    (tmp_path / "broken").touch()
+    champions = {"cross_sell": "2"}
+    looking = watching(tmp_path, monkeypatch, champions)
+    looking.look()
+    (tmp_path / "broken").unlink()
+    champions["cross_sell"] = "3"
+    assert looking.look()
+    assert refusal(tmp_path) is None
+
+
+def test_a_registry_that_is_away_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    make_home(tmp_path)
+    looking = Watcher(tmp_path)
+
+    def away() -> dict[str, str]:
+        raise NotFound("no database")
+
+    monkeypatch.setattr(looking, "_versions", away)
+    assert not looking.look()
+    assert not looking.look()
+    assert caplog.text.count("cannot be read") == 1
+    assert runs == []
