@@ -28,6 +28,13 @@ EXPERIMENT = "recompra"
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 HOME_TAG = "recompra.home"
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+}
+"""No calls home, no chatter, and no minutes of retrying: what the environment says goes before."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +94,9 @@ class Tracking:
 
     @cached_property
     def _client(self) -> Any:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+        for name, value in QUIET.items():
+            os.environ.setdefault(name, value)
         from mlflow import MlflowClient
 
         for name in ("mlflow", "alembic"):
