@@ -16,7 +16,7 @@ from models.model import Model
 from training import metrics
 from training.holdout import SEGMENTS, Holdout
 from training.intervals import Interval, bootstrap_interval, paired_interval
-from training.metrics import AMOUNT, EVENT, LABEL, MEAN, Floats, Metric
+from training.metrics import AMOUNT, EVENT, INSIDE, LABEL, MEAN, Floats, Metric
 
 DEPTHS = (10, 20)
 """Lists are measured at these depths."""
@@ -175,6 +175,9 @@ def _scores(
         )
     for column, truth in model.truths.items():
         measure_scores(evaluation, model.name, truth, scores[column], holdout)
+        bounds = [f"{column}_p10", f"{column}_p90"]
+        if set(bounds) <= set(scores.columns):
+            _measure_interval(evaluation, model.name, truth, scores[bounds].dropna(), holdout)
     if baselines:
         ids = scores.index.to_list()
         others = model.baselines(holdout.shop, model.trained_until, holdout.cutoff, ids).reindex(ids)
@@ -196,6 +199,16 @@ def measure_scores(
     samples = evaluation.samples.setdefault(method, {})
     for name, metric in fitting.items():
         samples[f"{name} {truth_name}"] = Sample(metric, scores.index, (truth, column))
+
+
+def _measure_interval(
+    evaluation: Evaluation, method: str, truth_name: str, bounds: pd.DataFrame, holdout: Holdout
+) -> None:
+    """Add how often the truth lies between the 10th and the 90th percentile that were said: 0.8 is right."""
+    truth = holdout.truths[truth_name].reindex(bounds.index).to_numpy(float)
+    if len(truth) and not np.isnan(truth).any():
+        low, high = (bounds[name].to_numpy(float) for name in bounds)
+        evaluation.samples[method][f"inside {truth_name}"] = Sample(INSIDE, bounds.index, (truth, low, high))
 
 
 def _metrics_for(truth: Floats, scores: "pd.Series[Any]") -> tuple[Any, Mapping[str, Metric]]:

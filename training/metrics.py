@@ -239,6 +239,10 @@ def _near_zero(value: float) -> float:
     return -abs(value)
 
 
+def _near_80_percent(value: float) -> float:
+    return -abs(value - 0.8)
+
+
 def _near_one(value: float) -> float:
     return -abs(value - 1)
 
@@ -257,6 +261,7 @@ AMOUNT = {
     "bias": Metric(bias, _near_zero),
     "mae": Metric(mean_absolute_error, _low),
 }
+INSIDE = Metric(inside, _near_80_percent)
 LABEL = {"explained": Metric(explained)}
 RANKING = {"recall": recall, "ndcg": ndcg, "map": average_precision_at, "hit_rate": hit_rate}
 MEAN = Metric(mean)

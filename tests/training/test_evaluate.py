@@ -98,6 +98,21 @@ def test_labels_are_measured_by_what_they_explain(holdout) -> None:
     assert evaluation.ours["explained n_order_days"].value == pytest.approx(1)
 
 
+def test_an_interval_is_measured_by_how_often_it_holds_the_truth(holdout) -> None:
+    class Sure(FakeChurn):
+        truths = {"expected_revenue": "revenue"}
+
+    truth = holdout.truths["revenue"]
+    half = np.arange(len(truth)) % 2 == 0
+    columns = {
+        "expected_revenue": truth,
+        "expected_revenue_p10": truth - 1,
+        "expected_revenue_p90": truth - half,
+    }
+    found = evaluate(Sure(FakeConfig(), CUTOFF), holdout, pd.DataFrame(columns), baselines=False)
+    assert found.ours["inside revenue"].value == pytest.approx(1 - half.mean())
+
+
 def test_customers_a_model_could_not_score_are_left_out_of_its_figures(holdout) -> None:
     evaluation = Evaluation("half", ())
     scores = holdout.truths["revenue"].where(np.arange(len(holdout.customers)) % 2 == 0)
