@@ -77,12 +77,9 @@ def train(as_of: AsOf = None, only: Only = None) -> None:
 
     with Shown(home()) as steps:
         report = run(home(), now=now(), as_of=moment(as_of), only=only, steps=steps)
-    title = f"Measured on the {(report.as_of - report.cutoff).days} days from {report.cutoff:%Y-%m-%d}"
-    console().print(table(report.figures(), title))
+    console().print(table(report.figures(), report.title))
     for trained in report.models:
-        state = "left out" if trained.version is None else f"v{trained.version}"
-        state += " is champion" if trained.promoted else ""
-        typer.echo(f"{trained.name}: {state}: {trained.verdict}")
+        typer.echo(f"{trained.name}: {trained}")
 
 
 @app.command()

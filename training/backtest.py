@@ -130,8 +130,8 @@ class Backtest:
         """Why nothing was measured; empty where it was."""
         if self.holdout.is_closed:
             return ""
-        last = f"{self.holdout.shop.warehouse.last_at:%Y-%m-%d}"
-        return f"not measurable: the horizon ends on {self.holdout.end:%Y-%m-%d}, the last order is of {last}"
+        end, last = self.holdout.day(self.holdout.end), self.holdout.shop.warehouse.last_at
+        return f"not measurable: the horizon ends on {end}, the last order is of {self.holdout.day(last)}"
 
     def figures(self) -> list[Figure]:
         """Return the headline figures of every model."""
@@ -193,13 +193,13 @@ def _holdout(shop: Shop, text: str, horizon_days: int) -> Holdout:
     values = shop.settings.model_dump() | {"horizon_days": horizon_days}
     shop.settings = Settings.parse(values, Path("--horizon"))
     cutoff, warehouse = parse_cutoff(text, shop.timezone), shop.warehouse
+    holdout = Holdout(shop, cutoff)
     if not warehouse.first_at < cutoff <= next_day(shop, warehouse.last_at):
         raise SettingsError(
-            f"the cutoff {cutoff:%Y-%m-%d} lies outside the orders, which run from "
-            f"{warehouse.first_at:%Y-%m-%d} to {warehouse.last_at:%Y-%m-%d}",
+            f"the cutoff {holdout.day(cutoff)} lies outside the orders, which run {holdout.orders_run}",
             "take a day between them",
         )
-    return Holdout(shop, cutoff)
+    return holdout
 
 
 def _figures(evaluation: Evaluation) -> dict[str, Any]:

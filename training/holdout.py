@@ -1,7 +1,7 @@
 """What happened after a cutoff, for everyone seen before it: the truth every method is held against."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -38,6 +38,16 @@ class Holdout:
     def end(self) -> datetime:
         """The first moment after it."""
         return shift_days(self.cutoff, self.horizon_days, self.shop.timezone)
+
+    def day(self, moment: datetime) -> date:
+        """Return the shop's day of a moment."""
+        return local_day(moment, self.shop.timezone)
+
+    @property
+    def orders_run(self) -> str:
+        """From when to when there are orders, in words."""
+        first, last = self.shop.warehouse.first_at, self.shop.warehouse.last_at
+        return f"from {self.day(first)} to {self.day(last)}"
 
     @property
     def is_closed(self) -> bool:

@@ -1,10 +1,10 @@
 """What a training says at its end: figures beside the best baseline's, and verdicts in words."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from training.evaluate import Evaluation
+from training.holdout import Holdout
 from training.intervals import Interval
 from training.tracking import Version
 
@@ -19,14 +19,24 @@ class Trained:
     promoted: bool = False
     evaluation: Evaluation | None = None
 
+    def __str__(self) -> str:
+        if self.version is None:
+            return f"left out: {self.verdict}"
+        return f"v{self.version}{' is champion' if self.promoted else ''}: {self.verdict}"
+
 
 @dataclass
 class Report:
     """What one training did."""
 
-    as_of: datetime
-    cutoff: datetime
+    holdout: Holdout
     models: list[Trained] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """What the figures were measured on."""
+        holdout = self.holdout
+        return f"Measured on the {holdout.horizon_days} days from {holdout.day(holdout.cutoff)}"
 
     @property
     def left_out(self) -> dict[str, str]:

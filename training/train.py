@@ -49,7 +49,7 @@ def train(
     steps.plan(f"{name}: {stage}" for name in names for stage in STAGES)
     with tracking.exclusive(now=now):
         training = Training(holdout, tracking, steps, now)
-        return Report(holdout.end, holdout.cutoff, [training.one(name) for name in names])
+        return Report(holdout, [training.one(name) for name in names])
 
 
 def chosen_models(only: str | None) -> list[str]:
@@ -72,8 +72,8 @@ def _holdout(shop: Shop, as_of: datetime | None) -> Holdout:
     holdout = Holdout(shop, shift_days(as_of, -shop.settings.horizon_days, shop.timezone))
     if as_of > latest or holdout.cutoff <= shop.warehouse.first_at:
         raise SettingsError(
-            f"as-of {as_of:%Y-%m-%d} leaves no {holdout.horizon_days} days to measure on: orders run from "
-            f"{shop.warehouse.first_at:%Y-%m-%d} to {shop.warehouse.last_at:%Y-%m-%d}",
+            f"as-of {holdout.day(as_of)} leaves no {holdout.horizon_days} days to measure on: orders run "
+            f"{holdout.orders_run}",
             "take another date, or a shorter horizon_days in recompra.toml",
         )
     return holdout
@@ -156,7 +156,7 @@ class Training:
             except RecompraError as error:
                 return Rival(version, None, f" ({error.message})")
         late = model.trained_until > self.holdout.cutoff
-        note = f" (flattered: it learnt up to {model.trained_until:%Y-%m-%d})" if late else ""
+        note = f" (flattered: it learnt up to {self.holdout.day(model.trained_until)})" if late else ""
         return Rival(version, found, note)
 
     def _lists(self) -> Lists:

@@ -143,6 +143,12 @@ def test_a_cutoff_outside_the_data_is_one_clear_error(home, tmp_path, cutoff) ->
     assert not (tmp_path / "out").exists()
 
 
+def test_days_in_messages_are_the_shops(tmp_path) -> None:
+    east = make_home(tmp_path / "east", fakes.lines_with_leavers(), timezone="Asia/Tokyo")
+    with pytest.raises(SettingsError, match="the cutoff 2031-01-01 lies outside"):
+        run(east, tmp_path / "out", cutoff="2031-01-01")
+
+
 @pytest.mark.parametrize("horizon_days", [0, -1, 100_000])
 def test_an_impossible_horizon_is_one_clear_error(home, tmp_path, horizon_days) -> None:
     with pytest.raises(SettingsError, match="horizon_days"):

@@ -36,7 +36,10 @@ def first(home: Path, fake_models: None) -> Report:
 
 
 def test_as_of_is_the_end_of_the_last_day_and_the_holdout_its_last_horizon(first) -> None:
-    assert (first.cutoff, first.as_of) == (parse_cutoff("2024-06-21"), parse_cutoff("2024-07-19"))
+    assert (first.holdout.cutoff, first.holdout.end) == (
+        parse_cutoff("2024-06-21"),
+        parse_cutoff("2024-07-19"),
+    )
 
 
 def test_the_first_versions_are_registered_and_promoted(first, home) -> None:
@@ -50,7 +53,7 @@ def test_the_first_versions_are_registered_and_promoted(first, home) -> None:
 def test_the_registered_artefact_is_the_model_that_was_measured(first, home, tmp_path) -> None:
     tracking = Tracking(home)
     model = fakes.FakeChurn.load(tracking.fetch(tracking.champion("churn"), tmp_path))
-    assert model.trained_until == first.cutoff
+    assert model.trained_until == first.holdout.cutoff
     assert model.config.horizon_days == 28
 
 
@@ -84,7 +87,7 @@ def test_a_worse_challenger_is_registered_and_not_promoted(first, home, monkeypa
 
 
 def test_a_champion_that_learnt_later_is_compared_and_said_to_be_flattered(first, home) -> None:
-    earlier = again(home, 3, only="churn", as_of=first.as_of - timedelta(days=30))
+    earlier = again(home, 3, only="churn", as_of=first.holdout.end - timedelta(days=30))
     assert "(flattered: it learnt up to" in churn(earlier).verdict
 
 
