@@ -25,8 +25,9 @@ def derived(lines: list[tuple]) -> dict[str, list[dict]]:
         told = [(customer, order, START + timedelta(hours=hour), p) for customer, order, hour, p in lines]
         con.executemany("INSERT INTO e VALUES (?, ?, ?, ?)", told)
         con.execute(f"""
-            CREATE VIEW lines AS SELECT *, timezone('{ZONE}', ordered_at AT TIME ZONE 'UTC')::DATE AS ordered_on,
-            2.0 AS quantity, 3.0 AS revenue, 0.5 AS discount, NULL::VARCHAR AS channel FROM e""")
+            CREATE VIEW lines AS
+            SELECT *, timezone('{ZONE}', timezone('UTC', ordered_at))::DATE AS ordered_on,
+                   2.0 AS quantity, 3.0 AS revenue, 0.5 AS discount, NULL::VARCHAR AS channel FROM e""")
         derive(con, "lines", "products", ZONE)
         return {
             "orders": dictionaries(con.execute("FROM orders ORDER BY customer_id, ordered_at, order_id")),
