@@ -122,16 +122,17 @@ def from_ready(snapshot: Snapshot, code: int, ask: Ask) -> list[Pick] | None:
     if ready is None:
         return None
     row = ready.product[code]
-    at = np.flatnonzero(ask.eligible[row] & (row >= 0))
+    at = np.flatnonzero(ask.eligible[row] & (row >= 0))[: ask.k + len(ask.banned)]
     ids = snapshot.catalogue.products.names(row[at])
-    if ask.banned:
-        kept = [j for j, name in enumerate(ids) if name not in ask.banned]
-        at, ids = at[kept], [ids[j] for j in kept]
-    if len(ids) < ask.k and len(row) and row[-1] >= 0:
+    scores, sources = ready.score[code, at].tolist(), ready.source[code, at].tolist()
+    picks = [
+        (name, score, snapshot.sources[source])
+        for name, score, source in zip(ids, scores, sources, strict=True)
+        if name not in ask.banned
+    ]
+    if len(picks) < ask.k and len(row) and row[-1] >= 0:
         return None
-    at = at[: ask.k]
-    sources = [snapshot.sources[source] for source in ready.source[code, at].tolist()]
-    return list(zip(ids[: ask.k], ready.score[code, at].tolist(), sources, strict=True))
+    return picks[: ask.k]
 
 
 def live(snapshot: Snapshot, customer: Who, ask: Ask) -> list[Pick]:
@@ -169,7 +170,7 @@ def _recommended(
     if request.category is not None and not picks:
         fallback = f"no product of the category {request.category!r} can be shown"
     return Recommended.model_construct(
-        as_of=state.snapshot.as_of.isoformat(),
+        as_of=state.snapshot.moment,
         models=state.snapshot.models,
         customer_id=request.customer_id,
         list=request.list,

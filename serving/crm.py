@@ -40,7 +40,7 @@ def profile(state: State, request: CustomerRequest) -> Profile:
     known = customer.code >= 0
     held = state.view.store.of_customer(request.customer_id, last=N_PROFILE_EVENTS)
     return Profile(
-        as_of=snapshot.as_of.isoformat(),
+        as_of=snapshot.moment,
         models=snapshot.models,
         customer_id=request.customer_id,
         known=known,
@@ -75,7 +75,7 @@ def scores(state: State, request: ScoresRequest, home: Path) -> ScoresPage:
     ids = snapshot.customers.names(np.arange(start, stop))
     rows = zip(ids, snapshot.scores.rows(slice(start, stop)), strict=True)
     return ScoresPage(
-        as_of=snapshot.as_of.isoformat(),
+        as_of=snapshot.moment,
         models=snapshot.models,
         scores=[{"customer_id": name} | row for name, row in rows if not state.view.is_erased(name)],
         n_customers=len(snapshot.customers),
@@ -180,7 +180,7 @@ def _targets(
     state: State, request: TargetsRequest, rows: list[dict[str, Any]], sums: tuple[float, float], reason: str
 ) -> Targets:
     return Targets(
-        as_of=state.snapshot.as_of.isoformat(),
+        as_of=state.snapshot.moment,
         models=state.snapshot.models,
         targets=rows,
         n_targets=len(rows),
@@ -196,4 +196,4 @@ def _targets(
 def erase(state: State, request: EraseRequest, now: datetime) -> Erased:
     """Forget a customer: nothing of theirs is answered from the next request on, by any worker."""
     gone = rights.forget(state.view.store, request.customer_id, now=now)
-    return Erased(as_of=state.snapshot.as_of.isoformat(), models=state.snapshot.models, **gone)
+    return Erased(as_of=state.snapshot.moment, models=state.snapshot.models, **gone)

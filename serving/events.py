@@ -16,7 +16,7 @@ def post_events(state: State, request: EventsRequest, now: datetime) -> EventsKe
     contacts = [_contact_row(event, now) for event in wanted if isinstance(event, ContactEvent)]
     new = state.view.store.record([_event_row(event, now) for event in wanted], contacts) if wanted else set()
     return EventsKept(
-        as_of=state.snapshot.as_of.isoformat(),
+        as_of=state.snapshot.moment,
         models=dict(state.snapshot.models),
         accepted=len(new),
         duplicates=len(wanted) - len(new),

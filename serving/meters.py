@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from serving.house import House
+
+Meter = TypeVar("Meter", Counter, Histogram)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -42,15 +45,24 @@ class Meters:
             name: Gauge(name, text, registry=self.registry, multiprocess_mode="livemax")
             for name, text in gauges.items()
         }
+        self._children: dict[tuple[int, tuple[str, ...]], Any] = {}
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """Count and time one request."""
-        self._requests.labels(path, str(status)).inc()
-        self._seconds.labels(path).observe(seconds)
+        self._child(self._requests, path, str(status)).inc()
+        self._child(self._seconds, path).observe(seconds)
 
     def list_answered(self, list_name: str, answered_from: str) -> None:
         """Count one list."""
-        self._lists.labels(list_name, answered_from).inc()
+        self._child(self._lists, list_name, answered_from).inc()
+
+    def _child(self, meter: Meter, *labels: str) -> Meter:
+        """Return ``meter.labels(...)``, looked up once: it is on the way of every request."""
+        key = (id(meter), labels)
+        if key not in self._children:
+            self._children[key] = meter.labels(*labels)
+        found: Meter = self._children[key]
+        return found
 
     def look(self, house: House) -> None:
         """Note how a worker stands."""

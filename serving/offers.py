@@ -94,7 +94,7 @@ def _offer(state: State, request: OfferRequest, said: dict[str, Any]) -> Offer:
     code = -1 if product_id is None else state.snapshot.product(product_id)
     money = {name: said[name] for name in said if name.startswith(("expected_", "purchase_"))}
     return Offer(
-        as_of=state.snapshot.as_of.isoformat(),
+        as_of=state.snapshot.moment,
         models=dict(state.snapshot.models),
         customer_id=request.customer_id,
         action="nothing" if product_id is None else "offer",

@@ -36,7 +36,7 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
         contacts, late = on_days(offers, request, _first_day(state, request))
         left_out += refused + late
     return Plan(
-        as_of=state.snapshot.as_of.isoformat(),
+        as_of=state.snapshot.moment,
         models=state.snapshot.models,
         contacts=contacts,
         not_planned=left_out[:N_NOT_PLANNED],

@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from socket import SO_REUSEADDR, SOL_SOCKET, socket
 from threading import Event
 
+from features.errors import SettingsError
 from serving.store import Store
 
 SERVICE = "serving.service:Recompra"
@@ -23,6 +25,7 @@ def serve(home: Path, *, host: str = "127.0.0.1", port: int = 3000, workers: int
     A watcher that dies is started again; where the service dies, this ends with its code.
     """
     home = home.resolve()
+    _check_port(host, port)
     Store.open(home).close()  # the tables are there before several workers look for them
     env = environment(home, workers=workers)
     with _told_to_stop() as stop:
@@ -36,6 +39,17 @@ def serve(home: Path, *, host: str = "127.0.0.1", port: int = 3000, workers: int
             _end(watcher)
             _end(service)
     return 0 if stop.is_set() else int(service.returncode)
+
+
+def _check_port(host: str, port: int) -> None:
+    with closing(socket()) as probe:
+        probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SettingsError(
+                f"cannot listen on {host}:{port} ({error.strerror})", "take another --port"
+            ) from error
 
 
 def environment(home: Path, *, workers: int) -> dict[str, str]:

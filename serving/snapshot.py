@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -95,6 +96,11 @@ class Snapshot:
     def product(self, product_id: str) -> int:
         """Return a product's code, -1 for an unknown one."""
         return position(self.catalogue.products, product_id)
+
+    @cached_property
+    def moment(self) -> str:
+        """``as_of``, as answers carry it."""
+        return self.as_of.isoformat()
 
     @property
     def gain_name(self) -> str:

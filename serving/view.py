@@ -111,7 +111,17 @@ class View:
         return bool(self.erased) and digest_of(self.salt, customer_id) in self.erased
 
     def lines(self, customer_id: str) -> list[dict[str, Any]]:
-        """Return a customer's orders and returns since the ready lists, in the order they happened."""
+        """Return a customer's orders and returns since the ready lists, in the order they happened.
+
+        None where the store cannot be read: a storefront is answered without them rather than not at all.
+        """
+        try:
+            return self._lines(customer_id)
+        except DEAD as error:
+            self._lost(error)
+            return []
+
+    def _lines(self, customer_id: str) -> list[dict[str, Any]]:
         query = sa.select(EVENTS).where(
             EVENTS.c.customer_id == customer_id, EVENTS.c.occurred_at >= self.since
         )
