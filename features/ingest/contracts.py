@@ -213,7 +213,7 @@ def _cast_text(kind: Kind, cell: str, source_type: str) -> str:
 def _cast_time(cell: str, source_type: str, timezone: str, timestamps: str) -> str:
     if source_type == "DATE":
         return _to_utc(f"CAST({cell} AS TIMESTAMP)", timezone)
-    if source_type.endswith("WITH TIME ZONE"):
+    if source_type.endswith("WITH TIME ZONE") or source_type.startswith("TIMESTAMPTZ"):
         return f"timezone('UTC', CAST({cell} AS TIMESTAMPTZ))"
     if source_type.startswith("TIMESTAMP"):
         return _to_utc(f"CAST({cell} AS TIMESTAMP)", timestamps)

@@ -125,7 +125,9 @@ def _sort_out(con: duckdb.DuckDBPyConnection, old: Path | None, settings: Settin
             "SELECT reason, count(*) FROM rejected WHERE \"table\" = 'order_lines' GROUP BY 1 ORDER BY 2 DESC"
         )
         told = "; ".join(f"{reason}: {n}" for reason, n in con.execute(sql).fetchall()) or "only returns"
-        raise InputError(f"no order line can be used ({told})", "check the column map")
+        raise InputError(
+            f"no order line can be used ({told})", "check the column map; no prices: leave out unit_price"
+        )
 
 
 def _is_new(con: duckdb.DuckDBPyConnection, state: State, shop: State) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import duckdb
+import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -67,6 +68,14 @@ def test_timestamps_with_a_zone_in_parquet_are_converted(tmp_path):
         f"SELECT ordered_at FROM '{tmp_path}/home/warehouse/order_lines/*/*.parquet'"
     ).fetchall()
     assert moment == [(datetime(2024, 7, 1, 21, 30),)]
+
+
+@pytest.mark.parametrize("unit", ["s", "ns"])
+def test_aware_times_as_pandas_writes_them_are_converted(tmp_path, unit):
+    moment = pd.Series(pd.to_datetime(["2024-07-01 23:30"])).dt.tz_localize("Europe/Paris").dt.as_unit(unit)
+    pd.DataFrame({"customer_id": [7], "ordered_at": moment}).to_parquet(tmp_path / "lines.parquet")
+    facts = ingest(tmp_path / "lines.parquet", tmp_path / "home").facts
+    assert facts["first_at"] == "2024-07-01T21:30:00+00:00"
 
 
 ZONES = ("America/New_York", "Europe/Lisbon", "Asia/Kathmandu", "Pacific/Auckland", "UTC")
