@@ -127,6 +127,7 @@ def evaluate(
     ``lists`` makes the ready lists that a model of kind ``decisions`` chooses from.
     """
     evaluation = Evaluation(model.name, model.headline)
+    baselines = baselines and bool(model.must_beat)
     if model.kind == "lists":
         _lists(model, holdout, evaluation, said, baselines)
     elif model.kind == "scores":
