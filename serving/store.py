@@ -147,6 +147,12 @@ class Store:
                 db.execute(CLOCK.insert().values(id=1, **dict.fromkeys(TOPICS, 0)))
                 db.execute(SALT.insert().values(salt=os.urandom(32)))
 
+    @property
+    def driver_error(self) -> type[Exception]:
+        """The root of what the database's driver raises where SQLAlchemy does not wrap it."""
+        error: type[Exception] = self.engine.dialect.loaded_dbapi.Error
+        return error
+
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """One connection for reading."""

@@ -7,6 +7,7 @@ answer of every other.
 
 import logging
 from datetime import datetime
+from time import monotonic
 from typing import Any
 
 import sqlalchemy as sa
@@ -36,6 +37,7 @@ class View:
         self.down = ""
         """Why the store could not be read the last time; empty while all is well."""
         self._clock: Any = None
+        self._again = 0.0
         self.rebase(since)
 
     def rebase(self, since: datetime) -> None:
@@ -47,13 +49,15 @@ class View:
 
     def sync(self) -> set[str]:
         """Catch up with the store; return the topics that moved. One that cannot be read changes nothing."""
+        if monotonic() < self._again:
+            return set()
         try:
             clock = self._read_clock()
             moved = {topic for topic, value in zip(TOPICS, clock, strict=True) if value != self.seen[topic]}
             for topic in moved:
                 getattr(self, f"_sync_{topic}")(self.seen[topic])
             self.seen = dict(zip(TOPICS, clock, strict=True))
-        except DEAD as error:
+        except (*DEAD, self.store.driver_error) as error:
             return self._lost(error)
         self.down = ""
         return moved
@@ -61,7 +65,13 @@ class View:
     def _lost(self, error: Exception) -> set[str]:
         if not self.down:
             log.error("the store cannot be read, answers go on with what is known: %s", type(error).__name__)
-        self.down, self._clock = f"the store cannot be read ({type(error).__name__})", None
+        self.down = f"the store cannot be read ({type(error).__name__})"
+        self._again = (
+            monotonic() + RETRY_SECONDS
+        )  # a store that does not answer must not hold up every request
+        if self._clock is not None:
+            connection, self._clock = self._clock[0], None
+            connection.invalidate()
         return set()
 
     def _read_clock(self) -> tuple[int, ...]:
