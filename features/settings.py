@@ -2,6 +2,7 @@
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -81,7 +82,7 @@ class Settings(Section):
         """Read a shop's ``recompra.toml`` over ``defaults``; raise ``SettingsError`` naming the key."""
         base = (defaults or cls()).model_dump()
         path = folder / FILE
-        return cls.parse(base | _read_toml(path), path) if path.is_file() else cls.parse(base, path)
+        return cls.parse(_merged(base, _read_toml(path)) if path.is_file() else base, path)
 
     @classmethod
     def parse(cls, values: dict[str, object], path: Path) -> "Settings":
@@ -100,3 +101,13 @@ def _read_toml(path: Path) -> dict[str, object]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path.name} is not valid TOML: {error}") from error
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Lay ``over`` on ``base``, table by table: what a shop does not say stays as its adapter has it."""
+    both = {
+        key: _merged(base[key], over[key])
+        for key in base.keys() & over.keys()
+        if isinstance(base[key], dict) and isinstance(over[key], dict)
+    }
+    return {**base, **over, **both}

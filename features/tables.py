@@ -4,6 +4,8 @@ Timestamps are UTC; ``*_on`` are the shop's days.
 ``days`` are the ``orders`` of a customer summed by the shop's day: the grain of the customer features.
 """
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -138,3 +140,9 @@ def compiled(expression: Any, dialect: str) -> str:
     import ibis
 
     return str(ibis.to_sql(expression, dialect=dialect))
+
+
+def literal(path: Path, pattern: str = "") -> str:
+    """Return a SQL literal of a path for DuckDB's readers, which take ``[``, ``*`` and ``?`` for patterns."""
+    exact = re.sub(r"([\[*?])", r"[\1]", str(path)).replace("'", "''")
+    return f"'{exact}/{pattern}'" if pattern else f"'{exact}'"

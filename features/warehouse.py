@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from features.errors import NotFound
 from features.hardware import threads
 from features.settings import Settings
+from features.tables import literal
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
@@ -66,10 +67,11 @@ class Warehouse:
         con: Any = ibis.duckdb.connect(threads=threads(), memory_limit=memory)
         con.raw_sql("SET enable_progress_bar = false")
         con.raw_sql("SET parquet_metadata_cache = true")
-        lines = self.folder / "order_lines" / "*" / "*.parquet"
-        con.raw_sql(f"CREATE VIEW order_lines AS FROM read_parquet('{lines}', hive_partitioning = false)")
+        lines = literal(self.folder / "order_lines", "*/*.parquet")
+        con.raw_sql(f"CREATE VIEW order_lines AS FROM read_parquet({lines}, hive_partitioning = false)")
         for table in TABLES:
-            con.raw_sql(f"CREATE VIEW {table} AS FROM read_parquet('{self.folder / table}.parquet')")
+            file = literal(self.folder / f"{table}.parquet")
+            con.raw_sql(f"CREATE VIEW {table} AS FROM read_parquet({file})")
         return con
 
     @property

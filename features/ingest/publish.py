@@ -13,7 +13,8 @@ import duckdb
 from features import hardware
 from features.errors import InputError
 from features.ingest.contracts import MACROS
-from features.ingest.sources import literal, quote
+from features.ingest.sources import quote
+from features.tables import literal
 
 LINK = "warehouse"
 LINES = "order_lines"

@@ -12,6 +12,7 @@ import duckdb
 from features.errors import InputError
 from features.ingest.contracts import TABLES
 from features.settings import Settings, TableMap
+from features.tables import literal
 
 PARQUET = (".parquet", ".pq")
 DELIMITED = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
@@ -95,12 +96,6 @@ def reader(file: Path) -> str:
 def quote(text: str) -> str:
     """Return a SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def literal(path: Path, pattern: str = "") -> str:
-    """Return a SQL literal of a path for DuckDB's readers, which take ``[``, ``*`` and ``?`` for patterns."""
-    exact = re.sub(r"([\[*?])", r"[\1]", str(path))
-    return quote(f"{exact}/{pattern}" if pattern else exact)
 
 
 def _text(name: str) -> str:

@@ -94,3 +94,8 @@ def test_without_prices_money_is_unknown_and_rhythm_is_not(tmp_path, lines):
     features = shop.customer_features(CUTOFF)
     assert features["revenue"].isna().all()
     assert features["n_order_days"].notna().all()
+
+
+def test_a_home_may_be_called_anything(tmp_path, lines):
+    shop = make_shop(tmp_path / "it's [my] shop?", lines)
+    assert len(shop.customer_features(CUTOFF)) == 40

@@ -32,3 +32,12 @@ def test_an_unknown_zone_says_what_a_zone_looks_like(tmp_path):
 def test_broken_toml_names_the_file(tmp_path):
     with pytest.raises(SettingsError, match=r"recompra\.toml is not valid TOML"):
         Settings.load(written(tmp_path, "timezone = \n"))
+
+
+def test_a_table_map_is_laid_over_the_adapters_table_by_table(tmp_path):
+    tables = {"order_lines": {"file": "a.csv"}, "products": {"file": "b.csv"}}
+    folder = written(tmp_path, "[tables.order_lines.columns]\ncustomer_id = 'kunde'\n")
+    settings = Settings.load(folder, Settings.model_validate({"tables": tables}))
+    assert settings.tables["order_lines"].file == "a.csv"
+    assert settings.tables["order_lines"].columns == {"customer_id": "kunde"}
+    assert settings.tables["products"].file == "b.csv"
