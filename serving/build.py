@@ -113,7 +113,7 @@ class Build:
         """The names behind the ready lists' source codes."""
         if self._cross_sell is None:
             return ()
-        from models.cross_sell import SOURCES
+        from models.lists import SOURCES
 
         return tuple(SOURCES)
 

@@ -21,7 +21,7 @@ from serving import answers
 from serving.api import Recommended, Request, Response
 from serving.endpoints import BY_PATH, Endpoint
 from serving.house import House
-from serving.keys import Key, holder
+from serving.keys import SCOPES, Key, holder
 from serving.meters import CONTENT_TYPE, Meters
 from serving.openapi import document
 from serving.state import State
@@ -38,7 +38,7 @@ MAX_BODY = 1_000_000
 JSON = "application/json"
 OPEN = ("/livez", "/healthz", "/readyz")
 RETRY = (("retry-after", "5"),)
-READABLE = {"/metrics": "admin", "/openapi.json": ""}
+READABLE = {"/metrics": ("admin",), "/openapi.json": SCOPES}
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 HOT: dict[str, Callable[[State, Any], Response]] = {"/recommend": answers.recommend}
 
@@ -141,7 +141,7 @@ class Doors:
             raise Refused(404, f"there is nothing at {path[:100]!r}", detail=sorted(BY_PATH))
         if method != "POST":
             raise Refused(405, f"{path} takes a POST", headers=(("allow", "POST"),))
-        _admit(key, endpoint.scope)
+        _admit(key, endpoint.scopes)
         body = await _body(visit.scope, receive)
         await self._answer(visit, endpoint, body, receive)
 
@@ -217,10 +217,10 @@ def trouble(error: Exception) -> Refused:
     return Refused(500, "something went wrong here; the request_id finds it in the log")
 
 
-def _admit(key: Key, scope: str) -> None:
-    if not key.may(scope):
+def _admit(key: Key, scopes: tuple[str, ...]) -> None:
+    if not key.may(*scopes):
         have = ", ".join(sorted(key.scopes))
-        raise Refused(403, f"this key opens {have}; here it takes {scope}")
+        raise Refused(403, f"this key opens {have}; here it takes {' or '.join(scopes)}")
 
 
 def _request_id(scope: Scope) -> str:

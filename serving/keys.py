@@ -40,9 +40,9 @@ class Key:
             row["key_id"], row["name"], scopes, bytes(row["digest"]), row["created_at"], row["revoked_at"]
         )
 
-    def may(self, scope: str) -> bool:
-        """Tell whether this key opens a door of that scope: ``admin`` opens all, any key an empty scope."""
-        return not scope or scope in self.scopes or "admin" in self.scopes
+    def may(self, *scopes: str) -> bool:
+        """Tell whether this key opens a door of one of these scopes; ``admin`` opens all."""
+        return not self.scopes.isdisjoint((*scopes, "admin"))
 
 
 def create(store: Store, scopes: Iterable[str], *, name: str = "", now: datetime) -> str:

@@ -59,8 +59,8 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     return {
         "operationId": endpoint.path.strip("/"),
         "summary": endpoint.summary,
-        "description": f"Needs a key of the scope `{endpoint.scope}`.",
-        "tags": [endpoint.scope],
+        "description": f"Needs a key of the scope {' or '.join(endpoint.scopes)}.",
+        "tags": list(endpoint.scopes[:1]),
         "requestBody": {"required": True, **_content(endpoint.request.__name__, first)},
         "responses": {"200": _json(endpoint.response.__name__, "Answered."), **told},
     }
@@ -88,7 +88,7 @@ def _probes() -> dict[str, Any]:
         for path, (text, told) in probes.items()
     }
     metrics = {"summary": "Prometheus metrics.", "operationId": "metrics", "responses": plain}
-    metrics["description"] = "Needs a key of the scope `admin`."
+    metrics["description"] = "Needs a key of the scope admin."
     return {**paths, "/metrics": {"get": metrics}}
 
 

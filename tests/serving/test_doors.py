@@ -40,11 +40,11 @@ def test_without_a_key_or_with_a_wrong_one_nothing_opens(client: Client, path: s
 @pytest.mark.parametrize("scope", ["storefront", "crm"])
 def test_a_key_of_another_scope_opens_nothing(client: Client, endpoint: Any, scope: str) -> None:
     answer = client.ask(endpoint.path, {"customer_id": "c000001", "budget": 1.0, "events": []}, scope=scope)
-    if scope == endpoint.scope:
+    if scope in endpoint.scopes:
         assert answer.status_code in (200, 400)
     else:
         assert answer.status_code == 403
-        assert f"takes {endpoint.scope}" in answer.json()["error"]
+        assert f"takes {endpoint.scopes[0]}" in answer.json()["error"]
 
 
 def test_metrics_take_an_admin(client: Client) -> None:
