@@ -1,5 +1,6 @@
 """``recompra serve``: the service and the watcher beside it, started and stopped together."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from serving.store import Store
 SERVICE = "serving.service:Recompra"
 GRACE_SECONDS = 15
 LOOK_SECONDS = 0.2
+PR_SET_PDEATHSIG = 1
 Process = subprocess.Popen[bytes]
 
 
@@ -91,7 +93,13 @@ def _watcher(home: Path) -> list[str]:
 
 def _start(command: list[str], env: Mapping[str, str]) -> Process:
     """Start a process in a group of its own: a Ctrl-C reaches us alone, and we pass it on in order."""
-    return subprocess.Popen(command, env=env, start_new_session=True)
+    return subprocess.Popen(command, env=env, start_new_session=True, preexec_fn=_end_with_us)  # noqa: PLW1509 (no threads here)
+
+
+def _end_with_us() -> None:
+    """Ask Linux to send this process SIGTERM when the one that started it dies, however it dies."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _end(process: Process) -> None:
