@@ -1,0 +1,152 @@
+"""Training rows of the customer models: past cutoffs, each with what was known then and what followed.
+
+Every window's BG/NBD is fitted on what was known at that window's cutoff, as it will be when scores are
+made; so a model that learns from its expectations also learns how far they may be trusted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field
+
+from features.customer import CUSTOMER_FEATURES
+from features.errors import CannotLearn, InputError
+from features.shop import Shop
+from features.tables import compiled, fetch, table
+from features.window import naive_utc
+from models.buy_till_you_die import BetaGeoNBD
+from models.trees import TreesConfig
+
+Array = npt.NDArray[np.float64]
+
+ORDERS = "bgnbd_orders"
+"""Column: BG/NBD's expected purchase days within the horizon."""
+CHANCE = "bgnbd_purchase_probability"
+"""Column: BG/NBD's chance of at least one."""
+COLUMNS = [*CUSTOMER_FEATURES.names, ORDERS, CHANCE]
+"""What the customer models read, in the order in which they were trained."""
+
+
+class PanelConfig(TreesConfig):
+    """How the customer models learn from past windows."""
+
+    horizon_days: int | None = Field(default=None, ge=1, le=730)
+    """Days looked ahead; by default the shop's horizon."""
+    n_windows: int = Field(default=8, ge=1)
+    """Past cutoffs to learn from, at most."""
+    step_days: int = Field(default=14, ge=1)
+    """Days between them: whole weeks, so that all fall on the same weekday."""
+    max_rows: int = Field(default=2_000_000, ge=1)
+    """Rows (customers x windows) to learn from, at most; fewer windows are taken where there are more."""
+    ridge: float = Field(default=10.0, gt=0)
+    """Penalty on the logistic regression's weights (of standardised logs)."""
+    structure: float = Field(default=0.5, ge=0, le=1)
+    """How far levels lean on BG/NBD (1) rather than on the newest window (0)."""
+
+    def horizon(self, shop: Shop) -> int:
+        """Return the days looked ahead in this shop."""
+        return self.horizon_days or shop.settings.horizon_days
+
+
+@dataclass(frozen=True)
+class TrainingWindow:
+    """One closed window: a row a customer seen before the cutoff."""
+
+    cutoff: datetime
+    rows: pd.DataFrame
+    """The ``COLUMNS`` as of the cutoff."""
+    n_order_days: Array
+    """Days with an order within the horizon, shape (n,)."""
+    revenue: Array
+    """Revenue within the horizon, shape (n,); NaN in a shop without prices."""
+
+    @property
+    def bought(self) -> Array:
+        """1.0 where there was an order within the horizon, else 0.0."""
+        return (self.n_order_days > 0).astype(float)
+
+
+def training_windows(shop: Shop, known_until: datetime, config: PanelConfig) -> list[TrainingWindow]:
+    """Return the windows that closed by ``known_until``, newest first, as many as the config asks for.
+
+    Raises ``CannotLearn`` where the history is too short for one, saying which horizon is possible.
+    """
+    horizon = config.horizon(shop)
+    n = max(1, min(config.n_windows, config.max_rows // max(1, shop.facts.n_customers)))
+    cutoffs = shop.past_cutoffs(known_until, horizon, n=n, step_days=config.step_days)
+    panel = shop.panel(cutoffs)
+    windows = []
+    for cutoff in cutoffs:
+        features = pd.DataFrame(panel.xs(cutoff, level="cutoff"))
+        followed = shop.labels(cutoff, horizon, known_until).reindex(features.index)
+        windows.append(_window(cutoff, features, followed, horizon, has_money=shop.facts.has_money))
+    return windows
+
+
+def _window(
+    cutoff: datetime, features: pd.DataFrame, followed: pd.DataFrame, horizon_days: int, *, has_money: bool
+) -> TrainingWindow:
+    revenue = followed["revenue"].fillna(0.0) if has_money else followed["revenue"] * np.nan
+    return TrainingWindow(
+        cutoff,
+        with_expectation(features, fit_rhythm(features), horizon_days),
+        followed["n_order_days"].fillna(0.0).to_numpy(float),
+        revenue.to_numpy(float),
+    )
+
+
+def fit_rhythm(features: pd.DataFrame) -> BetaGeoNBD | None:
+    """Fit BG/NBD on customer features; None where it cannot be learnt (nobody came back, say)."""
+    try:
+        return BetaGeoNBD.fit(*rhythm(features))
+    except CannotLearn:
+        return None
+
+
+def rhythm(features: pd.DataFrame) -> tuple[Array, Array, Array]:
+    """Return frequency, recency and T in days, each of shape (n,)."""
+    x, t_x, T = (
+        features[name].to_numpy(float) for name in ("frequency", "recency_days", "days_since_first_order")
+    )
+    return x, t_x, T
+
+
+def with_expectation(features: pd.DataFrame, bgnbd: BetaGeoNBD | None, horizon_days: int) -> pd.DataFrame:
+    """Return ``COLUMNS`` of ``features``, whatever the order of its own; NaN expectations without a BG/NBD.
+
+    Raises ``InputError`` naming the first column that is missing.
+    """
+    missing = [name for name in CUSTOMER_FEATURES.names if name not in features.columns]
+    if missing:
+        raise InputError(
+            f"expected the {len(CUSTOMER_FEATURES.names)} customer features, {missing[0]!r} is missing",
+            "take them from Shop.customer_features",
+        )
+    rows = features[CUSTOMER_FEATURES.names].astype(float)
+    if bgnbd is None:
+        return rows.assign(**{ORDERS: np.nan, CHANCE: np.nan})
+    orders = bgnbd.expected_orders(*rhythm(rows), horizon_days)
+    return rows.assign(**{ORDERS: orders, CHANCE: bgnbd.purchase_probability(*rhythm(rows), horizon_days)})
+
+
+def stacked(parts: Sequence[Array]) -> Array:
+    """Return the windows' arrays one below the other."""
+    return np.concatenate(list(parts))
+
+
+def everyone(shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return the customer features of everyone seen before ``cutoff``, or of those of them in ``ids``.
+
+    One who brought everything back has no purchase day and so no features: their row is null, as is known.
+    """
+    features = shop.customer_features(cutoff, ids)
+    orders = table("orders")
+    seen = orders.filter(orders.ordered_at < naive_utc(cutoff)).select("customer_id").distinct()
+    names = fetch(shop.con, compiled(seen, shop.con.name))["customer_id"].astype("str")
+    if ids is not None:
+        names = names[names.isin(list(ids))]
+    return features.reindex(pd.Index(sorted(names), dtype="str", name="customer_id"))

@@ -1,0 +1,86 @@
+"""Logistic regression on logs of counts, days and money: it goes on where trees cannot extrapolate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import logit
+
+from models.customer_panel import CHANCE, ORDERS
+
+Array = npt.NDArray[np.float64]
+
+RFM = ("days_since_last_order", "frequency", "days_since_first_order", "revenue_per_order_day")
+"""Recency, frequency, age and money: the baseline that every churn model is shown next to."""
+RICH = (
+    *RFM,
+    "order_days_decayed_28d",
+    "order_days_decayed_91d",
+    "n_order_days_28d",
+    "n_order_days_91d",
+    "n_units_per_order",
+    "overdue_ratio",
+    "last_gap_days",
+    "gap_std_days",
+    "last_order_revenue",
+    ORDERS,
+    CHANCE,
+)
+"""With rhythm of late, regularity, and what BG/NBD expects."""
+UNKNOWN = {"overdue_ratio": 1.0}
+"""What a null means where it is not 0: one who has no gap yet is neither early nor late."""
+
+
+@dataclass(frozen=True)
+class LogLinear:
+    """A fitted regression: ``score = intercept + sum(weights * (log(1 + x) - mean) / scale)``."""
+
+    names: tuple[str, ...]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    weights: tuple[float, ...]
+    intercept: float
+
+    @classmethod
+    def fit(cls, names: tuple[str, ...], rows: pd.DataFrame, truth: Array, *, ridge: float) -> Self:
+        """Fit P(truth = 1) with an L2 penalty of ``ridge``; a truth that does not vary gives a constant."""
+        design = _design(names, rows)
+        mean, scale = design.mean(axis=0), design.std(axis=0)
+        scale = np.where(scale > 1e-9, scale, 1.0)
+        if not np.ptp(truth):
+            share = (truth.sum() + 0.5) / (len(truth) + 1)
+            weights, intercept = np.zeros(len(names)), float(logit(share))
+        else:
+            from sklearn.linear_model import LogisticRegression
+
+            model = LogisticRegression(C=1 / ridge, max_iter=1000, tol=1e-6)
+            model.fit((design - mean) / scale, truth)
+            weights, intercept = model.coef_[0], float(model.intercept_[0])
+        return cls(names, tuple(mean.tolist()), tuple(scale.tolist()), tuple(weights.tolist()), intercept)
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Self:
+        """Put together again what ``dataclasses.asdict`` and JSON took apart."""
+        lists = {name: tuple(facts[name]) for name in ("names", "mean", "scale", "weights")}
+        return cls(**lists, intercept=float(facts["intercept"]))
+
+    def score(self, rows: pd.DataFrame) -> Array:
+        """Return the logit of each row, shape (n,)."""
+        design = (_design(self.names, rows) - np.array(self.mean)) / np.array(self.scale)
+        # Not a matrix product: its last bits depend on how many rows are multiplied at once.
+        return np.asarray(self.intercept + np.sum(design * np.array(self.weights), axis=1))
+
+
+def _design(names: tuple[str, ...], rows: pd.DataFrame) -> Array:
+    columns = [_column(name, rows[name].to_numpy(float)) for name in names]
+    return np.stack(columns, axis=1)
+
+
+def _column(name: str, values: Array) -> Array:
+    known = np.where(np.isnan(values), UNKNOWN.get(name, 0.5 if name == CHANCE else 0.0), values)
+    if name == CHANCE:
+        return np.asarray(logit(np.clip(known, 1e-6, 1 - 1e-6)))
+    return np.log(np.maximum(known, 0) + 1e-4) if name == ORDERS else np.log1p(np.maximum(known, 0))

@@ -1,0 +1,73 @@
+"""The chance of an order within the horizon: what churn is the complement of, and value is built on.
+
+A logistic regression on logs and boosted trees, averaged as logits; both read BG/NBD's expectations. The
+level is halfway between what the newest window shows and what BG/NBD foresees for the customers of today:
+the one knows the shop's season, the other that customers age.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit
+
+from models.calibration import logit_shift, middle_share
+from models.customer_panel import CHANCE, COLUMNS, PanelConfig, TrainingWindow, stacked
+from models.log_linear import RICH, LogLinear
+from models.trees import Trees
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PurchaseChance:
+    """A fitted chance of at least one order within the horizon."""
+
+    linear: LogLinear
+    trees: Trees
+    shift: float
+    stranger: float
+    """Logit of one who has no purchase left (all was brought back): the mean of today's one-time buyers."""
+
+    @classmethod
+    def fit(cls, windows: Sequence[TrainingWindow], today: pd.DataFrame, config: PanelConfig) -> Self:
+        """Learn from closed windows, newest first; ``today`` are the rows of the customers known now."""
+        rows = pd.concat([window.rows for window in windows])
+        truth = stacked([window.bought for window in windows])
+        linear = LogLinear.fit(RICH, rows, truth, ridge=config.ridge)
+        trees = Trees.fit("binary", rows.to_numpy(float), truth, config)
+        raw = cls(linear, trees, 0.0, 0.0)
+        shift = logit_shift(raw.logit(windows[0].rows), float(windows[0].bought.mean()))
+        shift += raw.lean(today, shift, config.structure)
+        once = raw.logit(today[today["frequency"] == 0]) + shift
+        return cls(linear, trees, shift, float(once.mean()) if len(once) else shift)
+
+    def lean(self, today: pd.DataFrame, shift: float, structure: float) -> float:
+        """Return what moves the mean chance of ``today`` from this model's towards BG/NBD's."""
+        foreseen = today[CHANCE].to_numpy(float)
+        if not len(foreseen) or np.isnan(foreseen).any():
+            return 0.0
+        scores = self.logit(today) + shift
+        wanted = middle_share(float(expit(scores).mean()), float(foreseen.mean()), structure)
+        return logit_shift(scores, wanted)
+
+    def logit(self, rows: pd.DataFrame) -> Array:
+        """Return the logit of each row's chance, shape (n,)."""
+        scores = (self.linear.score(rows) + self.trees.raw(rows[COLUMNS].to_numpy(float))) / 2
+        return np.asarray(np.where(rows["frequency"].isna(), self.stranger, scores + self.shift))
+
+    def probability(self, rows: pd.DataFrame) -> Array:
+        """Return each row's chance of an order within the horizon, shape (n,), in (0, 1)."""
+        return np.asarray(expit(self.logit(rows)))
+
+    def facts(self) -> dict[str, Any]:
+        """Return all but the trees as plain data, for ``model.json``."""
+        return {"linear": asdict(self.linear), "shift": self.shift, "stranger": self.stranger}
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any], trees: Trees) -> Self:
+        """Put together again what ``facts`` took apart."""
+        return cls(LogLinear.of(facts["linear"]), trees, facts["shift"], facts["stranger"])

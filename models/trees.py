@@ -1,0 +1,122 @@
+"""Boosted trees as plain text: LightGBM (Ke et al., 2017) with settings that forgive small shops."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from features.errors import ArtefactError
+from features.hardware import threads
+from models.model import Config
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
+
+Array = npt.NDArray[np.float64]
+
+CONSTANT = "constant="
+FEWEST_ROWS = 50
+"""With fewer rows, or a target that does not vary, the trees say a constant."""
+
+
+class TreesConfig(Config):
+    """How the trees are grown."""
+
+    n_trees: int = Field(default=200, ge=1)
+    """Trees a model."""
+    n_leaves: int = Field(default=7, ge=2)
+    """Leaves a tree: few, because what is learnt in one window must hold in the next."""
+    min_leaf_rows: int = Field(default=100, ge=1)
+    """Rows a leaf needs."""
+    learning_rate: float = Field(default=0.03, gt=0, le=1)
+    """Share of each tree that is added."""
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Fitted trees: ``text`` is LightGBM's own format; empty for a constant."""
+
+    text: str
+    constant: float = 0.0
+
+    @classmethod
+    def fit(cls, objective: str, rows: Array, target: Array, config: TreesConfig) -> Self:
+        """Grow trees for ``rows``, shape (n, columns), NaN where unknown, and ``target``, shape (n,).
+
+        ``objective`` is one of LightGBM's; a constant is returned on the scale of its raw scores.
+        """
+        if len(target) < FEWEST_ROWS or not np.ptp(target):
+            return cls("", _constant(objective, target))
+        import lightgbm
+
+        data = lightgbm.Dataset(rows, target, free_raw_data=True)
+        booster = lightgbm.train(_params(objective, config), data, num_boost_round=config.n_trees)
+        return cls(str(booster.model_to_string()))
+
+    def raw(self, rows: Array) -> Array:
+        """Return raw scores (logit, log or the value itself, by the objective) of each row, shape (n,)."""
+        if not self.text or not len(rows):
+            return np.full(len(rows), self.constant)
+        said = self._booster.predict(np.ascontiguousarray(rows), raw_score=True, num_threads=threads())
+        return np.asarray(said, dtype=np.float64)
+
+    def gain(self, columns: list[str]) -> dict[str, float]:
+        """Return how much each column helped, summing to 1; nothing for a constant."""
+        if not self.text:
+            return {}
+        gains = self._booster.feature_importance("gain")
+        return dict(zip(columns, (gains / max(gains.sum(), 1e-12)).tolist(), strict=True))
+
+    def save(self, path: Path) -> None:
+        """Write LightGBM's text, or the constant."""
+        path.write_text(self.text or f"{CONSTANT}{self.constant!r}", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read back what ``save`` wrote; raise ``ArtefactError`` where it is missing."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ArtefactError(f"no readable {path.name} in {path.parent.name}/ ({error})") from error
+        is_constant = text.startswith(CONSTANT)
+        return cls("", float(text.removeprefix(CONSTANT))) if is_constant else cls(text)
+
+    @cached_property
+    def _booster(self) -> "Booster":
+        import lightgbm
+
+        try:
+            return lightgbm.Booster(model_str=self.text)
+        except lightgbm.basic.LightGBMError as error:
+            raise ArtefactError(f"the saved trees cannot be read: {error}", "train again") from error
+
+
+def _params(objective: str, config: TreesConfig) -> dict[str, Any]:
+    """Deterministic whatever the number of threads: rows are summed in one fixed order."""
+    return {
+        "objective": objective,
+        "num_leaves": config.n_leaves,
+        "min_data_in_leaf": config.min_leaf_rows,
+        "learning_rate": config.learning_rate,
+        "feature_fraction": 0.4,
+        "bagging_fraction": 0.5,
+        "bagging_freq": 1,
+        "lambda_l2": 20.0,
+        "seed": config.seed,
+        "num_threads": threads(),
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbose": -1,
+    }
+
+
+def _constant(objective: str, target: Array) -> float:
+    if objective == "binary":
+        share = (target.sum() + 0.5) / (len(target) + 1)
+        return float(np.log(share / (1 - share)))
+    mean = float(target.mean()) if len(target) else 0.0
+    return float(np.log(max(mean, 1e-6))) if objective == "poisson" else mean
