@@ -178,8 +178,8 @@ class Training:
 
 def ready_lists(model: Any, holdout: Holdout, k: int = 20) -> Lists:
     """Return a list model's ready lists at the holdout's cutoff."""
-    lists: Lists = model.ready(holdout.state(model), k)
-    return lists
+    ready = model.ready(holdout.state(model), k)
+    return {name: (picks.product, picks.score, picks.source) for name, picks in ready.items()}
 
 
 def importance_of(model: Any) -> Mapping[str, float] | None:
