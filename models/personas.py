@@ -1,0 +1,144 @@
+"""Personas: k-means over how customers buy, each named by what sets it apart from the others."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Array = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+TRAITS: dict[str, tuple[str, str]] = {
+    "days_since_last_order": ("quiet", "recent"),
+    "order_day_rate": ("frequent", "occasional"),
+    "n_order_days": ("many-order", "few-order"),
+    "revenue_per_order_day": ("big-basket", "small-basket"),
+    "discount_share": ("bargain-seeking", "full-price"),
+    "new_product_share": ("exploring", "habitual"),
+}
+"""A feature, and what a persona is called that is high or low in it."""
+EVERYONE = "all customers"
+MEASURED_ON = 2000
+"""The silhouette compares every pair: so many customers are enough."""
+HALVES = 2
+"""Times the customers are split in two to see whether both halves find the same personas."""
+REACH = 4.0
+"""Traits count up to so many standard deviations: one whale is no persona."""
+
+
+@dataclass(frozen=True)
+class Personas:
+    """Fitted personas: a centre each, on standardised logs of the traits."""
+
+    names: tuple[str, ...]
+    centres: tuple[tuple[float, ...], ...]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, features: pd.DataFrame, *, fewest: int, most: int, sample: int, seed: int) -> Self:
+        """Find between ``fewest`` and ``most`` personas, as many as are clear and come out alike twice.
+
+        Customers all alike, or fewer kinds of them than ``fewest``, make one persona.
+        """
+        rng = np.random.default_rng(seed)
+        logs = _logs(features)
+        picked = logs[np.sort(rng.permutation(len(logs))[:sample])]
+        mean, scale = picked.mean(axis=0), picked.std(axis=0)
+        scale = np.where(scale > 1e-9, scale, 1.0)
+        points = _standard(picked, mean, scale)
+        most = min(most, len(np.unique(points.round(6), axis=0)) - 1)
+        if most < fewest:
+            return cls((EVERYONE,), ((0.0,) * len(TRAITS),), _plain(mean), _plain(scale))
+        centres = max(
+            (_centres(points, k, seed) for k in range(fewest, most + 1)),
+            key=lambda found: _clarity(points, found, rng) + _stability(points, len(found), rng),
+        )
+        rows = tuple(_plain(row) for row in centres)
+        return cls(tuple(names_of(centres)), rows, _plain(mean), _plain(scale))
+
+    def of(self, features: pd.DataFrame) -> npt.NDArray[np.object_]:
+        """Return the name of each customer's persona, shape (n,)."""
+        points = _standard(_logs(features), np.array(self.mean), np.array(self.scale))
+        return np.array(self.names, dtype=object)[_nearest(points, np.array(self.centres))]
+
+    def facts(self) -> dict[str, Any]:
+        """Return plain data for ``model.json``."""
+        return {"names": self.names, "centres": self.centres, "mean": self.mean, "scale": self.scale}
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> Self:
+        """Put together again what ``facts`` took apart."""
+        centres = tuple(tuple(row) for row in facts["centres"])
+        return cls(tuple(facts["names"]), centres, tuple(facts["mean"]), tuple(facts["scale"]))
+
+
+def names_of(centres: Array) -> list[str]:
+    """Return a name a persona, all different: its most telling traits, as many as it takes."""
+    words = list(TRAITS.values())
+    order = np.argsort(-np.abs(centres), axis=1, kind="stable")
+    told = [
+        [words[t][0 if row[t] > 0 else 1] for t in ranks] for row, ranks in zip(centres, order, strict=True)
+    ]
+    for length in range(2, len(words) + 1):
+        names = [" ".join([*row[:length], "customers"]) for row in told]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{name} {number + 1}" for number, name in enumerate(names)]
+
+
+def _logs(features: pd.DataFrame) -> Array:
+    columns = [np.log1p(features[name].fillna(0.0).clip(lower=0).to_numpy(float)) for name in TRAITS]
+    return np.stack(columns, axis=1)
+
+
+def _standard(logs: Array, mean: Array, scale: Array) -> Array:
+    return np.clip((logs - mean) / scale, -REACH, REACH)
+
+
+def _plain(row: Array) -> tuple[float, ...]:
+    return tuple(row.round(6).tolist())
+
+
+def _nearest(points: Array, centres: Array) -> Ints:
+    distances = [((points - centre) ** 2).sum(axis=1) for centre in centres]
+    return np.asarray(np.argmin(np.stack(distances, axis=1), axis=1))
+
+
+def _centres(points: Array, k: int, seed: int) -> Array:
+    """Return k-means centres, the largest persona first."""
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):  # the same sums in the same order on any machine
+        found = KMeans(k, n_init=3, random_state=seed).fit(points)
+    size = np.bincount(found.labels_, minlength=k)
+    return np.asarray(found.cluster_centers_[np.argsort(-size, kind="stable")])
+
+
+def _clarity(points: Array, centres: Array, rng: np.random.Generator) -> float:
+    """Return the silhouette (-1 to 1): how much nearer one's own persona is than the next."""
+    from sklearn.metrics import silhouette_score
+
+    some = points[rng.permutation(len(points))[:MEASURED_ON]]
+    label = _nearest(some, centres)
+    n_labels = len(np.unique(label))
+    return float(silhouette_score(some, label)) if 1 < n_labels < len(some) else -1.0
+
+
+def _stability(points: Array, k: int, rng: np.random.Generator) -> float:
+    """Return how alike the personas of two halves are (adjusted Rand index, 1: the same)."""
+    from sklearn.metrics import adjusted_rand_score
+
+    agreement = []
+    for _ in range(HALVES):
+        order = rng.permutation(len(points))[: 2 * MEASURED_ON]
+        halves = np.array_split(points[order], 2)
+        if min(len(np.unique(half.round(6), axis=0)) for half in halves) <= k:
+            return 0.0
+        labels = [_nearest(points, _centres(half, k, 0)) for half in halves]
+        agreement.append(adjusted_rand_score(*labels))
+    return float(np.mean(agreement))

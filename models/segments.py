@@ -1,0 +1,154 @@
+"""Who the customers are: an RFM grid with the names marketers use, and personas found in their behaviour."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field
+
+from features.customer import CUSTOMER_FEATURES
+from features.errors import ArtefactError, CannotLearn
+from features.shop import Shop
+from models.customer_panel import everyone
+from models.model import Config, Model, check_fingerprint
+from models.personas import TRAITS, Personas
+
+Array = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+RHYTHM = ("days_since_last_order", "n_order_days")
+"""Recency and frequency; money is revenue, or order days again in a shop without prices."""
+
+FIFTHS = (0.2, 0.4, 0.6, 0.8)
+LOST = "lost"
+
+GRID: tuple[tuple[str, ...], ...] = (
+    # Rows: from long ago to just now. Columns: frequency and money together, from low to high.
+    (LOST, LOST, "hibernating", "at risk", "cannot lose"),
+    (LOST, "hibernating", "at risk", "at risk", "cannot lose"),
+    ("about to sleep", "about to sleep", "needs attention", "loyal", "loyal"),
+    ("promising", "potential loyal", "potential loyal", "loyal", "champions"),
+    ("new", "potential loyal", "potential loyal", "champions", "champions"),
+)
+"""The segment of each fifth of recency and of value."""
+
+
+class SegmentsConfig(Config):
+    """How finely customers are told apart."""
+
+    fewest_personas: int = Field(default=3, ge=2)
+    """Personas at least, where the customers differ enough."""
+    most_personas: int = Field(default=6, ge=2)
+    """Personas at most: as many as a team can keep in mind."""
+    sample: int = Field(default=10_000, ge=100)
+    """Customers that the personas are learnt from, at most."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Fifths of one quantity, learnt once, so that a customer moves only when the customer changes."""
+
+    edges: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Array) -> Self:
+        """Learn the edges between the fifths of ``values``, shape (n,)."""
+        return cls(tuple(np.quantile(values, FIFTHS).tolist()))
+
+    def fifth(self, values: Array) -> Ints:
+        """Return 0 to 4, shape (n,); a value on an edge belongs to the lower fifth."""
+        return np.searchsorted(np.array(self.edges), values, side="left").astype(np.int64)
+
+
+class Segments(Model):
+    """RFM segments and personas, with names; learnt on the customers known at the time."""
+
+    name = "segments"
+    question = "who are they?"
+    method = "RFM grid in fifths; k-means personas on logs, k by silhouette and stability"
+    kind = "scores"
+    headline = ("explained n_order_days",)
+    truths = {"segment": "n_order_days"}
+    Config = SegmentsConfig
+
+    def __init__(
+        self, config: Any, trained_until: datetime, *, scales: dict[str, Scale], personas: Personas
+    ) -> None:
+        """Take ``scales`` in the order recency, frequency, money, by the feature each reads."""
+        super().__init__(config, trained_until)
+        self.scales = scales
+        self.personas = personas
+
+    @classmethod
+    def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
+        """Learn fifths and personas from the customers seen before ``known_until``."""
+        features = shop.customer_features(known_until)
+        if len(features) < config.fewest_personas:
+            raise CannotLearn(
+                f"segments need {config.fewest_personas} customers or more, found {len(features)}"
+            )
+        money = "revenue" if shop.facts.has_money else "n_order_days"
+        scales = {name: Scale.of(_known(features, name)) for name in (*RHYTHM, money)}
+        personas = Personas.fit(
+            features,
+            fewest=config.fewest_personas,
+            most=config.most_personas,
+            sample=config.sample,
+            seed=config.seed,
+        )
+        return cls(config, known_until, scales=scales, personas=personas)
+
+    def predict(self, shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return ``segment`` and ``persona`` of everyone seen before ``cutoff``, or of those in ``ids``."""
+        return self.predict_from(everyone(shop, cutoff, ids))
+
+    def predict_from(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Return the same from customer features: each row by itself, whatever the order of the columns."""
+        since, often, much = self._fifths(features)
+        segment = np.array(GRID, dtype=object)[4 - since, (often + much + 1) // 2]
+        segment[features["n_order_days"].isna().to_numpy()] = LOST
+        return pd.DataFrame(
+            {
+                "segment": pd.Series(segment, index=features.index, dtype="str"),
+                "persona": pd.Series(self.personas.of(features), index=features.index, dtype="str"),
+            }
+        )
+
+    def _fifths(self, features: pd.DataFrame) -> tuple[Ints, Ints, Ints]:
+        since, often = (self.scales[name].fifth(_known(features, name)) for name in RHYTHM)
+        money = next((name for name in self.scales if name not in RHYTHM), RHYTHM[1])
+        return since, often, self.scales[money].fifth(_known(features, money))
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.json``."""
+        self.write_card(
+            folder,
+            customer_features=CUSTOMER_FEATURES.fingerprint,
+            columns=sorted({*self.scales, *TRAITS}),
+            scales={name: scale.edges for name, scale in self.scales.items()},
+            personas=self.personas.facts(),
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read back; raise ``ArtefactError`` where the features are others, or a part is missing."""
+        card = cls.read_card(folder)
+        check_fingerprint(cls.name, card.get("customer_features", ""), CUSTOMER_FEATURES.fingerprint)
+        try:
+            return cls(
+                SegmentsConfig.model_validate(card["config"]),
+                datetime.fromisoformat(card["trained_until"]),
+                scales={name: Scale(tuple(edges)) for name, edges in card["scales"].items()},
+                personas=Personas.from_facts(card["personas"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtefactError(f"{cls.name}: model.json is not whole ({error!r})", "train again") from error
+
+
+def _known(features: pd.DataFrame, name: str) -> Array:
+    return features[name].fillna(0.0).to_numpy(float)
