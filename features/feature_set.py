@@ -105,7 +105,7 @@ class FeatureSet:
             query = (
                 part
                 if query is None
-                else query.left_join(part, KEYS).drop("cutoff_right", "customer_id_right")
+                else query.left_join(part, KEYS).drop("cutoff_right").drop("customer_id_right")
             )
         return query
 
