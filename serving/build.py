@@ -13,6 +13,7 @@ import pandas as pd
 from features.history import Floats, History, Ints, Vocabulary
 from features.shop import Shop
 from models.contact_policy import Goods, People, read_people
+from models.lists import SOURCES, Picks
 from models.model import Model
 from models.offer import Terms
 from models.retention import rank_customers
@@ -113,8 +114,6 @@ class Build:
         """The names behind the ready lists' source codes."""
         if self._cross_sell is None:
             return ()
-        from models.lists import SOURCES
-
         return tuple(SOURCES)
 
     def ready(self) -> dict[str, Ready]:
@@ -123,7 +122,7 @@ class Build:
             return {}
         lists = self._cross_sell.ready(self._state, k=K)
         codes = self.shop.history(self.cutoff).customers.codes(self.names)
-        return {name: Ready(*_rows(lists[name], codes)) for name in PERSONAL}
+        return {name: _rows(lists[name], codes) for name in PERSONAL}
 
     def popular(self) -> tuple[Ints, Floats]:
         """Return what sells best now."""
@@ -165,8 +164,8 @@ class Build:
             self._cross_sell.save_state(self._state, folder / "state")
 
 
-def _rows(parts: tuple[Any, Any, Any], codes: Ints) -> list[Any]:
+def _rows(picks: Picks, codes: Ints) -> Ready:
     """Return the rows of a list for ``codes``: no products where the code is -1."""
-    product, score, source = (np.asarray(part)[codes] for part in parts)
+    product = picks.product[codes]
     product[codes < 0] = -1
-    return [product.astype(np.int32), score.astype(np.float32), source.astype(np.uint8)]
+    return Ready(product, picks.score[codes], picks.source[codes])

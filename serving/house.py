@@ -45,6 +45,7 @@ class House:
 
     def close(self) -> None:
         """Let go of the store."""
+        gc.unfreeze()
         if self.view is not None:
             self.view.close()
             self.store.close()
