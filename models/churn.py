@@ -1,7 +1,6 @@
 """Churn: the probability that a customer places no order within the horizon."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -12,23 +11,19 @@ from scipy.special import expit
 from features.customer import CUSTOMER_FEATURES
 from features.errors import ArtefactError
 from features.shop import Shop
-from models.buy_till_you_die import BetaGeoNBD
 from models.customer_panel import (
     COLUMNS,
     ORDERS,
+    Lens,
     PanelConfig,
     everyone,
-    fit_rhythm,
     stacked,
     training_windows,
-    with_expectation,
 )
 from models.log_linear import RFM, LogLinear
 from models.model import Model, check_fingerprint
-from models.purchase_chance import PurchaseChance
+from models.purchase_chance import TREES, PurchaseChance
 from models.trees import Trees
-
-TREES = "purchase_chance.trees.txt"
 
 
 class ChurnConfig(PanelConfig):
@@ -47,34 +42,24 @@ class Churn(Model):
     truths = {"churn_probability": "lapsed"}
     Config = ChurnConfig
 
-    def __init__(
-        self,
-        config: Any,
-        trained_until: datetime,
-        horizon_days: int,
-        *,
-        chance: PurchaseChance,
-        bgnbd: BetaGeoNBD | None,
-    ) -> None:
+    def __init__(self, config: Any, trained_until: datetime, *, lens: Lens, chance: PurchaseChance) -> None:
         super().__init__(config, trained_until)
-        self.horizon_days = horizon_days
+        self.lens = lens
         self.chance = chance
-        self.bgnbd = bgnbd
 
     @property
     def column(self) -> str:
         """The name of the column it predicts."""
-        return f"churn_probability_{self.horizon_days}d"
+        return f"churn_probability_{self.lens.horizon_days}d"
 
     @classmethod
     def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
         """Learn from windows closed by ``known_until``; raise ``CannotLearn`` where there is none."""
-        horizon = config.horizon(shop)
         windows = training_windows(shop, known_until, config)
         features = shop.customer_features(known_until)
-        bgnbd = fit_rhythm(features)
-        chance = PurchaseChance.fit(windows, with_expectation(features, bgnbd, horizon), config)
-        return cls(config, known_until, horizon, chance=chance, bgnbd=bgnbd)
+        lens = Lens.fit(features, config.horizon(shop))
+        chance = PurchaseChance.fit(windows, lens.rows(features), config)
+        return cls(config, known_until, lens=lens, chance=chance)
 
     def predict(self, shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
         """Return ``churn_probability_{h}d`` of everyone seen before ``cutoff``, or of those in ``ids``.
@@ -85,7 +70,7 @@ class Churn(Model):
 
     def predict_from(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return the same from customer features: each row by itself, whatever the order of the columns."""
-        rows = with_expectation(features, self.bgnbd, self.horizon_days)
+        rows = self.lens.rows(features)
         return pd.DataFrame({self.column: 1.0 - self.chance.probability(rows)}, index=features.index)
 
     def importance(self) -> dict[str, float]:
@@ -105,13 +90,12 @@ class Churn(Model):
         rows = pd.concat([window.rows for window in windows])
         bought = stacked([window.bought for window in windows])
         linear = LogLinear.fit(RFM, rows, bought, ridge=1.0)
-        rhythm = fit_rhythm(shop.customer_features(known_until))
-        expected = with_expectation(features, rhythm, self.horizon_days)
+        now = self.lens.rows(features)
         return pd.DataFrame(
             {
-                "logistic_regression": 1.0 - expit(linear.score(features)),
-                "bgnbd": -expected[ORDERS],
-                "recency": features["days_since_last_order"],
+                "logistic_regression": 1.0 - expit(linear.score(now)),
+                "bgnbd": -now[ORDERS],
+                "recency": now["days_since_last_order"],
             },
             index=features.index,
         )
@@ -120,10 +104,9 @@ class Churn(Model):
         """Write ``model.json`` and the trees' text."""
         self.write_card(
             folder,
-            horizon_days=self.horizon_days,
             customer_features=CUSTOMER_FEATURES.fingerprint,
             columns=COLUMNS,
-            bgnbd=None if self.bgnbd is None else asdict(self.bgnbd),
+            lens=self.lens.facts(),
             chance=self.chance.facts(),
         )
         self.chance.trees.save(folder / TREES)
@@ -137,9 +120,8 @@ class Churn(Model):
             return cls(
                 ChurnConfig.model_validate(card["config"]),
                 datetime.fromisoformat(card["trained_until"]),
-                card["horizon_days"],
+                lens=Lens.of(card["lens"]),
                 chance=PurchaseChance.of(card["chance"], Trees.load(folder / TREES)),
-                bgnbd=None if card["bgnbd"] is None else BetaGeoNBD(**card["bgnbd"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ArtefactError(f"{cls.name}: model.json is not whole ({error!r})", "train again") from error

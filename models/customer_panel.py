@@ -4,9 +4,10 @@ Every window's BG/NBD is fitted on what was known at that window's cutoff, as it
 made; so a model that learns from its expectations also learns how far they may be trusted.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -136,6 +137,46 @@ def with_expectation(features: pd.DataFrame, bgnbd: BetaGeoNBD | None, horizon_d
 def stacked(parts: Sequence[Array]) -> Array:
     """Return the windows' arrays one below the other."""
     return np.concatenate(list(parts))
+
+
+@dataclass(frozen=True)
+class Lens:
+    """How features are read when scores are made: with BG/NBD as of the training, and nobody left blank."""
+
+    horizon_days: int
+    bgnbd: BetaGeoNBD | None
+    stranger: tuple[float, ...]
+    """The ``COLUMNS`` of a typical one-time buyer: read for one who has no purchase left."""
+
+    @classmethod
+    def fit(cls, features: pd.DataFrame, horizon_days: int) -> Self:
+        """Learn from the features of the customers of today."""
+        bgnbd = fit_rhythm(features)
+        rows = with_expectation(features, bgnbd, horizon_days)
+        once = rows[rows["frequency"] == 0]
+        typical = (once if len(once) else rows).median()
+        return cls(horizon_days, bgnbd, tuple(typical.tolist()))
+
+    def rows(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Return ``COLUMNS`` of ``features``, shape (n, columns), index as given."""
+        rows = with_expectation(features, self.bgnbd, self.horizon_days)
+        blank = rows["frequency"].isna()
+        if blank.any():
+            rows[blank] = np.array(self.stranger)
+        return rows
+
+    def facts(self) -> dict[str, Any]:
+        """Return plain data for ``model.json``."""
+        stranger = [None if np.isnan(value) else value for value in self.stranger]
+        bgnbd = None if self.bgnbd is None else asdict(self.bgnbd)
+        return {"horizon_days": self.horizon_days, "bgnbd": bgnbd, "stranger": stranger}
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Self:
+        """Put together again what ``facts`` took apart."""
+        stranger = tuple(np.nan if value is None else float(value) for value in facts["stranger"])
+        bgnbd = None if facts["bgnbd"] is None else BetaGeoNBD(**facts["bgnbd"])
+        return cls(int(facts["horizon_days"]), bgnbd, stranger)
 
 
 def everyone(shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:

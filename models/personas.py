@@ -77,17 +77,22 @@ class Personas:
 
 
 def names_of(centres: Array) -> list[str]:
-    """Return a name a persona, all different: its most telling traits, as many as it takes."""
-    words = list(TRAITS.values())
-    order = np.argsort(-np.abs(centres), axis=1, kind="stable")
-    told = [
-        [words[t][0 if row[t] > 0 else 1] for t in ranks] for row, ranks in zip(centres, order, strict=True)
-    ]
-    for length in range(2, len(words) + 1):
-        names = [" ".join([*row[:length], "customers"]) for row in told]
-        if len(set(names)) == len(names):
+    """Return a name a persona: its two most telling traits, and more of them where two would be called alike."""
+    telling = np.argsort(-np.abs(centres), axis=1, kind="stable").tolist()
+    n_words = [2] * len(centres)
+    while True:
+        names = [_name(row, ranks[:n]) for row, ranks, n in zip(centres, telling, n_words, strict=True)]
+        alike = [names.count(name) > 1 for name in names]
+        if not any(alike):
             return names
-    return [f"{name} {number + 1}" for number, name in enumerate(names)]
+        if max(n_words) == len(TRAITS):
+            return [f"{name} {number}" for number, name in enumerate(names, start=1)]
+        n_words = [n + again for n, again in zip(n_words, alike, strict=True)]
+
+
+def _name(centre: Array, traits: list[int]) -> str:
+    words = list(TRAITS.values())
+    return " ".join([words[t][int(centre[t] <= 0)] for t in sorted(traits)] + ["customers"])
 
 
 def _logs(features: pd.DataFrame) -> Array:

@@ -21,6 +21,9 @@ from models.trees import Trees
 
 Array = npt.NDArray[np.float64]
 
+TREES = "purchase_chance.trees.txt"
+"""The file of its trees in an artefact."""
+
 
 @dataclass(frozen=True)
 class PurchaseChance:
@@ -29,8 +32,6 @@ class PurchaseChance:
     linear: LogLinear
     trees: Trees
     shift: float
-    stranger: float
-    """Logit of one who has no purchase left (all was brought back): the mean of today's one-time buyers."""
 
     @classmethod
     def fit(cls, windows: Sequence[TrainingWindow], today: pd.DataFrame, config: PanelConfig) -> Self:
@@ -39,11 +40,9 @@ class PurchaseChance:
         truth = stacked([window.bought for window in windows])
         linear = LogLinear.fit(RICH, rows, truth, ridge=config.ridge)
         trees = Trees.fit("binary", rows.to_numpy(float), truth, config)
-        raw = cls(linear, trees, 0.0, 0.0)
+        raw = cls(linear, trees, 0.0)
         shift = logit_shift(raw.logit(windows[0].rows), float(windows[0].bought.mean()))
-        shift += raw.lean(today, shift, config.structure)
-        once = raw.logit(today[today["frequency"] == 0]) + shift
-        return cls(linear, trees, shift, float(once.mean()) if len(once) else shift)
+        return cls(linear, trees, shift + raw.lean(today, shift, config.structure))
 
     def lean(self, today: pd.DataFrame, shift: float, structure: float) -> float:
         """Return what moves the mean chance of ``today`` from this model's towards BG/NBD's."""
@@ -57,7 +56,7 @@ class PurchaseChance:
     def logit(self, rows: pd.DataFrame) -> Array:
         """Return the logit of each row's chance, shape (n,)."""
         scores = (self.linear.score(rows) + self.trees.raw(rows[COLUMNS].to_numpy(float))) / 2
-        return np.asarray(np.where(rows["frequency"].isna(), self.stranger, scores + self.shift))
+        return np.asarray(scores + self.shift)
 
     def probability(self, rows: pd.DataFrame) -> Array:
         """Return each row's chance of an order within the horizon, shape (n,), in (0, 1)."""
@@ -65,9 +64,9 @@ class PurchaseChance:
 
     def facts(self) -> dict[str, Any]:
         """Return all but the trees as plain data, for ``model.json``."""
-        return {"linear": asdict(self.linear), "shift": self.shift, "stranger": self.stranger}
+        return {"linear": asdict(self.linear), "shift": self.shift}
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], trees: Trees) -> Self:
         """Put together again what ``facts`` took apart."""
-        return cls(LogLinear.of(facts["linear"]), trees, facts["shift"], facts["stranger"])
+        return cls(LogLinear.of(facts["linear"]), trees, facts["shift"])
