@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Self
 
 import numpy as np
@@ -77,22 +78,13 @@ class Personas:
 
 
 def names_of(centres: Array) -> list[str]:
-    """Return a name a persona: its two most telling traits, and more of them where two would be called alike."""
-    telling = np.argsort(-np.abs(centres), axis=1, kind="stable").tolist()
-    n_words = [2] * len(centres)
-    while True:
-        names = [_name(row, ranks[:n]) for row, ranks, n in zip(centres, telling, n_words, strict=True)]
-        alike = [names.count(name) > 1 for name in names]
-        if not any(alike):
-            return names
-        if max(n_words) == len(TRAITS):
-            return [f"{name} {number}" for number, name in enumerate(names, start=1)]
-        n_words = [n + again for n, again in zip(n_words, alike, strict=True)]
-
-
-def _name(centre: Array, traits: list[int]) -> str:
-    words = list(TRAITS.values())
-    return " ".join([words[t][int(centre[t] <= 0)] for t in sorted(traits)] + ["customers"])
+    """Return a name a persona: the two traits that tell it best, of those no earlier one is called by."""
+    words, names = list(TRAITS.values()), list[str]()
+    for centre in centres:
+        pairs = sorted(combinations(range(len(words)), 2), key=lambda pair: -np.abs(centre[list(pair)]).sum())
+        called = (" ".join([words[t][int(centre[t] <= 0)] for t in pair] + ["customers"]) for pair in pairs)
+        names.append(next(name for name in called if name not in names))
+    return names
 
 
 def _logs(features: pd.DataFrame) -> Array:
