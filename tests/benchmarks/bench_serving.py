@@ -20,6 +20,7 @@ from pathlib import Path
 from socket import socket
 
 import numpy as np
+import pandas as pd
 import uvloop
 from rich.console import Console
 from rich.table import Table
@@ -27,11 +28,19 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from worlds.snapshot import make_home, make_snapshot, names
 
-from serving import keys
+from features.ingest import ingest
+from features.shop import Shop
+from models.registry import model_class
+from serving import keys, snapshot
+from serving.build import Build
+from serving.rights import Forgotten
 from serving.run import environment
+from serving.score import end_of_orders
+from serving.state import Pointer
 from serving.store import Store
 
 N_CUSTOMERS, N_PRODUCTS, K = 20_000, 5_000, 100
+N_LIVE_CUSTOMERS, LEARNT = 2_000, ("popular", "cross_sell")
 CONNECTIONS, SECONDS, WARM_UP = 16, 4.0, 1.0
 HERE = Path(__file__).resolve().parent
 SERVICE = "import sys; from pathlib import Path; from serving.run import serve; "
@@ -112,24 +121,68 @@ def load(port: int, requests: Sequence[bytes]) -> Figures:
     return len(taken) / SECONDS, float(np.percentile(taken, 50)), float(np.percentile(taken, 99))
 
 
-def ours(home: Path) -> dict[str, Figures]:
-    """Measure the service: ready lists, the documented twin of the same route, events."""
+def ready_lists(home: Path) -> dict[str, Figures]:
+    """Measure ready lists, by the fast path and by its documented twin."""
     make_home(home, make_snapshot(N_CUSTOMERS, N_PRODUCTS, K))
+    body = {"k": 10, "exclude": ["p000001", "p000002"]}
+    lists = [body | {"customer_id": name} for name in names("c", N_CUSTOMERS)]
+    return {
+        "recommend, ready lists": measured(home, lists),
+        "the same through @bentoml.api": measured(home, lists, RECOMPRA_HOT="0"),
+    }
+
+
+def live_lists(folder: Path) -> dict[str, Figures]:
+    """Measure answers made on the spot, by a ranker learnt from a generated shop."""
+    home = small_shop(folder)
+    lists = [
+        {
+            "customer_id": f"c{number % N_LIVE_CUSTOMERS}",
+            "k": 10,
+            "cart": [f"p{number % 97}", f"p{number % 89}"],
+        }
+        for number in range(5000)
+    ]
+    return {"recommend, live with a cart": measured(home, lists)}
+
+
+def measured(home: Path, bodies: Sequence[dict[str, object]], **more: str) -> Figures:
+    """Serve a home and ask for lists."""
     store = Store.open(home)
     key = keys.create(store, ["storefront"], now=datetime.now(UTC))
     store.close()
-    lists = [
-        request("/recommend", {"customer_id": name, "k": 10, "exclude": ["p000001", "p000002"]}, key)
-        for name in names("c", N_CUSTOMERS)
-    ]
-    found = {}
-    for label, hot in (("recommend, ready lists", "1"), ("the same through @bentoml.api", "0")):
-        port = free_port()
-        code = f"{SERVICE}sys.exit(serve(Path({str(home)!r}), port={port}, workers=2))"
-        env = {**os.environ, "RECOMPRA_HOT": hot}
-        with running(["-c", code], env, port, "/readyz"):
-            found[label] = load(port, lists)
-    return found
+    port = free_port()
+    code = f"{SERVICE}sys.exit(serve(Path({str(home)!r}), port={port}, workers=2))"
+    with running(["-c", code], {**os.environ, **more}, port, "/readyz"):
+        return load(port, [request("/recommend", body, key) for body in bodies])
+
+
+def small_shop(folder: Path) -> Path:
+    """Generate a shop, learn the ranker and put one scoring in service."""
+    source, home = folder / "source", folder / "live"
+    source.mkdir()
+    rng, n = np.random.default_rng(0), N_LIVE_CUSTOMERS * 60
+    customer = rng.integers(0, N_LIVE_CUSTOMERS, n)
+    product = np.where(rng.random(n) < 0.5, customer * 7 % N_PRODUCTS, rng.zipf(1.3, n) % N_PRODUCTS)
+    day = pd.Timestamp("2026-01-01") + pd.to_timedelta(rng.integers(0, 120, n), "D")
+    columns = {
+        "customer_id": customer,
+        "ordered_at": day,
+        "product_id": product,
+        "unit_price": 1 + product % 9,
+    }
+    lines = pd.DataFrame(columns).astype({"customer_id": str, "product_id": str})
+    lines["customer_id"], lines["product_id"] = "c" + lines["customer_id"], "p" + lines["product_id"]
+    lines.to_parquet(source / "order_lines.parquet")
+    (source / "recompra.toml").write_text("horizon_days = 14\n")
+    ingest(str(source), home)
+    shop = Shop(home)
+    cutoff = end_of_orders(shop)
+    models = {name: model_class(name).fit(shop, cutoff, model_class(name).Config()) for name in LEARNT}
+    build = Build(shop, cutoff, models, dict.fromkeys(LEARNT, "1"), Forgotten.of(home))
+    snapshot.write(home / "lists" / "live-0001", build.snapshot(), more=build.save_more)
+    Pointer("live-0001", cutoff.isoformat(), build.versions).move(home)
+    return home
 
 
 def noops(home: Path) -> dict[str, Figures]:
@@ -150,7 +203,8 @@ def noops(home: Path) -> dict[str, Figures]:
 def main() -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as folder:
-        figures = noops(Path(folder)) | ours(Path(folder) / "home")
+        place = Path(folder)
+        figures = noops(place) | ready_lists(place / "home") | live_lists(place)
     default, bare = (figures[label][0] for label in list(figures)[:2])
     columns = ("what", "requests/s", "p50 ms", "p99 ms", "x BentoML no-op", "x Starlette no-op")
     title = f"2 workers, {N_CUSTOMERS:,} customers x {N_PRODUCTS:,} products, key, scope and exclusions on"

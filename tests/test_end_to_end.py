@@ -1,0 +1,145 @@
+"""The whole way on a small generated shop: ingest, train, score, serve in a real process, ask over HTTP."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+import httpx
+import pytest
+from worlds.orders import contacts, order_lines, products
+
+READY_SECONDS = 40.0
+RECOMPRA = (sys.executable, "-c", "import recompra; recompra.main()")
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service, its process, and a client with a key to everything."""
+
+    process: subprocess.Popen[bytes]
+    client: httpx.Client
+
+    def ask(self, path: str, **body: Any) -> dict[str, Any]:
+        answer = self.client.post(path, json=body)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def listed(self, **body: Any) -> list[str]:
+        return [product["product_id"] for product in self.ask("/recommend", **body)["products"]]
+
+
+def command(home: Path, *words: str) -> str:
+    """Run one command of the CLI; return what it printed."""
+    env = {**os.environ, "RECOMPRA_HOME": str(home)}
+    done = subprocess.run([*RECOMPRA, *words], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def free_port() -> int:
+    with closing(socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until_ready(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + READY_SECONDS
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            if client.get("/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise TimeoutError("the service did not become ready")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the home of a shop that went the whole way, up to the scoring."""
+    folder = tmp_path_factory.mktemp("shop")
+    source, home = folder / "source", folder / "home"
+    source.mkdir()
+    lines = order_lines(60)
+    (source / "recompra.toml").write_text('currency = "EUR"\nhorizon_days = 28\ntimezone = "Europe/Lisbon"\n')
+    for name, table in {"order_lines": lines, "products": products(), "contacts": contacts(lines)}.items():
+        table.to_parquet(source / f"{name}.parquet")
+    command(home, "ingest", str(source))
+    command(home, "train")
+    command(home, "score")
+    return home
+
+
+@pytest.fixture(scope="module")
+def service(home: Path) -> Iterator[Service]:
+    key, port = command(home, "keys", "create", "--scope", "admin"), free_port()
+    env = {**os.environ, "RECOMPRA_HOME": str(home)}
+    process = subprocess.Popen([*RECOMPRA, "serve", "--port", str(port), "--workers", "2"], env=env)
+    headers = {"Authorization": f"Bearer {key}"}
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=10) as client:
+        wait_until_ready(client, process)
+        yield Service(process, client)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+def test_a_known_customer_is_answered_from_what_was_learnt(service: Service) -> None:
+    answer = service.ask("/recommend", customer_id="c03", k=5, details=True)
+    assert answer["answered_from"] == "ready"
+    assert len(answer["products"]) == 5
+    assert {"cross_sell", "churn", "ltv"} <= set(answer["models"])
+    assert answer["products"][0]["name"].startswith("Product")
+
+
+def test_an_order_changes_the_list_at_once_in_every_worker(service: Service) -> None:
+    first = service.listed(customer_id="c05", list="new_for_you")[0]
+    order = {"event_id": "o1", "kind": "order", "customer_id": "c05", "product_id": first}
+    assert service.ask("/events", events=[order])["accepted"] == 1
+    assert service.ask("/events", events=[order])["duplicates"] == 1
+    answers = [service.ask("/recommend", customer_id="c05", list="new_for_you") for _ in range(10)]
+    assert {answer["answered_from"] for answer in answers} == {"live"}
+    assert first not in {product["product_id"] for answer in answers for product in answer["products"]}
+    assert first in service.listed(customer_id="c05", list="buy_again", k=12)
+
+
+def test_a_cart_steers_the_answer(service: Service) -> None:
+    answer = service.ask("/recommend", customer_id="c07", cart=["p01"], list="bought_together", k=3)
+    assert answer["answered_from"] == "live"
+    assert "p01" not in [product["product_id"] for product in answer["products"]]
+
+
+def test_a_stranger_gets_what_sells_and_is_told_so(service: Service) -> None:
+    answer = service.ask("/recommend", customer_id="nobody")
+    assert answer["fallback"]
+    assert answer["products"]
+
+
+def test_a_crm_reads_profile_scores_targets_and_plan(service: Service) -> None:
+    profile = service.ask("/customer", customer_id="c03")
+    assert 0 <= profile["scores"]["churn_probability_28d"] <= 1
+    page = service.ask("/scores", limit=100)
+    assert len(page["scores"]) == page["n_customers"] == 60
+    targets = service.ask("/retention_targets", budget=1)
+    assert targets["spent"] <= 1
+    assert service.ask("/contact_plan", customer_ids=["c03", "c04"])["effect"] == "assumed"
+    assert service.ask("/next_best_offer", customer_id="c03")["reason"]
+
+
+def test_nobody_comes_in_without_a_key(service: Service) -> None:
+    answer = service.client.post("/scores", json={}, headers={"Authorization": ""})
+    assert answer.status_code == 401
+
+
+def test_the_champions_in_the_answers_are_those_of_the_registry(service: Service, home: Path) -> None:
+    answer = service.ask("/recommend", customer_id="c03")
+    board = command(home, "models", "list")
+    assert all(name in board for name in answer["models"])
+    assert set(answer["models"].values()) == {"1"}
