@@ -16,6 +16,7 @@ from features.errors import ArtefactError
 if TYPE_CHECKING:
     import pandas as pd
 
+DECIMALS = 6
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NO_MOMENT = np.iinfo(np.int64).min
 Value = float | str | None
@@ -68,7 +69,7 @@ class Columns:
 
     @classmethod
     def of(cls, frame: "pd.DataFrame") -> "Columns":
-        """Read a frame's columns, in the order of its rows."""
+        """Read a frame's columns, in the order of its rows; numbers to six decimals."""
         import pandas as pd
 
         kinds: dict[str, str] = {}
@@ -79,7 +80,7 @@ class Columns:
             if pd.api.types.is_datetime64_any_dtype(column):
                 kind, values = "moment", _microseconds(column)
             elif pd.api.types.is_numeric_dtype(column):
-                kind, values = "number", column.to_numpy(np.float64, na_value=np.nan)
+                kind, values = "number", column.to_numpy(np.float64, na_value=np.nan).round(DECIMALS)
             else:
                 codes, words[str(name)] = _coded(column)
                 kind, values = "text", codes

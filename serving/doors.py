@@ -235,7 +235,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
     headers = dict(scope["headers"])
     kind = headers.get(b"content-type", JSON.encode()).split(b";")[0].strip().lower()
     if kind != JSON.encode():
-        raise Refused(415, f"send the body as {JSON}")
+        raise Refused(415, f"send the body as {JSON} (curl --json)")
     if (
         headers.get(b"content-length", b"0").isdigit()
         and int(headers.get(b"content-length", b"0")) > MAX_BODY

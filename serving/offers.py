@@ -22,6 +22,7 @@ from serving.state import State
 
 N_CANDIDATES = 20
 N_RULED_OUT = 10
+DECIMALS = 6
 CONTACT_DAYS = 28
 
 
@@ -92,6 +93,7 @@ def _days_since(state: State, customer: Who, codes: Sequence[int]) -> list[float
 def _offer(state: State, request: OfferRequest, said: dict[str, Any]) -> Offer:
     product_id = said["product_id"]
     code = -1 if product_id is None else state.snapshot.product(product_id)
+    said = _rounded(said)
     money = {name: said[name] for name in said if name.startswith(("expected_", "purchase_"))}
     return Offer(
         as_of=state.snapshot.moment,
@@ -109,6 +111,15 @@ def _offer(state: State, request: OfferRequest, said: dict[str, Any]) -> Offer:
         decision_id=None,
         fallback=None,
     )
+
+
+def _rounded(value: Any) -> Any:
+    """Round every number of an explanation, however deep it stands."""
+    if isinstance(value, float):
+        return round(value, DECIMALS)
+    if isinstance(value, dict):
+        return {name: _rounded(inner) for name, inner in value.items()}
+    return [_rounded(inner) for inner in value] if isinstance(value, list) else value
 
 
 def record_decision(state: State, offer: Offer, money: float | None, now: datetime) -> str:
