@@ -75,16 +75,18 @@ cutoff = parse_cutoff("2017-12-04", shop.timezone)
 history, catalogue = shop.history(cutoff), shop.catalogue(cutoff)
 sizes = np.diff(history.indptr)
 customer = int(np.argsort(sizes)[-30])
-customer_id, rows = history.customers.names([customer])[0], history.rows(customer)
-often, times = np.unique(history.product[rows], return_counts=True)
+customer_id, mine = history.customers.names([customer])[0], history.rows(customer)
+often, times = np.unique(history.product[mine], return_counts=True)
 often = often[np.argsort(-times, kind="stable")[:12]]
 
 # %%
-mine = pd.DataFrame({"product": history.product[rows], "day": pd.to_datetime(history.day[rows], unit="D")})
-mine = mine[mine["product"].isin(often)]
+bought_often = pd.DataFrame(
+    {"product": history.product[mine], "day": history.day[mine].astype("datetime64[D]")}
+)
+bought_often = bought_often[bought_often["product"].isin(often)]
 place = pd.Series(range(len(often)), index=often)
 figure, axis = plt.subplots(figsize=(9, 4))
-axis.scatter(mine["day"], mine["product"].map(place), marker="|")
+axis.scatter(bought_often["day"], bought_often["product"].map(place), marker="|")
 axis.set_yticks(range(len(often)), catalogue.names(often))
 axis.set_title(f"Household {customer_id}: its twelve most bought products")
 figure.autofmt_xdate()
@@ -167,7 +169,8 @@ figure.tight_layout()
 
 # %%
 offers = NextBestOffer.fit(shop, cutoff, NextBestOffer.Config())
-ready = {name: (picks.product, picks.score) for name, picks in cross_sell.ready(state, 20).items()}
+picks = cross_sell.ready(state, 20)
+ready = {name: (pick.product, pick.score, pick.source) for name, pick in picks.items()}
 decisions = offers.decide(shop, cutoff, ready)
 summary, _ = offers.evaluate(shop, cutoff, until, ready)
 summary.round(2)
