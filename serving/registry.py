@@ -83,8 +83,15 @@ class Registry:
         champions = self.champions()
         if not champions:
             raise NotFound("the registry holds no champion", "run `recompra train` first")
-        models = {name: model_class(name).load(self.fetch(found)) for name, found in champions.items()}
-        return models, versions_of(champions)
+        return {name: self._load(champion) for name, champion in champions.items()}, versions_of(champions)
+
+    def _load(self, champion: Champion) -> Model:
+        folder = self.fetch(champion)
+        try:
+            return model_class(champion.name).load(folder)
+        except (KeyError, ValueError, TypeError, OSError) as error:
+            told = f"{champion.name} v{champion.version} cannot be loaded ({type(error).__name__}: {error})"
+            raise ArtefactError(told, "promote or train another version") from error
 
 
 def versions_of(champions: Mapping[str, Champion]) -> dict[str, str]:

@@ -39,14 +39,20 @@ class Watcher:
             self._tell(f"the registry cannot be read: {error}".splitlines()[0])
             return False
         self._tell("")
-        if not wanted or wanted in (pointer.models, self._failed):
-            return False
-        return self._score(wanted, pointer.as_of)
+        if wanted == pointer.models:
+            self._accept()
+        elif wanted and wanted != self._failed:
+            return self._score(wanted, pointer.as_of)
+        return False
 
     def _versions(self) -> dict[str, str]:
         if self._registry is None:
             self._registry = Registry(self.home)
         return versions_of(self._registry.champions())
+
+    def _accept(self) -> None:
+        self._failed = None
+        (self.home / REFUSED).unlink(missing_ok=True)
 
     def _tell(self, trouble: str) -> None:
         if trouble and trouble != self._trouble:
@@ -58,8 +64,7 @@ class Watcher:
         command = [sys.executable, "-m", "serving.score", str(self.home), as_of]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode == 0:
-            (self.home / REFUSED).unlink(missing_ok=True)
-            self._failed = None
+            self._accept()
             return True
         lines = done.stderr.strip().splitlines()
         reason = lines[-1] if lines else f"the scoring ended with code {done.returncode}"

@@ -55,6 +55,13 @@ def test_a_version_without_its_model_is_refused(reader: Registry) -> None:
         reader.fetch(champion)
 
 
+def test_a_version_that_cannot_be_read_is_refused_in_words(reader: Registry) -> None:
+    champion = reader.champions()["churn"]
+    (reader.fetch(champion) / "model.json").write_text('{"name": "churn"}')
+    with pytest.raises(ArtefactError, match=r"churn v2 cannot be loaded \(KeyError"):
+        reader.load()
+
+
 def test_a_version_that_is_gone_is_refused_and_leaves_nothing(reader: Registry) -> None:
     lost = Champion("churn", "9", (reader.home / "nothing").as_uri())
     with pytest.raises(ArtefactError, match="churn v9 cannot be downloaded"):

@@ -78,6 +78,22 @@ def test_the_next_champions_clear_a_refusal(
     assert refusal(tmp_path) is None
 
 
+def test_going_back_to_what_serves_clears_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[Any]
+) -> None:
+    serving = make_home(tmp_path).models
+    (tmp_path / "broken").touch()
+    champions = {"cross_sell": "2"}
+    looking = watching(tmp_path, monkeypatch, champions)
+    looking.look()
+    champions.update(serving)
+    looking.look()
+    assert refusal(tmp_path) is None
+    champions["cross_sell"] = "2"
+    looking.look()
+    assert len(runs) == 2
+
+
 def test_a_registry_that_is_away_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
