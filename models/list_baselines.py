@@ -1,0 +1,84 @@
+"""What any list must beat: counts and the two plain collaborative filters, over the whole catalogue."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from features.history import Floats, History, Ints, interactions
+from models.collaborative import CELLS, factors, similar
+from models.lists import LISTS, Picks
+
+Scores = Callable[[Ints], Floats]
+
+
+def baselines(history: History, *, k: int = 20, seed: int = 0) -> dict[str, dict[str, Picks]]:
+    """Return ``{method: {list: picks}}`` for every customer of ``history``; lists as in ``models.lists``.
+
+    Counts are purchases; popularity is distinct buyers of the last 8 weeks. Every method's ties and gaps are
+    filled by it. Item-item: TF-IDF cosine, 200 neighbours, itself among them; ALS: 64 factors.
+    """
+    popularity = _popularity(history)
+    return {name: _lists(history, scores, popularity, k) for name, scores in _methods(history, seed)}
+
+
+def _methods(history: History, seed: int) -> Iterator[tuple[str, Scores]]:
+    counts, decayed = (interactions(history, half_life).matrix for half_life in (None, 56.0))
+    size = len(history.products)
+    yield "popularity", lambda codes: np.zeros((len(codes), size), np.float32)
+    yield "personal_frequency", lambda codes: counts[codes].toarray()
+    yield "personal_frequency_decayed", lambda codes: decayed[codes].toarray()
+    near = _item_item(history)
+    taste = interactions(history, 112.0).matrix
+    yield "item_item", lambda codes: (taste[codes] @ near).toarray()
+    customer, product = factors(history, 64, 56.0, seed=seed)
+    yield "als", lambda codes: customer[codes] @ product.T
+
+
+def _item_item(history: History):  # type: ignore[no-untyped-def] # scipy's sparse types are not worth their noise
+    """Return the similarity of products as a sparse matrix with ones on its diagonal."""
+    from scipy.sparse import csr_matrix, identity
+
+    near = similar(history, 200, 112.0)
+    row, column = np.nonzero(near.product >= 0)
+    shape = (len(near.product),) * 2
+    others = csr_matrix((near.score[row, column], (row, near.product[row, column])), shape=shape)
+    return (others + identity(shape[0], np.float32)).tocsr()
+
+
+def _popularity(history: History) -> Floats:
+    """Return distinct buyers of the last 8 weeks; what sold before follows, by its sales."""
+    size = len(history.products)
+    recent = history.cutoff_day - history.day <= 56
+    pairs = np.unique(history.customer[recent].astype(np.int64) * size + history.product[recent])
+    buyers = np.bincount(pairs % size, minlength=size)
+    ever = np.bincount(history.product, minlength=size)
+    popularity: Floats = (buyers + ever / (ever.max(initial=0) + 1.0)).astype(np.float32)
+    return popularity
+
+
+def _lists(history: History, scores: Scores, popularity: Floats, k: int) -> dict[str, Picks]:
+    n, size = len(history.customers), len(history.products)
+    parts: dict[str, list[Picks]] = {name: [] for name in LISTS}
+    tie = popularity / (popularity.max(initial=0) + 1.0) * 1e-6
+    step = max(CELLS // max(size, 1), 1)
+    for start in range(0, n, step):
+        codes = np.arange(start, min(start + step, n), dtype=np.int32)
+        some = history.of_customers(codes)
+        score: Floats = np.asarray(scores(codes), np.float64) + tie
+        bought = np.zeros(score.shape, bool)
+        bought[some.customer, some.product] = True
+        for name, barred in (("for_you", None), ("buy_again", ~bought), ("new_for_you", bought)):
+            parts[name].append(_top(score if barred is None else np.where(barred, -np.inf, score), k))
+    return {name: Picks.joined(parts[name], k) for name in LISTS}
+
+
+def _top(score: Floats, k: int) -> Picks:
+    """Return the ``k`` best columns of each row; less than all where the rest is barred."""
+    picks, width = Picks.none(len(score), k), min(k, score.shape[1])
+    part = np.argpartition(score, -width, axis=1)[:, -width:]
+    top = np.take_along_axis(score, part, axis=1)
+    order = np.argsort(-top, axis=1, kind="stable")
+    top = np.take_along_axis(top, order, axis=1)
+    picks.product[:, :width] = np.where(np.isfinite(top), np.take_along_axis(part, order, axis=1), -1)
+    picks.score[:, :width] = np.where(np.isfinite(top), top, 0)
+    return picks

@@ -1,0 +1,153 @@
+"""The rules of every list: exactly min(k, eligible) products, each once, none that it may not hold.
+
+``for_you`` may hold anything, ``buy_again`` what the customer bought before, ``new_for_you`` the rest.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.history import Floats, History, Ints, Vocabulary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LISTS = ("for_you", "buy_again", "new_for_you")
+SOURCES = ("own", "similar", "factors", "alike", "category", "popular", "bought_together", "upsell")
+"""Why a product came up: bought before; like what was bought; factors of customer and product agree;
+customers with like baskets buy it; of a category bought; sells now; goes with the cart; is dearer."""
+OWN, POPULAR, TOGETHER, UPSELL = (
+    SOURCES.index(name) for name in ("own", "popular", "bought_together", "upsell")
+)
+CELLS = 16_000_000
+"""Work on customers x products goes in pieces of at most so many cells."""
+COLUMNS = ("customer_id", "list", "rank", "product_id", "score", "source")
+
+
+class Picks(NamedTuple):
+    """A list for each customer, best first: arrays (n, k); product -1 where it has ended."""
+
+    product: Ints
+    score: Floats
+    source: NDArray[np.uint8]
+
+    @classmethod
+    def none(cls, n: int, k: int) -> "Picks":
+        """Return empty lists."""
+        return cls(np.full((n, k), -1, np.int32), np.zeros((n, k), np.float32), np.zeros((n, k), np.uint8))
+
+    def first(self, k: int) -> "Picks":
+        """Return the lists' first ``k``."""
+        return Picks(self.product[:, :k], self.score[:, :k], self.source[:, :k])
+
+    def put(self, rows: NDArray[np.bool_], picks: "Picks") -> None:
+        """Write lists into some rows."""
+        for name in Picks._fields:
+            getattr(self, name)[rows] = getattr(picks, name)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Picks"], k: int) -> "Picks":
+        """Return the lists of several groups of customers, one after the other."""
+        if not parts:
+            return cls.none(0, k)
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls._fields))
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Scored (customer, product) pairs, each at most once; ``own``: bought before."""
+
+    customer: Ints
+    product: Ints
+    score: Floats
+    source: NDArray[np.uint8]
+    own: NDArray[np.bool_]
+
+    def of_list(self, name: str) -> "Pairs":
+        """Return the pairs that a list may hold."""
+        if name == "for_you":
+            return self
+        kept = self.own if name == "buy_again" else ~self.own
+        return Pairs(*(getattr(self, column)[kept] for column in Pairs.__annotations__))
+
+
+def asked_for(history: History, customers: Sequence[str]) -> History:
+    """Return the histories of ``customers`` in their order; one who is unknown has no rows."""
+    codes = history.customers.codes(customers)
+    known = codes >= 0
+    kept = history.of_customers(codes[known])
+    sizes = np.zeros(len(codes), np.int64)
+    sizes[known] = np.diff(kept.indptr)
+    names = Vocabulary(np.array([name.encode() for name in customers] or [], dtype=np.bytes_))
+    return replace(kept, customers=names, indptr=np.concatenate([[0], np.cumsum(sizes)]))
+
+
+def pick(pairs: Pairs, n: int, k: int) -> Picks:
+    """Return each customer's best ``k`` pairs; ties go to the lower product code."""
+    order = np.lexsort((pairs.product, -pairs.score, pairs.customer))
+    customer = pairs.customer[order]
+    rank = np.arange(len(order)) - np.searchsorted(customer, np.arange(n))[customer]
+    kept = rank < k
+    order, at = order[kept], (customer[kept], rank[kept])
+    picks = Picks.none(n, k)
+    for name in Picks._fields:
+        getattr(picks, name)[at] = getattr(pairs, name)[order]
+    return picks
+
+
+def filled(lists: dict[str, Picks], history: History, popularity: Floats) -> dict[str, Picks]:
+    """Complete short lists by what sells best, each chance capped by the list's last; in place.
+
+    Rows of the lists are the customers of ``history``, whose products ``popularity`` tells of. Only what they
+    bought themselves can be bought again: ``buy_again`` stays as it is.
+    """
+    best = np.argsort(-popularity, kind="stable").astype(np.int32)
+    for name, picks in lists.items():
+        if name == "buy_again":
+            continue
+        short = np.flatnonzero((picks.product < 0).any(axis=1))
+        for some in _pieces(short, len(best)):
+            _fill(picks, some, best, popularity, history if name == "new_for_you" else None)
+    return lists
+
+
+def _fill(picks: Picks, some: Ints, best: Ints, popularity: Floats, history: History | None) -> None:
+    product, k = picks.product[some], picks.product.shape[1]
+    free = np.ones((len(some), len(best) + 1), bool)  # the last column takes the -1
+    free[np.arange(len(some))[:, None], product] = False
+    if history is not None:
+        kept = history.of_customers(some)
+        free[kept.customer, kept.product] = False
+    free = free[:, best]
+    place = np.cumsum(free, axis=1) - 1 + (product >= 0).sum(axis=1, keepdims=True)
+    row, column = np.nonzero(free & (place < k))
+    rank = place[row, column]
+    picks.product[some[row], rank] = best[column]
+    picks.source[some[row], rank] = POPULAR
+    last = np.where(product >= 0, picks.score[some], np.inf).min(axis=1)
+    picks.score[some[row], rank] = np.minimum(popularity[best[column]], last[row])
+
+
+def _pieces(rows: Any, width: int) -> Iterator[Any]:
+    step = max(CELLS // max(width, 1), 1)
+    for start in range(0, len(rows), step):
+        yield rows[start : start + step]
+
+
+def frame(lists: dict[str, Picks], customers: Sequence[str], products: NDArray[np.bytes_]) -> "pd.DataFrame":
+    """Return lists as one table, ``COLUMNS``; ``rank`` from 1."""
+    import pandas as pd
+
+    names = np.array(customers, dtype=object)
+    parts = []
+    for name, picks in lists.items():
+        row, rank = np.nonzero(picks.product >= 0)
+        at = (row, rank)
+        ids = products[picks.product[at]].astype(str)
+        source = np.array(SOURCES, dtype=object)[picks.source[at]]
+        columns = (names[row], name, (rank + 1).astype(np.int32), ids, picks.score[at].astype(float), source)
+        parts.append(pd.DataFrame(dict(zip(COLUMNS, columns, strict=True))))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))

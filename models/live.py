@@ -1,0 +1,244 @@
+"""Answers for one customer now: mapped arrays, what happened since, the cart, and the same ranker in ONNX.
+
+The features are those of the batch, by the same function on the same arrays: with nothing new the answer is
+the ready list. Of a customer nobody knows, the cart speaks; without one, what sells now: the source says so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.history import Floats, History, Ints, read_array
+from features.pairs import pair_features
+from models.collaborative import Neighbours
+from models.lists import LISTS, OWN, POPULAR, SOURCES, TOGETHER, UPSELL
+from models.portable import Portable
+from models.since import Line, by_now, with_cart
+from models.state import State
+
+Pick = tuple[str, float, str]
+Bools = NDArray[np.bool_]
+LIKE = SOURCES.index("similar")
+N_NEAR = 20
+"""So many neighbours of each product of the cart, and of each product bought since, become candidates."""
+N_RECENT = 5
+"""So many of the latest purchases speak where a cart is asked for and there is none."""
+N_DEARER = 100
+"""So many dearer products are compared, those that sell best."""
+DEARER = (1.05, 2.5)
+"""What counts as the better version: this many times the price, in the same category."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One question: ``mine`` is the customer's history by now, ``code`` their row in the state (-1: none)."""
+
+    mine: History
+    code: int
+    cart: Ints
+    """Products in the cart or looked at; never shown."""
+    fresh: Ints
+    """Products bought since the state was made."""
+    barred: Bools
+    """By product code: what may not be shown."""
+    k: int
+
+    @property
+    def owned(self) -> Ints:
+        """What the customer has bought and kept, each once."""
+        return np.unique(self.mine.product)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Candidates with scores and sources, in any order."""
+
+    product: Ints
+    score: Floats
+    source: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Live:
+    """Mapped once, asked by many: holds nothing that changes."""
+
+    state: State
+    ranker: Portable
+    pools: dict[str, tuple[Ints, NDArray[np.uint8]]]
+    """Per list: the products worth ranking for each customer and their sources, shape (n_customers, m)."""
+    by_popularity: Ints
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Map what ``CrossSell.save_state`` wrote."""
+        state = State.load(folder)
+        pools = {
+            name: (read_array(folder, f"{name}.product"), read_array(folder, f"{name}.source"))
+            for name in LISTS
+        }
+        return cls(state, Portable.load(folder), pools, state.table.by_popularity)
+
+    def rank(
+        self,
+        customer_id: str | None,
+        new_lines: Sequence[Line] = (),
+        cart: Sequence[str] = (),
+        list_name: str = "for_you",
+        k: int = 20,
+        *,
+        exclude: Sequence[str] = (),
+        eligible: Bools | None = None,
+    ) -> list[Pick]:
+        """Return ``(product_id, score, source)``, best first: exactly min(k, eligible), each once.
+
+        ``new_lines`` are ``(product_id, day, quantity)`` since the state was made, oldest first; a negative
+        quantity is a return and undoes the latest purchases of that product. ``eligible`` is by product code.
+        What is in the cart is not shown. Unknown products are ignored, unknown customers are nobody.
+        """
+        ask = self._ask(customer_id, new_lines=new_lines, cart=cart, k=k, exclude=exclude, eligible=eligible)
+        if list_name == "bought_together":
+            found = self._together(ask)
+        elif list_name == "upsell":
+            found = self._upsell(ask)
+        elif list_name == "popular":
+            found = _nothing()
+        else:
+            found = self._personal(ask, list_name)
+        return self._picks(ask, found, list_name)
+
+    def _ask(
+        self,
+        customer_id: str | None,
+        *,
+        new_lines: Sequence[Line],
+        cart: Sequence[str],
+        k: int,
+        exclude: Sequence[str],
+        eligible: Bools | None,
+    ) -> Ask:
+        products = self.state.history.products
+        code = self.state.history.customers.code(customer_id) if customer_id is not None else -1
+        mine, fresh = by_now(self.state.history, code, new_lines)
+        in_cart = products.codes(cart)
+        in_cart = in_cart[in_cart >= 0]
+        barred = np.zeros(len(products), bool) if eligible is None else ~eligible
+        out = products.codes(exclude)
+        barred[out[out >= 0]] = True
+        barred[in_cart] = True
+        return Ask(mine, code, in_cart, fresh, barred, k)
+
+    def _personal(self, ask: Ask, list_name: str) -> Scored:
+        """Rank a list anew: its ready products, what was just bought, what goes with either."""
+        if not len(ask.mine.product):
+            return self._together(ask) if list_name != "buy_again" else _nothing()
+        owned = ask.owned
+        product, source = self._candidates(ask, list_name, owned)
+        bought = np.isin(product, owned)
+        if list_name == "buy_again":
+            kept = bought & ~ask.barred[product]
+        elif list_name == "new_for_you":
+            kept = ~bought & ~ask.barred[product]
+        else:
+            kept = ~ask.barred[product]
+        product = product[kept]
+        source = np.where(bought, OWN, np.where(source == OWN, LIKE, source))[kept].astype(np.uint8)
+        return Scored(product, self._chances(ask, product), source)
+
+    def _candidates(self, ask: Ask, list_name: str, owned: Ints) -> tuple[Ints, NDArray[np.uint8]]:
+        """Return each product once, the earliest source first; sorted by code."""
+        lead = np.append(ask.cart, ask.fresh)
+        near = [
+            table.product[lead, :N_NEAR].ravel() for table in (self.state.together, self.state.neighbours)
+        ]
+        groups = [(ask.fresh, OWN), (near[0], TOGETHER), (near[1], LIKE)]
+        if ask.code < 0:
+            groups += [(owned, OWN), (self.by_popularity[:N_NEAR], POPULAR)]
+        sources = [np.full(len(codes), number, np.uint8) for codes, number in groups]
+        products = [codes for codes, _ in groups]
+        if ask.code >= 0:
+            pool, pool_source = self.pools[list_name]
+            products, sources = [pool[ask.code], *products], [pool_source[ask.code], *sources]
+        product, source = np.concatenate(products), np.concatenate(sources)
+        product, at = np.unique(product, return_index=True)
+        return product[product >= 0], source[at][product >= 0]
+
+    def _chances(self, ask: Ask, product: Ints) -> Floats:
+        customer = np.zeros(len(product), np.int32)
+        codes = np.array([ask.code], np.int32)
+        scores = self.state.scores(with_cart(ask.mine, ask.cart), codes, customer, product)
+        return self.ranker.chance(pair_features(ask.mine, self.state.table, customer, product, scores))
+
+    def _together(self, ask: Ask) -> Scored:
+        """Return what is bought in one order with the cart; without a cart, with the latest purchases."""
+        lead = ask.cart if len(ask.cart) else _latest(ask.mine)
+        found = _summed(self.state.together, lead)
+        if not len(found.product):
+            found = _summed(self.state.neighbours, lead)
+        kept = ~ask.barred[found.product] & ~np.isin(found.product, lead)
+        return Scored(found.product[kept], found.score[kept], found.source[kept])
+
+    def _upsell(self, ask: Ask) -> Scored:
+        """Return the dearer ones of the categories in the cart, by chance x price as a share of the best."""
+        lead = ask.cart if len(ask.cart) else _latest(ask.mine)
+        table = self.state.table
+        category, price = table.codes[0], table.price
+        found = np.zeros(len(price), bool)
+        for code in lead.tolist():
+            if category[code] >= 0:
+                low, high = (price[code] * step for step in DEARER)
+                found |= (category == category[code]) & (price >= low) & (price <= high)
+        product = np.flatnonzero(found & ~ask.barred).astype(np.int32)
+        product = np.sort(product[np.argsort(-table.popularity[product], kind="stable")[:N_DEARER]])
+        chance = self._chances(ask, product) if len(ask.mine.product) else table.popularity[product]
+        worth = chance * price[product]
+        score = worth * (chance.max(initial=0) / max(float(worth.max(initial=0)), 1e-9))
+        return Scored(product, score.astype(np.float32), np.full(len(product), UPSELL, np.uint8))
+
+    def _picks(self, ask: Ask, found: Scored, list_name: str) -> list[Pick]:
+        """Order, cut, and complete by what sells best among what the list may hold."""
+        order = np.lexsort((found.product, -found.score))[: ask.k]
+        product, score, source = found.product[order], found.score[order], found.source[order]
+        short = ask.k - len(product)
+        if short > 0:
+            more = self._more(ask, list_name, product)[:short]
+            last = float(score[-1]) if len(score) else np.inf
+            product = np.append(product, more)
+            score = np.append(score, np.minimum(self.state.table.popularity[more], last))
+            source = np.append(source, np.full(len(more), OWN if list_name == "buy_again" else POPULAR))
+        ids = self.state.history.products.names(product)
+        names = [SOURCES[number] for number in source.tolist()]
+        return list(zip(ids, score.tolist(), names, strict=True))
+
+    def _more(self, ask: Ask, list_name: str, shown: Ints) -> Ints:
+        allowed = ~ask.barred
+        allowed[shown] = False
+        if list_name == "buy_again":
+            owned = np.zeros(len(allowed), bool)
+            owned[ask.mine.product] = True
+            allowed &= owned
+        elif list_name == "new_for_you":
+            allowed[ask.mine.product] = False
+        return self.by_popularity[allowed[self.by_popularity]]
+
+
+def _nothing() -> Scored:
+    return Scored(np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.uint8))
+
+
+def _latest(mine: History) -> Ints:
+    """Return the products bought last."""
+    return np.unique(mine.product[-N_RECENT:])
+
+
+def _summed(near: Neighbours, lead: Ints) -> Scored:
+    """Return the neighbours of all of ``lead``, their scores summed."""
+    product, score = near.product[lead].ravel(), near.score[lead].ravel()
+    product, at = np.unique(product, return_inverse=True)
+    total = np.bincount(at.ravel(), score, minlength=len(product)) / max(len(lead), 1)
+    kept = product >= 0
+    source = np.full(int(kept.sum()), TOGETHER, np.uint8)
+    return Scored(product[kept], total[kept].astype(np.float32), source)

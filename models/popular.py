@@ -1,0 +1,119 @@
+"""What sells now, and each customer's own habits: no learning, so it answers where nothing can be learnt."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from pydantic import Field
+
+from features.errors import CannotLearn
+from features.groups import Groups
+from features.history import Floats, History, Ints
+from features.products import popularity
+from features.shop import Shop
+from models.lists import LISTS, OWN, Pairs, asked_for, filled, frame, pick
+from models.model import Config, Model
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class PopularConfig(Config):
+    """How fast a customer's habits are forgotten."""
+
+    half_life_days: float = Field(default=56.0, gt=0)
+    """Days after which a purchase of one's own counts half."""
+    horizon_days: int | None = Field(default=None, ge=1)
+    """Days the chances are about; by default the shop's horizon."""
+
+
+@dataclass(frozen=True)
+class PopularState:
+    """Histories as of a cutoff, and the chance of each product to be bought by anyone."""
+
+    history: History
+    chance: Floats
+
+
+class Popular(Model):
+    """Decayed counts: the customer's own first, then the shop's."""
+
+    name = "popular"
+    question = "what sells now?"
+    method = "share of recent customers who bought it; own purchases, exponentially decayed, before it"
+    kind = "lists"
+    headline = ("ndcg@10 all", "ndcg@10 new")
+    Config = PopularConfig
+
+    def __init__(self, config: Any, trained_until: datetime, horizon_days: int) -> None:
+        super().__init__(config, trained_until)
+        self.horizon_days = horizon_days
+
+    @classmethod
+    def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
+        """Take the shop's horizon; raise ``CannotLearn`` where orders name no products."""
+        require_products(cls.name, shop)
+        return cls(config, known_until, config.horizon_days or shop.settings.horizon_days)
+
+    def state(self, shop: Shop, cutoff: datetime) -> PopularState:
+        """Return the state as of ``cutoff``."""
+        history = shop.history(cutoff)
+        return PopularState(history, popularity(history, self.horizon_days))
+
+    def best(self, state: PopularState) -> tuple[Ints, Floats]:
+        """Return every product's code, best selling first, and its chance to be bought within the horizon."""
+        order = np.argsort(-state.chance, kind="stable").astype(np.int32)
+        return order, state.chance[order]
+
+    def recommend(
+        self,
+        state: PopularState,
+        customers: Sequence[str] | None = None,
+        *,
+        k: int = 20,
+        lists: Sequence[str] = LISTS,
+    ) -> "pd.DataFrame":
+        """Return lists of every customer of the state, or of ``customers``; the unknown get what sells."""
+        asked = state.history.customers.all_names() if customers is None else list(customers)
+        history = state.history if customers is None else asked_for(state.history, asked)
+        pairs = self._habits(history)
+        found = {name: pick(pairs.of_list(name), len(asked), k) for name in lists}
+        return frame(filled(found, history, state.chance), asked, history.products.ids)
+
+    def _habits(self, history: History) -> Pairs:
+        """Return every own product with the chance that its decayed rate of purchases gives."""
+        groups = Groups.of(history.customer.astype(np.int64) * len(history.products) + history.product)
+        half_life = self.config.half_life_days
+        weight = np.exp2((history.day - history.cutoff_day) / half_life)[None, :]
+        expected = groups.sums(weight)[0] * np.log(2) / half_life * self.horizon_days
+        row = groups.order[groups.start]
+        n = len(row)
+        return Pairs(
+            history.customer[row],
+            history.product[row],
+            -np.expm1(-expected).astype(np.float32),
+            np.full(n, OWN, np.uint8),
+            np.ones(n, bool),
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.json``."""
+        self.write_card(folder, horizon_days=self.horizon_days)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read back what ``save`` wrote."""
+        card = cls.read_card(folder)
+        config = PopularConfig.model_validate(card["config"])
+        return cls(config, datetime.fromisoformat(card["trained_until"]), card["horizon_days"])
+
+
+def require_products(name: str, shop: Shop) -> None:
+    """Raise ``CannotLearn`` where the shop's orders do not say what was bought."""
+    if not shop.facts.has_products:
+        raise CannotLearn(
+            f"{name} needs product_id in order_lines, found none", "map it in recompra.toml under [columns]"
+        )
