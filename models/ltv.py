@@ -1,0 +1,198 @@
+"""Value: expected orders, revenue and margin within the horizon, and when the next order comes.
+
+Two opinions, blended: the chance of an order times what those who order come to (LightGBM), and BG/NBD's
+orders times Gamma-Gamma's spend. Each is first brought to one total, halfway between what the past windows
+show and what the structure foresees for the customers of today.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field
+
+from features.customer import CUSTOMER_FEATURES
+from features.errors import ArtefactError
+from features.shop import Shop
+from features.tables import fetch
+from models.customer_panel import COLUMNS, Lens, PanelConfig, everyone, training_windows
+from models.economics import Margins
+from models.model import Model, check_fingerprint
+from models.next_order import NextOrder
+from models.value_parts import Figures, Level, Parts
+
+Array = npt.NDArray[np.float64]
+
+LOW, HIGH = 0.1, 0.9
+"""Between them lie 80% of customers like each."""
+
+
+class LtvConfig(PanelConfig):
+    """How value is learnt."""
+
+    structure_share: float = Field(default=0.2, ge=0, le=1)
+    """Share of BG/NBD x Gamma-Gamma in the blend; the rest is the two-part model's."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What turns opinions into figures one can do accounts with."""
+
+    days: Level
+    revenue: Level
+    margin_rate: float
+    """Margin as a share of revenue: from the products' unit costs where known, else the shop's assumption."""
+    shop_gap_days: float
+    """Mean days between two order days; NaN where nobody ever came back."""
+    timezone: str
+
+
+class Ltv(Model):
+    """Expected orders, revenue and margin over the horizon, an 80% interval, and the next order's day."""
+
+    name = "ltv"
+    question = "what will they be worth, and when do they come back?"
+    method = "BG/NBD x Gamma-Gamma and LightGBM in two parts, blended, totals reconciled"
+    must_beat = ("past_spend", "bgnbd_gamma_gamma", "two_part")
+    kind = "scores"
+    headline = ("gini revenue", "bias revenue", "gini n_order_days")
+    truths = {"expected_revenue": "revenue", "expected_orders": "n_order_days"}
+    Config = LtvConfig
+
+    def __init__(
+        self, config: Any, trained_until: datetime, *, lens: Lens, parts: Parts, account: Account
+    ) -> None:
+        super().__init__(config, trained_until)
+        self.lens = lens
+        self.parts = parts
+        self.account = account
+
+    @classmethod
+    def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
+        """Learn from windows closed by ``known_until``; raise ``CannotLearn`` where there is none."""
+        windows = training_windows(shop, known_until, config)
+        features = shop.customer_features(known_until)
+        lens = Lens.fit(features, config.horizon(shop))
+        parts = Parts.fit(windows, features, lens, config)
+        today = lens.rows(features)
+        learnt, structure = parts.two_part(today), parts.structure(today)
+        account = Account(
+            Level.of(learnt.days, structure.days, config.structure),
+            Level.of(learnt.revenue, structure.revenue, config.structure),
+            _margin_rate(shop, known_until),
+            NextOrder.fit(features).shop_gap_days,
+            shop.timezone,
+        )
+        return cls(config, known_until, lens=lens, parts=parts, account=account)
+
+    def predict(self, shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the value columns of everyone seen before ``cutoff``, or of those in ``ids``.
+
+        ``expected_orders_{h}d`` (days with an order), ``expected_revenue_{h}d`` with ``_p10`` and ``_p90``,
+        ``expected_margin_{h}d`` (the shop's currency; NaN without prices), ``next_order_at`` (UTC, the shop's
+        midnight of that day; NaT where it cannot be known). A customer never seen has no row.
+        """
+        return self.predict_from(everyone(shop, cutoff, ids), cutoff)
+
+    def predict_from(self, features: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
+        """Return the same of customer features as of ``cutoff``: each row by itself, any column order."""
+        rows, horizon = self.lens.rows(features), self.lens.horizon_days
+        said = self._blended(self.parts.two_part(rows), self.parts.structure(rows))
+        chance = self.parts.chance.probability(rows)
+        low, high = (
+            self.parts.spend.quantile(rows, chance, share) * self.account.revenue.two_part
+            for share in (LOW, HIGH)
+        )
+        next_order = NextOrder(self.account.shop_gap_days)
+        return pd.DataFrame(
+            {
+                f"expected_orders_{horizon}d": said.days,
+                f"expected_revenue_{horizon}d": said.revenue,
+                f"expected_revenue_{horizon}d_p10": np.minimum(low, said.revenue),
+                f"expected_revenue_{horizon}d_p90": np.maximum(high, said.revenue),
+                f"expected_margin_{horizon}d": said.revenue * self.account.margin_rate,
+                "next_order_at": next_order.at(features, self.lens.bgnbd, cutoff, self.account.timezone),
+            },
+            index=features.index,
+        )
+
+    def _blended(self, learnt: Figures, structure: Figures) -> Figures:
+        share, account = self.config.structure_share, self.account
+        return Figures(
+            account.days.blend(learnt.days, structure.days, share),
+            account.revenue.blend(learnt.revenue, structure.revenue, share),
+        )
+
+    def importance(self) -> dict[str, float]:
+        """Return each column's share of the gain of the amount's trees; the chance's without prices."""
+        amount = self.parts.spend.amount
+        return (amount or self.parts.chance.trees).gain(COLUMNS)
+
+    def baselines(
+        self, shop: Shop, known_until: datetime, cutoff: datetime, ids: Sequence[str]
+    ) -> pd.DataFrame:
+        """Return one column a baseline, of revenue and, after ``expected_orders:``, of order days.
+
+        ``past_spend``: the customer's rate so far, over the horizon. ``bgnbd_gamma_gamma`` and ``two_part``:
+        either opinion alone.
+        """
+        rows = self.lens.rows(everyone(shop, cutoff, ids))
+        learnt, structure = self.parts.two_part(rows), self.parts.structure(rows)
+        share_of_life = self.lens.horizon_days / rows["days_since_first_order"].clip(lower=1)
+        past = {
+            "past_spend": rows["revenue"] * share_of_life,
+            "expected_orders:past_spend": rows["n_order_days"] * share_of_life,
+        }
+        both = {"bgnbd_gamma_gamma": structure, "two_part": learnt}
+        money = {name: figures.revenue for name, figures in both.items()}
+        days = {f"expected_orders:{name}": figures.days for name, figures in both.items()}
+        return pd.DataFrame(past | money | days, index=rows.index)
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.json`` and the trees' texts."""
+        account = asdict(self.account)
+        if np.isnan(self.account.shop_gap_days):
+            account["shop_gap_days"] = None
+        self.write_card(
+            folder,
+            customer_features=CUSTOMER_FEATURES.fingerprint,
+            columns=COLUMNS,
+            lens=self.lens.facts(),
+            parts=self.parts.facts(),
+            account=account,
+        )
+        self.parts.save(folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read back; raise ``ArtefactError`` where the features are others, or a part is missing."""
+        card = cls.read_card(folder)
+        check_fingerprint(cls.name, card.get("customer_features", ""), CUSTOMER_FEATURES.fingerprint)
+        try:
+            return cls(
+                LtvConfig.model_validate(card["config"]),
+                datetime.fromisoformat(card["trained_until"]),
+                lens=Lens.of(card["lens"]),
+                parts=Parts.load(folder, card["parts"]),
+                account=_account(card["account"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtefactError(f"{cls.name}: model.json is not whole ({error!r})", "train again") from error
+
+
+def _account(facts: dict[str, Any]) -> Account:
+    gap = facts["shop_gap_days"]
+    levels = {name: Level(**facts[name]) for name in ("days", "revenue")}
+    return Account(**facts | levels | {"shop_gap_days": float("nan") if gap is None else gap})
+
+
+def _margin_rate(shop: Shop, known_until: datetime) -> float:
+    """Return the products' median margin where unit costs are known, else the settings' assumption."""
+    known = fetch(shop.con, "SELECT count(unit_cost) AS known FROM products")["known"].iloc[0]
+    assumed = shop.settings.economics.margin_rate
+    return Margins.learn(shop.catalogue(known_until), assumed).share("") if known else assumed

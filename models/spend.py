@@ -1,0 +1,101 @@
+"""How many order days and how much money, given that a customer orders within the horizon at all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models.customer_panel import COLUMNS, PanelConfig, TrainingWindow, stacked
+from models.trees import Trees
+
+Array = npt.NDArray[np.float64]
+
+SPREAD = np.linspace(0, 1, 101)
+"""The shares at which the spread of amounts around their prediction is kept."""
+DAYS, AMOUNT = "more_days.trees.txt", "amount.trees.txt"
+
+
+@dataclass(frozen=True)
+class Spend:
+    """Fitted trees for the order days beyond the first and for the log of the amount, of those who order."""
+
+    more_days: Trees
+    amount: Trees | None
+    """None in a shop without prices."""
+    mean_factor: float
+    """What turns typical (median) amounts into means: heavy tails make it more than 1 (Duan, 1983)."""
+    spread: tuple[float, ...]
+    """Quantiles at ``SPREAD`` of log(actual / predicted), of customers that the trees had not seen."""
+
+    @classmethod
+    def fit(cls, windows: Sequence[TrainingWindow], config: PanelConfig) -> Self:
+        """Learn from the customers who ordered within closed windows."""
+        frame = pd.concat([window.rows for window in windows])
+        rows = frame[COLUMNS].to_numpy(float)
+        days = stacked([window.n_order_days for window in windows])
+        revenue = stacked([window.revenue for window in windows])
+        more_days = Trees.fit("poisson", rows[days > 0], days[days > 0] - 1, config)
+        paid = revenue > 0
+        if not paid.any():
+            return cls(more_days, None, 1.0, ())
+        rows, logs = rows[paid], np.log(revenue[paid])
+        amount = Trees.fit("regression", rows, logs, config)
+        factor = float(revenue[paid].sum() / np.exp(amount.raw(rows)).sum())
+        half = pd.factorize(frame.index[paid])[0] % 2 == 0
+        return cls(more_days, amount, factor, _spread(rows, logs, half, config))
+
+    def days(self, rows: pd.DataFrame) -> Array:
+        """Return the expected order days of those who order, shape (n,), at least 1."""
+        return np.asarray(1 + np.exp(self.more_days.raw(rows[COLUMNS].to_numpy(float))))
+
+    def typical_money(self, rows: pd.DataFrame) -> Array:
+        """Return the typical (median) revenue of those who order, shape (n,); NaN without prices."""
+        if self.amount is None:
+            return np.full(len(rows), np.nan)
+        return np.asarray(np.exp(self.amount.raw(rows[COLUMNS].to_numpy(float))))
+
+    def mean_money(self, rows: pd.DataFrame) -> Array:
+        """Return the expected revenue of those who order, shape (n,); NaN without prices."""
+        return self.typical_money(rows) * self.mean_factor
+
+    def quantile(self, rows: pd.DataFrame, chance: Array, share: float) -> Array:
+        """Return the revenue that ``share`` of customers like each stay at or below, shape (n,).
+
+        0 where so many do not order at all; NaN without prices. ``chance``: of an order, shape (n,).
+        """
+        if not self.spread:
+            return np.full(len(rows), np.nan)
+        within = (share - (1 - chance)) / chance
+        factor = np.exp(np.interp(within, SPREAD, np.array(self.spread)))
+        return np.asarray(np.where(within <= 0, 0.0, self.typical_money(rows) * factor))
+
+    def save(self, folder: Path) -> None:
+        """Write the trees' text."""
+        self.more_days.save(folder / DAYS)
+        if self.amount is not None:
+            self.amount.save(folder / AMOUNT)
+
+    def facts(self) -> dict[str, Any]:
+        """Return all but the trees as plain data, for ``model.json``."""
+        return {"mean_factor": self.mean_factor, "spread": self.spread}
+
+    @classmethod
+    def load(cls, folder: Path, facts: Mapping[str, Any]) -> Self:
+        """Read back what ``save`` wrote and ``facts`` took apart."""
+        amount = Trees.load(folder / AMOUNT) if facts["spread"] else None
+        return cls(Trees.load(folder / DAYS), amount, facts["mean_factor"], tuple(facts["spread"]))
+
+
+def _spread(rows: Array, logs: Array, one: npt.NDArray[np.bool_], config: PanelConfig) -> tuple[float, ...]:
+    """Return the quantiles of what trees of one half of the customers miss in the other half, both ways."""
+    misses = []
+    for half in (one, ~one):
+        if half.any() and not half.all():
+            trees = Trees.fit("regression", rows[half], logs[half], config)
+            misses.append(logs[~half] - trees.raw(rows[~half]))
+    found = np.quantile(np.concatenate(misses) if misses else logs - logs.mean(), SPREAD)
+    return tuple(found.round(6).tolist())

@@ -1,0 +1,102 @@
+"""The two opinions that value is blended from, and how their totals are brought together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.errors import CannotLearn
+from models.buy_till_you_die import GammaGamma
+from models.calibration import middle_total
+from models.customer_panel import ORDERS, Lens, PanelConfig, TrainingWindow
+from models.purchase_chance import TREES, PurchaseChance
+from models.spend import Spend
+from models.trees import Trees
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Order days and revenue within the horizon, shape (n,) each; NaN where an opinion has none."""
+
+    days: Array
+    revenue: Array
+
+
+@dataclass(frozen=True)
+class Parts:
+    """*Two parts*: chance of an order x what those who order come to. *Structure*: BG/NBD x Gamma-Gamma."""
+
+    chance: PurchaseChance
+    spend: Spend
+    gamma_gamma: GammaGamma | None
+
+    @classmethod
+    def fit(
+        cls, windows: Sequence[TrainingWindow], features: pd.DataFrame, lens: Lens, config: PanelConfig
+    ) -> Self:
+        """Learn the two parts from closed windows, the structure from the customers of today."""
+        try:
+            gamma_gamma = GammaGamma.fit(features["frequency"], features["monetary_value"])
+        except CannotLearn:
+            gamma_gamma = None
+        chance = PurchaseChance.fit(windows, lens.rows(features), config)
+        return cls(chance, Spend.fit(windows, config), gamma_gamma)
+
+    def two_part(self, rows: pd.DataFrame) -> Figures:
+        """Return the learnt opinion."""
+        chance = self.chance.probability(rows)
+        return Figures(chance * self.spend.days(rows), chance * self.spend.mean_money(rows))
+
+    def structure(self, rows: pd.DataFrame) -> Figures:
+        """Return the opinion of the structure."""
+        orders = rows[ORDERS].to_numpy(float)
+        if self.gamma_gamma is None:
+            return Figures(orders, np.full(len(rows), np.nan))
+        value = self.gamma_gamma.expected_value(rows["frequency"], rows["monetary_value"])
+        return Figures(orders, orders * value)
+
+    def save(self, folder: Path) -> None:
+        """Write the trees' text."""
+        self.chance.trees.save(folder / TREES)
+        self.spend.save(folder)
+
+    def facts(self) -> dict[str, Any]:
+        """Return all but the trees as plain data, for ``model.json``."""
+        gamma_gamma = None if self.gamma_gamma is None else asdict(self.gamma_gamma)
+        return {"chance": self.chance.facts(), "spend": self.spend.facts(), "gamma_gamma": gamma_gamma}
+
+    @classmethod
+    def load(cls, folder: Path, facts: Mapping[str, Any]) -> Self:
+        """Read back what ``save`` wrote and ``facts`` took apart."""
+        chance = PurchaseChance.of(facts["chance"], Trees.load(folder / TREES))
+        gamma_gamma = None if facts["gamma_gamma"] is None else GammaGamma(**facts["gamma_gamma"])
+        return cls(chance, Spend.load(folder, facts["spend"]), gamma_gamma)
+
+
+@dataclass(frozen=True)
+class Level:
+    """Factors that bring both opinions to one total; ``structure`` is 0 where there is none."""
+
+    two_part: float
+    structure: float
+
+    @classmethod
+    def of(cls, two_part: Array, structure: Array, lean: float) -> Self:
+        """Take the total that lies ``lean`` of the way from the first's to the second's, in logs."""
+        one, other = float(two_part.sum()), float(structure.sum())
+        if not (one > 0 and other > 0):
+            return cls(1.0, 0.0)
+        total = middle_total(one, other, lean)
+        return cls(total / one, total / other)
+
+    def blend(self, two_part: Array, structure: Array, share: float) -> Array:
+        """Return the average at the reconciled total, ``share`` of it the structure's, shape (n,)."""
+        if not self.structure:
+            return np.asarray(two_part * self.two_part)
+        return np.asarray((1 - share) * two_part * self.two_part + share * structure * self.structure)
