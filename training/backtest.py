@@ -21,13 +21,13 @@ from features.settings import Settings
 from features.shop import Shop
 from features.window import parse_cutoff
 from models.model import Model
-from models.registry import MODELS, model_class
+from models.registry import model_class
 from training.evaluate import DEPTHS, Evaluation, answers, evaluate
 from training.holdout import SEGMENTS, Holdout, next_day
 from training.intervals import Interval
 from training.progress import Steps
 from training.report import Figure, figures
-from training.train import chosen_models, configured, ready_lists
+from training.train import chosen_models, configured, list_makers
 
 RECOMMENDATIONS = {
     "customer_id": "string",
@@ -78,16 +78,15 @@ class Backtest:
             self.models.append(model)
 
     def _lists(self) -> Any:
-        for model in self.models:
-            if hasattr(model, "ready"):
-                return ready_lists(model, self.holdout)
-        raise CannotLearn("offers are chosen from ready lists, and no model here makes them")
+        name = list_makers()[0]
+        if name not in self.said:
+            raise CannotLearn(f"offers are chosen from the lists of {name}, which is not here")
+        return self.holdout.ready(self.said[name])
 
     def recommendations(self) -> pd.DataFrame:
         """Return every customer's lists: of the best list model, else of the fallback."""
-        makers: list[Any] = sorted(
-            (model for model in self.models if model.kind == "lists"), key=lambda model: not model.must_beat
-        )
+        models: dict[str, Any] = {model.name: model for model in self.models}
+        makers = [models[name] for name in list_makers() if name in models]
         parts, missing = [pd.DataFrame(columns=list(RECOMMENDATIONS))], self.holdout.customers
         for maker in makers:
             frame = self.said[maker.name]
@@ -174,9 +173,9 @@ def backtest(
 
 def with_fallback(names: list[str]) -> list[str]:
     """Add the list models with nothing to beat, where any list model is asked for: they fill its gaps."""
-    lists = [name for name in MODELS if model_class(name).kind == "lists"]
-    fallback = [name for name in lists if not model_class(name).must_beat and name not in names]
-    return names + fallback if set(names) & set(lists) else names
+    makers = list_makers()
+    fallback = [name for name in makers if not model_class(name).must_beat and name not in names]
+    return names + fallback if set(names) & set(makers) else names
 
 
 @contextmanager

@@ -228,7 +228,7 @@ def _decisions(model: Any, holdout: Holdout, evaluation: Evaluation, lists: List
     for policy in payoffs.columns:
         sample = Sample(MEAN, payoffs.index, (payoffs[policy].to_numpy(float),))
         evaluation.samples[policy] = {"payoff assumed": sample}
-        figures = summary.loc[policy].astype(float).to_dict()
+        figures = summary.loc[policy].drop("payoff").astype(float).to_dict()
         evaluation.plain[policy] = {f"{name} assumed": value for name, value in figures.items()}
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from features.shop import Shop
 from features.tables import compiled, fetch, table
 from features.window import local_day, naive_utc, parse_cutoff, shift_days
-from training.metrics import Ints
+from training.metrics import Floats, Ints
 
 SEGMENTS = {"for_you": "all", "new_for_you": "new", "buy_again": "repeat"}
 """Which purchases a list is held against: all, first purchases of a product, or repeated ones."""
@@ -127,6 +127,21 @@ class Holdout:
         kept = (row >= 0) & (rank < depth)
         matrix[row[kept], rank[kept]] = _position(self.products, frame["product_id"])[kept]
         return matrix
+
+    def ready(self, frame: pd.DataFrame) -> dict[str, tuple[Ints, Floats]]:
+        """Return recommendations as decisions read them: a list's products and chances, each (n, k)."""
+        history = self.shop.history(self.cutoff)
+        customers = _index(history.customers.all_names())
+        shape = (len(customers), int(frame["rank"].max()) if len(frame) else 0)
+        found = {}
+        for name, rows in frame.groupby("list", sort=False):
+            product, chance = np.full(shape, -1, np.int64), np.zeros(shape)
+            row, rank = _position(customers, rows["customer_id"]), rows["rank"].to_numpy(int) - 1
+            at = (row[row >= 0], rank[row >= 0])
+            product[at] = _position(self.products, rows["product_id"])[row >= 0]
+            chance[at] = rows["score"].to_numpy(float)[row >= 0]
+            found[str(name)] = (product, chance)
+        return found
 
 
 def _index(names: list[str]) -> "pd.Index[str]":

@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn, RecompraError, SettingsError
 from features.shop import Shop
@@ -87,7 +89,8 @@ class Training:
     tracking: Tracking
     steps: Steps
     now: datetime
-    fitted: dict[str, Model] = field(default_factory=dict)
+    said: dict[str, pd.DataFrame] = field(default_factory=dict)
+    """What each model of this training answered at the cutoff."""
 
     def one(self, name: str) -> Trained:
         """Learn, measure, record and register one model."""
@@ -111,10 +114,9 @@ class Training:
         shop, cutoff = self.holdout.shop, self.holdout.cutoff
         with self.steps.step(f"{name}: learning"):
             model = model_class(name).fit(shop, cutoff, configured(name, shop))
-            self.fitted[name] = model
         with self.steps.step(f"{name}: measuring"):
-            said = answers(model, self.holdout)
-            evaluation = evaluate(model, self.holdout, said, lists=self._lists)
+            self.said[name] = answers(model, self.holdout)
+            evaluation = evaluate(model, self.holdout, self.said[name], lists=self._lists)
         with self.steps.step(f"{name}: recording"):
             self._record(run, model, evaluation)
         return evaluation
@@ -160,26 +162,22 @@ class Training:
         return Rival(version, found, note)
 
     def _lists(self) -> Lists:
-        """Return the ready lists that offers come from: of the model just trained, else the champion."""
-        for name in MODELS:
-            if hasattr(model_class(name), "ready"):
-                return ready_lists(self._model(name), self.holdout)
-        raise CannotLearn("no model makes ready lists to choose offers from")
-
-    def _model(self, name: str) -> Model:
-        if name in self.fitted:
-            return self.fitted[name]
-        version = self.tracking.champion(name)
-        if version is None:
-            raise CannotLearn(f"offers are chosen from the lists of {name}, and there is no {name} yet")
-        with tempfile.TemporaryDirectory() as temporary:
-            return model_class(name).load(self.tracking.fetch(version, Path(temporary)))
+        """Return the lists that offers are chosen from: of the model just trained, else of the champion."""
+        name = list_makers()[0]
+        if name not in self.said:
+            version = self.tracking.champion(name)
+            if version is None:
+                raise CannotLearn(f"offers are chosen from the lists of {name}, and there is no {name} yet")
+            with tempfile.TemporaryDirectory() as temporary:
+                model = model_class(name).load(self.tracking.fetch(version, Path(temporary)))
+                self.said[name] = answers(model, self.holdout)
+        return self.holdout.ready(self.said[name])
 
 
-def ready_lists(model: Any, holdout: Holdout, k: int = 20) -> Lists:
-    """Return a list model's ready lists at the holdout's cutoff."""
-    ready = model.ready(holdout.state(model), k)
-    return {name: (picks.product, picks.score, picks.source) for name, picks in ready.items()}
+def list_makers() -> list[str]:
+    """Return the models that make lists, those with something to beat first; the rest are their fallback."""
+    makers = [name for name in MODELS if model_class(name).kind == "lists"]
+    return sorted(makers, key=lambda name: not model_class(name).must_beat)
 
 
 def importance_of(model: Any) -> Mapping[str, float] | None:
