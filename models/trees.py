@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 
 CONSTANT = "constant="
+ALONE = 10_000_000
+"""Up to so many cells (rows x columns), threads cost more than they bring, above all on a busy machine."""
 FEWEST_ROWS = 50
 """With fewer rows, or a target that does not vary, the trees say a constant."""
 
@@ -54,14 +56,17 @@ class Trees:
         import lightgbm
 
         data = lightgbm.Dataset(rows, target, free_raw_data=True)
-        booster = lightgbm.train(_params(objective, config), data, num_boost_round=config.n_trees)
+        params = _params(objective, config, rows.size)
+        booster = lightgbm.train(params, data, num_boost_round=config.n_trees)
         return cls(str(booster.model_to_string()))
 
     def raw(self, rows: Array) -> Array:
         """Return raw scores (logit, log or the value itself, by the objective) of each row, shape (n,)."""
         if not self.text or not len(rows):
             return np.full(len(rows), self.constant)
-        said = self._booster.predict(np.ascontiguousarray(rows), raw_score=True, num_threads=threads())
+        said = self._booster.predict(
+            np.ascontiguousarray(rows), raw_score=True, num_threads=_threads(rows.size)
+        )
         return np.asarray(said, dtype=np.float64)
 
     def gain(self, columns: list[str]) -> dict[str, float]:
@@ -95,7 +100,7 @@ class Trees:
             raise ArtefactError(f"the saved trees cannot be read: {error}", "train again") from error
 
 
-def _params(objective: str, config: TreesConfig) -> dict[str, Any]:
+def _params(objective: str, config: TreesConfig, n_cells: int) -> dict[str, Any]:
     """Deterministic whatever the number of threads: rows are summed in one fixed order."""
     return {
         "objective": objective,
@@ -107,11 +112,15 @@ def _params(objective: str, config: TreesConfig) -> dict[str, Any]:
         "bagging_freq": 1,
         "lambda_l2": 20.0,
         "seed": config.seed,
-        "num_threads": threads(),
+        "num_threads": _threads(n_cells),
         "deterministic": True,
         "force_row_wise": True,
         "verbose": -1,
     }
+
+
+def _threads(n_cells: int) -> int:
+    return threads() if n_cells > ALONE else 1
 
 
 def _constant(objective: str, target: Array) -> float:
