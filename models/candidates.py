@@ -131,11 +131,11 @@ class Selling:
 
 
 def new_sources(state: State, budgets: dict[str, int]) -> list[Source]:
-    """Return every source of new products."""
+    """Return the sources of new products that have a budget; where two rank alike, the first speaks."""
     kinds: dict[str, Any] = {
         "similar": Similar, "factors": Factors, "alike": Alike, "category": Category, "popular": Selling,
     }  # fmt: skip
-    return [kinds[name](state, budget) for name, budget in budgets.items() if budget > 0]
+    return [kind(state, budgets[name]) for name, kind in kinds.items() if budgets.get(name, 0) > 0]
 
 
 def candidates(state: State, codes: Ints, sources: list[Source], n_own: int) -> Candidates:

@@ -1,0 +1,144 @@
+"""The rows the cross-sell ranker learns from and scores: state, candidates, features, what was bought."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import numpy as np
+from pydantic import Field
+
+from features.errors import CannotLearn
+from features.history import Floats, Ints
+from features.pairs import pair_features
+from features.products import product_table
+from features.shop import Shop
+from models import collaborative
+from models.candidates import Candidates, candidates, new_sources
+from models.ranker import RankerConfig, Rows
+from models.state import TASTE_HALF_LIFE, State
+
+CHUNK = 100_000
+"""Pairs are scored in pieces of about so many."""
+HALF_LIFE = 56.0
+"""Days after which a purchase counts half in factors and profiles."""
+TOO_FEW = 20
+"""With fewer purchases than this nothing can be learnt."""
+
+
+class CrossSellConfig(RankerConfig):
+    """Windows and candidates, besides the ranker; the same defaults serve every shop."""
+
+    horizon_days: int | None = Field(default=None, ge=1)
+    """Days a chance is about; by default the shop's horizon."""
+    n_windows: int = Field(default=4, ge=1)
+    """Past cutoffs to learn from; more, up to ``max_windows``, while purchases are fewer than ``enough``."""
+    max_windows: int = Field(default=12, ge=1)
+    """Past cutoffs to learn from, at most."""
+    enough: int = Field(default=2_000, ge=1)
+    """Purchases to learn from that are enough."""
+    step_days: int = Field(default=14, ge=1)
+    """Days between them."""
+    max_customers: int = Field(default=20_000, ge=1)
+    """Customers to learn from at each cutoff, drawn by ``seed``."""
+    n_own: int = Field(default=400, ge=1)
+    """Candidates out of what a customer bought before, at most."""
+    budgets: dict[str, int] = {"similar": 100, "factors": 100, "alike": 100, "category": 100, "popular": 100}
+    """New candidates by source, at most."""
+    n_shelf: int = Field(default=20_000, ge=1)
+    """Products that can be proposed as new: those that sell best, half-life 28 days."""
+    n_neighbours: int = Field(default=50, ge=1)
+    """Similar products kept for each product."""
+    n_together: int = Field(default=20, ge=1)
+    """Products bought in the same order kept for each product."""
+    n_alike: int = Field(default=100, ge=1)
+    """Customers with like baskets to look at."""
+    n_factors: int = Field(default=64, ge=1)
+    """ALS factors."""
+
+
+def state_of(shop: Shop, cutoff: datetime, config: CrossSellConfig, horizon_days: int) -> State:
+    """Return what lists stand on as of ``cutoff``; ``CannotLearn`` where nothing was bought before."""
+    history = shop.history(cutoff)
+    if not len(history.product):
+        raise CannotLearn(f"no customer bought a known product before {cutoff:%Y-%m-%d}")
+    table = product_table(history, shop.catalogue(cutoff), horizon_days)
+    best = np.argsort(-table.column("p_sales_28d"), kind="stable")
+    shelf = np.sort(best[: config.n_shelf]).astype(np.int32)
+    customer_factors, product_factors = collaborative.factors(
+        history, config.n_factors, HALF_LIFE, seed=config.seed
+    )
+    return State(
+        history=history,
+        table=table,
+        shelf=shelf,
+        neighbours=collaborative.similar(history, config.n_neighbours, TASTE_HALF_LIFE),
+        together=collaborative.together(history, config.n_together),
+        alike=collaborative.alike(
+            history, shelf, near=config.n_alike, depth=200, half_life_days=HALF_LIFE, seed=config.seed
+        ),
+        customer_factors=customer_factors,
+        product_factors=product_factors,
+    )
+
+
+def candidates_of(
+    state: State, codes: Ints, config: CrossSellConfig, k: int = 0
+) -> Iterator[tuple[Ints, Candidates]]:
+    """Yield customers and their candidates, piece by piece; ``k`` of their own at least, if there are."""
+    sources, n_own = new_sources(state, config.budgets), max(config.n_own, k)
+    width = min(n_own, len(state.table.price)) + sum(config.budgets.values())
+    step = max(min(CHUNK // width, collaborative.CELLS // len(state.shelf)), 1)
+    for start in range(0, len(codes), step):
+        some = codes[start : start + step]
+        yield some, candidates(state, some, sources, n_own)
+
+
+def features_of(state: State, codes: Ints, found: Candidates) -> Floats:
+    """Return the pair features of candidates of the customers ``codes``."""
+    history = state.history.of_customers(codes)
+    scores = state.scores(history, codes, found.customer, found.product)
+    return pair_features(history, state.table, found.customer, found.product, scores)
+
+
+def learning_rows(
+    shop: Shop, known_until: datetime, config: CrossSellConfig, horizon_days: int
+) -> list[Rows]:
+    """Return the rows of past windows closed by ``known_until``; ``CannotLearn`` if they are too few."""
+    windows = {"n": config.max_windows, "step_days": config.step_days}
+    cutoffs = shop.past_cutoffs(known_until, horizon_days, **windows)
+    parts: list[Rows] = []
+    n_bought = 0
+    for number, cutoff in enumerate(cutoffs):
+        if number >= config.n_windows and n_bought >= config.enough:
+            break
+        state = state_of(shop, cutoff, config, horizon_days)
+        truth = _truth(shop, state, cutoff, known_until, horizon_days)
+        parts += _window(state, truth, config)
+        n_bought = sum(int(rows.bought.sum()) for rows in parts)
+    if n_bought < TOO_FEW:
+        raise CannotLearn(
+            f"cross_sell found {n_bought} purchases to learn from in {len(cutoffs)} windows of "
+            f"{horizon_days} days, it needs {TOO_FEW}"
+        )
+    return parts
+
+
+def _truth(shop: Shop, state: State, cutoff: datetime, known_until: datetime, horizon_days: int) -> Ints:
+    """Return the pairs bought in the horizon as sorted numbers: customer x n_products + product."""
+    labels = shop.product_labels(cutoff, horizon_days, known_until)
+    customer = state.history.customers.codes(labels["customer_id"].tolist()).astype(np.int64)
+    product = state.history.products.codes(labels["product_id"].tolist())
+    known = (customer >= 0) & (product >= 0)
+    truth: Ints = np.unique(customer[known] * len(state.history.products) + product[known])
+    return truth
+
+
+def _window(state: State, truth: Ints, config: CrossSellConfig) -> Iterator[Rows]:
+    """Yield the pairs of one window with what became of them; of those not bought, a sample."""
+    rng, n_products = np.random.default_rng(config.seed), len(state.history.products)
+    everyone = rng.permutation(len(state.history.customers)).astype(np.int32)
+    for codes, found in candidates_of(state, np.sort(everyone[: config.max_customers]), config):
+        pair = codes[found.customer].astype(np.int64) * n_products + found.product
+        bought = np.isin(pair, truth)
+        kept = bought | (rng.random(len(bought)) < config.negative_rate)
+        few = Candidates(*(getattr(found, name)[kept] for name in Candidates.__annotations__))
+        yield Rows(features_of(state, codes, few), bought[kept])
