@@ -117,9 +117,18 @@ def rhythm(features: pd.DataFrame) -> tuple[Array, Array, Array]:
 
 
 def with_expectation(features: pd.DataFrame, bgnbd: BetaGeoNBD | None, horizon_days: int) -> pd.DataFrame:
-    """Return ``COLUMNS`` of ``features``, whatever the order of its own; NaN expectations without a BG/NBD.
+    """Return ``COLUMNS`` of ``features``; the expectations are NaN without a BG/NBD."""
+    rows = whole(features)
+    if bgnbd is None:
+        return rows.assign(**{ORDERS: np.nan, CHANCE: np.nan})
+    orders = bgnbd.expected_orders(*rhythm(rows), horizon_days)
+    return rows.assign(**{ORDERS: orders, CHANCE: bgnbd.purchase_probability(*rhythm(rows), horizon_days)})
 
-    Raises ``InputError`` naming the first column that is missing.
+
+def whole(features: pd.DataFrame) -> pd.DataFrame:
+    """Return the customer features in the order in which they are defined, whatever theirs was.
+
+    Raises ``InputError`` naming the first that is missing.
     """
     missing = [name for name in CUSTOMER_FEATURES.names if name not in features.columns]
     if missing:
@@ -127,11 +136,7 @@ def with_expectation(features: pd.DataFrame, bgnbd: BetaGeoNBD | None, horizon_d
             f"expected the {len(CUSTOMER_FEATURES.names)} customer features, {missing[0]!r} is missing",
             "take them from Shop.customer_features",
         )
-    rows = features[CUSTOMER_FEATURES.names].astype(float)
-    if bgnbd is None:
-        return rows.assign(**{ORDERS: np.nan, CHANCE: np.nan})
-    orders = bgnbd.expected_orders(*rhythm(rows), horizon_days)
-    return rows.assign(**{ORDERS: orders, CHANCE: bgnbd.purchase_probability(*rhythm(rows), horizon_days)})
+    return features[CUSTOMER_FEATURES.names].astype(float)
 
 
 def stacked(parts: Sequence[Array]) -> Array:

@@ -14,7 +14,7 @@ from pydantic import Field
 from features.customer import CUSTOMER_FEATURES
 from features.errors import ArtefactError, CannotLearn
 from features.shop import Shop
-from models.customer_panel import everyone
+from models.customer_panel import everyone, whole
 from models.model import Config, Model, check_fingerprint
 from models.personas import TRAITS, Personas
 
@@ -109,6 +109,7 @@ class Segments(Model):
 
     def predict_from(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return the same from customer features: each row by itself, whatever the order of the columns."""
+        features = whole(features)
         since, often, much = self._fifths(features)
         segment = np.array(GRID, dtype=object)[4 - since, (often + much + 1) // 2]
         segment[features["n_order_days"].isna().to_numpy()] = LOST

@@ -53,3 +53,15 @@ def summarise(purchases: pd.DataFrame, cutoff_day: int) -> pd.DataFrame:
             "monetary_value": spend,
         }
     )
+
+
+def order_lines(purchases: pd.DataFrame, first_day: str = "2024-01-01") -> pd.DataFrame:
+    """Return ``simulate``'s purchases as a shop's order lines, at noon, one line an order."""
+    return pd.DataFrame(
+        {
+            "customer_id": [f"c{customer:05d}" for customer in purchases["customer"]],
+            "ordered_at": pd.Timestamp(first_day) + pd.to_timedelta(purchases["day"] * 24 + 12, unit="h"),
+            "quantity": 1.0,
+            "unit_price": purchases["revenue"].round(2).clip(lower=0.01).to_numpy(),
+        }
+    )
