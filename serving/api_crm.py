@@ -118,10 +118,6 @@ class PlanRequest(Request):
     """At most so many contacts on one day."""
 
 
-class Contact(Response):
-    """One planned contact."""
-
-
 class Plan(Response):
     """A calendar of contacts, by day and worth. Nothing in it is against a rule of the shop."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from features.errors import NotFound, RecompraError
 from serving import answers
 from serving.api import RecommendRequest
-from serving.snapshot import PERSONAL, Snapshot, load
+from serving.snapshot import PERSONAL, load
 from serving.state import POINTER, Pointer, State, refusal
 from serving.store import Store
 from serving.view import DEAD, View
@@ -125,10 +125,3 @@ def canary(state: State) -> None:
         for list_name in PERSONAL:
             request = RecommendRequest.model_construct(customer_id=customer_id, list=list_name, k=5)
             answers.recommend(state, request)
-
-
-def snapshot_named(state: State, home: Path, stamp: str) -> Snapshot:
-    """Return the scoring of that name, newer or older than the one in service, as long as it is kept."""
-    if stamp == state.snapshot.stamp:
-        return state.snapshot
-    return load(home / "lists" / stamp)

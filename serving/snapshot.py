@@ -9,7 +9,7 @@ import json
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -87,7 +87,6 @@ class Snapshot:
     history: History | None = None
     """Purchases before ``as_of``, coded by ``customers`` and the catalogue's products."""
     live: Ranker | None = None
-    folder: Path = field(default_factory=Path)
 
     def customer(self, customer_id: str) -> int:
         """Return a customer's row, -1 for one not seen before ``as_of``."""
@@ -219,7 +218,6 @@ def _read(folder: Path, card: Mapping[str, Any]) -> Snapshot:
         retention=Columns.load(folder / "retention") if (folder / "retention").is_dir() else None,
         history=History.load(folder / "history") if (folder / "history").is_dir() else None,
         live=_live(folder / "state"),
-        folder=folder,
     )
 
 
