@@ -16,6 +16,8 @@ Array = npt.NDArray[np.float64]
 
 SPREAD = np.linspace(0, 1, 101)
 """The shares at which the spread of amounts around their prediction is kept."""
+TAIL = 0.99
+"""Customers beyond this share of all do not set the level for the others."""
 DAYS, AMOUNT = "more_days.trees.txt", "amount.trees.txt"
 
 
@@ -44,7 +46,7 @@ class Spend:
             return cls(more_days, None, 1.0, ())
         rows, logs = rows[paid], np.log(revenue[paid])
         amount = Trees.fit("regression", rows, logs, config)
-        factor = float(revenue[paid].sum() / np.exp(amount.raw(rows)).sum())
+        factor = _mean_factor(logs, amount.raw(rows))
         half = pd.factorize(frame.index[paid])[0] % 2 == 0
         return cls(more_days, amount, factor, _spread(rows, logs, half, config))
 
@@ -88,6 +90,13 @@ class Spend:
         """Read back what ``save`` wrote and ``facts`` took apart."""
         amount = Trees.load(folder / AMOUNT) if facts["spread"] else None
         return cls(Trees.load(folder / DAYS), amount, facts["mean_factor"], tuple(facts["spread"]))
+
+
+def _mean_factor(logs: Array, said: Array) -> float:
+    """Return total over predicted total, a miss counting at most as the highest but one in 100: no whale."""
+    misses = logs - said
+    typical = np.exp(said)
+    return float(typical @ np.exp(np.minimum(misses, np.quantile(misses, TAIL))) / typical.sum())
 
 
 def _spread(rows: Array, logs: Array, one: npt.NDArray[np.bool_], config: PanelConfig) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ from models.buy_till_you_die import GammaGamma
 from models.calibration import middle_total
 from models.customer_panel import ORDERS, Lens, PanelConfig, TrainingWindow
 from models.purchase_chance import TREES, PurchaseChance
-from models.spend import Spend
+from models.spend import TAIL, Spend
 from models.trees import Trees
 
 Array = npt.NDArray[np.float64]
@@ -88,8 +88,12 @@ class Level:
 
     @classmethod
     def of(cls, two_part: Array, structure: Array, lean: float) -> Self:
-        """Take the total that lies ``lean`` of the way from the first's to the second's, in logs."""
-        one, other = float(two_part.sum()), float(structure.sum())
+        """Take the total that lies ``lean`` of the way from the first's to the second's, in logs.
+
+        Totals are those of all but the dearest one in 100, so that a whale does not lift everyone.
+        """
+        many = structure <= np.quantile(structure, TAIL) if len(structure) else np.zeros(0, bool)
+        one, other = float(two_part[many].sum()), float(structure[many].sum())
         if not (one > 0 and other > 0):
             return cls(1.0, 0.0)
         total = middle_total(one, other, lean)
