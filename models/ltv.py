@@ -58,7 +58,7 @@ class Ltv(Model):
     name = "ltv"
     question = "what will they be worth, and when do they come back?"
     method = "BG/NBD x Gamma-Gamma and LightGBM in two parts, blended, totals reconciled"
-    must_beat = ("past_spend", "bgnbd_gamma_gamma", "two_part")
+    must_beat = ("past_spend", "bgnbd_gamma_gamma", "lightgbm_two_part")
     kind = "scores"
     headline = ("gini revenue", "bias revenue", "gini n_order_days")
     truths = {"expected_revenue": "revenue", "expected_orders": "n_order_days"}
@@ -138,17 +138,17 @@ class Ltv(Model):
     ) -> pd.DataFrame:
         """Return one column a baseline, of revenue and, after ``expected_orders:``, of order days.
 
-        ``past_spend``: the customer's rate so far, over the horizon. ``bgnbd_gamma_gamma`` and ``two_part``:
-        either opinion alone.
+        ``past_spend``: the customer's rate so far, over the horizon. ``bgnbd_gamma_gamma`` and
+        ``lightgbm_two_part``: either opinion alone, at its own level.
         """
         rows = self.lens.rows(everyone(shop, cutoff, ids))
-        learnt, structure = self.parts.two_part(rows), self.parts.structure(rows)
+        trees, structure = self.parts.trees_alone(rows), self.parts.structure(rows)
         share_of_life = self.lens.horizon_days / rows["days_since_first_order"].clip(lower=1)
         past = {
             "past_spend": rows["revenue"] * share_of_life,
             "expected_orders:past_spend": rows["n_order_days"] * share_of_life,
         }
-        both = {"bgnbd_gamma_gamma": structure, "two_part": learnt}
+        both = {"bgnbd_gamma_gamma": structure, "lightgbm_two_part": trees}
         money = {name: figures.revenue for name, figures in both.items()}
         days = {f"expected_orders:{name}": figures.days for name, figures in both.items()}
         return pd.DataFrame(past | money | days, index=rows.index)

@@ -8,11 +8,12 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import expit
 
 from features.errors import CannotLearn
 from models.buy_till_you_die import GammaGamma
 from models.calibration import middle_total
-from models.customer_panel import ORDERS, Lens, PanelConfig, TrainingWindow
+from models.customer_panel import COLUMNS, ORDERS, Lens, PanelConfig, TrainingWindow
 from models.purchase_chance import TREES, PurchaseChance
 from models.spend import TAIL, Spend
 from models.trees import Trees
@@ -50,7 +51,14 @@ class Parts:
 
     def two_part(self, rows: pd.DataFrame) -> Figures:
         """Return the learnt opinion."""
-        chance = self.chance.probability(rows)
+        return self._times(self.chance.probability(rows), rows)
+
+    def trees_alone(self, rows: pd.DataFrame) -> Figures:
+        """Return what the trees would say without the logistic regression and BG/NBD's level: a baseline."""
+        chance = expit(self.chance.trees.raw(rows[COLUMNS].to_numpy(float)))
+        return self._times(chance, rows)
+
+    def _times(self, chance: Array, rows: pd.DataFrame) -> Figures:
         return Figures(chance * self.spend.days(rows), chance * self.spend.mean_money(rows))
 
     def structure(self, rows: pd.DataFrame) -> Figures:
