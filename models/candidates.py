@@ -15,6 +15,7 @@ from features.groups import Column, Groups
 from features.history import Floats, History, Ints
 from models.lists import OWN, SOURCES
 from models.state import State
+from models.top import top_columns
 
 
 class Source(Protocol):
@@ -189,12 +190,6 @@ def _best(scores: Floats, bought: tuple[Ints, Ints], budget: int) -> tuple[Colum
     """Return row, column and rank (from 0) of each row's best scores above 0 that were not bought."""
     scores = np.array(scores, np.float32)
     scores[bought] = 0
-    budget = min(budget, scores.shape[1])
-    if not budget:
-        return (np.zeros(0, np.int32),) * 3
-    part = np.argpartition(scores, -budget, axis=1)[:, -budget:] if budget < scores.shape[1] else None
-    top = np.take_along_axis(scores, part, axis=1) if part is not None else scores
-    order = np.argsort(-top, axis=1, kind="stable")
-    column = order if part is None else np.take_along_axis(part, order, axis=1)
-    row, rank = np.nonzero(np.take_along_axis(top, order, axis=1) > 0)
+    column = top_columns(scores, budget)
+    row, rank = np.nonzero(np.take_along_axis(scores, column, axis=1) > 0)
     return row, column[row, rank], rank

@@ -10,6 +10,7 @@ import numpy as np
 
 from features.hardware import threads
 from features.history import Floats, History, Ints, interactions, read_array
+from models.top import top_columns
 
 CELLS = 16_000_000
 """Work on customers x products goes in pieces of at most so many cells."""
@@ -168,9 +169,8 @@ def alike(
 def _sparse_top(scores: Floats, n: int) -> Any:
     from scipy.sparse import csr_matrix
 
-    n = min(n, scores.shape[1])
-    part = np.argpartition(scores, -n, axis=1)[:, -n:]
-    row = np.repeat(np.arange(len(scores)), n)
+    part = top_columns(scores, n)
+    row = np.repeat(np.arange(len(scores)), part.shape[1])
     return csr_matrix(
         (np.take_along_axis(scores, part, axis=1).ravel(), (row, part.ravel())), shape=scores.shape
     )
@@ -181,7 +181,7 @@ def _profiles(scores: Floats, shelf: Ints, depth: int) -> tuple[Ints, Floats]:
     width = min(depth, scores.shape[1])
     product, score = np.full((len(scores), depth), -1, np.int32), np.zeros((len(scores), depth), np.float32)
     if width:
-        column = np.sort(np.argpartition(scores, -width, axis=1)[:, -width:], axis=1)
+        column = np.sort(top_columns(scores, width), axis=1)
         found = np.take_along_axis(scores, column, axis=1)
         product[:, :width] = np.where(found > 0, shelf[column], -1)
         score[:, :width] = np.maximum(found, 0)

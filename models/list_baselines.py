@@ -7,6 +7,7 @@ import numpy as np
 from features.history import Floats, History, Ints, interactions
 from models.collaborative import CELLS, factors, similar
 from models.lists import LISTS, Picks
+from models.top import top_columns
 
 Scores = Callable[[Ints], Floats]
 
@@ -65,20 +66,20 @@ def _lists(history: History, scores: Scores, popularity: Floats, k: int) -> dict
         codes = np.arange(start, min(start + step, n), dtype=np.int32)
         some = history.of_customers(codes)
         score: Floats = np.asarray(scores(codes), np.float64) + tie
-        bought = np.zeros(score.shape, bool)
-        bought[some.customer, some.product] = True
-        for name, barred in (("for_you", None), ("buy_again", ~bought), ("new_for_you", bought)):
-            parts[name].append(_top(score if barred is None else np.where(barred, -np.inf, score), k))
+        bought = (some.customer, some.product)
+        again = np.full(score.shape, -np.inf)
+        again[bought] = score[bought]
+        parts["for_you"].append(_top(score, k))
+        parts["buy_again"].append(_top(again, k))
+        score[bought] = -np.inf
+        parts["new_for_you"].append(_top(score, k))
     return {name: Picks.joined(parts[name], k) for name in LISTS}
 
 
 def _top(score: Floats, k: int) -> Picks:
     """Return the ``k`` best columns of each row; less than all where the rest is barred."""
-    picks, width = Picks.none(len(score), k), min(k, score.shape[1])
-    part = np.argpartition(score, -width, axis=1)[:, -width:]
-    top = np.take_along_axis(score, part, axis=1)
-    order = np.argsort(-top, axis=1, kind="stable")
-    top = np.take_along_axis(top, order, axis=1)
-    picks.product[:, :width] = np.where(np.isfinite(top), np.take_along_axis(part, order, axis=1), -1)
+    picks, best = Picks.none(len(score), k), top_columns(score, k)
+    width, top = best.shape[1], np.take_along_axis(score, best, axis=1)
+    picks.product[:, :width] = np.where(np.isfinite(top), best, -1)
     picks.score[:, :width] = np.where(np.isfinite(top), top, 0)
     return picks
