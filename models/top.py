@@ -9,7 +9,7 @@ from features.history import Floats
 
 
 def top_columns(scores: Floats, n: int) -> NDArray[np.int64]:
-    """Return each row's ``n`` best columns, best first, equal ones in column order; all where there are fewer.
+    """Return each row's ``n`` best columns, best first, equal ones in column order; all if there are fewer.
 
     The ``n`` best lie in the ``n`` blocks of columns with the highest peaks: find those, then look inside.
     Which of equal scores make the last places is left open. Scores must not be NaN.
