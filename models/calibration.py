@@ -1,9 +1,9 @@
 """Levels: the one thing a single past window can teach a model that was learnt from several.
 
-Ranks and slopes carry over from window to window (over eleven windows of three shops, the slope of a model
-learnt before a window lay between 0.94 and 1.22 in it, and correcting it made the next window worse); the
-level moves with season and age of the customer base. So calibration here is one number on the logit or log
-scale, which keeps every rank and cannot invent a plateau.
+Ranks and slopes carry over from window to window (in ten windows of three shops, the calibration slope of a
+model learnt before the window lay between 0.94 and 1.22, and correcting it made the window after no better);
+the level moves with the season and with the age of the customers. So calibration here is one number on the
+logit or log scale, which keeps every rank and cannot invent a plateau.
 """
 
 import numpy as np

@@ -74,18 +74,28 @@ class TrainingWindow:
 def training_windows(shop: Shop, known_until: datetime, config: PanelConfig) -> list[TrainingWindow]:
     """Return the windows that closed by ``known_until``, newest first, as many as the config asks for.
 
-    Raises ``CannotLearn`` where the history is too short for one, saying which horizon is possible.
+    Raises ``CannotLearn`` where the history is too short for one, saying which horizon is possible, or where
+    no line names its customer.
     """
-    horizon = config.horizon(shop)
-    n = max(1, min(config.n_windows, config.max_rows // max(1, shop.facts.n_customers)))
+    horizon, today = config.horizon(shop), shop.customer_features(known_until)
+    n = max(1, min(config.n_windows, config.max_rows // max(1, len(today))))
     cutoffs = shop.past_cutoffs(known_until, horizon, n=n, step_days=config.step_days)
-    panel = shop.panel(cutoffs)
-    windows = []
-    for cutoff in cutoffs:
+    panel, windows = shop.panel(cutoffs), []
+    known = set(panel.index.get_level_values("cutoff").unique())
+    for cutoff in [moment for moment in cutoffs if moment in known]:
         features = pd.DataFrame(panel.xs(cutoff, level="cutoff"))
         followed = shop.labels(cutoff, horizon, known_until).reindex(features.index)
-        windows.append(_window(cutoff, features, followed, horizon, has_money=shop.facts.has_money))
+        windows.append(_window(cutoff, features, followed, horizon, has_money=has_money(today)))
+    if not windows:
+        raise CannotLearn(
+            f"no customer is known {horizon} days before {known_until:%Y-%m-%d}", "lines need a customer_id"
+        )
     return windows
+
+
+def has_money(features: pd.DataFrame) -> bool:
+    """Return whether any revenue is known: a shop may have no prices."""
+    return bool(features["revenue"].notna().any())
 
 
 def _window(

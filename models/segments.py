@@ -14,7 +14,7 @@ from pydantic import Field
 from features.customer import CUSTOMER_FEATURES
 from features.errors import ArtefactError, CannotLearn
 from features.shop import Shop
-from models.customer_panel import everyone, whole
+from models.customer_panel import everyone, has_money, whole
 from models.model import Config, Model, check_fingerprint
 from models.personas import TRAITS, Personas
 
@@ -92,7 +92,7 @@ class Segments(Model):
             raise CannotLearn(
                 f"segments need {config.fewest_personas} customers or more, found {len(features)}"
             )
-        money = "revenue" if shop.facts.has_money else "n_order_days"
+        money = "revenue" if has_money(features) else "n_order_days"
         scales = {name: Scale.of(_known(features, name)) for name in (*RHYTHM, money)}
         personas = Personas.fit(
             features,

@@ -125,3 +125,10 @@ def test_trees_of_a_target_that_does_not_vary_are_a_constant(
     undo = {"binary": lambda x: 1 / (1 + np.exp(-x)), "poisson": np.exp, "regression": lambda x: x}
     said = undo[objective](Trees.load(tmp_path / "a.txt").raw(np.zeros((3, 2))))
     np.testing.assert_allclose(said, expected, atol=0.01)
+
+
+def test_lines_without_a_customer_teach_nothing_about_customers(tmp_path: Path) -> None:
+    days = pd.date_range("2024-01-01", "2024-06-30", freq="D")
+    lines = lines_of(*(("x", f"{day:%Y-%m-%d}") for day in days)).assign(customer_id=None, product_id="p")
+    with pytest.raises(CannotLearn, match="no customer is known 28 days before 2024-07-01"):
+        churn(make_shop(tmp_path, lines))
