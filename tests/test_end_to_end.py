@@ -37,10 +37,16 @@ class Service:
         return [product["product_id"] for product in self.ask("/recommend", **body)["products"]]
 
 
+def environment(home: Path) -> dict[str, str]:
+    """Return where everything is; one thread, for trees of a small shop only spin with more."""
+    return {**os.environ, "RECOMPRA_HOME": str(home), "RECOMPRA_THREADS": "1"}
+
+
 def command(home: Path, *words: str) -> str:
     """Run one command of the CLI; return what it printed."""
-    env = {**os.environ, "RECOMPRA_HOME": str(home)}
-    done = subprocess.run([*RECOMPRA, *words], env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*RECOMPRA, *words], env=environment(home), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -81,8 +87,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def service(home: Path) -> Iterator[Service]:
     key, port = command(home, "keys", "create", "--scope", "admin"), free_port()
-    env = {**os.environ, "RECOMPRA_HOME": str(home)}
-    process = subprocess.Popen([*RECOMPRA, "serve", "--port", str(port), "--workers", "2"], env=env)
+    line = [*RECOMPRA, "serve", "--port", str(port), "--workers", "2"]
+    process = subprocess.Popen(line, env=environment(home))
     headers = {"Authorization": f"Bearer {key}"}
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=10) as client:
         wait_until_ready(client, process)
