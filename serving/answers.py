@@ -167,8 +167,9 @@ def _recommended(
     ]
     if request.details:
         products = [_detailed(state.snapshot, product) for product in products]
-    if request.category is not None and not picks:
-        fallback = f"no product of the category {request.category!r} can be shown"
+    if not picks and fallback is None:
+        kind = "product" if request.category is None else f"product of the category {request.category!r}"
+        fallback = f"no {kind} can be shown: the rest is excluded, sold out, or not of this list"
     return Recommended.model_construct(
         as_of=state.snapshot.moment,
         models=state.snapshot.models,

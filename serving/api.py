@@ -97,7 +97,7 @@ class Recommended(Response):
     answered_from: Literal["ready", "live", "fallback"]
     """``ready``: the nightly lists; ``live``: computed now, on events or cart; ``fallback``: see there."""
     fallback: str | None
-    """Why this is not a personal answer; null when it is."""
+    """Why this is no personal answer, or an empty one; else null."""
 
 
 class OfferRequest(Request):
