@@ -76,7 +76,7 @@ def train(as_of: AsOf = None, only: Only = None) -> None:
     from training.train import train as run
 
     with Shown(home()) as steps:
-        report = run(home(), now=now(), as_of=moment(as_of), only=only, steps=steps)
+        report = run(home(), clock=now, as_of=moment(as_of), only=only, steps=steps)
     console().print(table(report.figures(), report.title))
     for trained in report.models:
         typer.echo(f"{trained.name}: {trained}")
@@ -152,7 +152,7 @@ def demo(
 DEMO = (
     ("/recommend", '{"customer_id": "1", "list": "for_you", "k": 5}'),
     ("/customer", '{"customer_id": "1"}'),
-    ("/retention_targets", '{"budget": 20}'),
+    ("/retention_targets", '{"budget": 50, "limit": 3}'),
 )
 
 

@@ -1,6 +1,6 @@
 """The registry on a terminal: what serves, how versions compare, what served when."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,9 +33,17 @@ def comparison(home: Path, name: str, numbers: Sequence[int]) -> "Table":
     versions = tracking.chosen(name, numbers)
     found = [tracking.metrics(version) for version in versions]
     table = Table("figure", *(" ".join([f"v{version.version}", *version.aliases]) for version in versions))
-    for key in sorted(set().union(*found)):
-        table.add_row(key, *(f"{figures[key]:.4f}" if key in figures else "-" for figures in found))
+    keys = {key for figures in found for key in figures if not key.endswith((".low", ".high"))}
+    for key in sorted(keys, key=lambda key: (key.count("/"), key)):
+        table.add_row(key, *(_figure(figures, key) for figures in found))
     return table
+
+
+def _figure(figures: Mapping[str, float], key: str) -> str:
+    if key not in figures:
+        return "-"
+    low, high = figures.get(f"{key}.low"), figures.get(f"{key}.high")
+    return f"{figures[key]:.4f}" + ("" if low is None else f" ({low:.4f} to {high:.4f})")
 
 
 def history(home: Path, name: str | None = None) -> "Table":

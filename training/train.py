@@ -6,7 +6,7 @@ As of T every model learns from windows that closed before ``T - horizon`` and i
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -34,7 +34,7 @@ STAGES = ("learning", "measuring", "recording", "registering")
 def train(
     home: Path,
     *,
-    now: datetime,
+    clock: Callable[[], datetime],
     as_of: datetime | None = None,
     only: str | None = None,
     steps: Steps | None = None,
@@ -42,15 +42,15 @@ def train(
     """Train every model (or ``only`` one) as of a moment, by default the end of the last order's day.
 
     Raises ``SettingsError`` for an ``as_of`` outside the data. A model that cannot learn is left out with its
-    reason. ``now`` is what the ledger writes.
+    reason. ``clock`` tells the ledger when.
     """
     names, steps = chosen_models(only), steps or Steps()
     shop = Shop(home)
     holdout = _holdout(shop, as_of)
     tracking = Tracking(home)
     steps.plan(f"{name}: {stage}" for name in names for stage in STAGES)
-    with tracking.exclusive(now=now):
-        training = Training(holdout, tracking, steps, now)
+    with tracking.exclusive(now=clock()):
+        training = Training(holdout, tracking, steps, clock)
         return Report(holdout, [training.one(name) for name in names])
 
 
@@ -88,7 +88,7 @@ class Training:
     holdout: Holdout
     tracking: Tracking
     steps: Steps
-    now: datetime
+    clock: Callable[[], datetime]
     said: dict[str, pd.DataFrame] = field(default_factory=dict)
     """What each model of this training answered at the cutoff."""
 
@@ -107,7 +107,7 @@ class Training:
         promoted, verdict = judge(evaluation, self._champion(name))
         version = self.tracking.register(name, run_id).version
         if promoted:
-            self.tracking.promote(name, version, now=self.now, reason=verdict)
+            self.tracking.promote(name, version, now=self.clock(), reason=verdict)
         return Trained(name, verdict, version, promoted, evaluation)
 
     def _learnt(self, name: str, run: Run) -> Evaluation:

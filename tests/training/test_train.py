@@ -23,7 +23,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def again(home: Path, days: int = 1, **options: Any) -> Report:
-    return train(home, now=NOW + timedelta(days=days), **options)
+    return train(home, clock=lambda: NOW + timedelta(days=days), **options)
 
 
 def churn(report: Report) -> Trained:
@@ -32,7 +32,7 @@ def churn(report: Report) -> Trained:
 
 @pytest.fixture(scope="module")
 def first(home: Path, fake_models: None) -> Report:
-    return train(home, now=NOW)
+    return train(home, clock=lambda: NOW)
 
 
 def test_as_of_is_the_end_of_the_last_day_and_the_holdout_its_last_horizon(first) -> None:
