@@ -35,7 +35,7 @@ LOW, HIGH = 0.1, 0.9
 class LtvConfig(PanelConfig):
     """How value is learnt."""
 
-    structure_share: float = Field(default=0.2, ge=0, le=1)
+    structure_share: float = Field(default=0.1, ge=0, le=1)
     """Share of BG/NBD x Gamma-Gamma in the blend; the rest is the two-part model's."""
 
 
