@@ -29,6 +29,7 @@ from training.progress import Steps
 from training.report import Figure, figures
 from training.train import chosen_models, configured, list_makers
 
+MOMENT = "timestamp[us, tz=UTC]"
 RECOMMENDATIONS = {
     "customer_id": "string",
     "list": "string",
@@ -44,7 +45,7 @@ CUSTOMERS = {
     "expected_revenue": "double",
     "expected_revenue_p10": "double",
     "expected_revenue_p90": "double",
-    "next_order_at": "timestamp[us, tz=UTC]",
+    "next_order_at": MOMENT,
     "segment": "string",
 }
 STAGES = ("learning", "measuring")
@@ -227,13 +228,23 @@ def _parquet(frame: pd.DataFrame, columns: dict[str, str], path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = {"timestamp[us, tz=UTC]": pa.timestamp("us", tz="UTC")}
-    schema = pa.schema([(name, kinds.get(kind) or pa.type_for_alias(kind)) for name, kind in columns.items()])
-    arrays = {
-        name: frame[name] if name in frame else pd.Series([None] * len(frame), dtype="object")
-        for name in columns
-    }
-    pq.write_table(pa.Table.from_pandas(pd.DataFrame(arrays), schema=schema, preserve_index=False), path)
+    moment = pa.timestamp("us", tz="UTC")
+    kinds = {name: moment if kind == MOMENT else pa.type_for_alias(kind) for name, kind in columns.items()}
+    arrays = [_array(frame, name, kind) for name, kind in kinds.items()]
+    pq.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(list(kinds.items()))), path)
+
+
+def _array(frame: pd.DataFrame, name: str, kind: Any) -> Any:
+    """Return a column of that type; null where there is none. A moment is UTC, whatever zone it comes in."""
+    import pyarrow as pa
+
+    if name not in frame:
+        return pa.nulls(len(frame), kind)
+    column = frame[name]
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        naive = column.dt.tz_convert(None).to_numpy()
+        return pa.array(naive, pa.timestamp("us"), from_pandas=True, safe=False).cast(kind)
+    return pa.array(column, kind, from_pandas=True, safe=False)
 
 
 @contextmanager

@@ -1,4 +1,5 @@
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from worlds import fakes
 from worlds.orders import make_home
 
 from features.errors import SettingsError
+from features.shop import Shop
 from training.backtest import CUSTOMERS, RECOMMENDATIONS, backtest, throw_away_home
 
 CUTOFF = "2024-06-01"
@@ -121,6 +123,18 @@ def test_a_model_that_cannot_learn_leaves_its_column_null(home, tmp_path, monkey
     _, customers, metrics = run(home, tmp_path)
     assert customers["churn_probability"].isna().all()
     assert metrics["not_learnt"] == {"churn": "churn has too little to learn from"}
+
+
+def test_the_next_order_is_written_in_utc_and_unknown_ones_stay_unknown(home, tmp_path, monkeypatch) -> None:
+    def predict(self: fakes.FakeChurn, shop: Shop, cutoff: datetime) -> pd.DataFrame:
+        ids = shop.customer_features(cutoff).index
+        moments = pd.Series(pd.Timestamp("2024-06-05T01:00:00+09:00"), index=ids)
+        return pd.DataFrame({"churn_probability_28d": 0.5, "next_order_at": moments.where(ids != "c00")})
+
+    monkeypatch.setattr(fakes.FakeChurn, "predict", predict)
+    customers = run(home, tmp_path, only="churn")[1].set_index("customer_id")["next_order_at"]
+    assert pd.isna(customers["c00"])
+    assert customers["c01"] == pd.Timestamp("2024-06-04T16:00:00Z")
 
 
 def test_only_one_model_leaves_the_other_file_empty_of_figures(home, tmp_path) -> None:

@@ -1,0 +1,45 @@
+"""The backtest with our own models, on a small shop with every table."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from worlds import fakes
+from worlds.orders import contacts, make_home, products
+
+from models.registry import MODELS
+from training.backtest import backtest
+
+CUTOFF = "2024-06-01"
+FILES = ("recommendations.parquet", "customers.parquet")
+
+
+def run(folder: Path, lines: pd.DataFrame) -> Path:
+    home = make_home(folder, lines, products=products(), contacts=contacts(lines))
+    backtest(home, folder / "out", cutoff=CUTOFF, horizon_days=28)
+    return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(tmp_path_factory.mktemp("true"), fakes.lines_with_leavers())
+
+
+def test_every_model_is_learnt_and_measured_on_a_small_shop(out) -> None:
+    metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["not_learnt"] == {}
+    assert set(metrics["models"]) == set(MODELS)
+
+
+def test_no_column_of_a_customer_is_empty(out) -> None:
+    assert pd.read_parquet(out / "customers.parquet").notna().any().all()
+
+
+def test_corrupting_everything_after_the_cutoff_changes_no_byte(out, tmp_path) -> None:
+    lines = fakes.lines_with_leavers()
+    after = lines["ordered_at"] >= CUTOFF
+    lies = {"product_id": "p00", "unit_price": 999.0, "quantity": 50.0}
+    corrupt = lines.assign(**{name: lines[name].where(~after, lie) for name, lie in lies.items()})
+    other = run(tmp_path, corrupt)
+    assert [(other / name).read_bytes() for name in FILES] == [(out / name).read_bytes() for name in FILES]
