@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from features.errors import ArtefactError
-from features.hardware import threads
+from features.hardware import threads_for
 from features.history import Floats
 from features.pairs import PAIR_FEATURES, fingerprint
 from models.model import Config
@@ -69,7 +69,7 @@ class Ranker:
             "bagging_freq": 1,
             "lambda_l2": 5.0,
             "max_bin": 127,
-            "num_threads": threads(),
+            "num_threads": threads_for(features.size),
             "seed": config.seed,
             "deterministic": True,
             "force_row_wise": True,
@@ -82,7 +82,9 @@ class Ranker:
 
     def chance(self, features: Floats) -> Floats:
         """Return the chance of each row to be bought within the horizon."""
-        return corrected(self.booster.predict(features, num_threads=threads()), self.negative_rate)
+        return corrected(
+            self.booster.predict(features, num_threads=threads_for(features.size)), self.negative_rate
+        )
 
     def importance(self) -> dict[str, float]:
         """Return the share of all gain that splits on each feature brought."""

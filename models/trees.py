@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from features.errors import ArtefactError
-from features.hardware import threads
+from features.hardware import threads_for
 from models.model import Config
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 
 CONSTANT = "constant="
-ALONE = 10_000_000
-"""Up to so many cells (rows x columns), threads cost more than they bring, above all on a busy machine."""
 FEWEST_ROWS = 50
 """With fewer rows, or a target that does not vary, the trees say a constant."""
 
@@ -65,7 +63,7 @@ class Trees:
         if not self.text or not len(rows):
             return np.full(len(rows), self.constant)
         said = self._booster.predict(
-            np.ascontiguousarray(rows), raw_score=True, num_threads=_threads(rows.size)
+            np.ascontiguousarray(rows), raw_score=True, num_threads=threads_for(rows.size)
         )
         return np.asarray(said, dtype=np.float64)
 
@@ -112,15 +110,11 @@ def _params(objective: str, config: TreesConfig, n_cells: int) -> dict[str, Any]
         "bagging_freq": 1,
         "lambda_l2": 20.0,
         "seed": config.seed,
-        "num_threads": _threads(n_cells),
+        "num_threads": threads_for(n_cells),
         "deterministic": True,
         "force_row_wise": True,
         "verbose": -1,
     }
-
-
-def _threads(n_cells: int) -> int:
-    return threads() if n_cells > ALONE else 1
 
 
 def _constant(objective: str, target: Array) -> float:
