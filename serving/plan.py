@@ -1,7 +1,9 @@
 """A calendar of contacts: the next best offer of each chosen customer, on a day.
 
-The day is the one the customer's next order is expected on, where it lies within the plan, else the plan's
-first. Consent, frequency, stock and every other rule are those of ``models.offer.choose``.
+Where no offer pays for itself but the contact is expected to keep the customer, it is a contact to keep
+them (``keep``), with the best permitted product in it. The day is the one the customer's next order is
+expected on, where it lies within the plan, else the plan's first. Consent, frequency, stock and every other
+rule are those of ``models.offer.choose``.
 """
 
 from collections.abc import Sequence
@@ -9,11 +11,12 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.errors import InputError
 from features.history import Ints
 from features.window import local_day
-from models.contact_policy import days_since_bought
+from models.contact_policy import contact_refusals, days_since_bought
 from models.offer import Case, Decision, Terms, choose, explain, merge_lists
 from serving.api_crm import Plan, PlanRequest
 from serving.crm import contacts_since, worthwhile
@@ -67,19 +70,32 @@ def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple
 
 
 def offers_of(state: State, codes: Sequence[int], now: datetime) -> tuple[list[Row], list[Row]]:
-    """Return the offer of each customer that has one, and why the others have none."""
+    """Return the contact of each customer who is worth one, best first, and why the others are not."""
     snapshot = state.snapshot
     goods, terms = goods_now(state)
     case = case_of(state, np.asarray(codes, np.int32), now)
     decision = choose(case, goods, terms)
     said = [_said(snapshot, decision, case, terms, row) for row in range(len(codes))]
+    barred = np.any([refusal.mask for refusal in contact_refusals(case.people, terms.economics)], axis=0)
+    kept = np.where(barred, 0.0, worth_of_keeping(state, now)[np.asarray(codes, np.int64)])
     offers, refused = [], []
-    for code, row in zip(codes, said, strict=True):
-        if row["product_id"] is None:
-            refused.append(_left(snapshot, code, row["reason"]))
+    for code, row, worth in zip(codes, said, kept.tolist(), strict=True):
+        if row["product_id"] is not None:
+            offers.append((row[terms.money], _offer_row(snapshot, code, row, terms)))
+        elif worth > 0:
+            offers.append((worth, _keep_row(snapshot, code, row, worth)))
         else:
-            offers.append(_offer_row(snapshot, code, row, terms))
-    return sorted(offers, key=lambda row: -row[terms.money]), refused
+            refused.append(_left(snapshot, code, row["reason"]))
+    return [row for _, row in sorted(offers, key=lambda offer: -offer[0])], refused
+
+
+def worth_of_keeping(state: State, now: datetime) -> NDArray[np.float64]:
+    """Return, by customer code, what a contact earns by keeping them; 0 where it is not worth it."""
+    worth, table = np.zeros(len(state.snapshot.customers)), state.snapshot.retention
+    if table is not None:
+        rows = np.flatnonzero(worthwhile(state, now))
+        worth[table.number("customer")[rows].astype(int)] = table.number(state.snapshot.gain_name)[rows]
+    return worth
 
 
 def case_of(state: State, codes: Ints, now: datetime) -> Case:
@@ -106,15 +122,33 @@ def _said(snapshot: Snapshot, decision: Decision, case: Case, terms: Terms, row:
 
 
 def _offer_row(snapshot: Snapshot, code: int, said: Row, terms: Terms) -> Row:
-    product = snapshot.product(said["product_id"])
     return {
-        "customer_id": snapshot.customers.names([code])[0],
-        "product_id": said["product_id"],
-        "product_name": snapshot.catalogue.names([product])[0],
+        **_contact(snapshot, code, "offer", said["product_id"]),
         terms.money: round(said[terms.money], 4),
         terms.probability: round(said[terms.probability], 6),
-        "next_order_on": _next_order_on(snapshot, code),
         "reason": said["reason"],
+    }
+
+
+def _keep_row(snapshot: Snapshot, code: int, said: Row, worth: float) -> Row:
+    permitted = (option["product_id"] for option in said["runners_up"])
+    best = next((product_id for product_id in permitted if product_id is not None), None)
+    keeps = f"a contact is assumed to keep {snapshot.economics.save_rate:.0%} of those who would leave"
+    return {
+        **_contact(snapshot, code, "keep", best),
+        snapshot.gain_name: round(worth, 4),
+        "reason": f"{keeps}: {worth:+.2f} {snapshot.currency}".rstrip() + " of margin after its cost",
+    }
+
+
+def _contact(snapshot: Snapshot, code: int, action: str, product_id: str | None) -> Row:
+    name = None if product_id is None else snapshot.catalogue.names([snapshot.product(product_id)])[0]
+    return {
+        "customer_id": snapshot.customers.names([code])[0],
+        "action": action,
+        "product_id": product_id,
+        "product_name": name,
+        "next_order_on": _next_order_on(snapshot, code),
     }
 
 

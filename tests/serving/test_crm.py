@@ -175,6 +175,16 @@ def test_a_plan_contacts_on_the_day_of_the_next_order_or_the_first(state: State)
         assert row["on"] == (expected if expected <= "2026-03-07" else "2026-03-01")
 
 
+def test_whom_no_offer_moves_is_contacted_to_keep_them_where_that_pays(state: State) -> None:
+    dear = state.snapshot.economics.model_copy(update={"contact_cost": 100.0})
+    goods, terms = state.snapshot.desk  # type: ignore[misc]
+    desk = goods, terms.model_copy(update={"economics": dear})
+    found = plan.contact_plan(replace(state, snapshot=replace(state.snapshot, desk=desk)), PlanRequest(), NOW)
+    assert {row["action"] for row in found.contacts} == {"keep"}
+    assert all(row[GAIN] > 0 and row["product_id"] for row in found.contacts)
+    assert "assumed to keep 5%" in found.contacts[0]["reason"]
+
+
 def test_a_full_day_passes_contacts_on_and_a_full_plan_says_so(state: State) -> None:
     found = plan.contact_plan(state, PlanRequest(days=2, per_day=2, limit=20), NOW)
     days = [row["on"] for row in found.contacts]
