@@ -1,8 +1,10 @@
 """A checkerboard shop: customers and products come in two colours, and each buys its own colour."""
 
+import atexit
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from shutil import rmtree
 from tempfile import mkdtemp
 
 import numpy as np
@@ -70,10 +72,17 @@ def colour(name: str) -> int:
     return int(name[1:]) % 2
 
 
+def _folder() -> Path:
+    """Make a folder that is gone when the tests are."""
+    folder = mkdtemp(prefix="recompra-board-")
+    atexit.register(rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
 @cache
 def board() -> tuple[Shop, CrossSell, State]:
     """Return a shop, a model that learnt from its first 140 days, and the state after them; made once."""
-    shop = make_board(Path(mkdtemp(prefix="recompra-board-")))
+    shop = make_board(_folder())
     model = CrossSell.fit(shop, CUTOFF, SMALL)
     return shop, model, model.state(shop, CUTOFF)
 
@@ -82,6 +91,6 @@ def board() -> tuple[Shop, CrossSell, State]:
 def board_live() -> Live:
     """Return what request workers hold of that state."""
     _, model, state = board()
-    folder = Path(mkdtemp(prefix="recompra-board-"))
+    folder = _folder()
     model.save_state(state, folder)
     return Live.load(folder)
