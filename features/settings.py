@@ -47,7 +47,7 @@ class Economics(Section):
     max_contacts_28d: int = Field(default=4, ge=0)
     """At most so many contacts to one customer in 28 days, over all channels."""
     require_consent: bool = True
-    """Contact only where ``email_consent`` is true; without a customers table nobody is known to refuse."""
+    """Contact only where ``email_consent`` is true; a shop that records no consent knows of no refusal."""
 
 
 class Settings(Section):
