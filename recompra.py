@@ -291,7 +291,7 @@ def main() -> None:
         os.environ.setdefault(name, "1")
     try:
         app()
-    except Exception as error:
+    except Exception as error:  # the edge: no user meets a stack trace unasked; --debug shows it
         if "--debug" in sys.argv:
             raise
         mendable = isinstance(error, RecompraError | OSError)

@@ -9,7 +9,6 @@ import pandas as pd
 from scipy.special import expit
 
 from features.customer import CUSTOMER_FEATURES
-from features.errors import ArtefactError
 from features.shop import Shop
 from models.customer_panel import (
     COLUMNS,
@@ -21,7 +20,7 @@ from models.customer_panel import (
     training_windows,
 )
 from models.log_linear import RFM, LogLinear
-from models.model import Model, check_fingerprint
+from models.model import Model, customer_card
 from models.purchase_chance import TREES, PurchaseChance
 from models.trees import Trees
 
@@ -114,14 +113,10 @@ class Churn(Model):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read back; raise ``ArtefactError`` where the features are others, or a part is missing."""
-        card = cls.read_card(folder)
-        check_fingerprint(cls.name, card.get("customer_features", ""), CUSTOMER_FEATURES.fingerprint)
-        try:
+        with customer_card(cls, folder) as card:
             return cls(
                 ChurnConfig.model_validate(card["config"]),
                 datetime.fromisoformat(card["trained_until"]),
                 lens=Lens.of(card["lens"]),
                 chance=PurchaseChance.of(card["chance"], Trees.load(folder / TREES)),
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtefactError(f"{cls.name}: model.json is not whole ({error!r})", "train again") from error

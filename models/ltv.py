@@ -17,12 +17,11 @@ import pandas as pd
 from pydantic import Field
 
 from features.customer import CUSTOMER_FEATURES
-from features.errors import ArtefactError
 from features.shop import Shop
 from features.tables import fetch
 from models.customer_panel import COLUMNS, Lens, PanelConfig, everyone, training_windows
 from models.economics import Margins
-from models.model import Model, check_fingerprint
+from models.model import Model, customer_card
 from models.next_order import NextOrder
 from models.value_parts import Figures, Level, Parts
 
@@ -171,9 +170,7 @@ class Ltv(Model):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read back; raise ``ArtefactError`` where the features are others, or a part is missing."""
-        card = cls.read_card(folder)
-        check_fingerprint(cls.name, card.get("customer_features", ""), CUSTOMER_FEATURES.fingerprint)
-        try:
+        with customer_card(cls, folder) as card:
             return cls(
                 LtvConfig.model_validate(card["config"]),
                 datetime.fromisoformat(card["trained_until"]),
@@ -181,8 +178,6 @@ class Ltv(Model):
                 parts=Parts.load(folder, card["parts"]),
                 account=_account(card["account"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtefactError(f"{cls.name}: model.json is not whole ({error!r})", "train again") from error
 
 
 def _account(facts: dict[str, Any]) -> Account:

@@ -7,12 +7,15 @@ So the version whose holdout figures were measured is the very version that is r
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from features.customer import CUSTOMER_FEATURES
 from features.errors import ArtefactError
 from features.shop import Shop
 
@@ -89,3 +92,14 @@ def check_fingerprint(name: str, trained: str, here: str) -> None:
             f"{name} was trained on customer features {trained}, this service computes {here}",
             "retrain, or deploy the matching commit",
         )
+
+
+@contextmanager
+def customer_card(model: type[Model], folder: Path) -> Iterator[dict[str, Any]]:
+    """Give the card of a model of customers to rebuild it from; refuse other features and missing parts."""
+    card = model.read_card(folder)
+    check_fingerprint(model.name, card.get("customer_features", ""), CUSTOMER_FEATURES.fingerprint)
+    try:
+        yield card
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(f"{model.name}: model.json is not whole ({error!r})", "train again") from error

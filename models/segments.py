@@ -12,10 +12,10 @@ import pandas as pd
 from pydantic import Field
 
 from features.customer import CUSTOMER_FEATURES
-from features.errors import ArtefactError, CannotLearn
+from features.errors import CannotLearn
 from features.shop import Shop
 from models.customer_panel import everyone, has_money, whole
-from models.model import Config, Model, check_fingerprint
+from models.model import Config, Model, customer_card
 from models.personas import TRAITS, Personas
 
 Array = npt.NDArray[np.float64]
@@ -138,17 +138,13 @@ class Segments(Model):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read back; raise ``ArtefactError`` where the features are others, or a part is missing."""
-        card = cls.read_card(folder)
-        check_fingerprint(cls.name, card.get("customer_features", ""), CUSTOMER_FEATURES.fingerprint)
-        try:
+        with customer_card(cls, folder) as card:
             return cls(
                 SegmentsConfig.model_validate(card["config"]),
                 datetime.fromisoformat(card["trained_until"]),
                 scales={name: Scale(tuple(edges)) for name, edges in card["scales"].items()},
                 personas=Personas.from_facts(card["personas"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtefactError(f"{cls.name}: model.json is not whole ({error!r})", "train again") from error
 
 
 def _known(features: pd.DataFrame, name: str) -> Array:

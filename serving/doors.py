@@ -119,7 +119,7 @@ class Doors:
             await self._visit(visit, receive)
         except Refused as refused:
             await visit.refuse(refused)
-        except Exception as error:
+        except Exception as error:  # the outermost door: logged whole, answered without a trace
             log.exception("request %s failed", visit.request_id)
             if visit.status:
                 raise

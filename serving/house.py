@@ -76,7 +76,7 @@ class House:
         except DEAD as error:
             self._seen = None  # the scoring may be fine: look again
             self._refuse(f"the store cannot be read ({type(error).__name__})")
-        except Exception as error:
+        except Exception as error:  # whatever is wrong with a new scoring, the old one serves on
             log.exception("a new scoring failed its canary")
             self._refuse(f"the new scoring failed its canary ({type(error).__name__})")
         else:

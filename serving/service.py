@@ -115,7 +115,7 @@ async def _answer(function: Callable[..., Answer], request: Any, *more: Any) -> 
     state: State = HOUSE.serving()
     try:
         return await asyncio.to_thread(function, state, request, *more)
-    except Exception as error:
+    except Exception as error:  # a refusal becomes its response; anything else is raised again
         refused = trouble(error)
         if refused.status == 500:
             raise

@@ -157,7 +157,7 @@ class Tracking:
         try:
             yield run
             status = "FINISHED"
-        except Exception as error:
+        except Exception as error:  # noted on the run, then raised again
             status = "FAILED"
             run.tag("recompra.error", str(error)[:1000])
             raise
