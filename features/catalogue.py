@@ -1,6 +1,6 @@
 """What is known of each product, as arrays aligned to a history's product codes."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,10 +55,6 @@ class Catalogue:
         arrays = {field.name: read_array(folder, field.name, mmap=mmap) for field in fields(cls)}
         coded = [field.name for field in fields(cls) if field.type is Vocabulary]
         return cls(**arrays | {name: Vocabulary(arrays[name]) for name in coded})
-
-    def with_stock(self, stock: Floats) -> "Catalogue":
-        """Return the same catalogue with newer stock figures."""
-        return replace(self, stock=stock)
 
 
 def read_catalogue(con: Any, cutoff: datetime, products: Vocabulary) -> Catalogue:

@@ -33,8 +33,6 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "ordered_at": "timestamp",
         "ordered_on": "date",
         "starts_order": "boolean",
-        "starts_day": "boolean",
-        "gap_days": "int32",
         "n_lines": "int64",
         "n_units": "float64",
         "n_products": "int64",

@@ -28,13 +28,11 @@ def derive(con: duckdb.DuckDBPyConnection, lines: str, products: str, timezone: 
     con.execute(f"CREATE TABLE order_news AS {_news(lines, products)}")
     con.execute(f"""
         CREATE TABLE orders AS
-        SELECT customer_id, order_id, ordered_at, ordered_on, starts_order, starts_day,
-               CASE WHEN starts_day THEN ordered_on - lag(ordered_on) OVER past END::INTEGER AS gap_days,
+        SELECT customer_id, order_id, ordered_at, ordered_on, starts_order,
                n_lines, n_units, n_products, coalesce(n_new_products, 0)::INTEGER AS n_new_products,
                coalesce(n_new_categories, 0)::INTEGER AS n_new_categories, revenue, discount, channel,
                hour({local})::INTEGER AS hour, (isodow({local}) - 1)::INTEGER AS weekday
-        FROM order_rows LEFT JOIN order_news USING (position)
-        WINDOW past AS (PARTITION BY customer_id ORDER BY position)""")
+        FROM order_rows LEFT JOIN order_news USING (position)""")
     con.execute(f"CREATE TABLE days AS {DAYS}")
 
 
@@ -42,9 +40,7 @@ def _rows(lines: str) -> str:
     """Group lines to order rows, numbered by customer and time."""
     return f"""
         SELECT *, row_number() OVER (ORDER BY customer_id, ordered_at, order_id) AS position,
-               ordered_at = min(ordered_at) OVER (PARTITION BY customer_id, order_id) AS starts_order,
-               row_number() OVER (
-                 PARTITION BY customer_id, ordered_on ORDER BY ordered_at, order_id) = 1 AS starts_day
+               ordered_at = min(ordered_at) OVER (PARTITION BY customer_id, order_id) AS starts_order
         FROM (SELECT customer_id, order_id, ordered_at, any_value(ordered_on) AS ordered_on,
                      count(*)::INTEGER AS n_lines, sum(quantity::{EXACT})::DOUBLE AS n_units,
                      count(DISTINCT product_id)::INTEGER AS n_products,

@@ -49,8 +49,6 @@ def by_hand(lines: list[tuple]) -> list[dict]:
         past = [p for c, o, h, p in lines if c == customer and (h, o) < (hour, order)]
         moment = START + timedelta(hours=hour)
         local = moment.replace(tzinfo=ZoneInfo("UTC")).astimezone(ZoneInfo(ZONE))
-        days = [r["ordered_on"] for r in rows if r["customer_id"] == customer]
-        starts_day = local.date() not in days
         new = {p for p in mine if p is not None} - set(past)
         rows.append(
             {
@@ -59,8 +57,6 @@ def by_hand(lines: list[tuple]) -> list[dict]:
                 "ordered_at": moment,
                 "ordered_on": local.date(),
                 "starts_order": not any(o == order and c == customer and h < hour for c, o, h, _ in lines),
-                "starts_day": starts_day,
-                "gap_days": (local.date() - days[-1]).days if starts_day and days else None,
                 "n_lines": len(mine),
                 "n_units": 2.0 * len(mine),
                 "n_products": len({p for p in mine if p is not None}),
