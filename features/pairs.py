@@ -78,7 +78,7 @@ OTHER: dict[str, str] = {
     "s_alike": "how much customers with like baskets buy it; 0 beyond their best",
 }
 SCORES = ("s_similar", "s_factors", "s_alike")
-"""Collaborative scores, made by ``models.state`` and handed in."""
+"""Collaborative scores, made by ``models.ranking.state`` and handed in."""
 
 
 def _catalogue_of_features() -> dict[str, str]:

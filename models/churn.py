@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from features.customer import CUSTOMER_FEATURES
 from features.shop import Shop
-from models.customer_panel import (
+from models.customers.customer_panel import (
     COLUMNS,
     ORDERS,
     Lens,
@@ -19,10 +19,10 @@ from models.customer_panel import (
     stacked,
     training_windows,
 )
-from models.log_linear import RFM, LogLinear
+from models.customers.log_linear import RFM, LogLinear
+from models.customers.purchase_chance import TREES, PurchaseChance
+from models.customers.trees import Trees
 from models.model import Model, customer_card
-from models.purchase_chance import TREES, PurchaseChance
-from models.trees import Trees
 
 
 class ChurnConfig(PanelConfig):

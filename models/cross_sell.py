@@ -10,12 +10,18 @@ import numpy as np
 from features.history import Ints
 from features.pairs import PAIR_FEATURES
 from features.shop import Shop
-from models.cross_sell_rows import CrossSellConfig, candidates_of, features_of, learning_rows, state_of
-from models.lists import LISTS, SOURCES, Pairs, Picks, asked_for, filled, frame, pick
 from models.model import Model
 from models.popular import require_products
-from models.ranker import Ranker
-from models.state import State
+from models.ranking.cross_sell_rows import (
+    CrossSellConfig,
+    candidates_of,
+    features_of,
+    learning_rows,
+    state_of,
+)
+from models.ranking.lists import LISTS, SOURCES, Pairs, Picks, asked_for, filled, frame, pick
+from models.ranking.ranker import Ranker
+from models.ranking.state import State
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +106,7 @@ class CrossSell(Model):
         self, shop: Shop, known_until: datetime, cutoff: datetime, k: int
     ) -> dict[str, "pd.DataFrame"]:
         """Return what must be beaten, as frames like ``recommend``'s."""
-        from models.list_baselines import baselines
+        from models.ranking.list_baselines import baselines
 
         history = shop.history(cutoff)
         names, products = history.customers.all_names(), history.products.ids
@@ -113,7 +119,7 @@ class CrossSell(Model):
         return shares
 
     def save_state(self, state: State, folder: Path) -> None:
-        """Write what ``models.live.Live`` answers from: state, ready lists as candidates, ranker."""
+        """Write what ``models.ranking.live.Live`` answers from: state, ready lists as candidates, ranker."""
         state.save(folder)
         for name, picks in self.ready(state, N_LIVE).items():
             np.save(folder / f"{name}.product.npy", picks.product)

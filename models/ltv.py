@@ -19,11 +19,11 @@ from pydantic import Field
 from features.customer import CUSTOMER_FEATURES
 from features.shop import Shop
 from features.tables import fetch
-from models.customer_panel import COLUMNS, Lens, PanelConfig, everyone, training_windows
-from models.economics import Margins
+from models.customers.customer_panel import COLUMNS, Lens, PanelConfig, everyone, training_windows
+from models.customers.next_order import NextOrder
+from models.customers.value_parts import Figures, Level, Parts
+from models.decisions.economics import Margins
 from models.model import Model, customer_card
-from models.next_order import NextOrder
-from models.value_parts import Figures, Level, Parts
 
 Array = npt.NDArray[np.float64]
 

@@ -1,8 +1,8 @@
 """What to do now for each customer: one product offered, or nothing, by expected incremental margin in money.
 
 The chances come calibrated from ``cross_sell``; the effect of an offer is assumed until an experiment has
-been learnt from, and every answer says so. The choice itself is ``models.offer.choose``, over arrays, for
-one customer or for all.
+been learnt from, and every answer says so. The choice itself is ``models.decisions.offer.choose``, over
+arrays, for one customer or for all.
 """
 
 from collections.abc import Mapping
@@ -21,8 +21,8 @@ from features.history import Ints, Vocabulary
 from features.shop import Shop
 from models import model
 from models.contact_policy import Goods, days_since_bought, read_people
-from models.economics import Margins, Money, assumed_effect
-from models.offer import NOTHING, Case, Decision, Terms, choose, merge_lists
+from models.decisions.economics import Margins, Money, assumed_effect
+from models.decisions.offer import NOTHING, Case, Decision, Terms, choose, merge_lists
 
 Lists = Mapping[str, tuple[Ints, NDArray[np.float32], Any]]
 """Ready lists by name: product codes and calibrated chances, both of shape (n_customers, k)."""

@@ -14,8 +14,8 @@ from features.groups import Groups
 from features.history import Floats, History, Ints
 from features.products import popularity
 from features.shop import Shop
-from models.lists import LISTS, OWN, Pairs, asked_for, filled, frame, pick
 from models.model import Config, Model
+from models.ranking.lists import LISTS, OWN, Pairs, asked_for, filled, frame, pick
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,9 +14,9 @@ from pydantic import Field
 from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn
 from features.shop import Shop
-from models.customer_panel import everyone, has_money, whole
+from models.customers.customer_panel import everyone, has_money, whole
+from models.customers.personas import TRAITS, Personas
 from models.model import Config, Model, customer_card
-from models.personas import TRAITS, Personas
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -13,10 +13,10 @@ import pandas as pd
 from features.history import Floats, History, Ints, Vocabulary
 from features.shop import Shop
 from models.contact_policy import Goods, People, read_people
-from models.lists import SOURCES, Picks
+from models.decisions.offer import Terms
+from models.decisions.retention import rank_customers
 from models.model import Model
-from models.offer import Terms
-from models.retention import rank_customers
+from models.ranking.lists import SOURCES, Picks
 from serving.columns import Columns
 from serving.rights import Forgotten
 from serving.snapshot import PERSONAL, Ready, Snapshot

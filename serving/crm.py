@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import ArtefactError, InputError, NotFound
-from models.budget import best_rows
+from models.decisions.budget import best_rows
 from serving import rights
 from serving.answers import Ask, Pick, from_ready, who
 from serving.api import Product

@@ -1,6 +1,6 @@
 """What to do now for one customer: one product offered, or nothing, by expected incremental margin.
 
-The choice is ``models.offer.choose``, the very function the batch uses; here it sees the stock, the
+The choice is ``models.decisions.offer.choose``, the very function the batch uses; here it sees the stock, the
 contacts and the orders of this minute.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from features.errors import NotFound
 from models.contact_policy import Goods, People
-from models.offer import Case, Terms, choose, explain
+from models.decisions.offer import Case, Terms, choose, explain
 from serving.answers import Ask, Pick, Who, from_ready, live, who
 from serving.api import Offer, OfferRequest
 from serving.snapshot import PERSONAL

@@ -3,7 +3,7 @@
 Where no offer pays for itself but the contact is expected to keep the customer, it is a contact to keep
 them (``keep``), with the best permitted product in it. The day is the one the customer's next order is
 expected on, where it lies within the plan, else the plan's first. Consent, frequency, stock and every other
-rule are those of ``models.offer.choose``.
+rule are those of ``models.decisions.offer.choose``.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from features.errors import InputError
 from features.history import Ints
 from features.window import local_day
 from models.contact_policy import contact_refusals, days_since_bought
-from models.offer import Case, Decision, Terms, choose, explain, merge_lists
+from models.decisions.offer import Case, Decision, Terms, choose, explain, merge_lists
 from serving.api_crm import Plan, PlanRequest
 from serving.crm import contacts_since, worthwhile
 from serving.offers import N_CANDIDATES, goods_now

@@ -23,7 +23,7 @@ from features.errors import ArtefactError
 from features.history import Floats, History, Ints, Vocabulary
 from features.settings import Economics
 from models.contact_policy import Goods, People
-from models.offer import Terms, load_desk, save_desk
+from models.decisions.offer import Terms, load_desk, save_desk
 from serving.columns import Columns
 
 Personal = Literal["for_you", "buy_again", "new_for_you"]
@@ -33,7 +33,7 @@ SAMPLE = 200
 
 
 class Ranker(Protocol):
-    """What ``models.live.Live`` does: ranks for one customer on what just happened."""
+    """What ``models.ranking.live.Live`` does: ranks for one customer on what just happened."""
 
     def rank(
         self,
@@ -83,7 +83,7 @@ class Snapshot:
     people: People
     desk: tuple[Goods, Terms] | None
     retention: Columns | None
-    """Every customer in the order of what a contact earns for its money (see ``models.retention``)."""
+    """Every customer in the order of what a contact earns for its money (see ``decisions.retention``)."""
     history: History | None = None
     """Purchases before ``as_of``, coded by ``customers`` and the catalogue's products."""
     live: Ranker | None = None
@@ -232,7 +232,7 @@ def _ready(folder: Path, name: str) -> Ready:
 def _live(folder: Path) -> Ranker | None:
     if not folder.is_dir():
         return None
-    from models.live import Live
+    from models.ranking.live import Live
 
     ranker: Ranker = Live.load(folder)
     return ranker

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from features.settings import Economics
 from models.contact_policy import Goods, People
-from models.offer import Case, Terms, choose
-from models.retention import choose_targets, rank_customers
+from models.decisions.offer import Case, Terms, choose
+from models.decisions.retention import choose_targets, rank_customers
 
 N_CUSTOMERS, N_OFFERED, N_PRODUCTS, N_CANDIDATES = 1_000_000, 100_000, 50_000, 60
 RANKING_BAR_SECONDS = 10.0

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from worlds.checkerboard import CUTOFF, SMALL, board
 
 from features.errors import ArtefactError
-from models.lists import COLUMNS, LISTS
 from models.model import Model
+from models.ranking.lists import COLUMNS, LISTS
 from models.registry import MODELS, model_class
 
 LIST_MODELS = [name for name in MODELS if name in {"popular", "cross_sell"}]

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.buy_till_you_die import BetaGeoNBD, GammaGamma
+from models.customers.buy_till_you_die import BetaGeoNBD, GammaGamma
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # lifetimes is of 2020: its imports warn about names that numpy renamed

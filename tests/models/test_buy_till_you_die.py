@@ -7,7 +7,7 @@ from scipy.stats import beta
 from worlds.bgnbd import World, simulate, summarise
 
 from features.errors import CannotLearn
-from models.buy_till_you_die import BetaGeoNBD, GammaGamma, _bgnbd_loss, _gamma_gamma_loss
+from models.customers.buy_till_you_die import BetaGeoNBD, GammaGamma, _bgnbd_loss, _gamma_gamma_loss
 
 X = np.array([0.0, 0.0, 1.0, 2.0, 5.0, 50.0, 300.0])
 RECENCY = np.array([0.0, 0.0, 50.0, 90.0, 290.0, 200.0, 299.0])

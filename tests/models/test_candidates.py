@@ -3,10 +3,10 @@ import pytest
 from worlds.checkerboard import board, colour, habit_of
 
 from features.history import History
-from models.candidates import Candidates, Source, candidates, new_sources
-from models.collaborative import alike, factors, similar, together
-from models.lists import SOURCES
-from models.state import State
+from models.ranking.candidates import Candidates, Source, candidates, new_sources
+from models.ranking.collaborative import alike, factors, similar, together
+from models.ranking.lists import SOURCES
+from models.ranking.state import State
 
 BUDGETS = {"similar": 6, "factors": 6, "alike": 6, "category": 6, "popular": 6}
 

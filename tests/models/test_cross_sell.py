@@ -10,7 +10,7 @@ from features.errors import CannotLearn
 from features.shop import Shop
 from features.window import parse_cutoff, shift_days
 from models.cross_sell import CrossSell
-from models.ranker import corrected
+from models.ranking.ranker import corrected
 
 COLUMNS = ["customer_id", "list", "rank", "product_id", "score", "source"]
 END = shift_days(CUTOFF, 28, "UTC")

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.history import History, Vocabulary
-from models.lists import LISTS, SOURCES, Pairs, asked_for, filled, frame, pick
+from models.ranking.lists import LISTS, SOURCES, Pairs, asked_for, filled, frame, pick
 
 N = 9
 

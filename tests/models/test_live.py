@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds.checkerboard import board, board_live, colour, habit_of
 
-from models.lists import LISTS, SOURCES
-from models.live import Live
-from models.since import by_now
+from models.ranking.lists import LISTS, SOURCES
+from models.ranking.live import Live
+from models.ranking.since import by_now
 
 NAMES = [f"c{number:03d}" for number in range(60)]
 PRODUCTS = [f"p{number:03d}" for number in range(80)]
@@ -123,6 +123,6 @@ def test_the_better_version_is_dearer_and_of_the_same_category() -> None:
 
 def test_request_workers_need_neither_lightgbm_nor_pandas() -> None:
     heavy = {"lightgbm", "implicit", "sklearn", "mlflow", "pandas", "scipy", "ibis", "duckdb"}
-    code = f"import sys, models.live; print(sorted({heavy!r} & {{*sys.modules}}))"
+    code = f"import sys, models.ranking.live; print(sorted({heavy!r} & {{*sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -11,7 +11,7 @@ from features.history import Vocabulary
 from features.shop import Shop
 from features.window import parse_cutoff
 from models.contact_policy import People, read_people
-from models.economics import Margins
+from models.decisions.economics import Margins
 from models.next_best_offer import Lists, NextBestOffer, OfferConfig
 
 CUTOFF, END = parse_cutoff("2024-06-01"), parse_cutoff("2024-06-29")
@@ -181,8 +181,8 @@ def share_bought(model: NextBestOffer, shop: Shop, lists: Lists) -> float:
 
 
 def test_the_payoff_of_calibrated_chances_is_what_was_expected(model: NextBestOffer, shop: Shop) -> None:
+    from models.decisions.offer import Case, choose
     from models.next_best_offer import payoff
-    from models.offer import Case, choose
 
     rng, n = np.random.default_rng(0), 200_000
     chance = rng.uniform(0.3, 1.0, (n, 1))

@@ -9,8 +9,18 @@ from hypothesis import strategies as st
 from features.errors import ArtefactError
 from features.settings import Economics
 from models.contact_policy import Goods, People, days_since_bought
-from models.economics import assumed_effect, incremental_margin
-from models.offer import NOTHING, Case, Decision, Terms, choose, explain, load_desk, merge_lists, save_desk
+from models.decisions.economics import assumed_effect, incremental_margin
+from models.decisions.offer import (
+    NOTHING,
+    Case,
+    Decision,
+    Terms,
+    choose,
+    explain,
+    load_desk,
+    merge_lists,
+    save_desk,
+)
 
 N_PRODUCTS = 12
 TERMS = Terms(horizon_days=28, currency="EUR", economics=Economics(contact_cost=0.1, offer_lift=0.2))

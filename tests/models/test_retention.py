@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from features.errors import InputError
 from features.settings import Economics
-from models.budget import affordable
 from models.contact_policy import People
-from models.retention import (
+from models.decisions.budget import affordable
+from models.decisions.retention import (
     Ranking,
     choose_targets,
     compare_policies,

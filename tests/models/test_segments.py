@@ -12,7 +12,7 @@ from worlds.orders import make_shop
 from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn
 from features.shop import Shop
-from models.personas import EVERYONE, TRAITS, Personas, names_of
+from models.customers.personas import EVERYONE, TRAITS, Personas, names_of
 from models.segments import GRID, Segments, SegmentsConfig
 
 CUTOFF = datetime(2024, 7, 1, tzinfo=UTC)

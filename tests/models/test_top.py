@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.top import top_columns
+from models.ranking.top import top_columns
 
 tables = st.tuples(st.integers(1, 4), st.integers(1, 400)).flatmap(
     lambda shape: arrays(np.float32, shape, elements=st.sampled_from([-np.inf, 0.0, 0.5, 1.0, 2.0, 3.0]))

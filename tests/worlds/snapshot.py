@@ -14,7 +14,7 @@ from features.history import History, Vocabulary
 from features.settings import Economics
 from features.window import day_number
 from models.contact_policy import Goods, People
-from models.offer import Terms
+from models.decisions.offer import Terms
 from serving.columns import Columns
 from serving.snapshot import PERSONAL, Ready, Snapshot, write
 from serving.state import Pointer

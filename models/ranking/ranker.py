@@ -95,7 +95,7 @@ class Ranker:
     def onnx(self) -> bytes:
         """The same trees in ONNX; raises ``ArtefactError`` unless they say the same on the probe."""
         model = _converted(self.booster)
-        from models.portable import Portable
+        from models.ranking.portable import Portable
 
         theirs = Portable.of(model, self.negative_rate).chance(self.probe)
         worst = float(np.abs(theirs - self.chance(self.probe)).max(initial=0))
@@ -120,7 +120,7 @@ class Ranker:
         """Read back; raise ``ArtefactError`` where the pair features are not those it was trained on."""
         import lightgbm
 
-        from models.portable import read_card
+        from models.ranking.portable import read_card
 
         card = read_card(folder)
         booster = lightgbm.Booster(model_file=folder / "ranker.txt")

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import logit
 
-from models.customer_panel import CHANCE, ORDERS
+from models.customers.customer_panel import CHANCE, ORDERS
 
 Array = npt.NDArray[np.float64]
 

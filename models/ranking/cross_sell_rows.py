@@ -11,10 +11,10 @@ from features.history import Floats, Ints
 from features.pairs import pair_features
 from features.products import product_table
 from features.shop import Shop
-from models import collaborative
-from models.candidates import Candidates, candidates, new_sources
-from models.ranker import RankerConfig, Rows
-from models.state import TASTE_HALF_LIFE, State
+from models.ranking import collaborative
+from models.ranking.candidates import Candidates, candidates, new_sources
+from models.ranking.ranker import RankerConfig, Rows
+from models.ranking.state import TASTE_HALF_LIFE, State
 
 CHUNK = 100_000
 """Pairs are scored in pieces of about so many."""

@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from features.errors import InputError
 from features.settings import Economics
-from models.budget import ROUNDING, affordable, at_most, best_rows
 from models.contact_policy import People, cannot_know, contact_refusals, first_refusal
-from models.economics import Money, incremental_margin
+from models.decisions.budget import ROUNDING, affordable, at_most, best_rows
+from models.decisions.economics import Money, incremental_margin
 
 LEAST_STAY = 0.05
 """Margin if a customer stays is E[margin] / P(stays); a smaller P than this would make it of noise."""

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.customer_panel import COLUMNS, PanelConfig, TrainingWindow, stacked
-from models.trees import Trees
+from models.customers.customer_panel import COLUMNS, PanelConfig, TrainingWindow, stacked
+from models.customers.trees import Trees
 
 Array = npt.NDArray[np.float64]
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.window import local_day
-from models.buy_till_you_die import BetaGeoNBD
-from models.customer_panel import rhythm
+from models.customers.buy_till_you_die import BetaGeoNBD
+from models.customers.customer_panel import rhythm
 
 Array = npt.NDArray[np.float64]
 

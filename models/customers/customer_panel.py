@@ -19,8 +19,8 @@ from features.errors import CannotLearn, InputError
 from features.shop import Shop
 from features.tables import compiled, fetch, table
 from features.window import naive_utc
-from models.buy_till_you_die import BetaGeoNBD
-from models.trees import TreesConfig
+from models.customers.buy_till_you_die import BetaGeoNBD
+from models.customers.trees import TreesConfig
 
 Array = npt.NDArray[np.float64]
 

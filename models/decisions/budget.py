@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from models.economics import Money
+from models.decisions.economics import Money
 
 Rows = NDArray[np.int64]
 ROUNDING = 1e-9

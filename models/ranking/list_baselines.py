@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from features.history import Floats, History, Ints, interactions
-from models.collaborative import CELLS, factors, similar
-from models.lists import LISTS, Picks
-from models.top import top_columns
+from models.ranking.collaborative import CELLS, factors, similar
+from models.ranking.lists import LISTS, Picks
+from models.ranking.top import top_columns
 
 Scores = Callable[[Ints], Floats]
 
 
 def baselines(history: History, *, k: int = 20, seed: int = 0) -> dict[str, dict[str, Picks]]:
-    """Return ``{method: {list: picks}}`` for every customer of ``history``; lists as in ``models.lists``.
+    """Return ``{method: {list: picks}}`` for every customer of ``history``; lists as in ``ranking.lists``.
 
     Counts are purchases; popularity is distinct buyers of the last 8 weeks. Every method's ties and gaps are
     filled by it. Item-item: TF-IDF cosine, 200 neighbours, itself among them; ALS: 64 factors.

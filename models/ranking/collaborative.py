@@ -10,7 +10,7 @@ import numpy as np
 
 from features.hardware import threads
 from features.history import Floats, History, Ints, interactions, read_array
-from models.top import top_columns
+from models.ranking.top import top_columns
 
 CELLS = 16_000_000
 """Work on customers x products goes in pieces of at most so many cells."""

@@ -2,7 +2,7 @@
 
 What a customer bought before is always a candidate. The sources below propose products not bought yet, out of
 those that still sell; their proposals are united, and each remembers the source that ranked it highest. A new
-source is one class here, a name in ``models.lists.SOURCES`` and a line in ``new_sources``.
+source is one class here, a name in ``models.ranking.lists.SOURCES`` and a line in ``new_sources``.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from features.groups import Column, Groups
 from features.history import Floats, History, Ints
-from models.lists import OWN, SOURCES
-from models.state import State
-from models.top import top_columns
+from models.ranking.lists import OWN, SOURCES
+from models.ranking.state import State
+from models.ranking.top import top_columns
 
 
 class Source(Protocol):

@@ -11,7 +11,7 @@ import numpy as np
 from features.groups import Groups
 from features.history import Floats, History, Ints, read_array
 from features.products import ProductTable
-from models.collaborative import Neighbours
+from models.ranking.collaborative import Neighbours
 
 TASTE_HALF_LIFE = 112.0
 """Days after which a purchase counts half in the item-item score."""

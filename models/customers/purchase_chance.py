@@ -14,10 +14,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 
-from models.calibration import logit_shift, middle_share
-from models.customer_panel import CHANCE, COLUMNS, PanelConfig, TrainingWindow, stacked
-from models.log_linear import RICH, LogLinear
-from models.trees import Trees
+from models.customers.calibration import logit_shift, middle_share
+from models.customers.customer_panel import CHANCE, COLUMNS, PanelConfig, TrainingWindow, stacked
+from models.customers.log_linear import RICH, LogLinear
+from models.customers.trees import Trees
 
 Array = npt.NDArray[np.float64]
 

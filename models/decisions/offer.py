@@ -29,7 +29,7 @@ from models.contact_policy import (
     goods_refusals,
     just_bought,
 )
-from models.economics import Money, assumed_effect, incremental_margin
+from models.decisions.economics import Money, assumed_effect, incremental_margin
 
 NOTHING = -1
 """The code of doing nothing, among products."""

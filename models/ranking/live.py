@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from features.history import Floats, History, Ints, read_array
 from features.pairs import pair_features
-from models.collaborative import Neighbours
-from models.lists import LISTS, OWN, POPULAR, SOURCES, TOGETHER, UPSELL
-from models.portable import Portable
-from models.since import Line, by_now, with_cart
-from models.state import State
+from models.ranking.collaborative import Neighbours
+from models.ranking.lists import LISTS, OWN, POPULAR, SOURCES, TOGETHER, UPSELL
+from models.ranking.portable import Portable
+from models.ranking.since import Line, by_now, with_cart
+from models.ranking.state import State
 
 Pick = tuple[str, float, str]
 Bools = NDArray[np.bool_]

@@ -1,0 +1,1 @@
+"""How customers are scored: the training panel, purchase chances, money and calibration."""

@@ -1,0 +1,1 @@
+"""How decisions are made: money, offers, and whom to contact under a budget."""
