@@ -1,0 +1,27 @@
+import pytest
+
+from models.texts import language, say
+
+TABLE = {
+    "en": {"due": "every {n} days", "due.one": "every day", "plain": "so it is"},
+    "pt": {"due": "a cada {n} dias", "due.one": "todo dia", "plain": "assim é"},
+}
+
+
+@pytest.mark.parametrize(
+    ("locale", "expected"), [("pt", "pt"), ("pt-BR", "pt"), ("pt_BR", "pt"), ("en-GB", "en"), ("xx", "en")]
+)
+def test_a_locale_is_read_by_its_language_and_an_unknown_one_is_english(locale: str, expected: str) -> None:
+    assert language(TABLE, locale) == expected
+
+
+def test_a_template_is_filled_in_its_language() -> None:
+    assert say(TABLE, "due", "pt-BR", n=23, name="unused") == "a cada 23 dias"
+
+
+def test_one_of_a_thing_has_its_own_template() -> None:
+    assert say(TABLE, "due", n=1) == "every day"
+
+
+def test_a_code_without_a_template_says_itself() -> None:
+    assert say(TABLE, "no such code") == "no such code"
