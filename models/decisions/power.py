@@ -1,0 +1,108 @@
+"""How long an experiment must run: the share to hold out, the weeks it takes, and what it could find."""
+
+from math import ceil, sqrt
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from features.errors import SettingsError
+
+SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
+"""Shares held out that may be proposed: the smallest that is quick enough costs the least."""
+QUICK_WEEKS = 8
+"""A proposal that ends within so many weeks need not hold out more."""
+LONGEST_WEEKS = 52
+"""Nobody waits longer; beyond it the proposal says what a year could find."""
+Z = 1.959964 + 0.841621
+"""Normal quantiles of a two-sided 5% test with 80% power."""
+
+
+class Proposal(BaseModel):
+    """An experiment that would find the effect in 4 of 5 cases (two-sided test at 5%)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    held_out: float = Field(gt=0, le=0.5)
+    """Share of customers, drawn at random, who are not contacted (0 to 0.5)."""
+    n_weeks: int = Field(ge=1)
+    """Weeks of contacts, before the horizon of the last ones closes."""
+    n_treated: int = Field(ge=0)
+    """Customers contacted by then."""
+    n_held_out: int = Field(ge=0)
+    """Customers held out by then."""
+    base_rate: float = Field(ge=0, le=1)
+    """Chance of the outcome without a contact (0 to 1)."""
+    effect: float = Field(gt=0)
+    """Change of that chance that was asked for (0.01: one customer in a hundred more)."""
+    detectable_effect: float = Field(gt=0)
+    """Smallest change that these weeks find in 4 of 5 cases."""
+
+    @property
+    def enough(self) -> bool:
+        """Whether the effect asked for can be found within a year."""
+        return self.detectable_effect <= self.effect * (1 + 1e-9)
+
+    def __str__(self) -> str:
+        plan = f"hold out {self.held_out:.0%} of the customers, at random, for {_weeks(self.n_weeks)}"
+        sizes = f"{self.n_treated:,} contacted and {self.n_held_out:,} held out"
+        found = (
+            f"{plan} ({sizes}): a change of {self.detectable_effect:.2%} in a chance of {self.base_rate:.1%}"
+        )
+        if self.enough:
+            return f"{found} would be found in 4 of 5 cases"
+        return f"{found} could be found; the {self.effect:.2%} asked for is too small to find in a year"
+
+
+def propose(n_customers_a_week: float, base_rate: float, effect: float) -> Proposal:
+    """Propose the cheapest experiment that would find ``effect``.
+
+    Assumes that each customer is drawn once and stays contacted or held out throughout, and counts once; a
+    customer contacted every week brings no new evidence. ``base_rate`` is the chance of the outcome without a
+    contact, ``effect`` the absolute change of it. Raises ``SettingsError`` for figures that cannot be.
+
+    Source: the normal approximation for two proportions (Fleiss, 1981, eq. 3.14 without the correction).
+    """
+    _check(n_customers_a_week, base_rate, effect)
+    longest = {share: _weeks_needed(n_customers_a_week, base_rate, effect, share) for share in SHARES}
+    quick = [share for share, weeks in longest.items() if weeks <= QUICK_WEEKS]
+    share = quick[0] if quick else min(longest, key=longest.__getitem__)
+    weeks = min(longest[share], LONGEST_WEEKS)
+    n = n_customers_a_week * weeks
+    return Proposal(
+        held_out=share,
+        n_weeks=weeks,
+        n_treated=round(n * (1 - share)),
+        n_held_out=round(n * share),
+        base_rate=base_rate,
+        effect=effect,
+        detectable_effect=detectable_effect(n, base_rate, share),
+    )
+
+
+def detectable_effect(n_customers: float, base_rate: float, held_out: float) -> float:
+    """Return the smallest rise of ``base_rate`` that ``n_customers`` find in 4 of 5 cases.
+
+    Both groups are taken to vary as at the base rate, so it is a little too small where the rise is large.
+    """
+    spread = max(base_rate * (1 - base_rate), 1e-6)
+    return Z * sqrt(spread / (n_customers * held_out) + spread / (n_customers * (1 - held_out)))
+
+
+def _weeks_needed(n_a_week: float, base_rate: float, effect: float, share: float) -> int:
+    weeks = (detectable_effect(n_a_week, base_rate, share) / effect) ** 2
+    return max(1, ceil(weeks - 1e-9))
+
+
+def _check(n_customers_a_week: float, base_rate: float, effect: float) -> None:
+    if not n_customers_a_week > 0:
+        raise SettingsError(f"an experiment needs customers, got {n_customers_a_week} a week")
+    if not 0 <= base_rate <= 1:
+        raise SettingsError(f"base_rate is a chance between 0 and 1, got {base_rate}")
+    if not 0 < effect <= 1:
+        raise SettingsError(
+            f"effect is a change of a chance, above 0 and at most 1, got {effect}",
+            "an effect of 0 cannot be found",
+        )
+
+
+def _weeks(n: int) -> str:
+    return "1 week" if n == 1 else f"{n} weeks"
