@@ -80,12 +80,7 @@ class FeatureSet:
         self, con: Any, cutoffs: Iterable[datetime], ids: Sequence[str] | None = None, *, timezone: str
     ) -> pd.DataFrame:
         """Return features as of many cutoffs in one scan: index ``(cutoff, customer_id)``, sorted."""
-        moments = {naive_utc(cutoff): cutoff for cutoff in sorted(cutoffs)}
-        rows = [
-            f"(TIMESTAMP '{naive}', DATE '{local_day(cutoff, timezone)}')"
-            for naive, cutoff in moments.items()
-        ]
-        _view(con, "recompra_cutoffs", list(CUTOFFS), rows)
+        moments = at_cutoffs(con, cutoffs, timezone)
         if ids is not None:
             quoted = [str(name).replace("'", "''") for name in ids]
             _view(con, "recompra_wanted", list(WANTED), [f"('{name}')" for name in quoted] or ["(NULL)"])
@@ -122,6 +117,16 @@ class FeatureSet:
 @cache
 def _compiled(features: FeatureSet, dialect: str, limited: bool) -> str:
     return compiled(features.expression(limited=limited), dialect)
+
+
+def at_cutoffs(con: Any, cutoffs: Iterable[datetime], timezone: str) -> dict[datetime, datetime]:
+    """Set the cutoffs that ``Past`` reads; return them by what they are called in the tables (naive UTC)."""
+    moments = {naive_utc(cutoff): cutoff for cutoff in sorted(cutoffs)}
+    rows = [
+        f"(TIMESTAMP '{naive}', DATE '{local_day(cutoff, timezone)}')" for naive, cutoff in moments.items()
+    ]
+    _view(con, "recompra_cutoffs", list(CUTOFFS), rows)
+    return moments
 
 
 def _view(con: Any, name: str, columns: list[str], rows: list[str]) -> None:

@@ -1,0 +1,132 @@
+"""KPIs counted by hand on a shop of four customers: the period is the 28 days before the 29th of February."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from worlds.orders import make_shop
+
+from features.kpi import EVERYONE, KPIS, Kpi, cohorts, facts, kpis, over_time
+from features.window import parse_cutoff
+
+CUTOFF = parse_cutoff("2024-02-29")
+ORDERS = [  # customer, day, product, unit price
+    ("anna", "2023-01-01", "tea", 10.0),
+    ("anna", "2024-01-20", "tea", 10.0),
+    ("anna", "2024-02-10", "tea", 12.0),
+    ("anna", "2024-02-20", "mug", 8.0),
+    ("bert", "2024-01-10", "tea", 10.0),
+    ("cleo", "2024-02-05", "mug", 8.0),
+    ("cleo", "2024-02-06", "mug", 8.0),
+    ("dora", "2024-01-15", "tea", 10.0),
+    ("dora", "2024-02-15", "tea", 10.0),
+    ("dora", "2024-03-05", "mug", 80.0),
+]
+PEOPLE = {
+    "customer_id": ["anna", "bert", "cleo", "dora"],
+    "acquisition_channel": ["search", "search", "friend", None],
+    "acquisition_cost": [2.0, 4.0, None, 0.5],
+}
+ANSWERS = [
+    ("anna", "2024-02-21", 10),
+    ("bert", "2024-02-01", 3),
+    ("cleo", "2024-02-07", 8),
+    ("cleo", "2023-02-07", 0),
+]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    lines = pd.DataFrame(ORDERS, columns=["customer_id", "ordered_at", "product_id", "unit_price"])
+    lines["ordered_at"] = pd.to_datetime(lines["ordered_at"]) + pd.Timedelta(hours=12)
+    answers = pd.DataFrame(ANSWERS, columns=["customer_id", "answered_at", "score"])
+    return make_shop(
+        tmp_path_factory.mktemp("kpi"),
+        lines,
+        products=pd.DataFrame({"product_id": ["tea", "mug"], "category": ["drinks", "china"]}),
+        customers=pd.DataFrame(PEOPLE),
+        surveys=answers.assign(answered_at=pd.to_datetime(answers["answered_at"])),
+    )
+
+
+@pytest.fixture(scope="module")
+def rows(shop):
+    return facts(shop, CUTOFF)
+
+
+EXPECTED = {
+    "customers": 4,
+    "active_customers": 3,  # anna, cleo, dora
+    "new_customers": 1,  # cleo
+    "retention_rate": 2 / 3,  # of anna, bert, dora: all but bert
+    "churn_rate": 1 / 3,
+    "repeat_purchase_rate": 3 / 4,
+    "recurrence": 3 / 5,  # anna 2, dora 1; cleo's 2 are a new customer's
+    "days_between_orders": (415 + 0 + 1 + 31) / (3 + 0 + 1 + 1),
+    "orders_per_customer": 5 / 3,
+    "average_order_value": (20 + 16 + 10) / 5,
+    "revenue_per_customer": 46 / 3,
+    "cross_sell_rate": 1 / 3,  # anna's mug; cleo's second day and dora's tea are nothing new
+    "upsell_rate": 1 / 2,  # anna's tea is dearer, dora's is not
+    "nps": 100 * (1 - 1) / 3,
+    "ltv_365d": 10.0 * 0.3,  # anna's first year
+    "cac": 6.5 / 3,
+    "ltv_to_cac": 3.0 / 2.0,
+}
+
+
+@pytest.mark.parametrize("kpi", KPIS, ids=lambda kpi: kpi.name)
+def test_each_kpi_is_what_one_counts_by_hand(rows, kpi):
+    assert kpi.measure(rows)[0] == pytest.approx(EXPECTED[kpi.name])
+
+
+def test_every_kpi_has_its_definition(rows):
+    assert {kpi.name for kpi in KPIS} == set(EXPECTED)
+    assert all(kpi.doc.endswith(".") and kpi.unit for kpi in KPIS)
+
+
+def test_groups_are_the_customers_of_each_and_nobody_is_lost(rows):
+    by_channel = kpis(rows, rows["acquisition_channel"]).set_index(["kpi", "group"])["value"]
+    assert by_channel["customers"].to_dict() == {"friend": 1, "search": 2, "unknown": 1}
+    assert by_channel["cac", "search"] == 3.0
+    assert np.isnan(by_channel["cac", "friend"])
+
+
+def test_an_interval_holds_the_value_and_a_share_stays_one(rows):
+    found = kpis(rows).set_index("kpi").drop(index="nps")
+    known = found[found["n"] > 1]
+    assert ((known["low"] <= known["value"]) & (known["value"] <= known["high"])).all()
+    shares = known[known["unit"] == "share"]
+    assert shares["low"].ge(0).all() and shares["high"].le(1).all()
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    kpi = Kpi("mean", lambda r: r["a"], lambda r: r["b"], "currency", "A ratio.")
+    hits = 0
+    for _ in range(400):
+        b = rng.integers(1, 6, 300)
+        low, high = kpi.measure(pd.DataFrame({"a": b * rng.gamma(2.0, 5.0, 300), "b": b}))[1:3]
+        hits += low <= 10.0 <= high
+    assert 0.92 <= hits / 400 <= 0.98
+
+
+def test_kpis_of_a_past_cutoff_know_nothing_of_later(shop):
+    found = over_time(shop, [parse_cutoff("2024-02-01"), CUTOFF])
+    active = found[(found["kpi"] == "active_customers") & (found["group"] == EVERYONE)]["value"]
+    assert active.tolist() == [3, 3]
+
+
+def test_cohorts_show_closed_months_only(shop):
+    found = cohorts(shop, CUTOFF)
+    assert found["n"].to_dict() == {"2023-01": 1, "2024-01": 2}
+    assert found.loc["2023-01", 12] == 1.0
+    assert np.isnan(found.loc["2024-01", 1])
+    assert cohorts(shop, parse_cutoff("2024-03-01")).loc["2024-01", 1] == 0.5
+
+
+def test_a_shop_without_prices_has_no_money_and_no_crash(tmp_path):
+    lines = pd.DataFrame(ORDERS, columns=["customer_id", "ordered_at", "product_id", "unit_price"])
+    lines["ordered_at"] = pd.to_datetime(lines["ordered_at"])
+    bare = make_shop(tmp_path, lines.drop(columns=["unit_price", "product_id"]))
+    found = kpis(facts(bare, CUTOFF)).set_index("kpi")["value"]
+    assert np.isnan(found["average_order_value"]) and found["active_customers"] == 3
