@@ -192,4 +192,4 @@ def _closed(shares: pd.DataFrame, cutoff: datetime, timezone: str) -> "npt.NDArr
     end = pd.Timestamp(cutoff).tz_convert(timezone)
     last = end.year * 12 + end.month - 1
     starts = np.array([int(name[:4]) * 12 + int(name[5:]) - 1 for name in shares.index])
-    return starts[:, None] + shares.columns.to_numpy(int)[None, :] < last
+    return np.asarray(starts[:, None] + shares.columns.to_numpy(int)[None, :] < last)
