@@ -10,6 +10,7 @@ from scipy.special import expit
 
 from features.customer import CUSTOMER_FEATURES
 from features.shop import Shop
+from models.customers import reasons
 from models.customers.customer_panel import (
     COLUMNS,
     ORDERS,
@@ -71,6 +72,15 @@ class Churn(Model):
         """Return the same from customer features: each row by itself, whatever the order of the columns."""
         rows = self.lens.rows(features)
         return pd.DataFrame({self.column: 1.0 - self.chance.probability(rows)}, index=features.index)
+
+    def explain(self, shop: Shop, cutoff: datetime) -> pd.DataFrame:
+        """Return ``churn_reason_1`` to ``_3`` of everyone seen before ``cutoff`` (``customers.reasons``)."""
+        return self.explain_from(everyone(shop, cutoff))
+
+    def explain_from(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Return the same from customer features; nothing is said of one who has no purchase left."""
+        found = reasons.codes(-self.chance.contributions(self.lens.rows(features)))
+        return found.where(features["frequency"].notna())
 
     def importance(self) -> dict[str, float]:
         """Return each column's share of the trees' gain."""

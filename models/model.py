@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from features.customer import CUSTOMER_FEATURES
@@ -56,6 +57,10 @@ class Model(ABC):
     @abstractmethod
     def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
         """Learn from windows that closed at or before ``known_until``; raise ``CannotLearn`` in words."""
+
+    def explain(self, shop: Shop, cutoff: datetime) -> pd.DataFrame | None:
+        """Return reasons as codes, one row a customer; None where a model gives none."""
+        return None
 
     @abstractmethod
     def save(self, folder: Path) -> None:

@@ -14,6 +14,8 @@ class CustomerRequest(Request):
     model_config = ConfigDict(json_schema_extra={"examples": [{"customer_id": "1234"}]})
 
     customer_id: Id
+    locale: Annotated[str, Field(max_length=20)] = "en"
+    """The language of ``reasons``: ``en`` or ``pt``, or a locale of one of them; else English."""
 
 
 class Profile(Response):
@@ -26,6 +28,8 @@ class Profile(Response):
     """See ``recompra features`` for units."""
     scores: dict[str, float | str | None]
     """Names carry the horizon in days."""
+    reasons: list[dict[str, str]]
+    """Why they may leave or stay, the strongest first: ``code``, ``effect`` on the risk, ``text``."""
     lists: dict[str, list[Product]]
     """The first five of each ready list."""
     events: list[dict[str, Any]]

@@ -89,7 +89,9 @@ class Build:
     def scores(self) -> pd.DataFrame:
         """Every score of every customer; index ``customer_id``."""
         index = pd.Index(self.names, name="customer_id")
-        found = [m.predict(self.shop, self.cutoff) for m in self._of_kind("scores")]
+        models = self._of_kind("scores")
+        found = [model.predict(self.shop, self.cutoff) for model in models]
+        found += [why for model in models if (why := model.explain(self.shop, self.cutoff)) is not None]
         parts = [part.reindex(index) for part in found]
         return pd.concat(parts, axis=1) if parts else pd.DataFrame(index=index)
 

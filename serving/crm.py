@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import ArtefactError, InputError, NotFound
+from models.customers import reasons
 from models.decisions.budget import best_rows
 from serving import rights
 from serving.answers import Ask, Pick, from_ready, who
@@ -38,14 +39,17 @@ def profile(state: State, request: CustomerRequest) -> Profile:
     """Return what is known and expected of one customer; of an unknown one, only what happened since."""
     snapshot, customer = state.snapshot, who(state, request.customer_id)
     known = customer.code >= 0
+    features = snapshot.features.row(customer.code) if known else {}
+    scores = snapshot.scores.row(customer.code) if known else {}
     held = state.view.store.of_customer(request.customer_id, last=N_PROFILE_EVENTS)
     return Profile(
         as_of=snapshot.moment,
         models=snapshot.models,
         customer_id=request.customer_id,
         known=known,
-        features=snapshot.features.row(customer.code) if known else {},
-        scores=snapshot.scores.row(customer.code) if known else {},
+        features=features,
+        scores=scores,
+        reasons=reasons.sentences(scores, features, request.locale),
         lists={name: _head(state, name, customer.code) for name in PERSONAL} if known else {},
         **{name: [_shown(row) for row in rows] for name, rows in held.items()},
     )

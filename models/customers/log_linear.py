@@ -69,9 +69,13 @@ class LogLinear:
 
     def score(self, rows: pd.DataFrame) -> Array:
         """Return the logit of each row, shape (n,)."""
-        design = (_design(self.names, rows) - np.array(self.mean)) / np.array(self.scale)
         # Not a matrix product: its last bits depend on how many rows are multiplied at once.
-        return np.asarray(self.intercept + np.sum(design * np.array(self.weights), axis=1))
+        return np.asarray(self.intercept + np.sum(self.terms(rows), axis=1))
+
+    def terms(self, rows: pd.DataFrame) -> Array:
+        """Return what each of ``names`` adds to the logit beyond a typical row's, shape (n, names)."""
+        design = (_design(self.names, rows) - np.array(self.mean)) / np.array(self.scale)
+        return np.asarray(design * np.array(self.weights))
 
 
 def _design(names: tuple[str, ...], rows: pd.DataFrame) -> Array:

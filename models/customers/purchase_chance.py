@@ -58,6 +58,12 @@ class PurchaseChance:
         scores = (self.linear.score(rows) + self.trees.raw(rows[COLUMNS].to_numpy(float))) / 2
         return np.asarray(scores + self.shift)
 
+    def contributions(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return what each of ``COLUMNS`` adds to the logit, beyond a typical customer's."""
+        added = pd.DataFrame(self.trees.contributions(rows[COLUMNS].to_numpy(float)), rows.index, COLUMNS)
+        added[list(self.linear.names)] += self.linear.terms(rows)
+        return added / 2
+
     def probability(self, rows: pd.DataFrame) -> Array:
         """Return each row's chance of an order within the horizon, shape (n,), in (0, 1)."""
         return np.asarray(expit(self.logit(rows)))

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 
 CONSTANT = "constant="
+CHUNK = 100_000
+"""Rows explained at once: contributions are as large as the rows."""
 FEWEST_ROWS = 50
 """With fewer rows, or a target that does not vary, the trees say a constant."""
 
@@ -66,6 +68,16 @@ class Trees:
             np.ascontiguousarray(rows), raw_score=True, num_threads=threads_for(rows.size)
         )
         return np.asarray(said, dtype=np.float64)
+
+    def contributions(self, rows: Array) -> Array:
+        """Return what each column adds to each row's raw score (TreeSHAP), shape of ``rows``."""
+        if not self.text or not len(rows):
+            return np.zeros(rows.shape)
+        parts = [
+            self._booster.predict(part, pred_contrib=True, num_threads=threads_for(rows.size))[:, :-1]
+            for part in np.array_split(np.ascontiguousarray(rows), -(-len(rows) // CHUNK))
+        ]
+        return np.concatenate(parts)
 
     def gain(self, columns: list[str]) -> dict[str, float]:
         """Return how much each column helped, summing to 1; nothing for a constant."""

@@ -1,0 +1,145 @@
+"""Why a customer is expected to leave or to stay: what moved the score, in sentences one can act on.
+
+The contributions are the model's own: TreeSHAP of the trees (Lundberg et al., 2020, as LightGBM computes it)
+and the terms of the regression, averaged as their logits are. Columns that tell the same story are one topic,
+summed, so that no reason is split into shares too small to be named.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models.texts import DEFAULT, say
+
+Array = npt.NDArray[np.float64]
+
+N_REASONS = 3
+"""Told to a person, at most."""
+WORTH_TELLING = 0.10
+"""A topic that moves the logit by less goes untold."""
+COLUMNS = tuple(f"churn_reason_{place}" for place in range(1, N_REASONS + 1))
+"""Columns of ``codes``: the strongest first."""
+
+TOPICS: dict[str, tuple[str, ...]] = {
+    "silence": ("days_since_last_order", "overdue_ratio", "bgnbd_orders", "bgnbd_purchase_probability"),
+    "lately": (
+        "n_order_days_7d",
+        "n_order_days_28d",
+        "n_order_days_56d",
+        "n_order_days_91d",
+        "order_days_decayed_28d",
+        "order_days_decayed_91d",
+        "revenue_28d",
+        "revenue_91d",
+    ),
+    "habit": (
+        "frequency",
+        "n_orders",
+        "n_order_days",
+        "order_day_rate",
+        "n_order_days_182d",
+        "n_order_days_364d",
+        "recency_days",
+    ),
+    "rhythm": ("gap_mean_days", "gap_median_days", "gap_std_days", "gap_max_days", "last_gap_days"),
+    "age": ("days_since_first_order",),
+    "spend": (
+        "revenue",
+        "revenue_182d",
+        "revenue_364d",
+        "monetary_value",
+        "revenue_per_order_day",
+        "revenue_order_day_std",
+        "revenue_order_day_max",
+        "last_order_revenue",
+    ),
+    "discount": ("discount_share",),
+    "basket": ("n_units_per_order", "n_lines_per_order", "revenue_per_unit"),
+    "range": ("n_products", "n_categories", "new_product_share"),
+    "returns": ("n_units_returned",),
+    "contacts": ("n_contacts", "n_contacts_28d", "days_since_last_contact"),
+    "satisfaction": ("last_nps_score",),
+}
+"""Topic -> the columns that tell of it. What is in none (weekday, hour) is nothing one can act on."""
+
+TEXTS: dict[str, dict[str, str]] = {
+    "en": {
+        "silence": "no order for {days_since_last_order:.0f} days, usually every {gap_mean_days:.0f}",
+        "silence.once": "no order for {days_since_last_order:.0f} days since the first",
+        "lately": "{n_order_days_91d:.0f} days with an order in the last 91",
+        "habit": "{n_order_days:.0f} days with an order so far",
+        "rhythm": "an order every {gap_mean_days:.0f} days, the longest wait was {gap_max_days:.0f}",
+        "rhythm.once": "bought on one day only",
+        "age": "a customer for {days_since_first_order:.0f} days",
+        "spend": "spends {revenue_per_order_day:.2f} on a day with an order",
+        "discount": "{discount_share:.0%} of the shelf price given away as discount",
+        "basket": "{n_units_per_order:.1f} units an order",
+        "range": "has bought {n_products:.0f} different products",
+        "returns": "{n_units_returned:.0f} units brought back",
+        "contacts": "contacted {n_contacts_28d:.0f} times in the last 28 days",
+        "satisfaction": "gave {last_nps_score:.0f} of 10 in the last survey",
+    },
+    "pt": {
+        "silence": "sem comprar há {days_since_last_order:.0f} dias; o usual é a cada {gap_mean_days:.0f}",
+        "silence.once": "sem comprar há {days_since_last_order:.0f} dias desde a primeira compra",
+        "lately": "{n_order_days_91d:.0f} dias com compra nos últimos 91",
+        "habit": "{n_order_days:.0f} dias com compra até agora",
+        "rhythm": "compra a cada {gap_mean_days:.0f} dias, a maior espera foi de {gap_max_days:.0f}",
+        "rhythm.once": "comprou em um único dia",
+        "age": "cliente há {days_since_first_order:.0f} dias",
+        "spend": "gasta {revenue_per_order_day:.2f} por dia de compra",
+        "discount": "{discount_share:.0%} do preço de tabela em descontos",
+        "basket": "{n_units_per_order:.1f} unidades por pedido",
+        "range": "comprou {n_products:.0f} produtos diferentes",
+        "returns": "{n_units_returned:.0f} unidades devolvidas",
+        "contacts": "contatado {n_contacts_28d:.0f} vezes nos últimos 28 dias",
+        "satisfaction": "deu nota {last_nps_score:.0f} de 10 na última pesquisa",
+    },
+}
+RAISES, LOWERS = "raises", "lowers"
+ONCE = ("silence", "rhythm")
+"""Topics that speak of a gap, which a one-time buyer does not have."""
+
+
+def codes(contributions: pd.DataFrame) -> pd.DataFrame:
+    """Return ``COLUMNS`` of codes such as ``silence:raises``, strongest first; null where nothing is left.
+
+    ``contributions``: what each column adds to the logit of *leaving*, a row a customer.
+    """
+    topics = [name for name, columns in TOPICS.items() if set(columns) & set(contributions.columns)]
+    summed = np.stack([_sum(contributions, TOPICS[name]) for name in topics], axis=1)
+    order = np.asarray(np.argsort(-np.abs(summed), axis=1, kind="stable"))[:, :N_REASONS]
+    strength = np.take_along_axis(summed, order, axis=1)
+    names = np.array([[f"{name}:{LOWERS}", f"{name}:{RAISES}"] for name in topics], dtype=object)
+    said: Any = np.where(np.abs(strength) >= WORTH_TELLING, names[order, (strength > 0).astype(int)], None)
+    return pd.DataFrame(said, index=contributions.index, columns=list(COLUMNS[: said.shape[1]]), dtype="str")
+
+
+def _sum(contributions: pd.DataFrame, columns: tuple[str, ...]) -> Array:
+    there = [name for name in columns if name in contributions.columns]
+    return np.asarray(contributions[there].to_numpy(float).sum(axis=1))
+
+
+def sentence(code: str, features: Mapping[str, Any], locale: str = DEFAULT) -> str:
+    """Return a code's sentence about one customer; the topic alone where a figure is not known."""
+    topic = code.partition(":")[0]
+    known = {name: value for name, value in features.items() if isinstance(value, int | float)}
+    once = topic in ONCE and not (known.get("frequency") or 0) > 0
+    try:
+        return say(TEXTS, f"{topic}.once" if once else topic, locale, **known)
+    except KeyError:
+        return topic
+
+
+def sentences(
+    row: Mapping[str, Any], features: Mapping[str, Any], locale: str = DEFAULT
+) -> list[dict[str, str]]:
+    """Return ``{code, effect, text}`` of each reason in a row of ``COLUMNS``; ``effect`` is on the risk."""
+    found = [str(row[name]) for name in COLUMNS if isinstance(row.get(name), str)]
+    return [
+        {"code": topic, "effect": effect, "text": sentence(topic, features, locale)}
+        for topic, _, effect in (code.partition(":") for code in found)
+    ]
