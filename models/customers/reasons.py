@@ -68,9 +68,12 @@ TOPICS: dict[str, tuple[str, ...]] = {
 TEXTS: dict[str, dict[str, str]] = {
     "en": {
         "silence": "no order for {days_since_last_order:.0f} days, usually every {gap_mean_days:.0f}",
+        "silence.one": "no order for 1 day, usually every {gap_mean_days:.0f}",
         "silence.once": "no order for {days_since_last_order:.0f} days since the first",
         "lately": "{n_order_days_91d:.0f} days with an order in the last 91",
+        "lately.one": "1 day with an order in the last 91",
         "habit": "{n_order_days:.0f} days with an order so far",
+        "habit.one": "1 day with an order so far",
         "rhythm": "an order every {gap_mean_days:.0f} days, the longest wait was {gap_max_days:.0f}",
         "rhythm.once": "bought on one day only",
         "age": "a customer for {days_since_first_order:.0f} days",
@@ -84,9 +87,12 @@ TEXTS: dict[str, dict[str, str]] = {
     },
     "pt": {
         "silence": "sem comprar há {days_since_last_order:.0f} dias; o usual é a cada {gap_mean_days:.0f}",
+        "silence.one": "sem comprar há 1 dia; o usual é a cada {gap_mean_days:.0f}",
         "silence.once": "sem comprar há {days_since_last_order:.0f} dias desde a primeira compra",
         "lately": "{n_order_days_91d:.0f} dias com compra nos últimos 91",
+        "lately.one": "1 dia com compra nos últimos 91",
         "habit": "{n_order_days:.0f} dias com compra até agora",
+        "habit.one": "1 dia com compra até agora",
         "rhythm": "compra a cada {gap_mean_days:.0f} dias, a maior espera foi de {gap_max_days:.0f}",
         "rhythm.once": "comprou em um único dia",
         "age": "cliente há {days_since_first_order:.0f} dias",
@@ -99,6 +105,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "satisfaction": "deu nota {last_nps_score:.0f} de 10 na última pesquisa",
     },
 }
+COUNTED = {"silence": "days_since_last_order", "lately": "n_order_days_91d", "habit": "n_order_days"}
+"""The figure by which a sentence is singular or plural."""
 RAISES, LOWERS = "raises", "lowers"
 ONCE = ("silence", "rhythm")
 """Topics that speak of a gap, which a one-time buyer does not have."""
@@ -129,7 +137,9 @@ def sentence(code: str, features: Mapping[str, Any], locale: str = DEFAULT) -> s
     known = {name: value for name, value in features.items() if isinstance(value, int | float)}
     once = topic in ONCE and not (known.get("frequency") or 0) > 0
     try:
-        return say(TEXTS, f"{topic}.once" if once else topic, locale, **known)
+        return say(
+            TEXTS, f"{topic}.once" if once else topic, locale, n=known.get(COUNTED.get(topic, "")), **known
+        )
     except KeyError:
         return topic
 

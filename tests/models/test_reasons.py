@@ -59,6 +59,13 @@ def test_a_one_time_buyer_has_no_usual_gap():
     assert sentence("silence:raises", once) == "no order for 12 days since the first"
 
 
+def test_one_day_is_a_day():
+    assert (
+        sentence("silence", FEATURES | {"days_since_last_order": 1.0})
+        == "no order for 1 day, usually every 30"
+    )
+
+
 def test_a_figure_that_is_not_known_leaves_the_topic():
     assert sentence("satisfaction:raises", {"last_nps_score": None}) == "satisfaction"
 
