@@ -92,6 +92,7 @@ def backtest(
     adapter: Adapter = None,
     only: Only = None,
     k: Annotated[int, typer.Option(min=1, max=1000, help="Depth of the lists.")] = 20,
+    cutoffs: Annotated[int, typer.Option(min=1, max=100, help="So many, one horizon apart.")] = 1,
 ) -> None:
     """Train only on what lies before a cutoff, predict the horizon, write predictions and metrics."""
     from contextlib import nullcontext
@@ -100,13 +101,27 @@ def backtest(
     from training.backtest import throw_away_home
     from training.progress import Shown
     from training.report import table
+    from training.rolling import rolling as roll
 
+    asked: dict[str, Any] = {"cutoff": cutoff, "horizon_days": horizon, "only": only, "k": k}
     with throw_away_home(shop, adapter) if shop else nullcontext(home()) as place, Shown(place) as steps:
-        found = run(place, out, cutoff=cutoff, horizon_days=horizon, only=only, k=k, steps=steps)
+        if cutoffs > 1:
+            return _tell(roll(place, out, n_cutoffs=cutoffs, steps=steps, **asked))
+        found = run(place, out, steps=steps, **asked)
         console().print(table(found.figures(), f"{horizon} days from {cutoff}"))
     for name, reason in found.not_learnt.items():
         typer.echo(f"{name}: not learnt: {reason}")
     typer.echo(found.why_not or f"written to {out}")
+
+
+def _tell(rolled: Any) -> None:
+    """Print the figures of each cutoff and of all together."""
+    from training.report import table
+
+    for title, figures in rolled.figures().items():
+        console().print(table(figures, title))
+    for day, reason in rolled.left_out.items():
+        typer.echo(f"{day}: left out: {reason}")
 
 
 @app.command()

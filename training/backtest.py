@@ -121,7 +121,7 @@ class Backtest:
             "k": self.k,
             "measured": holdout.is_closed,
             "why_not": self.why_not,
-            "models": {evaluation.model: _figures(evaluation) for evaluation in self.evaluations},
+            "models": {evaluation.model: figures_of(evaluation) for evaluation in self.evaluations},
             "not_learnt": self.not_learnt,
         }
 
@@ -140,11 +140,11 @@ class Backtest:
     def write(self, out: Path) -> None:
         """Write the three files into ``out``, each beside its place first."""
         out.mkdir(parents=True, exist_ok=True)
-        with _beside(out / "recommendations.parquet") as path:
+        with beside(out / "recommendations.parquet") as path:
             _parquet(self.recommendations(), RECOMMENDATIONS, path)
-        with _beside(out / "customers.parquet") as path:
+        with beside(out / "customers.parquet") as path:
             _parquet(self.customers(), CUSTOMERS, path)
-        with _beside(out / "metrics.json") as path:
+        with beside(out / "metrics.json") as path:
             path.write_text(json.dumps(self.metrics(), indent=1, allow_nan=False), encoding="utf-8")
 
 
@@ -202,7 +202,8 @@ def _holdout(shop: Shop, text: str, horizon_days: int) -> Holdout:
     return holdout
 
 
-def _figures(evaluation: Evaluation) -> dict[str, Any]:
+def figures_of(evaluation: Evaluation) -> dict[str, Any]:
+    """Return every figure of an evaluation as plain data, and how far we are from the best baseline."""
     methods: dict[str, Any] = {}
     for row in evaluation.table().itertuples():
         figure = {"value": row.value, "low": row.low, "high": row.high, "n": row.n}
@@ -248,7 +249,7 @@ def _array(frame: pd.DataFrame, name: str, kind: Any) -> Any:
 
 
 @contextmanager
-def _beside(path: Path) -> Iterator[Path]:
+def beside(path: Path) -> Iterator[Path]:
     """Give a path beside ``path``, and rename it into place once it is whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:

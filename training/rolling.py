@@ -1,0 +1,130 @@
+"""Rolling-origin backtest: the same question at several past cutoffs, one by one and pooled.
+
+One cutoff is one draw of the season; a model that wins at one and loses at the next has not won. Cutoffs lie
+one horizon apart, so that no two windows share a day.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.errors import RecompraError, SettingsError
+from features.shop import Shop
+from features.window import local_day, parse_cutoff, shift_days
+from training.backtest import Backtest, backtest, beside, figures_of
+from training.evaluate import Evaluation, Sample
+from training.progress import Steps
+from training.report import Figure, figures
+
+POOLED = "pooled"
+
+
+@dataclass(frozen=True)
+class Rolling:
+    """Backtests by their cutoff's day, newest first, and why others could not be made."""
+
+    tests: dict[date, Backtest]
+    left_out: dict[date, str]
+
+    def pooled(self) -> list[Evaluation]:
+        """Return each model's evaluation over the customers of all cutoffs together."""
+        parts: dict[str, list[Evaluation]] = {}
+        for test in self.tests.values():
+            for evaluation in test.evaluations:
+                parts.setdefault(evaluation.model, []).append(evaluation)
+        return [pool(found) for found in parts.values()]
+
+    def figures(self) -> dict[str, list[Figure]]:
+        """Return the headline figures of each cutoff's day, and of all together under ``pooled``."""
+        found = {day.isoformat(): test.figures() for day, test in self.tests.items()}
+        return found | {POOLED: [figure for each in self.pooled() for figure in figures(each)]}
+
+    def write(self, out: Path) -> None:
+        """Write ``rolling.json``: every figure of every method, by cutoff and pooled."""
+        said: dict[str, Any] = {
+            day.isoformat(): {each.model: figures_of(each) for each in test.evaluations}
+            for day, test in self.tests.items()
+        }
+        said[POOLED] = {each.model: figures_of(each) for each in self.pooled()}
+        said["left_out"] = {day.isoformat(): why for day, why in self.left_out.items()}
+        with beside(out / "rolling.json") as path:
+            path.write_text(json.dumps(said, indent=1, allow_nan=False), encoding="utf-8")
+
+
+def rolling(
+    home: Path,
+    out: Path,
+    *,
+    cutoff: str,
+    horizon_days: int,
+    n_cutoffs: int,
+    only: str | None = None,
+    k: int = 20,
+    steps: Steps | None = None,
+) -> Rolling:
+    """Backtest at ``cutoff`` and at the ``n_cutoffs - 1`` before it, one horizon apart.
+
+    The files of each lie in ``out/<day>``, what they say together in ``out/rolling.json``. A cutoff before
+    which there is too little is left out, with the reason; raises ``SettingsError`` where none is left.
+    """
+    tests: dict[date, Backtest] = {}
+    left_out: dict[date, str] = {}
+    for day in days_before(Shop(home), cutoff, horizon_days, n_cutoffs):
+        try:
+            found = backtest(
+                home,
+                out / day.isoformat(),
+                cutoff=day.isoformat(),
+                horizon_days=horizon_days,
+                only=only,
+                k=k,
+                steps=steps,
+            )
+        except RecompraError as error:
+            left_out[day] = str(error)
+        else:
+            tests[day] = found
+    if not tests:
+        raise SettingsError(f"no cutoff could be tested: {next(iter(left_out.values()))}")
+    result = Rolling(tests, left_out)
+    result.write(out)
+    return result
+
+
+def days_before(shop: Shop, cutoff: str, horizon_days: int, n: int) -> list[date]:
+    """Return the shop's days of ``n`` cutoffs, newest first."""
+    newest = parse_cutoff(cutoff, shop.timezone)
+    moments = (shift_days(newest, -horizon_days * back, shop.timezone) for back in range(n))
+    return [local_day(moment, shop.timezone) for moment in moments]
+
+
+def pool(parts: Sequence[Evaluation]) -> Evaluation:
+    """Return one evaluation over the rows of all; figures without rows (coverage) are averaged.
+
+    A customer counts once a cutoff, and draws treat these as independent: intervals are a little too narrow
+    where a customer's luck lasts.
+    """
+    first = parts[0]
+    methods = {name: None for part in parts for name in part.samples}
+    pooled = Evaluation(first.model, first.headline)
+    for method in methods:
+        samples = [part.samples.get(method, {}) for part in parts]
+        shared = [key for key in samples[0] if all(key in found for found in samples)]
+        pooled.samples[method] = {key: _joined([found[key] for found in samples]) for key in shared}
+        plain = [part.plain.get(method, {}) for part in parts]
+        keys = [key for key in plain[0] if all(key in found for found in plain)]
+        pooled.plain[method] = {key: float(np.mean([found[key] for found in plain])) for key in keys}
+    return pooled
+
+
+def _joined(samples: Sequence[Sample]) -> Sample:
+    rows = [pd.Index([f"{at}/{name}" for name in sample.customers]) for at, sample in enumerate(samples)]
+    columns = zip(*(sample.columns for sample in samples), strict=True)
+    customers = rows[0].append(rows[1:])
+    return Sample(samples[0].metric, customers, tuple(np.concatenate(column) for column in columns))
