@@ -42,6 +42,13 @@ class Catalogue:
         )
         return [(name or fallback).decode(errors="replace") for name, fallback in picked]
 
+    def within(self, path: str) -> NDArray[np.bool_]:
+        """Mark the products of a category and of those below it."""
+        names = self.categories.all_names()
+        inside = [name == path or name.startswith(f"{path} > ") for name in names]
+        marked: NDArray[np.bool_] = np.array([*inside, False])[self.category]  # -1 reads the last: False
+        return marked
+
     def save(self, folder: Path) -> None:
         """Write one ``.npy`` a column."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -50,6 +50,25 @@ class Economics(Section):
     """Contact only where ``email_consent`` is true; a shop that records no consent knows of no refusal."""
 
 
+class Lists(Section):
+    """What a shop says of its lists. All of it is optional: by default it is learnt from the orders."""
+
+    returns: dict[str, bool] = Field(default_factory=dict)
+    """Category (as ``a > b``, with those below it) or product id -> whether what was bought may come back."""
+    min_return_share: float = Field(default=0.02, ge=0, le=1)
+    """Elsewhere it may where at least this share of a category's buyers bought a product again."""
+    max_per_category: int = Field(default=0, ge=0)
+    """At most so many products of one category in a list, while there are others; 0: no limit."""
+    hidden: list[str] = Field(default_factory=list)
+    """Product ids and categories never to show."""
+    pinned: dict[str, list[str]] = Field(default_factory=dict)
+    """List -> product ids that lead it, in this order, wherever they may be shown."""
+    boosted: dict[str, float] = Field(default_factory=dict)
+    """Product id or category -> factor on the chance when products are ordered (1.2: a fifth more)."""
+    locale: str = "en"
+    """Language of reasons where a request names none: en, pt."""
+
+
 class Settings(Section):
     """A shop's settings."""
 
@@ -69,6 +88,8 @@ class Settings(Section):
     """Short for ``tables.order_lines.columns``."""
     economics: Economics = Economics()
     """Costs, margins and assumed effects."""
+    lists: Lists = Lists()
+    """What lists may hold, and in which order."""
 
     @field_validator("timezone", "timestamps")
     @classmethod

@@ -76,9 +76,9 @@ class CrossSell(Model):
             chance = self.ranker.chance(features_of(state, some, found))
             pairs = Pairs(found.customer, found.product, chance, found.source, found.own)
             for name in LISTS:
-                parts[name].append(pick(pairs.of_list(name), len(some), k))
+                parts[name].append(pick(pairs.of_list(name, state.rules), len(some), k, state.rules))
         lists = {name: Picks.joined(parts[name], k) for name in LISTS}
-        return filled(lists, state.history.of_customers(codes), state.table.popularity)
+        return filled(lists, state.history.of_customers(codes), state.table.popularity, state.rules)
 
     def recommend(
         self,
@@ -99,7 +99,7 @@ class CrossSell(Model):
         ranked = {name: Picks.none(len(codes), k) for name in LISTS}
         for name, picks in self._lists(state, codes[codes >= 0], k).items():
             ranked[name].put(codes >= 0, picks)
-        filled(ranked, asked_for(state.history, customers), state.table.popularity)
+        filled(ranked, asked_for(state.history, customers), state.table.popularity, state.rules)
         return frame({name: ranked[name] for name in lists}, customers, products)
 
     def baselines(

@@ -16,6 +16,7 @@ from features.products import popularity
 from features.shop import Shop
 from models.model import Config, Model
 from models.ranking.lists import LISTS, OWN, Pairs, asked_for, filled, frame, pick
+from models.ranking.rules import Rules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +37,7 @@ class PopularState:
 
     history: History
     chance: Floats
+    rules: Rules
 
 
 class Popular(Model):
@@ -61,11 +63,13 @@ class Popular(Model):
     def state(self, shop: Shop, cutoff: datetime) -> PopularState:
         """Return the state as of ``cutoff``."""
         history = shop.history(cutoff)
-        return PopularState(history, popularity(history, self.horizon_days))
+        rules = Rules.of(history, shop.catalogue(cutoff), shop.settings.lists, self.horizon_days)
+        return PopularState(history, popularity(history, self.horizon_days), rules)
 
     def best(self, state: PopularState) -> tuple[Ints, Floats]:
-        """Return every product's code, best selling first, and its chance to be bought within the horizon."""
-        order = np.argsort(-state.chance, kind="stable").astype(np.int32)
+        """Return the products that may be shown, best selling first, and their chance to be bought."""
+        best, first = state.rules.best(state.chance), state.rules.leading("popular")
+        order = np.concatenate([first, best[~np.isin(best, first)]])
         return order, state.chance[order]
 
     def recommend(
@@ -80,8 +84,9 @@ class Popular(Model):
         asked = state.history.customers.all_names() if customers is None else list(customers)
         history = state.history if customers is None else asked_for(state.history, asked)
         pairs = self._habits(history)
-        found = {name: pick(pairs.of_list(name), len(asked), k) for name in lists}
-        return frame(filled(found, history, state.chance), asked, history.products.ids)
+        rules = state.rules
+        found = {name: pick(pairs.of_list(name, rules), len(asked), k, rules) for name in lists}
+        return frame(filled(found, history, state.chance, rules), asked, history.products.ids)
 
     def _habits(self, history: History) -> Pairs:
         """Return every own product with the chance that its decayed rate of purchases gives."""

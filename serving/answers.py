@@ -73,7 +73,9 @@ class Ask:
         cart = (*request.cart, *looked_at)
         eligible = state.shelf
         if request.category is not None:
-            eligible = eligible & in_category(state.snapshot, request.category)
+            eligible = eligible & state.snapshot.catalogue.within(request.category)
+        if request.min_price is not None or request.max_price is not None:
+            eligible = eligible & _priced(state.snapshot, request)
         return cls(request.list, request.k, frozenset((*request.exclude, *cart)), eligible, cart)
 
 
@@ -109,11 +111,12 @@ def _why_not_live(snapshot: Snapshot, customer: Who, ask: Ask) -> str | None:
     return f"{told}: this is what sells now"
 
 
-def in_category(snapshot: Snapshot, category: str) -> NDArray[np.bool_]:
-    """Mark the products of a category path and of those below it."""
-    names = snapshot.catalogue.categories.all_names()
-    inside = np.array([name == category or name.startswith(f"{category} > ") for name in names] + [False])
-    return np.asarray(inside[snapshot.catalogue.category])  # -1, no category, reads the last one: False
+def _priced(snapshot: Snapshot, request: RecommendRequest) -> NDArray[np.bool_]:
+    """Mark the products of a price range, its ends included; one without a price is in none."""
+    low = 0.0 if request.min_price is None else request.min_price
+    high = np.inf if request.max_price is None else request.max_price
+    price = snapshot.catalogue.price
+    return np.asarray((price >= np.float32(low)) & (price <= np.float32(high)))
 
 
 def from_ready(snapshot: Snapshot, code: int, ask: Ask) -> list[Pick] | None:

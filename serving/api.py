@@ -61,6 +61,10 @@ class RecommendRequest(Request):
     """Product ids never to show in this answer."""
     category: Annotated[str, Field(min_length=1, max_length=300)] | None = None
     """Only this category and those below it, as ``a > b``."""
+    min_price: Amount | None = None
+    """Only products of at least this price; one whose price is unknown is left out."""
+    max_price: Amount | None = None
+    """Only products of at most this price."""
     details: bool = False
     """Also return each product's name, category and price."""
     list: ListName = "for_you"

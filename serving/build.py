@@ -139,7 +139,7 @@ class Build:
         model: Any = self.models.get("next_best_offer")
         if model is None or self._cross_sell is None:
             return None
-        return model.goods(self.shop.catalogue(self.cutoff)), model.terms(self.shop)
+        return model.goods(self.shop.catalogue(self.cutoff), self._state.rules.hidden), model.terms(self.shop)
 
     def retention(self) -> Columns | None:
         """Return all customers in the order of what a contact earns, where churn and margin are known."""

@@ -14,6 +14,7 @@ from features.shop import Shop
 from models.ranking import collaborative
 from models.ranking.candidates import Candidates, candidates, new_sources
 from models.ranking.ranker import RankerConfig, Rows
+from models.ranking.rules import Rules
 from models.ranking.state import TASTE_HALF_LIFE, State
 
 CHUNK = 100_000
@@ -60,7 +61,8 @@ def state_of(shop: Shop, cutoff: datetime, config: CrossSellConfig, horizon_days
     history = shop.history(cutoff)
     if not len(history.product):
         raise CannotLearn(f"no customer bought a known product before {cutoff:%Y-%m-%d}")
-    table = product_table(history, shop.catalogue(cutoff), horizon_days)
+    catalogue = shop.catalogue(cutoff)
+    table = product_table(history, catalogue, horizon_days)
     best = np.argsort(-table.column("p_sales_28d"), kind="stable")
     shelf = np.sort(best[: config.n_shelf]).astype(np.int32)
     customer_factors, product_factors = collaborative.factors(
@@ -77,6 +79,7 @@ def state_of(shop: Shop, cutoff: datetime, config: CrossSellConfig, horizon_days
         ),
         customer_factors=customer_factors,
         product_factors=product_factors,
+        rules=Rules.of(history, catalogue, shop.settings.lists, horizon_days),
     )
 
 

@@ -1,6 +1,7 @@
 """The rules of every list: exactly min(k, eligible) products, each once, none that it may not hold.
 
-``for_you`` may hold anything, ``buy_again`` what the customer bought before, ``new_for_you`` the rest.
+``for_you`` may hold what was bought where such things are bought again, ``buy_again`` holds nothing else,
+``new_for_you`` none of it: see ``models.ranking.rules``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,16 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.history import Floats, History, Ints, Vocabulary
+from models.ranking.rules import Rules
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LISTS = ("for_you", "buy_again", "new_for_you")
-SOURCES = ("own", "similar", "factors", "alike", "category", "popular", "bought_together", "upsell")
+SOURCES = ("own", "similar", "factors", "alike", "category", "popular", "bought_together", "upsell", "pinned")
 """Why a product came up: bought before; like what was bought; factors of customer and product agree;
-customers with like baskets buy it; of a category bought; sells now; goes with the cart; is dearer."""
-OWN, POPULAR, TOGETHER, UPSELL = (
-    SOURCES.index(name) for name in ("own", "popular", "bought_together", "upsell")
+customers with like baskets buy it; of a category bought; sells now; goes with the cart; is dearer; the shop
+wants it there."""
+OWN, POPULAR, TOGETHER, UPSELL, PINNED = (
+    SOURCES.index(name) for name in ("own", "popular", "bought_together", "upsell", "pinned")
 )
 CELLS = 16_000_000
 """Work on customers x products goes in pieces of at most so many cells."""
@@ -66,11 +69,9 @@ class Pairs:
     source: NDArray[np.uint8]
     own: NDArray[np.bool_]
 
-    def of_list(self, name: str) -> "Pairs":
+    def of_list(self, name: str, rules: Rules) -> "Pairs":
         """Return the pairs that a list may hold."""
-        if name == "for_you":
-            return self
-        kept = self.own if name == "buy_again" else ~self.own
+        kept = ~rules.barred(name, self.product, self.own)
         return Pairs(*(getattr(self, column)[kept] for column in Pairs.__annotations__))
 
 
@@ -85,9 +86,9 @@ def asked_for(history: History, customers: Sequence[str]) -> History:
     return replace(kept, customers=names, indptr=np.concatenate([[0], np.cumsum(sizes)]))
 
 
-def pick(pairs: Pairs, n: int, k: int) -> Picks:
-    """Return each customer's best ``k`` pairs; ties go to the lower product code."""
-    order = np.lexsort((pairs.product, -pairs.score, pairs.customer))
+def pick(pairs: Pairs, n: int, k: int, rules: Rules) -> Picks:
+    """Return each customer's best ``k`` pairs."""
+    order = rules.order(pairs.customer, pairs.product, pairs.score)
     customer = pairs.customer[order]
     rank = np.arange(len(order)) - np.searchsorted(customer, np.arange(n))[customer]
     kept = rank < k
@@ -98,29 +99,34 @@ def pick(pairs: Pairs, n: int, k: int) -> Picks:
     return picks
 
 
-def filled(lists: dict[str, Picks], history: History, popularity: Floats) -> dict[str, Picks]:
+def filled(lists: dict[str, Picks], history: History, popularity: Floats, rules: Rules) -> dict[str, Picks]:
     """Complete short lists by what sells best, each chance capped by the list's last; in place.
 
     Rows of the lists are the customers of ``history``, whose products ``popularity`` tells of. Only what they
-    bought themselves can be bought again: ``buy_again`` stays as it is.
+    bought themselves can be bought again: ``buy_again`` stays as it is. What the shop pinned then leads.
     """
-    best = np.argsort(-popularity, kind="stable").astype(np.int32)
+    best = rules.best(popularity)
     for name, picks in lists.items():
-        if name == "buy_again":
-            continue
-        short = np.flatnonzero((picks.product < 0).any(axis=1))
-        for some in _pieces(short, len(best)):
-            _fill(picks, some, best, popularity, history if name == "new_for_you" else None)
+        if name != "buy_again":
+            short = np.flatnonzero((picks.product < 0).any(axis=1))
+            for some in _pieces(short, len(popularity)):
+                _fill(picks, some, best, popularity, _barred(name, history.of_customers(some), rules))
+        for code in rules.leading(name)[::-1].tolist():
+            _lead(picks, code, popularity[code], _may_lead(name, code, history, rules))
     return lists
 
 
-def _fill(picks: Picks, some: Ints, best: Ints, popularity: Floats, history: History | None) -> None:
+def _barred(name: str, history: History, rules: Rules) -> tuple[Ints, Ints]:
+    """Return customers and the products of theirs that a list may not hold."""
+    own = rules.barred(name, history.product, np.ones(len(history.product), bool))
+    return history.customer[own], history.product[own]
+
+
+def _fill(picks: Picks, some: Ints, best: Ints, popularity: Floats, barred: tuple[Ints, Ints]) -> None:
     product, k = picks.product[some], picks.product.shape[1]
-    free = np.ones((len(some), len(best) + 1), bool)  # the last column takes the -1
+    free = np.ones((len(some), len(popularity) + 1), bool)  # the last column takes the -1
     free[np.arange(len(some))[:, None], product] = False
-    if history is not None:
-        kept = history.of_customers(some)
-        free[kept.customer, kept.product] = False
+    free[barred] = False
     free = free[:, best]
     place = np.cumsum(free, axis=1) - 1 + (product >= 0).sum(axis=1, keepdims=True)
     row, column = np.nonzero(free & (place < k))
@@ -129,6 +135,26 @@ def _fill(picks: Picks, some: Ints, best: Ints, popularity: Floats, history: His
     picks.source[some[row], rank] = POPULAR
     last = np.where(product >= 0, picks.score[some], np.inf).min(axis=1)
     picks.score[some[row], rank] = np.minimum(popularity[best[column]], last[row])
+
+
+def _may_lead(name: str, code: int, history: History, rules: Rules) -> NDArray[np.bool_]:
+    """Return for whom a list may hold a product."""
+    own = np.zeros(len(history.customers), bool)
+    own[history.customer[history.product == code]] = True
+    return ~rules.barred(name, np.full(len(own), code), own)
+
+
+def _lead(picks: Picks, code: int, chance: float, rows: NDArray[np.bool_]) -> None:
+    """Move a product to the front of some lists; where it was not in them, the last one gives way."""
+    product = picks.product[rows]
+    place = np.where((product == code).any(axis=1), (product == code).argmax(axis=1), product.shape[1] - 1)
+    column = np.arange(product.shape[1])
+    before = np.where(column == 0, place[:, None], column - (column <= place[:, None]))
+    new = ~(product == code).any(axis=1)
+    moved = Picks(*(np.take_along_axis(getattr(picks, name)[rows], before, axis=1) for name in Picks._fields))
+    moved.product[:, 0], moved.source[:, 0] = code, PINNED
+    moved.score[new, 0] = chance
+    picks.put(rows, moved)
 
 
 def _pieces(rows: Any, width: int) -> Iterator[Any]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from features.history import Floats, History, Ints, read_array
 from features.pairs import pair_features
 from models.ranking.collaborative import Neighbours
-from models.ranking.lists import LISTS, OWN, POPULAR, SOURCES, TOGETHER, UPSELL
+from models.ranking.lists import LISTS, OWN, PINNED, POPULAR, SOURCES, TOGETHER, UPSELL
 from models.ranking.portable import Portable
 from models.ranking.since import Line, by_now, with_cart
 from models.ranking.state import State
@@ -80,7 +80,7 @@ class Live:
             name: (read_array(folder, f"{name}.product"), read_array(folder, f"{name}.source"))
             for name in LISTS
         }
-        return cls(state, Portable.load(folder), pools, state.table.by_popularity)
+        return cls(state, Portable.load(folder), pools, state.rules.best(state.table.popularity))
 
     def rank(
         self,
@@ -138,12 +138,7 @@ class Live:
         owned = ask.owned
         product, source = self._candidates(ask, list_name, owned)
         bought = np.isin(product, owned)
-        if list_name == "buy_again":
-            kept = bought & ~ask.barred[product]
-        elif list_name == "new_for_you":
-            kept = ~bought & ~ask.barred[product]
-        else:
-            kept = ~ask.barred[product]
+        kept = ~(ask.barred[product] | self.state.rules.barred(list_name, product, bought))
         product = product[kept]
         source = np.where(bought, OWN, np.where(source == OWN, LIKE, source))[kept].astype(np.uint8)
         return Scored(product, self._chances(ask, product), source)
@@ -178,7 +173,7 @@ class Live:
         found = _summed(self.state.together, lead)
         if not len(found.product):
             found = _summed(self.state.neighbours, lead)
-        kept = ~ask.barred[found.product] & ~np.isin(found.product, lead)
+        kept = ~self._barred(ask, "bought_together", found.product) & ~np.isin(found.product, lead)
         return Scored(found.product[kept], found.score[kept], found.source[kept])
 
     def _upsell(self, ask: Ask) -> Scored:
@@ -191,7 +186,8 @@ class Live:
             if category[code] >= 0:
                 low, high = (price[code] * step for step in DEARER)
                 found |= (category == category[code]) & (price >= low) & (price <= high)
-        product = np.flatnonzero(found & ~ask.barred).astype(np.int32)
+        product = np.flatnonzero(found).astype(np.int32)
+        product = product[~self._barred(ask, "upsell", product)]
         product = np.sort(product[np.argsort(-table.popularity[product], kind="stable")[:N_DEARER]])
         chance = self._chances(ask, product) if len(ask.mine.product) else table.popularity[product]
         worth = chance * price[product]
@@ -200,7 +196,7 @@ class Live:
 
     def _picks(self, ask: Ask, found: Scored, list_name: str) -> list[Pick]:
         """Order, cut, and complete by what sells best among what the list may hold."""
-        order = np.lexsort((found.product, -found.score))[: ask.k]
+        order = self.state.rules.order(None, found.product, found.score)[: ask.k]
         product, score, source = found.product[order], found.score[order], found.source[order]
         short = ask.k - len(product)
         if short > 0:
@@ -209,19 +205,39 @@ class Live:
             product = np.append(product, more)
             score = np.append(score, np.minimum(self.state.table.popularity[more], last))
             source = np.append(source, np.full(len(more), OWN if list_name == "buy_again" else POPULAR))
+        for code in self._leading(ask, list_name):
+            at = np.flatnonzero(product == code)
+            chance = score[at[0]] if len(at) else self.state.table.popularity[code]
+            rest = np.flatnonzero(product != code)[: ask.k - 1]
+            product, score = np.append(code, product[rest]), np.append(chance, score[rest])
+            source = np.append(PINNED, source[rest])
         ids = self.state.history.products.names(product)
         names = [SOURCES[number] for number in source.tolist()]
         return list(zip(ids, score.tolist(), names, strict=True))
 
+    def _leading(self, ask: Ask, list_name: str) -> list[int]:
+        """Return what the shop pinned and this customer may be shown, the last one first."""
+        codes = self.state.rules.leading(list_name)
+        if not len(codes):
+            return []
+        leading: list[int] = codes[~self._barred(ask, list_name, codes)][::-1].tolist()
+        return leading
+
+    def _barred(self, ask: Ask, list_name: str, product: Ints) -> Bools:
+        """Mark what a list may not show this customer."""
+        own = np.isin(product, ask.mine.product)
+        return ask.barred[product] | self.state.rules.barred(list_name, product, own)
+
     def _more(self, ask: Ask, list_name: str, shown: Ints) -> Ints:
         allowed = ~ask.barred
         allowed[shown] = False
+        mine = ask.owned
         if list_name == "buy_again":
             owned = np.zeros(len(allowed), bool)
-            owned[ask.mine.product] = True
+            owned[mine] = True
             allowed &= owned
-        elif list_name == "new_for_you":
-            allowed[ask.mine.product] = False
+        else:
+            allowed[mine[self._barred(ask, list_name, mine)]] = False
         return self.by_popularity[allowed[self.by_popularity]]
 
 

@@ -12,6 +12,7 @@ from features.groups import Groups
 from features.history import Floats, History, Ints, read_array
 from features.products import ProductTable
 from models.ranking.collaborative import Neighbours
+from models.ranking.rules import Rules
 
 TASTE_HALF_LIFE = 112.0
 """Days after which a purchase counts half in the item-item score."""
@@ -33,6 +34,7 @@ class State:
     """Of each customer, what customers with like baskets buy, by product code."""
     customer_factors: Floats
     product_factors: Floats
+    rules: Rules
 
     @staticmethod
     def taste(history: History) -> Floats:
@@ -86,6 +88,7 @@ class State:
         """Write arrays, to be mapped."""
         self.history.save(folder / "history")
         self.table.save(folder / "products")
+        self.rules.save(folder / "rules")
         for name in ("neighbours", "together", "alike"):
             getattr(self, name).save(folder, name)
         for name in ("shelf", "customer_factors", "product_factors"):
@@ -103,4 +106,5 @@ class State:
             alike=Neighbours.load(folder, "alike", mmap=mmap),
             customer_factors=read_array(folder, "customer_factors", mmap=mmap),
             product_factors=read_array(folder, "product_factors", mmap=mmap),
+            rules=Rules.load(folder / "rules", mmap=mmap),
         )

@@ -4,8 +4,10 @@ from hypothesis import strategies as st
 
 from features.history import History, Vocabulary
 from models.ranking.lists import LISTS, SOURCES, Pairs, asked_for, filled, frame, pick
+from models.ranking.rules import Rules
 
 N = 9
+FREE = Rules.none(N)
 
 
 def shop_of(bought: list[set[int]]) -> History:
@@ -38,8 +40,8 @@ def test_lists_hold_exactly_the_smaller_of_k_and_what_is_eligible_each_product_o
     bought, proposed = ([set(part) for part in parts] for parts in zip(*shop, strict=True))
     history, pairs = shop_of(bought), pairs_of(bought, proposed)
     popularity = np.linspace(0.5, 0.1, N, dtype=np.float32)
-    lists = {name: pick(pairs.of_list(name), len(bought), k) for name in LISTS}
-    filled(lists, history, popularity)
+    lists = {name: pick(pairs.of_list(name, FREE), len(bought), k, FREE) for name in LISTS}
+    filled(lists, history, popularity, FREE)
     for name in LISTS:
         for customer, own in enumerate(bought):
             row, score = lists[name].product[customer], lists[name].score[customer]
@@ -55,12 +57,12 @@ def test_ties_go_to_the_lower_code_and_the_best_comes_first() -> None:
     source, own = np.zeros(3, np.uint8), np.ones(3, bool)
     score = np.array([0.1, 0.5, 0.5], np.float32)
     pairs = Pairs(np.zeros(3, np.int32), np.array([1, 7, 4], np.int32), score, source, own)
-    assert pick(pairs, 1, 3).product.tolist() == [[4, 7, 1]]
+    assert pick(pairs, 1, 3, FREE).product.tolist() == [[4, 7, 1]]
 
 
 def test_what_completes_a_list_says_that_it_is_popular() -> None:
-    lists = {"for_you": pick(pairs_of([{2}], [set()]), 1, 3)}
-    filled(lists, shop_of([{2}]), np.linspace(0, 0.9, N, dtype=np.float32))
+    lists = {"for_you": pick(pairs_of([{2}], [set()]), 1, 3, FREE)}
+    filled(lists, shop_of([{2}]), np.linspace(0, 0.9, N, dtype=np.float32), FREE)
     table = frame(lists, ["c0"], shop_of([{2}]).products.ids)
     assert table["product_id"].tolist() == ["p2", "p8", "p7"]
     assert table["source"].tolist() == ["own", "popular", "popular"]

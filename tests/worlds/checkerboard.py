@@ -72,7 +72,7 @@ def colour(name: str) -> int:
     return int(name[1:]) % 2
 
 
-def _folder() -> Path:
+def folder_of_its_own() -> Path:
     """Make a folder that is gone when the tests are."""
     folder = mkdtemp(prefix="recompra-board-")
     atexit.register(rmtree, folder, ignore_errors=True)
@@ -82,7 +82,7 @@ def _folder() -> Path:
 @cache
 def board() -> tuple[Shop, CrossSell, State]:
     """Return a shop, a model that learnt from its first 140 days, and the state after them; made once."""
-    shop = make_board(_folder())
+    shop = make_board(folder_of_its_own())
     model = CrossSell.fit(shop, CUTOFF, SMALL)
     return shop, model, model.state(shop, CUTOFF)
 
@@ -91,6 +91,6 @@ def board() -> tuple[Shop, CrossSell, State]:
 def board_live() -> Live:
     """Return what request workers hold of that state."""
     _, model, state = board()
-    folder = _folder()
+    folder = folder_of_its_own()
     model.save_state(state, folder)
     return Live.load(folder)

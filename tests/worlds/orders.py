@@ -65,12 +65,18 @@ def contacts(lines: pd.DataFrame) -> pd.DataFrame:
 
 
 def make_home(
-    folder: Path, lines: pd.DataFrame | None = None, *, timezone: str = "UTC", **tables: pd.DataFrame
+    folder: Path,
+    lines: pd.DataFrame | None = None,
+    *,
+    timezone: str = "UTC",
+    more: str = "",
+    **tables: pd.DataFrame,
 ) -> Path:
-    """Write a shop's folder, ingest it and return its home."""
+    """Write a shop's folder, ingest it and return its home; ``more`` is appended to its settings."""
     source, home = folder / "source", folder / "home"
     source.mkdir(parents=True)
-    (source / "recompra.toml").write_text(f'timezone = "{timezone}"\ncurrency = "EUR"\nhorizon_days = 28\n')
+    known = f'timezone = "{timezone}"\ncurrency = "EUR"\nhorizon_days = 28\n'
+    (source / "recompra.toml").write_text(known + more)
     for name, table in {"order_lines": order_lines() if lines is None else lines, **tables}.items():
         table.to_parquet(source / f"{name}.parquet")
     ingest(source, home)
@@ -78,7 +84,12 @@ def make_home(
 
 
 def make_shop(
-    folder: Path, lines: pd.DataFrame | None = None, *, timezone: str = "UTC", **tables: pd.DataFrame
+    folder: Path,
+    lines: pd.DataFrame | None = None,
+    *,
+    timezone: str = "UTC",
+    more: str = "",
+    **tables: pd.DataFrame,
 ) -> Shop:
     """Write, ingest and open a shop."""
-    return Shop(make_home(folder, lines, timezone=timezone, **tables))
+    return Shop(make_home(folder, lines, timezone=timezone, more=more, **tables))
