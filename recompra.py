@@ -125,6 +125,34 @@ def _tell(rolled: Any) -> None:
 
 
 @app.command()
+def experiment(
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet, one row a customer.")],
+    *,
+    treated: Annotated[str, typer.Option(help="Column of 0 and 1, or of arms; COL=ARM takes one arm.")],
+    outcome: Annotated[str, typer.Option(help="Column of what followed: 0 or 1, or an amount.")],
+    drop: Annotated[list[str] | None, typer.Option(help="Column not to learn from; may be repeated.")] = None,
+    control: Annotated[
+        str | None, typer.Option(help="What the held out are called in a column of arms.")
+    ] = None,
+    propensity: Annotated[str | None, typer.Option(help="Column of each row's chance of contact.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the two files.")],
+) -> None:
+    """Measure a randomised contact: its effect, and the Qini of each way to choose whom to contact."""
+    from training.experiment import experiment as run
+    from training.experiment import tables
+
+    found = run(
+        file, treated=treated, outcome=outcome, drop=drop or [], control=control, propensity=propensity
+    )
+    for table in tables(found):
+        console().print(table)
+    found.write(out)
+    for arm in found.arms:
+        typer.echo(f"{arm.name}: {arm.choice.verdict}: {arm.choice.reason}")
+    typer.echo(f"written to {out}")
+
+
+@app.command()
 def score(as_of: AsOf = None) -> None:
     """Score all customers with all champions and put the lists in service."""
     from rich.console import Console

@@ -46,16 +46,19 @@ class Trees:
     constant: float = 0.0
 
     @classmethod
-    def fit(cls, objective: str, rows: Array, target: Array, config: TreesConfig) -> Self:
+    def fit(
+        cls, objective: str, rows: Array, target: Array, config: TreesConfig, weight: Array | None = None
+    ) -> Self:
         """Grow trees for ``rows``, shape (n, columns), NaN where unknown, and ``target``, shape (n,).
 
-        ``objective`` is one of LightGBM's; a constant is returned on the scale of its raw scores.
+        ``objective`` is one of LightGBM's; a constant is returned on the scale of its raw scores. ``weight``,
+        shape (n,), with mean 1, is how much each row counts.
         """
         if len(target) < FEWEST_ROWS or not np.ptp(target):
             return cls("", _constant(objective, target))
         import lightgbm
 
-        data = lightgbm.Dataset(rows, target, free_raw_data=True)
+        data = lightgbm.Dataset(rows, target, weight=weight, free_raw_data=True)
         params = _params(objective, config, rows.size)
         booster = lightgbm.train(params, data, num_boost_round=config.n_trees)
         return cls(str(booster.model_to_string()))

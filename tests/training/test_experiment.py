@@ -1,0 +1,101 @@
+"""``recompra experiment`` on files as people have them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from worlds.campaign import campaign
+
+from features.errors import CannotLearn, InputError, RecompraError
+from models.decisions.learners import LearnerConfig
+from training.experiment import Experiment, experiment
+
+QUICK = LearnerConfig(n_trees=10, n_repeats=1, n_folds=3, learning_rate=0.2)
+
+
+def run(folder: Path, frame: pd.DataFrame, **options: object) -> Experiment:
+    file = folder / "contacts.csv"
+    frame.to_csv(file, index=False)
+    return experiment(file, **{"treated": "treated", "outcome": "bought", "config": QUICK, **options})
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+    return run(tmp_path_factory.mktemp("campaign"), campaign(2000))
+
+
+def test_the_report_holds_effect_policies_choice_and_verdict(found: Experiment, tmp_path: Path) -> None:
+    found.write(tmp_path)
+    facts = json.loads((tmp_path / "experiment.json").read_text(encoding="utf-8"))
+    assert facts["interval"][0] < facts["effect"] < facts["interval"][1]
+    assert facts["effect"] == pytest.approx(0.15, abs=0.05)
+    best = facts["policies"][facts["chosen"]]
+    assert best["qini"] == max(policy["qini"] for policy in facts["policies"].values())
+    assert facts["chosen_qini"]["interval"][0] > 0
+    assert facts["verdict"].startswith("contact by ")
+    assert {"risk", "random", "response", "s_learner", "t_learner", "x_learner"} <= set(facts["policies"])
+
+
+def test_every_row_has_a_score_of_every_policy(found: Experiment, tmp_path: Path) -> None:
+    found.write(tmp_path)
+    scores = pd.read_parquet(tmp_path / "scores.parquet")
+    assert scores["row"].tolist() == list(range(2000))
+    assert set(scores) == {"row", "chosen", *found.arms[0].choice.policies}
+    assert np.isfinite(scores.to_numpy(float)).all()
+
+
+def test_a_column_measured_after_the_contact_is_left_out_and_said_to_be(tmp_path: Path) -> None:
+    world = campaign(1500).assign(clicks=lambda t: t["treated"] * 3, id=range(1500), shop="a")
+    left_out = run(tmp_path, world).arms[0].left_out
+    assert set(left_out) == {"clicks", "id", "shop"}
+    assert "measured after the contact" in left_out["clicks"]
+
+
+def test_several_arms_are_each_compared_with_the_held_out(tmp_path: Path) -> None:
+    world = campaign(1500)
+    mail = np.where(np.arange(1500) % 2 == 0, "letter", "call")
+    world["arm"] = np.where(world["treated"] == 1, mail, "none")
+    several = run(tmp_path, world.drop(columns="treated"), treated="arm")
+    assert set(several.facts()["arms"]) == {"letter", "call"}
+    assert set(several.scores()["arm"]) == {"letter", "call"}
+    one = run(tmp_path, world.drop(columns="treated"), treated="arm=letter", control="none")
+    assert one.facts()["treated"] == "letter"
+    assert one.facts()["n_treated"] == (world["arm"] == "letter").sum()
+
+
+def test_without_repeats_of_chance_the_same_file_gives_the_same_report(
+    found: Experiment, tmp_path: Path
+) -> None:
+    assert run(tmp_path, campaign(2000)).facts() == found.facts()
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "error", "words"),
+    [
+        ({}, {"treated": "contacted"}, InputError, "column 'contacted' missing; found"),
+        ({}, {"outcome": "visit"}, InputError, "column 'visit' missing"),
+        ({}, {"drop": ["spent"]}, InputError, "column 'spent' missing"),
+        ({"treated": 1}, {}, InputError, "nobody in 'treated' is held out"),
+        ({"treated": np.linspace(0, 1, 400)}, {}, InputError, "different values"),
+        ({"bought": 1}, {}, CannotLearn, "the outcome hardly varies"),
+        ({"bought": "yes"}, {}, InputError, "column 'bought' holds no numbers"),
+        ({"treated": np.nan}, {}, InputError, "column 'treated' is empty in 400 rows"),
+        ({}, {"treated": "treated=2"}, InputError, "no arm '2' in 'treated'"),
+        (
+            {},
+            {"drop": ["asks", "spend", "recency", "channel"]},
+            InputError,
+            "no column to tell customers apart",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_measured_is_refused_in_words(change, options, error, words, tmp_path) -> None:
+    with pytest.raises(error, match=words):
+        run(tmp_path, campaign(400).assign(**change), **options)
+
+
+def test_a_file_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(RecompraError, match="no file"):
+        experiment(tmp_path / "nowhere.csv", treated="treated", outcome="bought")
