@@ -124,10 +124,10 @@ class CrossSell(Model):
         for name, picks in self.ready(state, N_LIVE).items():
             np.save(folder / f"{name}.product.npy", picks.product)
             np.save(folder / f"{name}.source.npy", picks.source)
-        self.ranker.save_portable(folder)
+        self.ranker.save(folder)
 
     def save(self, folder: Path) -> None:
-        """Write ``model.json`` and the ranker, as LightGBM text and as ONNX."""
+        """Write ``model.json`` and the ranker."""
         self.write_card(folder, horizon_days=self.horizon_days, columns=list(PAIR_FEATURES))
         self.ranker.save(folder)
 

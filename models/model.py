@@ -14,20 +14,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 
 from features.customer import CUSTOMER_FEATURES
 from features.errors import ArtefactError
 from features.shop import Shop
+from models.config import Config
 
-
-class Config(BaseModel):
-    """Hyper-parameters of one model: written once, logged as JSON, read back to rebuild."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    seed: int = Field(default=0, ge=0)
-    """Seed of every random choice; the same seed and data give the same model."""
+__all__ = ["Config", "Model", "check_fingerprint", "customer_card"]
 
 
 class Model(ABC):

@@ -11,6 +11,7 @@ from pathlib import Path
 from socket import SO_REUSEADDR, SOL_SOCKET, socket
 from threading import Event
 
+from features.compiled import cache_folder
 from features.errors import SettingsError
 from serving.store import Store
 
@@ -65,7 +66,7 @@ def environment(home: Path, *, workers: int) -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
     }
-    return {**os.environ, **ours}
+    return {**os.environ, **ours, **cache_folder(home)}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Answers for one customer now: mapped arrays, what happened since, the cart, and the same ranker in ONNX.
+"""Answers for one customer now: mapped arrays, what happened since, the cart, and the same ranker.
 
 The features are those of the batch, by the same function on the same arrays: with nothing new the answer is
 the ready list. Of a customer nobody knows, the cart speaks; without one, what sells now: the source says so.
@@ -16,7 +16,7 @@ from features.history import Floats, History, Ints, read_array
 from features.pairs import pair_features
 from models.ranking.collaborative import Neighbours
 from models.ranking.lists import LISTS, OWN, PINNED, POPULAR, SOURCES, TOGETHER, UPSELL
-from models.ranking.portable import Portable
+from models.ranking.ranker import Ranker
 from models.ranking.since import Line, by_now, with_cart
 from models.ranking.state import State
 
@@ -67,7 +67,7 @@ class Live:
     """Mapped once, asked by many: holds nothing that changes."""
 
     state: State
-    ranker: Portable
+    ranker: Ranker
     pools: dict[str, tuple[Ints, NDArray[np.uint8]]]
     """Per list: the products worth ranking for each customer and their sources, shape (n_customers, m)."""
     by_popularity: Ints
@@ -80,7 +80,7 @@ class Live:
             name: (read_array(folder, f"{name}.product"), read_array(folder, f"{name}.source"))
             for name in LISTS
         }
-        return cls(state, Portable.load(folder), pools, state.rules.best(state.table.popularity))
+        return cls(state, Ranker.load(folder), pools, state.rules.best(state.table.popularity))
 
     def rank(
         self,

@@ -1,4 +1,4 @@
-"""The ranker of pairs: LightGBM to learn and to score all, the same trees in ONNX for one request."""
+"""The ranker of pairs: learnt by LightGBM, evaluated as flat trees, for all customers and for one request."""
 
 import json
 from collections.abc import Sequence
@@ -15,10 +15,8 @@ from features.errors import ArtefactError
 from features.hardware import threads_for
 from features.history import Floats
 from features.pairs import PAIR_FEATURES, fingerprint
-from models.model import Config
-
-TOLERANCE = 1e-5
-"""The ONNX ranker may differ by so much in any chance."""
+from models.config import Config
+from models.ranking.trees import MAX_LEAVES, Trees
 
 
 class RankerConfig(Config):
@@ -28,7 +26,7 @@ class RankerConfig(Config):
     """Share of the pairs not bought that are learnt from; chances are corrected for it."""
     n_trees: int = Field(default=250, ge=1)
     """Trees of the ranker."""
-    n_leaves: int = Field(default=31, ge=2)
+    n_leaves: int = Field(default=31, ge=2, le=MAX_LEAVES)
     """Leaves a tree."""
     learning_rate: float = Field(default=0.05, gt=0)
     """Shrinkage of each tree."""
@@ -46,11 +44,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Ranker:
-    """A LightGBM booster, the rate its negatives were sampled at, and some rows to check it by."""
+    """LightGBM's text of the trees, and the rate their negatives were sampled at."""
 
-    booster: Any
+    text: str
     negative_rate: float
-    probe: Floats
 
     @classmethod
     def train(cls, parts: Sequence[Rows], config: RankerConfig) -> Self:
@@ -76,55 +73,49 @@ class Ranker:
             "verbose": -1,
         }
         data = lightgbm.Dataset(features, bought, feature_name=list(PAIR_FEATURES))
-        booster = _in_single_precision(lightgbm.train(options, data, config.n_trees))
-        some = np.random.default_rng(config.seed).permutation(len(bought))[:500]
-        return cls(booster, config.negative_rate, features[np.sort(some)])
+        return cls(lightgbm.train(options, data, config.n_trees).model_to_string(), config.negative_rate)
+
+    @cached_property
+    def trees(self) -> Trees:
+        """What scores are computed by: needs no LightGBM."""
+        return Trees.read(self.text)
+
+    @cached_property
+    def booster(self) -> Any:
+        """LightGBM's own form, for what only it can tell."""
+        import lightgbm
+
+        return lightgbm.Booster(model_str=self.text)
 
     def chance(self, features: Floats) -> Floats:
         """Return the chance of each row to be bought within the horizon."""
-        return corrected(
-            self.booster.predict(features, num_threads=threads_for(features.size)), self.negative_rate
-        )
+        return corrected(1 / (1 + np.exp(-self.trees.raw(features))), self.negative_rate)
 
     def importance(self) -> dict[str, float]:
         """Return the share of all gain that splits on each feature brought."""
         gain = self.booster.feature_importance("gain")
         return dict(zip(PAIR_FEATURES, (gain / max(gain.sum(), 1e-9)).tolist(), strict=True))
 
-    @cached_property
-    def onnx(self) -> bytes:
-        """The same trees in ONNX; raises ``ArtefactError`` unless they say the same on the probe."""
-        model = _converted(self.booster)
-        from models.ranking.portable import Portable
-
-        theirs = Portable.of(model, self.negative_rate).chance(self.probe)
-        worst = float(np.abs(theirs - self.chance(self.probe)).max(initial=0))
-        if worst > TOLERANCE:
-            raise ArtefactError(f"the ONNX ranker differs from LightGBM by {worst:.1e} in a chance")
-        return model
-
     def save(self, folder: Path) -> None:
-        """Write ``ranker.txt`` (LightGBM), ``ranker.onnx`` and the rows it is checked by."""
-        self.booster.save_model(folder / "ranker.txt")
-        np.save(folder / "ranker.probe.npy", self.probe)
-        self.save_portable(folder)
-
-    def save_portable(self, folder: Path) -> None:
-        """Write what request workers need: ``ranker.onnx`` and ``ranker.json``."""
-        (folder / "ranker.onnx").write_bytes(self.onnx)
+        """Write ``ranker.txt`` (LightGBM) and ``ranker.json``."""
+        (folder / "ranker.txt").write_text(self.text, encoding="utf-8")
         card = {"negative_rate": self.negative_rate, "pair_features": fingerprint()}
         (folder / "ranker.json").write_text(json.dumps(card), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read back; raise ``ArtefactError`` where the pair features are not those it was trained on."""
-        import lightgbm
-
-        from models.ranking.portable import read_card
-
-        card = read_card(folder)
-        booster = lightgbm.Booster(model_file=folder / "ranker.txt")
-        return cls(booster, card["negative_rate"], np.load(folder / "ranker.probe.npy", allow_pickle=False))
+        try:
+            card = json.loads((folder / "ranker.json").read_text(encoding="utf-8"))
+            text = (folder / "ranker.txt").read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise ArtefactError(f"no readable ranker in {folder.name}/ ({error})") from error
+        if card["pair_features"] != fingerprint():
+            raise ArtefactError(
+                f"the ranker was trained on pair features {card['pair_features']}, this is {fingerprint()}",
+                "retrain, or deploy the matching commit",
+            )
+        return cls(text, card["negative_rate"])
 
 
 def corrected(chance: Any, negative_rate: float) -> Floats:
@@ -132,28 +123,3 @@ def corrected(chance: Any, negative_rate: float) -> Floats:
     chance = np.asarray(chance, np.float32)
     found: Floats = chance * negative_rate / (chance * negative_rate + 1 - chance)
     return found
-
-
-def _in_single_precision(booster: Any) -> Any:
-    """Round thresholds down to float32: features are, so no decision changes, and ONNX keeps them exactly."""
-    import lightgbm
-
-    lines = booster.model_to_string().split("\n")
-    for number, line in enumerate(lines):
-        if line.startswith("threshold="):
-            exact = np.array(line.removeprefix("threshold=").split(" "), np.float64)
-            near = exact.astype(np.float32)
-            down = np.where(near > exact, np.nextafter(near, np.float32(-np.inf)), near)
-            lines[number] = "threshold=" + " ".join(map(repr, down.astype(float).tolist()))
-    # the sizes of the trees' texts have changed, and are only there to read them in parallel
-    text = "\n".join(line for line in lines if not line.startswith("tree_sizes="))
-    return lightgbm.Booster(model_str=text)
-
-
-def _converted(booster: Any) -> bytes:
-    from onnxmltools import convert_lightgbm
-    from onnxmltools.convert.common.data_types import FloatTensorType
-
-    inputs = [("features", FloatTensorType([None, booster.num_feature()]))]
-    model = convert_lightgbm(booster, initial_types=inputs, zipmap=False)
-    return bytes(model.SerializeToString())

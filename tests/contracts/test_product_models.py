@@ -53,7 +53,7 @@ def test_saved_and_loaded_it_says_the_same(fitted: Any, tmp_path: Path) -> None:
 
 def test_nothing_is_saved_as_a_pickle(fitted: Any, tmp_path: Path) -> None:
     fitted.save(tmp_path)
-    assert {path.suffix for path in tmp_path.rglob("*")} <= {".json", ".npy", ".npz", ".txt", ".onnx"}
+    assert {path.suffix for path in tmp_path.rglob("*")} <= {".json", ".npy", ".npz", ".txt"}
 
 
 def test_another_models_artefact_is_refused(fitted: Any, tmp_path: Path) -> None:
