@@ -1,6 +1,6 @@
 """What happened in a closed horizon: the only code that reads events at or after a cutoff."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -51,6 +51,39 @@ def products(
         n_days=rows.ordered_on.nunique(), quantity=rows.quantity.sum(), revenue=rows.revenue.sum()
     )
     return fetch(con, compiled(bought.order_by(keys), con.name))
+
+
+def contacted(con: Any, horizon_days: int, since: datetime, known_until: datetime) -> pd.DataFrame:
+    """Return what followed each contact sent after ``since`` whose horizon closed by ``known_until``.
+
+    One row a contact, oldest first: ``customer_id, sent_at`` (UTC, naive), ``action, treated, propensity,
+    cost`` and the customer's orders in the ``horizon_days`` times 24 hours from ``sent_at`` on: ``n_orders``
+    and ``revenue`` (as ordered; NaN without prices). The held out (``treated`` false) are rows as well.
+    """
+    import ibis
+
+    contacts, orders = table("contacts"), table("orders")
+    horizon = ibis.interval(days=horizon_days)
+    sent = contacts.filter(
+        contacts.sent_at > naive_utc(since),
+        contacts.sent_at <= naive_utc(known_until) - timedelta(horizon_days),
+    )
+    keys = ["customer_id", "sent_at", "contact_id", "action", "treated", "propensity", "cost"]
+    sent = sent.select(*keys)
+    bought = orders.select("ordered_at", "revenue", buyer=orders.customer_id)
+    pairs = sent.left_join(
+        bought,
+        [
+            sent.customer_id == bought.buyer,
+            bought.ordered_at >= sent.sent_at,
+            bought.ordered_at < sent.sent_at + horizon,
+        ],
+    )
+    rows = pairs.group_by(keys).aggregate(
+        n_orders=pairs.ordered_at.count(),
+        revenue=ibis.ifelse(pairs.buyer.isnull(), 0.0, pairs.revenue).sum(),
+    )
+    return fetch(con, compiled(rows.order_by(["sent_at", "customer_id", "action", "contact_id"]), con.name))
 
 
 def _closed(cutoff: datetime, horizon_days: int, known_until: datetime, timezone: str) -> datetime:

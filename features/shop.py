@@ -62,6 +62,10 @@ class Shop:
         """Return what was bought of which product in the horizon (see ``features.labels.products``)."""
         return labels.products(self.con, cutoff, horizon_days, known_until, timezone=self.timezone)
 
+    def contacted(self, horizon_days: int, since: datetime, known_until: datetime) -> pd.DataFrame:
+        """Return what followed each contact within its horizon (see ``features.labels.contacted``)."""
+        return labels.contacted(self.con, horizon_days, since, known_until)
+
     def history(self, cutoff: datetime) -> History:
         """Return every purchase before ``cutoff`` as flat arrays."""
         history: History = self._once(

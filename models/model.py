@@ -34,7 +34,7 @@ class Model(ABC):
     """How, with the paper."""
     must_beat: ClassVar[tuple[str, ...]] = ()
     """Baselines it is shown next to."""
-    kind: ClassVar[Literal["lists", "scores", "decisions"]]
+    kind: ClassVar[Literal["lists", "scores", "decisions", "effects"]]
     """How it is evaluated: lists beside what was bought, scores beside what happened, decisions in money."""
     headline: ClassVar[tuple[str, ...]] = ()
     """``"metric segment"`` in tables, the first decides promotion: ``"ndcg@10 all"``, ``"auc lapsed"``."""

@@ -12,6 +12,7 @@ MODELS: dict[str, str] = {
     "churn": "models.churn:Churn",
     "ltv": "models.ltv:Ltv",
     "segments": "models.segments:Segments",
+    "uplift": "models.uplift:Uplift",
     "next_best_offer": "models.next_best_offer:NextBestOffer",
 }
 

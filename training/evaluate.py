@@ -5,6 +5,7 @@ What differs between models is their kind (lists, scores, decisions) and the tru
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, cast
 
@@ -132,6 +133,8 @@ def evaluate(
         _lists(model, holdout, evaluation, said, baselines)
     elif model.kind == "scores":
         _scores(model, holdout, evaluation, said, baselines)
+    elif model.kind == "effects":
+        _effects(model, holdout, evaluation)
     elif lists is not None:
         _decisions(model, holdout, evaluation, lists())
     return evaluation
@@ -220,6 +223,20 @@ def _metrics_for(truth: Floats, scores: "pd.Series[Any]") -> tuple[Any, Mapping[
         return column, AMOUNT
     likely = bool(((column >= 0) & (column <= 1)).all())
     return column, {name: metric for name, metric in EVENT.items() if likely or not metric.needs_probability}
+
+
+def _effects(model: Any, holdout: Holdout, evaluation: Evaluation) -> None:
+    """Add the Qini of each policy on contacts whose horizon closed in the holdout: no model learnt from them.
+
+    The action of most contacts is measured as ``contacted``, the others by their names.
+    """
+    since = holdout.cutoff - timedelta(days=model.horizon_days)
+    for at, (action, (trial, scores)) in enumerate(model.measure(holdout.shop, since, holdout.end).items()):
+        rows = pd.Index([f"{action}-{row}" for row in range(len(trial))])
+        for policy, score in scores.items():
+            columns = (trial.outcome, trial.treated, trial.propensity, score)
+            sample = Sample(metrics.QINI, rows, columns)
+            evaluation.samples.setdefault(policy, {})[f"qini {action if at else 'contacted'}"] = sample
 
 
 def _decisions(model: Any, holdout: Holdout, evaluation: Evaluation, lists: Lists) -> None:

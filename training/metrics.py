@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.decisions.qini import qini as contact_qini
+from models.decisions.trial import Trial
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Statistic = Callable[..., float]
@@ -181,6 +184,13 @@ def explained(truth: Floats, label: Ints, weights: Floats | None = None) -> floa
     return _ratio(_covariance(middle[label], middle[label], weights), _covariance(truth, truth, weights))
 
 
+def qini(
+    outcome: Floats, treated: Floats, propensity: Floats, score: Floats, weights: Floats | None = None
+) -> float:
+    """Return how much more a ranking of contacts gains than a random one (see ``models.decisions.qini``)."""
+    return contact_qini(Trial(outcome, treated, propensity, np.arange(len(outcome))), score, weights)
+
+
 def mean(values: Floats, weights: Floats | None = None) -> float:
     """Return the weighted mean; NaN of nothing."""
     weights = _ones(values, weights)
@@ -265,3 +275,4 @@ INSIDE = Metric(inside, _near_80_percent)
 LABEL = {"explained": Metric(explained)}
 RANKING = {"recall": recall, "ndcg": ndcg, "map": average_precision_at, "hit_rate": hit_rate}
 MEAN = Metric(mean)
+QINI = Metric(qini)

@@ -1,0 +1,196 @@
+"""Uplift: whom a contact changes, and by how much, learnt from contacts and those held out of them."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from features.customer import CUSTOMER_FEATURES
+from features.errors import CannotLearn, NotFound
+from features.shop import Shop
+from models.customers.customer_panel import everyone, whole
+from models.decisions.choice import RANDOM
+from models.decisions.contact_rows import ContactRows, read_contacts
+from models.decisions.effects import COLUMNS, Effects
+from models.decisions.learners import LearnerConfig, response
+from models.decisions.trial import Floats, Trial
+from models.model import Model, customer_card
+
+EVERY = "every action"
+"""All actions taken as one, where no single one has contacts enough."""
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+RISK = "days_since_last_order"
+"""What a ranking by risk goes by: who has been away longest."""
+
+
+class UpliftConfig(LearnerConfig):
+    """How the effects of contacts are learnt."""
+
+    horizon_days: int | None = Field(default=None, ge=1, le=730)
+    """Days in which an order counts as the outcome; by default the shop's horizon."""
+    max_rows: int = Field(default=200_000, ge=1)
+    """Contacts to learn from, at most: the newest."""
+
+    def horizon(self, shop: Shop) -> int:
+        """Return the days looked ahead in this shop."""
+        return self.horizon_days or shop.settings.horizon_days
+
+
+class Uplift(Model):
+    """What each action changes in a customer's chance to order within the horizon.
+
+    Assumes that whether a customer was contacted depended on chance alone once the propensity is known. A
+    customer contacted again within the horizon counts each time: the effect is that of one contact beside the
+    usual others.
+    """
+
+    name = "uplift"
+    question = "whom does a contact change?"
+    method = "S-, T-, X-learner, class transformation and response model; chosen by nested Qini, or none"
+    must_beat = ("response", "risk", "random")
+    kind = "effects"
+    headline = ("qini contacted",)
+    Config = UpliftConfig
+
+    def __init__(
+        self, config: UpliftConfig, trained_until: datetime, *, horizon_days: int, arms: dict[str, Effects]
+    ) -> None:
+        super().__init__(config, trained_until)
+        self.horizon_days = horizon_days
+        self.arms = arms
+
+    @classmethod
+    def fit(cls, shop: Shop, known_until: datetime, config: UpliftConfig) -> Self:
+        """Learn from contacts whose horizon closed by ``known_until``.
+
+        Each action is compared with its own held out; where none has enough, all are taken as one. Raises
+        ``CannotLearn`` in words: no contacts, nobody held out, no propensities, no overlap, too few.
+        """
+        horizon = config.horizon(shop)
+        found = read_contacts(shop, horizon, LONG_AGO, known_until, max_rows=config.max_rows)
+        arms = {name: effects for name in found.actions if (effects := _learnt(found.of(name), config))}
+        if not arms:
+            arms = {EVERY: _effects(found, found.trial(), config)}
+        return cls(config, known_until, horizon_days=horizon, arms=arms)
+
+    def predict(self, shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return ``effect`` of everyone seen before ``cutoff``, or of those in ``ids``."""
+        return self.effect(everyone(shop, cutoff, ids))
+
+    def effect(self, features: pd.DataFrame, action: str | None = None) -> pd.DataFrame:
+        """Return what one contact changes in each customer's chance to order within the horizon.
+
+        ``features`` are customer features, one row a customer. Returns ``effect``, ``effect_low``,
+        ``effect_high`` (95%), absolute changes of a chance (0.02: two in a hundred more), of ``action``, or
+        of the action whose average effect is best. Raises ``NotFound`` for an action that was not learnt.
+        """
+        arm = self._arm(action)
+        rows = whole(features)
+        return arm.effect(rows.to_numpy(float), _given(rows)).set_axis(features.index)
+
+    def knows(self, action: str) -> bool:
+        """Tell whether the effect of an action was learnt, by itself or among all."""
+        return action in self.arms or EVERY in self.arms
+
+    def best_action(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Return for each customer the action of the greatest effect: ``action`` and ``effect`` columns.
+
+        ``action`` is None where no action's effect is above 0.
+        """
+        effects = {name: self.effect(features, name) for name in self.arms}
+        stack = np.stack([frame.to_numpy() for frame in effects.values()])
+        best = stack[:, :, 0].argmax(axis=0)
+        chosen = stack[best, np.arange(len(features))]
+        names = np.array([*self.arms, None], dtype=object)
+        names = names[np.where(chosen[:, 0] > 0, best, len(self.arms))]
+        return pd.DataFrame(chosen, columns=list(COLUMNS), index=features.index).assign(action=names)
+
+    def _arm(self, action: str | None) -> Effects:
+        if action is None:
+            return max(self.arms.values(), key=lambda arm: float(arm.facts["effect"][0]))
+        if not self.knows(action):
+            raise NotFound(
+                f"no effect of {action!r} was learnt, only of {', '.join(self.arms)}",
+                "hold out a share of its contacts at random",
+            )
+        return self.arms.get(action) or self.arms[EVERY]
+
+    def measure(
+        self, shop: Shop, since: datetime, known_until: datetime
+    ) -> dict[str, tuple[Trial, dict[str, Floats]]]:
+        """Return, for each action, the contacts sent after ``since`` and what each policy scored them.
+
+        With ``since`` a horizon before ``trained_until`` none of them was learnt from. An action that cannot
+        be compared is left out.
+        """
+        try:
+            found = read_contacts(shop, self.horizon_days, since, known_until, max_rows=self.config.max_rows)
+        except CannotLearn:
+            return {}
+        out = {}
+        for name, arm in self.arms.items():
+            part = found.of(None if name == EVERY else name)
+            try:
+                out[name] = (part.trial(), _policies(arm, part))
+            except CannotLearn:
+                continue
+        return out
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.json`` and, in a folder an action, the trees' text."""
+        cards = {
+            name: effects.save(folder / f"action-{at}")
+            for at, (name, effects) in enumerate(self.arms.items())
+        }
+        self.write_card(
+            folder,
+            customer_features=CUSTOMER_FEATURES.fingerprint,
+            horizon_days=self.horizon_days,
+            arms=cards,
+            order=list(cards),
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read back; raise ``ArtefactError`` where the features are others, or a part is missing."""
+        with customer_card(cls, folder) as card:
+            arms = {
+                name: Effects.load(folder / f"action-{at}", card["arms"][name])
+                for at, name in enumerate(card["order"])
+            }
+            return cls(
+                UpliftConfig.model_validate(card["config"]),
+                datetime.fromisoformat(card["trained_until"]),
+                horizon_days=int(card["horizon_days"]),
+                arms=arms,
+            )
+
+
+def _learnt(found: ContactRows, config: UpliftConfig) -> Effects | None:
+    """Return the effects of one action; None where there is too little to compare."""
+    try:
+        return _effects(found, found.trial(), config)
+    except CannotLearn:
+        return None
+
+
+def _effects(found: ContactRows, trial: Trial, config: UpliftConfig) -> Effects:
+    return Effects.fit(found.rows, trial, config, _given(found.features))
+
+
+def _given(features: pd.DataFrame) -> dict[str, Floats]:
+    return {"risk": features[RISK].fillna(0.0).to_numpy(float)}
+
+
+def _policies(arm: Effects, found: ContactRows) -> dict[str, Floats]:
+    rows, given = found.rows, _given(found.features)
+    return {
+        "uplift": arm.score(rows, given),
+        "response": response(arm.parts, rows),
+        **given,
+        RANDOM: np.zeros(len(rows)),
+    }
