@@ -69,6 +69,57 @@ class Lists(Section):
     """Language of reasons where a request names none: en, pt."""
 
 
+class ProductGroup(Section):
+    """Manners that hold for one kind of goods, ``[product_groups.<name>]``."""
+
+    categories: tuple[str, ...] = ()
+    """A product belongs where one of these begins a word of its category path; upper or lower case."""
+    settling_days: int = Field(default=0, ge=0, le=365)
+    """Nobody is contacted until so many days after delivery: the goods are tried on, or set up."""
+    same_kind_days: int = Field(default=0, ge=0, le=3650)
+    """So many days after a purchase nothing else of the same category is offered."""
+
+
+FASHION = ("fashion", "apparel", "cloth", "shoe", "footwear", "dress", "jewel")
+ELECTRONICS = ("electronic", "computer", "phone", "camera", "audio", "television", "appliance")
+GROCERY = ("grocer", "food", "produce", "meat", "dairy", "bakery", "beverage", "drug")
+PRODUCT_GROUPS = {
+    "fashion": ProductGroup(categories=FASHION, settling_days=7),
+    "electronics": ProductGroup(categories=ELECTRONICS, settling_days=14, same_kind_days=90),
+    "grocery": ProductGroup(categories=GROCERY),
+}
+
+
+class ContactPolicy(Section):
+    """Manners that hold for every contact, ``[contact_policy]``; caps of 28 days are in ``[economics]``."""
+
+    max_contacts_7d: int = Field(default=2, ge=0)
+    """At most so many contacts to one customer in 7 days, over all channels."""
+    quiet_from: int = Field(default=21, ge=0, le=23)
+    """From this hour of the shop's clock nothing is sent ..."""
+    quiet_until: int = Field(default=8, ge=0, le=23)
+    """... until this one; the same hour twice: no quiet hours."""
+    delivery_days: int = Field(default=0, ge=0, le=90)
+    """Days from an order to its delivery, where ``deliveries`` does not tell (a till delivers at once)."""
+    settling_days: int = Field(default=0, ge=0, le=365)
+    """Days after delivery without a contact, for goods of no product group."""
+    lost_days: int = Field(default=60, ge=1, le=365)
+    """A delivery or return still open so many days after its order holds up contacts no longer."""
+    open_return_statuses: tuple[str, ...] = ("return_requested", "return_open", "returning", "disputed")
+    """Values of ``deliveries.status`` that say a return is under way."""
+    no_coupon_days: int = Field(default=14, ge=0, le=365)
+    """So many days after the first order no discount is offered: it would teach to wait for one."""
+    held_out_share: float = Field(default=0.0, ge=0, lt=1)
+    """Share of customers never contacted, to measure the others against (0 to below 1)."""
+    held_out_salt: str = "recompra"
+    """Changing it draws other customers to hold out."""
+
+    @property
+    def has_quiet_hours(self) -> bool:
+        """Whether any hour is quiet."""
+        return self.quiet_from != self.quiet_until
+
+
 class Settings(Section):
     """A shop's settings."""
 
@@ -90,6 +141,12 @@ class Settings(Section):
     """Costs, margins and assumed effects."""
     lists: Lists = Lists()
     """What lists may hold, and in which order."""
+    contact_policy: ContactPolicy = ContactPolicy()
+    """Caps, quiet hours, settling time, the share held out."""
+    product_groups: dict[str, ProductGroup] = Field(default_factory=lambda: dict(PRODUCT_GROUPS))
+    """Manners by kind of goods; the first group that fits a product counts."""
+    actions: dict[str, dict[str, bool | int | float | str]] = Field(default_factory=dict)
+    """Changes to the catalogue of actions, by action and field (see ``models.actions.Action``)."""
 
     @field_validator("timezone", "timestamps")
     @classmethod

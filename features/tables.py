@@ -84,6 +84,10 @@ SCHEMAS: dict[str, dict[str, str]] = {
     "customers": {
         "customer_id": "string",
         "email_consent": "boolean",
+        "sms_consent": "boolean",
+        "push_consent": "boolean",
+        "post_consent": "boolean",
+        "email": "string",
         "birthday": "date",
         "gender": "string",
         "interests": "string",

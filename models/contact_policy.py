@@ -1,31 +1,32 @@
-"""Manners: whom a shop does not contact, and what it does not offer. One named rule a function, numpy only.
+"""Manners: whom a shop does not contact, when, and what it does not offer. One named rule a function.
 
 A rule looks at all cases at once and answers with a ``Refusal``: its name, its reason in words, and a mask
 of what it refuses. Rules never argue with money: what one refuses is not offered, whatever it would earn.
+A rule of time answers with a ``Wait``: in how many days it will permit. So rules also give the window to
+act in, and a plan can wait for the day.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.history import History, Ints, Vocabulary
-from features.settings import Economics
-from features.window import naive_utc, shift_days
+from features.history import Ints
+from features.settings import ContactPolicy, Economics
+from models.actions import CHANNELS, EVENTS
+from models.decisions.deck import ALWAYS, Deck
+from models.decisions.standing import NOT_RECORDED, Mask, Standing
 
-if TYPE_CHECKING:
-    from features.shop import Shop
-
-Mask = NDArray[np.bool_]
-YES, NO, NOT_RECORDED = 1, 0, -1
+YES, NO = 1, 0
+FIRST_ORDER, EMAIL, SITE = EVENTS.index("first_order"), CHANNELS.index("email"), CHANNELS.index("site")
+Days = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
 class People:
-    """What decides whether a customer may be contacted; arrays of shape (n,)."""
+    """What decides whether a customer may be contacted at all; arrays of shape (n,)."""
 
     consent: NDArray[np.int8]
     """1 given, 0 refused, -1 not recorded."""
@@ -39,7 +40,7 @@ class People:
         """Return ``n`` customers of a shop that records neither consent nor contacts."""
         return cls(np.full(n, NOT_RECORDED, np.int8), np.zeros(n, np.int32), consent_recorded=False)
 
-    def of(self, rows: Ints) -> "People":
+    def of(self, rows: "Ints | slice") -> "People":
         """Return some of them, in the order given."""
         return replace(self, consent=self.consent[rows], n_contacts_28d=self.n_contacts_28d[rows])
 
@@ -68,6 +69,17 @@ class Refusal(NamedTuple):
     mask: Mask
 
 
+class Wait(NamedTuple):
+    """In how many days one rule permits each action: (n, n_actions) or (n, 1); 0 or less is now."""
+
+    rule: str
+    why: str
+    days: Days
+
+
+# --- rules about people: shape (n,) ---
+
+
 def consent(people: People, economics: Economics) -> Refusal:
     """Refuse whoever said no and, where consent must be given, whoever has not said yes."""
     asked = people.consent_recorded and economics.require_consent
@@ -79,6 +91,104 @@ def frequency_cap(people: People, economics: Economics) -> Refusal:
     """Refuse whoever had as many contacts in 28 days as the shop allows."""
     why = f"the customer has had {economics.max_contacts_28d} contacts in 28 days, the most allowed"
     return Refusal("frequency_cap", why, people.n_contacts_28d >= economics.max_contacts_28d)
+
+
+# --- rules about people and actions: shape (n, n_actions) or (n, 1) ---
+
+
+def held_out(standing: Standing) -> Refusal:
+    """Refuse whoever is held out: what contacts earn is measured against them."""
+    why = "the customer is held out, to measure what contacts earn"
+    return Refusal("held_out", why, standing.held_out[:, None])
+
+
+def channel_consent(standing: Standing, deck: Deck, economics: Economics, *, recorded: bool) -> Refusal:
+    """Refuse a channel the customer has not agreed to; one whose consent nobody asked goes by e-mail's.
+
+    What is shown in the shop itself needs no consent. ``recorded``: whether the shop records anybody's.
+    """
+    given = standing.consent[:, deck.channel]
+    given = np.where(given == NOT_RECORDED, standing.consent[:, [EMAIL]], given)
+    refused = given == NO
+    if economics.require_consent and recorded:
+        refused |= given == NOT_RECORDED
+    why = "the customer has not agreed to be contacted this way"
+    return Refusal("consent", why, refused & (deck.channel != SITE))
+
+
+def open_return(standing: Standing) -> Refusal:
+    """Refuse while the customer is bringing something back."""
+    why = "a return of the customer's is still open"
+    return Refusal("open_return", why, standing.return_open[:, None])
+
+
+def not_meant(standing: Standing, deck: Deck) -> Refusal:
+    """Refuse an action meant for customers at more risk, with more orders, or of more worth."""
+    mask = (standing.n_orders[:, None] < deck.least_orders) | (standing.rank[:, None] < 1 - deck.best_share)
+    mask |= (deck.least_risk > 0) & ~(standing.risk[:, None] >= deck.least_risk)
+    return Refusal("not_meant", "the action is meant for other customers (risk, orders or worth)", mask)
+
+
+def weekly_cap(standing: Standing, policy: ContactPolicy) -> Wait:
+    """Wait until fewer contacts than the shop allows lie within 7 days; at most 7 days."""
+    why = f"the customer has had {policy.max_contacts_7d} contacts in 7 days, the most allowed"
+    full = standing.n_contacts_7d >= policy.max_contacts_7d
+    wait = np.where(full, 7.0 if policy.max_contacts_7d else np.inf, ALWAYS)
+    return Wait("weekly_cap", why, wait[:, None])
+
+
+def settling(standing: Standing) -> Wait:
+    """Wait until what the customer ordered has come, and the settling time of its product group is over."""
+    why = "what the customer ordered has not arrived, or not settled"
+    return Wait("settling", why, standing.settles_in[:, None])
+
+
+def first_order_coupon(standing: Standing, deck: Deck) -> Wait:
+    """Wait with a discount for some days after the first order: it would teach to wait for discounts."""
+    since = np.nan_to_num(standing.since[:, [FIRST_ORDER]], nan=-ALWAYS)
+    return Wait("first_order_coupon", "too soon after the first order for a discount", deck.no_coupon - since)
+
+
+def cooldown(standing: Standing, deck: Deck) -> Wait:
+    """Wait until the action's cooldown since its last time with this customer is over."""
+    since = standing.since_action[:, deck.name]
+    wait = np.where(np.isnan(since), ALWAYS, deck.cooldown - since)
+    return Wait("cooldown", "the customer has had this action too recently", wait)
+
+
+def too_early(standing: Standing, deck: Deck) -> Wait:
+    """Wait until the action's window opens; for ever where the event it hangs on is not known."""
+    wait = deck.from_days - _since_event(standing, deck)
+    why = "the window after its event has not opened, or no such event is known"
+    return Wait("too_early", why, np.where(np.isnan(wait), np.inf, wait))
+
+
+def closes_in(standing: Standing, deck: Deck) -> Days:
+    """Return in how many days each action's window closes: below 0 it has; shape (n, n_actions)."""
+    closes = deck.until_days - _since_event(standing, deck)
+    return np.where(np.isnan(closes), np.inf, closes)
+
+
+def too_late(closes: Days, opens: Days) -> Refusal:
+    """Refuse what is no longer to the point: its window has closed, or will before any rule lets it open."""
+    mask = (closes < 0) | ((opens > closes) & np.isfinite(opens))
+    return Refusal("too_late", "the window after its event has closed", mask)
+
+
+def _since_event(standing: Standing, deck: Deck) -> Days:
+    return np.where(deck.event >= 0, standing.since[:, deck.event], 0.0)
+
+
+def quiet_hours(hour: NDArray[np.integer] | int, policy: ContactPolicy) -> Refusal:
+    """Refuse to send in the shop's quiet hours; ``hour`` is that of the shop's own clock (0 to 23)."""
+    start, end = policy.quiet_from, policy.quiet_until
+    at = np.asarray(hour)
+    quiet = (at >= start) & (at < end) if start <= end else (at >= start) | (at < end)
+    why = f"nothing is sent from {start:02d}:00 to {end:02d}:00 of the shop's clock"
+    return Refusal("quiet_hours", why, np.asarray(quiet))
+
+
+# --- rules about products: the shape of the products ---
 
 
 def cannot_know(worth: NDArray[np.float64]) -> Refusal:
@@ -108,6 +218,14 @@ def just_bought(days_since_bought: NDArray[np.float64], days: int) -> Refusal:
     return Refusal("just_bought", why, days_since_bought <= days)
 
 
+def same_kind(cooling: Mask) -> Refusal:
+    """Refuse another product of a kind that is bought once in a long while, and was just bought."""
+    return Refusal("same_kind", "the customer has just bought something of its kind", cooling)
+
+
+# --- rules together ---
+
+
 def contact_refusals(people: People, economics: Economics) -> tuple[Refusal, ...]:
     """Return what every rule about people refuses, each of shape (n,)."""
     return tuple(rule(people, economics) for rule in (consent, frequency_cap))
@@ -118,58 +236,48 @@ def goods_refusals(goods: Goods, products: Ints) -> tuple[Refusal, ...]:
     return tuple(rule(goods, products) for rule in (hidden, out_of_stock))
 
 
+@dataclass(frozen=True)
+class Timing:
+    """When every action may be taken with every customer; arrays of shape (n, n_actions)."""
+
+    opens: Days
+    """Days from now until every rule of time permits it; below 0 it has been permitted for so long."""
+    closes: Days
+    """Days from now until it is too late."""
+    refusals: tuple[Refusal, ...]
+    """What each rule refuses within the days asked for."""
+
+
+def timing(
+    standing: Standing, deck: Deck, economics: Economics, policy: ContactPolicy, *, recorded: bool, days: int
+) -> Timing:
+    """Return what every rule about people and actions says of the next ``days`` days (0: of today)."""
+    waits = (
+        weekly_cap(standing, policy),
+        settling(standing),
+        first_order_coupon(standing, deck),
+        cooldown(standing, deck),
+        too_early(standing, deck),
+    )
+    shape = (len(standing), len(deck))
+    opens = np.full(shape, ALWAYS)
+    for wait in waits:
+        opens = np.maximum(opens, wait.days)
+    closes = closes_in(standing, deck)
+    refusals = (
+        held_out(standing),
+        channel_consent(standing, deck, economics, recorded=recorded),
+        open_return(standing),
+        not_meant(standing, deck),
+        *(Refusal(wait.rule, wait.why, wait.days > days) for wait in waits),
+        too_late(closes, opens),
+    )
+    return Timing(opens, closes, refusals)
+
+
 def first_refusal(refusals: Sequence[Refusal], shape: tuple[int, ...]) -> NDArray[np.int8]:
     """Return, for every case, the position of the first rule that refuses it; -1 where none does."""
     first = np.full(shape, -1, np.int8)
     for position in reversed(range(len(refusals))):
         first[np.broadcast_to(refusals[position].mask, shape)] = position
     return first
-
-
-def read_people(shop: "Shop", cutoff: datetime, customers: Vocabulary) -> People:
-    """Read consent and the contacts of the 28 days before ``cutoff``, one row a customer."""
-    since = naive_utc(shift_days(cutoff, -28, shop.timezone))
-    given = shop.con.raw_sql(_CONSENT).fetchnumpy()
-    sent = shop.con.raw_sql(_CONTACTS.format(since=since, moment=naive_utc(cutoff))).fetchnumpy()
-    people = People.nobody_known(len(customers))
-    _put(people.consent, customers.codes(given["customer_id"].tolist()), given["consent"])
-    _put(people.n_contacts_28d, customers.codes(sent["customer_id"].tolist()), sent["n"])
-    return replace(people, consent_recorded=bool((given["consent"] != NOT_RECORDED).any()))
-
-
-def days_since_bought(history: History, products: Ints) -> NDArray[np.float64]:
-    """Return days from each customer's last purchase of each candidate to the cutoff; NaN if never bought.
-
-    ``products`` are codes of shape (n_customers, k), row by row those of ``history``; -1 stands for no
-    candidate.
-    """
-    if not len(history.product):
-        return np.full(products.shape, np.nan)
-    n_products = len(history.products)
-    bought = history.customer.astype(np.int64) * n_products + history.product
-    pairs, last = np.unique(
-        bought[::-1], return_index=True
-    )  # in time order: the first from behind is the last
-    day = history.day[::-1][last]
-    wanted = np.arange(len(products), dtype=np.int64)[:, None] * n_products + products
-    at = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
-    found = (products >= 0) & (pairs[at] == wanted)
-    return np.where(found, history.cutoff_day - day[at], np.nan)
-
-
-def _put(column: NDArray[np.generic], codes: Ints, values: NDArray[np.generic]) -> None:
-    known = codes >= 0
-    column[codes[known]] = values[known]
-
-
-_CONSENT = """
-SELECT customer_id, (CASE WHEN bool_or(NOT email_consent) THEN 0
-                          WHEN bool_or(email_consent) THEN 1 ELSE -1 END)::TINYINT AS consent
-FROM customers GROUP BY customer_id
-"""
-
-_CONTACTS = """
-SELECT customer_id, count(*)::INT AS n FROM contacts
-WHERE sent_at >= TIMESTAMP '{since}' AND sent_at < TIMESTAMP '{moment}' AND coalesce(treated, true)
-GROUP BY customer_id
-"""

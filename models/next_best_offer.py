@@ -20,9 +20,10 @@ from features.errors import CannotLearn, InputError
 from features.history import Ints, Vocabulary
 from features.shop import Shop
 from models import model
-from models.contact_policy import Goods, days_since_bought, read_people
+from models.contact_policy import Goods
 from models.decisions.economics import Margins, Money, assumed_effect
 from models.decisions.offer import NOTHING, Case, Decision, Terms, choose, merge_lists
+from models.decisions.reading import days_since_bought, read_people
 
 Lists = Mapping[str, tuple[Ints, NDArray[np.float32], Any]]
 """Ready lists by name: product codes and calibrated chances, both of shape (n_customers, k)."""

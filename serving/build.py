@@ -12,8 +12,9 @@ import pandas as pd
 
 from features.history import Floats, History, Ints, Vocabulary
 from features.shop import Shop
-from models.contact_policy import Goods, People, read_people
+from models.contact_policy import Goods, People
 from models.decisions.offer import Terms
+from models.decisions.reading import read_people
 from models.decisions.retention import rank_customers
 from models.model import Model
 from models.ranking.lists import SOURCES, Picks

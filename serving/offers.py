@@ -14,7 +14,8 @@ import numpy as np
 
 from features.errors import NotFound
 from models.contact_policy import Goods, People
-from models.decisions.offer import Case, Terms, choose, explain
+from models.decisions.offer import Case, Terms, choose
+from models.decisions.words import explain
 from serving.answers import Ask, Pick, Who, from_ready, live, who
 from serving.api import Offer, OfferRequest
 from serving.snapshot import PERSONAL

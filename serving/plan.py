@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from features.errors import InputError
 from features.history import Ints
 from features.window import local_day
-from models.contact_policy import contact_refusals, days_since_bought
-from models.decisions.offer import Case, Decision, Terms, choose, explain, merge_lists
+from models.contact_policy import contact_refusals
+from models.decisions.offer import Case, Decision, Terms, choose, merge_lists
+from models.decisions.reading import days_since_bought
+from models.decisions.words import explain
 from serving.api_crm import Plan, PlanRequest
 from serving.crm import contacts_since, worthwhile
 from serving.offers import N_CANDIDATES, goods_now

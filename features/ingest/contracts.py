@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["id", "text", "time", "day", "number", "flag"]
+Kind = Literal["id", "text", "time", "day", "number", "flag", "digest"]
 
 SQL_TYPE: dict[Kind, str] = {
     "id": "VARCHAR",
@@ -12,6 +12,7 @@ SQL_TYPE: dict[Kind, str] = {
     "day": "DATE",
     "number": "DOUBLE",
     "flag": "BOOLEAN",
+    "digest": "VARCHAR",
 }
 WORDS: dict[Kind, str] = {
     "id": "an id",
@@ -20,6 +21,7 @@ WORDS: dict[Kind, str] = {
     "day": "a date (2026-03-29)",
     "number": "a number",
     "flag": "true or false",
+    "digest": "an address, of which only the SHA-256 is kept",
 }
 FIRST_YEAR, LAST_YEAR = 1970, 2100
 LARGEST = 1e9
@@ -102,6 +104,10 @@ SIDE_TABLES = (
         (
             Column("customer_id", "id", required=True, filled=True),
             Column("email_consent", "flag"),
+            Column("sms_consent", "flag"),
+            Column("push_consent", "flag"),
+            Column("post_consent", "flag"),
+            Column("email", "digest"),
             Column("birthday", "day"),
             Column("gender", "text"),
             Column("interests", "text"),
@@ -159,6 +165,7 @@ def accepts(kind: Kind, source_type: str) -> bool:
         "day": {"text", "time"},
         "number": {"text", "number"},
         "flag": {"text", "number", "flag"},
+        "digest": {"text"},
     }
     return family == "null" or family in allowed[kind]
 
@@ -173,6 +180,8 @@ def cast(kind: Kind, cell: str, source_type: str, *, timezone: str, timestamps: 
         return f"CAST(NULL AS {SQL_TYPE[kind]})"
     if kind in ("id", "text"):
         return _cast_text(kind, cell, source_type)
+    if kind == "digest":
+        return _digest(cell)
     if kind == "time":
         return f"sane({_cast_time(cell, source_type.upper(), timezone, timestamps)})"
     source = f"nullif(trim({cell}), '')" if _family(source_type) == "text" else cell
@@ -208,6 +217,12 @@ def _cast_text(kind: Kind, cell: str, source_type: str) -> str:
         return f"CASE WHEN isfinite({cell}::DOUBLE) THEN {finite} END"
     whole = f"regexp_replace({text}, '^(-?[0-9]+)[.]0$', '\\1')"
     return f"CASE WHEN suffix({text}, '.0') THEN {whole} ELSE {text} END"
+
+
+def _digest(cell: str) -> str:
+    """Hash an address, trimmed and in lower case, as ad platforms match them; a digest stays as it came."""
+    text = f"nullif(lower(trim({cell})), '')"
+    return f"CASE WHEN regexp_full_match({text}, '[0-9a-f]{{64}}') THEN {text} ELSE sha256({text}) END"
 
 
 def _cast_time(cell: str, source_type: str, timezone: str, timestamps: str) -> str:

@@ -47,7 +47,11 @@ def ingest(
         with publish.connection(folder) as con:
             read = _read(con, path, settings=settings, shop=shop, report=report, tell=tell)
             settings = _one_currency(con, settings)
-            state: State = {"settings": settings.model_dump(), "adapter": report.adapter, "sources": read}
+            state: State = {
+                "settings": settings.model_dump(mode="json"),
+                "adapter": report.adapter,
+                "sources": read,
+            }
             tell("looking for what is new")
             _sort_out(con, old, settings)
             if old and not _is_new(con, state, shop):

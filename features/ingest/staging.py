@@ -13,7 +13,7 @@ from features.settings import Settings, TableMap
 
 BROKEN_SHARE = 0.5
 """Above this share of unreadable cells a column is of the wrong type, and the whole file is refused."""
-UNTYPED = ("id", "text")
+UNTYPED = ("id", "text", "digest")
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,19 @@ from pydantic import BaseModel, ConfigDict
 
 Money = NDArray[np.float64]
 
+LEAST_STAY = 0.05
+"""Margin if a customer stays is E[margin] / P(stays); a smaller P than this would make it of noise."""
 FEWEST_PRODUCTS = 3
 """A category needs so many products with a known cost before its margin speaks for the others."""
 
 
-def assumed_effect(chance: ArrayLike, lift: float) -> Money:
+def assumed_effect(chance: ArrayLike, lift: ArrayLike) -> Money:
     """Return how much an offer raises the chance of a purchase, if by ``lift`` of itself (0.15 = 15%).
 
     An assumption, not a measurement: an experiment replaces it. Never lifts a chance above 1.
     """
     p = np.asarray(chance, np.float64)
-    return np.asarray(np.minimum(p * lift, 1 - p))
+    return np.asarray(np.minimum(p * np.asarray(lift, np.float64), 1 - p))
 
 
 def incremental_margin(
@@ -33,6 +35,16 @@ def incremental_margin(
     p, moved = np.asarray(chance, np.float64), np.asarray(effect, np.float64)
     worth, given = np.asarray(margin, np.float64), np.asarray(discount, np.float64)
     return np.asarray(moved * (worth - given) - np.asarray(cost, np.float64) - p * given)
+
+
+def margin_if_stays(expected_margin: ArrayLike, churn_probability: ArrayLike) -> Money:
+    """Return E[margin | at least one order in the horizon] from E[margin] and P(no order in it).
+
+    Both must look ahead equally far. Assumes that those whom a contact keeps then buy like those who stay
+    anyway.
+    """
+    stays = np.maximum(1 - np.asarray(churn_probability, np.float64), LEAST_STAY)
+    return np.asarray(np.asarray(expected_margin, np.float64) / stays)
 
 
 class Margins(BaseModel):

@@ -10,16 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from features.errors import InputError
 from features.settings import Economics
 from models.contact_policy import People, cannot_know, contact_refusals, first_refusal
 from models.decisions.budget import ROUNDING, affordable, at_most, best_rows
-from models.decisions.economics import Money, incremental_margin
-
-LEAST_STAY = 0.05
-"""Margin if a customer stays is E[margin] / P(stays); a smaller P than this would make it of noise."""
+from models.decisions.economics import Money, incremental_margin, margin_if_stays
 
 
 @dataclass(frozen=True)
@@ -71,16 +68,6 @@ class Targets:
     def exact(self) -> bool:
         """Whether no better choice exists (always, where all contacts cost the same)."""
         return self.expected_incremental_margin >= self.at_most * (1 - ROUNDING)
-
-
-def margin_if_stays(expected_margin: ArrayLike, churn_probability: ArrayLike) -> Money:
-    """Return E[margin | at least one order in the horizon] from E[margin] and P(no order in it).
-
-    Both must look ahead equally far. Assumes that those whom a contact keeps then buy like those who stay
-    anyway.
-    """
-    stays = np.maximum(1 - np.asarray(churn_probability, np.float64), LEAST_STAY)
-    return np.asarray(np.asarray(expected_margin, np.float64) / stays)
 
 
 def rank_customers(

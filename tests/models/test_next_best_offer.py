@@ -10,8 +10,9 @@ from features.errors import CannotLearn, InputError
 from features.history import Vocabulary
 from features.shop import Shop
 from features.window import parse_cutoff
-from models.contact_policy import People, read_people
+from models.contact_policy import People
 from models.decisions.economics import Margins
+from models.decisions.reading import read_people
 from models.next_best_offer import Lists, NextBestOffer, OfferConfig
 
 CUTOFF, END = parse_cutoff("2024-06-01"), parse_cutoff("2024-06-29")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from features.errors import ArtefactError
 from features.settings import Economics
-from models.contact_policy import Goods, People, days_since_bought
+from models.contact_policy import Goods, People
 from models.decisions.economics import assumed_effect, incremental_margin
 from models.decisions.offer import (
     NOTHING,
@@ -16,11 +16,12 @@ from models.decisions.offer import (
     Decision,
     Terms,
     choose,
-    explain,
     load_desk,
     merge_lists,
     save_desk,
 )
+from models.decisions.reading import days_since_bought
+from models.decisions.words import explain
 
 N_PRODUCTS = 12
 TERMS = Terms(horizon_days=28, currency="EUR", economics=Economics(contact_cost=0.1, offer_lift=0.2))

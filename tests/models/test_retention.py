@@ -10,12 +10,12 @@ from features.errors import InputError
 from features.settings import Economics
 from models.contact_policy import People
 from models.decisions.budget import affordable
+from models.decisions.economics import margin_if_stays
 from models.decisions.retention import (
     Ranking,
     choose_targets,
     compare_policies,
     curve,
-    margin_if_stays,
     rank_customers,
 )
 

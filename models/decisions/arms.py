@@ -1,0 +1,198 @@
+"""Arms as columns: every action with every candidate, then the actions without a product; sums and rules."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.history import Ints
+from models.actions import OFFER
+from models.contact_policy import (
+    Days,
+    Goods,
+    Refusal,
+    contact_refusals,
+    excluded,
+    first_refusal,
+    frequency_cap,
+    goods_refusals,
+    just_bought,
+    same_kind,
+    timing,
+)
+from models.decisions.case import NOTHING, Case, Terms
+from models.decisions.deck import Deck
+from models.decisions.economics import Money, assumed_effect, incremental_margin
+from models.decisions.standing import Mask, Standing
+
+Codes = NDArray[np.int8]
+NO_ARM = -2
+"""Among refusals: the action is not for this product, or there is no candidate."""
+LEAST_CHANCE = 0.05
+"""A learnt change is put on a product in proportion to the chance of an order, if that is not less."""
+
+
+def deck_of(terms: Terms) -> Deck:
+    """Return the deck of some terms, laid out once: hashing terms would cost more than an offer does."""
+    held = _DECKS.get(id(terms))
+    if held is None or held[0] is not terms:
+        if len(_DECKS) >= MOST_DECKS:
+            _DECKS.clear()
+        plain = terms.discount_share
+        actions = [
+            action.model_copy(update={"discount_share": plain}) if action == OFFER else action
+            for action in terms.actions
+        ]
+        held = _DECKS[id(terms)] = (terms, Deck.of(actions, terms.economics, terms.policy))
+    return held[1]
+
+
+_DECKS: dict[int, tuple[Terms, Deck]] = {}
+MOST_DECKS = 16
+
+
+def sums(case: Case, goods: Goods, deck: Deck) -> tuple[Money, Money, Money]:
+    """Return worth, spend and chance of every arm, each of shape (n, m)."""
+    with_product = _sums_of_products(case, goods, deck)
+    if len(deck) == deck.n_with_product:
+        return with_product
+    without = _sums_of_customers(case, deck)
+    both = (np.hstack(pair) for pair in zip(with_product, without, strict=True))
+    worth, spend, chance = both
+    return worth, spend, chance
+
+
+def _sums_of_products(case: Case, goods: Goods, deck: Deck) -> tuple[Money, Money, Money]:
+    n, k = case.product.shape
+    some = slice(deck.n_with_product)
+    chance = case.chance[:, None, :]
+    moved = assumed_effect(chance, _lift(case, deck)[:, :, None])
+    discount = goods.price[case.product][:, None, :] * deck.discount[some, None]
+    cost = deck.cost[some, None]
+    worth = incremental_margin(
+        chance, moved, margin=goods.margin[case.product][:, None, :], discount=discount, cost=cost
+    )
+    spend = cost + (chance + moved) * discount
+    shape = (n, deck.n_with_product * k)
+    wide = np.broadcast_to(chance, worth.shape)
+    return worth.reshape(shape), spend.reshape(shape), wide.reshape(shape)
+
+
+def _lift(case: Case, deck: Deck) -> Money:
+    """Return by how much of itself each action lifts a chance: learnt, else assumed; (n or 1, actions)."""
+    lift = deck.effect[None, : deck.n_with_product]
+    if not case.learnt or case.standing is None:
+        return lift
+    lift = np.repeat(lift, len(case.product), axis=0)
+    stays = np.maximum(1 - np.nan_to_num(case.standing.risk, nan=0.0), LEAST_CHANCE)
+    for at, action in enumerate(deck.actions[: deck.n_with_product]):
+        if action.name in case.learnt:
+            lift[:, at] = case.learnt[action.name] / stays
+    return lift
+
+
+def _sums_of_customers(case: Case, deck: Deck) -> tuple[Money, Money, Money]:
+    n, some = len(case.product), slice(deck.n_with_product, None)
+    standing = Standing.unknown(n) if case.standing is None else case.standing
+    moved = standing.risk[:, None] * deck.effect[some]
+    for at, action in enumerate(deck.actions[some]):
+        if action.name in case.learnt:
+            moved[:, at] = case.learnt[action.name]
+    chance = 1 - standing.risk[:, None]
+    discount = np.where(deck.discount[some] > 0, standing.basket[:, None] * deck.discount[some], 0.0)
+    cost = deck.cost[some]
+    worth = incremental_margin(chance, moved, margin=standing.margin[:, None], discount=discount, cost=cost)
+    return worth, cost + (chance + moved) * discount, np.broadcast_to(chance, worth.shape)
+
+
+class Barred(NamedTuple):
+    """What rules say of whole actions, each of shape (n, n_actions)."""
+
+    first: Codes
+    """Position in ``rules`` of the first that bars the action, -1 where none does."""
+    opens: Days
+    closes: Days
+    rules: tuple[Refusal, ...]
+
+
+def barred_actions(case: Case, deck: Deck, terms: Terms, days: int) -> Barred:
+    """Return what every rule about people and time says within ``days`` days, action by action."""
+    shape, economics = (len(case.product), len(deck)), terms.economics
+    if case.standing is None:
+        asked = contact_refusals(case.people, economics)
+        rules = tuple(rule._replace(mask=rule.mask[:, None]) for rule in asked)
+        return Barred(first_refusal(rules, shape), np.zeros(shape), np.full(shape, np.inf), rules)
+    recorded = case.people.consent_recorded
+    when = timing(case.standing, deck, economics, terms.policy, recorded=recorded, days=days)
+    cap = frequency_cap(case.people, economics)
+    rules = (*when.refusals, cap._replace(mask=cap.mask[:, None]))
+    return Barred(first_refusal(rules, shape), when.opens, when.closes, rules)
+
+
+def goods_rules(case: Case, goods: Goods, terms: Terms) -> tuple[Refusal, ...]:
+    """Return what every rule about products says of the candidates, each broadcasting to (n, k)."""
+    none = np.zeros(1, bool)
+    return (
+        *goods_refusals(goods, case.product),
+        excluded(none if case.excluded is None else case.excluded),
+        just_bought(case.days_since_bought, terms.just_bought_days),
+        same_kind(none if case.kind_cooling is None else case.kind_cooling),
+    )
+
+
+def refused_arms(case: Case, deck: Deck, worth: Money, barred: Barred, by_goods: Codes) -> Codes:
+    """Return the first rule that refuses each arm: of people and time, of unknown worth, then of goods.
+
+    ``by_goods`` are positions among the rules of goods, shape (n, k).
+    """
+    n, k = case.product.shape
+    n_with = deck.n_with_product
+    unknown = len(barred.rules)
+    first = np.where(np.isfinite(worth), np.int8(NOTHING), np.int8(unknown))
+    goods = np.where(by_goods >= 0, by_goods + np.int8(unknown + 1), by_goods)[:, None, :]
+    offers, others = first[:, : n_with * k].reshape(n, n_with, k), first[:, n_with * k :]
+    whole = barred.first[:, :n_with, None]
+    told = np.where(whole >= 0, whole, np.where(offers >= 0, offers, goods))
+    first[:, : n_with * k] = np.where(_fits(case, deck), told, np.int8(NO_ARM)).reshape(n, n_with * k)
+    whole = barred.first[:, n_with:]
+    first[:, n_with * k :] = np.where(whole >= 0, whole, others)
+    return first
+
+
+def _fits(case: Case, deck: Deck) -> Mask:
+    """Mark where an action is for a candidate; (n, n_with_product, k), or 1 in place of the second."""
+    real = (case.product >= 0)[:, None, :]
+    if case.role is None:
+        return real
+    return np.asarray(real & ((case.role[:, None, :] & deck.role[: deck.n_with_product, None]) != 0))
+
+
+def arm_codes(product: Ints, deck: Deck) -> NDArray[np.int64]:
+    """Return a number for every arm, equal where action and product are; the lower goes first in a tie."""
+    n, k = product.shape
+    many = np.int64(2**32)
+    pairs = product[:, None, :] + many * np.arange(deck.n_with_product, dtype=np.int64)[:, None]
+    alone = many * np.arange(deck.n_with_product, len(deck), dtype=np.int64)
+    return np.hstack([pairs.reshape(n, deck.n_with_product * k), np.broadcast_to(alone, (n, len(alone)))])
+
+
+def best_arm(worth: Money, refused: Codes, case: Case, deck: Deck) -> NDArray[np.intp]:
+    """Return each row's best permitted arm, -1 where none is worth more than nothing."""
+    if not worth.shape[1]:
+        return np.full(len(worth), NOTHING, np.intp)
+    earned = np.where((refused == NOTHING) & (worth > 0), worth, 0.0)
+    most = earned.max(axis=1)
+    ties = (earned == most[:, None]) & (earned > 0)
+    first = np.where(ties, arm_codes(case.product, deck), np.iinfo(np.int64).max).argmin(axis=1)
+    return np.where(most > 0, first, NOTHING)
+
+
+def repeated(code: NDArray[np.int64], worth: Money) -> Mask:
+    """Mark all but the best of an arm's places in a row: two lists may name the same product."""
+    order = np.lexsort((-worth, code), axis=1)
+    sorted_ = np.take_along_axis(code, order, axis=1)
+    again = np.zeros(code.shape, bool)
+    again[:, 1:] = sorted_[:, 1:] == sorted_[:, :-1]
+    mask = np.empty_like(again)
+    np.put_along_axis(mask, order, again, axis=1)
+    return mask

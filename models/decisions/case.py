@@ -1,0 +1,96 @@
+"""Who could be offered what, and on which terms: what a choice is made from, for one customer or for all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from features.history import Ints
+from features.settings import ContactPolicy, Economics
+from models.actions import OFFER, Action
+from models.contact_policy import People
+from models.decisions.economics import Money
+from models.decisions.standing import Mask, Standing
+
+NOTHING = -1
+"""The code of doing nothing, among products and among actions."""
+
+
+class Terms(BaseModel):
+    """The conditions of an offer, in the shop's currency."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    horizon_days: int = Field(ge=1)
+    """The chances are those of a purchase within so many days."""
+    currency: str = ""
+    """ISO 4217 code, empty where unknown."""
+    economics: Economics = Economics()
+    """Costs, caps and assumed effects."""
+    just_bought_days: int = Field(default=7, ge=0)
+    """A product bought so few days ago is not offered."""
+    discount_share: float = Field(default=0.0, ge=0, le=1)
+    """Discount that comes with the plain ``offer``, as a share of the price."""
+    effect: str = "assumed"
+    """Where the effect of an offer comes from: ``assumed`` until an experiment has been learnt from."""
+    actions: tuple[Action, ...] = (OFFER,)
+    """What may be done; the plain offer alone by default."""
+    policy: ContactPolicy = ContactPolicy()
+    """Caps, quiet hours, settling time, the share held out."""
+
+    @property
+    def money(self) -> str:
+        """The name of the column that holds an offer's worth."""
+        return f"expected_incremental_margin_{self.horizon_days}d"
+
+    @property
+    def probability(self) -> str:
+        """The name of the column that holds the chance of a purchase."""
+        return f"purchase_probability_{self.horizon_days}d"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Who could be offered what: n customers, k candidates each (codes, -1 where a row has fewer).
+
+    What is left out (None) is not known, and rules that would ask for it refuse nothing.
+    """
+
+    people: People
+    product: Ints
+    chance: Money
+    """Calibrated chance of a purchase within the horizon if nothing is done, shape (n, k)."""
+    days_since_bought: Money
+    """Days since the customer's last purchase of the candidate, NaN if never; shape (n, k)."""
+    excluded: Mask | None = None
+    """Candidates that the caller does not want offered, shape (n, k)."""
+    standing: Standing | None = None
+    """Where the customers stand; without it rules of time and channel, and actions without a product, are
+    off."""
+    role: NDArray[np.uint8] | None = None
+    """Bits of what a candidate can be to the customer (``deck.role_bit``), shape (n, k); None: ``any``."""
+    kind_cooling: Mask | None = None
+    """Candidates of a kind the customer has bought too recently for another, shape (n, k)."""
+    learnt: Mapping[str, Money] = field(default_factory=dict)
+    """By action: change of the chance of an order within the horizon, learnt from an experiment; (n,)."""
+
+    @classmethod
+    def of_one(cls, people: People, product: Any, chance: Any, days_since_bought: Any) -> Self:
+        """Build the case of one customer (``people`` of length 1) from sequences of length k."""
+        products = np.asarray(product, np.int32).reshape(1, -1)
+        chances = np.asarray(chance, np.float64).reshape(1, -1)
+        return cls(people, products, chances, np.asarray(days_since_bought, np.float64).reshape(1, -1))
+
+    def of(self, rows: slice) -> "Case":
+        """Return some of the customers."""
+        cut = {
+            part.name: getattr(self, part.name)[rows]
+            for part in fields(self)
+            if isinstance(getattr(self, part.name), np.ndarray)
+        }
+        standing = None if self.standing is None else self.standing.of(rows)
+        learnt = {name: change[rows] for name, change in self.learnt.items()}
+        return Case(**cut, people=self.people.of(rows), standing=standing, learnt=learnt)

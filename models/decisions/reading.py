@@ -1,0 +1,259 @@
+"""What the tables say of consent, contacts, deliveries and worth, as of a cutoff, as arrays by customer."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.history import History, Ints, Vocabulary
+from features.settings import ContactPolicy, ProductGroup
+from features.shop import Shop
+from features.window import day_number, local_day, naive_utc, shift_days
+from models.actions import CHANNELS, EVENTS, NAMES
+from models.contact_policy import People
+from models.decisions.economics import margin_if_stays
+from models.decisions.standing import NOT_RECORDED, Days, Standing, held_out
+
+
+def read_people(shop: Shop, cutoff: datetime, customers: Vocabulary) -> People:
+    """Read consent and the contacts of the 28 days before ``cutoff``, one row a customer."""
+    since = naive_utc(shift_days(cutoff, -28, shop.timezone))
+    given = shop.con.raw_sql(_CONSENT.format(column="email_consent")).fetchnumpy()
+    sent = shop.con.raw_sql(_CONTACTS.format(since=since, moment=naive_utc(cutoff))).fetchnumpy()
+    people = People.nobody_known(len(customers))
+    _put(people.consent, customers, given["customer_id"], given["consent"])
+    _put(people.n_contacts_28d, customers, sent["customer_id"], sent["n"])
+    return replace(people, consent_recorded=bool((given["consent"] != NOT_RECORDED).any()))
+
+
+def read_standing(
+    shop: Shop, cutoff: datetime, customers: Vocabulary, scores: pd.DataFrame | None = None
+) -> Standing:
+    """Read where each customer stands at ``cutoff``, one row a customer of the vocabulary.
+
+    ``scores`` (index ``customer_id``) brings ``churn_probability_{h}d`` and ``expected_margin_{h}d``; without
+    it risk and margin are unknown. The status of a delivery carries no time, so an open return is the one
+    thing here that cannot be replayed for a past date.
+    """
+    policy, zone = shop.settings.contact_policy, shop.timezone
+    facts = {"moment": naive_utc(cutoff), "day": local_day(cutoff, zone), "zone": zone}
+    standing = replace(
+        Standing.unknown(len(customers)),
+        held_out=held_out(customers.ids, policy.held_out_share, policy.held_out_salt),
+        consent=_consents(shop, customers),
+    )
+    _put_contacts(standing, shop, customers, facts)
+    _put_orders(standing, shop, customers, facts)
+    _put_deliveries(standing, shop, customers, facts)
+    _put_birthdays(standing, shop, customers, cutoff)
+    horizon = shop.settings.horizon_days
+    return (
+        standing if scores is None else with_scores(standing, scores.reindex(customers.all_names()), horizon)
+    )
+
+
+def with_scores(standing: Standing, scores: pd.DataFrame, horizon_days: int) -> Standing:
+    """Return the same customers with risk, margin and rank from ``scores`` (their rows, in their order)."""
+    unknown = np.full(len(standing), np.nan)
+    names = [f"{what}_{horizon_days}d" for what in ("churn_probability", "expected_margin")]
+    risk, expected = (scores[name].to_numpy(np.float64) if name in scores else unknown for name in names)
+    rank = pd.Series(np.nan_to_num(expected)).rank(pct=True, method="max").to_numpy(np.float32)
+    return replace(standing, risk=risk, margin=margin_if_stays(expected, risk), rank=rank)
+
+
+def days_since_bought(history: History, products: Ints) -> NDArray[np.float64]:
+    """Return days from each customer's last purchase of each candidate to the cutoff; NaN if never bought.
+
+    ``products`` are codes of shape (n_customers, k), row by row those of ``history``; -1 stands for no
+    candidate.
+    """
+    return _days_since(history, history.product, products, len(history.products))
+
+
+def days_since_kind(history: History, products: Ints, category: Ints) -> NDArray[np.float64]:
+    """Return the same for the last purchase of anything of the candidate's category (codes by product)."""
+    kinds = np.append(category, np.int32(-1))
+    wanted, n = kinds[products], int(category.max(initial=-1)) + 1
+    rows = kinds[history.product]
+    known = replace(history, product=np.where(rows >= 0, rows, n).astype(np.int32))
+    return _days_since(known, known.product, wanted, n + 1)
+
+
+def _days_since(history: History, owned: Ints, wanted: Ints, n_codes: int) -> NDArray[np.float64]:
+    if not len(owned):
+        return np.full(wanted.shape, np.nan)
+    bought = history.customer.astype(np.int64) * n_codes + owned
+    pairs, last = np.unique(bought[::-1], return_index=True)  # in time order: the first from behind is last
+    day = history.day[::-1][last]
+    keys = np.arange(len(wanted), dtype=np.int64)[:, None] * n_codes + wanted
+    at = np.minimum(np.searchsorted(pairs, keys), len(pairs) - 1)
+    found = (wanted >= 0) & (pairs[at] == keys)
+    return np.where(found, history.cutoff_day - day[at], np.nan)
+
+
+def group_days(groups: Mapping[str, ProductGroup], paths: list[str], field: str, default: int = 0) -> Days:
+    """Return a product group's ``field`` (days) for each category path; ``default`` where no group fits."""
+    found = np.full(len(paths), np.nan, np.float32)
+    for group in groups.values():
+        word = _word(group)
+        fits = np.array([bool(word and re.search(word, path.lower())) for path in paths], bool)
+        found[fits & np.isnan(found)] = getattr(group, field)
+    return np.nan_to_num(found, nan=default)
+
+
+def _word(group: ProductGroup) -> str:
+    """Return the pattern of a path that belongs to a group; read alike by Python and DuckDB."""
+    return (
+        rf"(^|[^a-z])({'|'.join(re.escape(word.lower()) for word in group.categories)})"
+        if group.categories
+        else ""
+    )
+
+
+def _put(column: NDArray[Any], customers: Vocabulary, ids: Any, values: Any) -> None:
+    """Write values into the rows of known ids; what is NULL stays as it was."""
+    codes, masked = customers.codes(ids.tolist()), np.ma.asarray(values)
+    known = (codes >= 0) & ~np.ma.getmaskarray(masked)
+    column[codes[known]] = masked.data[known]
+
+
+def _consents(shop: Shop, customers: Vocabulary) -> NDArray[np.int8]:
+    consents = np.full((len(customers), len(CHANNELS)), NOT_RECORDED, np.int8)
+    columns = {row[0] for row in shop.con.raw_sql("DESCRIBE customers").fetchall()}
+    for at, channel in enumerate(CHANNELS):
+        if f"{channel}_consent" in columns:
+            given = shop.con.raw_sql(_CONSENT.format(column=f"{channel}_consent")).fetchnumpy()
+            _put(consents[:, at], customers, given["customer_id"], given["consent"])
+    return consents
+
+
+def _put_contacts(standing: Standing, shop: Shop, customers: Vocabulary, facts: Mapping[str, Any]) -> None:
+    found = shop.con.raw_sql(_LAST_CONTACTS.format(**facts)).df()
+    recent = found.groupby("customer_id")["n_7d"].sum()
+    _put(standing.n_contacts_7d, customers, recent.index, recent.to_numpy())
+    for at, name in enumerate(NAMES):
+        rows = found[found["action"] == name]
+        _put(standing.since_action[:, at], customers, rows["customer_id"], rows["days"])
+
+
+def _put_orders(standing: Standing, shop: Shop, customers: Vocabulary, facts: Mapping[str, Any]) -> None:
+    found = shop.con.raw_sql(_ORDERS.format(**facts)).fetchnumpy()
+    for event in ("first_order", "last_order"):
+        _put(standing.since[:, EVENTS.index(event)], customers, found["customer_id"], found[event])
+    _put(standing.n_orders, customers, found["customer_id"], found["n_orders"])
+    _put(standing.basket, customers, found["customer_id"], found["basket"])
+
+
+def _put_deliveries(standing: Standing, shop: Shop, customers: Vocabulary, facts: Mapping[str, Any]) -> None:
+    policy = shop.settings.contact_policy
+    found = shop.con.raw_sql(
+        _DELIVERIES.format(
+            **facts,
+            settling=_settling_sql(shop.settings.product_groups, policy),
+            delivery_days=policy.delivery_days,
+            lost_days=policy.lost_days,
+            statuses=", ".join(["''", *(f"'{status}'" for status in _quoted(policy))]),
+        )
+    ).fetchnumpy()
+    _put(standing.since[:, EVENTS.index("delivery")], customers, found["customer_id"], found["delivery"])
+    _put(standing.settles_in, customers, found["customer_id"], found["settles_in"])
+    _put(standing.return_open, customers, found["customer_id"], found["return_open"])
+
+
+def _quoted(policy: ContactPolicy) -> list[str]:
+    return [status.lower().replace("'", "''") for status in policy.open_return_statuses]
+
+
+def _settling_sql(groups: Mapping[str, ProductGroup], policy: ContactPolicy) -> str:
+    """Return SQL for a product's settling days from its ``category``."""
+    cases = "".join(
+        f" WHEN regexp_matches(lower(category), '{_word(group)}') THEN {group.settling_days}".replace(
+            "'", "'"
+        )
+        for group in groups.values()
+        if group.categories
+    )
+    return f"CASE{cases} ELSE {policy.settling_days} END" if cases else str(policy.settling_days)
+
+
+def _put_birthdays(standing: Standing, shop: Shop, customers: Vocabulary, cutoff: datetime) -> None:
+    found = shop.con.raw_sql(
+        "SELECT customer_id, birthday FROM customers WHERE birthday IS NOT NULL"
+    ).fetchnumpy()
+    born = np.asarray(found["birthday"]).astype("datetime64[D]")
+    days = days_since_birthday(born, day_number(local_day(cutoff, shop.timezone)))
+    _put(standing.since[:, EVENTS.index("birthday")], customers, found["customer_id"], days)
+
+
+def days_since_birthday(born: NDArray[np.datetime64], today: int) -> Days:
+    """Return days since the nearest birthday, below 0 before it; ``today`` counts days since 1970-01-01.
+
+    Who was born on a 29 February has it on 1 March in other years.
+    """
+    month = born.astype("datetime64[M]")
+    in_year = (month - born.astype("datetime64[Y]").astype("datetime64[M]")).astype(np.int64)
+    day = (born - month.astype("datetime64[D]")).astype(np.int64)
+    year = int(np.datetime64(today, "D").astype("datetime64[Y]").astype(np.int64))
+    months = np.arange(year - 1, year + 2)[:, None] * 12 + in_year
+    dates = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) + day
+    since = today - dates
+    nearest = np.abs(since).argmin(axis=0) if since.shape[1] else np.zeros(0, np.int64)
+    return np.asarray(since[nearest, np.arange(since.shape[1])], np.float32)
+
+
+_CONSENT = """
+SELECT customer_id, (CASE WHEN bool_or(NOT {column}) THEN 0
+                          WHEN bool_or({column}) THEN 1 ELSE -1 END)::TINYINT AS consent
+FROM customers GROUP BY customer_id
+"""
+
+_CONTACTS = """
+SELECT customer_id, count(*)::INT AS n FROM contacts
+WHERE sent_at >= TIMESTAMP '{since}' AND sent_at < TIMESTAMP '{moment}' AND coalesce(treated, true)
+GROUP BY customer_id
+"""
+
+_LAST_CONTACTS = """
+SELECT customer_id, coalesce(action, '') AS action, min(days)::FLOAT AS days,
+       count(*) FILTER (days < 7)::INT AS n_7d
+FROM (SELECT *, DATE '{day}' - timezone('{zone}', timezone('UTC', sent_at))::DATE AS days FROM contacts
+      WHERE sent_at < TIMESTAMP '{moment}' AND coalesce(treated, true))
+GROUP BY ALL
+"""
+
+_ORDERS = """
+SELECT customer_id, (DATE '{day}' - min(ordered_on))::FLOAT AS first_order,
+       (DATE '{day}' - max(ordered_on))::FLOAT AS last_order, count(*) FILTER (starts_order)::INT AS n_orders,
+       sum(revenue) / greatest(count(*) FILTER (starts_order), 1) AS basket
+FROM orders WHERE ordered_at < TIMESTAMP '{moment}' GROUP BY customer_id
+"""
+
+_DELIVERIES = """
+WITH bought AS (
+  SELECT customer_id, order_id, min(ordered_on) AS ordered_on, max({settling}) AS settling
+  FROM order_lines LEFT JOIN products USING (product_id)
+  WHERE ordered_at < TIMESTAMP '{moment}' AND customer_id IS NOT NULL GROUP BY customer_id, order_id),
+sent AS (
+  SELECT order_id, lower(any_value(status)) AS status,
+         max(CASE WHEN delivered_at < TIMESTAMP '{moment}'
+                  THEN timezone('{zone}', timezone('UTC', delivered_at))::DATE END) AS delivered_on
+  FROM deliveries GROUP BY order_id),
+back AS (SELECT DISTINCT order_id FROM returns WHERE returned_at < TIMESTAMP '{moment}'),
+told AS (
+  SELECT bought.*, status,
+         CASE WHEN sent.order_id IS NULL THEN ordered_on + {delivery_days}
+              ELSE delivered_on END AS arrived_on,
+         ordered_on + {lost_days} AS lost_on, back.order_id IS NOT NULL AS came_back
+  FROM bought LEFT JOIN sent USING (order_id) LEFT JOIN back USING (order_id))
+SELECT customer_id,
+       (DATE '{day}' - max(arrived_on) FILTER (arrived_on <= DATE '{day}'))::FLOAT AS delivery,
+       max(coalesce(arrived_on + settling::INT, lost_on) - DATE '{day}')::FLOAT AS settles_in,
+       bool_or(coalesce(status IN ({statuses}), false) AND NOT came_back
+               AND lost_on > DATE '{day}') AS return_open
+FROM told GROUP BY customer_id
+"""

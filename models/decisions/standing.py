@@ -1,0 +1,120 @@
+"""Where each customer stands at a moment: consent, contacts, deliveries, birthdays, worth; as arrays.
+
+Unknown is not zero: NaN days since an event say that it is not known, and an action that waits for it does.
+"""
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.history import Ints
+from models.actions import CHANNELS, EVENTS, NAMES
+
+Days = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+NOT_RECORDED = -1
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What rules of time and of channel look at, and what customers are worth; n rows."""
+
+    consent: NDArray[np.int8]
+    """By channel, shape (n, len(CHANNELS)): 1 given, 0 refused, -1 not recorded."""
+    n_contacts_7d: Ints
+    """Contacts received in the last 7 days, over all channels."""
+    held_out: Mask
+    """Never contacted, to measure the others against."""
+    since: Days
+    """Days since each of ``EVENTS``, shape (n, len(EVENTS)); below 0 where it lies ahead, NaN unknown."""
+    since_action: Days
+    """Days since the last contact with each of ``NAMES``, shape (n, len(NAMES)); NaN where there was none."""
+    settles_in: Days
+    """Days until all that was bought is delivered and settled; 0 or less: it has."""
+    return_open: Mask
+    """A return is under way."""
+    risk: NDArray[np.float64]
+    """Chance of no order within the horizon if nothing is done; NaN unknown."""
+    margin: NDArray[np.float64]
+    """Margin within the horizon if there is an order in it."""
+    basket: NDArray[np.float64]
+    """Money of a usual order: what a discount without a product is a share of."""
+    n_orders: Ints
+    rank: Days
+    """Share of all customers with less expected margin (0 to 1; the best are near 1)."""
+
+    def __len__(self) -> int:
+        return len(self.n_orders)
+
+    @classmethod
+    def unknown(cls, n: int) -> "Standing":
+        """Return ``n`` customers of whom nothing is known."""
+        nan, no = np.full(n, np.nan), np.zeros(n, bool)
+        return cls(
+            consent=np.full((n, len(CHANNELS)), NOT_RECORDED, np.int8),
+            n_contacts_7d=np.zeros(n, np.int32),
+            held_out=no,
+            since=np.full((n, len(EVENTS)), np.nan, np.float32),
+            since_action=np.full((n, len(NAMES)), np.nan, np.float32),
+            settles_in=np.zeros(n, np.float32),
+            return_open=no,
+            risk=nan,
+            margin=nan,
+            basket=nan,
+            n_orders=np.zeros(n, np.int32),
+            rank=np.zeros(n, np.float32),
+        )
+
+    def of(self, rows: "Ints | slice") -> "Standing":
+        """Return some of them, in the order given."""
+        return Standing(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def later(self, days: float) -> "Standing":
+        """Return the same customers ``days`` on, had nothing happened; contacts of 7 days still count."""
+        if not days:
+            return self
+        ages = (self.since + np.float32(days), self.since_action + np.float32(days))
+        settles = self.settles_in - np.float32(days)
+        return replace(self, since=ages[0], since_action=ages[1], settles_in=settles)
+
+    def save(self, folder: Path) -> None:
+        """Write one ``.npy`` an array, to be mapped by many readers."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for field in fields(self):
+            np.save(folder / f"{field.name}.npy", getattr(self, field.name))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Standing":
+        """Map what ``save`` wrote."""
+        paths = (folder / f"{field.name}.npy" for field in fields(cls))
+        return cls(*(np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)) for path in paths))
+
+
+def held_out(ids: NDArray[np.bytes_], share: float, salt: str) -> Mask:
+    """Draw who is never contacted: by a hash of id and salt, so that it is the same at every decision.
+
+    ``ids`` are UTF-8 bytes, shape (n,), as in ``Vocabulary.ids``; a customer's draw does not depend on the
+    others'. FNV-1a over the bytes, finished as in splitmix64 (Steele et al. 2014).
+    """
+    if share <= 0 or not len(ids):
+        return np.zeros(len(ids), bool)
+    letters = np.ascontiguousarray(ids).view(np.uint8).reshape(len(ids), -1)
+    state = np.full(len(ids), _fold_salt(salt), np.uint64)
+    for column in letters.T:  # over the letters of an id, not over the customers
+        state = np.where(column == 0, state, (state ^ column) * FNV_PRIME)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
+    state ^= state >> np.uint64(31)
+    return np.asarray((state >> np.uint64(11)) / 2.0**53 < share)
+
+
+FNV_PRIME = np.uint64(0x100000001B3)
+
+
+def _fold_salt(salt: str) -> int:
+    folded = 0xCBF29CE484222325
+    for byte in salt.encode():
+        folded = (folded ^ byte) * int(FNV_PRIME) % 2**64
+    return folded

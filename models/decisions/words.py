@@ -1,0 +1,143 @@
+"""A decision in words: what was chosen and why, what came next, and what ruled out the rest."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from models.actions import NOTHING as DO_NOTHING
+from models.decisions.arms import NO_ARM
+from models.decisions.case import NOTHING, Case, Terms
+from models.decisions.offer import Decision
+
+N_RUNNERS_UP = 3
+FAR = 3650
+"""Days: a window that closes later is said to stay open."""
+
+
+def explain(
+    decision: Decision, case: Case, terms: Terms, row: int, *, products: Sequence[str], names: Sequence[str]
+) -> dict[str, Any]:
+    """Say one row of a decision in words; ``products`` and ``names`` are its k candidates' ids and names.
+
+    Returns ``action`` and ``product_id`` (None for nothing and for an action without one), ``channel``, the
+    money and the chance under their full names, ``currency``, ``effect``, ``window`` (days from now),
+    ``reason``, ``runners_up`` (action, product_id and money, best first; None is doing nothing),
+    ``ruled_out`` (product_id, rule, reason; a single entry without product_id where one rule refused all) and
+    ``ruled_out_actions`` (action, rule, reason).
+    """
+    options = _options(decision, row, products)
+    if not decision.money[row]:
+        options.insert(0, (DO_NOTHING, None, 0.0))
+    else:
+        at = next((i for i, option in enumerate(options) if option[2] <= 0), len(options))
+        options.insert(at, (DO_NOTHING, None, 0.0))
+    action = int(decision.action[row])
+    told = [
+        {"action": name, "product_id": product, terms.money: money}
+        for name, product, money in options[1 : N_RUNNERS_UP + 1]
+    ]
+    return {
+        "action": options[0][0],
+        "product_id": options[0][1],
+        "channel": None if action == NOTHING else decision.deck.actions[action].channel,
+        terms.money: options[0][2],
+        terms.probability: None if action == NOTHING else float(decision.chance[row]),
+        "currency": terms.currency,
+        "effect": effect_of(decision, case, action, terms),
+        "window": window(decision, row),
+        "reason": _reason(decision, case, terms, row, names),
+        "runners_up": told,
+        "ruled_out": _ruled_out(decision, row, products),
+        "ruled_out_actions": _ruled_out_actions(decision, row),
+    }
+
+
+def effect_of(decision: Decision, case: Case, action: int, terms: Terms) -> str:
+    """Return where an action's effect comes from: ``learnt`` from an experiment, or ``assumed``."""
+    learnt = action != NOTHING and decision.deck.actions[action].name in case.learnt
+    return "learnt" if learnt else terms.effect
+
+
+def window(decision: Decision, row: int) -> dict[str, int | None] | None:
+    """Return when the chosen action may be taken, in days from now; None for nothing."""
+    action = int(decision.action[row])
+    if action == NOTHING:
+        return None
+    closes = float(decision.closes[row, action])
+    opens = max(float(decision.opens[row, action]), 0.0)
+    return {"opens_in_days": int(np.ceil(opens)), "closes_in_days": int(closes) if closes < FAR else None}
+
+
+def _options(decision: Decision, row: int, products: Sequence[str]) -> list[tuple[str, str | None, float]]:
+    """Return action, product and worth of the permitted arms, best first."""
+    columns = decision.order[row]
+    found: list[tuple[str, str | None, float]] = []
+    for column in columns[columns >= 0].tolist():
+        candidate = decision.candidate_of(column)
+        name = decision.deck.actions[decision.action_of(column)].name
+        product = None if candidate == NOTHING else products[candidate]
+        found.append((name, product, float(decision.worth[row, column])))
+    return found
+
+
+def _ruled_out(decision: Decision, row: int, products: Sequence[str]) -> list[dict[str, Any]]:
+    arms = decision.refused[row][decision.refused[row] != NO_ARM]
+    if len(arms) and arms[0] >= 0 and (arms == arms[0]).all():
+        return [{"product_id": None} | decision.why(int(arms[0]))]
+    found = []
+    for at, code in _refused_products(decision, row):
+        found.append({"product_id": products[at]} | decision.why(code))
+    return found
+
+
+def _refused_products(decision: Decision, row: int) -> list[tuple[int, int]]:
+    """Return candidates that no action may offer, each with the rule that refused it first."""
+    k = decision.product.shape[1]
+    by_action = decision.refused[row, : decision.deck.n_with_product * k]
+    by_action = by_action.reshape(decision.deck.n_with_product, k)
+    real, out = by_action != NO_ARM, (by_action != NOTHING).all(axis=0)
+    first = real.argmax(axis=0)
+    rule = by_action[first, np.arange(k)] if len(by_action) else np.zeros(0, np.int8)
+    return [(at, int(rule[at])) for at in np.flatnonzero(out & real.any(axis=0)).tolist()]
+
+
+def _ruled_out_actions(decision: Decision, row: int) -> list[dict[str, str]]:
+    barred = decision.barred[row].tolist()
+    return [
+        {"action": action.name} | decision.why(code)
+        for action, code in zip(decision.deck.actions, barred, strict=True)
+        if code >= 0
+    ]
+
+
+def _reason(decision: Decision, case: Case, terms: Terms, row: int, names: Sequence[str]) -> str:
+    best = int(decision.order[row, 0]) if decision.order.shape[1] else NOTHING
+    if best == NOTHING:
+        return _why_nothing(decision, row)
+    action, candidate = decision.action_of(best), decision.candidate_of(best)
+    effect = float(decision.deck.effect[action])
+    how = effect_of(decision, case, action, terms)
+    chance = float(decision.chances[row, best])
+    if candidate == NOTHING:
+        name = decision.deck.actions[action].name.replace("_", " ")
+        said = f"{name}: chance of an order within {terms.horizon_days} days {chance:.0%}"
+        lift = f"if it moves {effect:.0%} of those who would not order" if how == "assumed" else "its effect"
+    else:
+        said = f"{names[candidate]}: chance {chance:.0%} to be bought within {terms.horizon_days} days"
+        lift = f"if offering it raises that by {effect:.0%}" if how == "assumed" else "its effect"
+    money = f"{decision.worth[row, best]:+.2f} {terms.currency}".rstrip()
+    earns = f"{money} of margin after {decision.deck.cost[action]:.2f} for the contact"
+    offer = f"{said}; {lift} ({how}), {earns}"
+    return offer if decision.action[row] != NOTHING else f"nothing earns more than the best offer, {offer}"
+
+
+def _why_nothing(decision: Decision, row: int) -> str:
+    first = decision.refused[row][decision.refused[row] != NO_ARM]
+    if not len(first):
+        return "nothing to offer: no candidate products are known for this customer"
+    if (first == first[0]).all():
+        return f"nothing to offer: {decision.reasons[int(first[0])]}"
+    counts = np.bincount(first, minlength=len(decision.rules))
+    told = (f"{n} by {rule}" for rule, n in zip(decision.rules, counts.tolist(), strict=True) if n)
+    return f"nothing to offer: all {len(first)} candidates are ruled out ({', '.join(told)})"

@@ -1,0 +1,44 @@
+import pytest
+from pydantic import ValidationError
+
+from features.errors import SettingsError
+from features.settings import Economics, Settings
+from models.actions import CATALOGUE, NAMES, Action, catalogue
+
+
+def test_the_catalogue_holds_every_action_but_the_plain_offer() -> None:
+    assert {action.name for action in CATALOGUE} == set(NAMES) - {"offer"}
+
+
+def test_a_shop_changes_one_field_and_keeps_the_rest(tmp_path) -> None:
+    (tmp_path / "recompra.toml").write_text("[actions.birthday]\ndiscount_share = 0.2\n")
+    changed = catalogue(Settings.load(tmp_path).actions)
+    before, after = (
+        next(action for action in actions if action.name == "birthday") for actions in (CATALOGUE, changed)
+    )
+    assert after == before.model_copy(update={"discount_share": 0.2})
+
+
+def test_a_disabled_action_is_not_considered() -> None:
+    assert "survey" not in {action.name for action in catalogue({"survey": {"enabled": False}})}
+
+
+def test_an_unknown_action_is_named_with_the_known_ones() -> None:
+    with pytest.raises(SettingsError, match=r"actions\.winback.*win_back"):
+        catalogue({"winback": {"cost": 1.0}})
+
+
+def test_an_unknown_field_is_named_with_the_known_ones() -> None:
+    with pytest.raises(SettingsError, match=r"actions\.survey\.price.*discount_share"):
+        catalogue({"survey": {"price": 1.0}})
+
+
+def test_a_window_that_closes_before_it_opens_is_refused() -> None:
+    with pytest.raises(ValidationError, match="from_days"):
+        Action(name="survey", from_days=5, until_days=4)
+
+
+def test_an_effect_that_is_not_given_is_the_shops() -> None:
+    economics = Economics(offer_lift=0.3, save_rate=0.07)
+    with_product, without = Action(name="cross_sell", goods="new"), Action(name="win_back")
+    assert [action.assumed_effect(economics) for action in (with_product, without)] == [0.3, 0.07]
