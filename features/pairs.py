@@ -6,14 +6,14 @@ what is answered with cannot differ. Ages are days before the cutoff.
 """
 
 import hashlib
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.groups import Column, Groups, Longs
+from features.compiled import compiled
 from features.history import Floats, History, Ints
-from features.products import HALF_LIVES, LEVELS, STATISTICS, ProductTable
+from features.products import LEVELS, STATISTICS, ProductTable
+from features.receipts import receipts, record
 
 MISSING = np.float32(-99)
 """A number, not NaN: what trees do with a NaN they did not meet in training differs between libraries."""
@@ -90,6 +90,16 @@ def _catalogue_of_features() -> dict[str, str]:
 
 PAIR_FEATURES: dict[str, str] = _catalogue_of_features()
 """Name and meaning of every column, in order."""
+_GROUPS = {
+    "customer": record(CUSTOMER),
+    "own": record(OWN),
+    **{level: record(key.format("kind") for key in KIND) for level in LEVELS},
+    **{f"{level}_narrow": record(key.format("kind") for key in NARROW) for level in LEVELS[:2]},
+    "other": record(OTHER),
+    "statistics": record(STATISTICS),
+}
+_ROW = np.dtype(list(_GROUPS.items()))
+"""The same columns as a record of records, for the functions below; a kind's names start with ``kind_``."""
 
 
 def fingerprint() -> str:
@@ -97,161 +107,114 @@ def fingerprint() -> str:
     return hashlib.sha256(repr((VERSION, PAIR_FEATURES)).encode()).hexdigest()[:8]
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The histories' rows with what every group of features needs of them."""
-
-    history: History
-    customer: Longs
-    age: Floats
-    weight: Floats
-    """Shape (3, rows): what each purchase still counts, by half-life."""
-    visit: Longs
-    """Number of the row's order among all orders here."""
-    starts: NDArray[np.bool_]
-    """Whether the row is the first of its order."""
-
-    @classmethod
-    def of(cls, history: History) -> "_Rows":
-        age = (history.cutoff_day - history.day).astype(np.float32)
-        weight = np.exp2(-age / np.array(HALF_LIVES, np.float32)[:, None])
-        customer = history.customer.astype(np.int64)
-        starts = np.diff(history.order, prepend=-1) != 0
-        starts |= np.diff(customer, prepend=-1) != 0
-        return cls(history, customer, age, weight, np.cumsum(starts) - 1, starts)
-
-
 def pair_features(
     history: History, table: ProductTable, customer: Ints, product: Ints, scores: Floats
 ) -> Floats:
     """Return one row a pair, columns as in ``PAIR_FEATURES``, float32; ``MISSING`` where nothing is known.
 
-    ``customer`` are codes of ``history``, ``product`` codes of its products and of ``table``; ``scores`` has
-    shape (pairs, 3), see ``SCORES``. Each row depends on its own customer's history alone.
+    ``customer`` are codes of ``history``, in order; ``product`` codes of its products and of ``table``;
+    ``scores`` has shape (pairs, 3), see ``SCORES``. Each row depends on its own customer's history alone.
     """
-    rows = _Rows.of(history)
-    own = Groups.of(rows.customer * len(history.products) + history.product)
-    found = {name: column[customer] for name, column in _customers(rows, own, table).items()}
-    found |= _own(rows, own, found, table, (customer, product))
-    for number in range(len(LEVELS)):
-        found |= _kind(rows, own, found, table, (customer, product, number))
-    found["price_relative"] = table.column("p_price")[product] - found["c_price"]
-    found["own_rebuy"] = np.where(found["n"] > 0, table.column("p_rebuy")[product], 0)
-    ours = [name for name in PAIR_FEATURES if name not in STATISTICS and name not in SCORES]
-    features = np.empty((len(product), len(PAIR_FEATURES)), np.float32)
-    for number, name in enumerate(ours):
-        features[:, number] = found[name]
-    features[:, len(ours) : len(ours) + len(SCORES)] = scores
-    features[:, len(ours) + len(SCORES) :] = table.statistics[product]
-    features[np.isnan(features)] = MISSING
+    facts = receipts(history, table, customer, product)
+    features = np.full((len(product), len(PAIR_FEATURES)), np.nan, np.float32)
+    rows, goods = features.view(_ROW)[:, 0], table.records
+    _fill(rows, facts.customers, facts.habits, goods, customer, product, scores)
+    _settle(features)
     return features
 
 
-def _customers(rows: _Rows, own: Groups, table: ProductTable) -> dict[str, Column]:
-    """Return what is known of each customer, one value a customer; ``c_price`` is for use here only."""
-    size, history = len(rows.history.customers), rows.history
-
-    def per(rows_of: Longs, weights: Floats | None = None) -> Column:
-        return np.bincount(rows_of, weights, minlength=size).astype(np.float32)
-
-    visitor, visit_age = rows.customer[rows.starts], rows.age[rows.starts]
-    orders, lines = per(visitor), per(rows.customer)
-    tenure, since = np.zeros(size, np.float32), np.full(size, np.nan, np.float32)
-    np.maximum.at(tenure, visitor, visit_age)
-    np.fmin.at(since, visitor, visit_age)
-    buyer = rows.customer[own.order[own.start]]
-    products, recent = per(buyer), rows.age <= 28
-    price = np.nan_to_num(table.column("p_price")[history.product])
-    found = {
-        "c_orders": orders,
-        "c_since": since,
-        "c_tenure": tenure,
-        "c_gap": (tenure - since) / np.maximum(orders - 1, 1),
-        "c_basket": lines / np.maximum(orders, 1),
-        "c_products": products,
-        "c_repeat": 1 - products / np.maximum(lines, 1),
-        "c_new": per(buyer[own.first(rows.age) <= 28]) / np.maximum(per(rows.customer[recent]), 1),
-        "c_price": per(rows.customer, price) / np.maximum(lines, 1),
-        "c_last_visit": np.cumsum(orders) - 1,
-    }
-    decayed = {_days("c_orders", i): per(visitor, w[rows.starts]) for i, w in enumerate(rows.weight)}
-    return found | decayed
+@compiled
+def _fill(  # noqa: PLR0917 (numba takes arrays, not objects)
+    rows: Any, customers: Any, habits: Any, goods: Any, customer: Ints, product: Ints, scores: Floats
+) -> None:
+    for pair in range(len(product)):
+        row, who, good = rows[pair], customers[customer[pair]], goods[product[pair]]
+        own, leaf, branch = habits[0, pair], habits[1, pair], habits[2, pair]
+        _customer(row.customer, who)
+        _own(row.own, own, who, good)
+        _kind(row.leaf, leaf, who)
+        _kind(row.branch, branch, who)
+        _kind(row.top, habits[3, pair], who)
+        _kind(row.brand, habits[4, pair], who)
+        _narrow(row.leaf_narrow, leaf, own, good.p_gap_leaf, good.p_share_leaf)
+        _narrow(row.branch_narrow, branch, own, good.p_gap_branch, good.p_share_branch)
+        _other(row.other, own, who, good, scores[pair])
+        row.statistics = good
 
 
-def _days(name: str, half_life: int) -> str:
-    return f"{name}_{HALF_LIVES[half_life]:.0f}d"
+@compiled
+def _customer(row: Any, who: Any) -> None:
+    row.c_orders = who.orders
+    row.c_orders_7d = who.orders_7d
+    row.c_orders_28d = who.orders_28d
+    row.c_orders_112d = who.orders_112d
+    row.c_since = who.since
+    row.c_tenure = who.tenure
+    row.c_gap = (who.tenure - who.since) / max(who.orders - 1, 1)
+    row.c_basket = who.lines / max(who.orders, 1)
+    row.c_products = who.products
+    row.c_repeat = 1 - who.products / max(who.lines, 1)
+    row.c_new = who.products_now / max(who.lines_now, 1)
 
 
-def _own(
-    rows: _Rows, own: Groups, who: dict[str, Column], table: ProductTable, pairs: tuple[Ints, Ints]
-) -> dict[str, Column]:
-    """Return what the customer did with this very product."""
-    customer, product = pairs
-    at = own.at(customer.astype(np.int64) * len(rows.history.products) + product)
-
-    def of(column: Column, absent: float = np.nan) -> Column:
-        return np.append(column.astype(np.float32), np.float32(absent))[at]
-
-    quantity, sums = rows.history.quantity, own.sums(np.vstack([rows.weight, rows.history.quantity]))
-    n, since, first = of(own.n, 0), of(own.last(rows.age)), of(own.first(rows.age))
-    usual, again = table.column("p_gap")[product], np.maximum(n - 1, 0)
-    span = np.where(n > 1, first - since, 0)
-    gap = np.where(n > 1, span / np.maximum(again, 1), np.nan)
-    last_visit, first_visit = of(own.last(rows.visit)), of(own.first(rows.visit))
-    decayed = {_days("n", i): of(sums[i], 0) for i in range(len(HALF_LIVES))}
-    shares = {
-        _days("share", i): decayed[_days("n", i)] / np.maximum(who[_days("c_orders", i)], 1e-6)
-        for i in range(len(HALF_LIVES))
-    }
-    return (
-        decayed
-        | shares
-        | {
-            "n": n,
-            "since": since,
-            "first": first,
-            "gap": gap,
-            "last_gap": np.where(n > 1, of(own.last(rows.age, 1)) - since, np.nan),
-            "due": since / np.maximum(gap, 1),
-            "due_shrunk": since / np.maximum((span + 2 * usual) / (again + 2), 1),
-            "due_product": since / np.maximum(usual, 1),
-            "quantity": of(sums[-1], 0) / np.maximum(n, 1),
-            "last_quantity": of(own.last(quantity)),
-            "share": n / np.maximum(who["c_orders"], 1),
-            "orders_since": who["c_last_visit"] - last_visit,
-            "share_since_first": n / np.maximum(who["c_last_visit"] - first_visit + 1, 1),
-            "share_between": again / np.maximum(last_visit - first_visit, 1),
-        }
-    )
+@compiled
+def _own(row: Any, own: Any, who: Any, good: Any) -> None:
+    """Tell what the customer did with this very product."""
+    again = max(own.n - 1, 0)
+    span = own.first - own.since
+    row.n, row.n_7d, row.n_28d, row.n_112d = own.n, own.n_7d, own.n_28d, own.n_112d
+    row.share = own.n / max(who.orders, 1)
+    row.share_7d = own.n_7d / max(who.orders_7d, 1e-6)
+    row.share_28d = own.n_28d / max(who.orders_28d, 1e-6)
+    row.share_112d = own.n_112d / max(who.orders_112d, 1e-6)
+    row.quantity = own.quantity / max(own.n, 1)
+    row.last_quantity = own.last_quantity
+    row.since = own.since
+    row.first = own.first
+    row.due_product = own.since / max(good.p_gap, 1)
+    row.orders_since = who.orders - own.visit
+    if own.n > 0:
+        row.due_shrunk = own.since / max((span + 2 * good.p_gap) / (again + 2), 1)
+        row.share_since_first = own.n / max(who.orders - own.first_visit + 1, 1)
+        row.share_between = again / max(own.visit - own.first_visit, 1)
+    if own.n > 1:
+        row.gap = span / again
+        row.last_gap = own.before - own.since
+        row.due = own.since / max(row.gap, 1)
 
 
-def _kind(
-    rows: _Rows, own: Groups, who: dict[str, Column], table: ProductTable, pairs: tuple[Ints, Ints, int]
-) -> dict[str, Column]:
-    """Return what the customer did with products of the same kind (category, brand), where it is known."""
-    customer, product, number = pairs
-    level, code = LEVELS[number], table.codes[number]
-    size, wanted = table.n_kinds, code[product].astype(np.int64)
-    key = rows.customer * size + code[rows.history.product] + 1  # 0 stands for unknown, and is not looked up
-    groups = Groups.of(key)
-    at = np.where(wanted >= 0, groups.at(customer * np.int64(size) + wanted + 1), len(groups.keys))
+@compiled
+def _kind(row: Any, habit: Any, who: Any) -> None:
+    """Tell what the customer did with products of the same kind (category, brand), where it is known."""
+    everything = who.orders_112d * who.lines / max(who.orders, 1)
+    row.kind_n = habit.n
+    row.kind_7d, row.kind_28d, row.kind_112d = habit.n_7d, habit.n_28d, habit.n_112d
+    row.kind_since = habit.since
+    row.kind_share = habit.n_112d / max(everything, 1e-6)
 
-    def of(column: Column, absent: float = np.nan) -> Column:
-        return np.append(column.astype(np.float32), np.float32(absent))[at]
 
-    sums = groups.sums(rows.weight)
-    found = {_days(level, i): of(sums[i], 0) for i in range(len(HALF_LIVES))}
-    season, since = found[_days(level, 2)], of(groups.last(rows.age))
-    everything = np.maximum(who[_days("c_orders", 2)] * who["c_basket"], 1e-6)
-    found |= {f"{level}_n": of(groups.n, 0), f"{level}_since": since, f"{level}_share": season / everything}
-    if number > 1:
-        return found
-    share = np.nan_to_num(table.column(f"p_share_{level}")[product])
-    tried = np.bincount(groups.at(key[own.order[own.start]]), minlength=len(groups.keys))
-    return found | {
-        f"{level}_products": of(tried, 0),
-        f"{level}_own": who["n_112d"] / np.maximum(season, 1e-6),
-        f"{level}_due": since / np.maximum(table.column(f"p_gap_{level}")[product], 1),
-        f"{level}_expected": season * share,
-        f"{level}_expected_28d": found[_days(level, 1)] * share,
-    }
+@compiled
+def _narrow(row: Any, habit: Any, own: Any, gap: float, share: float) -> None:
+    """Tell more of a narrow kind; ``gap`` and ``share`` are the product's statistics there."""
+    share = 0 if np.isnan(share) else share
+    row.kind_products = habit.products
+    row.kind_own = own.n_112d / max(habit.n_112d, 1e-6)
+    row.kind_due = habit.since / max(gap, 1)
+    row.kind_expected = habit.n_112d * share
+    row.kind_expected_28d = habit.n_28d * share
+
+
+@compiled
+def _other(row: Any, own: Any, who: Any, good: Any, scores: Floats) -> None:
+    row.price_relative = good.p_price - who.price / max(who.lines, 1)
+    row.own_rebuy = good.p_rebuy if own.n > 0 else 0
+    row.s_similar, row.s_factors, row.s_alike = scores[0], scores[1], scores[2]
+
+
+@compiled
+def _settle(features: Floats) -> None:
+    """Put ``MISSING`` where nothing is known."""
+    for row in features:
+        for column in range(len(row)):
+            if np.isnan(row[column]):
+                row[column] = MISSING

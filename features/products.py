@@ -66,6 +66,17 @@ class ProductTable:
         """Return one statistic of every product."""
         return self.statistics[:, list(STATISTICS).index(name)]
 
+    @cached_property
+    def records(self) -> NDArray[np.void]:
+        """The statistics as records, by name."""
+        record = np.dtype([(name, np.float32) for name in STATISTICS])
+        return np.ascontiguousarray(self.statistics).view(record)[:, 0]
+
+    @cached_property
+    def log_price(self) -> Floats:
+        """The statistic ``p_price`` in one piece."""
+        return np.ascontiguousarray(self.column("p_price"))
+
     @property
     def by_popularity(self) -> Ints:
         """Product codes, best selling first; ties in the order of their ids."""
