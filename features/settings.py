@@ -55,7 +55,7 @@ class Lists(Section):
 
     returns: dict[str, bool] = Field(default_factory=dict)
     """Category (as ``a > b``, with those below it) or product id -> whether what was bought may come back."""
-    min_return_share: float = Field(default=0.02, ge=0, le=1)
+    min_return_share: float = Field(default=0.03, ge=0, le=1)
     """Elsewhere it may where at least this share of a category's buyers bought a product again."""
     max_per_category: int = Field(default=0, ge=0)
     """At most so many products of one category in a list, while there are others; 0: no limit."""

@@ -21,6 +21,7 @@ from models.ranking.cross_sell_rows import (
 )
 from models.ranking.lists import LISTS, SOURCES, Pairs, Picks, asked_for, filled, frame, pick
 from models.ranking.ranker import Ranker
+from models.ranking.reasons import why
 from models.ranking.state import State
 
 if TYPE_CHECKING:
@@ -73,8 +74,10 @@ class CrossSell(Model):
         """Rank the candidates of some customers, and complete what is too short."""
         parts: dict[str, list[Picks]] = {name: [] for name in LISTS}
         for some, found in candidates_of(state, codes, self.config, k):
-            chance = self.ranker.chance(features_of(state, some, found))
-            pairs = Pairs(found.customer, found.product, chance, found.source, found.own)
+            features = features_of(state, some, found)
+            told = why(state, state.history.of_customers(some), found, features)
+            chance = self.ranker.chance(features)
+            pairs = Pairs(found.customer, found.product, chance, found.source, *told, found.own)
             for name in LISTS:
                 parts[name].append(pick(pairs.of_list(name, state.rules), len(some), k, state.rules))
         lists = {name: Picks.joined(parts[name], k) for name in LISTS}

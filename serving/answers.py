@@ -7,13 +7,15 @@ so.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.window import day_number, local_day
+from models.ranking.reasons import Why
 from serving.api import Product, Recommended, RecommendRequest
+from serving.details import detailed, ready_reasons
 from serving.snapshot import PERSONAL, Snapshot
 from serving.state import State
 
@@ -82,17 +84,35 @@ class Ask:
 def recommend(state: State, request: RecommendRequest) -> Recommended:
     """Answer with exactly min(k, eligible) products, none of them excluded, in the cart, or out of stock."""
     ask, customer = Ask.of(state, request), who(state, request.customer_id)
-    if request.list in PERSONAL and customer.code >= 0 and not customer.lines and not ask.cart:
-        picks = from_ready(state.snapshot, customer.code, ask)
+    picks, path, fallback = _picked(state.snapshot, customer, ask)
+    answer = _recommended(state, request, picks, path, fallback)
+    if request.details:
+        told = _why(state.snapshot, customer, ask, picks, path)
+        answer.products = [*detailed(state.snapshot, answer.products, told, request.locale)]
+    return answer
+
+
+def _picked(snapshot: Snapshot, customer: Who, ask: Ask) -> tuple[list[Pick], Path, str | None]:
+    """Return the list, where it came from, and why it is no personal one."""
+    if ask.list_name in PERSONAL and customer.code >= 0 and not customer.lines and not ask.cart:
+        picks = from_ready(snapshot, customer.code, ask)
         if picks is not None:
-            return _recommended(state, request, picks, "ready")
-    reason = _why_not_live(state.snapshot, customer, ask)
+            return picks, "ready", None
+    reason = _why_not_live(snapshot, customer, ask)
     if reason is None:
-        return _recommended(state, request, live(state.snapshot, customer, ask), "live")
-    picks = popular(state.snapshot, ask)
-    if request.list == "popular":
-        return _recommended(state, request, picks, "ready")
-    return _recommended(state, request, picks, "fallback", reason)
+        return live(snapshot, customer, ask), "live", None
+    if ask.list_name == "popular":
+        return popular(snapshot, ask), "ready", None
+    return popular(snapshot, ask), "fallback", reason
+
+
+def _why(snapshot: Snapshot, customer: Who, ask: Ask, picks: Sequence[Pick], path: Path) -> Why:
+    """Return the reasons of a list: stored with it, found anew, or that it sells."""
+    if path == "live" and snapshot.live is not None:
+        return snapshot.live.why(customer.name, customer.lines, ask.cart, picks)
+    if path == "ready" and ask.list_name in PERSONAL:
+        return ready_reasons(snapshot, snapshot.ready[ask.list_name], customer.code, picks)
+    return Why.none(len(picks))
 
 
 def _why_not_live(snapshot: Snapshot, customer: Who, ask: Ask) -> str | None:
@@ -168,8 +188,6 @@ def _recommended(
         Product(product_id=name, rank=rank, score=round(score, 6), source=source)
         for rank, (name, score, source) in enumerate(picks, start=1)
     ]
-    if request.details:
-        products = [_detailed(state.snapshot, product) for product in products]
     if not picks and fallback is None:
         kind = "product" if request.category is None else f"product of the category {request.category!r}"
         fallback = f"no {kind} can be shown: the rest is excluded, sold out, or not of this list"
@@ -182,14 +200,3 @@ def _recommended(
         answered_from=path,
         fallback=fallback,
     )
-
-
-def _detailed(snapshot: Snapshot, product: Product) -> Product:
-    catalogue, code = snapshot.catalogue, snapshot.product(product["product_id"])
-    price, category = float(catalogue.price[code]), int(catalogue.category[code])
-    more = {
-        "name": catalogue.names([code])[0],
-        "category": catalogue.categories.names([category])[0] if category >= 0 else None,
-        "price": round(price, 4) if np.isfinite(price) else None,
-    }
-    return cast("Product", {**product, **more})

@@ -66,7 +66,9 @@ class RecommendRequest(Request):
     max_price: Amount | None = None
     """Only products of at most this price."""
     details: bool = False
-    """Also return each product's name, category and price."""
+    """Also return each product's name, category and price, and why it is shown."""
+    locale: Annotated[str, Field(min_length=2, max_length=35)] | None = None
+    """Language of the reasons (en, pt); absent: the shop's. One that is not spoken reads as en."""
     list: ListName = "for_you"
     """Which list."""
 
@@ -80,12 +82,20 @@ class Product(TypedDict):
     source: str
 
 
+class Reason(TypedDict):
+    """Why a product is shown: a code to compare, and a sentence for people."""
+
+    code: str
+    text: str
+
+
 class ProductDetails(Product):
     """One product of a list, with what the catalogue says of it."""
 
     name: str
     category: str | None
     price: float | None
+    reason: Reason
 
 
 Products = list[ProductDetails | Product]

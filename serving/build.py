@@ -20,7 +20,7 @@ from models.model import Model
 from models.ranking.lists import SOURCES, Picks
 from serving.columns import Columns
 from serving.rights import Forgotten
-from serving.snapshot import PERSONAL, Ready, Snapshot
+from serving.snapshot import PARTS, PERSONAL, Ready, Snapshot
 
 K = 100
 """How deep the ready lists are; a deeper question is answered live."""
@@ -72,6 +72,7 @@ class Build:
             economics=settings.economics,
             cutoff_day=self.history.cutoff_day,
             timezone=self.shop.timezone,
+            locale=settings.lists.locale,
             sources=self.sources,
             customers=self.customers,
             catalogue=self.shop.catalogue(self.cutoff),
@@ -171,4 +172,4 @@ def _rows(picks: Picks, codes: Ints) -> Ready:
     """Return the rows of a list for ``codes``: no products where the code is -1."""
     product = picks.product[codes]
     product[codes < 0] = -1
-    return Ready(product, picks.score[codes], picks.source[codes])
+    return Ready(product, *(getattr(picks, name)[codes] for name in PARTS[1:]))

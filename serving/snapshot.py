@@ -24,10 +24,13 @@ from features.history import Floats, History, Ints, Vocabulary
 from features.settings import Economics
 from models.contact_policy import Goods, People
 from models.decisions.offer import Terms, load_desk, save_desk
+from models.ranking.reasons import Why
 from serving.columns import Columns
 
 Personal = Literal["for_you", "buy_again", "new_for_you"]
 PERSONAL: tuple[Personal, ...] = ("for_you", "buy_again", "new_for_you")
+PARTS = ("product", "score", "source", "reason", "number", "about")
+"""Arrays of a ready list."""
 SAMPLE = 200
 """So many rows of each list are checked on loading, evenly spread."""
 
@@ -49,14 +52,28 @@ class Ranker(Protocol):
         """Return ``(product_id, score, source)``, best first."""
         ...
 
+    def why(
+        self,
+        customer_id: str | None,
+        new_lines: Sequence[tuple[str, int, float]],
+        cart: Sequence[str],
+        picks: Sequence[tuple[str, float, str]],
+    ) -> Why:
+        """Return the reasons of what was ranked."""
+        ...
+
 
 @dataclass(frozen=True)
 class Ready:
-    """A list for every customer: product codes (-1: no more), scores, source codes; each of shape (n, k)."""
+    """A list for every customer: product codes (-1: no more), scores, sources, reasons; shape (n, k)."""
 
     product: Ints
     score: Floats
     source: NDArray[np.uint8]
+    reason: NDArray[np.uint8]
+    number: Floats
+    about: Ints
+    """Reasons as in ``models.ranking.reasons.Why``."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +99,8 @@ class Snapshot:
     scores: Columns
     people: People
     desk: tuple[Goods, Terms] | None
+    locale: str
+    """Language of reasons where a request names none."""
     retention: Columns | None
     """Every customer in the order of what a contact earns for its money (see ``decisions.retention``)."""
     history: History | None = None
@@ -129,7 +148,7 @@ def write(folder: Path, snapshot: Snapshot, *, more: Callable[[Path], None] | No
     folder.mkdir(parents=True)
     np.save(folder / "customers.npy", snapshot.customers.ids)
     for name, ready in snapshot.ready.items():
-        for part in ("product", "score", "source"):
+        for part in PARTS:
             np.save(folder / f"{name}.{part}.npy", getattr(ready, part))
     np.save(folder / "popular.product.npy", snapshot.popular)
     np.save(folder / "popular.score.npy", snapshot.popular_score)
@@ -159,6 +178,7 @@ def _manifest(folder: Path, snapshot: Snapshot) -> dict[str, Any]:
         "economics": snapshot.economics.model_dump(),
         "cutoff_day": snapshot.cutoff_day,
         "timezone": snapshot.timezone,
+        "locale": snapshot.locale,
         "sources": list(snapshot.sources),
         "lists": list(snapshot.ready),
         "n_customers": len(snapshot.customers),
@@ -205,6 +225,7 @@ def _read(folder: Path, card: Mapping[str, Any]) -> Snapshot:
         economics=Economics.model_validate(card["economics"]),
         cutoff_day=card["cutoff_day"],
         timezone=card["timezone"],
+        locale=card["locale"],
         sources=tuple(card["sources"]),
         customers=Vocabulary(_map(folder / "customers")),
         catalogue=Catalogue.load(folder / "catalogue"),
@@ -226,7 +247,7 @@ def _map(path: Path) -> Any:
 
 
 def _ready(folder: Path, name: str) -> Ready:
-    return Ready(*(_map(folder / f"{name}.{part}") for part in ("product", "score", "source")))
+    return Ready(*(_map(folder / f"{name}.{part}") for part in PARTS))
 
 
 def _live(folder: Path) -> Ranker | None:

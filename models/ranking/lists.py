@@ -31,20 +31,31 @@ COLUMNS = ("customer_id", "list", "rank", "product_id", "score", "source")
 
 
 class Picks(NamedTuple):
-    """A list for each customer, best first: arrays (n, k); product -1 where it has ended."""
+    """A list for each customer, best first: arrays (n, k); product -1 where it has ended.
+
+    ``reason``, ``number`` and ``about`` are as in ``models.ranking.reasons``: zeros where nothing is said.
+    """
 
     product: Ints
     score: Floats
     source: NDArray[np.uint8]
+    reason: NDArray[np.uint8]
+    number: Floats
+    about: Ints
 
     @classmethod
     def none(cls, n: int, k: int) -> "Picks":
         """Return empty lists."""
-        return cls(np.full((n, k), -1, np.int32), np.zeros((n, k), np.float32), np.zeros((n, k), np.uint8))
+        code, number, name = (
+            np.zeros((n, k), np.uint8),
+            np.zeros((n, k), np.float32),
+            np.full((n, k), -1, np.int32),
+        )
+        return cls(name, number, code, code.copy(), number.copy(), name.copy())
 
     def first(self, k: int) -> "Picks":
         """Return the lists' first ``k``."""
-        return Picks(self.product[:, :k], self.score[:, :k], self.source[:, :k])
+        return Picks(*(getattr(self, name)[:, :k] for name in Picks._fields))
 
     def put(self, rows: NDArray[np.bool_], picks: "Picks") -> None:
         """Write lists into some rows."""
@@ -67,6 +78,9 @@ class Pairs:
     product: Ints
     score: Floats
     source: NDArray[np.uint8]
+    reason: NDArray[np.uint8]
+    number: Floats
+    about: Ints
     own: NDArray[np.bool_]
 
     def of_list(self, name: str, rules: Rules) -> "Pairs":

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from features.history import Floats, History, Ints, read_array
 from features.pairs import pair_features
+from models.ranking.candidates import Candidates
 from models.ranking.collaborative import Neighbours
 from models.ranking.lists import LISTS, OWN, PINNED, POPULAR, SOURCES, TOGETHER, UPSELL
 from models.ranking.ranker import Ranker
+from models.ranking.reasons import Why, why
 from models.ranking.since import Line, by_now, with_cart
 from models.ranking.state import State
 
@@ -110,6 +112,22 @@ class Live:
             found = self._personal(ask, list_name)
         return self._picks(ask, found, list_name)
 
+    def why(
+        self,
+        customer_id: str | None,
+        new_lines: Sequence[Line],
+        cart: Sequence[str],
+        picks: Sequence[Pick],
+    ) -> Why:
+        """Return why ``rank`` picked what it did, for the same customer, lines and cart."""
+        ask = self._ask(customer_id, new_lines=new_lines, cart=cart, k=len(picks), exclude=(), eligible=None)
+        product = self.state.history.products.codes([name for name, _, _ in picks])
+        source = np.array([SOURCES.index(name) for _, _, name in picks], np.uint8)
+        pairs = Candidates(np.zeros(len(product), np.int32), product, source, source == OWN)
+        lead = np.append(ask.cart, ask.fresh)
+        lead = lead if len(lead) else _latest(ask.mine)
+        return why(self.state, ask.mine, pairs, self._features(ask, product), lead=lead)
+
     def _ask(
         self,
         customer_id: str | None,
@@ -162,10 +180,13 @@ class Live:
         return product[product >= 0], source[at][product >= 0]
 
     def _chances(self, ask: Ask, product: Ints) -> Floats:
+        return self.ranker.chance(self._features(ask, product))
+
+    def _features(self, ask: Ask, product: Ints) -> Floats:
         customer = np.zeros(len(product), np.int32)
         codes = np.array([ask.code], np.int32)
         scores = self.state.scores(with_cart(ask.mine, ask.cart), codes, customer, product)
-        return self.ranker.chance(pair_features(ask.mine, self.state.table, customer, product, scores))
+        return pair_features(ask.mine, self.state.table, customer, product, scores)
 
     def _together(self, ask: Ask) -> Scored:
         """Return what is bought in one order with the cart; without a cart, with the latest purchases."""

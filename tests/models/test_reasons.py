@@ -1,83 +1,126 @@
-"""Reasons of churn: true to what moved the score, and sentences a person can act on."""
-
-from datetime import UTC, datetime
+import re
+from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
-from worlds.bgnbd import order_lines, simulate
-from worlds.orders import make_shop
+from worlds.checkerboard import board, board_live
+from worlds.kitchen import scored
 
-from models.churn import Churn, ChurnConfig
-from models.customers.customer_panel import COLUMNS as PANEL
-from models.customers.reasons import COLUMNS, TEXTS, TOPICS, codes, sentence, sentences
+from features.history import History, Vocabulary
+from features.pairs import PAIR_FEATURES
+from models.ranking.candidates import Candidates
+from models.ranking.lists import LISTS, OWN, SOURCES
+from models.ranking.reasons import CODES, TEXTS, text, why
+from models.ranking.state import State
 
-CUTOFF = datetime(2024, 7, 1, tzinfo=UTC)
-FEATURES = {"days_since_last_order": 74.0, "gap_mean_days": 30.2, "frequency": 4.0}
-
-
-@pytest.fixture(scope="module")
-def fitted(tmp_path_factory):
-    lines = order_lines(simulate(n_customers=400, days=200, join_days=100))
-    shop = make_shop(tmp_path_factory.mktemp("reasons"), lines)
-    return shop, Churn.fit(shop, CUTOFF, ChurnConfig(n_trees=30, n_windows=3, min_leaf_rows=20))
+OF_OWN = {"due", "overdue", "usual", "often", "again"}
+OF_ANOTHER = {"like", "also"}
 
 
-def test_contributions_sum_to_the_score_but_for_a_constant(fitted):
-    shop, model = fitted
-    rows = model.lens.rows(shop.customer_features(CUTOFF))
-    rest = model.chance.logit(rows) - model.chance.contributions(rows).sum(axis=1)
-    assert np.ptp(rest) < 1e-6
+def reason_of(**features: float) -> tuple[str, float]:
+    """Return the reason of a pair bought before, with these features."""
+    _, _, state = board()
+    row = np.full((1, len(PAIR_FEATURES)), -99, np.float32)
+    for name, value in features.items():
+        row[0, list(PAIR_FEATURES).index(name)] = value
+    one = np.zeros(1, np.int32)
+    pairs = Candidates(one, one, np.array([OWN], np.uint8), np.array([True]))
+    found = why(state, state.history.of_customers(one), pairs, row)
+    return CODES[found.reason[0]], float(found.number[0])
 
 
-def test_the_strongest_topics_are_told_with_their_direction():
-    added = pd.DataFrame(
-        {"days_since_last_order": [0.9, -0.4], "overdue_ratio": [0.3, 0.0], "age": [0.0, 0.0]}
-    )
-    added["revenue"] = [-0.5, 0.05]
-    found = codes(added)
-    assert found.iloc[0, :2].tolist() == ["silence:raises", "spend:lowers"]
-    assert found.iloc[1, 0] == "silence:lowers"
-    assert found.iloc[1, 1:].isna().all()
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [
+        ({"n": 5, "since": 20, "due_shrunk": 1.0}, ("due", 20.0)),
+        ({"n": 5, "since": 40, "due_shrunk": 2.0}, ("overdue", 20.0)),
+        ({"n": 5, "since": 2, "due_shrunk": 0.1}, ("often", 5.0)),
+        ({"n": 5, "since": 90, "due_shrunk": 9.0}, ("often", 5.0)),
+        ({"n": 1, "since": 30, "due_shrunk": 1.0}, ("usual", 30.0)),
+        ({"n": 1, "since": 3, "due_shrunk": 0.1}, ("again", 3.0)),
+        ({"n": 1, "since": 0, "due_shrunk": 0.0}, ("again", 1.0)),
+    ],
+)
+def test_what_was_bought_before_is_told_by_its_clock(
+    features: dict[str, float], expected: tuple[str, float]
+) -> None:
+    assert reason_of(**features) == pytest.approx(expected)
 
 
-def test_the_leavers_hear_of_what_raises_and_the_stayers_of_what_lowers(fitted):
-    shop, model = fitted
-    risk = model.predict(shop, CUTOFF)[model.column]
-    first = model.explain(shop, CUTOFF)[COLUMNS[0]]
-    assert first[risk > risk.quantile(0.9)].str.endswith("raises").mean() > 0.9
-    assert first[risk < risk.quantile(0.1)].str.endswith("lowers").mean() > 0.9
+def test_a_reason_never_names_what_the_customer_did_not_buy() -> None:
+    snapshot = scored().snapshot
+    assert snapshot.history is not None
+    for name in LISTS:
+        ready = snapshot.ready[name]
+        for customer in range(len(snapshot.customers)):
+            mine = {*snapshot.history.product[snapshot.history.rows(customer)].tolist()}
+            for column in np.flatnonzero(ready.product[customer] >= 0).tolist():
+                code, about = CODES[ready.reason[customer, column]], int(ready.about[customer, column])
+                assert code not in OF_OWN or int(ready.product[customer, column]) in mine
+                assert (about in mine) if code in OF_ANOTHER else (about == -1)
 
 
-def test_a_sentence_says_the_figures_in_the_language_asked():
-    assert sentence("silence:raises", FEATURES) == "no order for 74 days, usually every 30"
-    assert sentence("silence:raises", FEATURES, "pt-BR") == "sem comprar há 74 dias; o usual é a cada 30"
+def without(history: History, product: int) -> History:
+    kept = history.product != product
+    columns = {
+        name: getattr(history, name)[kept] for name in ("product", "order", "day", "quantity", "revenue")
+    }
+    return replace(history, indptr=np.array([0, int(kept.sum())]), **columns)
 
 
-def test_a_one_time_buyer_has_no_usual_gap():
-    once = {"days_since_last_order": 12.0, "frequency": 0.0, "gap_mean_days": None}
-    assert sentence("silence:raises", once) == "no order for 12 days since the first"
+def similar_score(state: State, history: History, product: int) -> float:
+    zero = np.zeros(1, np.int32)
+    return float(state.scores(history, zero - 1, zero, np.array([product], np.int32))[0, 0])
 
 
-def test_one_day_is_a_day():
-    assert (
-        sentence("silence", FEATURES | {"days_since_last_order": 1.0})
-        == "no order for 1 day, usually every 30"
-    )
+def test_a_product_like_another_names_the_one_without_which_its_score_falls_most() -> None:
+    _, model, state = board()
+    picks, checked = model.ready(state, 40)["new_for_you"], 0
+    for customer in range(0, 60, 6):
+        alone = replace(state.history.of_customers(np.array([customer])), customers=Vocabulary.of(["one"]))
+        for column in np.flatnonzero(picks.source[customer] == SOURCES.index("similar"))[:5]:
+            product, about = int(picks.product[customer, column]), int(picks.about[customer, column])
+            left = {
+                code: similar_score(state, without(alone, code), product)
+                for code in {*alone.product.tolist()}
+            }
+            assert left[about] == pytest.approx(min(left.values()), abs=1e-6)
+            checked += 1
+    assert checked > 10
 
 
-def test_a_figure_that_is_not_known_leaves_the_topic():
-    assert sentence("satisfaction:raises", {"last_nps_score": None}) == "satisfaction"
+def test_the_reasons_of_a_live_answer_are_those_of_the_ready_list() -> None:
+    _, model, state = board()
+    live, ready = board_live(), model.ready(state, 20)["for_you"]
+    for code, name in enumerate(state.history.customers.all_names()[:20]):
+        found = live.why(name, [], [], live.rank(name, k=20))
+        np.testing.assert_array_equal(found.reason, ready.reason[code])
+        np.testing.assert_array_equal(found.about, ready.about[code])
+        np.testing.assert_allclose(found.number, ready.number[code], rtol=1e-3)
 
 
-def test_a_row_of_codes_becomes_reasons_with_their_effect():
-    row = {"churn_reason_1": "silence:raises", "churn_reason_2": None}
-    assert sentences(row, FEATURES) == [
-        {"code": "silence", "effect": "raises", "text": "no order for 74 days, usually every 30"}
-    ]
+def test_what_goes_with_the_cart_names_the_product_of_the_cart() -> None:
+    _, _, state = board()
+    live, cart = board_live(), ["p005", "p020"]
+    picks = live.rank("c001", [], cart, "bought_together", 5)
+    found = live.why("c001", [], cart, picks)
+    assert {CODES[code] for code in found.reason[:3]} == {"together"}
+    near = {name: {*state.together.product[state.history.products.code(name)].tolist()} for name in cart}
+    for (name, _, source), about in zip(picks, state.history.products.names(found.about), strict=True):
+        assert source != "bought_together" or state.history.products.code(name) in near[about]
 
 
-def test_every_language_has_every_topic_and_every_topic_its_columns():
-    assert all(set(texts) == set(TEXTS["en"]) for texts in TEXTS.values())
-    assert {name for name in TEXTS["en"] if "." not in name} == set(TOPICS)
-    assert {column for columns in TOPICS.values() for column in columns} <= set(PANEL)
+def test_every_code_has_its_sentence_in_every_language_naming_the_same_things() -> None:
+    named = {
+        locale: {code: sorted(re.findall(r"{(\w+)}", template)) for code, template in table.items()}
+        for locale, table in TEXTS.items()
+    }
+    assert named["en"] == named["pt"]
+    assert {*CODES} <= {*named["en"]}
+
+
+def test_a_sentence_lacking_its_name_says_what_it_can() -> None:
+    said = {"number": 0.0, "name": "", "category": None}
+    assert text("like", "en", **said) == "people like you also bought it"
+    assert text("category", "pt-BR", **said) == "entre os mais vendidos agora"
+    assert text("category", "en", **said | {"category": "food > tea > green"}) == "popular in green"

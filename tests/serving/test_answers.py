@@ -1,3 +1,4 @@
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -193,3 +194,21 @@ def test_details_name_the_product_its_category_and_price(state: State) -> None:
     assert product["name"] == f"Product {code}"
     assert product["category"] == f"food > kind{code % 4}"
     assert np.isclose(product["price"], state.snapshot.catalogue.price[code], atol=1e-4)
+
+
+def test_details_say_why_in_the_language_asked_for(state: State) -> None:
+    ready: Any = ask(state, customer_id="c000003", k=1, details=True).products[0]
+    assert ready["reason"]["code"] == "often"
+    assert re.fullmatch(r"you bought it \d+ times", ready["reason"]["text"])
+    live: Any = ask(state, customer_id="c000003", cart=["p000005"], details=True, locale="pt-BR").products[0]
+    assert live["reason"] == {"code": "like", "text": "parecido com Product 0, que você comprou"}
+    sells: Any = ask(state, details=True).products[0]
+    assert sells["reason"] == {"code": "popular", "text": "popular right now"}
+
+
+def test_only_products_of_the_price_range_are_shown(state: State) -> None:
+    price = state.snapshot.catalogue.price
+    answer = ask(state, customer_id="c000003", k=200, min_price=5.0, max_price=7.5)
+    codes = [state.snapshot.product(name) for name in shown(answer)]
+    assert len(codes) == int(((price >= 5) & (price <= 7.5)).sum())
+    assert all(5 <= price[code] <= 7.5 for code in codes)

@@ -15,6 +15,7 @@ from features.settings import Economics
 from features.window import day_number
 from models.contact_policy import Goods, People
 from models.decisions.offer import Terms
+from models.ranking.reasons import CODES, Why
 from serving.columns import Columns
 from serving.snapshot import PERSONAL, Ready, Snapshot, write
 from serving.state import Pointer
@@ -51,6 +52,12 @@ class FakeLive:
         shown.sort(key=lambda name: name not in bought)
         return [(name, 0.5, f"live:{list_name}") for name in shown[:k]]
 
+    def why(self, customer_id: Any, new_lines: Any, cart: Any, picks: Sequence[Any]) -> Why:
+        """Say of everything that it is like the first product."""
+        found = Why.none(len(picks))
+        found.put(np.ones(len(picks), bool), "like", about=np.zeros(len(picks), np.int32))
+        return found
+
 
 def names(letter: str, n: int) -> list[str]:
     """Return ids whose byte order is their number's."""
@@ -74,6 +81,7 @@ def make_snapshot(
         economics=Economics(max_contacts_28d=2),
         cutoff_day=day_number(AS_OF.date()),
         timezone="UTC",
+        locale="en",
         sources=("own", "similar"),
         customers=customers,
         catalogue=catalogue,
@@ -124,7 +132,9 @@ def _catalogue(n: int) -> Catalogue:
 def _ready(n: int, n_products: int, k: int, rng: np.random.Generator) -> Ready:
     product = rng.random((n, n_products)).argsort(axis=1)[:, :k].astype(np.int32)
     score = np.sort(rng.random((n, product.shape[1]), np.float32))[:, ::-1]
-    return Ready(product, np.ascontiguousarray(score), (product % 2).astype(np.uint8))
+    code = (product % 2).astype(np.uint8)
+    reason = np.full(product.shape, CODES.index("often"), np.uint8)
+    return Ready(product, np.ascontiguousarray(score), code, reason, score + 2, product)
 
 
 def _scores(n: int, rng: np.random.Generator) -> pd.DataFrame:

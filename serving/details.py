@@ -1,0 +1,46 @@
+"""What a storefront shows beside a product's id: name, category, price, and why it is there, in words."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.ranking.reasons import CODES, Why, text
+from serving.api import Product, ProductDetails, Reason
+from serving.snapshot import Ready, Snapshot
+
+
+def detailed(
+    snapshot: Snapshot, products: Sequence[Product], why: Why, locale: str | None
+) -> list[ProductDetails]:
+    """Return products with what the catalogue says of each, and the reason it is shown for."""
+    said = locale or snapshot.locale
+    return [_one(snapshot, product, why.at([row]), said) for row, product in enumerate(products)]
+
+
+def _one(snapshot: Snapshot, product: Product, why: Why, locale: str) -> ProductDetails:
+    catalogue, code = snapshot.catalogue, snapshot.product(product["product_id"])
+    price, kind = float(catalogue.price[code]), int(catalogue.category[code])
+    category = catalogue.categories.names([kind])[0] if kind >= 0 else None
+    return {
+        **product,
+        "name": catalogue.names([code])[0],
+        "category": category,
+        "price": round(price, 4) if np.isfinite(price) else None,
+        "reason": _reason(snapshot, why, locale, category),
+    }
+
+
+def _reason(snapshot: Snapshot, why: Why, locale: str, category: str | None) -> Reason:
+    code, number, about = CODES[int(why.reason[0])], float(why.number[0]), int(why.about[0])
+    name = snapshot.catalogue.names([about])[0] if about >= 0 else ""
+    return {"code": code, "text": text(code, locale, number=number, name=name, category=category)}
+
+
+def ready_reasons(
+    snapshot: Snapshot, ready: Ready, customer: int, picks: Sequence[tuple[str, float, str]]
+) -> Why:
+    """Look up the reasons stored with a ready list."""
+    codes = [snapshot.product(name) for name, _, _ in picks]
+    row = ready.product[customer].tolist()
+    at = [row.index(code) for code in codes]
+    return Why(ready.reason[customer, at], ready.number[customer, at], ready.about[customer, at])
