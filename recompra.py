@@ -165,6 +165,26 @@ def score(as_of: AsOf = None) -> None:
 
 
 @app.command()
+def report(
+    as_of: AsOf = None,
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+) -> None:
+    """Write one page of KPIs, cohorts, segments and personas; it needs nothing but a browser."""
+    from rich.console import Console
+
+    from features.shop import Shop
+    from serving.report import report as run
+    from serving.score import end_of_orders
+
+    with Console(stderr=True).status("counting"):
+        page = run(home(), moment(as_of) or end_of_orders(Shop(home())))
+        page.write(out)
+    for words in page.left_out:
+        typer.echo(f"not known: {words}")
+    typer.echo(f"written to {out}")
+
+
+@app.command()
 def serve(host: str = "127.0.0.1", port: int = 3000, workers: int = 1) -> None:
     """Start the service and the watcher beside it."""
     from serving.run import serve as run

@@ -1,0 +1,71 @@
+"""What a group of customers is like, in the figures a marketer asks for, and who moved between groups."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.catalogue import Catalogue
+from features.history import History
+
+N_FAVOURITES = 3
+FEWEST_LINES = 20
+"""A category is a group's favourite only where so many of the group's lines are of it."""
+
+
+def profiles(groups: "pd.Series[Any]", features: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a group: size, spend, cadence; index the group's name, the largest revenue first.
+
+    ``groups`` names each customer's group (index ``customer_id``). ``n_customers``; ``customer_share`` and
+    ``revenue_share`` of all (0 to 1); medians of ``days_since_last_order``, ``gap_mean_days`` (of repeat
+    buyers) and ``n_order_days``; mean ``revenue`` so far and ``revenue_per_order_day``, in money.
+    """
+    rows = features.reindex(groups.index)
+    grouped = rows.groupby(groups.to_numpy())
+    frame = pd.DataFrame(
+        {
+            "n_customers": grouped.size(),
+            "customer_share": grouped.size() / max(len(rows), 1),
+            "revenue_share": grouped["revenue"].sum(min_count=1) / (rows["revenue"].sum() or np.nan),
+            "days_since_last_order": grouped["days_since_last_order"].median(),
+            "gap_mean_days": grouped["gap_mean_days"].median(),
+            "n_order_days": grouped["n_order_days"].median(),
+            "revenue": grouped["revenue"].mean(),
+            "revenue_per_order_day": grouped["revenue_per_order_day"].mean(),
+        }
+    )
+    return frame.rename_axis("group").sort_values(["revenue_share", "n_customers"], ascending=False)
+
+
+def favourites(groups: "pd.Series[Any]", history: History, catalogue: Catalogue) -> dict[str, list[str]]:
+    """Return the categories that each group buys most beyond what all buy: lines over the expected lines.
+
+    By name, at most three a group; a shop without categories has none.
+    """
+    codes = history.customers.codes([str(name) for name in groups.index])
+    names, group = np.unique(groups.to_numpy(str), return_inverse=True)
+    of_customer = np.full(len(history.customers) + 1, -1)
+    of_customer[codes[codes >= 0]] = group[codes >= 0]
+    counts = _counts(
+        of_customer[history.customer], catalogue.category[history.product], len(names), catalogue
+    )
+    expected = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0) / max(counts.sum(), 1.0)
+    lift = np.divide(counts, expected, out=np.zeros_like(counts), where=counts >= FEWEST_LINES)
+    return {
+        name: catalogue.categories.names([at for at in np.argsort(-row)[:N_FAVOURITES] if row[at] > 1])
+        for name, row in zip(names.tolist(), lift, strict=True)
+    }
+
+
+def _counts(group: Any, category: Any, n_groups: int, catalogue: Catalogue) -> npt.NDArray[np.float64]:
+    counts = np.zeros((n_groups, len(catalogue.categories)))
+    known = (group >= 0) & (category >= 0)
+    np.add.at(counts, (group[known], category[known]), 1.0)
+    return counts
+
+
+def movement(before: "pd.Series[Any]", after: "pd.Series[Any]") -> pd.DataFrame:
+    """Return how many customers went from each group (rows) to each (columns); ``new`` had none before."""
+    frm = before.reindex(after.index).fillna("new").rename("from")
+    return pd.crosstab(frm, after.rename("to"))

@@ -1,0 +1,190 @@
+"""One page for those who run the shop: KPIs, cohorts, segments and personas, in a file of its own."""
+
+import io
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from features.errors import RecompraError
+from features.kpi import ATTRIBUTES, KPIS, cohorts, facts, kpis, over_time
+from features.shop import Shop
+from features.window import local_day, shift_days
+from models.customers.profiles import favourites, movement, profiles
+from serving.registry import Registry
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TEMPLATE = "report.html"
+N_PERIODS = 12
+TRENDS = ("active_customers", "retention_rate", "repeat_purchase_rate", "average_order_value")
+"""KPIs that are drawn over the last periods."""
+LARGEST_GROUPING = 12
+"""An attribute with more values than this is no table one can read."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the page shows; ``left_out`` says in words what could not be known."""
+
+    shop: Shop
+    cutoff: datetime
+    kpis: pd.DataFrame
+    trends: pd.DataFrame
+    groups: dict[str, pd.DataFrame]
+    cohorts: pd.DataFrame
+    segments: dict[str, pd.DataFrame]
+    movement: pd.DataFrame
+    left_out: list[str]
+
+    def write(self, path: Path) -> None:
+        """Write the page, beside its place first."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        beside.write_text(self.html(), encoding="utf-8")
+        os.replace(beside, path)
+
+    def html(self) -> str:
+        """Return the page: style and pictures are inside, nothing is loaded from elsewhere."""
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+        folder = Path(__file__).parent / "pages"
+        page = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
+        page.filters |= {"figure": shown, "share": share, "shade": shade}
+        settings = self.shop.settings
+        return page.get_template(TEMPLATE).render(
+            page=self,
+            name=settings.name,
+            currency=settings.currency or "money",
+            period_days=settings.horizon_days,
+            day=local_day(self.cutoff, self.shop.timezone),
+            docs={kpi.name: kpi.doc for kpi in KPIS},
+            pictures={name: svg(trend(self.trends, name)) for name in self.drawn},
+        )
+
+    @property
+    def drawn(self) -> list[str]:
+        """Trends with two points or more."""
+        known = self.trends[self.trends["value"].notna()]
+        return [name for name in TRENDS if (known["kpi"] == name).sum() > 1]
+
+
+def report(home: Path, cutoff: datetime) -> Page:
+    """Measure everything as of ``cutoff``; what needs a champion is left out where there is none, in words."""
+    shop = Shop(home)
+    rows = facts(shop, cutoff)
+    left_out: list[str] = []
+    segments, moved = _segments(home, shop, cutoff, left_out)
+    return Page(
+        shop=shop,
+        cutoff=cutoff,
+        kpis=kpis(rows),
+        trends=over_time(shop, _past(shop, cutoff)),
+        groups={name: _pivot(kpis(rows, rows[name])) for name in ATTRIBUTES if _groups(rows[name])},
+        cohorts=cohorts(shop, cutoff),
+        segments=segments,
+        movement=moved,
+        left_out=left_out + _unknown(rows, shop),
+    )
+
+
+def _segments(
+    home: Path, shop: Shop, cutoff: datetime, left_out: list[str]
+) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
+    """Return the profile of each segment and persona, and the moves since one period ago."""
+    try:
+        models, _ = Registry(home).load()
+        model: Any = models["segments"]
+    except (RecompraError, KeyError) as error:
+        left_out.append(f"segments and personas: {error}")
+        return {}, pd.DataFrame()
+    now = model.predict(shop, cutoff)
+    before = model.predict(shop, shift_days(cutoff, -shop.settings.horizon_days, shop.timezone))
+    found = {kind: _profiled(shop, cutoff, now[kind]) for kind in ("segment", "persona")}
+    return found, movement(before["segment"], now["segment"])
+
+
+def _profiled(shop: Shop, cutoff: datetime, groups: "pd.Series[Any]") -> pd.DataFrame:
+    table = profiles(groups, shop.customer_features(cutoff))
+    liked = favourites(groups, shop.history(cutoff), shop.catalogue(cutoff))
+    return table.assign(favourites=[", ".join(liked.get(str(name), [])) for name in table.index])
+
+
+def _past(shop: Shop, cutoff: datetime) -> Iterable[datetime]:
+    """Return cutoffs one period apart, oldest first, each with two periods of orders before it."""
+    period = shop.settings.horizon_days
+    earliest = shift_days(shop.warehouse.first_at, 2 * period, shop.timezone)
+    moments = [shift_days(cutoff, -period * back, shop.timezone) for back in range(N_PERIODS)]
+    return sorted({cutoff, *(moment for moment in moments if moment >= earliest)})
+
+
+def _groups(column: "pd.Series[Any]") -> bool:
+    return 1 <= column.nunique() <= LARGEST_GROUPING
+
+
+def _pivot(found: pd.DataFrame) -> pd.DataFrame:
+    table = found.pivot(index="kpi", columns="group", values="value")
+    return table.reindex([kpi.name for kpi in KPIS]).dropna(how="all")
+
+
+def _unknown(rows: pd.DataFrame, shop: Shop) -> list[str]:
+    """Say what the shop does not tell."""
+    wanted = {
+        "money (order lines have no unit_price)": shop.facts.has_money,
+        "NPS (no answers to a survey in the period)": rows["nps_score"].notna().any(),
+        "CAC (customers have no acquisition_cost)": rows["acquisition_cost"].notna().any(),
+        "first-year value (no customer is a year old)": rows["is_mature"].any(),
+    }
+    return [words for words, known in wanted.items() if not known]
+
+
+def trend(trends: pd.DataFrame, name: str) -> "Figure":
+    """Draw one KPI at each cutoff, with its interval."""
+    from matplotlib.figure import Figure
+
+    rows = trends[(trends["kpi"] == name) & trends["value"].notna()]
+    figure = Figure(figsize=(4.2, 2.2), layout="constrained")
+    axes = figure.subplots()
+    days = rows["cutoff"].to_numpy("datetime64[s]")
+    axes.fill_between(days, rows["low"], rows["high"], alpha=0.2, linewidth=0)
+    axes.plot(days, rows["value"], marker=".")
+    axes.set_ylim(bottom=0)
+    axes.set_title(name.replace("_", " "), fontsize=10)
+    axes.tick_params(labelsize=7)
+    figure.autofmt_xdate()
+    return figure
+
+
+def svg(figure: "Figure") -> str:
+    """Return a figure as an element to put into a page."""
+    out = io.StringIO()
+    figure.savefig(out, format="svg", metadata={"Date": None})
+    return out.getvalue().partition("<svg")[1] + out.getvalue().partition("<svg")[2]
+
+
+def shown(value: Any, unit: str = "") -> str:
+    """Return a figure as one reads it: shares in percent, money with two decimals, unknown as a dash."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return "-"
+    if unit == "share":
+        return f"{value:.1%}"
+    if unit == "customers" or float(value).is_integer():
+        return f"{value:,.0f}"
+    return f"{value:,.2f}"
+
+
+def share(value: Any) -> str:
+    """Return a share in percent."""
+    return shown(value, "share")
+
+
+def shade(value: Any) -> str:
+    """Return the background of a cohort's cell: the more stayed, the darker."""
+    known = not (value is None or np.isnan(value))
+    return f"rgba(40, 110, 90, {min(float(value), 1.0) * 0.7:.2f})" if known else "transparent"
