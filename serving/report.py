@@ -76,7 +76,7 @@ class Page:
 
 
 def report(home: Path, cutoff: datetime) -> Page:
-    """Measure everything as of ``cutoff``; what needs a champion is left out where there is none, in words."""
+    """Measure everything as of ``cutoff``; without a champion, what needs one is left out, in words."""
     shop = Shop(home)
     rows = facts(shop, cutoff)
     left_out: list[str] = []
@@ -113,7 +113,13 @@ def _segments(
 def _profiled(shop: Shop, cutoff: datetime, groups: "pd.Series[Any]") -> pd.DataFrame:
     table = profiles(groups, shop.customer_features(cutoff))
     liked = favourites(groups, shop.history(cutoff), shop.catalogue(cutoff))
-    return table.assign(favourites=[", ".join(liked.get(str(name), [])) for name in table.index])
+    return table.assign(
+        favourites=["; ".join(_leaf(path) for path in liked.get(str(name), [])) for name in table.index]
+    )
+
+
+def _leaf(path: str) -> str:
+    return path.rpartition(" > ")[2].capitalize()
 
 
 def _past(shop: Shop, cutoff: datetime) -> Iterable[datetime]:
