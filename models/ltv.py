@@ -20,15 +20,13 @@ from features.customer import CUSTOMER_FEATURES
 from features.shop import Shop
 from features.tables import fetch
 from models.customers.customer_panel import COLUMNS, Lens, PanelConfig, everyone, training_windows
+from models.customers.interval import Interval
 from models.customers.next_order import NextOrder
 from models.customers.value_parts import Figures, Level, Parts
 from models.decisions.economics import Margins
 from models.model import Model, customer_card
 
 Array = npt.NDArray[np.float64]
-
-LOW, HIGH = 0.1, 0.9
-"""Between them lie 80% of customers like each."""
 
 
 class LtvConfig(PanelConfig):
@@ -44,6 +42,7 @@ class Account:
 
     days: Level
     revenue: Level
+    interval: Interval
     margin_rate: float
     """Margin as a share of revenue: from the products' unit costs where known, else the shop's assumption."""
     shop_gap_days: float
@@ -83,6 +82,7 @@ class Ltv(Model):
         account = Account(
             Level.of(learnt.days, structure.days, config.structure),
             Level.of(learnt.revenue, structure.revenue, config.structure),
+            Interval.fit(parts.chance.probability(today)),
             _margin_rate(shop, known_until),
             NextOrder.fit(features).shop_gap_days,
             shop.timezone,
@@ -92,7 +92,8 @@ class Ltv(Model):
     def predict(self, shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the value columns of everyone seen before ``cutoff``, or of those in ``ids``.
 
-        ``expected_orders_{h}d`` (days with an order), ``expected_revenue_{h}d`` with ``_p10`` and ``_p90``,
+        ``expected_orders_{h}d`` (days with an order), ``expected_revenue_{h}d`` with ``_p10`` and ``_p90``
+        (80% of all customers end up between them, see ``models.customers.interval``),
         ``expected_margin_{h}d`` (the shop's currency; NaN without prices), ``next_order_at`` (UTC, the shop's
         midnight of that day; NaT where it cannot be known). A customer never seen has no row.
         """
@@ -102,10 +103,9 @@ class Ltv(Model):
         """Return the same of customer features as of ``cutoff``: each row by itself, any column order."""
         rows, horizon = self.lens.rows(features), self.lens.horizon_days
         said = self._blended(self.parts.two_part(rows), self.parts.structure(rows))
-        chance = self.parts.chance.probability(rows)
         low, high = (
-            self.parts.spend.quantile(rows, chance, share) * self.account.revenue.two_part
-            for share in (LOW, HIGH)
+            self.parts.spend.below(rows, share) * self.account.revenue.two_part
+            for share in self.account.interval.shares(self.parts.chance.probability(rows))
         )
         next_order = NextOrder(self.account.shop_gap_days)
         return pd.DataFrame(
@@ -183,7 +183,8 @@ class Ltv(Model):
 def _account(facts: dict[str, Any]) -> Account:
     gap = facts["shop_gap_days"]
     levels = {name: Level(**facts[name]) for name in ("days", "revenue")}
-    return Account(**facts | levels | {"shop_gap_days": float("nan") if gap is None else gap})
+    parts = levels | {"interval": Interval(**facts["interval"])}
+    return Account(**facts | parts | {"shop_gap_days": float("nan") if gap is None else gap})
 
 
 def _margin_rate(shop: Shop, known_until: datetime) -> float:

@@ -64,16 +64,15 @@ class Spend:
         """Return the expected revenue of those who order, shape (n,); NaN without prices."""
         return self.typical_money(rows) * self.mean_factor
 
-    def quantile(self, rows: pd.DataFrame, chance: Array, share: float) -> Array:
-        """Return the revenue that ``share`` of customers like each stay at or below, shape (n,).
+    def below(self, rows: pd.DataFrame, share: Array) -> Array:
+        """Return the revenue that ``share``, shape (n,), of those who order stay at or below, shape (n,).
 
-        0 where so many do not order at all; NaN without prices. ``chance``: of an order, shape (n,).
+        0 where the share is negative; NaN without prices.
         """
         if not self.spread:
             return np.full(len(rows), np.nan)
-        within = (share - (1 - chance)) / chance
-        factor = np.exp(np.interp(within, SPREAD, np.array(self.spread)))
-        return np.asarray(np.where(within <= 0, 0.0, self.typical_money(rows) * factor))
+        factor = np.exp(np.interp(share, SPREAD, np.array(self.spread)))
+        return np.asarray(np.where(share < 0, 0.0, self.typical_money(rows) * factor))
 
     def save(self, folder: Path) -> None:
         """Write the trees' text."""
