@@ -87,9 +87,12 @@ class Holdout:
     @cached_property
     def purchases(self) -> dict[str, tuple[Ints, Ints]]:
         """Per segment: the customer's row and the product's code of every true pair in the catalogue."""
-        frame = self.shop.product_labels(self.cutoff, self.horizon_days, self.end)
-        customer = _position(self.customers, frame["customer_id"])
-        product = _position(self.products, frame["product_id"])
+        return self.pairs(self.shop.product_labels(self.cutoff, self.horizon_days, self.end))
+
+    def pairs(self, bought: pd.DataFrame) -> dict[str, tuple[Ints, Ints]]:
+        """Return the pairs of the catalogue among ``customer_id, product_id`` rows, by segment."""
+        customer = _position(self.customers, bought["customer_id"])
+        product = _position(self.products, bought["product_id"])
         known = (customer >= 0) & np.isin(product, self.catalogue)
         customer, product = customer[known], product[known]
         repeat = np.isin(self._pair(customer, product), self._bought)

@@ -47,6 +47,26 @@ def paired_interval(
     return _interval(value, good[:, 0] - good[:, 1])
 
 
+def ratio_interval(
+    ours: tuple[Floats, ...],
+    theirs: tuple[Floats, ...],
+    *,
+    seed: int = 0,
+    metric: Metric = MEAN,
+    n_draws: int = 400,
+) -> Interval:
+    """Return how many times ``theirs`` ours is, with its interval; both over the same rows, drawn together.
+
+    NaN where theirs is 0. Read it where a value has a natural zero: a recall, not a bias.
+    """
+    draws = _replicates(metric.statistic, [ours, theirs], seed, n_draws)
+    return _interval(_times(metric.statistic(*ours), metric.statistic(*theirs)), _times(*draws.T))
+
+
+def _times(ours: Any, theirs: Any) -> Any:
+    return np.divide(ours, theirs, out=np.full(np.shape(theirs), np.nan), where=np.asarray(theirs) != 0)[()]
+
+
 def _replicates(statistic: Statistic, samples: list[tuple[Floats, ...]], seed: int, n_draws: int) -> Floats:
     n = len(samples[0][0])
     if not n:
