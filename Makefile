@@ -21,8 +21,10 @@ check: $(READY) ## lint, format, types, and the direction of imports
 serve: $(READY) ## the service and the watcher beside it, on what was scored last
 	$(BIN)/recompra serve
 
-bench: $(READY) ## benchmarks: tables on the terminal
-	for each in tests/benchmarks/bench_*.py; do $(BIN)/python $$each || exit 1; done
+bench: $(filter-out bench-lists,$(patsubst tests/benchmarks/bench_%.py,bench-%,$(wildcard tests/benchmarks/bench_*.py))) ## benchmarks: tables on the terminal
+
+bench-%: $(READY) ## one of them; bench-lists, beside tuned peers, takes an hour and is not part of bench
+	$(BIN)/python tests/benchmarks/bench_$*.py
 
 lock: $(READY) ## choose dependency versions anew, with hashes
 	$(BIN)/uv pip compile pyproject.toml --extra postgres --group dev --universal --upgrade --generate-hashes \

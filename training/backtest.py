@@ -209,7 +209,20 @@ def figures_of(evaluation: Evaluation) -> dict[str, Any]:
         figure = {"value": row.value, "low": row.low, "high": row.high, "n": row.n}
         methods.setdefault(str(row.method), {}).setdefault(row.segment, {})[row.metric] = _known(figure)
     against = {key: _against(evaluation, key) for key in evaluation.headline if key in evaluation.ours}
-    return {"headline": list(evaluation.headline), "methods": methods, "against_best_baseline": against}
+    return {
+        "headline": list(evaluation.headline),
+        "methods": methods,
+        "against_best_baseline": against,
+        "against": {key: _pairwise(evaluation, key) for key in evaluation.compared},
+    }
+
+
+def _pairwise(evaluation: Evaluation, key: str) -> dict[str, Any]:
+    """Return how we stand to each baseline: by how much better, and how many times its value."""
+    return {
+        name: {word: _known(interval._asdict()) for word, interval in found.items()}
+        for name, found in evaluation.against(key).items()
+    }
 
 
 def _against(evaluation: Evaluation, key: str) -> dict[str, Any] | None:

@@ -4,9 +4,7 @@ What differs between models is their kind (lists, scores, decisions) and the tru
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -14,92 +12,22 @@ import pandas as pd
 
 from features.errors import ArtefactError
 from models.model import Model
-from training import metrics
+from training.evaluate_lists import DEPTHS, measure_lists
 from training.holdout import SEGMENTS, Holdout
-from training.intervals import Interval, bootstrap_interval, paired_interval
-from training.metrics import AMOUNT, EVENT, INSIDE, LABEL, MEAN, Floats, Metric
+from training.metrics import AMOUNT, EVENT, INSIDE, LABEL, MEAN, QINI, Floats, Metric
+from training.samples import Evaluation, Sample
 
-DEPTHS = (10, 20)
-"""Lists are measured at these depths."""
-KEYS = ["model", "method", "metric", "segment", "value", "low", "high", "n"]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What one method did on one metric: columns of one row a customer, from which intervals are drawn."""
-
-    metric: Metric
-    customers: pd.Index
-    columns: tuple[Floats, ...]
-
-    @property
-    def value(self) -> float:
-        """The figure."""
-        return self.metric.statistic(*self.columns)
-
-    @cached_property
-    def interval(self) -> Interval:
-        """The figure with its bootstrap interval."""
-        return bootstrap_interval(*self.columns, statistic=self.metric.statistic)
-
-    def better_than(self, other: "Sample") -> Interval:
-        """Return by how much this beats ``other`` (above 0: better), paired over the customers both have."""
-        both = self.customers.intersection(other.customers)
-        ours, theirs = self._of(both), other._of(both)
-        return paired_interval(ours, theirs, metric=self.metric)
-
-    def _of(self, customers: pd.Index) -> tuple[Floats, ...]:
-        at = self.customers.get_indexer(customers)
-        return tuple(column[at] for column in self.columns)
-
-
-@dataclass
-class Evaluation:
-    """The figures of one model and its baselines: ``samples[method]["metric segment"]``."""
-
-    model: str
-    headline: tuple[str, ...]
-    samples: dict[str, dict[str, Sample]] = field(default_factory=dict)
-    plain: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Figures without an interval, such as coverage."""
-    curves: dict[str, dict[str, Floats]] = field(default_factory=dict)
-    """Mean recall of the first 1, 2, 3, ... places: ``curves[segment][method]``."""
-
-    @property
-    def ours(self) -> dict[str, Sample]:
-        """The model's own samples; its method is called by its name."""
-        return self.samples.get(self.model, {})
-
-    @property
-    def decisive_key(self) -> str:
-        """What decides a promotion: the first headline that could be measured; empty where none was."""
-        return next((key for key in self.headline if key in self.ours), "")
-
-    @property
-    def decisive(self) -> Sample | None:
-        """Our sample of it."""
-        return self.ours.get(self.decisive_key)
-
-    def best_baseline(self, key: str) -> tuple[str, Sample] | None:
-        """Return the baseline that is best on ``"metric segment"`` and its sample; None where none has it."""
-        others = {name: found[key] for name, found in self.samples.items() if key in found}
-        others.pop(self.model, None)
-        good = {name: sample.metric.goodness(sample.value) for name, sample in others.items()}
-        good = {name: value for name, value in good.items() if np.isfinite(value)}
-        best = max(good, key=good.__getitem__, default=None)
-        return None if best is None else (best, others[best])
-
-    def table(self) -> pd.DataFrame:
-        """Return one row a figure: model, method, metric, segment, value, low, high, n (customers)."""
-        rows: list[tuple[object, ...]] = []
-        for method, samples in self.samples.items():
-            for key, sample in samples.items():
-                found = (*sample.interval, len(sample.customers))
-                rows.append((self.model, method, *key.split(" ", 1), *found))
-        for method, figures in self.plain.items():
-            for key, value in figures.items():
-                rows.append((self.model, method, *key.split(" ", 1), value, np.nan, np.nan, 0))
-        return pd.DataFrame(rows, columns=KEYS)
+__all__ = [
+    "DEPTHS",
+    "Evaluation",
+    "Lists",
+    "Sample",
+    "answers",
+    "evaluate",
+    "measure_lists",
+    "measure_scores",
+    "without_horizon",
+]
 
 
 Lists = Mapping[str, Any]
@@ -146,25 +74,6 @@ def _lists(model: Any, holdout: Holdout, evaluation: Evaluation, said: pd.DataFr
         others = model.baselines(holdout.shop, model.trained_until, holdout.cutoff, max(DEPTHS))
         for name, frame in others.items():
             measure_lists(evaluation, name, frame, holdout)
-
-
-def measure_lists(evaluation: Evaluation, method: str, frame: pd.DataFrame, holdout: Holdout) -> None:
-    """Add the figures of one method's recommendations: one value a customer with a truth, and coverage."""
-    samples, plain = evaluation.samples.setdefault(method, {}), evaluation.plain.setdefault(method, {})
-    for list_name, segment in SEGMENTS.items():
-        recommended = holdout.matrix(frame[frame["list"] == list_name], max(DEPTHS))
-        pairs = holdout.purchases[segment]
-        n_true = np.bincount(pairs[0], minlength=len(holdout.customers))
-        able = n_true > 0
-        hits, n_true = metrics.hit_matrix(recommended, *pairs)[able], n_true[able]
-        for k in DEPTHS:
-            for name, metric in metrics.RANKING.items():
-                sample = Sample(MEAN, holdout.customers[able], (metric(hits, n_true, k),))
-                samples[f"{name}@{k} {segment}"] = sample
-            plain[f"coverage@{k} {segment}"] = metrics.coverage(recommended, len(holdout.catalogue), k)
-        if able.any():
-            curve = (np.cumsum(hits, axis=1) / n_true[:, None]).mean(axis=0)
-            evaluation.curves.setdefault(segment, {})[method] = curve
 
 
 def _scores(
@@ -235,7 +144,7 @@ def _effects(model: Any, holdout: Holdout, evaluation: Evaluation) -> None:
         rows = pd.Index([f"{action}-{row}" for row in range(len(trial))])
         for policy, score in scores.items():
             columns = (trial.outcome, trial.treated, trial.propensity, score)
-            sample = Sample(metrics.QINI, rows, columns)
+            sample = Sample(QINI, rows, columns)
             evaluation.samples.setdefault(policy, {})[f"qini {action if at else 'contacted'}"] = sample
 
 

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from features.shop import Shop
 from features.tables import compiled, fetch, table
@@ -87,20 +88,61 @@ class Holdout:
     @cached_property
     def purchases(self) -> dict[str, tuple[Ints, Ints]]:
         """Per segment: the customer's row and the product's code of every true pair in the catalogue."""
-        return self.pairs(self.shop.product_labels(self.cutoff, self.horizon_days, self.end))
+        return self.pairs(self._horizon)
+
+    @cached_property
+    def spent(self) -> dict[str, Floats | None]:
+        """Per segment: the money of each pair of ``purchases``; None without prices."""
+        if not self.shop.facts.has_money:
+            return dict.fromkeys(SEGMENTS.values())
+        money = self._horizon["revenue"].to_numpy(float)
+        rows, parts = self._parts(self._horizon)
+        return {name: np.nan_to_num(money[rows][part]) for name, part in parts.items()}
+
+    @cached_property
+    def _horizon(self) -> pd.DataFrame:
+        return self.shop.product_labels(self.cutoff, self.horizon_days, self.end)
 
     def pairs(self, bought: pd.DataFrame) -> dict[str, tuple[Ints, Ints]]:
         """Return the pairs of the catalogue among ``customer_id, product_id`` rows, by segment."""
+        rows, parts = self._parts(bought)
+        customer = _position(self.customers, bought["customer_id"])[rows]
+        product = _position(self.products, bought["product_id"])[rows]
+        return {name: (customer[part], product[part]) for name, part in parts.items()}
+
+    def _parts(self, bought: pd.DataFrame) -> tuple[Ints, dict[str, Any]]:
+        """Return which rows are pairs of the catalogue, and which of those belong to each segment."""
         customer = _position(self.customers, bought["customer_id"])
         product = _position(self.products, bought["product_id"])
-        known = (customer >= 0) & np.isin(product, self.catalogue)
-        customer, product = customer[known], product[known]
-        repeat = np.isin(self._pair(customer, product), self._bought)
-        return {
-            "all": (customer, product),
-            "new": (customer[~repeat], product[~repeat]),
-            "repeat": (customer[repeat], product[repeat]),
-        }
+        rows = np.flatnonzero((customer >= 0) & np.isin(product, self.catalogue))
+        repeat = np.isin(self._pair(customer[rows], product[rows]), self._bought)
+        return rows, {"all": np.full(len(rows), True), "new": ~repeat, "repeat": repeat}
+
+    def bought_before(self, recommended: Ints) -> NDArray[np.bool_]:
+        """Return which recommended products (customers x ranks, -1 for none) the customer bought before."""
+        row = np.arange(len(recommended), dtype=np.int64)[:, None]
+        bought: NDArray[np.bool_] = np.isin(self._pair(row, recommended), self._bought) & (recommended >= 0)
+        return bought
+
+    @cached_property
+    def rarity(self) -> Floats:
+        """-log2 of the share of customers who bought each product; nobody counts as one."""
+        buyers = np.bincount(self._bought % max(len(self.products), 1), minlength=len(self.products))
+        rarity: Floats = -np.log2(np.maximum(buyers, 1) / max(len(self.customers), 1))
+        return rarity
+
+    @cached_property
+    def buyers(self) -> "pd.Series[Any]":
+        """``new``: at most one order before the cutoff; else ``light`` or ``heavy``, cut at the median."""
+        history = self.shop.history(self.cutoff)
+        owner = history.customer[np.unique(history.order, return_index=True)[1]]
+        row = _position(self.customers, history.customers.all_names())
+        n_orders = np.zeros(len(self.customers), np.int64)
+        n_orders[row] = np.bincount(owner, minlength=len(row))
+        several = n_orders > 1
+        middle = np.median(n_orders[several]) if several.any() else 1
+        kind = np.where(n_orders > middle, "heavy", np.where(several, "light", "new"))
+        return pd.Series(kind, self.customers, dtype="str")
 
     @cached_property
     def _bought(self) -> Ints:

@@ -58,6 +58,41 @@ def hit_rate(hits: NDArray[np.bool_], n_true: Ints, k: int) -> Floats:
     return np.where(n_true > 0, hits[:, :k].any(axis=1).astype(float), np.nan)
 
 
+def hit_values(recommended: Ints, customer: Ints, product: Ints, value: Floats) -> Floats:
+    """Return the value (money) of the true pair behind each recommended product, 0 where it is none."""
+    width = int(max(recommended.max(initial=0), product.max(initial=0))) + 1
+    pair = np.asarray(customer, np.int64) * width + product
+    order = np.argsort(pair)
+    wanted = np.arange(len(recommended), dtype=np.int64)[:, None] * width + recommended
+    at = np.minimum(np.searchsorted(pair, wanted, sorter=order), max(len(pair) - 1, 0))
+    if not len(pair):
+        return np.zeros(recommended.shape)
+    found = (pair[order[at]] == wanted) & (recommended >= 0)
+    return np.where(found, value[order[at]], 0.0)
+
+
+def novelty(recommended: Ints, rarity: Floats, k: int) -> Floats:
+    """Return the mean surprise in bits of each customer's first ``k``; NaN of an empty list.
+
+    ``rarity`` is -log2 of the share of customers who bought a product (Zhou et al. 2010).
+    """
+    top = recommended[:, :k]
+    bits = np.where(top >= 0, rarity[np.maximum(top, 0)] if len(rarity) else 0.0, 0.0)
+    return _share(bits.sum(axis=1), (top >= 0).sum(axis=1))
+
+
+def share_new(recommended: Ints, bought_before: NDArray[np.bool_], k: int) -> Floats:
+    """Return the share of each customer's first ``k`` they never bought before; NaN of an empty list."""
+    shown = recommended[:, :k] >= 0
+    return _share((shown & ~bought_before[:, :k]).sum(axis=1), shown.sum(axis=1))
+
+
+def captured(caught: Floats, spent: Floats, weights: Floats | None = None) -> float:
+    """Return the share of all money spent that went to recommended products: heavy baskets weigh more."""
+    weights = _ones(spent, weights)
+    return _ratio(float(weights @ caught), float(weights @ spent))
+
+
 def coverage(recommended: Ints, n_products: int, k: int) -> float:
     """Return the share of the catalogue that appears among anyone's first ``k``."""
     shown = np.unique(recommended[:, :k])
@@ -276,3 +311,4 @@ LABEL = {"explained": Metric(explained)}
 RANKING = {"recall": recall, "ndcg": ndcg, "map": average_precision_at, "hit_rate": hit_rate}
 MEAN = Metric(mean)
 QINI = Metric(qini)
+CAPTURED = Metric(captured)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from training.intervals import bootstrap_interval, paired_interval
-from training.metrics import EVENT, auc
+from training.intervals import bootstrap_interval, paired_interval, ratio_interval
+from training.metrics import CAPTURED, EVENT, MEAN, auc
 
 
 def test_the_interval_of_a_mean_is_about_two_standard_errors_wide() -> None:
@@ -57,3 +57,35 @@ def test_pairing_finds_a_small_steady_gain_in_noisy_figures() -> None:
 
 def test_no_customers_give_no_figure() -> None:
     assert np.isnan(bootstrap_interval(np.empty(0))).all()
+
+
+@pytest.mark.parametrize("metric", [MEAN, CAPTURED])
+def test_the_quick_way_for_sums_equals_a_slow_bootstrap_of_rows(metric) -> None:
+    rng = np.random.default_rng(4)
+    columns = tuple(rng.gamma(1, 2, 70) for _ in range(2 if metric is CAPTURED else 1))
+    draws = np.random.default_rng(5)
+    rows = [draws.integers(0, 70, 70) for _ in range(30)]
+    slow = np.quantile(
+        [metric.statistic(*(column[row] for column in columns)) for row in rows], [0.025, 0.975]
+    )
+    found = bootstrap_interval(*columns, statistic=metric.statistic, seed=5, n_draws=30)
+    assert [found.low, found.high] == pytest.approx(slow)
+
+
+def test_twice_as_good_for_everyone_is_twice_as_good_without_doubt() -> None:
+    values = np.random.default_rng(0).gamma(1, 1, 300)
+    assert ratio_interval((2 * values,), (values,)) == pytest.approx((2, 2, 2))
+
+
+def test_a_ratio_is_drawn_for_both_at_once() -> None:
+    rng = np.random.default_rng(1)
+    ours, theirs = rng.gamma(1, 1, 80), rng.gamma(1, 1, 80)
+    draws = np.random.default_rng(5)
+    rows = [draws.integers(0, 80, 80) for _ in range(50)]
+    slow = np.quantile([ours[row].mean() / theirs[row].mean() for row in rows], [0.025, 0.975])
+    found = ratio_interval((ours,), (theirs,), seed=5, n_draws=50)
+    assert [found.value, found.low, found.high] == pytest.approx([ours.mean() / theirs.mean(), *slow])
+
+
+def test_nothing_to_divide_by_gives_no_ratio() -> None:
+    assert np.isnan(ratio_interval((np.ones(5),), (np.zeros(5),))).all()

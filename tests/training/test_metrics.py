@@ -64,6 +64,43 @@ def test_nothing_recommended_is_no_hit_even_where_product_codes_start_at_zero() 
     assert not metrics.hit_matrix(np.full((2, 3), -1), np.array([0, 1]), np.array([0, 5])).any()
 
 
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_ndcg_equals_that_of_scikit_learn(k) -> None:
+    lists, bought, hits = ranking()
+    rows = np.flatnonzero(bought.any(axis=1) & (lists >= 0).all(axis=1))
+    scores = np.zeros(bought.shape)
+    np.put_along_axis(scores, lists, np.arange(5, 0, -1.0) + np.zeros(lists.shape), axis=1)
+    wanted = [sk.ndcg_score(bought[[row]], scores[[row]], k=k) for row in rows]
+    np.testing.assert_allclose(metrics.ndcg(hits, bought.sum(axis=1), k)[rows], wanted)
+
+
+def test_the_money_of_a_hit_is_that_of_its_pair() -> None:
+    lists, bought, hits = ranking()
+    prices = np.random.default_rng(6).gamma(2, 5, bought.shape)
+    customer, product = np.nonzero(bought)
+    order = np.random.default_rng(7).permutation(len(customer))
+    customer, product = customer[order], product[order]
+    found = metrics.hit_values(lists, customer, product, prices[customer, product])
+    slow = [[prices[c, p] if p >= 0 and bought[c, p] else 0 for p in shown] for c, shown in enumerate(lists)]
+    np.testing.assert_allclose(found, slow)
+
+
+def test_money_is_captured_by_its_amount_not_by_its_buyers() -> None:
+    assert metrics.captured(np.array([90.0, 0.0]), np.array([90.0, 10.0])) == pytest.approx(0.9)
+
+
+def test_novelty_is_the_mean_surprise_of_what_is_shown() -> None:
+    rarity = -np.log2(np.array([1.0, 0.5, 0.25, 0.125]))
+    found = metrics.novelty(np.array([[0, 1], [3, 2], [3, -1], [-1, -1]]), rarity, 2)
+    np.testing.assert_allclose(found, [0.5, 2.5, 3.0, np.nan])
+
+
+def test_the_share_of_new_products_counts_only_what_is_shown() -> None:
+    shown, before = np.array([[4, 5, -1], [6, 7, 8]]), np.array([[1, 0, 0], [0, 0, 0]], bool)
+    np.testing.assert_allclose(metrics.share_new(shown, before, 3), [0.5, 1.0])
+    np.testing.assert_allclose(metrics.share_new(shown, before, 1), [0.0, 1.0])
+
+
 def test_coverage_counts_products_shown_to_anyone() -> None:
     assert metrics.coverage(np.array([[1, 2], [2, -1], [0, 9]]), 10, 1) == pytest.approx(0.3)
 
