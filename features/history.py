@@ -171,8 +171,12 @@ def read_history(con: Any, cutoff: datetime, *, timezone: str) -> History:
 
 
 def read_array(folder: Path, name: str, *, mmap: bool = True) -> Any:
-    """Read ``<name>.npy``; with ``mmap`` it stays on disk, and processes share one copy."""
-    return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r" if mmap else None, allow_pickle=False))
+    """Read ``<name>.npy``; with ``mmap`` it stays on disk, and processes share one copy.
+
+    It is mapped copy-on-write: the file is safe from us, and compiled functions, which tell read-only arrays
+    from others, see the same kind of array as in training.
+    """
+    return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="c" if mmap else None, allow_pickle=False))
 
 
 def _column(con: Any, sql: str) -> list[str]:

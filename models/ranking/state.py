@@ -4,19 +4,19 @@ The collaborative scores of pairs are made here too, by one function for all cus
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from features.groups import Groups
 from features.history import Floats, History, Ints, read_array
 from features.products import ProductTable
+from models.ranking.affinity import Bought, Tables, affinities
 from models.ranking.collaborative import Neighbours
 from models.ranking.rules import Rules
 
 TASTE_HALF_LIFE = 112.0
 """Days after which a purchase counts half in the item-item score."""
-CELLS = 16_000_000
 
 
 @dataclass(frozen=True)
@@ -47,42 +47,19 @@ class State:
         ``history`` holds the purchases of the customers in question, ``codes`` are their codes in the state
         (-1: not in it); ``customer`` and ``product`` are the pairs, sorted by customer.
         """
-        known = (codes >= 0)[customer]
-        found = np.zeros((len(product), 3), np.float32)
-        found[:, 0] = self._similar(history, customer, product)
-        factors = self.customer_factors[codes[customer]]
-        found[:, 1] = np.where(known, np.einsum("ij,ij->i", factors, self.product_factors[product]), 0)
-        found[:, 2] = np.where(known, self._alike(codes, customer, product), 0)
-        return found
+        bought = Bought(history.indptr, history.product, self.taste(history))
+        return affinities(self._tables, bought, codes, customer, product)
 
-    def _similar(self, history: History, customer: Ints, product: Ints) -> Floats:
-        """Sum the similarity of each product's neighbours that the customer bought."""
-        size, n_near = len(history.products), self.neighbours.product.shape[1]
-        found = np.zeros(len(product), np.float32)
-        step = max(CELLS // max(size, 1), 1)
-        weight = self.taste(history)
-        for start in range(0, len(history.customers), step):
-            stop = min(start + step, len(history.customers))
-            rows = slice(int(history.indptr[start]), int(history.indptr[stop]))
-            cell = (history.customer[rows] - start).astype(np.int64) * size + history.product[rows]
-            taste = np.bincount(cell, weight[rows], minlength=(stop - start) * size).astype(np.float32)
-            first, last = np.searchsorted(customer, (start, stop))
-            for at in range(first, last, max(CELLS // max(n_near, 1), 1)):
-                pairs = slice(at, min(at + max(CELLS // max(n_near, 1), 1), last))
-                near = self.neighbours.product[product[pairs]]
-                row = (customer[pairs, None] - start).astype(np.int64) * size
-                bought = np.where(near >= 0, taste[row + np.maximum(near, 0)], 0)
-                found[pairs] = np.einsum("ij,ij->i", bought, self.neighbours.score[product[pairs]])
-        return found
-
-    def _alike(self, codes: Ints, customer: Ints, product: Ints) -> Floats:
-        """Look products up in the profiles of customers with like baskets."""
-        profile, score = self.alike.product[codes], self.alike.score[codes]
-        row, column = np.nonzero(profile >= 0)
-        size = len(self.history.products)
-        groups = Groups.of(row.astype(np.int64) * size + profile[row, column])
-        at = groups.at(customer.astype(np.int64) * size + product)
-        return np.append(score[row, column], np.float32(0))[at]
+    @cached_property
+    def _tables(self) -> Tables:
+        return Tables(
+            self.neighbours.product,
+            self.neighbours.score,
+            self.alike.product,
+            self.alike.score,
+            self.customer_factors,
+            self.product_factors,
+        )
 
     def save(self, folder: Path) -> None:
         """Write arrays, to be mapped."""

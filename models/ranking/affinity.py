@@ -1,0 +1,90 @@
+"""Collaborative scores of pairs, in one walk over their customers: the same for everybody and for a request.
+
+What is learnt from and what is answered with is this one function over the arrays of the state.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from features.compiled import compiled
+from features.history import Floats, Ints
+
+
+class Tables(NamedTuple):
+    """The arrays of the state that the scores are read from."""
+
+    near: Ints
+    """Of each product, those like it, and how much; -1: no more."""
+    likeness: Floats
+    profile: Ints
+    """Of each customer, what customers with like baskets buy, and how much; -1: no more."""
+    interest: Floats
+    customer_factors: Floats
+    product_factors: Floats
+
+
+class Bought(NamedTuple):
+    """What some customers bought, flat; ``weight``: what each purchase still counts."""
+
+    indptr: Any
+    product: Ints
+    weight: Floats
+
+
+@compiled
+def affinities(tables: Tables, bought: Bought, codes: Ints, customer: Ints, product: Ints) -> Floats:
+    """Return similarity to what was bought, factors' product, and interest of like customers: (pairs, 3).
+
+    ``codes`` are the customers' rows in the tables (-1: none there, the last two scores are 0); the pairs are
+    sorted by customer.
+    """
+    scores = np.zeros((len(product), 3), np.float32)
+    taste = np.zeros(len(tables.near), np.float32)
+    interest = np.zeros(len(tables.near), np.float32)
+    first = 0
+    for number in range(len(codes)):
+        last = first
+        while last < len(product) and customer[last] == number:
+            last += 1
+        code, rows = codes[number], (bought.indptr[number], bought.indptr[number + 1])
+        for row in range(*rows):
+            taste[bought.product[row]] += bought.weight[row]
+        _similar(tables, taste, product[first:last], scores[first:last, 0])
+        for row in range(*rows):
+            taste[bought.product[row]] = 0
+        if code >= 0:
+            _factors(tables, code, product[first:last], scores[first:last, 1])
+            _alike(tables, code, interest, product[first:last], scores[first:last, 2])
+        first = last
+    return scores
+
+
+@compiled
+def _similar(tables: Tables, taste: Floats, product: Ints, score: Floats) -> None:
+    for pair in range(len(product)):
+        for place in range(tables.near.shape[1]):
+            near = tables.near[product[pair], place]
+            if near >= 0:
+                score[pair] += taste[near] * tables.likeness[product[pair], place]
+
+
+@compiled
+def _factors(tables: Tables, code: int, product: Ints, score: Floats) -> None:
+    for pair in range(len(product)):
+        for factor in range(tables.customer_factors.shape[1]):
+            score[pair] += (
+                tables.customer_factors[code, factor] * tables.product_factors[product[pair], factor]
+            )
+
+
+@compiled
+def _alike(tables: Tables, code: int, interest: Floats, product: Ints, score: Floats) -> None:
+    for place in range(tables.profile.shape[1]):
+        if tables.profile[code, place] >= 0:
+            interest[tables.profile[code, place]] = tables.interest[code, place]
+    for pair in range(len(product)):
+        score[pair] = interest[product[pair]]
+    for place in range(tables.profile.shape[1]):
+        if tables.profile[code, place] >= 0:
+            interest[tables.profile[code, place]] = 0
