@@ -103,7 +103,7 @@ KPIS: tuple[Kpi, ...] = (
     Kpi("orders_per_customer", _of("n_orders_now"), _active, "orders", "Orders of the period per active customer."),
     Kpi("average_order_value", _of("revenue_now"), _of("n_orders_now"), "currency", "Revenue of the period, net of returns, per order."),
     Kpi("revenue_per_customer", _of("revenue_now"), _active, "currency", "Revenue of the period, net of returns, per active customer."),
-    Kpi("cross_sell_rate", lambda r: _flag(r["n_new_categories_now"] > 0), lambda r: _flag(r["n_repeat_days_now"] > 0), "share", "Of those who bought again in the period, who bought from a category new to them."),
+    Kpi("cross_sell_rate", lambda r: _flag(r["n_new_categories_now"] > 0).where(r["n_new_categories_now"].notna()), lambda r: _flag(r["n_repeat_days_now"] > 0), "share", "Of those who bought again in the period, who bought from a category new to them."),
     Kpi("upsell_rate", lambda r: _flag(r["n_categories_dearer"] > 0), lambda r: _flag(r["n_categories_again"] > 0), "share", "Of those who bought from a known category again, who paid 1.1 times their unit price or more in one."),
     Kpi("nps", _promoter_less_detractor, lambda r: _flag(r["nps_score"].notna()), "points", "Promoters (9, 10) less detractors (0 to 6), in points of 100; the last answer of each in the period."),
     Kpi("ltv_365d", _of("margin_first_year"), _of("is_mature"), "currency", "Margin of a customer's first 365 days, of those who have them behind them."),
@@ -130,6 +130,7 @@ def facts(shop: Shop, cutoff: datetime, period_days: int | None = None) -> pd.Da
         is_mature=mature,
         margin_first_year=rows["revenue_first_year"].where(mature > 0) * shop.settings.economics.margin_rate,
         acquisition_cost=rows["acquisition_cost"].astype(float),
+        n_new_categories_now=rows["n_new_categories_now"] * (1.0 if shop.facts.has_catalogue else np.nan),
         **{name: rows[name].fillna(0.0) for name in ("n_orders_now", "n_orders_before")},
     )
 
