@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -113,11 +113,12 @@ class ContactPolicy(Section):
     """Share of customers never contacted, to measure the others against (0 to below 1)."""
     held_out_salt: str = "recompra"
     """Changing it draws other customers to hold out."""
-
-    @property
-    def has_quiet_hours(self) -> bool:
-        """Whether any hour is quiet."""
-        return self.quiet_from != self.quiet_until
+    exploration: Literal["none", "epsilon", "thompson"] = "none"
+    """How recorded decisions try what is not known to be best; their propensities are kept."""
+    epsilon: float = Field(default=0.05, ge=0, le=1)
+    """Share of decisions that ``epsilon`` draws among all permitted actions and nothing."""
+    effect_spread: float = Field(default=0.5, ge=0, le=10)
+    """Standard deviation of an assumed effect, as a share of it: how freely ``thompson`` tries."""
 
 
 class Settings(Section):

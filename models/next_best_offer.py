@@ -6,6 +6,7 @@ arrays, for one customer or for all.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -20,10 +21,15 @@ from features.errors import CannotLearn, InputError
 from features.history import Ints, Vocabulary
 from features.shop import Shop
 from models import model
+from models.actions import OFFER
+from models.actions import catalogue as catalogue_of
 from models.contact_policy import Goods
+from models.decisions.arms import NO_ARM
 from models.decisions.economics import Margins, Money, assumed_effect
+from models.decisions.everyone import Options, options
 from models.decisions.offer import NOTHING, Case, Decision, Terms, choose, merge_lists
-from models.decisions.reading import days_since_bought, read_people
+from models.decisions.reading import days_since_bought, read_people, read_standing
+from models.decisions.roles import Shelf, kind_cooling, roles
 
 Lists = Mapping[str, tuple[Ints, NDArray[np.float32], Any]]
 """Ready lists by name: product codes and calibrated chances, both of shape (n_customers, k)."""
@@ -43,7 +49,7 @@ class NextBestOffer(model.Model):
 
     name = "next_best_offer"
     question = "what to do now for a customer, or nothing"
-    method = "expected incremental margin over products and doing nothing, under named rules"
+    method = "expected incremental margin over actions, products and doing nothing, under named rules"
     must_beat = ("likelihood", "all", "none")
     kind = "decisions"
     headline = ("payoff assumed",)
@@ -73,36 +79,52 @@ class NextBestOffer(model.Model):
         return Goods(price, margin, stock, np.zeros(len(margin), bool) if hidden is None else hidden)
 
     def terms(self, shop: Shop) -> Terms:
-        """Return the conditions under which this model offers in this shop."""
+        """Return the conditions under which this model decides in this shop: its actions and its manners."""
         settings = shop.settings
         return Terms(
             horizon_days=settings.horizon_days,
             currency=settings.currency,
             economics=settings.economics,
+            actions=catalogue_of(settings.actions),
+            policy=settings.contact_policy,
             **self.config.model_dump(exclude={"seed"}),
         )
 
-    def case(self, shop: Shop, cutoff: datetime, lists: Lists) -> Case:
-        """Lay out who could be offered what: one row a customer of ``shop.history(cutoff)``, in its order."""
+    def case(self, shop: Shop, cutoff: datetime, lists: Lists, scores: pd.DataFrame | None = None) -> Case:
+        """Lay out who could be offered what: one row a customer of ``shop.history(cutoff)``, in its order.
+
+        ``scores`` (index ``customer_id``; churn and margin) are what actions without a product are worth by.
+        """
         history = shop.history(cutoff)
         product, chance = merge_lists(lists)
         if len(product) != len(history.customers):
             found = f"the lists hold {len(product)} customers, the shop has {len(history.customers)}"
             raise InputError(f"{found} as of {cutoff:%Y-%m-%d}", "make the lists as of the same cutoff")
-        people = read_people(shop, cutoff, history.customers)
-        return Case(people, product, chance, days_since_bought(history, product))
+        shelf, since = Shelf.read(shop, cutoff), days_since_bought(history, product)
+        return Case(
+            read_people(shop, cutoff, history.customers),
+            product,
+            chance,
+            since,
+            standing=read_standing(shop, cutoff, history.customers, scores),
+            role=roles(history, product, since, self.goods(shop.catalogue(cutoff)), shelf),
+            kind_cooling=kind_cooling(history, product, shelf),
+        )
 
-    def decide(self, shop: Shop, cutoff: datetime, lists: Lists) -> pd.DataFrame:
+    def decide(
+        self, shop: Shop, cutoff: datetime, lists: Lists, scores: pd.DataFrame | None = None
+    ) -> pd.DataFrame:
         """Return one row a customer, index ``customer_id``.
 
-        ``offer`` (product_id, None for nothing), its worth and chance under their full names, ``currency``,
-        ``effect`` (assumed), ``runner_up`` (the next permitted product, None without one) and
-        ``ruled_out_by`` (the rule that refused every candidate, None where some were permitted).
+        ``action`` (``nothing`` for none) and ``offer`` (its product_id, None without one), worth and chance
+        under their full names, ``currency``, ``effect`` (assumed), ``runner_up`` and ``runner_up_offer`` (the
+        next best action and its product) and ``ruled_out_by`` (the rule that refused every action, None
+        where some were permitted). Without ``scores`` only actions with a product can be weighed.
         """
-        case, terms = self.case(shop, cutoff, lists), self.terms(shop)
-        decision = choose(case, self.goods(shop.catalogue(cutoff)), terms)
+        case, terms = self.case(shop, cutoff, lists, scores), self.terms(shop)
+        found = options(case, self.goods(shop.catalogue(cutoff)), terms)
         history = shop.history(cutoff)
-        return decision_frame(decision, case, terms, history.customers, history.products)
+        return decision_frame(found, terms, history.customers, history.products)
 
     def evaluate(
         self, shop: Shop, cutoff: datetime, known_until: datetime, lists: Lists
@@ -113,8 +135,10 @@ class NextBestOffer(model.Model):
         chance said, and the margin at stake. ``payoff`` puts what was bought in place of the chances but
         keeps the assumed effect; only an experiment can tell that.
         """
-        terms, history = self.terms(shop), shop.history(cutoff)
-        case, goods = self.case(shop, cutoff, lists), self.goods(shop.catalogue(cutoff))
+        terms = self.terms(shop).model_copy(update={"actions": (OFFER,)})
+        history = shop.history(cutoff)
+        case = replace(self.case(shop, cutoff, lists), role=None, standing=None)
+        goods = self.goods(shop.catalogue(cutoff))
         labels = shop.product_labels(cutoff, terms.horizon_days, known_until)
         bought = bought_of(labels, case.product, history.customers, history.products)
         offers = policies(case, choose(case, goods, terms))
@@ -139,24 +163,23 @@ class NextBestOffer(model.Model):
         )
 
 
-def decision_frame(
-    decision: Decision, case: Case, terms: Terms, customers: Vocabulary, products: Vocabulary
-) -> pd.DataFrame:
-    """Return a decision with ids for codes: one row a customer (see ``NextBestOffer.decide``)."""
-    order = np.pad(decision.order, ((0, 0), (0, 2)), constant_values=NOTHING)
-    offered = (decision.choice != NOTHING).astype(int)
-    rows = np.arange(len(order))
-    second = order[rows, offered]
-    runner_up = np.where(second >= 0, np.pad(case.product, ((0, 0), (0, 1)))[rows, second], NOTHING)
-    rules = np.array([*decision.rules, None], dtype=object)
+def decision_frame(found: Options, terms: Terms, customers: Vocabulary, products: Vocabulary) -> pd.DataFrame:
+    """Return the best of everyone's options with ids for codes (see ``NextBestOffer.decide``)."""
+    best = found.best()
+    product, worth, chance, _ = found.at(best)
+    others = np.where(np.arange(len(found.deck)) == best[:, None], -np.inf, found.worth)
+    second = np.where(np.isfinite(others).any(axis=1), others.argmax(axis=1), NOTHING).astype(np.int32)
+    names = np.array(found.names, dtype=object)
     columns = {
-        "offer": _names(products, decision.choice),
-        terms.money: decision.money,
-        terms.probability: decision.chance,
+        "action": names[best],
+        "offer": _names(products, product),
+        terms.money: worth,
+        terms.probability: chance,
         "currency": terms.currency,
         "effect": terms.effect,
-        "runner_up": _names(products, runner_up),
-        "ruled_out_by": rules[_one_rule(decision, case)],
+        "runner_up": np.array([*found.names[:-1], None], dtype=object)[second],
+        "runner_up_offer": _names(products, found.at(second)[0]),
+        "ruled_out_by": _one_rule(found),
     }
     return pd.DataFrame(columns, index=pd.Index(customers.all_names(), name="customer_id"))
 
@@ -227,9 +250,10 @@ def _names(products: Vocabulary, codes: Ints) -> NDArray[np.object_]:
     return names
 
 
-def _one_rule(decision: Decision, case: Case) -> NDArray[np.intp]:
-    """Return the rule that refused all of a customer's candidates, else the last position (None)."""
-    real = case.product >= 0
-    low = np.where(real, decision.refused, np.int8(127)).min(axis=1, initial=127)
-    high = np.where(real, decision.refused, np.int8(-1)).max(axis=1, initial=-1)
-    return np.where((low == high) & (low >= 0), low, len(decision.rules)).astype(np.intp)
+def _one_rule(found: Options) -> NDArray[np.object_]:
+    """Return the rule that refused all of a customer's actions, else None."""
+    real = found.refused != NO_ARM
+    low = np.where(real, found.refused, np.int8(127)).min(axis=1, initial=127)
+    high = np.where(real, found.refused, np.int8(-1)).max(axis=1, initial=-1)
+    at = np.where((low == high) & (low >= 0), low, len(found.rules))
+    return np.array([*found.rules, None], dtype=object)[at]

@@ -11,6 +11,7 @@ from models.contact_policy import (
     Days,
     Goods,
     Refusal,
+    cannot_know,
     contact_refusals,
     excluded,
     first_refusal,
@@ -30,6 +31,36 @@ NO_ARM = -2
 """Among refusals: the action is not for this product, or there is no candidate."""
 LEAST_CHANCE = 0.05
 """A learnt change is put on a product in proportion to the chance of an order, if that is not less."""
+
+
+class Weighed(NamedTuple):
+    """Every arm of n customers: what it is worth, and what refuses it; arrays of shape (n, m)."""
+
+    deck: Deck
+    worth: Money
+    """NaN where it cannot be known or there is no arm."""
+    spend: Money
+    """Cost of the contact and the discount it is expected to give."""
+    chance: Money
+    """Chance of the purchase (without a product: of an order) if nothing is done."""
+    refused: Codes
+    """Position in ``rules`` of the first that refuses, -1 where none does, -2 where there is no arm."""
+    barred: "Barred"
+    rules: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+def weigh(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> Weighed:
+    """Weigh every arm in money and ask every rule; rules of time look ``days`` days ahead (0: today)."""
+    deck = deck_of(terms)
+    worth, spend, chance = sums(case, goods, deck)
+    barred = barred_actions(case, deck, terms, days)
+    refusing = goods_rules(case, goods, terms)
+    refused = refused_arms(case, deck, worth, barred, first_refusal(refusing, case.product.shape))
+    asked = (*barred.rules, cannot_know(worth), *refusing)
+    worth[refused == NO_ARM] = np.nan
+    rules, reasons = tuple(rule.rule for rule in asked), tuple(rule.why for rule in asked)
+    return Weighed(deck, worth, spend, chance, refused, barred, rules, reasons)
 
 
 def deck_of(terms: Terms) -> Deck:

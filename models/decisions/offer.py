@@ -17,19 +17,8 @@ from numpy.typing import NDArray
 
 from features.errors import ArtefactError
 from features.history import Ints
-from models.contact_policy import Days, Goods, cannot_know, first_refusal
-from models.decisions.arms import (
-    NO_ARM,
-    Codes,
-    arm_codes,
-    barred_actions,
-    best_arm,
-    deck_of,
-    goods_rules,
-    refused_arms,
-    repeated,
-    sums,
-)
+from models.contact_policy import Days, Goods
+from models.decisions.arms import Codes, Weighed, arm_codes, best_arm, repeated, weigh
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.deck import Deck
 from models.decisions.economics import Money
@@ -103,38 +92,32 @@ def choose(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> Decision
     a purchase forward. Rules of time permit what they will permit within ``days`` days (0: today). Ties go to
     doing nothing, then to the action that stands first, then to the product of the lower code.
     """
-    deck = deck_of(terms)
-    worth, spend, chances = sums(case, goods, deck)
-    barred = barred_actions(case, deck, terms, days)
-    refusing = goods_rules(case, goods, terms)
-    refused = refused_arms(case, deck, worth, barred, first_refusal(refusing, case.product.shape))
-    worth[refused == NO_ARM] = np.nan
-    asked = (*barred.rules, cannot_know(worth), *refusing)
-    action, choice, money, chance = _pick(case, deck, worth, chances, best_arm(worth, refused, case, deck))
+    found = weigh(case, goods, terms, days=days)
+    best = best_arm(found.worth, found.refused, case, found.deck)
+    action, choice, money, chance = _pick(case, found, best)
     return Decision(
-        deck=deck,
+        deck=found.deck,
         product=case.product,
         action=action,
         choice=choice,
         money=money,
         chance=chance,
-        worth=worth,
-        spend=spend,
-        chances=chances,
-        refused=refused,
-        barred=barred.first,
-        opens=barred.opens,
-        closes=barred.closes,
-        rules=tuple(rule.rule for rule in asked),
-        reasons=tuple(rule.why for rule in asked),
+        worth=found.worth,
+        spend=found.spend,
+        chances=found.chance,
+        refused=found.refused,
+        barred=found.barred.first,
+        opens=found.barred.opens,
+        closes=found.barred.closes,
+        rules=found.rules,
+        reasons=found.reasons,
     )
 
 
-def _pick(
-    case: Case, deck: Deck, worth: Money, chances: Money, best: NDArray[np.intp]
-) -> tuple[Ints, Ints, Money, Money]:
+def _pick(case: Case, found: Weighed, best: NDArray[np.intp]) -> tuple[Ints, Ints, Money, Money]:
     """Return action, product, worth and chance of each row's best arm (-1: nothing)."""
     n, k = case.product.shape
+    deck, worth = found.deck, found.worth
     if not worth.shape[1]:
         none = np.full(n, NOTHING, np.int32)
         return none, none, np.zeros(n), np.full(n, np.nan)
@@ -147,7 +130,7 @@ def _pick(
         np.where(paid, action, NOTHING).astype(np.int32),
         product,
         np.where(paid, worth[rows, best], 0.0),
-        np.where(paid, chances[rows, best], np.nan),
+        np.where(paid, found.chance[rows, best], np.nan),
     )
 
 

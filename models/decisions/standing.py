@@ -51,18 +51,18 @@ class Standing:
     @classmethod
     def unknown(cls, n: int) -> "Standing":
         """Return ``n`` customers of whom nothing is known."""
-        nan, no = np.full(n, np.nan), np.zeros(n, bool)
+        risk, margin, basket = np.full((3, n), np.nan)
         return cls(
             consent=np.full((n, len(CHANNELS)), NOT_RECORDED, np.int8),
             n_contacts_7d=np.zeros(n, np.int32),
-            held_out=no,
+            held_out=np.zeros(n, bool),
             since=np.full((n, len(EVENTS)), np.nan, np.float32),
             since_action=np.full((n, len(NAMES)), np.nan, np.float32),
             settles_in=np.zeros(n, np.float32),
-            return_open=no,
-            risk=nan,
-            margin=nan,
-            basket=nan,
+            return_open=np.zeros(n, bool),
+            risk=risk,
+            margin=margin,
+            basket=basket,
             n_orders=np.zeros(n, np.int32),
             rank=np.zeros(n, np.float32),
         )

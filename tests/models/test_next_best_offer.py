@@ -10,6 +10,7 @@ from features.errors import CannotLearn, InputError
 from features.history import Vocabulary
 from features.shop import Shop
 from features.window import parse_cutoff
+from models.actions import OFFER
 from models.contact_policy import People
 from models.decisions.economics import Margins
 from models.decisions.reading import read_people
@@ -110,14 +111,23 @@ def test_everyone_gets_a_decision_and_refused_ones_the_rule(
     )
 
 
+def test_with_scores_actions_without_a_product_are_weighed_too(
+    model: NextBestOffer, shop: Shop, lists: Lists
+) -> None:
+    index = pd.Index(shop.history(CUTOFF).customers.all_names(), name="customer_id")
+    scores = pd.DataFrame({"churn_probability_28d": 0.9, "expected_margin_28d": 50.0}, index=index)
+    actions = model.decide(shop, CUTOFF, lists, scores)["action"]
+    assert set(actions) & {"thank_you", "survey", "review_request", "loyalty_reward"}
+
+
 def test_money_is_zero_exactly_where_nothing_is_offered(
     model: NextBestOffer, shop: Shop, lists: Lists
 ) -> None:
     frame = model.decide(shop, CUTOFF, lists)
     assert ((frame["expected_incremental_margin_28d"] == 0) == frame["offer"].isna()).all()
     assert (frame["purchase_probability_28d"].isna() == frame["offer"].isna()).all()
-    offered = frame.dropna(subset=["offer"])
-    assert (offered["offer"] != offered["runner_up"]).all()
+    assert ((frame["action"] == "nothing") == frame["offer"].isna()).all()
+    assert (frame["action"] != frame["runner_up"]).all()
 
 
 def test_what_was_bought_this_week_is_not_offered(model: NextBestOffer, shop: Shop, lists: Lists) -> None:
@@ -189,7 +199,7 @@ def test_the_payoff_of_calibrated_chances_is_what_was_expected(model: NextBestOf
     chance = rng.uniform(0.3, 1.0, (n, 1))
     case = Case(People.nobody_known(n), np.zeros((n, 1), np.int32), chance, np.full((n, 1), np.nan))
     goods: Any = model.goods(shop.catalogue(CUTOFF))
-    terms = model.terms(shop).model_copy(update={"discount_share": 0.02})
+    terms = model.terms(shop).model_copy(update={"discount_share": 0.02, "actions": (OFFER,)})
     goods.margin[:] = 5.0
     decision = choose(case, goods, terms)
     column = np.where(decision.choice >= 0, 0, -1).astype(np.int32)

@@ -1,0 +1,133 @@
+"""What could be done for everyone at a moment: the best arm of each action, for a million customers.
+
+Who decides goes on from here: ``Options.best`` takes the one worth most, ``decisions.explore`` tries others,
+``decisions.allocation`` keeps to a budget, ``decisions.calendar`` spreads contacts over days.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.history import Ints
+from models.actions import NOTHING as DO_NOTHING
+from models.contact_policy import Days, Goods
+from models.decisions.arms import NO_ARM, Codes, Weighed, deck_of, weigh
+from models.decisions.case import NOTHING, Case, Terms
+from models.decisions.deck import Deck
+from models.decisions.economics import Money
+
+ARMS_AT_ONCE = 2_000_000
+
+
+@dataclass(frozen=True)
+class Options:
+    """The best arm of every action; arrays of shape (n, n_actions), in the deck's order."""
+
+    deck: Deck
+    worth: Money
+    """Worth of the action's best permitted arm; -inf where none is permitted."""
+    product: Ints
+    """The product that goes with it, as a code; -1 for an action without one, or where none is permitted."""
+    chance: Money
+    spend: Money
+    """Cost of the contact and the discount it is expected to give."""
+    refused: Codes
+    """-1 where an arm is permitted, else the rule (position in ``rules``); -2: no product fits the action."""
+    opens: Days
+    """Days until the rules of time permit it; 0 or less: now."""
+    closes: Days
+    rules: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.worth)
+
+    @property
+    def names(self) -> list[str]:
+        """The actions' names, and ``nothing`` at the end (so that position -1 is nothing)."""
+        return [*(action.name for action in self.deck.actions), DO_NOTHING]
+
+    def best(self) -> Ints:
+        """Return the action worth most to each customer, -1 where none is worth more than nothing; (n,)."""
+        if not self.worth.shape[1]:
+            return np.full(len(self), NOTHING, np.int32)
+        first = self.worth.argmax(axis=1)
+        return np.where(self.worth.max(axis=1) > 0, first, NOTHING).astype(np.int32)
+
+    def at(self, action: Ints) -> tuple[Ints, Money, Money, Money]:
+        """Return product, worth, chance and spend of the action given for each customer (-1: nothing)."""
+        rows, some = np.arange(len(self)), action >= 0
+        taken = (rows, np.maximum(action, 0))
+        product = np.where(some, self.product[taken], NOTHING).astype(np.int32)
+        worth, spend = (np.where(some, column[taken], 0.0) for column in (self.worth, self.spend))
+        return product, worth, np.where(some, self.chance[taken], np.nan), spend
+
+
+def options(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> Options:
+    """Return what every action could bring each customer, under every rule.
+
+    Rules of time permit what they will permit within ``days`` days (0: today); ``opens`` and ``closes`` then
+    say when. Works in blocks of customers: memory does not grow with their number, but for the answer.
+    """
+    parts = [_of_block(block, goods, terms, days) for block in _blocks(_with_a_place(case), terms)]
+    columns = [np.concatenate(column) for column in zip(*(part[0] for part in parts), strict=True)]
+    rules, reasons = parts[0][1].rules, parts[0][1].reasons
+    worth, product, chance, spend, refused, opens, closes = columns
+    return Options(deck_of(terms), worth, product, chance, spend, refused, opens, closes, rules, reasons)
+
+
+def _blocks(case: Case, terms: Terms) -> Iterator[Case]:
+    n, k = case.product.shape
+    deck = deck_of(terms)
+    arms = max(deck.n_with_product * k + len(deck) - deck.n_with_product, 1)
+    size = max(ARMS_AT_ONCE // arms, 1)
+    for start in range(0, max(n, 1), size):
+        yield case.of(slice(start, start + size)) if n > size else case
+
+
+def _of_block(
+    case: Case, goods: Goods, terms: Terms, days: int
+) -> tuple[tuple[NDArray[np.generic], ...], Weighed]:
+    """Return worth, product, chance, spend, refused, opens and closes of a block, and what they came from."""
+    found = weigh(case, goods, terms, days=days)
+    n, k = case.product.shape
+    n_with = found.deck.n_with_product
+    edge = n_with * k
+    worth = np.where(found.refused == NOTHING, found.worth, -np.inf)
+    offers, product = (n, n_with, k), np.broadcast_to(case.product[:, None, :], (n, n_with, k))
+    taken = _first_best(worth[:, :edge].reshape(offers), found.refused[:, :edge].reshape(offers), product)
+    columns = [
+        np.hstack([np.take_along_axis(column[:, :edge].reshape(offers), taken, 2)[:, :, 0], column[:, edge:]])
+        for column in (worth, found.chance, found.spend, found.refused)
+    ]
+    code = np.full((n, len(found.deck)), NOTHING, np.int32)
+    code[:, :n_with] = np.take_along_axis(product, taken, axis=2)[:, :, 0]
+    code[columns[3] != NOTHING] = NOTHING
+    return (columns[0], code, *columns[1:], found.barred.opens, found.barred.closes), found
+
+
+def _first_best(worth: Money, refused: Codes, product: Ints) -> NDArray[np.intp]:
+    """Return each action's best candidate, of equal ones the lower product; else one that was refused."""
+    most = np.iinfo(np.int32).max
+    equal = (worth == worth.max(axis=2, keepdims=True)) & (refused != NO_ARM)
+    return np.asarray(np.where(equal, product, most).argmin(axis=2)[:, :, None])
+
+
+def _with_a_place(case: Case) -> Case:
+    """Return the case with at least one place for a candidate."""
+    if case.product.shape[1]:
+        return case
+    n = len(case.product)
+    unknown = np.full((n, 1), np.nan)
+    none = np.full((n, 1), NOTHING, np.int32)
+    return replace(
+        case,
+        product=none,
+        chance=unknown,
+        days_since_bought=unknown,
+        excluded=None,
+        role=None,
+        kind_cooling=None,
+    )

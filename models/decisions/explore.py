@@ -1,0 +1,81 @@
+"""Trying what is not known to be best, with propensities that can be relied on afterwards.
+
+A policy here is a table of chances: for every customer that of each action and of nothing. The choice is
+drawn from that very table, so the propensity that is logged is exact whatever went into the table.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from features.history import Ints
+from features.settings import ContactPolicy
+from models.decisions.case import NOTHING
+from models.decisions.economics import Money
+from models.decisions.everyone import Options
+
+Chances = NDArray[np.float64]
+GRID = 96
+"""Points of the integral over the best sampled worth."""
+REACH = 6.0
+"""The integral goes so many standard deviations beyond the largest mean."""
+ROWS_AT_ONCE = 5_000
+
+
+def policy_of(options: Options, policy: ContactPolicy) -> Chances:
+    """Return the shop's policy: the chance of each action and (last) of nothing, shape (n, n_actions + 1)."""
+    if policy.exploration == "epsilon":
+        return epsilon_greedy(options, policy.epsilon)
+    if policy.exploration == "thompson":
+        return thompson(options, policy.effect_spread * np.abs(options.worth + options.spend))
+    return greedy(options)
+
+
+def greedy(options: Options) -> Chances:
+    """Return the policy that always takes what is worth most."""
+    chances = np.zeros((len(options), len(options.deck) + 1))
+    chances[np.arange(len(options)), options.best()] = 1.0  # -1 is the last: nothing
+    return chances
+
+
+def epsilon_greedy(options: Options, epsilon: float) -> Chances:
+    """Return the policy that with chance ``epsilon`` draws evenly among what is permitted and nothing."""
+    open_ = np.pad(np.isfinite(options.worth), ((0, 0), (0, 1)), constant_values=True)
+    tried = open_ / open_.sum(axis=1, keepdims=True)
+    return np.asarray((1 - epsilon) * greedy(options) + epsilon * tried)
+
+
+def thompson(options: Options, spread: Money) -> Chances:
+    """Return the chance that each action is the best when its worth is drawn from what is believed of it.
+
+    Worths are believed to be normal around ``options.worth`` with standard deviations ``spread``, shape
+    (n, n_actions), and independent; nothing is worth 0 (Thompson 1933). The integral is a sum over a grid,
+    normalised: the choice is drawn from its result.
+    """
+    parts = [
+        _chances_of_best(options.worth[rows], spread[rows])
+        for rows in (slice(at, at + ROWS_AT_ONCE) for at in range(0, max(len(options), 1), ROWS_AT_ONCE))
+    ]
+    return np.concatenate(parts)
+
+
+def _chances_of_best(mean: Money, spread: Money) -> Chances:
+    barred = ~np.isfinite(mean)
+    centre, width = np.where(barred, -1.0, mean), np.where(barred, 1e-12, np.maximum(spread, 1e-12))
+    top = np.maximum((centre + REACH * width).max(axis=1, initial=0.0), 1e-9)
+    edges = top[:, None, None] * np.linspace(0, 1, GRID + 1)[None, :, None]
+    below = ndtr((edges - centre[:, None, :]) / width[:, None, :])
+    mass, at = np.diff(below, axis=1), np.maximum((below[:, 1:] + below[:, :-1]) / 2, 1e-300)
+    others = np.exp(np.log(at).sum(axis=2, keepdims=True) - np.log(at))
+    nothing = below[:, 0].prod(axis=1, keepdims=True)
+    chances = np.hstack([np.where(barred, 0.0, (mass * others).sum(axis=1)), nothing])
+    return np.asarray(chances / chances.sum(axis=1, keepdims=True))
+
+
+def draw(chances: Chances, uniform: NDArray[np.float64]) -> tuple[Ints, Chances]:
+    """Draw an action a customer (-1: nothing) by uniform numbers in [0, 1), shape (n,); return its chance."""
+    ends = np.cumsum(chances, axis=1)
+    passed = (uniform[:, None] * ends[:, -1:] >= ends).sum(axis=1)
+    taken = np.minimum(passed, chances.shape[1] - 1)
+    propensity = chances[np.arange(len(chances)), taken]
+    return np.where(taken == chances.shape[1] - 1, NOTHING, taken).astype(np.int32), propensity

@@ -1,0 +1,164 @@
+"""What a product can be to a customer: new, dearer than what they buy, due again, worth a flash sale."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.history import History, Ints
+from features.window import naive_utc
+from models.contact_policy import Goods
+from models.decisions.deck import role_bit
+from models.decisions.economics import Money
+from models.decisions.reading import days_since_kind, group_days
+from models.decisions.standing import Days, Mask
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from features.shop import Shop
+
+FEWEST_GAPS = 5
+"""A product bought again so often tells its own rhythm; else its category's counts, else the shop's."""
+DUE_SHARE = 0.75
+"""A product is due when so much of the usual time between two purchases has passed."""
+DEARER, DEAREST = 1.15, 3.0
+"""A better version costs so many times what the customer usually pays in its category."""
+ACCESSORY = 1 / 3
+"""An accessory costs at most so much of what the customer usually pays in its category."""
+LAUNCH_DAYS, SALES_DAYS, SLOW_DAYS = 30, 90, 180
+"""A launch is so recent; a slow mover's stock lasts so long at the sales of the last ``SALES_DAYS``."""
+ANY, NEW, BETTER, DUE, FLASH = (np.uint8(role_bit(role)) for role in ("any", "new", "dearer", "due", "flash"))
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """What is known of products besides price and stock; arrays of shape (n_products,)."""
+
+    category: Ints
+    same_kind_days: Days
+    """So many days after a purchase nothing else of the same category is offered."""
+    repeat_days: Days
+    """Usual days between two purchases by the same customer; NaN where nothing is bought again."""
+    flash: Mask
+    """Slow movers and launches."""
+    partner: Ints
+    """The best seller of the same category to show it with, -1 without one."""
+
+    @classmethod
+    def read(cls, shop: "Shop", cutoff: "datetime") -> "Shelf":
+        """Read the shelf as of ``cutoff``, aligned to its catalogue."""
+        catalogue, history = shop.catalogue(cutoff), shop.history(cutoff)
+        paths = [*catalogue.categories.all_names(), ""]
+        days = group_days(shop.settings.product_groups, paths, "same_kind_days")
+        units = _units(history)
+        return cls(
+            category=catalogue.category,
+            same_kind_days=days[catalogue.category],
+            repeat_days=repeat_days(history, catalogue.category),
+            flash=_slow(catalogue.stock, units) | _launched(shop, cutoff, history),
+            partner=_partners(catalogue.category, units),
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write one ``.npy`` an array."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for part in fields(self):
+            np.save(folder / f"{part.name}.npy", getattr(self, part.name))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Shelf":
+        """Map what ``save`` wrote."""
+        paths = (folder / f"{part.name}.npy" for part in fields(cls))
+        return cls(*(np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)) for path in paths))
+
+
+def roles(
+    history: History, product: Ints, days_since_bought: Money, goods: Goods, shelf: Shelf
+) -> NDArray[np.uint8]:
+    """Return what each candidate can be to each customer of ``history``, as bits; shape (n, k)."""
+    new, price = np.isnan(days_since_bought), goods.price[product]
+    usual = usual_price(history, product, goods.price, shelf.category)
+    with np.errstate(invalid="ignore"):
+        better = new & (price >= DEARER * usual) & (price <= DEAREST * usual)
+        due = days_since_bought >= DUE_SHARE * shelf.repeat_days[product]
+        flash = new & (shelf.flash[product] | (price <= ACCESSORY * usual))
+    return np.asarray(ANY | NEW * new | BETTER * better | DUE * due | FLASH * flash, np.uint8)
+
+
+def kind_cooling(history: History, product: Ints, shelf: Shelf) -> Mask | None:
+    """Mark candidates of a kind the customer bought too recently for another; None where no kind is so."""
+    if not (shelf.same_kind_days > 0).any():
+        return None
+    since = days_since_kind(history, product, shelf.category)
+    return np.asarray(since < shelf.same_kind_days[product])
+
+
+def usual_price(history: History, product: Ints, price: Money, category: Ints) -> Money:
+    """Return the mean price of what each customer bought in each candidate's category; NaN if nothing."""
+    n = int(category.max(initial=-1)) + 2
+    kind, cost = category[history.product].astype(np.int64), price[history.product]
+    known = (kind >= 0) & np.isfinite(cost)
+    if not known.any():
+        return np.full(product.shape, np.nan)
+    key = history.customer[known].astype(np.int64) * n + kind[known]
+    pairs, at = np.unique(key, return_inverse=True)
+    mean = np.bincount(at, cost[known]) / np.bincount(at)
+    wanted_kind = np.append(category, np.int32(-1))[product]
+    wanted = np.arange(len(product), dtype=np.int64)[:, None] * n + wanted_kind
+    place = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
+    return np.where((wanted_kind >= 0) & (pairs[place] == wanted), mean[place], np.nan)
+
+
+def repeat_days(history: History, category: Ints) -> Days:
+    """Return the median days between two purchases of each product by one customer, NaN if never repeated."""
+    rows = pd.DataFrame({"customer": history.customer, "product": history.product, "day": history.day})
+    gaps = rows.groupby(["customer", "product"])["day"].diff()
+    again = rows.assign(gap=gaps, category=category[rows["product"]])[gaps > 0]
+    whole = np.nan if again.empty else float(again["gap"].median())
+    by_kind = _medians(again, "category").reindex(category)
+    of_kind = np.where(category >= 0, by_kind.to_numpy(np.float64), np.nan)
+    own = _medians(again, "product").reindex(np.arange(len(category))).to_numpy(np.float64)
+    days = np.where(np.isfinite(own), own, np.where(np.isfinite(of_kind), of_kind, whole))
+    return days.astype(np.float32)
+
+
+def _medians(again: pd.DataFrame, key: str) -> "pd.Series[float]":
+    found = again.groupby(key)["gap"].agg(["median", "size"])
+    return found.loc[found["size"] >= FEWEST_GAPS, "median"]
+
+
+def _units(history: History) -> Money:
+    """Return units sold of each product in the last ``SALES_DAYS``."""
+    recent = history.day >= history.cutoff_day - SALES_DAYS
+    sold = np.bincount(history.product[recent], history.quantity[recent], len(history.products))
+    return np.asarray(sold, np.float64)
+
+
+def _slow(stock: NDArray[np.floating], units: Money) -> Mask:
+    return np.asarray((stock > 0) & (stock * SALES_DAYS > SLOW_DAYS * units))
+
+
+def _launched(shop: "Shop", cutoff: "datetime", history: History) -> Mask:
+    found = shop.con.raw_sql(_LAUNCHES.format(moment=naive_utc(cutoff), days=LAUNCH_DAYS)).fetchnumpy()
+    mask = np.zeros(len(history.products), bool)
+    codes = history.products.codes(found["product_id"].tolist())
+    mask[codes[codes >= 0]] = True
+    return mask
+
+
+def _partners(category: Ints, units: Money) -> Ints:
+    """Return the product that sold most in each product's category; -1 for itself or without a category."""
+    order = np.lexsort((np.arange(len(category)), -units, category))
+    kinds, first = np.unique(category[order], return_index=True)
+    best = order[first][np.searchsorted(kinds, category)].astype(np.int32)
+    return np.where((category < 0) | (best == np.arange(len(category))), -1, best).astype(np.int32)
+
+
+_LAUNCHES = """
+SELECT product_id FROM products
+WHERE launched_on < DATE '{moment:%Y-%m-%d}' AND launched_on >= DATE '{moment:%Y-%m-%d}' - {days}
+"""

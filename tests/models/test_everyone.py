@@ -1,0 +1,101 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from worlds.decisions import TERMS, case, goods, some
+
+from models.decisions import everyone
+from models.decisions.everyone import Options, options
+from models.decisions.explore import draw, epsilon_greedy, greedy, policy_of, thompson
+from models.decisions.offer import choose
+
+SEEDS = st.integers(0, 10**6)
+
+
+@given(SEEDS, st.integers(0, 12), st.integers(0, 5))
+def test_the_best_option_is_what_one_by_one_would_be_chosen(seed: int, n: int, k: int) -> None:
+    asked, shelf = some(seed, n, k)
+    found, decision = options(asked, shelf, TERMS), choose(asked, shelf, TERMS)
+    best = found.best()
+    product, worth, chance, _ = found.at(best)
+    np.testing.assert_array_equal(best, decision.action)
+    np.testing.assert_array_equal(product, decision.choice)
+    np.testing.assert_array_equal(worth, decision.money)
+    np.testing.assert_array_equal(chance, decision.chance)
+
+
+@settings(max_examples=15)
+@given(SEEDS)
+def test_blocks_change_nothing(seed: int) -> None:
+    asked, shelf = some(seed, 30)
+    whole = options(asked, shelf, TERMS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(everyone, "ARMS_AT_ONCE", 100)
+        for part in ("worth", "product", "chance", "spend", "refused", "opens", "closes"):
+            blocks = getattr(options(asked, shelf, TERMS), part)
+            np.testing.assert_array_equal(blocks, getattr(whole, part), err_msg=part)
+
+
+def test_an_action_nobody_may_get_says_which_rule_refused_it() -> None:
+    asked, shelf = some(0, 200)
+    found = options(asked, shelf, TERMS)
+    held = asked.standing.held_out  # type: ignore[union-attr]
+    told = np.array([*found.rules, "", ""], dtype=object)[found.refused]
+    assert set(np.unique(told[held])) <= {"held_out", ""}  # "": no product fits
+    assert not np.isfinite(found.worth[held]).any()
+
+
+def test_an_effect_that_was_learnt_takes_the_place_of_the_assumed_one() -> None:
+    rng = np.random.default_rng(0)
+    asked, shelf = case(rng, 500), goods(rng)
+    nothing = np.zeros(500)
+    taught = replace(asked, learnt={"thank_you": nothing, "cross_sell": nothing})
+    found = options(taught, shelf, TERMS)
+    worth = found.worth[:, [found.names.index("thank_you"), found.names.index("cross_sell")]]
+    assert (worth[np.isfinite(worth)] <= -0.1 + 1e-12).all()  # no effect: the contact's cost is lost
+
+
+@pytest.fixture(scope="module")
+def found() -> Options:
+    return options(*some(1, 3000), TERMS)
+
+
+def test_what_is_drawn_is_drawn_as_often_as_its_propensity_says(found: Options) -> None:
+    rng, chances = np.random.default_rng(0), epsilon_greedy(found, 0.3)
+    drawn = np.stack([draw(chances, rng.random(len(found)))[0] for _ in range(200)])
+    share = np.mean(drawn[..., None] == np.append(np.arange(len(found.deck)), -1), axis=(0, 1))
+    np.testing.assert_allclose(share, chances.mean(axis=0), atol=0.003)
+
+
+def test_the_propensity_told_is_that_of_what_was_drawn(found: Options) -> None:
+    chances = epsilon_greedy(found, 0.3)
+    action, propensity = draw(chances, np.random.default_rng(0).random(len(found)))
+    np.testing.assert_array_equal(propensity, chances[np.arange(len(found)), action])
+    assert (propensity > 0).all()
+
+
+@pytest.mark.parametrize("kind", ["none", "epsilon", "thompson"])
+def test_exploration_never_tries_what_a_rule_refuses(found: Options, kind: str) -> None:
+    policy = TERMS.policy.model_copy(update={"exploration": kind, "epsilon": 1.0})
+    chances = policy_of(found, policy)
+    assert (chances[:, :-1][~np.isfinite(found.worth)] == 0).all()
+    np.testing.assert_allclose(chances.sum(axis=1), 1)
+
+
+def test_thompsons_chances_are_those_of_sampling(found: Options) -> None:
+    rng, rows = np.random.default_rng(0), slice(0, 40)
+    few = replace(found, worth=found.worth[rows], spend=found.spend[rows])
+    spread = np.where(np.isfinite(few.worth), 1.0, 0.0)
+    sampled = np.where(np.isfinite(few.worth), few.worth, -np.inf) + rng.normal(size=(4000, 1, 1)) * 0
+    sampled = sampled + rng.normal(size=sampled.shape) * spread
+    best = np.where(sampled.max(axis=2) > 0, sampled.argmax(axis=2), len(few.deck))
+    counted = np.mean(best[..., None] == np.arange(len(few.deck) + 1), axis=0)
+    np.testing.assert_allclose(thompson(few, spread), counted, atol=0.05)
+
+
+def test_without_spread_thompson_loses_nothing_against_greedy(found: Options) -> None:
+    worth = np.pad(np.where(np.isfinite(found.worth), found.worth, 0.0), ((0, 0), (0, 1)))
+    earned = [(chances * worth).sum() for chances in (thompson(found, 0 * worth[:, :-1]), greedy(found))]
+    assert earned[0] == pytest.approx(earned[1])
