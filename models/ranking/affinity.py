@@ -31,6 +31,13 @@ class Bought(NamedTuple):
     product: Ints
     weight: Floats
 
+    def and_today(self, cart: Ints) -> "Bought":
+        """Return the same with a cart of the last customer."""
+        indptr = self.indptr.copy()
+        indptr[-1] += len(cart)
+        weight = np.append(self.weight, np.ones(len(cart), np.float32))
+        return Bought(indptr, np.append(self.product, cart), weight)
+
 
 @compiled
 def affinities(tables: Tables, bought: Bought, codes: Ints, customer: Ints, product: Ints) -> Floats:

@@ -6,6 +6,7 @@ the ready list. Of a customer nobody knows, the cart speaks; without one, what s
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -17,9 +18,10 @@ from features.pairs import pair_features
 from models.ranking.candidates import Candidates
 from models.ranking.collaborative import Neighbours
 from models.ranking.lists import LISTS, OWN, PINNED, POPULAR, SOURCES, TOGETHER, UPSELL
+from models.ranking.pool import Group, Lead, Sources, united
 from models.ranking.ranker import Ranker
 from models.ranking.reasons import Why, why
-from models.ranking.since import Line, by_now, with_cart
+from models.ranking.since import Line, by_now
 from models.ranking.state import State
 
 Pick = tuple[str, float, str]
@@ -31,6 +33,7 @@ N_RECENT = 5
 """So many of the latest purchases speak where a cart is asked for and there is none."""
 N_DEARER = 100
 """So many dearer products are compared, those that sell best."""
+_NO_GROUP = Group(np.zeros(0, np.int32), np.zeros(0, np.uint8))
 DEARER = (1.05, 2.5)
 """What counts as the better version: this many times the price, in the same category."""
 
@@ -49,10 +52,12 @@ class Ask:
     """By product code: what may not be shown."""
     k: int
 
-    @property
-    def owned(self) -> Ints:
-        """What the customer has bought and kept, each once."""
-        return np.unique(self.mine.product)
+    @cached_property
+    def owned(self) -> Bools:
+        """By product code: whether the customer has bought and kept it."""
+        found = np.zeros(len(self.barred), bool)
+        found[self.mine.product] = True
+        return found
 
 
 @dataclass(frozen=True)
@@ -153,31 +158,26 @@ class Live:
         """Rank a list anew: its ready products, what was just bought, what goes with either."""
         if not len(ask.mine.product):
             return self._together(ask) if list_name != "buy_again" else _nothing()
-        owned = ask.owned
-        product, source = self._candidates(ask, list_name, owned)
-        bought = np.isin(product, owned)
-        kept = ~(ask.barred[product] | self.state.rules.barred(list_name, product, bought))
+        product, source, bought = self._candidates(ask, list_name)
+        kept = ~self.state.rules.barred(list_name, product, bought)
         product = product[kept]
         source = np.where(bought, OWN, np.where(source == OWN, LIKE, source))[kept].astype(np.uint8)
         return Scored(product, self._chances(ask, product), source)
 
-    def _candidates(self, ask: Ask, list_name: str, owned: Ints) -> tuple[Ints, NDArray[np.uint8]]:
-        """Return each product once, the earliest source first; sorted by code."""
-        lead = np.append(ask.cart, ask.fresh)
-        near = [
-            table.product[lead, :N_NEAR].ravel() for table in (self.state.together, self.state.neighbours)
-        ]
-        groups = [(ask.fresh, OWN), (near[0], TOGETHER), (near[1], LIKE)]
-        if ask.code < 0:
-            groups += [(owned, OWN), (self.by_popularity[:N_NEAR], POPULAR)]
-        sources = [np.full(len(codes), number, np.uint8) for codes, number in groups]
-        products = [codes for codes, _ in groups]
+    def _candidates(self, ask: Ask, list_name: str) -> tuple[Ints, Sources, Bools]:
+        """Return each product once that is not barred, the earliest source first, and whether it is owned."""
+        pool, rest = _NO_GROUP, _NO_GROUP
         if ask.code >= 0:
-            pool, pool_source = self.pools[list_name]
-            products, sources = [pool[ask.code], *products], [pool_source[ask.code], *sources]
-        product, source = np.concatenate(products), np.concatenate(sources)
-        product, at = np.unique(product, return_index=True)
-        return product[product >= 0], source[at][product >= 0]
+            pool = Group(*(column[ask.code] for column in self.pools[list_name]))
+        else:
+            rest = _group((ask.mine.product, OWN), (self.by_popularity[:N_NEAR], POPULAR))
+        lead = Lead(
+            np.append(ask.cart, ask.fresh),
+            (self.state.together.product, self.state.neighbours.product),
+            (TOGETHER, LIKE),
+            N_NEAR,
+        )
+        return united((pool, _group((ask.fresh, OWN)), rest), lead, ask.mine.product, ask.barred)
 
     def _chances(self, ask: Ask, product: Ints) -> Floats:
         return self.ranker.chance(self._features(ask, product))
@@ -185,7 +185,7 @@ class Live:
     def _features(self, ask: Ask, product: Ints) -> Floats:
         customer = np.zeros(len(product), np.int32)
         codes = np.array([ask.code], np.int32)
-        scores = self.state.scores(with_cart(ask.mine, ask.cart), codes, customer, product)
+        scores = self.state.scores(ask.mine, codes, customer, product, cart=ask.cart)
         return pair_features(ask.mine, self.state.table, customer, product, scores)
 
     def _together(self, ask: Ask) -> Scored:
@@ -246,20 +246,23 @@ class Live:
 
     def _barred(self, ask: Ask, list_name: str, product: Ints) -> Bools:
         """Mark what a list may not show this customer."""
-        own = np.isin(product, ask.mine.product)
-        return ask.barred[product] | self.state.rules.barred(list_name, product, own)
+        return ask.barred[product] | self.state.rules.barred(list_name, product, ask.owned[product])
 
     def _more(self, ask: Ask, list_name: str, shown: Ints) -> Ints:
         allowed = ~ask.barred
         allowed[shown] = False
-        mine = ask.owned
+        mine = ask.mine.product
         if list_name == "buy_again":
-            owned = np.zeros(len(allowed), bool)
-            owned[mine] = True
-            allowed &= owned
+            allowed &= ask.owned
         else:
             allowed[mine[self._barred(ask, list_name, mine)]] = False
         return self.by_popularity[allowed[self.by_popularity]]
+
+
+def _group(*parts: tuple[Ints, int]) -> Group:
+    """Return products and where they come from."""
+    sources = [np.full(len(product), source, np.uint8) for product, source in parts]
+    return Group(np.concatenate([product for product, _ in parts]), np.concatenate(sources))
 
 
 def _nothing() -> Scored:

@@ -75,12 +75,3 @@ def _one(history: History, columns: Sequence[Column]) -> History:
     indptr = np.array([0, len(product)], np.int64)
     products, today = history.products, history.cutoff_day
     return History(NOBODY, products, indptr, product, order, day, quantity, revenue, today)
-
-
-def with_cart(mine: History, cart: Ints) -> History:
-    """Return a history as the item-item score reads it: the cart counts like purchases of today."""
-    if not len(cart):
-        return mine
-    columns = [getattr(mine, name) for name in COLUMNS]
-    keys = [(mine.cutoff_day, product) for product in cart.tolist()]
-    return _one(mine, _appended(columns, keys, [1.0] * len(keys)))

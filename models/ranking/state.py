@@ -41,13 +41,18 @@ class State:
         """Return what each purchase still says of the customer's taste."""
         return np.exp2((history.day - history.cutoff_day) / np.float32(TASTE_HALF_LIFE)).astype(np.float32)
 
-    def scores(self, history: History, codes: Ints, customer: Ints, product: Ints) -> Floats:
+    def scores(
+        self, history: History, codes: Ints, customer: Ints, product: Ints, cart: Ints | None = None
+    ) -> Floats:
         """Return the collaborative scores of pairs, shape (pairs, 3), as ``features.pairs.SCORES``.
 
         ``history`` holds the purchases of the customers in question, ``codes`` are their codes in the state
-        (-1: not in it); ``customer`` and ``product`` are the pairs, sorted by customer.
+        (-1: not in it); ``customer`` and ``product`` are the pairs, sorted by customer. The ``cart``
+        of the last customer counts like purchases of today.
         """
         bought = Bought(history.indptr, history.product, self.taste(history))
+        if cart is not None and len(cart):
+            bought = bought.and_today(cart)
         return affinities(self._tables, bought, codes, customer, product)
 
     @cached_property
