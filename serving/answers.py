@@ -12,7 +12,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from features.history import Floats, Ints
 from features.window import day_number, local_day
+from models.ranking.cold import segments_of
 from models.ranking.reasons import Why
 from serving.api import Product, Recommended, RecommendRequest
 from serving.details import detailed, ready_reasons
@@ -21,6 +23,8 @@ from serving.state import State
 
 Line = tuple[str, int, float]
 Pick = tuple[str, float, str]
+FOR_STRANGERS = ("for_you", "new_for_you")
+"""Lists of somebody without orders that their attributes can order."""
 Path = Literal["ready", "live", "fallback"]
 
 
@@ -67,6 +71,7 @@ class Ask:
     banned: frozenset[str]
     eligible: NDArray[np.bool_]
     cart: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, state: State, request: RecommendRequest) -> "Ask":
@@ -78,13 +83,15 @@ class Ask:
             eligible = eligible & state.snapshot.catalogue.within(request.category)
         if request.min_price is not None or request.max_price is not None:
             eligible = eligible & _priced(state.snapshot, request)
-        return cls(request.list, request.k, frozenset((*request.exclude, *cart)), eligible, cart)
+        known = segments_of(request.attributes) if request.attributes else ()
+        banned = frozenset((*request.exclude, *cart))
+        return cls(request.list, request.k, banned, eligible, cart, tuple(known))
 
 
 def recommend(state: State, request: RecommendRequest) -> Recommended:
     """Answer with exactly min(k, eligible) products, none of them excluded, in the cart, or out of stock."""
     ask, customer = Ask.of(state, request), who(state, request.customer_id)
-    picks, path, fallback = _picked(state.snapshot, customer, ask)
+    picks, path, fallback = _picked(state, customer, ask)
     answer = _recommended(state, request, picks, path, fallback)
     if request.details:
         told = _why(state.snapshot, customer, ask, picks, path)
@@ -92,8 +99,9 @@ def recommend(state: State, request: RecommendRequest) -> Recommended:
     return answer
 
 
-def _picked(snapshot: Snapshot, customer: Who, ask: Ask) -> tuple[list[Pick], Path, str | None]:
+def _picked(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, str | None]:
     """Return the list, where it came from, and why it is no personal one."""
+    snapshot = state.snapshot
     if ask.list_name in PERSONAL and customer.code >= 0 and not customer.lines and not ask.cart:
         picks = from_ready(snapshot, customer.code, ask)
         if picks is not None:
@@ -103,7 +111,22 @@ def _picked(snapshot: Snapshot, customer: Who, ask: Ask) -> tuple[list[Pick], Pa
         return live(snapshot, customer, ask), "live", None
     if ask.list_name == "popular":
         return popular(snapshot, ask), "ready", None
-    return popular(snapshot, ask), "fallback", reason
+    return _alike(state, customer, ask) or (popular(snapshot, ask), "fallback", reason)
+
+
+def _alike(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, str | None] | None:
+    """Return what sells to customers with the same attributes; None where none is known, or none asked."""
+    segments = state.snapshot.segments
+    if segments is None or ask.list_name not in FOR_STRANGERS:
+        return None
+    known = [*ask.segments]
+    if not known and customer.customer_id is not None and not state.view.is_erased(customer.customer_id):
+        known = segments.of_customer(customer.customer_id)
+    found = segments.best(known, state.snapshot.popular, state.snapshot.popular_score)
+    if found is None:
+        return None
+    told = f"the customer has no orders: this is what sells to customers with {', '.join(known)}"
+    return _best(state.snapshot, ask, *found, source="segment"), "fallback", told
 
 
 def _why(snapshot: Snapshot, customer: Who, ask: Ask, picks: Sequence[Pick], path: Path) -> Why:
@@ -112,7 +135,9 @@ def _why(snapshot: Snapshot, customer: Who, ask: Ask, picks: Sequence[Pick], pat
         return snapshot.live.why(customer.name, customer.lines, ask.cart, picks)
     if path == "ready" and ask.list_name in PERSONAL:
         return ready_reasons(snapshot, snapshot.ready[ask.list_name], customer.code, picks)
-    return Why.none(len(picks))
+    found = Why.none(len(picks))
+    found.put(np.array([source == "segment" for _, _, source in picks], bool), "alike")
+    return found
 
 
 def _why_not_live(snapshot: Snapshot, customer: Who, ask: Ask) -> str | None:
@@ -175,10 +200,15 @@ def live(snapshot: Snapshot, customer: Who, ask: Ask) -> list[Pick]:
 
 def popular(snapshot: Snapshot, ask: Ask) -> list[Pick]:
     """Return what sells best now among the eligible."""
-    at = np.flatnonzero(ask.eligible[snapshot.popular])[: ask.k + len(ask.banned)]
-    ids = snapshot.catalogue.products.names(snapshot.popular[at])
-    picks = zip(ids, snapshot.popular_score[at].tolist(), strict=True)
-    return [(name, score, "popular") for name, score in picks if name not in ask.banned][: ask.k]
+    return _best(snapshot, ask, snapshot.popular, snapshot.popular_score, source="popular")
+
+
+def _best(snapshot: Snapshot, ask: Ask, product: Ints, score: Floats, *, source: str) -> list[Pick]:
+    """Return the first of an order of products that are eligible."""
+    at = np.flatnonzero(ask.eligible[product])[: ask.k + len(ask.banned)]
+    ids = snapshot.catalogue.products.names(product[at])
+    picks = zip(ids, score[at].tolist(), strict=True)
+    return [(name, chance, source) for name, chance in picks if name not in ask.banned][: ask.k]
 
 
 def _recommended(

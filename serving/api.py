@@ -15,6 +15,7 @@ Amount = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Quantity = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 ListName = Literal["for_you", "buy_again", "new_for_you", "bought_together", "upsell", "popular"]
+Attribute = Literal["gender", "region", "interests", "acquisition_channel"]
 LIST_NAMES: tuple[ListName, ...] = (
     "for_you",
     "buy_again",
@@ -59,6 +60,8 @@ class RecommendRequest(Request):
     """The product being looked at; ``bought_together`` and ``upsell`` start from it, else from the cart."""
     exclude: Ids = []
     """Product ids never to show in this answer."""
+    attributes: dict[Attribute, Annotated[str, Field(max_length=200)]] = {}
+    """What is known of a customer without orders: what sells to those alike is shown."""
     category: Annotated[str, Field(min_length=1, max_length=300)] | None = None
     """Only this category and those below it, as ``a > b``."""
     min_price: Amount | None = None

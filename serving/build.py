@@ -17,6 +17,7 @@ from models.decisions.offer import Terms
 from models.decisions.reading import read_people
 from models.decisions.retention import rank_customers
 from models.model import Model
+from models.ranking.cold import Segments
 from models.ranking.lists import SOURCES, Picks
 from serving.columns import Columns
 from serving.rights import Forgotten
@@ -85,6 +86,7 @@ class Build:
             desk=self.desk(),
             retention=self.retention(),
             history=self.history,
+            segments=self.segments(),
         )
 
     @cached_property
@@ -135,6 +137,11 @@ class Build:
             return np.zeros(0, np.int32), np.zeros(0, np.float32)
         product, score = model.best(model.state(self.shop, self.cutoff))
         return np.asarray(product, np.int32), np.asarray(score, np.float32)
+
+    def segments(self) -> Segments | None:
+        """Return what sells to whom, less those who are forgotten."""
+        found = Segments.of(self.shop, self.cutoff) if self.shop.facts.has_products else None
+        return None if found is None else found.without(self.forgotten.without)
 
     def desk(self) -> tuple[Goods, Terms] | None:
         """Return what the next best offer needs besides the lists."""

@@ -23,6 +23,7 @@ from features.history import Floats, History, Ints, Vocabulary
 from features.settings import Economics
 from models.contact_policy import Goods, People
 from models.decisions.offer import Terms, load_desk, save_desk
+from models.ranking.cold import Segments
 from models.ranking.reasons import Why
 from serving.columns import Columns
 
@@ -105,6 +106,8 @@ class Snapshot:
     history: History | None = None
     """Purchases before ``as_of``, coded by ``customers`` and the catalogue's products."""
     live: Ranker | None = None
+    segments: Segments | None = None
+    """What sells to whom, for customers without orders."""
 
     def customer(self, customer_id: str) -> int:
         """Return a customer's row, -1 for one not seen before ``as_of``."""
@@ -155,6 +158,8 @@ def write(folder: Path, snapshot: Snapshot, *, more: Callable[[Path], None] | No
         snapshot.history.save(folder / "history")
     if snapshot.desk is not None:
         save_desk(folder / "desk", *snapshot.desk)
+    if snapshot.segments is not None:
+        snapshot.segments.save(folder / "segments")
     if more is not None:
         more(folder)
     write_durably(folder / "manifest.json", json.dumps(_manifest(folder, snapshot), indent=1))
@@ -231,6 +236,7 @@ def _read(folder: Path, card: Mapping[str, Any]) -> Snapshot:
         retention=Columns.load(folder / "retention") if (folder / "retention").is_dir() else None,
         history=History.load(folder / "history") if (folder / "history").is_dir() else None,
         live=_live(folder / "state"),
+        segments=Segments.load(folder / "segments"),
     )
 
 

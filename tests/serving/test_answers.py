@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds.snapshot import AS_OF, NOW, make_snapshot, names, with_live
 
+from features.history import Vocabulary
+from models.ranking.cold import Segments
 from serving import events, rights
 from serving.answers import recommend
 from serving.api import EventsRequest, Recommended, RecommendRequest
@@ -212,3 +214,24 @@ def test_only_products_of_the_price_range_are_shown(state: State) -> None:
     codes = [state.snapshot.product(name) for name in shown(answer)]
     assert len(codes) == int(((price >= 5) & (price <= 7.5)).sum())
     assert all(5 <= price[code] <= 7.5 for code in codes)
+
+
+def test_somebody_without_orders_is_shown_what_sells_to_those_alike(store: Store) -> None:
+    snapshot = make_snapshot()
+    lift = np.ones((1, len(snapshot.popular)), np.float32)
+    lift[0, 17] = 1000
+    registered = Vocabulary.of(["registered"])
+    segments = Segments(Vocabulary.of(["region=north"]), lift, registered, np.array([b"region=north"]))
+    state = state_of(store, replace(snapshot, segments=segments))
+    for request in ({"customer_id": "registered"}, {"attributes": {"region": "North"}}):
+        answer = ask(state, **request, details=True)
+        first: Any = answer.products[0]
+        assert (first["product_id"], first["source"], first["reason"]["code"]) == (
+            "p000017",
+            "segment",
+            "alike",
+        )
+        assert "customers with region=north" in (answer.fallback or "")
+    assert "segment" not in {product["source"] for product in ask(state, customer_id="nobody").products}
+    assert "segment" not in {product["source"] for product in ask(state, customer_id="c000003").products}
+    state.view.close()
