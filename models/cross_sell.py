@@ -41,7 +41,14 @@ class CrossSell(Model):
     method = (
         "own history, item-item, ALS, like customers, category and popularity; LightGBM over pair features"
     )
-    must_beat = ("popularity", "personal_frequency", "personal_frequency_decayed", "item_item", "als")
+    must_beat = (
+        "popularity",
+        "personal_frequency",
+        "personal_frequency_decayed",
+        "item_item",
+        "als",
+        "tifu_knn",
+    )
     kind = "lists"
     headline = ("ndcg@10 all", "ndcg@10 new", "recall@10 all")
     Config = CrossSellConfig

@@ -1,4 +1,4 @@
-"""What any list must beat: counts and the two plain collaborative filters, over the whole catalogue."""
+"""What any list must beat: counts, two plain collaborative filters, TIFU-KNN; over the whole catalogue."""
 
 from collections.abc import Callable, Iterator
 
@@ -7,6 +7,7 @@ import numpy as np
 from features.history import Floats, History, Ints, interactions
 from models.ranking.collaborative import CELLS, factors, similar
 from models.ranking.lists import LISTS, Picks
+from models.ranking.tifu import TifuKnn
 from models.ranking.top import top_columns
 
 Scores = Callable[[Ints], Floats]
@@ -33,6 +34,7 @@ def _methods(history: History, seed: int) -> Iterator[tuple[str, Scores]]:
     yield "item_item", lambda codes: (taste[codes] @ near).toarray()
     customer, product = factors(history, 64, 56.0, seed=seed)
     yield "als", lambda codes: customer[codes] @ product.T
+    yield "tifu_knn", TifuKnn.of(history, seed=seed).scores
 
 
 def _item_item(history: History):  # type: ignore[no-untyped-def] # scipy's sparse types are not worth their noise
