@@ -74,6 +74,8 @@ class Action(BaseModel):
     """Only for customers with so many orders."""
     best_share: float = Field(default=1.0, gt=0, le=1)
     """Only for the best customers by expected margin, this share of all (0.2 = the best fifth)."""
+    most_customers: int = Field(default=0, ge=0)
+    """At most so many customers in one choice of targets or one plan; 0: no limit."""
 
     @model_validator(mode="after")
     def _window_is_open(self) -> "Action":
