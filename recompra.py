@@ -153,6 +153,33 @@ def experiment(
 
 
 @app.command()
+def outcomes(
+    policy: Annotated[
+        Path | None, typer.Option(help="Another policy to value: a file of customer_id, action.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file; by default outcomes.json in the home.")] = None,
+) -> None:
+    """Measure what decisions earned against those held out, and what another policy would have earned."""
+    import pandas as pd
+
+    from serving.store import CONTACTS, DECISIONS, Store
+    from training.outcomes import outcomes as run
+    from training.outcomes import read_policy, table
+
+    store = Store.open(home())
+    decisions, contacts = (
+        pd.DataFrame(store.everything(rows), columns=rows.c.keys()) for rows in (DECISIONS, CONTACTS)
+    )
+    found = run(home(), decisions, contacts, policy=None if policy is None else read_policy(policy))
+    console().print(table(found))
+    for name, why in found.not_yet.items():
+        typer.echo(f"{name}: not yet: {why}")
+    file = out or home() / "outcomes.json"
+    found.write(file)
+    typer.echo(f"written to {file}")
+
+
+@app.command()
 def score(as_of: AsOf = None) -> None:
     """Score all customers with all champions and put the lists in service."""
     from rich.console import Console

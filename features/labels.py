@@ -56,34 +56,57 @@ def products(
 def contacted(con: Any, horizon_days: int, since: datetime, known_until: datetime) -> pd.DataFrame:
     """Return what followed each contact sent after ``since`` whose horizon closed by ``known_until``.
 
-    One row a contact, oldest first: ``customer_id, sent_at`` (UTC, naive), ``action, treated, propensity,
-    cost`` and the customer's orders in the ``horizon_days`` times 24 hours from ``sent_at`` on: ``n_orders``
-    and ``revenue`` (as ordered; NaN without prices). The held out (``treated`` false) are rows as well.
+    One row a contact, oldest first: ``customer_id, sent_at`` (UTC, naive), ``contact_id, action, product_id,
+    treated, propensity, cost``, and the columns of ``followed``. The held out (``treated`` false) are rows as
+    well.
     """
-    import ibis
-
-    contacts, orders = table("contacts"), table("orders")
-    horizon = ibis.interval(days=horizon_days)
+    contacts = table("contacts")
     sent = contacts.filter(
         contacts.sent_at > naive_utc(since),
         contacts.sent_at <= naive_utc(known_until) - timedelta(horizon_days),
     )
-    keys = ["customer_id", "sent_at", "contact_id", "action", "treated", "propensity", "cost"]
-    sent = sent.select(*keys)
-    bought = orders.select("ordered_at", "revenue", buyer=orders.customer_id)
-    pairs = sent.left_join(
-        bought,
-        [
-            sent.customer_id == bought.buyer,
-            bought.ordered_at >= sent.sent_at,
-            bought.ordered_at < sent.sent_at + horizon,
-        ],
-    )
-    rows = pairs.group_by(keys).aggregate(
-        n_orders=pairs.ordered_at.count(),
-        revenue=ibis.ifelse(pairs.buyer.isnull(), 0.0, pairs.revenue).sum(),
-    )
-    return fetch(con, compiled(rows.order_by(["sent_at", "customer_id", "action", "contact_id"]), con.name))
+    keys = ["customer_id", "sent_at", "contact_id", "action", "product_id", "treated", "propensity", "cost"]
+    rows = sent.select(*keys).order_by(["sent_at", "customer_id", "action", "contact_id"])
+    frame = fetch(con, compiled(rows, con.name))
+    after = followed(con, frame.rename(columns={"sent_at": "moment"}), horizon_days)
+    return pd.concat([frame, after], axis=1)
+
+
+def followed(con: Any, asked: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
+    """Return what each customer bought in the ``horizon_days`` times 24 hours from a moment on.
+
+    ``asked`` holds ``customer_id``, ``moment`` (UTC, naive) and ``product_id`` (null for none). One row each,
+    in their order: ``n_orders``; ``revenue``, net of what of it was returned since (NaN without prices);
+    ``bought_product``, whether that very product was among it; ``knew_product``, whether it had been bought
+    before. The caller sees to it that the horizons are closed.
+    """
+    wanted = asked[["customer_id", "moment", "product_id"]].assign(row=range(len(asked)))
+    con.con.register("recompra_asked", wanted.astype({"customer_id": "str", "product_id": "object"}))
+    frame = fetch(con, _FOLLOWED.format(days=horizon_days)).drop(columns="row")
+    con.con.unregister("recompra_asked")
+    return frame
+
+
+_FOLLOWED = """
+WITH asked AS (SELECT row, customer_id, moment, product_id::VARCHAR AS product_id FROM recompra_asked),
+lines AS (
+  SELECT line_id, customer_id, order_id, product_id, ordered_at,
+         revenue - coalesce(back, 0) AS revenue
+  FROM order_lines LEFT JOIN
+    (SELECT line_id, sum(revenue) AS back FROM returns WHERE line_id IS NOT NULL GROUP BY line_id)
+    USING (line_id)
+  WHERE customer_id IN (SELECT customer_id FROM asked)),
+paired AS (
+  SELECT asked.row, asked.product_id AS wanted, lines.*, ordered_at >= moment AS after
+  FROM asked JOIN lines ON lines.customer_id = asked.customer_id
+    AND ordered_at < moment + INTERVAL {days} DAY)
+SELECT row, count(DISTINCT order_id) FILTER (after) AS n_orders,
+       CASE WHEN count(paired.row) FILTER (after) = 0 THEN 0
+            ELSE sum(revenue) FILTER (after) END::DOUBLE AS revenue,
+       coalesce(bool_or(after AND paired.product_id = wanted), false) AS bought_product,
+       coalesce(bool_or(NOT after AND paired.product_id = wanted), false) AS knew_product
+FROM asked LEFT JOIN paired USING (row) GROUP BY row ORDER BY row
+"""
 
 
 def _closed(cutoff: datetime, horizon_days: int, known_until: datetime, timezone: str) -> datetime:

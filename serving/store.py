@@ -219,6 +219,11 @@ class Store:
                 found[table.name] = [dict(row) for row in db.execute(query).mappings()]
         return found
 
+    def everything(self, table: sa.Table) -> list[dict[str, Any]]:
+        """Return every row of a table, as plain mappings."""
+        with self.read() as db:
+            return [dict(row) for row in db.execute(sa.select(table)).mappings()]
+
     def contacts_since(self, moment: datetime) -> dict[str, int]:
         """Count the contacts each customer really received since ``moment``."""
         query = sa.select(CONTACTS.c.customer_id, sa.func.count()).group_by(CONTACTS.c.customer_id)

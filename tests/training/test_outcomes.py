@@ -1,0 +1,154 @@
+"""What decisions earned, in a shop whose mails move the spenders by a known amount."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from worlds.campaign import tables
+from worlds.orders import order_lines
+
+from features.errors import InputError
+from features.ingest import ingest
+from models.decisions.standing import held_out
+from training.outcomes import Outcomes, outcomes, read_policy, table
+
+RATE = 0.3
+NO_CONTACTS = pd.DataFrame(
+    columns=["contact_id", "customer_id", "sent_at", "action", "product_id", "treated", "propensity", "cost"]
+)
+
+
+def make_home(folder: Path, lines: pd.DataFrame, held_out_share: float = 0.0) -> Path:
+    source = folder / "source"
+    source.mkdir(parents=True)
+    rest = f"[contact_policy]\nheld_out_share = {held_out_share}\n" if held_out_share else ""
+    (source / "recompra.toml").write_text(f'currency = "EUR"\nhorizon_days = 28\n{rest}')
+    lines.to_parquet(source / "order_lines.parquet")
+    ingest(source, folder / "home")
+    return folder / "home"
+
+
+def decisions_of(contacts: pd.DataFrame) -> pd.DataFrame:
+    """A coin decides at every mail: the product the customer buys anyway, or nothing."""
+    number = contacts["customer_id"].str[1:].astype(int)
+    return pd.DataFrame(
+        {
+            "customer_id": contacts["customer_id"],
+            "decided_at": contacts["sent_at"].dt.tz_localize("UTC"),
+            "action": np.where(contacts["treated"], "win_back", "nothing"),
+            "product_id": np.where(contacts["treated"], np.where(number % 2 == 0, "dear", "cheap"), None),
+            "propensity": 0.5,
+            "expected_margin": 1.0,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def world() -> dict[str, pd.DataFrame]:
+    return tables(800)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, world: dict[str, pd.DataFrame]) -> Path:
+    return make_home(tmp_path_factory.mktemp("outcomes"), world["lines"])
+
+
+@pytest.fixture(scope="module")
+def found(home: Path, world: dict[str, pd.DataFrame]) -> Outcomes:
+    decisions = decisions_of(world["contacts"])
+    spenders = decisions["customer_id"].str[1:].astype(int) % 2 == 0
+    policy = decisions.assign(action="win_back")[spenders][["customer_id", "action"]]
+    return outcomes(home, decisions, world["contacts"].assign(product_id=None, cost=0.1), policy=policy)
+
+
+def test_each_action_is_compared_with_its_own_held_out(found: Outcomes) -> None:
+    told = found.uplift["win_back"]
+    truth = 0.4 * 0.75 / 2  # half of the customers are moved, unless they order anyway
+    assert told["order_rate"]["low"] < truth < told["order_rate"]["high"]
+    assert told["order_rate"]["low"] > 0
+    assert told["order_rate_held_out"] == pytest.approx(0.25, abs=0.03)
+    assert told["margin_a_customer"]["value"] == pytest.approx(0.5 * 0.4 * 50 * RATE - 0.1, abs=0.6)
+    earned = told["margin_earned"]["value"]
+    assert earned == pytest.approx(told["margin_a_customer"]["value"] * told["n_treated"])
+
+
+def test_other_policies_are_valued_from_what_was_logged(found: Outcomes) -> None:
+    nothing = 0.25 * (50 + 5) / 2 * RATE
+    truths = {
+        "nothing": nothing,
+        "win_back": nothing + 0.5 * 0.4 * 50 * RATE - 0.1,
+        "given": nothing + 0.5 * (0.4 * 50 * RATE - 0.1),
+    }
+    for name, truth in truths.items():
+        for estimate in ("ips", "snips", "dr"):
+            told = found.policies[name][estimate]
+            assert told["low"] - 0.2 < truth < told["high"] + 0.2, (name, estimate)
+    assert found.policies["given"]["dr"]["value"] > found.policies["win_back"]["dr"]["value"]
+    assert found.policies["followed"]["mean"]["value"] == pytest.approx(
+        nothing + 0.25 * 0.4 * 50 * RATE, abs=0.5
+    )
+
+
+def test_what_was_offered_was_bought_or_not_and_was_new_or_not(found: Outcomes) -> None:
+    told = found.actions["win_back"]
+    assert 0.3 < told["bought_what_was_offered"]["value"] < 0.5
+    assert told["cross_sold"] is None  # everybody had bought it before
+    assert found.actions["nothing"]["bought_what_was_offered"] is None
+
+
+def test_a_decision_whose_horizon_is_open_is_not_counted(found: Outcomes) -> None:
+    assert found.n_decisions == 800 * 6
+    assert found.n_closed < found.n_decisions
+
+
+def test_of_decisions_within_one_horizon_only_the_first_counts(home: Path, world) -> None:
+    once = decisions_of(world["contacts"])
+    later = once.assign(decided_at=once["decided_at"] + pd.Timedelta(days=3))
+    assert (
+        outcomes(home, pd.concat([once, later]), NO_CONTACTS).n_closed
+        == outcomes(home, once, NO_CONTACTS).n_closed
+    )
+
+
+def test_customers_held_out_by_their_id_are_the_others_comparison(world, tmp_path: Path) -> None:
+    home = make_home(tmp_path, world["lines"], held_out_share=0.3)
+    decisions = decisions_of(world["contacts"])
+    told = outcomes(home, decisions, NO_CONTACTS).uplift["policy"]
+    ids = np.array([name.encode() for name in decisions["customer_id"].unique()])
+    share = held_out(ids, 0.3, "recompra").mean()
+    assert told["n_held_out"] / (told["n_treated"] + told["n_held_out"]) == pytest.approx(share, abs=0.02)
+    assert told["order_rate"]["low"] < 0 < told["order_rate"]["high"]  # this world's coin knows nothing of it
+
+
+def test_too_little_is_answered_in_words_with_the_numbers_needed(home: Path, world, tmp_path: Path) -> None:
+    few = outcomes(home, decisions_of(world["contacts"]).head(20), NO_CONTACTS)
+    assert "nobody of 20 was held out" in few.not_yet["uplift of policy"]
+    assert "20 decisions have shown what followed: 200 are needed" in few.not_yet["policies of nothing"]
+    assert "To find out: hold out" in few.not_yet["uplift of policy"]
+    few.write(tmp_path / "outcomes.json")
+    assert json.loads((tmp_path / "outcomes.json").read_text())["n_decisions"] == 20
+
+
+def test_a_policy_that_was_certain_of_itself_cannot_be_compared_and_says_so(home: Path, world) -> None:
+    sure = decisions_of(world["contacts"]).assign(propensity=1.0)
+    assert (
+        "the log does not cover the policy"
+        in outcomes(home, sure, NO_CONTACTS).not_yet["policies of nothing"]
+    )
+
+
+def test_a_shop_without_a_decision_gets_an_answer_and_a_table(tmp_path: Path) -> None:
+    none = decisions_of(tables(10)["contacts"]).head(0)
+    found = outcomes(make_home(tmp_path, order_lines()), none, NO_CONTACTS)
+    assert (found.n_closed, found.uplift, found.policies) == (0, {}, {})
+    assert table(found).row_count == 0
+
+
+def test_a_policy_file_without_its_columns_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "policy.csv").write_text("customer,action\n1,offer\n")
+    with pytest.raises(InputError, match="column 'customer_id' missing from the policy"):
+        read_policy(tmp_path / "policy.csv")
+    with pytest.raises(InputError, match="cannot read the policy"):
+        read_policy(tmp_path / "none.parquet")

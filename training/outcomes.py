@@ -1,0 +1,263 @@
+"""What decisions earned: they are joined with the orders that followed, and compared with those held out.
+
+Three questions, three answers, each with its interval or with what it still needs:
+
+- did contacting pay? The customers held out against the others, and each action against its own held out;
+- what would another policy have earned? IPS, SNIPS and doubly robust, from the logged propensities;
+- was what was offered bought, and was it new to the customer (cross-sell)?
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.errors import CannotLearn, InputError
+from features.shop import Shop
+from models.decisions.contact_rows import features_then
+from models.decisions.learners import LearnerConfig
+from models.decisions.off_policy import Log, by_trees, cross_fitted, value
+from models.decisions.power import propose
+from models.decisions.trial import Estimate, Floats, Trial
+from training.decided import NOTHING, Ledger
+
+FOLLOWED = "followed"
+"""The policy that was in service."""
+GIVEN = "given"
+"""The policy that the caller brought."""
+FEWEST = 200
+"""Decisions with a closed horizon that a policy is valued on, at least."""
+WEEKS = 12
+"""Customers of so many weeks tell how many there are a week."""
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What was found, as plain data, and what could not be found yet, in words."""
+
+    horizon_days: int
+    currency: str
+    n_decisions: int
+    n_closed: int
+    """Decisions whose horizon has closed, one a customer and horizon."""
+    uplift: Mapping[str, Any] = field(default_factory=dict)
+    """By comparison (``policy``, or an action): change of the chance to order, and of the margin."""
+    policies: Mapping[str, Any] = field(default_factory=dict)
+    """By policy: its reward a decision."""
+    actions: Mapping[str, Any] = field(default_factory=dict)
+    """By action: decisions, share that bought what was offered, share that was new to them, money."""
+    not_yet: Mapping[str, str] = field(default_factory=dict)
+    """What is not known yet: why, and what it would need."""
+
+    def write(self, file: Path) -> None:
+        """Write all of it as JSON."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        facts = {one.name: getattr(self, one.name) for one in fields(self)}
+        file.write_text(json.dumps(facts, indent=1, allow_nan=False, ensure_ascii=False), encoding="utf-8")
+
+
+def outcomes(
+    home: Path, decisions: pd.DataFrame, contacts: pd.DataFrame, *, policy: pd.DataFrame | None = None
+) -> Outcomes:
+    """Join what was decided and sent with what followed in the warehouse of ``home``.
+
+    ``decisions`` (customer_id, decided_at, action, product_id, propensity, expected_margin) and ``contacts``
+    (customer_id, sent_at, contact_id, action, product_id, treated, propensity, cost) come from the service;
+    contacts of the warehouse are added. ``policy`` (customer_id, action) is another policy to value; those it
+    does not name get nothing.
+    """
+    ledger = Ledger(Shop(home))
+    decided, sent = ledger.decided(decisions), ledger.sent(contacts)
+    past = Past(ledger.shop, decided, policy)
+    asked: dict[str, Callable[[], Any]] = {"uplift of policy": partial(uplift, decided)}
+    for action, rows in sent.groupby("action"):
+        asked[f"uplift of {action}"] = partial(uplift, rows)
+    for name in past.policies:
+        asked[f"policies of {name}"] = partial(past.value, name)
+    found, not_yet = _answered(asked, partial(_needed, ledger))
+    return Outcomes(
+        horizon_days=ledger.horizon_days,
+        currency=ledger.shop.settings.currency,
+        n_decisions=len(decisions),
+        n_closed=len(decided),
+        actions={str(action): rates(rows) for action, rows in decided.groupby("action")},
+        not_yet=not_yet,
+        **found,
+    )
+
+
+def _answered(
+    asked: Mapping[str, Callable[[], Any]], needed: Callable[[], str]
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Return the answers by kind and name, and why the others are not known yet."""
+    found: dict[str, dict[str, Any]] = {"uplift": {}, "policies": {}}
+    not_yet: dict[str, str] = {}
+    for question, answer in asked.items():
+        kind, name = question.split(" of ", 1)
+        try:
+            found[kind][name] = answer()
+        except CannotLearn as error:
+            not_yet[question] = f"{error}. {needed()}".rstrip(". ")
+    return found, not_yet
+
+
+def uplift(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return what contacting changed a customer, between those contacted and those held out.
+
+    ``rows`` are of a ``Ledger``. Raises ``CannotLearn`` where there is too little to compare.
+    """
+    if rows["treated"].all():
+        raise CannotLearn(
+            f"nobody of {len(rows)} was held out", "set held_out_share in [contact_policy] of recompra.toml"
+        )
+    who = (rows["treated"], rows["share_treated"], rows["customer_id"])
+    ordered = Trial.of((rows["n_orders"] > 0).to_numpy(float), *who)
+    margin = Trial.of(rows["reward"].to_numpy(float), *who).effect
+    n_treated = int(rows["treated"].sum())
+    return {
+        "n_treated": n_treated,
+        "n_held_out": len(rows) - n_treated,
+        "order_rate_held_out": ordered.base,
+        "order_rate": ordered.effect._asdict(),
+        "margin_a_customer": margin._asdict(),
+        "margin_earned": {name: figure * n_treated for name, figure in margin._asdict().items()},
+    }
+
+
+@dataclass(frozen=True)
+class Past:
+    """Decisions as a log that other policies are valued on."""
+
+    shop: Shop
+    decided: pd.DataFrame
+    given: pd.DataFrame | None
+
+    @property
+    def policies(self) -> list[str]:
+        """What is valued: what was followed, nothing for anyone, each action for everyone, the one given."""
+        tried = [str(name) for name in self.decided["action"].value_counts().index if name != NOTHING]
+        return [FOLLOWED, NOTHING, *tried, *([] if self.given is None else [GIVEN])]
+
+    @cached_property
+    def actions(self) -> list[str]:
+        """The actions that were tried, and nothing."""
+        return sorted({*self.decided["action"], NOTHING})
+
+    def value(self, name: str) -> dict[str, Any]:
+        """Return what a policy would have earned a decision.
+
+        Raises ``CannotLearn`` where decisions are few, or the log does not cover the policy.
+        """
+        n = len(self.decided)
+        if n < FEWEST:
+            raise CannotLearn(f"{n} decisions have shown what followed: {FEWEST} are needed", "wait")
+        if name == FOLLOWED:
+            reward = self.decided["reward"]
+            return {"mean": Estimate.of(reward.mean(), reward.std() / np.sqrt(n))._asdict(), "n": n}
+        return dict(value(self.log, self._chances(name), self._expected).facts())
+
+    @cached_property
+    def log(self) -> Log:
+        """The decisions with their propensities and rewards."""
+        frame = self.decided
+        return Log.of(
+            [self.actions.index(action) for action in frame["action"]],
+            frame["propensity"],
+            frame["reward"],
+            n_actions=len(self.actions),
+            customer=frame["customer_id"].to_numpy(str),
+        )
+
+    @cached_property
+    def _expected(self) -> Floats:
+        then = features_then(self.shop, self.decided.assign(sent_at=self.decided["moment"]))
+        return cross_fitted(self.log, then.to_numpy(float), by_trees(LearnerConfig(n_trees=40)))
+
+    def _chances(self, name: str) -> Floats:
+        """Return a policy's chances of every action, shape (n, n_actions): the one it takes has 1."""
+        wanted = pd.Series(name, index=self.decided.index)
+        if name == GIVEN and self.given is not None:
+            named = self.given.drop_duplicates("customer_id").set_index("customer_id")["action"]
+            wanted = self.decided["customer_id"].map(named).fillna(NOTHING)
+        unknown = sorted(set(wanted) - set(self.actions))
+        if unknown:
+            tried = ", ".join(self.actions)
+            raise CannotLearn(
+                f"the policy takes {unknown[0]!r}, which was never tried", f"tried were {tried}"
+            )
+        return np.asarray(wanted.to_numpy()[:, None] == np.array(self.actions)[None, :], np.float64)
+
+
+def rates(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return of one action's decisions how often what was offered was bought, was new, and the money."""
+    offered = rows[rows["product_id"].notna()]
+    new = offered[~offered["knew_product"].astype(bool)]
+    return {
+        "n": len(rows),
+        "ordered": _share(rows["n_orders"] > 0),
+        "bought_what_was_offered": _share(offered["bought_product"]),
+        "cross_sold": _share(new["bought_product"]),
+        "margin_expected": float(rows["expected_margin"].fillna(0.0).sum()),
+        "margin_after_contact": float(rows["reward"].sum()),
+    }
+
+
+def table(found: Outcomes) -> Any:
+    """Return a rich table of every figure with its 95% interval."""
+    from rich.table import Table
+
+    out = Table("what", "figure", title=f"Outcomes over {found.horizon_days} days", title_justify="left")
+    for column in ("value", "95% interval"):
+        out.add_column(column, justify="right")
+    for name, facts in [*found.uplift.items(), *found.policies.items(), *found.actions.items()]:
+        for figure, one in facts.items():
+            if isinstance(one, Mapping):
+                out.add_row(name, figure, f"{one['value']:,.4g}", f"{one['low']:,.4g} to {one['high']:,.4g}")
+            elif one is not None:
+                out.add_row(name, figure, f"{one:,.4g}", "")
+    return out
+
+
+def read_policy(file: Path) -> pd.DataFrame:
+    """Read another policy: ``customer_id, action``, one row a customer, CSV or Parquet."""
+    try:
+        frame = pd.read_csv(file, dtype=str) if file.suffix == ".csv" else pd.read_parquet(file)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read the policy {file}: {error}", "give a .csv or .parquet file") from error
+    missing = {"customer_id", "action"} - set(frame.columns)
+    if missing:
+        raise InputError(
+            f"column {min(missing)!r} missing from the policy; found {list(frame.columns)}",
+            "one row a customer: customer_id, action",
+        )
+    return frame.astype({"customer_id": str, "action": str})
+
+
+def _needed(ledger: Ledger) -> str:
+    """Say which experiment would tell, from how many customers there are and how often they order."""
+    shop, cutoff = ledger.shop, ledger.end - timedelta(days=ledger.horizon_days)
+    seen = shop.customer_features(cutoff)["days_since_last_order"]
+    active = seen.index[seen <= 7 * WEEKS]
+    if not len(active):
+        return ""
+    ordered = shop.labels(cutoff, ledger.horizon_days, ledger.end).index
+    base = float(active.isin(ordered).mean())
+    effect = max(base * shop.settings.economics.offer_lift, 0.001)
+    return f"To find out: {propose(len(active) / WEEKS, base, effect)}"
+
+
+def _share(flags: "pd.Series[Any]") -> dict[str, float] | None:
+    """Return a share with its interval (Wilson, 1927); None of nothing."""
+    n = len(flags)
+    if not n:
+        return None
+    share, z2 = float(flags.mean()), 1.959964**2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = float(np.sqrt(z2 * share * (1 - share) / n + z2**2 / (4 * n * n))) / (1 + z2 / n)
+    return {"value": share, "low": centre - half, "high": centre + half}
