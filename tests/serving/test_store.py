@@ -1,4 +1,5 @@
 from datetime import timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from serving.view import View
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Any:
+def store(tmp_path: Path, database: str) -> Any:
     opened = Store.open(tmp_path)
     yield opened
     opened.close()
@@ -99,3 +100,26 @@ def test_contacts_are_counted_without_those_held_out(store: Store) -> None:
 def test_a_moment_comes_back_to_the_microsecond(moment: Any) -> None:
     kept = Moment().process_bind_param(moment, None)
     assert Moment().process_result_value(kept, None) == moment
+
+
+def _record_all(home: Path, ids: list[str]) -> None:
+    """Record events one by one, as one worker of many."""
+    opened = Store.open(home)
+    for name in ids:
+        opened.record([event(name)])
+    opened.close()
+
+
+def test_events_of_many_workers_are_all_kept_and_each_once(store: Store, tmp_path: Path) -> None:
+    ids = [f"e{k}" for k in range(40)]
+    workers = [
+        get_context("spawn").Process(target=_record_all, args=(tmp_path, ids[at:] + ids[:at]))
+        for at in (0, 10, 20)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    held = [row["event_id"] for row in store.of_customer("ann")["events"]]
+    assert sorted(held) == sorted(ids)
