@@ -1,0 +1,185 @@
+"""A year of contacts in a shop whose truth is known: what each way of choosing customers earns.
+
+    python tests/benchmarks/bench_policies.py [--customers 3000] [--rounds 13] [--seeds 3]
+
+Every policy meets the same customers, the same luck and the same budget: a round every four weeks, contacts
+for a tenth of the customers. Before, half a year without contacts and three rounds at random teach everybody
+the same. Ours is the product's: scores and effects of the trained models, the economics of ``recompra.toml``,
+the rules of contact; a tenth of its budget goes to customers drawn at random, as many are held out, and
+after half the year it learns again from what it did. The others choose by risk, by the chance to buy
+(likelihood), by the chance to buy if contacted (response), at random, everybody in turn, nobody.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from worlds.shop import Truth, World
+
+from features.window import parse_cutoff
+from models.churn import Churn
+from models.contact_policy import contact_refusals, first_refusal, read_people
+from models.decisions.budget import best_rows
+from models.decisions.economics import incremental_margin, margin_if_stays
+from models.decisions.learners import response
+from models.ltv import Ltv
+from models.uplift import Uplift
+
+WARM_UP_WEEKS, TRIALS, ROUND_WEEKS = 26, 3, 4
+BUDGET_SHARE = 0.10
+"""Customers contacted a round, of all."""
+EXPLORED = 0.10
+"""Share of our budget spent at random, so that there is something to learn from."""
+
+
+class Knowledge:
+    """What a shop knows at one moment: trained models, and everyone's scores today."""
+
+    def __init__(self, world: World, folder: Path, models: "tuple[Any, Any, Any] | None" = None) -> None:
+        self.world = world
+        self.shop = world.shop(folder)
+        self.cutoff = parse_cutoff(f"{world.today:%Y-%m-%d}")
+        self.models = models or tuple(
+            model.fit(self.shop, self.cutoff, model.Config()) for model in (Churn, Ltv, Uplift)
+        )
+        churn, ltv, uplift = self.models
+        self.features = self.shop.customer_features(self.cutoff)
+        self.risk = churn.predict_from(self.features)[churn.column].to_numpy()
+        money = ltv.predict_from(self.features, self.cutoff)
+        self.margin = money[f"expected_margin_{ltv.lens.horizon_days}d"].to_numpy()
+        self.effect = uplift.effect(self.features)["effect"].to_numpy()
+        self.people = read_people(self.shop, self.cutoff, self.shop.history(self.cutoff).customers)
+        self.code = pd.Index(world.ids()).get_indexer(self.features.index)
+
+    def permitted(self) -> Any:
+        """Return who may be contacted under the shop's rules, a row of ``features`` each."""
+        at = self.shop.history(self.cutoff).customers.codes(self.features.index.to_list())
+        refusals = contact_refusals(self.people.of(at), self.shop.settings.economics)
+        return first_refusal(refusals, (len(self.features),)) < 0
+
+    def chosen(self, score: Any, n: int) -> Any:
+        """Return the ``n`` best permitted customers by ``score`` as a mask over the world's customers."""
+        rows = np.argsort(-np.where(self.permitted(), score, -np.inf), kind="stable")[:n]
+        return self.mask(rows)
+
+    def mask(self, rows: Any) -> Any:
+        """Return rows of ``features`` as a mask over the world's customers."""
+        found = np.zeros(self.world.truth.n_customers, bool)
+        found[self.code[rows]] = True
+        return found
+
+    def ours(self, n: int) -> Any:
+        """Return those whose contact is expected to earn most for its cost; none that would lose money."""
+        cost = np.full(len(self.features), self.world.truth.contact_cost)
+        worth = margin_if_stays(self.margin, self.risk)
+        gain = incremental_margin(1 - self.risk, self.effect, margin=worth, discount=0, cost=cost)
+        rows = np.flatnonzero(self.permitted() & (gain > 0))
+        rows = rows[np.argsort(-gain[rows], kind="stable")]
+        return self.mask(rows[best_rows(gain[rows], cost[rows], n * cost[0])])
+
+
+def ours(knows: Knowledge, n: int, round_at: int) -> None:
+    """Contact ours; explore with a part of the budget among the others, with as many held out."""
+    rng = np.random.default_rng(round_at)
+    explored = int(EXPLORED * n)
+    best = knows.ours(n - explored)
+    rest = rng.permutation(knows.code[knows.permitted() & ~best[knows.code]])[: 2 * explored]
+    treated, held = np.zeros_like(best), np.zeros_like(best)
+    treated[rest[::2]], held[rest[1::2]] = True, True
+    knows.world.contact(treated | best, held, np.where(treated | held, 0.5, 1.0))
+
+
+def by(score: Callable[[Knowledge], Any]) -> Callable[[Knowledge, int, int], None]:
+    """Return the policy that contacts the best by a score."""
+    return lambda knows, n, _: knows.world.contact(knows.chosen(score(knows), n))
+
+
+def _everybody_in_turn(knows: Knowledge, n: int, round_at: int) -> None:
+    turn = (np.arange(len(knows.features)) - round_at * n) % len(knows.features)
+    knows.world.contact(knows.chosen(-turn.astype(float), n))
+
+
+def _responses(knows: Knowledge) -> Any:
+    arm = next(iter(knows.models[2].arms.values()))
+    return response(arm.parts, knows.features.to_numpy(float))
+
+
+def _random(knows: Knowledge) -> Any:
+    return np.random.default_rng(knows.world.now).random(len(knows.features))
+
+
+POLICIES: dict[str, Callable[[Knowledge, int, int], None]] = {
+    "ours": ours,
+    "risk": by(lambda knows: knows.risk),
+    "likelihood": by(lambda knows: 1 - knows.risk),
+    "response": by(_responses),
+    "random": by(_random),
+    "all in turn": _everybody_in_turn,
+    "none": lambda knows, n, _: None,
+}
+
+
+def warmed_up(truth: Truth, seed: int, rounds: int) -> World:
+    """Return a shop half a year old, after its experiment."""
+    weeks = WARM_UP_WEEKS + ROUND_WEEKS * (TRIALS + rounds)
+    world, rng = World(truth, seed, weeks), np.random.default_rng(seed)
+    for _ in range(WARM_UP_WEEKS):
+        world.week()
+    for _ in range(TRIALS):
+        treated = rng.random(truth.n_customers) < 0.5
+        world.contact(treated, ~treated, 0.5)
+        for _ in range(ROUND_WEEKS):
+            world.week()
+    return world
+
+
+def year(world: World, name: str, models: Any, rounds: int, folder: Path) -> dict[str, float]:
+    """Let a policy run the shop; return margin earned after contacts are paid, and what it spent."""
+    n, earned, spent = int(BUDGET_SHARE * world.truth.n_customers), 0.0, 0.0
+    for round_at in range(rounds):
+        if name != "none":
+            again = name == "ours" and round_at == rounds // 2
+            knows = Knowledge(world, folder / f"{name}-{round_at}", None if again else models)
+            models = knows.models
+            POLICIES[name](knows, n, round_at)
+            spent += float(world.contacts[world.now].sum()) * world.truth.contact_cost
+        earned += sum(world.week() for _ in range(ROUND_WEEKS))
+    return {"margin": earned - spent, "spent": spent, "still here": float(world.alive.mean())}
+
+
+def compare(truth: Truth, seed: int, rounds: int) -> pd.DataFrame:
+    """Return what each policy earned in one shop, and beyond doing nothing; best first."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, start = Path(name), warmed_up(truth, seed, rounds)
+        models = Knowledge(start, folder / "start").models
+        rows = {policy: year(start.branch(), policy, models, rounds, folder) for policy in POLICIES}
+    found = pd.DataFrame(rows).T
+    return found.assign(beyond_none=found["margin"] - found.loc["none", "margin"])
+
+
+def main() -> None:
+    """Print a table a seed, and by how much ours beats the best other."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--customers", type=int, default=3000)
+    options.add_argument("--rounds", type=int, default=13)
+    options.add_argument("--seeds", type=int, default=3)
+    asked = options.parse_args()
+    for seed in range(asked.seeds):
+        found = compare(Truth(n_customers=asked.customers), seed, asked.rounds)
+        others = found.drop(index="ours")["margin"]
+        ratio = found.loc["ours", "margin"] / others.max()
+        print(f"\nseed {seed}: a year of {asked.rounds} rounds, {asked.customers} customers, EUR")
+        print(found.round(2).to_string())
+        print(f"ours / best other ({others.idxmax()}): {ratio:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
