@@ -21,19 +21,21 @@ def _one(snapshot: Snapshot, product: Product, why: Why, locale: str) -> Product
     catalogue, code = snapshot.catalogue, snapshot.product(product["product_id"])
     price, kind = float(catalogue.price[code]), int(catalogue.category[code])
     category = catalogue.categories.names([kind])[0] if kind >= 0 else None
+    name = catalogue.names([code])[0]
     return {
         **product,
-        "name": catalogue.names([code])[0],
+        "name": name,
         "category": category,
         "price": round(price, 4) if np.isfinite(price) else None,
-        "reason": _reason(snapshot, why, locale, category),
+        "reason": _reason(snapshot, why, locale, name, category),
     }
 
 
-def _reason(snapshot: Snapshot, why: Why, locale: str, category: str | None) -> Reason:
-    code, number, about = CODES[int(why.reason[0])], float(why.number[0]), int(why.about[0])
-    name = snapshot.catalogue.names([about])[0] if about >= 0 else ""
-    return {"code": code, "text": text(code, locale, number=number, name=name, category=category)}
+def _reason(snapshot: Snapshot, why: Why, locale: str, name: str, category: str | None) -> Reason:
+    code, number, other = CODES[int(why.reason[0])], float(why.number[0]), int(why.about[0])
+    about = snapshot.catalogue.names([other])[0] if other >= 0 else ""
+    said = text(code, locale, number=number, name=name, about=about, category=category)
+    return {"code": code, "text": said}
 
 
 def ready_reasons(

@@ -75,6 +75,8 @@ TEXTS: Table = {
         "pinned": "escolha da loja",
     },
 }
+OF_ANOTHER = ("like", "also", "together", "dearer")
+"""Codes whose sentence names another product."""
 COLUMN = {name: number for number, name in enumerate(PAIR_FEATURES)}
 
 
@@ -208,10 +210,17 @@ def _had_time(history: History) -> bool:
     return bool(len(history.day)) and int(history.cutoff_day - history.day.min()) > 2 * NEW_DAYS
 
 
-def text(code: str, locale: str, *, number: float, name: str, category: str | None) -> str:
-    """Say a reason; where it lacks what it names, it says what it can."""
-    if (code == "category" and not category) or (code in ("like", "also", "together", "dearer") and not name):
-        code = "popular" if code == "category" else "alike"
-    return say(
-        TEXTS, code, locale, n=max(round(number), 1), name=name, category=(category or "").split(" > ")[-1]
-    )
+def text(code: str, locale: str, *, number: float, name: str, about: str, category: str | None) -> str:
+    """Say why ``name`` is shown; where a sentence lacks what it names, another says what it can."""
+    kind = _kind(name, category or "")
+    if code == "category" and not kind:
+        code = "popular"
+    if code in OF_ANOTHER and not about:
+        code = "alike"
+    return say(TEXTS, code, locale, n=max(round(number), 1), name=about, category=kind)
+
+
+def _kind(name: str, category: str) -> str:
+    """Return the narrowest step of a category that says more than the product's own name does."""
+    steps = [step for step in category.split(" > ") if step and step.lower() not in name.lower()]
+    return steps[-1] if steps else ""

@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,7 +121,13 @@ def test_every_code_has_its_sentence_in_every_language_naming_the_same_things() 
 
 
 def test_a_sentence_lacking_its_name_says_what_it_can() -> None:
-    said = {"number": 0.0, "name": "", "category": None}
+    said: dict[str, Any] = {"number": 0.0, "name": "Sencha", "about": "", "category": None}
     assert text("like", "en", **said) == "people like you also bought it"
     assert text("category", "pt-BR", **said) == "entre os mais vendidos agora"
     assert text("category", "en", **said | {"category": "food > tea > green"}) == "popular in green"
+
+
+def test_a_category_named_like_its_product_is_not_repeated() -> None:
+    said: dict[str, Any] = {"number": 0.0, "name": "Apples Gala 3 lb", "about": ""}
+    assert text("category", "en", **said, category="FRUIT > APPLES > APPLES GALA") == "popular in FRUIT"
+    assert text("category", "en", **said, category="APPLES") == "popular right now"
