@@ -23,7 +23,10 @@ Adapter = Annotated[str | None, typer.Option(help="Column map: cdnow, complete_j
 
 @app.callback()
 def _root(debug: Annotated[bool, typer.Option(help="Show the trace of an error.")] = False) -> None:
-    """Take the options that come before a command."""
+    """Take the options that come before a command; choose where machine code is kept."""
+    from features.compiled import cache_folder
+
+    os.environ.update(cache_folder(home()))
 
 
 def home() -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from features.errors import NotFound, RecompraError
 from serving import answers
-from serving.api import RecommendRequest
+from serving.api import LIST_NAMES, ListName, RecommendRequest
 from serving.snapshot import PERSONAL, load
 from serving.state import POINTER, Pointer, State, refusal
 from serving.store import Store
@@ -118,10 +118,17 @@ class House:
 
 
 def canary(state: State) -> None:
-    """Ask a new scoring what will be asked of it; raise where an answer is none."""
-    names = state.snapshot.customers
+    """Ask a new scoring what will be asked of it; raise where an answer is none.
+
+    The live asks are also a worker's first calls of what numba compiled: no request waits for those.
+    """
+    names, goods = state.snapshot.customers, state.snapshot.catalogue.products
     step = max(len(names) // N_CANARIES, 1)
-    for customer_id in [*names.names(range(0, len(names), step)), None]:
-        for list_name in PERSONAL:
-            request = RecommendRequest.model_construct(customer_id=customer_id, list=list_name, k=5)
-            answers.recommend(state, request)
+    some = [*names.names(range(0, len(names), step)), None]
+    cart = goods.names(range(min(len(goods), 2)))
+    asked: list[tuple[str | None, ListName, list[str]]]
+    asked = [(name, list_name, []) for name in some for list_name in PERSONAL]
+    asked += [(name, list_name, cart) for name in (some[0], None) for list_name in LIST_NAMES]
+    for customer_id, list_name, in_cart in asked:
+        request = RecommendRequest.model_construct(customer_id=customer_id, list=list_name, k=5, cart=in_cart)
+        answers.recommend(state, request)

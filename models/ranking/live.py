@@ -81,13 +81,16 @@ class Live:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Map what ``CrossSell.save_state`` wrote."""
+        """Map what ``CrossSell.save_state`` wrote, and answer once."""
         state = State.load(folder)
         pools = {
             name: (read_array(folder, f"{name}.product"), read_array(folder, f"{name}.source"))
             for name in LISTS
         }
-        return cls(state, Ranker.load(folder), pools, state.rules.best(state.table.popularity))
+        live = cls(state, Ranker.load(folder), pools, state.rules.best(state.table.popularity))
+        someone, anything = state.history.customers.names([0]), state.history.products.names([0])
+        live.rank(someone[0], cart=anything)  # a first call compiles: not while somebody waits
+        return live
 
     def rank(
         self,
