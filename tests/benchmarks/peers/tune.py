@@ -30,19 +30,32 @@ def validate(world: World, truth: pd.DataFrame, lists: dict[str, np.ndarray]) ->
     return found
 
 
+def answers(name: str, world: World, at: int, path: Path) -> dict[str, np.ndarray]:
+    """Return the lists of a peer's trial; kept in ``path``, so that a killed run goes on from there."""
+    if not path.exists():
+        peer, start = PEERS[name], time.process_time()
+        found = world.top(peer.scores(world, **peer.trials[at]), DEPTH)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path.with_suffix(".part.npz"), **found, seconds=time.process_time() - start)
+        path.with_suffix(".part.npz").rename(path)
+    with np.load(path) as kept:
+        return dict(kept)
+
+
 def main(name: str, validation: Path, test: Path, out: Path) -> None:
     """Write ``OUT.parquet`` (the chosen trials' lists at the test cutoff) and ``OUT.json`` (every trial)."""
-    peer, world, start = PEERS[name], World.read(validation), time.process_time()
+    world, trials = World.read(validation), PEERS[name].trials
     truth = pd.read_parquet(validation / "truth.parquet")
-    trials = [validate(world, truth, world.top(peer.scores(world, **t), DEPTH)) for t in peer.trials]
-    chosen = {target: int(np.argmax([trial[target] for trial in trials])) for target in trials[0]}
+    tried = [answers(name, world, at, out / f"validation-{at}.npz") for at in range(len(trials))]
+    found = [validate(world, truth, lists) for lists in tried]
+    chosen = {target: int(np.argmax([figures[target] for figures in found])) for target in found[0]}
     world = World.read(test)
-    answers = {at: world.top(peer.scores(world, **peer.trials[at]), DEPTH) for at in set(chosen.values())}
-    parts = [long(answers[at], *target.rsplit(" ", 1)) for target, at in chosen.items()]
+    final = {at: answers(name, world, at, out / f"test-{at}.npz") for at in set(chosen.values())}
+    parts = [long(final[at], *target.rsplit(" ", 1)) for target, at in chosen.items()]
     pd.concat(parts).to_parquet(out.with_suffix(".parquet"), index=False)
-    figures = [{"parameters": t, "ndcg@10": f} for t, f in zip(peer.trials, trials, strict=True)]
-    card = {"chosen": {target: peer.trials[at] for target, at in chosen.items()}, "trials": figures}
-    card["cpu_seconds"] = round(time.process_time() - start, 1)
+    figures = [{"parameters": each, "ndcg@10": f} for each, f in zip(trials, found, strict=True)]
+    card = {"chosen": {target: trials[at] for target, at in chosen.items()}, "trials": figures}
+    card["cpu_seconds"] = round(sum(float(each["seconds"]) for each in [*tried, *final.values()]), 1)
     out.with_suffix(".json").write_text(json.dumps(card, indent=1), encoding="utf-8")
 
 
