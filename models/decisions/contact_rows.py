@@ -11,7 +11,7 @@ from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn
 from features.shop import Shop
 from features.window import local_day, parse_cutoff
-from models.decisions.trial import Floats, Trial
+from models.decisions.trial import LEAST_PROPENSITY, Floats, Trial
 
 CELLS = 1_000_000
 """Customers times days that are computed in one scan, at most."""
@@ -88,7 +88,18 @@ def read_contacts(
         raise CannotLearn(f"no contact is {horizon_days} days old, so none has shown what it changed", "wait")
     frame = frame.astype({"treated": bool, "propensity": float, "cost": float, "customer_id": "str"})
     frame["action"] = frame["action"].fillna(UNNAMED).astype("str")
+    frame = _open_to_chance(frame)
     return ContactRows(frame, features_then(shop, frame))
+
+
+def _open_to_chance(frame: pd.DataFrame) -> pd.DataFrame:
+    """Leave out contacts that were certain, where others were left to chance: these can be compared.
+
+    A policy that contacts its best for sure and explores among the rest teaches by the rest. Where all were
+    certain none is left out: the comparison then refuses in words.
+    """
+    tried = frame["propensity"].between(LEAST_PROPENSITY, 1 - LEAST_PROPENSITY)
+    return frame[tried | frame["propensity"].isna()].reset_index(drop=True) if tried.any() else frame
 
 
 def features_then(shop: Shop, contacts: pd.DataFrame) -> pd.DataFrame:

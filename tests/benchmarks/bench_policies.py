@@ -24,15 +24,21 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from worlds.shop import Truth, World
 
+from features.history import Vocabulary
 from features.window import parse_cutoff
+from models.actions import Action
 from models.churn import Churn
-from models.contact_policy import contact_refusals, first_refusal, read_people
-from models.decisions.budget import best_rows
-from models.decisions.economics import incremental_margin, margin_if_stays
+from models.contact_policy import Goods
+from models.decisions.allocation import allocate
+from models.decisions.case import Case, Terms
+from models.decisions.everyone import options
 from models.decisions.learners import response
+from models.decisions.reading import read_people, read_standing
 from models.ltv import Ltv
 from models.uplift import Uplift
 
+ACTION = Action(name="win_back", cooldown_days=27)
+NO_GOODS = Goods(np.zeros(1), np.full(1, np.nan), np.full(1, np.nan), np.zeros(1, bool))
 WARM_UP_WEEKS, TRIALS, ROUND_WEEKS = 26, 3, 4
 BUDGET_SHARE = 0.10
 """Customers contacted a round, of all."""
@@ -43,32 +49,34 @@ EXPLORED = 0.10
 class Knowledge:
     """What a shop knows at one moment: trained models, and everyone's scores today."""
 
-    def __init__(self, world: World, folder: Path, models: "tuple[Any, Any, Any] | None" = None) -> None:
-        self.world = world
-        self.shop = world.shop(folder)
-        self.cutoff = parse_cutoff(f"{world.today:%Y-%m-%d}")
-        self.models = models or tuple(
-            model.fit(self.shop, self.cutoff, model.Config()) for model in (Churn, Ltv, Uplift)
-        )
+    def __init__(self, world: World, folder: Path, models: "tuple[Any, ...] | None" = None) -> None:
+        self.world, self.shop = world, world.shop(folder)
+        self.cutoff = cutoff = parse_cutoff(f"{world.today:%Y-%m-%d}")
+        kinds = (Churn, Ltv, Uplift)
+        self.models = models or tuple(kind.fit(self.shop, cutoff, kind.Config()) for kind in kinds)
         churn, ltv, uplift = self.models
-        self.features = self.shop.customer_features(self.cutoff)
-        self.risk = churn.predict_from(self.features)[churn.column].to_numpy()
-        money = ltv.predict_from(self.features, self.cutoff)
-        self.margin = money[f"expected_margin_{ltv.lens.horizon_days}d"].to_numpy()
-        self.effect = uplift.effect(self.features)["effect"].to_numpy()
-        self.people = read_people(self.shop, self.cutoff, self.shop.history(self.cutoff).customers)
+        self.features = self.shop.customer_features(cutoff)
+        scores = churn.predict_from(self.features).join(ltv.predict_from(self.features, cutoff))
+        self.risk = scores[churn.column].to_numpy()
+        people = Vocabulary.of(self.features.index.to_list())
+        self.options = options(
+            Case(
+                read_people(self.shop, cutoff, people),
+                np.zeros((len(people), 0), np.int32),
+                np.zeros((len(people), 0)),
+                np.zeros((len(people), 0)),
+                standing=read_standing(self.shop, cutoff, people, scores),
+                learnt={ACTION.name: uplift.effect(self.features)["effect"].to_numpy()},
+            ),
+            NO_GOODS,
+            Terms(horizon_days=28, economics=self.shop.settings.economics, actions=(ACTION,)),
+        )
         self.code = pd.Index(world.ids()).get_indexer(self.features.index)
-
-    def permitted(self) -> Any:
-        """Return who may be contacted under the shop's rules, a row of ``features`` each."""
-        at = self.shop.history(self.cutoff).customers.codes(self.features.index.to_list())
-        refusals = contact_refusals(self.people.of(at), self.shop.settings.economics)
-        return first_refusal(refusals, (len(self.features),)) < 0
 
     def chosen(self, score: Any, n: int) -> Any:
         """Return the ``n`` best permitted customers by ``score`` as a mask over the world's customers."""
-        rows = np.argsort(-np.where(self.permitted(), score, -np.inf), kind="stable")[:n]
-        return self.mask(rows)
+        permitted = np.flatnonzero(self.options.refused[:, 0] < 0)
+        return self.mask(permitted[np.argsort(-score[permitted], kind="stable")[:n]])
 
     def mask(self, rows: Any) -> Any:
         """Return rows of ``features`` as a mask over the world's customers."""
@@ -76,22 +84,15 @@ class Knowledge:
         found[self.code[rows]] = True
         return found
 
-    def ours(self, n: int) -> Any:
-        """Return those whose contact is expected to earn most for its cost; none that would lose money."""
-        cost = np.full(len(self.features), self.world.truth.contact_cost)
-        worth = margin_if_stays(self.margin, self.risk)
-        gain = incremental_margin(1 - self.risk, self.effect, margin=worth, discount=0, cost=cost)
-        rows = np.flatnonzero(self.permitted() & (gain > 0))
-        rows = rows[np.argsort(-gain[rows], kind="stable")]
-        return self.mask(rows[best_rows(gain[rows], cost[rows], n * cost[0])])
-
 
 def ours(knows: Knowledge, n: int, round_at: int) -> None:
     """Contact ours; explore with a part of the budget among the others, with as many held out."""
     rng = np.random.default_rng(round_at)
     explored = int(EXPLORED * n)
-    best = knows.ours(n - explored)
-    rest = rng.permutation(knows.code[knows.permitted() & ~best[knows.code]])[: 2 * explored]
+    budget = (n - explored) * knows.world.truth.contact_cost
+    best = knows.mask(np.flatnonzero(allocate(knows.options, budget).action >= 0))
+    rest = knows.code[(knows.options.refused[:, 0] < 0) & ~best[knows.code]]
+    rest = rng.permutation(rest)[: 2 * explored]
     treated, held = np.zeros_like(best), np.zeros_like(best)
     treated[rest[::2]], held[rest[1::2]] = True, True
     knows.world.contact(treated | best, held, np.where(treated | held, 0.5, 1.0))

@@ -47,6 +47,16 @@ def test_the_spenders_are_known_to_be_moved_and_the_others_not(said: pd.DataFram
     assert ((said["effect_low"] <= said["effect"]) & (said["effect"] <= said["effect_high"])).all()
 
 
+def test_contacts_that_were_certain_are_left_out_where_others_were_left_to_chance(
+    tmp_path: Path, model: Uplift
+) -> None:
+    mails = tables()
+    sure = mails["contacts"].assign(treated=True, propensity=1.0)
+    mails["contacts"] = pd.concat([mails["contacts"], sure], ignore_index=True)
+    found = Uplift.fit(make_shop(tmp_path, **mails), CUTOFF, QUICK)
+    assert found.arms["win_back"].facts["effect"] == model.arms["win_back"].facts["effect"]
+
+
 def test_it_says_what_it_found(model: Uplift) -> None:
     facts = model.arms["win_back"].facts
     assert facts["verdict"].startswith("contact by ")
