@@ -45,6 +45,8 @@ NAMES = (
 )
 Figures = dict[str, pd.DataFrame]
 """By method: one row a customer with a truth, one column a metric."""
+Found = tuple[str, str, Figures]
+"""Horizon, segment, figures."""
 
 
 def peers_python(scratch: Path) -> Path:
@@ -85,7 +87,7 @@ def our_lists(given: Path | None, shop: str, date: str, folder: Path) -> pd.Data
     return pd.read_parquet(found / "recommendations.parquet")
 
 
-def measured(cell: Cell, folder: Path, ours: pd.DataFrame) -> Iterator[tuple[str, str, Figures]]:
+def measured(cell: Cell, folder: Path, ours: pd.DataFrame) -> Iterator[Found]:
     """Yield horizon, segment and every method's figures."""
     answers = {path.stem: pd.read_parquet(path) for path in sorted((folder / "peers").glob("*.parquet"))}
     for horizon in HORIZONS:
@@ -100,14 +102,17 @@ def measured(cell: Cell, folder: Path, ours: pd.DataFrame) -> Iterator[tuple[str
 
 
 def against_best(figures: Figures, metric: str) -> tuple[str, Interval]:
-    """Return the peer that is best on the test itself, and ours over it with its paired interval."""
+    """Return the peer that is best on the test itself, and ours over it with its paired interval.
+
+    A customer of two cutoffs is drawn whole.
+    """
     best = max((name for name in figures if name != OURS), key=lambda name: figures[name][metric].mean())
-    ours, theirs = (figures[name][metric].to_numpy(float) for name in (OURS, best))
-    return best, ratio_interval((ours,), (theirs,), n_draws=1000)
+    sums = [figures[name][metric].groupby(level=0).sum().to_numpy(float) for name in (OURS, best)]
+    return best, ratio_interval(*((column,) for column in sums), n_draws=1000)
 
 
-def one_cell(shop: str, date: str, source: str, options: argparse.Namespace) -> list[dict[str, object]]:
-    """Run one shop at one cutoff; print every method and return the rows of the summary."""
+def one_cell(shop: str, date: str, source: str, options: argparse.Namespace) -> list[Found]:
+    """Run one shop at one cutoff; print every method and return what was measured."""
     console, folder = Console(), options.scratch / shop / date
     validation, test = cells_of(shop_of(source, shop, options.scratch / shop / "home"), date)
     for cell, name in ((validation, "validation"), (test, "test")):
@@ -116,10 +121,20 @@ def one_cell(shop: str, date: str, source: str, options: argparse.Namespace) -> 
     run_peers(peers_python(options.scratch), folder, console)
     found = list(measured(test, folder, our_lists(options.ours, shop, date, folder)))
     console.print(table_of(f"{shop}, {date}", found))
-    return [row for part in found for row in summary(shop, date, *part)]
+    return found
 
 
-def table_of(title: str, found: list[tuple[str, str, Figures]]) -> Table:
+def pooled(parts: list[list[Found]]) -> list[Found]:
+    """Return the customers of several cutoffs together, by horizon and segment."""
+    together = []
+    for same in zip(*parts, strict=True):
+        methods = [name for name in same[0][2] if all(name in figures for *_, figures in same)]
+        joined = {name: pd.concat([figures[name] for *_, figures in same]) for name in methods}
+        together.append((*same[0][:2], joined))
+    return together
+
+
+def table_of(title: str, found: list[Found]) -> Table:
     """Return every method's R@10 / NDCG@10, one column a horizon and segment."""
     table = Table("method", title=f"{title}: R@10 / NDCG@10", title_justify="left")
     for horizon, segment, figures in found:
@@ -179,8 +194,11 @@ def main() -> None:
         if shop == "online_retail" and not options.retail.exists():
             print(f"{shop} left out: no file {source}; name it with --retail")
             continue
-        for date in [options.cutoff] if options.cutoff else CUTOFFS[shop]:
-            rows += one_cell(shop, date, source, options)
+        dates = [options.cutoff] if options.cutoff else CUTOFFS[shop]
+        cells = {date: one_cell(shop, date, source, options) for date in dates}
+        if len(cells) > 1:
+            cells["both"] = pooled(list(cells.values()))
+        rows += [row for date, found in cells.items() for part in found for row in summary(shop, date, *part)]
     if rows:
         frame = pd.DataFrame(rows)
         frame.to_csv(options.scratch / "verdict.csv", index=False)
