@@ -1,0 +1,53 @@
+"""A small logistic regression over ``models.clock.inputs``: calibrated, because it learns on closed windows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from scipy.special import expit, logit
+
+from features.history import Floats
+
+RIDGE = 1.0
+"""L2 penalty of the standardised weights."""
+
+
+@dataclass(frozen=True)
+class Chance:
+    """``expit(intercept + sum(weights * (x - mean) / scale))``."""
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    weights: tuple[float, ...]
+    intercept: float
+
+    @classmethod
+    def fit(cls, rows: Floats, bought: Floats) -> Self:
+        """Learn from rows (n, inputs) and what became of them; a truth that does not vary gives a constant."""
+        mean = rows.mean(axis=0, dtype=np.float64)
+        scale = rows.std(axis=0, dtype=np.float64)
+        scale = np.where(scale > 1e-6, scale, 1.0)
+        if not np.ptp(bought):
+            share = (bought.sum() + 0.5) / (len(bought) + 1)
+            weights, intercept = np.zeros(len(mean)), float(logit(share))
+        else:
+            from sklearn.linear_model import LogisticRegression
+
+            model = LogisticRegression(C=1 / RIDGE, max_iter=500)
+            model.fit((rows - mean) / scale, bought)
+            weights, intercept = model.coef_[0], float(model.intercept_[0])
+        return cls(tuple(mean.tolist()), tuple(scale.tolist()), tuple(weights.tolist()), intercept)
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Self:
+        """Put together again what ``dataclasses.asdict`` and JSON took apart."""
+        lists = (tuple(facts[name]) for name in ("mean", "scale", "weights"))
+        return cls(*lists, intercept=float(facts["intercept"]))
+
+    def of_rows(self, rows: Floats) -> Floats:
+        """Return the chance of each row, shape (n,)."""
+        weights = np.array(self.weights) / np.array(self.scale)
+        shift = self.intercept - float(weights @ np.array(self.mean))
+        # Not a matrix product: its last bits depend on how many rows are multiplied at once.
+        return np.asarray(expit(shift + np.sum(rows * weights, axis=1)))

@@ -1,0 +1,239 @@
+"""A renewal model with an end: after each purchase a customer returns for the product, or never does.
+
+With the chance ``again`` the next purchase comes, after a log-normal gap; else it never comes (a cure model:
+Boag 1949; most products are bought once). Both are learnt by EM over spells, the open ones counted for what
+they are: not yet. Each product is shrunk to its category, each category to the shop, each pair of customer
+and product to the product, by as much as they differ (empirical Bayes). A gap grows with the quantity it
+began with, to a power that is learnt from the same customer's gaps.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from features.groups import Column
+from features.history import Floats, Ints
+from models.clock.spells import HALF_DAY, Spells
+
+ROUNDS = 12
+"""EM rounds; what is left to move after them is far below what calibration corrects."""
+SURE = 1e-9
+WIDEST, NARROWEST = 2.0, 0.2
+"""Bounds of the standard deviations of log gaps."""
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """What is known of each pair's next purchase, from its last one on; one value a pair."""
+
+    again: Floats
+    """The chance, right after the last purchase, that there is another one."""
+    middle: Floats
+    """Mean log of the days to it."""
+    spread: Floats
+    """Standard deviation of that log, the mean's own doubt included."""
+    age: Floats
+    """Days since the last purchase."""
+
+    def chance(self, horizon_days: int) -> Floats:
+        """Return the chance of a purchase within the horizon, given none until now."""
+        before = self.again * self._share(self.age - HALF_DAY)
+        until = self.again * self._share(self.age - HALF_DAY + horizon_days)
+        found: Floats = (until - before) / np.maximum(1 - before, SURE)
+        return found
+
+    @property
+    def ever(self) -> Floats:
+        """The chance of a purchase at any time, given none until now."""
+        before = self.again * self._share(self.age - HALF_DAY)
+        found: Floats = (self.again - before) / np.maximum(1 - before, SURE)
+        return found
+
+    @property
+    def due_in(self) -> Floats:
+        """Days until the next purchase, the median of what is still possible; NaN where never is likelier."""
+        before = self.again * self._share(self.age - HALF_DAY)
+        half = (before + (1 - before) / 2) / np.maximum(self.again, SURE)
+        known = half < 1 - SURE
+        at = np.exp(self.middle + self.spread * ndtri(np.where(known, half, 0.5)))
+        return np.where(known, np.maximum(at - self.age, 0), np.nan).astype(np.float32)
+
+    @property
+    def typical(self) -> Floats:
+        """Days between two purchases, the median."""
+        return np.exp(self.middle).astype(np.float32)
+
+    def _share(self, days: Floats) -> Floats:
+        log = np.log(np.maximum(days, HALF_DAY / 2))
+        found: Floats = ndtr((log - self.middle) / self.spread)
+        return found
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """The fitted parts: of each product, and how far pairs differ from it."""
+
+    again: Floats
+    """Shape (n_products,): the chance to return after a first purchase."""
+    middle: Floats
+    """Shape (n_products,): mean log of the days a unit lasts."""
+    power: float
+    """A gap begun with ``q`` units is ``q ** power`` times as long."""
+    within: float
+    """Standard deviation of log gaps of one pair."""
+    between: float
+    """Standard deviation of the mean log gap between the pairs of a product."""
+    loyalty: float
+    """A pair's returns until now count as much as so many of the product's."""
+
+    @classmethod
+    def fit(cls, spells: Spells, category: Ints) -> "Renewal":
+        """Learn from spells; ``category`` by product code, -1 unknown (those are one category)."""
+        return _Learning.of(spells, category).renewal()
+
+    def rhythm(self, spells: Spells) -> Rhythm:
+        """Return what is known of every pair."""
+        closed = ~spells.open
+        log = np.log(np.maximum(spells.days, 1)) - self.power * np.log(np.maximum(spells.quantity, SURE))
+        n = (spells.n - 1).astype(np.float64)
+        trust = max((self.within / self.between) ** 2, SURE)
+        middle = (trust * self.middle[spells.product] + spells.sums(log * closed)) / (trust + n)
+        again = (self.loyalty * self.again[spells.product] + n) / (self.loyalty + n)
+        lasts = self.power * np.log(np.maximum(spells.quantity[spells.last], SURE))
+        spread = self.within * np.sqrt(1 + 1 / (trust + n))
+        return Rhythm(again, middle + lasts, spread, spells.age.astype(np.float64))
+
+
+@dataclass
+class _Learning:
+    """EM at work: one value a spell, a product, a category."""
+
+    spells: Spells
+    kind: Ints
+    """The category of each product, from 0."""
+    product: Ints
+    """The product of each spell."""
+    power: float
+    log: Floats
+    """Log of each spell's days, less what its quantity explains."""
+    again: Floats
+    middle: Floats
+    deviation: float
+
+    @classmethod
+    def of(cls, spells: Spells, category: Ints) -> "_Learning":
+        units = np.log(np.maximum(spells.quantity, SURE)).astype(np.float64)
+        log = np.log(np.maximum(spells.days, 1)).astype(np.float64)
+        power = _power(spells, log, units)
+        log = np.where(spells.open, np.log(np.maximum(spells.days - HALF_DAY, HALF_DAY)), log) - power * units
+        closed = log[~spells.open]
+        start = float(closed.mean()) if len(closed) else float(np.log(30.0))
+        deviation = float(np.clip(closed.std(), NARROWEST, WIDEST)) if len(closed) > 1 else 1.0
+        share = (len(closed) + 0.5) / (len(log) + 1)
+        size = len(category)
+        again, middle = np.full(size, min(2 * share, 0.9)), np.full(size, start)
+        product = spells.product[spells.pair]
+        return cls(spells, category + 1, product, power, log, again, middle, deviation)
+
+    def renewal(self) -> Renewal:
+        """Run EM, then see how far pairs differ."""
+        for _ in range(ROUNDS):
+            returns, expected, second = self._expect()
+            self._maximise(returns, expected, second)
+        returns, _, _ = self._expect()
+        within, between = self._deviations()
+        return Renewal(
+            self.again, self.middle, self.power, within, between, _loyalty(self.spells, returns)
+        )
+
+    def _expect(self) -> tuple[Column, Column, Column]:
+        """Return, of each spell, the chance that it ends, and the mean and mean square of its log then."""
+        returns, expected = np.ones(len(self.log)), self.log.copy()
+        at = self.spells.open
+        product = self.product[at]
+        middle, again = self.middle[product], self.again[product]
+        z = (self.log[at] - middle) / self.deviation
+        left = np.maximum(ndtr(-z), SURE)
+        returns[at] = again * left / (1 - again + again * left)
+        mills = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) / left
+        expected[at] = middle + self.deviation * mills
+        second = (expected - self.middle[self.product]) ** 2
+        second[at] = self.deviation**2 * (1 + z * mills)
+        return returns, expected, second
+
+    def _maximise(self, returns: Column, expected: Column, second: Column) -> None:
+        """Move every product to what its spells say, shrunk to its category; the category to the shop."""
+        size = len(self.again)
+        n, back, total = (
+            np.bincount(self.product, column, minlength=size)
+            for column in (np.ones(len(returns)), returns, returns * expected)
+        )
+        self.deviation = float(
+            np.clip(np.sqrt(returns @ second / max(returns.sum(), SURE)), NARROWEST, WIDEST)
+        )
+        self.again = np.clip(_shrunk(back, n, self.kind, noise=None), 1e-4, 1 - 1e-4)
+        self.middle = _shrunk(total, back, self.kind, noise=self.deviation**2)
+
+    def _deviations(self) -> tuple[float, float]:
+        """Split the spread of log gaps into that of one pair and that between pairs of one product."""
+        closed, spells = ~self.spells.open, self.spells
+        n = (spells.n - 1).astype(np.float64)
+        mean = spells.sums(self.log * closed) / np.maximum(n, 1)
+        rest = spells.sums(closed * (self.log - mean[spells.pair]) ** 2)
+        free = np.maximum(n - 1, 0).sum()
+        if free < 10:
+            return self.deviation * np.sqrt(0.5), self.deviation * np.sqrt(0.5)
+        within = np.clip(np.sqrt(rest.sum() / free), NARROWEST, WIDEST)
+        between = np.sqrt(max(self.deviation**2 - within**2, NARROWEST**2))
+        return float(within), float(between)
+
+
+def _power(spells: Spells, log: Floats, units: Floats) -> float:
+    """Return how a pair's gaps grow with the quantity they begin with, in logs: between 0 and 1.
+
+    Within pairs only: between customers, who buys more buys more often too. Shrunk to 0 where quantities
+    hardly vary.
+    """
+    closed = ~spells.open
+    n = np.maximum(spells.n - 1, 1)
+    x, y = (column - (spells.sums(column * closed) / n)[spells.pair] for column in (units, log))
+    slope = (x * y)[closed].sum() / ((x**2)[closed].sum() + 10.0)
+    return float(np.clip(slope, 0, 1))
+
+
+def _shrunk(total: Column, n: Column, kind: Ints, *, noise: float | None) -> Column:
+    """Return each product's mean ``total / n``, shrunk to its category's, and that to the shop's.
+
+    ``noise`` is the variance of one observation; None: they are shares, and it follows from their mean.
+    """
+    size = int(kind.max(initial=0)) + 1
+    kind_total, kind_n = (np.bincount(kind, column, minlength=size) for column in (total, n))
+    shop = total.sum() / max(n.sum(), SURE)
+    kinds = _towards(kind_total, kind_n, np.full(size, shop), noise)
+    return _towards(total, n, kinds[kind], noise)
+
+
+def _towards(total: Column, n: Column, parent: Column, noise: float | None) -> Column:
+    """Shrink means to their parents' by the moments of what they differ by (DerSimonian & Laird 1986)."""
+    one = parent * (1 - parent) if noise is None else np.full(len(n), noise)
+    known = n > 0.5
+    gap = (total - n * parent) ** 2 / np.maximum(n, SURE)
+    variance = (gap - one)[known].sum() / max(n[known].sum(), SURE)
+    typical = float((one * n).sum() / max(n.sum(), SURE))
+    strength = np.clip(typical / max(variance, SURE), 1.0, 1000.0)
+    found: Column = (total + strength * parent) / (n + strength)
+    return found
+
+
+def _loyalty(spells: Spells, returns: Column) -> float:
+    """Return how many of a product's spells one of the pair's own weighs as much as.
+
+    From how much oftener customers return after a second purchase than after the first.
+    """
+    first = spells.starts[:-1]
+    second = first[spells.n > 1] + 1
+    if len(second) < 20:
+        return 5.0
+    one, two = float(returns[first].mean()), float(returns[second].mean())
+    return float(np.clip((1 - two) / max(two - one, SURE), 0.5, 50.0))
