@@ -11,16 +11,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import pandas as pd
+from numpy.typing import NDArray
 
 from features.customer import CUSTOMER_FEATURES
 from features.errors import ArtefactError
 from features.shop import Shop
 from models.config import Config
 
-__all__ = ["Config", "Model", "check_fingerprint", "customer_card"]
+__all__ = ["Config", "Measured", "Model", "check_fingerprint", "customer_card"]
+
+
+class Measured(NamedTuple):
+    """What one method said of some rows, beside what came: for ``training.evaluate`` to judge."""
+
+    method: str
+    judged: str
+    """``event`` (truth 0 or 1, score), ``total`` (truth, amount), ``inside`` (truth, low, high), or the name of
+    a metric whose mean is the figure."""
+    segment: str
+    rows: NDArray[Any]
+    """What each row is of: the same numbers for every method, so that differences are paired."""
+    columns: tuple[NDArray[Any], ...]
 
 
 class Model(ABC):
@@ -34,8 +48,11 @@ class Model(ABC):
     """How, with the paper."""
     must_beat: ClassVar[tuple[str, ...]] = ()
     """Baselines it is shown next to."""
-    kind: ClassVar[Literal["lists", "scores", "decisions", "effects"]]
-    """How it is evaluated: lists beside what was bought, scores beside what happened, decisions in money."""
+    kind: ClassVar[Literal["lists", "scores", "decisions", "effects", "pairs"]]
+    """How it is evaluated: lists beside what was bought, scores beside what happened, decisions in money.
+
+    One of ``pairs`` (of customers and products) hands over what it said beside what came: ``Measured``.
+    """
     headline: ClassVar[tuple[str, ...]] = ()
     """``"metric segment"`` in tables, the first decides promotion: ``"ndcg@10 all"``, ``"auc lapsed"``."""
     truths: ClassVar[dict[str, str]] = {}

@@ -9,6 +9,7 @@ from models.model import Model
 MODELS: dict[str, str] = {
     "popular": "models.popular:Popular",
     "cross_sell": "models.cross_sell:CrossSell",
+    "repurchase": "models.repurchase:Repurchase",
     "churn": "models.churn:Churn",
     "ltv": "models.ltv:Ltv",
     "segments": "models.segments:Segments",

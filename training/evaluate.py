@@ -14,7 +14,7 @@ from features.errors import ArtefactError
 from models.model import Model
 from training.evaluate_lists import DEPTHS, measure_lists
 from training.holdout import SEGMENTS, Holdout
-from training.metrics import AMOUNT, EVENT, INSIDE, LABEL, MEAN, QINI, Floats, Metric
+from training.metrics import AMOUNT, EVENT, INSIDE, LABEL, MEAN, QINI, TOTAL, Floats, Metric
 from training.samples import Evaluation, Sample
 
 __all__ = [
@@ -61,6 +61,8 @@ def evaluate(
         _lists(model, holdout, evaluation, said, baselines)
     elif model.kind == "scores":
         _scores(model, holdout, evaluation, said, baselines)
+    elif model.kind == "pairs":
+        _pairs(model, holdout, evaluation, baselines)
     elif model.kind == "effects":
         _effects(model, holdout, evaluation)
     elif lists is not None:
@@ -132,6 +134,20 @@ def _metrics_for(truth: Floats, scores: "pd.Series[Any]") -> tuple[Any, Mapping[
         return column, AMOUNT
     likely = bool(((column >= 0) & (column <= 1)).all())
     return column, {name: metric for name, metric in EVENT.items() if likely or not metric.needs_probability}
+
+
+def _pairs(model: Any, holdout: Holdout, evaluation: Evaluation, baselines: bool) -> None:
+    """Judge what a model says of customers with products, and of products, by rows that it hands over."""
+    judges: dict[str, Mapping[str, Metric]] = {"event": EVENT, "total": TOTAL, "inside": {"inside": INSIDE}}
+    for found in model.measure(holdout.shop, holdout.cutoff, holdout.end):
+        if not len(found.rows) or not (baselines or found.method == model.name):
+            continue
+        samples, rows = evaluation.samples.setdefault(found.method, {}), pd.Index(found.rows)
+        said = found.columns[-1]
+        likely = bool(((said >= 0) & (said <= 1)).all())
+        for name, metric in judges.get(found.judged, {found.judged: MEAN}).items():
+            if likely or not metric.needs_probability:
+                samples[f"{name} {found.segment}"] = Sample(metric, rows, found.columns)
 
 
 def _effects(model: Any, holdout: Holdout, evaluation: Evaluation) -> None:

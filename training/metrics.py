@@ -129,6 +129,12 @@ def brier(truth: Floats, probability: Floats, weights: Floats | None = None) -> 
     return mean((probability - truth) ** 2, weights)
 
 
+def log_loss(truth: Floats, probability: Floats, weights: Floats | None = None) -> float:
+    """Return the mean negative log of the probability given to what came; none is taken for surer than 1e-6."""
+    right = np.where(truth > 0, probability, 1 - probability)
+    return mean(-np.log(np.clip(right, 1e-6, 1)), weights)
+
+
 def ece(truth: Floats, probability: Floats, weights: Floats | None = None, *, bins: int = 10) -> float:
     """Return the expected calibration error over ``bins`` bins of equal count, ties staying together.
 
@@ -199,6 +205,12 @@ def bias(truth: Floats, amount: Floats, weights: Floats | None = None) -> float:
     """Return how far the predicted total lies above the true one, as a share of it: +0.36 is 36% too much."""
     weights = _ones(truth, weights)
     return _ratio(float(weights @ amount), float(weights @ truth)) - 1.0
+
+
+def wape(truth: Floats, amount: Floats, weights: Floats | None = None) -> float:
+    """Return the sum of all misses over the sum of what came."""
+    weights = _ones(truth, weights)
+    return _ratio(float(weights @ np.abs(amount - truth)), float(weights @ truth))
 
 
 def mean_absolute_error(truth: Floats, amount: Floats, weights: Floats | None = None) -> float:
@@ -297,6 +309,7 @@ EVENT = {
     "average_precision": Metric(average_precision),
     "lift@10%": Metric(lift),
     "brier": Metric(brier, _low, needs_probability=True),
+    "log_loss": Metric(log_loss, _low, needs_probability=True),
     "ece": Metric(ece, _low, needs_probability=True),
     "calibration_slope": Metric(calibration_slope, _near_one, needs_probability=True),
 }
@@ -306,6 +319,7 @@ AMOUNT = {
     "bias": Metric(bias, _near_zero),
     "mae": Metric(mean_absolute_error, _low),
 }
+TOTAL = {"wape": Metric(wape, _low), "bias": Metric(bias, _near_zero)}
 INSIDE = Metric(inside, _near_80_percent)
 LABEL = {"explained": Metric(explained)}
 RANKING = {"recall": recall, "ndcg": ndcg, "map": average_precision_at, "hit_rate": hit_rate}

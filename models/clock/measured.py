@@ -1,0 +1,67 @@
+"""What the clock and its baselines said beside what came: of pairs, of lists, of products."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from features.groups import Column
+from features.history import Floats
+from models.clock.demand import PARTS, Expected, Parts
+from models.clock.windows import Window
+from models.model import Measured
+
+N_PAIRS = 20_000
+"""Chances are measured on so many pairs, drawn anew each time the same: a million say no more, and cost more."""
+DEPTH = 10
+LAST, USUAL = (list(PARTS).index(name) for name in ("last", "usual"))
+
+
+def pairs(window: Window, chance: Floats, name: str, horizon_days: int) -> Iterator[Measured]:
+    """Yield chances and orders of pairs: ours, the decayed rate of own purchases, and their plain number."""
+    spells = window.spells
+    age = window.history.cutoff_day - spells.day
+    rate = spells.sums(np.exp2(-age / 56.0)) * np.log(2) / 56.0 * horizon_days
+    said = {
+        name: chance,
+        "personal_frequency": _rank(spells.n + 1e-3 * rate),
+        "personal_frequency_decayed": -np.expm1(-rate),
+    }
+    some = np.sort(np.random.default_rng(0).permutation(len(chance))[:N_PAIRS])
+    for method, score in said.items():
+        yield Measured(method, "event", "bought_again", some, (window.bought[some], score[some]))
+        customers, gain = _ndcg(window, score)
+        yield Measured(method, f"ndcg@{DEPTH}", "repeat", customers, (gain,))
+
+
+def products(window: Window, parts: Parts, expected: Expected, name: str) -> Iterator[Measured]:
+    """Yield demand of what sold within the last four horizons: ours, the last one's, the mean of the four."""
+    some = np.flatnonzero(parts.buyers[:, USUAL] > 0)
+    came = window.sold
+    for what, truth, ours, others in (
+        ("buyers", came.buyers, expected.buyers, parts.buyers[:, [LAST, USUAL]]),
+        ("units", came.units, expected.units, parts.units),
+    ):
+        said = {name: ours, "last_horizon": others[:, 0], "four_horizons": others[:, 1]}
+        for method, amount in said.items():
+            yield Measured(method, "total", what, some, (truth[some], amount[some]))
+    bounds = (came.units[some], expected.p10[some], expected.p90[some])
+    yield Measured(name, "inside", "units", some, bounds)
+
+
+def _ndcg(window: Window, score: Floats) -> tuple[Column, Floats]:
+    """Return the customers who bought something again, and the NDCG of their own products in that order."""
+    customer = window.spells.customer
+    order = np.lexsort((window.spells.product, -score, customer))
+    who, hit = customer[order], window.bought[order]
+    rank = np.arange(len(who)) - np.searchsorted(who, who)
+    gain = np.where(rank < DEPTH, hit / np.log2(rank + 2), 0)
+    size = len(window.history.customers)
+    n_true = np.bincount(who, hit, minlength=size).astype(int)
+    ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, DEPTH + 2)))])[np.minimum(n_true, DEPTH)]
+    able = np.flatnonzero(n_true > 0)
+    return able, (np.bincount(who, gain, minlength=size)[able] / ideal[able]).astype(np.float64)
+
+
+def _rank(score: Floats) -> Floats:
+    """Bring a score that is no chance below -1, so that nobody measures its calibration; the order stays."""
+    return np.asarray(score - float(score.max(initial=0)) - 2)

@@ -1,0 +1,56 @@
+"""A closed window: what was known of every pair at its cutoff, and what came after it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+import numpy as np
+
+from features.history import Floats, History, Ints
+from features.shop import Shop
+from models.clock.chance import Chance
+from models.clock.demand import Parts, Sold, parts_of
+from models.clock.inputs import inputs
+from models.clock.renewal import Renewal, Rhythm
+from models.clock.spells import Spells
+
+
+def rhythm_of(shop: Shop, cutoff: datetime) -> tuple[History, Spells, Rhythm]:
+    """Return the purchases before ``cutoff``, their spells, and what the renewal model knows of each pair."""
+    history = shop.history(cutoff)
+    spells = Spells.of(history)
+    return history, spells, Renewal.fit(spells, shop.catalogue(cutoff).category).rhythm(spells)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Pairs bought before a cutoff with what became of them, and what sold of each product."""
+
+    history: History
+    spells: Spells
+    category: Ints
+    rows: Floats
+    """Inputs of each pair, columns as in ``models.clock.inputs.INPUTS``."""
+    bought: Floats
+    """1 where the pair was bought again within the horizon, else 0."""
+    sold: Sold
+
+    @classmethod
+    def of(cls, shop: Shop, cutoff: datetime, horizon_days: int, known_until: datetime) -> Self:
+        """Read a window that closed by ``known_until``."""
+        history, spells, rhythm = rhythm_of(shop, cutoff)
+        came = shop.product_labels(cutoff, horizon_days, known_until)
+        size = max(len(history.products), 1)
+        customer = history.customers.codes(came["customer_id"].tolist()).astype(np.int64)
+        product = history.products.codes(came["product_id"].tolist())
+        known = product >= 0
+        units = np.bincount(product[known], came["quantity"].to_numpy(float)[known], minlength=size)
+        sold = Sold(np.bincount(product[known], minlength=size).astype(float), np.maximum(units, 0))
+        pairs = spells.customer.astype(np.int64) * size + spells.product
+        bought = np.isin(pairs, (customer * size + product)[known & (customer >= 0)]).astype(float)
+        rows = inputs(history, spells, rhythm, horizon_days)
+        return cls(history, spells, shop.catalogue(cutoff).category, rows, bought, sold)
+
+    def parts(self, chance: Chance, horizon_days: int) -> Parts:
+        """Return the plain forecasts of demand as of the cutoff."""
+        return parts_of(self.history, self.spells, chance.of_rows(self.rows), self.category, horizon_days)

@@ -1,0 +1,213 @@
+"""What do they buy again, and when: a chance and a date for every product a customer bought, and demand."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from pydantic import Field
+
+from features.errors import ArtefactError, CannotLearn
+from features.history import Floats, History, Ints
+from features.shop import Shop
+from models.clock.chance import Chance
+from models.clock.demand import PARTS, Demand, Expected, parts_of
+from models.clock.inputs import INPUTS, inputs
+from models.clock.measured import pairs, products
+from models.clock.renewal import Rhythm
+from models.clock.spells import Spells
+from models.clock.windows import Window, rhythm_of
+from models.model import Config, Measured, Model
+from models.popular import require_products
+from models.ranking.lists import OWN, Pairs, frame, pick
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNKNOWN_DAY = np.iinfo(np.int32).min
+"""No date: numpy's NaT, in days."""
+
+
+class RepurchaseConfig(Config):
+    """Windows to learn from; the same defaults serve every shop."""
+
+    horizon_days: int | None = Field(default=None, ge=1)
+    """Days a chance and a demand are about; by default the shop's horizon."""
+    n_windows: int = Field(default=4, ge=1)
+    """Past cutoffs to learn from."""
+    step_days: int = Field(default=14, ge=1)
+    """Days between them."""
+    max_pairs: int = Field(default=300_000, ge=1)
+    """Pairs to learn from, drawn by ``seed``."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Every pair bought before a cutoff, sorted by customer and product, with what is foretold of it."""
+
+    history: History
+    spells: Spells
+    rhythm: Rhythm
+    chance: Floats
+    """Of a purchase within the horizon."""
+
+    @property
+    def due_day(self) -> Ints:
+        """Days since 1970-01-01 of the next purchase, the median; ``UNKNOWN_DAY`` where never is likelier."""
+        due = self.rhythm.due_in
+        known = np.isfinite(due) & (due < 36_500)
+        day = self.history.cutoff_day + np.floor(np.where(known, due, 0))
+        return np.where(known, day, UNKNOWN_DAY).astype(np.int32)
+
+
+class Repurchase(Model):
+    """A renewal model of each pair, calibrated by a logistic regression on past windows."""
+
+    name = "repurchase"
+    question = "what do they buy again, when, and how much will sell?"
+    method = "log-normal renewal with an end (cure), shrunk pair to product to category; logistic; blended demand"
+    must_beat = ("personal_frequency", "personal_frequency_decayed", "last_horizon", "four_horizons")
+    kind = "pairs"
+    headline = ("auc bought_again", "ndcg@10 repeat", "ece bought_again", "wape buyers", "inside units")
+    Config = RepurchaseConfig
+
+    def __init__(
+        self, config: Any, trained_until: datetime, *, horizon_days: int, chance: Chance, demand: Demand
+    ) -> None:
+        super().__init__(config, trained_until)
+        self.horizon_days, self.chance, self.expected = horizon_days, chance, demand
+
+    @classmethod
+    def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
+        """Learn from windows closed by ``known_until``; raise ``CannotLearn`` where nothing was bought."""
+        require_products(cls.name, shop)
+        horizon = config.horizon_days or shop.settings.horizon_days
+        cutoffs = shop.past_cutoffs(known_until, horizon, n=config.n_windows, step_days=config.step_days)
+        windows = [Window.of(shop, cutoff, horizon, known_until) for cutoff in cutoffs]
+        rows, bought = (
+            np.concatenate([getattr(window, name) for window in windows]) for name in ("rows", "bought")
+        )
+        if not len(rows):
+            raise CannotLearn(f"repurchase found no purchase before {cutoffs[0]:%Y-%m-%d}")
+        some = np.sort(np.random.default_rng(config.seed).permutation(len(rows))[: config.max_pairs])
+        chance = Chance.fit(rows[some], bought[some])
+        demand = Demand.fit([(window.parts(chance, horizon), window.sold) for window in windows])
+        return cls(config, known_until, horizon_days=horizon, chance=chance, demand=demand)
+
+    def state(self, shop: Shop, cutoff: datetime) -> Clock:
+        """Return what is foretold of every pair as of ``cutoff``."""
+        history, spells, rhythm = rhythm_of(shop, cutoff)
+        chance = self.chance.of_rows(inputs(history, spells, rhythm, self.horizon_days))
+        return Clock(history, spells, rhythm, chance)
+
+    def predict(self, shop: Shop, cutoff: datetime) -> "pd.DataFrame":
+        """Return ``customer_id, product_id, repurchase_probability_<h>d, due_at, typical_gap_days`` of all pairs.
+
+        ``due_at`` is a day of the shop; NaT where it is likelier that the customer never buys it again.
+        """
+        import pandas as pd
+
+        clock = self.state(shop, cutoff)
+        customers, products = clock.history.customers, clock.history.products
+        day = clock.due_day.astype("datetime64[D]")
+        day[clock.due_day == UNKNOWN_DAY] = np.datetime64("NaT")
+        return pd.DataFrame(
+            {
+                "customer_id": customers.ids.astype(str)[clock.spells.customer],
+                "product_id": products.ids.astype(str)[clock.spells.product],
+                f"repurchase_probability_{self.horizon_days}d": clock.chance,
+                "due_at": day.astype("datetime64[s]"),
+                "typical_gap_days": clock.rhythm.typical,
+            }
+        )
+
+    def recommend(
+        self,
+        state: Clock,
+        customers: Sequence[str] | None = None,
+        *,
+        k: int = 20,
+        lists: Sequence[str] = ("buy_again",),
+    ) -> "pd.DataFrame":
+        """Return ``buy_again`` of every customer of the state, or of ``customers``: the likeliest first."""
+        history, spells = state.history, state.spells
+        names = history.customers.all_names() if customers is None else list(customers)
+        row = np.full(len(history.customers), -1, np.int32)
+        codes = history.customers.codes(names)
+        row[codes[codes >= 0]] = np.flatnonzero(codes >= 0)
+        kept = row[spells.customer] >= 0
+        n = int(kept.sum())
+        pairs = Pairs(
+            row[spells.customer[kept]],
+            spells.product[kept],
+            state.chance[kept].astype(np.float32),
+            np.full(n, OWN, np.uint8),
+            np.ones(n, bool),
+        )
+        found = {"buy_again": pick(pairs, len(names), k)} if "buy_again" in lists else {}
+        return frame(found, names, history.products.ids)
+
+    def demand(self, shop: Shop, cutoff: datetime) -> "pd.DataFrame":
+        """Return expected demand per product over the horizon, most buyers first.
+
+        ``product_id, name, expected_buyers, expected_units, p10, p90`` (80% interval of the units), ``stock``
+        and ``days_of_cover`` (NaN where the stock is unknown). Only orders of known customers count.
+        """
+        import pandas as pd
+
+        catalogue = shop.catalogue(cutoff)
+        found = self._expected(shop, cutoff)
+        stock = catalogue.stock.astype(float)
+        table = {
+            "product_id": catalogue.products.all_names(),
+            "name": catalogue.names(np.arange(len(catalogue.products))),
+            "expected_buyers": found.buyers,
+            "expected_units": found.units,
+            "p10": found.p10,
+            "p90": found.p90,
+            "stock": stock,
+            "days_of_cover": stock * self.horizon_days / np.maximum(found.units, 1e-9),
+        }
+        order = np.lexsort((np.arange(len(stock)), -found.buyers))
+        return pd.DataFrame(table).iloc[order].reset_index(drop=True)
+
+    def _expected(self, shop: Shop, cutoff: datetime) -> Expected:
+        clock = self.state(shop, cutoff)
+        category = shop.catalogue(cutoff).category
+        return self.expected.expected(
+            parts_of(clock.history, clock.spells, clock.chance, category, self.horizon_days)
+        )
+
+    def measure(self, shop: Shop, cutoff: datetime, end: datetime) -> Iterator[Measured]:
+        """Yield what we and the baselines said of ``[cutoff, end)`` beside what came."""
+        window = Window.of(shop, cutoff, self.horizon_days, end)
+        yield from pairs(window, self.chance.of_rows(window.rows), self.name, self.horizon_days)
+        parts = window.parts(self.chance, self.horizon_days)
+        yield from products(window, parts, self.expected.expected(parts), self.name)
+
+    def importance(self) -> dict[str, float]:
+        """Return the share of each input in the regression's weights, standardised."""
+        weights = np.abs(self.chance.weights)
+        return dict(zip(INPUTS, (weights / max(float(weights.sum()), 1e-9)).tolist(), strict=True))
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.json``."""
+        parts = {"chance": asdict(self.chance), "demand": asdict(self.expected)}
+        columns = {"inputs": list(INPUTS), "parts": list(PARTS)}
+        self.write_card(folder, horizon_days=self.horizon_days, **parts, **columns)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read back; raise ``ArtefactError`` where the inputs are not those it was trained on."""
+        card = cls.read_card(folder)
+        if (card.get("inputs"), card.get("parts")) != (list(INPUTS), list(PARTS)):
+            raise ArtefactError("repurchase was trained on other inputs than this code computes", "train again")
+        return cls(
+            RepurchaseConfig.model_validate(card["config"]),
+            datetime.fromisoformat(card["trained_until"]),
+            horizon_days=card["horizon_days"],
+            chance=Chance.of(card["chance"]),
+            demand=Demand.of(card["demand"]),
+        )
