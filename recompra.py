@@ -215,6 +215,21 @@ def report(
 
 
 @app.command()
+def demand(
+    as_of: AsOf = None, out: Annotated[Path | None, typer.Option(help="A .csv or .parquet file.")] = None
+) -> None:
+    """Expect each product's buyers and units over the horizon, with an interval, beside its stock."""
+    from serving.demand import demand as run
+    from serving.demand import table, write
+
+    found = run(home(), moment(as_of))
+    console().print(table(found))
+    if out is not None:
+        write(found, out)
+        typer.echo(f"{len(found):,} products written to {out}")
+
+
+@app.command()
 def serve(host: str = "127.0.0.1", port: int = 3000, workers: int = 1) -> None:
     """Start the service and the watcher beside it."""
     from serving.run import serve as run

@@ -29,8 +29,8 @@ class Measured(NamedTuple):
 
     method: str
     judged: str
-    """``event`` (truth 0 or 1, score), ``total`` (truth, amount), ``inside`` (truth, low, high), or the name of
-    a metric whose mean is the figure."""
+    """``event`` (truth 0 or 1, score), ``total`` (truth, amount), ``inside`` (truth, low, high), or the name
+    of a metric whose mean is the figure."""
     segment: str
     rows: NDArray[Any]
     """What each row is of: the same numbers for every method, so that differences are paired."""

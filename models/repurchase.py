@@ -1,6 +1,6 @@
 """What do they buy again, and when: a chance and a date for every product a customer bought, and demand."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,6 @@ from models.clock.spells import Spells
 from models.clock.windows import Window, rhythm_of
 from models.model import Config, Measured, Model
 from models.popular import require_products
-from models.ranking.lists import OWN, Pairs, frame, pick
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,10 +66,10 @@ class Repurchase(Model):
 
     name = "repurchase"
     question = "what do they buy again, when, and how much will sell?"
-    method = "log-normal renewal with an end (cure), shrunk pair to product to category; logistic; blended demand"
+    method = "log-normal renewal with an end (cure), shrunk by level; logistic; blended demand"
     must_beat = ("personal_frequency", "personal_frequency_decayed", "last_horizon", "four_horizons")
     kind = "pairs"
-    headline = ("auc bought_again", "ndcg@10 repeat", "ece bought_again", "wape buyers", "inside units")
+    headline = ("ndcg@10 repeat", "auc bought_again", "ece bought_again", "wape buyers", "inside units")
     Config = RepurchaseConfig
 
     def __init__(
@@ -103,7 +102,7 @@ class Repurchase(Model):
         return Clock(history, spells, rhythm, chance)
 
     def predict(self, shop: Shop, cutoff: datetime) -> "pd.DataFrame":
-        """Return ``customer_id, product_id, repurchase_probability_<h>d, due_at, typical_gap_days`` of all pairs.
+        """Return a row a pair bought: ids, ``repurchase_probability_<h>d``, ``due_at``, ``typical_gap_days``.
 
         ``due_at`` is a day of the shop; NaT where it is likelier that the customer never buys it again.
         """
@@ -122,32 +121,6 @@ class Repurchase(Model):
                 "typical_gap_days": clock.rhythm.typical,
             }
         )
-
-    def recommend(
-        self,
-        state: Clock,
-        customers: Sequence[str] | None = None,
-        *,
-        k: int = 20,
-        lists: Sequence[str] = ("buy_again",),
-    ) -> "pd.DataFrame":
-        """Return ``buy_again`` of every customer of the state, or of ``customers``: the likeliest first."""
-        history, spells = state.history, state.spells
-        names = history.customers.all_names() if customers is None else list(customers)
-        row = np.full(len(history.customers), -1, np.int32)
-        codes = history.customers.codes(names)
-        row[codes[codes >= 0]] = np.flatnonzero(codes >= 0)
-        kept = row[spells.customer] >= 0
-        n = int(kept.sum())
-        pairs = Pairs(
-            row[spells.customer[kept]],
-            spells.product[kept],
-            state.chance[kept].astype(np.float32),
-            np.full(n, OWN, np.uint8),
-            np.ones(n, bool),
-        )
-        found = {"buy_again": pick(pairs, len(names), k)} if "buy_again" in lists else {}
-        return frame(found, names, history.products.ids)
 
     def demand(self, shop: Shop, cutoff: datetime) -> "pd.DataFrame":
         """Return expected demand per product over the horizon, most buyers first.
@@ -203,7 +176,9 @@ class Repurchase(Model):
         """Read back; raise ``ArtefactError`` where the inputs are not those it was trained on."""
         card = cls.read_card(folder)
         if (card.get("inputs"), card.get("parts")) != (list(INPUTS), list(PARTS)):
-            raise ArtefactError("repurchase was trained on other inputs than this code computes", "train again")
+            raise ArtefactError(
+                "repurchase was trained on other inputs than this code computes", "train again"
+            )
         return cls(
             RepurchaseConfig.model_validate(card["config"]),
             datetime.fromisoformat(card["trained_until"]),

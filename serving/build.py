@@ -171,6 +171,9 @@ class Build:
     def save_more(self, folder: Path) -> None:
         """Add the live state, and the scores as a file for others to read."""
         self.scores.reset_index().to_parquet(folder / "scores.parquet", index=False)
+        repurchase: Any = self.models.get("repurchase")
+        if repurchase is not None:
+            repurchase.demand(self.shop, self.cutoff).to_parquet(folder / "demand.parquet", index=False)
         if self._cross_sell is not None:
             self._cross_sell.save_state(self._state, folder / "state")
 

@@ -130,7 +130,7 @@ def brier(truth: Floats, probability: Floats, weights: Floats | None = None) -> 
 
 
 def log_loss(truth: Floats, probability: Floats, weights: Floats | None = None) -> float:
-    """Return the mean negative log of the probability given to what came; none is taken for surer than 1e-6."""
+    """Return the mean negative log of the probability given to what came, at least 1e-6."""
     right = np.where(truth > 0, probability, 1 - probability)
     return mean(-np.log(np.clip(right, 1e-6, 1)), weights)
 

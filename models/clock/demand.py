@@ -131,7 +131,7 @@ def parts_of(history: History, spells: Spells, chance: Floats, category: Ints, h
 
     def rate(rows: Any, half_life: float) -> Column:
         faded = np.exp2(-age[rows] / half_life) * np.log(2) * horizon_days / half_life
-        return np.bincount(code[rows], faded, minlength=size) / (1 - np.exp2(-n_seen / half_life))
+        return np.asarray(np.bincount(code[rows], faded, minlength=size) / (1 - np.exp2(-n_seen / half_life)))
 
     units = np.minimum(spells.quantity, TAME * _middle(code, spells.quantity, size)[code])
     last, usual = total(starts & (age <= horizon_days)), total(starts & lately) * horizon_days / span
@@ -177,13 +177,13 @@ def _middle(product: Ints, quantity: Floats, size: int) -> Floats:
 def _first_of_horizon(spells: Spells, age: Ints, horizon_days: int) -> Column:
     """Mark the first purchase of each pair in each horizon counted back from the cutoff."""
     window = (age - 1) // horizon_days
-    starts = np.diff(window, prepend=-1) != 0
+    starts = np.asarray(np.diff(window, prepend=-1) != 0)
     starts[spells.starts[:-1]] = True
     return starts
 
 
 def _of_kind(new: Column, kind: Ints, usual: Column) -> Column:
-    """Return the mean of a product's kind, of what sold of late; it fades as the product's own record grows."""
+    """Return the mean of a product's kind, of what sold of late; it fades as the own record grows."""
     sells = usual > 0
     total, n = (np.bincount(kind, column) for column in (new * sells, sells))
     mean = (total / np.maximum(n, 1))[kind] * sells
@@ -201,7 +201,7 @@ def _blends(rows: Floats, came: Floats, band: Ints) -> Weights:
 
 
 def _blend(rows: Floats, came: Floats) -> Floats:
-    """Return non-negative weights: least squares, each product weighted as Poisson noise asks; the total kept."""
+    """Return non-negative weights: least squares under Poisson noise; the total is kept."""
     from scipy.optimize import nnls
 
     weight = 1 / np.sqrt(rows.mean(axis=1) + 1.0)

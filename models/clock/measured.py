@@ -11,7 +11,7 @@ from models.clock.windows import Window
 from models.model import Measured
 
 N_PAIRS = 20_000
-"""Chances are measured on so many pairs, drawn anew each time the same: a million say no more, and cost more."""
+"""Chances are measured on so many pairs, always the same ones: a million say no more, and cost more."""
 DEPTH = 10
 LAST, USUAL = (list(PARTS).index(name) for name in ("last", "usual"))
 
@@ -57,7 +57,9 @@ def _ndcg(window: Window, score: Floats) -> tuple[Column, Floats]:
     gain = np.where(rank < DEPTH, hit / np.log2(rank + 2), 0)
     size = len(window.history.customers)
     n_true = np.bincount(who, hit, minlength=size).astype(int)
-    ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, DEPTH + 2)))])[np.minimum(n_true, DEPTH)]
+    ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, DEPTH + 2)))])[
+        np.minimum(n_true, DEPTH)
+    ]
     able = np.flatnonzero(n_true > 0)
     return able, (np.bincount(who, gain, minlength=size)[able] / ideal[able]).astype(np.float64)
 

@@ -27,13 +27,13 @@ WIDEST, NARROWEST = 2.0, 0.2
 class Rhythm:
     """What is known of each pair's next purchase, from its last one on; one value a pair."""
 
-    again: Floats
+    again: Column
     """The chance, right after the last purchase, that there is another one."""
-    middle: Floats
+    middle: Column
     """Mean log of the days to it."""
-    spread: Floats
+    spread: Column
     """Standard deviation of that log, the mean's own doubt included."""
-    age: Floats
+    age: Column
     """Days since the last purchase."""
 
     def chance(self, horizon_days: int) -> Floats:
@@ -64,9 +64,9 @@ class Rhythm:
         """Days between two purchases, the median."""
         return np.exp(self.middle).astype(np.float32)
 
-    def _share(self, days: Floats) -> Floats:
+    def _share(self, days: Column) -> Column:
         log = np.log(np.maximum(days, HALF_DAY / 2))
-        found: Floats = ndtr((log - self.middle) / self.spread)
+        found: Column = ndtr((log - self.middle) / self.spread)
         return found
 
 
@@ -74,9 +74,9 @@ class Rhythm:
 class Renewal:
     """The fitted parts: of each product, and how far pairs differ from it."""
 
-    again: Floats
+    again: Column
     """Shape (n_products,): the chance to return after a first purchase."""
-    middle: Floats
+    middle: Column
     """Shape (n_products,): mean log of the days a unit lasts."""
     power: float
     """A gap begun with ``q`` units is ``q ** power`` times as long."""
@@ -115,10 +115,10 @@ class _Learning:
     product: Ints
     """The product of each spell."""
     power: float
-    log: Floats
+    log: Column
     """Log of each spell's days, less what its quantity explains."""
-    again: Floats
-    middle: Floats
+    again: Column
+    middle: Column
     deviation: float
 
     @classmethod
@@ -143,9 +143,7 @@ class _Learning:
             self._maximise(returns, expected, second)
         returns, _, _ = self._expect()
         within, between = self._deviations()
-        return Renewal(
-            self.again, self.middle, self.power, within, between, _loyalty(self.spells, returns)
-        )
+        return Renewal(self.again, self.middle, self.power, within, between, _loyalty(self.spells, returns))
 
     def _expect(self) -> tuple[Column, Column, Column]:
         """Return, of each spell, the chance that it ends, and the mean and mean square of its log then."""
@@ -189,7 +187,7 @@ class _Learning:
         return float(within), float(between)
 
 
-def _power(spells: Spells, log: Floats, units: Floats) -> float:
+def _power(spells: Spells, log: Column, units: Column) -> float:
     """Return how a pair's gaps grow with the quantity they begin with, in logs: between 0 and 1.
 
     Within pairs only: between customers, who buys more buys more often too. Shrunk to 0 where quantities

@@ -197,3 +197,12 @@ def test_a_world_where_nobody_does_it_has_no_ranking_and_no_crash() -> None:
     nobody, score = np.zeros(10), np.linspace(0, 1, 10)
     assert np.isnan([metrics.auc(nobody, score), metrics.calibration_slope(nobody, score)]).all()
     assert np.isnan(metrics.lift(nobody, score))
+
+
+def test_log_loss_equals_that_of_scikit_learn() -> None:
+    truth, score = events(ties=False)
+    assert metrics.log_loss(truth, score) == pytest.approx(sk.log_loss(truth, score))
+
+
+def test_wape_is_the_sum_of_misses_over_the_sum_of_what_came() -> None:
+    assert metrics.wape(np.array([4.0, 0, 6]), np.array([5.0, 1, 4])) == pytest.approx(0.4)

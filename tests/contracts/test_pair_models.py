@@ -1,0 +1,64 @@
+"""What every model of customers with products keeps to: its answers are judged by rows that it hands over."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from worlds.orders import make_shop, order_lines, products
+
+from features.errors import ArtefactError
+from features.shop import Shop
+from features.window import parse_cutoff
+from models.registry import MODELS, model_class
+from training.evaluate import evaluate
+from training.holdout import Holdout
+
+CUTOFF = parse_cutoff("2024-06-20")
+NAMES = [name for name in MODELS if model_class(name).kind == "pairs"]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    return make_shop(tmp_path_factory.mktemp("shop"), order_lines(80), products=products())
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def fitted(request: pytest.FixtureRequest, shop: Shop) -> Any:
+    kind = model_class(request.param)
+    return kind.fit(shop, CUTOFF, kind.Config())
+
+
+def figures(model: Any, shop: Shop) -> dict[str, dict[str, float]]:
+    samples = evaluate(model, Holdout(shop, CUTOFF), None).samples
+    return {method: {key: sample.value for key, sample in of.items()} for method, of in samples.items()}
+
+
+def test_a_config_refuses_what_it_does_not_know(fitted: Any) -> None:
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        type(fitted).Config(no_such_option=1)
+
+
+def test_saved_and_loaded_it_is_measured_the_same(fitted: Any, shop: Shop, tmp_path: Path) -> None:
+    fitted.save(tmp_path)
+    assert {path.suffix for path in tmp_path.rglob("*")} <= {".json", ".npy"}
+    assert figures(type(fitted).load(tmp_path), shop) == figures(fitted, shop)
+
+
+def test_the_same_seed_gives_the_same_figures(fitted: Any, shop: Shop) -> None:
+    again = type(fitted).fit(shop, CUTOFF, fitted.config)
+    assert figures(again, shop) == figures(fitted, shop)
+
+
+def test_every_baseline_and_headline_is_measured(fitted: Any, shop: Shop) -> None:
+    found = figures(fitted, shop)
+    assert set(found) == {fitted.name, *fitted.must_beat}
+    assert set(fitted.headline) <= set(found[fitted.name])
+
+
+def test_another_models_artefact_is_refused(fitted: Any, tmp_path: Path) -> None:
+    fitted.write_card(tmp_path)
+    card = tmp_path / "model.json"
+    card.write_text(card.read_text().replace(f'"name": "{fitted.name}"', '"name": "other"'))
+    with pytest.raises(ArtefactError, match="expected a"):
+        type(fitted).load(tmp_path)

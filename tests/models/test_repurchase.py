@@ -1,0 +1,190 @@
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from worlds.kitchen import CUTOFF, kitchen_lines, kitchen_products
+from worlds.orders import make_shop, order_lines, products
+from worlds.receipts import history_of, renewing
+
+from features.errors import CannotLearn
+from features.shop import Shop
+from features.window import parse_cutoff, shift_days
+from models.clock.demand import quantile
+from models.clock.renewal import Renewal, Rhythm
+from models.clock.spells import Spells
+from models.repurchase import Repurchase, RepurchaseConfig
+
+KNOWN_UNTIL = shift_days(CUTOFF, -28, "UTC")
+purchases = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(1, 20), st.integers(1, 3).map(float)),
+    min_size=1,
+    max_size=40,
+    unique_by=lambda row: row[:3],
+)
+
+
+@given(purchases)
+@settings(max_examples=60, deadline=None)
+def test_spells_are_those_of_a_loop_over_customers_and_products(rows: list) -> None:
+    by_pair = defaultdict(dict)
+    for customer, product, ago, quantity in rows:
+        by_pair[customer, product][ago] = quantity
+    spells = Spells.of(history_of(rows))
+    for at, (pair, days) in enumerate(sorted(by_pair.items())):
+        own = slice(spells.starts[at], spells.starts[at + 1])
+        ago = sorted(days, reverse=True)
+        assert (spells.customer[at], spells.product[at]) == pair
+        assert spells.days[own].tolist() == [a - b for a, b in zip(ago, [*ago[1:], 0], strict=True)]
+        assert spells.quantity[own].tolist() == [days[a] for a in ago]
+        assert spells.open[own].tolist() == [False] * (len(ago) - 1) + [True]
+
+
+def fitted(rows: list, category: list[int] | None = None) -> tuple[Spells, Renewal]:
+    history = history_of(rows)
+    spells = Spells.of(history)
+    kind = np.array(category or [-1] * len(history.products), np.int32)
+    return spells, Renewal.fit(spells, kind)
+
+
+def test_the_chance_to_return_and_the_gap_of_a_known_process_are_found_again() -> None:
+    _, found = fitted(renewing(3000, again=0.6, gap=30, spread=0.4))
+    assert found.again[0] == pytest.approx(0.6, abs=0.04)
+    assert np.exp(found.middle[0]) == pytest.approx(30, rel=0.07)
+    assert found.power < 0.1
+
+
+def test_two_packs_last_longer_by_the_power_that_is_in_the_orders() -> None:
+    spells, found = fitted(renewing(2000, again=0.9, gap=15, spread=0.3, power=0.7))
+    assert found.power == pytest.approx(0.7, abs=0.1)
+    rhythm, last = found.rhythm(spells), spells.quantity[spells.last]
+    assert rhythm.typical[last == 3].mean() > 1.8 * rhythm.typical[last == 1].mean()
+
+
+def test_a_product_of_few_purchases_is_taken_for_its_category() -> None:
+    coffee = [
+        row for p in range(5) for row in renewing(150, again=0.9, gap=10, spread=0.3, product=p, seed=p)
+    ]
+    fridge = [(1000 + c, 5 + c % 5, 50 + c % 300, 1.0) for c in range(750)]
+    new = [(5000, 10, 9, 1.0), (5000, 11, 9, 1.0)]
+    spells, found = fitted(coffee + fridge + new, category=[0] * 5 + [1] * 5 + [0, 1])
+    chance = found.rhythm(spells).chance(28)[spells.customer == 5000]
+    assert chance[0] > 0.5
+    assert chance[1] < 0.1
+
+
+def test_who_waits_far_beyond_every_gap_is_taken_to_have_left() -> None:
+    age = np.array([5.0, 25.0, 60.0, 300.0])
+    rhythm = Rhythm(np.full(4, 0.8), np.full(4, np.log(20)), np.full(4, 0.4), age)
+    assert (np.diff(rhythm.ever) < 0).all()
+    assert rhythm.ever[-1] < 0.01
+    assert np.isfinite(rhythm.due_in).tolist() == [True, True, False, False]
+
+
+def test_the_chance_within_a_horizon_equals_a_simulation_of_the_process() -> None:
+    rng = np.random.default_rng(0)
+    rhythm = Rhythm(np.array([0.7]), np.array([np.log(20)]), np.array([0.5]), np.array([15.0]))
+    gap = np.exp(np.log(20) + 0.5 * rng.normal(size=400_000))
+    gap[rng.random(len(gap)) > 0.7] = np.inf
+    left = gap[gap > 14.5] - 14.5
+    assert rhythm.chance(14)[0] == pytest.approx((left <= 14).mean(), abs=0.005)
+    assert rhythm.ever[0] == pytest.approx(np.isfinite(left).mean(), abs=0.005)
+    assert rhythm.due_in[0] == pytest.approx(np.median(left), abs=0.7)
+
+
+def test_an_interval_of_demand_holds_what_a_negative_binomial_draws() -> None:
+    rng, mean, noise = np.random.default_rng(0), np.full(2_000, 30.0), (1.5, 0.1)
+    variance = 1.5 * 30 + 0.1 * 900
+    drawn = rng.negative_binomial(30**2 / (variance - 30), 30 / variance, len(mean))
+    low, high = quantile(mean, 0.1, noise), quantile(mean, 0.9, noise)
+    assert ((drawn >= low) & (drawn <= high)).mean() == pytest.approx(0.8, abs=0.03)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    return make_shop(tmp_path_factory.mktemp("kitchen"), kitchen_lines(), products=kitchen_products())
+
+
+@pytest.fixture(scope="module")
+def model(shop: Shop) -> Repurchase:
+    return Repurchase.fit(shop, KNOWN_UNTIL, RepurchaseConfig())
+
+
+def test_the_weekly_coffee_is_due_within_days_and_the_fridge_is_not(shop: Shop, model: Repurchase) -> None:
+    found = model.predict(shop, CUTOFF)
+    chance = found["repurchase_probability_28d"]
+    fridges = found["product_id"].str.startswith("fridges")
+    favourite = chance[~fridges].groupby(found["customer_id"]).max()
+    assert favourite.median() > 0.8
+    assert chance[fridges].max() < 0.2
+    assert found.loc[fridges, "due_at"].isna().all()
+    due = (found["due_at"] - pd.Timestamp("2024-05-20")).dt.days
+    assert (due.dropna() >= 0).all()
+    assert due[chance > 0.8].median() <= 14
+
+
+def test_the_expected_total_is_what_came_and_the_intervals_hold_it(tmp_path: Path) -> None:
+    cutoff, end = parse_cutoff("2024-06-20"), parse_cutoff("2024-07-18")
+    shop = make_shop(tmp_path, order_lines(120), products=products())
+    came = shop.product_labels(cutoff, 28, end)
+    found = Repurchase.fit(shop, cutoff, RepurchaseConfig()).demand(shop, cutoff)
+    assert found["expected_buyers"].sum() == pytest.approx(len(came), rel=0.1)
+    assert found["expected_units"].sum() == pytest.approx(came["quantity"].sum(), rel=0.1)
+    units = came.groupby("product_id")["quantity"].sum().reindex(found["product_id"]).fillna(0).to_numpy()
+    assert ((units >= found["p10"]) & (units <= found["p90"])).sum() >= 7  # of twelve; 80% are 9.6
+
+
+def test_nothing_ordered_after_the_cutoff_changes_a_forecast(
+    shop: Shop, model: Repurchase, tmp_path: Path
+) -> None:
+    lines = kitchen_lines()
+    early = make_shop(
+        tmp_path, lines[lines["ordered_at"] < KNOWN_UNTIL.replace(tzinfo=None)], products=kitchen_products()
+    )
+    again = Repurchase.fit(early, KNOWN_UNTIL, RepurchaseConfig())
+    pd.testing.assert_frame_equal(again.predict(early, KNOWN_UNTIL), model.predict(shop, KNOWN_UNTIL))
+
+
+def test_days_of_cover_are_the_stock_over_the_daily_demand(shop: Shop, tmp_path: Path) -> None:
+    stocked = make_shop(tmp_path, kitchen_lines(), products=kitchen_products().assign(stock=10.0))
+    model = Repurchase.fit(stocked, KNOWN_UNTIL, RepurchaseConfig())
+    first = model.demand(stocked, CUTOFF).iloc[0]
+    assert first["days_of_cover"] == pytest.approx(10 / (first["expected_units"] / 28))
+    assert model.demand(shop, CUTOFF)["days_of_cover"].isna().all()
+
+
+def test_a_purchase_that_was_brought_back_is_no_purchase(tmp_path: Path) -> None:
+    lines = kitchen_lines()[["customer_id", "order_id", "ordered_at", "product_id"]].assign(quantity=1.0)
+    own = lines[lines["product_id"].str.startswith("fridges")].iloc[[0]]
+    back = own.assign(ordered_at=own["ordered_at"] + pd.Timedelta(days=1), quantity=-1.0)
+    kept, returned = (
+        make_shop(tmp_path / name, pd.concat(parts))
+        for name, parts in (("kept", [lines]), ("back", [lines, back]))
+    )
+    assert len(Spells.of(returned.history(CUTOFF))) == len(Spells.of(kept.history(CUTOFF))) - 1
+
+
+@pytest.mark.parametrize("columns", [["customer_id", "ordered_at", "product_id"]])
+def test_one_product_without_price_or_catalogue_is_enough(tmp_path: Path, columns: list[str]) -> None:
+    lines = kitchen_lines().assign(product_id="coffee")
+    shop = make_shop(tmp_path, lines[columns])
+    found = Repurchase.fit(shop, KNOWN_UNTIL, RepurchaseConfig()).demand(shop, CUTOFF)
+    assert found["product_id"].tolist() == ["coffee"]
+    assert found["expected_buyers"].item() == pytest.approx(60, rel=0.1)
+
+
+def test_where_nothing_was_ever_bought_twice_chances_are_near_zero(tmp_path: Path) -> None:
+    lines = kitchen_lines().drop_duplicates(["customer_id", "product_id"])
+    shop = make_shop(tmp_path, lines)
+    found = Repurchase.fit(shop, KNOWN_UNTIL, RepurchaseConfig()).predict(shop, CUTOFF)
+    assert found["repurchase_probability_28d"].max() < 0.05
+    assert found["due_at"].isna().all()
+
+
+def test_orders_without_products_cannot_be_learnt_from(tmp_path: Path) -> None:
+    shop = make_shop(tmp_path, kitchen_lines()[["customer_id", "ordered_at"]])
+    with pytest.raises(CannotLearn, match="needs product_id"):
+        Repurchase.fit(shop, parse_cutoff("2024-04-01"), RepurchaseConfig())

@@ -1,0 +1,60 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from worlds.orders import make_home, order_lines, products
+
+from features.errors import SettingsError
+from features.shop import Shop
+from features.window import parse_cutoff
+from models.repurchase import Repurchase, RepurchaseConfig
+from serving.demand import demand, table, write
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home whose registry holds one champion: a clock that learnt from all but the last 28 days."""
+    made = make_home(tmp_path_factory.mktemp("shop"), order_lines(), products=products())
+    Repurchase.fit(Shop(made), parse_cutoff("2024-06-21"), RepurchaseConfig()).save(made / "clock")
+
+    class OneChampion:
+        def __init__(self, home: Path) -> None:
+            self.home = home
+
+        def champions(self) -> dict[str, str]:
+            return {Repurchase.name: "clock"}
+
+        def fetch(self, champion: str) -> Path:
+            return self.home / champion
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("serving.demand.Registry", OneChampion)
+        yield made
+
+
+def test_the_champion_tells_demand_from_the_end_of_the_orders_on(home: Path) -> None:
+    found = demand(home)
+    assert sorted(found["product_id"]) == sorted(products()["product_id"])
+    assert found["expected_buyers"].is_monotonic_decreasing
+    assert (found["p10"] <= found["p90"]).all()
+    assert len(table(found, 5).rows) == 5
+
+
+def test_an_earlier_day_is_told_without_what_came_after(home: Path) -> None:
+    assert not demand(home, parse_cutoff("2024-05-01")).equals(demand(home))
+    with pytest.raises(SettingsError, match="nothing was ordered before"):
+        demand(home, parse_cutoff("2020-01-01"))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_the_file_holds_every_product(home: Path, tmp_path: Path, suffix: str) -> None:
+    found, out = demand(home), tmp_path / "to" / f"demand{suffix}"
+    write(found, out)
+    read = pd.read_csv if suffix == ".csv" else pd.read_parquet
+    pd.testing.assert_frame_equal(read(out), found, check_dtype=False)
+
+
+def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="neither .csv nor .parquet"):
+        write(pd.DataFrame(), tmp_path / "demand.xlsx")
