@@ -268,9 +268,9 @@ def timing(
         held_out(standing),
         channel_consent(standing, deck, economics, recorded=recorded),
         open_return(standing),
-        not_meant(standing, deck),
         *(Refusal(wait.rule, wait.why, wait.days > days) for wait in waits),
         too_late(closes, opens),
+        not_meant(standing, deck),
     )
     return Timing(opens, closes, refusals)
 

@@ -133,9 +133,18 @@ class Offer(Response):
     """A decision; the names in ``money`` carry their horizon in days."""
 
     customer_id: str
-    action: Literal["offer", "nothing"]
+    action: Literal["offer", "contact", "nothing"]
+    """``offer`` comes with a product, ``contact`` without one."""
+    name: str
+    """Which action of the catalogue: cross_sell, win_back, ..., or nothing."""
+    channel: str | None
+    """How to reach the customer; null for nothing."""
     product_id: str | None
     product_name: str | None
+    shown_with: str | None
+    """A best seller to show a slow mover with, by product_id; else null."""
+    window: dict[str, str | None] | None
+    """When to act, ``from`` and ``until`` (null: open) in the shop's zone, quiet hours left out."""
     money: dict[str, float | None]
     """The worth of the offer over doing nothing, and the chance of a purchase without it."""
     currency: str
@@ -145,9 +154,15 @@ class Offer(Response):
     runners_up: list[dict[str, Any]]
     """The next best options; a null product_id is doing nothing."""
     ruled_out: list[dict[str, Any]]
-    """What was refused by which rule, in words; the first ten."""
+    """Products refused, by which rule, in words; the first ten."""
+    ruled_out_actions: list[dict[str, Any]]
+    """Actions refused, by which rule, in words."""
+    propensity: float | None
+    """The policy's chance of deciding so, where the decision was recorded."""
     decision_id: str | None
     """Set when the decision was recorded."""
+    experiment: str | None
+    """While effects are assumed: the experiment that would measure them."""
     fallback: str | None
 
 

@@ -13,9 +13,12 @@ import pandas as pd
 from features.history import Floats, History, Ints, Vocabulary
 from features.shop import Shop
 from models.contact_policy import Goods, People
+from models.decisions.arms import deck_of
+from models.decisions.known import Known, learnt_effects
 from models.decisions.offer import Terms
-from models.decisions.reading import read_people
+from models.decisions.reading import read_people, read_standing
 from models.decisions.retention import rank_customers
+from models.decisions.roles import Shelf
 from models.model import Model
 from models.ranking.cold import Segments
 from models.ranking.lists import SOURCES, Picks
@@ -86,6 +89,7 @@ class Build:
             desk=self.desk(),
             retention=self.retention(),
             history=self.history,
+            known=self.known(),
             segments=self.segments(),
         )
 
@@ -149,6 +153,22 @@ class Build:
         if model is None or self._cross_sell is None:
             return None
         return model.goods(self.shop.catalogue(self.cutoff), self._state.rules.hidden), model.terms(self.shop)
+
+    def known(self) -> Known | None:
+        """Return where customers stand and what products are, where there is something to decide."""
+        model: Any = self.models.get("next_best_offer")
+        if model is None:
+            return None
+        standing = read_standing(self.shop, self.cutoff, self.customers, self.scores)
+        return Known(standing, Shelf.read(self.shop, self.cutoff), self.learnt(model.terms(self.shop)))
+
+    def learnt(self, terms: Terms) -> dict[str, Any]:
+        """Return the effects of actions that experiments have taught, by customer."""
+        uplift: Any = self.models.get("uplift")
+        if uplift is None:
+            return {}
+        features = self.shop.customer_features(self.cutoff).reindex(self.names)
+        return learnt_effects(uplift, features, deck_of(terms))
 
     def retention(self) -> Columns | None:
         """Return all customers in the order of what a contact earns, where churn and margin are known."""

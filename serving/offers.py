@@ -7,17 +7,25 @@ contacts and the orders of this minute.
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from random import random
 from typing import Any, cast
 from uuid import uuid4
 
 import numpy as np
 
 from features.errors import NotFound
+from models.actions import NAMES
+from models.actions import NOTHING as DO_NOTHING
 from models.contact_policy import Goods, People
-from models.decisions.offer import Case, Terms, choose
+from models.decisions.explore import explore
+from models.decisions.known import Known, settled_by
+from models.decisions.offer import NOTHING, Case, Terms, choose
+from models.decisions.standing import Standing
 from models.decisions.words import explain
 from serving.answers import Ask, Pick, Who, from_ready, live, who
 from serving.api import Offer, OfferRequest
+from serving.experiment import experiment_of
+from serving.moments import act_window, days_on
 from serving.snapshot import PERSONAL
 from serving.state import State
 
@@ -28,7 +36,11 @@ CONTACT_DAYS = 28
 
 
 def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer:
-    """Choose the offer with the highest expected incremental margin that every rule permits, or nothing."""
+    """Choose the action with the highest expected incremental margin that every rule permits, or nothing.
+
+    A recorded decision may explore, where the shop says so (``contact_policy.exploration``); one that is only
+    asked for never does.
+    """
     customer = who(state, request.customer_id)
     if state.snapshot.desk is None:
         return _offer(state, request, {"product_id": None, "reason": "no next_best_offer model serves yet"})
@@ -37,6 +49,9 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
     codes = case.product[0]
     ids, names = state.snapshot.catalogue.products.names(codes), state.snapshot.catalogue.names(codes)
     said = explain(choose(case, goods, terms), case, terms, 0, products=ids, names=names)
+    if request.record:
+        said |= tried(state, case, said)
+    said["window"] = act_window(said["window"], now, state.snapshot.timezone, terms.policy, said["channel"])
     offer = _offer(state, request, said)
     offer.fallback = (
         None if customer.code >= 0 else "the customer is unknown: nothing is known of their chances"
@@ -44,6 +59,27 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
     if request.record:
         offer.decision_id = record_decision(state, offer, said.get(terms.money), now)
     return offer
+
+
+def tried(state: State, case: Case, said: dict[str, Any]) -> dict[str, Any]:
+    """Draw what to do by the shop's policy: return its propensity and, where it is not the best, it."""
+    goods, terms = goods_now(state)
+    drawn = explore(case, goods, terms, np.array([random()]))
+    action, propensity = int(drawn.action[0]), {"propensity": float(drawn.propensity[0])}
+    name = drawn.options.names[action]
+    if name == said["action"]:
+        return propensity
+    product, worth, chance, _ = drawn.options.at(drawn.action)
+    code, names = int(product[0]), state.snapshot.catalogue.products
+    return propensity | {
+        "action": name,
+        "product_id": None if code < 0 else names.names([code])[0],
+        "channel": None if action < 0 else drawn.options.deck.actions[action].channel,
+        terms.money: float(worth[0]),
+        terms.probability: None if action < 0 else float(chance[0]),
+        "window": None if action < 0 else {"opens_in_days": 0, "closes_in_days": None},
+        "reason": f"{name}, tried to learn what it is worth ({terms.policy.exploration})",
+    }
 
 
 def goods_now(state: State) -> tuple[Goods, Terms]:
@@ -60,9 +96,22 @@ def offer_case(state: State, customer: Who, exclude: Sequence[str], now: datetim
     for list_name in PERSONAL if customer.code >= 0 else ():
         for product_id, score, _ in _first(state, list_name, customer, exclude):
             found.setdefault(product_id, score)
-    codes = [state.snapshot.product(product_id) for product_id in found]
-    return Case.of_one(
-        people_of(state, customer, now), codes, list(found.values()), _days_since(state, customer, codes)
+    codes, snapshot = [state.snapshot.product(product_id) for product_id in found], state.snapshot
+    contacts = contacts_of(state, customer, now)
+    people, since = people_of(state, customer, contacts), _days_since(state, customer, codes)
+    case = Case.of_one(people, codes, list(found.values()), since)
+    if snapshot.known is None or snapshot.history is None or customer.code < 0:
+        return case
+    row = np.array([customer.code], np.int32)
+    return snapshot.known.case(
+        row,
+        snapshot.history.of_customers(row),
+        goods_now(state)[0],
+        people=people,
+        product=case.product,
+        chance=case.chance,
+        days_since_bought=case.days_since_bought,
+        standing=standing_of(state, customer, contacts, now),
     )
 
 
@@ -73,14 +122,42 @@ def _first(state: State, list_name: str, customer: Who, exclude: Sequence[str]) 
     return live(state.snapshot, customer, ask) if picks is None else picks
 
 
-def people_of(state: State, customer: Who, now: datetime) -> People:
+Contacts = list[tuple[str | None, datetime]]
+
+
+def contacts_of(state: State, customer: Who, now: datetime) -> Contacts:
+    """Return action and moment of a customer's contacts since the scoring, of the last 28 days."""
+    if customer.code < 0:
+        return []
+    since = max(state.snapshot.as_of, now - timedelta(days=CONTACT_DAYS))
+    return state.view.contacts(cast("str", customer.customer_id), since)
+
+
+def people_of(state: State, customer: Who, contacts: Contacts) -> People:
     """Return what decides whether this one customer may be contacted, with the contacts made since."""
     people = state.snapshot.people
     if customer.code < 0:
         return replace(People.nobody_known(1), consent_recorded=people.consent_recorded)
-    since = max(state.snapshot.as_of, now - timedelta(days=CONTACT_DAYS))
-    n_more = state.view.n_contacts(cast("str", customer.customer_id), since)
-    return people.of(np.array([customer.code], np.int32)).contacted(np.array([n_more], np.int32))
+    more = np.array([len(contacts)], np.int32)
+    return people.of(np.array([customer.code], np.int32)).contacted(more)
+
+
+def standing_of(state: State, customer: Who, contacts: Contacts, now: datetime) -> Standing:
+    """Return where one customer stands now: what was known at the scoring, aged, and what happened since."""
+    known, snapshot = cast("Known", state.snapshot.known), state.snapshot
+    standing = known.standing.of(np.array([customer.code], np.int32)).later(days_on(snapshot, now))
+    week = now - timedelta(days=7)
+    since_action = standing.since_action.copy()
+    for action, sent_at in contacts:
+        if action in NAMES:
+            since_action[0, NAMES.index(action)] = (now - sent_at).days
+    recent = sum(sent_at >= week for _, sent_at in contacts)
+    standing = replace(
+        standing, n_contacts_7d=standing.n_contacts_7d + np.int32(recent), since_action=since_action
+    )
+    bought = [snapshot.product(name) for name, _, quantity in customer.lines if quantity > 0]
+    codes = [code for code in bought if code >= 0]
+    return settled_by(standing, float(known.shelf.settling_days[codes].max(initial=0))) if codes else standing
 
 
 def _days_since(state: State, customer: Who, codes: Sequence[int]) -> list[float]:
@@ -94,13 +171,18 @@ def _days_since(state: State, customer: Who, codes: Sequence[int]) -> list[float
 def _offer(state: State, request: OfferRequest, said: dict[str, Any]) -> Offer:
     product_id = said["product_id"]
     code = -1 if product_id is None else state.snapshot.product(product_id)
+    name = said.get("action", DO_NOTHING)
     said = _rounded(said)
     money = {name: said[name] for name in said if name.startswith(("expected_", "purchase_"))}
     return Offer(
         as_of=state.snapshot.moment,
         models=dict(state.snapshot.models),
         customer_id=request.customer_id,
-        action="nothing" if product_id is None else "offer",
+        action="offer" if product_id is not None else "nothing" if name == DO_NOTHING else "contact",
+        name=name,
+        channel=said.get("channel"),
+        shown_with=_shown_with(state, code) if name == "flash_sale" else None,
+        window=said.get("window"),
         product_id=product_id,
         product_name=None if code < 0 else state.snapshot.catalogue.names([code])[0],
         money=money,
@@ -109,9 +191,18 @@ def _offer(state: State, request: OfferRequest, said: dict[str, Any]) -> Offer:
         reason=said["reason"],
         runners_up=said.get("runners_up", []),
         ruled_out=said.get("ruled_out", [])[:N_RULED_OUT],
+        ruled_out_actions=said.get("ruled_out_actions", []),
+        propensity=said.get("propensity"),
         decision_id=None,
+        experiment=experiment_of(state.snapshot) if said.get("effect") == "assumed" else None,
         fallback=None,
     )
+
+
+def _shown_with(state: State, code: int) -> str | None:
+    """Return the best seller to show a slow mover with."""
+    partner = int(state.snapshot.known.shelf.partner[code]) if state.snapshot.known is not None else NOTHING
+    return None if partner < 0 else state.snapshot.catalogue.products.names([partner])[0]
 
 
 def _rounded(value: Any) -> Any:
@@ -124,14 +215,14 @@ def _rounded(value: Any) -> Any:
 
 
 def record_decision(state: State, offer: Offer, money: float | None, now: datetime) -> str:
-    """Keep a decision; the policy is deterministic, so its propensity is 1."""
+    """Keep a decision with the chance the policy had of deciding so."""
     row = {
         "decision_id": uuid4().hex,
         "customer_id": offer.customer_id,
         "decided_at": now,
-        "action": offer.action,
+        "action": offer.name,
         "product_id": offer.product_id,
-        "propensity": 1.0,
+        "propensity": 1.0 if offer.propensity is None else offer.propensity,
         "expected_margin": money,
         "models": ",".join(f"{name}={version}" for name, version in offer.models.items()),
         "as_of": state.snapshot.as_of,

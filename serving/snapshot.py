@@ -22,6 +22,7 @@ from features.errors import ArtefactError
 from features.history import Floats, History, Ints, Vocabulary
 from features.settings import Economics
 from models.contact_policy import Goods, People
+from models.decisions.known import Known
 from models.decisions.offer import Terms, load_desk, save_desk
 from models.ranking.cold import Segments
 from models.ranking.reasons import Why
@@ -106,6 +107,8 @@ class Snapshot:
     history: History | None = None
     """Purchases before ``as_of``, coded by ``customers`` and the catalogue's products."""
     live: Ranker | None = None
+    known: Known | None = None
+    """Where customers stand and what products are, for decisions."""
     segments: Segments | None = None
     """What sells to whom, for customers without orders."""
 
@@ -158,6 +161,8 @@ def write(folder: Path, snapshot: Snapshot, *, more: Callable[[Path], None] | No
         snapshot.history.save(folder / "history")
     if snapshot.desk is not None:
         save_desk(folder / "desk", *snapshot.desk)
+    if snapshot.known is not None:
+        snapshot.known.save(folder / "known")
     if snapshot.segments is not None:
         snapshot.segments.save(folder / "segments")
     if more is not None:
@@ -236,6 +241,7 @@ def _read(folder: Path, card: Mapping[str, Any]) -> Snapshot:
         retention=Columns.load(folder / "retention") if (folder / "retention").is_dir() else None,
         history=History.load(folder / "history") if (folder / "history").is_dir() else None,
         live=_live(folder / "state"),
+        known=Known.load(folder / "known") if (folder / "known").is_dir() else None,
         segments=Segments.load(folder / "segments"),
     )
 

@@ -140,8 +140,9 @@ class View:
         with self.store.read() as db:
             return [dict(row) for row in db.execute(query).mappings()]
 
-    def n_contacts(self, customer_id: str, since: datetime) -> int:
-        """Count the contacts a customer received since a moment."""
-        query = sa.select(sa.func.count()).where(CONTACTS.c.customer_id == customer_id)
+    def contacts(self, customer_id: str, since: datetime) -> list[tuple[str | None, datetime]]:
+        """Return action and moment of the contacts a customer received since a moment."""
+        query = sa.select(CONTACTS.c.action, CONTACTS.c.sent_at).where(CONTACTS.c.customer_id == customer_id)
         with self.store.read() as db:
-            return int(db.execute(query.where(CONTACTS.c.sent_at >= since, CONTACTS.c.treated)).scalar_one())
+            found = db.execute(query.where(CONTACTS.c.sent_at >= since, CONTACTS.c.treated))
+            return [(action, sent_at) for action, sent_at in found]

@@ -156,7 +156,8 @@ def barred_actions(case: Case, deck: Deck, terms: Terms, days: int) -> Barred:
     recorded = case.people.consent_recorded
     when = timing(case.standing, deck, economics, terms.policy, recorded=recorded, days=days)
     cap = frequency_cap(case.people, economics)
-    rules = (*when.refusals, cap._replace(mask=cap.mask[:, None]))
+    *rest, meant = when.refusals
+    rules = (*rest, cap._replace(mask=cap.mask[:, None]), meant)
     return Barred(first_refusal(rules, shape), when.opens, when.closes, rules)
 
 

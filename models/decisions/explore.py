@@ -4,15 +4,19 @@ A policy here is a table of chances: for every customer that of each action and 
 drawn from that very table, so the propensity that is logged is exact whatever went into the table.
 """
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from features.history import Ints
 from features.settings import ContactPolicy
-from models.decisions.case import NOTHING
+from models.contact_policy import Goods
+from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money
 from models.decisions.everyone import Options
+from models.decisions.everyone import options as options_of
 
 Chances = NDArray[np.float64]
 GRID = 96
@@ -20,6 +24,33 @@ GRID = 96
 REACH = 6.0
 """The integral goes so many standard deviations beyond the largest mean."""
 ROWS_AT_ONCE = 5_000
+
+
+@dataclass(frozen=True)
+class Explored:
+    """What was drawn for n customers, and how likely it was."""
+
+    options: Options
+    action: Ints
+    """Position of the action, -1 for nothing; shape (n,)."""
+    propensity: NDArray[np.float64]
+    """The chance of that action over all draws, who is held out among them; shape (n,)."""
+
+
+def explore(case: Case, goods: Goods, terms: Terms, uniform: NDArray[np.float64]) -> Explored:
+    """Draw what to do with everyone by the shop's policy; ``uniform`` are numbers in [0, 1), shape (n,).
+
+    Who is held out gets nothing. That was drawn too, by the share held out: it is part of the propensity.
+    """
+    share, held = terms.policy.held_out_share, np.zeros(len(case.product), bool)
+    if case.standing is not None:
+        held = case.standing.held_out
+        case = replace(case, standing=replace(case.standing, held_out=np.zeros_like(held)))
+    found = options_of(case, goods, terms)
+    chances = policy_of(found, terms.policy)
+    action = np.where(held, NOTHING, draw(chances, uniform)[0]).astype(np.int32)
+    kept = (1 - share) * chances[np.arange(len(chances)), action]
+    return Explored(found, action, kept + share * (action == NOTHING))
 
 
 def policy_of(options: Options, policy: ContactPolicy) -> Chances:

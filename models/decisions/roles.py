@@ -41,6 +41,8 @@ class Shelf:
     category: Ints
     same_kind_days: Days
     """So many days after a purchase nothing else of the same category is offered."""
+    settling_days: Days
+    """Days from an order until its delivery has settled, where no delivery tells."""
     repeat_days: Days
     """Usual days between two purchases by the same customer; NaN where nothing is bought again."""
     flash: Mask
@@ -53,11 +55,14 @@ class Shelf:
         """Read the shelf as of ``cutoff``, aligned to its catalogue."""
         catalogue, history = shop.catalogue(cutoff), shop.history(cutoff)
         paths = [*catalogue.categories.all_names(), ""]
-        days = group_days(shop.settings.product_groups, paths, "same_kind_days")
+        groups, policy = shop.settings.product_groups, shop.settings.contact_policy
+        days = group_days(groups, paths, "same_kind_days")
+        settling = group_days(groups, paths, "settling_days", policy.settling_days) + policy.delivery_days
         units = _units(history)
         return cls(
             category=catalogue.category,
             same_kind_days=days[catalogue.category],
+            settling_days=settling[catalogue.category],
             repeat_days=repeat_days(history, catalogue.category),
             flash=_slow(catalogue.stock, units) | _launched(shop, cutoff, history),
             partner=_partners(catalogue.category, units),

@@ -11,10 +11,15 @@ import pandas as pd
 
 from features.catalogue import Catalogue
 from features.history import History, Vocabulary
-from features.settings import Economics
+from features.settings import ContactPolicy, Economics
 from features.window import day_number
+from models.actions import EVENTS, catalogue
 from models.contact_policy import Goods, People
+from models.decisions.known import Known
 from models.decisions.offer import Terms
+from models.decisions.reading import with_scores
+from models.decisions.roles import Shelf
+from models.decisions.standing import Standing
 from models.ranking.reasons import CODES, Why
 from serving.columns import Columns
 from serving.snapshot import PERSONAL, Ready, Snapshot, write
@@ -24,6 +29,7 @@ AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 NOW = AS_OF + timedelta(hours=10)
 HORIZON = 28
 GAIN = f"expected_incremental_margin_{HORIZON}d"
+SCORES = (f"churn_probability_{HORIZON}d", f"expected_margin_{HORIZON}d")
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,36 @@ def with_live(snapshot: Snapshot) -> Snapshot:
     """Give a scoring the ranker anybody can check."""
     ids = tuple(snapshot.catalogue.products.all_names())
     return replace(snapshot, live=FakeLive(ids, frozenset(snapshot.customers.all_names())))
+
+
+def with_known(snapshot: Snapshot, **policy: Any) -> Snapshot:
+    """Give a scoring the whole catalogue of actions, and customers of whom everything is known.
+
+    All ordered once, three days ago, and may be contacted in every way; ``policy``: changes to the shop's
+    contact policy.
+    """
+    n, n_products = len(snapshot.customers), len(snapshot.catalogue.products)
+    nowhere = Standing.unknown(n)
+    standing = replace(
+        nowhere,
+        consent=np.ones_like(nowhere.consent),
+        since=np.where(np.array(EVENTS) == "birthday", np.nan, np.full((n, 1), 3)).astype(np.float32),
+        settles_in=np.full(n, -3, np.float32),
+        basket=np.full(n, 20.0),
+        n_orders=np.ones(n, np.int32),
+    )
+    scores = pd.DataFrame({name: snapshot.scores.number(name) for name in SCORES})
+    goods, terms = snapshot.desk or _desk(n_products)
+    none = np.zeros(n_products, np.float32)
+    shelf = Shelf(
+        snapshot.catalogue.category, none, none, none + 30, none > 0, np.full(n_products, -1, np.int32)
+    )
+    asked = {"actions": catalogue(), "policy": ContactPolicy(**policy)}
+    return replace(
+        snapshot,
+        known=Known(with_scores(standing, scores, HORIZON), shelf),
+        desk=(goods, terms.model_copy(update=asked)),
+    )
 
 
 def make_home(home: Path, snapshot: Snapshot | None = None) -> Snapshot:

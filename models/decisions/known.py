@@ -1,0 +1,91 @@
+"""What decisions need besides lists and money: where customers stand, what products are, what was learnt."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from features.errors import NotFound
+from features.history import History, Ints
+from models.contact_policy import Goods, People
+from models.decisions.case import Case
+from models.decisions.deck import Deck
+from models.decisions.economics import Money
+from models.decisions.roles import Shelf, kind_cooling, roles
+from models.decisions.standing import Mask, Standing
+
+
+@dataclass(frozen=True)
+class Known:
+    """One scoring's knowledge, rows by customer code and by product code."""
+
+    standing: Standing
+    shelf: Shelf
+    learnt: Mapping[str, Money] = field(default_factory=dict)
+    """By action: change of each customer's chance of an order, learnt from an experiment."""
+
+    def case(
+        self,
+        rows: Ints,
+        history: History,
+        goods: Goods,
+        *,
+        people: People,
+        product: Ints,
+        chance: Money,
+        days_since_bought: Money,
+        standing: Standing | None = None,
+        excluded: Mask | None = None,
+    ) -> Case:
+        """Lay out some customers' candidates (codes and chances of shape (n, k)).
+
+        ``history`` holds those customers' purchases, in their order; ``standing`` takes the place of what was
+        known at the scoring.
+        """
+        return Case(
+            people,
+            product,
+            chance,
+            days_since_bought,
+            excluded,
+            standing=self.standing.of(rows) if standing is None else standing,
+            role=roles(history, product, days_since_bought, goods, self.shelf),
+            kind_cooling=kind_cooling(history, product, self.shelf),
+            learnt={name: change[rows] for name, change in self.learnt.items()},
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write plain arrays, to be mapped by many workers."""
+        self.standing.save(folder / "standing")
+        self.shelf.save(folder / "shelf")
+        for name, change in self.learnt.items():
+            np.save(folder / f"learnt.{name}.npy", change)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Map what ``save`` wrote."""
+        found = {path.name.split(".")[1]: path for path in sorted(folder.glob("learnt.*.npy"))}
+        learnt = {name: np.asarray(np.load(path, mmap_mode="r")) for name, path in found.items()}
+        return cls(Standing.load(folder / "standing"), Shelf.load(folder / "shelf"), learnt)
+
+
+def learnt_effects(uplift: Any, features: Any, deck: Deck) -> dict[str, Money]:
+    """Return, by action of the deck, the effect that an ``Uplift`` model learnt; none of what it did not.
+
+    ``features`` are customer features, one row a customer.
+    """
+    found: dict[str, Money] = {}
+    for action in deck.actions:
+        try:
+            effect = uplift.effect(features, action.name)["effect"].to_numpy(np.float64)
+        except NotFound:
+            continue
+        found[action.name] = effect
+    return found
+
+
+def settled_by(standing: Standing, days: float) -> Standing:
+    """Return customers who ordered again since: nothing before ``days`` days from now."""
+    return replace(standing, settles_in=np.maximum(standing.settles_in, np.float32(days)))

@@ -1,0 +1,43 @@
+"""What would replace an assumption by a measurement: the experiment proposed for this shop."""
+
+import numpy as np
+
+from features.errors import SettingsError
+from models.decisions.power import propose
+from serving.snapshot import Snapshot
+
+SETTING = "set held_out_share in [contact_policy]"
+
+
+_TOLD: dict[tuple[str, int, float], str | None] = {}
+MOST_TOLD = 16
+
+
+def experiment_of(snapshot: Snapshot) -> str | None:
+    """Say which experiment would measure the effect that is assumed; None where nothing is known of risks.
+
+    Takes the mean chance of an order, the change that ``save_rate`` assumes, and a quarter of the customers a
+    week (each is contacted about once in 28 days). Worked out once a scoring.
+    """
+    key = (snapshot.stamp, len(snapshot.customers), snapshot.economics.save_rate)
+    if key not in _TOLD:
+        if len(_TOLD) >= MOST_TOLD:
+            _TOLD.clear()
+        _TOLD[key] = _said(snapshot)
+    return _TOLD[key]
+
+
+def _said(snapshot: Snapshot) -> str | None:
+    name = f"churn_probability_{snapshot.horizon_days}d"
+    if snapshot.scores.kinds.get(name) != "number":
+        return None
+    found = snapshot.scores.number(name)
+    risk = found[np.isfinite(found)]
+    if not len(risk):
+        return None
+    rate = float(risk.mean())
+    try:
+        proposal = propose(len(risk) / 4, 1 - rate, rate * snapshot.economics.save_rate)
+    except SettingsError:
+        return None
+    return f"the effect is an assumption from recompra.toml; to measure it, {proposal}: {SETTING}"

@@ -1,0 +1,166 @@
+"""The next best offer of one customer with all that is known: actions, windows, refusals, exploration."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from worlds.snapshot import AS_OF, GAIN, NOW, make_home, make_snapshot, with_known, with_live
+
+from features.settings import ContactPolicy
+from models.actions import NAMES
+from serving import events
+from serving.api import EventsRequest, Offer, OfferRequest
+from serving.moments import days_on, send_at
+from serving.offers import next_best_offer
+from serving.snapshot import load
+from serving.state import State
+from serving.store import Store
+from serving.view import View
+
+WHO = "c000003"
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    store = Store.open(tmp_path)
+    opened = State.of(with_live(with_known(make_snapshot())), View(store, AS_OF))
+    yield opened
+    opened.view.close()
+    store.close()
+
+
+def ask(state: State, now: datetime = NOW, **request: Any) -> Offer:
+    return next_best_offer(state, OfferRequest(customer_id=WHO, **request), now)
+
+
+def post(state: State, **event: Any) -> None:
+    posted = {"event_id": str(event)[:128], "customer_id": WHO} | event
+    events.post_events(state, EventsRequest.model_validate({"events": [posted]}), NOW)
+    state.view.sync()
+
+
+def changed(state: State, **known: Any) -> State:
+    """Return a state in which every customer stands otherwise."""
+    found = state.snapshot.known
+    assert found is not None
+    standing = replace(found.standing, **known)
+    return replace(state, snapshot=replace(state.snapshot, known=replace(found, standing=standing)))
+
+
+def test_an_offer_names_its_action_channel_window_and_effect(state: State) -> None:
+    offer = ask(state)
+    assert offer.action in ("offer", "contact") and offer.name in NAMES
+    assert (offer.channel, offer.effect) == ("email", "assumed")
+    assert offer.window == {"from": "2026-03-01T10:00:00+00:00", "until": offer.window["until"]}  # type: ignore[index]
+    assert offer.money[GAIN] is not None and offer.money[GAIN] > 0
+
+
+def test_while_effects_are_assumed_the_experiment_is_proposed(state: State) -> None:
+    told = ask(state).experiment
+    assert told is not None and "held_out_share" in told and "hold out" in told
+
+
+def test_an_effect_that_was_learnt_is_called_so(state: State) -> None:
+    n = len(state.snapshot.customers)
+    assert state.snapshot.known is not None
+    taught = replace(state.snapshot.known, learnt={name: np.full(n, 0.9) for name in ("thank_you",)})
+    offer = ask(replace(state, snapshot=replace(state.snapshot, known=taught)))
+    assert (offer.name, offer.effect, offer.experiment) == ("thank_you", "learnt", None)
+    assert offer.action == "contact" and offer.product_id is None
+
+
+def test_actions_that_a_rule_refuses_are_named_with_it(state: State) -> None:
+    refused = {row["action"]: row["rule"] for row in ask(state).ruled_out_actions}
+    assert refused["birthday"] == "too_early"
+    assert refused["win_back"] in ("not_meant", "too_early")
+
+
+def test_two_contacts_this_week_are_the_most(state: State) -> None:
+    for hour in (1, 2):
+        post(state, kind="contact", channel="sms", occurred_at=AS_OF + timedelta(hours=hour))
+    offer = ask(state)
+    assert offer.name == "nothing" and "7 days" in offer.reason
+
+
+def test_an_action_just_taken_cools_down(state: State) -> None:
+    first = ask(state).name
+    post(state, kind="contact", action="thank_you", occurred_at=AS_OF + timedelta(hours=1))
+    refused = {row["action"]: row["rule"] for row in ask(state).ruled_out_actions}
+    assert first != "nothing" and refused["thank_you"] == "cooldown"
+
+
+def test_after_a_new_order_nothing_is_sent_before_it_has_settled(state: State) -> None:
+    known = state.snapshot.known
+    assert known is not None
+    slow = replace(known, shelf=replace(known.shelf, settling_days=known.shelf.settling_days + 7))
+    waiting = replace(state, snapshot=replace(state.snapshot, known=slow))
+    post(waiting, kind="order", product_id="p000001")
+    assert "not arrived, or not settled" in ask(waiting).reason
+
+
+def test_who_is_held_out_gets_nothing_with_the_propensity_of_the_draw(state: State) -> None:
+    goods, terms = state.snapshot.desk  # type: ignore[misc]
+    policy = ContactPolicy(held_out_share=0.2)
+    desk = goods, terms.model_copy(update={"policy": policy})
+    shared = replace(state, snapshot=replace(state.snapshot, desk=desk))
+    held = changed(shared, held_out=np.ones(len(state.snapshot.customers), bool))
+    offer, other = ask(held, record=True), ask(shared, record=True)
+    assert (offer.name, offer.propensity) == ("nothing", pytest.approx(0.2))
+    assert "held out" in offer.reason
+    assert (other.name != "nothing", other.propensity) == (True, pytest.approx(0.8))
+    kept = state.view.store.of_customer(WHO)["decisions"]
+    assert {(row["action"], round(row["propensity"], 6)) for row in kept} == {
+        ("nothing", 0.2),
+        (other.name, 0.8),
+    }
+
+
+def test_only_recorded_decisions_explore(state: State) -> None:
+    goods, terms = state.snapshot.desk  # type: ignore[misc]
+    policy = ContactPolicy(exploration="epsilon", epsilon=1.0)
+    desk = goods, terms.model_copy(update={"policy": policy})
+    curious = replace(state, snapshot=replace(state.snapshot, desk=desk))
+    best = ask(curious)
+    assert best.propensity is None and {ask(curious).name for _ in range(9)} == {best.name}
+    drawn = [ask(curious, record=True) for _ in range(40)]
+    assert len({offer.name for offer in drawn}) > 2
+    for offer in drawn:
+        assert offer.propensity == pytest.approx(drawn[0].propensity)
+        assert offer.action != "offer" or offer.product_id is not None
+
+
+@pytest.mark.parametrize(
+    ("now", "at"),
+    [
+        ("2026-03-01T10:00:00+00:00", "2026-03-01T10:00:00+00:00"),
+        ("2026-03-01T22:30:00+00:00", "2026-03-02T08:00:00+00:00"),
+        ("2026-03-01T03:00:00+00:00", "2026-03-01T08:00:00+00:00"),
+    ],
+)
+def test_quiet_hours_put_a_contact_off_until_they_end(now: str, at: str) -> None:
+    assert send_at(datetime.fromisoformat(now), "UTC", ContactPolicy()).isoformat() == at
+
+
+def test_quiet_hours_are_those_of_the_shops_zone() -> None:
+    moment = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)  # 23:00 of the day before in São Paulo
+    assert send_at(moment, "America/Sao_Paulo", ContactPolicy()).isoformat() == "2026-03-01T08:00:00-03:00"
+    assert send_at(moment, "America/Sao_Paulo", ContactPolicy(), "site").hour == 23
+
+
+def test_a_scoring_of_long_ago_is_taken_as_of_its_own_day(state: State) -> None:
+    snapshot = state.snapshot
+    assert [days_on(snapshot, AS_OF + timedelta(days=days)) for days in (0, 5, 29, 3000)] == [0, 5, 0, 0]
+
+
+def test_what_is_known_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    written = make_home(tmp_path, with_known(make_snapshot()))
+    read = load(tmp_path / "lists" / written.stamp)
+    assert read.known is not None and written.known is not None
+    np.testing.assert_array_equal(read.known.standing.risk, written.known.standing.risk)
+    np.testing.assert_array_equal(read.known.shelf.repeat_days, written.known.shelf.repeat_days)
+    assert read.desk is not None and written.desk is not None
+    assert read.desk[1] == written.desk[1]
