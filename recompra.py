@@ -177,6 +177,8 @@ def outcomes(
     console().print(table(found))
     for name, why in found.not_yet.items():
         typer.echo(f"{name}: not yet: {why}")
+    if found.proposal:
+        typer.echo(f"to find out: {found.proposal}")
     file = out or home() / "outcomes.json"
     found.write(file)
     typer.echo(f"written to {file}")

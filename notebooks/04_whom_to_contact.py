@@ -146,7 +146,8 @@ print(propose(3_000, base_rate=0.10, effect=0.02))
 # %% [markdown]
 # **Answer.** Mail those whom the mail changes, and let held-out customers say who they are. For the women's
 # mail they are neither the likeliest to leave nor the likeliest to visit: the learners of the effect find
-# them. For the men's mail the response model does, and the learners find little: so several rankings compete,
-# and the one that wins out of fold is used. Ranking by the risk of leaving, which is what churn scores are
-# sold for, gains nothing, and on the real men's mail it is worse than chance. Where no ranking beats a random
-# one the verdict is *no detectable effect*, and the next thing to buy is an experiment, not a model.
+# them. The men's mail moves the likely visitors, so there the response model ranks as well as any learner:
+# several rankings compete, and the one that wins out of fold is used. Ranking by the risk of leaving, which
+# is what churn scores are sold for, gains nothing, and on the real men's mail it is worse than chance. Where
+# no ranking beats a random one the verdict is *no detectable effect*, and the next thing to buy is an
+# experiment, not a model.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from worlds import fakes
+from worlds.campaign import campaign
 from worlds.orders import make_home
 
 import recompra
@@ -167,3 +168,37 @@ def test_without_a_warehouse_every_command_says_what_to_do(run, tmp_path, monkey
     code, _, complaint = run("train")
     assert code == 2
     assert "run `recompra ingest SOURCE` first" in complaint
+
+
+def test_an_experiment_prints_its_verdict_and_writes_its_two_files(run, tmp_path) -> None:
+    file = tmp_path / "mails.csv"
+    campaign(400).to_csv(file, index=False)
+    words = (
+        "--treated",
+        "treated",
+        "--outcome",
+        "bought",
+        "--drop",
+        "channel",
+        "--out",
+        str(tmp_path / "out"),
+    )
+    code, printed, _ = run("experiment", str(file), *words)
+    assert code == 0
+    assert "Qini on bought" in printed and "the contact changes the outcome by" in printed
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"experiment.json", "scores.parquet"}
+
+
+def test_an_experiment_without_its_column_is_one_line_of_help(run, tmp_path) -> None:
+    campaign(400).to_csv(tmp_path / "mails.csv", index=False)
+    words = ("--treated", "mailed", "--outcome", "bought", "--out", str(tmp_path))
+    code, _, complaint = run("experiment", str(tmp_path / "mails.csv"), *words)
+    assert (code, complaint.count("\n")) == (2, 1)
+    assert "column 'mailed' missing; found ['asks'," in complaint
+
+
+def test_outcomes_without_a_decision_say_what_they_need(run, home) -> None:
+    code, printed, _ = run("outcomes")
+    assert code == 0
+    assert "not yet: 0 decisions have shown what followed: 200 are needed" in " ".join(printed.split())
+    assert json.loads((home / "outcomes.json").read_text())["n_decisions"] == 0

@@ -20,6 +20,8 @@ from models.decisions.standing import held_out
 from training.holdout import next_day
 
 NOTHING = "nothing"
+SENT = ["customer_id", "sent_at", "contact_id", "action", "product_id", "treated", "propensity"]
+"""What is read of a contact."""
 
 
 class Ledger:
@@ -62,9 +64,9 @@ class Ledger:
 
     def sent(self, contacts: pd.DataFrame) -> pd.DataFrame:
         """Return the closed contacts of the service and of the warehouse, the held out among them."""
-        ours = contacts.assign(sent_at=_naive(contacts["sent_at"]))
+        ours = contacts.assign(sent_at=_naive(contacts["sent_at"]))[SENT]
         long_ago = self.shop.warehouse.first_at - timedelta(days=36_500)
-        theirs = self.shop.contacted(self.horizon_days, long_ago, self.end)[list(ours.columns)]
+        theirs = self.shop.contacted(self.horizon_days, long_ago, self.end)[SENT]
         parts = [part for part in (theirs, ours) if len(part)]
         frame = pd.concat(parts, ignore_index=True) if parts else ours
         again = frame["contact_id"].notna() & frame["contact_id"].duplicated()

@@ -21,6 +21,7 @@ import pandas as pd
 from features.errors import CannotLearn, InputError
 from features.shop import Shop
 from models.decisions.contact_rows import features_then
+from models.decisions.economics import assumed_effect
 from models.decisions.learners import LearnerConfig
 from models.decisions.off_policy import Log, by_trees, cross_fitted, value
 from models.decisions.power import propose
@@ -53,7 +54,9 @@ class Outcomes:
     actions: Mapping[str, Any] = field(default_factory=dict)
     """By action: decisions, share that bought what was offered, share that was new to them, money."""
     not_yet: Mapping[str, str] = field(default_factory=dict)
-    """What is not known yet: why, and what it would need."""
+    """What is not known yet, and why."""
+    proposal: str = ""
+    """The experiment that would tell; empty where all is known."""
 
     def write(self, file: Path) -> None:
         """Write all of it as JSON."""
@@ -68,7 +71,7 @@ def outcomes(
     """Join what was decided and sent with what followed in the warehouse of ``home``.
 
     ``decisions`` (customer_id, decided_at, action, product_id, propensity, expected_margin) and ``contacts``
-    (customer_id, sent_at, contact_id, action, product_id, treated, propensity, cost) come from the service;
+    (customer_id, sent_at, contact_id, action, product_id, treated, propensity) come from the service;
     contacts of the warehouse are added. ``policy`` (customer_id, action) is another policy to value; those it
     does not name get nothing.
     """
@@ -80,7 +83,7 @@ def outcomes(
         asked[f"uplift of {action}"] = partial(uplift, rows)
     for name in past.policies:
         asked[f"policies of {name}"] = partial(past.value, name)
-    found, not_yet = _answered(asked, partial(_needed, ledger))
+    found, not_yet = _answered(asked)
     return Outcomes(
         horizon_days=ledger.horizon_days,
         currency=ledger.shop.settings.currency,
@@ -88,12 +91,13 @@ def outcomes(
         n_closed=len(decided),
         actions={str(action): rates(rows) for action, rows in decided.groupby("action")},
         not_yet=not_yet,
+        proposal=_needed(ledger) if not_yet else "",
         **found,
     )
 
 
 def _answered(
-    asked: Mapping[str, Callable[[], Any]], needed: Callable[[], str]
+    asked: Mapping[str, Callable[[], Any]],
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Return the answers by kind and name, and why the others are not known yet."""
     found: dict[str, dict[str, Any]] = {"uplift": {}, "policies": {}}
@@ -103,7 +107,7 @@ def _answered(
         try:
             found[kind][name] = answer()
         except CannotLearn as error:
-            not_yet[question] = f"{error}. {needed()}".rstrip(". ")
+            not_yet[question] = str(error)
     return found, not_yet
 
 
@@ -114,7 +118,7 @@ def uplift(rows: pd.DataFrame) -> dict[str, Any]:
     """
     if rows["treated"].all():
         raise CannotLearn(
-            f"nobody of {len(rows)} was held out", "set held_out_share in [contact_policy] of recompra.toml"
+            f"none of {len(rows)} were held out", "set held_out_share in [contact_policy] of recompra.toml"
         )
     who = (rows["treated"], rows["share_treated"], rows["customer_id"])
     ordered = Trial.of((rows["n_orders"] > 0).to_numpy(float), *who)
@@ -156,7 +160,10 @@ class Past:
         """
         n = len(self.decided)
         if n < FEWEST:
-            raise CannotLearn(f"{n} decisions have shown what followed: {FEWEST} are needed", "wait")
+            raise CannotLearn(
+                f"{n} decisions have shown what followed: {FEWEST} are needed",
+                "ask for offers with `record`, and ingest the orders that follow",
+            )
         if name == FOLLOWED:
             reward = self.decided["reward"]
             return {"mean": Estimate.of(reward.mean(), reward.std() / np.sqrt(n))._asdict(), "n": n}
@@ -248,8 +255,8 @@ def _needed(ledger: Ledger) -> str:
         return ""
     ordered = shop.labels(cutoff, ledger.horizon_days, ledger.end).index
     base = float(active.isin(ordered).mean())
-    effect = max(base * shop.settings.economics.offer_lift, 0.001)
-    return f"To find out: {propose(len(active) / WEEKS, base, effect)}"
+    effect = max(float(assumed_effect(base, shop.settings.economics.offer_lift)), 0.001)
+    return str(propose(len(active) / WEEKS, base, effect))
 
 
 def _share(flags: "pd.Series[Any]") -> dict[str, float] | None:

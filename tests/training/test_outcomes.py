@@ -124,9 +124,9 @@ def test_customers_held_out_by_their_id_are_the_others_comparison(world, tmp_pat
 
 def test_too_little_is_answered_in_words_with_the_numbers_needed(home: Path, world, tmp_path: Path) -> None:
     few = outcomes(home, decisions_of(world["contacts"]).head(20), NO_CONTACTS)
-    assert "nobody of 20 was held out" in few.not_yet["uplift of policy"]
+    assert "none of 20 were held out" in few.not_yet["uplift of policy"]
     assert "20 decisions have shown what followed: 200 are needed" in few.not_yet["policies of nothing"]
-    assert "To find out: hold out" in few.not_yet["uplift of policy"]
+    assert few.proposal.startswith("hold out 10% of the customers, at random, for ")
     few.write(tmp_path / "outcomes.json")
     assert json.loads((tmp_path / "outcomes.json").read_text())["n_decisions"] == 20
 
