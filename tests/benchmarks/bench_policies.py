@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_policies.py [--customers 3000] [--rounds 13] [--seeds 3]
 
 Every policy meets the same customers, the same luck and the same budget: a round every four weeks, contacts
-for a tenth of the customers. Before, half a year without contacts and three rounds at random teach everybody
+for a fifth of the customers. Before, half a year without contacts and three rounds at random teach everybody
 the same. Ours is the product's: scores and effects of the trained models, the economics of ``recompra.toml``,
 the rules of contact; a tenth of its budget goes to customers drawn at random, as many are held out, and
 after half the year it learns again from what it did. The others choose by risk, by the chance to buy
@@ -40,7 +40,7 @@ from models.uplift import Uplift
 ACTION = Action(name="win_back", cooldown_days=27)
 NO_GOODS = Goods(np.zeros(1), np.full(1, np.nan), np.full(1, np.nan), np.zeros(1, bool))
 WARM_UP_WEEKS, TRIALS, ROUND_WEEKS = 26, 3, 4
-BUDGET_SHARE = 0.10
+BUDGET_SHARE = 0.20
 """Customers contacted a round, of all."""
 EXPLORED = 0.10
 """Share of our budget spent at random, so that there is something to learn from."""

@@ -52,6 +52,7 @@ def test_contacts_that_were_certain_are_left_out_where_others_were_left_to_chanc
 ) -> None:
     mails = tables()
     sure = mails["contacts"].assign(treated=True, propensity=1.0)
+    sure["contact_id"] = [f"sure{row}" for row in range(len(sure))]
     mails["contacts"] = pd.concat([mails["contacts"], sure], ignore_index=True)
     found = Uplift.fit(make_shop(tmp_path, **mails), CUTOFF, QUICK)
     assert found.arms["win_back"].facts["effect"] == model.arms["win_back"].facts["effect"]

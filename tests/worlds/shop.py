@@ -29,8 +29,8 @@ class Truth:
     weekly_rate: float = 0.12
     """Mean orders a week of a living customer."""
     weekly_leaving: float = 0.012
-    lift: float = 1.2
-    """A fresh contact multiplies a persuadable's rate by 1 + lift for ``lasting`` weeks."""
+    pull: float = 0.15
+    """Orders a week that a fresh contact adds to a persuadable's, for ``lasting`` weeks."""
     lasting: int = 4
     saves: float = 0.6
     """... and takes this share off their rate of leaving."""
@@ -57,7 +57,8 @@ class World:
         rng, n = np.random.default_rng(self.seed), self.truth.n_customers
         self.bargain = rng.beta(0.7, 0.7, n)
         """The trace: share of discounts among the customer's purchases."""
-        self.rate = rng.gamma(1.5, self.truth.weekly_rate / 1.5, n)
+        self.rate = rng.gamma(1.5, self.truth.weekly_rate / 1.5, n) * np.exp(0.5 - self.bargain)
+        """Orders a week: bargain hunters buy less often than those who pay the full price."""
         self.size = np.exp(rng.normal(3.4, 0.5, n))
         self.luck = rng.random((self.n_weeks, 3, n))
         self.alive = np.ones(n, bool)
@@ -123,7 +124,7 @@ class World:
         moved = self.persuadable * self.freshness()
         active = self.alive & (self.joins <= self.now)
         first = active & (self.joins == self.now)
-        bought = first | (active & (luck[1] < 1 - np.exp(-self.rate * (1 + truth.lift * moved))))
+        bought = first | (active & (luck[1] < 1 - np.exp(-(self.rate + truth.pull * moved))))
         revenue = self._sell(np.flatnonzero(bought))
         leaves = active & (luck[2] < truth.weekly_leaving * (1 - truth.saves * moved))
         self.alive &= ~leaves
