@@ -37,7 +37,7 @@ def united(
     The first two groups come before the neighbours of what leads, the third after them.
     """
     first, second, third = groups
-    marks = np.where(barred, BARRED, np.uint8(0))
+    marks = barred.astype(np.uint8)  # True is BARRED
     for row in range(len(owned)):
         marks[owned[row]] |= OWNED
     width = 2 * lead.depth * len(lead.product) + len(first.product) + len(second.product) + len(third.product)

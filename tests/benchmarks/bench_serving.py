@@ -1,10 +1,11 @@
 """The service under load, beside a no-op of BentoML and of uvicorn + Starlette, in turn, in one run.
 
-``python tests/benchmarks/bench_serving.py``: two workers each, a closed loop of 16 connections on
-127.0.0.1 from this process, generated customers and products, the best of three rounds. Compare ratios
-within a run, not rates.
+``python tests/benchmarks/bench_serving.py [--customers 100000 --products 20000]``: two workers each, a closed
+loop of 16 connections on 127.0.0.1 from this process, generated customers and products, the best of three
+rounds. Compare ratios within a run, not rates.
 """
 
+import argparse
 import asyncio
 import json
 import os
@@ -41,8 +42,7 @@ from serving.score import end_of_orders
 from serving.state import Pointer
 from serving.store import Store
 
-N_CUSTOMERS, N_PRODUCTS, K = 20_000, 5_000, 100
-N_LIVE_CUSTOMERS, LEARNT = 2_000, ("popular", "cross_sell")
+K = 100
 CONNECTIONS, SECONDS, WARM_UP, ROUNDS = 16, 2.0, 0.5, 3
 HERE = Path(__file__).resolve().parent
 SERVICE = "import sys; from pathlib import Path; from serving.run import serve; "
@@ -156,34 +156,33 @@ def noops(place: Path) -> list[Server]:
     ]
 
 
-def ready_lists(home: Path) -> list[Server]:
+def ready_lists(home: Path, size: tuple[int, int]) -> list[Server]:
     """Return servers of ready lists, by the fast path and by its documented twin."""
-    make_home(home, make_snapshot(N_CUSTOMERS, N_PRODUCTS, K))
+    make_home(home, make_snapshot(*size, K))
     body = {"k": 10, "exclude": ["p000001", "p000002"]}
-    lists = [body | {"customer_id": name} for name in names("c", N_CUSTOMERS)]
+    lists = [body | {"customer_id": name} for name in names("c", size[0])]
     return [
         Server.of_home("recommend, ready lists", home, lists),
         Server.of_home("the same through @bentoml.api", home, lists, RECOMPRA_HOT="0"),
     ]
 
 
-def live_lists(place: Path) -> list[Server]:
+def live_lists(place: Path, size: tuple[int, int]) -> list[Server]:
     """Return a server of answers made on the spot, by a ranker learnt from a generated shop."""
     carts = [[f"p{number % 97}", f"p{number % 89}"] for number in range(5000)]
     lists: list[dict[str, object]] = [
-        {"customer_id": f"c{number % N_LIVE_CUSTOMERS}", "k": 10, "cart": cart}
-        for number, cart in enumerate(carts)
+        {"customer_id": f"c{number % size[0]}", "k": 10, "cart": cart} for number, cart in enumerate(carts)
     ]
-    return [Server.of_home("recommend, live with a cart", small_shop(place), lists)]
+    return [Server.of_home("recommend, live with a cart", live_home(place, *size), lists)]
 
 
-def small_shop(folder: Path) -> Path:
-    """Generate a shop, learn the ranker and put one scoring in service."""
+def generated_shop(folder: Path, n_customers: int, n_products: int) -> Shop:
+    """Generate four months of orders, and ingest them."""
     source, home = folder / "source", folder / "live"
-    source.mkdir()
-    rng, n = np.random.default_rng(0), N_LIVE_CUSTOMERS * 60
-    customer = rng.integers(0, N_LIVE_CUSTOMERS, n)
-    product = np.where(rng.random(n) < 0.5, customer * 7 % N_PRODUCTS, rng.zipf(1.3, n) % N_PRODUCTS)
+    source.mkdir(parents=True)
+    rng, n = np.random.default_rng(0), n_customers * 60
+    customer = rng.integers(0, n_customers, n)
+    product = np.where(rng.random(n) < 0.5, customer * 7 % n_products, rng.zipf(1.3, n) % n_products)
     day = pd.Timestamp("2026-01-01") + pd.to_timedelta(rng.integers(0, 120, n), "D")
     columns = {
         "customer_id": customer,
@@ -196,10 +195,19 @@ def small_shop(folder: Path) -> Path:
     lines.to_parquet(source / "order_lines.parquet")
     (source / "recompra.toml").write_text("horizon_days = 14\n")
     ingest(str(source), home)
-    shop = Shop(home)
-    cutoff = end_of_orders(shop)
-    models = {name: model_class(name).fit(shop, cutoff, model_class(name).Config()) for name in LEARNT}
-    build = Build(shop, cutoff, models, dict.fromkeys(LEARNT, "1"), Forgotten.of(home))
+    return Shop(home)
+
+
+def live_home(place: Path, n_customers: int, n_products: int) -> Path:
+    """Learn the ranker of a generated shop and put one scoring in service."""
+    shop = generated_shop(place, n_customers, n_products)
+    home, cutoff = place / "live", end_of_orders(shop)
+    configs: dict[str, dict[str, int]] = {"popular": {}, "cross_sell": {"max_customers": 2_000}}
+    models = {
+        name: model_class(name).fit(shop, cutoff, model_class(name).Config(**options))
+        for name, options in configs.items()
+    }
+    build = Build(shop, cutoff, models, dict.fromkeys(configs, "1"), Forgotten.of(home))
     snapshot.write(home / "lists" / "live-0001", build.snapshot(), more=build.save_more)
     Pointer("live-0001", cutoff.isoformat(), build.versions).move(home)
     return home
@@ -217,14 +225,21 @@ def measure(servers: Sequence[Server]) -> dict[str, Figures]:
     return {label: max(figures) for label, figures in rounds.items()}
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--customers", type=int, default=20_000)
+    parser.add_argument("--products", type=int, default=5_000)
+    parser.add_argument("--live-customers", type=int, default=2_000)
+    asked = parser.parse_args(arguments)
+    size, live_size = (asked.customers, asked.products), (asked.live_customers, asked.products)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        figures = measure([*noops(place), *ready_lists(place / "home"), *live_lists(place)])
+        servers = [*noops(place), *ready_lists(place / "home", size), *live_lists(place / "shop", live_size)]
+        figures = measure(servers)
     default, bare = (figures[label][0] for label in list(figures)[:2])
     columns = ("what", "requests/s", "p50 ms", "p99 ms", "x BentoML no-op", "x Starlette no-op")
-    title = f"2 workers, {N_CUSTOMERS:,} customers x {N_PRODUCTS:,} products, key, scope and exclusions on"
+    title = f"2 workers, {size[0]:,} customers x {size[1]:,} products, key, scope and exclusions on"
     table = Table(*columns, title=title)
     for label, (rate, median, worst) in figures.items():
         cells = f"{rate:,.0f}", f"{median:.2f}", f"{worst:.2f}", f"{rate / default:.2f}", f"{rate / bare:.2f}"
@@ -233,4 +248,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
