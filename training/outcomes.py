@@ -256,7 +256,7 @@ def _needed(ledger: Ledger) -> str:
     ordered = shop.labels(cutoff, ledger.horizon_days, ledger.end).index
     base = float(active.isin(ordered).mean())
     effect = max(float(assumed_effect(base, shop.settings.economics.offer_lift)), 0.001)
-    return str(propose(len(active) / WEEKS, base, effect))
+    return str(propose(len(active) / WEEKS, base, effect, n_customers=len(seen)))
 
 
 def _share(flags: "pd.Series[Any]") -> dict[str, float] | None:

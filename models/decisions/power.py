@@ -11,7 +11,7 @@ SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
 QUICK_WEEKS = 8
 """A proposal that ends within so many weeks need not hold out more."""
 LONGEST_WEEKS = 52
-"""Nobody waits longer; beyond it the proposal says what a year could find."""
+"""Nobody waits longer; beyond it, or without more customers, the proposal says what could be found."""
 Z = 1.959964 + 0.841621
 """Normal quantiles of a two-sided 5% test with 80% power."""
 
@@ -38,7 +38,7 @@ class Proposal(BaseModel):
 
     @property
     def enough(self) -> bool:
-        """Whether the effect asked for can be found within a year."""
+        """Whether the effect asked for can be found, within a year and with the customers there are."""
         return self.detectable_effect <= self.effect * (1 + 1e-9)
 
     def __str__(self) -> str:
@@ -49,15 +49,18 @@ class Proposal(BaseModel):
         )
         if self.enough:
             return f"{found} would be found in 4 of 5 cases"
-        return f"{found} could be found; the {self.effect:.2%} asked for is too small to find in a year"
+        return f"{found} could be found; the {self.effect:.2%} asked for is too small to find in this shop"
 
 
-def propose(n_customers_a_week: float, base_rate: float, effect: float) -> Proposal:
+def propose(
+    n_customers_a_week: float, base_rate: float, effect: float, *, n_customers: int | None = None
+) -> Proposal:
     """Propose the cheapest experiment that would find ``effect``.
 
     Assumes that each customer is drawn once and stays contacted or held out throughout, and counts once; a
     customer contacted every week brings no new evidence. ``base_rate`` is the chance of the outcome without a
-    contact, ``effect`` the absolute change of it. Raises ``SettingsError`` for figures that cannot be.
+    contact, ``effect`` the absolute change of it, ``n_customers`` how many there are in all.
+    Raises ``SettingsError`` for figures that cannot be.
 
     Source: the normal approximation for two proportions (Fleiss, 1981, eq. 3.14 without the correction).
     """
@@ -65,7 +68,8 @@ def propose(n_customers_a_week: float, base_rate: float, effect: float) -> Propo
     longest = {share: _weeks_needed(n_customers_a_week, base_rate, effect, share) for share in SHARES}
     quick = [share for share, weeks in longest.items() if weeks <= QUICK_WEEKS]
     share = quick[0] if quick else min(longest, key=longest.__getitem__)
-    weeks = min(longest[share], LONGEST_WEEKS)
+    n_all = float("inf") if n_customers is None else max(n_customers, n_customers_a_week)
+    weeks = int(min(longest[share], LONGEST_WEEKS, n_all // n_customers_a_week))
     n = n_customers_a_week * weeks
     return Proposal(
         held_out=share,

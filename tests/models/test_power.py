@@ -26,7 +26,13 @@ def test_many_customers_need_few_held_out_and_few_customers_half() -> None:
 def test_an_effect_too_small_for_a_year_is_said_to_be() -> None:
     plan = propose(50, 0.05, 0.001)
     assert (plan.n_weeks, plan.enough) == (LONGEST_WEEKS, False)
-    assert "too small to find in a year" in str(plan)
+    assert "too small to find in this shop" in str(plan)
+
+
+def test_no_more_customers_are_drawn_than_there_are() -> None:
+    plan = propose(100, 0.1, 0.02, n_customers=850)
+    assert (plan.n_weeks, plan.enough) == (8, False)
+    assert plan.n_treated + plan.n_held_out <= 850
 
 
 def test_the_proposal_reads_as_a_sentence() -> None:

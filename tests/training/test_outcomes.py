@@ -126,7 +126,7 @@ def test_too_little_is_answered_in_words_with_the_numbers_needed(home: Path, wor
     few = outcomes(home, decisions_of(world["contacts"]).head(20), NO_CONTACTS)
     assert "none of 20 were held out" in few.not_yet["uplift of policy"]
     assert "20 decisions have shown what followed: 200 are needed" in few.not_yet["policies of nothing"]
-    assert few.proposal.startswith("hold out 10% of the customers, at random, for ")
+    assert few.proposal.startswith("hold out 50% of the customers, at random, for ")
     few.write(tmp_path / "outcomes.json")
     assert json.loads((tmp_path / "outcomes.json").read_text())["n_decisions"] == 20
 
