@@ -69,7 +69,7 @@ def run_peers(python: Path, folder: Path, console: Console) -> None:
         out = folder / "peers" / name
         out.parent.mkdir(exist_ok=True)
         if not out.with_suffix(".json").exists():
-            inputs = (folder / "validation", folder / "test")
+            inputs = (folder / "validation", folder / "test", folder.parent / "answers")
             command = [python, PEERS / "tune.py", name, *inputs, out]
             code = subprocess.run(command, env=environment, check=False).returncode
             console.print(f"  {name}: {'done' if code == 0 else f'left out, it ended with {code}'}")

@@ -1,4 +1,4 @@
-"""Tune one peer where the truth is known, then let it answer: ``tune.py PEER VALIDATION TEST OUT``.
+"""Tune one peer where the truth is known, then let it answer: ``tune.py PEER VALIDATION TEST KEPT OUT``.
 
 Each horizon and segment picks the trial with the best NDCG@10 of its own: a peer is at its best in each row.
 Runs in the peers' environment, one thread; what it borrows from us is the metric.
@@ -30,27 +30,28 @@ def validate(world: World, truth: pd.DataFrame, lists: dict[str, np.ndarray]) ->
     return found
 
 
-def answers(name: str, world: World, at: int, path: Path) -> dict[str, np.ndarray]:
-    """Return the lists of a peer's trial; kept in ``path``, so that a killed run goes on from there."""
+def answers(name: str, world: World, at: int, kept: Path) -> dict[str, np.ndarray]:
+    """Return the lists of a peer's trial as of a cutoff; kept, for a killed run and for the next cutoff."""
+    path = kept / name / f"{world.cutoff_day}-{at}.npz"
     if not path.exists():
         peer, start = PEERS[name], time.process_time()
         found = world.top(peer.scores(world, **peer.trials[at]), DEPTH)
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(path.with_suffix(".part.npz"), **found, seconds=time.process_time() - start)
         path.with_suffix(".part.npz").rename(path)
-    with np.load(path) as kept:
-        return dict(kept)
+    with np.load(path) as found:
+        return dict(found)
 
 
-def main(name: str, validation: Path, test: Path, out: Path) -> None:
+def main(name: str, validation: Path, test: Path, kept: Path, out: Path) -> None:
     """Write ``OUT.parquet`` (the chosen trials' lists at the test cutoff) and ``OUT.json`` (every trial)."""
     world, trials = World.read(validation), PEERS[name].trials
     truth = pd.read_parquet(validation / "truth.parquet")
-    tried = [answers(name, world, at, out / f"validation-{at}.npz") for at in range(len(trials))]
+    tried = [answers(name, world, at, kept) for at in range(len(trials))]
     found = [validate(world, truth, lists) for lists in tried]
     chosen = {target: int(np.argmax([figures[target] for figures in found])) for target in found[0]}
     world = World.read(test)
-    final = {at: answers(name, world, at, out / f"test-{at}.npz") for at in set(chosen.values())}
+    final = {at: answers(name, world, at, kept) for at in set(chosen.values())}
     parts = [long(final[at], *target.rsplit(" ", 1)) for target, at in chosen.items()]
     pd.concat(parts).to_parquet(out.with_suffix(".parquet"), index=False)
     figures = [{"parameters": each, "ndcg@10": f} for each, f in zip(trials, found, strict=True)]
