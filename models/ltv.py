@@ -94,8 +94,10 @@ class Ltv(Model):
 
         ``expected_orders_{h}d`` (days with an order), ``expected_revenue_{h}d`` with ``_p10`` and ``_p90``
         (80% of all customers end up between them, see ``models.customers.interval``),
-        ``expected_margin_{h}d`` (the shop's currency; NaN without prices), ``next_order_at`` (UTC, the shop's
-        midnight of that day; NaT where it cannot be known). A customer never seen has no row.
+        ``expected_margin_{h}d`` (the shop's currency; NaN without prices), ``days_between_orders`` (NaN
+        where nobody ever came back), ``next_order_at`` with ``next_order_p10`` and ``_p90``: the days by
+        which half, 10% and 90% of customers like each have ordered again (UTC, the shop's midnight; NaT
+        where it cannot be known). A customer never seen has no row.
         """
         return self.predict_from(everyone(shop, cutoff, ids), cutoff)
 
@@ -108,17 +110,19 @@ class Ltv(Model):
             for share in self.account.interval.shares(self.parts.chance.probability(rows))
         )
         next_order = NextOrder(self.account.shop_gap_days)
-        return pd.DataFrame(
+        figures = pd.DataFrame(
             {
                 f"expected_orders_{horizon}d": said.days,
                 f"expected_revenue_{horizon}d": said.revenue,
                 f"expected_revenue_{horizon}d_p10": np.minimum(low, said.revenue),
                 f"expected_revenue_{horizon}d_p90": np.maximum(high, said.revenue),
                 f"expected_margin_{horizon}d": said.revenue * self.account.margin_rate,
-                "next_order_at": next_order.at(features, self.lens.bgnbd, cutoff, self.account.timezone),
+                "days_between_orders": next_order.days_between(features),
             },
             index=features.index,
         )
+        dates = next_order.dates(features, self.lens.bgnbd, cutoff, self.account.timezone)
+        return pd.concat([figures, dates], axis=1)
 
     def _blended(self, learnt: Figures, structure: Figures) -> Figures:
         share, account = self.config.structure_share, self.account

@@ -11,9 +11,9 @@ import pandas as pd
 from scipy.special import expit
 
 from features.errors import CannotLearn
-from models.customers.buy_till_you_die import GammaGamma
 from models.customers.calibration import middle_total
 from models.customers.customer_panel import COLUMNS, ORDERS, Lens, PanelConfig, TrainingWindow
+from models.customers.gamma_gamma import GammaGamma
 from models.customers.purchase_chance import TREES, PurchaseChance
 from models.customers.spend import TAIL, Spend
 from models.customers.trees import Trees

@@ -7,7 +7,8 @@ from scipy.stats import beta
 from worlds.bgnbd import World, simulate, summarise
 
 from features.errors import CannotLearn
-from models.customers.buy_till_you_die import BetaGeoNBD, GammaGamma, _bgnbd_loss, _gamma_gamma_loss
+from models.customers.buy_till_you_die import BetaGeoNBD, _loss
+from models.customers.gamma_gamma import GammaGamma, _gamma_gamma_loss
 
 X = np.array([0.0, 0.0, 1.0, 2.0, 5.0, 50.0, 300.0])
 RECENCY = np.array([0.0, 0.0, 50.0, 90.0, 290.0, 200.0, 299.0])
@@ -51,24 +52,27 @@ def test_fitting_distinct_rows_with_counts_equals_fitting_every_row(customers: p
     assert once.alpha == pytest.approx(twice.alpha, rel=1e-3)
 
 
-def test_gradients_are_those_of_finite_differences() -> None:
-    weights = np.full(7, 1 / 7)
+@pytest.mark.parametrize("first_tosses", [0, 1])
+def test_gradients_are_those_of_finite_differences(first_tosses: int) -> None:
+    def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
+        return _loss(logs, X, RECENCY, T, np.full(7, 1 / 7), first_tosses=first_tosses)
+
     logs = np.array([-0.5, 1.0, -0.2, 0.9])
-    where = (X, RECENCY, T, weights)
-    assert check_grad(lambda p: _bgnbd_loss(p, *where)[0], lambda p: _bgnbd_loss(p, *where)[1], logs) < 1e-5
-    spend = (np.array([1.0, 3.0, 9.0]), np.array([0.5, 1.0, 2.0]))
-    logs = np.array([1.0, 0.5, 0.2])
-    assert (
-        check_grad(lambda p: _gamma_gamma_loss(p, *spend)[0], lambda p: _gamma_gamma_loss(p, *spend)[1], logs)
-        < 1e-5
-    )
+    assert check_grad(lambda p: loss(p)[0], lambda p: loss(p)[1], logs) < 1e-5
+
+
+def test_gradients_of_spend_are_those_of_finite_differences() -> None:
+    def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
+        return _gamma_gamma_loss(logs, np.array([1.0, 3.0, 9.0]), np.array([0.5, 1.0, 2.0]))
+
+    assert check_grad(lambda p: loss(p)[0], lambda p: loss(p)[1], np.array([1.0, 0.5, 0.2])) < 1e-5
 
 
 def _by_quadrature(model: BetaGeoNBD, horizon: float) -> np.ndarray:
     """E[orders] as an integral over the chance to leave, given that the customer is still there."""
 
     def given_leaving(u: float, x: float, age: float) -> float:
-        leaves = max(beta.ppf(u, model.a, model.b + x), 1e-300)
+        leaves = max(beta.ppf(u, model.a, model.b + x + model.first_tosses), 1e-300)
         return float(-np.expm1(-(model.r + x) * np.log1p(leaves * horizon / (model.alpha + age))) / leaves)
 
     there = [quad(given_leaving, 0, 1, args=row, limit=400)[0] for row in zip(X, T, strict=True)]
@@ -83,6 +87,7 @@ def _by_quadrature(model: BetaGeoNBD, horizon: float) -> np.ndarray:
         BetaGeoNBD(0.5, 30.0, 0.3, 0.7),  # 0 times a pole for one-time buyers
         BetaGeoNBD(3.0, 5.0, 50.0, 50.0),
         BetaGeoNBD(0.1, 100.0, 0.02, 90.0),
+        BetaGeoNBD(0.5, 30.0, 0.9, 1.6, first_tosses=1),
     ],
 )
 def test_expected_orders_hold_wherever_the_parameters_lie(model: BetaGeoNBD) -> None:
@@ -106,3 +111,15 @@ def test_a_shop_where_nobody_came_back_cannot_teach_it() -> None:
         BetaGeoNBD.fit([0, 0], [0, 0], [10, 20])
     with pytest.raises(CannotLearn, match="spend above 0"):
         GammaGamma.fit([0, 3], [5.0, np.nan])
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_the_days_until_an_order_are_the_horizon_of_that_chance(model: BetaGeoNBD, share: float) -> None:
+    days = model.days_until(X, RECENCY, T, share)
+    known = np.isfinite(days)
+    chance = [
+        model.purchase_probability(*row, until)[0]
+        for *row, until in zip(X[known], RECENCY[known], T[known], days[known], strict=True)
+    ]
+    np.testing.assert_allclose(chance, share)
+    assert (model.purchase_probability(X, RECENCY, T, 1e9)[~known] < share).all()

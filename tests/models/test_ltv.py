@@ -16,6 +16,7 @@ from models.ltv import Ltv, LtvConfig
 
 CUTOFF = datetime(2024, 7, 1, tzinfo=UTC)
 CONFIG = LtvConfig(n_trees=20, n_windows=3, min_leaf_rows=20)
+DATES = ["next_order_at", "next_order_p10", "next_order_p90"]
 AMOUNTS = ["expected_orders", "expected_revenue", "expected_revenue_p10", "expected_revenue_p90"]
 
 
@@ -78,7 +79,7 @@ def test_a_shop_without_prices_still_foretells_orders(tmp_path: Path, lines: pd.
 def test_a_shop_where_nobody_came_back_foretells_next_to_nothing(tmp_path: Path, lines: pd.DataFrame) -> None:
     said = value(make_shop(tmp_path, lines.drop_duplicates("customer_id")))
     assert said["expected_orders"].max() < 0.05
-    assert said["next_order_at"].isna().all()
+    assert said[[*DATES, "days_between_orders"]].isna().all(axis=None)
 
 
 def test_a_whale_is_worth_most_and_lifts_nobody_else(
@@ -93,10 +94,34 @@ def test_a_whale_is_worth_most_and_lifts_nobody_else(
 
 
 def test_the_next_order_is_never_in_the_past(said: pd.DataFrame) -> None:
-    known = said["next_order_at"].dropna()
-    assert 0 < len(known) < len(said)
-    assert known.dt.tz is not None
-    assert (known >= CUTOFF).all()
+    for known in (said[name].dropna() for name in DATES):
+        assert 0 < len(known) < len(said)
+        assert known.dt.tz is not None
+        assert (known >= CUTOFF).all()
+
+
+def test_the_next_order_lies_in_its_interval(said: pd.DataFrame) -> None:
+    known = said.dropna(subset=DATES)
+    assert len(known)
+    assert (known["next_order_p10"] <= known["next_order_at"]).all()
+    assert (known["next_order_at"] <= known["next_order_p90"]).all()
+
+
+def test_half_of_those_told_a_day_have_ordered_by_then(lines: pd.DataFrame, said: pd.DataFrame) -> None:
+    later = (
+        lines[lines["ordered_at"] >= CUTOFF.replace(tzinfo=None)].groupby("customer_id")["ordered_at"].min()
+    )
+    told = said[said["next_order_at"] < CUTOFF + pd.Timedelta(days=29)]
+    came = later.reindex(told.index).dt.tz_localize("UTC").dt.normalize() <= told["next_order_at"]
+    assert came.mean() == pytest.approx(0.5, abs=0.15)
+
+
+def test_days_between_orders_lie_between_the_own_and_the_shops(shop: Shop, said: pd.DataFrame) -> None:
+    own = shop.customer_features(CUTOFF)["gap_mean_days"]
+    shops = said.loc[own.isna(), "days_between_orders"]
+    assert shops.nunique() == 1
+    distance = (said["days_between_orders"] - shops.iloc[0]).abs() - (own - shops.iloc[0]).abs()
+    assert (distance.dropna() <= 1e-9).all()
 
 
 def test_the_next_order_of_a_regular_customer_follows_the_rhythm(tmp_path: Path, lines: pd.DataFrame) -> None:
@@ -104,7 +129,7 @@ def test_the_next_order_of_a_regular_customer_follows_the_rhythm(tmp_path: Path,
     regular = pd.DataFrame({"customer_id": "regular", "ordered_at": days, "quantity": 1.0, "unit_price": 9.0})
     next_order = value(make_shop(tmp_path, pd.concat([lines, regular])))["next_order_at"]["regular"]
     expected = days[-1].tz_localize("UTC") + pd.Timedelta(days=10)
-    assert abs(next_order - expected) < pd.Timedelta(days=6)
+    assert abs(next_order - expected) < pd.Timedelta(days=8)
 
 
 def test_the_next_order_falls_on_a_midnight_of_the_shop(tmp_path: Path, lines: pd.DataFrame) -> None:
