@@ -21,6 +21,7 @@ from models.customers.customer_panel import (
     training_windows,
 )
 from models.customers.log_linear import RFM, LogLinear
+from models.customers.pareto_nbd import pareto_orders
 from models.customers.purchase_chance import TREES, PurchaseChance
 from models.customers.trees import Trees
 from models.model import Model, customer_card
@@ -36,7 +37,7 @@ class Churn(Model):
     name = "churn"
     question = "will they buy within the horizon?"
     method = "LightGBM and logistic regression on past windows, with BG/NBD expectations, calibrated"
-    must_beat = ("logistic_regression", "bgnbd", "recency")
+    must_beat = ("logistic_regression", "bgnbd", "pareto_nbd", "recency")
     kind = "scores"
     headline = ("auc lapsed", "ece lapsed", "brier lapsed")
     truths = {"churn_probability": "lapsed"}
@@ -91,8 +92,8 @@ class Churn(Model):
     ) -> pd.DataFrame:
         """Return one column a baseline, higher for a likelier leaver.
 
-        ``logistic_regression``: a probability, on log RFM of the same windows. ``bgnbd``: minus the expected
-        orders. ``recency``: days since the last order.
+        ``logistic_regression``: a probability, on log RFM of the same windows. ``bgnbd``, ``pareto_nbd``:
+        minus the expected orders. ``recency``: days since the last order.
         """
         features = everyone(shop, cutoff, ids)
         windows = training_windows(shop, known_until, self.config)
@@ -104,6 +105,7 @@ class Churn(Model):
             {
                 "logistic_regression": 1.0 - expit(linear.score(now)),
                 "bgnbd": -now[ORDERS],
+                "pareto_nbd": -pareto_orders(now, self.lens.horizon_days),
                 "recency": now["days_since_last_order"],
             },
             index=features.index,

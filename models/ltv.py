@@ -22,6 +22,7 @@ from features.tables import fetch
 from models.customers.customer_panel import COLUMNS, Lens, PanelConfig, everyone, training_windows
 from models.customers.interval import Interval
 from models.customers.next_order import NextOrder
+from models.customers.pareto_nbd import pareto_orders
 from models.customers.value_parts import Figures, Level, Parts
 from models.decisions.economics import Margins
 from models.model import Model, customer_card
@@ -142,7 +143,7 @@ class Ltv(Model):
         """Return one column a baseline, of revenue and, after ``expected_orders:``, of order days.
 
         ``past_spend``: the customer's rate so far, over the horizon. ``bgnbd_gamma_gamma`` and
-        ``lightgbm_two_part``: either opinion alone, at its own level.
+        ``lightgbm_two_part``: either opinion alone, at its own level. ``pareto_nbd``: of order days only.
         """
         rows = self.lens.rows(everyone(shop, cutoff, ids))
         trees, structure = self.parts.trees_alone(rows), self.parts.structure(rows)
@@ -150,6 +151,7 @@ class Ltv(Model):
         past = {
             "past_spend": rows["revenue"] * share_of_life,
             "expected_orders:past_spend": rows["n_order_days"] * share_of_life,
+            "expected_orders:pareto_nbd": pareto_orders(rows, self.lens.horizon_days),
         }
         both = {"bgnbd_gamma_gamma": structure, "lightgbm_two_part": trees}
         money = {name: figures.revenue for name, figures in both.items()}
