@@ -92,13 +92,6 @@ class Uplift(Model):
         rows = whole(features)
         return arm.effect(rows.to_numpy(float), _given(rows)).set_axis(features.index)
 
-    def effects(self, features: pd.DataFrame, actions: Sequence[str]) -> pd.DataFrame:
-        """Return one column an action, its ``effect`` on each customer; NaN where it was not learnt."""
-        found = {
-            name: self.effect(features, name)["effect"] if self.knows(name) else np.nan for name in actions
-        }
-        return pd.DataFrame(found, index=features.index, dtype=float)
-
     def knows(self, action: str) -> bool:
         """Tell whether the effect of an action was learnt, by itself or among all."""
         return action in self.arms or EVERY in self.arms

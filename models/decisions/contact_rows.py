@@ -56,17 +56,7 @@ class ContactRows:
         Raises ``CannotLearn`` in words where nobody was held out, or propensities are unknown or certain.
         """
         frame = self.contacts
-        if frame["treated"].all():
-            raise CannotLearn(
-                f"all {len(frame)} contacts were sent and nobody was held out, so what a contact changes "
-                "cannot be told from whom it was sent to",
-                "hold out a share at random: rows with treated = false, and the propensity of each",
-            )
-        if frame["propensity"].isna().all():
-            raise CannotLearn(
-                "contacts hold no propensity, so what one changes cannot be told from whom it was sent to",
-                "write the chance with which each was to be contacted; where a random half was, 0.5",
-            )
+        _check_comparable(frame)
         bought = (frame["n_orders"] > 0).to_numpy(float)
         return Trial.of(bought, frame["treated"], frame["propensity"], frame["customer_id"])
 
@@ -88,8 +78,24 @@ def read_contacts(
         raise CannotLearn(f"no contact is {horizon_days} days old, so none has shown what it changed", "wait")
     frame = frame.astype({"treated": bool, "propensity": float, "cost": float, "customer_id": "str"})
     frame["action"] = frame["action"].fillna(UNNAMED).astype("str")
+    _check_comparable(frame)  # before the features: they take longer
     frame = _open_to_chance(frame)
     return ContactRows(frame, features_then(shop, frame))
+
+
+def _check_comparable(frame: pd.DataFrame) -> None:
+    """Refuse contacts of which nobody was held out, or whose propensity nobody wrote down."""
+    if frame["treated"].all():
+        raise CannotLearn(
+            f"all {len(frame)} contacts were sent and nobody was held out, so what a contact changes "
+            "cannot be told from whom it was sent to",
+            "hold out a share at random: rows with treated = false, and the propensity of each",
+        )
+    if frame["propensity"].isna().all():
+        raise CannotLearn(
+            "contacts hold no propensity, so what one changes cannot be told from whom it was sent to",
+            "write the chance with which each was to be contacted; where a random half was, 0.5",
+        )
 
 
 def _open_to_chance(frame: pd.DataFrame) -> pd.DataFrame:
@@ -111,7 +117,6 @@ def features_then(shop: Shop, contacts: pd.DataFrame) -> pd.DataFrame:
         for cutoffs, ids in _chunks(contacts["customer_id"], cutoff)
     ]
     panel = pd.concat(known)
-    panel = panel[~panel.index.duplicated()]
     keys = pd.MultiIndex.from_arrays([cutoff, contacts["customer_id"]])
     return panel.reindex(keys).reset_index(drop=True)[CUSTOMER_FEATURES.names].astype(float)
 

@@ -113,12 +113,6 @@ def test_an_action_that_was_not_learnt_is_named_with_those_that_were(shop: Shop,
     assert (model.knows("win_back"), model.knows("birthday")) == (True, False)
 
 
-def test_effects_of_several_actions_are_null_where_not_learnt(shop: Shop, model: Uplift, said) -> None:
-    several = model.effects(shop.customer_features(CUTOFF), ["birthday", "win_back"])
-    assert several["birthday"].isna().all()
-    pd.testing.assert_series_equal(several["win_back"], said["effect"], check_names=False)
-
-
 def test_actions_too_rare_for_themselves_are_learnt_as_one(tmp_path: Path) -> None:
     world = tables(60, seed=1)
     mails = world["contacts"]
