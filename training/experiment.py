@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from features.errors import InputError, SettingsError
 from models.decisions.choice import CHOSEN, Choice, choose_policy
 from models.decisions.learners import LearnerConfig
-from models.decisions.qini import auuc
+from models.decisions.qini import intervals
 from models.decisions.trial import Estimate, Floats, Trial
 
 RISKS = ("churn_probability", "days_since_last_order", "recency")
@@ -45,7 +45,8 @@ class Arm:
     def facts(self) -> dict[str, Any]:
         """Return what ``experiment.json`` says of it."""
         trial, found = self.choice.trial, self.choice
-        scores = found.scores
+        scores = {str(name): column.to_numpy(float) for name, column in found.scores.items()}
+        gains = intervals(trial, scores, uplift=True)
         return {
             "treated": self.name,
             "n_treated": int(trial.treated.sum()),
@@ -53,12 +54,9 @@ class Arm:
             "base": trial.base,
             "effect": trial.effect.value,
             "interval": [trial.effect.low, trial.effect.high],
-            "policies": {
-                name: _qini(estimate, auuc(trial, scores[name].to_numpy(float)))
-                for name, estimate in found.policies.items()
-            },
+            "policies": {name: _figures(estimate, gains[name]) for name, estimate in found.policies.items()},
             "chosen": found.chosen,
-            "chosen_qini": _qini(found.chosen_qini, auuc(trial, scores[CHOSEN].to_numpy(float))),
+            "chosen_qini": _figures(found.chosen_qini, gains[CHOSEN]),
             "verdict": found.verdict,
             "fallback": None if found.is_detectable else found.fallback,
             "reason": found.reason,
@@ -276,8 +274,13 @@ def _check_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
         raise SettingsError(f"treated and outcome are both {names[0]!r}", "name two columns")
 
 
-def _qini(found: Estimate, area: float) -> dict[str, Any]:
-    return {"qini": found.value, "interval": [found.low, found.high], "auuc": area}
+def _figures(found: Estimate, gain: Estimate) -> dict[str, Any]:
+    return {
+        "qini": found.value,
+        "interval": [found.low, found.high],
+        "auuc": gain.value,
+        "auuc_interval": [gain.low, gain.high],
+    }
 
 
 def tables(found: Experiment) -> list[Any]:

@@ -49,15 +49,22 @@ def curve(trial: Trial, score: Floats) -> tuple[Floats, Floats]:
     return share, gained
 
 
-def intervals(trial: Trial, scores: Mapping[str, Floats], *, seed: int = 0) -> dict[str, Estimate]:
-    """Return the Qini of each score with its 95% bootstrap interval; all see the same draws."""
+def intervals(
+    trial: Trial, scores: Mapping[str, Floats], *, seed: int = 0, uplift: bool = False
+) -> dict[str, Estimate]:
+    """Return the Qini (or with ``uplift`` the AUUC) of each score, with its 95% bootstrap interval.
+
+    Customers are drawn with replacement, the same ones for every score.
+    """
     ranked = {name: _Ranked.of(score, trial) for name, score in scores.items()}
-    perfect, ones = _perfect(trial), np.ones(len(trial))
-    draws = np.empty((N_DRAWS, len(ranked)))
-    for draw, weights in enumerate(trial.draws(N_DRAWS, seed)):
-        best = perfect.area(weights)
-        draws[draw] = [_ratio(one.area(weights), best) for one in ranked.values()]
-    values = {name: _ratio(one.area(ones), perfect.area(ones)) for name, one in ranked.items()}
+    perfect = None if uplift else _perfect(trial)
+
+    def figures(weights: Floats) -> list[float]:
+        best = 1.0 if perfect is None else perfect.area(weights)
+        return [_ratio(one.area(weights, uplift=uplift), best) for one in ranked.values()]
+
+    draws = np.array([figures(weights) for weights in trial.draws(N_DRAWS, seed)])
+    values = dict(zip(ranked, figures(np.ones(len(trial))), strict=True))
     return {name: Estimate.of_draws(values[name], draws[:, at]) for at, name in enumerate(ranked)}
 
 

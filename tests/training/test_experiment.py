@@ -32,6 +32,7 @@ def test_the_report_holds_effect_policies_choice_and_verdict(found: Experiment, 
     assert facts["interval"][0] < facts["effect"] < facts["interval"][1]
     assert facts["effect"] == pytest.approx(0.15, abs=0.05)
     best = facts["policies"][facts["chosen"]]
+    assert best["auuc_interval"][0] < best["auuc"] < best["auuc_interval"][1]
     assert best["qini"] == max(policy["qini"] for policy in facts["policies"].values())
     assert facts["chosen_qini"]["interval"][0] > 0
     assert facts["verdict"].startswith("contact by ")
@@ -51,6 +52,20 @@ def test_a_column_measured_after_the_contact_is_left_out_and_said_to_be(tmp_path
     left_out = run(tmp_path, world).arms[0].left_out
     assert set(left_out) == {"clicks", "id", "shop"}
     assert "measured after the contact" in left_out["clicks"]
+
+
+def test_a_targeted_contact_with_its_propensities_is_read_like_a_random_one(tmp_path: Path) -> None:
+    world = campaign(8_000, seed=3)
+    chance = np.where(world["asks"] == 1, 0.8, 0.3)
+    kept = np.random.default_rng(0).random(len(world)) < np.where(world["treated"] == 1, chance, 1 - chance)
+    biased = world.assign(chance=chance)[kept]
+    alone = run(tmp_path, biased.drop(columns="chance")).arms[0]
+    assert "it chose them" in alone.left_out["asks"]
+    known = run(tmp_path, biased, propensity="chance").arms[0]
+    assert known.left_out == {}
+    assert known.choice.trial.effect.low < 0.15 < known.choice.trial.effect.high
+    assert not alone.choice.trial.effect.low < 0.15 < alone.choice.trial.effect.high
+    assert known.choice.is_detectable
 
 
 def test_several_arms_are_each_compared_with_the_held_out(tmp_path: Path) -> None:
