@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from features.history import Ints
+from features.history import Floats, Ints
 from features.pairs import PAIR_FEATURES
 from features.shop import Shop
 from models.model import Model
 from models.popular import require_products
+from models.ranking.candidates import Candidates
 from models.ranking.cross_sell_rows import (
     CrossSellConfig,
     candidates_of,
@@ -21,7 +23,7 @@ from models.ranking.cross_sell_rows import (
 )
 from models.ranking.lists import LISTS, SOURCES, Pairs, Picks, asked_for, filled, frame, pick
 from models.ranking.ranker import Ranker
-from models.ranking.reasons import why
+from models.ranking.reasons import Judge, Why, explain, why
 from models.ranking.state import State
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ __all__ = ["SOURCES", "CrossSell", "CrossSellConfig"]
 
 N_LIVE = 100
 """So many products of each list are ranked anew for a request."""
+N_USUAL = 40
+"""So many customers' candidates tell what an ordinary one is like."""
 
 
 class CrossSell(Model):
@@ -57,6 +61,7 @@ class CrossSell(Model):
         super().__init__(config, trained_until)
         self.horizon_days, self.ranker = horizon_days, ranker
         self._ranked: tuple[State, int, dict[str, Picks]] | None = None
+        self._ordinary: tuple[State, Floats] | None = None
 
     @classmethod
     def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
@@ -82,13 +87,41 @@ class CrossSell(Model):
         parts: dict[str, list[Picks]] = {name: [] for name in LISTS}
         for some, found in candidates_of(state, codes, self.config, k):
             features = features_of(state, some, found)
-            told = why(state, state.history.of_customers(some), found, features)
             chance = self.ranker.chance(features)
-            pairs = Pairs(found.customer, found.product, chance, found.source, *told, found.own)
+            pairs = Pairs(found.customer, found.product, chance, found.source, found.own)
+            picks = {
+                name: pick(pairs.of_list(name, state.rules), len(some), k, state.rules) for name in LISTS
+            }
+            told = partial(self._why, state, some, found, features)
+            explain(picks, found, len(state.history.products), told)
             for name in LISTS:
-                parts[name].append(pick(pairs.of_list(name, state.rules), len(some), k, state.rules))
+                parts[name].append(picks[name])
         lists = {name: Picks.joined(parts[name], k) for name in LISTS}
         return filled(lists, state.history.of_customers(codes), state.table.popularity, state.rules)
+
+    def _why(self, state: State, codes: Ints, found: Candidates, features: Floats, rows: Ints) -> Why:
+        """Return the reasons of some rows of candidates of the customers ``codes``."""
+        history = state.history.of_customers(codes)
+        return why(
+            state,
+            history,
+            found.at(rows),
+            features[rows],
+            judge=Judge(self.ranker.chance, self._usual(state)),
+        )
+
+    def _usual(self, state: State) -> Floats:
+        """Return the features of an ordinary new candidate: the medians of some customers'. Once a state."""
+        if self._ordinary is None or self._ordinary[0] is not state:
+            few = np.unique(np.linspace(0, len(state.history.customers) - 1, N_USUAL).astype(np.int32))
+            rows = [
+                features_of(state, some, found)[~found.own]
+                for some, found in candidates_of(state, few, self.config)
+            ]
+            new = np.concatenate(rows)
+            usual = np.median(new, axis=0) if len(new) else np.zeros(new.shape[1])
+            self._ordinary = (state, usual.astype(np.float32))
+        return self._ordinary[1]
 
     def recommend(
         self,
@@ -134,6 +167,7 @@ class CrossSell(Model):
         for name, picks in self.ready(state, N_LIVE).items():
             np.save(folder / f"{name}.product.npy", picks.product)
             np.save(folder / f"{name}.source.npy", picks.source)
+        np.save(folder / "usual.npy", self._usual(state))
         self.ranker.save(folder)
 
     def save(self, folder: Path) -> None:

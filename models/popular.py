@@ -16,7 +16,6 @@ from features.products import popularity
 from features.shop import Shop
 from models.model import Config, Model
 from models.ranking.lists import LISTS, OWN, Pairs, asked_for, filled, frame, pick
-from models.ranking.reasons import habits
 from models.ranking.rules import Rules
 
 if TYPE_CHECKING:
@@ -102,7 +101,6 @@ class Popular(Model):
             history.product[row],
             -np.expm1(-expected).astype(np.float32),
             np.full(n, OWN, np.uint8),
-            *habits(groups.n, history.cutoff_day - groups.last(history.day)),
             np.ones(n, bool),
         )
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.ranking.reasons import CODES, Why, text
+from models.ranking.reason_texts import CODES, told
+from models.ranking.reasons import Why
 from serving.api import Product, ProductDetails, Reason
 from serving.snapshot import Ready, Snapshot
 
@@ -34,7 +35,7 @@ def _one(snapshot: Snapshot, product: Product, why: Why, locale: str) -> Product
 def _reason(snapshot: Snapshot, why: Why, locale: str, name: str, category: str | None) -> Reason:
     code, number, other = CODES[int(why.reason[0])], float(why.number[0]), int(why.about[0])
     about = snapshot.catalogue.names([other])[0] if other >= 0 else ""
-    said = text(code, locale, number=number, name=name, about=about, category=category)
+    code, said = told(code, locale, number=number, name=name, about=about, category=category)
     return {"code": code, "text": said}
 
 

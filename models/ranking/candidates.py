@@ -38,6 +38,10 @@ class Candidates:
     source: NDArray[np.uint8]
     own: NDArray[np.bool_]
 
+    def at(self, rows: Ints) -> "Candidates":
+        """Return some of them."""
+        return Candidates(self.customer[rows], self.product[rows], self.source[rows], self.own[rows])
+
 
 @dataclass(frozen=True)
 class Similar:

@@ -78,9 +78,6 @@ class Pairs:
     product: Ints
     score: Floats
     source: NDArray[np.uint8]
-    reason: NDArray[np.uint8]
-    number: Floats
-    about: Ints
     own: NDArray[np.bool_]
 
     def of_list(self, name: str, rules: Rules) -> "Pairs":
@@ -108,7 +105,7 @@ def pick(pairs: Pairs, n: int, k: int, rules: Rules) -> Picks:
     kept = rank < k
     order, at = order[kept], (customer[kept], rank[kept])
     picks = Picks.none(n, k)
-    for name in Picks._fields:
+    for name in ("product", "score", "source"):
         getattr(picks, name)[at] = getattr(pairs, name)[order]
     return picks
 

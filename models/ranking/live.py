@@ -20,7 +20,7 @@ from models.ranking.collaborative import Neighbours
 from models.ranking.lists import LISTS, OWN, PINNED, POPULAR, SOURCES, TOGETHER, UPSELL
 from models.ranking.pool import Group, Lead, Sources, united
 from models.ranking.ranker import Ranker
-from models.ranking.reasons import Why, why
+from models.ranking.reasons import Judge, Why, why
 from models.ranking.since import Line, by_now
 from models.ranking.state import State
 
@@ -78,6 +78,8 @@ class Live:
     pools: dict[str, tuple[Ints, NDArray[np.uint8]]]
     """Per list: the products worth ranking for each customer and their sources, shape (n_customers, m)."""
     by_popularity: Ints
+    usual: Floats
+    """Features of an ordinary new candidate, to tell reasons by."""
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -87,7 +89,8 @@ class Live:
             name: (read_array(folder, f"{name}.product"), read_array(folder, f"{name}.source"))
             for name in LISTS
         }
-        live = cls(state, Ranker.load(folder), pools, state.rules.best(state.table.popularity))
+        best = state.rules.best(state.table.popularity)
+        live = cls(state, Ranker.load(folder), pools, best, read_array(folder, "usual"))
         someone, anything = state.history.customers.names([0]), state.history.products.names([0])
         live.rank(someone[0], cart=anything)  # a first call compiles: not while somebody waits
         return live
@@ -134,7 +137,8 @@ class Live:
         pairs = Candidates(np.zeros(len(product), np.int32), product, source, source == OWN)
         lead = np.append(ask.cart, ask.fresh)
         lead = lead if len(lead) else _latest(ask.mine)
-        return why(self.state, ask.mine, pairs, self._features(ask, product), lead=lead)
+        judge = Judge(self.ranker.chance, self.usual)
+        return why(self.state, ask.mine, pairs, self._features(ask, product), judge=judge, lead=lead)
 
     def _ask(
         self,

@@ -1,89 +1,63 @@
-"""Why a product is in a list, in a few words that are true: a code, a number, and the product it is about.
+"""Why a product is in a list: a code, a number, and the product it is about; true to what moved its chance.
 
-The source says what brought a product up, the pair features say what of it weighed most; nothing else is
-consulted, so a reason cannot claim what the ranker did not see. ``popular`` is 0: it holds where nothing
-personal does.
+What was bought before is told by its clock. For the rest the ranker is asked again without each family of
+evidence (what others bought, the kinds the customer buys, how it sells): the one whose loss costs most of the
+chance is the reason. ``popular`` is 0: it holds where nothing personal does.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.history import Floats, History, Ints
 from features.pairs import PAIR_FEATURES
+from features.products import LEVELS
 from models.ranking.candidates import Candidates
 from models.ranking.collaborative import Neighbours
-from models.ranking.lists import OWN, PINNED, POPULAR, SOURCES, TOGETHER, UPSELL
+from models.ranking.lists import OWN, PINNED, SOURCES, TOGETHER, UPSELL, Picks
+from models.ranking.reason_texts import CODES
 from models.ranking.state import State
-from models.texts import Table, say
 
 Bools = NDArray[np.bool_]
-SIMILAR, FACTORS, ALIKE, CATEGORY = (
-    SOURCES.index(name) for name in ("similar", "factors", "alike", "category")
-)
+SIMILAR = SOURCES.index("similar")
 DUE, LONG_DUE = 0.8, 1.5
 """Days since the last purchase over the usual gap, from which on a product is due, and overdue."""
 FORGOTTEN = 3.0
 """Beyond so many gaps nobody waits for it any more: it was merely bought before."""
 NEW_DAYS = 28
 """A product first sold so few days ago is new."""
-CODES = (
-    "popular", "category", "new", "due", "overdue", "usual", "often", "again",
-    "like", "also", "together", "alike", "dearer", "pinned",
-)  # fmt: skip
-TEXTS: Table = {
-    "en": {
-        "popular": "popular right now",
-        "category": "popular in {category}",
-        "new": "new in the shop",
-        "due": "due about now: every {n} days",
-        "due.one": "due about now: every day",
-        "overdue": "overdue: you buy it about every {n} days",
-        "overdue.one": "overdue: you buy it about every day",
-        "usual": "due about now: usually bought again after {n} days",
-        "usual.one": "due about now: usually bought again after a day",
-        "often": "you bought it {n} times",
-        "again": "you bought it {n} days ago",
-        "again.one": "you bought it yesterday",
-        "like": "like {name}, which you bought",
-        "also": "goes with {name}, which you bought",
-        "together": "bought together with {name}",
-        "alike": "people like you also bought it",
-        "dearer": "a step up from {name}",
-        "pinned": "picked by the shop",
-    },
-    "pt": {
-        "popular": "entre os mais vendidos agora",
-        "category": "muito vendido em {category}",
-        "new": "novidade na loja",
-        "due": "está na hora: a cada {n} dias",
-        "due.one": "está na hora: todo dia",
-        "overdue": "já passou da hora: você compra a cada {n} dias",
-        "overdue.one": "já passou da hora: você compra todo dia",
-        "usual": "está na hora: costuma ser comprado de novo após {n} dias",
-        "usual.one": "está na hora: costuma ser comprado de novo após um dia",
-        "often": "você já comprou {n} vezes",
-        "again": "você comprou há {n} dias",
-        "again.one": "você comprou ontem",
-        "like": "parecido com {name}, que você comprou",
-        "also": "combina com {name}, que você comprou",
-        "together": "comprado junto com {name}",
-        "alike": "pessoas como você também compraram",
-        "dearer": "um passo acima de {name}",
-        "pinned": "escolha da loja",
-    },
-}
-OF_ANOTHER = ("like", "also", "together", "dearer")
-"""Codes whose sentence names another product."""
 COLUMN = {name: number for number, name in enumerate(PAIR_FEATURES)}
+FAMILIES = ("others", "kinds", "sales")
+"""Families of evidence: what others bought, the kinds of products the customer buys, how a product sells."""
+COLUMNS = {
+    family: np.array([column for name, column in COLUMN.items() if name.startswith(prefixes)])
+    for family, prefixes in zip(
+        FAMILIES,
+        (
+            ("s_",),
+            tuple(f"{level}_" for level in LEVELS),
+            ("p_sales", "p_buyers", "p_trend", "p_first", "n_buyers"),
+        ),
+        strict=True,
+    )
+}
+PROPOSED = [SOURCES.index(name) for name in ("similar", "factors", "alike", "category", "popular")]
+
+
+class Judge(NamedTuple):
+    """Who knows what moved a chance: the ranker, and the features of an ordinary candidate (medians)."""
+
+    chance: Callable[[Floats], Floats]
+    usual: Floats
 
 
 class Why(NamedTuple):
     """Reasons of some pairs: positions in ``CODES``; a number the text names; a product's code, -1 for none.
 
-    The number is days between purchases (due, overdue, usual), purchases (often) or days since (again).
+    The number is days between purchases (due, overdue, usual), purchases (often), days since the last one
+    (again), or how many steps above its own the category is (category).
     """
 
     reason: NDArray[np.uint8]
@@ -95,7 +69,7 @@ class Why(NamedTuple):
         """Return reasons that hold for anything that sells."""
         return cls(np.zeros(n, np.uint8), np.zeros(n, np.float32), np.full(n, -1, np.int32))
 
-    def at(self, rows: list[int]) -> "Why":
+    def at(self, rows: Any) -> "Why":
         """Return the reasons of some rows."""
         return Why(self.reason[rows], self.number[rows], self.about[rows])
 
@@ -109,9 +83,15 @@ class Why(NamedTuple):
 
 
 def why(
-    state: State, history: History, pairs: Candidates, features: Floats, *, lead: Ints | None = None
+    state: State,
+    history: History,
+    pairs: Candidates,
+    features: Floats,
+    *,
+    judge: Judge,
+    lead: Ints | None = None,
 ) -> Why:
-    """Return the reason of each pair, from its source and its features (columns as in ``PAIR_FEATURES``).
+    """Return the reason of each pair; ``features`` have columns as in ``PAIR_FEATURES``.
 
     Customers of ``pairs`` are codes of ``history``; ``lead`` is the cart, or what else leads a live answer.
     The product a reason is about is the one whose part in the score was the largest.
@@ -120,16 +100,60 @@ def why(
     found = Why.none(len(product))
     lead = np.zeros(0, np.int32) if lead is None else lead
     _own(found, source == OWN, lambda name: features[:, COLUMN[name]])
-    _like(found, source == SIMILAR, state, history, (pairs.customer, product))
-    unexplained = (source == SIMILAR) & (found.reason == CODES.index("alike"))
+    proposed = np.isin(source, PROPOSED)
+    moved = np.full(len(product), -1)
+    moved[proposed] = _moved(features[proposed], judge)
+    others = proposed & (moved == FAMILIES.index("others"))
+    found.put(others, "alike")
+    _like(found, others & (source == SIMILAR), state, history, (pairs.customer, product))
+    unexplained = others & (source == SIMILAR) & (found.reason == CODES.index("alike"))
     _near(found, unexplained | (source == TOGETHER), state, product, lead)
-    found.put((source == FACTORS) | (source == ALIKE), "alike")
-    found.put(source == CATEGORY, "category")
-    fresh = features[:, COLUMN["p_age"]] <= NEW_DAYS
-    found.put(fresh & ((source == POPULAR) | (source == CATEGORY)) & _had_time(history), "new")
+    found.put(proposed & (moved == FAMILIES.index("kinds")), "category", _level(features))
+    new = (features[:, COLUMN["p_age"]] <= NEW_DAYS) & _had_time(history)
+    found.put(new & proposed & (moved == FAMILIES.index("sales")), "new")
     found.put(source == UPSELL, "dearer", about=_of_the_kind(state, product, lead))
     found.put(source == PINNED, "pinned")
     return found
+
+
+def _moved(features: Floats, judge: Judge) -> NDArray[np.intp]:
+    """Return the family (a position in ``FAMILIES``) without which each row's chance would fall most.
+
+    Without: as an ordinary candidate has it. A customer who bought nothing of a kind owes it nothing.
+    """
+    left = []
+    for family in COLUMNS.values():
+        without = features.copy()
+        without[:, family] = judge.usual[family]
+        left.append(judge.chance(without))
+    left[FAMILIES.index("kinds")][features[:, COLUMN["top_n"]] <= 0] = np.inf
+    moved: NDArray[np.intp] = np.argmin(np.stack(left), axis=0)
+    return moved
+
+
+def _level(features: Floats) -> Floats:
+    """Return the narrowest kind the customer buys in: 0 the category, 1 the one above it, 2 the broadest."""
+    bought = np.stack([features[:, COLUMN[f"{level}_n"]] > 0 for level in LEVELS[:3]])
+    level: Floats = bought.argmax(axis=0).astype(np.float32)
+    return level
+
+
+def explain(
+    lists: Mapping[str, Picks], pairs: Candidates, n_products: int, of: Callable[[Ints], Why]
+) -> None:
+    """Write into lists, picked from ``pairs`` (sorted by customer, product), the reasons of their rows."""
+    key = pairs.customer.astype(np.int64) * n_products + pairs.product
+    cells = {name: np.nonzero(picks.product >= 0) for name, picks in lists.items()}
+    rows = {
+        name: np.searchsorted(key, row.astype(np.int64) * n_products + lists[name].product[row, rank])
+        for name, (row, rank) in cells.items()
+    }
+    told_of = np.unique(np.concatenate([*rows.values(), np.zeros(0, np.int64)]).astype(np.int64))
+    told = of(told_of.astype(np.int32))
+    for name, cell in cells.items():
+        at = np.searchsorted(told_of, rows[name])
+        for column in Why._fields:
+            getattr(lists[name], column)[cell] = getattr(told, column)[at]
 
 
 def _own(found: Why, own: Bools, feature: Callable[[str], Floats]) -> None:
@@ -143,14 +167,6 @@ def _own(found: Why, own: Bools, feature: Callable[[str], Floats]) -> None:
     found.put(own & (n > 1), "often", n)
     found.put(own & (n > 1) & (due >= DUE) & (due < FORGOTTEN), "due", gap)
     found.put(own & (n > 1) & (due >= LONG_DUE) & (due < FORGOTTEN), "overdue", gap)
-
-
-def habits(n: Floats, since: Ints) -> Why:
-    """Return the reasons of products bought ``n`` times, the last time ``since`` days ago."""
-    found, own = Why.none(len(n)), np.ones(len(n), bool)
-    found.put(own, "again", np.maximum(since, 1).astype(np.float32))
-    found.put(n > 1, "often", n)
-    return found
 
 
 def _like(found: Why, rows: Bools, state: State, history: History, pairs: tuple[Ints, Ints]) -> None:
@@ -169,7 +185,6 @@ def _like(found: Why, rows: Bools, state: State, history: History, pairs: tuple[
     about[at] = np.where(np.take_along_axis(part, best, 1) > 0, np.take_along_axis(near, best, 1), -1)[:, 0]
     branch = state.table.codes[1]
     same = (branch[pairs[1]] >= 0) & (branch[pairs[1]] == branch[about])
-    found.put(rows, "alike")
     found.put(rows & (about >= 0), "also", about=about)
     found.put(rows & (about >= 0) & same, "like")
 
@@ -208,19 +223,3 @@ def _of_the_kind(state: State, product: Ints, lead: Ints) -> Ints:
 def _had_time(history: History) -> bool:
     """Tell whether the orders go back far enough for anything to be new."""
     return bool(len(history.day)) and int(history.cutoff_day - history.day.min()) > 2 * NEW_DAYS
-
-
-def text(code: str, locale: str, *, number: float, name: str, about: str, category: str | None) -> str:
-    """Say why ``name`` is shown; where a sentence lacks what it names, another says what it can."""
-    kind = _kind(name, category or "")
-    if code == "category" and not kind:
-        code = "popular"
-    if code in OF_ANOTHER and not about:
-        code = "alike"
-    return say(TEXTS, code, locale, n=max(round(number), 1), name=about, category=kind)
-
-
-def _kind(name: str, category: str) -> str:
-    """Return the narrowest step of a category that says more than the product's own name does."""
-    steps = [step for step in category.split(" > ") if step and step.lower() not in name.lower()]
-    return steps[-1] if steps else ""

@@ -4,7 +4,6 @@ from hypothesis import strategies as st
 
 from features.history import History, Vocabulary
 from models.ranking.lists import LISTS, SOURCES, Pairs, asked_for, filled, frame, pick
-from models.ranking.reasons import Why
 from models.ranking.rules import Rules
 
 N = 9
@@ -26,9 +25,7 @@ def pairs_of(bought: list[set[int]], proposed: list[set[int]]) -> Pairs:
     rows = [(c, p, p in bought[c]) for c in range(len(bought)) for p in sorted(bought[c] | proposed[c])]
     customer, product, own = np.array(rows, int).reshape(-1, 3).T.astype(np.int32)
     score = np.random.default_rng(0).random(len(rows)).astype(np.float32)
-    return Pairs(
-        customer, product, score, np.where(own, 0, 1).astype(np.uint8), *Why.none(len(own)), own.astype(bool)
-    )
+    return Pairs(customer, product, score, np.where(own, 0, 1).astype(np.uint8), own.astype(bool))
 
 
 sets = st.sets(st.integers(0, N - 1))
@@ -59,7 +56,7 @@ def test_lists_hold_exactly_the_smaller_of_k_and_what_is_eligible_each_product_o
 def test_ties_go_to_the_lower_code_and_the_best_comes_first() -> None:
     source, own = np.zeros(3, np.uint8), np.ones(3, bool)
     score = np.array([0.1, 0.5, 0.5], np.float32)
-    pairs = Pairs(np.zeros(3, np.int32), np.array([1, 7, 4], np.int32), score, source, *Why.none(3), own)
+    pairs = Pairs(np.zeros(3, np.int32), np.array([1, 7, 4], np.int32), score, source, own)
     assert pick(pairs, 1, 3, FREE).product.tolist() == [[4, 7, 1]]
 
 

@@ -10,8 +10,10 @@ from worlds.kitchen import scored
 from features.history import History, Vocabulary
 from features.pairs import PAIR_FEATURES
 from models.ranking.candidates import Candidates
-from models.ranking.lists import LISTS, OWN, SOURCES
-from models.ranking.reasons import CODES, TEXTS, text, why
+from models.ranking.cross_sell_rows import features_of
+from models.ranking.lists import LISTS, OWN
+from models.ranking.reason_texts import CODES, TEXTS, told
+from models.ranking.reasons import COLUMN, COLUMNS, FAMILIES, Judge, why
 from models.ranking.state import State
 
 OF_OWN = {"due", "overdue", "usual", "often", "again"}
@@ -26,7 +28,9 @@ def reason_of(**features: float) -> tuple[str, float]:
         row[0, list(PAIR_FEATURES).index(name)] = value
     one = np.zeros(1, np.int32)
     pairs = Candidates(one, one, np.array([OWN], np.uint8), np.array([True]))
-    found = why(state, state.history.of_customers(one), pairs, row)
+    found = why(
+        state, state.history.of_customers(one), pairs, row, judge=Judge(lambda rows: rows[:, 0], row[0])
+    )
     return CODES[found.reason[0]], float(found.number[0])
 
 
@@ -79,7 +83,8 @@ def test_a_product_like_another_names_the_one_without_which_its_score_falls_most
     picks, checked = model.ready(state, 40)["new_for_you"], 0
     for customer in range(0, 60, 6):
         alone = replace(state.history.of_customers(np.array([customer])), customers=Vocabulary.of(["one"]))
-        for column in np.flatnonzero(picks.source[customer] == SOURCES.index("similar"))[:5]:
+        named = np.isin(picks.reason[customer], [CODES.index("like"), CODES.index("also")])
+        for column in np.flatnonzero(named)[:5]:
             product, about = int(picks.product[customer, column]), int(picks.about[customer, column])
             left = {
                 code: similar_score(state, without(alone, code), product)
@@ -120,14 +125,49 @@ def test_every_code_has_its_sentence_in_every_language_naming_the_same_things() 
     assert {*CODES} <= {*named["en"]}
 
 
+SAID: dict[str, Any] = {"number": 0.0, "name": "Sencha", "about": "", "category": None}
+
+
 def test_a_sentence_lacking_its_name_says_what_it_can() -> None:
-    said: dict[str, Any] = {"number": 0.0, "name": "Sencha", "about": "", "category": None}
-    assert text("like", "en", **said) == "people like you also bought it"
-    assert text("category", "pt-BR", **said) == "entre os mais vendidos agora"
-    assert text("category", "en", **said | {"category": "food > tea > green"}) == "popular in green"
+    assert told("like", "en", **SAID) == ("alike", "people like you also bought it")
+    assert told("category", "pt-BR", **SAID) == ("popular", "entre os mais vendidos agora")
 
 
-def test_a_category_named_like_its_product_is_not_repeated() -> None:
-    said: dict[str, Any] = {"number": 0.0, "name": "Apples Gala 3 lb", "about": ""}
-    assert text("category", "en", **said, category="FRUIT > APPLES > APPLES GALA") == "popular in FRUIT"
-    assert text("category", "en", **said, category="APPLES") == "popular right now"
+@pytest.mark.parametrize(
+    ("category", "above", "expected"),
+    [
+        ("FRUIT > APPLES > GALA", 0, "popular in APPLES, where you buy"),
+        ("FRUIT > APPLES > APPLES GALA", 2, "popular in FRUIT, where you buy"),
+        ("FRUIT > APPLES > PINK", 1, "popular in APPLES, where you buy"),
+        ("GALA", 0, "popular right now"),
+    ],
+)
+def test_a_category_says_more_than_the_products_name(category: str, above: int, expected: str) -> None:
+    said = SAID | {"name": "Gala 3 lb", "category": category, "number": float(above)}
+    assert told("category", "en", **said)[1] == expected
+
+
+def test_products_of_like_names_are_alike_without_a_catalogue() -> None:
+    said = SAID | {"name": "BLUE SPOTTY CUP", "about": "RED SPOTTY CUP, "}
+    assert told("also", "en", **said) == ("like", "like RED SPOTTY CUP, which you bought")
+    assert told("also", "en", **said | {"name": "LUNCH BAG"})[0] == "also"
+
+
+def test_the_reason_is_the_evidence_without_which_the_chance_falls_most() -> None:
+    """Seen through the ranker alone: the features are taken away one family after the other."""
+    _, model, state = board()
+    ready, codes = model.ready(state, 20)["new_for_you"], np.arange(0, 60, 5, dtype=np.int32)
+    row, rank = np.nonzero(ready.product[codes] >= 0)
+    product, source = ready.product[codes][row, rank], ready.source[codes][row, rank]
+    pairs = Candidates(row.astype(np.int32), product, source, source == OWN)
+    features, usual = features_of(state, codes, pairs), board_live().usual
+    left = {}
+    for family in FAMILIES:
+        without = features.copy()
+        without[:, COLUMNS[family]] = usual[COLUMNS[family]]
+        left[family] = model.ranker.chance(without)
+    left["kinds"][features[:, COLUMN["top_n"]] <= 0] = 1
+    of_family = {"category": "kinds", "popular": "sales", "new": "sales"}
+    for number, (r, k) in enumerate(zip(row.tolist(), rank.tolist(), strict=True)):
+        family = of_family.get(CODES[ready.reason[codes][r, k]], "others")
+        assert left[family][number] == pytest.approx(min(left[name][number] for name in FAMILIES), rel=1e-5)

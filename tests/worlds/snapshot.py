@@ -20,7 +20,8 @@ from models.decisions.offer import Terms
 from models.decisions.reading import with_scores
 from models.decisions.roles import Shelf
 from models.decisions.standing import Standing
-from models.ranking.reasons import CODES, Why
+from models.ranking.reason_texts import CODES
+from models.ranking.reasons import Why
 from serving.columns import Columns
 from serving.snapshot import PERSONAL, Ready, Snapshot, write
 from serving.state import Pointer

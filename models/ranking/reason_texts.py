@@ -1,0 +1,86 @@
+"""The sentences of reasons: why a product is shown, in the words a shop would use to its customer."""
+
+import re
+
+from models.texts import Table, say
+
+CODES = (
+    "popular", "category", "new", "due", "overdue", "usual", "often", "again",
+    "like", "also", "together", "alike", "dearer", "pinned",
+)  # fmt: skip
+TEXTS: Table = {
+    "en": {
+        "popular": "popular right now",
+        "category": "popular in {category}, where you buy",
+        "new": "new in the shop",
+        "due": "due about now: every {n} days",
+        "due.one": "due about now: every day",
+        "overdue": "overdue: you buy it about every {n} days",
+        "overdue.one": "overdue: you buy it about every day",
+        "usual": "due about now: usually bought again after {n} days",
+        "usual.one": "due about now: usually bought again after a day",
+        "often": "you bought it {n} times",
+        "again": "you bought it {n} days ago",
+        "again.one": "you bought it yesterday",
+        "like": "like {name}, which you bought",
+        "also": "goes with {name}, which you bought",
+        "together": "bought together with {name}",
+        "alike": "people like you also bought it",
+        "dearer": "a step up from {name}",
+        "pinned": "picked by the shop",
+    },
+    "pt": {
+        "popular": "entre os mais vendidos agora",
+        "category": "muito vendido em {category}, onde você compra",
+        "new": "novidade na loja",
+        "due": "está na hora: a cada {n} dias",
+        "due.one": "está na hora: todo dia",
+        "overdue": "já passou da hora: você compra a cada {n} dias",
+        "overdue.one": "já passou da hora: você compra todo dia",
+        "usual": "está na hora: costuma ser comprado de novo após {n} dias",
+        "usual.one": "está na hora: costuma ser comprado de novo após um dia",
+        "often": "você já comprou {n} vezes",
+        "again": "você comprou há {n} dias",
+        "again.one": "você comprou ontem",
+        "like": "parecido com {name}, que você comprou",
+        "also": "combina com {name}, que você comprou",
+        "together": "comprado junto com {name}",
+        "alike": "pessoas como você também compraram",
+        "dearer": "um passo acima de {name}",
+        "pinned": "escolha da loja",
+    },
+}
+OF_ANOTHER = ("like", "also", "together", "dearer")
+"""Codes whose sentence names another product."""
+
+
+def told(
+    code: str, locale: str, *, number: float, name: str, about: str, category: str | None
+) -> tuple[str, str]:
+    """Return why ``name`` is shown: a code, and its sentence in a language.
+
+    Where a sentence would lack what it names, another says what it can. Products whose names share half of
+    their words are alike, with or without a catalogue to say so.
+    """
+    kind = _kind(name, category or "", int(number)) if code == "category" else ""
+    if code == "category" and not kind:
+        code = "popular"
+    if code in OF_ANOTHER and not about:
+        code = "alike"
+    if code == "also" and _alike(name, about):
+        code = "like"
+    about = about.strip(" ,.;:")
+    return code, say(TEXTS, code, locale, n=max(round(number), 1), name=about, category=kind)
+
+
+def _kind(name: str, category: str, above: int) -> str:
+    """Return the narrowest step, ``above`` steps up or more, that says more than the product's own name."""
+    steps = category.split(" > ")
+    steps = steps[:1] if above > 1 else steps[: max(len(steps) - above, 1)]
+    steps = [step for step in steps if step and step.lower() not in name.lower()]
+    return steps[-1] if steps else ""
+
+
+def _alike(name: str, other: str) -> bool:
+    words, others = ({*re.findall(r"\w+", text.lower())} for text in (name, other))
+    return 2 * len(words & others) >= len(words | others) > 0
