@@ -1,0 +1,135 @@
+"""No contact ever breaks a rule: a million decisions checked all at once, and some of them one by one.
+
+The checks say the rules again, in other words: no function of ``models.contact_policy`` is called.
+"""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from worlds.decisions import TERMS, some
+
+from models.actions import CHANNELS, EVENTS, NAMES, Action
+from models.contact_policy import Goods
+from models.decisions.case import Case
+from models.decisions.everyone import Options, options
+from models.decisions.explore import draw, epsilon_greedy
+
+N, K, SAMPLE = 1_000_000, 4, 3_000
+ROLES = ("any", "new", "dearer", "due", "flash")
+ECONOMICS, POLICY = TERMS.economics, TERMS.policy
+
+
+@pytest.fixture(scope="module")
+def decided() -> tuple[Case, Goods, Options, np.ndarray, np.ndarray]:
+    """A million customers; half of the decisions are the best, half are drawn among all that is permitted."""
+    asked, shelf = some(0, N, K)
+    found = options(asked, shelf, TERMS)
+    uniform = np.random.default_rng(1).random(N)
+    drawn, propensity = draw(epsilon_greedy(found, 1.0), uniform)
+    action = np.where(np.arange(N) % 2, found.best(), drawn)
+    return asked, shelf, found, action, np.where(np.arange(N) % 2, 1.0, propensity)
+
+
+def test_a_million_decisions_are_of_every_kind(decided: Any) -> None:
+    _, _, found, action, _ = decided
+    counts = np.bincount(action + 1, minlength=len(found.deck) + 1)
+    assert len(action) == N and (counts > 100).all()
+
+
+def test_no_contact_breaks_a_rule_about_customers(decided: Any) -> None:
+    asked, _, found, action, _ = decided
+    at, told = action >= 0, asked.standing.of(action >= 0)
+    taken = [found.deck.actions[code] for code in range(len(found.deck))]
+    of = lambda field: np.array([getattr(a, field) for a in taken])[action[at]]  # noqa: E731
+    channel = np.array([CHANNELS.index(a.channel) for a in taken])[action[at]]
+    n = np.arange(at.sum())
+    consent = np.where(told.consent[n, channel] == -1, told.consent[:, 0], told.consent[n, channel])
+    assert not told.held_out.any() and not told.return_open.any()
+    assert (consent == 1).all()
+    assert (asked.people.n_contacts_28d[at] < ECONOMICS.max_contacts_28d).all()
+    assert (told.n_contacts_7d < POLICY.max_contacts_7d).all()
+    assert (told.settles_in <= 0).all()
+    discounted = of("discount_share") > 0
+    first = told.since[:, EVENTS.index("first_order")]
+    assert not (discounted & (first < POLICY.no_coupon_days)).any()
+    assert (told.n_orders >= of("least_orders")).all() and (told.rank >= 1 - of("best_share")).all()
+    assert (np.where(of("least_risk") > 0, told.risk, 1) >= of("least_risk")).all()
+
+
+def test_no_contact_breaks_a_rule_of_time(decided: Any) -> None:
+    asked, _, found, action, _ = decided
+    for code, what in enumerate(found.deck.actions):
+        told = asked.standing.of(action == code)
+        again = told.since_action[:, NAMES.index(what.name)]
+        assert not (again < what.cooldown_days).any(), what.name
+        if what.after is not None:
+            since = told.since[:, EVENTS.index(what.after)]
+            assert ((since >= what.from_days) & (since <= what.until_days)).all(), what.name
+
+
+def test_no_product_breaks_a_rule_about_products(decided: Any) -> None:
+    asked, shelf, found, action, _ = decided
+    product, worth, _, _ = found.at(action)
+    goods = np.array([what.goods for what in found.deck.actions])
+    at = (action >= 0) & (product >= 0)
+    assert ((product >= 0) == (goods[action] != "none"))[action >= 0].all()
+    assert not shelf.hidden[product[at]].any() and not (shelf.stock[product[at]] <= 0).any()
+    assert np.isfinite(worth[action >= 0]).all()
+    wanted = np.array([1 << ROLES.index(what) if what in ROLES else 0 for what in goods])[action[at]]
+    same = asked.product[at] == product[at, None]
+    fits = same & (asked.role[at] & wanted[:, None] > 0) & ~asked.excluded[at] & ~asked.kind_cooling[at]
+    assert (fits & ~(asked.days_since_bought[at] <= TERMS.just_bought_days)).any(axis=1).all()
+
+
+def test_the_best_of_a_million_never_loses_money(decided: Any) -> None:
+    _, _, found, action, _ = decided
+    worth = found.at(action)[1][1::2]
+    assert (worth[action[1::2] >= 0] > 0).all()
+
+
+def test_one_by_one_no_contact_breaks_a_rule(decided: Any) -> None:
+    asked, shelf, found, action, propensity = decided
+    for row in np.random.default_rng(2).choice(N, SAMPLE, replace=False).tolist():
+        assert 0 < propensity[row] <= 1
+        if action[row] >= 0:
+            what, product = found.deck.actions[action[row]], int(found.product[row, action[row]])
+            assert broken(asked, shelf, row, what, product) == []
+
+
+def broken(asked: Case, shelf: Goods, row: int, what: Action, product: int) -> list[str]:
+    """The rules once more, slow and obvious: name those that a contact would break."""
+    who: Any = asked.standing
+    own, mail = (who.consent[row, CHANNELS.index(channel)] for channel in (what.channel, "email"))
+    after = None if what.after is None else who.since[row, EVENTS.index(what.after)]
+    checks = {
+        "held_out": who.held_out[row],
+        "consent": (mail if own == -1 else own) != 1,
+        "open_return": who.return_open[row],
+        "weekly_cap": who.n_contacts_7d[row] >= 2,
+        "frequency_cap": asked.people.n_contacts_28d[row] >= 4,
+        "settling": who.settles_in[row] > 0,
+        "coupon": what.discount_share > 0 and who.since[row, EVENTS.index("first_order")] < 14,
+        "cooldown": who.since_action[row, NAMES.index(what.name)] < what.cooldown_days,
+        "window": after is not None and not what.from_days <= after <= what.until_days,
+        "orders": who.n_orders[row] < what.least_orders,
+        "rank": who.rank[row] < 1 - what.best_share,
+        "risk": what.least_risk > 0 and not who.risk[row] >= what.least_risk,
+        "product": product >= 0 and not any(offerable(asked, shelf, row, at, what) for at in range(K)),
+    }
+    return [name for name, breaks in checks.items() if breaks]
+
+
+def offerable(asked: Case, shelf: Goods, row: int, at: int, what: Action) -> bool:
+    product = asked.product[row, at]
+    role: Any = asked.role
+    return bool(
+        product >= 0
+        and role[row, at] & (1 << ROLES.index(what.goods))
+        and not shelf.hidden[product]
+        and shelf.stock[product] != 0
+        and np.isfinite(shelf.margin[product])
+        and not asked.days_since_bought[row, at] <= 7
+        and not asked.excluded[row, at]  # type: ignore[index]
+        and not asked.kind_cooling[row, at]  # type: ignore[index]
+    )
