@@ -120,6 +120,10 @@ class PlanRequest(Request):
     """In the shop's calendar; absent: today."""
     per_day: int = Field(default=1000, ge=1, le=100_000)
     """At most so many contacts on one day."""
+    budget: Amount | None = None
+    """At most so much for contacts and the discounts they are expected to give; absent: no limit."""
+    format: Literal["json", "ndjson", "csv"] = "json"
+    """``ndjson`` and ``csv`` hold the contacts alone."""
 
 
 class Plan(Response):
@@ -131,3 +135,5 @@ class Plan(Response):
     n_not_planned: int
     currency: str
     effect: str
+    experiment: str | None
+    """While effects are assumed: the experiment that would measure them."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import ArtefactError
+from features.window import day_number, local_day
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,6 +48,17 @@ class Columns:
         if self.kinds[name] != "number":
             raise KeyError(name)
         return self.numbers[:, self._of("number").index(name)]
+
+    def day_numbers(self, name: str, timezone: str) -> NDArray[np.float64] | None:
+        """Return a column of moments as the shop's days since 1970-01-01 (NaN unknown); None without one."""
+        if self.kinds.get(name) != "moment":
+            return None
+        found = self.moments[:, self._of("moment").index(name)]
+        days = np.full(len(found), np.nan)
+        known = np.flatnonzero(found != NO_MOMENT)
+        unique, at = np.unique(found[known], return_inverse=True)
+        days[known] = np.array([_day(value, timezone) for value in unique.tolist()], np.float64)[at]
+        return days
 
     def rows(self, at: slice) -> Iterator[dict[str, Value]]:
         """Return rows as dictionaries, in order."""
@@ -136,6 +148,10 @@ def _microseconds(column: "pd.Series[Any]") -> NDArray[np.int64]:
     aware = column if getattr(column.dtype, "tz", None) is not None else column.dt.tz_localize("UTC")
     naive = aware.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
     return np.asarray(naive.astype(np.int64))
+
+
+def _day(value: int, timezone: str) -> int:
+    return day_number(local_day(EPOCH + timedelta(microseconds=value), timezone))
 
 
 def _moment(value: int) -> str | None:

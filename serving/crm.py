@@ -2,8 +2,8 @@
 
 import csv
 import io
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import ArtefactError, InputError, NotFound
+from models.actions import Action
+from models.contact_policy import first_refusal, timing
 from models.customers import reasons
 from models.decisions.budget import best_rows
+from models.decisions.deck import Deck
 from serving import rights
 from serving.answers import Ask, Pick, from_ready, who
 from serving.api import Product
@@ -27,12 +30,14 @@ from serving.api_crm import (
     Targets,
     TargetsRequest,
 )
+from serving.crowd import Recent, people_of, standing_of
 from serving.snapshot import PERSONAL, Snapshot, load
 from serving.state import State
 
 N_PROFILE_PRODUCTS = 5
 N_PROFILE_EVENTS = 100
-CONTACT_DAYS = 28
+KEEP = Action(name="win_back")
+"""A contact to keep a customer, at any time: only rules about the customer can refuse it."""
 
 
 def profile(state: State, request: CustomerRequest) -> Profile:
@@ -103,19 +108,17 @@ def _at_cursor(state: State, cursor: str | None, home: Path) -> tuple[Snapshot, 
         raise NotFound(f"the scoring {stamp} is no longer kept", "start again without a cursor") from error
 
 
-def as_ndjson(page: ScoresPage) -> bytes:
-    """Return a page as one JSON object a line."""
-    return b"".join(msgspec.json.encode(row) + b"\n" for row in page.scores)
+def as_ndjson(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return rows as one JSON object a line."""
+    return b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
 
 
-def as_csv(page: ScoresPage) -> bytes:
-    """Return a page as CSV with a header, times in ISO 8601; an absent value is an empty cell."""
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return rows as CSV with a header, times in ISO 8601; an absent value is an empty cell."""
     text = io.StringIO()
-    writer = csv.DictWriter(
-        text, list(page.scores[0]) if page.scores else ["customer_id"], lineterminator="\n"
-    )
+    writer = csv.DictWriter(text, list(rows[0]) if rows else ["customer_id"], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(page.scores)
+    writer.writerows(rows)
     return text.getvalue().encode()
 
 
@@ -151,21 +154,22 @@ def worthwhile(state: State, now: datetime) -> NDArray[np.bool_]:
 
 
 def _blocked(state: State, now: datetime) -> NDArray[np.bool_]:
-    """Mark the customers who were erased, or had their fill of contacts, since the scoring."""
-    snapshot, blocked = state.snapshot, np.zeros(len(state.snapshot.customers), bool)
-    for customer_id, n in contacts_since(state, now).items():
-        code = snapshot.customer(customer_id)
-        n_before = int(snapshot.people.n_contacts_28d[code])
-        blocked[code] |= code >= 0 and n_before + n >= snapshot.economics.max_contacts_28d
+    """Mark the customers whom a rule bars now, whatever was known at the scoring, and who were erased."""
+    snapshot, codes = state.snapshot, np.arange(len(state.snapshot.customers), dtype=np.int32)
+    recent = Recent.read(state, now)
+    people = people_of(state, codes, recent)
+    blocked = people.n_contacts_28d >= snapshot.economics.max_contacts_28d
+    if snapshot.known is not None and snapshot.desk is not None:
+        policy = snapshot.desk[1].policy
+        deck = Deck.of([KEEP], snapshot.economics, policy)
+        standing = standing_of(state, codes, recent, now)
+        recorded = people.consent_recorded
+        when = timing(standing, deck, snapshot.economics, policy, recorded=recorded, days=0)
+        blocked |= first_refusal(when.refusals, (len(codes), 1))[:, 0] >= 0
     if state.view.erased:
         names = snapshot.customers.all_names()
         blocked |= np.fromiter((state.view.is_erased(name) for name in names), bool, len(names))
     return blocked
-
-
-def contacts_since(state: State, now: datetime) -> dict[str, int]:
-    """Count the contacts made since the scoring, of the last 28 days."""
-    return state.view.store.contacts_since(max(state.snapshot.as_of, now - timedelta(days=CONTACT_DAYS)))
 
 
 def target_rows(snapshot: Snapshot, rows: NDArray[np.int64]) -> Iterator[dict[str, Any]]:

@@ -1,13 +1,13 @@
-"""A calendar of contacts: the next best offer of each chosen customer, on a day.
+"""A calendar of contacts for a period: who, with which action and product, on which day and at which hour.
 
-Where no offer pays for itself but the contact is expected to keep the customer, it is a contact to keep
-them (``keep``), with the best permitted product in it. The day is the one the customer's next order is
-expected on, where it lies within the plan, else the plan's first. Consent, frequency, stock and every other
-rule are those of ``models.decisions.offer.choose``.
+Rules, windows, caps and the choice of days are those of ``models.decisions``; here they meet the customers of
+a scoring, as they are now. All of it runs over arrays, in blocks of customers.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -15,44 +15,83 @@ from numpy.typing import NDArray
 
 from features.errors import InputError
 from features.history import Ints
-from features.window import local_day
-from models.contact_policy import contact_refusals
-from models.decisions.offer import Case, Decision, Terms, choose, merge_lists
-from models.decisions.reading import days_since_bought
-from models.decisions.words import explain
+from features.window import EPOCH, day_number, zone
+from models.contact_policy import People, quiet_hours
+from models.decisions.calendar import Calendar, Room, plan, within
+from models.decisions.case import Terms
+from models.decisions.economics import Money
+from models.decisions.everyone import Options, options
+from models.decisions.words import why_nothing
 from serving.api_crm import Plan, PlanRequest
-from serving.crm import contacts_since, worthwhile
-from serving.offers import N_CANDIDATES, goods_now
-from serving.snapshot import PERSONAL, Snapshot
+from serving.crm import worthwhile
+from serving.crowd import Recent, case_of, people_of, standing_of
+from serving.experiment import experiment_of
+from serving.moments import days_on
+from serving.offers import goods_now
+from serving.snapshot import Snapshot
 from serving.state import State
 
 N_NOT_PLANNED = 100
+CUSTOMERS_AT_ONCE = 20_000
+USUAL_HOUR = 10
+"""When a contact goes out to a customer whose hour is not known."""
 Row = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Period:
+    """What a plan is asked for."""
+
+    first: date
+    n_days: int
+    budget: float | None = None
+    per_day: int | None = None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan over arrays; ``calendar.row`` are positions in ``codes``."""
+
+    codes: Ints
+    """The customers it was made for."""
+    calendar: Calendar
+    chance: Money
+    """The chance behind each contact: of the purchase, else of an order."""
+    names: list[str]
+    """The deck's actions."""
+    channels: list[str]
+    why_not: dict[int, str]
+    """Why a customer (by position) gets no contact, of the first who do not."""
+
+
 def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
-    """Plan contacts, best first, each on its day; whoever is left out is named with the reason."""
+    """Plan contacts, each on its day; whoever is left out is named with the reason."""
     codes, left_out = chosen_customers(state, request, now)
     contacts: list[Row] = []
-    if state.snapshot.desk is None:
-        left_out += [_left(state.snapshot, code, "no next_best_offer model serves yet") for code in codes]
+    snapshot = state.snapshot
+    if snapshot.desk is None:
+        left_out += [_left(snapshot, code, "no next_best_offer model serves yet") for code in codes]
     else:
-        offers, refused = offers_of(state, codes, now)
-        contacts, late = on_days(offers, request, _first_day(state, request))
-        left_out += refused + late
+        period = Period(request.first_day or today(state, now), request.days, request.budget, request.per_day)
+        found = make_plan(state, np.asarray(codes, np.int32), period, now)
+        contacts = list(rows_of(state, found, period))[: request.limit]
+        left_out += _not_planned(snapshot, found)
     return Plan(
-        as_of=state.snapshot.moment,
-        models=state.snapshot.models,
+        as_of=snapshot.moment,
+        models=snapshot.models,
         contacts=contacts,
         not_planned=left_out[:N_NOT_PLANNED],
         n_not_planned=len(left_out),
-        currency=state.snapshot.currency,
-        effect="assumed",
+        currency=snapshot.currency,
+        effect="learnt" if contacts and {row["effect"] for row in contacts} == {"learnt"} else "assumed",
+        experiment=experiment_of(snapshot),
     )
 
 
-def _first_day(state: State, request: PlanRequest) -> date:
-    return request.first_day or local_day(state.snapshot.as_of, state.snapshot.timezone)
+def today(state: State, now: datetime) -> date:
+    """Return the shop's day; for a scoring of long ago, its own."""
+    snapshot = state.snapshot
+    return EPOCH + timedelta(days=snapshot.cutoff_day + days_on(snapshot, now))
 
 
 def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple[list[int], list[Row]]:
@@ -71,112 +110,153 @@ def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple
     return snapshot.retention.number("customer")[rows].astype(int).tolist(), []
 
 
-def offers_of(state: State, codes: Sequence[int], now: datetime) -> tuple[list[Row], list[Row]]:
-    """Return the contact of each customer who is worth one, best first, and why the others are not."""
-    snapshot = state.snapshot
+def everyone(state: State) -> Ints:
+    """Return the codes of all customers who have not asked to be forgotten."""
+    names = state.snapshot.customers.all_names() if state.view.erased else []
+    codes = np.arange(len(state.snapshot.customers), dtype=np.int32)
+    gone = np.array([state.view.is_erased(name) for name in names], bool)
+    return codes[~gone] if len(gone) else codes
+
+
+def make_plan(state: State, codes: Ints, period: Period, now: datetime) -> Planned:
+    """Plan for some customers (codes), in blocks; budget, days, caps and stock are kept over all of them."""
     goods, terms = goods_now(state)
-    case = case_of(state, np.asarray(codes, np.int32), now)
-    decision = choose(case, goods, terms)
-    said = [_said(snapshot, decision, case, terms, row) for row in range(len(codes))]
-    barred = np.any([refusal.mask for refusal in contact_refusals(case.people, terms.economics)], axis=0)
-    kept = np.where(barred, 0.0, worth_of_keeping(state, now)[np.asarray(codes, np.int64)])
-    offers, refused = [], []
-    for code, row, worth in zip(codes, said, kept.tolist(), strict=True):
-        if row["product_id"] is not None:
-            offers.append((row[terms.money], _offer_row(snapshot, code, row, terms)))
-        elif worth > 0:
-            offers.append((worth, _keep_row(snapshot, code, row, worth)))
-        else:
-            refused.append(_left(snapshot, code, row["reason"]))
-    return [row for _, row in sorted(offers, key=lambda offer: -offer[0])], refused
+    recent = Recent.read(state, now)
+    parts, chances, why_not, deck = [], [], dict[int, str](), None
+    for start in range(0, max(len(codes), 1), CUSTOMERS_AT_ONCE):
+        block = codes[start : start + CUSTOMERS_AT_ONCE]
+        found, calendar = _block(state, block, period, recent, now)
+        deck = found.deck
+        chances.append(found.chance[calendar.row, calendar.action])
+        if len(why_not) < N_NOT_PLANNED:
+            missing = np.setdiff1d(np.arange(len(block)), calendar.row)[:N_NOT_PLANNED].tolist()
+            why_not |= {start + at: why_nothing(found, at) for at in missing}
+        parts.append(replace(calendar, row=calendar.row + start))
+    whole = Calendar.together(parts)
+    at = np.arange(len(whole))
+    most = np.array([action.most_customers or np.inf for action in deck.actions]) if deck else None
+    kept = within(
+        replace(whole, tag=at), budget=period.budget, per_day=period.per_day, most=most, stock=goods.stock
+    )
+    actions = deck.actions if deck else ()
+    return Planned(
+        codes,
+        kept,
+        np.concatenate(chances)[kept.tag],
+        [action.name for action in actions],
+        [action.channel for action in actions],
+        why_not,
+    )
 
 
-def worth_of_keeping(state: State, now: datetime) -> NDArray[np.float64]:
-    """Return, by customer code, what a contact earns by keeping them; 0 where it is not worth it."""
-    worth, table = np.zeros(len(state.snapshot.customers)), state.snapshot.retention
-    if table is not None:
-        rows = np.flatnonzero(worthwhile(state, now))
-        worth[table.number("customer")[rows].astype(int)] = table.number(state.snapshot.gain_name)[rows]
-    return worth
+def _block(
+    state: State, codes: Ints, period: Period, recent: Recent, now: datetime
+) -> tuple[Options, Calendar]:
+    """Weigh what could be done within the period, and place it; caps are the calendar's, day by day."""
+    goods, terms = goods_now(state)
+    ahead = max((period.first - today(state, now)).days, 0)
+    people, standing, week = people_of(state, codes, recent), None, np.zeros(len(codes), np.int32)
+    if state.snapshot.known is not None:
+        standing = standing_of(state, codes, recent, now, ahead)
+        week = standing.n_contacts_7d
+        standing = replace(standing, n_contacts_7d=np.zeros_like(week))
+    room = Room(week, people.n_contacts_28d, terms.policy, terms.economics)
+    free = People(people.consent, np.zeros_like(people.n_contacts_28d), people.consent_recorded)
+    found = options(case_of(state, codes, free, standing), goods, terms, days=period.n_days - 1)
+    return found, plan(found, room, period.n_days, _next_order(state.snapshot, codes, period.first))
 
 
-def case_of(state: State, codes: Ints, now: datetime) -> Case:
-    """Lay out what could be offered to many customers: the head of each of their personal ready lists."""
-    snapshot = state.snapshot
-    heads = {
-        name: (ready.product[codes, :N_CANDIDATES], ready.score[codes, :N_CANDIDATES], None)
-        for name, ready in snapshot.ready.items()
-    }
-    product, chance = merge_lists({name: heads[name] for name in PERSONAL if name in heads})
-    since = np.full(product.shape, np.nan)
-    if snapshot.history is not None:
-        since = days_since_bought(snapshot.history.of_customers(codes), product)
-    counts = contacts_since(state, now)
-    names = snapshot.customers.names(codes)
-    people = snapshot.people.of(codes).contacted(np.array([counts.get(name, 0) for name in names], np.int32))
-    return Case(people, product, chance, since)
-
-
-def _said(snapshot: Snapshot, decision: Decision, case: Case, terms: Terms, row: int) -> Row:
-    codes = case.product[row]
-    ids, names = snapshot.catalogue.products.names(codes), snapshot.catalogue.names(codes)
-    return explain(decision, case, terms, row, products=ids, names=names)
-
-
-def _offer_row(snapshot: Snapshot, code: int, said: Row, terms: Terms) -> Row:
-    return {
-        **_contact(snapshot, code, "offer", said["product_id"]),
-        terms.money: round(said[terms.money], 4),
-        terms.probability: round(said[terms.probability], 6),
-        "reason": said["reason"],
-    }
-
-
-def _keep_row(snapshot: Snapshot, code: int, said: Row, worth: float) -> Row:
-    permitted = (option["product_id"] for option in said["runners_up"])
-    best = next((product_id for product_id in permitted if product_id is not None), None)
-    keeps = f"a contact is assumed to keep {snapshot.economics.save_rate:.0%} of those who would leave"
-    return {
-        **_contact(snapshot, code, "keep", best),
-        snapshot.gain_name: round(worth, 4),
-        "reason": f"{keeps}: {worth:+.2f} {snapshot.currency}".rstrip() + " of margin after its cost",
-    }
-
-
-def _contact(snapshot: Snapshot, code: int, action: str, product_id: str | None) -> Row:
-    name = None if product_id is None else snapshot.catalogue.names([snapshot.product(product_id)])[0]
-    return {
-        "customer_id": snapshot.customers.names([code])[0],
-        "action": action,
-        "product_id": product_id,
-        "product_name": name,
-        "next_order_on": _next_order_on(snapshot, code),
-    }
-
-
-def _next_order_on(snapshot: Snapshot, code: int) -> str | None:
-    moment = snapshot.scores.row(code).get("next_order_at")
-    if not isinstance(moment, str):
+def _next_order(snapshot: Snapshot, codes: Ints, first: date) -> Money | None:
+    """Return in how many days from the first each customer is expected to order; NaN where unknown."""
+    days = snapshot.scores.day_numbers("next_order_at", snapshot.timezone)
+    if days is None:
         return None
-    return local_day(datetime.fromisoformat(moment), snapshot.timezone).isoformat()
+    ahead = days[codes] - day_number(first)
+    return np.where(ahead >= 0, ahead, np.nan)
 
 
-def on_days(offers: Sequence[Row], request: PlanRequest, first: date) -> tuple[list[Row], list[Row]]:
-    """Give each offer its day, the worthiest first; a day that is full passes on to the next."""
-    last = first + timedelta(days=request.days - 1)
-    free = {first + timedelta(days=day): request.per_day for day in range(request.days)}
-    planned, late = [], []
-    for row in offers:
-        expected = date.fromisoformat(row["next_order_on"]) if row["next_order_on"] else first
-        day = expected if first <= expected <= last else first
-        while day <= last and not free[day]:
-            day += timedelta(days=1)
-        if day > last:
-            late.append({"customer_id": row["customer_id"], "reason": "every day left in the plan is full"})
-            continue
-        free[day] -= 1
-        planned.append({"on": day.isoformat(), **row})
-    return sorted(planned, key=lambda row: str(row["on"])), late
+# --- in ids and words ---
+
+
+def rows_of(state: State, found: Planned, period: Period) -> "list[Row]":
+    """Return a plan's contacts as rows, by day and worth; times are in the shop's zone."""
+    columns = columns_of(state, found, period)
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def columns_of(state: State, found: Planned, period: Period) -> dict[str, list[Any]]:
+    """Return a plan's contacts as columns: every row has the same names, absent is None."""
+    snapshot, calendar = state.snapshot, found.calendar
+    _, terms = goods_now(state)
+    codes = found.codes[calendar.row]
+    days = [period.first + timedelta(days=day) for day in range(period.n_days)]
+    learnt = set(snapshot.known.learnt) if snapshot.known is not None else set()
+    names = np.array(found.names, dtype=object)[calendar.action].tolist()
+    worth = np.round(calendar.worth, 4).tolist()
+    return {
+        "on": [days[day].isoformat() for day in calendar.day.tolist()],
+        "at": _moments(snapshot, terms, codes, calendar.day, days),
+        "until": [days[day].isoformat() for day in calendar.last.tolist()],
+        "customer_id": snapshot.customers.names(codes),
+        "action": names,
+        "channel": np.array(found.channels, dtype=object)[calendar.action].tolist(),
+        "product_id": _ids(snapshot, calendar.product),
+        "product_name": _titles(snapshot, calendar.product),
+        "next_order_on": _next_order_on(snapshot, codes),
+        terms.money: worth,
+        terms.probability: np.round(found.chance, 6).tolist(),
+        "spend": np.round(calendar.spend, 4).tolist(),
+        "effect": ["learnt" if name in learnt else terms.effect for name in names],
+        "reason": [
+            f"{name.replace('_', ' ')}: {money:+.2f} {terms.currency}".rstrip() + " of margin after its cost"
+            for name, money in zip(names, worth, strict=True)
+        ],
+    }
+
+
+def _moments(snapshot: Snapshot, terms: Terms, codes: Ints, day: Ints, days: Sequence[date]) -> list[str]:
+    """Return when each contact goes out: at the customer's usual hour, out of the quiet ones."""
+    place = zone(snapshot.timezone)
+    midnights = [datetime(day.year, day.month, day.day, tzinfo=place) for day in days]
+    hours = [[midnight.replace(hour=hour).isoformat() for hour in range(24)] for midnight in midnights]
+    table = np.array(hours, dtype=object)
+    found: list[str] = table[day, send_hours(snapshot, terms, codes)].tolist()
+    return found
+
+
+def send_hours(snapshot: Snapshot, terms: Terms, codes: Ints) -> NDArray[np.int64]:
+    """Return the hour to reach each customer at: their mean hour of ordering, else 10, never a quiet one."""
+    hour = np.full(len(codes), float(USUAL_HOUR))
+    if snapshot.features.kinds.get("hour_mean") == "number":
+        mean = snapshot.features.number("hour_mean")[codes]
+        hour = np.where(np.isfinite(mean), mean, hour)
+    whole = np.clip(hour, 0, 23).astype(np.int64)
+    return np.where(quiet_hours(whole, terms.policy).mask, terms.policy.quiet_until, whole)
+
+
+def _ids(snapshot: Snapshot, product: Ints) -> list[str | None]:
+    known = iter(snapshot.catalogue.products.names(product[product >= 0]))
+    return [next(known) if code >= 0 else None for code in product.tolist()]
+
+
+def _titles(snapshot: Snapshot, product: Ints) -> list[str | None]:
+    known = iter(snapshot.catalogue.names(product[product >= 0]))
+    return [next(known) if code >= 0 else None for code in product.tolist()]
+
+
+def _next_order_on(snapshot: Snapshot, codes: Ints) -> list[str | None]:
+    days = snapshot.scores.day_numbers("next_order_at", snapshot.timezone)
+    if days is None:
+        return [None] * len(codes)
+    found = days[codes].tolist()
+    return [None if isnan(day) else (EPOCH + timedelta(days=int(day))).isoformat() for day in found]
+
+
+def _not_planned(snapshot: Snapshot, found: Planned) -> list[Row]:
+    """Name who gets no contact, and why: a rule, or a plan that is full."""
+    full = "every day left in the plan is full, or the budget is spent"
+    missing = np.setdiff1d(np.arange(len(found.codes)), found.calendar.row).tolist()
+    return [_left(snapshot, int(found.codes[at]), found.why_not.get(at, full)) for at in missing]
 
 
 def _left(snapshot: Snapshot, code: int, reason: str) -> Row:

@@ -89,7 +89,7 @@ class Recompra:
         if request.format == "json" or not isinstance(page, api_crm.ScoresPage):
             return page
         headers = {"x-next-cursor": page.next_cursor} if page.next_cursor else {}
-        return _pages(page, request.format, headers)  # type: ignore[return-value]
+        return _file(page.scores, request.format, headers)  # type: ignore[return-value]
 
     @bentoml.api(route="/retention_targets")
     async def retention_targets(self, request: api_crm.TargetsRequest, /) -> api_crm.Targets:
@@ -99,7 +99,10 @@ class Recompra:
     @bentoml.api(route="/contact_plan")
     async def contact_plan(self, request: api_crm.PlanRequest, /) -> api_crm.Plan:
         """Whom to contact when, with what."""
-        return await _answer(plan.contact_plan, request, now())
+        found = await _answer(plan.contact_plan, request, now())
+        if request.format == "json" or not isinstance(found, api_crm.Plan):
+            return found
+        return _file(found.contacts, request.format, {})  # type: ignore[return-value]
 
     @bentoml.api(route="/erase")
     async def erase(self, request: api_crm.EraseRequest, /) -> api_crm.Erased:
@@ -123,10 +126,10 @@ async def _answer(function: Callable[..., Answer], request: Any, *more: Any) -> 
         return response  # type: ignore[return-value]
 
 
-def _pages(page: api_crm.ScoresPage, kind: str, headers: dict[str, str]) -> Response:
+def _file(rows: list[dict[str, Any]], kind: str, headers: dict[str, str]) -> Response:
     if kind == "csv":
-        return Response(crm.as_csv(page), headers=headers, media_type="text/csv")
-    return Response(crm.as_ndjson(page), headers=headers, media_type="application/x-ndjson")
+        return Response(crm.as_csv(rows), headers=headers, media_type="text/csv")
+    return Response(crm.as_ndjson(rows), headers=headers, media_type="application/x-ndjson")
 
 
 async def _follow(house: House) -> None:

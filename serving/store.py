@@ -224,12 +224,12 @@ class Store:
         with self.read() as db:
             return [dict(row) for row in db.execute(sa.select(table)).mappings()]
 
-    def contacts_since(self, moment: datetime) -> dict[str, int]:
-        """Count the contacts each customer really received since ``moment``."""
-        query = sa.select(CONTACTS.c.customer_id, sa.func.count()).group_by(CONTACTS.c.customer_id)
+    def contacts_made(self, moment: datetime) -> list[tuple[str, str | None, datetime]]:
+        """Return customer, action and moment of the contacts really made since ``moment``."""
+        query = sa.select(CONTACTS.c.customer_id, CONTACTS.c.action, CONTACTS.c.sent_at)
         query = query.where(CONTACTS.c.sent_at >= moment, CONTACTS.c.treated)
         with self.read() as db:
-            return {row[0]: row[1] for row in db.execute(query)}
+            return [(row[0], row[1], row[2]) for row in db.execute(query)]
 
 
 def _move_stock(db: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:

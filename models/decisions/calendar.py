@@ -6,7 +6,8 @@ that is open. Contacts made before the plan count against the caps for as long a
 the last 7 or 28 is not known here), so that no cap is broken whatever the days were.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,8 @@ class Calendar:
     product: Ints
     worth: Money
     spend: Money
+    tag: NDArray[np.int64]
+    """Whatever the caller wants to find again: a number for each contact."""
 
     def __len__(self) -> int:
         return len(self.row)
@@ -51,7 +54,13 @@ class Calendar:
             product=self.product[entries],
             worth=self.worth[entries],
             spend=self.spend[entries],
+            tag=self.tag[entries],
         )
+
+    @classmethod
+    def together(cls, parts: "Sequence[Calendar]") -> "Calendar":
+        """Return the contacts of several calendars, one after the other."""
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
     def in_order(self) -> "Calendar":
         """Return the contacts by day, then by worth, then by customer."""
@@ -85,7 +94,8 @@ def plan(options: Options, room: Room, n_days: int, preferred: Money | None = No
     taken = (row, action)
     last = np.clip(np.floor(options.closes[taken]), 0, n_days - 1).astype(np.int32)
     product, worth, spend = (column[taken] for column in (options.product, options.worth, options.spend))
-    return Calendar(row, action, day, last, product, worth, spend).in_order()
+    tag = np.arange(len(row))
+    return Calendar(row, action, day, last, product, worth, spend, tag).in_order()
 
 
 def within(

@@ -8,6 +8,7 @@ import numpy as np
 from models.actions import NOTHING as DO_NOTHING
 from models.decisions.arms import NO_ARM
 from models.decisions.case import NOTHING, Case, Terms
+from models.decisions.everyone import Options
 from models.decisions.offer import Decision
 
 N_RUNNERS_UP = 3
@@ -141,3 +142,18 @@ def _why_nothing(decision: Decision, row: int) -> str:
     counts = np.bincount(first, minlength=len(decision.rules))
     told = (f"{n} by {rule}" for rule, n in zip(decision.rules, counts.tolist(), strict=True) if n)
     return f"nothing to offer: all {len(first)} candidates are ruled out ({', '.join(told)})"
+
+
+def why_nothing(found: Options, row: int) -> str:
+    """Say why a customer gets none of the options, in the words of the rules."""
+    refused = found.refused[row]
+    told = refused[refused != NO_ARM]
+    if not len(told):
+        return "nothing to offer: no candidate products are known for this customer"
+    if (told == NOTHING).any():
+        return "no permitted action earns more than it costs, or no day is left for it"
+    if (told == told[0]).all():
+        return f"nothing to offer: {found.reasons[int(told[0])]}"
+    counts = np.bincount(told, minlength=len(found.rules))
+    parts = (f"{n} by {rule}" for rule, n in zip(found.rules, counts.tolist(), strict=True) if n)
+    return f"nothing to offer: all {len(told)} actions are ruled out ({', '.join(parts)})"

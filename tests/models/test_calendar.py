@@ -99,7 +99,7 @@ def test_a_full_day_passes_contacts_on_to_the_next() -> None:
     n = 6
     row = np.arange(n)
     zero, ones = np.zeros(n, np.int32), np.ones(n)
-    one_day = Calendar(row, zero, zero, zero + 2, zero - 1, ones * row, ones)
+    one_day = Calendar(row, zero, zero, zero + 2, zero - 1, ones * row, ones, row)
     kept = within(one_day, per_day=2)
     assert kept.day.tolist() == [0, 0, 1, 1, 2, 2]
     assert kept.row.tolist() == [5, 4, 3, 2, 1, 0]
