@@ -167,7 +167,8 @@ def outcomes(
 
     from serving.store import CONTACTS, DECISIONS, Store
     from training.outcomes import outcomes as run
-    from training.outcomes import read_policy, table
+    from training.outcomes import table
+    from training.past_policies import read_policy
 
     store = Store.open(home())
     decisions, contacts = (

@@ -34,7 +34,7 @@ from models.decisions.learners import LearnerConfig
 from models.decisions.power import propose
 from models.decisions.qini import curve
 from models.decisions.trial import Trial
-from training.experiment import design, read_table
+from training.contact_table import design, read_table
 
 CONTROL, WOMENS, MENS = "No E-Mail", "Womens E-Mail", "Mens E-Mail"
 AFTER = ["segment", "visit", "conversion", "spend"]
