@@ -19,6 +19,8 @@ from serving.store import CONTACTS, ERASURES, EVENTS, KEYS, STOCK, TOPICS, Store
 log = logging.getLogger("recompra.serving")
 DEAD = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.DBAPIError)
 RETRY_SECONDS = 1.0
+KEPT = 5_000
+"""Of so many customers the lines are kept, then all are read again."""
 
 
 class View:
@@ -28,7 +30,8 @@ class View:
         self.store = store
         self.salt = store.salt()
         self.seen = dict.fromkeys(TOPICS, 0)
-        self.active: set[str] = set()
+        self.active: dict[str, int] = {}
+        """Customers with orders or returns since, and the turn in which the last ones were seen."""
         self.stock: dict[str, float] = {}
         self.new_stock: dict[str, float] = {}
         """What the last ``sync`` found that moved ``stock``."""
@@ -38,13 +41,15 @@ class View:
         """Why the store could not be read the last time; empty while all is well."""
         self._clock: Any = None
         self._again = 0.0
+        self._turn = 0
+        self._kept: dict[str, tuple[int, list[dict[str, Any]]]] = {}
         self.rebase(since)
 
     def rebase(self, since: datetime) -> None:
         """Start again from ``since``: what happened before it is in the new ready lists."""
         self.since = since
         self.seen |= {"events": 0, "stock": 0}
-        self.active, self.stock = set(), {}
+        self.active, self.stock, self._kept = {}, {}, {}
         self.sync()
 
     def sync(self) -> set[str]:
@@ -90,8 +95,9 @@ class View:
             EVENTS.c.seq > after, EVENTS.c.occurred_at >= self.since, EVENTS.c.customer_id.is_not(None)
         )
         query = query.where(EVENTS.c.kind.in_(("order", "return")))
+        self._turn += 1  # first: who reads lines from here on reads what moved the clock
         with self.store.read() as db:
-            self.active.update(db.execute(query).scalars())
+            self.active.update(dict.fromkeys(db.execute(query).scalars(), self._turn))
 
     def _sync_stock(self, after: int) -> None:
         query = sa.select(STOCK.c.product_id, STOCK.c.stock)
@@ -123,13 +129,22 @@ class View:
     def lines(self, customer_id: str) -> list[dict[str, Any]]:
         """Return a customer's orders and returns since the ready lists, in the order they happened.
 
-        None where the store cannot be read: a storefront is answered without them rather than not at all.
+        They are kept until the customer's next event. None where the store cannot be read: a storefront is
+        answered without them rather than not at all.
         """
+        turn, rows = self._kept.get(customer_id, (-1, []))
+        if turn >= self.active.get(customer_id, 0):
+            return rows
+        turn = self._turn
         try:
-            return self._lines(customer_id)
+            rows = self._lines(customer_id)
         except DEAD as error:
             self._lost(error)
             return []
+        if len(self._kept) >= KEPT:
+            self._kept.clear()
+        self._kept[customer_id] = (turn, rows)
+        return rows
 
     def _lines(self, customer_id: str) -> list[dict[str, Any]]:
         query = sa.select(EVENTS).where(

@@ -7,8 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds.checkerboard import board, board_live, colour, habit_of
 
+from features import pairs, receipts
+from models.ranking import trees
+from models.ranking.affinity import affinities
 from models.ranking.lists import LISTS, SOURCES
 from models.ranking.live import Live
+from models.ranking.pool import united
 from models.ranking.since import by_now
 
 NAMES = [f"c{number:03d}" for number in range(60)]
@@ -28,7 +32,7 @@ def test_with_nothing_new_the_answer_is_the_ready_list(list_name: str) -> None:
     for code, name in enumerate(NAMES):
         found, product = live.rank(name, list_name=list_name, k=20), ready.product[code]
         assert [pick[0] for pick in found] == state.history.products.names(product[product >= 0])
-        np.testing.assert_allclose([pick[1] for pick in found], ready.score[code][product >= 0], atol=1e-5)
+        np.testing.assert_array_equal([pick[1] for pick in found], ready.score[code][product >= 0])
         assert [pick[2] for pick in found] == [SOURCES[s] for s in ready.source[code][product >= 0].tolist()]
 
 
@@ -119,6 +123,18 @@ def test_the_better_version_is_dearer_and_of_the_same_category() -> None:
     found = [name for name, _, source in live.rank("c001", [], ["p021"], "upsell", 5) if source == "upsell"]
     assert found
     assert all(21 < int(name[1:]) < 40 for name in found)
+
+
+def test_a_compiled_function_is_compiled_once_for_training_and_for_requests() -> None:
+    """Another type of array would have it compiled anew: seconds, in the middle of a request."""
+    live, (_, model, state) = board_live(), board()
+    model.recommend(state, NAMES[:2], k=3)
+    for new in ([], [(PRODUCTS[1], TODAY, 1.0), (PRODUCTS[2], TODAY, -1.0)]):
+        for name in (NAMES[0], None):
+            for list_name in [*LISTS, "bought_together", "upsell", "popular"]:
+                live.rank(name, new, PRODUCTS[:2], list_name, 5)
+    for function in (affinities, united, receipts._gather, pairs._fill, trees._sums):
+        assert len(function.signatures) == 1, function.__name__  # type: ignore[attr-defined]
 
 
 def test_request_workers_need_neither_lightgbm_nor_pandas() -> None:
