@@ -43,7 +43,8 @@ COLUMNS = {
         strict=True,
     )
 }
-PROPOSED = [SOURCES.index(name) for name in ("similar", "factors", "alike", "category", "popular")]
+PROPOSED = [n for n, name in enumerate(SOURCES) if n not in (OWN, TOGETHER, UPSELL, PINNED)]
+"""Sources of new products, whose chance the ranker is asked about again."""
 
 
 class Judge(NamedTuple):
@@ -105,8 +106,13 @@ def why(
     moved[proposed] = _moved(features[proposed], judge)
     others = proposed & (moved == FAMILIES.index("others"))
     found.put(others, "alike")
-    _like(found, others & (source == SIMILAR), state, history, (pairs.customer, product))
-    unexplained = others & (source == SIMILAR) & (found.reason == CODES.index("alike"))
+    about = np.full(len(product), -1, np.int32)
+    for number, table in _tables(state).items():
+        rows = np.flatnonzero(others & (source == number)).astype(np.int32)
+        about[rows] = _closest(state, history, pairs.at(rows), table)
+    found.put(others & (about >= 0), "also", about=about)
+    found.put(others & (about >= 0) & _same_kind(state, product, about), "like")
+    unexplained = others & (source == SIMILAR) & (about < 0)
     _near(found, unexplained | (source == TOGETHER), state, product, lead)
     found.put(proposed & (moved == FAMILIES.index("kinds")), "category", _level(features))
     new = (features[:, COLUMN["p_age"]] <= NEW_DAYS) & _had_time(history)
@@ -169,24 +175,31 @@ def _own(found: Why, own: Bools, feature: Callable[[str], Floats]) -> None:
     found.put(own & (n > 1) & (due >= LONG_DUE) & (due < FORGOTTEN), "overdue", gap)
 
 
-def _like(found: Why, rows: Bools, state: State, history: History, pairs: tuple[Ints, Ints]) -> None:
-    """Name the bought product that the item-item score of a pair owes most to."""
-    at = np.flatnonzero(rows)
-    customer, product = pairs[0][at], pairs[1][at]
-    size = len(history.products)
-    who, row = np.unique(customer, return_inverse=True)
+def _tables(state: State) -> dict[int, Neighbours]:
+    """Return the sources that know which bought product spoke for a new one, and where they read it."""
+    return {SIMILAR: state.neighbours}
+
+
+def _closest(state: State, history: History, pairs: Candidates, table: Neighbours) -> Ints:
+    """Return the bought product that the score of each pair in ``table`` owes most to; -1 for none."""
+    size, product = len(history.products), pairs.product
+    who, row = np.unique(pairs.customer, return_inverse=True)
     some = history.of_customers(who.astype(np.int32))
     cell = some.customer.astype(np.int64) * size + some.product
     taste = np.bincount(cell, state.taste(some), minlength=len(who) * size)
-    near, like = state.neighbours.product[product], state.neighbours.score[product]
-    part = np.where(near >= 0, taste[row[:, None] * size + np.maximum(near, 0)], 0) * like
+    near = table.product[product]
+    part = np.where(near >= 0, taste[row[:, None] * size + np.maximum(near, 0)], 0) * table.score[product]
     best = part.argmax(axis=1)[:, None]
-    about = np.full(len(found.about), -1, np.int32)
-    about[at] = np.where(np.take_along_axis(part, best, 1) > 0, np.take_along_axis(near, best, 1), -1)[:, 0]
+    found = np.where(np.take_along_axis(part, best, 1) > 0, np.take_along_axis(near, best, 1), -1)
+    closest: Ints = found[:, 0].astype(np.int32)
+    return closest
+
+
+def _same_kind(state: State, product: Ints, other: Ints) -> Bools:
+    """Tell whether two products are of one category, or of one above theirs."""
     branch = state.table.codes[1]
-    same = (branch[pairs[1]] >= 0) & (branch[pairs[1]] == branch[about])
-    found.put(rows & (about >= 0), "also", about=about)
-    found.put(rows & (about >= 0) & same, "like")
+    same: Bools = (branch[product] >= 0) & (branch[product] == branch[other])
+    return same
 
 
 def _near(found: Why, rows: Bools, state: State, product: Ints, lead: Ints) -> None:
