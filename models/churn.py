@@ -11,10 +11,10 @@ from scipy.special import expit
 from features.customer import CUSTOMER_FEATURES
 from features.shop import Shop
 from models.customers import reasons
+from models.customers.curve import Curve
 from models.customers.customer_panel import (
     COLUMNS,
     ORDERS,
-    Lens,
     PanelConfig,
     everyone,
     stacked,
@@ -22,13 +22,14 @@ from models.customers.customer_panel import (
 )
 from models.customers.log_linear import RFM, LogLinear
 from models.customers.pareto_nbd import pareto_orders
-from models.customers.purchase_chance import TREES, PurchaseChance
-from models.customers.trees import Trees
 from models.model import Model, customer_card
 
 
 class ChurnConfig(PanelConfig):
     """How churn is learnt."""
+
+    curve_days: tuple[int, ...] = (30, 60, 90, 180)
+    """Horizons told beside the shop's own, where the history is long enough."""
 
 
 class Churn(Model):
@@ -43,10 +44,10 @@ class Churn(Model):
     truths = {"churn_probability": "lapsed"}
     Config = ChurnConfig
 
-    def __init__(self, config: Any, trained_until: datetime, *, lens: Lens, chance: PurchaseChance) -> None:
+    def __init__(self, config: Any, trained_until: datetime, *, curve: Curve, horizon_days: int) -> None:
         super().__init__(config, trained_until)
-        self.lens = lens
-        self.chance = chance
+        self.curve = curve
+        self.lens, self.chance = curve.rung(horizon_days).lens, curve.rung(horizon_days).chance
 
     @property
     def column(self) -> str:
@@ -56,23 +57,22 @@ class Churn(Model):
     @classmethod
     def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
         """Learn from windows closed by ``known_until``; raise ``CannotLearn`` where there is none."""
-        windows = training_windows(shop, known_until, config)
-        features = shop.customer_features(known_until)
-        lens = Lens.fit(features, config.horizon(shop))
-        chance = PurchaseChance.fit(windows, lens.rows(features), config)
-        return cls(config, known_until, lens=lens, chance=chance)
+        curve = Curve.fit(shop, known_until, config, config.curve_days)
+        return cls(config, known_until, curve=curve, horizon_days=config.horizon(shop))
 
     def predict(self, shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
         """Return ``churn_probability_{h}d`` of everyone seen before ``cutoff``, or of those in ``ids``.
 
+        The shop's horizon comes first, then the others: staying away longer is never likelier.
         A customer never seen has no row; one who brought everything back is a customer without a purchase.
         """
         return self.predict_from(everyone(shop, cutoff, ids))
 
     def predict_from(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return the same from customer features: each row by itself, whatever the order of the columns."""
-        rows = self.lens.rows(features)
-        return pd.DataFrame({self.column: 1.0 - self.chance.probability(rows)}, index=features.index)
+        chances = 1.0 - self.curve.probabilities(features)
+        said = chances.rename(columns=lambda days: f"churn_probability_{days}d")
+        return said[[self.column, *said.columns.drop(self.column)]]
 
     def explain(self, shop: Shop, cutoff: datetime) -> pd.DataFrame:
         """Return ``churn_reason_1`` to ``_3`` of everyone seen before ``cutoff`` (``customers.reasons``)."""
@@ -117,10 +117,10 @@ class Churn(Model):
             folder,
             customer_features=CUSTOMER_FEATURES.fingerprint,
             columns=COLUMNS,
-            lens=self.lens.facts(),
-            chance=self.chance.facts(),
+            horizon_days=self.lens.horizon_days,
+            curve=self.curve.facts(),
         )
-        self.chance.trees.save(folder / TREES)
+        self.curve.save(folder)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -129,6 +129,6 @@ class Churn(Model):
             return cls(
                 ChurnConfig.model_validate(card["config"]),
                 datetime.fromisoformat(card["trained_until"]),
-                lens=Lens.of(card["lens"]),
-                chance=PurchaseChance.of(card["chance"], Trees.load(folder / TREES)),
+                curve=Curve.load(folder, card["curve"]),
+                horizon_days=card["horizon_days"],
             )

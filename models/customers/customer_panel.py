@@ -166,7 +166,11 @@ class Lens:
     @classmethod
     def fit(cls, features: pd.DataFrame, horizon_days: int) -> Self:
         """Learn from the features of the customers of today."""
-        bgnbd = fit_rhythm(features)
+        return cls.read(features, fit_rhythm(features), horizon_days)
+
+    @classmethod
+    def read(cls, features: pd.DataFrame, bgnbd: BetaGeoNBD | None, horizon_days: int) -> Self:
+        """Learn the same with a BG/NBD that was fitted on them before."""
         rows = with_expectation(features, bgnbd, horizon_days)
         once = rows[rows["frequency"] == 0]
         typical = (once if len(once) else rows).median()
