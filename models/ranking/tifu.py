@@ -19,7 +19,7 @@ class TifuKnn:
     Baskets are counted back from the last one, in groups of ``group``; each weighs ``within`` to the power of
     its place in the group times ``between`` to the power of the group's. The score is ``alpha`` times the own
     vector and ``1 - alpha`` times the mean of the ``near`` nearest ones (Euclidean). The defaults are
-    those of ``bench_lists.py``'s eight trials that were best, or nearly, at the validation cutoffs of two shops.
+    those of eight trials (``bench_lists.py``) that were nearly best at the validation cutoffs of both shops.
     """
 
     habits: Any
