@@ -198,6 +198,31 @@ def score(as_of: AsOf = None) -> None:
 
 
 @app.command()
+def plan(
+    *,
+    from_: Annotated[str | None, typer.Option("--from", help="YYYY-MM-DD; by default today.")] = None,
+    days: Annotated[int, typer.Option(min=1, max=90, help="Days the plan covers.")] = 28,
+    budget: Annotated[float | None, typer.Option(min=0, help="For contacts and their discounts.")] = None,
+    per_day: Annotated[int | None, typer.Option(min=1, help="Most contacts on one day.")] = None,
+    format_: Annotated[str, typer.Option("--format", help="csv, ndjson or json.")] = "csv",
+    out: Annotated[Path | None, typer.Option(help="The file; by default it is printed.")] = None,
+    audiences: Annotated[
+        Path | None, typer.Option(help="Folder for include.csv and exclude.csv: hashed e-mails for ads.")
+    ] = None,
+) -> None:
+    """Plan contacts for everyone: each on its best day and hour, under every rule."""
+    from serving.plan_file import Asked, write_plan
+
+    asked = Asked(from_, days, budget, per_day)
+    done, content = write_plan(home(), asked, now(), kind=format_, out=out, audiences=audiences)
+    if out is None:
+        typer.echo(content.decode(), nl=False)
+    typer.echo(str(done), err=out is None)
+    if done.experiment:
+        typer.echo(done.experiment, err=out is None)
+
+
+@app.command()
 def report(
     as_of: AsOf = None,
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),

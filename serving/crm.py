@@ -150,10 +150,10 @@ def worthwhile(state: State, now: datetime) -> NDArray[np.bool_]:
     if table is None:
         return np.zeros(0, bool)
     good = (table.texts[:, 0] < 0) & (table.number(snapshot.gain_name) > 0)
-    return np.asarray(good & ~_blocked(state, now)[table.number("customer").astype(np.int64)])
+    return np.asarray(good & ~barred(state, now)[table.number("customer").astype(np.int64)])
 
 
-def _blocked(state: State, now: datetime) -> NDArray[np.bool_]:
+def barred(state: State, now: datetime) -> NDArray[np.bool_]:
     """Mark the customers whom a rule bars now, whatever was known at the scoring, and who were erased."""
     snapshot, codes = state.snapshot, np.arange(len(state.snapshot.customers), dtype=np.int32)
     recent = Recent.read(state, now)

@@ -1,0 +1,188 @@
+"""The plan of a shop whose customers are known: actions, days, hours, caps, files and audiences."""
+
+import csv
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from worlds import orders
+from worlds.snapshot import AS_OF, NOW, make_home, make_snapshot, with_known
+
+from features.errors import NotFound, SettingsError
+from serving import events
+from serving.api import EventsRequest
+from serving.api_crm import PlanRequest
+from serving.crm import barred
+from serving.plan import Period, contact_plan, everyone, make_plan, rows_of
+from serving.plan_file import Asked, write_plan
+from serving.state import State
+from serving.store import Store
+from serving.view import View
+
+MONTH = Period(AS_OF.date(), 28)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    store = Store.open(tmp_path)
+    opened = State.of(with_known(make_snapshot(60)), View(store, AS_OF))
+    yield opened
+    opened.view.close()
+    store.close()
+
+
+def planned(state: State, period: Period = MONTH) -> list[dict[str, Any]]:
+    return rows_of(state, make_plan(state, everyone(state), period, NOW), period)
+
+
+def post(state: State, customer_id: str, moment: datetime, action: str = "survey") -> None:
+    event = {"event_id": f"{customer_id}{moment}", "kind": "contact", "customer_id": customer_id}
+    asked = {"events": [event | {"action": action, "occurred_at": moment}]}
+    events.post_events(state, EventsRequest.model_validate(asked), NOW)
+    state.view.sync()
+
+
+def test_a_month_holds_no_more_contacts_a_customer_than_allowed(state: State) -> None:
+    rows = planned(state)
+    per_customer = Counter(row["customer_id"] for row in rows)
+    assert max(per_customer.values()) == state.snapshot.economics.max_contacts_28d == 2
+    for customer in per_customer:
+        days = sorted(date.fromisoformat(row["on"]) for row in rows if row["customer_id"] == customer)
+        assert sum(day < days[0] + timedelta(days=7) for day in days) <= 2
+
+
+def test_a_plan_holds_actions_with_products_and_without(state: State) -> None:
+    actions = {row["action"]: row["product_id"] for row in planned(state)}
+    assert {name for name, product in actions.items() if product is None}
+    assert {name for name, product in actions.items() if product is not None}
+
+
+def test_contacts_go_out_on_their_day_outside_quiet_hours(state: State) -> None:
+    for row in planned(state):
+        at = datetime.fromisoformat(row["at"])
+        assert row["on"] == at.date().isoformat() <= row["until"]
+        assert 8 <= at.hour < 21
+
+
+def test_the_hour_is_the_customers_own(state: State) -> None:
+    from serving.columns import Columns
+
+    hours = np.where(np.arange(60) % 2, 15.4, 3.0)
+    features = Columns.of(pd.DataFrame({"hour_mean": hours}))
+    owls = replace(state, snapshot=replace(state.snapshot, features=features))
+    for row in planned(owls):
+        at = datetime.fromisoformat(row["at"])
+        assert at.hour == (15 if int(row["customer_id"][1:]) % 2 else 8)
+
+
+def test_contacts_made_since_the_scoring_count(state: State) -> None:
+    first = planned(state)[0]["customer_id"]
+    for hour in (1, 2):
+        post(state, first, AS_OF + timedelta(hours=hour))
+    mine = [row for row in planned(state) if row["customer_id"] == first]
+    assert all(row["on"] > "2026-03-27" for row in mine)
+
+
+def test_a_budget_is_spent_on_what_earns_most(state: State) -> None:
+    whole, some = planned(state), planned(state, replace(MONTH, budget=2.0))
+    assert 0 < len(some) < len(whole)
+    assert sum(row["spend"] for row in some) <= 2.0 + 1e-6
+
+
+def test_who_was_erased_is_in_no_plan(state: State) -> None:
+    from serving.api_crm import EraseRequest
+    from serving.crm import erase
+
+    first = planned(state)[0]["customer_id"]
+    erase(state, EraseRequest(customer_id=first), NOW)
+    state.view.sync()
+    assert first not in {row["customer_id"] for row in planned(state)}
+
+
+def test_who_is_held_out_is_in_no_plan_and_the_reason_says_so(state: State) -> None:
+    known = state.snapshot.known
+    assert known is not None
+    held = replace(known, standing=replace(known.standing, held_out=np.ones(60, bool)))
+    none = replace(state, snapshot=replace(state.snapshot, known=held))
+    answer = contact_plan(none, PlanRequest(customer_ids=["c000001"]), NOW)
+    assert answer.contacts == []
+    assert "held out" in answer.not_planned[0]["reason"]
+    assert barred(none, NOW).all()
+
+
+def test_blocks_of_customers_change_nothing(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = planned(state)
+    monkeypatch.setattr("serving.plan.CUSTOMERS_AT_ONCE", 7)
+    assert planned(state) == whole
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A scored home whose warehouse knows two e-mail addresses."""
+    shop = orders.make_home(
+        tmp_path,
+        pd.DataFrame(
+            {
+                "customer_id": ["c000001", "c000002"],
+                "ordered_at": pd.to_datetime(["2026-02-01", "2026-02-02"]),
+                "product_id": "p000001",
+                "unit_price": 5.0,
+            }
+        ),
+        customers=pd.DataFrame({"customer_id": ["c000001", "c000002"], "email": [" A@x.org", "b@x.org"]}),
+    )
+    snapshot = with_known(make_snapshot())
+    assert snapshot.known is not None
+    away = np.arange(20) == 2
+    standing = replace(snapshot.known.standing, return_open=away)
+    make_home(shop, replace(snapshot, known=replace(snapshot.known, standing=standing)))
+    return shop
+
+
+@pytest.mark.parametrize("kind", ["csv", "ndjson", "json"])
+def test_every_format_holds_the_same_contacts(home: Path, kind: str) -> None:
+    done, content = write_plan(home, Asked(n_days=14), NOW, kind=kind)
+    rows: list[dict[str, Any]]
+    if kind == "csv":
+        rows = list(csv.DictReader(io.StringIO(content.decode())))
+    elif kind == "ndjson":
+        rows = [json.loads(line) for line in content.decode().splitlines()]
+    else:
+        rows = json.loads(content)["contacts"]
+    assert len(rows) == done.n_contacts > 0
+    assert rows[0]["on"] == "2026-03-01" and done.experiment is not None
+
+
+def test_audiences_are_digests_of_normalised_addresses(home: Path, tmp_path: Path) -> None:
+    write_plan(home, Asked(), NOW, out=tmp_path / "plan.csv", audiences=tmp_path / "ads")
+    include, exclude = (
+        (tmp_path / "ads" / f"{name}.csv").read_text().split() for name in ("include", "exclude")
+    )
+    assert include == ["email_sha256", hashlib.sha256(b"a@x.org").hexdigest()]
+    assert exclude == ["email_sha256", hashlib.sha256(b"b@x.org").hexdigest()]
+    assert (tmp_path / "plan.csv").read_text().startswith("on,at,until,customer_id,action")
+
+
+def test_a_format_we_do_not_write_is_refused(home: Path) -> None:
+    with pytest.raises(SettingsError, match="csv, ndjson, json"):
+        write_plan(home, Asked(), NOW, kind="xlsx")
+
+
+def test_a_day_that_is_none_is_refused(home: Path) -> None:
+    with pytest.raises(SettingsError, match="YYYY-MM-DD"):
+        write_plan(home, Asked(first="1 March"), NOW)
+
+
+def test_without_an_offer_model_there_is_no_plan(tmp_path: Path) -> None:
+    make_home(tmp_path, replace(make_snapshot(), desk=None))
+    with pytest.raises(NotFound, match="recompra train"):
+        write_plan(tmp_path, Asked(), NOW)
