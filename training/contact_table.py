@@ -22,6 +22,8 @@ MOST_LEVELS = 20
 """Of a column of words, so many of the most frequent ones are told apart."""
 IMBALANCE = 5.0
 """Standard errors by which a column may differ between the groups: chance does that once in two million."""
+BY_CHANCE = 1e-9
+"""What has so small a chance is no chance."""
 
 
 def read_table(file: Path) -> pd.DataFrame:
@@ -46,7 +48,7 @@ def design(known: pd.DataFrame, trial: Trial) -> tuple[Floats, dict[str, str]]:
     columns, left_out = [], {}
     for name in known:
         values = _as_numbers(known[name])
-        reason = _useless(known[name]) or _not_before(values, trial)
+        reason = _useless(known[name]) or _not_before(values, trial) or _gives_away(values, trial)
         if reason:
             left_out[str(name)] = reason
         else:
@@ -64,7 +66,8 @@ def design(known: pd.DataFrame, trial: Trial) -> tuple[Floats, dict[str, str]]:
 def _as_numbers(column: "pd.Series[Any]") -> Floats:
     """Return a column as numbers, shape (n, 1), or one column a frequent level, shape (n, levels)."""
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-        return np.asarray(column.to_numpy(float, na_value=np.nan))[:, None]
+        values = np.asarray(column.to_numpy(float, na_value=np.nan))[:, None]
+        return np.where(np.isfinite(values), values, np.nan)
     if pd.api.types.is_datetime64_any_dtype(column):
         days = (column - column.min()).dt.total_seconds() / 86400
         return np.asarray(days.to_numpy(float, na_value=np.nan))[:, None]
@@ -75,7 +78,7 @@ def _as_numbers(column: "pd.Series[Any]") -> Floats:
 
 def _useless(column: "pd.Series[Any]") -> str:
     n = column.nunique(dropna=False)
-    if n == 1:
+    if n == 1 or not column.notna().any():
         return "the same in every row"
     if n == len(column) and not pd.api.types.is_float_dtype(column):
         return "different in every row, as an id is"
@@ -91,6 +94,19 @@ def _not_before(columns: Floats, trial: Trial) -> str:
             error = (apart.high - apart.low) / 3.92
             if abs(apart.value) > IMBALANCE * error + 1e-12:
                 return "differs between contacted and held out: measured after the contact, or it chose them"
+    return ""
+
+
+def _gives_away(columns: Floats, trial: Trial) -> str:
+    """Tell whether a column holds the outcome: all who differ from the most common value had it."""
+    if not trial.is_binary:
+        return ""
+    for values in columns.T:
+        known = np.isfinite(values)
+        levels, counts = np.unique(values[known], return_counts=True)
+        rest = known & (values != levels[counts.argmax()])
+        if trial.outcome[rest].all() and trial.outcome.mean() ** rest.sum() < BY_CHANCE:
+            return "whoever has it had the outcome: measured after the contact"
     return ""
 
 

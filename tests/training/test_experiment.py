@@ -49,8 +49,10 @@ def test_every_row_has_a_score_of_every_policy(found: Experiment, tmp_path: Path
 
 def test_a_column_measured_after_the_contact_is_left_out_and_said_to_be(tmp_path: Path) -> None:
     world = campaign(1500).assign(clicks=lambda t: t["treated"] * 3, id=range(1500), shop="a")
+    world["paid"] = world["bought"] * (np.arange(1500) % 3 == 0) * 9.5
     left_out = run(tmp_path, world).arms[0].left_out
-    assert set(left_out) == {"clicks", "id", "shop"}
+    assert set(left_out) == {"clicks", "id", "shop", "paid"}
+    assert "whoever has it had the outcome" in left_out["paid"]
     assert "measured after the contact" in left_out["clicks"]
 
 
