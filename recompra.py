@@ -384,12 +384,13 @@ def history(name: Annotated[str | None, typer.Argument()] = None) -> None:
 def keys_create(
     scope: Annotated[list[str], typer.Option(help="storefront, crm or admin; may be given twice.")],
     name: Annotated[str, typer.Option(help="Whose key it is.")] = "",
+    per_second: Annotated[float | None, typer.Option(help="Requests a second, at most.")] = None,
 ) -> None:
     """Make a key and print it: it cannot be read again."""
     from serving.keys import create
     from serving.store import Store
 
-    typer.echo(create(Store.open(home()), scope, name=name, now=now()))
+    typer.echo(create(Store.open(home()), scope, name=name, now=now(), per_second=per_second))
 
 
 @keys_app.command("list")

@@ -6,10 +6,13 @@ same functions.
 """
 
 import logging
+import os
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import datetime
+from math import ceil
 from time import perf_counter
 from typing import Any
 
@@ -22,6 +25,7 @@ from serving.api import Recommended, Request, Response
 from serving.endpoints import BY_PATH, Endpoint
 from serving.house import House
 from serving.keys import SCOPES, Key, holder
+from serving.limits import Limits
 from serving.meters import CONTENT_TYPE, Meters
 from serving.openapi import document
 from serving.state import State
@@ -38,6 +42,8 @@ MAX_BODY = 1_000_000
 JSON = "application/json"
 OPEN = ("/livez", "/healthz", "/readyz")
 RETRY = (("retry-after", "5"),)
+AUDITED = frozenset(path for path, endpoint in BY_PATH.items() if "storefront" not in endpoint.scopes)
+"""What only the CRM and administrators may ask is written down: see ``serving.audit``."""
 READABLE = {"/metrics": ("admin",), "/openapi.json": SCOPES}
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 HOT: dict[str, Callable[[State, Any], Response]] = {"/recommend": answers.recommend}
@@ -67,6 +73,7 @@ class Visit:
     request_id: str
     started: float
     status: int = 0
+    key_id: str = ""
 
     async def reply(
         self, status: int, body: bytes, kind: str = JSON, headers: tuple[tuple[str, str], ...] = ()
@@ -101,9 +108,10 @@ HIDDEN = (b"server", b"x-bentoml-request-id")
 class Doors:
     """The middleware. ``hot=False`` lets the service answer every route, to compare the two."""
 
-    def __init__(self, app: App, *, house: House, hot: bool = True) -> None:
-        self.app, self.house, self.meters = app, house, Meters()
+    def __init__(self, app: App, *, house: House, clock: Callable[[], datetime], hot: bool = True) -> None:
+        self.app, self.house, self.clock, self.meters = app, house, clock, Meters()
         self.hot = HOT if hot else {}
+        self.limits = Limits(int(os.environ.get("RECOMPRA_WORKERS", "1")))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one connection in, or tell it why not."""
@@ -125,8 +133,19 @@ class Doors:
                 raise
             await visit.refuse(trouble(error))
         path = scope["path"]
+        if path in AUDITED:
+            self._audit(visit)
         known = path in BY_PATH or path in READABLE or path in OPEN
         self.meters.request(path if known else "other", visit.status, perf_counter() - visit.started)
+
+    def _audit(self, visit: Visit) -> None:
+        self.house.audit.write(
+            at=self.clock(),
+            key_id=visit.key_id,
+            path=visit.scope["path"],
+            status=visit.status,
+            request_id=visit.request_id,
+        )
 
     async def _visit(self, visit: Visit, receive: Receive) -> None:
         path, method = visit.scope["path"], visit.scope["method"]
@@ -134,6 +153,10 @@ class Doors:
             return await self._health(visit)
         self.house.sync()
         key = self._key(visit.scope)
+        visit.key_id = key.key_id
+        if (seconds := self.limits.wait(key, visit.started)) > 0:
+            told = f"this key may ask {key.per_second:g} times a second"
+            raise Refused(429, told, headers=(("retry-after", str(ceil(seconds))),))
         if path in READABLE:
             return await self._read(visit, key)
         endpoint = BY_PATH.get(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 from features.errors import NotFound, RecompraError
 from serving import answers
 from serving.api import LIST_NAMES, ListName, RecommendRequest
+from serving.audit import Audit
 from serving.snapshot import PERSONAL, load
 from serving.state import POINTER, Pointer, State, refusal
 from serving.store import Store
@@ -35,7 +36,7 @@ class House:
 
     def open(self, home: Path) -> None:
         """Open the store and serve the newest scoring, if there is one."""
-        self.home, self.store = home, Store.open(home)
+        self.home, self.store, self.audit = home, Store.open(home), Audit(home)
         self.view = View(self.store, NEVER)
         if self.moved():
             self.swap(self.load())
@@ -49,6 +50,7 @@ class House:
         if self.view is not None:
             self.view.close()
             self.store.close()
+            self.audit.close()
 
     def sync(self) -> None:
         """Catch up with the store: called once a request, before anything is answered."""

@@ -31,22 +31,27 @@ class Key:
     digest: bytes
     created_at: datetime
     revoked_at: datetime | None
+    per_second: float | None = None
+    """Requests a second it may make, over all workers; None: as many as it likes."""
 
     @classmethod
     def of(cls, row: sa.RowMapping) -> "Key":
         """Read a row of the ``keys`` table."""
         scopes = frozenset(row["scopes"].split(","))
-        return cls(
-            row["key_id"], row["name"], scopes, bytes(row["digest"]), row["created_at"], row["revoked_at"]
-        )
+        plain = {name: row[name] for name in ("key_id", "name", "created_at", "revoked_at", "per_second")}
+        return cls(scopes=scopes, digest=bytes(row["digest"]), **plain)
 
     def may(self, *scopes: str) -> bool:
         """Tell whether this key opens a door of one of these scopes; ``admin`` opens all."""
         return not self.scopes.isdisjoint((*scopes, "admin"))
 
 
-def create(store: Store, scopes: Iterable[str], *, name: str = "", now: datetime) -> str:
-    """Make a key and return it; it cannot be read again."""
+def create(
+    store: Store, scopes: Iterable[str], *, name: str = "", now: datetime, per_second: float | None = None
+) -> str:
+    """Make a key and return it; it cannot be read again. ``per_second`` limits how often it may ask."""
+    if per_second is not None and not per_second > 0:
+        raise SettingsError(f"a key's rate must be above 0 requests a second, got {per_second}")
     wanted = sorted(set(scopes))
     wrong = [scope for scope in wanted if scope not in SCOPES]
     if wrong or not wanted:
@@ -57,7 +62,7 @@ def create(store: Store, scopes: Iterable[str], *, name: str = "", now: datetime
     digest = hashlib.sha256(secret.encode()).digest()
     with store.write("keys") as (db, seq):
         values = {"key_id": key_id, "name": name, "scopes": ",".join(wanted), "digest": digest}
-        db.execute(KEYS.insert().values(**values, created_at=now, seq=seq))
+        db.execute(KEYS.insert().values(**values, per_second=per_second, created_at=now, seq=seq))
     return f"{PREFIX}_{key_id}_{secret}"
 
 

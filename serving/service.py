@@ -110,7 +110,7 @@ class Recompra:
         return await _answer(crm.erase, request, now())
 
 
-Recompra.add_asgi_middleware(Doors, house=HOUSE, hot=os.environ.get("RECOMPRA_HOT", "1") == "1")
+Recompra.add_asgi_middleware(Doors, house=HOUSE, clock=now, hot=os.environ.get("RECOMPRA_HOT", "1") == "1")
 
 
 async def _answer(function: Callable[..., Answer], request: Any, *more: Any) -> Answer:

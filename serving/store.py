@@ -106,6 +106,7 @@ KEYS = sa.Table(
     sa.Column("digest", sa.LargeBinary(32), nullable=False),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("revoked_at", Moment),
+    sa.Column("per_second", sa.Float),
 )
 ERASURES = sa.Table(
     "erasures",
@@ -142,10 +143,25 @@ class Store:
 
     def _prepare(self) -> None:
         METADATA.create_all(self.engine)
+        self._add_columns()
         with self.engine.begin() as db:
             if db.execute(sa.select(CLOCK.c.id)).first() is None:
                 db.execute(CLOCK.insert().values(id=1, **dict.fromkeys(TOPICS, 0)))
                 db.execute(SALT.insert().values(salt=os.urandom(32)))
+
+    def _add_columns(self) -> None:
+        """Add columns that an earlier version's database lacks: the schema only grows, by nullable ones."""
+        there = sa.inspect(self.engine)
+        missing = [
+            (table, column)
+            for table in METADATA.sorted_tables
+            for column in table.columns
+            if column.name not in {found["name"] for found in there.get_columns(table.name)}
+        ]
+        with self.engine.begin() as db:
+            for table, column in missing:
+                kind = column.type.compile(self.engine.dialect)
+                db.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
 
     @property
     def driver_error(self) -> type[Exception]:

@@ -73,6 +73,32 @@ def test_a_revoked_key_closes_at_once(tmp_path: Path) -> None:
     house.close()
 
 
+def test_a_key_with_a_rate_is_told_when_to_come_again(tmp_path: Path) -> None:
+    client, house = visitor(tmp_path)
+    store = Store.open(tmp_path)
+    client.keys["slow"] = keys.create(store, ["storefront"], now=NOW, per_second=2.0)
+    store.close()
+    answers = [client.ask("/recommend", {}, scope="slow") for _ in range(4)]
+    assert [answer.status_code for answer in answers[:2]] == [200, 200]
+    assert answers[3].status_code == 429
+    assert int(answers[3].headers["retry-after"]) == 1
+    assert client.ask("/recommend", {}).status_code == 200
+    house.close()
+
+
+def test_the_audit_log_names_keys_and_paths_and_no_customer(tmp_path: Path) -> None:
+    client, house = visitor(tmp_path)
+    client.ask("/customer", {"customer_id": "c000001"})
+    client.ask("/customer", {"customer_id": "c000001"}, scope="storefront")
+    client.ask("/recommend", {"customer_id": "c000001"})
+    text = (tmp_path / "audit.log").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [(line["path"], line["status"]) for line in lines] == [("/customer", 200), ("/customer", 403)]
+    assert lines[0]["key"] == client.keys["admin"].split("_")[1]
+    assert "c000001" not in text
+    house.close()
+
+
 def test_paths_and_methods_that_are_not_there_are_named(client: Client) -> None:
     assert client.ask("/nothing", {}).json()["detail"] == sorted(endpoint.path for endpoint in ALL)
     answer = client.get("/recommend")
@@ -178,7 +204,7 @@ def test_before_the_first_scoring_the_service_says_so(tmp_path: Path) -> None:
     made = make_keys(tmp_path)
     house = House()
     house.open(tmp_path)
-    client = Client(Doors(lambda *_: None, house=house), made)  # type: ignore[arg-type, return-value]
+    client = Client(Doors(lambda *_: None, house=house, clock=lambda: NOW), made)  # type: ignore[arg-type, return-value]
     assert client.send("GET", "/readyz").status_code == 503
     answer = client.ask("/recommend", {})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")

@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 from worlds.snapshot import AS_OF, NOW
 
+from serving import keys
 from serving.store import Moment, Store
 from serving.view import View
 
@@ -135,3 +137,12 @@ def test_events_of_many_workers_are_all_kept_and_each_once(store: Store, tmp_pat
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     held = [row["event_id"] for row in store.of_customer("ann")["events"]]
     assert sorted(held) == sorted(ids)
+
+
+def test_a_database_of_an_earlier_version_gets_the_columns_it_lacks(store: Store, tmp_path: Path) -> None:
+    with store.engine.begin() as db:
+        db.execute(sa.text("ALTER TABLE keys DROP COLUMN per_second"))
+    newer = Store.open(tmp_path)
+    keys.create(newer, ["crm"], now=NOW, per_second=3.0)
+    newer.close()
+    assert [key.per_second for key in keys.listed(store)] == [3.0]

@@ -69,4 +69,4 @@ def visitor(home: Path, snapshot: Snapshot | None = None, app: Any = echo) -> tu
     made = make_keys(home)
     house = House()
     house.open(home)
-    return Client(Doors(app, house=house), made), house
+    return Client(Doors(app, house=house, clock=lambda: NOW), made), house
