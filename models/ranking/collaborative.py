@@ -36,7 +36,7 @@ class Neighbours:
 
 
 @contextmanager
-def _one_blas_thread() -> Iterator[None]:
+def one_blas_thread() -> Iterator[None]:
     """Keep BLAS to one thread, as implicit's own threads need it (and the same sums every time)."""
     from threadpoolctl import threadpool_limits
 
@@ -53,38 +53,7 @@ def similar(history: History, n: int, half_life_days: float) -> Neighbours:
     breadth = np.diff(weighted.indptr)
     rarity = np.log1p(weighted.shape[1] / (1 + breadth))
     weighted.data = np.sqrt(weighted.data) * np.repeat(rarity, breadth)
-    return _nearest(_unit_columns(weighted), n)
-
-
-def together(
-    history: History, n: int, *, floor: int = 3, shrink: float = 10.0, surprise: float = 2.0
-) -> Neighbours:
-    """Return what each product is bought with in one order, more often than chance would have it.
-
-    Score: cosine of orders, shrunk where there are few. A pair counts from ``floor`` common orders on, and
-    ``surprise`` standard deviations above independence.
-    """
-    from scipy.sparse import csr_matrix
-
-    n_orders, shape = int(history.order.max(initial=-1)) + 1, len(history.products)
-    sold = np.bincount(history.product, minlength=shape)
-    common = sold[history.product] >= floor
-    ones = np.ones(int(common.sum()), np.float32)
-    baskets = csr_matrix((ones, (history.order[common], history.product[common])), shape=(n_orders, shape))
-    scale = np.sqrt(sold + shrink)
-    baskets.data = (baskets.data / scale[baskets.indices]).astype(np.float32)
-    near = _nearest(baskets, 2 * n)
-    at = np.maximum(near.product, 0)
-    shared = near.score * scale[:, None] * scale[at]
-    expected = sold[:, None] * sold[at] / max(n_orders, 1)
-    good = (near.product >= 0) & (shared >= floor - 0.5)
-    good &= shared - expected > surprise * np.sqrt(expected)
-    order = np.argsort(~good, axis=1, kind="stable")[:, :n]
-    kept = np.take_along_axis(good, order, axis=1)
-    product, score = (np.take_along_axis(part, order, axis=1) for part in (near.product, near.score))
-    return Neighbours(
-        np.where(kept, product, -1).astype(np.int32), np.where(kept, score, 0).astype(np.float32)
-    )
+    return nearest(_unit_columns(weighted), n)
 
 
 def _unit_columns(matrix: Any) -> Any:
@@ -94,7 +63,7 @@ def _unit_columns(matrix: Any) -> Any:
     return matrix
 
 
-def _nearest(weighted: Any, n: int) -> Neighbours:
+def nearest(weighted: Any, n: int) -> Neighbours:
     """Return each column's ``n`` nearest others by inner product, best first."""
     from implicit.nearest_neighbours import ItemItemRecommender
 
@@ -102,7 +71,7 @@ def _nearest(weighted: Any, n: int) -> Neighbours:
     if not weighted.nnz:
         return Neighbours(np.full((size, n), -1, np.int32), np.zeros((size, n), np.float32))
     model = ItemItemRecommender(K=n + 1, num_threads=threads())
-    with _one_blas_thread():
+    with one_blas_thread():
         model.fit(weighted.astype(np.float64), show_progress=False)
     near = model.similarity.tocoo()
     other = (near.row != near.col) & (near.data > 0)
@@ -128,7 +97,7 @@ def factors(history: History, n: int, half_life_days: float, *, seed: int) -> tu
     matrix = interactions(history, half_life_days).matrix.tocsr()
     if not matrix.nnz:
         return np.zeros((matrix.shape[0], n), np.float32), np.zeros((matrix.shape[1], n), np.float32)
-    with _one_blas_thread():
+    with one_blas_thread():
         model = AlternatingLeastSquares(
             factors=n, alpha=1.0, regularization=0.01, iterations=10, num_threads=threads(), random_state=seed
         )

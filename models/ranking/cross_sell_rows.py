@@ -12,6 +12,7 @@ from features.pairs import pair_features
 from features.products import product_table
 from features.shop import Shop
 from models.ranking import collaborative
+from models.ranking.baskets import together
 from models.ranking.candidates import Candidates, candidates, new_sources
 from models.ranking.ranker import RankerConfig, Rows
 from models.ranking.rules import Rules
@@ -68,12 +69,14 @@ def state_of(shop: Shop, cutoff: datetime, config: CrossSellConfig, horizon_days
     customer_factors, product_factors = collaborative.factors(
         history, config.n_factors, HALF_LIFE, seed=config.seed
     )
+    goes_with = together(history, catalogue.category, config.n_together)
     return State(
         history=history,
         table=table,
         shelf=shelf,
         neighbours=collaborative.similar(history, config.n_neighbours, TASTE_HALF_LIFE),
-        together=collaborative.together(history, config.n_together),
+        together=goes_with.near,
+        kin=goes_with.kin,
         alike=collaborative.alike(
             history, shelf, near=config.n_alike, depth=200, half_life_days=HALF_LIFE, seed=config.seed
         ),

@@ -5,7 +5,7 @@ the ready list. Of a customer nobody knows, the cart speaks; without one, what s
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -114,6 +114,7 @@ class Live:
         """
         ask = self._ask(customer_id, new_lines=new_lines, cart=cart, k=k, exclude=exclude, eligible=eligible)
         if list_name == "bought_together":
+            ask = replace(ask, barred=ask.barred | self._substitutes(_lead(ask)))
             found = self._together(ask)
         elif list_name == "upsell":
             found = self._upsell(ask)
@@ -197,12 +198,20 @@ class Live:
 
     def _together(self, ask: Ask) -> Scored:
         """Return what is bought in one order with the cart; without a cart, with the latest purchases."""
-        lead = ask.cart if len(ask.cart) else _latest(ask.mine)
+        lead = _lead(ask)
         found = _summed(self.state.together, lead)
         if not len(found.product):
             found = _summed(self.state.neighbours, lead)
         kept = ~self._barred(ask, "bought_together", found.product) & ~np.isin(found.product, lead)
         return Scored(found.product[kept], found.score[kept], found.source[kept])
+
+    def _substitutes(self, lead: Ints) -> Bools:
+        """Mark what would replace a product of ``lead``: no accessory of it, however short the list."""
+        found = np.zeros(len(self.state.kin), bool)
+        for category in np.unique(self.state.kin[lead]).tolist():
+            if category >= 0:
+                found |= self.state.kin == category
+        return found
 
     def _upsell(self, ask: Ask) -> Scored:
         """Return the dearer ones of the categories in the cart, by chance x price as a share of the best."""
@@ -274,6 +283,11 @@ def _group(*parts: tuple[Ints, int]) -> Group:
 
 def _nothing() -> Scored:
     return Scored(np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.uint8))
+
+
+def _lead(ask: Ask) -> Ints:
+    """Return what a list starts from: the cart; without one, the latest purchases."""
+    return ask.cart if len(ask.cart) else _latest(ask.mine)
 
 
 def _latest(mine: History) -> Ints:

@@ -29,7 +29,9 @@ class State:
     neighbours: Neighbours
     """Of each product, those bought by the same customers."""
     together: Neighbours
-    """Of each product, those bought in the same orders."""
+    """Of each product, those bought in the same orders: its accessories, no substitute of it."""
+    kin: Ints
+    """Of each product, its category where products of it replace each other; else -1."""
     alike: Neighbours
     """Of each customer, what customers with like baskets buy, by product code."""
     customer_factors: Floats
@@ -73,7 +75,7 @@ class State:
         self.rules.save(folder / "rules")
         for name in ("neighbours", "together", "alike"):
             getattr(self, name).save(folder, name)
-        for name in ("shelf", "customer_factors", "product_factors"):
+        for name in ("shelf", "kin", "customer_factors", "product_factors"):
             np.save(folder / f"{name}.npy", getattr(self, name))
 
     @classmethod
@@ -83,6 +85,7 @@ class State:
             history=History.load(folder / "history", mmap=mmap),
             table=ProductTable.load(folder / "products", mmap=mmap),
             shelf=read_array(folder, "shelf", mmap=mmap),
+            kin=read_array(folder, "kin", mmap=mmap),
             neighbours=Neighbours.load(folder, "neighbours", mmap=mmap),
             together=Neighbours.load(folder, "together", mmap=mmap),
             alike=Neighbours.load(folder, "alike", mmap=mmap),

@@ -3,8 +3,9 @@ import pytest
 from worlds.checkerboard import board, colour, habit_of
 
 from features.history import History
+from models.ranking.baskets import together
 from models.ranking.candidates import Candidates, Source, candidates, new_sources
-from models.ranking.collaborative import alike, factors, similar, together
+from models.ranking.collaborative import alike, factors, similar
 from models.ranking.lists import SOURCES
 from models.ranking.state import State
 
@@ -86,14 +87,14 @@ def test_similar_products_are_those_of_the_obvious_cosine() -> None:
 
 def test_what_is_bought_together_is_above_chance_in_orders() -> None:
     _, _, state = board()
-    near = together(state.history, 8)
+    near = together(state.history, np.full(80, -1, np.int32), 8).near
     row, column = np.nonzero(near.product >= 0)
     names = state.history.products.names
     same = [
         colour(one) == colour(other)
         for one, other in zip(names(row), names(near.product[row, column]), strict=True)
     ]
-    assert len(same) > 20
+    assert len(same) > 3  # orders of three at random: hardly a pair is beyond chance
     assert all(same)
 
 
