@@ -197,11 +197,11 @@ class Live:
         return pair_features(ask.mine, self.state.table, customer, product, scores)
 
     def _together(self, ask: Ask) -> Scored:
-        """Return what is bought in one order with the cart; without a cart, with the latest purchases."""
+        """Return what is bought in one order with the cart or the latest purchases, then what is like them."""
         lead = _lead(ask)
         found = _summed(self.state.together, lead)
-        if not len(found.product):
-            found = _summed(self.state.neighbours, lead)
+        if len(found.product) < ask.k:
+            found = _completed(found, _summed(self.state.neighbours, lead, LIKE))
         kept = ~self._barred(ask, "bought_together", found.product) & ~np.isin(found.product, lead)
         return Scored(found.product[kept], found.score[kept], found.source[kept])
 
@@ -295,11 +295,20 @@ def _latest(mine: History) -> Ints:
     return np.unique(mine.product[-N_RECENT:])
 
 
-def _summed(near: Neighbours, lead: Ints) -> Scored:
+def _completed(found: Scored, rest: Scored) -> Scored:
+    """Append what is not there yet, in its order, below the last of what is."""
+    new = ~np.isin(rest.product, found.product)
+    below = float(found.score.min(initial=1.0)) / max(float(rest.score[new].max(initial=0)), 1e-9)
+    score = rest.score[new] * np.float32(min(below, 1.0))
+    product, source = np.append(found.product, rest.product[new]), np.append(found.source, rest.source[new])
+    return Scored(product, np.append(found.score, score), source)
+
+
+def _summed(near: Neighbours, lead: Ints, kind: int = TOGETHER) -> Scored:
     """Return the neighbours of all of ``lead``, their scores summed."""
     product, score = near.product[lead].ravel(), near.score[lead].ravel()
     product, at = np.unique(product, return_inverse=True)
     total = np.bincount(at.ravel(), score, minlength=len(product)) / max(len(lead), 1)
     kept = product >= 0
-    source = np.full(int(kept.sum()), TOGETHER, np.uint8)
+    source = np.full(int(kept.sum()), kind, np.uint8)
     return Scored(product[kept], total[kept].astype(np.float32), source)

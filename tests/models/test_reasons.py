@@ -110,7 +110,11 @@ def test_what_goes_with_the_cart_names_the_product_of_the_cart() -> None:
     live, cart = board_live(), ["p005", "p020"]
     picks = live.rank("c001", [], cart, "bought_together", 5)
     found = live.why("c001", [], cart, picks)
-    assert {CODES[code] for code in found.reason[:3]} == {"together"}
+    sources = [source for _, _, source in picks]
+    said = {
+        CODES[code] for code, source in zip(found.reason, sources, strict=True) if source == "bought_together"
+    }
+    assert said == {"together"}
     near = {name: {*state.together.product[state.history.products.code(name)].tolist()} for name in cart}
     for (name, _, source), about in zip(picks, state.history.products.names(found.about), strict=True):
         assert source != "bought_together" or state.history.products.code(name) in near[about]
