@@ -114,7 +114,7 @@ class Live:
         """
         ask = self._ask(customer_id, new_lines=new_lines, cart=cart, k=k, exclude=exclude, eligible=eligible)
         if list_name == "bought_together":
-            ask = replace(ask, barred=ask.barred | self._substitutes(_lead(ask)))
+            ask = replace(ask, barred=ask.barred | self._substitutes(ask.cart))
             found = self._together(ask)
         elif list_name == "upsell":
             found = self._upsell(ask)
@@ -197,16 +197,17 @@ class Live:
         return pair_features(ask.mine, self.state.table, customer, product, scores)
 
     def _together(self, ask: Ask) -> Scored:
-        """Return what is bought in one order with the cart or the latest purchases, then what is like them."""
+        """Return what is bought in one order with the cart or the latest purchases, then what is like it."""
         lead = _lead(ask)
         found = _summed(self.state.together, lead)
         if len(found.product) < ask.k:
             found = _completed(found, _summed(self.state.neighbours, lead, LIKE))
         kept = ~self._barred(ask, "bought_together", found.product) & ~np.isin(found.product, lead)
+        kept &= ~self._substitutes(lead)[found.product]
         return Scored(found.product[kept], found.score[kept], found.source[kept])
 
     def _substitutes(self, lead: Ints) -> Bools:
-        """Mark what would replace a product of ``lead``: no accessory of it, however short the list."""
+        """Mark what would replace a product of ``lead``: no accessory of it."""
         found = np.zeros(len(self.state.kin), bool)
         for category in np.unique(self.state.kin[lead]).tolist():
             if category >= 0:

@@ -55,6 +55,9 @@ def eligible(request: dict[str, Any], bought: set[str], sold_out: set[str]) -> s
         if low <= price <= high and (not path or category == path or category.startswith(f"{path} > "))
     }
     found -= out | {*ids_of(BAGS)}
+    if request["list"] == "bought_together":  # nobody here buys two of a kind at once
+        cart = {*request.get("cart", ()), request.get("product_id")} & {*FACTS}
+        found = {name for name in found if FACTS[name][0] not in {FACTS[lead][0] for lead in cart}}
     if request["list"] == "buy_again":
         return found & bought
     if request["list"] == "new_for_you":
