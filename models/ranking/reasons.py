@@ -28,6 +28,8 @@ FORGOTTEN = 3.0
 """Beyond so many gaps nobody waits for it any more: it was merely bought before."""
 NEW_DAYS = 28
 """A product first sold so few days ago is new."""
+N_NEAREST = 10
+"""A product is named as what another goes with if it is among so many nearest ones."""
 COLUMN = {name: number for number, name in enumerate(PAIR_FEATURES)}
 FAMILIES = ("others", "kinds", "sales")
 """Families of evidence: what others bought, the kinds of products the customer buys, how a product sells."""
@@ -95,7 +97,7 @@ def why(
     """Return the reason of each pair; ``features`` have columns as in ``PAIR_FEATURES``.
 
     Customers of ``pairs`` are codes of ``history``; ``lead`` is the cart, or what else leads a live answer.
-    The product a reason is about is the one whose part in the score was the largest.
+    The product a reason is about is the nearest one bought.
     """
     product, source = pairs.product, pairs.source
     found = Why.none(len(product))
@@ -181,14 +183,18 @@ def _tables(state: State) -> dict[int, Neighbours]:
 
 
 def _closest(state: State, history: History, pairs: Candidates, table: Neighbours) -> Ints:
-    """Return the bought product that the score of each pair in ``table`` owes most to; -1 for none."""
+    """Return the bought product nearest to that of each pair, of its ``N_NEAREST`` in ``table``; -1 for none.
+
+    Nearness alone counts, and how lately it was bought: what is bought every week goes with everything, and
+    would explain everything.
+    """
     size, product = len(history.products), pairs.product
     who, row = np.unique(pairs.customer, return_inverse=True)
     some = history.of_customers(who.astype(np.int32))
-    cell = some.customer.astype(np.int64) * size + some.product
-    taste = np.bincount(cell, state.taste(some), minlength=len(who) * size)
-    near = table.product[product]
-    part = np.where(near >= 0, taste[row[:, None] * size + np.maximum(near, 0)], 0) * table.score[product]
+    taste = np.zeros(len(who) * size, np.float32)
+    np.maximum.at(taste, some.customer.astype(np.int64) * size + some.product, state.taste(some))
+    near, score = table.product[product, :N_NEAREST], table.score[product, :N_NEAREST]
+    part = np.where(near >= 0, taste[row[:, None] * size + np.maximum(near, 0)], 0) * score
     best = part.argmax(axis=1)[:, None]
     found = np.where(np.take_along_axis(part, best, 1) > 0, np.take_along_axis(near, best, 1), -1)
     closest: Ints = found[:, 0].astype(np.int32)

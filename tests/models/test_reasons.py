@@ -1,5 +1,4 @@
 import re
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,17 +6,15 @@ import pytest
 from worlds.checkerboard import board, board_live
 from worlds.kitchen import scored
 
-from features.history import History, Vocabulary
 from features.pairs import PAIR_FEATURES
 from models.ranking.candidates import Candidates
 from models.ranking.cross_sell_rows import features_of
 from models.ranking.lists import LISTS, OWN
 from models.ranking.reason_texts import CODES, TEXTS, told
 from models.ranking.reasons import COLUMN, COLUMNS, FAMILIES, Judge, why
-from models.ranking.state import State
 
 OF_OWN = {"due", "overdue", "usual", "often", "again"}
-OF_ANOTHER = {"like", "also"}
+OF_ANOTHER = [CODES.index("like"), CODES.index("also")]
 
 
 def reason_of(**features: float) -> tuple[str, float]:
@@ -62,35 +59,25 @@ def test_a_reason_never_names_what_the_customer_did_not_buy() -> None:
             for column in np.flatnonzero(ready.product[customer] >= 0).tolist():
                 code, about = CODES[ready.reason[customer, column]], int(ready.about[customer, column])
                 assert code not in OF_OWN or int(ready.product[customer, column]) in mine
-                assert (about in mine) if code in OF_ANOTHER else (about == -1)
+                assert (about in mine) if CODES.index(code) in OF_ANOTHER else (about == -1)
 
 
-def without(history: History, product: int) -> History:
-    kept = history.product != product
-    columns = {
-        name: getattr(history, name)[kept] for name in ("product", "order", "day", "quantity", "revenue")
-    }
-    return replace(history, indptr=np.array([0, int(kept.sum())]), **columns)
-
-
-def similar_score(state: State, history: History, product: int) -> float:
-    zero = np.zeros(1, np.int32)
-    return float(state.scores(history, zero - 1, zero, np.array([product], np.int32))[0, 0])
-
-
-def test_a_product_like_another_names_the_one_without_which_its_score_falls_most() -> None:
+def test_a_product_like_another_names_the_nearest_one_bought() -> None:
     _, model, state = board()
     picks, checked = model.ready(state, 40)["new_for_you"], 0
-    for customer in range(0, 60, 6):
-        alone = replace(state.history.of_customers(np.array([customer])), customers=Vocabulary.of(["one"]))
-        named = np.isin(picks.reason[customer], [CODES.index("like"), CODES.index("also")])
-        for column in np.flatnonzero(named)[:5]:
+    for customer in range(60):
+        rows = state.history.rows(customer)
+        last = dict(zip(state.history.product[rows].tolist(), state.history.day[rows].tolist(), strict=True))
+        for column in np.flatnonzero(np.isin(picks.reason[customer], OF_ANOTHER)).tolist():
             product, about = int(picks.product[customer, column]), int(picks.about[customer, column])
-            left = {
-                code: similar_score(state, without(alone, code), product)
-                for code in {*alone.product.tolist()}
-            }
-            assert left[about] == pytest.approx(min(left.values()), abs=1e-6)
+            near = zip(
+                state.neighbours.product[product].tolist(),
+                state.neighbours.score[product].tolist(),
+                strict=True,
+            )
+            age = {code: state.history.cutoff_day - day for code, day in last.items()}
+            nearness = {code: score * 2 ** (-age[code] / 112) for code, score in [*near][:10] if code in age}
+            assert nearness[about] == pytest.approx(max(nearness.values()), rel=1e-5)
             checked += 1
     assert checked > 10
 
