@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import redirect_stdout
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from worlds.orders import make_home
 
 import recompra
 from models.registry import MODELS
+from serving.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -197,8 +199,13 @@ def test_an_experiment_without_its_column_is_one_line_of_help(run, tmp_path) -> 
     assert "column 'mailed' missing; found ['asks'," in complaint
 
 
-def test_outcomes_without_a_decision_say_what_they_need(run, home) -> None:
+def test_outcomes_of_few_decisions_say_what_they_need(run, home) -> None:
+    store = Store.open(home)
+    decided = {"decided_at": datetime(2024, 5, 1, tzinfo=UTC), "as_of": datetime(2024, 5, 1, tzinfo=UTC)}
+    rest = {"action": "offer", "product_id": "p01", "propensity": 0.9, "models": "", "expected_margin": 1.0}
+    store.decide([{"decision_id": "d1", "customer_id": "c01", **decided, **rest}])
+    store.close()
     code, printed, _ = run("outcomes")
     assert code == 0
-    assert "not yet: 0 decisions have shown what followed: 200 are needed" in " ".join(printed.split())
-    assert json.loads((home / "outcomes.json").read_text())["n_decisions"] == 0
+    assert "not yet: 1 decisions have shown what followed: 200 are needed" in " ".join(printed.split())
+    assert json.loads((home / "outcomes.json").read_text())["actions"]["offer"]["n"] == 1
