@@ -80,12 +80,21 @@ class Erased(Response):
 class TargetsRequest(Request):
     """Whom to keep, under a budget."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"budget": 50.0, "limit": 3}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"budget": 50.0, "limit": 3},
+                {"budget": 50.0, "actions": ["win_back", "thank_you"]},
+            ]
+        }
+    )
 
     budget: Amount
     """What all contacts together may cost, in the shop's currency."""
     limit: int = Field(default=1000, ge=1, le=10_000)
     """How many of the chosen to return; the sums are those of all."""
+    actions: Annotated[list[Id], Field(max_length=20)] = []
+    """Actions without a product to choose among, as ``win_back``; absent: a plain contact to keep them."""
 
 
 class Targets(Response):
@@ -101,6 +110,14 @@ class Targets(Response):
     effect: str
     """``assumed`` until an experiment has been learnt from."""
     reason: str
+    at_most: float | None = None
+    """No choice within the budget can be expected to earn more."""
+    policies: dict[str, float] = {}
+    """With ``actions``: what other rankings would earn, with the same budget and under the same rules."""
+    curve: list[dict[str, Any]] = []
+    """With ``actions``: budget, customers and money, from nothing to all that pays for itself."""
+    experiment: str | None = None
+    """While effects are assumed: the experiment that would measure them."""
 
 
 class PlanRequest(Request):

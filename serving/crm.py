@@ -31,6 +31,7 @@ from serving.api_crm import (
     TargetsRequest,
 )
 from serving.crowd import Recent, people_of, standing_of
+from serving.experiment import experiment_of
 from serving.snapshot import PERSONAL, Snapshot, load
 from serving.state import State
 
@@ -198,6 +199,7 @@ def _targets(
         currency=state.snapshot.currency,
         effect="assumed",
         reason=reason,
+        experiment=experiment_of(state.snapshot),
     )
 
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import bentoml
 from starlette.responses import Response
 
-from serving import answers, api, api_crm, crm, events, offers, plan
+from serving import answers, api, api_crm, crm, events, offers, plan, targets
 from serving.doors import Doors, trouble
 from serving.house import FOLLOW_SECONDS, House
 from serving.state import State
@@ -94,7 +94,8 @@ class Recompra:
     @bentoml.api(route="/retention_targets")
     async def retention_targets(self, request: api_crm.TargetsRequest, /) -> api_crm.Targets:
         """Whom to keep, under a budget."""
-        return await _answer(crm.retention_targets, request, now())
+        answer = targets.targets_by_action if request.actions else crm.retention_targets
+        return await _answer(answer, request, now())
 
     @bentoml.api(route="/contact_plan")
     async def contact_plan(self, request: api_crm.PlanRequest, /) -> api_crm.Plan:

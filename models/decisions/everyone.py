@@ -18,7 +18,7 @@ from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.deck import Deck
 from models.decisions.economics import Money
 
-ARMS_AT_ONCE = 2_000_000
+ARMS_AT_ONCE = 200_000
 
 
 @dataclass(frozen=True)

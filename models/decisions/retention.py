@@ -154,10 +154,11 @@ def compare_policies(
 ) -> pd.DataFrame:
     """Return ``n_customers``, ``cost`` and the money of ranking policies under one budget, one row a policy.
 
-    ``risk`` contacts the likeliest to leave, ``value`` the dearest, ``random`` is the mean over all orders,
-    ``all`` spends whatever it takes, ``none`` nothing. All keep to the rules. Under its own assumptions no
-    policy beats ours; with ``left`` (who did leave, of a closed horizon; boolean by customer_id) the
-    predictions are put to the test, and only the effect of a contact stays assumed.
+    ``risk`` contacts the likeliest to leave, ``response`` the likeliest to buy, ``value`` the dearest,
+    ``random`` is the mean over all orders, ``all`` spends whatever it takes, ``none`` nothing. All keep to
+    the rules. Under its own assumptions no policy beats ours; with ``left`` (who did leave, of a closed
+    horizon; boolean by customer_id) the predictions are put to the test, and only the effect of a contact
+    stays assumed.
     """
     cost, permitted = ranking.column("contact_cost"), np.arange(ranking.n_permitted)
     chosen = {
@@ -165,8 +166,9 @@ def compare_policies(
         "all": permitted,
         "none": permitted[:0],
     }
-    for policy, name in (("risk", "churn_probability"), ("value", "expected_margin_if_stays")):
-        order = np.argsort(-ranking.column(name)[permitted], kind="stable")
+    risk, value = ranking.column("churn_probability"), ranking.column("expected_margin_if_stays")
+    for policy, score in (("risk", risk), ("response", 1 - risk), ("value", value)):
+        order = np.argsort(-score[permitted], kind="stable")
         chosen[policy] = order[affordable(cost[order], budget)]
     gain = ranking.column("expected_incremental_margin") if left is None else _observed(ranking, left)
     rows = {policy: _sums(ranking.money, gain, cost, taken) for policy, taken in chosen.items()}

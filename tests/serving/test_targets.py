@@ -1,0 +1,73 @@
+"""Targets with several actions: the budget, the bound, the rules, the comparison."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from worlds.snapshot import AS_OF, GAIN, NOW, make_snapshot, with_known
+
+from features.errors import InputError
+from serving.api_crm import Targets, TargetsRequest
+from serving.state import State
+from serving.store import Store
+from serving.targets import targets_by_action
+from serving.view import View
+
+ACTIONS = ["thank_you", "survey", "review_request"]
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    store = Store.open(tmp_path)
+    opened = State.of(with_known(make_snapshot(200)), View(store, AS_OF))
+    yield opened
+    opened.view.close()
+    store.close()
+
+
+def ask(state: State, budget: float = 5.0, actions: list[str] | None = None) -> Targets:
+    asked = TargetsRequest(budget=budget, actions=ACTIONS if actions is None else actions)
+    return targets_by_action(state, asked, NOW)
+
+
+def test_the_budget_is_spent_on_the_actions_asked_for(state: State) -> None:
+    answer = ask(state)
+    assert answer.spent <= 5.0 and answer.n_targets == len(answer.targets) == 50
+    assert {row["action"] for row in answer.targets} <= set(ACTIONS)
+    assert sum(row[GAIN] for row in answer.targets) == pytest.approx(
+        answer.expected_incremental_margin, abs=0.01
+    )
+
+
+def test_no_choice_earns_more_than_the_bound_says(state: State) -> None:
+    answer = ask(state)
+    assert answer.at_most == pytest.approx(answer.expected_incremental_margin)  # all cost the same: exact
+    assert answer.policies["expected gain"] == max(
+        value for name, value in answer.policies.items() if name != "all"
+    )
+
+
+def test_the_curve_ends_with_everyone_who_pays_for_themselves(state: State) -> None:
+    answer = ask(state)
+    assert answer.curve[0]["expected_incremental_margin"] == 0
+    assert answer.curve[-1]["n_customers"] <= 200
+    assert answer.curve[-1]["expected_incremental_margin"] >= answer.expected_incremental_margin
+
+
+def test_who_is_held_out_is_no_target(state: State) -> None:
+    known = state.snapshot.known
+    assert known is not None
+    nobody = replace(known, standing=replace(known.standing, held_out=np.ones(200, bool)))
+    assert ask(replace(state, snapshot=replace(state.snapshot, known=nobody))).targets == []
+
+
+def test_an_action_the_shop_does_not_have_is_named_with_those_it_has(state: State) -> None:
+    with pytest.raises(InputError, match=r"'cross_sell'.*win_back"):
+        ask(state, actions=["cross_sell"])
+
+
+def test_without_what_is_known_of_customers_it_says_what_to_do(state: State) -> None:
+    with pytest.raises(InputError, match="train and score"):
+        ask(replace(state, snapshot=replace(state.snapshot, known=None)))
