@@ -41,8 +41,10 @@ class PanelConfig(TreesConfig):
     """Past cutoffs to learn from, at most."""
     step_days: int = Field(default=14, ge=1)
     """Days between them: whole weeks, so that all fall on the same weekday."""
-    max_rows: int = Field(default=2_000_000, ge=1)
-    """Rows (customers x windows) to learn from, at most; fewer windows are taken where there are more."""
+    max_rows: int = Field(default=1_000_000, ge=1)
+    """Rows (customers x windows) to read, at most; fewer windows are taken where there are more."""
+    learn_rows: int = Field(default=400_000, ge=1)
+    """Rows to learn weights from, at most, of evenly drawn customers; levels are those of all rows."""
     ridge: float = Field(default=10.0, gt=0)
     """Penalty on the logistic regression's weights (of standardised logs)."""
     structure: float = Field(default=0.5, ge=0, le=1)
@@ -147,6 +149,17 @@ def whole(features: pd.DataFrame) -> pd.DataFrame:
             "take them from Shop.customer_features",
         )
     return features[CUSTOMER_FEATURES.names].astype(float)
+
+
+def thinned(windows: Sequence[TrainingWindow], config: PanelConfig) -> list[TrainingWindow]:
+    """Return the windows with every k-th customer only, ``config.learn_rows`` rows in all at most."""
+    every = -(-sum(len(window.rows) for window in windows) // config.learn_rows)
+    if every <= 1:
+        return list(windows)
+    return [
+        TrainingWindow(w.cutoff, w.rows.iloc[::every], w.n_order_days[::every], w.revenue[::every])
+        for w in windows
+    ]
 
 
 def stacked(parts: Sequence[Array]) -> Array:

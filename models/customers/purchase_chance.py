@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.special import expit
 
 from models.customers.calibration import logit_shift, middle_share
-from models.customers.customer_panel import CHANCE, COLUMNS, PanelConfig, TrainingWindow, stacked
+from models.customers.customer_panel import CHANCE, COLUMNS, PanelConfig, TrainingWindow, stacked, thinned
 from models.customers.log_linear import RICH, LogLinear
 from models.customers.trees import Trees
 
@@ -36,8 +36,9 @@ class PurchaseChance:
     @classmethod
     def fit(cls, windows: Sequence[TrainingWindow], today: pd.DataFrame, config: PanelConfig) -> Self:
         """Learn from closed windows, newest first; ``today`` are the rows of the customers known now."""
-        rows = pd.concat([window.rows for window in windows])
-        truth = stacked([window.bought for window in windows])
+        some = thinned(windows, config)
+        rows = pd.concat([window.rows for window in some])
+        truth = stacked([window.bought for window in some])
         linear = LogLinear.fit(RICH, rows, truth, ridge=config.ridge)
         trees = Trees.fit("binary", rows.to_numpy(float), truth, config)
         raw = cls(linear, trees, 0.0)

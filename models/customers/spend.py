@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.customers.customer_panel import COLUMNS, PanelConfig, TrainingWindow, stacked
+from models.customers.customer_panel import COLUMNS, PanelConfig, TrainingWindow, stacked, thinned
 from models.customers.trees import Trees
 
 Array = npt.NDArray[np.float64]
@@ -36,6 +36,7 @@ class Spend:
     @classmethod
     def fit(cls, windows: Sequence[TrainingWindow], config: PanelConfig) -> Self:
         """Learn from the customers who ordered within closed windows."""
+        windows = thinned(windows, config)
         frame = pd.concat([window.rows for window in windows])
         rows = frame[COLUMNS].to_numpy(float)
         days = stacked([window.n_order_days for window in windows])

@@ -132,3 +132,9 @@ def test_lines_without_a_customer_teach_nothing_about_customers(tmp_path: Path) 
     lines = lines_of(*(("x", f"{day:%Y-%m-%d}") for day in days)).assign(customer_id=None, product_id="p")
     with pytest.raises(CannotLearn, match="no customer is known 28 days before 2024-07-01"):
         churn(make_shop(tmp_path, lines))
+
+
+def test_more_rows_than_one_learns_from_are_drawn_evenly(tmp_path: Path, lively: pd.DataFrame) -> None:
+    shop = make_shop(tmp_path, lively)
+    few = Churn.fit(shop, CUTOFF, CONFIG.model_copy(update={"learn_rows": 300})).predict(shop, CUTOFF)
+    assert few.mean().item() == pytest.approx(churn(shop).mean(), abs=0.05)
