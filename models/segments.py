@@ -1,6 +1,6 @@
 """Who the customers are: an RFM grid with the names marketers use, and personas found in their behaviour."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -92,8 +92,7 @@ class Segments(Model):
             raise CannotLearn(
                 f"segments need {config.fewest_personas} customers or more, found {len(features)}"
             )
-        money = "revenue" if has_money(features) else "n_order_days"
-        scales = {name: Scale.of(_known(features, name)) for name in (*RHYTHM, money)}
+        scales = _scales(features)
         personas = Personas.fit(
             features,
             fewest=config.fewest_personas,
@@ -110,20 +109,12 @@ class Segments(Model):
     def predict_from(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return the same from customer features: each row by itself, whatever the order of the columns."""
         features = whole(features)
-        since, often, much = self._fifths(features)
-        segment = np.array(GRID, dtype=object)[4 - since, (often + much + 1) // 2]
-        segment[features["n_order_days"].isna().to_numpy()] = LOST
         return pd.DataFrame(
             {
-                "segment": pd.Series(segment, index=features.index, dtype="str"),
+                "segment": _segment(features, self.scales),
                 "persona": pd.Series(self.personas.of(features), index=features.index, dtype="str"),
             }
         )
-
-    def _fifths(self, features: pd.DataFrame) -> tuple[Ints, Ints, Ints]:
-        since, often = (self.scales[name].fifth(_known(features, name)) for name in RHYTHM)
-        money = next((name for name in self.scales if name not in RHYTHM), RHYTHM[1])
-        return since, often, self.scales[money].fifth(_known(features, money))
 
     def save(self, folder: Path) -> None:
         """Write ``model.json``."""
@@ -145,6 +136,25 @@ class Segments(Model):
                 scales={name: Scale(tuple(edges)) for name, edges in card["scales"].items()},
                 personas=Personas.from_facts(card["personas"]),
             )
+
+
+def rfm(features: pd.DataFrame) -> "pd.Series[str]":
+    """Return the RFM segment of each customer among the customers of these features."""
+    return _segment(features, _scales(features))
+
+
+def _scales(features: pd.DataFrame) -> dict[str, Scale]:
+    money = "revenue" if has_money(features) else "n_order_days"
+    return {name: Scale.of(_known(features, name)) for name in (*RHYTHM, money)}
+
+
+def _segment(features: pd.DataFrame, scales: Mapping[str, Scale]) -> "pd.Series[str]":
+    since, often = (scales[name].fifth(_known(features, name)) for name in RHYTHM)
+    money = next((name for name in scales if name not in RHYTHM), RHYTHM[1])
+    much = scales[money].fifth(_known(features, money))
+    segment = np.array(GRID, dtype=object)[4 - since, (often + much + 1) // 2]
+    segment[features["n_order_days"].isna().to_numpy()] = LOST
+    return pd.Series(segment, index=features.index, dtype="str")
 
 
 def _known(features: pd.DataFrame, name: str) -> Array:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from features.errors import ArtefactError
 from models.model import Model
+from models.segments import rfm
 from training.evaluate_lists import DEPTHS, measure_lists
 from training.holdout import SEGMENTS, Holdout
 from training.metrics import AMOUNT, EVENT, INSIDE, LABEL, MEAN, QINI, TOTAL, Floats, Metric
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 
+FEWEST = 200
+"""Calibration is measured in segments of so many customers or more: below, it is noise."""
 Lists = Mapping[str, Any]
 """Ready lists by name, as a decision needs them: see ``models.next_best_offer``."""
 
@@ -90,6 +93,7 @@ def _scores(
         )
     for column, truth in model.truths.items():
         measure_scores(evaluation, model.name, truth, scores[column], holdout)
+        _measure_segments(evaluation, model.name, truth, holdout)
         bounds = [f"{column}_p10", f"{column}_p90"]
         if set(bounds) <= set(scores.columns):
             _measure_interval(evaluation, model.name, truth, scores[bounds].dropna(), holdout)
@@ -114,6 +118,20 @@ def measure_scores(
     samples = evaluation.samples.setdefault(method, {})
     for name, metric in fitting.items():
         samples[f"{name} {truth_name}"] = Sample(metric, scores.index, (truth, column))
+
+
+def _measure_segments(evaluation: Evaluation, method: str, truth_name: str, holdout: Holdout) -> None:
+    """Add the calibration error within each RFM segment of the cutoff: ``ece lapsed of champions``."""
+    whole = evaluation.samples.get(method, {}).get(f"ece {truth_name}")
+    if whole is None:
+        return
+    segment = rfm(holdout.shop.customer_features(holdout.cutoff)).reindex(whole.customers)
+    for name in sorted(segment.dropna().unique()):
+        inside = (segment == name).to_numpy()
+        if inside.sum() >= FEWEST:
+            parts = tuple(column[inside] for column in whole.columns)
+            key = f"ece {truth_name} of {name}"
+            evaluation.samples[method][key] = Sample(whole.metric, whole.customers[inside], parts)
 
 
 def _measure_interval(

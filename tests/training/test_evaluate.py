@@ -167,3 +167,16 @@ def test_pictures_are_drawn_for_what_was_measured(holdout, tmp_path: Path) -> No
     drawn += draw(evaluate(lists, holdout, answers(lists, holdout)), tmp_path)
     names = {path.stem for path in drawn if path.stat().st_size > 5000}
     assert {"gain_lapsed", "calibration_lapsed", "importance", "recall_by_k_all"} <= names
+
+
+def test_calibration_is_measured_in_each_large_rfm_segment(
+    shop: Shop, holdout: Holdout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.evaluate.FEWEST", 5)
+    model = FakeChurn(FakeConfig(), CUTOFF)
+    found = evaluate(model, holdout, answers(model, holdout), baselines=False).ours
+    parts = {key: sample for key, sample in found.items() if key.startswith("ece lapsed of ")}
+    assert len(parts) > 1
+    assert all(len(sample.customers) >= 5 for sample in parts.values())
+    customers = [name for sample in parts.values() for name in sample.customers]
+    assert len(customers) == len(set(customers)) <= len(found["ece lapsed"].customers)
