@@ -5,6 +5,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from features.settings import Economics
+from models.actions import catalogue
 from models.contact_policy import Goods, People
 from models.decisions.allocation import Limits, solve
+from models.decisions.calendar import Room, plan
+from models.decisions.everyone import options
 from models.decisions.offer import Case, Terms, choose
 from models.decisions.retention import choose_targets, rank_customers
+from models.decisions.standing import Standing
 
 N_CUSTOMERS, N_OFFERED, N_PRODUCTS, N_CANDIDATES = 1_000_000, 100_000, 50_000, 60
 N_ACTIONS = 5
@@ -49,6 +54,23 @@ def case(rng: np.random.Generator, n: int) -> Case:
     shape = (n, N_CANDIDATES)
     product = rng.integers(0, N_PRODUCTS, shape).astype(np.int32)
     return Case(people(rng, n), product, rng.random(shape) / 2, np.full(shape, np.nan))
+
+
+def everyone(table: Table, rng: np.random.Generator) -> None:
+    """Add a decision with every action of the catalogue, and a month's plan, for 100,000 customers."""
+    price = rng.gamma(2, 10, N_PRODUCTS)
+    shelf = Goods(price, price * 0.3, np.full(N_PRODUCTS, np.nan), np.zeros(N_PRODUCTS, bool))
+    n, terms, asked = N_OFFERED, Terms(horizon_days=28, actions=catalogue()), case(rng, N_OFFERED)
+    standing = replace(
+        Standing.unknown(n), risk=rng.random(n), margin=rng.gamma(1, 50, n), basket=np.full(n, 30.0)
+    )
+    asked = replace(asked, standing=standing, role=np.full(asked.product.shape, 31, np.uint8))
+    seconds = timed(lambda: options(asked, shelf, terms))
+    table.add_row(f"every action with {N_CANDIDATES} candidates for {n:,} customers", f"{seconds:.1f}")
+    found = options(asked, shelf, terms, days=27)
+    none = np.zeros(n, np.int32)
+    seconds = timed(lambda: plan(found, Room(none, none), 28))
+    table.add_row(f"a month's contacts of {n:,} customers", f"{seconds:.1f}")
 
 
 def arms(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -87,6 +109,7 @@ def main() -> bool:
     table.add_row("choose targets under a budget", f"{timed(lambda: choose_targets(ranking, 5000.0)):.4f}")
     table.add_row(f"offers for {N_OFFERED:,} customers", f"{timed(lambda: choose(batch, shelf, terms)):.2f}")
     table.add_row("one offer", f"{timed(lambda: [choose(one, shelf, terms) for _ in range(100)]) / 100:.6f}")
+    everyone(table, rng)
     slowest = several_actions(table, rng)
     Console().print(table)
     return seconds > RANKING_BAR_SECONDS or slowest > ACTIONS_BAR_SECONDS
