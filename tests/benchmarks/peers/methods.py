@@ -101,7 +101,7 @@ def ease(world: World, regularization: float, weight: str) -> Scores:
     x = x[weight].astype(np.float32).tocsr()
     kernel = (x @ x.T).toarray()
     kernel[np.diag_indices_from(kernel)] += regularization
-    projected = np.linalg.solve(kernel, x.toarray())
+    projected = (x.T @ np.linalg.inv(kernel)).T
     own = np.asarray(x.multiply(projected).sum(axis=0)).ravel()
     scale = regularization / (1 - own)
     return lambda rows: x[rows].toarray() - projected[rows] * scale
