@@ -82,7 +82,7 @@ def our_lists(given: Path | None, shop: str, date: str, folder: Path) -> pd.Data
     if not (found / "recommendations.parquet").exists():
         options = ["--cutoff", date, "--horizon", str(HORIZON_DAYS), "--only", "cross_sell", "--out", found]
         environment = {**os.environ, "RECOMPRA_HOME": str(folder.parent / "home")}
-        command = [sys.executable, ROOT / "recompra.py", "backtest", *options]
+        command = [Path(sys.executable).with_name("recompra"), "backtest", *options]
         subprocess.run(command, env=environment, check=True)
     return pd.read_parquet(found / "recommendations.parquet")
 
