@@ -32,6 +32,8 @@ class Catalogue:
     unit_cost: Floats
     stock: Floats
     name: NDArray[np.bytes_]
+    launched_day: Floats
+    """Days since 1970-01-01; NaN unknown."""
 
     def names(self, codes: Any) -> list[str]:
         """Return the readable names behind codes; the id where a product has none."""
@@ -86,6 +88,7 @@ def read_catalogue(con: Any, cutoff: datetime, products: Vocabulary) -> Catalogu
         unit_cost=frame["unit_cost"].to_numpy(np.float32),
         stock=frame["stock"].to_numpy(np.float32),
         name=np.array([_bytes(name) for name in frame["name"]] or [], dtype=np.bytes_),
+        launched_day=frame["launched_day"].to_numpy(np.float32),
     )
 
 
@@ -104,6 +107,7 @@ WITH paid AS (
   SELECT product_id, median(revenue / quantity) AS paid FROM order_lines
   WHERE ordered_at < TIMESTAMP '{moment}' AND product_id IS NOT NULL GROUP BY product_id)
 SELECT coalesce(products.product_id, paid.product_id) AS product_id, name, category, brand,
-       list_price::DOUBLE AS list_price, unit_cost::DOUBLE AS unit_cost, stock::DOUBLE AS stock, paid
+       list_price::DOUBLE AS list_price, unit_cost::DOUBLE AS unit_cost, stock::DOUBLE AS stock, paid,
+       (launched_on - DATE '1970-01-01')::DOUBLE AS launched_day
 FROM products FULL JOIN paid ON products.product_id = paid.product_id
 """

@@ -65,6 +65,8 @@ class Lists(Section):
     """List -> product ids that lead it, in this order, wherever they may be shown."""
     boosted: dict[str, float] = Field(default_factory=dict)
     """Product id or category -> factor on the chance when products are ordered (1.2: a fifth more)."""
+    explore_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of places kept for new products, while they are worth trying (0.1: one in ten)."""
     locale: str = "en"
     """Language of reasons where a request names none: en, pt."""
 

@@ -20,7 +20,7 @@ from features.history import Floats, History, Ints, read_array
 from features.settings import Lists
 
 Bools = NDArray[np.bool_]
-ARRAYS = ("returns", "hidden", "boost", "category")
+ARRAYS = ("returns", "hidden", "boost", "category", "is_new")
 PRIOR = 20.0
 """The shop's share of products bought again weighs as much as so many buyers in each category."""
 CONFIDENCE = 0.95
@@ -38,15 +38,19 @@ class Rules:
     """The chance counts so many times when products are ordered."""
     category: Ints
     """-1: none, never capped."""
+    is_new: Bools
+    """New products: they have places of their own."""
     max_per_category: int = 0
     """0: no limit."""
+    explore_share: float = 0.0
+    """Share of places kept for new products."""
     pinned: Mapping[str, Ints] | None = None
 
     @classmethod
     def none(cls, n_products: int) -> Self:
         """Return the rules of a shop that has none: everything may be shown, by its chance."""
         yes = np.ones(n_products, bool)
-        return cls(yes, ~yes, np.ones(n_products, np.float32), np.full(n_products, -1, np.int32))
+        return cls(yes, ~yes, np.ones(n_products, np.float32), np.full(n_products, -1, np.int32), ~yes)
 
     @classmethod
     def of(cls, history: History, catalogue: Catalogue, lists: Lists, horizon_days: int) -> Self:
@@ -57,7 +61,16 @@ class Rules:
         hidden = _over(dict.fromkeys(lists.hidden, True), catalogue, np.zeros(len(returns), bool))
         codes = {name: catalogue.products.codes(ids) for name, ids in lists.pinned.items()}
         pinned = {name: found[found >= 0] for name, found in codes.items()}
-        return cls(returns, hidden, boost, catalogue.category, lists.max_per_category, pinned)
+        return cls(
+            returns,
+            hidden,
+            boost,
+            catalogue.category,
+            is_new=np.zeros(len(returns), bool),
+            max_per_category=lists.max_per_category,
+            explore_share=lists.explore_share,
+            pinned=pinned,
+        )
 
     @cached_property
     def boosts(self) -> bool:
@@ -85,11 +98,15 @@ class Rules:
         key = -score * self.boost[product] if self.boosts else -score
         by = (product, key) if customer is None else (product, key, customer)
         order = np.lexsort(by)
-        if not self.max_per_category:
+        if not self.max_per_category and not self.explore_share:
             return order
         mine = np.zeros(len(order), np.int64) if customer is None else customer[order].astype(np.int64)
-        turn = _place(mine, self.category[product[order]]) // self.max_per_category
-        return order[np.lexsort((turn, mine))]
+        if self.max_per_category:
+            turn = _place(mine, self.category[product[order]]) // self.max_per_category
+            order = order[np.lexsort((turn, mine))]
+        if self.explore_share:
+            order = order[_explored(mine, self.is_new[product[order]], self.explore_share)]
+        return order
 
     def best(self, popularity: Floats) -> Ints:
         """Return every product that is not hidden, best selling first, under the same order."""
@@ -107,16 +124,17 @@ class Rules:
         for name in ARRAYS:
             np.save(folder / f"{name}.npy", getattr(self, name))
         pinned = {name: codes.tolist() for name, codes in (self.pinned or {}).items()}
-        card = {"max_per_category": self.max_per_category, "pinned": pinned}
+        plain = {"max_per_category": self.max_per_category, "explore_share": self.explore_share}
+        card = plain | {"pinned": pinned}
         (folder / "rules.json").write_text(json.dumps(card), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path, *, mmap: bool = True) -> Self:
         """Read back."""
         card = json.loads((folder / "rules.json").read_text(encoding="utf-8"))
-        pinned = {name: np.array(codes, np.int32) for name, codes in card["pinned"].items()}
+        pinned = {name: np.array(codes, np.int32) for name, codes in card.pop("pinned").items()}
         arrays = {name: read_array(folder, name, mmap=mmap) for name in ARRAYS}
-        return cls(**arrays, max_per_category=card["max_per_category"], pinned=pinned)
+        return cls(**arrays, **card, pinned=pinned)
 
 
 def learnt_returns(history: History, category: Ints, min_share: float, horizon_days: int) -> Bools:
@@ -170,3 +188,23 @@ def _place(customer: NDArray[np.int64], category: Ints) -> NDArray[np.int64]:
     place[order] = np.arange(len(key)) - np.repeat(start, size)
     place[category < 0] = 0
     return place
+
+
+def _explored(customer: NDArray[np.int64], new: Bools, share: float) -> NDArray[np.intp]:
+    """Return the order in which the i-th new product has place ``(i + 1) / share`` at the latest.
+
+    Rows are sorted by customer, best first; nobody's best new product is put behind a worse one.
+    """
+    others = _place(customer, np.where(new, -1, 0).astype(np.int32))
+    before = np.where(new, _running(customer, ~new), others).astype(np.float64)
+    turn = _place(customer, np.where(new, 0, -1).astype(np.int32))
+    latest = np.ceil((turn + 1) / share) - 1 - turn
+    return np.lexsort((np.where(new, np.minimum(before, latest) - 0.5, before), customer))
+
+
+def _running(customer: NDArray[np.int64], marked: Bools) -> NDArray[np.int64]:
+    """Return how many marked rows of the same customer come before each; rows are sorted by customer."""
+    total = np.cumsum(marked, dtype=np.int64) - marked
+    start = np.searchsorted(customer, customer)
+    counted: NDArray[np.int64] = total - total[start]
+    return counted

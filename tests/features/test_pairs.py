@@ -50,6 +50,7 @@ def catalogue_of(products: Vocabulary, *, known: bool = True) -> Catalogue:
         unit_cost=numbers,
         stock=numbers,
         name=np.array([b""] * n),
+        launched_day=numbers,
     )
 
 

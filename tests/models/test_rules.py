@@ -20,9 +20,8 @@ def catalogue() -> Catalogue:
     codes = paths.codes(["food > coffee", "home > fridges", "home > fridges", "food > coffee"])
     nothing = np.full(4, np.nan, np.float32)
     names = np.array([name.encode() for name in PRODUCTS])
-    return Catalogue(
-        Vocabulary.of(PRODUCTS), paths, paths, paths, codes, codes, codes, nothing, nothing, nothing, names
-    )
+    kinds = (paths, paths, paths, codes, codes, codes)
+    return Catalogue(Vocabulary.of(PRODUCTS), *kinds, nothing, nothing, nothing, names, nothing)
 
 
 def history_of(purchases: list[tuple[int, int, int]]) -> History:
@@ -96,6 +95,32 @@ def test_saved_and_loaded_they_are_the_same(tmp_path: Path, said: Lists) -> None
     rules = Rules.of(history_of(kitchen(9)), catalogue(), said, 28)
     rules.save(tmp_path)
     again = Rules.load(tmp_path)
-    for name in ("returns", "hidden", "boost", "category", "max_per_category"):
+    for name in ("returns", "hidden", "boost", "category", "is_new", "max_per_category", "explore_share"):
         np.testing.assert_array_equal(getattr(again, name), getattr(rules, name))
     assert again.leading("for_you").tolist() == rules.leading("for_you").tolist()
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.integers(0, 3)), max_size=40),
+    st.sampled_from([0.1, 0.25, 0.5, 1.0]),
+)
+def test_new_products_have_their_share_of_places_and_nothing_is_lost(
+    pairs: list[tuple[int, bool, int]], share: float
+) -> None:
+    customer, new, score = np.array(pairs, int).reshape(-1, 3).T.astype(np.int32)
+    rules = replace(Rules.none(len(pairs)), is_new=new.astype(bool), explore_share=share)
+    product = np.arange(len(pairs), dtype=np.int32)
+    found = rules.order(customer, product, score.astype(np.float32))
+    plain = Rules.none(len(pairs)).order(customer, product, score.astype(np.float32))
+    assert sorted(found.tolist()) == product.tolist()
+    for one in range(3):
+        mine, usual = (rows[customer[rows] == one] for rows in (found, plain))
+        for kind in (0, 1):
+            assert mine[new[mine] == kind].tolist() == usual[new[usual] == kind].tolist()
+        for k in range(1, len(mine) + 1):
+            assert new[mine[:k]].sum() >= min(int(k * share + 1e-9), new[mine].sum())
+
+
+def test_without_a_share_for_new_products_the_order_is_by_chance_alone() -> None:
+    rules = replace(Rules.none(3), is_new=np.array([False, False, True]))
+    assert rules.order(None, np.arange(3), np.array([0.3, 0.2, 0.1], np.float32)).tolist() == [0, 1, 2]

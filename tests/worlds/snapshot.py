@@ -163,6 +163,7 @@ def _catalogue(n: int) -> Catalogue:
         unit_cost=np.full(n, np.nan, np.float32),
         stock=np.full(n, np.nan, np.float32),
         name=np.array([f"Product {number}".encode() for number in range(n)], np.bytes_),
+        launched_day=np.full(n, np.nan, np.float32),
     )
 
 

@@ -1,0 +1,134 @@
+"""Learn, score and answer in shops that lack something: every list is as long as it can be."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+import pytest
+from worlds.checkerboard import CUTOFF, SMALL, START, board_catalogue, board_lines
+from worlds.orders import make_shop
+
+from features.shop import Shop
+from models.cross_sell import CrossSell
+from models.popular import Popular
+from serving import snapshot
+from serving.answers import recommend
+from serving.api import ListName, Recommended, RecommendRequest
+from serving.build import Build
+from serving.rights import Forgotten
+from serving.state import State
+from serving.store import Store
+from serving.view import View
+
+QUICK = SMALL.model_copy(update={"n_trees": 10})
+
+
+def heavy_and_light() -> pd.DataFrame:
+    """Return a board with one customer of ten thousand lines and one of a single line."""
+    rng = np.random.default_rng(0)
+    moments = pd.Timestamp(START) + pd.to_timedelta(rng.integers(0, 139, 10_000), "D")
+    products = [f"p{code:03d}" for code in rng.integers(0, 80, 10_000)]
+    heavy = pd.DataFrame({"customer_id": "heavy", "ordered_at": moments, "product_id": products})
+    light = heavy.iloc[:1].assign(customer_id="light")
+    return pd.concat(
+        [board_lines(20), heavy.assign(order_id=[f"h{n}" for n in range(10_000)]), light], ignore_index=True
+    )
+
+
+def nothing_again() -> pd.DataFrame:
+    """Return a board where nobody buys a product twice."""
+    return board_lines(40, n_products=120).drop_duplicates(["customer_id", "product_id"])
+
+
+def everything_again() -> pd.DataFrame:
+    """Return a shop where each customer buys the same three products every week."""
+    rows = [
+        (f"c{customer:03d}", pd.Timestamp(START) + pd.Timedelta(days=day, hours=12), f"p{product % 40:03d}")
+        for customer in range(40)
+        for day in range(customer % 7, 140, 7)
+        for product in range(customer, customer + 3)
+    ]
+    return pd.DataFrame(rows, columns=["customer_id", "ordered_at", "product_id"])
+
+
+SHOPS = {
+    "no prices": lambda: (board_lines(20).drop(columns="unit_price"), board_catalogue()),
+    "no catalogue": lambda: (board_lines(20), None),
+    "nothing but who and when and what": lambda: (
+        board_lines(20)[["customer_id", "ordered_at", "product_id"]],
+        None,
+    ),
+    "one product": lambda: (board_lines(20).assign(product_id="only").drop_duplicates("order_id"), None),
+    "heavy and light": lambda: (heavy_and_light(), board_catalogue()),
+    "nothing is bought again": lambda: (nothing_again(), None),
+    "everything is bought again": lambda: (everything_again(), None),
+}
+
+
+def served(folder: Path, name: str) -> tuple[Shop, snapshot.Snapshot]:
+    lines, catalogue = SHOPS[name]()
+    shop = make_shop(folder, lines, **({} if catalogue is None else {"products": catalogue}))
+    models = {
+        "cross_sell": CrossSell.fit(shop, CUTOFF, QUICK),
+        "popular": Popular.fit(shop, CUTOFF, Popular.Config()),
+    }
+    build = Build(shop, CUTOFF, models, dict.fromkeys(models, "1"), Forgotten(b"", frozenset()))
+    snapshot.write(folder / "scoring", build.snapshot(), more=build.save_more)
+    return shop, snapshot.load(folder / "scoring")
+
+
+@pytest.fixture(scope="module", params=SHOPS)
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    folder = tmp_path_factory.mktemp("shop")
+    opened, found = served(folder, request.param)
+    store = Store.open(folder)
+    yield request.param, opened, State.of(found, View(store, found.as_of))
+    store.close()
+
+
+def ask(state: State, **wanted: Any) -> Recommended:
+    return recommend(state, RecommendRequest(**wanted))
+
+
+def test_every_list_is_as_long_as_it_can_be(shop: Any) -> None:
+    name, opened, state = shop
+    history, size = opened.history(CUTOFF), len(state.snapshot.catalogue.products)
+    for code in np.linspace(0, len(history.customers) - 1, 6).astype(int):
+        mine = {*history.products.names(np.unique(history.product[history.rows(code)]))}
+        n_returning = size - len(mine) if name == "nothing is bought again" else size
+        customer = history.customers.names([code])[0]
+        for cart in ([], [history.products.names([0])[0]]):
+            full = {
+                "for_you": n_returning,
+                "buy_again": len(mine),
+                "new_for_you": size - len(mine),
+                "popular": size,
+            }
+            for list_name in get_args(ListName):
+                answer = ask(state, customer_id=customer, list=list_name, k=30, cart=cart, details=True)
+                shown = [product["product_id"] for product in answer.products]
+                assert len(shown) == len({*shown}) and not {*shown} & {*cart}
+                if not cart and list_name in full:
+                    assert len(shown) == min(30, full[list_name]), (list_name, customer)
+                assert all(product["reason"]["text"] for product in answer.products)
+
+
+def test_a_stranger_is_shown_what_sells(shop: Any) -> None:
+    _, _, state = shop
+    size = len(state.snapshot.catalogue.products)
+    assert (
+        len(ask(state, k=5).products) == len(ask(state, customer_id="nobody", k=5).products) == min(5, size)
+    )
+
+
+def test_where_nothing_is_bought_again_nothing_bought_is_shown_and_where_all_is_it_leads(shop: Any) -> None:
+    name, opened, state = shop
+    history = opened.history(CUTOFF)
+    if name not in {"nothing is bought again", "everything is bought again"}:
+        return
+    for code, customer in enumerate(history.customers.all_names()):
+        mine = {*history.products.names(np.unique(history.product[history.rows(code)]))}
+        shown = [product["product_id"] for product in ask(state, customer_id=customer, k=3).products]
+        assert {*shown} == mine if name == "everything is bought again" else not {*shown} & mine
