@@ -74,10 +74,13 @@ OTHER: dict[str, str] = {
     "price_relative": "log price against the mean of what the customer buys",
     "own_rebuy": "the product's rebuy rate where the customer bought it, else 0",
     "s_similar": "item-item score: similar products the customer bought, TF-IDF, half-life 112 days",
+    "s_together": "how much it is bought in one order with what the customer bought, half-life 112 days",
+    "s_texts": "how much its words are like those of what the customer bought, half-life 112 days",
+    "s_linear": "what a linear model of all purchases (EASE) tells from the customer's, half-life 112 days",
     "s_factors": "product of the customer's and the product's ALS factors",
     "s_alike": "how much customers with like baskets buy it; 0 beyond their best",
 }
-SCORES = ("s_similar", "s_factors", "s_alike")
+SCORES = ("s_similar", "s_together", "s_texts", "s_linear", "s_factors", "s_alike")
 """Collaborative scores, made by ``models.ranking.state`` and handed in."""
 
 
@@ -113,7 +116,7 @@ def pair_features(
     """Return one row a pair, columns as in ``PAIR_FEATURES``, float32; ``MISSING`` where nothing is known.
 
     ``customer`` are codes of ``history``, in order; ``product`` codes of its products and of ``table``;
-    ``scores`` has shape (pairs, 3), see ``SCORES``. Each row depends on its own customer's history alone.
+    ``scores`` has shape (pairs, 6), see ``SCORES``. Each row depends on its own customer's history alone.
     """
     facts = receipts(history, table, customer, product)
     features = np.full((len(product), len(PAIR_FEATURES)), np.nan, np.float32)
@@ -208,7 +211,8 @@ def _narrow(row: Any, habit: Any, own: Any, gap: float, share: float) -> None:
 def _other(row: Any, own: Any, who: Any, good: Any, scores: Floats) -> None:
     row.price_relative = good.p_price - who.price / max(who.lines, 1)
     row.own_rebuy = good.p_rebuy if own.n > 0 else 0
-    row.s_similar, row.s_factors, row.s_alike = scores[0], scores[1], scores[2]
+    row.s_similar, row.s_together, row.s_texts = scores[0], scores[1], scores[2]
+    row.s_linear, row.s_factors, row.s_alike = scores[3], scores[4], scores[5]
 
 
 @compiled

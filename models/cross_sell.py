@@ -43,7 +43,8 @@ class CrossSell(Model):
     name = "cross_sell"
     question = "what else would they buy?"
     method = (
-        "own history, item-item, ALS, like customers, category and popularity; LightGBM over pair features"
+        "own history, item-item, EASE, ALS, like customers, baskets, words, category, arrivals and popularity; "
+        "LightGBM over pair features"
     )
     must_beat = (
         "popularity",

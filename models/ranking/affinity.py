@@ -10,13 +10,17 @@ import numpy as np
 from features.compiled import compiled
 from features.history import Floats, Ints
 
+CAP = 4.0
+"""As ``models.ranking.linear.CAP``: a compiled function reads no constant of another file."""
+
 
 class Tables(NamedTuple):
     """The arrays of the state that the scores are read from."""
 
-    near: Ints
-    """Of each product, those like it, and how much; -1: no more."""
-    likeness: Floats
+    near: tuple[Ints, Ints, Ints, Ints]
+    """Of each product, those like it, in one order with it, of like words, that tell it by a linear model."""
+    likeness: tuple[Floats, Floats, Floats, Floats]
+    """How much; -1 above: no more."""
     profile: Ints
     """Of each customer, what customers with like baskets buy, and how much; -1: no more."""
     interest: Floats
@@ -41,14 +45,14 @@ class Bought(NamedTuple):
 
 @compiled
 def affinities(tables: Tables, bought: Bought, codes: Ints, customer: Ints, product: Ints) -> Floats:
-    """Return similarity to what was bought, factors' product, and interest of like customers: (pairs, 3).
+    """Return nearness to what was bought by the tables, factors' product, like customers' interest (6).
 
     ``codes`` are the customers' rows in the tables (-1: none there, the last two scores are 0); the pairs are
-    sorted by customer.
+    sorted by customer. The linear model reads the square root of counts, up to ``CAP``.
     """
-    scores = np.zeros((len(product), 3), np.float32)
-    taste = np.zeros(len(tables.near), np.float32)
-    interest = np.zeros(len(tables.near), np.float32)
+    scores = np.zeros((len(product), 6), np.float32)
+    taste = np.zeros(len(tables.near[0]), np.float32)
+    interest = np.zeros(len(tables.near[0]), np.float32)
     first = 0
     for number in range(len(codes)):
         last = first
@@ -57,23 +61,28 @@ def affinities(tables: Tables, bought: Bought, codes: Ints, customer: Ints, prod
         code, rows = codes[number], (bought.indptr[number], bought.indptr[number + 1])
         for row in range(*rows):
             taste[bought.product[row]] += bought.weight[row]
-        _similar(tables, taste, product[first:last], scores[first:last, 0])
+        for table in range(3):
+            near, likeness = tables.near[table], tables.likeness[table]
+            _near(near, likeness, taste, product[first:last], scores[first:last, table])
         for row in range(*rows):
-            taste[bought.product[row]] = 0
+            interest[bought.product[row]] = np.sqrt(min(taste[bought.product[row]], CAP))
+        _near(tables.near[3], tables.likeness[3], interest, product[first:last], scores[first:last, 3])
+        for row in range(*rows):
+            taste[bought.product[row]] = interest[bought.product[row]] = 0
         if code >= 0:
-            _factors(tables, code, product[first:last], scores[first:last, 1])
-            _alike(tables, code, interest, product[first:last], scores[first:last, 2])
+            _factors(tables, code, product[first:last], scores[first:last, 4])
+            _alike(tables, code, interest, product[first:last], scores[first:last, 5])
         first = last
     return scores
 
 
 @compiled
-def _similar(tables: Tables, taste: Floats, product: Ints, score: Floats) -> None:
+def _near(near: Ints, likeness: Floats, taste: Floats, product: Ints, score: Floats) -> None:
     for pair in range(len(product)):
-        for place in range(tables.near.shape[1]):
-            near = tables.near[product[pair], place]
-            if near >= 0:
-                score[pair] += taste[near] * tables.likeness[product[pair], place]
+        for place in range(near.shape[1]):
+            other = near[product[pair], place]
+            if other >= 0:
+                score[pair] += taste[other] * likeness[product[pair], place]
 
 
 @compiled

@@ -13,10 +13,13 @@ from features.products import product_table
 from features.shop import Shop
 from models.ranking import collaborative
 from models.ranking.baskets import together
-from models.ranking.candidates import Candidates, candidates, new_sources
+from models.ranking.candidates import Candidates, candidates
+from models.ranking.linear import linear
 from models.ranking.ranker import RankerConfig, Rows
 from models.ranking.rules import Rules
+from models.ranking.sources import new_sources
 from models.ranking.state import TASTE_HALF_LIFE, State
+from models.ranking.texts import texts
 
 CHUNK = 100_000
 """Pairs are scored in pieces of about so many."""
@@ -43,7 +46,10 @@ class CrossSellConfig(RankerConfig):
     """Customers to learn from at each cutoff, drawn by ``seed``."""
     n_own: int = Field(default=400, ge=1)
     """Candidates out of what a customer bought before, at most."""
-    budgets: dict[str, int] = {"similar": 100, "factors": 100, "alike": 100, "category": 100, "popular": 100}
+    budgets: dict[str, int] = {
+        "similar": 100, "linear": 100, "factors": 100, "alike": 100, "baskets": 60,
+        "texts": 50, "category": 100, "arrivals": 30, "popular": 100,
+    }  # fmt: skip
     """New candidates by source, at most."""
     n_shelf: int = Field(default=20_000, ge=1)
     """Products that can be proposed as new: those that sell best, half-life 28 days."""
@@ -51,6 +57,10 @@ class CrossSellConfig(RankerConfig):
     """Similar products kept for each product."""
     n_together: int = Field(default=20, ge=1)
     """Products bought in the same order kept for each product."""
+    n_linear: int = Field(default=50, ge=1)
+    """Products that say most of each product, by the linear model."""
+    n_texts: int = Field(default=30, ge=1)
+    """Products of like words kept for each product."""
     n_alike: int = Field(default=100, ge=1)
     """Customers with like baskets to look at."""
     n_factors: int = Field(default=64, ge=1)
@@ -77,6 +87,8 @@ def state_of(shop: Shop, cutoff: datetime, config: CrossSellConfig, horizon_days
         neighbours=collaborative.similar(history, config.n_neighbours, TASTE_HALF_LIFE),
         together=goes_with.near,
         kin=goes_with.kin,
+        linear=linear(history, config.n_linear, TASTE_HALF_LIFE),
+        texts=texts(catalogue, config.n_texts),
         alike=collaborative.alike(
             history, shelf, near=config.n_alike, depth=200, half_life_days=HALF_LIFE, seed=config.seed
         ),

@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LISTS = ("for_you", "buy_again", "new_for_you")
-SOURCES = ("own", "similar", "factors", "alike", "category", "popular", "bought_together", "upsell", "pinned")
-"""Why a product came up: bought before; like what was bought; factors of customer and product agree;
-customers with like baskets buy it; of a category bought; sells now; goes with the cart; is dearer; the shop
-wants it there."""
+SOURCES = (
+    "own", "similar", "linear", "factors", "alike", "baskets", "texts", "category", "arrivals", "popular",
+    "bought_together", "upsell", "pinned",
+)  # fmt: skip
+"""Why a product came up: bought before; like what was bought; a linear model of all purchases says so;
+factors of customer and product agree; customers with like baskets buy it; bought in one order with what was
+bought; its words are like theirs; of a category bought; new and selling; sells now; goes with the cart; is
+dearer; the shop wants it there."""
 OWN, POPULAR, TOGETHER, UPSELL, PINNED = (
     SOURCES.index(name) for name in ("own", "popular", "bought_together", "upsell", "pinned")
 )

@@ -21,7 +21,7 @@ from models.ranking.reason_texts import CODES
 from models.ranking.state import State
 
 Bools = NDArray[np.bool_]
-SIMILAR = SOURCES.index("similar")
+SIMILAR, BASKETS, TEXTS = (SOURCES.index(name) for name in ("similar", "baskets", "texts"))
 DUE, LONG_DUE = 0.8, 1.5
 """Days since the last purchase over the usual gap, from which on a product is due, and overdue."""
 FORGOTTEN = 3.0
@@ -113,7 +113,8 @@ def why(
         rows = np.flatnonzero(others & (source == number)).astype(np.int32)
         about[rows] = _closest(state, history, pairs.at(rows), table)
     found.put(others & (about >= 0), "also", about=about)
-    found.put(others & (about >= 0) & _same_kind(state, product, about), "like")
+    alike = _same_kind(state, product, about) | (source == TEXTS)
+    found.put(others & (about >= 0) & alike, "like")
     unexplained = others & (source == SIMILAR) & (about < 0)
     _near(found, unexplained | (source == TOGETHER), state, product, lead)
     found.put(proposed & (moved == FAMILIES.index("kinds")), "category", _level(features))
@@ -179,7 +180,7 @@ def _own(found: Why, own: Bools, feature: Callable[[str], Floats]) -> None:
 
 def _tables(state: State) -> dict[int, Neighbours]:
     """Return the sources that know which bought product spoke for a new one, and where they read it."""
-    return {SIMILAR: state.neighbours}
+    return {SIMILAR: state.neighbours, BASKETS: state.together, TEXTS: state.texts}
 
 
 def _closest(state: State, history: History, pairs: Candidates, table: Neighbours) -> Ints:

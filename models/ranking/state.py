@@ -32,6 +32,10 @@ class State:
     """Of each product, those bought in the same orders: its accessories, no substitute of it."""
     kin: Ints
     """Of each product, its category where products of it replace each other; else -1."""
+    linear: Neighbours
+    """Of each product, those whose purchases say most of it."""
+    texts: Neighbours
+    """Of each product, those of like words."""
     alike: Neighbours
     """Of each customer, what customers with like baskets buy, by product code."""
     customer_factors: Floats
@@ -46,7 +50,7 @@ class State:
     def scores(
         self, history: History, codes: Ints, customer: Ints, product: Ints, cart: Ints | None = None
     ) -> Floats:
-        """Return the collaborative scores of pairs, shape (pairs, 3), as ``features.pairs.SCORES``.
+        """Return the collaborative scores of pairs, shape (pairs, 6), as ``features.pairs.SCORES``.
 
         ``history`` holds the purchases of the customers in question, ``codes`` are their codes in the state
         (-1: not in it); ``customer`` and ``product`` are the pairs, sorted by customer. The ``cart``
@@ -60,8 +64,8 @@ class State:
     @cached_property
     def _tables(self) -> Tables:
         return Tables(
-            self.neighbours.product,
-            self.neighbours.score,
+            (self.neighbours.product, self.together.product, self.texts.product, self.linear.product),
+            (self.neighbours.score, self.together.score, self.texts.score, self.linear.score),
             self.alike.product,
             self.alike.score,
             self.customer_factors,
@@ -73,7 +77,7 @@ class State:
         self.history.save(folder / "history")
         self.table.save(folder / "products")
         self.rules.save(folder / "rules")
-        for name in ("neighbours", "together", "alike"):
+        for name in ("neighbours", "together", "linear", "texts", "alike"):
             getattr(self, name).save(folder, name)
         for name in ("shelf", "kin", "customer_factors", "product_factors"):
             np.save(folder / f"{name}.npy", getattr(self, name))
@@ -88,6 +92,8 @@ class State:
             kin=read_array(folder, "kin", mmap=mmap),
             neighbours=Neighbours.load(folder, "neighbours", mmap=mmap),
             together=Neighbours.load(folder, "together", mmap=mmap),
+            linear=Neighbours.load(folder, "linear", mmap=mmap),
+            texts=Neighbours.load(folder, "texts", mmap=mmap),
             alike=Neighbours.load(folder, "alike", mmap=mmap),
             customer_factors=read_array(folder, "customer_factors", mmap=mmap),
             product_factors=read_array(folder, "product_factors", mmap=mmap),

@@ -4,12 +4,14 @@ from worlds.checkerboard import board, colour, habit_of
 
 from features.history import History
 from models.ranking.baskets import together
-from models.ranking.candidates import Candidates, Source, candidates, new_sources
+from models.ranking.candidates import Candidates, candidates
 from models.ranking.collaborative import alike, factors, similar
+from models.ranking.cross_sell_rows import CrossSellConfig
 from models.ranking.lists import SOURCES
+from models.ranking.sources import Source, new_sources
 from models.ranking.state import State
 
-BUDGETS = {"similar": 6, "factors": 6, "alike": 6, "category": 6, "popular": 6}
+BUDGETS = dict.fromkeys(CrossSellConfig().budgets, 6)
 
 
 def everyone(state: State) -> np.ndarray:
@@ -47,7 +49,7 @@ def test_of_too_many_own_products_the_liveliest_stay() -> None:
     assert (7, state.history.products.code(habit_of(7))) in kept
 
 
-@pytest.mark.parametrize("name", ["similar", "factors", "alike"])
+@pytest.mark.parametrize("name", ["similar", "linear", "factors", "alike", "baskets"])
 def test_collaborative_sources_find_the_colour(name: str) -> None:
     state, pairs = found({name: 3})
     customers = state.history.customers.names(pairs.customer[~pairs.own])
@@ -61,8 +63,9 @@ def test_collaborative_sources_find_the_colour(name: str) -> None:
 def test_a_source_keeps_to_its_budget_and_its_name(name: str) -> None:
     _, pairs = found({name: 2})
     new = ~pairs.own
-    assert np.bincount(pairs.customer[new]).max() <= 2
-    assert {*pairs.source[new].tolist()} == {SOURCES.index(name)}
+    assert np.bincount(pairs.customer[new]).max(initial=0) <= 2
+    assert {*pairs.source[new].tolist()} <= {SOURCES.index(name)}
+    assert new.any() == (name != "arrivals"), "nothing is new on the board"
 
 
 def test_every_source_is_one_small_class_with_a_known_name() -> None:
