@@ -43,7 +43,7 @@ class CrossSell(Model):
     name = "cross_sell"
     question = "what else would they buy?"
     method = (
-        "own history, item-item, EASE, ALS, like customers, baskets, words, category, arrivals and popularity; "
+        "own history, item-item, EASE, ALS, like customers, baskets, words, category, arrivals, popularity; "
         "LightGBM over pair features"
     )
     must_beat = (

@@ -9,7 +9,7 @@ from worlds.kitchen import scored
 from features.pairs import PAIR_FEATURES
 from models.ranking.candidates import Candidates
 from models.ranking.cross_sell_rows import features_of
-from models.ranking.lists import LISTS, OWN
+from models.ranking.lists import LISTS, OWN, SOURCES
 from models.ranking.reason_texts import CODES, TEXTS, told
 from models.ranking.reasons import COLUMN, COLUMNS, FAMILIES, Judge, why
 
@@ -65,16 +65,14 @@ def test_a_reason_never_names_what_the_customer_did_not_buy() -> None:
 def test_a_product_like_another_names_the_nearest_one_bought() -> None:
     _, model, state = board()
     picks, checked = model.ready(state, 40)["new_for_you"], 0
+    tables = {"similar": state.neighbours, "baskets": state.together, "texts": state.texts}
     for customer in range(60):
         rows = state.history.rows(customer)
         last = dict(zip(state.history.product[rows].tolist(), state.history.day[rows].tolist(), strict=True))
         for column in np.flatnonzero(np.isin(picks.reason[customer], OF_ANOTHER)).tolist():
             product, about = int(picks.product[customer, column]), int(picks.about[customer, column])
-            near = zip(
-                state.neighbours.product[product].tolist(),
-                state.neighbours.score[product].tolist(),
-                strict=True,
-            )
+            table = tables[SOURCES[picks.source[customer, column]]]
+            near = zip(table.product[product].tolist(), table.score[product].tolist(), strict=True)
             age = {code: state.history.cutoff_day - day for code, day in last.items()}
             nearness = {code: score * 2 ** (-age[code] / 112) for code, score in [*near][:10] if code in age}
             assert nearness[about] == pytest.approx(max(nearness.values()), rel=1e-5)
