@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from features.errors import InputError
 from features.history import Ints
 from features.window import EPOCH, day_number, zone
+from models.actions import Action
 from models.contact_policy import People, quiet_hours
+from models.decisions.arms import deck_of
 from models.decisions.calendar import Calendar, Room, plan, within
 from models.decisions.case import Terms
 from models.decisions.economics import Money
@@ -35,6 +37,7 @@ N_NOT_PLANNED = 100
 CUSTOMERS_AT_ONCE = 20_000
 USUAL_HOUR = 10
 """When a contact goes out to a customer whose hour is not known."""
+NOON = 12
 Row = dict[str, Any]
 
 
@@ -46,6 +49,7 @@ class Period:
     n_days: int
     budget: float | None = None
     per_day: int | None = None
+    n_contacts: int | None = None
 
 
 @dataclass(frozen=True)
@@ -55,11 +59,8 @@ class Planned:
     codes: Ints
     """The customers it was made for."""
     calendar: Calendar
-    chance: Money
-    """The chance behind each contact: of the purchase, else of an order."""
-    names: list[str]
-    """The deck's actions."""
-    channels: list[str]
+    actions: tuple[Action, ...]
+    """The deck's, by position."""
     why_not: dict[int, str]
     """Why a customer (by position) gets no contact, of the first who do not."""
 
@@ -72,9 +73,10 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
     if snapshot.desk is None:
         left_out += [_left(snapshot, code, "no next_best_offer model serves yet") for code in codes]
     else:
-        period = Period(request.first_day or today(state, now), request.days, request.budget, request.per_day)
+        first = request.first_day or first_day(state, now)
+        period = Period(first, request.days, request.budget, request.per_day, request.limit)
         found = make_plan(state, np.asarray(codes, np.int32), period, now)
-        contacts = list(rows_of(state, found, period))[: request.limit]
+        contacts = rows_of(state, found, period)
         left_out += _not_planned(snapshot, found)
     return Plan(
         as_of=snapshot.moment,
@@ -94,8 +96,19 @@ def today(state: State, now: datetime) -> date:
     return EPOCH + timedelta(days=snapshot.cutoff_day + days_on(snapshot, now))
 
 
+def first_day(state: State, now: datetime) -> date:
+    """Return the first day on which contacts can go out: today, or tomorrow once quiet hours are near."""
+    day, (_, terms) = today(state, now), goods_now(state)
+    local = now.astimezone(zone(state.snapshot.timezone))
+    late = local.date() == day and (local.hour == 23 or quiet_hours(local.hour + 1, terms.policy).mask)
+    return day + timedelta(days=1) if late and local.hour >= NOON else day
+
+
 def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple[list[int], list[Row]]:
-    """Return the codes of those asked for, or of those worth keeping; and who is unknown."""
+    """Return the codes of those asked for, else of everyone; and who is unknown.
+
+    In a large shop a request is answered for those most worth keeping; ``recompra plan`` is for everyone.
+    """
     snapshot = state.snapshot
     if request.customer_ids is not None:
         wanted = list(dict.fromkeys(request.customer_ids))
@@ -104,6 +117,8 @@ def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple
             {"customer_id": name, "reason": "the customer is unknown"} for name in wanted if codes[name] < 0
         ]
         return [code for code in codes.values() if code >= 0], unknown
+    if len(snapshot.customers) <= CUSTOMERS_AT_ONCE and snapshot.desk is not None:
+        return everyone(state).tolist(), []
     if snapshot.retention is None:
         raise InputError("no churn and ltv models serve yet, so nobody can be chosen", "send customer_ids")
     rows = np.flatnonzero(worthwhile(state, now))[: request.limit]
@@ -121,32 +136,24 @@ def everyone(state: State) -> Ints:
 def make_plan(state: State, codes: Ints, period: Period, now: datetime) -> Planned:
     """Plan for some customers (codes), in blocks; budget, days, caps and stock are kept over all of them."""
     goods, terms = goods_now(state)
-    recent = Recent.read(state, now)
-    parts, chances, why_not, deck = [], [], dict[int, str](), None
+    recent, actions = Recent.read(state, now), deck_of(terms).actions
+    parts, why_not = [], dict[int, str]()
     for start in range(0, max(len(codes), 1), CUSTOMERS_AT_ONCE):
         block = codes[start : start + CUSTOMERS_AT_ONCE]
         found, calendar = _block(state, block, period, recent, now)
-        deck = found.deck
-        chances.append(found.chance[calendar.row, calendar.action])
         if len(why_not) < N_NOT_PLANNED:
             missing = np.setdiff1d(np.arange(len(block)), calendar.row)[:N_NOT_PLANNED].tolist()
             why_not |= {start + at: why_nothing(found, at) for at in missing}
         parts.append(replace(calendar, row=calendar.row + start))
-    whole = Calendar.together(parts)
-    at = np.arange(len(whole))
-    most = np.array([action.most_customers or np.inf for action in deck.actions]) if deck else None
     kept = within(
-        replace(whole, tag=at), budget=period.budget, per_day=period.per_day, most=most, stock=goods.stock
+        Calendar.together(parts),
+        budget=period.budget,
+        per_day=period.per_day,
+        n_contacts=period.n_contacts,
+        most=np.array([action.most_customers or np.inf for action in actions]),
+        stock=goods.stock,
     )
-    actions = deck.actions if deck else ()
-    return Planned(
-        codes,
-        kept,
-        np.concatenate(chances)[kept.tag],
-        [action.name for action in actions],
-        [action.channel for action in actions],
-        why_not,
-    )
+    return Planned(codes, kept, actions, why_not)
 
 
 def _block(
@@ -191,7 +198,8 @@ def columns_of(state: State, found: Planned, period: Period) -> dict[str, list[A
     codes = found.codes[calendar.row]
     days = [period.first + timedelta(days=day) for day in range(period.n_days)]
     learnt = set(snapshot.known.learnt) if snapshot.known is not None else set()
-    names = np.array(found.names, dtype=object)[calendar.action].tolist()
+    actions = [found.actions[code] for code in calendar.action.tolist()]
+    names: list[str] = [action.name for action in actions]
     worth = np.round(calendar.worth, 4).tolist()
     return {
         "on": [days[day].isoformat() for day in calendar.day.tolist()],
@@ -199,12 +207,12 @@ def columns_of(state: State, found: Planned, period: Period) -> dict[str, list[A
         "until": [days[day].isoformat() for day in calendar.last.tolist()],
         "customer_id": snapshot.customers.names(codes),
         "action": names,
-        "channel": np.array(found.channels, dtype=object)[calendar.action].tolist(),
+        "channel": [action.channel for action in actions],
         "product_id": _ids(snapshot, calendar.product),
         "product_name": _titles(snapshot, calendar.product),
         "next_order_on": _next_order_on(snapshot, codes),
         terms.money: worth,
-        terms.probability: np.round(found.chance, 6).tolist(),
+        terms.probability: np.round(calendar.chance, 6).tolist(),
         "spend": np.round(calendar.spend, 4).tolist(),
         "effect": ["learnt" if name in learnt else terms.effect for name in names],
         "reason": [
@@ -254,7 +262,7 @@ def _next_order_on(snapshot: Snapshot, codes: Ints) -> list[str | None]:
 
 def _not_planned(snapshot: Snapshot, found: Planned) -> list[Row]:
     """Name who gets no contact, and why: a rule, or a plan that is full."""
-    full = "every day left in the plan is full, or the budget is spent"
+    full = "every day left in the plan is full, or others earn more within its budget and number"
     missing = np.setdiff1d(np.arange(len(found.codes)), found.calendar.row).tolist()
     return [_left(snapshot, int(found.codes[at]), found.why_not.get(at, full)) for at in missing]
 

@@ -15,7 +15,7 @@ from features.history import Ints
 from features.shop import Shop
 from serving.crm import as_csv, as_ndjson, barred
 from serving.experiment import experiment_of
-from serving.plan import Period, Planned, everyone, make_plan, rows_of, today
+from serving.plan import Period, Planned, everyone, first_day, make_plan, rows_of
 from serving.snapshot import load
 from serving.state import Pointer, State
 from serving.store import Store
@@ -68,7 +68,7 @@ class Asked:
     def period(self, state: State, now: datetime) -> Period:
         """Return the period; raise ``SettingsError`` for a day that is none."""
         try:
-            first = today(state, now) if self.first is None else date.fromisoformat(self.first)
+            first = first_day(state, now) if self.first is None else date.fromisoformat(self.first)
         except ValueError as error:
             raise SettingsError(f"cannot read {self.first!r} as a day", "write YYYY-MM-DD") from error
         return Period(first, self.n_days, self.budget, self.per_day)

@@ -22,8 +22,10 @@ from models.decisions.economics import Money
 from models.decisions.everyone import Options
 from models.decisions.frontier import FREE, Frontier
 
-ROUNDS = 60
-"""Steps of the search for prices; each is one pass over all arms."""
+ROUNDS, LAST_ROUNDS = 60, 15
+"""Steps of the search for prices, each a pass over all arms; the last ones over everyone, after a sample."""
+SAMPLE = 100_000
+"""A crowd twice as large is searched in a sample first: every so many-th customer, limits in proportion."""
 FILLINGS = 3
 """Passes that spend what whole steps left over."""
 
@@ -193,17 +195,36 @@ def _taken(frontier: Frontier, budget: float, n: int) -> Ints:
 
 
 def _prices(gain: Money, cost: Money, budget: float, limits: Limits, money: float) -> Money:
-    """Search the prices of caps and stock at which the demand meets them, the price of money with them.
+    """Search the prices of caps and stock at which the demand meets them, the price of money with them."""
+    start, step = np.append(np.zeros(len(limits.most)), money), 0.1
+    if (every := len(gain) // SAMPLE) > 1:
+        some = slice(None, None, every)
+        few = Limits(limits.caps / every, limits.product[some], limits.stock / every)
+        start = _searched(gain[some], cost[some], budget / every, few, prices=start, size=step)
+        return _searched(gain, cost, budget, limits, prices=start, size=step / 50, rounds=LAST_ROUNDS)[:-1]
+    return _searched(gain, cost, budget, limits, prices=start, size=step)[:-1]
 
-    Keeps the prices whose bound is lowest.
+
+def _searched(
+    gain: Money,
+    cost: Money,
+    budget: float,
+    limits: Limits,
+    *,
+    prices: Money,
+    size: float,
+    rounds: int = ROUNDS,
+) -> Money:
+    """Follow the sign of what is over or under used, from ``prices`` (money last); keep the lowest bound.
+
+    ``size``: the first step, as a share of a typical gain.
     """
     most = np.append(limits.most, budget)
     scarce = np.isfinite(most)
-    step = np.where(scarce, 0.1 * _typical(gain), 0.0)
-    step[-1] = 0.1 * max(money, _typical(gain / np.maximum(cost, FREE)) * 0.01)
-    prices, sign = np.append(np.zeros(len(limits.most)), money), np.zeros(len(most))
-    best, lowest = prices, np.inf
-    for _ in range(ROUNDS):
+    step = np.where(scarce, size * _typical(gain), 0.0)
+    step[-1] = size * max(prices[-1], _typical(gain / np.maximum(cost, FREE)) * 0.01)
+    sign, best, lowest = np.zeros(len(most)), prices, np.inf
+    for _ in range(rounds):
         reduced = limits.priced(gain, prices[:-1]) - prices[-1] * cost
         action = np.where(reduced.max(axis=1) > 0, reduced.argmax(axis=1), NOTHING).astype(np.int32)
         bound = float(_of(reduced, action).sum() + prices[scarce] @ most[scarce])
@@ -212,7 +233,7 @@ def _prices(gain: Money, cost: Money, budget: float, limits: Limits, money: floa
         over = np.sign(np.append(limits.used(action), _of(cost, action).sum()) - most)
         step = np.where(over * sign > 0, step * 1.2, np.where(over * sign < 0, step * 0.5, step))
         sign, prices = over, np.where(scarce, np.maximum(prices + over * step, 0.0), 0.0)
-    return best[:-1]
+    return best
 
 
 def _typical(values: Money) -> float:

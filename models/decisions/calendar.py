@@ -38,8 +38,8 @@ class Calendar:
     product: Ints
     worth: Money
     spend: Money
-    tag: NDArray[np.int64]
-    """Whatever the caller wants to find again: a number for each contact."""
+    chance: Money
+    """The chance behind it: of the purchase, else of an order, if nothing is done."""
 
     def __len__(self) -> int:
         return len(self.row)
@@ -54,7 +54,7 @@ class Calendar:
             product=self.product[entries],
             worth=self.worth[entries],
             spend=self.spend[entries],
-            tag=self.tag[entries],
+            chance=self.chance[entries],
         )
 
     @classmethod
@@ -92,10 +92,16 @@ def plan(options: Options, room: Room, n_days: int, preferred: Money | None = No
     ]
     row, action, day = (np.concatenate(column) for column in zip(*parts, strict=True))
     taken = (row, action)
-    last = np.clip(np.floor(options.closes[taken]), 0, n_days - 1).astype(np.int32)
-    product, worth, spend = (column[taken] for column in (options.product, options.worth, options.spend))
-    tag = np.arange(len(row))
-    return Calendar(row, action, day, last, product, worth, spend, tag).in_order()
+    return Calendar(
+        row=row,
+        action=action,
+        day=day,
+        last=np.clip(np.floor(options.closes[taken]), 0, n_days - 1).astype(np.int32),
+        product=options.product[taken],
+        worth=options.worth[taken],
+        spend=options.spend[taken],
+        chance=options.chance[taken],
+    ).in_order()
 
 
 def within(
@@ -103,10 +109,11 @@ def within(
     *,
     budget: float | None = None,
     per_day: int | None = None,
+    n_contacts: int | None = None,
     most: Money | None = None,
     stock: Money | None = None,
 ) -> Calendar:
-    """Return the contacts that fit a budget, the capacity of a day, caps by action and stock by product.
+    """Return the contacts that fit a budget, a number, a day's capacity, caps by action, stock by product.
 
     Of each action and product the worthiest stay, then those that earn most for what they spend (contact and
     discount) as far as the budget goes. A day that is full passes on the contact worth least to the next,
@@ -123,6 +130,8 @@ def within(
         ratio = kept.worth / np.maximum(kept.spend, 1e-12)
         kept = kept.of(np.argsort(-ratio, kind="stable"))
         kept = kept.of(affordable(kept.spend, budget))
+    if n_contacts is not None:
+        kept = kept.of(np.argsort(-kept.worth, kind="stable")[:n_contacts])
     return (kept if per_day is None else _spread(kept, per_day)).in_order()
 
 

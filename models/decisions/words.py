@@ -71,8 +71,8 @@ def window(decision: Decision, row: int) -> dict[str, int | None] | None:
 
 
 def _options(decision: Decision, row: int, products: Sequence[str]) -> list[tuple[str, str | None, float]]:
-    """Return action, product and worth of the permitted arms, best first."""
-    columns = decision.order[row]
+    """Return action, product and worth of the best permitted arms, best first."""
+    columns = decision.order[row, : N_RUNNERS_UP + 1]
     found: list[tuple[str, str | None, float]] = []
     for column in columns[columns >= 0].tolist():
         candidate = decision.candidate_of(column)

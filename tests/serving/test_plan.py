@@ -119,6 +119,19 @@ def test_who_is_held_out_is_in_no_plan_and_the_reason_says_so(state: State) -> N
     assert barred(none, NOW).all()
 
 
+def test_a_plan_asked_for_at_night_begins_tomorrow(state: State) -> None:
+    from serving.plan import first_day
+
+    days = [first_day(state, AS_OF + timedelta(hours=hour)).isoformat() for hour in (3, 10, 20, 23)]
+    assert days == ["2026-03-01", "2026-03-01", "2026-03-02", "2026-03-02"]
+
+
+def test_a_request_for_few_contacts_holds_the_worthiest(state: State) -> None:
+    few, many = (contact_plan(state, PlanRequest(limit=n, days=28), NOW).contacts for n in (5, 1000))
+    money = "expected_incremental_margin_28d"
+    assert sorted(row[money] for row in few) == sorted(row[money] for row in many)[-5:]
+
+
 def test_blocks_of_customers_change_nothing(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = planned(state)
     monkeypatch.setattr("serving.plan.CUSTOMERS_AT_ONCE", 7)
