@@ -63,6 +63,13 @@ class Planned:
     """The deck's, by position."""
     why_not: dict[int, str]
     """Why a customer (by position) gets no contact, of the first who do not."""
+    earliest_hour: int = 0
+    """On the first day nothing can go out before this hour: it is over."""
+
+    @property
+    def first_hours(self) -> NDArray[np.int64]:
+        """The hour before which each contact cannot go out."""
+        return np.where(self.calendar.day == 0, self.earliest_hour, 0)
 
 
 def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
@@ -153,7 +160,9 @@ def make_plan(state: State, codes: Ints, period: Period, now: datetime) -> Plann
         most=np.array([action.most_customers or np.inf for action in actions]),
         stock=goods.stock,
     )
-    return Planned(codes, kept, actions, why_not)
+    local = now.astimezone(zone(state.snapshot.timezone))
+    earliest = min(local.hour + 1, 23) if local.date() == period.first else 0
+    return Planned(codes, kept, actions, why_not, earliest)
 
 
 def _block(
@@ -203,7 +212,7 @@ def columns_of(state: State, found: Planned, period: Period) -> dict[str, list[A
     worth = np.round(calendar.worth, 4).tolist()
     return {
         "on": [days[day].isoformat() for day in calendar.day.tolist()],
-        "at": _moments(snapshot, terms, codes, calendar.day, days),
+        "at": _moments(snapshot, calendar.day, days, send_hours(snapshot, terms, codes, found.first_hours)),
         "until": [days[day].isoformat() for day in calendar.last.tolist()],
         "customer_id": snapshot.customers.names(codes),
         "action": names,
@@ -222,23 +231,27 @@ def columns_of(state: State, found: Planned, period: Period) -> dict[str, list[A
     }
 
 
-def _moments(snapshot: Snapshot, terms: Terms, codes: Ints, day: Ints, days: Sequence[date]) -> list[str]:
-    """Return when each contact goes out: at the customer's usual hour, out of the quiet ones."""
+def _moments(snapshot: Snapshot, day: Ints, days: Sequence[date], hour: NDArray[np.int64]) -> list[str]:
+    """Return when each contact goes out, on its day and at its hour of the shop's clock."""
     place = zone(snapshot.timezone)
-    midnights = [datetime(day.year, day.month, day.day, tzinfo=place) for day in days]
-    hours = [[midnight.replace(hour=hour).isoformat() for hour in range(24)] for midnight in midnights]
-    table = np.array(hours, dtype=object)
-    found: list[str] = table[day, send_hours(snapshot, terms, codes)].tolist()
+    midnights = [datetime(each.year, each.month, each.day, tzinfo=place) for each in days]
+    hours = [[midnight.replace(hour=at).isoformat() for at in range(24)] for midnight in midnights]
+    found: list[str] = np.array(hours, dtype=object)[day, hour].tolist()
     return found
 
 
-def send_hours(snapshot: Snapshot, terms: Terms, codes: Ints) -> NDArray[np.int64]:
-    """Return the hour to reach each customer at: their mean hour of ordering, else 10, never a quiet one."""
+def send_hours(
+    snapshot: Snapshot, terms: Terms, codes: Ints, earliest: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the hour to reach each customer at: their mean hour of ordering, else 10, never a quiet one.
+
+    ``earliest`` are the hours before which each contact cannot go out.
+    """
     hour = np.full(len(codes), float(USUAL_HOUR))
     if snapshot.features.kinds.get("hour_mean") == "number":
         mean = snapshot.features.number("hour_mean")[codes]
         hour = np.where(np.isfinite(mean), mean, hour)
-    whole = np.clip(hour, 0, 23).astype(np.int64)
+    whole = np.maximum(np.clip(hour, 0, 23).astype(np.int64), earliest)
     return np.where(quiet_hours(whole, terms.policy).mask, terms.policy.quiet_until, whole)
 
 

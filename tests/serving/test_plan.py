@@ -79,9 +79,16 @@ def test_the_hour_is_the_customers_own(state: State) -> None:
     hours = np.where(np.arange(60) % 2, 15.4, 3.0)
     features = Columns.of(pd.DataFrame({"hour_mean": hours}))
     owls = replace(state, snapshot=replace(state.snapshot, features=features))
-    for row in planned(owls):
+    for row in planned(owls, replace(MONTH, first=date(2026, 3, 2))):
         at = datetime.fromisoformat(row["at"])
         assert at.hour == (15 if int(row["customer_id"][1:]) % 2 else 8)
+
+
+def test_nothing_of_the_first_day_is_planned_for_an_hour_that_is_over(state: State) -> None:
+    noon = AS_OF + timedelta(hours=12)
+    rows = rows_of(state, make_plan(state, everyone(state), MONTH, noon), MONTH)
+    today = [datetime.fromisoformat(row["at"]) for row in rows if row["on"] == "2026-03-01"]
+    assert today and all(at > noon for at in today)
 
 
 def test_contacts_made_since_the_scoring_count(state: State) -> None:

@@ -1,0 +1,42 @@
+"""An effect learnt from an experiment takes the assumed one's place in what a scoring knows."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from worlds.campaign import tables
+from worlds.orders import make_shop
+
+from models.next_best_offer import NextBestOffer, OfferConfig
+from models.uplift import Uplift, UpliftConfig
+from serving.build import Build
+from serving.rights import Forgotten
+
+CUTOFF = datetime(2024, 7, 8, tzinfo=UTC)
+QUICK = UpliftConfig(n_trees=20, n_repeats=1, n_folds=3, learning_rate=0.2)
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    folder: Path = tmp_path_factory.mktemp("learnt")
+    shop = make_shop(folder, **tables())
+    models = {
+        "uplift": Uplift.fit(shop, CUTOFF, QUICK),
+        "next_best_offer": NextBestOffer.fit(shop, CUTOFF, OfferConfig()),
+    }
+    return Build(shop, CUTOFF, models, dict.fromkeys(models, "1"), Forgotten.of(folder))
+
+
+def test_the_effect_of_the_action_that_was_tried_is_known_for_everyone(build: Build) -> None:
+    known = build.known()
+    assert known is not None and set(known.learnt) == {"win_back"}
+    assert known.learnt["win_back"].shape == (len(build.names),)
+    spends = np.array([int(name[1:]) % 2 == 0 for name in build.names])
+    effect = known.learnt["win_back"]
+    assert effect[spends].mean() > effect[~spends].mean() + 0.1
+
+
+def test_what_was_not_tried_stays_assumed(build: Build) -> None:
+    known = build.known()
+    assert known is not None and "thank_you" not in known.learnt
