@@ -42,7 +42,8 @@ class PurchaseChance:
         linear = LogLinear.fit(RICH, rows, truth, ridge=config.ridge)
         trees = Trees.fit("binary", rows.to_numpy(float), truth, config)
         raw = cls(linear, trees, 0.0)
-        shift = logit_shift(raw.logit(windows[0].rows), float(windows[0].bought.mean()))
+        shift = logit_shift(raw.logit(some[0].rows), float(some[0].bought.mean()))
+        today = today.iloc[:: 1 + len(today) // config.learn_rows]
         return cls(linear, trees, shift + raw.lean(today, shift, config.structure))
 
     def lean(self, today: pd.DataFrame, shift: float, structure: float) -> float:
