@@ -6,7 +6,7 @@ Every policy meets the same customers, the same luck and the same budget: a roun
 for a fifth of the customers. Before, half a year without contacts and three rounds at random teach everybody
 the same. Ours is the product's: scores and effects of the trained models, the economics of ``recompra.toml``,
 the rules of contact; a tenth of its budget goes to customers drawn at random, as many are held out, and
-after half the year it learns again from what it did. The others choose by risk, by the chance to buy
+every quarter it learns again from what it did. The others choose by risk, by the chance to buy
 (likelihood), by the chance to buy if contacted (response), at random, everybody in turn, nobody.
 """
 
@@ -40,6 +40,8 @@ from models.uplift import Uplift
 ACTION = Action(name="win_back", cooldown_days=27)
 NO_GOODS = Goods(np.zeros(1), np.full(1, np.nan), np.full(1, np.nan), np.zeros(1, bool))
 WARM_UP_WEEKS, TRIALS, ROUND_WEEKS = 26, 3, 4
+RELEARN_ROUNDS = 3
+"""Ours learns again every quarter from what it did; the others rank by what was learnt before the year."""
 BUDGET_SHARE = 0.20
 """Customers contacted a round, of all."""
 EXPLORED = 0.10
@@ -147,7 +149,7 @@ def year(world: World, name: str, models: Any, rounds: int, folder: Path) -> dic
     n, earned, spent = int(BUDGET_SHARE * world.truth.n_customers), 0.0, 0.0
     for round_at in range(rounds):
         if name != "none":
-            again = name == "ours" and round_at == rounds // 2
+            again = name == "ours" and round_at > 0 and round_at % RELEARN_ROUNDS == 0
             knows = Knowledge(world, folder / f"{name}-{round_at}", None if again else models)
             models = knows.models
             POLICIES[name](knows, n, round_at)
