@@ -144,7 +144,7 @@ def main(arguments: Sequence[str]) -> None:
         place, console = Path(folder), Console()
         shop = generated_shop(place / "generated", asked.customers, asked.products)
         end = end_of_orders(shop)
-        model = CrossSell.fit(shop, end, CrossSellConfig(max_customers=2_000))
+        model = CrossSell.fit(shop, end, CrossSellConfig(max_customers=2_000, n_windows=2))
         console.print(costs({f"{asked.customers:,} x {asked.products:,}": saved(shop, model, end)}))
         if asked.shop:
             ingest(asked.shop, place / "real")

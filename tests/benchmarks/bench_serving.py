@@ -202,7 +202,10 @@ def live_home(place: Path, n_customers: int, n_products: int) -> Path:
     """Learn the ranker of a generated shop and put one scoring in service."""
     shop = generated_shop(place, n_customers, n_products)
     home, cutoff = place / "live", end_of_orders(shop)
-    configs: dict[str, dict[str, int]] = {"popular": {}, "cross_sell": {"max_customers": 2_000}}
+    configs: dict[str, dict[str, int]] = {
+        "popular": {},
+        "cross_sell": {"max_customers": 2_000, "n_windows": 2},
+    }
     models = {
         name: model_class(name).fit(shop, cutoff, model_class(name).Config(**options))
         for name, options in configs.items()
