@@ -24,6 +24,8 @@ from models.ranking.cross_sell_rows import (
 from models.ranking.lists import LISTS, SOURCES, Pairs, Picks, asked_for, filled, frame, pick
 from models.ranking.ranker import Ranker
 from models.ranking.reasons import Judge, Why, explain, why
+from models.ranking.source_recall import source_recall
+from models.ranking.sources import new_sources
 from models.ranking.state import State
 
 if TYPE_CHECKING:
@@ -156,6 +158,14 @@ class CrossSell(Model):
         names, products = history.customers.all_names(), history.products.ids
         found = baselines(history, k=k, seed=self.config.seed)
         return {name: frame(lists, names, products) for name, lists in found.items()}
+
+    def figures(self, state: State, customers: Sequence[str], products: Sequence[str]) -> dict[str, float]:
+        """Return what each source finds of pairs bought for the first time: see ``source_recall``."""
+        customer, product = state.history.customers.codes(customers), state.history.products.codes(products)
+        known = (customer >= 0) & (product >= 0)
+        sources = new_sources(state, self.config.budgets)
+        found = source_recall(state, customer[known], product[known], sources, seed=self.config.seed)
+        return {f"{what} source_{name}": x for name, row in found.items() for what, x in row.items()}
 
     def importance(self) -> dict[str, float]:
         """Return how much each pair feature explains, as a share of all."""

@@ -75,6 +75,10 @@ def evaluate(
 
 def _lists(model: Any, holdout: Holdout, evaluation: Evaluation, said: pd.DataFrame, baselines: bool) -> None:
     measure_lists(evaluation, model.name, said, holdout)
+    if tell := getattr(model, "figures", None):
+        customer, product = holdout.purchases["new"]
+        names = holdout.customers[customer].tolist(), holdout.products[product].tolist()
+        evaluation.plain[model.name] |= tell(holdout.state(model), *names)
     if baselines:
         others = model.baselines(holdout.shop, model.trained_until, holdout.cutoff, max(DEPTHS))
         for name, frame in others.items():

@@ -5,6 +5,7 @@ not bought yet, out of those that still sell; their proposals are united, and ea
 ranked it highest.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,20 +64,30 @@ def _new(
     history: History, codes: Ints, shelf: Ints, sources: list[Source]
 ) -> tuple[Ints, Ints, NDArray[np.uint8]]:
     """Return the union of every source's best products that a customer has not bought."""
-    place = np.full(len(history.products) + 1, -1, np.int32)
-    place[shelf] = np.arange(len(shelf))
-    at = place[history.product]
-    bought = (history.customer[at >= 0], at[at >= 0])
     best = np.full((len(codes), len(shelf)), np.iinfo(np.int16).max, np.int16)
     which = np.zeros(best.shape, np.uint8)
-    for source in sources:
-        row, column, rank = _best(source.scores(history, codes, shelf), bought, source.budget)
+    for source, row, column, rank in proposals(history, codes, shelf, sources):
         better = rank < best[row, column]
         cells = (row[better], column[better])
         best[cells] = rank[better]
         which[cells] = SOURCES.index(source.name)
     customer, place_on_shelf = np.nonzero(which)
     return customer.astype(np.int32), shelf[place_on_shelf], which[customer, place_on_shelf]
+
+
+def proposals(
+    history: History, codes: Ints, shelf: Ints, sources: list[Source]
+) -> Iterator[tuple[Source, Column, Column, Column]]:
+    """Yield each source with what it proposes: customer's row, place on the shelf, rank from 0.
+
+    ``history`` holds the purchases of the customers ``codes``; what they bought is not proposed.
+    """
+    place = np.full(len(history.products) + 1, -1, np.int32)
+    place[shelf] = np.arange(len(shelf))
+    at = place[history.product]
+    bought = (history.customer[at >= 0], at[at >= 0])
+    for source in sources:
+        yield source, *_best(source.scores(history, codes, shelf), bought, source.budget)
 
 
 def _best(scores: Floats, bought: tuple[Ints, Ints], budget: int) -> tuple[Column, Column, Column]:

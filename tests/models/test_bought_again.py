@@ -12,7 +12,7 @@ from worlds.orders import make_shop
 from models.cross_sell import CrossSell, CrossSellConfig
 
 N_CUSTOMERS, N_PRODUCTS = 50, 60
-SMALL = CrossSellConfig(n_trees=40, n_factors=8, n_neighbours=10, n_alike=10)
+SMALL = CrossSellConfig(n_bags=1, n_trees=40, n_factors=8, n_neighbours=10, n_alike=10)
 
 
 def lines(*, again: bool, seed: int = 0) -> pd.DataFrame:

@@ -23,7 +23,7 @@ CUTOFF = parse_cutoff("2024-05-20")
 """140 days of orders lie before it, and one horizon of 28 days after it."""
 
 
-SMALL = CrossSellConfig(n_trees=60, n_factors=8, n_neighbours=10, n_alike=10)
+SMALL = CrossSellConfig(n_bags=1, n_trees=60, n_factors=8, n_neighbours=10, n_alike=10)
 """Enough for eighty products."""
 
 
