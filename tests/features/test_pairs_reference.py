@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from features.history import History, Vocabulary
-from features.pairs import MISSING, PAIR_FEATURES, pair_features
+from features.pairs import MISSING, PAIR_FEATURES, SCORES, pair_features
 from features.products import LEVELS, STATISTICS, ProductTable
 
 RNG = np.random.default_rng(0)
@@ -158,14 +158,15 @@ def test_every_feature_is_what_a_reader_of_the_receipts_would_say() -> None:
     table = random_table()
     customer = np.repeat(np.arange(N_CUSTOMERS, dtype=np.int32), N_PRODUCTS)
     product = np.tile(np.arange(N_PRODUCTS, dtype=np.int32), N_CUSTOMERS)
-    scores = RNG.random((len(product), 3), np.float32)
+    scores = RNG.random((len(product), len(SCORES)), np.float32)
     rows = pair_features(history, table, customer, product, scores)
     for row, code, wanted in zip(rows, customer.tolist(), product.tolist(), strict=True):
         found = dict(zip(PAIR_FEATURES, row.tolist(), strict=True))
         for name, expected in slowly(customers[code], wanted, table).items():
             shown = float(MISSING) if np.isnan(expected) else expected
             assert found[name] == pytest.approx(shown, rel=1e-5, abs=1e-5), (name, code, wanted)
-    np.testing.assert_array_equal(rows[:, list(PAIR_FEATURES).index("s_similar")], scores[:, 0])
+    for number, name in enumerate(SCORES):
+        np.testing.assert_array_equal(rows[:, list(PAIR_FEATURES).index(name)], scores[:, number])
 
 
 def test_pairs_out_of_order_are_refused() -> None:
@@ -176,5 +177,5 @@ def test_pairs_out_of_order_are_refused() -> None:
             random_table(),
             np.array([3, 1], np.int32),
             np.array([0, 0], np.int32),
-            np.zeros((2, 3), np.float32),
+            np.zeros((2, len(SCORES)), np.float32),
         )
