@@ -67,6 +67,8 @@ class Lists(Section):
     """Product id or category -> factor on the chance when products are ordered (1.2: a fifth more)."""
     explore_share: float = Field(default=0.0, ge=0, le=1)
     """Share of places kept for new products, while they are worth trying (0.1: one in ten)."""
+    upsell_price_step: float = Field(default=1.6, gt=1.05)
+    """A better version of a product costs at most so many times its price."""
     locale: str = "en"
     """Language of reasons where a request names none: en, pt."""
 

@@ -10,6 +10,7 @@ MODELS: dict[str, str] = {
     "popular": "models.popular:Popular",
     "cross_sell": "models.cross_sell:CrossSell",
     "repurchase": "models.repurchase:Repurchase",
+    "upsell": "models.upsell:Upsell",
     "churn": "models.churn:Churn",
     "ltv": "models.ltv:Ltv",
     "segments": "models.segments:Segments",

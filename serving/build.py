@@ -196,6 +196,9 @@ class Build:
             repurchase.demand(self.shop, self.cutoff).to_parquet(folder / "demand.parquet", index=False)
         if self._cross_sell is not None:
             self._cross_sell.save_state(self._state, folder / "state")
+            upsell: Any = self.models.get("upsell")
+            if upsell is not None:
+                upsell.state(self.shop, self.cutoff).save(folder / "state")
 
 
 def _rows(picks: Picks, codes: Ints) -> Ready:

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import expit, logit
 
+from features.groups import Column
 from features.history import Floats
 
 RIDGE = 10.0
@@ -23,8 +24,11 @@ class Chance:
     intercept: float
 
     @classmethod
-    def fit(cls, rows: Floats, bought: Floats) -> Self:
-        """Learn from rows (n, inputs) and what became of them; a constant where that does not vary."""
+    def fit(cls, rows: Floats, bought: Column, weight: Column | None = None) -> Self:
+        """Learn from rows (n, inputs) and what became of them; a constant where that does not vary.
+
+        ``weight`` is how often each row was seen, 1 by default.
+        """
         mean = rows.mean(axis=0, dtype=np.float64)
         scale = rows.std(axis=0, dtype=np.float64)
         scale = np.where(scale > 1e-6, scale, 1.0)
@@ -35,7 +39,7 @@ class Chance:
             from sklearn.linear_model import LogisticRegression
 
             model = LogisticRegression(C=1 / RIDGE, max_iter=500)
-            model.fit((rows - mean) / scale, bought)
+            model.fit((rows - mean) / scale, bought, sample_weight=weight)
             weights, intercept = model.coef_[0], float(model.intercept_[0])
         return cls(tuple(mean.tolist()), tuple(scale.tolist()), tuple(weights.tolist()), intercept)
 

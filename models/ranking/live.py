@@ -17,6 +17,7 @@ from features.history import Floats, History, Ints, read_array
 from features.pairs import pair_features
 from models.ranking.candidates import Candidates
 from models.ranking.collaborative import Neighbours
+from models.ranking.dearer import Dearer
 from models.ranking.lists import LISTS, OWN, PINNED, POPULAR, SOURCES, TOGETHER, UPSELL
 from models.ranking.pool import Group, Lead, Sources, united
 from models.ranking.ranker import Ranker
@@ -31,11 +32,7 @@ N_NEAR = 20
 """So many neighbours of each product of the cart, and of each product bought since, become candidates."""
 N_RECENT = 5
 """So many of the latest purchases speak where a cart is asked for and there is none."""
-N_DEARER = 100
-"""So many dearer products are compared, those that sell best."""
 _NO_GROUP = Group(np.zeros(0, np.int32), np.zeros(0, np.uint8))
-DEARER = (1.05, 2.5)
-"""What counts as the better version: this many times the price, in the same category."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +77,8 @@ class Live:
     by_popularity: Ints
     usual: Floats
     """Features of an ordinary new candidate, to tell reasons by."""
+    dearer: Dearer | None = None
+    """Better versions of each product, where an upsell model serves."""
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -90,7 +89,7 @@ class Live:
             for name in LISTS
         }
         best = state.rules.best(state.table.popularity)
-        live = cls(state, Ranker.load(folder), pools, best, read_array(folder, "usual"))
+        live = cls(state, Ranker.load(folder), pools, best, read_array(folder, "usual"), Dearer.load(folder))
         someone, anything = state.history.customers.names([0]), state.history.products.names([0])
         live.rank(someone[0], cart=anything)  # a first call compiles: not while somebody waits
         return live
@@ -139,7 +138,11 @@ class Live:
         lead = np.append(ask.cart, ask.fresh)
         lead = lead if len(lead) else _latest(ask.mine)
         judge = Judge(self.ranker.chance, self.usual)
-        return why(self.state, ask.mine, pairs, self._features(ask, product), judge=judge, lead=lead)
+        found = why(self.state, ask.mine, pairs, self._features(ask, product), judge=judge, lead=lead)
+        if self.dearer is not None:
+            for code in lead.tolist():
+                found.about[(source == UPSELL) & np.isin(product, self.dearer.product[code])] = code
+        return found
 
     def _ask(
         self,
@@ -215,22 +218,18 @@ class Live:
         return found
 
     def _upsell(self, ask: Ask) -> Scored:
-        """Return the dearer ones of the categories in the cart, by chance x price as a share of the best."""
-        lead = ask.cart if len(ask.cart) else _latest(ask.mine)
-        table = self.state.table
-        category, price = table.codes[0], table.price
-        found = np.zeros(len(price), bool)
-        for code in lead.tolist():
-            if category[code] >= 0:
-                low, high = (price[code] * step for step in DEARER)
-                found |= (category == category[code]) & (price >= low) & (price <= high)
-        product = np.flatnonzero(found).astype(np.int32)
-        product = product[~self._barred(ask, "upsell", product)]
-        product = np.sort(product[np.argsort(-table.popularity[product], kind="stable")[:N_DEARER]])
-        chance = self._chances(ask, product) if len(ask.mine.product) else table.popularity[product]
-        worth = chance * price[product]
-        score = worth * (chance.max(initial=0) / max(float(worth.max(initial=0)), 1e-9))
-        return Scored(product, score.astype(np.float32), np.full(len(product), UPSELL, np.uint8))
+        """Return better versions of the cart or the latest purchases, by chance x margin."""
+        if self.dearer is None:
+            return _nothing()
+        lead = _lead(ask)
+        chance = self.dearer.chance[lead].ravel()
+        worth = chance * self.dearer.margin[lead].ravel()
+        product, at = np.unique(self.dearer.product[lead].ravel(), return_inverse=True)
+        total = np.bincount(at.ravel(), worth, minlength=len(product)).astype(np.float32)
+        total *= chance.max(initial=0) / max(total.max(initial=0), np.float32(1e-9))
+        kept = product >= 0
+        kept[kept] = ~self._barred(ask, "upsell", product[kept])
+        return Scored(product[kept], total[kept], np.full(int(kept.sum()), UPSELL, np.uint8))
 
     def _picks(self, ask: Ask, found: Scored, list_name: str) -> list[Pick]:
         """Order, cut, and complete by what sells best among what the list may hold."""

@@ -126,13 +126,6 @@ def test_bought_together_leaves_out_the_cart_itself() -> None:
     assert {colour(name) for name, _, source in found if source != "popular"} == {1}
 
 
-def test_the_better_version_is_dearer_and_of_the_same_category() -> None:
-    live = board_live()
-    found = [name for name, _, source in live.rank("c001", [], ["p021"], "upsell", 5) if source == "upsell"]
-    assert found
-    assert all(21 < int(name[1:]) < 40 for name in found)
-
-
 def test_a_compiled_function_is_compiled_once_for_training_and_for_requests() -> None:
     """Another type of array would have it compiled anew: seconds, in the middle of a request."""
     live, (_, model, state) = board_live(), board()

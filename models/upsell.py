@@ -1,0 +1,220 @@
+"""Which better version: the same need a step up in price, ranked by chance times margin."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from pydantic import Field
+
+from features.catalogue import Catalogue
+from features.errors import ArtefactError, CannotLearn
+from features.groups import Column
+from features.history import Floats, Ints
+from features.shop import Shop
+from models.clock.chance import Chance
+from models.decisions.economics import Margins
+from models.model import Config, Measured, Model
+from models.popular import require_products
+from models.ranking.dearer import INPUTS, Dearer, Steps, kinds_of, last_of_kind, steps_of
+
+DEPTH = 5
+"""Lists are measured at this depth: a shop window shows a few better versions."""
+TOO_FEW = 20
+"""With fewer moves than this nothing can be learnt."""
+
+
+class UpsellConfig(Config):
+    """Windows to learn from, and what counts as a step; the same defaults serve every shop."""
+
+    horizon_days: int | None = Field(default=None, ge=1)
+    """Days a move may take; by default the shop's horizon."""
+    price_step: float | None = Field(default=None, gt=1.05)
+    """A better version costs at most so many times the price; by default ``lists.upsell_price_step``."""
+    n_windows: int = Field(default=4, ge=1)
+    """Past cutoffs to learn from."""
+    step_days: int = Field(default=14, ge=1)
+    """Days between them."""
+    max_rows: int = Field(default=300_000, ge=1)
+    """Pairs of products without a move to learn from, drawn by ``seed``; they count for the rest."""
+    n_versions: int = Field(default=50, ge=1)
+    """Better versions kept for each product."""
+
+
+class Moves(NamedTuple):
+    """Better versions of the last product of a kind that customers bought, all new to them.
+
+    ``at`` is the row of ``Steps`` of each move, ``customer`` who made it; ``n`` counts the customers of each
+    product from which they may move up.
+    """
+
+    at: Column
+    customer: Ints
+    n: Column
+
+
+class Upsell(Model):
+    """A chance for each pair of a product and a better version; lists are ordered by chance times margin."""
+
+    name = "upsell"
+    question = "which better version?"
+    method = "same need, higher price tier; logistic regression on past moves, times margin"
+    must_beat = ("most_bought_dearer",)
+    kind = "pairs"
+    headline = ("hit@5 moved_up", "margin@5 moved_up")
+    Config = UpsellConfig
+
+    def __init__(
+        self, config: Any, trained_until: datetime, *, horizon_days: int, chance: Chance, margins: Margins
+    ) -> None:
+        super().__init__(config, trained_until)
+        self.horizon_days, self.chance, self.margins = horizon_days, chance, margins
+
+    @classmethod
+    def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
+        """Learn from moves in windows closed by ``known_until``; ``CannotLearn`` without prices or moves."""
+        require_products(cls.name, shop)
+        if not np.isfinite(shop.catalogue(known_until).price).any():
+            raise CannotLearn("upsell needs prices: none is known, neither paid nor listed")
+        horizon = config.horizon_days or shop.settings.horizon_days
+        cutoffs = shop.past_cutoffs(known_until, horizon, n=config.n_windows, step_days=config.step_days)
+        parts = [_rows(shop, cutoff, known_until, horizon, config) for cutoff in cutoffs]
+        rows, truth, weight = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        moves = float(weight[truth > 0].sum())
+        if moves < TOO_FEW:
+            raise CannotLearn(
+                f"upsell found {moves:.0f} moves to a better version in {len(cutoffs)} windows of "
+                f"{horizon} days, it needs {TOO_FEW}"
+            )
+        margins = Margins.learn(shop.catalogue(known_until), shop.settings.economics.margin_rate)
+        chance = Chance.fit(rows, truth, weight)
+        return cls(config, known_until, horizon_days=horizon, chance=chance, margins=margins)
+
+    def state(self, shop: Shop, cutoff: datetime) -> Dearer:
+        """Return every product's better versions as of ``cutoff``, the best by chance times margin first."""
+        history, catalogue = shop.history(cutoff), shop.catalogue(cutoff)
+        steps = steps_of(history, catalogue, _price_step(self.config, shop), self.horizon_days)
+        chance, margin = self.chance.of_rows(steps.rows), self._margin(catalogue)[steps.version]
+        return _table(steps, chance, margin, (len(catalogue.products), self.config.n_versions))
+
+    def _margin(self, catalogue: Catalogue) -> Floats:
+        """Return each product's margin, at least a hundredth of its price: what loses money comes last."""
+        price = np.nan_to_num(catalogue.price.astype(np.float64))
+        return np.maximum(np.nan_to_num(self.margins.of_products(catalogue)), 0.01 * price)
+
+    def measure(self, shop: Shop, cutoff: datetime, end: datetime) -> Iterator[Measured]:
+        """Yield, of all who moved up in ``[cutoff, end)``, whether the first five showed what they took."""
+        history, catalogue = shop.history(cutoff), shop.catalogue(cutoff)
+        steps = steps_of(history, catalogue, _price_step(self.config, shop), self.horizon_days)
+        moves = moves_of(shop, cutoff, end, self.horizon_days, steps)
+        margin = self._margin(catalogue)[steps.version]
+        said = {
+            self.name: self.chance.of_rows(steps.rows) * margin,
+            "most_bought_dearer": steps.rows[:, list(INPUTS).index("sells")],
+        }
+        for method, score in said.items():
+            hit = (_ranks(steps.product, steps.version, score) < DEPTH)[moves.at]
+            movers, at = np.unique(moves.customer, return_inverse=True)
+            share = np.bincount(at.ravel(), hit, minlength=len(movers))
+            n = np.bincount(at.ravel(), minlength=len(movers))
+            money = np.bincount(at.ravel(), hit * margin[moves.at], minlength=len(movers))
+            yield Measured(method, f"hit@{DEPTH}", "moved_up", movers, (share / np.maximum(n, 1),))
+            yield Measured(method, f"margin@{DEPTH}", "moved_up", movers, (money / np.maximum(n, 1),))
+
+    def importance(self) -> dict[str, float]:
+        """Return the share of each input in the regression's weights, standardised."""
+        weights = np.abs(self.chance.weights)
+        return dict(zip(INPUTS, (weights / max(float(weights.sum()), 1e-9)).tolist(), strict=True))
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.json``."""
+        parts = {"chance": asdict(self.chance), "margins": self.margins.model_dump(), "inputs": list(INPUTS)}
+        self.write_card(folder, horizon_days=self.horizon_days, **parts)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read back; raise ``ArtefactError`` where the inputs are not those it was trained on."""
+        card = cls.read_card(folder)
+        if card.get("inputs") != list(INPUTS):
+            raise ArtefactError("upsell was trained on other inputs than this code computes", "train again")
+        return cls(
+            UpsellConfig.model_validate(card["config"]),
+            datetime.fromisoformat(card["trained_until"]),
+            horizon_days=card["horizon_days"],
+            chance=Chance.of(card["chance"]),
+            margins=Margins.model_validate(card["margins"]),
+        )
+
+
+def moves_of(shop: Shop, cutoff: datetime, end: datetime, horizon_days: int, steps: Steps) -> Moves:
+    """Return who moved to a better version within the horizon, which closed by ``end``."""
+    history, size = shop.history(cutoff), max(len(shop.history(cutoff).products), 1)
+    last = last_of_kind(history, kinds_of(history, shop.catalogue(cutoff)))
+    came = shop.product_labels(cutoff, horizon_days, end)
+    customer = history.customers.codes(came["customer_id"].tolist()).astype(np.int64)
+    version = history.products.codes(came["product_id"].tolist())
+    bought = customer[(customer >= 0) & (version >= 0)] * size + version[(customer >= 0) & (version >= 0)]
+    bought = np.setdiff1d(bought, history.customer.astype(np.int64) * size + history.product)
+    customer, version = np.divmod(bought, size)
+    return _paired(last.customer, last.product, (customer, version), steps, len(history.customers))
+
+
+def _paired(
+    owner: Ints, product: Ints, bought: tuple[Column, Column], steps: Steps, n_customers: int
+) -> Moves:
+    """Join purchases with the steps that lead to them from what each customer had."""
+    size = int(max(steps.product.max(initial=0), steps.version.max(initial=0), product.max(initial=0))) + 1
+    n = np.bincount(product, minlength=size)
+    by_version = np.argsort(steps.version, kind="stable")
+    first = np.searchsorted(steps.version[by_version], bought[1])
+    sizes = np.searchsorted(steps.version[by_version], bought[1], side="right") - first
+    at = by_version[np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes - first, sizes)]
+    customer = np.repeat(bought[0], sizes)
+    had = np.isin(customer * size + steps.product[at], owner.astype(np.int64) * size + product)
+    return Moves(at[had], customer[had].astype(np.int32), n)
+
+
+def _rows(
+    shop: Shop, cutoff: datetime, known_until: datetime, horizon: int, config: UpsellConfig
+) -> tuple[Floats, Column, Column]:
+    """Return inputs, truth and weight (customers) of a window: a row for who moved, one for who did not."""
+    history, catalogue = shop.history(cutoff), shop.catalogue(cutoff)
+    steps = steps_of(history, catalogue, _price_step(config, shop), horizon)
+    moves = moves_of(shop, cutoff, known_until, horizon, steps)
+    n = moves.n[steps.product].astype(np.float64)
+    moved = np.bincount(moves.at, minlength=len(n)).astype(np.float64)
+    some, none = np.flatnonzero(moved > 0), np.flatnonzero((moved == 0) & (n > 0))
+    limit = max(config.max_rows // config.n_windows, 1)
+    drawn = np.sort(np.random.default_rng(config.seed).permutation(none)[:limit])
+    left = np.maximum(n[some] - moved[some], 0)
+    at = np.concatenate([some, some, drawn])
+    truth = np.repeat([1.0, 0.0, 0.0], [len(some), len(some), len(drawn)])
+    weight = np.concatenate([moved[some], left, n[drawn] * len(none) / max(len(drawn), 1)])
+    return steps.rows[at], truth, weight
+
+
+def _price_step(config: UpsellConfig, shop: Shop) -> float:
+    return config.price_step or shop.settings.lists.upsell_price_step
+
+
+def _ranks(product: Ints, version: Ints, score: Floats) -> Column:
+    """Return each row's place among the versions of its product, from 0; ties go to the lower code."""
+    order = np.lexsort((version, -score, product))
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order)) - np.searchsorted(product[order], product[order])
+    return place
+
+
+def _table(steps: Steps, chance: Floats, margin: Floats, shape: tuple[int, int]) -> Dearer:
+    """Lay the steps out by product, best first."""
+    rank = _ranks(steps.product, steps.version, chance * margin)
+    kept = rank < shape[1]
+    at = (steps.product[kept], rank[kept])
+    found = Dearer(np.full(shape, -1, np.int32), np.zeros(shape, np.float32), np.zeros(shape, np.float32))
+    for column, values in zip(
+        (found.product, found.chance, found.margin), (steps.version, chance, margin), strict=True
+    ):
+        column[at] = values[kept]
+    return found
