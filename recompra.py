@@ -435,3 +435,7 @@ def main() -> None:
         told = str(error) if mendable else f"unexpected {type(error).__name__}: {error} (--debug shows where)"
         typer.echo(f"recompra: {' '.join(told.split())}", err=True)
         sys.exit(2 if mendable else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -17,7 +17,7 @@ def experiment_of(snapshot: Snapshot) -> str | None:
     """Say which experiment would measure the effect that is assumed; None where nothing is known of risks.
 
     Takes the mean chance of an order, the change that ``save_rate`` assumes, and a quarter of the customers a
-    week (each is contacted about once in 28 days). Worked out once a scoring.
+    week (each is contacted about once in 28 days, and counts once). Worked out once a scoring.
     """
     key = (snapshot.stamp, len(snapshot.customers), snapshot.economics.save_rate)
     if key not in _TOLD:
@@ -37,7 +37,8 @@ def _said(snapshot: Snapshot) -> str | None:
         return None
     rate = float(risk.mean())
     try:
-        proposal = propose(len(risk) / 4, 1 - rate, rate * snapshot.economics.save_rate)
+        effect = rate * snapshot.economics.save_rate
+        proposal = propose(len(risk) / 4, 1 - rate, effect, n_customers=len(risk))
     except SettingsError:
         return None
     return f"the effect is an assumption from recompra.toml; to measure it, {proposal}: {SETTING}"

@@ -2,8 +2,8 @@
 
 Rules of time give each action a window; caps leave a customer's days open or closed. Contacts are placed
 one after the other, a customer's worthiest first, each on the day it is preferred on or the nearest after it
-that is open. Contacts made before the plan count against the caps for as long as they might (their day within
-the last 7 or 28 is not known here), so that no cap is broken whatever the days were.
+that is open, never two on one day. Contacts made before the plan count against the caps for as long as they
+might (their day within the last 7 or 28 is not known here), so that no cap is broken whatever the days were.
 """
 
 from collections.abc import Sequence
@@ -163,6 +163,8 @@ class _Diary:
 
     week: NDArray[np.int16]
     month: NDArray[np.int16]
+    taken: Mask
+    """Days with a contact."""
 
     @classmethod
     def open(cls, room: Room, rows: NDArray[np.int64], n_days: int) -> "_Diary":
@@ -172,16 +174,18 @@ class _Diary:
             np.where(days < length - 1, count[rows, None], 0).astype(np.int16)
             for length, count in zip((WEEK, MONTH), counts, strict=True)
         )
-        return cls(week, month)
+        return cls(week, month, np.zeros(week.shape, bool))
 
     def free(self, room: Room) -> Mask:
-        """Mark the days on which one more contact breaks no cap."""
+        """Mark the days without a contact on which one more breaks no cap."""
         week = _ahead(self.week, WEEK) < room.policy.max_contacts_7d
-        return np.asarray(week & (_ahead(self.month, MONTH) < room.economics.max_contacts_28d))
+        month = _ahead(self.month, MONTH) < room.economics.max_contacts_28d
+        return np.asarray(week & month & ~self.taken)
 
     def enter(self, rows: NDArray[np.int64], day: NDArray[np.int64]) -> None:
         """Count one more contact of some customers, each on its day."""
         days = np.arange(self.week.shape[1])
+        self.taken[rows, day] = True
         for counts, length in ((self.week, WEEK), (self.month, MONTH)):
             counts[rows] += (days >= day[:, None]) & (days < day[:, None] + length)
 

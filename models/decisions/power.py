@@ -66,10 +66,12 @@ def propose(
     """
     _check(n_customers_a_week, base_rate, effect)
     longest = {share: _weeks_needed(n_customers_a_week, base_rate, effect, share) for share in SHARES}
-    quick = [share for share, weeks in longest.items() if weeks <= QUICK_WEEKS]
-    share = quick[0] if quick else min(longest, key=longest.__getitem__)
     n_all = float("inf") if n_customers is None else max(n_customers, n_customers_a_week)
-    weeks = int(min(longest[share], LONGEST_WEEKS, n_all // n_customers_a_week))
+    most = min(LONGEST_WEEKS, n_all // n_customers_a_week)
+    quick = [share for share, weeks in longest.items() if weeks <= min(QUICK_WEEKS, most)]
+    soonest = min(longest, key=longest.__getitem__)
+    share = quick[0] if quick else soonest if longest[soonest] <= most else SHARES[-1]
+    weeks = int(min(longest[share], most))
     n = n_customers_a_week * weeks
     return Proposal(
         held_out=share,

@@ -75,16 +75,15 @@ def rank_customers(
 ) -> Ranking:
     """Rank customers by what contacting them is expected to earn for its cost.
 
-    Parameters ---------- scores Index ``customer_id``; ``churn_probability_{h}d`` and
-    ``expected_margin_{h}d`` of the same horizon, and optionally ``contact_cost`` (default:
-    ``economics.contact_cost`` for all). people Consent and contacts of the same customers, in the same
-    order.
+    ``scores`` has index ``customer_id``, ``churn_probability_{h}d`` and ``expected_margin_{h}d`` of the same
+    horizon, and optionally ``contact_cost`` (default: ``economics.contact_cost`` for all); ``people`` are
+    consent and contacts of the same customers, in the same order.
 
     Ties go to the lower ``customer_id``. Raises ``InputError`` where a column is missing.
     """
     risk, expected, cost = _columns(scores, economics, horizon_days)
     stays = margin_if_stays(expected, risk)
-    gain = incremental_margin(risk, risk * economics.save_rate, margin=stays, discount=0, cost=cost)
+    gain = incremental_margin(1 - risk, risk * economics.save_rate, margin=stays, discount=0, cost=cost)
     refusals = (*contact_refusals(people, economics), cannot_know(gain))
     refused = first_refusal(refusals, gain.shape)
     order = _order(gain, cost, refused, scores.index)

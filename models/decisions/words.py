@@ -130,7 +130,7 @@ def _reason(decision: Decision, case: Case, terms: Terms, row: int, names: Seque
     money = f"{decision.worth[row, best]:+.2f} {terms.currency}".rstrip()
     earns = f"{money} of margin after {decision.deck.cost[action]:.2f} for the contact"
     offer = f"{said}; {lift} ({how}), {earns}"
-    return offer if decision.action[row] != NOTHING else f"nothing earns more than the best offer, {offer}"
+    return offer if decision.action[row] != NOTHING else f"doing nothing earns more than the best, {offer}"
 
 
 def _why_nothing(decision: Decision, row: int) -> str:

@@ -35,6 +35,12 @@ def test_no_more_customers_are_drawn_than_there_are() -> None:
     assert plan.n_treated + plan.n_held_out <= 850
 
 
+def test_where_customers_run_out_a_larger_share_is_held_out_to_find_what_was_asked() -> None:
+    plan = propose(1_000, 0.1, 0.025, n_customers=5_000)
+    assert propose(1_000, 0.1, 0.025).n_weeks > 5 >= plan.n_weeks
+    assert plan.enough and plan.n_treated + plan.n_held_out <= 5_000
+
+
 def test_the_proposal_reads_as_a_sentence() -> None:
     assert str(propose(1_000, 0.1, 0.03)).startswith(
         "hold out 20% of the customers, at random, for 5 weeks (4,000 "
