@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
+from models.actions import Channel
+
 Id = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Ids = Annotated[list[Id], Field(max_length=1000)]
 Amount = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
@@ -125,6 +127,8 @@ class OfferRequest(Request):
     customer_id: Id
     exclude: Ids = []
     """Product ids never to offer."""
+    channel: Channel | None = None
+    """Only by this channel; ``site``: shown in the shop, which needs no consent and costs nothing."""
     record: bool = False
     """Keep the decision, with the policy's propensity, so that what it earned can be measured."""
 

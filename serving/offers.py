@@ -14,7 +14,7 @@ from uuid import uuid4
 import numpy as np
 
 from features.errors import NotFound
-from models.actions import NAMES
+from models.actions import NAMES, Channel
 from models.actions import NOTHING as DO_NOTHING
 from models.contact_policy import Goods, People
 from models.decisions.explore import explore
@@ -45,12 +45,13 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
     if state.snapshot.desk is None:
         return _offer(state, request, {"product_id": None, "reason": "no next_best_offer model serves yet"})
     goods, terms = goods_now(state)
+    terms = terms if request.channel is None else through(terms, request.channel)
     case = offer_case(state, customer, request.exclude, now)
     codes = case.product[0]
     ids, names = state.snapshot.catalogue.products.names(codes), state.snapshot.catalogue.names(codes)
     said = explain(choose(case, goods, terms), case, terms, 0, products=ids, names=names)
     if request.record:
-        said |= tried(state, case, said)
+        said |= tried(state, case, terms, said)
     said["window"] = act_window(said["window"], now, state.snapshot.timezone, terms.policy, said["channel"])
     offer = _offer(state, request, said)
     offer.fallback = (
@@ -61,10 +62,25 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
     return offer
 
 
-def tried(state: State, case: Case, said: dict[str, Any]) -> dict[str, Any]:
+def through(terms: Terms, channel: Channel) -> Terms:
+    """Return the terms with every action in one channel; made once, so that its deck is too."""
+    key = (id(terms), channel)
+    if key not in _THROUGH or _THROUGH[key][0] is not terms:
+        if len(_THROUGH) >= MOST_THROUGH:
+            _THROUGH.clear()
+        free: dict[str, Any] = {"cost": 0.0} if channel == "site" else {}
+        actions = tuple(action.model_copy(update={"channel": channel} | free) for action in terms.actions)
+        _THROUGH[key] = (terms, terms.model_copy(update={"actions": actions}))
+    return _THROUGH[key][1]
+
+
+_THROUGH: dict[tuple[int, str], tuple[Terms, Terms]] = {}
+MOST_THROUGH = 16
+
+
+def tried(state: State, case: Case, terms: Terms, said: dict[str, Any]) -> dict[str, Any]:
     """Draw what to do by the shop's policy: return its propensity and, where it is not the best, it."""
-    goods, terms = goods_now(state)
-    drawn = explore(case, goods, terms, np.array([random()]))
+    drawn = explore(case, goods_now(state)[0], terms, np.array([random()]))
     action, propensity = int(drawn.action[0]), {"propensity": float(drawn.propensity[0])}
     name = drawn.options.names[action]
     if name == said["action"]:

@@ -141,6 +141,14 @@ def test_a_crm_reads_profile_scores_targets_and_plan(service: Service) -> None:
     assert service.ask("/next_best_offer", customer_id="c03")["reason"]
 
 
+def test_a_plan_is_written_for_everyone(home: Path, service: Service) -> None:
+    file = home / "plan.csv"
+    assert "contacts to" in command(home, "plan", "--days", "14", "--out", str(file))
+    assert file.read_text().startswith("on,at,until,customer_id,action,channel")
+    answer = service.client.post("/contact_plan", json={"format": "csv", "limit": 5})
+    assert answer.headers["content-type"].startswith("text/csv")
+
+
 def test_nobody_comes_in_without_a_key(service: Service) -> None:
     answer = service.client.post("/scores", json={}, headers={"Authorization": ""})
     assert answer.status_code == 401

@@ -71,7 +71,7 @@ def deck_of(terms: Terms) -> Deck:
             _DECKS.clear()
         plain = terms.discount_share
         actions = [
-            action.model_copy(update={"discount_share": plain}) if action == OFFER else action
+            action.model_copy(update={"discount_share": plain}) if action.name == OFFER.name else action
             for action in terms.actions
         ]
         held = _DECKS[id(terms)] = (terms, Deck.of(actions, terms.economics, terms.policy))

@@ -102,6 +102,15 @@ def test_after_a_new_order_nothing_is_sent_before_it_has_settled(state: State) -
     assert "not arrived, or not settled" in ask(waiting).reason
 
 
+def test_what_is_shown_in_the_shop_needs_no_consent_no_quiet_hours_and_costs_nothing(state: State) -> None:
+    refusing = changed(state, consent=np.zeros((len(state.snapshot.customers), 5), np.int8))
+    night = AS_OF + timedelta(hours=3)
+    mailed, shown = ask(refusing, night), ask(refusing, night, channel="site")
+    assert mailed.name == "nothing" and "not agreed" in mailed.reason
+    assert shown.name != "nothing" and shown.channel == "site" and "0.00 for the contact" in shown.reason
+    assert shown.window is not None and shown.window["from"] == "2026-03-01T03:00:00+00:00"
+
+
 def test_who_is_held_out_gets_nothing_with_the_propensity_of_the_draw(state: State) -> None:
     goods, terms = state.snapshot.desk  # type: ignore[misc]
     policy = ContactPolicy(held_out_share=0.2)
