@@ -122,16 +122,17 @@ class Repurchase(Model):
             }
         )
 
-    def demand(self, shop: Shop, cutoff: datetime) -> "pd.DataFrame":
+    def demand(self, shop: Shop, cutoff: datetime, clock: Clock | None = None) -> "pd.DataFrame":
         """Return expected demand per product over the horizon, most buyers first.
 
         ``product_id, name, expected_buyers, expected_units, p10, p90`` (80% interval of the units), ``stock``
         and ``days_of_cover`` (NaN where the stock is unknown). Only orders of known customers count.
+        ``clock`` is the state as of ``cutoff``, where it was made already.
         """
         import pandas as pd
 
         catalogue = shop.catalogue(cutoff)
-        found = self._expected(shop, cutoff)
+        found = self._expected(shop, cutoff, clock or self.state(shop, cutoff))
         stock = catalogue.stock.astype(float)
         table = {
             "product_id": catalogue.products.all_names(),
@@ -146,8 +147,7 @@ class Repurchase(Model):
         order = np.lexsort((np.arange(len(stock)), -found.buyers))
         return pd.DataFrame(table).iloc[order].reset_index(drop=True)
 
-    def _expected(self, shop: Shop, cutoff: datetime) -> Expected:
-        clock = self.state(shop, cutoff)
+    def _expected(self, shop: Shop, cutoff: datetime, clock: Clock) -> Expected:
         category = shop.catalogue(cutoff).category
         return self.expected.expected(
             parts_of(clock.history, clock.spells, clock.chance, category, self.horizon_days)

@@ -95,8 +95,17 @@ def recommend(state: State, request: RecommendRequest) -> Recommended:
     answer = _recommended(state, request, picks, path, fallback)
     if request.details:
         told = _why(state.snapshot, customer, ask, picks, path)
-        answer.products = [*detailed(state.snapshot, answer.products, told, request.locale)]
+        due = _due(state.snapshot, customer)
+        answer.products = [*detailed(state.snapshot, answer.products, told, request.locale, due)]
     return answer
+
+
+def _due(snapshot: Snapshot, customer: Who) -> dict[int, str]:
+    """Return when the customer is due, by product code; not of what they bought or returned since."""
+    if snapshot.due is None:
+        return {}
+    since = {snapshot.product(name) for name, _, _ in customer.lines}
+    return snapshot.due.dates(customer.code, without=since)
 
 
 def _picked(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, str | None]:

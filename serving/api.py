@@ -100,6 +100,8 @@ class ProductDetails(Product):
     name: str
     category: str | None
     price: float | None
+    due_at: str | None
+    """The day this customer is expected to buy it again; null where never is likelier, or it is new."""
     reason: Reason
 
 

@@ -23,6 +23,7 @@ from models.model import Model
 from models.ranking.cold import Segments
 from models.ranking.lists import SOURCES, Picks
 from serving.columns import Columns
+from serving.due import Due
 from serving.rights import Forgotten
 from serving.snapshot import PARTS, PERSONAL, Ready, Snapshot
 
@@ -193,7 +194,10 @@ class Build:
         self.scores.reset_index().to_parquet(folder / "scores.parquet", index=False)
         repurchase: Any = self.models.get("repurchase")
         if repurchase is not None:
-            repurchase.demand(self.shop, self.cutoff).to_parquet(folder / "demand.parquet", index=False)
+            clock = repurchase.state(self.shop, self.cutoff)
+            Due.of(clock, self.customers).save(folder / "due")
+            demand = repurchase.demand(self.shop, self.cutoff, clock)
+            demand.to_parquet(folder / "demand.parquet", index=False)
         if self._cross_sell is not None:
             self._cross_sell.save_state(self._state, folder / "state")
             upsell: Any = self.models.get("upsell")

@@ -1,6 +1,6 @@
 """What a storefront shows beside a product's id: name, category, price, and why it is there, in words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,14 +11,16 @@ from serving.snapshot import Ready, Snapshot
 
 
 def detailed(
-    snapshot: Snapshot, products: Sequence[Product], why: Why, locale: str | None
+    snapshot: Snapshot, products: Sequence[Product], why: Why, locale: str | None, due: Mapping[int, str]
 ) -> list[ProductDetails]:
-    """Return products with what the catalogue says of each, and the reason it is shown for."""
+    """Return products with what the catalogue says of each, when it is due, and why it is shown."""
     said = locale or snapshot.locale
-    return [_one(snapshot, product, why.at([row]), said) for row, product in enumerate(products)]
+    return [_one(snapshot, product, why.at([row]), said, due) for row, product in enumerate(products)]
 
 
-def _one(snapshot: Snapshot, product: Product, why: Why, locale: str) -> ProductDetails:
+def _one(
+    snapshot: Snapshot, product: Product, why: Why, locale: str, due: Mapping[int, str]
+) -> ProductDetails:
     catalogue, code = snapshot.catalogue, snapshot.product(product["product_id"])
     price, kind = float(catalogue.price[code]), int(catalogue.category[code])
     category = catalogue.categories.names([kind])[0] if kind >= 0 else None
@@ -28,6 +30,7 @@ def _one(snapshot: Snapshot, product: Product, why: Why, locale: str) -> Product
         "name": name,
         "category": category,
         "price": round(price, 4) if np.isfinite(price) else None,
+        "due_at": due.get(code),
         "reason": _reason(snapshot, why, locale, name, category),
     }
 

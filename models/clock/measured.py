@@ -10,8 +10,10 @@ from models.clock.demand import PARTS, Expected, Parts
 from models.clock.windows import Window
 from models.model import Measured
 
-N_PAIRS = 20_000
+N_PAIRS = 10_000
 """Chances are measured on so many pairs, always the same ones: a million say no more, and cost more."""
+N_PRODUCTS = 10_000
+"""So many products at most, evenly over their codes, for the same reason."""
 DEPTH = 10
 LAST, USUAL = (list(PARTS).index(name) for name in ("last", "usual"))
 
@@ -36,6 +38,7 @@ def pairs(window: Window, chance: Floats, name: str, horizon_days: int) -> Itera
 def products(window: Window, parts: Parts, expected: Expected, name: str) -> Iterator[Measured]:
     """Yield demand of what sold within the last four horizons: ours, the last one's, the mean of the four."""
     some = np.flatnonzero(parts.buyers[:, USUAL] > 0)
+    some = some[np.unique(np.linspace(0, len(some) - 1, min(N_PRODUCTS, len(some))).astype(int))]
     came = window.sold
     for what, truth, ours, others in (
         ("buyers", came.buyers, expected.buyers, parts.buyers[:, [LAST, USUAL]]),

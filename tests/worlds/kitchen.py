@@ -15,6 +15,7 @@ from features.shop import Shop
 from features.window import parse_cutoff
 from models.cross_sell import CrossSell
 from models.popular import Popular
+from models.repurchase import Repurchase
 from models.upsell import Upsell
 from serving import snapshot
 from serving.build import Build
@@ -85,6 +86,7 @@ def scored() -> Kitchen:
     shop = make_shop(folder, kitchen_lines(), more=LISTS, products=kitchen_products())
     model = CrossSell.fit(shop, CUTOFF, SMALL)
     models = {"cross_sell": model, "popular": Popular.fit(shop, CUTOFF, Popular.Config())}
+    models["repurchase"] = Repurchase.fit(shop, CUTOFF, Repurchase.Config())
     models["upsell"] = Upsell.fit(shop, CUTOFF, Upsell.Config())
     build = Build(shop, CUTOFF, models, dict.fromkeys(models, "1"), Forgotten(b"", frozenset()))
     snapshot.write(folder / "scoring", build.snapshot(), more=build.save_more)
