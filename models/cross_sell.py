@@ -16,6 +16,7 @@ from models.popular import require_products
 from models.ranking.candidates import Candidates
 from models.ranking.cross_sell_rows import (
     CrossSellConfig,
+    asked,
     candidates_of,
     features_of,
     learning_rows,
@@ -90,7 +91,8 @@ class CrossSell(Model):
         parts: dict[str, list[Picks]] = {name: [] for name in LISTS}
         for some, found in candidates_of(state, codes, self.config, k):
             features = features_of(state, some, found)
-            chance = self.ranker.chance(features)
+            ask = asked(state, some, self.ranker)
+            chance = state.newcomers.lifted(self.ranker.chance(features), found.customer, found.product, ask)
             pairs = Pairs(found.customer, found.product, chance, found.source, found.own)
             picks = {
                 name: pick(pairs.of_list(name, state.rules), len(some), k, state.rules) for name in LISTS

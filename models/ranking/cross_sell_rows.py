@@ -1,9 +1,11 @@
 """The rows the cross-sell ranker learns from and scores: state, candidates, features, what was bought."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from features.errors import CannotLearn
@@ -15,7 +17,9 @@ from models.ranking import collaborative
 from models.ranking.baskets import together
 from models.ranking.candidates import Candidates, candidates
 from models.ranking.linear import linear
-from models.ranking.ranker import RankerConfig, Rows
+from models.ranking.newcomers import Asked, Newcomers
+from models.ranking.ranker import Ranker, RankerConfig, Rows
+from models.ranking.reasons import COLUMN
 from models.ranking.rules import Rules
 from models.ranking.sources import new_sources
 from models.ranking.state import TASTE_HALF_LIFE, State
@@ -80,21 +84,25 @@ def state_of(shop: Shop, cutoff: datetime, config: CrossSellConfig, horizon_days
         history, config.n_factors, HALF_LIFE, seed=config.seed
     )
     goes_with = together(history, catalogue.category, config.n_together)
+    words = texts(catalogue, config.n_texts)
+    newcomers = Newcomers.of(history, catalogue, table, words, horizon_days)
+    rules = Rules.of(history, catalogue, shop.settings.lists, horizon_days)
     return State(
         history=history,
-        table=table,
+        table=replace(table, popularity=newcomers.popularity(table.popularity)),
         shelf=shelf,
         neighbours=collaborative.similar(history, config.n_neighbours, TASTE_HALF_LIFE),
         together=goes_with.near,
         kin=goes_with.kin,
         linear=linear(history, config.n_linear, TASTE_HALF_LIFE),
-        texts=texts(catalogue, config.n_texts),
+        texts=words,
         alike=collaborative.alike(
             history, shelf, near=config.n_alike, depth=200, half_life_days=HALF_LIFE, seed=config.seed
         ),
         customer_factors=customer_factors,
         product_factors=product_factors,
-        rules=Rules.of(history, catalogue, shop.settings.lists, horizon_days),
+        rules=replace(rules, is_new=newcomers.is_new),
+        newcomers=newcomers,
     )
 
 
@@ -115,6 +123,17 @@ def features_of(state: State, codes: Ints, found: Candidates) -> Floats:
     history = state.history.of_customers(codes)
     scores = state.scores(history, codes, found.customer, found.product)
     return pair_features(history, state.table, found.customer, found.product, scores)
+
+
+def asked(state: State, codes: Ints, ranker: Ranker) -> Asked:
+    """Return who tells the chances of any pairs of the customers ``codes``, and what they bought before."""
+
+    def ask(customer: Ints, product: Ints) -> tuple[Floats, NDArray[np.bool_]]:
+        nothing = np.zeros(len(product), np.uint8)
+        features = features_of(state, codes, Candidates(customer, product, nothing, nothing > 0))
+        return ranker.chance(features), features[:, COLUMN["n"]] > 0
+
+    return ask
 
 
 def learning_rows(

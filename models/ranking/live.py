@@ -6,7 +6,7 @@ the ready list. Of a customer nobody knows, the cart speaks; without one, what s
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Self
 
@@ -21,7 +21,7 @@ from models.ranking.dearer import Dearer
 from models.ranking.lists import LISTS, OWN, PINNED, POPULAR, SOURCES, TOGETHER, UPSELL
 from models.ranking.pool import Group, Lead, Sources, united
 from models.ranking.ranker import Ranker
-from models.ranking.reasons import Judge, Why, why
+from models.ranking.reasons import COLUMN, Judge, Why, why
 from models.ranking.since import Line, by_now
 from models.ranking.state import State
 
@@ -191,7 +191,13 @@ class Live:
         return united((pool, _group((ask.fresh, OWN)), rest), lead, ask.mine.product, ask.barred)
 
     def _chances(self, ask: Ask, product: Ints) -> Floats:
-        return self.ranker.chance(self._features(ask, product))
+        chance = self.ranker.chance(self._features(ask, product))
+        customer = np.zeros(len(product), np.int32)
+        return self.state.newcomers.lifted(chance, customer, product, partial(self._asked, ask))
+
+    def _asked(self, ask: Ask, _: Ints, product: Ints) -> tuple[Floats, Bools]:
+        features = self._features(ask, product)
+        return self.ranker.chance(features), features[:, COLUMN["n"]] > 0
 
     def _features(self, ask: Ask, product: Ints) -> Floats:
         customer = np.zeros(len(product), np.int32)

@@ -118,8 +118,9 @@ def why(
     unexplained = others & (source == SIMILAR) & (about < 0)
     _near(found, unexplained | (source == TOGETHER), state, product, lead)
     found.put(proposed & (moved == FAMILIES.index("kinds")), "category", _level(features))
-    new = (features[:, COLUMN["p_age"]] <= NEW_DAYS) & _had_time(history)
-    found.put(new & proposed & (moved == FAMILIES.index("sales")), "new")
+    young = (features[:, COLUMN["p_age"]] <= NEW_DAYS) & _had_time(history)
+    found.put(proposed & young & (moved == FAMILIES.index("sales")), "new")
+    found.put(proposed & state.rules.is_new[product], "new")
     found.put(source == UPSELL, "dearer", about=_of_the_kind(state, product, lead))
     found.put(source == PINNED, "pinned")
     return found

@@ -13,6 +13,7 @@ from features.history import Floats, History, Ints, read_array
 from features.products import ProductTable
 from models.ranking.affinity import Bought, Tables, affinities
 from models.ranking.collaborative import Neighbours
+from models.ranking.newcomers import Newcomers
 from models.ranking.rules import Rules
 
 TASTE_HALF_LIFE = 112.0
@@ -41,6 +42,7 @@ class State:
     customer_factors: Floats
     product_factors: Floats
     rules: Rules
+    newcomers: Newcomers
 
     @staticmethod
     def taste(history: History) -> Floats:
@@ -77,6 +79,7 @@ class State:
         self.history.save(folder / "history")
         self.table.save(folder / "products")
         self.rules.save(folder / "rules")
+        self.newcomers.save(folder / "newcomers")
         for name in ("neighbours", "together", "linear", "texts", "alike"):
             getattr(self, name).save(folder, name)
         for name in ("shelf", "kin", "customer_factors", "product_factors"):
@@ -98,4 +101,5 @@ class State:
             customer_factors=read_array(folder, "customer_factors", mmap=mmap),
             product_factors=read_array(folder, "product_factors", mmap=mmap),
             rules=Rules.load(folder / "rules", mmap=mmap),
+            newcomers=Newcomers.load(folder / "newcomers", mmap=mmap),
         )
