@@ -19,7 +19,7 @@ from features.products import ProductTable
 from models.ranking.collaborative import Neighbours
 
 Bools = NDArray[np.bool_]
-FEW_BUYERS = 20
+FEW_BUYERS = 5
 """A product of fewer buyers is new while it is young."""
 NEW_DAYS = 28
 """Days a product is young, or one horizon if that is longer."""
@@ -62,10 +62,10 @@ class Newcomers:
         expected = _mean(table.popularity, like, share)
         known = share.sum(axis=1) > 0
         is_new &= known
-        worth = _worth(table.popularity, expected, (age > young) & (age <= 4 * young) & known)
+        worth = _worth(history, (age, young, horizon_days), np.where(known, expected, 0))
         recent = history.cutoff_day - history.day <= horizon_days
         sales = worth * expected * len(np.unique(history.customer[recent])) * age / horizon_days
-        belief = np.where(is_new, worth * (buyers + 1) / (sales + 1), 0)
+        belief = np.where(is_new, worth * np.minimum((buyers + 1) / (sales + 1), 1), 0)
         return cls(is_new, np.where(is_new[:, None], like, -1), (share * belief[:, None]).astype(np.float32))
 
     def popularity(self, popularity: Floats) -> Floats:
@@ -126,8 +126,21 @@ def _mean(value: Floats, like: Ints, share: Floats) -> Floats:
     return mean
 
 
-def _worth(popularity: Floats, expected: Floats, earlier: Bools) -> float:
-    """Return what earlier newcomers turned out to be worth beside their look-alikes (0.05 to 1)."""
+def _worth(history: History, times: tuple[Floats, int, int], expected: Floats) -> float:
+    """Return what newcomers of one horizon ago have sold since, beside their look-alikes (0.01 to 1)."""
+    age, young, horizon = times
+    then = history.day < history.cutoff_day - horizon
+    earlier = (age >= horizon) & (age < horizon + young) & (expected > 0)
+    earlier &= _buyers(history, then) < FEW_BUYERS
     if int(earlier.sum()) < FEWEST:
         return WORTH
-    return float(np.clip(popularity[earlier].sum() / max(expected[earlier].sum(), 1e-9), 0.05, 1.0))
+    n_customers = max(len(np.unique(history.customer[~then])), 1)
+    sold = _buyers(history, ~then)[earlier].sum() / n_customers
+    return float(np.clip(sold / expected[earlier].sum(), 0.01, 1.0))
+
+
+def _buyers(history: History, rows: Bools) -> NDArray[np.int64]:
+    """Return how many customers bought each product in some rows of the history."""
+    size = len(history.products)
+    pairs = np.unique(history.customer[rows].astype(np.int64) * size + history.product[rows])
+    return np.bincount(pairs % size, minlength=size)
