@@ -58,7 +58,7 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
         None if customer.code >= 0 else "the customer is unknown: nothing is known of their chances"
     )
     if request.record:
-        offer.decision_id = record_decision(state, offer, said.get(terms.money), now)
+        offer.decision_id = record_decision(state, offer, said, now)
     return offer
 
 
@@ -230,16 +230,16 @@ def _rounded(value: Any) -> Any:
     return [_rounded(inner) for inner in value] if isinstance(value, list) else value
 
 
-def record_decision(state: State, offer: Offer, money: float | None, now: datetime) -> str:
-    """Keep a decision with the chance the policy had of deciding so."""
+def record_decision(state: State, offer: Offer, said: dict[str, Any], now: datetime) -> str:
+    """Keep a decision with the chance the policy had of deciding so, as exact as it was drawn."""
     row = {
         "decision_id": uuid4().hex,
         "customer_id": offer.customer_id,
         "decided_at": now,
         "action": offer.name,
         "product_id": offer.product_id,
-        "propensity": 1.0 if offer.propensity is None else offer.propensity,
-        "expected_margin": money,
+        "propensity": said["propensity"],
+        "expected_margin": said.get(goods_now(state)[1].money),
         "models": ",".join(f"{name}={version}" for name, version in offer.models.items()),
         "as_of": state.snapshot.as_of,
     }

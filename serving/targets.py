@@ -66,7 +66,10 @@ def options_of(state: State, request: TargetsRequest, codes: Ints, now: datetime
 
 def _answer(state: State, request: TargetsRequest, chosen: Allocation, terms: Terms) -> Targets:
     n = int((chosen.action >= 0).sum())
-    gap = f"no choice could be expected to earn more than {chosen.gap:.3%} above this"
+    gap = f"this is at least {1 - chosen.gap:.2%} of what the best choice could be expected to earn"
+    taken = {terms.actions[code].name for code in np.unique(chosen.action[chosen.action >= 0]).tolist()}
+    learnt = set() if state.snapshot.known is None else set(state.snapshot.known.learnt)
+    effect = "learnt" if taken and taken <= learnt else terms.effect
     return Targets(
         as_of=state.snapshot.moment,
         models=state.snapshot.models,
@@ -77,9 +80,9 @@ def _answer(state: State, request: TargetsRequest, chosen: Allocation, terms: Te
         expected_incremental_margin=round(chosen.expected_incremental_margin, DECIMALS),
         at_most=round(chosen.at_most, DECIMALS),
         currency=state.snapshot.currency,
-        effect=terms.effect,
+        effect=effect,
         reason=f"{n} customers, each with the action that earns most for the budget; {gap}",
-        experiment=experiment_of(state.snapshot),
+        experiment=None if effect == "learnt" else experiment_of(state.snapshot),
     )
 
 

@@ -1,6 +1,7 @@
 """Decisions and contacts with what followed them, as rows to measure on.
 
-A reward is the margin of a customer's orders in the horizon after a decision, less the contact. Of one
+A reward is the margin of a customer's orders in the horizon after a decision, less the contact: what it is
+said to have cost, else the action's cost in the settings. Discounts given are in the orders' prices. Of one
 customer's decisions within a horizon only the first counts, so that no order is counted twice.
 """
 
@@ -14,13 +15,14 @@ import pandas as pd
 from features.labels import followed
 from features.shop import Shop
 from features.window import naive_utc
+from models.actions import catalogue
 from models.decisions.contact_rows import UNNAMED
 from models.decisions.economics import Margins
 from models.decisions.standing import held_out
 from training.holdout import next_day
 
 NOTHING = "nothing"
-SENT = ["customer_id", "sent_at", "contact_id", "action", "product_id", "treated", "propensity"]
+SENT = ["customer_id", "sent_at", "contact_id", "action", "product_id", "treated", "propensity", "cost"]
 """What is read of a contact."""
 
 
@@ -43,6 +45,12 @@ class Ledger:
         if not self.shop.facts.has_products:
             return assumed
         return Margins.learn(self.shop.catalogue(self.end), assumed).share("")
+
+    @cached_property
+    def costs(self) -> dict[str, float]:
+        """What a contact costs by action, where an action has a cost of its own."""
+        actions = catalogue(self.shop.settings.actions)
+        return {action.name: action.cost for action in actions if action.cost is not None}
 
     def decided(self, decisions: pd.DataFrame) -> pd.DataFrame:
         """Return the closed decisions, the first of a customer and horizon, oldest first.
@@ -85,9 +93,12 @@ class Ledger:
 
     def _rewarded(self, frame: pd.DataFrame, contacted: "pd.Series[bool]") -> pd.DataFrame:
         after = followed(self.shop.con, frame, self.horizon_days)
-        cost = self.shop.settings.economics.contact_cost * contacted.to_numpy(float)
+        cost = frame["action"].map(self.costs).fillna(self.shop.settings.economics.contact_cost)
+        if "cost" in frame:
+            cost = pd.to_numeric(frame["cost"]).fillna(cost)
         margin = after["revenue"].fillna(0.0).to_numpy(float) * self.margin_rate
-        return pd.concat([frame, after.assign(reward=margin - cost)], axis=1)
+        reward = margin - cost.to_numpy(float) * contacted.to_numpy(float)
+        return pd.concat([frame, after.assign(reward=reward)], axis=1)
 
 
 def _naive(moments: "pd.Series[Any]") -> "pd.Series[Any]":

@@ -42,9 +42,9 @@ def explore(case: Case, goods: Goods, terms: Terms, uniform: NDArray[np.float64]
 
     Who is held out gets nothing. That was drawn too, by the share held out: it is part of the propensity.
     """
-    share, held = terms.policy.held_out_share, np.zeros(len(case.product), bool)
-    if case.standing is not None:
-        held = case.standing.held_out
+    share, held = 0.0, np.zeros(len(case.product), bool)
+    if case.standing is not None:  # without it nobody is held out
+        share, held = terms.policy.held_out_share, case.standing.held_out
         case = replace(case, standing=replace(case.standing, held_out=np.zeros_like(held)))
     found = options_of(case, goods, terms)
     chances = policy_of(found, terms.policy)

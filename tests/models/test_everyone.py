@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds.decisions import TERMS, case, goods, some
 
+from features.settings import ContactPolicy
 from models.decisions import everyone
 from models.decisions.everyone import Options, options
-from models.decisions.explore import draw, epsilon_greedy, greedy, policy_of, thompson
+from models.decisions.explore import draw, epsilon_greedy, explore, greedy, policy_of, thompson
 from models.decisions.offer import choose
 
 SEEDS = st.integers(0, 10**6)
@@ -99,3 +100,10 @@ def test_without_spread_thompson_loses_nothing_against_greedy(found: Options) ->
     worth = np.pad(np.where(np.isfinite(found.worth), found.worth, 0.0), ((0, 0), (0, 1)))
     earned = [(chances * worth).sum() for chances in (thompson(found, 0 * worth[:, :-1]), greedy(found))]
     assert earned[0] == pytest.approx(earned[1])
+
+
+def test_where_nobody_can_be_held_out_the_share_is_no_part_of_a_propensity() -> None:
+    asked, shelf = some(0, 50)
+    terms = TERMS.model_copy(update={"policy": ContactPolicy(held_out_share=0.2)})
+    found = explore(replace(asked, standing=None), shelf, terms, np.zeros(50))
+    assert (found.propensity == 1).all()

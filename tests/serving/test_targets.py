@@ -56,6 +56,17 @@ def test_the_curve_ends_with_everyone_who_pays_for_themselves(state: State) -> N
     assert answer.curve[-1]["expected_incremental_margin"] >= answer.expected_incremental_margin
 
 
+def test_where_all_effects_were_learnt_the_answer_says_so_and_proposes_no_experiment(state: State) -> None:
+    assumed = ask(state)
+    assert (assumed.effect, assumed.experiment is None) == ("assumed", False)
+    known = state.snapshot.known
+    assert known is not None
+    wiser = replace(known, learnt=dict.fromkeys(ACTIONS, np.full(200, 0.05)))
+    learnt = ask(replace(state, snapshot=replace(state.snapshot, known=wiser)))
+    assert (learnt.effect, learnt.experiment) == ("learnt", None)
+    assert {row["effect"] for row in learnt.targets} == {"learnt"}
+
+
 def test_who_is_held_out_is_no_target(state: State) -> None:
     known = state.snapshot.known
     assert known is not None

@@ -21,11 +21,11 @@ NO_CONTACTS = pd.DataFrame(
 )
 
 
-def make_home(folder: Path, lines: pd.DataFrame, held_out_share: float = 0.0) -> Path:
+def make_home(folder: Path, lines: pd.DataFrame, held_out_share: float = 0.0, more: str = "") -> Path:
     source = folder / "source"
     source.mkdir(parents=True)
     rest = f"[contact_policy]\nheld_out_share = {held_out_share}\n" if held_out_share else ""
-    (source / "recompra.toml").write_text(f'currency = "EUR"\nhorizon_days = 28\n{rest}')
+    (source / "recompra.toml").write_text(f'currency = "EUR"\nhorizon_days = 28\n{rest}{more}')
     lines.to_parquet(source / "order_lines.parquet")
     ingest(source, folder / "home")
     return folder / "home"
@@ -138,6 +138,15 @@ def test_a_policy_that_was_certain_of_itself_cannot_be_compared_and_says_so(home
         "the log does not cover the policy"
         in outcomes(home, sure, NO_CONTACTS).not_yet["policies of nothing"]
     )
+
+
+def test_a_contact_costs_what_it_is_said_to_else_what_its_action_does(world, tmp_path: Path) -> None:
+    home = make_home(tmp_path, world["lines"], more="[actions.win_back]\ncost = 2.0\n")
+    decisions = decisions_of(world["contacts"]).query("action == 'win_back'")
+    dear = outcomes(home, decisions, NO_CONTACTS).actions["win_back"]["margin_after_contact"]
+    told = decisions.assign(cost=0.5)
+    cheap = outcomes(home, told, NO_CONTACTS).actions["win_back"]
+    assert cheap["margin_after_contact"] - dear == pytest.approx(1.5 * cheap["n"])
 
 
 def test_a_shop_without_a_decision_gets_an_answer_and_a_table(tmp_path: Path) -> None:
