@@ -44,6 +44,12 @@ class RankerConfig(Config):
     """Shrinkage of each tree."""
     min_data_in_leaf: int = Field(default=100, ge=1)
     """Rows a leaf holds at least; a twentieth of the rows where there are few."""
+    column_share: float = Field(default=0.5, gt=0, le=1)
+    """Share of the features that each tree may use."""
+    row_share: float = Field(default=0.7, gt=0, le=1)
+    """Share of the rows that each tree is learnt from."""
+    ridge: float = Field(default=5.0, ge=0)
+    """How strongly leaves are drawn to 0 (LightGBM's lambda_l2)."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +79,10 @@ class Ranker:
             "learning_rate": config.learning_rate,
             "num_leaves": config.n_leaves,
             "min_data_in_leaf": int(np.clip(len(bought) // 20, 1, config.min_data_in_leaf)),
-            "feature_fraction": 0.5,
-            "bagging_fraction": 0.7,
+            "feature_fraction": config.column_share,
+            "bagging_fraction": config.row_share,
             "bagging_freq": 1,
-            "lambda_l2": 5.0,
+            "lambda_l2": config.ridge,
             "max_bin": 127,
             "num_threads": threads_for(features.size),
             "deterministic": True,

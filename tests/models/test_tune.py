@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+from worlds.checkerboard import CUTOFF, SMALL, board
+
+from features.window import shift_days
+from models.ranking.tune import SPACE, exam_of, ndcg, tune
+
+
+def test_ndcg_is_that_of_the_definition() -> None:
+    customer = np.array([0, 0, 0, 1, 1], np.int32)
+    score = np.array([0.1, 0.9, 0.5, 0.3, 0.2], np.float32)
+    bought = np.array([True, False, True, False, True])
+    first = (1 / np.log2(3) + 1 / np.log2(4)) / (1 + 1 / np.log2(3) + 1 / np.log2(4))
+    second = (1 / np.log2(3)) / 1
+    assert ndcg(customer, score, bought, np.array([3, 1, 0])) == pytest.approx((first + second) / 2)
+
+
+def test_the_exam_counts_what_no_candidate_found_too() -> None:
+    shop, _, state = board()
+    end = shift_days(CUTOFF, 28, shop.timezone)
+    exam = exam_of(shop, CUTOFF, end, SMALL, horizon_days=28, n_customers=20)
+    assert len(exam.n_all) == 20
+    assert (exam.n_all >= exam.n_new).all()
+    assert exam.bought.sum() <= exam.n_all.sum()
+    assert exam.marks(exam.bought.astype(np.float32))[0] == pytest.approx(1, abs=0.2)
+
+
+def test_tuning_keeps_the_given_settings_unless_better_ones_are_found() -> None:
+    shop, _, _ = board()
+    config = SMALL.model_copy(update={"n_trees": 60, "n_windows": 1})
+    best, trials = tune(shop, CUTOFF, horizon_days=28, n_trials=2, n_customers=30, config=config)
+    assert trials["value"].iloc[0] >= 1 - 1e-9
+    assert {f"params_{name}" for name in SPACE} < {*trials.columns}
+    kept = trials.iloc[0]
+    assert all(getattr(best, name) == pytest.approx(kept[f"params_{name}"]) for name in SPACE)
