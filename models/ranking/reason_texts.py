@@ -27,6 +27,7 @@ TEXTS: Table = {
         "together": "bought together with {name}",
         "alike": "people like you also bought it",
         "dearer": "a step up from {name}",
+        "better": "a step up",
         "pinned": "picked by the shop",
     },
     "pt": {
@@ -47,6 +48,7 @@ TEXTS: Table = {
         "together": "comprado junto com {name}",
         "alike": "pessoas como você também compraram",
         "dearer": "um passo acima de {name}",
+        "better": "um passo acima",
         "pinned": "escolha da loja",
     },
 }
@@ -66,7 +68,7 @@ def told(
     if code == "category" and not kind:
         code = "popular"
     if code in OF_ANOTHER and not about:
-        code = "alike"
+        code = "better" if code == "dearer" else "alike"
     if code == "also" and _alike(name, about):
         code = "like"
     about = about.strip(" ,.;:")

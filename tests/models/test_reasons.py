@@ -121,6 +121,7 @@ SAID: dict[str, Any] = {"number": 0.0, "name": "Sencha", "about": "", "category"
 def test_a_sentence_lacking_its_name_says_what_it_can() -> None:
     assert told("like", "en", **SAID) == ("alike", "people like you also bought it")
     assert told("category", "pt-BR", **SAID) == ("popular", "entre os mais vendidos agora")
+    assert told("dearer", "en", **SAID) == ("better", "a step up")
 
 
 @pytest.mark.parametrize(
