@@ -175,7 +175,8 @@ def outcomes(
         pd.DataFrame(store.everything(rows), columns=rows.c.keys()) for rows in (DECISIONS, CONTACTS)
     )
     found = run(home(), decisions, contacts, policy=None if policy is None else read_policy(policy))
-    console().print(table(found))
+    if (figures := table(found)).row_count:
+        console().print(figures)
     for name, why in found.not_yet.items():
         typer.echo(f"{name}: not yet: {why}")
     if found.proposal:

@@ -20,7 +20,6 @@ import pandas as pd
 
 from features.errors import CannotLearn
 from features.shop import Shop
-from models.decisions.economics import assumed_effect
 from models.decisions.power import propose
 from models.decisions.trial import Trial
 from training.decided import Ledger
@@ -108,6 +107,10 @@ def uplift(rows: pd.DataFrame) -> dict[str, Any]:
 
     ``rows`` are of a ``Ledger``. Raises ``CannotLearn`` where there is too little to compare.
     """
+    if rows.empty:
+        raise CannotLearn(
+            "no decision has shown what followed", "ask for offers with `record`, and ingest the orders"
+        )
     if rows["treated"].all():
         raise CannotLearn(
             f"none of {len(rows)} were held out", "set held_out_share in [contact_policy] of recompra.toml"
@@ -157,7 +160,10 @@ def table(found: Outcomes) -> Any:
 
 
 def _needed(ledger: Ledger) -> str:
-    """Say which experiment would tell, from how many customers there are and how often they order."""
+    """Say which experiment would tell, from how many customers there are and how often they order.
+
+    The change to find is the one assumed of contacts that keep a customer, ``save_rate`` of those who leave.
+    """
     shop, cutoff = ledger.shop, ledger.end - timedelta(days=ledger.horizon_days)
     seen = shop.customer_features(cutoff)["days_since_last_order"]
     active = seen.index[seen <= 7 * WEEKS]
@@ -165,7 +171,7 @@ def _needed(ledger: Ledger) -> str:
         return ""
     ordered = shop.labels(cutoff, ledger.horizon_days, ledger.end).index
     base = float(active.isin(ordered).mean())
-    effect = max(float(assumed_effect(base, shop.settings.economics.offer_lift)), 0.001)
+    effect = max((1 - base) * shop.settings.economics.save_rate, 0.001)
     return str(propose(len(active) / WEEKS, base, effect, n_customers=len(seen)))
 
 

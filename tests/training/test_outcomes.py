@@ -128,6 +128,7 @@ def test_too_little_is_answered_in_words_with_the_numbers_needed(home: Path, wor
     assert "none of 20 were held out" in few.not_yet["uplift of policy"]
     assert "20 decisions have shown what followed: 200 are needed" in few.not_yet["policies of nothing"]
     assert few.proposal.startswith("hold out 50% of the customers, at random, for ")
+    assert "the 3.47% asked for" in few.proposal  # .05 of the 69.4% who would not order
     few.write(tmp_path / "outcomes.json")
     assert json.loads((tmp_path / "outcomes.json").read_text())["n_decisions"] == 20
 
@@ -153,6 +154,7 @@ def test_a_shop_without_a_decision_gets_an_answer_and_a_table(tmp_path: Path) ->
     none = decisions_of(tables(10)["contacts"]).head(0)
     found = outcomes(make_home(tmp_path, order_lines()), none, NO_CONTACTS)
     assert (found.n_closed, found.uplift, found.policies) == (0, {}, {})
+    assert "no decision has shown what followed" in found.not_yet["uplift of policy"]
     assert table(found).row_count == 0
 
 
