@@ -117,7 +117,12 @@ def pair_features(
 
     ``customer`` are codes of ``history``, in order; ``product`` codes of its products and of ``table``;
     ``scores`` has shape (pairs, 6), see ``SCORES``. Each row depends on its own customer's history alone.
+    Raises ``ValueError`` for scores of another shape, and for pairs that are not in order.
     """
+    if scores.shape != (len(product), len(SCORES)):
+        raise ValueError(
+            f"scores must have shape {(len(product), len(SCORES))}, as SCORES, not {scores.shape}"
+        )
     facts = receipts(history, table, customer, product)
     features = np.full((len(product), len(PAIR_FEATURES)), np.nan, np.float32)
     rows, goods = features.view(_ROW)[:, 0], table.records

@@ -169,6 +169,13 @@ def test_every_feature_is_what_a_reader_of_the_receipts_would_say() -> None:
         np.testing.assert_array_equal(rows[:, list(PAIR_FEATURES).index(name)], scores[:, number])
 
 
+def test_scores_of_another_shape_are_refused() -> None:
+    _, history = random_shop()
+    one = np.zeros(1, np.int32)
+    with pytest.raises(ValueError, match=r"shape \(1, 6\), as SCORES, not \(1, 3\)"):
+        pair_features(history, random_table(), one, one, np.zeros((1, 3), np.float32))
+
+
 def test_pairs_out_of_order_are_refused() -> None:
     _, history = random_shop()
     with pytest.raises(ValueError, match="sorted by customer, row 1 is not"):
