@@ -23,6 +23,7 @@ from models.customers.customer_panel import COLUMNS, Lens, PanelConfig, everyone
 from models.customers.interval import Interval
 from models.customers.next_order import NextOrder
 from models.customers.pareto_nbd import pareto_orders
+from models.customers.season import season_ahead
 from models.customers.value_parts import Figures, Level, Parts
 from models.decisions.economics import Margins
 from models.model import Model, customer_card
@@ -77,7 +78,8 @@ class Ltv(Model):
         windows = training_windows(shop, known_until, config)
         features = shop.customer_features(known_until)
         lens = Lens.fit(features, config.horizon(shop))
-        parts = Parts.fit(windows, features, lens, config)
+        season = season_ahead(shop, known_until, lens.horizon_days)
+        parts = Parts.fit(windows, features, lens, config, season=season)
         today = lens.rows(features)
         learnt, structure = parts.two_part(today), parts.structure(today)
         account = Account(

@@ -21,6 +21,7 @@ from features.errors import CannotLearn
 from features.shop import Shop
 from models.customers.customer_panel import Lens, PanelConfig, fit_rhythm, training_windows
 from models.customers.purchase_chance import PurchaseChance
+from models.customers.season import season_ahead
 from models.customers.trees import Trees
 
 Array = npt.NDArray[np.float64]
@@ -121,7 +122,8 @@ def _rung(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens) ->
         shop, known_until, config.model_copy(update={"horizon_days": lens.horizon_days})
     )
     today = lens.rows(shop.customer_features(known_until))
-    return Rung(lens, PurchaseChance.fit(windows, today, config))
+    season = season_ahead(shop, known_until, lens.horizon_days)
+    return Rung(lens, PurchaseChance.fit(windows, today, config, season=season))
 
 
 def _load(folder: Path, facts: Mapping[str, Any]) -> Rung:

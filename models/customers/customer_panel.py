@@ -82,16 +82,25 @@ def training_windows(shop: Shop, known_until: datetime, config: PanelConfig) -> 
     horizon, today = config.horizon(shop), shop.customer_features(known_until)
     n = max(1, min(config.n_windows, config.max_rows // max(1, len(today))))
     cutoffs = shop.past_cutoffs(known_until, horizon, n=n, step_days=config.step_days)
-    panel, windows = shop.panel(cutoffs), []
-    known = set(panel.index.get_level_values("cutoff").unique())
-    for cutoff in [moment for moment in cutoffs if moment in known]:
-        features = pd.DataFrame(panel.xs(cutoff, level="cutoff"))
-        followed = shop.labels(cutoff, horizon, known_until).reindex(features.index)
-        windows.append(_window(cutoff, features, followed, horizon, has_money=has_money(today)))
+    windows = closed_windows(shop, cutoffs, known_until, horizon)
     if not windows:
         raise CannotLearn(
             f"no customer is known {horizon} days before {known_until:%Y-%m-%d}", "lines need a customer_id"
         )
+    return windows
+
+
+def closed_windows(
+    shop: Shop, cutoffs: Sequence[datetime], known_until: datetime, horizon_days: int
+) -> list[TrainingWindow]:
+    """Return the windows from ``cutoffs``, in that order; one before which nobody was known is left out."""
+    priced = has_money(shop.customer_features(known_until))
+    panel, windows = shop.panel(cutoffs), []
+    known = set(panel.index.get_level_values("cutoff").unique())
+    for cutoff in [moment for moment in cutoffs if moment in known]:
+        features = pd.DataFrame(panel.xs(cutoff, level="cutoff"))
+        followed = shop.labels(cutoff, horizon_days, known_until).reindex(features.index)
+        windows.append(_window(cutoff, features, followed, horizon_days, has_money=priced))
     return windows
 
 

@@ -34,8 +34,18 @@ class PurchaseChance:
     shift: float
 
     @classmethod
-    def fit(cls, windows: Sequence[TrainingWindow], today: pd.DataFrame, config: PanelConfig) -> Self:
-        """Learn from closed windows, newest first; ``today`` are the rows of the customers known now."""
+    def fit(
+        cls,
+        windows: Sequence[TrainingWindow],
+        today: pd.DataFrame,
+        config: PanelConfig,
+        *,
+        season: float = 0.0,
+    ) -> Self:
+        """Learn from closed windows, newest first; ``today`` are the rows of the customers known now.
+
+        ``season``: what the weeks to come add to the logit, see ``models.customers.season``.
+        """
         some = thinned(windows, config)
         rows = pd.concat([window.rows for window in some])
         truth = stacked([window.bought for window in some])
@@ -44,7 +54,7 @@ class PurchaseChance:
         raw = cls(linear, trees, 0.0)
         shift = logit_shift(raw.logit(some[0].rows), float(some[0].bought.mean()))
         today = today.iloc[:: 1 + len(today) // config.learn_rows]
-        return cls(linear, trees, shift + raw.lean(today, shift, config.structure))
+        return cls(linear, trees, shift + raw.lean(today, shift, config.structure) + season)
 
     def lean(self, today: pd.DataFrame, shift: float, structure: float) -> float:
         """Return what moves the mean chance of ``today`` from this model's towards BG/NBD's."""

@@ -39,14 +39,20 @@ class Parts:
 
     @classmethod
     def fit(
-        cls, windows: Sequence[TrainingWindow], features: pd.DataFrame, lens: Lens, config: PanelConfig
+        cls,
+        windows: Sequence[TrainingWindow],
+        features: pd.DataFrame,
+        lens: Lens,
+        config: PanelConfig,
+        *,
+        season: float = 0.0,
     ) -> Self:
         """Learn the two parts from closed windows, the structure from the customers of today."""
         try:
             gamma_gamma = GammaGamma.fit(features["frequency"], features["monetary_value"])
         except CannotLearn:
             gamma_gamma = None
-        chance = PurchaseChance.fit(windows, lens.rows(features), config)
+        chance = PurchaseChance.fit(windows, lens.rows(features), config, season=season)
         return cls(chance, Spend.fit(windows, config), gamma_gamma)
 
     def two_part(self, rows: pd.DataFrame) -> Figures:

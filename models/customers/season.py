@@ -1,0 +1,53 @@
+"""Season, from a shop's own last year: what its customers did in the weeks that now lie ahead.
+
+Two windows of a year ago say it: one that starts 52 weeks before today, and the one before it, which is the
+season the newest closed window lies in. How much livelier the first was than the second, each against what
+BG/NBD expected of its customers then, is added to the level of today. A shop that has not lived so long has
+no such windows: its first Christmas surprises it.
+"""
+
+from datetime import datetime
+
+import numpy as np
+from scipy.special import logit
+
+from features.shop import Shop
+from features.window import shift_days
+from models.customers.customer_panel import CHANCE, TrainingWindow, closed_windows
+
+YEAR_DAYS = 364
+"""52 weeks: the same weekday a year ago."""
+SETTLED_DAYS = 90
+"""A shop's first days are no season: its customers are all new then."""
+
+
+def season_ahead(shop: Shop, known_until: datetime, horizon_days: int) -> float:
+    """Return what the season of the horizon adds to the logit of an order; 0 where no last year tells.
+
+    Shrunk in the manner of James and Stein (1961), to 0 where it is within twice its noise: a season
+    is seen in few customers only where it is large.
+    """
+    windows = year_ago(shop, known_until, horizon_days)
+    if not windows or any(window.rows[CHANCE].isna().all() for window in windows):
+        return 0.0
+    (then, then_noise), (before, before_noise) = (_surprise(window) for window in windows)
+    livelier = then - before
+    kept = 1 - 4 * (then_noise + before_noise) / max(livelier**2, 1e-12)
+    return livelier * max(kept, 0.0)
+
+
+def year_ago(shop: Shop, known_until: datetime, horizon_days: int) -> list[TrainingWindow]:
+    """Return last year's window of the horizon to come and the one before it; nothing without such a year."""
+    settled = shift_days(shop.warehouse.first_at, max(SETTLED_DAYS, horizon_days), shop.timezone)
+    cutoffs = [shift_days(known_until, -YEAR_DAYS - horizon_days * k, shop.timezone) for k in range(2)]
+    if horizon_days > YEAR_DAYS or cutoffs[-1] < settled:
+        return []
+    windows = closed_windows(shop, cutoffs, known_until, horizon_days)
+    return windows if len(windows) == len(cutoffs) else []
+
+
+def _surprise(window: TrainingWindow) -> tuple[float, float]:
+    """Return by how much the logit of who bought lay above what BG/NBD expected, and the variance of that."""
+    n, foreseen = len(window.bought), float(np.nanmean(window.rows[CHANCE]))
+    share = (window.bought.sum() + 0.5) / (n + 1)
+    return float(logit(share) - logit(np.clip(foreseen, 1e-6, 1 - 1e-6))), 1 / (n * share * (1 - share))
