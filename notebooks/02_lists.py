@@ -197,8 +197,7 @@ print(
 
 # %% [markdown]
 # **Answer.** Show what comes back, ordered by its clock: among all products the ranker is ahead of counting
-# own purchases, for households that buy little and for those that buy much, and barely so in between. New
-# products are another matter. No source finds many of them and each finds what others miss; ranked together
-# they beat showing everybody what sells, again not in the middle third, and their small chances say how hard
-# it is. What is not bought twice does not come back, learnt from the orders alone, and every product can say
-# why it is there.
+# own purchases, whether households buy little or much. New products are another matter. No source finds many
+# of them and each finds what others miss; ranked together they beat showing everybody what sells, though not
+# in the middle third, and their small chances say how hard it is. What is not bought twice does not come
+# back, learnt from the orders alone, and every product can say why it is there.
