@@ -41,4 +41,7 @@ def _said(snapshot: Snapshot) -> str | None:
         proposal = propose(len(risk) / 4, 1 - rate, effect, n_customers=len(risk))
     except SettingsError:
         return None
-    return f"the effect is an assumption from recompra.toml; to measure it, {proposal}: {SETTING}"
+    assumed = "the effect is an assumption from recompra.toml"
+    if proposal.enough:
+        return f"{assumed}; to measure it, {proposal}: {SETTING}"
+    return f"{assumed}; this shop has too few customers to measure it at once: {proposal}; to do so, {SETTING}"

@@ -85,6 +85,7 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
         found = make_plan(state, np.asarray(codes, np.int32), period, now)
         contacts = rows_of(state, found, period)
         left_out += _not_planned(snapshot, found)
+    learnt = bool(contacts) and {row["effect"] for row in contacts} == {"learnt"}
     return Plan(
         as_of=snapshot.moment,
         models=snapshot.models,
@@ -92,8 +93,8 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
         not_planned=left_out[:N_NOT_PLANNED],
         n_not_planned=len(left_out),
         currency=snapshot.currency,
-        effect="learnt" if contacts and {row["effect"] for row in contacts} == {"learnt"} else "assumed",
-        experiment=experiment_of(snapshot),
+        effect="learnt" if learnt else "assumed",
+        experiment=None if learnt else experiment_of(snapshot),
     )
 
 

@@ -62,6 +62,7 @@ def test_an_offer_names_its_action_channel_window_and_effect(state: State) -> No
 def test_while_effects_are_assumed_the_experiment_is_proposed(state: State) -> None:
     told = ask(state).experiment
     assert told is not None and "held_out_share" in told and "hold out" in told
+    assert "too few customers to measure it" in told  # 20 of them
 
 
 def test_an_effect_that_was_learnt_is_called_so(state: State) -> None:

@@ -18,6 +18,7 @@ from worlds import orders
 from worlds.snapshot import AS_OF, NOW, make_home, make_snapshot, with_known
 
 from features.errors import NotFound, SettingsError
+from models.actions import CATALOGUE
 from serving import events
 from serving.api import EventsRequest
 from serving.api_crm import PlanRequest
@@ -137,6 +138,15 @@ def test_a_request_for_few_contacts_holds_the_worthiest(state: State) -> None:
     few, many = (contact_plan(state, PlanRequest(limit=n, days=28), NOW).contacts for n in (5, 1000))
     money = "expected_incremental_margin_28d"
     assert sorted(row[money] for row in few) == sorted(row[money] for row in many)[-5:]
+
+
+def test_a_plan_of_learnt_effects_proposes_no_experiment(state: State) -> None:
+    known = state.snapshot.known
+    assert known is not None
+    wiser = replace(known, learnt={action.name: np.full(60, 0.3) for action in CATALOGUE})
+    sure = replace(state, snapshot=replace(state.snapshot, known=wiser))
+    told = [contact_plan(asked, PlanRequest(days=7), NOW) for asked in (state, sure)]
+    assert [(plan.effect, plan.experiment is None) for plan in told] == [("assumed", False), ("learnt", True)]
 
 
 def test_blocks_of_customers_change_nothing(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
