@@ -19,6 +19,7 @@ from models.decisions.offer import Terms
 from models.decisions.reading import read_people, read_standing
 from models.decisions.retention import rank_customers
 from models.decisions.roles import Shelf
+from models.decisions.standing import held_out
 from models.model import Model
 from models.ranking.cold import Segments
 from models.ranking.lists import SOURCES, Picks
@@ -185,9 +186,10 @@ class Build:
             currency=settings.currency,
         )
         frame = ranking.frame
-        ruled_out = frame.pop("ruled_out_by").astype("object").replace("", None)
-        codes = self.customers.codes(frame.index.tolist()).astype(float)
-        return Columns.of(frame.assign(ruled_out_by=ruled_out, customer=codes))
+        codes, policy = self.customers.codes(frame.index.tolist()), settings.contact_policy
+        held = held_out(self.customers.ids, policy.held_out_share, policy.held_out_salt)[codes]
+        ruled_out = frame.pop("ruled_out_by").astype("object").replace("", None).mask(held, "held_out")
+        return Columns.of(frame.assign(ruled_out_by=ruled_out, customer=codes.astype(float)))
 
     def save_more(self, folder: Path) -> None:
         """Add the live state, and the scores as a file for others to read."""

@@ -44,4 +44,4 @@ def _said(snapshot: Snapshot) -> str | None:
     assumed = "the effect is an assumption from recompra.toml"
     if proposal.enough:
         return f"{assumed}; to measure it, {proposal}: {SETTING}"
-    return f"{assumed}; this shop has too few customers to measure it at once: {proposal}; to do so, {SETTING}"
+    return f"{assumed}; this shop has too few customers to measure it at once: {proposal}; to try, {SETTING}"

@@ -6,10 +6,13 @@ from typing import Any
 import pandas as pd
 import pytest
 from worlds.fakes import FakeChurn, FakeConfig
-from worlds.orders import make_home
+from worlds.orders import make_home, make_shop
 
 from features.errors import CannotLearn, NotFound, SettingsError
+from models.decisions.standing import held_out
 from serving import rights, score
+from serving.build import Build
+from serving.rights import Forgotten
 from serving.score import end_of_orders
 from serving.snapshot import Snapshot, load
 from serving.state import Pointer
@@ -119,3 +122,15 @@ def test_all_that_is_held_on_a_customer_can_be_exported(home: Path) -> None:
     assert held["online"]["events"] == []
     with pytest.raises(NotFound, match="nothing is held"):
         rights.export(home, "nobody")
+
+
+def test_who_is_held_out_is_no_target_even_where_no_offers_are_made(tmp_path: Path) -> None:
+    shop = make_shop(tmp_path, more="[contact_policy]\nheld_out_share = 0.3\n")
+    build = Build(shop, MOMENT, {}, {}, Forgotten(b"", frozenset()))
+    scores = {"churn_probability_28d": 0.5, "expected_margin_28d": 10.0}
+    build.__dict__["scores"] = pd.DataFrame(scores, index=pd.Index(build.names, name="customer_id"))
+    table = build.retention()
+    assert table is not None and build.known() is None
+    out = table.texts[:, 0] >= 0
+    ids = build.customers.ids[table.number("customer")[out].astype(int)]
+    assert 0 < out.sum() < len(out) and held_out(ids, 0.3, "recompra").all()
