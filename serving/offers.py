@@ -87,7 +87,9 @@ def tried(state: State, case: Case, terms: Terms, said: dict[str, Any]) -> dict[
         return propensity
     product, worth, chance, _ = drawn.options.at(drawn.action)
     code, names = int(product[0]), state.snapshot.catalogue.products
+    best = {what: said[what] for what in ("action", "product_id", terms.money)}
     return propensity | {
+        "runners_up": [best, *(other for other in said["runners_up"] if other["action"] != name)],
         "action": name,
         "product_id": None if code < 0 else names.names([code])[0],
         "channel": None if action < 0 else drawn.options.deck.actions[action].channel,

@@ -141,6 +141,7 @@ def test_only_recorded_decisions_explore(state: State) -> None:
     for offer in drawn:
         assert offer.propensity == pytest.approx(drawn[0].propensity)
         assert offer.action != "offer" or offer.product_id is not None
+        assert offer.name == best.name or offer.runners_up[0]["action"] == best.name
 
 
 @pytest.mark.parametrize(
