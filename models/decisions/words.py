@@ -128,7 +128,9 @@ def _reason(decision: Decision, case: Case, terms: Terms, row: int, names: Seque
         said = f"{names[candidate]}: chance {chance:.0%} to be bought within {terms.horizon_days} days"
         lift = f"if offering it raises that by {effect:.0%}" if how == "assumed" else "its effect"
     money = f"{decision.worth[row, best]:+.2f} {terms.currency}".rstrip()
-    earns = f"{money} of margin after {decision.deck.cost[action]:.2f} for the contact"
+    off = float(decision.deck.discount[action])
+    given = f" and {off:.0%} off" if off else ""
+    earns = f"{money} of margin after {decision.deck.cost[action]:.2f} for the contact{given}"
     offer = f"{said}; {lift} ({how}), {earns}"
     return offer if decision.action[row] != NOTHING else f"doing nothing earns more than the best, {offer}"
 

@@ -11,7 +11,7 @@ import pytest
 from worlds.snapshot import AS_OF, GAIN, NOW, make_home, make_snapshot, with_known, with_live
 
 from features.settings import ContactPolicy
-from models.actions import NAMES
+from models.actions import NAMES, Action
 from serving import events
 from serving.api import EventsRequest, Offer, OfferRequest
 from serving.moments import days_on, send_at
@@ -175,3 +175,11 @@ def test_what_is_known_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read.known.shelf.repeat_days, written.known.shelf.repeat_days)
     assert read.desk is not None and written.desk is not None
     assert read.desk[1] == written.desk[1]
+
+
+def test_a_discount_is_named_beside_what_a_contact_earns(state: State) -> None:
+    goods, terms = state.snapshot.desk  # type: ignore[misc]
+    generous = Action(name="loyalty_reward", discount_share=0.1, effect=0.9)
+    desk = goods, terms.model_copy(update={"actions": (generous,), "policy": ContactPolicy(no_coupon_days=0)})
+    offer = ask(replace(state, snapshot=replace(state.snapshot, desk=desk)))
+    assert offer.name == "loyalty_reward" and "for the contact and 10% off" in offer.reason
