@@ -95,11 +95,13 @@ def _ruled_out(decision: Decision, row: int, products: Sequence[str]) -> list[di
 def _refused_products(decision: Decision, row: int) -> list[tuple[int, int]]:
     """Return candidates that no action may offer, each with the rule that refused it first."""
     k = decision.product.shape[1]
+    if not decision.deck.n_with_product:
+        return []
     by_action = decision.refused[row, : decision.deck.n_with_product * k]
     by_action = by_action.reshape(decision.deck.n_with_product, k)
     real, out = by_action != NO_ARM, (by_action != NOTHING).all(axis=0)
     first = real.argmax(axis=0)
-    rule = by_action[first, np.arange(k)] if len(by_action) else np.zeros(0, np.int8)
+    rule = by_action[first, np.arange(k)]
     return [(at, int(rule[at])) for at in np.flatnonzero(out & real.any(axis=0)).tolist()]
 
 

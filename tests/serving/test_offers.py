@@ -181,5 +181,8 @@ def test_a_discount_is_named_beside_what_a_contact_earns(state: State) -> None:
     goods, terms = state.snapshot.desk  # type: ignore[misc]
     generous = Action(name="loyalty_reward", discount_share=0.1, effect=0.9)
     desk = goods, terms.model_copy(update={"actions": (generous,), "policy": ContactPolicy(no_coupon_days=0)})
-    offer = ask(replace(state, snapshot=replace(state.snapshot, desk=desk)))
-    assert offer.name == "loyalty_reward" and "for the contact and 10% off" in offer.reason
+    n = len(state.snapshot.customers)
+    leaving = changed(state, risk=np.full(n, 0.9), margin=np.full(n, 50.0))
+    offer = ask(replace(leaving, snapshot=replace(leaving.snapshot, desk=desk)))
+    assert offer.name == "loyalty_reward" and offer.ruled_out == []
+    assert "for the contact and 10% off" in offer.reason
