@@ -6,13 +6,15 @@ summed, so that no reason is split into shares too small to be named.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from models.texts import DEFAULT, say
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Array = npt.NDArray[np.float64]
 
@@ -112,11 +114,13 @@ ONCE = ("silence", "rhythm")
 """Topics that speak of a gap, which a one-time buyer does not have."""
 
 
-def codes(contributions: pd.DataFrame) -> pd.DataFrame:
+def codes(contributions: "pd.DataFrame") -> "pd.DataFrame":
     """Return ``COLUMNS`` of codes such as ``silence:raises``, strongest first; null where nothing is left.
 
     ``contributions``: what each column adds to the logit of *leaving*, a row a customer.
     """
+    import pandas as pd
+
     topics = [name for name, columns in TOPICS.items() if set(columns) & set(contributions.columns)]
     summed = np.stack([_sum(contributions, TOPICS[name]) for name in topics], axis=1)
     order = np.asarray(np.argsort(-np.abs(summed), axis=1, kind="stable"))[:, :N_REASONS]
@@ -126,7 +130,7 @@ def codes(contributions: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(said, index=contributions.index, columns=list(COLUMNS[: said.shape[1]]), dtype="str")
 
 
-def _sum(contributions: pd.DataFrame, columns: tuple[str, ...]) -> Array:
+def _sum(contributions: "pd.DataFrame", columns: tuple[str, ...]) -> Array:
     there = [name for name in columns if name in contributions.columns]
     return np.asarray(contributions[there].to_numpy(float).sum(axis=1))
 

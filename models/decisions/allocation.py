@@ -9,9 +9,9 @@ best, and all but one step of it; with one action of one cost it is the best.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from features.errors import InputError
@@ -21,6 +21,9 @@ from models.decisions.case import NOTHING
 from models.decisions.economics import Money
 from models.decisions.everyone import Options
 from models.decisions.frontier import FREE, Frontier
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROUNDS, LAST_ROUNDS = 60, 15
 """Steps of the search for prices, each a pass over all arms; the last ones over everyone, after a sample."""
@@ -137,11 +140,13 @@ def solve(gain: Money, cost: Money, budget: float, limits: Limits | None = None)
     )
 
 
-def curve(options: Options, *, points: int = 101) -> pd.DataFrame:
+def curve(options: Options, *, points: int = 101) -> "pd.DataFrame":
     """Return money against budget, caps and stock aside: ``budget``, ``n_customers`` and money.
 
     Each point spends its budget on whole steps of the frontier, and is the best there is for it.
     """
+    import pandas as pd
+
     frontier = Frontier.of(options.worth, np.nan_to_num(options.spend, nan=0.0))
     at = np.unique(np.linspace(0, len(frontier.row), points).astype(int))
     first = np.zeros(len(frontier.row) + 1)
@@ -154,13 +159,15 @@ def curve(options: Options, *, points: int = 101) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def compare(options: Options, budget: float, scores: Mapping[str, Money]) -> pd.DataFrame:
+def compare(options: Options, budget: float, scores: Mapping[str, Money]) -> "pd.DataFrame":
     """Return ``n_customers``, ``cost`` and the money of policies under one budget, one row a policy.
 
     ``scores`` rank customers, e.g. by ``risk`` and ``response``, best first; each gets the action that gains
     most with them, so that policies differ in whom they choose. ``random`` is the mean over all orders,
     ``all`` spends whatever it takes, ``none`` nothing. All keep to the rules.
     """
+    import pandas as pd
+
     best = options.worth.argmax(axis=1).astype(np.int32)
     rows = np.arange(len(options))
     gain, cost = options.worth[rows, best], options.spend[rows, best]

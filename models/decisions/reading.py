@@ -4,23 +4,26 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from features.history import History, Ints, Vocabulary
 from features.settings import ContactPolicy, ProductGroup
-from features.shop import Shop
 from features.window import day_number, local_day, naive_utc, shift_days
 from models.actions import CHANNELS, EVENTS, NAMES
 from models.contact_policy import People
 from models.decisions.economics import margin_if_stays
 from models.decisions.standing import NOT_RECORDED, Days, Standing, held_out
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def read_people(shop: Shop, cutoff: datetime, customers: Vocabulary) -> People:
+    from features.shop import Shop
+
+
+def read_people(shop: "Shop", cutoff: datetime, customers: Vocabulary) -> People:
     """Read consent and the contacts of the 28 days before ``cutoff``, one row a customer."""
     since = naive_utc(shift_days(cutoff, -28, shop.timezone))
     given = shop.con.raw_sql(_CONSENT.format(column="email_consent")).fetchnumpy()
@@ -32,7 +35,7 @@ def read_people(shop: Shop, cutoff: datetime, customers: Vocabulary) -> People:
 
 
 def read_standing(
-    shop: Shop, cutoff: datetime, customers: Vocabulary, scores: pd.DataFrame | None = None
+    shop: "Shop", cutoff: datetime, customers: Vocabulary, scores: "pd.DataFrame | None" = None
 ) -> Standing:
     """Read where each customer stands at ``cutoff``, one row a customer of the vocabulary.
 
@@ -57,8 +60,10 @@ def read_standing(
     )
 
 
-def with_scores(standing: Standing, scores: pd.DataFrame, horizon_days: int) -> Standing:
+def with_scores(standing: Standing, scores: "pd.DataFrame", horizon_days: int) -> Standing:
     """Return the same customers with risk, margin and rank from ``scores`` (their rows, in their order)."""
+    import pandas as pd
+
     unknown = np.full(len(standing), np.nan)
     names = [f"{what}_{horizon_days}d" for what in ("churn_probability", "expected_margin")]
     risk, expected = (scores[name].to_numpy(np.float64) if name in scores else unknown for name in names)
@@ -122,7 +127,7 @@ def _put(column: NDArray[Any], customers: Vocabulary, ids: Any, values: Any) -> 
     column[codes[known]] = masked.data[known]
 
 
-def _consents(shop: Shop, customers: Vocabulary) -> NDArray[np.int8]:
+def _consents(shop: "Shop", customers: Vocabulary) -> NDArray[np.int8]:
     consents = np.full((len(customers), len(CHANNELS)), NOT_RECORDED, np.int8)
     columns = {row[0] for row in shop.con.raw_sql("DESCRIBE customers").fetchall()}
     for at, channel in enumerate(CHANNELS):
@@ -132,7 +137,7 @@ def _consents(shop: Shop, customers: Vocabulary) -> NDArray[np.int8]:
     return consents
 
 
-def _put_contacts(standing: Standing, shop: Shop, customers: Vocabulary, facts: Mapping[str, Any]) -> None:
+def _put_contacts(standing: Standing, shop: "Shop", customers: Vocabulary, facts: Mapping[str, Any]) -> None:
     found = shop.con.raw_sql(_LAST_CONTACTS.format(**facts)).df()
     recent = found.groupby("customer_id")["n_7d"].sum()
     _put(standing.n_contacts_7d, customers, recent.index, recent.to_numpy())
@@ -141,7 +146,7 @@ def _put_contacts(standing: Standing, shop: Shop, customers: Vocabulary, facts: 
         _put(standing.since_action[:, at], customers, rows["customer_id"], rows["days"])
 
 
-def _put_orders(standing: Standing, shop: Shop, customers: Vocabulary, facts: Mapping[str, Any]) -> None:
+def _put_orders(standing: Standing, shop: "Shop", customers: Vocabulary, facts: Mapping[str, Any]) -> None:
     found = shop.con.raw_sql(_ORDERS.format(**facts)).fetchnumpy()
     for event in ("first_order", "last_order"):
         _put(standing.since[:, EVENTS.index(event)], customers, found["customer_id"], found[event])
@@ -149,7 +154,9 @@ def _put_orders(standing: Standing, shop: Shop, customers: Vocabulary, facts: Ma
     _put(standing.basket, customers, found["customer_id"], found["basket"])
 
 
-def _put_deliveries(standing: Standing, shop: Shop, customers: Vocabulary, facts: Mapping[str, Any]) -> None:
+def _put_deliveries(
+    standing: Standing, shop: "Shop", customers: Vocabulary, facts: Mapping[str, Any]
+) -> None:
     policy = shop.settings.contact_policy
     found = shop.con.raw_sql(
         _DELIVERIES.format(
@@ -181,7 +188,7 @@ def _settling_sql(groups: Mapping[str, ProductGroup], policy: ContactPolicy) -> 
     return f"CASE{cases} ELSE {policy.settling_days} END" if cases else str(policy.settling_days)
 
 
-def _put_birthdays(standing: Standing, shop: Shop, customers: Vocabulary, cutoff: datetime) -> None:
+def _put_birthdays(standing: Standing, shop: "Shop", customers: Vocabulary, cutoff: datetime) -> None:
     found = shop.con.raw_sql(
         "SELECT customer_id, birthday FROM customers WHERE birthday IS NOT NULL"
     ).fetchnumpy()

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from features.history import History, Ints
@@ -18,6 +17,8 @@ from models.decisions.standing import Days, Mask
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    import pandas as pd
 
     from features.shop import Shop
 
@@ -120,6 +121,8 @@ def usual_price(history: History, product: Ints, price: Money, category: Ints) -
 
 def repeat_days(history: History, category: Ints) -> Days:
     """Return the median days between two purchases of each product by one customer, NaN if never repeated."""
+    import pandas as pd
+
     rows = pd.DataFrame({"customer": history.customer, "product": history.product, "day": history.day})
     gaps = rows.groupby(["customer", "product"])["day"].diff()
     again = rows.assign(gap=gaps, category=category[rows["product"]])[gaps > 0]
@@ -131,7 +134,7 @@ def repeat_days(history: History, category: Ints) -> Days:
     return days.astype(np.float32)
 
 
-def _medians(again: pd.DataFrame, key: str) -> "pd.Series[float]":
+def _medians(again: "pd.DataFrame", key: str) -> "pd.Series[float]":
     found = again.groupby(key)["gap"].agg(["median", "size"])
     return found.loc[found["size"] >= FEWEST_GAPS, "median"]
 

@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.history import Floats, History, Ints, Vocabulary, read_array
-from features.shop import Shop
+
+if TYPE_CHECKING:
+    from features.shop import Shop
 
 ATTRIBUTES = ("gender", "region", "interests", "acquisition_channel")
 STRENGTH = 10.0
@@ -42,7 +44,7 @@ class Segments:
     """Their segments, as ``attribute=value`` lines."""
 
     @classmethod
-    def of(cls, shop: Shop, cutoff: datetime, days: int = 180) -> Self | None:
+    def of(cls, shop: "Shop", cutoff: datetime, days: int = 180) -> Self | None:
         """Learn lifts from purchases of the last ``days``; None where the shop records no attributes."""
         if not shop.facts.has_customers:
             return None

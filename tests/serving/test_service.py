@@ -150,7 +150,7 @@ def test_no_request_makes_a_server_error(service: Service, path: str, body: dict
         assert answer.status_code in (200, 400), answer.text
 
 
-HEAVY = ("mlflow", "lightgbm", "implicit", "sklearn", "pandas", "scipy", "duckdb", "ibis")
+HEAVY = ("mlflow", "lightgbm", "implicit", "sklearn", "pandas", "scipy.sparse", "duckdb", "ibis")
 
 
 def test_a_worker_imports_nothing_heavy(tmp_path: Path) -> None:
