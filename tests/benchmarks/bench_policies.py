@@ -174,8 +174,9 @@ def main() -> None:
     options.add_argument("--customers", type=int, default=3000)
     options.add_argument("--rounds", type=int, default=13)
     options.add_argument("--seeds", type=int, default=3)
+    options.add_argument("--first", type=int, default=0)
     asked = options.parse_args()
-    for seed in range(asked.seeds):
+    for seed in range(asked.first, asked.first + asked.seeds):
         found = compare(Truth(n_customers=asked.customers), seed, asked.rounds)
         others = found.drop(index="ours")["margin"]
         ratio = found.loc["ours", "margin"] / others.max()
