@@ -94,6 +94,9 @@ class Action(BaseModel):
         return shops if self.effect is None else self.effect
 
 
+KEEP = Action(name="win_back")
+"""A contact to keep a customer, at any time: what retention targets are chosen for."""
+
 OFFER = Action(name="offer", goods="any")
 """Any product to anybody at any time: the plain offer that a likelihood ranking is compared with."""
 

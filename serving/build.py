@@ -12,8 +12,11 @@ import pandas as pd
 
 from features.history import Floats, History, Ints, Vocabulary
 from features.shop import Shop
+from models.actions import KEEP
 from models.contact_policy import Goods, People
 from models.decisions.arms import deck_of
+from models.decisions.deck import Deck
+from models.decisions.economics import EFFECT
 from models.decisions.known import Known, learnt_effects
 from models.decisions.offer import Terms
 from models.decisions.reading import read_people, read_standing
@@ -179,7 +182,7 @@ class Build:
         if not {*needed} <= {*self.scores.columns}:
             return None
         ranking = rank_customers(
-            self.scores,
+            self.scores.assign(**self.kept()),
             self.people,
             settings.economics,
             horizon_days=settings.horizon_days,
@@ -190,6 +193,16 @@ class Build:
         held = held_out(self.customers.ids, policy.held_out_share, policy.held_out_salt)[codes]
         ruled_out = frame.pop("ruled_out_by").astype("object").replace("", None).mask(held, "held_out")
         return Columns.of(frame.assign(ruled_out_by=ruled_out, customer=codes.astype(float)))
+
+    def kept(self) -> dict[str, Any]:
+        """Return the column of the learnt effect of a contact to keep a customer, once it is learnt."""
+        settings, uplift = self.shop.settings, self.models.get("uplift")
+        if uplift is None:
+            return {}
+        features = self.shop.customer_features(self.cutoff).reindex(self.names)
+        deck = Deck.of([KEEP], settings.economics, settings.contact_policy)
+        learnt = learnt_effects(uplift, features, deck)
+        return {EFFECT: learnt[KEEP.name]} if KEEP.name in learnt else {}
 
     def save_more(self, folder: Path) -> None:
         """Add the live state, and the scores as a file for others to read."""

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import ArtefactError, InputError, NotFound
-from models.actions import Action
+from models.actions import KEEP
 from models.contact_policy import first_refusal, timing
 from models.customers import reasons
 from models.decisions.budget import best_rows
 from models.decisions.deck import Deck
+from models.decisions.economics import EFFECT
+from models.decisions.words import how_it_works
 from serving import rights
 from serving.answers import Ask, Pick, from_ready, who
 from serving.api import Product
@@ -37,7 +39,6 @@ from serving.state import State
 
 N_PROFILE_PRODUCTS = 5
 N_PROFILE_EVENTS = 100
-KEEP = Action(name="win_back")
 """A contact to keep a customer, at any time: only rules about the customer can refuse it."""
 
 
@@ -134,15 +135,18 @@ def retention_targets(state: State, request: TargetsRequest, now: datetime) -> T
     gain, cost = (table.number(name) for name in (snapshot.gain_name, "contact_cost"))
     rows = np.flatnonzero(worthwhile(state, now))
     chosen = rows[best_rows(gain[rows], cost[rows], request.budget)]
-    reason = (
-        f"{len(chosen)} of {len(rows)} customers worth a contact fit the budget; "
-        f"a contact is assumed to keep {snapshot.economics.save_rate:.0%} of those who would leave"
-    )
+    how = how_it_works(_effect(snapshot), snapshot.economics.save_rate)
+    reason = f"{len(chosen)} of {len(rows)} customers worth a contact fit the budget; {how}"
     shown = list(target_rows(snapshot, chosen[: request.limit]))
     sums = float(cost[chosen].sum()), float(gain[chosen].sum())
     answer = _targets(state, request, shown, sums, reason)
     answer.n_targets = len(chosen)
     return answer
+
+
+def _effect(snapshot: Snapshot) -> str:
+    known = snapshot.retention is not None and EFFECT in snapshot.retention.kinds
+    return "learnt" if known else "assumed"
 
 
 def worthwhile(state: State, now: datetime) -> NDArray[np.bool_]:
@@ -197,9 +201,9 @@ def _targets(
         spent=round(sums[0], 4),
         expected_incremental_margin=round(sums[1], 4),
         currency=state.snapshot.currency,
-        effect="assumed",
+        effect=_effect(state.snapshot),
         reason=reason,
-        experiment=experiment_of(state.snapshot),
+        experiment=None if _effect(state.snapshot) == "learnt" else experiment_of(state.snapshot),
     )
 
 

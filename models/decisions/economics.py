@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 Money = NDArray[np.float64]
 
+EFFECT = "contact_effect"
+"""Column of a learnt effect: what a contact changes in the chance of an order within the horizon."""
 LEAST_STAY = 0.05
 """Margin if a customer stays is E[margin] / P(stays); a smaller P than this would make it of noise."""
 FEWEST_PRODUCTS = 3

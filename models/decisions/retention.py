@@ -16,7 +16,8 @@ from features.errors import InputError
 from features.settings import Economics
 from models.contact_policy import People, cannot_know, contact_refusals, first_refusal
 from models.decisions.budget import ROUNDING, affordable, at_most, best_rows
-from models.decisions.economics import Money, incremental_margin, margin_if_stays
+from models.decisions.economics import EFFECT, Money, incremental_margin, margin_if_stays
+from models.decisions.words import how_it_works
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,17 @@ def rank_customers(
     """Rank customers by what contacting them is expected to earn for its cost.
 
     ``scores`` has index ``customer_id``, ``churn_probability_{h}d`` and ``expected_margin_{h}d`` of the same
-    horizon, and optionally ``contact_cost`` (default: ``economics.contact_cost`` for all); ``people`` are
-    consent and contacts of the same customers, in the same order.
+    horizon, and optionally ``contact_cost`` (default: ``economics.contact_cost`` for all) and
+    ``contact_effect``, a learnt change of the chance of an order (default: assumed by ``save_rate``);
+    ``people`` are consent and contacts of the same customers, in the same order.
 
     Ties go to the lower ``customer_id``. Raises ``InputError`` where a column is missing.
     """
     risk, expected, cost = _columns(scores, economics, horizon_days)
     stays = margin_if_stays(expected, risk)
-    gain = incremental_margin(1 - risk, risk * economics.save_rate, margin=stays, discount=0, cost=cost)
+    learnt = EFFECT in scores
+    moved = scores[EFFECT].to_numpy(np.float64) if learnt else risk * economics.save_rate
+    gain = incremental_margin(1 - risk, moved, margin=stays, discount=0, cost=cost)
     refusals = (*contact_refusals(people, economics), cannot_know(gain))
     refused = first_refusal(refusals, gain.shape)
     order = _order(gain, cost, refused, scores.index)
@@ -93,6 +97,7 @@ def rank_customers(
             f"expected_margin_if_stays_{horizon_days}d": stays,
             "contact_cost": cost,
             f"expected_incremental_margin_{horizon_days}d": gain,
+            **({EFFECT: moved} if learnt else {}),
             "ruled_out_by": pd.Categorical.from_codes(
                 refused + 1, pd.Index(["", *(r.rule for r in refusals)])
             ),
@@ -108,6 +113,7 @@ def rank_customers(
         save_rate=economics.save_rate,
         horizon_days=horizon_days,
         currency=currency,
+        effect="learnt" if learnt else "assumed",
     )
 
 
@@ -225,6 +231,4 @@ def _reason(ranking: Ranking, n_chosen: int) -> str:
     parts += [f"{ranking.n_permitted - ranking.n_worthwhile} would cost more than they are expected to bring"]
     parts += [f"{n} ruled out by {rule}" for rule, n in ruled_out.items() if n and rule]
     parts += [] if ranking.consent_recorded else ["nobody's consent is recorded, so none is known to refuse"]
-    return (
-        f"{'; '.join(parts)}; a contact is assumed to keep {ranking.save_rate:.0%} of those who would leave"
-    )
+    return f"{'; '.join(parts)}; {how_it_works(ranking.effect, ranking.save_rate)}"

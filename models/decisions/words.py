@@ -161,3 +161,10 @@ def why_nothing(found: Options, row: int) -> str:
     counts = np.bincount(told, minlength=len(found.rules))
     parts = (f"{n} by {rule}" for rule, n in zip(found.rules, counts.tolist(), strict=True) if n)
     return f"nothing to offer: all {len(told)} actions are ruled out ({', '.join(parts)})"
+
+
+def how_it_works(effect: str, save_rate: float) -> str:
+    """Say where the effect of a contact to keep a customer comes from."""
+    if effect == "learnt":
+        return "what a contact changes was learnt from customers who were held out"
+    return f"a contact is assumed to keep {save_rate:.0%} of those who would leave"

@@ -209,3 +209,13 @@ def test_nobody_is_a_ranking_too() -> None:
     assert choose_targets(ranking, 5).customers.empty
     assert curve(ranking)["budget"].tolist() == [0]
     assert compare_policies(ranking, 5)[MONEY].eq(0).all()
+
+
+def test_a_learnt_effect_takes_the_place_of_the_assumed_one_and_is_called_so() -> None:
+    frame = scores([0.9, 0.5, 0.1], [10.0, 50.0, 90.0])
+    ranking = ranked(frame.assign(contact_effect=[0.0, 0.2, -0.1]))
+    assert ranking.effect == "learnt"
+    targets = choose_targets(ranking, 10.0)
+    assert targets.customers.index.tolist() == ["c1"]
+    assert targets.expected_incremental_margin == pytest.approx(0.2 * 100.0 - 1.0)
+    assert "learnt from customers who were held out" in targets.reason

@@ -40,3 +40,9 @@ def test_the_effect_of_the_action_that_was_tried_is_known_for_everyone(build: Bu
 def test_what_was_not_tried_stays_assumed(build: Build) -> None:
     known = build.known()
     assert known is not None and "thank_you" not in known.learnt
+
+
+def test_whom_to_keep_is_ranked_by_the_learnt_effect(build: Build) -> None:
+    known = build.known()
+    assert known is not None
+    np.testing.assert_array_equal(build.kept()["contact_effect"], known.learnt["win_back"])
