@@ -15,7 +15,7 @@ from features.shop import Shop
 from models.customers.customer_panel import everyone, whole
 from models.decisions.choice import RANDOM
 from models.decisions.contact_rows import ContactRows, read_contacts
-from models.decisions.effects import COLUMNS, Effects
+from models.decisions.effects import Effects
 from models.decisions.learners import LearnerConfig, response
 from models.decisions.trial import Floats, Trial
 from models.model import Model, customer_card
@@ -95,19 +95,6 @@ class Uplift(Model):
     def knows(self, action: str) -> bool:
         """Tell whether the effect of an action was learnt, by itself or among all."""
         return action in self.arms or EVERY in self.arms
-
-    def best_action(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Return for each customer the action of the greatest effect: ``action`` and ``effect`` columns.
-
-        ``action`` is None where no action's effect is above 0.
-        """
-        effects = {name: self.effect(features, name) for name in self.arms}
-        stack = np.stack([frame.to_numpy() for frame in effects.values()])
-        best = stack[:, :, 0].argmax(axis=0)
-        chosen = stack[best, np.arange(len(features))]
-        names = np.array([*self.arms, None], dtype=object)
-        names = names[np.where(chosen[:, 0] > 0, best, len(self.arms))]
-        return pd.DataFrame(chosen, columns=list(COLUMNS), index=features.index).assign(action=names)
 
     def _arm(self, action: str | None) -> Effects:
         if action is None:

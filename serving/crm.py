@@ -203,7 +203,7 @@ def _targets(
         currency=state.snapshot.currency,
         effect=_effect(state.snapshot),
         reason=reason,
-        experiment=None if _effect(state.snapshot) == "learnt" else experiment_of(state.snapshot),
+        experiment=experiment_of(state.snapshot, _effect(state.snapshot)),
     )
 
 

@@ -212,7 +212,7 @@ def _offer(state: State, request: OfferRequest, said: dict[str, Any]) -> Offer:
         ruled_out_actions=said.get("ruled_out_actions", []),
         propensity=said.get("propensity"),
         decision_id=None,
-        experiment=experiment_of(state.snapshot) if said.get("effect") == "assumed" else None,
+        experiment=experiment_of(state.snapshot, said.get("effect", "")),
         fallback=None,
     )
 

@@ -27,7 +27,7 @@ from models.decisions.words import why_nothing
 from serving.api_crm import Plan, PlanRequest
 from serving.crm import worthwhile
 from serving.crowd import Recent, case_of, people_of, standing_of
-from serving.experiment import experiment_of
+from serving.experiment import effect_of, experiment_of
 from serving.moments import days_on
 from serving.offers import goods_now
 from serving.snapshot import Snapshot
@@ -85,7 +85,7 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
         found = make_plan(state, np.asarray(codes, np.int32), period, now)
         contacts = rows_of(state, found, period)
         left_out += _not_planned(snapshot, found)
-    learnt = bool(contacts) and {row["effect"] for row in contacts} == {"learnt"}
+    effect = effect_of(snapshot, (row["action"] for row in contacts))
     return Plan(
         as_of=snapshot.moment,
         models=snapshot.models,
@@ -93,8 +93,8 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
         not_planned=left_out[:N_NOT_PLANNED],
         n_not_planned=len(left_out),
         currency=snapshot.currency,
-        effect="learnt" if learnt else "assumed",
-        experiment=None if learnt else experiment_of(snapshot),
+        effect=effect,
+        experiment=experiment_of(snapshot, effect),
     )
 
 

@@ -14,7 +14,7 @@ from features.errors import NotFound, SettingsError
 from features.history import Ints
 from features.shop import Shop
 from serving.crm import as_csv, as_ndjson, barred
-from serving.experiment import experiment_of
+from serving.experiment import effect_of, experiment_of
 from serving.plan import Period, Planned, everyone, first_day, make_plan, rows_of
 from serving.snapshot import load
 from serving.state import Pointer, State
@@ -118,7 +118,7 @@ def content_of(state: State, found: Planned, rows: Sequence[dict[str, Any]], kin
         "as_of": state.snapshot.moment,
         "models": state.snapshot.models,
         "currency": state.snapshot.currency,
-        "experiment": experiment_of(state.snapshot),
+        "experiment": _experiment(state, found),
         "contacts": rows,
     }
     return msgspec.json.format(msgspec.json.encode(head), indent=1) + b"\n"
@@ -164,5 +164,10 @@ def _written(state: State, found: Planned) -> Written:
         spend=float(calendar.spend.sum()),
         expected_incremental_margin=float(calendar.worth.sum()),
         currency=state.snapshot.currency,
-        experiment=experiment_of(state.snapshot),
+        experiment=_experiment(state, found),
     )
+
+
+def _experiment(state: State, found: Planned) -> str | None:
+    taken = (found.actions[code].name for code in np.unique(found.calendar.action).tolist())
+    return experiment_of(state.snapshot, effect_of(state.snapshot, taken))

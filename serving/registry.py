@@ -85,6 +85,13 @@ class Registry:
             raise NotFound("the registry holds no champion", "run `recompra train` first")
         return {name: self._load(champion) for name, champion in champions.items()}, versions_of(champions)
 
+    def model(self, name: str) -> Model:
+        """Return one champion, ready to predict; raise ``NotFound`` where the model has none."""
+        champions = self.champions()
+        if name not in champions:
+            raise NotFound(f"the registry holds no champion of {name}", "run `recompra train` first")
+        return self._load(champions[name])
+
     def _load(self, champion: Champion) -> Model:
         folder = self.fetch(champion)
         try:

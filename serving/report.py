@@ -99,9 +99,8 @@ def _segments(
 ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
     """Return the profile of each segment and persona, and the moves since one period ago."""
     try:
-        models, _ = Registry(home).load()
-        model: Any = models["segments"]
-    except (RecompraError, KeyError) as error:
+        model: Any = Registry(home).model("segments")
+    except RecompraError as error:
         left_out.append(f"segments and personas: {error}")
         return {}, pd.DataFrame()
     now = model.predict(shop, cutoff)

@@ -13,7 +13,7 @@ from models.decisions.case import Case, Terms
 from models.decisions.everyone import Options, options
 from serving.api_crm import Targets, TargetsRequest
 from serving.crowd import Recent, people_of, standing_of
-from serving.experiment import experiment_of
+from serving.experiment import effect_of, experiment_of
 from serving.offers import goods_now
 from serving.plan import everyone
 from serving.state import State
@@ -68,8 +68,7 @@ def _answer(state: State, request: TargetsRequest, chosen: Allocation, terms: Te
     n = int((chosen.action >= 0).sum())
     gap = f"this is at least {1 - chosen.gap:.2%} of what the best choice could be expected to earn"
     taken = {terms.actions[code].name for code in np.unique(chosen.action[chosen.action >= 0]).tolist()}
-    learnt = set() if state.snapshot.known is None else set(state.snapshot.known.learnt)
-    effect = "learnt" if taken and taken <= learnt else terms.effect
+    effect = effect_of(state.snapshot, taken)
     return Targets(
         as_of=state.snapshot.moment,
         models=state.snapshot.models,
@@ -82,7 +81,7 @@ def _answer(state: State, request: TargetsRequest, chosen: Allocation, terms: Te
         currency=state.snapshot.currency,
         effect=effect,
         reason=f"{n} customers, each with the action that earns most for the budget; {gap}",
-        experiment=None if effect == "learnt" else experiment_of(state.snapshot),
+        experiment=experiment_of(state.snapshot, effect),
     )
 
 

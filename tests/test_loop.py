@@ -1,16 +1,12 @@
 """The whole loop in a shop whose truth is known: learn, decide, see what customers do, learn again."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks import bench_policies
+from benchmarks.bench_policies import ACTION, ROUND_WEEKS, Knowledge, warmed_up, year
 from worlds.shop import Truth, World
-
-sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
-
-import bench_policies
-from bench_policies import ACTION, ROUND_WEEKS, Knowledge, warmed_up, year
 
 SMALL = Truth(n_customers=500, pull=0.5, driven_away=0.3)
 ROUNDS = 3

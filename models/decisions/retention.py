@@ -5,7 +5,7 @@ learnt from, the effect is assumed (``churn probability x save_rate``) and every
 "assumed"``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from features.errors import InputError
 from features.settings import Economics
-from models.contact_policy import People, cannot_know, contact_refusals, first_refusal
+from models.contact_policy import People, Refusal, cannot_know, contact_refusals, first_refusal
 from models.decisions.budget import ROUNDING, affordable, at_most, best_rows
 from models.decisions.economics import EFFECT, Money, incremental_margin, margin_if_stays
 from models.decisions.words import how_it_works
@@ -91,19 +91,15 @@ def rank_customers(
     refusals = (*contact_refusals(people, economics), cannot_know(gain))
     refused = first_refusal(refusals, gain.shape)
     order = _order(gain, cost, refused, scores.index)
-    frame = pd.DataFrame(
-        {
-            f"churn_probability_{horizon_days}d": risk,
-            f"expected_margin_if_stays_{horizon_days}d": stays,
-            "contact_cost": cost,
-            f"expected_incremental_margin_{horizon_days}d": gain,
-            **({EFFECT: moved} if learnt else {}),
-            "ruled_out_by": pd.Categorical.from_codes(
-                refused + 1, pd.Index(["", *(r.rule for r in refusals)])
-            ),
-        },
-        index=scores.index.rename("customer_id"),
-    )
+    columns = {
+        f"churn_probability_{horizon_days}d": risk,
+        f"expected_margin_if_stays_{horizon_days}d": stays,
+        "contact_cost": cost,
+        f"expected_incremental_margin_{horizon_days}d": gain,
+        **({EFFECT: moved} if learnt else {}),
+        "ruled_out_by": _names(refusals, refused),
+    }
+    frame = pd.DataFrame(columns, index=scores.index.rename("customer_id"))
     return Ranking(
         frame=frame.iloc[order],
         n_worthwhile=int(((refused < 0) & (gain > 0)).sum()),
@@ -199,6 +195,11 @@ def _columns(scores: pd.DataFrame, economics: Economics, horizon_days: int) -> t
         raise InputError(f"contact_cost must be 0 or more, found {costs.min()}")
     risk, expected = (scores[name].to_numpy(np.float64) for name in wanted)
     return risk, expected, costs
+
+
+def _names(refusals: Sequence[Refusal], refused: NDArray[np.int8]) -> "pd.Categorical[str]":
+    """Return the name of each customer's first refusal, empty where none refuses."""
+    return pd.Categorical.from_codes(refused + 1, pd.Index(["", *(refusal.rule for refusal in refusals)]))
 
 
 def _order(gain: Money, cost: Money, refused: NDArray[np.int8], ids: pd.Index) -> NDArray[np.intp]:

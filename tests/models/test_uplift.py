@@ -101,12 +101,6 @@ def test_one_row_equals_its_batch_row_whatever_the_order_of_columns(
     pd.testing.assert_frame_equal(model.effect(features), said.loc[features.index], check_exact=True)
 
 
-def test_the_best_action_of_one_that_changes_nothing_is_none(shop: Shop, model: Uplift) -> None:
-    best = model.best_action(shop.customer_features(CUTOFF))
-    assert set(best["action"].dropna()) <= {"win_back"}
-    assert (best["action"].isna() == (best["effect"] <= 0)).all()
-
-
 def test_an_action_that_was_not_learnt_is_named_with_those_that_were(shop: Shop, model: Uplift) -> None:
     with pytest.raises(NotFound, match="no effect of 'birthday' was learnt, only of win_back"):
         model.effect(shop.customer_features(CUTOFF), "birthday")
