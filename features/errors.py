@@ -6,6 +6,7 @@
     ├── InputError         a file, table, column or value that cannot be used as it is
     ├── SettingsError      recompra.toml or a command's option is wrong
     ├── NotFound           nothing of that name is here (yet)
+    │   └── Gone           it was here, and is no longer kept
     ├── CannotLearn        the data is too thin for a model; says what it would need
     └── ArtefactError      a saved model or list is broken, or made by other features
 """
@@ -30,6 +31,10 @@ class SettingsError(RecompraError):
 
 class NotFound(RecompraError):
     """Nothing of that name is here (yet)."""
+
+
+class Gone(NotFound):
+    """It was here, and is no longer kept."""
 
 
 class CannotLearn(RecompraError):

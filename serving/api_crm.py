@@ -5,7 +5,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from serving.api import Amount, Id, Product, Request, Response
+from serving.api import Amount, Id, Product, Request, Response, Share
+
+Format = Literal["json", "ndjson", "csv"]
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Names = Annotated[list[Id], Field(min_length=1, max_length=100)]
+Cursor = Annotated[str, Field(pattern=r"^[0-9]{8}T[0-9]{4}-[0-9]{4,9}:[0-9]{1,9}$")]
+"""A scoring's name, and the row to go on from."""
 
 
 class CustomerRequest(Request):
@@ -39,17 +45,45 @@ class Profile(Response):
 
 
 class ScoresRequest(Request):
-    """Scores of all customers, page by page."""
+    """Scores of the customers whom every filter given lets through, page by page or as one stream."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"limit": 2}, {"limit": 5000, "format": "csv"}]}
+        json_schema_extra={
+            "examples": [
+                {"limit": 2},
+                {"limit": None, "format": "csv"},
+                {"min_churn_probability": 0.5, "min_expected_margin": 10.0, "segments": ["at_risk"]},
+            ]
+        }
     )
 
-    limit: int = Field(default=1000, ge=1, le=10_000)
-    cursor: Annotated[str, Field(max_length=200)] | None = None
-    """``next_cursor`` of the page before; it stays on the scoring it began with, while a newer one lands."""
-    format: Literal["json", "ndjson", "csv"] = "json"
+    limit: Annotated[int, Field(ge=1, le=10_000)] | None = 1000
+    """Rows of a page. Null: as ``ndjson`` or ``csv`` all that are left, in one stream; as ``json`` 10,000."""
+    cursor: Cursor | None = None
+    """``next_cursor`` of the page before, with the same filters; it stays on the scoring it began with, while
+    newer ones land. Once two have, it may be refused (410): start again."""
+    format: Format = "json"
     """``ndjson`` and ``csv`` bear the next cursor in the header ``X-Next-Cursor``."""
+    min_churn_probability: Share | None = None
+    """Of the shop's horizon, as all filters; a customer of whom it is not known is in no range."""
+    max_churn_probability: Share | None = None
+    """The end of the range, itself included."""
+    min_expected_margin: Amount | None = None
+    """Value: what the customer is expected to bring within the horizon, in the shop's currency."""
+    max_expected_margin: Amount | None = None
+    """The end of the range, itself included."""
+    segments: Names | None = None
+    """RFM segments, as in the column ``segment``."""
+    personas: Names | None = None
+    """Personas, as in the column ``persona``."""
+    min_n_orders: Count | None = None
+    """Orders so far."""
+    max_n_orders: Count | None = None
+    """The end of the range, itself included."""
+    min_days_since_last_order: Count | None = None
+    """Days from the last order to ``as_of``."""
+    max_days_since_last_order: Count | None = None
+    """The end of the range, itself included."""
 
 
 class ScoresPage(Response):
@@ -57,6 +91,9 @@ class ScoresPage(Response):
 
     scores: list[dict[str, Any]]
     n_customers: int
+    """Of the scoring."""
+    n_found: int
+    """Of those, whom the filters let through."""
     next_cursor: str | None
     """Null on the last page."""
 
@@ -93,6 +130,8 @@ class TargetsRequest(Request):
     """What all contacts together may cost, in the shop's currency."""
     limit: int = Field(default=1000, ge=1, le=10_000)
     """How many of the chosen to return; the sums are those of all."""
+    format: Format = "json"
+    """``ndjson`` and ``csv`` hold the targets alone."""
     actions: Annotated[list[Id], Field(max_length=20)] = []
     """Actions without a product to choose among, as ``win_back``; absent: a plain contact to keep them."""
 
@@ -139,7 +178,7 @@ class PlanRequest(Request):
     """At most so many contacts on one day."""
     budget: Amount | None = None
     """At most so much for contacts and the discounts they are expected to give; absent: no limit."""
-    format: Literal["json", "ndjson", "csv"] = "json"
+    format: Format = "json"
     """``ndjson`` and ``csv`` hold the contacts alone."""
 
 

@@ -1,7 +1,7 @@
 """A table of one row a customer, as mapped arrays: what workers read in place of a frame."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import isnan
@@ -62,22 +62,34 @@ class Columns:
 
     def rows(self, at: slice) -> Iterator[dict[str, Value]]:
         """Return rows as dictionaries, in order."""
-        shown = {name: self._shown(name, at) for name in self.order}
-        for values in zip(*(shown[name] for name in self.order), strict=True):
+        for values in zip(*self.shown(at), strict=True):
             yield dict(zip(self.order, values, strict=True))
+
+    def shown(self, at: "slice | NDArray[np.int64]") -> list[list[Value]]:
+        """Return some rows, column by column in order, as they are shown."""
+        return [self._shown(name, at) for name in self.order]
 
     def row(self, at: int) -> dict[str, Value]:
         """Return one row as a dictionary."""
         return next(self.rows(slice(at, at + 1)), {})
 
-    def _shown(self, name: str, at: slice) -> list[Value]:
+    def _shown(self, name: str, at: "slice | NDArray[np.int64]") -> list[Value]:
         column = self._of(self.kinds[name]).index(name)
         if self.kinds[name] == "number":
             return [None if isnan(value) else value for value in self.numbers[at, column].tolist()]
         if self.kinds[name] == "text":
             words = self.words[name]
             return [words[code] if code >= 0 else None for code in self.texts[at, column].tolist()]
-        return [_moment(value) for value in self.moments[at, column].tolist()]
+        moments = self.moments[at, column].tolist()
+        said = {value: _moment(value) for value in set(moments)}
+        return [said[value] for value in moments]
+
+    def among(self, name: str, words: Collection[str]) -> NDArray[np.bool_]:
+        """Mark the rows whose text is one of ``words``; raise ``KeyError`` where no text is of that name."""
+        if self.kinds[name] != "text":
+            raise KeyError(name)
+        wanted = [code for code, word in enumerate(self.words[name]) if word in words]
+        return np.isin(self.texts[:, self._of("text").index(name)], wanted)
 
     @classmethod
     def of(cls, frame: "pd.DataFrame") -> "Columns":

@@ -1,17 +1,12 @@
-"""What a CRM asks of one customer or of all: profile, scores in pages, whom to keep, erasure."""
+"""What a CRM asks of one customer or of all: profile, whom to keep, erasure."""
 
-import csv
-import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from features.errors import ArtefactError, InputError, NotFound
 from models.actions import KEEP
 from models.contact_policy import first_refusal, timing
 from models.customers import reasons
@@ -27,14 +22,12 @@ from serving.api_crm import (
     Erased,
     EraseRequest,
     Profile,
-    ScoresPage,
-    ScoresRequest,
     Targets,
     TargetsRequest,
 )
 from serving.crowd import Recent, people_of, standing_of
 from serving.experiment import experiment_of
-from serving.snapshot import PERSONAL, Snapshot, load
+from serving.snapshot import PERSONAL, Snapshot
 from serving.state import State
 
 N_PROFILE_PRODUCTS = 5
@@ -74,54 +67,6 @@ def _head(state: State, list_name: str, code: int) -> list[Product]:
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in row.items() if name not in ("seq", "customer_id")}
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in kept.items()}
-
-
-# --- scores in pages ---
-
-
-def scores(state: State, request: ScoresRequest, home: Path) -> ScoresPage:
-    """Return one page, in the order of customer ids; every page of a walk comes from the same scoring."""
-    snapshot, start = _at_cursor(state, request.cursor, home)
-    stop = min(start + request.limit, len(snapshot.customers))
-    ids = snapshot.customers.names(np.arange(start, stop))
-    rows = zip(ids, snapshot.scores.rows(slice(start, stop)), strict=True)
-    return ScoresPage(
-        as_of=snapshot.moment,
-        models=snapshot.models,
-        scores=[{"customer_id": name} | row for name, row in rows if not state.view.is_erased(name)],
-        n_customers=len(snapshot.customers),
-        next_cursor=f"{snapshot.stamp}:{stop}" if stop < len(snapshot.customers) else None,
-    )
-
-
-def _at_cursor(state: State, cursor: str | None, home: Path) -> tuple[Snapshot, int]:
-    if cursor is None:
-        return state.snapshot, 0
-    stamp, _, row = cursor.rpartition(":")
-    if not row.isdecimal() or not stamp.replace("-", "").isalnum():
-        raise InputError(
-            f"the cursor {cursor[:100]!r} is none of ours", "send next_cursor of the page before"
-        )
-    if stamp == state.snapshot.stamp:
-        return state.snapshot, int(row)
-    try:
-        return load(home / "lists" / stamp), int(row)
-    except ArtefactError as error:
-        raise NotFound(f"the scoring {stamp} is no longer kept", "start again without a cursor") from error
-
-
-def as_ndjson(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return rows as one JSON object a line."""
-    return b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
-
-
-def as_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return rows as CSV with a header, times in ISO 8601; an absent value is an empty cell."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else ["customer_id"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
 
 
 # --- whom to keep ---

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 from pydantic import ValidationError
 
-from features.errors import InputError, NotFound, RecompraError
+from features.errors import Gone, InputError, NotFound, RecompraError
 from serving import answers
 from serving.api import Recommended, Request, Response
 from serving.endpoints import BY_PATH, Endpoint
@@ -232,7 +232,7 @@ def trouble(error: Exception) -> Refused:
     if isinstance(error, InputError):
         return Refused(400, str(error))
     if isinstance(error, NotFound):
-        return Refused(404, str(error))
+        return Refused(410 if isinstance(error, Gone) else 404, str(error))
     if isinstance(error, DEAD):
         return Refused(503, "the online store is away; try again", headers=RETRY)
     if isinstance(error, RecompraError):

@@ -13,8 +13,9 @@ import numpy as np
 from features.errors import NotFound, SettingsError
 from features.history import Ints
 from features.shop import Shop
-from serving.crm import as_csv, as_ndjson, barred
+from serving.crm import barred
 from serving.experiment import effect_of, experiment_of
+from serving.files import as_csv, as_ndjson
 from serving.plan import Period, Planned, everyone, first_day, make_plan, rows_of
 from serving.snapshot import load
 from serving.state import Pointer, State

@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import bentoml
+import msgspec
 from starlette.responses import Response
 
 from serving import answers, api, api_crm, crm, events, offers, plan, targets
 from serving.doors import Doors, trouble
+from serving.files import Asked, json_answer, rows_answer, unchanged
 from serving.house import FOLLOW_SECONDS, House
+from serving.scores import Pull
 from serving.state import State
 
 Answer = TypeVar("Answer", bound=api.Response)
@@ -84,18 +87,17 @@ class Recompra:
 
     @bentoml.api(route="/scores")
     async def scores(self, request: api_crm.ScoresRequest, /) -> api_crm.ScoresPage:
-        """Scores of all customers, in pages."""
-        page = await _answer(crm.scores, request, HOUSE.home)
-        if request.format == "json" or not isinstance(page, api_crm.ScoresPage):
-            return page
-        headers = {"x-next-cursor": page.next_cursor} if page.next_cursor else {}
-        return _file(page.scores, request.format, headers)  # type: ignore[return-value]
+        """Scores of all customers, in pages or as one stream."""
+        return await _answer(_scores, request, HOUSE.home, _asked())
 
     @bentoml.api(route="/retention_targets")
     async def retention_targets(self, request: api_crm.TargetsRequest, /) -> api_crm.Targets:
         """Whom to keep, under a budget."""
         answer = targets.targets_by_action if request.actions else crm.retention_targets
-        return await _answer(answer, request, now())
+        found = await _answer(answer, request, now())
+        if request.format == "json" or not isinstance(found, api_crm.Targets):
+            return found
+        return _rows(found.targets, request.format)  # type: ignore[no-any-return]
 
     @bentoml.api(route="/contact_plan")
     async def contact_plan(self, request: api_crm.PlanRequest, /) -> api_crm.Plan:
@@ -103,7 +105,7 @@ class Recompra:
         found = await _answer(plan.contact_plan, request, now())
         if request.format == "json" or not isinstance(found, api_crm.Plan):
             return found
-        return _file(found.contacts, request.format, {})  # type: ignore[return-value]
+        return _rows(found.contacts, request.format)  # type: ignore[no-any-return]
 
     @bentoml.api(route="/erase")
     async def erase(self, request: api_crm.EraseRequest, /) -> api_crm.Erased:
@@ -127,10 +129,23 @@ async def _answer(function: Callable[..., Answer], request: Any, *more: Any) -> 
         return response  # type: ignore[return-value]
 
 
-def _file(rows: list[dict[str, Any]], kind: str, headers: dict[str, str]) -> Response:
-    if kind == "csv":
-        return Response(crm.as_csv(rows), headers=headers, media_type="text/csv")
-    return Response(crm.as_ndjson(rows), headers=headers, media_type="application/x-ndjson")
+def _scores(state: State, request: api_crm.ScoresRequest, home: Path, asked: Asked) -> Any:
+    """Answer from one scoring: a page is whole when this returns, a stream has only begun."""
+    pull = Pull.of(state, request, home)
+    if request.format != "json":
+        return pull.file().answer(request.format, asked)
+    if pull.tag in asked.known:
+        return unchanged(pull.tag)
+    return json_answer(msgspec.json.encode(pull.page().__dict__), pull.tag, asked)
+
+
+def _rows(rows: list[dict[str, Any]], kind: str) -> Any:
+    return rows_answer(rows, kind, _asked())
+
+
+def _asked() -> Asked:
+    """Read the headers of this request; a parameter ``ctx`` would make every status 200."""
+    return Asked.of(Recompra.context.request.headers)
 
 
 async def _follow(house: House) -> None:

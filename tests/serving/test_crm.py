@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from worlds.snapshot import AS_OF, GAIN, NOW, make_home, make_snapshot, with_live
+from worlds.snapshot import AS_OF, GAIN, NOW, make_home, with_live
 
-from features.errors import InputError, NotFound
+from features.errors import InputError
 from models.contact_policy import People
 from serving import crm, events, offers, plan
 from serving.api import EventsRequest, OfferRequest
-from serving.api_crm import CustomerRequest, EraseRequest, PlanRequest, ScoresRequest, TargetsRequest
+from serving.api_crm import CustomerRequest, EraseRequest, PlanRequest, TargetsRequest
 from serving.state import State
 from serving.store import Store
 from serving.view import View
@@ -55,45 +55,6 @@ def test_an_unknown_customer_has_an_empty_profile(state: State) -> None:
     found = crm.profile(state, CustomerRequest(customer_id="nobody"))
     assert not found.known
     assert (found.features, found.scores, found.lists) == ({}, {}, {})
-
-
-def test_pages_hold_every_customer_once_in_order(state: State, tmp_path: Path) -> None:
-    seen, cursor = [], None
-    while True:
-        page = crm.scores(state, ScoresRequest(limit=7, cursor=cursor), tmp_path)
-        seen += [row["customer_id"] for row in page.scores]
-        cursor = page.next_cursor
-        if cursor is None:
-            break
-    assert seen == state.snapshot.customers.all_names()
-
-
-def test_pages_stay_on_their_scoring_while_a_newer_one_lands(state: State, tmp_path: Path) -> None:
-    first = crm.scores(state, ScoresRequest(limit=15), tmp_path)
-    newer = replace(state, snapshot=replace(make_snapshot(seed=9), stamp="20260302T0000-0002"))
-    rest = crm.scores(newer, ScoresRequest(limit=15, cursor=first.next_cursor), tmp_path)
-    whole = crm.scores(state, ScoresRequest(limit=100), tmp_path)
-    assert first.scores + rest.scores == whole.scores
-
-
-@pytest.mark.parametrize("cursor", ["x", "1:x", "../../etc:1", "a/b:1", ":", "20260301T0000-0001:-1"])
-def test_a_made_up_cursor_is_refused(state: State, tmp_path: Path, cursor: str) -> None:
-    with pytest.raises(InputError, match="none of ours"):
-        crm.scores(state, ScoresRequest(cursor=cursor), tmp_path)
-
-
-def test_a_cursor_of_a_scoring_that_is_gone_says_so(state: State, tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="no longer kept"):
-        crm.scores(state, ScoresRequest(cursor="20250101T0000-0001:5"), tmp_path)
-
-
-def test_csv_and_ndjson_hold_what_the_page_holds(state: State, tmp_path: Path) -> None:
-    page = crm.scores(state, ScoresRequest(limit=3), tmp_path)
-    lines = crm.as_csv(page.scores).decode().splitlines()
-    assert lines[0] == "customer_id,churn_probability_28d,expected_margin_28d,next_order_at,segment"
-    assert [line.split(",")[0] for line in lines[1:]] == ["c000000", "c000001", "c000002"]
-    assert lines[3].endswith(",")
-    assert crm.as_ndjson(page.scores).count(b"\n") == 3
 
 
 def test_targets_spend_the_budget_on_what_earns_most(state: State) -> None:
@@ -199,8 +160,6 @@ def test_erasing_removes_what_is_held_and_what_is_posted_later(state: State) -> 
     assert (gone.events, gone.contacts, gone.decisions) == (1, 1, 0)
     assert post(state, contact("c000003", 2)).erased == 1
     assert not crm.profile(state, CustomerRequest(customer_id="c000003")).known
-    page = crm.scores(state, ScoresRequest(), Path())
-    assert "c000003" not in [row["customer_id"] for row in page.scores]
 
 
 def test_an_event_of_the_future_is_refused(state: State) -> None:

@@ -30,8 +30,12 @@ class Service:
     app: Any
     keys: dict[str, str]
 
-    def ask(self, path: str, body: Any, *, slow: bool = False) -> httpx.Response:
-        headers = {"authorization": f"Bearer {self.keys['admin']}", "content-type": "application/json"}
+    def ask(self, path: str, body: Any, *, slow: bool = False, headers: Any = None) -> httpx.Response:
+        headers = {
+            "authorization": f"Bearer {self.keys['admin']}",
+            "content-type": "application/json",
+            "accept-encoding": "identity",
+        } | (headers or {})
 
         async def visit() -> httpx.Response:
             transport = httpx.ASGITransport(self.app)
@@ -105,8 +109,8 @@ def test_a_hot_route_and_its_documented_twin_answer_alike(service: Service, body
 @pytest.mark.parametrize(
     ("path", "body", "status", "told"),
     [
-        ("/scores", {"cursor": "../x:1"}, 400, "none of ours"),
-        ("/scores", {"cursor": "20250101T0000-0001:1"}, 404, "start again"),
+        ("/scores", {"cursor": "../x:1"}, 400, "cursor: "),
+        ("/scores", {"cursor": "20250101T0000-0001:1"}, 410, "start again"),
         ("/retention_targets", {"budget": -1}, 400, "budget"),
         ("/contact_plan", {"customer_ids": []}, 400, "customer_ids"),
         ("/events", {"events": [{"kind": "gift", "event_id": "1"}]}, 400, "events.0"),
@@ -126,6 +130,30 @@ def test_scores_come_as_csv_and_ndjson_with_a_cursor(service: Service) -> None:
     assert len(answer.text.splitlines()) == 4
     lines = service.ask("/scores", {"limit": 3, "format": "ndjson"}).text.splitlines()
     assert [json.loads(line)["customer_id"] for line in lines] == names("c", 3)
+
+
+def test_what_is_pulled_streams_packed_through_the_framework_and_is_not_sent_twice(service: Service) -> None:
+    body = {"limit": None, "format": "ndjson"}
+    answer = service.ask("/scores", body, headers={"accept-encoding": "gzip"})
+    assert answer.headers["content-encoding"] == "gzip"
+    assert [json.loads(line)["customer_id"] for line in answer.text.splitlines()] == names("c", 20)
+    for asked in (body, {"limit": 5}):
+        tag = service.ask("/scores", asked).headers["etag"]
+        again = service.ask("/scores", asked, headers={"if-none-match": tag})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/retention_targets", {"budget": 0.5}), ("/contact_plan", {"days": 2, "limit": 4})]
+)
+def test_targets_and_plans_come_as_csv_and_ndjson(service: Service, path: str, body: Any) -> None:
+    rows = service.ask(path, body).json()["contacts" if path == "/contact_plan" else "targets"]
+    assert rows
+    answer = service.ask(path, {**body, "format": "ndjson"})
+    assert [json.loads(line) for line in answer.text.splitlines()] == rows
+    again = service.ask(path, {**body, "format": "csv"}, headers={"if-none-match": "nothing"})
+    assert again.text.splitlines()[0] == ",".join(rows[0])
+    assert len(again.text.splitlines()) == len(rows) + 1
 
 
 def test_an_event_posted_changes_the_next_offer(service: Service) -> None:

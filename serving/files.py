@@ -1,0 +1,133 @@
+"""Answers as files: rows in CSV or NDJSON, made while they are sent, with an ETag, packed where asked for."""
+
+import csv
+import hashlib
+import io
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from starlette.responses import Response, StreamingResponse
+
+TYPES = {"json": "application/json", "ndjson": "application/x-ndjson", "csv": "text/csv"}
+GZIP = zlib.MAX_WBITS | 16
+FAST = 1
+"""Level of packing: three quarters of what the slowest saves, in a fifth of its time."""
+Row = Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the headers of a request say of the file to answer with."""
+
+    gzip: bool = False
+    known: frozenset[str] = frozenset()
+    """ETags the client holds already, without the mark of a weak one."""
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str]) -> "Asked":
+        """Read ``Accept-Encoding`` and ``If-None-Match``."""
+        encodings = [part.split(";") for part in headers.get("accept-encoding", "").lower().split(",")]
+        gzip = any(name.strip() in ("gzip", "*") and not _never(more) for name, *more in encodings)
+        tags = headers.get("if-none-match", "").split(",")
+        return cls(gzip, frozenset(tag.strip().removeprefix("W/") for tag in tags))
+
+
+def _never(parameters: Sequence[str]) -> bool:
+    """Tell ``;q=0``, by which a client refuses an encoding."""
+    weights = [part.strip().removeprefix("q=") for part in parameters if part.strip().startswith("q=")]
+    return bool(weights) and not weights[0].replace("0", "").strip(".")
+
+
+@dataclass(frozen=True)
+class File:
+    """Rows under names, in blocks; ``tag`` changes whenever the content does."""
+
+    names: Sequence[str]
+    blocks: Iterable[Sequence[Row]]
+    tag: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def answer(self, kind: str, asked: Asked) -> Response:
+        """Return the rows as a file that is written while it is sent; 304 to who has it already."""
+        return _answer(written(kind, self.names, self.blocks), kind, self.tag, self.headers, asked)
+
+
+def json_answer(body: bytes, tag: str, asked: Asked) -> Response:
+    """Return a whole JSON body; 304 to who has it already."""
+    return _answer(iter([body]), "json", tag, {}, asked)
+
+
+def rows_answer(rows: Sequence[Mapping[str, Any]], kind: str, asked: Asked) -> Response:
+    """Return rows that are all here already as a file; its tag is that of its content."""
+    body = as_csv(rows) if kind == "csv" else as_ndjson(rows)
+    return _answer(iter([body]), kind, tag_of(body), {}, asked)
+
+
+def tag_of(*parts: bytes) -> str:
+    """Return an ETag (quoted) of what an answer is made of."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8) + part)
+    return f'"{digest.hexdigest()[:32]}"'
+
+
+def written(kind: str, names: Sequence[str], blocks: Iterable[Sequence[Row]]) -> Iterator[bytes]:
+    """Write blocks of rows: CSV under a heading (times in ISO 8601, an absent value empty), or NDJSON."""
+    if kind == "csv":
+        yield _csv([names])
+    encoder = msgspec.json.Encoder()
+    for block in blocks:
+        if kind == "csv":
+            yield _csv(block)
+        else:
+            yield encoder.encode_lines([dict(zip(names, row, strict=True)) for row in block])
+
+
+def as_ndjson(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return rows as one JSON object a line."""
+    return msgspec.json.Encoder().encode_lines(rows)
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return rows of the same names as CSV with a heading."""
+    names = list(rows[0]) if rows else ["customer_id"]
+    return b"".join(written("csv", names, [[list(row.values()) for row in rows]]))
+
+
+def _csv(rows: Iterable[Row]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def packed(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Pack a stream with gzip, a part at a time."""
+    packer = zlib.compressobj(FAST, wbits=GZIP)
+    for part in parts:
+        if some := packer.compress(part):
+            yield some
+    yield packer.flush()
+
+
+def unchanged(tag: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return 304: the client holds it already."""
+    return Response(status_code=304, headers=_told(tag, headers or {}))
+
+
+def _told(tag: str, headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers; the tag is weak, for it names the same rows packed or not."""
+    return {"etag": f"W/{tag}", "vary": "accept-encoding", "cache-control": "private, no-cache", **headers}
+
+
+def _answer(
+    parts: Iterator[bytes], kind: str, tag: str, headers: Mapping[str, str], asked: Asked
+) -> Response:
+    if tag in asked.known:
+        return unchanged(tag, headers)
+    told = _told(tag, headers)
+    if asked.gzip:
+        told["content-encoding"], parts = "gzip", packed(parts)
+    return StreamingResponse(parts, headers=told, media_type=TYPES[kind])

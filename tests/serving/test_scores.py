@@ -1,0 +1,222 @@
+"""Pulls of scores: pages of one scoring, filters, streams, tags; and the files they are sent as."""
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from starlette.responses import Response, StreamingResponse
+from worlds.snapshot import AS_OF, NOW, SCORES, make_home, make_snapshot
+
+from features.errors import Gone, NotFound
+from serving import rights, scores, snapshot
+from serving.api_crm import ScoresPage, ScoresRequest
+from serving.files import Asked, as_csv, as_ndjson, packed
+from serving.scores import Pull
+from serving.state import State
+from serving.store import Store
+from serving.view import View
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("home")
+    make_home(place)
+    return place
+
+
+@pytest.fixture
+def state(home: Path, tmp_path: Path) -> Iterator[State]:
+    store = Store.open(tmp_path)
+    opened = State.of(make_snapshot(), View(store, AS_OF))
+    yield opened
+    opened.view.close()
+    store.close()
+
+
+def page(state: State, home: Path, **asked: Any) -> ScoresPage:
+    return Pull.of(state, ScoresRequest(**asked), home).page()
+
+
+def walk(state: State, home: Path, **asked: Any) -> list[dict[str, Any]]:
+    rows, cursor = [], None
+    while True:
+        found = page(state, home, cursor=cursor, **asked)
+        rows += found.scores
+        if (cursor := found.next_cursor) is None:
+            return rows
+
+
+def sent(answer: Response) -> bytes:
+    assert isinstance(answer, StreamingResponse)
+    import asyncio
+
+    async def read() -> bytes:
+        return b"".join([bytes(part) async for part in answer.body_iterator])  # type: ignore[arg-type]
+
+    return asyncio.run(read())
+
+
+def newer_than(state: State) -> State:
+    return replace(state, snapshot=replace(make_snapshot(seed=9), stamp="20260302T0000-0002"))
+
+
+def test_pages_hold_every_customer_once_in_order(state: State, home: Path) -> None:
+    seen = [row["customer_id"] for row in walk(state, home, limit=7)]
+    assert seen == state.snapshot.customers.all_names()
+
+
+def test_pages_stay_on_their_scoring_while_a_newer_one_lands(state: State, home: Path) -> None:
+    whole = page(state, home, limit=100)
+    first = page(state, home, limit=15)
+    rest = page(newer_than(state), home, limit=15, cursor=first.next_cursor)
+    assert first.scores + rest.scores == whole.scores
+    assert (rest.as_of, rest.models) == (first.as_of, first.models)
+    assert page(newer_than(state), home, limit=100).scores != whole.scores
+
+
+@pytest.mark.parametrize("cursor", ["x", "1:x", "../../etc:1", "a/b:1", ":", "20260301T0000-0001:-1", "é:1"])
+def test_a_made_up_cursor_is_refused(cursor: str) -> None:
+    with pytest.raises(ValidationError, match="cursor"):
+        ScoresRequest(cursor=cursor)
+
+
+def test_a_cursor_of_a_scoring_that_is_gone_says_what_to_do(state: State, home: Path) -> None:
+    with pytest.raises(Gone, match=r"20250101T0000-0001.*no longer kept.*start again"):
+        page(state, home, cursor="20250101T0000-0001:5")
+
+
+@settings(max_examples=40)
+@given(
+    low=st.floats(0, 1),
+    high=st.floats(0, 1),
+    value=st.floats(0, 90),
+    n=st.integers(0, 9),
+)
+def test_filters_let_through_whom_they_say_and_nobody_else(
+    home: Path, low: float, high: float, value: float, n: int
+) -> None:
+    made = make_snapshot()
+    state = State(made, _Nobody(), np.zeros(0), np.zeros(0, bool))  # type: ignore[arg-type]
+    asked = {"min_churn_probability": low, "max_churn_probability": high, "min_expected_margin": value}
+    found = walk(state, home, limit=3, segments=["loyal"], min_n_orders=n, **asked)
+    risk, margin = (made.scores.number(name) for name in SCORES)
+    orders = made.features.number("n_orders")
+    wanted = [
+        name
+        for code, name in enumerate(made.customers.all_names())
+        if low <= risk[code] <= high and margin[code] >= value and code % 3 == 0 and orders[code] >= n
+    ]
+    assert [row["customer_id"] for row in found] == wanted
+    assert page(state, home, segments=["loyal"], min_n_orders=n, **asked).n_found == len(wanted)
+
+
+class _Nobody:
+    erased = frozenset[bytes]()
+
+    def is_erased(self, _: str) -> bool:
+        return False
+
+
+def test_a_filter_of_what_no_model_gives_says_what_there_is(state: State, home: Path) -> None:
+    with pytest.raises(NotFound, match=r"'persona'.*churn_probability_28d"):
+        page(state, home, personas=["regulars"])
+
+
+def test_an_erased_customer_is_in_no_page_and_in_no_stream(state: State, home: Path) -> None:
+    before = Pull.of(state, ScoresRequest(limit=None, format="csv"), home)
+    rights.forget(state.view.store, "c000003", now=NOW)
+    state.view.sync()
+    after = Pull.of(state, ScoresRequest(limit=None, format="csv"), home)
+    assert b"c000003" not in sent(after.file().answer("csv", Asked()))
+    assert before.tag != after.tag
+    assert "c000003" not in [row["customer_id"] for row in page(state, home).scores]
+
+
+@pytest.mark.parametrize("kind", ["csv", "ndjson"])
+def test_a_stream_holds_what_the_pages_hold(
+    state: State, home: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scores, "BLOCK", 3)
+    whole = page(state, home, limit=100).scores
+    pull = Pull.of(state, ScoresRequest(limit=None, format=kind), home)  # type: ignore[arg-type]
+    text = sent(pull.file().answer(kind, Asked())).decode()
+    if kind == "ndjson":
+        assert [json.loads(line) for line in text.splitlines()] == whole
+    else:
+        read = list(csv.DictReader(io.StringIO(text)))
+        assert read == [{k: "" if v is None else str(v) for k, v in row.items()} for row in whole]
+    assert pull.next_cursor is None
+
+
+def test_a_file_of_a_page_names_the_next_one(state: State, home: Path) -> None:
+    pull = Pull.of(state, ScoresRequest(limit=3, format="csv"), home)
+    assert pull.file().headers["x-next-cursor"] == "20260301T0000-0001:3"
+    assert sent(pull.file().answer("csv", Asked())).count(b"\n") == 4
+
+
+def test_who_has_a_file_already_is_told_so_and_gets_it_anew_once_it_changes(state: State, home: Path) -> None:
+    pull = Pull.of(state, ScoresRequest(limit=3, format="csv"), home)
+    first = pull.file().answer("csv", Asked())
+    again = pull.file().answer("csv", Asked.of({"if-none-match": first.headers["etag"]}))
+    assert (again.status_code, again.body) == (304, b"")
+    assert again.headers["etag"] == first.headers["etag"]
+    others = [ScoresRequest(limit=4, format="csv"), ScoresRequest(limit=3, format="csv", min_n_orders=2)]
+    tags = {Pull.of(state, asked, home).tag for asked in others}
+    tags.add(Pull.of(newer_than(state), ScoresRequest(limit=3, format="csv"), home).tag)
+    assert len(tags | {pull.tag}) == 4
+
+
+def test_a_stream_is_packed_for_who_takes_it(state: State, home: Path) -> None:
+    file = Pull.of(state, ScoresRequest(limit=None, format="ndjson"), home).file
+    plain, small = (
+        file().answer("ndjson", Asked()),
+        file().answer("ndjson", Asked.of({"accept-encoding": "br, gzip"})),
+    )
+    assert small.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(sent(small)) == sent(plain)
+
+
+@pytest.mark.parametrize(
+    ("header", "takes"),
+    [("", False), ("gzip;q=0", False), ("GZIP", True), ("*", True), ("gzip;q=0.5", True), ("br", False)],
+)
+def test_only_who_takes_gzip_gets_it(header: str, takes: bool) -> None:
+    assert Asked.of({"accept-encoding": header}).gzip is takes
+
+
+@given(st.lists(st.binary()))
+def test_what_is_packed_is_the_same(parts: list[bytes]) -> None:
+    assert gzip.decompress(b"".join(packed(parts))) == b"".join(parts)
+
+
+def test_rows_that_are_all_here_become_files_too() -> None:
+    rows = [{"customer_id": "a", "n": None}, {"customer_id": 'b,"', "n": 2.5}]
+    assert as_csv(rows) == b'customer_id,n\na,\n"b,""",2.5\n'
+    assert [json.loads(line) for line in as_ndjson(rows).splitlines()] == rows
+    assert as_csv([]) == b"customer_id\n"
+
+
+def test_an_older_scoring_is_mapped_once_a_walk(state: State, home: Path) -> None:
+    scores._read.cache_clear()
+    walk(newer_than(state), home, limit=3)
+    cursor = page(state, home, limit=3).next_cursor
+    for _ in range(3):
+        cursor = page(newer_than(state), home, limit=3, cursor=cursor).next_cursor
+    assert scores._read.cache_info().misses == 1
+
+
+def test_a_broken_older_scoring_is_gone(state: State, tmp_path: Path) -> None:
+    snapshot.write(tmp_path / "lists" / state.snapshot.stamp, state.snapshot)
+    (tmp_path / "lists" / state.snapshot.stamp / "customers.npy").unlink()
+    with pytest.raises(Gone):
+        page(newer_than(state), tmp_path, cursor=f"{state.snapshot.stamp}:3")
