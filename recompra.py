@@ -1,5 +1,6 @@
 """The command line. Thin: each command imports what it needs, calls a package and prints what came back."""
 
+import logging
 import os
 import sys
 from datetime import UTC, datetime
@@ -191,8 +192,11 @@ def score(as_of: AsOf = None) -> None:
     """Score all customers with all champions and put the lists in service."""
     from rich.console import Console
 
+    from serving.logs import set_up
     from serving.score import score as run
 
+    if not sys.stderr.isatty():
+        set_up()
     with Console(stderr=True).status("scoring all customers"):
         stamp = run(home(), moment(as_of))
     typer.echo(f"in service: {home() / 'lists' / stamp}")
@@ -261,8 +265,10 @@ def demand(
 @app.command()
 def serve(host: str = "127.0.0.1", port: int = 3000, workers: int = 1) -> None:
     """Start the service and the watcher beside it."""
+    from serving.logs import set_up
     from serving.run import serve as run
 
+    set_up()
     raise typer.Exit(run(home(), host=host, port=port, workers=workers))
 
 
@@ -434,8 +440,18 @@ def main() -> None:
             raise
         mendable = isinstance(error, RecompraError | OSError)
         told = str(error) if mendable else f"unexpected {type(error).__name__}: {error} (--debug shows where)"
-        typer.echo(f"recompra: {' '.join(told.split())}", err=True)
+        _complain(" ".join(told.split()))
         sys.exit(2 if mendable else 1)
+
+
+def _complain(told: str) -> None:
+    """Say what went wrong, in the manner of whatever was said before."""
+    from serving.logs import in_json
+
+    if in_json():
+        logging.getLogger("recompra").error("%s", told)
+    else:
+        typer.echo(f"recompra: {told}", err=True)
 
 
 if __name__ == "__main__":

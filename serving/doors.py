@@ -9,7 +9,6 @@ import logging
 import os
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
-from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
@@ -26,12 +25,14 @@ from serving.endpoints import BY_PATH, Endpoint
 from serving.house import House
 from serving.keys import SCOPES, Key, holder
 from serving.limits import Limits
+from serving.logs import REQUEST_ID
 from serving.meters import CONTENT_TYPE, Meters
 from serving.openapi import document
 from serving.state import State
 from serving.view import DEAD
 
 log = logging.getLogger("recompra.serving")
+access = logging.getLogger("recompra.access")
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -45,7 +46,6 @@ RETRY = (("retry-after", "5"),)
 AUDITED = frozenset(path for path, endpoint in BY_PATH.items() if "storefront" not in endpoint.scopes)
 """What only the CRM and administrators may ask is written down: see ``serving.audit``."""
 READABLE = {"/metrics": ("admin",), "/openapi.json": SCOPES}
-REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 HOT: dict[str, Callable[[State, Any], Response]] = {"/recommend": answers.recommend}
 
 
@@ -112,6 +112,7 @@ class Doors:
         self.app, self.house, self.clock, self.meters = app, house, clock, Meters()
         self.hot = HOT if hot else {}
         self.limits = Limits(int(os.environ.get("RECOMPRA_WORKERS", "1")))
+        self.tells = 0 if os.environ.get("RECOMPRA_ACCESS_LOG") == "1" else 400
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one connection in, or tell it why not."""
@@ -135,8 +136,11 @@ class Doors:
         path = scope["path"]
         if path in AUDITED:
             self._audit(visit)
-        known = path in BY_PATH or path in READABLE or path in OPEN
-        self.meters.request(path if known else "other", visit.status, perf_counter() - visit.started)
+        path = path if path in BY_PATH or path in READABLE or path in OPEN else "other"
+        seconds = perf_counter() - visit.started
+        self.meters.request(path, visit.status, seconds)
+        if visit.status >= self.tells and path not in OPEN:
+            _tell(visit, path, seconds)
 
     def _audit(self, visit: Visit) -> None:
         self.house.audit.write(
@@ -238,6 +242,13 @@ def trouble(error: Exception) -> Refused:
     if isinstance(error, RecompraError):
         return Refused(500, error.message)
     return Refused(500, "something went wrong here; the request_id finds it in the log")
+
+
+def _tell(visit: Visit, path: str, seconds: float) -> None:
+    """Log a request, without a word of what it held: neither path nor reason may name a customer."""
+    level = logging.INFO if visit.status < 400 else logging.WARNING if visit.status < 500 else logging.ERROR
+    fields = {"path": path, "status": visit.status, "ms": round(seconds * 1000, 3)}
+    access.log(level, "%s %s", visit.status, path, extra={"fields": fields})
 
 
 def _admit(key: Key, scopes: tuple[str, ...]) -> None:

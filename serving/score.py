@@ -5,6 +5,7 @@ scoring or the new one, never a mixture, whenever this is killed.
 """
 
 import fcntl
+import logging
 import os
 import shutil
 import sys
@@ -22,6 +23,7 @@ from serving.registry import Registry
 from serving.rights import Forgotten
 from serving.state import Pointer
 
+log = logging.getLogger("recompra.score")
 KEPT = 3
 """So many scorings stay on disk: readers of an older one finish, and its cursors stay valid."""
 
@@ -46,6 +48,7 @@ def score(home: Path, as_of: datetime | None = None) -> str:
         os.replace(building, home / "lists" / stamp)
         Pointer(stamp, cutoff.isoformat(), versions).move(home)
         _tidy(home)
+    log.info("in service: %s, by %s", stamp, versions)
     return stamp
 
 

@@ -20,7 +20,7 @@ import bentoml
 import msgspec
 from starlette.responses import Response
 
-from serving import answers, api, api_crm, crm, events, offers, plan, targets
+from serving import answers, api, api_crm, crm, events, logs, offers, plan, targets
 from serving.doors import Doors, trouble
 from serving.files import Asked, json_answer, rows_answer, unchanged
 from serving.house import FOLLOW_SECONDS, House
@@ -48,8 +48,15 @@ class Recompra:
     """Answers a storefront and a CRM."""
 
     def __init__(self) -> None:
+        logs.set_up()
         HOUSE.open(Path(os.environ.get("RECOMPRA_HOME", ".recompra")).resolve())
         self._follower: asyncio.Task[None] | None = None
+
+    @bentoml.on_deployment
+    @staticmethod
+    def supervise() -> None:
+        """Let the process that keeps the workers speak as they do."""
+        logs.set_up()
 
     @bentoml.on_startup
     async def follow(self) -> None:

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from features.errors import RecompraError
+from serving.logs import set_up
 from serving.registry import Registry, versions_of
 from serving.state import REFUSED, Pointer
 
@@ -68,7 +69,8 @@ class Watcher:
             return True
         lines = done.stderr.strip().splitlines()
         reason = lines[-1] if lines else f"the scoring ended with code {done.returncode}"
-        log.error("the new champions are refused, the old scoring serves on: %s", reason)
+        told = {"fields": {"exception": done.stderr.strip()}}
+        log.error("the new champions are refused, the old scoring serves on: %s", reason, extra=told)
         _write(self.home / REFUSED, {"models": wanted, "reason": reason})
         self._failed = wanted
         return False
@@ -83,7 +85,7 @@ def _write(path: Path, card: dict[str, object]) -> None:
 def main(home: Path, parent: int) -> None:
     """Watch for as long as the process that started this one lives."""
     os.nice(10)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s [%(levelname)s] [watcher] %(message)s")
+    set_up()
     watcher = Watcher(home)
     while os.getppid() == parent:
         try:

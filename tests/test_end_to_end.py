@@ -1,5 +1,6 @@
 """The whole way on a small generated shop: ingest, train, score, serve in a real process, ask over HTTP."""
 
+import json
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from worlds.orders import contacts, order_lines, products
 from models.registry import MODELS, model_class
 
 READY_SECONDS = 60.0
+SAID = "said.log"
 RECOMPRA = (sys.executable, "-c", "import recompra; recompra.main()")
 
 
@@ -90,7 +92,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def service(home: Path) -> Iterator[Service]:
     key, port = command(home, "keys", "create", "--scope", "admin"), free_port()
     line = [*RECOMPRA, "serve", "--port", str(port), "--workers", "2"]
-    process = subprocess.Popen(line, env=environment(home))
+    with (home / SAID).open("wb") as said:
+        process = subprocess.Popen(line, env=environment(home), stdout=said, stderr=said)
     headers = {"Authorization": f"Bearer {key}"}
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=10) as client:
         wait_until_ready(client, process)
@@ -160,3 +163,10 @@ def test_every_first_version_serves_and_readiness_says_so(service: Service) -> N
     learnt = [name for name in MODELS if model_class(name).kind != "effects"]  # no propensity, no effect
     assert models == ready["models"] == dict.fromkeys(learnt, "1")
     assert ready["refused"] is None
+
+
+def test_all_that_service_workers_and_watcher_say_is_json(home: Path, service: Service) -> None:
+    answer = service.client.post("/recommend", json={"k": -1})
+    lines = [json.loads(line) for line in (home / SAID).read_text().splitlines()]
+    assert {"bentoml.serve", "recompra.serving", "recompra.access"} <= {line["logger"] for line in lines}
+    assert answer.json()["request_id"] in {line.get("request_id") for line in lines}
