@@ -27,7 +27,7 @@ bench-%: $(READY) ## one of them; bench-lists, beside tuned peers, takes an hour
 	$(BIN)/python tests/benchmarks/bench_$*.py
 
 lock: $(READY) ## choose dependency versions anew, with hashes
-	$(BIN)/uv pip compile pyproject.toml --extra postgres --group dev --universal --upgrade --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --extra otel --extra postgres --group dev --universal --upgrade --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
 
 clean: ## forget the environment and all that was trained
