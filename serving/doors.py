@@ -29,6 +29,7 @@ from serving.logs import REQUEST_ID
 from serving.meters import CONTENT_TYPE, Meters
 from serving.openapi import document
 from serving.state import State
+from serving.traces import Traces, answered
 from serving.view import DEAD
 
 log = logging.getLogger("recompra.serving")
@@ -74,6 +75,8 @@ class Visit:
     started: float
     status: int = 0
     key_id: str = ""
+    state: State | None = None
+    answer: Response | None = None
 
     async def reply(
         self, status: int, body: bytes, kind: str = JSON, headers: tuple[tuple[str, str], ...] = ()
@@ -113,6 +116,7 @@ class Doors:
         self.hot = HOT if hot else {}
         self.limits = Limits(int(os.environ.get("RECOMPRA_WORKERS", "1")))
         self.tells = 0 if os.environ.get("RECOMPRA_ACCESS_LOG") == "1" else 400
+        self.traces = Traces.asked_for()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one connection in, or tell it why not."""
@@ -141,6 +145,8 @@ class Doors:
         self.meters.request(path, visit.status, seconds)
         if visit.status >= self.tells and path not in OPEN:
             _tell(visit, path, seconds)
+        if self.traces is not None and path not in OPEN:
+            self._trace(self.traces, visit, path, seconds)
 
     def _audit(self, visit: Visit) -> None:
         self.house.audit.write(
@@ -150,6 +156,11 @@ class Doors:
             status=visit.status,
             request_id=visit.request_id,
         )
+
+    def _trace(self, traces: Traces, visit: Visit, path: str, seconds: float) -> None:
+        said = answered(visit.answer, visit.state.snapshot if visit.state else None)
+        told = {"recompra.request_id": visit.request_id, **said}
+        traces.tell(visit.scope, visit.status, seconds, path=path, **told)
 
     async def _visit(self, visit: Visit, receive: Receive) -> None:
         path, method = visit.scope["path"], visit.scope["method"]
@@ -174,10 +185,11 @@ class Doors:
 
     async def _answer(self, visit: Visit, endpoint: Endpoint, body: bytes, receive: Receive) -> None:
         state, request = self._serving(), parse(endpoint.request, body)
+        visit.state = state
         function = self.hot.get(endpoint.path)
         if function is None:
             return await self.app(visit.scope, _replay(body, receive), visit.relay)
-        answer = function(state, request)
+        answer = visit.answer = function(state, request)
         if isinstance(answer, Recommended):
             self.meters.list_answered(answer.list, answer.answered_from)
         await visit.reply(200, msgspec.json.encode(answer.__dict__))
