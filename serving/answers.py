@@ -7,7 +7,7 @@ so.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,14 +90,29 @@ class Ask:
 
 def recommend(state: State, request: RecommendRequest) -> Recommended:
     """Answer with exactly min(k, eligible) products, none of them excluded, in the cart, or out of stock."""
+    return Recommended.model_construct(**recommended(state, request))
+
+
+def recommended(state: State, request: RecommendRequest) -> dict[str, Any]:
+    """Return the fields of the answer of ``recommend``: what goes over the wire."""
     ask, customer = Ask.of(state, request), who(state, request.customer_id)
     picks, path, fallback = _picked(state, customer, ask)
-    answer = _recommended(state, request, picks, path, fallback)
+    products: Any = _products(picks)
     if request.details:
         told = _why(state.snapshot, customer, ask, picks, path)
-        due = _due(state.snapshot, customer)
-        answer.products = [*detailed(state.snapshot, answer.products, told, request.locale, due)]
-    return answer
+        products = detailed(state.snapshot, products, told, request.locale, _due(state.snapshot, customer))
+    if not picks and fallback is None:
+        kind = "product" if request.category is None else f"product of the category {request.category!r}"
+        fallback = f"no {kind} can be shown: the rest is excluded, sold out, or not of this list"
+    return {
+        "as_of": state.snapshot.moment,
+        "models": state.snapshot.models,
+        "customer_id": request.customer_id,
+        "list": request.list,
+        "products": products,
+        "answered_from": path,
+        "fallback": fallback,
+    }
 
 
 def _due(snapshot: Snapshot, customer: Who) -> dict[int, str]:
@@ -181,18 +196,16 @@ def from_ready(snapshot: Snapshot, code: int, ask: Ask) -> list[Pick] | None:
     ready = snapshot.ready.get(ask.list_name)
     if ready is None:
         return None
-    row = ready.product[code]
-    at = np.flatnonzero(ask.eligible[row] & (row >= 0))[: ask.k + len(ask.banned)]
-    ids = snapshot.catalogue.products.names(row[at])
-    scores, sources = ready.score[code, at].tolist(), ready.source[code, at].tolist()
-    picks = [
-        (name, score, snapshot.sources[source])
-        for name, score, source in zip(ids, scores, sources, strict=True)
-        if name not in ask.banned
-    ]
-    if len(picks) < ask.k and len(row) and row[-1] >= 0:
-        return None
-    return picks[: ask.k]
+    eligible, banned, goods = ask.eligible, ask.banned, snapshot.catalogue.products.ids
+    chances, sources = ready.score[code], ready.source[code]
+    picks: list[Pick] = []
+    last = -1
+    for at, last in enumerate(ready.product[code].tolist()):
+        if last >= 0 and eligible[last] and (name := goods[last].decode()) not in banned:
+            picks.append((name, float(chances[at]), snapshot.sources[sources[at]]))
+            if len(picks) == ask.k:
+                return picks
+    return None if last >= 0 else picks
 
 
 def live(snapshot: Snapshot, customer: Who, ask: Ask) -> list[Pick]:
@@ -223,22 +236,8 @@ def _best(snapshot: Snapshot, ask: Ask, product: Ints, score: Floats, *, source:
     return [(name, chance, source) for name, chance in picks if name not in ask.banned][: ask.k]
 
 
-def _recommended(
-    state: State, request: RecommendRequest, picks: Sequence[Pick], path: Path, fallback: str | None = None
-) -> Recommended:
-    products = [
-        Product(product_id=name, rank=rank, score=round(score, 6), source=source)
+def _products(picks: Sequence[Pick]) -> list[Product]:
+    return [
+        {"product_id": name, "rank": rank, "score": round(score, 6), "source": source}
         for rank, (name, score, source) in enumerate(picks, start=1)
     ]
-    if not picks and fallback is None:
-        kind = "product" if request.category is None else f"product of the category {request.category!r}"
-        fallback = f"no {kind} can be shown: the rest is excluded, sold out, or not of this list"
-    return Recommended.model_construct(
-        as_of=state.snapshot.moment,
-        models=state.snapshot.models,
-        customer_id=request.customer_id,
-        list=request.list,
-        products=products,
-        answered_from=path,
-        fallback=fallback,
-    )

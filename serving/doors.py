@@ -5,10 +5,11 @@ request of the right form; then it is passed on, except that the hot routes are 
 same functions.
 """
 
+import asyncio
 import logging
 import os
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
@@ -20,14 +21,15 @@ from pydantic import ValidationError
 
 from features.errors import Gone, InputError, NotFound, RecompraError
 from serving import answers
-from serving.api import Recommended, Request, Response
+from serving.api import Request
 from serving.endpoints import BY_PATH, Endpoint
 from serving.house import House
-from serving.keys import SCOPES, Key, holder
+from serving.keys import SCOPES, Key
 from serving.limits import Limits
 from serving.logs import REQUEST_ID
 from serving.meters import CONTENT_TYPE, Meters
 from serving.openapi import document
+from serving.quick import FAULTS, reader
 from serving.state import State
 from serving.traces import Traces, answered
 from serving.view import DEAD
@@ -41,13 +43,21 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BODY = 1_000_000
-JSON = "application/json"
+BODY_SECONDS = 5.0
+"""A body that has not come by then is not waited for."""
+FLUSH_SECONDS = 0.2
+"""So late another worker's ``/metrics`` may tell of a request."""
+ADMITTED = "recompra.admitted"
+"""Marks, in its scope, a request that the doors let in: no client can set it."""
+JSON = b"application/json"
+JSON_TEXT = JSON.decode()
 OPEN = ("/livez", "/healthz", "/readyz")
 RETRY = (("retry-after", "5"),)
 AUDITED = frozenset(path for path, endpoint in BY_PATH.items() if "storefront" not in endpoint.scopes)
 """What only the CRM and administrators may ask is written down: see ``serving.audit``."""
 READABLE = {"/metrics": ("admin",), "/openapi.json": SCOPES}
-HOT: dict[str, Callable[[State, Any], Response]] = {"/recommend": answers.recommend}
+HOT: dict[str, Callable[[State, Any], Mapping[str, Any]]] = {"/recommend": answers.recommended}
+READERS = {path: reader(BY_PATH[path].request) for path in HOT}
 
 
 class Refused(Exception):
@@ -70,25 +80,27 @@ class Visit:
     """One request on its way through."""
 
     scope: Scope
+    headers: Mapping[bytes, bytes]
     send: Send
     request_id: str
     started: float
     status: int = 0
     key_id: str = ""
     state: State | None = None
-    answer: Response | None = None
+    answer: Mapping[str, Any] | None = None
 
     async def reply(
-        self, status: int, body: bytes, kind: str = JSON, headers: tuple[tuple[str, str], ...] = ()
+        self, status: int, body: bytes, kind: bytes = JSON, headers: tuple[tuple[str, str], ...] = ()
     ) -> None:
         """Answer right here."""
         self.status = status
         lines = [
-            (b"content-type", kind.encode()),
-            (b"content-length", str(len(body)).encode()),
+            (b"content-type", kind),
+            (b"content-length", b"%d" % len(body)),
             (b"x-request-id", self.request_id.encode()),
-            *((name.encode(), value.encode()) for name, value in headers),
         ]
+        if headers:
+            lines += [(name.encode(), value.encode()) for name, value in headers]
         await self.send({"type": "http.response.start", "status": status, "headers": lines})
         await self.send({"type": "http.response.body", "body": body})
 
@@ -112,21 +124,37 @@ class Doors:
     """The middleware. ``hot=False`` lets the service answer every route, to compare the two."""
 
     def __init__(self, app: App, *, house: House, clock: Callable[[], datetime], hot: bool = True) -> None:
-        self.app, self.house, self.clock, self.meters = app, house, clock, Meters()
+        self.app = self.inside = app
+        self.house, self.clock, self.meters = house, clock, Meters()
         self.hot = HOT if hot else {}
+        self._flushing = False
         self.limits = Limits(int(os.environ.get("RECOMPRA_WORKERS", "1")))
         self.tells = 0 if os.environ.get("RECOMPRA_ACCESS_LOG") == "1" else 400
         self.traces = Traces.asked_for()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one connection in, or tell it why not."""
+        if scope["type"] == "http" and ADMITTED not in scope:
+            return await self._http(scope, receive, send)
         if scope["type"] == "lifespan":
-            await self.app(scope, receive, send)
-        elif scope["type"] == "http":
-            await self._http(scope, receive, send)
+            self.step_forward(scope.get("app"))
+        if scope["type"] in ("http", "lifespan"):
+            await self.inside(scope, receive, send)
+        if scope["type"] == "lifespan":
+            self.meters.flush()
+
+    def step_forward(self, framework: Any) -> None:
+        """Stand before the framework's own middlewares too: they cost more than a ready list does.
+
+        Where it is not built as expected, the doors stay where they are, as closed as ever.
+        """
+        stack = getattr(framework, "middleware_stack", None)
+        if stack is not None and stack is not self:
+            self.app, framework.middleware_stack = stack, self
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        visit = Visit(scope, send, _request_id(scope), perf_counter())
+        headers = dict(scope["headers"])
+        visit = Visit(scope, headers, send, _request_id(headers), perf_counter())
         REQUEST_ID.set(visit.request_id)
         try:
             await self._visit(visit, receive)
@@ -143,10 +171,17 @@ class Doors:
         path = path if path in BY_PATH or path in READABLE or path in OPEN else "other"
         seconds = perf_counter() - visit.started
         self.meters.request(path, visit.status, seconds)
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
         if visit.status >= self.tells and path not in OPEN:
             _tell(visit, path, seconds)
         if self.traces is not None and path not in OPEN:
             self._trace(self.traces, visit, path, seconds)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        self.meters.flush()
 
     def _audit(self, visit: Visit) -> None:
         self.house.audit.write(
@@ -167,7 +202,7 @@ class Doors:
         if path in OPEN and method in ("GET", "HEAD"):
             return await self._health(visit)
         self.house.sync()
-        key = self._key(visit.scope)
+        key = self._key(visit.headers)
         visit.key_id = key.key_id
         if (seconds := self.limits.wait(key, visit.started)) > 0:
             told = f"this key may ask {key.per_second:g} times a second"
@@ -180,32 +215,29 @@ class Doors:
         if method != "POST":
             raise Refused(405, f"{path} takes a POST", headers=(("allow", "POST"),))
         _admit(key, endpoint.scopes)
-        body = await _body(visit.scope, receive)
+        body = await _body(visit.headers, receive)
         await self._answer(visit, endpoint, body, receive)
 
     async def _answer(self, visit: Visit, endpoint: Endpoint, body: bytes, receive: Receive) -> None:
-        state, request = self._serving(), parse(endpoint.request, body)
+        state, function = self._serving(), self.hot.get(endpoint.path)
         visit.state = state
-        function = self.hot.get(endpoint.path)
         if function is None:
+            parse(endpoint.request, body)
+            visit.scope[ADMITTED] = True
             return await self.app(visit.scope, _replay(body, receive), visit.relay)
-        answer = visit.answer = function(state, request)
-        if isinstance(answer, Recommended):
-            self.meters.list_answered(answer.list, answer.answered_from)
-        await visit.reply(200, msgspec.json.encode(answer.__dict__))
+        visit.answer = answer = function(state, read(endpoint, body))
+        self.meters.list_answered(answer["list"], answer["answered_from"])
+        await visit.reply(200, msgspec.json.encode(answer))
 
     def _serving(self) -> State:
         if self.house.state is None:
             raise Refused(503, f"{self.house.status()['refused']}", headers=RETRY)
         return self.house.state
 
-    def _key(self, scope: Scope) -> Key:
-        presented = next((value for name, value in scope["headers"] if name == b"authorization"), b"").decode(
-            "latin-1"
-        )
-        kind, _, secret = presented.partition(" ")
-        keys = self.house.view.keys if self.house.view is not None else {}
-        key = holder(keys, secret.strip()) if kind.lower() == "bearer" else None
+    def _key(self, headers: Mapping[bytes, bytes]) -> Key:
+        presented = headers.get(b"authorization", b"")
+        view = self.house.view
+        key = view.holder(presented) if view is not None else None
         if key is None:
             told = "this key is not known, or was revoked" if presented else "no key was given"
             hint = "send `Authorization: Bearer <key>`; `recompra keys create` makes one"
@@ -219,7 +251,7 @@ class Doors:
         _admit(key, READABLE[path])
         if path == "/metrics":
             self.meters.look(self.house)
-            return await visit.reply(200, self.meters.text(), CONTENT_TYPE)
+            return await visit.reply(200, self.meters.text(), CONTENT_TYPE.encode())
         await visit.reply(200, document())
 
     async def _health(self, visit: Visit) -> None:
@@ -227,6 +259,14 @@ class Doors:
             return await visit.reply(200, b'{"alive":true}')
         status = self.house.status()
         await visit.reply(200 if status["ready"] else 503, msgspec.json.encode(status))
+
+
+def read(endpoint: Endpoint, body: bytes) -> Any:
+    """Read a hot route's request quickly; what is wrong with it is left to ``parse`` to say."""
+    try:
+        return READERS[endpoint.path](body)
+    except FAULTS:
+        return parse(endpoint.request, body)
 
 
 def parse(kind: type[Request], body: bytes) -> Request:
@@ -269,24 +309,37 @@ def _admit(key: Key, scopes: tuple[str, ...]) -> None:
         raise Refused(403, f"this key opens {have}; here it takes {' or '.join(scopes)}")
 
 
-def _request_id(scope: Scope) -> str:
-    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+def _request_id(headers: Mapping[bytes, bytes]) -> str:
+    given = headers.get(b"x-request-id", b"")
     if 0 < len(given) <= 64 and given.replace(b"-", b"").isalnum():
-        return str(given.decode("ascii"))
+        return given.decode("ascii")
     return secrets.token_hex(8)
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes:
-    """Read the whole body, counting as it comes; raise ``Refused`` where it is too large or no JSON."""
-    headers = dict(scope["headers"])
-    kind = headers.get(b"content-type", JSON.encode()).split(b";")[0].strip().lower()
-    if kind != JSON.encode():
-        raise Refused(415, f"send the body as {JSON} (curl --json)")
-    if (
-        headers.get(b"content-length", b"0").isdigit()
-        and int(headers.get(b"content-length", b"0")) > MAX_BODY
-    ):
+async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    """Read the whole body, counting as it comes; raise ``Refused`` where it is too large, late or no JSON."""
+    kind = headers.get(b"content-type", JSON)
+    if kind != JSON and kind.split(b";")[0].strip().lower() != JSON:
+        raise Refused(415, f"send the body as {JSON_TEXT} (curl --json)")
+    size = headers.get(b"content-length", b"0")
+    if size.isdigit() and int(size) > MAX_BODY:
         raise _too_large()
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    late = loop.call_later(BODY_SECONDS, task.cancel)
+    try:
+        return await _whole(receive)
+    except asyncio.CancelledError:
+        if loop.time() < late.when():
+            raise
+        task.uncancel()
+        told = f"the body did not come within {BODY_SECONDS:g} seconds"
+        raise Refused(408, told, headers=(("connection", "close"),)) from None
+    finally:
+        late.cancel()
+
+
+async def _whole(receive: Receive) -> bytes:
     parts, size, more = [], 0, True
     while more:
         message = await receive()

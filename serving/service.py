@@ -10,6 +10,7 @@ house when it starts.
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -49,6 +50,7 @@ class Recompra:
 
     def __init__(self) -> None:
         logs.set_up()
+        logging.getLogger("uvicorn.access").propagate = False  # its lines would be made, and dropped
         HOUSE.open(Path(os.environ.get("RECOMPRA_HOME", ".recompra")).resolve())
         self._follower: asyncio.Task[None] | None = None
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from serving.api import Recommended
 from serving.snapshot import Snapshot
 
 log = logging.getLogger("recompra.serving")
@@ -88,11 +87,11 @@ class Traces:
         self._provider.force_flush()
 
 
-def answered(answer: Any, snapshot: Snapshot | None) -> dict[str, Any]:
+def answered(answer: Mapping[str, Any] | None, snapshot: Snapshot | None) -> dict[str, Any]:
     """Return what a span says of an answer, and of the scoring in service."""
     found: dict[str, Any] = {}
-    if isinstance(answer, Recommended):
-        found = {"recompra.list": answer.list, "recompra.answered_from": answer.answered_from}
+    if answer is not None:
+        found = {"recompra.list": answer["list"], "recompra.answered_from": answer["answered_from"]}
     if snapshot is not None:
         found["recompra.scoring"] = snapshot.stamp
         found.update({f"recompra.model.{name}": version for name, version in snapshot.models.items()})

@@ -7,18 +7,23 @@ answer of every other.
 
 import logging
 from datetime import datetime
+from hashlib import sha256
 from time import monotonic
 from typing import Any
 
 import sqlalchemy as sa
 
-from serving.keys import Key
+from serving.keys import Key, holder
+from serving.pulse import Pulse
 from serving.rights import digest_of
 from serving.store import CONTACTS, ERASURES, EVENTS, KEYS, STOCK, TOPICS, Store
 
 log = logging.getLogger("recompra.serving")
 DEAD = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.DBAPIError)
 RETRY_SECONDS = 1.0
+SURE_SECONDS = 0.2
+"""After so long the clock is read even if nothing seems to be written: a store that is gone is noticed."""
+CLOCKS = f"SELECT {', '.join(TOPICS)} FROM clock"
 KEPT = 5_000
 """Of so many customers the lines are kept, then all are read again."""
 
@@ -37,9 +42,13 @@ class View:
         """What the last ``sync`` found that moved ``stock``."""
         self.erased: set[bytes] = set()
         self.keys: dict[str, Key] = {}
+        self._holders: dict[bytes, Key] = {}
         self.down = ""
         """Why the store could not be read the last time; empty while all is well."""
         self._clock: Any = None
+        self._pulse: Pulse | None = None
+        self._beat = b""
+        self._sure_until = 0.0
         self._again = 0.0
         self._turn = 0
         self._kept: dict[str, tuple[int, list[dict[str, Any]]]] = {}
@@ -54,7 +63,8 @@ class View:
 
     def sync(self) -> set[str]:
         """Catch up with the store; return the topics that moved. One that cannot be read changes nothing."""
-        if monotonic() < self._again:
+        now = monotonic()
+        if now < self._again or (now < self._sure_until and self._unmoved()):
             return set()
         try:
             clock = self._read_clock()
@@ -64,8 +74,12 @@ class View:
             self.seen = dict(zip(TOPICS, clock, strict=True))
         except (*DEAD, self.store.driver_error) as error:
             return self._lost(error)
-        self.down = ""
+        self.down, self._sure_until = "", now + SURE_SECONDS
         return moved
+
+    def _unmoved(self) -> bool:
+        """Tell whether nobody has written since the clock was read; False where that cannot be seen."""
+        return self._pulse is not None and self._pulse.read() == self._beat
 
     def _lost(self, error: Exception) -> set[str]:
         if not self.down:
@@ -74,18 +88,29 @@ class View:
         self._again = (
             monotonic() + RETRY_SECONDS
         )  # a store that does not answer must not hold up every request
-        if self._clock is not None:
-            connection, self._clock = self._clock[0], None
-            connection.invalidate()
+        self._let_go(spoilt=True)
         return set()
 
+    def _let_go(self, *, spoilt: bool = False) -> None:
+        if self._pulse is not None:
+            self._pulse.close()
+            self._pulse = None
+        if self._clock is not None:
+            connection, self._clock = self._clock[0], None
+            connection.invalidate() if spoilt else connection.close()
+
     def _read_clock(self) -> tuple[int, ...]:
-        """Read the counters through a bare cursor: this runs at every request."""
+        """Read the counters through a bare cursor: this may run at every request."""
         if self._clock is None:
             connection = self.store.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             self._clock = (connection, connection.connection.cursor())
+            if self.store.engine.dialect.name == "sqlite":
+                self._clock[1].execute(CLOCKS).fetchone()  # makes the index of what is written
+                self._pulse = Pulse.of(self._clock[1])
+        if self._pulse is not None:
+            self._beat = self._pulse.read()  # before the counters: what is written meanwhile is read next
         cursor = self._clock[1]
-        cursor.execute(f"SELECT {', '.join(TOPICS)} FROM clock")
+        cursor.execute(CLOCKS)
         row: tuple[int, ...] = tuple(cursor.fetchone())
         return row
 
@@ -111,16 +136,30 @@ class View:
             query = sa.select(ERASURES.c.digest).where(ERASURES.c.seq > after)
             self.erased.update(bytes(digest) for digest in db.execute(query).scalars())
 
+    def holder(self, presented: bytes) -> Key | None:
+        """Return the living key that an ``Authorization`` header presents, or nothing.
+
+        A header that opened before is known by its SHA-256: what can be timed says nothing of a secret.
+        """
+        digest = sha256(presented).digest()
+        found = self._holders.get(digest)
+        if found is not None:
+            return found
+        kind, _, secret = presented.decode("latin-1").partition(" ")
+        key = holder(self.keys, secret.strip()) if kind.lower() == "bearer" else None
+        if key is not None and len(self._holders) < KEPT:
+            self._holders[digest] = key
+        return key
+
     def _sync_keys(self, after: int) -> None:
+        self._holders.clear()
         with self.store.read() as db:
             for row in db.execute(sa.select(KEYS).where(KEYS.c.seq > after)).mappings():
                 self.keys[row["key_id"]] = Key.of(row)
 
     def close(self) -> None:
         """Give back the connection that reads the clock."""
-        if self._clock is not None:
-            connection, self._clock = self._clock[0], None
-            connection.close()
+        self._let_go()
 
     def is_erased(self, customer_id: str) -> bool:
         """Tell whether this person asked to be forgotten."""

@@ -1,3 +1,4 @@
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -170,6 +171,19 @@ def test_a_body_too_large_is_stopped_before_it_is_read(client: Client) -> None:
     headers = {"authorization": f"Bearer {client.keys['admin']}"}
     answer = client.send("POST", "/recommend", content=chunks(), headers=headers)
     assert answer.status_code == 413
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.doors.BODY_SECONDS", 0.05)
+
+    async def never() -> Any:
+        yield b'{"customer_id":'
+        await asyncio.sleep(60)
+
+    headers = {"authorization": f"Bearer {client.keys['admin']}"}
+    answer = client.send("POST", "/recommend", content=never(), headers=headers)
+    assert (answer.status_code, answer.headers["connection"]) == (408, "close")
+    assert "0.05 seconds" in answer.json()["error"]
 
 
 def test_a_body_that_is_not_json_is_refused_by_its_type(client: Client) -> None:

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds.snapshot import make_home, names
-from worlds.visits import make_keys
+from worlds.visits import alive, make_keys
 
-from serving.doors import HOT
+from serving.doors import HOT, Doors
 from serving.endpoints import ALL, BY_PATH
 
 
@@ -60,10 +60,25 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             from serving.service import Recompra
 
         app = Recompra.to_asgi()
-        lifespan = app.router.lifespan_context(app)
+        lifespan = alive(app)
         runner.run(lifespan.__aenter__())
         yield Service(runner, app, made)
         runner.run(lifespan.__aexit__(None, None, None))
+
+
+def test_the_doors_stand_before_everything_the_framework_puts_there(service: Service) -> None:
+    doors = service.app.middleware_stack
+    assert isinstance(doors, Doors)
+    assert not isinstance(doors.app, Doors)
+    assert service.ask("/customer", {"customer_id": "c000001"}).status_code == 200
+    keyless = Service(service.runner, service.app, {"admin": "none"})
+    assert keyless.ask("/customer", {"customer_id": "c000001"}).status_code == 401
+
+
+def test_doors_that_cannot_step_forward_are_as_closed(service: Service) -> None:
+    behind = Service(service.runner, service.app.middleware_stack.app, {"admin": "none"})
+    for path in ("/customer", "/recommend", "/docs.json"):
+        assert behind.ask(path, {"customer_id": "c000001"}).status_code == 401
 
 
 @pytest.mark.parametrize("endpoint", ALL, ids=lambda endpoint: endpoint.path)

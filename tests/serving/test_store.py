@@ -44,6 +44,40 @@ def test_an_event_is_seen_by_another_view_at_once(store: Store, tmp_path: Path) 
     other.store.close()
 
 
+def test_every_write_is_seen_at_once_whatever_becomes_of_the_log_of_writes(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.view.SURE_SECONDS", 60.0)
+    other = View(Store.open(tmp_path), AS_OF)
+    for number in range(12):
+        store.record([event(f"e{number}")])
+        assert other.sync() == {"events"}
+        assert other.sync() == set()
+        if number % 3 == 0 and store.engine.dialect.name == "sqlite":
+            with store.engine.connect() as db:  # folds the log into the database: the next write starts anew
+                db.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+    other.close()
+    other.store.close()
+
+
+def test_the_clock_is_read_only_after_a_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.view.SURE_SECONDS", 60.0)
+    store = Store(f"sqlite:///{tmp_path / 'online.db'}")
+    store.prepare()
+    view = View(store, AS_OF)
+    reads: list[int] = []
+    read = view._read_clock
+    monkeypatch.setattr(view, "_read_clock", lambda: (reads.append(1), read())[1])
+    for _ in range(5):
+        view.sync()
+    assert reads == []
+    store.record([event()])
+    view.sync()
+    assert reads == [1]
+    view.close()
+    store.close()
+
+
 def test_lines_are_read_anew_after_the_customers_next_event(store: Store) -> None:
     other = View(store, AS_OF)
     store.record([event()])
@@ -96,6 +130,7 @@ def test_a_store_that_is_away_leaves_the_view_as_it_was(
         raise OperationalError("SELECT", {}, Exception("gone"))
 
     monkeypatch.setattr(view, "_read_clock", away)
+    store.record([event("e2")])
     assert view.sync() == set()
     assert {*view.active} == {"ann"}
     assert "cannot be read" in view.down

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from features.catalogue import Catalogue
 from features.history import History, Vocabulary
@@ -29,6 +30,7 @@ from serving.state import Pointer
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 NOW = AS_OF + timedelta(hours=10)
 HORIZON = 28
+PRIMES = (999_983, 1_000_003, 1_299_709, 15_485_863, 32_452_843)
 GAIN = f"expected_incremental_margin_{HORIZON}d"
 SCORES = (f"churn_probability_{HORIZON}d", f"expected_margin_{HORIZON}d")
 
@@ -168,11 +170,18 @@ def _catalogue(n: int) -> Catalogue:
 
 
 def _ready(n: int, n_products: int, k: int, rng: np.random.Generator) -> Ready:
-    product = rng.random((n, n_products)).argsort(axis=1)[:, :k].astype(np.int32)
+    product = _some(n, n_products, k, rng)
     score = np.sort(rng.random((n, product.shape[1]), np.float32))[:, ::-1]
     code = (product % 2).astype(np.uint8)
     reason = np.full(product.shape, CODES.index("often"), np.uint8)
     return Ready(product, np.ascontiguousarray(score), code, reason, score + 2, product)
+
+
+def _some(n: int, n_products: int, k: int, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Choose products for each customer, none twice: in strides of a prime beyond the number of products."""
+    stride, start = rng.choice(PRIMES, (n, 1)), rng.integers(0, max(n_products, 1), (n, 1))
+    places = np.arange(min(k, n_products), dtype=np.int64)
+    return ((start + stride * places) % max(n_products, 1)).astype(np.int32)
 
 
 def _scores(n: int, rng: np.random.Generator) -> pd.DataFrame:
