@@ -114,8 +114,8 @@ class Repurchase(Model):
         day[clock.due_day == UNKNOWN_DAY] = np.datetime64("NaT")
         return pd.DataFrame(
             {
-                "customer_id": customers.ids.astype(str)[clock.spells.customer],
-                "product_id": products.ids.astype(str)[clock.spells.product],
+                "customer_id": np.char.decode(customers.ids, "utf-8")[clock.spells.customer],
+                "product_id": np.char.decode(products.ids, "utf-8")[clock.spells.product],
                 f"repurchase_probability_{self.horizon_days}d": clock.chance,
                 "due_at": day.astype("datetime64[s]"),
                 "typical_gap_days": clock.rhythm.typical,

@@ -170,16 +170,14 @@ def _why_not_live(snapshot: Snapshot, customer: Who, ask: Ask) -> str | None:
         return "asked for"
     if not len(snapshot.catalogue.products):
         return "the orders of this shop name no products: there is nothing to show"
-    if snapshot.live is None or (ask.list_name == "upsell" and "upsell" not in snapshot.models):
-        missing = (
-            "cross_sell model serves" if snapshot.live is None else "upsell model serves (it needs prices)"
-        )
-        return f"no {missing}: this is what sells now"
+    if snapshot.live is None:
+        return "no cross_sell model serves: this is what sells now"
+    if ask.list_name == "upsell" and "upsell" not in snapshot.models:
+        return "no upsell model serves (it needs prices, and customers who moved up): this is what sells now"
     if customer.code >= 0 or customer.lines or any(snapshot.product(name) >= 0 for name in ask.cart):
         return None
-    if ask.cart:
-        return "neither the customer nor any product of the cart is known: this is what sells now"
     told = "no customer_id was given" if customer.customer_id is None else "the customer is unknown"
+    told = "neither the customer nor any product of the cart is known" if ask.cart else told
     return f"{told}: this is what sells now"
 
 

@@ -187,7 +187,7 @@ def frame(lists: dict[str, Picks], customers: Sequence[str], products: NDArray[n
     for name, picks in lists.items():
         row, rank = np.nonzero(picks.product >= 0)
         at = (row, rank)
-        ids = products[picks.product[at]].astype(str)
+        ids = np.char.decode(products[picks.product[at]], "utf-8")
         source = np.array(SOURCES, dtype=object)[picks.source[at]]
         columns = (names[row], name, (rank + 1).astype(np.int32), ids, picks.score[at].astype(float), source)
         parts.append(pd.DataFrame(dict(zip(COLUMNS, columns, strict=True))))

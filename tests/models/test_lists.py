@@ -70,6 +70,15 @@ def test_what_completes_a_list_says_that_it_is_popular() -> None:
     assert {*table["source"]} <= {*SOURCES}
 
 
+def test_ids_in_any_script_come_out_as_they_went_in() -> None:
+    ids = ["São Paulo ☕", "p'; --", "商品/../é"]
+    products = Vocabulary.of(ids)
+    best_first = pick(pairs_of([{0, 1, 2}], [set()]), 1, 3, FREE)
+    table = frame({"for_you": best_first}, ["Ünï"], products.ids)
+    assert sorted(table["product_id"]) == sorted(ids)
+    assert {*table["customer_id"]} == {"Ünï"}
+
+
 def test_an_unknown_customer_has_no_rows_and_keeps_their_place() -> None:
     history = asked_for(shop_of([{1}, {2, 3}]), ["nobody", "c1", "c0"])
     assert np.diff(history.indptr).tolist() == [0, 2, 1]

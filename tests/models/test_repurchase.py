@@ -113,6 +113,12 @@ def model(shop: Shop) -> Repurchase:
     return Repurchase.fit(shop, KNOWN_UNTIL, RepurchaseConfig())
 
 
+def test_pairs_are_named_in_any_script(tmp_path: Path, model: Repurchase) -> None:
+    lines = kitchen_lines().head(40).assign(customer_id="José", product_id="café ☕")
+    found = model.predict(make_shop(tmp_path, lines), CUTOFF)
+    assert found[["customer_id", "product_id"]].to_numpy().tolist() == [["José", "café ☕"]]
+
+
 def test_the_weekly_coffee_is_due_within_days_and_the_fridge_is_not(shop: Shop, model: Repurchase) -> None:
     found = model.predict(shop, CUTOFF)
     chance = found["repurchase_probability_28d"]
