@@ -2,18 +2,20 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.history import History, Ints
+from features.compiled import compiled
+from features.history import History, Ints, read_array
 from features.window import naive_utc
 from models.contact_policy import Goods
 from models.decisions.deck import role_bit
 from models.decisions.economics import Money
 from models.decisions.reading import days_since_kind, group_days
 from models.decisions.standing import Days, Mask
+from models.ranking.baskets import together
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,8 +30,8 @@ DUE_SHARE = 0.75
 """A product is due when so much of the usual time between two purchases has passed."""
 DEARER, DEAREST = 1.15, 3.0
 """A better version costs so many times what the customer usually pays in its category."""
-ACCESSORY = 1 / 3
-"""An accessory costs at most so much of what the customer usually pays in its category."""
+N_ACCESSORIES = 20
+"""Accessories kept of each product; what was bought in the last ``SALES_DAYS`` may get one."""
 LAUNCH_DAYS, SALES_DAYS, SLOW_DAYS = 30, 90, 180
 """A launch is so recent; a slow mover's stock lasts so long at the sales of the last ``SALES_DAYS``."""
 ANY, NEW, BETTER, DUE, FLASH = (np.uint8(role_bit(role)) for role in ("any", "new", "dearer", "due", "flash"))
@@ -50,6 +52,8 @@ class Shelf:
     """Slow movers and launches."""
     partner: Ints
     """The best seller of the same category to show it with, -1 without one."""
+    accessories: Ints
+    """What shares orders with each product and replaces none of it, shape (n_products, m); -1 for no more."""
 
     @classmethod
     def read(cls, shop: "Shop", cutoff: "datetime") -> "Shelf":
@@ -67,6 +71,7 @@ class Shelf:
             repeat_days=repeat_days(history, catalogue.category),
             flash=_slow(catalogue.stock, units) | _launched(shop, cutoff, history),
             partner=_partners(catalogue.category, units),
+            accessories=together(history, catalogue.category, N_ACCESSORIES).near.product,
         )
 
     def save(self, folder: Path) -> None:
@@ -78,8 +83,10 @@ class Shelf:
     @classmethod
     def load(cls, folder: Path) -> "Shelf":
         """Map what ``save`` wrote."""
-        paths = (folder / f"{part.name}.npy" for part in fields(cls))
-        return cls(*(np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)) for path in paths))
+        shelf = cls(*(read_array(folder, part.name) for part in fields(cls)))
+        nobody = np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int32)
+        _goes_with(nobody, 0, np.zeros((0, 1), np.int32), shelf.accessories)  # compiles: nobody waits for it
+        return shelf
 
 
 def roles(
@@ -91,8 +98,31 @@ def roles(
     with np.errstate(invalid="ignore"):
         better = new & (price >= DEARER * usual) & (price <= DEAREST * usual)
         due = days_since_bought >= DUE_SHARE * shelf.repeat_days[product]
-        flash = new & (shelf.flash[product] | (price <= ACCESSORY * usual))
+    flash = new & (shelf.flash[product] | goes_with(history, product, shelf.accessories))
     return np.asarray(ANY | NEW * new | BETTER * better | DUE * due | FLASH * flash, np.uint8)
+
+
+def goes_with(history: History, product: Ints, accessories: Ints) -> Mask:
+    """Mark candidates (n, k) that go with what their customer bought in the last ``SALES_DAYS``."""
+    since = history.cutoff_day - SALES_DAYS
+    rows = (history.indptr, history.product, history.day)
+    return _goes_with(rows, since, np.ascontiguousarray(product, np.int32), accessories)
+
+
+@compiled
+def _goes_with(rows: tuple[Any, Ints, Ints], since: int, product: Ints, accessories: Ints) -> Mask:
+    indptr, bought, day = rows
+    asked = np.full(len(accessories) + 1, -1, np.int32)  # the last one takes the -1
+    found = np.zeros(product.shape, np.bool_)
+    for customer in range(len(product)):
+        for row in range(indptr[customer], indptr[customer + 1]):
+            if day[row] >= since:
+                for accessory in accessories[bought[row]]:
+                    asked[accessory] = customer
+        asked[-1] = -1
+        for place in range(product.shape[1]):
+            found[customer, place] = asked[product[customer, place]] == customer
+    return found
 
 
 def kind_cooling(history: History, product: Ints, shelf: Shelf) -> Mask | None:

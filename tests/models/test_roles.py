@@ -1,5 +1,6 @@
 """What a product is to a customer, by hand: new, dearer, due, an accessory; how often it is bought again."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from features.window import parse_cutoff
 from models.contact_policy import Goods
 from models.decisions.deck import role_bit
 from models.decisions.reading import days_since_bought
-from models.decisions.roles import Shelf, kind_cooling, repeat_days, roles, usual_price
+from models.decisions.roles import Shelf, goes_with, kind_cooling, repeat_days, roles, usual_price
 
 CHEAP, USUAL, BETTER, LUXURY, OTHER = range(5)
 PRICE = np.array([3.0, 10.0, 15.0, 90.0, 15.0])
@@ -41,6 +42,7 @@ def shelf(**columns: np.ndarray) -> Shelf:
     none = np.zeros(5, np.float32)
     rest = {"same_kind_days": none, "settling_days": none, "repeat_days": none + 20}
     rest |= {"flash": np.zeros(5, bool), "partner": np.full(5, -1, np.int32)}
+    rest |= {"accessories": np.array([[-1], [OTHER], [-1], [-1], [-1]], np.int32)}
     return Shelf(category=KIND, **(rest | columns))  # type: ignore[arg-type]
 
 
@@ -68,12 +70,20 @@ def test_a_better_version_is_dearer_than_usual_but_not_out_of_reach() -> None:
     assert "dearer" in found[BETTER] and "dearer" not in found[LUXURY] and "dearer" not in found[CHEAP]
 
 
-def test_dearer_and_accessory_are_said_of_the_same_category_only() -> None:
-    assert told(history([90], [USUAL]))[OTHER] == {"new"}
+def test_dearer_is_said_of_the_same_category_only() -> None:
+    assert "dearer" not in told(history([90], [USUAL]))[OTHER]
 
 
-def test_an_accessory_is_cheap_beside_what_was_bought() -> None:
-    assert "flash" in told(history([90], [USUAL]))[CHEAP]
+def test_an_accessory_shares_orders_with_what_was_bought_lately_whatever_it_costs() -> None:
+    found = told(history([90], [USUAL]))
+    assert "flash" in found[OTHER] and "flash" not in found[CHEAP]
+    assert "flash" not in told(history([5], [USUAL]))[OTHER]
+
+
+def test_no_accessory_is_told_of_another_customers_purchase_or_of_an_empty_place() -> None:
+    bought, product = history([90], [USUAL]), np.array([[OTHER, -1], [OTHER, -1]], np.int32)
+    two = replace(bought, customers=Vocabulary.of(["a", "b"]), indptr=np.array([0, 1, 1]))
+    assert goes_with(two, product, shelf().accessories).tolist() == [[True, False], [False, False]]
 
 
 def test_slow_movers_and_launches_are_for_a_flash_sale() -> None:

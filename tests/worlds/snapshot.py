@@ -131,8 +131,15 @@ def with_known(snapshot: Snapshot, **policy: Any) -> Snapshot:
     scores = pd.DataFrame({name: snapshot.scores.number(name) for name in SCORES})
     goods, terms = snapshot.desk or _desk(n_products)
     none = np.zeros(n_products, np.float32)
+    nothing = np.full((n_products, 1), -1, np.int32)
     shelf = Shelf(
-        snapshot.catalogue.category, none, none, none + 30, none > 0, np.full(n_products, -1, np.int32)
+        snapshot.catalogue.category,
+        none,
+        none,
+        none + 30,
+        none > 0,
+        partner=nothing[:, 0],
+        accessories=nothing,
     )
     asked = {"actions": catalogue(), "policy": ContactPolicy(**policy)}
     return replace(
