@@ -1,7 +1,9 @@
 """The models we have: a new one is one file beside this, and one line here."""
 
 from importlib import import_module
+from pathlib import Path
 from typing import cast
+from urllib.parse import unquote, urlsplit
 
 from features.errors import NotFound
 from models.model import Model
@@ -25,3 +27,13 @@ def model_class(name: str) -> type[Model]:
         raise NotFound(f"no model named {name!r}", f"the models are {', '.join(MODELS)}")
     module, attribute = MODELS[name].split(":")
     return cast("type[Model]", getattr(import_module(module), attribute))
+
+
+def kept_in(home: Path, source: str) -> str:
+    """Return the URI of a version's folder, in ``home`` where it is there.
+
+    MLflow's URIs are absolute, ``file:///<home>/artifacts/<run>/artifacts/model``: a home that was moved, or
+    restored elsewhere, holds the same folder under the same last parts. Other URIs stay as they are.
+    """
+    here = home.joinpath(*Path(unquote(urlsplit(source).path)).parts[-4:])
+    return here.as_uri() if source.startswith("file:") and here.is_dir() else source

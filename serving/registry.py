@@ -14,7 +14,7 @@ from typing import Any
 
 from features.errors import ArtefactError, NotFound
 from models.model import Model
-from models.registry import MODELS, model_class
+from models.registry import MODELS, kept_in, model_class
 
 CHAMPION = "champion"
 
@@ -47,7 +47,7 @@ class Registry:
             version = str(model.aliases.get(CHAMPION, ""))
             if version and model.name in MODELS:
                 source = self._client.get_model_version(model.name, version).source
-                found[model.name] = Champion(model.name, version, source)
+                found[model.name] = Champion(model.name, version, kept_in(self.home, source))
         return {name: found[name] for name in MODELS if name in found}
 
     def fetch(self, champion: Champion) -> Path:

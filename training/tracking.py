@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import NotFound, RecompraError, SettingsError
+from models.registry import kept_in
 from training.ledger import Ledger
+from training.moved import move
 
 EXPERIMENT = "recompra"
 CHAMPION = "champion"
@@ -107,12 +109,14 @@ class Tracking:
     def _experiment(self) -> str:
         from mlflow.exceptions import MlflowException
 
-        local = self.uri.startswith("sqlite:")
+        own = f"sqlite:///{self.home / 'mlflow.db'}"
+        root = (self.home / "artifacts").as_uri() if self.uri.startswith("sqlite:") else None
         try:
             found = self._client.get_experiment_by_name(EXPERIMENT)
             if found is not None:
+                if self.uri == own and found.artifact_location != root:
+                    move(self.home / "mlflow.db", found.artifact_location, str(root))
                 return str(found.experiment_id)
-            root = (self.home / "artifacts").as_uri() if local else None
             return str(self._client.create_experiment(EXPERIMENT, artifact_location=root))
         except MlflowException as error:
             first = str(error).splitlines()[0]
@@ -238,8 +242,9 @@ class Tracking:
         """Return the folder of a version's artefact; downloaded ``into`` where it is not on this machine."""
         from mlflow.artifacts import download_artifacts
 
-        target = None if version.source.startswith("file:") else str(into)
-        found = download_artifacts(artifact_uri=version.source, dst_path=target, tracking_uri=self.uri)
+        source = kept_in(self.home, version.source)
+        target = None if source.startswith("file:") else str(into)
+        found = download_artifacts(artifact_uri=source, dst_path=target, tracking_uri=self.uri)
         return Path(found)
 
     def _registered(self, name: str) -> Any:

@@ -1,4 +1,6 @@
 import shutil
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -6,8 +8,10 @@ import pytest
 from worlds.fakes import FakeChurn, FakeConfig
 
 from features.errors import ArtefactError, NotFound
+from models.registry import kept_in
 from serving import registry
 from serving.registry import Champion, Registry, versions_of
+from training.moved import URIS, move
 from training.tracking import Tracking
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
@@ -79,3 +83,54 @@ def test_without_a_registry_the_remedy_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="recompra train"):
         Registry(tmp_path)
     assert not (tmp_path / "mlflow.db").exists()
+
+
+def uris(home: Path) -> set[str]:
+    with closing(sqlite3.connect(home / "mlflow.db")) as db:
+        return {row[0] for table, column in URIS for row in db.execute(f"SELECT {column} FROM {table}")}
+
+
+@pytest.fixture
+def moved(tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same home elsewhere, under a name with signs that SQL and URIs know."""
+    monkeypatch.setattr(registry, "model_class", lambda _: FakeChurn)
+    home = shutil.copytree(tracking.home, tmp_path / "100%_b c!")
+    shutil.rmtree(home / "models", ignore_errors=True)
+    return home
+
+
+def test_a_home_that_was_moved_serves_and_goes_back_from_where_it_is(moved: Path) -> None:
+    reader = Registry(moved)
+    assert reader.champions()["churn"].source.startswith((moved / "artifacts").as_uri())
+    assert reader.load()[1] == {"churn": "2"}
+    Tracking(moved).promote("churn", 1, now=NOW, reason="back")
+    assert reader.load()[1] == {"churn": "1"}
+
+
+def test_reports_of_a_moved_home_read_its_own_files(moved: Path, tmp_path: Path) -> None:
+    found = Tracking(moved)
+    assert found.fetch(found.version("churn", 1), tmp_path).is_relative_to(moved)
+
+
+def test_training_in_a_moved_home_writes_nothing_where_it_was(
+    moved: Path, tracking: Tracking, tmp_path: Path
+) -> None:
+    before, found = sorted(tracking.home.rglob("*")), Tracking(moved)
+    FakeChurn(FakeConfig(), NOW).save(tmp_path / "model")
+    with found.exclusive(now=NOW), found.run("churn", {}) as run:
+        run.files(tmp_path / "model", "model")
+    found.promote("churn", found.register("churn", run.run_id).version, now=NOW, reason="newer")
+    assert Registry(moved).load()[1] == {"churn": "3"}
+    assert sorted(tracking.home.rglob("*")) == before
+    assert not [uri for uri in uris(moved) if tracking.home.as_uri() in uri]
+
+
+def test_uris_that_only_look_alike_stay(moved: Path, tracking: Tracking) -> None:
+    before = uris(moved)
+    move(moved / "mlflow.db", (tracking.home / "artifact").as_uri(), "file:///elsewhere")
+    assert uris(moved) == before
+
+
+@pytest.mark.parametrize("source", ["mlflow-artifacts:/1/x/artifacts/model", "s3://b/1/x/artifacts/model"])
+def test_what_lies_on_a_server_stays_there(tmp_path: Path, source: str) -> None:
+    assert kept_in(tmp_path, source) == source
