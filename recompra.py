@@ -1,6 +1,5 @@
 """The command line. Thin: each command imports what it needs, calls a package and prints what came back."""
 
-import logging
 import os
 import sys
 from datetime import UTC, datetime
@@ -380,11 +379,14 @@ def rollback(name: str, reason: Reason = "") -> None:
 
 
 @models_app.command()
-def history(name: Annotated[str | None, typer.Argument()] = None) -> None:
+def history(
+    name: Annotated[str | None, typer.Argument()] = None,
+    at: Annotated[str | None, typer.Option(help="'YYYY-MM-DD HH:MM' in the shop's zone: only then.")] = None,
+) -> None:
     """Show which version was champion from when to when, and why."""
     from training.boards import history as board
 
-    console().print(board(home(), name))
+    console().print(board(home(), name, at=moment(at)))
 
 
 @keys_app.command("create")
@@ -446,6 +448,8 @@ def main() -> None:
 
 def _complain(told: str) -> None:
     """Say what went wrong, in the manner of whatever was said before."""
+    import logging
+
     from serving.logs import in_json
 
     if in_json():

@@ -95,6 +95,12 @@ def test_versions_are_compared_promoted_and_rolled_back(trained, run) -> None:
     assert "a test" in run("models", "history", "churn")[1]
 
 
+def test_the_version_of_a_moment_is_named(trained, run) -> None:
+    assert "first version" in run("models", "history", "cross_sell", "--at", "2200-11-17 14:03")[1]
+    assert "first version" not in run("models", "history", "cross_sell", "--at", "1999-11-17 14:03")[1]
+    assert "cannot read 'Tuesday'" in run("models", "history", "--at", "Tuesday")[2]
+
+
 def test_a_backtest_of_a_folder_leaves_the_home_alone(run, home, tmp_path) -> None:
     before = sorted(path.name for path in home.iterdir())
     source, out = str(home.parent / "source"), str(tmp_path / "out")

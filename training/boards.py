@@ -1,6 +1,7 @@
 """The registry on a terminal: what serves, how versions compare, what served when."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,12 +47,12 @@ def _figure(figures: Mapping[str, float], key: str) -> str:
     return f"{figures[key]:.4f}" + ("" if low is None else f" ({low:.4f} to {high:.4f})")
 
 
-def history(home: Path, name: str | None = None) -> "Table":
-    """Return which version was champion from when to when, and why; of one model or of all."""
+def history(home: Path, name: str | None = None, *, at: datetime | None = None) -> "Table":
+    """Return which version was champion from when to when, and why; of one model or of all, ever or then."""
     from rich.table import Table
 
     table = Table("model", "version", "from (UTC)", "until", "reason")
-    for entry in Ledger(home).history(name):
+    for entry in Ledger(home).history(name, at=at):
         times = [f"{time:%Y-%m-%d %H:%M:%S}" if time else "now" for time in (entry.from_at, entry.until_at)]
         table.add_row(entry.name, f"v{entry.version}", *times, entry.reason)
     return table

@@ -57,11 +57,14 @@ class Ledger:
             con.execute(LEDGER.update().where(current).values(until_at=moment))
             con.execute(LEDGER.insert().values(row))
 
-    def history(self, name: str | None = None) -> list[Entry]:
-        """Return every entry, oldest first, of one model or of all."""
+    def history(self, name: str | None = None, *, at: datetime | None = None) -> list[Entry]:
+        """Return every entry, oldest first, of one model or of all; ``at`` a moment, those of then."""
         query = sa.select(*(LEDGER.c[column] for column in Entry._fields)).order_by(LEDGER.c.id)
         if name is not None:
             query = query.where(LEDGER.c.name == name)
+        if at is not None:
+            moment, until = at.astimezone(UTC).replace(tzinfo=None), LEDGER.c.until_at
+            query = query.where((LEDGER.c.from_at <= moment) & (until.is_(None) | (until > moment)))
         with self._engine.connect() as con:
             return [Entry(*row) for row in con.execute(query)]
 

@@ -55,6 +55,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         patch.setenv("RECOMPRA_HOME", str(home))
         patch.setenv("BENTOML_HOME", str(home / "bentoml"))
         patch.setenv("BENTOML_DO_NOT_TRACK", "True")
+        patch.setattr("serving.logs.set_up", lambda: None)  # this process is pytest's
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # bentoml imports what its own dependencies have deprecated
             from serving.service import Recompra

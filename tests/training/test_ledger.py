@@ -49,3 +49,20 @@ def test_times_are_kept_in_utc(ledger: Ledger) -> None:
 def test_two_readers_see_one_ledger(ledger: Ledger, tmp_path: Path) -> None:
     promote(ledger, 1)
     assert Ledger(tmp_path).history() == ledger.history()
+
+
+@pytest.mark.parametrize(
+    ("at", "version"),
+    [
+        ("2024-04-30T23:59:59+00:00", None),
+        ("2024-05-01T00:00:00+00:00", 1),
+        ("2024-05-01T23:59:59+00:00", 1),
+        ("2024-05-02T01:00:00+02:00", 1),
+        ("2024-05-02T00:00:00+00:00", 2),
+        ("2026-11-17T14:03:00+00:00", 2),
+    ],
+)
+def test_one_version_served_at_a_moment(ledger: Ledger, at: str, version: int | None) -> None:
+    promote(ledger, 1, 2)
+    found = [entry.version for entry in ledger.history("churn", at=datetime.fromisoformat(at))]
+    assert found == ([] if version is None else [version])
