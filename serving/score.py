@@ -19,13 +19,12 @@ from features.shop import Shop
 from features.window import local_day, parse_cutoff, shift_days
 from serving import snapshot
 from serving.build import Build
+from serving.kept import outdated, whole
 from serving.registry import Registry
 from serving.rights import Forgotten
 from serving.state import Pointer
 
 log = logging.getLogger("recompra.score")
-KEPT = 3
-"""So many scorings stay on disk: readers of an older one finish, and its cursors stay valid."""
 
 
 def score(home: Path, as_of: datetime | None = None) -> str:
@@ -60,14 +59,8 @@ def end_of_orders(shop: Shop) -> datetime:
 
 def next_stamp(home: Path, cutoff: datetime) -> str:
     """Return the name of the next scoring: its moment and a number that only grows."""
-    numbers = [int(path.name.rsplit("-", 1)[-1]) for path in _whole(home)]
+    numbers = [int(path.name.rsplit("-", 1)[-1]) for path in whole(home)]
     return f"{cutoff:%Y%m%dT%H%M}-{max(numbers, default=0) + 1:04d}"
-
-
-def _whole(home: Path) -> list[Path]:
-    """Return the finished scorings, oldest first."""
-    found = [path for path in (home / "lists").glob("*-[0-9]*") if not path.name.startswith(".")]
-    return sorted(found, key=lambda path: int(path.name.rsplit("-", 1)[-1]))
 
 
 @contextmanager
@@ -87,7 +80,7 @@ def _alone(home: Path) -> Iterator[None]:
 
 def _tidy(home: Path) -> None:
     """Remove old scorings; a worker that still maps one keeps its files until it lets go."""
-    for path in _whole(home)[:-KEPT]:
+    for path in outdated(home):
         shutil.rmtree(path)
 
 

@@ -1,6 +1,6 @@
 """Scores of all customers, page by page or as one stream: filtered, and of one scoring from end to end.
 
-A cursor names its scoring and the next row. The scoring stays readable while ``serving.score.KEPT`` of them
+A cursor names its scoring and the next row. The scoring stays readable while ``serving.kept.KEPT`` of them
 are kept; after that a cursor of it is answered with 410.
 """
 

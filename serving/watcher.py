@@ -1,5 +1,7 @@
 """Beside the service: when the registry's champion changes, score with it and move the pointer.
 
+Where a champion went back to an older version, a scoring kept of it serves at once, in the meantime.
+
 A scoring runs in a process of its own, so that this one stays small and a model that cannot be loaded, or
 eats all memory, takes nobody with it. What is refused stays refused until the registry changes again;
 ``refused.json`` says why.
@@ -14,6 +16,7 @@ import time
 from pathlib import Path
 
 from features.errors import RecompraError
+from serving.kept import way_back
 from serving.logs import set_up
 from serving.registry import Registry, versions_of
 from serving.state import REFUSED, Pointer
@@ -43,8 +46,17 @@ class Watcher:
         if wanted == pointer.models:
             self._accept()
         elif wanted and wanted != self._failed:
-            return self._score(wanted, pointer.as_of)
+            return self._go_back(wanted, pointer) or self._score(wanted, pointer.as_of)
         return False
+
+    def _go_back(self, wanted: dict[str, str], pointer: Pointer) -> bool:
+        """Serve what is kept by those versions at once; return whether nothing is left to be made."""
+        kept = way_back(self.home, wanted, pointer.models)
+        if kept is None:
+            return False
+        log.info("the champions are now %s: going back to %s at once", wanted, kept.stamp)
+        kept.move(self.home)
+        return kept.as_of == pointer.as_of and kept.models == wanted
 
     def _versions(self) -> dict[str, str]:
         if self._registry is None:

@@ -1,14 +1,15 @@
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from worlds.snapshot import make_home
+from worlds.snapshot import NOW, make_home, make_snapshot
 
 from features.errors import NotFound
 from serving import watcher
-from serving.state import refusal
+from serving.state import Pointer, refusal
 from serving.watcher import Watcher
 
 
@@ -48,6 +49,31 @@ def test_a_new_champion_is_scored_at_the_moment_that_serves(
     made = make_home(tmp_path)
     assert watching(tmp_path, monkeypatch, {"cross_sell": "2", "churn": "1"}).look()
     assert runs == [[str(tmp_path), made.as_of.isoformat()]]
+
+
+def test_a_champion_put_back_serves_at_once_from_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[Any]
+) -> None:
+    old = make_snapshot()
+    new = replace(old, stamp="20260302T0000-0002", as_of=NOW, models={"cross_sell": "1", "churn": "2"})
+    make_home(tmp_path, old)
+    make_home(tmp_path, new)
+    assert watching(tmp_path, monkeypatch, {"cross_sell": "1", "churn": "1"}).look()
+    assert Pointer.read(tmp_path).stamp == old.stamp
+    assert runs == [[str(tmp_path), NOW.isoformat()]]
+
+
+def test_champions_put_back_need_no_new_scoring_of_the_same_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[Any]
+) -> None:
+    old = make_snapshot()
+    make_home(tmp_path, old)
+    make_home(tmp_path, replace(old, stamp="20260301T0000-0002", models={"cross_sell": "1", "churn": "2"}))
+    looking = watching(tmp_path, monkeypatch, {"cross_sell": "1", "churn": "1"})
+    assert looking.look()
+    assert not looking.look()
+    assert Pointer.read(tmp_path).stamp == old.stamp
+    assert runs == []
 
 
 def test_champions_that_cannot_score_are_refused_once_and_said_so(

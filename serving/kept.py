@@ -1,0 +1,88 @@
+"""The scorings still on disk, and the way back to one: in service at once, while a new one is made.
+
+Kept are the newest few, and the newest one by other versions than those that serve now. So after a promotion
+there is something to go back to, however many nights ago it was; at most ``KEPT_DAYS``, since a scoring holds
+people who may have asked to be forgotten since (answers never name them).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from serving.state import Pointer
+
+KEPT = 3
+"""So many scorings stay whatever made them: readers of an older one finish, and its cursors stay valid."""
+KEPT_DAYS = 28
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """A finished scoring on disk."""
+
+    path: Path
+    as_of: str
+    models: Mapping[str, str]
+    made_at: float
+    """Unix seconds."""
+
+    @property
+    def pointer(self) -> Pointer:
+        """What ``serving.json`` says while it serves."""
+        return Pointer(self.path.name, self.as_of, self.models)
+
+
+def whole(home: Path) -> list[Path]:
+    """Return the finished scorings, oldest first."""
+    found = [path for path in (home / "lists").glob("*-[0-9]*") if not path.name.startswith(".")]
+    return sorted(found, key=lambda path: int(path.name.rsplit("-", 1)[-1]))
+
+
+def scorings(home: Path) -> list[Scoring]:
+    """Return the finished scorings that can be read, newest first."""
+    return [found for path in reversed(whole(home)) if (found := _read(path)) is not None]
+
+
+def _read(path: Path) -> Scoring | None:
+    manifest = path / "manifest.json"
+    try:
+        card = json.loads(manifest.read_text(encoding="utf-8"))
+        return Scoring(path, str(card["as_of"]), dict(card["models"]), manifest.stat().st_mtime)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def outdated(home: Path) -> list[Path]:
+    """Return the scorings that nobody needs any more."""
+    paths, found = whole(home), scorings(home)
+    kept = {*paths[-KEPT:], *(other.path for other in found if _to_go_back_to(other, found))}
+    return [path for path in paths if path not in kept]
+
+
+def _to_go_back_to(scoring: Scoring, newest_first: list[Scoring]) -> bool:
+    now = newest_first[0]
+    others = [other for other in newest_first if other.models != now.models]
+    return scoring is others[0] and now.made_at - scoring.made_at < KEPT_DAYS * 86_400 if others else False
+
+
+def way_back(home: Path, wanted: Mapping[str, str], served: Mapping[str, str]) -> Pointer | None:
+    """Return the kept scoring to serve until one by the ``wanted`` versions is made; None for what serves.
+
+    The newest by exactly the wanted versions; or, where a model went back to an older version, the one
+    nearest to what is wanted among those that hold no version newer than wanted.
+    """
+    found = scorings(home)
+    for scoring in found:
+        if dict(scoring.models) == dict(wanted):
+            return scoring.pointer
+    if not _newer(served, wanted):
+        return None
+    fitting = [scoring for scoring in found if not _newer(scoring.models, wanted)]
+    best = max(fitting, key=lambda scoring: len(scoring.models.items() & wanted.items()), default=None)
+    return best.pointer if best else None
+
+
+def _newer(models: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Tell whether any model is of a newer version than wanted, or not wanted at all."""
+    return any(name not in wanted or int(version) > int(wanted[name]) for name, version in models.items())

@@ -1,0 +1,81 @@
+"""Which scorings stay on disk, and which one serves while a new one is made."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from serving.kept import KEPT_DAYS, outdated, scorings, way_back
+
+
+def keep(home: Path, *made: str) -> None:
+    """Write a card a scoring, a day apart; ``churn1 ltv2`` are its versions."""
+    for number, words in enumerate(made):
+        folder = home / "lists" / f"20260301T0000-{number:04d}"
+        folder.mkdir(parents=True)
+        card = folder / "manifest.json"
+        card.write_text(json.dumps({"as_of": f"2026-03-{number + 1:02d}", "models": versions(words)}))
+        os.utime(card, (number * 86_400,) * 2)
+
+
+def versions(words: str) -> dict[str, str]:
+    return {word[:-1]: word[-1] for word in words.split()}
+
+
+def left(home: Path) -> list[int]:
+    gone = outdated(home)
+    return [int(scoring.path.name[-4:]) for scoring in scorings(home) if scoring.path not in gone]
+
+
+@pytest.mark.parametrize(
+    ("made", "kept"),
+    [
+        (["a1"], [0]),
+        (["a1"] * 5, [4, 3, 2]),
+        (["a1", "a1", "a2", "a2", "a2", "a2"], [5, 4, 3, 1]),
+        (["a1", "a2", "a3", "a3", "a3"], [4, 3, 2, 1]),
+        (["a1", *["a2"] * (KEPT_DAYS + 1)], [29, 28, 27]),
+    ],
+)
+def test_the_newest_stay_and_one_to_go_back_to(tmp_path: Path, made: list[str], kept: list[int]) -> None:
+    keep(tmp_path, *made)
+    assert left(tmp_path) == kept
+
+
+@pytest.mark.parametrize(
+    ("made", "wanted", "found"),
+    [
+        (["a1 b1", "a2 b1"], "a1 b1", 0),
+        (["a1 b1", "a1 b1", "a2 b1"], "a1 b1", 1),
+        (["a1 b1", "a2 b2"], "a1 b2", 0),
+        (["a1 b1", "a1 b2", "a2 b3"], "a1 b3", 1),
+        (["a1 b1", "a2 b2"], "a2 b1", 0),
+        (["a1 b1", "a2 b1", "a1 b1"], "a2 b1", 1),
+    ],
+)
+def test_the_nearest_to_what_is_wanted_serves_meanwhile(
+    tmp_path: Path, made: list[str], wanted: str, found: int
+) -> None:
+    keep(tmp_path, *made)
+    pointer = way_back(tmp_path, versions(wanted), versions(made[-1]))
+    assert pointer is not None
+    assert pointer.stamp.endswith(f"{found:04d}")
+    assert pointer.models == versions(made[found])
+
+
+@pytest.mark.parametrize(
+    ("made", "wanted"),
+    [(["a1", "a2"], "a3"), (["a1 b1"], "a2 b1"), (["a2", "a3"], "a1"), (["a1 b1", "a2 b1"], "a2 b2")],
+)
+def test_a_promotion_or_what_was_never_scored_waits_for_its_scoring(
+    tmp_path: Path, made: list[str], wanted: str
+) -> None:
+    keep(tmp_path, *made)
+    assert way_back(tmp_path, versions(wanted), versions(made[-1])) is None
+
+
+def test_a_scoring_whose_card_is_broken_is_none_to_go_back_to(tmp_path: Path) -> None:
+    keep(tmp_path, "a1", "a2")
+    (tmp_path / "lists" / "20260301T0000-0000" / "manifest.json").write_text("{")
+    assert way_back(tmp_path, versions("a1"), versions("a2")) is None
