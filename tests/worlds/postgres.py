@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 SERVERS = Path("/usr/lib/postgresql")
@@ -18,24 +19,58 @@ def programs() -> Path | None:
     return found[-1].parent if found else Path(beside).parent if beside else None
 
 
+@dataclass(frozen=True)
+class Server:
+    """A database server that can be stopped and started again."""
+
+    folder: Path
+    programs: Path
+    options: str
+
+    @property
+    def url(self) -> str:
+        """The start of a URL, to which a database's name is added."""
+        return f"postgresql+psycopg://shop@/{{database}}?host={self.folder}"
+
+    def make(self) -> None:
+        """Make the folder of its files."""
+        self._run("initdb", "-U", "shop", "--no-sync", "-A", "trust")
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        options = f"-k {self.folder} -c listen_addresses= -c max_connections=60 {self.options}"
+        self._run("pg_ctl", "-l", str(self.folder / "log"), "-w", "-o", options, "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop: ``immediate`` as in a crash, ``fast`` in order."""
+        self._run("pg_ctl", "-m", mode, "stop")
+
+    def _run(self, program: str, *words: str) -> None:
+        user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        command = [*user, str(self.programs / program), "-D", str(self.folder / "data"), *words]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/")
+
+
 @contextmanager
-def server() -> Iterator[str]:
-    """Give the start of a URL (``postgresql+psycopg://...``), to which a database's name is added."""
+def running(options: str = "-c fsync=off") -> Iterator[Server]:
+    """Give a server that runs, and is gone in the end."""
     found = programs()
     assert found is not None, "programs() found no PostgreSQL"
     with tempfile.TemporaryDirectory(prefix="pg-") as name:
         folder = Path(name)
         folder.chmod(0o777)
-        user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        data, log = folder / "data", folder / "log"
-        _run([*user, str(found / "initdb"), "-D", str(data), "-U", "shop", "--no-sync", "-A", "trust"])
-        options = f"-k {folder} -c listen_addresses= -c fsync=off -c max_connections=40"
-        _run([*user, str(found / "pg_ctl"), "-D", str(data), "-l", str(log), "-w", "-o", options, "start"])
+        made = Server(folder, found, options)
+        made.make()
+        made.start()
         try:
-            yield f"postgresql+psycopg://shop@/{{database}}?host={folder}"
+            yield made
         finally:
-            _run([*user, str(found / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"])
+            if (folder / "data" / "postmaster.pid").exists():
+                made.stop()
 
 
-def _run(command: list[str]) -> None:
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/")
+@contextmanager
+def server() -> Iterator[str]:
+    """Give the start of a URL (``postgresql+psycopg://...``), to which a database's name is added."""
+    with running() as made:
+        yield made.url
