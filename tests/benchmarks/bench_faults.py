@@ -26,6 +26,7 @@ from rich.table import Table
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 from faults.home import Shelf, make_shelf
+from faults.kills import Killing, references
 from faults.shopper import Book, Shopper
 from faults.town import Conductor, free_port, serving
 from faults.truth import Truth
@@ -39,7 +40,9 @@ DATABASE = "postgres"
 N_SHOWN = 20
 
 
-def run(shelf: Shelf, database: postgres.Server, asked: argparse.Namespace, log: Path) -> tuple[Book, Conductor, float]:
+def run(
+    shelf: Shelf, database: postgres.Server, asked: argparse.Namespace, log: Path
+) -> tuple[Book, Conductor, float]:
     """Load the service while faults happen; return what was seen."""
     url = database.url.format(database=DATABASE)
     store = Store(url)
@@ -72,7 +75,9 @@ async def _together(shoppers: list[Shopper], conductor: Conductor, asked: argpar
 def count_events(store: Store, shoppers: list[Shopper], book: Book) -> None:
     """Compare the store with what was acknowledged: all of it, once, nothing else, in order."""
     with store.read() as db:
-        query = sa.select(EVENTS.c.event_id, EVENTS.c.customer_id).order_by(EVENTS.c.seq, EVENTS.c.occurred_at)
+        query = sa.select(EVENTS.c.event_id, EVENTS.c.customer_id).order_by(
+            EVENTS.c.seq, EVENTS.c.occurred_at
+        )
         held = [(row[0], row[1] or "") for row in db.execute(query)]
     wanted = {name: person for shopper in shoppers for name, person in shopper.acknowledged.items()}
     times = Counter(name for name, _ in held)
@@ -117,6 +122,28 @@ def show(book: Book, conductor: Conductor, taken: float) -> None:
     console.print(f"violations: {len(book.violations)}", style="bold")
 
 
+def kill(shelf: Shelf, n: int) -> Killing:
+    """Kill processes at work, on a store of the home's own."""
+    shelf.publish(0)
+    killing = Killing(shelf, references(shelf, shelf.home.parent / "scored"))
+    killing.run(n)
+    return killing
+
+
+def show_kills(killing: Killing) -> None:
+    """Print what was killed."""
+    table = Table("killed at", "times", "work done before", title="kill -9 at a random moment")
+    for role, n in killing.kills.items():
+        table.add_row(role, f"{n}", f"{killing.turns[role]:,}")
+    console = Console()
+    console.print(table)
+    told = f"{sum(killing.kills.values())} kills in {killing.seconds:.0f} s; "
+    console.print(f"{told}{len(killing.acknowledged):,} events acknowledged")
+    for violation in killing.violations[:N_SHOWN]:
+        console.print(violation, style="red", markup=False)
+    console.print(f"violations: {len(killing.violations)}", style="bold")
+
+
 def main(arguments: list[str]) -> int:
     """Run both parts and print tables; return 1 where anything was wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -131,10 +158,17 @@ def main(arguments: list[str]) -> int:
     asked = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         shelf = make_shelf(Path(folder) / "shop", asked.customers, asked.products)
-        with postgres.running("-c synchronous_commit=on") as database:
-            seen = run(shelf, database, asked, asked.log or Path(folder) / "log")
-        show(*seen)
-    return int(bool(seen[0].violations))
+        wrong = 0
+        if asked.requests:
+            with postgres.running("-c synchronous_commit=on") as database:
+                book, *more = run(shelf, database, asked, asked.log or Path(folder) / "log")
+            show(book, *more)
+            wrong += len(book.violations)
+        if asked.kills:
+            killing = kill(shelf, asked.kills)
+            show_kills(killing)
+            wrong += len(killing.violations)
+    return int(bool(wrong))
 
 
 if __name__ == "__main__":

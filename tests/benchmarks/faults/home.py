@@ -169,6 +169,8 @@ def make_shelf(folder: Path, n_customers: int, n_products: int) -> Shelf:
     for version in VERSIONS:
         templates[version] = folder / f"scoring-{version}"
         snapshot.write(templates[version], marked(made, version), more=build.save_more)
+    snapshot.write(folder / "scored", replace(made, models=dict.fromkeys(models, "9")), more=build.save_more)
+    for name, model in models.items():
+        model.save(folder / "models" / name)
     (folder / "home" / "lists").mkdir(exist_ok=True)
     return Shelf(folder / "home", templates, cutoff)
-

@@ -60,7 +60,9 @@ def _products(truth: Truth, asked: Asked, answer: dict[str, Any], shown: list[st
     body, away = asked.body, truth.database_away(asked.start, asked.end)
     if answer["list"] != body["list"] or answer["customer_id"] != body.get("customer_id"):
         return "an answer to another question"
-    if len({*shown}) != len(shown) or [one["rank"] for one in answer["products"]] != [*range(1, len(shown) + 1)]:
+    if len({*shown}) != len(shown) or [one["rank"] for one in answer["products"]] != [
+        *range(1, len(shown) + 1)
+    ]:
         return "products or ranks twice"
     barred = {*body.get("exclude", ()), *body.get("cart", ())} | ({*()} if away else asked.out)
     if barred & {*shown}:
@@ -92,7 +94,9 @@ def _path(truth: Truth, asked: Asked, answer: dict[str, Any], shown: list[str], 
     if path == "ready" and any(version_of(one["score"]) != found for one in answer["products"]):
         return f"scores of another version than {found}"
     may_miss = {*body.get("exclude", ()), *asked.unsure, *asked.out}
-    return in_order(row, shown, body["k"], may_miss) if path == "ready" else f"answered from {path}, not ready"
+    return (
+        in_order(row, shown, body["k"], may_miss) if path == "ready" else f"answered from {path}, not ready"
+    )
 
 
 def offer(truth: Truth, asked: Asked, answer: dict[str, Any]) -> str:
@@ -105,7 +109,9 @@ def offer(truth: Truth, asked: Asked, answer: dict[str, Any]) -> str:
         return f"{answer['product_id']} is barred and offered"
     kinds = {"offer": True, "contact": False, "nothing": False}
     named = answer["product_id"] is not None
-    return "" if kinds[answer["action"]] == named else f"{answer['action']} with product {answer['product_id']}"
+    return (
+        "" if kinds[answer["action"]] == named else f"{answer['action']} with product {answer['product_id']}"
+    )
 
 
 def profile(truth: Truth, asked: Asked, answer: dict[str, Any]) -> str:
@@ -133,7 +139,7 @@ def page(truth: Truth, asked: Asked, answer: dict[str, Any], first_row: int, of:
     if [row["customer_id"] for row in rows] != truth.customers[first_row : first_row + asked.body["limit"]]:
         return f"other customers than {first_row} and on"
     if {row["version"] for row in rows} != {float(found)}:
-        return f"rows of {({row['version'] for row in rows})} on a page of version {found}"
+        return f"rows of { ({row['version'] for row in rows}) } on a page of version {found}"
     total = sum(row["expected_margin_28d"] or 0.0 for row in rows)
     right = sum(truth.versions[found].margin[first_row:last])
     return "" if abs(total - right) < 1e-6 else f"the margins add up to {total}, not {right}"

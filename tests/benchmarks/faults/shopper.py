@@ -16,7 +16,14 @@ from faults.wire import Answer, Line, Lost
 RETRY_SECONDS = 0.25
 MOST_EVENTS = 20
 """A customer with so many makes room for a new one."""
-NEEDS_THE_STORE = ("/events", "/customer", "/next_best_offer", "/retention_targets", "/contact_plan", "/erase")
+NEEDS_THE_STORE = (
+    "/events",
+    "/customer",
+    "/next_best_offer",
+    "/retention_targets",
+    "/contact_plan",
+    "/erase",
+)
 PAGE = 60
 
 
@@ -79,7 +86,9 @@ class Shopper:
 
     # --- asking ---
 
-    async def _ask(self, path: str, body: Any, scope: str, *, method: str = "POST") -> tuple[Answer, float, int]:
+    async def _ask(
+        self, path: str, body: Any, scope: str, *, method: str = "POST"
+    ) -> tuple[Answer, float, int]:
         """Ask until there is an answer, over lost connections and an absent database: it, when, and tries."""
         tries = 0
         while True:
@@ -110,7 +119,9 @@ class Shopper:
         if not away or not answer.retry_after:
             self.book.wrong(f"{path}: {answer.status} {answer.body[:200]!r}, database away: {away}")
 
-    async def _checked(self, path: str, body: dict[str, Any], scope: str, person: Person, check: Any, *more: Any) -> Any:
+    async def _checked(
+        self, path: str, body: dict[str, Any], scope: str, person: Person, check: Any, *more: Any
+    ) -> Any:
         out = frozenset(self.out)
         answer, start, _ = await self._ask(path, body, scope)
         if answer.status != 200:
@@ -139,7 +150,12 @@ class Shopper:
 
     async def _cart(self) -> None:
         person, lists = self.random.choice(self.people), (*oracle.PERSONAL, "bought_together", "upsell")
-        body = {"customer_id": person.customer_id, "list": self.random.choice(lists), "k": 10, "cart": self._some(2)}
+        body = {
+            "customer_id": person.customer_id,
+            "list": self.random.choice(lists),
+            "k": 10,
+            "cart": self._some(2),
+        }
         await self._checked("/recommend", body, "storefront", person, oracle.recommend)
 
     async def _popular(self) -> None:
@@ -174,7 +190,9 @@ class Shopper:
                 return
             found = answer.json()
             asked = Asked(body, self.newcomer, frozenset(), frozenset(), start, now())
-            wrong = oracle.page(self.truth, asked, found, row, version) if answer.status == 200 else str(found)
+            wrong = (
+                oracle.page(self.truth, asked, found, row, version) if answer.status == 200 else str(found)
+            )
             if wrong:
                 return self.book.wrong(f"/scores {body}: {wrong}"[:500])
             version, row = int(oracle.models_of(found).pop()), row + PAGE
@@ -235,7 +253,9 @@ class Shopper:
             found, n = answer.json(), len(events)
             new = found["accepted"]
             if new + found["duplicates"] != n or (again and new) or (not again and not tries and new != n):
-                self.book.wrong(f"/events: {new} of {n} new, {found['duplicates']} known, again {again}, tries {tries}")
+                self.book.wrong(
+                    f"/events: {new} of {n} new, {found['duplicates']} known, again {again}, tries {tries}"
+                )
             if not again:
                 self._keep(person, events)
 
@@ -249,7 +269,9 @@ class Shopper:
             person.events.append(event["event_id"])
             if event["kind"] in ("order", "return"):
                 person.lines += 1
-                (person.bought.add if event["kind"] == "order" else person.bought.discard)(event["product_id"])
+                (person.bought.add if event["kind"] == "order" else person.bought.discard)(
+                    event["product_id"]
+                )
 
     async def _erase(self) -> None:
         """Order, be forgotten, order again: nothing may be left."""

@@ -77,7 +77,11 @@ class Truth:
 
     def may_serve(self, start: float, end: float) -> set[int]:
         """Return the versions that may have answered in this time: the newest, and who served just before."""
-        begin = start - LAG - sum(back - went + BACK for went, back in self.away if end >= went and start - LAG <= back)
+        begin = (
+            start
+            - LAG
+            - sum(back - went + BACK for went, back in self.away if end >= went and start - LAG <= back)
+        )
         found = set()
         for number, (at, version) in enumerate(self.served):
             until = self.served[number + 1][0] if number + 1 < len(self.served) else float("inf")
