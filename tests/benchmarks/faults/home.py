@@ -22,7 +22,7 @@ from serving import snapshot
 from serving.build import Build
 from serving.columns import Columns
 from serving.rights import Forgotten
-from serving.score import end_of_orders
+from serving.score import end_of_orders, next_stamp
 from serving.snapshot import Ready, Snapshot
 from serving.state import Pointer
 
@@ -92,7 +92,7 @@ def fitted(shop: Shop, cutoff: datetime) -> dict[str, Any]:
 
 
 def marked(made: Snapshot, version: int) -> Snapshot:
-    """Return a scoring that bears its version everywhere; customers' lists hold the same, in another order."""
+    """Return a scoring that bears its version everywhere; lists hold the same in another order."""
     rng = np.random.default_rng(version)
     ready = {name: _shuffled(part, rng, version) for name, part in made.ready.items()}
     order = rng.permutation(len(made.popular))
@@ -149,14 +149,19 @@ class Shelf:
     def publish(self, number: int) -> int:
         """Put scoring ``number`` in service as ``recompra score`` does; return its version."""
         version = VERSIONS[number % len(VERSIONS)]
-        lists, stamp = self.home / "lists", f"{self.cutoff:%Y%m%dT%H%M}-{number + 1:04d}"
+        lists, stamp = self.home / "lists", next_stamp(self.home, self.cutoff)
+        shutil.rmtree(lists / f".{stamp}", ignore_errors=True)
         shutil.copytree(self.templates[version], lists / f".{stamp}")
         os.replace(lists / f".{stamp}", lists / stamp)
         models = dict.fromkeys(MODELS, str(version))
         Pointer(stamp, self.cutoff.isoformat(), models).move(self.home)
-        for old in sorted(lists.glob("*-[0-9]*"))[:-KEPT]:
+        for old in sorted(lists.glob("2*-[0-9]*"), key=_number)[:-KEPT]:
             shutil.rmtree(old)
         return version
+
+
+def _number(folder: Path) -> int:
+    return int(folder.name.rsplit("-", 1)[-1])
 
 
 def make_shelf(folder: Path, n_customers: int, n_products: int) -> Shelf:

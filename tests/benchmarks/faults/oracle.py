@@ -46,7 +46,10 @@ def version(truth: Truth, asked: Asked, answer: dict[str, Any]) -> tuple[str, in
         return f"versions are mixed: {answer['models']}", 0
     found = int(named.pop())
     allowed = truth.may_serve(asked.start, asked.end)
-    return ("" if found in allowed else f"version {found} answered, {sorted(allowed)} serve"), found
+    if found not in allowed:
+        return f"version {found} answered, {sorted(allowed)} serve", found
+    truth.lag = max(truth.lag, asked.start - allowed[found])
+    return "", found
 
 
 def recommend(truth: Truth, asked: Asked, answer: dict[str, Any]) -> str:

@@ -119,19 +119,16 @@ class Shopper:
         if not away or not answer.retry_after:
             self.book.wrong(f"{path}: {answer.status} {answer.body[:200]!r}, database away: {away}")
 
-    async def _checked(
-        self, path: str, body: dict[str, Any], scope: str, person: Person, check: Any, *more: Any
-    ) -> Any:
+    async def _checked(self, path: str, body: dict[str, Any], scope: str, person: Person, check: Any) -> None:
         out = frozenset(self.out)
         answer, start, _ = await self._ask(path, body, scope)
         if answer.status != 200:
             self.book.wrong(f"{path}: {answer.status} {answer.body[:200]!r}")
-            return None
-        found = answer.json()
-        wrong = check(self.truth, Asked(body, person, out, self.unsure, start, now()), found, *more)
+            return
+        asked = Asked(body, person, out, self.unsure, start, now())
+        wrong = check(self.truth, asked, answer.json())
         if wrong:
             self.book.wrong(f"{path} {body}: {wrong}"[:500])
-        return found
 
     # --- what is asked ---
 
@@ -186,7 +183,7 @@ class Shopper:
         row, version, begun = 0, 0, now()
         for _ in range(3):
             answer, start, _ = await self._ask("/scores", body, "crm")
-            if answer.status == 404 and version and self.truth.swaps_since(begun) > 1:
+            if answer.status == 410 and version and self.truth.swaps_since(begun) > 1:
                 return
             found = answer.json()
             asked = Asked(body, self.newcomer, frozenset(), frozenset(), start, now())

@@ -9,7 +9,7 @@ import numpy as np
 
 from serving.snapshot import PERSONAL, Snapshot, load
 
-LAG = 6.0
+LAG = 15.0
 """Seconds within which every worker must have taken a new scoring into service."""
 BACK = 2.5
 """Seconds after the database's return within which workers notice it."""
@@ -52,6 +52,8 @@ class Truth:
     kills: list[float] = field(default_factory=list)
     away: list[list[float]] = field(default_factory=list)
     """When the database went and came back."""
+    lag: float = 0.0
+    """The longest time for which a replaced scoring still answered."""
 
     @classmethod
     def of(cls, templates: dict[int, Path]) -> "Truth":
@@ -75,18 +77,18 @@ class Truth:
         """Tell whether a worker was killed in, or shortly before, this time."""
         return any(start - PATIENCE_AFTER_KILL <= at <= end for at in self.kills)
 
-    def may_serve(self, start: float, end: float) -> set[int]:
-        """Return the versions that may have answered in this time: the newest, and who served just before."""
+    def may_serve(self, start: float, end: float) -> dict[int, float]:
+        """Return the versions that may have answered in this time, and when each was (or is) replaced."""
         begin = (
             start
             - LAG
             - sum(back - went + BACK for went, back in self.away if end >= went and start - LAG <= back)
         )
-        found = set()
+        found: dict[int, float] = {}
         for number, (at, version) in enumerate(self.served):
             until = self.served[number + 1][0] if number + 1 < len(self.served) else float("inf")
             if at <= end and until >= begin:
-                found.add(version)
+                found[version] = until
         return found
 
     def swaps_since(self, start: float) -> int:
@@ -103,7 +105,7 @@ def now() -> float:
 
 
 def in_order(row: list[str], shown: list[str], k: int, may_miss: set[str]) -> str:
-    """Say what is wrong with ``shown`` as the head of ``row``, from which only ``may_miss`` may be missing."""
+    """Say what is wrong with ``shown`` as the head of ``row``, less what it ``may_miss``."""
     at = 0
     for product in row:
         if at == k or (at == len(shown) and product in may_miss):

@@ -20,6 +20,7 @@ from serving.build import Build
 from serving.events import post_events
 from serving.house import House
 
+LINE = {"kind": "order", "product_id": "p0001"}
 SCORED = "9"
 """The version of what is scored from the beginning."""
 
@@ -47,7 +48,7 @@ def write_events(shelf: Shelf, cycle: int, told: Connection) -> None:
 
 
 def publish(shelf: Shelf, cycle: int, told: Connection) -> None:
-    """Write one scoring after the other and put it in service, as ``recompra score`` does; only the models rest."""
+    """Write scoring after scoring and put it in service, as ``recompra score`` does; only the models rest."""
     ready = {version: snapshot.load(folder) for version, folder in shelf.templates.items()}
     told.send("ready")
     for turn in range(1_000_000):
@@ -76,7 +77,7 @@ def follow(shelf: Shelf, cycle: int, told: Connection) -> None:
     house.open(shelf.home)
     told.send("ready")
     for turn in range(1_000_000):
-        shelf.publish(10_000 * (cycle + 1) + turn)
+        shelf.publish(cycle + turn)
         if house.moved():
             house.swap(house.load())
         answers.recommend(house.serving(), RecommendRequest(customer_id="c00001"))

@@ -55,6 +55,9 @@ class Line:
         except (OSError, EOFError, TimeoutError) as error:
             self.close()
             raise Lost(f"{type(error).__name__} {error}") from error
+        except BaseException:
+            self.close()
+            raise
 
     async def _ask(self, sent: bytes) -> Answer:
         self.count += 1
@@ -65,8 +68,7 @@ class Line:
         reader, writer = self.ends
         writer.write(sent)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
-        answer = Answer(int(head[9:12]), head, await reader.readexactly(length))
+        answer = Answer(int(head[9:12]), head, await _body(head, reader))
         self.used = time.monotonic()
         if b"\r\nconnection: close" in head:
             self.close()
@@ -77,6 +79,17 @@ class Line:
         if self.ends is not None:
             self.ends[1].close()
             self.ends = None
+
+
+async def _body(head: bytes, reader: asyncio.StreamReader) -> bytes:
+    if b"\r\ntransfer-encoding: chunked" not in head:
+        length = int(head.split(b"\r\ncontent-length:")[1].split(b"\r\n")[0])
+        return await reader.readexactly(length)
+    parts = []
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        parts.append((await reader.readexactly(size + 2))[:-2])
+    await reader.readexactly(2)
+    return b"".join(parts)
 
 
 def request(method: str, path: str, body: Any, key: str) -> bytes:
