@@ -22,6 +22,8 @@ MONTH = "month="
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL_WORDS = ("No space left", "File too large", "Out of Memory", "quota")
 KEPT_VERSIONS = 2
+FIXED = ("timezone", "currency")
+"""Settings that the rows already stored depend on."""
 
 
 @contextmanager
@@ -65,6 +67,11 @@ def current(home: Path) -> Path | None:
     return link.resolve() if link.is_dir() else None
 
 
+def versions(home: Path) -> list[Path]:
+    """Return the folders of all versions on disk."""
+    return [path for path in home.glob(f"{LINK}-*") if path.name.removeprefix(f"{LINK}-").isdigit()]
+
+
 def swap(home: Path, folder: Path) -> Path:
     """Make the finished ``folder`` the warehouse in one step, and drop all but the last two versions."""
     final = folder.with_suffix("")
@@ -73,7 +80,7 @@ def swap(home: Path, folder: Path) -> Path:
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(final.name)
     fresh.replace(home / LINK)
-    for old in sorted(_versions(home), key=_number)[:-KEPT_VERSIONS]:
+    for old in sorted(versions(home), key=_number)[:-KEPT_VERSIONS]:
         shutil.rmtree(old, ignore_errors=True)
     return final
 
@@ -85,7 +92,8 @@ def write_lines(con: duckdb.DuckDBPyConnection, old: Path | None, folder: Path) 
     touched = _months(con, "new_lines")
     for part in sorted((old / LINES).iterdir()) if old else []:
         if part.name.removeprefix(MONTH) not in touched:
-            _link(part, target / part.name)
+            for file in part.iterdir():
+                link(file, target / part.name / file.name)
     for month in touched:
         place = f"{MONTH}{month}"
         (target / place).mkdir()
@@ -151,19 +159,15 @@ def _told(error: Exception, home: Path) -> InputError:
     )
 
 
-def _link(part: Path, target: Path) -> None:
-    target.mkdir()
-    for file in part.iterdir():
-        try:
-            os.link(file, target / file.name)
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
-                raise
-            shutil.copy2(file, target / file.name)
-
-
-def _versions(home: Path) -> list[Path]:
-    return [path for path in home.glob(f"{LINK}-*") if path.name.removeprefix(f"{LINK}-").isdigit()]
+def link(file: Path, place: Path) -> None:
+    """Give a file a second name, or a copy where the disk knows no links."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(file, place)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
+            raise
+        shutil.copy2(file, place)
 
 
 def _number(version: Path) -> int:
@@ -171,4 +175,4 @@ def _number(version: Path) -> int:
 
 
 def _newest(home: Path) -> int:
-    return max((_number(version) for version in _versions(home)), default=0)
+    return max((_number(version) for version in versions(home)), default=0)

@@ -36,7 +36,7 @@ FACTS = (
 
 
 class Counts(BaseModel):
-    """What became of one table's rows: ``rows = kept + returns + quarantined + already_here``."""
+    """What became of one table's rows: ``rows = kept + returns + quarantined + already_here + erased``."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
@@ -50,6 +50,8 @@ class Counts(BaseModel):
     """Rows that cannot be used."""
     already_here: int = 0
     """Rows an earlier ingest had brought."""
+    erased: int = 0
+    """Rows left out because their customer asked to be forgotten."""
     reasons: dict[str, int] = Field(default_factory=dict)
     """Quarantined rows by reason."""
 
@@ -75,6 +77,8 @@ class Report(BaseModel):
     """What the warehouse holds."""
     quarantine: dict[str, dict[str, int]] = Field(default_factory=dict)
     """Everything in quarantine, by table and reason."""
+    erased: dict[str, int] = Field(default_factory=dict)
+    """Rows of this ingest left out because their customer asked to be forgotten, by the digest of the id."""
     notes: list[str] = Field(default_factory=list)
     """What was left out, and why, in words."""
 
@@ -166,6 +170,8 @@ def _caption(report: Report) -> str:
     facts = report.facts
     state = "written" if report.changed else "unchanged, everything was here already"
     counts = ", ".join(f"{facts.get(f'n_{name}', 0):,} {name}" for name in ("customers", "orders", "lines"))
-    return "\n".join(
-        [f"warehouse {state}: {counts}, {facts['first_on']} to {facts['last_on']}", *report.notes]
-    )
+    said = [f"warehouse {state}: {counts}, {facts['first_on']} to {facts['last_on']}"]
+    if report.erased:
+        n, whose = sum(report.erased.values()), ", ".join(digest[:12] for digest in report.erased)
+        said.append(f"{n:,} rows left out of customers who asked to be forgotten ({whose})")
+    return "\n".join([*said, *report.notes])

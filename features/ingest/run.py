@@ -10,15 +10,14 @@ import duckdb
 
 from features import adapters
 from features.errors import InputError, SettingsError
-from features.ingest import orders, publish, quality, returns, rows, sources, staging
+from features.ingest import erasure, orders, publish, quality, returns, rows, sources, staging
 from features.ingest.contracts import SIDE_TABLES
+from features.ingest.erasure import Forgotten, nobody
 from features.ingest.quality import Counts, Report, number
 from features.ingest.sources import Source
 from features.settings import Settings
 
 SHOP = "shop.json"
-FIXED = ("timezone", "currency")
-"""Settings that the rows already stored depend on."""
 Tell = Callable[[str], None]
 State = dict[str, Any]
 """What ``shop.json`` holds: settings, adapter, sources, facts, fingerprint."""
@@ -30,12 +29,14 @@ def ingest(
     *,
     adapter: str | None = None,
     fresh: bool = False,
+    forgotten: Forgotten = nobody,
     tell: Tell = lambda _: None,
 ) -> Report:
     """Read a shop (a folder, one file, or the name of an adapter that brings data) into ``home/warehouse``.
 
     A second ingest of the same rows changes no byte; new rows are added. ``fresh`` forgets what was there;
-    ``tell`` hears what is being done. Raises ``InputError`` or ``SettingsError``; then nothing has changed.
+    ``forgotten`` picks those out of some ids whose rows are to be left out (see ``erasure``); ``tell`` hears
+    what is being done. Raises ``InputError`` or ``SettingsError``; then nothing has changed.
     """
     path, name = adapters.locate(source, adapter)
     home = Path(home)
@@ -52,6 +53,7 @@ def ingest(
                 "adapter": report.adapter,
                 "sources": read,
             }
+            erasure.leave_out(con, forgotten, report)
             tell("looking for what is new")
             _sort_out(con, old, settings)
             if old and not _is_new(con, state, shop):
@@ -69,7 +71,7 @@ def _settings(path: Path, adapter: str | None, shop: State) -> Settings:
         values |= {"tables": {}, "columns": {}} | adapters.load(adapter or "canonical", path).values
     settings = Settings.load(path if path.is_dir() else path.parent, Settings.parse(values, path))
     staging.check_maps(settings)
-    for key in FIXED:
+    for key in publish.FIXED:
         before, now = stored.get(key, ""), getattr(settings, key)
         if before and before.upper() != now.upper():
             raise SettingsError(
@@ -165,7 +167,7 @@ def _build(
     _write_tables(con, folder)
     quality.count(con, report)
     report.facts, report.quarantine = quality.measure(con), quality.refused(con)
-    report.fingerprint = quality.fingerprint(con, {key: state["settings"][key] for key in FIXED})
+    report.fingerprint = quality.fingerprint(con, {key: state["settings"][key] for key in publish.FIXED})
     report.write(folder)
     shop = {**state, "facts": report.facts, "fingerprint": report.fingerprint}
     (folder / SHOP).write_text(json.dumps(shop, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

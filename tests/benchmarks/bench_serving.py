@@ -133,13 +133,13 @@ class Server:
 
 
 @contextmanager
-def running(server: Server) -> Iterator[None]:
+def running(server: Server) -> "Iterator[subprocess.Popen[bytes]]":
     """Run a server in its own process until it answers, and stop it in the end."""
     quiet, line = subprocess.DEVNULL, [sys.executable, *server.command, str(server.port)]
     process = subprocess.Popen(line, env=server.env, stdout=quiet, stderr=quiet, cwd=HERE)
     try:
         wait_for(f"http://127.0.0.1:{server.port}{server.ready}")
-        yield
+        yield process
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)

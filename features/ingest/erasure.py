@@ -1,0 +1,228 @@
+"""Take customers out of a warehouse, and keep them out: nothing of them is in any version, or comes back.
+
+Whom, says a function that picks the forgotten out of ids: the warehouse itself knows no list of them.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+from features.errors import InputError
+from features.ingest import publish, quality
+from features.ingest.contracts import SIDE_TABLES, TABLES
+from features.ingest.publish import LINES, parquet
+from features.ingest.quality import QUALITY, Counts, Report, number
+from features.ingest.rows import RETURN_LINES
+from features.ingest.sources import quote
+from features.ingest.staging import table_map_of
+from features.settings import Settings
+
+Forgotten = Callable[[Sequence[str]], Mapping[str, str]]
+"""Return those of some ids whose customers asked to be forgotten, each with the digest it is known by."""
+SHOP = "shop.json"
+AS_READ = "regexp_replace(trim({}), '^(-?[0-9]+)[.]0$', '\\1')"
+"""An id as ingest reads it."""
+
+
+def nobody(_: Sequence[str]) -> Mapping[str, str]:
+    """Know of no one who asked to be forgotten."""
+    return {}
+
+
+@dataclass
+class Erased:
+    """What was taken out: ids, each with its digest, and rows by table of the version in use."""
+
+    ids: dict[str, str] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    n_older_rows: int = 0
+    """Rows taken out of versions before it."""
+
+
+def erase(home: Path, forgotten: Forgotten) -> Erased:
+    """Put a version of the warehouse without the forgotten in use, and clean the versions before it.
+
+    Whoever opens the warehouse from now on sees none of them; who still reads an older version finds its
+    files cleaned, one by one. Months without the forgotten stay the files they are. Raises ``InputError``
+    where an ingest is at work, the disk is full, or nobody would be left.
+    """
+    old = publish.current(home)
+    if old is None:
+        return Erased()
+    with publish.workshop(home) as folder:
+        with publish.connection(folder) as con:
+            done = Erased(_held(con, publish.versions(home), forgotten))
+            if not done.ids:
+                return done
+            _name(con, "gone", list(done.ids))
+            for version in publish.versions(home):
+                if version == old:
+                    done.rows = _take_out(con, old, folder)
+                else:
+                    done.n_older_rows += sum(_take_out(con, version, version).values())
+            if done.rows:
+                _account(con, old, folder, done)
+        if done.rows:
+            _make_like(old, publish.swap(home, folder))
+    return done
+
+
+def leave_out(con: duckdb.DuckDBPyConnection, forgotten: Forgotten, report: Report) -> None:
+    """Drop what is staged of the forgotten, usable or not, and say in the report how much of whom."""
+    own = [name for name, table in TABLES.items() if any(c.name == "customer_id" for c in table.columns)]
+    every = " UNION ".join(f"SELECT customer_id FROM staged_{name}" for name in own)
+    found = forgotten(
+        _texts(con, f"SELECT DISTINCT customer_id FROM ({every}) WHERE customer_id IS NOT NULL")
+    )
+    if not found:
+        return
+    _name(con, "gone", list(found))
+    con.execute(f"CREATE TABLE gone_orders AS {_orders('staged_order_lines')}")
+    for name in TABLES:
+        condition = _condition("customer_id" if name in own else "order_id")
+        if name not in report.tables or (name not in own and name != "deliveries"):
+            continue
+        if name in own:
+            counts = con.execute(
+                f"SELECT customer_id, count(*) FROM staged_{name} WHERE {condition} GROUP BY 1"
+            )
+            for customer_id, n in counts.fetchall():
+                report.erased[found[customer_id]] = report.erased.get(found[customer_id], 0) + n
+        n = number(con, f"SELECT count(*) FROM staged_{name} WHERE {condition}")
+        report.tables.setdefault(name, Counts()).erased += n
+        con.execute(f"DELETE FROM staged_{name} WHERE {condition}")
+
+
+def _held(con: duckdb.DuckDBPyConnection, versions: Sequence[Path], forgotten: Forgotten) -> dict[str, str]:
+    """Return the forgotten of whom any version holds a row, also one in quarantine."""
+    found: dict[str, str] = {}
+    for version in versions:
+        _know_quarantine(con, version)
+        for file in _tables(version):
+            column = _column(con, file)
+            if column == "customer_id":
+                rows = f"SELECT DISTINCT customer_id FROM {parquet(file)} WHERE customer_id IS NOT NULL"
+            elif column == "row":
+                rows = f"SELECT DISTINCT unnest(named(row)) FROM {parquet(file)}"
+            else:
+                continue
+            found |= forgotten(_texts(con, rows))
+    return found
+
+
+def _know_quarantine(con: duckdb.DuckDBPyConnection, version: Path) -> None:
+    """Teach DuckDB ``named(row)``: the ids a quarantined row may be of.
+
+    They stand under our name of the column or the source's; where neither is there, any value may be one.
+    """
+    settings = Settings.model_validate(json.loads((version / SHOP).read_text(encoding="utf-8"))["settings"])
+    names = {table_map_of(settings, table).columns.get("customer_id", "customer_id") for table in TABLES}
+    paths = [quote('$."{}"'.format(name.replace('"', '\\"'))) for name in sorted(names | {"customer_id"})]
+    cells = ", ".join(f"json_extract_string(row, {path})" for path in paths)
+    con.execute(f"""
+        CREATE OR REPLACE MACRO named(row) AS list_transform(list_filter(
+          CASE WHEN len(list_filter([{cells}], lambda x: x IS NOT NULL)) > 0 THEN [{cells}]
+               ELSE json_extract_string(row, '$.*') END, lambda x: x IS NOT NULL),
+          lambda x: {AS_READ.format("x")})""")
+
+
+def _take_out(con: duckdb.DuckDBPyConnection, version: Path, target: Path) -> dict[str, int]:
+    """Write a version without the gone into ``target`` (itself: in place); return rows taken out by table."""
+    _know_quarantine(con, version)
+    con.execute(f"CREATE OR REPLACE TABLE gone_orders AS {_orders(parquet(version / LINES, '*/*.parquet'))}")
+    found: Counter[str] = Counter()
+    for file in _tables(version):
+        place, column = target / file.relative_to(version), _column(con, file)
+        condition = _condition(column)
+        n = number(con, f"SELECT count(*) FROM {parquet(file)} WHERE {condition}") if column else 0
+        if n:
+            found[LINES if LINES in file.parts else file.stem] += n
+            _write_rest(con, f"FROM {parquet(file)} WHERE ({condition}) IS NOT TRUE", place)
+        elif target != version:
+            publish.link(file, place)
+    return dict(found)
+
+
+def _write_rest(con: duckdb.DuckDBPyConnection, rest: str, place: Path) -> None:
+    """Write what is left of a file; a month of which nothing is left is no more."""
+    if LINES in place.parts and not number(con, f"SELECT count(*) FROM ({rest})"):
+        place.unlink(missing_ok=True)
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    beside = place.with_suffix(".rest")
+    publish.write(con, rest, beside)
+    os.replace(beside, place)
+
+
+def _account(con: duckdb.DuckDBPyConnection, old: Path, folder: Path, done: Erased) -> None:
+    """Say in the new version what it holds, and in whose stead it stands: both fingerprints are named."""
+    if not any((folder / LINES).glob("*/*.parquet")):
+        raise InputError("without this customer the warehouse would hold no order", "remove the whole home")
+    views = {table.name: parquet(folder / f"{table.name}.parquet") for table in SIDE_TABLES}
+    views |= {name: parquet(folder / f"{name}.parquet") for name in ("orders", "returns", "quarantine")}
+    views |= {"lines": parquet(folder / LINES, "*/*.parquet"), "all_returns": parquet(folder / RETURN_LINES)}
+    for name, rows in views.items():
+        con.execute(f"CREATE VIEW {name} AS FROM {rows}")
+    shop = json.loads((old / SHOP).read_text(encoding="utf-8"))
+    report = Report.model_validate_json((old / QUALITY).read_text(encoding="utf-8"))
+    report.facts, report.quarantine = quality.measure(con), quality.refused(con)
+    report.fingerprint = quality.fingerprint(con, {key: shop["settings"][key] for key in publish.FIXED})
+    report.write(folder)
+    took = {"n_customers": len(done.ids), "rows": done.rows, "fingerprint_before": shop["fingerprint"]}
+    shop |= {"facts": report.facts, "fingerprint": report.fingerprint}
+    shop["erasures"] = [*shop.get("erasures", []), took]
+    (folder / SHOP).write_text(json.dumps(shop, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _make_like(old: Path, new: Path) -> None:
+    """Put the new version's files in the place of the old one's, for whoever still reads that."""
+    for file in _tables(old):
+        fresh, beside = new / file.relative_to(old), file.with_suffix(".rest")
+        if not fresh.is_file():
+            file.unlink()
+        elif not fresh.samefile(file):
+            publish.link(fresh, beside)
+            os.replace(beside, file)
+
+
+def _tables(version: Path) -> list[Path]:
+    return sorted(version.rglob("*.parquet"))
+
+
+def _column(con: duckdb.DuckDBPyConnection, file: Path) -> str:
+    """Return the column that tells whose a row is, empty for rows of no customer."""
+    names = {row[0] for row in con.execute(f"DESCRIBE FROM {parquet(file)}").fetchall()}
+    if file.stem == "quarantine":
+        return "row"
+    return next((name for name in ("customer_id", "order_id") if name in names), "")
+
+
+def _condition(column: str) -> str:
+    """Return SQL that is true of the rows of the gone."""
+    return {
+        "customer_id": "customer_id IN (SELECT customer_id FROM gone)",
+        "order_id": "order_id IN (SELECT order_id FROM gone_orders)",
+        "row": "list_has_any(named(row), (SELECT list(customer_id) FROM gone))",
+        "": "false",
+    }[column]
+
+
+def _orders(lines: str) -> str:
+    """Return SQL of the orders that only the gone made."""
+    of_gone = _condition("customer_id")
+    return f"""
+        SELECT order_id FROM {lines} WHERE order_id IS NOT NULL
+        GROUP BY 1 HAVING bool_and(coalesce({of_gone}, false))"""
+
+
+def _name(con: duckdb.DuckDBPyConnection, table: str, ids: list[str]) -> None:
+    con.execute(f"CREATE TABLE {table} AS SELECT unnest(?::VARCHAR[]) AS customer_id", [ids])
+
+
+def _texts(con: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
+    return [text for (text,) in con.execute(sql).fetchall()]
