@@ -5,10 +5,12 @@ Whom, says a function that picks the forgotten out of ids: the warehouse itself 
 
 import json
 import os
+import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -16,7 +18,7 @@ from features.errors import InputError
 from features.ingest import publish, quality
 from features.ingest.contracts import SIDE_TABLES, TABLES
 from features.ingest.publish import LINES, parquet
-from features.ingest.quality import QUALITY, Counts, Report, number
+from features.ingest.quality import QUALITY, Report, number
 from features.ingest.rows import RETURN_LINES
 from features.ingest.sources import quote
 from features.ingest.staging import table_map_of
@@ -25,6 +27,7 @@ from features.settings import Settings
 Forgotten = Callable[[Sequence[str]], Mapping[str, str]]
 """Return those of some ids whose customers asked to be forgotten, each with the digest it is known by."""
 SHOP = "shop.json"
+OF_CUSTOMERS = [name for name, table in TABLES.items() if "customer_id" in {c.name for c in table.columns}]
 AS_READ = "regexp_replace(trim({}), '^(-?[0-9]+)[.]0$', '\\1')"
 """An id as ingest reads it."""
 
@@ -61,10 +64,9 @@ def erase(home: Path, forgotten: Forgotten) -> Erased:
                 return done
             _name(con, "gone", list(done.ids))
             for version in publish.versions(home):
-                if version == old:
-                    done.rows = _take_out(con, old, folder)
-                else:
+                if version != old:
                     done.n_older_rows += sum(_take_out(con, version, version).values())
+            done.rows = _take_out(con, old, folder)
             if done.rows:
                 _account(con, old, folder, done)
         if done.rows:
@@ -72,30 +74,42 @@ def erase(home: Path, forgotten: Forgotten) -> Erased:
     return done
 
 
-def leave_out(con: duckdb.DuckDBPyConnection, forgotten: Forgotten, report: Report) -> None:
-    """Drop what is staged of the forgotten, usable or not, and say in the report how much of whom."""
-    own = [name for name, table in TABLES.items() if any(c.name == "customer_id" for c in table.columns)]
-    every = " UNION ".join(f"SELECT customer_id FROM staged_{name}" for name in own)
-    found = forgotten(
-        _texts(con, f"SELECT DISTINCT customer_id FROM ({every}) WHERE customer_id IS NOT NULL")
-    )
-    if not found:
-        return
+def remembered(version: Path | None) -> dict[str, Any]:
+    """Return what a version knows of those it was cleaned of: digests of their orders, and what was taken."""
+    shop = json.loads((version / SHOP).read_text(encoding="utf-8")) if version else {}
+    return shop.get("erased") or {"salt": secrets.token_hex(16), "orders": [], "times": []}
+
+
+def leave_out(
+    con: duckdb.DuckDBPyConnection, forgotten: Forgotten, report: Report, erased: dict[str, Any]
+) -> dict[str, Any]:
+    """Drop what is staged of the forgotten, usable or not, and say in the report how much of whom.
+
+    ``erased`` is what the warehouse remembers: deliveries name no customer, so they are known by digests of
+    orders; it is returned with those that are new.
+    """
+    every = " UNION ".join(f"SELECT customer_id FROM staged_{name}" for name in OF_CUSTOMERS)
+    found = forgotten(_texts(con, f"SELECT customer_id FROM ({every}) WHERE customer_id IS NOT NULL"))
     _name(con, "gone", list(found))
     con.execute(f"CREATE TABLE gone_orders AS {_orders('staged_order_lines')}")
-    for name in TABLES:
-        condition = _condition("customer_id" if name in own else "order_id")
-        if name not in report.tables or (name not in own and name != "deliveries"):
-            continue
-        if name in own:
-            counts = con.execute(
-                f"SELECT customer_id, count(*) FROM staged_{name} WHERE {condition} GROUP BY 1"
-            )
-            for customer_id, n in counts.fetchall():
-                report.erased[found[customer_id]] = report.erased.get(found[customer_id], 0) + n
-        n = number(con, f"SELECT count(*) FROM staged_{name} WHERE {condition}")
-        report.tables.setdefault(name, Counts()).erased += n
-        con.execute(f"DELETE FROM staged_{name} WHERE {condition}")
+    erased = _with_orders(con, erased)
+    for name in OF_CUSTOMERS:
+        sql = f"DELETE FROM staged_{name} WHERE {_condition('customer_id')} RETURNING customer_id"
+        for customer_id, n in Counter(_texts(con, sql)).items():
+            report.tables[name].erased += n
+            report.erased[found[customer_id]] = report.erased.get(found[customer_id], 0) + n
+    which = "md5(concat(?, order_id)) IN (SELECT unnest(?))"
+    sql = f"DELETE FROM staged_deliveries WHERE {which} RETURNING order_id"
+    if erased["orders"] and (n := len(con.execute(sql, [erased["salt"], erased["orders"]]).fetchall())):
+        report.tables["deliveries"].erased += n
+    return erased
+
+
+def _with_orders(con: duckdb.DuckDBPyConnection, erased: dict[str, Any]) -> dict[str, Any]:
+    """Add the digests of ``gone_orders``."""
+    sql = "SELECT md5(concat(?, order_id)) FROM gone_orders"
+    digests = {digest for (digest,) in con.execute(sql, [erased["salt"]]).fetchall()}
+    return {**erased, "orders": sorted(digests.union(erased["orders"]))}
 
 
 def _held(con: duckdb.DuckDBPyConnection, versions: Sequence[Path], forgotten: Forgotten) -> dict[str, str]:
@@ -174,8 +188,9 @@ def _account(con: duckdb.DuckDBPyConnection, old: Path, folder: Path, done: Eras
     report.fingerprint = quality.fingerprint(con, {key: shop["settings"][key] for key in publish.FIXED})
     report.write(folder)
     took = {"n_customers": len(done.ids), "rows": done.rows, "fingerprint_before": shop["fingerprint"]}
+    erased = _with_orders(con, remembered(old))
+    shop["erased"] = {**erased, "times": [*erased["times"], took]}
     shop |= {"facts": report.facts, "fingerprint": report.fingerprint}
-    shop["erasures"] = [*shop.get("erasures", []), took]
     (folder / SHOP).write_text(json.dumps(shop, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

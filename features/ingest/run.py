@@ -53,7 +53,8 @@ def ingest(
                 "adapter": report.adapter,
                 "sources": read,
             }
-            erasure.leave_out(con, forgotten, report)
+            erased = erasure.remembered(publish.current(home))
+            state["erased"] = erasure.leave_out(con, forgotten, report, erased)
             tell("looking for what is new")
             _sort_out(con, old, settings)
             if old and not _is_new(con, state, shop):
