@@ -25,6 +25,8 @@ WORDS: dict[Kind, str] = {
 }
 FIRST_YEAR, LAST_YEAR = 1970, 2100
 LARGEST = 1e9
+LONGEST_ID = 128
+"""Characters: an id is what the service is asked for by, and what every vocabulary makes room for."""
 
 
 @dataclass(frozen=True)

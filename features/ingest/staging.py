@@ -150,11 +150,22 @@ def _verdict(opened: Opened, cells: list[Cell]) -> str:
             cases.append((f"{name} IS NULL AND NOT {cell.blank}", cell.unreadable))
         elif column.filled:
             cases.append((f"{name} IS NULL", f"{name} is missing"))
+        if column.kind == "id" and cell.type == "VARCHAR":
+            cases += _of_ids(name)
         if column.kind == "number":
             low = f"{name} is negative" if column.low == 0 else f"{name} is out of range"
             cases += [(f"{name} < {column.low}", low), (f"{name} > {column.high}", f"{name} is out of range")]
     cases += opened.table.rules
     return "CASE " + " ".join(f"WHEN {test} THEN {quote(reason)}" for test, reason in cases) + " END"
+
+
+def _of_ids(name: str) -> list[tuple[str, str]]:
+    """Return what makes a text useless as an id: nobody could ask the service for it."""
+    longest = contracts.LONGEST_ID
+    return [
+        (f"length({name}) > {longest}", f"{name} is longer than {longest} characters"),
+        (f"regexp_matches({name}, '[[:cntrl:]]')", f"{name} holds a control character"),
+    ]
 
 
 def _cell(opened: Opened, column: Column) -> Cell:

@@ -86,6 +86,8 @@ def test_revenue_is_quantity_times_price_less_discount(tmp_path):
         ("a,1,p,2024-01-05,-1,1", "return of nothing bought before"),
         (",1,p,2024-01-05,-1,1", "return without a customer"),
         ("b,2,p,2024-01-05,1,1", "exact duplicate of another line of its order"),
+        ("a" * 129 + ",1,p,2024-01-05,1,1", "customer_id is longer than 128 characters"),
+        ("a,1\t2,p,2024-01-05,1,1", "order_id holds a control character"),
     ],
 )
 def test_a_line_that_cannot_be_used_is_quarantined_with_its_reason(tmp_path, line, reason):
