@@ -79,19 +79,21 @@ def affinities(tables: Tables, bought: Bought, codes: Ints, customer: Ints, prod
 @compiled
 def _near(near: Ints, likeness: Floats, taste: Floats, product: Ints, score: Floats) -> None:
     for pair in range(len(product)):
+        code, total = product[pair], np.float32(0)
         for place in range(near.shape[1]):
-            other = near[product[pair], place]
+            other = near[code, place]
             if other >= 0:
-                score[pair] += taste[other] * likeness[product[pair], place]
+                total += taste[other] * likeness[code, place]
+        score[pair] = total
 
 
 @compiled
-def _factors(tables: Tables, code: int, product: Ints, score: Floats) -> None:
+def _factors(tables: Tables, customer: int, product: Ints, score: Floats) -> None:
     for pair in range(len(product)):
+        code, total = product[pair], np.float32(0)
         for factor in range(tables.customer_factors.shape[1]):
-            score[pair] += (
-                tables.customer_factors[code, factor] * tables.product_factors[product[pair], factor]
-            )
+            total += tables.customer_factors[customer, factor] * tables.product_factors[code, factor]
+        score[pair] = total
 
 
 @compiled

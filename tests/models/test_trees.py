@@ -15,7 +15,7 @@ def booster_of(n_leaves: int, n_trees: int = 20) -> lightgbm.Booster:
     return lightgbm.train(options | {"num_threads": 1}, lightgbm.Dataset(ROWS, BOUGHT), n_trees)
 
 
-@pytest.mark.parametrize("n_leaves", [2, 31, 64])
+@pytest.mark.parametrize("n_leaves", [2, 31, 32, 33, 64])
 @pytest.mark.parametrize("n_rows", [0, 1, BLOCK, BLOCK + 1, 3000])
 def test_the_sums_are_lightgbms_own_to_the_last_bit(n_leaves: int, n_rows: int) -> None:
     booster, rows = booster_of(n_leaves), ROWS[:n_rows]
