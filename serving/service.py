@@ -28,6 +28,7 @@ from serving.house import FOLLOW_SECONDS, House
 from serving.scores import Pull
 from serving.state import State
 
+log = logging.getLogger("recompra.serving")
 Answer = TypeVar("Answer", bound=api.Response)
 HOUSE = House()
 
@@ -50,6 +51,7 @@ class Recompra:
 
     def __init__(self) -> None:
         logs.set_up()
+        log.info("the code in %s answers", Path(__file__).resolve().parent.parent)
         logging.getLogger("uvicorn.access").propagate = False  # its lines would be made, and dropped
         HOUSE.open(Path(os.environ.get("RECOMPRA_HOME", ".recompra")).resolve())
         self._follower: asyncio.Task[None] | None = None
@@ -122,6 +124,8 @@ class Recompra:
         return await _answer(crm.erase, request, now())
 
 
+for _method in Recompra.apis.values():  # `bentoml build` writes an OpenAPI that knows no examples; ours does
+    _method.input_spec.model_config.pop("json_schema_extra", None)
 Recompra.add_asgi_middleware(Doors, house=HOUSE, clock=now, hot=os.environ.get("RECOMPRA_HOT", "1") == "1")
 
 

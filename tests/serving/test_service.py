@@ -216,3 +216,9 @@ print(sorted({HEAVY!r} & sys.modules.keys()))
     code = code.replace(repr(HEAVY), repr(set(HEAVY)))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_bentoml_can_describe_it_as_a_build_does(service: Service) -> None:
+    from serving.service import Recompra
+
+    assert set(BY_PATH) <= set(Recompra.openapi_spec.asdict()["paths"])
