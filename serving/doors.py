@@ -182,6 +182,7 @@ class Doors:
     def _flush(self) -> None:
         self._flushing = False
         self.meters.flush()
+        self.meters.look(self.house)
 
     def _audit(self, visit: Visit) -> None:
         self.house.audit.write(
@@ -226,7 +227,7 @@ class Doors:
             visit.scope[ADMITTED] = True
             return await self.app(visit.scope, _replay(body, receive), visit.relay)
         visit.answer = answer = function(state, read(endpoint, body))
-        self.meters.list_answered(answer["list"], answer["answered_from"])
+        self.meters.list_answered(answer["list"], answer["answered_from"], perf_counter() - visit.started)
         await visit.reply(200, msgspec.json.encode(answer))
 
     def _serving(self) -> State:

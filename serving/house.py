@@ -3,12 +3,13 @@
 import gc
 import logging
 import os
+from collections import Counter as Counts
 from datetime import UTC, datetime
 from pathlib import Path
 
 from features.errors import NotFound, RecompraError
 from serving import answers
-from serving.api import LIST_NAMES, ListName, RecommendRequest
+from serving.api import LIST_NAMES, ListName, Offer, RecommendRequest
 from serving.audit import Audit
 from serving.snapshot import PERSONAL, load
 from serving.state import POINTER, Pointer, State, refusal
@@ -32,6 +33,8 @@ class House:
         self.refused = ""
         """Why the newest scoring does not serve; empty while it does."""
         self.n_swaps = 0
+        self.offered = Counts[tuple[str, str]]()
+        """Next best offers since the last look: ``("offer", action)`` and ``("rule", who refused)``."""
         self._seen: tuple[int, int] | None = None
 
     def open(self, home: Path) -> None:
@@ -111,6 +114,11 @@ class House:
             "refused": self.refused or refusal(self.home) or (None if snapshot else NOTHING_SCORED),
             "store": (self.view.down if self.view else "not open") or "ok",
         }
+
+    def note(self, offer: Offer) -> None:
+        """Count an offer, and the rules that refused others."""
+        rules = {str(refused["rule"]) for refused in (*offer.ruled_out, *offer.ruled_out_actions)}
+        self.offered.update([("offer", offer.name), *(("rule", rule) for rule in rules)])
 
     def serving(self) -> State:
         """Return the state to answer from; raise ``NotFound`` before the first scoring."""

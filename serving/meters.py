@@ -36,6 +36,25 @@ class Meters:
             ["list", "answered_from"],
             registry=self.registry,
         )
+        self._list_seconds = Histogram(
+            "recompra_list_seconds", "Time to make a list.", ["list"], buckets=BUCKETS, registry=self.registry
+        )
+        self._offers = Counter(
+            "recompra_offers_total", "Next best offers, by action chosen.", ["name"], registry=self.registry
+        )
+        self._rules = Counter(
+            "recompra_offer_refusals_total",
+            "Next best offers for which a rule refused something.",
+            ["rule"],
+            registry=self.registry,
+        )
+        self._versions = Gauge(
+            "recompra_model_version",
+            "The version of each model behind the answers.",
+            ["model"],
+            registry=self.registry,
+            multiprocess_mode="livemostrecent",
+        )
         gauges = {
             "recompra_scoring_as_of_seconds": "The moment the scoring in service stands at (Unix).",
             "recompra_scoring_swaps": "New scorings taken into service by a worker since it started.",
@@ -47,28 +66,29 @@ class Meters:
             for name, text in gauges.items()
         }
         self._took: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
-        self._answered = Counts[tuple[str, str]]()
+        self._answered: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """Count and time one request."""
         self._took[path, status].append(seconds)
 
-    def list_answered(self, list_name: str, answered_from: str) -> None:
-        """Count one list."""
-        self._answered[list_name, answered_from] += 1
+    def list_answered(self, list_name: str, answered_from: str, seconds: float) -> None:
+        """Count and time one list."""
+        self._answered[list_name, answered_from].append(seconds)
 
     def flush(self) -> None:
         """Put what was counted since the last time where Prometheus finds it: too slow for each request."""
         took, self._took = self._took, defaultdict(list)
-        answered, self._answered = self._answered, Counts()
+        answered, self._answered = self._answered, defaultdict(list)
         for (path, status), seconds in took.items():
             self._requests.labels(path, str(status)).inc(len(seconds))
             _observe(self._seconds.labels(path), seconds)
-        for labels, n in answered.items():
-            self._lists.labels(*labels).inc(n)
+        for labels, seconds in answered.items():
+            self._lists.labels(*labels).inc(len(seconds))
+            _observe(self._list_seconds.labels(labels[0]), seconds)
 
     def look(self, house: House) -> None:
-        """Note how a worker stands."""
+        """Note how a worker stands, and what it offered."""
         values: Mapping[str, float] = {
             "recompra_scoring_swaps": house.n_swaps,
             "recompra_scoring_refused": bool(house.refused),
@@ -77,6 +97,11 @@ class Meters:
         }
         for name, value in values.items():
             self._gauges[name].set(value)
+        for name, version in house.state.snapshot.models.items() if house.state else ():
+            self._versions.labels(name).set(float(version))
+        offered, house.offered = house.offered, Counts()
+        for (what, name), n in offered.items():
+            (self._rules if what == "rule" else self._offers).labels(name).inc(n)
 
     def text(self) -> bytes:
         """Return the exposition Prometheus reads."""

@@ -84,7 +84,10 @@ class Recompra:
     @bentoml.api(route="/next_best_offer")
     async def next_best_offer(self, request: api.OfferRequest, /) -> api.Offer:
         """Say what to offer a customer, or nothing."""
-        return await _answer(offers.next_best_offer, request, now())
+        offer = await _answer(offers.next_best_offer, request, now())
+        if isinstance(offer, api.Offer):
+            HOUSE.note(offer)
+        return offer
 
     @bentoml.api(route="/events")
     async def events(self, request: api.EventsRequest, /) -> api.EventsKept:

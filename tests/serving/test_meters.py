@@ -1,9 +1,15 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from worlds.snapshot import NOW
+from worlds.visits import visitor
 
+from serving.api import OfferRequest
 from serving.meters import BUCKETS, Meters
+from serving.offers import next_best_offer
 
 
 @given(st.lists(st.floats(0, 5), max_size=20))
@@ -29,7 +35,22 @@ def figures(text: bytes) -> dict[str, float]:
 
 def test_nothing_is_counted_twice() -> None:
     meters = Meters()
-    meters.list_answered("for_you", "ready")
+    meters.list_answered("for_you", "ready", 0.001)
     once = figures(meters.text())
     assert once == figures(meters.text())
     assert once['recompra_lists_total{answered_from="ready",list="for_you"}'] == 1
+    assert once['recompra_list_seconds_count{list="for_you"}'] == 1
+
+
+def test_versions_offers_and_what_rules_refused_are_shown(tmp_path: Path) -> None:
+    client, house = visitor(tmp_path)
+    offer = next_best_offer(house.serving(), OfferRequest(customer_id="c000001"), NOW)
+    offer.ruled_out = [{"rule": "stock"}, {"rule": "stock"}, {"rule": "consent"}]
+    house.note(offer)
+    for _ in range(2):
+        told = figures(client.get("/metrics").content)
+    house.close()
+    assert told['recompra_model_version{model="churn"}'] == 1
+    assert told[f'recompra_offers_total{{name="{offer.name}"}}'] == 1
+    assert told['recompra_offer_refusals_total{rule="stock"}'] == 1
+    assert told['recompra_offer_refusals_total{rule="consent"}'] == 1
