@@ -234,7 +234,7 @@ def _cast_time(cell: str, source_type: str, timezone: str, timestamps: str) -> s
         return f"timezone('UTC', CAST({cell} AS TIMESTAMPTZ))"
     if source_type.startswith("TIMESTAMP"):
         return _to_utc(f"CAST({cell} AS TIMESTAMP)", timestamps)
-    text = f"trim({cell})"
+    text = f"regexp_replace(trim({cell}), '(:.*?) ?([+-][0-9]{{2}}):?([0-9]{{2}})$', '\\1\\2:\\3')"
     naive = f"TRY_CAST({text} AS TIMESTAMP)"
     is_day = f"regexp_full_match({text}, '[0-9]{{4}}[-/][0-9]{{1,2}}[-/][0-9]{{1,2}}')"
     is_aware = f"regexp_matches({text}, ':.*(Z|UTC|[+-][0-9]{{2}}(:?[0-9]{{2}})?)$', 'i')"

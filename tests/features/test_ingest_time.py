@@ -44,7 +44,13 @@ def test_a_bare_date_is_the_shops_midnight_whatever_zone_the_times_are_in(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "cell", ["2024-07-01T23:30:00+02:00", "2024-07-01 21:30:00Z", "2024-07-01 16:30:00-05"]
+    "cell",
+    [
+        "2024-07-01T23:30:00+02:00",
+        "2024-07-01 21:30:00Z",
+        "2024-07-01 16:30:00-05",
+        "2024-07-01 17:30:00 -0400",
+    ],
 )
 def test_an_offset_in_the_file_wins(tmp_path, cell):
     assert stored(tmp_path, cell, "timezone = 'Asia/Tokyo'") == [
