@@ -88,14 +88,15 @@ def test_online_retail_leaves_out_what_is_no_product_and_names_the_others(tmp_pa
     assert rows(tmp_path / "home", "DISTINCT ordered_on::VARCHAR")[0] == ("2010-07-01",)
 
 
-SHOPIFY = """Name,Email,Financial Status,Accepts Marketing,Currency,Subtotal,Created at,Lineitem quantity,Lineitem name,\
-Lineitem price,Lineitem sku,Billing Province,Billing Country,Cancelled at,Refunded Amount,Vendor,Source,Phone
-#1001,Ada@Example.com,partially_refunded,yes,USD,45.00,2026-09-03 23:30:00 -0400,2,Fern print,16.00,FERN,CA,US,,9.00,Leaf,web,
-#1001,Ada@Example.com,,,,,,1,Canvas bag,20.00,,,,,,,,
-#1002,,paid,no,USD,25.00,2026-09-10 09:00:00 -0400,1,Mug,25.00,MUG,,CA,,0.00,Clay,pos,+15550100
-#1003,bo@example.com,voided,no,USD,25.00,2026-09-11 09:00:00 -0400,1,Mug,25.00,MUG,,CA,,0.00,Clay,web,
-#1004,bo@example.com,paid,no,USD,25.00,2026-09-12 09:00:00 -0400,1,Mug,25.00,MUG,,CA,2026-09-13 09:00:00 -0400,0.00,Clay,web,
-#1005,ada@example.com,paid,no,USD,25.00,2026-09-20 09:00:00 -0400,1,Mug,25.00,MUG,CA,US,,0.00,Clay,web,
+SHOPIFY = """Name,Email,Financial Status,Accepts Marketing,Currency,Subtotal,Created at,Lineitem quantity,\
+Lineitem name,Lineitem price,Lineitem sku,Billing Province,Billing Country,Cancelled at,Refunded Amount,\
+Vendor,Source,Phone
+#1,Ada@X.com,partially_refunded,yes,USD,45,2026-09-03 23:30:00 -0400,2,Fern,16,FERN,CA,US,,9,Leaf,web,
+#1,Ada@X.com,,,,,,1,Canvas bag,20.00,,,,,,,,
+#2,,paid,no,USD,25,2026-09-10 09:00:00 -0400,1,Mug,25,MUG,,CA,,0,Clay,pos,+15550100
+#3,bo@x.com,voided,no,USD,25,2026-09-11 09:00:00 -0400,1,Mug,25,MUG,,CA,,0,Clay,web,
+#4,bo@x.com,paid,no,USD,25,2026-09-12 09:00:00 -0400,1,Mug,25,MUG,,CA,2026-09-13 09:00:00 -0400,0,Clay,web,
+#5,ada@x.com,paid,no,USD,25,2026-09-20 09:00:00 -0400,1,Mug,25,MUG,CA,US,,0,Clay,web,
 """
 
 
@@ -109,10 +110,10 @@ def shopify(tmp_path_factory) -> tuple[Report, Path]:
 def test_shopify_shares_discounts_and_refunds_of_an_order_among_its_lines(shopify):
     _, home = shopify
     assert rows(home, "order_id, product_id, revenue") == [
-        ("#1001", "Canvas bag", 13.85),
-        ("#1001", "FERN", 22.15),
-        ("#1002", "MUG", 25.0),
-        ("#1005", "MUG", 25.0),
+        ("#1", "Canvas bag", 13.85),
+        ("#1", "FERN", 22.15),
+        ("#2", "MUG", 25.0),
+        ("#5", "MUG", 25.0),
     ]
 
 
@@ -120,8 +121,8 @@ def test_shopify_knows_a_customer_by_address_or_telephone_and_keeps_the_moment(s
     _, home = shopify
     assert rows(home, "DISTINCT customer_id, ordered_at::VARCHAR") == [
         ("+15550100", "2026-09-10 13:00:00"),
-        ("ada@example.com", "2026-09-04 03:30:00"),
-        ("ada@example.com", "2026-09-20 13:00:00"),
+        ("ada@x.com", "2026-09-04 03:30:00"),
+        ("ada@x.com", "2026-09-20 13:00:00"),
     ]
 
 
@@ -131,18 +132,18 @@ def test_shopify_quarantines_cancelled_and_voided_orders_and_keeps_the_latest_co
     assert report.tables["order_lines"].reasons == told
     assert rows(home, "customer_id, email_consent, region", "customers") == [
         ("+15550100", False, "CA"),
-        ("ada@example.com", False, "US-CA"),
-        ("bo@example.com", False, "CA"),
+        ("ada@x.com", False, "US-CA"),
+        ("bo@x.com", False, "CA"),
     ]
     assert rows(home, "product_id, name, brand", "products") == [
         ("Canvas bag", "Canvas bag", None),
-        ("FERN", "Fern print", "Leaf"),
+        ("FERN", "Fern", "Leaf"),
         ("MUG", "Mug", "Clay"),
     ]
 
 
-WOO = """order_id,date,status,order_currency,customer_id,billing_email,billing_state,billing_country,item_id,item_product_id,\
-item_name,item_sku,item_quantity,item_subtotal,item_total,item_refunded,item_refunded_qty
+WOO = """order_id,date,status,order_currency,customer_id,billing_email,billing_state,billing_country,item_id,\
+item_product_id,item_name,item_sku,item_quantity,item_subtotal,item_total,item_refunded,item_refunded_qty
 7,2026-03-01 23:30:00,completed,EUR,12,ada@example.com,SP,BR,1,55,Coffee,COF,2,20.00,18.00,0,0
 7,2026-03-01 23:30:00,completed,EUR,12,ada@example.com,SP,BR,2,56,Filter,,3,9.00,9.00,3.00,-1
 8,2026-03-02 10:00:00,processing,EUR,0,Guest@Example.com,,PT,3,55,Coffee,COF,1,10.00,10.00,0,0
