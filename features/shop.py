@@ -14,8 +14,9 @@ from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn
 from features.history import History, read_history
 from features.settings import Settings
+from features.tables import compiled, fetch, table
 from features.warehouse import Facts, Warehouse
-from features.window import shift_days
+from features.window import naive_utc, shift_days
 
 
 class Shop:
@@ -45,6 +46,17 @@ class Shop:
             ("features", cutoff), lambda: CUSTOMER_FEATURES.compute(self.con, cutoff, timezone=self.timezone)
         )
         return frame
+
+    def customers_seen(self, cutoff: datetime) -> pd.Index:
+        """Return the ids, sorted, of everyone with an order before ``cutoff``, whatever they brought back."""
+        names: pd.Index = self._once(("seen", cutoff), lambda: self._seen(cutoff))
+        return names
+
+    def _seen(self, cutoff: datetime) -> pd.Index:
+        orders = table("orders")
+        seen = orders.filter(orders.ordered_at < naive_utc(cutoff)).select("customer_id").distinct()
+        names = fetch(self.con, compiled(seen, self.con.name))["customer_id"]
+        return pd.Index(sorted(names), dtype="str", name="customer_id")
 
     def panel(self, cutoffs: Iterable[datetime]) -> pd.DataFrame:
         """Return the customer features as of several cutoffs in one scan: index ``(cutoff, customer_id)``."""

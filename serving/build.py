@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from features import excerpt
 from features.history import Floats, History, Ints, Vocabulary
 from features.shop import Shop
 from models.actions import KEEP
@@ -27,6 +28,7 @@ from models.model import Model
 from models.ranking.cold import Segments
 from models.ranking.lists import SOURCES, Picks
 from serving.columns import Columns
+from serving.customer_scores import EXCERPT, scores_of
 from serving.due import Due
 from serving.rights import Forgotten
 from serving.snapshot import PARTS, PERSONAL, Ready, Snapshot
@@ -101,15 +103,7 @@ class Build:
     @cached_property
     def scores(self) -> pd.DataFrame:
         """Every score of every customer; index ``customer_id``."""
-        index = pd.Index(self.names, name="customer_id")
-        models = self._of_kind("scores")
-        found = [model.predict(self.shop, self.cutoff) for model in models]
-        found += [why for model in models if (why := model.explain(self.shop, self.cutoff)) is not None]
-        parts = [part.reindex(index) for part in found]
-        return pd.concat(parts, axis=1) if parts else pd.DataFrame(index=index)
-
-    def _of_kind(self, kind: str) -> list[Any]:
-        return [model for model in self.models.values() if model.kind == kind]
+        return scores_of(self.models, self.shop, self.cutoff, self.names)
 
     @cached_property
     def people(self) -> People:
@@ -205,7 +199,8 @@ class Build:
         return {EFFECT: learnt[KEEP.name]} if KEEP.name in learnt else {}
 
     def save_more(self, folder: Path) -> None:
-        """Add the live state, and the scores as a file for others to read."""
+        """Add the live state, what a customer is refreshed from, and the scores as a file for others."""
+        excerpt.write(self.shop, self.cutoff, self.names, folder / EXCERPT)
         self.scores.reset_index().to_parquet(folder / "scores.parquet", index=False)
         repurchase: Any = self.models.get("repurchase")
         if repurchase is not None:

@@ -93,12 +93,24 @@ class Registry:
         return self._load(champions[name])
 
     def _load(self, champion: Champion) -> Model:
-        folder = self.fetch(champion)
-        try:
-            return model_class(champion.name).load(folder)
-        except (KeyError, ValueError, TypeError, OSError) as error:
-            told = f"{champion.name} v{champion.version} cannot be loaded ({type(error).__name__}: {error})"
-            raise ArtefactError(told, "promote or train another version") from error
+        return _load(self.fetch(champion), champion.name, champion.version)
+
+
+def on_disk(home: Path, versions: Mapping[str, str], kind: str) -> dict[str, Model]:
+    """Return the models of a kind, in the versions that serve, without a look at the registry.
+
+    Raises ``ArtefactError`` where one is not on this machine, or cannot be loaded.
+    """
+    names = [name for name in versions if model_class(name).kind == kind]
+    return {name: _load(home / "models" / name / versions[name], name, versions[name]) for name in names}
+
+
+def _load(folder: Path, name: str, version: str) -> Model:
+    try:
+        return model_class(name).load(folder)
+    except (KeyError, ValueError, TypeError, OSError) as error:
+        told = f"{name} v{version} cannot be loaded ({type(error).__name__}: {error})"
+        raise ArtefactError(told, "promote or train another version") from error
 
 
 def versions_of(champions: Mapping[str, Champion]) -> dict[str, str]:

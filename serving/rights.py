@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from features.errors import NotFound
-from serving.store import CONTACTS, DECISIONS, ERASURES, EVENTS, Store
+from serving.store import CONTACTS, DECISIONS, ERASURES, EVENTS, REFRESHED, Store
 
 TABLES = ("order_lines", "returns", "customers", "contacts", "surveys")
 
@@ -28,7 +28,7 @@ def forget(store: Store, customer_id: str, *, now: datetime) -> dict[str, int]:
     digest = digest_of(store.salt(), customer_id)
     gone = {}
     with store.write("erasures") as (db, seq):
-        for table in (EVENTS, CONTACTS, DECISIONS):
+        for table in (EVENTS, CONTACTS, DECISIONS, REFRESHED):
             gone[table.name] = db.execute(table.delete().where(table.c.customer_id == customer_id)).rowcount
         if db.execute(sa.select(ERASURES.c.seq).where(ERASURES.c.digest == digest)).first() is None:
             db.execute(ERASURES.insert().values(digest=digest, seq=seq, erased_at=now))

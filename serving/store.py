@@ -115,6 +115,16 @@ ERASURES = sa.Table(
     _seq(),
     sa.Column("erased_at", Moment, nullable=False),
 )
+REFRESHED = sa.Table(
+    "refreshed",
+    METADATA,
+    _name("customer_id", primary_key=True),
+    _name("stamp", nullable=False),
+    sa.Column("as_of", Moment, nullable=False),
+    sa.Column("events_seq", sa.BigInteger, nullable=False),
+    sa.Column("features", sa.Text, nullable=False),
+    sa.Column("scores", sa.Text, nullable=False),
+)
 SALT = sa.Table("salt", METADATA, sa.Column("salt", sa.LargeBinary(32), primary_key=True))
 
 
@@ -181,6 +191,13 @@ class Store:
         with self.engine.begin() as db:
             db.execute(CLOCK.update().values({topic: CLOCK.c[topic] + 1}))
             yield db, db.execute(sa.select(CLOCK.c[topic])).scalar_one()
+
+    @contextmanager
+    def alone(self) -> Iterator[sa.Connection]:
+        """Open a transaction, alone in writing, that no reader need follow: no counter moves."""
+        with self.engine.begin() as db:
+            db.execute(CLOCK.update().values(id=1))
+            yield db
 
     def salt(self) -> bytes:
         """Return the random bytes that keep erased ids from being guessed out of their digests."""

@@ -60,6 +60,9 @@ CREATE OR REPLACE TEMP MACRO sane(m) AS
 """
 """``num`` is for column maps; ``sane`` drops infinities and placeholders (0001-01-01, 9999-12-31)."""
 
+LARGEST_MONEY = LARGEST * 100
+MADE_UP_ORDER = "concat(customer_id, '@', replace(CAST(ordered_at AS VARCHAR), ' ', 'T'))"
+"""The id of an order that has none: what a customer buys at one moment is one order."""
 MONEY = "round(abs(quantity) * unit_price - abs(discount), 6)"
 """What a line earns or a return gives back, rounded: a price divided and multiplied again is the price."""
 
@@ -81,7 +84,7 @@ ORDER_LINES = Table(
         ("quantity < 0 AND customer_id IS NULL", "return without a customer"),
         ("quantity > 0 AND discount < 0", "discount is negative"),
         (f"{MONEY} <= 0", "free line: nothing was paid"),
-        (f"{MONEY} > {LARGEST * 100:.0f}", "amount is out of range"),
+        (f"{MONEY} > {LARGEST_MONEY:.0f}", "amount is out of range"),
     ),
 )
 
@@ -170,6 +173,11 @@ def accepts(kind: Kind, source_type: str) -> bool:
         "digest": {"text"},
     }
     return family == "null" or family in allowed[kind]
+
+
+def local_time(timezone: str) -> str:
+    """Return SQL of ``ordered_at`` on the shop's clock."""
+    return "ordered_at" if timezone == "UTC" else f"timezone('{timezone}', timezone('UTC', ordered_at))"
 
 
 def cast(kind: Kind, cell: str, source_type: str, *, timezone: str, timestamps: str) -> str:

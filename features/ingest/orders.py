@@ -5,6 +5,8 @@ Every column of a row knows only that customer's past.
 
 import duckdb
 
+from features.ingest.contracts import local_time
+
 EXACT = "DECIMAL(18, 6)"
 """Money is added exactly, so that the order of adding changes nothing."""
 
@@ -23,7 +25,7 @@ def derive(con: duckdb.DuckDBPyConnection, lines: str, products: str, timezone: 
 
     Lines without a customer are left out. Rows at the same moment are put in order by their order_id.
     """
-    local = "ordered_at" if timezone == "UTC" else f"timezone('{timezone}', timezone('UTC', ordered_at))"
+    local = local_time(timezone)
     con.execute(f"CREATE TABLE order_rows AS {_rows(lines)}")
     con.execute(f"CREATE TABLE order_news AS {_news(lines, products)}")
     con.execute(f"""

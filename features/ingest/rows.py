@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from features.ingest.contracts import MONEY, SIDE_TABLES, Table
+from features.ingest.contracts import MADE_UP_ORDER, MONEY, SIDE_TABLES, Table, local_time
 from features.ingest.publish import known_lines, parquet
 
 DUPLICATE = "exact duplicate of another line of its order"
@@ -105,16 +105,14 @@ def quarantine(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _judged(timezone: str) -> str:
-    local = "ordered_at" if timezone == "UTC" else f"timezone('{timezone}', timezone('UTC', ordered_at))"
-    made_up = "concat(customer_id, '@', replace(CAST(ordered_at AS VARCHAR), ' ', 'T'))"
     text = ", ".join(f"coalesce(CAST({name} AS VARCHAR), '')" for name in CONTENT)
     return f"""
         SELECT source, __row, has_order_id, content, {_hex("content")} AS line_id, customer_id, order_id,
-               product_id, ordered_at, CAST({local} AS DATE) AS ordered_on, abs(quantity) AS quantity,
+               product_id, ordered_at, CAST({local_time(timezone)} AS DATE) AS ordered_on, abs(quantity) AS quantity,
                unit_price, abs(discount) AS discount, {MONEY} AS revenue, channel,
                CASE WHEN quantity < 0 THEN 'return' ELSE 'line' END AS fate
         FROM (SELECT *, md5_number_lower(concat_ws(chr(31), {text})) AS content
-              FROM (SELECT * REPLACE (coalesce(order_id, {made_up}) AS order_id),
+              FROM (SELECT * REPLACE (coalesce(order_id, {MADE_UP_ORDER}) AS order_id),
                            order_id IS NOT NULL AS has_order_id
                     FROM staged_order_lines WHERE reason IS NULL))"""
 

@@ -17,8 +17,6 @@ from pydantic import Field
 from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn, InputError
 from features.shop import Shop
-from features.tables import compiled, fetch, table
-from features.window import naive_utc
 from models.customers.buy_till_you_die import BetaGeoNBD
 from models.customers.trees import TreesConfig
 
@@ -223,10 +221,7 @@ def everyone(shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> 
 
     One who brought everything back has no purchase day and so no features: their row is null, as is known.
     """
-    features = shop.customer_features(cutoff, ids)
-    orders = table("orders")
-    seen = orders.filter(orders.ordered_at < naive_utc(cutoff)).select("customer_id").distinct()
-    names = fetch(shop.con, compiled(seen, shop.con.name))["customer_id"].astype("str")
+    features, names = shop.customer_features(cutoff, ids), shop.customers_seen(cutoff)
     if ids is not None:
         names = names[names.isin(list(ids))]
-    return features.reindex(pd.Index(sorted(names), dtype="str", name="customer_id"))
+    return features.reindex(names)

@@ -1,0 +1,138 @@
+"""Some customers' part of a shop, with what happened since a cutoff: the same queries, on rows in memory.
+
+``write`` keeps beside a scoring what customer features are derived from, sorted by customer, so that a few
+customers' rows are read without the others'. ``Excerpt`` reads these, adds what happened since as if it had
+been ingested, and derives orders, days and links of returns by the very functions of the ingest.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from features.ingest import orders, returns
+from features.ingest.contracts import LARGEST_MONEY, MADE_UP_ORDER, MONEY, local_time
+from features.shop import Shop
+from features.tables import literal
+from features.window import naive_utc
+
+LINE = (
+    "line_id, customer_id, order_id, product_id, ordered_at, ordered_on, quantity, unit_price, discount, "
+    "revenue, channel"
+)
+PAST = {
+    "order_lines": (LINE, "ordered_at"),
+    "return_lines": (LINE, "ordered_at"),
+    "contacts": ("*", "sent_at"),
+    "surveys": ("*", "answered_at"),
+}
+"""What is kept of customers: columns, and the time that must lie before the cutoff."""
+ROW_GROUP = 4096
+"""Rows that are read for one customer, at most, beside their own."""
+DERIVED = ("links", "returns", "order_rows", "order_news", "orders", "days")
+LINES = ("event_id", "customer_id", "kind", "product_id", "quantity", "unit_price", "occurred_at")
+"""Columns of the events an excerpt takes: as in the online store; moments are naive, in UTC."""
+
+
+def write(shop: Shop, cutoff: datetime, names: Sequence[str], folder: Path) -> None:
+    """Keep what is known of the customers ``names`` before ``cutoff``, for ``Excerpt`` to read."""
+    folder.mkdir(parents=True, exist_ok=True)
+    con, moment = shop.con.con, naive_utc(cutoff)
+    con.register("excerpt_names", pd.DataFrame({"customer_id": list(names)}, dtype="str"))
+    for table, (columns, time) in PAST.items():
+        file = literal(shop.warehouse.folder / f"{table}.parquet")
+        rows = "order_lines" if table == "order_lines" else f"read_parquet({file})"
+        mine = f"SELECT {columns} FROM {rows} SEMI JOIN excerpt_names USING (customer_id)"
+        _copy(con, f"{mine} WHERE {time} < TIMESTAMP '{moment}' ORDER BY customer_id", folder / table)
+    _copy(con, "SELECT product_id, category FROM products ORDER BY product_id", folder / "products")
+    con.unregister("excerpt_names")
+
+
+def _copy(con: Any, sql: str, path: Path) -> None:
+    file = literal(path.with_suffix(".parquet"))
+    con.execute(f"COPY ({sql}) TO {file} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP})")
+
+
+class Excerpt(Shop):
+    """A shop of the customers taken last. Its answers are those of a warehouse that holds what is new too.
+
+    Holds for cutoffs at or after the one it was written at. ``con`` is in memory, of one thread.
+    """
+
+    def __init__(self, home: Path, folder: Path) -> None:
+        super().__init__(home)
+        self.folder = folder
+
+    @cached_property
+    def con(self) -> Any:
+        """The Ibis DuckDB backend that holds the customers taken."""
+        import ibis
+
+        con: Any = ibis.duckdb.connect(threads=1, memory_limit="1GB")
+        con.raw_sql("SET enable_progress_bar = false")
+        con.raw_sql("SET parquet_metadata_cache = true")
+        for table in (*PAST, "products"):
+            file = literal(self.folder / f"{table}.parquet")
+            con.raw_sql(f"CREATE VIEW past_{table} AS FROM read_parquet({file})")
+        return con
+
+    def anyone(self) -> list[str]:
+        """Return the id of one customer; none where there is none."""
+        return [
+            row[0]
+            for row in self.con.con.execute("SELECT customer_id FROM past_order_lines LIMIT 1").fetchall()
+        ]
+
+    def take(
+        self,
+        ids: Sequence[str],
+        events: Sequence[Mapping[str, Any]] = (),
+        contacts: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """Hold the customers ``ids`` and what happened to them since; the ones held before are let go.
+
+        ``events``: order lines and returns (``LINES``); an order's lines share customer and moment.
+        ``contacts`` have the columns of the warehouse's. Raises what DuckDB raises for values out of range.
+        """
+        self.forget()
+        con = self.con.con
+        con.register("new_lines", _lines(events))
+        wanted = ", ".join("'" + name.replace("'", "''") + "'" for name in ids) or "NULL"
+        for table in DERIVED:
+            con.execute(f"DROP TABLE IF EXISTS {table}")
+        for table, kind in (("order_lines", "order"), ("return_lines", "return")):
+            rows = f"SELECT * FROM past_{table} WHERE customer_id IN ({wanted})"
+            new = _as_ingested(kind, self.timezone)
+            con.execute(f"CREATE OR REPLACE TABLE {table} AS {rows} UNION ALL BY NAME {new}")
+        con.execute(f"CREATE OR REPLACE TABLE surveys AS FROM past_surveys WHERE customer_id IN ({wanted})")
+        self._take_contacts(wanted, contacts)
+        returns.link(con, "order_lines", "return_lines")
+        orders.derive(con, "order_lines", "past_products", self.timezone)
+
+    def _take_contacts(self, wanted: str, contacts: Sequence[Mapping[str, Any]]) -> None:
+        con = self.con.con
+        con.execute(f"CREATE OR REPLACE TABLE contacts AS FROM past_contacts WHERE customer_id IN ({wanted})")
+        if contacts:
+            con.register("new_contacts", pd.DataFrame([dict(row) for row in contacts]))
+            con.execute("INSERT INTO contacts BY NAME FROM new_contacts")
+
+
+def _lines(events: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    text = dict.fromkeys(("event_id", "customer_id", "kind", "product_id"), "str")
+    kinds = text | {"quantity": "float64", "unit_price": "float64", "occurred_at": "datetime64[us]"}
+    frame = pd.DataFrame([{name: row[name] for name in LINES} for row in events], columns=list(LINES))
+    return frame.astype(kinds)
+
+
+def _as_ingested(kind: str, timezone: str) -> str:
+    """Return SQL of new lines as the ingest would keep them; what it would refuse is left out."""
+    prices = "nullif(unit_price, 'NaN'::DOUBLE) AS unit_price"
+    rows = f"SELECT * REPLACE ({prices}), occurred_at AS ordered_at, 0.0 AS discount FROM new_lines"
+    return f"""
+        SELECT event_id AS line_id, customer_id, {MADE_UP_ORDER} AS order_id, product_id, ordered_at,
+               CAST({local_time(timezone)} AS DATE) AS ordered_on, quantity, unit_price, discount,
+               {MONEY} AS revenue, CAST(NULL AS VARCHAR) AS channel
+        FROM ({rows}) WHERE kind = '{kind}' AND ({MONEY} <= 0 OR {MONEY} > {LARGEST_MONEY}) IS NOT TRUE"""

@@ -1,0 +1,94 @@
+"""Who is waiting to be refreshed: customers with an order or a return that their scores do not hold yet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+import sqlalchemy as sa
+
+from serving.store import CLOCK, CONTACTS, EVENTS, REFRESHED, Store
+
+MOVING = ("order", "return")
+"""The kinds of events that change a customer's features."""
+
+
+@dataclass(frozen=True)
+class News:
+    """What happened to some customers since a scoring, up to the counter ``seq`` of the store's clock."""
+
+    seq: int
+    events: list[dict[str, Any]]
+    contacts: list[dict[str, Any]]
+
+    def of(self, ids: Sequence[str]) -> "News":
+        """Return the part of some of the customers."""
+        mine = set(ids)
+        events, contacts = (
+            [row for row in rows if row["customer_id"] in mine] for rows in (self.events, self.contacts)
+        )
+        return News(self.seq, events, contacts)
+
+
+@dataclass
+class Backlog:
+    """A queue of customers, the one waiting longest first, for the scoring ``stamp`` of ``as_of``."""
+
+    store: Store
+    stamp: str
+    as_of: datetime
+    waiting: dict[str, datetime] = field(default_factory=dict)
+    """Since when each customer waits."""
+    seen: int = 0
+
+    @property
+    def oldest(self) -> datetime | None:
+        """Since when the one at the head waits."""
+        return next(iter(self.waiting.values()), None)
+
+    def look(self, now: datetime) -> None:
+        """Queue who is new in the store; at the first look, everyone whose row does not hold all yet."""
+        with self.store.read() as db:
+            seq = int(db.execute(sa.select(CLOCK.c.events)).scalar_one())
+            if seq == self.seen:
+                return
+            found = db.execute(_moved(self.seen, seq, self.as_of)).all()
+            known = dict(db.execute(_held(self.stamp)).tuples().all()) if not self.seen else {}
+        for customer, last, since in sorted(found, key=lambda row: row[2]):
+            if known.get(customer, -1) < last:
+                self.waiting.setdefault(customer, since if self.seen else now)
+        self.seen = seq
+
+    def take(self, n: int) -> dict[str, datetime]:
+        """Take up to ``n`` customers off the head, each with the moment since when it waits."""
+        taken = dict(islice(self.waiting.items(), n))
+        for name in taken:
+            del self.waiting[name]
+        return taken
+
+    def put_back(self, taken: dict[str, datetime]) -> None:
+        """Put customers back at the head."""
+        self.waiting = taken | self.waiting
+
+    def news(self, ids: Sequence[str]) -> News:
+        """Return all that happened to these customers since the scoring."""
+        events = sa.select(EVENTS).where(EVENTS.c.customer_id.in_(ids), EVENTS.c.kind.in_(MOVING))
+        contacts = sa.select(CONTACTS).where(CONTACTS.c.customer_id.in_(ids))
+        with self.store.read() as db:
+            seq = int(db.execute(sa.select(CLOCK.c.events)).scalar_one())
+            lines = db.execute(events.where(EVENTS.c.occurred_at >= self.as_of)).mappings()
+            sent = db.execute(contacts.where(CONTACTS.c.sent_at >= self.as_of)).mappings()
+            return News(seq, [dict(row) for row in lines], [dict(row) for row in sent])
+
+
+def _moved(after: int, seq: int, as_of: datetime) -> Any:
+    """Return each customer's last number and first moment of arrival among the events after a number."""
+    query = sa.select(EVENTS.c.customer_id, sa.func.max(EVENTS.c.seq), sa.func.min(EVENTS.c.received_at))
+    query = query.where(EVENTS.c.seq > after, EVENTS.c.seq <= seq, EVENTS.c.occurred_at >= as_of)
+    query = query.where(EVENTS.c.kind.in_(MOVING), EVENTS.c.customer_id.is_not(None))
+    return query.group_by(EVENTS.c.customer_id)
+
+
+def _held(stamp: str) -> Any:
+    return sa.select(REFRESHED.c.customer_id, REFRESHED.c.events_seq).where(REFRESHED.c.stamp == stamp)

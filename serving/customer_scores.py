@@ -1,0 +1,25 @@
+"""All scores of customers, by the very calls of every caller: the nightly scoring and the refresh of a few."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from features.shop import Shop
+from models.model import Model
+
+EXCERPT = "excerpt"
+"""The folder of a scoring that holds what customers are refreshed from (``features.excerpt``)."""
+
+
+def scores_of(
+    models: Mapping[str, Model], shop: Shop, cutoff: datetime, names: Sequence[str]
+) -> pd.DataFrame:
+    """Return every score and reason of the customers ``names`` as of ``cutoff``; index ``customer_id``."""
+    index = pd.Index(names, name="customer_id")
+    scoring: list[Any] = [model for model in models.values() if model.kind == "scores"]
+    found = [model.predict(shop, cutoff) for model in scoring]
+    found += [why for model in scoring if (why := model.explain(shop, cutoff)) is not None]
+    parts = [part.reindex(index) for part in found]
+    return pd.concat(parts, axis=1) if parts else pd.DataFrame(index=index)

@@ -1,0 +1,219 @@
+"""A customer's features and scores, made anew within a second of an order or a return.
+
+The watcher does this, never a worker: a few customers at a time, on the rows kept with the scoring that
+serves and what happened since, by the same features and the same models as the scoring itself. A row stands
+at the moment just after the newest event of its batch on that day of the shop, so a refresh can be repeated
+at any time and says the same.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pandas as pd
+
+from features.errors import ArtefactError
+from features.excerpt import Excerpt
+from features.window import local_day, naive_utc
+from models.model import Model
+from serving import refreshed
+from serving.backlog import Backlog, News
+from serving.columns import Columns
+from serving.customer_scores import EXCERPT, scores_of
+from serving.registry import on_disk
+from serving.state import POINTER, Pointer
+from serving.store import Store
+from serving.view import DEAD
+from serving.vitals import Vitals
+
+log = logging.getLogger("recompra.watcher")
+BATCH = 200
+"""Customers refreshed at once."""
+IDLE_SECONDS, BUSY_SECONDS = 5.0, 1.0
+"""How often it is written how things stand."""
+AGAIN_SECONDS = 30.0
+"""What could not be opened is tried again after so long, or when the scoring changes."""
+INSTANT = timedelta(microseconds=1)
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Rescoring:
+    """What recomputes customers on one scoring: its rows, its models, its moment."""
+
+    stamp: str
+    as_of: datetime
+    models: Mapping[str, Model]
+    excerpt: Excerpt
+
+    @classmethod
+    def open(cls, home: Path) -> "Rescoring":
+        """Load what serves; raise ``ArtefactError`` where it cannot be."""
+        pointer = Pointer.read(home)
+        folder = home / "lists" / pointer.stamp / EXCERPT
+        if not folder.is_dir():
+            raise ArtefactError(f"the scoring {pointer.stamp} keeps no rows to refresh from", "score again")
+        models = on_disk(home, pointer.models, "scores")
+        made = cls(pointer.stamp, datetime.fromisoformat(pointer.as_of), models, Excerpt(home, folder))
+        made.probe()
+        return made
+
+    def probe(self) -> None:
+        """Score one customer, with nothing new: whatever is loaded late is loaded now."""
+        self.excerpt.take(self.excerpt.anyone())
+        self._tables(self.as_of, self.excerpt.customers_seen(self.as_of))
+
+    def rows(self, ids: Sequence[str], news: News) -> list[dict[str, Any]]:
+        """Return rows of ``refreshed`` for the customers among ``ids`` who ever ordered, all on one day."""
+        cutoff = max(row["occurred_at"] for row in news.events) + INSTANT
+        self.excerpt.take(ids, *_plain(news, cutoff))
+        names = self.excerpt.customers_seen(cutoff)
+        features, scores = self._tables(cutoff, names)
+        basis = {"stamp": self.stamp, "as_of": cutoff, "events_seq": news.seq}
+        found = zip(names, features, scores, strict=True)
+        return [basis | {"customer_id": name, "features": f, "scores": s} for name, f, s in found]
+
+    def _tables(self, cutoff: datetime, names: "pd.Index[str]") -> Iterator[Iterator[dict[str, Any]]]:
+        features = self.excerpt.customer_features(cutoff).reindex(names)
+        for table in (features, scores_of(self.models, self.excerpt, cutoff, list(names))):
+            yield Columns.of(table).rows(slice(None))
+
+
+def _plain(news: News, cutoff: datetime) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return events, and contacts before the cutoff, with moments as the warehouse has them."""
+    events = [row | {"occurred_at": naive_utc(row["occurred_at"])} for row in news.events]
+    sent = [row for row in news.contacts if row["sent_at"] < cutoff]
+    return events, [row | {"sent_at": naive_utc(row["sent_at"])} for row in sent]
+
+
+class Refresher:
+    """Follows the store of a home, and refreshes who is waiting."""
+
+    def __init__(self, home: Path, clock: Clock, store: Store | None = None) -> None:
+        self.home, self.clock = home.resolve(), clock
+        self.store = store or Store.open(home)
+        self.vitals = Vitals()
+        self.rescoring: Rescoring | None = None
+        self.backlog: Backlog | None = None
+        self._pointer: tuple[int, int] | None = None
+        self._again = self._beat = 0.0
+
+    def look(self) -> bool:
+        """Refresh some of those who are waiting; return whether anybody was. Never raises for bad data."""
+        try:
+            self._follow()
+            return self._work()
+        except (*DEAD, self.store.driver_error) as error:
+            self._tell(f"the store cannot be read ({type(error).__name__})")
+            self._pointer, self._again = None, monotonic() + 1.0
+            return False
+        finally:
+            self._pulse()
+
+    def _work(self) -> bool:
+        if self.backlog is None or self.rescoring is None:
+            return False
+        self.backlog.look(self.clock())
+        taken = self.backlog.take(BATCH)
+        if not taken:
+            return False
+        try:
+            news = self.backlog.news(list(taken))
+            for ids, part in by_day(news, self.rescoring.excerpt.timezone):
+                self._refresh({name: taken[name] for name in ids}, part)
+        except (*DEAD, self.store.driver_error):
+            self.backlog.put_back(taken)
+            raise
+        return True
+
+    def _refresh(self, taken: dict[str, datetime], news: News) -> None:
+        """Refresh customers at once; where that fails, find the one it fails for and skip that one."""
+        started, rescoring, ids = self.clock(), self.rescoring, list(taken)
+        if rescoring is None:
+            return
+        try:
+            rows = rescoring.rows(ids, news)
+        except Exception as error:  # whatever an event does to a query or a model, the others go on
+            return self._split(taken, news, error)
+        self.vitals.refreshed += refreshed.keep(self.store, rows)
+        done = self.clock()
+        self.vitals.batch.add((done - started).total_seconds())
+        for since in taken.values():
+            self.vitals.lag.add((done - since).total_seconds())
+
+    def _split(self, taken: dict[str, datetime], news: News, error: Exception) -> None:
+        names = list(taken)
+        if len(names) > 1:
+            for half in (names[: len(names) // 2], names[len(names) // 2 :]):
+                self._refresh({name: taken[name] for name in half}, news.of(half))
+            return
+        try:
+            if self.rescoring is not None:
+                self.rescoring.probe()
+        except Exception as broken:  # it is not this customer: nobody can be refreshed
+            return self._close(f"customers cannot be refreshed: {_words(broken)}")
+        last = max(news.events, key=lambda row: row["seq"])["event_id"]
+        log.error("the customer of event %s is not refreshed, the old scores stay: %s", last, _words(error))
+        self.vitals.skipped += 1
+
+    def _follow(self) -> None:
+        """Open the scoring that serves, when it is another than before."""
+        try:
+            found = os.stat(self.home / POINTER)
+        except OSError:
+            return
+        pointer = (found.st_mtime_ns, found.st_ino)
+        failed = self.rescoring is None and monotonic() >= self._again
+        if pointer == self._pointer and not failed:
+            return
+        self._pointer = pointer
+        try:
+            self.rescoring = Rescoring.open(self.home)
+        except Exception as error:  # whatever is wrong with the models, the old scores stay
+            return self._close(f"customers cannot be refreshed: {_words(error)}")
+        refreshed.drop_others(self.store, self.rescoring.stamp)
+        self.backlog = Backlog(self.store, self.rescoring.stamp, self.rescoring.as_of)
+        self._tell("")
+
+    def _close(self, trouble: str) -> None:
+        self.rescoring = self.backlog = None
+        self._again = monotonic() + AGAIN_SECONDS
+        self._tell(trouble)
+
+    def _tell(self, trouble: str) -> None:
+        if trouble and trouble != self.vitals.trouble:
+            log.error("%s", trouble)
+        self.vitals.trouble = trouble
+
+    def _pulse(self) -> None:
+        """Write how things stand, now and then."""
+        waiting = len(self.backlog.waiting) if self.backlog else 0
+        if (waiting > 0) == (self.vitals.waiting > 0) and monotonic() < self._beat:
+            return
+        oldest = self.backlog.oldest if self.backlog else None
+        self.vitals.waiting, self.vitals.oldest = waiting, oldest.isoformat() if oldest else ""
+        self.vitals.write(self.home, self.clock())
+        self._beat = monotonic() + (BUSY_SECONDS if waiting else IDLE_SECONDS)
+
+
+def by_day(news: News, timezone: str) -> Iterator[tuple[list[str], News]]:
+    """Divide customers by the shop's day of their newest event: a day's customers share one cutoff."""
+    newest: dict[str, datetime] = {}
+    for row in news.events:
+        name = row["customer_id"]
+        newest[name] = max(newest.get(name, row["occurred_at"]), row["occurred_at"])
+    days: dict[date, list[str]] = {}
+    for name, moment in newest.items():
+        days.setdefault(local_day(moment, timezone), []).append(name)
+    for ids in days.values():
+        yield ids, news.of(ids)
+
+
+def _words(error: Exception) -> str:
+    told = str(error).splitlines()
+    return f"{type(error).__name__}: {told[0][:200]}" if told else type(error).__name__

@@ -1,0 +1,73 @@
+"""How the watcher fares, in ``watcher.json``: written by it, read by whoever shows metrics and readiness."""
+
+import json
+import os
+from bisect import bisect_left
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+VITALS = "watcher.json"
+BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0)
+"""Upper bounds, in seconds, of what ``Seconds`` counts."""
+SILENT_SECONDS = 30
+"""A watcher that has not written for so long is down."""
+
+
+@dataclass
+class Seconds:
+    """A histogram of durations."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    total: float = 0.0
+
+    def add(self, seconds: float, n: int = 1) -> None:
+        """Count ``n`` durations of so many seconds."""
+        self.counts[bisect_left(BOUNDS, seconds)] += n
+        self.total += seconds * n
+
+
+@dataclass
+class Vitals:
+    """Counts since the watcher started; moments are ISO 8601 in UTC."""
+
+    at: str = ""
+    waiting: int = 0
+    oldest: str = ""
+    """Since when the event that waits longest is known; empty where none waits."""
+    refreshed: int = 0
+    skipped: int = 0
+    """Customers whose refresh failed; the log says why."""
+    batch: Seconds = field(default_factory=Seconds)
+    """From taking some customers to their rows being seen."""
+    lag: Seconds = field(default_factory=Seconds)
+    """From the arrival of a customer's event to the row that holds it."""
+    trouble: str = ""
+    """Why nothing is refreshed; empty while all is well."""
+
+    def write(self, home: Path, now: datetime) -> None:
+        """Put this in the place of what was written before, in one step."""
+        self.at = now.isoformat()
+        beside = home / f"{VITALS}.{os.getpid()}"
+        beside.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        os.replace(beside, home / VITALS)
+
+    @classmethod
+    def read(cls, home: Path) -> "Vitals | None":
+        """Read it; None where no watcher has written yet, or what it wrote cannot be read."""
+        try:
+            card: dict[str, Any] = json.loads((home / VITALS).read_text(encoding="utf-8"))
+            parts = {name: Seconds(**card[name]) for name in ("batch", "lag")}
+            return cls(**card | parts)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def lag_seconds(self, now: datetime) -> float:
+        """Return how long the event that waits longest has been known without being in its scores."""
+        return max((now - datetime.fromisoformat(self.oldest)).total_seconds(), 0.0) if self.oldest else 0.0
+
+    def down(self, now: datetime) -> str:
+        """Return why nothing is refreshed; empty while all is well."""
+        silent = (now - datetime.fromisoformat(self.at)).total_seconds()
+        return self.trouble or ("the watcher is silent" if silent > SILENT_SECONDS else "")
