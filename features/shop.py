@@ -47,16 +47,17 @@ class Shop:
         )
         return frame
 
-    def customers_seen(self, cutoff: datetime) -> pd.Index:
+    def customers_seen(self, cutoff: datetime) -> "pd.Index[str]":
         """Return the ids, sorted, of everyone with an order before ``cutoff``, whatever they brought back."""
-        names: pd.Index = self._once(("seen", cutoff), lambda: self._seen(cutoff))
+        names: pd.Index[str] = self._once(("seen", cutoff), lambda: self._seen(cutoff))
         return names
 
-    def _seen(self, cutoff: datetime) -> pd.Index:
+    def _seen(self, cutoff: datetime) -> "pd.Index[str]":
         orders = table("orders")
         seen = orders.filter(orders.ordered_at < naive_utc(cutoff)).select("customer_id").distinct()
         names = fetch(self.con, compiled(seen, self.con.name))["customer_id"]
-        return pd.Index(sorted(names), dtype="str", name="customer_id")
+        found: pd.Index[str] = pd.Index(sorted(names), dtype="str", name="customer_id")
+        return found
 
     def panel(self, cutoffs: Iterable[datetime]) -> pd.DataFrame:
         """Return the customer features as of several cutoffs in one scan: index ``(cutoff, customer_id)``."""

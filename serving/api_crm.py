@@ -29,7 +29,8 @@ class Profile(Response):
 
     customer_id: str
     known: bool
-    """False: no order before ``as_of``; features, scores and lists are then empty."""
+    """False: no order before ``as_of``; features, scores and lists are then empty. ``as_of`` is the moment of
+    features and scores: just after the newest order or return, else the scoring's."""
     features: dict[str, float | None]
     """See ``recompra features`` for units."""
     scores: dict[str, float | str | None]
@@ -37,7 +38,7 @@ class Profile(Response):
     reasons: list[dict[str, str]]
     """Why they may leave or stay, the strongest first: ``code``, ``effect`` on the risk, ``text``."""
     lists: dict[str, list[Product]]
-    """The first five of each ready list."""
+    """The first five of each list, ranked live where something happened since the scoring."""
     events: list[dict[str, Any]]
     """Since ``as_of``, newest first."""
     contacts: list[dict[str, Any]]
@@ -90,6 +91,8 @@ class ScoresPage(Response):
     """A page of scores, in the order of customer ids."""
 
     scores: list[dict[str, Any]]
+    """Each row with its ``as_of``: later than the scoring's where an order or a return came since. Filters
+    read the scoring; who is new since comes with the next one."""
     n_customers: int
     """Of the scoring."""
     n_found: int

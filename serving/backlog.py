@@ -40,7 +40,8 @@ class Backlog:
     as_of: datetime
     waiting: dict[str, datetime] = field(default_factory=dict)
     """Since when each customer waits."""
-    seen: int = 0
+    seen: int = -1
+    """The counter of the last look; below 0 before the first."""
 
     @property
     def oldest(self) -> datetime | None:
@@ -54,10 +55,11 @@ class Backlog:
             if seq == self.seen:
                 return
             found = db.execute(_moved(self.seen, seq, self.as_of)).all()
-            known = dict(db.execute(_held(self.stamp)).tuples().all()) if not self.seen else {}
+            held = db.execute(_held(self.stamp)).all() if self.seen < 0 else []
+        known = {row[0]: row[1] for row in held}
         for customer, last, since in sorted(found, key=lambda row: row[2]):
             if known.get(customer, -1) < last:
-                self.waiting.setdefault(customer, since if self.seen else now)
+                self.waiting.setdefault(customer, now if self.seen < 0 else since)
         self.seen = seq
 
     def take(self, n: int) -> dict[str, datetime]:

@@ -14,8 +14,8 @@ from models.decisions.budget import best_rows
 from models.decisions.deck import Deck
 from models.decisions.economics import EFFECT
 from models.decisions.words import how_it_works
-from serving import rights
-from serving.answers import Ask, Pick, from_ready, who
+from serving import refreshed, rights
+from serving.answers import Ask, Pick, Who, from_ready, live, who
 from serving.api import Product
 from serving.api_crm import (
     CustomerRequest,
@@ -27,6 +27,7 @@ from serving.api_crm import (
 )
 from serving.crowd import Recent, people_of, standing_of
 from serving.experiment import experiment_of
+from serving.refreshed import Row
 from serving.snapshot import PERSONAL, Snapshot
 from serving.state import State
 
@@ -36,28 +37,47 @@ N_PROFILE_EVENTS = 100
 
 
 def profile(state: State, request: CustomerRequest) -> Profile:
-    """Return what is known and expected of one customer; of an unknown one, only what happened since."""
+    """Return what is known and expected of one customer, as of their newest order or return.
+
+    Of one who never ordered there is only what else happened since the scoring.
+    """
     snapshot, customer = state.snapshot, who(state, request.customer_id)
-    known = customer.code >= 0
-    features = snapshot.features.row(customer.code) if known else {}
-    scores = snapshot.scores.row(customer.code) if known else {}
+    as_of, features, scores = _latest(state, customer)
+    known = bool(features) or customer.code >= 0
     held = state.view.store.of_customer(request.customer_id, last=N_PROFILE_EVENTS)
     return Profile(
-        as_of=snapshot.moment,
+        as_of=as_of,
         models=snapshot.models,
         customer_id=request.customer_id,
         known=known,
         features=features,
         scores=scores,
         reasons=reasons.sentences(scores, features, request.locale),
-        lists={name: _head(state, name, customer.code) for name in PERSONAL} if known else {},
+        lists={name: _head(state, name, customer) for name in PERSONAL} if known else {},
         **{name: [_shown(row) for row in rows] for name, rows in held.items()},
     )
 
 
-def _head(state: State, list_name: str, code: int) -> list[Product]:
+def _latest(state: State, customer: Who) -> tuple[str, Row, Row]:
+    """Return moment, features and scores: refreshed since the scoring, else the scoring's."""
+    snapshot, code = state.snapshot, customer.code
+    if customer.customer_id is not None and not state.view.is_erased(customer.customer_id):
+        found = refreshed.of_customer(state.view.store, snapshot.stamp, customer.customer_id)
+        if found is not None:
+            return found.as_of, found.features, found.scores
+    if code < 0:
+        return snapshot.moment, {}, {}
+    return snapshot.moment, snapshot.features.row(code), snapshot.scores.row(code)
+
+
+def _head(state: State, list_name: str, customer: Who) -> list[Product]:
+    """Return the first of a list: ranked live where something happened since it was made."""
     ask = Ask(list_name, N_PROFILE_PRODUCTS, frozenset(), state.shelf)
-    picks: list[Pick] = from_ready(state.snapshot, code, ask) or []
+    picks: list[Pick] = []
+    if customer.lines and state.snapshot.live is not None:
+        picks = live(state.snapshot, customer, ask)
+    elif customer.code >= 0:
+        picks = from_ready(state.snapshot, customer.code, ask) or []
     return [
         Product(product_id=name, rank=rank, score=round(score, 6), source=source)
         for rank, (name, score, source) in enumerate(picks, start=1)

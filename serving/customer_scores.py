@@ -1,4 +1,4 @@
-"""All scores of customers, by the very calls of every caller: the nightly scoring and the refresh of a few."""
+"""All scores of customers: the same calls for the nightly scoring and for the refresh of a few."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

@@ -15,6 +15,7 @@ from serving.snapshot import PERSONAL, load
 from serving.state import POINTER, Pointer, State, refusal
 from serving.store import Store
 from serving.view import DEAD, View
+from serving.vitals import Vitals
 
 log = logging.getLogger("recompra.serving")
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -113,6 +114,7 @@ class House:
             "models": snapshot.models if snapshot else {},
             "refused": self.refused or refusal(self.home) or (None if snapshot else NOTHING_SCORED),
             "store": (self.view.down if self.view else "not open") or "ok",
+            "refresh": ("no watcher" if (told := Vitals.read(self.home)) is None else told.trouble) or "ok",
         }
 
     def note(self, offer: Offer) -> None:

@@ -1,11 +1,10 @@
-"""Customers' features and scores as of their newest order or return, in place of the scoring's until the next.
+"""Features and scores as of a customer's newest order or return: in place of the scoring's, until the next.
 
 A row belongs to the scoring it was made on (``stamp``): answers of another scoring do not see it.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -34,7 +33,7 @@ def keep(store: Store, rows: Sequence[Mapping[str, Any]]) -> int:
 
     Alone in writing, so that whoever is erased meanwhile is not written again.
     """
-    with store.alone() as db:
+    with store.write("refreshed") as (db, _):
         salt = store.salt()
         digests = {digest_of(salt, row["customer_id"]): row for row in rows}
         gone = sa.select(ERASURES.c.digest).where(ERASURES.c.digest.in_(list(digests)))
@@ -53,8 +52,14 @@ def _packed(row: Mapping[str, Any]) -> dict[str, str]:
 
 def drop_others(store: Store, stamp: str) -> None:
     """Forget what was refreshed on another scoring."""
-    with store.alone() as db:
+    with store.write("refreshed") as (db, _):
         db.execute(REFRESHED.delete().where(REFRESHED.c.stamp != stamp))
+
+
+def names(store: Store, stamp: str) -> set[str]:
+    """Return who has a row on this scoring."""
+    with store.read() as db:
+        return set(db.execute(sa.select(REFRESHED.c.customer_id).where(REFRESHED.c.stamp == stamp)).scalars())
 
 
 def of_customer(store: Store, stamp: str, customer_id: str) -> Refreshed | None:
@@ -70,7 +75,7 @@ def of_customers(store: Store, stamp: str, ids: Sequence[str]) -> dict[str, Refr
             wanted = list(ids[start : start + AT_ONCE])
             query = sa.select(REFRESHED).where(REFRESHED.c.stamp == stamp)
             rows = db.execute(query.where(REFRESHED.c.customer_id.in_(wanted))).mappings()
-            found |= {row["customer_id"]: _read(row) for row in rows}
+            found |= {row["customer_id"]: _read(dict(row)) for row in rows}
     return found
 
 

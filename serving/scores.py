@@ -5,7 +5,7 @@ are kept; after that a cursor of it is answered with 410.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from features.errors import ArtefactError, Gone, NotFound
 from features.history import Vocabulary
+from serving import refreshed
 from serving.api_crm import ScoresPage, ScoresRequest
 from serving.columns import Columns
 from serving.files import File, Row, tag_of
+from serving.refreshed import Refreshed
 from serving.state import State
-from serving.view import View
+from serving.view import DEAD, View
 
 BLOCK = 1000
 """Rows that are made at once: few enough to let other requests of the worker in between."""
@@ -52,12 +54,19 @@ class Scoring:
     @property
     def names(self) -> list[str]:
         """The columns of a row."""
-        return ["customer_id", *self.scores.order]
+        return ["customer_id", "as_of", *self.scores.order]
 
-    def rows(self, at: Rows, view: View) -> list[Row]:
-        """Return some rows, less those of customers who were erased since."""
-        found = zip(self.customers.names(at), *self.scores.shown(at), strict=True)
-        return [row for row in found if not view.is_erased(row[0])]
+    def rows(self, at: Rows, view: View, changed: Collection[str] = ()) -> list[Row]:
+        """Return some rows, less those of customers who were erased since; of the ``changed`` the newest."""
+        ids = self.customers.names(at)
+        some = [name for name in ids if name in changed]
+        newest = refreshed.of_customers(view.store, self.stamp, some) if some else {}
+        found = zip(ids, [self.moment] * len(ids), *self.scores.shown(at), strict=True)
+        rows = [self._newest(name, newest[name]) if (name := row[0]) in newest else row for row in found]
+        return [row for row in rows if not view.is_erased(row[0])]
+
+    def _newest(self, name: str, row: Refreshed) -> Row:
+        return (name, row.as_of, *(row.scores.get(column) for column in self.scores.order))
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ class Pull:
     n_found: int
     """All that match."""
     tag: str
-    """Changes with the scoring, with what is asked, and with every erasure."""
+    """Changes with the scoring, with what is asked, with every erasure and every refresh."""
 
     @classmethod
     def of(cls, state: State, request: ScoresRequest, home: Path) -> "Pull":
@@ -81,7 +90,8 @@ class Pull:
         Raises ``Gone`` for a cursor too old, ``NotFound`` for a filter of what no model gives.
         """
         scoring, start = _at_cursor(state, request.cursor, home)
-        card = [scoring.stamp, request.model_dump(mode="json"), len(state.view.erased)]
+        moved = [len(state.view.erased), state.view.seen["refreshed"]]
+        card = [scoring.stamp, request.model_dump(mode="json"), moved]
         found = np.flatnonzero(matching(scoring, request))
         left = found[np.searchsorted(found, start) :]
         return cls(scoring, state.view, request, left, len(found), tag_of(json.dumps(card).encode()))
@@ -94,8 +104,18 @@ class Pull:
 
     def blocks(self) -> Iterator[list[Row]]:
         """Return the rows, a block at a time."""
+        changed = self._changed()
         for start in range(0, min(self.most, len(self.rows)), BLOCK):
-            yield self.scoring.rows(self.rows[start : min(start + BLOCK, self.most)], self.view)
+            yield self.scoring.rows(self.rows[start : min(start + BLOCK, self.most)], self.view, changed)
+
+    def _changed(self) -> set[str]:
+        """Return who was refreshed on this scoring; nobody while the store is away."""
+        if not self.view.seen["refreshed"]:
+            return set()
+        try:
+            return refreshed.names(self.view.store, self.scoring.stamp)
+        except DEAD:
+            return set()
 
     @property
     def next_cursor(self) -> str | None:

@@ -157,6 +157,9 @@ class View:
             for row in db.execute(sa.select(KEYS).where(KEYS.c.seq > after)).mappings():
                 self.keys[row["key_id"]] = Key.of(row)
 
+    def _sync_refreshed(self, after: int) -> None:
+        """Read nothing: rows of ``refreshed`` are read by who answers with them, the counter tells apart."""
+
     def close(self) -> None:
         """Give back the connection that reads the clock."""
         self._let_go()

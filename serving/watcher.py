@@ -1,9 +1,11 @@
-"""Beside the service: when the registry's champion changes, score with it and move the pointer.
+"""Beside the service: customers are refreshed after an order, and a new champion is scored with.
 
-Where a champion went back to an older version, a scoring kept of it serves at once, in the meantime.
+Champions are looked at in a thread of their own, so that neither a slow registry nor a scoring keeps a
+customer waiting. Where a champion went back to an older version, a scoring kept of it serves at once, in the
+meantime.
 
-A scoring runs in a process of its own, so that this one stays small and a model that cannot be loaded, or
-eats all memory, takes nobody with it. What is refused stays refused until the registry changes again;
+A scoring runs in a process of its own, so that a model that cannot be loaded, or eats all memory, takes
+nobody with it. What is refused stays refused until the registry changes again;
 ``refused.json`` says why.
 """
 
@@ -13,16 +15,23 @@ import os
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
 from features.errors import RecompraError
 from serving.kept import way_back
 from serving.logs import set_up
+from serving.refresh import Refresher
 from serving.registry import Registry, versions_of
 from serving.state import REFUSED, Pointer
 
 log = logging.getLogger("recompra.watcher")
 POLL_SECONDS = 2.0
+LOOK_SECONDS = 0.2
+"""Between two looks for events: one row of the store is read."""
+NICE, SCORING_NICE = 5, 5
+"""Requests go first, then refreshes, then a scoring (by so much more)."""
 
 
 class Watcher:
@@ -74,7 +83,8 @@ class Watcher:
 
     def _score(self, wanted: dict[str, str], as_of: str) -> bool:
         log.info("the champions are now %s: scoring as of %s", wanted, as_of)
-        command = [sys.executable, "-m", "serving.score", str(self.home), as_of]
+        command = ["nice", "-n", str(SCORING_NICE), sys.executable, "-m", "serving.score"]
+        command += [str(self.home), as_of]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             self._accept()
@@ -94,17 +104,25 @@ def _write(path: Path, card: dict[str, object]) -> None:
     os.replace(beside, path)
 
 
-def main(home: Path, parent: int) -> None:
-    """Watch for as long as the process that started this one lives."""
-    os.nice(10)
-    set_up()
-    watcher = Watcher(home)
-    while os.getppid() == parent:
+def watch(watcher: Watcher) -> None:
+    """Look at the champions for as long as this process lives."""
+    while True:
         try:
             watcher.look()
         except RecompraError as error:
             log.error("%s", error)
         time.sleep(POLL_SECONDS)
+
+
+def main(home: Path, parent: int) -> None:
+    """Watch for as long as the process that started this one lives."""
+    os.nice(NICE)
+    set_up()
+    refresher = Refresher(home, lambda: datetime.now(UTC))
+    Thread(target=watch, args=(Watcher(home),), daemon=True).start()
+    while os.getppid() == parent:
+        if not refresher.look():
+            time.sleep(LOOK_SECONDS)
 
 
 if __name__ == "__main__":

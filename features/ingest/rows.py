@@ -105,10 +105,11 @@ def quarantine(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _judged(timezone: str) -> str:
+    ordered_on = f"CAST({local_time(timezone)} AS DATE) AS ordered_on"
     text = ", ".join(f"coalesce(CAST({name} AS VARCHAR), '')" for name in CONTENT)
     return f"""
         SELECT source, __row, has_order_id, content, {_hex("content")} AS line_id, customer_id, order_id,
-               product_id, ordered_at, CAST({local_time(timezone)} AS DATE) AS ordered_on, abs(quantity) AS quantity,
+               product_id, ordered_at, {ordered_on}, abs(quantity) AS quantity,
                unit_price, abs(discount) AS discount, {MONEY} AS revenue, channel,
                CASE WHEN quantity < 0 THEN 'return' ELSE 'line' END AS fate
         FROM (SELECT *, md5_number_lower(concat_ws(chr(31), {text})) AS content
