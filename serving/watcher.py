@@ -111,6 +111,8 @@ def watch(watcher: Watcher) -> None:
             watcher.look()
         except RecompraError as error:
             log.error("%s", error)
+        except Exception:  # this thread must not end unseen while the others live
+            log.exception("the champions could not be looked at")
         time.sleep(POLL_SECONDS)
 
 
