@@ -224,4 +224,4 @@ def everyone(shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> 
     features, names = shop.customer_features(cutoff, ids), shop.customers_seen(cutoff)
     if ids is not None:
         names = names[names.isin(list(ids))]
-    return features.reindex(names)
+    return features if len(names) == len(features) else features.reindex(names)
