@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from serving.house import House
+from serving.state import refusal
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -58,7 +59,7 @@ class Meters:
         gauges = {
             "recompra_scoring_as_of_seconds": "The moment the scoring in service stands at (Unix).",
             "recompra_scoring_swaps": "New scorings taken into service by a worker since it started.",
-            "recompra_scoring_refused": "1 while a newer scoring is refused.",
+            "recompra_scoring_refused": "1 while a newer scoring, or the making of one, is refused.",
             "recompra_store_down": "1 while the online store cannot be read.",
         }
         self._gauges = {
@@ -91,7 +92,7 @@ class Meters:
         """Note how a worker stands, and what it offered."""
         values: Mapping[str, float] = {
             "recompra_scoring_swaps": house.n_swaps,
-            "recompra_scoring_refused": bool(house.refused),
+            "recompra_scoring_refused": bool(house.refused or refusal(house.home)),
             "recompra_store_down": bool(house.view and house.view.down),
             "recompra_scoring_as_of_seconds": house.state.snapshot.as_of.timestamp() if house.state else 0,
         }

@@ -4,7 +4,7 @@ A span a request, made at the doors when it has been answered: the path, the sta
 answered from, the scoring and the versions of its models. Nothing that a client sent is in it but a W3C
 ``traceparent`` and the request's id. Spans leave in batches, from a thread; a collector that is away costs
 spans, never an answer. The SDK reads the other standard variables itself (``OTEL_SERVICE_NAME``,
-``OTEL_TRACES_SAMPLER``, ``OTEL_EXPORTER_OTLP_HEADERS``, ...).
+``OTEL_TRACES_SAMPLER`` and ``OTEL_TRACES_SAMPLER_ARG``, ``OTEL_EXPORTER_OTLP_HEADERS``, ...).
 """
 
 import logging

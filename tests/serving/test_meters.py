@@ -54,3 +54,12 @@ def test_versions_offers_and_what_rules_refused_are_shown(tmp_path: Path) -> Non
     assert told[f'recompra_offers_total{{name="{offer.name}"}}'] == 1
     assert told['recompra_offer_refusals_total{rule="stock"}'] == 1
     assert told['recompra_offer_refusals_total{rule="consent"}'] == 1
+
+
+def test_champions_that_the_watcher_refused_are_seen(tmp_path: Path) -> None:
+    client, house = visitor(tmp_path)
+    before = figures(client.get("/metrics").content)
+    (tmp_path / "refused.json").write_text('{"models": {}, "reason": "no model.json"}')
+    after = figures(client.get("/metrics").content)
+    house.close()
+    assert [told["recompra_scoring_refused"] for told in (before, after)] == [0, 1]

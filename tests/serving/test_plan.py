@@ -107,10 +107,11 @@ def test_a_budget_is_spent_on_what_earns_most(state: State) -> None:
 
 
 def test_who_was_erased_is_in_no_plan(state: State) -> None:
-    from serving.rights import forget
+    from serving.api_crm import EraseRequest
+    from serving.crm import erase
 
     first = planned(state)[0]["customer_id"]
-    forget(state.view.store, first, now=NOW)
+    erase(state, EraseRequest(customer_id=first), NOW)
     state.view.sync()
     assert first not in {row["customer_id"] for row in planned(state)}
 
