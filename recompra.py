@@ -65,9 +65,11 @@ def ingest(
 
     from features.ingest import ingest as run
     from features.ingest import render
+    from serving.rights import Forgotten
 
     with Console(stderr=True).status("reading") as status:
-        report = run(source, home(), adapter=adapter, fresh=fresh, tell=status.update)
+        gone = Forgotten.of(home()).among
+        report = run(source, home(), adapter=adapter, fresh=fresh, forgotten=gone, tell=status.update)
     console().print(render(report))
 
 
@@ -326,12 +328,24 @@ def features() -> None:
 
 
 @app.command()
-def erase(customer_id: str) -> None:
-    """Forget a customer: a running service obeys at its next request."""
-    from serving.rights import erase as run
+def erase(
+    customer_id: str,
+    out: Annotated[Path | None, typer.Option(help="JSON file for the certificate.")] = None,
+) -> None:
+    """Erase a customer from store, warehouse and scorings, search every file, and certify it."""
+    from rich.console import Console
 
-    for table, n in run(home(), customer_id, now=now()).items():
-        typer.echo(f"{table}: {n} rows deleted")
+    from serving.erasure import erase as run
+    from serving.erasure import told
+    from serving.state import write_card
+
+    with Console(stderr=True).status("erasing, scoring anew, searching every file"):
+        made = run(home(), customer_id, now=now())
+    typer.echo(told(made))
+    if out is not None:
+        write_card(out, made.card())
+    if not made.clean:
+        raise typer.Exit(2)
 
 
 @app.command()

@@ -83,9 +83,9 @@ class Ltv(Model):
         today = lens.rows(features)
         learnt, structure = parts.two_part(today), parts.structure(today)
         account = Account(
-            Level.of(learnt.days, structure.days, config.structure),
-            Level.of(learnt.revenue, structure.revenue, config.structure),
-            Interval.fit(parts.chance.probability(today)),
+            Level.of(learnt.figures.days, structure.days, config.structure),
+            Level.of(learnt.figures.revenue, structure.revenue, config.structure),
+            Interval.fit(learnt.chance),
             _margin_rate(shop, known_until),
             NextOrder.fit(features).shop_gap_days,
             shop.timezone,
@@ -107,10 +107,11 @@ class Ltv(Model):
     def predict_from(self, features: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
         """Return the same of customer features as of ``cutoff``: each row by itself, any column order."""
         rows, horizon = self.lens.rows(features), self.lens.horizon_days
-        said = self._blended(self.parts.two_part(rows), self.parts.structure(rows))
+        learnt = self.parts.two_part(rows)
+        said = self._blended(learnt.figures, self.parts.structure(rows))
         low, high = (
-            self.parts.spend.below(rows, share) * self.account.revenue.two_part
-            for share in self.account.interval.shares(self.parts.chance.probability(rows))
+            self.parts.spend.below(learnt.typical, share) * self.account.revenue.two_part
+            for share in self.account.interval.shares(learnt.chance)
         )
         next_order = NextOrder(self.account.shop_gap_days)
         figures = pd.DataFrame(

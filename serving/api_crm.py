@@ -110,11 +110,15 @@ class EraseRequest(Request):
 
 
 class Erased(Response):
-    """What was removed at once; lists and scores are answered no more, and go with the next scoring."""
+    """What was removed at once; from the next request on, no answer has anything of them."""
 
     events: int
     contacts: int
     decisions: int
+    digest: str
+    """All that is kept of the id: its HMAC, under a salt of the store."""
+    files: str
+    """When their rows leave the files of warehouse and scorings, and how to have that proven."""
 
 
 class TargetsRequest(Request):

@@ -2,12 +2,13 @@
 
 One JSON line a request in ``<home>/audit.log``, appended in one write, so lines of several workers do not
 mix. It names the key, the path and the outcome; bodies and ids of customers are never in it, so a person who
-is erased leaves nothing here to erase.
+is erased leaves nothing here to erase: an erasure is told by the digest that the store keeps of the id.
 """
 
 import json
 import logging
 import os
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -24,6 +25,13 @@ class Audit:
     def write(self, *, at: datetime, key_id: str, path: str, status: int, request_id: str) -> None:
         """Append a line; a full disk is logged, and stops nobody."""
         line = {"at": at.isoformat(), "key": key_id, "path": path, "status": status, "request": request_id}
+        self._append(line)
+
+    def erased(self, digest: str, *, at: datetime, what: Mapping[str, object]) -> None:
+        """Append that a customer, known by the digest of their id alone, was erased, and what went."""
+        self._append({"at": at.isoformat(), "erased": digest, **what})
+
+    def _append(self, line: Mapping[str, object]) -> None:
         try:
             os.write(self._handle, (json.dumps(line) + "\n").encode())
         except OSError as error:

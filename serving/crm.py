@@ -25,8 +25,10 @@ from serving.api_crm import (
     Targets,
     TargetsRequest,
 )
+from serving.audit import Audit
 from serving.crowd import Recent, people_of, standing_of
 from serving.experiment import experiment_of
+from serving.logs import REQUEST_ID
 from serving.refreshed import Row
 from serving.snapshot import PERSONAL, Snapshot
 from serving.state import State
@@ -172,7 +174,19 @@ def _targets(
     )
 
 
-def erase(state: State, request: EraseRequest, now: datetime) -> Erased:
+def erase(state: State, request: EraseRequest, now: datetime, audit: Audit) -> Erased:
     """Forget a customer: nothing of theirs is answered from the next request on, by any worker."""
-    gone = rights.forget(state.view.store, request.customer_id, now=now)
-    return Erased(as_of=state.snapshot.moment, models=state.snapshot.models, **gone)
+    store = state.view.store
+    gone = rights.forget(store, request.customer_id, now=now)
+    digest = rights.digest_of(state.view.salt, request.customer_id).hex()
+    audit.erased(digest, at=now, what={"request": REQUEST_ID.get()})
+    counts = {name: gone[name] for name in ("events", "contacts", "decisions")}
+    return Erased(
+        as_of=state.snapshot.moment, models=state.snapshot.models, digest=digest, files=FILES_FOLLOW, **counts
+    )
+
+
+FILES_FOLLOW = (
+    "the watcher beside the service rewrites warehouse and scorings without them: it begins within seconds"
+    " and is done when a scoring is (minutes); `recompra erase` does it before it ends, and certifies it"
+)

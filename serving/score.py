@@ -37,7 +37,7 @@ def score(home: Path, as_of: datetime | None = None) -> str:
     home = home.resolve()
     shop = Shop(home)
     cutoff = as_of or end_of_orders(shop)
-    with _alone(home):
+    with alone(home):
         models, versions = Registry(home).load()
         stamp = next_stamp(home, cutoff)
         building = home / "lists" / f".{stamp}"
@@ -64,7 +64,7 @@ def next_stamp(home: Path, cutoff: datetime) -> str:
 
 
 @contextmanager
-def _alone(home: Path) -> Iterator[None]:
+def alone(home: Path) -> Iterator[None]:
     """Hold this home's scoring, and sweep away what a killed one left."""
     lists = home / "lists"
     lists.mkdir(parents=True, exist_ok=True)

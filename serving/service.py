@@ -124,7 +124,7 @@ class Recompra:
     @bentoml.api(route="/erase")
     async def erase(self, request: api_crm.EraseRequest, /) -> api_crm.Erased:
         """Forget a customer."""
-        return await _answer(crm.erase, request, now())
+        return await _answer(crm.erase, request, now(), HOUSE.audit)
 
 
 for _method in Recompra.apis.values():  # `bentoml build` writes an OpenAPI that knows no examples; ours does

@@ -38,10 +38,15 @@ class Pointer:
 
     def move(self, home: Path) -> None:
         """Put this pointer in the place of the old one, in one step."""
-        beside = home / f"{POINTER}.{os.getpid()}"
         card = {"lists": self.stamp, "as_of": self.as_of, "models": dict(self.models)}
-        write_durably(beside, json.dumps(card, indent=1))
-        os.replace(beside, home / POINTER)
+        write_card(home / POINTER, card)
+
+
+def write_card(path: Path, card: Mapping[str, object]) -> None:
+    """Put a small JSON file in the place of the old one, in one step."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    write_durably(beside, json.dumps(card, indent=1))
+    os.replace(beside, path)
 
 
 def refusal(home: Path) -> str | None:

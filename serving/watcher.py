@@ -9,7 +9,6 @@ nobody with it. What is refused stays refused until the registry changes again;
 ``refused.json`` says why.
 """
 
-import json
 import logging
 import os
 import subprocess
@@ -20,14 +19,18 @@ from pathlib import Path
 from threading import Thread
 
 from features.errors import RecompraError
+from serving import erasure
 from serving.kept import way_back
 from serving.logs import set_up
 from serving.refresh import Refresher
 from serving.registry import Registry, versions_of
-from serving.state import REFUSED, Pointer
+from serving.state import REFUSED, Pointer, write_card
+from serving.store import Store
+from serving.view import DEAD
 
 log = logging.getLogger("recompra.watcher")
 POLL_SECONDS = 2.0
+SWEEP_AGAIN_SECONDS = 60.0
 LOOK_SECONDS = 0.2
 """Between two looks for events: one row of the store is read."""
 NICE, SCORING_NICE = 5, 5
@@ -42,9 +45,12 @@ class Watcher:
         self._registry: Registry | None = None
         self._failed: dict[str, str] | None = None
         self._trouble = ""
+        self._store: Store | None = None
+        self._sweep_at = 0.0
 
     def look(self) -> bool:
         """Look once; return whether a new scoring was put in service."""
+        self._sweep()
         try:
             wanted = self._versions()
             pointer = Pointer.read(self.home)
@@ -67,6 +73,22 @@ class Watcher:
         kept.move(self.home)
         return kept.as_of == pointer.as_of and kept.models == wanted
 
+    def _sweep(self) -> None:
+        """Take out of the files whoever was forgotten since the last time; what fails is tried again."""
+        if time.monotonic() < self._sweep_at:
+            return
+        try:
+            self._store = self._store or Store.open(self.home)
+            if not erasure.due(self.home, self._store):
+                return
+        except DEAD:  # the store may be away: it will be asked again
+            return
+        log.info("customers were erased: their rows leave warehouse and scorings")
+        done = _run("serving.erasure", self.home)
+        if done.returncode != 0:
+            self._sweep_at = time.monotonic() + SWEEP_AGAIN_SECONDS
+            log.error("not all could be erased, it is tried again: %s", _last(done))
+
     def _versions(self) -> dict[str, str]:
         if self._registry is None:
             self._registry = Registry(self.home)
@@ -83,25 +105,27 @@ class Watcher:
 
     def _score(self, wanted: dict[str, str], as_of: str) -> bool:
         log.info("the champions are now %s: scoring as of %s", wanted, as_of)
-        command = ["nice", "-n", str(SCORING_NICE), sys.executable, "-m", "serving.score"]
-        command += [str(self.home), as_of]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = _run("serving.score", self.home, as_of)
         if done.returncode == 0:
             self._accept()
             return True
-        lines = done.stderr.strip().splitlines()
-        reason = lines[-1] if lines else f"the scoring ended with code {done.returncode}"
+        reason = _last(done)
         told = {"fields": {"exception": done.stderr.strip()}}
         log.error("the new champions are refused, the old scoring serves on: %s", reason, extra=told)
-        _write(self.home / REFUSED, {"models": wanted, "reason": reason})
+        write_card(self.home / REFUSED, {"models": wanted, "reason": reason})
         self._failed = wanted
         return False
 
 
-def _write(path: Path, card: dict[str, object]) -> None:
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(card), encoding="utf-8")
-    os.replace(beside, path)
+def _run(module: str, home: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+    command = ["nice", "-n", str(SCORING_NICE), sys.executable, "-m", module, str(home), *more]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def _last(done: "subprocess.CompletedProcess[str]") -> str:
+    """Return the last line a process said before it failed."""
+    lines = done.stderr.strip().splitlines()
+    return lines[-1] if lines else f"it ended with code {done.returncode}"
 
 
 def watch(watcher: Watcher) -> None:

@@ -36,11 +36,14 @@ def logit_shift(scores: Array, share: float) -> float:
     return float(brentq(miss, -FAR, FAR, xtol=1e-10))
 
 
-def middle_share(one: float, other: float, weight: float) -> float:
-    """Return the share ``weight`` of the way from ``one`` to ``other``, on the logit scale."""
-    tiny = 1e-9
-    logits = logit(np.clip([one, other], tiny, 1 - tiny))
-    return float(expit((1 - weight) * logits[0] + weight * logits[1]))
+def carried_share(foreseen: float, foreseen_then: float, seen_then: float, weight: float) -> float:
+    """Return ``foreseen``, moved by ``weight`` times what was seen beyond what was foreseen then, in logits.
+
+    What a forecast gets wrong in this shop it got wrong then as well: the difference of the two cancels it.
+    """
+    tiny = 1e-6
+    now, then, seen = logit(np.clip([foreseen, foreseen_then, seen_then], tiny, 1 - tiny))
+    return float(expit(now + weight * (seen - then)))
 
 
 def middle_total(one: float, other: float, weight: float) -> float:

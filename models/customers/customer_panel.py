@@ -46,7 +46,7 @@ class PanelConfig(TreesConfig):
     ridge: float = Field(default=10.0, gt=0)
     """Penalty on the logistic regression's weights (of standardised logs)."""
     structure: float = Field(default=0.5, ge=0, le=1)
-    """How far levels lean on BG/NBD (1) rather than on the newest window (0)."""
+    """How far levels lean on BG/NBD (1) rather than on what the newest window showed beyond it (0)."""
 
     def horizon(self, shop: Shop) -> int:
         """Return the days looked ahead in this shop."""
@@ -224,4 +224,4 @@ def everyone(shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> 
     features, names = shop.customer_features(cutoff, ids), shop.customers_seen(cutoff)
     if ids is not None:
         names = names[names.isin(list(ids))]
-    return features.reindex(names)
+    return features if len(names) == len(features) else features.reindex(names)

@@ -1,8 +1,8 @@
 """The chance of an order within the horizon: what churn is the complement of, and value is built on.
 
 A logistic regression on logs and boosted trees, averaged as logits; both read BG/NBD's expectations. The
-level is halfway between what the newest window shows and what BG/NBD foresees for the customers of today:
-the one knows the shop's season, the other that customers age.
+level is what BG/NBD foresees for the customers of today, moved by half of what it missed in the newest
+window: it knows how customers age, the miss tells what this shop does beyond that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 
-from models.customers.calibration import logit_shift, middle_share
+from models.customers.calibration import carried_share, logit_shift
 from models.customers.customer_panel import CHANCE, COLUMNS, PanelConfig, TrainingWindow, stacked, thinned
 from models.customers.log_linear import RICH, LogLinear
 from models.customers.trees import Trees
@@ -52,18 +52,16 @@ class PurchaseChance:
         linear = LogLinear.fit(RICH, rows, truth, ridge=config.ridge)
         trees = Trees.fit("binary", rows.to_numpy(float), truth, config)
         raw = cls(linear, trees, 0.0)
-        shift = logit_shift(raw.logit(some[0].rows), float(some[0].bought.mean()))
         today = today.iloc[:: 1 + len(today) // config.learn_rows]
-        return cls(linear, trees, shift + raw.lean(today, shift, config.structure) + season)
+        return cls(linear, trees, raw.level(some[0], today, config.structure) + season)
 
-    def lean(self, today: pd.DataFrame, shift: float, structure: float) -> float:
-        """Return what moves the mean chance of ``today`` from this model's towards BG/NBD's."""
-        foreseen = today[CHANCE].to_numpy(float)
-        if not len(foreseen) or np.isnan(foreseen).any():
-            return 0.0
-        scores = self.logit(today) + shift
-        wanted = middle_share(float(expit(scores).mean()), float(foreseen.mean()), structure)
-        return logit_shift(scores, wanted)
+    def level(self, newest: TrainingWindow, today: pd.DataFrame, structure: float) -> float:
+        """Return the shift that gives ``today`` its mean chance; without BG/NBD the newest window's."""
+        seen = float((newest.bought.sum() + 0.5) / (len(newest.bought) + 1))
+        then, now = newest.rows[CHANCE].mean(), today[CHANCE].mean()
+        if not np.isfinite([then, now]).all():
+            return logit_shift(self.logit(newest.rows), seen)
+        return logit_shift(self.logit(today), carried_share(now, then, seen, 1 - structure))
 
     def logit(self, rows: pd.DataFrame) -> Array:
         """Return the logit of each row's chance, shape (n,)."""

@@ -61,19 +61,15 @@ class Spend:
             return np.full(len(rows), np.nan)
         return np.asarray(np.exp(self.amount.raw(rows[COLUMNS].to_numpy(float))))
 
-    def mean_money(self, rows: pd.DataFrame) -> Array:
-        """Return the expected revenue of those who order, shape (n,); NaN without prices."""
-        return self.typical_money(rows) * self.mean_factor
+    def below(self, typical: Array, share: Array) -> Array:
+        """Return the revenue that ``share`` of those who order stay at or below, all of shape (n,).
 
-    def below(self, rows: pd.DataFrame, share: Array) -> Array:
-        """Return the revenue that ``share``, shape (n,), of those who order stay at or below, shape (n,).
-
-        0 where the share is negative; NaN without prices.
+        ``typical`` is ``typical_money``. 0 where the share is negative; NaN without prices.
         """
         if not self.spread:
-            return np.full(len(rows), np.nan)
+            return np.full(len(typical), np.nan)
         factor = np.exp(np.interp(share, SPREAD, np.array(self.spread)))
-        return np.asarray(np.where(share < 0, 0.0, self.typical_money(rows) * factor))
+        return np.asarray(np.where(share < 0, 0.0, typical * factor))
 
     def save(self, folder: Path) -> None:
         """Write the trees' text."""

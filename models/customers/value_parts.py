@@ -30,6 +30,17 @@ class Figures:
 
 
 @dataclass(frozen=True)
+class Learnt:
+    """The learnt opinion and what it is made of, shape (n,) each."""
+
+    chance: Array
+    """Of an order within the horizon."""
+    typical: Array
+    """Typical (median) revenue of those who order; NaN without prices."""
+    figures: Figures
+
+
+@dataclass(frozen=True)
 class Parts:
     """*Two parts*: chance of an order x what those who order come to. *Structure*: BG/NBD x Gamma-Gamma."""
 
@@ -55,17 +66,19 @@ class Parts:
         chance = PurchaseChance.fit(windows, lens.rows(features), config, season=season)
         return cls(chance, Spend.fit(windows, config), gamma_gamma)
 
-    def two_part(self, rows: pd.DataFrame) -> Figures:
+    def two_part(self, rows: pd.DataFrame) -> Learnt:
         """Return the learnt opinion."""
         return self._times(self.chance.probability(rows), rows)
 
     def trees_alone(self, rows: pd.DataFrame) -> Figures:
         """Return what the trees would say without the logistic regression and BG/NBD's level: a baseline."""
         chance = expit(self.chance.trees.raw(rows[COLUMNS].to_numpy(float)))
-        return self._times(chance, rows)
+        return self._times(chance, rows).figures
 
-    def _times(self, chance: Array, rows: pd.DataFrame) -> Figures:
-        return Figures(chance * self.spend.days(rows), chance * self.spend.mean_money(rows))
+    def _times(self, chance: Array, rows: pd.DataFrame) -> Learnt:
+        typical = self.spend.typical_money(rows)
+        figures = Figures(chance * self.spend.days(rows), chance * typical * self.spend.mean_factor)
+        return Learnt(chance, typical, figures)
 
     def structure(self, rows: pd.DataFrame) -> Figures:
         """Return the opinion of the structure."""

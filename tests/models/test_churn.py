@@ -12,7 +12,7 @@ from worlds.orders import make_shop
 from features.errors import CannotLearn
 from features.shop import Shop
 from models.churn import Churn, ChurnConfig
-from models.customers.calibration import logit_shift, middle_share
+from models.customers.calibration import carried_share, logit_shift
 from models.customers.trees import Trees, TreesConfig
 
 CUTOFF = datetime(2024, 7, 1, tzinfo=UTC)
@@ -110,9 +110,17 @@ def test_a_share_of_none_or_all_is_half_a_customer_away_from_it() -> None:
     assert 1 / (1 + np.exp(-logit_shift(scores, 1.0))) == pytest.approx(0.99)
 
 
-def test_the_middle_of_a_share_and_itself_is_itself() -> None:
-    assert middle_share(0.2, 0.2, 0.7) == pytest.approx(0.2)
-    assert middle_share(0.1, 0.9, 0.5) == pytest.approx(0.5)
+def test_a_forecast_that_was_right_then_is_left_as_it_is() -> None:
+    assert carried_share(0.2, 0.4, 0.4, 0.7) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("odds", [0.5, 1.0, 3.0])
+def test_a_bias_that_does_not_change_cancels(odds: float) -> None:
+    def biased(share: float) -> float:
+        return odds * share / (1 - share + odds * share)
+
+    assert carried_share(biased(0.2), biased(0.35), 0.35, 1.0) == pytest.approx(0.2)
+    assert carried_share(biased(0.2), biased(0.35), 0.35, 0.0) == pytest.approx(biased(0.2))
 
 
 @pytest.mark.parametrize(("objective", "expected"), [("binary", 1.0), ("poisson", 2.0), ("regression", 3.0)])

@@ -13,6 +13,7 @@ from models.contact_policy import People
 from serving import crm, events, offers, plan
 from serving.api import EventsRequest, OfferRequest
 from serving.api_crm import CustomerRequest, EraseRequest, PlanRequest, TargetsRequest
+from serving.audit import Audit
 from serving.state import State
 from serving.store import Store
 from serving.view import View
@@ -25,6 +26,13 @@ def state(tmp_path: Path) -> Iterator[State]:
     yield opened
     opened.view.close()
     store.close()
+
+
+@pytest.fixture
+def audit(tmp_path: Path) -> Iterator[Audit]:
+    opened = Audit(tmp_path)
+    yield opened
+    opened.close()
 
 
 def post(state: State, *posted: dict[str, Any]) -> Any:
@@ -71,11 +79,11 @@ def test_a_limit_shortens_the_list_but_not_the_sums(state: State) -> None:
     assert (len(answer.targets), answer.n_targets, answer.spent) == (1, 5, 0.5)
 
 
-def test_who_had_their_fill_of_contacts_or_was_erased_is_no_target(state: State) -> None:
+def test_who_had_their_fill_of_contacts_or_was_erased_is_no_target(state: State, audit: Audit) -> None:
     request = TargetsRequest(budget=0.25)
     first, second = (row["customer_id"] for row in crm.retention_targets(state, request, NOW).targets)
     post(state, contact(first, 1), contact(first, 2), contact("nobody", 1))
-    crm.erase(state, EraseRequest(customer_id=second), NOW)
+    crm.erase(state, EraseRequest(customer_id=second), NOW, audit)
     state.view.sync()
     assert {first, second}.isdisjoint(
         row["customer_id"] for row in crm.retention_targets(state, TargetsRequest(budget=100), NOW).targets
@@ -153,9 +161,9 @@ def test_a_plan_leaves_out_who_did_not_agree(state: State) -> None:
     assert reasons["nobody"] == "the customer is unknown"
 
 
-def test_erasing_removes_what_is_held_and_what_is_posted_later(state: State) -> None:
+def test_erasing_removes_what_is_held_and_what_is_posted_later(state: State, audit: Audit) -> None:
     post(state, contact("c000003", 1))
-    gone = crm.erase(state, EraseRequest(customer_id="c000003"), NOW)
+    gone = crm.erase(state, EraseRequest(customer_id="c000003"), NOW, audit)
     state.view.sync()
     assert (gone.events, gone.contacts, gone.decisions) == (1, 1, 0)
     assert post(state, contact("c000003", 2)).erased == 1

@@ -107,11 +107,10 @@ def test_a_budget_is_spent_on_what_earns_most(state: State) -> None:
 
 
 def test_who_was_erased_is_in_no_plan(state: State) -> None:
-    from serving.api_crm import EraseRequest
-    from serving.crm import erase
+    from serving.rights import forget
 
     first = planned(state)[0]["customer_id"]
-    erase(state, EraseRequest(customer_id=first), NOW)
+    forget(state.view.store, first, now=NOW)
     state.view.sync()
     assert first not in {row["customer_id"] for row in planned(state)}
 

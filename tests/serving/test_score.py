@@ -16,6 +16,7 @@ from serving.rights import Forgotten
 from serving.score import end_of_orders
 from serving.snapshot import Snapshot, load
 from serving.state import Pointer
+from serving.store import Store
 
 MOMENT = datetime(2024, 6, 1, tzinfo=UTC)
 
@@ -75,7 +76,9 @@ def test_a_replay_of_the_past_does_not_see_later_orders(home: Path) -> None:
 
 def test_who_was_erased_is_left_out_of_the_next_scoring(home: Path) -> None:
     name = scored(home).customers.all_names()[3]
-    rights.erase(home, name, now=MOMENT)
+    store = Store.open(home)
+    rights.forget(store, name, now=MOMENT)
+    store.close()
     made = scored(home)
     assert made.customer(name) == -1
     assert len(made.customers) == 39
@@ -110,15 +113,16 @@ def test_the_last_three_scorings_are_kept(home: Path) -> None:
 
 
 def test_two_scorings_at_once_are_refused(home: Path) -> None:
-    with score._alone(home), pytest.raises(SettingsError, match="another scoring"):
+    with score.alone(home), pytest.raises(SettingsError, match="another scoring"):
         score.score(home, MOMENT)
 
 
 def test_all_that_is_held_on_a_customer_can_be_exported(home: Path) -> None:
     scored(home)
     held = rights.export(home, "c03")
-    assert held["warehouse"]["order_lines"]
+    assert all(held["warehouse"][table] for table in ("order_lines", "orders", "days"))
     assert held["scoring"]["scores"]["churn_probability_28d"] is not None
+    assert {"features", "lists", "due", "consent", "n_contacts_28d"} <= set(held["scoring"])
     assert held["online"]["events"] == []
     with pytest.raises(NotFound, match="nothing is held"):
         rights.export(home, "nobody")

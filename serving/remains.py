@@ -1,0 +1,136 @@
+"""What is left of a customer: a search of every file of a home, by what kind of file it is.
+
+Parquet columns, arrays, databases, CSV and JSON are read as what they are; everything else byte by byte. An
+id that could be anything (``17``) is looked for only where ids of customers stand, and the answer says so.
+"""
+
+import csv
+import mmap
+import re
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+SQLITE = b"SQLite format 3\0"
+SPELT_OUT = 6
+"""An id of so many characters, not all of them digits, is looked for in every text and every byte."""
+
+
+@dataclass
+class Search:
+    """What was looked through, and where the id still stands."""
+
+    n_files: int = 0
+    n_bytes: int = 0
+    found: dict[str, int] = field(default_factory=dict)
+    """Places (file, and the column or table in it) and how often the id stands there."""
+    everywhere: bool = True
+    """False: the id is too short to be told from other numbers or words, and was looked for only in columns
+    and fields of customers."""
+
+
+def search(home: Path, customer_id: str) -> Search:
+    """Look for an id in every file of a home; a file with several names is read once."""
+    done = Search(everywhere=len(customer_id) >= SPELT_OUT and not customer_id.isdigit())
+    seen: set[tuple[int, int]] = set()
+    for path in sorted(home.rglob("*")):
+        if path.is_symlink() or not path.is_file():
+            continue
+        about = path.stat()
+        if (about.st_dev, about.st_ino) in seen:
+            continue
+        seen.add((about.st_dev, about.st_ino))
+        done.n_files, done.n_bytes = done.n_files + 1, done.n_bytes + about.st_size
+        for where, n in _reader(path)(path, customer_id, done.everywhere).items():
+            if n:
+                done.found[f"{path.relative_to(home)}{where}"] = n
+    return done
+
+
+def _reader(path: Path) -> Callable[[Path, str, bool], dict[str, int]]:
+    readers = {".parquet": _parquet, ".npy": _array, ".csv": _csv}
+    if path.suffix in readers:
+        return readers[path.suffix]
+    with path.open("rb") as file:
+        return _database if file.read(len(SQLITE)) == SQLITE else _bytes
+
+
+def _parquet(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
+    import duckdb
+
+    from features.tables import literal
+
+    rows = f"read_parquet({literal(path)}, hive_partitioning = false)"
+    with duckdb.connect() as con:
+        described = con.execute(f"DESCRIBE FROM {rows}").fetchall()
+        names = [name for name, kind, *_ in described if "VARCHAR" in kind]
+        found = {}
+        for name in names:
+            quoted = '"' + name.replace('"', '""') + '"'
+            if everywhere or name == "row":  # a row in quarantine is JSON
+                condition = f"regexp_matches(CAST({quoted} AS VARCHAR), $id)"
+                wanted = _word(customer_id) if everywhere else f'"{re.escape(customer_id)}"'
+            elif _of_customers(name):
+                condition, wanted = f"{quoted} = $id", customer_id
+            else:
+                continue
+            sql = f"SELECT count(*) FROM {rows} WHERE {condition}"
+            found[f" column {name}"] = int(con.execute(sql, {"id": wanted}).fetchall()[0][0])
+    return found
+
+
+def _array(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array.dtype.kind not in "SU" or not (everywhere or _of_customers(path.stem)):
+        return {}
+    wanted = customer_id.encode() if array.dtype.kind == "S" else customer_id
+    return {"": int((array == np.array(wanted)).sum())}
+
+
+def _csv(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
+    if everywhere:
+        return _bytes(path, customer_id, everywhere)
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        rows = csv.DictReader(file)
+        names = [name for name in rows.fieldnames or () if _of_customers(name)]
+        return {"": sum(row[name] == customer_id for row in rows for name in names)} if names else {}
+
+
+def _database(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
+    """Look through every text of every table, then through the bytes, where deleted rows may still lie."""
+    found = {}
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            for _, name, *_ in db.execute(f'PRAGMA table_info("{table}")').fetchall():
+                condition = f'instr("{name}", ?) > 0' if everywhere else f'"{name}" = ?'
+                if everywhere or _of_customers(name):
+                    sql = f'SELECT count(*) FROM "{table}" WHERE {condition}'
+                    found[f" {table}.{name}"] = int(db.execute(sql, (customer_id,)).fetchone()[0])
+    return found | _bytes(path, customer_id, everywhere)
+
+
+def _bytes(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
+    if not path.stat().st_size:
+        return {}
+    wanted = _word(customer_id) if everywhere else rf"customer_?id\W{{1,6}}{_word(customer_id)}"
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        n = sum(1 for _ in re.finditer(_for_bytes(wanted), content))
+    return {" (bytes)": n}
+
+
+def _for_bytes(pattern: str) -> bytes:
+    return pattern.encode()
+
+
+def _word(text: str) -> str:
+    """Return a pattern of an id that is not a part of a longer one."""
+    return rf"(?:^|[^A-Za-z0-9_-]){re.escape(text)}(?:$|[^A-Za-z0-9_-])"
+
+
+def _of_customers(name: str) -> bool:
+    return "customer" in name.lower()

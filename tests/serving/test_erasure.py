@@ -1,0 +1,225 @@
+"""Erasure of a whole home: what goes, what stays gone, and a search that finds what is left."""
+
+import json
+import re
+import shutil
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from worlds.fakes import FakeChurn, FakeConfig
+from worlds.orders import contacts, make_home, order_lines
+
+from features.errors import CannotLearn
+from features.ingest import ingest
+from serving import erasure, rights, score
+from serving.erasure import erase, sweep, told
+from serving.remains import search
+from serving.rights import Forgotten
+from serving.snapshot import load
+from serving.state import Pointer
+from serving.store import DECISIONS, Store
+from serving.watcher import Watcher
+
+MOMENT = datetime(2024, 6, 1, tzinfo=UTC)
+WHO = "customer-c03"
+
+
+def shop_lines() -> pd.DataFrame:
+    lines = order_lines(6, days=160)
+    return lines.assign(customer_id="customer-" + lines["customer_id"])
+
+
+class OneChampion:
+    """A registry that holds a churn model anybody can check."""
+
+    def __init__(self, home: Path) -> None:
+        pass
+
+    def load(self) -> tuple[dict[str, Any], dict[str, str]]:
+        return {"churn": FakeChurn(FakeConfig(), MOMENT)}, {"churn": "7"}
+
+
+@pytest.fixture(scope="module")
+def shop_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home scored twice, with something of two customers in its store."""
+    lines = shop_lines()
+    made = make_home(tmp_path_factory.mktemp("shop"), lines, contacts=contacts(lines))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(score, "Registry", OneChampion)
+        for _ in range(2):
+            score.score(made, MOMENT)
+    remember(made, WHO)
+    remember(made, "customer-c04")
+    return made
+
+
+@pytest.fixture
+def home(shop_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(score, "Registry", OneChampion)
+    return Path(shutil.copytree(shop_home, tmp_path / "home", symlinks=True))
+
+
+def remember(home: Path, who: str) -> None:
+    number = str(abs(hash(who)))
+    event = {"event_id": number, "customer_id": who, "kind": "contact", "product_id": None, "quantity": None}
+    event |= {"unit_price": None, "occurred_at": MOMENT, "received_at": MOMENT}
+    contact = {"contact_id": number, "customer_id": who, "sent_at": MOMENT, "treated": True}
+    decision = {"decision_id": number, "customer_id": who, "decided_at": MOMENT, "as_of": MOMENT}
+    decision |= {"action": "win_back", "propensity": 1.0, "models": ""}
+    with closing(Store.open(home)) as store:
+        store.record([event], [contact])
+        store.decide([decision])
+
+
+def test_one_command_takes_a_customer_out_of_everything_and_proves_it(home: Path) -> None:
+    before = search(home, WHO).found
+    assert {re.split("[-/ ]", place)[0] for place in before} >= {"warehouse", "lists", "online.db"}
+    made = erase(home, WHO, now=MOMENT)
+    assert made.clean, told(made)
+    assert search(home, WHO).found == {}
+    assert made.store == {"contacts": 1, "decisions": 1, "events": 1, "refreshed": 0}
+    assert made.files.warehouse["order_lines"] > 0
+    assert len(made.files.scorings_removed) == 2
+    assert made.files.scored_anew == Pointer.read(home).stamp
+    kept = (home / "erasures" / f"{made.digest[:16]}.json").read_text(encoding="utf-8")
+    assert json.loads(kept)["clean"] and WHO not in kept
+    assert json.loads((home / "audit.log").read_text(encoding="utf-8"))["erased"] == made.digest
+
+
+def test_everybody_else_stays_and_is_scored_as_if_they_had_never_been_there(
+    home: Path, tmp_path: Path
+) -> None:
+    erase(home, WHO, now=MOMENT)
+    fewer = shop_lines().loc[lambda lines: lines["customer_id"] != WHO]
+    other = make_home(tmp_path / "never", fewer, contacts=contacts(fewer))
+    stamp = score.score(other, MOMENT)
+    ours, never = load(home / "lists" / Pointer.read(home).stamp), load(other / "lists" / stamp)
+    assert ours.customers.all_names() == never.customers.all_names()
+    assert np.array_equal(ours.scores.numbers, never.scores.numbers)
+    assert search(home, "customer-c04").found
+
+
+def test_they_stay_gone_through_ingest_and_scoring_and_what_comes_back_by_hand_goes_again(
+    home: Path, shop_home: Path
+) -> None:
+    source = shop_home.parent / "source"
+    with closing(Store.open(home)) as store:
+        rights.forget(store, WHO, now=MOMENT)
+        sweep(home, store)
+        report = ingest(source, home, fresh=True, forgotten=Forgotten.of(home).among)
+        assert list(report.erased.values())[0] > 0
+        score.score(home, MOMENT)
+        assert search(home, WHO).found == {}
+        ingest(source, home, fresh=True)
+        assert search(home, WHO).found
+        assert sweep(home, store).warehouse
+    assert search(home, WHO).found == {}
+
+
+def test_the_watcher_cleans_the_files_after_an_erasure_by_http(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept: list[Path] = []
+
+    def here(module: str, place: Path) -> Any:
+        assert module == "serving.erasure"
+        swept.append(place)
+        return _Done(erasure.main(place))
+
+    monkeypatch.setattr("serving.watcher._run", here)
+    watcher = Watcher(home)
+    watcher.look()
+    assert swept == []
+    with closing(Store.open(home)) as store:
+        rights.forget(store, WHO, now=MOMENT)
+    watcher.look()
+    watcher.look()
+    assert swept == [home.resolve()]
+    assert search(home, WHO).found == {}
+
+
+class _Done:
+    stderr = ""
+
+    def __init__(self, returncode: int) -> None:
+        self.returncode = returncode
+
+
+def test_where_the_scoring_cannot_be_made_anew_the_certificate_says_what_is_left(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise CannotLearn("out of luck")
+
+    serving = Pointer.read(home).stamp
+    with monkeypatch.context() as broken:
+        broken.setattr(FakeChurn, "predict", fail)
+        made = erase(home, WHO, now=MOMENT)
+    assert not made.clean and "out of luck" in (made.files.failed or "")
+    assert {place.split("/")[1] for place in made.searched.found} == {serving}
+    assert "left: lists/" in told(made)
+    with closing(Store.open(home)) as store:
+        assert erasure.due(home, store)
+    assert erase(home, WHO, now=MOMENT).clean
+
+
+def test_who_was_never_there_is_erased_without_a_new_scoring(home: Path) -> None:
+    made = erase(home, "customer-unheard-of", now=MOMENT)
+    assert (made.clean, made.files.scored_anew, made.files.warehouse) == (True, None, {})
+
+
+def test_a_search_finds_what_is_left_wherever_it_is(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    pd.DataFrame({"note": [f"called {WHO} twice", "x"]}).to_parquet(tmp_path / "deep" / "a.parquet")
+    np.save(tmp_path / "b.npy", np.array([WHO.encode(), b"y"]))
+    with closing(sqlite3.connect(tmp_path / "c.db")) as db:
+        db.execute("CREATE TABLE tags (value TEXT)")
+        db.execute("INSERT INTO tags VALUES (?)", (f"id={WHO}",))
+        db.commit()
+    (tmp_path / "d.csv").write_text(f"name,n\n{WHO},1\n")
+    (tmp_path / "e.json").write_text(json.dumps({"best": [WHO]}))
+    (tmp_path / "f.html").write_text(f"<td>{WHO}</td>")
+    (tmp_path / "g.txt").write_text(f"{WHO}4 and x{WHO} are others")
+    found = {place.split(" ")[0] for place in search(tmp_path, WHO).found}
+    assert found == {"deep/a.parquet", "b.npy", "c.db", "d.csv", "e.json", "f.html"}
+
+
+def test_a_short_id_is_looked_for_where_ids_of_customers_stand(tmp_path: Path) -> None:
+    pd.DataFrame({"customer_id": ["17", "2"], "product_id": ["2", "17"]}).to_parquet(tmp_path / "a.parquet")
+    pd.DataFrame({"row": ['{"buyer":"17"}', '{"n":17}']}).to_parquet(tmp_path / "b.parquet")
+    np.save(tmp_path / "customers.npy", np.array([b"17", b"2"]))
+    np.save(tmp_path / "products.npy", np.array([b"17"]))
+    (tmp_path / "d.csv").write_text("customer_id,n\n17,1\n2,17\n")
+    (tmp_path / "e.json").write_text('{"customer_id": "17", "n": 17, "also": {"customer_id": "170"}}')
+    done = search(tmp_path, "17")
+    assert not done.everywhere
+    assert sum(done.found.values()) == len(done.found) == 5
+    assert not any("product" in place for place in done.found)
+
+
+def test_a_deleted_row_leaves_no_bytes_in_the_database_or_its_log(tmp_path: Path) -> None:
+    remember(tmp_path, WHO)
+    with closing(Store.open(tmp_path)) as store:
+        assert WHO.encode() in b"".join(path.read_bytes() for path in tmp_path.glob("online.db*"))
+        rights.forget(store, WHO, now=MOMENT)
+        rights.scrub(store)
+        assert WHO.encode() not in b"".join(path.read_bytes() for path in tmp_path.glob("online.db*"))
+
+
+def test_what_the_database_holds_goes_on_every_kind_of_database(database: str, tmp_path: Path) -> None:
+    remember(tmp_path, WHO)
+    remember(tmp_path, "another")
+    with closing(Store.open(tmp_path)) as store:
+        for n in (1, 0):
+            gone = rights.forget(store, WHO, now=MOMENT)
+            assert {gone[table] for table in ("contacts", "decisions", "events")} == {n}
+        rights.scrub(store)
+        assert [row["customer_id"] for row in store.everything(DECISIONS)] == ["another"]
+    if database == "sqlite":
+        assert Forgotten.of(tmp_path).among([WHO, "another"]).keys() == {WHO}
