@@ -115,10 +115,10 @@ def recommended(state: State, request: RecommendRequest) -> dict[str, Any]:
     }
 
 
-def _due(snapshot: Snapshot, customer: Who) -> dict[int, str]:
-    """Return when the customer is due, by product code; not of what they bought or returned since."""
+def _due(snapshot: Snapshot, customer: Who) -> dict[int, str] | None:
+    """Return when the customer is due, by product code; not of what they bought since. None: no clock."""
     if snapshot.due is None:
-        return {}
+        return None
     since = {snapshot.product(name) for name, _, _ in customer.lines}
     return snapshot.due.dates(customer.code, without=since)
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -5,9 +6,11 @@ import numpy as np
 import pytest
 from worlds.kitchen import CUTOFF, scored
 
+from models.ranking.reason_texts import CODES
 from serving import events
 from serving.answers import recommend
 from serving.api import EventsRequest, ProductDetails, RecommendRequest
+from serving.due import Due
 from serving.state import State
 from serving.store import Store
 from serving.view import View
@@ -48,3 +51,30 @@ def test_nobody_unknown_is_due() -> None:
     assert due.dates(-1) == {}
     assert len(due.indptr) == len(scored().snapshot.customers) + 1
     assert (np.diff(due.indptr) >= 0).all()
+
+
+def told_with(state: State, days: dict[str, int] | None) -> str:
+    """The reason's code of the weekly coffee, where the clock says these days from now, or is not there."""
+    snapshot = state.snapshot
+    ready = snapshot.ready["buy_again"]
+    reason, number = np.full_like(ready.reason, CODES.index("due")), np.full_like(ready.number, 8)
+    ready = replace(ready, reason=reason, number=number)
+    found = None
+    if days is not None:
+        codes = np.array([snapshot.product(name) for name in days], np.int32)
+        indptr = np.zeros(len(snapshot.customers) + 1, np.int64)
+        indptr[snapshot.customers.code("c03") + 1 :] = len(codes)
+        found = Due(indptr, codes, np.array([*days.values()], np.int32) + snapshot.cutoff_day)
+    lists = {**snapshot.ready, "buy_again": ready}
+    changed = replace(state, snapshot=replace(snapshot, ready=lists, due=found))
+    return first(changed, "buy_again")["reason"]["code"]
+
+
+@pytest.mark.parametrize(
+    ("days", "code"),
+    [({"coffee-03": 3}, "due"), ({"coffee-03": 40}, "before"), ({}, "before"), (None, "due")],
+)
+def test_due_about_now_is_said_of_nothing_that_the_clock_expects_later_or_never(
+    state: State, days: dict[str, int] | None, code: str
+) -> None:
+    assert told_with(state, days) == code
