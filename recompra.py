@@ -56,7 +56,9 @@ def moment(text: str | None) -> datetime | None:
 
 @app.command()
 def ingest(
-    source: Annotated[str, typer.Argument(help="A folder, a file, or complete_journey.")],
+    source: Annotated[
+        str, typer.Argument(help="A folder or a file, here or at a URL; a database's URL; complete_journey.")
+    ],
     adapter: Adapter = None,
     fresh: Annotated[bool, typer.Option(help="Forget what was ingested before.")] = False,
 ) -> None:

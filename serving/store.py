@@ -14,6 +14,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from features.database import engine_of
+
 TOPICS = ("events", "stock", "erasures", "keys", "refreshed")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -132,7 +134,7 @@ class Store:
     """A database with the tables above; safe to share between threads and to open in many processes."""
 
     def __init__(self, url: str) -> None:
-        self.engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        self.engine = engine_of(url, pool_pre_ping=not url.startswith("sqlite"))
         if self.engine.dialect.name == "sqlite":
             sa.event.listen(self.engine, "connect", _tune_sqlite)
 

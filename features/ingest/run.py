@@ -10,7 +10,7 @@ import duckdb
 
 from features import adapters
 from features.errors import InputError, SettingsError
-from features.ingest import erasure, orders, publish, quality, returns, rows, sources, staging
+from features.ingest import erasure, orders, publish, quality, remote, returns, rows, sources, staging
 from features.ingest.contracts import SIDE_TABLES
 from features.ingest.erasure import Forgotten, nobody
 from features.ingest.quality import Counts, Report, number
@@ -32,19 +32,26 @@ def ingest(
     forgotten: Forgotten = nobody,
     tell: Tell = lambda _: None,
 ) -> Report:
-    """Read a shop (a folder, one file, or the name of an adapter that brings data) into ``home/warehouse``.
+    """Read a shop (a folder, file, URL, or adapter that brings data) into ``home/warehouse``.
 
     A second ingest of the same rows changes no byte; new rows are added. ``fresh`` forgets what was there;
     ``forgotten`` picks those out of some ids whose rows are to be left out (see ``erasure``); ``tell`` hears
     what is being done. Raises ``InputError`` or ``SettingsError``; then nothing has changed.
     """
-    path, name = adapters.locate(source, adapter)
-    home = Path(home)
+    with remote.at_hand(source, tell) as place:
+        path, name = adapters.locate(place, adapter)
+        report = Report(source=remote.shown(source), adapter=name or "")
+        return _written(path, Path(home), report, fresh=fresh, forgotten=forgotten, tell=tell)
+
+
+def _written(
+    path: Path, home: Path, report: Report, *, fresh: bool, forgotten: Forgotten, tell: Tell
+) -> Report:
     with publish.workshop(home) as folder:
         old = None if fresh else publish.current(home)
         shop: State = json.loads((old / SHOP).read_text(encoding="utf-8")) if old else {}
-        settings = _settings(path, name, shop)
-        report = Report(source=str(source), adapter=name or shop.get("adapter", "canonical"))
+        settings = _settings(path, report.adapter, shop)
+        report.adapter = report.adapter or shop.get("adapter", "canonical")
         with publish.connection(folder) as con:
             read = _read(con, path, settings=settings, shop=shop, report=report, tell=tell)
             settings = _one_currency(con, settings)
@@ -64,7 +71,7 @@ def ingest(
     return report
 
 
-def _settings(path: Path, adapter: str | None, shop: State) -> Settings:
+def _settings(path: Path, adapter: str, shop: State) -> Settings:
     """Lay the adapter over the warehouse's own settings, and the source's ``recompra.toml`` over both."""
     stored = shop.get("settings", {})
     values = dict(stored)

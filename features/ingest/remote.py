@@ -1,0 +1,148 @@
+"""A shop that lies elsewhere, at a URL or in a database: its tables are copied into a folder, then read.
+
+In a database every table or view named as in the design is read, whole; at a URL a single file, or every
+table of a folder that answers. Nothing is kept of a copy once it was read, nor of the URL's password.
+"""
+
+import csv
+import shutil
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from features.database import engine_of
+from features.errors import InputError
+from features.ingest.contracts import TABLES
+from features.settings import FILE
+
+WEB = ("http", "https")
+SUFFIXES = (".parquet", ".csv", ".csv.gz")
+WAIT_SECONDS = 60.0
+BATCH = 50_000
+
+
+def scheme_of(source: str | Path) -> str:
+    """Return the scheme of a URL, empty for a path."""
+    scheme, mark, _ = str(source).partition("://")
+    return scheme.lower() if mark else ""
+
+
+def shown(source: str | Path) -> str:
+    """Return a source as it may be printed and kept: without user and password."""
+    if not scheme_of(source):
+        return str(source)
+    parts = urlsplit(str(source))
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+@contextmanager
+def at_hand(source: str | Path, tell: Callable[[str], None]) -> Iterator[str | Path]:
+    """Give a path for a source: itself, or a folder with a copy of what its URL holds.
+
+    Raises ``InputError`` where there is no table of order lines, or nobody answers.
+    """
+    scheme = scheme_of(source)
+    if not scheme:
+        yield source
+        return
+    with TemporaryDirectory(prefix="recompra-source-") as name:
+        folder = Path(name)
+        yield (_from_web if scheme in WEB else _from_database)(str(source), folder, tell)
+
+
+def _from_database(url: str, folder: Path, tell: Callable[[str], None]) -> Path:
+    import sqlalchemy as sa
+
+    engine = engine_of(url)
+    try:
+        with engine.connect() as db:
+            inspector = sa.inspect(db)
+            there = {*inspector.get_table_names(), *inspector.get_view_names()}
+            _require(sorted(there), url)
+            for table in there & TABLES.keys():
+                tell(f"copying {table}")
+                everything = sa.select(sa.text("*")).select_from(sa.table(table))
+                _copy(db.execution_options(yield_per=BATCH).execute(everything), folder / f"{table}.csv")
+    except sa.exc.DatabaseError as error:
+        told = str(error.orig or error).splitlines()[0]
+        hint = "check the URL, and what its user may read"
+        raise InputError(f"the database {shown(url)} cannot be read: {told}", hint) from error
+    finally:
+        engine.dispose()
+    return folder
+
+
+def _require(there: list[str], url: str) -> None:
+    if "order_lines" not in there:
+        raise InputError(
+            f"the database {shown(url)} has no table order_lines, found {there[:20]}",
+            "make a view of that name, with customer_id and ordered_at",
+        )
+
+
+def _copy(rows: Any, path: Path) -> None:
+    """Write a result as CSV: our own contracts then read each cell, as of any file."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file)
+        out.writerow(rows.keys())
+        for part in rows.partitions():
+            out.writerows(part)
+
+
+def _from_web(url: str, folder: Path, tell: Callable[[str], None]) -> Path:
+    parts = urlsplit(url)
+    name = Path(parts.path).name
+    if name.lower().endswith((*SUFFIXES, ".tsv", ".txt")):
+        if not _download(url, folder / name, tell):
+            raise InputError(f"there is no file at {shown(url)}", "check the URL")
+        return folder / name
+    at = {leaf: urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{leaf}")) for leaf in _leaves()}
+    _download(at[FILE], folder / FILE, tell)
+    found = [table for table in TABLES if _table(table, at, folder, tell)]
+    if "order_lines" not in found:
+        raise InputError(
+            f"there are no order lines at {shown(url)}: no order_lines{', order_lines'.join(SUFFIXES)}",
+            "name the folder that holds them, or the file itself",
+        )
+    return folder
+
+
+def _table(table: str, at: dict[str, str], folder: Path, tell: Callable[[str], None]) -> bool:
+    leaves = (f"{table}{suffix}" for suffix in SUFFIXES)
+    return any(_download(at[leaf], folder / leaf, tell) for leaf in leaves)
+
+
+def _leaves() -> list[str]:
+    return [FILE, *(f"{table}{end}" for table in TABLES for end in SUFFIXES)]
+
+
+def _download(url: str, path: Path, tell: Callable[[str], None]) -> bool:
+    """Copy a file; return False where there is none."""
+    try:
+        with urllib.request.urlopen(_request(url), timeout=WAIT_SECONDS) as answer, path.open("wb") as file:
+            tell(f"copying {path.name}")
+            shutil.copyfileobj(answer, file)
+    except urllib.error.HTTPError as error:
+        if error.code in (404, 410):
+            return False
+        told = f"{shown(url)} answers {error.code} {error.reason}"
+        raise InputError(told, "check the URL and its user's rights") from error
+    except OSError as error:
+        told = f"{shown(url)} cannot be read: {getattr(error, 'reason', error)}"
+        raise InputError(told, "check the URL, and that this machine may go there") from error
+    return True
+
+
+def _request(url: str) -> urllib.request.Request:
+    """Ask without the URL's user and password, which go as basic authentication."""
+    parts, request = urlsplit(url), urllib.request.Request(shown(url))
+    if parts.username is not None:
+        secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+        request.add_header("Authorization", f"Basic {b64encode(secret).decode()}")
+    return request
