@@ -88,6 +88,8 @@ class Visit:
     key_id: str = ""
     state: State | None = None
     answer: Mapping[str, Any] | None = None
+    failed: int = 0
+    """Where the framework gave up: its status, told in our words."""
 
     async def reply(
         self, status: int, body: bytes, kind: bytes = JSON, headers: tuple[tuple[str, str], ...] = ()
@@ -110,6 +112,10 @@ class Visit:
 
     async def relay(self, message: Message) -> None:
         """Pass an answer of the service on, with the request's id."""
+        if message.get("status") in FAILED:
+            self.failed = message["status"]
+        if self.failed:
+            return
         if message["type"] == "http.response.start":
             self.status = message["status"]
             kept = [pair for pair in message.get("headers", ()) if pair[0].lower() not in HIDDEN]
@@ -117,6 +123,10 @@ class Visit:
         await self.send(message)
 
 
+FAILED = {
+    500: "something went wrong here; the request_id finds it in the log",
+    504: "the answer took too long",
+}
 HIDDEN = (b"server", b"x-bentoml-request-id")
 
 
@@ -225,7 +235,10 @@ class Doors:
         if function is None:
             parse(endpoint.request, body)
             visit.scope[ADMITTED] = True
-            return await self.app(visit.scope, _replay(body, receive), visit.relay)
+            await self.app(visit.scope, _replay(body, receive), visit.relay)
+            if visit.failed:
+                raise Refused(visit.failed, FAILED[visit.failed])
+            return
         visit.answer = answer = function(state, read(endpoint, body))
         self.meters.list_answered(answer["list"], answer["answered_from"], perf_counter() - visit.started)
         await visit.reply(200, msgspec.json.encode(answer))
@@ -294,7 +307,7 @@ def trouble(error: Exception) -> Refused:
         return Refused(503, "the online store is away; try again", headers=RETRY)
     if isinstance(error, RecompraError):
         return Refused(500, error.message)
-    return Refused(500, "something went wrong here; the request_id finds it in the log")
+    return Refused(500, FAILED[500])
 
 
 def _tell(visit: Visit, path: str, seconds: float) -> None:

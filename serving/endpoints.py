@@ -16,6 +16,10 @@ class Endpoint:
     request: type[api.Request]
     response: type[api.Response]
     summary: str
+    files: bool = False
+    """Whether it also answers in CSV and NDJSON."""
+    more: tuple[str, ...] = ()
+    """Statuses that only some endpoints have, as ``serving.openapi`` describes them."""
 
 
 ALL = (
@@ -23,13 +27,42 @@ ALL = (
     Endpoint(
         "/next_best_offer", SHOP + CRM, api.OfferRequest, api.Offer, "What to offer a customer, or nothing."
     ),
-    Endpoint("/events", SHOP + CRM, api.EventsRequest, api.EventsKept, "Orders, returns, stock, contacts."),
-    Endpoint("/customer", CRM, api_crm.CustomerRequest, api_crm.Profile, "All we know of one customer."),
-    Endpoint("/scores", CRM, api_crm.ScoresRequest, api_crm.ScoresPage, "Scores of all customers, in pages."),
     Endpoint(
-        "/retention_targets", CRM, api_crm.TargetsRequest, api_crm.Targets, "Whom to keep, under a budget."
+        "/events",
+        SHOP + CRM,
+        api.EventsRequest,
+        api.EventsKept,
+        "Orders, returns, stock, contacts.",
+        more=("409",),
     ),
-    Endpoint("/contact_plan", CRM, api_crm.PlanRequest, api_crm.Plan, "Whom to contact when, with what."),
+    Endpoint("/customer", CRM, api_crm.CustomerRequest, api_crm.Profile, "All we know of one customer."),
+    Endpoint(
+        "/scores",
+        CRM,
+        api_crm.ScoresRequest,
+        api_crm.ScoresPage,
+        "Scores of all customers, in pages or as one stream.",
+        files=True,
+        more=("304", "404", "410"),
+    ),
+    Endpoint(
+        "/retention_targets",
+        CRM,
+        api_crm.TargetsRequest,
+        api_crm.Targets,
+        "Whom to keep, under a budget.",
+        files=True,
+        more=("304", "404"),
+    ),
+    Endpoint(
+        "/contact_plan",
+        CRM,
+        api_crm.PlanRequest,
+        api_crm.Plan,
+        "Whom to contact when, with what.",
+        files=True,
+        more=("304", "404"),
+    ),
     Endpoint("/erase", CRM, api_crm.EraseRequest, api_crm.Erased, "Forget a customer."),
 )
 BY_PATH = {endpoint.path: endpoint for endpoint in ALL}

@@ -13,10 +13,29 @@ REFUSALS = {
     "400": "The body is no JSON of the right form; the reason names the field.",
     "401": "No key, an unknown one, or a revoked one.",
     "403": "A key of another scope.",
+    "408": "The body did not come in time.",
     "413": "The body is larger than 1 MB.",
     "415": "The body is not sent as application/json.",
+    "429": "The key may not ask so often; see Retry-After.",
+    "500": "A fault of ours; the request_id finds it in the log.",
     "503": "Nothing has been scored yet, or the database is away; see Retry-After.",
+    "504": "The answer took too long.",
 }
+SOME = {
+    "304": "The client has it already: what If-None-Match names has not changed.",
+    "404": "What is asked for is not in this shop: the reason names what there is.",
+    "409": "It cannot be so: an event of the future.",
+    "410": "The scoring of this cursor is no longer kept: start again without one.",
+}
+"""Statuses of some endpoints only: see ``Endpoint.more``."""
+HEADERS = {
+    "X-Request-Id": "The request's id, in the log too; one sent with the request is taken over.",
+    "Retry-After": "Seconds to wait.",
+    "WWW-Authenticate": "Bearer.",
+    "ETag": "Names this content; send it as If-None-Match.",
+    "X-Next-Cursor": "Where the next page starts; absent on the last one.",
+}
+FILES = ("text/csv", "application/x-ndjson")
 
 
 class Refusal(BaseModel):
@@ -55,41 +74,75 @@ def build() -> dict[str, Any]:
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
     extra: Any = endpoint.request.model_config.get("json_schema_extra")
     first = extra["examples"][0] if extra else {}
-    told = {status: _json("Refusal", text) for status, text in REFUSALS.items()}
+    told = {status: _refusal(status, text) for status, text in REFUSALS.items()}
+    told |= {status: _refusal(status, SOME[status]) for status in endpoint.more}
+    answered = _json(endpoint.response.__name__, "Answered.", "X-Request-Id")
+    if endpoint.files:
+        answered["content"] |= {kind: {"schema": {"type": "string"}} for kind in FILES}
+        answered["headers"] |= _headers("ETag", *(["X-Next-Cursor"] if endpoint.path == "/scores" else []))
     return {
         "operationId": endpoint.path.strip("/"),
         "summary": endpoint.summary,
         "description": f"Needs a key of the scope {' or '.join(endpoint.scopes)}.",
         "tags": list(endpoint.scopes[:1]),
         "requestBody": {"required": True, **_content(endpoint.request.__name__, first)},
-        "responses": {"200": _json(endpoint.response.__name__, "Answered."), **told},
+        "responses": {"200": answered, **told},
     }
 
 
-def _json(schema: str, description: str) -> dict[str, Any]:
-    return {"description": description, **_content(schema)}
+def _refusal(status: str, text: str) -> dict[str, Any]:
+    if status == "304":
+        return {"description": text, "headers": _headers("X-Request-Id", "ETag")}
+    more = {"401": ["WWW-Authenticate"], "429": ["Retry-After"], "503": ["Retry-After"]}
+    return _json("Refusal", text, "X-Request-Id", *more.get(status, []))
+
+
+def _json(schema: str, description: str, *headers: str) -> dict[str, Any]:
+    return {"description": description, "headers": _headers(*headers), **_content(schema)}
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: {"description": HEADERS[name], "schema": {"type": "string"}} for name in names}
 
 
 def _content(schema: str, example: Any = None) -> dict[str, Any]:
-    shown = {"schema": {"$ref": f"#/components/schemas/{schema}"}}
+    shown: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{schema}"}}
     if example is not None:
         shown["example"] = example
     return {"content": {"application/json": shown}}
 
 
 def _probes() -> dict[str, Any]:
-    plain = {"200": {"description": "Yes."}}
-    probes = {
-        "/livez": ("Is the process alive?", plain),
-        "/readyz": ("Can it answer?", {**plain, "503": NOT_YET}),
+    """Describe what is read by a GET."""
+    status = {"type": "object", "required": ["ready", "scoring", "as_of", "models", "refused", "store"]}
+    alive = {"type": "object", "required": ["alive"]}
+    found = {
+        "/livez": _probe("Is the process alive?", {"200": _plain("Yes.", alive)}),
+        "/healthz": _probe(
+            "The same, under the name some orchestrators ask for.", {"200": _plain("Yes.", alive)}
+        ),
+        "/readyz": _probe(
+            "Can it answer?", {"200": _plain("Yes.", status), "503": _plain("No; it says why.", status)}
+        ),
     }
-    paths = {
-        path: {"get": {"summary": text, "operationId": path.strip("/"), "security": [], "responses": told}}
-        for path, (text, told) in probes.items()
+    refusals = {status: _refusal(status, REFUSALS[status]) for status in ("401", "403", "429", "500")}
+    metrics = {"200": {"description": "In Prometheus' text format.", "content": TEXT}, **refusals}
+    itself = {
+        "200": _plain("This document.", {"type": "object", "required": ["openapi", "paths"]}),
+        **refusals,
     }
-    metrics = {"summary": "Prometheus metrics.", "operationId": "metrics", "responses": plain}
-    metrics["description"] = "Needs a key of the scope admin."
-    return {**paths, "/metrics": {"get": metrics}}
+    found["/metrics"] = _probe("Prometheus metrics.", metrics, "Needs a key of the scope admin.")
+    found["/openapi.json"] = _probe("This document.", itself, "Needs a key of any scope.")
+    return {path: {"get": {"operationId": path.strip("/"), **told}} for path, told in found.items()}
 
 
-NOT_YET = {"description": "No; the body says why."}
+TEXT = {"text/plain": {"schema": {"type": "string"}}}
+
+
+def _probe(summary: str, responses: dict[str, Any], description: str = "") -> dict[str, Any]:
+    shown = {"summary": summary, "responses": responses}
+    return {**shown, "description": description} if description else {**shown, "security": []}
+
+
+def _plain(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
