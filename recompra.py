@@ -190,19 +190,35 @@ def outcomes(
     typer.echo(f"written to {file}")
 
 
+Verify = Annotated[bool, typer.Option(help="Score nothing: compare what serves with what it comes from.")]
+
+
 @app.command()
-def score(as_of: AsOf = None) -> None:
+def score(as_of: AsOf = None, verify: Verify = False) -> None:
     """Score all customers with all champions and put the lists in service."""
     from rich.console import Console
 
     from serving.logs import set_up
     from serving.score import score as run
 
+    if verify:
+        return _verify()
     if not sys.stderr.isatty():
         set_up()
     with Console(stderr=True).status("scoring all customers"):
         stamp = run(home(), moment(as_of))
     typer.echo(f"in service: {home() / 'lists' / stamp}")
+
+
+def _verify() -> None:
+    """Say what was compared; end with an error where anything differs."""
+    from serving.verify import verify as run
+
+    found = run(home())
+    found.check()
+    typer.echo(
+        f"{found.stamp} serves what it comes from: {found.n_customers} customers, {found.n_pairs} pairs"
+    )
 
 
 @app.command()

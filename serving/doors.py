@@ -33,6 +33,7 @@ from serving.quick import FAULTS, reader
 from serving.state import State
 from serving.traces import Traces, answered
 from serving.view import DEAD
+from serving.watched import exposition
 
 log = logging.getLogger("recompra.serving")
 access = logging.getLogger("recompra.access")
@@ -265,7 +266,8 @@ class Doors:
         _admit(key, READABLE[path])
         if path == "/metrics":
             self.meters.look(self.house)
-            return await visit.reply(200, self.meters.text(), CONTENT_TYPE.encode())
+            told = self.meters.text() + exposition(self.house.home, self.clock())
+            return await visit.reply(200, told, CONTENT_TYPE.encode())
         await visit.reply(200, document())
 
     async def _health(self, visit: Visit) -> None:

@@ -21,7 +21,7 @@ from features.errors import ArtefactError
 from features.excerpt import Excerpt
 from features.window import local_day, naive_utc
 from models.model import Model
-from serving import refreshed
+from serving import drift, refreshed
 from serving.backlog import Backlog, News
 from serving.columns import Columns
 from serving.customer_scores import EXCERPT, scores_of
@@ -38,6 +38,9 @@ IDLE_SECONDS, BUSY_SECONDS = 5.0, 1.0
 """How often it is written how things stand."""
 AGAIN_SECONDS = 30.0
 """What could not be opened is tried again after so long, or when the scoring changes."""
+DRIFT_SECONDS = 60.0
+DRIFT_ROWS = 20_000
+"""Of so many refreshed customers, at most, the drift is told."""
 INSTANT = timedelta(microseconds=1)
 Clock = Callable[[], datetime]
 
@@ -101,13 +104,17 @@ class Refresher:
         self.rescoring: Rescoring | None = None
         self.backlog: Backlog | None = None
         self._pointer: tuple[int, int] | None = None
-        self._again = self._beat = 0.0
+        self._again = self._beat = self._drift = 0.0
+        self._counted = -1
+        self._drifted: set[str] = set()
 
     def look(self) -> bool:
         """Refresh some of those who are waiting; return whether anybody was. Never raises for bad data."""
         try:
             self._follow()
-            return self._work()
+            worked = self._work()
+            self._look_at_drift()
+            return worked
         except (*DEAD, self.store.driver_error) as error:
             self._tell(f"the store cannot be read ({type(error).__name__})")
             self._pointer, self._again = None, monotonic() + 1.0
@@ -178,6 +185,7 @@ class Refresher:
             return self._close(f"customers cannot be refreshed: {_words(error)}")
         refreshed.drop_others(self.store, self.rescoring.stamp)
         self.backlog = Backlog(self.store, self.rescoring.stamp, self.rescoring.as_of)
+        self._counted, self._drift = -1, 0.0
         self._tell("")
 
     def _close(self, trouble: str) -> None:
@@ -189,6 +197,21 @@ class Refresher:
         if trouble and trouble != self.vitals.trouble:
             log.error("%s", trouble)
         self.vitals.trouble = trouble
+
+    def _look_at_drift(self) -> None:
+        """Compare what is served with training, now and then, where anything moved."""
+        rescoring = self.rescoring
+        if rescoring is None or self.vitals.refreshed == self._counted or monotonic() < self._drift:
+            return
+        self._counted, self._drift = self.vitals.refreshed, monotonic() + DRIFT_SECONDS
+        some = sorted(refreshed.names(self.store, rescoring.stamp))[:DRIFT_ROWS]
+        rows = refreshed.of_customers(self.store, rescoring.stamp, some)
+        try:
+            folder = self.home / "lists" / rescoring.stamp
+            self.vitals.psi = drift.served(folder, {name: row.features for name, row in rows.items()})
+        except ArtefactError as error:
+            log.error("drift cannot be told: %s", error)
+        self._drifted = drift.tell(self.vitals.psi, self._drifted)
 
     def _pulse(self) -> None:
         """Write how things stand, now and then."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from features.errors import RecompraError, SettingsError
 from features.shop import Shop
 from features.window import local_day, parse_cutoff, shift_days
-from serving import snapshot
+from serving import drift, snapshot
 from serving.build import Build
 from serving.kept import outdated, whole
 from serving.registry import Registry
@@ -42,7 +42,12 @@ def score(home: Path, as_of: datetime | None = None) -> str:
         stamp = next_stamp(home, cutoff)
         building = home / "lists" / f".{stamp}"
         build = Build(shop, cutoff, models, versions, Forgotten.of(home))
-        snapshot.write(building, build.snapshot(), more=build.save_more)
+
+        def more(folder: Path) -> None:
+            build.save_more(folder)
+            drift.keep(folder, home, versions)
+
+        snapshot.write(building, build.snapshot(), more=more)
         snapshot.load(building)  # what cannot be read back does not go into service
         os.replace(building, home / "lists" / stamp)
         Pointer(stamp, cutoff.isoformat(), versions).move(home)

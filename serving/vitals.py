@@ -43,6 +43,8 @@ class Vitals:
     """From taking some customers to their rows being seen."""
     lag: Seconds = field(default_factory=Seconds)
     """From the arrival of a customer's event to the row that holds it."""
+    psi: dict[str, float] = field(default_factory=dict)
+    """Drift of each served feature from training (``features.sketch``)."""
     trouble: str = ""
     """Why nothing is refreshed; empty while all is well."""
 

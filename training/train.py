@@ -18,6 +18,7 @@ import pandas as pd
 from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn, RecompraError, SettingsError
 from features.shop import Shop
+from features.sketch import Sketch
 from features.window import shift_days
 from models.model import Model
 from models.registry import MODELS, model_class
@@ -141,6 +142,9 @@ class Training:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             model.save(folder / "model")
+            if model.kind == "scores":  # who the customers were, so that drift from them can be told
+                shop, cutoff = self.holdout.shop, self.holdout.cutoff
+                Sketch.of(shop.customer_features(cutoff)).save(folder / "model")
             found.to_csv(folder / "metrics.csv", index=False)
             draw(evaluation, folder / "plots", importance_of(model))
             run.files(folder)

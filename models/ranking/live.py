@@ -144,6 +144,11 @@ class Live:
                 found.about[(source == UPSELL) & np.isin(product, self.dearer.product[code])] = code
         return found
 
+    def pairs(self, customer_id: str, product: Ints) -> Floats:
+        """Return the pair features that ``rank`` ranks by, for one customer and product codes in order."""
+        ask = self._ask(customer_id, new_lines=(), cart=(), k=0, exclude=(), eligible=None)
+        return self._features(ask, np.asarray(product, np.int32))
+
     def _ask(
         self,
         customer_id: str | None,

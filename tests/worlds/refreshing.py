@@ -9,6 +9,7 @@ from worlds.orders import contacts, order_lines, products
 
 from features import excerpt
 from features.shop import Shop
+from features.sketch import Sketch
 from models.churn import Churn, ChurnConfig
 from models.ltv import Ltv, LtvConfig
 from models.segments import Segments, SegmentsConfig
@@ -33,12 +34,14 @@ def source(timezone: str = "Europe/Lisbon") -> dict[str, Any]:
     return {"lines": lines, "products": products(), "contacts": contacts(lines), "timezone": timezone}
 
 
-def train(home: Path) -> dict[str, Any]:
-    """Fit the customer models on a home's warehouse and put them on its disk."""
+def train(home: Path, more: dict[Any, Any] | None = None) -> dict[str, Any]:
+    """Fit the customer models (and ``more``) on a home's warehouse and put them on its disk."""
     shop = Shop(home)
-    made = {kind.name: kind.fit(shop, AS_OF, config) for kind, config in CONFIGS.items()}
+    configs: dict[Any, Any] = CONFIGS | (more or {})
+    made = {kind.name: kind.fit(shop, AS_OF, config) for kind, config in configs.items()}
     for name, model in made.items():
         model.save(home / "models" / name / "1")
+    Sketch.of(shop.customer_features(AS_OF)).save(home / "models" / "churn" / "1")
     return made
 
 

@@ -1,0 +1,100 @@
+"""What serves equals what it comes from; one changed byte of it is found and named."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from worlds import refreshing
+from worlds.orders import make_home
+
+from features.errors import ArtefactError
+from features.ingest import ingest
+from models.cross_sell import CrossSell, CrossSellConfig
+from serving import score
+from serving.state import Pointer
+from serving.verify import verify
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a home with models trained and everything scored."""
+    home = make_home(tmp_path_factory.mktemp("shop"), **refreshing.source())
+    models = refreshing.train(home, {CrossSell: CrossSellConfig(horizon_days=28)})
+
+    class Champions:
+        def __init__(self, home: Path) -> None:
+            self.found = models, dict.fromkeys(models, "1")
+
+        def load(self) -> tuple[dict[str, Any], dict[str, str]]:
+            return self.found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(score, "Registry", Champions)
+        score.score(home, refreshing.AS_OF)
+    return home
+
+
+@pytest.fixture
+def home(scored: Path, tmp_path: Path) -> Path:
+    copied = tmp_path / "home"
+    shutil.copytree(scored, copied, symlinks=True)
+    return copied
+
+
+def lists(home: Path) -> Path:
+    return home / "lists" / Pointer.read(home).stamp
+
+
+def change(file: Path, how: Callable[[Any], Any]) -> None:
+    """Change an array in place: its size stays, so that no check of sizes sees it."""
+    array = np.load(file)
+    how(array)
+    np.save(file, array)
+
+
+def test_what_was_just_scored_is_what_it_comes_from(home: Path) -> None:
+    found = verify(home)
+    found.check()
+    assert found.n_customers == 60
+    assert found.n_pairs > 60
+
+
+def test_one_changed_feature_is_refused_by_name(home: Path) -> None:
+    def how(array: Any) -> None:
+        array[7, 2] += 1
+
+    change(lists(home) / "features" / "numbers.npy", how)
+    found = verify(home)
+    assert found.differ == {"n_orders": 1, "refresh: n_orders": 1}
+    with pytest.raises(ArtefactError, match=r"n_orders \(1\).*Hint: .*score"):
+        found.check()
+
+
+def test_one_changed_score_is_refused_by_name(home: Path) -> None:
+    def how(array: Any) -> None:
+        array[3, 0] = 0.5
+
+    change(lists(home) / "scores" / "numbers.npy", how)
+    assert verify(home).differ == {"churn_probability_28d": 1}
+
+
+def test_a_changed_purchase_of_the_live_path_is_refused(home: Path) -> None:
+    def how(array: Any) -> None:
+        array[:4] -= 30
+
+    change(lists(home) / "state" / "history" / "day.npy", how)
+    assert any(name.startswith("pair: ") for name in verify(home).differ)
+
+
+def test_an_older_order_ingested_since_is_refused(home: Path, tmp_path: Path) -> None:
+    row = {"customer_id": "c03", "ordered_at": pd.Timestamp("2024-03-01 10:00"), "product_id": "p01"}
+    late = tmp_path / "order_lines.parquet"
+    pd.DataFrame([row | {"quantity": 1.0, "unit_price": 3.0}]).to_parquet(late)
+    ingest(late, home)
+    found = verify(home)
+    assert found.differ["n_orders"] == 1
+    assert found.differ["refresh: n_orders"] == 0
