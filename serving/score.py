@@ -9,7 +9,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from features.window import local_day, parse_cutoff, shift_days
 from serving import drift, snapshot
 from serving.build import Build
 from serving.kept import outdated, whole
-from serving.registry import Registry
+from serving.registry import Registry, versions_of
 from serving.rights import Forgotten
 from serving.state import Pointer
 
@@ -31,14 +31,16 @@ def score(home: Path, as_of: datetime | None = None) -> str:
     """Score every customer with every champion, write ``lists/<stamp>/``, and put it in service.
 
     ``as_of`` defaults to the end of the last day with an order. Returns the stamp. Raises ``NotFound``
-    without a warehouse or a champion, ``SettingsError`` while another scoring is at work, and whatever a
-    model raises: then nothing has changed.
+    without a warehouse or a champion, ``SettingsError`` while another scoring is at work or where a champion
+    changed meanwhile (a rollback must not be undone by what began before it), and whatever a model raises:
+    then what served serves on.
     """
     home = home.resolve()
     shop = Shop(home)
     cutoff = as_of or end_of_orders(shop)
     with alone(home):
-        models, versions = Registry(home).load()
+        registry = Registry(home)
+        models, versions = registry.load()
         stamp = next_stamp(home, cutoff)
         building = home / "lists" / f".{stamp}"
         build = Build(shop, cutoff, models, versions, Forgotten.of(home))
@@ -50,10 +52,21 @@ def score(home: Path, as_of: datetime | None = None) -> str:
         snapshot.write(building, build.snapshot(), more=more)
         snapshot.load(building)  # what cannot be read back does not go into service
         os.replace(building, home / "lists" / stamp)
+        _check_champions(registry, versions)
         Pointer(stamp, cutoff.isoformat(), versions).move(home)
         _tidy(home)
     log.info("in service: %s, by %s", stamp, versions)
     return stamp
+
+
+def _check_champions(registry: Registry, versions: Mapping[str, str]) -> None:
+    try:
+        now = versions_of(registry.champions())
+    except Exception as error:  # MLflow raises whatever its stores raise; nothing says that they changed
+        return log.warning("the registry cannot be read, its champions are taken as before: %s", error)
+    if now != versions:
+        told = f"the champions changed while {dict(versions)} were scored with: they are {now}"
+        raise SettingsError(told, "score again")
 
 
 def end_of_orders(shop: Shop) -> datetime:

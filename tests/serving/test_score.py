@@ -12,6 +12,7 @@ from features.errors import CannotLearn, NotFound, SettingsError
 from models.decisions.standing import held_out
 from serving import rights, score
 from serving.build import Build
+from serving.registry import Champion
 from serving.rights import Forgotten
 from serving.score import end_of_orders
 from serving.snapshot import Snapshot, load
@@ -39,6 +40,9 @@ def home(shop_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
         def load(self) -> tuple[dict[str, Any], dict[str, str]]:
             return self.models, {"churn": "7"}
 
+        def champions(self) -> dict[str, Champion]:
+            return {"churn": Champion("churn", "7", "")}
+
     monkeypatch.setattr(score, "Registry", OneChampion)
     return copied
 
@@ -57,6 +61,22 @@ def test_every_customer_seen_before_the_moment_is_scored(home: Path) -> None:
     assert made.last_bought(0)
     frame = pd.read_parquet(home / "lists" / made.stamp / "scores.parquet")
     assert frame["customer_id"].tolist() == made.customers.all_names()
+
+
+def test_a_champion_put_back_meanwhile_is_not_overruled(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored(home)
+    before = Pointer.read(home)
+    monkeypatch.setattr(score.Registry, "champions", lambda _: {"churn": Champion("churn", "6", "")})
+    with pytest.raises(SettingsError, match=r"champions changed.*score again"):
+        score.score(home, MOMENT)
+    assert Pointer.read(home) == before
+
+
+def test_a_registry_that_went_away_meanwhile_stops_no_scoring(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score.Registry, "champions", lambda _: 1 / 0)
+    assert scored(home).stamp == Pointer.read(home).stamp
 
 
 def test_the_moment_is_by_default_the_end_of_the_last_day(home: Path) -> None:
