@@ -11,7 +11,10 @@ CLOCK_SKEW = timedelta(hours=1)
 
 
 def post_events(state: State, request: EventsRequest, now: datetime) -> EventsKept:
-    """Keep what is new; all of it is durable, and seen by every worker, when this returns."""
+    """Keep what is new; all of it is in the store, and seen by every worker, when this returns.
+
+    Then no end of a process loses it. Whether a loss of power can is the store's: see ``store.SYNCHRONOUS``.
+    """
     wanted = [event for event in request.events if not _erased(state, event)]
     contacts = [_contact_row(event, now) for event in wanted if isinstance(event, ContactEvent)]
     new = state.view.store.record([_event_row(event, now) for event in wanted], contacts) if wanted else set()

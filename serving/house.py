@@ -4,13 +4,16 @@ import gc
 import logging
 import os
 from collections import Counter as Counts
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 
 from features.errors import NotFound, RecompraError
 from serving import answers
 from serving.api import LIST_NAMES, ListName, Offer, RecommendRequest
 from serving.audit import Audit
+from serving.kept import scorings
 from serving.snapshot import PERSONAL, load
 from serving.state import POINTER, Pointer, State, refusal
 from serving.store import Store
@@ -20,6 +23,8 @@ from serving.vitals import Vitals
 log = logging.getLogger("recompra.serving")
 NEVER = datetime.max.replace(tzinfo=UTC)
 FOLLOW_SECONDS = 0.2
+REFUSED_SECONDS = 10.0
+"""After so long a scoring that was refused is tried again."""
 N_CANARIES = 20
 NOTHING_SCORED = "nothing has been scored yet"
 
@@ -36,14 +41,19 @@ class House:
         self.n_swaps = 0
         self.offered = Counts[tuple[str, str]]()
         """Next best offers since the last look: ``("offer", action)`` and ``("rule", who refused)``."""
+        self.followed = False
+        """Whether ``again`` is called beside the requests: then no request waits for a store that is away."""
         self._seen: tuple[int, int] | None = None
+        self._look_again = 0.0
 
     def open(self, home: Path) -> None:
-        """Open the store and serve the newest scoring, if there is one."""
+        """Open the store and serve the newest scoring that can be served, if there is one."""
         self.home, self.store, self.audit = home, Store.open(home), Audit(home)
         self.view = View(self.store, NEVER)
         if self.moved():
             self.swap(self.load())
+        if self.state is None:
+            self._serve_older()
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
@@ -56,43 +66,70 @@ class House:
             self.store.close()
             self.audit.close()
 
+    def _serve_older(self) -> None:
+        """Serve what served before: others serve it on, where a new scoring is refused while they run."""
+        reason = self.refused
+        for scoring in scorings(self.home) if reason else ():
+            with suppress(Exception):  # broken too: the one before it, then
+                self.swap(self._load(scoring.path.name))
+                self.refused = reason
+                return
+
     def sync(self) -> None:
         """Catch up with the store: called once a request, before anything is answered."""
-        if self.view is not None and "stock" in self.view.sync() and self.state is not None:
-            self.state.restock(self.view.new_stock)
+        if self.view is not None and not (self.followed and self.view.down):
+            self._sync(self.view, self.state)
+
+    def again(self) -> None:
+        """Look whether a store that was away is back; may wait for it, so not where requests are answered."""
+        if self.view is not None and self.view.down:
+            self._sync(self.view, self.state)
+
+    @staticmethod
+    def _sync(view: View, state: State | None) -> None:
+        if "stock" in view.sync() and state is not None:
+            state.restock(view.new_stock)
 
     def moved(self) -> bool:
-        """Tell whether the pointer is another than at the last look."""
+        """Tell whether the pointer is another than at the last look, or a refusal is to be looked at again."""
         try:
             found = os.stat(self.home / POINTER)
         except OSError:
             return False
+        if self.refused and monotonic() >= self._look_again:
+            self._seen = None  # what was wrong may have been the disk
         seen, self._seen = self._seen, (found.st_mtime_ns, found.st_ino)
         return self._seen != seen
 
     def load(self) -> State | None:
         """Map what the pointer names and try it; None, and a reason in ``refused``, where it is broken."""
         try:
-            stamp = Pointer.read(self.home).stamp
-            snapshot = load(self.home / "lists" / stamp)
-            state = State.of(snapshot, View(self.store, snapshot.as_of))
-            canary(state)
+            return self._load(Pointer.read(self.home).stamp)
         except RecompraError as error:
             self._refuse(str(error))
-        except DEAD as error:
+        except (*DEAD, self.store.driver_error) as error:
             self._seen = None  # the scoring may be fine: look again
             self._refuse(f"the store cannot be read ({type(error).__name__})")
         except Exception as error:  # whatever is wrong with a new scoring, the old one serves on
             log.exception("a new scoring failed its canary")
             self._refuse(f"the new scoring failed its canary ({type(error).__name__})")
-        else:
-            return state
         return None
+
+    def _load(self, stamp: str) -> State:
+        snapshot = load(self.home / "lists" / stamp)
+        view = View(self.store, snapshot.as_of)
+        try:
+            state = State.of(snapshot, view)
+            canary(state)
+        except BaseException:
+            view.close()
+            raise
+        return state
 
     def _refuse(self, reason: str) -> None:
         if reason != self.refused:
             log.error("a new scoring is refused, what served before serves on: %s", reason)
-        self.refused = reason
+        self.refused, self._look_again = reason, monotonic() + REFUSED_SECONDS
 
     def swap(self, state: State | None) -> None:
         """Serve ``state`` from the next request on; None changes nothing."""

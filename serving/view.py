@@ -29,7 +29,10 @@ KEPT = 5_000
 
 
 class View:
-    """Follows a store. ``since`` is the moment the ready lists stand at: only later events matter."""
+    """Follows a store. ``since`` is the moment the ready lists stand at: only later events matter.
+
+    Raises what the database raises where the store cannot be read at first; later, ``down`` says so.
+    """
 
     def __init__(self, store: Store, since: datetime) -> None:
         self.store = store
@@ -52,14 +55,18 @@ class View:
         self._again = 0.0
         self._turn = 0
         self._kept: dict[str, tuple[int, list[dict[str, Any]]]] = {}
-        self.rebase(since)
+        try:
+            self.rebase(since)
+        except BaseException:
+            self._let_go(spoilt=True)
+            raise
 
     def rebase(self, since: datetime) -> None:
         """Start again from ``since``: what happened before it is in the new ready lists."""
         self.since = since
         self.seen |= {"events": 0, "stock": 0}
         self.active, self.stock, self._kept = {}, {}, {}
-        self.sync()
+        self._catch_up()  # raises: a view that has seen nothing knows no key, and nobody who was erased
 
     def sync(self) -> set[str]:
         """Catch up with the store; return the topics that moved. One that cannot be read changes nothing."""
@@ -67,14 +74,19 @@ class View:
         if now < self._again or (now < self._sure_until and self._unmoved()):
             return set()
         try:
-            clock = self._read_clock()
-            moved = {topic for topic, value in zip(TOPICS, clock, strict=True) if value != self.seen[topic]}
-            for topic in moved:
-                getattr(self, f"_sync_{topic}")(self.seen[topic])
-            self.seen = dict(zip(TOPICS, clock, strict=True))
+            moved = self._catch_up()
         except (*DEAD, self.store.driver_error) as error:
             return self._lost(error)
-        self.down, self._sure_until = "", now + SURE_SECONDS
+        self.down = ""
+        return moved
+
+    def _catch_up(self) -> set[str]:
+        now = monotonic()
+        clock = self._read_clock()
+        moved = {topic for topic, value in zip(TOPICS, clock, strict=True) if value != self.seen[topic]}
+        for topic in moved:
+            getattr(self, f"_sync_{topic}")(self.seen[topic])
+        self.seen, self._sure_until = dict(zip(TOPICS, clock, strict=True)), now + SURE_SECONDS
         return moved
 
     def _unmoved(self) -> bool:

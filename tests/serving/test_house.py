@@ -4,12 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 from worlds.snapshot import make_home, make_snapshot
 
 from serving.answers import recommend
 from serving.api import RecommendRequest
 from serving.house import House
 from serving.state import POINTER, Pointer
+from serving.view import View
 
 NEWER = "20260302T0000-0002"
 
@@ -91,3 +93,58 @@ def test_stock_reports_outlive_a_swap(house: House, tmp_path: Path) -> None:
     newer(tmp_path)
     follow(house)
     assert not house.serving().shelf[3]
+
+
+def test_a_worker_that_starts_beside_a_refused_scoring_serves_the_one_before(
+    house: House, tmp_path: Path
+) -> None:
+    newer(tmp_path)
+    victim = tmp_path / "lists" / NEWER / "buy_again.score.npy"
+    os.truncate(victim, victim.stat().st_size - 1)
+    other = House()
+    other.open(tmp_path)
+    assert other.status()["scoring"] == "20260301T0000-0001"
+    assert "buy_again.score.npy" in other.refused
+    assert recommend(other.serving(), RecommendRequest(customer_id="c000001")).products
+    other.close()
+
+
+def test_a_scoring_refused_while_the_disk_was_away_serves_later(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.house.REFUSED_SECONDS", 0.0)
+    newer(tmp_path)
+    (tmp_path / "lists").rename(tmp_path / "away")
+    follow(house)
+    assert house.refused
+    assert house.serving().snapshot.stamp != NEWER
+    (tmp_path / "away").rename(tmp_path / "lists")
+    follow(house)
+    assert (house.refused, house.serving().snapshot.stamp) == ("", NEWER)
+
+
+def test_a_store_that_goes_while_a_scoring_is_loaded_leaves_the_old_one_its_keys(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: View) -> tuple[int, ...]:
+        raise OperationalError("SELECT", {}, Exception("gone"))
+
+    newer(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(View, "_read_clock", away)
+        follow(house)
+    assert house.serving().snapshot.stamp != NEWER
+    follow(house)
+    assert house.serving().snapshot.stamp == NEWER
+
+
+def test_no_request_waits_for_a_store_that_is_away_while_somebody_else_looks_after_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert house.view is not None
+    house.followed, house.view.down = True, "gone"
+    monkeypatch.setattr(house.view, "_read_clock", lambda: pytest.fail("a request waited"))
+    house.sync()
+    monkeypatch.undo()
+    house.again()
+    assert house.status()["store"] == "ok"

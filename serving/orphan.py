@@ -1,0 +1,29 @@
+"""A worker does not outlive the process that keeps the workers: it would hold the port against the next one."""
+
+import logging
+import os
+import signal
+from threading import Thread
+from time import sleep
+
+log = logging.getLogger("recompra.serving")
+LOOK_SECONDS = 0.5
+GRACE_SECONDS = 10.0
+"""What a worker has for the requests in flight."""
+
+
+def end_with(parent: int) -> None:
+    """End this process, in order and then by force, once ``parent`` is no longer the one that started it.
+
+    A thread looks, so that it ends even where the loop that answers hangs.
+    """
+    Thread(target=_watch, args=(parent,), name="orphan", daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        sleep(LOOK_SECONDS)
+    log.error("process %d, which keeps the workers, is gone: this one ends", parent)
+    os.kill(os.getpid(), signal.SIGTERM)
+    sleep(GRACE_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)
