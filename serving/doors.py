@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from features.errors import Gone, InputError, NotFound, RecompraError
 from serving import answers
 from serving.api import Request
+from serving.crew import Busy
 from serving.endpoints import BY_PATH, Endpoint
 from serving.house import House
 from serving.keys import SCOPES, Key
@@ -120,7 +121,8 @@ class Visit:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             kept = [pair for pair in message.get("headers", ()) if pair[0].lower() not in HIDDEN]
-            message["headers"] = [*kept, (b"x-request-id", self.request_id.encode())]
+            late = [(b"retry-after", b"5")] if self.status == 504 else []
+            message["headers"] = [*kept, *late, (b"x-request-id", self.request_id.encode())]
         await self.send(message)
 
 
@@ -228,6 +230,8 @@ class Doors:
             raise Refused(405, f"{path} takes a POST", headers=(("allow", "POST"),))
         _admit(key, endpoint.scopes)
         body = await _body(visit.headers, receive)
+        if endpoint.stored and self.house.view is not None and self.house.view.down:
+            raise _away()
         await self._answer(visit, endpoint, body, receive)
 
     async def _answer(self, visit: Visit, endpoint: Endpoint, body: bytes, receive: Receive) -> None:
@@ -306,10 +310,16 @@ def trouble(error: Exception) -> Refused:
     if isinstance(error, NotFound):
         return Refused(410 if isinstance(error, Gone) else 404, str(error))
     if isinstance(error, DEAD):
-        return Refused(503, "the online store is away; try again", headers=RETRY)
+        return _away()
+    if isinstance(error, Busy):
+        return Refused(503, str(error), headers=(("retry-after", "1"),))
     if isinstance(error, RecompraError):
         return Refused(500, error.message)
     return Refused(500, FAILED[500])
+
+
+def _away() -> Refused:
+    return Refused(503, "the online store is away; try again", headers=RETRY)
 
 
 def _tell(visit: Visit, path: str, seconds: float) -> None:

@@ -16,6 +16,8 @@ class Endpoint:
     request: type[api.Request]
     response: type[api.Response]
     summary: str
+    stored: bool = True
+    """Whether it takes the online store to answer; the others are answered without it too."""
     files: bool = False
     """Whether it also answers in CSV and NDJSON."""
     more: tuple[str, ...] = ()
@@ -23,7 +25,14 @@ class Endpoint:
 
 
 ALL = (
-    Endpoint("/recommend", SHOP, api.RecommendRequest, api.Recommended, "What to show a customer, now."),
+    Endpoint(
+        "/recommend",
+        SHOP,
+        api.RecommendRequest,
+        api.Recommended,
+        "What to show a customer, now.",
+        stored=False,
+    ),
     Endpoint(
         "/next_best_offer", SHOP + CRM, api.OfferRequest, api.Offer, "What to offer a customer, or nothing."
     ),
@@ -42,6 +51,7 @@ ALL = (
         api_crm.ScoresRequest,
         api_crm.ScoresPage,
         "Scores of all customers, in pages or as one stream.",
+        stored=False,
         files=True,
         more=("304", "404", "410"),
     ),

@@ -13,7 +13,7 @@ CLOCK_SKEW = timedelta(hours=1)
 def post_events(state: State, request: EventsRequest, now: datetime) -> EventsKept:
     """Keep what is new; all of it is in the store, and seen by every worker, when this returns.
 
-    Then no end of a process loses it. Whether a loss of power can is the store's: see ``store.SYNCHRONOUS``.
+    Then no end of a process loses it. Whether a loss of power can is the store's: see ``store.synchronous``.
     """
     wanted = [event for event in request.events if not _erased(state, event)]
     contacts = [_contact_row(event, now) for event in wanted if isinstance(event, ContactEvent)]

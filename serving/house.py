@@ -91,7 +91,7 @@ class House:
             state.restock(view.new_stock)
 
     def moved(self) -> bool:
-        """Tell whether the pointer is another than at the last look, or a refusal is to be looked at again."""
+        """Tell whether the pointer moved since the last look, or what was refused is to be tried again."""
         try:
             found = os.stat(self.home / POINTER)
         except OSError:

@@ -1,4 +1,4 @@
-"""A worker does not outlive the process that keeps the workers: it would hold the port against the next one."""
+"""A worker does not outlive the process that keeps the workers: it would keep the port from the next one."""
 
 import logging
 import os
@@ -7,13 +7,15 @@ from threading import Thread
 from time import sleep
 
 log = logging.getLogger("recompra.serving")
+KEEPER = "RECOMPRA_KEEPER"
+"""The process that keeps the workers, by its id: it may be gone before a worker has started."""
 LOOK_SECONDS = 0.5
 GRACE_SECONDS = 10.0
 """What a worker has for the requests in flight."""
 
 
 def end_with(parent: int) -> None:
-    """End this process, in order and then by force, once ``parent`` is no longer the one that started it.
+    """End this process, in order and then by force, once ``parent`` is not its parent.
 
     A thread looks, so that it ends even where the loop that answers hangs.
     """

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from socket import SO_REUSEADDR, SOL_SOCKET, socket
 from threading import Event
+from time import monotonic, sleep
 
 from features.compiled import cache_folder
 from features.errors import SettingsError
@@ -18,6 +19,8 @@ from serving.store import Store
 SERVICE = "serving.service:Recompra"
 GRACE_SECONDS = 15
 LOOK_SECONDS = 0.2
+WATCHER_SECONDS = 2.0
+"""A watcher that dies at once is not started again at once."""
 PR_SET_PDEATHSIG = 1
 Process = subprocess.Popen[bytes]
 
@@ -36,12 +39,23 @@ def serve(home: Path, *, host: str = "127.0.0.1", port: int = 3000, workers: int
         watcher = _start(_watcher(home), env)
         try:
             while service.poll() is None and not stop.wait(LOOK_SECONDS):
-                if watcher.poll() is not None:
+                if watcher.poll() is not None and not stop.wait(WATCHER_SECONDS):
                     watcher = _start(_watcher(home), env)
         finally:
             _end(watcher)
             _end(service)
+            _await_port(host, port)
     return 0 if stop.is_set() else int(service.returncode)
+
+
+def _await_port(host: str, port: int) -> None:
+    """Wait until the workers have let go of the port, so that the next start finds it free."""
+    until = monotonic() + GRACE_SECONDS
+    while monotonic() < until:
+        try:
+            return _check_port(host, port)
+        except SettingsError:
+            sleep(LOOK_SECONDS)
 
 
 def _check_port(host: str, port: int) -> None:

@@ -21,7 +21,8 @@ import bentoml
 import msgspec
 from starlette.responses import Response
 
-from serving import answers, api, api_crm, crm, events, logs, offers, plan, targets
+from serving import answers, api, api_crm, crm, events, logs, offers, orphan, plan, targets
+from serving.crew import Crew
 from serving.doors import Doors, trouble
 from serving.files import Asked, json_answer, rows_answer, unchanged
 from serving.house import FOLLOW_SECONDS, House
@@ -31,6 +32,9 @@ from serving.state import State
 log = logging.getLogger("recompra.serving")
 Answer = TypeVar("Answer", bound=api.Response)
 HOUSE = House()
+AT_THE_STORE, AT_THE_SHELVES = Crew(8, 64), Crew(2, 16)
+"""Who answers what needs the online store, and what does not: a store that hangs holds up the first alone."""
+SUPERVISOR_SECONDS = 1.0
 
 
 def now() -> datetime:
@@ -54,26 +58,30 @@ class Recompra:
         log.info("the code in %s answers", Path(__file__).resolve().parent.parent)
         logging.getLogger("uvicorn.access").propagate = False  # its lines would be made, and dropped
         HOUSE.open(Path(os.environ.get("RECOMPRA_HOME", ".recompra")).resolve())
-        self._follower: asyncio.Task[None] | None = None
+        self._followers: list[asyncio.Task[None]] = []
 
     @bentoml.on_deployment
     @staticmethod
     def supervise() -> None:
-        """Let the process that keeps the workers speak as they do."""
+        """Let the process that keeps the workers speak as they do, and see soon that one has died."""
         logs.set_up()
+        os.environ[orphan.KEEPER] = str(os.getpid())
+        _watch_closely()
 
     @bentoml.on_startup
     async def follow(self) -> None:
-        """Look for a newer scoring five times a second, beside the requests."""
-        self._follower = asyncio.create_task(_follow(HOUSE))
+        """Look for a newer scoring, and for a store that was away, beside the requests."""
+        orphan.end_with(int(os.environ.get(orphan.KEEPER, os.getppid())))
+        HOUSE.followed = True
+        self._followers = [asyncio.create_task(look(HOUSE)) for look in (_follow, _look_after_store)]
 
     @bentoml.on_shutdown
     async def leave(self) -> None:
         """Stop looking, and let go of the store."""
-        if self._follower is not None:
-            self._follower.cancel()
+        for follower in self._followers:
+            follower.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._follower
+                await follower
         HOUSE.close()
 
     @bentoml.api(route="/recommend")
@@ -135,8 +143,9 @@ Recompra.add_asgi_middleware(Doors, house=HOUSE, clock=now, hot=os.environ.get("
 async def _answer(function: Callable[..., Answer], request: Any, *more: Any) -> Answer:
     """Answer in a thread, off the loop that answers the hot routes; a refusal becomes its own response."""
     state: State = HOUSE.serving()
+    crew = AT_THE_SHELVES if isinstance(request, api_crm.ScoresRequest) else AT_THE_STORE
     try:
-        return await asyncio.to_thread(function, state, request, *more)
+        return await crew.do(function, state, request, *more)
     except Exception as error:  # a refusal becomes its response; anything else is raised again
         refused = trouble(error)
         if refused.status == 500:
@@ -169,3 +178,27 @@ async def _follow(house: House) -> None:
         await asyncio.sleep(FOLLOW_SECONDS)
         if house.moved():
             house.swap(await asyncio.to_thread(house.load))
+
+
+async def _look_after_store(house: House) -> None:
+    while True:
+        await asyncio.sleep(FOLLOW_SECONDS)
+        if house.view is not None and house.view.down:
+            await asyncio.to_thread(house.again)
+
+
+def _watch_closely() -> None:
+    """Let the framework's supervisor look every second for a worker that has died, in a container too.
+
+    By itself it looks every ten, and in its own containers it starts none again while one is left. Where it
+    is not built as expected, that stays so.
+    """
+    os.environ.pop("BENTOML_CONTAINERIZED", None)
+    with contextlib.suppress(ImportError, AttributeError):
+        from bentoml._internal.utils import circus
+
+        class Arbiter(circus.Arbiter):  # type: ignore[misc]
+            def __init__(self, *more: Any, **options: Any) -> None:
+                super().__init__(*more, **options | {"check_delay": SUPERVISOR_SECONDS})
+
+        circus.Arbiter = Arbiter

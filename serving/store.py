@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from features.database import engine_of
+from features.errors import SettingsError
 
 TOPICS = ("events", "stock", "erasures", "keys", "refreshed")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -134,9 +135,9 @@ class Store:
     """A database with the tables above; safe to share between threads and to open in many processes."""
 
     def __init__(self, url: str) -> None:
-        self.engine = engine_of(url, pool_pre_ping=not url.startswith("sqlite"))
-        if self.engine.dialect.name == "sqlite":
-            sa.event.listen(self.engine, "connect", _tune_sqlite)
+        self.engine = engine_of(url, pool_pre_ping=not url.startswith("sqlite"), connect_args=_patience(url))
+        if self.engine.dialect.name in TUNED:
+            sa.event.listen(self.engine, "connect", TUNED[self.engine.dialect.name])
 
     @classmethod
     def open(cls, home: Path) -> "Store":
@@ -279,5 +280,47 @@ def _move_stock(db: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _tune_sqlite(connection: Any, _record: Any) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
+    for pragma in ("journal_mode=WAL", f"synchronous={synchronous()}", "busy_timeout=5000"):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def synchronous() -> str:
+    """Return how SQLite waits for the disk at each write: ``RECOMPRA_STORE_SYNC``, or ``normal``.
+
+    ``normal`` outlives any end of a process; a loss of power may take the last writes with it, never more.
+    ``full`` outlives that too, at one wait for the disk a write. PostgreSQL does, as it comes.
+    """
+    wanted = os.environ.get("RECOMPRA_STORE_SYNC", "normal").lower()
+    if wanted not in ("normal", "full"):
+        raise SettingsError(f"RECOMPRA_STORE_SYNC is {wanted!r}", "set it to normal or full")
+    return wanted
+
+
+PATIENCE = {
+    "connect_timeout": 3,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 8_000,
+}
+"""libpq's own settings: a server or a network that no longer answers is given up, not waited for."""
+LIMITS = {"lock_timeout": 5_000, "idle_in_transaction_session_timeout": 30_000}
+"""Milliseconds. A client whose machine is gone does not hold the clock's row for ever."""
+
+
+def _patience(url: str) -> dict[str, Any]:
+    """Return what the URL does not say by itself."""
+    if not url.startswith("postgres"):
+        return {}
+    said = sa.make_url(url).query
+    return {name: value for name, value in PATIENCE.items() if name not in said}
+
+
+def _tune_server(connection: Any, _record: Any) -> None:
+    with connection.cursor() as cursor:
+        for name, value in LIMITS.items():
+            cursor.execute(f"SET {name} = {value}")
+    connection.commit()
+
+
+TUNED = {"sqlite": _tune_sqlite, "postgresql": _tune_server}

@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from serving.clock import counters
 from serving.keys import Key, holder
 from serving.pulse import Pulse
 from serving.rights import digest_of
@@ -121,10 +122,7 @@ class View:
                 self._pulse = Pulse.of(self._clock[1])
         if self._pulse is not None:
             self._beat = self._pulse.read()  # before the counters: what is written meanwhile is read next
-        cursor = self._clock[1]
-        cursor.execute(CLOCKS)
-        row: tuple[int, ...] = tuple(cursor.fetchone())
-        return row
+        return counters(self._clock[1], CLOCKS)
 
     def _sync_events(self, after: int) -> None:
         query = sa.select(EVENTS.c.customer_id).distinct()

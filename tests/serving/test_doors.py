@@ -8,6 +8,7 @@ import httpx
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
 from worlds.snapshot import NOW, make_snapshot
 from worlds.visits import Client, make_keys, visitor
 
@@ -239,4 +240,29 @@ def test_a_shop_of_strange_names_is_served(tmp_path: Path) -> None:
     client, house = visitor(tmp_path, make_snapshot(5))
     answer = client.ask("/recommend", {"customer_id": "Zoë & søn — 測試", "category": "café > thé"})
     assert answer.status_code == 200
+    house.close()
+
+
+def test_without_the_store_lists_and_scores_are_answered_and_the_rest_is_told_to_come_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, house = visitor(tmp_path)
+    assert house.view is not None
+
+    def away() -> tuple[int, ...]:
+        raise OperationalError("SELECT", {}, Exception("gone"))
+
+    monkeypatch.setattr(house.view, "_read_clock", away)
+    monkeypatch.setattr(house.view, "_sure_until", 0.0)
+    bodies = {
+        endpoint.path: endpoint.request.model_config["json_schema_extra"]["examples"][0] for endpoint in ALL
+    }
+    answers = {path: client.ask(path, body) for path, body in bodies.items()}
+    assert {path for path, answer in answers.items() if answer.status_code == 200} == {
+        "/recommend",
+        "/scores",
+    }
+    refused = [answer for answer in answers.values() if answer.status_code != 200]
+    assert {(answer.status_code, answer.headers["retry-after"]) for answer in refused} == {(503, "5")}
+    assert "cannot be read" in client.get("/readyz").json()["store"]
     house.close()

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -44,6 +45,24 @@ class Server:
     def stop(self, mode: str = "immediate") -> None:
         """Stop: ``immediate`` as in a crash, ``fast`` in order."""
         self._run("pg_ctl", "-m", mode, "stop")
+
+    def processes(self) -> list[int]:
+        """Return the ids of the server's processes, the first of which started the others."""
+        first = int((self.folder / "data" / "postmaster.pid").read_text(encoding="utf-8").split()[0])
+        children = Path(f"/proc/{first}/task/{first}/children").read_text(encoding="utf-8").split()
+        return [first, *map(int, children)]
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Stop every process, as on a machine that swaps: connections are taken, nothing is answered."""
+        stopped = self.processes()
+        for process in stopped:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in stopped:
+                os.kill(process, signal.SIGCONT)
 
     def _run(self, program: str, *words: str) -> None:
         user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []

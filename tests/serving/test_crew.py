@@ -1,0 +1,46 @@
+import asyncio
+import threading
+
+import pytest
+
+from serving.crew import Busy, Crew
+
+
+def test_what_cannot_be_answered_soon_is_sent_away_at_once() -> None:
+    crew, go = Crew(1, 1), threading.Event()
+
+    async def three() -> list[object]:
+        asked = [asyncio.create_task(crew.do(go.wait, 5)) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        go.set()
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    first, second, third = asyncio.run(three())
+    assert (first, second) == (True, True)
+    assert isinstance(third, Busy)
+
+
+def test_who_stops_waiting_leaves_the_line() -> None:
+    crew, go = Crew(1, 1), threading.Event()
+
+    async def impatient() -> object:
+        slow = asyncio.create_task(crew.do(go.wait, 5))
+        for _ in range(10):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(crew.do(print), 0.01)
+        go.set()
+        await slow
+        return await crew.do(str, 7)
+
+    assert asyncio.run(impatient()) == "7"
+
+
+def test_an_error_comes_back_as_it_is_and_leaves_room() -> None:
+    crew = Crew(1, 0)
+
+    async def fail() -> None:
+        for _ in range(5):
+            with pytest.raises(ZeroDivisionError):
+                await crew.do(lambda: 1 / 0)
+
+    asyncio.run(fail())
