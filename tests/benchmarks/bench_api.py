@@ -25,7 +25,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from bench_serving import Server, running
+from load.server import Server, running
 from worlds.snapshot import AS_OF, make_home, make_snapshot
 
 from serving import keys

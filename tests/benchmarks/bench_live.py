@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from bench_serving import generated_shop
+from load.world import generated_shop
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
