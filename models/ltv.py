@@ -128,6 +128,19 @@ class Ltv(Model):
         dates = next_order.dates(features, self.lens.bgnbd, cutoff, self.account.timezone)
         return pd.concat([figures, dates], axis=1)
 
+    def places(self, shop: Shop, cutoff: datetime, revenue: "pd.Series[Any]") -> pd.DataFrame:
+        """Return where each customer's ``revenue`` lies in what was foreseen for them, to judge by (PIT).
+
+        Index of ``revenue``; the shares ``below`` it and ``at_or_below`` it, apart where it is 0, as far as
+        it is likely. Who brought all back counts as 0. NaN without prices.
+        """
+        rows = self.lens.rows(everyone(shop, cutoff).reindex(revenue.index))
+        learnt, paid = self.parts.two_part(rows), revenue.to_numpy(float)
+        said = self.parts.spend.share_below(learnt.typical * self.account.revenue.two_part, paid)
+        reached = 1 - learnt.chance + learnt.chance * said
+        below = np.where(paid > 0, reached, 0.0 * reached)
+        return pd.DataFrame({"below": below, "at_or_below": reached}, index=revenue.index)
+
     def _blended(self, learnt: Figures, structure: Figures) -> Figures:
         share, account = self.config.structure_share, self.account
         return Figures(

@@ -15,7 +15,7 @@ from models.model import Model
 from models.segments import rfm
 from training.evaluate_lists import DEPTHS, measure_lists
 from training.holdout import SEGMENTS, Holdout
-from training.metrics import AMOUNT, EVENT, INSIDE, LABEL, MEAN, QINI, TOTAL, Floats, Metric
+from training.metrics import AMOUNT, EVENT, INSIDE, LABEL, MEAN, PIT, QINI, TOTAL, Floats, Metric
 from training.samples import Evaluation, Sample
 
 __all__ = [
@@ -101,6 +101,7 @@ def _scores(
         bounds = [f"{column}_p10", f"{column}_p90"]
         if set(bounds) <= set(scores.columns):
             _measure_interval(evaluation, model.name, truth, scores[bounds].dropna(), holdout)
+            _measure_distribution(evaluation, model, truth, holdout)
     if baselines:
         ids = scores.index.to_list()
         others = model.baselines(holdout.shop, model.trained_until, holdout.cutoff, ids).reindex(ids)
@@ -146,6 +147,17 @@ def _measure_interval(
     if len(truth) and not np.isnan(truth).any():
         low, high = (bounds[name].to_numpy(float) for name in bounds)
         evaluation.samples[method][f"inside {truth_name}"] = Sample(INSIDE, bounds.index, (truth, low, high))
+
+
+def _measure_distribution(evaluation: Evaluation, model: Any, truth_name: str, holdout: Holdout) -> None:
+    """Add how far from flat the histogram is of where truths fall in what was foreseen of each customer."""
+    truth, places_of = holdout.truths[truth_name].dropna(), getattr(model, "places", None)
+    if places_of is None or truth.empty:
+        return
+    places = places_of(holdout.shop, holdout.cutoff, truth).dropna()
+    if len(places):
+        columns = tuple(places[name].to_numpy(float) for name in ("below", "at_or_below"))
+        evaluation.samples[model.name][f"pit {truth_name}"] = Sample(PIT, places.index, columns)
 
 
 def _metrics_for(truth: Floats, scores: "pd.Series[Any]") -> tuple[Any, Mapping[str, Metric]]:

@@ -223,6 +223,20 @@ def inside(truth: Floats, low: Floats, high: Floats, weights: Floats | None = No
     return mean(((truth >= low) & (truth <= high)).astype(float), weights)
 
 
+def pit_error(low: Floats, high: Floats, weights: Floats | None = None, *, bins: int = 10) -> float:
+    """Return how far predicted distributions are from right at every level: 0 is right, 2 at most.
+
+    ``low`` and ``high`` are the predicted shares below the truth, and at or below it: apart where the truth
+    is a value with probability of its own, such as 0. Mean histogram of the probability integral transform
+    (Czado, Gneiting and Held, 2009), which is flat where the distributions are right; its distance from that.
+    """
+    weights = _ones(low, weights)
+    edges = np.linspace(0, 1, bins + 1)
+    below = (edges[:, None] - low) / np.maximum(high - low, 1e-12)
+    mass = np.clip(below, 0, 1) @ weights / weights.sum()
+    return float(np.abs(np.diff(mass) - 1 / bins).sum())
+
+
 def explained(truth: Floats, label: Ints, weights: Floats | None = None) -> float:
     """Return the share of the truth's variance that lies between groups (eta squared)."""
     weights = _ones(truth, weights)
@@ -321,6 +335,7 @@ AMOUNT = {
 }
 TOTAL = {"wape": Metric(wape, _low), "bias": Metric(bias, _near_zero)}
 INSIDE = Metric(inside, _near_80_percent)
+PIT = Metric(pit_error, _low)
 LABEL = {"explained": Metric(explained)}
 RANKING = {"recall": recall, "ndcg": ndcg, "map": average_precision_at, "hit_rate": hit_rate}
 MEAN = Metric(mean)

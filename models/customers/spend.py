@@ -71,6 +71,17 @@ class Spend:
         factor = np.exp(np.interp(share, SPREAD, np.array(self.spread)))
         return np.asarray(np.where(share < 0, 0.0, typical * factor))
 
+    def share_below(self, typical: Array, revenue: Array) -> Array:
+        """Return the share of those who order that stay at or below ``revenue``, all of shape (n,).
+
+        The inverse of ``below``: 0 where nothing was paid; NaN without prices.
+        """
+        if not self.spread:
+            return np.full(len(typical), np.nan)
+        paid = revenue > 0
+        logs = np.log(np.where(paid, revenue, 1.0) / typical)
+        return np.where(paid, np.interp(logs, np.array(self.spread), SPREAD), 0.0)
+
     def save(self, folder: Path) -> None:
         """Write the trees' text."""
         self.more_days.save(folder / DAYS)

@@ -13,6 +13,7 @@ from worlds.orders import make_shop, products
 from features.shop import Shop
 from features.window import local_day
 from models.ltv import Ltv, LtvConfig
+from training.metrics import pit_error
 
 CUTOFF = datetime(2024, 7, 1, tzinfo=UTC)
 CONFIG = LtvConfig(n_trees=20, n_windows=3, min_leaf_rows=20)
@@ -56,6 +57,14 @@ def test_four_in_five_customers_fall_inside_their_intervals(shop: Shop, said: pd
     )
     inside = (said["expected_revenue_p10"] <= truth) & (truth <= said["expected_revenue_p90"])
     assert inside.mean() == pytest.approx(0.8, abs=0.07)
+
+
+def test_revenue_falls_everywhere_in_what_was_foreseen_of_it(shop: Shop) -> None:
+    model, seen = Ltv.fit(shop, CUTOFF, CONFIG), shop.customers_seen(CUTOFF)
+    paid = shop.labels(CUTOFF, 28, datetime(2024, 7, 29, tzinfo=UTC))["revenue"].reindex(seen).fillna(0.0)
+    right, wrong = (model.places(shop, CUTOFF, paid * factor) for factor in (1.0, 30.0))
+    assert pit_error(*right.to_numpy().T) < 0.15 < pit_error(*wrong.to_numpy().T)
+    assert (right["below"][paid == 0] == 0).all()
 
 
 def test_margin_is_the_assumed_share_of_revenue(said: pd.DataFrame) -> None:

@@ -206,3 +206,20 @@ def test_log_loss_equals_that_of_scikit_learn() -> None:
 
 def test_wape_is_the_sum_of_misses_over_the_sum_of_what_came() -> None:
     assert metrics.wape(np.array([4.0, 0, 6]), np.array([5.0, 1, 4])) == pytest.approx(0.4)
+
+
+def test_distributions_that_are_right_have_a_flat_histogram() -> None:
+    rank = (np.arange(1000) + 0.5) / 1000
+    assert metrics.pit_error(rank, rank) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_probable_zero_is_spread_over_its_own_probability() -> None:
+    none, some = np.arange(1000) < 700, (np.arange(1000) + 0.5) / 1000
+    low, high = np.where(none, 0.0, some), np.where(none, 0.7, some)
+    assert metrics.pit_error(low, high) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_distributions_that_are_too_narrow_are_told_by_the_histogram() -> None:
+    ends = np.repeat([0.0, 1.0], 500)
+    assert metrics.pit_error(ends, ends) == pytest.approx(1.6)
+    assert metrics.pit_error(np.full(9, 0.55), np.full(9, 0.55)) == pytest.approx(1.8)
