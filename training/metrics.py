@@ -232,8 +232,9 @@ def pit_error(low: Floats, high: Floats, weights: Floats | None = None, *, bins:
     """
     weights = _ones(low, weights)
     edges = np.linspace(0, 1, bins + 1)
-    below = (edges[:, None] - low) / np.maximum(high - low, 1e-12)
-    mass = np.clip(below, 0, 1) @ weights / weights.sum()
+    below = np.clip((edges[:, None] - low) / np.maximum(high - low, 1e-12), 0, 1)
+    below[-1] = 1.0  # a truth beyond all that was foreseen belongs to the last bin
+    mass = below @ weights / weights.sum()
     return float(np.abs(np.diff(mass) - 1 / bins).sum())
 
 
