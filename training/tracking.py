@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import NotFound, RecompraError, SettingsError
-from models.registry import kept_in
 from training.ledger import Ledger
 from training.moved import move
 
@@ -241,6 +240,8 @@ class Tracking:
     def fetch(self, version: Version, into: Path) -> Path:
         """Return the folder of a version's artefact; downloaded ``into`` where it is not on this machine."""
         from mlflow.artifacts import download_artifacts
+
+        from models.registry import kept_in  # late: it brings pandas, and a rollback is in a hurry
 
         source = kept_in(self.home, version.source)
         target = None if source.startswith("file:") else str(into)
