@@ -14,6 +14,8 @@ from worlds.visits import visitor
 from serving.api import OfferRequest
 from serving.endpoints import BY_PATH
 from serving.offers import next_best_offer
+from serving.run import GRACE_SECONDS
+from serving.vitals import Vitals
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "serving" / "operations"
@@ -36,6 +38,7 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     offer = next_best_offer(house.serving(), OfferRequest(customer_id="c000001"), NOW)
     offer.ruled_out = [{"rule": "stock"}]
     house.note(offer)
+    Vitals(psi={"n_orders": 0.1}).write(house.home, NOW)
     text = client.get("/metrics").text
     house.close()
     found: dict[str, set[str]] = {"up": {"job", "instance"}}
@@ -81,7 +84,9 @@ def test_probes_ask_open_paths_and_a_stop_is_drained_first() -> None:
     asked = {name: container[name]["httpGet"]["path"] for name in container if name.endswith("Probe")}
     assert asked == {"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"}
     drain = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
-    assert pod["terminationGracePeriodSeconds"] >= drain + 2 * 15  # GRACE_SECONDS, for watcher and service
+    waits = 3 * GRACE_SECONDS  # for the watcher, the service, and the port
+    assert pod["terminationGracePeriodSeconds"] >= drain + waits
+    assert f"TimeoutStopSec={waits + 5}" in TEXTS["recompra.service"]
 
 
 def test_every_variable_named_is_read_by_the_code() -> None:
