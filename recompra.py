@@ -206,7 +206,7 @@ def score(as_of: AsOf = None, verify: Verify = False) -> None:
     if not sys.stderr.isatty():
         set_up()
     with Console(stderr=True).status("scoring all customers"):
-        stamp = run(home(), moment(as_of))
+        stamp = run(home(), moment(as_of), now=now())
     typer.echo(f"in service: {home() / 'lists' / stamp}")
 
 

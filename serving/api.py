@@ -180,13 +180,14 @@ class _Event(Request):
 
 
 class OrderEvent(_Event):
-    """One line of an order."""
+    """One line of an order; a customer's lines of one ``occurred_at`` are one order."""
 
     kind: Literal["order"]
     customer_id: Id
     product_id: Id
     quantity: Quantity = 1.0
     unit_price: Amount | None = None
+    """Net of discounts; without it the order counts for the customer's features, its money does not."""
 
 
 class ReturnEvent(_Event):

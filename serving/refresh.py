@@ -99,7 +99,7 @@ class Refresher:
 
     def __init__(self, home: Path, clock: Clock, store: Store | None = None) -> None:
         self.home, self.clock = home.resolve(), clock
-        self.store = store or Store.open(home)
+        self._store = store
         self.vitals = Vitals()
         self.rescoring: Rescoring | None = None
         self.backlog: Backlog | None = None
@@ -108,6 +108,13 @@ class Refresher:
         self._counted = -1
         self._drifted: set[str] = set()
 
+    @property
+    def store(self) -> Store:
+        """The store, opened at the first look: the watcher starts without it too."""
+        if self._store is None:
+            self._store = Store.open(self.home)
+        return self._store
+
     def look(self) -> bool:
         """Refresh some of those who are waiting; return whether anybody was. Never raises for bad data."""
         try:
@@ -115,7 +122,7 @@ class Refresher:
             worked = self._work()
             self._look_at_drift()
             return worked
-        except (*DEAD, self.store.driver_error) as error:
+        except DEAD as error:
             self._tell(f"the store cannot be read ({type(error).__name__})")
             self._pointer, self._again = None, monotonic() + 1.0
             return False
@@ -133,7 +140,7 @@ class Refresher:
             news = self.backlog.news(list(taken))
             for ids, part in by_day(news, self.rescoring.excerpt.timezone):
                 self._refresh({name: taken[name] for name in ids}, part)
-        except (*DEAD, self.store.driver_error):
+        except DEAD:
             self.backlog.put_back(taken)
             raise
         return True

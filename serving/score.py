@@ -11,7 +11,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from features.errors import RecompraError, SettingsError
@@ -27,17 +27,19 @@ from serving.state import Pointer
 log = logging.getLogger("recompra.score")
 
 
-def score(home: Path, as_of: datetime | None = None) -> str:
+def score(home: Path, as_of: datetime | None = None, *, now: datetime | None = None) -> str:
     """Score every customer with every champion, write ``lists/<stamp>/``, and put it in service.
 
-    ``as_of`` defaults to the end of the last day with an order. Returns the stamp. Raises ``NotFound``
-    without a warehouse or a champion, ``SettingsError`` while another scoring is at work or where a champion
-    changed meanwhile (a rollback must not be undone by what began before it), and whatever a model raises:
-    then what served serves on.
+    ``as_of`` defaults to the end of the last day with an order; where ``now`` is told and that day is not
+    over, to the moment after the last order, so that what is posted later today counts. Returns the stamp.
+
+    Raises ``NotFound`` without a warehouse or a champion, ``SettingsError`` while another scoring is at work
+    or where a champion changed meanwhile (a rollback must not be undone by what began before it), and
+    whatever a model raises: then what served serves on.
     """
     home = home.resolve()
     shop = Shop(home)
-    cutoff = as_of or end_of_orders(shop)
+    cutoff = as_of or end_of_orders(shop, now)
     with alone(home):
         registry = Registry(home)
         models, versions = registry.load()
@@ -69,10 +71,17 @@ def _check_champions(registry: Registry, versions: Mapping[str, str]) -> None:
         raise SettingsError(told, "score again")
 
 
-def end_of_orders(shop: Shop) -> datetime:
-    """Return the midnight, in the shop's zone, that ends the last day with an order."""
+def end_of_orders(shop: Shop, now: datetime | None = None) -> datetime:
+    """Return the midnight, in the shop's zone, that ends the last day with an order.
+
+    Before that midnight, where ``now`` is told: the moment after the last order (or ``now``, if orders are
+    said to be of the future).
+    """
     last_day = local_day(shop.warehouse.last_at, shop.timezone)
-    return shift_days(parse_cutoff(last_day.isoformat(), shop.timezone), 1, shop.timezone)
+    end = shift_days(parse_cutoff(last_day.isoformat(), shop.timezone), 1, shop.timezone)
+    if now is None or end <= now:
+        return end
+    return min(shop.warehouse.last_at + timedelta(microseconds=1), now)
 
 
 def next_stamp(home: Path, cutoff: datetime) -> str:

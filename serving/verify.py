@@ -74,7 +74,10 @@ def verify(home: Path, n: int = SAMPLE) -> Found:
     found = Found(snapshot.stamp, len(ids))
     anew = shop.customer_features(snapshot.as_of, ids).reindex(ids)
     found.differ.update(_differing("", snapshot.features, codes, anew))
-    excerpt = Excerpt(home, home / "lists" / pointer.stamp / EXCERPT)
+    folder = home / "lists" / pointer.stamp / EXCERPT
+    if not folder.is_dir():
+        raise ArtefactError(f"the scoring {pointer.stamp} keeps no rows to refresh from", "score again")
+    excerpt = Excerpt(home, folder)
     excerpt.take(ids)
     again = excerpt.customer_features(snapshot.as_of).reindex(ids)
     found.differ.update(_differing("refresh: ", snapshot.features, codes, again))

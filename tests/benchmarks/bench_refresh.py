@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 import numpy as np
-from bench_serving import free_port, wait_for
+from load.server import free_port, wait_for
 from rich.console import Console
 from rich.table import Table
 

@@ -1,5 +1,5 @@
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,16 @@ def test_the_moment_is_by_default_the_end_of_the_last_day(home: Path) -> None:
     end = end_of_orders(shop)
     assert shop.warehouse.last_at < end
     assert scored(home, None).as_of == end
+
+
+def test_while_the_last_day_is_not_over_the_moment_is_just_after_the_last_order(home: Path) -> None:
+    from features.shop import Shop
+
+    shop = Shop(home)
+    last = shop.warehouse.last_at
+    assert end_of_orders(shop, last + timedelta(minutes=5)) == last + timedelta(microseconds=1)
+    assert end_of_orders(shop, last + timedelta(days=2)) == end_of_orders(shop)
+    assert end_of_orders(shop, last - timedelta(hours=1)) == last - timedelta(hours=1)
 
 
 def test_a_replay_of_the_past_does_not_see_later_orders(home: Path) -> None:
