@@ -415,10 +415,14 @@ def history(
     name: Annotated[str | None, typer.Argument()] = None,
     at: Annotated[str | None, typer.Option(help="'YYYY-MM-DD HH:MM' in the shop's zone: only then.")] = None,
 ) -> None:
-    """Show which version was champion from when to when, and why."""
+    """Show which version was champion from when to when, and why; at a moment, also what answered."""
+    from serving.kept import served
     from training.boards import history as board
 
-    console().print(board(home(), name, at=moment(at)))
+    then = moment(at)
+    console().print(board(home(), name, at=then))
+    if then is not None:
+        typer.echo(served(home(), then))
 
 
 @keys_app.command("create")

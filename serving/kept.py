@@ -8,9 +8,10 @@ people who may have asked to be forgotten since (answers never name them).
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from serving.state import Pointer
+from serving.state import SERVED, Pointer
 
 KEPT = 3
 """So many scorings stay whatever made them: readers of an older one finish, and its cursors stay valid."""
@@ -64,6 +65,20 @@ def _to_go_back_to(scoring: Scoring, newest_first: list[Scoring]) -> bool:
     now = newest_first[0]
     others = [other for other in newest_first if other.models != now.models]
     return scoring is others[0] and now.made_at - scoring.made_at < KEPT_DAYS * 86_400 if others else False
+
+
+def served(home: Path, at: datetime) -> str:
+    """Say which scoring answered at a moment, and by which versions."""
+    try:
+        lines = [json.loads(line) for line in (home / SERVED).read_text(encoding="utf-8").splitlines()]
+    except FileNotFoundError:
+        lines = []
+    before = [line for line in lines if datetime.fromisoformat(line["at"]) <= at]
+    if not before:
+        return f"no scoring is known to have served at {at:%Y-%m-%d %H:%M:%S} UTC"
+    line = max(before, key=lambda line: str(line["at"]))
+    versions = ", ".join(f"{name} v{version}" for name, version in line["models"].items())
+    return f"{line['lists']} answered, in service since {line['at'][:19]} UTC: {versions}"
 
 
 def way_back(home: Path, wanted: Mapping[str, str], served: Mapping[str, str]) -> Pointer | None:

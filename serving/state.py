@@ -1,9 +1,11 @@
 """What requests are answered from, and how a worker follows the newest scoring without a pause."""
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,11 @@ from features.errors import ArtefactError, NotFound
 from serving.snapshot import Snapshot, write_durably
 from serving.view import View
 
+log = logging.getLogger("recompra.serving")
 POINTER = "serving.json"
 REFUSED = "refused.json"
+SERVED = "served.ndjson"
+"""A line for each scoring put in service, with the moment: which versions answered when."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,17 @@ class Pointer:
         """Put this pointer in the place of the old one, in one step."""
         card = {"lists": self.stamp, "as_of": self.as_of, "models": dict(self.models)}
         write_card(home / POINTER, card)
+        _note(home, card)
+
+
+def _note(home: Path, card: Mapping[str, object]) -> None:
+    """Append to ``served.ndjson`` that this serves from now on; a full disk is logged, and stops nothing."""
+    try:
+        since = datetime.fromtimestamp((home / POINTER).stat().st_mtime, UTC)
+        with (home / SERVED).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"at": since.isoformat(), **card}) + "\n")
+    except OSError as error:
+        log.error("%s cannot be written: %s", SERVED, error)
 
 
 def write_card(path: Path, card: Mapping[str, object]) -> None:

@@ -2,11 +2,13 @@
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from serving.kept import KEPT_DAYS, outdated, scorings, way_back
+from serving.kept import KEPT_DAYS, outdated, scorings, served, way_back
+from serving.state import SERVED, Pointer
 
 
 def keep(home: Path, *made: str) -> None:
@@ -79,3 +81,24 @@ def test_a_scoring_whose_card_is_broken_is_none_to_go_back_to(tmp_path: Path) ->
     keep(tmp_path, "a1", "a2")
     (tmp_path / "lists" / "20260301T0000-0000" / "manifest.json").write_text("{")
     assert way_back(tmp_path, versions("a1"), versions("a2")) is None
+
+
+def test_what_answered_at_a_moment_is_known(tmp_path: Path) -> None:
+    lines = [
+        {"at": f"2026-11-17T1{hour}:00:00+00:00", "lists": f"s-{hour}", "models": {"churn": str(hour)}}
+        for hour in (2, 4)
+    ]
+    (tmp_path / SERVED).write_text("\n".join(json.dumps(line) for line in lines))
+    told = [served(tmp_path, datetime(2026, 11, 17, hour, 3, tzinfo=UTC)) for hour in (11, 13, 14)]
+    assert told == [
+        "no scoring is known to have served at 2026-11-17 11:03:00 UTC",
+        "s-2 answered, in service since 2026-11-17T12:00:00 UTC: churn v2",
+        "s-4 answered, in service since 2026-11-17T14:00:00 UTC: churn v4",
+    ]
+
+
+def test_every_scoring_put_in_service_is_noted(tmp_path: Path) -> None:
+    for version in ("1", "2"):
+        Pointer(f"s-{version}", "2026-03-01", {"churn": version}).move(tmp_path)
+    assert served(tmp_path, datetime.now(UTC)).endswith(": churn v2")
+    assert len((tmp_path / SERVED).read_text().splitlines()) == 2
