@@ -73,6 +73,8 @@ class Recompra:
         """Look for a newer scoring, and for a store that was away, beside the requests."""
         orphan.end_with(int(os.environ.get(orphan.KEEPER, os.getppid())))
         HOUSE.followed = True
+        if HOUSE.moved():  # while this worker was starting
+            HOUSE.swap(HOUSE.load())
         self._followers = [asyncio.create_task(look(HOUSE)) for look in (_follow, _look_after_store)]
 
     @bentoml.on_shutdown

@@ -65,7 +65,7 @@ def run(
 
 async def _together(shoppers: list[Shopper], conductor: Conductor, asked: argparse.Namespace) -> None:
     faults = asyncio.create_task(
-        conductor.conduct(asked.requests, asked.swaps, asked.workers_killed, asked.restarts)
+        conductor.conduct(asked.requests, asked.swaps, asked.workers_killed, asked.restarts, asked.hangs)
     )
     enough = lambda: conductor.counted() >= asked.requests and faults.done()  # noqa: E731
     await asyncio.gather(*(shopper.shop(enough) for shopper in shoppers))
@@ -115,7 +115,7 @@ def show(book: Book, conductor: Conductor, taken: float) -> None:
         f"{book.done:,} requests in {taken:.0f} s ({book.done / taken:,.0f}/s); "
         f"{conductor.n_swaps - 1} swaps, each in service everywhere within {conductor.truth.lag:.1f} s, "
         f"{conductor.n_kills} workers killed (the next one answered after {restarts} s), "
-        f"{conductor.n_aways} times without the database; "
+        f"{conductor.n_aways} times without the database, {conductor.n_hangs} times with one that hangs; "
         f"{book.reconnects} reconnects, {book.retries} retries; "
         f"{book.n_events:,} events held"
     )
@@ -155,6 +155,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--swaps", type=int, default=20)
     parser.add_argument("--workers-killed", type=int, default=5)
     parser.add_argument("--restarts", type=int, default=2)
+    parser.add_argument("--hangs", type=int, default=1)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--customers", type=int, default=400)
     parser.add_argument("--products", type=int, default=300)

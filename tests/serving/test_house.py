@@ -146,5 +146,6 @@ def test_no_request_waits_for_a_store_that_is_away_while_somebody_else_looks_aft
     monkeypatch.setattr(house.view, "_read_clock", lambda: pytest.fail("a request waited"))
     house.sync()
     monkeypatch.undo()
+    house.view._sure_until = 0.0
     house.again()
     assert house.status()["store"] == "ok"

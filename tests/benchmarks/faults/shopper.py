@@ -100,7 +100,7 @@ class Shopper:
             else:
                 self.book.done += 1
                 self.book.statuses[path, answer.status] += 1
-                if answer.status != 503:
+                if answer.status not in (503, 504):
                     if not tries:
                         self.book.times.setdefault(path, []).append(now() - start)
                     return answer, start, tries

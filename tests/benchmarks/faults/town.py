@@ -15,13 +15,13 @@ from pathlib import Path
 from socket import socket
 
 import psutil
-from faults.home import Shelf
+from faults.home import VERSIONS, Shelf
 from faults.truth import Truth, now
 from worlds.postgres import Server
 
 SERVE = "import sys; from pathlib import Path; from serving.run import serve; "
 WORKER = "_bentoml_impl.worker.service"
-AWAY_SECONDS = 2.0
+AWAY_SECONDS, HANG_SECONDS = 2.0, 5.0
 N_WORKERS = 2
 UP_SECONDS = 60.0
 
@@ -95,18 +95,20 @@ class Conductor:
     n_swaps: int = 0
     n_kills: int = 0
     n_aways: int = 0
+    n_hangs: int = 0
 
     def publish(self) -> None:
         """Put the next version in service."""
-        version = self.shelf.publish(self.n_swaps)
-        self.truth.served.append((now(), version))
+        self.truth.served.append((now(), VERSIONS[self.n_swaps % len(VERSIONS)]))
+        self.shelf.publish(self.n_swaps)
         self.n_swaps += 1
 
-    async def conduct(self, total: int, swaps: int, kills: int, aways: int) -> None:
+    async def conduct(self, total: int, swaps: int, kills: int, aways: int, hangs: int) -> None:
         """Spread the faults over ``total`` requests."""
         plan = [(total * (turn + 0.5) / swaps, self._swap) for turn in range(swaps)]
         plan += [(total * (turn + 0.37) / kills, self._kill) for turn in range(kills)]
         plan += [(total * (turn + 0.61) / aways, self._restart) for turn in range(aways)]
+        plan += [(total * (turn + 0.83) / hangs, self._hang) for turn in range(hangs)]
         for at, fault in sorted(plan, key=lambda pair: pair[0]):
             while self.counted() < at:
                 await asyncio.sleep(0.02)
@@ -140,3 +142,11 @@ class Conductor:
         await asyncio.sleep(AWAY_SECONDS)
         await asyncio.to_thread(self.database.start)
         self.truth.away[-1][1] = now()
+
+    async def _hang(self) -> None:
+        """Let the database hang: it takes connections, and answers nothing."""
+        self.truth.away.append([now(), float("inf")])
+        with self.database.hanging():
+            await asyncio.sleep(HANG_SECONDS)
+        self.truth.away[-1][1] = now()
+        self.n_hangs += 1
