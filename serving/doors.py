@@ -121,8 +121,7 @@ class Visit:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             kept = [pair for pair in message.get("headers", ()) if pair[0].lower() not in HIDDEN]
-            late = [(b"retry-after", b"5")] if self.status == 504 else []
-            message["headers"] = [*kept, *late, (b"x-request-id", self.request_id.encode())]
+            message["headers"] = [*kept, (b"x-request-id", self.request_id.encode())]
         await self.send(message)
 
 
@@ -242,7 +241,9 @@ class Doors:
             visit.scope[ADMITTED] = True
             await self.app(visit.scope, _replay(body, receive), visit.relay)
             if visit.failed:
-                raise Refused(visit.failed, FAILED[visit.failed])
+                raise Refused(
+                    visit.failed, FAILED[visit.failed], headers=RETRY if visit.failed == 504 else ()
+                )
             return
         visit.answer = answer = function(state, read(endpoint, body))
         self.meters.list_answered(answer["list"], answer["answered_from"], perf_counter() - visit.started)

@@ -5,6 +5,7 @@ from typing import Any
 
 from features.errors import InputError
 from serving.api import ContactEvent, Event, EventsKept, EventsRequest, StockEvent
+from serving.rights import digest_of
 from serving.state import State
 
 CLOCK_SKEW = timedelta(hours=1)
@@ -17,13 +18,16 @@ def post_events(state: State, request: EventsRequest, now: datetime) -> EventsKe
     """
     wanted = [event for event in request.events if not _erased(state, event)]
     contacts = [_contact_row(event, now) for event in wanted if isinstance(event, ContactEvent)]
-    new = state.view.store.record([_event_row(event, now) for event in wanted], contacts) if wanted else set()
+    rows = [_event_row(event, now) for event in wanted]
+    people = {row["customer_id"] for row in rows} - {None}
+    digests = {name: digest_of(state.view.salt, name) for name in people}
+    new, erased = state.view.store.keep(rows, contacts, digests=digests) if rows else (set(), set())
     return EventsKept(
         as_of=state.snapshot.moment,
         models=dict(state.snapshot.models),
         accepted=len(new),
-        duplicates=len(wanted) - len(new),
-        erased=len(request.events) - len(wanted),
+        duplicates=len(wanted) - len(new) - len(erased),
+        erased=len(request.events) - len(wanted) + len(erased),
     )
 
 

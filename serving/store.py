@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -214,7 +215,25 @@ class Store:
         ``contacts`` are rows of ``contacts`` whose ``contact_id`` is an event's id; they are kept if that
         event is new.
         """
+        return self.keep(events, contacts)[0]
+
+    def keep(
+        self,
+        events: Sequence[Mapping[str, Any]],
+        contacts: Sequence[Mapping[str, Any]] = (),
+        *,
+        digests: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> tuple[set[str], set[str]]:
+        """Do as ``record``; return also the ids of events that are not kept, since their customer was erased.
+
+        ``digests``: those of the customers, by id. They are looked up in the transaction that keeps the
+        events, so that an erasure which another worker has just made counts.
+        """
         with self.write("events") as (db, seq):
+            query = sa.select(ERASURES.c.digest).where(ERASURES.c.digest.in_(digests.values()))
+            gone = {bytes(digest) for digest in db.execute(query).scalars()}
+            erased = {row["event_id"] for row in events if digests.get(row["customer_id"]) in gone}
+            events = [row for row in events if row["event_id"] not in erased]
             ids = [row["event_id"] for row in events]
             known = set(db.execute(sa.select(EVENTS.c.event_id).where(EVENTS.c.event_id.in_(ids))).scalars())
             fresh = {row["event_id"]: {**row, "seq": seq} for row in events if row["event_id"] not in known}
@@ -224,7 +243,7 @@ class Store:
             if sent:
                 db.execute(CONTACTS.insert(), list(sent.values()))
             _move_stock(db, [row for row in fresh.values() if row["kind"] == "stock"])
-            return set(fresh)
+            return set(fresh), erased
 
     def decide(self, decisions: Sequence[Mapping[str, Any]]) -> None:
         """Keep what was decided, with the chance the policy had of deciding so."""

@@ -181,22 +181,22 @@ class View:
     def lines(self, customer_id: str) -> list[dict[str, Any]]:
         """Return a customer's orders and returns since the ready lists, in the order they happened.
 
-        They are kept until the customer's next event. None where the store cannot be read: a storefront is
-        answered without them rather than not at all.
+        They are kept until the customer's next event. Where the store is away they are those last read: a
+        storefront is answered without the newest rather than not at all, or after a long wait.
         """
         turn, rows = self._kept.get(customer_id, (-1, []))
-        if turn >= self.active.get(customer_id, 0):
+        if turn >= self.active.get(customer_id, 0) or self.down:
             return rows
         turn = self._turn
         try:
-            rows = self._lines(customer_id)
+            found = self._lines(customer_id)
         except DEAD as error:
             self._lost(error)
-            return []
+            return rows
         if len(self._kept) >= KEPT:
             self._kept.clear()
-        self._kept[customer_id] = (turn, rows)
-        return rows
+        self._kept[customer_id] = (turn, found)
+        return found
 
     def _lines(self, customer_id: str) -> list[dict[str, Any]]:
         query = sa.select(EVENTS).where(

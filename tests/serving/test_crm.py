@@ -170,6 +170,14 @@ def test_erasing_removes_what_is_held_and_what_is_posted_later(state: State, aud
     assert not crm.profile(state, CustomerRequest(customer_id="c000003")).known
 
 
+def test_an_erasure_another_worker_has_just_made_counts(state: State, audit: Audit) -> None:
+    crm.erase(state, EraseRequest(customer_id="c000003"), NOW, audit)
+    kept = post(state, contact("c000003", 2))
+    assert (kept.accepted, kept.duplicates, kept.erased) == (0, 0, 1)
+    held = state.view.store.of_customer("c000003")
+    assert (held["events"], held["contacts"]) == ([], [])
+
+
 def test_an_event_of_the_future_is_refused(state: State) -> None:
     late = {**contact("c000003", 1), "occurred_at": NOW + timedelta(hours=2)}
     with pytest.raises(InputError, match="in the future"):
