@@ -73,7 +73,7 @@ def serve(
     """Serve, ask, and make sure whose code answered."""
     port, start = free_port(), time.monotonic()
     with running([*command, "--port", str(port)], env, cwd) as said:
-        wait_for(f"http://127.0.0.1:{port}/readyz")
+        wait_for(f"http://127.0.0.1:{port}/readyz", ready=True)
         taken = time.monotonic() - start
         assert answer(port, key)["products"], "no products"
     lines = [json.loads(line) for line in said.read_text().splitlines() if line.startswith("{")]

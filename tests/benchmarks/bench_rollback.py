@@ -59,7 +59,7 @@ def served(home: Path) -> Iterator[int]:
         line = [*RECOMPRA, "serve", "--port", str(port), "--workers", "2"]
         process = subprocess.Popen(line, env=env, stdout=said, stderr=said)
     try:
-        wait_for(f"http://127.0.0.1:{port}/readyz")
+        wait_for(f"http://127.0.0.1:{port}/readyz", ready=True)
         yield port
     finally:
         process.terminate()
