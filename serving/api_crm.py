@@ -159,9 +159,9 @@ class Targets(Response):
     at_most: float | None = None
     """No choice within the budget can be expected to earn more."""
     policies: dict[str, float] = {}
-    """With ``actions``: what other rankings would earn, with the same budget and under the same rules."""
+    """What ours (``expected gain``) and other rankings would earn, with the same budget and rules."""
     curve: list[dict[str, Any]] = []
-    """With ``actions``: budget, customers and money, from nothing to all that pays for itself."""
+    """Budget, customers and money, from nothing to all that pays for itself."""
     experiment: str | None = None
     """While effects are assumed: the experiment that would measure them."""
 

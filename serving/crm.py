@@ -1,6 +1,6 @@
 """What a CRM asks of one customer or of all: profile, whom to keep, erasure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from models.actions import KEEP
 from models.contact_policy import first_refusal, timing
 from models.customers import reasons
-from models.decisions.budget import best_rows
+from models.decisions.budget import Bought, at_most, best_rows, climb, rivals
 from models.decisions.deck import Deck
 from models.decisions.economics import EFFECT
 from models.decisions.words import how_it_works
@@ -33,6 +33,8 @@ from serving.refreshed import Row
 from serving.snapshot import PERSONAL, Snapshot
 from serving.state import State
 
+CURVE_POINTS = 21
+DECIMALS = 4
 N_PROFILE_PRODUCTS = 5
 N_PROFILE_EVENTS = 100
 """A contact to keep a customer, at any time: only rules about the customer can refuse it."""
@@ -100,7 +102,8 @@ def retention_targets(state: State, request: TargetsRequest, now: datetime) -> T
     if table is None:
         return _targets(state, request, [], (0.0, 0.0), "no churn and ltv models serve yet to rank anybody")
     gain, cost = (table.number(name) for name in (snapshot.gain_name, "contact_cost"))
-    rows = np.flatnonzero(worthwhile(state, now))
+    allowed = permitted(state, now)
+    rows = np.flatnonzero(allowed & (gain > 0))
     chosen = rows[best_rows(gain[rows], cost[rows], request.budget)]
     how = how_it_works(_effect(snapshot), snapshot.economics.save_rate)
     reason = f"{len(chosen)} of {len(rows)} customers worth a contact fit the budget; {how}"
@@ -108,7 +111,35 @@ def retention_targets(state: State, request: TargetsRequest, now: datetime) -> T
     sums = float(cost[chosen].sum()), float(gain[chosen].sum())
     answer = _targets(state, request, shown, sums, reason)
     answer.n_targets = len(chosen)
+    answer.at_most = round(max(at_most(gain[rows], cost[rows], request.budget), sums[1]), DECIMALS)
+    ours = Bought(len(chosen), *sums)
+    others = rivals(np.where(allowed, gain, -np.inf), cost, request.budget, _rankings(snapshot))
+    answer.policies = earned({"expected gain": ours} | others)
+    answer.curve = points_of(climb(gain[rows], cost[rows], np.ones(len(rows)), CURVE_POINTS))
     return answer
+
+
+def _rankings(snapshot: Snapshot) -> dict[str, NDArray[np.float64]]:
+    """Return other ways to rank the rows of the retention ranking, as far as their scores are known."""
+    table, days, scores = snapshot.retention, snapshot.horizon_days, snapshot.scores
+    names = {"risk": f"churn_probability_{days}d", "value": f"expected_margin_{days}d"}
+    if table is None or not {*names.values()} <= {*scores.order}:
+        return {}
+    codes = table.number("customer").astype(np.int64)
+    found = {what: scores.number(name)[codes] for what, name in names.items()}
+    return found | {"response": 1 - found["risk"]}
+
+
+def earned(policies: Mapping[str, Bought]) -> dict[str, float]:
+    """Return the money of policies, as answers hold it."""
+    return {name: round(bought.gain, DECIMALS) for name, bought in policies.items()}
+
+
+def points_of(curve: Sequence[Bought]) -> list[dict[str, Any]]:
+    """Return a curve of money against budget, as answers hold it."""
+    names = ("budget", "n_customers", "expected_incremental_margin")
+    rows = ((round(at.cost, DECIMALS), int(at.n_customers), round(at.gain, DECIMALS)) for at in curve)
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def _effect(snapshot: Snapshot) -> str:
@@ -118,11 +149,19 @@ def _effect(snapshot: Snapshot) -> str:
 
 def worthwhile(state: State, now: datetime) -> NDArray[np.bool_]:
     """Mark the rows of the ranking that every rule permits now and that gain more than they cost."""
-    table, snapshot = state.snapshot.retention, state.snapshot
+    table = state.snapshot.retention
     if table is None:
         return np.zeros(0, bool)
-    good = (table.texts[:, 0] < 0) & (table.number(snapshot.gain_name) > 0)
-    return np.asarray(good & ~barred(state, now)[table.number("customer").astype(np.int64)])
+    return np.asarray(permitted(state, now) & (table.number(state.snapshot.gain_name) > 0))
+
+
+def permitted(state: State, now: datetime) -> NDArray[np.bool_]:
+    """Mark the rows of the ranking that every rule permits now, and whose gain is known."""
+    table = state.snapshot.retention
+    if table is None:
+        return np.zeros(0, bool)
+    known = (table.texts[:, 0] < 0) & np.isfinite(table.number(state.snapshot.gain_name))
+    return np.asarray(known & ~barred(state, now)[table.number("customer").astype(np.int64)])
 
 
 def barred(state: State, now: datetime) -> NDArray[np.bool_]:
@@ -165,8 +204,8 @@ def _targets(
         targets=rows,
         n_targets=len(rows),
         budget=request.budget,
-        spent=round(sums[0], 4),
-        expected_incremental_margin=round(sums[1], 4),
+        spent=round(sums[0], DECIMALS),
+        expected_incremental_margin=round(sums[1], DECIMALS),
         currency=state.snapshot.currency,
         effect=_effect(state.snapshot),
         reason=reason,

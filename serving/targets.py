@@ -12,14 +12,12 @@ from models.decisions.allocation import Allocation, allocate, compare, curve
 from models.decisions.case import Case, Terms
 from models.decisions.everyone import Options, options
 from serving.api_crm import Targets, TargetsRequest
+from serving.crm import CURVE_POINTS, DECIMALS, earned, points_of
 from serving.crowd import Recent, people_of, standing_of
 from serving.experiment import effect_of, experiment_of
 from serving.offers import goods_now
 from serving.plan import everyone
 from serving.state import State
-
-CURVE_POINTS = 21
-DECIMALS = 4
 
 
 def targets_by_action(state: State, request: TargetsRequest, now: datetime) -> Targets:
@@ -36,9 +34,7 @@ def targets_by_action(state: State, request: TargetsRequest, now: datetime) -> T
     answer = _answer(state, request, chosen, terms)
     answer.targets = _rows(state, found, chosen, codes)[: request.limit]
     answer.policies = _policies(found, request.budget, codes, state)
-    points = curve(found, points=CURVE_POINTS).round(DECIMALS)
-    names = list(map(str, points))
-    answer.curve = [dict(zip(names, row, strict=True)) for row in points.to_numpy(float).tolist()]
+    answer.curve = points_of(curve(found, points=CURVE_POINTS))
     return answer
 
 
@@ -112,5 +108,4 @@ def _policies(found: Options, budget: float, codes: Ints, state: State) -> dict[
         return {}
     standing = state.snapshot.known.standing.of(codes)
     scores = {"risk": standing.risk, "response": 1 - standing.risk, "value": standing.margin}
-    money = compare(found, budget, scores)["expected_incremental_margin"]
-    return {str(name): round(float(value), DECIMALS) for name, value in money.items()}
+    return earned(compare(found, budget, scores))

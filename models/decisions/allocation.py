@@ -9,21 +9,16 @@ best, and all but one step of it; with one action of one cost it is the best.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.errors import InputError
 from features.history import Ints
-from models.decisions.budget import ROUNDING, affordable
+from models.decisions.budget import ROUNDING, Bought, affordable, check, climb, rivals
 from models.decisions.case import NOTHING
 from models.decisions.economics import Money
 from models.decisions.everyone import Options
 from models.decisions.frontier import FREE, Frontier
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ROUNDS, LAST_ROUNDS = 60, 15
 """Steps of the search for prices, each a pass over all arms; the last ones over everyone, after a sample."""
@@ -115,8 +110,7 @@ def solve(gain: Money, cost: Money, budget: float, limits: Limits | None = None)
 
     Deterministic. Ties go to the customer, then to the action, that stands first.
     """
-    if not budget >= 0:
-        raise InputError(f"the budget must be an amount of 0 or more, got {budget}")
+    check(budget)
     limits = limits or Limits.none(*gain.shape)
     usable = (gain > 0) & (cost <= budget * (1 + ROUNDING))
     gain, cost = np.where(usable, gain, -np.inf), np.where(usable, cost, 0.0)
@@ -140,50 +134,28 @@ def solve(gain: Money, cost: Money, budget: float, limits: Limits | None = None)
     )
 
 
-def curve(options: Options, *, points: int = 101) -> "pd.DataFrame":
-    """Return money against budget, caps and stock aside: ``budget``, ``n_customers`` and money.
+def curve(options: Options, *, points: int = 101) -> list[Bought]:
+    """Return money against budget, caps and stock aside.
 
     Each point spends its budget on whole steps of the frontier, and is the best there is for it.
     """
-    import pandas as pd
-
     frontier = Frontier.of(options.worth, np.nan_to_num(options.spend, nan=0.0))
-    at = np.unique(np.linspace(0, len(frontier.row), points).astype(int))
-    first = np.zeros(len(frontier.row) + 1)
-    first[1:][np.unique(frontier.row, return_index=True)[1]] = 1.0
-    columns = {
-        "budget": np.concatenate([[0.0], frontier.spent])[at],
-        "n_customers": np.cumsum(first)[at].astype(int),
-        "expected_incremental_margin": np.concatenate([[0.0], frontier.earned])[at],
-    }
-    return pd.DataFrame(columns)
+    first = np.zeros(len(frontier.row))
+    first[np.unique(frontier.row, return_index=True)[1]] = 1.0
+    return climb(frontier.gain, frontier.cost, first, points)
 
 
-def compare(options: Options, budget: float, scores: Mapping[str, Money]) -> "pd.DataFrame":
-    """Return ``n_customers``, ``cost`` and the money of policies under one budget, one row a policy.
+def compare(options: Options, budget: float, scores: Mapping[str, Money]) -> dict[str, Bought]:
+    """Return what policies would earn under one budget, ours (``expected gain``) first.
 
     ``scores`` rank customers, e.g. by ``risk`` and ``response``, best first; each gets the action that gains
-    most with them, so that policies differ in whom they choose. ``random`` is the mean over all orders,
-    ``all`` spends whatever it takes, ``none`` nothing. All keep to the rules.
+    most with them, so that policies differ in whom they choose. All keep to the rules (see ``rivals``).
     """
-    import pandas as pd
-
     best = options.worth.argmax(axis=1).astype(np.int32)
-    rows = np.arange(len(options))
-    gain, cost = options.worth[rows, best], options.spend[rows, best]
-    permitted = np.flatnonzero(np.isfinite(gain))
+    at = np.arange(len(options)), best
     ours = allocate(options, budget)
-    chosen = {"all": permitted, "none": permitted[:0]}
-    for name, score in scores.items():
-        order = permitted[np.argsort(-np.nan_to_num(score[permitted], nan=-np.inf), kind="stable")]
-        chosen[name] = order[affordable(cost[order], budget)]
-    table = {"expected gain": (float((ours.action >= 0).sum()), ours.spent, ours.expected_incremental_margin)}
-    table |= {name: (float(len(a)), float(cost[a].sum()), float(gain[a].sum())) for name, a in chosen.items()}
-    whole = table["all"]
-    share = min(budget / whole[1], 1.0) if whole[1] > 0 else 1.0
-    table["random"] = (share * whole[0], share * whole[1], share * whole[2])
-    columns = ["n_customers", "cost", "expected_incremental_margin"]
-    return pd.DataFrame.from_dict(table, orient="index", columns=columns).rename_axis("policy")
+    earned = float((ours.action >= 0).sum()), ours.spent, ours.expected_incremental_margin
+    return {"expected gain": Bought(*earned)} | rivals(options.worth[at], options.spend[at], budget, scores)
 
 
 def _of(column: Money, action: Ints) -> Money:

@@ -1,13 +1,25 @@
 """Spending a budget on contacts: which to buy, and how much better any other choice could be. numpy only."""
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
+from features.errors import InputError
 from models.decisions.economics import Money
 
 Rows = NDArray[np.int64]
 ROUNDING = 1e-9
 """Share of a budget that rounding in a long sum may cost."""
+
+
+class Bought(NamedTuple):
+    """What a choice comes to."""
+
+    n_customers: float
+    cost: float
+    gain: float
 
 
 def affordable(cost: Money, budget: float) -> Rows:
@@ -28,8 +40,9 @@ def best_rows(gain: Money, cost: Money, budget: float) -> Rows:
     Greedy, skipping what no longer fits, or the one best row alone where that gains more: exact where all
     cost the same, else at least half of the best possible (see ``at_most``). A larger budget never gains
     less: where it first takes a row that the smaller one skips, that row gains more than all that the
-    smaller could still buy.
+    smaller could still buy. Raises ``InputError`` for a budget that is no amount of money.
     """
+    check(budget)
     rows, alone = affordable(cost, budget), np.flatnonzero(cost <= budget)
     if len(alone) and gain[alone].max() > gain[rows].sum():
         return alone[[gain[alone].argmax()]]
@@ -46,3 +59,39 @@ def at_most(gain: Money, cost: Money, budget: float) -> float:
         return float(gain[affordable(cost, budget)].sum())
     spent, gained = (np.concatenate([[0.0], np.cumsum(column)]) for column in (cost, gain))
     return float(np.interp(budget, spent, gained))
+
+
+def check(budget: float) -> None:
+    """Raise ``InputError`` for a budget that is no amount of money."""
+    if not budget >= 0:
+        raise InputError(f"the budget must be an amount of 0 or more, got {budget}")
+
+
+def rivals(gain: Money, cost: Money, budget: float, scores: Mapping[str, Money]) -> dict[str, Bought]:
+    """Return what other ways to choose rows would buy with the same budget, by name.
+
+    ``gain`` is -inf where a rule refuses. ``scores`` rank rows, best first; ``random`` is the mean over all
+    orders, ``all`` spends whatever it takes, ``none`` nothing.
+    """
+    permitted = np.flatnonzero(np.isfinite(gain))
+    chosen = {"all": permitted, "none": permitted[:0]}
+    for name, score in scores.items():
+        order = permitted[np.argsort(-np.nan_to_num(score[permitted], nan=-np.inf), kind="stable")]
+        chosen[name] = order[affordable(cost[order], budget)]
+    found = {
+        name: Bought(float(len(rows)), float(cost[rows].sum()), float(gain[rows].sum()))
+        for name, rows in chosen.items()
+    }
+    whole = found["all"]
+    share = min(budget / whole.cost, 1.0) if whole.cost > 0 else 1.0
+    return found | {"random": Bought(*(share * value for value in whole))}
+
+
+def climb(gain: Money, cost: Money, first: Money, points: int) -> list[Bought]:
+    """Return money against budget, from nothing to all: steps taken in order, summed up at some ``points``.
+
+    ``first`` is 1 where a step is the first of its customer, else 0.
+    """
+    at = np.unique(np.linspace(0, len(gain), points).astype(int))
+    sums = (np.concatenate([[0.0], np.cumsum(column)])[at].tolist() for column in (first, cost, gain))
+    return [Bought(*values) for values in zip(*sums, strict=True)]

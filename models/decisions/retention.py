@@ -1,4 +1,6 @@
-"""Whom to keep under a budget: by what a contact is expected to change, in money; never by risk alone.
+"""Whom to keep: customers in the order of what a contact is expected to change, in money; never by risk.
+
+What a budget buys of them, says ``decisions.budget``.
 
 The gain of a contact is ``effect x margin if the customer stays - cost``. Until an experiment has been
 learnt from, the effect is assumed (``churn probability x save_rate``) and every answer says ``effect:
@@ -15,9 +17,7 @@ from numpy.typing import NDArray
 from features.errors import InputError
 from features.settings import Economics
 from models.contact_policy import People, Refusal, cannot_know, contact_refusals, first_refusal
-from models.decisions.budget import ROUNDING, affordable, at_most, best_rows
 from models.decisions.economics import EFFECT, Money, incremental_margin, margin_if_stays
-from models.decisions.words import how_it_works
 
 
 @dataclass(frozen=True)
@@ -50,25 +50,6 @@ class Ranking:
         """Return a column by its name without the horizon, e.g. ``churn_probability``."""
         full = name if name in self.frame else f"{name}_{self.horizon_days}d"
         return self.frame[full].to_numpy(np.float64)
-
-
-@dataclass(frozen=True)
-class Targets:
-    """The customers to contact under a budget, in the order of what a contact earns for its money."""
-
-    customers: pd.DataFrame
-    """The ranking's rows of the chosen, with ``rank`` from 1."""
-    budget: float
-    spent: float
-    expected_incremental_margin: float
-    at_most: float
-    """No choice under this budget can be expected to earn more; equal to the above where exact."""
-    reason: str
-
-    @property
-    def exact(self) -> bool:
-        """Whether no better choice exists (always, where all contacts cost the same)."""
-        return self.expected_incremental_margin >= self.at_most * (1 - ROUNDING)
 
 
 def rank_customers(
@@ -113,72 +94,6 @@ def rank_customers(
     )
 
 
-def choose_targets(ranking: Ranking, budget: float) -> Targets:
-    """Choose whom to contact for the greatest expected incremental margin within the budget.
-
-    Exact where all contacts cost the same. Otherwise greedy by gain for cost, skipping what no longer fits,
-    or the one best customer alone if that is worth more: at least half of the best possible, and
-    ``at_most`` says how close. More budget never earns less. Raises ``InputError`` for a budget that is no
-    amount of money.
-    """
-    if not budget >= 0:
-        raise InputError(f"the budget must be an amount of 0 or more, got {budget}")
-    gain, cost = _worthwhile(ranking)
-    rows = best_rows(gain, cost, budget)
-    chosen, earned = ranking.frame.iloc[rows], float(gain[rows].sum())
-    return Targets(
-        customers=chosen.assign(rank=np.arange(1, len(chosen) + 1)),
-        budget=budget,
-        spent=float(chosen["contact_cost"].sum()),
-        expected_incremental_margin=earned,
-        at_most=max(earned, at_most(gain, cost, budget)),
-        reason=_reason(ranking, len(rows)),
-    )
-
-
-def curve(ranking: Ranking, *, points: int = 101) -> pd.DataFrame:
-    """Return money against budget, from 0 to all worthwhile: ``budget``, ``n_customers`` and the money.
-
-    Each point spends its budget to the last cent, and is the exact best for it.
-    """
-    n = ranking.n_worthwhile
-    at = np.unique(np.linspace(0, n, points).astype(int))
-    spent, gain = (
-        np.concatenate([[0.0], np.cumsum(ranking.column(name)[:n])])[at]
-        for name in ("contact_cost", "expected_incremental_margin")
-    )
-    return pd.DataFrame({"budget": spent, "n_customers": at, ranking.money: gain})
-
-
-def compare_policies(
-    ranking: Ranking, budget: float, *, left: "pd.Series[bool] | None" = None
-) -> pd.DataFrame:
-    """Return ``n_customers``, ``cost`` and the money of ranking policies under one budget, one row a policy.
-
-    ``risk`` contacts the likeliest to leave, ``response`` the likeliest to buy, ``value`` the dearest,
-    ``random`` is the mean over all orders, ``all`` spends whatever it takes, ``none`` nothing. All keep to
-    the rules. Under its own assumptions no policy beats ours; with ``left`` (who did leave, of a closed
-    horizon; boolean by customer_id) the predictions are put to the test, and only the effect of a contact
-    stays assumed.
-    """
-    cost, permitted = ranking.column("contact_cost"), np.arange(ranking.n_permitted)
-    chosen = {
-        "expected gain": best_rows(*_worthwhile(ranking), budget),
-        "all": permitted,
-        "none": permitted[:0],
-    }
-    risk, value = ranking.column("churn_probability"), ranking.column("expected_margin_if_stays")
-    for policy, score in (("risk", risk), ("response", 1 - risk), ("value", value)):
-        order = np.argsort(-score[permitted], kind="stable")
-        chosen[policy] = order[affordable(cost[order], budget)]
-    gain = ranking.column("expected_incremental_margin") if left is None else _observed(ranking, left)
-    rows = {policy: _sums(ranking.money, gain, cost, taken) for policy, taken in chosen.items()}
-    everyone = rows["all"]["cost"]
-    share = min(budget / everyone, 1.0) if everyone else 1.0
-    rows["random"] = {column: share * value for column, value in rows["all"].items()}
-    return pd.DataFrame(rows).T.rename_axis("policy")
-
-
 def _columns(scores: pd.DataFrame, economics: Economics, horizon_days: int) -> tuple[Money, Money, Money]:
     wanted = [f"{name}_{horizon_days}d" for name in ("churn_probability", "expected_margin")]
     for name in wanted:
@@ -208,28 +123,3 @@ def _order(gain: Money, cost: Money, refused: NDArray[np.int8], ids: pd.Index) -
     by_id = np.arange(len(ids)) if ids.is_monotonic_increasing else np.asarray(ids.argsort())
     keys = (-gain, -gain / np.maximum(cost, 1e-12), group)
     return by_id[np.lexsort([key[by_id] for key in keys])]
-
-
-def _worthwhile(ranking: Ranking) -> tuple[Money, Money]:
-    n = ranking.n_worthwhile
-    return ranking.column("expected_incremental_margin")[:n], ranking.column("contact_cost")[:n]
-
-
-def _observed(ranking: Ranking, left: "pd.Series[bool]") -> Money:
-    """Return the gain of contacting each customer, with who did leave in place of the chance."""
-    gone = left.reindex(ranking.frame.index).fillna(False).to_numpy(np.float64)
-    saved = gone * ranking.save_rate * ranking.column("expected_margin_if_stays")
-    return np.asarray(saved - ranking.column("contact_cost"))
-
-
-def _sums(money: str, gain: Money, cost: Money, rows: NDArray[np.int64]) -> dict[str, float]:
-    return {"n_customers": float(len(rows)), "cost": float(cost[rows].sum()), money: float(gain[rows].sum())}
-
-
-def _reason(ranking: Ranking, n_chosen: int) -> str:
-    ruled_out = ranking.frame["ruled_out_by"].iloc[ranking.n_permitted :].value_counts()
-    parts = [f"{n_chosen} of {ranking.n_worthwhile} worthwhile customers fit the budget"]
-    parts += [f"{ranking.n_permitted - ranking.n_worthwhile} would cost more than they are expected to bring"]
-    parts += [f"{n} ruled out by {rule}" for rule, n in ruled_out.items() if n and rule]
-    parts += [] if ranking.consent_recorded else ["nobody's consent is recorded, so none is known to refuse"]
-    return f"{'; '.join(parts)}; {how_it_works(ranking.effect, ranking.save_rate)}"

@@ -2,11 +2,13 @@
 
 ``python tests/benchmarks/bench_api.py`` pulls a million customers in CSV and NDJSON, plain and packed, and
 prints rate and memory of the worker. ``--examples N [--seed S]`` instead lets schemathesis ask the running
-service N generated requests over its OpenAPI document, all checks on; it exits with 1 where one fails.
+service N generated requests over its OpenAPI document, all checks on, and exits with 1 where one fails; what
+follows goes to ``schemathesis run``.
 """
 
 import argparse
 import re
+import subprocess
 import sys
 import tempfile
 import threading
@@ -26,10 +28,12 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from load.server import Server, running
-from worlds.snapshot import AS_OF, make_home, make_snapshot
+from worlds.contract import settings
+from worlds.snapshot import AS_OF, make_home, make_snapshot, with_known
 
 from serving import keys
 from serving.columns import Columns
+from serving.openapi import build
 from serving.snapshot import Snapshot
 from serving.store import Store
 
@@ -152,13 +156,45 @@ def pulls(home: Path, n: int) -> Table:
     return table
 
 
+def contract(home: Path, n: int, seed: int, more: Sequence[str]) -> int:
+    """Ask a running service ``n`` requests, about, made from its own document; return the exit code."""
+    make_home(home, with_known(make_snapshot()))
+    key, server = key_of(home), Server.of_home("contract", home, [])
+    with running(server):
+        command = [
+            sys.executable,
+            "-m",
+            "schemathesis.cli",
+            "--config-file",
+            str(settings(home.parent)),
+            "run",
+        ]
+        command += [f"http://127.0.0.1:{server.port}/openapi.json", "-H", f"Authorization: Bearer {key}"]
+        command += [
+            "-c",
+            "all",
+            "--continue-on-failure",
+            "--suppress-health-check",
+            "all",
+            "--seed",
+            str(seed),
+        ]
+        command += ["-n", str(max(n // len(build()["paths"]), 1)), "--warnings", "off", *more]
+        return subprocess.run(command, check=False).returncode
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--customers", type=int, default=CUSTOMERS)
-    asked = parser.parse_args(arguments)
+    parser.add_argument("--examples", type=int, help="check the contract with so many requests instead")
+    parser.add_argument("--seed", type=int, default=0)
+    asked, more = parser.parse_known_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        Console().print(pulls(Path(folder) / "home", asked.customers))
+        home = Path(folder) / "home"
+        if asked.examples:
+            return contract(home, asked.examples, asked.seed, more)
+        Console().print(pulls(home, asked.customers))
     return 0
 
 

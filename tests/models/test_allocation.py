@@ -1,6 +1,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from worlds.decisions import TERMS, some
 
 from features.errors import InputError
 from models.decisions.allocation import Limits, allocate, compare, curve, solve
+from models.decisions.budget import Bought
 from models.decisions.everyone import options
 
 Arms = tuple[np.ndarray, np.ndarray]
@@ -121,13 +123,13 @@ def test_a_crowd_is_solved_to_a_thousandth() -> None:
 def test_more_budget_earns_more_along_the_curve() -> None:
     asked, shelf = some(3, 500)
     found = options(asked, shelf, TERMS)
-    points = curve(found)
-    assert points["budget"].is_monotonic_increasing and points["n_customers"].is_monotonic_increasing
-    slopes = np.diff(points["expected_incremental_margin"]) / np.diff(points["budget"])
+    points = pd.DataFrame(curve(found))
+    assert points["cost"].is_monotonic_increasing and points["n_customers"].is_monotonic_increasing
+    slopes = np.diff(points["gain"]) / np.diff(points["cost"])
     assert (np.diff(slopes) <= 1e-9).all()  # each further unit of money earns less
     middle = points.iloc[50]
-    exact = allocate(found, float(middle["budget"]))
-    assert exact.expected_incremental_margin == pytest.approx(middle["expected_incremental_margin"])
+    exact = allocate(found, float(middle["cost"]))
+    assert exact.expected_incremental_margin == pytest.approx(middle["gain"])
 
 
 def test_the_same_question_has_the_same_answer() -> None:
@@ -142,7 +144,7 @@ def test_our_choice_earns_no_less_than_any_ranking() -> None:
     assert asked.standing is not None
     risk = asked.standing.risk
     scores = {"risk": risk, "response": 1 - risk, "value": asked.standing.margin}
-    table = compare(found, 100.0, scores)["expected_incremental_margin"]
+    table = pd.DataFrame(compare(found, 100.0, scores), index=Bought._fields).T["gain"]
     assert table.drop("all").idxmax() == "expected gain"
     assert table["none"] == 0 and table["random"] < table["expected gain"]
 

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -9,15 +10,9 @@ from hypothesis import strategies as st
 from features.errors import InputError
 from features.settings import Economics
 from models.contact_policy import People
-from models.decisions.budget import affordable
+from models.decisions.budget import ROUNDING, Bought, affordable, at_most, best_rows, climb, rivals
 from models.decisions.economics import margin_if_stays
-from models.decisions.retention import (
-    Ranking,
-    choose_targets,
-    compare_policies,
-    curve,
-    rank_customers,
-)
+from models.decisions.retention import Ranking, rank_customers
 
 ECONOMICS = Economics(contact_cost=1.0, save_rate=0.1)
 MONEY = "expected_incremental_margin_90d"
@@ -54,6 +49,46 @@ def crowds(draw: st.DrawFn) -> pd.DataFrame:
     return scores(list(risk), list(margin), list(cost) if draw(st.booleans()) else None)
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """What a budget buys of a ranking, by the functions that answer ``/retention_targets``."""
+
+    customers: pd.DataFrame
+    at_most: float
+
+    @property
+    def spent(self) -> float:
+        return float(self.customers["contact_cost"].sum())
+
+    @property
+    def earned(self) -> float:
+        return float(self.customers[MONEY].sum())
+
+    @property
+    def exact(self) -> bool:
+        return self.earned >= self.at_most * (1 - ROUNDING)
+
+
+def worthwhile(ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
+    rows = ranking.frame.iloc[: ranking.n_worthwhile]
+    return rows[MONEY].to_numpy(float), rows["contact_cost"].to_numpy(float)
+
+
+def choose(ranking: Ranking, budget: float) -> Chosen:
+    gain, cost = worthwhile(ranking)
+    rows = best_rows(gain, cost, budget)
+    return Chosen(ranking.frame.iloc[rows], max(float(gain[rows].sum()), at_most(gain, cost, budget)))
+
+
+def policies(ranking: Ranking, budget: float) -> dict[str, Bought]:
+    risk, value = ranking.column("churn_probability"), ranking.column("expected_margin_if_stays")
+    gain = np.where(np.arange(len(risk)) < ranking.n_permitted, ranking.frame[MONEY], -np.inf)
+    chosen = choose(ranking, budget)
+    ours = Bought(len(chosen.customers), chosen.spent, chosen.earned)
+    scores = {"risk": risk, "response": 1 - risk, "value": value}
+    return {"expected gain": ours} | rivals(gain, ranking.column("contact_cost"), budget, scores)
+
+
 def best_of_all_sets(ranking: Ranking, budget: float) -> float:
     """Try every set of customers."""
     pairs = list(zip(ranking.frame["contact_cost"], ranking.frame[MONEY], strict=True))
@@ -69,7 +104,7 @@ def best_of_all_sets(ranking: Ranking, budget: float) -> float:
 def test_the_budget_is_never_exceeded_and_nobody_is_contacted_at_a_loss(
     frame: pd.DataFrame, budget: float
 ) -> None:
-    targets = choose_targets(ranked(frame), budget)
+    targets = choose(ranked(frame), budget)
     assert targets.spent <= budget * (1 + 1e-9)
     assert (targets.customers[MONEY] > 0).all()
 
@@ -77,27 +112,25 @@ def test_the_budget_is_never_exceeded_and_nobody_is_contacted_at_a_loss(
 @given(crowds(), st.floats(0, 12), st.floats(0, 12))
 def test_more_budget_never_earns_less(frame: pd.DataFrame, budget: float, more: float) -> None:
     ranking = ranked(frame)
-    little, much = (
-        choose_targets(ranking, money).expected_incremental_margin for money in (budget, budget + more)
-    )
+    little, much = (choose(ranking, money).earned for money in (budget, budget + more))
     assert much >= little - 1e-9
 
 
 @given(crowds(), st.integers(0, 10))
 def test_the_choice_is_within_its_bound_of_the_best_of_all_sets(frame: pd.DataFrame, budget: int) -> None:
     ranking = ranked(frame)
-    targets, best = choose_targets(ranking, budget), best_of_all_sets(ranking, budget)
+    targets, best = choose(ranking, budget), best_of_all_sets(ranking, budget)
     assert best <= targets.at_most + 1e-6
-    assert targets.expected_incremental_margin >= best / 2 - 1e-6
-    assert targets.expected_incremental_margin == pytest.approx(best) or not targets.exact
+    assert targets.earned >= best / 2 - 1e-6
+    assert targets.earned == pytest.approx(best) or not targets.exact
 
 
 @given(crowds(), st.integers(0, 10))
 def test_with_equal_costs_the_choice_is_the_best_of_all_sets(frame: pd.DataFrame, budget: int) -> None:
     ranking = ranked(frame.drop(columns="contact_cost", errors="ignore"))
-    targets = choose_targets(ranking, budget)
+    targets = choose(ranking, budget)
     assert targets.exact
-    assert targets.expected_incremental_margin == pytest.approx(best_of_all_sets(ranking, budget))
+    assert targets.earned == pytest.approx(best_of_all_sets(ranking, budget))
 
 
 @given(crowds(), st.randoms())
@@ -121,12 +154,12 @@ def test_a_sure_leaver_of_little_worth_comes_after_a_wavering_good_customer() ->
 
 
 def test_equal_gains_go_to_the_lower_customer_id() -> None:
-    assert choose_targets(ranked(scores([0.5] * 4, [60.0] * 4)), 2).customers.index.tolist() == ["c0", "c1"]
+    assert choose(ranked(scores([0.5] * 4, [60.0] * 4)), 2).customers.index.tolist() == ["c0", "c1"]
 
 
 def test_a_budget_that_is_a_multiple_of_the_cost_is_spent_to_the_last_cent() -> None:
     frame = scores([0.5] * 9, [60.0] * 9, [0.1] * 9)
-    assert len(choose_targets(ranked(frame), 0.3).customers) == 3
+    assert len(choose(ranked(frame), 0.3).customers) == 3
 
 
 def test_what_does_not_fit_is_skipped() -> None:
@@ -135,13 +168,13 @@ def test_what_does_not_fit_is_skipped() -> None:
 
 def test_one_dear_customer_is_chosen_when_worth_more_than_the_cheap_ones() -> None:
     frame = scores([0.5, 0.5], [40.0, 300.0], [0.01, 10.0])
-    assert choose_targets(ranked(frame), 10.0).customers.index.tolist() == ["c1"]
+    assert choose(ranked(frame), 10.0).customers.index.tolist() == ["c1"]
 
 
 def test_whom_a_rule_refuses_is_never_a_target_and_the_ranking_says_why() -> None:
     people = People(np.array([1, 0, 1], np.int8), np.array([0, 0, 4], np.int32))
     ranking = ranked(scores([0.5] * 3, [99.0] * 3), people)
-    assert choose_targets(ranking, 99).customers.index.tolist() == ["c0"]
+    assert choose(ranking, 99).customers.index.tolist() == ["c0"]
     assert ranking.frame["ruled_out_by"].tolist() == ["", "consent", "frequency_cap"]
 
 
@@ -151,47 +184,46 @@ def test_a_score_that_is_not_known_is_no_target() -> None:
     assert ranking.frame["ruled_out_by"].iloc[-1] == "cannot_know"
 
 
-def test_the_answer_says_what_is_assumed_and_who_was_left_out() -> None:
+def test_the_ranking_counts_who_is_worthwhile_and_who_was_left_out() -> None:
     people = People(np.array([1, 0, 1], np.int8), np.zeros(3, np.int32))
     ranking = ranked(scores([0.5, 0.5, 0.5], [99.0, 99.0, 1.0]), people)
-    reason = choose_targets(ranking, 9).reason
-    assert ranking.effect == "assumed"
-    assert reason.startswith("1 of 1 worthwhile customers fit the budget; 1 would cost more")
-    assert "1 ruled out by consent" in reason and "assumed to keep 10%" in reason
+    assert (ranking.n_worthwhile, ranking.n_permitted, ranking.effect) == (1, 2, "assumed")
+    assert ranking.frame["ruled_out_by"].tolist() == ["", "", "consent"]
 
 
 def test_no_policy_is_expected_to_earn_more_than_ours() -> None:
-    table = compare_policies(ranked(crowd()), 20.0)
-    within = table.drop(index="all")
-    assert within["cost"].max() <= 20
-    assert within[MONEY].idxmax() == "expected gain"
-    assert (
-        table.loc["none", MONEY] == 0 and 0 < table.loc["random", MONEY] < table.loc["expected gain", MONEY]
-    )
+    table = policies(ranked(crowd()), 20.0)
+    within = {name: bought for name, bought in table.items() if name != "all"}
+    assert max(bought.cost for bought in within.values()) <= 20 * (1 + ROUNDING)
+    assert max(within, key=lambda name: within[name].gain) == "expected gain"
+    assert table["none"].gain == 0 and 0 < table["random"].gain < table["expected gain"].gain
 
 
-def test_policies_can_be_put_to_the_test_of_who_did_leave() -> None:
-    ranking, left = ranked(scores([0.9, 0.1], [6.0, 54.0])), pd.Series([False, True], index=["c0", "c1"])
-    foreseen, seen = compare_policies(ranking, 1.0), compare_policies(ranking, 1.0, left=left)
-    assert foreseen.loc["expected gain", MONEY] == pytest.approx(0.9 * 0.1 * 60 - 1)
-    assert seen.loc["expected gain", MONEY] == -1.0
+@given(crowds(), st.floats(0.1, 12))
+def test_every_policy_keeps_to_the_budget_and_random_is_their_mean(
+    frame: pd.DataFrame, budget: float
+) -> None:
+    table = policies(ranked(frame), budget)
+    assert all(bought.cost <= budget * (1 + 1e-9) for name, bought in table.items() if name != "all")
+    whole, random = table["all"], table["random"]
+    share = min(budget / whole.cost, 1) if whole.cost else 1
+    assert random.gain == pytest.approx(share * whole.gain)
 
 
 def test_the_curve_climbs_from_nothing_to_all_that_is_worthwhile() -> None:
     ranking = ranked(crowd())
-    points = curve(ranking, points=11)
-    assert points.iloc[0].tolist() == [0, 0, 0]
-    assert points["n_customers"].iloc[-1] == ranking.n_worthwhile
-    assert (np.diff(points[MONEY]) > 0).all()
-    assert points[MONEY].iloc[5] == pytest.approx(
-        choose_targets(ranking, points["budget"].iloc[5]).expected_incremental_margin
-    )
+    gain, cost = worthwhile(ranking)
+    points = climb(gain, cost, np.ones(len(gain)), 11)
+    assert points[0] == (0, 0, 0)
+    assert points[-1].n_customers == ranking.n_worthwhile
+    assert (np.diff([point.gain for point in points]) > 0).all()
+    assert points[5].gain == pytest.approx(choose(ranking, points[5].cost).earned)
 
 
 @pytest.mark.parametrize("budget", [-1.0, float("nan")])
 def test_a_budget_that_is_no_money_is_refused(budget: float) -> None:
     with pytest.raises(InputError, match="0 or more"):
-        choose_targets(ranked(crowd()), budget)
+        choose(ranked(crowd()), budget)
 
 
 def test_a_missing_score_is_named() -> None:
@@ -206,16 +238,15 @@ def test_a_customer_who_stands_twice_is_refused() -> None:
 
 def test_nobody_is_a_ranking_too() -> None:
     ranking = ranked(scores([], []))
-    assert choose_targets(ranking, 5).customers.empty
-    assert curve(ranking)["budget"].tolist() == [0]
-    assert compare_policies(ranking, 5)[MONEY].eq(0).all()
+    assert choose(ranking, 5).customers.empty
+    assert climb(*worthwhile(ranking), np.zeros(0), 21) == [(0, 0, 0)]
+    assert {bought.gain for bought in policies(ranking, 5).values()} == {0}
 
 
 def test_a_learnt_effect_takes_the_place_of_the_assumed_one_and_is_called_so() -> None:
     frame = scores([0.9, 0.5, 0.1], [10.0, 50.0, 90.0])
     ranking = ranked(frame.assign(contact_effect=[0.0, 0.2, -0.1]))
     assert ranking.effect == "learnt"
-    targets = choose_targets(ranking, 10.0)
+    targets = choose(ranking, 10.0)
     assert targets.customers.index.tolist() == ["c1"]
-    assert targets.expected_incremental_margin == pytest.approx(0.2 * 100.0 - 1.0)
-    assert "learnt from customers who were held out" in targets.reason
+    assert targets.earned == pytest.approx(0.2 * 100.0 - 1.0)

@@ -74,6 +74,17 @@ def test_targets_spend_the_budget_on_what_earns_most(state: State) -> None:
     assert "assumed" in answer.reason
 
 
+def test_targets_come_with_what_other_rankings_would_earn_and_money_against_budget(state: State) -> None:
+    answer = crm.retention_targets(state, TargetsRequest(budget=0.35), NOW)
+    assert answer.policies["expected gain"] == answer.expected_incremental_margin == answer.at_most
+    assert {"risk", "response", "value", "random", "all", "none"} < set(answer.policies)
+    assert max(answer.policies, key=lambda name: answer.policies[name]) in ("expected gain", "all")
+    assert answer.curve[0] == {"budget": 0.0, "n_customers": 0, "expected_incremental_margin": 0.0}
+    whole = crm.retention_targets(state, TargetsRequest(budget=1000), NOW)
+    assert answer.curve[-1]["n_customers"] == whole.n_targets
+    assert answer.curve[-1]["expected_incremental_margin"] == whole.expected_incremental_margin
+
+
 def test_a_limit_shortens_the_list_but_not_the_sums(state: State) -> None:
     answer = crm.retention_targets(state, TargetsRequest(budget=0.5, limit=1), NOW)
     assert (len(answer.targets), answer.n_targets, answer.spent) == (1, 5, 0.5)
