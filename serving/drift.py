@@ -2,7 +2,8 @@
 
 The sketch of training lies with the model (``features.sketch``: customers as of the training's cutoff). A
 scoring counts its customers in the sketch's bins and keeps both; who was refreshed since is moved from the
-bin of then to the bin of now.
+bin of then to the bin of now. Ages (``days_since_first_order``) grow by themselves where few customers are
+new: there the models see older customers than they learnt from, and the figure says so.
 """
 
 import json

@@ -140,9 +140,18 @@ def test_an_order_is_in_the_customers_features_and_scores_within_a_second_or_two
     assert rows["c12"]["as_of"] == service.ask("/customer", customer_id="c12")["as_of"] < before["as_of"]
 
 
+def test_lag_and_drift_are_metrics(service: Service) -> None:
+    wait_until_refreshed(service, "c13")
+    text = service.client.get("/metrics").text
+    assert "recompra_refresh_down 0.0" in text
+    assert "recompra_event_lag_seconds 0.0" in text
+    assert 'recompra_feature_psi{feature="n_orders"}' in text
+
+
 def wait_until_refreshed(service: Service, customer_id: str) -> dict[str, Any]:
     """Let a first event pass, while the watcher may still be importing what it needs."""
-    order = {"event_id": "o2", "kind": "order", "customer_id": customer_id, "product_id": "p01"}
+    order = {"kind": "order", "customer_id": customer_id, "product_id": "p01"}
+    order["event_id"] = f"first of {customer_id}"
     was = service.ask("/customer", customer_id=customer_id)
     service.ask("/events", events=[order])
     until = time.monotonic() + READY_SECONDS

@@ -11,6 +11,7 @@ import pytest
 from worlds import refreshing
 from worlds.orders import make_home
 
+import recompra
 from features.errors import ArtefactError
 from features.ingest import ingest
 from models.cross_sell import CrossSell, CrossSellConfig
@@ -72,6 +73,26 @@ def test_one_changed_feature_is_refused_by_name(home: Path) -> None:
     assert found.differ == {"n_orders": 1, "refresh: n_orders": 1}
     with pytest.raises(ArtefactError, match=r"n_orders \(1\).*Hint: .*score"):
         found.check()
+
+
+def test_the_command_ends_with_an_error_naming_what_differs(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RECOMPRA_HOME", str(home))
+    monkeypatch.setattr("sys.argv", ["recompra", "score", "--verify"])
+    with pytest.raises(SystemExit) as ended:
+        recompra.main()
+    assert ended.value.code == 0
+    assert "serves what it comes from: 60 customers" in capsys.readouterr().out
+
+    def how(array: Any) -> None:
+        array[:, 3] += 1
+
+    change(lists(home) / "features" / "numbers.npy", how)
+    with pytest.raises(SystemExit) as ended:
+        recompra.main()
+    assert ended.value.code == 2
+    assert "n_order_days (60)" in capsys.readouterr().err
 
 
 def test_one_changed_score_is_refused_by_name(home: Path) -> None:
