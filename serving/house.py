@@ -6,10 +6,12 @@ import os
 from collections import Counter as Counts
 from contextlib import suppress
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
-from time import monotonic
+from statistics import median
+from time import monotonic, thread_time
 
-from features.errors import NotFound, RecompraError
+from features.errors import ArtefactError, NotFound, RecompraError
 from serving import answers
 from serving.api import LIST_NAMES, ListName, Offer, RecommendRequest
 from serving.audit import Audit
@@ -25,7 +27,9 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 FOLLOW_SECONDS = 0.2
 REFUSED_SECONDS = 10.0
 """After so long a scoring that was refused is tried again."""
-N_CANARIES = 20
+N_CANARIES, N_TIMED = 20, 5
+SLOWEST_MS = 20.0
+"""So much time of one core a live list may take, in the median: ten times the bound it is built for."""
 NOTHING_SCORED = "nothing has been scored yet"
 
 
@@ -38,7 +42,7 @@ class House:
         self.view: View | None = None
         self.refused = ""
         """Why the newest scoring does not serve; empty while it does."""
-        self.n_swaps = 0
+        self.n_swaps = self.n_refusals = 0
         self.offered = Counts[tuple[str, str]]()
         """Next best offers since the last look: ``("offer", action)`` and ``("rule", who refused)``."""
         self.followed = False
@@ -103,8 +107,10 @@ class House:
 
     def load(self) -> State | None:
         """Map what the pointer names and try it; None, and a reason in ``refused``, where it is broken."""
+        stamp = ""
         try:
-            return self._load(Pointer.read(self.home).stamp)
+            stamp = Pointer.read(self.home).stamp
+            return self._load(stamp)
         except RecompraError as error:
             self._refuse(str(error))
         except (*DEAD, self.store.driver_error) as error:
@@ -112,7 +118,7 @@ class House:
             self._refuse(f"the store cannot be read ({type(error).__name__})")
         except Exception as error:  # whatever is wrong with a new scoring, the old one serves on
             log.exception("a new scoring failed its canary")
-            self._refuse(f"the new scoring failed its canary ({type(error).__name__})")
+            self._refuse(f"the scoring {stamp} failed its canary ({type(error).__name__})")
         return None
 
     def _load(self, stamp: str) -> State:
@@ -129,6 +135,7 @@ class House:
     def _refuse(self, reason: str) -> None:
         if reason != self.refused:
             log.error("a new scoring is refused, what served before serves on: %s", reason)
+            self.n_refusals += 1
         self.refused, self._look_again = reason, monotonic() + REFUSED_SECONDS
 
     def swap(self, state: State | None) -> None:
@@ -167,9 +174,10 @@ class House:
 
 
 def canary(state: State) -> None:
-    """Ask a new scoring what will be asked of it; raise where an answer is none.
+    """Ask a new scoring what will be asked of it; raise where an answer is none, or takes too long.
 
-    The live asks are also a worker's first calls of what numba compiled: no request waits for those.
+    The live asks are also a worker's first calls of what numba compiled: no request waits for those. Time is
+    that of the core, whatever else the machine does.
     """
     names, goods = state.snapshot.customers, state.snapshot.catalogue.products
     step = max(len(names) // N_CANARIES, 1)
@@ -178,6 +186,21 @@ def canary(state: State) -> None:
     asked: list[tuple[str | None, ListName, list[str]]]
     asked = [(name, list_name, []) for name in some for list_name in PERSONAL]
     asked += [(name, list_name, cart) for name in (some[0], None) for list_name in LIST_NAMES]
-    for customer_id, list_name, in_cart in asked:
-        request = RecommendRequest.model_construct(customer_id=customer_id, list=list_name, k=5, cart=in_cart)
-        answers.recommend(state, request)
+    for one in asked:
+        _ask(state, *one)
+    took = [_ask(state, name, list_name, cart) for name in some[:N_TIMED] for list_name in PERSONAL]
+    if median(took) > SLOWEST_MS:
+        told = f"the scoring {state.snapshot.stamp} takes {median(took):.0f} ms of a core to answer a cart"
+        raise ArtefactError(f"{told}, the bound is {SLOWEST_MS:.0f}", "train a ranker of fewer trees")
+
+
+def _ask(state: State, customer_id: str | None, list_name: ListName, cart: list[str]) -> float:
+    """Ask for a list; return the milliseconds of CPU it took, and raise where a chance is no number."""
+    request = RecommendRequest.model_construct(customer_id=customer_id, list=list_name, k=5, cart=cart)
+    start = thread_time()
+    answer = answers.recommended(state, request)
+    took = 1000 * (thread_time() - start)
+    if not all(isfinite(product["score"]) for product in answer["products"]):
+        told = f"the scoring {state.snapshot.stamp} answers {list_name} with chances that are no numbers"
+        raise ArtefactError(told, "score again")
+    return took

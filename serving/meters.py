@@ -59,6 +59,7 @@ class Meters:
         gauges = {
             "recompra_scoring_as_of_seconds": "The moment the scoring in service stands at (Unix).",
             "recompra_scoring_swaps": "New scorings taken into service by a worker since it started.",
+            "recompra_scoring_refusals": "New scorings refused by a worker since it started.",
             "recompra_scoring_refused": "1 while a newer scoring, or the making of one, is refused.",
             "recompra_store_down": "1 while the online store cannot be read.",
         }
@@ -92,6 +93,7 @@ class Meters:
         """Note how a worker stands, and what it offered."""
         values: Mapping[str, float] = {
             "recompra_scoring_swaps": house.n_swaps,
+            "recompra_scoring_refusals": house.n_refusals,
             "recompra_scoring_refused": bool(house.refused or refusal(house.home)),
             "recompra_store_down": bool(house.view and house.view.down),
             "recompra_scoring_as_of_seconds": house.state.snapshot.as_of.timestamp() if house.state else 0,

@@ -30,6 +30,8 @@ Bools = NDArray[np.bool_]
 LIKE = SOURCES.index("similar")
 N_NEAR = 20
 """So many neighbours of each product of the cart, and of each product bought since, become candidates."""
+CHECKED = 97
+"""One row in so many is looked at on loading: all were when they were written."""
 N_RECENT = 5
 """So many of the latest purchases speak where a cart is asked for and there is none."""
 _NO_GROUP = Group(np.zeros(0, np.int32), np.zeros(0, np.uint8))
@@ -82,8 +84,9 @@ class Live:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Map what ``CrossSell.save_state`` wrote, and answer once."""
+        """Map what ``CrossSell.save_state`` wrote, look at some of it, and answer once."""
         state = State.load(folder)
+        state.check(every=CHECKED)
         pools = {
             name: (read_array(folder, f"{name}.product"), read_array(folder, f"{name}.source"))
             for name in LISTS

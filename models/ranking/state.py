@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from features.errors import ArtefactError
 from features.history import Floats, History, Ints, read_array
 from features.products import ProductTable
 from models.ranking.affinity import Bought, Tables, affinities
@@ -16,6 +17,7 @@ from models.ranking.collaborative import Neighbours
 from models.ranking.newcomers import Newcomers
 from models.ranking.rules import Rules
 
+NEAR = ("neighbours", "together", "linear", "texts", "alike")
 TASTE_HALF_LIFE = 112.0
 """Days after which a purchase counts half in the item-item score."""
 
@@ -74,13 +76,23 @@ class State:
             self.product_factors,
         )
 
+    def check(self, *, every: int = 1) -> None:
+        """Look at one row in ``every``; raise ``ArtefactError`` where what makes chances is no number."""
+        arrays = {f"{name}.score": getattr(self, name).score for name in NEAR}
+        arrays |= {name: getattr(self, name) for name in ("customer_factors", "product_factors")}
+        arrays |= {"popularity": self.table.popularity, "boost": self.rules.boost}
+        for name, array in arrays.items():
+            if not np.isfinite(array[::every]).all():
+                raise ArtefactError(f"{name} of the live state holds what is no number", "train again")
+
     def save(self, folder: Path) -> None:
-        """Write arrays, to be mapped."""
+        """Write arrays, to be mapped; raise ``ArtefactError`` rather than write what is no number."""
+        self.check()
         self.history.save(folder / "history")
         self.table.save(folder / "products")
         self.rules.save(folder / "rules")
         self.newcomers.save(folder / "newcomers")
-        for name in ("neighbours", "together", "linear", "texts", "alike"):
+        for name in NEAR:
             getattr(self, name).save(folder, name)
         for name in ("shelf", "kin", "customer_factors", "product_factors"):
             np.save(folder / f"{name}.npy", getattr(self, name))

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,12 +9,14 @@ from hypothesis import strategies as st
 from worlds.checkerboard import board, board_live, colour, habit_of
 
 from features import pairs, receipts
+from features.errors import ArtefactError
 from models.ranking import trees
 from models.ranking.affinity import affinities
 from models.ranking.lists import LISTS, SOURCES
 from models.ranking.live import Live
 from models.ranking.pool import united
 from models.ranking.since import by_now
+from models.ranking.state import State
 
 NAMES = [f"c{number:03d}" for number in range(60)]
 PRODUCTS = [f"p{number:03d}" for number in range(80)]
@@ -143,3 +146,15 @@ def test_request_workers_need_neither_lightgbm_nor_pandas() -> None:
     code = f"import sys, models.ranking.live; print(sorted({heavy!r} & {{*sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["product_factors", "linear.score"])
+def test_a_state_whose_numbers_are_none_is_refused(tmp_path: Path, name: str) -> None:
+    _, model, state = board()
+    model.save_state(state, tmp_path)
+    array = np.load(tmp_path / f"{name}.npy")
+    np.save(tmp_path / f"{name}.npy", np.full_like(array, np.nan))
+    with pytest.raises(ArtefactError, match=f"{name} of the live state"):
+        Live.load(tmp_path)
+    with pytest.raises(ArtefactError, match="no number"):
+        State.load(tmp_path).save(tmp_path / "again")

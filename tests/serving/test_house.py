@@ -1,15 +1,20 @@
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from math import nan
 from pathlib import Path
+from time import thread_time
+from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
-from worlds.snapshot import make_home, make_snapshot
+from worlds.snapshot import FakeLive, make_home, make_snapshot, with_live
 
+from features.errors import ArtefactError
 from serving.answers import recommend
 from serving.api import RecommendRequest
-from serving.house import House
+from serving.house import House, canary
+from serving.meters import Meters
 from serving.state import POINTER, Pointer
 from serving.view import View
 
@@ -149,3 +154,46 @@ def test_no_request_waits_for_a_store_that_is_away_while_somebody_else_looks_aft
     house.view._sure_until = 0.0
     house.again()
     assert house.status()["store"] == "ok"
+
+
+class Slow(FakeLive):
+    """A ranker that takes its time."""
+
+    def rank(self, *asked: Any, **options: Any) -> list[tuple[str, float, str]]:
+        until = thread_time() + 0.002
+        while thread_time() < until:
+            pass
+        return super().rank(*asked, **options)
+
+
+class NoNumbers(FakeLive):
+    """A ranker that knows no chances."""
+
+    def rank(self, *asked: Any, **options: Any) -> list[tuple[str, float, str]]:
+        return [(name, nan, source) for name, _, source in super().rank(*asked, **options)]
+
+
+@pytest.mark.parametrize(("kind", "told"), [(Slow, "ms of a core"), (NoNumbers, "no numbers")])
+def test_a_scoring_that_answers_too_slowly_or_with_no_numbers_fails_its_canary(
+    house: House, monkeypatch: pytest.MonkeyPatch, kind: type[FakeLive], told: str
+) -> None:
+    monkeypatch.setattr("serving.house.SLOWEST_MS", 1.0)
+    snapshot = with_live(make_snapshot())
+    assert isinstance(snapshot.live, FakeLive)
+    state = replace(
+        house.serving(), snapshot=replace(snapshot, live=kind(snapshot.live.order, snapshot.live.known))
+    )
+    with pytest.raises(ArtefactError, match=told) as error:
+        canary(state)
+    assert snapshot.stamp in str(error.value)
+
+
+def test_refusals_are_counted(house: House, tmp_path: Path) -> None:
+    meters = Meters()
+    for stamp in ("20260303T0000-0003", "20260304T0000-0004"):
+        Pointer(stamp, "2026-03-03T00:00:00+00:00", {}).move(tmp_path)
+        follow(house)
+        assert stamp in str(house.status()["refused"])
+    meters.look(house)
+    assert b"recompra_scoring_refusals 2.0" in meters.text()
+    assert b"recompra_scoring_refused 1.0" in meters.text()

@@ -25,6 +25,8 @@ from serving.snapshot import PERSONAL, load
 from serving.state import Pointer
 
 N_VERSIONS = 2
+FIRST = 100
+"""The model version of the first of them."""
 BREAK_EVERY = 4
 N_SWAPS, SECONDS = 20, 20.0
 
@@ -110,14 +112,9 @@ def _of_other_features(folder: Path) -> None:
     _resized(folder, path)
 
 
-def _slow(folder: Path) -> None:
-    """Make a ranker of sixteen times the trees."""
-    path = folder / "state" / "ranker.txt"
-    head, _, rest = path.read_text(encoding="utf-8").partition("\nTree=")
-    trees, _, tail = rest.partition("\nend of trees")
-    path.unlink()
-    path.write_text(head + 64 * f"\nTree={trees}" + "\nend of trees" + tail, encoding="utf-8")
-    _resized(folder, path)
+def _no_chances(folder: Path) -> None:
+    path = folder / "buy_again.score.npy"
+    _rewritten(path, np.full_like(np.load(path), np.nan))
 
 
 def _resized(folder: Path, path: Path) -> None:
@@ -132,7 +129,7 @@ BROKEN: dict[str, Callable[[Path], None]] = {
     "truncated": _truncated,
     "no-numbers": _no_numbers,
     "other-features": _of_other_features,
-    "slow": _slow,
+    "no-chances": _no_chances,
 }
 
 
@@ -189,12 +186,12 @@ def _check(outcome: Outcome, told: Sequence[Told], made: dict[str, Pointer], cod
             outcome.failed.append(f"{one.status} {one.body[:200]!r}")
             continue
         answer = json.loads(one.body)
-        stamp = answer["models"]["cross_sell"]
-        outcome.served[stamp] += 1
-        whole = stamp.startswith("good") and set(answer["models"].values()) == {stamp}
-        whole = whole and answer["as_of"] == made[stamp].as_of and len(answer["products"]) == 10
+        version = answer["models"]["cross_sell"]
+        outcome.served[version] += 1
+        whole = set(answer["models"].values()) == {version} and len(answer["products"]) == 10
+        number = int(version) - FIRST
+        whole = whole and answer["as_of"] == made[f"good-{number}"].as_of
         if whole and answer["answered_from"] == "ready":
-            number = int(stamp.rpartition("-")[2])
             whole = all(codes[one["product_id"]] % N_VERSIONS == number for one in answer["products"])
         if not whole:
             outcome.mixed.append(one.body[:300].decode())
