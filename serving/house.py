@@ -17,7 +17,7 @@ from serving.api import LIST_NAMES, ListName, Offer, RecommendRequest
 from serving.audit import Audit
 from serving.kept import scorings
 from serving.snapshot import PERSONAL, load
-from serving.state import POINTER, Pointer, State, refusal
+from serving.state import POINTER, Pointer, State, refusal, registry_trouble
 from serving.store import Store
 from serving.view import DEAD, View
 from serving.vitals import Vitals
@@ -158,6 +158,7 @@ class House:
             "models": snapshot.models if snapshot else {},
             "refused": self.refused or refusal(self.home) or (None if snapshot else NOTHING_SCORED),
             "store": (self.view.down if self.view else "not open") or "ok",
+            "registry": registry_trouble(self.home) or "ok",
             "refresh": ("no watcher" if (told := Vitals.read(self.home)) is None else told.trouble) or "ok",
         }
 

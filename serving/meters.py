@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from serving.house import House
-from serving.state import refusal
+from serving.state import refusal, registry_trouble
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -62,6 +62,7 @@ class Meters:
             "recompra_scoring_refusals": "New scorings refused by a worker since it started.",
             "recompra_scoring_refused": "1 while a newer scoring, or the making of one, is refused.",
             "recompra_store_down": "1 while the online store cannot be read.",
+            "recompra_registry_down": "1 while the watcher cannot read the model registry.",
         }
         self._gauges = {
             name: Gauge(name, text, registry=self.registry, multiprocess_mode="livemax")
@@ -96,6 +97,7 @@ class Meters:
             "recompra_scoring_refusals": house.n_refusals,
             "recompra_scoring_refused": bool(house.refused or refusal(house.home)),
             "recompra_store_down": bool(house.view and house.view.down),
+            "recompra_registry_down": bool(registry_trouble(house.home)),
             "recompra_scoring_as_of_seconds": house.state.snapshot.as_of.timestamp() if house.state else 0,
         }
         for name, value in values.items():

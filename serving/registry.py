@@ -34,14 +34,18 @@ class Registry:
 
     def __init__(self, home: Path) -> None:
         self.home = home.resolve()
-        database = self.home / "mlflow.db"
-        self.uri = os.environ.get("RECOMPRA_TRACKING_URI") or f"sqlite:///{database}"
-        if self.uri.startswith("sqlite:///") and not Path(self.uri.removeprefix("sqlite:///")).is_file():
-            raise NotFound(f"no model has been trained in {home}", "run `recompra train` first")
+        self.uri = os.environ.get("RECOMPRA_TRACKING_URI") or f"sqlite:///{self.home / 'mlflow.db'}"
+        self._check()
         self._client = _client(self.uri)
+
+    def _check(self) -> None:
+        """Raise ``NotFound`` where the database's file is gone: to open it would make an empty one."""
+        if self.uri.startswith("sqlite:///") and not Path(self.uri.removeprefix("sqlite:///")).is_file():
+            raise NotFound(f"no model has been trained in {self.home}", "run `recompra train` first")
 
     def champions(self) -> dict[str, Champion]:
         """Return the champion of every model that has one, by name: one look at the registry."""
+        self._check()
         found = {}
         for model in self._client.search_registered_models():
             version = str(model.aliases.get(CHAMPION, ""))

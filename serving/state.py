@@ -18,6 +18,7 @@ from serving.view import View
 log = logging.getLogger("recompra.serving")
 POINTER = "serving.json"
 REFUSED = "refused.json"
+REGISTRY = "registry.json"
 SERVED = "served.ndjson"
 """A line for each scoring put in service, with the moment: which versions answered when."""
 
@@ -63,6 +64,14 @@ def write_card(path: Path, card: Mapping[str, object]) -> None:
     beside = path.with_name(f"{path.name}.{os.getpid()}")
     write_durably(beside, json.dumps(card, indent=1))
     os.replace(beside, path)
+
+
+def registry_trouble(home: Path) -> str:
+    """Return why the registry cannot be read, as the watcher wrote it; empty while it can."""
+    try:
+        return str(json.loads((home / REGISTRY).read_text(encoding="utf-8"))["trouble"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def refusal(home: Path) -> str | None:

@@ -24,7 +24,7 @@ from serving.kept import way_back
 from serving.logs import set_up
 from serving.refresh import Refresher
 from serving.registry import Registry, versions_of
-from serving.state import REFUSED, Pointer, write_card
+from serving.state import REFUSED, REGISTRY, Pointer, write_card
 from serving.store import Store
 from serving.view import DEAD
 
@@ -44,7 +44,7 @@ class Watcher:
         self.home = home.resolve()
         self._registry: Registry | None = None
         self._failed: dict[str, str] | None = None
-        self._trouble = ""
+        self._trouble: str | None = None
         self._store: Store | None = None
         self._sweep_at = 0.0
 
@@ -99,8 +99,12 @@ class Watcher:
         (self.home / REFUSED).unlink(missing_ok=True)
 
     def _tell(self, trouble: str) -> None:
-        if trouble and trouble != self._trouble:
+        """Say what is the matter with the registry, to readiness and metrics too: once, until it changes."""
+        if trouble == self._trouble:
+            return
+        if trouble:
             log.warning("%s", trouble)
+        write_card(self.home / REGISTRY, {"trouble": trouble})
         self._trouble = trouble
 
     def _score(self, wanted: dict[str, str], as_of: str) -> bool:

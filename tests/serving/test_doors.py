@@ -264,5 +264,8 @@ def test_without_the_store_lists_and_scores_are_answered_and_the_rest_is_told_to
     }
     refused = [answer for answer in answers.values() if answer.status_code != 200]
     assert {(answer.status_code, answer.headers["retry-after"]) for answer in refused} == {(503, "5")}
-    assert "cannot be read" in client.get("/readyz").json()["store"]
+    ready = client.get("/readyz")
+    assert ready.status_code == 200
+    assert "cannot be read" in ready.json()["store"]
+    assert "recompra_store_down 1.0" in client.get("/metrics").text
     house.close()

@@ -134,3 +134,15 @@ def test_uris_that_only_look_alike_stay(moved: Path, tracking: Tracking) -> None
 @pytest.mark.parametrize("source", ["mlflow-artifacts:/1/x/artifacts/model", "s3://b/1/x/artifacts/model"])
 def test_what_lies_on_a_server_stays_there(tmp_path: Path, source: str) -> None:
     assert kept_in(tmp_path, source) == source
+
+
+def test_a_registry_whose_file_is_gone_is_away_and_not_made_anew(reader: Registry) -> None:
+    database = reader.home / "mlflow.db"
+    database.rename(reader.home / "away.db")
+    try:
+        with pytest.raises(NotFound):
+            reader.champions()
+        assert not database.exists()
+    finally:
+        (reader.home / "away.db").rename(database)
+    assert versions_of(reader.champions()) == {"churn": "2"}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 from worlds.snapshot import AS_OF, NOW
 
+from features.errors import SettingsError
 from serving import keys
 from serving.store import Moment, Store
 from serving.view import View
@@ -181,3 +182,21 @@ def test_a_database_of_an_earlier_version_gets_the_columns_it_lacks(store: Store
     keys.create(newer, ["crm"], now=NOW, per_second=3.0)
     newer.close()
     assert [key.per_second for key in keys.listed(store)] == [3.0]
+
+
+@pytest.mark.parametrize(("asked", "level"), [(None, 1), ("normal", 1), ("full", 2), ("FULL", 2)])
+def test_sqlite_waits_for_the_disk_as_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str | None, level: int
+) -> None:
+    if asked is not None:
+        monkeypatch.setenv("RECOMPRA_STORE_SYNC", asked)
+    opened = Store(f"sqlite:///{tmp_path / 'online.db'}")
+    with opened.read() as db:
+        assert db.execute(sa.text("PRAGMA synchronous")).scalar() == level
+    opened.close()
+
+
+def test_sqlite_is_not_told_to_trust_the_disk_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECOMPRA_STORE_SYNC", "off")
+    with pytest.raises(SettingsError, match="normal or full"):
+        Store(f"sqlite:///{tmp_path / 'online.db'}").prepare()

@@ -9,7 +9,7 @@ from worlds.snapshot import NOW, make_home, make_snapshot
 
 from features.errors import NotFound
 from serving import watcher
-from serving.state import Pointer, refusal
+from serving.state import Pointer, refusal, registry_trouble
 from serving.watcher import Watcher
 
 
@@ -129,8 +129,13 @@ def test_a_registry_that_is_away_changes_nothing(
     def away() -> dict[str, str]:
         raise NotFound("no database")
 
-    monkeypatch.setattr(looking, "_versions", away)
-    assert not looking.look()
-    assert not looking.look()
+    with monkeypatch.context() as patch:
+        patch.setattr(looking, "_versions", away)
+        assert not looking.look()
+        assert not looking.look()
     assert caplog.text.count("cannot be read") == 1
     assert runs == []
+    assert registry_trouble(tmp_path) == "the registry cannot be read: no database"
+    monkeypatch.setattr(looking, "_versions", dict)
+    looking.look()
+    assert registry_trouble(tmp_path) == ""
