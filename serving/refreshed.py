@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from serving.rights import digest_of
+from serving.rights import digest_of, overwrite
 from serving.store import ERASURES, REFRESHED, Store
 
 Row = dict[str, float | str | None]
@@ -34,6 +34,7 @@ def keep(store: Store, rows: Sequence[Mapping[str, Any]]) -> int:
     Alone in writing, so that whoever is erased meanwhile is not written again.
     """
     with store.write("refreshed") as (db, _):
+        overwrite(db)
         salt = store.salt()
         digests = {digest_of(salt, row["customer_id"]): row for row in rows}
         gone = sa.select(ERASURES.c.digest).where(ERASURES.c.digest.in_(list(digests)))
@@ -53,6 +54,7 @@ def _packed(row: Mapping[str, Any]) -> dict[str, str]:
 def drop_others(store: Store, stamp: str) -> None:
     """Forget what was refreshed on another scoring."""
     with store.write("refreshed") as (db, _):
+        overwrite(db)
         db.execute(REFRESHED.delete().where(REFRESHED.c.stamp != stamp))
 
 

@@ -37,13 +37,18 @@ def forget(store: Store, customer_id: str, *, now: datetime) -> dict[str, int]:
     digest = digest_of(store.salt(), customer_id)
     gone = {}
     with store.write("erasures") as (db, seq):
-        if store.engine.dialect.name == "sqlite":
-            db.execute(sa.text("PRAGMA secure_delete = ON"))
+        overwrite(db)
         for table in OF_CUSTOMERS:
             gone[table.name] = db.execute(table.delete().where(table.c.customer_id == customer_id)).rowcount
         if db.execute(sa.select(ERASURES.c.seq).where(ERASURES.c.digest == digest)).first() is None:
             db.execute(ERASURES.insert().values(digest=digest, seq=seq, erased_at=now))
     return gone
+
+
+def overwrite(db: sa.Connection) -> None:
+    """Let what this connection deletes be overwritten (PostgreSQL does so when it vacuums)."""
+    if db.dialect.name == "sqlite":
+        db.execute(sa.text("PRAGMA secure_delete = ON"))
 
 
 def scrub(store: Store) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import sqlalchemy as sa
 from load.server import free_port, wait_for
 from rich.console import Console
 from rich.table import Table
@@ -34,7 +35,7 @@ from serving.rights import Forgotten
 from serving.run import environment
 from serving.score import end_of_orders
 from serving.state import Pointer
-from serving.store import Store
+from serving.store import EVENTS, Store
 from serving.vitals import VITALS, Vitals
 
 N_SINGLE, N_IDLE_SECONDS, MOST_SECONDS = 30, 10, 60
@@ -91,7 +92,10 @@ class Bench:
         self.home, self.client, self.pointer = home, client, Pointer.read(home)
         self.store = Store.open(home)
         self.customers = snapshot.load(home / "lists" / self.pointer.stamp).customers.all_names()
-        self.moment = datetime.fromisoformat(self.pointer.as_of) + timedelta(hours=9)
+        with self.store.read() as db:
+            newest = db.execute(sa.select(sa.func.max(EVENTS.c.occurred_at))).scalar()
+        since = datetime.fromisoformat(self.pointer.as_of)
+        self.moment = max(since + timedelta(hours=9), newest or since)
 
     def ask(self, path: str, body: Any) -> dict[str, Any]:
         """Ask, and take nothing but an answer."""

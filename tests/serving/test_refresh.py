@@ -22,6 +22,7 @@ from serving.backlog import News
 from serving.columns import Columns
 from serving.customer_scores import scores_of
 from serving.refresh import Refresher, Rescoring
+from serving.remains import search
 from serving.snapshot import Snapshot
 from serving.store import Store
 from serving.vitals import Vitals
@@ -214,6 +215,17 @@ def test_who_is_erased_while_being_refreshed_is_not_written_again(home: Path, st
     assert refreshed.names(store, STAMP) == set()
     assert refreshed.keep(store, rows) == 0
     assert refreshed.names(store, STAMP) == set()
+
+
+def test_nothing_of_an_erased_customers_older_rows_is_left_in_the_file(home: Path) -> None:
+    store, rescoring = Store.open(home), Rescoring.open(home)
+    for number in range(1, 6):
+        events = [event(hour, who) for who in ("somebody new", "c03", "c04") for hour in range(1, number + 1)]
+        refreshed.keep(store, rescoring.rows(["somebody new", "c03", "c04"], News(number, events, [])))
+    rights.forget(store, "somebody new", now=NOW)
+    rights.scrub(store)
+    assert search(home, "somebody new").found == {}
+    store.close()
 
 
 def test_the_next_scoring_drops_what_it_covers(
