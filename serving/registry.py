@@ -70,13 +70,15 @@ class Registry:
 
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = folder.with_name(f".{folder.name}.{os.getpid()}")
-        shutil.rmtree(beside, ignore_errors=True)
+        _sweep(folder)
         try:
             found = download_artifacts(artifact_uri=champion.source, tracking_uri=self.uri)
             shutil.copytree(found, beside)
             os.replace(beside, folder)
         except Exception as error:  # MLflow raises whatever its stores raise
             shutil.rmtree(beside, ignore_errors=True)
+            if folder.is_dir():
+                return  # another process was quicker
             told = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
             raise ArtefactError(
                 f"{champion.name} v{champion.version} cannot be downloaded: {told}"
@@ -115,6 +117,24 @@ def _load(folder: Path, name: str, version: str) -> Model:
     except (KeyError, ValueError, TypeError, OSError) as error:
         told = f"{name} v{version} cannot be loaded ({type(error).__name__}: {error})"
         raise ArtefactError(told, "promote or train another version") from error
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what downloads left that were killed: those of processes that live are theirs."""
+    for left in folder.parent.glob(f".{folder.name}.*"):
+        process = left.name.rpartition(".")[2]
+        if process == str(os.getpid()) or not _lives(int(process)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def versions_of(champions: Mapping[str, Champion]) -> dict[str, str]:

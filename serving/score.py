@@ -53,6 +53,7 @@ def score(home: Path, as_of: datetime | None = None, *, now: datetime | None = N
 
         snapshot.write(building, build.snapshot(), more=more)
         snapshot.load(building)  # what cannot be read back does not go into service
+        _settle(building)
         os.replace(building, home / "lists" / stamp)
         _check_champions(registry, versions)
         Pointer(stamp, cutoff.isoformat(), versions).move(home)
@@ -88,6 +89,16 @@ def next_stamp(home: Path, cutoff: datetime) -> str:
     """Return the name of the next scoring: its moment and a number that only grows."""
     numbers = [int(path.name.rsplit("-", 1)[-1]) for path in whole(home)]
     return f"{cutoff:%Y%m%dT%H%M}-{max(numbers, default=0) + 1:04d}"
+
+
+def _settle(folder: Path) -> None:
+    """Wait until a scoring is on the disk: a pointer that outlives a power cut must not point at less."""
+    for path in (folder, *folder.rglob("*")):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 @contextmanager

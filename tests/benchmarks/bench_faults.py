@@ -124,13 +124,13 @@ def show(book: Book, conductor: Conductor, taken: float) -> None:
     console.print(f"violations: {len(book.violations)}", style="bold")
 
 
-def kill(shelf: Shelf, n: int) -> Killing:
+def kill(shelf: Shelf, n: int, seed: int) -> Killing:
     """Kill processes at work, on a store of the home's own."""
     shutil.rmtree(shelf.home / "lists")
     (shelf.home / "lists").mkdir()
     shelf.publish(0)
     killing = Killing(shelf, references(shelf, shelf.home.parent / "scored"))
-    killing.run(n)
+    killing.run(n, seed)
     return killing
 
 
@@ -157,6 +157,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--restarts", type=int, default=2)
     parser.add_argument("--hangs", type=int, default=1)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
     parser.add_argument("--customers", type=int, default=400)
     parser.add_argument("--products", type=int, default=300)
     parser.add_argument("--log", type=Path, help="where the service's own output goes")
@@ -170,7 +171,7 @@ def main(arguments: list[str]) -> int:
             show(book, *more)
             wrong += len(book.violations)
         if asked.kills:
-            killing = kill(shelf, asked.kills)
+            killing = kill(shelf, asked.kills, asked.seed)
             show_kills(killing)
             wrong += len(killing.violations)
     return int(bool(wrong))

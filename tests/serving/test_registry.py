@@ -1,5 +1,7 @@
+import os
 import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -146,3 +148,14 @@ def test_a_registry_whose_file_is_gone_is_away_and_not_made_anew(reader: Registr
     finally:
         (reader.home / "away.db").rename(database)
     assert versions_of(reader.champions()) == {"churn": "2"}
+
+
+def test_what_a_killed_download_left_is_swept_away_by_the_next(reader: Registry) -> None:
+    champion = reader.champions()["churn"]
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left, busy = (reader.home / "models" / "churn" / f".2.{process}" for process in (dead.pid, os.getppid()))
+    for folder in (left, busy):
+        folder.mkdir(parents=True)
+    reader.fetch(champion)
+    assert (left.exists(), busy.exists()) == (False, True)

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,19 @@ class Service:
     runner: asyncio.Runner
     app: Any
     keys: dict[str, str]
+
+    def ask_at_once(self, path: str, bodies: list[Any]) -> list[httpx.Response]:
+        """Ask everything before anything is answered."""
+        headers = {"authorization": f"Bearer {self.keys['admin']}"}
+
+        async def visits() -> list[httpx.Response]:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+                return await asyncio.gather(
+                    *(client.post(path, json=body, headers=headers) for body in bodies)
+                )
+
+        return self.runner.run(visits())
 
     def ask(self, path: str, body: Any, *, slow: bool = False, headers: Any = None) -> httpx.Response:
         headers = {
@@ -192,6 +206,27 @@ def test_no_request_makes_a_server_error(service: Service, path: str, body: dict
     if path != "/erase":
         answer = service.ask(path, body)
         assert answer.status_code in (200, 400), answer.text
+
+
+def test_more_events_than_can_be_kept_at_once_are_kept_or_sent_away_and_none_is_lost(
+    service: Service,
+) -> None:
+    bodies = [
+        {
+            "events": [
+                {"event_id": f"flood-{number}", "kind": "order", "customer_id": "f", "product_id": "p000001"}
+            ]
+        }
+        for number in range(300)
+    ]
+    answers = service.ask_at_once("/events", bodies)
+    statuses = Counter(answer.status_code for answer in answers)
+    assert {200, 503} <= statuses.keys() <= {200, 503, 504}, statuses
+    assert all("retry-after" in answer.headers for answer in answers if answer.status_code > 200)
+    held = service.ask("/customer", {"customer_id": "f"}).json()["events"]
+    assert len(held) >= min(statuses[200], 100)
+    again = [service.ask("/events", body).json() for body in bodies[:3] + bodies[-3:]]
+    assert {kept["accepted"] + kept["duplicates"] for kept in again} == {1}
 
 
 HEAVY = ("mlflow", "lightgbm", "implicit", "sklearn", "pandas", "scipy.sparse", "duckdb", "ibis")

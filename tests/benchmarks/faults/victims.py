@@ -19,6 +19,7 @@ from serving.api import EventsRequest, RecommendRequest
 from serving.build import Build
 from serving.events import post_events
 from serving.house import House
+from serving.registry import Champion
 
 LINE = {"kind": "order", "product_id": "p0001"}
 SCORED = "9"
@@ -103,6 +104,9 @@ def _score(shelf: Shelf, build: Any, models: Mapping[str, Any], versions: dict[s
 
         def load(self) -> tuple[Mapping[str, Any], dict[str, str]]:
             return models, versions
+
+        def champions(self) -> dict[str, Champion]:
+            return {name: Champion(name, version, "") for name, version in versions.items()}
 
     with mock.patch.object(score, "Registry", Registry), mock.patch.object(score, "Build", build):
         score.score(shelf.home, shelf.cutoff)
