@@ -50,7 +50,7 @@ class PurchaseChance:
         rows = pd.concat([window.rows for window in some])
         truth = stacked([window.bought for window in some])
         linear = LogLinear.fit(RICH, rows, truth, ridge=config.ridge)
-        trees = Trees.fit("binary", rows.to_numpy(float), truth, config)
+        trees = Trees.fit("binary", rows.to_numpy(float), truth, config, any_threshold=True)
         raw = cls(linear, trees, 0.0)
         today = today.iloc[:: 1 + len(today) // config.learn_rows]
         return cls(linear, trees, raw.level(some[0], today, config.structure) + season)

@@ -47,19 +47,27 @@ class Trees:
 
     @classmethod
     def fit(
-        cls, objective: str, rows: Array, target: Array, config: TreesConfig, weight: Array | None = None
+        cls,
+        objective: str,
+        rows: Array,
+        target: Array,
+        config: TreesConfig,
+        weight: Array | None = None,
+        *,
+        any_threshold: bool = False,
     ) -> Self:
         """Grow trees for ``rows``, shape (n, columns), NaN where unknown, and ``target``, shape (n,).
 
         ``objective`` is one of LightGBM's; a constant is returned on the scale of its raw scores. ``weight``,
-        shape (n,), with mean 1, is how much each row counts.
+        shape (n,), with mean 1, is how much each row counts. With ``any_threshold`` a split's threshold is
+        drawn at random (Geurts, Ernst and Wehenkel, 2006): trees that differ more, and average better.
         """
         if len(target) < FEWEST_ROWS or not np.ptp(target):
             return cls("", _constant(objective, target))
         import lightgbm
 
         data = lightgbm.Dataset(rows, target, weight=weight, free_raw_data=True)
-        params = _params(objective, config, rows.size)
+        params = _params(objective, config, rows.size) | {"extra_trees": any_threshold}
         booster = lightgbm.train(params, data, num_boost_round=config.n_trees)
         return cls(str(booster.model_to_string()))
 
