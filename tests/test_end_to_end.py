@@ -22,7 +22,7 @@ from models.registry import MODELS, model_class
 READY_SECONDS = 60.0
 REFRESH_SECONDS = 1.5
 """Within so long an order is in the scores; 1 second is promised, the rest is a busy machine's."""
-SAID = "said.log"
+SAID, SCORED = "said.log", "scored.log"
 RECOMPRA = (sys.executable, "-c", "import recompra; recompra.main()")
 
 
@@ -48,13 +48,18 @@ def environment(home: Path) -> dict[str, str]:
     return {**os.environ, "RECOMPRA_HOME": str(home), "RECOMPRA_THREADS": "1"}
 
 
-def command(home: Path, *words: str) -> str:
-    """Run one command of the CLI; return what it printed."""
+def run(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run one command of the CLI."""
     done = subprocess.run(
         [*RECOMPRA, *words], env=environment(home), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return done
+
+
+def command(home: Path, *words: str) -> str:
+    """Run one command of the CLI; return what it printed."""
+    return run(home, *words).stdout.strip()
 
 
 def free_port() -> int:
@@ -86,7 +91,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         table.to_parquet(source / f"{name}.parquet")
     command(home, "ingest", str(source))
     command(home, "train")
-    command(home, "score")
+    (home / SCORED).write_text(run(home, "score").stderr)
     return home
 
 
@@ -207,8 +212,10 @@ def test_every_first_version_serves_and_readiness_says_so(service: Service) -> N
     assert ready["refused"] is None
 
 
-def test_all_that_service_workers_and_watcher_say_is_json(home: Path, service: Service) -> None:
+def test_all_that_scoring_service_workers_and_watcher_say_is_json(home: Path, service: Service) -> None:
     answer = service.client.post("/recommend", json={"k": -1})
-    lines = [json.loads(line) for line in (home / SAID).read_text().splitlines()]
-    assert {"bentoml.serve", "recompra.serving", "recompra.access"} <= {line["logger"] for line in lines}
+    said = (home / SCORED).read_text() + (home / SAID).read_text()
+    lines = [json.loads(line) for line in said.splitlines()]
+    loggers = {"recompra.score", "bentoml.serve", "recompra.serving", "recompra.access"}
+    assert loggers <= {line["logger"] for line in lines}
     assert answer.json()["request_id"] in {line.get("request_id") for line in lines}
