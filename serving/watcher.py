@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
@@ -30,6 +31,7 @@ from serving.view import DEAD
 
 log = logging.getLogger("recompra.watcher")
 POLL_SECONDS = 2.0
+SCORING = "serving.score"
 SWEEP_AGAIN_SECONDS = 60.0
 LOOK_SECONDS = 0.2
 """Between two looks for events: one row of the store is read."""
@@ -85,7 +87,7 @@ class Watcher:
             return
         log.info("customers were erased: their rows leave warehouse and scorings")
         done = _run("serving.erasure", self.home)
-        if done.returncode != 0:
+        if done is not None and done.returncode != 0:
             self._sweep_at = time.monotonic() + SWEEP_AGAIN_SECONDS
             log.error("not all could be erased, it is tried again: %s", _last(done))
 
@@ -93,6 +95,13 @@ class Watcher:
         if self._registry is None:
             self._registry = Registry(self.home)
         return versions_of(self._registry.champions())
+
+    def _changed(self, wanted: dict[str, str]) -> bool:
+        """Tell whether the champions are others by now; a registry that is away says nothing."""
+        try:
+            return self._versions() != wanted
+        except Exception:  # MLflow raises whatever its stores raise
+            return False
 
     def _accept(self) -> None:
         self._failed = None
@@ -109,7 +118,10 @@ class Watcher:
 
     def _score(self, wanted: dict[str, str], as_of: str) -> bool:
         log.info("the champions are now %s: scoring as of %s", wanted, as_of)
-        done = _run("serving.score", self.home, as_of)
+        done = _run(SCORING, self.home, as_of, given_up=lambda: self._changed(wanted))
+        if done is None:
+            log.info("the champions changed meanwhile: this scoring is given up")
+            return False
         if done.returncode == 0:
             self._accept()
             return True
@@ -121,9 +133,21 @@ class Watcher:
         return False
 
 
-def _run(module: str, home: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+def _run(
+    module: str, home: Path, *more: str, given_up: Callable[[], bool] = lambda: False
+) -> "subprocess.CompletedProcess[str] | None":
+    """Run a module of ours to its end; None where it was given up on the way: asked at every poll."""
     command = ["nice", "-n", str(SCORING_NICE), sys.executable, "-m", module, str(home), *more]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        while True:
+            try:
+                said = process.communicate(timeout=POLL_SECONDS)[1]
+                return subprocess.CompletedProcess(command, process.returncode, "", said)
+            except subprocess.TimeoutExpired:
+                if given_up():
+                    process.terminate()
+                    process.communicate()
+                    return None
 
 
 def _last(done: "subprocess.CompletedProcess[str]") -> str:

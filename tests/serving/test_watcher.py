@@ -18,14 +18,12 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Stand in for the scoring's process: remember how it was called, and fail when told so."""
     made: list[Any] = []
 
-    def run(command: list[str], **_: Any) -> Any:
-        made.append(command[-2:])
-        broken = (Path(command[-2]) / "broken").exists()
-        return subprocess.CompletedProcess(
-            command, int(broken), "", "Traceback\nArtefactError: no model.json"
-        )
+    def run(_: str, home: Path, *more: str, **__: Any) -> Any:
+        made.append([str(home), *more])
+        told = "Traceback\nArtefactError: no model.json"
+        return subprocess.CompletedProcess([], int((home / "broken").exists()), "", told)
 
-    monkeypatch.setattr(watcher.subprocess, "run", run)
+    monkeypatch.setattr(watcher, "_run", run)
     return made
 
 
@@ -139,3 +137,19 @@ def test_a_registry_that_is_away_changes_nothing(
     monkeypatch.setattr(looking, "_versions", dict)
     looking.look()
     assert registry_trouble(tmp_path) == ""
+
+
+def test_a_scoring_is_given_up_when_its_champions_are_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_home(tmp_path)
+    (tmp_path / "slow.py").write_text("import time; time.sleep(60)")
+    monkeypatch.setattr(watcher, "POLL_SECONDS", 0.2)
+    monkeypatch.setattr(watcher, "SCORING", "slow")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    seen = iter([{"cross_sell": "2"}, {"cross_sell": "2"}, {"cross_sell": "1", "churn": "1"}])
+    looking = Watcher(tmp_path)
+    monkeypatch.setattr(looking, "_versions", lambda: next(seen))
+    assert not looking.look()
+    assert next(seen, None) is None
+    assert refusal(tmp_path) is None
