@@ -21,9 +21,11 @@ from serving import refresh, refreshed, rights
 from serving.backlog import News
 from serving.columns import Columns
 from serving.customer_scores import scores_of
-from serving.refresh import Refresher, Rescoring
+from serving.refresh import Refresher
 from serving.remains import search
+from serving.rescoring import INSTANT, Rescoring, by_day
 from serving.snapshot import Snapshot
+from serving.state import Pointer
 from serving.store import Store
 from serving.vitals import Vitals
 
@@ -101,7 +103,7 @@ def test_refreshed_equals_a_full_scoring_of_a_warehouse_with_the_same_events(
     ids = sorted({row["customer_id"] for row in events})
     rows = rescoring.rows(ids, News(1, events, []))
     whole = ingested(home, tmp_path_factory.mktemp("later"), events)
-    cutoff = max(row["occurred_at"] for row in events) + refresh.INSTANT
+    cutoff = max(row["occurred_at"] for row in events) + INSTANT
     seen = [name for name in whole.customers_seen(cutoff) if name in ids]
     assert [row["customer_id"] for row in rows] == seen
     assert [row["features"] for row in rows] == shown(whole.customer_features(cutoff).reindex(seen))
@@ -235,7 +237,7 @@ def test_the_next_scoring_drops_what_it_covers(
     refresher.look()
     later = "20240603T0000-0002"
     shutil.copytree(home / "lists" / STAMP, home / "lists" / later)
-    refresh.Pointer(later, (AS_OF + timedelta(days=2)).isoformat(), trained[2].models).move(home)
+    Pointer(later, (AS_OF + timedelta(days=2)).isoformat(), trained[2].models).move(home)
     assert not refresher.look()
     assert refreshed.names(store, STAMP) | refreshed.names(store, later) == set()
 
@@ -253,6 +255,6 @@ def test_a_contact_made_since_is_in_the_features(home: Path) -> None:
 
 def test_days_are_divided_so_that_each_has_one_cutoff() -> None:
     events = [event(1), event(30, "c04"), event(2, "c05"), event(31, "c05")]
-    parts = list(refresh.by_day(News(1, events, []), "UTC"))
+    parts = list(by_day(News(1, events, []), "UTC"))
     assert [ids for ids, _ in parts] == [["c03"], ["c04", "c05"]]
     assert isinstance(parts[0][1].events[0]["occurred_at"], datetime)
