@@ -4,6 +4,7 @@
 
     RecompraError          says what was expected, what came, and (hint) what to do
     ├── InputError         a file, table, column or value that cannot be used as it is
+    │   └── Conflict       it is of the right form, and contradicts what is known
     ├── SettingsError      recompra.toml or a command's option is wrong
     ├── NotFound           nothing of that name is here (yet)
     │   └── Gone           it was here, and is no longer kept
@@ -23,6 +24,10 @@ class RecompraError(Exception):
 
 class InputError(RecompraError):
     """A file, table, column or value that cannot be used as it is."""
+
+
+class Conflict(InputError):
+    """It is of the right form, and contradicts what is known."""
 
 
 class SettingsError(RecompraError):

@@ -6,11 +6,19 @@ an error.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from models.actions import Channel
 
+
+def _whole(value: Any) -> Any:
+    """Read 10.0 as 10: to JSON they are the same number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+"""Stands behind the limits of a number, which would else be missing from its schema."""
 Id = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Ids = Annotated[list[Id], Field(max_length=1000)]
 Amount = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
@@ -54,7 +62,7 @@ class RecommendRequest(Request):
 
     customer_id: Id | None = None
     """Whom to show it to; absent for a visitor nobody knows."""
-    k: int = Field(default=10, ge=1, le=200)
+    k: Annotated[int, Field(ge=1, le=200), WHOLE] = 10
     """How many products (1 to 200); fewer come only where fewer are eligible."""
     cart: Annotated[list[Id], Field(max_length=200)] = []
     """Product ids in the cart: they steer the answer and are not shown again."""

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from serving.api import Amount, Id, Product, Request, Response, Share
+from serving.api import WHOLE, Amount, Id, Product, Request, Response, Share
 
 Format = Literal["json", "ndjson", "csv"]
-Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Count = Annotated[int, Field(ge=0, le=1_000_000), WHOLE]
 Names = Annotated[list[Id], Field(min_length=1, max_length=100)]
 Cursor = Annotated[str, Field(pattern=r"^[0-9]{8}T[0-9]{4}-[0-9]{4,9}:[0-9]{1,9}$")]
 """A scoring's name, and the row to go on from."""
@@ -58,7 +58,7 @@ class ScoresRequest(Request):
         }
     )
 
-    limit: Annotated[int, Field(ge=1, le=10_000)] | None = 1000
+    limit: Annotated[int, Field(ge=1, le=10_000), WHOLE] | None = 1000
     """Rows of a page. Null: as ``ndjson`` or ``csv`` all that are left, in one stream; as ``json`` 10,000."""
     cursor: Cursor | None = None
     """``next_cursor`` of the page before, with the same filters; it stays on the scoring it began with, while
@@ -135,7 +135,7 @@ class TargetsRequest(Request):
 
     budget: Amount
     """What all contacts together may cost, in the shop's currency."""
-    limit: int = Field(default=1000, ge=1, le=10_000)
+    limit: Annotated[int, Field(ge=1, le=10_000), WHOLE] = 1000
     """How many of the chosen to return; the sums are those of all."""
     format: Format = "json"
     """``ndjson`` and ``csv`` hold the targets alone."""
@@ -175,13 +175,13 @@ class PlanRequest(Request):
 
     customer_ids: Annotated[list[Id], Field(min_length=1, max_length=1000)] | None = None
     """Plan for these; absent: for those whom a contact is expected to change most."""
-    limit: int = Field(default=100, ge=1, le=1000)
+    limit: Annotated[int, Field(ge=1, le=1000), WHOLE] = 100
     """At most so many contacts in the plan."""
-    days: int = Field(default=14, ge=1, le=90)
+    days: Annotated[int, Field(ge=1, le=90), WHOLE] = 14
     """The plan covers so many days, the first one included."""
     first_day: date | None = None
     """In the shop's calendar; absent: today."""
-    per_day: int = Field(default=1000, ge=1, le=100_000)
+    per_day: Annotated[int, Field(ge=1, le=100_000), WHOLE] = 1000
     """At most so many contacts on one day."""
     budget: Amount | None = None
     """At most so much for contacts and the discounts they are expected to give; absent: no limit."""

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 from pydantic import ValidationError
 
-from features.errors import Gone, InputError, NotFound, RecompraError
+from features.errors import Conflict, Gone, InputError, NotFound, RecompraError
 from serving import answers
 from serving.api import Request
 from serving.crew import Busy
@@ -220,6 +220,8 @@ class Doors:
         if (seconds := self.limits.wait(key, visit.started)) > 0:
             told = f"this key may ask {key.per_second:g} times a second"
             raise Refused(429, told, headers=(("retry-after", str(ceil(seconds))),))
+        if path in OPEN:
+            raise Refused(405, f"{path} takes a GET", headers=(("allow", "GET, HEAD"),))
         if path in READABLE:
             return await self._read(visit, key)
         endpoint = BY_PATH.get(path)
@@ -307,7 +309,7 @@ def parse(kind: type[Request], body: bytes) -> Request:
 def trouble(error: Exception) -> Refused:
     """Turn what went wrong into a status and a reason, without a trace of our insides."""
     if isinstance(error, InputError):
-        return Refused(400, str(error))
+        return Refused(409 if isinstance(error, Conflict) else 400, str(error))
     if isinstance(error, NotFound):
         return Refused(410 if isinstance(error, Gone) else 404, str(error))
     if isinstance(error, DEAD):

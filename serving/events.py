@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from features.errors import InputError
+from features.errors import Conflict
 from serving.api import ContactEvent, Event, EventsKept, EventsRequest, StockEvent
 from serving.rights import digest_of
 from serving.state import State
@@ -38,7 +38,7 @@ def _erased(state: State, event: Event) -> bool:
 def _event_row(event: Event, now: datetime) -> dict[str, Any]:
     occurred_at = event.occurred_at or now
     if occurred_at > now + CLOCK_SKEW:
-        raise InputError(
+        raise Conflict(
             f"event {event.event_id!r} is said to occur at {occurred_at}, in the future", "check its clock"
         )
     quantity = event.stock if isinstance(event, StockEvent) else getattr(event, "quantity", None)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.errors import InputError
+from features.errors import NotFound
 from features.history import Ints
 from features.window import EPOCH, day_number, zone
 from models.actions import Action
@@ -128,7 +128,7 @@ def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple
     if len(snapshot.customers) <= CUSTOMERS_AT_ONCE and snapshot.desk is not None:
         return everyone(state).tolist(), []
     if snapshot.retention is None:
-        raise InputError("no churn and ltv models serve yet, so nobody can be chosen", "send customer_ids")
+        raise NotFound("no churn and ltv models serve yet, so nobody can be chosen", "send customer_ids")
     rows = np.flatnonzero(worthwhile(state, now))[: request.limit]
     return snapshot.retention.number("customer")[rows].astype(int).tolist(), []
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from features.errors import InputError
+from features.errors import NotFound
 from features.history import Ints
 from models.actions import Action
 from models.decisions.allocation import Allocation, allocate, compare, curve
@@ -24,10 +24,10 @@ def targets_by_action(state: State, request: TargetsRequest, now: datetime) -> T
     """Choose an action or none for everyone, so that the expected incremental margin is greatest.
 
     Only actions without a product; those with one are what ``next_best_offer`` and the plan are for. Raises
-    ``InputError`` for an action that the shop does not have.
+    ``NotFound`` for an action that the shop does not have.
     """
     if state.snapshot.known is None or state.snapshot.desk is None:
-        raise InputError("actions cannot be weighed: no next_best_offer model serves yet", "train and score")
+        raise NotFound("actions cannot be weighed: no next_best_offer model serves yet", "train and score")
     codes = everyone(state)
     found, terms = options_of(state, request, codes, now)
     chosen = allocate(found, request.budget)
@@ -44,7 +44,7 @@ def options_of(state: State, request: TargetsRequest, codes: Ints, now: datetime
     known: dict[str, Action] = {action.name: action for action in terms.actions if not action.offers_product}
     unknown = [name for name in request.actions if name not in known]
     if unknown:
-        raise InputError(f"no action {unknown[0]!r} without a product", f"there are {', '.join(known)}")
+        raise NotFound(f"no action {unknown[0]!r} without a product", f"there are {', '.join(known)}")
     recent, none = Recent.read(state, now), np.zeros((len(codes), 0))
     learnt = {} if state.snapshot.known is None else state.snapshot.known.learnt
     case = Case(

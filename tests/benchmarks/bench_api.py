@@ -190,7 +190,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--examples", type=int, help="check the contract with so many requests instead")
     parser.add_argument("--seed", type=int, default=0)
     asked, more = parser.parse_known_args(arguments)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         home = Path(folder) / "home"
         if asked.examples:
             return contract(home, asked.examples, asked.seed, more)

@@ -1,84 +1,29 @@
 """The BentoML service in this process: every endpoint through the framework, and the hot routes' twins."""
 
-import asyncio
 import json
 import subprocess
 import sys
-import warnings
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
-import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from worlds.framework import Service, framework
 from worlds.snapshot import make_home, names
-from worlds.visits import alive, make_keys
 
 from serving.doors import HOT, Doors
 from serving.endpoints import ALL, BY_PATH
-
-
-@dataclass
-class Service:
-    """The service behind its doors; ``slow`` lets the framework answer the hot routes too."""
-
-    runner: asyncio.Runner
-    app: Any
-    keys: dict[str, str]
-
-    def ask_at_once(self, path: str, bodies: list[Any]) -> list[httpx.Response]:
-        """Ask everything before anything is answered."""
-        headers = {"authorization": f"Bearer {self.keys['admin']}"}
-
-        async def visits() -> list[httpx.Response]:
-            transport = httpx.ASGITransport(self.app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
-                return await asyncio.gather(
-                    *(client.post(path, json=body, headers=headers) for body in bodies)
-                )
-
-        return self.runner.run(visits())
-
-    def ask(self, path: str, body: Any, *, slow: bool = False, headers: Any = None) -> httpx.Response:
-        headers = {
-            "authorization": f"Bearer {self.keys['admin']}",
-            "content-type": "application/json",
-            "accept-encoding": "identity",
-        } | (headers or {})
-
-        async def visit() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
-                return await client.post(path, content=json.dumps(body), headers=headers)
-
-        with mock.patch.dict(HOT, clear=slow):
-            return self.runner.run(visit())
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     home = tmp_path_factory.mktemp("home")
     make_home(home)
-    made = make_keys(home)
-    with pytest.MonkeyPatch.context() as patch, asyncio.Runner() as runner:
-        patch.setenv("RECOMPRA_HOME", str(home))
-        patch.setenv("BENTOML_HOME", str(home / "bentoml"))
-        patch.setenv("BENTOML_DO_NOT_TRACK", "True")
-        patch.setattr("serving.logs.set_up", lambda: None)  # this process is pytest's
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # bentoml imports what its own dependencies have deprecated
-            from serving.service import Recompra
-
-        app = Recompra.to_asgi()
-        lifespan = alive(app)
-        runner.run(lifespan.__aenter__())
-        yield Service(runner, app, made)
-        runner.run(lifespan.__aexit__(None, None, None))
+    with framework(home) as made:
+        yield made
 
 
 def test_the_doors_stand_before_everything_the_framework_puts_there(service: Service) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from worlds.snapshot import AS_OF, GAIN, NOW, make_snapshot, with_known
 
-from features.errors import InputError
+from features.errors import NotFound
 from serving.api_crm import Targets, TargetsRequest
 from serving.state import State
 from serving.store import Store
@@ -75,10 +75,10 @@ def test_who_is_held_out_is_no_target(state: State) -> None:
 
 
 def test_an_action_the_shop_does_not_have_is_named_with_those_it_has(state: State) -> None:
-    with pytest.raises(InputError, match=r"'cross_sell'.*win_back"):
+    with pytest.raises(NotFound, match=r"'cross_sell'.*win_back"):
         ask(state, actions=["cross_sell"])
 
 
 def test_without_what_is_known_of_customers_it_says_what_to_do(state: State) -> None:
-    with pytest.raises(InputError, match="train and score"):
+    with pytest.raises(NotFound, match="train and score"):
         ask(replace(state, snapshot=replace(state.snapshot, known=None)))
