@@ -16,9 +16,14 @@ from serving import keys
 from serving.doors import MAX_BODY, Doors
 from serving.endpoints import ALL
 from serving.house import House
+from serving.openapi import build
 from serving.store import Store
 
-PATHS = [endpoint.path for endpoint in ALL] + ["/metrics", "/openapi.json"]
+DOCUMENT = build()["paths"]
+WITHOUT_KEY = {
+    path for path, how in DOCUMENT.items() if all(told.get("security") == [] for told in how.values())
+}
+PATHS = sorted(DOCUMENT.keys() - WITHOUT_KEY)
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +43,11 @@ def test_without_a_key_or_with_a_wrong_one_nothing_opens(client: Client, path: s
         assert answer.headers["www-authenticate"] == "Bearer"
 
 
+def test_only_liveness_and_readiness_are_documented_without_a_key() -> None:
+    assert {"/livez", "/healthz", "/readyz"} == WITHOUT_KEY
+    assert set(PATHS) == {endpoint.path for endpoint in ALL} | {"/metrics", "/openapi.json"}
+
+
 @pytest.mark.parametrize("endpoint", ALL, ids=lambda endpoint: endpoint.path)
 @pytest.mark.parametrize("scope", ["storefront", "crm"])
 def test_a_key_of_another_scope_opens_nothing(client: Client, endpoint: Any, scope: str) -> None:
@@ -50,7 +60,8 @@ def test_a_key_of_another_scope_opens_nothing(client: Client, endpoint: Any, sco
 
 
 def test_metrics_take_an_admin(client: Client) -> None:
-    assert client.get("/metrics", scope="storefront").status_code == 403
+    for scope in ("storefront", "crm"):
+        assert client.get("/metrics", scope=scope).status_code == 403
     client.ask("/recommend", {"customer_id": "c000001"})
     text = client.get("/metrics").text
     assert 'recompra_lists_total{answered_from="ready",list="for_you"}' in text

@@ -174,6 +174,56 @@ def test_more_events_than_can_be_kept_at_once_are_kept_or_sent_away_and_none_is_
     assert {kept["accepted"] + kept["duplicates"] for kept in again} == {1}
 
 
+HOSTILE = [
+    "'; DROP TABLE events; --",
+    "1' OR '1'='1",
+    "../../../../etc/passwd",
+    "%2e%2e%2f",
+    "${jndi:ldap://x}",
+    "{{7*7}}",
+    "<script>alert(1)</script>",
+    "\u202e\u0000",
+    "\u200b\ufeff",
+    "測試 Zoë 🛒",
+    "=cmd|' /C calc'!A0",
+    "x" * 990_000,
+]
+NUMBERS = [
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "1e308",
+    "1e400",
+    "-1e308",
+    "0.1e-999",
+    "9" * 400,
+    "-0",
+    "[" * 4000,
+]
+
+
+def _bodies(endpoint: Any) -> Iterator[bytes]:
+    """Put each hostile text and broken number into every field of an example, as it stands on the wire."""
+    example = endpoint.request.model_config["json_schema_extra"]["examples"][0]
+    for name in endpoint.request.model_fields:
+        for value in [*map(json.dumps, HOSTILE), *NUMBERS, "{}", "[]", "null", json.dumps([HOSTILE[0]])]:
+            others = {field: other for field, other in example.items() if field != name}
+            head = json.dumps(others)[:-1] + (", " if others else "")
+            yield f"{head}{json.dumps(name)}: {value}}}".encode()
+
+
+@pytest.mark.parametrize("endpoint", ALL, ids=lambda endpoint: endpoint.path)
+def test_hostile_texts_and_broken_numbers_are_refused_with_a_reason_or_are_nobody(
+    service: Service, endpoint: Any
+) -> None:
+    headers = {"authorization": f"Bearer {service.keys['admin']}", "content-type": "application/json"}
+    for body in _bodies(endpoint):
+        answer = service.send("POST", endpoint.path, content=body, headers=headers)
+        assert answer.status_code in (200, 400, 404, 413), (body[:200], answer.text[:300])
+        if answer.status_code != 200:
+            assert answer.json()["error"] and len(answer.content) < 6000
+
+
 HEAVY = ("mlflow", "lightgbm", "implicit", "sklearn", "pandas", "scipy.sparse", "duckdb", "ibis")
 
 
