@@ -85,7 +85,7 @@ def way_back(home: Path, wanted: Mapping[str, str], served: Mapping[str, str]) -
     """Return the kept scoring to serve until one by the ``wanted`` versions is made; None for what serves.
 
     The newest by exactly the wanted versions; or, where a model went back to an older version, the one
-    nearest to what is wanted among those that hold no version newer than wanted.
+    nearest to what is wanted among those that hold nothing newer than wanted, and no model less than serves.
     """
     found = scorings(home)
     for scoring in found:
@@ -93,7 +93,8 @@ def way_back(home: Path, wanted: Mapping[str, str], served: Mapping[str, str]) -
             return scoring.pointer
     if not _newer(served, wanted):
         return None
-    fitting = [scoring for scoring in found if not _newer(scoring.models, wanted)]
+    needed = served.keys() & wanted.keys()
+    fitting = [one for one in found if one.models.keys() >= needed and not _newer(one.models, wanted)]
     best = max(fitting, key=lambda scoring: len(scoring.models.items() & wanted.items()), default=None)
     return best.pointer if best else None
 

@@ -68,7 +68,13 @@ def test_the_nearest_to_what_is_wanted_serves_meanwhile(
 
 @pytest.mark.parametrize(
     ("made", "wanted"),
-    [(["a1", "a2"], "a3"), (["a1 b1"], "a2 b1"), (["a2", "a3"], "a1"), (["a1 b1", "a2 b1"], "a2 b2")],
+    [
+        (["a1", "a2"], "a3"),
+        (["a1 b1"], "a2 b1"),
+        (["a2", "a3"], "a1"),
+        (["a1 b1", "a2 b1"], "a2 b2"),
+        (["a1", "a2 b1"], "a1 b1"),
+    ],
 )
 def test_a_promotion_or_what_was_never_scored_waits_for_its_scoring(
     tmp_path: Path, made: list[str], wanted: str
