@@ -1,6 +1,7 @@
 """A table of one row a customer, as mapped arrays: what workers read in place of a frame."""
 
 import json
+import mmap
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -91,6 +92,11 @@ class Columns:
         wanted = [code for code, word in enumerate(self.words[name]) if word in words]
         return np.isin(self.texts[:, self._of("text").index(name)], wanted)
 
+    def let_go(self) -> None:
+        """Give back the memory of what was read of mapped arrays; where it is needed, it is read again."""
+        for name in ARRAYS:
+            let_go(getattr(self, name))
+
     @classmethod
     def of(cls, frame: "pd.DataFrame") -> "Columns":
         """Read a frame's columns, in the order of its rows; numbers to six decimals."""
@@ -141,6 +147,15 @@ class Columns:
 
 ARRAYS = ("numbers", "texts", "moments")
 DTYPES = {"number": np.float64, "text": np.int32, "moment": np.int64}
+
+
+def let_go(array: NDArray[Any]) -> None:
+    """Give back the memory of a mapped array's pages; one that is not mapped stays as it is."""
+    base: Any = array
+    while base is not None and not isinstance(base, mmap.mmap):
+        base = getattr(base, "base", None)
+    if base is not None and hasattr(base, "madvise"):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 def _stack(columns: list[Any], n: int, dtype: Any) -> Any:

@@ -17,7 +17,7 @@ from features.errors import ArtefactError, Gone, NotFound
 from features.history import Vocabulary
 from serving import refreshed
 from serving.api_crm import ScoresPage, ScoresRequest
-from serving.columns import Columns
+from serving.columns import Columns, let_go
 from serving.files import File, Row, tag_of
 from serving.refreshed import Refreshed
 from serving.state import State
@@ -50,6 +50,11 @@ class Scoring:
         own = state.snapshot
         card = own.stamp, own.moment, own.models, own.horizon_days
         return cls(*card, own.customers, own.features, own.scores)
+
+    def let_go(self) -> None:
+        """Keep nothing in memory of what a walk through everybody has read."""
+        self.scores.let_go()
+        let_go(self.customers.ids)
 
     @property
     def names(self) -> list[str]:
@@ -107,6 +112,7 @@ class Pull:
         changed = self._changed()
         for start in range(0, min(self.most, len(self.rows)), BLOCK):
             yield self.scoring.rows(self.rows[start : min(start + BLOCK, self.most)], self.view, changed)
+            self.scoring.let_go()
 
     def _changed(self) -> set[str]:
         """Return who was refreshed on this scoring; nobody while the store is away."""

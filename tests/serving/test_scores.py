@@ -20,6 +20,7 @@ from worlds.snapshot import AS_OF, NOW, SCORES, make_home, make_snapshot
 from features.errors import Gone, NotFound
 from serving import rights, scores, snapshot
 from serving.api_crm import ScoresPage, ScoresRequest
+from serving.columns import Columns
 from serving.files import Asked, as_csv, as_ndjson, packed
 from serving.scores import Pull
 from serving.state import State
@@ -157,6 +158,16 @@ def test_a_stream_holds_what_the_pages_hold(
         read = list(csv.DictReader(io.StringIO(text)))
         assert read == [{k: "" if v is None else str(v) for k, v in row.items()} for row in whole]
     assert pull.next_cursor is None
+
+
+def test_a_walk_keeps_nothing_of_its_file_in_memory(home: Path) -> None:
+    table = Columns.load(next((home / "lists").iterdir()) / "scores")
+    before = table.shown(slice(None))
+    table.let_go()
+    assert table.shown(slice(None)) == before
+    made_up = make_snapshot().scores
+    made_up.let_go()
+    assert made_up.row(0)
 
 
 def test_a_file_of_a_page_names_the_next_one(state: State, home: Path) -> None:
