@@ -16,6 +16,7 @@ from serving.api import RecommendRequest
 from serving.house import House, canary
 from serving.meters import Meters
 from serving.state import POINTER, Pointer
+from serving.vitals import Vitals
 from serving.view import View
 
 NEWER = "20260302T0000-0002"
@@ -197,3 +198,12 @@ def test_refusals_are_counted(house: House, tmp_path: Path) -> None:
     meters.look(house)
     assert b"recompra_scoring_refusals 2.0" in meters.text()
     assert b"recompra_scoring_refused 1.0" in meters.text()
+
+
+def test_readiness_says_why_nobody_is_refreshed_and_stays_ready(house: House, tmp_path: Path) -> None:
+    assert house.status()["refresh"] == "no watcher"
+    Vitals(trouble="churn v1 cannot be loaded").write(tmp_path, AS_OF)
+    assert house.status()["refresh"] == "churn v1 cannot be loaded"
+    assert house.status()["ready"]
+    Vitals().write(tmp_path, AS_OF)
+    assert house.status()["refresh"] == "ok"
