@@ -45,7 +45,7 @@ class Refresher:
         self.backlog: Backlog | None = None
         self._pointer: tuple[int, int] | None = None
         self._again = self._beat = self._drift = 0.0
-        self._counted = -1
+        self._counted = ("", -1)
         self._drifted: set[str] = set()
 
     @property
@@ -59,9 +59,7 @@ class Refresher:
         """Refresh some of those who are waiting; return whether anybody was. Never raises for bad data."""
         try:
             self._follow()
-            worked = self._work()
-            self._look_at_drift()
-            return worked
+            return self._work()
         except DEAD as error:
             self._tell(f"the store cannot be read ({type(error).__name__})")
             self._pointer, self._again = None, monotonic() + 1.0
@@ -132,7 +130,7 @@ class Refresher:
             return self._close(f"customers cannot be refreshed: {_words(error)}")
         refreshed.drop_others(self.store, self.rescoring.stamp)
         self.backlog = Backlog(self.store, self.rescoring.stamp, self.rescoring.as_of)
-        self._counted, self._drift = -1, 0.0
+        self._drift = 0.0
         self._tell("")
 
     def _close(self, trouble: str) -> None:
@@ -145,19 +143,19 @@ class Refresher:
             log.error("%s", trouble)
         self.vitals.trouble = trouble
 
-    def _look_at_drift(self) -> None:
-        """Compare what is served with training, now and then, where anything moved."""
-        rescoring = self.rescoring
-        if rescoring is None or self.vitals.refreshed == self._counted or monotonic() < self._drift:
+    def look_at_drift(self) -> None:
+        """Compare what is served with training, now and then, where anything moved: beside the refreshes."""
+        rescoring, done = self.rescoring, self.vitals.refreshed
+        if rescoring is None or (rescoring.stamp, done) == self._counted or monotonic() < self._drift:
             return
-        self._counted, self._drift = self.vitals.refreshed, monotonic() + DRIFT_SECONDS
-        some = sorted(refreshed.names(self.store, rescoring.stamp))[:DRIFT_ROWS]
-        rows = refreshed.of_customers(self.store, rescoring.stamp, some)
+        self._counted, self._drift = (rescoring.stamp, done), monotonic() + DRIFT_SECONDS
         try:
+            some = sorted(refreshed.names(self.store, rescoring.stamp))[:DRIFT_ROWS]
+            rows = refreshed.of_customers(self.store, rescoring.stamp, some)
             folder = self.home / "lists" / rescoring.stamp
             self.vitals.psi = drift.served(folder, {name: row.features for name, row in rows.items()})
-        except ArtefactError as error:
-            log.error("drift cannot be told: %s", error)
+        except (ArtefactError, *DEAD) as error:
+            log.error("drift cannot be told: %s", _words(error))
         self._drifted = drift.tell(self.vitals.psi, self._drifted)
 
     def _pulse(self) -> None:

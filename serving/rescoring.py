@@ -57,10 +57,11 @@ class Rescoring:
         found = zip(names, features, scores, strict=True)
         return [basis | {"customer_id": name, "features": f, "scores": s} for name, f, s in found]
 
-    def _tables(self, cutoff: datetime, names: "pd.Index[str]") -> Iterator[Iterator[dict[str, Any]]]:
+    def _tables(self, cutoff: datetime, names: "pd.Index[str]") -> list[list[dict[str, Any]]]:
+        """Return features and scores of the customers held, a dictionary each."""
         features = self.excerpt.customer_features(cutoff).reindex(names)
-        for table in (features, scores_of(self.models, self.excerpt, cutoff, list(names))):
-            yield Columns.of(table).rows(slice(None))
+        scores = scores_of(self.models, self.excerpt, cutoff, list(names))
+        return [list(Columns.of(table).rows(slice(None))) for table in (features, scores)]
 
 
 def _plain(news: News, cutoff: datetime) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

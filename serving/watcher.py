@@ -156,15 +156,16 @@ def _last(done: "subprocess.CompletedProcess[str]") -> str:
     return lines[-1] if lines else f"it ended with code {done.returncode}"
 
 
-def watch(watcher: Watcher) -> None:
-    """Look at the champions for as long as this process lives."""
+def watch(watcher: Watcher, refresher: Refresher) -> None:
+    """Look at the champions, and at drift, for as long as this process lives."""
     while True:
         try:
             watcher.look()
+            refresher.look_at_drift()
         except RecompraError as error:
             log.error("%s", error)
         except Exception:  # this thread must not end unseen while the others live
-            log.exception("the champions could not be looked at")
+            log.exception("the champions, or the drift, could not be looked at")
         time.sleep(POLL_SECONDS)
 
 
@@ -173,7 +174,7 @@ def main(home: Path, parent: int) -> None:
     os.nice(NICE)
     set_up()
     refresher = Refresher(home, lambda: datetime.now(UTC))
-    Thread(target=watch, args=(Watcher(home),), daemon=True).start()
+    Thread(target=watch, args=(Watcher(home), refresher), daemon=True).start()
     while os.getppid() == parent:
         if not refresher.look():
             time.sleep(LOOK_SECONDS)

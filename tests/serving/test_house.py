@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
-from worlds.snapshot import FakeLive, make_home, make_snapshot, with_live
+from worlds.snapshot import AS_OF, FakeLive, make_home, make_snapshot, with_live
 
 from features.errors import ArtefactError
 from serving.answers import recommend
@@ -16,8 +16,8 @@ from serving.api import RecommendRequest
 from serving.house import House, canary
 from serving.meters import Meters
 from serving.state import POINTER, Pointer
-from serving.vitals import Vitals
 from serving.view import View
+from serving.vitals import Vitals
 
 NEWER = "20260302T0000-0002"
 

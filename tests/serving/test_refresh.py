@@ -209,6 +209,26 @@ def test_without_loadable_models_the_old_scores_stay_and_it_is_said(home: Path, 
     assert refreshed.names(store, STAMP) == set()
 
 
+def test_models_that_load_but_cannot_predict_stop_all_refreshes_and_lose_no_event(
+    home: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refresher = Refresher(home, lambda: NOW, store)
+    assert not refresher.look()
+
+    def fail(*_: object) -> None:
+        raise ValueError("out of order")
+
+    store.record([event(1), event(2, "c04")])
+    with monkeypatch.context() as patch:
+        patch.setattr(refreshing.Churn, "predict_from", fail)
+        refresher.look()
+        assert "out of order" in refresher.vitals.trouble
+    refresher._again = 0.0
+    assert refresher.look()
+    assert refreshed.names(store, STAMP) == {"c03", "c04"}
+    assert (refresher.vitals.skipped, refresher.vitals.trouble) == (0, "")
+
+
 def test_who_is_erased_while_being_refreshed_is_not_written_again(home: Path, store: Store) -> None:
     rescoring = Rescoring.open(home)
     rows = rescoring.rows(["c03"], News(1, [event(1)], []))
