@@ -3,6 +3,7 @@
 import hmac
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields
 from datetime import datetime
 from math import isnan
@@ -69,16 +70,19 @@ class Forgotten:
 
     @classmethod
     def of(cls, home: Path) -> "Forgotten":
-        """Read them from the store of a home; there is nobody where there is no store yet."""
+        """Read them from the store of a home; there is nobody where there is no store yet.
+
+        Raises ``NotFound`` where the store is away: nobody who was forgotten may come back meanwhile.
+        """
         if not os.environ.get("RECOMPRA_STORE_URL") and not (home / "online.db").is_file():
             return cls(b"", frozenset())
-        store = Store.open(home)
         try:
-            with store.read() as db:
+            with closing(Store.open(home)) as store, store.read() as db:
                 digests = db.execute(sa.select(ERASURES.c.digest)).scalars()
                 return cls(store.salt(), frozenset(bytes(digest) for digest in digests))
-        finally:
-            store.close()
+        except sa.exc.SQLAlchemyError as error:
+            told = f"the store is away ({type(error).__name__}), and only it knows who asked to be forgotten"
+            raise NotFound(told, "start it, or mend RECOMPRA_STORE_URL") from error
 
     def among(self, names: Sequence[str]) -> dict[str, str]:
         """Return those of some ids who are forgotten, each with its digest in hexadecimal."""

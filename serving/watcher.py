@@ -27,7 +27,6 @@ from serving.refresh import Refresher
 from serving.registry import Registry, versions_of
 from serving.state import REFUSED, REGISTRY, Pointer, write_card
 from serving.store import Store
-from serving.view import DEAD
 
 log = logging.getLogger("recompra.watcher")
 POLL_SECONDS = 2.0
@@ -83,7 +82,9 @@ class Watcher:
             self._store = self._store or Store.open(self.home)
             if not erasure.due(self.home, self._store):
                 return
-        except DEAD:  # the store may be away: it will be asked again
+        except Exception as error:  # the store may be away: it will be asked again
+            self._sweep_at = time.monotonic() + SWEEP_AGAIN_SECONDS
+            log.warning("whether somebody was erased cannot be told (%s)", type(error).__name__)
             return
         log.info("customers were erased: their rows leave warehouse and scorings")
         done = _run("serving.erasure", self.home)

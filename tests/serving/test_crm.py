@@ -172,11 +172,15 @@ def test_a_plan_leaves_out_who_did_not_agree(state: State) -> None:
     assert reasons["nobody"] == "the customer is unknown"
 
 
-def test_erasing_removes_what_is_held_and_what_is_posted_later(state: State, audit: Audit) -> None:
+def test_erasing_removes_what_is_held_and_what_is_posted_later(
+    state: State, audit: Audit, tmp_path: Path
+) -> None:
     post(state, contact("c000003", 1))
     gone = crm.erase(state, EraseRequest(customer_id="c000003"), NOW, audit)
     state.view.sync()
     assert (gone.events, gone.contacts, gone.decisions) == (1, 1, 0)
+    told = (tmp_path / "audit.log").read_text(encoding="utf-8")
+    assert gone.digest in told and "c000003" not in told
     assert post(state, contact("c000003", 2)).erased == 1
     assert not crm.profile(state, CustomerRequest(customer_id="c000003")).known
 

@@ -15,7 +15,7 @@ import pytest
 from worlds.fakes import FakeChurn, FakeConfig
 from worlds.orders import contacts, make_home, order_lines
 
-from features.errors import CannotLearn
+from features.errors import CannotLearn, NotFound
 from features.ingest import ingest
 from serving import erasure, rights, score
 from serving.erasure import erase, sweep, told
@@ -201,6 +201,14 @@ def test_a_short_id_is_looked_for_where_ids_of_customers_stand(tmp_path: Path) -
     assert not done.everywhere
     assert sum(done.found.values()) == len(done.found) == 5
     assert not any("product" in place for place in done.found)
+
+
+def test_while_the_store_is_away_nobody_can_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECOMPRA_STORE_URL", f"sqlite:///{tmp_path / 'no' / 'such' / 'folder.db'}")
+    with pytest.raises(NotFound, match="only it knows who asked to be forgotten"):
+        Forgotten.of(tmp_path)
 
 
 def test_a_deleted_row_leaves_no_bytes_in_the_database_or_its_log(tmp_path: Path) -> None:
