@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import sys
 from collections import Counter as Counts
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -27,6 +28,8 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 FOLLOW_SECONDS = 0.2
 REFUSED_SECONDS = 10.0
 """After so long a scoring that was refused is tried again."""
+SWITCH_SECONDS = 0.0005
+"""So soon a thread that loads a scoring hands the interpreter over to one that answers (Python: 0.005)."""
 N_CANARIES, N_TIMED = 20, 5
 SLOWEST_MS = 20.0
 """So much time of one core a live list may take, in the median: ten times the bound it is built for."""
@@ -61,6 +64,7 @@ class House:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
+        sys.setswitchinterval(SWITCH_SECONDS)
 
     def close(self) -> None:
         """Let go of the store."""

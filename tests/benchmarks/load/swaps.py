@@ -45,15 +45,14 @@ class Outcome:
     """What readiness said while a broken scoring was the newest."""
 
 
-def versions(home: Path) -> dict[str, Pointer]:
-    """Make good and broken scorings beside the one in service; return what points at each."""
-    base = Pointer.read(home)
+def versions(home: Path, base: Pointer) -> dict[str, Pointer]:
+    """Make good and broken scorings out of one; return what points at each."""
     made = {}
     for number in range(N_VERSIONS):
         made[f"good-{number}"] = _recognisable(home, base, number)
     for name, spoil in BROKEN.items():
         stamp = f"broken-{name}"
-        folder = _copied(home, f"good-{0}", stamp)
+        folder = _copied(home, "good-0", stamp)
         spoil(folder)
         made[stamp] = Pointer(stamp, made["good-0"].as_of, made["good-0"].models)
     return made
@@ -85,7 +84,7 @@ def _recognisable(home: Path, base: Pointer, number: int) -> Pointer:
         _rewritten(folder / f"{name}.product.npy", (places * N_VERSIONS + number).astype(np.int32))
     manifest = folder / "manifest.json"
     card = json.loads(manifest.read_text(encoding="utf-8"))
-    card["models"] = dict.fromkeys(card["models"], stamp)
+    card["models"] = dict.fromkeys(card["models"], str(FIRST + number))
     card["as_of"] = (snapshot.as_of + timedelta(seconds=number)).isoformat()
     manifest.unlink()
     manifest.write_text(json.dumps(card), encoding="utf-8")
@@ -133,24 +132,32 @@ BROKEN: dict[str, Callable[[Path], None]] = {
 }
 
 
-def swaps(home: Path, bodies: Sequence[dict[str, object]], rate: float) -> Outcome:
-    """Ask at a rate for a while, and again while scorings come and go; check every answer of both."""
-    before, made = Pointer.read(home), versions(home)
-    made["good-0"].move(home)
+def swaps(kept: Path, bodies: Sequence[dict[str, object]], rate: float) -> Outcome:
+    """Ask at a rate for a while, and again while scorings come and go; check every answer of both.
+
+    This happens in a home of its own beside the one that is ``kept``, which shares its files.
+    """
+    home, base = kept.parent / f"{kept.name}-swaps", Pointer.read(kept)
+    shutil.rmtree(home, ignore_errors=True)
     try:
-        server = Server.of_home("swaps", home, bodies)
-        with running(server):
-            paced(server.port, server.requests, rate, 3.0)
-            calm = paced(server.port, server.requests, rate, SECONDS)
-            conductor = _Conductor(home, server.port, made)
-            conductor.start()
-            swapped = paced(server.port, server.requests, rate, SECONDS)
-            conductor.join()
+        shutil.copytree(kept / "lists" / base.stamp, home / "lists" / base.stamp, copy_function=os.link)
+        return _swaps(home, base, bodies, rate)
     finally:
-        before.move(home)
-        codes = load(home / "lists" / "good-0").catalogue.products.all_names()
-        for stamp in made:
-            shutil.rmtree(home / "lists" / stamp)
+        shutil.rmtree(home)
+
+
+def _swaps(home: Path, base: Pointer, bodies: Sequence[dict[str, object]], rate: float) -> Outcome:
+    made = versions(home, base)
+    made["good-0"].move(home)
+    server = Server.of_home("swaps", home, bodies)
+    with running(server):
+        paced(server.port, server.requests, rate, 3.0)
+        calm = paced(server.port, server.requests, rate, SECONDS)
+        conductor = _Conductor(home, server.port, made)
+        conductor.start()
+        swapped = paced(server.port, server.requests, rate, SECONDS)
+        conductor.join()
+    codes = load(home / "lists" / "good-0").catalogue.products.all_names()
     outcome = Outcome(figures(calm, SECONDS), figures(swapped, SECONDS), refused=conductor.refused)
     _check(outcome, [*calm, *swapped], made, {name: code for code, name in enumerate(codes)})
     return outcome
