@@ -291,17 +291,17 @@ class Shopper:
 
 
 MIX = {
-    "list": 42,
-    "cart": 12,
-    "popular": 5,
-    "events": 15,
-    "offer": 8,
-    "profile": 6,
-    "pages": 2,
-    "targets": 2,
-    "plan": 1.5,
-    "erase": 0.4,
-    "refusals": 2,
-    "ready": 1,
+    "list": 62,
+    "cart": 10,
+    "popular": 6,
+    "events": 9,
+    "offer": 4,
+    "profile": 3,
+    "pages": 0.6,
+    "targets": 0.5,
+    "plan": 0.4,
+    "erase": 0.3,
+    "refusals": 2.2,
+    "ready": 2,
 }
 """Shares of what is asked."""
