@@ -39,9 +39,10 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
     """Choose the action with the highest expected incremental margin that every rule permits, or nothing.
 
     A recorded decision may explore, where the shop says so (``contact_policy.exploration``); one that is only
-    asked for never does.
+    asked for never does. Of a customer who was erased nothing is recorded.
     """
     customer = who(state, request.customer_id)
+    record = request.record and not state.view.is_erased(request.customer_id)
     if state.snapshot.desk is None:
         return _offer(state, request, {"product_id": None, "reason": "no next_best_offer model serves yet"})
     goods, terms = goods_now(state)
@@ -50,14 +51,14 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
     codes = case.product[0]
     ids, names = state.snapshot.catalogue.products.names(codes), state.snapshot.catalogue.names(codes)
     said = explain(choose(case, goods, terms), case, terms, 0, products=ids, names=names)
-    if request.record:
+    if record:
         said |= tried(state, case, terms, said)
     said["window"] = act_window(said["window"], now, state.snapshot.timezone, terms.policy, said["channel"])
     offer = _offer(state, request, said)
     offer.fallback = (
         None if customer.code >= 0 else "the customer is unknown: nothing is known of their chances"
     )
-    if request.record:
+    if record:
         offer.decision_id = record_decision(state, offer, said, now)
     return offer
 

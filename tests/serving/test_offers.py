@@ -12,7 +12,7 @@ from worlds.snapshot import AS_OF, GAIN, NOW, make_home, make_snapshot, with_kno
 
 from features.settings import ContactPolicy
 from models.actions import NAMES, Action
-from serving import events
+from serving import events, rights
 from serving.api import EventsRequest, Offer, OfferRequest
 from serving.moments import days_on, send_at
 from serving.offers import next_best_offer
@@ -110,6 +110,13 @@ def test_what_is_shown_in_the_shop_needs_no_consent_no_quiet_hours_and_costs_not
     assert mailed.name == "nothing" and "not agreed" in mailed.reason
     assert shown.name != "nothing" and shown.channel == "site" and "0.00 for the contact" in shown.reason
     assert shown.window is not None and shown.window["from"] == "2026-03-01T03:00:00+00:00"
+
+
+def test_of_who_was_erased_no_decision_is_kept(state: State) -> None:
+    rights.forget(state.view.store, WHO, now=NOW)
+    state.view.sync()
+    assert ask(state, record=True).decision_id is None
+    assert state.view.store.of_customer(WHO)["decisions"] == []
 
 
 def test_who_is_held_out_gets_nothing_with_the_propensity_of_the_draw(state: State) -> None:
