@@ -147,10 +147,14 @@ def test_an_order_is_in_the_customers_features_and_scores_within_a_second_or_two
 
 def test_lag_and_drift_are_metrics(service: Service) -> None:
     wait_until_refreshed(service, "c13")
+    until, drift = time.monotonic() + READY_SECONDS, 'recompra_feature_psi{feature="n_orders"}'
     text = service.client.get("/metrics").text
+    while drift not in text and time.monotonic() < until:  # looked at beside, and written now and then
+        time.sleep(0.5)
+        text = service.client.get("/metrics").text
+    assert drift in text
     assert "recompra_refresh_down 0.0" in text
     assert "recompra_event_lag_seconds 0.0" in text
-    assert 'recompra_feature_psi{feature="n_orders"}' in text
 
 
 def wait_until_refreshed(service: Service, customer_id: str) -> dict[str, Any]:
