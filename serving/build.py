@@ -159,7 +159,9 @@ class Build:
         if model is None:
             return None
         standing = read_standing(self.shop, self.cutoff, self.customers, self.scores)
-        return Known(standing, Shelf.read(self.shop, self.cutoff), self.learnt(model.terms(self.shop)))
+        accessories = None if self._cross_sell is None else self._state.together.product
+        shelf = Shelf.read(self.shop, self.cutoff, accessories)
+        return Known(standing, shelf, self.learnt(model.terms(self.shop)))
 
     def learnt(self, terms: Terms) -> dict[str, Any]:
         """Return the effects of actions that experiments have taught, by customer."""

@@ -56,14 +56,16 @@ class Shelf:
     """What shares orders with each product and replaces none of it, shape (n_products, m); -1 for no more."""
 
     @classmethod
-    def read(cls, shop: "Shop", cutoff: "datetime") -> "Shelf":
-        """Read the shelf as of ``cutoff``, aligned to its catalogue."""
+    def read(cls, shop: "Shop", cutoff: "datetime", accessories: Ints | None = None) -> "Shelf":
+        """Read the shelf as of ``cutoff``, aligned to its catalogue; ``accessories`` if they are known."""
         catalogue, history = shop.catalogue(cutoff), shop.history(cutoff)
         paths = [*catalogue.categories.all_names(), ""]
         groups, policy = shop.settings.product_groups, shop.settings.contact_policy
         days = group_days(groups, paths, "same_kind_days")
         settling = group_days(groups, paths, "settling_days", policy.settling_days) + policy.delivery_days
         units = _units(history)
+        if accessories is None:
+            accessories = together(history, catalogue.category, N_ACCESSORIES).near.product
         return cls(
             category=catalogue.category,
             same_kind_days=days[catalogue.category],
@@ -71,7 +73,7 @@ class Shelf:
             repeat_days=repeat_days(history, catalogue.category),
             flash=_slow(catalogue.stock, units) | _launched(shop, cutoff, history),
             partner=_partners(catalogue.category, units),
-            accessories=together(history, catalogue.category, N_ACCESSORIES).near.product,
+            accessories=accessories,
         )
 
     def save(self, folder: Path) -> None:
