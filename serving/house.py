@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
 from statistics import median
-from time import monotonic, thread_time
+from time import monotonic, sleep, thread_time
 
 from features.errors import ArtefactError, NotFound, RecompraError
 from serving import answers
@@ -26,6 +26,8 @@ from serving.vitals import Vitals
 log = logging.getLogger("recompra.serving")
 NEVER = datetime.max.replace(tzinfo=UTC)
 FOLLOW_SECONDS = 0.2
+STORE_SECONDS = 30.0
+"""So long a worker that starts waits for the store."""
 REFUSED_SECONDS = 10.0
 """After so long a scoring that was refused is tried again."""
 SWITCH_SECONDS = 0.0005
@@ -65,6 +67,21 @@ class House:
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
         sys.setswitchinterval(SWITCH_SECONDS)
+
+    def open_patiently(self, home: Path) -> None:
+        """Open, and wait for a store that is away: a worker that ends is only started again.
+
+        Raises what the database raises after ``STORE_SECONDS``: without keys nobody can be let in.
+        """
+        until = monotonic() + STORE_SECONDS
+        while True:
+            try:
+                return self.open(home)
+            except DEAD as error:
+                if monotonic() >= until:
+                    raise
+                log.error("the store cannot be opened, trying again: %s", type(error).__name__)
+                sleep(FOLLOW_SECONDS * 5)
 
     def close(self) -> None:
         """Let go of the store."""

@@ -57,7 +57,7 @@ class Recompra:
         logs.set_up()
         log.info("the code in %s answers", Path(__file__).resolve().parent.parent)
         logging.getLogger("uvicorn.access").propagate = False  # its lines would be made, and dropped
-        HOUSE.open(Path(os.environ.get("RECOMPRA_HOME", ".recompra")).resolve())
+        HOUSE.open_patiently(Path(os.environ.get("RECOMPRA_HOME", ".recompra")).resolve())
         self._followers: list[asyncio.Task[None]] = []
 
     @bentoml.on_deployment

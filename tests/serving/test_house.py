@@ -16,6 +16,7 @@ from serving.api import RecommendRequest
 from serving.house import House, canary
 from serving.meters import Meters
 from serving.state import POINTER, Pointer
+from serving.store import Store
 from serving.view import View
 from serving.vitals import Vitals
 
@@ -207,3 +208,26 @@ def test_readiness_says_why_nobody_is_refreshed_and_stays_ready(house: House, tm
     assert house.status()["ready"]
     Vitals().write(tmp_path, AS_OF)
     assert house.status()["refresh"] == "ok"
+
+
+def test_a_worker_that_starts_waits_for_a_store_that_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_home(tmp_path)
+    monkeypatch.setattr("serving.house.FOLLOW_SECONDS", 0.0)
+    tries, there = iter([True, True]), Store.open
+
+    def open_store(home: Path) -> Store:
+        if next(tries, False):
+            raise OperationalError("connect", {}, Exception("refused"))
+        return there(home)
+
+    monkeypatch.setattr(Store, "open", open_store)
+    made = House()
+    made.open_patiently(tmp_path)
+    assert made.status()["ready"]
+    made.close()
+    monkeypatch.setattr("serving.house.STORE_SECONDS", 0.0)
+    tries = iter([True])
+    with pytest.raises(OperationalError):
+        House().open_patiently(tmp_path)
