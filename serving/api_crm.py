@@ -66,8 +66,7 @@ class ScoresRequest(Request):
     format: Format = "json"
     """``ndjson`` and ``csv`` bear the next cursor in the header ``X-Next-Cursor``."""
     min_churn_probability: Share | None = None
-    """Of the shop's horizon, and as in the scoring: a row refreshed since may have moved. A customer of whom it
-    is not known is in no range."""
+    """Of the shop's horizon, as in the scoring (rows refreshed since may differ); unknown is in no range."""
     max_churn_probability: Share | None = None
     """The end of the range, itself included."""
     min_expected_margin: Amount | None = None
