@@ -29,8 +29,9 @@ class Held:
 
 
 def held(home: Path, bodies: Sequence[Body], n_workers: int) -> Held:
-    """Start a service, ask it for every kind of list, and look at its memory."""
-    asked = [{**body, "list": LISTS[turn % len(LISTS)]} for turn, body in enumerate(bodies)]
+    """Start a service, ask it for every kind of list with every detail, and look at its memory."""
+    kinds = [{"list": name, "details": True} for name in LISTS]
+    asked = [body | kinds[turn % len(kinds)] for turn, body in enumerate(bodies)]
     server = Server.of_home("memory", home, asked, workers=n_workers)
     start = time.time()
     with running(server) as process:
