@@ -12,7 +12,7 @@ all, and nothing or .001 on new, over the first seed.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -99,7 +99,7 @@ class Ranker:
     @cached_property
     def trees(self) -> Trees:
         """What scores are computed by: needs no LightGBM."""
-        return Trees.read(self.text)
+        return _read(self.text)
 
     @cached_property
     def booster(self) -> Any:
@@ -137,6 +137,12 @@ class Ranker:
                 "retrain, or deploy the matching commit",
             )
         return cls(text, card["negative_rate"])
+
+
+@lru_cache(maxsize=2)
+def _read(text: str) -> Trees:
+    """Read trees; those of the scoring before are kept: a daily one mostly comes with the same ranker."""
+    return Trees.read(text)
 
 
 def averaged(texts: Sequence[str]) -> str:
