@@ -19,7 +19,7 @@ from serving.state import Pointer
 from serving.store import EVENTS, Store
 
 PRELOADED = ("faults.victims", "models.ranking.live")
-AT_MOST = {"events": 0.15, "lists": 0.4, "scoring": 2.5, "loading": 0.3}
+AT_MOST = {"events": 0.15, "lists": 1.2, "scoring": 4.0, "loading": 0.6}
 """Seconds of work before the kill, drawn evenly: each about as long as two turns of the role's work."""
 PATIENCE = 60.0
 
