@@ -67,7 +67,7 @@ def ingest(
 
     from features.ingest import ingest as run
     from features.ingest import render
-    from serving.rights import Forgotten
+    from serving.persons.rights import Forgotten
 
     with Console(stderr=True).status("reading") as status:
         gone = Forgotten.of(home()).among
@@ -198,8 +198,8 @@ def score(as_of: AsOf = None, verify: Verify = False) -> None:
     """Score all customers with all champions and put the lists in service."""
     from rich.console import Console
 
-    from serving.logs import set_up
     from serving.score import score as run
+    from serving.watching.logs import set_up
 
     if verify:
         return _verify()
@@ -212,7 +212,7 @@ def score(as_of: AsOf = None, verify: Verify = False) -> None:
 
 def _verify() -> None:
     """Say what was compared; end with an error where anything differs."""
-    from serving.verify import verify as run
+    from serving.scoring.verify import verify as run
 
     found = run(home())
     found.check()
@@ -235,7 +235,7 @@ def plan(
     ] = None,
 ) -> None:
     """Plan contacts for everyone: each on its best day and hour, under every rule."""
-    from serving.plan_file import Asked, write_plan
+    from serving.marketing.plan_file import Asked, write_plan
 
     asked = Asked(from_, days, budget, per_day)
     done, content = write_plan(home(), asked, now(), kind=format_, out=out, audiences=audiences)
@@ -255,7 +255,7 @@ def report(
     from rich.console import Console
 
     from features.shop import Shop
-    from serving.report import report as run
+    from serving.marketing.report import report as run
     from serving.score import end_of_orders
 
     with Console(stderr=True).status("counting"):
@@ -271,8 +271,8 @@ def demand(
     as_of: AsOf = None, out: Annotated[Path | None, typer.Option(help="A .csv or .parquet file.")] = None
 ) -> None:
     """Expect each product's buyers and units over the horizon, with an interval, beside its stock."""
-    from serving.demand import demand as run
-    from serving.demand import table, write
+    from serving.marketing.demand import demand as run
+    from serving.marketing.demand import table, write
 
     found = run(home(), moment(as_of))
     console().print(table(found))
@@ -284,8 +284,8 @@ def demand(
 @app.command()
 def serve(host: str = "127.0.0.1", port: int = 3000, workers: int = 1) -> None:
     """Start the service and the watcher beside it."""
-    from serving.logs import set_up
     from serving.run import serve as run
+    from serving.watching.logs import set_up
 
     set_up()
     raise typer.Exit(run(home(), host=host, port=port, workers=workers))
@@ -320,7 +320,7 @@ DEMO = (
 
 def _demo_key() -> str:
     """Return the demo's key, made once and kept where only its owner reads it."""
-    from serving.keys import create
+    from serving.entrance.keys import create
     from serving.store import Store
 
     path = home() / "demo.key"
@@ -353,8 +353,8 @@ def erase(
     """Erase a customer from store, warehouse and scorings, search every file, and certify it."""
     from rich.console import Console
 
-    from serving.erasure import erase as run
-    from serving.erasure import told
+    from serving.persons.erasure import erase as run
+    from serving.persons.erasure import told
     from serving.state import write_card
 
     with Console(stderr=True).status("erasing, scoring anew, searching every file"):
@@ -371,7 +371,7 @@ def export(customer_id: str) -> None:
     """Print all that is held on a customer, as JSON."""
     import json
 
-    from serving.rights import export as run
+    from serving.persons.rights import export as run
 
     typer.echo(json.dumps(run(home(), customer_id), indent=1, default=str, ensure_ascii=False))
 
@@ -416,7 +416,7 @@ def history(
     at: Annotated[str | None, typer.Option(help="'YYYY-MM-DD HH:MM' in the shop's zone: only then.")] = None,
 ) -> None:
     """Show which version was champion from when to when, and why; at a moment, also what answered."""
-    from serving.kept import served
+    from serving.scoring.kept import served
     from training.boards import history as board
 
     then = moment(at)
@@ -432,7 +432,7 @@ def keys_create(
     per_second: Annotated[float | None, typer.Option(help="Requests a second, at most.")] = None,
 ) -> None:
     """Make a key and print it: it cannot be read again."""
-    from serving.keys import create
+    from serving.entrance.keys import create
     from serving.store import Store
 
     typer.echo(create(Store.open(home()), scope, name=name, now=now(), per_second=per_second))
@@ -443,7 +443,7 @@ def keys_list() -> None:
     """Show every key ever made, without its secret."""
     from rich.table import Table
 
-    from serving.keys import listed
+    from serving.entrance.keys import listed
     from serving.store import Store
 
     table = Table("id", "name", "scopes", "made", "revoked")
@@ -458,7 +458,7 @@ def keys_list() -> None:
 @keys_app.command("revoke")
 def keys_revoke(key_id: str) -> None:
     """Close a key, at once and in every worker."""
-    from serving.keys import revoke
+    from serving.entrance.keys import revoke
     from serving.store import Store
 
     revoke(Store.open(home()), key_id, now=now())
@@ -486,7 +486,7 @@ def _complain(told: str) -> None:
     """Say what went wrong, in the manner of whatever was said before."""
     import logging
 
-    from serving.logs import in_json
+    from serving.watching.logs import in_json
 
     if in_json():
         logging.getLogger("recompra").error("%s", told)

@@ -21,7 +21,7 @@ class Endpoint:
     files: bool = False
     """Whether it also answers in CSV and NDJSON."""
     more: tuple[str, ...] = ()
-    """Statuses that only some endpoints have, as ``serving.openapi`` describes them."""
+    """Statuses that only some endpoints have, as ``serving.entrance.openapi`` describes them."""
 
 
 ALL = (

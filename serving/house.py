@@ -13,15 +13,15 @@ from statistics import median
 from time import monotonic, sleep, thread_time
 
 from features.errors import ArtefactError, NotFound, RecompraError
-from serving import answers
 from serving.api import LIST_NAMES, ListName, Offer, RecommendRequest
-from serving.audit import Audit
-from serving.kept import scorings
-from serving.snapshot import PERSONAL, load
+from serving.entrance.audit import Audit
+from serving.online.view import DEAD, View
+from serving.scoring.kept import scorings
+from serving.scoring.snapshot import PERSONAL, load
 from serving.state import POINTER, Pointer, State, refusal, registry_trouble
 from serving.store import Store
-from serving.view import DEAD, View
-from serving.vitals import Vitals
+from serving.storefront import answers
+from serving.watching.vitals import Vitals
 
 log = logging.getLogger("recompra.serving")
 NEVER = datetime.max.replace(tzinfo=UTC)

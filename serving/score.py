@@ -17,12 +17,13 @@ from pathlib import Path
 from features.errors import RecompraError, SettingsError
 from features.shop import Shop
 from features.window import local_day, parse_cutoff, shift_days
-from serving import drift, snapshot
-from serving.build import Build
-from serving.kept import outdated, whole
+from serving.persons.rights import Forgotten
 from serving.registry import Registry, versions_of
-from serving.rights import Forgotten
+from serving.scoring import snapshot
+from serving.scoring.build import Build
+from serving.scoring.kept import outdated, whole
 from serving.state import Pointer
+from serving.watching import drift
 
 log = logging.getLogger("recompra.score")
 

@@ -21,13 +21,17 @@ import bentoml
 import msgspec
 from starlette.responses import Response
 
-from serving import answers, api, api_crm, crm, events, logs, offers, orphan, plan, targets
-from serving.crew import Crew
-from serving.doors import Doors, trouble
-from serving.files import Asked, json_answer, rows_answer, unchanged
+from serving import api, api_crm
+from serving.entrance import orphan
+from serving.entrance.crew import Crew
+from serving.entrance.doors import Doors, trouble
 from serving.house import FOLLOW_SECONDS, House
-from serving.scores import Pull
+from serving.marketing import crm, plan, targets
+from serving.marketing.files import Asked, json_answer, rows_answer, unchanged
+from serving.marketing.scores import Pull
 from serving.state import State
+from serving.storefront import answers, events, offers
+from serving.watching import logs
 
 log = logging.getLogger("recompra.serving")
 Answer = TypeVar("Answer", bound=api.Response)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import ArtefactError, NotFound
-from serving.snapshot import Snapshot, write_durably
-from serving.view import View
+from serving.online.view import View
+from serving.scoring.snapshot import Snapshot, write_durably
 
 log = logging.getLogger("recompra.serving")
 POINTER = "serving.json"

@@ -20,13 +20,13 @@ from pathlib import Path
 from threading import Thread
 
 from features.errors import RecompraError
-from serving import erasure
-from serving.kept import way_back
-from serving.logs import set_up
-from serving.refresh import Refresher
+from serving.online.refresh import Refresher
+from serving.persons import erasure
 from serving.registry import Registry, versions_of
+from serving.scoring.kept import way_back
 from serving.state import REFUSED, REGISTRY, Pointer, write_card
 from serving.store import Store
+from serving.watching.logs import set_up
 
 log = logging.getLogger("recompra.watcher")
 POLL_SECONDS = 2.0
@@ -87,7 +87,7 @@ class Watcher:
             log.warning("whether somebody was erased cannot be told (%s)", type(error).__name__)
             return
         log.info("customers were erased: their rows leave warehouse and scorings")
-        done = _run("serving.erasure", self.home)
+        done = _run("serving.persons.erasure", self.home)
         if done is not None and done.returncode != 0:
             self._sweep_at = time.monotonic() + SWEEP_AGAIN_SECONDS
             log.error("not all could be erased, it is tried again: %s", _last(done))

@@ -31,10 +31,10 @@ from load.server import Server, running
 from worlds.contract import settings
 from worlds.snapshot import AS_OF, make_home, make_snapshot, with_known
 
-from serving import keys
-from serving.columns import Columns
-from serving.openapi import build
-from serving.snapshot import Snapshot
+from serving.entrance import keys
+from serving.entrance.openapi import build
+from serving.scoring.columns import Columns
+from serving.scoring.snapshot import Snapshot
 from serving.store import Store
 
 CUSTOMERS = 1_000_000

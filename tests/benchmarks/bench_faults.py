@@ -32,7 +32,7 @@ from faults.town import Conductor, free_port, serving
 from faults.truth import Truth
 from worlds import postgres
 
-from serving import keys
+from serving.entrance import keys
 from serving.store import EVENTS, Store
 
 N_SHOPPERS = 16

@@ -29,14 +29,16 @@ from rich.table import Table
 from features.ingest import ingest
 from features.shop import Shop
 from models.registry import model_class
-from serving import keys, refreshed, snapshot
-from serving.build import Build
-from serving.rights import Forgotten
+from serving.entrance import keys
+from serving.online import refreshed
+from serving.persons.rights import Forgotten
 from serving.run import environment
 from serving.score import end_of_orders
+from serving.scoring import snapshot
+from serving.scoring.build import Build
 from serving.state import Pointer
 from serving.store import EVENTS, Store
-from serving.vitals import VITALS, Vitals
+from serving.watching.vitals import VITALS, Vitals
 
 N_SINGLE, N_IDLE_SECONDS, MOST_SECONDS = 30, 10, 60
 BAR_SECONDS = 1.0

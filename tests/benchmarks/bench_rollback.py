@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from load.server import free_port, request, wait_for
 from worlds.snapshot import make_home, make_snapshot
 
-from serving import keys
+from serving.entrance import keys
 from serving.store import Store
 from training.tracking import Tracking
 

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from worlds.snapshot import NOW, make_home, make_snapshot
 from worlds.visits import echo, make_keys
 
-from serving.doors import Doors
+from serving.entrance.doors import Doors
 from serving.house import House
 
 COLLECTOR = """

@@ -12,11 +12,11 @@ from features.shop import Shop
 from features.window import shift_days
 from models.ranking.dearer import INPUTS, LEAST_STEP, Dearer, kinds_of, last_of_kind, steps_of
 from models.upsell import Upsell, UpsellConfig
-from serving.answers import recommend
 from serving.api import RecommendRequest
+from serving.online.view import View
 from serving.state import State
 from serving.store import Store
-from serving.view import View
+from serving.storefront.answers import recommend
 
 KNOWN_UNTIL = shift_days(CUTOFF, -28, "UTC")
 

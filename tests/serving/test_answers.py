@@ -13,13 +13,14 @@ from worlds.snapshot import AS_OF, NOW, make_snapshot, names, with_live
 
 from features.history import Vocabulary
 from models.ranking.cold import Segments
-from serving import events, rights
-from serving.answers import recommend
 from serving.api import EventsRequest, Recommended, RecommendRequest
-from serving.snapshot import Snapshot
+from serving.online.view import View
+from serving.persons import rights
+from serving.scoring.snapshot import Snapshot
 from serving.state import State
 from serving.store import Store
-from serving.view import View
+from serving.storefront import events
+from serving.storefront.answers import recommend
 
 N_PRODUCTS = 60
 

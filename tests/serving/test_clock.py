@@ -7,8 +7,8 @@ import pytest
 from worlds import postgres
 from worlds.snapshot import AS_OF
 
+from serving.online.view import View
 from serving.store import Store
-from serving.view import View
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def server() -> Iterator[postgres.Server]:
 def test_a_store_that_hangs_is_away_after_a_moment_and_back_when_it_wakes(
     server: postgres.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serving.clock.CLOCK_SECONDS", 0.2)
-    monkeypatch.setattr("serving.view.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("serving.online.clock.CLOCK_SECONDS", 0.2)
+    monkeypatch.setattr("serving.online.view.RETRY_SECONDS", 0.0)
     store = Store(server.url.format(database="postgres"))
     store.prepare()
     view = View(store, AS_OF)

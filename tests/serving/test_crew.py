@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from serving.crew import Busy, Crew
+from serving.entrance.crew import Busy, Crew
 
 
 def test_what_cannot_be_answered_soon_is_sent_away_at_once() -> None:

@@ -10,13 +10,14 @@ from worlds.snapshot import AS_OF, GAIN, NOW, make_home, with_live
 
 from features.errors import InputError
 from models.contact_policy import People
-from serving import crm, events, offers, plan
 from serving.api import EventsRequest, OfferRequest
 from serving.api_crm import CustomerRequest, EraseRequest, PlanRequest, TargetsRequest
-from serving.audit import Audit
+from serving.entrance.audit import Audit
+from serving.marketing import crm, plan
+from serving.online.view import View
 from serving.state import State
 from serving.store import Store
-from serving.view import View
+from serving.storefront import events, offers
 
 
 @pytest.fixture

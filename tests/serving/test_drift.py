@@ -11,10 +11,10 @@ import pytest
 from worlds.snapshot import NOW, make_home, make_snapshot
 
 from features.sketch import Sketch
-from serving import drift
-from serving.columns import Columns
-from serving.vitals import SILENT_SECONDS, Vitals
-from serving.watched import exposition
+from serving.scoring.columns import Columns
+from serving.watching import drift
+from serving.watching.vitals import SILENT_SECONDS, Vitals
+from serving.watching.watched import exposition
 
 STAMP = "20260301T0000-0001"
 N = 400

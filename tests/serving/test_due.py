@@ -7,13 +7,13 @@ import pytest
 from worlds.kitchen import CUTOFF, scored
 
 from models.ranking.reason_texts import CODES
-from serving import events
-from serving.answers import recommend
 from serving.api import EventsRequest, ProductDetails, RecommendRequest
-from serving.due import Due
+from serving.online.view import View
 from serving.state import State
 from serving.store import Store
-from serving.view import View
+from serving.storefront import events
+from serving.storefront.answers import recommend
+from serving.storefront.due import Due
 
 
 @pytest.fixture

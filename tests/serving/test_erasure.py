@@ -17,11 +17,12 @@ from worlds.orders import contacts, make_home, order_lines
 
 from features.errors import CannotLearn, NotFound
 from features.ingest import ingest
-from serving import erasure, rights, score
-from serving.erasure import erase, sweep, told
-from serving.remains import search
-from serving.rights import Forgotten
-from serving.snapshot import load
+from serving import score
+from serving.persons import erasure, rights
+from serving.persons.erasure import erase, sweep, told
+from serving.persons.remains import search
+from serving.persons.rights import Forgotten
+from serving.scoring.snapshot import load
 from serving.state import Pointer
 from serving.store import DECISIONS, Store
 from serving.watcher import Watcher
@@ -128,7 +129,7 @@ def test_the_watcher_cleans_the_files_after_an_erasure_by_http(
     swept: list[Path] = []
 
     def here(module: str, place: Path) -> Any:
-        assert module == "serving.erasure"
+        assert module == "serving.persons.erasure"
         swept.append(place)
         return _Done(erasure.main(place))
 

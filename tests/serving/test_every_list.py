@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from worlds.kitchen import BAGS, COFFEE, CUTOFF, FRIDGES, PANS, SIZES, ids_of, kitchen_products, scored
 
-from serving import events
-from serving.answers import recommend
 from serving.api import EventsRequest, ListName, RecommendRequest
+from serving.online.view import View
 from serving.state import State
 from serving.store import Store
-from serving.view import View
+from serving.storefront import events
+from serving.storefront.answers import recommend
 
 N_EPOCHS, N_REQUESTS = 20, 500
 PRODUCTS = [name for category in SIZES for name in ids_of(category)]

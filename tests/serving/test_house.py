@@ -11,14 +11,14 @@ from sqlalchemy.exc import OperationalError
 from worlds.snapshot import AS_OF, FakeLive, make_home, make_snapshot, with_live
 
 from features.errors import ArtefactError
-from serving.answers import recommend
 from serving.api import RecommendRequest
 from serving.house import House, canary
-from serving.meters import Meters
+from serving.online.view import View
 from serving.state import POINTER, Pointer
 from serving.store import Store
-from serving.view import View
-from serving.vitals import Vitals
+from serving.storefront.answers import recommend
+from serving.watching.meters import Meters
+from serving.watching.vitals import Vitals
 
 NEWER = "20260302T0000-0002"
 

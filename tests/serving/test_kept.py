@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.kept import KEPT_DAYS, outdated, scorings, served, way_back
+from serving.scoring.kept import KEPT_DAYS, outdated, scorings, served, way_back
 from serving.state import SERVED, Pointer
 
 

@@ -5,9 +5,9 @@ import pytest
 from worlds.snapshot import AS_OF, NOW
 
 from features.errors import NotFound, SettingsError
-from serving import keys
+from serving.entrance import keys
+from serving.online.view import View
 from serving.store import Store
-from serving.view import View
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from worlds.orders import make_shop
 
 from models.next_best_offer import NextBestOffer, OfferConfig
 from models.uplift import Uplift, UpliftConfig
-from serving.build import Build
-from serving.rights import Forgotten
+from serving.persons.rights import Forgotten
+from serving.scoring.build import Build
 
 CUTOFF = datetime(2024, 7, 8, tzinfo=UTC)
 QUICK = UpliftConfig(n_trees=20, n_repeats=1, n_folds=3, learning_rate=0.2)

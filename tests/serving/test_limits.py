@@ -3,8 +3,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.keys import Key
-from serving.limits import Limits
+from serving.entrance.keys import Key
+from serving.entrance.limits import Limits
 
 MADE = datetime(2024, 1, 1, tzinfo=UTC)
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from worlds.visits import visitor
 
-from serving.logs import REQUEST_ID, JsonLines
+from serving.watching.logs import REQUEST_ID, JsonLines
 
 SPEAK = """
 import logging, sys, warnings
-from serving.logs import set_up
+from serving.watching.logs import set_up
 logging.getLogger("bentoml").addHandler(logging.StreamHandler(sys.stdout))
 logging.getLogger("bentoml").propagate = False
 set_up()

@@ -8,8 +8,8 @@ from worlds.snapshot import NOW
 from worlds.visits import visitor
 
 from serving.api import OfferRequest
-from serving.meters import BUCKETS, Meters
-from serving.offers import next_best_offer
+from serving.storefront.offers import next_best_offer
+from serving.watching.meters import BUCKETS, Meters
 
 
 @given(st.lists(st.floats(0, 5), max_size=20))

@@ -12,14 +12,15 @@ from worlds.snapshot import AS_OF, GAIN, NOW, make_home, make_snapshot, with_kno
 
 from features.settings import ContactPolicy
 from models.actions import NAMES, Action
-from serving import events, rights
 from serving.api import EventsRequest, Offer, OfferRequest
-from serving.moments import days_on, send_at
-from serving.offers import next_best_offer
-from serving.snapshot import load
+from serving.online.view import View
+from serving.persons import rights
+from serving.scoring.snapshot import load
 from serving.state import State
 from serving.store import Store
-from serving.view import View
+from serving.storefront import events
+from serving.storefront.moments import days_on, send_at
+from serving.storefront.offers import next_best_offer
 
 WHO = "c000003"
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from serving.endpoints import ALL
-from serving.openapi import build, document
+from serving.entrance.openapi import build, document
 
 
 @pytest.mark.parametrize("endpoint", ALL, ids=lambda endpoint: endpoint.path)

@@ -13,9 +13,9 @@ from worlds.visits import visitor
 
 from serving.api import OfferRequest
 from serving.endpoints import BY_PATH
-from serving.offers import next_best_offer
 from serving.run import GRACE_SECONDS
-from serving.vitals import Vitals
+from serving.storefront.offers import next_best_offer
+from serving.watching.vitals import Vitals
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "serving" / "operations"

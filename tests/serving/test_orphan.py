@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 
 from serving import store
-from serving.orphan import LOOK_SECONDS
+from serving.entrance.orphan import LOOK_SECONDS
 
 CHILD = """
 import os, time
-from serving.orphan import end_with
+from serving.entrance.orphan import end_with
 end_with(os.getppid())
 print(os.getpid(), flush=True)
 time.sleep(60)

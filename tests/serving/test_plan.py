@@ -19,15 +19,15 @@ from worlds.snapshot import AS_OF, NOW, make_home, make_snapshot, with_known
 
 from features.errors import NotFound, SettingsError
 from models.actions import CATALOGUE
-from serving import events
 from serving.api import EventsRequest
 from serving.api_crm import PlanRequest
-from serving.crm import barred
-from serving.plan import Period, contact_plan, everyone, make_plan, rows_of
-from serving.plan_file import Asked, write_plan
+from serving.marketing.crm import barred
+from serving.marketing.plan import Period, contact_plan, everyone, make_plan, rows_of
+from serving.marketing.plan_file import Asked, write_plan
+from serving.online.view import View
 from serving.state import State
 from serving.store import Store
-from serving.view import View
+from serving.storefront import events
 
 MONTH = Period(AS_OF.date(), 28)
 
@@ -75,7 +75,7 @@ def test_contacts_go_out_on_their_day_outside_quiet_hours(state: State) -> None:
 
 
 def test_the_hour_is_the_customers_own(state: State) -> None:
-    from serving.columns import Columns
+    from serving.scoring.columns import Columns
 
     hours = np.where(np.arange(60) % 2, 15.4, 3.0)
     features = Columns.of(pd.DataFrame({"hour_mean": hours}))
@@ -107,7 +107,7 @@ def test_a_budget_is_spent_on_what_earns_most(state: State) -> None:
 
 
 def test_who_was_erased_is_in_no_plan(state: State) -> None:
-    from serving.rights import forget
+    from serving.persons.rights import forget
 
     first = planned(state)[0]["customer_id"]
     forget(state.view.store, first, now=NOW)
@@ -127,7 +127,7 @@ def test_who_is_held_out_is_in_no_plan_and_the_reason_says_so(state: State) -> N
 
 
 def test_a_plan_asked_for_at_night_begins_tomorrow(state: State) -> None:
-    from serving.plan import first_day
+    from serving.marketing.plan import first_day
 
     days = [first_day(state, AS_OF + timedelta(hours=hour)).isoformat() for hour in (3, 10, 20, 23)]
     assert days == ["2026-03-01", "2026-03-01", "2026-03-02", "2026-03-02"]
@@ -150,7 +150,7 @@ def test_a_plan_of_learnt_effects_proposes_no_experiment(state: State) -> None:
 
 def test_blocks_of_customers_change_nothing(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = planned(state)
-    monkeypatch.setattr("serving.plan.CUSTOMERS_AT_ONCE", 7)
+    monkeypatch.setattr("serving.marketing.plan.CUSTOMERS_AT_ONCE", 7)
     assert planned(state) == whole
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from serving.api import Event, RecommendRequest, Request
-from serving.quick import FAULTS, reader
+from serving.entrance.quick import FAULTS, reader
 
 QUICK = reader(RecommendRequest)
 text = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Z", "Cc"]), max_size=4)

@@ -17,17 +17,18 @@ from worlds.snapshot import make_snapshot
 
 from features.ingest import ingest
 from features.shop import Shop
-from serving import refresh, refreshed, rights
-from serving.backlog import News
-from serving.columns import Columns
-from serving.customer_scores import scores_of
-from serving.refresh import Refresher
-from serving.remains import search
-from serving.rescoring import INSTANT, Rescoring, by_day
-from serving.snapshot import Snapshot
+from serving.online import refresh, refreshed
+from serving.online.backlog import News
+from serving.online.refresh import Refresher
+from serving.online.rescoring import INSTANT, Rescoring, by_day
+from serving.persons import rights
+from serving.persons.remains import search
+from serving.scoring.columns import Columns
+from serving.scoring.customer_scores import scores_of
+from serving.scoring.snapshot import Snapshot
 from serving.state import Pointer
 from serving.store import Store
-from serving.vitals import Vitals
+from serving.watching.vitals import Vitals
 
 NOW = AS_OF + timedelta(days=3)
 

@@ -9,7 +9,7 @@ from worlds.orders import make_home, order_lines, products
 
 from features.kpi import KPIS
 from features.window import parse_cutoff
-from serving.report import report, shown
+from serving.marketing.report import report, shown
 
 CUTOFF = parse_cutoff("2024-06-01")
 SCRIPT = "<script>alert(1)</script>"

@@ -14,7 +14,7 @@ from worlds.framework import Service, framework
 from worlds.snapshot import make_home, make_snapshot, with_known
 
 from serving.endpoints import ALL
-from serving.openapi import build
+from serving.entrance.openapi import build
 
 CONFIG = schemathesis.Config.from_dict(
     {"checks": {"positive_data_acceptance": {"expected-statuses": [*POSITIVE]}}}

@@ -10,12 +10,13 @@ from worlds.orders import make_home, make_shop
 
 from features.errors import CannotLearn, NotFound, SettingsError
 from models.decisions.standing import held_out
-from serving import rights, score
-from serving.build import Build
+from serving import score
+from serving.persons import rights
+from serving.persons.rights import Forgotten
 from serving.registry import Champion
-from serving.rights import Forgotten
 from serving.score import end_of_orders
-from serving.snapshot import Snapshot, load
+from serving.scoring.build import Build
+from serving.scoring.snapshot import Snapshot, load
 from serving.state import Pointer
 from serving.store import Store
 

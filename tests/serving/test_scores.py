@@ -18,14 +18,16 @@ from starlette.responses import Response, StreamingResponse
 from worlds.snapshot import AS_OF, NOW, SCORES, make_home, make_snapshot
 
 from features.errors import Gone, NotFound
-from serving import rights, scores, snapshot
 from serving.api_crm import ScoresPage, ScoresRequest
-from serving.columns import Columns
-from serving.files import Asked, as_csv, as_ndjson, packed
-from serving.scores import Pull
+from serving.marketing import scores
+from serving.marketing.files import Asked, as_csv, as_ndjson, packed
+from serving.marketing.scores import Pull
+from serving.online.view import View
+from serving.persons import rights
+from serving.scoring import snapshot
+from serving.scoring.columns import Columns
 from serving.state import State
 from serving.store import Store
-from serving.view import View
 
 
 @pytest.fixture(scope="module")

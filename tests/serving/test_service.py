@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from worlds.framework import Service, framework
 from worlds.snapshot import make_home, names
 
-from serving.doors import HOT, Doors
 from serving.endpoints import ALL, BY_PATH
+from serving.entrance.doors import HOT, Doors
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +234,9 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from serving.service import HOUSE
-from serving import answers, api, api_crm, crm, offers, plan
+from serving import api, api_crm
+from serving.marketing import crm, plan
+from serving.storefront import answers, offers
 HOUSE.open(Path({str(tmp_path)!r}))
 state, now = HOUSE.serving(), datetime.now(UTC)
 answers.recommend(state, api.RecommendRequest(customer_id="c000001"))

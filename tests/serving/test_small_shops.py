@@ -13,14 +13,14 @@ from worlds.orders import make_shop
 from features.shop import Shop
 from models.cross_sell import CrossSell
 from models.popular import Popular
-from serving import snapshot
-from serving.answers import recommend
 from serving.api import ListName, Recommended, RecommendRequest
-from serving.build import Build
-from serving.rights import Forgotten
+from serving.online.view import View
+from serving.persons.rights import Forgotten
+from serving.scoring import snapshot
+from serving.scoring.build import Build
 from serving.state import State
 from serving.store import Store
-from serving.view import View
+from serving.storefront.answers import recommend
 
 QUICK = SMALL.model_copy(update={"n_trees": 10})
 

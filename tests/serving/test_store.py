@@ -11,9 +11,9 @@ from sqlalchemy.exc import OperationalError
 from worlds.snapshot import AS_OF, NOW
 
 from features.errors import SettingsError
-from serving import keys
+from serving.entrance import keys
+from serving.online.view import View
 from serving.store import Moment, Store
-from serving.view import View
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_an_event_is_seen_by_another_view_at_once(store: Store, tmp_path: Path) 
 def test_every_write_is_seen_at_once_whatever_becomes_of_the_log_of_writes(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serving.view.SURE_SECONDS", 60.0)
+    monkeypatch.setattr("serving.online.view.SURE_SECONDS", 60.0)
     other = View(Store.open(tmp_path), AS_OF)
     for number in range(12):
         store.record([event(f"e{number}")])
@@ -62,7 +62,7 @@ def test_every_write_is_seen_at_once_whatever_becomes_of_the_log_of_writes(
 
 
 def test_the_clock_is_read_only_after_a_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.view.SURE_SECONDS", 60.0)
+    monkeypatch.setattr("serving.online.view.SURE_SECONDS", 60.0)
     store = Store(f"sqlite:///{tmp_path / 'online.db'}")
     store.prepare()
     view = View(store, AS_OF)

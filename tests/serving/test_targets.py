@@ -10,10 +10,10 @@ from worlds.snapshot import AS_OF, GAIN, NOW, make_snapshot, with_known
 
 from features.errors import NotFound
 from serving.api_crm import Targets, TargetsRequest
+from serving.marketing.targets import targets_by_action
+from serving.online.view import View
 from serving.state import State
 from serving.store import Store
-from serving.targets import targets_by_action
-from serving.view import View
 
 ACTIONS = ["thank_you", "survey", "review_request"]
 

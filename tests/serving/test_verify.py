@@ -16,8 +16,8 @@ from features.errors import ArtefactError
 from features.ingest import ingest
 from models.cross_sell import CrossSell, CrossSellConfig
 from serving import score
+from serving.scoring.verify import verify
 from serving.state import Pointer
-from serving.verify import verify
 
 
 @pytest.fixture(scope="module")

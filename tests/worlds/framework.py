@@ -14,7 +14,7 @@ import httpx
 import pytest
 from worlds.visits import alive, make_keys
 
-from serving.doors import HOT
+from serving.entrance.doors import HOT
 
 
 @dataclass
@@ -64,7 +64,7 @@ def framework(home: Path) -> Iterator[Service]:
         patch.setenv("RECOMPRA_HOME", str(home))
         patch.setenv("BENTOML_HOME", str(home / "bentoml"))
         patch.setenv("BENTOML_DO_NOT_TRACK", "True")
-        patch.setattr("serving.logs.set_up", lambda: None)  # this process is pytest's
+        patch.setattr("serving.watching.logs.set_up", lambda: None)  # this process is pytest's
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # bentoml imports what its own dependencies have deprecated
             from serving.service import Recompra

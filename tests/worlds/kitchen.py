@@ -17,10 +17,10 @@ from models.cross_sell import CrossSell
 from models.popular import Popular
 from models.repurchase import Repurchase
 from models.upsell import Upsell
-from serving import snapshot
-from serving.build import Build
-from serving.rights import Forgotten
-from serving.snapshot import Snapshot
+from serving.persons.rights import Forgotten
+from serving.scoring import snapshot
+from serving.scoring.build import Build
+from serving.scoring.snapshot import Snapshot
 
 CUTOFF = parse_cutoff("2024-05-20")
 N_DAYS = 140

@@ -13,9 +13,9 @@ from features.sketch import Sketch
 from models.churn import Churn, ChurnConfig
 from models.ltv import Ltv, LtvConfig
 from models.segments import Segments, SegmentsConfig
-from serving.columns import Columns
-from serving.customer_scores import EXCERPT, scores_of
-from serving.snapshot import Snapshot, write
+from serving.scoring.columns import Columns
+from serving.scoring.customer_scores import EXCERPT, scores_of
+from serving.scoring.snapshot import Snapshot, write
 from serving.state import Pointer
 
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 from worlds.snapshot import NOW, Snapshot, make_home
 
-from serving import keys
-from serving.doors import Doors
+from serving.entrance import keys
+from serving.entrance.doors import Doors
 from serving.house import House
 from serving.store import Store
 

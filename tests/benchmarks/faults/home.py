@@ -18,12 +18,12 @@ from features.ingest import ingest
 from features.shop import Shop
 from models.cross_sell import CrossSellConfig
 from models.registry import model_class
-from serving import snapshot
-from serving.build import Build
-from serving.columns import Columns
-from serving.rights import Forgotten
+from serving.persons.rights import Forgotten
 from serving.score import end_of_orders, next_stamp
-from serving.snapshot import Ready, Snapshot
+from serving.scoring import snapshot
+from serving.scoring.build import Build
+from serving.scoring.columns import Columns
+from serving.scoring.snapshot import Ready, Snapshot
 from serving.state import Pointer
 
 SMALL = CrossSellConfig(n_bags=1, n_trees=60, n_factors=8, n_neighbours=10, n_alike=10)

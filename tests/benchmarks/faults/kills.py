@@ -14,7 +14,7 @@ from faults.truth import Version
 from faults.victims import ROLES, SCORED, SHARES
 
 from serving.house import House
-from serving.snapshot import load
+from serving.scoring.snapshot import load
 from serving.state import Pointer
 from serving.store import EVENTS, Store
 

@@ -14,12 +14,14 @@ from faults.home import Shelf
 
 from features.shop import Shop
 from models.registry import model_class
-from serving import answers, score, snapshot
+from serving import score
 from serving.api import EventsRequest, RecommendRequest
-from serving.build import Build
-from serving.events import post_events
 from serving.house import House
 from serving.registry import Champion
+from serving.scoring import snapshot
+from serving.scoring.build import Build
+from serving.storefront import answers
+from serving.storefront.events import post_events
 
 LINE = {"kind": "order", "product_id": "p0001"}
 SCORED = "9"

@@ -70,7 +70,8 @@ def imported(home: Path) -> list[str]:
     code = f"""
 import sys
 from pathlib import Path
-from serving import answers, api
+from serving import api
+from serving.storefront import answers
 from serving.service import HOUSE
 HOUSE.open(Path({str(home)!r}))
 name = HOUSE.serving().snapshot.customers.names([0])[0]

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from socket import socket
 
-from serving import keys
+from serving.entrance import keys
 from serving.run import environment
 from serving.store import Store
 

@@ -9,10 +9,10 @@ from worlds.snapshot import make_home, make_snapshot, names
 from features.ingest import ingest
 from features.shop import Shop
 from models.registry import model_class
-from serving import snapshot
-from serving.build import Build
-from serving.rights import Forgotten
+from serving.persons.rights import Forgotten
 from serving.score import end_of_orders
+from serving.scoring import snapshot
+from serving.scoring.build import Build
 from serving.state import POINTER, Pointer
 
 K = 100

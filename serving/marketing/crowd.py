@@ -1,0 +1,108 @@
+"""Many customers as they are now: what was known at the scoring, aged, and what happened since."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.history import History, Ints
+from models.actions import NAMES
+from models.contact_policy import People
+from models.decisions.case import Case
+from models.decisions.known import Known
+from models.decisions.offer import merge_lists
+from models.decisions.reading import days_since_bought
+from models.decisions.standing import Standing
+from serving.scoring.snapshot import PERSONAL
+from serving.state import State
+from serving.storefront.moments import days_on
+from serving.storefront.offers import CONTACT_DAYS, N_CANDIDATES, goods_now
+
+
+@dataclass(frozen=True)
+class Recent:
+    """What happened to customers since the scoring; arrays by customer code."""
+
+    n_contacts_7d: Ints
+    n_contacts_28d: Ints
+    days: dict[str, NDArray[np.float32]]
+    """Days since the last contact with each action that was taken since; NaN where it was not."""
+    ordered: NDArray[np.bool_]
+
+    @classmethod
+    def read(cls, state: State, now: datetime) -> "Recent":
+        """Read the store: contacts and orders after the scoring."""
+        n, snapshot = len(state.snapshot.customers), state.snapshot
+        since = max(snapshot.as_of, now - timedelta(days=CONTACT_DAYS))
+        week, month = np.zeros(n, np.int32), np.zeros(n, np.int32)
+        days: dict[str, NDArray[np.float32]] = {}
+        for customer_id, action, sent_at in state.view.store.contacts_made(since):
+            code = snapshot.customer(customer_id)
+            if code < 0:
+                continue
+            month[code] += 1
+            week[code] += sent_at >= now - timedelta(days=7)
+            if action in NAMES:
+                column = days.setdefault(action, np.full(n, np.nan, np.float32))
+                column[code] = np.fmin(column[code], np.float32((now - sent_at).days))
+        ordered = np.zeros(n, bool)
+        codes = snapshot.customers.codes(sorted(state.view.active))
+        ordered[codes[codes >= 0]] = True
+        return cls(week, month, days, ordered)
+
+
+def standing_of(state: State, codes: Ints, recent: Recent, now: datetime, days_ahead: int = 0) -> Standing:
+    """Return where customers stand ``days_ahead`` days from now, if nothing happens until then.
+
+    Who ordered since the scoring waits as long as the slowest goods take: what they ordered is looked at one
+    by one only in their own offer.
+    """
+    known = cast("Known", state.snapshot.known)
+    standing = known.standing.of(codes)
+    standing = standing.later(days_on(state.snapshot, now))
+    since_action = standing.since_action.copy()
+    for action, days in recent.days.items():
+        at = NAMES.index(action)
+        since_action[:, at] = np.fmin(since_action[:, at], days[codes])
+    slowest = float(known.shelf.settling_days.max(initial=0))
+    settles = np.where(recent.ordered[codes], np.maximum(standing.settles_in, slowest), standing.settles_in)
+    return replace(
+        standing,
+        n_contacts_7d=standing.n_contacts_7d + recent.n_contacts_7d[codes],
+        since_action=since_action,
+        settles_in=settles.astype(np.float32),
+    ).later(days_ahead)
+
+
+def people_of(state: State, codes: Ints, recent: Recent) -> People:
+    """Return who may be contacted, with the contacts made since the scoring."""
+    return state.snapshot.people.of(codes).contacted(recent.n_contacts_28d[codes])
+
+
+def case_of(state: State, codes: Ints, people: People, standing: Standing | None) -> Case:
+    """Lay out what could be offered to many customers: the head of each of their personal ready lists."""
+    snapshot = state.snapshot
+    heads = {
+        name: (ready.product[codes, :N_CANDIDATES], ready.score[codes, :N_CANDIDATES], None)
+        for name, ready in snapshot.ready.items()
+    }
+    product, chance = merge_lists({name: heads[name] for name in PERSONAL if name in heads})
+    since = np.full(product.shape, np.nan)
+    if snapshot.history is None:
+        return Case(people, product, chance, since)
+    history: History = snapshot.history.of_customers(codes)
+    since = days_since_bought(history, product)
+    if snapshot.known is None:
+        return Case(people, product, chance, since)
+    return snapshot.known.case(
+        codes,
+        history,
+        goods_now(state)[0],
+        people=people,
+        product=product,
+        chance=chance,
+        days_since_bought=since,
+        standing=standing,
+    )

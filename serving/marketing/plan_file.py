@@ -1,0 +1,174 @@
+"""A plan for all customers as a file for a CRM, and as audiences for advertising platforms."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from features.errors import NotFound, SettingsError
+from features.history import Ints
+from features.shop import Shop
+from serving.marketing.crm import barred
+from serving.marketing.files import as_csv, as_ndjson
+from serving.marketing.plan import Period, Planned, everyone, first_day, make_plan, rows_of
+from serving.online.view import View
+from serving.scoring.snapshot import load
+from serving.state import Pointer, State
+from serving.store import Store
+from serving.storefront.experiment import effect_of, experiment_of
+
+FORMATS = ("csv", "ndjson", "json")
+EMAILS = "SELECT customer_id, email FROM customers WHERE email IS NOT NULL ORDER BY customer_id"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a plan came to, for whoever ordered it."""
+
+    n_contacts: int
+    n_customers: int
+    spend: float
+    expected_incremental_margin: float
+    currency: str
+    experiment: str | None
+
+    def __str__(self) -> str:
+        money = f"{self.expected_incremental_margin:,.2f} {self.currency}".rstrip()
+        whom = f"{self.n_contacts:,} contacts to {self.n_customers:,} customers"
+        return f"{whom}, {self.spend:,.2f} spent on them, {money} of incremental margin expected"
+
+
+@contextmanager
+def opened(home: Path) -> Iterator[State]:
+    """Open what a service of this home would answer from."""
+    pointer, store = Pointer.read(home), Store.open(home)
+    snapshot = load(home / "lists" / pointer.stamp)
+    view = View(store, snapshot.as_of)
+    try:
+        yield State.of(snapshot, view)
+    finally:
+        view.close()
+        store.close()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A plan as a person asks for it."""
+
+    first: str | None = None
+    """YYYY-MM-DD; None: today, or the day of a scoring of long ago."""
+    n_days: int = 28
+    budget: float | None = None
+    per_day: int | None = None
+
+    def period(self, state: State, now: datetime) -> Period:
+        """Return the period; raise ``SettingsError`` for a day that is none."""
+        try:
+            first = first_day(state, now) if self.first is None else date.fromisoformat(self.first)
+        except ValueError as error:
+            raise SettingsError(f"cannot read {self.first!r} as a day", "write YYYY-MM-DD") from error
+        return Period(first, self.n_days, self.budget, self.per_day)
+
+
+def write_plan(
+    home: Path,
+    asked: Asked,
+    now: datetime,
+    *,
+    kind: str = "csv",
+    out: Path | None = None,
+    audiences: Path | None = None,
+) -> tuple[Written, bytes]:
+    """Plan for everyone; write it to ``out``, and its audiences into a folder, where asked.
+
+    Returns what it came to, and the file's content where there is no ``out``. Raises ``NotFound`` before the
+    first scoring, and where it holds no next_best_offer; ``SettingsError`` for a format we do not write.
+    """
+    if kind not in FORMATS:
+        raise SettingsError(f"no format {kind!r}", f"the formats are {', '.join(FORMATS)}")
+    with opened(home) as state:
+        if state.snapshot.desk is None:
+            raise NotFound(
+                "no next_best_offer model serves yet", "run `recompra train`, then `recompra score`"
+            )
+        period = asked.period(state, now)
+        found = make_plan(state, everyone(state), period, now)
+        content = content_of(state, found, rows_of(state, found, period), kind)
+        if audiences is not None:
+            write_audiences(home, state, found, audiences, now)
+        done = _written(state, found)
+    if out is None:
+        return done, content
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(content)
+    return done, b""
+
+
+def content_of(state: State, found: Planned, rows: Sequence[dict[str, Any]], kind: str) -> bytes:
+    """Return a plan in a format: contacts one a line, or one JSON object with what it stands on."""
+    if kind == "csv":
+        return as_csv(rows)
+    if kind == "ndjson":
+        return as_ndjson(rows)
+    head = {
+        "as_of": state.snapshot.moment,
+        "models": state.snapshot.models,
+        "currency": state.snapshot.currency,
+        "experiment": _experiment(state, found),
+        "contacts": rows,
+    }
+    return msgspec.json.format(msgspec.json.encode(head), indent=1) + b"\n"
+
+
+def write_audiences(home: Path, state: State, found: Planned, folder: Path, now: datetime) -> None:
+    """Write ``include.csv`` and ``exclude.csv``: SHA-256 of e-mail addresses, as advertising platforms match.
+
+    Included is whom the plan contacts; excluded is whom a rule bars today: no consent, held out, an order on
+    its way, an open return, contacts enough. A customer without an address, or who asked to be forgotten, is
+    in neither.
+    """
+    mails = digests(home, state)
+    planned = np.zeros(len(mails), bool)
+    planned[found.codes[found.calendar.row]] = True
+    out = barred(state, now) & ~planned
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, chosen in (("include", planned), ("exclude", out)):
+        some = mails[chosen & (mails != "")]
+        (folder / f"{name}.csv").write_text(
+            "\n".join(["email_sha256", *sorted(some)]) + "\n", encoding="utf-8"
+        )
+
+
+def digests(home: Path, state: State) -> "np.ndarray[Any, np.dtype[np.str_]]":
+    """Return the digest of each customer's address by code, empty where there is none."""
+    rows = Shop(home).con.raw_sql(EMAILS).fetchall()
+    codes: Ints = state.snapshot.customers.codes([row[0] for row in rows])
+    found = np.full(len(state.snapshot.customers), "", dtype="<U64")
+    known = codes >= 0
+    found[codes[known]] = np.array([row[1] for row in rows], dtype="<U64")[known]
+    if state.view.erased:
+        gone = [state.view.is_erased(name) for name in state.snapshot.customers.all_names()]
+        found[np.array(gone, bool)] = ""
+    return found
+
+
+def _written(state: State, found: Planned) -> Written:
+    calendar = found.calendar
+    return Written(
+        n_contacts=len(calendar),
+        n_customers=len(np.unique(calendar.row)),
+        spend=float(calendar.spend.sum()),
+        expected_incremental_margin=float(calendar.worth.sum()),
+        currency=state.snapshot.currency,
+        experiment=_experiment(state, found),
+    )
+
+
+def _experiment(state: State, found: Planned) -> str | None:
+    taken = (found.actions[code].name for code in np.unique(found.calendar.action).tolist())
+    return experiment_of(state.snapshot, effect_of(state.snapshot, taken))

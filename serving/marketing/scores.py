@@ -1,0 +1,212 @@
+"""Scores of all customers, page by page or as one stream: filtered, and of one scoring from end to end.
+
+A cursor names its scoring and the next row. The scoring stays readable while
+``serving.scoring.kept.KEPT`` of them are kept; after that a cursor of it is answered with 410.
+"""
+
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import ArtefactError, Gone, NotFound
+from features.history import Vocabulary
+from serving.api_crm import ScoresPage, ScoresRequest
+from serving.marketing.files import File, Row, tag_of
+from serving.online import refreshed
+from serving.online.refreshed import Refreshed
+from serving.online.view import DEAD, View
+from serving.scoring.columns import Columns, let_go
+from serving.state import State
+
+BLOCK = 1000
+"""Rows that are made at once: few enough to let other requests of the worker in between."""
+MOST = 10_000
+"""Rows of a page."""
+OLD_KEPT = 2
+Bools = NDArray[np.bool_]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What pages are made of."""
+
+    stamp: str
+    moment: str
+    models: dict[str, str]
+    horizon_days: int
+    customers: Vocabulary
+    features: Columns
+    scores: Columns
+
+    @classmethod
+    def of(cls, state: State) -> "Scoring":
+        """Take the one in service."""
+        own = state.snapshot
+        card = own.stamp, own.moment, own.models, own.horizon_days
+        return cls(*card, own.customers, own.features, own.scores)
+
+    def let_go(self) -> None:
+        """Keep nothing in memory of what a walk through everybody has read."""
+        self.scores.let_go()
+        let_go(self.customers.ids)
+
+    @property
+    def names(self) -> list[str]:
+        """The columns of a row."""
+        return ["customer_id", "as_of", *self.scores.order]
+
+    def rows(self, at: Rows, view: View, changed: Collection[str] = ()) -> list[Row]:
+        """Return some rows, less those of customers who were erased since; of the ``changed`` the newest."""
+        ids = self.customers.names(at)
+        some = [name for name in ids if name in changed]
+        newest = refreshed.of_customers(view.store, self.stamp, some) if some else {}
+        found = zip(ids, [self.moment] * len(ids), *self.scores.shown(at), strict=True)
+        rows = [self._newest(name, newest[name]) if (name := row[0]) in newest else row for row in found]
+        return [row for row in rows if not view.is_erased(row[0])]
+
+    def _newest(self, name: str, row: Refreshed) -> Row:
+        return (name, row.as_of, *(row.scores.get(column) for column in self.scores.order))
+
+
+@dataclass(frozen=True)
+class Pull:
+    """One request for scores, on the scoring its cursor names."""
+
+    scoring: Scoring
+    view: View
+    request: ScoresRequest
+    rows: Rows
+    """All that match from the cursor on."""
+    n_found: int
+    """All that match."""
+    tag: str
+    """Changes with the scoring, with what is asked, with every erasure and every refresh."""
+
+    @classmethod
+    def of(cls, state: State, request: ScoresRequest, home: Path) -> "Pull":
+        """Find scoring and rows.
+
+        Raises ``Gone`` for a cursor too old, ``NotFound`` for a filter of what no model gives.
+        """
+        scoring, start = _at_cursor(state, request.cursor, home)
+        moved = [len(state.view.erased), state.view.seen["refreshed"]]
+        card = [scoring.stamp, request.model_dump(mode="json"), moved]
+        found = np.flatnonzero(matching(scoring, request))
+        left = found[np.searchsorted(found, start) :]
+        return cls(scoring, state.view, request, left, len(found), tag_of(json.dumps(card).encode()))
+
+    @property
+    def most(self) -> int:
+        """How many rows to return at most."""
+        whole = MOST if self.request.format == "json" else len(self.rows)
+        return self.request.limit or whole
+
+    def blocks(self) -> Iterator[list[Row]]:
+        """Return the rows, a block at a time."""
+        changed = self._changed()
+        for start in range(0, min(self.most, len(self.rows)), BLOCK):
+            yield self.scoring.rows(self.rows[start : min(start + BLOCK, self.most)], self.view, changed)
+            self.scoring.let_go()
+
+    def _changed(self) -> set[str]:
+        """Return who was refreshed on this scoring; nobody while the store is away."""
+        if not self.view.seen["refreshed"]:
+            return set()
+        try:
+            return refreshed.names(self.view.store, self.scoring.stamp)
+        except DEAD:
+            return set()
+
+    @property
+    def next_cursor(self) -> str | None:
+        """Where the next page starts; None after the last one."""
+        left = self.rows[self.most : self.most + 1].tolist()
+        return f"{self.scoring.stamp}:{left[0]}" if left else None
+
+    def page(self) -> ScoresPage:
+        """Return it as one answer."""
+        names = self.scoring.names
+        return ScoresPage.model_construct(
+            as_of=self.scoring.moment,
+            models=self.scoring.models,
+            scores=[dict(zip(names, row, strict=True)) for block in self.blocks() for row in block],
+            n_customers=len(self.scoring.customers),
+            n_found=self.n_found,
+            next_cursor=self.next_cursor,
+        )
+
+    def file(self) -> File:
+        """Return it as a file that is made while it is sent."""
+        headers = {"x-as-of": self.scoring.moment, "x-next-cursor": self.next_cursor}
+        return File(self.scoring.names, self.blocks(), self.tag, {k: v for k, v in headers.items() if v})
+
+
+def matching(scoring: Scoring, request: ScoresRequest) -> Bools:
+    """Mark the customers that every filter lets through; what is not known of one is in no range."""
+    kept = np.ones(len(scoring.customers), bool)
+    days = scoring.horizon_days
+    ranges = (
+        (scoring.scores, f"churn_probability_{days}d", "churn_probability"),
+        (scoring.scores, f"expected_margin_{days}d", "expected_margin"),
+        (scoring.features, "n_orders", "n_orders"),
+        (scoring.features, "days_since_last_order", "days_since_last_order"),
+    )
+    for table, column, field in ranges:
+        low, high = (getattr(request, f"{end}_{field}") for end in ("min", "max"))
+        if low is not None or high is not None:
+            values = table.number(_known(table, column))
+            kept &= (values >= (-np.inf if low is None else low)) & (
+                values <= (np.inf if high is None else high)
+            )
+    for column, words in (("segment", request.segments), ("persona", request.personas)):
+        if words is not None:
+            kept &= scoring.scores.among(_known(scoring.scores, column), words)
+    return kept
+
+
+def _known(table: Columns, column: str) -> str:
+    if column not in table.kinds:
+        raise NotFound(
+            f"no model that serves gives {column!r}, so nothing can be chosen by it",
+            f"there are {', '.join(table.order) or 'no columns yet'}",
+        )
+    return column
+
+
+def _at_cursor(state: State, cursor: str | None, home: Path) -> tuple[Scoring, int]:
+    if cursor is None:
+        return Scoring.of(state), 0
+    stamp, _, row = cursor.rpartition(":")
+    if stamp == state.snapshot.stamp:
+        return Scoring.of(state), int(row)
+    try:
+        folder = home / "lists" / stamp
+        return _read(folder, (folder / "manifest.json").stat().st_mtime_ns), int(row)
+    except (OSError, ValueError, KeyError, ArtefactError) as error:
+        told = f"the scoring {stamp} of this cursor is no longer kept"
+        raise Gone(
+            told, "start again without a cursor; a walk may last until two newer ones have landed"
+        ) from error
+
+
+@lru_cache(maxsize=OLD_KEPT)
+def _read(folder: Path, _written: int) -> Scoring:
+    """Map an older scoring, once for all the pages of a walk."""
+    card = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    ids = np.asarray(np.load(folder / "customers.npy", mmap_mode="r", allow_pickle=False))
+    features, scores = (Columns.load(folder / name) for name in ("features", "scores"))
+    return Scoring(
+        stamp=folder.name,
+        moment=card["as_of"],
+        models=card["models"],
+        horizon_days=card["horizon_days"],
+        customers=Vocabulary(ids),
+        features=features,
+        scores=scores,
+    )

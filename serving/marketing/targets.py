@@ -1,0 +1,111 @@
+"""Whom to keep with which action under a budget: several actions a customer, chosen together."""
+
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from features.errors import NotFound
+from features.history import Ints
+from models.actions import Action
+from models.decisions.allocation import Allocation, allocate, compare, curve
+from models.decisions.case import Case, Terms
+from models.decisions.everyone import Options, options
+from serving.api_crm import Targets, TargetsRequest
+from serving.marketing.crm import CURVE_POINTS, DECIMALS, earned, points_of
+from serving.marketing.crowd import Recent, people_of, standing_of
+from serving.marketing.plan import everyone
+from serving.state import State
+from serving.storefront.experiment import effect_of, experiment_of
+from serving.storefront.offers import goods_now
+
+
+def targets_by_action(state: State, request: TargetsRequest, now: datetime) -> Targets:
+    """Choose an action or none for everyone, so that the expected incremental margin is greatest.
+
+    Only actions without a product; those with one are what ``next_best_offer`` and the plan are for. Raises
+    ``NotFound`` for an action that the shop does not have.
+    """
+    if state.snapshot.known is None or state.snapshot.desk is None:
+        raise NotFound("actions cannot be weighed: no next_best_offer model serves yet", "train and score")
+    codes = everyone(state)
+    found, terms = options_of(state, request, codes, now)
+    chosen = allocate(found, request.budget)
+    answer = _answer(state, request, chosen, terms)
+    answer.targets = _rows(state, found, chosen, codes)[: request.limit]
+    answer.policies = _policies(found, request.budget, codes, state)
+    answer.curve = points_of(curve(found, points=CURVE_POINTS))
+    return answer
+
+
+def options_of(state: State, request: TargetsRequest, codes: Ints, now: datetime) -> tuple[Options, Terms]:
+    """Weigh the actions asked for with some customers, as they are now."""
+    goods, terms = goods_now(state)
+    known: dict[str, Action] = {action.name: action for action in terms.actions if not action.offers_product}
+    unknown = [name for name in request.actions if name not in known]
+    if unknown:
+        raise NotFound(f"no action {unknown[0]!r} without a product", f"there are {', '.join(known)}")
+    recent, none = Recent.read(state, now), np.zeros((len(codes), 0))
+    learnt = {} if state.snapshot.known is None else state.snapshot.known.learnt
+    case = Case(
+        people_of(state, codes, recent),
+        none.astype(np.int32),
+        none,
+        none,
+        standing=standing_of(state, codes, recent, now),
+        learnt={name: change[codes] for name, change in learnt.items()},
+    )
+    asked = tuple(known[name] for name in dict.fromkeys(request.actions))
+    terms = terms.model_copy(update={"actions": asked})
+    return options(case, goods, terms), terms
+
+
+def _answer(state: State, request: TargetsRequest, chosen: Allocation, terms: Terms) -> Targets:
+    n = int((chosen.action >= 0).sum())
+    gap = f"this is at least {1 - chosen.gap:.2%} of what the best choice could be expected to earn"
+    taken = {terms.actions[code].name for code in np.unique(chosen.action[chosen.action >= 0]).tolist()}
+    effect = effect_of(state.snapshot, taken)
+    return Targets(
+        as_of=state.snapshot.moment,
+        models=state.snapshot.models,
+        targets=[],
+        n_targets=n,
+        budget=request.budget,
+        spent=round(chosen.spent, DECIMALS),
+        expected_incremental_margin=round(chosen.expected_incremental_margin, DECIMALS),
+        at_most=round(chosen.at_most, DECIMALS),
+        currency=state.snapshot.currency,
+        effect=effect,
+        reason=f"{n} customers, each with the action that earns most for the budget; {gap}",
+        experiment=experiment_of(state.snapshot, effect),
+    )
+
+
+def _rows(state: State, found: Options, chosen: Allocation, codes: Ints) -> list[dict[str, Any]]:
+    """Return the chosen as rows, what earns most for its money first."""
+    snapshot = state.snapshot
+    _, worth, chance, spend = found.at(chosen.action)
+    rows = np.flatnonzero(chosen.action >= 0)
+    rows = rows[np.argsort(-(worth / np.maximum(spend, 1e-12))[rows], kind="stable")]
+    learnt = set() if snapshot.known is None else set(snapshot.known.learnt)
+    actions = [found.deck.actions[code] for code in chosen.action[rows].tolist()]
+    columns = {
+        "rank": range(1, len(rows) + 1),
+        "customer_id": snapshot.customers.names(codes[rows]),
+        "action": [action.name for action in actions],
+        "channel": [action.channel for action in actions],
+        snapshot.gain_name: worth[rows].round(DECIMALS).tolist(),
+        f"order_probability_{snapshot.horizon_days}d": chance[rows].round(6).tolist(),
+        "spend": spend[rows].round(DECIMALS).tolist(),
+        "effect": ["learnt" if action.name in learnt else "assumed" for action in actions],
+    }
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _policies(found: Options, budget: float, codes: Ints, state: State) -> dict[str, float]:
+    """Return what rankings would earn with the same budget and the same rules."""
+    if state.snapshot.known is None:
+        return {}
+    standing = state.snapshot.known.standing.of(codes)
+    scores = {"risk": standing.risk, "response": 1 - standing.risk, "value": standing.margin}
+    return earned(compare(found, budget, scores))

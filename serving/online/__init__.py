@@ -1,0 +1,1 @@
+"""What happened since the scoring: followed by workers, worked into scores by the watcher."""

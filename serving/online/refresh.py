@@ -1,0 +1,175 @@
+"""A customer's features and scores, made anew within a second of an order or a return.
+
+The watcher does this, never a worker: a few customers at a time, on the rows kept with the scoring that
+serves and what happened since, by the same features and the same models as the scoring itself. A row stands
+just after the newest event of those refreshed with it, never at the clock: what is done twice does no harm.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from time import monotonic
+
+from features.errors import ArtefactError
+from serving.online import refreshed
+from serving.online.backlog import Backlog, News
+from serving.online.rescoring import Rescoring, by_day
+from serving.online.view import DEAD
+from serving.state import POINTER
+from serving.store import Store
+from serving.watching import drift
+from serving.watching.vitals import Vitals
+
+log = logging.getLogger("recompra.watcher")
+BATCH = 200
+"""Customers refreshed at once."""
+IDLE_SECONDS, BUSY_SECONDS = 5.0, 1.0
+"""How often it is written how things stand."""
+AGAIN_SECONDS = 30.0
+"""What could not be opened is tried again after so long, or when the scoring changes."""
+DRIFT_SECONDS = 60.0
+DRIFT_ROWS = 20_000
+"""Of so many refreshed customers, at most, the drift is told."""
+Clock = Callable[[], datetime]
+
+
+class Refresher:
+    """Follows the store of a home, and refreshes who is waiting."""
+
+    def __init__(self, home: Path, clock: Clock, store: Store | None = None) -> None:
+        self.home, self.clock = home.resolve(), clock
+        self._store = store
+        self.vitals = Vitals()
+        self.rescoring: Rescoring | None = None
+        self.backlog: Backlog | None = None
+        self._pointer: tuple[int, int] | None = None
+        self._again = self._beat = self._drift = 0.0
+        self._counted = ("", -1)
+        self._drifted: set[str] = set()
+
+    @property
+    def store(self) -> Store:
+        """The store, opened at the first look: the watcher starts without it too."""
+        if self._store is None:
+            self._store = Store.open(self.home)
+        return self._store
+
+    def look(self) -> bool:
+        """Refresh some of those who are waiting; return whether anybody was. Never raises for bad data."""
+        try:
+            self._follow()
+            return self._work()
+        except DEAD as error:
+            self._tell(f"the store cannot be read ({type(error).__name__})")
+            self._pointer, self._again = None, monotonic() + 1.0
+            return False
+        finally:
+            self._pulse()
+
+    def _work(self) -> bool:
+        if self.backlog is None or self.rescoring is None:
+            return False
+        self.backlog.look(self.clock())
+        taken = self.backlog.take(BATCH)
+        if not taken:
+            return False
+        try:
+            news = self.backlog.news(list(taken))
+            for ids, part in by_day(news, self.rescoring.excerpt.timezone):
+                self._refresh({name: taken[name] for name in ids}, part)
+        except DEAD:
+            self.backlog.put_back(taken)
+            raise
+        return True
+
+    def _refresh(self, taken: dict[str, datetime], news: News) -> None:
+        """Refresh customers at once; where that fails, find the one it fails for and skip that one."""
+        started, rescoring, ids = self.clock(), self.rescoring, list(taken)
+        if rescoring is None:
+            return
+        try:
+            rows = rescoring.rows(ids, news)
+        except Exception as error:  # whatever an event does to a query or a model, the others go on
+            return self._split(taken, news, error)
+        self.vitals.refreshed += refreshed.keep(self.store, rows)
+        done = self.clock()
+        self.vitals.batch.add((done - started).total_seconds())
+        for since in taken.values():
+            self.vitals.lag.add((done - since).total_seconds())
+
+    def _split(self, taken: dict[str, datetime], news: News, error: Exception) -> None:
+        names = list(taken)
+        if len(names) > 1:
+            for half in (names[: len(names) // 2], names[len(names) // 2 :]):
+                self._refresh({name: taken[name] for name in half}, news.of(half))
+            return
+        try:
+            if self.rescoring is not None:
+                self.rescoring.probe()
+        except Exception as broken:  # it is not this customer: nobody can be refreshed
+            return self._close(f"customers cannot be refreshed: {_words(broken)}")
+        last = max(news.events, key=lambda row: row["seq"])["event_id"]
+        log.error("the customer of event %s is not refreshed, the old scores stay: %s", last, _words(error))
+        self.vitals.skipped += 1
+
+    def _follow(self) -> None:
+        """Open the scoring that serves, when it is another than before."""
+        try:
+            found = os.stat(self.home / POINTER)
+        except OSError:
+            return
+        pointer = (found.st_mtime_ns, found.st_ino)
+        failed = self.rescoring is None and monotonic() >= self._again
+        if pointer == self._pointer and not failed:
+            return
+        self._pointer = pointer
+        try:
+            self.rescoring = Rescoring.open(self.home)
+        except Exception as error:  # whatever is wrong with the models, the old scores stay
+            return self._close(f"customers cannot be refreshed: {_words(error)}")
+        refreshed.drop_others(self.store, self.rescoring.stamp)
+        self.backlog = Backlog(self.store, self.rescoring.stamp, self.rescoring.as_of)
+        self._drift = 0.0
+        self._tell("")
+
+    def _close(self, trouble: str) -> None:
+        self.rescoring = self.backlog = None
+        self._again = monotonic() + AGAIN_SECONDS
+        self._tell(trouble)
+
+    def _tell(self, trouble: str) -> None:
+        if trouble and trouble != self.vitals.trouble:
+            log.error("%s", trouble)
+        self.vitals.trouble = trouble
+
+    def look_at_drift(self) -> None:
+        """Compare what is served with training, now and then, where anything moved: beside the refreshes."""
+        rescoring, done = self.rescoring, self.vitals.refreshed
+        if rescoring is None or (rescoring.stamp, done) == self._counted or monotonic() < self._drift:
+            return
+        self._counted, self._drift = (rescoring.stamp, done), monotonic() + DRIFT_SECONDS
+        try:
+            some = sorted(refreshed.names(self.store, rescoring.stamp))[:DRIFT_ROWS]
+            rows = refreshed.of_customers(self.store, rescoring.stamp, some)
+            folder = self.home / "lists" / rescoring.stamp
+            self.vitals.psi = drift.served(folder, {name: row.features for name, row in rows.items()})
+        except (ArtefactError, *DEAD) as error:
+            log.error("drift cannot be told: %s", _words(error))
+        self._drifted = drift.tell(self.vitals.psi, self._drifted)
+
+    def _pulse(self) -> None:
+        """Write how things stand, now and then."""
+        waiting = len(self.backlog.waiting) if self.backlog else 0
+        if (waiting > 0) == (self.vitals.waiting > 0) and monotonic() < self._beat:
+            return
+        oldest = self.backlog.oldest if self.backlog else None
+        self.vitals.waiting, self.vitals.oldest = waiting, oldest.isoformat() if oldest else ""
+        self.vitals.write(self.home, self.clock())
+        self._beat = monotonic() + (BUSY_SECONDS if waiting else IDLE_SECONDS)
+
+
+def _words(error: Exception) -> str:
+    told = str(error).splitlines()
+    return f"{type(error).__name__}: {told[0][:200]}" if told else type(error).__name__

@@ -1,0 +1,86 @@
+"""Features and scores as of a customer's newest order or return: in place of the scoring's, until the next.
+
+A row belongs to the scoring it was made on (``stamp``): answers of another scoring do not see it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from serving.persons.rights import digest_of, overwrite
+from serving.store import ERASURES, REFRESHED, Store
+
+Row = dict[str, float | str | None]
+AT_ONCE = 5_000
+"""Customers asked for in one query."""
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """One customer's row."""
+
+    as_of: str
+    """The moment just after the newest event in it."""
+    features: Row
+    scores: Row
+
+
+def keep(store: Store, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Put rows of ``refreshed`` in the place of the same customers' older ones; return how many were kept.
+
+    Alone in writing, so that whoever is erased meanwhile is not written again.
+    """
+    with store.write("refreshed") as (db, _):
+        overwrite(db)
+        salt = store.salt()
+        digests = {digest_of(salt, row["customer_id"]): row for row in rows}
+        gone = sa.select(ERASURES.c.digest).where(ERASURES.c.digest.in_(list(digests)))
+        for digest in db.execute(gone).scalars().all():
+            del digests[bytes(digest)]
+        ids = [row["customer_id"] for row in digests.values()]
+        db.execute(REFRESHED.delete().where(REFRESHED.c.customer_id.in_(ids)))
+        if digests:
+            db.execute(REFRESHED.insert(), [{**row, **_packed(row)} for row in digests.values()])
+        return len(digests)
+
+
+def _packed(row: Mapping[str, Any]) -> dict[str, str]:
+    return {name: msgspec.json.encode(row[name]).decode() for name in ("features", "scores")}
+
+
+def drop_others(store: Store, stamp: str) -> None:
+    """Forget what was refreshed on another scoring."""
+    with store.write("refreshed") as (db, _):
+        overwrite(db)
+        db.execute(REFRESHED.delete().where(REFRESHED.c.stamp != stamp))
+
+
+def names(store: Store, stamp: str) -> set[str]:
+    """Return who has a row on this scoring."""
+    with store.read() as db:
+        return set(db.execute(sa.select(REFRESHED.c.customer_id).where(REFRESHED.c.stamp == stamp)).scalars())
+
+
+def of_customer(store: Store, stamp: str, customer_id: str) -> Refreshed | None:
+    """Return one customer's row on this scoring; None where there is none."""
+    return of_customers(store, stamp, [customer_id]).get(customer_id)
+
+
+def of_customers(store: Store, stamp: str, ids: Sequence[str]) -> dict[str, Refreshed]:
+    """Return the rows on this scoring of those among ``ids`` who have one."""
+    found: dict[str, Refreshed] = {}
+    with store.read() as db:
+        for start in range(0, len(ids), AT_ONCE):
+            wanted = list(ids[start : start + AT_ONCE])
+            query = sa.select(REFRESHED).where(REFRESHED.c.stamp == stamp)
+            rows = db.execute(query.where(REFRESHED.c.customer_id.in_(wanted))).mappings()
+            found |= {row["customer_id"]: _read(dict(row)) for row in rows}
+    return found
+
+
+def _read(row: Mapping[str, Any]) -> Refreshed:
+    features, scores = (msgspec.json.decode(row[name]) for name in ("features", "scores"))
+    return Refreshed(row["as_of"].isoformat(), features, scores)

@@ -1,0 +1,84 @@
+"""What recomputes a few customers on the scoring that serves: its rows, its models, what happened since."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from features.errors import ArtefactError
+from features.excerpt import Excerpt
+from features.window import local_day, naive_utc
+from models.model import Model
+from serving.online.backlog import News
+from serving.registry import on_disk
+from serving.scoring.columns import Columns
+from serving.scoring.customer_scores import EXCERPT, scores_of
+from serving.state import Pointer
+
+INSTANT = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Rescoring:
+    """What recomputes customers on one scoring: its rows, its models, its moment."""
+
+    stamp: str
+    as_of: datetime
+    models: Mapping[str, Model]
+    excerpt: Excerpt
+
+    @classmethod
+    def open(cls, home: Path) -> "Rescoring":
+        """Load what serves; raise ``ArtefactError`` where it cannot be."""
+        pointer = Pointer.read(home)
+        folder = home / "lists" / pointer.stamp / EXCERPT
+        if not folder.is_dir():
+            raise ArtefactError(f"the scoring {pointer.stamp} keeps no rows to refresh from", "score again")
+        models = on_disk(home, pointer.models, "scores")
+        made = cls(pointer.stamp, datetime.fromisoformat(pointer.as_of), models, Excerpt(home, folder))
+        made.probe()
+        return made
+
+    def probe(self) -> None:
+        """Score one customer, with nothing new: whatever is loaded late is loaded now."""
+        self.excerpt.take(self.excerpt.anyone())
+        self._tables(self.as_of, self.excerpt.customers_seen(self.as_of))
+
+    def rows(self, ids: Sequence[str], news: News) -> list[dict[str, Any]]:
+        """Return rows of ``refreshed`` for the customers among ``ids`` who ever ordered, all on one day."""
+        cutoff = max(row["occurred_at"] for row in news.events) + INSTANT
+        self.excerpt.take(ids, *_plain(news, cutoff))
+        names = self.excerpt.customers_seen(cutoff)
+        features, scores = self._tables(cutoff, names)
+        basis = {"stamp": self.stamp, "as_of": cutoff, "events_seq": news.seq}
+        found = zip(names, features, scores, strict=True)
+        return [basis | {"customer_id": name, "features": f, "scores": s} for name, f, s in found]
+
+    def _tables(self, cutoff: datetime, names: "pd.Index[str]") -> list[list[dict[str, Any]]]:
+        """Return features and scores of the customers held, a dictionary each."""
+        features = self.excerpt.customer_features(cutoff).reindex(names)
+        scores = scores_of(self.models, self.excerpt, cutoff, list(names))
+        return [list(Columns.of(table).rows(slice(None))) for table in (features, scores)]
+
+
+def _plain(news: News, cutoff: datetime) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return events, and contacts before the cutoff, with moments as the warehouse has them."""
+    events = [row | {"occurred_at": naive_utc(row["occurred_at"])} for row in news.events]
+    sent = [row for row in news.contacts if row["sent_at"] < cutoff]
+    return events, [row | {"sent_at": naive_utc(row["sent_at"])} for row in sent]
+
+
+def by_day(news: News, timezone: str) -> Iterator[tuple[list[str], News]]:
+    """Divide customers by the shop's day of their newest event: a day's customers share one cutoff."""
+    newest: dict[str, datetime] = {}
+    for row in news.events:
+        name = row["customer_id"]
+        newest[name] = max(newest.get(name, row["occurred_at"]), row["occurred_at"])
+    days: dict[date, list[str]] = {}
+    for name, moment in newest.items():
+        days.setdefault(local_day(moment, timezone), []).append(name)
+    for ids in days.values():
+        yield ids, news.of(ids)

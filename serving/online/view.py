@@ -1,0 +1,215 @@
+"""What one worker knows of the store: kept level with its clock, one cheap read a request.
+
+The store's clock is one row of counters. A request reads it; only where a counter moved is anything else
+read, and then only the rows above the last number seen. So an event posted to one worker changes the next
+answer of every other.
+"""
+
+import logging
+from datetime import datetime
+from hashlib import sha256
+from time import monotonic
+from typing import Any
+
+import sqlalchemy as sa
+
+from serving.entrance.keys import Key, holder
+from serving.online.clock import counters
+from serving.online.pulse import Pulse
+from serving.persons.rights import digest_of
+from serving.store import CONTACTS, ERASURES, EVENTS, KEYS, STOCK, TOPICS, Store
+
+log = logging.getLogger("recompra.serving")
+DEAD = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.DBAPIError)
+RETRY_SECONDS = 1.0
+SURE_SECONDS = 0.2
+"""After so long the clock is read even if nothing seems to be written: a store that is gone is noticed."""
+CLOCKS = f"SELECT {', '.join(TOPICS)} FROM clock"
+KEPT = 5_000
+"""Of so many customers the lines are kept, then all are read again."""
+
+
+class View:
+    """Follows a store. ``since`` is the moment the ready lists stand at: only later events matter.
+
+    Raises what the database raises where the store cannot be read at first; later, ``down`` says so.
+    """
+
+    def __init__(self, store: Store, since: datetime) -> None:
+        self.store = store
+        self.salt = store.salt()
+        self.seen = dict.fromkeys(TOPICS, 0)
+        self.active: dict[str, int] = {}
+        """Customers with orders or returns since, and the turn in which the last ones were seen."""
+        self.stock: dict[str, float] = {}
+        self.new_stock: dict[str, float] = {}
+        """What the last ``sync`` found that moved ``stock``."""
+        self.erased: set[bytes] = set()
+        self.keys: dict[str, Key] = {}
+        self._holders: dict[bytes, Key] = {}
+        self.down = ""
+        """Why the store could not be read the last time; empty while all is well."""
+        self._clock: Any = None
+        self._pulse: Pulse | None = None
+        self._beat = b""
+        self._sure_until = 0.0
+        self._again = 0.0
+        self._turn = 0
+        self._kept: dict[str, tuple[int, list[dict[str, Any]]]] = {}
+        try:
+            self.rebase(since)
+        except BaseException:
+            self._let_go(spoilt=True)
+            raise
+
+    def rebase(self, since: datetime) -> None:
+        """Start again from ``since``: what happened before it is in the new ready lists."""
+        self.since = since
+        self.seen |= {"events": 0, "stock": 0}
+        self.active, self.stock, self._kept = {}, {}, {}
+        self._catch_up()  # raises: a view that has seen nothing knows no key, and nobody who was erased
+
+    def sync(self) -> set[str]:
+        """Catch up with the store; return the topics that moved. One that cannot be read changes nothing."""
+        now = monotonic()
+        if now < self._again or (now < self._sure_until and self._unmoved()):
+            return set()
+        try:
+            moved = self._catch_up()
+        except (*DEAD, self.store.driver_error) as error:
+            return self._lost(error)
+        self.down = ""
+        return moved
+
+    def _catch_up(self) -> set[str]:
+        now = monotonic()
+        clock = self._read_clock()
+        moved = {topic for topic, value in zip(TOPICS, clock, strict=True) if value != self.seen[topic]}
+        for topic in moved:
+            getattr(self, f"_sync_{topic}")(self.seen[topic])
+        self.seen, self._sure_until = dict(zip(TOPICS, clock, strict=True)), now + SURE_SECONDS
+        return moved
+
+    def _unmoved(self) -> bool:
+        """Tell whether nobody has written since the clock was read; False where that cannot be seen."""
+        return self._pulse is not None and self._pulse.read() == self._beat
+
+    def _lost(self, error: Exception) -> set[str]:
+        if not self.down:
+            log.error("the store cannot be read, answers go on with what is known: %s", type(error).__name__)
+        self.down = f"the store cannot be read ({type(error).__name__})"
+        self._again = (
+            monotonic() + RETRY_SECONDS
+        )  # a store that does not answer must not hold up every request
+        self._let_go(spoilt=True)
+        return set()
+
+    def _let_go(self, *, spoilt: bool = False) -> None:
+        if self._pulse is not None:
+            self._pulse.close()
+            self._pulse = None
+        if self._clock is not None:
+            connection, self._clock = self._clock[0], None
+            connection.invalidate() if spoilt else connection.close()
+
+    def _read_clock(self) -> tuple[int, ...]:
+        """Read the counters through a bare cursor: this may run at every request."""
+        if self._clock is None:
+            connection = self.store.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            self._clock = (connection, connection.connection.cursor())
+            if self.store.engine.dialect.name == "sqlite":
+                self._clock[1].execute(CLOCKS).fetchone()  # makes the index of what is written
+                self._pulse = Pulse.of(self._clock[1])
+        if self._pulse is not None:
+            self._beat = self._pulse.read()  # before the counters: what is written meanwhile is read next
+        return counters(self._clock[1], CLOCKS)
+
+    def _sync_events(self, after: int) -> None:
+        query = sa.select(EVENTS.c.customer_id).distinct()
+        query = query.where(
+            EVENTS.c.seq > after, EVENTS.c.occurred_at >= self.since, EVENTS.c.customer_id.is_not(None)
+        )
+        query = query.where(EVENTS.c.kind.in_(("order", "return")))
+        self._turn += 1  # first: who reads lines from here on reads what moved the clock
+        with self.store.read() as db:
+            self.active.update(dict.fromkeys(db.execute(query).scalars(), self._turn))
+
+    def _sync_stock(self, after: int) -> None:
+        query = sa.select(STOCK.c.product_id, STOCK.c.stock)
+        query = query.where(STOCK.c.seq > after, STOCK.c.occurred_at >= self.since)
+        with self.store.read() as db:
+            self.new_stock = {row[0]: row[1] for row in db.execute(query)}
+        self.stock |= self.new_stock
+
+    def _sync_erasures(self, after: int) -> None:
+        with self.store.read() as db:
+            query = sa.select(ERASURES.c.digest).where(ERASURES.c.seq > after)
+            self.erased.update(bytes(digest) for digest in db.execute(query).scalars())
+
+    def holder(self, presented: bytes) -> Key | None:
+        """Return the living key that an ``Authorization`` header presents, or nothing.
+
+        A header that opened before is known by its SHA-256: what can be timed says nothing of a secret.
+        """
+        digest = sha256(presented).digest()
+        found = self._holders.get(digest)
+        if found is not None:
+            return found
+        kind, _, secret = presented.decode("latin-1").partition(" ")
+        key = holder(self.keys, secret.strip()) if kind.lower() == "bearer" else None
+        if key is not None and len(self._holders) < KEPT:
+            self._holders[digest] = key
+        return key
+
+    def _sync_keys(self, after: int) -> None:
+        self._holders.clear()
+        with self.store.read() as db:
+            for row in db.execute(sa.select(KEYS).where(KEYS.c.seq > after)).mappings():
+                self.keys[row["key_id"]] = Key.of(row)
+
+    def _sync_refreshed(self, after: int) -> None:
+        """Read nothing: rows of ``refreshed`` are read by who answers with them, the counter tells apart."""
+
+    def close(self) -> None:
+        """Give back the connection that reads the clock."""
+        self._let_go()
+
+    def is_erased(self, customer_id: str) -> bool:
+        """Tell whether this person asked to be forgotten."""
+        return bool(self.erased) and digest_of(self.salt, customer_id) in self.erased
+
+    def lines(self, customer_id: str) -> list[dict[str, Any]]:
+        """Return a customer's orders and returns since the ready lists, in the order they happened.
+
+        They are kept until the customer's next event. Where the store is away they are those last read: a
+        storefront is answered without the newest rather than not at all, or after a long wait.
+        """
+        turn, rows = self._kept.get(customer_id, (-1, []))
+        if turn >= self.active.get(customer_id, 0) or self.down:
+            return rows
+        turn = self._turn
+        try:
+            found = self._lines(customer_id)
+        except DEAD as error:
+            self._lost(error)
+            return rows
+        if len(self._kept) >= KEPT:
+            self._kept.clear()
+        self._kept[customer_id] = (turn, found)
+        return found
+
+    def _lines(self, customer_id: str) -> list[dict[str, Any]]:
+        query = sa.select(EVENTS).where(
+            EVENTS.c.customer_id == customer_id, EVENTS.c.occurred_at >= self.since
+        )
+        query = query.where(EVENTS.c.kind.in_(("order", "return")))
+        query = query.order_by(EVENTS.c.occurred_at, EVENTS.c.seq)
+        with self.store.read() as db:
+            return [dict(row) for row in db.execute(query).mappings()]
+
+    def contacts(self, customer_id: str, since: datetime) -> list[tuple[str | None, datetime]]:
+        """Return action and moment of the contacts a customer received since a moment."""
+        query = sa.select(CONTACTS.c.action, CONTACTS.c.sent_at).where(CONTACTS.c.customer_id == customer_id)
+        with self.store.read() as db:
+            found = db.execute(query.where(CONTACTS.c.sent_at >= since, CONTACTS.c.treated))
+            return [(action, sent_at) for action, sent_at in found]

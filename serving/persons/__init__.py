@@ -1,0 +1,1 @@
+"""The rights of a person: to know, and to be forgotten."""

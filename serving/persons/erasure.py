@@ -1,0 +1,266 @@
+"""The whole of a customer's erasure: from the store at once, then from every file of the home; and its proof.
+
+Files are cleaned of everybody whose digest the store keeps, whoever asked and whenever: so a sweep that was
+killed is simply made again, and what an old backup or a scoring in the making brings back goes with the next.
+The watcher sweeps after an erasure by HTTP; ``recompra erase`` does it before it ends.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from features.errors import ArtefactError, NotFound, RecompraError, SettingsError
+from serving.entrance.audit import Audit
+from serving.persons.remains import Search, search
+from serving.persons.rights import Forgotten, digest_of, forget, online, scrub
+from serving.scoring.kept import whole
+from serving.state import Pointer, write_card
+from serving.store import CLOCK, Store
+
+log = logging.getLogger("recompra.erasure")
+MARK, LOCK, PROOFS = "erased.json", "erasing.lock", "erasures"
+WAIT_SECONDS = 900.0
+"""So long another scoring or ingest may hold a sweep up."""
+
+
+@dataclass
+class Swept:
+    """What a sweep took out of the files."""
+
+    warehouse: dict[str, int] = field(default_factory=dict)
+    """Rows by table, of the version in use."""
+    older_versions: int = 0
+    """Rows of versions before it."""
+    scorings_removed: list[str] = field(default_factory=list)
+    scored_anew: str | None = None
+    """The scoring that took their place; None where no one of them was in one."""
+    failed: str | None = None
+    """Why a part could not be done; what it left is among the remains."""
+
+
+@dataclass
+class Certificate:
+    """What an erasure removed where, and what a search of every file found afterwards."""
+
+    digest: str
+    """All that is kept: HMAC-SHA-256 of the id, under the salt of the store."""
+    at: str
+    store: dict[str, int]
+    """Rows by table."""
+    files: Swept
+    searched: Search
+    store_rows_left: int
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is left."""
+        return not self.searched.found and not self.store_rows_left and self.files.failed is None
+
+    def card(self) -> dict[str, Any]:
+        """Return it as plain data; it names no customer."""
+        return {"clean": self.clean, **asdict(self)}
+
+
+def erase(home: Path, customer_id: str, *, now: datetime) -> Certificate:
+    """Forget a customer, sweep the files, search them all, and keep the certificate in the home.
+
+    A running service obeys from its next request on. Where a file could not be cleaned the certificate says
+    so: run it again. It covers this home and its store, no backups, and no tracking server elsewhere.
+    """
+    home = home.resolve()
+    with closing(Store.open(home)) as store:
+        gone = forget(store, customer_id, now=now)
+        digest = digest_of(store.salt(), customer_id).hex()
+        swept = sweep(home, store)
+        left = sum(len(rows) for rows in online(store, customer_id).values())
+    made = Certificate(digest, now.isoformat(), gone, swept, search(home, customer_id), left)
+    with closing(Audit(home)) as audit:
+        audit.erased(digest, at=now, what={"by": "command", "clean": made.clean})
+    (home / PROOFS).mkdir(exist_ok=True)
+    write_card(home / PROOFS / f"{digest[:16]}.json", made.card())
+    return made
+
+
+def told(made: Certificate) -> str:
+    """Return a certificate as lines to read."""
+    files, searched = made.files, made.searched
+    where = (
+        "every file"
+        if searched.everywhere
+        else "columns and fields of customers (the id is too short for more)"
+    )
+    lines = [
+        f"erased on {made.at}; all that is kept is the digest {made.digest}",
+        f"store: {_counts(made.store)}",
+        f"warehouse: {_counts(files.warehouse)}; {files.older_versions} rows of versions before it",
+        f"scorings removed: {', '.join(files.scorings_removed) or 'none'}; "
+        f"in their place: {files.scored_anew or 'none'}",
+        f"searched: {searched.n_files:,} files, {searched.n_bytes:,} bytes, in {where}",
+    ]
+    left = [*(f"{place}: {n}" for place, n in searched.found.items())]
+    left += [f"the store: {made.store_rows_left} rows"] if made.store_rows_left else []
+    lines += [f"could not be done: {files.failed}"] if files.failed else []
+    lines += [f"left: {'; '.join(left)}"] if left else ["left: nothing"]
+    return "\n".join([*lines, OUTSIDE])
+
+
+OUTSIDE = "not covered: backups, files handed out before, a tracking server elsewhere, the shop's own systems"
+
+
+def _counts(rows: dict[str, int]) -> str:
+    return ", ".join(f"{n} {name}" for name, n in rows.items() if n) or "nothing held"
+
+
+def due(home: Path, store: Store) -> bool:
+    """Tell whether somebody was forgotten since the files were swept the last time."""
+    return _n_erasures(store) > _swept(home)
+
+
+def sweep(home: Path, store: Store) -> Swept:
+    """Take everybody forgotten out of the warehouse and the scorings, make the database let go of them."""
+    done = Swept()
+    with _alone(home):
+        seen, forgotten = _n_erasures(store), Forgotten.of(home)
+        scrub(store)
+        try:
+            _sweep_warehouse(home, forgotten, done)
+            _sweep_scorings(home, forgotten, done)
+            write_card(home / MARK, {"erasures": seen})
+        except RecompraError as error:
+            done.failed = str(error)
+    return done
+
+
+def _sweep_warehouse(home: Path, forgotten: Forgotten, done: Swept) -> None:
+    from features.ingest.erasure import erase as take_out
+
+    for left in _tries():
+        try:
+            taken = take_out(home, forgotten.among)
+        except RecompraError as error:
+            if "another ingest" in str(error) and left:
+                continue
+            raise
+        done.warehouse, done.older_versions = taken.rows, taken.n_older_rows
+        return
+
+
+def _sweep_scorings(home: Path, forgotten: Forgotten, done: Swept) -> None:
+    """Remove the scorings that hold somebody forgotten; first, the one in service is made anew."""
+    from serving import score
+
+    for left in _tries():
+        try:
+            stale = holding(whole(home), forgotten)
+            serving = _in_service(home)
+            if serving is not None and serving.stamp in {path.name for path in stale}:
+                done.scored_anew = score.score(home, datetime.fromisoformat(serving.as_of))
+            with score.alone(home):  # what a killed scoring left goes as well
+                _remove(stale, done)
+        except SettingsError as error:
+            if "another scoring" in str(error) and left:
+                continue
+            raise
+        except Exception as error:  # whatever a model raises: the older ones go all the same
+            _remove([path for path in stale if serving is None or path.name != serving.stamp], done)
+            told = f"the scoring in service could not be made anew: {error}"
+            raise ArtefactError(told, "mend it, then erase again") from error
+        if not holding(whole(home), forgotten):
+            return
+
+
+def _remove(scorings: Sequence[Path], done: Swept) -> None:
+    for path in scorings:
+        shutil.rmtree(path)
+        done.scorings_removed.append(path.name)
+
+
+def holding(scorings: Sequence[Path], forgotten: Forgotten) -> list[Path]:
+    """Return the scorings that name somebody forgotten."""
+    if not forgotten.digests:
+        return []
+    named = {path: _named(path) for path in scorings}
+    gone = forgotten.among(list(set().union(*named.values())))
+    return [path for path, names in named.items() if not names.isdisjoint(gone)]
+
+
+def _named(scoring: Path) -> set[str]:
+    """Return every customer whom a scoring names, in its arrays or in its tables."""
+    import duckdb
+
+    from features.tables import literal
+
+    found = {name.decode() for file in scoring.rglob("customers.npy") for name in np.load(file).tolist()}
+    with duckdb.connect() as con:
+        for file in scoring.rglob("*.parquet"):
+            rows = f"read_parquet({literal(file)}, hive_partitioning = false)"
+            names = {name for name, *_ in con.execute(f"DESCRIBE FROM {rows}").fetchall()}
+            if "customer_id" in names:
+                ids = con.execute(f"SELECT DISTINCT customer_id FROM {rows} WHERE customer_id IS NOT NULL")
+                found.update(name for (name,) in ids.fetchall())
+    return found
+
+
+def _in_service(home: Path) -> Pointer | None:
+    try:
+        return Pointer.read(home)
+    except NotFound:
+        return None
+
+
+def _tries() -> Iterator[float]:
+    """Come again every second for a while; give the seconds left, 0 at the last time."""
+    until = time.monotonic() + WAIT_SECONDS
+    while (left := until - time.monotonic()) > 0:
+        yield left
+        time.sleep(1)
+    yield 0.0
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Sweep one at a time."""
+    with (home / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _n_erasures(store: Store) -> int:
+    with store.read() as db:
+        return int(db.execute(sa.select(CLOCK.c.erasures)).scalar_one())
+
+
+def _swept(home: Path) -> int:
+    try:
+        return int(json.loads((home / MARK).read_text(encoding="utf-8"))["erasures"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+def main(home: Path) -> int:
+    """Sweep, for the watcher: the last line of standard error is the reason where it fails."""
+    with closing(Store.open(home)) as store:
+        done = sweep(home.resolve(), store)
+    if done.failed is not None:
+        print(done.failed, file=sys.stderr)
+        return 1
+    log.info("erased from the files: %s", asdict(done))
+    return 0
+
+
+if __name__ == "__main__":
+    os.nice(10)
+    sys.exit(main(Path(sys.argv[1])))

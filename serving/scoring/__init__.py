@@ -1,0 +1,1 @@
+"""One whole scoring: made, mapped, kept, compared with what it comes from."""

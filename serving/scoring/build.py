@@ -1,0 +1,224 @@
+"""What goes into a scoring, from the shop and the champions; what no champion gives is left out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features import excerpt
+from features.history import Floats, History, Ints, Vocabulary
+from features.shop import Shop
+from models.actions import KEEP
+from models.contact_policy import Goods, People
+from models.decisions.arms import deck_of
+from models.decisions.deck import Deck
+from models.decisions.economics import EFFECT
+from models.decisions.known import Known, learnt_effects
+from models.decisions.offer import Terms
+from models.decisions.reading import read_people, read_standing
+from models.decisions.retention import rank_customers
+from models.decisions.roles import Shelf
+from models.decisions.standing import held_out
+from models.model import Model
+from models.ranking.cold import Segments
+from models.ranking.lists import SOURCES, Picks
+from serving.persons.rights import Forgotten
+from serving.scoring.columns import Columns
+from serving.scoring.customer_scores import EXCERPT, scores_of
+from serving.scoring.snapshot import PARTS, PERSONAL, Ready, Snapshot
+from serving.storefront.due import Due
+
+K = 100
+"""How deep the ready lists are; a deeper question is answered live."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """One scoring in the making. Its customers are all seen before the cutoff who are not forgotten."""
+
+    shop: Shop
+    cutoff: datetime
+    models: Mapping[str, Model]
+    versions: dict[str, str]
+    forgotten: Forgotten
+
+    @cached_property
+    def customers(self) -> Vocabulary:
+        """Everyone with an order, whether or not a product is known of it."""
+        seen = {*self.shop.customer_features(self.cutoff).index}
+        seen.update(self.shop.history(self.cutoff).customers.all_names())
+        return Vocabulary.of(self.forgotten.without(sorted(seen)))
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Their ids, in the order of their codes."""
+        return self.customers.all_names()
+
+    @cached_property
+    def history(self) -> History:
+        """Their history, coded by ``customers``; one without a product line owns no rows."""
+        whole = self.shop.history(self.cutoff)
+        codes = whole.customers.codes(self.names)
+        known = codes >= 0
+        kept = whole.of_customers(codes[known])
+        sizes = np.zeros(len(codes), np.int64)
+        sizes[known] = np.diff(kept.indptr)
+        return replace(kept, customers=self.customers, indptr=np.concatenate([[0], np.cumsum(sizes)]))
+
+    def snapshot(self) -> Snapshot:
+        """Score everything."""
+        settings = self.shop.settings
+        popular, popular_score = self.popular()
+        return Snapshot(
+            stamp="",
+            as_of=self.cutoff,
+            models=self.versions,
+            horizon_days=settings.horizon_days,
+            currency=settings.currency,
+            economics=settings.economics,
+            cutoff_day=self.history.cutoff_day,
+            timezone=self.shop.timezone,
+            locale=settings.lists.locale,
+            sources=self.sources,
+            customers=self.customers,
+            catalogue=self.shop.catalogue(self.cutoff),
+            ready=self.ready(),
+            popular=popular,
+            popular_score=popular_score,
+            features=Columns.of(self.shop.customer_features(self.cutoff).reindex(self.names)),
+            scores=Columns.of(self.scores),
+            people=self.people,
+            desk=self.desk(),
+            retention=self.retention(),
+            history=self.history,
+            known=self.known(),
+            segments=self.segments(),
+        )
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """Every score of every customer; index ``customer_id``."""
+        return scores_of(self.models, self.shop, self.cutoff, self.names)
+
+    @cached_property
+    def people(self) -> People:
+        """Consent and contacts."""
+        return read_people(self.shop, self.cutoff, self.customers)
+
+    @cached_property
+    def _cross_sell(self) -> Any:
+        return self.models.get("cross_sell")
+
+    @cached_property
+    def _state(self) -> Any:
+        return self._cross_sell.state(self.shop, self.cutoff)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names behind the ready lists' source codes."""
+        if self._cross_sell is None:
+            return ()
+        return tuple(SOURCES)
+
+    def ready(self) -> dict[str, Ready]:
+        """Return the ready lists, one row a customer; -1 throughout for one without a product line."""
+        if self._cross_sell is None:
+            return {}
+        lists = self._cross_sell.ready(self._state, k=K)
+        codes = self.shop.history(self.cutoff).customers.codes(self.names)
+        return {name: _rows(lists[name], codes) for name in PERSONAL}
+
+    def popular(self) -> tuple[Ints, Floats]:
+        """Return what sells best now."""
+        model: Any = self.models.get("popular")
+        if model is None:
+            return np.zeros(0, np.int32), np.zeros(0, np.float32)
+        product, score = model.best(model.state(self.shop, self.cutoff))
+        return np.asarray(product, np.int32), np.asarray(score, np.float32)
+
+    def segments(self) -> Segments | None:
+        """Return what sells to whom, less those who are forgotten."""
+        found = Segments.of(self.shop, self.cutoff) if self.shop.facts.has_products else None
+        return None if found is None else found.without(self.forgotten.without)
+
+    def desk(self) -> tuple[Goods, Terms] | None:
+        """Return what the next best offer needs besides the lists."""
+        model: Any = self.models.get("next_best_offer")
+        if model is None or self._cross_sell is None:
+            return None
+        return model.goods(self.shop.catalogue(self.cutoff), self._state.rules.hidden), model.terms(self.shop)
+
+    def known(self) -> Known | None:
+        """Return where customers stand and what products are, where there is something to decide."""
+        model: Any = self.models.get("next_best_offer")
+        if model is None:
+            return None
+        standing = read_standing(self.shop, self.cutoff, self.customers, self.scores)
+        accessories = None if self._cross_sell is None else self._state.together.product
+        shelf = Shelf.read(self.shop, self.cutoff, accessories)
+        return Known(standing, shelf, self.learnt(model.terms(self.shop)))
+
+    def learnt(self, terms: Terms) -> dict[str, Any]:
+        """Return the effects of actions that experiments have taught, by customer."""
+        uplift: Any = self.models.get("uplift")
+        if uplift is None:
+            return {}
+        features = self.shop.customer_features(self.cutoff).reindex(self.names)
+        return learnt_effects(uplift, features, deck_of(terms))
+
+    def retention(self) -> Columns | None:
+        """Return all customers in the order of what a contact earns, where churn and margin are known."""
+        settings = self.shop.settings
+        needed = [f"{what}_{settings.horizon_days}d" for what in ("churn_probability", "expected_margin")]
+        if not {*needed} <= {*self.scores.columns}:
+            return None
+        ranking = rank_customers(
+            self.scores.assign(**self.kept()),
+            self.people,
+            settings.economics,
+            horizon_days=settings.horizon_days,
+            currency=settings.currency,
+        )
+        frame = ranking.frame
+        codes, policy = self.customers.codes(frame.index.tolist()), settings.contact_policy
+        held = held_out(self.customers.ids, policy.held_out_share, policy.held_out_salt)[codes]
+        ruled_out = frame.pop("ruled_out_by").astype("object").replace("", None).mask(held, "held_out")
+        return Columns.of(frame.assign(ruled_out_by=ruled_out, customer=codes.astype(float)))
+
+    def kept(self) -> dict[str, Any]:
+        """Return the column of the learnt effect of a contact to keep a customer, once it is learnt."""
+        settings, uplift = self.shop.settings, self.models.get("uplift")
+        if uplift is None:
+            return {}
+        features = self.shop.customer_features(self.cutoff).reindex(self.names)
+        deck = Deck.of([KEEP], settings.economics, settings.contact_policy)
+        learnt = learnt_effects(uplift, features, deck)
+        return {EFFECT: learnt[KEEP.name]} if KEEP.name in learnt else {}
+
+    def save_more(self, folder: Path) -> None:
+        """Add the live state, what a customer is refreshed from, and the scores as a file for others."""
+        excerpt.write(self.shop, self.cutoff, self.names, folder / EXCERPT)
+        self.scores.reset_index().to_parquet(folder / "scores.parquet", index=False)
+        repurchase: Any = self.models.get("repurchase")
+        if repurchase is not None:
+            clock = repurchase.state(self.shop, self.cutoff)
+            Due.of(clock, self.customers).save(folder / "due")
+            demand = repurchase.demand(self.shop, self.cutoff, clock)
+            demand.to_parquet(folder / "demand.parquet", index=False)
+        if self._cross_sell is not None:
+            self._cross_sell.save_state(self._state, folder / "state")
+            upsell: Any = self.models.get("upsell")
+            if upsell is not None:
+                upsell.state(self.shop, self.cutoff).save(folder / "state")
+
+
+def _rows(picks: Picks, codes: Ints) -> Ready:
+    """Return the rows of a list for ``codes``: no products where the code is -1."""
+    product = picks.product[codes]
+    product[codes < 0] = -1
+    return Ready(product, *(getattr(picks, name)[codes] for name in PARTS[1:]))

@@ -1,0 +1,143 @@
+"""Does what serves equal what its warehouse and its models give? Asked of some customers, nightly.
+
+Customer features are computed anew from the warehouse, and once more, with scores and reasons, from the rows
+that a refresh starts from; pair features are computed anew in one batch and compared with those that the
+live ranker makes of its mapped arrays, one customer at a time. Learnt scores of pairs are taken as they are.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from math import isclose
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.errors import ArtefactError
+from features.excerpt import Excerpt
+from features.pairs import PAIR_FEATURES, pair_features
+from features.products import product_table
+from features.shop import Shop
+from models.ranking.live import Live
+from models.registry import model_class
+from serving.registry import on_disk
+from serving.scoring.columns import Columns
+from serving.scoring.customer_scores import EXCERPT, scores_of
+from serving.scoring.snapshot import Snapshot, load
+from serving.state import Pointer
+
+SAMPLE = 200
+N_PRODUCTS = 10
+"""Of each customer, so many products bought and as many that sell are compared."""
+CLOSE = 2e-6
+"""Numbers are kept to six decimals."""
+PAIRS_CLOSE = 1e-4
+"""Pair features are float32, and relative."""
+FEWEST_SHOWN = 12
+
+
+@dataclass
+class Found:
+    """What was compared, and in how many customers (or pairs) each column differs."""
+
+    stamp: str
+    n_customers: int
+    n_pairs: int = 0
+    differ: Counter[str] = field(default_factory=Counter)
+
+    def check(self) -> None:
+        """Raise ``ArtefactError`` naming what differs."""
+        if self.differ:
+            told = ", ".join(f"{name} ({n})" for name, n in self.differ.most_common(FEWEST_SHOWN))
+            more = len(self.differ) - FEWEST_SHOWN
+            told += f" and {more} more" if more > 0 else ""
+            raise ArtefactError(
+                f"the scoring {self.stamp} serves what its warehouse and models do not give, by how often: "
+                f"{told}",
+                "an older order was ingested since, or a file was changed: run `recompra score`",
+            )
+
+
+def verify(home: Path, n: int = SAMPLE) -> Found:
+    """Compare the scoring that serves, as the service maps it, for ``n`` customers; other ones each time.
+
+    Raises ``NotFound`` before the first scoring, ``ArtefactError`` where one cannot be read.
+    """
+    home = home.resolve()
+    pointer = Pointer.read(home)
+    snapshot, shop = load(home / "lists" / pointer.stamp), Shop(home)
+    codes = _sample(snapshot, n)
+    ids = snapshot.customers.names(codes)
+    found = Found(snapshot.stamp, len(ids))
+    anew = shop.customer_features(snapshot.as_of, ids).reindex(ids)
+    found.differ.update(_differing("", snapshot.features, codes, anew))
+    folder = home / "lists" / pointer.stamp / EXCERPT
+    if not folder.is_dir():
+        raise ArtefactError(f"the scoring {pointer.stamp} keeps no rows to refresh from", "score again")
+    excerpt = Excerpt(home, folder)
+    excerpt.take(ids)
+    again = excerpt.customer_features(snapshot.as_of).reindex(ids)
+    found.differ.update(_differing("refresh: ", snapshot.features, codes, again))
+    models = on_disk(home, pointer.models, "scores")
+    scores = scores_of(models, excerpt, snapshot.as_of, ids)
+    found.differ.update(_differing("", snapshot.scores, codes, scores))
+    if isinstance(snapshot.live, Live):
+        horizon_days = _horizon(home, pointer.models)
+        _compare_pairs(found, snapshot.live, shop, ids, cutoff=snapshot.as_of, horizon_days=horizon_days)
+    return found
+
+
+def _sample(snapshot: Snapshot, n: int) -> Any:
+    """Return codes, sorted; the scoring's number decides which, so that every night looks at others."""
+    size = len(snapshot.customers)
+    rng = np.random.default_rng(int(snapshot.stamp.rsplit("-", 1)[-1]))
+    return np.sort(rng.choice(size, min(n, size), replace=False))
+
+
+def _differing(prefix: str, served: Columns, codes: Any, frame: pd.DataFrame) -> Iterator[str]:
+    """Yield a column's name for every row in which it differs; one that is missing differs everywhere."""
+    anew = Columns.of(frame)
+    for name in sorted({*served.order} ^ {*anew.order}):
+        yield prefix + name
+    rows = zip((served.row(int(code)) for code in codes), anew.rows(slice(None)), strict=True)
+    for left, right in rows:
+        yield from (prefix + name for name in left if not _same(left[name], right.get(name)))
+
+
+def _same(served: Any, anew: Any) -> bool:
+    if isinstance(served, float) and isinstance(anew, float):
+        return isclose(served, anew, rel_tol=1e-9, abs_tol=CLOSE)
+    return bool(served == anew)
+
+
+def _horizon(home: Path, models: Mapping[str, str]) -> int:
+    kind = model_class("cross_sell")
+    return int(kind.read_card(home / "models" / kind.name / models[kind.name])["horizon_days"])
+
+
+def _compare_pairs(
+    found: Found, live: Live, shop: Shop, ids: Sequence[str], *, cutoff: datetime, horizon_days: int
+) -> None:
+    """Count the pair features in which the live path and a batch over a fresh history differ."""
+    history = shop.history(cutoff)
+    if not np.array_equal(history.products.ids, live.state.history.products.ids):
+        found.differ["products"] += 1
+        return
+    table = product_table(history, shop.catalogue(cutoff), horizon_days)
+    known = [name for name in ids if history.customers.code(name) >= 0]
+    codes = history.customers.codes(known)
+    mine, best = history.of_customers(codes), live.by_popularity[:N_PRODUCTS]
+    products = [np.union1d(mine.product[mine.rows(row)][-N_PRODUCTS:], best) for row in range(len(known))]
+    product = np.concatenate([np.zeros(0, np.int32), *products]).astype(np.int32)
+    customer = np.repeat(np.arange(len(known), dtype=np.int32), [len(goods) for goods in products])
+    scores = live.state.scores(mine, live.state.history.customers.codes(known), customer, product)
+    batch = pair_features(mine, table, customer, product, scores)
+    one_by_one = [live.pairs(name, goods) for name, goods in zip(known, products, strict=True)]
+    served = np.concatenate([np.zeros((0, batch.shape[1]), np.float32), *one_by_one])
+    differ = ~np.isclose(served, batch, rtol=PAIRS_CLOSE, atol=PAIRS_CLOSE, equal_nan=True)
+    counts = zip(PAIR_FEATURES, differ.sum(axis=0).tolist(), strict=True)
+    found.differ.update({f"pair: {name}": n for name, n in counts if n})
+    found.n_pairs = len(product)

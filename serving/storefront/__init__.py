@@ -1,0 +1,1 @@
+"""What a shop window asks: lists, offers, and what just happened."""

@@ -1,0 +1,241 @@
+"""What to show a customer, answered by plain functions of the state and the request.
+
+Two speeds: a customer with nothing new and an empty cart is answered from the ready lists; everybody else
+by the live ranker, on what happened since. Who or what is unknown gets what sells now, and the answer says
+so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.history import Floats, Ints
+from features.window import day_number, local_day
+from models.ranking.cold import segments_of
+from models.ranking.reasons import Why
+from serving.api import Product, Recommended, RecommendRequest
+from serving.scoring.snapshot import PERSONAL, Snapshot
+from serving.state import State
+from serving.storefront.details import detailed, ready_reasons
+
+Line = tuple[str, int, float]
+Pick = tuple[str, float, str]
+FOR_STRANGERS = ("for_you", "new_for_you")
+"""Lists of somebody without orders that their attributes can order."""
+Path = Literal["ready", "live", "fallback"]
+
+
+@dataclass(frozen=True)
+class Who:
+    """The customer of a request: row in the snapshot (-1 unknown) and lines since it, newest last."""
+
+    customer_id: str | None
+    code: int
+    lines: Sequence[Line] = ()
+
+    @property
+    def name(self) -> str | None:
+        """The id the live ranker may look up: none for a customer it does not hold."""
+        return self.customer_id if self.code >= 0 else None
+
+
+def who(state: State, customer_id: str | None) -> Who:
+    """Look a customer up; one who was erased is as unknown as one who never was."""
+    if customer_id is None or state.view.is_erased(customer_id):
+        return Who(customer_id, -1)
+    code = state.snapshot.customer(customer_id)
+    if customer_id not in state.view.active:
+        return Who(customer_id, code)
+    return Who(customer_id, code, _lines(state, customer_id))
+
+
+def _lines(state: State, customer_id: str) -> list[Line]:
+    """Return signed lines. The snapshot's clock stands at its cutoff: a later event happens on that day."""
+    snapshot, lines = state.snapshot, []
+    for row in state.view.lines(customer_id):
+        day = min(day_number(local_day(row["occurred_at"], snapshot.timezone)), snapshot.cutoff_day)
+        sign = 1.0 if row["kind"] == "order" else -1.0
+        lines.append((row["product_id"], day, sign * row["quantity"]))
+    return lines
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is asked for, whoever the customer is: ``eligible`` marks product codes, ``banned`` names ids."""
+
+    list_name: str
+    k: int
+    banned: frozenset[str]
+    eligible: NDArray[np.bool_]
+    cart: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, state: State, request: RecommendRequest) -> "Ask":
+        """Read a request: what is in the cart, or being looked at, is not shown again."""
+        looked_at = (request.product_id,) if request.product_id is not None else ()
+        cart = (*request.cart, *looked_at)
+        eligible = state.shelf
+        if request.category is not None:
+            eligible = eligible & state.snapshot.catalogue.within(request.category)
+        if request.min_price is not None or request.max_price is not None:
+            eligible = eligible & _priced(state.snapshot, request)
+        known = segments_of(request.attributes) if request.attributes else ()
+        banned = frozenset((*request.exclude, *cart))
+        return cls(request.list, request.k, banned, eligible, cart, tuple(known))
+
+
+def recommend(state: State, request: RecommendRequest) -> Recommended:
+    """Answer with exactly min(k, eligible) products, none of them excluded, in the cart, or out of stock."""
+    return Recommended.model_construct(**recommended(state, request))
+
+
+def recommended(state: State, request: RecommendRequest) -> dict[str, Any]:
+    """Return the fields of the answer of ``recommend``: what goes over the wire."""
+    ask, customer = Ask.of(state, request), who(state, request.customer_id)
+    picks, path, fallback = _picked(state, customer, ask)
+    products: Any = _products(picks)
+    if request.details:
+        told = _why(state.snapshot, customer, ask, picks, path)
+        products = detailed(state.snapshot, products, told, request.locale, _due(state.snapshot, customer))
+    if not picks and fallback is None:
+        kind = "product" if request.category is None else f"product of the category {request.category!r}"
+        fallback = f"no {kind} can be shown: the rest is excluded, sold out, or not of this list"
+    return {
+        "as_of": state.snapshot.moment,
+        "models": state.snapshot.models,
+        "customer_id": request.customer_id,
+        "list": request.list,
+        "products": products,
+        "answered_from": path,
+        "fallback": fallback,
+    }
+
+
+def _due(snapshot: Snapshot, customer: Who) -> dict[int, str] | None:
+    """Return when the customer is due, by product code; not of what they bought since. None: no clock."""
+    if snapshot.due is None:
+        return None
+    since = {snapshot.product(name) for name, _, _ in customer.lines}
+    return snapshot.due.dates(customer.code, without=since)
+
+
+def _picked(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, str | None]:
+    """Return the list, where it came from, and why it is no personal one."""
+    snapshot = state.snapshot
+    if ask.list_name in PERSONAL and customer.code >= 0 and not customer.lines and not ask.cart:
+        picks = from_ready(snapshot, customer.code, ask)
+        if picks is not None:
+            return picks, "ready", None
+    reason = _why_not_live(snapshot, customer, ask)
+    if reason is None:
+        return live(snapshot, customer, ask), "live", None
+    if ask.list_name == "popular":
+        return popular(snapshot, ask), "ready", None
+    return _alike(state, customer, ask) or (popular(snapshot, ask), "fallback", reason)
+
+
+def _alike(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, str | None] | None:
+    """Return what sells to customers with the same attributes; None where none is known, or none asked."""
+    segments = state.snapshot.segments
+    if segments is None or ask.list_name not in FOR_STRANGERS:
+        return None
+    known = [*ask.segments]
+    if not known and customer.customer_id is not None and not state.view.is_erased(customer.customer_id):
+        known = segments.of_customer(customer.customer_id)
+    found = segments.best(known, state.snapshot.popular, state.snapshot.popular_score)
+    if found is None:
+        return None
+    told = f"the customer has no orders: this is what sells to customers with {', '.join(known)}"
+    return _best(state.snapshot, ask, *found, source="segment"), "fallback", told
+
+
+def _why(snapshot: Snapshot, customer: Who, ask: Ask, picks: Sequence[Pick], path: Path) -> Why:
+    """Return the reasons of a list: stored with it, found anew, or that it sells."""
+    if path == "live" and snapshot.live is not None:
+        return snapshot.live.why(customer.name, customer.lines, ask.cart, picks)
+    if path == "ready" and ask.list_name in PERSONAL:
+        return ready_reasons(snapshot, snapshot.ready[ask.list_name], customer.code, picks)
+    found = Why.none(len(picks))
+    found.put(np.array([source == "segment" for _, _, source in picks], bool), "alike")
+    return found
+
+
+def _why_not_live(snapshot: Snapshot, customer: Who, ask: Ask) -> str | None:
+    """Say why this request gets what sells now; None where the live ranker can answer it."""
+    if ask.list_name == "popular":
+        return "asked for"
+    if not len(snapshot.catalogue.products):
+        return "the orders of this shop name no products: there is nothing to show"
+    if snapshot.live is None:
+        return "no cross_sell model serves: this is what sells now"
+    if ask.list_name == "upsell" and "upsell" not in snapshot.models:
+        return "no upsell model serves (it needs prices, and customers who moved up): this is what sells now"
+    if customer.code >= 0 or customer.lines or any(snapshot.product(name) >= 0 for name in ask.cart):
+        return None
+    told = "no customer_id was given" if customer.customer_id is None else "the customer is unknown"
+    told = "neither the customer nor any product of the cart is known" if ask.cart else told
+    return f"{told}: this is what sells now"
+
+
+def _priced(snapshot: Snapshot, request: RecommendRequest) -> NDArray[np.bool_]:
+    """Mark the products of a price range, its ends included; one without a price is in none."""
+    low = 0.0 if request.min_price is None else request.min_price
+    high = np.inf if request.max_price is None else request.max_price
+    price = snapshot.catalogue.price
+    return np.asarray((price >= np.float32(low)) & (price <= np.float32(high)))
+
+
+def from_ready(snapshot: Snapshot, code: int, ask: Ask) -> list[Pick] | None:
+    """Filter a ready list; None where there is none, or it was cut too short to tell what comes next."""
+    ready = snapshot.ready.get(ask.list_name)
+    if ready is None:
+        return None
+    eligible, banned, goods = ask.eligible, ask.banned, snapshot.catalogue.products.ids
+    chances, sources = ready.score[code], ready.source[code]
+    picks: list[Pick] = []
+    last = -1
+    for at, last in enumerate(ready.product[code].tolist()):
+        if last >= 0 and eligible[last] and (name := goods[last].decode()) not in banned:
+            picks.append((name, float(chances[at]), snapshot.sources[sources[at]]))
+            if len(picks) == ask.k:
+                return picks
+    return None if last >= 0 else picks
+
+
+def live(snapshot: Snapshot, customer: Who, ask: Ask) -> list[Pick]:
+    """Rank now, on the history in the snapshot, the lines since it and the cart."""
+    if snapshot.live is None:
+        return []
+    return snapshot.live.rank(
+        customer.name,
+        customer.lines,
+        ask.cart,
+        ask.list_name,
+        ask.k,
+        exclude=sorted(ask.banned),
+        eligible=ask.eligible,
+    )
+
+
+def popular(snapshot: Snapshot, ask: Ask) -> list[Pick]:
+    """Return what sells best now among the eligible."""
+    return _best(snapshot, ask, snapshot.popular, snapshot.popular_score, source="popular")
+
+
+def _best(snapshot: Snapshot, ask: Ask, product: Ints, score: Floats, *, source: str) -> list[Pick]:
+    """Return the first of an order of products that are eligible."""
+    at = np.flatnonzero(ask.eligible[product])[: ask.k + len(ask.banned)]
+    ids = snapshot.catalogue.products.names(product[at])
+    picks = zip(ids, score[at].tolist(), strict=True)
+    return [(name, chance, source) for name, chance in picks if name not in ask.banned][: ask.k]
+
+
+def _products(picks: Sequence[Pick]) -> list[Product]:
+    return [
+        {"product_id": name, "rank": rank, "score": round(score, 6), "source": source}
+        for rank, (name, score, source) in enumerate(picks, start=1)
+    ]

@@ -1,0 +1,73 @@
+"""What a storefront shows beside a product's id: name, category, price, and why it is there, in words."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import numpy as np
+
+from features.window import EPOCH
+from models.ranking.reason_texts import CODES, SOON, told
+from models.ranking.reasons import Why
+from serving.api import Product, ProductDetails, Reason
+from serving.scoring.snapshot import Ready, Snapshot
+
+SOON_DAYS, SOON_SHARE = 7, 0.25
+"""Due about now: within so many days, or so much of the usual gap if that is longer."""
+Dates = Mapping[int, str] | None
+"""When a customer is due, by product code; None where no clock was asked."""
+
+
+def detailed(
+    snapshot: Snapshot, products: Sequence[Product], why: Why, locale: str | None, due: Dates
+) -> list[ProductDetails]:
+    """Return products with what the catalogue says of each, when it is due, and why it is shown."""
+    said = locale or snapshot.locale
+    return [_one(snapshot, product, why.at([row]), said, due) for row, product in enumerate(products)]
+
+
+def _one(snapshot: Snapshot, product: Product, why: Why, locale: str, due: Dates) -> ProductDetails:
+    catalogue, code = snapshot.catalogue, snapshot.product(product["product_id"])
+    price, kind = float(catalogue.price[code]), int(catalogue.category[code])
+    category = catalogue.categories.names([kind])[0] if kind >= 0 else None
+    name = catalogue.names([code])[0]
+    return {
+        **product,
+        "name": name,
+        "category": category,
+        "price": round(price, 4) if np.isfinite(price) else None,
+        "due_at": due.get(code) if due else None,
+        "reason": _reason(snapshot, (_code(snapshot, why, due, code), why), locale, name, category),
+    }
+
+
+def _code(snapshot: Snapshot, why: Why, due: Dates, code: int) -> str:
+    """Return the reason's code; nothing is due about now that the clock expects later, or never again.
+
+    The number of a reason that says so is the usual gap.
+    """
+    reason = CODES[int(why.reason[0])]
+    if reason not in SOON or due is None:
+        return reason
+    day = (date.fromisoformat(due[code]) - EPOCH).days if code in due else np.inf
+    soon = max(SOON_DAYS, SOON_SHARE * float(why.number[0]))
+    return reason if day - snapshot.cutoff_day <= soon else "before"
+
+
+def _reason(
+    snapshot: Snapshot, found: tuple[str, Why], locale: str, name: str, category: str | None
+) -> Reason:
+    code, why = found
+    number, other = float(why.number[0]), int(why.about[0])
+    about = snapshot.catalogue.names([other])[0] if other >= 0 else ""
+    code, said = told(code, locale, number=number, name=name, about=about, category=category)
+    return {"code": code, "text": said}
+
+
+def ready_reasons(
+    snapshot: Snapshot, ready: Ready, customer: int, picks: Sequence[tuple[str, float, str]]
+) -> Why:
+    """Look up the reasons stored with a ready list."""
+    codes = [snapshot.product(name) for name, _, _ in picks]
+    row = ready.product[customer].tolist()
+    at = [row.index(code) for code in codes]
+    return Why(ready.reason[customer, at], ready.number[customer, at], ready.about[customer, at])

@@ -1,0 +1,61 @@
+"""What just happened in the shop, kept once and seen by every worker."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from features.errors import Conflict
+from serving.api import ContactEvent, Event, EventsKept, EventsRequest, StockEvent
+from serving.persons.rights import digest_of
+from serving.state import State
+
+CLOCK_SKEW = timedelta(hours=1)
+
+
+def post_events(state: State, request: EventsRequest, now: datetime) -> EventsKept:
+    """Keep what is new; all of it is in the store, and seen by every worker, when this returns.
+
+    Then no end of a process loses it. Whether a loss of power can is the store's: see ``store.synchronous``.
+    """
+    wanted = [event for event in request.events if not _erased(state, event)]
+    contacts = [_contact_row(event, now) for event in wanted if isinstance(event, ContactEvent)]
+    rows = [_event_row(event, now) for event in wanted]
+    people = {row["customer_id"] for row in rows} - {None}
+    digests = {name: digest_of(state.view.salt, name) for name in people}
+    new, erased = state.view.store.keep(rows, contacts, digests=digests) if rows else (set(), set())
+    return EventsKept(
+        as_of=state.snapshot.moment,
+        models=dict(state.snapshot.models),
+        accepted=len(new),
+        duplicates=len(wanted) - len(new) - len(erased),
+        erased=len(request.events) - len(wanted) + len(erased),
+    )
+
+
+def _erased(state: State, event: Event) -> bool:
+    return not isinstance(event, StockEvent) and state.view.is_erased(event.customer_id)
+
+
+def _event_row(event: Event, now: datetime) -> dict[str, Any]:
+    occurred_at = event.occurred_at or now
+    if occurred_at > now + CLOCK_SKEW:
+        raise Conflict(
+            f"event {event.event_id!r} is said to occur at {occurred_at}, in the future", "check its clock"
+        )
+    quantity = event.stock if isinstance(event, StockEvent) else getattr(event, "quantity", None)
+    return {
+        "event_id": event.event_id,
+        "customer_id": getattr(event, "customer_id", None),
+        "kind": event.kind,
+        "product_id": event.product_id,
+        "quantity": quantity,
+        "unit_price": getattr(event, "unit_price", None),
+        "occurred_at": occurred_at,
+        "received_at": now,
+    }
+
+
+def _contact_row(event: ContactEvent, now: datetime) -> dict[str, Any]:
+    row = event.model_dump(
+        include={"customer_id", "channel", "action", "product_id", "treated", "propensity", "cost"}
+    )
+    return {"contact_id": event.event_id, "sent_at": event.occurred_at or now, **row}

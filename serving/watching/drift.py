@@ -1,0 +1,82 @@
+"""How far the features that are served have moved from those the models were trained on.
+
+The sketch of training lies with the model (``features.sketch``: customers as of the training's cutoff). A
+scoring counts its customers in the sketch's bins and keeps both; who was refreshed since is moved from the
+bin of then to the bin of now. Ages (``days_since_first_order``) grow by themselves where few customers are
+new: there the models see older customers than they learnt from, and the figure says so.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from features.errors import ArtefactError
+from features.history import Vocabulary
+from features.sketch import DRIFTED, FILE, Sketch
+from serving.online.refreshed import Row
+from serving.scoring.columns import Columns
+
+log = logging.getLogger("recompra.drift")
+COUNTS = "drift.json"
+
+
+def reference(home: Path, versions: Mapping[str, str]) -> Sketch | None:
+    """Return what the models that serve were trained on; None where none of them kept it."""
+    for name, version in versions.items():
+        folder = home / "models" / name / version
+        if (folder / FILE).is_file():
+            return Sketch.load(folder)
+    return None
+
+
+def keep(folder: Path, home: Path, versions: Mapping[str, str]) -> None:
+    """Keep, in a scoring's folder, the sketch of training and the scoring's own counts; log what drifted."""
+    sketch, features = reference(home, versions), Columns.load(folder / "features")
+    if sketch is None:
+        return
+    counts = {name: sketch.count(name, features.number(name)).tolist() for name in _both(sketch, features)}
+    sketch.save(folder)
+    (folder / COUNTS).write_text(json.dumps(counts), encoding="utf-8")
+    tell({name: sketch.psi(name, row) for name, row in counts.items()}, set())
+
+
+def served(folder: Path, newest: Mapping[str, Row]) -> dict[str, float]:
+    """Return the PSI of every feature: of the scoring in ``folder``, with the refreshed rows in place.
+
+    Empty where the scoring was made by models that kept no sketch. Raises ``ArtefactError`` where its files
+    are broken.
+    """
+    if not (folder / COUNTS).is_file():
+        return {}
+    sketch, features = Sketch.load(folder), Columns.load(folder / "features")
+    try:
+        card = json.loads((folder / COUNTS).read_text(encoding="utf-8"))
+        counts = {name: np.array(row, np.int64) for name, row in card.items()}
+        customers = Vocabulary(np.load(folder / "customers.npy", mmap_mode="r", allow_pickle=False))
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"{COUNTS} cannot be read ({error})", "score again") from error
+    codes = customers.codes(list(newest))
+    known, rows = codes[codes >= 0], list(newest.values())
+    now = {name: np.array([row.get(name) for row in rows], np.float64) for name in counts}
+    moved = {name: sketch.count(name, now[name]) for name in counts}
+    before = {name: sketch.count(name, features.number(name)[known]) for name in counts}
+    return {name: sketch.psi(name, counts[name] - before[name] + moved[name]) for name in counts}
+
+
+def tell(psi: Mapping[str, float], told: set[str]) -> set[str]:
+    """Log the features that have drifted and were not told of; return all that have."""
+    found = {name for name, value in psi.items() if value >= DRIFTED}
+    if new := sorted(found - told, key=lambda name: -psi[name]):
+        log.warning(
+            "features far from those of training (PSI of %.2f or more): %s",
+            DRIFTED,
+            ", ".join(f"{name} {psi[name]:.2f}" for name in new),
+        )
+    return found
+
+
+def _both(sketch: Sketch, features: Columns) -> list[str]:
+    return [name for name in features.order if name in sketch.edges and features.kinds[name] == "number"]

@@ -1,0 +1,66 @@
+"""Metrics of what the watcher does, read from ``watcher.json`` when Prometheus asks."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from serving.watching.vitals import BOUNDS, Seconds, Vitals
+
+
+def exposition(home: Path, now: datetime) -> bytes:
+    """Return the watcher's metrics as Prometheus reads them: of no worker, so never summed over workers."""
+    registry = CollectorRegistry()
+    registry.register(_Watched(Vitals.read(home), now))
+    return generate_latest(registry)
+
+
+class _Watched(Collector):
+    def __init__(self, vitals: Vitals | None, now: datetime) -> None:
+        self.vitals, self.now = vitals, now
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the metrics; without a watcher only that it is down."""
+        vitals = self.vitals
+        down = vitals is None or bool(vitals.down(self.now))
+        yield GaugeMetricFamily("recompra_refresh_down", "1 while no customer is refreshed.", float(down))
+        if vitals is None:
+            return
+        yield GaugeMetricFamily(
+            "recompra_event_lag_seconds",
+            "How long the order or return that waits longest is not in its customer's scores.",
+            vitals.lag_seconds(self.now),
+        )
+        yield GaugeMetricFamily("recompra_refresh_waiting", "Customers waiting.", vitals.waiting)
+        yield CounterMetricFamily("recompra_refreshed", "Customers refreshed.", vitals.refreshed)
+        yield CounterMetricFamily(
+            "recompra_refresh_skipped", "Customers whose refresh failed, see the log.", vitals.skipped
+        )
+        yield _histogram("recompra_refresh_seconds", "Time to refresh some customers.", vitals.batch)
+        yield _histogram(
+            "recompra_event_to_score_seconds", "From an event to the scores that hold it.", vitals.lag
+        )
+        drift = GaugeMetricFamily(
+            "recompra_feature_psi",
+            "Drift of a served feature from training: below .1 none, from .25 on one to act on.",
+            labels=["feature"],
+        )
+        for name, value in vitals.psi.items():
+            drift.add_metric([name], value)
+        yield drift
+
+
+def _histogram(name: str, told: str, seconds: Seconds) -> HistogramMetricFamily:
+    bounds = [*(str(bound) for bound in BOUNDS), "+Inf"]
+    sums = [float(sum(seconds.counts[: at + 1])) for at in range(len(bounds))]
+    return HistogramMetricFamily(
+        name, told, buckets=list(zip(bounds, sums, strict=True)), sum_value=seconds.total
+    )
