@@ -24,7 +24,8 @@ from starlette.responses import Response
 from serving import api, api_crm
 from serving.entrance import orphan
 from serving.entrance.crew import Crew
-from serving.entrance.doors import Doors, trouble
+from serving.entrance.doors import Doors
+from serving.entrance.refusals import trouble
 from serving.house import FOLLOW_SECONDS, House
 from serving.marketing import crm, plan, targets
 from serving.marketing.files import Asked, json_answer, rows_answer, unchanged

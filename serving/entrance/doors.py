@@ -9,26 +9,23 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from math import ceil
 from time import perf_counter
 from typing import Any
 
 import msgspec
-from pydantic import ValidationError
 
-from features.errors import Conflict, Gone, InputError, NotFound, RecompraError
-from serving.api import Request
 from serving.endpoints import BY_PATH, Endpoint
-from serving.entrance.crew import Busy
+from serving.entrance.bodies import body_of, parse, replay
 from serving.entrance.keys import SCOPES, Key
 from serving.entrance.limits import Limits
 from serving.entrance.openapi import document
 from serving.entrance.quick import FAULTS, reader
+from serving.entrance.refusals import FAILED, RETRY, Refused, away, trouble
+from serving.entrance.visit import Receive, Scope, Send, Visit
 from serving.house import House
-from serving.online.view import DEAD
 from serving.state import State
 from serving.storefront import answers
 from serving.watching.logs import REQUEST_ID
@@ -38,98 +35,18 @@ from serving.watching.watched import exposition
 
 log = logging.getLogger("recompra.serving")
 access = logging.getLogger("recompra.access")
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-MAX_BODY = 1_000_000
-BODY_SECONDS = 5.0
-"""A body that has not come by then is not waited for."""
 FLUSH_SECONDS = 0.2
 """So late another worker's ``/metrics`` may tell of a request."""
 ADMITTED = "recompra.admitted"
 """Marks, in its scope, a request that the doors let in: no client can set it."""
-JSON = b"application/json"
-JSON_TEXT = JSON.decode()
 OPEN = ("/livez", "/healthz", "/readyz")
-RETRY = (("retry-after", "5"),)
 AUDITED = frozenset(path for path, endpoint in BY_PATH.items() if "storefront" not in endpoint.scopes)
 """What only the CRM and administrators may ask is written down: see ``serving.entrance.audit``."""
-READABLE = {"/metrics": ("admin",), "/openapi.json": SCOPES}
 HOT: dict[str, Callable[[State, Any], Mapping[str, Any]]] = {"/recommend": answers.recommended}
 READERS = {path: reader(BY_PATH[path].request) for path in HOT}
-
-
-class Refused(Exception):
-    """A request that goes no further: its status, and the reason in words."""
-
-    def __init__(
-        self, status: int, error: str, *, detail: Any = None, headers: tuple[tuple[str, str], ...] = ()
-    ):
-        super().__init__(error)
-        self.status, self.error, self.detail, self.headers = status, error, detail, headers
-
-    def body(self) -> bytes:
-        """Return the reason as JSON, with the id of the request it belongs to."""
-        told = {"error": self.error, "request_id": REQUEST_ID.get(), "detail": self.detail}
-        return msgspec.json.encode({name: value for name, value in told.items() if value is not None})
-
-
-@dataclass
-class Visit:
-    """One request on its way through."""
-
-    scope: Scope
-    headers: Mapping[bytes, bytes]
-    send: Send
-    request_id: str
-    started: float
-    status: int = 0
-    key_id: str = ""
-    state: State | None = None
-    answer: Mapping[str, Any] | None = None
-    failed: int = 0
-    """Where the framework gave up: its status, told in our words."""
-
-    async def reply(
-        self, status: int, body: bytes, kind: bytes = JSON, headers: tuple[tuple[str, str], ...] = ()
-    ) -> None:
-        """Answer right here."""
-        self.status = status
-        lines = [
-            (b"content-type", kind),
-            (b"content-length", b"%d" % len(body)),
-            (b"x-request-id", self.request_id.encode()),
-        ]
-        if headers:
-            lines += [(name.encode(), value.encode()) for name, value in headers]
-        await self.send({"type": "http.response.start", "status": status, "headers": lines})
-        await self.send({"type": "http.response.body", "body": body})
-
-    async def refuse(self, refused: Refused) -> None:
-        """Say why not."""
-        await self.reply(refused.status, refused.body(), headers=refused.headers)
-
-    async def relay(self, message: Message) -> None:
-        """Pass an answer of the service on, with the request's id."""
-        if message.get("status") in FAILED:
-            self.failed = message["status"]
-        if self.failed:
-            return
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            kept = [pair for pair in message.get("headers", ()) if pair[0].lower() not in HIDDEN]
-            message["headers"] = [*kept, (b"x-request-id", self.request_id.encode())]
-        await self.send(message)
-
-
-FAILED = {
-    500: "something went wrong here; the request_id finds it in the log",
-    504: "the answer took too long",
-}
-HIDDEN = (b"server", b"x-bentoml-request-id")
+READABLE = {"/metrics": ("admin",), "/openapi.json": SCOPES}
 
 
 class Doors:
@@ -230,9 +147,9 @@ class Doors:
         if method != "POST":
             raise Refused(405, f"{path} takes a POST", headers=(("allow", "POST"),))
         _admit(key, endpoint.scopes)
-        body = await _body(visit.headers, receive)
+        body = await body_of(visit.headers, receive)
         if endpoint.stored and self.house.view is not None and self.house.view.down:
-            raise _away()
+            raise away()
         await self._answer(visit, endpoint, body, receive)
 
     async def _answer(self, visit: Visit, endpoint: Endpoint, body: bytes, receive: Receive) -> None:
@@ -241,7 +158,7 @@ class Doors:
         if function is None:
             parse(endpoint.request, body)
             visit.scope[ADMITTED] = True
-            await self.app(visit.scope, _replay(body, receive), visit.relay)
+            await self.app(visit.scope, replay(body, receive), visit.relay)
             if visit.failed:
                 raise Refused(
                     visit.failed, FAILED[visit.failed], headers=RETRY if visit.failed == 504 else ()
@@ -292,39 +209,6 @@ def read(endpoint: Endpoint, body: bytes) -> Any:
         return parse(endpoint.request, body)
 
 
-def parse(kind: type[Request], body: bytes) -> Request:
-    """Read a request; raise ``Refused`` (400) naming the field and what is wrong with it."""
-    try:
-        return kind.model_validate_json(body)
-    except ValidationError as error:
-        detail = [
-            {"field": ".".join(str(part)[:100] for part in fault["loc"]), "problem": fault["msg"]}
-            for fault in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
-        first = detail[0]
-        told = f"{first['field']}: {first['problem']}" if first["field"] else first["problem"]
-        raise Refused(400, told, detail=detail[:20]) from None
-
-
-def trouble(error: Exception) -> Refused:
-    """Turn what went wrong into a status and a reason, without a trace of our insides."""
-    if isinstance(error, InputError):
-        return Refused(409 if isinstance(error, Conflict) else 400, str(error))
-    if isinstance(error, NotFound):
-        return Refused(410 if isinstance(error, Gone) else 404, str(error))
-    if isinstance(error, DEAD):
-        return _away()
-    if isinstance(error, Busy):
-        return Refused(503, str(error), headers=(("retry-after", "1"),))
-    if isinstance(error, RecompraError):
-        return Refused(500, error.message)
-    return Refused(500, FAILED[500])
-
-
-def _away() -> Refused:
-    return Refused(503, "the online store is away; try again", headers=RETRY)
-
-
 def _tell(visit: Visit, path: str, seconds: float) -> None:
     """Log a request, without a word of what it held: neither path nor reason may name a customer."""
     level = logging.INFO if visit.status < 400 else logging.WARNING if visit.status < 500 else logging.ERROR
@@ -343,58 +227,3 @@ def _request_id(headers: Mapping[bytes, bytes]) -> str:
     if 0 < len(given) <= 64 and given.replace(b"-", b"").isalnum():
         return given.decode("ascii")
     return secrets.token_hex(8)
-
-
-async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-    """Read the whole body, counting as it comes; raise ``Refused`` where it is too large, late or no JSON."""
-    kind = headers.get(b"content-type", JSON)
-    if kind != JSON and kind.split(b";")[0].strip().lower() != JSON:
-        raise Refused(415, f"send the body as {JSON_TEXT} (curl --json)")
-    size = headers.get(b"content-length", b"0")
-    if size.isdigit() and int(size) > MAX_BODY:
-        raise _too_large()
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None
-    late = loop.call_later(BODY_SECONDS, task.cancel)
-    try:
-        return await _whole(receive)
-    except asyncio.CancelledError:
-        if loop.time() < late.when():
-            raise
-        task.uncancel()
-        told = f"the body did not come within {BODY_SECONDS:g} seconds"
-        raise Refused(408, told, headers=(("connection", "close"),)) from None
-    finally:
-        late.cancel()
-
-
-async def _whole(receive: Receive) -> bytes:
-    parts, size, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Refused(499, "the client went away")
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > MAX_BODY:
-            raise _too_large()
-        more = message.get("more_body", False)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _too_large() -> Refused:
-    return Refused(413, f"the body is larger than {MAX_BODY:,} bytes", headers=(("connection", "close"),))
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """Give the body to the service as if it had just come."""
-    given = False
-
-    async def again() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again

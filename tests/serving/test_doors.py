@@ -14,7 +14,8 @@ from worlds.visits import Client, make_keys, visitor
 
 from serving.endpoints import ALL
 from serving.entrance import keys
-from serving.entrance.doors import MAX_BODY, Doors
+from serving.entrance.bodies import MAX_BODY
+from serving.entrance.doors import Doors
 from serving.entrance.openapi import build
 from serving.house import House
 from serving.store import Store
@@ -186,7 +187,7 @@ def test_a_body_too_large_is_stopped_before_it_is_read(client: Client) -> None:
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.entrance.doors.BODY_SECONDS", 0.05)
+    monkeypatch.setattr("serving.entrance.bodies.BODY_SECONDS", 0.05)
 
     async def never() -> Any:
         yield b'{"customer_id":'

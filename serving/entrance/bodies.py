@@ -1,0 +1,84 @@
+"""The body of a request: whole, small, in time, and of the form that its endpoint takes."""
+
+import asyncio
+from collections.abc import Mapping
+
+from pydantic import ValidationError
+
+from serving.api import Request
+from serving.entrance.refusals import Refused
+from serving.entrance.visit import JSON, Message, Receive
+
+MAX_BODY = 1_000_000
+BODY_SECONDS = 5.0
+"""A body that has not come by then is not waited for."""
+JSON_TEXT = JSON.decode()
+
+
+def parse(kind: type[Request], body: bytes) -> Request:
+    """Read a request; raise ``Refused`` (400) naming the field and what is wrong with it."""
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        detail = [
+            {"field": ".".join(str(part)[:100] for part in fault["loc"]), "problem": fault["msg"]}
+            for fault in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        first = detail[0]
+        told = f"{first['field']}: {first['problem']}" if first["field"] else first["problem"]
+        raise Refused(400, told, detail=detail[:20]) from None
+
+
+async def body_of(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    """Read the whole body, counting as it comes; raise ``Refused`` where it is too large, late or no JSON."""
+    kind = headers.get(b"content-type", JSON)
+    if kind != JSON and kind.split(b";")[0].strip().lower() != JSON:
+        raise Refused(415, f"send the body as {JSON_TEXT} (curl --json)")
+    size = headers.get(b"content-length", b"0")
+    if size.isdigit() and int(size) > MAX_BODY:
+        raise _too_large()
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    late = loop.call_later(BODY_SECONDS, task.cancel)
+    try:
+        return await _whole(receive)
+    except asyncio.CancelledError:
+        if loop.time() < late.when():
+            raise
+        task.uncancel()
+        told = f"the body did not come within {BODY_SECONDS:g} seconds"
+        raise Refused(408, told, headers=(("connection", "close"),)) from None
+    finally:
+        late.cancel()
+
+
+async def _whole(receive: Receive) -> bytes:
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refused(499, "the client went away")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MAX_BODY:
+            raise _too_large()
+        more = message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large() -> Refused:
+    return Refused(413, f"the body is larger than {MAX_BODY:,} bytes", headers=(("connection", "close"),))
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """Give the body to the service as if it had just come."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

@@ -1,0 +1,51 @@
+"""What is refused, and how it is said: a status, a reason in words, never a trace of our insides."""
+
+from typing import Any
+
+import msgspec
+
+from features.errors import Conflict, Gone, InputError, NotFound, RecompraError
+from serving.entrance.crew import Busy
+from serving.online.view import DEAD
+from serving.watching.logs import REQUEST_ID
+
+RETRY = (("retry-after", "5"),)
+FAILED = {
+    500: "something went wrong here; the request_id finds it in the log",
+    504: "the answer took too long",
+}
+
+
+class Refused(Exception):
+    """A request that goes no further: its status, and the reason in words."""
+
+    def __init__(
+        self, status: int, error: str, *, detail: Any = None, headers: tuple[tuple[str, str], ...] = ()
+    ):
+        super().__init__(error)
+        self.status, self.error, self.detail, self.headers = status, error, detail, headers
+
+    def body(self) -> bytes:
+        """Return the reason as JSON, with the id of the request it belongs to."""
+        told = {"error": self.error, "request_id": REQUEST_ID.get(), "detail": self.detail}
+        return msgspec.json.encode({name: value for name, value in told.items() if value is not None})
+
+
+def trouble(error: Exception) -> Refused:
+    """Turn what went wrong into a status and a reason, without a trace of our insides."""
+    if isinstance(error, InputError):
+        return Refused(409 if isinstance(error, Conflict) else 400, str(error))
+    if isinstance(error, NotFound):
+        return Refused(410 if isinstance(error, Gone) else 404, str(error))
+    if isinstance(error, DEAD):
+        return away()
+    if isinstance(error, Busy):
+        return Refused(503, str(error), headers=(("retry-after", "1"),))
+    if isinstance(error, RecompraError):
+        return Refused(500, error.message)
+    return Refused(500, FAILED[500])
+
+
+def away() -> Refused:
+    """Say that the store cannot be asked now."""
+    return Refused(503, "the online store is away; try again", headers=RETRY)

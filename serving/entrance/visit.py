@@ -1,0 +1,64 @@
+"""One request on its way through the doors, and what it is answered with."""
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from serving.entrance.refusals import FAILED, Refused
+from serving.state import State
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+JSON = b"application/json"
+HIDDEN = (b"server", b"x-bentoml-request-id")
+
+
+@dataclass
+class Visit:
+    """One request on its way through."""
+
+    scope: Scope
+    headers: Mapping[bytes, bytes]
+    send: Send
+    request_id: str
+    started: float
+    status: int = 0
+    key_id: str = ""
+    state: State | None = None
+    answer: Mapping[str, Any] | None = None
+    failed: int = 0
+    """Where the framework gave up: its status, told in our words."""
+
+    async def reply(
+        self, status: int, body: bytes, kind: bytes = JSON, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        """Answer right here."""
+        self.status = status
+        lines = [
+            (b"content-type", kind),
+            (b"content-length", b"%d" % len(body)),
+            (b"x-request-id", self.request_id.encode()),
+        ]
+        if headers:
+            lines += [(name.encode(), value.encode()) for name, value in headers]
+        await self.send({"type": "http.response.start", "status": status, "headers": lines})
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def refuse(self, refused: Refused) -> None:
+        """Say why not."""
+        await self.reply(refused.status, refused.body(), headers=refused.headers)
+
+    async def relay(self, message: Message) -> None:
+        """Pass an answer of the service on, with the request's id."""
+        if message.get("status") in FAILED:
+            self.failed = message["status"]
+        if self.failed:
+            return
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            kept = [pair for pair in message.get("headers", ()) if pair[0].lower() not in HIDDEN]
+            message["headers"] = [*kept, (b"x-request-id", self.request_id.encode())]
+        await self.send(message)
