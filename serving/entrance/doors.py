@@ -159,7 +159,7 @@ class Doors:
             parse(endpoint.request, body)
             visit.scope[ADMITTED] = True
             await self.app(visit.scope, replay(body, receive), visit.relay)
-            if visit.failed:
+            if visit.failed and not visit.status:  # where a body began, the server breaks the connection off
                 raise Refused(
                     visit.failed, FAILED[visit.failed], headers=RETRY if visit.failed == 504 else ()
                 )

@@ -31,6 +31,8 @@ class Visit:
     answer: Mapping[str, Any] | None = None
     failed: int = 0
     """Where the framework gave up: its status, told in our words."""
+    head: Message | None = None
+    """The head of an answer whose body has not begun."""
 
     async def reply(
         self, status: int, body: bytes, kind: bytes = JSON, headers: tuple[tuple[str, str], ...] = ()
@@ -52,13 +54,23 @@ class Visit:
         await self.reply(refused.status, refused.body(), headers=refused.headers)
 
     async def relay(self, message: Message) -> None:
-        """Pass an answer of the service on, with the request's id."""
-        if message.get("status") in FAILED:
+        """Pass an answer of the service on, with the request's id.
+
+        Its head waits for its body: a framework that gives up in between sends a second head, and only one
+        of them may go out.
+        """
+        begins = message["type"] == "http.response.start"
+        if begins and message["status"] in FAILED:
             self.failed = message["status"]
         if self.failed:
             return
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
+        if begins:
             kept = [pair for pair in message.get("headers", ()) if pair[0].lower() not in HIDDEN]
             message["headers"] = [*kept, (b"x-request-id", self.request_id.encode())]
+            self.head = message
+            return
+        if self.head is not None:
+            head, self.head = self.head, None
+            self.status = head["status"]
+            await self.send(head)
         await self.send(message)

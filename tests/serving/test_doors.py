@@ -281,3 +281,28 @@ def test_without_the_store_lists_and_scores_are_answered_and_the_rest_is_told_to
     assert "cannot be read" in ready.json()["store"]
     assert "recompra_store_down 1.0" in client.get("/metrics").text
     house.close()
+
+
+async def too_late(scope: Any, receive: Any, send: Any) -> None:
+    """Begin an answer, and give up before its body, as the framework's time limit does."""
+    for status in (200, 504):
+        await send({"type": "http.response.start", "status": status, "headers": []})
+    await send({"type": "http.response.body", "body": b"theirs"})
+
+
+def test_an_answer_given_up_before_its_body_goes_out_once_and_in_our_words(tmp_path: Path) -> None:
+    heads = []
+
+    async def counted(scope: Any, receive: Any, send: Any) -> None:
+        async def hear(message: Any) -> None:
+            heads.extend([message["status"]] if message["type"] == "http.response.start" else [])
+            await send(message)
+
+        await doors(scope, receive, hear)
+
+    client, house = visitor(tmp_path, app=too_late)
+    doors = client.app
+    answer = Client(counted, client.keys).ask("/customer", {"customer_id": "c1"})
+    house.close()
+    assert (answer.status_code, heads, answer.headers["retry-after"]) == (504, [504], "5")
+    assert answer.json()["error"] == "the answer took too long"
