@@ -8,6 +8,7 @@
     ├── SettingsError      recompra.toml or a command's option is wrong
     ├── NotFound           nothing of that name is here (yet)
     │   └── Gone           it was here, and is no longer kept
+    ├── Busy               another process, or too many requests, are at work on it: come again
     ├── CannotLearn        the data is too thin for a model; says what it would need
     └── ArtefactError      a saved model or list is broken, or made by other features
 """
@@ -40,6 +41,10 @@ class NotFound(RecompraError):
 
 class Gone(NotFound):
     """It was here, and is no longer kept."""
+
+
+class Busy(RecompraError):
+    """Another process, or too many requests, are at work on it: come again."""
 
 
 class CannotLearn(RecompraError):

@@ -7,7 +7,8 @@ not at all.
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,22 +37,35 @@ class Registry:
         self.home = home.resolve()
         self.uri = os.environ.get("RECOMPRA_TRACKING_URI") or f"sqlite:///{self.home / 'mlflow.db'}"
         self._check()
-        self._client = _client(self.uri)
+        with self._asked():
+            self._client = _client(self.uri)
 
     def _check(self) -> None:
         """Raise ``NotFound`` where the database's file is gone: to open it would make an empty one."""
         if self.uri.startswith("sqlite:///") and not Path(self.uri.removeprefix("sqlite:///")).is_file():
             raise NotFound(f"no model has been trained in {self.home}", "run `recompra train` first")
 
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # MLflow's own, SQLAlchemy's, alembic's, requests': whatever its store is
+            told = f"the registry cannot be read: {_first_line(error)}"
+            raise NotFound(told, "start it, or mend RECOMPRA_TRACKING_URI") from error
+
     def champions(self) -> dict[str, Champion]:
-        """Return the champion of every model that has one, by name: one look at the registry."""
+        """Return the champion of every model that has one, by name: one look at the registry.
+
+        Raises ``NotFound`` where it is away.
+        """
         self._check()
         found = {}
-        for model in self._client.search_registered_models():
-            version = str(model.aliases.get(CHAMPION, ""))
-            if version and model.name in MODELS:
-                source = self._client.get_model_version(model.name, version).source
-                found[model.name] = Champion(model.name, version, kept_in(self.home, source))
+        with self._asked():
+            for model in self._client.search_registered_models():
+                version = str(model.aliases.get(CHAMPION, ""))
+                if version and model.name in MODELS:
+                    source = self._client.get_model_version(model.name, version).source
+                    found[model.name] = Champion(model.name, version, kept_in(self.home, source))
         return {name: found[name] for name in MODELS if name in found}
 
     def fetch(self, champion: Champion) -> Path:
@@ -79,10 +93,8 @@ class Registry:
             shutil.rmtree(beside, ignore_errors=True)
             if folder.is_dir():
                 return  # another process was quicker
-            told = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-            raise ArtefactError(
-                f"{champion.name} v{champion.version} cannot be downloaded: {told}"
-            ) from error
+            told = f"{champion.name} v{champion.version} cannot be downloaded: {_first_line(error)}"
+            raise ArtefactError(told) from error
 
     def load(self) -> tuple[dict[str, Model], dict[str, str]]:
         """Return every champion, ready to predict, and its version; raise ``NotFound`` without any."""
@@ -140,6 +152,10 @@ def _lives(process: int) -> bool:
 def versions_of(champions: Mapping[str, Champion]) -> dict[str, str]:
     """Return the version of each champion, by name."""
     return {name: champion.version for name, champion in champions.items()}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
 
 def _client(uri: str) -> Any:

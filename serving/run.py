@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from socket import SO_REUSEADDR, SOL_SOCKET, socket
 from threading import Event
@@ -42,8 +42,8 @@ def serve(home: Path, *, host: str = "127.0.0.1", port: int = 3000, workers: int
                 if watcher.poll() is not None and not stop.wait(WATCHER_SECONDS):
                     watcher = _start(_watcher(home), env)
         finally:
-            _end(watcher)
-            _end(service)
+            _end(watcher, at=os.killpg)  # with a scoring that it began
+            _end(service, at=os.kill)  # which ends its workers itself, in order
             _await_port(host, port)
     return 0 if stop.is_set() else int(service.returncode)
 
@@ -117,8 +117,9 @@ def _end_with_us() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _end(process: Process) -> None:
-    process.terminate()
+def _end(process: Process, *, at: Callable[[int, int], None]) -> None:
+    with suppress(ProcessLookupError):
+        at(process.pid, signal.SIGTERM)
     try:
         process.wait(GRACE_SECONDS)
     except subprocess.TimeoutExpired:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from features.errors import RecompraError, SettingsError
+from features.errors import Busy, RecompraError, SettingsError
 from features.shop import Shop
 from features.window import local_day, parse_cutoff, shift_days
 from serving.persons.rights import Forgotten
@@ -24,8 +24,11 @@ from serving.scoring.build import Build
 from serving.scoring.kept import outdated, whole
 from serving.state import Pointer
 from serving.watching import drift
+from serving.watching.orphan import end_with
 
 log = logging.getLogger("recompra.score")
+BUSY = 75
+"""Exit code of a scoring that found another one at work (``EX_TEMPFAIL`` of sysexits)."""
 
 
 def score(home: Path, as_of: datetime | None = None, *, now: datetime | None = None) -> str:
@@ -34,9 +37,9 @@ def score(home: Path, as_of: datetime | None = None, *, now: datetime | None = N
     ``as_of`` defaults to the end of the last day with an order; where ``now`` is told and that day is not
     over, to the moment after the last order, so that what is posted later today counts. Returns the stamp.
 
-    Raises ``NotFound`` without a warehouse or a champion, ``SettingsError`` while another scoring is at work
-    or where a champion changed meanwhile (a rollback must not be undone by what began before it), and
-    whatever a model raises: then what served serves on.
+    Raises ``NotFound`` without a warehouse or a champion, ``Busy`` while another scoring is at work,
+    ``SettingsError`` where a champion changed meanwhile (a rollback must not be undone by what began before
+    it), and whatever a model raises: then what served serves on.
     """
     home = home.resolve()
     shop = Shop(home)
@@ -66,8 +69,8 @@ def score(home: Path, as_of: datetime | None = None, *, now: datetime | None = N
 def _check_champions(registry: Registry, versions: Mapping[str, str]) -> None:
     try:
         now = versions_of(registry.champions())
-    except Exception as error:  # MLflow raises whatever its stores raise; nothing says that they changed
-        return log.warning("the registry cannot be read, its champions are taken as before: %s", error)
+    except RecompraError as error:  # nothing says that they changed
+        return log.warning("the champions are taken as before: %s", error)
     if now != versions:
         told = f"the champions changed while {dict(versions)} were scored with: they are {now}"
         raise SettingsError(told, "score again")
@@ -111,7 +114,7 @@ def alone(home: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise SettingsError(f"another scoring is at work in {home}", "wait for it to end") from error
+            raise Busy(f"another scoring is at work in {home}", "wait for it to end") from error
         for left in lists.glob(".*-[0-9]*"):
             shutil.rmtree(left)
         yield
@@ -124,9 +127,14 @@ def _tidy(home: Path) -> None:
 
 
 def main(home: Path, as_of: str) -> int:
-    """Score, for the watcher: the last line of standard error is the reason where it fails."""
+    """Score, for the watcher: the last line of standard error is the reason where it fails.
+
+    Returns ``BUSY`` while another scoring is at work, which says nothing of the champions.
+    """
     try:
         score(home, datetime.fromisoformat(as_of))
+    except Busy:
+        return BUSY
     except RecompraError as error:
         print(error, file=sys.stderr)
         return 1
@@ -134,4 +142,5 @@ def main(home: Path, as_of: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
+    end_with(int(sys.argv[2]))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[3]))

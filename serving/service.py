@@ -22,7 +22,6 @@ import msgspec
 from starlette.responses import Response
 
 from serving import api, api_crm
-from serving.entrance import orphan
 from serving.entrance.crew import Crew
 from serving.entrance.doors import Doors
 from serving.entrance.refusals import trouble
@@ -32,7 +31,7 @@ from serving.marketing.files import Asked, json_answer, rows_answer, unchanged
 from serving.marketing.scores import Pull
 from serving.state import State
 from serving.storefront import answers, events, offers
-from serving.watching import logs
+from serving.watching import logs, orphan
 
 log = logging.getLogger("recompra.serving")
 Answer = TypeVar("Answer", bound=api.Response)

@@ -21,6 +21,7 @@ from threading import Thread
 
 from features.errors import RecompraError
 from serving.online.refresh import Refresher
+from serving.online.view import DEAD
 from serving.persons import erasure
 from serving.registry import Registry, versions_of
 from serving.scoring.kept import way_back
@@ -30,8 +31,11 @@ from serving.watching.logs import set_up
 
 log = logging.getLogger("recompra.watcher")
 POLL_SECONDS = 2.0
-SCORING = "serving.score"
+SCORING, BUSY = "serving.score", 75
+"""What scores, and its exit code while another scoring is at work (``serving.score.BUSY``)."""
 SWEEP_AGAIN_SECONDS = 60.0
+BUSY_SECONDS = 10.0
+"""After so long it is looked again whether another scoring has ended."""
 LOOK_SECONDS = 0.2
 """Between two looks for events: one row of the store is read."""
 NICE, SCORING_NICE = 5, 5
@@ -47,7 +51,7 @@ class Watcher:
         self._failed: dict[str, str] | None = None
         self._trouble: str | None = None
         self._store: Store | None = None
-        self._sweep_at = 0.0
+        self._sweep_at = self._score_at = 0.0
 
     def look(self) -> bool:
         """Look once; return whether a new scoring was put in service."""
@@ -55,8 +59,8 @@ class Watcher:
         try:
             wanted = self._versions()
             pointer = Pointer.read(self.home)
-        except Exception as error:  # the registry may be away: what serves serves on
-            self._tell(f"the registry cannot be read: {error}".splitlines()[0])
+        except RecompraError as error:  # what serves serves on
+            self._tell(str(error))
             return False
         self._tell("")
         if wanted == pointer.models:
@@ -82,7 +86,7 @@ class Watcher:
             self._store = self._store or Store.open(self.home)
             if not erasure.due(self.home, self._store):
                 return
-        except Exception as error:  # the store may be away: it will be asked again
+        except (*DEAD, OSError, RecompraError) as error:  # it is asked again
             self._sweep_at = time.monotonic() + SWEEP_AGAIN_SECONDS
             log.warning("whether somebody was erased cannot be told (%s)", type(error).__name__)
             return
@@ -101,7 +105,7 @@ class Watcher:
         """Tell whether the champions are others by now; a registry that is away says nothing."""
         try:
             return self._versions() != wanted
-        except Exception:  # MLflow raises whatever its stores raise
+        except RecompraError:
             return False
 
     def _accept(self) -> None:
@@ -118,6 +122,8 @@ class Watcher:
         self._trouble = trouble
 
     def _score(self, wanted: dict[str, str], as_of: str) -> bool:
+        if time.monotonic() < self._score_at:
+            return False
         log.info("the champions are now %s: scoring as of %s", wanted, as_of)
         done = _run(SCORING, self.home, as_of, given_up=lambda: self._changed(wanted))
         if done is None:
@@ -126,6 +132,10 @@ class Watcher:
         if done.returncode == 0:
             self._accept()
             return True
+        if done.returncode == BUSY:
+            log.info("another scoring is at work: its end is waited for")
+            self._score_at = time.monotonic() + BUSY_SECONDS
+            return False
         reason = _last(done)
         told = {"fields": {"exception": done.stderr.strip()}}
         log.error("the new champions are refused, the old scoring serves on: %s", reason, extra=told)
@@ -137,8 +147,12 @@ class Watcher:
 def _run(
     module: str, home: Path, *more: str, given_up: Callable[[], bool] = lambda: False
 ) -> "subprocess.CompletedProcess[str] | None":
-    """Run a module of ours to its end; None where it was given up on the way: asked at every poll."""
-    command = ["nice", "-n", str(SCORING_NICE), sys.executable, "-m", module, str(home), *more]
+    """Run a module of ours to its end; None where it was given up on the way: asked at every poll.
+
+    It is told who we are: it ends with us, however we end.
+    """
+    ours = ["nice", "-n", str(SCORING_NICE), sys.executable, "-m", module]
+    command = [*ours, str(home), str(os.getpid()), *more]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         while True:
             try:

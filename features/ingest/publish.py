@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from features import hardware
-from features.errors import InputError
+from features.errors import Busy, InputError
 from features.ingest.contracts import MACROS
 from features.ingest.sources import quote
 from features.tables import literal
@@ -30,7 +30,8 @@ FIXED = ("timezone", "currency")
 def workshop(home: Path) -> Iterator[Path]:
     """Give a folder to build the next version in, gone afterwards unless ``swap`` took it.
 
-    Raises ``InputError`` when another ingest is at work, or the disk fills up; the warehouse stays as it was.
+    Raises ``Busy`` while another ingest is at work, ``InputError`` where the disk fills up; the warehouse
+    stays as it was.
     """
     home.mkdir(parents=True, exist_ok=True)
     with _alone(home):
@@ -143,7 +144,7 @@ def _alone(home: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise InputError(f"another ingest is writing into {home}", "wait for it to end") from error
+            raise Busy(f"another ingest is writing into {home}", "wait for it to end") from error
         yield
 
 

@@ -11,13 +11,9 @@ from contextvars import copy_context
 from threading import BoundedSemaphore
 from typing import Any, TypeVar
 
-from features.errors import RecompraError
+from features.errors import Busy
 
 Answer = TypeVar("Answer")
-
-
-class Busy(RecompraError):
-    """As much waits as can be answered in good time."""
 
 
 class Crew:

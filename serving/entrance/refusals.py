@@ -4,8 +4,7 @@ from typing import Any
 
 import msgspec
 
-from features.errors import Conflict, Gone, InputError, NotFound, RecompraError
-from serving.entrance.crew import Busy
+from features.errors import Busy, Conflict, Gone, InputError, NotFound, RecompraError
 from serving.online.view import DEAD
 from serving.watching.logs import REQUEST_ID
 

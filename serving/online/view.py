@@ -20,7 +20,8 @@ from serving.persons.rights import digest_of
 from serving.store import CONTACTS, ERASURES, EVENTS, KEYS, STOCK, TOPICS, Store
 
 log = logging.getLogger("recompra.serving")
-DEAD = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.DBAPIError)
+DEAD = (sa.exc.DBAPIError,)
+"""What is raised where the store cannot be read: SQLAlchemy's wrapping of whatever the driver raises."""
 RETRY_SECONDS = 1.0
 SURE_SECONDS = 0.2
 """After so long the clock is read even if nothing seems to be written: a store that is gone is noticed."""

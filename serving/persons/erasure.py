@@ -22,13 +22,14 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from features.errors import ArtefactError, NotFound, RecompraError, SettingsError
+from features.errors import ArtefactError, Busy, NotFound, RecompraError
 from serving.entrance.audit import Audit
 from serving.persons.remains import Search, search
 from serving.persons.rights import Forgotten, digest_of, forget, online, scrub
 from serving.scoring.kept import whole
 from serving.state import Pointer, write_card
 from serving.store import CLOCK, Store
+from serving.watching.orphan import end_with
 
 log = logging.getLogger("recompra.erasure")
 MARK, LOCK, PROOFS = "erased.json", "erasing.lock", "erasures"
@@ -150,8 +151,8 @@ def _sweep_warehouse(home: Path, forgotten: Forgotten, done: Swept) -> None:
     for left in _tries():
         try:
             taken = take_out(home, forgotten.among)
-        except RecompraError as error:
-            if "another ingest" in str(error) and left:
+        except Busy:
+            if left:
                 continue
             raise
         done.warehouse, done.older_versions = taken.rows, taken.n_older_rows
@@ -170,8 +171,8 @@ def _sweep_scorings(home: Path, forgotten: Forgotten, done: Swept) -> None:
                 done.scored_anew = score.score(home, datetime.fromisoformat(serving.as_of))
             with score.alone(home):  # what a killed scoring left goes as well
                 _remove(stale, done)
-        except SettingsError as error:
-            if "another scoring" in str(error) and left:
+        except Busy:
+            if left:
                 continue
             raise
         except Exception as error:  # whatever a model raises: the older ones go all the same
@@ -263,4 +264,5 @@ def main(home: Path) -> int:
 
 if __name__ == "__main__":
     os.nice(10)
+    end_with(int(sys.argv[2]))
     sys.exit(main(Path(sys.argv[1])))

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from features.errors import InputError, SettingsError
+from features.errors import Busy, InputError, SettingsError
 from features.ingest import ingest
 from features.ingest.publish import workshop
 
@@ -166,7 +166,7 @@ def test_a_file_read_before_cannot_be_read_again_with_another_map(tmp_path):
 
 def test_two_ingests_at_once_are_refused(tmp_path):
     home = home_of(tmp_path)
-    with workshop(home), pytest.raises(InputError, match="another ingest"):
+    with workshop(home), pytest.raises(Busy, match="another ingest"):
         ingest(tmp_path / "good.csv", home)
 
 

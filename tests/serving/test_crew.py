@@ -3,7 +3,8 @@ import threading
 
 import pytest
 
-from serving.entrance.crew import Busy, Crew
+from features.errors import Busy
+from serving.entrance.crew import Crew
 
 
 def test_what_cannot_be_answered_soon_is_sent_away_at_once() -> None:

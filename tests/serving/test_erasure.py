@@ -22,6 +22,7 @@ from serving.persons import erasure, rights
 from serving.persons.erasure import erase, sweep, told
 from serving.persons.remains import search
 from serving.persons.rights import Forgotten
+from serving.registry import Champion
 from serving.scoring.snapshot import load
 from serving.state import Pointer
 from serving.store import DECISIONS, Store
@@ -44,6 +45,9 @@ class OneChampion:
 
     def load(self) -> tuple[dict[str, Any], dict[str, str]]:
         return {"churn": FakeChurn(FakeConfig(), MOMENT)}, {"churn": "7"}
+
+    def champions(self) -> dict[str, Champion]:
+        return {"churn": Champion("churn", "7", "")}
 
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,12 @@ def test_a_champion_is_downloaded_once_and_loads(reader: Registry) -> None:
     assert folder.stat().st_mtime_ns == before
 
 
+def test_a_registry_that_cannot_be_read_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"no database" * 100)
+    with pytest.raises(NotFound, match="the registry cannot be read: .*mend RECOMPRA_TRACKING_URI"):
+        Registry(tmp_path).champions()
+
+
 def test_a_version_without_its_model_is_refused(reader: Registry) -> None:
     champion = reader.champions()["churn"]
     (reader.fetch(champion) / "model.json").unlink()

@@ -8,7 +8,7 @@ import pytest
 from worlds.fakes import FakeChurn, FakeConfig
 from worlds.orders import make_home, make_shop
 
-from features.errors import CannotLearn, NotFound, SettingsError
+from features.errors import Busy, CannotLearn, NotFound, SettingsError
 from models.decisions.standing import held_out
 from serving import score
 from serving.persons import rights
@@ -76,7 +76,10 @@ def test_a_champion_put_back_meanwhile_is_not_overruled(home: Path, monkeypatch:
 def test_a_registry_that_went_away_meanwhile_stops_no_scoring(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(score.Registry, "champions", lambda _: 1 / 0)
+    def away(_: object) -> None:
+        raise NotFound("the registry cannot be read")
+
+    monkeypatch.setattr(score.Registry, "champions", away)
     assert scored(home).stamp == Pointer.read(home).stamp
 
 
@@ -144,7 +147,7 @@ def test_the_last_three_scorings_are_kept(home: Path) -> None:
 
 
 def test_two_scorings_at_once_are_refused(home: Path) -> None:
-    with score.alone(home), pytest.raises(SettingsError, match="another scoring"):
+    with score.alone(home), pytest.raises(Busy, match="another scoring"):
         score.score(home, MOMENT)
 
 

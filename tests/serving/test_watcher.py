@@ -8,7 +8,7 @@ import pytest
 from worlds.snapshot import NOW, make_home, make_snapshot
 
 from features.errors import NotFound
-from serving import watcher
+from serving import score, watcher
 from serving.state import Pointer, refusal, registry_trouble
 from serving.watcher import Watcher
 
@@ -88,6 +88,20 @@ def test_champions_that_cannot_score_are_refused_once_and_said_so(
     assert json.loads((tmp_path / "refused.json").read_text())["models"] == champions
 
 
+def test_a_scoring_that_waits_for_another_one_refuses_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[Any]
+) -> None:
+    make_home(tmp_path)
+    looking = watching(tmp_path, monkeypatch, {"cross_sell": "2"})
+    monkeypatch.setattr(watcher, "BUSY_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(watcher, "_run", lambda *_, **__: subprocess.CompletedProcess([], score.BUSY, "", ""))
+        assert not looking.look()
+    assert refusal(tmp_path) is None
+    assert looking.look()
+    assert len(runs) == 1
+
+
 def test_the_next_champions_clear_a_refusal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[Any]
 ) -> None:
@@ -125,7 +139,7 @@ def test_a_registry_that_is_away_changes_nothing(
     looking = Watcher(tmp_path)
 
     def away() -> dict[str, str]:
-        raise NotFound("no database")
+        raise NotFound("the registry cannot be read: no database")
 
     with monkeypatch.context() as patch:
         patch.setattr(looking, "_versions", away)
