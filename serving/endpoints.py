@@ -19,9 +19,16 @@ class Endpoint:
     stored: bool = True
     """Whether it takes the online store to answer; the others are answered without it too."""
     files: bool = False
-    """Whether it also answers in CSV and NDJSON."""
+    """Whether it also answers in CSV and NDJSON, and takes a GET: then what has not changed is not sent."""
+    body_only: tuple[str, ...] = ()
+    """Fields that a GET does not take: they name customers, and addresses are written down on their way."""
     more: tuple[str, ...] = ()
     """Statuses that only some endpoints have, as ``serving.entrance.openapi`` describes them."""
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods it takes."""
+        return ("GET", "POST") if self.files else ("POST",)
 
 
 ALL = (
@@ -53,7 +60,7 @@ ALL = (
         "Scores of all customers, in pages or as one stream.",
         stored=False,
         files=True,
-        more=("304", "404", "410"),
+        more=("404", "410"),
     ),
     Endpoint(
         "/retention_targets",
@@ -62,7 +69,7 @@ ALL = (
         api_crm.Targets,
         "Whom to keep, under a budget.",
         files=True,
-        more=("304", "404"),
+        more=("404",),
     ),
     Endpoint(
         "/contact_plan",
@@ -71,7 +78,8 @@ ALL = (
         api_crm.Plan,
         "Whom to contact when, with what.",
         files=True,
-        more=("304", "404"),
+        body_only=("customer_ids",),
+        more=("404",),
     ),
     Endpoint("/erase", CRM, api_crm.EraseRequest, api_crm.Erased, "Forget a customer."),
 )

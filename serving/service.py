@@ -165,7 +165,7 @@ def _scores(state: State, request: api_crm.ScoresRequest, home: Path, asked: Ask
     pull = Pull.of(state, request, home)
     if request.format != "json":
         return pull.file().answer(request.format, asked)
-    if pull.tag in asked.known:
+    if asked.holds(pull.tag):
         return unchanged(pull.tag)
     return json_answer(msgspec.json.encode(pull.page().__dict__), pull.tag, asked)
 

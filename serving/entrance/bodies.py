@@ -20,13 +20,18 @@ def parse(kind: type[Request], body: bytes) -> Request:
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
-        detail = [
-            {"field": ".".join(str(part)[:100] for part in fault["loc"]), "problem": fault["msg"]}
-            for fault in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
-        first = detail[0]
-        told = f"{first['field']}: {first['problem']}" if first["field"] else first["problem"]
-        raise Refused(400, told, detail=detail[:20]) from None
+        raise refusal_of(error) from None
+
+
+def refusal_of(error: ValidationError) -> Refused:
+    """Say which field is wrong, and why; the first in the reason, up to twenty in the detail."""
+    detail = [
+        {"field": ".".join(str(part)[:100] for part in fault["loc"]), "problem": fault["msg"]}
+        for fault in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    first = detail[0]
+    told = f"{first['field']}: {first['problem']}" if first["field"] else first["problem"]
+    return Refused(400, told, detail=detail[:20])
 
 
 async def body_of(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:

@@ -22,9 +22,10 @@ from serving.entrance.bodies import body_of, parse, replay
 from serving.entrance.keys import SCOPES, Key
 from serving.entrance.limits import Limits
 from serving.entrance.openapi import document
+from serving.entrance.queries import body_of_query
 from serving.entrance.quick import FAULTS, reader
 from serving.entrance.refusals import FAILED, RETRY, Refused, away, trouble
-from serving.entrance.visit import Receive, Scope, Send, Visit
+from serving.entrance.visit import JSON, Receive, Scope, Send, Visit
 from serving.house import House
 from serving.state import State
 from serving.storefront import answers
@@ -144,10 +145,14 @@ class Doors:
         endpoint = BY_PATH.get(path)
         if endpoint is None:
             raise Refused(404, f"there is nothing at {path[:100]!r}", detail=sorted(BY_PATH))
-        if method != "POST":
-            raise Refused(405, f"{path} takes a POST", headers=(("allow", "POST"),))
+        if method not in endpoint.methods:
+            takes = ", ".join(endpoint.methods)
+            raise Refused(405, f"{path} takes a {takes.replace(', ', ' or a ')}", headers=(("allow", takes),))
         _admit(key, endpoint.scopes)
-        body = await body_of(visit.headers, receive)
+        if method == "GET":
+            body = body_of_query(endpoint, visit.scope["query_string"])
+        else:
+            body = await body_of(visit.headers, receive)
         if endpoint.stored and self.house.view is not None and self.house.view.down:
             raise away()
         await self._answer(visit, endpoint, body, receive)
@@ -157,8 +162,7 @@ class Doors:
         visit.state = state
         if function is None:
             parse(endpoint.request, body)
-            visit.scope[ADMITTED] = True
-            await self.app(visit.scope, replay(body, receive), visit.relay)
+            await self.app(_admitted(visit, body), replay(body, receive), visit.relay)
             if visit.failed and not visit.status:  # where a body began, the server breaks the connection off
                 raise Refused(
                     visit.failed, FAILED[visit.failed], headers=RETRY if visit.failed == 504 else ()
@@ -199,6 +203,17 @@ class Doors:
             return await visit.reply(200, b'{"alive":true}')
         status = self.house.status()
         await visit.reply(200 if status["ready"] else 503, msgspec.json.encode(status))
+
+
+def _admitted(visit: Visit, body: bytes) -> Scope:
+    """Return a request as the service gets it: a POST of its body; only a GET asks whether it has changed."""
+    headers = visit.scope["headers"]
+    if visit.scope["method"] == "GET":
+        headers = [pair for pair in headers if pair[0] not in (b"content-type", b"content-length")]
+        headers += [(b"content-type", JSON), (b"content-length", b"%d" % len(body))]
+    elif b"if-none-match" in visit.headers:
+        headers = [pair for pair in headers if pair[0] != b"if-none-match"]
+    return {**visit.scope, ADMITTED: True, "method": "POST", "query_string": b"", "headers": headers}
 
 
 def read(endpoint: Endpoint, body: bytes) -> Any:

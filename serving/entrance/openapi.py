@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import models_json_schema
 
 from serving.endpoints import ALL, Endpoint
+from serving.entrance.queries import parameters
 
 REFUSALS = {
     "400": "The body is no JSON of the right form; the reason names the field.",
@@ -22,18 +23,26 @@ REFUSALS = {
     "504": "The answer took too long.",
 }
 SOME = {
-    "304": "The client has it already: what If-None-Match names has not changed.",
     "404": "What is asked for is not in this shop: the reason names what there is.",
     "409": "It cannot be so: an event of the future.",
     "410": "The scoring of this cursor is no longer kept: start again without one.",
 }
 """Statuses of some endpoints only: see ``Endpoint.more``."""
+UNCHANGED = "The client has it already: what If-None-Match names has not changed."
+OF_BODIES = ("408", "413", "415")
+"""Statuses that a request without a body never has."""
 HEADERS = {
     "X-Request-Id": "The request's id, in the log too; one sent with the request is taken over.",
     "Retry-After": "Seconds to wait.",
     "WWW-Authenticate": "Bearer.",
-    "ETag": "Names this content; send it as If-None-Match.",
+    "ETag": "Names this content; send it as If-None-Match of a GET.",
     "X-Next-Cursor": "Where the next page starts; absent on the last one.",
+}
+IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "ETags of answers the client holds.",
+    "schema": {"type": "string"},
 }
 FILES = ("text/csv", "application/x-ndjson")
 
@@ -63,7 +72,7 @@ def build() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Recompra", "version": "0.1.0", "description": "What each customer will buy next."},
         "security": [{"key": []}],
-        "paths": {endpoint.path: {"post": _operation(endpoint)} for endpoint in ALL} | _probes(),
+        "paths": {endpoint.path: _operations(endpoint) for endpoint in ALL} | _probes(),
         "components": {
             "schemas": schemas["$defs"],
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
@@ -71,28 +80,39 @@ def build() -> dict[str, Any]:
     }
 
 
-def _operation(endpoint: Endpoint) -> dict[str, Any]:
+def _operations(endpoint: Endpoint) -> dict[str, Any]:
     extra: Any = endpoint.request.model_config.get("json_schema_extra")
     first = extra["examples"][0] if extra else {}
+    name, told, about = endpoint.path.strip("/"), _responses(endpoint), _about(endpoint)
+    body = {"required": True, **_content(endpoint.request.__name__, first)}
+    found = {"post": {"operationId": name, **about, "requestBody": body, "responses": told}}
+    if "GET" in endpoint.methods:
+        told = {status: answer for status, answer in told.items() if status not in OF_BODIES}
+        told["304"] = {"description": UNCHANGED, "headers": _headers("X-Request-Id", "ETag")}
+        asked = {"parameters": [*parameters(endpoint), IF_NONE_MATCH], "responses": told}
+        found["get"] = {"operationId": f"get_{name}", **about, **asked}
+    return found
+
+
+def _about(endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        "summary": endpoint.summary,
+        "description": f"Needs a key of the scope {' or '.join(endpoint.scopes)}.",
+        "tags": list(endpoint.scopes[:1]),
+    }
+
+
+def _responses(endpoint: Endpoint) -> dict[str, Any]:
     told = {status: _refusal(status, text) for status, text in REFUSALS.items()}
     told |= {status: _refusal(status, SOME[status]) for status in endpoint.more}
     answered = _json(endpoint.response.__name__, "Answered.", "X-Request-Id")
     if endpoint.files:
         answered["content"] |= {kind: {"schema": {"type": "string"}} for kind in FILES}
         answered["headers"] |= _headers("ETag", *(["X-Next-Cursor"] if endpoint.path == "/scores" else []))
-    return {
-        "operationId": endpoint.path.strip("/"),
-        "summary": endpoint.summary,
-        "description": f"Needs a key of the scope {' or '.join(endpoint.scopes)}.",
-        "tags": list(endpoint.scopes[:1]),
-        "requestBody": {"required": True, **_content(endpoint.request.__name__, first)},
-        "responses": {"200": answered, **told},
-    }
+    return {"200": answered, **told}
 
 
 def _refusal(status: str, text: str) -> dict[str, Any]:
-    if status == "304":
-        return {"description": text, "headers": _headers("X-Request-Id", "ETag")}
     more = {"401": ["WWW-Authenticate"], "429": ["Retry-After"], "503": ["Retry-After"]}
     return _json("Refusal", text, "X-Request-Id", *more.get(status, []))
 

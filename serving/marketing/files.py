@@ -34,6 +34,10 @@ class Asked:
         tags = headers.get("if-none-match", "").split(",")
         return cls(gzip, frozenset(tag.strip().removeprefix("W/") for tag in tags))
 
+    def holds(self, tag: str) -> bool:
+        """Tell whether the client has this content already (``*``: whatever it is)."""
+        return not self.known.isdisjoint((tag, "*"))
+
 
 def _never(parameters: Sequence[str]) -> bool:
     """Tell ``;q=0``, by which a client refuses an encoding."""
@@ -125,7 +129,7 @@ def _told(tag: str, headers: Mapping[str, str]) -> dict[str, str]:
 def _answer(
     parts: Iterator[bytes], kind: str, tag: str, headers: Mapping[str, str], asked: Asked
 ) -> Response:
-    if tag in asked.known:
+    if asked.holds(tag):
         return unchanged(tag, headers)
     told = _told(tag, headers)
     if asked.gzip:

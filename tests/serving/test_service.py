@@ -114,8 +114,45 @@ def test_what_is_pulled_streams_packed_through_the_framework_and_is_not_sent_twi
     assert [json.loads(line)["customer_id"] for line in answer.text.splitlines()] == names("c", 20)
     for asked in (body, {"limit": 5}):
         tag = service.ask("/scores", asked).headers["etag"]
-        again = service.ask("/scores", asked, headers={"if-none-match": tag})
+        again = service.get("/scores", asked, headers={"if-none-match": tag})
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    assert service.get("/scores", body, headers={"if-none-match": "*"}).status_code == 304
+
+
+def test_a_post_is_answered_whole_whatever_the_client_holds(service: Service) -> None:
+    tag = service.ask("/scores", {"limit": 5}).headers["etag"]
+    again = service.ask("/scores", {"limit": 5}, headers={"if-none-match": tag})
+    assert (again.status_code, len(again.json()["scores"])) == (200, 5)
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/scores", {"limit": 3, "min_churn_probability": 0.2, "segments": ["loyal", "at risk"]}),
+        ("/retention_targets", {"budget": 0.5, "actions": []}),
+        ("/contact_plan", {"days": 2, "first_day": "2026-03-03", "budget": None}),
+    ],
+)
+def test_a_get_answers_as_a_post_of_the_same_question(service: Service, path: str, asked: Any) -> None:
+    posted, got = service.ask(path, asked), service.get(path, asked)
+    assert posted.status_code == 200, posted.text
+    assert got.content == posted.content
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "told"),
+    [
+        ("/scores", "limit=0", "limit: "),
+        ("/scores", "limit=1&limit=2", "limit: it stands there twice"),
+        ("/scores", "segment=loyal", "segment: a GET takes limit, cursor"),
+        ("/scores", "segments=%FF", "the query cannot be read"),
+        ("/retention_targets", "", "budget: Field required"),
+        ("/contact_plan", "customer_ids=c000001", "customer_ids: a GET takes limit"),
+    ],
+)
+def test_a_query_that_is_wrong_is_told_its_field(service: Service, path: str, query: str, told: str) -> None:
+    answer = service.get(f"{path}?{query}", {})
+    assert (answer.status_code, answer.json()["error"][: len(told)]) == (400, told)
 
 
 @pytest.mark.parametrize(
