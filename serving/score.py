@@ -49,7 +49,7 @@ def score(home: Path, as_of: datetime | None = None, *, now: datetime | None = N
         models, versions = registry.load()
         stamp = next_stamp(home, cutoff)
         building = home / "lists" / f".{stamp}"
-        build = Build(shop, cutoff, models, versions, Forgotten.of(home))
+        build = Build(shop, cutoff, models, versions, Forgotten.of(home, make=True))
 
         def more(folder: Path) -> None:
             build.save_more(folder)

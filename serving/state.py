@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from features.errors import ArtefactError, NotFound
 from serving.online.view import View
+from serving.persons.marks import Sieve
 from serving.scoring.snapshot import Snapshot, write_durably
 
 log = logging.getLogger("recompra.serving")
@@ -92,6 +93,8 @@ class State:
     """Units on hand by product code, NaN unknown; follows stock events."""
     shelf: NDArray[np.bool_]
     """Which products may be shown."""
+    sieve: Sieve
+    """Who of the customers was erased: see ``erased``."""
 
     @classmethod
     def of(cls, snapshot: Snapshot, view: View) -> "State":
@@ -100,9 +103,14 @@ class State:
         shelf = ~(stock <= 0)
         if snapshot.desk is not None:
             shelf &= ~snapshot.desk[0].hidden
-        state = cls(snapshot, view, stock, shelf)
+        state = cls(snapshot, view, stock, shelf, Sieve(snapshot.customers, snapshot.marks))
         state.restock(view.stock)
         return state
+
+    @property
+    def erased(self) -> NDArray[np.bool_]:
+        """Which customers asked to be forgotten, by code."""
+        return self.sieve.among(self.view.salt, self.view.erased)
 
     def restock(self, stock: Mapping[str, float]) -> None:
         """Obey stock reports; one for an unknown product changes nothing."""

@@ -178,10 +178,7 @@ def barred(state: State, now: datetime) -> NDArray[np.bool_]:
         recorded = people.consent_recorded
         when = timing(standing, deck, snapshot.economics, policy, recorded=recorded, days=0)
         blocked |= first_refusal(when.refusals, (len(codes), 1))[:, 0] >= 0
-    if state.view.erased:
-        names = snapshot.customers.all_names()
-        blocked |= np.fromiter((state.view.is_erased(name) for name in names), bool, len(names))
-    return blocked
+    return np.asarray(blocked | state.erased)
 
 
 def target_rows(snapshot: Snapshot, rows: NDArray[np.int64]) -> Iterator[dict[str, Any]]:

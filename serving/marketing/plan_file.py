@@ -151,9 +151,7 @@ def digests(home: Path, state: State) -> "np.ndarray[Any, np.dtype[np.str_]]":
     found = np.full(len(state.snapshot.customers), "", dtype="<U64")
     known = codes >= 0
     found[codes[known]] = np.array([row[1] for row in rows], dtype="<U64")[known]
-    if state.view.erased:
-        gone = [state.view.is_erased(name) for name in state.snapshot.customers.all_names()]
-        found[np.array(gone, bool)] = ""
+    found[state.erased] = ""
     return found
 
 

@@ -20,6 +20,7 @@ from serving.marketing.files import File, Row, tag_of
 from serving.online import refreshed
 from serving.online.refreshed import Refreshed
 from serving.online.view import DEAD, View
+from serving.persons.marks import Marks, Sieve
 from serving.scoring.columns import Columns, let_go
 from serving.state import State
 
@@ -43,13 +44,14 @@ class Scoring:
     customers: Vocabulary
     features: Columns
     scores: Columns
+    sieve: Sieve
 
     @classmethod
     def of(cls, state: State) -> "Scoring":
         """Take the one in service."""
         own = state.snapshot
         card = own.stamp, own.moment, own.models, own.horizon_days
-        return cls(*card, own.customers, own.features, own.scores)
+        return cls(*card, own.customers, own.features, own.scores, state.sieve)
 
     def let_go(self) -> None:
         """Keep nothing in memory of what a walk through everybody has read."""
@@ -63,12 +65,12 @@ class Scoring:
 
     def rows(self, at: Rows, view: View, changed: Collection[str] = ()) -> list[Row]:
         """Return some rows, less those of customers who were erased since; of the ``changed`` the newest."""
+        at = at[~self.sieve.among(view.salt, view.erased)[at]]
         ids = self.customers.names(at)
         some = [name for name in ids if name in changed]
         newest = refreshed.of_customers(view.store, self.stamp, some) if some else {}
         found = zip(ids, [self.moment] * len(ids), *self.scores.shown(at), strict=True)
-        rows = [self._newest(name, newest[name]) if (name := row[0]) in newest else row for row in found]
-        return [row for row in rows if not view.is_erased(row[0])]
+        return [self._newest(name, newest[name]) if (name := row[0]) in newest else row for row in found]
 
     def _newest(self, name: str, row: Refreshed) -> Row:
         return (name, row.as_of, *(row.scores.get(column) for column in self.scores.order))
@@ -201,12 +203,14 @@ def _read(folder: Path, _written: int) -> Scoring:
     card = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     ids = np.asarray(np.load(folder / "customers.npy", mmap_mode="r", allow_pickle=False))
     features, scores = (Columns.load(folder / name) for name in ("features", "scores"))
+    customers = Vocabulary(ids)
     return Scoring(
         stamp=folder.name,
         moment=card["as_of"],
         models=card["models"],
         horizon_days=card["horizon_days"],
-        customers=Vocabulary(ids),
+        customers=customers,
         features=features,
         scores=scores,
+        sieve=Sieve(customers, Marks.load(folder)),
     )

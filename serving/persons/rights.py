@@ -69,12 +69,14 @@ class Forgotten:
     digests: frozenset[bytes]
 
     @classmethod
-    def of(cls, home: Path) -> "Forgotten":
+    def of(cls, home: Path, *, make: bool = False) -> "Forgotten":
         """Read them from the store of a home; there is nobody where there is no store yet.
+
+        With ``make`` there is one from now on, so that its salt is known.
 
         Raises ``NotFound`` where the store is away: nobody who was forgotten may come back meanwhile.
         """
-        if not os.environ.get("RECOMPRA_STORE_URL") and not (home / "online.db").is_file():
+        if not (make or os.environ.get("RECOMPRA_STORE_URL") or (home / "online.db").is_file()):
             return cls(b"", frozenset())
         try:
             with closing(Store.open(home)) as store, store.read() as db:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from features import excerpt
 from features.history import Floats, History, Ints, Vocabulary
@@ -27,6 +28,7 @@ from models.decisions.standing import held_out
 from models.model import Model
 from models.ranking.cold import Segments
 from models.ranking.lists import SOURCES, Picks
+from serving.persons.marks import Marks, Sieve
 from serving.persons.rights import Forgotten
 from serving.scoring.columns import Columns
 from serving.scoring.customer_scores import EXCERPT, scores_of
@@ -50,9 +52,22 @@ class Build:
     @cached_property
     def customers(self) -> Vocabulary:
         """Everyone with an order, whether or not a product is known of it."""
+        return Vocabulary(self._seen[0].ids[self._seen[2]])
+
+    @cached_property
+    def _seen(self) -> tuple[Vocabulary, Marks, NDArray[np.bool_]]:
+        """Everyone, their marks, and who is not forgotten: all are hashed once."""
         seen = {*self.shop.customer_features(self.cutoff).index}
         seen.update(self.shop.history(self.cutoff).customers.all_names())
-        return Vocabulary.of(self.forgotten.without(sorted(seen)))
+        everyone = Vocabulary.of(sorted(seen))
+        marks = Marks.of(self.forgotten.salt, everyone.all_names())
+        gone = Sieve(everyone, marks).among(self.forgotten.salt, self.forgotten.digests)
+        return everyone, marks, ~gone
+
+    @property
+    def marks(self) -> Marks:
+        """Their marks: whoever is erased later is found by them."""
+        return replace(self._seen[1], mark=self._seen[1].mark[self._seen[2]])
 
     @cached_property
     def names(self) -> list[str]:
@@ -98,6 +113,7 @@ class Build:
             history=self.history,
             known=self.known(),
             segments=self.segments(),
+            marks=self.marks,
         )
 
     @cached_property

@@ -26,6 +26,7 @@ from models.decisions.known import Known
 from models.decisions.offer import Terms, load_desk, save_desk
 from models.ranking.cold import Segments
 from models.ranking.reasons import Why
+from serving.persons.marks import Marks
 from serving.scoring.columns import Columns
 from serving.storefront.due import Due
 
@@ -114,6 +115,8 @@ class Snapshot:
     """Where customers stand and what products are, for decisions."""
     segments: Segments | None = None
     """What sells to whom, for customers without orders."""
+    marks: Marks | None = None
+    """By which erased customers are known, without hashing everyone."""
 
     def customer(self, customer_id: str) -> int:
         """Return a customer's row, -1 for one not seen before ``as_of``."""
@@ -168,6 +171,8 @@ def write(folder: Path, snapshot: Snapshot, *, more: Callable[[Path], None] | No
         snapshot.known.save(folder / "known")
     if snapshot.segments is not None:
         snapshot.segments.save(folder / "segments")
+    if snapshot.marks is not None:
+        snapshot.marks.save(folder)
     if more is not None:
         more(folder)
     write_durably(folder / "manifest.json", json.dumps(_manifest(folder, snapshot), indent=1))
@@ -247,6 +252,7 @@ def _read(folder: Path, card: Mapping[str, Any]) -> Snapshot:
         live=_live(folder / "state"),
         known=Known.load(folder / "known") if (folder / "known").is_dir() else None,
         segments=Segments.load(folder / "segments"),
+        marks=Marks.load(folder),
     )
 
 
@@ -273,6 +279,7 @@ def check(snapshot: Snapshot) -> None:
     sizes = {f"list {name}": len(ready.product) for name, ready in snapshot.ready.items()}
     sizes |= {"features": len(snapshot.features), "scores": len(snapshot.scores)}
     sizes |= {"people": len(snapshot.people.consent)}
+    sizes |= {"marks": len(snapshot.marks.mark)} if snapshot.marks is not None else {}
     wrong = [f"{name} has {size}" for name, size in sizes.items() if size != n]
     if wrong:
         raise ArtefactError(f"the scoring has {n} customers, but {', '.join(wrong)}", "score again")

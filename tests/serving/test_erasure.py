@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from worlds.champions import registry_of
 from worlds.fakes import FakeChurn, FakeConfig
 from worlds.orders import contacts, make_home, order_lines
 
@@ -22,7 +23,6 @@ from serving.persons import erasure, rights
 from serving.persons.erasure import erase, sweep, told
 from serving.persons.remains import search
 from serving.persons.rights import Forgotten
-from serving.registry import Champion
 from serving.scoring.snapshot import load
 from serving.state import Pointer
 from serving.store import DECISIONS, Store
@@ -37,17 +37,7 @@ def shop_lines() -> pd.DataFrame:
     return lines.assign(customer_id="customer-" + lines["customer_id"])
 
 
-class OneChampion:
-    """A registry that holds a churn model anybody can check."""
-
-    def __init__(self, home: Path) -> None:
-        pass
-
-    def load(self) -> tuple[dict[str, Any], dict[str, str]]:
-        return {"churn": FakeChurn(FakeConfig(), MOMENT)}, {"churn": "7"}
-
-    def champions(self) -> dict[str, Champion]:
-        return {"churn": Champion("churn", "7", "")}
+OneChampion = registry_of({"churn": FakeChurn(FakeConfig(), MOMENT)}, {"churn": "7"})
 
 
 @pytest.fixture(scope="module")

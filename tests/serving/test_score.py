@@ -1,10 +1,11 @@
 import shutil
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
+from worlds.champions import registry_of
 from worlds.fakes import FakeChurn, FakeConfig
 from worlds.orders import make_home, make_shop
 
@@ -34,17 +35,8 @@ def home(shop_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     copied = tmp_path / "home"
     shutil.copytree(shop_home, copied, symlinks=True)
 
-    class OneChampion:
-        def __init__(self, home: Path) -> None:
-            self.models: dict[str, Any] = {"churn": FakeChurn(FakeConfig(), MOMENT)}
-
-        def load(self) -> tuple[dict[str, Any], dict[str, str]]:
-            return self.models, {"churn": "7"}
-
-        def champions(self) -> dict[str, Champion]:
-            return {"churn": Champion("churn", "7", "")}
-
-    monkeypatch.setattr(score, "Registry", OneChampion)
+    models = {"churn": FakeChurn(FakeConfig(), MOMENT)}
+    monkeypatch.setattr(score, "Registry", registry_of(models, {"churn": "7"}))
     return copied
 
 
@@ -117,6 +109,16 @@ def test_who_was_erased_is_left_out_of_the_next_scoring(home: Path) -> None:
     assert made.customer(name) == -1
     assert len(made.customers) == 39
     assert name not in pd.read_parquet(home / "lists" / made.stamp / "scores.parquet")["customer_id"].tolist()
+
+
+def test_a_scoring_keeps_the_marks_of_its_customers_by_which_later_erasures_are_found(home: Path) -> None:
+    gone, *_, other = scored(home).customers.all_names()
+    with closing(Store.open(home)) as store:
+        rights.forget(store, gone, now=MOMENT)
+        made, salt = scored(home), store.salt()
+    assert made.marks is not None and made.marks.made_with(salt)
+    assert made.customers.names(made.marks.among([rights.digest_of(salt, other)])) == [other]
+    assert made.customer(gone) == -1
 
 
 def test_a_scoring_that_fails_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from worlds import refreshing
+from worlds.champions import registry_of
 from worlds.orders import make_home
 
 import recompra
@@ -26,15 +27,8 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = make_home(tmp_path_factory.mktemp("shop"), **refreshing.source())
     models = refreshing.train(home, {CrossSell: CrossSellConfig(horizon_days=28)})
 
-    class Champions:
-        def __init__(self, home: Path) -> None:
-            self.found = models, dict.fromkeys(models, "1")
-
-        def load(self) -> tuple[dict[str, Any], dict[str, str]]:
-            return self.found
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(score, "Registry", Champions)
+        patch.setattr(score, "Registry", registry_of(models, dict.fromkeys(models, "1")))
         score.score(home, refreshing.AS_OF)
     return home
 

@@ -11,13 +11,13 @@ from typing import Any
 from unittest import mock
 
 from faults.home import Shelf
+from worlds.champions import registry_of
 
 from features.shop import Shop
 from models.registry import model_class
 from serving import score
 from serving.api import EventsRequest, RecommendRequest
 from serving.house import House
-from serving.registry import Champion
 from serving.scoring import snapshot
 from serving.scoring.build import Build
 from serving.storefront import answers
@@ -100,17 +100,10 @@ def load_models(shelf: Shelf) -> dict[str, Any]:
 def _score(shelf: Shelf, build: Any, models: Mapping[str, Any], versions: dict[str, str]) -> None:
     """Call the real ``score``, with models that come from no registry."""
 
-    class Registry:
-        def __init__(self, home: Path) -> None:
-            pass
-
-        def load(self) -> tuple[Mapping[str, Any], dict[str, str]]:
-            return models, versions
-
-        def champions(self) -> dict[str, Champion]:
-            return {name: Champion(name, version, "") for name, version in versions.items()}
-
-    with mock.patch.object(score, "Registry", Registry), mock.patch.object(score, "Build", build):
+    with (
+        mock.patch.object(score, "Registry", registry_of(models, versions)),
+        mock.patch.object(score, "Build", build),
+    ):
         score.score(shelf.home, shelf.cutoff)
 
 
