@@ -1,6 +1,7 @@
 """What else would they buy: candidates from many sources, ranked by one LightGBM over pair features."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 from features.history import Floats, Ints
 from features.pairs import PAIR_FEATURES
 from features.shop import Shop
+from models.clock.due import Due
+from models.clock.windows import rhythm_of
 from models.model import Model
 from models.popular import require_products
 from models.ranking.candidates import Candidates
@@ -77,7 +80,8 @@ class CrossSell(Model):
 
     def state(self, shop: Shop, cutoff: datetime) -> State:
         """Return what lists stand on as of ``cutoff``; ``CannotLearn`` where nothing was bought before."""
-        return state_of(shop, cutoff, self.config, self.horizon_days)
+        state = state_of(shop, cutoff, self.config, self.horizon_days)
+        return replace(state, due=Due.of(*rhythm_of(shop, cutoff)))
 
     def ready(self, state: State, k: int = 100) -> dict[str, Picks]:
         """Return every list of every customer of the state: arrays (n_customers, k). Ranked once a state."""
@@ -113,6 +117,7 @@ class CrossSell(Model):
             found.at(rows),
             features[rows],
             judge=Judge(self.ranker.chance, self._usual(state)),
+            who=codes,
         )
 
     def _usual(self, state: State) -> Floats:

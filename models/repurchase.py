@@ -14,6 +14,7 @@ from features.history import Floats, History, Ints
 from features.shop import Shop
 from models.clock.chance import Chance
 from models.clock.demand import PARTS, Demand, Expected, parts_of
+from models.clock.due import UNKNOWN_DAY, due_day
 from models.clock.inputs import INPUTS, inputs
 from models.clock.measured import pairs, products
 from models.clock.renewal import Rhythm
@@ -24,9 +25,6 @@ from models.popular import require_products
 
 if TYPE_CHECKING:
     import pandas as pd
-
-UNKNOWN_DAY = np.iinfo(np.int32).min
-"""No date: numpy's NaT, in days."""
 
 
 class RepurchaseConfig(Config):
@@ -54,11 +52,8 @@ class Clock:
 
     @property
     def due_day(self) -> Ints:
-        """Days since 1970-01-01 of the next purchase, the median; ``UNKNOWN_DAY`` where never is likelier."""
-        due = self.rhythm.due_in
-        known = np.isfinite(due) & (due < 36_500)
-        day = self.history.cutoff_day + np.floor(np.where(known, due, 0))
-        return np.where(known, day, UNKNOWN_DAY).astype(np.int32)
+        """The day of the next purchase: see ``models.clock.due``."""
+        return due_day(self.history, self.rhythm)
 
 
 class Repurchase(Model):
@@ -104,7 +99,7 @@ class Repurchase(Model):
     def predict(self, shop: Shop, cutoff: datetime) -> "pd.DataFrame":
         """Return a row a pair bought: ids, ``repurchase_probability_<h>d``, ``due_at``, ``typical_gap_days``.
 
-        ``due_at`` is a day of the shop; NaT where it is likelier that the customer never buys it again.
+        ``due_at`` is a day of the shop; NaT where the customer likelier never buys it again, or far from now.
         """
         import pandas as pd
 

@@ -13,6 +13,7 @@ from features.history import Floats, Ints
 from features.pairs import pair_features
 from features.products import product_table
 from features.shop import Shop
+from models.clock.due import Due
 from models.ranking import collaborative
 from models.ranking.baskets import together
 from models.ranking.candidates import Candidates, candidates
@@ -103,6 +104,7 @@ def state_of(shop: Shop, cutoff: datetime, config: CrossSellConfig, horizon_days
         product_factors=product_factors,
         rules=replace(rules, is_new=newcomers.is_new),
         newcomers=newcomers,
+        due=Due.none(len(history.customers)),
     )
 
 

@@ -141,11 +141,25 @@ class Live:
         lead = np.append(ask.cart, ask.fresh)
         lead = lead if len(lead) else _latest(ask.mine)
         judge = Judge(self.ranker.chance, self.usual)
-        found = why(self.state, ask.mine, pairs, self._features(ask, product), judge=judge, lead=lead)
+        found = why(
+            self.state,
+            ask.mine,
+            pairs,
+            self._features(ask, product),
+            judge=judge,
+            who=np.array([ask.code], np.int32),
+            lead=lead,
+        )
         if self.dearer is not None:
             for code in lead.tolist():
                 found.about[(source == UPSELL) & np.isin(product, self.dearer.product[code])] = code
         return found
+
+    def due(self, customer_id: str, without: Sequence[str] = ()) -> dict[str, str]:
+        """Return, by product, the day a customer is due to buy it again (``YYYY-MM-DD``), if known."""
+        code, products = self.state.history.customers.code(customer_id), self.state.history.products
+        found = self.state.due.dates(code, without=products.codes(without).tolist())
+        return dict(zip(products.names(list(found)), found.values(), strict=True))
 
     def pairs(self, customer_id: str, product: Ints) -> Floats:
         """Return the pair features that ``rank`` ranks by, for one customer and product codes in order."""

@@ -28,7 +28,6 @@ TEXTS: Table = {
         "alike": "people like you also bought it",
         "dearer": "a step up from {name}",
         "better": "a step up",
-        "before": "you bought it before",
         "pinned": "picked by the shop",
     },
     "pt": {
@@ -50,12 +49,9 @@ TEXTS: Table = {
         "alike": "pessoas como você também compraram",
         "dearer": "um passo acima de {name}",
         "better": "um passo acima",
-        "before": "você já comprou",
         "pinned": "escolha da loja",
     },
 }
-SOON = ("due", "overdue", "usual")
-"""Codes that say the time has come; ``before`` is said where the repurchase clock knows better."""
 OF_ANOTHER = ("like", "also", "together", "dearer")
 """Codes whose sentence names another product."""
 

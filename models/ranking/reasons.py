@@ -1,8 +1,8 @@
 """Why a product is in a list: a code, a number, and the product it is about; true to what moved its chance.
 
-What was bought before is told by its clock. For the rest the ranker is asked again without each family of
-evidence (what others bought, the kinds the customer buys, how it sells): the one whose loss costs most of the
-chance is the reason. ``popular`` is 0: it holds where nothing personal does.
+What was bought before is told by the repurchase clock. For the rest the ranker is asked again without each
+family of evidence (what others bought, the kinds the customer buys, how it sells): the one whose loss costs
+most of the chance is the reason. ``popular`` is 0: it holds where nothing personal does.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from features.history import Floats, History, Ints
 from features.pairs import PAIR_FEATURES
 from features.products import LEVELS
+from models.clock.due import UNKNOWN_DAY, When
 from models.ranking.candidates import Candidates
 from models.ranking.collaborative import Neighbours
 from models.ranking.lists import OWN, PINNED, SOURCES, TOGETHER, UPSELL, Picks
@@ -24,6 +25,8 @@ Bools = NDArray[np.bool_]
 SIMILAR, BASKETS, TEXTS = (SOURCES.index(name) for name in ("similar", "baskets", "texts"))
 DUE, LONG_DUE = 0.8, 1.5
 """Days since the last purchase over the usual gap, from which on a product is due, and overdue."""
+SOON_DAYS, SOON_SHARE = 7, 0.25
+"""About now: the clock expects it within so many days, or so much of the usual gap if that is longer."""
 FORGOTTEN = 3.0
 """Beyond so many gaps nobody waits for it any more: it was merely bought before."""
 NEW_DAYS = 28
@@ -92,17 +95,20 @@ def why(
     features: Floats,
     *,
     judge: Judge,
+    who: Ints,
     lead: Ints | None = None,
 ) -> Why:
     """Return the reason of each pair; ``features`` have columns as in ``PAIR_FEATURES``.
 
-    Customers of ``pairs`` are codes of ``history``; ``lead`` is the cart, or what else leads a live answer.
+    Customers of ``pairs`` are codes of ``history``, and ``who`` are those customers' codes in ``state`` (-1:
+    unknown to it); ``lead`` is the cart, or what else leads a live answer.
     The product a reason is about is the nearest one bought.
     """
     product, source = pairs.product, pairs.source
     found = Why.none(len(product))
     lead = np.zeros(0, np.int32) if lead is None else lead
-    _own(found, source == OWN, lambda name: features[:, COLUMN[name]])
+    clock = state.due.of_pairs(who, pairs.customer, product)
+    _own(found, source == OWN, lambda name: features[:, COLUMN[name]], _in_days(clock, history.cutoff_day))
     proposed = np.isin(source, PROPOSED)
     moved = np.full(len(product), -1)
     moved[proposed] = _moved(features[proposed], judge)
@@ -166,17 +172,24 @@ def explain(
             getattr(lists[name], column)[cell] = getattr(told, column)[at]
 
 
-def _own(found: Why, own: Bools, feature: Callable[[str], Floats]) -> None:
-    """Tell what was bought before by the customer's own clock, else by the product's."""
-    n, since, due = feature("n"), feature("since"), feature("due_shrunk")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gap = np.where(due > 0, since / due, 0).astype(np.float32)
+def _in_days(clock: When, today: int) -> tuple[Floats, Floats]:
+    """Return days until pairs are due (infinite: nobody knows), and the usual days between."""
+    days = np.where(clock.day == UNKNOWN_DAY, np.inf, clock.day.astype(np.float64) - today)
+    return days.astype(np.float32), clock.gap
+
+
+def _own(found: Why, own: Bools, feature: Callable[[str], Floats], clock: tuple[Floats, Floats]) -> None:
+    """Tell what was bought before: due, where the clock expects it about now; else what the customer did."""
+    n, since = feature("n"), feature("since")
+    until, gap = clock
     own = own & (n > 0)
     found.put(own, "again", np.maximum(since, 1))
-    found.put(own & (n == 1) & (due >= DUE) & (due < LONG_DUE), "usual", gap)
     found.put(own & (n > 1), "often", n)
-    found.put(own & (n > 1) & (due >= DUE) & (due < FORGOTTEN), "due", gap)
-    found.put(own & (n > 1) & (due >= LONG_DUE) & (due < FORGOTTEN), "overdue", gap)
+    late = since / np.maximum(gap, 1)
+    now = own & (late >= DUE) & (late < FORGOTTEN) & (until <= np.maximum(SOON_DAYS, SOON_SHARE * gap))
+    found.put(now & (n == 1) & (late < LONG_DUE), "usual", gap)
+    found.put(now & (n > 1), "due", gap)
+    found.put(now & (n > 1) & (late >= LONG_DUE), "overdue", gap)
 
 
 def _tables(state: State) -> dict[int, Neighbours]:

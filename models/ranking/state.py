@@ -12,6 +12,7 @@ import numpy as np
 from features.errors import ArtefactError
 from features.history import Floats, History, Ints, read_array
 from features.products import ProductTable
+from models.clock.due import Due
 from models.ranking.affinity import Bought, Tables, affinities
 from models.ranking.collaborative import Neighbours
 from models.ranking.newcomers import Newcomers
@@ -45,6 +46,8 @@ class State:
     product_factors: Floats
     rules: Rules
     newcomers: Newcomers
+    due: Due
+    """When customers are due to buy again, to tell reasons by; nothing ranks by it."""
 
     @staticmethod
     def taste(history: History) -> Floats:
@@ -92,6 +95,7 @@ class State:
         self.table.save(folder / "products")
         self.rules.save(folder / "rules")
         self.newcomers.save(folder / "newcomers")
+        self.due.save(folder / "due")
         for name in NEAR:
             getattr(self, name).save(folder, name)
         for name in ("shelf", "kin", "customer_factors", "product_factors"):
@@ -114,4 +118,5 @@ class State:
             product_factors=read_array(folder, "product_factors", mmap=mmap),
             rules=Rules.load(folder / "rules", mmap=mmap),
             newcomers=Newcomers.load(folder / "newcomers", mmap=mmap),
+            due=Due.load(folder / "due", mmap=mmap),
         )

@@ -159,12 +159,11 @@ def _scored(snapshot: "Snapshot", code: int) -> dict[str, Any]:
     """Return all that a scoring holds on one customer."""
     goods, known = snapshot.catalogue.products, snapshot.known
     ready = {name: ready.product[code] for name, ready in snapshot.ready.items()}
-    due = {} if snapshot.due is None else snapshot.due.dates(code)
     held: dict[str, Any] = {
         "features": snapshot.features.row(code),
         "scores": snapshot.scores.row(code),
         "lists": {name: goods.names(product[product >= 0]) for name, product in ready.items()},
-        "due": {goods.names([product])[0]: day for product, day in due.items()},
+        "due": {} if snapshot.live is None else snapshot.live.due(snapshot.customers.names([code])[0]),
         "consent": int(snapshot.people.consent[code]),
         "n_contacts_28d": int(snapshot.people.n_contacts_28d[code]),
     }

@@ -33,7 +33,6 @@ from serving.persons.rights import Forgotten
 from serving.scoring.columns import Columns
 from serving.scoring.customer_scores import EXCERPT, scores_of
 from serving.scoring.snapshot import PARTS, PERSONAL, Ready, Snapshot
-from serving.storefront.due import Due
 
 K = 100
 """How deep the ready lists are; a deeper question is answered live."""
@@ -223,7 +222,6 @@ class Build:
         repurchase: Any = self.models.get("repurchase")
         if repurchase is not None:
             clock = repurchase.state(self.shop, self.cutoff)
-            Due.of(clock, self.customers).save(folder / "due")
             demand = repurchase.demand(self.shop, self.cutoff, clock)
             demand.to_parquet(folder / "demand.parquet", index=False)
         if self._cross_sell is not None:

@@ -28,7 +28,6 @@ from models.ranking.cold import Segments
 from models.ranking.reasons import Why
 from serving.persons.marks import Marks
 from serving.scoring.columns import Columns
-from serving.storefront.due import Due
 
 Personal = Literal["for_you", "buy_again", "new_for_you"]
 PERSONAL: tuple[Personal, ...] = ("for_you", "buy_again", "new_for_you")
@@ -63,6 +62,10 @@ class Ranker(Protocol):
         picks: Sequence[tuple[str, float, str]],
     ) -> Why:
         """Return the reasons of what was ranked."""
+        ...
+
+    def due(self, customer_id: str, without: Sequence[str] = ()) -> dict[str, str]:
+        """Return, by product, the day it is due to be bought again."""
         ...
 
 
@@ -106,8 +109,6 @@ class Snapshot:
     """Language of reasons where a request names none."""
     retention: Columns | None
     """Every customer in the order of what a contact earns for its money (see ``decisions.retention``)."""
-    due: Due | None = None
-    """When customers are due to buy products again."""
     history: History | None = None
     """Purchases before ``as_of``, coded by ``customers`` and the catalogue's products."""
     live: Ranker | None = None
@@ -247,7 +248,6 @@ def _read(folder: Path, card: Mapping[str, Any]) -> Snapshot:
         people=people,
         desk=load_desk(folder / "desk") if (folder / "desk").is_dir() else None,
         retention=Columns.load(folder / "retention") if (folder / "retention").is_dir() else None,
-        due=Due.load(folder / "due"),
         history=History.load(folder / "history") if (folder / "history").is_dir() else None,
         live=_live(folder / "state"),
         known=Known.load(folder / "known") if (folder / "known").is_dir() else None,

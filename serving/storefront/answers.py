@@ -100,7 +100,7 @@ def recommended(state: State, request: RecommendRequest) -> dict[str, Any]:
     products: Any = _products(picks)
     if request.details:
         told = _why(state.snapshot, customer, ask, picks, path)
-        products = detailed(state.snapshot, products, told, request.locale, _due(state.snapshot, customer))
+        products = detailed(state.snapshot, products, told, request.locale, due_of(state.snapshot, customer))
     if not picks and fallback is None:
         kind = "product" if request.category is None else f"product of the category {request.category!r}"
         fallback = f"no {kind} can be shown: the rest is excluded, sold out, or not of this list"
@@ -115,12 +115,11 @@ def recommended(state: State, request: RecommendRequest) -> dict[str, Any]:
     }
 
 
-def _due(snapshot: Snapshot, customer: Who) -> dict[int, str] | None:
-    """Return when the customer is due, by product code; not of what they bought since. None: no clock."""
-    if snapshot.due is None:
-        return None
-    since = {snapshot.product(name) for name, _, _ in customer.lines}
-    return snapshot.due.dates(customer.code, without=since)
+def due_of(snapshot: Snapshot, customer: Who) -> dict[str, str]:
+    """Return when the customer is due, by product; not of what they bought since."""
+    if snapshot.live is None or customer.name is None:
+        return {}
+    return snapshot.live.due(customer.name, without=[name for name, _, _ in customer.lines])
 
 
 def _picked(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, str | None]:

@@ -1,20 +1,16 @@
 """What a storefront shows beside a product's id: name, category, price, and why it is there, in words."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 
 import numpy as np
 
-from features.window import EPOCH
-from models.ranking.reason_texts import CODES, SOON, told
+from models.ranking.reason_texts import CODES, told
 from models.ranking.reasons import Why
 from serving.api import Product, ProductDetails, Reason
 from serving.scoring.snapshot import Ready, Snapshot
 
-SOON_DAYS, SOON_SHARE = 7, 0.25
-"""Due about now: within so many days, or so much of the usual gap if that is longer."""
-Dates = Mapping[int, str] | None
-"""When a customer is due, by product code; None where no clock was asked."""
+Dates = Mapping[str, str]
+"""When a customer is due, by product."""
 
 
 def detailed(
@@ -35,31 +31,17 @@ def _one(snapshot: Snapshot, product: Product, why: Why, locale: str, due: Dates
         "name": name,
         "category": category,
         "price": round(price, 4) if np.isfinite(price) else None,
-        "due_at": due.get(code) if due else None,
-        "reason": _reason(snapshot, (_code(snapshot, why, due, code), why), locale, name, category),
+        "due_at": due.get(product["product_id"]),
+        "reason": _reason(snapshot, why, locale, name, category),
     }
 
 
-def _code(snapshot: Snapshot, why: Why, due: Dates, code: int) -> str:
-    """Return the reason's code; nothing is due about now that the clock expects later, or never again.
-
-    The number of a reason that says so is the usual gap.
-    """
-    reason = CODES[int(why.reason[0])]
-    if reason not in SOON or due is None:
-        return reason
-    day = (date.fromisoformat(due[code]) - EPOCH).days if code in due else np.inf
-    soon = max(SOON_DAYS, SOON_SHARE * float(why.number[0]))
-    return reason if day - snapshot.cutoff_day <= soon else "before"
-
-
-def _reason(
-    snapshot: Snapshot, found: tuple[str, Why], locale: str, name: str, category: str | None
-) -> Reason:
-    code, why = found
+def _reason(snapshot: Snapshot, why: Why, locale: str, name: str, category: str | None) -> Reason:
     number, other = float(why.number[0]), int(why.about[0])
     about = snapshot.catalogue.names([other])[0] if other >= 0 else ""
-    code, said = told(code, locale, number=number, name=name, about=about, category=category)
+    code, said = told(
+        CODES[int(why.reason[0])], locale, number=number, name=name, about=about, category=category
+    )
     return {"code": code, "text": said}
 
 

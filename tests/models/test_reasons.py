@@ -1,52 +1,82 @@
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from worlds.checkerboard import board, board_live
+from worlds.checkerboard import CUTOFF, board, board_live
 from worlds.kitchen import scored
 
 from features.pairs import PAIR_FEATURES
+from models.clock.due import Due
 from models.ranking.candidates import Candidates
 from models.ranking.cross_sell_rows import features_of
 from models.ranking.lists import LISTS, OWN, SOURCES
 from models.ranking.reason_texts import CODES, TEXTS, told
 from models.ranking.reasons import COLUMN, COLUMNS, FAMILIES, Judge, why
+from models.repurchase import Repurchase
 
 OF_OWN = {"due", "overdue", "usual", "often", "again"}
 OF_ANOTHER = [CODES.index("like"), CODES.index("also")]
 
 
-def reason_of(**features: float) -> tuple[str, float]:
-    """Return the reason of a pair bought before, with these features."""
+def reason_of(days: int | None, gap: float, **features: float) -> tuple[str, float]:
+    """Return the reason of a pair bought before, with these features; the clock expects it in ``days``."""
     _, _, state = board()
+    due = Due.none(len(state.history.customers))
+    if days is not None:
+        day, one = np.array([state.history.cutoff_day + days], np.int32), np.zeros(1, np.int32)
+        due = Due((np.arange(len(due.indptr)) > 0).astype(np.int64), one, day, np.array([gap], np.float32))
+    state = replace(state, due=due)
     row = np.full((1, len(PAIR_FEATURES)), -99, np.float32)
     for name, value in features.items():
         row[0, list(PAIR_FEATURES).index(name)] = value
     one = np.zeros(1, np.int32)
     pairs = Candidates(one, one, np.array([OWN], np.uint8), np.array([True]))
     found = why(
-        state, state.history.of_customers(one), pairs, row, judge=Judge(lambda rows: rows[:, 0], row[0])
+        state,
+        state.history.of_customers(one),
+        pairs,
+        row,
+        judge=Judge(lambda rows: rows[:, 0], row[0]),
+        who=one,
     )
     return CODES[found.reason[0]], float(found.number[0])
 
 
 @pytest.mark.parametrize(
-    ("features", "expected"),
+    ("days", "gap", "features", "expected"),
     [
-        ({"n": 5, "since": 20, "due_shrunk": 1.0}, ("due", 20.0)),
-        ({"n": 5, "since": 40, "due_shrunk": 2.0}, ("overdue", 20.0)),
-        ({"n": 5, "since": 2, "due_shrunk": 0.1}, ("often", 5.0)),
-        ({"n": 5, "since": 90, "due_shrunk": 9.0}, ("often", 5.0)),
-        ({"n": 1, "since": 30, "due_shrunk": 1.0}, ("usual", 30.0)),
-        ({"n": 1, "since": 3, "due_shrunk": 0.1}, ("again", 3.0)),
-        ({"n": 1, "since": 0, "due_shrunk": 0.0}, ("again", 1.0)),
+        (3, 20.0, {"n": 5, "since": 20}, ("due", 20.0)),
+        (5, 20.0, {"n": 5, "since": 40}, ("overdue", 20.0)),
+        (18, 80.0, {"n": 5, "since": 75}, ("due", 80.0)),
+        (18, 20.0, {"n": 5, "since": 20}, ("often", 5.0)),
+        (None, 20.0, {"n": 5, "since": 20}, ("often", 5.0)),
+        (3, 20.0, {"n": 5, "since": 2}, ("often", 5.0)),
+        (3, 10.0, {"n": 5, "since": 90}, ("often", 5.0)),
+        (3, 30.0, {"n": 1, "since": 30}, ("usual", 30.0)),
+        (40, 30.0, {"n": 1, "since": 30}, ("again", 30.0)),
+        (3, 30.0, {"n": 1, "since": 3}, ("again", 3.0)),
+        (None, 0.0, {"n": 1, "since": 0}, ("again", 1.0)),
     ],
 )
-def test_what_was_bought_before_is_told_by_its_clock(
-    features: dict[str, float], expected: tuple[str, float]
+def test_what_was_bought_before_is_told_by_the_clock(
+    days: int | None, gap: float, features: dict[str, float], expected: tuple[str, float]
 ) -> None:
-    assert reason_of(**features) == pytest.approx(expected)
+    assert reason_of(days, gap, **features) == pytest.approx(expected)
+
+
+def test_the_clock_of_a_ready_list_says_what_the_repurchase_model_says() -> None:
+    shop, _, state = board()
+    known = Repurchase.fit(shop, CUTOFF, Repurchase.Config()).predict(shop, CUTOFF).dropna(subset="due_at")
+    customers, products = state.history.customers, state.history.products
+    product = products.codes(known["product_id"].tolist())
+    customer = customers.codes(known["customer_id"].tolist())
+    when = state.due.of_pairs(np.arange(len(customers), dtype=np.int32), customer, product)
+    days = known["due_at"].to_numpy().astype("datetime64[D]").astype(int)
+    np.testing.assert_array_equal(when.day, days)
+    np.testing.assert_allclose(when.gap, known["typical_gap_days"].to_numpy(), rtol=1e-6)
+    assert len(state.due.day) == len(known)
 
 
 def test_a_reason_never_names_what_the_customer_did_not_buy() -> None:

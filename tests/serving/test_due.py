@@ -1,19 +1,19 @@
-from dataclasses import replace
+import re
 from datetime import date
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 from worlds.kitchen import CUTOFF, scored
 
-from models.ranking.reason_texts import CODES
 from serving.api import EventsRequest, ProductDetails, RecommendRequest
 from serving.online.view import View
 from serving.state import State
 from serving.store import Store
 from serving.storefront import events
 from serving.storefront.answers import recommend
-from serving.storefront.due import Due
+
+DUE = ("due", "overdue", "usual")
 
 
 @pytest.fixture
@@ -45,36 +45,22 @@ def test_a_day_is_forgotten_as_soon_as_the_product_was_bought(state: State) -> N
     assert found["coffee-03"]["due_at"] is None  # type: ignore[typeddict-item]
 
 
-def test_nobody_unknown_is_due() -> None:
-    due = scored().snapshot.due
-    assert due is not None
-    assert due.dates(-1) == {}
-    assert len(due.indptr) == len(scored().snapshot.customers) + 1
-    assert (np.diff(due.indptr) >= 0).all()
+def test_nobody_unknown_is_due(state: State) -> None:
+    live = state.snapshot.live
+    assert live is not None and live.due("c03")
+    assert live.due("nobody") == {}
 
 
-def told_with(state: State, days: dict[str, int] | None) -> str:
-    """The reason's code of the weekly coffee, where the clock says these days from now, or is not there."""
-    snapshot = state.snapshot
-    ready = snapshot.ready["buy_again"]
-    reason, number = np.full_like(ready.reason, CODES.index("due")), np.full_like(ready.number, 8)
-    ready = replace(ready, reason=reason, number=number)
-    found = None
-    if days is not None:
-        codes = np.array([snapshot.product(name) for name in days], np.int32)
-        indptr = np.zeros(len(snapshot.customers) + 1, np.int64)
-        indptr[snapshot.customers.code("c03") + 1 :] = len(codes)
-        found = Due(indptr, codes, np.array([*days.values()], np.int32) + snapshot.cutoff_day)
-    lists = {**snapshot.ready, "buy_again": ready}
-    changed = replace(state, snapshot=replace(snapshot, ready=lists, due=found))
-    return first(changed, "buy_again")["reason"]["code"]
-
-
-@pytest.mark.parametrize(
-    ("days", "code"),
-    [({"coffee-03": 3}, "due"), ({"coffee-03": 40}, "before"), ({}, "before"), (None, "due")],
-)
-def test_due_about_now_is_said_of_nothing_that_the_clock_expects_later_or_never(
-    state: State, days: dict[str, int] | None, code: str
-) -> None:
-    assert told_with(state, days) == code
+@pytest.mark.parametrize("list_name", ["for_you", "buy_again"])
+def test_what_is_said_to_be_due_about_now_has_its_day_about_now(state: State, list_name: str) -> None:
+    said = 0
+    for customer in state.snapshot.customers.all_names():
+        asked: Any = {"customer_id": customer, "list": list_name, "k": 20, "details": True}
+        products: Any = recommend(state, RecommendRequest(**asked)).products
+        for product in products:
+            if product["reason"]["code"] in DUE:
+                days = (date.fromisoformat(product["due_at"]) - date(2024, 5, 20)).days
+                gap = int(re.findall(r"\d+|$", product["reason"]["text"])[0] or 1)
+                assert days <= max(7, 0.25 * gap + 1)
+                said += 1
+    assert said

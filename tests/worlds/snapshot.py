@@ -67,6 +67,10 @@ class FakeLive:
         found.put(np.ones(len(picks), bool), "like", about=np.zeros(len(picks), np.int32))
         return found
 
+    def due(self, customer_id: str, without: Sequence[str] = ()) -> dict[str, str]:
+        """Know of nothing that is due."""
+        return {}
+
 
 def names(letter: str, n: int) -> list[str]:
     """Return ids whose byte order is their number's."""

@@ -1,0 +1,103 @@
+"""When customers are due to buy a product again, by the clock: looked up by reasons and by shop windows."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.history import Floats, History, Ints, read_array
+from features.window import EPOCH
+from models.clock.renewal import Rhythm
+from models.clock.spells import Spells
+
+UNKNOWN_DAY = np.iinfo(np.int32).min
+"""No date: numpy's NaT, in days."""
+COLUMNS = ("indptr", "product", "day", "gap")
+
+
+def due_day(history: History, rhythm: Rhythm) -> Ints:
+    """Return, of each pair, the day of the next purchase, the median, in days since 1970-01-01.
+
+    ``UNKNOWN_DAY`` where never is likelier, and where it lies further ahead than the history goes back.
+    """
+    due = rhythm.due_in
+    seen = history.cutoff_day - int(history.day.min(initial=history.cutoff_day))
+    known = np.isfinite(due) & (due <= seen)
+    return np.where(known, history.cutoff_day + np.floor(np.where(known, due, 0)), UNKNOWN_DAY).astype(
+        np.int32
+    )
+
+
+class When(NamedTuple):
+    """Of some pairs: the day they are due (``UNKNOWN_DAY``: nobody knows), and the usual days between (0)."""
+
+    day: Ints
+    gap: Floats
+
+
+@dataclass(frozen=True)
+class Due:
+    """Customer ``c`` owns ``indptr[c]:indptr[c + 1]``, products in order; only pairs whose day is known."""
+
+    indptr: NDArray[np.int64]
+    product: Ints
+    day: Ints
+    """Days since 1970-01-01."""
+    gap: Floats
+    """Usual days from the last purchase to the next one."""
+
+    @classmethod
+    def of(cls, history: History, spells: Spells, rhythm: Rhythm) -> "Due":
+        """Take the known days of every pair of a history, coded by its customers and products."""
+        day = due_day(history, rhythm)
+        kept = day != UNKNOWN_DAY
+        sizes = np.bincount(spells.customer[kept], minlength=len(history.customers))
+        indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        return cls(indptr, spells.product[kept], day[kept], rhythm.typical[kept])
+
+    @classmethod
+    def none(cls, n_customers: int) -> "Due":
+        """Return a clock that knows of nothing."""
+        nothing = np.zeros(0, np.int32)
+        return cls(np.zeros(n_customers + 1, np.int64), nothing, nothing, np.zeros(0, np.float32))
+
+    def of_pairs(self, who: Ints, customer: Ints, product: Ints) -> When:
+        """Look pairs up: ``customer`` is a place in ``who``, and that a customer's code (-1: unknown)."""
+        first = self.indptr[who]
+        sizes = np.where(who >= 0, self.indptr[who + 1] - first, 0)
+        end = np.cumsum(sizes)
+        at = np.arange(sizes.sum()) - np.repeat(end - sizes - first, sizes)
+        width = int(max(product.max(initial=0), self.product[at].max(initial=0))) + 1
+        key = np.repeat(np.arange(len(who)), sizes) * width + self.product[at]
+        wanted = customer.astype(np.int64) * width + product
+        if not len(key):
+            return When(np.full(len(wanted), UNKNOWN_DAY, np.int32), np.zeros(len(wanted), np.float32))
+        place = np.minimum(np.searchsorted(key, wanted), len(key) - 1)
+        found, row = key[place] == wanted, at[place]
+        return When(
+            np.where(found, self.day[row], np.int32(UNKNOWN_DAY)),
+            np.where(found, self.gap[row], np.float32(0)),
+        )
+
+    def dates(self, customer: int, without: Collection[int] = ()) -> dict[int, str]:
+        """Return, by product code, the day a customer is due (``YYYY-MM-DD``); nothing of an unknown one."""
+        if customer < 0:
+            return {}
+        rows = slice(int(self.indptr[customer]), int(self.indptr[customer + 1]))
+        found = zip(self.product[rows].tolist(), self.day[rows].tolist(), strict=True)
+        return {code: (EPOCH + timedelta(days=day)).isoformat() for code, day in found if code not in without}
+
+    def save(self, folder: Path) -> None:
+        """Write ``.npy`` files, to be mapped."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in COLUMNS:
+            np.save(folder / f"{name}.npy", getattr(self, name))
+
+    @classmethod
+    def load(cls, folder: Path, *, mmap: bool = True) -> "Due":
+        """Map what ``save`` wrote."""
+        return cls(*(read_array(folder, name, mmap=mmap) for name in COLUMNS))
