@@ -67,7 +67,9 @@ class RecommendRequest(Request):
     cart: Annotated[list[Id], Field(max_length=200)] = []
     """Product ids in the cart: they steer the answer and are not shown again."""
     product_id: Id | None = None
-    """The product being looked at; ``bought_together`` and ``upsell`` start from it, else from the cart."""
+    """The product being looked at; ``bought_together`` and ``upsell`` start from it, else from the cart.
+
+    ``upsell`` holds only better versions of what it starts from, within the shop's price step."""
     exclude: Ids = []
     """Product ids never to show in this answer."""
     attributes: dict[Attribute, Annotated[str, Field(max_length=200)]] = {}

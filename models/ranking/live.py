@@ -111,8 +111,9 @@ class Live:
         """Return ``(product_id, score, source)``, best first: exactly min(k, eligible), each once.
 
         ``new_lines`` are ``(product_id, day, quantity)`` since the state was made, oldest first; a negative
-        quantity is a return and undoes the latest purchases of that product. ``eligible`` is by product code.
-        What is in the cart is not shown. Unknown products are ignored, unknown customers are nobody.
+        quantity is a return and undoes the latest purchases of that product. ``eligible`` is by product code;
+        for ``upsell``, only better versions of what it starts from are. What is in the cart is not shown.
+        Unknown products are ignored, unknown customers are nobody.
         """
         ask = self._ask(customer_id, new_lines=new_lines, cart=cart, k=k, exclude=exclude, eligible=eligible)
         if list_name == "bought_together":
@@ -260,11 +261,11 @@ class Live:
         return Scored(product[kept], total[kept], np.full(int(kept.sum()), UPSELL, np.uint8))
 
     def _picks(self, ask: Ask, found: Scored, list_name: str) -> list[Pick]:
-        """Order, cut, and complete by what sells best among what the list may hold."""
+        """Order, cut, and complete by what sells best; but what sells best is no step up."""
         order = self.state.rules.order(None, found.product, found.score)[: ask.k]
         product, score, source = found.product[order], found.score[order], found.source[order]
         short = ask.k - len(product)
-        if short > 0:
+        if short > 0 and list_name != "upsell":
             more = self._more(ask, list_name, product)[:short]
             last = float(score[-1]) if len(score) else np.inf
             product = np.append(product, more)

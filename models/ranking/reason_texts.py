@@ -23,8 +23,10 @@ TEXTS: Table = {
         "again": "you bought it {n} days ago",
         "again.one": "you bought it yesterday",
         "like": "like {name}, which you bought",
+        "variety": "much like one you bought",
         "also": "goes with {name}, which you bought",
         "together": "bought together with {name}",
+        "at_once": "often bought together",
         "alike": "people like you also bought it",
         "dearer": "a step up from {name}",
         "better": "a step up",
@@ -44,8 +46,10 @@ TEXTS: Table = {
         "again": "você comprou há {n} dias",
         "again.one": "você comprou ontem",
         "like": "parecido com {name}, que você comprou",
+        "variety": "bem parecido com um que você comprou",
         "also": "combina com {name}, que você comprou",
         "together": "comprado junto com {name}",
+        "at_once": "costumam ser comprados juntos",
         "alike": "pessoas como você também compraram",
         "dearer": "um passo acima de {name}",
         "better": "um passo acima",
@@ -54,6 +58,8 @@ TEXTS: Table = {
 }
 OF_ANOTHER = ("like", "also", "together", "dearer")
 """Codes whose sentence names another product."""
+OF_A_NAMESAKE = {"like": "variety", "together": "at_once", "dearer": "better"}
+"""What is said where the other product has the very same name: of itself, it would sound."""
 
 
 def told(
@@ -72,6 +78,8 @@ def told(
     if code == "also" and _alike(name, about):
         code = "like"
     about = about.strip(" ,.;:")
+    if about.lower() == name.strip(" ,.;:").lower():
+        code = OF_A_NAMESAKE.get(code, code)
     return code, say(TEXTS, code, locale, n=max(round(number), 1), name=about, category=kind)
 
 

@@ -25,6 +25,8 @@ Line = tuple[str, int, float]
 Pick = tuple[str, float, str]
 FOR_STRANGERS = ("for_you", "new_for_you")
 """Lists of somebody without orders that their attributes can order."""
+NEVER_FILLED = ("buy_again", "upsell")
+"""Lists that end where they end: what sells was not bought before, and is no better version of anything."""
 Path = Literal["ready", "live", "fallback"]
 
 
@@ -101,6 +103,8 @@ def recommended(state: State, request: RecommendRequest) -> dict[str, Any]:
     if request.details:
         told = _why(state.snapshot, customer, ask, picks, path)
         products = detailed(state.snapshot, products, told, request.locale, due_of(state.snapshot, customer))
+    if not picks and fallback is None and request.list == "upsell":
+        fallback = "no better version within the price step can be shown"
     if not picks and fallback is None:
         kind = "product" if request.category is None else f"product of the category {request.category!r}"
         fallback = f"no {kind} can be shown: the rest is excluded, sold out, or not of this list"
@@ -134,7 +138,10 @@ def _picked(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, st
         return live(snapshot, customer, ask), "live", None
     if ask.list_name == "popular":
         return popular(snapshot, ask), "ready", None
-    return _alike(state, customer, ask) or (popular(snapshot, ask), "fallback", reason)
+    if ask.list_name in NEVER_FILLED:
+        return [], "fallback", f"{reason}: there is nothing to show"
+    alike = _alike(state, customer, ask)
+    return alike or (popular(snapshot, ask), "fallback", f"{reason}: this is what sells now")
 
 
 def _alike(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, str | None] | None:
@@ -168,16 +175,15 @@ def _why_not_live(snapshot: Snapshot, customer: Who, ask: Ask) -> str | None:
     if ask.list_name == "popular":
         return "asked for"
     if not len(snapshot.catalogue.products):
-        return "the orders of this shop name no products: there is nothing to show"
+        return "the orders of this shop name no products"
     if snapshot.live is None:
-        return "no cross_sell model serves: this is what sells now"
+        return "no cross_sell model serves"
     if ask.list_name == "upsell" and "upsell" not in snapshot.models:
-        return "no upsell model serves (it needs prices, and customers who moved up): this is what sells now"
+        return "no upsell model serves (it needs prices, and customers who moved up)"
     if customer.code >= 0 or customer.lines or any(snapshot.product(name) >= 0 for name in ask.cart):
         return None
     told = "no customer_id was given" if customer.customer_id is None else "the customer is unknown"
-    told = "neither the customer nor any product of the cart is known" if ask.cart else told
-    return f"{told}: this is what sells now"
+    return "neither the customer nor any product of the cart is known" if ask.cart else told
 
 
 def _priced(snapshot: Snapshot, request: RecommendRequest) -> NDArray[np.bool_]:

@@ -174,6 +174,14 @@ def test_products_of_like_names_are_alike_without_a_catalogue() -> None:
     assert told("also", "en", **said | {"name": "LUNCH BAG"})[0] == "also"
 
 
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [("also", "much like one you bought"), ("together", "often bought together"), ("dearer", "a step up")],
+)
+def test_a_product_is_not_explained_by_its_own_name(code: str, expected: str) -> None:
+    assert told(code, "en", **SAID | {"name": "Cola 2 L", "about": "COLA 2 L,"})[1] == expected
+
+
 def test_the_reason_is_the_evidence_without_which_the_chance_falls_most() -> None:
     """Seen through the ranker alone: the features are taken away one family after the other."""
     _, model, state = board()

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -155,9 +156,33 @@ def test_the_storefront_answers_with_versions_of_the_product_looked_at(tmp_path:
     assert len(ids_of(PANS)) == 30
 
 
+def test_what_is_no_better_version_never_completes_the_list() -> None:
+    live = scored().snapshot.live
+    assert {source for _, _, source in live.rank("c01", [], ["pans-05"], "upsell", 40)} == {"upsell"}
+    assert live.rank("c01", [], ["coffee-11"], "upsell", 5) == []
+
+
 def test_without_an_upsell_model_the_answer_says_so(tmp_path: Path) -> None:
     snapshot = replace(scored().snapshot, models={"cross_sell": "1"})
     state = State.of(snapshot, View(Store.open(tmp_path), snapshot.as_of))
     answer = recommend(state, RecommendRequest(customer_id="c01", list="upsell"))
     assert answer.answered_from == "fallback"
     assert "no upsell model serves" in str(answer.fallback)
+    assert not answer.products
+
+
+@pytest.mark.parametrize("list_name", ["upsell", "buy_again"])
+def test_a_stranger_is_shown_nothing_to_buy_again_and_no_step_up(tmp_path: Path, list_name: Any) -> None:
+    snapshot = scored().snapshot
+    state = State.of(snapshot, View(Store.open(tmp_path), snapshot.as_of))
+    answer = recommend(state, RecommendRequest(customer_id="nobody", list=list_name))
+    assert not answer.products
+    assert answer.fallback == "the customer is unknown: there is nothing to show"
+
+
+def test_where_nothing_is_a_step_up_the_answer_says_so(tmp_path: Path) -> None:
+    snapshot = scored().snapshot
+    state = State.of(snapshot, View(Store.open(tmp_path), snapshot.as_of))
+    answer = recommend(state, RecommendRequest(customer_id="c01", list="upsell", product_id="coffee-11"))
+    assert not answer.products
+    assert "price step" in str(answer.fallback)
