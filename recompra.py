@@ -93,8 +93,8 @@ def train(as_of: AsOf = None, only: Only = None) -> None:
 def backtest(
     *,
     cutoff: Annotated[str, typer.Option(help="YYYY-MM-DD: models see only what came before.")],
-    horizon: Annotated[int, typer.Option(help="Days to predict.")],
-    out: Annotated[Path, typer.Option(help="Folder for the three files.")],
+    horizon: Annotated[int, typer.Option(min=1, max=730, help="Days to predict.")],
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the three files.")],
     shop: Annotated[str | None, typer.Option(help="Ingest this into a throw-away home first.")] = None,
     adapter: Adapter = None,
     only: Only = None,
@@ -142,7 +142,7 @@ def experiment(
         str | None, typer.Option(help="What the held out are called in a column of arms.")
     ] = None,
     propensity: Annotated[str | None, typer.Option(help="Column of each row's chance of contact.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the two files.")],
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the two files.")],
 ) -> None:
     """Measure a randomised contact: its effect, and the Qini of each way to choose whom to contact."""
     from training.experiment import experiment as run
@@ -164,7 +164,9 @@ def outcomes(
     policy: Annotated[
         Path | None, typer.Option(help="Another policy to value: a file of customer_id, action.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="JSON file; by default outcomes.json in the home.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="JSON file; by default outcomes.json in the home.")
+    ] = None,
 ) -> None:
     """Measure what decisions earned against those held out, and what another policy would have earned."""
     import pandas as pd
@@ -229,9 +231,12 @@ def plan(
     budget: Annotated[float | None, typer.Option(min=0, help="For contacts and their discounts.")] = None,
     per_day: Annotated[int | None, typer.Option(min=1, help="Most contacts on one day.")] = None,
     format_: Annotated[str, typer.Option("--format", help="csv, ndjson or json.")] = "csv",
-    out: Annotated[Path | None, typer.Option(help="The file; by default it is printed.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="The file; by default it is printed.")
+    ] = None,
     audiences: Annotated[
-        Path | None, typer.Option(help="Folder for include.csv and exclude.csv: hashed e-mails for ads.")
+        Path | None,
+        typer.Option(file_okay=False, help="Folder for include.csv and exclude.csv: hashed e-mails for ads."),
     ] = None,
 ) -> None:
     """Plan contacts for everyone: each on its best day and hour, under every rule."""
@@ -249,17 +254,17 @@ def plan(
 @app.command()
 def report(
     as_of: AsOf = None,
-    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option(dir_okay=False, help="The page to write.")] = Path("report.html"),
 ) -> None:
     """Write one page of KPIs, cohorts, segments and personas; it needs nothing but a browser."""
     from rich.console import Console
 
     from features.shop import Shop
     from serving.marketing.report import report as run
-    from serving.score import end_of_orders
+    from serving.score import moment_of
 
     with Console(stderr=True).status("counting"):
-        page = run(home(), moment(as_of) or end_of_orders(Shop(home())))
+        page = run(home(), moment_of(Shop(home()), moment(as_of)))
         page.write(out)
     for words in page.left_out:
         typer.echo(f"not known: {words}")
@@ -268,7 +273,8 @@ def report(
 
 @app.command()
 def demand(
-    as_of: AsOf = None, out: Annotated[Path | None, typer.Option(help="A .csv or .parquet file.")] = None
+    as_of: AsOf = None,
+    out: Annotated[Path | None, typer.Option(dir_okay=False, help="A .csv or .parquet file.")] = None,
 ) -> None:
     """Expect each product's buyers and units over the horizon, with an interval, beside its stock."""
     from serving.marketing.demand import demand as run
@@ -281,8 +287,12 @@ def demand(
         typer.echo(f"{len(found):,} products written to {out}")
 
 
+Port = Annotated[int, typer.Option(min=1, max=65535)]
+Workers = Annotated[int, typer.Option(min=1, max=256, help="Processes that answer.")]
+
+
 @app.command()
-def serve(host: str = "127.0.0.1", port: int = 3000, workers: int = 1) -> None:
+def serve(host: str = "127.0.0.1", port: Port = 3000, workers: Workers = 1) -> None:
     """Start the service and the watcher beside it."""
     from serving.run import serve as run
     from serving.watching.logs import set_up
@@ -294,7 +304,7 @@ def serve(host: str = "127.0.0.1", port: int = 3000, workers: int = 1) -> None:
 @app.command()
 def demo(
     serve_after: Annotated[bool, typer.Option("--serve/--no-serve", help="Serve at the end.")] = True,
-    port: int = 3000,
+    port: Port = 3000,
 ) -> None:
     """Go the whole way on the demo shop, Complete Journey: ingest, train, evaluate, score, then serve."""
     ingest("complete_journey")
@@ -348,7 +358,7 @@ def features() -> None:
 @app.command()
 def erase(
     customer_id: str,
-    out: Annotated[Path | None, typer.Option(help="JSON file for the certificate.")] = None,
+    out: Annotated[Path | None, typer.Option(dir_okay=False, help="JSON file for the certificate.")] = None,
 ) -> None:
     """Erase a customer from store, warehouse and scorings, search every file, and certify it."""
     from rich.console import Console
@@ -467,8 +477,6 @@ def keys_revoke(key_id: str) -> None:
 
 def main() -> None:
     """Run a command; an error is one line on stderr and a code: 2 for what a user can mend, 1 for a bug."""
-    from features.errors import RecompraError
-
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # before numpy: BLAS threads fight with ours
         os.environ.setdefault(name, "1")
     try:
@@ -476,10 +484,27 @@ def main() -> None:
     except Exception as error:  # the edge: no user meets a stack trace unasked; --debug shows it
         if "--debug" in sys.argv:
             raise
-        mendable = isinstance(error, RecompraError | OSError)
-        told = str(error) if mendable else f"unexpected {type(error).__name__}: {error} (--debug shows where)"
-        _complain(" ".join(told.split()))
-        sys.exit(2 if mendable else 1)
+        told = _mendable(error)
+        _complain(told or f"unexpected {type(error).__name__}: {error} (--debug shows where)")
+        sys.exit(2 if told else 1)
+
+
+def _mendable(error: Exception) -> str:
+    """Return what to tell of an error that a user can mend; empty for a fault of ours."""
+    from features.errors import RecompraError
+
+    if isinstance(error, RecompraError):
+        return str(error)
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        hint = "check the path and the room on its disk; RECOMPRA_HOME says where everything is kept"
+        return f"{place}{error.strerror or error}. Hint: {hint}"
+    from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
+
+    if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError | ProgrammingError):
+        hint = "start it, restore it, or mend RECOMPRA_STORE_URL and RECOMPRA_TRACKING_URI"
+        return f"a database cannot be used: {str(error.orig).splitlines()[0]}. Hint: {hint}"
+    return ""
 
 
 def _complain(told: str) -> None:
@@ -488,6 +513,7 @@ def _complain(told: str) -> None:
 
     from serving.watching.logs import in_json
 
+    told = " ".join(told.split())
     if in_json():
         logging.getLogger("recompra").error("%s", told)
     else:

@@ -38,12 +38,13 @@ def score(home: Path, as_of: datetime | None = None, *, now: datetime | None = N
     over, to the moment after the last order, so that what is posted later today counts. Returns the stamp.
 
     Raises ``NotFound`` without a warehouse or a champion, ``Busy`` while another scoring is at work,
-    ``SettingsError`` where a champion changed meanwhile (a rollback must not be undone by what began before
-    it), and whatever a model raises: then what served serves on.
+    ``SettingsError`` for a moment before the first order or in the future, and where a champion changed
+    meanwhile (a rollback must not be undone by what began before it), and whatever a model raises: then what
+    served serves on.
     """
     home = home.resolve()
     shop = Shop(home)
-    cutoff = as_of or end_of_orders(shop, now)
+    cutoff = moment_of(shop, as_of, now=now)
     with alone(home):
         registry = Registry(home)
         models, versions = registry.load()
@@ -74,6 +75,24 @@ def _check_champions(registry: Registry, versions: Mapping[str, str]) -> None:
     if now != versions:
         told = f"the champions changed while {dict(versions)} were scored with: they are {now}"
         raise SettingsError(told, "score again")
+
+
+def moment_of(shop: Shop, as_of: datetime | None = None, *, now: datetime | None = None) -> datetime:
+    """Return the moment to stand at: ``as_of``, else the end of the orders.
+
+    Raises ``SettingsError`` where nothing was ordered before it, or where it lies in the future, more than
+    the day ahead that a coming midnight may be.
+    """
+    if as_of is None:
+        return end_of_orders(shop, now)
+    days = [local_day(moment, shop.timezone) for moment in (shop.warehouse.first_at, shop.warehouse.last_at)]
+    hint = f"orders run from {days[0]} to {days[1]}: take another --as-of"
+    if as_of <= shop.warehouse.first_at:
+        raise SettingsError(f"nothing was ordered before {local_day(as_of, shop.timezone)}", hint)
+    if now is not None and as_of > now + timedelta(days=1):
+        told = f"{local_day(as_of, shop.timezone)} lies in the future: nobody knows yet who orders until then"
+        raise SettingsError(told, hint)
+    return as_of
 
 
 def end_of_orders(shop: Shop, now: datetime | None = None) -> datetime:

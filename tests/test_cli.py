@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -47,6 +48,14 @@ def run(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
     return call
 
 
+@pytest.fixture
+def copied(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the home to break; commands run in it."""
+    shutil.copytree(home, tmp_path / "home", symlinks=True)
+    monkeypatch.setenv("RECOMPRA_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
 @pytest.fixture(scope="module")
 def trained(home: Path) -> str:
     """What `recompra train` prints."""
@@ -90,8 +99,9 @@ def test_the_registry_is_listed(trained, run) -> None:
 def test_versions_are_compared_promoted_and_rolled_back(trained, run) -> None:
     assert run("train", "--only", "churn")[0] == 0
     assert "lapsed/auc" in run("models", "compare", "churn", "1", "2")[1]
-    assert run("models", "promote", "churn", "1", "--reason", "a test")[1] == "churn v1 is champion\n"
-    assert run("models", "rollback", "churn", "--reason", "enough")[0] in (0, 2)
+    assert run("models", "promote", "churn", "1")[0] == 0
+    assert run("models", "promote", "churn", "2", "--reason", "a test")[1] == "churn v2 is champion\n"
+    assert run("models", "rollback", "churn", "--reason", "enough")[1] == "churn v1 is champion again\n"
     assert "a test" in run("models", "history", "churn")[1]
 
 
@@ -142,10 +152,13 @@ def test_a_customer_is_exported_and_forgotten(run) -> None:
     [
         (("train", "--as-of", "tomorrow"), "cannot read 'tomorrow' as a date"),
         (("train", "--only", "horoscope"), "no model named 'horoscope'"),
-        (("models", "promote", "churn", "99"), "no version 99 of churn"),
+        (("models", "promote", "horoscope", "1"), "no version 1 of horoscope. Hint: trained are churn"),
+        (("models", "history", "horoscope"), "no model named 'horoscope'"),
+        (("report", "--as-of", "1999-01-01"), "nothing was ordered before 1999-01-01"),
+        (("report", "--out", "/proc/report.html"), "/proc/.report.html"),
         (("ingest", "/nowhere"), "no file or folder '/nowhere'"),
         (("keys", "revoke", "none"), "no key 'none'"),
-        (("backtest", "--cutoff", "1999-01-01", "--horizon", "7", "--out", "/tmp/x"), "outside the orders"),
+        (("backtest", "--cutoff", "1999-01-01", "--horizon", "7", "--out", "/nowhere"), "outside the orders"),
     ],
 )
 def test_an_error_is_one_clear_line_and_code_two(run, words, told) -> None:
@@ -160,7 +173,7 @@ def test_a_file_where_a_folder_is_expected_is_an_error_in_words(run, tmp_path) -
     (tmp_path / "out").write_text("")
     words = ("--cutoff", "2024-06-01", "--horizon", "7", "--only", "churn", "--out", str(tmp_path / "out"))
     code, _, complaint = run("backtest", *words)
-    assert (code, "File exists" in complaint) == (2, True)
+    assert (code, "Invalid value for '--out'" in complaint) == (2, True)
 
 
 def test_a_bug_is_one_line_too_and_debug_shows_where(run, monkeypatch) -> None:
@@ -169,6 +182,34 @@ def test_a_bug_is_one_line_too_and_debug_shows_where(run, monkeypatch) -> None:
     monkeypatch.setattr(sys, "argv", ["recompra", "--debug", "models", "list"])
     with pytest.raises(ZeroDivisionError):
         recompra.main()
+
+
+@pytest.mark.parametrize(
+    ("file", "command", "told"),
+    [
+        ("warehouse/shop.json", "train", "shop.json of the warehouse cannot be read"),
+        ("warehouse/orders.parquet", "export c02", "orders of the warehouse cannot be read"),
+        ("online.db", "keys list", "a database cannot be used: file is not a database"),
+        ("mlflow.db", "models list", "a database cannot be used: file is not a database"),
+    ],
+)
+def test_a_broken_file_of_the_home_is_named(run, copied, file, command, told) -> None:
+    (copied / file).write_text("no such thing")
+    code, _, complaint = run(*command.split())
+    assert (code, told in complaint, "Hint: " in complaint) == (2, True, True), complaint
+
+
+def test_nobody_is_erased_from_what_is_no_home(run, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("RECOMPRA_HOME", str(tmp_path))
+    code, _, complaint = run("erase", "c01")
+    assert (code, "is no home" in complaint) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [("--port", "70000"), ("--workers", "0")])
+def test_a_service_that_cannot_be_is_not_started(run, words) -> None:
+    code, _, complaint = run("serve", *words)
+    assert (code, f"Invalid value for '{words[0]}'" in complaint) == (2, True)
 
 
 def test_without_a_warehouse_every_command_says_what_to_do(run, tmp_path, monkeypatch) -> None:

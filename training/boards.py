@@ -48,8 +48,14 @@ def _figure(figures: Mapping[str, float], key: str) -> str:
 
 
 def history(home: Path, name: str | None = None, *, at: datetime | None = None) -> "Table":
-    """Return which version was champion from when to when, and why; of one model or of all, ever or then."""
+    """Return which version was champion from when to when, and why; of one model or of all, ever or then.
+
+    Raises ``NotFound`` for a model that we do not have.
+    """
     from rich.table import Table
+
+    if name is not None:
+        model_class(name)
 
     table = Table("model", "version", "from (UTC)", "until", "reason")
     for entry in Ledger(home).history(name, at=at):

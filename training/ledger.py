@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from features.database import engine_of
+
 METADATA = sa.MetaData()
 LEDGER = sa.Table(
     "ledger",
@@ -44,7 +46,7 @@ class Ledger:
 
     @cached_property
     def _engine(self) -> sa.Engine:
-        engine = sa.create_engine(self.url, poolclass=sa.NullPool)
+        engine = engine_of(self.url, poolclass=sa.NullPool)
         METADATA.create_all(engine)
         return engine
 

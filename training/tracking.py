@@ -192,7 +192,7 @@ class Tracking:
         current = self.champion(name)
         target = self.ledger.before_champion(name)
         if current is None or target is None:
-            raise NotFound(f"{name} has no earlier champion to go back to", "see `recompra models history`")
+            raise NotFound(f"{name} has no earlier champion to go back to", self._there(name))
         why = f"rollback from v{current.version}" + (f": {reason}" if reason else "")
         return self.promote(name, target, now=now, reason=why)
 
@@ -212,8 +212,7 @@ class Tracking:
         """Return one version; raise ``NotFound`` where there is none."""
         found = {known.version: known for known in self.versions(name)}
         if version not in found:
-            there = ", ".join(f"v{number}" for number in found) or "none"
-            raise NotFound(f"no version {version} of {name}", f"there are: {there}")
+            raise NotFound(f"no version {version} of {name}", self._there(name))
         return found[version]
 
     def champion(self, name: str) -> Version | None:
@@ -230,7 +229,7 @@ class Tracking:
             return [self.version(name, number) for number in numbers]
         found = [version for version in (self.champion(name), self.challenger(name)) if version is not None]
         if not found:
-            raise NotFound(f"no champion or challenger of {name}", "run `recompra train` first")
+            raise NotFound(f"no champion or challenger of {name}", self._there(name))
         return found
 
     def metrics(self, version: Version) -> dict[str, float]:
@@ -247,6 +246,13 @@ class Tracking:
         target = None if source.startswith("file:") else str(into)
         found = download_artifacts(artifact_uri=source, dst_path=target, tracking_uri=self.uri)
         return Path(found)
+
+    def _there(self, name: str) -> str:
+        """Say which versions there are of a model; of none, which models."""
+        if versions := self.versions(name):
+            return f"there are {', '.join(f'v{known.version}' for known in reversed(versions))}"
+        known = ", ".join(self.names())
+        return f"trained are {known}" if known else "run `recompra train` first"
 
     def _registered(self, name: str) -> Any:
         return next(iter(self._client.search_registered_models(f"name = '{name}'")), None)

@@ -11,7 +11,7 @@ from features.errors import NotFound, SettingsError
 from features.shop import Shop
 from models.repurchase import Repurchase
 from serving.registry import Registry
-from serving.score import end_of_orders
+from serving.score import moment_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,17 +22,15 @@ SHOWN = 20
 def demand(home: Path, as_of: datetime | None = None) -> pd.DataFrame:
     """Return expected demand as of a moment, by default the end of the last day with an order.
 
-    Columns as in ``Repurchase.demand``. Raises ``NotFound`` without a champion of repurchase.
+    Columns as in ``Repurchase.demand``. Raises ``NotFound`` without a champion of repurchase,
+    ``SettingsError`` for a moment before the first order.
     """
     registry, shop = Registry(home), Shop(home)
     champion = registry.champions().get(Repurchase.name)
     if champion is None:
         raise NotFound("no repurchase model serves", "run `recompra train --only repurchase` first")
     model = Repurchase.load(registry.fetch(champion))
-    cutoff = as_of or end_of_orders(shop)
-    if cutoff <= shop.warehouse.first_at:
-        raise SettingsError(f"nothing was ordered before {cutoff:%Y-%m-%d}", "take a later --as-of")
-    return model.demand(shop, cutoff)
+    return model.demand(shop, moment_of(shop, as_of))
 
 
 def write(frame: pd.DataFrame, out: Path) -> None:

@@ -79,9 +79,12 @@ def erase(home: Path, customer_id: str, *, now: datetime) -> Certificate:
     """Forget a customer, sweep the files, search them all, and keep the certificate in the home.
 
     A running service obeys from its next request on. Where a file could not be cleaned the certificate says
-    so: run it again. It covers this home and its store, no backups, and no tracking server elsewhere.
+    so: run it again. It covers this home and its store, no backups, and no tracking server elsewhere. Raises
+    ``NotFound`` where there is no home: a certificate of the wrong folder would say that nothing is left.
     """
     home = home.resolve()
+    if not any((home / name).exists() for name in ("warehouse", "online.db", "lists")):
+        raise NotFound(f"{home} is no home: nothing was ever kept there", "set RECOMPRA_HOME to the shop's")
     with closing(Store.open(home)) as store:
         gone = forget(store, customer_id, now=now)
         digest = digest_of(store.salt(), customer_id).hex()

@@ -10,6 +10,7 @@ from worlds.fakes import FakeChurn, FakeConfig
 from worlds.orders import make_home, make_shop
 
 from features.errors import Busy, CannotLearn, NotFound, SettingsError
+from features.window import parse_cutoff
 from models.decisions.standing import held_out
 from serving import score
 from serving.persons import rights
@@ -92,6 +93,20 @@ def test_while_the_last_day_is_not_over_the_moment_is_just_after_the_last_order(
     assert end_of_orders(shop, last + timedelta(minutes=5)) == last + timedelta(microseconds=1)
     assert end_of_orders(shop, last + timedelta(days=2)) == end_of_orders(shop)
     assert end_of_orders(shop, last - timedelta(hours=1)) == last - timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("day", "told"),
+    [
+        ("1999-01-01", "nothing was ordered before 1999.*Hint: orders run from 2024-01"),
+        ("2024-06-04", "future"),
+    ],
+)
+def test_a_moment_of_which_nothing_can_be_known_is_refused(home: Path, day: str, told: str) -> None:
+    scored(home)
+    with pytest.raises(SettingsError, match=told):
+        score.score(home, parse_cutoff(day), now=MOMENT)
+    assert Pointer.read(home).as_of == MOMENT.isoformat()
 
 
 def test_a_replay_of_the_past_does_not_see_later_orders(home: Path) -> None:

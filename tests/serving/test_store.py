@@ -14,6 +14,7 @@ from features.errors import SettingsError
 from serving.entrance import keys
 from serving.online.view import View
 from serving.store import Moment, Store
+from training.ledger import Ledger
 
 
 @pytest.fixture
@@ -26,6 +27,12 @@ def store(tmp_path: Path, database: str) -> Any:
 def event(event_id: str = "e1", **more: Any) -> dict[str, Any]:
     row = {"event_id": event_id, "customer_id": "ann", "kind": "order", "product_id": "tea", "quantity": 1.0}
     return row | {"unit_price": None, "occurred_at": NOW, "received_at": NOW} | more
+
+
+def test_the_ledger_of_champions_lies_in_the_same_database(store: Store, tmp_path: Path) -> None:
+    Ledger(tmp_path).succeed("churn", 2, now=NOW, reason="better")
+    assert [entry.version for entry in Ledger(tmp_path).history("churn")] == [2]
+    assert "ledger" in sa.inspect(store.engine).get_table_names()
 
 
 def test_an_event_posted_twice_is_kept_once(store: Store) -> None:

@@ -83,7 +83,7 @@ def test_rolling_back_the_first_champion_is_refused(tracking, name, tmp_path) ->
 
 def test_a_version_that_is_not_there_is_named_with_those_that_are(tracking, name, tmp_path) -> None:
     registered(tracking, name, tmp_path, 2)
-    with pytest.raises(NotFound, match="there are: v2, v1"):
+    with pytest.raises(NotFound, match="there are v1, v2"):
         tracking.promote(name, 9, now=NOW, reason="")
 
 
