@@ -122,11 +122,13 @@ def backtest(
 
 
 def _tell(rolled: Any) -> None:
-    """Print the figures of each cutoff and of all together."""
-    from training.report import table
+    """Print every figure of ours and of each baseline, by cutoff and of all together."""
+    from training.report import boards
 
-    for title, figures in rolled.figures().items():
-        console().print(table(figures, title))
+    for title, evaluations in rolled.evaluations.items():
+        for evaluation in evaluations:
+            for board in boards(evaluation, title):
+                console().print(board)
     for day, reason in rolled.left_out.items():
         typer.echo(f"{day}: left out: {reason}")
 

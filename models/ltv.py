@@ -19,11 +19,12 @@ from pydantic import Field
 from features.customer import CUSTOMER_FEATURES
 from features.shop import Shop
 from features.tables import fetch
-from models.customers.customer_panel import COLUMNS, Lens, PanelConfig, everyone, training_windows
+from models.customers.customer_panel import COLUMNS, Lens, PanelConfig, everyone, thinned, training_windows
 from models.customers.interval import Interval
 from models.customers.next_order import NextOrder
 from models.customers.pareto_nbd import pareto_orders
 from models.customers.season import season_ahead
+from models.customers.tweedie import tweedie_revenue
 from models.customers.value_parts import Figures, Level, Parts
 from models.decisions.economics import Margins
 from models.model import Model, customer_card
@@ -58,7 +59,7 @@ class Ltv(Model):
     name = "ltv"
     question = "what will they be worth, and when do they come back?"
     method = "BG/NBD x Gamma-Gamma and LightGBM in two parts, blended, totals reconciled"
-    must_beat = ("past_spend", "bgnbd_gamma_gamma", "lightgbm_two_part")
+    must_beat = ("past_spend", "bgnbd_gamma_gamma", "lightgbm_two_part", "tweedie")
     kind = "scores"
     headline = ("gini revenue", "bias revenue", "gini n_order_days")
     truths = {"expected_revenue": "revenue", "expected_orders": "n_order_days"}
@@ -160,14 +161,17 @@ class Ltv(Model):
 
         ``past_spend``: the customer's rate so far, over the horizon. ``bgnbd_gamma_gamma`` and
         ``lightgbm_two_part``: either opinion alone, at its own level. ``pareto_nbd``: of order days only.
+        ``tweedie``: revenue in one part, learnt from the same windows.
         """
         rows = self.lens.rows(everyone(shop, cutoff, ids))
+        windows = thinned(training_windows(shop, known_until, self.config), self.config)
         trees, structure = self.parts.trees_alone(rows), self.parts.structure(rows)
         share_of_life = self.lens.horizon_days / rows["days_since_first_order"].clip(lower=1)
         past = {
             "past_spend": rows["revenue"] * share_of_life,
             "expected_orders:past_spend": rows["n_order_days"] * share_of_life,
             "expected_orders:pareto_nbd": pareto_orders(rows, self.lens.horizon_days),
+            "tweedie": tweedie_revenue(windows, rows, self.config),
         }
         both = {"bgnbd_gamma_gamma": structure, "lightgbm_two_part": trees}
         money = {name: figures.revenue for name, figures in both.items()}

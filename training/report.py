@@ -1,6 +1,8 @@
 """What a training says at its end: figures beside the best baseline's, and verdicts in words."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import isnan
 from typing import Any, NamedTuple
 
 from training.evaluate import Evaluation
@@ -84,6 +86,26 @@ def table(found: list[Figure], title: str) -> Any:
         other = f"{figure.baseline_value:.3f} {figure.baseline}" if figure.baseline else "-"
         out.add_row(figure.model, figure.metric, f"{ours.value:.3f}", span, other)
     return out
+
+
+def boards(evaluation: Evaluation, when: str) -> Iterator[Any]:
+    """Yield a rich table of every figure of everyone, one row a method, for each truth of the headline."""
+    from rich.table import Table
+
+    found = evaluation.table()
+    whole = found[~found["metric"].str.endswith("@20")]
+    for truth in dict.fromkeys(key.partition(" ")[2] for key in evaluation.headline):
+        rows = whole[whole["segment"] == truth]
+        if rows.empty:
+            continue
+        values = rows.pivot(index="method", columns="metric", values="value")
+        values = values.reindex(index=rows["method"].unique(), columns=rows["metric"].unique())
+        out = Table(f"{evaluation.model}: {truth}", title=when, title_justify="left")
+        for name in values.columns:
+            out.add_column(str(name), justify="right")
+        for method, row in values.iterrows():
+            out.add_row(str(method), *("-" if isnan(value) else f"{value:.3f}" for value in row))
+        yield out
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from features.window import local_day, parse_cutoff, shift_days
 from training.backtest import Backtest, backtest, beside, figures_of
 from training.evaluate import Evaluation, Sample
 from training.progress import Steps
-from training.report import Figure, figures
 
 POOLED = "pooled"
 
@@ -32,26 +32,26 @@ class Rolling:
     tests: dict[date, Backtest]
     left_out: dict[date, str]
 
+    @cached_property
     def pooled(self) -> list[Evaluation]:
-        """Return each model's evaluation over the customers of all cutoffs together."""
+        """Each model's evaluation over the customers of all cutoffs together."""
         parts: dict[str, list[Evaluation]] = {}
         for test in self.tests.values():
             for evaluation in test.evaluations:
                 parts.setdefault(evaluation.model, []).append(evaluation)
         return [pool(found) for found in parts.values()]
 
-    def figures(self) -> dict[str, list[Figure]]:
-        """Return the headline figures of each cutoff's day, and of all together under ``pooled``."""
-        found = {day.isoformat(): test.figures() for day, test in self.tests.items()}
-        return found | {POOLED: [figure for each in self.pooled() for figure in figures(each)]}
+    @property
+    def evaluations(self) -> dict[str, list[Evaluation]]:
+        """The evaluations of each cutoff's day, and of all together under ``pooled``."""
+        found = {day.isoformat(): test.evaluations for day, test in self.tests.items()}
+        return found | {POOLED: self.pooled}
 
     def write(self, out: Path) -> None:
         """Write ``rolling.json``: every figure of every method, by cutoff and pooled."""
         said: dict[str, Any] = {
-            day.isoformat(): {each.model: figures_of(each) for each in test.evaluations}
-            for day, test in self.tests.items()
+            name: {each.model: figures_of(each) for each in found} for name, found in self.evaluations.items()
         }
-        said[POOLED] = {each.model: figures_of(each) for each in self.pooled()}
         said["left_out"] = {day.isoformat(): why for day, why in self.left_out.items()}
         with beside(out / "rolling.json") as path:
             path.write_text(json.dumps(said, indent=1, allow_nan=False), encoding="utf-8")

@@ -89,9 +89,9 @@ class Evaluation:
 
     @property
     def compared(self) -> list[str]:
-        """What is compared with every baseline: each figure of lists at depth 10, the first headline else."""
-        lists = [key for key in self.ours if "@10 " in key and " of " not in key]
-        return lists or [key for key in self.headline if key in self.ours][:1]
+        """What is compared with every baseline: all of everyone; of lists at depth 10."""
+        whole = [key for key in self.ours if " of " not in key]
+        return [key for key in whole if "@10 " in key] or whole
 
     def against(self, key: str) -> dict[str, dict[str, Interval]]:
         """Return, by baseline, how much better we are (``better_by``) and how many times it (``times``)."""

@@ -145,4 +145,4 @@ def _constant(objective: str, target: Array) -> float:
         share = (target.sum() + 0.5) / (len(target) + 1)
         return float(np.log(share / (1 - share)))
     mean = float(target.mean()) if len(target) else 0.0
-    return float(np.log(max(mean, 1e-6))) if objective == "poisson" else mean
+    return float(np.log(max(mean, 1e-6))) if objective in {"poisson", "tweedie"} else mean

@@ -141,6 +141,16 @@ def test_one_constant_right_probability_is_calibrated_and_ranks_nothing() -> Non
     assert (metrics.auc(truth, constant), metrics.lift(truth, constant)) == (0.5, pytest.approx(1))
 
 
+def test_the_decile_error_is_the_mean_over_tenths_of_what_the_total_misses() -> None:
+    rng = np.random.default_rng(0)
+    came, said = rng.exponential(10, 1000), rng.permutation(1000) / 50.0
+    tenths = np.array_split(np.argsort(said, kind="stable"), 10)
+    slow = [abs(said[rows].sum() - came[rows].sum()) / came[rows].sum() for rows in tenths]
+    assert metrics.decile_mape(came, said) == pytest.approx(np.mean(slow))
+    assert metrics.decile_mape(came, came) == 0
+    assert np.isnan(metrics.decile_mape(np.zeros(5), np.ones(5)))
+
+
 def test_lift_of_the_top_decile() -> None:
     truth, score = events(ties=False)
     top = np.argsort(-score)[:50]

@@ -12,6 +12,7 @@ from features.errors import SettingsError
 from training.backtest import backtest
 from training.evaluate import Evaluation, Sample
 from training.metrics import MEAN
+from training.report import boards
 from training.rolling import POOLED, Rolling, pool, rolling
 
 pytestmark = pytest.mark.usefixtures("fake_models")
@@ -42,6 +43,14 @@ def test_the_file_holds_every_cutoff_and_all_together(rolled) -> None:
     said = json.loads((rolled[0] / "rolling.json").read_text(encoding="utf-8"))
     assert set(said) == {"2024-06-01", "2024-05-04", "2024-04-06", POOLED, "left_out"}
     assert set(said[POOLED]) == set(said["2024-06-01"])
+
+
+def test_every_method_is_printed_beside_ours_by_cutoff_and_pooled(rolled) -> None:
+    for evaluations in rolled[1].evaluations.values():
+        for evaluation in evaluations:
+            for board in boards(evaluation, "when"):
+                methods = [*board.columns[0].cells]
+                assert methods[0] == evaluation.model and {*methods} == {*evaluation.samples}
 
 
 def test_pooling_is_over_the_rows_of_all() -> None:
