@@ -31,12 +31,40 @@ class Interval(NamedTuple):
     high: float
 
 
+class Drawn(NamedTuple):
+    """A figure and its replicates, one a draw of customers: what intervals of it are made of."""
+
+    value: float
+    draws: Floats
+
+    @property
+    def interval(self) -> Interval:
+        """The figure with its interval."""
+        return _interval(self.value, self.draws)
+
+    def better_than(self, other: "Drawn", metric: Metric) -> Interval:
+        """Return how much better this is (above 0: better) than one drawn of the same rows and seed."""
+        value = metric.goodness(self.value) - metric.goodness(other.value)
+        ours, theirs = (
+            np.array([metric.goodness(x) for x in found.draws.tolist()]) for found in (self, other)
+        )
+        return _interval(value, ours - theirs)
+
+    def times(self, other: "Drawn") -> Interval:
+        """Return how many times the other this is; NaN where that is 0. For values with a natural zero."""
+        return _interval(_times(self.value, other.value), _times(self.draws, other.draws))
+
+
+def drawn(columns: tuple[Floats, ...], statistic: Statistic, *, seed: int = 0, n_draws: int = 400) -> Drawn:
+    """Return the statistic of ``columns`` (one row a customer, the score last) and of every draw of rows."""
+    return Drawn(statistic(*columns), _replicates(statistic, columns, seed, n_draws))
+
+
 def bootstrap_interval(
     *columns: Floats, seed: int = 0, statistic: Statistic = mean, n_draws: int = 400
 ) -> Interval:
     """Return the statistic of ``columns`` (one row a customer, the score last) with its interval."""
-    draws = _replicates(statistic, [columns], seed, n_draws)[:, 0]
-    return _interval(statistic(*columns), draws)
+    return drawn(columns, statistic, seed=seed, n_draws=n_draws).interval
 
 
 def paired_interval(
@@ -48,10 +76,8 @@ def paired_interval(
     n_draws: int = 400,
 ) -> Interval:
     """Return how much better ``ours`` is (above 0: better), with its interval; both over the same rows."""
-    draws = _replicates(metric.statistic, [ours, theirs], seed, n_draws)
-    good = np.vectorize(metric.goodness, otypes=[float])(draws)
-    value = metric.goodness(metric.statistic(*ours)) - metric.goodness(metric.statistic(*theirs))
-    return _interval(value, good[:, 0] - good[:, 1])
+    both = (drawn(columns, metric.statistic, seed=seed, n_draws=n_draws) for columns in (ours, theirs))
+    return next(both).better_than(next(both), metric)
 
 
 def ratio_interval(
@@ -66,27 +92,25 @@ def ratio_interval(
 
     NaN where theirs is 0. Read it where a value has a natural zero: a recall, not a bias.
     """
-    draws = _replicates(metric.statistic, [ours, theirs], seed, n_draws)
-    return _interval(_times(metric.statistic(*ours), metric.statistic(*theirs)), _times(*draws.T))
+    both = (drawn(columns, metric.statistic, seed=seed, n_draws=n_draws) for columns in (ours, theirs))
+    return next(both).times(next(both))
 
 
 def _times(ours: Any, theirs: Any) -> Any:
     return np.divide(ours, theirs, out=np.full(np.shape(theirs), np.nan), where=np.asarray(theirs) != 0)[()]
 
 
-def _replicates(statistic: Statistic, samples: list[tuple[Floats, ...]], seed: int, n_draws: int) -> Floats:
-    n = len(samples[0][0])
+def _replicates(statistic: Statistic, columns: tuple[Floats, ...], seed: int, n_draws: int) -> Floats:
+    n = len(columns[0])
     if not n:
-        return np.full((n_draws, len(samples)), np.nan)
+        return np.full(n_draws, np.nan)
     if statistic in SUMS:
-        return np.stack([_ratios(columns, seed, n_draws) for columns in samples], axis=1)
-    orders = [np.argsort(columns[-1], kind="stable") for columns in samples]
-    ordered = [[column[order] for column in columns] for columns, order in zip(samples, orders, strict=True)]
-    out = np.empty((n_draws, len(samples)))
+        return _ratios(columns, seed, n_draws)
+    order = np.argsort(columns[-1], kind="stable")
+    ordered = [column[order] for column in columns]
+    out = np.empty(n_draws)
     for draw, times in enumerate(_draws(n, seed, n_draws)):
-        weights = times.astype(float)
-        for at, (columns, order) in enumerate(zip(ordered, orders, strict=True)):
-            out[draw, at] = statistic(*columns, weights=weights[order])
+        out[draw] = statistic(*ordered, weights=times.astype(float)[order])
     return out
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from training.intervals import Interval, bootstrap_interval, paired_interval, ratio_interval
+from training.intervals import Drawn, Interval, drawn
 from training.metrics import Floats, Metric
 
 KEYS = ["model", "method", "metric", "segment", "value", "low", "high", "n"]
@@ -28,18 +28,29 @@ class Sample:
     @cached_property
     def interval(self) -> Interval:
         """The figure with its bootstrap interval."""
-        return bootstrap_interval(*self.columns, statistic=self.metric.statistic)
+        return self.drawn.interval
+
+    @cached_property
+    def drawn(self) -> Drawn:
+        """The figure and its replicates: drawn once, for its interval and for every comparison."""
+        return drawn(self.columns, self.metric.statistic)
 
     def better_than(self, other: "Sample") -> Interval:
         """Return by how much this beats ``other`` (above 0: better), paired over the customers both have."""
-        both = self.customers.intersection(other.customers)
-        ours, theirs = self._of(both), other._of(both)
-        return paired_interval(ours, theirs, metric=self.metric)
+        ours, theirs = self._paired(other)
+        return ours.drawn.better_than(theirs.drawn, self.metric)
 
     def times(self, other: "Sample") -> Interval:
         """Return how many times the value of ``other`` this one's is, paired over the customers both have."""
+        ours, theirs = self._paired(other)
+        return ours.drawn.times(theirs.drawn)
+
+    def _paired(self, other: "Sample") -> tuple["Sample", "Sample"]:
+        """Return both over the customers both have, in one order."""
+        if self.customers.equals(other.customers):
+            return self, other
         both = self.customers.intersection(other.customers)
-        return ratio_interval(self._of(both), other._of(both), metric=self.metric)
+        return Sample(self.metric, both, self._of(both)), Sample(other.metric, both, other._of(both))
 
     def of(self, customers: pd.Index) -> "Sample":
         """Return the sample of those of ``customers`` who are in it."""

@@ -16,6 +16,7 @@ from features.kpi import ATTRIBUTES, KPIS, cohorts, facts, kpis, over_time
 from features.shop import Shop
 from features.window import local_day, shift_days
 from models.customers.profiles import favourites, movement, profiles
+from serving.marketing.ahead import ahead
 from serving.registry import Registry
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ TEMPLATE = "report.html"
 N_PERIODS = 12
 TRENDS = ("active_customers", "retention_rate", "repeat_purchase_rate", "average_order_value")
 """KPIs that are drawn over the last periods."""
+SHORT = {"nps": "NPS", "ltv": "LTV", "cac": "CAC", "cross": "cross-", "365d": "of 365 days"}
+"""Words of a KPI's name as one writes them."""
+INK = "#286e5a"
 LARGEST_GROUPING = 12
 """An attribute with more values than this is no table one can read."""
 
@@ -41,6 +45,8 @@ class Page:
     cohorts: pd.DataFrame
     segments: dict[str, pd.DataFrame]
     movement: pd.DataFrame
+    ahead: pd.DataFrame
+    """See ``serving.marketing.ahead``."""
     left_out: list[str]
 
     def write(self, path: Path) -> None:
@@ -56,7 +62,7 @@ class Page:
 
         folder = Path(__file__).parent / "pages"
         page = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
-        page.filters |= {"figure": shown, "share": share, "shade": shade}
+        page.filters |= {"figure": shown, "share": share, "shade": shade, "called": called}
         settings = self.shop.settings
         return page.get_template(TEMPLATE).render(
             page=self,
@@ -65,6 +71,7 @@ class Page:
             period_days=settings.horizon_days,
             day=local_day(self.cutoff, self.shop.timezone),
             docs={kpi.name: kpi.doc for kpi in KPIS},
+            units={kpi.name: kpi.unit for kpi in KPIS},
             pictures={name: svg(trend(self.trends, name)) for name in self.drawn},
         )
 
@@ -80,33 +87,36 @@ def report(home: Path, cutoff: datetime) -> Page:
     shop = Shop(home)
     rows = facts(shop, cutoff)
     left_out: list[str] = []
-    segments, moved = _segments(home, shop, cutoff, left_out)
+    segments, moved, mine = _segments(home, shop, cutoff, left_out)
+    groups = {name: rows[name] for name in ATTRIBUTES if _groups(rows[name])}
+    groups |= {} if mine is None else {"segment": mine}
     return Page(
         shop=shop,
         cutoff=cutoff,
         kpis=kpis(rows),
         trends=over_time(shop, _past(shop, cutoff)),
-        groups={name: _pivot(kpis(rows, rows[name])) for name in ATTRIBUTES if _groups(rows[name])},
+        groups={name: _pivot(kpis(rows, column)) for name, column in groups.items()},
         cohorts=cohorts(shop, cutoff),
         segments=segments,
         movement=moved,
+        ahead=ahead(home, shop, cutoff, mine, left_out),
         left_out=left_out + _unknown(rows, shop),
     )
 
 
 def _segments(
     home: Path, shop: Shop, cutoff: datetime, left_out: list[str]
-) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
-    """Return the profile of each segment and persona, and the moves since one period ago."""
+) -> "tuple[dict[str, pd.DataFrame], pd.DataFrame, pd.Series[Any] | None]":
+    """Return the profile of each segment and persona, the moves since one period ago, who is in which."""
     try:
         model: Any = Registry(home).model("segments")
     except RecompraError as error:
         left_out.append(f"segments and personas: {error}")
-        return {}, pd.DataFrame()
+        return {}, pd.DataFrame(), None
     now = model.predict(shop, cutoff)
     before = model.predict(shop, shift_days(cutoff, -shop.settings.horizon_days, shop.timezone))
     found = {kind: _profiled(shop, cutoff, now[kind]) for kind in ("segment", "persona")}
-    return found, movement(before["segment"], now["segment"])
+    return found, movement(before["segment"], now["segment"]), now["segment"]
 
 
 def _profiled(shop: Shop, cutoff: datetime, groups: "pd.Series[Any]") -> pd.DataFrame:
@@ -152,15 +162,19 @@ def _unknown(rows: pd.DataFrame, shop: Shop) -> list[str]:
 def trend(trends: pd.DataFrame, name: str) -> "Figure":
     """Draw one KPI at each cutoff, with its interval."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
 
     rows = trends[(trends["kpi"] == name) & trends["value"].notna()]
     figure = Figure(figsize=(4.2, 2.2), layout="constrained")
     axes = figure.subplots()
     days = rows["cutoff"].to_numpy("datetime64[s]")
-    axes.fill_between(days, rows["low"], rows["high"], alpha=0.2, linewidth=0)
-    axes.plot(days, rows["value"], marker=".")
+    axes.fill_between(days, rows["low"], rows["high"], color=INK, alpha=0.2, linewidth=0)
+    axes.plot(days, rows["value"], color=INK, marker=".")
+    axes.spines[["top", "right"]].set_visible(False)
+    if rows["unit"].iloc[0] == "share":
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set_ylim(bottom=0)
-    axes.set_title(name.replace("_", " "), fontsize=10)
+    axes.set_title(called(name), fontsize=10)
     axes.tick_params(labelsize=7)
     figure.autofmt_xdate()
     return figure
@@ -179,9 +193,14 @@ def shown(value: Any, unit: str = "") -> str:
         return "-"
     if unit == "share":
         return f"{value:.1%}"
-    if unit == "customers" or float(value).is_integer():
+    if unit == "customers" or (not unit and float(value).is_integer()):
         return f"{value:,.0f}"
     return f"{value:,.2f}"
+
+
+def called(name: str) -> str:
+    """Return a KPI's name as one writes it: ``ltv_to_cac`` reads ``LTV to CAC``."""
+    return " ".join(SHORT.get(word, word) for word in name.split("_")).replace("- ", "-")
 
 
 def share(value: Any) -> str:

@@ -9,7 +9,7 @@ from worlds.orders import make_home, order_lines, products
 
 from features.kpi import KPIS
 from features.window import parse_cutoff
-from serving.marketing.report import report, shown
+from serving.marketing.report import called, report, shown
 
 CUTOFF = parse_cutoff("2024-06-01")
 SCRIPT = "<script>alert(1)</script>"
@@ -54,6 +54,16 @@ def test_it_holds_every_known_figure_with_its_definition(page):
     assert all(kpi.doc.split(",")[0] in text for kpi in KPIS if kpi.name in known and "'" not in kpi.doc)
 
 
+def test_a_share_is_shown_as_one_in_every_grouping(page):
+    rates = page.groups["region"].loc["retention_rate"].dropna()
+    assert len(rates) and all(f"<td>{shown(rate, 'share')}</td>" in page.html() for rate in rates)
+
+
+def test_without_champions_nothing_is_foretold_and_the_page_says_so(page):
+    assert page.ahead.empty and "days ahead" not in page.html()
+    assert any("churn foretells" in words for words in page.left_out)
+
+
 def test_what_a_shop_calls_its_regions_is_text_and_never_code(page):
     assert SCRIPT not in page.html() and "&lt;script&gt;" in page.html()
 
@@ -80,9 +90,18 @@ def test_it_is_written_whole_or_not_at_all(page, tmp_path):
     [
         (0.1234, "share", "12.3%"),
         (1234.5, "currency", "1,234.50"),
+        (6.0, "currency", "6.00"),
         (7.0, "customers", "7"),
         (float("nan"), "", "-"),
     ],
 )
 def test_figures_are_shown_as_one_reads_them(value, unit, expected):
     assert shown(value, unit) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("ltv_to_cac", "LTV to CAC"), ("cross_sell_rate", "cross-sell rate"), ("ltv_365d", "LTV of 365 days")],
+)
+def test_a_figure_is_called_as_one_writes_it(name, expected):
+    assert called(name) == expected
