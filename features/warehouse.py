@@ -44,8 +44,6 @@ class Facts(BaseModel):
     has_catalogue: bool = False
     has_customers: bool = False
     has_contacts: bool = False
-    has_returns: bool = False
-    has_time_of_day: bool = True
 
 
 class Warehouse:

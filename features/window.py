@@ -1,40 +1,11 @@
 """Time: a cutoff is exclusive, is passed in, and never read from a clock here."""
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from features.errors import SettingsError
 
 EPOCH = date(1970, 1, 1)
-
-
-@dataclass(frozen=True)
-class Window:
-    """Observation ``[start, cutoff)`` and holdout ``[cutoff, cutoff + horizon)``; all three aware, in UTC.
-
-    ``horizon_days`` are days of the shop's calendar: a horizon over a change of clocks ends at midnight.
-    """
-
-    start: datetime
-    cutoff: datetime
-    horizon_days: int
-    timezone: str = "UTC"
-
-    def __post_init__(self) -> None:
-        if self.start.tzinfo is None or self.cutoff.tzinfo is None:
-            raise SettingsError(
-                "a window needs timestamps with a time zone", "add +00:00, or use parse_cutoff"
-            )
-        if self.start > self.cutoff:
-            raise SettingsError(f"the window starts ({self.start}) after its cutoff ({self.cutoff})")
-        if self.horizon_days < 1:
-            raise SettingsError(f"the horizon must be at least 1 day, got {self.horizon_days}")
-
-    @property
-    def end(self) -> datetime:
-        """The first moment after the holdout."""
-        return shift_days(self.cutoff, self.horizon_days, self.timezone)
 
 
 def zone(name: str) -> ZoneInfo:

@@ -74,8 +74,6 @@ class Allocation:
     expected_incremental_margin: float
     at_most: float
     """No choice within the same limits can be expected to earn more."""
-    price_of_money: float
-    """What one more unit of budget would earn, about; 0 where the budget does not bind."""
 
     @property
     def gap(self) -> float:
@@ -130,7 +128,6 @@ def solve(gain: Money, cost: Money, budget: float, limits: Limits | None = None)
         spent=float(spent),
         expected_incremental_margin=float(earned),
         at_most=max(bound, float(earned)),
-        price_of_money=frontier.price(budget),
     )
 
 

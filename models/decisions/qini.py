@@ -33,16 +33,6 @@ def qini(trial: Trial, score: Floats, weights: Floats | None = None) -> float:
     return _ratio(_Ranked.of(score, trial).area(weights), _perfect(trial).area(weights))
 
 
-def auuc(trial: Trial, score: Floats, weights: Floats | None = None) -> float:
-    """Return the area under the uplift curve less a random ranking's, in outcomes a customer.
-
-    The curve at a share of customers is that share times the difference between their two groups' means; the
-    area is what the ranking gains a customer over a random one, the mean over all shares contacted.
-    """
-    ranked = _Ranked.of(score, trial)
-    return ranked.area(np.ones(len(trial)) if weights is None else weights, uplift=True)
-
-
 def curve(trial: Trial, score: Floats) -> tuple[Floats, Floats]:
     """Return share contacted (0 to 1) and outcomes gained a customer, best first, to draw: shape (steps,)."""
     share, gained = _Ranked.of(score, trial).curve(np.ones(len(trial)), uplift=True)
@@ -54,7 +44,9 @@ def intervals(
 ) -> dict[str, Estimate]:
     """Return the Qini (or with ``uplift`` the AUUC) of each score, with its 95% bootstrap interval.
 
-    Customers are drawn with replacement, the same ones for every score.
+    The AUUC is the area under the uplift curve less a random ranking's, in outcomes a customer: what a score
+    gains over a random one, the mean over all shares contacted. Customers are drawn with replacement, the
+    same ones for every score.
     """
     ranked = {name: _Ranked.of(score, trial) for name, score in scores.items()}
     perfect = None if uplift else _perfect(trial)

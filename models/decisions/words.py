@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.actions import NOTHING as DO_NOTHING
 from models.decisions.arms import NO_ARM
@@ -138,29 +139,27 @@ def _reason(decision: Decision, case: Case, terms: Terms, row: int, names: Seque
 
 
 def _why_nothing(decision: Decision, row: int) -> str:
-    first = decision.refused[row][decision.refused[row] != NO_ARM]
-    if not len(first):
-        return "nothing to offer: no candidate products are known for this customer"
-    if (first == first[0]).all():
-        return f"nothing to offer: {decision.reasons[int(first[0])]}"
-    counts = np.bincount(first, minlength=len(decision.rules))
-    told = (f"{n} by {rule}" for rule, n in zip(decision.rules, counts.tolist(), strict=True) if n)
-    return f"nothing to offer: all {len(first)} candidates are ruled out ({', '.join(told)})"
+    told = decision.refused[row][decision.refused[row] != NO_ARM]
+    return _all_refused(told, decision.rules, decision.reasons, "candidates")
 
 
 def why_nothing(found: Options, row: int) -> str:
     """Say why a customer gets none of the options, in the words of the rules."""
-    refused = found.refused[row]
-    told = refused[refused != NO_ARM]
-    if not len(told):
-        return "nothing to offer: no candidate products are known for this customer"
+    told = found.refused[row][found.refused[row] != NO_ARM]
     if (told == NOTHING).any():
         return "no permitted action earns more than it costs, or no day is left for it"
+    return _all_refused(told, found.rules, found.reasons, "actions")
+
+
+def _all_refused(told: NDArray[Any], rules: Sequence[str], reasons: Sequence[str], what: str) -> str:
+    """Say which rules refused everything; ``told`` are their numbers, one of each thing refused."""
+    if not len(told):
+        return "nothing to offer: no candidate products are known for this customer"
     if (told == told[0]).all():
-        return f"nothing to offer: {found.reasons[int(told[0])]}"
-    counts = np.bincount(told, minlength=len(found.rules))
-    parts = (f"{n} by {rule}" for rule, n in zip(found.rules, counts.tolist(), strict=True) if n)
-    return f"nothing to offer: all {len(told)} actions are ruled out ({', '.join(parts)})"
+        return f"nothing to offer: {reasons[int(told[0])]}"
+    counts = np.bincount(told, minlength=len(rules))
+    parts = (f"{n} by {rule}" for rule, n in zip(rules, counts.tolist(), strict=True) if n)
+    return f"nothing to offer: all {len(told)} {what} are ruled out ({', '.join(parts)})"
 
 
 def how_it_works(effect: str, save_rate: float) -> str:

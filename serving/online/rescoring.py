@@ -8,14 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from features.errors import ArtefactError
 from features.excerpt import Excerpt
 from features.window import local_day, naive_utc
 from models.model import Model
 from serving.online.backlog import News
 from serving.registry import on_disk
 from serving.scoring.columns import Columns
-from serving.scoring.customer_scores import EXCERPT, scores_of
+from serving.scoring.customer_scores import excerpt_of, scores_of
 from serving.state import Pointer
 
 INSTANT = timedelta(microseconds=1)
@@ -34,11 +33,9 @@ class Rescoring:
     def open(cls, home: Path) -> "Rescoring":
         """Load what serves; raise ``ArtefactError`` where it cannot be."""
         pointer = Pointer.read(home)
-        folder = home / "lists" / pointer.stamp / EXCERPT
-        if not folder.is_dir():
-            raise ArtefactError(f"the scoring {pointer.stamp} keeps no rows to refresh from", "score again")
+        excerpt = excerpt_of(home, pointer.stamp)
         models = on_disk(home, pointer.models, "scores")
-        made = cls(pointer.stamp, datetime.fromisoformat(pointer.as_of), models, Excerpt(home, folder))
+        made = cls(pointer.stamp, datetime.fromisoformat(pointer.as_of), models, excerpt)
         made.probe()
         return made
 

@@ -2,15 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from features.errors import ArtefactError
+from features.excerpt import Excerpt
 from features.shop import Shop
 from models.model import Model
 
 EXCERPT = "excerpt"
 """The folder of a scoring that holds what customers are refreshed from (``features.excerpt``)."""
+
+
+def excerpt_of(home: Path, stamp: str) -> Excerpt:
+    """Open the rows that a scoring keeps of its customers; raise ``ArtefactError`` where it keeps none."""
+    folder = home / "lists" / stamp / EXCERPT
+    if not folder.is_dir():
+        raise ArtefactError(f"the scoring {stamp} keeps no rows to refresh from", "score again")
+    return Excerpt(home, folder)
 
 
 def scores_of(

@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 
 from features.errors import ArtefactError
-from features.excerpt import Excerpt
 from features.pairs import PAIR_FEATURES, pair_features
 from features.products import product_table
 from features.shop import Shop
@@ -25,7 +24,7 @@ from models.ranking.live import Live
 from models.registry import model_class
 from serving.registry import on_disk
 from serving.scoring.columns import Columns
-from serving.scoring.customer_scores import EXCERPT, scores_of
+from serving.scoring.customer_scores import excerpt_of, scores_of
 from serving.scoring.snapshot import Snapshot, load
 from serving.state import Pointer
 
@@ -74,10 +73,7 @@ def verify(home: Path, n: int = SAMPLE) -> Found:
     found = Found(snapshot.stamp, len(ids))
     anew = shop.customer_features(snapshot.as_of, ids).reindex(ids)
     found.differ.update(_differing("", snapshot.features, codes, anew))
-    folder = home / "lists" / pointer.stamp / EXCERPT
-    if not folder.is_dir():
-        raise ArtefactError(f"the scoring {pointer.stamp} keeps no rows to refresh from", "score again")
-    excerpt = Excerpt(home, folder)
+    excerpt = excerpt_of(home, pointer.stamp)
     excerpt.take(ids)
     again = excerpt.customer_features(snapshot.as_of).reindex(ids)
     found.differ.update(_differing("refresh: ", snapshot.features, codes, again))

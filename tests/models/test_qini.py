@@ -1,12 +1,14 @@
 """One definition of Qini: a slow version of it, and what it must be by construction."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds.campaign import campaign
 
-from models.decisions.qini import auuc, curve, intervals, qini
+from models.decisions.qini import curve, intervals, qini
 from models.decisions.trial import Trial
 
 
@@ -35,6 +37,10 @@ def test_it_is_the_area_by_loops_over_that_of_the_best_order(seed: int, levels: 
     best = slow_area(trial.outcome, trial.treated, trial.outcome * (2 * trial.treated - 1))
     expected = slow_area(trial.outcome, trial.treated, score) / best
     assert qini(trial, score) == pytest.approx(expected)
+
+
+def auuc(trial: Trial, score: Any) -> float:
+    return intervals(trial, {"": score}, uplift=True)[""].value
 
 
 def test_a_random_ranking_scores_nothing_by_construction() -> None:
