@@ -17,56 +17,48 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
+HISTOGRAMS = {
+    "recompra_request_seconds": ("Time to answer.", ["path"]),
+    "recompra_list_seconds": ("Time to make a list.", ["list"]),
+}
+COUNTERS = {
+    "recompra_requests_total": ("Requests, by path and status.", ["path", "status"]),
+    "recompra_lists_total": ("Lists answered, by how.", ["list", "answered_from"]),
+    "recompra_offers_total": ("Next best offers, by action chosen.", ["name"]),
+    "recompra_offer_refusals_total": ("Next best offers for which a rule refused something.", ["rule"]),
+}
+GAUGES = {
+    "recompra_scoring_as_of_seconds": "The moment the scoring in service stands at (Unix).",
+    "recompra_scoring_swaps": "New scorings taken into service by a worker since it started.",
+    "recompra_scoring_refusals": "New scorings refused by a worker since it started.",
+    "recompra_scoring_refused": "1 while a newer scoring, or the making of one, is refused.",
+    "recompra_store_down": "1 while the online store cannot be read.",
+    "recompra_registry_down": "1 while the watcher cannot read the model registry.",
+}
+
+
 class Meters:
     """The meters of a worker; ``text`` sums those of all where ``PROMETHEUS_MULTIPROC_DIR`` is set."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self._seconds = Histogram(
-            "recompra_request_seconds", "Time to answer.", ["path"], buckets=BUCKETS, registry=self.registry
+        self.registry = here = CollectorRegistry()
+        self._seconds, self._list_seconds = (
+            Histogram(name, text, labels, buckets=BUCKETS, registry=here)
+            for name, (text, labels) in HISTOGRAMS.items()
         )
-        self._requests = Counter(
-            "recompra_requests_total",
-            "Requests, by path and status.",
-            ["path", "status"],
-            registry=self.registry,
-        )
-        self._lists = Counter(
-            "recompra_lists_total",
-            "Lists answered, by how.",
-            ["list", "answered_from"],
-            registry=self.registry,
-        )
-        self._list_seconds = Histogram(
-            "recompra_list_seconds", "Time to make a list.", ["list"], buckets=BUCKETS, registry=self.registry
-        )
-        self._offers = Counter(
-            "recompra_offers_total", "Next best offers, by action chosen.", ["name"], registry=self.registry
-        )
-        self._rules = Counter(
-            "recompra_offer_refusals_total",
-            "Next best offers for which a rule refused something.",
-            ["rule"],
-            registry=self.registry,
+        self._requests, self._lists, self._offers, self._rules = (
+            Counter(name, text, labels, registry=here) for name, (text, labels) in COUNTERS.items()
         )
         self._versions = Gauge(
             "recompra_model_version",
             "The version of each model behind the answers.",
             ["model"],
-            registry=self.registry,
+            registry=here,
             multiprocess_mode="livemostrecent",
         )
-        gauges = {
-            "recompra_scoring_as_of_seconds": "The moment the scoring in service stands at (Unix).",
-            "recompra_scoring_swaps": "New scorings taken into service by a worker since it started.",
-            "recompra_scoring_refusals": "New scorings refused by a worker since it started.",
-            "recompra_scoring_refused": "1 while a newer scoring, or the making of one, is refused.",
-            "recompra_store_down": "1 while the online store cannot be read.",
-            "recompra_registry_down": "1 while the watcher cannot read the model registry.",
-        }
         self._gauges = {
-            name: Gauge(name, text, registry=self.registry, multiprocess_mode="livemax")
-            for name, text in gauges.items()
+            name: Gauge(name, text, registry=here, multiprocess_mode="livemax")
+            for name, text in GAUGES.items()
         }
         self._took: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
         self._answered: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
@@ -119,7 +111,10 @@ class Meters:
 
 
 def _observe(histogram: Any, seconds: Sequence[float]) -> None:
-    """Do what ``observe`` does with each, in one go: its meters are files, and a write to one is slow."""
+    """Do what ``observe`` does with each, in one go: its meters are files, and a write to one is slow.
+
+    prometheus_client has no public way to count several; a property test holds this equal to ``observe``.
+    """
     for bucket, n in Counts(bisect_left(BUCKETS, took) for took in seconds).items():
         histogram._buckets[bucket].inc(n)
     histogram._sum.inc(sum(seconds))
