@@ -7,8 +7,7 @@ learnt from, the effect is assumed (``churn probability x save_rate``) and every
 "assumed"``.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -20,41 +19,9 @@ from models.contact_policy import People, Refusal, cannot_know, contact_refusals
 from models.decisions.economics import EFFECT, Money, incremental_margin, margin_if_stays
 
 
-@dataclass(frozen=True)
-class Ranking:
-    """Every customer, best first: first the worthwhile by gain for money, then the others, then the refused.
-
-    ``frame`` has index ``customer_id`` and columns ``churn_probability_{h}d``,
-    ``expected_margin_if_stays_{h}d``, ``contact_cost``, ``expected_incremental_margin_{h}d`` and
-    ``ruled_out_by`` (a rule's name, empty if none).
-    """
-
-    frame: pd.DataFrame
-    n_worthwhile: int
-    """How many of the first rows are permitted and gain more than they cost."""
-    n_permitted: int
-    reasons: Mapping[str, str]
-    """Each rule's reason in words."""
-    consent_recorded: bool
-    save_rate: float
-    horizon_days: int
-    currency: str = ""
-    effect: str = "assumed"
-
-    @property
-    def money(self) -> str:
-        """The name of the column that holds what contacting a customer is expected to earn."""
-        return f"expected_incremental_margin_{self.horizon_days}d"
-
-    def column(self, name: str) -> Money:
-        """Return a column by its name without the horizon, e.g. ``churn_probability``."""
-        full = name if name in self.frame else f"{name}_{self.horizon_days}d"
-        return self.frame[full].to_numpy(np.float64)
-
-
 def rank_customers(
-    scores: pd.DataFrame, people: People, economics: Economics, *, horizon_days: int, currency: str = ""
-) -> Ranking:
+    scores: pd.DataFrame, people: People, economics: Economics, *, horizon_days: int
+) -> pd.DataFrame:
     """Rank customers by what contacting them is expected to earn for its cost.
 
     ``scores`` has index ``customer_id``, ``churn_probability_{h}d`` and ``expected_margin_{h}d`` of the same
@@ -62,7 +29,11 @@ def rank_customers(
     ``contact_effect``, a learnt change of the chance of an order (default: assumed by ``save_rate``);
     ``people`` are consent and contacts of the same customers, in the same order.
 
-    Ties go to the lower ``customer_id``. Raises ``InputError`` where a column is missing.
+    Returns every customer, best first: the worthwhile by gain for money, then the others, then the refused;
+    index ``customer_id``, columns ``churn_probability_{h}d``, ``expected_margin_if_stays_{h}d``,
+    ``contact_cost``, ``expected_incremental_margin_{h}d``, ``contact_effect`` where it was learnt, and
+    ``ruled_out_by`` (a rule's name, empty if none). Ties go to the lower ``customer_id``. Raises
+    ``InputError`` where a column is missing.
     """
     risk, expected, cost = _columns(scores, economics, horizon_days)
     stays = margin_if_stays(expected, risk)
@@ -81,17 +52,7 @@ def rank_customers(
         "ruled_out_by": _names(refusals, refused),
     }
     frame = pd.DataFrame(columns, index=scores.index.rename("customer_id"))
-    return Ranking(
-        frame=frame.iloc[order],
-        n_worthwhile=int(((refused < 0) & (gain > 0)).sum()),
-        n_permitted=int((refused < 0).sum()),
-        reasons={refusal.rule: refusal.why for refusal in refusals},
-        consent_recorded=people.consent_recorded,
-        save_rate=economics.save_rate,
-        horizon_days=horizon_days,
-        currency=currency,
-        effect="learnt" if learnt else "assumed",
-    )
+    return frame.iloc[order]
 
 
 def _columns(scores: pd.DataFrame, economics: Economics, horizon_days: int) -> tuple[Money, Money, Money]:

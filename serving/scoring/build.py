@@ -192,14 +192,12 @@ class Build:
         needed = [f"{what}_{settings.horizon_days}d" for what in ("churn_probability", "expected_margin")]
         if not {*needed} <= {*self.scores.columns}:
             return None
-        ranking = rank_customers(
+        frame = rank_customers(
             self.scores.assign(**self.kept()),
             self.people,
             settings.economics,
             horizon_days=settings.horizon_days,
-            currency=settings.currency,
         )
-        frame = ranking.frame
         codes, policy = self.customers.codes(frame.index.tolist()), settings.contact_policy
         held = held_out(self.customers.ids, policy.held_out_share, policy.held_out_salt)[codes]
         ruled_out = frame.pop("ruled_out_by").astype("object").replace("", None).mask(held, "held_out")

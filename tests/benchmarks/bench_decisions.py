@@ -107,8 +107,8 @@ def main() -> bool:
     seconds = timed(lambda: rank_customers(base, crowd, Economics(), horizon_days=90))
     table = Table("decision", "seconds")
     table.add_row(f"rank {N_CUSTOMERS:,} customers by expected gain", f"{seconds:.2f}")
-    n = ranking.n_worthwhile
-    gain, cost = ranking.column("expected_incremental_margin")[:n], ranking.column("contact_cost")[:n]
+    gains = ranking[ranking["ruled_out_by"].eq("") & (ranking["expected_incremental_margin_90d"] > 0)]
+    gain, cost = gains["expected_incremental_margin_90d"].to_numpy(), gains["contact_cost"].to_numpy()
     table.add_row("choose targets under a budget", f"{timed(lambda: best_rows(gain, cost, 5000.0)):.4f}")
     table.add_row(f"offers for {N_OFFERED:,} customers", f"{timed(lambda: choose(batch, shelf, terms)):.2f}")
     table.add_row("one offer", f"{timed(lambda: [choose(one, shelf, terms) for _ in range(100)]) / 100:.6f}")

@@ -12,7 +12,7 @@ from features.settings import Economics
 from models.contact_policy import People
 from models.decisions.budget import ROUNDING, Bought, affordable, at_most, best_rows, climb, rivals
 from models.decisions.economics import margin_if_stays
-from models.decisions.retention import Ranking, rank_customers
+from models.decisions.retention import rank_customers
 
 ECONOMICS = Economics(contact_cost=1.0, save_rate=0.1)
 MONEY = "expected_incremental_margin_90d"
@@ -26,10 +26,8 @@ def scores(risk: list[float], margin: list[float], cost: list[float] | None = No
     return pd.DataFrame(columns, index=ids, dtype="float64")
 
 
-def ranked(frame: pd.DataFrame, people: People | None = None) -> Ranking:
-    return rank_customers(
-        frame, people or People.nobody_known(len(frame)), ECONOMICS, horizon_days=90, currency="EUR"
-    )
+def ranked(frame: pd.DataFrame, people: People | None = None) -> pd.DataFrame:
+    return rank_customers(frame, people or People.nobody_known(len(frame)), ECONOMICS, horizon_days=90)
 
 
 def crowd(n: int = 300, seed: int = 0) -> pd.DataFrame:
@@ -69,29 +67,30 @@ class Chosen:
         return self.earned >= self.at_most * (1 - ROUNDING)
 
 
-def worthwhile(ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
-    rows = ranking.frame.iloc[: ranking.n_worthwhile]
+def worthwhile(ranking: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    rows = ranking[(ranking["ruled_out_by"] == "") & (ranking[MONEY] > 0)]
     return rows[MONEY].to_numpy(float), rows["contact_cost"].to_numpy(float)
 
 
-def choose(ranking: Ranking, budget: float) -> Chosen:
+def choose(ranking: pd.DataFrame, budget: float) -> Chosen:
     gain, cost = worthwhile(ranking)
     rows = best_rows(gain, cost, budget)
-    return Chosen(ranking.frame.iloc[rows], max(float(gain[rows].sum()), at_most(gain, cost, budget)))
+    return Chosen(ranking.iloc[rows], max(float(gain[rows].sum()), at_most(gain, cost, budget)))
 
 
-def policies(ranking: Ranking, budget: float) -> dict[str, Bought]:
-    risk, value = ranking.column("churn_probability"), ranking.column("expected_margin_if_stays")
-    gain = np.where(np.arange(len(risk)) < ranking.n_permitted, ranking.frame[MONEY], -np.inf)
+def policies(ranking: pd.DataFrame, budget: float) -> dict[str, Bought]:
+    names = ("churn_probability_90d", "expected_margin_if_stays_90d", "contact_cost")
+    risk, value, cost = (ranking[name].to_numpy(float) for name in names)
+    gain = np.where(ranking["ruled_out_by"] == "", ranking[MONEY], -np.inf)
     chosen = choose(ranking, budget)
     ours = Bought(len(chosen.customers), chosen.spent, chosen.earned)
     scores = {"risk": risk, "response": 1 - risk, "value": value}
-    return {"expected gain": ours} | rivals(gain, ranking.column("contact_cost"), budget, scores)
+    return {"expected gain": ours} | rivals(gain, cost, budget, scores)
 
 
-def best_of_all_sets(ranking: Ranking, budget: float) -> float:
+def best_of_all_sets(ranking: pd.DataFrame, budget: float) -> float:
     """Try every set of customers."""
-    pairs = list(zip(ranking.frame["contact_cost"], ranking.frame[MONEY], strict=True))
+    pairs = list(zip(ranking["contact_cost"], ranking[MONEY], strict=True))
     sets = itertools.chain.from_iterable(
         itertools.combinations(pairs, size) for size in range(len(pairs) + 1)
     )
@@ -136,12 +135,12 @@ def test_with_equal_costs_the_choice_is_the_best_of_all_sets(frame: pd.DataFrame
 @given(crowds(), st.randoms())
 def test_the_order_of_the_scores_does_not_matter(frame: pd.DataFrame, random: object) -> None:
     shuffled = frame.sample(frac=1, random_state=random.randrange(2**31))  # type: ignore[attr-defined]
-    pd.testing.assert_frame_equal(ranked(frame).frame, ranked(shuffled).frame)
+    pd.testing.assert_frame_equal(ranked(frame), ranked(shuffled))
 
 
 def test_the_gain_is_the_formula_by_hand() -> None:
     ranking = ranked(scores([0.5], [30.0]))
-    assert ranking.frame[MONEY].iloc[0] == pytest.approx(0.5 * 0.1 * (30 / 0.5) - 1)
+    assert ranking[MONEY].iloc[0] == pytest.approx(0.5 * 0.1 * (30 / 0.5) - 1)
 
 
 def test_the_margin_of_those_who_stay_is_the_expected_margin_over_the_chance_to_stay() -> None:
@@ -150,7 +149,7 @@ def test_the_margin_of_those_who_stay_is_the_expected_margin_over_the_chance_to_
 
 def test_a_sure_leaver_of_little_worth_comes_after_a_wavering_good_customer() -> None:
     ranking = ranked(scores([0.95, 0.4], [1.0, 100.0]))
-    assert ranking.frame.index.tolist() == ["c1", "c0"]
+    assert ranking.index.tolist() == ["c1", "c0"]
 
 
 def test_equal_gains_go_to_the_lower_customer_id() -> None:
@@ -175,20 +174,19 @@ def test_whom_a_rule_refuses_is_never_a_target_and_the_ranking_says_why() -> Non
     people = People(np.array([1, 0, 1], np.int8), np.array([0, 0, 4], np.int32))
     ranking = ranked(scores([0.5] * 3, [99.0] * 3), people)
     assert choose(ranking, 99).customers.index.tolist() == ["c0"]
-    assert ranking.frame["ruled_out_by"].tolist() == ["", "consent", "frequency_cap"]
+    assert ranking["ruled_out_by"].tolist() == ["", "consent", "frequency_cap"]
 
 
 def test_a_score_that_is_not_known_is_no_target() -> None:
     ranking = ranked(scores([np.nan, 0.5], [90.0, 90.0]))
-    assert ranking.n_permitted == 1
-    assert ranking.frame["ruled_out_by"].iloc[-1] == "cannot_know"
+    assert ranking["ruled_out_by"].tolist() == ["", "cannot_know"]
 
 
-def test_the_ranking_counts_who_is_worthwhile_and_who_was_left_out() -> None:
+def test_first_come_the_worthwhile_and_last_the_refused() -> None:
     people = People(np.array([1, 0, 1], np.int8), np.zeros(3, np.int32))
     ranking = ranked(scores([0.5, 0.5, 0.5], [99.0, 99.0, 1.0]), people)
-    assert (ranking.n_worthwhile, ranking.n_permitted, ranking.effect) == (1, 2, "assumed")
-    assert ranking.frame["ruled_out_by"].tolist() == ["", "", "consent"]
+    assert ranking.index.tolist() == ["c0", "c2", "c1"]
+    assert ranking["ruled_out_by"].tolist() == ["", "", "consent"]
 
 
 def test_no_policy_is_expected_to_earn_more_than_ours() -> None:
@@ -215,7 +213,7 @@ def test_the_curve_climbs_from_nothing_to_all_that_is_worthwhile() -> None:
     gain, cost = worthwhile(ranking)
     points = climb(gain, cost, np.ones(len(gain)), 11)
     assert points[0] == (0, 0, 0)
-    assert points[-1].n_customers == ranking.n_worthwhile
+    assert points[-1].n_customers == len(gain)
     assert (np.diff([point.gain for point in points]) > 0).all()
     assert points[5].gain == pytest.approx(choose(ranking, points[5].cost).earned)
 
@@ -243,10 +241,10 @@ def test_nobody_is_a_ranking_too() -> None:
     assert {bought.gain for bought in policies(ranking, 5).values()} == {0}
 
 
-def test_a_learnt_effect_takes_the_place_of_the_assumed_one_and_is_called_so() -> None:
+def test_a_learnt_effect_takes_the_place_of_the_assumed_one() -> None:
     frame = scores([0.9, 0.5, 0.1], [10.0, 50.0, 90.0])
     ranking = ranked(frame.assign(contact_effect=[0.0, 0.2, -0.1]))
-    assert ranking.effect == "learnt"
+    assert ranking["contact_effect"].tolist() == [0.2, 0.0, -0.1]
     targets = choose(ranking, 10.0)
     assert targets.customers.index.tolist() == ["c1"]
     assert targets.earned == pytest.approx(0.2 * 100.0 - 1.0)
