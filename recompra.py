@@ -501,11 +501,16 @@ def _mendable(error: Exception) -> str:
         place = f"{error.filename}: " if error.filename else ""
         hint = "check the path and the room on its disk; RECOMPRA_HOME says where everything is kept"
         return f"{place}{error.strerror or error}. Hint: {hint}"
+    from sqlite3 import DatabaseError
+
     from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 
-    if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError | ProgrammingError):
-        hint = "start it, restore it, or mend RECOMPRA_STORE_URL and RECOMPRA_TRACKING_URI"
-        return f"a database cannot be used: {str(error.orig).splitlines()[0]}. Hint: {hint}"
+    faults = (IntegrityError, ProgrammingError)
+    if isinstance(error, DBAPIError | DatabaseError) and not isinstance(error, faults):
+        hint = "start it, restore it, give it room, or mend RECOMPRA_STORE_URL and RECOMPRA_TRACKING_URI"
+        return (
+            f"a database cannot be used: {str(getattr(error, 'orig', error)).splitlines()[0]}. Hint: {hint}"
+        )
     return ""
 
 

@@ -13,11 +13,11 @@ import os
 import re
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,27 @@ class Run:
         self._client.log_artifacts(self.run_id, str(folder), into or None)
 
 
+class _InWords:
+    """MLflow's client; what it raises becomes a ``RecompraError`` of one line."""
+
+    def __init__(self, uri: str, opened: Callable[[], Any]) -> None:
+        self._uri = uri
+        self._client = self._told(opened)
+
+    def __getattr__(self, name: str) -> Any:
+        return partial(self._told, getattr(self._client, name))
+
+    def _told(self, function: Callable[..., Any], *values: Any, **named: Any) -> Any:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return function(*values, **named)
+        except MlflowException as error:
+            told = f"the registry at {self._uri} refuses: {str(error).splitlines()[0][:300]}"
+            hint = "is it running, of this version of MLflow? RECOMPRA_TRACKING_URI names it"
+            raise RecompraError(told, hint) from error
+
+
 class Tracking:
     """The runs and models of one home."""
 
@@ -102,26 +123,18 @@ class Tracking:
 
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        return MlflowClient(self.uri, self.uri)
+        return _InWords(self.uri, lambda: MlflowClient(self.uri, self.uri))
 
     @cached_property
     def _experiment(self) -> str:
-        from mlflow.exceptions import MlflowException
-
         own = f"sqlite:///{self.home / 'mlflow.db'}"
         root = (self.home / "artifacts").as_uri() if self.uri.startswith("sqlite:") else None
-        try:
-            found = self._client.get_experiment_by_name(EXPERIMENT)
-            if found is not None:
-                if self.uri == own and found.artifact_location != root:
-                    move(self.home / "mlflow.db", found.artifact_location, str(root))
-                return str(found.experiment_id)
+        found = self._client.get_experiment_by_name(EXPERIMENT)
+        if found is None:
             return str(self._client.create_experiment(EXPERIMENT, artifact_location=root))
-        except MlflowException as error:
-            first = str(error).splitlines()[0]
-            raise RecompraError(
-                f"cannot open the registry at {self.uri}: {first}", "is it running?"
-            ) from error
+        if self.uri == own and found.artifact_location != root:
+            move(self.home / "mlflow.db", found.artifact_location, str(root))
+        return str(found.experiment_id)
 
     @contextmanager
     def exclusive(self, *, now: datetime) -> Iterator[None]:

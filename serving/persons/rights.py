@@ -83,8 +83,9 @@ class Forgotten:
                 digests = db.execute(sa.select(ERASURES.c.digest)).scalars()
                 return cls(store.salt(), frozenset(bytes(digest) for digest in digests))
         except sa.exc.SQLAlchemyError as error:
-            told = f"the store is away ({type(error).__name__}), and only it knows who asked to be forgotten"
-            raise NotFound(told, "start it, or mend RECOMPRA_STORE_URL") from error
+            first = str(getattr(error, "orig", error)).splitlines()[0]
+            told = f"the store cannot be read ({first}), and only it knows who asked to be forgotten"
+            raise NotFound(told, "start it, give it room, or mend RECOMPRA_STORE_URL") from error
 
     def among(self, names: Sequence[str]) -> dict[str, str]:
         """Return those of some ids who are forgotten, each with its digest in hexadecimal."""
