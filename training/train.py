@@ -55,6 +55,10 @@ def train(
         return Report(holdout, [training.one(name) for name in names])
 
 
+N_HORIZONS = 3
+"""A training takes so many: to know customers by, to learn what followed, and to measure on."""
+
+
 def chosen_models(only: str | None) -> list[str]:
     """Return the models to work on: all, or the one asked for; raise ``NotFound`` if there is none such."""
     if only is not None:
@@ -74,10 +78,12 @@ def _holdout(shop: Shop, as_of: datetime | None) -> Holdout:
     as_of = as_of or latest
     holdout = Holdout(shop, shift_days(as_of, -shop.settings.horizon_days, shop.timezone))
     if as_of > latest or holdout.cutoff <= shop.warehouse.first_at:
+        longest = (min(as_of, latest) - shop.warehouse.first_at).days // N_HORIZONS
+        possible = f", or a horizon_days of at most {longest} in recompra.toml" if longest > 0 else ""
         raise SettingsError(
             f"as-of {holdout.day(as_of)} leaves no {holdout.horizon_days} days to measure on: orders run "
             f"{holdout.orders_run}",
-            "take another date, or a shorter horizon_days in recompra.toml",
+            f"take another date{possible}",
         )
     return holdout
 

@@ -5,6 +5,7 @@ and the terms of the regression, averaged as their logits are. Columns that tell
 summed, so that no reason is split into shares too small to be named.
 """
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -71,44 +72,77 @@ TEXTS: dict[str, dict[str, str]] = {
     "en": {
         "silence": "no order for {days_since_last_order:.0f} days, usually every {gap_mean_days:.0f}",
         "silence.one": "no order for 1 day, usually every {gap_mean_days:.0f}",
+        "silence.none": "ordered today",
         "silence.once": "no order for {days_since_last_order:.0f} days since the first",
+        "silence.once.one": "no order for 1 day since the first",
+        "silence.once.none": "first order today",
         "lately": "{n_order_days_91d:.0f} days with an order in the last 91",
         "lately.one": "1 day with an order in the last 91",
+        "lately.none": "no order in the last 91 days",
         "habit": "{n_order_days:.0f} days with an order so far",
         "habit.one": "1 day with an order so far",
         "rhythm": "an order every {gap_mean_days:.0f} days, the longest wait was {gap_max_days:.0f}",
+        "rhythm.one": "an order every day, the longest wait was {gap_max_days:.0f}",
         "rhythm.once": "bought on one day only",
         "age": "a customer for {days_since_first_order:.0f} days",
+        "age.one": "a customer for 1 day",
+        "age.none": "a customer since today",
         "spend": "spends {revenue_per_order_day:.2f} on a day with an order",
         "discount": "{discount_share:.0%} of the shelf price given away as discount",
         "basket": "{n_units_per_order:.1f} units an order",
         "range": "has bought {n_products:.0f} different products",
+        "range.one": "has bought one product only",
         "returns": "{n_units_returned:.0f} units brought back",
+        "returns.one": "1 unit brought back",
+        "returns.none": "brought nothing back",
         "contacts": "contacted {n_contacts_28d:.0f} times in the last 28 days",
+        "contacts.one": "contacted once in the last 28 days",
+        "contacts.none": "not contacted in the last 28 days",
         "satisfaction": "gave {last_nps_score:.0f} of 10 in the last survey",
     },
     "pt": {
         "silence": "sem comprar há {days_since_last_order:.0f} dias; o usual é a cada {gap_mean_days:.0f}",
         "silence.one": "sem comprar há 1 dia; o usual é a cada {gap_mean_days:.0f}",
+        "silence.none": "comprou hoje",
         "silence.once": "sem comprar há {days_since_last_order:.0f} dias desde a primeira compra",
+        "silence.once.one": "sem comprar há 1 dia desde a primeira compra",
+        "silence.once.none": "primeira compra hoje",
         "lately": "{n_order_days_91d:.0f} dias com compra nos últimos 91",
         "lately.one": "1 dia com compra nos últimos 91",
+        "lately.none": "nenhuma compra nos últimos 91 dias",
         "habit": "{n_order_days:.0f} dias com compra até agora",
         "habit.one": "1 dia com compra até agora",
         "rhythm": "compra a cada {gap_mean_days:.0f} dias, a maior espera foi de {gap_max_days:.0f}",
+        "rhythm.one": "compra todo dia, a maior espera foi de {gap_max_days:.0f}",
         "rhythm.once": "comprou em um único dia",
         "age": "cliente há {days_since_first_order:.0f} dias",
+        "age.one": "cliente há 1 dia",
+        "age.none": "cliente desde hoje",
         "spend": "gasta {revenue_per_order_day:.2f} por dia de compra",
         "discount": "{discount_share:.0%} do preço de tabela em descontos",
         "basket": "{n_units_per_order:.1f} unidades por pedido",
         "range": "comprou {n_products:.0f} produtos diferentes",
+        "range.one": "comprou um único produto",
         "returns": "{n_units_returned:.0f} unidades devolvidas",
+        "returns.one": "1 unidade devolvida",
+        "returns.none": "nada devolvido",
         "contacts": "contatado {n_contacts_28d:.0f} vezes nos últimos 28 dias",
+        "contacts.one": "contatado uma vez nos últimos 28 dias",
+        "contacts.none": "não contatado nos últimos 28 dias",
         "satisfaction": "deu nota {last_nps_score:.0f} de 10 na última pesquisa",
     },
 }
-COUNTED = {"silence": "days_since_last_order", "lately": "n_order_days_91d", "habit": "n_order_days"}
-"""The figure by which a sentence is singular or plural."""
+COUNTED = {
+    "silence": "days_since_last_order",
+    "lately": "n_order_days_91d",
+    "habit": "n_order_days",
+    "rhythm": "gap_mean_days",
+    "age": "days_since_first_order",
+    "range": "n_products",
+    "returns": "n_units_returned",
+    "contacts": "n_contacts_28d",
+}
+"""The figure by which a sentence is none, singular or plural."""
 RAISES, LOWERS = "raises", "lowers"
 ONCE = ("silence", "rhythm")
 """Topics that speak of a gap, which a one-time buyer does not have."""
@@ -140,10 +174,10 @@ def sentence(code: str, features: Mapping[str, Any], locale: str = DEFAULT) -> s
     topic = code.partition(":")[0]
     known = {name: value for name, value in features.items() if isinstance(value, int | float)}
     once = topic in ONCE and not (known.get("frequency") or 0) > 0
+    counted = known.get(COUNTED.get(topic, ""), math.nan)
+    n = None if math.isnan(counted) else round(counted)
     try:
-        return say(
-            TEXTS, f"{topic}.once" if once else topic, locale, n=known.get(COUNTED.get(topic, "")), **known
-        )
+        return say(TEXTS, f"{topic}.once" if once else topic, locale, n=n, **known)
     except KeyError:
         return topic
 

@@ -23,8 +23,8 @@ from models.ranking.state import State
 
 Bools = NDArray[np.bool_]
 SIMILAR, BASKETS, TEXTS = (SOURCES.index(name) for name in ("similar", "baskets", "texts"))
-DUE, LONG_DUE = 0.8, 1.5
-"""Days since the last purchase over the usual gap, from which on a product is due, and overdue."""
+DUE, LONG_DUE = 0.5, 1.5
+"""Days since the last purchase over the usual gap, from which on a product may be due, and overdue."""
 SOON_DAYS, SOON_SHARE = 7, 0.25
 """About now: the clock expects it within so many days, or so much of the usual gap if that is longer."""
 FORGOTTEN = 3.0

@@ -53,6 +53,7 @@ def reason_of(days: int | None, gap: float, **features: float) -> tuple[str, flo
         (18, 20.0, {"n": 5, "since": 20}, ("often", 5.0)),
         (None, 20.0, {"n": 5, "since": 20}, ("often", 5.0)),
         (3, 20.0, {"n": 5, "since": 2}, ("often", 5.0)),
+        (5, 9.0, {"n": 36, "since": 5}, ("due", 9.0)),
         (3, 10.0, {"n": 5, "since": 90}, ("often", 5.0)),
         (3, 30.0, {"n": 1, "since": 30}, ("usual", 30.0)),
         (40, 30.0, {"n": 1, "since": 30}, ("again", 30.0)),

@@ -25,3 +25,10 @@ def test_one_of_a_thing_has_its_own_template() -> None:
 
 def test_a_code_without_a_template_says_itself() -> None:
     assert say(TABLE, "no such code") == "no such code"
+
+
+def test_none_of_a_thing_may_have_its_own_template() -> None:
+    table = {"en": {"seen": "seen {n} times", "seen.none": "never seen", "plain": "{n} left"}}
+    assert say(table, "seen", n=0) == "never seen"
+    assert say(table, "seen", n=2) == "seen 2 times"
+    assert say(table, "plain", n=0) == "0 left"

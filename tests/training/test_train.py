@@ -113,6 +113,11 @@ def test_a_date_outside_the_data_is_one_clear_error(home, as_of) -> None:
         again(home, as_of=parse_cutoff(as_of))
 
 
+def test_a_shop_younger_than_the_horizon_is_told_which_one_is_possible(home) -> None:
+    with pytest.raises(SettingsError, match="horizon_days of at most 5 in recompra.toml"):
+        again(home, as_of=parse_cutoff("2024-01-20"))
+
+
 def test_an_unknown_model_is_named_with_those_there_are(home) -> None:
     with pytest.raises(NotFound, match="the models are cross_sell, churn"):
         again(home, only="horoscope")

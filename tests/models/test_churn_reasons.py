@@ -1,0 +1,39 @@
+"""The sentences of why a customer may leave: right in number, in every language."""
+
+import re
+from typing import Any
+
+import pytest
+
+from features.customer import CUSTOMER_FEATURES
+from models.customers.reasons import TEXTS, TOPICS, sentence
+
+PLURAL = r"(days|times|units|dias|vezes|unidades|different|produtos)\b"
+REGULAR: dict[str, Any] = dict.fromkeys(CUSTOMER_FEATURES.names, 3.0)
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+@pytest.mark.parametrize("locale", TEXTS)
+@pytest.mark.parametrize("count", [0.0, 1.0, 2.0])
+def test_nothing_is_counted_in_the_wrong_number(topic: str, locale: str, count: float) -> None:
+    gap = max(count, 1.0)  # between two days there is one at least
+    for frequency in (0.0, 3.0):
+        known = dict.fromkeys(REGULAR, count) | {"frequency": frequency, "gap_mean_days": gap}
+        said = sentence(topic, known, locale)
+        assert said != topic
+        assert not re.search(rf"(?<![.\d])1 {PLURAL}", said), said
+        assert not re.search(rf"(?<![.\d])0 {PLURAL}(?! with| com)", said), said
+
+
+def test_every_language_has_the_same_sentences() -> None:
+    assert {*TEXTS["en"]} == {*TEXTS["pt"]}
+
+
+def test_a_silence_is_told_beside_the_usual_gap() -> None:
+    told = REGULAR | {"days_since_last_order": 74.0, "gap_mean_days": 30.2}
+    assert sentence("silence:raises", told) == "no order for 74 days, usually every 30"
+    assert sentence("silence:raises", told, "pt-BR") == "sem comprar há 74 dias; o usual é a cada 30"
+
+
+def test_no_order_of_late_is_said_in_words() -> None:
+    assert sentence("lately:raises", REGULAR | {"n_order_days_91d": 0.0}) == "no order in the last 91 days"
