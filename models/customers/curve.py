@@ -5,6 +5,9 @@ and the same shop with one of 90 learn the very same models and say the same of 
 contradict each other about a customer (an order within 60 days less likely than within 30), both are moved
 to their mean: isotonic regression over horizons (Barlow et al., 1972), which makes no forecast worse on
 average.
+
+Where fewer than three windows of a horizon have closed, half of it is learnt too, from windows nearer to
+today (``purchase_chance.Nearer``).
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,8 +22,15 @@ import pandas as pd
 
 from features.errors import CannotLearn
 from features.shop import Shop
-from models.customers.customer_panel import Lens, PanelConfig, fit_rhythm, training_windows
-from models.customers.purchase_chance import PurchaseChance
+from models.customers.customer_panel import (
+    CHANCE,
+    Lens,
+    PanelConfig,
+    TrainingWindow,
+    fit_rhythm,
+    training_windows,
+)
+from models.customers.purchase_chance import Nearer, PurchaseChance
 from models.customers.season import season_ahead
 from models.customers.trees import Trees
 
@@ -28,6 +38,10 @@ Array = npt.NDArray[np.float64]
 
 APART = 1.15
 """Horizons closer than this ratio are one: the shop's own."""
+FEW_WINDOWS = 3
+"""With fewer closed windows, half the horizon is asked as well."""
+SHORTEST_DAYS = 14
+"""No horizon shorter than this is cut in half."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +132,32 @@ def rising(said: Array) -> Array:
 
 
 def _rung(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens) -> Rung:
-    windows = training_windows(
-        shop, known_until, config.model_copy(update={"horizon_days": lens.horizon_days})
-    )
+    windows = _windows(shop, known_until, config, lens)
     today = lens.rows(shop.customer_features(known_until))
     season = season_ahead(shop, known_until, lens.horizon_days)
-    return Rung(lens, PurchaseChance.fit(windows, today, config, season=season))
+    nearer = _nearer(shop, known_until, config, lens) if _few(windows, config) else None
+    return Rung(lens, PurchaseChance.fit(windows, today, config, season=season, nearer=nearer))
+
+
+def _few(windows: list[TrainingWindow], config: PanelConfig) -> bool:
+    """Return whether half the horizon is asked as well; not where nothing says how to stretch it."""
+    foreseen = bool(windows[0].rows[CHANCE].notna().all())
+    return foreseen and len(windows) < min(FEW_WINDOWS, config.n_windows)
+
+
+def _nearer(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens) -> Nearer | None:
+    """Learn half the horizon; None where it is too short to halve, or there is no BG/NBD to stretch it by."""
+    if lens.bgnbd is None or lens.horizon_days < SHORTEST_DAYS:
+        return None
+    features = shop.customer_features(known_until)
+    half = Lens.read(features, lens.bgnbd, lens.horizon_days // 2)
+    windows = _windows(shop, known_until, config, half)
+    return Nearer(half, PurchaseChance.fit(windows, half.rows(features), config))
+
+
+def _windows(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens) -> list[TrainingWindow]:
+    asked = config.model_copy(update={"horizon_days": lens.horizon_days})
+    return training_windows(shop, known_until, asked)
 
 
 def _load(folder: Path, facts: Mapping[str, Any]) -> Rung:
