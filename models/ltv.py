@@ -1,6 +1,6 @@
 """Value: expected orders, revenue and margin within the horizon, and when the next order comes.
 
-Two opinions, blended: the chance of an order times what those who order come to (LightGBM), and BG/NBD's
+Two opinions, blended: the chance of an order times what those who order come to (learnt), and BG/NBD's
 orders times Gamma-Gamma's spend. Each is first brought to one total, halfway between what the past windows
 show and what the structure foresees for the customers of today.
 """
@@ -152,7 +152,7 @@ class Ltv(Model):
     def importance(self) -> dict[str, float]:
         """Return each column's share of the gain of the amount's trees; the chance's without prices."""
         amount = self.parts.spend.amount
-        return (amount or self.parts.chance.trees).gain(COLUMNS)
+        return (amount.trees if amount else self.parts.chance.trees).gain(COLUMNS)
 
     def baselines(
         self, shop: Shop, known_until: datetime, cutoff: datetime, ids: Sequence[str]

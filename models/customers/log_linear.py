@@ -1,4 +1,4 @@
-"""Logistic regression on logs of counts, days and money: it goes on where trees cannot extrapolate."""
+"""Regressions on logs of counts, days and money: they go on where trees cannot extrapolate."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,18 +62,28 @@ class LogLinear:
         return cls(names, tuple(mean.tolist()), tuple(scale.tolist()), tuple(weights.tolist()), intercept)
 
     @classmethod
+    def fit_mean(cls, names: tuple[str, ...], rows: pd.DataFrame, target: Array, *, ridge: float) -> Self:
+        """Fit the mean of ``target``, shape (n,), by least squares with an L2 penalty of ``ridge``."""
+        design = _design(names, rows)
+        mean, scale = design.mean(axis=0), design.std(axis=0)
+        scale = np.where(scale > 1e-9, scale, 1.0)
+        known, middle = (design - mean) / scale, float(target.mean())
+        weights = np.linalg.solve(known.T @ known + ridge * np.eye(len(names)), known.T @ (target - middle))
+        return cls(names, tuple(mean.tolist()), tuple(scale.tolist()), tuple(weights.tolist()), middle)
+
+    @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
         """Put together again what ``dataclasses.asdict`` and JSON took apart."""
         lists = {name: tuple(facts[name]) for name in ("names", "mean", "scale", "weights")}
         return cls(**lists, intercept=float(facts["intercept"]))
 
     def score(self, rows: pd.DataFrame) -> Array:
-        """Return the logit of each row, shape (n,)."""
+        """Return the logit of each row, or its mean after ``fit_mean``, shape (n,)."""
         # Not a matrix product: its last bits depend on how many rows are multiplied at once.
         return np.asarray(self.intercept + np.sum(self.terms(rows), axis=1))
 
     def terms(self, rows: pd.DataFrame) -> Array:
-        """Return what each of ``names`` adds to the logit beyond a typical row's, shape (n, names)."""
+        """Return what each of ``names`` adds to the score beyond a typical row's, shape (n, names)."""
         design = (_design(self.names, rows) - np.array(self.mean)) / np.array(self.scale)
         return np.asarray(design * np.array(self.weights))
 

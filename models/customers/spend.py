@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from models.customers.amount import Amount
 from models.customers.customer_panel import COLUMNS, PanelConfig, TrainingWindow, stacked, thinned
 from models.customers.trees import Trees
 
@@ -23,10 +24,10 @@ DAYS, AMOUNT = "more_days.trees.txt", "amount.trees.txt"
 
 @dataclass(frozen=True)
 class Spend:
-    """Fitted trees for the order days beyond the first and for the log of the amount, of those who order."""
+    """Fitted trees for the order days beyond the first, and the amount, of those who order."""
 
     more_days: Trees
-    amount: Trees | None
+    amount: Amount | None
     """None in a shop without prices."""
     mean_factor: float
     """What turns typical (median) amounts into means: heavy tails make it more than 1 (Duan, 1983)."""
@@ -45,11 +46,11 @@ class Spend:
         paid = revenue > 0
         if not paid.any():
             return cls(more_days, None, 1.0, ())
-        rows, logs = rows[paid], np.log(revenue[paid])
-        amount = Trees.fit("regression", rows, logs, config)
-        factor = _mean_factor(logs, amount.raw(rows))
-        half = pd.factorize(frame.index[paid])[0] % 2 == 0
-        return cls(more_days, amount, factor, _spread(rows, logs, half, config))
+        payers, logs = frame[paid], np.log(revenue[paid])
+        amount = Amount.fit(payers, logs, config)
+        factor = _mean_factor(logs, amount.log(payers))
+        half = pd.factorize(payers.index)[0] % 2 == 0
+        return cls(more_days, amount, factor, _spread(payers, logs, half, config))
 
     def days(self, rows: pd.DataFrame) -> Array:
         """Return the expected order days of those who order, shape (n,), at least 1."""
@@ -59,7 +60,7 @@ class Spend:
         """Return the typical (median) revenue of those who order, shape (n,); NaN without prices."""
         if self.amount is None:
             return np.full(len(rows), np.nan)
-        return np.asarray(np.exp(self.amount.raw(rows[COLUMNS].to_numpy(float))))
+        return np.asarray(np.exp(self.amount.log(rows)))
 
     def below(self, typical: Array, share: Array) -> Array:
         """Return the revenue that ``share`` of those who order stay at or below, all of shape (n,).
@@ -90,12 +91,13 @@ class Spend:
 
     def facts(self) -> dict[str, Any]:
         """Return all but the trees as plain data, for ``model.json``."""
-        return {"mean_factor": self.mean_factor, "spread": self.spread}
+        amount = None if self.amount is None else self.amount.facts()
+        return {"mean_factor": self.mean_factor, "spread": self.spread, "amount": amount}
 
     @classmethod
     def load(cls, folder: Path, facts: Mapping[str, Any]) -> Self:
         """Read back what ``save`` wrote and ``facts`` took apart."""
-        amount = Trees.load(folder / AMOUNT) if facts["spread"] else None
+        amount = Amount.load(folder / AMOUNT, facts.get("amount")) if facts["spread"] else None
         return cls(Trees.load(folder / DAYS), amount, facts["mean_factor"], tuple(facts["spread"]))
 
 
@@ -106,12 +108,14 @@ def _mean_factor(logs: Array, said: Array) -> float:
     return float(typical @ np.exp(np.minimum(misses, np.quantile(misses, TAIL))) / typical.sum())
 
 
-def _spread(rows: Array, logs: Array, one: npt.NDArray[np.bool_], config: PanelConfig) -> tuple[float, ...]:
-    """Return the quantiles of what trees of one half of the customers miss in the other half, both ways."""
+def _spread(
+    rows: pd.DataFrame, logs: Array, one: npt.NDArray[np.bool_], config: PanelConfig
+) -> tuple[float, ...]:
+    """Return the quantiles of what one half of the customers teaches wrong of the other, both ways."""
     misses = []
     for half in (one, ~one):
         if half.any() and not half.all():
-            trees = Trees.fit("regression", rows[half], logs[half], config)
-            misses.append(logs[~half] - trees.raw(rows[~half]))
+            amount = Amount.fit(rows[half], logs[half], config)
+            misses.append(logs[~half] - amount.log(rows[~half]))
     found = np.quantile(np.concatenate(misses) if misses else logs - logs.mean(), SPREAD)
     return tuple(found.round(6).tolist())

@@ -68,15 +68,15 @@ class Parts:
 
     def two_part(self, rows: pd.DataFrame) -> Learnt:
         """Return the learnt opinion."""
-        return self._times(self.chance.probability(rows), rows)
+        return self._times(self.chance.probability(rows), self.spend.typical_money(rows), rows)
 
     def trees_alone(self, rows: pd.DataFrame) -> Figures:
-        """Return what the trees would say without the logistic regression and BG/NBD's level: a baseline."""
-        chance = expit(self.chance.trees.raw(rows[COLUMNS].to_numpy(float)))
-        return self._times(chance, rows).figures
+        """Return what the trees would say without the regressions and BG/NBD's level: a baseline."""
+        values, amount = rows[COLUMNS].to_numpy(float), self.spend.amount
+        typical = np.full(len(rows), np.nan) if amount is None else np.exp(amount.trees.raw(values))
+        return self._times(expit(self.chance.trees.raw(values)), typical, rows).figures
 
-    def _times(self, chance: Array, rows: pd.DataFrame) -> Learnt:
-        typical = self.spend.typical_money(rows)
+    def _times(self, chance: Array, typical: Array, rows: pd.DataFrame) -> Learnt:
         figures = Figures(chance * self.spend.days(rows), chance * typical * self.spend.mean_factor)
         return Learnt(chance, typical, figures)
 

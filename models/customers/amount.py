@@ -1,0 +1,60 @@
+"""What those who order within the horizon come to: the typical amount, as a log.
+
+Boosted trees, and a regression of logs that goes on where trees end: beyond the largest amounts seen, and in
+shops too small for trees to tell one spender from another.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models.customers.customer_panel import COLUMNS, PanelConfig
+from models.customers.log_linear import RICH, LogLinear
+from models.customers.trees import Trees
+
+Array = npt.NDArray[np.float64]
+
+MONEY = (*RICH, "revenue")
+"""What the regression reads."""
+REGRESSION = 0.3
+"""Its share; the rest is the trees'."""
+
+
+@dataclass(frozen=True)
+class Amount:
+    """Fitted on those who paid."""
+
+    trees: Trees
+    linear: LogLinear | None
+    """None in an artefact from before there was one: the trees speak alone."""
+
+    @classmethod
+    def fit(cls, rows: pd.DataFrame, logs: Array, config: PanelConfig) -> Self:
+        """Learn ``logs`` of revenue, shape (n,), from the ``COLUMNS`` of those who paid it."""
+        trees = Trees.fit("regression", rows[COLUMNS].to_numpy(float), logs, config)
+        return cls(trees, LogLinear.fit_mean(MONEY, rows, logs, ridge=config.ridge))
+
+    def log(self, rows: pd.DataFrame) -> Array:
+        """Return the log of each row's typical (median) amount, shape (n,)."""
+        said = self.trees.raw(rows[COLUMNS].to_numpy(float))
+        if self.linear is None:
+            return said
+        return np.asarray((1 - REGRESSION) * said + REGRESSION * self.linear.score(rows))
+
+    def save(self, path: Path) -> None:
+        """Write the trees' text."""
+        self.trees.save(path)
+
+    def facts(self) -> dict[str, Any] | None:
+        """Return all but the trees as plain data, for ``model.json``."""
+        return None if self.linear is None else asdict(self.linear)
+
+    @classmethod
+    def load(cls, path: Path, facts: Mapping[str, Any] | None) -> Self:
+        """Read back what ``save`` wrote and ``facts`` took apart."""
+        return cls(Trees.load(path), None if facts is None else LogLinear.of(facts))
