@@ -173,7 +173,8 @@ def outcomes(
     """Measure what decisions earned against those held out, and what another policy would have earned."""
     import pandas as pd
 
-    from serving.store import CONTACTS, DECISIONS, Store
+    from serving.online.tables import CONTACTS, DECISIONS
+    from serving.store import Store
     from training.outcomes import outcomes as run
     from training.outcomes import table
     from training.past_policies import read_policy

@@ -14,7 +14,8 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from features.errors import NotFound, SettingsError
-from serving.store import KEYS, Store
+from serving.online.tables import KEYS
+from serving.store import Store
 
 SCOPES = ("storefront", "crm", "admin")
 """``storefront``: lists, offers, events; ``crm``: scores, profiles, targets; ``admin``: everything."""

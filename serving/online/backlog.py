@@ -8,7 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from serving.store import CLOCK, CONTACTS, EVENTS, REFRESHED, Store
+from serving.online.tables import CLOCK, CONTACTS, EVENTS, REFRESHED
+from serving.store import Store
 
 MOVING = ("order", "return")
 """The kinds of events that change a customer's features."""

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from serving.online.tables import ERASURES, REFRESHED
 from serving.persons.rights import digest_of, overwrite
-from serving.store import ERASURES, REFRESHED, Store
+from serving.store import Store
 
 Row = dict[str, float | str | None]
 AT_ONCE = 5_000

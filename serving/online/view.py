@@ -16,8 +16,9 @@ import sqlalchemy as sa
 from serving.entrance.keys import Key, holder
 from serving.online.clock import counters
 from serving.online.pulse import Pulse
+from serving.online.tables import CONTACTS, ERASURES, EVENTS, KEYS, STOCK, TOPICS
 from serving.persons.rights import digest_of
-from serving.store import CONTACTS, ERASURES, EVENTS, KEYS, STOCK, TOPICS, Store
+from serving.store import Store
 
 log = logging.getLogger("recompra.serving")
 DEAD = (sa.exc.DBAPIError,)

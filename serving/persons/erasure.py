@@ -24,11 +24,12 @@ import sqlalchemy as sa
 
 from features.errors import ArtefactError, Busy, NotFound, RecompraError
 from serving.entrance.audit import Audit
+from serving.online.tables import CLOCK
 from serving.persons.remains import Search, search
 from serving.persons.rights import Forgotten, digest_of, forget, online, scrub
 from serving.scoring.kept import whole
 from serving.state import Pointer, write_card
-from serving.store import CLOCK, Store
+from serving.store import Store
 from serving.watching.orphan import end_with
 
 log = logging.getLogger("recompra.erasure")

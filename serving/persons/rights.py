@@ -15,7 +15,8 @@ import sqlalchemy as sa
 
 from features.errors import NotFound
 from models.decisions.standing import Standing
-from serving.store import ERASURES, METADATA, Store
+from serving.online.tables import ERASURES, METADATA
+from serving.store import Store
 
 if TYPE_CHECKING:
     from serving.scoring.snapshot import Snapshot

@@ -33,7 +33,8 @@ from faults.truth import Truth
 from worlds import postgres
 
 from serving.entrance import keys
-from serving.store import EVENTS, Store
+from serving.online.tables import EVENTS
+from serving.store import Store
 
 N_SHOPPERS = 16
 DATABASE = "postgres"

@@ -31,13 +31,14 @@ from features.shop import Shop
 from models.registry import model_class
 from serving.entrance import keys
 from serving.online import refreshed
+from serving.online.tables import EVENTS
 from serving.persons.rights import Forgotten
 from serving.run import environment
 from serving.score import end_of_orders
 from serving.scoring import snapshot
 from serving.scoring.build import Build
 from serving.state import Pointer
-from serving.store import EVENTS, Store
+from serving.store import Store
 from serving.watching.vitals import VITALS, Vitals
 
 N_SINGLE, N_IDLE_SECONDS, MOST_SECONDS = 30, 10, 60

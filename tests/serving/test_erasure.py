@@ -19,13 +19,14 @@ from worlds.orders import contacts, make_home, order_lines
 from features.errors import CannotLearn, NotFound
 from features.ingest import ingest
 from serving import score
+from serving.online.tables import DECISIONS
 from serving.persons import erasure, rights
 from serving.persons.erasure import erase, sweep, told
 from serving.persons.remains import search
 from serving.persons.rights import Forgotten
 from serving.scoring.snapshot import load
 from serving.state import Pointer
-from serving.store import DECISIONS, Store
+from serving.store import Store
 from serving.watcher import Watcher
 
 MOMENT = datetime(2024, 6, 1, tzinfo=UTC)

@@ -12,8 +12,9 @@ from worlds.snapshot import AS_OF, NOW
 
 from features.errors import SettingsError
 from serving.entrance import keys
+from serving.online.tables import Moment
 from serving.online.view import View
-from serving.store import Moment, Store
+from serving.store import Store
 from training.ledger import Ledger
 
 

@@ -14,9 +14,10 @@ from faults.truth import Version
 from faults.victims import ROLES, SCORED, SHARES
 
 from serving.house import House
+from serving.online.tables import EVENTS
 from serving.scoring.snapshot import load
 from serving.state import Pointer
-from serving.store import EVENTS, Store
+from serving.store import Store
 
 PRELOADED = ("faults.victims", "models.ranking.live")
 AT_MOST = {"events": 0.15, "lists": 1.2, "scoring": 4.0, "loading": 0.6}
