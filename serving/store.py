@@ -21,7 +21,7 @@ from serving.online.tables import CLOCK, CONTACTS, DECISIONS, ERASURES, EVENTS, 
 
 
 class Store:
-    """A database with the tables of ``serving.online.tables``; safe to share between threads and to open in many processes."""
+    """A database with those tables; safe to share between threads, and to open in many processes."""
 
     def __init__(self, url: str) -> None:
         self.engine = engine_of(url, pool_pre_ping=not url.startswith("sqlite"), connect_args=_patience(url))

@@ -21,7 +21,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from features.errors import NotFound, RecompraError, SettingsError
+from features.errors import ArtefactError, NotFound, RecompraError, SettingsError
 from training.ledger import Ledger
 from training.moved import move
 
@@ -250,15 +250,21 @@ class Tracking:
         return dict(self._client.get_run(version.run_id).data.metrics)
 
     def fetch(self, version: Version, into: Path) -> Path:
-        """Return the folder of a version's artefact; downloaded ``into`` where it is not on this machine."""
+        """Return the folder of a version's artefact; downloaded ``into`` where it is not on this machine.
+
+        Raises ``ArtefactError`` where it is no longer kept.
+        """
         from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
 
         from models.registry import kept_in  # late: it brings pandas, and a rollback is in a hurry
 
         source = kept_in(self.home, version.source)
         target = None if source.startswith("file:") else str(into)
-        found = download_artifacts(artifact_uri=source, dst_path=target, tracking_uri=self.uri)
-        return Path(found)
+        try:
+            return Path(download_artifacts(artifact_uri=source, dst_path=target, tracking_uri=self.uri))
+        except (MlflowException, OSError) as error:
+            raise ArtefactError(f"the artefact of {version} is not in {source}") from error
 
     def _there(self, name: str) -> str:
         """Say which versions there are of a model; of none, which models."""

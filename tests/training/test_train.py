@@ -1,3 +1,4 @@
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,14 @@ def test_a_worse_challenger_is_registered_and_not_promoted(first, home, monkeypa
 def test_a_champion_that_learnt_later_is_compared_and_said_to_be_flattered(first, home) -> None:
     earlier = again(home, 3, only="churn", as_of=first.holdout.end - timedelta(days=30))
     assert "(flattered: it learnt up to" in churn(earlier).verdict
+
+
+def test_a_champion_whose_artefact_is_gone_is_replaced_and_said_so(first, home) -> None:
+    tracking = Tracking(home)
+    shutil.rmtree(tracking.fetch(tracking.champion("churn"), home))
+    next_one = churn(again(home, 5, only="churn"))
+    assert next_one.promoted
+    assert "the artefact of churn v" in next_one.verdict
 
 
 def test_a_model_that_cannot_learn_is_left_out_with_its_reason(first, home, monkeypatch) -> None:
