@@ -26,7 +26,8 @@ Pick = tuple[str, float, str]
 FOR_STRANGERS = ("for_you", "new_for_you")
 """Lists of somebody without orders that their attributes can order."""
 NEVER_FILLED = ("buy_again", "upsell")
-"""Lists that end where they end: what sells was not bought before, and is no better version of anything."""
+"""Lists of a known customer that end where they end: what sells was not bought before, and is no better
+version of anything. A stranger is shown what sells, and told so."""
 Path = Literal["ready", "live", "fallback"]
 
 
@@ -138,7 +139,7 @@ def _picked(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, st
         return live(snapshot, customer, ask), "live", None
     if ask.list_name == "popular":
         return popular(snapshot, ask), "ready", None
-    if ask.list_name in NEVER_FILLED:
+    if ask.list_name in NEVER_FILLED and (customer.code >= 0 or customer.lines):
         return [], "fallback", f"{reason}: there is nothing to show"
     alike = _alike(state, customer, ask)
     return alike or (popular(snapshot, ask), "fallback", f"{reason}: this is what sells now")

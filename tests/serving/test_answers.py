@@ -203,7 +203,7 @@ def test_details_say_why_in_the_language_asked_for(state: State) -> None:
     ready: Any = ask(state, customer_id="c000003", k=1, details=True).products[0]
     assert ready["reason"]["code"] == "often"
     assert re.fullmatch(r"you bought it \d+ times", ready["reason"]["text"])
-    live: Any = ask(state, customer_id="c000003", cart=["p000005"], details=True, locale="pt-BR").products[0]
+    live: Any = ask(state, customer_id="c000003", cart=["p000005"], details=True, locale="pt-BR").products[1]
     assert live["reason"] == {"code": "like", "text": "parecido com Product 0, que você comprou"}
     sells: Any = ask(state, details=True).products[0]
     assert sells["reason"] == {"code": "popular", "text": "popular right now"}
