@@ -75,8 +75,14 @@ def erase(home: Path, forgotten: Forgotten) -> Erased:
 
 
 def remembered(version: Path | None) -> dict[str, Any]:
-    """Return what a version knows of those it was cleaned of: digests of their orders, and what was taken."""
-    shop = json.loads((version / SHOP).read_text(encoding="utf-8")) if version else {}
+    """Return what a version knows of those it was cleaned of: digests of their orders, and what was taken.
+
+    Nothing where its card is broken: then the warehouse is made anew, of sources that name these orders.
+    """
+    try:
+        shop = json.loads((version / SHOP).read_text(encoding="utf-8")) if version else {}
+    except ValueError:
+        shop = {}
     return shop.get("erased") or {"salt": secrets.token_hex(16), "orders": [], "times": []}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 
 from features import adapters
-from features.errors import InputError, SettingsError
+from features.errors import ArtefactError, InputError, SettingsError
 from features.ingest import erasure, orders, publish, quality, remote, returns, rows, sources, staging
 from features.ingest.contracts import SIDE_TABLES
 from features.ingest.erasure import Forgotten, nobody
@@ -49,7 +49,7 @@ def _written(
 ) -> Report:
     with publish.workshop(home) as folder:
         old = None if fresh else publish.current(home)
-        shop: State = json.loads((old / SHOP).read_text(encoding="utf-8")) if old else {}
+        shop = _card(old) if old else {}
         settings = _settings(path, report.adapter, shop)
         report.adapter = report.adapter or shop.get("adapter", "canonical")
         with publish.connection(folder) as con:
@@ -69,6 +69,15 @@ def _written(
             _build(con, folder, old=old, state=state, report=report, tell=tell)
         report.warehouse = str(publish.swap(home, folder))
     return report
+
+
+def _card(version: Path) -> State:
+    try:
+        card: State = json.loads((version / SHOP).read_text(encoding="utf-8"))
+        return card
+    except ValueError as error:
+        told = f"{SHOP} of the warehouse cannot be read ({error})"
+        raise ArtefactError(told, "restore it, or ingest everything with fresh (--fresh)") from error
 
 
 def _settings(path: Path, adapter: str, shop: State) -> Settings:

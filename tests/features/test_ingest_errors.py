@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from features.errors import Busy, InputError, SettingsError
+from features.errors import ArtefactError, Busy, InputError, SettingsError
 from features.ingest import ingest
 from features.ingest.publish import workshop
 
@@ -162,6 +162,14 @@ def test_a_file_read_before_cannot_be_read_again_with_another_map(tmp_path):
         InputError, match=r"good\.csv is in the warehouse already, read with another column map"
     ):
         ingest(tmp_path / "good.csv", home)
+
+
+def test_a_warehouse_whose_card_is_broken_is_named_and_can_be_made_anew(tmp_path):
+    home = home_of(tmp_path)
+    (home / "warehouse" / "shop.json").write_text("{")
+    with pytest.raises(ArtefactError, match=r"shop\.json of the warehouse cannot be read .*--fresh"):
+        ingest(tmp_path / "good.csv", home)
+    assert ingest(tmp_path / "good.csv", home, fresh=True).facts["n_lines"] == 1
 
 
 def test_two_ingests_at_once_are_refused(tmp_path):
