@@ -155,7 +155,7 @@ def test_a_customer_is_exported_and_forgotten(run) -> None:
         (("models", "promote", "horoscope", "1"), "no version 1 of horoscope. Hint: trained are churn"),
         (("models", "history", "horoscope"), "no model named 'horoscope'"),
         (("report", "--as-of", "1999-01-01"), "nothing was ordered before 1999-01-01"),
-        (("report", "--out", "/proc/report.html"), "/proc/.report.html"),
+        (("report", "--out", "/proc/report.html"), "/proc/.report."),
         (("ingest", "/nowhere"), "no file or folder '/nowhere'"),
         (("keys", "revoke", "none"), "no key 'none'"),
         (("backtest", "--cutoff", "1999-01-01", "--horizon", "7", "--out", "/nowhere"), "outside the orders"),

@@ -6,7 +6,6 @@ Three fixed files, so that anything can read them: ``recommendations.parquet``, 
 
 import json
 import math
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from features.errors import CannotLearn, SettingsError
+from features.files import beside
 from features.settings import Settings
 from features.shop import Shop
 from features.window import parse_cutoff
@@ -141,7 +141,6 @@ class Backtest:
 
     def write(self, out: Path) -> None:
         """Write the three files into ``out``, each beside its place first."""
-        out.mkdir(parents=True, exist_ok=True)
         with beside(out / "recommendations.parquet") as path:
             _parquet(self.recommendations(), RECOMMENDATIONS, path)
         with beside(out / "customers.parquet") as path:
@@ -261,14 +260,3 @@ def _array(frame: pd.DataFrame, name: str, kind: Any) -> Any:
         naive = column.dt.tz_convert(None).to_numpy()
         return pa.array(naive, pa.timestamp("us"), from_pandas=True, safe=False).cast(kind)
     return pa.array(column, kind, from_pandas=True, safe=False)
-
-
-@contextmanager
-def beside(path: Path) -> Iterator[Path]:
-    """Give a path beside ``path``, and rename it into place once it is whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.files import beside
 from models.decisions.choice import CHOSEN, Choice, choose_policy
 from models.decisions.learners import LearnerConfig
 from models.decisions.qini import intervals
@@ -81,10 +82,11 @@ class Experiment:
 
     def write(self, out: Path) -> None:
         """Write ``experiment.json`` and ``scores.parquet`` into ``out``."""
-        out.mkdir(parents=True, exist_ok=True)
         facts = json.dumps(self.facts(), indent=1, allow_nan=False, ensure_ascii=False)
-        (out / "experiment.json").write_text(facts, encoding="utf-8")
-        self.scores().to_parquet(out / "scores.parquet", index=False)
+        with beside(out / "experiment.json") as path:
+            path.write_text(facts, encoding="utf-8")
+        with beside(out / "scores.parquet") as path:
+            self.scores().to_parquet(path, index=False)
 
 
 def experiment(

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from features.errors import CannotLearn
+from features.files import beside
 from features.shop import Shop
 from models.decisions.power import propose
 from models.decisions.trial import Trial
@@ -51,9 +52,11 @@ class Outcomes:
 
     def write(self, file: Path) -> None:
         """Write all of it as JSON."""
-        file.parent.mkdir(parents=True, exist_ok=True)
         facts = {one.name: getattr(self, one.name) for one in fields(self)}
-        file.write_text(json.dumps(facts, indent=1, allow_nan=False, ensure_ascii=False), encoding="utf-8")
+        with beside(file) as path:
+            path.write_text(
+                json.dumps(facts, indent=1, allow_nan=False, ensure_ascii=False), encoding="utf-8"
+            )
 
 
 def outcomes(

@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 
 from features.errors import RecompraError, SettingsError
+from features.files import beside
 from features.shop import Shop
 from features.window import local_day, parse_cutoff, shift_days
-from training.backtest import Backtest, backtest, beside, figures_of
+from training.backtest import Backtest, backtest, figures_of
 from training.evaluate import Evaluation, Sample
 from training.progress import Steps
 

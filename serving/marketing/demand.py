@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from features.errors import NotFound, SettingsError
+from features.files import beside
 from features.shop import Shop
 from models.repurchase import Repurchase
 from serving.registry import Registry
@@ -37,11 +38,8 @@ def write(frame: pd.DataFrame, out: Path) -> None:
     """Write CSV or Parquet, by the file's suffix; raise ``SettingsError`` for another one."""
     if out.suffix not in {".csv", ".parquet"}:
         raise SettingsError(f"{out.name} is neither .csv nor .parquet", "give --out a name that ends so")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix == ".csv":
-        frame.to_csv(out, index=False)
-    else:
-        frame.to_parquet(out, index=False)
+    with beside(out) as file:
+        frame.to_csv(file, index=False) if out.suffix == ".csv" else frame.to_parquet(file, index=False)
 
 
 def table(frame: pd.DataFrame, n: int = SHOWN) -> "Table":

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from features.errors import NotFound, SettingsError
+from features.files import beside
 from features.history import Ints
 from features.shop import Shop
 from serving.marketing.crm import barred
@@ -104,8 +105,8 @@ def write_plan(
         done = _written(state, found)
     if out is None:
         return done, content
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(content)
+    with beside(out) as file:
+        file.write_bytes(content)
     return done, b""
 
 
@@ -136,12 +137,10 @@ def write_audiences(home: Path, state: State, found: Planned, folder: Path, now:
     planned = np.zeros(len(mails), bool)
     planned[found.codes[found.calendar.row]] = True
     out = barred(state, now) & ~planned
-    folder.mkdir(parents=True, exist_ok=True)
     for name, chosen in (("include", planned), ("exclude", out)):
         some = mails[chosen & (mails != "")]
-        (folder / f"{name}.csv").write_text(
-            "\n".join(["email_sha256", *sorted(some)]) + "\n", encoding="utf-8"
-        )
+        with beside(folder / f"{name}.csv") as file:
+            file.write_text("\n".join(["email_sha256", *sorted(some)]) + "\n", encoding="utf-8")
 
 
 def digests(home: Path, state: State) -> "np.ndarray[Any, np.dtype[np.str_]]":

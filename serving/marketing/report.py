@@ -1,7 +1,6 @@
 """One page for those who run the shop: KPIs, cohorts, segments and personas, in a file of its own."""
 
 import io
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from features.errors import RecompraError
+from features.files import beside
 from features.kpi import ATTRIBUTES, KPIS, cohorts, facts, kpis, over_time
 from features.shop import Shop
 from features.window import local_day, shift_days
@@ -51,10 +51,8 @@ class Page:
 
     def write(self, path: Path) -> None:
         """Write the page, beside its place first."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        beside.write_text(self.html(), encoding="utf-8")
-        os.replace(beside, path)
+        with beside(path) as file:
+            file.write_text(self.html(), encoding="utf-8")
 
     def html(self) -> str:
         """Return the page: style and pictures are inside, nothing is loaded from elsewhere."""
