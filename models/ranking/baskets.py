@@ -16,7 +16,7 @@ from features.history import Floats, History, Ints
 from models.ranking.collaborative import Neighbours, nearest
 
 FLOOR = 3
-"""Orders that two products share at least."""
+"""Orders that two products share at least, and customers who bought both: no one household's habit."""
 SHRINK = 10.0
 """The cosine of two products' orders is shrunk as if each had been in so many more."""
 SURE = 10.83
@@ -50,7 +50,7 @@ def together(history: History, category: Ints, n: int) -> Together:
     enough = (shared[good] >= FLOOR) & (shared[good] > expected)
     enough &= (kin[product] < 0) | (kin[product] != kin[other])
     enough[enough] = surprise(shared[good][enough], expected[enough]) >= SURE
-    enough[enough] = ~_seldom_at_once(baskets, product[enough], other[enough], shared[good][enough])
+    enough[enough] = _by_many(baskets, product[enough], other[enough], shared[good][enough])
     good[good] = enough
     return Together(_kept(near, good, n), kin)
 
@@ -137,24 +137,24 @@ def _habits(baskets: _Baskets, again: Column, kind: Ints, n_kinds: int) -> Colum
     return np.bincount(cell % n_kinds, expected, minlength=n_kinds)
 
 
-def _seldom_at_once(baskets: _Baskets, one: Column, other: Ints, shared: Column) -> NDArray[np.bool_]:
-    """Mark pairs that share clearly fewer orders than their customers' habits let expect."""
+def _by_many(baskets: _Baskets, one: Column, other: Ints, shared: Column) -> NDArray[np.bool_]:
+    """Mark pairs that enough customers bought, and not clearly seldomer at once than by their habits."""
     size = len(baskets.visits)
     own, n = np.unique(baskets.product.astype(np.int64) * size + baskets.customer, return_counts=True)
     product, customer = np.divmod(own, size)
     indptr = np.searchsorted(product, np.arange(len(baskets.sold) + 1))
-    expected = _meetings(
-        indptr, customer, n.astype(np.float64), 1.0 / np.maximum(baskets.visits, 1), one, other
-    )
-    return np.asarray((expected >= TELLING) & (shared + 2 * np.sqrt(shared) < expected))
+    habit = 1.0 / np.maximum(baskets.visits, 1)
+    expected, buyers = _meetings(indptr, customer, n.astype(np.float64), habit, one, other)
+    seldom = (expected >= TELLING) & (shared + 2 * np.sqrt(shared) < expected)
+    return np.asarray((buyers >= FLOOR) & ~seldom)
 
 
 @compiled
 def _meetings(  # noqa: PLR0917 (numba takes arrays, not objects)
     indptr: Any, customer: Any, n: Any, share: Any, one: Any, other: Any
 ) -> Any:
-    """Return, of each pair of products, the sum over customers of ``n_one * n_other / visits``."""
-    found = np.zeros(len(one))
+    """Return, of each pair, the sum over customers of ``n_one * n_other / visits``, and who bought both."""
+    found, both = np.zeros(len(one)), np.zeros(len(one), np.int32)
     for pair in range(len(one)):
         left, left_end = indptr[one[pair]], indptr[one[pair] + 1]
         right, right_end = indptr[other[pair]], indptr[other[pair] + 1]
@@ -165,9 +165,10 @@ def _meetings(  # noqa: PLR0917 (numba takes arrays, not objects)
                 right += 1
             else:
                 found[pair] += n[left] * n[right] * share[customer[left]]
+                both[pair] += 1
                 left += 1
                 right += 1
-    return found
+    return found, both
 
 
 def _kept(near: Neighbours, good: NDArray[np.bool_], n: int) -> Neighbours:

@@ -76,6 +76,14 @@ def test_chance_and_two_common_orders_are_not_enough() -> None:
     assert (found >= 0).sum() <= 6  # of 306 pairs, p = .001 each
 
 
+@pytest.mark.parametrize("n_households", [1, 2, 3])
+def test_what_one_household_always_buys_is_no_accessory(n_households: int) -> None:
+    rng = np.random.default_rng(3)
+    rows = [(c, int(p), 1 + v, 1.0) for c in range(200) for v in range(3) for p in rng.choice(18, 3, False)]
+    rows += [(300 + c, p, 1 + v, 1.0) for c in range(n_households) for v in range(20) for p in (18, 19)]
+    assert (19 in accessories(rows, NO_CATEGORY, 18)) == (n_households == 3)
+
+
 purchases = st.lists(
     st.tuples(st.integers(0, 3), st.integers(0, 5), st.integers(1, 4), st.just(1.0)),
     min_size=2, max_size=40, unique_by=lambda row: row[:3],
@@ -94,8 +102,9 @@ def test_what_habits_let_expect_is_a_sum_over_customers(rows: list) -> None:
     one, other = (np.array(column) for column in zip(*slow, strict=True))
     share = np.array([1 / visits.get(c, 1) for c in range(4)])
     indptr = np.searchsorted(product, np.arange(7))
-    found = _meetings(indptr, customer, count.astype(float), share, one, other)
+    found, buyers = _meetings(indptr, customer, count.astype(float), share, one, other)
     np.testing.assert_allclose(found, list(slow.values()))
+    assert buyers.tolist() == [sum(n[c, p] > 0 < n[c, q] for c in visits) for p, q in slow]
     all_of_one_kind = _habits(baskets, np.ones(len(rows), bool), np.zeros(len(rows), np.int32), 1)
     assert all_of_one_kind[0] == pytest.approx(sum(slow.values()))
 
