@@ -36,7 +36,7 @@ from models.ranking.cross_sell_rows import candidates_of
 from models.ranking.lists import Picks
 from models.ranking.reason_texts import CODES, told
 from models.ranking.rules import learnt_returns
-from training.metrics import hit_matrix, ndcg
+from training.list_metrics import hit_matrix, ndcg
 
 N_HOUSEHOLDS = 300
 home = Path(os.environ.get("RECOMPRA_HOME", ".recompra")) / "notebook-02"

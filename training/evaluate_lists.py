@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from training import metrics
+from training import list_metrics
 from training.holdout import SEGMENTS, Holdout
 from training.metrics import CAPTURED, MEAN, Floats, Ints
 from training.samples import Evaluation, Sample
@@ -46,12 +46,12 @@ class Measured:
         money: Floats | None = None
         total: Floats | None = None
         if (spent := holdout.spent[segment]) is not None:
-            money = metrics.hit_values(recommended, customer, product, spent)[able]
+            money = list_metrics.hit_values(recommended, customer, product, spent)[able]
             total = np.bincount(customer, spent, len(able)).astype(float)[able]
         return cls(
             customers=holdout.customers[able],
             recommended=recommended[able],
-            hits=metrics.hit_matrix(recommended, customer, product)[able],
+            hits=list_metrics.hit_matrix(recommended, customer, product)[able],
             n_true=n_true[able],
             bought_before=holdout.bought_before(recommended)[able],
             rarity=holdout.rarity,
@@ -61,10 +61,10 @@ class Measured:
 
     def samples(self, k: int) -> Iterator[tuple[str, Sample]]:
         """Yield every figure of the first ``k`` by its name."""
-        for name, metric in metrics.RANKING.items():
+        for name, metric in list_metrics.RANKING.items():
             yield name, self._sample(metric(self.hits, self.n_true, k))
-        yield "novelty", self._sample(metrics.novelty(self.recommended, self.rarity, k))
-        yield "share_new", self._sample(metrics.share_new(self.recommended, self.bought_before, k))
+        yield "novelty", self._sample(list_metrics.novelty(self.recommended, self.rarity, k))
+        yield "share_new", self._sample(list_metrics.share_new(self.recommended, self.bought_before, k))
         if self.money is not None and self.spent is not None:
             caught = self.money[:, :k].sum(axis=1)
             yield "revenue_recall", Sample(CAPTURED, self.customers, (caught, self.spent))
@@ -91,7 +91,7 @@ def measure_lists(evaluation: Evaluation, method: str, frame: pd.DataFrame, hold
         for k in DEPTHS:
             for name, sample in measured.samples(k):
                 samples[f"{name}@{k} {segment}"] = sample
-            plain[f"coverage@{k} {segment}"] = metrics.coverage(recommended, len(holdout.catalogue), k)
+            plain[f"coverage@{k} {segment}"] = list_metrics.coverage(recommended, len(holdout.catalogue), k)
         samples.update(_by_buyers(measured, holdout.buyers, segment))
         if len(measured.customers):
             evaluation.curves.setdefault(segment, {})[method] = measured.curve()

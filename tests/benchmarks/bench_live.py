@@ -31,7 +31,7 @@ from models.ranking.since import Line
 from serving.score import end_of_orders
 from training.holdout import Holdout
 from training.intervals import paired_interval
-from training.metrics import hit_matrix, ndcg
+from training.list_metrics import hit_matrix, ndcg
 
 N_ASKS, N_WARM, K = 2_000, 200, 10
 BAR_MS = 2.0

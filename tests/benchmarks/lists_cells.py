@@ -14,13 +14,13 @@ from features.ingest import ingest
 from features.settings import Settings
 from features.shop import Shop
 from features.window import naive_utc, parse_cutoff, shift_days
-from training import metrics
+from training import list_metrics
 from training.holdout import Holdout, next_day
 
 HORIZON_DAYS = 28
 DEPTH = 10
 HORIZONS = ("28 days", "next basket")
-METRICS = {"R@10": metrics.recall, "NDCG@10": metrics.ndcg}
+METRICS = {"R@10": list_metrics.recall, "NDCG@10": list_metrics.ndcg}
 Truth = dict[str, tuple[np.ndarray, np.ndarray]]
 
 FIRST_ORDER = """
@@ -99,7 +99,7 @@ class Cell:
         """Return recall and NDCG of every customer with a truth: one column a metric."""
         customer, product = self.truth(horizon)[segment]
         n_true = np.bincount(customer, minlength=len(self.holdout.customers))
-        hits = metrics.hit_matrix(lists, customer, product)
+        hits = list_metrics.hit_matrix(lists, customer, product)
         columns = {name: metric(hits, n_true, DEPTH) for name, metric in METRICS.items()}
         return pd.DataFrame(columns, index=self.holdout.customers)[n_true > 0]
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as sk
 from sklearn.linear_model import LogisticRegression
 
-from training import metrics
+from training import list_metrics, metrics
 
 
 def ranking() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -17,7 +17,7 @@ def ranking() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     lists[3, 2:] = -1
     bought = rng.random((40, 30)) < 0.15
     bought[:-1, 0], bought[-1] = True, False
-    return lists, bought, metrics.hit_matrix(lists, *np.nonzero(bought))
+    return lists, bought, list_metrics.hit_matrix(lists, *np.nonzero(bought))
 
 
 def slow_ndcg(shown: np.ndarray, bought: np.ndarray, k: int) -> float:
@@ -37,9 +37,9 @@ def slow_recall(shown: np.ndarray, bought: np.ndarray, k: int) -> float:
 @pytest.mark.parametrize(
     ("fast", "slow"),
     [
-        (metrics.ndcg, slow_ndcg),
-        (metrics.average_precision_at, slow_average_precision),
-        (metrics.recall, slow_recall),
+        (list_metrics.ndcg, slow_ndcg),
+        (list_metrics.average_precision_at, slow_average_precision),
+        (list_metrics.recall, slow_recall),
     ],
 )
 @pytest.mark.parametrize("k", [1, 3, 5])
@@ -51,17 +51,17 @@ def test_a_list_metric_equals_its_slow_version(fast, slow, k) -> None:
 
 def test_a_customer_without_a_truth_has_no_figure() -> None:
     _, bought, hits = ranking()
-    figures = [metric(hits, bought.sum(axis=1), 5)[-1] for metric in metrics.RANKING.values()]
+    figures = [metric(hits, bought.sum(axis=1), 5)[-1] for metric in list_metrics.RANKING.values()]
     assert np.isnan(figures).all()
 
 
 def test_a_perfect_list_shorter_than_k_scores_one() -> None:
-    hits = metrics.hit_matrix(np.array([[7, 4, 1, 2]]), np.array([0, 0]), np.array([7, 4]))
-    assert [metric(hits, np.array([2]), 4)[0] for metric in metrics.RANKING.values()] == [1, 1, 1, 1]
+    hits = list_metrics.hit_matrix(np.array([[7, 4, 1, 2]]), np.array([0, 0]), np.array([7, 4]))
+    assert [metric(hits, np.array([2]), 4)[0] for metric in list_metrics.RANKING.values()] == [1, 1, 1, 1]
 
 
 def test_nothing_recommended_is_no_hit_even_where_product_codes_start_at_zero() -> None:
-    assert not metrics.hit_matrix(np.full((2, 3), -1), np.array([0, 1]), np.array([0, 5])).any()
+    assert not list_metrics.hit_matrix(np.full((2, 3), -1), np.array([0, 1]), np.array([0, 5])).any()
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
@@ -71,7 +71,7 @@ def test_ndcg_equals_that_of_scikit_learn(k) -> None:
     scores = np.zeros(bought.shape)
     np.put_along_axis(scores, lists, np.arange(5, 0, -1.0) + np.zeros(lists.shape), axis=1)
     wanted = [sk.ndcg_score(bought[[row]], scores[[row]], k=k) for row in rows]
-    np.testing.assert_allclose(metrics.ndcg(hits, bought.sum(axis=1), k)[rows], wanted)
+    np.testing.assert_allclose(list_metrics.ndcg(hits, bought.sum(axis=1), k)[rows], wanted)
 
 
 def test_the_money_of_a_hit_is_that_of_its_pair() -> None:
@@ -80,7 +80,7 @@ def test_the_money_of_a_hit_is_that_of_its_pair() -> None:
     customer, product = np.nonzero(bought)
     order = np.random.default_rng(7).permutation(len(customer))
     customer, product = customer[order], product[order]
-    found = metrics.hit_values(lists, customer, product, prices[customer, product])
+    found = list_metrics.hit_values(lists, customer, product, prices[customer, product])
     slow = [[prices[c, p] if p >= 0 and bought[c, p] else 0 for p in shown] for c, shown in enumerate(lists)]
     np.testing.assert_allclose(found, slow)
 
@@ -91,18 +91,18 @@ def test_money_is_captured_by_its_amount_not_by_its_buyers() -> None:
 
 def test_novelty_is_the_mean_surprise_of_what_is_shown() -> None:
     rarity = -np.log2(np.array([1.0, 0.5, 0.25, 0.125]))
-    found = metrics.novelty(np.array([[0, 1], [3, 2], [3, -1], [-1, -1]]), rarity, 2)
+    found = list_metrics.novelty(np.array([[0, 1], [3, 2], [3, -1], [-1, -1]]), rarity, 2)
     np.testing.assert_allclose(found, [0.5, 2.5, 3.0, np.nan])
 
 
 def test_the_share_of_new_products_counts_only_what_is_shown() -> None:
     shown, before = np.array([[4, 5, -1], [6, 7, 8]]), np.array([[1, 0, 0], [0, 0, 0]], bool)
-    np.testing.assert_allclose(metrics.share_new(shown, before, 3), [0.5, 1.0])
-    np.testing.assert_allclose(metrics.share_new(shown, before, 1), [0.0, 1.0])
+    np.testing.assert_allclose(list_metrics.share_new(shown, before, 3), [0.5, 1.0])
+    np.testing.assert_allclose(list_metrics.share_new(shown, before, 1), [0.0, 1.0])
 
 
 def test_coverage_counts_products_shown_to_anyone() -> None:
-    assert metrics.coverage(np.array([[1, 2], [2, -1], [0, 9]]), 10, 1) == pytest.approx(0.3)
+    assert list_metrics.coverage(np.array([[1, 2], [2, -1], [0, 9]]), 10, 1) == pytest.approx(0.3)
 
 
 def events(n: int = 500, *, ties: bool = True) -> tuple[np.ndarray, np.ndarray]:
