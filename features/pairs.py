@@ -17,7 +17,7 @@ from features.receipts import receipts, record
 
 MISSING = np.float32(-99)
 """A number, not NaN: what trees do with a NaN they did not meet in training differs between libraries."""
-VERSION = 1
+VERSION = 2
 """Raise it when a definition below or in ``features.products`` changes: older rankers are then refused."""
 
 CUSTOMER: dict[str, str] = {
@@ -46,7 +46,9 @@ OWN: dict[str, str] = {
     "due_shrunk": "since / gap, the gap shrunk to the product's",
     "due_product": "since / the product's usual gap",
     "quantity": "mean quantity a purchase",
+    "quantity_relative": "log of 1 + that against the product's usual quantity",
     "last_quantity": "quantity of the last purchase",
+    "value": "log of 1 + its price x the quantity bought, half-life 112 days",
     "share": "share of the customer's orders with it",
     "share_7d": "the same, half-life 7 days",
     "share_28d": "the same, half-life 28 days",
@@ -182,6 +184,8 @@ def _own(row: Any, own: Any, who: Any, good: Any) -> None:
     row.due_product = own.since / max(good.p_gap, 1)
     row.orders_since = who.orders - own.visit
     if own.n > 0:
+        row.quantity_relative = np.log1p(row.quantity) - good.p_quantity
+        row.value = np.log1p(np.expm1(good.p_price) * own.quantity_112d)
         row.due_shrunk = own.since / max((span + 2 * good.p_gap) / (again + 2), 1)
         row.share_since_first = own.n / max(who.orders - own.first_visit + 1, 1)
         row.share_between = again / max(own.visit - own.first_visit, 1)

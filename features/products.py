@@ -29,6 +29,8 @@ STATISTICS: dict[str, str] = {
     "p_buyers_14d": "share of the customers of the last 14 days who bought it",
     "p_buyers_28d": "share of the customers of the last 28 days who bought it",
     "p_buyers_56d": "share of the customers of the last 56 days who bought it",
+    "p_basket_28d": "mean share of an order of the last 28 days that it was",
+    "p_loyal_28d": "share of the last 28 days' customers, of those known for 56 days or more, who bought it",
     "p_trend_7d": "log of this week's share of sales over this month's",
     "p_trend_28d": "log of this month's share of sales over this season's",
     "p_first_28d": "share of all first purchases of anything, half-life 28 days",
@@ -37,8 +39,10 @@ STATISTICS: dict[str, str] = {
     "p_repeat": "share of its buyers who bought it on two days or more, shrunk to the shop's",
     "p_gap": "mean days between two purchases of it by one customer, shrunk to the shop's",
     "p_rebuy": "share of its earlier buyers who came back within the last horizon, shrunk to the shop's",
+    "p_rebuy_active": "the same among those who ordered anything within the last horizon",
     "p_age": "days since its first sale",
     "p_since": "days since its last sale",
+    "p_quantity": "mean log of 1 + the quantity a purchase",
     "p_price": "log of 1 + its price",
     "p_price_now": "mean price paid in the last 14 days over the mean price ever paid",
     "p_share_leaf": "its share of its category's sales, half-life 28 days",
@@ -105,7 +109,7 @@ def product_table(history: History, catalogue: Catalogue, horizon_days: int) -> 
     pairs = _Pairs.of(history)
     codes = _codes(catalogue)
     found = _sales(history) | _buyers(history) | _habits(pairs, history, horizon_days)
-    found |= _times(history) | _prices(history, catalogue)
+    found |= _times(history) | _prices(history, catalogue) | _orders(history)
     found["p_trend_7d"] = _log_ratio(found["p_sales_7d"], found["p_sales_28d"])
     found["p_trend_28d"] = _log_ratio(found["p_sales_28d"], found["p_sales_112d"])
     for level, code in zip(("leaf", "branch"), codes, strict=False):
@@ -119,6 +123,7 @@ def product_table(history: History, catalogue: Catalogue, horizon_days: int) -> 
 class _Pairs:
     """Every (customer, product) bought: ages in days of the first and the last purchase, and their number."""
 
+    customer: Ints
     product: Ints
     first: NDArray[np.int32]
     last: NDArray[np.int32]
@@ -132,8 +137,8 @@ class _Pairs:
         start = np.flatnonzero(np.diff(key[order], prepend=-1))
         n = np.diff(start, append=len(key))
         age = (history.cutoff_day - history.day)[order]
-        product = (key[order][start] % n_products).astype(np.int32)
-        return cls(product, age[start], age[start + n - 1], n)
+        customer, product = (part.astype(np.int32) for part in np.divmod(key[order][start], n_products))
+        return cls(customer, product, age[start], age[start + n - 1], n)
 
 
 def _codes(catalogue: Catalogue) -> Ints:
@@ -159,17 +164,30 @@ def _sales(history: History) -> dict[str, Column]:
 
 
 def _buyers(history: History) -> dict[str, Column]:
-    return {f"p_buyers_{days}d": _buyer_share(history, days) for days in WINDOWS}
+    shares = {f"p_buyers_{days}d": _buyer_share(history, days) for days in WINDOWS}
+    return shares | {"p_loyal_28d": _buyer_share(history, 28, known_days=56)}
 
 
-def _buyer_share(history: History, days: int) -> Floats:
-    """Return the share of the customers of the last ``days`` who bought each product."""
+def _buyer_share(history: History, days: int, *, known_days: int = 0) -> Floats:
+    """Return the share of the customers of the last ``days`` who bought each product.
+
+    Only customers count whose first order lies ``known_days`` or more before the cutoff.
+    """
     n_products = len(history.products)
     recent = history.cutoff_day - history.day <= days
+    if known_days:
+        recent &= (_ages(history, np.maximum, 0) >= known_days)[history.customer]
     customer = history.customer[recent].astype(np.int64)
     pairs = np.unique(customer * max(n_products, 1) + history.product[recent])
     buyers = np.bincount(pairs % max(n_products, 1), minlength=n_products)
     return (buyers / max(len(np.unique(customer)), 1)).astype(np.float32)
+
+
+def _ages(history: History, pick: np.ufunc, start: int) -> NDArray[np.int32]:
+    """Return of each customer the age of the first (``np.maximum``) or the latest order (``np.minimum``)."""
+    ages = np.full(len(history.customers), start, np.int32)
+    pick.at(ages, history.customer, history.cutoff_day - history.day)
+    return ages
 
 
 def popularity(history: History, horizon_days: int) -> Floats:
@@ -193,13 +211,15 @@ def _habits(pairs: _Pairs, history: History, horizon_days: int) -> dict[str, Col
         return np.bincount(pairs.product, weights, minlength=size)
 
     buyers, old = total(), pairs.first > horizon_days
-    earlier = total(old)
+    earlier, back = total(old), old & (pairs.last <= horizon_days)
+    here = old & (_ages(history, np.minimum, horizon_days + 1) <= horizon_days)[pairs.customer]
     fresh, new = np.exp2(-pairs.first / 28.0), pairs.first <= 14
     return {
         "n_buyers": buyers,
         "p_repeat": _shrunk(total(pairs.first > pairs.last), buyers, 5),
         "p_gap": _shrunk(total(pairs.first - pairs.last), total(pairs.n - 1), 5),
-        "p_rebuy": _shrunk(total(old & (pairs.last <= horizon_days)), earlier, 10),
+        "p_rebuy": _shrunk(total(back), earlier, 10),
+        "p_rebuy_active": _shrunk(total(back), total(here), 10),
         "p_first_28d": total(fresh) / max(fresh.sum(), 1e-9),
         "p_first_14d": total(new) / max(new.sum(), 1),
     }
@@ -212,6 +232,19 @@ def _times(history: History) -> dict[str, Column]:
     np.fmax.at(first, history.product, age)
     np.fmin.at(last, history.product, age)
     return {"p_age": first, "p_since": last}
+
+
+def _orders(history: History) -> dict[str, Column]:
+    """How much of an order it is, and how much of it is bought at once."""
+    size = len(history.products)
+    recent = history.cutoff_day - history.day <= 28
+    order, product = history.order[recent], history.product[recent]
+    _, number, lines = np.unique(order, return_inverse=True, return_counts=True)
+    share = np.bincount(product, 1 / lines[number], size) / max(len(lines), 1)
+    return {
+        "p_basket_28d": share,
+        "p_quantity": _mean(history.product, np.log1p(history.quantity), history.quantity > 0, size),
+    }
 
 
 def _prices(history: History, catalogue: Catalogue) -> dict[str, Column]:

@@ -39,6 +39,7 @@ HABIT: dict[str, str] = {
     "first_visit": "number of the customer's order with the first purchase, from 1",
     "last_quantity": "quantity of the last purchase",
     "quantity": "sum of quantities; 0 without a purchase",
+    "quantity_112d": "the same, half-life 112 days",
     "products": "distinct products bought; 0 without a purchase",
 }
 
@@ -194,7 +195,8 @@ def _line(who: Any, age: float, log_price: float, new: bool) -> None:
 
 @compiled
 def _nothing_yet(habit: Any) -> None:
-    habit.n = habit.n_7d = habit.n_28d = habit.n_112d = habit.quantity = habit.products = 0
+    habit.n = habit.n_7d = habit.n_28d = habit.n_112d = 0
+    habit.quantity = habit.quantity_112d = habit.products = 0
     habit.since = habit.before = habit.first = np.nan
     habit.visit = habit.first_visit = habit.last_quantity = np.nan
 
@@ -207,6 +209,7 @@ def _purchase(habit: Any, visit: float, age: float, weight: Floats, quantity: fl
         habit.first, habit.first_visit = age, visit
     habit.since, habit.visit, habit.last_quantity = age, visit, quantity
     habit.quantity += quantity
+    habit.quantity_112d += quantity * weight[2]
     habit.n += 1
     habit.n_7d += weight[0]
     habit.n_28d += weight[1]

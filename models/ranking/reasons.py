@@ -43,7 +43,7 @@ COLUMNS = {
         (
             ("s_",),
             tuple(f"{level}_" for level in LEVELS),
-            ("p_sales", "p_buyers", "p_trend", "p_first", "n_buyers"),
+            ("p_sales", "p_buyers", "p_basket", "p_loyal", "p_trend", "p_first", "n_buyers"),
         ),
         strict=True,
     )

@@ -116,6 +116,27 @@ def test_statistics_count_buyers_and_their_return() -> None:
     assert table.by_popularity[:2].tolist() == [MILK, BREAD]
 
 
+def test_coming_back_is_asked_of_those_who_came_at_all() -> None:
+    """Of three earlier buyers of milk one came back for it, one for bread, one not at all."""
+    shop = history_of(
+        [[(70, [MILK]), (3, [MILK])], [(70, [MILK]), (3, [BREAD, SALT])], [(40, [MILK])], [(5, [MILK])]]
+    )
+    table = table_of(shop)
+    assert table.column("p_rebuy")[MILK] == pytest.approx(1 / 3)
+    assert table.column("p_rebuy_active")[MILK] == pytest.approx(1 / 2)
+    assert table.column("p_basket_28d")[[MILK, BREAD]] == pytest.approx([(1 + 1) / 3, 1 / 6])
+    assert table.column("p_loyal_28d")[[MILK, BREAD]].tolist() == [0.5, 0.5]
+
+
+def test_an_amount_is_worth_its_price_and_told_against_what_others_take() -> None:
+    table = table_of(ONE)
+    found = {name: values[0] for name, values in features_of(ONE, table).items()}
+    decayed = sum(2 ** (-age / 112) for age in (30, 1))
+    assert found["value"][SALT] == pytest.approx(np.log1p(2 * 2 * decayed))  # price 2, two a time
+    assert found["quantity_relative"][SALT] == pytest.approx(0)
+    assert found["value"][2] == found["quantity_relative"][2] == MISSING
+
+
 orders = st.lists(
     st.tuples(
         st.integers(1, 200), st.lists(st.integers(0, N_PRODUCTS - 1), min_size=1, max_size=4, unique=True)
@@ -150,4 +171,4 @@ def test_every_feature_is_documented_and_the_fingerprint_tells_definitions_apart
     total = sum(
         float(np.abs(values).sum(dtype=np.float64)) for values in features_of(ONE, table_of(ONE)).values()
     )
-    assert (round(total), fingerprint()) == (16067, "62c9b941")
+    assert (round(total), fingerprint()) == (18760, "7530a4aa")

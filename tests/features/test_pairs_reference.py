@@ -103,6 +103,10 @@ def of_product(
         "first": first.age,
         "quantity": sum(line.quantity for line in mine) / len(mine),
         "last_quantity": last.quantity,
+        "quantity_relative": math.log1p(sum(line.quantity for line in mine) / len(mine)) - good["p_quantity"],
+        "value": math.log1p(
+            math.expm1(good["p_price"]) * sum(line.quantity * 2 ** (-line.age / 112) for line in mine)
+        ),
         "due_product": last.age / max(good["p_gap"], 1),
         "due_shrunk": last.age / max((first.age - last.age + 2 * good["p_gap"]) / (again + 2), 1),
         "orders_since": orders - last.visit,
