@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from training.metrics import MEAN, Floats, Metric, Statistic, captured, mean
+from training.metrics import Floats, Metric, Statistic, captured, mean
 
 FEW = 50_000
 """Up to so many rows the draws are kept: one byte a row and draw."""
@@ -51,49 +51,19 @@ class Drawn(NamedTuple):
         return _interval(value, ours - theirs)
 
     def times(self, other: "Drawn") -> Interval:
-        """Return how many times the other this is; NaN where that is 0. For values with a natural zero."""
+        """Return how many times the other this is; NaN where that is 0.
+
+        Read it where a value has a natural zero: a recall, not a bias.
+        """
         return _interval(_times(self.value, other.value), _times(self.draws, other.draws))
 
 
 def drawn(columns: tuple[Floats, ...], statistic: Statistic, *, seed: int = 0, n_draws: int = 400) -> Drawn:
-    """Return the statistic of ``columns`` (one row a customer, the score last) and of every draw of rows."""
-    return Drawn(statistic(*columns), _replicates(statistic, columns, seed, n_draws))
+    """Return the statistic of ``columns`` (one row a customer, the score last) and of every draw of rows.
 
-
-def bootstrap_interval(
-    *columns: Floats, seed: int = 0, statistic: Statistic = mean, n_draws: int = 400
-) -> Interval:
-    """Return the statistic of ``columns`` (one row a customer, the score last) with its interval."""
-    return drawn(columns, statistic, seed=seed, n_draws=n_draws).interval
-
-
-def paired_interval(
-    ours: tuple[Floats, ...],
-    theirs: tuple[Floats, ...],
-    *,
-    seed: int = 0,
-    metric: Metric = MEAN,
-    n_draws: int = 400,
-) -> Interval:
-    """Return how much better ``ours`` is (above 0: better), with its interval; both over the same rows."""
-    both = (drawn(columns, metric.statistic, seed=seed, n_draws=n_draws) for columns in (ours, theirs))
-    return next(both).better_than(next(both), metric)
-
-
-def ratio_interval(
-    ours: tuple[Floats, ...],
-    theirs: tuple[Floats, ...],
-    *,
-    seed: int = 0,
-    metric: Metric = MEAN,
-    n_draws: int = 400,
-) -> Interval:
-    """Return how many times ``theirs`` ours is, with its interval; both over the same rows, drawn together.
-
-    NaN where theirs is 0. Read it where a value has a natural zero: a recall, not a bias.
+    What is drawn with one seed of as many rows is drawn alike: two methods are compared row by row.
     """
-    both = (drawn(columns, metric.statistic, seed=seed, n_draws=n_draws) for columns in (ours, theirs))
-    return next(both).times(next(both))
+    return Drawn(statistic(*columns), _replicates(statistic, columns, seed, n_draws))
 
 
 def _times(ours: Any, theirs: Any) -> Any:

@@ -22,7 +22,8 @@ from lists_cells import HORIZON_DAYS, HORIZONS, METRICS, Cell, cells_of, shop_of
 from rich.console import Console
 from rich.table import Table
 
-from training.intervals import Interval, ratio_interval
+from training.intervals import Interval, drawn
+from training.metrics import mean
 
 ROOT, PEERS = Path(__file__).parents[2], Path(__file__).with_name("peers")
 RETAIL = ROOT.parent / "shared" / "data" / "online_retail_2009_2010.parquet"
@@ -108,7 +109,8 @@ def against_best(figures: Figures, metric: str) -> tuple[str, Interval]:
     """
     best = max((name for name in figures if name != OURS), key=lambda name: figures[name][metric].mean())
     sums = [figures[name][metric].groupby(level=0).sum().to_numpy(float) for name in (OURS, best)]
-    return best, ratio_interval(*((column,) for column in sums), n_draws=1000)
+    ours, theirs = (drawn((column,), mean, n_draws=1000) for column in sums)
+    return best, ours.times(theirs)
 
 
 def one_cell(shop: str, date: str, source: str, options: argparse.Namespace) -> list[Found]:

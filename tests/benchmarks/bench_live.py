@@ -30,8 +30,9 @@ from models.ranking.live import Live
 from models.ranking.since import Line
 from serving.score import end_of_orders
 from training.holdout import Holdout
-from training.intervals import paired_interval
+from training.intervals import drawn
 from training.list_metrics import hit_matrix, ndcg
+from training.metrics import MEAN, mean
 
 N_ASKS, N_WARM, K = 2_000, 200, 10
 BAR_MS = 2.0
@@ -114,7 +115,7 @@ def losses(shop: Shop, model: CrossSell, cutoff: datetime) -> Table:
     for days in STALE_DAYS:
         live = saved(shop, model, shift_days(cutoff, -days, shop.timezone))
         found = gains(holdout, live_frame(shop, live, cutoff))
-        lost = paired_interval((best[counted],), (found[counted],))
+        lost = drawn((best[counted],), mean).better_than(drawn((found[counted],), mean), MEAN)
         label = f"live, lists {days} days old and the orders since" if days else "live, lists of the same day"
         interval = f"{lost.low:+.4f} to {lost.high:+.4f}"
         table.add_row(label, f"{found[counted].mean():.4f}", f"{lost.value:+.4f}", interval)
