@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
@@ -28,8 +27,6 @@ from models.customers.tweedie import tweedie_revenue
 from models.customers.value_parts import Figures, Level, Parts
 from models.decisions.economics import Margins
 from models.model import Model, customer_card
-
-Array = npt.NDArray[np.float64]
 
 
 class LtvConfig(PanelConfig):
