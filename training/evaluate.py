@@ -95,6 +95,9 @@ def _scores(
         raise ArtefactError(
             f"{model.name} was expected to tell {expected}, it tells {sorted(scores.columns)}"
         )
+    if len(scores) < (n := len(holdout.customers)):
+        told = f"{model.name} was expected to tell of all {n} customers, it tells of {len(scores)}"
+        raise ArtefactError(told, "give everybody a row, with NaN where nothing can be known")
     for column, truth in model.truths.items():
         measure_scores(evaluation, model.name, truth, scores[column], holdout)
         _measure_segments(evaluation, model.name, truth, holdout)

@@ -7,6 +7,7 @@ import pytest
 from worlds.fakes import FakeChurn, FakeConfig, FakeLists, frame_of, lines_with_leavers
 from worlds.orders import make_shop
 
+from features.errors import ArtefactError
 from features.shop import Shop
 from features.tables import fetch
 from features.window import parse_cutoff
@@ -180,3 +181,9 @@ def test_calibration_is_measured_in_each_large_rfm_segment(
     assert all(len(sample.customers) >= 5 for sample in parts.values())
     customers = [name for sample in parts.values() for name in sample.customers]
     assert len(customers) == len(set(customers)) <= len(found["ece lapsed"].customers)
+
+
+def test_a_model_that_leaves_customers_out_is_not_measured_on_the_others(shop: Shop) -> None:
+    model, holdout = FakeChurn(FakeConfig(), CUTOFF), Holdout(shop, CUTOFF)
+    with pytest.raises(ArtefactError, match="expected to tell of all"):
+        evaluate(model, holdout, answers(model, holdout).iloc[1:])
