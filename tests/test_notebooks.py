@@ -1,6 +1,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,18 +11,26 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
 
 
+Ran = Mapping[Path, "Future[subprocess.CompletedProcess[str]]"]
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+    """Start every notebook, two at a time, one thread each."""
+    with ThreadPoolExecutor(2) as pool:
+        yield {path: pool.submit(run, path, tmp_path_factory.mktemp(path.stem)) for path in NOTEBOOKS}
+
+
+def run(notebook: Path, folder: Path) -> "subprocess.CompletedProcess[str]":
+    here = {"RECOMPRA_HOME": str(folder / "home"), "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
+    here |= {"RECOMPRA_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    env, command = os.environ | here, [sys.executable, notebook]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_from_top_to_bottom(notebook: Path, tmp_path: Path) -> None:
-    here = {"RECOMPRA_HOME": str(tmp_path / "home"), "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
-    here |= {"RECOMPRA_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # a small fit only waits for more
-    done = subprocess.run(
-        [sys.executable, notebook],
-        cwd=tmp_path,
-        env=os.environ | here,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_a_notebook_runs_from_top_to_bottom(notebook: Path, ran: Ran) -> None:
+    done = ran[notebook].result()
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Warning" not in done.stderr
 
