@@ -13,11 +13,17 @@
     └── ArtefactError      a saved model or list is broken, or made by other features
 """
 
+import re
+
+PASSWORD = re.compile(r"(://[^:/@\s]*:)[^/@\s]+(?=@)")
+"""What stands for a password in an address."""
+
 
 class RecompraError(Exception):
-    """The root: catch this one, and you catch all that we raise on purpose."""
+    """The root: catch this one, and you catch all that we raise on purpose. It tells nobody a password."""
 
     def __init__(self, message: str, hint: str = "") -> None:
+        message = PASSWORD.sub(r"\1***", message)
         super().__init__(f"{message}. Hint: {hint}" if hint else message)
         self.message = message
         self.hint = hint

@@ -1,0 +1,17 @@
+from features.errors import NotFound, RecompraError
+
+
+def test_an_error_tells_no_password_of_an_address() -> None:
+    error = NotFound("no registry at postgresql://mlflow:s3cret@db.example:5432/ml", "start it")
+    assert str(error) == "no registry at postgresql://mlflow:***@db.example:5432/ml. Hint: start it"
+    assert "s3cret" not in error.message
+
+
+def test_what_is_no_password_stays() -> None:
+    for told in (
+        "http://127.0.0.1:3000/a@b",
+        "12:30 by a@b.example",
+        "s3://bucket/a:b",
+        "sqlite:////home/x@y.db",
+    ):
+        assert str(RecompraError(told)) == told
