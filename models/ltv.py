@@ -55,7 +55,7 @@ class Ltv(Model):
 
     name = "ltv"
     question = "what will they be worth, and when do they come back?"
-    method = "BG/NBD x Gamma-Gamma and LightGBM in two parts, blended, totals reconciled"
+    method = "BG/NBD x Gamma-Gamma and two learnt parts (LightGBM, a regression), blended, totals reconciled"
     must_beat = ("past_spend", "bgnbd_gamma_gamma", "lightgbm_two_part", "tweedie")
     kind = "scores"
     headline = ("gini revenue", "bias revenue", "gini n_order_days")

@@ -2,10 +2,10 @@
 
 import io
 import json
-import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from datetime import UTC, datetime
@@ -67,13 +67,13 @@ def trained(home: Path) -> str:
     return printed.getvalue()
 
 
-def test_help_answers_in_half_a_second_of_a_core() -> None:
-    def spent() -> float:
-        return sum(os.times()[2:4])  # by children that have ended: what others do meanwhile is not counted
+def test_help_answers_in_half_a_second() -> None:
+    def once() -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "recompra", "--help"], check=True, capture_output=True)
+        return time.perf_counter() - start
 
-    before = spent()
-    subprocess.run([sys.executable, "-m", "recompra", "--help"], check=True, capture_output=True)
-    assert spent() - before < 0.5
+    assert min(once() for _ in range(3)) < 0.5
 
 
 def test_help_imports_nothing_heavy() -> None:
