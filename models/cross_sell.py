@@ -1,7 +1,6 @@
 """What else would they buy: candidates from many sources, ranked by one LightGBM over pair features."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -12,8 +11,6 @@ import numpy as np
 from features.history import Floats, Ints
 from features.pairs import PAIR_FEATURES
 from features.shop import Shop
-from models.clock.due import Due
-from models.clock.windows import rhythm_of
 from models.model import Model
 from models.popular import require_products
 from models.ranking.candidates import Candidates
@@ -80,8 +77,7 @@ class CrossSell(Model):
 
     def state(self, shop: Shop, cutoff: datetime) -> State:
         """Return what lists stand on as of ``cutoff``; ``CannotLearn`` where nothing was bought before."""
-        state = state_of(shop, cutoff, self.config, self.horizon_days)
-        return replace(state, due=Due.of(*rhythm_of(shop, cutoff)))
+        return state_of(shop, cutoff, self.config, self.horizon_days, dated=True)
 
     def ready(self, state: State, k: int = 100) -> dict[str, Picks]:
         """Return every list of every customer of the state: arrays (n_customers, k). Ranked once a state."""

@@ -135,20 +135,20 @@ def _rung(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens) ->
     windows = _windows(shop, known_until, config, lens)
     today = lens.rows(shop.customer_features(known_until))
     season = season_ahead(shop, known_until, lens.horizon_days)
-    nearer = _nearer(shop, known_until, config, lens) if _few(windows, config) else None
+    halved = _can_be_halved(lens, windows, config)
+    nearer = _nearer(shop, known_until, config, lens) if halved else None
     return Rung(lens, PurchaseChance.fit(windows, today, config, season=season, nearer=nearer))
 
 
-def _few(windows: list[TrainingWindow], config: PanelConfig) -> bool:
-    """Return whether half the horizon is asked as well; not where nothing says how to stretch it."""
-    foreseen = bool(windows[0].rows[CHANCE].notna().all())
-    return foreseen and len(windows) < min(FEW_WINDOWS, config.n_windows)
+def _can_be_halved(lens: Lens, windows: list[TrainingWindow], config: PanelConfig) -> bool:
+    """Return whether half the horizon is asked too: few windows, long enough, and BG/NBD now and then."""
+    few = len(windows) < min(FEW_WINDOWS, config.n_windows)
+    long_enough = lens.horizon_days >= SHORTEST_DAYS
+    return few and long_enough and lens.bgnbd is not None and bool(windows[0].rows[CHANCE].notna().all())
 
 
-def _nearer(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens) -> Nearer | None:
-    """Learn half the horizon; None where it is too short to halve, or there is no BG/NBD to stretch it by."""
-    if lens.bgnbd is None or lens.horizon_days < SHORTEST_DAYS:
-        return None
+def _nearer(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens) -> Nearer:
+    """Learn half the horizon, read as the whole is."""
     features = shop.customer_features(known_until)
     half = Lens.read(features, lens.bgnbd, lens.horizon_days // 2)
     windows = _windows(shop, known_until, config, half)

@@ -14,6 +14,7 @@ from features.pairs import pair_features
 from features.products import product_table
 from features.shop import Shop
 from models.clock.due import Due
+from models.clock.windows import rhythm_of
 from models.ranking import collaborative
 from models.ranking.baskets import together
 from models.ranking.candidates import Candidates, candidates
@@ -72,8 +73,13 @@ class CrossSellConfig(RankerConfig):
     """ALS factors."""
 
 
-def state_of(shop: Shop, cutoff: datetime, config: CrossSellConfig, horizon_days: int) -> State:
-    """Return what lists stand on as of ``cutoff``; ``CannotLearn`` where nothing was bought before."""
+def state_of(
+    shop: Shop, cutoff: datetime, config: CrossSellConfig, horizon_days: int, *, dated: bool = False
+) -> State:
+    """Return what lists stand on as of ``cutoff``; ``CannotLearn`` where nothing was bought before.
+
+    ``dated``: with the days on which customers are due, which reasons are told by; nobody learns from them.
+    """
     history = shop.history(cutoff)
     if not len(history.product):
         raise CannotLearn(f"no customer bought a known product before {cutoff:%Y-%m-%d}")
@@ -104,7 +110,7 @@ def state_of(shop: Shop, cutoff: datetime, config: CrossSellConfig, horizon_days
         product_factors=product_factors,
         rules=replace(rules, is_new=newcomers.is_new),
         newcomers=newcomers,
-        due=Due.none(len(history.customers)),
+        due=Due.of(*rhythm_of(shop, cutoff)) if dated else Due.none(len(history.customers)),
     )
 
 
