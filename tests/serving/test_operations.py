@@ -23,8 +23,8 @@ NOTES = (FOLDER / "README.md").read_text(encoding="utf-8")
 TEXTS = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.iterdir() if path.is_file()}
 CODE = "\n".join(
     path.read_text(encoding="utf-8")
-    for folder in ("features", "models", "serving", "training", "recompra.py")
-    for path in ([ROOT / folder] if folder.endswith(".py") else sorted((ROOT / folder).rglob("*.py")))
+    for folder in ("features", "models", "recompra", "serving", "training")
+    for path in sorted((ROOT / folder).rglob("*.py"))
 )
 PROBES = {"/livez", "/healthz", "/readyz", "/metrics", "/openapi.json"}
 WATCHED = """request_seconds_bucket list_seconds_bucket requests_total lists_total offers_total
@@ -139,7 +139,7 @@ def test_the_port_is_the_same_everywhere() -> None:
 
 def test_the_image_holds_every_package() -> None:
     copied = set(re.findall(r"^COPY (\S+)", TEXTS["Dockerfile"], re.MULTILINE))
-    assert copied == {"requirements.lock", "recompra.py", "features", "models", "training", "serving"}
+    assert copied == {"requirements.lock", "features", "models", "recompra", "training", "serving"}
 
 
 def test_the_notes_are_short_and_their_links_lead_somewhere() -> None:

@@ -1,0 +1,58 @@
+"""The command line. Thin: each command imports what it needs, calls a package and prints what came back."""
+
+import os
+import sys
+
+import typer
+
+from recompra.commands import app
+
+
+def main() -> None:
+    """Run a command; an error is one line on stderr and a code: 2 for what a user can mend, 1 for a bug."""
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # before numpy: BLAS threads fight with ours
+        os.environ.setdefault(name, "1")
+    try:
+        app()
+    except Exception as error:  # the edge: no user meets a stack trace unasked; --debug shows it
+        if "--debug" in sys.argv:
+            raise
+        told = _mendable(error)
+        _complain(told or f"unexpected {type(error).__name__}: {error} (--debug shows where)")
+        sys.exit(2 if told else 1)
+
+
+def _mendable(error: Exception) -> str:
+    """Return what to tell of an error that a user can mend; empty for a fault of ours."""
+    from features.errors import RecompraError
+
+    if isinstance(error, RecompraError):
+        return str(error)
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        hint = "check the path and the room on its disk; RECOMPRA_HOME says where everything is kept"
+        return f"{place}{error.strerror or error}. Hint: {hint}"
+    from sqlite3 import DatabaseError
+
+    from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
+
+    faults = (IntegrityError, ProgrammingError)
+    if isinstance(error, DBAPIError | DatabaseError) and not isinstance(error, faults):
+        hint = "start it, restore it, give it room, or mend RECOMPRA_STORE_URL and RECOMPRA_TRACKING_URI"
+        return (
+            f"a database cannot be used: {str(getattr(error, 'orig', error)).splitlines()[0]}. Hint: {hint}"
+        )
+    return ""
+
+
+def _complain(told: str) -> None:
+    """Say what went wrong, in the manner of whatever was said before."""
+    import logging
+
+    from serving.watching.logs import in_json
+
+    told = " ".join(told.split())
+    if in_json():
+        logging.getLogger("recompra").error("%s", told)
+    else:
+        typer.echo(f"recompra: {told}", err=True)

@@ -1,0 +1,6 @@
+"""``python -m recompra``."""
+
+from recompra import main
+
+if __name__ == "__main__":
+    main()

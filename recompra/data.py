@@ -1,0 +1,69 @@
+"""What comes in, and persons' rights to it: ingest, features, erase, export."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recompra.edge import Adapter, console, home, now
+
+
+def ingest(
+    source: Annotated[
+        str, typer.Argument(help="A folder or a file, here or at a URL; a database's URL; complete_journey.")
+    ],
+    adapter: Adapter = None,
+    fresh: Annotated[bool, typer.Option(help="Forget what was ingested before.")] = False,
+) -> None:
+    """Read a shop's tables into the warehouse, with quarantine and a quality report."""
+    from rich.console import Console
+
+    from features.ingest import ingest as run
+    from features.ingest import render
+    from serving.persons.rights import Forgotten
+
+    with Console(stderr=True).status("reading") as status:
+        gone = Forgotten.of(home()).among
+        report = run(source, home(), adapter=adapter, fresh=fresh, forgotten=gone, tell=status.update)
+    console().print(render(report))
+
+
+def features() -> None:
+    """Print the catalogue of customer features: name, unit, meaning."""
+    from rich.table import Table
+
+    from features.customer import CUSTOMER_FEATURES
+
+    table = Table("feature", "unit", "meaning", title=f"Customer features {CUSTOMER_FEATURES.fingerprint}")
+    for row in CUSTOMER_FEATURES.catalogue():
+        table.add_row(*row)
+    console().print(table)
+
+
+def erase(
+    customer_id: str,
+    out: Annotated[Path | None, typer.Option(dir_okay=False, help="JSON file for the certificate.")] = None,
+) -> None:
+    """Erase a customer from store, warehouse and scorings, search every file, and certify it."""
+    from rich.console import Console
+
+    from serving.persons.erasure import erase as run
+    from serving.persons.erasure import told
+    from serving.state import write_card
+
+    with Console(stderr=True).status("erasing, scoring anew, searching every file"):
+        made = run(home(), customer_id, now=now())
+    typer.echo(told(made))
+    if out is not None:
+        write_card(out, made.card())
+    if not made.clean:
+        raise typer.Exit(2)
+
+
+def export(customer_id: str) -> None:
+    """Print all that is held on a customer, as JSON."""
+    import json
+
+    from serving.persons.rights import export as run
+
+    typer.echo(json.dumps(run(home(), customer_id), indent=1, default=str, ensure_ascii=False))

@@ -1,0 +1,38 @@
+"""Where the command line meets the world: folder, clock, terminal; options of several commands."""
+
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Only = Annotated[str | None, typer.Option(help="One model by its name; all by default.")]
+AsOf = Annotated[str | None, typer.Option(help="YYYY-MM-DD; by default the day after the last order.")]
+Adapter = Annotated[str | None, typer.Option(help="Column map: cdnow, complete_journey, online_retail, ...")]
+
+
+def home() -> Path:
+    """Return the folder that holds everything: ``RECOMPRA_HOME``, else ``.recompra``."""
+    return Path(os.environ.get("RECOMPRA_HOME") or ".recompra")
+
+
+def now() -> datetime:
+    """Read the clock: only here, at the edge."""
+    return datetime.now(UTC)
+
+
+def console() -> Any:
+    """Return what tables are printed on: as wide as they need where nobody's terminal limits them."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 160)
+
+
+def moment(text: str | None) -> datetime | None:
+    """Read a date in the shop's zone."""
+    from features.warehouse import Warehouse
+    from features.window import parse_cutoff
+
+    return None if text is None else parse_cutoff(text, Warehouse(home()).settings.timezone)

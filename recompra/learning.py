@@ -1,0 +1,124 @@
+"""What is learnt and measured: train, backtest, experiment, outcomes."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from recompra.edge import Adapter, AsOf, Only, console, home, moment, now
+
+
+def train(as_of: AsOf = None, only: Only = None) -> None:
+    """Fit, evaluate beside every baseline, track, register, promote what earns it."""
+    from training.progress import Shown
+    from training.report import table
+    from training.train import train as run
+
+    with Shown(home()) as steps:
+        report = run(home(), clock=now, as_of=moment(as_of), only=only, steps=steps)
+    console().print(table(report.figures(), report.title))
+    for trained in report.models:
+        typer.echo(f"{trained.name}: {trained}")
+
+
+def backtest(
+    *,
+    cutoff: Annotated[str, typer.Option(help="YYYY-MM-DD: models see only what came before.")],
+    horizon: Annotated[int, typer.Option(min=1, max=730, help="Days to predict.")],
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the three files.")],
+    shop: Annotated[str | None, typer.Option(help="Ingest this into a throw-away home first.")] = None,
+    adapter: Adapter = None,
+    only: Only = None,
+    k: Annotated[int, typer.Option(min=1, max=1000, help="Depth of the lists.")] = 20,
+    cutoffs: Annotated[int, typer.Option(min=1, max=100, help="So many, one horizon apart.")] = 1,
+) -> None:
+    """Train only on what lies before a cutoff, predict the horizon, write predictions and metrics."""
+    from contextlib import nullcontext
+
+    from training.backtest import backtest as run
+    from training.backtest import throw_away_home
+    from training.progress import Shown
+    from training.report import table
+    from training.rolling import rolling as roll
+
+    asked: dict[str, Any] = {"cutoff": cutoff, "horizon_days": horizon, "only": only, "k": k}
+    with throw_away_home(shop, adapter) if shop else nullcontext(home()) as place, Shown(place) as steps:
+        if cutoffs > 1:
+            return _tell(roll(place, out, n_cutoffs=cutoffs, steps=steps, **asked))
+        found = run(place, out, steps=steps, **asked)
+        console().print(table(found.figures(), f"{horizon} days from {cutoff}"))
+    for name, reason in found.not_learnt.items():
+        typer.echo(f"{name}: not learnt: {reason}")
+    typer.echo(found.why_not or f"written to {out}")
+
+
+def _tell(rolled: Any) -> None:
+    """Print every figure of ours and of each baseline, by cutoff and of all together."""
+    from training.report import boards
+
+    for title, evaluations in rolled.evaluations.items():
+        for evaluation in evaluations:
+            for board in boards(evaluation, title):
+                console().print(board)
+    for day, reason in rolled.left_out.items():
+        typer.echo(f"{day}: left out: {reason}")
+
+
+def experiment(
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet, one row a customer.")],
+    *,
+    treated: Annotated[str, typer.Option(help="Column of 0 and 1, or of arms; COL=ARM takes one arm.")],
+    outcome: Annotated[str, typer.Option(help="Column of what followed: 0 or 1, or an amount.")],
+    drop: Annotated[list[str] | None, typer.Option(help="Column not to learn from; may be repeated.")] = None,
+    control: Annotated[
+        str | None, typer.Option(help="What the held out are called in a column of arms.")
+    ] = None,
+    propensity: Annotated[str | None, typer.Option(help="Column of each row's chance of contact.")] = None,
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the two files.")],
+) -> None:
+    """Measure a randomised contact: its effect, and the Qini of each way to choose whom to contact."""
+    from training.experiment import experiment as run
+    from training.experiment import tables
+
+    found = run(
+        file, treated=treated, outcome=outcome, drop=drop or [], control=control, propensity=propensity
+    )
+    for table in tables(found):
+        console().print(table)
+    found.write(out)
+    for arm in found.arms:
+        typer.echo(f"{arm.name}: {arm.choice.verdict}: {arm.choice.reason}")
+    typer.echo(f"written to {out}")
+
+
+def outcomes(
+    policy: Annotated[
+        Path | None, typer.Option(help="Another policy to value: a file of customer_id, action.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="JSON file; by default outcomes.json in the home.")
+    ] = None,
+) -> None:
+    """Measure what decisions earned against those held out, and what another policy would have earned."""
+    import pandas as pd
+
+    from serving.online.tables import CONTACTS, DECISIONS
+    from serving.store import Store
+    from training.outcomes import outcomes as run
+    from training.outcomes import table
+    from training.past_policies import read_policy
+
+    store = Store.open(home())
+    decisions, contacts = (
+        pd.DataFrame(store.everything(rows), columns=rows.c.keys()) for rows in (DECISIONS, CONTACTS)
+    )
+    found = run(home(), decisions, contacts, policy=None if policy is None else read_policy(policy))
+    if (figures := table(found)).row_count:
+        console().print(figures)
+    for name, why in found.not_yet.items():
+        typer.echo(f"{name}: not yet: {why}")
+    if found.proposal:
+        typer.echo(f"to find out: {found.proposal}")
+    file = out or home() / "outcomes.json"
+    found.write(file)
+    typer.echo(f"written to {file}")

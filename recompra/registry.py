@@ -1,0 +1,53 @@
+"""The registry by hand: versions, champions, and the way back."""
+
+from typing import Annotated
+
+import typer
+
+from recompra.edge import console, home, moment, now
+
+Reason = Annotated[str, typer.Option(help="Kept in the ledger.")]
+
+
+def list_models() -> None:
+    """Show every model: what it answers, its champion and challenger."""
+    from training.boards import models
+
+    console().print(models(home()))
+
+
+def compare(name: str, versions: Annotated[list[int] | None, typer.Argument()] = None) -> None:
+    """Show the figures of versions side by side; by default the champion's and the challenger's."""
+    from training.boards import comparison
+
+    console().print(comparison(home(), name, versions or []))
+
+
+def promote(name: str, version: int, reason: Reason = "") -> None:
+    """Make a version the champion."""
+    from training.tracking import Tracking
+
+    typer.echo(
+        f"{Tracking(home()).promote(name, version, now=now(), reason=reason or 'by hand')} is champion"
+    )
+
+
+def rollback(name: str, reason: Reason = "") -> None:
+    """Put back the version that the champion replaced."""
+    from training.tracking import Tracking
+
+    typer.echo(f"{Tracking(home()).rollback(name, now=now(), reason=reason)} is champion again")
+
+
+def history(
+    name: Annotated[str | None, typer.Argument()] = None,
+    at: Annotated[str | None, typer.Option(help="'YYYY-MM-DD HH:MM' in the shop's zone: only then.")] = None,
+) -> None:
+    """Show which version was champion from when to when, and why; at a moment, also what answered."""
+    from serving.scoring.kept import served
+    from training.boards import history as board
+
+    then = moment(at)
+    console().print(board(home(), name, at=then))
+    if then is not None:
+        typer.echo(served(home(), then))
