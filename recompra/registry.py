@@ -27,16 +27,16 @@ def promote(name: str, version: int, reason: Reason = "") -> None:
     """Make a version the champion."""
     from training.tracking import Tracking
 
-    typer.echo(
-        f"{Tracking(home()).promote(name, version, now=now(), reason=reason or 'by hand')} is champion"
-    )
+    promoted = Tracking.there(home()).promote(name, version, now=now(), reason=reason or "by hand")
+    typer.echo(f"{promoted} is champion")
 
 
 def rollback(name: str, reason: Reason = "") -> None:
     """Put back the version that the champion replaced."""
     from training.tracking import Tracking
 
-    typer.echo(f"{Tracking(home()).rollback(name, now=now(), reason=reason)} is champion again")
+    restored = Tracking.there(home()).rollback(name, now=now(), reason=reason)
+    typer.echo(f"{restored} is champion again")
 
 
 def history(

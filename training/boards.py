@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
 
 def models(home: Path) -> "Table":
-    """Return a row a model: its champion, its challenger, how many versions, what it answers."""
+    """Return a row a model: its champion, its challenger, how many versions, what it answers.
+
+    Raises ``NotFound`` where nothing was trained.
+    """
     from rich.table import Table
 
-    tracking = Tracking(home)
+    tracking = Tracking.there(home)
     table = Table("model", "champion", "challenger", "versions", "question")
     for name in MODELS:
         found = tracking.champion(name), tracking.challenger(name)
@@ -30,7 +33,7 @@ def comparison(home: Path, name: str, numbers: Sequence[int]) -> "Table":
     """Return the figures of versions side by side; of the champion and the challenger where none is named."""
     from rich.table import Table
 
-    tracking = Tracking(home)
+    tracking = Tracking.there(home)
     versions = tracking.chosen(name, numbers)
     found = [tracking.metrics(version) for version in versions]
     table = Table("figure", *(" ".join([f"v{version.version}", *version.aliases]) for version in versions))

@@ -60,7 +60,12 @@ class Ledger:
             con.execute(LEDGER.insert().values(row))
 
     def history(self, name: str | None = None, *, at: datetime | None = None) -> list[Entry]:
-        """Return every entry, oldest first, of one model or of all; ``at`` a moment, those of then."""
+        """Return every entry, oldest first, of one model or of all; ``at`` a moment, those of then.
+
+        None where there is no database yet: to open it would make one.
+        """
+        if self.url.startswith("sqlite:///") and not Path(self.url.removeprefix("sqlite:///")).is_file():
+            return []
         query = sa.select(*(LEDGER.c[column] for column in Entry._fields)).order_by(LEDGER.c.id)
         if name is not None:
             query = query.where(LEDGER.c.name == name)

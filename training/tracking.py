@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from features.errors import ArtefactError, NotFound, RecompraError, SettingsError
 from training.ledger import Ledger
@@ -113,6 +113,17 @@ class Tracking:
         self.uri = os.environ.get("RECOMPRA_TRACKING_URI") or f"sqlite:///{self.home / 'mlflow.db'}"
         self.ledger = Ledger(home)
         self.owner = f"{socket.gethostname()}:{self.home}"
+
+    @classmethod
+    def there(cls, home: Path) -> Self:
+        """Return the registry of a home to read or change; raise ``NotFound`` where nothing was trained.
+
+        To open it where there is none would make an empty one.
+        """
+        found = cls(home)
+        if found.uri.startswith("sqlite:///") and not Path(found.uri.removeprefix("sqlite:///")).is_file():
+            raise NotFound(f"no model has been trained in {found.home}", "run `recompra train` first")
+        return found
 
     @cached_property
     def _client(self) -> Any:
