@@ -27,7 +27,7 @@ class Endpoint:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The methods it takes."""
+        """The methods it takes; where a GET is one, a HEAD is too."""
         return ("GET", "POST") if self.files else ("POST",)
 
 

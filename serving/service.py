@@ -23,7 +23,7 @@ from starlette.responses import Response
 
 from serving import api, api_crm
 from serving.entrance.crew import Crew
-from serving.entrance.doors import Doors
+from serving.entrance.doors import ADMITTED, Doors
 from serving.entrance.refusals import trouble
 from serving.house import FOLLOW_SECONDS, House
 from serving.marketing import crm, plan, targets
@@ -176,7 +176,8 @@ def _rows(rows: list[dict[str, Any]], kind: str) -> Any:
 
 def _asked() -> Asked:
     """Read the headers of this request; a parameter ``ctx`` would make every status 200."""
-    return Asked.of(Recompra.context.request.headers)
+    request = Recompra.context.request
+    return Asked.of(request.headers, bodiless=request.scope.get(ADMITTED) == "HEAD")
 
 
 async def _follow(house: House) -> None:

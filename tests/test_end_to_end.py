@@ -195,6 +195,15 @@ def test_a_crm_reads_profile_scores_targets_and_plan(service: Service) -> None:
     assert service.ask("/next_best_offer", customer_id="c03")["reason"]
 
 
+def test_a_head_answers_what_a_get_would_and_the_connection_goes_on(service: Service) -> None:
+    for path in ("/readyz", "/openapi.json", "/scores", "/scores?format=csv", "/scores?limit=0"):
+        head, got = service.client.head(path), service.client.get(path)
+        assert (head.status_code, head.content) == (got.status_code, b"")
+        assert got.content
+        for name in ("content-type", "content-length", "etag"):
+            assert head.headers.get(name) == got.headers.get(name), (path, name)
+
+
 def test_a_plan_is_written_for_everyone(home: Path, service: Service) -> None:
     file = home / "plan.csv"
     assert "contacts to" in command(home, "plan", "--days", "14", "--out", str(file))

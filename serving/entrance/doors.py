@@ -41,7 +41,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 FLUSH_SECONDS = 0.2
 """So late another worker's ``/metrics`` may tell of a request."""
 ADMITTED = "recompra.admitted"
-"""Marks, in its scope, a request that the doors let in: no client can set it."""
+"""Marks, in its scope, a request that the doors let in, by the method it came with: no client can set it."""
 OPEN = ("/livez", "/healthz", "/readyz")
 AUDITED = frozenset(path for path, endpoint in BY_PATH.items() if "storefront" not in endpoint.scopes)
 """What only the CRM and administrators may ask is written down: see ``serving.entrance.audit``."""
@@ -129,8 +129,8 @@ class Doors:
         traces.tell(visit.scope, visit.status, seconds, path=path, **told)
 
     async def _visit(self, visit: Visit, receive: Receive) -> None:
-        path, method = visit.scope["path"], visit.scope["method"]
-        if path in OPEN and method in ("GET", "HEAD"):
+        path, method = visit.scope["path"], visit.method
+        if path in OPEN and method == "GET":
             return await self._health(visit)
         self.house.sync()
         key = self._key(visit.headers)
@@ -139,15 +139,14 @@ class Doors:
             told = f"this key may ask {key.per_second:g} times a second"
             raise Refused(429, told, headers=(("retry-after", str(ceil(seconds))),))
         if path in OPEN:
-            raise Refused(405, f"{path} takes a GET", headers=(("allow", "GET, HEAD"),))
+            raise _other_method(path, "GET")
         if path in READABLE:
             return await self._read(visit, key)
         endpoint = BY_PATH.get(path)
         if endpoint is None:
             raise Refused(404, f"there is nothing at {path[:100]!r}", detail=sorted(BY_PATH))
         if method not in endpoint.methods:
-            takes = ", ".join(endpoint.methods)
-            raise Refused(405, f"{path} takes a {takes.replace(', ', ' or a ')}", headers=(("allow", takes),))
+            raise _other_method(path, *endpoint.methods)
         _admit(key, endpoint.scopes)
         if method == "GET":
             body = body_of_query(endpoint, visit.scope["query_string"])
@@ -189,8 +188,8 @@ class Doors:
 
     async def _read(self, visit: Visit, key: Key) -> None:
         path = visit.scope["path"]
-        if visit.scope["method"] != "GET":
-            raise Refused(405, f"{path} takes a GET", headers=(("allow", "GET"),))
+        if visit.method != "GET":
+            raise _other_method(path, "GET")
         _admit(key, READABLE[path])
         if path == "/metrics":
             self.meters.look(self.house)
@@ -208,12 +207,13 @@ class Doors:
 def _admitted(visit: Visit, body: bytes) -> Scope:
     """Return a request as the service gets it: a POST of its body; only a GET asks whether it has changed."""
     headers = visit.scope["headers"]
-    if visit.scope["method"] == "GET":
+    if visit.method == "GET":
         headers = [pair for pair in headers if pair[0] not in (b"content-type", b"content-length")]
         headers += [(b"content-type", JSON), (b"content-length", b"%d" % len(body))]
     elif b"if-none-match" in visit.headers:
         headers = [pair for pair in headers if pair[0] != b"if-none-match"]
-    return {**visit.scope, ADMITTED: True, "method": "POST", "query_string": b"", "headers": headers}
+    as_post = {"method": "POST", "query_string": b"", "headers": headers}
+    return {**visit.scope, **as_post, ADMITTED: visit.scope["method"]}
 
 
 def read(endpoint: Endpoint, body: bytes) -> Any:
@@ -229,6 +229,12 @@ def _tell(visit: Visit, path: str, seconds: float) -> None:
     level = logging.INFO if visit.status < 400 else logging.WARNING if visit.status < 500 else logging.ERROR
     fields = {"path": path, "status": visit.status, "ms": round(seconds * 1000, 3)}
     access.log(level, "%s %s", visit.status, path, extra={"fields": fields})
+
+
+def _other_method(path: str, *takes: str) -> Refused:
+    """Say which methods a path takes; a HEAD wherever a GET."""
+    allowed = ", ".join(takes).replace("GET", "GET, HEAD")
+    return Refused(405, f"{path} takes a {' or a '.join(takes)}", headers=(("allow", allowed),))
 
 
 def _admit(key: Key, scopes: tuple[str, ...]) -> None:

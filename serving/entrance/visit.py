@@ -34,6 +34,16 @@ class Visit:
     head: Message | None = None
     """The head of an answer whose body has not begun."""
 
+    @property
+    def method(self) -> str:
+        """How it is asked: a HEAD is answered as a GET is, without the body."""
+        return "GET" if self.bodiless else str(self.scope["method"])
+
+    @property
+    def bodiless(self) -> bool:
+        """Whether only the head of an answer is asked for."""
+        return bool(self.scope["method"] == "HEAD")
+
     async def reply(
         self, status: int, body: bytes, kind: bytes = JSON, headers: tuple[tuple[str, str], ...] = ()
     ) -> None:
@@ -47,7 +57,7 @@ class Visit:
         if headers:
             lines += [(name.encode(), value.encode()) for name, value in headers]
         await self.send({"type": "http.response.start", "status": status, "headers": lines})
-        await self.send({"type": "http.response.body", "body": body})
+        await self.send({"type": "http.response.body", "body": b"" if self.bodiless else body})
 
     async def refuse(self, refused: Refused) -> None:
         """Say why not."""
@@ -73,4 +83,4 @@ class Visit:
             head, self.head = self.head, None
             self.status = head["status"]
             await self.send(head)
-        await self.send(message)
+        await self.send({**message, "body": b""} if self.bodiless else message)

@@ -25,14 +25,16 @@ class Asked:
     gzip: bool = False
     known: frozenset[str] = frozenset()
     """ETags the client holds already, without the mark of a weak one."""
+    bodiless: bool = False
+    """Only the head is asked for: no row is made."""
 
     @classmethod
-    def of(cls, headers: Mapping[str, str]) -> "Asked":
+    def of(cls, headers: Mapping[str, str], *, bodiless: bool = False) -> "Asked":
         """Read ``Accept-Encoding`` and ``If-None-Match``."""
         encodings = [part.split(";") for part in headers.get("accept-encoding", "").lower().split(",")]
         gzip = any(name.strip() in ("gzip", "*") and not _never(more) for name, *more in encodings)
         tags = headers.get("if-none-match", "").split(",")
-        return cls(gzip, frozenset(tag.strip().removeprefix("W/") for tag in tags))
+        return cls(gzip, frozenset(tag.strip().removeprefix("W/") for tag in tags), bodiless)
 
     def holds(self, tag: str) -> bool:
         """Tell whether the client has this content already (``*``: whatever it is)."""
@@ -134,4 +136,6 @@ def _answer(
     told = _told(tag, headers)
     if asked.gzip:
         told["content-encoding"], parts = "gzip", packed(parts)
+    if asked.bodiless:
+        parts = iter(())
     return StreamingResponse(parts, headers=told, media_type=TYPES[kind])

@@ -119,6 +119,24 @@ def test_paths_and_methods_that_are_not_there_are_named(client: Client) -> None:
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/openapi.json"])
+def test_a_head_is_a_get_without_its_body(client: Client, path: str) -> None:
+    headers = {"authorization": f"Bearer {client.keys['admin']}", "x-request-id": "1"}
+    got, head = (client.send(method, path, headers=headers) for method in ("GET", "HEAD"))
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    assert {**head.headers, "content-length": ""} == {**got.headers, "content-length": ""}
+    assert int(head.headers["content-length"]) > 0
+
+
+def test_where_a_get_is_not_taken_a_head_is_not(client: Client) -> None:
+    headers = {"authorization": f"Bearer {client.keys['admin']}"}
+    answer = client.send("HEAD", "/customer", headers=headers)
+    assert (answer.status_code, answer.headers["allow"], answer.content) == (405, "POST", b"")
+    allowed = {path: client.send("PUT", path, headers=headers).headers["allow"] for path in PATHS}
+    assert allowed["/metrics"] == "GET, HEAD"
+    assert allowed["/scores"] == "GET, HEAD, POST"
+
+
 @pytest.mark.parametrize(
     ("body", "told"),
     [

@@ -140,6 +140,40 @@ def test_a_get_answers_as_a_post_of_the_same_question(service: Service, path: st
 
 
 @pytest.mark.parametrize(
+    "asked",
+    [
+        "/scores?limit=3",
+        "/scores?format=csv&limit=",
+        "/retention_targets?budget=0.5",
+        "/contact_plan?days=2&format=csv",
+        "/contact_plan?days=0",
+    ],
+)
+def test_a_head_is_a_get_without_its_body(service: Service, asked: str) -> None:
+    headers = {"authorization": f"Bearer {service.keys['admin']}", "x-request-id": "1"}
+    got, head = (service.send(method, asked, headers=headers) for method in ("GET", "HEAD"))
+    assert (head.status_code, head.headers, head.content) == (got.status_code, got.headers, b"")
+    assert got.content
+
+
+def test_a_head_tells_who_holds_it_already_that_nothing_has_changed(service: Service) -> None:
+    headers = {"authorization": f"Bearer {service.keys['admin']}"}
+    tag = service.send("HEAD", "/scores", headers=headers).headers["etag"]
+    again = service.send("HEAD", "/scores", headers=headers | {"if-none-match": tag})
+    assert (again.status_code, again.headers["etag"]) == (304, tag)
+
+
+def test_for_a_head_no_row_of_a_stream_is_made(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    monkeypatch.setattr("serving.marketing.scores.Scoring.rows", lambda *_: made.append(1) or [])
+    headers = {"authorization": f"Bearer {service.keys['admin']}"}
+    for method in ("HEAD", "GET"):
+        assert made == []
+        assert service.send(method, "/scores?format=csv&limit=", headers=headers).status_code == 200
+    assert made
+
+
+@pytest.mark.parametrize(
     ("path", "query", "told"),
     [
         ("/scores", "limit=0", "limit: "),
