@@ -1,9 +1,10 @@
 """Requests and responses of a CRM."""
 
+from collections.abc import Iterable
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PrivateAttr
 
 from serving.api import WHOLE, Amount, Id, Product, Request, Response, Share
 
@@ -121,6 +122,23 @@ class Erased(Response):
     """When their rows leave the files of warehouse and scorings, and how to have that proven."""
 
 
+class Tabled(Response):
+    """An answer whose rows are also given as a file."""
+
+    _names: tuple[str, ...] = PrivateAttr(default=("customer_id",))
+    """What the rows' fields are called, also where there is no row: the heading of a CSV."""
+
+    def named(self, names: Iterable[str]) -> Self:
+        """Say what the rows' fields are called."""
+        self._names = tuple(names)
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The rows' fields."""
+        return self._names
+
+
 class TargetsRequest(Request):
     """Whom to keep, under a budget."""
 
@@ -143,7 +161,7 @@ class TargetsRequest(Request):
     """Actions without a product to choose among, as ``win_back``; absent: a plain contact to keep them."""
 
 
-class Targets(Response):
+class Targets(Tabled):
     """The customers whose contact is expected to earn most for its cost; never by risk alone."""
 
     targets: list[dict[str, Any]]
@@ -159,7 +177,8 @@ class Targets(Response):
     at_most: float | None = None
     """No choice within the budget can be expected to earn more."""
     policies: dict[str, float] = {}
-    """What ours (``expected gain``) and other rankings would earn, with the same budget and rules."""
+    """What ours (``expected gain``) and other rankings would earn, with the same budget and rules; ``all``
+    contacts everyone the rules permit, whatever it costs."""
     curve: list[dict[str, Any]] = []
     """Budget, customers and money, from nothing to all that pays for itself."""
     experiment: str | None = None
@@ -189,7 +208,7 @@ class PlanRequest(Request):
     """``ndjson`` and ``csv`` hold the contacts alone."""
 
 
-class Plan(Response):
+class Plan(Tabled):
     """A calendar of contacts, by day and worth. Nothing in it is against a rule of the shop."""
 
     contacts: list[dict[str, Any]]

@@ -79,7 +79,7 @@ ALL = (
         "Whom to contact when, with what.",
         files=True,
         body_only=("customer_ids",),
-        more=("404",),
+        more=("404", "409"),
     ),
     Endpoint("/erase", CRM, api_crm.EraseRequest, api_crm.Erased, "Forget a customer."),
 )

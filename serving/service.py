@@ -125,7 +125,7 @@ class Recompra:
         found = await _answer(answer, request, now())
         if request.format == "json" or not isinstance(found, api_crm.Targets):
             return found
-        return _rows(found.targets, request.format)  # type: ignore[no-any-return]
+        return _rows(found.targets, found.names, request.format)  # type: ignore[no-any-return]
 
     @bentoml.api(route="/contact_plan")
     async def contact_plan(self, request: api_crm.PlanRequest, /) -> api_crm.Plan:
@@ -133,7 +133,7 @@ class Recompra:
         found = await _answer(plan.contact_plan, request, now())
         if request.format == "json" or not isinstance(found, api_crm.Plan):
             return found
-        return _rows(found.contacts, request.format)  # type: ignore[no-any-return]
+        return _rows(found.contacts, found.names, request.format)  # type: ignore[no-any-return]
 
     @bentoml.api(route="/erase")
     async def erase(self, request: api_crm.EraseRequest, /) -> api_crm.Erased:
@@ -170,8 +170,8 @@ def _scores(state: State, request: api_crm.ScoresRequest, home: Path, asked: Ask
     return json_answer(msgspec.json.encode(pull.page().__dict__), pull.tag, asked)
 
 
-def _rows(rows: list[dict[str, Any]], kind: str) -> Any:
-    return rows_answer(rows, kind, _asked())
+def _rows(rows: list[dict[str, Any]], names: tuple[str, ...], kind: str) -> Any:
+    return rows_answer(rows, names, kind, _asked())
 
 
 def _asked() -> Asked:

@@ -245,7 +245,7 @@ def _cast_time(cell: str, source_type: str, timezone: str, timestamps: str) -> s
     text = f"regexp_replace(trim({cell}), '(:.*?) ?([+-][0-9]{{2}}):?([0-9]{{2}})$', '\\1\\2:\\3')"
     naive = f"TRY_CAST({text} AS TIMESTAMP)"
     is_day = f"regexp_full_match({text}, '[0-9]{{4}}[-/][0-9]{{1,2}}[-/][0-9]{{1,2}}')"
-    is_aware = f"regexp_matches({text}, ':.*(Z|UTC|[+-][0-9]{{2}}(:?[0-9]{{2}})?)$', 'i')"
+    is_aware = f"regexp_matches({text}, ':.*[a-zA-Z+-]')"  # without its zone (or PM) it would be another time
     return (
         f"CASE WHEN {is_day} THEN {_to_utc(naive, timezone)} "
         f"WHEN {is_aware} THEN timezone('UTC', TRY_CAST({text} AS TIMESTAMPTZ)) "

@@ -39,6 +39,9 @@ async def body_of(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
     kind = headers.get(b"content-type", JSON)
     if kind != JSON and kind.split(b";")[0].strip().lower() != JSON:
         raise Refused(415, f"send the body as {JSON_TEXT} (curl --json)")
+    if headers.get(b"content-encoding", b"identity").strip().lower() not in (b"identity", b""):
+        told = "send the body as it is, not packed (no Content-Encoding)"
+        raise Refused(415, told, headers=(("accept-encoding", "identity"),))
     size = headers.get(b"content-length", b"0")
     if size.isdigit() and int(size) > MAX_BODY:
         raise _too_large()

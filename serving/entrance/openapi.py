@@ -16,7 +16,7 @@ REFUSALS = {
     "403": "A key of another scope.",
     "408": "The body did not come in time.",
     "413": "The body is larger than 1 MB.",
-    "415": "The body is not sent as application/json.",
+    "415": "The body is not sent as application/json, or is packed.",
     "429": "The key may not ask so often; see Retry-After.",
     "500": "A fault of ours; the request_id finds it in the log.",
     "503": "Nothing has been scored yet, or the database is away; see Retry-After.",
@@ -24,7 +24,7 @@ REFUSALS = {
 }
 SOME = {
     "404": "What is asked for is not in this shop: the reason names what there is.",
-    "409": "It cannot be so: an event of the future.",
+    "409": "It cannot be so: an event of the future, a plan of the past.",
     "410": "The scoring of this cursor is no longer kept: start again without one.",
 }
 """Statuses of some endpoints only: see ``Endpoint.more``."""

@@ -36,6 +36,8 @@ from serving.watching.logs import REQUEST_ID
 
 CURVE_POINTS = 21
 DECIMALS = 4
+NOT_SHOWN = ("customer", "ruled_out_by")
+"""Columns of the retention ranking that are our own."""
 N_PROFILE_PRODUCTS = 5
 N_PROFILE_EVENTS = 100
 """A contact to keep a customer, at any time: only rules about the customer can refuse it."""
@@ -117,7 +119,7 @@ def retention_targets(state: State, request: TargetsRequest, now: datetime) -> T
     others = rivals(np.where(allowed, gain, -np.inf), cost, request.budget, _rankings(snapshot))
     answer.policies = earned({"expected gain": ours} | others)
     answer.curve = points_of(climb(gain[rows], cost[rows], np.ones(len(rows)), CURVE_POINTS))
-    return answer
+    return answer.named(("rank", "customer_id", *(name for name in table.order if name not in NOT_SHOWN)))
 
 
 def _rankings(snapshot: Snapshot) -> dict[str, NDArray[np.float64]]:
@@ -188,9 +190,9 @@ def target_rows(snapshot: Snapshot, rows: NDArray[np.int64]) -> Iterator[dict[st
         return
     for rank, row in enumerate(rows.tolist(), start=1):
         values = table.row(row)
-        code = int(values.pop("customer") or 0)
-        values.pop("ruled_out_by")
-        yield {"rank": rank, "customer_id": snapshot.customers.names([code])[0]} | values
+        code = int(values["customer"] or 0)
+        shown = {name: value for name, value in values.items() if name not in NOT_SHOWN}
+        yield {"rank": rank, "customer_id": snapshot.customers.names([code])[0]} | shown
 
 
 def _targets(

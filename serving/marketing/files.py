@@ -66,9 +66,9 @@ def json_answer(body: bytes, tag: str, asked: Asked) -> Response:
     return _answer(iter([body]), "json", tag, {}, asked)
 
 
-def rows_answer(rows: Sequence[Mapping[str, Any]], kind: str, asked: Asked) -> Response:
+def rows_answer(rows: Sequence[Mapping[str, Any]], names: Sequence[str], kind: str, asked: Asked) -> Response:
     """Return rows that are all here already as a file; its tag is that of its content."""
-    body = as_csv(rows) if kind == "csv" else as_ndjson(rows)
+    body = as_csv(rows, names) if kind == "csv" else as_ndjson(rows)
     return _answer(iter([body]), kind, tag_of(body), {}, asked)
 
 
@@ -97,9 +97,8 @@ def as_ndjson(rows: Sequence[Mapping[str, Any]]) -> bytes:
     return msgspec.json.Encoder().encode_lines(rows)
 
 
-def as_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return rows of the same names as CSV with a heading."""
-    names = list(rows[0]) if rows else ["customer_id"]
+def as_csv(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> bytes:
+    """Return rows of these names as CSV under their heading, which stands there also without a row."""
     return b"".join(written("csv", names, [[list(row.values()) for row in rows]]))
 
 

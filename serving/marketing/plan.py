@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.errors import NotFound
+from features.errors import Conflict, NotFound
 from features.history import Ints
 from features.window import EPOCH, day_number, zone
 from models.actions import Action
@@ -38,6 +38,7 @@ CUSTOMERS_AT_ONCE = 20_000
 USUAL_HOUR = 10
 """When a contact goes out to a customer whose hour is not known."""
 NOON = 12
+FURTHEST_DAYS = 366
 Row = dict[str, Any]
 
 
@@ -50,6 +51,16 @@ class Period:
     budget: float | None = None
     per_day: int | None = None
     n_contacts: int | None = None
+
+    @classmethod
+    def of(cls, state: State, first: date, now: datetime, *asked: Any) -> "Period":
+        """Return a period from ``first`` on; raise ``Conflict`` for a day that is over or too far away."""
+        begin = today(state, now)
+        end = begin + timedelta(days=FURTHEST_DAYS)
+        if not begin <= first <= end:
+            told = f"a plan begins between today and a year from now, {begin} to {end}; got {first}"
+            raise Conflict(told, "both are days of the shop; those of a scoring of long ago are its own")
+        return cls(first, *asked)
 
 
 @dataclass(frozen=True)
@@ -81,12 +92,12 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
         left_out += [_left(snapshot, code, "no next_best_offer model serves yet") for code in codes]
     else:
         first = request.first_day or first_day(state, now)
-        period = Period(first, request.days, request.budget, request.per_day, request.limit)
+        period = Period.of(state, first, now, request.days, request.budget, request.per_day, request.limit)
         found = make_plan(state, np.asarray(codes, np.int32), period, now)
         contacts = rows_of(state, found, period)
         left_out += _not_planned(snapshot, found)
     effect = effect_of(snapshot, (row["action"] for row in contacts))
-    return Plan(
+    answer = Plan(
         as_of=snapshot.moment,
         models=snapshot.models,
         contacts=contacts,
@@ -96,6 +107,7 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
         effect=effect,
         experiment=experiment_of(snapshot, effect),
     )
+    return answer if snapshot.desk is None else answer.named(names_of(state))
 
 
 def today(state: State, now: datetime) -> date:
@@ -198,6 +210,13 @@ def rows_of(state: State, found: Planned, period: Period) -> "list[Row]":
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
+def names_of(state: State) -> tuple[str, ...]:
+    """Return what a contact's fields are called; money and chance bear the shop's horizon."""
+    _, terms = goods_now(state)
+    when, whom = ("on", "at", "until"), ("customer_id", "action", "channel", "product_id", "product_name")
+    return (*when, *whom, "next_order_on", terms.money, terms.probability, "spend", "effect", "reason")
+
+
 def columns_of(state: State, found: Planned, period: Period) -> dict[str, list[Any]]:
     """Return a plan's contacts as columns: every row has the same names, absent is None."""
     snapshot, calendar = state.snapshot, found.calendar
@@ -208,25 +227,26 @@ def columns_of(state: State, found: Planned, period: Period) -> dict[str, list[A
     actions = [found.actions[code] for code in calendar.action.tolist()]
     names: list[str] = [action.name for action in actions]
     worth = np.round(calendar.worth, 4).tolist()
-    return {
-        "on": [days[day].isoformat() for day in calendar.day.tolist()],
-        "at": _moments(snapshot, calendar.day, days, send_hours(snapshot, terms, codes, found.first_hours)),
-        "until": [days[day].isoformat() for day in calendar.last.tolist()],
-        "customer_id": snapshot.customers.names(codes),
-        "action": names,
-        "channel": [action.channel for action in actions],
-        "product_id": _ids(snapshot, calendar.product),
-        "product_name": _titles(snapshot, calendar.product),
-        "next_order_on": _next_order_on(snapshot, codes),
-        terms.money: worth,
-        terms.probability: np.round(calendar.chance, 6).tolist(),
-        "spend": np.round(calendar.spend, 4).tolist(),
-        "effect": ["learnt" if name in learnt else terms.effect for name in names],
-        "reason": [
+    columns: list[list[Any]] = [
+        [days[day].isoformat() for day in calendar.day.tolist()],
+        _moments(snapshot, calendar.day, days, send_hours(snapshot, terms, codes, found.first_hours)),
+        [days[day].isoformat() for day in calendar.last.tolist()],
+        snapshot.customers.names(codes),
+        names,
+        [action.channel for action in actions],
+        _ids(snapshot, calendar.product),
+        _titles(snapshot, calendar.product),
+        _next_order_on(snapshot, codes),
+        worth,
+        np.round(calendar.chance, 6).tolist(),
+        np.round(calendar.spend, 4).tolist(),
+        ["learnt" if name in learnt else terms.effect for name in names],
+        [
             f"{name.replace('_', ' ')}: {money:+.2f} {terms.currency}".rstrip() + " of margin after its cost"
             for name, money in zip(names, worth, strict=True)
         ],
-    }
+    ]
+    return dict(zip(names_of(state), columns, strict=True))
 
 
 def _moments(snapshot: Snapshot, day: Ints, days: Sequence[date], hour: NDArray[np.int64]) -> list[str]:

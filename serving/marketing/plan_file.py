@@ -16,7 +16,7 @@ from features.history import Ints
 from features.shop import Shop
 from serving.marketing.crm import barred
 from serving.marketing.files import as_csv, as_ndjson
-from serving.marketing.plan import Period, Planned, everyone, first_day, make_plan, rows_of
+from serving.marketing.plan import Period, Planned, everyone, first_day, make_plan, names_of, rows_of
 from serving.online.view import View
 from serving.scoring.snapshot import load
 from serving.state import Pointer, State
@@ -73,7 +73,7 @@ class Asked:
             first = first_day(state, now) if self.first is None else date.fromisoformat(self.first)
         except ValueError as error:
             raise SettingsError(f"cannot read {self.first!r} as a day", "write YYYY-MM-DD") from error
-        return Period(first, self.n_days, self.budget, self.per_day)
+        return Period.of(state, first, now, self.n_days, self.budget, self.per_day)
 
 
 def write_plan(
@@ -113,7 +113,7 @@ def write_plan(
 def content_of(state: State, found: Planned, rows: Sequence[dict[str, Any]], kind: str) -> bytes:
     """Return a plan in a format: contacts one a line, or one JSON object with what it stands on."""
     if kind == "csv":
-        return as_csv(rows)
+        return as_csv(rows, names_of(state))
     if kind == "ndjson":
         return as_ndjson(rows)
     head = {

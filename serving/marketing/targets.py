@@ -1,6 +1,8 @@
 """Whom to keep with which action under a budget: several actions a customer, chosen together."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -32,10 +34,12 @@ def targets_by_action(state: State, request: TargetsRequest, now: datetime) -> T
     found, terms = options_of(state, request, codes, now)
     chosen = allocate(found, request.budget)
     answer = _answer(state, request, chosen, terms)
-    answer.targets = _rows(state, found, chosen, codes)[: request.limit]
+    columns = _columns(state, found, chosen, codes)
+    rows = zip(*columns.values(), strict=True)
+    answer.targets = [dict(zip(columns, row, strict=True)) for row in islice(rows, request.limit)]
     answer.policies = _policies(found, request.budget, codes, state)
     answer.curve = points_of(curve(found, points=CURVE_POINTS))
-    return answer
+    return answer.named(columns)
 
 
 def options_of(state: State, request: TargetsRequest, codes: Ints, now: datetime) -> tuple[Options, Terms]:
@@ -81,15 +85,15 @@ def _answer(state: State, request: TargetsRequest, chosen: Allocation, terms: Te
     )
 
 
-def _rows(state: State, found: Options, chosen: Allocation, codes: Ints) -> list[dict[str, Any]]:
-    """Return the chosen as rows, what earns most for its money first."""
+def _columns(state: State, found: Options, chosen: Allocation, codes: Ints) -> dict[str, Sequence[Any]]:
+    """Return the chosen as columns, what earns most for its money first."""
     snapshot = state.snapshot
     _, worth, chance, spend = found.at(chosen.action)
     rows = np.flatnonzero(chosen.action >= 0)
     rows = rows[np.argsort(-(worth / np.maximum(spend, 1e-12))[rows], kind="stable")]
     learnt = set() if snapshot.known is None else set(snapshot.known.learnt)
     actions = [found.deck.actions[code] for code in chosen.action[rows].tolist()]
-    columns = {
+    return {
         "rank": range(1, len(rows) + 1),
         "customer_id": snapshot.customers.names(codes[rows]),
         "action": [action.name for action in actions],
@@ -99,7 +103,6 @@ def _rows(state: State, found: Options, chosen: Allocation, codes: Ints) -> list
         "spend": spend[rows].round(DECIMALS).tolist(),
         "effect": ["learnt" if action.name in learnt else "assumed" for action in actions],
     }
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _policies(found: Options, budget: float, codes: Ints, state: State) -> dict[str, float]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from features.errors import Conflict
 from serving.api import ContactEvent, Event, EventsKept, EventsRequest, StockEvent
+from serving.online.tables import EPOCH
 from serving.persons.rights import digest_of
 from serving.state import State
 
@@ -35,12 +36,21 @@ def _erased(state: State, event: Event) -> bool:
     return not isinstance(event, StockEvent) and state.view.is_erased(event.customer_id)
 
 
-def _event_row(event: Event, now: datetime) -> dict[str, Any]:
+def _moment(event: Event, now: datetime) -> datetime:
+    """Return when it happened; raise ``Conflict`` for a moment that its clock cannot have meant."""
     occurred_at = event.occurred_at or now
-    if occurred_at > now + CLOCK_SKEW:
-        raise Conflict(
-            f"event {event.event_id!r} is said to occur at {occurred_at}, in the future", "check its clock"
-        )
+    for wrong, where in (
+        (occurred_at > now + CLOCK_SKEW, "in the future"),
+        (occurred_at < EPOCH, f"before {EPOCH.year}"),
+    ):
+        if wrong:
+            raise Conflict(
+                f"event {event.event_id!r} is said to occur at {occurred_at}, {where}", "check its clock"
+            )
+    return occurred_at
+
+
+def _event_row(event: Event, now: datetime) -> dict[str, Any]:
     quantity = event.stock if isinstance(event, StockEvent) else getattr(event, "quantity", None)
     return {
         "event_id": event.event_id,
@@ -49,7 +59,7 @@ def _event_row(event: Event, now: datetime) -> dict[str, Any]:
         "product_id": event.product_id,
         "quantity": quantity,
         "unit_price": getattr(event, "unit_price", None),
-        "occurred_at": occurred_at,
+        "occurred_at": _moment(event, now),
         "received_at": now,
     }
 

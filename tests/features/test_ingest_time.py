@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from features.errors import InputError
 from features.ingest import ingest
 from features.ingest.contracts import MACROS, cast
 
@@ -50,12 +51,21 @@ def test_a_bare_date_is_the_shops_midnight_whatever_zone_the_times_are_in(tmp_pa
         "2024-07-01 21:30:00Z",
         "2024-07-01 16:30:00-05",
         "2024-07-01 17:30:00 -0400",
+        "2024-07-01 17:30:00 America/New_York",
+        "2024-07-01 16:30:00 EST",
+        "2024-07-01 23:30:00 GMT+0200",
     ],
 )
 def test_an_offset_in_the_file_wins(tmp_path, cell):
     assert stored(tmp_path, cell, "timezone = 'Asia/Tokyo'") == [
         (datetime(2024, 7, 1, 21, 30), date(2024, 7, 2))
     ]
+
+
+@pytest.mark.parametrize("cell", ["2024-07-01 04:49 PM", "2024-07-01 16:49 Nowhere/Town"])
+def test_a_time_is_refused_where_a_word_behind_it_is_not_understood(tmp_path, cell):
+    with pytest.raises(InputError, match=f"must be a date or time .* as .*{cell}.* try_strptime"):
+        stored(tmp_path, cell, "")
 
 
 def test_hours_that_a_change_of_clocks_skips_or_repeats_do_not_crash(tmp_path):

@@ -1,6 +1,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -198,3 +198,10 @@ def test_an_event_of_the_future_is_refused(state: State) -> None:
     late = {**contact("c000003", 1), "occurred_at": NOW + timedelta(hours=2)}
     with pytest.raises(InputError, match="in the future"):
         post(state, late)
+
+
+def test_an_event_of_before_all_clocks_is_refused_and_harms_nobody(state: State) -> None:
+    zero = {**contact("c000003", 1), "occurred_at": datetime.fromisoformat("0001-01-01T00:00:00+14:00")}
+    with pytest.raises(InputError, match="before 1970"):
+        post(state, zero)
+    assert crm.profile(state, CustomerRequest(customer_id="c000003")).contacts == []

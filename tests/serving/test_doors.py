@@ -1,4 +1,5 @@
 import asyncio
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -220,6 +221,12 @@ def test_a_body_that_does_not_come_is_not_waited_for(client: Client, monkeypatch
 def test_a_body_that_is_not_json_is_refused_by_its_type(client: Client) -> None:
     answer = client.ask("/events", b"a=1", headers={"content-type": "application/vnd.bentoml+pickle"})
     assert answer.status_code == 415
+
+
+def test_a_packed_body_is_refused_by_its_encoding(client: Client) -> None:
+    body = gzip.compress(b'{"customer_id": "c1"}')
+    answer = client.ask("/customer", body, headers={"content-encoding": "gzip"})
+    assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "identity")
 
 
 def test_a_request_keeps_its_id_and_the_framework_is_not_named(client: Client) -> None:

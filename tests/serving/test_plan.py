@@ -17,7 +17,7 @@ import pytest
 from worlds import orders
 from worlds.snapshot import AS_OF, NOW, make_home, make_snapshot, with_known
 
-from features.errors import NotFound, SettingsError
+from features.errors import Conflict, NotFound, SettingsError
 from models.actions import CATALOGUE
 from serving.api import EventsRequest
 from serving.api_crm import PlanRequest
@@ -131,6 +131,12 @@ def test_a_plan_asked_for_at_night_begins_tomorrow(state: State) -> None:
 
     days = [first_day(state, AS_OF + timedelta(hours=hour)).isoformat() for hour in (3, 10, 20, 23)]
     assert days == ["2026-03-01", "2026-03-01", "2026-03-02", "2026-03-02"]
+
+
+@pytest.mark.parametrize("first", [date(2026, 2, 28), date(2027, 3, 3), date.min, date.max])
+def test_a_plan_begins_neither_in_the_past_nor_ages_ahead(state: State, first: date) -> None:
+    with pytest.raises(Conflict, match="begins between today and a year from now, 2026-03-01"):
+        contact_plan(state, PlanRequest(first_day=first), NOW)
 
 
 def test_a_request_for_few_contacts_holds_the_worthiest(state: State) -> None:

@@ -213,9 +213,9 @@ def test_what_is_packed_is_the_same(parts: list[bytes]) -> None:
 
 def test_rows_that_are_all_here_become_files_too() -> None:
     rows = [{"customer_id": "a", "n": None}, {"customer_id": 'b,"', "n": 2.5}]
-    assert as_csv(rows) == b'customer_id,n\na,\n"b,""",2.5\n'
+    assert as_csv(rows, ["customer_id", "n"]) == b'customer_id,n\na,\n"b,""",2.5\n'
     assert [json.loads(line) for line in as_ndjson(rows).splitlines()] == rows
-    assert as_csv([]) == b"customer_id\n"
+    assert as_csv([], ["customer_id", "n"]) == b"customer_id,n\n"
 
 
 def test_an_older_scoring_is_mapped_once_a_walk(state: State, home: Path) -> None:

@@ -202,6 +202,21 @@ def test_targets_and_plans_come_as_csv_and_ndjson(service: Service, path: str, b
     assert len(again.text.splitlines()) == len(rows) + 1
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "none"),
+    [
+        ("/retention_targets", {"budget": 0.5}, {"budget": 0}),
+        ("/contact_plan", {"days": 2, "limit": 4}, {"budget": 0}),
+        ("/scores", {"limit": 1}, {"segments": ["nobody"]}),
+    ],
+)
+def test_a_table_without_a_row_has_the_heading_of_every_other(
+    service: Service, path: str, body: Any, none: Any
+) -> None:
+    some, empty = (service.ask(path, asked | {"format": "csv"}).text for asked in (body, body | none))
+    assert empty == some.splitlines()[0] + "\n"
+
+
 def test_an_event_posted_changes_the_next_offer(service: Service) -> None:
     first = service.ask("/next_best_offer", {"customer_id": "c000005"}).json()["product_id"]
     sold_out = {"events": [{"event_id": "s", "kind": "stock", "product_id": first, "stock": 0}]}

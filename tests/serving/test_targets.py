@@ -41,6 +41,11 @@ def test_the_budget_is_spent_on_the_actions_asked_for(state: State) -> None:
     )
 
 
+def test_nobody_to_contact_has_the_names_of_everybody(state: State) -> None:
+    assert ask(state, 0.0).targets == []
+    assert list(ask(state, 0.0).names) == list(ask(state).targets[0])
+
+
 def test_no_choice_earns_more_than_the_bound_says(state: State) -> None:
     answer = ask(state)
     assert answer.at_most == pytest.approx(answer.expected_incremental_margin)  # all cost the same: exact
