@@ -1,0 +1,31 @@
+"""What every model keeps to, whatever its kind; none needs to be fitted for it."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from features.errors import ArtefactError
+from models.model import Model
+from models.registry import MODELS, model_class
+
+
+@pytest.fixture(params=MODELS)
+def kind(request: pytest.FixtureRequest) -> type[Model]:
+    return model_class(request.param)
+
+
+def test_a_config_refuses_what_it_does_not_know(kind: type[Model]) -> None:
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        kind.Config.model_validate({"no_such_option": 1})
+
+
+def test_another_models_artefact_is_refused(kind: type[Model], tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_text('{"name": "other"}')
+    with pytest.raises(ArtefactError, match=rf"expected a {kind.name} model .*found 'other'"):
+        kind.load(tmp_path)
+
+
+def test_a_folder_without_a_model_is_refused(kind: type[Model], tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match=rf"{kind.name}: no readable model.json"):
+        kind.load(tmp_path)
