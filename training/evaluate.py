@@ -3,9 +3,10 @@
 What differs between models is their kind (lists, scores, decisions) and the truths they name, not their name.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -31,8 +32,10 @@ __all__ = [
 ]
 
 
+log = logging.getLogger("recompra.training")
 FEWEST = 200
 """Calibration is measured in segments of so many customers or more: below, it is noise."""
+Said = TypeVar("Said", pd.DataFrame, "pd.Series[Any]")
 Lists = Mapping[str, Any]
 """Ready lists by name, as a decision needs them: see ``models.next_best_offer``."""
 
@@ -117,15 +120,28 @@ def _scores(
 def measure_scores(
     evaluation: Evaluation, method: str, truth_name: str, scores: "pd.Series[Any]", holdout: Holdout
 ) -> None:
-    """Add the figures of one column of scores; which ones depends on the truth and on the column's type."""
-    scores = scores.dropna()
-    truth = holdout.truths[truth_name].reindex(scores.index).to_numpy(float)
-    if not len(truth) or np.isnan(truth).any():
+    """Add the figures of one column of scores; which ones depends on the truth and on the column's type.
+
+    Measured are customers with a score and a known truth: each figure carries their number, and the log tells
+    of truths that are missing.
+    """
+    scores, truth = _with_truth(method, truth_name, scores.dropna(), holdout)
+    if not len(truth):
         return
     column, fitting = _metrics_for(truth, scores)
     samples = evaluation.samples.setdefault(method, {})
     for name, metric in fitting.items():
         samples[f"{name} {truth_name}"] = Sample(metric, scores.index, (truth, column))
+
+
+def _with_truth(method: str, truth_name: str, said: Said, holdout: Holdout) -> tuple[Said, Floats]:
+    """Return the rows of customers whose truth is known, and their truths; log of how many it is not."""
+    truth = holdout.truths[truth_name].reindex(said.index)
+    known = truth.notna().to_numpy()
+    if not known.all():
+        told = "%s: %s is measured on %d of %d customers: of the others the truth is not known"
+        log.warning(told, method, truth_name, known.sum(), len(known))
+    return said[known], truth[known].to_numpy(float)
 
 
 def _measure_segments(evaluation: Evaluation, method: str, truth_name: str, holdout: Holdout) -> None:
@@ -146,8 +162,8 @@ def _measure_interval(
     evaluation: Evaluation, method: str, truth_name: str, bounds: pd.DataFrame, holdout: Holdout
 ) -> None:
     """Add how often the truth lies between the 10th and the 90th percentile that were said: 0.8 is right."""
-    truth = holdout.truths[truth_name].reindex(bounds.index).to_numpy(float)
-    if len(truth) and not np.isnan(truth).any():
+    bounds, truth = _with_truth(method, truth_name, bounds, holdout)
+    if len(truth):
         low, high = (bounds[name].to_numpy(float) for name in bounds)
         evaluation.samples[method][f"inside {truth_name}"] = Sample(INSIDE, bounds.index, (truth, low, high))
 

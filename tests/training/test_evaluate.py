@@ -121,6 +121,32 @@ def test_customers_a_model_could_not_score_are_left_out_of_its_figures(holdout) 
     assert len(evaluation.ours["gini revenue"].customers) == scores.notna().sum()
 
 
+def test_customers_without_a_truth_are_left_out_counted_and_told(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    holdout, evaluation = Holdout(shop, CUTOFF), Evaluation("half", ())
+    scores = holdout.truths["revenue"].copy()
+    holdout.truths.loc[holdout.customers[:3], "revenue"] = np.nan
+    measure_scores(evaluation, "half", "revenue", scores, holdout)
+    found, n = evaluation.ours["gini revenue"], len(scores)
+    assert found.value == pytest.approx(1)
+    assert len(found.customers) == n - 3
+    assert caplog.messages == [
+        f"half: revenue is measured on {n - 3} of {n} customers: of the others the truth is not known"
+    ]
+
+
+def test_a_score_whose_truth_nobody_knows_is_told_and_not_measured(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    holdout, evaluation = Holdout(shop, CUTOFF), Evaluation("none", ())
+    scores = holdout.truths["revenue"].copy()
+    holdout.truths["revenue"] = np.nan
+    measure_scores(evaluation, "none", "revenue", scores, holdout)
+    assert evaluation.samples.get("none", {}) == {}
+    assert "measured on 0 of" in caplog.text
+
+
 @pytest.mark.parametrize("model_class", [FakeChurn, FakeLists])
 def test_a_model_stands_beside_its_baselines_in_one_table(holdout, model_class) -> None:
     model = model_class(FakeConfig(), CUTOFF)
