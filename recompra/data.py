@@ -23,8 +23,8 @@ def ingest(
     from serving.persons.rights import Forgotten
 
     with Console(stderr=True).status("reading") as status:
-        gone = Forgotten.of(home()).among
-        report = run(source, home(), adapter=adapter, fresh=fresh, forgotten=gone, tell=status.update)
+        gone, tell = Forgotten.of(home()).among, status.update
+        report = run(source, home(), adapter=adapter, fresh=fresh, forgotten=gone, now=now(), tell=tell)
     console().print(render(report))
 
 

@@ -42,7 +42,10 @@ def backtest(
     from training.rolling import rolling as roll
 
     asked: dict[str, Any] = {"cutoff": cutoff, "horizon_days": horizon, "only": only, "k": k}
-    with throw_away_home(shop, adapter) if shop else nullcontext(home()) as place, Shown(place) as steps:
+    with (
+        throw_away_home(shop, adapter, now=now()) if shop else nullcontext(home()) as place,
+        Shown(place) as steps,
+    ):
         if cutoffs > 1:
             return _tell(roll(place, out, n_cutoffs=cutoffs, steps=steps, **asked))
         found = run(place, out, steps=steps, **asked)

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -181,12 +182,14 @@ def with_fallback(names: list[str]) -> list[str]:
 
 
 @contextmanager
-def throw_away_home(source: str | Path, adapter: str | None = None) -> Iterator[Path]:
+def throw_away_home(
+    source: str | Path, adapter: str | None = None, *, now: datetime | None = None
+) -> Iterator[Path]:
     """Ingest a shop into a home that is gone afterwards."""
     from features.ingest import ingest
 
     with tempfile.TemporaryDirectory(prefix="recompra-") as folder:
-        ingest(source, Path(folder), adapter=adapter)
+        ingest(source, Path(folder), adapter=adapter, now=now)
         yield Path(folder)
 
 

@@ -4,15 +4,19 @@ Order lines carry an id made of their content, so that the same file gives the s
 adds only what is new. The tables beside them hold one row a key; a later row takes an earlier one's place.
 """
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 
-from features.ingest.contracts import MADE_UP_ORDER, MONEY, SIDE_TABLES, Table, local_time
+from features.ingest.contracts import MADE_UP_ORDER, MONEY, ORDER_LINES, SIDE_TABLES, Table, local_time
 from features.ingest.publish import known_lines, parquet
 
 DUPLICATE = "exact duplicate of another line of its order"
 UNMATCHED = "return of nothing bought before"
+FUTURE = "ordered_at lies in the future"
+AHEAD = timedelta(days=1)
+"""So far ahead a clock, or a time read in another zone, may be."""
 LINE = (
     "line_id, customer_id, order_id, product_id, ordered_at, ordered_on, "
     "quantity, unit_price, discount, revenue, channel"
@@ -29,6 +33,23 @@ CONTENT = (
 )
 RETURN_LINES = "return_lines.parquet"
 """Every return line as it came: links are made anew when older purchases arrive."""
+
+
+def refuse_future(con: duckdb.DuckDBPyConnection, now: datetime) -> str:
+    """Refuse the order lines of after ``now``: one wrong year would end the orders there, for every model.
+
+    Where most are, the clock is wrong or the shop is made up: all are kept, and the note returned says so.
+    """
+    last = (now + AHEAD).astimezone(UTC).replace(tzinfo=None)
+    later = f"ordered_at > TIMESTAMP '{last}'"
+    usable = f"SELECT count(*) FILTER ({later}), count(*) FROM staged_order_lines WHERE reason IS NULL"
+    n, of = con.execute(usable).fetchall()[0]
+    if 2 * n > of:
+        return f"order_lines: {n:,} of {of:,} lie after this computer's clock ({now:%Y-%m-%d}); all are kept"
+    con.execute(f"""
+        UPDATE staged_order_lines AS s SET reason = '{FUTURE}', row = {_cells(ORDER_LINES, "s")}
+        WHERE reason IS NULL AND {later}""")
+    return ""
 
 
 def sort_lines(con: duckdb.DuckDBPyConnection, old: Path | None, timezone: str) -> None:
@@ -148,11 +169,10 @@ def _name_contacts(con: duckdb.DuckDBPyConnection, table: Table) -> None:
 
 def _reject_repeated(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     key = ", ".join(table.key)
-    fields = ", ".join(f"'{column.name}': s.{column.name}" for column in table.columns)
     con.execute(f"""
         UPDATE staged_{table.name} AS s
         SET reason = '{" and ".join(table.key)} repeated: a later row is used',
-            row = CAST(to_json({{{fields}}}) AS VARCHAR)
+            row = {_cells(table, "s")}
         FROM (SELECT source, __row,
                      row_number() OVER (PARTITION BY {key} ORDER BY source DESC, __row DESC) AS nth
               FROM staged_{table.name} WHERE reason IS NULL) AS n
@@ -166,7 +186,14 @@ def _hex(number: str) -> str:
     return f"lower(lpad(to_hex({number}), 16, '0'))"
 
 
+def _cells(table: Table, alias: str) -> str:
+    return _object([column.name for column in table.columns], alias)
+
+
 def _json(alias: str) -> str:
-    names = [name for name in LINE.split(", ") if name not in ("line_id", "ordered_on")]
+    return _object([name for name in LINE.split(", ") if name not in ("line_id", "ordered_on")], alias)
+
+
+def _object(names: list[str], alias: str) -> str:
     fields = ", ".join(f"'{name}': {alias}.{name}" for name in names)
     return f"CAST(to_json({{{fields}}}) AS VARCHAR)"

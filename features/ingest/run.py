@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +31,32 @@ def ingest(
     adapter: str | None = None,
     fresh: bool = False,
     forgotten: Forgotten = nobody,
+    now: datetime | None = None,
     tell: Tell = lambda _: None,
 ) -> Report:
     """Read a shop (a folder, file, URL, or adapter that brings data) into ``home/warehouse``.
 
     A second ingest of the same rows changes no byte; new rows are added. ``fresh`` forgets what was there;
     ``forgotten`` picks those out of some ids whose rows are to be left out (see ``erasure``); ``tell`` hears
-    what is being done. Raises ``InputError`` or ``SettingsError``; then nothing has changed.
+    what is being done. Where ``now`` is told, what was ordered after it is quarantined.
+
+    Raises ``InputError`` or ``SettingsError``; then nothing has changed.
     """
     with remote.at_hand(source, tell) as place:
         path, name = adapters.locate(place, adapter)
         report = Report(source=remote.shown(source), adapter=name or "")
-        return _written(path, Path(home), report, fresh=fresh, forgotten=forgotten, tell=tell)
+        return _written(path, Path(home), report, fresh=fresh, forgotten=forgotten, now=now, tell=tell)
 
 
 def _written(
-    path: Path, home: Path, report: Report, *, fresh: bool, forgotten: Forgotten, tell: Tell
+    path: Path,
+    home: Path,
+    report: Report,
+    *,
+    fresh: bool,
+    forgotten: Forgotten,
+    now: datetime | None,
+    tell: Tell,
 ) -> Report:
     with publish.workshop(home) as folder:
         old = None if fresh else publish.current(home)
@@ -54,6 +65,8 @@ def _written(
         report.adapter = report.adapter or shop.get("adapter", "canonical")
         with publish.connection(folder) as con:
             read = _read(con, path, settings=settings, shop=shop, report=report, tell=tell)
+            if now is not None and (note := rows.refuse_future(con, now)):
+                report.notes.append(note)
             settings = _one_currency(con, settings)
             state: State = {
                 "settings": settings.model_dump(mode="json"),

@@ -87,5 +87,5 @@ def _trend(history: History, month: Floats, season: Floats, spells: Spells) -> C
     """Return the log of each product's purchases, half-life a month, over those of a season; shrunk to 0."""
     size, product = len(history.products), spells.product[spells.pair]
     sums = [np.bincount(product, weight, minlength=size) for weight in (month, season)]
-    usual = sums[0].sum() / max(sums[1].sum(), 1e-9)
-    return np.asarray(np.log((sums[0] + 5 * usual) / (sums[1] + 5) / max(usual, 1e-9)))
+    usual = max(sums[0].sum() / max(sums[1].sum(), 1e-9), 1e-9)
+    return np.asarray(np.log((sums[0] + 5 * usual) / (sums[1] + 5) / usual))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.ingest import ingest, render
+from features.ingest.rows import FUTURE
 
 HEADING = "customer_id,order_id,product_id,ordered_at,quantity,unit_price"
 TABLES = (
@@ -98,6 +100,22 @@ def test_a_line_that_cannot_be_used_is_quarantined_with_its_reason(tmp_path, lin
         ("order_lines", "order_lines.csv", 3, reason)
     ]
     assert json.loads(rows(tmp_path, "row", "quarantine")[0][0])["product_id"] == "p"
+
+
+NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
+
+
+def test_a_line_of_the_future_is_quarantined_and_ends_no_history(tmp_path):
+    lines = "a,1,x,2024-01-05,1,2\na,2,x,2024-06-02 11:59,1,2\nb,3,x,2052-01-05,1,2\nb,4,x,2052-01-05,-1,2"
+    report = ingest(shop(tmp_path / "s", lines), tmp_path, now=NOON)
+    assert report.facts["last_at"].startswith("2024-06-02")
+    assert rows(tmp_path, "reason, row_number", "quarantine") == [(FUTURE, 3), (FUTURE, 4)]
+
+
+def test_where_most_lines_lie_in_the_future_the_clock_is_doubted_not_they(tmp_path):
+    report = ingest(shop(tmp_path / "s", "a,1,x,2052-01-05,1,2\nb,2,x,2052-01-06,1,2"), tmp_path, now=NOON)
+    assert report.tables["order_lines"].kept == 2
+    assert report.notes == ["order_lines: 2 of 2 lie after this computer's clock (2024-06-01); all are kept"]
 
 
 def test_every_row_is_kept_a_return_or_quarantined(tmp_path):

@@ -14,6 +14,7 @@ from features.errors import CannotLearn
 from features.shop import Shop
 from features.window import parse_cutoff, shift_days
 from models.clock.demand import quantile
+from models.clock.inputs import inputs
 from models.clock.renewal import Renewal, Rhythm
 from models.clock.spells import Spells
 from models.repurchase import Repurchase, RepurchaseConfig
@@ -188,6 +189,13 @@ def test_where_nothing_was_ever_bought_twice_chances_are_near_zero(tmp_path: Pat
     found = Repurchase.fit(shop, KNOWN_UNTIL, RepurchaseConfig()).predict(shop, CUTOFF)
     assert found["repurchase_probability_28d"].max() < 0.05
     assert found["due_at"].isna().all()
+
+
+def test_what_is_told_of_a_shop_asleep_for_decades_is_finite() -> None:
+    rows = [(0, 0, 9000, 1.0), (0, 0, 9100, 1.0), (1, 1, 9050, 1.0)]
+    spells, renewal = fitted(rows)
+    found = inputs(history_of(rows), spells, renewal.rhythm(spells), 28)
+    assert np.isfinite(found).all()
 
 
 def test_orders_without_products_cannot_be_learnt_from(tmp_path: Path) -> None:
