@@ -1,4 +1,4 @@
-"""The ranker of pairs: learnt by LightGBM, evaluated as flat trees, for all customers and for one request.
+"""The ranker of pairs: boosted trees and a small network, for all customers and for one request alike.
 
 Binary loss, not LambdaRank. On one earlier cutoff each of Complete Journey and Online Retail, LambdaRank
 (truncated at 10 or 20) lost .006 to .011 of NDCG@10 on all products and .011 to .014 on new ones; averaged
@@ -7,6 +7,8 @@ that make customers count more alike (1 / sqrt of their purchases) lost .002 to 
 
 Four bags, not one: each seed alone is worth .002 to .003 more or less by luck; their mean won .003 to .004 on
 all, and nothing or .001 on new, over the first seed.
+
+A network beside them (``models.ranking.net``), averaged in log odds: figures in CONTRIBUTING.md.
 """
 
 import json
@@ -25,6 +27,8 @@ from features.hardware import threads_for
 from features.history import Floats
 from features.pairs import PAIR_FEATURES, fingerprint
 from models.config import Config
+from models.ranking.net import Net
+from models.ranking.net_learning import Lesson, learn
 from models.ranking.trees import MAX_LEAVES, Trees
 
 
@@ -50,6 +54,16 @@ class RankerConfig(Config):
     """Share of the rows that each tree is learnt from."""
     ridge: float = Field(default=5.0, ge=0)
     """How strongly leaves are drawn to 0 (LightGBM's lambda_l2)."""
+    net_share: float = Field(default=0.4, ge=0, le=1)
+    """Weight of the network's log odds beside the trees'; 0: trees alone."""
+    net_from: int = Field(default=2_000, ge=1)
+    """Purchases to learn from at which a network learns too; with fewer, trees alone speak."""
+    n_nets: int = Field(default=4, ge=1)
+    """Networks learnt from other beginnings, whose log odds are averaged."""
+    n_hidden: int = Field(default=16, ge=1)
+    """Hidden units of each."""
+    n_passes: int = Field(default=8, ge=2)
+    """How often they see every row."""
 
 
 @dataclass(frozen=True)
@@ -62,39 +76,24 @@ class Rows:
 
 @dataclass(frozen=True)
 class Ranker:
-    """LightGBM's text of the trees, and the rate their negatives were sampled at."""
+    """LightGBM's text of the trees, and the rate their negatives were sampled at.
+
+    ``net`` speaks beside them with a weight of ``net_share``; None where purchases were few.
+    """
 
     text: str
     negative_rate: float
+    net: Net | None = None
+    net_share: float = 0.0
 
     @classmethod
     def train(cls, parts: Sequence[Rows], config: RankerConfig) -> Self:
         """Learn chances by binary loss: no class weights, which would destroy them."""
-        import lightgbm
-
         features = np.concatenate([rows.features for rows in parts])
         bought = np.concatenate([rows.bought for rows in parts])
-        options = {
-            "objective": "binary",
-            "learning_rate": config.learning_rate,
-            "num_leaves": config.n_leaves,
-            "min_data_in_leaf": int(np.clip(len(bought) // 20, 1, config.min_data_in_leaf)),
-            "feature_fraction": config.column_share,
-            "bagging_fraction": config.row_share,
-            "bagging_freq": 1,
-            "lambda_l2": config.ridge,
-            "max_bin": 127,
-            "num_threads": threads_for(features.size),
-            "deterministic": True,
-            "force_row_wise": True,
-            "verbose": -1,
-        }
-        data = lightgbm.Dataset(features, bought, feature_name=list(PAIR_FEATURES), params=options)
-        texts = [
-            lightgbm.train(options | {"seed": config.seed + bag}, data, config.n_trees).model_to_string()
-            for bag in range(config.n_bags)
-        ]
-        return cls(averaged(texts), config.negative_rate)
+        net = _net(features, bought, config)
+        share = config.net_share if net else 0.0
+        return cls(_trees(features, bought, config), config.negative_rate, net, share)
 
     @cached_property
     def trees(self) -> Trees:
@@ -110,17 +109,26 @@ class Ranker:
 
     def chance(self, features: Floats) -> Floats:
         """Return the chance of each row to be bought within the horizon."""
-        return corrected(1 / (1 + np.exp(-self.trees.raw(features))), self.negative_rate)
+        odds = self.trees.raw(features)
+        if self.net:
+            odds = (1 - self.net_share) * odds + self.net_share * self.net.raw(features)
+        return corrected(1 / (1 + np.exp(-odds)), self.negative_rate)
 
     def importance(self) -> dict[str, float]:
-        """Return the share of all gain that splits on each feature brought."""
+        """Return the share of all gain that splits on each feature brought, of the trees alone."""
         gain = self.booster.feature_importance("gain")
         return dict(zip(PAIR_FEATURES, (gain / max(gain.sum(), 1e-9)).tolist(), strict=True))
 
     def save(self, folder: Path) -> None:
-        """Write ``ranker.txt`` (LightGBM) and ``ranker.json``."""
+        """Write ``ranker.txt`` (LightGBM), ``ranker.json``, and the network's arrays if there is one."""
         (folder / "ranker.txt").write_text(self.text, encoding="utf-8")
-        card = {"negative_rate": self.negative_rate, "pair_features": fingerprint()}
+        if self.net:
+            self.net.save(folder)
+        card = {
+            "negative_rate": self.negative_rate,
+            "pair_features": fingerprint(),
+            "net_share": self.net_share,
+        }
         (folder / "ranker.json").write_text(json.dumps(card), encoding="utf-8")
 
     @classmethod
@@ -136,7 +144,42 @@ class Ranker:
                 f"the ranker was trained on pair features {card['pair_features']}, this is {fingerprint()}",
                 "retrain, or deploy the matching commit",
             )
-        return cls(text, card["negative_rate"])
+        share = card.get("net_share", 0.0)
+        return cls(text, card["negative_rate"], Net.load(folder) if share else None, share)
+
+
+def _net(features: Floats, bought: NDArray[np.bool_], config: RankerConfig) -> Net | None:
+    if not config.net_share or bought.sum() < config.net_from:
+        return None
+    return learn(features, bought, Lesson(config.n_nets, config.n_hidden, config.n_passes, config.seed))
+
+
+def _trees(features: Floats, bought: NDArray[np.bool_], config: RankerConfig) -> str:
+    """Return LightGBM's text of all bags."""
+    import lightgbm
+
+    options = {
+        "objective": "binary",
+        "learning_rate": config.learning_rate,
+        "num_leaves": config.n_leaves,
+        "min_data_in_leaf": int(np.clip(len(bought) // 20, 1, config.min_data_in_leaf)),
+        "feature_fraction": config.column_share,
+        "bagging_fraction": config.row_share,
+        "bagging_freq": 1,
+        "lambda_l2": config.ridge,
+        "max_bin": 127,
+        "num_threads": threads_for(features.size),
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbose": -1,
+    }
+    data = lightgbm.Dataset(features, bought, feature_name=list(PAIR_FEATURES), params=options)
+    return averaged(
+        [
+            lightgbm.train(options | {"seed": config.seed + bag}, data, config.n_trees).model_to_string()
+            for bag in range(config.n_bags)
+        ]
+    )
 
 
 @lru_cache(maxsize=2)
