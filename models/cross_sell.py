@@ -1,4 +1,4 @@
-"""What else would they buy: candidates from many sources, ranked by one LightGBM over pair features."""
+"""What else would they buy: candidates from many sources, ranked by one ranker over pair features."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -47,7 +47,7 @@ class CrossSell(Model):
     question = "what else would they buy?"
     method = (
         "own history, item-item, EASE, ALS, like customers, baskets, words, category, arrivals, popularity; "
-        "LightGBM over pair features"
+        "LightGBM and a small network over pair features"
     )
     must_beat = (
         "popularity",
@@ -163,12 +163,13 @@ class CrossSell(Model):
         return {name: frame(lists, names, products) for name, lists in found.items()}
 
     def figures(self, state: State, customers: Sequence[str], products: Sequence[str]) -> dict[str, float]:
-        """Return what each source finds of pairs bought for the first time: see ``source_recall``."""
+        """Return what each source finds of first purchases (``source_recall``), and the network's weight."""
         customer, product = state.history.customers.codes(customers), state.history.products.codes(products)
         known = (customer >= 0) & (product >= 0)
         sources = new_sources(state, self.config.budgets)
         found = source_recall(state, customer[known], product[known], sources, seed=self.config.seed)
-        return {f"{what} source_{name}": x for name, row in found.items() for what, x in row.items()}
+        told = {f"{what} source_{name}": x for name, row in found.items() for what, x in row.items()}
+        return told | {"net share": self.ranker.net_share}
 
     def importance(self) -> dict[str, float]:
         """Return how much each pair feature explains, as a share of all."""
