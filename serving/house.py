@@ -16,8 +16,9 @@ from features.errors import ArtefactError, NotFound, RecompraError
 from serving.api import LIST_NAMES, ListName, Offer, RecommendRequest
 from serving.entrance.audit import Audit
 from serving.online.view import DEAD, View
+from serving.scoring.folder import load
 from serving.scoring.kept import scorings
-from serving.scoring.snapshot import PERSONAL, load
+from serving.scoring.snapshot import PERSONAL
 from serving.state import POINTER, Pointer, State, refusal, registry_trouble
 from serving.store import Store
 from serving.storefront import answers

@@ -19,8 +19,8 @@ from features.shop import Shop
 from features.window import local_day, parse_cutoff, shift_days
 from serving.persons.rights import Forgotten
 from serving.registry import Registry, versions_of
-from serving.scoring import snapshot
 from serving.scoring.build import Build
+from serving.scoring.folder import load, write
 from serving.scoring.kept import outdated, whole
 from serving.state import Pointer
 from serving.watching import drift
@@ -56,8 +56,8 @@ def score(home: Path, as_of: datetime | None = None, *, now: datetime | None = N
             build.save_more(folder)
             drift.keep(folder, home, versions)
 
-        snapshot.write(building, build.snapshot(), more=more)
-        snapshot.load(building)  # what cannot be read back does not go into service
+        write(building, build.snapshot(), more=more)
+        load(building)  # what cannot be read back does not go into service
         _settle(building)
         os.replace(building, home / "lists" / stamp)
         _check_champions(registry, versions)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from features.errors import ArtefactError, NotFound
 from serving.online.view import View
 from serving.persons.marks import Sieve
-from serving.scoring.snapshot import Snapshot, write_durably
+from serving.scoring.folder import write_durably
+from serving.scoring.snapshot import Snapshot
 
 log = logging.getLogger("recompra.serving")
 POINTER = "serving.json"

@@ -18,7 +18,7 @@ from serving.marketing.crm import barred
 from serving.marketing.files import as_csv, as_ndjson
 from serving.marketing.plan import Period, Planned, everyone, first_day, make_plan, names_of, rows_of
 from serving.online.view import View
-from serving.scoring.snapshot import load
+from serving.scoring.folder import load
 from serving.state import Pointer, State
 from serving.store import Store
 from serving.storefront.experiment import effect_of, experiment_of

@@ -145,7 +145,7 @@ def _warehouse(home: Path, customer_id: str) -> dict[str, Any]:
 
 
 def _scoring(home: Path, customer_id: str) -> dict[str, Any]:
-    from serving.scoring.snapshot import load
+    from serving.scoring.folder import load
     from serving.state import Pointer
 
     try:

@@ -25,7 +25,8 @@ from models.registry import model_class
 from serving.registry import on_disk
 from serving.scoring.columns import Columns
 from serving.scoring.customer_scores import excerpt_of, scores_of
-from serving.scoring.snapshot import Snapshot, load
+from serving.scoring.folder import load
+from serving.scoring.snapshot import Snapshot
 from serving.state import Pointer
 
 SAMPLE = 200

@@ -35,8 +35,8 @@ from serving.online.tables import EVENTS
 from serving.persons.rights import Forgotten
 from serving.run import environment
 from serving.score import end_of_orders
-from serving.scoring import snapshot
 from serving.scoring.build import Build
+from serving.scoring.folder import load, write
 from serving.state import Pointer
 from serving.store import Store
 from serving.watching.vitals import VITALS, Vitals
@@ -63,7 +63,7 @@ def fitted() -> Iterator[Path]:
             made.save(home / "models" / model / "1")
         versions = dict.fromkeys(models, "1")
         build = Build(shop, cutoff, models, versions, Forgotten.of(home))
-        snapshot.write(home / "lists" / STAMP, build.snapshot(), more=build.save_more)
+        write(home / "lists" / STAMP, build.snapshot(), more=build.save_more)
         Pointer(STAMP, cutoff.isoformat(), versions).move(home)
         yield home
 
@@ -94,7 +94,7 @@ class Bench:
     def __init__(self, home: Path, client: httpx.Client) -> None:
         self.home, self.client, self.pointer = home, client, Pointer.read(home)
         self.store = Store.open(home)
-        self.customers = snapshot.load(home / "lists" / self.pointer.stamp).customers.all_names()
+        self.customers = load(home / "lists" / self.pointer.stamp).customers.all_names()
         with self.store.read() as db:
             newest = db.execute(sa.select(sa.func.max(EVENTS.c.occurred_at))).scalar()
         since = datetime.fromisoformat(self.pointer.as_of)

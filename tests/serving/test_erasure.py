@@ -24,7 +24,7 @@ from serving.persons import erasure, rights
 from serving.persons.erasure import erase, sweep, told
 from serving.persons.remains import search
 from serving.persons.rights import Forgotten
-from serving.scoring.snapshot import load
+from serving.scoring.folder import load
 from serving.state import Pointer
 from serving.store import Store
 from serving.watcher import Watcher

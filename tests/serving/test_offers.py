@@ -15,7 +15,7 @@ from models.actions import NAMES, Action
 from serving.api import EventsRequest, Offer, OfferRequest
 from serving.online.view import View
 from serving.persons import rights
-from serving.scoring.snapshot import load
+from serving.scoring.folder import load
 from serving.state import State
 from serving.store import Store
 from serving.storefront import events

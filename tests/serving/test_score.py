@@ -18,7 +18,8 @@ from serving.persons.rights import Forgotten
 from serving.registry import Champion
 from serving.score import end_of_orders
 from serving.scoring.build import Build
-from serving.scoring.snapshot import Snapshot, load
+from serving.scoring.folder import load
+from serving.scoring.snapshot import Snapshot
 from serving.state import Pointer
 from serving.store import Store
 

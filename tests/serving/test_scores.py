@@ -25,8 +25,8 @@ from serving.marketing.scores import Pull
 from serving.online.view import View
 from serving.persons import rights
 from serving.persons.marks import Sieve
-from serving.scoring import snapshot
 from serving.scoring.columns import Columns
+from serving.scoring.folder import write
 from serving.state import State
 from serving.store import Store
 
@@ -228,7 +228,7 @@ def test_an_older_scoring_is_mapped_once_a_walk(state: State, home: Path) -> Non
 
 
 def test_a_broken_older_scoring_is_gone(state: State, tmp_path: Path) -> None:
-    snapshot.write(tmp_path / "lists" / state.snapshot.stamp, state.snapshot)
+    write(tmp_path / "lists" / state.snapshot.stamp, state.snapshot)
     (tmp_path / "lists" / state.snapshot.stamp / "customers.npy").unlink()
     with pytest.raises(Gone):
         page(newer_than(state), tmp_path, cursor=f"{state.snapshot.stamp}:3")

@@ -16,8 +16,9 @@ from models.popular import Popular
 from serving.api import ListName, Recommended, RecommendRequest
 from serving.online.view import View
 from serving.persons.rights import Forgotten
-from serving.scoring import snapshot
 from serving.scoring.build import Build
+from serving.scoring.folder import load, write
+from serving.scoring.snapshot import Snapshot
 from serving.state import State
 from serving.store import Store
 from serving.storefront.answers import recommend
@@ -67,7 +68,7 @@ SHOPS = {
 }
 
 
-def served(folder: Path, name: str) -> tuple[Shop, snapshot.Snapshot]:
+def served(folder: Path, name: str) -> tuple[Shop, Snapshot]:
     lines, catalogue = SHOPS[name]()
     shop = make_shop(folder, lines, **({} if catalogue is None else {"products": catalogue}))
     models = {
@@ -75,8 +76,8 @@ def served(folder: Path, name: str) -> tuple[Shop, snapshot.Snapshot]:
         "popular": Popular.fit(shop, CUTOFF, Popular.Config()),
     }
     build = Build(shop, CUTOFF, models, dict.fromkeys(models, "1"), Forgotten(b"", frozenset()))
-    snapshot.write(folder / "scoring", build.snapshot(), more=build.save_more)
-    return shop, snapshot.load(folder / "scoring")
+    write(folder / "scoring", build.snapshot(), more=build.save_more)
+    return shop, load(folder / "scoring")
 
 
 @pytest.fixture(scope="module", params=SHOPS)

@@ -7,7 +7,7 @@ import pytest
 from worlds.snapshot import make_home, make_snapshot
 
 from features.errors import ArtefactError, NotFound
-from serving.scoring.snapshot import load
+from serving.scoring.folder import load
 from serving.state import POINTER, Pointer
 
 

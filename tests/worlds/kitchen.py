@@ -18,8 +18,8 @@ from models.popular import Popular
 from models.repurchase import Repurchase
 from models.upsell import Upsell
 from serving.persons.rights import Forgotten
-from serving.scoring import snapshot
 from serving.scoring.build import Build
+from serving.scoring.folder import load, write
 from serving.scoring.snapshot import Snapshot
 
 CUTOFF = parse_cutoff("2024-05-20")
@@ -89,5 +89,5 @@ def scored() -> Kitchen:
     models["repurchase"] = Repurchase.fit(shop, CUTOFF, Repurchase.Config())
     models["upsell"] = Upsell.fit(shop, CUTOFF, Upsell.Config())
     build = Build(shop, CUTOFF, models, dict.fromkeys(models, "1"), Forgotten(b"", frozenset()))
-    snapshot.write(folder / "scoring", build.snapshot(), more=build.save_more)
-    return Kitchen(shop, model, snapshot.load(folder / "scoring"))
+    write(folder / "scoring", build.snapshot(), more=build.save_more)
+    return Kitchen(shop, model, load(folder / "scoring"))

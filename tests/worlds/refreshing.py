@@ -15,7 +15,8 @@ from models.ltv import Ltv, LtvConfig
 from models.segments import Segments, SegmentsConfig
 from serving.scoring.columns import Columns
 from serving.scoring.customer_scores import EXCERPT, scores_of
-from serving.scoring.snapshot import Snapshot, write
+from serving.scoring.folder import write
+from serving.scoring.snapshot import Snapshot
 from serving.state import Pointer
 
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)

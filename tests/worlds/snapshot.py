@@ -24,7 +24,8 @@ from models.decisions.standing import Standing
 from models.ranking.reason_texts import CODES
 from models.ranking.reasons import Why
 from serving.scoring.columns import Columns
-from serving.scoring.snapshot import PERSONAL, Ready, Snapshot, write
+from serving.scoring.folder import write
+from serving.scoring.snapshot import PERSONAL, Ready, Snapshot
 from serving.state import Pointer
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)

@@ -20,9 +20,9 @@ from models.cross_sell import CrossSellConfig
 from models.registry import model_class
 from serving.persons.rights import Forgotten
 from serving.score import end_of_orders, next_stamp
-from serving.scoring import snapshot
 from serving.scoring.build import Build
 from serving.scoring.columns import Columns
+from serving.scoring.folder import write
 from serving.scoring.snapshot import Ready, Snapshot
 from serving.state import Pointer
 
@@ -173,8 +173,8 @@ def make_shelf(folder: Path, n_customers: int, n_products: int) -> Shelf:
     made, templates = build.snapshot(), {}
     for version in VERSIONS:
         templates[version] = folder / f"scoring-{version}"
-        snapshot.write(templates[version], marked(made, version), more=build.save_more)
-    snapshot.write(folder / "scored", replace(made, models=dict.fromkeys(models, "9")), more=build.save_more)
+        write(templates[version], marked(made, version), more=build.save_more)
+    write(folder / "scored", replace(made, models=dict.fromkeys(models, "9")), more=build.save_more)
     for name, model in models.items():
         model.save(folder / "models" / name)
     (folder / "home" / "lists").mkdir(exist_ok=True)

@@ -15,7 +15,7 @@ from faults.victims import ROLES, SCORED, SHARES
 
 from serving.house import House
 from serving.online.tables import EVENTS
-from serving.scoring.snapshot import load
+from serving.scoring.folder import load
 from serving.state import Pointer
 from serving.store import Store
 

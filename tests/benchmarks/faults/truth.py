@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from serving.scoring.snapshot import PERSONAL, Snapshot, load
+from serving.scoring.folder import load
+from serving.scoring.snapshot import PERSONAL, Snapshot
 
 LAG = 15.0
 """Seconds within which every worker must have taken a new scoring into service."""

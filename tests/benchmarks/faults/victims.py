@@ -18,8 +18,9 @@ from models.registry import model_class
 from serving import score
 from serving.api import EventsRequest, RecommendRequest
 from serving.house import House
-from serving.scoring import snapshot
 from serving.scoring.build import Build
+from serving.scoring.folder import load
+from serving.scoring.snapshot import Snapshot
 from serving.storefront import answers
 from serving.storefront.events import post_events
 
@@ -52,7 +53,7 @@ def write_events(shelf: Shelf, cycle: int, told: Connection) -> None:
 
 def publish(shelf: Shelf, cycle: int, told: Connection) -> None:
     """Write scoring after scoring and put it in service, as ``recompra score`` does; only the models rest."""
-    ready = {version: snapshot.load(folder) for version, folder in shelf.templates.items()}
+    ready = {version: load(folder) for version, folder in shelf.templates.items()}
     told.send("ready")
     for turn in range(1_000_000):
         version = 1 + (cycle + turn) % len(ready)
@@ -111,13 +112,13 @@ def _score(shelf: Shelf, build: Any, models: Mapping[str, Any], versions: dict[s
 class _Prebuilt:
     """Stands for ``Build``: what it makes was made before."""
 
-    made: snapshot.Snapshot
+    made: Snapshot
     folder: Path
 
     def __call__(self, shop: Shop, cutoff: datetime, *more: Any) -> "_Prebuilt":
         return self
 
-    def snapshot(self) -> snapshot.Snapshot:
+    def snapshot(self) -> Snapshot:
         return self.made
 
     def save_more(self, folder: Path) -> None:

@@ -11,8 +11,8 @@ from features.shop import Shop
 from models.registry import model_class
 from serving.persons.rights import Forgotten
 from serving.score import end_of_orders
-from serving.scoring import snapshot
 from serving.scoring.build import Build
+from serving.scoring.folder import write
 from serving.state import POINTER, Pointer
 
 K = 100
@@ -87,6 +87,6 @@ def live_home(place: Path, n_customers: int, n_products: int) -> Path:
         for name, options in configs.items()
     }
     build = Build(shop, cutoff, models, dict.fromkeys(configs, "1"), Forgotten.of(home))
-    snapshot.write(home / "lists" / "live-0001", build.snapshot(), more=build.save_more)
+    write(home / "lists" / "live-0001", build.snapshot(), more=build.save_more)
     Pointer("live-0001", cutoff.isoformat(), build.versions).move(home)
     return home

@@ -1,0 +1,184 @@
+"""A scoring's folder, ``lists/<stamp>/``: written once, never changed, mapped by every worker.
+
+``manifest.json`` (written last inside the folder) names the moment, the models and the size of every file,
+so that a truncated or half-written scoring is seen before it serves. ``serving.json`` in the home points at
+the one in service.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from features.catalogue import Catalogue
+from features.errors import ArtefactError
+from features.history import History, Vocabulary
+from features.settings import Economics
+from models.contact_policy import People
+from models.decisions.known import Known
+from models.decisions.offer import load_desk, save_desk
+from models.ranking.cold import Segments
+from serving.persons.marks import Marks
+from serving.scoring.columns import Columns
+from serving.scoring.snapshot import PARTS, Ranker, Ready, Snapshot
+
+SAMPLE = 200
+"""So many rows of each list are checked on loading, evenly spread."""
+
+
+def write(folder: Path, snapshot: Snapshot, *, more: Callable[[Path], None] | None = None) -> None:
+    """Write a snapshot into ``folder``; ``more`` adds the live state and whatever else belongs to it."""
+    folder.mkdir(parents=True)
+    np.save(folder / "customers.npy", snapshot.customers.ids)
+    for name, ready in snapshot.ready.items():
+        for part in PARTS:
+            np.save(folder / f"{name}.{part}.npy", getattr(ready, part))
+    np.save(folder / "popular.product.npy", snapshot.popular)
+    np.save(folder / "popular.score.npy", snapshot.popular_score)
+    np.save(folder / "consent.npy", snapshot.people.consent)
+    np.save(folder / "n_contacts_28d.npy", snapshot.people.n_contacts_28d)
+    snapshot.catalogue.save(folder / "catalogue")
+    snapshot.features.save(folder / "features")
+    snapshot.scores.save(folder / "scores")
+    if snapshot.retention is not None:
+        snapshot.retention.save(folder / "retention")
+    if snapshot.history is not None:
+        snapshot.history.save(folder / "history")
+    if snapshot.desk is not None:
+        save_desk(folder / "desk", *snapshot.desk)
+    if snapshot.known is not None:
+        snapshot.known.save(folder / "known")
+    if snapshot.segments is not None:
+        snapshot.segments.save(folder / "segments")
+    if snapshot.marks is not None:
+        snapshot.marks.save(folder)
+    if more is not None:
+        more(folder)
+    write_durably(folder / "manifest.json", json.dumps(_manifest(folder, snapshot), indent=1))
+
+
+def _manifest(folder: Path, snapshot: Snapshot) -> dict[str, Any]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        "as_of": snapshot.as_of.isoformat(),
+        "models": dict(snapshot.models),
+        "horizon_days": snapshot.horizon_days,
+        "currency": snapshot.currency,
+        "economics": snapshot.economics.model_dump(),
+        "cutoff_day": snapshot.cutoff_day,
+        "timezone": snapshot.timezone,
+        "locale": snapshot.locale,
+        "sources": list(snapshot.sources),
+        "lists": list(snapshot.ready),
+        "n_customers": len(snapshot.customers),
+        "consent_recorded": snapshot.people.consent_recorded,
+        "files": {path.relative_to(folder).as_posix(): path.stat().st_size for path in files},
+    }
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Write a file that is on the disk when this returns."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def load(folder: Path) -> Snapshot:
+    """Map a scoring and check it; raise ``ArtefactError`` saying what is broken."""
+    try:
+        card = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        _check_files(folder, card["files"])
+        snapshot = _read(folder, card)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtefactError(f"the scoring {folder.name} cannot be read ({error})", "score again") from error
+    check(snapshot)
+    return snapshot
+
+
+def _check_files(folder: Path, files: Mapping[str, int]) -> None:
+    for name, size in files.items():
+        found = (folder / name).stat().st_size
+        if found != size:
+            raise ValueError(f"{name} has {found} bytes, {size} were written")
+
+
+def _read(folder: Path, card: Mapping[str, Any]) -> Snapshot:
+    people = People(_map(folder / "consent"), _map(folder / "n_contacts_28d"), card["consent_recorded"])
+    return Snapshot(
+        stamp=folder.name,
+        as_of=datetime.fromisoformat(card["as_of"]),
+        models=card["models"],
+        horizon_days=card["horizon_days"],
+        currency=card["currency"],
+        economics=Economics.model_validate(card["economics"]),
+        cutoff_day=card["cutoff_day"],
+        timezone=card["timezone"],
+        locale=card["locale"],
+        sources=tuple(card["sources"]),
+        customers=Vocabulary(_map(folder / "customers")),
+        catalogue=Catalogue.load(folder / "catalogue"),
+        ready={name: _ready(folder, name) for name in card["lists"]},
+        popular=_map(folder / "popular.product"),
+        popular_score=_map(folder / "popular.score"),
+        features=Columns.load(folder / "features"),
+        scores=Columns.load(folder / "scores"),
+        people=people,
+        desk=load_desk(folder / "desk") if (folder / "desk").is_dir() else None,
+        retention=Columns.load(folder / "retention") if (folder / "retention").is_dir() else None,
+        history=History.load(folder / "history") if (folder / "history").is_dir() else None,
+        live=_live(folder / "state"),
+        known=Known.load(folder / "known") if (folder / "known").is_dir() else None,
+        segments=Segments.load(folder / "segments"),
+        marks=Marks.load(folder),
+    )
+
+
+def _map(path: Path) -> Any:
+    return np.asarray(np.load(path.with_name(f"{path.name}.npy"), mmap_mode="r", allow_pickle=False))
+
+
+def _ready(folder: Path, name: str) -> Ready:
+    return Ready(*(_map(folder / f"{name}.{part}") for part in PARTS))
+
+
+def _live(folder: Path) -> Ranker | None:
+    if not folder.is_dir():
+        return None
+    from models.ranking.live import Live
+
+    ranker: Ranker = Live.load(folder)
+    return ranker
+
+
+def check(snapshot: Snapshot) -> None:
+    """Raise ``ArtefactError`` unless every part is of one size and what is sampled makes sense."""
+    n, n_products = len(snapshot.customers), len(snapshot.catalogue.products)
+    sizes = {f"list {name}": len(ready.product) for name, ready in snapshot.ready.items()}
+    sizes |= {"features": len(snapshot.features), "scores": len(snapshot.scores)}
+    sizes |= {"people": len(snapshot.people.consent)}
+    sizes |= {"marks": len(snapshot.marks.mark)} if snapshot.marks is not None else {}
+    wrong = [f"{name} has {size}" for name, size in sizes.items() if size != n]
+    if wrong:
+        raise ArtefactError(f"the scoring has {n} customers, but {', '.join(wrong)}", "score again")
+    for name, ready in snapshot.ready.items():
+        _check_list(name, ready, n_products, len(snapshot.sources))
+
+
+def _check_list(name: str, ready: Ready, n_products: int, n_sources: int) -> None:
+    rows = np.unique(np.linspace(0, max(len(ready.product) - 1, 0), SAMPLE).astype(int))[: len(ready.product)]
+    product, score, source = ready.product[rows], ready.score[rows], ready.source[rows]
+    if product.size and (product.min() < -1 or product.max() >= n_products):
+        raise ArtefactError(f"list {name} names products that are not in its catalogue", "score again")
+    real = product >= 0
+    if not np.isfinite(score[real]).all():
+        raise ArtefactError(f"list {name} holds scores that are no numbers", "score again")
+    if real.any() and source[real].max() >= n_sources:
+        raise ArtefactError(f"list {name} holds sources without a name", "score again")
+    ordered = np.sort(np.where(real, product, -1 - np.arange(product.shape[1])), axis=1)
+    if (ordered[:, 1:] == ordered[:, :-1]).any():
+        raise ArtefactError(f"list {name} names a product twice for one customer", "score again")
