@@ -6,66 +6,32 @@ the ready list. Of a customer nobody knows, the cart speaks; without one, what s
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.history import Floats, History, Ints, read_array
+from features.history import Floats, Ints, read_array
 from features.pairs import pair_features
 from models.ranking.candidates import Candidates
-from models.ranking.collaborative import Neighbours
+from models.ranking.companions import LIKE, better, substitutes, together
 from models.ranking.dearer import Dearer
 from models.ranking.lists import LISTS, OWN, PINNED, POPULAR, SOURCES, TOGETHER, UPSELL
 from models.ranking.pool import Group, Lead, Sources, united
+from models.ranking.question import Ask, Bools, Scored
 from models.ranking.ranker import Ranker
 from models.ranking.reasons import COLUMN, Judge, Why, why
 from models.ranking.since import Line, by_now
 from models.ranking.state import State
 
 Pick = tuple[str, float, str]
-Bools = NDArray[np.bool_]
-LIKE = SOURCES.index("similar")
 N_NEAR = 20
 """So many neighbours of each product of the cart, and of each product bought since, become candidates."""
 CHECKED = 97
 """One row in so many is looked at on loading: all were when they were written."""
-N_RECENT = 5
-"""So many of the latest purchases speak where a cart is asked for and there is none."""
 _NO_GROUP = Group(np.zeros(0, np.int32), np.zeros(0, np.uint8))
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One question: ``mine`` is the customer's history by now, ``code`` their row in the state (-1: none)."""
-
-    mine: History
-    code: int
-    cart: Ints
-    """Products in the cart or looked at; never shown."""
-    fresh: Ints
-    """Products bought since the state was made."""
-    barred: Bools
-    """By product code: what may not be shown."""
-    k: int
-
-    @cached_property
-    def owned(self) -> Bools:
-        """By product code: whether the customer has bought and kept it."""
-        found = np.zeros(len(self.barred), bool)
-        found[self.mine.product] = True
-        return found
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Candidates with scores and sources, in any order."""
-
-    product: Ints
-    score: Floats
-    source: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -117,12 +83,12 @@ class Live:
         """
         ask = self._ask(customer_id, new_lines=new_lines, cart=cart, k=k, exclude=exclude, eligible=eligible)
         if list_name == "bought_together":
-            ask = replace(ask, barred=ask.barred | self._substitutes(ask.cart))
-            found = self._together(ask)
-        elif list_name == "upsell":
-            found = self._upsell(ask)
-        elif list_name == "popular":
-            found = _nothing()
+            ask = replace(ask, barred=ask.barred | substitutes(self.state, ask.cart))
+            found = together(self.state, ask)
+        elif list_name == "upsell" and self.dearer is not None:
+            found = better(self.state, self.dearer, ask)
+        elif list_name in ("upsell", "popular"):
+            found = Scored.nothing()
         else:
             found = self._personal(ask, list_name)
         return self._picks(ask, found, list_name)
@@ -140,7 +106,7 @@ class Live:
         source = np.array([SOURCES.index(name) for _, _, name in picks], np.uint8)
         pairs = Candidates(np.zeros(len(product), np.int32), product, source, source == OWN)
         lead = np.append(ask.cart, ask.fresh)
-        lead = lead if len(lead) else _latest(ask.mine)
+        lead = lead if len(lead) else ask.latest
         judge = Judge(self.ranker.chance, self.usual)
         found = why(
             self.state,
@@ -191,7 +157,7 @@ class Live:
     def _personal(self, ask: Ask, list_name: str) -> Scored:
         """Rank a list anew: its ready products, what was just bought, what goes with either."""
         if not len(ask.mine.product):
-            return self._together(ask) if list_name != "buy_again" else _nothing()
+            return together(self.state, ask) if list_name != "buy_again" else Scored.nothing()
         product, source, bought = self._candidates(ask, list_name)
         kept = ~self.state.rules.barred(list_name, product, bought)
         product = product[kept]
@@ -228,38 +194,6 @@ class Live:
         scores = self.state.scores(ask.mine, codes, customer, product, cart=ask.cart)
         return pair_features(ask.mine, self.state.table, customer, product, scores)
 
-    def _together(self, ask: Ask) -> Scored:
-        """Return what is bought in one order with the cart or the latest purchases, then what is like it."""
-        lead = _lead(ask)
-        found = _summed(self.state.together, lead)
-        if len(found.product) < ask.k:
-            found = _completed(found, _summed(self.state.neighbours, lead, LIKE))
-        kept = ~self._barred(ask, "bought_together", found.product) & ~np.isin(found.product, lead)
-        kept &= ~self._substitutes(lead)[found.product]
-        return Scored(found.product[kept], found.score[kept], found.source[kept])
-
-    def _substitutes(self, lead: Ints) -> Bools:
-        """Mark what would replace a product of ``lead``: no accessory of it."""
-        found = np.zeros(len(self.state.kin), bool)
-        for category in np.unique(self.state.kin[lead]).tolist():
-            if category >= 0:
-                found |= self.state.kin == category
-        return found
-
-    def _upsell(self, ask: Ask) -> Scored:
-        """Return better versions of the cart or the latest purchases, by chance x margin."""
-        if self.dearer is None:
-            return _nothing()
-        lead = _lead(ask)
-        chance = self.dearer.chance[lead].ravel()
-        worth = chance * self.dearer.margin[lead].ravel()
-        product, at = np.unique(self.dearer.product[lead].ravel(), return_inverse=True)
-        total = np.bincount(at.ravel(), worth, minlength=len(product)).astype(np.float32)
-        total *= chance.max(initial=0) / max(total.max(initial=0), np.float32(1e-9))
-        kept = product >= 0
-        kept[kept] = ~self._barred(ask, "upsell", product[kept])
-        return Scored(product[kept], total[kept], np.full(int(kept.sum()), UPSELL, np.uint8))
-
     def _picks(self, ask: Ask, found: Scored, list_name: str) -> list[Pick]:
         """Order, cut, and complete by what sells best; but what sells best is no step up."""
         order = self.state.rules.order(None, found.product, found.score)[: ask.k]
@@ -286,12 +220,8 @@ class Live:
         codes = self.state.rules.leading(list_name)
         if not len(codes):
             return []
-        leading: list[int] = codes[~self._barred(ask, list_name, codes)][::-1].tolist()
+        leading: list[int] = codes[~ask.bars(self.state.rules, list_name, codes)][::-1].tolist()
         return leading
-
-    def _barred(self, ask: Ask, list_name: str, product: Ints) -> Bools:
-        """Mark what a list may not show this customer."""
-        return ask.barred[product] | self.state.rules.barred(list_name, product, ask.owned[product])
 
     def _more(self, ask: Ask, list_name: str, shown: Ints) -> Ints:
         allowed = ~ask.barred
@@ -300,7 +230,7 @@ class Live:
         if list_name == "buy_again":
             allowed &= ask.owned
         else:
-            allowed[mine[self._barred(ask, list_name, mine)]] = False
+            allowed[mine[ask.bars(self.state.rules, list_name, mine)]] = False
         return self.by_popularity[allowed[self.by_popularity]]
 
 
@@ -308,36 +238,3 @@ def _group(*parts: tuple[Ints, int]) -> Group:
     """Return products and where they come from."""
     sources = [np.full(len(product), source, np.uint8) for product, source in parts]
     return Group(np.concatenate([product for product, _ in parts]), np.concatenate(sources))
-
-
-def _nothing() -> Scored:
-    return Scored(np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.uint8))
-
-
-def _lead(ask: Ask) -> Ints:
-    """Return what a list starts from: the cart; without one, the latest purchases."""
-    return ask.cart if len(ask.cart) else _latest(ask.mine)
-
-
-def _latest(mine: History) -> Ints:
-    """Return the products bought last."""
-    return np.unique(mine.product[-N_RECENT:])
-
-
-def _completed(found: Scored, rest: Scored) -> Scored:
-    """Append what is not there yet, in its order, below the last of what is."""
-    new = ~np.isin(rest.product, found.product)
-    below = float(found.score.min(initial=1.0)) / max(float(rest.score[new].max(initial=0)), 1e-9)
-    score = rest.score[new] * np.float32(min(below, 1.0))
-    product, source = np.append(found.product, rest.product[new]), np.append(found.source, rest.source[new])
-    return Scored(product, np.append(found.score, score), source)
-
-
-def _summed(near: Neighbours, lead: Ints, kind: int = TOGETHER) -> Scored:
-    """Return the neighbours of all of ``lead``, their scores summed."""
-    product, score = near.product[lead].ravel(), near.score[lead].ravel()
-    product, at = np.unique(product, return_inverse=True)
-    total = np.bincount(at.ravel(), score, minlength=len(product)) / max(len(lead), 1)
-    kept = product >= 0
-    source = np.full(int(kept.sum()), kind, np.uint8)
-    return Scored(product[kept], total[kept].astype(np.float32), source)
