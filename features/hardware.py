@@ -1,8 +1,15 @@
 """How much of this machine we may use: the one place that decides thread counts."""
 
 import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from features.errors import SettingsError
+
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
 
 ALONE = 10_000_000
 """Up to so many cells (rows x columns), threads cost more than they bring, above all on a busy machine."""
@@ -23,3 +30,22 @@ def threads() -> int:
 def threads_for(n_cells: int) -> int:
     """Return how many threads a table of ``n_cells`` (rows x columns) is worth: one, where it is small."""
     return threads() if n_cells > ALONE else 1
+
+
+def side_by_side(work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> Iterator[Result]:
+    """Yield ``work`` of each piece in their order, as many at once as there are threads.
+
+    For work that mostly leaves the interpreter (numpy, compiled loops). Pieces are taken when begun, so
+    memory holds a few of them; an error is raised where its result would have come.
+    """
+    if threads() == 1:
+        yield from map(work, pieces)
+        return
+    with ThreadPoolExecutor(threads()) as crew:
+        begun: deque[Future[Result]] = deque()
+        for piece in pieces:
+            begun.append(crew.submit(work, piece))
+            if len(begun) > threads():
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()

@@ -17,9 +17,9 @@ from models.ranking.candidates import Candidates
 from models.ranking.cross_sell_rows import (
     CrossSellConfig,
     asked,
-    candidates_of,
     features_of,
     learning_rows,
+    over_candidates,
     state_of,
 )
 from models.ranking.lists import LISTS, SOURCES, Pairs, Picks, asked_for, filled, frame, pick
@@ -88,21 +88,21 @@ class CrossSell(Model):
 
     def _lists(self, state: State, codes: Ints, k: int) -> dict[str, Picks]:
         """Rank the candidates of some customers, and complete what is too short."""
-        parts: dict[str, list[Picks]] = {name: [] for name in LISTS}
-        for some, found in candidates_of(state, codes, self.config, k):
-            features = features_of(state, some, found)
-            ask = asked(state, some, self.ranker)
-            chance = state.newcomers.lifted(self.ranker.chance(features), found.customer, found.product, ask)
-            pairs = Pairs(found.customer, found.product, chance, found.source, found.own)
-            picks = {
-                name: pick(pairs.of_list(name, state.rules), len(some), k, state.rules) for name in LISTS
-            }
-            told = partial(self._why, state, some, found, features)
-            explain(picks, found, len(state.history.products), told)
-            for name in LISTS:
-                parts[name].append(picks[name])
-        lists = {name: Picks.joined(parts[name], k) for name in LISTS}
+        self._usual(state)  # asked once, before the pieces ask it side by side
+        parts = list(over_candidates(state, codes, self.config, partial(self._picked, state, k), k))
+        lists = {name: Picks.joined([picks[name] for picks in parts], k) for name in LISTS}
         return filled(lists, state.history.of_customers(codes), state.table.popularity, state.rules)
+
+    def _picked(self, state: State, k: int, codes: Ints, found: Candidates) -> dict[str, Picks]:
+        """Return the lists of a piece of customers, with reasons."""
+        features = features_of(state, codes, found)
+        ask = asked(state, codes, self.ranker)
+        chance = state.newcomers.lifted(self.ranker.chance(features), found.customer, found.product, ask)
+        pairs = Pairs(found.customer, found.product, chance, found.source, found.own)
+        picks = {name: pick(pairs.of_list(name, state.rules), len(codes), k, state.rules) for name in LISTS}
+        told = partial(self._why, state, codes, found, features)
+        explain(picks, found, len(state.history.products), told)
+        return picks
 
     def _why(self, state: State, codes: Ints, found: Candidates, features: Floats, rows: Ints) -> Why:
         """Return the reasons of some rows of candidates of the customers ``codes``."""
@@ -120,11 +120,11 @@ class CrossSell(Model):
         """Return the features of an ordinary new candidate: the medians of some customers'. Once a state."""
         if self._ordinary is None or self._ordinary[0] is not state:
             few = np.unique(np.linspace(0, len(state.history.customers) - 1, N_USUAL).astype(np.int32))
-            rows = [
-                features_of(state, some, found)[~found.own]
-                for some, found in candidates_of(state, few, self.config)
-            ]
-            new = np.concatenate(rows)
+
+            def of_new(some: Ints, found: Candidates) -> Floats:
+                return features_of(state, some, found)[~found.own]
+
+            new = np.concatenate(list(over_candidates(state, few, self.config, of_new)))
             usual = np.median(new, axis=0) if len(new) else np.zeros(new.shape[1])
             self._ordinary = (state, usual.astype(np.float32))
         return self._ordinary[1]

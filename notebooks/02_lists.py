@@ -32,7 +32,7 @@ from features.ingest import ingest
 from features.shop import Shop
 from features.window import parse_cutoff, shift_days
 from models.cross_sell import CrossSell
-from models.ranking.cross_sell_rows import candidates_of
+from models.ranking.cross_sell_rows import over_candidates
 from models.ranking.lists import Picks
 from models.ranking.reason_texts import CODES, told
 from models.ranking.rules import learnt_returns
@@ -98,9 +98,11 @@ everyone = np.arange(len(history.customers), dtype=np.int32)
 
 # %%
 def found_by(budgets: dict[str, int]) -> float:
-    parts = candidates_of(state, everyone, small.model_copy(update={"budgets": budgets}))
-    keys = [codes[found.customer].astype(np.int64) * size + found.product for codes, found in parts]
-    return float(np.isin(new_truth, np.concatenate(keys)).mean())
+    def keys(codes, found):
+        return codes[found.customer].astype(np.int64) * size + found.product
+
+    parts = over_candidates(state, everyone, small.model_copy(update={"budgets": budgets}), keys)
+    return float(np.isin(new_truth, np.concatenate(list(parts))).mean())
 
 
 names, together = list(small.budgets), found_by(small.budgets)

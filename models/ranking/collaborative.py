@@ -73,21 +73,23 @@ def nearest(weighted: Any, n: int) -> Neighbours:
     model = ItemItemRecommender(K=n + 1, num_threads=threads())
     with one_blas_thread():
         model.fit(weighted.astype(np.float64), show_progress=False)
-    near = model.similarity.tocoo()
-    other = (near.row != near.col) & (near.data > 0)
-    return _table(near.row[other], near.col[other], near.data[other], (size, n))
+    return _best_first(model.similarity, n)
 
 
-def _table(row: Ints, product: Ints, score: Floats, shape: tuple[int, int]) -> Neighbours:
-    """Lay out (row, product, score) as a table, best first; ties go to the lower product code."""
-    order = np.lexsort((product, -score, row))
-    row, product, score = row[order], product[order], score[order]
-    rank = np.arange(len(row)) - np.searchsorted(row, np.arange(shape[0]))[row]
-    kept = rank < shape[1]
-    found = Neighbours(np.full(shape, -1, np.int32), np.zeros(shape, np.float32))
-    found.product[row[kept], rank[kept]] = product[kept]
-    found.score[row[kept], rank[kept]] = score[kept]
-    return found
+def _best_first(near: Any, n: int) -> Neighbours:
+    """Lay out up to ``n`` + 1 similar columns a row, itself left out; ties go to the lower product code."""
+    near.sort_indices()
+    row = np.repeat(np.arange(near.shape[0]), np.diff(near.indptr))
+    place = np.arange(near.nnz) - near.indptr[row]
+    product, score = np.full((near.shape[0], n + 1), -1, np.int32), np.zeros((near.shape[0], n + 1))
+    other = (near.indices != row) & (near.data > 0)
+    product[row[other], place[other]] = near.indices[other]
+    score[row[other], place[other]] = near.data[other]
+    order = np.argsort(-score, axis=1, kind="stable")[:, :n]
+    return Neighbours(
+        np.take_along_axis(product, order, axis=1),
+        np.take_along_axis(score, order, axis=1).astype(np.float32),
+    )
 
 
 def factors(history: History, n: int, half_life_days: float, *, seed: int) -> tuple[Floats, Floats]:

@@ -1,14 +1,16 @@
 """The rows the cross-sell ranker learns from and scores: state, candidates, features, what was bought."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from features.errors import CannotLearn
+from features.hardware import side_by_side
 from features.history import Floats, Ints
 from features.pairs import pair_features
 from features.products import product_table
@@ -26,6 +28,8 @@ from models.ranking.rules import Rules
 from models.ranking.sources import new_sources
 from models.ranking.state import TASTE_HALF_LIFE, State
 from models.ranking.texts import texts
+
+Work = TypeVar("Work")
 
 CHUNK = 100_000
 """Pairs are scored in pieces of about so many."""
@@ -91,7 +95,7 @@ def state_of(
         history, config.n_factors, HALF_LIFE, seed=config.seed
     )
     goes_with = together(history, catalogue.category, config.n_together)
-    words = texts(catalogue, config.n_texts)
+    words = texts(catalogue, table.column("p_sales_28d"), config.n_texts)
     newcomers = Newcomers.of(history, catalogue, table, words, horizon_days)
     rules = Rules.of(history, catalogue, shop.settings.lists, horizon_days)
     return State(
@@ -114,16 +118,18 @@ def state_of(
     )
 
 
-def candidates_of(
-    state: State, codes: Ints, config: CrossSellConfig, k: int = 0
-) -> Iterator[tuple[Ints, Candidates]]:
-    """Yield customers and their candidates, piece by piece; ``k`` of their own at least, if there are."""
+def over_candidates(
+    state: State, codes: Ints, config: CrossSellConfig, work: Callable[[Ints, Candidates], Work], k: int = 0
+) -> Iterator[Work]:
+    """Yield ``work`` of customers and their candidates, pieces of them side by side, in order.
+
+    ``k`` candidates of their own at least, if there are.
+    """
     sources, n_own = new_sources(state, config.budgets), max(config.n_own, k)
     width = min(n_own, len(state.table.price)) + sum(config.budgets.values())
     step = max(min(CHUNK // width, collaborative.CELLS // len(state.shelf)), 1)
-    for start in range(0, len(codes), step):
-        some = codes[start : start + step]
-        yield some, candidates(state, some, sources, n_own)
+    pieces = (codes[start : start + step] for start in range(0, len(codes), step))
+    return side_by_side(lambda some: work(some, candidates(state, some, sources, n_own)), pieces)
 
 
 def features_of(state: State, codes: Ints, found: Candidates) -> Floats:
@@ -179,11 +185,15 @@ def truth_of(shop: Shop, state: State, cutoff: datetime, known_until: datetime, 
 
 def _window(state: State, truth: Ints, config: CrossSellConfig) -> Iterator[Rows]:
     """Yield the pairs of one window with what became of them; of those not bought, a sample."""
-    rng, n_products = np.random.default_rng(config.seed), len(state.history.products)
-    everyone = rng.permutation(len(state.history.customers)).astype(np.int32)
-    for codes, found in candidates_of(state, np.sort(everyone[: config.max_customers]), config):
+    n_products = len(state.history.products)
+    everyone = np.random.default_rng(config.seed).permutation(len(state.history.customers)).astype(np.int32)
+
+    def rows(codes: Ints, found: Candidates) -> Rows:
         pair = codes[found.customer].astype(np.int64) * n_products + found.product
         bought = np.isin(pair, truth)
-        kept = bought | (rng.random(len(bought)) < config.negative_rate)
+        drawn = np.random.default_rng([config.seed, codes[0]]).random(len(bought))  # whichever comes first
+        kept = bought | (drawn < config.negative_rate)
         few = Candidates(*(getattr(found, name)[kept] for name in Candidates.__annotations__))
-        yield Rows(features_of(state, codes, few), bought[kept])
+        return Rows(features_of(state, codes, few), bought[kept])
+
+    return over_candidates(state, np.sort(everyone[: config.max_customers]), config, rows)

@@ -5,6 +5,7 @@ budget in ``models.ranking.cross_sell_rows``.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,6 +30,16 @@ class Source(Protocol):
         ...
 
 
+def likeness(table: Neighbours, shelf: Ints) -> Any:
+    """Return how near each product is to those on the shelf, sparse (products, shelf)."""
+    from scipy.sparse import csr_matrix
+
+    near, score = table.product[shelf], table.score[shelf]
+    place, column = np.nonzero(near >= 0)
+    shape = (len(table.product), len(shelf))
+    return csr_matrix((score[place, column], (near[place, column], place)), shape=shape)
+
+
 @dataclass(frozen=True)
 class _Near:
     """Products near those bought, by a table of the state."""
@@ -38,7 +49,12 @@ class _Near:
 
     def scores(self, history: History, codes: Ints, shelf: Ints) -> Floats:
         """Sum the nearness to everything bought, decayed."""
-        return self._summed(self._table, self._bought(history), shelf)
+        matrix = self._likeness if shelf is self.state.shelf else likeness(self._table, shelf)
+        return np.asarray((self._bought(history) @ matrix).toarray(), np.float32)
+
+    @cached_property
+    def _likeness(self) -> Any:
+        return likeness(self._table, self.state.shelf)
 
     @property
     def _table(self) -> Neighbours:
@@ -51,16 +67,6 @@ class _Near:
         shape = (len(history.customers), len(history.products))
         weight = self.state.taste(history)
         return csr_matrix((weight, (history.customer, history.product)), shape=shape)
-
-    @staticmethod
-    def _summed(table: Neighbours, bought: Any, shelf: Ints) -> Floats:
-        from scipy.sparse import csr_matrix
-
-        near, score = table.product[shelf], table.score[shelf]
-        row, column = np.nonzero(near >= 0)
-        shape = (bought.shape[1], len(shelf))
-        matrix = csr_matrix((score[row, column], (near[row, column], row)), shape=shape)
-        return np.asarray((bought @ matrix).toarray(), np.float32)
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from features.errors import CannotLearn
 from features.history import Floats, Ints
 from features.shop import Shop
+from models.ranking.candidates import Candidates
 from models.ranking.cross_sell_rows import (
     CrossSellConfig,
-    candidates_of,
     features_of,
     learning_rows,
+    over_candidates,
     state_of,
     truth_of,
 )
@@ -141,12 +142,12 @@ def exam_of(
     some = np.sort(buyers[:n_customers]).astype(np.int32)
     if not len(some):
         raise CannotLearn(f"nobody bought a known product in the {horizon_days} days from {cutoff:%Y-%m-%d}")
-    parts = []
-    for codes, found in candidates_of(state, some, config):
+
+    def rows(codes: Ints, found: Candidates) -> tuple[Ints, Floats, Bools, Bools]:
         pair = codes[found.customer].astype(np.int64) * size + found.product
-        parts.append(
-            (codes[found.customer], features_of(state, codes, found), np.isin(pair, truth), found.own)
-        )
+        return codes[found.customer], features_of(state, codes, found), np.isin(pair, truth), found.own
+
+    parts = list(over_candidates(state, some, config, rows))
     customer, features, bought, own = (np.concatenate(column) for column in zip(*parts, strict=True))
     new = truth[~np.isin(truth, history.customer.astype(np.int64) * size + history.product)]
     n_all, n_new = (

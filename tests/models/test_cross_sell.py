@@ -10,6 +10,8 @@ from features.errors import CannotLearn
 from features.shop import Shop
 from features.window import parse_cutoff, shift_days
 from models.cross_sell import CrossSell
+from models.ranking import cross_sell_rows
+from models.ranking.cross_sell_rows import learning_rows
 from models.ranking.ranker import corrected
 
 COLUMNS = ["customer_id", "list", "rank", "product_id", "score", "source"]
@@ -75,6 +77,21 @@ def test_in_a_shop_where_nothing_is_bought_twice_nothing_bought_is_shown(tmp_pat
     lines = lines[lines["ordered_at"] < "2024-05-01"]
     _, table = learnt(make_shop(tmp_path, lines), "2024-05-01")
     assert (table.loc[table["list"] == "for_you", "source"] != "own").mean() > 0.98
+
+
+def test_threads_change_no_row_and_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop, model, state = board()
+    monkeypatch.setattr(cross_sell_rows, "CHUNK", 5 * len(state.shelf))  # a piece is a few customers
+    rows, lists = [], []
+    for told in ("1", "3"):
+        monkeypatch.setenv("RECOMPRA_THREADS", told)
+        parts = learning_rows(shop, CUTOFF, SMALL.model_copy(update={"n_windows": 1}), 28)
+        assert len(parts) > 3
+        rows.append(np.concatenate([np.column_stack([part.features, part.bought]) for part in parts]))
+        again = CrossSell(model.config, model.trained_until, horizon_days=28, ranker=model.ranker)
+        lists.append(again.recommend(state, k=5))
+    np.testing.assert_array_equal(*rows)
+    pd.testing.assert_frame_equal(*lists)
 
 
 def test_later_orders_change_no_list(tmp_path: Path) -> None:

@@ -1,14 +1,21 @@
+import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import TfidfVectorizer
 from worlds.checkerboard import CUTOFF, board
 
 from features.catalogue import Catalogue
 from features.history import interactions
+from models.ranking.collaborative import Neighbours
 from models.ranking.linear import CAP, FIRM, linear
 from models.ranking.sources import FRESH_DAYS, Arrivals, Linear
-from models.ranking.texts import texts
+from models.ranking.texts import WORD, texts
 
 
 def named(names: list[str]) -> Catalogue:
@@ -51,19 +58,58 @@ def test_the_linear_source_multiplies_the_root_of_counts_with_the_weights() -> N
 
 
 def test_words_find_the_variant_of_a_product_that_nobody_bought_yet() -> None:
-    catalogue = named(
-        ["red spotty mug", "red spotty bowl", "blue striped mug", "garden spade", "garden spade xl"]
+    near = alike(
+        ["red spotty mug", "red spotty bowl", "blue striped mug", "garden spade", "garden spade xl"], 3
     )
-    near = texts(catalogue, 3)
     assert near.product[4, 0] == 3
     assert near.product[0, 0] == 1
     assert 4 not in near.product[0]
 
 
 def test_without_words_nothing_is_alike() -> None:
-    near = texts(named([]), 3)
+    near = alike([], 3)
     assert (near.product == -1).all()
     assert near.product.shape == near.score.shape
+
+
+def test_products_of_one_text_come_by_their_sales() -> None:
+    near = alike(["blue mug", "blue mug", "blue mug", "blue mug", "blue jug"], 3, sales=[5, 9, 2, 7])
+    assert near.product[0].tolist() == [1, 3, 2]
+    assert near.product[1].tolist() == [3, 0, 2]
+    assert near.product[2].tolist() == [1, 3, 0]
+    assert near.product[4].tolist() == [1, 3, 0]
+    np.testing.assert_allclose(near.score[:4], 1, rtol=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from(["red", "blue", "mug", "jug"]), max_size=3), max_size=30),
+    st.integers(1, 9),
+)
+def test_words_are_weighed_as_scikit_learn_weighs_them(words: list[list[str]], n: int) -> None:
+    names = [" ".join(some) for some in words]
+    near = alike(names, n)
+    expected = cosines(names, len(near.product))
+    np.testing.assert_allclose(near.score, -np.sort(-expected, axis=1)[:, :n], atol=1e-5)
+    row, place = np.nonzero(near.product >= 0)
+    np.testing.assert_allclose(near.score[row, place], expected[row, near.product[row, place]], atol=1e-5)
+
+
+def alike(names: list[str], n: int, sales: Sequence[float] = ()) -> Neighbours:
+    catalogue = named(names)
+    size = len(catalogue.products)
+    return texts(catalogue, np.array([*sales, *[0.0] * (size - len(sales))], np.float32), n)
+
+
+def cosines(names: list[str], size: int) -> NDArray[np.float64]:
+    """Scikit-learn's cosines, every product beside every other, 0 with itself."""
+    found = np.zeros((size, size))
+    with contextlib.suppress(ValueError):  # no word twice
+        tfidf = TfidfVectorizer(token_pattern=WORD, ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+        unit = tfidf.fit_transform([f"{name} .  . " for name in names] + [" .  . "] * (size - len(names)))
+        found = (unit @ unit.T).toarray()
+    np.fill_diagonal(found, 0)
+    return found
 
 
 def test_arrivals_are_what_is_new_by_its_sales() -> None:
