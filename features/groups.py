@@ -12,6 +12,15 @@ Longs = NDArray[np.int64]
 Column = NDArray[Any]
 
 
+def among(wanted: Any, ordered: Any) -> NDArray[np.bool_]:
+    """Return which of the ``wanted`` numbers are in ``ordered``: sorted, none below 0.
+
+    Where one sorted set is asked often: ``np.isin`` would gather both sides anew each time.
+    """
+    at = np.searchsorted(ordered, wanted)
+    return np.asarray((np.append(ordered, -1)[at] == wanted) & (wanted >= 0))
+
+
 @dataclass(frozen=True)
 class Groups:
     """Rows in time order, gathered by a key; inside a group the order stays."""

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.groups import among
 from features.shop import Shop
 from features.tables import compiled, fetch, table
 from features.window import local_day, naive_utc, parse_cutoff, shift_days
@@ -115,13 +116,13 @@ class Holdout:
         customer = _position(self.customers, bought["customer_id"])
         product = _position(self.products, bought["product_id"])
         rows = np.flatnonzero((customer >= 0) & np.isin(product, self.catalogue))
-        repeat = np.isin(self._pair(customer[rows], product[rows]), self._bought)
+        repeat = among(self._pair(customer[rows], product[rows]), self._bought)
         return rows, {"all": np.full(len(rows), True), "new": ~repeat, "repeat": repeat}
 
     def bought_before(self, recommended: Ints) -> NDArray[np.bool_]:
         """Return which recommended products (customers x ranks, -1 for none) the customer bought before."""
         row = np.arange(len(recommended), dtype=np.int64)[:, None]
-        bought: NDArray[np.bool_] = np.isin(self._pair(row, recommended), self._bought) & (recommended >= 0)
+        bought: NDArray[np.bool_] = among(self._pair(row, recommended), self._bought) & (recommended >= 0)
         return bought
 
     @cached_property

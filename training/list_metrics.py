@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.groups import among
 from training.metrics import Floats, Ints
 
 
@@ -15,7 +16,7 @@ def hit_matrix(recommended: Ints, customer: Ints, product: Ints) -> NDArray[np.b
     """
     width = int(max(recommended.max(initial=0), product.max(initial=0))) + 1
     rows = np.arange(len(recommended), dtype=np.int64)[:, None]
-    return np.isin(rows * width + recommended, customer * width + product) & (recommended >= 0)
+    return among(rows * width + recommended, np.sort(customer * width + product)) & (recommended >= 0)
 
 
 def recall(hits: NDArray[np.bool_], n_true: Ints, k: int) -> Floats:

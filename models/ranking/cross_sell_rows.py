@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from features.errors import CannotLearn
+from features.groups import among
 from features.hardware import side_by_side
 from features.history import Floats, Ints
 from features.pairs import pair_features
@@ -190,7 +191,7 @@ def _window(state: State, truth: Ints, config: CrossSellConfig) -> Iterator[Rows
 
     def rows(codes: Ints, found: Candidates) -> Rows:
         pair = codes[found.customer].astype(np.int64) * n_products + found.product
-        bought = np.isin(pair, truth)
+        bought = among(pair, truth)
         drawn = np.random.default_rng([config.seed, codes[0]]).random(len(bought))  # whichever comes first
         kept = bought | (drawn < config.negative_rate)
         few = Candidates(*(getattr(found, name)[kept] for name in Candidates.__annotations__))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from features.hardware import side_by_side
 from features.history import Floats, History, Ints, interactions
 from models.ranking.collaborative import CELLS, factors, similar
 from models.ranking.lists import LISTS, Picks
@@ -61,21 +62,22 @@ def _popularity(history: History) -> Floats:
 
 def _lists(history: History, scores: Scores, popularity: Floats, k: int) -> dict[str, Picks]:
     n, size = len(history.customers), len(history.products)
-    parts: dict[str, list[Picks]] = {name: [] for name in LISTS}
     tie = popularity / (popularity.max(initial=0) + 1.0) * 1e-6
     step = max(CELLS // max(size, 1), 1)
-    for start in range(0, n, step):
+
+    def picked(start: int) -> dict[str, Picks]:
         codes = np.arange(start, min(start + step, n), dtype=np.int32)
         some = history.of_customers(codes)
         score: Floats = np.asarray(scores(codes), np.float64) + tie
         bought = (some.customer, some.product)
         again = np.full(score.shape, -np.inf)
         again[bought] = score[bought]
-        parts["for_you"].append(_top(score, k))
-        parts["buy_again"].append(_top(again, k))
+        found = {"for_you": _top(score, k), "buy_again": _top(again, k)}
         score[bought] = -np.inf
-        parts["new_for_you"].append(_top(score, k))
-    return {name: Picks.joined(parts[name], k) for name in LISTS}
+        return found | {"new_for_you": _top(score, k)}
+
+    parts = list(side_by_side(picked, range(0, n, step)))
+    return {name: Picks.joined([picks[name] for picks in parts], k) for name in LISTS}
 
 
 def _top(score: Floats, k: int) -> Picks:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import CannotLearn
+from features.groups import among
 from features.history import Floats, Ints
 from features.shop import Shop
 from models.ranking.candidates import Candidates
@@ -145,7 +146,7 @@ def exam_of(
 
     def rows(codes: Ints, found: Candidates) -> tuple[Ints, Floats, Bools, Bools]:
         pair = codes[found.customer].astype(np.int64) * size + found.product
-        return codes[found.customer], features_of(state, codes, found), np.isin(pair, truth), found.own
+        return codes[found.customer], features_of(state, codes, found), among(pair, truth), found.own
 
     parts = list(over_candidates(state, some, config, rows))
     customer, features, bought, own = (np.concatenate(column) for column in zip(*parts, strict=True))
