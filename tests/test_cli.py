@@ -17,7 +17,6 @@ from worlds.campaign import campaign
 from worlds.orders import make_home
 
 import recompra
-from models.registry import MODELS
 from serving.store import Store
 
 HEAVY = {
@@ -42,11 +41,7 @@ HEAVY = {
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A trained home of a small shop with fake models; every command of this module runs in it."""
     place = make_home(tmp_path_factory.mktemp("cli"), fakes.lines_with_leavers())
-    with pytest.MonkeyPatch.context() as patch:
-        for name in list(MODELS):
-            patch.delitem(MODELS, name)
-        patch.setitem(MODELS, "cross_sell", "worlds.fakes:FakeLists")
-        patch.setitem(MODELS, "churn", "worlds.fakes:FakeChurn")
+    with pytest.MonkeyPatch.context() as patch, fakes.in_place_of_ours():
         patch.setenv("RECOMPRA_HOME", str(place))
         yield place
 
