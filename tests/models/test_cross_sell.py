@@ -161,3 +161,9 @@ def test_a_customer_of_one_line_and_one_of_ten_thousand(tmp_path: Path) -> None:
     sizes = table.groupby(["customer_id", "list"]).size()
     assert sizes["heavy"].to_dict() == {"for_you": 5, "buy_again": 5}
     assert sizes["light"].to_dict() == {"for_you": 5, "buy_again": 1, "new_for_you": 5}
+
+
+def test_its_figures_tell_how_much_the_network_weighs() -> None:
+    _, model, state = board()
+    assert model.ranker.net
+    assert model.figures(state, ["c000"], ["p000"])["net share"] == model.config.net_share > 0
