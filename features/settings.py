@@ -70,7 +70,7 @@ class Lists(Section):
     upsell_price_step: float = Field(default=1.6, gt=1.05)
     """A better version of a product costs at most so many times its price."""
     locale: str = "en"
-    """Language of reasons where a request names none: en, pt."""
+    """Language of reasons, where a request names none, and of the report: en, pt."""
 
 
 class ProductGroup(Section):

@@ -79,7 +79,7 @@ def report(
     with Console(stderr=True).status("counting"):
         page = run(home(), moment_of(Shop(home()), moment(as_of)))
         page.write(out)
-    for words in page.left_out:
+    for words in page.missing():
         typer.echo(f"not known: {words}")
     typer.echo(f"written to {out}")
 

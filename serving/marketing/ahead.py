@@ -11,16 +11,18 @@ from features.shop import Shop
 from serving.registry import Registry
 
 TOTAL = "all"
+LeftOut = list[tuple[str, str]]
+"""What could not be known: a code of ``serving.marketing.report_texts``, and why."""
 AMOUNTS = ("expected_orders", "expected_revenue", "expected_margin")
 
 
 def ahead(
-    home: Path, shop: Shop, cutoff: datetime, groups: "pd.Series[Any] | None", left_out: list[str]
+    home: Path, shop: Shop, cutoff: datetime, groups: "pd.Series[Any] | None", left_out: LeftOut
 ) -> pd.DataFrame:
     """Return a row a group, everyone last: ``customers``, ``come_back`` and the ``AMOUNTS``.
 
     ``come_back`` is how many are expected to order within the horizon. What has no champion, or cannot be
-    known, is no column; of each the reason is appended to ``left_out``.
+    known, is no column; of each the name and the reason are appended to ``left_out``.
     """
     found = [
         part for name in ("churn", "ltv") if (part := _said(home, name, shop, cutoff, left_out)) is not None
@@ -38,12 +40,12 @@ def ahead(
     return pd.concat([rows.sort_values(columns[-1], ascending=False), everyone])
 
 
-def _said(home: Path, name: str, shop: Shop, cutoff: datetime, left_out: list[str]) -> pd.DataFrame | None:
+def _said(home: Path, name: str, shop: Shop, cutoff: datetime, left_out: LeftOut) -> pd.DataFrame | None:
     """Return what a champion says of everyone, without the horizon in its columns; None without one."""
     try:
         model: Any = Registry(home).model(name)
     except RecompraError as error:
-        left_out.append(f"what {name} foretells: {error}")
+        left_out.append((name, str(error)))
         return None
     mark = f"_{shop.settings.horizon_days}d"
     said: pd.DataFrame = model.predict(shop, cutoff)

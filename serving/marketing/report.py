@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,9 @@ from features.kpi import ATTRIBUTES, KPIS, cohorts, facts, kpis, over_time
 from features.shop import Shop
 from features.window import local_day, shift_days
 from models.customers.profiles import favourites, movement, profiles
-from serving.marketing.ahead import ahead
+from models.texts import DEFAULT
+from serving.marketing.ahead import LeftOut, ahead
+from serving.marketing.report_texts import Words
 from serving.registry import Registry
 
 if TYPE_CHECKING:
@@ -26,8 +29,6 @@ TEMPLATE = "report.html"
 N_PERIODS = 12
 TRENDS = ("active_customers", "retention_rate", "repeat_purchase_rate", "average_order_value")
 """KPIs that are drawn over the last periods."""
-SHORT = {"nps": "NPS", "ltv": "LTV", "cac": "CAC", "cross": "cross-", "365d": "of 365 days"}
-"""Words of a KPI's name as one writes them."""
 INK = "#286e5a"
 LARGEST_GROUPING = 12
 """An attribute with more values than this is no table one can read."""
@@ -35,7 +36,7 @@ LARGEST_GROUPING = 12
 
 @dataclass(frozen=True)
 class Page:
-    """What the page shows; ``left_out`` says in words what could not be known."""
+    """What the page shows, in the language of the shop's reasons (``[lists] locale``)."""
 
     shop: Shop
     cutoff: datetime
@@ -47,7 +48,12 @@ class Page:
     movement: pd.DataFrame
     ahead: pd.DataFrame
     """See ``serving.marketing.ahead``."""
-    left_out: list[str]
+    left_out: LeftOut
+
+    def missing(self, locale: str = DEFAULT) -> list[str]:
+        """Return what could not be known, in words."""
+        words = Words(locale)
+        return [words(f"left_out.{code}", why=why) for code, why in self.left_out]
 
     def write(self, path: Path) -> None:
         """Write the page, beside its place first."""
@@ -60,17 +66,18 @@ class Page:
 
         folder = Path(__file__).parent / "pages"
         page = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
-        page.filters |= {"figure": shown, "share": share, "shade": shade, "called": called}
         settings = self.shop.settings
+        words = Words(settings.lists.locale)
+        page.filters |= {"figure": partial(shown, words=words), "shade": shade, "named": words.named}
         return page.get_template(TEMPLATE).render(
             page=self,
+            t=words,
             name=settings.name,
-            currency=settings.currency or "money",
+            currency=settings.currency or words("money"),
             period_days=settings.horizon_days,
             day=local_day(self.cutoff, self.shop.timezone),
-            docs={kpi.name: kpi.doc for kpi in KPIS},
             units={kpi.name: kpi.unit for kpi in KPIS},
-            pictures={name: svg(trend(self.trends, name)) for name in self.drawn},
+            pictures={name: svg(trend(self.trends, name, words(f"kpi.{name}"))) for name in self.drawn},
         )
 
     @property
@@ -84,7 +91,7 @@ def report(home: Path, cutoff: datetime) -> Page:
     """Measure everything as of ``cutoff``; without a champion, what needs one is left out, in words."""
     shop = Shop(home)
     rows = facts(shop, cutoff)
-    left_out: list[str] = []
+    left_out: LeftOut = []
     segments, moved, mine = _segments(home, shop, cutoff, left_out)
     groups = {name: rows[name] for name in ATTRIBUTES if _groups(rows[name])}
     groups |= {} if mine is None else {"segment": mine}
@@ -103,13 +110,13 @@ def report(home: Path, cutoff: datetime) -> Page:
 
 
 def _segments(
-    home: Path, shop: Shop, cutoff: datetime, left_out: list[str]
+    home: Path, shop: Shop, cutoff: datetime, left_out: LeftOut
 ) -> "tuple[dict[str, pd.DataFrame], pd.DataFrame, pd.Series[Any] | None]":
     """Return the profile of each segment and persona, the moves since one period ago, who is in which."""
     try:
         model: Any = Registry(home).model("segments")
     except RecompraError as error:
-        left_out.append(f"segments and personas: {error}")
+        left_out.append(("segments", str(error)))
         return {}, pd.DataFrame(), None
     now = model.predict(shop, cutoff)
     before = model.predict(shop, shift_days(cutoff, -shop.settings.horizon_days, shop.timezone))
@@ -146,18 +153,18 @@ def _pivot(found: pd.DataFrame) -> pd.DataFrame:
     return table.reindex([kpi.name for kpi in KPIS]).dropna(how="all")
 
 
-def _unknown(rows: pd.DataFrame, shop: Shop) -> list[str]:
-    """Say what the shop does not tell."""
+def _unknown(rows: pd.DataFrame, shop: Shop) -> LeftOut:
+    """Return what the shop does not tell."""
     wanted = {
-        "money (order lines have no unit_price)": shop.facts.has_money,
-        "NPS (no answers to a survey in the period)": rows["nps_score"].notna().any(),
-        "CAC (customers have no acquisition_cost)": rows["acquisition_cost"].notna().any(),
-        "first-year value (no customer is a year old)": rows["is_mature"].any(),
+        "money": shop.facts.has_money,
+        "nps": rows["nps_score"].notna().any(),
+        "cac": rows["acquisition_cost"].notna().any(),
+        "first_year": rows["is_mature"].any(),
     }
-    return [words for words, known in wanted.items() if not known]
+    return [(code, "") for code, known in wanted.items() if not known]
 
 
-def trend(trends: pd.DataFrame, name: str) -> "Figure":
+def trend(trends: pd.DataFrame, name: str, title: str) -> "Figure":
     """Draw one KPI at each cutoff, with its interval."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import PercentFormatter
@@ -172,7 +179,7 @@ def trend(trends: pd.DataFrame, name: str) -> "Figure":
     if rows["unit"].iloc[0] == "share":
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set_ylim(bottom=0)
-    axes.set_title(called(name), fontsize=10)
+    axes.set_title(title, fontsize=10)
     axes.tick_params(labelsize=7)
     figure.autofmt_xdate()
     return figure
@@ -185,25 +192,14 @@ def svg(figure: "Figure") -> str:
     return out.getvalue().partition("<svg")[1] + out.getvalue().partition("<svg")[2]
 
 
-def shown(value: Any, unit: str = "") -> str:
+def shown(value: Any, unit: str = "", *, words: Words) -> str:
     """Return a figure as one reads it: shares in percent, money with two decimals, unknown as a dash."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return "-"
     if unit == "share":
-        return f"{value:.1%}"
-    if unit == "customers" or (not unit and float(value).is_integer()):
-        return f"{value:,.0f}"
-    return f"{value:,.2f}"
-
-
-def called(name: str) -> str:
-    """Return a KPI's name as one writes it: ``ltv_to_cac`` reads ``LTV to CAC``."""
-    return " ".join(SHORT.get(word, word) for word in name.split("_")).replace("- ", "-")
-
-
-def share(value: Any) -> str:
-    """Return a share in percent."""
-    return shown(value, "share")
+        return words.number(f"{value:.1%}")
+    whole = unit == "customers" or (not unit and float(value).is_integer())
+    return words.number(f"{value:,.{0 if whole else 2}f}")
 
 
 def shade(value: Any) -> str:

@@ -1,15 +1,23 @@
 """The page of figures: whole, self-contained, and safe with whatever a shop calls its things."""
 
+import html
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from worlds.orders import make_home, order_lines, products
 
-from features.kpi import KPIS
+from features.kpi import ATTRIBUTES, KPIS
 from features.window import parse_cutoff
-from serving.marketing.report import called, report, shown
+from models.customers.personas import TRAITS
+from models.segments import GRID
+from serving.marketing import report_texts
+from serving.marketing.ahead import AMOUNTS
+from serving.marketing.report import TEMPLATE, report, shown
+from serving.marketing.report_texts import TEXTS, Words
 
 CUTOFF = parse_cutoff("2024-06-01")
 SCRIPT = "<script>alert(1)</script>"
@@ -56,12 +64,14 @@ def test_it_holds_every_known_figure_with_its_definition(page):
 
 def test_a_share_is_shown_as_one_in_every_grouping(page):
     rates = page.groups["region"].loc["retention_rate"].dropna()
-    assert len(rates) and all(f"<td>{shown(rate, 'share')}</td>" in page.html() for rate in rates)
+    assert len(rates) and all(
+        f"<td>{shown(rate, 'share', words=Words('en'))}</td>" in page.html() for rate in rates
+    )
 
 
 def test_without_champions_nothing_is_foretold_and_the_page_says_so(page):
     assert page.ahead.empty and "days ahead" not in page.html()
-    assert any("churn foretells" in words for words in page.left_out)
+    assert any("churn foretells" in words for words in page.missing())
 
 
 def test_what_a_shop_calls_its_regions_is_text_and_never_code(page):
@@ -69,7 +79,7 @@ def test_what_a_shop_calls_its_regions_is_text_and_never_code(page):
 
 
 def test_what_cannot_be_known_is_said(page):
-    said = " ".join(page.left_out)
+    said = " ".join(page.missing())
     assert "segments and personas" in said and "NPS" in said and "acquisition_cost" in said
 
 
@@ -96,12 +106,71 @@ def test_it_is_written_whole_or_not_at_all(page, tmp_path):
     ],
 )
 def test_figures_are_shown_as_one_reads_them(value, unit, expected):
-    assert shown(value, unit) == expected
+    assert shown(value, unit, words=Words("en")) == expected
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [("ltv_to_cac", "LTV to CAC"), ("cross_sell_rate", "cross-sell rate"), ("ltv_365d", "LTV of 365 days")],
-)
-def test_a_figure_is_called_as_one_writes_it(name, expected):
-    assert called(name) == expected
+def test_every_language_has_every_text_with_the_same_places_to_fill():
+    def places(text):
+        return sorted(re.findall(r"{(\w+)}", text))
+
+    english = TEXTS["en"]
+    for texts in TEXTS.values():
+        assert texts.keys() == english.keys()
+        assert all(places(texts[code]) == places(english[code]) for code in english)
+
+
+def test_all_that_a_page_may_name_has_a_text():
+    groups = {name for row in GRID for name in row}
+    traits = {word for pair in TRAITS.values() for word in pair}
+    wanted = {f"{what}.{kpi.name}" for kpi in KPIS for what in ("kpi", "doc")}
+    wanted |= {f"segment.{name}" for name in groups} | {f"trait.{word}" for word in traits}
+    wanted |= {f"by.{name}" for name in (*ATTRIBUTES, "segment")}
+    wanted |= {f"ahead.{name}" for name in ("customers", "come_back", *AMOUNTS)}
+    assert wanted <= TEXTS["en"].keys()
+    template = Path(report_texts.__file__).with_name("pages") / TEMPLATE
+    asked = set(re.findall(r't\("([\w.]+)"[,)]', template.read_text(encoding="utf-8")))
+    assert asked and asked <= TEXTS["en"].keys()
+
+
+def test_the_page_speaks_the_language_of_the_shops_reasons(page, monkeypatch):
+    settings = page.shop.settings
+    lists = settings.lists.model_copy(update={"locale": "pt-BR"})
+    monkeypatch.setattr(page.shop, "settings", settings.model_copy(update={"lists": lists}))
+    text = with_segments(page).html()
+    assert '<html lang="pt">' in text and ">taxa de retenção<" in text and ">campeões<" in text
+    english = [told for code, told in TEXTS["en"].items() if told != TEXTS["pt"][code]]
+    assert [told for told in english if f">{html.escape(told)}<" in text] == []
+
+
+def with_segments(page):
+    """Return the page with what only champions tell."""
+    names = ["champions", "at risk"]
+    columns = [
+        "n_customers",
+        "customer_share",
+        "revenue_share",
+        "days_since_last_order",
+        "gap_mean_days",
+        "n_order_days",
+        "revenue",
+        "revenue_per_order_day",
+    ]
+    table = pd.DataFrame(1.5, index=names, columns=columns).assign(favourites="Tea")
+    expected = pd.DataFrame(7.0, index=[*names, "all"], columns=["customers", "come_back", *AMOUNTS])
+    moved = pd.DataFrame(3, index=names, columns=names)
+    people = table.rename(index={"champions": "quiet frequent customers"})
+    segments = {"segment": table, "persona": people}
+    return replace(page, segments=segments, movement=moved, ahead=expected)
+
+
+def test_groups_are_named_in_their_language_and_a_shops_own_names_stay():
+    named = Words("pt").named
+    assert named("at risk") == "em risco" and named("all customers") == "todos os clientes"
+    assert named("quiet big-basket customers") == "clientes sumidos e de cesta grande"
+    assert named("Alto Minho") == "Alto Minho"
+    assert Words("en").named("quiet big-basket customers") == "quiet big-basket customers"
+
+
+def test_numbers_are_written_as_the_language_writes_them():
+    assert shown(1234.5, "currency", words=Words("pt")) == "1.234,50"
+    assert shown(0.1234, "share", words=Words("pt")) == "12,3%"
