@@ -78,6 +78,7 @@ def nearest(weighted: Any, n: int) -> Neighbours:
 
 def _best_first(near: Any, n: int) -> Neighbours:
     """Lay out up to ``n`` + 1 similar columns a row, itself left out; ties go to the lower product code."""
+    near.eliminate_zeros()  # implicit leaves what it did not fill at (0, 0): one cell too many in that row
     near.sort_indices()
     row = np.repeat(np.arange(near.shape[0]), np.diff(near.indptr))
     place = np.arange(near.nnz) - near.indptr[row]

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 from worlds.checkerboard import CUTOFF, board
 
 from features.catalogue import Catalogue
 from features.history import interactions
-from models.ranking.collaborative import Neighbours
+from models.ranking.collaborative import Neighbours, nearest
 from models.ranking.linear import CAP, FIRM, linear
 from models.ranking.sources import FRESH_DAYS, Arrivals, Linear
 from models.ranking.texts import WORD, texts
@@ -79,6 +80,16 @@ def test_products_of_one_text_come_by_their_sales() -> None:
     assert near.product[2].tolist() == [1, 3, 0]
     assert near.product[4].tolist() == [1, 3, 0]
     np.testing.assert_allclose(near.score[:4], 1, rtol=1e-6)
+
+
+def test_a_column_that_is_not_among_its_own_nearest_has_as_many_as_others() -> None:
+    terms = np.zeros((2, 21), np.float32)
+    terms[0, :20] = terms[1, 20] = 1  # of nineteen as near as itself two are kept; the last has none
+    near = nearest(csr_matrix(terms), 2)
+    assert (near.product[20] == -1).all()
+    assert (near.product[:20] >= 0).all()
+    assert (near.product != np.arange(21)[:, None]).all()
+    np.testing.assert_allclose(near.score[:20], 1)
 
 
 @settings(max_examples=40, deadline=None)
