@@ -31,7 +31,7 @@ from serving.scoring.snapshot import Snapshot
 from serving.state import State
 from serving.storefront.experiment import effect_of, experiment_of
 from serving.storefront.moments import days_on
-from serving.storefront.offers import goods_now
+from serving.storefront.offers import goods_now, no_offers
 
 N_NOT_PLANNED = 100
 CUSTOMERS_AT_ONCE = 20_000
@@ -89,7 +89,7 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
     contacts: list[Row] = []
     snapshot = state.snapshot
     if snapshot.desk is None:
-        left_out += [_left(snapshot, code, "no next_best_offer model serves yet") for code in codes]
+        left_out += [_left(snapshot, code, no_offers(state).message) for code in codes]
     else:
         first = request.first_day or first_day(state, now)
         period = Period.of(state, first, now, request.days, request.budget, request.per_day, request.limit)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from features.errors import NotFound, SettingsError
+from features.errors import SettingsError
 from features.files import beside
 from features.history import Ints
 from features.shop import Shop
@@ -22,6 +22,7 @@ from serving.scoring.folder import load
 from serving.state import Pointer, State
 from serving.store import Store
 from serving.storefront.experiment import effect_of, experiment_of
+from serving.storefront.offers import no_offers
 
 FORMATS = ("csv", "ndjson", "json")
 EMAILS = "SELECT customer_id, email FROM customers WHERE email IS NOT NULL ORDER BY customer_id"
@@ -94,9 +95,7 @@ def write_plan(
         raise SettingsError(f"no format {kind!r}", f"the formats are {', '.join(FORMATS)}")
     with opened(home) as state:
         if state.snapshot.desk is None:
-            raise NotFound(
-                "no next_best_offer model serves yet", "run `recompra train`, then `recompra score`"
-            )
+            raise no_offers(state)
         period = asked.period(state, now)
         found = make_plan(state, everyone(state), period, now)
         content = content_of(state, found, rows_of(state, found, period), kind)

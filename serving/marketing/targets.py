@@ -19,7 +19,7 @@ from serving.marketing.crowd import Recent, people_of, standing_of
 from serving.marketing.plan import everyone
 from serving.state import State
 from serving.storefront.experiment import effect_of, experiment_of
-from serving.storefront.offers import goods_now
+from serving.storefront.offers import goods_now, no_offers
 
 
 def targets_by_action(state: State, request: TargetsRequest, now: datetime) -> Targets:
@@ -29,7 +29,7 @@ def targets_by_action(state: State, request: TargetsRequest, now: datetime) -> T
     ``NotFound`` for an action that the shop does not have.
     """
     if state.snapshot.known is None or state.snapshot.desk is None:
-        raise NotFound("actions cannot be weighed: no next_best_offer model serves yet", "train and score")
+        raise no_offers(state)
     codes = everyone(state)
     found, terms = options_of(state, request, codes, now)
     chosen = allocate(found, request.budget)

@@ -44,7 +44,7 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
     customer = who(state, request.customer_id)
     record = request.record and not state.view.is_erased(request.customer_id)
     if state.snapshot.desk is None:
-        return _offer(state, request, {"product_id": None, "reason": "no next_best_offer model serves yet"})
+        return _offer(state, request, {"product_id": None, "reason": no_offers(state).message})
     goods, terms = goods_now(state)
     terms = terms if request.channel is None else through(terms, request.channel)
     case = offer_case(state, customer, request.exclude, now)
@@ -101,10 +101,18 @@ def tried(state: State, case: Case, terms: Terms, said: dict[str, Any]) -> dict[
     }
 
 
+def no_offers(state: State) -> NotFound:
+    """Say why nothing can be offered, and no contact planned."""
+    missing = "next_best_offer" if "next_best_offer" not in state.snapshot.models else "cross_sell"
+    lists = ", so there are no lists to offer from" if missing == "cross_sell" else ""
+    hint = f"`recompra train --only {missing}` says what it lacks; then `recompra score`"
+    return NotFound(f"no {missing} model serves{lists}", hint)
+
+
 def goods_now(state: State) -> tuple[Goods, Terms]:
     """Return what an offer needs to know of the goods, with the stock of this minute, and its terms."""
     if state.snapshot.desk is None:
-        raise NotFound("no next_best_offer model serves yet", "run `recompra train`, then `recompra score`")
+        raise no_offers(state)
     goods, terms = state.snapshot.desk
     return replace(goods, stock=state.stock), terms
 

@@ -217,7 +217,11 @@ def test_a_day_that_is_none_is_refused(home: Path) -> None:
         write_plan(home, Asked(first="1 March"), NOW)
 
 
-def test_without_an_offer_model_there_is_no_plan(tmp_path: Path) -> None:
-    make_home(tmp_path, replace(make_snapshot(), desk=None))
-    with pytest.raises(NotFound, match="recompra train"):
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [("cross_sell", "no next_best_offer model"), ("next_best_offer", "no cross_sell model")],
+)
+def test_without_a_model_that_offers_take_there_is_no_plan(tmp_path: Path, there: str, told: str) -> None:
+    make_home(tmp_path, replace(make_snapshot(), desk=None, models={there: "1"}))
+    with pytest.raises(NotFound, match=f"{told} serves.*recompra train"):
         write_plan(tmp_path, Asked(), NOW)
