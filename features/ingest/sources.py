@@ -18,6 +18,8 @@ PARQUET = (".parquet", ".pq")
 DELIMITED = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 TEXT = (".txt",)
 DELIMITERS = ",;\t|"
+OURS = ("__row", "__file")
+"""Columns that are not the source's own."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,18 @@ def find(path: Path, settings: Settings) -> tuple[list[Source], list[str]]:
 
 
 def register(con: duckdb.DuckDBPyConnection, source: Source, order_lines: list[Path]) -> None:
-    """Make the files a query reads visible under their stems, and the order lines as ``order_lines``."""
+    """Make the files a query reads visible under their stems, and the order lines as ``order_lines``.
+
+    A row's ``__file`` counts from 0 in the order of names: exports may overlap, and the later one counts.
+    """
     views = {_stem(file): [file] for file in source.files} | (
         {"order_lines": order_lines} if order_lines else {}
     )
     for name, files in views.items():
-        parts = " UNION ALL BY NAME ".join(f"SELECT * EXCLUDE (__row) FROM {reader(file)}" for file in files)
+        read = (
+            f"SELECT * EXCLUDE (__row), {at} AS __file FROM {reader(file)}" for at, file in enumerate(files)
+        )
+        parts = " UNION ALL BY NAME ".join(read)
         con.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {parts}')
 
 

@@ -6,7 +6,7 @@ import duckdb
 
 from features import adapters
 from features.errors import InputError, SettingsError
-from features.ingest import contracts
+from features.ingest import contracts, sources
 from features.ingest.contracts import TABLES, Column, Table
 from features.ingest.sources import Source, quote
 from features.settings import Settings, TableMap
@@ -68,7 +68,7 @@ def stage(con: duckdb.DuckDBPyConnection, source: Source, relation: str, setting
     Raises ``InputError`` for a missing column, one of the wrong type, or a file that breaks in the middle.
     """
     described = run(con, f"DESCRIBE SELECT * FROM {relation}", source).fetchall()
-    columns = {str(name): str(kind) for name, kind, *_ in described if name != "__row"}
+    columns = {str(name): str(kind) for name, kind, *_ in described if name not in sources.OURS}
     opened = Opened(con, source, relation, columns, table_map_of(settings, source.table))
     cells = [_cell(opened, column) for column in opened.table.columns]
     sql = _select(opened, cells, settings)

@@ -117,6 +117,23 @@ def test_shopify_shares_discounts_and_refunds_of_an_order_among_its_lines(shopif
     ]
 
 
+def test_shopify_adds_equal_lines_of_an_order_and_counts_what_two_exports_hold_once(tmp_path):
+    first, *lines = SHOPIFY.splitlines(keepends=True)
+    mug = "#6,cy@x.com,paid,no,USD,{sub},2026-09-21 09:00:00 -0400,1,Mug,25,MUG,,CA,,{back},Clay,web,\n"
+    twice = mug.format(sub=50, back=0) + "#6,cy@x.com,,,,,,1,Mug,25,MUG,,,,,,,\n"
+    later = mug.format(sub=50, back=10) + "#6,cy@x.com,,,,,,1,Mug,25,MUG,,,,,,,\n"
+    (tmp_path / "orders_export_1.csv").write_text(first + "".join(lines) + twice)
+    (tmp_path / "orders_export_2.csv").write_text(first + "".join(lines[2:]) + later)
+    ingest(tmp_path, tmp_path / "home", adapter="shopify")
+    assert rows(tmp_path / "home", "order_id, quantity, revenue") == [
+        ("#1", 1.0, 13.85),
+        ("#1", 2.0, 22.15),
+        ("#2", 1.0, 25.0),
+        ("#5", 1.0, 25.0),
+        ("#6", 2.0, 40.0),
+    ]
+
+
 def test_shopify_knows_a_customer_by_address_or_telephone_and_keeps_the_moment(shopify):
     _, home = shopify
     assert rows(home, "DISTINCT customer_id, ordered_at::VARCHAR") == [
@@ -128,7 +145,7 @@ def test_shopify_knows_a_customer_by_address_or_telephone_and_keeps_the_moment(s
 
 def test_shopify_quarantines_cancelled_and_voided_orders_and_keeps_the_latest_consent(shopify):
     report, home = shopify
-    told = {"its order was cancelled, voided or wholly refunded": 2}
+    told = {"its order was cancelled, voided, expired or wholly refunded": 2}
     assert report.tables["order_lines"].reasons == told
     assert rows(home, "customer_id, email_consent, region", "customers") == [
         ("+15550100", False, "CA"),

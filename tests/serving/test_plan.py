@@ -218,10 +218,9 @@ def test_a_day_that_is_none_is_refused(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "told"),
-    [("cross_sell", "no next_best_offer model"), ("next_best_offer", "no cross_sell model")],
+    ("there", "missing"), [("cross_sell", "next_best_offer"), ("next_best_offer", "cross_sell")]
 )
-def test_without_a_model_that_offers_take_there_is_no_plan(tmp_path: Path, there: str, told: str) -> None:
+def test_without_a_model_that_offers_take_there_is_no_plan(tmp_path: Path, there: str, missing: str) -> None:
     make_home(tmp_path, replace(make_snapshot(), desk=None, models={there: "1"}))
-    with pytest.raises(NotFound, match=f"{told} serves.*recompra train"):
+    with pytest.raises(NotFound, match=f"no {missing} model serves.*recompra train"):
         write_plan(tmp_path, Asked(), NOW)

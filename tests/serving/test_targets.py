@@ -85,5 +85,5 @@ def test_an_action_the_shop_does_not_have_is_named_with_those_it_has(state: Stat
 
 
 def test_without_what_is_known_of_customers_it_says_what_to_do(state: State) -> None:
-    with pytest.raises(NotFound, match="train and score"):
+    with pytest.raises(NotFound, match="no next_best_offer model serves"):
         ask(replace(state, snapshot=replace(state.snapshot, known=None)))
