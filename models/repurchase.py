@@ -71,7 +71,7 @@ class Repurchase(Model):
         self, config: Any, trained_until: datetime, *, horizon_days: int, chance: Chance, demand: Demand
     ) -> None:
         super().__init__(config, trained_until)
-        self.horizon_days, self.chance, self.expected = horizon_days, chance, demand
+        self.horizon_days, self.chance, self.blend = horizon_days, chance, demand
 
     @classmethod
     def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
@@ -144,7 +144,7 @@ class Repurchase(Model):
 
     def _expected(self, shop: Shop, cutoff: datetime, clock: Clock) -> Expected:
         category = shop.catalogue(cutoff).category
-        return self.expected.expected(
+        return self.blend.expected(
             parts_of(clock.history, clock.spells, clock.chance, category, self.horizon_days)
         )
 
@@ -153,16 +153,15 @@ class Repurchase(Model):
         window = Window.of(shop, cutoff, self.horizon_days, end)
         yield from pairs(window, self.chance.of_rows(window.rows), self.name, self.horizon_days)
         parts = window.parts(self.chance, self.horizon_days)
-        yield from products(window, parts, self.expected.expected(parts), self.name)
+        yield from products(window, parts, self.blend.expected(parts), self.name)
 
     def importance(self) -> dict[str, float]:
         """Return the share of each input in the regression's weights, standardised."""
-        weights = np.abs(self.chance.weights)
-        return dict(zip(INPUTS, (weights / max(float(weights.sum()), 1e-9)).tolist(), strict=True))
+        return self.chance.importance(INPUTS)
 
     def save(self, folder: Path) -> None:
         """Write ``model.json``."""
-        parts = {"chance": asdict(self.chance), "demand": asdict(self.expected)}
+        parts = {"chance": asdict(self.chance), "demand": asdict(self.blend)}
         columns = {"inputs": list(INPUTS), "parts": list(PARTS)}
         self.write_card(folder, horizon_days=self.horizon_days, **parts, **columns)
 

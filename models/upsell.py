@@ -125,8 +125,7 @@ class Upsell(Model):
 
     def importance(self) -> dict[str, float]:
         """Return the share of each input in the regression's weights, standardised."""
-        weights = np.abs(self.chance.weights)
-        return dict(zip(INPUTS, (weights / max(float(weights.sum()), 1e-9)).tolist(), strict=True))
+        return self.chance.importance(INPUTS)
 
     def save(self, folder: Path) -> None:
         """Write ``model.json``."""

@@ -15,18 +15,17 @@ import pandas as pd
 from features.labels import followed
 from features.shop import Shop
 from features.window import naive_utc
-from models.actions import catalogue
+from models.actions import NOTHING, catalogue
 from models.decisions.contact_rows import UNNAMED
 from models.decisions.economics import Margins
 from models.decisions.standing import held_out
 from training.holdout import next_day
 
-NOTHING = "nothing"
 SENT = ["customer_id", "sent_at", "contact_id", "action", "product_id", "treated", "propensity", "cost"]
 """What is read of a contact."""
 
 
-class Ledger:
+class Record:
     """One shop's decisions and contacts whose horizon has closed, with rewards in its currency."""
 
     def __init__(self, shop: Shop) -> None:

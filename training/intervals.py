@@ -15,8 +15,6 @@ from training.metrics import Floats, Metric, Statistic, captured, mean
 
 FEW = 50_000
 """Up to so many rows the draws are kept: one byte a row and draw."""
-
-
 CELLS = 1_000_000
 """Draws are multiplied in blocks of at most so many cells."""
 SUMS = (mean, captured)

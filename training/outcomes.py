@@ -23,7 +23,7 @@ from features.files import beside
 from features.shop import Shop
 from models.decisions.power import propose
 from models.decisions.trial import Trial
-from training.decided import Ledger
+from training.decided import Record
 from training.past_policies import Past
 
 WEEKS = 12
@@ -69,9 +69,9 @@ def outcomes(
     contacts of the warehouse are added. ``policy`` (customer_id, action) is another policy to value; those it
     does not name get nothing.
     """
-    ledger = Ledger(Shop(home))
-    decided, sent = ledger.decided(decisions), ledger.sent(contacts)
-    past = Past(ledger.shop, decided, policy)
+    record = Record(Shop(home))
+    decided, sent = record.decided(decisions), record.sent(contacts)
+    past = Past(record.shop, decided, policy)
     asked: dict[str, Callable[[], Any]] = {"uplift of policy": partial(uplift, decided)}
     for action, rows in sent.groupby("action"):
         asked[f"uplift of {action}"] = partial(uplift, rows)
@@ -79,13 +79,13 @@ def outcomes(
         asked[f"policies of {name}"] = partial(past.value, name)
     found, not_yet = _answered(asked)
     return Outcomes(
-        horizon_days=ledger.horizon_days,
-        currency=ledger.shop.settings.currency,
+        horizon_days=record.horizon_days,
+        currency=record.shop.settings.currency,
         n_decisions=len(decisions),
         n_closed=len(decided),
         actions={str(action): rates(rows) for action, rows in decided.groupby("action")},
         not_yet=not_yet,
-        proposal=_needed(ledger) if not_yet else "",
+        proposal=_needed(record) if not_yet else "",
         **found,
     )
 
@@ -108,7 +108,7 @@ def _answered(
 def uplift(rows: pd.DataFrame) -> dict[str, Any]:
     """Return what contacting changed a customer, between those contacted and those held out.
 
-    ``rows`` are of a ``Ledger``. Raises ``CannotLearn`` where there is too little to compare.
+    ``rows`` are of a ``Record``. Raises ``CannotLearn`` where there is too little to compare.
     """
     if rows.empty:
         raise CannotLearn(
@@ -162,17 +162,17 @@ def table(found: Outcomes) -> Any:
     return out
 
 
-def _needed(ledger: Ledger) -> str:
+def _needed(record: Record) -> str:
     """Say which experiment would tell, from how many customers there are and how often they order.
 
     The change to find is the one assumed of contacts that keep a customer, ``save_rate`` of those who leave.
     """
-    shop, cutoff = ledger.shop, ledger.end - timedelta(days=ledger.horizon_days)
+    shop, cutoff = record.shop, record.end - timedelta(days=record.horizon_days)
     seen = shop.customer_features(cutoff)["days_since_last_order"]
     active = seen.index[seen <= 7 * WEEKS]
     if not len(active):
         return ""
-    ordered = shop.labels(cutoff, ledger.horizon_days, ledger.end).index
+    ordered = shop.labels(cutoff, record.horizon_days, record.end).index
     base = float(active.isin(ordered).mean())
     effect = max((1 - base) * shop.settings.economics.save_rate, 0.001)
     return str(propose(len(active) / WEEKS, base, effect, n_customers=len(seen)))

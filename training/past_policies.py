@@ -10,11 +10,11 @@ import pandas as pd
 
 from features.errors import CannotLearn, InputError
 from features.shop import Shop
+from models.actions import NOTHING
 from models.decisions.contact_rows import features_then
 from models.decisions.learners import LearnerConfig
 from models.decisions.off_policy import Log, by_trees, cross_fitted, value
 from models.decisions.trial import Estimate, Floats
-from training.decided import NOTHING
 
 FOLLOWED = "followed"
 """The policy that was in service."""

@@ -30,6 +30,8 @@ from training.report import Report, Rival, Trained, judge
 from training.tracking import Run, Tracking
 
 STAGES = ("learning", "measuring", "recording", "registering")
+N_HORIZONS = 3
+"""A training takes so many: to know customers by, to learn what followed, and to measure on."""
 
 
 def train(
@@ -53,10 +55,6 @@ def train(
     with tracking.exclusive(now=clock()):
         training = Training(holdout, tracking, steps, clock)
         return Report(holdout, [training.one(name) for name in names])
-
-
-N_HORIZONS = 3
-"""A training takes so many: to know customers by, to learn what followed, and to measure on."""
 
 
 def chosen_models(only: str | None) -> list[str]:

@@ -1,6 +1,6 @@
 """A small logistic regression over ``models.clock.inputs``: calibrated by learning on closed windows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -48,6 +48,11 @@ class Chance:
         """Put together again what ``dataclasses.asdict`` and JSON took apart."""
         mean, scale, weights = (tuple(facts[name]) for name in ("mean", "scale", "weights"))
         return cls(mean, scale, weights, float(facts["intercept"]))
+
+    def importance(self, inputs: Iterable[str]) -> dict[str, float]:
+        """Return the share of each input in the standardised weights."""
+        weights = np.abs(self.weights)
+        return dict(zip(inputs, (weights / max(float(weights.sum()), 1e-9)).tolist(), strict=True))
 
     def of_rows(self, rows: Floats) -> Floats:
         """Return the chance of each row, shape (n,)."""

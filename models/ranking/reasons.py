@@ -18,6 +18,7 @@ from models.clock.due import UNKNOWN_DAY, When
 from models.ranking.candidates import Candidates
 from models.ranking.collaborative import Neighbours
 from models.ranking.lists import OWN, PINNED, SOURCES, TOGETHER, UPSELL, Picks
+from models.ranking.newcomers import NEW_DAYS
 from models.ranking.reason_texts import CODES
 from models.ranking.state import State
 
@@ -29,8 +30,6 @@ SOON_DAYS, SOON_SHARE = 7, 0.25
 """About now: the clock expects it within so many days, or so much of the usual gap if that is longer."""
 FORGOTTEN = 3.0
 """Beyond so many gaps nobody waits for it any more: it was merely bought before."""
-NEW_DAYS = 28
-"""A product first sold so few days ago is new."""
 N_NEAREST = 10
 """A product is named as what another goes with if it is among so many nearest ones."""
 COLUMN = {name: number for number, name in enumerate(PAIR_FEATURES)}
