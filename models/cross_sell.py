@@ -11,8 +11,7 @@ import numpy as np
 from features.history import Floats, Ints
 from features.pairs import PAIR_FEATURES
 from features.shop import Shop
-from models.model import Model
-from models.popular import require_products
+from models.model import Model, require_products
 from models.ranking.candidates import Candidates
 from models.ranking.cross_sell_rows import (
     CrossSellConfig,

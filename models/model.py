@@ -17,11 +17,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.customer import CUSTOMER_FEATURES
-from features.errors import ArtefactError
+from features.errors import ArtefactError, CannotLearn
 from features.shop import Shop
 from models.config import Config
 
-__all__ = ["Config", "Measured", "Model", "check_fingerprint", "customer_card"]
+__all__ = ["Config", "Measured", "Model", "check_fingerprint", "customer_card", "require_products"]
 
 
 class Measured(NamedTuple):
@@ -98,6 +98,14 @@ class Model(ABC):
         if card.get("name") != cls.name:
             raise ArtefactError(f"expected a {cls.name} model in {folder.name}/, found {card.get('name')!r}")
         return card
+
+
+def require_products(name: str, shop: Shop) -> None:
+    """Raise ``CannotLearn`` where the shop's orders do not say what was bought."""
+    if not shop.facts.has_products:
+        raise CannotLearn(
+            f"{name} needs product_id in order_lines, found none", "map it in recompra.toml under [columns]"
+        )
 
 
 def check_fingerprint(name: str, trained: str, here: str) -> None:

@@ -62,8 +62,7 @@ class NextBestOffer(model.Model):
     @classmethod
     def fit(cls, shop: Shop, known_until: datetime, config: OfferConfig) -> Self:
         """Learn margins per category from known unit costs; raise ``CannotLearn`` without prices."""
-        if not shop.facts.has_products:
-            raise CannotLearn("next_best_offer needs product_id in order_lines, found none", "map the column")
+        model.require_products(cls.name, shop)
         catalogue = shop.catalogue(known_until)
         if not np.isfinite(catalogue.price).any():
             raise CannotLearn(

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pydantic import Field
 
-from features.errors import CannotLearn
 from features.groups import Groups
 from features.history import Floats, History, Ints
 from features.products import popularity
 from features.shop import Shop
-from models.model import Config, Model
+from models.model import Config, Model, require_products
 from models.ranking.lists import LISTS, OWN, Pairs, asked_for, filled, frame, pick
 from models.ranking.rules import Rules
 
@@ -114,11 +113,3 @@ class Popular(Model):
         card = cls.read_card(folder)
         config = PopularConfig.model_validate(card["config"])
         return cls(config, datetime.fromisoformat(card["trained_until"]), card["horizon_days"])
-
-
-def require_products(name: str, shop: Shop) -> None:
-    """Raise ``CannotLearn`` where the shop's orders do not say what was bought."""
-    if not shop.facts.has_products:
-        raise CannotLearn(
-            f"{name} needs product_id in order_lines, found none", "map it in recompra.toml under [columns]"
-        )

@@ -20,8 +20,7 @@ from models.clock.measured import pairs, products
 from models.clock.renewal import Rhythm
 from models.clock.spells import Spells
 from models.clock.windows import Window, rhythm_of
-from models.model import Config, Measured, Model
-from models.popular import require_products
+from models.model import Config, Measured, Model, require_products
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,8 +16,7 @@ from features.history import Floats, Ints
 from features.shop import Shop
 from models.clock.chance import Chance
 from models.decisions.economics import Margins
-from models.model import Config, Measured, Model
-from models.popular import require_products
+from models.model import Config, Measured, Model, require_products
 from models.ranking.dearer import INPUTS, Dearer, Steps, kinds_of, last_of_kind, steps_of
 
 DEPTH = 5
