@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from features.errors import Conflict, NotFound
 from features.history import Ints
-from features.window import EPOCH, day_number, zone
+from features.window import EPOCH, day_number, local_day, zone
 from models.actions import Action
 from models.contact_policy import People, quiet_hours
 from models.decisions.arms import deck_of
@@ -56,10 +56,10 @@ class Period:
     def of(cls, state: State, first: date, now: datetime, *asked: Any) -> "Period":
         """Return a period from ``first`` on; raise ``Conflict`` for a day that is over or too far away."""
         begin = today(state, now)
-        end = begin + timedelta(days=FURTHEST_DAYS)
+        end = max(begin, local_day(now, state.snapshot.timezone)) + timedelta(days=FURTHEST_DAYS)
         if not begin <= first <= end:
             told = f"a plan begins between today and a year from now, {begin} to {end}; got {first}"
-            raise Conflict(told, "both are days of the shop; those of a scoring of long ago are its own")
+            raise Conflict(told, "both are days of the shop; for a scoring of long ago today is its own day")
         return cls(first, *asked)
 
 

@@ -139,6 +139,12 @@ def test_a_plan_begins_neither_in_the_past_nor_ages_ahead(state: State, first: d
         contact_plan(state, PlanRequest(first_day=first), NOW)
 
 
+def test_a_plan_of_a_scoring_of_long_ago_may_begin_on_its_day_or_on_the_real_one(state: State) -> None:
+    later = NOW + timedelta(days=900)
+    for first in (AS_OF.date(), later.date()):
+        assert contact_plan(state, PlanRequest(first_day=first), later).contacts[0]["on"] >= first.isoformat()
+
+
 def test_a_request_for_few_contacts_holds_the_worthiest(state: State) -> None:
     few, many = (contact_plan(state, PlanRequest(limit=n, days=28), NOW).contacts for n in (5, 1000))
     money = "expected_incremental_margin_28d"
