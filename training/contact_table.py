@@ -91,8 +91,7 @@ def _not_before(columns: Floats, trial: Trial) -> str:
         there = np.isfinite(values)
         for part in (np.where(there, values, 0.0), there.astype(float)):
             apart = Trial(part, trial.treated, trial.propensity, trial.group).effect
-            error = (apart.high - apart.low) / 3.92
-            if abs(apart.value) > IMBALANCE * error + 1e-12:
+            if abs(apart.value) > IMBALANCE * apart.error + 1e-12:
                 return "differs between contacted and held out: measured after the contact, or it chose them"
     return ""
 

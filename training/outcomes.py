@@ -22,7 +22,7 @@ from features.errors import CannotLearn
 from features.files import beside
 from features.shop import Shop
 from models.decisions.power import propose
-from models.decisions.trial import Trial
+from models.decisions.trial import Trial, Z
 from training.decided import Record
 from training.past_policies import Past
 
@@ -183,7 +183,7 @@ def _share(flags: "pd.Series[Any]") -> dict[str, float] | None:
     n = len(flags)
     if not n:
         return None
-    share, z2 = float(flags.mean()), 1.959964**2
+    share, z2 = float(flags.mean()), Z**2
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = float(np.sqrt(z2 * share * (1 - share) / n + z2**2 / (4 * n * n))) / (1 + z2 / n)
     return {"value": share, "low": centre - half, "high": centre + half}

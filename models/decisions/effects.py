@@ -16,7 +16,7 @@ import pandas as pd
 
 from models.decisions.choice import RANDOM, Choice, choose_policy
 from models.decisions.learners import LEARNERS, LearnerConfig, Parts
-from models.decisions.trial import Floats, Trial
+from models.decisions.trial import Floats, Trial, Z
 
 COLUMNS = ("effect", "effect_low", "effect_high")
 
@@ -35,7 +35,7 @@ class Line:
     def flat(cls, trial: Trial) -> Self:
         """Return the average effect, for everybody."""
         found = trial.effect
-        return cls(0.0, found.value, 0.0, (((found.high - found.low) / 3.919928) ** 2, 0.0, 0.0))
+        return cls(0.0, found.value, 0.0, (found.error**2, 0.0, 0.0))
 
     @classmethod
     def fit(cls, trial: Trial, score: Floats) -> Self:
@@ -100,9 +100,7 @@ class Effects:
     def effect(self, rows: Floats, given: Mapping[str, Floats]) -> pd.DataFrame:
         """Return ``effect``, ``effect_low`` and ``effect_high`` (95%) of each row."""
         value, error = self.line.at(self.score(rows, given))
-        return pd.DataFrame(
-            dict(zip(COLUMNS, (value, value - 1.96 * error, value + 1.96 * error), strict=True))
-        )
+        return pd.DataFrame(dict(zip(COLUMNS, (value, value - Z * error, value + Z * error), strict=True)))
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the trees, and return the rest as plain data."""

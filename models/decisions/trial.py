@@ -12,6 +12,8 @@ from features.errors import CannotLearn, InputError
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
+Z = 1.959964
+"""Standard errors on either side of a 95% interval."""
 LEAST_PROPENSITY = 0.01
 """Below it (and above 1 minus it) a contact was as good as certain: nobody comparable was left out."""
 FEWEST = 50
@@ -28,6 +30,11 @@ class Estimate(NamedTuple):
     high: float
 
     @property
+    def error(self) -> float:
+        """The standard error behind a normal interval."""
+        return (self.high - self.low) / (2 * Z)
+
+    @property
     def is_above_zero(self) -> bool:
         """Whether the whole interval is."""
         return self.low > 0
@@ -40,7 +47,7 @@ class Estimate(NamedTuple):
     @classmethod
     def of(cls, value: float, error: float) -> Self:
         """Return the normal interval of a standard error."""
-        return cls(float(value), float(value - 1.959964 * error), float(value + 1.959964 * error))
+        return cls(float(value), float(value - Z * error), float(value + Z * error))
 
     @classmethod
     def of_draws(cls, value: float, draws: Floats) -> Self:
