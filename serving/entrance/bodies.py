@@ -1,6 +1,7 @@
 """The body of a request: whole, small, in time, and of the form that its endpoint takes."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 
 from pydantic import ValidationError
@@ -12,6 +13,9 @@ from serving.entrance.visit import JSON, Message, Receive
 MAX_BODY = 1_000_000
 BODY_SECONDS = 5.0
 """A body that has not come by then is not waited for."""
+PASSED, PASS_SECONDS = 10_000_000, 1.0
+"""So much, and so long, of a body too large is let pass: who still sends would lose the connection, and with
+it the reason."""
 JSON_TEXT = JSON.decode()
 
 
@@ -44,6 +48,8 @@ async def body_of(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         raise Refused(415, told, headers=(("accept-encoding", "identity"),))
     size = headers.get(b"content-length", b"0")
     if size.isdigit() and int(size) > MAX_BODY:
+        if b"expect" not in headers:  # who asks first has not begun to send
+            await _let_pass(receive)
         raise _too_large()
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
@@ -68,10 +74,23 @@ async def _whole(receive: Receive) -> bytes:
             raise Refused(499, "the client went away")
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > MAX_BODY:
-            raise _too_large()
         more = message.get("more_body", False)
+        if size > MAX_BODY:
+            if more:
+                await _let_pass(receive)
+            raise _too_large()
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _let_pass(receive: Receive) -> None:
+    """Read on, and keep nothing, until the body ends, or enough of it has passed."""
+    passed, more = 0, True
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PASS_SECONDS):
+            while more and passed < PASSED:
+                message = await receive()
+                passed += len(message.get("body", b""))
+                more = message.get("more_body", False)
 
 
 def _too_large() -> Refused:

@@ -15,9 +15,10 @@ from worlds.visits import Client, make_keys, visitor
 
 from serving.endpoints import ALL
 from serving.entrance import keys
-from serving.entrance.bodies import MAX_BODY
+from serving.entrance.bodies import MAX_BODY, body_of
 from serving.entrance.doors import Doors
 from serving.entrance.openapi import build
+from serving.entrance.refusals import Refused
 from serving.house import House
 from serving.store import Store
 
@@ -203,6 +204,28 @@ def test_a_body_too_large_is_stopped_before_it_is_read(client: Client) -> None:
     headers = {"authorization": f"Bearer {client.keys['admin']}"}
     answer = client.send("POST", "/recommend", content=chunks(), headers=headers)
     assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("headers", "n_read"),
+    [
+        ({}, 30),
+        ({b"content-length": b"1500000"}, 30),
+        ({b"content-length": b"1500000", b"expect": b"100-continue"}, 0),
+    ],
+)
+def test_who_still_sends_a_body_too_large_is_told_the_reason_once_it_has_passed(
+    headers: Any, n_read: int
+) -> None:
+    sent = [{"type": "http.request", "body": b"x" * 50_000, "more_body": at < 29} for at in range(30)]
+    left = iter(sent)
+
+    async def receive() -> Any:
+        return next(left)
+
+    with pytest.raises(Refused) as refused:
+        asyncio.run(body_of(headers, receive))
+    assert (refused.value.status, len(list(left))) == (413, 30 - n_read)
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
