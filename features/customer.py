@@ -7,6 +7,7 @@ returned before the cutoff. A day whose every unit was returned by then is no pu
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from features.bought import BOUGHT_FEATURES
 from features.feature_set import KEYS, Feature, FeatureSet, Past
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def _sent(d: Any) -> Any:
 
 CUSTOMER_FEATURES = FeatureSet(
     name="customer",
+    beside=(BOUGHT_FEATURES,),
     sources={
         "days": purchase_days,
         "contacts": partial(past_rows, table="contacts", time="sent_at"),

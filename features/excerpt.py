@@ -1,8 +1,9 @@
 """Some customers' part of a shop, with what happened since a cutoff: the same queries, on rows in memory.
 
 ``write`` keeps beside a scoring what customer features are derived from, sorted by customer, so that a few
-customers' rows are read without the others'. ``Excerpt`` reads these, adds what happened since as if it had
-been ingested, and derives orders, days and links of returns by the very functions of the ingest.
+customers' rows are read without the others', and how all customers' purchases of each product went.
+``Excerpt`` reads these, adds what happened since as if it had been ingested, and derives orders, days and
+links of returns by the very functions of the ingest.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,11 +14,12 @@ from typing import Any
 
 import pandas as pd
 
+from features.bought import BOUGHT_FEATURES, RECENT_DAYS, SETTLED_DAYS
 from features.ingest import orders, returns
 from features.ingest.contracts import LARGEST_MONEY, MADE_UP_ORDER, MONEY, local_time
 from features.shop import Shop
 from features.tables import literal
-from features.window import naive_utc
+from features.window import local_day, naive_utc
 
 LINE = (
     "line_id, customer_id, order_id, product_id, ordered_at, ordered_on, quantity, unit_price, discount, "
@@ -32,7 +34,8 @@ PAST = {
 """What is kept of customers: columns, and the time that must lie before the cutoff."""
 ROW_GROUP = 4096
 """Rows that are read for one customer, at most, beside their own."""
-DERIVED = ("links", "returns", "order_rows", "order_news", "orders", "days")
+DERIVED = ("links", "returns", "order_rows", "order_news", "orders", "days", "first_purchases")
+PRODUCT_DAYS = "product_days"
 LINES = ("event_id", "customer_id", "kind", "product_id", "quantity", "unit_price", "occurred_at")
 """Columns of the events an excerpt takes: as in the online store; moments are naive, in UTC."""
 
@@ -49,6 +52,19 @@ def write(shop: Shop, cutoff: datetime, names: Sequence[str], folder: Path) -> N
         _copy(con, f"{mine} WHERE {time} < TIMESTAMP '{moment}' ORDER BY customer_id", folder / table)
     _copy(con, "SELECT product_id, category FROM products ORDER BY product_id", folder / "products")
     con.unregister("excerpt_names")
+    _write_product_days(shop, cutoff, folder)
+
+
+def _write_product_days(shop: Shop, cutoff: datetime, folder: Path) -> None:
+    """Keep the days before the cutoff's that a fact may yet tell from each other; earlier ones are one."""
+    BOUGHT_FEATURES.derive(shop.con)
+    today = f"DATE '{local_day(cutoff, shop.timezone)}'"
+    oldest = f"{today} - {SETTLED_DAYS + RECENT_DAYS + 1}"
+    sums = ", ".join(f"sum({name})::BIGINT AS {name}" for name in ("n_buyers", "n_first", "n_second"))
+    rows = f"""
+        SELECT product_id, greatest(ordered_on, {oldest})::DATE AS ordered_on, {sums}
+        FROM product_days WHERE ordered_on < {today} GROUP BY ALL ORDER BY ALL"""
+    _copy(shop.con.con, rows, folder / PRODUCT_DAYS)
 
 
 def _copy(con: Any, sql: str, path: Path) -> None:
@@ -59,7 +75,8 @@ def _copy(con: Any, sql: str, path: Path) -> None:
 class Excerpt(Shop):
     """A shop of the customers taken last. Its answers are those of a warehouse that holds what is new too.
 
-    Holds for cutoffs at or after the one it was written at. ``con`` is in memory, of one thread.
+    Holds for cutoffs at or after the one it was written at; what it says of products is that of
+    ``SETTLED_DAYS`` after it where the cutoff is later. ``con`` is in memory, of one thread.
     """
 
     def __init__(self, home: Path, folder: Path) -> None:
@@ -77,6 +94,8 @@ class Excerpt(Shop):
         for table in (*PAST, "products"):
             file = literal(self.folder / f"{table}.parquet")
             con.raw_sql(f"CREATE VIEW past_{table} AS FROM read_parquet({file})")
+        file = literal(self.folder / f"{PRODUCT_DAYS}.parquet")
+        con.raw_sql(f"CREATE TEMP TABLE {PRODUCT_DAYS} AS FROM read_parquet({file})")
         return con
 
     def anyone(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -60,11 +60,15 @@ class FeatureSet:
     name: str
     features: tuple[Feature, ...]
     sources: dict[str, Source]
+    derived: dict[str, Callable[[], "ir.Table"]] = field(default_factory=dict)
+    """Tables that are made of the warehouse's once a connection, because many queries ask for them."""
+    beside: tuple["FeatureSet", ...] = ()
+    """Sets of the same grain whose columns follow, each by a query of its own; this one decides the rows."""
 
     @property
     def names(self) -> list[str]:
         """Column names, in order."""
-        return [feature.name for feature in self.features]
+        return [name for name, _, _ in self.catalogue()]
 
     def compute(
         self, con: Any, cutoff: datetime, ids: Sequence[str] | None = None, *, timezone: str
@@ -80,15 +84,34 @@ class FeatureSet:
         self, con: Any, cutoffs: Iterable[datetime], ids: Sequence[str] | None = None, *, timezone: str
     ) -> pd.DataFrame:
         """Return features as of many cutoffs in one scan: index ``(cutoff, customer_id)``, sorted."""
+        cutoffs = list(cutoffs)
+        frame = self._alone(con, cutoffs, ids, timezone)
+        for other in self.beside:
+            frame = frame.join(other.panel(con, cutoffs, ids, timezone=timezone))
+        return frame
+
+    def _alone(
+        self, con: Any, cutoffs: Iterable[datetime], ids: Sequence[str] | None, timezone: str
+    ) -> pd.DataFrame:
+        """Return the panel of this set's own features."""
         moments = at_cutoffs(con, cutoffs, timezone)
+        self.derive(con)
         if ids is not None:
             quoted = [str(name).replace("'", "''") for name in ids]
             _view(con, "recompra_wanted", list(WANTED), [f"('{name}')" for name in quoted] or ["(NULL)"])
         frame = fetch(con, _compiled(self, con.name, ids is not None))
         frame["cutoff"] = frame["cutoff"].map(moments)
         frame["customer_id"] = frame["customer_id"].astype("str")
-        frame = frame.set_index(KEYS).sort_index()[self.names]
+        frame = frame.set_index(KEYS).sort_index()[[feature.name for feature in self.features]]
         return frame.astype({feature.name: feature.dtype for feature in self.features}).round(DECIMALS)
+
+    def derive(self, con: Any) -> None:
+        """Make the derived tables where the connection has none; Spark looks them up each time."""
+        once = con.name == "duckdb"
+        for name in self.derived:
+            sql = _compiled_table(self, name, con.name)
+            made = "TEMP TABLE IF NOT EXISTS" if once else "OR REPLACE TEMP VIEW"
+            con.raw_sql(f"CREATE {made} {name} AS {sql}")
 
     def expression(self, *, limited: bool = False) -> "ir.Table":
         """Return the whole query over unbound tables, for any backend of Ibis."""
@@ -106,17 +129,26 @@ class FeatureSet:
 
     @property
     def fingerprint(self) -> str:
-        """Eight hex digits that change when any definition does: names, types, and the compiled query."""
-        return hashlib.sha256(_compiled(self, "duckdb", False).encode()).hexdigest()[:8]
+        """Eight hex digits that change when any definition does: names, types, and the compiled queries."""
+        queries = [_compiled(self, "duckdb", False)]
+        queries += [_compiled_table(self, name, "duckdb") for name in self.derived]
+        queries += [other.fingerprint for other in self.beside]
+        return hashlib.sha256("\n".join(queries).encode()).hexdigest()[:8]
 
     def catalogue(self) -> list[tuple[str, str, str]]:
         """Return ``(name, unit, doc)`` of every feature."""
-        return [(feature.name, feature.unit, feature.doc) for feature in self.features]
+        own = [(feature.name, feature.unit, feature.doc) for feature in self.features]
+        return own + [row for other in self.beside for row in other.catalogue()]
 
 
 @cache
 def _compiled(features: FeatureSet, dialect: str, limited: bool) -> str:
     return compiled(features.expression(limited=limited), dialect)
+
+
+@cache
+def _compiled_table(features: FeatureSet, name: str, dialect: str) -> str:
+    return compiled(features.derived[name](), dialect)
 
 
 def at_cutoffs(con: Any, cutoffs: Iterable[datetime], timezone: str) -> dict[datetime, datetime]:

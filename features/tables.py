@@ -2,6 +2,7 @@
 
 Timestamps are UTC; ``*_on`` are the shop's days.
 ``days`` are the ``orders`` of a customer summed by the shop's day: the grain of the customer features.
+``product_days`` and ``first_purchases`` are no files: a connection derives them (``features.bought``).
 """
 
 import re
@@ -56,6 +57,18 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "discount": "float64",
         "hour": "float64",
         "weekday": "int32",
+    },
+    "product_days": {
+        "product_id": "string",
+        "ordered_on": "date",
+        "n_buyers": "int64",
+        "n_first": "int64",
+        "n_second": "int64",
+    },
+    "first_purchases": {
+        "customer_id": "string",
+        "product_id": "string",
+        "ordered_at": "timestamp",
     },
     "returns": {
         "return_id": "string",

@@ -26,10 +26,12 @@ RICH = (
     "last_gap_days",
     "gap_std_days",
     "last_order_revenue",
+    "product_back_share",
+    "product_recent_share",
     ORDERS,
     CHANCE,
 )
-"""With rhythm of late, regularity, and what BG/NBD expects."""
+"""With rhythm of late, regularity, what was bought, and what BG/NBD expects."""
 UNKNOWN = {"overdue_ratio": 1.0}
 """What a null means where it is not 0: one who has no gap yet is neither early nor late."""
 

@@ -34,6 +34,7 @@ def spark_of(shop: Shop) -> Any:
     spark = session.getOrCreate()
     for name in TABLES:
         spark.read.parquet(str(shop.warehouse.folder / f"{name}.parquet")).createOrReplaceTempView(name)
+    spark.read.parquet(str(shop.warehouse.folder / "order_lines")).createOrReplaceTempView("order_lines")
     return ibis.pyspark.connect(spark)
 
 

@@ -1,5 +1,7 @@
 """What every feature set promises. A new feature is held to it without a line here."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from worlds.orders import contacts, make_shop, order_lines, products
 
 from features.activity import activity
+from features.bought import first_purchases
 from features.customer import CUSTOMER_FEATURES
 from features.feature_set import FeatureSet
 from features.window import parse_cutoff
@@ -72,10 +75,19 @@ def test_only_what_cannot_be_known_is_null(shop, features):
 
 def test_the_fingerprint_changes_with_a_definition():
     first, *rest = CUSTOMER_FEATURES.features
-    changed = FeatureSet("customer", tuple(rest), CUSTOMER_FEATURES.sources)
+    sources, beside = CUSTOMER_FEATURES.sources, CUSTOMER_FEATURES.beside
+    changed = FeatureSet("customer", tuple(rest), sources, beside=beside)
     assert changed.fingerprint != CUSTOMER_FEATURES.fingerprint
-    same = FeatureSet("customer", (first, *rest), CUSTOMER_FEATURES.sources)
+    same = FeatureSet("customer", (first, *rest), sources, beside=beside)
     assert same.fingerprint == CUSTOMER_FEATURES.fingerprint
+
+
+def test_the_fingerprint_changes_with_a_derived_table_and_with_a_set_beside():
+    (bought,) = CUSTOMER_FEATURES.beside
+    derived = bought.derived | {"product_days": first_purchases}
+    other = replace(bought, derived=derived)
+    assert other.fingerprint != bought.fingerprint
+    assert replace(CUSTOMER_FEATURES, beside=(other,)).fingerprint != CUSTOMER_FEATURES.fingerprint
 
 
 def test_a_customer_id_with_a_quote_is_just_a_name(tmp_path):
