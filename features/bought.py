@@ -28,7 +28,7 @@ def _known_lines() -> "ir.Table":
 
 
 def product_days() -> "ir.Table":
-    """Rows ``(product_id, ordered_on)``: buyers of the day, and for how many it was the first or second day."""
+    """Rows ``(product_id, ordered_on)``: its buyers of a day, and of how many it is the first or second."""
     import ibis
 
     days = _known_lines().select("customer_id", "product_id", "ordered_on").distinct()

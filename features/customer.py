@@ -4,6 +4,7 @@ The grain of most features is the *purchase day*: all orders of a customer on on
 returned before the cutoff. A day whose every unit was returned by then is no purchase day.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -106,9 +107,8 @@ def _sent(d: Any) -> Any:
     return d.treated.fill_null(True)
 
 
-CUSTOMER_FEATURES = FeatureSet(
-    name="customer",
-    beside=(BOUGHT_FEATURES,),
+OWN_FEATURES = FeatureSet(
+    name="own",
     sources={
         "days": purchase_days,
         "contacts": partial(past_rows, table="contacts", time="sent_at"),
@@ -167,3 +167,6 @@ CUSTOMER_FEATURES = FeatureSet(
         Feature("last_nps_score", lambda d: d.score.argmin(d.age_days), "0 to 10", "The last answer to the satisfaction survey.", "surveys"),
     ),
 )  # fmt: skip
+"""What a customer's own orders tell, whatever others did."""
+CUSTOMER_FEATURES = replace(OWN_FEATURES, name="customer", beside=(BOUGHT_FEATURES,))
+"""With what is known of the products they bought."""

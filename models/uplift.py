@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from features.customer import CUSTOMER_FEATURES
+from features.customer import CUSTOMER_FEATURES, OWN_FEATURES
 from features.errors import CannotLearn, NotFound
 from features.shop import Shop
 from models.customers.customer_panel import everyone, whole
@@ -89,7 +89,7 @@ class Uplift(Model):
         of the action whose average effect is best. Raises ``NotFound`` for an action that was not learnt.
         """
         arm = self._arm(action)
-        rows = whole(features)
+        rows = whole(features)[OWN_FEATURES.names]
         return arm.effect(rows.to_numpy(float), _given(rows)).set_axis(features.index)
 
     def knows(self, action: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from features.customer import CUSTOMER_FEATURES
+from features.customer import OWN_FEATURES
 from features.errors import CannotLearn
 from features.shop import Shop
 from features.window import local_day, parse_cutoff
@@ -113,12 +113,12 @@ def features_then(shop: Shop, contacts: pd.DataFrame) -> pd.DataFrame:
     days = {moment: _midnight(shop, moment) for moment in contacts["sent_at"].unique()}
     cutoff = contacts["sent_at"].map(days)
     known = [
-        CUSTOMER_FEATURES.panel(shop.con, cutoffs, ids, timezone=shop.timezone)
+        OWN_FEATURES.panel(shop.con, cutoffs, ids, timezone=shop.timezone)
         for cutoffs, ids in _chunks(contacts["customer_id"], cutoff)
     ]
     panel = pd.concat(known)
     keys = pd.MultiIndex.from_arrays([cutoff, contacts["customer_id"]])
-    return panel.reindex(keys).reset_index(drop=True)[CUSTOMER_FEATURES.names].astype(float)
+    return panel.reindex(keys).reset_index(drop=True)[OWN_FEATURES.names].astype(float)
 
 
 def _midnight(shop: Shop, moment: Any) -> datetime:
