@@ -25,6 +25,7 @@ PARTS: dict[str, str] = {
     "usual": "the same, mean of the last four horizons",
 }
 """What expected buyers are blended from, in order."""
+LAST, USUAL = (list(PARTS).index(name) for name in ("last", "usual"))
 N_USUAL = 4
 FADING = 3.0
 """A product is taken for its kind as if it had had so many buyers of the kind's."""
@@ -38,8 +39,6 @@ SPREADS = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
 """Squared coefficients of variation tried beside Poisson noise and its multiples."""
 TAME = 5.0
 """A purchase of more than so many times what its product is usually bought in counts as that many."""
-
-
 Weights = tuple[tuple[float, ...], ...]
 
 
@@ -157,7 +156,7 @@ def parts_of(history: History, spells: Spells, chance: Floats, category: Ints, h
 
 def _band(parts: Parts) -> Ints:
     """Return how much each product sells, as a number of ``BANDS``: the records of the many are sharper."""
-    return np.searchsorted(BANDS, parts.buyers[:, list(PARTS).index("usual")], side="right").astype(np.int32)
+    return np.searchsorted(BANDS, parts.buyers[:, USUAL], side="right").astype(np.int32)
 
 
 def _packs(parts: Parts, buyers: Weights) -> Floats:
@@ -172,7 +171,7 @@ def _level(parts: Parts, buyers: Floats) -> float:
     The weights hold the growth of the windows they were learnt on, and growth does not go on: on validation
     cutoffs of a shop with a season this was better on three of five, and worse on one.
     """
-    last = float(parts.buyers[:, list(PARTS).index("last")].sum())
+    last = float(parts.buyers[:, LAST].sum())
     return float(np.clip(last / max(float(buyers.sum()), 1e-9), *LEVELS))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from features.groups import Column
 from features.history import Floats
-from models.clock.demand import PARTS, Expected, Parts
+from models.clock.demand import LAST, USUAL, Expected, Parts
 from models.clock.windows import Window
 from models.model import Measured
 
@@ -15,14 +15,15 @@ N_PAIRS = 10_000
 N_PRODUCTS = 10_000
 """So many products at most, evenly over their codes, for the same reason."""
 DEPTH = 10
-LAST, USUAL = (list(PARTS).index(name) for name in ("last", "usual"))
+HALF_LIFE = 56.0
+"""Days after which a purchase counts half in the decayed rate."""
 
 
 def pairs(window: Window, chance: Floats, name: str, horizon_days: int) -> Iterator[Measured]:
     """Yield chances and orders of pairs: ours, the decayed rate of own purchases, and their plain number."""
     spells = window.spells
     age = window.history.cutoff_day - spells.day
-    rate = spells.sums(np.exp2(-age / 56.0)) * np.log(2) / 56.0 * horizon_days
+    rate = spells.sums(np.exp2(-age / HALF_LIFE)) * np.log(2) / HALF_LIFE * horizon_days
     said = {
         name: chance,
         "personal_frequency": _rank(spells.n + 1e-3 * rate),

@@ -44,13 +44,6 @@ class Rhythm:
         return found
 
     @property
-    def ever(self) -> Floats:
-        """The chance of a purchase at any time, given none until now."""
-        before = self.again * self._share(self.age - HALF_DAY)
-        found: Floats = (self.again - before) / np.maximum(1 - before, SURE)
-        return found
-
-    @property
     def due_in(self) -> Floats:
         """Days until the next purchase, the median of what is still possible; NaN where never is likelier."""
         before = self.again * self._share(self.age - HALF_DAY)
