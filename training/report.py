@@ -82,10 +82,15 @@ def table(found: list[Figure], title: str) -> Any:
         out.add_column(column, justify="right")
     for figure in found:
         ours = figure.ours
-        span = f"{ours.low:.3f} to {ours.high:.3f}"
+        span = "-" if isnan(ours.low) else f"{ours.low:.3f} to {ours.high:.3f}"
         other = f"{figure.baseline_value:.3f} {figure.baseline}" if figure.baseline else "-"
-        out.add_row(figure.model, figure.metric, f"{ours.value:.3f}", span, other)
+        out.add_row(figure.model, figure.metric, _shown(ours.value), span, other)
     return out
+
+
+def _shown(value: float) -> str:
+    """Return a figure; what nobody's truth could measure is a dash."""
+    return "-" if isnan(value) else f"{value:.3f}"
 
 
 def boards(evaluation: Evaluation, when: str) -> Iterator[Any]:
@@ -104,7 +109,7 @@ def boards(evaluation: Evaluation, when: str) -> Iterator[Any]:
         for name in values.columns:
             out.add_column(str(name), justify="right")
         for method, row in values.iterrows():
-            out.add_row(str(method), *("-" if isnan(value) else f"{value:.3f}" for value in row))
+            out.add_row(str(method), *(_shown(value) for value in row))
         yield out
 
 

@@ -65,6 +65,8 @@ class Choice:
         """The verdict with its figures."""
         parts = [f"the contact changes the outcome by {_span(self.trial.effect, '+.4f')} on average"]
         parts += [f"choosing whom to contact has a Qini of {_span(self.chosen_qini, '+.3f')} (random: 0)"]
+        if not self.is_detectable and (self.trial.effect.is_above_zero or self.trial.effect.is_below_zero):
+            parts[0] += " (that is detectable; whom it changes more is not)"
         if not self.is_detectable:
             parts += [f"so no ranking is known to beat a random one; the fallback is {self.fallback}"]
         worse = [name for name, found in self.policies.items() if found.is_below_zero]

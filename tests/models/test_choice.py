@@ -41,6 +41,7 @@ def test_where_a_contact_moves_all_alike_nothing_is_detected_and_the_fallback_is
     assert (found.verdict, found.fallback, found.ranking) == (NOTHING_FOUND, "response", "response")
     assert "the fallback is response" in found.reason
     assert found.trial.effect.is_above_zero
+    assert "(that is detectable; whom it changes more is not)" in found.reason
 
 
 def test_of_worlds_without_an_effect_few_are_called_detectable() -> None:

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from training.evaluate import Evaluation, Sample
+from training.intervals import Interval
 from training.metrics import EVENT
-from training.report import Rival, figures, judge
+from training.report import Figure, Rival, figures, judge, table
 from training.tracking import Version
 
 TRUTH = np.repeat([0.0, 1.0], 200)
@@ -64,3 +65,9 @@ def test_the_closing_table_shows_the_best_baseline() -> None:
     found = figures(evaluation(2, coin=0, recency=1))[0]
     assert (found.model, found.metric, found.baseline) == ("churn", "auc lapsed", "recency")
     assert found.baseline_value < found.ours.low < found.ours.value < found.ours.high
+
+
+def test_a_figure_that_nobodys_truth_could_measure_is_a_dash() -> None:
+    nobody = Interval(np.nan, np.nan, np.nan)
+    board = table([Figure("popular", "ndcg@10 new", nobody, None, np.nan)], "")
+    assert [list(column.cells) for column in board.columns[2:]] == [["-"], ["-"], ["-"]]
