@@ -36,6 +36,7 @@ ROW_GROUP = 4096
 """Rows that are read for one customer, at most, beside their own."""
 DERIVED = ("links", "returns", "order_rows", "order_news", "orders", "days", "first_purchases")
 PRODUCT_DAYS = "product_days"
+"""Of all customers: what ``features.bought`` counts, a file and a table."""
 LINES = ("event_id", "customer_id", "kind", "product_id", "quantity", "unit_price", "occurred_at")
 """Columns of the events an excerpt takes: as in the online store; moments are naive, in UTC."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from features.errors import ArtefactError
-from features.excerpt import Excerpt
+from features.excerpt import PRODUCT_DAYS, Excerpt
 from features.shop import Shop
 from models.model import Model
 
@@ -19,7 +19,7 @@ EXCERPT = "excerpt"
 def excerpt_of(home: Path, stamp: str) -> Excerpt:
     """Open the rows that a scoring keeps of its customers; raise ``ArtefactError`` where it keeps none."""
     folder = home / "lists" / stamp / EXCERPT
-    if not folder.is_dir():
+    if not (folder / f"{PRODUCT_DAYS}.parquet").is_file():
         raise ArtefactError(f"the scoring {stamp} keeps no rows to refresh from", "score again")
     return Excerpt(home, folder)
 

@@ -17,6 +17,7 @@ from features.errors import ArtefactError
 from features.ingest import ingest
 from models.cross_sell import CrossSell, CrossSellConfig
 from serving import score
+from serving.scoring.customer_scores import excerpt_of
 from serving.scoring.verify import verify
 from serving.state import Pointer
 
@@ -113,3 +114,9 @@ def test_an_older_order_ingested_since_is_refused(home: Path, tmp_path: Path) ->
     found = verify(home)
     assert found.differ["n_orders"] == 1
     assert found.differ["refresh: n_orders"] == 0
+
+
+def test_a_scoring_that_keeps_nothing_of_products_is_refused_in_words(home: Path) -> None:
+    next(home.glob("lists/*/excerpt/product_days.parquet")).unlink()
+    with pytest.raises(ArtefactError, match=r"keeps no rows to refresh from.*score again"):
+        excerpt_of(home, Pointer.read(home).stamp)
