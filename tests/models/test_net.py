@@ -1,14 +1,19 @@
+import json
 from functools import cache
 from pathlib import Path
 
+import hypothesis.strategies as st
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis.extra.numpy import arrays
 from threadpoolctl import threadpool_limits
 
 from features.pairs import MISSING, PAIR_FEATURES
 from models.ranking.net import FAR, Net, Scale, inputs
 from models.ranking.net_learning import Lesson, learn
-from models.ranking.ranker import Ranker, RankerConfig, Rows
+from models.ranking.ranker import Ranker, RankerConfig, Rows, level_of
+from models.ranking.trees import Doubles
 
 RNG = np.random.default_rng(0)
 ROWS = (RNG.normal(size=(8_000, len(PAIR_FEATURES))) * 10).astype(np.float32)
@@ -93,8 +98,23 @@ def test_trees_and_network_are_averaged_in_log_odds() -> None:
     found = ranker()
     assert found.net
     odds = 0.6 * found.trees.raw(ROWS) + 0.4 * found.net.raw(ROWS)
-    chance = 1 / (1 + np.exp(-odds))
+    chance = 1 / (1 + np.exp(-odds - found.level))
     np.testing.assert_allclose(found.chance(ROWS), chance * 0.15 / (chance * 0.15 + 1 - chance), rtol=1e-5)
+
+
+def test_on_the_rows_learnt_from_the_mean_chance_is_the_share_bought() -> None:
+    rare = np.random.default_rng(1).random(len(ROWS)) < 0.2
+    found = Ranker.train([Rows(ROWS, rare)], CONFIG.model_copy(update={"negative_rate": 1}))
+    assert found.net
+    assert found.level > 0.01
+    assert found.chance(ROWS).mean(dtype=np.float64) == pytest.approx(rare.mean(), rel=1e-5)
+
+
+@given(arrays(float, st.integers(2, 50), elements=st.floats(-3, 3)), st.data())
+def test_the_level_is_found_for_any_odds_that_are_near(odds: Doubles, data: st.DataObject) -> None:
+    bought = np.arange(len(odds)) < data.draw(st.integers(1, len(odds) - 1))
+    chance = 1 / (1 + np.exp(-odds - level_of(odds, bought)))
+    assert chance.mean() == pytest.approx(bought.mean(), abs=1e-6)
 
 
 def test_few_purchases_are_left_to_the_trees() -> None:
@@ -108,3 +128,11 @@ def test_a_ranker_read_back_tells_the_same(share: float, tmp_path: Path) -> None
     made.save(tmp_path)
     np.testing.assert_array_equal(Ranker.load(tmp_path).chance(ROWS), made.chance(ROWS))
     assert bool(Ranker.load(tmp_path).net) == bool(share)
+
+
+def test_a_ranker_saved_without_a_level_has_none(tmp_path: Path) -> None:
+    ranker().save(tmp_path)
+    card = json.loads((tmp_path / "ranker.json").read_text())
+    assert card.pop("level") == ranker().level != 0
+    (tmp_path / "ranker.json").write_text(json.dumps(card))
+    assert Ranker.load(tmp_path).level == 0

@@ -2,9 +2,10 @@ from functools import cache
 
 import lightgbm
 import numpy as np
+import pytest
 
 from features.pairs import PAIR_FEATURES
-from models.ranking.ranker import Ranker, RankerConfig, Rows, averaged
+from models.ranking.ranker import Ranker, RankerConfig, Rows, _trees, averaged
 from models.ranking.trees import Trees
 
 RNG = np.random.default_rng(0)
@@ -14,12 +15,14 @@ BOUGHT = FEATURES[:, 0] + RNG.normal(size=len(FEATURES)) > 1
 
 @cache
 def ranker(n_bags: int) -> Ranker:
-    return Ranker.train([Rows(FEATURES, BOUGHT)], RankerConfig(n_bags=n_bags, n_trees=8, negative_rate=1))
+    """Return that of trees alone."""
+    config = RankerConfig(n_trees=8)
+    return Ranker(_trees(FEATURES, BOUGHT, config, n_bags), negative_rate=1)
 
 
 def single(seed: int) -> Ranker:
-    config = RankerConfig(n_bags=1, n_trees=8, negative_rate=1, seed=seed)
-    return Ranker.train([Rows(FEATURES, BOUGHT)], config)
+    config = RankerConfig(n_trees=8, seed=seed)
+    return Ranker(_trees(FEATURES, BOUGHT, config, n_bags=1), negative_rate=1)
 
 
 def test_bags_tell_the_mean_log_odds_of_rankers_with_other_seeds() -> None:
@@ -40,6 +43,14 @@ def test_the_averaged_text_is_a_model_that_lightgbm_reads() -> None:
 def test_one_model_alone_is_left_as_it_is() -> None:
     text = single(0).text
     np.testing.assert_array_equal(Trees.read(averaged([text])).raw(FEATURES), Trees.read(text).raw(FEATURES))
+
+
+@pytest.mark.parametrize(("share", "n_bags"), [(0.4, 2), (0.0, 4)])
+def test_trees_that_speak_alone_are_twice_as_many(share: float, n_bags: int) -> None:
+    config = RankerConfig(n_bags=2, n_trees=8, n_nets=1, net_share=share, net_from=100)
+    found = Ranker.train([Rows(FEATURES, BOUGHT)], config)
+    assert bool(found.net) == bool(share)
+    assert found.booster.num_trees() == 8 * n_bags
 
 
 def test_importance_is_shared_among_all_bags() -> None:
