@@ -47,7 +47,7 @@ def test_one_model_alone_is_left_as_it_is() -> None:
 
 @pytest.mark.parametrize(("share", "n_bags"), [(0.4, 2), (0.0, 4)])
 def test_trees_that_speak_alone_are_twice_as_many(share: float, n_bags: int) -> None:
-    config = RankerConfig(n_bags=2, n_trees=8, n_nets=1, net_share=share, net_from=100)
+    config = RankerConfig(n_bags=2, n_trees=8, n_nets=1, net_share=share)
     found = Ranker.train([Rows(FEATURES, BOUGHT)], config)
     assert bool(found.net) == bool(share)
     assert found.booster.num_trees() == 8 * n_bags
