@@ -128,10 +128,14 @@ def _log_left(params: Array, x: Array, t_x: Array, T: Array) -> Array:
 
 
 def _loss(logs: Array, x: Array, t_x: Array, T: Array, weights: Array) -> tuple[float, Array]:
-    """Return minus the mean log-likelihood and its gradient by central differences."""
+    """Return minus the mean log-likelihood and its gradient by central differences.
+
+    Far out it may be no number: a fit that ends there is not taken.
+    """
 
     def value(at: Array) -> float:
-        return -float(weights @ _terms(np.exp(at), x, t_x, T)[0])
+        with np.errstate(invalid="ignore"):
+            return -float(weights @ _terms(np.exp(at), x, t_x, T)[0])
 
     steps = STEP * np.eye(4)
     slopes = [(value(logs + step) - value(logs - step)) / (2 * STEP) for step in steps]

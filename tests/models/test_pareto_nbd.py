@@ -47,3 +47,12 @@ def test_the_orders_of_a_world_of_another_law_are_foretold_within_a_fifth() -> N
     made = purchases.query("day >= 275 and customer in @known.index")
     columns = known["frequency"], known["recency"], known["T"]
     assert ParetoNBD.fit(*columns).expected_orders(*columns, 90).sum() == pytest.approx(len(made), rel=0.2)
+
+
+def test_a_search_that_leaves_what_can_be_computed_comes_back() -> None:
+    seen = summarise(simulate(n_customers=400, days=335, join_days=240, seed=1), cutoff_day=274)
+    model = ParetoNBD.fit(seen["frequency"], seen["recency"], seen["T"])
+    found = model.log_likelihood(seen["frequency"], seen["recency"], seen["T"])
+    others = [ParetoNBD(model.r * 1.01, model.alpha, model.s, model.beta), ParetoNBD(1.0, 60.0, 1.0, 60.0)]
+    rest = [other.log_likelihood(seen["frequency"], seen["recency"], seen["T"]).mean() for other in others]
+    assert found.mean() > max(rest)
