@@ -30,7 +30,7 @@ def test_every_link_leads_to_a_file():
 
 
 def test_the_number_of_features_is_the_catalogues():
-    assert f"lists all {len(CUSTOMER_FEATURES.features)}" in README
+    assert f"lists all {len(CUSTOMER_FEATURES.names)}" in README
 
 
 def test_every_make_target_named_exists():
