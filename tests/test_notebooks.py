@@ -17,14 +17,15 @@ Ran = Mapping[Path, "Future[subprocess.CompletedProcess[str]]"]
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     """Start every notebook, two at a time, one thread each."""
+    now = dict(os.environ)  # pytest writes to it while they run
     with ThreadPoolExecutor(2) as pool:
-        yield {path: pool.submit(run, path, tmp_path_factory.mktemp(path.stem)) for path in NOTEBOOKS}
+        yield {path: pool.submit(run, path, tmp_path_factory.mktemp(path.stem), now) for path in NOTEBOOKS}
 
 
-def run(notebook: Path, folder: Path) -> "subprocess.CompletedProcess[str]":
+def run(notebook: Path, folder: Path, now: dict[str, str]) -> "subprocess.CompletedProcess[str]":
     here = {"RECOMPRA_HOME": str(folder / "home"), "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
     here |= {"RECOMPRA_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    env, command = os.environ | here, [sys.executable, notebook]
+    env, command = now | here, [sys.executable, notebook]
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
