@@ -38,14 +38,15 @@ def side_by_side(work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> It
     For work that mostly leaves the interpreter (numpy, compiled loops). Pieces are taken when begun, so
     memory holds a few of them; an error is raised where its result would have come.
     """
-    if threads() == 1:
+    n = threads()
+    if n == 1:
         yield from map(work, pieces)
         return
-    with ThreadPoolExecutor(threads()) as crew:
+    with ThreadPoolExecutor(n) as crew:
         begun: deque[Future[Result]] = deque()
         for piece in pieces:
             begun.append(crew.submit(work, piece))
-            if len(begun) > threads():
+            if len(begun) > n:
                 yield begun.popleft().result()
         while begun:
             yield begun.popleft().result()

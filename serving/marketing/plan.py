@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.errors import Conflict, NotFound
+from features.errors import NotFound
 from features.history import Ints
-from features.window import EPOCH, day_number, local_day, zone
+from features.window import EPOCH, day_number, zone
 from models.actions import Action
 from models.contact_policy import People, quiet_hours
 from models.decisions.arms import deck_of
@@ -27,40 +27,17 @@ from models.decisions.words import why_nothing
 from serving.api_crm import Plan, PlanRequest
 from serving.marketing.crm import worthwhile
 from serving.marketing.crowd import Recent, case_of, people_of, standing_of
+from serving.marketing.period import Period, first_day, today
 from serving.scoring.snapshot import Snapshot
 from serving.state import State
 from serving.storefront.experiment import effect_of, experiment_of
-from serving.storefront.moments import days_on
 from serving.storefront.offers import goods_now, no_offers
 
 N_NOT_PLANNED = 100
 CUSTOMERS_AT_ONCE = 20_000
 USUAL_HOUR = 10
 """When a contact goes out to a customer whose hour is not known."""
-NOON = 12
-FURTHEST_DAYS = 366
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Period:
-    """What a plan is asked for."""
-
-    first: date
-    n_days: int
-    budget: float | None = None
-    per_day: int | None = None
-    n_contacts: int | None = None
-
-    @classmethod
-    def of(cls, state: State, first: date, now: datetime, *asked: Any) -> "Period":
-        """Return a period from ``first`` on; raise ``Conflict`` for a day that is over or too far away."""
-        begin = today(state, now)
-        end = max(begin, local_day(now, state.snapshot.timezone)) + timedelta(days=FURTHEST_DAYS)
-        if not begin <= first <= end:
-            told = f"a plan begins between today and a year from now, {begin} to {end}; got {first}"
-            raise Conflict(told, "both are days of the shop; for a scoring of long ago today is its own day")
-        return cls(first, *asked)
 
 
 @dataclass(frozen=True)
@@ -108,20 +85,6 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
         experiment=experiment_of(snapshot, effect),
     )
     return answer if snapshot.desk is None else answer.named(names_of(state))
-
-
-def today(state: State, now: datetime) -> date:
-    """Return the shop's day; for a scoring of long ago, its own."""
-    snapshot = state.snapshot
-    return EPOCH + timedelta(days=snapshot.cutoff_day + days_on(snapshot, now))
-
-
-def first_day(state: State, now: datetime) -> date:
-    """Return the first day on which contacts can go out: today, or tomorrow once quiet hours are near."""
-    day, (_, terms) = today(state, now), goods_now(state)
-    local = now.astimezone(zone(state.snapshot.timezone))
-    late = local.date() == day and (local.hour == 23 or quiet_hours(local.hour + 1, terms.policy).mask)
-    return day + timedelta(days=1) if late and local.hour >= NOON else day
 
 
 def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple[list[int], list[Row]]:

@@ -16,7 +16,8 @@ from features.history import Ints
 from features.shop import Shop
 from serving.marketing.crm import barred
 from serving.marketing.files import as_csv, as_ndjson
-from serving.marketing.plan import Period, Planned, everyone, first_day, make_plan, names_of, rows_of
+from serving.marketing.period import Period, first_day
+from serving.marketing.plan import Planned, everyone, make_plan, names_of, rows_of
 from serving.online.view import View
 from serving.scoring.folder import load
 from serving.state import Pointer, State

@@ -22,7 +22,8 @@ from models.actions import CATALOGUE
 from serving.api import EventsRequest
 from serving.api_crm import PlanRequest
 from serving.marketing.crm import barred
-from serving.marketing.plan import Period, contact_plan, everyone, make_plan, rows_of
+from serving.marketing.period import Period
+from serving.marketing.plan import contact_plan, everyone, make_plan, rows_of
 from serving.marketing.plan_file import Asked, write_plan
 from serving.online.view import View
 from serving.state import State
@@ -127,7 +128,7 @@ def test_who_is_held_out_is_in_no_plan_and_the_reason_says_so(state: State) -> N
 
 
 def test_a_plan_asked_for_at_night_begins_tomorrow(state: State) -> None:
-    from serving.marketing.plan import first_day
+    from serving.marketing.period import first_day
 
     days = [first_day(state, AS_OF + timedelta(hours=hour)).isoformat() for hour in (3, 10, 20, 23)]
     assert days == ["2026-03-01", "2026-03-01", "2026-03-02", "2026-03-02"]

@@ -1,0 +1,51 @@
+"""The days a plan is for, in the shop's calendar."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from features.errors import Conflict
+from features.window import EPOCH, local_day, zone
+from models.contact_policy import quiet_hours
+from serving.state import State
+from serving.storefront.moments import days_on
+from serving.storefront.offers import goods_now
+
+NOON = 12
+FURTHEST_DAYS = 366
+"""So far ahead a plan may begin."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """What a plan is asked for."""
+
+    first: date
+    n_days: int
+    budget: float | None = None
+    per_day: int | None = None
+    n_contacts: int | None = None
+
+    @classmethod
+    def of(cls, state: State, first: date, now: datetime, *asked: Any) -> "Period":
+        """Return a period from ``first`` on; raise ``Conflict`` for a day that is over or too far away."""
+        begin = today(state, now)
+        end = max(begin, local_day(now, state.snapshot.timezone)) + timedelta(days=FURTHEST_DAYS)
+        if not begin <= first <= end:
+            told = f"a plan begins between today and a year from now, {begin} to {end}; got {first}"
+            raise Conflict(told, "both are days of the shop; for a scoring of long ago today is its own day")
+        return cls(first, *asked)
+
+
+def today(state: State, now: datetime) -> date:
+    """Return the shop's day; for a scoring of long ago, its own."""
+    snapshot = state.snapshot
+    return EPOCH + timedelta(days=snapshot.cutoff_day + days_on(snapshot, now))
+
+
+def first_day(state: State, now: datetime) -> date:
+    """Return the first day on which contacts can go out: today, or tomorrow once quiet hours are near."""
+    day, (_, terms) = today(state, now), goods_now(state)
+    local = now.astimezone(zone(state.snapshot.timezone))
+    late = local.date() == day and (local.hour == 23 or quiet_hours(local.hour + 1, terms.policy).mask)
+    return day + timedelta(days=1) if late and local.hour >= NOON else day
