@@ -87,7 +87,7 @@ def proposals(
     at = place[history.product]
     bought = (history.customer[at >= 0], at[at >= 0])
     for source in sources:
-        yield source, *_best(source.scores(history, codes, shelf), bought, source.budget)
+        yield source, *_best(source.scores(history, codes), bought, source.budget)
 
 
 def _best(scores: Floats, bought: tuple[Ints, Ints], budget: int) -> tuple[Column, Column, Column]:

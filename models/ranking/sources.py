@@ -25,19 +25,9 @@ class Source(Protocol):
     name: str
     budget: int
 
-    def scores(self, history: History, codes: Ints, shelf: Ints) -> Floats:
-        """Return (customers, shelf) scores; 0: no opinion. ``codes`` are the customers' in the state."""
+    def scores(self, history: History, codes: Ints) -> Floats:
+        """Return scores (customers, the state's shelf); 0: no opinion. ``codes`` are the customers' in it."""
         ...
-
-
-def likeness(table: Neighbours, shelf: Ints) -> Any:
-    """Return how near each product is to those on the shelf, sparse (products, shelf)."""
-    from scipy.sparse import csr_matrix
-
-    near, score = table.product[shelf], table.score[shelf]
-    place, column = np.nonzero(near >= 0)
-    shape = (len(table.product), len(shelf))
-    return csr_matrix((score[place, column], (near[place, column], place)), shape=shape)
 
 
 @dataclass(frozen=True)
@@ -47,14 +37,20 @@ class _Near:
     state: State
     budget: int
 
-    def scores(self, history: History, codes: Ints, shelf: Ints) -> Floats:
+    def scores(self, history: History, codes: Ints) -> Floats:
         """Sum the nearness to everything bought, decayed."""
-        matrix = self._likeness if shelf is self.state.shelf else likeness(self._table, shelf)
-        return np.asarray((self._bought(history) @ matrix).toarray(), np.float32)
+        return np.asarray((self._bought(history) @ self._likeness).toarray(), np.float32)
 
     @cached_property
     def _likeness(self) -> Any:
-        return likeness(self._table, self.state.shelf)
+        """How near each product is to those on the shelf, sparse (products, shelf)."""
+        from scipy.sparse import csr_matrix
+
+        table, shelf = self._table, self.state.shelf
+        near, score = table.product[shelf], table.score[shelf]
+        place, column = np.nonzero(near >= 0)
+        shape = (len(table.product), len(shelf))
+        return csr_matrix((score[place, column], (near[place, column], place)), shape=shape)
 
     @property
     def _table(self) -> Neighbours:
@@ -126,9 +122,9 @@ class Factors:
     budget: int
     name: str = "factors"
 
-    def scores(self, history: History, codes: Ints, shelf: Ints) -> Floats:
+    def scores(self, history: History, codes: Ints) -> Floats:
         """Multiply factors."""
-        return np.asarray(self.state.customer_factors[codes] @ self.state.product_factors[shelf].T)
+        return np.asarray(self.state.customer_factors[codes] @ self.state.product_factors[self.state.shelf].T)
 
 
 @dataclass(frozen=True)
@@ -139,8 +135,9 @@ class Alike:
     budget: int
     name: str = "alike"
 
-    def scores(self, history: History, codes: Ints, shelf: Ints) -> Floats:
+    def scores(self, history: History, codes: Ints) -> Floats:
         """Look up the customers' profiles."""
+        shelf = self.state.shelf
         place = np.full(len(history.products), -1, np.int32)
         place[shelf] = np.arange(len(shelf))
         profile, score = self.state.alike.product[codes], self.state.alike.score[codes]
@@ -159,10 +156,11 @@ class Category:
     budget: int
     name: str = "category"
 
-    def scores(self, history: History, codes: Ints, shelf: Ints) -> Floats:
+    def scores(self, history: History, codes: Ints) -> Floats:
         """Multiply purchases in a category with the product's share of its sales."""
         from scipy.sparse import csr_matrix
 
+        shelf = self.state.shelf
         code = self.state.table.codes[0]
         size = int(code.max(initial=-1)) + 2  # the last one stands for unknown
         weight = np.exp2((history.day - history.cutoff_day) / 56.0).astype(np.float32)
@@ -183,8 +181,9 @@ class Selling:
     budget: int
     name: str = "popular"
 
-    def scores(self, history: History, codes: Ints, shelf: Ints) -> Floats:
+    def scores(self, history: History, codes: Ints) -> Floats:
         """Score everyone alike."""
+        shelf = self.state.shelf
         chance = self.state.table.popularity[shelf] + self.state.table.column("p_first_28d")[shelf]
         return np.broadcast_to(chance.astype(np.float32), (len(codes), len(shelf)))
 
@@ -197,8 +196,9 @@ class Arrivals:
     budget: int
     name: str = "arrivals"
 
-    def scores(self, history: History, codes: Ints, shelf: Ints) -> Floats:
+    def scores(self, history: History, codes: Ints) -> Floats:
         """Score everyone alike."""
+        shelf = self.state.shelf
         fresh = self.state.table.column("p_age")[shelf] <= FRESH_DAYS
         sales = np.where(fresh, self.state.table.column("p_sales_7d")[shelf], 0).astype(np.float32)
         return np.broadcast_to(sales, (len(codes), len(shelf)))
