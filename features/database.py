@@ -1,11 +1,17 @@
 """A database by URL: one way to open it, for a shop's tables and for the online store."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.errors import SettingsError
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+
+def is_missing(url: str) -> bool:
+    """Return whether a URL names an SQLite file that is not there: to open it would make an empty one."""
+    return url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).is_file()
 
 
 def engine_of(url: str, **options: Any) -> "sa.Engine":

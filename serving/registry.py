@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from features.database import is_missing
 from features.errors import ArtefactError, NotFound
 from models.model import Model
 from models.registry import MODELS, kept_in, model_class
@@ -41,8 +42,8 @@ class Registry:
             self._client = _client(self.uri)
 
     def _check(self) -> None:
-        """Raise ``NotFound`` where the database's file is gone: to open it would make an empty one."""
-        if self.uri.startswith("sqlite:///") and not Path(self.uri.removeprefix("sqlite:///")).is_file():
+        """Raise ``NotFound`` where the database's file is gone."""
+        if is_missing(self.uri):
             raise NotFound(f"no model has been trained in {self.home}", "run `recompra train` first")
 
     @contextmanager

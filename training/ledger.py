@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from features.database import engine_of
+from features.database import engine_of, is_missing
 
 METADATA = sa.MetaData()
 LEDGER = sa.Table(
@@ -64,7 +64,7 @@ class Ledger:
 
         None where there is no database yet: to open it would make one.
         """
-        if self.url.startswith("sqlite:///") and not Path(self.url.removeprefix("sqlite:///")).is_file():
+        if is_missing(self.url):
             return []
         query = sa.select(*(LEDGER.c[column] for column in Entry._fields)).order_by(LEDGER.c.id)
         if name is not None:

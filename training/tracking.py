@@ -21,6 +21,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
+from features.database import is_missing
 from features.errors import ArtefactError, NotFound, RecompraError, SettingsError
 from training.ledger import Ledger
 from training.moved import move
@@ -116,12 +117,9 @@ class Tracking:
 
     @classmethod
     def there(cls, home: Path) -> Self:
-        """Return the registry of a home to read or change; raise ``NotFound`` where nothing was trained.
-
-        To open it where there is none would make an empty one.
-        """
+        """Return the registry of a home to read or change; raise ``NotFound`` where nothing was trained."""
         found = cls(home)
-        if found.uri.startswith("sqlite:///") and not Path(found.uri.removeprefix("sqlite:///")).is_file():
+        if is_missing(found.uri):
             raise NotFound(f"no model has been trained in {found.home}", "run `recompra train` first")
         return found
 
