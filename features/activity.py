@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.customer import past_rows, purchase_days
 from features.feature_set import KEYS, Feature, FeatureSet, Past
-from features.tables import table
+from features.storage.tables import table
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

@@ -8,7 +8,7 @@ scoring knew. What nobody had bought by then is left out; a shop that names no p
 from typing import TYPE_CHECKING, Any
 
 from features.feature_set import Feature, FeatureSet, Past
-from features.tables import table
+from features.storage.tables import table
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

@@ -18,7 +18,7 @@ from features.bought import BOUGHT_FEATURES, RECENT_DAYS, SETTLED_DAYS
 from features.ingest import orders, returns
 from features.ingest.contracts import LARGEST_MONEY, MADE_UP_ORDER, MONEY, local_time
 from features.shop import Shop
-from features.tables import literal
+from features.storage.tables import literal
 from features.window import local_day, naive_utc
 
 LINE = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from features.tables import compiled, fetch, table
+from features.storage.tables import compiled, fetch, table
 from features.window import local_day, naive_utc
 
 if TYPE_CHECKING:

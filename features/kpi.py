@@ -17,7 +17,7 @@ from features.activity import FIRST_YEAR_DAYS, activity
 from features.customer import purchase_days
 from features.feature_set import Past, at_cutoffs
 from features.shop import Shop
-from features.tables import compiled, fetch, table
+from features.storage.tables import compiled, fetch, table
 
 Z = 1.96
 """Half-width of a 95% interval, in standard errors."""

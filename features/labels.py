@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from features.errors import SettingsError
-from features.tables import compiled, fetch, table
+from features.storage.tables import compiled, fetch, table
 from features.window import naive_utc, shift_days
 
 

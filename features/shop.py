@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 
 from features import labels
-from features.catalogue import Catalogue, read_catalogue
+from features.arrays.catalogue import Catalogue, read_catalogue
+from features.arrays.history import History, read_history
 from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn
-from features.history import History, read_history
 from features.settings import Settings
-from features.tables import compiled, fetch, table
-from features.warehouse import Facts, Warehouse
+from features.storage.tables import compiled, fetch, table
+from features.storage.warehouse import Facts, Warehouse
 from features.window import naive_utc, shift_days
 
 

@@ -10,8 +10,8 @@ from scipy.special import expit
 
 from features.customer import CUSTOMER_FEATURES
 from features.shop import Shop
+from models.chance.curve import Curve
 from models.customers import reasons
-from models.customers.curve import Curve
 from models.customers.customer_panel import (
     COLUMNS,
     ORDERS,
@@ -21,8 +21,8 @@ from models.customers.customer_panel import (
     training_windows,
 )
 from models.customers.log_linear import RFM, LogLinear
-from models.customers.pareto_nbd import pareto_orders
 from models.model import Model, customer_card
+from models.processes.pareto_nbd import pareto_orders
 
 
 class ChurnConfig(PanelConfig):

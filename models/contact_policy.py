@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features.history import Ints
+from features.arrays.history import Ints
 from features.settings import ContactPolicy, Economics
 from models.actions import CHANNELS, EVENTS
 from models.decisions.deck import ALWAYS, Deck

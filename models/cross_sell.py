@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from features.history import Floats, Ints
-from features.pairs import PAIR_FEATURES
+from features.arrays.history import Floats, Ints
+from features.arrays.pairs import PAIR_FEATURES
 from features.shop import Shop
+from models.candidates.source_recall import source_recall
+from models.candidates.sources import new_sources
+from models.candidates.state import State
+from models.candidates.union import Candidates
+from models.lists.picks import LISTS, SOURCES, Pairs, Picks, asked_for, filled, frame, pick
 from models.model import Model, require_products
-from models.ranking.candidates import Candidates
 from models.ranking.cross_sell_rows import (
     CrossSellConfig,
     asked,
@@ -21,12 +25,8 @@ from models.ranking.cross_sell_rows import (
     over_candidates,
     state_of,
 )
-from models.ranking.lists import LISTS, SOURCES, Pairs, Picks, asked_for, filled, frame, pick
 from models.ranking.ranker import Ranker
 from models.ranking.reasons import Judge, Why, explain, why
-from models.ranking.source_recall import source_recall
-from models.ranking.sources import new_sources
-from models.ranking.state import State
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,7 +154,7 @@ class CrossSell(Model):
         self, shop: Shop, known_until: datetime, cutoff: datetime, k: int
     ) -> dict[str, "pd.DataFrame"]:
         """Return what must be beaten, as frames like ``recommend``'s."""
-        from models.ranking.list_baselines import baselines
+        from models.candidates.list_baselines import baselines
 
         history = shop.history(cutoff)
         names, products = history.customers.all_names(), history.products.ids

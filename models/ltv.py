@@ -17,16 +17,16 @@ from pydantic import Field
 
 from features.customer import CUSTOMER_FEATURES
 from features.shop import Shop
-from features.tables import fetch
+from features.storage.tables import fetch
+from models.chance.season import season_ahead
 from models.customers.customer_panel import COLUMNS, Lens, PanelConfig, everyone, thinned, training_windows
-from models.customers.interval import Interval
-from models.customers.next_order import NextOrder
-from models.customers.pareto_nbd import pareto_orders
-from models.customers.season import season_ahead
-from models.customers.tweedie import tweedie_revenue
-from models.customers.value_parts import Figures, Level, Parts
 from models.decisions.economics import Margins
 from models.model import Model, customer_card
+from models.processes.next_order import NextOrder
+from models.processes.pareto_nbd import pareto_orders
+from models.value.interval import Interval
+from models.value.tweedie import tweedie_revenue
+from models.value.value_parts import Figures, Level, Parts
 
 
 class LtvConfig(PanelConfig):
@@ -94,7 +94,7 @@ class Ltv(Model):
         """Return the value columns of everyone seen before ``cutoff``, or of those in ``ids``.
 
         ``expected_orders_{h}d`` (days with an order), ``expected_revenue_{h}d`` with ``_p10`` and ``_p90``
-        (80% of all customers end up between them, see ``models.customers.interval``),
+        (80% of all customers end up between them, see ``models.value.interval``),
         ``expected_margin_{h}d`` (the shop's currency; NaN without prices), ``days_between_orders`` (NaN
         where nobody ever came back), ``next_order_at`` with ``next_order_p10`` and ``_p90``: the days by
         which half, 10% and 90% of customers like each have ordered again (UTC, the shop's midnight; NaT

@@ -16,9 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
-from features.catalogue import Catalogue
+from features.arrays.catalogue import Catalogue
+from features.arrays.history import Ints, Vocabulary
 from features.errors import CannotLearn, InputError
-from features.history import Ints, Vocabulary
 from features.shop import Shop
 from models import model
 from models.actions import OFFER

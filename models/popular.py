@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pydantic import Field
 
-from features.groups import Groups
-from features.history import Floats, History, Ints
-from features.products import popularity
+from features.arrays.groups import Groups
+from features.arrays.history import Floats, History, Ints
+from features.arrays.products import popularity
 from features.shop import Shop
+from models.lists.picks import LISTS, OWN, Pairs, asked_for, filled, frame, pick
+from models.lists.rules import Rules
 from models.model import Config, Model, require_products
-from models.ranking.lists import LISTS, OWN, Pairs, asked_for, filled, frame, pick
-from models.ranking.rules import Rules
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pydantic import Field
 
+from features.arrays.history import Floats, History, Ints
 from features.errors import ArtefactError, CannotLearn
-from features.history import Floats, History, Ints
 from features.shop import Shop
 from models.clock.chance import Chance
 from models.clock.demand import PARTS, Demand, Expected, parts_of

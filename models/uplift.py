@@ -13,12 +13,12 @@ from features.customer import CUSTOMER_FEATURES, OWN_FEATURES
 from features.errors import CannotLearn, NotFound
 from features.shop import Shop
 from models.customers.customer_panel import everyone, whole
-from models.decisions.choice import RANDOM
-from models.decisions.contact_rows import ContactRows, read_contacts
-from models.decisions.effects import Effects
-from models.decisions.learners import LearnerConfig, response
-from models.decisions.trial import Floats, Trial
 from models.model import Model, customer_card
+from models.trials.choice import RANDOM
+from models.trials.contact_rows import ContactRows, read_contacts
+from models.trials.effects import Effects
+from models.trials.learners import LearnerConfig, response
+from models.trials.trial import Floats, Trial
 
 EVERY = "every action"
 """All actions taken as one, where no single one has contacts enough."""

@@ -9,15 +9,15 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from pydantic import Field
 
-from features.catalogue import Catalogue
+from features.arrays.catalogue import Catalogue
+from features.arrays.groups import Column
+from features.arrays.history import Floats, Ints
 from features.errors import ArtefactError, CannotLearn
-from features.groups import Column
-from features.history import Floats, Ints
 from features.shop import Shop
 from models.clock.chance import Chance
 from models.decisions.economics import Margins
+from models.lists.dearer import INPUTS, Dearer, Steps, kinds_of, last_of_kind, steps_of
 from models.model import Config, Measured, Model, require_products
-from models.ranking.dearer import INPUTS, Dearer, Steps, kinds_of, last_of_kind, steps_of
 
 DEPTH = 5
 """Lists are measured at this depth: a shop window shows a few better versions."""

@@ -35,7 +35,7 @@ from features.window import parse_cutoff, shift_days
 from models.churn import Churn
 from models.cross_sell import CrossSell
 from models.next_best_offer import NextBestOffer
-from training.metrics import auc
+from training.measures.metrics import auc
 
 N_HOUSEHOLDS = 300
 home = Path(os.environ.get("RECOMPRA_HOME", ".recompra")) / "notebook-01"

@@ -32,11 +32,11 @@ from features.ingest import ingest
 from features.shop import Shop
 from features.window import parse_cutoff, shift_days
 from models.cross_sell import CrossSell
+from models.lists.picks import Picks
+from models.lists.rules import learnt_returns
 from models.ranking.cross_sell_rows import over_candidates
-from models.ranking.lists import Picks
 from models.ranking.reason_texts import CODES, told
-from models.ranking.rules import learnt_returns
-from training.list_metrics import hit_matrix, ndcg
+from training.measures.list_metrics import hit_matrix, ndcg
 
 N_HOUSEHOLDS = 300
 home = Path(os.environ.get("RECOMPRA_HOME", ".recompra")) / "notebook-02"

@@ -37,7 +37,7 @@ from models.customers.profiles import profiles
 from models.customers.reasons import sentences
 from models.ltv import Ltv
 from models.segments import Segments
-from training.metrics import auc, bias, ece, normalised_gini
+from training.measures.metrics import auc, bias, ece, normalised_gini
 
 home = Path(os.environ.get("RECOMPRA_HOME", ".recompra")) / "notebook-03"
 sample = Path(find_spec("lifetimes").submodule_search_locations[0]) / "datasets" / "CDNOW_sample.txt"

@@ -27,14 +27,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from models.decisions.choice import choose_policy
 from models.decisions.economics import incremental_margin
-from models.decisions.effects import Effects
-from models.decisions.learners import LearnerConfig
-from models.decisions.power import propose
-from models.decisions.qini import curve
-from models.decisions.trial import Trial
-from training.contact_table import design, read_table
+from models.trials.choice import choose_policy
+from models.trials.effects import Effects
+from models.trials.learners import LearnerConfig
+from models.trials.power import propose
+from models.trials.qini import curve
+from models.trials.trial import Trial
+from training.contacts.contact_table import design, read_table
 
 CONTROL, WOMENS, MENS = "No E-Mail", "Womens E-Mail", "Mens E-Mail"
 AFTER = ["segment", "visit", "conversion", "spend"]

@@ -32,7 +32,7 @@ def console() -> Any:
 
 def moment(text: str | None) -> datetime | None:
     """Read a date in the shop's zone."""
-    from features.warehouse import Warehouse
+    from features.storage.warehouse import Warehouse
     from features.window import parse_cutoff
 
     return None if text is None else parse_cutoff(text, Warehouse(home()).settings.timezone)

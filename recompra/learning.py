@@ -107,9 +107,9 @@ def outcomes(
 
     from serving.online.tables import CONTACTS, DECISIONS
     from serving.store import Store
+    from training.contacts.past_policies import read_policy
     from training.outcomes import outcomes as run
     from training.outcomes import table
-    from training.past_policies import read_policy
 
     store = Store.open(home())
     decisions, contacts = (

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from features.database import is_missing
 from features.errors import ArtefactError, NotFound
+from features.storage.database import is_missing
 from models.model import Model
 from models.registry import MODELS, kept_in, model_class
 

@@ -12,7 +12,7 @@ from socket import SO_REUSEADDR, SOL_SOCKET, socket
 from threading import Event
 from time import monotonic, sleep
 
-from features.compiled import cache_folder
+from features.arrays.compiled import cache_folder
 from features.errors import SettingsError
 from serving.store import Store
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from features.database import engine_of
 from features.errors import SettingsError
+from features.storage.database import engine_of
 from serving.online.tables import CLOCK, CONTACTS, DECISIONS, ERASURES, EVENTS, METADATA, SALT, STOCK, TOPICS
 
 

@@ -17,15 +17,15 @@ from typing import Any
 import pandas as pd
 
 from features.errors import CannotLearn, SettingsError
-from features.files import beside
 from features.settings import Settings
 from features.shop import Shop
+from features.storage.files import beside
 from features.window import parse_cutoff
 from models.model import Model
 from models.registry import model_class
 from training.evaluate import DEPTHS, Evaluation, answers, evaluate
-from training.holdout import SEGMENTS, Holdout, next_day
-from training.intervals import Interval
+from training.measures.holdout import SEGMENTS, Holdout, next_day
+from training.measures.intervals import Interval
 from training.progress import Steps
 from training.report import Figure, figures
 from training.train import chosen_models, configured, list_makers

@@ -14,10 +14,10 @@ import pandas as pd
 from features.errors import ArtefactError
 from models.model import Model
 from models.segments import rfm
-from training.evaluate_lists import DEPTHS, measure_lists
-from training.holdout import SEGMENTS, Holdout
-from training.metrics import AMOUNT, EVENT, INSIDE, LABEL, MEAN, PIT, QINI, TOTAL, Floats, Metric
-from training.samples import Evaluation, Sample
+from training.measures.evaluate_lists import DEPTHS, measure_lists
+from training.measures.holdout import SEGMENTS, Holdout
+from training.measures.metrics import AMOUNT, EVENT, INSIDE, LABEL, MEAN, PIT, QINI, TOTAL, Floats, Metric
+from training.measures.samples import Evaluation, Sample
 
 __all__ = [
     "DEPTHS",

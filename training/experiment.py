@@ -1,6 +1,6 @@
 """Any randomised contact table, one row a customer: what the contact changed, and whom it pays to contact.
 
-How the table is read, and what is left out of it, is in ``training.contact_table``.
+How the table is read, and what is left out of it, is in ``training.contacts.contact_table``.
 """
 
 import json
@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.files import beside
-from models.decisions.choice import CHOSEN, Choice, choose_policy
-from models.decisions.learners import LearnerConfig
-from models.decisions.qini import intervals
-from models.decisions.trial import Estimate, Trial
-from training.contact_table import arms, check_columns, design, numbers, read_table
+from features.storage.files import beside
+from models.trials.choice import CHOSEN, Choice, choose_policy
+from models.trials.learners import LearnerConfig
+from models.trials.qini import intervals
+from models.trials.trial import Estimate, Trial
+from training.contacts.contact_table import arms, check_columns, design, numbers, read_table
 
 RISKS = ("churn_probability", "days_since_last_order", "recency")
 """A column of one of these names is the risk that a customer has left: higher is riskier."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from features.database import engine_of, is_missing
+from features.storage.database import engine_of, is_missing
 
 METADATA = sa.MetaData()
 LEDGER = sa.Table(

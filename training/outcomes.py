@@ -19,12 +19,12 @@ import numpy as np
 import pandas as pd
 
 from features.errors import CannotLearn
-from features.files import beside
 from features.shop import Shop
-from models.decisions.power import propose
-from models.decisions.trial import Trial, Z
-from training.decided import Record
-from training.past_policies import Past
+from features.storage.files import beside
+from models.trials.power import propose
+from models.trials.trial import Trial, Z
+from training.contacts.decided import Record
+from training.contacts.past_policies import Past
 
 WEEKS = 12
 """Customers of so many weeks tell how many there are a week."""

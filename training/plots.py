@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training.evaluate import Evaluation, Sample
-from training.metrics import Floats
+from training.measures.metrics import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,8 +6,8 @@ from math import isnan
 from typing import Any, NamedTuple
 
 from training.evaluate import Evaluation
-from training.holdout import Holdout
-from training.intervals import Interval
+from training.measures.holdout import Holdout
+from training.measures.intervals import Interval
 from training.tracking import Version
 
 

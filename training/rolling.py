@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from features.errors import RecompraError, SettingsError
-from features.files import beside
 from features.shop import Shop
+from features.storage.files import beside
 from features.window import local_day, parse_cutoff, shift_days
 from training.backtest import Backtest, backtest, figures_of
 from training.evaluate import Evaluation, Sample

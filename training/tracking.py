@@ -21,8 +21,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
-from features.database import is_missing
 from features.errors import ArtefactError, NotFound, RecompraError, SettingsError
+from features.storage.database import is_missing
 from training.ledger import Ledger
 from training.moved import move
 

@@ -23,7 +23,7 @@ from features.window import shift_days
 from models.model import Model
 from models.registry import MODELS, model_class
 from training.evaluate import Evaluation, Lists, answers, evaluate
-from training.holdout import Holdout, next_day
+from training.measures.holdout import Holdout, next_day
 from training.plots import draw
 from training.progress import Steps
 from training.report import Report, Rival, Trained, judge

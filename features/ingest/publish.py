@@ -14,7 +14,7 @@ from features import hardware
 from features.errors import Busy, InputError
 from features.ingest.contracts import MACROS
 from features.ingest.sources import quote
-from features.tables import literal
+from features.storage.tables import literal
 
 LINK = "warehouse"
 LINES = "order_lines"

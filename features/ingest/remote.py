@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from features.database import engine_of
 from features.errors import InputError
 from features.ingest.contracts import TABLES
 from features.settings import FILE
+from features.storage.database import engine_of
 
 WEB = ("http", "https")
 SUFFIXES = (".parquet", ".csv", ".csv.gz")

@@ -12,7 +12,7 @@ import duckdb
 from features.errors import InputError
 from features.ingest.contracts import TABLES
 from features.settings import Settings, TableMap
-from features.tables import literal
+from features.storage.tables import literal
 
 PARQUET = (".parquet", ".pq")
 DELIMITED = (".csv", ".tsv", ".csv.gz", ".tsv.gz")

@@ -7,8 +7,8 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import expit, logit
 
-from features.groups import Column
-from features.history import Floats
+from features.arrays.groups import Column
+from features.arrays.history import Floats
 
 RIDGE = 10.0
 """L2 penalty of the standardised weights: felt in a small shop, nothing in a large one."""

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from features.groups import Column
-from features.history import Floats, History, Ints
+from features.arrays.groups import Column
+from features.arrays.history import Floats, History, Ints
 from models.clock.spells import Spells
 
 PARTS: dict[str, str] = {

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features.history import Floats, History, Ints, read_array
+from features.arrays.history import Floats, History, Ints, read_array
 from features.window import EPOCH
 from models.clock.renewal import Rhythm
 from models.clock.spells import Spells

@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from features.groups import Column, Longs
-from features.history import Floats, History, Ints
+from features.arrays.groups import Column, Longs
+from features.arrays.history import Floats, History, Ints
 
 HALF_DAY = 0.5
 """A purchase ``d`` days later came between ``d - 0.5`` and ``d + 0.5``: days are whole, time is not."""

@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 
-from features.history import Floats, History, Ints
+from features.arrays.history import Floats, History, Ints
 from features.shop import Shop
 from models.clock.chance import Chance
 from models.clock.demand import Parts, Sold, parts_of

@@ -1,1 +1,1 @@
-"""How customers are scored: the training panel, purchase chances, money and calibration."""
+"""What all customer models share: the training panel, learners, calibration; personas and reasons."""

@@ -17,8 +17,9 @@ from pydantic import Field
 from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn, InputError
 from features.shop import Shop
-from models.customers.buy_till_you_die import BetaGeoNBD
 from models.customers.trees import TreesConfig
+from models.processes.buy_till_you_die import BetaGeoNBD
+from models.processes.rhythm import rhythm
 
 Array = npt.NDArray[np.float64]
 
@@ -125,14 +126,6 @@ def fit_rhythm(features: pd.DataFrame) -> BetaGeoNBD | None:
         return BetaGeoNBD.fit(*rhythm(features))
     except CannotLearn:
         return None
-
-
-def rhythm(features: pd.DataFrame) -> tuple[Array, Array, Array]:
-    """Return frequency, recency and T in days, each of shape (n,)."""
-    x, t_x, T = (
-        features[name].to_numpy(float) for name in ("frequency", "recency_days", "days_since_first_order")
-    )
-    return x, t_x, T
 
 
 def with_expectation(features: pd.DataFrame, bgnbd: BetaGeoNBD | None, horizon_days: int) -> pd.DataFrame:

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.catalogue import Catalogue
-from features.history import History
+from features.arrays.catalogue import Catalogue
+from features.arrays.history import History
 
 N_FAVOURITES = 3
 FEWEST_LINES = 20

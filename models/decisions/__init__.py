@@ -1,1 +1,1 @@
-"""How decisions are made: money, offers, and whom to contact under a budget."""
+"""What is worth doing for a customer: money, offers and the rules they obey."""

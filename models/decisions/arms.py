@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features.history import Ints
+from features.arrays.history import Ints
 from models.actions import OFFER
 from models.contact_policy import (
     Days,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.history import Ints
+from features.arrays.history import Ints
 from features.settings import ContactPolicy, Economics
 from models.actions import OFFER, Action
 from models.contact_policy import People

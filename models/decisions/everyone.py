@@ -1,7 +1,7 @@
 """What could be done for everyone at a moment: the best arm of each action, for a million customers.
 
 Who decides goes on from here: ``Options.best`` takes the one worth most, ``decisions.explore`` tries others,
-``decisions.allocation`` keeps to a budget, ``decisions.calendar`` spreads contacts over days.
+``budgets.allocation`` keeps to a budget, ``budgets.calendar`` spreads contacts over days.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from features.history import Ints
+from features.arrays.history import Ints
 from models.actions import NOTHING as DO_NOTHING
 from models.contact_policy import Days, Goods
 from models.decisions.arms import NO_ARM, Codes, Weighed, deck_of, weigh

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from features.history import Ints
+from features.arrays.history import Ints
 from features.settings import ContactPolicy
 from models.contact_policy import Goods
 from models.decisions.case import NOTHING, Case, Terms

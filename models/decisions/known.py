@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from features.arrays.history import History, Ints
 from features.errors import NotFound
-from features.history import History, Ints
 from models.contact_policy import Goods, People
 from models.decisions.case import Case
 from models.decisions.deck import Deck

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.arrays.history import Ints
 from features.errors import ArtefactError
-from features.history import Ints
 from models.contact_policy import Days, Goods
 from models.decisions.arms import Codes, Weighed, arm_codes, best_arm, repeated, weigh
 from models.decisions.case import NOTHING, Case, Terms

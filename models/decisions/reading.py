@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.history import History, Ints, Vocabulary
+from features.arrays.history import History, Ints, Vocabulary
 from features.settings import ContactPolicy, ProductGroup
 from features.window import day_number, local_day, naive_utc, shift_days
 from models.actions import CHANNELS, EVENTS, NAMES

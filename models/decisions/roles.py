@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.compiled import compiled
-from features.history import History, Ints, read_array
+from features.arrays.compiled import compiled
+from features.arrays.history import History, Ints, read_array
 from features.window import naive_utc
 from models.contact_policy import Goods
 from models.decisions.deck import role_bit
 from models.decisions.economics import Money
 from models.decisions.reading import days_since_kind, group_days
 from models.decisions.standing import Days, Mask
-from models.ranking.baskets import together
+from models.similarity.baskets import together
 
 if TYPE_CHECKING:
     from datetime import datetime

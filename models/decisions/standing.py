@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from features.history import Ints
+from features.arrays.history import Ints
 from models.actions import CHANNELS, EVENTS, NAMES
 
 Days = NDArray[np.float32]

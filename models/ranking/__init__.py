@@ -1,1 +1,1 @@
-"""How product lists are made: candidates, the ranker over them, and the lists cut from its order."""
+"""How likely each candidate is bought, and why: the ranker, what it learns from, and its answers."""

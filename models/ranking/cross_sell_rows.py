@@ -9,26 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from features.arrays.groups import among
+from features.arrays.history import Floats, Ints
+from features.arrays.pairs import pair_features
+from features.arrays.products import product_table
 from features.errors import CannotLearn
-from features.groups import among
 from features.hardware import side_by_side
-from features.history import Floats, Ints
-from features.pairs import pair_features
-from features.products import product_table
 from features.shop import Shop
+from models.candidates.sources import new_sources
+from models.candidates.state import TASTE_HALF_LIFE, State
+from models.candidates.union import Candidates, candidates
 from models.clock.due import Due
 from models.clock.windows import rhythm_of
-from models.ranking import collaborative
-from models.ranking.baskets import together
-from models.ranking.candidates import Candidates, candidates
-from models.ranking.linear import linear
-from models.ranking.newcomers import Asked, Newcomers
+from models.lists.rules import Rules
 from models.ranking.ranker import Ranker, RankerConfig, Rows
 from models.ranking.reasons import COLUMN
-from models.ranking.rules import Rules
-from models.ranking.sources import new_sources
-from models.ranking.state import TASTE_HALF_LIFE, State
-from models.ranking.texts import texts
+from models.similarity import collaborative
+from models.similarity.baskets import together
+from models.similarity.linear import linear
+from models.similarity.newcomers import Asked, Newcomers
+from models.similarity.wording import texts
 
 Work = TypeVar("Work")
 

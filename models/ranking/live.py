@@ -13,18 +13,18 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from features.history import Floats, Ints, read_array
-from features.pairs import pair_features
-from models.ranking.candidates import Candidates
-from models.ranking.companions import LIKE, better, substitutes, together
-from models.ranking.dearer import Dearer
-from models.ranking.lists import LISTS, OWN, PINNED, POPULAR, SOURCES, TOGETHER, UPSELL
-from models.ranking.pool import Group, Lead, Sources, united
-from models.ranking.question import Ask, Bools, Scored
+from features.arrays.history import Floats, Ints, read_array
+from features.arrays.pairs import pair_features
+from models.candidates.companions import LIKE, better, substitutes, together
+from models.candidates.state import State
+from models.candidates.union import Candidates
+from models.lists.dearer import Dearer
+from models.lists.picks import LISTS, OWN, PINNED, POPULAR, SOURCES, TOGETHER, UPSELL
+from models.lists.pool import Group, Lead, Sources, united
+from models.lists.question import Ask, Bools, Scored
+from models.lists.since import Line, by_now
 from models.ranking.ranker import Ranker
 from models.ranking.reasons import COLUMN, Judge, Why, why
-from models.ranking.since import Line, by_now
-from models.ranking.state import State
 
 Pick = tuple[str, float, str]
 N_NEAR = 20

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from features.compiled import compiled
-from features.history import Floats, Ints, read_array
-from features.pairs import MISSING
+from features.arrays.compiled import compiled
+from features.arrays.history import Floats, Ints, read_array
+from features.arrays.pairs import MISSING
 
 SMALL = 1.5
 """Columns that never grow beyond this are shares and the like, and count in hundredths."""

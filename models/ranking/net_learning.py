@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.history import Floats
+from features.arrays.history import Floats
 from models.ranking.net import Net, Scale, inputs
 
 BATCH, STEPS = 1024, 500

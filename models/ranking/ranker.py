@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from features.arrays.history import Floats
+from features.arrays.pairs import PAIR_FEATURES, fingerprint
 from features.errors import ArtefactError
 from features.hardware import side_by_side, threads_for
-from features.history import Floats
-from features.pairs import PAIR_FEATURES, fingerprint
 from models.config import Config
 from models.ranking.net import Net
 from models.ranking.net_learning import Lesson, learn

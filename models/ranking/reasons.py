@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features.history import Floats, History, Ints
-from features.pairs import PAIR_FEATURES
-from features.products import LEVELS
+from features.arrays.history import Floats, History, Ints
+from features.arrays.pairs import PAIR_FEATURES
+from features.arrays.products import LEVELS
+from models.candidates.state import State
+from models.candidates.union import Candidates
 from models.clock.due import UNKNOWN_DAY, When
-from models.ranking.candidates import Candidates
-from models.ranking.collaborative import Neighbours
-from models.ranking.lists import OWN, PINNED, SOURCES, TOGETHER, UPSELL, Picks
-from models.ranking.newcomers import NEW_DAYS
+from models.lists.picks import OWN, PINNED, SOURCES, TOGETHER, UPSELL, Picks
 from models.ranking.reason_texts import CODES
-from models.ranking.state import State
+from models.similarity.collaborative import Neighbours
+from models.similarity.newcomers import NEW_DAYS
 
 Bools = NDArray[np.bool_]
 SIMILAR, BASKETS, TEXTS = (SOURCES.index(name) for name in ("similar", "baskets", "texts"))

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from features.compiled import compiled
+from features.arrays.compiled import compiled
+from features.arrays.history import Floats, Ints
 from features.errors import ArtefactError
-from features.history import Floats, Ints
 
 MAX_LEAVES = 64
 """A tree's leaves are the bits of one word."""

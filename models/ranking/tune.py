@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.arrays.groups import among
+from features.arrays.history import Floats, Ints
 from features.errors import CannotLearn
-from features.groups import among
-from features.history import Floats, Ints
 from features.shop import Shop
-from models.ranking.candidates import Candidates
+from models.candidates.union import Candidates
 from models.ranking.cross_sell_rows import (
     CrossSellConfig,
     features_of,

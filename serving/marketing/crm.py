@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.actions import KEEP
+from models.budgets.budget import Bought, at_most, best_rows, climb, rivals
 from models.contact_policy import first_refusal, timing
 from models.customers import reasons
-from models.decisions.budget import Bought, at_most, best_rows, climb, rivals
 from models.decisions.deck import Deck
 from models.decisions.economics import EFFECT
 from models.decisions.words import how_it_works

@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from features.history import History, Ints
+from features.arrays.history import History, Ints
 from models.actions import NAMES
 from models.contact_policy import People
 from models.decisions.case import Case

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from features.errors import NotFound, SettingsError
-from features.files import beside
 from features.shop import Shop
+from features.storage.files import beside
 from models.repurchase import Repurchase
 from serving.registry import Registry
 from serving.score import moment_of

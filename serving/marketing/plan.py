@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.arrays.history import Ints
 from features.errors import NotFound
-from features.history import Ints
 from features.window import EPOCH, day_number, zone
 from models.actions import Action
+from models.budgets.calendar import Calendar, Room, plan, within
 from models.contact_policy import People, quiet_hours
 from models.decisions.arms import deck_of
-from models.decisions.calendar import Calendar, Room, plan, within
 from models.decisions.case import Terms
 from models.decisions.economics import Money
 from models.decisions.everyone import Options, options

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from features.arrays.history import Ints
 from features.errors import SettingsError
-from features.files import beside
-from features.history import Ints
 from features.shop import Shop
+from features.storage.files import beside
 from serving.marketing.crm import barred
 from serving.marketing.files import as_csv, as_ndjson
 from serving.marketing.period import Period, first_day

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from features.errors import RecompraError
-from features.files import beside
 from features.kpi import ATTRIBUTES, KPIS, cohorts, facts, kpis, over_time
 from features.shop import Shop
+from features.storage.files import beside
 from features.window import local_day, shift_days
 from models.customers.profiles import favourites, movement, profiles
 from models.texts import DEFAULT

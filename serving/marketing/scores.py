@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from features.arrays.history import Vocabulary
 from features.errors import ArtefactError, Gone, NotFound
-from features.history import Vocabulary
 from serving.api_crm import ScoresPage, ScoresRequest
 from serving.marketing.files import File, Row, tag_of
 from serving.online import refreshed

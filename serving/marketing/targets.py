@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from features.arrays.history import Ints
 from features.errors import NotFound
-from features.history import Ints
 from models.actions import Action
-from models.decisions.allocation import Allocation, allocate, compare, curve
+from models.budgets.allocation import Allocation, allocate, compare, curve
 from models.decisions.case import Case, Terms
 from models.decisions.everyone import Options, options
 from serving.api_crm import Targets, TargetsRequest

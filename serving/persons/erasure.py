@@ -206,7 +206,7 @@ def _named(scoring: Path) -> set[str]:
     """Return every customer whom a scoring names, in its arrays or in its tables."""
     import duckdb
 
-    from features.tables import literal
+    from features.storage.tables import literal
 
     found = {name.decode() for file in scoring.rglob("customers.npy") for name in np.load(file).tolist()}
     with duckdb.connect() as con:

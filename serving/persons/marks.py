@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from features.history import Vocabulary
+from features.arrays.history import Vocabulary
 from serving.persons.rights import digest_of
 
 FILE = "marks.npy"

@@ -62,7 +62,7 @@ def _reader(path: Path) -> Callable[[Path, str, bool], dict[str, int]]:
 def _parquet(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
     import duckdb
 
-    from features.tables import literal
+    from features.storage.tables import literal
 
     rows = f"read_parquet({literal(path)}, hive_partitioning = false)"
     with duckdb.connect() as con:

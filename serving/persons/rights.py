@@ -126,8 +126,8 @@ def online(store: Store, customer_id: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def _warehouse(home: Path, customer_id: str) -> dict[str, Any]:
-    from features.tables import literal
-    from features.warehouse import Warehouse
+    from features.storage.tables import literal
+    from features.storage.warehouse import Warehouse
 
     warehouse = Warehouse(home)
     con: Any = warehouse.connect()

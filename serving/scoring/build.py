@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features import excerpt
-from features.history import Floats, History, Ints, Vocabulary
+from features.arrays.history import Floats, History, Ints, Vocabulary
 from features.shop import Shop
 from models.actions import KEEP
 from models.contact_policy import Goods, People
@@ -25,9 +25,9 @@ from models.decisions.reading import read_people, read_standing
 from models.decisions.retention import rank_customers
 from models.decisions.roles import Shelf
 from models.decisions.standing import held_out
+from models.lists.cold import Segments
+from models.lists.picks import SOURCES, Picks
 from models.model import Model
-from models.ranking.cold import Segments
-from models.ranking.lists import SOURCES, Picks
 from serving.persons.marks import Marks, Sieve
 from serving.persons.rights import Forgotten
 from serving.scoring.columns import Columns

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from features.catalogue import Catalogue
+from features.arrays.catalogue import Catalogue
+from features.arrays.history import History, Vocabulary
 from features.errors import ArtefactError
-from features.history import History, Vocabulary
 from features.settings import Economics
 from models.contact_policy import People
 from models.decisions.known import Known
 from models.decisions.offer import load_desk, save_desk
-from models.ranking.cold import Segments
+from models.lists.cold import Segments
 from serving.persons.marks import Marks
 from serving.scoring.columns import Columns
 from serving.scoring.snapshot import PARTS, Ranker, Ready, Snapshot

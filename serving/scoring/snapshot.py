@@ -9,13 +9,13 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from features.catalogue import Catalogue
-from features.history import Floats, History, Ints, Vocabulary
+from features.arrays.catalogue import Catalogue
+from features.arrays.history import Floats, History, Ints, Vocabulary
 from features.settings import Economics
 from models.contact_policy import Goods, People
 from models.decisions.known import Known
 from models.decisions.offer import Terms
-from models.ranking.cold import Segments
+from models.lists.cold import Segments
 from models.ranking.reasons import Why
 from serving.persons.marks import Marks
 from serving.scoring.columns import Columns

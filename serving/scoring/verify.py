@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from features.arrays.pairs import PAIR_FEATURES, pair_features
+from features.arrays.products import product_table
 from features.errors import ArtefactError
-from features.pairs import PAIR_FEATURES, pair_features
-from features.products import product_table
 from features.shop import Shop
 from models.ranking.live import Live
 from models.registry import model_class

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from features.history import Floats, Ints
+from features.arrays.history import Floats, Ints
 from features.window import day_number, local_day
-from models.ranking.cold import segments_of
+from models.lists.cold import segments_of
 from models.ranking.reasons import Why
 from serving.api import Product, Recommended, RecommendRequest
 from serving.scoring.snapshot import PERSONAL, Snapshot

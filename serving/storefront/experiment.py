@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from features.errors import SettingsError
-from models.decisions.power import propose
+from models.trials.power import propose
 from serving.scoring.snapshot import Snapshot
 
 SETTING = "set held_out_share in [contact_policy]"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from features.arrays.history import Vocabulary
 from features.errors import ArtefactError
-from features.history import Vocabulary
 from features.sketch import DRIFTED, FILE, Sketch
 from serving.online.refreshed import Row
 from serving.scoring.columns import Columns

@@ -20,8 +20,8 @@ from rich.table import Table
 
 from features.shop import Shop
 from models.churn import Churn
-from models.customers.buy_till_you_die import BetaGeoNBD
 from models.ltv import Ltv
+from models.processes.buy_till_you_die import BetaGeoNBD
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from worlds.bgnbd import order_lines, simulate

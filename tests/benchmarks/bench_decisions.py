@@ -14,10 +14,10 @@ from rich.table import Table
 
 from features.settings import Economics
 from models.actions import catalogue
+from models.budgets.allocation import Limits, solve
+from models.budgets.budget import best_rows
+from models.budgets.calendar import Room, plan
 from models.contact_policy import Goods, People
-from models.decisions.allocation import Limits, solve
-from models.decisions.budget import best_rows
-from models.decisions.calendar import Room, plan
 from models.decisions.everyone import options
 from models.decisions.offer import Case, Terms, choose
 from models.decisions.retention import rank_customers

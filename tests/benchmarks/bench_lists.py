@@ -22,8 +22,8 @@ from lists_cells import HORIZON_DAYS, HORIZONS, METRICS, Cell, cells_of, shop_of
 from rich.console import Console
 from rich.table import Table
 
-from training.intervals import Interval, drawn
-from training.metrics import mean
+from training.measures.intervals import Interval, drawn
+from training.measures.metrics import mean
 
 ROOT, PEERS = Path(__file__).parents[2], Path(__file__).with_name("peers")
 RETAIL = ROOT.parent / "shared" / "data" / "online_retail_2009_2010.parquet"

@@ -26,13 +26,13 @@ from features.ingest import ingest
 from features.shop import Shop
 from features.window import parse_cutoff, shift_days
 from models.cross_sell import CrossSell, CrossSellConfig
+from models.lists.since import Line
 from models.ranking.live import Live
-from models.ranking.since import Line
 from serving.score import end_of_orders
-from training.holdout import Holdout
-from training.intervals import drawn
-from training.list_metrics import hit_matrix, ndcg
-from training.metrics import MEAN, mean
+from training.measures.holdout import Holdout
+from training.measures.intervals import drawn
+from training.measures.list_metrics import hit_matrix, ndcg
+from training.measures.metrics import MEAN, mean
 
 N_ASKS, N_WARM, K = 2_000, 200, 10
 BAR_MS = 2.0

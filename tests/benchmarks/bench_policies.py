@@ -24,17 +24,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from worlds.shop import Truth, World
 
-from features.history import Vocabulary
+from features.arrays.history import Vocabulary
 from features.window import parse_cutoff
 from models.actions import Action
+from models.budgets.allocation import allocate
 from models.churn import Churn
 from models.contact_policy import Goods
-from models.decisions.allocation import allocate
 from models.decisions.case import Case, Terms
 from models.decisions.everyone import options
-from models.decisions.learners import response
 from models.decisions.reading import read_people, read_standing
 from models.ltv import Ltv
+from models.trials.learners import response
 from models.uplift import Uplift
 
 ACTION = Action(name="win_back", cooldown_days=27)

@@ -14,8 +14,8 @@ from features.ingest import ingest
 from features.settings import Settings
 from features.shop import Shop
 from features.window import naive_utc, parse_cutoff, shift_days
-from training import list_metrics
-from training.holdout import Holdout, next_day
+from training.measures import list_metrics
+from training.measures.holdout import Holdout, next_day
 
 HORIZON_DAYS = 28
 DEPTH = 10

@@ -9,8 +9,8 @@ import pytest
 from worlds.orders import make_shop, order_lines
 
 from features.shop import Shop
-from features.tables import fetch
-from models.ranking.tifu import TifuKnn
+from features.storage.tables import fetch
+from models.similarity.tifu import TifuKnn
 
 HERE = Path(__file__).parent
 sys.path += [str(HERE), str(HERE / "peers")]  # scripts, run by their path: they are no packages

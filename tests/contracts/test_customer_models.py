@@ -15,7 +15,7 @@ from worlds.orders import make_shop
 from features.errors import ArtefactError, CannotLearn, InputError
 from features.shop import Shop
 from models.registry import MODELS, model_class
-from training import metrics
+from training.measures import metrics
 
 CUTOFF = datetime(2024, 11, 1, tzinfo=UTC)
 END = datetime(2024, 11, 29, tzinfo=UTC)

@@ -10,7 +10,7 @@ from features.shop import Shop
 from features.window import parse_cutoff
 from models.registry import MODELS, model_class
 from training.evaluate import evaluate
-from training.holdout import Holdout
+from training.measures.holdout import Holdout
 
 CUTOFF = parse_cutoff("2024-06-20")
 NAMES = [name for name in MODELS if model_class(name).kind == "pairs"]

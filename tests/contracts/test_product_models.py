@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from worlds.checkerboard import CUTOFF, SMALL, board
 
+from models.lists.picks import COLUMNS, LISTS
 from models.model import Model
-from models.ranking.lists import COLUMNS, LISTS
 from models.registry import MODELS, model_class
 
 LIST_MODELS = [name for name in MODELS if name in {"popular", "cross_sell"}]

@@ -10,7 +10,7 @@ from worlds.orders import make_shop, order_lines, products
 from features import excerpt
 from features.bought import BOUGHT_FEATURES
 from features.excerpt import Excerpt
-from features.tables import fetch
+from features.storage.tables import fetch
 from features.window import parse_cutoff, shift_days
 
 LISBON = "Europe/Lisbon"

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from worlds.orders import contacts, make_shop, order_lines, products
 
-from features.tables import fetch
+from features.storage.tables import fetch
 from features.window import parse_cutoff
 
 LISBON = "Europe/Lisbon"

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.customers.buy_till_you_die import BetaGeoNBD
-from models.customers.gamma_gamma import GammaGamma
-from models.customers.pareto_nbd import ParetoNBD
+from models.processes.buy_till_you_die import BetaGeoNBD
+from models.processes.gamma_gamma import GammaGamma
+from models.processes.pareto_nbd import ParetoNBD
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # lifetimes is of 2020: its imports warn about names that numpy renamed

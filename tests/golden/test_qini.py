@@ -6,8 +6,8 @@ Origin: scikit-uplift 0.5.1, ``sklift.metrics.qini_auc_score(y, score, treated)`
 import pytest
 from worlds.campaign import campaign
 
-from models.decisions.qini import qini
-from models.decisions.trial import Trial
+from models.trials.qini import qini
+from models.trials.trial import Trial
 
 GOLDEN = {
     (0.5, "asks"): 0.13323140681583645,

@@ -13,7 +13,7 @@ from worlds.orders import make_shop, products
 from features.shop import Shop
 from features.window import local_day
 from models.ltv import Ltv, LtvConfig
-from training.metrics import pit_error
+from training.measures.metrics import pit_error
 
 CUTOFF = datetime(2024, 7, 1, tzinfo=UTC)
 CONFIG = LtvConfig(n_trees=20, n_windows=3, min_leaf_rows=20)

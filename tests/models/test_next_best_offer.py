@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from worlds import orders
 
+from features.arrays.history import Vocabulary
 from features.errors import CannotLearn, InputError
-from features.history import Vocabulary
 from features.shop import Shop
 from features.window import parse_cutoff
 from models.actions import OFFER

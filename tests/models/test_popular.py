@@ -6,8 +6,8 @@ import pytest
 from worlds.checkerboard import CUTOFF, START, board, habit_of
 from worlds.orders import make_shop
 
+from features.arrays.products import popularity
 from features.errors import CannotLearn
-from features.products import popularity
 from features.window import parse_cutoff, shift_days
 from models.popular import Popular, PopularConfig
 

@@ -14,7 +14,7 @@ from features.errors import ArtefactError, CannotLearn, NotFound
 from features.shop import Shop
 from models.uplift import Uplift, UpliftConfig
 from training.evaluate import evaluate
-from training.holdout import Holdout
+from training.measures.holdout import Holdout
 
 CUTOFF = datetime(2024, 7, 8, tzinfo=UTC)
 QUICK = UpliftConfig(n_trees=20, n_repeats=1, n_folds=3, learning_rate=0.2)

@@ -11,7 +11,7 @@ from worlds.orders import make_shop
 from features.errors import CannotLearn
 from features.shop import Shop
 from features.window import shift_days
-from models.ranking.dearer import INPUTS, LEAST_STEP, Dearer, kinds_of, last_of_kind, steps_of
+from models.lists.dearer import INPUTS, LEAST_STEP, Dearer, kinds_of, last_of_kind, steps_of
 from models.upsell import Upsell, UpsellConfig
 from serving.api import RecommendRequest
 from serving.online.view import View

@@ -9,10 +9,10 @@ from worlds.orders import make_shop
 
 from features.errors import ArtefactError
 from features.shop import Shop
-from features.tables import fetch
+from features.storage.tables import fetch
 from features.window import parse_cutoff
 from training.evaluate import Evaluation, answers, evaluate, measure_lists, measure_scores, without_horizon
-from training.holdout import Holdout, next_day
+from training.measures.holdout import Holdout, next_day
 
 CUTOFF = parse_cutoff("2024-06-01")
 

@@ -9,7 +9,7 @@ import pytest
 from worlds.campaign import campaign
 
 from features.errors import CannotLearn, InputError, RecompraError
-from models.decisions.learners import LearnerConfig
+from models.trials.learners import LearnerConfig
 from training.experiment import Experiment, experiment
 
 QUICK = LearnerConfig(n_trees=10, n_repeats=1, n_folds=3, learning_rate=0.2)

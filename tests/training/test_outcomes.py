@@ -12,8 +12,8 @@ from worlds.orders import order_lines
 from features.errors import InputError
 from features.ingest import ingest
 from models.decisions.standing import held_out
+from training.contacts.past_policies import read_policy
 from training.outcomes import Outcomes, outcomes, table
-from training.past_policies import read_policy
 
 RATE = 0.3
 NO_CONTACTS = pd.DataFrame(

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from training.evaluate import Evaluation, Sample
-from training.intervals import Interval
-from training.metrics import EVENT
+from training.measures.intervals import Interval
+from training.measures.metrics import EVENT
 from training.report import Figure, Rival, figures, judge, table
 from training.tracking import Version
 

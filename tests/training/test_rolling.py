@@ -11,7 +11,7 @@ from worlds.orders import make_home
 from features.errors import SettingsError
 from training.backtest import backtest
 from training.evaluate import Evaluation, Sample
-from training.metrics import MEAN
+from training.measures.metrics import MEAN
 from training.report import boards
 from training.rolling import POOLED, Rolling, pool, rolling
 

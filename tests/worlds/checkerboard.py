@@ -13,9 +13,9 @@ from worlds.orders import make_shop
 
 from features.shop import Shop
 from features.window import parse_cutoff
+from models.candidates.state import State
 from models.cross_sell import CrossSell, CrossSellConfig
 from models.ranking.live import Live
-from models.ranking.state import State
 
 START = "2024-01-01"
 N_DAYS = 168

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from features.history import History, Vocabulary
+from features.arrays.history import History, Vocabulary
 
 CUTOFF_DAY = 20_000
 

@@ -50,7 +50,7 @@ def score(home: Path, models: dict[str, Any], snapshot: Snapshot) -> Snapshot:
     """Put a scoring of the customer models in service; the rest of it is ``snapshot``'s."""
     from dataclasses import replace
 
-    from features.history import Vocabulary
+    from features.arrays.history import Vocabulary
     from models.contact_policy import People
 
     shop = Shop(home)

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.catalogue import Catalogue
-from features.history import History, Vocabulary
+from features.arrays.catalogue import Catalogue
+from features.arrays.history import History, Vocabulary
 from features.settings import ContactPolicy, Economics
 from features.window import day_number
 from models.actions import EVENTS, catalogue

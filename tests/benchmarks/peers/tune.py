@@ -14,7 +14,7 @@ import pandas as pd
 from methods import PEERS
 from world import LISTS, World
 
-from training.list_metrics import hit_matrix, ndcg
+from training.measures.list_metrics import hit_matrix, ndcg
 
 DEPTH = 10
 

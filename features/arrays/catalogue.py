@@ -1,0 +1,113 @@
+"""What is known of each product, as arrays aligned to a history's product codes."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.arrays.history import Floats, Ints, Vocabulary, read_array
+from features.window import naive_utc
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """One row a product code; where unknown, codes of categories and brands are -1 and numbers NaN."""
+
+    products: Vocabulary
+    categories: Vocabulary
+    """Full paths, ``a > b > c``."""
+    top_categories: Vocabulary
+    brands: Vocabulary
+    category: Ints
+    top_category: Ints
+    brand: Ints
+    price: Floats
+    """List price, else the median paid per unit before the cutoff, in the shop's currency."""
+    unit_cost: Floats
+    stock: Floats
+    name: NDArray[np.bytes_]
+    launched_day: Floats
+    """Days since 1970-01-01; NaN unknown."""
+
+    def names(self, codes: Any) -> list[str]:
+        """Return the readable names behind codes; the id where a product has none."""
+        picked = zip(
+            self.name[codes].tolist(),
+            self.products.ids[np.asarray(codes, dtype=np.int64)].tolist(),
+            strict=True,
+        )
+        return [(name or fallback).decode(errors="replace") for name, fallback in picked]
+
+    def within(self, path: str) -> NDArray[np.bool_]:
+        """Mark the products of a category and of those below it."""
+        names = self.categories.all_names()
+        inside = [name == path or name.startswith(f"{path} > ") for name in names]
+        marked: NDArray[np.bool_] = np.array([*inside, False])[self.category]  # -1 reads the last: False
+        return marked
+
+    def save(self, folder: Path) -> None:
+        """Write one ``.npy`` a column."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            np.save(folder / f"{field.name}.npy", value.ids if isinstance(value, Vocabulary) else value)
+
+    @classmethod
+    def load(cls, folder: Path, *, mmap: bool = True) -> "Catalogue":
+        """Read back; with ``mmap`` the arrays stay on disk and are shared between processes."""
+        arrays = {field.name: read_array(folder, field.name, mmap=mmap) for field in fields(cls)}
+        coded = [field.name for field in fields(cls) if field.type is Vocabulary]
+        return cls(**arrays | {name: Vocabulary(arrays[name]) for name in coded})
+
+
+def read_catalogue(con: Any, cutoff: datetime, products: Vocabulary) -> Catalogue:
+    """Read the products table and the prices paid before ``cutoff``, aligned to ``products``."""
+    frame: pd.DataFrame = con.raw_sql(_PRODUCTS.format(moment=naive_utc(cutoff))).df()
+    frame = frame.set_index("product_id").reindex(products.all_names())
+    path = frame["category"].astype("object").where(frame["category"].notna(), None)
+    top = path.map(lambda text: text.split(" > ")[0] if isinstance(text, str) else None)
+    categories, category = _coded(path)
+    top_categories, top_category = _coded(top)
+    brands, brand = _coded(frame["brand"])
+    price = frame["list_price"].fillna(frame["paid"])
+    return Catalogue(
+        products=products,
+        categories=categories,
+        top_categories=top_categories,
+        brands=brands,
+        category=category,
+        top_category=top_category,
+        brand=brand,
+        price=price.to_numpy(np.float32),
+        unit_cost=frame["unit_cost"].to_numpy(np.float32),
+        stock=frame["stock"].to_numpy(np.float32),
+        name=np.array([_bytes(name) for name in frame["name"]] or [], dtype=np.bytes_),
+        launched_day=frame["launched_day"].to_numpy(np.float32),
+    )
+
+
+def _coded(column: Any) -> tuple[Vocabulary, Ints]:
+    texts = ["" if not isinstance(text, str) else text for text in column]
+    vocabulary = Vocabulary.of([text for text in texts if text])
+    return vocabulary, vocabulary.codes(texts)
+
+
+def _bytes(name: Any) -> bytes:
+    return name.encode()[:120] if isinstance(name, str) else b""
+
+
+_PRODUCTS = """
+WITH paid AS (
+  SELECT product_id, median(revenue / quantity) AS paid FROM order_lines
+  WHERE ordered_at < TIMESTAMP '{moment}' AND product_id IS NOT NULL GROUP BY product_id)
+SELECT coalesce(products.product_id, paid.product_id) AS product_id, name, category, brand,
+       list_price::DOUBLE AS list_price, unit_cost::DOUBLE AS unit_cost, stock::DOUBLE AS stock, paid,
+       (launched_on - DATE '1970-01-01')::DOUBLE AS launched_day
+FROM products FULL JOIN paid ON products.product_id = paid.product_id
+"""

@@ -1,0 +1,216 @@
+"""What the receipts say of customers, and of each with a product or a kind of products: facts, no features.
+
+One walk over the histories gathers them, whether there is one customer or a million; ``pairs`` beside this
+file turns them into features. A fact of a *habit* is kept for the product and for every kind it belongs to.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.arrays.compiled import compiled
+from features.arrays.history import Floats, History, Ints
+from features.arrays.products import HALF_LIVES, ProductTable
+
+CUSTOMER: dict[str, str] = {
+    "orders": "orders",
+    "orders_7d": "orders, half-life 7 days",
+    "orders_28d": "orders, half-life 28 days",
+    "orders_112d": "orders, half-life 112 days",
+    "since": "days since the last order; NaN without one",
+    "tenure": "days since the first order",
+    "lines": "purchases: products of orders",
+    "lines_now": "purchases of the last 28 days",
+    "products": "distinct products",
+    "products_now": "products bought for the first time in the last 28 days",
+    "price": "sum of the log prices of what was bought",
+}
+HABIT: dict[str, str] = {
+    "n": "purchases",
+    "n_7d": "purchases, half-life 7 days",
+    "n_28d": "purchases, half-life 28 days",
+    "n_112d": "purchases, half-life 112 days",
+    "since": "days since the last purchase; NaN without one, as everything below",
+    "before": "days since the last purchase but one (the first, if there is one only)",
+    "first": "days since the first purchase",
+    "visit": "number of the customer's order with the last purchase, from 1",
+    "first_visit": "number of the customer's order with the first purchase, from 1",
+    "last_quantity": "quantity of the last purchase",
+    "quantity": "sum of quantities; 0 without a purchase",
+    "quantity_112d": "the same, half-life 112 days",
+    "products": "distinct products bought; 0 without a purchase",
+}
+
+
+def record(names: Any) -> "np.dtype[np.void]":
+    """Return the type of a row with a float32 for each name."""
+    return np.dtype([(name, np.float32) for name in names])
+
+
+_CUSTOMER, _HABIT = record(CUSTOMER), record(HABIT)
+_HALF_LIVES = np.array(HALF_LIVES, np.float32)
+
+
+@dataclass(frozen=True)
+class Receipts:
+    """``customers``: one record a customer of the history. ``habits``: shape (5, pairs), one record each.
+
+    Row 0 of ``habits`` is the product itself, then come ``features.arrays.products.LEVELS``.
+    """
+
+    customers: NDArray[np.void]
+    habits: NDArray[np.void]
+
+
+class _Lines(NamedTuple):
+    """The histories."""
+
+    indptr: NDArray[np.int64]
+    product: Ints
+    order: Ints
+    day: Ints
+    quantity: Floats
+    today: int
+
+
+class _Shelf(NamedTuple):
+    """What there is to know of the products."""
+
+    kinds: Ints
+    n_kinds: int
+    log_price: Floats
+
+
+class _Notes(NamedTuple):
+    """The habits of one customer, and where that of each product and kind is; -1: nowhere."""
+
+    place: Ints
+    habits: Any
+
+
+def receipts(history: History, table: ProductTable, customer: Ints, product: Ints) -> Receipts:
+    """Gather the facts of pairs, sorted by customer; raise ``ValueError`` where they are not."""
+    customers = np.zeros(len(history.customers), _CUSTOMER)
+    habits = np.empty((1 + len(table.codes), len(product)), _HABIT)
+    lines = _Lines(
+        history.indptr, history.product, history.order, history.day, history.quantity, history.cutoff_day
+    )
+    shelf = _Shelf(table.codes, table.n_kinds, table.log_price)
+    reached = _gather(lines, shelf, _HALF_LIVES, (customer, product), customers, habits)
+    if reached < len(product):
+        raise ValueError(f"pairs must be sorted by customer, row {reached} is not")
+    return Receipts(customers, habits)
+
+
+@compiled
+def _gather(  # noqa: PLR0917 (numba takes arrays, not objects)
+    lines: _Lines, shelf: _Shelf, half_lives: Floats, pairs: tuple[Ints, Ints], customers: Any, habits: Any
+) -> int:
+    """Fill ``customers`` and ``habits``; return how many pairs were reached."""
+    customer, product = pairs
+    most = np.diff(lines.indptr).max() if len(customers) else 0
+    place = np.full(shelf.kinds.shape[1] + len(shelf.kinds) * shelf.n_kinds, -1, np.int32)
+    notes = _Notes(place, np.empty(most * len(habits), habits.dtype))
+    pair = 0
+    for code in range(len(customers)):
+        _read(lines, code, shelf, half_lives, customers[code], notes)
+        while pair < len(product) and customer[pair] == code:
+            for level in range(len(habits)):
+                key = _key(shelf, level, product[pair])
+                if key >= 0 and place[key] >= 0:
+                    habits[level, pair] = notes.habits[place[key]]
+                else:
+                    _nothing_yet(habits[level, pair])
+            pair += 1
+        for row in range(lines.indptr[code], lines.indptr[code + 1]):
+            for level in range(len(habits)):
+                key = _key(shelf, level, lines.product[row])
+                if key >= 0:
+                    place[key] = -1
+    return pair
+
+
+@compiled
+def _read(  # noqa: PLR0917 (numba takes arrays, not objects)
+    lines: _Lines, code: int, shelf: _Shelf, half_lives: Floats, who: Any, notes: _Notes
+) -> None:
+    """Note all that one customer bought."""
+    first, used = lines.indptr[code], 0
+    weight = np.zeros(len(half_lives), np.float32)
+    who.since = np.nan
+    for row in range(first, lines.indptr[code + 1]):
+        product, age = lines.product[row], lines.today - lines.day[row]
+        if row == first or lines.order[row] != lines.order[row - 1]:
+            for number in range(len(weight)):
+                weight[number] = np.exp2(-np.float32(age) / half_lives[number])
+            _visit(who, age, weight)
+        new = notes.place[product] < 0
+        _line(who, age, shelf.log_price[product], new)
+        for level in range(1 + len(shelf.kinds)):
+            key = _key(shelf, level, product)
+            if key < 0:
+                continue
+            if notes.place[key] < 0:
+                notes.place[key] = used
+                _nothing_yet(notes.habits[used])
+                used += 1
+            _purchase(notes.habits[notes.place[key]], who.orders, age, weight, lines.quantity[row])
+            notes.habits[notes.place[key]].products += new
+
+
+@compiled
+def _key(shelf: _Shelf, level: int, product: int) -> int:
+    """Return where a product, or its kind of a level, is noted; -1 for an unknown kind."""
+    if level == 0:
+        return product
+    kind = int(shelf.kinds[level - 1, product])
+    return shelf.kinds.shape[1] + (level - 1) * shelf.n_kinds + kind if kind >= 0 else -1
+
+
+@compiled
+def _visit(who: Any, age: float, weight: Floats) -> None:
+    """Note an order; they come in time order."""
+    if who.orders == 0:
+        who.tenure = age
+    who.since = age
+    who.orders += 1
+    who.orders_7d += weight[0]
+    who.orders_28d += weight[1]
+    who.orders_112d += weight[2]
+
+
+@compiled
+def _line(who: Any, age: float, log_price: float, new: bool) -> None:
+    """Note a purchase; ``new``: the first one of its product."""
+    now = age <= 28
+    who.lines += 1
+    who.lines_now += now
+    who.products += new
+    who.products_now += new and now
+    if not np.isnan(log_price):
+        who.price += log_price
+
+
+@compiled
+def _nothing_yet(habit: Any) -> None:
+    habit.n = habit.n_7d = habit.n_28d = habit.n_112d = 0
+    habit.quantity = habit.quantity_112d = habit.products = 0
+    habit.since = habit.before = habit.first = np.nan
+    habit.visit = habit.first_visit = habit.last_quantity = np.nan
+
+
+@compiled
+def _purchase(habit: Any, visit: float, age: float, weight: Floats, quantity: float) -> None:
+    """Note a purchase; they come in time order."""
+    habit.before = age if habit.n == 0 else habit.since
+    if habit.n == 0:
+        habit.first, habit.first_visit = age, visit
+    habit.since, habit.visit, habit.last_quantity = age, visit, quantity
+    habit.quantity += quantity
+    habit.quantity_112d += quantity * weight[2]
+    habit.n += 1
+    habit.n_7d += weight[0]
+    habit.n_28d += weight[1]
+    habit.n_112d += weight[2]

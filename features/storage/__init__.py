@@ -1,0 +1,1 @@
+"""Where tables lie: files, databases, and the warehouse as its readers see it."""

@@ -1,0 +1,98 @@
+"""The warehouse as its readers see it: one consistent version of the shop's tables, through Ibis."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from features.errors import ArtefactError, NotFound
+from features.hardware import threads
+from features.settings import Settings
+from features.storage.tables import literal
+
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
+
+TABLES = (
+    "orders",
+    "days",
+    "returns",
+    "products",
+    "customers",
+    "contacts",
+    "deliveries",
+    "surveys",
+    "quarantine",
+)
+
+
+class Facts(BaseModel):
+    """What a warehouse holds, and so what can be learnt from it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    n_lines: int
+    n_orders: int
+    n_customers: int
+    n_products: int
+    first_at: datetime
+    last_at: datetime
+    has_products: bool = True
+    has_money: bool = True
+    has_catalogue: bool = False
+    has_customers: bool = False
+    has_contacts: bool = False
+
+
+class Warehouse:
+    """Reads ``<home>/warehouse``: the version that stood when it was opened, whatever is ingested since.
+
+    Raises ``NotFound`` before the first ingest, ``ArtefactError`` where its card is broken.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.folder = (home / "warehouse").resolve()
+        if not (self.folder / "shop.json").is_file():
+            raise NotFound(f"no warehouse in {home}", "run `recompra ingest SOURCE` first")
+        try:
+            card = json.loads((self.folder / "shop.json").read_text(encoding="utf-8"))
+            self.settings = Settings.parse(card["settings"], self.folder / "shop.json")
+            self.facts = Facts.model_validate(card["facts"])
+            self.fingerprint: str = card.get("fingerprint", "")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _broken("shop.json", error) from error
+
+    def connect(self, memory: str = "4GB") -> "Backend":
+        """Return an Ibis DuckDB backend with one view a table; raise ``ArtefactError`` for a broken one."""
+        import duckdb
+        import ibis
+
+        con: Any = ibis.duckdb.connect(threads=threads(), memory_limit=memory)
+        con.raw_sql("SET enable_progress_bar = false")
+        con.raw_sql("SET parquet_metadata_cache = true")
+        lines = literal(self.folder / "order_lines", "*/*.parquet")
+        views = {"order_lines": f"{lines}, hive_partitioning = false"}
+        views |= {table: literal(self.folder / f"{table}.parquet") for table in TABLES}
+        for table, files in views.items():
+            try:
+                con.raw_sql(f"CREATE VIEW {table} AS FROM read_parquet({files})")
+            except duckdb.Error as error:
+                raise _broken(table, error) from error
+        return con
+
+    @property
+    def first_at(self) -> datetime:
+        """The first order, aware."""
+        return self.facts.first_at.replace(tzinfo=UTC)
+
+    @property
+    def last_at(self) -> datetime:
+        """The last order, aware."""
+        return self.facts.last_at.replace(tzinfo=UTC)
+
+
+def _broken(what: str, error: Exception) -> ArtefactError:
+    told = f"{what} of the warehouse cannot be read ({str(error).splitlines()[0]})"
+    return ArtefactError(told, "restore it, or run `recompra ingest SOURCE --fresh`")

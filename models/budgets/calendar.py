@@ -1,0 +1,242 @@
+"""A calendar of contacts: for everyone, at most the allowed ones, each on its best day, under every rule.
+
+Rules of time give each action a window; caps leave a customer's days open or closed. Contacts are placed
+one after the other, a customer's worthiest first, each on the day it is preferred on or the nearest after it
+that is open, never two on one day. Contacts made before the plan count against the caps for as long as they
+might (their day within the last 7 or 28 is not known here), so that no cap is broken whatever the days were.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.arrays.history import Ints
+from features.settings import ContactPolicy, Economics
+from models.budgets.budget import affordable
+from models.decisions.economics import Money
+from models.decisions.everyone import Options
+from models.decisions.standing import Mask
+
+WEEK, MONTH = 7, 28
+ROWS_AT_ONCE = 5_000
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Planned contacts, by day and then by worth; arrays of one entry a contact."""
+
+    row: NDArray[np.int64]
+    """The customer: a row of the options."""
+    action: Ints
+    """Position in the deck."""
+    day: Ints
+    """Days from the plan's first."""
+    last: Ints
+    """The last day on which the contact still makes sense."""
+    product: Ints
+    worth: Money
+    spend: Money
+    chance: Money
+    """The chance behind it: of the purchase, else of an order, if nothing is done."""
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def of(self, entries: "NDArray[np.int64] | Mask") -> "Calendar":
+        """Return some of the contacts."""
+        return Calendar(
+            row=self.row[entries],
+            action=self.action[entries],
+            day=self.day[entries],
+            last=self.last[entries],
+            product=self.product[entries],
+            worth=self.worth[entries],
+            spend=self.spend[entries],
+            chance=self.chance[entries],
+        )
+
+    @classmethod
+    def together(cls, parts: "Sequence[Calendar]") -> "Calendar":
+        """Return the contacts of several calendars, one after the other."""
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+
+    def in_order(self) -> "Calendar":
+        """Return the contacts by day, then by worth, then by customer."""
+        return self.of(np.lexsort((self.row, -self.worth, self.day)))
+
+
+@dataclass(frozen=True)
+class Room:
+    """How many contacts customers have had when the plan begins, shape (n,), and how many they may have."""
+
+    n_contacts_7d: Ints
+    n_contacts_28d: Ints
+    policy: ContactPolicy = ContactPolicy()
+    economics: Economics = Economics()
+
+
+def plan(options: Options, room: Room, n_days: int, preferred: Money | None = None) -> Calendar:
+    """Place the contacts of ``n_days`` days.
+
+    ``options`` permit what rules of time will permit within ``n_days - 1`` days, and are made without regard
+    to caps: those are kept here, day by day. ``preferred`` is the day each customer is best reached with a
+    product (NaN: the first possible), shape (n,). Each action comes at most once a customer, again after its
+    cooldown only in another plan.
+    """
+    best = np.full(len(options), np.nan) if preferred is None else preferred
+    parts = [
+        _block(options, room, n_days, best, np.arange(at, min(at + ROWS_AT_ONCE, len(options))))
+        for at in range(0, max(len(options), 1), ROWS_AT_ONCE)
+    ]
+    row, action, day = (np.concatenate(column) for column in zip(*parts, strict=True))
+    taken = (row, action)
+    return Calendar(
+        row=row,
+        action=action,
+        day=day,
+        last=np.clip(np.floor(options.closes[taken]), 0, n_days - 1).astype(np.int32),
+        product=options.product[taken],
+        worth=options.worth[taken],
+        spend=options.spend[taken],
+        chance=options.chance[taken],
+    ).in_order()
+
+
+def within(
+    calendar: Calendar,
+    *,
+    budget: float | None = None,
+    per_day: int | None = None,
+    n_contacts: int | None = None,
+    most: Money | None = None,
+    stock: Money | None = None,
+) -> Calendar:
+    """Return the contacts that fit a budget, a number, a day's capacity, caps by action, stock by product.
+
+    Of each action and product the worthiest stay, then those that earn most for what they spend (contact and
+    discount) as far as the budget goes. A day that is full passes on the contact worth least to the next,
+    where its window allows and it is its customer's only one; else it is left out.
+    """
+    order = np.argsort(-calendar.worth, kind="stable")
+    kept = calendar.of(order)
+    if stock is not None:
+        units = np.append(np.where(np.isnan(stock), np.inf, stock), np.inf)
+        kept = kept.of(_place(kept.product) < units[kept.product])
+    if most is not None:
+        kept = kept.of(_place(kept.action) < most[kept.action])
+    if budget is not None:
+        ratio = kept.worth / np.maximum(kept.spend, 1e-12)
+        kept = kept.of(np.argsort(-ratio, kind="stable"))
+        kept = kept.of(affordable(kept.spend, budget))
+    if n_contacts is not None:
+        kept = kept.of(np.argsort(-kept.worth, kind="stable")[:n_contacts])
+    return (kept if per_day is None else _spread(kept, per_day)).in_order()
+
+
+def _spread(calendar: Calendar, per_day: int) -> Calendar:
+    """Move what a full day cannot take to the next, if it may wait; alone, a later day breaks no cap."""
+    _, at, counts = np.unique(calendar.row, return_inverse=True, return_counts=True)
+    alone, day, kept = counts[at] == 1, calendar.day.copy(), np.ones(len(calendar), bool)
+    for today in range(int(calendar.last.max(initial=-1)) + 1):  # over days, not over customers
+        here = np.flatnonzero(kept & (day == today))
+        over = here[np.argsort(-calendar.worth[here], kind="stable")][per_day:]
+        moves = alone[over] & (calendar.last[over] > today)
+        day[over[moves]] = today + 1
+        kept[over[~moves]] = False
+    return replace(calendar, day=day).of(kept)
+
+
+def _place(code: Ints) -> NDArray[np.int64]:
+    """Return each entry's place among those of its code, in the order given."""
+    order = np.argsort(code, kind="stable")
+    starts = np.flatnonzero(np.diff(code[order], prepend=np.int32(-9)))
+    place = np.empty(len(code), np.int64)
+    place[order] = np.arange(len(code)) - np.repeat(starts, np.diff(np.append(starts, len(code))))
+    return place
+
+
+@dataclass(frozen=True)
+class _Diary:
+    """Contacts in the 7 and the 28 days up to each day of the plan; arrays of shape (n, n_days)."""
+
+    week: NDArray[np.int16]
+    month: NDArray[np.int16]
+    taken: Mask
+    """Days with a contact."""
+
+    @classmethod
+    def open(cls, room: Room, rows: NDArray[np.int64], n_days: int) -> "_Diary":
+        days = np.arange(n_days)
+        counts = (room.n_contacts_7d, room.n_contacts_28d)
+        week, month = (
+            np.where(days < length - 1, count[rows, None], 0).astype(np.int16)
+            for length, count in zip((WEEK, MONTH), counts, strict=True)
+        )
+        return cls(week, month, np.zeros(week.shape, bool))
+
+    def free(self, room: Room) -> Mask:
+        """Mark the days without a contact on which one more breaks no cap."""
+        week = _ahead(self.week, WEEK) < room.policy.max_contacts_7d
+        month = _ahead(self.month, MONTH) < room.economics.max_contacts_28d
+        return np.asarray(week & month & ~self.taken)
+
+    def enter(self, rows: NDArray[np.int64], day: NDArray[np.int64]) -> None:
+        """Count one more contact of some customers, each on its day."""
+        days = np.arange(self.week.shape[1])
+        self.taken[rows, day] = True
+        for counts, length in ((self.week, WEEK), (self.month, MONTH)):
+            counts[rows] += (days >= day[:, None]) & (days < day[:, None] + length)
+
+
+def _ahead(counts: NDArray[np.int16], length: int) -> NDArray[np.int16]:
+    """Return the largest count of each day and the ``length - 1`` after it, as far as the plan goes."""
+    n_days = counts.shape[1]
+    most = counts.copy()
+    for shift in range(1, min(length, n_days)):
+        np.maximum(most[:, :-shift], counts[:, shift:], out=most[:, :-shift])
+    return most
+
+
+def _block(
+    options: Options, room: Room, n_days: int, preferred: Money, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], Ints, Ints]:
+    """Place the contacts of some customers: row, action and day of each."""
+    worth = np.where(options.worth[rows] > 0, options.worth[rows], -np.inf)
+    opens = np.clip(np.ceil(options.opens[rows]), 0, n_days)
+    closes = np.clip(np.floor(options.closes[rows]), -1, n_days - 1)
+    diary, found = _Diary.open(room, rows, n_days), []
+    with_product = np.arange(len(options.deck)) < options.deck.n_with_product
+    wanted = np.where(with_product & np.isfinite(preferred[rows, None]), preferred[rows, None], opens)
+    while True:
+        day = _days(diary.free(room), opens, closes, np.maximum(wanted, opens))
+        value = np.where(day >= 0, worth, -np.inf)
+        best = value.argmax(axis=1)
+        at = np.flatnonzero(np.isfinite(value[np.arange(len(rows)), best]))
+        if not len(at):
+            break
+        taken = (at, best[at])
+        found.append((rows[at], best[at].astype(np.int32), day[taken].astype(np.int32)))
+        diary.enter(at, day[taken])
+        worth[taken] = -np.inf
+    if not found:
+        return rows[:0], np.zeros(0, np.int32), np.zeros(0, np.int32)
+    row, action, day_of = (np.concatenate(column) for column in zip(*found, strict=True))
+    return row, action, day_of
+
+
+def _days(free: Mask, opens: Money, closes: Money, wanted: Money) -> NDArray[np.int64]:
+    """Return each action's day: the first open one from the day wanted on, else from the first; or -1."""
+    later = _first_free(free, np.maximum(wanted, opens), closes)
+    return np.where(later >= 0, later, _first_free(free, opens, closes))
+
+
+def _first_free(free: Mask, start: Money, closes: Money) -> NDArray[np.int64]:
+    """Return the first free day within ``[start, closes]``, -1 where there is none; shape (n, n_actions)."""
+    n, n_days = free.shape
+    next_free = np.full((n, n_days + 1), n_days, np.int64)
+    for day in reversed(range(n_days)):
+        next_free[:, day] = np.where(free[:, day], day, next_free[:, day + 1])
+    found = np.take_along_axis(next_free, np.clip(start, 0, n_days).astype(np.int64), axis=1)
+    return np.where((found < n_days) & (found <= closes), found, -1)

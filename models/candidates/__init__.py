@@ -1,0 +1,1 @@
+"""What is worth ranking for each customer: the state lists stand on, and the sources that propose from it."""

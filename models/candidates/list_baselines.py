@@ -1,0 +1,89 @@
+"""What any list must beat: counts, two plain collaborative filters, TIFU-KNN; over the whole catalogue."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from features.arrays.history import Floats, History, Ints, interactions
+from features.hardware import side_by_side
+from models.lists.picks import LISTS, Picks
+from models.similarity.collaborative import CELLS, factors, similar
+from models.similarity.tifu import TifuKnn
+from models.similarity.top import top_columns
+
+Scores = Callable[[Ints], Floats]
+
+
+def baselines(history: History, *, k: int = 20, seed: int = 0) -> dict[str, dict[str, Picks]]:
+    """Return ``{method: {list: picks}}`` for all of ``history``; lists as in ``models.lists.picks``.
+
+    Counts are purchases; popularity is distinct buyers of the last 8 weeks. Every method's ties and gaps are
+    filled by it. Item-item: TF-IDF cosine, 200 neighbours, itself among them; ALS: 64 factors.
+    """
+    popularity = _popularity(history)
+    return {name: _lists(history, scores, popularity, k) for name, scores in _methods(history, seed)}
+
+
+def _methods(history: History, seed: int) -> Iterator[tuple[str, Scores]]:
+    counts, decayed = (interactions(history, half_life).matrix for half_life in (None, 56.0))
+    size = len(history.products)
+    yield "popularity", lambda codes: np.zeros((len(codes), size), np.float32)
+    yield "personal_frequency", lambda codes: counts[codes].toarray()
+    yield "personal_frequency_decayed", lambda codes: decayed[codes].toarray()
+    near = _item_item(history)
+    taste = interactions(history, 112.0).matrix
+    yield "item_item", lambda codes: (taste[codes] @ near).toarray()
+    customer, product = factors(history, 64, 56.0, seed=seed)
+    yield "als", lambda codes: customer[codes] @ product.T
+    yield "tifu_knn", TifuKnn.of(history, seed=seed).scores
+
+
+def _item_item(history: History):  # type: ignore[no-untyped-def] # scipy's sparse types are not worth their noise
+    """Return the similarity of products as a sparse matrix with ones on its diagonal."""
+    from scipy.sparse import csr_matrix, identity
+
+    near = similar(history, 200, 112.0)
+    row, column = np.nonzero(near.product >= 0)
+    shape = (len(near.product),) * 2
+    others = csr_matrix((near.score[row, column], (row, near.product[row, column])), shape=shape)
+    return (others + identity(shape[0], np.float32)).tocsr()
+
+
+def _popularity(history: History) -> Floats:
+    """Return distinct buyers of the last 8 weeks; what sold before follows, by its sales."""
+    size = len(history.products)
+    recent = history.cutoff_day - history.day <= 56
+    pairs = np.unique(history.customer[recent].astype(np.int64) * size + history.product[recent])
+    buyers = np.bincount(pairs % size, minlength=size)
+    ever = np.bincount(history.product, minlength=size)
+    popularity: Floats = (buyers + ever / (ever.max(initial=0) + 1.0)).astype(np.float32)
+    return popularity
+
+
+def _lists(history: History, scores: Scores, popularity: Floats, k: int) -> dict[str, Picks]:
+    n, size = len(history.customers), len(history.products)
+    tie = popularity / (popularity.max(initial=0) + 1.0) * 1e-6
+    step = max(CELLS // max(size, 1), 1)
+
+    def picked(start: int) -> dict[str, Picks]:
+        codes = np.arange(start, min(start + step, n), dtype=np.int32)
+        some = history.of_customers(codes)
+        score: Floats = np.asarray(scores(codes), np.float64) + tie
+        bought = (some.customer, some.product)
+        again = np.full(score.shape, -np.inf)
+        again[bought] = score[bought]
+        found = {"for_you": _top(score, k), "buy_again": _top(again, k)}
+        score[bought] = -np.inf
+        return found | {"new_for_you": _top(score, k)}
+
+    parts = list(side_by_side(picked, range(0, n, step)))
+    return {name: Picks.joined([picks[name] for picks in parts], k) for name in LISTS}
+
+
+def _top(score: Floats, k: int) -> Picks:
+    """Return the ``k`` best columns of each row; less than all where the rest is barred."""
+    picks, best = Picks.none(len(score), k), top_columns(score, k)
+    width, top = best.shape[1], np.take_along_axis(score, best, axis=1)
+    picks.product[:, :width] = np.where(np.isfinite(top), best, -1)
+    picks.score[:, :width] = np.where(np.isfinite(top), top, 0)
+    return picks

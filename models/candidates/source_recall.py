@@ -1,0 +1,62 @@
+"""What each source of new products finds of what was bought later, and what would be lost without it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.arrays.history import Ints
+from models.candidates.sources import Source
+from models.candidates.state import State
+from models.candidates.union import proposals
+from models.similarity.collaborative import CELLS
+
+Bools = NDArray[np.bool_]
+MANY = 1_000
+"""So many customers with a truth are enough to tell."""
+
+
+def source_recall(
+    state: State, customer: Ints, product: Ints, sources: list[Source], *, seed: int = 0
+) -> dict[str, dict[str, float]]:
+    """Return shares of the pairs bought for the first time in the horizon, by source.
+
+    ``recall``: how many a source proposes at its budget. ``only``: how many no other source does, so what is
+    lost without it. ``proposed``: products proposed a customer. The row ``all`` is their union. Codes are the
+    state's; empty without a pair.
+    """
+    everyone = np.unique(customer)
+    some = np.sort(np.random.default_rng(seed).permutation(everyone)[:MANY]).astype(np.int32)
+    step, parts, proposed = max(CELLS // max(len(state.shelf), 1), 1), [], np.zeros(len(sources))
+    for start in range(0, len(some), step):
+        codes = some[start : start + step]
+        mine = np.isin(customer, codes)
+        truth = (np.searchsorted(codes, customer[mine]), product[mine])
+        found, n = _found(state, codes, truth, sources)
+        parts.append(found)
+        proposed += n
+    if not parts:
+        return {}
+    return _shares(np.concatenate(parts, axis=1), proposed / len(some), [source.name for source in sources])
+
+
+def _found(
+    state: State, codes: Ints, truth: tuple[NDArray[np.int64], Ints], sources: list[Source]
+) -> tuple[Bools, NDArray[np.float64]]:
+    """Return which pairs each source proposes, shape (sources, pairs), and how many products in all."""
+    place = np.searchsorted(state.shelf, truth[1]).clip(max=len(state.shelf) - 1)
+    sold = state.shelf[place] == truth[1]
+    found, n = np.zeros((len(sources), len(place)), bool), np.zeros(len(sources))
+    history = state.history.of_customers(codes)
+    for number, (_, row, column, _) in enumerate(proposals(history, codes, state.shelf, sources)):
+        marked = np.zeros((len(codes), len(state.shelf)), bool)
+        marked[row, column] = True
+        found[number], n[number] = marked[truth[0], place] & sold, len(row)
+    return found, n
+
+
+def _shares(found: Bools, proposed: NDArray[np.float64], names: list[str]) -> dict[str, dict[str, float]]:
+    alone = found.sum(axis=0) == 1
+    shares = {
+        name: {"recall": float(hit.mean()), "only": float((hit & alone).mean()), "proposed": float(n)}
+        for name, hit, n in zip(names, found, proposed, strict=True)
+    }
+    return shares | {"all": {"recall": float(found.any(axis=0).mean())}}

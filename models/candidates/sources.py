@@ -1,0 +1,213 @@
+"""The sources of new products: each is one small class that scores the shelf for some customers.
+
+A new source is one class here, a line in ``new_sources``, a name in ``models.lists.picks.SOURCES`` and a
+budget in ``models.ranking.cross_sell_rows``.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+from features.arrays.history import Floats, History, Ints
+from models.candidates.state import State
+from models.similarity.collaborative import Neighbours
+from models.similarity.linear import CAP
+
+FRESH_DAYS = 42
+"""A product first sold so few days ago is an arrival."""
+
+
+class Source(Protocol):
+    """One way to propose products: ``name`` in ``SOURCES``, and how many at most."""
+
+    name: str
+    budget: int
+
+    def scores(self, history: History, codes: Ints) -> Floats:
+        """Return scores (customers, the state's shelf); 0: no opinion. ``codes`` are the customers' in it."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Near:
+    """Products near those bought, by a table of the state."""
+
+    state: State
+    budget: int
+
+    def scores(self, history: History, codes: Ints) -> Floats:
+        """Sum the nearness to everything bought, decayed."""
+        return np.asarray((self._bought(history) @ self._likeness).toarray(), np.float32)
+
+    @cached_property
+    def _likeness(self) -> Any:
+        """How near each product is to those on the shelf, sparse (products, shelf)."""
+        from scipy.sparse import csr_matrix
+
+        table, shelf = self._table, self.state.shelf
+        near, score = table.product[shelf], table.score[shelf]
+        place, column = np.nonzero(near >= 0)
+        shape = (len(table.product), len(shelf))
+        return csr_matrix((score[place, column], (near[place, column], place)), shape=shape)
+
+    @property
+    def _table(self) -> Neighbours:
+        raise NotImplementedError
+
+    def _bought(self, history: History) -> Any:
+        """Return decayed counts, (customers, products)."""
+        from scipy.sparse import csr_matrix
+
+        shape = (len(history.customers), len(history.products))
+        weight = self.state.taste(history)
+        return csr_matrix((weight, (history.customer, history.product)), shape=shape)
+
+
+@dataclass(frozen=True)
+class Similar(_Near):
+    """Products like those bought: item-item neighbours."""
+
+    name: str = "similar"
+
+    @property
+    def _table(self) -> Neighbours:
+        return self.state.neighbours
+
+
+@dataclass(frozen=True)
+class Linear(_Near):
+    """Products that a linear model of all purchases tells from those bought."""
+
+    name: str = "linear"
+
+    @property
+    def _table(self) -> Neighbours:
+        return self.state.linear
+
+    def _bought(self, history: History) -> Any:
+        bought = super()._bought(history)
+        bought.data = np.sqrt(np.minimum(bought.data, CAP))
+        return bought
+
+
+@dataclass(frozen=True)
+class Baskets(_Near):
+    """Products bought in one order with those bought."""
+
+    name: str = "baskets"
+
+    @property
+    def _table(self) -> Neighbours:
+        return self.state.together
+
+
+@dataclass(frozen=True)
+class Texts(_Near):
+    """Products whose words are like theirs: nobody need have bought them yet."""
+
+    name: str = "texts"
+
+    @property
+    def _table(self) -> Neighbours:
+        return self.state.texts
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Products whose ALS factors fit the customer's."""
+
+    state: State
+    budget: int
+    name: str = "factors"
+
+    def scores(self, history: History, codes: Ints) -> Floats:
+        """Multiply factors."""
+        return np.asarray(self.state.customer_factors[codes] @ self.state.product_factors[self.state.shelf].T)
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Products that customers with like baskets buy."""
+
+    state: State
+    budget: int
+    name: str = "alike"
+
+    def scores(self, history: History, codes: Ints) -> Floats:
+        """Look up the customers' profiles."""
+        shelf = self.state.shelf
+        place = np.full(len(history.products), -1, np.int32)
+        place[shelf] = np.arange(len(shelf))
+        profile, score = self.state.alike.product[codes], self.state.alike.score[codes]
+        at = np.where(profile >= 0, place[profile], -1)
+        row, column = np.nonzero(at >= 0)
+        found = np.zeros((len(codes), len(shelf)), np.float32)
+        found[row, at[row, column]] = score[row, column]
+        return found
+
+
+@dataclass(frozen=True)
+class Category:
+    """Best sellers of the categories a customer buys in."""
+
+    state: State
+    budget: int
+    name: str = "category"
+
+    def scores(self, history: History, codes: Ints) -> Floats:
+        """Multiply purchases in a category with the product's share of its sales."""
+        from scipy.sparse import csr_matrix
+
+        shelf = self.state.shelf
+        code = self.state.table.codes[0]
+        size = int(code.max(initial=-1)) + 2  # the last one stands for unknown
+        weight = np.exp2((history.day - history.cutoff_day) / 56.0).astype(np.float32)
+        kind = np.where(code >= 0, code, size - 1)
+        bought = csr_matrix(
+            (weight, (history.customer, kind[history.product])), shape=(len(history.customers), size)
+        )
+        share = np.nan_to_num(self.state.table.column("p_share_leaf")[shelf])
+        matrix = csr_matrix((share, (kind[shelf], np.arange(len(shelf)))), shape=(size, len(shelf)))
+        return np.asarray((bought @ matrix).toarray(), np.float32)
+
+
+@dataclass(frozen=True)
+class Selling:
+    """What sells now, and what new customers of a product try now."""
+
+    state: State
+    budget: int
+    name: str = "popular"
+
+    def scores(self, history: History, codes: Ints) -> Floats:
+        """Score everyone alike."""
+        shelf = self.state.shelf
+        chance = self.state.table.popularity[shelf] + self.state.table.column("p_first_28d")[shelf]
+        return np.broadcast_to(chance.astype(np.float32), (len(codes), len(shelf)))
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """What is new in the shop, by this week's sales."""
+
+    state: State
+    budget: int
+    name: str = "arrivals"
+
+    def scores(self, history: History, codes: Ints) -> Floats:
+        """Score everyone alike."""
+        shelf = self.state.shelf
+        fresh = self.state.table.column("p_age")[shelf] <= FRESH_DAYS
+        sales = np.where(fresh, self.state.table.column("p_sales_7d")[shelf], 0).astype(np.float32)
+        return np.broadcast_to(sales, (len(codes), len(shelf)))
+
+
+def new_sources(state: State, budgets: dict[str, int]) -> list[Source]:
+    """Return the sources of new products that have a budget; where two rank alike, the first speaks."""
+    kinds: dict[str, Any] = {
+        "similar": Similar, "linear": Linear, "factors": Factors, "alike": Alike, "baskets": Baskets,
+        "texts": Texts, "category": Category, "arrivals": Arrivals, "popular": Selling,
+    }  # fmt: skip
+    return [kind(state, budgets[name]) for name, kind in kinds.items() if budgets.get(name, 0) > 0]

@@ -1,0 +1,122 @@
+"""What the lists stand on as of a cutoff, as arrays that many processes can map: no weights of any model.
+
+The collaborative scores of pairs are made here too, by one function for all customers and for one.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from features.arrays.history import Floats, History, Ints, read_array
+from features.arrays.products import ProductTable
+from features.errors import ArtefactError
+from models.clock.due import Due
+from models.lists.rules import Rules
+from models.similarity.affinity import Bought, Tables, affinities
+from models.similarity.collaborative import Neighbours
+from models.similarity.newcomers import Newcomers
+
+NEAR = ("neighbours", "together", "linear", "texts", "alike")
+TASTE_HALF_LIFE = 112.0
+"""Days after which a purchase counts half in the item-item score."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Rows of customers and products are codes of ``history``; ``shelf``: codes that still sell, sorted."""
+
+    history: History
+    table: ProductTable
+    shelf: Ints
+    neighbours: Neighbours
+    """Of each product, those bought by the same customers."""
+    together: Neighbours
+    """Of each product, those bought in the same orders: its accessories, no substitute of it."""
+    kin: Ints
+    """Of each product, its category where products of it replace each other; else -1."""
+    linear: Neighbours
+    """Of each product, those whose purchases say most of it."""
+    texts: Neighbours
+    """Of each product, those of like words."""
+    alike: Neighbours
+    """Of each customer, what customers with like baskets buy, by product code."""
+    customer_factors: Floats
+    product_factors: Floats
+    rules: Rules
+    newcomers: Newcomers
+    due: Due
+    """When customers are due to buy again, to tell reasons by; nothing ranks by it."""
+
+    @staticmethod
+    def taste(history: History) -> Floats:
+        """Return what each purchase still says of the customer's taste."""
+        return np.exp2((history.day - history.cutoff_day) / np.float32(TASTE_HALF_LIFE)).astype(np.float32)
+
+    def scores(
+        self, history: History, codes: Ints, customer: Ints, product: Ints, cart: Ints | None = None
+    ) -> Floats:
+        """Return the collaborative scores of pairs, shape (pairs, 6), as ``features.arrays.pairs.SCORES``.
+
+        ``history`` holds the purchases of the customers in question, ``codes`` are their codes in the state
+        (-1: not in it); ``customer`` and ``product`` are the pairs, sorted by customer. The ``cart``
+        of the last customer counts like purchases of today.
+        """
+        bought = Bought(history.indptr, history.product, self.taste(history))
+        if cart is not None and len(cart):
+            bought = bought.and_today(cart)
+        return affinities(self._tables, bought, codes, customer, product)
+
+    @cached_property
+    def _tables(self) -> Tables:
+        return Tables(
+            (self.neighbours.product, self.together.product, self.texts.product, self.linear.product),
+            (self.neighbours.score, self.together.score, self.texts.score, self.linear.score),
+            self.alike.product,
+            self.alike.score,
+            self.customer_factors,
+            self.product_factors,
+        )
+
+    def check(self, *, every: int = 1) -> None:
+        """Look at one row in ``every``; raise ``ArtefactError`` where what makes chances is no number."""
+        arrays = {f"{name}.score": getattr(self, name).score for name in NEAR}
+        arrays |= {name: getattr(self, name) for name in ("customer_factors", "product_factors")}
+        arrays |= {"popularity": self.table.popularity, "boost": self.rules.boost}
+        for name, array in arrays.items():
+            if not np.isfinite(array[::every]).all():
+                raise ArtefactError(f"{name} of the live state holds what is no number", "train again")
+
+    def save(self, folder: Path) -> None:
+        """Write arrays, to be mapped; raise ``ArtefactError`` rather than write what is no number."""
+        self.check()
+        self.history.save(folder / "history")
+        self.table.save(folder / "products")
+        self.rules.save(folder / "rules")
+        self.newcomers.save(folder / "newcomers")
+        self.due.save(folder / "due")
+        for name in NEAR:
+            getattr(self, name).save(folder, name)
+        for name in ("shelf", "kin", "customer_factors", "product_factors"):
+            np.save(folder / f"{name}.npy", getattr(self, name))
+
+    @classmethod
+    def load(cls, folder: Path, *, mmap: bool = True) -> "State":
+        """Read back; with ``mmap`` the arrays stay on disk and are shared between processes."""
+        return cls(
+            history=History.load(folder / "history", mmap=mmap),
+            table=ProductTable.load(folder / "products", mmap=mmap),
+            shelf=read_array(folder, "shelf", mmap=mmap),
+            kin=read_array(folder, "kin", mmap=mmap),
+            neighbours=Neighbours.load(folder, "neighbours", mmap=mmap),
+            together=Neighbours.load(folder, "together", mmap=mmap),
+            linear=Neighbours.load(folder, "linear", mmap=mmap),
+            texts=Neighbours.load(folder, "texts", mmap=mmap),
+            alike=Neighbours.load(folder, "alike", mmap=mmap),
+            customer_factors=read_array(folder, "customer_factors", mmap=mmap),
+            product_factors=read_array(folder, "product_factors", mmap=mmap),
+            rules=Rules.load(folder / "rules", mmap=mmap),
+            newcomers=Newcomers.load(folder / "newcomers", mmap=mmap),
+            due=Due.load(folder / "due", mmap=mmap),
+        )

@@ -1,0 +1,99 @@
+"""What is ranked for each customer: what they bought before, and new products that many sources propose.
+
+What a customer bought before is always a candidate. The sources (``models.candidates.sources``) propose
+products not bought yet, out of those that still sell; their proposals are united, and each remembers the
+source that ranked it highest.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.arrays.groups import Column, Groups
+from features.arrays.history import Floats, History, Ints
+from models.candidates.sources import Source
+from models.candidates.state import State
+from models.lists.picks import OWN, SOURCES
+from models.similarity.top import top_columns
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Pairs of customer (a row of the chunk) and product, each once, sorted; the source ranking it best."""
+
+    customer: Ints
+    product: Ints
+    source: NDArray[np.uint8]
+    own: NDArray[np.bool_]
+
+    def at(self, rows: Ints) -> "Candidates":
+        """Return some of them."""
+        return Candidates(self.customer[rows], self.product[rows], self.source[rows], self.own[rows])
+
+
+def candidates(state: State, codes: Ints, sources: list[Source], n_own: int) -> Candidates:
+    """Return what to rank for some customers: ``n_own`` products they bought at most, and the proposed."""
+    history = state.history.of_customers(codes)
+    own = _own(history, n_own)
+    new = _new(history, codes, state.shelf, sources)
+    customer, product = np.concatenate([own[0], new[0]]), np.concatenate([own[1], new[1]])
+    source = np.concatenate([own[2], new[2]])
+    order = np.lexsort((product, customer))
+    bought = np.repeat([True, False], [len(own[0]), len(new[0])])
+    return Candidates(customer[order], product[order], source[order], bought[order])
+
+
+def _own(history: History, limit: int) -> tuple[Ints, Ints, NDArray[np.uint8]]:
+    """Return what each customer bought; of more than ``limit`` products, those bought most and latest."""
+    groups = Groups.of(history.customer.astype(np.int64) * len(history.products) + history.product)
+    weight = np.exp2((history.day - history.cutoff_day) / 56.0)[None, :]
+    row = groups.order[groups.start]
+    customer, product = history.customer[row], history.product[row]
+    order = np.lexsort((-groups.sums(weight)[0], customer))
+    rank = (
+        np.arange(len(order))
+        - np.searchsorted(customer[order], np.arange(len(history.customers)))[customer[order]]
+    )
+    kept = np.sort(order[rank < limit])
+    return customer[kept], product[kept], np.full(len(kept), OWN, np.uint8)
+
+
+def _new(
+    history: History, codes: Ints, shelf: Ints, sources: list[Source]
+) -> tuple[Ints, Ints, NDArray[np.uint8]]:
+    """Return the union of every source's best products that a customer has not bought."""
+    best = np.full((len(codes), len(shelf)), np.iinfo(np.int16).max, np.int16)
+    which = np.zeros(best.shape, np.uint8)
+    for source, row, column, rank in proposals(history, codes, shelf, sources):
+        better = rank < best[row, column]
+        cells = (row[better], column[better])
+        best[cells] = rank[better]
+        which[cells] = SOURCES.index(source.name)
+    customer, place_on_shelf = np.nonzero(which)
+    return customer.astype(np.int32), shelf[place_on_shelf], which[customer, place_on_shelf]
+
+
+def proposals(
+    history: History, codes: Ints, shelf: Ints, sources: list[Source]
+) -> Iterator[tuple[Source, Column, Column, Column]]:
+    """Yield each source with what it proposes: customer's row, place on the shelf, rank from 0.
+
+    ``history`` holds the purchases of the customers ``codes``; what they bought is not proposed.
+    """
+    place = np.full(len(history.products) + 1, -1, np.int32)
+    place[shelf] = np.arange(len(shelf))
+    at = place[history.product]
+    bought = (history.customer[at >= 0], at[at >= 0])
+    for source in sources:
+        yield source, *_best(source.scores(history, codes), bought, source.budget)
+
+
+def _best(scores: Floats, bought: tuple[Ints, Ints], budget: int) -> tuple[Column, Column, Column]:
+    """Return row, column and rank (from 0) of each row's best scores above 0 that were not bought."""
+    scores = np.array(scores, np.float32)
+    scores[bought] = 0
+    column = top_columns(scores, budget)
+    row, rank = np.nonzero(np.take_along_axis(scores, column, axis=1) > 0)
+    return row, column[row, rank], rank

@@ -1,0 +1,169 @@
+"""The chance of an order within each of several horizons, never lower for a longer one.
+
+Each horizon has a model of its own, learnt from its own closed windows; so a shop whose horizon is 30 days
+and the same shop with one of 90 learn the very same models and say the same of both. Where two of them
+contradict each other about a customer (an order within 60 days less likely than within 30), both are moved
+to their mean: isotonic regression over horizons (Barlow et al., 1972), which makes no forecast worse on
+average.
+
+Where fewer than three windows of a horizon have closed, half of it is learnt too, from windows nearer to
+today (``purchase_chance.Nearer``).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.errors import CannotLearn
+from features.shop import Shop
+from models.chance.purchase_chance import Nearer, PurchaseChance
+from models.chance.season import season_ahead
+from models.customers.customer_panel import (
+    CHANCE,
+    Lens,
+    PanelConfig,
+    TrainingWindow,
+    fit_rhythm,
+    training_windows,
+)
+from models.customers.trees import Trees
+
+Array = npt.NDArray[np.float64]
+
+APART = 1.15
+"""Horizons closer than this ratio are one: the shop's own."""
+FEW_WINDOWS = 3
+"""With fewer closed windows, half the horizon is asked as well."""
+SHORTEST_DAYS = 14
+"""No horizon shorter than this is cut in half."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One horizon: how features are read for it, and its fitted chance."""
+
+    lens: Lens
+    chance: PurchaseChance
+
+    @property
+    def horizon_days(self) -> int:
+        """The horizon, in days."""
+        return self.lens.horizon_days
+
+    def probability(self, features: pd.DataFrame) -> Array:
+        """Return what this model alone says, shape (n,)."""
+        return self.chance.probability(self.lens.rows(features))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Fitted chances over horizons, the shortest first."""
+
+    rungs: tuple[Rung, ...]
+
+    @classmethod
+    def fit(cls, shop: Shop, known_until: datetime, config: PanelConfig, others: Iterable[int]) -> Self:
+        """Learn the shop's horizon, and of ``others`` (days) those for which the history is long enough.
+
+        Raises ``CannotLearn`` where it is too short for the shop's own, saying which one is possible.
+        """
+        own = config.horizon(shop)
+        features = shop.customer_features(known_until)
+        lens = Lens.read(features, fit_rhythm(features), own)
+        rungs = [_rung(shop, known_until, config, lens)]
+        for days in others:
+            if max(days, own) >= min(days, own) * APART:
+                try:
+                    rungs.append(_rung(shop, known_until, config, Lens.read(features, lens.bgnbd, days)))
+                except CannotLearn:
+                    continue
+        return cls(tuple(sorted(rungs, key=lambda rung: rung.horizon_days)))
+
+    @property
+    def horizons(self) -> tuple[int, ...]:
+        """The horizons in days, rising."""
+        return tuple(rung.horizon_days for rung in self.rungs)
+
+    def rung(self, horizon_days: int) -> Rung:
+        """Return the model of one horizon."""
+        return self.rungs[self.horizons.index(horizon_days)]
+
+    def probabilities(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Return each customer's chance of an order within each horizon, columns rising with it."""
+        said = np.stack([rung.probability(features) for rung in self.rungs], axis=1)
+        return pd.DataFrame(rising(said), index=features.index, columns=list(self.horizons))
+
+    def save(self, folder: Path) -> None:
+        """Write the trees' texts."""
+        for rung in self.rungs:
+            rung.chance.trees.save(folder / _file(rung.lens))
+
+    def facts(self) -> list[dict[str, Any]]:
+        """Return all but the trees as plain data, for ``model.json``."""
+        return [{"lens": rung.lens.facts(), "chance": rung.chance.facts()} for rung in self.rungs]
+
+    @classmethod
+    def load(cls, folder: Path, facts: Iterable[Mapping[str, Any]]) -> Self:
+        """Read back what ``save`` wrote and ``facts`` took apart."""
+        return cls(tuple(_load(folder, part) for part in facts))
+
+
+def rising(said: Array) -> Array:
+    """Return the nearest rows that never fall, shape (n, horizons): isotonic regression, by its min-max form.
+
+    Value k is the largest over i <= k of the smallest over j >= k of the mean of columns i to j.
+    """
+    n_columns = said.shape[1]
+    totals = np.concatenate([np.zeros((len(said), 1)), np.cumsum(said, axis=1)], axis=1)
+    found = np.empty_like(said)
+    for k in range(n_columns):
+        least = [
+            np.min([(totals[:, j + 1] - totals[:, i]) / (j + 1 - i) for j in range(k, n_columns)], axis=0)
+            for i in range(k + 1)
+        ]
+        found[:, k] = np.max(least, axis=0)
+    return np.maximum.accumulate(found, axis=1)  # against the last bit of a mean
+
+
+def _rung(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens) -> Rung:
+    windows = _windows(shop, known_until, config, lens)
+    today = lens.rows(shop.customer_features(known_until))
+    season = season_ahead(shop, known_until, lens.horizon_days)
+    halved = _can_be_halved(lens, windows, config)
+    nearer = _nearer(shop, known_until, config, lens) if halved else None
+    return Rung(lens, PurchaseChance.fit(windows, today, config, season=season, nearer=nearer))
+
+
+def _can_be_halved(lens: Lens, windows: list[TrainingWindow], config: PanelConfig) -> bool:
+    """Return whether half the horizon is asked too: few windows, long enough, and BG/NBD now and then."""
+    few = len(windows) < min(FEW_WINDOWS, config.n_windows)
+    long_enough = lens.horizon_days >= SHORTEST_DAYS
+    return few and long_enough and lens.bgnbd is not None and bool(windows[0].rows[CHANCE].notna().all())
+
+
+def _nearer(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens) -> Nearer:
+    """Learn half the horizon, read as the whole is."""
+    features = shop.customer_features(known_until)
+    half = Lens.read(features, lens.bgnbd, lens.horizon_days // 2)
+    windows = _windows(shop, known_until, config, half)
+    return Nearer(half, PurchaseChance.fit(windows, half.rows(features), config))
+
+
+def _windows(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens) -> list[TrainingWindow]:
+    asked = config.model_copy(update={"horizon_days": lens.horizon_days})
+    return training_windows(shop, known_until, asked)
+
+
+def _load(folder: Path, facts: Mapping[str, Any]) -> Rung:
+    lens = Lens.of(facts["lens"])
+    return Rung(lens, PurchaseChance.of(facts["chance"], Trees.load(folder / _file(lens))))
+
+
+def _file(lens: Lens) -> str:
+    return f"purchase_chance_{lens.horizon_days}d.trees.txt"

@@ -1,0 +1,147 @@
+"""The chance of an order within the horizon: what churn is the complement of, and value is built on.
+
+A logistic regression on logs and boosted trees, averaged as logits; both read BG/NBD's expectations. The
+level is what BG/NBD foresees for the customers of today, moved by half of what it missed in the newest
+window: it knows how customers age, the miss tells what this shop does beyond that.
+
+Where hardly a window of the horizon has closed, it began long ago, when customers were other than today's.
+There the trees' place is taken by the chance over half the horizon, learnt from windows nearer to today, and
+stretched to the whole in the proportion that BG/NBD foresees for each customer.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit
+
+from models.customers.calibration import carried_share, logit_shift
+from models.customers.customer_panel import (
+    CHANCE,
+    COLUMNS,
+    Lens,
+    PanelConfig,
+    TrainingWindow,
+    stacked,
+    thinned,
+)
+from models.customers.log_linear import RICH, LogLinear
+from models.customers.trees import Trees
+
+Array = npt.NDArray[np.float64]
+
+TREES = "purchase_chance.trees.txt"
+"""The file of its trees in an artefact."""
+
+
+@dataclass(frozen=True)
+class Nearer:
+    """The chance over a part of the horizon, told for the whole of it."""
+
+    lens: Lens
+    """Of the part."""
+    chance: "PurchaseChance"
+
+    def logit(self, rows: pd.DataFrame) -> Array:
+        """Return the logit of an order within the whole, shape (n,); ``rows`` are read for the whole.
+
+        The logs of the chances of no order are in the proportion that BG/NBD foresees: the same hazard.
+        """
+        part = self.lens.rows(rows)
+        whole_over_part = _hazard(rows[CHANCE]) / _hazard(part[CHANCE])
+        hazard = np.logaddexp(0, self.chance.logit(part)) * whole_over_part
+        return np.asarray(hazard + np.log(-np.expm1(-hazard)))
+
+    def contributions(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return what each of ``COLUMNS`` adds to the part's logit."""
+        return self.chance.contributions(self.lens.rows(rows))
+
+    def facts(self) -> dict[str, Any]:
+        """Return all but the trees as plain data."""
+        return {"lens": self.lens.facts(), "chance": self.chance.facts()}
+
+
+def _hazard(chances: "pd.Series[float]") -> Array:
+    return np.asarray(-np.log1p(-np.clip(chances.to_numpy(float), 1e-9, 1 - 1e-9)))
+
+
+@dataclass(frozen=True)
+class PurchaseChance:
+    """A fitted chance of at least one order within the horizon."""
+
+    linear: LogLinear
+    trees: Trees
+    """Of the horizon; those of its part where ``nearer`` speaks in their place."""
+    shift: float
+    nearer: Nearer | None = None
+
+    @classmethod
+    def fit(
+        cls,
+        windows: Sequence[TrainingWindow],
+        today: pd.DataFrame,
+        config: PanelConfig,
+        *,
+        season: float = 0.0,
+        nearer: Nearer | None = None,
+    ) -> Self:
+        """Learn from closed windows, newest first; ``today`` are the rows of the customers known now.
+
+        ``season``: what the weeks to come add to the logit, see ``models.chance.season``. ``nearer``
+        speaks in the place of trees, if given.
+        """
+        some = thinned(windows, config)
+        rows = pd.concat([window.rows for window in some])
+        truth = stacked([window.bought for window in some])
+        linear = LogLinear.fit(RICH, rows, truth, ridge=config.ridge)
+        if nearer is None:
+            trees = Trees.fit("binary", rows.to_numpy(float), truth, config, any_threshold=True)
+        else:
+            trees = nearer.chance.trees
+        raw = cls(linear, trees, 0.0, nearer)
+        today = today.iloc[:: 1 + len(today) // config.learn_rows]
+        return replace(raw, shift=raw.level(some[0], today, config.structure) + season)
+
+    def level(self, newest: TrainingWindow, today: pd.DataFrame, structure: float) -> float:
+        """Return the shift that gives ``today`` its mean chance; without BG/NBD the newest window's."""
+        seen = float((newest.bought.sum() + 0.5) / (len(newest.bought) + 1))
+        then, now = newest.rows[CHANCE].mean(), today[CHANCE].mean()
+        if not np.isfinite([then, now]).all():
+            return logit_shift(self.logit(newest.rows), seen)
+        return logit_shift(self.logit(today), carried_share(now, then, seen, 1 - structure))
+
+    def logit(self, rows: pd.DataFrame) -> Array:
+        """Return the logit of each row's chance, shape (n,)."""
+        if self.nearer is None:
+            other = self.trees.raw(rows[COLUMNS].to_numpy(float))
+        else:
+            other = self.nearer.logit(rows)
+        return np.asarray((self.linear.score(rows) + other) / 2 + self.shift)
+
+    def contributions(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return what each of ``COLUMNS`` adds to the logit, beyond a typical customer's."""
+        if self.nearer is None:
+            added = pd.DataFrame(self.trees.contributions(rows[COLUMNS].to_numpy(float)), rows.index, COLUMNS)
+        else:
+            added = self.nearer.contributions(rows)
+        added[list(self.linear.names)] += self.linear.terms(rows)
+        return added / 2
+
+    def probability(self, rows: pd.DataFrame) -> Array:
+        """Return each row's chance of an order within the horizon, shape (n,), in (0, 1)."""
+        return np.asarray(expit(self.logit(rows)))
+
+    def facts(self) -> dict[str, Any]:
+        """Return all but the trees as plain data, for ``model.json``."""
+        nearer = None if self.nearer is None else self.nearer.facts()
+        return {"linear": asdict(self.linear), "shift": self.shift, "nearer": nearer}
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any], trees: Trees) -> Self:
+        """Put together again what ``facts`` took apart."""
+        part = facts.get("nearer")
+        nearer = None if part is None else Nearer(Lens.of(part["lens"]), cls.of(part["chance"], trees))
+        return cls(LogLinear.of(facts["linear"]), trees, facts["shift"], nearer)

@@ -1,0 +1,160 @@
+"""What to show somebody without orders: what sells to customers of like gender, region, interests, channel.
+
+Popularity times a lift for each attribute. Lifts are drawn to 1 for categories, and to their category's for
+products, where a segment has bought little (gamma-Poisson: DuMouchel 1999); their product is naive Bayes.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.arrays.history import Floats, History, Ints, Vocabulary, read_array
+
+if TYPE_CHECKING:
+    from features.shop import Shop
+
+ATTRIBUTES = ("gender", "region", "interests", "acquisition_channel")
+STRENGTH = 10.0
+"""A lift is drawn to what it is drawn to by so many expected purchases."""
+HEAD = 2_000
+"""So many of the best sellers are ordered anew for a segment; the rest follow as they sell."""
+N_SEGMENTS = 60
+"""So many values are kept, those with most purchases."""
+SMALLEST = 5
+"""Customers a segment has at least: what fewer buy is theirs, and nobody else's business."""
+SEPARATORS = ",;|"
+"""Between several interests of one customer."""
+
+
+@dataclass(frozen=True)
+class Segments:
+    """``lift``: how much more (above 1) or less a segment's customers buy a product; (segments, products)."""
+
+    names: Vocabulary
+    """``attribute=value``."""
+    lift: Floats
+    customers: Vocabulary
+    """Those known by their attributes alone: no purchase yet."""
+    values: NDArray[np.bytes_]
+    """Their segments, as ``attribute=value`` lines."""
+
+    @classmethod
+    def of(cls, shop: "Shop", cutoff: datetime, days: int = 180) -> Self | None:
+        """Learn lifts from purchases of the last ``days``; None where the shop records no attributes."""
+        if not shop.facts.has_customers:
+            return None
+        frame = shop.con.raw_sql(f"SELECT customer_id, {', '.join(ATTRIBUTES)} FROM customers").df()
+        known = [_lines(row) for row in frame[[*ATTRIBUTES]].to_dict("records")]
+        history = shop.history(cutoff)
+        codes = history.customers.codes(frame["customer_id"].tolist())
+        names, lift = _lifts(history, shop.catalogue(cutoff).top_category, codes, known, days)
+        if not len(names):
+            return None
+        waiting = [i for i, code in enumerate(codes.tolist()) if code < 0 and known[i]]
+        vocabulary = Vocabulary.of([str(frame["customer_id"].iloc[i]) for i in waiting])
+        place = vocabulary.codes([str(frame["customer_id"].iloc[i]) for i in waiting])
+        values = np.array([""] * len(vocabulary), dtype=object)
+        values[place] = ["\n".join(known[i]) for i in waiting]
+        return cls(names, lift, vocabulary, np.array([text.encode() for text in values] or [], np.bytes_))
+
+    def of_customer(self, customer_id: str) -> list[str]:
+        """Return the segments of a customer without orders; none of one who is unknown."""
+        code = self.customers.code(customer_id)
+        return self.values[code].decode().split("\n") if code >= 0 else []
+
+    def without(self, left: Callable[[list[str]], list[str]]) -> Self:
+        """Keep only those customers whose ids ``left`` leaves."""
+        names = self.customers.all_names()
+        kept = self.customers.codes(left(names))
+        return replace(self, customers=Vocabulary(self.customers.ids[kept]), values=self.values[kept])
+
+    def best(self, segments: list[str], popular: Ints, chance: Floats) -> tuple[Ints, Floats] | None:
+        """Reorder the best sellers and their chances for these segments; None where none is known."""
+        codes = self.names.codes(segments)
+        codes = codes[codes >= 0]
+        if not len(codes):
+            return None
+        head = popular[:HEAD]
+        here = np.minimum(chance[:HEAD] * np.prod(self.lift[codes][:, head], axis=0), np.float32(1))
+        order = np.argsort(-here, kind="stable")
+        rest = np.minimum(chance[HEAD:], here.min(initial=1))
+        return np.append(head[order], popular[HEAD:]), np.append(here[order], rest)
+
+    def save(self, folder: Path) -> None:
+        """Write one ``.npy`` an array."""
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {"names": self.names.ids, "lift": self.lift, "customers": self.customers.ids}
+        for name, array in (arrays | {"values": self.values}).items():
+            np.save(folder / f"{name}.npy", array)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self | None:
+        """Map what ``save`` wrote; None where nothing was."""
+        if not folder.is_dir():
+            return None
+        names, customers = (Vocabulary(read_array(folder, name)) for name in ("names", "customers"))
+        return cls(names, read_array(folder, "lift"), customers, read_array(folder, "values"))
+
+
+def segments_of(attributes: Mapping[Any, Any]) -> list[str]:
+    """Return the segments that attributes put a customer into; several interests are several."""
+    return _lines({name: attributes.get(name) for name in ATTRIBUTES})
+
+
+def _lines(attributes: Mapping[Any, Any]) -> list[str]:
+    found = []
+    for name, value in attributes.items():
+        if isinstance(value, str) and value.strip():
+            parts = [value]
+            if name == "interests":
+                for separator in SEPARATORS:
+                    parts = [part for text in parts for part in text.split(separator)]
+            found += [f"{name}={part.strip().lower()}" for part in parts if part.strip()]
+    return found
+
+
+def _lifts(
+    history: History, category: Ints, codes: Ints, known: list[list[str]], days: int
+) -> tuple[Vocabulary, Floats]:
+    """Return the segments large enough to speak, and their lifts."""
+    from scipy.sparse import csr_matrix
+
+    pairs = [
+        (name, code) for names, code in zip(known, codes.tolist(), strict=True) if code >= 0 for name in names
+    ]
+    names, row = np.unique(np.array([name for name, _ in pairs], dtype=str), return_inverse=True)
+    shape = (len(names), len(history.customers))
+    belongs = csr_matrix((np.ones(len(pairs)), (row.ravel(), [code for _, code in pairs])), shape=shape)
+    bought = _buyers(history, days)
+    seen = np.asarray((belongs @ bought).todense())
+    large = np.diff(belongs.indptr) >= SMALLEST
+    kept = np.sort(np.argsort(-seen.sum(axis=1) * large, kind="stable")[: min(N_SEGMENTS, int(large.sum()))])
+    share = np.asarray(bought.sum(axis=0)).ravel() / max(bought.sum(), 1)
+    return Vocabulary.of(names[kept].tolist()), _drawn(seen[kept], share, category)
+
+
+def _buyers(history: History, days: int) -> Any:
+    """Return who bought what lately: ones, (customers, products)."""
+    from scipy.sparse import csr_matrix
+
+    recent = history.cutoff_day - history.day <= days
+    at = (history.customer[recent], history.product[recent])
+    bought = csr_matrix((np.ones(len(at[0])), at), shape=(len(history.customers), len(history.products)))
+    bought.data[:] = 1
+    return bought
+
+
+def _drawn(seen: NDArray[np.float64], share: NDArray[np.float64], category: Ints) -> Floats:
+    """Return lifts over what the shop's ``share`` would have each segment buy: of categories, of products."""
+    expected = seen.sum(axis=1, keepdims=True) * share
+    kinds = np.zeros((len(share), int(category.max(initial=-1)) + 2))
+    kinds[np.arange(len(share)), category + 1] = 1
+    of_kind = (seen @ kinds + STRENGTH) / (expected @ kinds + STRENGTH)
+    broad = of_kind[:, category + 1]
+    drawn: Floats = ((seen + STRENGTH * broad) / (expected + STRENGTH)).astype(np.float32)
+    return drawn

@@ -1,0 +1,233 @@
+"""Better versions of a product: the same need a step up in price, and what is known of each such pair.
+
+The same need is the same (deepest) category; where a product has none, a name that shares half its words.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from features.arrays.catalogue import Catalogue
+from features.arrays.compiled import compiled
+from features.arrays.groups import Column, Longs
+from features.arrays.history import Floats, History, Ints, read_array
+
+LEAST_STEP = 1.05
+"""A better version costs at least so many times the price: a few cents are no step."""
+N_SHELF = 20_000
+"""Versions are sought among so many products, those that sell best of late."""
+N_PER_PRODUCT = 200
+"""So many versions of a product are compared, those that sell best of late."""
+LIKE = 0.5
+"""Share of the longer name's words that two products without a category must have in common."""
+INPUTS: dict[str, str] = {
+    "sells": "log of the version's buyers, half-life a horizon",
+    "share": "log of its share of its kind's buyers",
+    "tried": "log of its first-time buyers, half-life a horizon, over its buyers",
+    "moved": "log of the share of the product's customers who moved on to it before, shrunk",
+    "step": "log of the ratio of prices",
+    "words": "share of the names' words in common",
+    "brand": "1 of the same brand, 0 of another, 0.5 unknown",
+    "again": "log of the product's buyers, half-life a horizon",
+}
+"""Name and meaning of every column, in order."""
+
+
+@dataclass(frozen=True)
+class Dearer:
+    """Of each product its better versions, best first: shape (n_products, m), product -1: no more."""
+
+    product: Ints
+    chance: Floats
+    """Of a customer of the product to move to this version within the horizon."""
+    margin: Floats
+    """Earned with one unit of it, in the shop's currency."""
+
+    def save(self, folder: Path) -> None:
+        """Write ``dearer.*.npy``, to be mapped."""
+        for name in ("product", "chance", "margin"):
+            np.save(folder / f"dearer.{name}.npy", getattr(self, name))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Dearer | None":
+        """Map what ``save`` wrote; nothing where it did not."""
+        if not (folder / "dearer.product.npy").is_file():
+            return None
+        return cls(*(read_array(folder, f"dearer.{name}") for name in ("product", "chance", "margin")))
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Pairs of a product and a better version, sorted by product, with their inputs."""
+
+    product: Ints
+    version: Ints
+    rows: Floats
+    """Columns as in ``INPUTS``."""
+
+
+@dataclass(frozen=True)
+class Last:
+    """The last product of each kind a customer bought: from where they may move up."""
+
+    customer: Ints
+    product: Ints
+
+
+def kinds_of(history: History, catalogue: Catalogue) -> Ints:
+    """Return each product's kind: its category, or one of its own where it has none."""
+    own = len(catalogue.categories) + np.arange(len(catalogue.products), dtype=np.int32)
+    return np.where(catalogue.category >= 0, catalogue.category, own).astype(np.int32)
+
+
+def last_of_kind(history: History, kind: Ints) -> Last:
+    """Return the last purchase of each customer and kind."""
+    key = history.customer.astype(np.int64) * (int(kind.max(initial=0)) + 1) + kind[history.product]
+    at = len(key) - 1 - np.unique(key[::-1], return_index=True)[1]
+    return Last(history.customer[at], history.product[at])
+
+
+def steps_of(history: History, catalogue: Catalogue, price_step: float, horizon_days: int) -> Steps:
+    """Return every product with its better versions, at most ``price_step`` times the price."""
+    kind, size = kinds_of(history, catalogue), len(catalogue.products)
+    fade = np.exp2((history.day - history.cutoff_day) / horizon_days)
+    sells = np.bincount(history.product, fade, minlength=size)
+    best = np.sort(np.argsort(-sells, kind="stable")[:N_SHELF])
+    shelf = best[(sells[best] > 0) & (catalogue.price[best] > 0)].astype(np.int32)
+    words = _words(catalogue)
+    by_kind = _of_one_kind(catalogue.price, kind, sells, shelf, price_step)
+    by_words = _of_like_words(catalogue, words, shelf, price_step)
+    product, version = (np.concatenate(both) for both in zip(by_kind, by_words, strict=True))
+    order = np.lexsort((version, product))
+    product, version = product[order], version[order]
+    new = _first_time(history, fade)
+    found = {
+        "sells": np.log(sells[version] + 0.1),
+        "share": np.log((sells[version] + 0.1) / (np.bincount(kind, sells)[kind[version]] + 1)),
+        "tried": np.log((new[version] + 0.1) / (sells[version] + 0.2)),
+        "moved": _moved(history, kind, product, version),
+        "step": np.log(catalogue.price[version] / catalogue.price[product]),
+        "words": _in_common(words, product, version),
+        "brand": _same_brand(catalogue, product, version),
+        "again": np.log(sells[product] + 0.1),
+    }
+    rows = np.stack([np.asarray(found[name], np.float32) for name in INPUTS], axis=1)
+    return Steps(product, version, rows)
+
+
+def _of_one_kind(
+    price: Floats, kind: Ints, sells: Column, shelf: Ints, price_step: float
+) -> tuple[Ints, Ints]:
+    """Return pairs of one kind within the step; of many versions, those that sell best."""
+    shelf = shelf[np.lexsort((price[shelf], kind[shelf]))]
+    place = kind[shelf].astype(np.float64) * 100.0 + np.log(np.maximum(price[shelf], 1e-6))
+    known = np.flatnonzero(price > 0).astype(np.int32)
+    at = kind[known].astype(np.float64) * 100.0 + np.log(np.maximum(price[known], 1e-6))
+    low = np.searchsorted(place, at + np.log(LEAST_STEP) - 1e-7)
+    high = np.searchsorted(place, at + np.log(price_step) + 1e-7, side="right")
+    return _best_in(low, high, shelf, sells, known)
+
+
+def _best_in(low: Longs, high: Longs, shelf: Ints, sells: Column, known: Ints) -> tuple[Ints, Ints]:
+    """Return, of each product, the best selling ones of its stretch of the shelf."""
+    n = _chosen(low, high, -sells[shelf], np.zeros((0, 2), np.int64))
+    pairs = np.zeros((int(n), 2), np.int64)
+    _chosen(low, high, -sells[shelf], pairs)
+    return known[pairs[:, 0]], shelf[pairs[:, 1]]
+
+
+@compiled
+def _chosen(low: Any, high: Any, order: Any, pairs: Any) -> Any:
+    """Count the pairs (row, place) to keep, and write them into ``pairs`` where it has room."""
+    n = 0
+    for row in range(len(low)):
+        width = high[row] - low[row]
+        if width <= 0:
+            continue
+        kept = min(width, N_PER_PRODUCT)
+        if len(pairs):
+            best = np.argsort(order[low[row] : high[row]], kind="mergesort")[:kept]
+            for at in range(kept):
+                pairs[n + at, 0], pairs[n + at, 1] = row, low[row] + best[at]
+        n += kept
+    return n
+
+
+def _of_like_words(catalogue: Catalogue, words: Any, shelf: Ints, price_step: float) -> tuple[Ints, Ints]:
+    """Return pairs of products without a category whose names share words, within the step."""
+    some = shelf[(catalogue.category[shelf] < 0) & (np.diff(words.indptr)[shelf] > 0)]
+    if not len(some):
+        return some, some
+    mine = words[some]
+    common = np.bincount(mine.indices, minlength=mine.shape[1]) > max(200, 0.05 * len(some))
+    near = mine[:, ~common]
+    meet = (near @ near.T).tocoo()
+    product, version = some[meet.row], some[meet.col]
+    ratio = catalogue.price[version] / catalogue.price[product]
+    kept = (ratio >= LEAST_STEP) & (ratio <= price_step)
+    product, version = product[kept], version[kept]
+    alike = _in_common(words, product, version) >= LIKE
+    return product[alike], version[alike]
+
+
+def _words(catalogue: Catalogue) -> Any:
+    """Return a products x words matrix of ones."""
+    from scipy.sparse import csr_matrix
+
+    texts = [name.decode(errors="replace").lower() for name in catalogue.name.tolist()]
+    said = [sorted({*re.findall(r"[^\W\d_]{2,}", text)}) for text in texts]
+    column: dict[str, int] = {}
+    indices = [column.setdefault(word, len(column)) for words in said for word in words]
+    indptr = np.concatenate([[0], np.cumsum([len(words) for words in said])])
+    shape = (len(said), max(len(column), 1))
+    return csr_matrix((np.ones(len(indices), np.float32), np.array(indices, np.int32), indptr), shape=shape)
+
+
+def _in_common(words: Any, one: Ints, other: Ints, piece: int = 200_000) -> Floats:
+    """Return the words two names have in common over those of the longer one; 0 without words."""
+    n, found = np.diff(words.indptr), np.zeros(len(one), np.float32)
+    for start in range(0, len(one), piece):
+        rows = slice(start, start + piece)
+        both = np.asarray(words[one[rows]].multiply(words[other[rows]]).sum(axis=1)).ravel()
+        found[rows] = both / np.maximum(np.maximum(n[one[rows]], n[other[rows]]), 1)
+    return found
+
+
+def _first_time(history: History, fade: Column) -> Column:
+    """Return each product's first-time buyers, faded."""
+    size = max(len(history.products), 1)
+    first = np.unique(history.customer.astype(np.int64) * size + history.product, return_index=True)[1]
+    return np.bincount(history.product[first], fade[first], minlength=len(history.products))
+
+
+def _moved(history: History, kind: Ints, product: Ints, version: Ints) -> Column:
+    """Return the log share of a product's customers whose next new product of its kind was the version.
+
+    Shrunk to the version's share of all such moves within its kind, as if of two customers more.
+    """
+    size = max(len(history.products), 1)
+    kinds = kind[history.product].astype(np.int64)
+    order = np.argsort(
+        history.customer.astype(np.int64) * (int(kind.max(initial=0)) + 1) + kinds, kind="stable"
+    )
+    who, what, sort = history.customer[order], history.product[order], kinds[order]
+    first = np.zeros(len(order), bool)
+    first[np.unique(who.astype(np.int64) * size + what, return_index=True)[1]] = True
+    follows = np.append(False, (who[1:] == who[:-1]) & (sort[1:] == sort[:-1])) & first
+    to = np.flatnonzero(follows)
+    moves, times = np.unique(what[to - 1].astype(np.int64) * size + what[to], return_counts=True)
+    wanted = product.astype(np.int64) * size + version
+    at = np.minimum(np.searchsorted(moves, wanted), max(len(moves) - 1, 0))
+    n = np.where(moves[at] == wanted, times[at], 0) if len(moves) else np.zeros(len(wanted))
+    arrived = np.bincount(what[to], minlength=size)
+    usual = (arrived + 0.1)[version] / (np.bincount(kind, arrived)[kind[version]] + 1)
+    buyers = np.bincount(what[first], minlength=size)[product]
+    return np.log((n + 2 * usual) / (buyers + 2))
+
+
+def _same_brand(catalogue: Catalogue, one: Ints, other: Ints) -> Column:
+    mine, theirs = catalogue.brand[one], catalogue.brand[other]
+    return np.where((mine < 0) | (theirs < 0), 0.5, mine == theirs)

@@ -1,0 +1,66 @@
+"""What one request ranks: products of several groups, each once, the earliest group's source speaking."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.arrays.compiled import compiled
+from features.arrays.history import Ints
+
+Sources = NDArray[np.uint8]
+BARRED, OWNED, TAKEN = np.uint8(1), np.uint8(2), np.uint8(4)
+
+
+class Group(NamedTuple):
+    """Products (-1: none) and where each comes from."""
+
+    product: Ints
+    source: Sources
+
+
+class Lead(NamedTuple):
+    """What leads to neighbours: the cart, what was just bought; each neighbour's source is its table's."""
+
+    product: Ints
+    tables: tuple[Ints, Ints]
+    sources: tuple[int, int]
+    depth: int
+
+
+@compiled
+def united(
+    groups: tuple[Group, Group, Group], lead: Lead, owned: Ints, barred: NDArray[np.bool_]
+) -> tuple[Ints, Sources, NDArray[np.bool_]]:
+    """Return products that are not barred, their sources, and whether the customer owns them.
+
+    The first two groups come before the neighbours of what leads, the third after them.
+    """
+    first, second, third = groups
+    marks = barred.astype(np.uint8)  # True is BARRED
+    for row in range(len(owned)):
+        marks[owned[row]] |= OWNED
+    width = 2 * lead.depth * len(lead.product) + len(first.product) + len(second.product) + len(third.product)
+    product, source, own = np.empty(width, np.int32), np.empty(width, np.uint8), np.empty(width, np.bool_)
+    n = _add(0, first, marks, product, source)
+    n = _add(n, second, marks, product, source)
+    for table, kind in zip(lead.tables, lead.sources):  # noqa: B905 (numba knows no strict)
+        kinds = np.full(lead.depth, kind, np.uint8)
+        for row in range(len(lead.product)):
+            n = _add(n, Group(table[lead.product[row], : lead.depth], kinds), marks, product, source)
+    n = _add(n, third, marks, product, source)
+    for row in range(n):
+        own[row] = marks[product[row]] & OWNED
+    return product[:n], source[:n], own[:n]
+
+
+@compiled
+def _add(n: int, group: Group, marks: Sources, product: Ints, source: Sources) -> int:
+    """Take what is neither barred nor taken yet; return how many there are by now."""
+    for row in range(len(group.product)):
+        code = group.product[row]
+        if code >= 0 and not marks[code] & (BARRED | TAKEN):
+            marks[code] |= TAKEN
+            product[n], source[n] = code, group.source[row]
+            n += 1
+    return n

@@ -1,0 +1,64 @@
+"""A question to ``models.ranking.live``: who asks, what they have, what may be shown; and scored products."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.arrays.history import Floats, History, Ints
+from models.lists.rules import Rules
+
+Bools = NDArray[np.bool_]
+N_RECENT = 5
+"""So many of the latest purchases speak where a cart is asked for and there is none."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One question: ``mine`` is the customer's history by now, ``code`` their row in the state (-1: none)."""
+
+    mine: History
+    code: int
+    cart: Ints
+    """Products in the cart or looked at; never shown."""
+    fresh: Ints
+    """Products bought since the state was made."""
+    barred: Bools
+    """By product code: what may not be shown."""
+    k: int
+
+    @cached_property
+    def owned(self) -> Bools:
+        """By product code: whether the customer has bought and kept it."""
+        found = np.zeros(len(self.barred), bool)
+        found[self.mine.product] = True
+        return found
+
+    @property
+    def latest(self) -> Ints:
+        """The products bought last."""
+        return np.unique(self.mine.product[-N_RECENT:])
+
+    @property
+    def lead(self) -> Ints:
+        """What a list starts from: the cart; without one, the latest purchases."""
+        return self.cart if len(self.cart) else self.latest
+
+    def bars(self, rules: Rules, list_name: str, product: Ints) -> Bools:
+        """Mark what a list may not show this customer."""
+        return self.barred[product] | rules.barred(list_name, product, self.owned[product])
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Candidates with scores and sources, in any order."""
+
+    product: Ints
+    score: Floats
+    source: NDArray[np.uint8]
+
+    @classmethod
+    def nothing(cls) -> "Scored":
+        """Return no candidate."""
+        return cls(np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.uint8))

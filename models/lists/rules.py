@@ -1,0 +1,210 @@
+"""What a list may hold and in which order, beyond the chance: learnt from the orders, or said by the shop.
+
+One object of arrays over product codes, used alike for all lists at night and for one request. The plain shop
+(nothing boosted, pinned or capped) pays for none of it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.arrays.catalogue import Catalogue
+from features.arrays.groups import Groups
+from features.arrays.history import Floats, History, Ints, read_array
+from features.settings import Lists
+
+Bools = NDArray[np.bool_]
+ARRAYS = ("returns", "hidden", "boost", "category", "is_new")
+PRIOR = 20.0
+"""The shop's share of products bought again weighs as much as so many buyers in each category."""
+CONFIDENCE = 0.95
+"""A category's share of products bought again is at least its lower bound, with this probability."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Rows are product codes. ``pinned``: list -> product codes that lead it, where they may be shown."""
+
+    returns: Bools
+    """Whether a bought one may come back in a list that is not about buying again."""
+    hidden: Bools
+    boost: Floats
+    """The chance counts so many times when products are ordered."""
+    category: Ints
+    """-1: none, never capped."""
+    is_new: Bools
+    """New products: they have places of their own."""
+    max_per_category: int = 0
+    """0: no limit."""
+    explore_share: float = 0.0
+    """Share of places kept for new products."""
+    pinned: Mapping[str, Ints] | None = None
+
+    @classmethod
+    def none(cls, n_products: int) -> Self:
+        """Return the rules of a shop that has none: everything may be shown, by its chance."""
+        yes = np.ones(n_products, bool)
+        return cls(yes, ~yes, np.ones(n_products, np.float32), np.full(n_products, -1, np.int32), ~yes)
+
+    @classmethod
+    def of(cls, history: History, catalogue: Catalogue, lists: Lists, horizon_days: int) -> Self:
+        """Learn which categories return, as of the history's cutoff, and apply what the shop says."""
+        learnt = learnt_returns(history, catalogue.category, lists.min_return_share, horizon_days)
+        returns = _over(lists.returns, catalogue, learnt)
+        boost = _over(lists.boosted, catalogue, np.ones(len(returns), np.float32))
+        hidden = _over(dict.fromkeys(lists.hidden, True), catalogue, np.zeros(len(returns), bool))
+        codes = {name: catalogue.products.codes(ids) for name, ids in lists.pinned.items()}
+        pinned = {name: found[found >= 0] for name, found in codes.items()}
+        return cls(
+            returns,
+            hidden,
+            boost,
+            catalogue.category,
+            is_new=np.zeros(len(returns), bool),
+            max_per_category=lists.max_per_category,
+            explore_share=lists.explore_share,
+            pinned=pinned,
+        )
+
+    @cached_property
+    def boosts(self) -> bool:
+        """Whether any product is boosted."""
+        return bool((self.boost != 1).any())
+
+    def barred(self, list_name: str, product: Ints, own: Bools) -> Bools:
+        """Mark pairs that a list may not hold; ``own``: whether the customer bought the product."""
+        hidden: Bools = self.hidden[product]
+        if list_name == "buy_again":
+            return hidden | ~own
+        if list_name == "new_for_you":
+            return hidden | own
+        if list_name == "popular":
+            return hidden
+        return hidden | (own & ~self.returns[product])
+
+    def order(self, customer: Ints | None, product: Ints, score: Floats) -> NDArray[np.intp]:
+        """Return the order of pairs: by customer, then best first; ties go to the lower product code.
+
+        With a cap, a category's first ``max_per_category`` products go before everybody's others, its next
+        ones after them, and so on: nothing is lost, and any first k of the list keeps the cap while it can.
+        ``customer`` None: all pairs are of one.
+        """
+        key = -score * self.boost[product] if self.boosts else -score
+        by = (product, key) if customer is None else (product, key, customer)
+        order = np.lexsort(by)
+        if not self.max_per_category and not self.explore_share:
+            return order
+        mine = np.zeros(len(order), np.int64) if customer is None else customer[order].astype(np.int64)
+        if self.max_per_category:
+            turn = _place(mine, self.category[product[order]]) // self.max_per_category
+            order = order[np.lexsort((turn, mine))]
+        if self.explore_share:
+            order = order[_explored(mine, self.is_new[product[order]], self.explore_share)]
+        return order
+
+    def best(self, popularity: Floats) -> Ints:
+        """Return every product that is not hidden, best selling first, under the same order."""
+        shown = np.flatnonzero(~self.hidden).astype(np.int32)
+        return shown[self.order(None, shown, popularity[shown])]
+
+    def leading(self, list_name: str) -> Ints:
+        """Return the products pinned to a list, those not hidden."""
+        codes = (self.pinned or {}).get(list_name)
+        return np.zeros(0, np.int32) if codes is None else codes[~self.hidden[codes]]
+
+    def save(self, folder: Path) -> None:
+        """Write arrays, and the rest as JSON."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ARRAYS:
+            np.save(folder / f"{name}.npy", getattr(self, name))
+        pinned = {name: codes.tolist() for name, codes in (self.pinned or {}).items()}
+        plain = {"max_per_category": self.max_per_category, "explore_share": self.explore_share}
+        card = plain | {"pinned": pinned}
+        (folder / "rules.json").write_text(json.dumps(card), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, *, mmap: bool = True) -> Self:
+        """Read back."""
+        card = json.loads((folder / "rules.json").read_text(encoding="utf-8"))
+        pinned = {name: np.array(codes, np.int32) for name, codes in card.pop("pinned").items()}
+        arrays = {name: read_array(folder, name, mmap=mmap) for name in ARRAYS}
+        return cls(**arrays, **card, pinned=pinned)
+
+
+def learnt_returns(history: History, category: Ints, min_share: float, horizon_days: int) -> Bools:
+    """Return whether each product's category is one whose products are bought again: a fridge no, coffee yes.
+
+    Asked of every customer and product bought first more than a horizon ago: was that very product bought on
+    another day? A category's share is drawn to the shop's, and its lower bound must reach
+    ``min_share``. Products without a category are one together. Where nobody's purchase is old enough
+    to tell, everything may return.
+    """
+    from scipy.special import betaincinv
+
+    product, again = _old_pairs(history, horizon_days)
+    if not len(product):
+        return np.ones(len(category), bool)
+    n = np.bincount(category[product] + 1, minlength=int(category.max(initial=-1)) + 2)
+    n_again = np.bincount(category[product] + 1, again, minlength=len(n))
+    drawn = n_again + PRIOR * again.mean()
+    bound = betaincinv(np.maximum(drawn, 1e-9), np.maximum(n + PRIOR - drawn, 1e-9), 1 - CONFIDENCE)
+    found: Bools = (bound >= min_share)[category + 1]
+    return found
+
+
+def _old_pairs(history: History, horizon_days: int) -> tuple[Ints, Bools]:
+    """Return the product of every pair first bought more than a horizon ago, and whether it was again."""
+    groups = Groups.of(history.customer.astype(np.int64) * max(len(history.products), 1) + history.product)
+    first, last = groups.first(history.day), groups.last(history.day)
+    old = history.cutoff_day - first > horizon_days
+    return history.product[groups.order[groups.start]][old], (last > first)[old]
+
+
+def _over(said: Mapping[str, Any], catalogue: Catalogue, learnt: Any) -> Any:
+    """Lay what a shop says of categories (the broadest first) and of products over what is learnt."""
+    found = np.array(learnt)
+    for name in sorted(said, key=len):
+        found[catalogue.within(name)] = said[name]
+    codes = catalogue.products.codes(list(said))
+    for code, value in zip(codes.tolist(), said.values(), strict=True):
+        if code >= 0:
+            found[code] = value
+    return found
+
+
+def _place(customer: NDArray[np.int64], category: Ints) -> NDArray[np.int64]:
+    """Return how many rows of the same customer and category come before each; 0 without a category."""
+    key = customer * (int(category.max(initial=-1)) + 2) + category + 1
+    order = np.argsort(key, kind="stable")
+    start = np.flatnonzero(np.diff(key[order], prepend=-1))
+    size = np.diff(start, append=len(key))
+    place = np.empty(len(key), np.int64)
+    place[order] = np.arange(len(key)) - np.repeat(start, size)
+    place[category < 0] = 0
+    return place
+
+
+def _explored(customer: NDArray[np.int64], new: Bools, share: float) -> NDArray[np.intp]:
+    """Return the order in which the i-th new product has place ``(i + 1) / share`` at the latest.
+
+    Rows are sorted by customer, best first; nobody's best new product is put behind a worse one.
+    """
+    others = _place(customer, np.where(new, -1, 0).astype(np.int32))
+    before = np.where(new, _running(customer, ~new), others).astype(np.float64)
+    turn = _place(customer, np.where(new, 0, -1).astype(np.int32))
+    latest = np.ceil((turn + 1) / share) - 1 - turn
+    return np.lexsort((np.where(new, np.minimum(before, latest) - 0.5, before), customer))
+
+
+def _running(customer: NDArray[np.int64], marked: Bools) -> NDArray[np.int64]:
+    """Return how many marked rows of the same customer come before each; rows are sorted by customer."""
+    total = np.cumsum(marked, dtype=np.int64) - marked
+    start = np.searchsorted(customer, customer)
+    counted: NDArray[np.int64] = total - total[start]
+    return counted

@@ -1,0 +1,181 @@
+"""What goes with a product: bought in the same orders more often than by chance, and no substitute.
+
+Two nulls say what chance would do. Orders: products fall into orders by how often they are bought. Customers:
+a customer's purchases of two products fall into their own orders at random. Substitutes pass the first (the
+same people buy both) and fail the second (seldom at once): the lift within orders is below that across them.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.arrays.compiled import compiled
+from features.arrays.groups import Column
+from features.arrays.history import Floats, History, Ints
+from models.similarity.collaborative import Neighbours, nearest
+
+FLOOR = 3
+"""Orders that two products share at least, and customers who bought both: no one household's habit."""
+SHRINK = 10.0
+"""The cosine of two products' orders is shrunk as if each had been in so many more."""
+SURE = 10.83
+"""Log-likelihood ratio (twice, chi-squared of one degree) that a pair must reach: p = .001 (Dunning 1993)."""
+PROOF = 20
+"""Common orders of products of one category before they may count as accessories of each other."""
+TELLING = 5.0
+"""Common orders that a customer's habits let expect before they speak on a pair or a category."""
+
+
+class Together(NamedTuple):
+    """Accessories of each product, best first, and the categories whose products replace each other."""
+
+    near: Neighbours
+    kin: Ints
+    """By product code: its category where products of it are substitutes, else -1."""
+
+
+def together(history: History, category: Ints, n: int) -> Together:
+    """Return each product's ``n`` best accessories; ``category`` by product code, -1 unknown.
+
+    Score: cosine of orders, shrunk where there are few. Products of one category count only where it is
+    proven that they are bought at once (yogurts are, laptops are not).
+    """
+    baskets = _Baskets.of(history)
+    kin = np.where(_replace_each_other(baskets, category)[category + 1], category, -1).astype(np.int32)
+    near, shared = _most_shared(baskets, 3 * n)
+    good = near.product >= 0
+    product, other = np.nonzero(good)[0], near.product[good]
+    expected = baskets.sold[product] * baskets.sold[other] / max(baskets.n_orders, 1)
+    enough = (shared[good] >= FLOOR) & (shared[good] > expected)
+    enough &= (kin[product] < 0) | (kin[product] != kin[other])
+    enough[enough] = surprise(shared[good][enough], expected[enough]) >= SURE
+    enough[enough] = _by_many(baskets, product[enough], other[enough], shared[good][enough])
+    good[good] = enough
+    return Together(_kept(near, good, n), kin)
+
+
+def surprise(shared: Column, expected: Column) -> Floats:
+    """Return twice the log-likelihood ratio of Poisson counts against what was expected."""
+    shared, expected = np.maximum(shared, 1e-9), np.maximum(expected, 1e-9)
+    return np.asarray(2 * (shared * np.log(shared / expected) - (shared - expected)))
+
+
+class _Baskets(NamedTuple):
+    """Rows of the history, one an order and product, and what is counted over all of them."""
+
+    product: Ints
+    order: Ints
+    customer: Ints
+    n_orders: int
+    sold: Column
+    """Orders each product is in."""
+    visits: Column
+    """Orders of each customer."""
+
+    @classmethod
+    def of(cls, history: History) -> "_Baskets":
+        size, n_orders = len(history.products), int(history.order.max(initial=-1)) + 1
+        owner = np.zeros(n_orders, np.int32)
+        owner[history.order] = history.customer
+        visits = np.bincount(owner, minlength=len(history.customers))
+        sold = np.bincount(history.product, minlength=size).astype(np.float64)
+        return cls(history.product, history.order, history.customer, n_orders, sold, visits)
+
+
+def _most_shared(baskets: _Baskets, n: int) -> tuple[Neighbours, Floats]:
+    """Return each product's ``n`` nearest by shrunk cosine, and how many orders they share."""
+    from scipy.sparse import csr_matrix
+
+    common = baskets.sold[baskets.product] >= FLOOR
+    scale = np.sqrt(baskets.sold + SHRINK)
+    product, order = baskets.product[common], baskets.order[common]
+    shape = (baskets.n_orders, len(scale))
+    matrix = csr_matrix(((1 / scale[product]).astype(np.float32), (order, product)), shape=shape)
+    near = nearest(matrix, n)
+    shared = near.score * scale[:, None] * scale[np.maximum(near.product, 0)]
+    return near, np.rint(shared)
+
+
+def _replace_each_other(baskets: _Baskets, category: Ints) -> NDArray[np.bool_]:
+    """Tell of each category (shifted by one, 0: none) whether its products are substitutes of one another.
+
+    They are, unless they share orders more often than both nulls expect, and often enough to tell.
+    """
+    kind, n_kinds = category[baskets.product] + 1, int(category.max(initial=-1)) + 2
+    shared = _pairs_within(baskets.order, kind, np.ones(len(kind)), n_kinds)
+    squares = np.bincount(category + 1, baskets.sold**2, minlength=n_kinds)
+    by_chance = (np.bincount(category + 1, baskets.sold, minlength=n_kinds) ** 2 - squares) / 2
+    proven = (shared >= PROOF) & (shared > by_chance / max(baskets.n_orders, 1))
+    again = baskets.visits[baskets.customer] > 1
+    at_once = _pairs_within(baskets.order[again], kind[again], np.ones(int(again.sum())), n_kinds)
+    habit = _habits(baskets, again, kind, n_kinds)
+    proven &= (habit < TELLING) | (at_once > habit)
+    proven[0] = True
+    return ~proven
+
+
+def _pairs_within(group: Ints, kind: Ints, weight: Column, n_kinds: int) -> Column:
+    """Count, by kind, the pairs of different products of one kind within each group."""
+    cell, at = np.unique(group.astype(np.int64) * n_kinds + kind, return_inverse=True)
+    n = np.bincount(at.ravel(), weight, minlength=len(cell))
+    return np.bincount(cell % n_kinds, n * (n - 1) / 2, minlength=n_kinds)
+
+
+def _habits(baskets: _Baskets, again: Column, kind: Ints, n_kinds: int) -> Column:
+    """Return the pairs of a kind that would share orders, fell purchases at random into their own."""
+    size = len(baskets.sold)
+    own, n = np.unique(
+        baskets.customer[again].astype(np.int64) * size + baskets.product[again], return_counts=True
+    )
+    customer, product = np.divmod(own, size)
+    kinds = np.zeros(size, np.int64)
+    kinds[baskets.product] = kind
+    cell, at = np.unique(customer * n_kinds + kinds[product], return_inverse=True)
+    total, squares = (np.bincount(at.ravel(), weight, minlength=len(cell)) for weight in (n, n**2))
+    expected = (total**2 - squares) / 2 / baskets.visits[cell // n_kinds]
+    return np.bincount(cell % n_kinds, expected, minlength=n_kinds)
+
+
+def _by_many(baskets: _Baskets, one: Column, other: Ints, shared: Column) -> NDArray[np.bool_]:
+    """Mark pairs that enough customers bought, and not clearly seldomer at once than by their habits."""
+    size = len(baskets.visits)
+    own, n = np.unique(baskets.product.astype(np.int64) * size + baskets.customer, return_counts=True)
+    product, customer = np.divmod(own, size)
+    indptr = np.searchsorted(product, np.arange(len(baskets.sold) + 1))
+    habit = 1.0 / np.maximum(baskets.visits, 1)
+    expected, buyers = _meetings(indptr, customer, n.astype(np.float64), habit, one, other)
+    seldom = (expected >= TELLING) & (shared + 2 * np.sqrt(shared) < expected)
+    return np.asarray((buyers >= FLOOR) & ~seldom)
+
+
+@compiled
+def _meetings(  # noqa: PLR0917 (numba takes arrays, not objects)
+    indptr: Any, customer: Any, n: Any, share: Any, one: Any, other: Any
+) -> Any:
+    """Return, of each pair, the sum over customers of ``n_one * n_other / visits``, and who bought both."""
+    found, both = np.zeros(len(one)), np.zeros(len(one), np.int32)
+    for pair in range(len(one)):
+        left, left_end = indptr[one[pair]], indptr[one[pair] + 1]
+        right, right_end = indptr[other[pair]], indptr[other[pair] + 1]
+        while left < left_end and right < right_end:
+            if customer[left] < customer[right]:
+                left += 1
+            elif customer[left] > customer[right]:
+                right += 1
+            else:
+                found[pair] += n[left] * n[right] * share[customer[left]]
+                both[pair] += 1
+                left += 1
+                right += 1
+    return found, both
+
+
+def _kept(near: Neighbours, good: NDArray[np.bool_], n: int) -> Neighbours:
+    """Return the first ``n`` good ones of each row."""
+    order = np.argsort(~good, axis=1, kind="stable")[:, :n]
+    kept = np.take_along_axis(good, order, axis=1)
+    product, score = (np.take_along_axis(part, order, axis=1) for part in (near.product, near.score))
+    return Neighbours(
+        np.where(kept, product, -1).astype(np.int32), np.where(kept, score, 0).astype(np.float32)
+    )

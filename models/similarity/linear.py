@@ -1,0 +1,64 @@
+"""EASE: each product's purchases told by a linear model of all the others, solved in closed form.
+
+Steck (WWW 2019), equation 8, on the square root of decayed counts. Beside the cosine of item-item it counts
+once what several neighbours say alike. Alone it ranks new products better than any other source here (NDCG@10
+on an earlier cutoff of Online Retail .136, item-item .112, ALS .118), and the ranker leans on it most.
+"""
+
+import numpy as np
+
+from features.arrays.history import Floats, History, Ints, interactions
+from models.similarity.collaborative import Neighbours, one_blas_thread
+
+CAP = 4.0
+"""A decayed count says no more than this: who buys a thing every day is no four customers."""
+FIRM = 20.0
+"""Added to the ridge, so that a product with a few buyers predicts nothing by itself."""
+
+
+def linear(
+    history: History, n: int, half_life_days: float, *, n_products: int = 6_000, ridge: float = 8.0
+) -> Neighbours:
+    """Return for each product the ``n`` others whose purchases say most of it, for (above 0) or against.
+
+    Of the ``n_products`` that sell most only: time grows with their number cubed (6,000: eight seconds on one
+    core), memory squared. ``ridge`` is in units of the mean purchases of a product.
+    """
+    bought = interactions(history, half_life_days).matrix.tocsr()
+    bought.data = np.sqrt(np.minimum(bought.data, CAP))
+    weight = np.asarray(bought.sum(axis=0)).ravel()
+    size = int(min(n_products, (weight > 0).sum()))
+    found = Neighbours(np.full((len(weight), n), -1, np.int32), np.zeros((len(weight), n), np.float32))
+    if size > 1:
+        best = np.sort(np.argsort(-weight, kind="stable")[:size]).astype(np.int32)
+        some = bought[:, best].astype(np.float32)
+        parts = _strongest(_weights((some.T @ some).toarray(), ridge), best, n)
+        found.product[best, : parts[0].shape[1]], found.score[best, : parts[1].shape[1]] = parts
+    return found
+
+
+def _weights(gram: Floats, ridge: float) -> Floats:
+    """Return the model's weights, shape (from, to), zeros on the diagonal; ``gram`` is written over."""
+    from scipy.linalg import cho_factor
+    from scipy.linalg.lapack import spotri
+
+    diagonal = np.diag_indices(len(gram))
+    gram[diagonal] += ridge * gram[diagonal].mean() + FIRM
+    with one_blas_thread():
+        factor, _ = cho_factor(gram, lower=False, overwrite_a=True, check_finite=False)
+        upper, _ = spotri(factor, lower=0, overwrite_c=1)
+    inverse = np.triu(upper)
+    inverse += np.triu(upper, 1).T
+    weights: Floats = inverse / -inverse[diagonal]
+    weights[diagonal] = 0
+    return weights
+
+
+def _strongest(weights: Floats, best: Ints, n: int) -> tuple[Ints, Floats]:
+    """Return each column's ``n`` weights farthest from 0, as product codes and weights, strongest first."""
+    n = min(n, len(weights) - 1)
+    row = np.argpartition(-np.abs(weights), n - 1, axis=0)[:n]
+    value = np.take_along_axis(weights, row, axis=0)
+    order = np.lexsort((row, -np.abs(value)), axis=0)
+    row, value = np.take_along_axis(row, order, axis=0), np.take_along_axis(value, order, axis=0)
+    return np.where(value != 0, best[row], -1).T.astype(np.int32), value.T.astype(np.float32)

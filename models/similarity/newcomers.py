@@ -1,0 +1,146 @@
+"""New products: what their look-alikes earn is what is believed of them, until they have sold or failed to.
+
+Look-alikes are products of like words (name, category, brand) and price. A newcomer's chance is the mean of
+theirs, times what newcomers of this shop turned out to be worth beside theirs, times what it has sold beside
+what was expected (gamma-Poisson): silence on the shelf counts against it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.arrays.catalogue import Catalogue
+from features.arrays.history import Floats, History, Ints, read_array
+from features.arrays.products import ProductTable
+from models.similarity.collaborative import Neighbours
+
+Bools = NDArray[np.bool_]
+FEW_BUYERS = 5
+"""A product of fewer buyers is new while it is young."""
+NEW_DAYS = 28
+"""Days a product is young, or one horizon if that is longer."""
+N_LIKE = 10
+"""Look-alikes of each newcomer."""
+FEWEST = 20
+"""So many earlier newcomers are needed to learn what they were worth."""
+WORTH = 0.3
+"""What a newcomer is worth beside its look-alikes, where too few came before it."""
+ARRAYS = ("is_new", "like", "weight")
+Asked = Callable[[Ints, Ints], tuple[Floats, Bools]]
+"""Of pairs (customer, product): their chances, and whether the customer bought the product before."""
+
+
+@dataclass(frozen=True)
+class Newcomers:
+    """One row a product code; ``like`` and ``weight`` have shape (n_products, m), -1 and 0 for none."""
+
+    is_new: Bools
+    like: Ints
+    weight: Floats
+    """Weights sum to what the newcomer is worth beside its look-alikes; 0 for products that are not new."""
+
+    @classmethod
+    def none(cls, n_products: int) -> Self:
+        """Return a shop without new products."""
+        nothing = np.zeros((n_products, 1))
+        return cls(np.zeros(n_products, bool), nothing.astype(np.int32) - 1, nothing.astype(np.float32))
+
+    @classmethod
+    def of(
+        cls, history: History, catalogue: Catalogue, table: ProductTable, near: Neighbours, horizon_days: int
+    ) -> Self:
+        """Find the shop's new products; ``near`` are products of like words."""
+        age, buyers = _age(history, catalogue, table), table.column("n_buyers")
+        young = max(NEW_DAYS, horizon_days)
+        span = int(history.cutoff_day - history.day.min(initial=history.cutoff_day))
+        is_new = (buyers < FEW_BUYERS) & (age <= young) & (span > 2 * young)
+        like, share = _alike(near, catalogue.price, is_new)
+        expected = _mean(table.popularity, like, share)
+        known = share.sum(axis=1) > 0
+        is_new &= known
+        worth = _worth(history, (age, young, horizon_days), np.where(known, expected, 0))
+        recent = history.cutoff_day - history.day <= horizon_days
+        sales = worth * expected * len(np.unique(history.customer[recent])) * age / horizon_days
+        belief = np.where(is_new, worth * np.minimum((buyers + 1) / (sales + 1), 1), 0)
+        return cls(is_new, np.where(is_new[:, None], like, -1), (share * belief[:, None]).astype(np.float32))
+
+    def popularity(self, popularity: Floats) -> Floats:
+        """Return what sells, with what is believed of new products where that is more."""
+        return np.maximum(popularity, _mean(popularity, self.like, self.weight))
+
+    def lifted(self, chance: Floats, customer: Ints, product: Ints, ask: Asked) -> Floats:
+        """Return the chances of pairs (sorted by customer), new products' raised to what is believed of them.
+
+        ``ask`` tells, of the same customers and the look-alikes, chances and what was bought before: of a
+        look-alike bought every week nobody knows whether another would be tried, so it is left out.
+        """
+        rows = np.flatnonzero(self.is_new[product])
+        if not len(rows):
+            return chance
+        like, weight = self.like[product[rows]], self.weight[product[rows]]
+        at, column = np.nonzero(like >= 0)
+        of_like, left = np.zeros(like.shape, np.float32), np.zeros(like.shape, np.float32)
+        told, own = ask(customer[rows][at], like[at, column])
+        of_like[at, column], left[at, column] = told, ~own
+        share = (weight * left).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12)
+        raised = np.array(chance)
+        believed = (of_like * weight * left).sum(axis=1) / np.maximum(share, 1e-12)
+        raised[rows] = np.maximum(chance[rows], np.where(share > 0, believed, 0))
+        return raised
+
+    def save(self, folder: Path) -> None:
+        """Write one ``.npy`` an array."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ARRAYS:
+            np.save(folder / f"{name}.npy", getattr(self, name))
+
+    @classmethod
+    def load(cls, folder: Path, *, mmap: bool = True) -> Self:
+        """Read back."""
+        return cls(*(read_array(folder, name, mmap=mmap) for name in ARRAYS))
+
+
+def _age(history: History, catalogue: Catalogue, table: ProductTable) -> Floats:
+    """Return days on the shelf: since the launch, else since the first sale; NaN where neither is known."""
+    launched = history.cutoff_day - catalogue.launched_day
+    age: Floats = np.where(np.isnan(launched), table.column("p_age"), launched).astype(np.float32)
+    return age
+
+
+def _alike(near: Neighbours, price: Floats, is_new: Bools) -> tuple[Ints, Floats]:
+    """Return each product's look-alikes that are not new themselves, and weights that sum to 1."""
+    like = near.product[:, :N_LIKE]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        apart = np.abs(np.log(price[like] / price[:, None]))
+    close = np.exp(-np.nan_to_num(apart, nan=0.0, posinf=9.0))
+    weight = np.where((like >= 0) & ~is_new[like], near.score[:, :N_LIKE] * close, 0)
+    return like, (weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-9)).astype(np.float32)
+
+
+def _mean(value: Floats, like: Ints, share: Floats) -> Floats:
+    mean: Floats = (np.where(like >= 0, value[like], 0) * share).sum(axis=1).astype(np.float32)
+    return mean
+
+
+def _worth(history: History, times: tuple[Floats, int, int], expected: Floats) -> float:
+    """Return what newcomers of one horizon ago have sold since, beside their look-alikes (0.01 to 1)."""
+    age, young, horizon = times
+    then = history.day < history.cutoff_day - horizon
+    earlier = (age >= horizon) & (age < horizon + young) & (expected > 0)
+    earlier &= _buyers(history, then) < FEW_BUYERS
+    if int(earlier.sum()) < FEWEST:
+        return WORTH
+    n_customers = max(len(np.unique(history.customer[~then])), 1)
+    sold = _buyers(history, ~then)[earlier].sum() / n_customers
+    return float(np.clip(sold / expected[earlier].sum(), 0.01, 1.0))
+
+
+def _buyers(history: History, rows: Bools) -> NDArray[np.int64]:
+    """Return how many customers bought each product in some rows of the history."""
+    size = len(history.products)
+    pairs = np.unique(history.customer[rows].astype(np.int64) * size + history.product[rows])
+    return np.bincount(pairs % size, minlength=size)

@@ -1,0 +1,102 @@
+"""Products whose words are alike: variants of what was bought, and products too new to have been bought.
+
+TF-IDF over words and pairs of words of a product's name, category and brand; cosine. No language is assumed.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.arrays.catalogue import Catalogue
+from features.arrays.history import Floats, Ints
+from models.similarity.collaborative import Neighbours, nearest
+
+COMMON = 0.05
+"""Words of more than this share of the products (200 of a small catalogue) say nothing, and cost the most."""
+WORD = r"(?u)\b[^\W\d_]{2,}\b"
+
+
+def texts(catalogue: Catalogue, sales: Floats, n: int) -> Neighbours:
+    """Return each product's ``n`` most alike by their words; none where the catalogue has no words.
+
+    Products of one and the same text are alike to the full: they are compared as one, and come in the order
+    of their ``sales`` (one figure a product).
+    """
+    said, text, copies = np.unique(_texts(catalogue), return_inverse=True, return_counts=True)
+    weights = _weights(said.tolist(), copies)
+    if weights is None:
+        return Neighbours(np.full((len(text), n), -1, np.int32), np.zeros((len(text), n), np.float32))
+    return _told_apart(_with_itself(weights, n), text, sales, n)
+
+
+def _texts(catalogue: Catalogue) -> list[str]:
+    def last(codes: object, names: list[str]) -> list[str]:
+        return [names[code] if code >= 0 else "" for code in np.asarray(codes).tolist()]
+
+    parts = (
+        [name.decode(errors="replace") for name in catalogue.name.tolist()],
+        last(catalogue.category, catalogue.categories.all_names()),
+        last(catalogue.brand, catalogue.brands.all_names()),
+    )
+    return [" . ".join(words) for words in zip(*parts, strict=True)]
+
+
+def _weights(said: list[str], copies: NDArray[np.int64]) -> Any:
+    """Return TF-IDF of words in texts (unit columns), a text counting once a copy; None: no words.
+
+    As scikit-learn's ``TfidfVectorizer(sublinear_tf=True, min_df=2)`` over all copies.
+    """
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.preprocessing import normalize
+
+    try:
+        found = CountVectorizer(token_pattern=WORD, ngram_range=(1, 2), dtype=np.float32).fit_transform(said)
+    except ValueError:  # no word is left
+        return None
+    size = int(copies.sum())
+    products = np.bincount(found.indices, np.repeat(copies, np.diff(found.indptr)), found.shape[1])
+    kept = np.flatnonzero((products >= 2) & (products <= max(200, int(COMMON * size))))
+    if not len(kept):
+        return None
+    found = found[:, kept]
+    found.data = (1 + np.log(found.data)) * (1 + np.log((1 + size) / (1 + products[kept])))[found.indices]
+    return normalize(found, copy=False).T.tocsr()
+
+
+def _with_itself(weights: Any, n: int) -> Neighbours:
+    """Return each text's ``n`` nearest, itself before them; nothing for a text without words."""
+    near = nearest(weights, n)
+    spoken = np.bincount(weights.indices, minlength=weights.shape[1]) > 0
+    itself = np.where(spoken, np.arange(len(spoken)), -1).astype(np.int32)
+    return Neighbours(
+        np.column_stack([itself, near.product]), np.column_stack([spoken.astype(np.float32), near.score])
+    )
+
+
+def _told_apart(near: Neighbours, text: NDArray[np.int64], sales: Floats, n: int) -> Neighbours:
+    """Return the products behind each text's neighbours, without the one that asks: shape (products, n)."""
+    by_text = np.lexsort((-sales, text))
+    first = np.searchsorted(text[by_text], np.arange(len(near.product) + 1))
+    like, wide = near.product.ravel(), near.product.shape[1]
+    copies = np.minimum(np.diff(first), n + 1)[like] * (like >= 0)
+    start = copies.cumsum() - copies
+    one = np.repeat(
+        np.arange(len(like)), copies
+    )  # one entry a product: the cell of ``near`` it stands behind
+    row, place = one // wide, np.arange(len(one)) - start[one // wide * wide]
+    kept = place <= n
+    one, row, place = one[kept], row[kept], place[kept]
+    product = np.full((len(near.product), n + 1), -1, np.int32)
+    product[row, place] = by_text[first[like[one]] + np.flatnonzero(kept) - start[one]]
+    score = np.zeros(product.shape, np.float32)
+    score[row, place] = near.score.ravel()[one]
+    return _without_itself(product[text], score[text])
+
+
+def _without_itself(product: Ints, score: Floats) -> Neighbours:
+    """Drop each row's own product, or the last one where it is not among them."""
+    itself = product == np.arange(len(product))[:, None]
+    itself[~itself.any(axis=1), -1] = True
+    shape = (len(product), product.shape[1] - 1)
+    return Neighbours(product[~itself].reshape(shape), score[~itself].reshape(shape))

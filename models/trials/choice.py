@@ -1,0 +1,141 @@
+"""Which ranking to contact by, chosen on held-out customers, and whether it beats a random one at all.
+
+A policy is chosen by its Qini out of fold. The winner's own figure would flatter it, so the choice is
+measured too: for each fold it is made anew without that fold, by models that saw neither the fold nor the
+customers they are compared on, and applied to the fold (nested cross-fitting; Varma & Simon, 2006).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from models.trials.learners import LEARNERS, LearnerConfig, Parts
+from models.trials.qini import intervals, qini
+from models.trials.trial import Estimate, Floats, Trial
+
+RANDOM = "random"
+REPEATED_UP_TO = 50_000
+"""With more rows than this folds are drawn once: their noise is small, and the time is not."""
+CHOSEN = "chosen"
+NOTHING_FOUND = "no detectable effect"
+Scores = dict[str, Floats]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The policies of one experiment, measured out of fold, and the one to use."""
+
+    trial: Trial
+    scores: pd.DataFrame
+    """One column a policy (higher: contact first) and ``chosen``, one row a row of the trial; out of fold."""
+    policies: dict[str, Estimate]
+    """The Qini of each policy."""
+    chosen: str
+    """The policy of the highest Qini."""
+    chosen_qini: Estimate
+    """The Qini of choosing so: what the winner can be expected to do on other customers."""
+
+    @property
+    def is_detectable(self) -> bool:
+        """Whether choosing whom to contact beats contacting at random."""
+        return self.chosen_qini.is_above_zero
+
+    @property
+    def verdict(self) -> str:
+        """What to do, in a few words."""
+        return f"contact by {self.chosen}" if self.is_detectable else NOTHING_FOUND
+
+    @property
+    def fallback(self) -> str:
+        """The ranking to use where nothing was detected: response, unless it is worse than random."""
+        return RANDOM if self.policies["response"].is_below_zero else "response"
+
+    @property
+    def ranking(self) -> str:
+        """The ranking to use: the chosen one where it earned that, else the fallback."""
+        return self.chosen if self.is_detectable else self.fallback
+
+    @property
+    def reason(self) -> str:
+        """The verdict with its figures."""
+        parts = [f"the contact changes the outcome by {_span(self.trial.effect, '+.4f')} on average"]
+        parts += [f"choosing whom to contact has a Qini of {_span(self.chosen_qini, '+.3f')} (random: 0)"]
+        if not self.is_detectable and (self.trial.effect.is_above_zero or self.trial.effect.is_below_zero):
+            parts[0] += " (that is detectable; whom it changes more is not)"
+        if not self.is_detectable:
+            parts += [f"so no ranking is known to beat a random one; the fallback is {self.fallback}"]
+        worse = [name for name, found in self.policies.items() if found.is_below_zero]
+        parts += [f"worse than random: {', '.join(worse)}"] if worse else []
+        return "; ".join(parts)
+
+
+def choose_policy(
+    rows: Floats, trial: Trial, config: LearnerConfig, given: Mapping[str, Floats] | None = None
+) -> Choice:
+    """Fit every learner out of fold, measure each, and choose.
+
+    ``rows`` has shape (n, columns), NaN where unknown; ``given`` are scores known before the contact, such as
+    ``risk``, that compete as they are.
+    """
+    known = {**(given or {}), RANDOM: np.zeros(len(trial))}
+    total = {name: np.zeros(len(trial)) for name in (*LEARNERS, CHOSEN)}
+    n_repeats = config.n_repeats if len(trial) <= REPEATED_UP_TO else 1
+    for repeat in range(n_repeats):
+        fold = trial.folds(config.n_folds, config.seed + repeat)
+        for name, score in _repeat(rows, trial, config, fold, known).items():
+            total[name] += score / n_repeats
+    scores = {**{name: total[name] for name in LEARNERS}, **known}
+    found = intervals(trial, {**scores, CHOSEN: total[CHOSEN]}, seed=config.seed)
+    nested = found.pop(CHOSEN)
+    best = max(found, key=lambda name: found[name].value)
+    return Choice(trial, pd.DataFrame({**scores, CHOSEN: total[CHOSEN]}), found, best, nested)
+
+
+def _repeat(
+    rows: Floats, trial: Trial, config: LearnerConfig, fold: NDArray[np.int64], known: Scores
+) -> Scores:
+    """Return the out-of-fold score of every learner, and of choosing among them without each fold."""
+    n, folds = len(trial), range(config.n_folds)
+    out = {name: np.zeros(n) for name in (*LEARNERS, CHOSEN)}
+    inner = [{name: np.zeros(n) for name in LEARNERS} for _ in folds]
+    for one, other in combinations(folds, 2):
+        unseen = (fold == one) | (fold == other)
+        scores = _scores(rows, trial, unseen, config)
+        for left_out, at in ((one, other), (other, one)):
+            for name, score in scores.items():
+                inner[left_out][name][fold == at] = _ranks(score[fold[unseen] == at])
+    for left_out in folds:
+        here = fold == left_out
+        for name, score in _scores(rows, trial, here, config).items():
+            out[name][here] = score
+        winner = _best({**inner[left_out], **known}, trial, ~here)
+        out[CHOSEN][here] = _ranks((out if winner in LEARNERS else known)[winner][here])
+    return out
+
+
+def _scores(rows: Floats, trial: Trial, unseen: Mask, config: LearnerConfig) -> Scores:
+    """Return every learner's score of the ``unseen`` rows, learnt from the others."""
+    parts = Parts.fit(rows[~unseen], trial.take(~unseen), config)
+    return {name: learner(parts, rows[unseen]) for name, learner in LEARNERS.items()}
+
+
+def _best(scores: Scores, trial: Trial, seen: Mask) -> str:
+    part = trial.take(seen)
+    found = {name: qini(part, score[seen]) for name, score in scores.items()}
+    return max(found, key=found.__getitem__)
+
+
+def _ranks(score: Floats) -> Floats:
+    """Return each score's place among its fold, 0 to 1, ties sharing it: folds come from different models."""
+    ordered = np.sort(score)
+    low, high = (np.searchsorted(ordered, score, side=side) for side in ("left", "right"))
+    return (low + high) / (2 * len(score))
+
+
+def _span(found: Estimate, form: str) -> str:
+    return f"{found.value:{form}} ({found.low:{form}} to {found.high:{form}})"

@@ -1,0 +1,142 @@
+"""Past contacts as rows to learn from: who was contacted or held out, what was known then, what followed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from features.customer import OWN_FEATURES
+from features.errors import CannotLearn
+from features.shop import Shop
+from features.window import local_day, parse_cutoff
+from models.trials.trial import LEAST_PROPENSITY, Floats, Trial
+
+CELLS = 1_000_000
+"""Customers times days that are computed in one scan, at most."""
+UNNAMED = "contact"
+"""An action without a name."""
+
+
+@dataclass(frozen=True)
+class ContactRows:
+    """One row a contact (or a held-out customer's would-be contact), oldest first."""
+
+    contacts: pd.DataFrame
+    """``customer_id, sent_at, action, treated, propensity, cost, n_orders, revenue``."""
+    features: pd.DataFrame
+    """The customer features as of the start of the day of ``sent_at``; null for one not seen before."""
+
+    def __len__(self) -> int:
+        return len(self.contacts)
+
+    @property
+    def rows(self) -> Floats:
+        """The features as trees read them, shape (n, columns)."""
+        return self.features.to_numpy(float)
+
+    @property
+    def actions(self) -> list[str]:
+        """The actions that somebody was contacted with, the most frequent first."""
+        treated = self.contacts[self.contacts["treated"]]
+        return [str(name) for name in treated["action"].value_counts().index]
+
+    def of(self, action: str | None) -> "ContactRows":
+        """Return an action's contacts and its held out (those of no action are held out of every one)."""
+        if action is None:
+            return self
+        frame = self.contacts
+        rows = (frame["action"] == action) | (~frame["treated"] & (frame["action"] == UNNAMED))
+        return ContactRows(frame[rows].reset_index(drop=True), self.features[rows.to_numpy()])
+
+    def trial(self) -> Trial:
+        """Return the comparison of who ordered within the horizon.
+
+        Raises ``CannotLearn`` in words where nobody was held out, or propensities are unknown or certain.
+        """
+        frame = self.contacts
+        _check_comparable(frame)
+        bought = (frame["n_orders"] > 0).to_numpy(float)
+        return Trial.of(bought, frame["treated"], frame["propensity"], frame["customer_id"])
+
+
+def read_contacts(
+    shop: Shop, horizon_days: int, since: datetime, known_until: datetime, *, max_rows: int
+) -> ContactRows:
+    """Read the newest ``max_rows`` contacts sent after ``since`` whose horizon closed by ``known_until``.
+
+    Raises ``CannotLearn`` where there is none.
+    """
+    if not shop.facts.has_contacts:
+        raise CannotLearn(
+            "there are no contacts to learn from",
+            "record them in a table `contacts`: customer_id, sent_at, treated (false: held out), propensity",
+        )
+    frame = shop.contacted(horizon_days, since, known_until).tail(max_rows).reset_index(drop=True)
+    if frame.empty:
+        raise CannotLearn(f"no contact is {horizon_days} days old, so none has shown what it changed", "wait")
+    frame = frame.astype({"treated": bool, "propensity": float, "cost": float, "customer_id": "str"})
+    frame["action"] = frame["action"].fillna(UNNAMED).astype("str")
+    _check_comparable(frame)  # before the features: they take longer
+    frame = _open_to_chance(frame)
+    return ContactRows(frame, features_then(shop, frame))
+
+
+def _check_comparable(frame: pd.DataFrame) -> None:
+    """Refuse contacts of which nobody was held out, or whose propensity nobody wrote down."""
+    if frame["treated"].all():
+        raise CannotLearn(
+            f"all {len(frame)} contacts were sent and nobody was held out, so what a contact changes "
+            "cannot be told from whom it was sent to",
+            "hold out a share at random: rows with treated = false, and the propensity of each",
+        )
+    if frame["propensity"].isna().all():
+        raise CannotLearn(
+            "contacts hold no propensity, so what one changes cannot be told from whom it was sent to",
+            "write the chance with which each was to be contacted; where a random half was, 0.5",
+        )
+
+
+def _open_to_chance(frame: pd.DataFrame) -> pd.DataFrame:
+    """Leave out contacts that were certain, where others were left to chance: these can be compared.
+
+    A policy that contacts its best for sure and explores among the rest teaches by the rest. Where all were
+    certain none is left out: the comparison then refuses in words.
+    """
+    tried = frame["propensity"].between(LEAST_PROPENSITY, 1 - LEAST_PROPENSITY)
+    return frame[tried | frame["propensity"].isna()].reset_index(drop=True) if tried.any() else frame
+
+
+def features_then(shop: Shop, contacts: pd.DataFrame) -> pd.DataFrame:
+    """Return the customer features of each contact, as of the start of its day in the shop's zone."""
+    days = {moment: _midnight(shop, moment) for moment in contacts["sent_at"].unique()}
+    cutoff = contacts["sent_at"].map(days)
+    known = [
+        OWN_FEATURES.panel(shop.con, cutoffs, ids, timezone=shop.timezone)
+        for cutoffs, ids in _chunks(contacts["customer_id"], cutoff)
+    ]
+    panel = pd.concat(known)
+    keys = pd.MultiIndex.from_arrays([cutoff, contacts["customer_id"]])
+    return panel.reindex(keys).reset_index(drop=True)[OWN_FEATURES.names].astype(float)
+
+
+def _midnight(shop: Shop, moment: Any) -> datetime:
+    aware = pd.Timestamp(moment).to_pydatetime().replace(tzinfo=UTC)
+    return parse_cutoff(local_day(aware, shop.timezone).isoformat(), shop.timezone)
+
+
+def _chunks(
+    customer: "pd.Series[Any]", cutoff: "pd.Series[Any]"
+) -> Iterator[tuple[list[datetime], list[str]]]:
+    """Yield days and the customers contacted on them, so few at a time that their product stays small."""
+    days: list[datetime] = []
+    ids: set[str] = set()
+    for day, names in customer.groupby(cutoff):
+        wider = ids | set(names)
+        if days and len(wider) * (len(days) + 1) > CELLS:
+            yield days, sorted(ids)
+            days, wider = [], set(names)
+        days, ids = [*days, day], wider
+    if days:
+        yield days, sorted(ids)

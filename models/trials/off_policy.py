@@ -1,0 +1,177 @@
+"""What another policy would have earned, from the decisions of the one that was followed.
+
+Each logged decision counts as often as the other policy would have taken it for once that it was taken. Three
+estimates, each with a 95% interval over customers:
+
+- IPS: the mean of reward times weight; unbiased, and wide where weights are large;
+- SNIPS: divided by the mean weight; a little biased, usually narrower (Swaminathan & Joachims, 2015);
+- DR: an outcome model's expectation, corrected by the weighted errors it made (Dudík et al., 2014), the model
+  cross-fitted, so that no decision is judged by a model that saw it.
+
+All three need the true chances with which decisions were taken, and cannot speak of what was never tried.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from features.errors import CannotLearn, InputError
+from models.customers.trees import Trees, TreesConfig
+from models.trials.trial import Estimate, Floats, Rows
+
+SURE = 5.0
+"""Standard errors by which the mean weight may differ from 1: more, and the log does not cover the policy."""
+Fit = Callable[[Floats, Floats], Callable[[Floats], Floats]]
+"""Learns from rows (n, columns) and rewards (n,), and gives what predicts rewards of rows."""
+
+
+@dataclass(frozen=True)
+class Log:
+    """Decisions as they were taken, one a row; each array has shape (n,)."""
+
+    action: NDArray[np.int64]
+    """Code of what was done, from 0."""
+    propensity: Floats
+    """The chance with which the policy took that very action, above 0."""
+    reward: Floats
+    group: Rows
+    """Decisions of one customer have one number, from 0."""
+    n_actions: int
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+    @classmethod
+    def of(
+        cls,
+        action: ArrayLike,
+        propensity: ArrayLike,
+        reward: ArrayLike,
+        *,
+        n_actions: int,
+        customer: ArrayLike | None = None,
+    ) -> Self:
+        """Check and keep; raise ``InputError`` for propensities, rewards or codes that cannot be."""
+        a, p, r = np.asarray(action, np.int64), np.asarray(propensity, float), np.asarray(reward, float)
+        if not ((p > 0) & (p <= 1)).all():
+            raise InputError(
+                f"{(~((p > 0) & (p <= 1))).sum()} decisions have no propensity above 0 and at most 1",
+                "log the chance with which each was taken; what was certain has 1",
+            )
+        if not np.isfinite(r).all():
+            raise InputError("a reward is missing", "0 means that nothing was earned")
+        if len(a) and not (a.min() >= 0 and a.max() < n_actions):
+            raise InputError(f"an action's code is outside 0 to {n_actions - 1}")
+        group = np.arange(len(a)) if customer is None else np.unique(customer, return_inverse=True)[1]
+        return cls(a, p, r, group, n_actions)
+
+
+@dataclass(frozen=True)
+class Value:
+    """A policy's expected reward a decision."""
+
+    ips: Estimate
+    snips: Estimate
+    dr: Estimate | None
+    """None without an outcome model."""
+    n_effective: float
+    """Decisions that the weighted ones are worth (Kish)."""
+
+    def facts(self) -> Mapping[str, object]:
+        """Return plain data."""
+        found = {"ips": self.ips, "snips": self.snips, "dr": self.dr}
+        return {name: None if one is None else one._asdict() for name, one in found.items()} | {
+            "n_effective": self.n_effective
+        }
+
+
+def value(log: Log, policy: Floats, expected: Floats | None = None) -> Value:
+    """Return what ``policy`` would have earned a decision.
+
+    ``policy`` are its chances of every action in every logged case, shape (n, n_actions), rows summing to 1.
+    ``expected`` are cross-fitted rewards of the same shape (see ``cross_fitted``), for the doubly robust
+    estimate. Raises ``CannotLearn`` where the log does not cover the policy.
+    """
+    weight = weights(log, policy)
+    _check_cover(log, weight)
+    ips = _mean(weight * log.reward, log.group)
+    snips = float(weight @ log.reward / weight.sum())
+    off = weight * (log.reward - snips) / weight.mean()
+    return Value(
+        ips=ips,
+        snips=Estimate.of(snips, _error(off, log.group)),
+        dr=None if expected is None else _mean(_doubly_robust(log, policy, weight, expected), log.group),
+        n_effective=float(weight.sum() ** 2 / (weight**2).sum()),
+    )
+
+
+def weights(log: Log, policy: Floats) -> Floats:
+    """Return how often the policy would have taken each logged action, for once that it was taken: (n,)."""
+    if policy.shape != (len(log), log.n_actions):
+        raise InputError(f"expected chances of shape {(len(log), log.n_actions)}, got {policy.shape}")
+    if not np.allclose(policy.sum(axis=1), 1) or (policy < 0).any():
+        raise InputError("a policy's chances must be 0 or more and sum to 1 in every row")
+    return np.asarray(policy[np.arange(len(log)), log.action] / log.propensity)
+
+
+def cross_fitted(log: Log, rows: Floats, fit: Fit, *, n_folds: int = 5, seed: int = 0) -> Floats:
+    """Return the reward expected of every action in every case, shape (n, n_actions).
+
+    Each is learnt, an action at a time, from the customers of other folds; an action hardly tried there is
+    expected to bring the mean of what was done.
+    """
+    n_groups = int(log.group.max(initial=-1)) + 1
+    fold = np.random.default_rng(seed).permutation(n_groups)[log.group] % n_folds
+    expected = np.empty((len(log), log.n_actions))
+    for out in range(n_folds):
+        here, seen = fold == out, fold != out
+        for action in range(log.n_actions):
+            tried = seen & (log.action == action)
+            if tried.sum() <= rows.shape[1] + 1:
+                expected[here, action] = log.reward[seen].mean()
+            else:
+                expected[here, action] = fit(rows[tried], log.reward[tried])(rows[here])
+    return expected
+
+
+def by_trees(config: TreesConfig) -> Fit:
+    """Return a way to learn rewards by boosted trees."""
+
+    def fit(rows: Floats, reward: Floats) -> Callable[[Floats], Floats]:
+        return Trees.fit("regression", rows, reward, config).raw
+
+    return fit
+
+
+def _doubly_robust(log: Log, policy: Floats, weight: Floats, expected: Floats) -> Floats:
+    said = expected[np.arange(len(log)), log.action]
+    return np.asarray((policy * expected).sum(axis=1) + weight * (log.reward - said))
+
+
+def _mean(values: Floats, group: Rows) -> Estimate:
+    mean = float(values.mean())
+    return Estimate.of(mean, _error(values - mean, group))
+
+
+def _error(off: Floats, group: Rows) -> float:
+    """Return the standard error of a mean, from each row's distance to it; rows of a customer go together."""
+    return float(np.sqrt((np.bincount(group, off) ** 2).sum())) / len(off)
+
+
+def _check_cover(log: Log, weight: Floats) -> None:
+    """Refuse a policy that does what was never tried: then the weights do not average 1."""
+    mean = float(weight.mean()) if len(log) else 0.0
+    if mean <= 0:
+        raise CannotLearn(
+            "the policy never does what was done, so the log tells nothing of it",
+            "explore: `exploration` > 0",
+        )
+    error = _error(weight - mean, log.group)
+    if abs(mean - 1) > SURE * error + 1e-9:
+        raise CannotLearn(
+            f"the log does not cover the policy: its weights average {mean:.2f}, not 1",
+            "it does what was never tried where it would do it, or the propensities are not the true ones",
+        )

@@ -1,0 +1,121 @@
+"""How many order days and how much money, given that a customer orders within the horizon at all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models.customers.customer_panel import COLUMNS, PanelConfig, TrainingWindow, stacked, thinned
+from models.customers.trees import Trees
+from models.value.amount import Amount
+
+Array = npt.NDArray[np.float64]
+
+SPREAD = np.linspace(0, 1, 101)
+"""The shares at which the spread of amounts around their prediction is kept."""
+TAIL = 0.99
+"""Customers beyond this share of all do not set the level for the others."""
+DAYS, AMOUNT = "more_days.trees.txt", "amount.trees.txt"
+
+
+@dataclass(frozen=True)
+class Spend:
+    """Fitted trees for the order days beyond the first, and the amount, of those who order."""
+
+    more_days: Trees
+    amount: Amount | None
+    """None in a shop without prices."""
+    mean_factor: float
+    """What turns typical (median) amounts into means: heavy tails make it more than 1 (Duan, 1983)."""
+    spread: tuple[float, ...]
+    """Quantiles at ``SPREAD`` of log(actual / predicted), of customers that the trees had not seen."""
+
+    @classmethod
+    def fit(cls, windows: Sequence[TrainingWindow], config: PanelConfig) -> Self:
+        """Learn from the customers who ordered within closed windows."""
+        windows = thinned(windows, config)
+        frame = pd.concat([window.rows for window in windows])
+        rows = frame[COLUMNS].to_numpy(float)
+        days = stacked([window.n_order_days for window in windows])
+        revenue = stacked([window.revenue for window in windows])
+        more_days = Trees.fit("poisson", rows[days > 0], days[days > 0] - 1, config)
+        paid = revenue > 0
+        if not paid.any():
+            return cls(more_days, None, 1.0, ())
+        payers, logs = frame[paid], np.log(revenue[paid])
+        amount = Amount.fit(payers, logs, config)
+        factor = _mean_factor(logs, amount.log(payers))
+        half = pd.factorize(payers.index)[0] % 2 == 0
+        return cls(more_days, amount, factor, _spread(payers, logs, half, config))
+
+    def days(self, rows: pd.DataFrame) -> Array:
+        """Return the expected order days of those who order, shape (n,), at least 1."""
+        return np.asarray(1 + np.exp(self.more_days.raw(rows[COLUMNS].to_numpy(float))))
+
+    def typical_money(self, rows: pd.DataFrame) -> Array:
+        """Return the typical (median) revenue of those who order, shape (n,); NaN without prices."""
+        if self.amount is None:
+            return np.full(len(rows), np.nan)
+        return np.asarray(np.exp(self.amount.log(rows)))
+
+    def below(self, typical: Array, share: Array) -> Array:
+        """Return the revenue that ``share`` of those who order stay at or below, all of shape (n,).
+
+        ``typical`` is ``typical_money``. 0 where the share is negative; NaN without prices.
+        """
+        if not self.spread:
+            return np.full(len(typical), np.nan)
+        factor = np.exp(np.interp(share, SPREAD, np.array(self.spread)))
+        return np.asarray(np.where(share < 0, 0.0, typical * factor))
+
+    def share_below(self, typical: Array, revenue: Array) -> Array:
+        """Return the share of those who order that stay at or below ``revenue``, all of shape (n,).
+
+        The inverse of ``below``: 0 where nothing was paid; NaN without prices.
+        """
+        if not self.spread:
+            return np.full(len(typical), np.nan)
+        paid = revenue > 0
+        logs = np.log(np.where(paid, revenue, 1.0) / typical)
+        return np.where(paid, np.interp(logs, np.array(self.spread), SPREAD), 0.0)
+
+    def save(self, folder: Path) -> None:
+        """Write the trees' text."""
+        self.more_days.save(folder / DAYS)
+        if self.amount is not None:
+            self.amount.save(folder / AMOUNT)
+
+    def facts(self) -> dict[str, Any]:
+        """Return all but the trees as plain data, for ``model.json``."""
+        amount = None if self.amount is None else self.amount.facts()
+        return {"mean_factor": self.mean_factor, "spread": self.spread, "amount": amount}
+
+    @classmethod
+    def load(cls, folder: Path, facts: Mapping[str, Any]) -> Self:
+        """Read back what ``save`` wrote and ``facts`` took apart."""
+        amount = Amount.load(folder / AMOUNT, facts.get("amount")) if facts["spread"] else None
+        return cls(Trees.load(folder / DAYS), amount, facts["mean_factor"], tuple(facts["spread"]))
+
+
+def _mean_factor(logs: Array, said: Array) -> float:
+    """Return total over predicted total, a miss counting at most as the highest but one in 100: no whale."""
+    misses = logs - said
+    typical = np.exp(said)
+    return float(typical @ np.exp(np.minimum(misses, np.quantile(misses, TAIL))) / typical.sum())
+
+
+def _spread(
+    rows: pd.DataFrame, logs: Array, one: npt.NDArray[np.bool_], config: PanelConfig
+) -> tuple[float, ...]:
+    """Return the quantiles of what one half of the customers teaches wrong of the other, both ways."""
+    misses = []
+    for half in (one, ~one):
+        if half.any() and not half.all():
+            amount = Amount.fit(rows[half], logs[half], config)
+            misses.append(logs[~half] - amount.log(rows[~half]))
+    found = np.quantile(np.concatenate(misses) if misses else logs - logs.mean(), SPREAD)
+    return tuple(found.round(6).tolist())

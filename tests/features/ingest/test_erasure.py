@@ -1,0 +1,194 @@
+"""Customers taken out of a warehouse: as if they had never been ingested, in every version, for good."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from worlds.orders import contacts, order_lines, products
+
+from features.errors import InputError
+from features.ingest import ingest
+from features.ingest.erasure import erase
+from features.storage.warehouse import Warehouse
+
+WHO, DIGEST = "c03", "3f9a"
+
+
+def forgotten(ids: Sequence[str]) -> Mapping[str, str]:
+    return {name: DIGEST for name in ids if name == WHO}
+
+
+def tables() -> dict[str, pd.DataFrame]:
+    lines = order_lines(12)
+    deliveries = lines[["order_id"]].drop_duplicates().assign(status="delivered")
+    wrong = lines[lines["customer_id"].isin([WHO, "c04"])].head(4).assign(ordered_at=pd.NaT)
+    people = pd.DataFrame({"customer_id": sorted(lines["customer_id"].unique()), "region": "south"})
+    asked = people.assign(answered_at=pd.Timestamp("2024-04-01"), score=9)[
+        ["customer_id", "answered_at", "score"]
+    ]
+    return {
+        "order_lines": pd.concat([lines, wrong, lines.head(1)], ignore_index=True),
+        "products": products(),
+        "customers": people,
+        "contacts": contacts(lines),
+        "deliveries": deliveries,
+        "surveys": asked,
+    }
+
+
+def shop_of(folder: Path, found: dict[str, pd.DataFrame]) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "recompra.toml").write_text('currency = "EUR"\n')
+    for name, table in found.items():
+        table.to_parquet(folder / f"{name}.parquet")
+    return folder
+
+
+def without(found: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    orders = found["order_lines"].loc[lambda d: d["customer_id"] == WHO, "order_id"]
+    left = {n: t[t["customer_id"] != WHO] if "customer_id" in t else t for n, t in found.items()}
+    left["deliveries"] = left["deliveries"].loc[lambda d: ~d["order_id"].isin(orders)]
+    return left
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shop_of(tmp_path_factory.mktemp("shop") / "source", tables())
+
+
+@pytest.fixture(scope="module")
+def made(source: Path) -> Path:
+    home = source.parent / "home"
+    ingest(source, home)
+    return home
+
+
+@pytest.fixture
+def home(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "home", symlinks=True))
+
+
+def held(folder: Path) -> dict[str, int]:
+    """Look through every cell of every file, not by any knowledge of ours."""
+    found = {}
+    for file in folder.rglob("*.parquet"):
+        cells = pq.read_table(file).to_pandas().astype(str)
+        n = int(cells.apply(lambda column: column.str.contains(rf"\b{WHO}\b")).any(axis=1).sum())
+        if n:
+            found[file.relative_to(folder).as_posix()] = n
+    return found
+
+
+def test_erasing_is_as_if_they_had_never_been_ingested(home: Path, tmp_path: Path) -> None:
+    erase(home, forgotten)
+    ingest(shop_of(tmp_path / "other", without(tables())), tmp_path / "never")
+    ours, never = Warehouse(home), Warehouse(tmp_path / "never")
+    assert (ours.fingerprint, ours.facts) == (never.fingerprint, never.facts)
+    files = sorted(file.relative_to(ours.folder) for file in ours.folder.rglob("*.parquet"))
+    assert files == sorted(file.relative_to(never.folder) for file in never.folder.rglob("*.parquet"))
+    for file in files:
+        left, right = (pq.read_table(place / file).to_pandas() for place in (ours.folder, never.folder))
+        numbered = ["row_number", "__row"]  # of the rows in the file they came in
+        left, right = (table.drop(columns=numbered, errors="ignore") for table in (left, right))
+        pd.testing.assert_frame_equal(left, right)
+
+
+def test_nothing_is_left_in_any_version_and_it_says_what_it_took(home: Path) -> None:
+    before = (home / "warehouse").resolve()
+    assert set(held(before)) >= {"orders.parquet", "days.parquet", "customers.parquet", "quarantine.parquet"}
+    done = erase(home, forgotten)
+    assert done.ids == {WHO: DIGEST}
+    assert {
+        "order_lines",
+        "orders",
+        "days",
+        "customers",
+        "contacts",
+        "surveys",
+        "deliveries",
+        "quarantine",
+    } <= set(done.rows)
+    assert (home / "warehouse").resolve() != before
+    assert before.is_dir() and held(home) == {}
+
+
+def test_what_older_versions_hold_of_them_goes_too(home: Path, tmp_path: Path) -> None:
+    more = order_lines(12, days=230).assign(customer_id="c07")
+    ingest(shop_of(tmp_path / "more", {"order_lines": more}), home)
+    assert len(list(home.glob("warehouse-[0-9]"))) == 2
+    assert erase(home, forgotten).n_older_rows > 0
+    assert held(home) == {}
+
+
+def test_months_without_them_stay_the_files_they_are(home: Path) -> None:
+    def of_month(month: str) -> os.stat_result:
+        return next((home / "warehouse").resolve().glob(f"order_lines/month={month}/*")).stat()
+
+    def only_early(ids: Sequence[str]) -> Mapping[str, str]:
+        return {name: "d" for name in ids if name == "early"}
+
+    lines = pd.DataFrame(
+        {
+            "customer_id": ["early"],
+            "ordered_at": [pd.Timestamp("2023-01-05")],
+            "order_id": ["x"],
+            "product_id": ["p00"],
+            "quantity": [1.0],
+            "unit_price": [1.0],
+        }
+    )
+    ingest(shop_of(home.parent / "early", {"order_lines": lines}), home)
+    before = of_month("2024-02")
+    erase(home, only_early)
+    assert of_month("2024-02").st_ino == before.st_ino
+    assert not list((home / "warehouse").resolve().glob("order_lines/month=2023-01"))
+
+
+def test_the_same_export_does_not_bring_them_back(home: Path, source: Path) -> None:
+    erase(home, forgotten)
+    after = Warehouse(home).fingerprint
+    assert ingest(source, home, forgotten=forgotten).fingerprint == after
+    report = ingest(source, home, fresh=True, forgotten=forgotten)
+    assert report.fingerprint == after
+    assert list(report.erased) == [DIGEST]
+    lines = report.tables["order_lines"]
+    assert lines.erased > 0
+    assert lines.rows == lines.kept + lines.returns + lines.quarantined + lines.already_here + lines.erased
+    assert held((home / "warehouse").resolve()) == {}
+    assert WHO not in json.dumps(report.model_dump())
+
+
+def test_an_export_under_names_of_its_own_is_searched_by_those(tmp_path: Path) -> None:
+    folder = tmp_path / "csv"
+    folder.mkdir()
+    (folder / "recompra.toml").write_text(
+        '[tables.order_lines]\ncolumns = { customer_id = "buyer", ordered_at = "at" }\n'
+    )
+    (folder / "order_lines.csv").write_text(
+        "buyer,at,quantity\n3,2024-01-01,1\n3,never,1\n 3.0,never,1\n4,never,3\n"
+        "5,2024-01-02,3\n6,2024-01-02,3\n7,2024-01-02,3\n"
+    )
+    ingest(folder, tmp_path / "home")
+    done = erase(tmp_path / "home", lambda ids: {name: "d" for name in ids if name == "3"})
+    assert (done.rows["order_lines"], done.rows["quarantine"]) == (1, 2)
+    rows = pq.read_table(tmp_path / "home" / "warehouse" / "quarantine.parquet").to_pylist()
+    assert [json.loads(row["row"])["buyer"] for row in rows] == ["4"]
+
+
+def test_who_is_not_there_changes_nothing(home: Path) -> None:
+    before = (home / "warehouse").resolve()
+    assert erase(home, lambda _: {}).rows == {}
+    assert (home / "warehouse").resolve() == before
+    assert erase(home.parent / "empty", forgotten).ids == {}
+
+
+def test_the_last_customer_cannot_be_taken_out_of_a_warehouse(home: Path) -> None:
+    before = (home / "warehouse").resolve()
+    with pytest.raises(InputError, match="remove the whole home"):
+        erase(home, lambda ids: dict.fromkeys(ids, "d"))
+    assert (home / "warehouse").resolve() == before

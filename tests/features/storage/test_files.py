@@ -1,0 +1,33 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from features.storage.files import beside
+
+
+def test_a_file_is_there_once_it_is_whole(tmp_path: Path) -> None:
+    place = tmp_path / "new" / "page.html"
+    with beside(place) as file:
+        file.write_text("whole")
+        assert not place.exists()
+    assert [path.name for path in place.parent.iterdir()] == ["page.html"]
+
+
+def test_what_fails_on_the_way_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    place = tmp_path / "page.html"
+    place.write_text("old")
+    with pytest.raises(RuntimeError), beside(place) as file:
+        file.write_text("half")
+        raise RuntimeError("the disk is full")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"page.html": "old"}
+
+
+def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with beside(tmp_path / "pipe") as file:
+        file.write_text("rows")
+    assert os.read(reader, 10) == b"rows"
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()

@@ -1,0 +1,170 @@
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import LinearConstraint, milp
+from worlds.decisions import TERMS, some
+
+from features.errors import InputError
+from models.budgets.allocation import Limits, allocate, compare, curve, solve
+from models.budgets.budget import Bought
+from models.decisions.everyone import options
+
+Arms = tuple[np.ndarray, np.ndarray]
+
+
+@st.composite
+def arms(draw: st.DrawFn, most: int = 5) -> Arms:
+    """A few customers with a few actions; some arms are not permitted, some cost nothing."""
+    rng = np.random.default_rng(draw(st.integers(0, 10**6)))
+    shape = draw(st.integers(0, most)), draw(st.integers(1, 3))
+    gain = np.where(rng.random(shape) < 0.2, -np.inf, rng.normal(3, 4, shape).round(1))
+    return gain, rng.choice([0.0, 0.5, 1.0, 2.5, 4.0], shape)
+
+
+@st.composite
+def limited(draw: st.DrawFn) -> tuple[Arms, Limits]:
+    """The same with caps on actions and stock of two products."""
+    gain, cost = draw(arms())
+    rng = np.random.default_rng(draw(st.integers(0, 10**6)))
+    caps = rng.choice([0.0, 1.0, 2.0, np.inf], gain.shape[1])
+    product = rng.integers(-1, 2, gain.shape).astype(np.int32)
+    return (gain, cost), Limits(caps, product, rng.choice([0.0, 1.0, np.inf], 2))
+
+
+def best_of_all(gain: np.ndarray, cost: np.ndarray, budget: float, limits: Limits | None = None) -> float:
+    """Try every choice."""
+    limits, best = limits or Limits.none(*gain.shape), 0.0
+    for choice in itertools.product(range(-1, gain.shape[1]), repeat=len(gain)):
+        taken = [(row, arm) for row, arm in enumerate(choice) if arm >= 0]
+        fits = sum(cost[at] for at in taken) <= budget
+        fits = fits and (limits.used(np.array(choice, np.int32)) <= limits.most).all()
+        best = max(best, sum(gain[at] for at in taken)) if fits else best
+    return best
+
+
+@given(limited(), st.integers(0, 8))
+def test_money_and_limits_are_kept_and_the_sums_are_those_of_the_choice(
+    world: tuple[Arms, Limits], budget: int
+) -> None:
+    (gain, cost), limits = world
+    found = solve(gain, cost, budget, limits)
+    taken = [(row, arm) for row, arm in enumerate(found.action.tolist()) if arm >= 0]
+    assert found.spent == pytest.approx(sum(cost[at] for at in taken)) and found.spent <= budget + 1e-6
+    assert found.expected_incremental_margin == pytest.approx(sum(gain[at] for at in taken))
+    assert (limits.used(found.action) <= limits.most).all()
+
+
+@settings(max_examples=60)
+@given(limited(), st.integers(0, 8))
+def test_no_choice_earns_more_than_the_bound(world: tuple[Arms, Limits], budget: int) -> None:
+    (gain, cost), limits = world
+    assert best_of_all(gain, cost, budget, limits) <= solve(gain, cost, budget, limits).at_most + 1e-6
+
+
+@settings(max_examples=60)
+@given(arms(), st.integers(0, 8))
+def test_without_caps_at_least_half_of_the_best_is_earned(world: Arms, budget: int) -> None:
+    best = best_of_all(*world, budget)
+    found = solve(*world, budget)
+    assert found.expected_incremental_margin >= best / 2 - 1e-9
+    assert not found.exact or found.expected_incremental_margin == pytest.approx(best)
+
+
+@given(arms(most=7), st.integers(0, 8))
+def test_one_action_of_one_cost_is_solved_exactly(world: Arms, budget: int) -> None:
+    gain = world[0][:, :1]
+    found = solve(gain, np.ones_like(gain), budget)
+    sorted_ = np.sort(gain[gain > 0])[::-1]
+    assert found.exact and found.expected_incremental_margin == pytest.approx(sorted_[:budget].sum())
+
+
+def shop(n: int, seed: int = 0) -> Arms:
+    """Customers whose dearer actions gain more."""
+    rng = np.random.default_rng(seed)
+    cost = np.tile([0.1, 0.5, 1.0, 3.0, 5.0], (n, 1)) * rng.uniform(0.8, 1.2, (n, 5))
+    return rng.gamma(1, 4, (n, 1)) * np.sqrt(cost) * rng.uniform(0.5, 1.5, (n, 5)) - 0.5, cost
+
+
+@pytest.mark.parametrize("capped", [False, True])
+def test_it_comes_close_to_what_an_integer_programme_finds(capped: bool) -> None:
+    gain, cost = shop(120)
+    caps = np.array([10, 20, 15, 8, 3.0]) if capped else np.full(5, np.inf)
+    limits = Limits(caps, np.full(gain.shape, -1, np.int32), np.zeros(0))
+    found, best = solve(gain, cost, 60.0, limits), integer_programme(gain, cost, 60.0, caps)
+    assert found.at_most >= best - 1e-6
+    assert found.expected_incremental_margin >= 0.985 * best
+    assert found.at_most <= 1.02 * best
+
+
+def integer_programme(gain: np.ndarray, cost: np.ndarray, budget: float, caps: np.ndarray) -> float:
+    """HiGHS, by SciPy."""
+    n, k = gain.shape
+    rules = [
+        LinearConstraint(np.kron(np.eye(n), np.ones(k)), ub=1),
+        LinearConstraint(cost.ravel(), ub=budget),
+    ]
+    rules += [LinearConstraint(np.kron(np.ones(n), np.eye(k)), ub=caps)] if np.isfinite(caps).all() else []
+    solved = milp(-gain.ravel(), constraints=rules, integrality=np.ones(n * k), bounds=(0, 1))
+    return float(-solved.fun)
+
+
+def test_a_crowd_is_solved_to_a_thousandth() -> None:
+    gain, cost = shop(20_000)
+    caps = np.array([2000, 2000, np.inf, 1000, 500])
+    limits = Limits(caps, np.full(gain.shape, -1, np.int32), np.zeros(0))
+    assert solve(gain, cost, 8000.0).gap < 1e-4
+    assert solve(gain, cost, 8000.0, limits).gap < 1e-2
+
+
+def test_more_budget_earns_more_along_the_curve() -> None:
+    asked, shelf = some(3, 500)
+    found = options(asked, shelf, TERMS)
+    points = pd.DataFrame(curve(found))
+    assert points["cost"].is_monotonic_increasing and points["n_customers"].is_monotonic_increasing
+    slopes = np.diff(points["gain"]) / np.diff(points["cost"])
+    assert (np.diff(slopes) <= 1e-9).all()  # each further unit of money earns less
+    middle = points.iloc[50]
+    exact = allocate(found, float(middle["cost"]))
+    assert exact.expected_incremental_margin == pytest.approx(middle["gain"])
+
+
+def test_the_same_question_has_the_same_answer() -> None:
+    gain, cost = shop(500)
+    first, second = (solve(gain, cost, 100.0).action for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_our_choice_earns_no_less_than_any_ranking() -> None:
+    asked, shelf = some(5, 2000)
+    found = options(asked, shelf, TERMS)
+    assert asked.standing is not None
+    risk = asked.standing.risk
+    scores = {"risk": risk, "response": 1 - risk, "value": asked.standing.margin}
+    table = pd.DataFrame(compare(found, 100.0, scores), index=Bought._fields).T["gain"]
+    assert table.drop("all").idxmax() == "expected gain"
+    assert table["none"] == 0 and table["random"] < table["expected gain"]
+
+
+def test_a_product_is_offered_no_more_often_than_there_are_units() -> None:
+    asked, shelf = some(7, 3000)
+    found = options(asked, shelf, TERMS)
+    units = np.full(50, 3.0)
+    action = allocate(found, 1000.0, stock=units).action
+    product = found.at(action)[0]
+    assert np.bincount(product[product >= 0]).max() <= 3
+
+
+def test_an_action_goes_to_no_more_customers_than_its_cap() -> None:
+    asked, shelf = some(7, 3000)
+    found = options(asked, shelf, TERMS)
+    action = allocate(found, 1000.0, caps={"cross_sell": 5}).action
+    assert (action == found.names.index("cross_sell")).sum() == 5
+
+
+def test_a_budget_that_is_no_money_is_refused() -> None:
+    with pytest.raises(InputError, match="amount of 0 or more"):
+        solve(*shop(3), float("nan"))

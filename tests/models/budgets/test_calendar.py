@@ -1,0 +1,121 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from worlds.decisions import TERMS, some
+
+from features.settings import ContactPolicy, Economics
+from models.budgets.calendar import Calendar, Room, plan, within
+from models.contact_policy import People
+from models.decisions.everyone import Options, options
+
+N_DAYS = 30
+
+
+def planned(
+    seed: int, n: int, *, weekly: int = 2, monthly: int = 4, preferred: np.ndarray | None = None
+) -> tuple[Calendar, Options, Room]:
+    """Plan a month for any customers, with contacts made before it."""
+    asked, shelf = some(seed, n)
+    assert asked.standing is not None
+    rng = np.random.default_rng(seed)
+    policy, economics = ContactPolicy(max_contacts_7d=weekly), Economics(max_contacts_28d=monthly)
+    recent = asked.standing.n_contacts_7d
+    room = Room(recent, recent + rng.integers(0, 3, n).astype(np.int32), policy, economics)
+    free = replace(asked.standing, n_contacts_7d=np.zeros(n, np.int32))
+    people = People(asked.people.consent, np.zeros(n, np.int32))
+    terms = TERMS.model_copy(update={"policy": policy, "economics": TERMS.economics})
+    found = options(replace(asked, standing=free, people=people), shelf, terms, days=N_DAYS - 1)
+    return plan(found, room, N_DAYS, preferred), found, room
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 10**6), st.integers(1, 3), st.integers(1, 6))
+def test_no_cap_is_broken_whatever_days_earlier_contacts_fell_on(
+    seed: int, weekly: int, monthly: int
+) -> None:
+    found, _, room = planned(seed, 30, weekly=weekly, monthly=monthly)
+    for row in range(30):
+        days = found.day[found.row == row].tolist()
+        week, month = room.n_contacts_7d[row], room.n_contacts_28d[row]
+        worst = [-1] * int(week) + [-1] * int(month - week)  # as late as can be: yesterday
+        for day in days:
+            assert sum(day - 7 < other <= day for other in days + worst[:week]) <= max(weekly, week)
+            assert sum(day - 28 < other <= day for other in days + worst) <= monthly
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 10**6))
+def test_every_contact_keeps_to_its_window_and_earns_something(seed: int) -> None:
+    found, asked, _ = planned(seed, 40)
+    taken = (found.row, found.action)
+    assert (found.day >= asked.opens[taken]).all() and (found.day <= asked.closes[taken]).all()
+    assert (found.day >= 0).all() and (found.day < N_DAYS).all()
+    assert (found.worth > 0).all() and (asked.refused[taken] == -1).all()
+
+
+def test_nobody_is_contacted_twice_on_one_day() -> None:
+    found, _, _ = planned(0, 500, weekly=9, monthly=99, preferred=np.full(500, 11.0))
+    assert len(np.unique(found.row * 100 + found.day)) == len(found) > 500
+
+
+def test_an_action_comes_once_a_customer() -> None:
+    found, _, _ = planned(0, 500)
+    assert len(np.unique(found.row * 100 + found.action)) == len(found)
+
+
+def test_the_worthiest_contact_of_a_customer_is_always_planned_where_caps_allow_one() -> None:
+    found, asked, room = planned(1, 500)
+    free = (room.n_contacts_7d == 0) & (room.n_contacts_28d == 0) & (asked.best() >= 0)
+    assert free.any()
+    for row in np.flatnonzero(free):
+        assert found.worth[found.row == row].max() == asked.worth[row].max()
+
+
+def test_a_product_goes_out_on_the_day_preferred_where_it_is_open() -> None:
+    preferred = np.full(500, 11.0)
+    found, asked, _ = planned(2, 500, weekly=9, monthly=99, preferred=preferred)
+    with_product = found.action < asked.deck.n_with_product
+    inside = asked.opens[found.row, found.action] <= 11
+    first = np.unique(found.row[with_product & inside])
+    assert np.isin(first, found.row[found.day == 11]).all()
+
+
+def test_the_same_question_has_the_same_plan() -> None:
+    (first, *_), (second, *_) = planned(3, 300), planned(3, 300)
+    np.testing.assert_array_equal(first.row, second.row)
+    np.testing.assert_array_equal(first.day, second.day)
+
+
+def test_a_budget_a_day_an_action_and_a_stock_are_kept() -> None:
+    found, asked, _ = planned(4, 2000)
+    most, stock = np.full(len(asked.deck), 300.0), np.full(50, 9.0)
+    kept = within(found, budget=100.0, per_day=20, n_contacts=150, most=most, stock=stock)
+    assert len(kept) <= 150
+    assert kept.spend.sum() <= 100 * (1 + 1e-9)
+    assert np.bincount(kept.day).max() <= 20
+    assert np.bincount(kept.action).max() <= 300
+    assert np.bincount(kept.product[kept.product >= 0]).max() <= 9
+    assert (kept.day <= kept.last).all()
+    assert (np.diff(kept.day) >= 0).all()
+
+
+def test_a_full_day_passes_contacts_on_to_the_next() -> None:
+    n = 6
+    row = np.arange(n)
+    zero, ones = np.zeros(n, np.int32), np.ones(n)
+    one_day = Calendar(row, zero, zero, zero + 2, zero - 1, ones * row, ones, ones)
+    kept = within(one_day, per_day=2)
+    assert kept.day.tolist() == [0, 0, 1, 1, 2, 2]
+    assert kept.row.tolist() == [5, 4, 3, 2, 1, 0]
+    assert within(one_day, per_day=1).day.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("budget", [0.0, 1.0, 5.0])
+def test_a_budget_buys_no_more_than_it_can_pay_and_never_at_a_loss(budget: float) -> None:
+    found, _, _ = planned(5, 200)
+    kept = within(found, budget=budget)
+    assert kept.spend.sum() <= budget * (1 + 1e-9) and (kept.worth > 0).all()
+    assert (len(kept) > 0) == (budget > 0)

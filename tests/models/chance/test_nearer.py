@@ -1,0 +1,87 @@
+"""A long horizon of which hardly a window has closed: half of it, learnt nearer to today, is stretched."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+from worlds.bgnbd import order_lines, simulate
+from worlds.orders import make_shop
+
+from features.shop import Shop
+from models.chance.curve import Rung
+from models.chance.purchase_chance import Nearer
+from models.churn import Churn, ChurnConfig
+from models.customers.customer_panel import everyone
+
+CUTOFF = datetime(2024, 7, 5, tzinfo=UTC)
+CONFIG = ChurnConfig(horizon_days=90, curve_days=(30, 90), n_trees=40, min_leaf_rows=20)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """Return a shop of half a year: of 90 days one window has closed, of 30 days eight."""
+    lines = order_lines(simulate(n_customers=600, days=190, join_days=120, seed=5))
+    return make_shop(tmp_path_factory.mktemp("nearer"), lines)
+
+
+@pytest.fixture(scope="module")
+def churn(shop: Shop) -> Churn:
+    return Churn.fit(shop, CUTOFF, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def features(shop: Shop) -> pd.DataFrame:
+    return everyone(shop, CUTOFF)
+
+
+def nearer(rung: Rung) -> Nearer:
+    assert rung.chance.nearer is not None
+    return rung.chance.nearer
+
+
+def test_half_the_horizon_is_asked_only_where_hardly_a_window_has_closed(churn: Churn) -> None:
+    asked = {rung.horizon_days: rung.chance.nearer is not None for rung in churn.curve.rungs}
+    assert asked == {30: False, 90: True}
+    assert nearer(churn.curve.rung(90)).lens.horizon_days == 45
+
+
+def test_what_is_stretched_to_the_part_itself_stays_as_it_was(churn: Churn, features: pd.DataFrame) -> None:
+    half = nearer(churn.curve.rung(90))
+    rows = half.lens.rows(features)
+    np.testing.assert_allclose(half.logit(rows), half.chance.logit(rows), rtol=1e-9)
+
+
+def test_the_whole_is_likelier_than_its_half_and_never_twice_as_likely(
+    churn: Churn, features: pd.DataFrame
+) -> None:
+    whole = churn.curve.rung(90)
+    half = nearer(whole)
+    stretched = expit(half.logit(whole.lens.rows(features)))
+    part = half.chance.probability(half.lens.rows(features))
+    assert (stretched > part).all()
+    assert (stretched < 2 * part + 1e-9).all()
+
+
+def test_what_the_half_learnt_is_kept(tmp_path: Path, churn: Churn, features: pd.DataFrame) -> None:
+    churn.save(tmp_path)
+    again = Churn.load(tmp_path)
+    pd.testing.assert_frame_equal(
+        again.predict_from(features), churn.predict_from(features), check_exact=True
+    )
+    pd.testing.assert_frame_equal(again.explain_from(features), churn.explain_from(features))
+
+
+def test_one_row_says_what_it_says_among_all(churn: Churn, features: pd.DataFrame) -> None:
+    alone = churn.predict_from(features.iloc[[7]])
+    pd.testing.assert_frame_equal(alone, churn.predict_from(features).iloc[[7]], check_exact=True)
+
+
+def test_without_a_rhythm_to_stretch_by_the_trees_speak(tmp_path: Path) -> None:
+    lines: Any = order_lines(simulate(n_customers=300, days=190, join_days=120, seed=5))
+    first = lines.sort_values("ordered_at").drop_duplicates("customer_id")
+    churn = Churn.fit(make_shop(tmp_path, first), CUTOFF, CONFIG)
+    assert all(rung.chance.nearer is None for rung in churn.curve.rungs)

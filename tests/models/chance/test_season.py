@@ -1,0 +1,60 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from worlds.orders import make_shop
+
+from features.shop import Shop
+from models.chance.season import year_ago
+from models.churn import Churn, ChurnConfig
+
+CUTOFF = datetime(2025, 12, 1, tzinfo=UTC)
+CONFIG = ChurnConfig(n_trees=20, n_windows=4, min_leaf_rows=20, curve_days=())
+
+
+def lines(first: str = "2024-03-01") -> pd.DataFrame:
+    """Return a shop whose customers order three times as often in December as in any other month."""
+    rng = np.random.default_rng(0)
+    days = pd.date_range(first, "2025-12-31")
+    daily = np.where(days.month == 12, 0.03, 0.01)
+    customer, day = np.nonzero(rng.random((400, len(days))) < daily)
+    frame = {"customer_id": [f"c{k}" for k in customer], "ordered_at": days[day], "unit_price": 10.0}
+    return pd.DataFrame(frame).assign(quantity=1.0)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    return make_shop(tmp_path_factory.mktemp("season"), lines())
+
+
+def miss(shop: Shop, cutoff: datetime) -> float:
+    """Return how much more likely than true an order within 28 days was said to be."""
+    said = 1 - Churn.fit(shop, cutoff, CONFIG).predict(shop, cutoff)["churn_probability_28d"]
+    truth = shop.labels(cutoff, 28, datetime(2026, 1, 1, tzinfo=UTC)).reindex(said.index)
+    return float(said.mean() - truth["n_order_days"].notna().mean())
+
+
+def test_a_second_december_is_foreseen(shop: Shop) -> None:
+    assert miss(shop, CUTOFF) == pytest.approx(0, abs=0.07)
+
+
+def test_an_ordinary_month_is_foreseen_as_one(shop: Shop) -> None:
+    assert miss(shop, datetime(2025, 9, 1, tzinfo=UTC)) == pytest.approx(0, abs=0.05)
+
+
+def test_a_first_december_is_a_surprise(tmp_path: Path) -> None:
+    shop = make_shop(tmp_path, lines("2025-03-01"))
+    assert year_ago(shop, CUTOFF, 28) == []
+    assert miss(shop, CUTOFF) < -0.2
+
+
+def test_the_windows_of_last_year_start_on_the_same_weekday(shop: Shop) -> None:
+    then, before = year_ago(shop, CUTOFF, 28)
+    assert (CUTOFF - then.cutoff).days == 364
+    assert (then.cutoff - before.cutoff).days == 28
+
+
+def test_a_horizon_beyond_last_years_history_has_no_season(shop: Shop) -> None:
+    assert year_ago(shop, CUTOFF, 180) == []

@@ -1,0 +1,136 @@
+"""What is read of a shop's tables: contacts, deliveries, settling, returns, birthdays, consent by channel."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from worlds import orders
+
+from features.arrays.history import Vocabulary
+from features.settings import PRODUCT_GROUPS
+from features.shop import Shop
+from features.window import day_number, parse_cutoff
+from models.actions import CHANNELS, EVENTS, NAMES
+from models.decisions.reading import days_since_birthday, group_days, read_standing
+from models.decisions.standing import Standing
+
+CUTOFF = parse_cutoff("2024-06-01")
+WHO = Vocabulary.of(["ann", "ben", "cat", "dan", "stranger"])
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Standing:
+    shop = make_shop(tmp_path_factory.mktemp("standing"))
+    return read_standing(shop, CUTOFF, WHO)
+
+
+def make_shop(folder: Path) -> Shop:
+    """Ann waits for a delivery, Ben's shoes came a week ago, Cat sends back, Dan bought at the till."""
+    lines = pd.DataFrame(
+        [
+            ("ann", "a1", "2024-05-29 10:00", "shoe"),
+            ("ben", "b0", "2024-01-10 10:00", "bread"),
+            ("ben", "b1", "2024-05-20 10:00", "shoe"),
+            ("cat", "c1", "2024-05-20 10:00", "bread"),
+            ("dan", "d1", "2024-05-31 10:00", "bread"),
+            ("dan", "d2", "2024-06-02 10:00", "bread"),
+        ],
+        columns=["customer_id", "order_id", "ordered_at", "product_id"],
+    ).assign(quantity=1.0, unit_price=10.0)
+    deliveries = pd.DataFrame(
+        [
+            ("a1", None, "shipped"),
+            ("b1", "2024-05-27 09:00", "delivered"),
+            ("c1", "2024-05-22 09:00", "Return_Requested"),
+        ],
+        columns=["order_id", "delivered_at", "status"],
+    )
+    contacts = pd.DataFrame(
+        [
+            ("ben", "2024-05-26 09:00", "win_back", True),
+            ("ben", "2024-05-10 09:00", "survey", True),
+            ("ben", "2024-05-30 09:00", "survey", False),
+            ("dan", "2024-06-01 09:00", "survey", True),
+        ],
+        columns=["customer_id", "sent_at", "action", "treated"],
+    )
+    customers = pd.DataFrame(
+        {
+            "customer_id": ["ann", "ben", "cat"],
+            "email_consent": [True, False, None],
+            "sms_consent": [False, True, None],
+            "birthday": ["1980-06-03", "2000-02-29", None],
+            "email": ["  Ann@Example.com ", None, "a" * 64],
+        }
+    )
+    return orders.make_shop(
+        folder,
+        lines.assign(ordered_at=pd.to_datetime(lines["ordered_at"])),
+        products=pd.DataFrame({"product_id": ["shoe", "bread"], "category": ["Fashion > Shoes", "Bakery"]}),
+        deliveries=deliveries.assign(delivered_at=pd.to_datetime(deliveries["delivered_at"])),
+        contacts=contacts.assign(sent_at=pd.to_datetime(contacts["sent_at"])),
+        customers=customers.assign(birthday=pd.to_datetime(customers["birthday"])),
+    )
+
+
+def test_days_since_events_count_to_the_cutoff(standing: Standing) -> None:
+    since = {event: standing.since[:, at] for at, event in enumerate(EVENTS)}
+    np.testing.assert_array_equal(since["first_order"], [3, 143, 12, 1, np.nan])
+    np.testing.assert_array_equal(since["last_order"], [3, 12, 12, 1, np.nan])
+    np.testing.assert_array_equal(since["delivery"], [np.nan, 5, 10, 1, np.nan])
+
+
+def test_goods_settle_after_delivery_by_their_product_group(standing: Standing) -> None:
+    assert standing.settles_in.tolist() == [57, 2, -10, -1, 0]  # Ann's is lost 60 days after the order
+
+
+def test_only_a_return_under_way_is_open(standing: Standing) -> None:
+    assert standing.return_open.tolist() == [False, False, True, False, False]
+
+
+def test_only_contacts_made_before_the_cutoff_count(standing: Standing) -> None:
+    assert standing.n_contacts_7d.tolist() == [0, 1, 0, 0, 0]
+    survey, win_back = (standing.since_action[:, NAMES.index(name)] for name in ("survey", "win_back"))
+    assert (survey[1], win_back[1]) == (22, 6)
+    assert np.isnan(survey[3])
+
+
+def test_consent_is_read_by_channel(standing: Standing) -> None:
+    email, sms, push = (
+        standing.consent[:, CHANNELS.index(name)].tolist() for name in ("email", "sms", "push")
+    )
+    assert (email, sms, push) == ([1, 0, -1, -1, -1], [0, 1, -1, -1, -1], [-1] * 5)
+
+
+def test_a_birthday_is_counted_to_the_nearest(standing: Standing) -> None:
+    np.testing.assert_array_equal(
+        standing.since[:, EVENTS.index("birthday")], [-2, 93, np.nan, np.nan, np.nan]
+    )
+
+
+@pytest.mark.parametrize(("today", "days"), [("2025-03-01", 0), ("2024-02-29", 0), ("2025-02-28", -1)])
+def test_who_was_born_on_the_29th_of_february_has_a_birthday_every_year(today: str, days: int) -> None:
+    born = np.array(["2000-02-29"], "datetime64[D]")
+    assert days_since_birthday(born, day_number(pd.Timestamp(today).date())).tolist() == [days]
+
+
+def test_of_an_address_only_the_digest_of_its_normal_form_is_kept(tmp_path: Path) -> None:
+    import hashlib
+
+    kept = make_shop(tmp_path).con.raw_sql("SELECT customer_id, email FROM customers").df()
+    emails = kept.set_index("customer_id")["email"]
+    assert emails["ann"] == hashlib.sha256(b"ann@example.com").hexdigest()
+    assert emails["cat"] == "a" * 64
+    assert pd.isna(emails["ben"])
+
+
+def test_a_product_belongs_to_the_group_whose_word_begins_one_of_its_paths() -> None:
+    paths = ["Fashion > Shoes", "Home > Telephones", "Electronics > Phones", "Sea food", ""]
+    assert group_days(PRODUCT_GROUPS, paths, "settling_days").tolist() == [7, 0, 14, 0, 0]
+
+
+def test_time_passes_for_every_clock(standing: Standing) -> None:
+    later = standing.later(2)
+    assert later.settles_in[1] == 0
+    np.testing.assert_array_equal(later.since, standing.since + 2)

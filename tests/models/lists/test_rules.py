@@ -1,0 +1,126 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.arrays.catalogue import Catalogue
+from features.arrays.history import History, Vocabulary
+from features.settings import Lists
+from models.lists.rules import Rules, learnt_returns
+
+PRODUCTS = ["arabica", "fridge-a", "fridge-b", "robusta"]
+KINDS = np.array([1, 2, 2, 1], np.int32)
+
+
+def catalogue() -> Catalogue:
+    paths = Vocabulary.of(["food > coffee", "home > fridges", "home"])
+    codes = paths.codes(["food > coffee", "home > fridges", "home > fridges", "food > coffee"])
+    nothing = np.full(4, np.nan, np.float32)
+    names = np.array([name.encode() for name in PRODUCTS])
+    kinds = (paths, paths, paths, codes, codes, codes)
+    return Catalogue(Vocabulary.of(PRODUCTS), *kinds, nothing, nothing, nothing, names, nothing)
+
+
+def history_of(purchases: list[tuple[int, int, int]]) -> History:
+    """Make a history of (customer, product, day), known until day 100."""
+    customer, product, day = np.array(sorted(purchases, key=lambda row: (row[0], row[2]))).T.astype(np.int32)
+    n = int(customer.max()) + 1
+    indptr = np.searchsorted(customer, np.arange(n + 1)).astype(np.int64)
+    ones, order = np.ones(len(product), np.float32), np.arange(len(product), dtype=np.int32)
+    customers = Vocabulary.of([f"c{number:03d}" for number in range(n)])
+    return History(customers, Vocabulary.of(PRODUCTS), indptr, product, order, day, ones, ones, 100)
+
+
+def kitchen(n: int) -> list[tuple[int, int, int]]:
+    """Everybody buys arabica three times, and each fridge once."""
+    return [(c, p, d) for c in range(n) for p, d in ((0, 1), (0, 30), (0, 60), (1, 5), (2, 40))]
+
+
+def test_coffee_returns_and_a_fridge_does_not() -> None:
+    assert learnt_returns(history_of(kitchen(200)), KINDS, 0.02, 28).tolist() == [True, False, False, True]
+
+
+def test_a_handful_of_buyers_is_drawn_to_the_shop() -> None:
+    few = [row for row in kitchen(200) if row[1] == 0 or row[0] < 2]
+    assert learnt_returns(history_of(few), KINDS, 0.02, 28).all()
+
+
+def test_where_nothing_is_bought_again_nothing_returns_and_where_all_is_all_does() -> None:
+    once = [(c, p, p + 1) for c in range(60) for p in range(4)]
+    again = [*once, *((c, p, d + 50) for c, p, d in once)]
+    assert not learnt_returns(history_of(once), KINDS, 0.02, 28).any()
+    assert learnt_returns(history_of(again), KINDS, 0.02, 28).all()
+
+
+def test_before_a_purchase_is_a_horizon_old_nothing_is_forbidden() -> None:
+    assert learnt_returns(history_of([(0, 1, 90), (1, 2, 95)]), KINDS, 0.02, 28).all()
+
+
+def test_the_shop_has_the_last_word_the_narrower_over_the_broader() -> None:
+    said = Lists(returns={"home": True, "home > fridges": False, "fridge-b": True, "no such": False})
+    rules = Rules.of(history_of(kitchen(200)), catalogue(), said, 28)
+    assert rules.returns.tolist() == [True, False, True, True]
+
+
+def test_boosted_products_go_first_and_hidden_ones_nowhere() -> None:
+    said = Lists(boosted={"food": 3.0}, hidden=["fridge-a"], pinned={"popular": ["fridge-a", "robusta", "?"]})
+    rules = Rules.of(history_of(kitchen(9)), catalogue(), said, 28)
+    assert rules.best(np.array([0.2, 0.9, 0.5, 0.1], np.float32)).tolist() == [0, 2, 3]
+    assert rules.leading("popular").tolist() == [3]
+    assert rules.leading("for_you").tolist() == []
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(-1, 2), st.integers(0, 3)), max_size=30),
+    st.integers(1, 3),
+)
+def test_a_cap_takes_each_categorys_best_in_turns(pairs: list[tuple[int, int, int]], cap: int) -> None:
+    customer, category, score = np.array(pairs, int).reshape(-1, 3).T.astype(np.int32)
+    product = np.arange(len(pairs), dtype=np.int32)
+    rules = replace(Rules.none(len(pairs)), category=category, max_per_category=cap)
+    found = rules.order(customer, product, score.astype(np.float32)).tolist()
+    expected, turns = [], {}
+    for row in sorted(range(len(pairs)), key=lambda row: (-score[row], row)):
+        place = turns.get((customer[row], category[row]), 0)
+        turns[customer[row], category[row]] = place + 1
+        expected.append((customer[row], 0 if category[row] < 0 else place // cap, -score[row], row))
+    assert found == [row for *_, row in sorted(expected)]
+
+
+@pytest.mark.parametrize("said", [Lists(), Lists(max_per_category=2, pinned={"for_you": ["arabica"]})])
+def test_saved_and_loaded_they_are_the_same(tmp_path: Path, said: Lists) -> None:
+    rules = Rules.of(history_of(kitchen(9)), catalogue(), said, 28)
+    rules.save(tmp_path)
+    again = Rules.load(tmp_path)
+    for name in ("returns", "hidden", "boost", "category", "is_new", "max_per_category", "explore_share"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(rules, name))
+    assert again.leading("for_you").tolist() == rules.leading("for_you").tolist()
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.integers(0, 3)), max_size=40),
+    st.sampled_from([0.1, 0.25, 0.5, 1.0]),
+)
+def test_new_products_have_their_share_of_places_and_nothing_is_lost(
+    pairs: list[tuple[int, bool, int]], share: float
+) -> None:
+    customer, new, score = np.array(pairs, int).reshape(-1, 3).T.astype(np.int32)
+    rules = replace(Rules.none(len(pairs)), is_new=new.astype(bool), explore_share=share)
+    product = np.arange(len(pairs), dtype=np.int32)
+    found = rules.order(customer, product, score.astype(np.float32))
+    plain = Rules.none(len(pairs)).order(customer, product, score.astype(np.float32))
+    assert sorted(found.tolist()) == product.tolist()
+    for one in range(3):
+        mine, usual = (rows[customer[rows] == one] for rows in (found, plain))
+        for kind in (0, 1):
+            assert mine[new[mine] == kind].tolist() == usual[new[usual] == kind].tolist()
+        for k in range(1, len(mine) + 1):
+            assert new[mine[:k]].sum() >= min(int(k * share + 1e-9), new[mine].sum())
+
+
+def test_without_a_share_for_new_products_the_order_is_by_chance_alone() -> None:
+    rules = replace(Rules.none(3), is_new=np.array([False, False, True]))
+    assert rules.order(None, np.arange(3), np.array([0.3, 0.2, 0.1], np.float32)).tolist() == [0, 1, 2]

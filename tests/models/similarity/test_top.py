@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from models.similarity.top import top_columns
+
+tables = st.tuples(st.integers(1, 4), st.integers(1, 400)).flatmap(
+    lambda shape: arrays(np.float32, shape, elements=st.sampled_from([-np.inf, 0.0, 0.5, 1.0, 2.0, 3.0]))
+)
+
+
+@settings(deadline=None)
+@given(tables, st.integers(0, 30))
+def test_the_best_columns_hold_what_a_full_sort_would_find(scores, n):
+    found = top_columns(scores, n)
+    expected = -np.sort(-scores, axis=1)[:, :n]
+    assert np.array_equal(np.take_along_axis(scores, found, axis=1), expected)
+    assert all(len(set(row)) == len(row) for row in found.tolist())
+
+
+def test_equal_scores_come_in_column_order():
+    assert top_columns(np.array([[1.0, 2.0, 2.0, 1.0]], np.float32), 4).tolist() == [[1, 2, 0, 3]]
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (3, 0)])
+def test_an_empty_table_has_no_best(shape):
+    assert top_columns(np.zeros(shape, np.float32), 3).shape == (shape[0], min(3, shape[1]))

@@ -1,0 +1,1 @@
+"""Contacts and decisions of the past, as rows to measure on."""

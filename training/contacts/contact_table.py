@@ -1,0 +1,180 @@
+"""A contact table as people have it: one row a customer, read into what a comparison needs.
+
+Columns other than the contact, the outcome and those dropped are what is known of a customer before the
+contact. One that gives the contact away, or that differs between the groups more than chance allows, was not:
+it is left out, with the reason.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.errors import InputError, SettingsError
+from models.trials.trial import Floats, Trial
+
+NO_CONTACT = ("control", "none", "no", "nothing", "held out", "held_out", "holdout", "no e-mail", "no email")
+"""What the held out are called, where nobody says."""
+MOST_LEVELS = 20
+"""Of a column of words, so many of the most frequent ones are told apart."""
+IMBALANCE = 5.0
+"""Standard errors by which a column may differ between the groups: chance does that once in two million."""
+BY_CHANCE = 1e-9
+"""What has so small a chance is no chance."""
+
+
+def read_table(file: Path) -> pd.DataFrame:
+    """Read a CSV or Parquet file; raise ``InputError`` in words where it cannot be."""
+    if not file.is_file():
+        raise InputError(f"no file {str(file)!r}", "give a .csv or .parquet file, one row a customer")
+    try:
+        frame = pd.read_csv(file) if file.suffix.lower() in (".csv", ".txt") else pd.read_parquet(file)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {file.name}: {error}", "give a .csv or .parquet file") from error
+    if frame.empty:
+        raise InputError(f"{file.name} has no rows", "one row a customer, contacted or held out")
+    return frame
+
+
+def design(known: pd.DataFrame, trial: Trial) -> tuple[Floats, dict[str, str]]:
+    """Return what is known as a matrix (n, columns), words one column a level; and the columns left out.
+
+    Left out: what is different in every row (an id), never different, or not known before the contact.
+    Raises ``InputError`` where nothing is left.
+    """
+    columns, left_out = [], {}
+    for name in known:
+        values = _as_numbers(known[name])
+        reason = _useless(known[name]) or _not_before(values, trial) or _gives_away(values, trial)
+        if reason:
+            left_out[str(name)] = reason
+        else:
+            columns.append(values)
+    if not columns:
+        told = (
+            "; ".join(f"{name}: {reason}" for name, reason in left_out.items()) or "there is no other column"
+        )
+        raise InputError(
+            f"no column to tell customers apart by ({told})", "add what was known of them before the contact"
+        )
+    return np.concatenate(columns, axis=1), left_out
+
+
+def _as_numbers(column: "pd.Series[Any]") -> Floats:
+    """Return a column as numbers, shape (n, 1), or one column a frequent level, shape (n, levels)."""
+    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        values = np.asarray(column.to_numpy(float, na_value=np.nan))[:, None]
+        return np.where(np.isfinite(values), values, np.nan)
+    if pd.api.types.is_datetime64_any_dtype(column):
+        days = (column - column.min()).dt.total_seconds() / 86400
+        return np.asarray(days.to_numpy(float, na_value=np.nan))[:, None]
+    words = column.astype("object").where(column.notna(), "")
+    levels = words.value_counts().index[:MOST_LEVELS]
+    return np.column_stack([(words == level).to_numpy(float) for level in levels])
+
+
+def _useless(column: "pd.Series[Any]") -> str:
+    n = column.nunique(dropna=False)
+    if n == 1 or not column.notna().any():
+        return "the same in every row"
+    if n == len(column) and not pd.api.types.is_float_dtype(column):
+        return "different in every row, as an id is"
+    return ""
+
+
+def _not_before(columns: Floats, trial: Trial) -> str:
+    """Tell why a column cannot have been known before a random contact: it differs between the groups."""
+    for values in columns.T:
+        there = np.isfinite(values)
+        for part in (np.where(there, values, 0.0), there.astype(float)):
+            apart = Trial(part, trial.treated, trial.propensity, trial.group).effect
+            if abs(apart.value) > IMBALANCE * apart.error + 1e-12:
+                return "differs between contacted and held out: measured after the contact, or it chose them"
+    return ""
+
+
+def _gives_away(columns: Floats, trial: Trial) -> str:
+    """Tell whether a column holds the outcome: all who differ from the most common value had it."""
+    if not trial.is_binary:
+        return ""
+    for values in columns.T:
+        known = np.isfinite(values)
+        levels, counts = np.unique(values[known], return_counts=True)
+        rest = known & (values != levels[counts.argmax()])
+        if trial.outcome[rest].all() and trial.outcome.mean() ** rest.sum() < BY_CHANCE:
+            return "whoever has it had the outcome: measured after the contact"
+    return ""
+
+
+def arms(column: "pd.Series[Any]", wanted: str, control: str | None) -> dict[str, NDArray[np.int64]]:
+    """Return by arm: 1 for its contacted, 0 for the held out, -1 for the others."""
+    if column.isna().any():
+        raise InputError(
+            f"column {column.name!r} is empty in {column.isna().sum()} rows",
+            "say for each if it was contacted",
+        )
+    words = column.astype(str).str.strip()
+    levels = words.value_counts().index.tolist()
+    held_out = _control(str(column.name), levels, control)
+    others = [wanted] if wanted else sorted(set(levels) - {held_out})
+    for name in others:
+        if name not in levels or name == held_out:
+            raise InputError(f"no arm {name!r} in {column.name!r}; found {levels[:10]}", "name one of them")
+    if not others:
+        raise InputError(f"everyone in {column.name!r} was held out", "there is no contact to measure")
+    if len(others) > MOST_LEVELS:
+        raise InputError(
+            f"{column.name!r} has {len(others)} different values", "treated is 0 or 1, or an arm"
+        )
+    return {
+        _arm_name(str(column.name), name): np.where(words == name, 1, np.where(words == held_out, 0, -1))
+        for name in others
+    }
+
+
+def _arm_name(column: str, value: str) -> str:
+    return column if value.lower() in ("1", "1.0", "true", "yes", "t", "y") else value
+
+
+def _control(column: str, levels: list[str], control: str | None) -> str:
+    if control is not None:
+        if control not in levels:
+            raise InputError(
+                f"no {control!r} in {column!r}; found {levels[:10]}", "name one of them as --control"
+            )
+        return control
+    flags = [level for level in levels if level.lower() in ("0", "0.0", "false", "f", "n")]
+    named = flags or [level for level in levels if level.lower() in NO_CONTACT]
+    if len(named) != 1:
+        raise InputError(
+            f"nobody in {column!r} is held out, as far as its values tell: {levels[:10]}",
+            "treated is 1 or true for the contacted, 0 or false for the held out; or name the held out "
+            "by --control VALUE",
+        )
+    return named[0]
+
+
+def numbers(frame: pd.DataFrame, name: str) -> Floats:
+    """Return a column as numbers, shape (n,); raise ``InputError`` where it holds none, or is empty."""
+    try:
+        values = pd.to_numeric(frame[name]).to_numpy(float, na_value=np.nan)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"column {name!r} holds no numbers ({error})", "0 or 1, or an amount") from error
+    if not np.isfinite(values).all():
+        n = int((~np.isfinite(values)).sum())
+        raise InputError(f"column {name!r} is empty in {n} rows", "0 means that it did not happen")
+    return values
+
+
+def check_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
+    """Raise ``InputError`` for a column that is not there; the first two must not be the same."""
+    for name in names:
+        if name not in frame:
+            raise InputError(
+                f"column {name!r} missing; found {[str(column) for column in frame]}", "check its name"
+            )
+    if len(set(names[:2])) < 2:
+        raise SettingsError(f"treated and outcome are both {names[0]!r}", "name two columns")

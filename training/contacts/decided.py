@@ -1,0 +1,104 @@
+"""Decisions and contacts with what followed them, as rows to measure on.
+
+A reward is the margin of a customer's orders in the horizon after a decision, less the contact: what it is
+said to have cost, else the action's cost in the settings. Discounts given are in the orders' prices. Of one
+customer's decisions within a horizon only the first counts, so that no order is counted twice.
+"""
+
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.labels import followed
+from features.shop import Shop
+from features.window import naive_utc
+from models.actions import NOTHING, catalogue
+from models.decisions.economics import Margins
+from models.decisions.standing import held_out
+from models.trials.contact_rows import UNNAMED
+from training.measures.holdout import next_day
+
+SENT = ["customer_id", "sent_at", "contact_id", "action", "product_id", "treated", "propensity", "cost"]
+"""What is read of a contact."""
+
+
+class Record:
+    """One shop's decisions and contacts whose horizon has closed, with rewards in its currency."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self.horizon_days = shop.settings.horizon_days
+
+    @cached_property
+    def end(self) -> datetime:
+        """The end of the last day with an order: a horizon that ends later is open."""
+        return next_day(self.shop, self.shop.warehouse.last_at)
+
+    @cached_property
+    def margin_rate(self) -> float:
+        """Margin as a share of revenue: the median over known costs, else as assumed in the settings."""
+        assumed = self.shop.settings.economics.margin_rate
+        if not self.shop.facts.has_products:
+            return assumed
+        return Margins.learn(self.shop.catalogue(self.end), assumed).share("")
+
+    @cached_property
+    def costs(self) -> dict[str, float]:
+        """What a contact costs by action, where an action has a cost of its own."""
+        actions = catalogue(self.shop.settings.actions)
+        return {action.name: action.cost for action in actions if action.cost is not None}
+
+    def decided(self, decisions: pd.DataFrame) -> pd.DataFrame:
+        """Return the closed decisions, the first of a customer and horizon, oldest first.
+
+        Adds ``moment``, the columns of ``followed``, ``reward``, and whether the customer is ``treated`` or
+        held out of all contacts, with the ``share_treated`` behind that draw.
+        """
+        moment = _naive(decisions["decided_at"])
+        frame = decisions.assign(moment=moment, action=decisions["action"].fillna(NOTHING))
+        frame = frame[frame["moment"] <= self._last].sort_values(["moment", "customer_id"])
+        age = frame["moment"] - frame.groupby("customer_id")["moment"].transform("min")
+        frame = frame.assign(period=(age.dt.total_seconds() // (86400 * self.horizon_days)))
+        frame = frame.drop_duplicates(["customer_id", "period"]).reset_index(drop=True)
+        policy = self.shop.settings.contact_policy
+        ids = np.array([name.encode() for name in frame["customer_id"]], dtype=np.bytes_)
+        drawn = held_out(ids, policy.held_out_share, policy.held_out_salt)
+        frame = frame.assign(treated=~drawn, share_treated=1 - policy.held_out_share)
+        return self._rewarded(frame, frame["action"] != NOTHING)
+
+    def sent(self, contacts: pd.DataFrame) -> pd.DataFrame:
+        """Return the closed contacts of the service and of the warehouse, the held out among them."""
+        ours = contacts.assign(sent_at=_naive(contacts["sent_at"]))[SENT]
+        long_ago = self.shop.warehouse.first_at - timedelta(days=36_500)
+        theirs = self.shop.contacted(self.horizon_days, long_ago, self.end)[SENT]
+        parts = [part for part in (theirs, ours) if len(part)]
+        frame = pd.concat(parts, ignore_index=True) if parts else ours
+        again = frame["contact_id"].notna() & frame["contact_id"].duplicated()
+        frame = frame[~again & (frame["sent_at"] <= self._last)].reset_index(drop=True)
+        frame = frame.assign(
+            action=frame["action"].fillna(UNNAMED),
+            moment=frame["sent_at"],
+            treated=frame["treated"].astype(bool),
+            share_treated=frame["propensity"],
+        )
+        return self._rewarded(frame, frame["treated"])
+
+    @property
+    def _last(self) -> datetime:
+        return naive_utc(self.end) - timedelta(self.horizon_days)
+
+    def _rewarded(self, frame: pd.DataFrame, contacted: "pd.Series[bool]") -> pd.DataFrame:
+        after = followed(self.shop.con, frame, self.horizon_days)
+        cost = frame["action"].map(self.costs).fillna(self.shop.settings.economics.contact_cost)
+        if "cost" in frame:
+            cost = pd.to_numeric(frame["cost"]).fillna(cost)
+        margin = after["revenue"].fillna(0.0).to_numpy(float) * self.margin_rate
+        reward = margin - cost.to_numpy(float) * contacted.to_numpy(float)
+        return pd.concat([frame, after.assign(reward=reward)], axis=1)
+
+
+def _naive(moments: "pd.Series[Any]") -> "pd.Series[Any]":
+    return pd.to_datetime(moments, utc=True).dt.tz_localize(None).astype("datetime64[us]")

@@ -1,0 +1,106 @@
+"""What another policy would have earned: the decisions of the past as a log that policies are valued on."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.errors import CannotLearn, InputError
+from features.shop import Shop
+from models.actions import NOTHING
+from models.trials.contact_rows import features_then
+from models.trials.learners import LearnerConfig
+from models.trials.off_policy import Log, by_trees, cross_fitted, value
+from models.trials.trial import Estimate, Floats
+
+FOLLOWED = "followed"
+"""The policy that was in service."""
+GIVEN = "given"
+"""The policy that the caller brought."""
+FEWEST = 200
+"""Decisions with a closed horizon that a policy is valued on, at least."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """Decisions as a log that other policies are valued on."""
+
+    shop: Shop
+    decided: pd.DataFrame
+    given: pd.DataFrame | None
+
+    @property
+    def policies(self) -> list[str]:
+        """What is valued: what was followed, nothing for anyone, each action for everyone, the one given."""
+        tried = [str(name) for name in self.decided["action"].value_counts().index if name != NOTHING]
+        return [FOLLOWED, NOTHING, *tried, *([] if self.given is None else [GIVEN])]
+
+    @cached_property
+    def actions(self) -> list[str]:
+        """The actions that were tried, and nothing."""
+        return sorted({*self.decided["action"], NOTHING})
+
+    def value(self, name: str) -> dict[str, Any]:
+        """Return what a policy would have earned a decision.
+
+        Raises ``CannotLearn`` where decisions are few, or the log does not cover the policy.
+        """
+        n = len(self.decided)
+        if n < FEWEST:
+            raise CannotLearn(
+                f"{n} decisions have shown what followed: {FEWEST} are needed",
+                "ask for offers with `record`, and ingest the orders that follow",
+            )
+        if name == FOLLOWED:
+            reward = self.decided["reward"]
+            return {"mean": Estimate.of(reward.mean(), reward.std() / np.sqrt(n))._asdict(), "n": n}
+        return dict(value(self.log, self._chances(name), self._expected).facts())
+
+    @cached_property
+    def log(self) -> Log:
+        """The decisions with their propensities and rewards."""
+        frame = self.decided
+        return Log.of(
+            [self.actions.index(action) for action in frame["action"]],
+            frame["propensity"],
+            frame["reward"],
+            n_actions=len(self.actions),
+            customer=frame["customer_id"].to_numpy(str),
+        )
+
+    @cached_property
+    def _expected(self) -> Floats:
+        then = features_then(self.shop, self.decided.assign(sent_at=self.decided["moment"]))
+        return cross_fitted(self.log, then.to_numpy(float), by_trees(LearnerConfig(n_trees=40)))
+
+    def _chances(self, name: str) -> Floats:
+        """Return a policy's chances of every action, shape (n, n_actions): the one it takes has 1."""
+        wanted = pd.Series(name, index=self.decided.index)
+        if name == GIVEN and self.given is not None:
+            named = self.given.drop_duplicates("customer_id").set_index("customer_id")["action"]
+            wanted = self.decided["customer_id"].map(named).fillna(NOTHING)
+        unknown = sorted(set(wanted) - set(self.actions))
+        if unknown:
+            tried = ", ".join(self.actions)
+            raise CannotLearn(
+                f"the policy takes {unknown[0]!r}, which was never tried", f"tried were {tried}"
+            )
+        return np.asarray(wanted.to_numpy()[:, None] == np.array(self.actions)[None, :], np.float64)
+
+
+def read_policy(file: Path) -> pd.DataFrame:
+    """Read another policy: ``customer_id, action``, one row a customer, CSV or Parquet."""
+    try:
+        frame = pd.read_csv(file, dtype=str) if file.suffix == ".csv" else pd.read_parquet(file)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read the policy {file}: {error}", "give a .csv or .parquet file") from error
+    missing = {"customer_id", "action"} - set(frame.columns)
+    if missing:
+        raise InputError(
+            f"column {min(missing)!r} missing from the policy; found {list(frame.columns)}",
+            "one row a customer: customer_id, action",
+        )
+    return frame.astype({"customer_id": str, "action": str})

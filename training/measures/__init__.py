@@ -1,0 +1,1 @@
+"""What figures mean and how sure they are: holdouts, metrics, intervals."""

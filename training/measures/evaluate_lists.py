@@ -1,0 +1,109 @@
+"""Recommendations beside what was bought: every figure for all, new and repeated purchases, and by buyers.
+
+Each figure is one row a customer with a truth, so that intervals and differences are paired by customer.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from training.measures import list_metrics
+from training.measures.holdout import SEGMENTS, Holdout
+from training.measures.metrics import CAPTURED, MEAN, Floats, Ints
+from training.measures.samples import Evaluation, Sample
+
+DEPTHS = (10, 20)
+"""Lists are measured at these depths."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One method's list beside one truth; the rows are customers with a truth, in the holdout's order.
+
+    ``hits`` and ``recommended`` (product codes, -1 for none) are customers x ranks; ``money`` is what each
+    recommended product brought, ``spent`` what the whole truth did; both are None without prices.
+    """
+
+    customers: "pd.Index[str]"
+    recommended: Ints
+    hits: NDArray[np.bool_]
+    n_true: Ints
+    bought_before: NDArray[np.bool_]
+    rarity: Floats
+    money: Floats | None
+    spent: Floats | None
+
+    @classmethod
+    def of(cls, recommended: Ints, holdout: Holdout, segment: str) -> "Measured":
+        """Hold a list (customers x ranks) against the purchases of a segment."""
+        customer, product = holdout.purchases[segment]
+        n_true = np.bincount(customer, minlength=len(holdout.customers))
+        able = n_true > 0
+        money: Floats | None = None
+        total: Floats | None = None
+        if (spent := holdout.spent[segment]) is not None:
+            money = list_metrics.hit_values(recommended, customer, product, spent)[able]
+            total = np.bincount(customer, spent, len(able)).astype(float)[able]
+        return cls(
+            customers=holdout.customers[able],
+            recommended=recommended[able],
+            hits=list_metrics.hit_matrix(recommended, customer, product)[able],
+            n_true=n_true[able],
+            bought_before=holdout.bought_before(recommended)[able],
+            rarity=holdout.rarity,
+            money=money,
+            spent=total,
+        )
+
+    def samples(self, k: int) -> Iterator[tuple[str, Sample]]:
+        """Yield every figure of the first ``k`` by its name."""
+        for name, metric in list_metrics.RANKING.items():
+            yield name, self._sample(metric(self.hits, self.n_true, k))
+        yield "novelty", self._sample(list_metrics.novelty(self.recommended, self.rarity, k))
+        yield "share_new", self._sample(list_metrics.share_new(self.recommended, self.bought_before, k))
+        if self.money is not None and self.spent is not None:
+            caught = self.money[:, :k].sum(axis=1)
+            yield "revenue_recall", Sample(CAPTURED, self.customers, (caught, self.spent))
+
+    def _sample(self, values: Floats) -> Sample:
+        known = ~np.isnan(values)
+        return Sample(MEAN, self.customers[known], (values[known],))
+
+    def curve(self) -> Floats:
+        """Return the mean recall of the first 1, 2, 3, ... places."""
+        curve: Floats = (np.cumsum(self.hits, axis=1) / self.n_true[:, None]).mean(axis=0)
+        return curve
+
+
+def measure_lists(evaluation: Evaluation, method: str, frame: pd.DataFrame, holdout: Holdout) -> None:
+    """Add the figures of one method's recommendations.
+
+    Keys are ``"ndcg@10 new"`` for everyone with a truth, ``"ndcg@10 new of heavy buyers"`` for a part.
+    """
+    samples, plain = evaluation.samples.setdefault(method, {}), evaluation.plain.setdefault(method, {})
+    for list_name, segment in SEGMENTS.items():
+        recommended = holdout.matrix(frame[frame["list"] == list_name], max(DEPTHS))
+        measured = Measured.of(recommended, holdout, segment)
+        for k in DEPTHS:
+            for name, sample in measured.samples(k):
+                samples[f"{name}@{k} {segment}"] = sample
+            plain[f"coverage@{k} {segment}"] = list_metrics.coverage(recommended, len(holdout.catalogue), k)
+        samples.update(_by_buyers(measured, holdout.buyers, segment))
+        if len(measured.customers):
+            evaluation.curves.setdefault(segment, {})[method] = measured.curve()
+
+
+def _by_buyers(measured: Measured, buyers: "pd.Series[Any]", segment: str) -> dict[str, Sample]:
+    """Return the figures at the first depth for new, light and heavy buyers, where there are any."""
+    k, found = DEPTHS[0], {}
+    samples = dict(measured.samples(k))
+    for kind, ids in buyers.groupby(buyers).groups.items():
+        for name, sample in samples.items():
+            part = sample.of(pd.Index(ids))
+            if len(part.customers):
+                found[f"{name}@{k} {segment} of {kind} buyers"] = part
+    return found

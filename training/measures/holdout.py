@@ -1,0 +1,204 @@
+"""What happened after a cutoff, for everyone seen before it: the truth every method is held against."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from typing import Any, cast
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.arrays.groups import among
+from features.shop import Shop
+from features.storage.tables import compiled, fetch, table
+from features.window import local_day, naive_utc, parse_cutoff, shift_days
+from training.measures.metrics import Floats, Ints
+
+SEGMENTS = {"for_you": "all", "new_for_you": "new", "buy_again": "repeat"}
+"""Which purchases a list is held against: all, first purchases of a product, or repeated ones."""
+MIN_ORDERS = 5
+"""The catalogue that lists are measured on: products in at least so many orders before the cutoff."""
+SMALL_CATALOGUE = 100
+"""With fewer such products than this the shop is small, and every product sold before the cutoff counts."""
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """``[cutoff, cutoff + horizon)`` of one shop; the horizon is the shop's."""
+
+    shop: Shop
+    cutoff: datetime
+
+    @property
+    def horizon_days(self) -> int:
+        """The shop's horizon."""
+        return self.shop.settings.horizon_days
+
+    @property
+    def end(self) -> datetime:
+        """The first moment after it."""
+        return shift_days(self.cutoff, self.horizon_days, self.shop.timezone)
+
+    def day(self, moment: datetime) -> date:
+        """Return the shop's day of a moment."""
+        return local_day(moment, self.shop.timezone)
+
+    @property
+    def orders_run(self) -> str:
+        """From when to when there are orders, in words."""
+        first, last = self.shop.warehouse.first_at, self.shop.warehouse.last_at
+        return f"from {self.day(first)} to {self.day(last)}"
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether all of it can be in the shop: the last order is of its last day, or later."""
+        return self.end <= next_day(self.shop, self.shop.warehouse.last_at)
+
+    @cached_property
+    def customers(self) -> "pd.Index[str]":
+        """Everyone who ordered before the cutoff, sorted; who brought everything back is among them."""
+        con, orders = self.shop.con, table("orders")
+        seen = orders.filter(orders.ordered_at < naive_utc(self.cutoff)).select("customer_id").distinct()
+        frame = fetch(con, compiled(seen, con.name))
+        return _index(sorted(frame["customer_id"])).rename("customer_id")
+
+    @cached_property
+    def truths(self) -> pd.DataFrame:
+        """``lapsed`` (1: no order), ``n_order_days``, ``revenue`` (NaN without prices), by customer."""
+        bought = self.shop.labels(self.cutoff, self.horizon_days, self.end)
+        frame = bought.reindex(self.customers).astype(float).fillna({"n_order_days": 0.0})
+        frame["lapsed"] = (frame["n_order_days"] == 0).astype(float)
+        if self.shop.facts.has_money:
+            frame["revenue"] = frame["revenue"].fillna(0.0)
+        return frame
+
+    @cached_property
+    def products(self) -> "pd.Index[str]":
+        """Every product known at the cutoff."""
+        return _index(self.shop.history(self.cutoff).products.all_names())
+
+    @cached_property
+    def catalogue(self) -> Ints:
+        """Codes of products in ``MIN_ORDERS`` orders or more; of all that were sold, where those are few."""
+        sold = np.bincount(self.shop.history(self.cutoff).product, minlength=len(self.products))
+        common = np.flatnonzero(sold >= MIN_ORDERS)
+        return common if len(common) >= SMALL_CATALOGUE else np.flatnonzero(sold > 0)
+
+    @cached_property
+    def purchases(self) -> dict[str, tuple[Ints, Ints]]:
+        """Per segment: the customer's row and the product's code of every true pair in the catalogue."""
+        return self.pairs(self._horizon)
+
+    @cached_property
+    def spent(self) -> dict[str, Floats | None]:
+        """Per segment: the money of each pair of ``purchases``; None without prices."""
+        if not self.shop.facts.has_money:
+            return dict.fromkeys(SEGMENTS.values())
+        money = self._horizon["revenue"].to_numpy(float)
+        rows, parts = self._parts(self._horizon)
+        return {name: np.nan_to_num(money[rows][part]) for name, part in parts.items()}
+
+    @cached_property
+    def _horizon(self) -> pd.DataFrame:
+        return self.shop.product_labels(self.cutoff, self.horizon_days, self.end)
+
+    def pairs(self, bought: pd.DataFrame) -> dict[str, tuple[Ints, Ints]]:
+        """Return the pairs of the catalogue among ``customer_id, product_id`` rows, by segment."""
+        rows, parts = self._parts(bought)
+        customer = _position(self.customers, bought["customer_id"])[rows]
+        product = _position(self.products, bought["product_id"])[rows]
+        return {name: (customer[part], product[part]) for name, part in parts.items()}
+
+    def _parts(self, bought: pd.DataFrame) -> tuple[Ints, dict[str, Any]]:
+        """Return which rows are pairs of the catalogue, and which of those belong to each segment."""
+        customer = _position(self.customers, bought["customer_id"])
+        product = _position(self.products, bought["product_id"])
+        rows = np.flatnonzero((customer >= 0) & np.isin(product, self.catalogue))
+        repeat = among(self._pair(customer[rows], product[rows]), self._bought)
+        return rows, {"all": np.full(len(rows), True), "new": ~repeat, "repeat": repeat}
+
+    def bought_before(self, recommended: Ints) -> NDArray[np.bool_]:
+        """Return which recommended products (customers x ranks, -1 for none) the customer bought before."""
+        row = np.arange(len(recommended), dtype=np.int64)[:, None]
+        bought: NDArray[np.bool_] = among(self._pair(row, recommended), self._bought) & (recommended >= 0)
+        return bought
+
+    @cached_property
+    def rarity(self) -> Floats:
+        """-log2 of the share of customers who bought each product; nobody counts as one."""
+        buyers = np.bincount(self._bought % max(len(self.products), 1), minlength=len(self.products))
+        rarity: Floats = -np.log2(np.maximum(buyers, 1) / max(len(self.customers), 1))
+        return rarity
+
+    @cached_property
+    def buyers(self) -> "pd.Series[Any]":
+        """``new``: at most one order before the cutoff; else ``light`` or ``heavy``, cut at the median."""
+        history = self.shop.history(self.cutoff)
+        owner = history.customer[np.unique(history.order, return_index=True)[1]]
+        row = _position(self.customers, history.customers.all_names())
+        n_orders = np.zeros(len(self.customers), np.int64)
+        n_orders[row] = np.bincount(owner, minlength=len(row))
+        several = n_orders > 1
+        middle = np.median(n_orders[several]) if several.any() else 1
+        kind = np.where(n_orders > middle, "heavy", np.where(several, "light", "new"))
+        return pd.Series(kind, self.customers, dtype="str")
+
+    @cached_property
+    def _bought(self) -> Ints:
+        history = self.shop.history(self.cutoff)
+        row = _position(self.customers, history.customers.all_names())
+        return np.unique(self._pair(row[history.customer], history.product))
+
+    def _pair(self, customer: Any, product: Any) -> Ints:
+        pairs: Ints = np.asarray(customer, np.int64) * max(len(self.products), 1) + product
+        return pairs
+
+    def state(self, model: Any) -> Any:
+        """Return a list model's state at the cutoff, made once for each model."""
+        if model not in self._states:
+            self._states[model] = model.state(self.shop, self.cutoff)
+        return self._states[model]
+
+    @cached_property
+    def _states(self) -> "WeakKeyDictionary[Any, Any]":
+        return WeakKeyDictionary()
+
+    def matrix(self, frame: pd.DataFrame, depth: int) -> Ints:
+        """Return one list's recommendations as product codes, customers x ranks, -1 for none or unknown."""
+        matrix = np.full((len(self.customers), depth), -1, np.int64)
+        row = _position(self.customers, frame["customer_id"])
+        rank = frame["rank"].to_numpy(np.int64) - 1
+        kept = (row >= 0) & (rank < depth)
+        matrix[row[kept], rank[kept]] = _position(self.products, frame["product_id"])[kept]
+        return matrix
+
+    def ready(self, frame: pd.DataFrame) -> dict[str, tuple[Ints, Floats]]:
+        """Return recommendations as decisions read them: a list's products and chances, each (n, k)."""
+        history = self.shop.history(self.cutoff)
+        customers = _index(history.customers.all_names())
+        shape = (len(customers), int(frame["rank"].max()) if len(frame) else 0)
+        found = {}
+        for name, rows in frame.groupby("list", sort=False):
+            product, chance = np.full(shape, -1, np.int64), np.zeros(shape)
+            row, rank = _position(customers, rows["customer_id"]), rows["rank"].to_numpy(int) - 1
+            at = (row[row >= 0], rank[row >= 0])
+            product[at] = _position(self.products, rows["product_id"])[row >= 0]
+            chance[at] = rows["score"].to_numpy(float)[row >= 0]
+            found[str(name)] = (product, chance)
+        return found
+
+
+def _index(names: list[str]) -> "pd.Index[str]":
+    return cast("pd.Index[str]", pd.Index(names, dtype="str"))
+
+
+def _position(index: "pd.Index[str]", names: Any) -> Ints:
+    return np.asarray(index.get_indexer(pd.Index(names, dtype="str")), np.int64)
+
+
+def next_day(shop: Shop, moment: datetime) -> datetime:
+    """Return the midnight of the shop that ends the day of ``moment``."""
+    midnight = parse_cutoff(local_day(moment, shop.timezone).isoformat(), shop.timezone)
+    return shift_days(midnight, 1, shop.timezone)

@@ -1,0 +1,278 @@
+"""What each figure means: pure functions over arrays, one row a customer.
+
+A metric of scores takes ``(truth, score)`` and optional ``weights``; the weights are what a bootstrap over
+customers varies, so that every metric has its interval in the same way. Tied scores are one group: the
+order of rows changes nothing.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.trials.qini import qini as contact_qini
+from models.trials.trial import Trial
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Statistic = Callable[..., float]
+
+# Scores of something that happens or does not: truth is 0 or 1.
+
+
+def auc(truth: Floats, score: Floats, weights: Floats | None = None) -> float:
+    """Return the chance that a true row scores above a false one, ties counting half (Mann-Whitney)."""
+    weights = _ones(truth, weights)
+    true, false = _tied(score, weights * truth, weights * (1 - truth))
+    return _ratio(float(true @ (np.cumsum(false) - false / 2)), float(true.sum() * false.sum()))
+
+
+def average_precision(truth: Floats, score: Floats, weights: Floats | None = None) -> float:
+    """Return the area under the precision-recall steps, as scikit-learn defines it."""
+    weights = _ones(truth, weights)
+    true, everyone = (part[::-1] for part in _tied(score, weights * truth, weights))
+    seen = np.cumsum(everyone)
+    precision = np.divide(np.cumsum(true), seen, out=np.zeros_like(seen), where=seen > 0)
+    return _ratio(float(precision @ true), float(true.sum()))
+
+
+def brier(truth: Floats, probability: Floats, weights: Floats | None = None) -> float:
+    """Return the mean squared error of a probability."""
+    return mean((probability - truth) ** 2, weights)
+
+
+def log_loss(truth: Floats, probability: Floats, weights: Floats | None = None) -> float:
+    """Return the mean negative log of the probability given to what came, at least 1e-6."""
+    right = np.where(truth > 0, probability, 1 - probability)
+    return mean(-np.log(np.clip(right, 1e-6, 1)), weights)
+
+
+def ece(truth: Floats, probability: Floats, weights: Floats | None = None, *, bins: int = 10) -> float:
+    """Return the expected calibration error over ``bins`` bins of equal count, ties staying together.
+
+    Mean over bins, weighted by their size, of |mean probability - share true|.
+    """
+    weights = _ones(truth, weights)
+    size, true, said = _tied(probability, weights, weights * truth, weights * probability)
+    at = np.cumsum(size) - size / 2
+    number = np.minimum((bins * at / size.sum()).astype(int), bins - 1)
+    return float(np.abs(np.bincount(number, said - true)).sum() / size.sum())
+
+
+def calibration_slope(truth: Floats, probability: Floats, weights: Floats | None = None) -> float:
+    """Return the slope of a logistic regression of the truth on the logit of its probability: 1 is right.
+
+    Below 1 the probabilities are too extreme (Cox, 1958). NaN where truth or probability does not vary.
+    """
+    weights = _ones(truth, weights)
+    clipped = np.clip(probability, 1e-6, 1 - 1e-6)
+    design = np.column_stack([np.ones(len(truth)), np.log(clipped / (1 - clipped))])
+    share = mean(truth, weights)
+    if not 0 < share < 1 or np.ptp(design[:, 1]) < 1e-9:
+        return float("nan")
+    beta = np.array([0.0, 1.0])
+    for _ in range(50):
+        fitted = 1 / (1 + np.exp(-np.clip(design @ beta, -30, 30)))
+        curvature = (design * (weights * fitted * (1 - fitted))[:, None]).T @ design
+        step = np.linalg.lstsq(curvature, design.T @ (weights * (truth - fitted)), rcond=None)[0]
+        beta = beta + step
+        if np.abs(step).max() < 1e-8:
+            break
+    return float(beta[1])
+
+
+def lift(truth: Floats, score: Floats, weights: Floats | None = None, *, share: float = 0.1) -> float:
+    """Return how often the truth holds in the top ``share`` of scores, over how often it holds at all."""
+    weights = _ones(truth, weights)
+    size, true = (part[::-1] for part in _tied(score, weights, weights * truth))
+    limit = share * size.sum()
+    taken = np.clip(limit - (np.cumsum(size) - size), 0, size)
+    top = np.divide(true * taken, size, out=np.zeros_like(size), where=size > 0).sum()
+    return _ratio(float(top / limit), float(true.sum() / size.sum()))
+
+
+# Scores of an amount: money, or days with an order.
+
+
+def normalised_gini(truth: Floats, score: Floats, weights: Floats | None = None) -> float:
+    """Return the Gini of the truth in the scores' order over that in its own order: 1 perfect, 0 chance.
+
+    Gini as a covariance with the rank (Lerman & Yitzhaki, 1984), ties sharing their middle rank.
+    """
+    weights = _ones(truth, weights)
+    return _ratio(
+        _covariance(truth, _rank(score, weights), weights), _covariance(truth, _rank(truth, weights), weights)
+    )
+
+
+def spearman(truth: Floats, score: Floats, weights: Floats | None = None) -> float:
+    """Return the rank correlation, ties sharing their middle rank."""
+    weights = _ones(truth, weights)
+    ranks = _rank(truth, weights), _rank(score, weights)
+    spread = np.sqrt(_covariance(ranks[0], ranks[0], weights) * _covariance(ranks[1], ranks[1], weights))
+    return _ratio(_covariance(*ranks, weights), float(spread))
+
+
+def bias(truth: Floats, amount: Floats, weights: Floats | None = None) -> float:
+    """Return how far the predicted total lies above the true one, as a share of it: +0.36 is 36% too much."""
+    weights = _ones(truth, weights)
+    return _ratio(float(weights @ amount), float(weights @ truth)) - 1.0
+
+
+def wape(truth: Floats, amount: Floats, weights: Floats | None = None) -> float:
+    """Return the sum of all misses over the sum of what came."""
+    weights = _ones(truth, weights)
+    return _ratio(float(weights @ np.abs(amount - truth)), float(weights @ truth))
+
+
+def mean_absolute_error(truth: Floats, amount: Floats, weights: Floats | None = None) -> float:
+    """Return the mean distance. No headline: where few buy, "always zero" is hard to beat."""
+    return mean(np.abs(amount - truth), weights)
+
+
+def inside(truth: Floats, low: Floats, high: Floats, weights: Floats | None = None) -> float:
+    """Return the share of rows whose truth lies in ``[low, high]``."""
+    return mean(((truth >= low) & (truth <= high)).astype(float), weights)
+
+
+def pit_error(low: Floats, high: Floats, weights: Floats | None = None, *, bins: int = 10) -> float:
+    """Return how far predicted distributions are from right at every level: 0 is right, 2 at most.
+
+    ``low`` and ``high`` are the predicted shares below the truth, and at or below it: apart where the truth
+    is a value with probability of its own, such as 0. Mean histogram of the probability integral transform
+    (Czado, Gneiting and Held, 2009), which is flat where the distributions are right; its distance from that.
+    """
+    weights = _ones(low, weights)
+    edges = np.linspace(0, 1, bins + 1)
+    below = np.clip((edges[:, None] - low) / np.maximum(high - low, 1e-12), 0, 1)
+    below[-1] = 1.0  # a truth beyond all that was foreseen belongs to the last bin
+    mass = below @ weights / weights.sum()
+    return float(np.abs(np.diff(mass) - 1 / bins).sum())
+
+
+def decile_mape(truth: Floats, score: Floats, weights: Floats | None = None, *, bins: int = 10) -> float:
+    """Return by how much the amount said misses the amount that came, on average over tenths by the score.
+
+    As a share of what came; a tenth in which nothing came is left out. Ties stay together. Source: Wang, Liu
+    and Miao (2019).
+    """
+    weights = _ones(truth, weights)
+    size, came, said = _tied(score, weights, weights * truth, weights * score)
+    at = np.cumsum(size) - size / 2
+    tenth = np.minimum((bins * at / size.sum()).astype(int), bins - 1)
+    total, missed = (np.bincount(tenth, column, minlength=bins) for column in (came, said - came))
+    known = total > 0
+    return float(np.mean(np.abs(missed[known]) / total[known])) if known.any() else float("nan")
+
+
+def explained(truth: Floats, label: Ints, weights: Floats | None = None) -> float:
+    """Return the share of the truth's variance that lies between groups (eta squared)."""
+    weights = _ones(truth, weights)
+    size, total = np.bincount(label, weights), np.bincount(label, weights * truth)
+    middle = np.divide(total, size, out=np.zeros_like(total), where=size > 0)
+    return _ratio(_covariance(middle[label], middle[label], weights), _covariance(truth, truth, weights))
+
+
+def qini(
+    outcome: Floats, treated: Floats, propensity: Floats, score: Floats, weights: Floats | None = None
+) -> float:
+    """Return how much more a ranking of contacts gains than a random one (see ``models.trials.qini``)."""
+    return contact_qini(Trial(outcome, treated, propensity, np.arange(len(outcome))), score, weights)
+
+
+def captured(caught: Floats, spent: Floats, weights: Floats | None = None) -> float:
+    """Return the share of all money spent that went to recommended products: heavy baskets weigh more."""
+    weights = _ones(spent, weights)
+    return _ratio(float(weights @ caught), float(weights @ spent))
+
+
+def mean(values: Floats, weights: Floats | None = None) -> float:
+    """Return the weighted mean; NaN of nothing."""
+    weights = _ones(values, weights)
+    return _ratio(float(weights @ values), float(weights.sum()))
+
+
+def _ones(like: Floats, weights: Floats | None) -> Floats:
+    return np.ones(len(like)) if weights is None else weights
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")
+
+
+def _tied(score: Floats, *columns: Floats) -> list[Floats]:
+    """Return each column's sums over rows of equal score, scores ascending; cheap where rows are sorted."""
+    order = np.argsort(score, kind="stable")
+    ordered = score[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    return [np.add.reduceat(column[order], starts) for column in columns]
+
+
+def _rank(score: Floats, weights: Floats) -> Floats:
+    """Return the weight below each row, ties sharing the middle, as a share of all."""
+    order = np.argsort(score, kind="stable")
+    ordered = score[order]
+    fresh = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    size = np.add.reduceat(weights[order], np.flatnonzero(fresh))
+    rank = np.empty(len(score))
+    rank[order] = (np.cumsum(size) - size / 2)[np.cumsum(fresh) - 1]
+    rank /= size.sum()
+    return rank
+
+
+def _covariance(one: Floats, other: Floats, weights: Floats) -> float:
+    total = weights.sum()
+    return float(weights @ (one * other) / total - (weights @ one / total) * (weights @ other / total))
+
+
+# Which of two figures is the better one, and which metrics a truth of each kind has.
+
+
+class Metric(NamedTuple):
+    """A statistic with its direction: ``goodness`` turns a value into "higher is better"."""
+
+    statistic: Statistic
+    goodness: Callable[[float], float] = float
+    needs_probability: bool = False
+
+
+def _low(value: float) -> float:
+    return -value
+
+
+def _near_zero(value: float) -> float:
+    return -abs(value)
+
+
+def _near_80_percent(value: float) -> float:
+    return -abs(value - 0.8)
+
+
+def _near_one(value: float) -> float:
+    return -abs(value - 1)
+
+
+EVENT = {
+    "auc": Metric(auc),
+    "average_precision": Metric(average_precision),
+    "lift@10%": Metric(lift),
+    "brier": Metric(brier, _low, needs_probability=True),
+    "log_loss": Metric(log_loss, _low, needs_probability=True),
+    "ece": Metric(ece, _low, needs_probability=True),
+    "calibration_slope": Metric(calibration_slope, _near_one, needs_probability=True),
+}
+AMOUNT = {
+    "gini": Metric(normalised_gini),
+    "spearman": Metric(spearman),
+    "decile_mape": Metric(decile_mape, _low),
+    "bias": Metric(bias, _near_zero),
+    "mae": Metric(mean_absolute_error, _low),
+}
+TOTAL = {"wape": Metric(wape, _low), "bias": Metric(bias, _near_zero)}
+INSIDE = Metric(inside, _near_80_percent)
+PIT = Metric(pit_error, _low)
+LABEL = {"explained": Metric(explained)}
+MEAN = Metric(mean)
+QINI = Metric(qini)
+CAPTURED = Metric(captured)

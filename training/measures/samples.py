@@ -1,0 +1,127 @@
+"""What an evaluation is made of: samples, from which figures, their intervals and their differences come."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from training.measures.intervals import Drawn, Interval, drawn
+from training.measures.metrics import Floats, Metric
+
+KEYS = ["model", "method", "metric", "segment", "value", "low", "high", "n"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one method did on one metric: columns of one row a customer, from which intervals are drawn."""
+
+    metric: Metric
+    customers: pd.Index
+    columns: tuple[Floats, ...]
+
+    @property
+    def value(self) -> float:
+        """The figure."""
+        return self.metric.statistic(*self.columns)
+
+    @cached_property
+    def interval(self) -> Interval:
+        """The figure with its bootstrap interval."""
+        return self.drawn.interval
+
+    @cached_property
+    def drawn(self) -> Drawn:
+        """The figure and its replicates: drawn once, for its interval and for every comparison."""
+        return drawn(self.columns, self.metric.statistic)
+
+    def better_than(self, other: "Sample") -> Interval:
+        """Return by how much this beats ``other`` (above 0: better), paired over the customers both have."""
+        ours, theirs = self._paired(other)
+        return ours.drawn.better_than(theirs.drawn, self.metric)
+
+    def times(self, other: "Sample") -> Interval:
+        """Return how many times the value of ``other`` this one's is, paired over the customers both have."""
+        ours, theirs = self._paired(other)
+        return ours.drawn.times(theirs.drawn)
+
+    def _paired(self, other: "Sample") -> tuple["Sample", "Sample"]:
+        """Return both over the customers both have, in one order."""
+        if self.customers.equals(other.customers):
+            return self, other
+        both = self.customers.intersection(other.customers)
+        return Sample(self.metric, both, self._of(both)), Sample(other.metric, both, other._of(both))
+
+    def of(self, customers: pd.Index) -> "Sample":
+        """Return the sample of those of ``customers`` who are in it."""
+        both = self.customers[self.customers.isin(customers)]
+        return Sample(self.metric, both, self._of(both))
+
+    def _of(self, customers: pd.Index) -> tuple[Floats, ...]:
+        at = self.customers.get_indexer(customers)
+        return tuple(column[at] for column in self.columns)
+
+
+@dataclass
+class Evaluation:
+    """The figures of one model and its baselines: ``samples[method]["metric segment"]``."""
+
+    model: str
+    headline: tuple[str, ...]
+    samples: dict[str, dict[str, Sample]] = field(default_factory=dict)
+    plain: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Figures without an interval, such as coverage."""
+    curves: dict[str, dict[str, Floats]] = field(default_factory=dict)
+    """Mean recall of the first 1, 2, 3, ... places: ``curves[segment][method]``."""
+
+    @property
+    def ours(self) -> dict[str, Sample]:
+        """The model's own samples; its method is called by its name."""
+        return self.samples.get(self.model, {})
+
+    @property
+    def decisive_key(self) -> str:
+        """What decides a promotion: the first headline that could be measured; empty where none was."""
+        return next((key for key in self.headline if key in self.ours), "")
+
+    @property
+    def decisive(self) -> Sample | None:
+        """Our sample of it."""
+        return self.ours.get(self.decisive_key)
+
+    def best_baseline(self, key: str) -> tuple[str, Sample] | None:
+        """Return the baseline that is best on ``"metric segment"`` and its sample; None where none has it."""
+        others = {name: found[key] for name, found in self.samples.items() if key in found}
+        others.pop(self.model, None)
+        good = {name: sample.metric.goodness(sample.value) for name, sample in others.items()}
+        good = {name: value for name, value in good.items() if np.isfinite(value)}
+        best = max(good, key=good.__getitem__, default=None)
+        return None if best is None else (best, others[best])
+
+    @property
+    def compared(self) -> list[str]:
+        """What is compared with every baseline: all of everyone; of lists at depth 10."""
+        whole = [key for key in self.ours if " of " not in key]
+        return [key for key in whole if "@10 " in key] or whole
+
+    def against(self, key: str) -> dict[str, dict[str, Interval]]:
+        """Return, by baseline, how much better we are (``better_by``) and how many times it (``times``)."""
+        ours = self.ours[key]
+        theirs = {name: found[key] for name, found in self.samples.items() if key in found}
+        theirs.pop(self.model, None)
+        return {
+            name: {"better_by": ours.better_than(sample), "times": ours.times(sample)}
+            for name, sample in theirs.items()
+        }
+
+    def table(self) -> pd.DataFrame:
+        """Return one row a figure: model, method, metric, segment, value, low, high, n (customers)."""
+        rows: list[tuple[object, ...]] = []
+        for method, samples in self.samples.items():
+            for key, sample in samples.items():
+                found = (*sample.interval, len(sample.customers))
+                rows.append((self.model, method, *key.split(" ", 1), *found))
+        for method, figures in self.plain.items():
+            for key, value in figures.items():
+                rows.append((self.model, method, *key.split(" ", 1), value, np.nan, np.nan, 0))
+        return pd.DataFrame(rows, columns=KEYS)
