@@ -20,8 +20,11 @@ Array = npt.NDArray[np.float64]
 
 MOST_ROWS = 10_000
 """Fitted on so many customers at most, drawn evenly: a row costs four hypergeometric functions."""
-NEAR = (-6.0, 6.0)
-"""Log-parameters stay within, time in units of the oldest customer: beyond, the functions take for ever."""
+NEAR = (-6.0, 4.0)
+"""Log-parameters stay within, time in units of the oldest customer: beyond, the functions take for ever.
+
+Where all leave at one rate, s and beta grow without end: at e^4 the likelihood is a millionth from its limit.
+"""
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(32)
 STEP = 1e-5
 """Of finite differences in log-parameters: their error is far below the tolerance of convergence."""

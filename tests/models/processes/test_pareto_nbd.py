@@ -49,7 +49,7 @@ def test_the_orders_of_a_world_of_another_law_are_foretold_within_a_fifth() -> N
     assert ParetoNBD.fit(*columns).expected_orders(*columns, 90).sum() == pytest.approx(len(made), rel=0.2)
 
 
-def test_a_search_that_leaves_what_can_be_computed_comes_back() -> None:
+def test_where_all_leave_at_one_rate_the_search_ends_as_well() -> None:
     seen = summarise(simulate(n_customers=400, days=335, join_days=240, seed=1), cutoff_day=274)
     model = ParetoNBD.fit(seen["frequency"], seen["recency"], seen["T"])
     found = model.log_likelihood(seen["frequency"], seen["recency"], seen["T"])
