@@ -95,7 +95,7 @@ class ScoresPage(Response):
     """Each row with its ``as_of``: later than the scoring's where an order or a return came since. Filters
     read the scoring; who is new since comes with the next one."""
     n_customers: int
-    """Of the scoring."""
+    """Of the scoring, less who was erased since."""
     n_found: int
     """Of those, whom the filters let through."""
     next_cursor: str | None

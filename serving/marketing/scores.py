@@ -63,9 +63,13 @@ class Scoring:
         """The columns of a row."""
         return ["customer_id", "as_of", *self.scores.order]
 
+    def erased(self, view: View) -> Bools:
+        """Mark those who were erased since."""
+        return self.sieve.among(view.salt, view.erased)
+
     def rows(self, at: Rows, view: View, changed: Collection[str] = ()) -> list[Row]:
         """Return some rows, less those of customers who were erased since; of the ``changed`` the newest."""
-        at = at[~self.sieve.among(view.salt, view.erased)[at]]
+        at = at[~self.erased(view)[at]]
         ids = self.customers.names(at)
         some = [name for name in ids if name in changed]
         newest = refreshed.of_customers(view.store, self.stamp, some) if some else {}
@@ -85,6 +89,8 @@ class Pull:
     request: ScoresRequest
     rows: Rows
     """All that match from the cursor on."""
+    n_customers: int
+    """Of the scoring, less who was erased since."""
     n_found: int
     """All that match."""
     tag: str
@@ -99,9 +105,10 @@ class Pull:
         scoring, start = _at_cursor(state, request.cursor, home)
         moved = [len(state.view.erased), state.view.seen["refreshed"]]
         card = [scoring.stamp, request.model_dump(mode="json"), moved]
-        found = np.flatnonzero(matching(scoring, request))
-        left = found[np.searchsorted(found, start) :]
-        return cls(scoring, state.view, request, left, len(found), tag_of(json.dumps(card).encode()))
+        kept = ~scoring.erased(state.view)
+        found = np.flatnonzero(matching(scoring, request) & kept)
+        left, tag = found[np.searchsorted(found, start) :], tag_of(json.dumps(card).encode())
+        return cls(scoring, state.view, request, left, int(kept.sum()), len(found), tag)
 
     @property
     def most(self) -> int:
@@ -138,7 +145,7 @@ class Pull:
             as_of=self.scoring.moment,
             models=self.scoring.models,
             scores=[dict(zip(names, row, strict=True)) for block in self.blocks() for row in block],
-            n_customers=len(self.scoring.customers),
+            n_customers=self.n_customers,
             n_found=self.n_found,
             next_cursor=self.next_cursor,
         )

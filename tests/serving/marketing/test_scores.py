@@ -144,6 +144,17 @@ def test_an_erased_customer_is_in_no_page_and_in_no_stream(state: State, home: P
     assert "c000003" not in [row["customer_id"] for row in page(state, home).scores]
 
 
+def test_the_counts_of_a_page_are_those_of_the_rows_a_walk_brings(state: State, home: Path) -> None:
+    asked = {"max_churn_probability": 0.5}
+    for name in {row["customer_id"] for row in walk(state, home, limit=5, **asked)} & {"c000003", "c000004"}:
+        rights.forget(state.view.store, name, now=NOW)
+    rights.forget(state.view.store, "c000005", now=NOW)
+    state.view.sync()
+    found = page(state, home, limit=5, **asked)
+    assert found.n_found == len(walk(state, home, limit=5, **asked))
+    assert found.n_customers == len(walk(state, home, limit=7)) < len(state.snapshot.customers)
+
+
 @pytest.mark.parametrize("kind", ["csv", "ndjson"])
 def test_a_stream_holds_what_the_pages_hold(
     state: State, home: Path, kind: str, monkeypatch: pytest.MonkeyPatch
