@@ -141,12 +141,15 @@ def _picked(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, st
         return popular(snapshot, ask), "ready", None
     if ask.list_name in NEVER_FILLED and (customer.code >= 0 or customer.lines):
         return [], "fallback", f"{reason}: there is nothing to show"
-    alike = _alike(state, customer, ask)
-    return alike or (popular(snapshot, ask), "fallback", f"{reason}: this is what sells now")
+    if (alike := _alike(state, customer, ask)) is not None:
+        return alike
+    picks = popular(snapshot, ask)
+    told = "this is what sells now" if picks else "nothing of what sells can be shown"
+    return picks, "fallback", f"{reason}: {told}"
 
 
 def _alike(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, str | None] | None:
-    """Return what sells to customers with the same attributes; None where none is known, or none asked."""
+    """Return what sells to customers with the same attributes; None where none is known, asked, or may be shown."""
     segments = state.snapshot.segments
     if segments is None or ask.list_name not in FOR_STRANGERS:
         return None
@@ -156,8 +159,9 @@ def _alike(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, str
     found = segments.best(known, state.snapshot.popular, state.snapshot.popular_score)
     if found is None:
         return None
+    picks = _best(state.snapshot, ask, *found, source="segment")
     told = f"the customer has no orders: this is what sells to customers with {', '.join(known)}"
-    return _best(state.snapshot, ask, *found, source="segment"), "fallback", told
+    return (picks, "fallback", told) if picks else None
 
 
 def _why(snapshot: Snapshot, customer: Who, ask: Ask, picks: Sequence[Pick], path: Path) -> Why:

@@ -166,6 +166,15 @@ def test_who_or_what_is_unknown_gets_what_sells_and_is_told_so(
     assert {product["source"] for product in answer.products} <= {"popular"}
 
 
+@pytest.mark.parametrize("who", [{}, {"customer_id": "nobody"}, {"attributes": {"region": "North"}}])
+def test_where_nothing_can_be_shown_no_stranger_is_told_that_this_sells(
+    state: State, who: dict[str, Any]
+) -> None:
+    answer = ask(state, category="no such", **who)
+    assert answer.products == []
+    assert answer.fallback is not None and answer.fallback.endswith("nothing of what sells can be shown")
+
+
 def test_a_new_customer_with_an_order_is_answered_live(state: State) -> None:
     post(state, order("p000007", "newcomer"))
     answer = ask(state, customer_id="newcomer")
