@@ -54,7 +54,7 @@ class ScoresRequest(Request):
             "examples": [
                 {"limit": 2},
                 {"limit": None, "format": "csv"},
-                {"min_churn_probability": 0.5, "min_expected_margin": 10.0, "segments": ["at_risk"]},
+                {"min_churn_probability": 0.5, "min_expected_margin": 10.0, "segments": ["at risk"]},
             ]
         }
     )
@@ -65,7 +65,10 @@ class ScoresRequest(Request):
     """``next_cursor`` of the page before, with the same filters; it stays on the scoring it began with, while
     newer ones land. Once two have, it may be refused (410): start again."""
     format: Format = "json"
-    """``ndjson`` and ``csv`` bear the next cursor in the header ``X-Next-Cursor``."""
+    """``ndjson`` and ``csv`` bear the next cursor in the header ``X-Next-Cursor``.
+
+    Absent: what ``Accept`` asks for.
+    """
     min_churn_probability: Share | None = None
     """Of the shop's horizon, as in the scoring (rows refreshed since may differ); unknown is in no range."""
     max_churn_probability: Share | None = None
@@ -156,7 +159,7 @@ class TargetsRequest(Request):
     limit: Annotated[int, Field(ge=1, le=10_000), WHOLE] = 1000
     """How many of the chosen to return; the sums are those of all."""
     format: Format = "json"
-    """``ndjson`` and ``csv`` hold the targets alone."""
+    """``ndjson`` and ``csv`` hold the targets alone; absent: what ``Accept`` asks for."""
     actions: Annotated[list[Id], Field(max_length=20)] = []
     """Actions without a product to choose among, as ``win_back``; absent: a plain contact to keep them."""
 
@@ -205,7 +208,7 @@ class PlanRequest(Request):
     budget: Amount | None = None
     """At most so much for contacts and the discounts they are expected to give; absent: no limit."""
     format: Format = "json"
-    """``ndjson`` and ``csv`` hold the contacts alone."""
+    """``ndjson`` and ``csv`` hold the contacts alone; absent: what ``Accept`` asks for."""
 
 
 class Plan(Tabled):

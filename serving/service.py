@@ -35,6 +35,7 @@ from serving.watching import logs, orphan
 
 log = logging.getLogger("recompra.serving")
 Answer = TypeVar("Answer", bound=api.Response)
+Listing = TypeVar("Listing", api_crm.ScoresRequest, api_crm.TargetsRequest, api_crm.PlanRequest)
 HOUSE = House()
 AT_THE_STORE, AT_THE_SHELVES = Crew(8, 64), Crew(2, 16)
 """Who answers what needs the online store, and what does not: a store that hangs holds up the first alone."""
@@ -116,24 +117,21 @@ class Recompra:
     @bentoml.api(route="/scores")
     async def scores(self, request: api_crm.ScoresRequest, /) -> api_crm.ScoresPage:
         """Scores of all customers, in pages or as one stream."""
-        return await _answer(_scores, request, HOUSE.home, _asked())
+        asked = _asked()
+        return await _answer(_scores, _as_accepted(request, asked), HOUSE.home, asked)
 
     @bentoml.api(route="/retention_targets")
     async def retention_targets(self, request: api_crm.TargetsRequest, /) -> api_crm.Targets:
         """Whom to keep, under a budget."""
         answer = targets.targets_by_action if request.actions else crm.retention_targets
         found = await _answer(answer, request, now())
-        if request.format == "json" or not isinstance(found, api_crm.Targets):
-            return found
-        return _rows(found.targets, found.names, request.format)  # type: ignore[no-any-return]
+        return _file(found, "targets", request)  # type: ignore[no-any-return]
 
     @bentoml.api(route="/contact_plan")
     async def contact_plan(self, request: api_crm.PlanRequest, /) -> api_crm.Plan:
         """Whom to contact when, with what."""
         found = await _answer(plan.contact_plan, request, now())
-        if request.format == "json" or not isinstance(found, api_crm.Plan):
-            return found
-        return _rows(found.contacts, found.names, request.format)  # type: ignore[no-any-return]
+        return _file(found, "contacts", request)  # type: ignore[no-any-return]
 
     @bentoml.api(route="/erase")
     async def erase(self, request: api_crm.EraseRequest, /) -> api_crm.Erased:
@@ -167,11 +165,24 @@ def _scores(state: State, request: api_crm.ScoresRequest, home: Path, asked: Ask
         return pull.file().answer(request.format, asked)
     if asked.holds(pull.tag):
         return unchanged(pull.tag)
-    return json_answer(msgspec.json.encode(pull.page().__dict__), pull.tag, asked)
+    return json_answer(msgspec.json.encode(pull.page().__dict__), asked, pull.tag)
 
 
-def _rows(rows: list[dict[str, Any]], names: tuple[str, ...], kind: str) -> Any:
-    return rows_answer(rows, names, kind, _asked())
+def _file(found: Any, rows: str, request: Listing) -> Any:
+    """Send an answer whole, or its rows alone, as a file; a refusal goes out as it is."""
+    if not isinstance(found, api_crm.Tabled):
+        return found
+    asked = _asked()
+    kind = _as_accepted(request, asked).format
+    if kind == "json":
+        return json_answer(found.model_dump_json().encode(), asked)
+    return rows_answer(getattr(found, rows), found.names, kind, asked)
+
+
+def _as_accepted(request: Listing, asked: Asked) -> Listing:
+    """Return the request in the format that ``Accept`` asks for, where it names none itself."""
+    named = "format" in request.model_fields_set
+    return request if named else request.model_copy(update={"format": asked.kind})
 
 
 def _asked() -> Asked:

@@ -45,6 +45,7 @@ IF_NONE_MATCH = {
     "schema": {"type": "string"},
 }
 FILES = ("text/csv", "application/x-ndjson")
+ABOUT = "What each customer will buy next. Whatever takes a GET takes a HEAD, and answers it without a body."
 
 
 class Refusal(BaseModel):
@@ -70,7 +71,7 @@ def build() -> dict[str, Any]:
     _, schemas = models_json_schema(modes, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Recompra", "version": "0.1.0", "description": "What each customer will buy next."},
+        "info": {"title": "Recompra", "version": "0.1.0", "description": ABOUT},
         "security": [{"key": []}],
         "paths": {endpoint.path: _operations(endpoint) for endpoint in ALL} | _probes(),
         "components": {

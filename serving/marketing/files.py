@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 
 TYPES = {"json": "application/json", "ndjson": "application/x-ndjson", "csv": "text/csv"}
 GZIP = zlib.MAX_WBITS | 16
+WEIGHT = re.compile(r"[01](\.[0-9]{0,3})?")
 FAST = 1
 """Level of packing: three quarters of what the slowest saves, in a fifth of its time."""
 Row = Sequence[Any]
@@ -27,24 +29,39 @@ class Asked:
     """ETags the client holds already, without the mark of a weak one."""
     bodiless: bool = False
     """Only the head is asked for: no row is made."""
+    kind: str = "json"
+    """Which of ``TYPES`` ``Accept`` asks for, where the request does not say."""
 
     @classmethod
     def of(cls, headers: Mapping[str, str], *, bodiless: bool = False) -> "Asked":
-        """Read ``Accept-Encoding`` and ``If-None-Match``."""
-        encodings = [part.split(";") for part in headers.get("accept-encoding", "").lower().split(",")]
-        gzip = any(name.strip() in ("gzip", "*") and not _never(more) for name, *more in encodings)
+        """Read ``Accept``, ``Accept-Encoding`` and ``If-None-Match``."""
+        encodings = _weighed(headers.get("accept-encoding", ""))
+        gzip = any(encodings.get(name, 0) > 0 for name in ("gzip", "*"))
         tags = headers.get("if-none-match", "").split(",")
-        return cls(gzip, frozenset(tag.strip().removeprefix("W/") for tag in tags), bodiless)
+        known = frozenset(tag.strip().removeprefix("W/") for tag in tags)
+        return cls(gzip, known, bodiless, _kind(_weighed(headers.get("accept", ""))))
 
     def holds(self, tag: str) -> bool:
         """Tell whether the client has this content already (``*``: whatever it is)."""
         return not self.known.isdisjoint((tag, "*"))
 
 
-def _never(parameters: Sequence[str]) -> bool:
-    """Tell ``;q=0``, by which a client refuses an encoding."""
-    weights = [part.strip().removeprefix("q=") for part in parameters if part.strip().startswith("q=")]
-    return bool(weights) and not weights[0].replace("0", "").strip(".")
+def _weighed(header: str) -> dict[str, float]:
+    """Return what a client takes, each with the weight it gives it: 1 where it gives none, or no number."""
+    found = {}
+    for part in header.lower().split(","):
+        name, *more = (word.strip() for word in part.split(";"))
+        weights = [word.removeprefix("q=") for word in more if word.startswith("q=")]
+        found[name] = float(weights[0]) if weights and WEIGHT.fullmatch(weights[0]) else 1.0
+    return found
+
+
+def _kind(accepted: Mapping[str, float]) -> str:
+    """Return the kind of file a client likes best; JSON where it does not say, or likes two alike."""
+    anything = max(accepted.get(name, 0.0) for name in ("*/*", "application/*"))
+    weights = {kind: accepted.get(name, 0.0) for kind, name in TYPES.items()}
+    weights["json"] = max(weights["json"], anything)
+    return max(weights, key=lambda kind: weights[kind])
 
 
 @dataclass(frozen=True)
@@ -61,9 +78,9 @@ class File:
         return _answer(written(kind, self.names, self.blocks), kind, self.tag, self.headers, asked)
 
 
-def json_answer(body: bytes, tag: str, asked: Asked) -> Response:
-    """Return a whole JSON body; 304 to who has it already."""
-    return _answer(iter([body]), "json", tag, {}, asked)
+def json_answer(body: bytes, asked: Asked, tag: str = "") -> Response:
+    """Return a whole JSON body, its tag by default that of its content; 304 to who has it already."""
+    return _answer(iter([body]), "json", tag or tag_of(body), {}, asked)
 
 
 def rows_answer(rows: Sequence[Mapping[str, Any]], names: Sequence[str], kind: str, asked: Asked) -> Response:
@@ -124,7 +141,8 @@ def unchanged(tag: str, headers: Mapping[str, str] | None = None) -> Response:
 
 def _told(tag: str, headers: Mapping[str, str]) -> dict[str, str]:
     """Return headers; the tag is weak, for it names the same rows packed or not."""
-    return {"etag": f"W/{tag}", "vary": "accept-encoding", "cache-control": "private, no-cache", **headers}
+    own = {"etag": f"W/{tag}", "vary": "accept, accept-encoding", "cache-control": "private, no-cache"}
+    return {**own, **headers}
 
 
 def _answer(

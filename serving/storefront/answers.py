@@ -149,7 +149,7 @@ def _picked(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, st
 
 
 def _alike(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, str | None] | None:
-    """Return what sells to customers with the same attributes; None where none is known, asked, or may be shown."""
+    """Return what sells to customers with the same attributes; None where nothing of that is known."""
     segments = state.snapshot.segments
     if segments is None or ask.list_name not in FOR_STRANGERS:
         return None

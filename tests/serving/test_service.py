@@ -119,6 +119,23 @@ def test_what_is_pulled_streams_packed_through_the_framework_and_is_not_sent_twi
     assert service.get("/scores", body, headers={"if-none-match": "*"}).status_code == 304
 
 
+@pytest.mark.parametrize("asked", [{"budget": 0.5}, {"budget": 0.5, "format": "csv"}, {"days": 2}])
+def test_targets_and_plans_that_have_not_changed_are_not_sent_again(service: Service, asked: Any) -> None:
+    path = "/contact_plan" if "days" in asked else "/retention_targets"
+    tag = service.get(path, asked).headers["etag"]
+    again = service.get(path, asked, headers={"if-none-match": tag})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+
+
+@pytest.mark.parametrize("path", ["/scores?limit=2", "/retention_targets?budget=0.5", "/contact_plan?days=2"])
+def test_who_names_no_format_gets_the_one_they_accept(service: Service, path: str) -> None:
+    accepts = {"accept": "text/csv, application/json;q=0.5"}
+    written = service.get(f"{path}&format=csv", {})
+    assert service.get(path, {}, headers=accepts).content == written.content
+    assert service.get(f"{path}&format=json", {}, headers=accepts).json()
+    assert "accept," in written.headers["vary"]
+
+
 def test_a_post_is_answered_whole_whatever_the_client_holds(service: Service) -> None:
     tag = service.ask("/scores", {"limit": 5}).headers["etag"]
     again = service.ask("/scores", {"limit": 5}, headers={"if-none-match": tag})

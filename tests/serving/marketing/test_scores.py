@@ -217,6 +217,24 @@ def test_only_who_takes_gzip_gets_it(header: str, takes: bool) -> None:
     assert Asked.of({"accept-encoding": header}).gzip is takes
 
 
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        ("", "json"),
+        ("*/*", "json"),
+        ("text/html, */*;q=0.8", "json"),
+        ("Text/CSV", "csv"),
+        ("application/json, text/csv", "json"),
+        ("text/csv;q=0.9, application/x-ndjson", "ndjson"),
+        ("text/csv;q=0", "json"),
+        ("text/csv;q=many", "csv"),
+        ("image/png", "json"),
+    ],
+)
+def test_a_client_gets_the_kind_of_file_it_likes_best(header: str, kind: str) -> None:
+    assert Asked.of({"accept": header}).kind == kind
+
+
 @given(st.lists(st.binary()))
 def test_what_is_packed_is_the_same(parts: list[bytes]) -> None:
     assert gzip.decompress(b"".join(packed(parts))) == b"".join(parts)
