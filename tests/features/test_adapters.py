@@ -187,6 +187,22 @@ def test_woocommerce_takes_off_coupons_and_refunds_and_knows_guests_by_their_add
     ]
 
 
+RENAMED = {
+    "online_retail": RETAIL + "7,85048,NEW BALL,1,2010-09-05 09:00:00,2,13085,UK\n" * 9,
+    "shopify": SHOPIFY + "#7,bo@x.com,paid,no,USD,9,2026-10-01 09:00:00 -0400,1,Cup,9,MUG,,CA,,0,New,web,\n" * 9,
+    "woocommerce": WOO + "11,2026-05-04 10:00:00,completed,EUR,12,,,,6,55,Bean,COF,1,9,9,0,0\n" * 9,
+}
+
+
+@pytest.mark.parametrize("adapter", RENAMED)
+def test_a_product_keeps_the_name_it_was_first_sold_under_whatever_comes_later(adapter, tmp_path):
+    (tmp_path / "orders_export-orders.csv").write_text(RENAMED[adapter])
+    ingest(tmp_path / "orders_export-orders.csv", tmp_path / "home", adapter=adapter)
+    names = {name for (name,) in rows(tmp_path / "home", "name", "products")}
+    assert names & {"GLASS BALL", "Mug", "Coffee"}
+    assert not names & {"NEW BALL", "CHRISTMAS GLASS BALL", "Cup", "Bean"}
+
+
 @pytest.mark.parametrize("name", adapters.names())
 def test_every_adapter_is_a_set_of_settings_on_its_own(name, tmp_path):
     check_maps(Settings.parse(adapters.load(name).values, tmp_path))
