@@ -70,7 +70,7 @@ class CrossSell(Model):
     def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
         """Learn from windows closed by ``known_until``; raise ``CannotLearn`` where there is too little."""
         require_products(cls.name, shop)
-        horizon = config.horizon_days or shop.settings.horizon_days
+        horizon = config.horizon(shop)
         rows = learning_rows(shop, known_until, config, horizon)
         return cls(config, known_until, horizon_days=horizon, ranker=Ranker.train(rows, config))
 

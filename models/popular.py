@@ -13,21 +13,20 @@ from features.arrays.groups import Groups
 from features.arrays.history import Floats, History, Ints
 from features.arrays.products import popularity
 from features.shop import Shop
+from models.config import HorizonConfig
 from models.lists.picks import LISTS, OWN, Pairs, asked_for, filled, frame, pick
 from models.lists.rules import Rules
-from models.model import Config, Model, require_products
+from models.model import Model, require_products
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class PopularConfig(Config):
+class PopularConfig(HorizonConfig):
     """How fast a customer's habits are forgotten."""
 
     half_life_days: float = Field(default=56.0, gt=0)
     """Days after which a purchase of one's own counts half."""
-    horizon_days: int | None = Field(default=None, ge=1)
-    """Days the chances are about; by default the shop's horizon."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Popular(Model):
     def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
         """Take the shop's horizon; raise ``CannotLearn`` where orders name no products."""
         require_products(cls.name, shop)
-        return cls(config, known_until, config.horizon_days or shop.settings.horizon_days)
+        return cls(config, known_until, config.horizon(shop))
 
     def state(self, shop: Shop, cutoff: datetime) -> PopularState:
         """Return the state as of ``cutoff``."""

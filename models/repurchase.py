@@ -20,17 +20,16 @@ from models.clock.measured import pairs, products
 from models.clock.renewal import Rhythm
 from models.clock.spells import Spells
 from models.clock.windows import Window, rhythm_of
-from models.model import Config, Measured, Model, require_products
+from models.config import HorizonConfig
+from models.model import Measured, Model, require_products
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class RepurchaseConfig(Config):
+class RepurchaseConfig(HorizonConfig):
     """Windows to learn from; the same defaults serve every shop."""
 
-    horizon_days: int | None = Field(default=None, ge=1)
-    """Days a chance and a demand are about; by default the shop's horizon."""
     n_windows: int = Field(default=4, ge=1)
     """Past cutoffs to learn from."""
     step_days: int = Field(default=14, ge=1)
@@ -76,7 +75,7 @@ class Repurchase(Model):
     def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
         """Learn from windows closed by ``known_until``; raise ``CannotLearn`` where nothing was bought."""
         require_products(cls.name, shop)
-        horizon = config.horizon_days or shop.settings.horizon_days
+        horizon = config.horizon(shop)
         cutoffs = shop.past_cutoffs(known_until, horizon, n=config.n_windows, step_days=config.step_days)
         windows = [Window.of(shop, cutoff, horizon, known_until) for cutoff in cutoffs]
         rows, bought = (

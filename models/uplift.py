@@ -12,6 +12,7 @@ from pydantic import Field
 from features.customer import CUSTOMER_FEATURES, OWN_FEATURES
 from features.errors import CannotLearn, NotFound
 from features.shop import Shop
+from models.config import HorizonConfig
 from models.customers.customer_panel import everyone, whole
 from models.model import Model, customer_card
 from models.trials.choice import RANDOM
@@ -27,17 +28,11 @@ RISK = "days_since_last_order"
 """What a ranking by risk goes by: who has been away longest."""
 
 
-class UpliftConfig(LearnerConfig):
+class UpliftConfig(HorizonConfig, LearnerConfig):
     """How the effects of contacts are learnt."""
 
-    horizon_days: int | None = Field(default=None, ge=1, le=730)
-    """Days in which an order counts as the outcome; by default the shop's horizon."""
     max_rows: int = Field(default=200_000, ge=1)
     """Contacts to learn from, at most: the newest."""
-
-    def horizon(self, shop: Shop) -> int:
-        """Return the days looked ahead in this shop."""
-        return self.horizon_days or shop.settings.horizon_days
 
 
 class Uplift(Model):

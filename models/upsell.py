@@ -15,9 +15,10 @@ from features.arrays.history import Floats, Ints
 from features.errors import ArtefactError, CannotLearn
 from features.shop import Shop
 from models.clock.chance import Chance
+from models.config import HorizonConfig
 from models.decisions.economics import Margins
 from models.lists.dearer import INPUTS, Dearer, Steps, kinds_of, last_of_kind, steps_of
-from models.model import Config, Measured, Model, require_products
+from models.model import Measured, Model, require_products
 
 DEPTH = 5
 """Lists are measured at this depth: a shop window shows a few better versions."""
@@ -25,11 +26,9 @@ TOO_FEW = 20
 """With fewer moves than this nothing can be learnt."""
 
 
-class UpsellConfig(Config):
+class UpsellConfig(HorizonConfig):
     """Windows to learn from, and what counts as a step; the same defaults serve every shop."""
 
-    horizon_days: int | None = Field(default=None, ge=1)
-    """Days a move may take; by default the shop's horizon."""
     price_step: float | None = Field(default=None, gt=1.05)
     """A better version costs at most so many times the price; by default ``lists.upsell_price_step``."""
     n_windows: int = Field(default=4, ge=1)
@@ -77,7 +76,7 @@ class Upsell(Model):
         require_products(cls.name, shop)
         if not np.isfinite(shop.catalogue(known_until).price).any():
             raise CannotLearn("upsell needs prices: none is known, neither paid nor listed")
-        horizon = config.horizon_days or shop.settings.horizon_days
+        horizon = config.horizon(shop)
         cutoffs = shop.past_cutoffs(known_until, horizon, n=config.n_windows, step_days=config.step_days)
         parts = [_rows(shop, cutoff, known_until, horizon, config) for cutoff in cutoffs]
         rows, truth, weight = (np.concatenate(columns) for columns in zip(*parts, strict=True))

@@ -17,6 +17,7 @@ from pydantic import Field
 from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn, InputError
 from features.shop import Shop
+from models.config import HorizonConfig
 from models.customers.trees import TreesConfig
 from models.processes.buy_till_you_die import BetaGeoNBD
 from models.processes.rhythm import rhythm
@@ -31,11 +32,9 @@ COLUMNS = [*CUSTOMER_FEATURES.names, ORDERS, CHANCE]
 """What the customer models read, in the order in which they were trained."""
 
 
-class PanelConfig(TreesConfig):
+class PanelConfig(HorizonConfig, TreesConfig):
     """How the customer models learn from past windows."""
 
-    horizon_days: int | None = Field(default=None, ge=1, le=730)
-    """Days looked ahead; by default the shop's horizon."""
     n_windows: int = Field(default=8, ge=1)
     """Past cutoffs to learn from, at most."""
     step_days: int = Field(default=14, ge=1)
@@ -48,10 +47,6 @@ class PanelConfig(TreesConfig):
     """Penalty on the logistic regression's weights (of standardised logs)."""
     structure: float = Field(default=0.5, ge=0, le=1)
     """How far levels lean on BG/NBD (1) rather than on what the newest window showed beyond it (0)."""
-
-    def horizon(self, shop: Shop) -> int:
-        """Return the days looked ahead in this shop."""
-        return self.horizon_days or shop.settings.horizon_days
 
 
 @dataclass(frozen=True)

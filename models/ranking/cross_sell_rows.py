@@ -21,6 +21,7 @@ from models.candidates.state import TASTE_HALF_LIFE, State
 from models.candidates.union import Candidates, candidates
 from models.clock.due import Due
 from models.clock.windows import rhythm_of
+from models.config import HorizonConfig
 from models.lists.rules import Rules
 from models.ranking.ranker import Ranker, RankerConfig, Rows
 from models.ranking.reasons import COLUMN
@@ -40,11 +41,9 @@ TOO_FEW = 20
 """With fewer purchases than this nothing can be learnt."""
 
 
-class CrossSellConfig(RankerConfig):
+class CrossSellConfig(HorizonConfig, RankerConfig):
     """Windows and candidates, besides the ranker; the same defaults serve every shop."""
 
-    horizon_days: int | None = Field(default=None, ge=1)
-    """Days a chance is about; by default the shop's horizon."""
     n_windows: int = Field(default=4, ge=1)
     """Past cutoffs to learn from; more, up to ``max_windows``, while purchases are fewer than ``enough``."""
     max_windows: int = Field(default=12, ge=1)

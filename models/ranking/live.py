@@ -27,6 +27,7 @@ from models.ranking.ranker import Ranker
 from models.ranking.reasons import COLUMN, Judge, Why, why
 
 Pick = tuple[str, float, str]
+"""Product, chance, and why it came up."""
 N_NEAR = 20
 """So many neighbours of each product of the cart, and of each product bought since, become candidates."""
 CHECKED = 97

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from features.arrays.history import Floats, Ints
 from features.window import day_number, local_day
 from models.lists.cold import segments_of
+from models.lists.since import Line
+from models.ranking.live import Pick
 from models.ranking.reasons import Why
 from serving.api import Product, Recommended, RecommendRequest
 from serving.scoring.snapshot import PERSONAL, Snapshot
 from serving.state import State
 from serving.storefront.details import detailed, ready_reasons
 
-Line = tuple[str, int, float]
-Pick = tuple[str, float, str]
 FOR_STRANGERS = ("for_you", "new_for_you")
 """Lists of somebody without orders that their attributes can order."""
 NEVER_FILLED = ("buy_again", "upsell")

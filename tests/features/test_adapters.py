@@ -189,7 +189,7 @@ def test_woocommerce_takes_off_coupons_and_refunds_and_knows_guests_by_their_add
 
 RENAMED = {
     "online_retail": RETAIL + "7,85048,NEW BALL,1,2010-09-05 09:00:00,2,13085,UK\n" * 9,
-    "shopify": SHOPIFY + "#7,bo@x.com,paid,no,USD,9,2026-10-01 09:00:00 -0400,1,Cup,9,MUG,,CA,,0,New,web,\n" * 9,
+    "shopify": SHOPIFY + "#7,b@x.c,paid,no,USD,9,2026-10-01 09:00:00 -0400,1,Cup,9,MUG,,CA,,0,N,pos,\n" * 9,
     "woocommerce": WOO + "11,2026-05-04 10:00:00,completed,EUR,12,,,,6,55,Bean,COF,1,9,9,0,0\n" * 9,
 }
 
