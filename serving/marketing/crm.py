@@ -14,6 +14,7 @@ from models.customers import reasons
 from models.decisions.deck import Deck
 from models.decisions.economics import EFFECT
 from models.decisions.words import how_it_works
+from models.ranking.live import Pick
 from serving.api import Product
 from serving.api_crm import (
     CustomerRequest,
@@ -30,7 +31,7 @@ from serving.online.refreshed import Row
 from serving.persons import rights
 from serving.scoring.snapshot import PERSONAL, Snapshot
 from serving.state import State
-from serving.storefront.answers import Ask, Pick, Who, from_ready, live, who
+from serving.storefront.answers import Ask, Who, from_ready, live, who
 from serving.storefront.experiment import experiment_of
 from serving.watching.logs import REQUEST_ID
 

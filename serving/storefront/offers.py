@@ -22,10 +22,11 @@ from models.decisions.known import Known, settled_by
 from models.decisions.offer import NOTHING, Case, Terms, choose
 from models.decisions.standing import Standing
 from models.decisions.words import explain
+from models.ranking.live import Pick
 from serving.api import Offer, OfferRequest
 from serving.scoring.snapshot import PERSONAL
 from serving.state import State
-from serving.storefront.answers import Ask, Pick, Who, from_ready, live, who
+from serving.storefront.answers import Ask, Who, from_ready, live, who
 from serving.storefront.experiment import experiment_of
 from serving.storefront.moments import act_window, days_on
 
