@@ -10,7 +10,7 @@ demo: $(READY) ## the whole way on the demo shop: ingest, train, evaluate, score
 	$(BIN)/recompra demo
 
 test: $(READY) ## every test, the README's own commands among them
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: $(READY) ## lint, format, types, and the direction of imports
 	$(BIN)/ruff check .
