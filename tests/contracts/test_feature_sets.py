@@ -62,7 +62,7 @@ def test_a_panel_is_its_cutoffs_one_by_one(shop, features):
 @pytest.mark.parametrize("features", SETS, ids=lambda each: each.name)
 def test_every_feature_is_named_once_and_documented_with_its_unit(features):
     assert len(set(features.names)) == len(features.names)
-    assert all(unit and doc.endswith(".") for _, unit, doc in features.arrays.catalogue())
+    assert all(unit and doc.endswith(".") for _, unit, doc in features.catalogue())
 
 
 @pytest.mark.parametrize("features", SETS, ids=lambda each: each.name)
