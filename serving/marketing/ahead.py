@@ -2,17 +2,31 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from features.errors import RecompraError
+from features.errors import NotFound, RecompraError
 from features.shop import Shop
 from serving.registry import Registry
 
 TOTAL = "all"
-LeftOut = list[tuple[str, str]]
-"""What could not be known: a code of ``serving.marketing.report_texts``, and why."""
+
+
+class Unknown(NamedTuple):
+    """What could not be known, and why: codes of ``serving.marketing.report_texts``; what an error told."""
+
+    code: str
+    why: str = ""
+    told: str = ""
+
+    @classmethod
+    def by(cls, name: str, error: RecompraError) -> "Unknown":
+        """Say why a model tells nothing: there is none in service, or it cannot be read."""
+        return cls(name, "no_champion" if isinstance(error, NotFound) else "refused", error.message)
+
+
+LeftOut = list[Unknown]
 AMOUNTS = ("expected_orders", "expected_revenue", "expected_margin")
 
 
@@ -45,7 +59,7 @@ def _said(home: Path, name: str, shop: Shop, cutoff: datetime, left_out: LeftOut
     try:
         model: Any = Registry(home).model(name)
     except RecompraError as error:
-        left_out.append((name, str(error)))
+        left_out.append(Unknown.by(name, error))
         return None
     mark = f"_{shop.settings.horizon_days}d"
     said: pd.DataFrame = model.predict(shop, cutoff)

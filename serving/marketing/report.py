@@ -18,7 +18,7 @@ from features.storage.files import beside
 from features.window import local_day, shift_days
 from models.customers.profiles import favourites, movement, profiles
 from models.texts import DEFAULT
-from serving.marketing.ahead import LeftOut, ahead
+from serving.marketing.ahead import LeftOut, Unknown, ahead
 from serving.marketing.report_texts import Words
 from serving.registry import Registry
 
@@ -53,7 +53,7 @@ class Page:
     def missing(self, locale: str = DEFAULT) -> list[str]:
         """Return what could not be known, in words."""
         words = Words(locale)
-        return [words(f"left_out.{code}", why=why) for code, why in self.left_out]
+        return [words.unknown(one.code, one.why, one.told) for one in self.left_out]
 
     def write(self, path: Path) -> None:
         """Write the page, beside its place first."""
@@ -116,7 +116,7 @@ def _segments(
     try:
         model: Any = Registry(home).model("segments")
     except RecompraError as error:
-        left_out.append(("segments", str(error)))
+        left_out.append(Unknown.by("segments", error))
         return {}, pd.DataFrame(), None
     now = model.predict(shop, cutoff)
     before = model.predict(shop, shift_days(cutoff, -shop.settings.horizon_days, shop.timezone))
@@ -161,7 +161,7 @@ def _unknown(rows: pd.DataFrame, shop: Shop) -> LeftOut:
         "cac": rows["acquisition_cost"].notna().any(),
         "first_year": rows["is_mature"].any(),
     }
-    return [(code, "") for code, known in wanted.items() if not known]
+    return [Unknown(code) for code, known in wanted.items() if not known]
 
 
 def trend(trends: pd.DataFrame, name: str, title: str) -> "Figure":

@@ -53,6 +53,8 @@ ENGLISH = {
     "left_out.nps": "NPS (no answers to a survey in the period)",
     "left_out.cac": "CAC (customers have no acquisition_cost)",
     "left_out.first_year": "first-year value (no customer is a year old)",
+    "why.no_champion": "no such model is in service; `recompra train` says what it lacks",
+    "why.refused": "the model in service cannot be read, train it anew ({told})",
     "kpi.customers": "customers",
     "kpi.active_customers": "active customers",
     "kpi.new_customers": "new customers",
@@ -146,6 +148,8 @@ PORTUGUESE = {
     "left_out.nps": "NPS (nenhuma resposta a pesquisa no período)",
     "left_out.cac": "CAC (os clientes não têm acquisition_cost)",
     "left_out.first_year": "valor do primeiro ano (nenhum cliente tem um ano de casa)",
+    "why.no_champion": "não há modelo assim em serviço; `recompra train` diz o que falta",
+    "why.refused": "o modelo em serviço não pode ser lido, treine-o de novo ({told})",
     "kpi.customers": "clientes",
     "kpi.active_customers": "clientes ativos",
     "kpi.new_customers": "clientes novos",
@@ -222,6 +226,10 @@ class Words:
     def __call__(self, code: str, **values: object) -> str:
         """Return a text with its values filled in; ``KeyError`` for a code that no text has."""
         return TEXTS[self.language][code].format(**values)
+
+    def unknown(self, code: str, why: str = "", told: str = "") -> str:
+        """Return what could not be known, and why where that has a text of its own."""
+        return self(f"left_out.{code}", why=self(f"why.{why}", told=told) if why else "")
 
     def number(self, written: str) -> str:
         """Return a number written the English way as this language writes it."""

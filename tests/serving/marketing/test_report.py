@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 from worlds.orders import make_home, order_lines, products
 
+from features.errors import ArtefactError, NotFound
 from features.kpi import ATTRIBUTES, KPIS
 from features.window import parse_cutoff
 from models.customers.personas import TRAITS
 from models.segments import GRID
 from serving.marketing import report_texts
-from serving.marketing.ahead import AMOUNTS
+from serving.marketing.ahead import AMOUNTS, Unknown
 from serving.marketing.report import TEMPLATE, report, shown
 from serving.marketing.report_texts import TEXTS, Words
 
@@ -140,6 +141,14 @@ def test_the_page_speaks_the_language_of_the_shops_reasons(page, monkeypatch):
     assert '<html lang="pt">' in text and ">taxa de retenção<" in text and ">campeões<" in text
     english = [told for code, told in TEXTS["en"].items() if told != TEXTS["pt"][code]]
     assert [told for told in english if f">{html.escape(told)}<" in text] == []
+
+
+@pytest.mark.parametrize("error", [NotFound("no one"), ArtefactError("of other features")])
+def test_why_a_model_tells_nothing_is_said_in_the_language_of_the_page(page, error):
+    told = replace(page, left_out=[Unknown.by(name, error) for name in ("segments", "churn", "ltv")])
+    for there, here in zip(told.missing("en"), told.missing("pt"), strict=True):
+        assert "in service" in there and "em serviço" in here and "service" not in here
+        assert ("of other features" in here) == isinstance(error, ArtefactError)
 
 
 def with_segments(page):
