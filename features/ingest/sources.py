@@ -125,14 +125,22 @@ def _delimited(file: Path, name: str) -> str:
     )
 
 
-def _heading(file: Path) -> tuple[str, list[str]]:
-    """Return the delimiter and the column names of a CSV's first line."""
+def delimiter_of(file: Path) -> str:
+    """Return what stands between the cells of a CSV, as its first line tells."""
+    return max(DELIMITERS, key=_first_line(file).count)
+
+
+def _first_line(file: Path) -> str:
     try:
         with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as handle:
-            first = handle.readline(1_000_000).decode("utf-8-sig").rstrip("\r\n")
+            return handle.readline(1_000_000).decode("utf-8-sig").rstrip("\r\n")
     except (UnicodeDecodeError, OSError, EOFError) as error:
         raise InputError(f"{file} cannot be read as text: {error}", "save it as CSV in UTF-8") from error
-    delimiter = max(DELIMITERS, key=first.count)
+
+
+def _heading(file: Path) -> tuple[str, list[str]]:
+    """Return the delimiter and the column names of a CSV's first line."""
+    first, delimiter = _first_line(file), delimiter_of(file)
     columns = [column.strip() for column in next(csv.reader([first], delimiter=delimiter), [])]
     lower = [column.lower() for column in columns]
     if not lower or len(set(lower)) < len(lower) or not all(lower):

@@ -10,6 +10,7 @@ from worlds.campaign import campaign
 
 from features.errors import CannotLearn, InputError, RecompraError
 from models.trials.learners import LearnerConfig
+from training.contacts.contact_table import read_table
 from training.experiment import Experiment, experiment
 
 QUICK = LearnerConfig(n_trees=10, n_repeats=1, n_folds=3, learning_rate=0.2)
@@ -111,6 +112,20 @@ def test_without_repeats_of_chance_the_same_file_gives_the_same_report(
 def test_a_file_that_cannot_be_measured_is_refused_in_words(change, options, error, words, tmp_path) -> None:
     with pytest.raises(error, match=words):
         run(tmp_path, campaign(400).assign(**change), **options)
+
+
+def test_a_file_as_a_spreadsheet_in_half_of_europe_writes_it_is_the_same_campaign(tmp_path: Path) -> None:
+    frame = campaign(400).assign(treated=lambda rows: np.where(rows["treated"] == 1, "sim", "não"))
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_csv(tmp_path / "b.csv", index=False, sep=";", decimal=",", encoding="utf-8-sig")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "a.csv"), read_table(tmp_path / "b.csv"))
+    assert [arm.name for arm in run(tmp_path, frame).arms] == ["sim"]
+
+
+def test_a_comma_within_words_is_no_decimal_point(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("asks;size\n1,5;1,5 m\n2;2\n", encoding="utf-8")
+    found = read_table(tmp_path / "a.csv")
+    assert (found["asks"].tolist(), found["size"].tolist()) == ([1.5, 2.0], ["1,5 m", "2"])
 
 
 def test_a_file_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:

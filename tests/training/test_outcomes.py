@@ -158,6 +158,13 @@ def test_a_shop_without_a_decision_gets_an_answer_and_a_table(tmp_path: Path) ->
     assert table(found).row_count == 0
 
 
+def test_a_policy_file_holds_every_id_as_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "policy.csv").write_text(
+        "\ufeffcustomer_id;action\n007;offer\nNA;contact\n", encoding="utf-8"
+    )
+    assert read_policy(tmp_path / "policy.csv")["customer_id"].tolist() == ["007", "NA"]
+
+
 def test_a_policy_file_without_its_columns_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "policy.csv").write_text("customer,action\n1,offer\n")
     with pytest.raises(InputError, match="column 'customer_id' missing from the policy"):

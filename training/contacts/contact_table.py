@@ -14,14 +14,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.errors import InputError, SettingsError
+from features.ingest.sources import delimiter_of
 from models.trials.trial import Floats, Trial
 
-NO_CONTACT = ("control", "none", "no", "nothing", "held out", "held_out", "holdout", "no e-mail", "no email")
+NO_CONTACT = (
+    *("control", "none", "no", "nothing", "held out", "held_out", "holdout", "no e-mail", "no email"),
+    *("controle", "não", "nao", "nenhum"),
+)
 """What the held out are called, where nobody says."""
 MOST_LEVELS = 20
 """Of a column of words, so many of the most frequent ones are told apart."""
 IMBALANCE = 5.0
 """Standard errors by which a column may differ between the groups: chance does that once in two million."""
+DECIMAL = r"\s*[+-]?[0-9]+(,[0-9]+)?\s*"
 BY_CHANCE = 1e-9
 """What has so small a chance is no chance."""
 
@@ -31,11 +36,22 @@ def read_table(file: Path) -> pd.DataFrame:
     if not file.is_file():
         raise InputError(f"no file {str(file)!r}", "give a .csv or .parquet file, one row a customer")
     try:
-        frame = pd.read_csv(file) if file.suffix.lower() in (".csv", ".txt") else pd.read_parquet(file)
+        frame = _read_csv(file) if file.suffix.lower() in (".csv", ".txt") else pd.read_parquet(file)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {file.name}: {error}", "give a .csv or .parquet file") from error
     if frame.empty:
         raise InputError(f"{file.name} has no rows", "one row a customer, contacted or held out")
+    return frame
+
+
+def _read_csv(file: Path) -> pd.DataFrame:
+    """Read a CSV; where semicolons stand between its cells, a comma within a number is its decimal point."""
+    delimiter = delimiter_of(file)
+    frame = pd.read_csv(file, sep=delimiter)
+    for name in frame if delimiter == ";" else ():
+        words = frame[name].dropna()
+        if pd.api.types.is_string_dtype(words) and len(words) and words.str.fullmatch(DECIMAL).all():
+            frame[name] = pd.to_numeric(frame[name].str.replace(",", "."))
     return frame
 
 

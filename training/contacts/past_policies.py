@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from features.errors import CannotLearn, InputError
+from features.ingest.sources import delimiter_of
 from features.shop import Shop
 from models.actions import NOTHING
 from models.trials.contact_rows import features_then
@@ -94,8 +95,8 @@ class Past:
 def read_policy(file: Path) -> pd.DataFrame:
     """Read another policy: ``customer_id, action``, one row a customer, CSV or Parquet."""
     try:
-        frame = pd.read_csv(file, dtype=str) if file.suffix == ".csv" else pd.read_parquet(file)
-    except (OSError, ValueError) as error:
+        frame = _read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
+    except (OSError, ValueError, InputError) as error:
         raise InputError(f"cannot read the policy {file}: {error}", "give a .csv or .parquet file") from error
     missing = {"customer_id", "action"} - set(frame.columns)
     if missing:
@@ -104,3 +105,8 @@ def read_policy(file: Path) -> pd.DataFrame:
             "one row a customer: customer_id, action",
         )
     return frame.astype({"customer_id": str, "action": str})
+
+
+def _read_csv(file: Path) -> pd.DataFrame:
+    """Read every cell as the text it is: an id may be called NA."""
+    return pd.read_csv(file, sep=delimiter_of(file), dtype=str, keep_default_na=False)
