@@ -90,10 +90,12 @@ def demand(
 ) -> None:
     """Expect each product's buyers and units over the horizon, with an interval, beside its stock."""
     from serving.marketing.demand import demand as run
-    from serving.marketing.demand import table, write
+    from serving.marketing.demand import not_counted, table, write
 
     found = run(home(), moment(as_of))
     console().print(table(found))
+    if told := not_counted(home()):
+        typer.echo(told)
     if out is not None:
         write(found, out)
         typer.echo(f"{len(found):,} products written to {out}")

@@ -39,6 +39,7 @@ class Facts(BaseModel):
     n_products: int
     first_at: datetime
     last_at: datetime
+    n_lines_without_customer: int = 0
     has_products: bool = True
     has_money: bool = True
     has_catalogue: bool = False

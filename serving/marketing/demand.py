@@ -10,6 +10,7 @@ import pandas as pd
 from features.errors import NotFound, SettingsError
 from features.shop import Shop
 from features.storage.files import beside
+from features.window import local_day
 from models.repurchase import Repurchase
 from serving.registry import Registry
 from serving.score import moment_of
@@ -23,15 +24,29 @@ SHOWN = 20
 def demand(home: Path, as_of: datetime | None = None) -> pd.DataFrame:
     """Return expected demand as of a moment, by default the end of the last day with an order.
 
-    Columns as in ``Repurchase.demand``. Raises ``NotFound`` without a champion of repurchase,
-    ``SettingsError`` for a moment before the first order.
+    Columns as in ``Repurchase.demand``, then ``as_of``, the first day, and ``horizon_days``.
+    Raises ``NotFound`` without a champion of repurchase, ``SettingsError`` for a moment before the first
+    order.
     """
     registry, shop = Registry(home), Shop(home)
     champion = registry.champions().get(Repurchase.name)
     if champion is None:
         raise NotFound("no repurchase model serves", "run `recompra train --only repurchase` first")
     model = Repurchase.load(registry.fetch(champion))
-    return model.demand(shop, moment_of(shop, as_of))
+    moment = moment_of(shop, as_of)
+    card = {"as_of": str(local_day(moment, shop.timezone)), "horizon_days": model.horizon_days}
+    return model.demand(shop, moment).assign(**card)
+
+
+def not_counted(home: Path) -> str:
+    """Say which lines are in no figure: those without a customer; nothing where every line has one."""
+    known = Shop(home).facts
+    if not known.n_lines_without_customer:
+        return ""
+    share = known.n_lines_without_customer / known.n_lines
+    return (
+        f"only orders of known customers count: {share:.0%} of the shop's lines have none, so more will sell"
+    )
 
 
 def write(frame: pd.DataFrame, out: Path) -> None:
@@ -46,9 +61,9 @@ def table(frame: pd.DataFrame, n: int = SHOWN) -> "Table":
     """Return the first rows as a table for the terminal; what is unknown is left empty."""
     from rich.table import Table
 
-    shown = Table(
-        "product", "name", title=f"Expected demand, the first {min(n, len(frame))} of {len(frame):,}"
-    )
+    when = f" in the {frame['horizon_days'][0]} days from {frame['as_of'][0]}" if len(frame) else ""
+    title = f"Expected demand{when}, the first {min(n, len(frame))} of {len(frame):,}"
+    shown = Table("product", "name", title=title)
     for column in ("buyers", "units", "80% interval", "stock", "days of cover"):
         shown.add_column(column, justify="right")
     for row in frame.head(n).itertuples(index=False):

@@ -9,7 +9,7 @@ from features.errors import SettingsError
 from features.shop import Shop
 from features.window import parse_cutoff
 from models.repurchase import Repurchase, RepurchaseConfig
-from serving.marketing.demand import demand, table, write
+from serving.marketing.demand import demand, not_counted, table, write
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,19 @@ def test_an_earlier_day_is_told_without_what_came_after(home: Path) -> None:
     assert not demand(home, parse_cutoff("2024-05-01")).equals(demand(home))
     with pytest.raises(SettingsError, match="nothing was ordered before"):
         demand(home, parse_cutoff("2020-01-01"))
+
+
+def test_every_row_says_of_which_days_it_is(home: Path) -> None:
+    found = demand(home, parse_cutoff("2024-05-01"))
+    assert (set(found["as_of"]), set(found["horizon_days"])) == ({"2024-05-01"}, {28})
+    assert "28 days from 2024-05-01" in str(table(found).title)
+
+
+def test_lines_without_a_customer_are_said_not_to_count(home: Path, tmp_path: Path) -> None:
+    lines = order_lines()
+    lines.loc[lines.index % 4 == 0, "customer_id"] = None
+    assert not_counted(home) == ""
+    assert "25% of the shop's lines" in not_counted(make_home(tmp_path, lines, products=products()))
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
