@@ -67,7 +67,8 @@ class ScoresRequest(Request):
     format: Format = "json"
     """``ndjson`` and ``csv`` bear the next cursor in the header ``X-Next-Cursor``.
 
-    Absent: what ``Accept`` asks for.
+    Absent: what ``Accept`` asks for. In CSV an id that begins as a formula (``=``, ``@``) is led by an
+    apostrophe.
     """
     min_churn_probability: Share | None = None
     """Of the shop's horizon, as in the scoring (rows refreshed since may differ); unknown is in no range."""

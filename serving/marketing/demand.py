@@ -12,6 +12,7 @@ from features.shop import Shop
 from features.storage.files import beside
 from features.window import local_day
 from models.repurchase import Repurchase
+from serving.marketing.cells import FREE, guarded
 from serving.registry import Registry
 from serving.score import moment_of
 
@@ -53,8 +54,12 @@ def write(frame: pd.DataFrame, out: Path) -> None:
     """Write CSV or Parquet, by the file's suffix; raise ``SettingsError`` for another one."""
     if out.suffix not in {".csv", ".parquet"}:
         raise SettingsError(f"{out.name} is neither .csv nor .parquet", "give --out a name that ends so")
+    texts = {name: frame[name].map(guarded) for name in FREE if name in frame}
     with beside(out) as file:
-        frame.to_csv(file, index=False) if out.suffix == ".csv" else frame.to_parquet(file, index=False)
+        if out.suffix == ".csv":
+            frame.assign(**texts).to_csv(file, index=False)
+        else:
+            frame.to_parquet(file, index=False)
 
 
 def table(frame: pd.DataFrame, n: int = SHOWN) -> "Table":

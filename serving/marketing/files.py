@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
+from serving.marketing.cells import guarded_rows
+
 TYPES = {"json": "application/json", "ndjson": "application/x-ndjson", "csv": "text/csv"}
 GZIP = zlib.MAX_WBITS | 16
 WEIGHT = re.compile(r"[01](\.[0-9]{0,3})?")
@@ -98,13 +100,16 @@ def tag_of(*parts: bytes) -> str:
 
 
 def written(kind: str, names: Sequence[str], blocks: Iterable[Sequence[Row]]) -> Iterator[bytes]:
-    """Write blocks of rows: CSV under a heading (times in ISO 8601, an absent value empty), or NDJSON."""
+    """Write blocks of rows: CSV under a heading (times in ISO 8601, an absent value empty), or NDJSON.
+
+    No cell of a CSV is a formula: see ``serving.marketing.cells``.
+    """
     if kind == "csv":
         yield _csv([names])
     encoder = msgspec.json.Encoder()
     for block in blocks:
         if kind == "csv":
-            yield _csv(block)
+            yield _csv(guarded_rows(names, block))
         else:
             yield encoder.encode_lines([dict(zip(names, row, strict=True)) for row in block])
 
