@@ -35,8 +35,8 @@ def demand(home: Path, as_of: datetime | None = None) -> pd.DataFrame:
         raise NotFound("no repurchase model serves", "run `recompra train --only repurchase` first")
     model = Repurchase.load(registry.fetch(champion))
     moment = moment_of(shop, as_of)
-    card = {"as_of": str(local_day(moment, shop.timezone)), "horizon_days": model.horizon_days}
-    return model.demand(shop, moment).assign(**card)
+    day = str(local_day(moment, shop.timezone))
+    return model.demand(shop, moment).assign(as_of=day, horizon_days=model.horizon_days)
 
 
 def not_counted(home: Path) -> str:
