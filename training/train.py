@@ -147,11 +147,19 @@ class Training:
             folder = Path(temporary)
             model.save(folder / "model")
             if model.kind == "scores":  # who the customers were, so that drift from them can be told
-                shop, cutoff = self.holdout.shop, self.holdout.cutoff
-                Sketch.of(shop.customer_features(cutoff)).save(folder / "model")
+                self._sketch.save(folder / "model")
             found.to_csv(folder / "metrics.csv", index=False)
             draw(evaluation, folder / "plots", importance_of(model))
             run.files(folder)
+
+    @cached_property
+    def _sketch(self) -> Sketch:
+        """Draw the customers of the cutoff, and how far they had moved in the two horizons before it."""
+        shop, cutoff, days = self.holdout.shop, self.holdout.cutoff, self.holdout.horizon_days
+        moments = [shift_days(cutoff, -days * k, shop.timezone) for k in (2, 1, 0)]
+        # not through the shop, which would keep every one of them in memory
+        frames = (CUSTOMER_FEATURES.compute(shop.con, at, timezone=shop.timezone) for at in moments)
+        return Sketch.moving(frames, at=cutoff, days=days)
 
     def _champion(self, name: str) -> Rival | None:
         """Measure the champion on this same holdout, by its artefact; say so where that is not possible."""

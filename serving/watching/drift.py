@@ -2,13 +2,14 @@
 
 The sketch of training lies with the model (``features.sketch``: customers as of the training's cutoff). A
 scoring counts its customers in the sketch's bins and keeps both; who was refreshed since is moved from the
-bin of then to the bin of now. Ages (``days_since_first_order``) grow by themselves where few customers are
-new: there the models see older customers than they learnt from, and the figure says so.
+bin of then to the bin of now. Ages and totals grow by themselves: the sketch knows how far they had moved in
+the horizon before the training, and what as many days would bring is not counted as drift.
 """
 
 import json
 import logging
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -32,19 +33,23 @@ def reference(home: Path, versions: Mapping[str, str]) -> Sketch | None:
     return None
 
 
-def keep(folder: Path, home: Path, versions: Mapping[str, str]) -> None:
-    """Keep, in a scoring's folder, the sketch of training and the scoring's own counts; log what drifted."""
+def keep(folder: Path, home: Path, versions: Mapping[str, str], cutoff: datetime) -> None:
+    """Keep, in a scoring's folder, the sketch of training and the scoring's own counts; log what drifted.
+
+    What is usual is that of the scoring's ``cutoff``.
+    """
     sketch, features = reference(home, versions), Columns.load(folder / "features")
     if sketch is None:
         return
+    sketch = sketch.by(cutoff)
     counts = {name: sketch.count(name, features.number(name)).tolist() for name in _both(sketch, features)}
     sketch.save(folder)
     (folder / COUNTS).write_text(json.dumps(counts), encoding="utf-8")
-    tell({name: sketch.psi(name, row) for name, row in counts.items()}, set())
+    tell({name: sketch.drift(name, row) for name, row in counts.items()}, set())
 
 
 def served(folder: Path, newest: Mapping[str, Row]) -> dict[str, float]:
-    """Return the PSI of every feature: of the scoring in ``folder``, with the refreshed rows in place.
+    """Return the drift of every feature: of the scoring in ``folder``, with the refreshed rows in place.
 
     Empty where the scoring was made by models that kept no sketch. Raises ``ArtefactError`` where its files
     are broken.
@@ -63,17 +68,17 @@ def served(folder: Path, newest: Mapping[str, Row]) -> dict[str, float]:
     now = {name: np.array([row.get(name) for row in rows], np.float64) for name in counts}
     moved = {name: sketch.count(name, now[name]) for name in counts}
     before = {name: sketch.count(name, features.number(name)[known]) for name in counts}
-    return {name: sketch.psi(name, counts[name] - before[name] + moved[name]) for name in counts}
+    return {name: sketch.drift(name, counts[name] - before[name] + moved[name]) for name in counts}
 
 
-def tell(psi: Mapping[str, float], told: set[str]) -> set[str]:
+def tell(drift: Mapping[str, float], told: set[str]) -> set[str]:
     """Log the features that have drifted and were not told of; return all that have."""
-    found = {name for name, value in psi.items() if value >= DRIFTED}
-    if new := sorted(found - told, key=lambda name: -psi[name]):
+    found = {name for name, value in drift.items() if value >= DRIFTED}
+    if new := sorted(found - told, key=lambda name: -drift[name]):
         log.warning(
-            "features far from those of training (PSI of %.2f or more): %s",
+            "features far from those of training (%.2f or more beyond what is usual): %s",
             DRIFTED,
-            ", ".join(f"{name} {psi[name]:.2f}" for name in new),
+            ", ".join(f"{name} {drift[name]:.2f}" for name in new),
         )
     return found
 

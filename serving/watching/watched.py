@@ -50,7 +50,7 @@ class _Watched(Collector):
         )
         drift = GaugeMetricFamily(
             "recompra_feature_psi",
-            "Drift of a served feature from training: below .1 none, from .25 on one to act on.",
+            "Drift of a served feature from training (PSI, less what is usual): from .25 on one to act on.",
             labels=["feature"],
         )
         for name, value in vitals.psi.items():
