@@ -28,6 +28,8 @@ ORDERS = "bgnbd_orders"
 """Column: BG/NBD's expected purchase days within the horizon."""
 CHANCE = "bgnbd_purchase_probability"
 """Column: BG/NBD's chance of at least one."""
+FEWEST = 3
+"""Customers needed: of one alone nothing is known but that they might, or might not."""
 COLUMNS = [*CUSTOMER_FEATURES.names, ORDERS, CHANCE]
 """What the customer models read, in the order in which they were trained."""
 
@@ -71,15 +73,17 @@ def training_windows(shop: Shop, known_until: datetime, config: PanelConfig) -> 
     """Return the windows that closed by ``known_until``, newest first, as many as the config asks for.
 
     Raises ``CannotLearn`` where the history is too short for one, saying which horizon is possible, or where
-    no line names its customer.
+    hardly a line names its customer.
     """
     horizon, today = config.horizon(shop), shop.customer_features(known_until)
     n = max(1, min(config.n_windows, config.max_rows // max(1, len(today))))
     cutoffs = shop.past_cutoffs(known_until, horizon, n=n, step_days=config.step_days)
     windows = closed_windows(shop, cutoffs, known_until, horizon)
-    if not windows:
+    n_known = len(windows[0].rows) if windows else 0
+    if n_known < FEWEST:
         raise CannotLearn(
-            f"no customer is known {horizon} days before {known_until:%Y-%m-%d}", "lines need a customer_id"
+            f"{n_known} customers are known {horizon} days before {known_until:%Y-%m-%d}, it takes {FEWEST}",
+            "lines need a customer_id; a shop needs customers",
         )
     return windows
 

@@ -22,6 +22,8 @@ REPEATED_UP_TO = 50_000
 """With more rows than this folds are drawn once: their noise is small, and the time is not."""
 CHOSEN = "chosen"
 NOTHING_FOUND = "no detectable effect"
+NO_RANKING = "no ranking can be learnt"
+"""Where nothing is known of customers before the contact."""
 Scores = dict[str, Floats]
 Mask = NDArray[np.bool_]
 
@@ -48,12 +50,19 @@ class Choice:
     @property
     def verdict(self) -> str:
         """What to do, in a few words."""
-        return f"contact by {self.chosen}" if self.is_detectable else NOTHING_FOUND
+        if self.is_detectable:
+            return f"contact by {self.chosen}"
+        return NOTHING_FOUND if self.is_learnt else NO_RANKING
+
+    @property
+    def is_learnt(self) -> bool:
+        """Whether there was anything to tell customers apart by, so that rankings could be learnt."""
+        return "response" in self.policies
 
     @property
     def fallback(self) -> str:
         """The ranking to use where nothing was detected: response, unless it is worse than random."""
-        return RANDOM if self.policies["response"].is_below_zero else "response"
+        return "response" if self.is_learnt and not self.policies["response"].is_below_zero else RANDOM
 
     @property
     def ranking(self) -> str:
@@ -64,6 +73,8 @@ class Choice:
     def reason(self) -> str:
         """The verdict with its figures."""
         parts = [f"the contact changes the outcome by {_span(self.trial.effect, '+.4f')} on average"]
+        if not self.is_learnt:
+            return f"{parts[0]}; whom it changes more cannot be told: nothing is known of them before it"
         parts += [f"choosing whom to contact has a Qini of {_span(self.chosen_qini, '+.3f')} (random: 0)"]
         if not self.is_detectable and (self.trial.effect.is_above_zero or self.trial.effect.is_below_zero):
             parts[0] += " (that is detectable; whom it changes more is not)"
@@ -79,17 +90,18 @@ def choose_policy(
 ) -> Choice:
     """Fit every learner out of fold, measure each, and choose.
 
-    ``rows`` has shape (n, columns), NaN where unknown; ``given`` are scores known before the contact, such as
-    ``risk``, that compete as they are.
+    ``rows`` has shape (n, columns), NaN where unknown; without a column nothing is fitted. ``given`` are
+    scores known before the contact, such as ``risk``, that compete as they are.
     """
     known = {**(given or {}), RANDOM: np.zeros(len(trial))}
-    total = {name: np.zeros(len(trial)) for name in (*LEARNERS, CHOSEN)}
+    learners = tuple(LEARNERS) if rows.shape[1] else ()
+    total = {name: np.zeros(len(trial)) for name in (*learners, CHOSEN)}
     n_repeats = config.n_repeats if len(trial) <= REPEATED_UP_TO else 1
     for repeat in range(n_repeats):
         fold = trial.folds(config.n_folds, config.seed + repeat)
         for name, score in _repeat(rows, trial, config, fold, known).items():
             total[name] += score / n_repeats
-    scores = {**{name: total[name] for name in LEARNERS}, **known}
+    scores = {**{name: total[name] for name in learners}, **known}
     found = intervals(trial, {**scores, CHOSEN: total[CHOSEN]}, seed=config.seed)
     nested = found.pop(CHOSEN)
     best = max(found, key=lambda name: found[name].value)
@@ -101,8 +113,9 @@ def _repeat(
 ) -> Scores:
     """Return the out-of-fold score of every learner, and of choosing among them without each fold."""
     n, folds = len(trial), range(config.n_folds)
-    out = {name: np.zeros(n) for name in (*LEARNERS, CHOSEN)}
-    inner = [{name: np.zeros(n) for name in LEARNERS} for _ in folds]
+    learners = tuple(LEARNERS) if rows.shape[1] else ()
+    out = {name: np.zeros(n) for name in (*learners, CHOSEN)}
+    inner = [{name: np.zeros(n) for name in learners} for _ in folds]
     for one, other in combinations(folds, 2):
         unseen = (fold == one) | (fold == other)
         scores = _scores(rows, trial, unseen, config)
@@ -114,12 +127,14 @@ def _repeat(
         for name, score in _scores(rows, trial, here, config).items():
             out[name][here] = score
         winner = _best({**inner[left_out], **known}, trial, ~here)
-        out[CHOSEN][here] = _ranks((out if winner in LEARNERS else known)[winner][here])
+        out[CHOSEN][here] = _ranks((out if winner in learners else known)[winner][here])
     return out
 
 
 def _scores(rows: Floats, trial: Trial, unseen: Mask, config: LearnerConfig) -> Scores:
-    """Return every learner's score of the ``unseen`` rows, learnt from the others."""
+    """Return every learner's score of the ``unseen`` rows, learnt from the others; none without columns."""
+    if not rows.shape[1]:
+        return {}
     parts = Parts.fit(rows[~unseen], trial.take(~unseen), config)
     return {name: learner(parts, rows[unseen]) for name, learner in LEARNERS.items()}
 

@@ -101,17 +101,22 @@ def test_without_repeats_of_chance_the_same_file_gives_the_same_report(
         ({"bought": "yes"}, {}, InputError, "column 'bought' holds no numbers"),
         ({"treated": np.nan}, {}, InputError, "column 'treated' is empty in 400 rows"),
         ({}, {"treated": "treated=2"}, InputError, "no arm '2' in 'treated'"),
-        (
-            {},
-            {"drop": ["asks", "spend", "recency", "channel"]},
-            InputError,
-            "no column to tell customers apart",
-        ),
     ],
 )
 def test_a_file_that_cannot_be_measured_is_refused_in_words(change, options, error, words, tmp_path) -> None:
     with pytest.raises(error, match=words):
         run(tmp_path, campaign(400).assign(**change), **options)
+
+
+def test_without_a_column_to_tell_customers_apart_the_effect_is_told_and_no_ranking(tmp_path: Path) -> None:
+    run(tmp_path, campaign(2000)[["treated", "bought"]]).write(tmp_path)
+    facts = json.loads((tmp_path / "experiment.json").read_text(encoding="utf-8"))
+    assert facts["interval"][0] < 0.15 < facts["interval"][1]
+    assert (facts["chosen"], facts["fallback"], set(facts["policies"])) == ("random", "random", {"random"})
+    assert facts["chosen_qini"]["interval"] == [0.0, 0.0]
+    assert facts["verdict"] == "no ranking can be learnt"
+    assert "whom it changes more cannot be told" in facts["reason"]
+    assert list(pd.read_parquet(tmp_path / "scores.parquet")) == ["row", "random", "chosen"]
 
 
 def test_a_file_as_a_spreadsheet_in_half_of_europe_writes_it_is_the_same_campaign(tmp_path: Path) -> None:

@@ -58,8 +58,8 @@ def _read_csv(file: Path) -> pd.DataFrame:
 def design(known: pd.DataFrame, trial: Trial) -> tuple[Floats, dict[str, str]]:
     """Return what is known as a matrix (n, columns), words one column a level; and the columns left out.
 
-    Left out: what is different in every row (an id), never different, or not known before the contact.
-    Raises ``InputError`` where nothing is left.
+    Left out: what is different in every row (an id), never different, or not known before the contact. Where
+    nothing is left the matrix has no column: the effect can be told, whom it changes more cannot.
     """
     columns, left_out = [], {}
     for name in known:
@@ -69,14 +69,7 @@ def design(known: pd.DataFrame, trial: Trial) -> tuple[Floats, dict[str, str]]:
             left_out[str(name)] = reason
         else:
             columns.append(values)
-    if not columns:
-        told = (
-            "; ".join(f"{name}: {reason}" for name, reason in left_out.items()) or "there is no other column"
-        )
-        raise InputError(
-            f"no column to tell customers apart by ({told})", "add what was known of them before the contact"
-        )
-    return np.concatenate(columns, axis=1), left_out
+    return np.concatenate([np.zeros((len(known), 0)), *columns], axis=1), left_out
 
 
 def _as_numbers(column: "pd.Series[Any]") -> Floats:
