@@ -81,11 +81,10 @@ def _latest(state: State, customer: Who) -> tuple[str, Row, Row]:
 def _head(state: State, list_name: str, customer: Who) -> list[Product]:
     """Return the first of a list: ranked live where something happened since it was made."""
     ask = Ask(list_name, N_PROFILE_PRODUCTS, frozenset(), state.shelf)
-    picks: list[Pick] = []
-    if customer.lines and state.snapshot.live is not None:
-        picks = live(state.snapshot, customer, ask)
-    elif customer.code >= 0:
-        picks = from_ready(state.snapshot, customer.code, ask) or []
+    found: list[Pick] | None = None
+    if customer.code >= 0 and not customer.lines:
+        found = from_ready(state.snapshot, customer.code, ask)
+    picks = live(state.snapshot, customer, ask) if found is None else found
     return [
         Product(product_id=name, rank=rank, score=round(score, 6), source=source)
         for rank, (name, score, source) in enumerate(picks, start=1)

@@ -50,15 +50,13 @@ class Build:
 
     @cached_property
     def customers(self) -> Vocabulary:
-        """Everyone with an order, whether or not a product is known of it."""
+        """Everyone with an order, whether or not a product is known of it, or was kept."""
         return Vocabulary(self._seen[0].ids[self._seen[2]])
 
     @cached_property
     def _seen(self) -> tuple[Vocabulary, Marks, NDArray[np.bool_]]:
         """Everyone, their marks, and who is not forgotten: all are hashed once."""
-        seen = {*self.shop.customer_features(self.cutoff).index}
-        seen.update(self.shop.history(self.cutoff).customers.all_names())
-        everyone = Vocabulary.of(sorted(seen))
+        everyone = Vocabulary.of(self.shop.customers_seen(self.cutoff).tolist())
         marks = Marks.of(self.forgotten.salt, everyone.all_names())
         gone = Sieve(everyone, marks).among(self.forgotten.salt, self.forgotten.digests)
         return everyone, marks, ~gone

@@ -200,7 +200,10 @@ def _priced(snapshot: Snapshot, request: RecommendRequest) -> NDArray[np.bool_]:
 
 
 def from_ready(snapshot: Snapshot, code: int, ask: Ask) -> list[Pick] | None:
-    """Filter a ready list; None where there is none, or it was cut too short to tell what comes next."""
+    """Filter a ready list; None where there is none, or it was cut too short to tell what comes next.
+
+    Who has no product left was not ranked: only of ``buy_again`` is nothing the whole answer.
+    """
     ready = snapshot.ready.get(ask.list_name)
     if ready is None:
         return None
@@ -213,7 +216,8 @@ def from_ready(snapshot: Snapshot, code: int, ask: Ask) -> list[Pick] | None:
             picks.append((name, float(chances[at]), snapshot.sources[sources[at]]))
             if len(picks) == ask.k:
                 return picks
-    return None if last >= 0 else picks
+    whole = last < 0 and (picks or ask.list_name in NEVER_FILLED)
+    return picks if whole else None
 
 
 def live(snapshot: Snapshot, customer: Who, ask: Ask) -> list[Pick]:

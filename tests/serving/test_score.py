@@ -3,6 +3,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from worlds.champions import registry_of
@@ -56,6 +57,17 @@ def test_every_customer_seen_before_the_moment_is_scored(home: Path) -> None:
     assert made.last_bought(0)
     frame = pd.read_parquet(home / "lists" / made.stamp / "scores.parquet")
     assert frame["customer_id"].tolist() == made.customers.all_names()
+
+
+def test_who_brought_everything_back_is_a_customer_of_the_scoring_too(tmp_path: Path) -> None:
+    kept = pd.DataFrame({"customer_id": ["a"], "ordered_at": [MOMENT - timedelta(days=30)]})
+    kept = kept.assign(product_id="p", quantity=1.0, unit_price=2.0)
+    back = kept.assign(ordered_at=MOMENT - timedelta(days=9), quantity=-1.0)
+    lines = pd.concat([kept, back, kept.assign(customer_id="b")])
+    shop = make_shop(tmp_path, lines)
+    build = Build(shop, MOMENT, {}, {}, Forgotten(b"", frozenset()))
+    assert build.names == shop.customers_seen(MOMENT).tolist() == ["a", "b"]
+    assert np.isnan(build.snapshot().features.number("n_orders")).tolist() == [True, False]
 
 
 def test_a_champion_put_back_meanwhile_is_not_overruled(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

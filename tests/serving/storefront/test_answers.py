@@ -75,6 +75,14 @@ def test_a_known_customer_is_answered_from_the_ready_list(state: State) -> None:
     assert (answer.as_of, answer.models["cross_sell"]) == (AS_OF.isoformat(), "1")
 
 
+def test_who_was_not_ranked_for_want_of_a_product_is_answered_live_and_in_full(state: State) -> None:
+    for ready in state.snapshot.ready.values():
+        ready.product[3] = -1
+    for_you, again = (ask(state, customer_id="c000003", k=5, list=name) for name in ("for_you", "buy_again"))
+    assert (for_you.answered_from, len(for_you.products)) == ("live", 5)
+    assert (again.answered_from, again.products) == ("ready", [])
+
+
 products = st.lists(st.sampled_from(names("p", N_PRODUCTS)), max_size=N_PRODUCTS, unique=True)
 
 
