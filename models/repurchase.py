@@ -85,7 +85,8 @@ class Repurchase(Model):
             raise CannotLearn(f"repurchase found no purchase before {cutoffs[0]:%Y-%m-%d}")
         some = np.sort(np.random.default_rng(config.seed).permutation(len(rows))[: config.max_pairs])
         chance = Chance.fit(rows[some], bought[some])
-        demand = Demand.fit([(window.parts(chance, horizon), window.sold) for window in windows])
+        known = [(window.parts(chance, horizon), window.sold) for window in windows]
+        demand = Demand.fit(known, horizons=1 + (cutoffs[0] - cutoffs[-1]).days / horizon)
         return cls(config, known_until, horizon_days=horizon, chance=chance, demand=demand)
 
     def state(self, shop: Shop, cutoff: datetime) -> Clock:
@@ -118,9 +119,13 @@ class Repurchase(Model):
     def demand(self, shop: Shop, cutoff: datetime, clock: Clock | None = None) -> "pd.DataFrame":
         """Return expected demand per product over the horizon, most buyers first.
 
-        ``product_id, name, expected_buyers, expected_units, p10, p90`` (80% interval of the units), ``stock``
-        and ``days_of_cover`` (NaN where the stock is unknown). Only orders of known customers count.
-        ``clock`` is the state as of ``cutoff``, where it was made already.
+        ``product_id, name, expected_buyers, expected_units, p10, p90``, ``stock`` and ``days_of_cover`` (NaN
+        where the stock is unknown). Only orders of known customers count. ``clock`` is the state as of
+        ``cutoff``, where it was made already.
+
+        ``p10`` to ``p90`` holds the units of 80% of products, of slow sellers as of fast ones: a tenth lie
+        below and a tenth above; where none may well be sold, ``p10`` is 0 and a fifth lie above. Whole units,
+        but where the expectation itself is the bound.
         """
         import pandas as pd
 
@@ -167,7 +172,8 @@ class Repurchase(Model):
     def load(cls, folder: Path) -> Self:
         """Read back; raise ``ArtefactError`` where the inputs are not those it was trained on."""
         card = cls.read_card(folder)
-        if (card.get("inputs"), card.get("parts")) != (list(INPUTS), list(PARTS)):
+        inputs_and_parts = card.get("inputs"), card.get("parts")
+        if inputs_and_parts != (list(INPUTS), list(PARTS)) or "spread" not in card["demand"]:
             raise ArtefactError(
                 "repurchase was trained on other inputs than this code computes", "train again"
             )

@@ -16,7 +16,7 @@ from models.model import Model
 from models.segments import rfm
 from training.measures.evaluate_lists import DEPTHS, measure_lists
 from training.measures.holdout import SEGMENTS, Holdout
-from training.measures.metrics import AMOUNT, EVENT, INSIDE, LABEL, MEAN, PIT, QINI, TOTAL, Floats, Metric
+from training.measures.metrics import AMOUNT, EVENT, INSIDE, JUDGES, LABEL, MEAN, PIT, QINI, Floats, Metric
 from training.measures.samples import Evaluation, Sample
 
 __all__ = [
@@ -191,14 +191,13 @@ def _metrics_for(truth: Floats, scores: "pd.Series[Any]") -> tuple[Any, Mapping[
 
 def _pairs(model: Any, holdout: Holdout, evaluation: Evaluation, baselines: bool) -> None:
     """Judge what a model says of customers with products, and of products, by rows that it hands over."""
-    judges: dict[str, Mapping[str, Metric]] = {"event": EVENT, "total": TOTAL, "inside": {"inside": INSIDE}}
     for found in model.measure(holdout.shop, holdout.cutoff, holdout.end):
         if not len(found.rows) or not (baselines or found.method == model.name):
             continue
         samples, rows = evaluation.samples.setdefault(found.method, {}), pd.Index(found.rows)
         said = found.columns[-1]
         likely = bool(((said >= 0) & (said <= 1)).all())
-        for name, metric in judges.get(found.judged, {found.judged: MEAN}).items():
+        for name, metric in JUDGES.get(found.judged, {found.judged: MEAN}).items():
             if likely or not metric.needs_probability:
                 samples[f"{name} {found.segment}"] = Sample(metric, rows, found.columns)
 

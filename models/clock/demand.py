@@ -1,20 +1,21 @@
 """Expected demand for each product over the horizon: repeat buyers from the clock, first-time ones by rate.
 
 Six plain forecasts are blended by non-negative weights learnt on closed windows, for buyers and for units:
-each product is foretold by what foretold its like best. The total is the last horizon's. The interval
-is negative binomial; how much wider than Poisson it is, is learnt from the same windows.
+each product is foretold by what foretold its like best. The total is the last horizon's. Intervals:
+see ``models.clock.spread``.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.arrays.groups import Column
 from features.arrays.history import Floats, History, Ints
 from models.clock.spells import Spells
+from models.clock.spread import Missed, Spread
 
 PARTS: dict[str, str] = {
     "repeat": "the clock's chances of all who bought it before, summed",
@@ -35,10 +36,11 @@ LEVELS = (0.5, 2.0)
 """The total is moved by no more than this."""
 ENOUGH = 200
 """So many products and windows make a band of their own."""
-SPREADS = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
-"""Squared coefficients of variation tried beside Poisson noise and its multiples."""
 TAME = 5.0
 """A purchase of more than so many times what its product is usually bought in counts as that many."""
+ROUND = 1e-9
+"""What arithmetic leaves of a whole number."""
+Flags = NDArray[np.bool_]
 Weights = tuple[tuple[float, ...], ...]
 
 
@@ -51,6 +53,8 @@ class Parts(NamedTuple):
     """Units a buyer takes within a horizon, on average."""
     units: Floats
     """Shape (n_products, 2): units of the last horizon, and the mean of the last four."""
+    whole: Flags
+    """Whether only whole units of it were ever bought."""
 
 
 class Sold(NamedTuple):
@@ -61,7 +65,7 @@ class Sold(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What is expected, by product code: means, and an 80% interval of the units."""
+    """What is expected, by product code: means, and an interval that holds the units of 80% of products."""
 
     buyers: Floats
     units: Floats
@@ -71,20 +75,17 @@ class Expected(NamedTuple):
 
 @dataclass(frozen=True)
 class Demand:
-    """Weights of the parts by how much a product sells; units in packs of those buyers and of two records.
-
-    ``noise``: variance of the units in packs is ``noise[0] * mean + noise[1] * mean ** 2``.
-    """
+    """Weights of the parts by how much a product sells; units in packs of those buyers and of two records."""
 
     buyers: Weights
     """Shape (bands, parts)."""
     units: Weights
     """Shape (bands, 3): expected buyers, units of the last horizon, units of a usual one; all in packs."""
-    noise: tuple[float, float]
+    spread: Spread
 
     @classmethod
-    def fit(cls, windows: Sequence[tuple[Parts, Sold]]) -> Self:
-        """Learn from past windows and what came in them."""
+    def fit(cls, windows: Sequence[tuple[Parts, Sold]], *, horizons: float = 1.0) -> Self:
+        """Learn from past windows and what came in them; together they span so many ``horizons``."""
         band = np.concatenate([_band(parts) for parts, _ in windows])
         rows = np.concatenate([parts.buyers for parts, _ in windows])
         came = np.concatenate([sold.buyers for _, sold in windows])
@@ -92,33 +93,27 @@ class Demand:
         packs = np.concatenate([_packs(parts, buyers) for parts, _ in windows])
         taken = [np.minimum(sold.units / parts.pack, TAME * sold.buyers) for parts, sold in windows]
         units = _blends(packs, np.concatenate(taken), band)
-        mean = _blended(packs, units, band)
-        return cls(buyers, units, _noise(mean, np.concatenate(taken)))
+        missed = [_missed(parts, sold, buyers, units) for parts, sold in windows]
+        return cls(buyers, units, Spread.fit(missed, horizons=horizons))
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
         """Put together again what ``dataclasses.asdict`` and JSON took apart."""
         buyers, units = (tuple(map(tuple, facts[name])) for name in ("buyers", "units"))
-        return cls(buyers, units, tuple(facts["noise"]))
+        return cls(buyers, units, Spread.of(facts["spread"]))
 
     def expected(self, parts: Parts) -> Expected:
-        """Return means and intervals of every product."""
-        packs = _packs(parts, self.buyers)
-        level = _level(parts, packs[:, 0])
-        packs[:, 0] *= level
-        mean = _blended(packs, self.units, _band(parts))
-        low, high = (quantile(mean, share, self.noise) * parts.pack for share in (0.1, 0.9))
-        return Expected(packs[:, 0], mean * parts.pack, low, high)
+        """Return means and intervals of every product.
 
-
-def quantile(mean: Floats, share: float, noise: tuple[float, float]) -> Floats:
-    """Return what a negative binomial count of that mean stays at or below with the chance ``share``."""
-    from scipy.stats import nbinom
-
-    mean = np.maximum(mean, 1e-9)
-    variance = np.maximum(noise[0] * mean + noise[1] * mean**2, mean * 1.001)
-    shape = mean**2 / (variance - mean)
-    return np.asarray(nbinom.ppf(share, shape, mean / variance), np.float64)
+        Bounds are whole units, but where the mean lies beyond (0 to 0 with a mean of 0.2: 0 to 0.2), and of
+        products that are sold in fractions.
+        """
+        buyers, packs = _means(parts, self.buyers, self.units)
+        mean = packs * parts.pack
+        low, high = (bound * parts.pack for bound in self.spread.bounds(packs))
+        low = np.where(parts.whole, np.ceil(low - ROUND), low)
+        high = np.maximum(np.where(parts.whole, np.floor(high + ROUND), high), low)
+        return Expected(buyers, mean, np.minimum(low, mean), np.maximum(high, mean))
 
 
 def parts_of(history: History, spells: Spells, chance: Floats, category: Ints, horizon_days: int) -> Parts:
@@ -149,9 +144,9 @@ def parts_of(history: History, spells: Spells, chance: Floats, category: Ints, h
     }
     pack = np.bincount(code, units, minlength=size) / np.maximum(total(starts), 1)
     sold = total(age <= horizon_days, spells.quantity), total(lately, spells.quantity) * horizon_days / span
-    return Parts(
-        np.column_stack([found[name] for name in PARTS]), np.where(pack > 0, pack, 1), np.column_stack(sold)
-    )
+    columns = np.column_stack([found[name] for name in PARTS])
+    whole = np.bincount(code, spells.quantity % 1, minlength=size) == 0
+    return Parts(columns, np.where(pack > 0, pack, 1), np.column_stack(sold), whole)
 
 
 def _band(parts: Parts) -> Ints:
@@ -163,6 +158,22 @@ def _packs(parts: Parts, buyers: Weights) -> Floats:
     """Return expected buyers and the two records of units, all in packs."""
     expected = _blended(parts.buyers, buyers, _band(parts))
     return np.column_stack([expected, parts.units / parts.pack[:, None]])
+
+
+def _means(parts: Parts, buyers: Weights, units: Weights) -> tuple[Floats, Floats]:
+    """Return expected buyers, and units in packs, at the level of the last horizon."""
+    packs = _packs(parts, buyers)
+    packs[:, 0] *= _level(parts, packs[:, 0])
+    return packs[:, 0], _blended(packs, units, _band(parts))
+
+
+def _missed(parts: Parts, sold: Sold, buyers: Weights, units: Weights) -> Missed:
+    """Return what would have been expected in a window beside what came, of products that sold of late."""
+    of_late = parts.buyers[:, USUAL] > 0
+    people, packs = _means(parts, buyers, units)
+    came = sold.units / parts.pack
+    totals = float(people[of_late].sum()), float(sold.buyers[of_late].sum())
+    return Missed(packs[of_late], came[of_late], *totals)
 
 
 def _level(parts: Parts, buyers: Floats) -> float:
@@ -221,24 +232,3 @@ def _blend(rows: Floats, came: Floats) -> Floats:
     weights, _ = nnls(rows * weight[:, None], came * weight)
     total = float((rows @ weights).sum())
     return np.asarray(weights * (float(came.sum()) / total if total > 0 else 1.0))
-
-
-def _noise(mean: Floats, came: Floats) -> tuple[float, float]:
-    """Return the terms of the variance whose 80% interval has fitted best: the least quantile (pinball) loss.
-
-    Quantiles, not moments: one bulk order would set the moments.
-    """
-    kept = np.flatnonzero(mean > 0.1)[:: max(len(mean) // 4000, 1)]
-    if len(kept) < 10:
-        return 1.0, 0.0
-    mean, came = mean[kept], came[kept]
-    losses = {noise: _pinball(mean, came, noise) for noise in product((1.0, 1.5, 2.5, 4.0, 7.0), SPREADS)}
-    return min(losses, key=losses.__getitem__)
-
-
-def _pinball(mean: Floats, came: Floats, noise: tuple[float, float]) -> float:
-    loss = 0.0
-    for share in (0.1, 0.9):
-        miss = came - quantile(mean, share, noise)
-        loss += float((np.maximum(share * miss, (share - 1) * miss) / np.sqrt(mean + 1)).sum())
-    return loss

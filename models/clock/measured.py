@@ -14,6 +14,10 @@ N_PAIRS = 10_000
 """Chances are measured on so many pairs, always the same ones: a million say no more, and cost more."""
 N_PRODUCTS = 10_000
 """So many products at most, evenly over their codes, for the same reason."""
+SIZES = {"slow": 0.0, "middle": 2.0, "fast": 10.0}
+"""Sellers of so many expected buyers or more."""
+FEWEST = 100
+"""Intervals are measured on products of a size where there are so many: of fewer it is noise."""
 DEPTH = 10
 HALF_LIFE = 56.0
 """Days after which a purchase counts half in the decayed rate."""
@@ -48,8 +52,16 @@ def products(window: Window, parts: Parts, expected: Expected, name: str) -> Ite
         said = {name: ours, "last_horizon": others[:, 0], "four_horizons": others[:, 1]}
         for method, amount in said.items():
             yield Measured(method, "total", what, some, (truth[some], amount[some]))
-    bounds = (came.units[some], expected.p10[some], expected.p90[some])
-    yield Measured(name, "inside", "units", some, bounds)
+    for segment, rows in {"units": some, **_by_size(some, expected)}.items():
+        bounds = (came.units[rows], expected.p10[rows], expected.p90[rows])
+        yield Measured(name, "inside", segment, rows, bounds)
+
+
+def _by_size(rows: Column, expected: Expected) -> dict[str, Column]:
+    """Return the products of each size that has enough of them."""
+    size = np.searchsorted(list(SIZES.values()), expected.buyers[rows], side="right") - 1
+    found = {f"units of {name} sellers": rows[size == at] for at, name in enumerate(SIZES)}
+    return {name: part for name, part in found.items() if len(part) >= FEWEST}
 
 
 def _ndcg(window: Window, score: Floats) -> tuple[Column, Floats]:

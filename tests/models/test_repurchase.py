@@ -13,7 +13,6 @@ from worlds.receipts import history_of, renewing
 from features.errors import CannotLearn
 from features.shop import Shop
 from features.window import parse_cutoff, shift_days
-from models.clock.demand import quantile
 from models.clock.inputs import inputs
 from models.clock.renewal import Renewal, Rhythm
 from models.clock.spells import Spells
@@ -96,14 +95,6 @@ def test_the_chance_within_a_horizon_equals_a_simulation_of_the_process() -> Non
     assert rhythm.chance(14)[0] == pytest.approx((left <= 14).mean(), abs=0.005)
     assert rhythm.chance(EVER)[0] == pytest.approx(np.isfinite(left).mean(), abs=0.005)
     assert rhythm.due_in[0] == pytest.approx(np.median(left), abs=0.7)
-
-
-def test_an_interval_of_demand_holds_what_a_negative_binomial_draws() -> None:
-    rng, mean, noise = np.random.default_rng(0), np.full(2_000, 30.0), (1.5, 0.1)
-    variance = 1.5 * 30 + 0.1 * 900
-    drawn = rng.negative_binomial(30**2 / (variance - 30), 30 / variance, len(mean))
-    low, high = quantile(mean, 0.1, noise), quantile(mean, 0.9, noise)
-    assert ((drawn >= low) & (drawn <= high)).mean() == pytest.approx(0.8, abs=0.03)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ customers varies, so that every metric has its interval in the same way. Tied sc
 order of rows changes nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -134,6 +134,16 @@ def mean_absolute_error(truth: Floats, amount: Floats, weights: Floats | None = 
 def inside(truth: Floats, low: Floats, high: Floats, weights: Floats | None = None) -> float:
     """Return the share of rows whose truth lies in ``[low, high]``."""
     return mean(((truth >= low) & (truth <= high)).astype(float), weights)
+
+
+def interval_score(truth: Floats, low: Floats, high: Floats, weights: Floats | None = None) -> float:
+    """Return what 80% intervals cost, as a share of what came: 0 is right, and width is paid for.
+
+    Their width, and 2 / 0.2 of each miss beyond a bound (Winkler, 1972; Gneiting and Raftery, 2007, eq. 43).
+    """
+    weights = _ones(truth, weights)
+    cost = high - low + 10 * (np.maximum(low - truth, 0) + np.maximum(truth - high, 0))
+    return _ratio(float(weights @ cost), float(weights @ truth))
 
 
 def pit_error(low: Floats, high: Floats, weights: Floats | None = None, *, bins: int = 10) -> float:
@@ -271,6 +281,9 @@ AMOUNT = {
 }
 TOTAL = {"wape": Metric(wape, _low), "bias": Metric(bias, _near_zero)}
 INSIDE = Metric(inside, _near_80_percent)
+INTERVAL = {"inside": INSIDE, "interval_score": Metric(interval_score, _low)}
+JUDGES: Mapping[str, Mapping[str, Metric]] = {"event": EVENT, "total": TOTAL, "inside": INTERVAL}
+"""What is said of pairs and products is judged by these."""
 PIT = Metric(pit_error, _low)
 LABEL = {"explained": Metric(explained)}
 MEAN = Metric(mean)

@@ -214,6 +214,11 @@ def test_log_loss_equals_that_of_scikit_learn() -> None:
     assert metrics.log_loss(truth, score) == pytest.approx(sk.log_loss(truth, score))
 
 
+def test_an_interval_pays_for_its_width_and_ten_times_for_what_it_misses() -> None:
+    truth, low, high = np.array([5.0, 1.0, 4.0]), np.array([4.0, 2.0, 0.0]), np.array([6.0, 3.0, 3.0])
+    assert metrics.interval_score(truth, low, high) == pytest.approx((2 + 1 + 3 + 10 + 10) / 10)
+
+
 def test_wape_is_the_sum_of_misses_over_the_sum_of_what_came() -> None:
     assert metrics.wape(np.array([4.0, 0, 6]), np.array([5.0, 1, 4])) == pytest.approx(0.4)
 

@@ -1,0 +1,193 @@
+"""How far units may lie from what is expected of a product: an interval that has held 80% of closed windows.
+
+A negative binomial count, wider than Poisson by what closed windows show, gives each number its place: the
+chance of fewer, and half the chance of just as many. Two places by how much a product sells, learnt from the
+same windows, bound the interval (split conformal; Vovk 2005), because such a count errs in its tails: a tenth
+of products lies below, and above lies what is then left of a fifth. A product of which none may well be sold
+cannot be missed from below: there a fifth lies above. What all products share, that the whole shop sells more
+or less than expected, is taken out of the windows first, and put back as a variance of its own: windows are
+few, and such errors are one a window however many products there are.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from features.arrays.groups import Column
+
+BELOW, INSIDE = 0.1, 0.8
+"""Shares of products: under the interval at most, and in it."""
+TIMES = (1.0, 1.5, 2.5, 4.0, 7.0, 12.0)
+"""Multiples of Poisson's variance that are tried."""
+SPREADS = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
+"""Squared coefficients of variation tried beside them."""
+ENOUGH, N_SIZES, N_FAST = 150, 12, 3
+"""Rows (a product and window) that make a size; sizes at most; parts of the largest, where fast ones hide."""
+PRIOR = 100
+"""So many rows of a size count as if the model's own tails had held of them."""
+LEVEL, LEVEL_WEIGHT, LEVEL_MOST = 0.15, 2.0, 1.0
+"""Error of a shop's total as a logarithm: expected before any is seen, worth so many; none counts as more."""
+N_TRIED, N_ROWS = 2000, 40_000
+"""So many rows tell the variance, so many the places."""
+Noise = tuple[float, float]
+"""Variance of the units in packs: ``noise[0] * mean + noise[1] * mean ** 2``."""
+
+
+class Missed(NamedTuple):
+    """A closed window: of each product what was expected and came, in packs; the buyers of all together."""
+
+    mean: Column
+    came: Column
+    expected_buyers: float
+    buyers: float
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Intervals by how much a product sells; between two sizes, in between."""
+
+    noise: Noise
+    level: float
+    """Variance of the logarithm of what is sold of all products, over what is expected."""
+    size: tuple[float, ...]
+    """Expected packs."""
+    low: tuple[float, ...]
+    """Place of the lower bound at each size."""
+    inside: tuple[float, ...]
+    """Place of the upper bound, over the chance of less than the lower."""
+
+    @classmethod
+    def fit(cls, windows: Sequence[Missed], *, horizons: float) -> Self:
+        """Learn from windows that span so many ``horizons``: overlapping ones tell less of the level."""
+        mean = np.concatenate([_levelled(window) for window in windows])
+        came = np.concatenate([window.came for window in windows])
+        some = np.random.default_rng(0).permutation(len(mean))[:N_ROWS]
+        mean, came = mean[some], came[some]
+        noise = _noise(mean, came)
+        places = [_places(mean[rows], came[rows], noise) for rows in _by_size(mean)]
+        size, low, inside = (tuple(map(float, column)) for column in zip(*places, strict=True))
+        return cls(noise, _level(windows, horizons), size, low, inside)
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Self:
+        """Put together again what ``dataclasses.asdict`` and JSON took apart."""
+        noise, size, low, inside = (tuple(facts[name]) for name in ("noise", "size", "low", "inside"))
+        return cls((noise[0], noise[1]), float(facts["level"]), size, low, inside)
+
+    def bounds(self, mean: Column) -> tuple[Column, Column]:
+        """Return the bounds of products of these expectations; all in packs, bounds between whole ones."""
+        at, size = np.log(np.maximum(mean, 1e-9)), np.log(self.size)
+        noise = self.noise[0], self.noise[1] + self.level
+        low = point(np.interp(at, size, self.low), mean, noise)
+        high = point(under(low, mean, noise) + np.interp(at, size, self.inside), mean, noise)
+        return low, np.maximum(high, low)
+
+
+def place(count: Column, mean: Column, noise: Noise) -> Column:
+    """Return the chance of fewer and half that of as many; between two whole numbers, in between."""
+    whole = np.floor(count)
+    below, here, following = _around(whole, mean, noise)
+    step = here / 2 + following / 2
+    return np.asarray(below + here / 2 + (count - whole) * step)
+
+
+def point(share: Column, mean: Column, noise: Noise) -> Column:
+    """Return the count, at least 0, whose place is ``share``."""
+    from scipy.stats import nbinom
+
+    share = np.clip(share, 1e-9, 1 - 1e-6)
+    whole = np.asarray(nbinom.ppf(share, *_shape(mean, noise)))
+    below, here, _ = _around(whole, mean, noise)
+    whole = np.where(below + here / 2 > share, whole - 1, whole)
+    below, here, following = _around(whole, mean, noise)
+    step = np.maximum(here / 2 + following / 2, 1e-12)
+    return np.asarray(np.maximum(whole + (share - below - here / 2) / step, 0))
+
+
+def under(bound: Column, mean: Column, noise: Noise) -> Column:
+    """Return the chance of a whole number under ``bound``."""
+    from scipy.stats import nbinom
+
+    return np.asarray(nbinom.cdf(np.ceil(bound) - 1, *_shape(mean, noise)))
+
+
+def _around(whole: Column, mean: Column, noise: Noise) -> tuple[Column, Column, Column]:
+    """Return the chances of fewer than a whole number, of it, and of the next one."""
+    from scipy.stats import nbinom
+
+    shape = _shape(mean, noise)
+    less, here = nbinom.cdf(whole - 1, *shape), nbinom.pmf(whole, *shape)
+    return np.asarray(less), np.asarray(here), np.asarray(nbinom.pmf(whole + 1, *shape))
+
+
+def _shape(mean: Column, noise: Noise) -> tuple[Column, Column]:
+    mean = np.maximum(mean, 1e-9)
+    variance = np.maximum(noise[0] * mean + noise[1] * mean**2, mean * 1.001)
+    return mean**2 / (variance - mean), mean / variance
+
+
+def _levelled(window: Missed) -> Column:
+    """Return what would have been expected, had the number of all buyers been known."""
+    return np.asarray(window.mean * _ratio(window))
+
+
+def _ratio(window: Missed) -> float:
+    most = np.exp(LEVEL_MOST)
+    return float(np.clip(max(window.buyers, 1.0) / max(window.expected_buyers, 1.0), 1 / most, most))
+
+
+def _level(windows: Sequence[Missed], horizons: float) -> float:
+    """Return the variance of the error all products share: the windows', and a usual one's."""
+    error = np.log([_ratio(window) for window in windows])
+    total = float(np.mean(error**2)) * horizons + LEVEL**2 * LEVEL_WEIGHT
+    return total / (horizons + LEVEL_WEIGHT)
+
+
+def _by_size(mean: Column) -> list[Any]:
+    """Return rows of like expectations; the largest are divided once more."""
+    sizes = np.array_split(np.argsort(mean, kind="stable"), max(min(N_SIZES, len(mean) // ENOUGH), 1))
+    if len(sizes) == N_SIZES and len(sizes[-1]) >= N_FAST * ENOUGH / 2:
+        sizes += np.array_split(sizes.pop(), N_FAST)
+    return sizes
+
+
+def _places(mean: Column, came: Column, noise: Noise) -> tuple[float, float, float]:
+    """Return the middle expectation of some rows, and the two places that bound what came."""
+    if not len(mean):
+        return 1.0, BELOW, INSIDE
+    found = place(came, mean, noise)
+    low = _drawn(min(float(np.quantile(found, BELOW)), BELOW), BELOW, len(mean))
+    bound = point(np.full(len(mean), low), mean, noise)
+    share = min(INSIDE + float((came < bound).mean()), 1.0)
+    inside = float(np.quantile(found - under(bound, mean, noise), share))
+    return max(float(np.median(mean)), 1e-9), low, _drawn(inside, INSIDE, len(mean))
+
+
+def _drawn(found: float, prior: float, n: int) -> float:
+    """Return what was found in ``n`` rows, drawn to what the model says."""
+    return (n * found + PRIOR * prior) / (n + PRIOR)
+
+
+def _noise(mean: Column, came: Column) -> Noise:
+    """Return the terms of the variance whose 80% interval has fitted best: the least quantile (pinball) loss.
+
+    Quantiles, not moments: one bulk order would set the moments.
+    """
+    kept = np.flatnonzero(mean > 0.1)
+    kept = kept[:: max(len(kept) // N_TRIED, 1)]
+    if len(kept) < 10:
+        return 1.0, 0.0
+    mean, came = mean[kept], came[kept]
+    losses = {noise: _pinball(mean, came, noise) for noise in product(TIMES, SPREADS)}
+    return min(losses, key=losses.__getitem__)
+
+
+def _pinball(mean: Column, came: Column, noise: Noise) -> float:
+    loss = 0.0
+    for share in (0.1, 0.9):
+        miss = came - point(np.full(len(mean), share), mean, noise)
+        loss += float((np.maximum(share * miss, (share - 1) * miss) / np.sqrt(mean + 1)).sum())
+    return loss
