@@ -21,6 +21,8 @@ TRAITS: dict[str, tuple[str, str]] = {
     "new_product_share": ("exploring", "habitual"),
 }
 """A feature, and what a persona is called that is high or low in it."""
+NOTHING_LEFT = {"days_since_last_order": 3650.0}
+"""What stands for a trait of who has no purchase left, where it is not 0: nobody has been away for longer."""
 EVERYONE = "all customers"
 MEASURED_ON = 2000
 """The silhouette compares every pair: so many customers are enough."""
@@ -88,8 +90,8 @@ def names_of(centres: Array) -> list[str]:
 
 
 def _logs(features: pd.DataFrame) -> Array:
-    columns = [np.log1p(features[name].fillna(0.0).clip(lower=0).to_numpy(float)) for name in TRAITS]
-    return np.stack(columns, axis=1)
+    known = [features[name].fillna(NOTHING_LEFT.get(name, 0.0)).clip(lower=0) for name in TRAITS]
+    return np.stack([np.log1p(values.to_numpy(float)) for values in known], axis=1)
 
 
 def _standard(logs: Array, mean: Array, scale: Array) -> Array:

@@ -84,6 +84,14 @@ def test_clear_groups_are_each_a_persona() -> None:
     assert len(set(zip(found.of(features), group, strict=True))) == len(found.names) == 3
 
 
+def test_one_with_nothing_left_is_as_quiet_as_can_be() -> None:
+    away = np.r_[np.arange(1.0, 51.0), np.arange(1.0, 51.0) + 400]
+    frame = pd.DataFrame(0.0, index=range(100), columns=list(TRAITS)).assign(days_since_last_order=away)
+    found = Personas.fit(frame, fewest=2, most=2, sample=100, seed=0)
+    nothing = pd.DataFrame(np.nan, index=[0], columns=list(TRAITS))
+    assert found.of(nothing)[0] == found.of(frame)[-1] != found.of(frame)[0]
+
+
 def test_customers_all_alike_are_one_persona() -> None:
     features = pd.DataFrame(1.0, index=range(50), columns=list(TRAITS))
     assert Personas.fit(features, fewest=3, most=6, sample=1000, seed=0).names == (EVERYONE,)
