@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from features import labels
+from features.arrays.brought_back import BroughtBack, read_brought_back
 from features.arrays.catalogue import Catalogue, read_catalogue
 from features.arrays.history import History, read_history
 from features.customer import CUSTOMER_FEATURES
@@ -92,6 +93,13 @@ class Shop:
             ("catalogue", cutoff), lambda: read_catalogue(self.con, cutoff, self.history(cutoff).products)
         )
         return catalogue
+
+    def brought_back(self, cutoff: datetime) -> BroughtBack:
+        """Return what was bought before ``cutoff`` and brought back, by codes of ``history(cutoff)``."""
+        back: BroughtBack = self._once(
+            ("back", cutoff), lambda: read_brought_back(self.con, cutoff, self.history(cutoff).products)
+        )
+        return back
 
     def forget(self) -> None:
         """Drop what was cached, to free memory between models."""

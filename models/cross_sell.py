@@ -98,7 +98,8 @@ class CrossSell(Model):
         ask = asked(state, codes, self.ranker)
         chance = state.newcomers.lifted(self.ranker.chance(features), found.customer, found.product, ask)
         pairs = Pairs(found.customer, found.product, chance, found.source, found.own)
-        picks = {name: pick(pairs.of_list(name, state.rules), len(codes), k, state.rules) for name in LISTS}
+        rules, ids = state.rules, state.history.customers.ids[codes]
+        picks = {name: pick(pairs.of_list(name, rules, ids), len(codes), k, rules) for name in LISTS}
         told = partial(self._why, state, codes, found, features)
         explain(picks, found, len(state.history.products), told)
         return picks

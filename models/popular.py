@@ -61,7 +61,8 @@ class Popular(Model):
     def state(self, shop: Shop, cutoff: datetime) -> PopularState:
         """Return the state as of ``cutoff``."""
         history = shop.history(cutoff)
-        rules = Rules.of(history, shop.catalogue(cutoff), shop.settings.lists, self.horizon_days)
+        back, lists = shop.brought_back(cutoff), shop.settings.lists
+        rules = Rules.of(history, shop.catalogue(cutoff), lists, self.horizon_days, back)
         return PopularState(history, popularity(history, self.horizon_days), rules)
 
     def best(self, state: PopularState) -> tuple[Ints, Floats]:
@@ -82,8 +83,8 @@ class Popular(Model):
         asked = state.history.customers.all_names() if customers is None else list(customers)
         history = state.history if customers is None else asked_for(state.history, asked)
         pairs = self._habits(history)
-        rules = state.rules
-        found = {name: pick(pairs.of_list(name, rules), len(asked), k, rules) for name in lists}
+        rules, ids = state.rules, history.customers.ids
+        found = {name: pick(pairs.of_list(name, rules, ids), len(asked), k, rules) for name in lists}
         return frame(filled(found, history, state.chance, rules), asked, history.products.ids)
 
     def _habits(self, history: History) -> Pairs:

@@ -84,9 +84,10 @@ class Pairs:
     source: NDArray[np.uint8]
     own: NDArray[np.bool_]
 
-    def of_list(self, name: str, rules: Rules) -> "Pairs":
-        """Return the pairs that a list may hold."""
-        kept = ~rules.barred(name, self.product, self.own)
+    def of_list(self, name: str, rules: Rules, ids: NDArray[np.bytes_]) -> "Pairs":
+        """Return the pairs that a list may hold; ``customer`` counts the rows of ``ids``."""
+        had = self.own | rules.tried(name, ids, self.customer, self.product)
+        kept = ~rules.barred(name, self.product, had)
         return Pairs(*(getattr(self, column)[kept] for column in Pairs.__annotations__))
 
 
@@ -134,7 +135,8 @@ def filled(lists: dict[str, Picks], history: History, popularity: Floats, rules:
 def _barred(name: str, history: History, rules: Rules) -> tuple[Ints, Ints]:
     """Return customers and the products of theirs that a list may not hold."""
     own = rules.barred(name, history.product, np.ones(len(history.product), bool))
-    return history.customer[own], history.product[own]
+    row, product = rules.tried_pairs(name, history.customers.ids)
+    return np.append(history.customer[own], row), np.append(history.product[own], product)
 
 
 def _fill(picks: Picks, some: Ints, best: Ints, popularity: Floats, barred: tuple[Ints, Ints]) -> None:
@@ -156,7 +158,9 @@ def _may_lead(name: str, code: int, history: History, rules: Rules) -> NDArray[n
     """Return for whom a list may hold a product."""
     own = np.zeros(len(history.customers), bool)
     own[history.customer[history.product == code]] = True
-    return ~rules.barred(name, np.full(len(own), code), own)
+    product = np.full(len(own), code, np.int32)
+    own |= rules.tried(name, history.customers.ids, np.arange(len(own), dtype=np.int32), product)
+    return ~rules.barred(name, product, own)
 
 
 def _lead(picks: Picks, code: int, chance: float, rows: NDArray[np.bool_]) -> None:

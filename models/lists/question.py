@@ -27,6 +27,8 @@ class Ask:
     barred: Bools
     """By product code: what may not be shown."""
     k: int
+    gone: Ints
+    """Products bought and brought back."""
 
     @cached_property
     def owned(self) -> Bools:
@@ -47,7 +49,14 @@ class Ask:
 
     def bars(self, rules: Rules, list_name: str, product: Ints) -> Bools:
         """Mark what a list may not show this customer."""
-        return self.barred[product] | rules.barred(list_name, product, self.owned[product])
+        had = self.owned[product] | self.tried(list_name, product)
+        return self.barred[product] | rules.barred(list_name, product, had)
+
+    def tried(self, list_name: str, product: Ints) -> Bools:
+        """Mark what is not new to this customer, though nothing is left of it."""
+        if list_name != "new_for_you" or not len(self.gone):
+            return np.zeros(len(product), bool)
+        return np.asarray(np.isin(product, self.gone))
 
 
 @dataclass(frozen=True)

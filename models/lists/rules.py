@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from features.arrays.brought_back import BroughtBack
 from features.arrays.catalogue import Catalogue
 from features.arrays.groups import Groups
 from features.arrays.history import Floats, History, Ints, read_array
@@ -45,6 +46,8 @@ class Rules:
     explore_share: float = 0.0
     """Share of places kept for new products."""
     pinned: Mapping[str, Ints] | None = None
+    back: BroughtBack | None = None
+    """What customers brought back: not new to them."""
 
     @classmethod
     def none(cls, n_products: int) -> Self:
@@ -53,7 +56,14 @@ class Rules:
         return cls(yes, ~yes, np.ones(n_products, np.float32), np.full(n_products, -1, np.int32), ~yes)
 
     @classmethod
-    def of(cls, history: History, catalogue: Catalogue, lists: Lists, horizon_days: int) -> Self:
+    def of(
+        cls,
+        history: History,
+        catalogue: Catalogue,
+        lists: Lists,
+        horizon_days: int,
+        back: BroughtBack | None = None,
+    ) -> Self:
         """Learn which categories return, as of the history's cutoff, and apply what the shop says."""
         learnt = learnt_returns(history, catalogue.category, lists.min_return_share, horizon_days)
         returns = _over(lists.returns, catalogue, learnt)
@@ -70,6 +80,7 @@ class Rules:
             max_per_category=lists.max_per_category,
             explore_share=lists.explore_share,
             pinned=pinned,
+            back=back,
         )
 
     @cached_property
@@ -87,6 +98,18 @@ class Rules:
         if list_name == "popular":
             return hidden
         return hidden | (own & ~self.returns[product])
+
+    def tried(self, list_name: str, ids: NDArray[np.bytes_], customer: Ints, product: Ints) -> Bools:
+        """Mark pairs that are not new, though nothing is left of them; ``customer``: rows of ``ids``."""
+        if self.back is None or list_name != "new_for_you":
+            return np.zeros(len(product), bool)
+        return self.back.among(ids, customer, product)
+
+    def tried_pairs(self, list_name: str, ids: NDArray[np.bytes_]) -> tuple[Any, Any]:
+        """Return the same as pairs: rows of ``ids``, and products."""
+        if self.back is None or list_name != "new_for_you":
+            return np.zeros(0, np.intp), np.zeros(0, np.int64)
+        return self.back.pairs(ids)
 
     def order(self, customer: Ints | None, product: Ints, score: Floats) -> NDArray[np.intp]:
         """Return the order of pairs: by customer, then best first; ties go to the lower product code.
@@ -127,6 +150,8 @@ class Rules:
         plain = {"max_per_category": self.max_per_category, "explore_share": self.explore_share}
         card = plain | {"pinned": pinned}
         (folder / "rules.json").write_text(json.dumps(card), encoding="utf-8")
+        if self.back is not None:
+            self.back.save(folder / "brought_back")
 
     @classmethod
     def load(cls, folder: Path, *, mmap: bool = True) -> Self:
@@ -134,7 +159,8 @@ class Rules:
         card = json.loads((folder / "rules.json").read_text(encoding="utf-8"))
         pinned = {name: np.array(codes, np.int32) for name, codes in card.pop("pinned").items()}
         arrays = {name: read_array(folder, name, mmap=mmap) for name in ARRAYS}
-        return cls(**arrays, **card, pinned=pinned)
+        back = BroughtBack.load(folder / "brought_back", len(arrays["returns"]), mmap=mmap)
+        return cls(**arrays, **card, pinned=pinned, back=back)
 
 
 def learnt_returns(history: History, category: Ints, min_share: float, horizon_days: int) -> Bools:

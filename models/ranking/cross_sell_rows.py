@@ -97,7 +97,7 @@ def state_of(
     goes_with = together(history, catalogue.category, config.n_together)
     words = texts(catalogue, table.column("p_sales_28d"), config.n_texts)
     newcomers = Newcomers.of(history, catalogue, table, words, horizon_days)
-    rules = Rules.of(history, catalogue, shop.settings.lists, horizon_days)
+    rules = Rules.of(history, catalogue, shop.settings.lists, horizon_days, shop.brought_back(cutoff))
     return State(
         history=history,
         table=replace(table, popularity=newcomers.popularity(table.popularity)),

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arrays.history import Floats, Ints, read_array
+from features.arrays.history import Floats, History, Ints, read_array
 from features.arrays.pairs import pair_features
 from models.candidates.companions import LIKE, better, substitutes, together
 from models.candidates.state import State
@@ -153,14 +153,26 @@ class Live:
         out = products.codes(exclude)
         barred[out[out >= 0]] = True
         barred[in_cart] = True
-        return Ask(mine, code, in_cart, fresh, barred, k)
+        gone = self._gone(customer_id, code, mine, new_lines)
+        return Ask(mine, code, in_cart, fresh, barred, k, gone)
+
+    def _gone(self, customer_id: str | None, code: int, mine: History, new_lines: Sequence[Line]) -> Ints:
+        """Return what this customer has bought, by the state or since, and brought back."""
+        history, back = self.state.history, self.state.rules.back
+        found = np.zeros(0, np.int64)
+        if back is not None and customer_id is not None:
+            found = back.of(customer_id)
+        if new_lines:
+            since = history.products.codes([name for name, _, change in new_lines if change > 0])
+            found = np.concatenate([found, since[since >= 0], history.product[history.rows(code)]])
+        return np.setdiff1d(found, mine.product).astype(np.int32) if len(found) else found.astype(np.int32)
 
     def _personal(self, ask: Ask, list_name: str) -> Scored:
         """Rank a list anew: its ready products, what was just bought, what goes with either."""
         if not len(ask.mine.product):
             return together(self.state, ask) if list_name != "buy_again" else Scored.nothing()
         product, source, bought = self._candidates(ask, list_name)
-        kept = ~self.state.rules.barred(list_name, product, bought)
+        kept = ~self.state.rules.barred(list_name, product, bought | ask.tried(list_name, product))
         product = product[kept]
         source = np.where(bought, OWN, np.where(source == OWN, LIKE, source))[kept].astype(np.uint8)
         return Scored(product, self._chances(ask, product), source)
@@ -231,6 +243,7 @@ class Live:
         if list_name == "buy_again":
             allowed &= ask.owned
         else:
+            mine = np.append(mine, ask.gone)
             allowed[mine[ask.bars(self.state.rules, list_name, mine)]] = False
         return self.by_popularity[allowed[self.by_popularity]]
 

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.arrays.brought_back import BroughtBack
 from features.arrays.history import History, Vocabulary
 from models.lists.picks import LISTS, SOURCES, Pairs, asked_for, filled, frame, pick
 from models.lists.rules import Rules
@@ -29,7 +32,15 @@ def pairs_of(bought: list[set[int]], proposed: list[set[int]]) -> Pairs:
 
 
 sets = st.sets(st.integers(0, N - 1))
-shops = st.lists(st.tuples(sets, sets), min_size=1, max_size=4)
+shops = st.lists(st.tuples(sets, sets, sets), min_size=1, max_size=4)
+
+
+def free_but_for(back: list[set[int]]) -> Rules:
+    """Rules of a shop whose customers brought these products back, and nothing else."""
+    customers = Vocabulary.of([f"c{number}" for number, products in enumerate(back) if products])
+    rows = [(customers.code(f"c{number}"), p) for number, products in enumerate(back) for p in products]
+    keys = np.sort(np.array([code * N + p for code, p in rows], np.int64))
+    return replace(FREE, back=BroughtBack(customers, N, keys))
 
 
 @settings(max_examples=100, deadline=None)
@@ -37,16 +48,19 @@ shops = st.lists(st.tuples(sets, sets), min_size=1, max_size=4)
 def test_lists_hold_exactly_the_smaller_of_k_and_what_is_eligible_each_product_once(
     shop: list, k: int
 ) -> None:
-    bought, proposed = ([set(part) for part in parts] for parts in zip(*shop, strict=True))
-    history, pairs = shop_of(bought), pairs_of(bought, proposed)
+    bought, proposed, back = ([set(part) for part in parts] for parts in zip(*shop, strict=True))
+    back = [some - own for some, own in zip(back, bought, strict=True)]
+    history, pairs, rules = shop_of(bought), pairs_of(bought, proposed), free_but_for(back)
     popularity = np.linspace(0.5, 0.1, N, dtype=np.float32)
-    lists = {name: pick(pairs.of_list(name, FREE), len(bought), k, FREE) for name in LISTS}
-    filled(lists, history, popularity, FREE)
+    ids = history.customers.ids
+    lists = {name: pick(pairs.of_list(name, rules, ids), len(bought), k, rules) for name in LISTS}
+    filled(lists, history, popularity, rules)
     for name in LISTS:
         for customer, own in enumerate(bought):
             row, score = lists[name].product[customer], lists[name].score[customer]
             shown = row[row >= 0].tolist()
-            eligible = {"for_you": set(range(N)), "buy_again": own, "new_for_you": set(range(N)) - own}[name]
+            new = set(range(N)) - own - back[customer]
+            eligible = {"for_you": set(range(N)), "buy_again": own, "new_for_you": new}[name]
             assert len(shown) == len({*shown}) == min(k, len(eligible))
             assert {*shown} <= eligible
             assert (row[len(shown) :] == -1).all()

@@ -62,7 +62,10 @@ def test_every_answer_is_exactly_min_k_eligible_unique_and_allowed(
     mine, _ = by_now(state.history, state.history.customers.code(name or ""), new)
     owned = {*state.history.products.names(np.unique(mine.product))}
     allowed = {name for name, good in zip(PRODUCTS, eligible, strict=True) if good} - {*exclude} - {*cart}
-    allowed = {"buy_again": allowed & owned, "new_for_you": allowed - owned}.get(list_name, allowed)
+    code = state.history.customers.code(name or "")
+    had = {product for product, _, change in new if change > 0} | owned
+    had |= {*state.history.products.names(state.history.product[state.history.rows(code)])}
+    allowed = {"buy_again": allowed & owned, "new_for_you": allowed - had}.get(list_name, allowed)
     if list_name == "bought_together":
         allowed -= substitutes(cart)
     if list_name == "upsell":
@@ -90,6 +93,14 @@ def test_a_return_undoes_the_purchase() -> None:
     product = listed(live, "c004", list_name="new_for_you", k=1)[0]
     undone = [(product, TODAY, 1.0), (product, TODAY, -1.0)]
     assert live.rank("c004", undone, k=20) == live.rank("c004", k=20)
+
+
+def test_what_was_brought_back_is_not_new() -> None:
+    _, _, state = board()
+    (kept,) = state.history.products.names([state.history.product[state.history.rows(0)][-1]])
+    back = [(kept, TODAY, -1.0)] * 99
+    assert kept in listed(board_live(), NAMES[0], back, (), "for_you", 80)
+    assert kept not in listed(board_live(), NAMES[0], back, (), "new_for_you", 80)
 
 
 def test_a_return_takes_the_latest_purchase_and_leaves_the_rest() -> None:

@@ -1,0 +1,89 @@
+"""What customers bought and brought back whole: nothing they own, and nothing new to them either."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.arrays.groups import among
+from features.arrays.history import Ints, Vocabulary, read_array
+from features.window import naive_utc
+
+
+@dataclass(frozen=True)
+class BroughtBack:
+    """Pairs as sorted numbers, ``customer * n_products + product``, by the codes of two vocabularies."""
+
+    customers: Vocabulary
+    """Those who brought something back, and nobody else."""
+    n_products: int
+    keys: NDArray[np.int64]
+
+    @classmethod
+    def none(cls, n_products: int) -> "BroughtBack":
+        """Return nothing."""
+        return cls(Vocabulary.of([]), n_products, np.zeros(0, np.int64))
+
+    def among(self, ids: NDArray[np.bytes_], customer: Ints, product: Ints) -> NDArray[np.bool_]:
+        """Mark pairs that were brought back; ``customer`` counts the rows of ``ids``."""
+        if not len(self.keys):
+            return np.zeros(len(product), bool)
+        code = self._codes(ids)[customer]
+        return among(np.where(code >= 0, code * self.n_products + product, -1), self.keys)
+
+    def pairs(self, ids: NDArray[np.bytes_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the pairs of the customers ``ids``: their rows in it, and products."""
+        if not len(self.keys):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        code = self._codes(ids)
+        row = np.flatnonzero(code >= 0)
+        start, end = (np.searchsorted(self.keys, (code[row] + k) * self.n_products) for k in (0, 1))
+        size = end - start
+        at = np.arange(size.sum()) - np.repeat(size.cumsum() - size - start, size)
+        return np.repeat(row, size), self.keys[at] % self.n_products
+
+    def of(self, customer_id: str) -> NDArray[np.int64]:
+        """Return the products that one customer brought back: microseconds, however many others did."""
+        code = self.customers.code(customer_id)
+        start, end = np.searchsorted(self.keys, (code * self.n_products, (code + 1) * self.n_products))
+        return np.asarray(self.keys[start:end] % max(self.n_products, 1))
+
+    def _codes(self, ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
+        known = self.customers.ids
+        at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+        return np.where(known[at] == ids, at, -1).astype(np.int64)
+
+    def save(self, folder: Path) -> None:
+        """Write arrays, to be mapped."""
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "customers.npy", self.customers.ids)
+        np.save(folder / "keys.npy", self.keys)
+
+    @classmethod
+    def load(cls, folder: Path, n_products: int, *, mmap: bool = True) -> "BroughtBack":
+        """Read back; nothing where nothing was kept."""
+        if not (folder / "keys.npy").is_file():
+            return cls.none(n_products)
+        customers, keys = (read_array(folder, name, mmap=mmap) for name in ("customers", "keys"))
+        return cls(Vocabulary(customers), n_products, keys)
+
+
+def read_brought_back(con: Any, cutoff: datetime, products: Vocabulary) -> BroughtBack:
+    """Read the pairs bought before ``cutoff`` of which by then nothing was left."""
+    rows = con.raw_sql(_PAIRS.format(moment=naive_utc(cutoff))).fetchall()
+    names, code = [name for name, _ in rows], products.codes([product for _, product in rows])
+    customers = Vocabulary.of(names)
+    keys = customers.codes(names).astype(np.int64) * len(products) + code
+    return BroughtBack(customers, len(products), np.sort(keys))
+
+
+_PAIRS = """
+SELECT customer_id, product_id FROM order_lines LEFT JOIN (
+  SELECT line_id, sum(quantity) AS units FROM returns
+  WHERE returned_at < TIMESTAMP '{moment}' GROUP BY line_id) AS back USING (line_id)
+WHERE ordered_at < TIMESTAMP '{moment}' AND customer_id IS NOT NULL AND product_id IS NOT NULL
+GROUP BY customer_id, product_id HAVING max(quantity - coalesce(back.units, 0)) <= 1e-9
+"""
