@@ -10,6 +10,8 @@ from scipy.special import expit, logit
 from features.arrays.groups import Column
 from features.arrays.history import Floats
 
+FLAT = 0.001
+"""An input that hardly varies says nothing, and is not blown up to say much."""
 RIDGE = 10.0
 """L2 penalty of the standardised weights: felt in a small shop, nothing in a large one."""
 
@@ -31,7 +33,7 @@ class Chance:
         """
         mean = rows.mean(axis=0, dtype=np.float64)
         scale = rows.std(axis=0, dtype=np.float64)
-        scale = np.where(scale > 1e-6, scale, 1.0)
+        scale = np.where(scale > FLAT, scale, 1.0)
         if not np.ptp(bought):
             share = (bought.sum() + 0.5) / (len(bought) + 1)
             weights, intercept = np.zeros(len(mean)), float(logit(share))

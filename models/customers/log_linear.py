@@ -34,6 +34,11 @@ RICH = (
 """With rhythm of late, regularity, what was bought, and what BG/NBD expects."""
 UNKNOWN = {"overdue_ratio": 1.0}
 """What a null means where it is not 0: one who has no gap yet is neither early nor late."""
+FLAT = 0.01
+"""A log that spreads no wider than this hardly varies: it says nothing, and is not blown up to say much."""
+FAR = 10.0
+"""No log counts as more standard deviations from the mean: where rows learnt from were all alike, a customer
+who is not lies thousands away."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class LogLinear:
         """Fit P(truth = 1) with an L2 penalty of ``ridge``; a truth that does not vary gives a constant."""
         design = _design(names, rows)
         mean, scale = design.mean(axis=0), design.std(axis=0)
-        scale = np.where(scale > 1e-9, scale, 1.0)
+        scale = np.where(scale > FLAT, scale, 1.0)
         if not np.ptp(truth):
             share = (truth.sum() + 0.5) / (len(truth) + 1)
             weights, intercept = np.zeros(len(names)), float(logit(share))
@@ -68,7 +73,7 @@ class LogLinear:
         """Fit the mean of ``target``, shape (n,), by least squares with an L2 penalty of ``ridge``."""
         design = _design(names, rows)
         mean, scale = design.mean(axis=0), design.std(axis=0)
-        scale = np.where(scale > 1e-9, scale, 1.0)
+        scale = np.where(scale > FLAT, scale, 1.0)
         known, middle = (design - mean) / scale, float(target.mean())
         weights = np.linalg.solve(known.T @ known + ridge * np.eye(len(names)), known.T @ (target - middle))
         return cls(names, tuple(mean.tolist()), tuple(scale.tolist()), tuple(weights.tolist()), middle)
@@ -87,7 +92,7 @@ class LogLinear:
     def terms(self, rows: pd.DataFrame) -> Array:
         """Return what each of ``names`` adds to the score beyond a typical row's, shape (n, names)."""
         design = (_design(self.names, rows) - np.array(self.mean)) / np.array(self.scale)
-        return np.asarray(design * np.array(self.weights))
+        return np.asarray(np.clip(design, -FAR, FAR) * np.array(self.weights))
 
 
 def _design(names: tuple[str, ...], rows: pd.DataFrame) -> Array:
