@@ -14,6 +14,13 @@ from features.settings import Settings, TableMap
 BROKEN_SHARE = 0.5
 """Above this share of unreadable cells a column is of the wrong type, and the whole file is refused."""
 UNTYPED = ("id", "text", "digest")
+EXAMPLES: dict[contracts.Kind, str] = {
+    "time": "try_strptime({}, '%d/%m/%Y %H:%M')",
+    "day": "try_strptime({}, '%d/%m/%Y')",
+    "number": "replace(replace({}, '.', ''), ',', '.')",
+    "flag": "lower({}) IN ('yes', 'sim')",
+}
+"""What reads a column as it often is elsewhere: day before month, a decimal comma, yes and no."""
 
 
 @dataclass(frozen=True)
@@ -227,9 +234,16 @@ def _refuse_wrong_types(opened: Opened, cells: list[Cell]) -> int:
                 f"{label}: column {cell.column.name!r} of {table} must be "
                 f"{contracts.WORDS[cell.column.kind]}; {broken} of {rows} rows are not, as {first[:300]}",
                 f"map it to an expression in recompra.toml under [tables.{table}.columns], "
-                "such as try_strptime(date, '%d/%m/%Y') or replace(price, ',', '.')",
+                f"such as {_example(cell)}",
             )
     return int(rows)
+
+
+def _example(cell: Cell) -> str:
+    """Return a line of recompra.toml that reads what such a column often holds elsewhere in the world."""
+    name = cell.sql.strip('"')
+    expression = EXAMPLES[cell.column.kind].format(name if name.isidentifier() else "cell")
+    return f'{cell.column.name} = "{expression}"'
 
 
 def _name(column: str) -> str:

@@ -1,6 +1,7 @@
 """Each way an ingest can fail: an error that names file, column and remedy; a warehouse as it was."""
 
 import hashlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from features.errors import ArtefactError, Busy, InputError, SettingsError
 from features.ingest import ingest
 from features.ingest.publish import workshop
+from features.shop import Shop
 
 HEADING = b"customer_id,ordered_at,quantity,unit_price,currency\n"
 GOOD = HEADING + b"a,2024-01-05,1,2,EUR\n"
@@ -67,6 +69,36 @@ def test_a_file_is_refused_in_words_and_nothing_changes_when(tmp_path, case):
     content, words = BROKEN[case]
     told = refusal(tmp_path, HEADING + content)
     assert [word for word in words if word not in told] == []
+
+
+def test_what_a_refusal_proposes_reads_the_column_it_refused(tmp_path):
+    (tmp_path / "order_lines.csv").write_text("customer_id;dia;preco\na;31/01/2024 10:00;1.299,50\n")
+    (tmp_path / "customers.csv").write_text("customer_id;email_consent;birthday\na;sim;31/01/1980\nb;não;\n")
+    columns = {"order_lines": {"ordered_at": "dia", "unit_price": "preco"}, "customers": {}}
+    for _ in range(4):
+        write_map(tmp_path, columns)
+        with pytest.raises(InputError, match="such as") as refused:
+            ingest(tmp_path, tmp_path / "home")
+        table, name, expression = re.search(
+            r"\[tables\.(\w+)\..* as (\w+) = (.*)$", str(refused.value)
+        ).groups()
+        columns[table][name] = expression.strip('"')
+    write_map(tmp_path, columns)
+    ingest(tmp_path, tmp_path / "home")
+    shop = Shop(tmp_path / "home")
+    assert shop.con.raw_sql("SELECT unit_price FROM order_lines").fetchall() == [(1299.5,)]
+    assert shop.con.raw_sql("SELECT email_consent FROM customers ORDER BY 1").fetchall() == [
+        (False,),
+        (True,),
+    ]
+
+
+def write_map(folder, columns):
+    maps = (
+        f"[tables.{table}.columns]\n" + "".join(f'{name} = "{cell}"\n' for name, cell in of.items())
+        for table, of in columns.items()
+    )
+    (folder / "recompra.toml").write_text("\n".join(maps))
 
 
 @pytest.mark.parametrize("content", HEADINGS)

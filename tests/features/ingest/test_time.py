@@ -64,7 +64,7 @@ def test_an_offset_in_the_file_wins(tmp_path, cell):
 
 @pytest.mark.parametrize("cell", ["2024-07-01 04:49 PM", "2024-07-01 16:49 Nowhere/Town"])
 def test_a_time_is_refused_where_a_word_behind_it_is_not_understood(tmp_path, cell):
-    with pytest.raises(InputError, match=f"must be a date or time .* as .*{cell}.* try_strptime"):
+    with pytest.raises(InputError, match=f"must be a date or time .* as .*{cell}.*try_strptime"):
         stored(tmp_path, cell, "")
 
 
