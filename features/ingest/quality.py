@@ -152,6 +152,15 @@ def content_of(con: duckdb.DuckDBPyConnection, table: str) -> str:
     return str(con.execute(f"SELECT count(*), sum(md5_number_lower({row})) FROM {table}").fetchall()[0])
 
 
+def unseen(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Say how many products nobody is shown: never ordered, and nothing tells since when they are sold."""
+    n = number(
+        con, "SELECT count(*) FROM products ANTI JOIN lines USING (product_id) WHERE launched_on IS NULL"
+    )
+    told = "were never ordered and have no launched_on: they are shown to nobody until they have either"
+    return [f"products: {n:,} {told}"] if n else []
+
+
 def number(con: duckdb.DuckDBPyConnection, sql: str) -> int:
     """Return the one number a query gives."""
     return int(con.execute(sql).fetchall()[0][0])

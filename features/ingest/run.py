@@ -198,6 +198,7 @@ def _build(
     quality.count(con, report)
     report.facts, report.quarantine = quality.measure(con), quality.refused(con)
     report.fingerprint = quality.fingerprint(con, {key: state["settings"][key] for key in publish.FIXED})
+    report.notes.extend(quality.unseen(con))
     report.write(folder)
     shop = {**state, "facts": report.facts, "fingerprint": report.fingerprint}
     (folder / SHOP).write_text(json.dumps(shop, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -286,6 +286,14 @@ def test_fresh_forgets_what_was_there(tmp_path):
     assert rows(tmp_path / "home", "customer_id") == [("b",)]
 
 
+def test_products_that_nobody_can_be_shown_are_counted_aloud(tmp_path):
+    folder = shop(tmp_path / "s", "a,1,p,2024-01-05,1,1")
+    (folder / "products.csv").write_text("product_id,launched_on\np,\nnew,2024-02-01\nidle,\nold,\n")
+    report = ingest(folder, tmp_path / "home")
+    assert [note for note in report.notes if note.startswith("products: 2 were never ordered")]
+    assert "shown to nobody" in str(render(report).caption)
+
+
 def test_the_column_map_takes_names_and_expressions(tmp_path):
     toml = "[tables.order_lines]\nwhere = \"status <> 'void'\"\nwhere_reason = 'void'\n"
     toml += "[tables.order_lines.columns]\n"
