@@ -21,8 +21,8 @@ class CustomerRequest(Request):
     model_config = ConfigDict(json_schema_extra={"examples": [{"customer_id": "1234"}]})
 
     customer_id: Id
-    locale: Annotated[str, Field(max_length=20)] = "en"
-    """The language of ``reasons``: ``en`` or ``pt``, or a locale of one of them; else English."""
+    locale: Annotated[str, Field(max_length=35)] | None = None
+    """The language of ``reasons`` (en, pt); absent: the shop's. One that is not spoken reads as en."""
 
 
 class Profile(Response):

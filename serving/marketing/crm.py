@@ -60,7 +60,7 @@ def profile(state: State, request: CustomerRequest) -> Profile:
         known=known,
         features=features,
         scores=scores,
-        reasons=reasons.sentences(scores, features, request.locale),
+        reasons=reasons.sentences(scores, features, request.locale or snapshot.locale),
         lists={name: _head(state, name, customer) for name in PERSONAL} if known else {},
         **{name: [_shown(row) for row in rows] for name, rows in held.items()},
     )

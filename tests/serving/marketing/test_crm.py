@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from worlds.snapshot import AS_OF, GAIN, NOW, make_home, with_live
 
@@ -15,6 +16,7 @@ from serving.api_crm import CustomerRequest, EraseRequest, PlanRequest, TargetsR
 from serving.entrance.audit import Audit
 from serving.marketing import crm, plan
 from serving.online.view import View
+from serving.scoring.columns import Columns
 from serving.state import State
 from serving.store import Store
 from serving.storefront import events, offers
@@ -58,6 +60,16 @@ def test_a_profile_holds_what_is_known_and_expected(state: State) -> None:
     assert set(found.scores) == {"churn_probability_28d", "expected_margin_28d", "next_order_at", "segment"}
     assert [len(products) for products in found.lists.values()] == [5, 5, 5]
     assert [event["event_id"] for event in found.events] == ["e"]
+
+
+def test_reasons_are_in_the_shops_language_where_none_is_asked_for(state: State) -> None:
+    rows = state.snapshot.customers.all_names()
+    scores = Columns.of(pd.DataFrame({"churn_reason_1": "silence:lowers"}, index=rows))
+    features = Columns.of(pd.DataFrame({"days_since_last_order": 3.0, "gap_mean_days": 8.0}, index=rows))
+    there = replace(state.snapshot, scores=scores, features=features, locale="pt-BR")
+    asked = [CustomerRequest(customer_id="c000003", locale=locale) for locale in (None, "en", "pt", "xx")]
+    told = [crm.profile(replace(state, snapshot=there), one).reasons[0]["text"] for one in asked]
+    assert told[0] == told[2] != told[1] == told[3]
 
 
 def test_an_unknown_customer_has_an_empty_profile(state: State) -> None:
