@@ -32,6 +32,8 @@ class Profile(Response):
     known: bool
     """False: no order before ``as_of``; features, scores and lists are then empty. ``as_of`` is the moment of
     features and scores: just after the newest order or return, else the scoring's."""
+    currency: str
+    """Of all money below; empty where the shop names none."""
     features: dict[str, float | None]
     """See ``recompra features`` for units."""
     scores: dict[str, float | str | None]
@@ -95,6 +97,8 @@ class ScoresRequest(Request):
 class ScoresPage(Response):
     """A page of scores, in the order of customer ids."""
 
+    currency: str
+    """Of all money in the rows, empty where the shop names none; of a file: the header ``X-Currency``."""
     scores: list[dict[str, Any]]
     """Each row with its ``as_of``: later than the scoring's where an order or a return came since. Filters
     read the scoring; who is new since comes with the next one."""

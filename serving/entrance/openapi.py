@@ -37,6 +37,8 @@ HEADERS = {
     "WWW-Authenticate": "Bearer.",
     "ETag": "Names this content; send it as If-None-Match of a GET.",
     "X-Next-Cursor": "Where the next page starts; absent on the last one.",
+    "X-As-Of": "The scoring's moment, of a file.",
+    "X-Currency": "The currency of all money in a file.",
 }
 IF_NONE_MATCH = {
     "name": "If-None-Match",
@@ -44,6 +46,7 @@ IF_NONE_MATCH = {
     "description": "ETags of answers the client holds.",
     "schema": {"type": "string"},
 }
+OF_SCORES = ("X-Next-Cursor", "X-As-Of", "X-Currency")
 FILES = ("text/csv", "application/x-ndjson")
 ABOUT = "What each customer will buy next. Whatever takes a GET takes a HEAD, and answers it without a body."
 
@@ -109,7 +112,7 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
     answered = _json(endpoint.response.__name__, "Answered.", "X-Request-Id")
     if endpoint.files:
         answered["content"] |= {kind: {"schema": {"type": "string"}} for kind in FILES}
-        answered["headers"] |= _headers("ETag", *(["X-Next-Cursor"] if endpoint.path == "/scores" else []))
+        answered["headers"] |= _headers("ETag", *(OF_SCORES if endpoint.path == "/scores" else ()))
     return {"200": answered, **told}
 
 

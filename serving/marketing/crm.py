@@ -58,6 +58,7 @@ def profile(state: State, request: CustomerRequest) -> Profile:
         models=snapshot.models,
         customer_id=request.customer_id,
         known=known,
+        currency=snapshot.currency,
         features=features,
         scores=scores,
         reasons=reasons.sentences(scores, features, request.locale or snapshot.locale),

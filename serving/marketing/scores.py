@@ -41,6 +41,7 @@ class Scoring:
     moment: str
     models: dict[str, str]
     horizon_days: int
+    currency: str
     customers: Vocabulary
     features: Columns
     scores: Columns
@@ -50,7 +51,7 @@ class Scoring:
     def of(cls, state: State) -> "Scoring":
         """Take the one in service."""
         own = state.snapshot
-        card = own.stamp, own.moment, own.models, own.horizon_days
+        card = own.stamp, own.moment, own.models, own.horizon_days, own.currency
         return cls(*card, own.customers, own.features, own.scores, state.sieve)
 
     def let_go(self) -> None:
@@ -144,6 +145,7 @@ class Pull:
         return ScoresPage.model_construct(
             as_of=self.scoring.moment,
             models=self.scoring.models,
+            currency=self.scoring.currency,
             scores=[dict(zip(names, row, strict=True)) for block in self.blocks() for row in block],
             n_customers=self.n_customers,
             n_found=self.n_found,
@@ -152,8 +154,12 @@ class Pull:
 
     def file(self) -> File:
         """Return it as a file that is made while it is sent."""
-        headers = {"x-as-of": self.scoring.moment, "x-next-cursor": self.next_cursor}
-        return File(self.scoring.names, self.blocks(), self.tag, {k: v for k, v in headers.items() if v})
+        own = {"x-as-of": self.scoring.moment, "x-currency": self.scoring.currency}
+        headers = {**own, "x-next-cursor": self.next_cursor}
+        told = {
+            name: value for name, value in headers.items() if value and value.isascii()
+        }  # a shop may say €
+        return File(self.scoring.names, self.blocks(), self.tag, told)
 
 
 def matching(scoring: Scoring, request: ScoresRequest) -> Bools:
@@ -216,6 +222,7 @@ def _read(folder: Path, _written: int) -> Scoring:
         moment=card["as_of"],
         models=card["models"],
         horizon_days=card["horizon_days"],
+        currency=card["currency"],
         customers=customers,
         features=features,
         scores=scores,

@@ -187,6 +187,18 @@ def test_a_file_of_a_page_names_the_next_one(state: State, home: Path) -> None:
     assert sent(pull.file().answer("csv", Asked())).count(b"\n") == 4
 
 
+def test_money_comes_with_its_currency(state: State, home: Path) -> None:
+    file = Pull.of(state, ScoresRequest(limit=3, format="csv"), home).file()
+    assert page(state, home).currency == file.answer("csv", Asked()).headers["x-currency"] == "EUR"
+
+
+def test_a_currency_that_no_header_can_hold_stops_no_file(state: State, home: Path) -> None:
+    in_signs = replace(state, snapshot=replace(state.snapshot, currency="€"))
+    answer = Pull.of(in_signs, ScoresRequest(format="csv"), home).file().answer("csv", Asked())
+    assert "x-currency" not in answer.headers
+    assert page(in_signs, home).currency == "€"
+
+
 def test_who_has_a_file_already_is_told_so_and_gets_it_anew_once_it_changes(state: State, home: Path) -> None:
     pull = Pull.of(state, ScoresRequest(limit=3, format="csv"), home)
     first = pull.file().answer("csv", Asked())
