@@ -76,13 +76,15 @@ def _copy(con: Any, sql: str, path: Path) -> None:
 class Excerpt(Shop):
     """A shop of the customers taken last. Its answers are those of a warehouse that holds what is new too.
 
-    Holds for cutoffs at or after the one it was written at; what it says of products is that of
-    ``SETTLED_DAYS`` after it where the cutoff is later. ``con`` is in memory, of one thread.
+    Holds for cutoffs at or after ``as_of``, the one it was written at. It does not know what others bought
+    since: facts of products are told as of ``SETTLED_DAYS`` after ``as_of`` at most, and stand still then.
+    Counted on, they would tell of a shop that sells nothing. ``con`` is in memory, of one thread.
     """
 
-    def __init__(self, home: Path, folder: Path) -> None:
+    def __init__(self, home: Path, folder: Path, as_of: datetime) -> None:
         super().__init__(home)
-        self.folder = folder
+        self.folder, self.as_of = folder, as_of
+        self._days_late = 0
 
     @cached_property
     def con(self) -> Any:
@@ -96,8 +98,23 @@ class Excerpt(Shop):
             file = literal(self.folder / f"{table}.parquet")
             con.raw_sql(f"CREATE VIEW past_{table} AS FROM read_parquet({file})")
         file = literal(self.folder / f"{PRODUCT_DAYS}.parquet")
-        con.raw_sql(f"CREATE TEMP TABLE {PRODUCT_DAYS} AS FROM read_parquet({file})")
+        con.raw_sql(f"CREATE TEMP TABLE past_{PRODUCT_DAYS} AS FROM read_parquet({file})")
+        con.raw_sql(f"CREATE TEMP VIEW {PRODUCT_DAYS} AS FROM past_{PRODUCT_DAYS}")
         return con
+
+    def customer_features(self, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the features as of ``cutoff`` of the customers held; those of products: see the class."""
+        self._stand_still(cutoff)
+        return super().customer_features(cutoff, ids)
+
+    def _stand_still(self, cutoff: datetime) -> None:
+        """Move what was sold by the days that ``cutoff`` lies beyond what can be told of products."""
+        since = local_day(cutoff, self.timezone) - local_day(self.as_of, self.timezone)
+        late = max(since.days - SETTLED_DAYS, 0)
+        if late != self._days_late:
+            moved = f"SELECT * REPLACE ((ordered_on + {late})::DATE AS ordered_on) FROM past_{PRODUCT_DAYS}"
+            self.con.raw_sql(f"CREATE OR REPLACE TEMP VIEW {PRODUCT_DAYS} AS {moved}")
+            self._days_late = late
 
     def anyone(self) -> list[str]:
         """Return the id of one customer; none where there is none."""

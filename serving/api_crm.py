@@ -31,13 +31,15 @@ class Profile(Response):
     customer_id: str
     known: bool
     """False: no order before ``as_of``; features, scores and lists are then empty. ``as_of`` is the moment of
-    features and scores: just after the newest order or return, else the scoring's."""
+    features and scores: just after the newest order or return within 28 days of the scoring, else its own."""
     currency: str
     """Of all money below; empty where the shop names none."""
     features: dict[str, float | None]
     """See ``recompra features`` for units."""
     scores: dict[str, float | str | None]
     """Names carry the horizon in days."""
+    behind: str | None
+    """Why features and scores do not hold the newest order or return: the scoring is too old; else null."""
     reasons: list[dict[str, str]]
     """Why they may leave or stay, the strongest first: ``code``, ``effect`` on the risk, ``text``."""
     lists: dict[str, list[Product]]

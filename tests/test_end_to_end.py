@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from socket import socket
 from typing import Any
@@ -38,6 +39,11 @@ class Service:
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
+
+    def after_the_scoring(self) -> str:
+        """Return a moment that the scoring is not too old for: this shop's orders end long before today."""
+        as_of = datetime.fromisoformat(self.client.get("/readyz").json()["as_of"])
+        return (as_of + timedelta(hours=1)).isoformat()
 
     def listed(self, **body: Any) -> list[str]:
         return [product["product_id"] for product in self.ask("/recommend", **body)["products"]]
@@ -120,6 +126,7 @@ def test_a_known_customer_is_answered_from_what_was_learnt(service: Service) -> 
 def test_an_order_changes_the_list_at_once_in_every_worker(service: Service) -> None:
     first = service.listed(customer_id="c05", list="new_for_you")[0]
     order = {"event_id": "o1", "kind": "order", "customer_id": "c05", "product_id": first}
+    order["occurred_at"] = service.after_the_scoring()
     assert service.ask("/events", events=[order])["accepted"] == 1
     assert service.ask("/events", events=[order])["duplicates"] == 1
     answers = [service.ask("/recommend", customer_id="c05", list="new_for_you") for _ in range(10)]
@@ -131,6 +138,7 @@ def test_an_order_changes_the_list_at_once_in_every_worker(service: Service) -> 
 def test_an_order_is_in_the_customers_features_and_scores_within_a_second_or_two(service: Service) -> None:
     before = wait_until_refreshed(service, "c11")
     order = {"event_id": "o3", "kind": "order", "customer_id": "c10", "product_id": "p01", "unit_price": 5.0}
+    order["occurred_at"] = service.after_the_scoring()
     was = service.ask("/customer", customer_id="c10")
     service.ask("/events", events=[order])
     started, now = time.monotonic(), was
@@ -157,10 +165,24 @@ def test_lag_and_drift_are_metrics(service: Service) -> None:
     assert "recompra_event_lag_seconds 0.0" in text
 
 
+def test_an_order_of_today_in_a_shop_scored_years_ago_is_kept_and_said_not_to_be_in_the_scores(
+    service: Service,
+) -> None:
+    was = service.ask("/customer", customer_id="c14")
+    assert was["behind"] is None
+    service.ask(
+        "/events", events=[{"event_id": "o4", "kind": "order", "customer_id": "c14", "product_id": "p01"}]
+    )
+    now = service.ask("/customer", customer_id="c14")
+    assert "too old" in now["behind"]
+    assert len(now["events"]) == 1
+    assert (now["as_of"], now["features"]) == (was["as_of"], was["features"])
+
+
 def wait_until_refreshed(service: Service, customer_id: str) -> dict[str, Any]:
     """Let a first event pass, while the watcher may still be importing what it needs."""
     order = {"kind": "order", "customer_id": customer_id, "product_id": "p01"}
-    order["event_id"] = f"first of {customer_id}"
+    order |= {"event_id": f"first of {customer_id}", "occurred_at": service.after_the_scoring()}
     was = service.ask("/customer", customer_id=customer_id)
     service.ask("/events", events=[order])
     until = time.monotonic() + READY_SECONDS

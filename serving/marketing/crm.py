@@ -27,6 +27,7 @@ from serving.api_crm import (
 from serving.entrance.audit import Audit
 from serving.marketing.crowd import Recent, people_of, standing_of
 from serving.online import refreshed
+from serving.online.backlog import MOVING
 from serving.online.refreshed import Row
 from serving.persons import rights
 from serving.scoring.snapshot import PERSONAL, Snapshot
@@ -61,6 +62,7 @@ def profile(state: State, request: CustomerRequest) -> Profile:
         currency=snapshot.currency,
         features=features,
         scores=scores,
+        behind=_behind(snapshot.as_of, held["events"]),
         reasons=reasons.sentences(scores, features, request.locale or snapshot.locale),
         lists={name: _head(state, name, customer) for name in PERSONAL} if known else {},
         **{name: [_shown(row) for row in rows] for name, rows in held.items()},
@@ -77,6 +79,11 @@ def _latest(state: State, customer: Who) -> tuple[str, Row, Row]:
     if code < 0:
         return snapshot.moment, {}, {}
     return snapshot.moment, snapshot.features.row(code), snapshot.scores.row(code)
+
+
+def _behind(as_of: datetime, events: Sequence[Mapping[str, Any]]) -> str | None:
+    moving = [row["occurred_at"] for row in events if row["kind"] in MOVING]
+    return refreshed.beyond(as_of, max(moving, default=as_of)) or None
 
 
 def _head(state: State, list_name: str, customer: Who) -> list[Product]:

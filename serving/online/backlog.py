@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from serving.online.refreshed import LASTS
 from serving.online.tables import CLOCK, CONTACTS, EVENTS, REFRESHED
 from serving.store import Store
 
@@ -34,7 +35,10 @@ class News:
 
 @dataclass
 class Backlog:
-    """A queue of customers, the one waiting longest first, for the scoring ``stamp`` of ``as_of``."""
+    """A queue of customers, the one waiting longest first, for the scoring ``stamp`` of ``as_of``.
+
+    Nobody waits for what happened ``LASTS`` after it or later: ``newest`` tells of it.
+    """
 
     store: Store
     stamp: str
@@ -43,6 +47,8 @@ class Backlog:
     """Since when each customer waits."""
     seen: int = -1
     """The counter of the last look; below 0 before the first."""
+    newest: datetime | None = None
+    """When the newest order or return happened that was seen."""
 
     @property
     def oldest(self) -> datetime | None:
@@ -56,12 +62,14 @@ class Backlog:
             if seq == self.seen:
                 return
             found = db.execute(_moved(self.seen, seq, self.as_of)).all()
+            newest = db.execute(_newest(self.seen, seq)).scalar()
             held = db.execute(_held(self.stamp)).all() if self.seen < 0 else []
         known = {row[0]: row[1] for row in held}
         for customer, last, since in sorted(found, key=lambda row: row[2]):
             if known.get(customer, -1) < last:
                 self.waiting.setdefault(customer, now if self.seen < 0 else since)
         self.seen = seq
+        self.newest = max(filter(None, (self.newest, newest)), default=None)
 
     def take(self, n: int) -> dict[str, datetime]:
         """Take up to ``n`` customers off the head, each with the moment since when it waits."""
@@ -80,15 +88,24 @@ class Backlog:
         contacts = sa.select(CONTACTS).where(CONTACTS.c.customer_id.in_(ids))
         with self.store.read() as db:
             seq = int(db.execute(sa.select(CLOCK.c.events)).scalar_one())
-            lines = db.execute(events.where(EVENTS.c.occurred_at >= self.as_of)).mappings()
+            lines = db.execute(events.where(*_since(self.as_of))).mappings()
             sent = db.execute(contacts.where(CONTACTS.c.sent_at >= self.as_of)).mappings()
             return News(seq, [dict(row) for row in lines], [dict(row) for row in sent])
+
+
+def _since(as_of: datetime) -> tuple[Any, Any]:
+    return EVENTS.c.occurred_at >= as_of, EVENTS.c.occurred_at < as_of + LASTS
+
+
+def _newest(after: int, seq: int) -> Any:
+    query = sa.select(sa.func.max(EVENTS.c.occurred_at)).where(EVENTS.c.seq > after, EVENTS.c.seq <= seq)
+    return query.where(EVENTS.c.kind.in_(MOVING), EVENTS.c.customer_id.is_not(None))
 
 
 def _moved(after: int, seq: int, as_of: datetime) -> Any:
     """Return each customer's last number and first moment of arrival among the events after a number."""
     query = sa.select(EVENTS.c.customer_id, sa.func.max(EVENTS.c.seq), sa.func.min(EVENTS.c.received_at))
-    query = query.where(EVENTS.c.seq > after, EVENTS.c.seq <= seq, EVENTS.c.occurred_at >= as_of)
+    query = query.where(EVENTS.c.seq > after, EVENTS.c.seq <= seq, *_since(as_of))
     query = query.where(EVENTS.c.kind.in_(MOVING), EVENTS.c.customer_id.is_not(None))
     return query.group_by(EVENTS.c.customer_id)
 

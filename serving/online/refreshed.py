@@ -1,10 +1,13 @@
 """Features and scores as of a customer's newest order or return: in place of the scoring's, until the next.
 
-A row belongs to the scoring it was made on (``stamp``): answers of another scoring do not see it.
+A row belongs to the scoring it was made on (``stamp``): answers of another scoring do not see it. What comes
+``LASTS`` after the scoring, or later, is left for the next one: nobody knows that all orders between were
+posted, and a customer refreshed would look silent through all that time.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -15,6 +18,7 @@ from serving.persons.rights import digest_of, overwrite
 from serving.store import Store
 
 Row = dict[str, float | str | None]
+LASTS = timedelta(days=28)
 AT_ONCE = 5_000
 """Customers asked for in one query."""
 
@@ -27,6 +31,17 @@ class Refreshed:
     """The moment just after the newest event in it."""
     features: Row
     scores: Row
+
+
+def beyond(as_of: datetime, moment: datetime) -> str:
+    """Return why what happened at ``moment`` is left out of a scoring of ``as_of``; empty where it is not."""
+    if moment < as_of + LASTS:
+        return ""
+    return (
+        f"the scoring is of {as_of:%Y-%m-%d}, too old for what was ordered on {moment:%Y-%m-%d}: after "
+        f"{LASTS.days} days nobody is refreshed, features and scores stay as they are. "
+        "Hint: ingest the orders since, then `recompra score`"
+    )
 
 
 def keep(store: Store, rows: Sequence[Mapping[str, Any]]) -> int:

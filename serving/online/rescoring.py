@@ -33,9 +33,10 @@ class Rescoring:
     def open(cls, home: Path) -> "Rescoring":
         """Load what serves; raise ``ArtefactError`` where it cannot be."""
         pointer = Pointer.read(home)
-        excerpt = excerpt_of(home, pointer.stamp)
+        as_of = datetime.fromisoformat(pointer.as_of)
+        excerpt = excerpt_of(home, pointer.stamp, as_of)
         models = on_disk(home, pointer.models, "scores")
-        made = cls(pointer.stamp, datetime.fromisoformat(pointer.as_of), models, excerpt)
+        made = cls(pointer.stamp, as_of, models, excerpt)
         made.probe()
         return made
 

@@ -16,12 +16,15 @@ EXCERPT = "excerpt"
 """The folder of a scoring that holds what customers are refreshed from (``features.excerpt``)."""
 
 
-def excerpt_of(home: Path, stamp: str) -> Excerpt:
-    """Open the rows that a scoring keeps of its customers; raise ``ArtefactError`` where it keeps none."""
+def excerpt_of(home: Path, stamp: str, as_of: datetime) -> Excerpt:
+    """Open the rows that the scoring of ``as_of`` keeps of its customers.
+
+    Raises ``ArtefactError`` where it keeps none.
+    """
     folder = home / "lists" / stamp / EXCERPT
     if not (folder / f"{PRODUCT_DAYS}.parquet").is_file():
         raise ArtefactError(f"the scoring {stamp} keeps no rows to refresh from", "score again")
-    return Excerpt(home, folder)
+    return Excerpt(home, folder, as_of)
 
 
 def scores_of(

@@ -74,7 +74,7 @@ def verify(home: Path, n: int = SAMPLE) -> Found:
     found = Found(snapshot.stamp, len(ids))
     anew = shop.customer_features(snapshot.as_of, ids).reindex(ids)
     found.differ.update(_differing("", snapshot.features, codes, anew))
-    excerpt = excerpt_of(home, pointer.stamp)
+    excerpt = excerpt_of(home, pointer.stamp, snapshot.as_of)
     excerpt.take(ids)
     again = excerpt.customer_features(snapshot.as_of).reindex(ids)
     found.differ.update(_differing("refresh: ", snapshot.features, codes, again))

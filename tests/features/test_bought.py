@@ -99,9 +99,22 @@ def test_rows_kept_with_a_scoring_tell_of_products_what_the_shop_does_for_a_week
     then = make_shop(tmp_path / "then", known, timezone=LISBON, products=products())
     names = ["c00", "c05", "c17"]
     excerpt.write(then, CUTOFF, names, tmp_path / "kept")
-    kept = Excerpt(tmp_path / "then" / "home", tmp_path / "kept")
+    kept = Excerpt(tmp_path / "then" / "home", tmp_path / "kept", CUTOFF)
     kept.take(names)
     now = lines[~lines["customer_id"].isin(names) | lines.index.isin(known.index)]
     whole = make_shop(tmp_path / "now", now, timezone=LISBON, products=products())
     expected = whole.customer_features(later, names)
     pd.testing.assert_frame_equal(kept.customer_features(later), expected, check_exact=True)
+
+
+@pytest.mark.parametrize("days", [8, 28])
+def test_of_products_a_later_refresh_tells_what_could_be_told_a_week_after_the_scoring(tmp_path, days):
+    shop = make_shop(tmp_path, order_lines(), timezone=LISBON, products=products())
+    excerpt.write(shop, CUTOFF, ["c00", "c05"], tmp_path / "kept")
+    kept = Excerpt(tmp_path / "home", tmp_path / "kept", CUTOFF)
+    kept.take(["c00", "c05"])
+    week, later = (kept.customer_features(shift_days(CUTOFF, n, LISBON)) for n in (7, days))
+    pd.testing.assert_frame_equal(later[NAMES], week[NAMES], check_exact=True)
+    assert (later["days_since_last_order"] == week["days_since_last_order"] + days - 7).all()
+    again = kept.customer_features(CUTOFF)
+    pd.testing.assert_frame_equal(again, shop.customer_features(CUTOFF, ["c00", "c05"]), check_exact=True)

@@ -15,6 +15,7 @@ from serving.api import EventsRequest, OfferRequest
 from serving.api_crm import CustomerRequest, EraseRequest, PlanRequest, TargetsRequest
 from serving.entrance.audit import Audit
 from serving.marketing import crm, plan
+from serving.online import refreshed
 from serving.online.view import View
 from serving.scoring.columns import Columns
 from serving.state import State
@@ -70,6 +71,18 @@ def test_reasons_are_in_the_shops_language_where_none_is_asked_for(state: State)
     asked = [CustomerRequest(customer_id="c000003", locale=locale) for locale in (None, "en", "pt", "xx")]
     told = [crm.profile(replace(state, snapshot=there), one).reasons[0]["text"] for one in asked]
     assert told[0] == told[2] != told[1] == told[3]
+
+
+def test_a_profile_says_that_the_scoring_is_too_old_for_an_order(state: State) -> None:
+    order = {"event_id": "e", "kind": "order", "customer_id": "c000003", "product_id": "p000001"}
+    post(state, order | {"occurred_at": AS_OF})
+    assert crm.profile(state, CustomerRequest(customer_id="c000003")).behind is None
+    late = AS_OF + refreshed.LASTS
+    made = [order | {"event_id": "late", "occurred_at": late}]
+    events.post_events(state, EventsRequest.model_validate({"events": made}), late)
+    found = crm.profile(state, CustomerRequest(customer_id="c000003"))
+    assert found.behind is not None and f"too old for what was ordered on {late:%Y-%m-%d}" in found.behind
+    assert found.as_of == state.snapshot.moment
 
 
 def test_an_unknown_customer_has_an_empty_profile(state: State) -> None:

@@ -159,6 +159,42 @@ def test_what_happened_before_the_scoring_is_in_it_and_refreshes_nobody(
     assert not refresher.look()
 
 
+def test_an_order_years_after_the_scoring_makes_nobody_look_silent_for_years(
+    refresher: Refresher, store: Store, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.record([event(1), event(2, "c04", occurred_at=NOW + timedelta(days=3000))])
+    refresher.look()
+    refresher.look()
+    assert refreshed.names(store, STAMP) == {"c03"}
+    told = Vitals.read(home)
+    assert told is not None and "too old for what was ordered on 2032" in told.down(NOW)
+    assert caplog.text.count("recompra score") == 1
+
+
+def test_a_refresh_holds_what_happened_within_28_days_whatever_came_later(
+    refresher: Refresher, store: Store
+) -> None:
+    last, late = (AS_OF + refreshed.LASTS - timedelta(seconds=n) for n in (1, 0))
+    store.record([event(1, occurred_at=last), event(2, occurred_at=late)])
+    refresher.look()
+    row = refreshed.of_customer(store, STAMP, "c03")
+    assert row is not None and row.as_of == (last + INSTANT).isoformat()
+    assert row.features["days_since_last_order"] == 0
+
+
+def test_a_scoring_that_holds_the_late_orders_ends_the_trouble(
+    refresher: Refresher, store: Store, home: Path, trained: tuple[Path, dict[str, Any], Snapshot]
+) -> None:
+    store.record([event(1, occurred_at=AS_OF + timedelta(days=40))])
+    refresher.look()
+    assert refresher.vitals.trouble
+    later = "20240713T0000-0002"
+    shutil.copytree(home / "lists" / STAMP, home / "lists" / later)
+    Pointer(later, (AS_OF + timedelta(days=42)).isoformat(), trained[2].models).move(home)
+    refresher.look()
+    assert refresher.vitals.trouble == ""
+
+
 def test_a_watcher_that_starts_again_does_what_was_left_and_no_more(
     home: Path, store: Store, refresher: Refresher
 ) -> None:

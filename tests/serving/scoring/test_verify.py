@@ -119,4 +119,4 @@ def test_an_older_order_ingested_since_is_refused(home: Path, tmp_path: Path) ->
 def test_a_scoring_that_keeps_nothing_of_products_is_refused_in_words(home: Path) -> None:
     next(home.glob("lists/*/excerpt/product_days.parquet")).unlink()
     with pytest.raises(ArtefactError, match=r"keeps no rows to refresh from.*score again"):
-        excerpt_of(home, Pointer.read(home).stamp)
+        excerpt_of(home, Pointer.read(home).stamp, refreshing.AS_OF)
