@@ -15,15 +15,15 @@ FORMULA = re.compile(r"\s*[=@]|\s*[+-](?![\d\s().,/-]*\Z)")
 
 def guarded(value: Any) -> Any:
     """Return a cell as a spreadsheet may open it; a line ends in it as the file's own lines do."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or (value[:1].isalnum() and "\r" not in value):
         return value
-    text = value.replace("\r\n", "\n").replace("\r", "\n") if "\r" in value else value
+    text = value.replace("\r\n", "\n").replace("\r", "\n")
     return f"'{text}" if FORMULA.match(text) else text
 
 
 def guarded_rows(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
     """Return the rows under these names, guarded: nearly always those that came."""
     free = [at for at, name in enumerate(names) if name in FREE]
-    if not any(guarded(row[at]) is not row[at] for row in rows for at in free):
+    if all(guarded(row[at]) is row[at] for at in free for row in rows):
         return rows
     return [[guarded(cell) if at in free else cell for at, cell in enumerate(row)] for row in rows]
