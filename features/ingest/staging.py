@@ -119,6 +119,8 @@ def run(con: duckdb.DuckDBPyConnection, sql: str, source: Source) -> duckdb.Duck
         hint = (
             "repair that line, or export the file again" if in_csv else "repair the file, or the column map"
         )
+        if "unicode" in told:
+            hint = "save it as CSV in UTF-8, as spreadsheets offer to"
         raise InputError(f"{source.label} ({source.table}) is broken: {told}", hint) from error
 
 

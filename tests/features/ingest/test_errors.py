@@ -33,7 +33,7 @@ BROKEN = {
     "a line is too short": (b"b,2024-01-06\n", ["bad.csv", "Line: 2", "repair that line"]),
     "a line is too long": (b"b,2024-01-06,1,1,EUR,9\n", ["bad.csv", "Line: 2", "repair that line"]),
     "a quote is not closed": (b'"b,2024-01-06,1,1,EUR\n', ["bad.csv", "Line: 2", "repair that line"]),
-    "it is not UTF-8": (b"b\xe9,2024-01-06,1,1,EUR\n", ["bad.csv", "utf-8"]),
+    "it is not UTF-8": (b"b\xe9,2024-01-06,1,1,EUR\n", ["bad.csv", "utf-8", "save it as CSV in UTF-8"]),
     "it holds a heading alone": (b"", ["bad.csv holds no rows", "export it again"]),
     "a number column holds words": (
         b"b,2024-01-06,one,1,EUR\n",
