@@ -111,7 +111,7 @@ class Demand:
         buyers, packs = _means(parts, self.buyers, self.units)
         mean = packs * parts.pack
         low, high = (bound * parts.pack for bound in self.spread.bounds(packs))
-        low = np.where(parts.whole, np.ceil(low - ROUND), low)
+        low = np.abs(np.where(parts.whole, np.ceil(low - ROUND), low))  # no -0
         high = np.maximum(np.where(parts.whole, np.floor(high + ROUND), high), low)
         return Expected(buyers, mean, np.minimum(low, mean), np.maximum(high, mean))
 
