@@ -34,7 +34,11 @@ PAST = {
 """What is kept of customers: columns, and the time that must lie before the cutoff."""
 ROW_GROUP = 4096
 """Rows that are read for one customer, at most, beside their own."""
-DERIVED = ("links", "returns", "order_rows", "order_news", "orders", "days", "first_purchases")
+DERIVED = ("links", "returns", "order_rows", "order_news", "orders", "days")
+BOUGHT = ("customer_numbers", "bought_days", "first_purchases")
+"""Derived of the customers taken; what ``features.bought`` knows of products is of all customers."""
+OF_PRODUCTS = ("product_totals", "shop_days")
+"""Derived of what was sold."""
 PRODUCT_DAYS = "product_days"
 """Of all customers: what ``features.bought`` counts, a file and a table."""
 LINES = ("event_id", "customer_id", "kind", "product_id", "quantity", "unit_price", "occurred_at")
@@ -64,7 +68,8 @@ def _write_product_days(shop: Shop, cutoff: datetime, folder: Path) -> None:
     sums = ", ".join(f"sum({name})::BIGINT AS {name}" for name in ("n_buyers", "n_first", "n_second"))
     rows = f"""
         SELECT product_id, greatest(ordered_on, {oldest})::DATE AS ordered_on, {sums}
-        FROM product_days WHERE ordered_on < {today} GROUP BY ALL ORDER BY ALL"""
+        FROM product_days JOIN product_numbers USING (product)
+        WHERE ordered_on < {today} GROUP BY ALL ORDER BY ALL"""
     _copy(shop.con.con, rows, folder / PRODUCT_DAYS)
 
 
@@ -98,8 +103,12 @@ class Excerpt(Shop):
             file = literal(self.folder / f"{table}.parquet")
             con.raw_sql(f"CREATE VIEW past_{table} AS FROM read_parquet({file})")
         file = literal(self.folder / f"{PRODUCT_DAYS}.parquet")
-        con.raw_sql(f"CREATE TEMP TABLE past_{PRODUCT_DAYS} AS FROM read_parquet({file})")
-        con.raw_sql(f"CREATE TEMP VIEW {PRODUCT_DAYS} AS FROM past_{PRODUCT_DAYS}")
+        number = "(dense_rank() OVER (ORDER BY product_id) - 1)::INTEGER AS product"
+        con.raw_sql(f"CREATE TABLE past_{PRODUCT_DAYS} AS SELECT *, {number} FROM read_parquet({file})")
+        con.raw_sql(
+            f"CREATE TABLE product_numbers AS SELECT DISTINCT product_id, product FROM past_{PRODUCT_DAYS}"
+        )
+        con.raw_sql(f"CREATE TABLE {PRODUCT_DAYS} AS FROM past_{PRODUCT_DAYS}")
         return con
 
     def customer_features(self, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
@@ -113,7 +122,9 @@ class Excerpt(Shop):
         late = max(since.days - SETTLED_DAYS, 0)
         if late != self._days_late:
             moved = f"SELECT * REPLACE ((ordered_on + {late})::DATE AS ordered_on) FROM past_{PRODUCT_DAYS}"
-            self.con.raw_sql(f"CREATE OR REPLACE TEMP VIEW {PRODUCT_DAYS} AS {moved}")
+            self.con.raw_sql(f"CREATE OR REPLACE TABLE {PRODUCT_DAYS} AS {moved}")
+            for table in OF_PRODUCTS:
+                self.con.raw_sql(f"DROP TABLE IF EXISTS {table}")
             self._days_late = late
 
     def anyone(self) -> list[str]:
@@ -138,7 +149,7 @@ class Excerpt(Shop):
         con = self.con.con
         con.register("new_lines", _lines(events))
         wanted = ", ".join("'" + name.replace("'", "''") + "'" for name in ids) or "NULL"
-        for table in DERIVED:
+        for table in (*DERIVED, *BOUGHT):
             con.execute(f"DROP TABLE IF EXISTS {table}")
         for table, kind in (("order_lines", "order"), ("return_lines", "return")):
             rows = f"SELECT * FROM past_{table} WHERE customer_id IN ({wanted})"

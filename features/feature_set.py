@@ -36,9 +36,17 @@ class Past:
         rows = table(name)
         return rows if self._wanted is None else rows.semi_join(self._wanted, "customer_id")
 
+    def by_customer(self, rows: "ir.Table", figures: dict[str, Any]) -> "ir.Table":
+        """Aggregate a source's rows; customers known by number get the ids these stand for."""
+        key = "customer_id" if "customer_id" in rows.columns else "customer"
+        sums = rows.group_by(["cutoff", key]).aggregate(**figures)
+        return sums if key == "customer_id" else sums.join(self("customer_numbers"), key).drop(key)
+
 
 Source = Callable[[Past], "ir.Table"]
-"""Prepares rows ``(cutoff, customer_id, ...)`` of past events; every one of them lies before its cutoff."""
+"""Prepares rows ``(cutoff, customer_id, ...)`` of past events; every one of them lies before its cutoff.
+
+Instead of ``customer_id`` they may have ``customer``, of the derived table ``customer_numbers``."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,8 @@ class FeatureSet:
     """Tables that are made of the warehouse's once a connection, because many queries ask for them."""
     beside: tuple["FeatureSet", ...] = ()
     """Sets of the same grain whose columns follow, each by a query of its own; this one decides the rows."""
+    one_cutoff: bool = False
+    """Whether its query holds for one cutoff only: a panel then asks it once for each."""
 
     @property
     def names(self) -> list[str]:
@@ -94,6 +104,9 @@ class FeatureSet:
         self, con: Any, cutoffs: Iterable[datetime], ids: Sequence[str] | None, timezone: str
     ) -> pd.DataFrame:
         """Return the panel of this set's own features."""
+        cutoffs = sorted(cutoffs)
+        if self.one_cutoff and len(cutoffs) > 1:
+            return pd.concat(self._alone(con, [cutoff], ids, timezone) for cutoff in cutoffs)
         moments = at_cutoffs(con, cutoffs, timezone)
         self.derive(con)
         if ids is not None:
@@ -103,7 +116,8 @@ class FeatureSet:
         frame["cutoff"] = frame["cutoff"].map(moments)
         frame["customer_id"] = frame["customer_id"].astype("str")
         frame = frame.set_index(KEYS).sort_index()[[feature.name for feature in self.features]]
-        return frame.astype({feature.name: feature.dtype for feature in self.features}).round(DECIMALS)
+        other = {f.name: f.dtype for f in self.features if frame[f.name].dtype != f.dtype}
+        return frame.astype(other).round(DECIMALS)
 
     def derive(self, con: Any) -> None:
         """Make the derived tables where the connection has none; Spark looks them up each time."""
@@ -118,8 +132,8 @@ class FeatureSet:
         past, query = Past(limited=limited), None
         for name, source in self.sources.items():
             rows: Any = source(past)
-            mine = [feature for feature in self.features if feature.source == name]
-            part = rows.group_by(KEYS).aggregate(**{f.name: f.expression(rows).cast(f.dtype) for f in mine})
+            mine = {f.name: f.expression(rows).cast(f.dtype) for f in self.features if f.source == name}
+            part = past.by_customer(rows, mine)
             query = (
                 part
                 if query is None

@@ -2,7 +2,7 @@
 
 Timestamps are UTC; ``*_on`` are the shop's days.
 ``days`` are the ``orders`` of a customer summed by the shop's day: the grain of the customer features.
-``product_days`` and ``first_purchases`` are no files: a connection derives them (``features.bought``).
+Those that number customers or products are no files: a connection derives them (``features.bought``).
 """
 
 import re
@@ -58,17 +58,24 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "hour": "float64",
         "weekday": "int32",
     },
+    "customer_numbers": {"customer_id": "string", "customer": "int64"},
+    "product_numbers": {"product_id": "string", "product": "int64"},
+    "bought_days": {"customer": "int64", "product": "int64", "ordered_on": "date", "ordered_at": "timestamp"},
+    "first_purchases": {"customer": "int64", "product": "int64", "ordered_at": "timestamp"},
     "product_days": {
-        "product_id": "string",
+        "product": "int64",
         "ordered_on": "date",
         "n_buyers": "int64",
         "n_first": "int64",
         "n_second": "int64",
     },
-    "first_purchases": {
-        "customer_id": "string",
-        "product_id": "string",
-        "ordered_at": "timestamp",
+    "product_totals": {
+        "product": "int64",
+        "since": "date",
+        "until": "date",
+        "n_sales": "int64",
+        "n_buyers": "int64",
+        "n_back": "int64",
     },
     "returns": {
         "return_id": "string",
