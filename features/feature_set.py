@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from features.storage.tables import compiled, fetch, table
+from features.storage.tables import compiled, fetch, held, table
 from features.window import local_day, naive_utc
 
 if TYPE_CHECKING:
@@ -116,16 +116,16 @@ class FeatureSet:
         frame["cutoff"] = frame["cutoff"].map(moments)
         frame["customer_id"] = frame["customer_id"].astype("str")
         frame = frame.set_index(KEYS).sort_index()[[feature.name for feature in self.features]]
-        other = {f.name: f.dtype for f in self.features if frame[f.name].dtype != f.dtype}
-        return frame.astype(other).round(DECIMALS)
+        found = frame.dtypes
+        other = {f.name: f.dtype for f in self.features if found[f.name] != f.dtype}
+        return (frame.astype(other) if other else frame).round(DECIMALS)
 
     def derive(self, con: Any) -> None:
         """Make the derived tables where the connection has none; Spark looks them up each time."""
-        once = con.name == "duckdb"
-        for name in self.derived:
-            sql = _compiled_table(self, name, con.name)
-            made = "TEMP TABLE IF NOT EXISTS" if once else "OR REPLACE TEMP VIEW"
-            con.raw_sql(f"CREATE {made} {name} AS {sql}")
+        made = "TEMP TABLE" if con.name == "duckdb" else "OR REPLACE TEMP VIEW"
+        there = held(con)
+        for name in (name for name in self.derived if name not in there):
+            con.raw_sql(f"CREATE {made} {name} AS {_compiled_table(self, name, con.name)}")
 
     def expression(self, *, limited: bool = False) -> "ir.Table":
         """Return the whole query over unbound tables, for any backend of Ibis."""

@@ -58,24 +58,24 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "hour": "float64",
         "weekday": "int32",
     },
-    "customer_numbers": {"customer_id": "string", "customer": "int64"},
-    "product_numbers": {"product_id": "string", "product": "int64"},
-    "bought_days": {"customer": "int64", "product": "int64", "ordered_on": "date", "ordered_at": "timestamp"},
-    "first_purchases": {"customer": "int64", "product": "int64", "ordered_at": "timestamp"},
+    "customer_numbers": {"customer_id": "string", "customer": "int32"},
+    "product_numbers": {"product_id": "string", "product": "int32"},
+    "bought_days": {"customer": "int32", "product": "int32", "ordered_on": "date", "ordered_at": "timestamp"},
+    "first_purchases": {"customer": "int32", "product": "int32", "ordered_at": "timestamp"},
     "product_days": {
-        "product": "int64",
+        "product": "int32",
         "ordered_on": "date",
         "n_buyers": "int64",
         "n_first": "int64",
         "n_second": "int64",
     },
     "product_totals": {
-        "product": "int64",
+        "product": "int32",
         "since": "date",
         "until": "date",
-        "n_sales": "int64",
-        "n_buyers": "int64",
-        "n_back": "int64",
+        "n_sales": "int32",
+        "n_buyers": "int32",
+        "n_back": "int32",
     },
     "returns": {
         "return_id": "string",
@@ -155,6 +155,13 @@ def fetch(con: Any, sql: str) -> pd.DataFrame:
     answer = con.raw_sql(sql)
     frame: pd.DataFrame = answer.df() if con.name == "duckdb" else answer.toPandas()
     return frame
+
+
+def held(con: Any) -> set[str]:
+    """Return the names of the tables that a backend's connection has made; on Spark there are views only."""
+    if con.name != "duckdb":
+        return set()
+    return {name for (name,) in con.raw_sql("SELECT table_name FROM duckdb_tables()").fetchall()}
 
 
 def compiled(expression: Any, dialect: str) -> str:
