@@ -94,6 +94,14 @@ def product_totals() -> "ir.Table":
     ).order_by("until")
 
 
+def shop_days() -> "ir.Table":
+    """Rows ``(ordered_on,)``: of how many customers and products it is the first, and the second, day."""
+    days = table("product_days")
+    return days.group_by("ordered_on").aggregate(
+        n_first=days.n_first.sum().cast("float64"), n_second=days.n_second.sum().cast("float64")
+    )
+
+
 def _until(past: Past, days: int) -> "ir.Table":
     """One row: the day on which those that count ended, so many days before the cutoff's own."""
     import ibis
@@ -109,7 +117,7 @@ def _totals(past: Past, days: int) -> "ir.Table":
 
 def _usual(past: Past) -> "ir.Table":
     """One row: the share of all products' buyers who came back."""
-    days = table("product_days").cross_join(_until(past, SETTLED_DAYS))
+    days = table("shop_days").cross_join(_until(past, SETTLED_DAYS))
     days = days.filter(days.ordered_on < days.ended)
     return days.aggregate(usual=days.n_second.sum() / days.n_first.sum())
 
@@ -127,10 +135,10 @@ def product_facts(past: Past) -> "ir.Table":
 
 
 def products_bought(past: Past) -> "ir.Table":
-    """Rows ``(cutoff, customer, product)``: what each had bought before the cutoff, with its facts."""
+    """Rows ``(customer, product)``: what each had bought before the cutoff, with its facts."""
     mine = table("first_purchases").cross_join(past.cutoffs)
     # DuckDB takes a bare comparison for selective and builds the join on its larger side: twice the time.
-    mine = mine.filter((mine.ordered_at < mine.cutoff).fill_null(False))
+    mine = mine.filter((mine.ordered_at < mine.cutoff).fill_null(False)).select("customer", "product")
     return mine.join(product_facts(past), "product")
 
 
@@ -152,6 +160,7 @@ BOUGHT_FEATURES = FeatureSet(
             first_purchases,
             product_days,
             product_totals,
+            shop_days,
         )
     },
     features=(

@@ -39,14 +39,18 @@ class Past:
     def by_customer(self, rows: "ir.Table", figures: dict[str, Any]) -> "ir.Table":
         """Aggregate a source's rows; customers known by number get the ids these stand for."""
         key = "customer_id" if "customer_id" in rows.columns else "customer"
-        sums = rows.group_by(["cutoff", key]).aggregate(**figures)
+        keys = [name for name in ("cutoff", key) if name in rows.columns]
+        sums = rows.group_by(keys).aggregate(**figures)
+        if "cutoff" not in keys:
+            sums = sums.cross_join(self.cutoffs.select("cutoff"))
         return sums if key == "customer_id" else sums.join(self("customer_numbers"), key).drop(key)
 
 
 Source = Callable[[Past], "ir.Table"]
 """Prepares rows ``(cutoff, customer_id, ...)`` of past events; every one of them lies before its cutoff.
 
-Instead of ``customer_id`` they may have ``customer``, of the derived table ``customer_numbers``."""
+Instead of ``customer_id`` they may have ``customer``, of the derived table ``customer_numbers``; those of a
+set of one cutoff need not name it."""
 
 
 @dataclass(frozen=True)

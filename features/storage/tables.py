@@ -77,6 +77,7 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "n_buyers": "int32",
         "n_back": "int32",
     },
+    "shop_days": {"ordered_on": "date", "n_first": "float64", "n_second": "float64"},
     "returns": {
         "return_id": "string",
         "customer_id": "string",
