@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-Only = Annotated[str | None, typer.Option(help="One model by its name; all by default.")]
+Only = Annotated[
+    list[str] | None, typer.Option(help="A model by its name; give it again for another. All by default.")
+]
 AsOf = Annotated[str | None, typer.Option(help="YYYY-MM-DD; by default the day after the last order.")]
 Adapter = Annotated[str | None, typer.Option(help="Column map: cdnow, complete_journey, online_retail, ...")]
 

@@ -15,7 +15,7 @@ def train(as_of: AsOf = None, only: Only = None) -> None:
     from training.train import train as run
 
     with Shown(home()) as steps:
-        report = run(home(), clock=now, as_of=moment(as_of), only=only, steps=steps)
+        report = run(home(), clock=now, as_of=moment(as_of), only=only or (), steps=steps)
     console().print(table(report.figures(), report.title))
     for trained in report.models:
         typer.echo(f"{trained.name}: {trained}")
@@ -41,7 +41,7 @@ def backtest(
     from training.report import table
     from training.rolling import rolling as roll
 
-    asked: dict[str, Any] = {"cutoff": cutoff, "horizon_days": horizon, "only": only, "k": k}
+    asked: dict[str, Any] = {"cutoff": cutoff, "horizon_days": horizon, "only": only or (), "k": k}
     with (
         throw_away_home(shop, adapter, now=now()) if shop else nullcontext(home()) as place,
         Shown(place) as steps,

@@ -7,7 +7,7 @@ Three fixed files, so that anything can read them: ``recommendations.parquet``, 
 import json
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -156,7 +156,7 @@ def backtest(
     *,
     cutoff: str,
     horizon_days: int,
-    only: str | None = None,
+    only: Sequence[str] = (),
     k: int = 20,
     steps: Steps | None = None,
 ) -> Backtest:

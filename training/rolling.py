@@ -65,7 +65,7 @@ def rolling(
     cutoff: str,
     horizon_days: int,
     n_cutoffs: int,
-    only: str | None = None,
+    only: Sequence[str] = (),
     k: int = 20,
     steps: Steps | None = None,
 ) -> Rolling:

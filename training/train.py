@@ -6,7 +6,7 @@ As of T every model learns from windows that closed before ``T - horizon`` and i
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -39,10 +39,10 @@ def train(
     *,
     clock: Callable[[], datetime],
     as_of: datetime | None = None,
-    only: str | None = None,
+    only: Sequence[str] = (),
     steps: Steps | None = None,
 ) -> Report:
-    """Train every model (or ``only`` one) as of a moment, by default the end of the last order's day.
+    """Train every model (or ``only`` some) as of a moment, by default the end of the last order's day.
 
     Raises ``SettingsError`` for an ``as_of`` outside the data. A model that cannot learn is left out with its
     reason. ``clock`` tells the ledger when.
@@ -57,11 +57,11 @@ def train(
         return Report(holdout, [training.one(name) for name in names])
 
 
-def chosen_models(only: str | None) -> list[str]:
-    """Return the models to work on: all, or the one asked for; raise ``NotFound`` if there is none such."""
-    if only is not None:
-        model_class(only)
-    return [only] if only is not None else list(MODELS)
+def chosen_models(only: Sequence[str]) -> list[str]:
+    """Return the models to work on, in their order: all, or those asked for; ``NotFound`` if unknown."""
+    for name in only:
+        model_class(name)
+    return [name for name in MODELS if not only or name in only]
 
 
 def configured(name: str, shop: Shop) -> Any:

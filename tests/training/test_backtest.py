@@ -65,7 +65,7 @@ def test_every_customer_seen_before_the_cutoff_has_scores_and_lists(found) -> No
 
 
 def test_lists_are_k_deep_ranked_from_one_and_unique(home, tmp_path) -> None:
-    recommended, _, _ = run(home, tmp_path, k=3, only="cross_sell", cutoff="2024-07-01")
+    recommended, _, _ = run(home, tmp_path, k=3, only=("cross_sell",), cutoff="2024-07-01")
     by_list = recommended.groupby(["customer_id", "list"])
     assert set(recommended["list"]) == {"for_you", "new_for_you", "buy_again"}
     assert (
@@ -132,20 +132,20 @@ def test_the_next_order_is_written_in_utc_and_unknown_ones_stay_unknown(home, tm
         return pd.DataFrame({"churn_probability_28d": 0.5, "next_order_at": moments.where(ids != "c00")})
 
     monkeypatch.setattr(fakes.FakeChurn, "predict", predict)
-    customers = run(home, tmp_path, only="churn")[1].set_index("customer_id")["next_order_at"]
+    customers = run(home, tmp_path, only=("churn",))[1].set_index("customer_id")["next_order_at"]
     assert pd.isna(customers["c00"])
     assert customers["c01"] == pd.Timestamp("2024-06-04T16:00:00Z")
 
 
 def test_only_one_model_leaves_the_other_file_empty_of_figures(home, tmp_path) -> None:
-    recommended, customers, metrics = run(home, tmp_path, only="churn")
+    recommended, customers, metrics = run(home, tmp_path, only=("churn",))
     assert len(recommended) == 0
     assert customers["churn_probability"].notna().all()
     assert set(metrics["models"]) == {"churn"}
 
 
 def test_a_second_backtest_replaces_the_files_of_the_first(home, tmp_path) -> None:
-    late = {"only": "cross_sell", "cutoff": "2024-07-01"}
+    late = {"only": ("cross_sell",), "cutoff": "2024-07-01"}
     first = run(home, tmp_path, k=3, **late)[0]
     assert len(run(home, tmp_path, k=2, **late)[0]) < len(first)
 

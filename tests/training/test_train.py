@@ -12,7 +12,7 @@ from features.errors import NotFound, SettingsError
 from features.window import parse_cutoff
 from training.report import Report, Trained
 from training.tracking import Tracking
-from training.train import train
+from training.train import chosen_models, train
 
 NOW = datetime(2024, 8, 1, tzinfo=UTC)
 pytestmark = pytest.mark.usefixtures("fake_models")
@@ -72,7 +72,7 @@ def test_figures_and_pictures_are_in_the_run(first, home) -> None:
 
 
 def test_the_same_data_and_seed_give_the_same_figures(first, home) -> None:
-    second = again(home, only="churn")
+    second = again(home, only=("churn",))
     pd.testing.assert_frame_equal(churn(first).evaluation.table(), churn(second).evaluation.table())
     assert churn(second).verdict.startswith("not worse than the champion v")
 
@@ -81,21 +81,21 @@ def test_a_worse_challenger_is_registered_and_not_promoted(first, home, monkeypa
     before = Tracking(home).champion("churn")
     noisy = fakes.FakeConfig(noise=1.0, horizon_days=28)
     monkeypatch.setattr("training.train.configured", lambda *_: noisy)
-    worse = churn(again(home, 2, only="churn"))
+    worse = churn(again(home, 2, only=("churn",)))
     assert (worse.promoted, "worse than the champion" in worse.verdict) == (False, True)
     assert Tracking(home).champion("churn") == before
     assert Tracking(home).challenger("churn").version == worse.version
 
 
 def test_a_champion_that_learnt_later_is_compared_and_said_to_be_flattered(first, home) -> None:
-    earlier = again(home, 3, only="churn", as_of=first.holdout.end - timedelta(days=30))
+    earlier = again(home, 3, only=("churn",), as_of=first.holdout.end - timedelta(days=30))
     assert "(flattered: it learnt up to" in churn(earlier).verdict
 
 
 def test_a_champion_whose_artefact_is_gone_is_replaced_and_said_so(first, home) -> None:
     tracking = Tracking(home)
     shutil.rmtree(tracking.fetch(tracking.champion("churn"), home))
-    next_one = churn(again(home, 5, only="churn"))
+    next_one = churn(again(home, 5, only=("churn",)))
     assert next_one.promoted
     assert "the artefact of churn v" in next_one.verdict
 
@@ -103,7 +103,7 @@ def test_a_champion_whose_artefact_is_gone_is_replaced_and_said_so(first, home) 
 def test_a_model_that_cannot_learn_is_left_out_with_its_reason(first, home, monkeypatch) -> None:
     before = Tracking(home).versions("cross_sell")
     monkeypatch.setattr(fakes.FakeLists, "fit", classmethod(fakes.cannot_learn))
-    report = again(home, only="cross_sell")
+    report = again(home, only=("cross_sell",))
     assert report.left_out == {"cross_sell": "cross_sell has too little to learn from"}
     assert Tracking(home).versions("cross_sell") == before
 
@@ -112,7 +112,7 @@ def test_an_error_in_the_middle_leaves_the_champion_and_registers_nothing(first,
     before = Tracking(home).versions("churn")
     monkeypatch.setattr("training.train.draw", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        again(home, 4, only="churn")
+        again(home, 4, only=("churn",))
     assert Tracking(home).versions("churn") == before
 
 
@@ -129,4 +129,8 @@ def test_a_shop_younger_than_the_horizon_is_told_which_one_is_possible(home) -> 
 
 def test_an_unknown_model_is_named_with_those_there_are(home) -> None:
     with pytest.raises(NotFound, match="the models are cross_sell, churn"):
-        again(home, only="horoscope")
+        again(home, only=("horoscope",))
+
+
+def test_several_models_are_asked_for_by_name_and_learnt_each_once() -> None:
+    assert chosen_models(("churn", "cross_sell", "churn")) == ["cross_sell", "churn"]
