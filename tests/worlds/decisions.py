@@ -29,10 +29,13 @@ def goods(rng: np.random.Generator) -> Goods:
 
 
 def standing(rng: np.random.Generator, n: int) -> Standing:
-    """Return customers of whom most may be contacted, and each rule refuses some."""
-    gone = rng.random((n, len(EVENTS))) < 0.1
-    since = np.where(gone, np.nan, rng.integers(-5, 120, (n, len(EVENTS))))
-    acted = np.where(rng.random((n, len(NAMES))) < 0.8, np.nan, rng.integers(0, 400, (n, len(NAMES))))
+    """Return customers of whom most may be contacted, and each rule refuses some.
+
+    Events and actions are drawn apart, name by name: a new one changes nothing else.
+    """
+    of_events, of_actions = rng.spawn(2)
+    since = np.stack([_days(of_events, n, 0.1, -5, 120) for _ in EVENTS], axis=1)
+    acted = np.stack([_days(of_actions, n, 0.8, 0, 400) for _ in NAMES], axis=1)
     return Standing(
         consent=rng.choice([-1, 0, 1, 1, 1, 1], (n, len(CHANNELS))).astype(np.int8),
         n_contacts_7d=rng.integers(0, 3, n).astype(np.int32),
@@ -47,6 +50,10 @@ def standing(rng: np.random.Generator, n: int) -> Standing:
         n_orders=rng.integers(0, 9, n).astype(np.int32),
         rank=rng.random(n).astype(np.float32),
     )
+
+
+def _days(rng: np.random.Generator, n: int, never: float, low: int, high: int) -> NDArray[np.float64]:
+    return np.where(rng.random(n) < never, np.nan, rng.integers(low, high, n))
 
 
 def case(rng: np.random.Generator, n: int, k: int = 6) -> Case:
