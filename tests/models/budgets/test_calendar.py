@@ -97,9 +97,9 @@ def test_a_budget_a_day_an_action_and_a_stock_are_kept() -> None:
     assert kept.spend.sum() <= 100 * (1 + 1e-9)
     assert np.bincount(kept.day).max() <= 20
     assert np.bincount(kept.action).max() <= 300
-    for plan in (kept, within(found, stock=stock)):
-        assert np.bincount(plan.product[plan.product >= 0], minlength=1).max() <= 9
-    assert (plan.product >= 0).any()
+    for chosen in (kept, within(found, stock=stock)):
+        assert np.bincount(chosen.product[chosen.product >= 0], minlength=1).max() <= 9
+    assert (chosen.product >= 0).any()
     assert (kept.day <= kept.last).all()
     assert (np.diff(kept.day) >= 0).all()
 
