@@ -36,11 +36,13 @@ def backtest(
     from contextlib import nullcontext
 
     from training.backtest import backtest as run
-    from training.backtest import throw_away_home
+    from training.backtest import check_apart, throw_away_home
     from training.progress import Shown
     from training.report import table
     from training.rolling import rolling as roll
 
+    if shop:
+        check_apart(shop, out)
     asked: dict[str, Any] = {"cutoff": cutoff, "horizon_days": horizon, "only": only or (), "k": k}
     with (
         throw_away_home(shop, adapter, now=now()) if shop else nullcontext(home()) as place,

@@ -181,6 +181,13 @@ def with_fallback(names: list[str]) -> list[str]:
     return names + fallback if set(names) & set(makers) else names
 
 
+def check_apart(source: str, out: Path) -> None:
+    """Raise ``SettingsError`` where the files would be written over the shop's own."""
+    if Path(source).is_dir() and Path(source).resolve() == out.resolve():
+        told = f"--out is the shop's own folder, {out}, where customers.parquet is a table of the shop"
+        raise SettingsError(told, "name another folder")
+
+
 @contextmanager
 def throw_away_home(
     source: str | Path, adapter: str | None = None, *, now: datetime | None = None

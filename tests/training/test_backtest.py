@@ -11,7 +11,7 @@ from worlds.orders import make_home
 
 from features.errors import SettingsError
 from features.shop import Shop
-from training.backtest import CUSTOMERS, RECOMMENDATIONS, backtest, throw_away_home
+from training.backtest import CUSTOMERS, RECOMMENDATIONS, backtest, check_apart, throw_away_home
 
 CUTOFF = "2024-06-01"
 pytestmark = pytest.mark.usefixtures("fake_models")
@@ -142,6 +142,13 @@ def test_only_one_model_leaves_the_other_file_empty_of_figures(home, tmp_path) -
     assert len(recommended) == 0
     assert customers["churn_probability"].notna().all()
     assert set(metrics["models"]) == {"churn"}
+
+
+def test_the_shop_s_own_folder_is_not_written_into(tmp_path) -> None:
+    with pytest.raises(SettingsError, match="shop's own folder.*name another"):
+        check_apart(f"{tmp_path}/../{tmp_path.name}", tmp_path)
+    check_apart(str(tmp_path), tmp_path / "result")
+    check_apart("complete_journey", Path("complete_journey"))
 
 
 def test_a_second_backtest_replaces_the_files_of_the_first(home, tmp_path) -> None:
