@@ -36,13 +36,18 @@ class Spend:
 
     @classmethod
     def fit(cls, windows: Sequence[TrainingWindow], config: PanelConfig) -> Self:
-        """Learn from the customers who ordered within closed windows."""
+        """Learn from the customers who ordered within closed windows.
+
+        Where none of them did, an amount is what their last orders before came to.
+        """
         windows = thinned(windows, config)
         frame = pd.concat([window.rows for window in windows])
         rows = frame[COLUMNS].to_numpy(float)
         days = stacked([window.n_order_days for window in windows])
         revenue = stacked([window.revenue for window in windows])
         more_days = Trees.fit("poisson", rows[days > 0], days[days > 0] - 1, config)
+        if not (revenue > 0).any():
+            revenue = frame["last_order_revenue"].to_numpy(float)
         paid = revenue > 0
         if not paid.any():
             return cls(more_days, None, 1.0, ())

@@ -91,6 +91,17 @@ def test_a_shop_where_nobody_came_back_foretells_next_to_nothing(tmp_path: Path,
     assert said[[*DATES, "days_between_orders"]].isna().all(axis=None)
 
 
+def test_what_nobody_came_back_for_is_worth_what_first_orders_came_to(
+    tmp_path: Path, lines: pd.DataFrame
+) -> None:
+    once = lines.sort_values("ordered_at").drop_duplicates("customer_id")
+    found = value(make_shop(tmp_path, once))
+    money = found[["expected_revenue_p10", "expected_revenue", "expected_revenue_p90"]]
+    assert money.notna().all().all() and (money.diff(axis=1).iloc[:, 1:] >= 0).all().all()
+    paid = (once["unit_price"] * once["quantity"]).mean()
+    assert (found["expected_revenue"] / found["expected_orders"]).mean() == pytest.approx(paid, rel=0.5)
+
+
 def test_a_whale_is_worth_most_and_lifts_nobody_else(
     tmp_path: Path, lines: pd.DataFrame, said: pd.DataFrame
 ) -> None:
