@@ -45,7 +45,7 @@ class Profile(Response):
     lists: dict[str, list[Product]]
     """The first five of each list, ranked live where something happened since the scoring."""
     events: list[dict[str, Any]]
-    """Since ``as_of``, newest first."""
+    """The last hundred that were posted, newest first; features and scores hold those before ``as_of``."""
     contacts: list[dict[str, Any]]
     decisions: list[dict[str, Any]]
 
