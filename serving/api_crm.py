@@ -225,6 +225,10 @@ class Plan(Tabled):
     not_planned: list[dict[str, Any]]
     """Customers left out, each with its reason; the first hundred."""
     n_not_planned: int
+    spent: float
+    """The sum of the contacts' ``spend``, discounts that are expected to be given included."""
+    expected_incremental_margin: float
+    """The sum of what the contacts are expected to earn after that, each within the shop's horizon."""
     currency: str
     effect: str
     experiment: str | None

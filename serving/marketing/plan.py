@@ -74,17 +74,25 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
         contacts = rows_of(state, found, period)
         left_out += _not_planned(snapshot, found)
     effect = effect_of(snapshot, (row["action"] for row in contacts))
+    worth = "" if snapshot.desk is None else snapshot.desk[1].money
     answer = Plan(
         as_of=snapshot.moment,
         models=snapshot.models,
         contacts=contacts,
         not_planned=left_out[:N_NOT_PLANNED],
         n_not_planned=len(left_out),
+        spent=_sum(contacts, "spend"),
+        expected_incremental_margin=_sum(contacts, worth),
         currency=snapshot.currency,
         effect=effect,
         experiment=experiment_of(snapshot, effect),
     )
     return answer if snapshot.desk is None else answer.named(names_of(state))
+
+
+def _sum(rows: Sequence[Row], name: str) -> float:
+    """Add a column up as it is shown, so that a file's sum is the plan's."""
+    return float(round(sum(row[name] for row in rows), 4))
 
 
 def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple[list[int], list[Row]]:

@@ -181,6 +181,14 @@ def test_a_plan_contacts_on_the_day_of_the_next_order_or_the_first(state: State)
         assert row["on"] == (expected if expected <= "2026-03-07" else "2026-03-01")
 
 
+def test_a_plans_sums_are_those_of_its_contacts_and_nothing_of_nobody(state: State) -> None:
+    some, none = (plan.contact_plan(state, PlanRequest(days=7, budget=budget), NOW) for budget in (0.5, 0))
+    assert 0 < some.spent <= 0.5
+    assert some.spent == pytest.approx(sum(row["spend"] for row in some.contacts))
+    assert some.expected_incremental_margin == pytest.approx(sum(row[GAIN] for row in some.contacts))
+    assert (none.contacts, none.spent, none.expected_incremental_margin) == ([], 0, 0)
+
+
 def test_a_full_day_passes_contacts_on_and_a_full_plan_says_so(state: State) -> None:
     found = plan.contact_plan(state, PlanRequest(days=2, per_day=2, limit=20), NOW)
     days = [row["on"] for row in found.contacts]
