@@ -318,10 +318,8 @@ def test_without_the_store_lists_and_scores_are_answered_and_the_rest_is_told_to
         endpoint.path: endpoint.request.model_config["json_schema_extra"]["examples"][0] for endpoint in ALL
     }
     answers = {path: client.ask(path, body) for path, body in bodies.items()}
-    assert {path for path, answer in answers.items() if answer.status_code == 200} == {
-        "/recommend",
-        "/scores",
-    }
+    answered = {path for path, answer in answers.items() if answer.status_code == 200}
+    assert answered == {endpoint.path for endpoint in ALL if not endpoint.stored} >= {"/recommend", "/scores"}
     refused = [answer for answer in answers.values() if answer.status_code != 200]
     assert {(answer.status_code, answer.headers["retry-after"]) for answer in refused} == {(503, "5")}
     ready = client.get("/readyz")
