@@ -107,12 +107,14 @@ def outcomes(
     """Measure what decisions earned against those held out, and what another policy would have earned."""
     import pandas as pd
 
+    from features.shop import Shop
     from serving.online.tables import CONTACTS, DECISIONS
     from serving.store import Store
     from training.contacts.past_policies import read_policy
     from training.outcomes import outcomes as run
     from training.outcomes import table
 
+    Shop(home())  # refuses a folder that is no home before a store is made there
     store = Store.open(home())
     decisions, contacts = (
         pd.DataFrame(store.everything(rows), columns=rows.c.keys()) for rows in (DECISIONS, CONTACTS)

@@ -291,3 +291,13 @@ def test_outcomes_of_few_decisions_say_what_they_need(run, home) -> None:
     assert code == 0
     assert "not yet: 1 decisions have shown what followed: 200 are needed" in " ".join(printed.split())
     assert json.loads((home / "outcomes.json").read_text())["actions"]["offer"]["n"] == 1
+
+
+@pytest.mark.parametrize(
+    "words", [("outcomes",), ("train",), ("report",), ("plan", "--out", "plan.csv"), ("export", "1")]
+)
+def test_a_refusal_makes_no_home(run, tmp_path, monkeypatch, words) -> None:
+    monkeypatch.setenv("RECOMPRA_HOME", str(tmp_path / "none"))
+    monkeypatch.chdir(tmp_path)
+    assert run(*words)[0] == 2
+    assert list(tmp_path.iterdir()) == []
