@@ -127,20 +127,22 @@ def _delimited(file: Path, name: str) -> str:
 
 def delimiter_of(file: Path) -> str:
     """Return what stands between the cells of a CSV, as its first line tells."""
-    return max(DELIMITERS, key=_first_line(file).count)
+    return _first_line(file)[1]
 
 
-def _first_line(file: Path) -> str:
+def _first_line(file: Path) -> tuple[str, str]:
+    """Return a CSV's first line, and what stands between its cells."""
     try:
         with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as handle:
-            return handle.readline(1_000_000).decode("utf-8-sig").rstrip("\r\n")
+            first = handle.readline(1_000_000).decode("utf-8-sig").rstrip("\r\n")
     except (UnicodeDecodeError, OSError, EOFError) as error:
         raise InputError(f"{file} cannot be read as text: {error}", "save it as CSV in UTF-8") from error
+    return first, max(DELIMITERS, key=first.count)
 
 
 def _heading(file: Path) -> tuple[str, list[str]]:
     """Return the delimiter and the column names of a CSV's first line."""
-    first, delimiter = _first_line(file), delimiter_of(file)
+    first, delimiter = _first_line(file)
     columns = [column.strip() for column in next(csv.reader([first], delimiter=delimiter), [])]
     lower = [column.lower() for column in columns]
     if not lower or len(set(lower)) < len(lower) or not all(lower):
