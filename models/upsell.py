@@ -148,7 +148,7 @@ class Upsell(Model):
 def moves_of(shop: Shop, cutoff: datetime, end: datetime, horizon_days: int, steps: Steps) -> Moves:
     """Return who moved to a better version within the horizon, which closed by ``end``."""
     history, size = shop.history(cutoff), max(len(shop.history(cutoff).products), 1)
-    last = last_of_kind(history, kinds_of(history, shop.catalogue(cutoff)))
+    last = last_of_kind(history, kinds_of(shop.catalogue(cutoff)))
     came = shop.product_labels(cutoff, horizon_days, end)
     customer = history.customers.codes(came["customer_id"].tolist()).astype(np.int64)
     version = history.products.codes(came["product_id"].tolist())

@@ -62,7 +62,7 @@ class Ledger:
     def history(self, name: str | None = None, *, at: datetime | None = None) -> list[Entry]:
         """Return every entry, oldest first, of one model or of all; ``at`` a moment, those of then.
 
-        None where there is no database yet: to open it would make one.
+        Nothing where there is no database yet: to open it would make one.
         """
         if is_missing(self.url):
             return []

@@ -43,9 +43,7 @@ class Vocabulary:
         if len(ids) <= FEW or not len(self.ids):
             return np.array([self.code(str(name)) for name in ids], np.int32)
         encoded = [str(name).encode() for name in ids]
-        wanted = np.array(
-            encoded, dtype=self.ids.dtype
-        )  # cuts what is longer than any known id: those are unknown
+        wanted = np.array(encoded, dtype=self.ids.dtype)  # cuts what is too long to be known: see ``fits``
         fits = np.fromiter(map(len, encoded), np.int64, len(encoded)) <= self.ids.dtype.itemsize
         at = np.searchsorted(self.ids, wanted)
         found = fits & (self.ids[np.minimum(at, len(self.ids) - 1)] == wanted)

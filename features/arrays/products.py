@@ -88,7 +88,7 @@ class ProductTable:
 
     @cached_property
     def n_kinds(self) -> int:
-        """More than the highest code of any kind plus one."""
+        """One more than there are kinds on the level that has most of them."""
         return int(self.codes.max(initial=-1)) + 2
 
     def save(self, folder: Path) -> None:
@@ -114,7 +114,7 @@ def product_table(history: History, catalogue: Catalogue, horizon_days: int) -> 
     found["p_trend_28d"] = _log_ratio(found["p_sales_28d"], found["p_sales_112d"])
     for level, code in zip(("leaf", "branch"), codes, strict=False):
         found[f"p_share_{level}"] = _share(found["p_sales_28d"], code)
-        found[f"p_gap_{level}"] = _pooled_gap(pairs, code, len(history.products))
+        found[f"p_gap_{level}"] = _pooled_gap(pairs, code)
     table = np.column_stack([found[name] for name in STATISTICS]).astype(np.float32)
     return ProductTable(codes, table, catalogue.price, popularity(history, horizon_days))
 
@@ -283,7 +283,7 @@ def _share(sales: Column, code: Ints) -> Column:
     return np.where(code >= 0, sales / np.maximum(total[code + 1], 1e-12), np.nan)
 
 
-def _pooled_gap(pairs: _Pairs, code: Ints, size: int) -> Column:
+def _pooled_gap(pairs: _Pairs, code: Ints) -> Column:
     """Return the mean gap of all products of a kind; of those without a kind too."""
     kind = code[pairs.product] + 1
     n_kinds = int(code.max(initial=-1)) + 2

@@ -47,8 +47,6 @@ class Decision:
     """Chance of buying the product (else of an order) if nothing is done, shape (n,); NaN for nothing."""
     worth: Money
     """Worth of every arm, shape (n, m); NaN where it cannot be known or there is no arm."""
-    spend: Money
-    """Cost of every arm and the discount it is expected to give, shape (n, m)."""
     chances: Money
     """The chance behind every arm, shape (n, m)."""
     refused: Codes
@@ -103,7 +101,6 @@ def choose(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> Decision
         money=money,
         chance=chance,
         worth=found.worth,
-        spend=found.spend,
         chances=found.chance,
         refused=found.refused,
         barred=found.barred.first,

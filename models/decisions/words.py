@@ -29,11 +29,8 @@ def explain(
     ``ruled_out_actions`` (action, rule, reason).
     """
     options = _options(decision, row, products)
-    if not decision.money[row]:
-        options.insert(0, (DO_NOTHING, None, 0.0))
-    else:
-        at = next((i for i, option in enumerate(options) if option[2] <= 0), len(options))
-        options.insert(at, (DO_NOTHING, None, 0.0))
+    at = next((i for i, (_, _, worth) in enumerate(options) if worth <= 0), len(options))
+    options.insert(at if decision.money[row] else 0, (DO_NOTHING, None, 0.0))
     action = int(decision.action[row])
     told = [
         {"action": name, "product_id": product, terms.money: money}
@@ -87,10 +84,9 @@ def _ruled_out(decision: Decision, row: int, products: Sequence[str]) -> list[di
     arms = decision.refused[row][decision.refused[row] != NO_ARM]
     if len(arms) and arms[0] >= 0 and (arms == arms[0]).all():
         return [{"product_id": None} | decision.why(int(arms[0]))]
-    found = []
-    for at, code in _refused_products(decision, row):
-        found.append({"product_id": products[at]} | decision.why(code))
-    return found
+    return [
+        {"product_id": products[at]} | decision.why(code) for at, code in _refused_products(decision, row)
+    ]
 
 
 def _refused_products(decision: Decision, row: int) -> list[tuple[int, int]]:

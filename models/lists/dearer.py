@@ -77,7 +77,7 @@ class Last:
     product: Ints
 
 
-def kinds_of(history: History, catalogue: Catalogue) -> Ints:
+def kinds_of(catalogue: Catalogue) -> Ints:
     """Return each product's kind: its category, or one of its own where it has none."""
     own = len(catalogue.categories) + np.arange(len(catalogue.products), dtype=np.int32)
     return np.where(catalogue.category >= 0, catalogue.category, own).astype(np.int32)
@@ -92,7 +92,7 @@ def last_of_kind(history: History, kind: Ints) -> Last:
 
 def steps_of(history: History, catalogue: Catalogue, price_step: float, horizon_days: int) -> Steps:
     """Return every product with its better versions, at most ``price_step`` times the price."""
-    kind, size = kinds_of(history, catalogue), len(catalogue.products)
+    kind, size = kinds_of(catalogue), len(catalogue.products)
     fade = np.exp2((history.day - history.cutoff_day) / horizon_days)
     sells = np.bincount(history.product, fade, minlength=size)
     best = np.sort(np.argsort(-sells, kind="stable")[:N_SHELF])

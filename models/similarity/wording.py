@@ -81,9 +81,7 @@ def _told_apart(near: Neighbours, text: NDArray[np.int64], sales: Floats, n: int
     like, wide = near.product.ravel(), near.product.shape[1]
     copies = np.minimum(np.diff(first), n + 1)[like] * (like >= 0)
     start = copies.cumsum() - copies
-    one = np.repeat(
-        np.arange(len(like)), copies
-    )  # one entry a product: the cell of ``near`` it stands behind
+    one = np.repeat(np.arange(len(like)), copies)  # of each product, the cell of ``near`` it stands behind
     row, place = one // wide, np.arange(len(one)) - start[one // wide * wide]
     kept = place <= n
     one, row, place = one[kept], row[kept], place[kept]

@@ -42,7 +42,6 @@ NOT_SHOWN = ("customer", "ruled_out_by")
 """Columns of the retention ranking that are our own."""
 N_PROFILE_PRODUCTS = 5
 N_PROFILE_EVENTS = 100
-"""A contact to keep a customer, at any time: only rules about the customer can refuse it."""
 
 
 def profile(state: State, request: CustomerRequest) -> Profile:

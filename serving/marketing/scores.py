@@ -156,9 +156,8 @@ class Pull:
         """Return it as a file that is made while it is sent."""
         own = {"x-as-of": self.scoring.moment, "x-currency": self.scoring.currency}
         headers = {**own, "x-next-cursor": self.next_cursor}
-        told = {
-            name: value for name, value in headers.items() if value and value.isascii()
-        }  # a shop may say €
+        # A header is ASCII, and a shop may call its currency €.
+        told = {name: value for name, value in headers.items() if value and value.isascii()}
         return File(self.scoring.names, self.blocks(), self.tag, told)
 
 
@@ -176,9 +175,8 @@ def matching(scoring: Scoring, request: ScoresRequest) -> Bools:
         low, high = (getattr(request, f"{end}_{field}") for end in ("min", "max"))
         if low is not None or high is not None:
             values = table.number(_known(table, column))
-            kept &= (values >= (-np.inf if low is None else low)) & (
-                values <= (np.inf if high is None else high)
-            )
+            kept &= values >= (-np.inf if low is None else low)
+            kept &= values <= (np.inf if high is None else high)
     for column, words in (("segment", request.segments), ("persona", request.personas)):
         if words is not None:
             kept &= scoring.scores.among(_known(scoring.scores, column), words)

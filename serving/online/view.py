@@ -100,9 +100,7 @@ class View:
         if not self.down:
             log.error("the store cannot be read, answers go on with what is known: %s", type(error).__name__)
         self.down = f"the store cannot be read ({type(error).__name__})"
-        self._again = (
-            monotonic() + RETRY_SECONDS
-        )  # a store that does not answer must not hold up every request
+        self._again = monotonic() + RETRY_SECONDS  # a store that hangs must not hold up every request
         self._let_go(spoilt=True)
         return set()
 

@@ -119,12 +119,8 @@ def _bytes(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
         return {}
     wanted = _word(customer_id) if everywhere else rf"customer_?id\W{{1,6}}{_word(customer_id)}"
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        n = sum(1 for _ in re.finditer(_for_bytes(wanted), content))
+        n = sum(1 for _ in re.finditer(wanted.encode(), content))
     return {" (bytes)": n}
-
-
-def _for_bytes(pattern: str) -> bytes:
-    return pattern.encode()
 
 
 def _word(text: str) -> str:

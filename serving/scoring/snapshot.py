@@ -132,6 +132,5 @@ class Snapshot:
             return {}
         rows = self.history.rows(code)
         ages = (self.cutoff_day - self.history.day[rows]).tolist()
-        return dict(
-            zip(self.history.product[rows].tolist(), ages, strict=True)
-        )  # in time order: the last one stays
+        # In time order: of several purchases the last one stays.
+        return dict(zip(self.history.product[rows].tolist(), ages, strict=True))

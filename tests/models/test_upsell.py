@@ -94,7 +94,7 @@ def test_every_pair_is_of_one_kind_and_within_the_step(shop: Shop) -> None:
 
 def test_the_last_product_of_a_kind_is_that_of_a_loop(shop: Shop) -> None:
     history = shop.history(CUTOFF)
-    kind = kinds_of(history, shop.catalogue(CUTOFF))
+    kind = kinds_of(shop.catalogue(CUTOFF))
     slow = {}
     for customer, product in zip(history.customer.tolist(), history.product.tolist(), strict=True):
         slow[customer, int(kind[product])] = product
