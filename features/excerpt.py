@@ -18,7 +18,7 @@ from features.bought import BOUGHT_FEATURES, RECENT_DAYS, SETTLED_DAYS
 from features.ingest import orders, returns
 from features.ingest.contracts import LARGEST_MONEY, MADE_UP_ORDER, MONEY, local_time
 from features.shop import Shop
-from features.storage.tables import literal
+from features.storage.tables import literal, quote
 from features.window import local_day, naive_utc
 
 LINE = (
@@ -148,7 +148,7 @@ class Excerpt(Shop):
         self.forget()
         con = self.con.con
         con.register("new_lines", _lines(events))
-        wanted = ", ".join("'" + name.replace("'", "''") + "'" for name in ids) or "NULL"
+        wanted = ", ".join(map(quote, ids)) or "NULL"
         for table in (*DERIVED, *BOUGHT):
             con.execute(f"DROP TABLE IF EXISTS {table}")
         for table, kind in (("order_lines", "order"), ("return_lines", "return")):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from features.storage.tables import compiled, fetch, held, table
+from features.storage.tables import compiled, fetch, held, quote, table
 from features.window import local_day, naive_utc
 
 if TYPE_CHECKING:
@@ -114,8 +114,8 @@ class FeatureSet:
         moments = at_cutoffs(con, cutoffs, timezone)
         self.derive(con)
         if ids is not None:
-            quoted = [str(name).replace("'", "''") for name in ids]
-            _view(con, "recompra_wanted", list(WANTED), [f"('{name}')" for name in quoted] or ["(NULL)"])
+            rows = [f"({quote(str(name))})" for name in ids] or ["(NULL)"]
+            _view(con, "recompra_wanted", list(WANTED), rows)
         frame = fetch(con, _compiled(self, con.name, ids is not None))
         frame["cutoff"] = frame["cutoff"].map(moments)
         frame["customer_id"] = frame["customer_id"].astype("str")

@@ -20,9 +20,9 @@ from features.ingest.contracts import SIDE_TABLES, TABLES
 from features.ingest.publish import LINES, parquet
 from features.ingest.quality import QUALITY, Report, number
 from features.ingest.rows import RETURN_LINES
-from features.ingest.sources import quote
 from features.ingest.staging import table_map_of
 from features.settings import Settings
+from features.storage.tables import quote
 
 Forgotten = Callable[[Sequence[str]], Mapping[str, str]]
 """Return those of some ids whose customers asked to be forgotten, each with the digest it is known by."""

@@ -13,8 +13,7 @@ import duckdb
 from features import hardware
 from features.errors import Busy, InputError
 from features.ingest.contracts import MACROS
-from features.ingest.sources import quote
-from features.storage.tables import literal
+from features.storage.tables import literal, quote
 
 LINK = "warehouse"
 LINES = "order_lines"

@@ -17,6 +17,7 @@ from features.ingest.erasure import Forgotten, nobody
 from features.ingest.quality import Counts, Report, number
 from features.ingest.sources import Source
 from features.settings import Settings
+from features.storage.tables import quote
 
 SHOP = "shop.json"
 Tell = Callable[[str], None]
@@ -228,7 +229,7 @@ def _unchanged(con: duckdb.DuckDBPyConnection, report: Report, old: Path, shop: 
 
 def _one_currency(con: duckdb.DuckDBPyConnection, settings: Settings) -> Settings:
     """Check that all money is in one currency, and note which; else raise ``InputError`` naming the rows."""
-    left_out = sources.quote(staging.table_map_of(settings, "order_lines").where_reason)
+    left_out = quote(staging.table_map_of(settings, "order_lines").where_reason)
     found = con.execute(f"""
         SELECT upper(currency), count(*), min(source), list(__row ORDER BY source, __row)[:5]
         FROM staged_order_lines WHERE currency IS NOT NULL AND reason IS DISTINCT FROM {left_out}

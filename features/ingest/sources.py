@@ -12,7 +12,7 @@ import duckdb
 from features.errors import InputError
 from features.ingest.contracts import TABLES
 from features.settings import Settings, TableMap
-from features.storage.tables import literal
+from features.storage.tables import literal, quote
 
 PARQUET = (".parquet", ".pq")
 DELIMITED = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
@@ -99,11 +99,6 @@ def reader(file: Path) -> str:
     if lower.endswith(DELIMITED):
         return _delimited(file, name)
     raise InputError(f"cannot read {file.name}: neither Parquet nor CSV", "convert it to one of them")
-
-
-def quote(text: str) -> str:
-    """Return a SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _text(name: str) -> str:

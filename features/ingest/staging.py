@@ -8,8 +8,9 @@ from features import adapters
 from features.errors import InputError, SettingsError
 from features.ingest import contracts, sources
 from features.ingest.contracts import TABLES, Column, Table
-from features.ingest.sources import Source, quote
+from features.ingest.sources import Source
 from features.settings import Settings, TableMap
+from features.storage.tables import quote
 
 BROKEN_SHARE = 0.5
 """Above this share of unreadable cells a column is of the wrong type, and the whole file is refused."""

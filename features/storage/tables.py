@@ -9,10 +9,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 if TYPE_CHECKING:
     import ibis.expr.types as ir
+    import pandas as pd
 
 SCHEMAS: dict[str, dict[str, str]] = {
     "order_lines": {
@@ -148,7 +147,7 @@ def table(name: str) -> "ir.Table":
     return ibis.table(SCHEMAS[name], name=name)
 
 
-def fetch(con: Any, sql: str) -> pd.DataFrame:
+def fetch(con: Any, sql: str) -> "pd.DataFrame":
     """Run compiled SQL on an Ibis backend and return a frame.
 
     Ibis' own ``to_pandas`` compiles anew each time, and in version 12 warns about both DuckDB 2 and pandas 3.
@@ -172,7 +171,12 @@ def compiled(expression: Any, dialect: str) -> str:
     return str(ibis.to_sql(expression, dialect=dialect))
 
 
+def quote(text: str) -> str:
+    """Return a SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def literal(path: Path, pattern: str = "") -> str:
     """Return a SQL literal of a path for DuckDB's readers, which take ``[``, ``*`` and ``?`` for patterns."""
-    exact = re.sub(r"([\[*?])", r"[\1]", str(path)).replace("'", "''")
-    return f"'{exact}/{pattern}'" if pattern else f"'{exact}'"
+    exact = re.sub(r"([\[*?])", r"[\1]", str(path))
+    return quote(f"{exact}/{pattern}" if pattern else exact)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from features.arrays.history import History, Ints, Vocabulary
 from features.settings import ContactPolicy, ProductGroup
+from features.storage.tables import quote
 from features.window import day_number, local_day, naive_utc, shift_days
 from models.actions import CHANNELS, EVENTS, NAMES
 from models.contact_policy import People
@@ -164,7 +165,7 @@ def _put_deliveries(
             settling=_settling_sql(shop.settings.product_groups, policy),
             delivery_days=policy.delivery_days,
             lost_days=policy.lost_days,
-            statuses=", ".join(["''", *(f"'{status}'" for status in _quoted(policy))]),
+            statuses=", ".join(quote(status.lower()) for status in ("", *policy.open_return_statuses)),
         )
     ).fetchnumpy()
     _put(standing.since[:, EVENTS.index("delivery")], customers, found["customer_id"], found["delivery"])
@@ -172,16 +173,10 @@ def _put_deliveries(
     _put(standing.return_open, customers, found["customer_id"], found["return_open"])
 
 
-def _quoted(policy: ContactPolicy) -> list[str]:
-    return [status.lower().replace("'", "''") for status in policy.open_return_statuses]
-
-
 def _settling_sql(groups: Mapping[str, ProductGroup], policy: ContactPolicy) -> str:
     """Return SQL for a product's settling days from its ``category``."""
     cases = "".join(
-        f" WHEN regexp_matches(lower(category), '{_word(group)}') THEN {group.settling_days}".replace(
-            "'", "'"
-        )
+        f" WHEN regexp_matches(lower(category), {quote(_word(group))}) THEN {group.settling_days}"
         for group in groups.values()
         if group.categories
     )

@@ -85,6 +85,16 @@ def test_goods_settle_after_delivery_by_their_product_group(standing: Standing) 
     assert standing.settles_in.tolist() == [57, 2, -10, -1, 0]  # Ann's is lost 60 days after the order
 
 
+def test_a_product_groups_word_may_hold_an_apostrophe(tmp_path: Path) -> None:
+    lines = pd.DataFrame(
+        {"customer_id": ["ann"], "ordered_at": [pd.Timestamp("2024-05-31 10:00")], "product_id": ["coat"]}
+    )
+    products = pd.DataFrame({"product_id": ["coat"], "category": ["Women's > Coats"]})
+    more = '[product_groups.women]\ncategories = ["women\'s"]\nsettling_days = 9\n'
+    shop = orders.make_shop(tmp_path, lines, more=more, products=products)
+    assert read_standing(shop, CUTOFF, WHO).settles_in[0] == 8
+
+
 def test_only_a_return_under_way_is_open(standing: Standing) -> None:
     assert standing.return_open.tolist() == [False, False, True, False, False]
 
