@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from features.storage.tables import compiled, fetch, held, quote, table
+from features.storage.tables import fetch, held, quote, sql_of, table
 from features.window import local_day, naive_utc
 
 if TYPE_CHECKING:
@@ -161,12 +161,12 @@ class FeatureSet:
 
 @cache
 def _compiled(features: FeatureSet, dialect: str, limited: bool) -> str:
-    return compiled(features.expression(limited=limited), dialect)
+    return sql_of(features.expression(limited=limited), dialect)
 
 
 @cache
 def _compiled_table(features: FeatureSet, name: str, dialect: str) -> str:
-    return compiled(features.derived[name](), dialect)
+    return sql_of(features.derived[name](), dialect)
 
 
 def at_cutoffs(con: Any, cutoffs: Iterable[datetime], timezone: str) -> dict[datetime, datetime]:

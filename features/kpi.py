@@ -17,7 +17,7 @@ from features.activity import FIRST_YEAR_DAYS, activity
 from features.customer import purchase_days
 from features.feature_set import Past, at_cutoffs
 from features.shop import Shop
-from features.storage.tables import compiled, fetch, table
+from features.storage.tables import fetch, sql_of, table
 
 Z = 1.96
 """Half-width of a 95% interval, in standard errors."""
@@ -125,7 +125,7 @@ def facts(shop: Shop, cutoff: datetime, period_days: int | None = None) -> pd.Da
 
 
 def _people(shop: Shop) -> pd.DataFrame:
-    people = fetch(shop.con, compiled(table("customers"), shop.con.name))
+    people = fetch(shop.con, sql_of(table("customers"), shop.con.name))
     return people.astype({"customer_id": "str"}).set_index("customer_id")[[*ATTRIBUTES, "acquisition_cost"]]
 
 
@@ -180,7 +180,7 @@ def cohorts(shop: Shop, cutoff: datetime) -> pd.DataFrame:
     cohort's size. Net of returns; months are the shop's.
     """
     at_cutoffs(shop.con, [cutoff], shop.timezone)
-    days = fetch(shop.con, compiled(_months(purchase_days(Past(limited=False))), shop.con.name))
+    days = fetch(shop.con, sql_of(_months(purchase_days(Past(limited=False))), shop.con.name))
     if days.empty:
         return pd.DataFrame(columns=["n"])
     counts = days.pivot_table(index="cohort", columns="month", values="n", fill_value=0.0)

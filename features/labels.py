@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from features.errors import SettingsError
-from features.storage.tables import compiled, fetch, table
+from features.storage.tables import fetch, sql_of, table
 from features.window import naive_utc, shift_days
 
 
@@ -29,7 +29,7 @@ def purchases(
         n_order_days=rows.ordered_on.nunique(), revenue=rows.revenue.sum()
     )
     answer = bought.left_join(undone, "customer_id").drop("customer_id_right")
-    frame = fetch(con, compiled(answer, con.name))
+    frame = fetch(con, sql_of(answer, con.name))
     frame["revenue"] = frame["revenue"].astype("float64") - frame.pop("back").fillna(0.0)
     return frame.set_index("customer_id").sort_index()
 
@@ -50,7 +50,7 @@ def products(
     bought = rows.group_by(keys).aggregate(
         n_days=rows.ordered_on.nunique(), quantity=rows.quantity.sum(), revenue=rows.revenue.sum()
     )
-    return fetch(con, compiled(bought.order_by(keys), con.name))
+    return fetch(con, sql_of(bought.order_by(keys), con.name))
 
 
 def contacted(con: Any, horizon_days: int, since: datetime, known_until: datetime) -> pd.DataFrame:
@@ -67,7 +67,7 @@ def contacted(con: Any, horizon_days: int, since: datetime, known_until: datetim
     )
     keys = ["customer_id", "sent_at", "contact_id", "action", "product_id", "treated", "propensity", "cost"]
     rows = sent.select(*keys).order_by(["sent_at", "customer_id", "action", "contact_id"])
-    frame = fetch(con, compiled(rows, con.name))
+    frame = fetch(con, sql_of(rows, con.name))
     after = followed(con, frame.rename(columns={"sent_at": "moment"}), horizon_days)
     return pd.concat([frame, after], axis=1)
 

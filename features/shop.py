@@ -1,10 +1,10 @@
 """A shop as models see it: everything as of a cutoff, each answer computed once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pandas as pd
 
@@ -15,9 +15,11 @@ from features.arrays.history import History, read_history
 from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn
 from features.settings import Settings
-from features.storage.tables import compiled, fetch, table
+from features.storage.tables import fetch, sql_of, table
 from features.storage.warehouse import Facts, Warehouse
-from features.window import naive_utc, shift_days
+from features.window import end_of_day, naive_utc, shift_days
+
+Answer = TypeVar("Answer")
 
 
 class Shop:
@@ -39,34 +41,36 @@ class Shop:
         """The shop's time zone."""
         return self.settings.timezone
 
+    @property
+    def last_midnight(self) -> datetime:
+        """The end of the last day with an order: a horizon that ends later is still open."""
+        return end_of_day(self.warehouse.last_at, self.timezone)
+
     def customer_features(self, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the customer features as of ``cutoff``: index ``customer_id``, float64 columns."""
         if ids is not None:
             return CUSTOMER_FEATURES.compute(self.con, cutoff, ids, timezone=self.timezone)
-        frame: pd.DataFrame = self._once(
+        return self._once(
             ("features", cutoff), lambda: CUSTOMER_FEATURES.compute(self.con, cutoff, timezone=self.timezone)
         )
-        return frame
 
     def customers_seen(self, cutoff: datetime) -> "pd.Index[str]":
         """Return the ids, sorted, of everyone with an order before ``cutoff``, whatever they brought back."""
-        names: pd.Index[str] = self._once(("seen", cutoff), lambda: self._seen(cutoff))
-        return names
+        return self._once(("seen", cutoff), lambda: self._seen(cutoff))
 
     def _seen(self, cutoff: datetime) -> "pd.Index[str]":
         orders = table("orders")
         seen = orders.filter(orders.ordered_at < naive_utc(cutoff)).select("customer_id").distinct()
-        names = fetch(self.con, compiled(seen, self.con.name))["customer_id"]
+        names = fetch(self.con, sql_of(seen, self.con.name))["customer_id"]
         found: pd.Index[str] = pd.Index(sorted(names), dtype="str", name="customer_id")
         return found
 
     def panel(self, cutoffs: Iterable[datetime]) -> pd.DataFrame:
         """Return the customer features as of several cutoffs in one scan: index ``(cutoff, customer_id)``."""
         key = tuple(sorted(cutoffs))
-        frame: pd.DataFrame = self._once(
+        return self._once(
             ("panel", *key), lambda: CUSTOMER_FEATURES.panel(self.con, key, timezone=self.timezone)
         )
-        return frame
 
     def labels(self, cutoff: datetime, horizon_days: int, known_until: datetime) -> pd.DataFrame:
         """Return each customer's order days and revenue in the horizon (``features.labels.purchases``)."""
@@ -82,24 +86,19 @@ class Shop:
 
     def history(self, cutoff: datetime) -> History:
         """Return every purchase before ``cutoff`` as flat arrays."""
-        history: History = self._once(
-            ("history", cutoff), lambda: read_history(self.con, cutoff, timezone=self.timezone)
-        )
-        return history
+        return self._once(("history", cutoff), lambda: read_history(self.con, cutoff, timezone=self.timezone))
 
     def catalogue(self, cutoff: datetime) -> Catalogue:
         """Return the products of ``history(cutoff)``, aligned to its codes."""
-        catalogue: Catalogue = self._once(
+        return self._once(
             ("catalogue", cutoff), lambda: read_catalogue(self.con, cutoff, self.history(cutoff).products)
         )
-        return catalogue
 
     def brought_back(self, cutoff: datetime) -> BroughtBack:
         """Return what was bought before ``cutoff`` and brought back, by codes of ``history(cutoff)``."""
-        back: BroughtBack = self._once(
+        return self._once(
             ("back", cutoff), lambda: read_brought_back(self.con, cutoff, self.history(cutoff).products)
         )
-        return back
 
     def forget(self) -> None:
         """Drop what was cached, to free memory between models."""
@@ -131,7 +130,7 @@ class Shop:
             )
         return cutoffs
 
-    def _once(self, key: tuple[object, ...], make: Any) -> Any:
+    def _once(self, key: tuple[object, ...], make: Callable[[], Answer]) -> Answer:
         if key not in self._cache:
             self._cache[key] = make()
-        return self._cache[key]
+        return cast("Answer", self._cache[key])

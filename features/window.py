@@ -49,6 +49,16 @@ def shift_days(moment: datetime, days: int, timezone: str) -> datetime:
     return naive.replace(tzinfo=zone(timezone)).astimezone(UTC)
 
 
+def midnight(moment: datetime, timezone: str) -> datetime:
+    """Return the beginning of the shop's day that holds an aware ``moment``."""
+    return parse_cutoff(local_day(moment, timezone).isoformat(), timezone)
+
+
+def end_of_day(moment: datetime, timezone: str) -> datetime:
+    """Return the midnight that ends the shop's day of an aware ``moment``."""
+    return shift_days(midnight(moment, timezone), 1, timezone)
+
+
 def naive_utc(moment: datetime) -> datetime:
     """Return an aware moment as the warehouse stores it: UTC without a zone."""
     return moment.astimezone(UTC).replace(tzinfo=None)

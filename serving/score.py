@@ -16,7 +16,7 @@ from pathlib import Path
 
 from features.errors import Busy, RecompraError, SettingsError
 from features.shop import Shop
-from features.window import local_day, parse_cutoff, shift_days
+from features.window import local_day
 from serving.persons.rights import Forgotten
 from serving.registry import Registry, versions_of
 from serving.scoring.build import Build
@@ -101,8 +101,7 @@ def end_of_orders(shop: Shop, now: datetime | None = None) -> datetime:
     Before that midnight, where ``now`` is told: the moment after the last order (or ``now``, if orders are
     said to be of the future).
     """
-    last_day = local_day(shop.warehouse.last_at, shop.timezone)
-    end = shift_days(parse_cutoff(last_day.isoformat(), shop.timezone), 1, shop.timezone)
+    end = shop.last_midnight
     if now is None or end <= now:
         return end
     return min(shop.warehouse.last_at + timedelta(microseconds=1), now)

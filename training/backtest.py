@@ -24,7 +24,7 @@ from features.window import parse_cutoff
 from models.model import Model
 from models.registry import model_class
 from training.evaluate import DEPTHS, Evaluation, answers, evaluate
-from training.measures.holdout import SEGMENTS, Holdout, next_day
+from training.measures.holdout import SEGMENTS, Holdout
 from training.measures.intervals import Interval
 from training.progress import Steps
 from training.report import Figure, figures
@@ -205,7 +205,7 @@ def _holdout(shop: Shop, text: str, horizon_days: int) -> Holdout:
     shop.settings = Settings.parse(values, Path("--horizon"))
     cutoff, warehouse = parse_cutoff(text, shop.timezone), shop.warehouse
     holdout = Holdout(shop, cutoff)
-    if not warehouse.first_at < cutoff <= next_day(shop, warehouse.last_at):
+    if not warehouse.first_at < cutoff <= shop.last_midnight:
         raise SettingsError(
             f"the cutoff {holdout.day(cutoff)} lies outside the orders, which run {holdout.orders_run}",
             "take a day between them",

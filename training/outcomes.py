@@ -167,12 +167,13 @@ def _needed(record: Record) -> str:
 
     The change to find is the one assumed of contacts that keep a customer, ``save_rate`` of those who leave.
     """
-    shop, cutoff = record.shop, record.end - timedelta(days=record.horizon_days)
+    shop, end = record.shop, record.shop.last_midnight
+    cutoff = end - timedelta(days=record.horizon_days)
     seen = shop.customer_features(cutoff)["days_since_last_order"]
     active = seen.index[seen <= 7 * WEEKS]
     if not len(active):
         return ""
-    ordered = shop.labels(cutoff, record.horizon_days, record.end).index
+    ordered = shop.labels(cutoff, record.horizon_days, end).index
     base = float(active.isin(ordered).mean())
     effect = max((1 - base) * shop.settings.economics.save_rate, 0.001)
     return str(propose(len(active) / WEEKS, base, effect, n_customers=len(seen)))

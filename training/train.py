@@ -23,7 +23,7 @@ from features.window import shift_days
 from models.model import Model
 from models.registry import MODELS, model_class
 from training.evaluate import Evaluation, Lists, answers, evaluate
-from training.measures.holdout import Holdout, next_day
+from training.measures.holdout import Holdout
 from training.plots import draw
 from training.progress import Steps
 from training.report import Report, Rival, Trained, judge
@@ -72,7 +72,7 @@ def configured(name: str, shop: Shop) -> Any:
 
 
 def _holdout(shop: Shop, as_of: datetime | None) -> Holdout:
-    latest = next_day(shop, shop.warehouse.last_at)
+    latest = shop.last_midnight
     as_of = as_of or latest
     holdout = Holdout(shop, shift_days(as_of, -shop.settings.horizon_days, shop.timezone))
     if as_of > latest or holdout.cutoff <= shop.warehouse.first_at:

@@ -164,7 +164,7 @@ def held(con: Any) -> set[str]:
     return {name for (name,) in con.raw_sql("SELECT table_name FROM duckdb_tables()").fetchall()}
 
 
-def compiled(expression: Any, dialect: str) -> str:
+def sql_of(expression: Any, dialect: str) -> str:
     """Return the SQL of an Ibis expression in a backend's dialect."""
     import ibis
 

@@ -10,7 +10,7 @@ import pandas as pd
 from features.customer import OWN_FEATURES
 from features.errors import CannotLearn
 from features.shop import Shop
-from features.window import local_day, parse_cutoff
+from features.window import midnight
 from models.trials.trial import LEAST_PROPENSITY, Floats, Trial
 
 CELLS = 1_000_000
@@ -110,7 +110,10 @@ def _open_to_chance(frame: pd.DataFrame) -> pd.DataFrame:
 
 def features_then(shop: Shop, contacts: pd.DataFrame) -> pd.DataFrame:
     """Return the customer features of each contact, as of the start of its day in the shop's zone."""
-    days = {moment: _midnight(shop, moment) for moment in contacts["sent_at"].unique()}
+    days = {
+        moment: midnight(pd.Timestamp(moment, tz=UTC).to_pydatetime(), shop.timezone)
+        for moment in contacts["sent_at"].unique()
+    }
     cutoff = contacts["sent_at"].map(days)
     known = [
         OWN_FEATURES.panel(shop.con, cutoffs, ids, timezone=shop.timezone)
@@ -119,11 +122,6 @@ def features_then(shop: Shop, contacts: pd.DataFrame) -> pd.DataFrame:
     panel = pd.concat(known)
     keys = pd.MultiIndex.from_arrays([cutoff, contacts["customer_id"]])
     return panel.reindex(keys).reset_index(drop=True)[OWN_FEATURES.names].astype(float)
-
-
-def _midnight(shop: Shop, moment: Any) -> datetime:
-    aware = pd.Timestamp(moment).to_pydatetime().replace(tzinfo=UTC)
-    return parse_cutoff(local_day(aware, shop.timezone).isoformat(), shop.timezone)
 
 
 def _chunks(

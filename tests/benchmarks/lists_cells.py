@@ -15,7 +15,7 @@ from features.settings import Settings
 from features.shop import Shop
 from features.window import naive_utc, parse_cutoff, shift_days
 from training.measures import list_metrics
-from training.measures.holdout import Holdout, next_day
+from training.measures.holdout import Holdout
 
 HORIZON_DAYS = 28
 DEPTH = 10
@@ -118,4 +118,4 @@ def cells_of(shop: Shop, date: str) -> tuple[Cell, Cell]:
     """Return the validation cell, one horizon earlier and known until the cutoff, and the test cell."""
     cutoff = parse_cutoff(date, shop.timezone)
     earlier = shift_days(cutoff, -HORIZON_DAYS, shop.timezone)
-    return Cell(shop, earlier, cutoff), Cell(shop, cutoff, next_day(shop, shop.warehouse.last_at))
+    return Cell(shop, earlier, cutoff), Cell(shop, cutoff, shop.last_midnight)

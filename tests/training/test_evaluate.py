@@ -12,7 +12,7 @@ from features.shop import Shop
 from features.storage.tables import fetch
 from features.window import parse_cutoff
 from training.evaluate import Evaluation, answers, evaluate, measure_lists, measure_scores, without_horizon
-from training.measures.holdout import Holdout, next_day
+from training.measures.holdout import Holdout
 
 CUTOFF = parse_cutoff("2024-06-01")
 
@@ -57,7 +57,7 @@ def test_purchases_are_new_or_repeated_and_together_all(shop, holdout) -> None:
 
 
 def test_a_horizon_that_runs_past_the_data_is_not_closed(shop) -> None:
-    last = next_day(shop, shop.warehouse.last_at)
+    last = shop.last_midnight
     assert Holdout(shop, last - pd.Timedelta(days=28)).is_closed
     assert not Holdout(shop, last - pd.Timedelta(days=27)).is_closed
 

@@ -19,7 +19,6 @@ from models.actions import NOTHING, catalogue
 from models.decisions.economics import Margins
 from models.decisions.standing import held_out
 from models.trials.contact_rows import UNNAMED
-from training.measures.holdout import next_day
 
 SENT = ["customer_id", "sent_at", "contact_id", "action", "product_id", "treated", "propensity", "cost"]
 """What is read of a contact."""
@@ -33,17 +32,12 @@ class Record:
         self.horizon_days = shop.settings.horizon_days
 
     @cached_property
-    def end(self) -> datetime:
-        """The end of the last day with an order: a horizon that ends later is open."""
-        return next_day(self.shop, self.shop.warehouse.last_at)
-
-    @cached_property
     def margin_rate(self) -> float:
         """Margin as a share of revenue: the median over known costs, else as assumed in the settings."""
         assumed = self.shop.settings.economics.margin_rate
         if not self.shop.facts.has_products:
             return assumed
-        return Margins.learn(self.shop.catalogue(self.end), assumed).share("")
+        return Margins.learn(self.shop.catalogue(self.shop.last_midnight), assumed).share("")
 
     @cached_property
     def costs(self) -> dict[str, float]:
@@ -73,7 +67,7 @@ class Record:
         """Return the closed contacts of the service and of the warehouse, the held out among them."""
         ours = contacts.assign(sent_at=_naive(contacts["sent_at"]))[SENT]
         long_ago = self.shop.warehouse.first_at - timedelta(days=36_500)
-        theirs = self.shop.contacted(self.horizon_days, long_ago, self.end)[SENT]
+        theirs = self.shop.contacted(self.horizon_days, long_ago, self.shop.last_midnight)[SENT]
         parts = [part for part in (theirs, ours) if len(part)]
         frame = pd.concat(parts, ignore_index=True) if parts else ours
         again = frame["contact_id"].notna() & frame["contact_id"].duplicated()
@@ -88,7 +82,7 @@ class Record:
 
     @property
     def _last(self) -> datetime:
-        return naive_utc(self.end) - timedelta(self.horizon_days)
+        return naive_utc(self.shop.last_midnight) - timedelta(self.horizon_days)
 
     def _rewarded(self, frame: pd.DataFrame, contacted: "pd.Series[bool]") -> pd.DataFrame:
         after = followed(self.shop.con, frame, self.horizon_days)

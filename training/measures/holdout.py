@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from features.arrays.groups import among
 from features.shop import Shop
-from features.storage.tables import compiled, fetch, table
-from features.window import local_day, naive_utc, parse_cutoff, shift_days
+from features.window import local_day, shift_days
 from training.measures.metrics import Floats, Ints
 
 SEGMENTS = {"for_you": "all", "new_for_you": "new", "buy_again": "repeat"}
@@ -54,15 +53,12 @@ class Holdout:
     @property
     def is_closed(self) -> bool:
         """Whether all of it can be in the shop: the last order is of its last day, or later."""
-        return self.end <= next_day(self.shop, self.shop.warehouse.last_at)
+        return self.end <= self.shop.last_midnight
 
     @cached_property
     def customers(self) -> "pd.Index[str]":
         """Everyone who ordered before the cutoff, sorted; who brought everything back is among them."""
-        con, orders = self.shop.con, table("orders")
-        seen = orders.filter(orders.ordered_at < naive_utc(self.cutoff)).select("customer_id").distinct()
-        frame = fetch(con, compiled(seen, con.name))
-        return _index(sorted(frame["customer_id"])).rename("customer_id")
+        return self.shop.customers_seen(self.cutoff)
 
     @cached_property
     def truths(self) -> pd.DataFrame:
@@ -196,9 +192,3 @@ def _index(names: list[str]) -> "pd.Index[str]":
 
 def _position(index: "pd.Index[str]", names: Any) -> Ints:
     return np.asarray(index.get_indexer(pd.Index(names, dtype="str")), np.int64)
-
-
-def next_day(shop: Shop, moment: datetime) -> datetime:
-    """Return the midnight of the shop that ends the day of ``moment``."""
-    midnight = parse_cutoff(local_day(moment, shop.timezone).isoformat(), shop.timezone)
-    return shift_days(midnight, 1, shop.timezone)
