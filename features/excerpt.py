@@ -16,18 +16,14 @@ import pandas as pd
 
 from features.bought import BOUGHT_FEATURES, RECENT_DAYS, SETTLED_DAYS
 from features.ingest import orders, returns
-from features.ingest.contracts import LARGEST_MONEY, MADE_UP_ORDER, MONEY, local_time
+from features.ingest.contracts import LARGEST_MONEY, LINE, MADE_UP_ORDER, MONEY, local_time
 from features.shop import Shop
 from features.storage.tables import literal, quote
 from features.window import local_day, naive_utc
 
-LINE = (
-    "line_id, customer_id, order_id, product_id, ordered_at, ordered_on, quantity, unit_price, discount, "
-    "revenue, channel"
-)
 PAST = {
-    "order_lines": (LINE, "ordered_at"),
-    "return_lines": (LINE, "ordered_at"),
+    "order_lines": (", ".join(LINE), "ordered_at"),
+    "return_lines": (", ".join(LINE), "ordered_at"),
     "contacts": ("*", "sent_at"),
     "surveys": ("*", "answered_at"),
 }

@@ -1,4 +1,4 @@
-"""How much of this machine we may use: the one place that decides thread counts."""
+"""How much of this machine we may use: the one place that decides thread counts and sizes of pieces."""
 
 import os
 from collections import deque
@@ -13,6 +13,9 @@ Result = TypeVar("Result")
 
 ALONE = 10_000_000
 """Up to so many cells (rows x columns), threads cost more than they bring, above all on a busy machine."""
+
+CELLS = 16_000_000
+"""Work on customers x products goes in pieces of at most so many cells."""
 
 
 def threads() -> int:
@@ -30,6 +33,11 @@ def threads() -> int:
 def threads_for(n_cells: int) -> int:
     """Return how many threads a table of ``n_cells`` (rows x columns) is worth: one, where it is small."""
     return threads() if n_cells > ALONE else 1
+
+
+def rows_at_once(n_columns: int) -> int:
+    """Return how many rows of ``n_columns`` one piece of work takes: its memory is the same in any shop."""
+    return max(CELLS // max(n_columns, 1), 1)
 
 
 def side_by_side(work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> Iterator[Result]:

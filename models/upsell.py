@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from features.arrays.catalogue import Catalogue
-from features.arrays.groups import Column
+from features.arrays.groups import Column, places, stretches
 from features.arrays.history import Floats, Ints
 from features.errors import ArtefactError, CannotLearn
 from features.shop import Shop
@@ -167,7 +167,7 @@ def _paired(
     by_version = np.argsort(steps.version, kind="stable")
     first = np.searchsorted(steps.version[by_version], bought[1])
     sizes = np.searchsorted(steps.version[by_version], bought[1], side="right") - first
-    at = by_version[np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes - first, sizes)]
+    at = by_version[stretches(first, sizes)]
     customer = np.repeat(bought[0], sizes)
     had = np.isin(customer * size + steps.product[at], owner.astype(np.int64) * size + product)
     return Moves(at[had], customer[had].astype(np.int32), n)
@@ -200,7 +200,7 @@ def _ranks(product: Ints, version: Ints, score: Floats) -> Column:
     """Return each row's place among the versions of its product, from 0; ties go to the lower code."""
     order = np.lexsort((version, -score, product))
     place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order)) - np.searchsorted(product[order], product[order])
+    place[order] = places(product[order])
     return place
 
 

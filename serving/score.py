@@ -4,7 +4,6 @@ The folder is built beside the others and the pointer moves last, so that whoeve
 scoring or the new one, never a mixture, whenever this is killed.
 """
 
-import fcntl
 import logging
 import os
 import shutil
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from features.errors import Busy, RecompraError, SettingsError
 from features.shop import Shop
+from features.storage import files
 from features.window import local_day
 from serving.persons.rights import Forgotten
 from serving.registry import Registry, versions_of
@@ -128,11 +128,7 @@ def alone(home: Path) -> Iterator[None]:
     """Hold this home's scoring, and sweep away what a killed one left."""
     lists = home / "lists"
     lists.mkdir(parents=True, exist_ok=True)
-    with (lists / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise Busy(f"another scoring is at work in {home}", "wait for it to end") from error
+    with files.alone(lists / ".lock", Busy(f"another scoring is at work in {home}", "wait for it to end")):
         for left in lists.glob(".*-[0-9]*"):
             shutil.rmtree(left)
         yield

@@ -6,7 +6,6 @@ The source of a version is its run's folder ``model/``: plain data as ``Model.sa
 ``<home>/artifacts`` are used.
 """
 
-import fcntl
 import logging
 import math
 import os
@@ -21,8 +20,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
-from features.errors import ArtefactError, NotFound, RecompraError, SettingsError
+from features.errors import ArtefactError, Busy, NotFound, RecompraError, SettingsError
 from features.storage.database import is_missing
+from features.storage.files import alone
 from training.ledger import Ledger
 from training.moved import move
 
@@ -149,13 +149,8 @@ class Tracking:
     def exclusive(self, *, now: datetime) -> Iterator[None]:
         """Hold this home's training; runs of a dead one are marked KILLED, the ledger is made to agree."""
         self.home.mkdir(parents=True, exist_ok=True)
-        with (self.home / "train.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise SettingsError(
-                    f"another training is at work in {self.home}", "wait for it, or use another RECOMPRA_HOME"
-                ) from error
+        told = f"another training is at work in {self.home}"
+        with alone(self.home / "train.lock", Busy(told, "wait for it, or use another RECOMPRA_HOME")):
             self._bury()
             self._reconcile(now)
             yield

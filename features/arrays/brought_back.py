@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arrays.groups import among
+from features.arrays.groups import among, stretches
 from features.arrays.history import Ints, Vocabulary, read_array
 from features.window import naive_utc
 
@@ -42,8 +42,7 @@ class BroughtBack:
         row = np.flatnonzero(code >= 0)
         start, end = (np.searchsorted(self.keys, (code[row] + k) * self.n_products) for k in (0, 1))
         size = end - start
-        at = np.arange(size.sum()) - np.repeat(size.cumsum() - size - start, size)
-        return np.repeat(row, size), self.keys[at] % self.n_products
+        return np.repeat(row, size), self.keys[stretches(start, size)] % self.n_products
 
     def of(self, customer_id: str) -> NDArray[np.int64]:
         """Return the products that one customer brought back: microseconds, however many others did."""

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arrays.history import Floats
-
 Longs = NDArray[np.int64]
 Column = NDArray[Any]
+Singles = NDArray[np.float32]
 
 
 def among(wanted: Any, ordered: Any) -> NDArray[np.bool_]:
@@ -19,6 +18,21 @@ def among(wanted: Any, ordered: Any) -> NDArray[np.bool_]:
     """
     at = np.searchsorted(ordered, wanted)
     return np.asarray((np.append(ordered, -1)[at] == wanted) & (wanted >= 0))
+
+
+def places(key: Column) -> Longs:
+    """Return each row's place among those of its ``key``, in the order given, from 0."""
+    order = np.argsort(key, kind="stable")
+    start = np.flatnonzero(np.append(True, key[order][1:] != key[order][:-1]))
+    found = np.empty(len(key), np.int64)
+    found[order] = np.arange(len(key)) - np.repeat(start, np.diff(start, append=len(key)))
+    return found
+
+
+def stretches(start: Column, size: Column) -> Longs:
+    """Return the numbers from each ``start`` on, ``size`` of each, one stretch after the other."""
+    found: Longs = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size - start, size)
+    return found
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,7 @@ class Groups:
         return np.where(self.keys[at] == wanted, at, len(self.keys))
 
     @property
-    def n(self) -> Floats:
+    def n(self) -> Singles:
         """Rows of each group."""
         return (self.end - self.start + 1).astype(np.float32)
 
@@ -59,7 +73,7 @@ class Groups:
         """Return each group's last value, or the one ``back`` rows before it (the first, if fewer)."""
         return column[self.order[np.maximum(self.end - back, self.start)]]
 
-    def sums(self, columns: Floats) -> Floats:
+    def sums(self, columns: Singles) -> Singles:
         """Return the sums of each row of ``columns`` (shape (m, rows)) by group: shape (m, groups)."""
         if not len(self.start):
             return np.zeros((len(columns), 0), np.float32)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.arrays.groups import stretches
 from features.window import day_number, local_day, naive_utc
 
 Ints = NDArray[np.int32]
@@ -98,9 +99,8 @@ class History:
         """Return the history of some customers, in the order given; vocabularies of products are shared."""
         sizes = np.diff(self.indptr)[codes]
         indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        at = np.arange(indptr[-1]) - np.repeat(indptr[:-1] - self.indptr[codes], sizes)
-        columns = (self.product, self.order, self.day, self.quantity, self.revenue)
-        product, order, day, quantity, revenue = (column[at] for column in columns)
+        at = stretches(self.indptr[codes], sizes)
+        product, order, day, quantity, revenue = (getattr(self, name)[at] for name in COLUMNS[1:])
         customers = Vocabulary(self.customers.ids[codes])
         return History(
             customers, self.products, indptr, product, order, day, quantity, revenue, self.cutoff_day

@@ -168,19 +168,23 @@ def _buyers(history: History) -> dict[str, Column]:
     return shares | {"p_loyal_28d": _buyer_share(history, 28, known_days=56)}
 
 
+def n_buyers(history: History, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return how many customers bought each product in some ``rows`` of a history."""
+    size = max(len(history.products), 1)
+    pairs = np.unique(history.customer[rows].astype(np.int64) * size + history.product[rows])
+    return np.bincount(pairs % size, minlength=len(history.products))
+
+
 def _buyer_share(history: History, days: int, *, known_days: int = 0) -> Floats:
     """Return the share of the customers of the last ``days`` who bought each product.
 
     Only customers count whose first order lies ``known_days`` or more before the cutoff.
     """
-    n_products = len(history.products)
     recent = history.cutoff_day - history.day <= days
     if known_days:
         recent &= (_ages(history, np.maximum, 0) >= known_days)[history.customer]
-    customer = history.customer[recent].astype(np.int64)
-    pairs = np.unique(customer * max(n_products, 1) + history.product[recent])
-    buyers = np.bincount(pairs % max(n_products, 1), minlength=n_products)
-    return (buyers / max(len(np.unique(customer)), 1)).astype(np.float32)
+    n_customers = len(np.unique(history.customer[recent]))
+    return (n_buyers(history, recent) / max(n_customers, 1)).astype(np.float32)
 
 
 def _ages(history: History, pick: np.ufunc, start: int) -> NDArray[np.int32]:

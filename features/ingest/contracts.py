@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from features.storage.tables import SCHEMAS
+
 Kind = Literal["id", "text", "time", "day", "number", "flag", "digest"]
 
 SQL_TYPE: dict[Kind, str] = {
@@ -157,6 +159,8 @@ SIDE_TABLES = (
         key=("customer_id", "answered_at"),
     ),
 )
+LINE = tuple(SCHEMAS["order_lines"])
+"""The columns of a line as the warehouse keeps it, purchase or return."""
 TABLES = {table.name: table for table in (ORDER_LINES, *SIDE_TABLES)}
 
 

@@ -3,7 +3,6 @@
 Whom, says a function that picks the forgotten out of ids: the warehouse itself knows no list of them.
 """
 
-import json
 import os
 import secrets
 from collections import Counter
@@ -14,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from features.errors import InputError
+from features.errors import ArtefactError, InputError
 from features.ingest import publish, quality
 from features.ingest.contracts import SIDE_TABLES, TABLES
 from features.ingest.publish import LINES, parquet
@@ -26,7 +25,6 @@ from features.storage.tables import quote
 
 Forgotten = Callable[[Sequence[str]], Mapping[str, str]]
 """Return those of some ids whose customers asked to be forgotten, each with the digest it is known by."""
-SHOP = "shop.json"
 OF_CUSTOMERS = [name for name, table in TABLES.items() if "customer_id" in {c.name for c in table.columns}]
 AS_READ = "regexp_replace(trim({}), '^(-?[0-9]+)[.]0$', '\\1')"
 """An id as ingest reads it."""
@@ -80,8 +78,8 @@ def remembered(version: Path | None) -> dict[str, Any]:
     Nothing where its card is broken: then the warehouse is made anew, of sources that name these orders.
     """
     try:
-        shop = json.loads((version / SHOP).read_text(encoding="utf-8")) if version else {}
-    except ValueError:
+        shop = publish.read_card(version) if version else {}
+    except ArtefactError:
         shop = {}
     return shop.get("erased") or {"salt": secrets.token_hex(16), "orders": [], "times": []}
 
@@ -140,7 +138,7 @@ def _know_quarantine(con: duckdb.DuckDBPyConnection, version: Path) -> None:
 
     They stand under our name of the column or the source's; where neither is there, any value may be one.
     """
-    settings = Settings.model_validate(json.loads((version / SHOP).read_text(encoding="utf-8"))["settings"])
+    settings = Settings.model_validate(publish.read_card(version)["settings"])
     names = {table_map_of(settings, table).columns.get("customer_id", "customer_id") for table in TABLES}
     paths = [quote('$."{}"'.format(name.replace('"', '\\"'))) for name in sorted(names | {"customer_id"})]
     cells = ", ".join(f"json_extract_string(row, {path})" for path in paths)
@@ -188,7 +186,7 @@ def _account(con: duckdb.DuckDBPyConnection, old: Path, folder: Path, done: Eras
     views |= {"lines": parquet(folder / LINES, "*/*.parquet"), "all_returns": parquet(folder / RETURN_LINES)}
     for name, rows in views.items():
         con.execute(f"CREATE VIEW {name} AS FROM {rows}")
-    shop = json.loads((old / SHOP).read_text(encoding="utf-8"))
+    shop = publish.read_card(old)
     report = Report.model_validate_json((old / QUALITY).read_text(encoding="utf-8"))
     report.facts, report.quarantine = quality.measure(con), quality.refused(con)
     report.fingerprint = quality.fingerprint(con, {key: shop["settings"][key] for key in publish.FIXED})
@@ -196,8 +194,7 @@ def _account(con: duckdb.DuckDBPyConnection, old: Path, folder: Path, done: Eras
     took = {"n_customers": len(done.ids), "rows": done.rows, "fingerprint_before": shop["fingerprint"]}
     erased = _with_orders(con, remembered(old))
     shop["erased"] = {**erased, "times": [*erased["times"], took]}
-    shop |= {"facts": report.facts, "fingerprint": report.fingerprint}
-    (folder / SHOP).write_text(json.dumps(shop, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    publish.write_card(folder, shop | {"facts": report.facts, "fingerprint": report.fingerprint})
 
 
 def _make_like(old: Path, new: Path) -> None:

@@ -1,19 +1,22 @@
 """Warehouse versions on disk: write beside, swap one symlink; a failure leaves the old one as it was."""
 
 import errno
-import fcntl
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from features import hardware
-from features.errors import Busy, InputError
+from features.errors import ArtefactError, Busy, InputError
 from features.ingest.contracts import MACROS
+from features.storage.files import alone
 from features.storage.tables import literal, quote
+from features.storage.warehouse import CARD
 
 LINK = "warehouse"
 LINES = "order_lines"
@@ -33,7 +36,7 @@ def workshop(home: Path) -> Iterator[Path]:
     stays as it was.
     """
     home.mkdir(parents=True, exist_ok=True)
-    with _alone(home):
+    with alone(home / f"{LINK}.lock", Busy(f"another ingest is writing into {home}", "wait for it to end")):
         for left in home.glob(f"{LINK}-*.part"):
             shutil.rmtree(left)
         folder = home / f"{LINK}-{_newest(home) + 1}.part"
@@ -83,6 +86,22 @@ def swap(home: Path, folder: Path) -> Path:
     for old in sorted(versions(home), key=_number)[:-KEPT_VERSIONS]:
         shutil.rmtree(old, ignore_errors=True)
     return final
+
+
+def read_card(version: Path) -> dict[str, Any]:
+    """Return what a version says of itself; raise ``ArtefactError`` where its card is broken."""
+    try:
+        card: dict[str, Any] = json.loads((version / CARD).read_text(encoding="utf-8"))
+        return card
+    except ValueError as error:
+        told = f"{CARD} of the warehouse cannot be read ({error})"
+        raise ArtefactError(told, "restore it, or ingest everything with fresh (--fresh)") from error
+
+
+def write_card(folder: Path, card: Mapping[str, Any]) -> None:
+    """Write what a version says of itself."""
+    text = json.dumps(card, indent=1, ensure_ascii=False)
+    (folder / CARD).write_text(text + "\n", encoding="utf-8")
 
 
 def write_lines(con: duckdb.DuckDBPyConnection, old: Path | None, folder: Path) -> None:
@@ -135,16 +154,6 @@ def _within(month: str) -> str:
 def _memory_mb() -> int:
     """Half of the machine, at most 4 GB; what does not fit goes to disk."""
     return min(4_000, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2_000_000)
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    with (home / f"{LINK}.lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Busy(f"another ingest is writing into {home}", "wait for it to end") from error
-        yield
 
 
 def _told(error: Exception, home: Path) -> InputError:

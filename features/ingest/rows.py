@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from features.ingest.contracts import MADE_UP_ORDER, MONEY, ORDER_LINES, SIDE_TABLES, Table, local_time
+from features.ingest.contracts import LINE, MADE_UP_ORDER, MONEY, ORDER_LINES, SIDE_TABLES, Table, local_time
 from features.ingest.publish import known_lines, parquet
 
 DUPLICATE = "exact duplicate of another line of its order"
@@ -17,10 +17,6 @@ UNMATCHED = "return of nothing bought before"
 FUTURE = "ordered_at lies in the future"
 AHEAD = timedelta(days=1)
 """So far ahead a clock, or a time read in another zone, may be."""
-LINE = (
-    "line_id, customer_id, order_id, product_id, ordered_at, ordered_on, "
-    "quantity, unit_price, discount, revenue, channel"
-)
 CONTENT = (
     "customer_id",
     "order_id",
@@ -31,6 +27,7 @@ CONTENT = (
     "discount",
     "channel",
 )
+_LINE = ", ".join(LINE)
 RETURN_LINES = "return_lines.parquet"
 """Every return line as it came: links are made anew when older purchases arrive."""
 
@@ -67,8 +64,10 @@ def sort_lines(con: duckdb.DuckDBPyConnection, old: Path | None, timezone: str) 
         con.execute(
             f"UPDATE judged SET fate = 'known' WHERE fate = 'line' AND {here} AND line_id IN ({known})"
         )
-    con.execute(f"CREATE VIEW new_lines AS SELECT {LINE} FROM judged WHERE fate = 'line'")
-    con.execute(f"CREATE TABLE new_returns AS SELECT {LINE}, source, __row FROM judged WHERE fate = 'return'")
+    con.execute(f"CREATE VIEW new_lines AS SELECT {_LINE} FROM judged WHERE fate = 'line'")
+    con.execute(
+        f"CREATE TABLE new_returns AS SELECT {_LINE}, source, __row FROM judged WHERE fate = 'return'"
+    )
     before = f"FROM {parquet(old / RETURN_LINES)}" if old else "FROM new_returns LIMIT 0"
     con.execute(f"CREATE TABLE all_returns AS FROM ({before}) UNION ALL FROM new_returns")
     con.execute(f"""
@@ -191,7 +190,7 @@ def _cells(table: Table, alias: str) -> str:
 
 
 def _json(alias: str) -> str:
-    return _object([name for name in LINE.split(", ") if name not in ("line_id", "ordered_on")], alias)
+    return _object([name for name in LINE if name not in ("line_id", "ordered_on")], alias)
 
 
 def _object(names: list[str], alias: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from features import adapters
-from features.errors import ArtefactError, InputError, SettingsError
+from features.errors import InputError, SettingsError
 from features.ingest import erasure, orders, publish, quality, remote, returns, rows, sources, staging
 from features.ingest.contracts import SIDE_TABLES
 from features.ingest.erasure import Forgotten, nobody
@@ -19,10 +19,9 @@ from features.ingest.sources import Source
 from features.settings import Settings
 from features.storage.tables import quote
 
-SHOP = "shop.json"
 Tell = Callable[[str], None]
 State = dict[str, Any]
-"""What ``shop.json`` holds: settings, adapter, sources, facts, fingerprint."""
+"""What the warehouse's card holds, or an entry of its sources."""
 
 
 def ingest(
@@ -61,7 +60,7 @@ def _written(
 ) -> Report:
     with publish.workshop(home) as folder:
         old = None if fresh else publish.current(home)
-        shop = _card(old) if old else {}
+        shop = publish.read_card(old) if old else {}
         settings = _settings(path, report.adapter, shop)
         report.adapter = report.adapter or shop.get("adapter", "canonical")
         with publish.connection(folder) as con:
@@ -83,15 +82,6 @@ def _written(
             _build(con, folder, old=old, state=state, report=report, tell=tell)
         report.warehouse = str(publish.swap(home, folder))
     return report
-
-
-def _card(version: Path) -> State:
-    try:
-        card: State = json.loads((version / SHOP).read_text(encoding="utf-8"))
-        return card
-    except ValueError as error:
-        told = f"{SHOP} of the warehouse cannot be read ({error})"
-        raise ArtefactError(told, "restore it, or ingest everything with fresh (--fresh)") from error
 
 
 def _settings(path: Path, adapter: str, shop: State) -> Settings:
@@ -201,8 +191,7 @@ def _build(
     report.fingerprint = quality.fingerprint(con, {key: state["settings"][key] for key in publish.FIXED})
     report.notes.extend(quality.unseen(con))
     report.write(folder)
-    shop = {**state, "facts": report.facts, "fingerprint": report.fingerprint}
-    (folder / SHOP).write_text(json.dumps(shop, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    publish.write_card(folder, {**state, "facts": report.facts, "fingerprint": report.fingerprint})
 
 
 def _write_tables(con: duckdb.DuckDBPyConnection, folder: Path) -> None:

@@ -1,9 +1,12 @@
-"""Files that are there whole, or not at all."""
+"""Files that are there whole, or not at all, and files that one process at a time may hold."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from features.errors import Busy
 
 
 @contextmanager
@@ -23,3 +26,19 @@ def beside(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(lock: Path, busy: Busy | None = None) -> Iterator[None]:
+    """Hold a lock that no two processes hold; where another one does, raise ``busy``, or without it wait.
+
+    It falls with the process, however that ends; the empty file stays.
+    """
+    with lock.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError as error:
+            if busy is None:
+                raise
+            raise busy from error
+        yield

@@ -15,6 +15,8 @@ from features.storage.tables import literal
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
+CARD = "shop.json"
+"""What a version of the warehouse says of itself: settings, adapter, sources, facts, fingerprint."""
 TABLES = (
     "orders",
     "days",
@@ -55,15 +57,15 @@ class Warehouse:
 
     def __init__(self, home: Path) -> None:
         self.folder = (home / "warehouse").resolve()
-        if not (self.folder / "shop.json").is_file():
+        if not (self.folder / CARD).is_file():
             raise NotFound(f"no warehouse in {home}", "run `recompra ingest SOURCE` first")
         try:
-            card = json.loads((self.folder / "shop.json").read_text(encoding="utf-8"))
-            self.settings = Settings.parse(card["settings"], self.folder / "shop.json")
+            card = json.loads((self.folder / CARD).read_text(encoding="utf-8"))
+            self.settings = Settings.parse(card["settings"], self.folder / CARD)
             self.facts = Facts.model_validate(card["facts"])
             self.fingerprint: str = card.get("fingerprint", "")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise _broken("shop.json", error) from error
+            raise _broken(CARD, error) from error
 
     def connect(self, memory: str = "4GB") -> "Backend":
         """Return an Ibis DuckDB backend with one view a table; raise ``ArtefactError`` for a broken one."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from features.arrays.groups import places
 from features.arrays.history import Ints
 from models.budgets.budget import ROUNDING, Bought, affordable, check, climb, rivals
 from models.budgets.frontier import FREE, Frontier
@@ -237,10 +238,8 @@ def _at(limit: Money, code: Ints) -> Money:
 def _rank(code: Ints, worth: Money) -> NDArray[np.int64]:
     """Return each row's place among those of the same code, the worthiest first, from 0."""
     order = np.lexsort((-worth, code))
-    starts = np.flatnonzero(np.diff(code[order], prepend=np.int32(-2)))
-    place = np.arange(len(code)) - np.repeat(starts, np.diff(np.append(starts, len(code))))
     rank = np.empty(len(code), np.int64)
-    rank[order] = place
+    rank[order] = places(code[order])
     return rank
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from features.arrays.groups import places
 from features.arrays.history import Ints
 from features.settings import ContactPolicy, Economics
 from models.budgets.budget import affordable
@@ -123,9 +124,9 @@ def within(
     kept = calendar.of(order)
     if stock is not None:
         units = np.append(np.where(np.isnan(stock), np.inf, stock), np.inf)
-        kept = kept.of(_place(kept.product) < units[kept.product])
+        kept = kept.of(places(kept.product) < units[kept.product])
     if most is not None:
-        kept = kept.of(_place(kept.action) < most[kept.action])
+        kept = kept.of(places(kept.action) < most[kept.action])
     if budget is not None:
         ratio = kept.worth / np.maximum(kept.spend, 1e-12)
         kept = kept.of(np.argsort(-ratio, kind="stable"))
@@ -146,15 +147,6 @@ def _spread(calendar: Calendar, per_day: int) -> Calendar:
         day[over[moves]] = today + 1
         kept[over[~moves]] = False
     return replace(calendar, day=day).of(kept)
-
-
-def _place(code: Ints) -> NDArray[np.int64]:
-    """Return each entry's place among those of its code, in the order given."""
-    order = np.argsort(code, kind="stable")
-    starts = np.flatnonzero(np.diff(code[order], prepend=np.int32(-9)))
-    place = np.empty(len(code), np.int64)
-    place[order] = np.arange(len(code)) - np.repeat(starts, np.diff(np.append(starts, len(code))))
-    return place
 
 
 @dataclass(frozen=True)

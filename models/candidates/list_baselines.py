@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from features.arrays.history import Floats, History, Ints, interactions
-from features.hardware import side_by_side
+from features.arrays.products import n_buyers
+from features.hardware import rows_at_once, side_by_side
 from models.lists.picks import LISTS, Picks
-from models.similarity.collaborative import CELLS, factors, similar
+from models.similarity.collaborative import factors, similar
 from models.similarity.tifu import TifuKnn
 from models.similarity.top import top_columns
 
@@ -52,9 +53,7 @@ def _item_item(history: History):  # type: ignore[no-untyped-def] # scipy's spar
 def _popularity(history: History) -> Floats:
     """Return distinct buyers of the last 8 weeks; what sold before follows, by its sales."""
     size = len(history.products)
-    recent = history.cutoff_day - history.day <= 56
-    pairs = np.unique(history.customer[recent].astype(np.int64) * size + history.product[recent])
-    buyers = np.bincount(pairs % size, minlength=size)
+    buyers = n_buyers(history, history.cutoff_day - history.day <= 56)
     ever = np.bincount(history.product, minlength=size)
     popularity: Floats = (buyers + ever / (ever.max(initial=0) + 1.0)).astype(np.float32)
     return popularity
@@ -63,7 +62,7 @@ def _popularity(history: History) -> Floats:
 def _lists(history: History, scores: Scores, popularity: Floats, k: int) -> dict[str, Picks]:
     n, size = len(history.customers), len(history.products)
     tie = popularity / (popularity.max(initial=0) + 1.0) * 1e-6
-    step = max(CELLS // max(size, 1), 1)
+    step = rows_at_once(size)
 
     def picked(start: int) -> dict[str, Picks]:
         codes = np.arange(start, min(start + step, n), dtype=np.int32)

@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.history import Ints
+from features.hardware import rows_at_once
 from models.candidates.sources import Source
 from models.candidates.state import State
 from models.candidates.union import proposals
-from models.similarity.collaborative import CELLS
 
 Bools = NDArray[np.bool_]
 MANY = 1_000
@@ -25,7 +25,7 @@ def source_recall(
     """
     everyone = np.unique(customer)
     some = np.sort(np.random.default_rng(seed).permutation(everyone)[:MANY]).astype(np.int32)
-    step, parts, proposed = max(CELLS // max(len(state.shelf), 1), 1), [], np.zeros(len(sources))
+    step, parts, proposed = rows_at_once(len(state.shelf)), [], np.zeros(len(sources))
     for start in range(0, len(some), step):
         codes = some[start : start + step]
         mine = np.isin(customer, codes)

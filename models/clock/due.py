@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from features.arrays.groups import stretches
 from features.arrays.history import Floats, History, Ints, read_array
 from features.window import EPOCH
 from models.clock.renewal import Rhythm
@@ -69,8 +70,7 @@ class Due:
         """Look pairs up: ``customer`` is a place in ``who``, and that a customer's code (-1: unknown)."""
         first = self.indptr[who]
         sizes = np.where(who >= 0, self.indptr[who + 1] - first, 0)
-        end = np.cumsum(sizes)
-        at = np.arange(sizes.sum()) - np.repeat(end - sizes - first, sizes)
+        at = stretches(first, sizes)
         width = int(max(product.max(initial=0), self.product[at].max(initial=0))) + 1
         key = np.repeat(np.arange(len(who)), sizes) * width + self.product[at]
         wanted = customer.astype(np.int64) * width + product

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.history import Floats, History, Ints, Vocabulary
+from features.hardware import rows_at_once
 from models.lists.rules import Rules
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ dearer; the shop wants it there."""
 OWN, POPULAR, TOGETHER, UPSELL, PINNED = (
     SOURCES.index(name) for name in ("own", "popular", "bought_together", "upsell", "pinned")
 )
-CELLS = 16_000_000
-"""Work on customers x products goes in pieces of at most so many cells."""
 COLUMNS = ("customer_id", "list", "rank", "product_id", "score", "source")
 
 
@@ -177,7 +176,7 @@ def _lead(picks: Picks, code: int, chance: float, rows: NDArray[np.bool_]) -> No
 
 
 def _pieces(rows: Any, width: int) -> Iterator[Any]:
-    step = max(CELLS // max(width, 1), 1)
+    step = rows_at_once(width)
     for start in range(0, len(rows), step):
         yield rows[start : start + step]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from features.arrays.brought_back import BroughtBack
 from features.arrays.catalogue import Catalogue
-from features.arrays.groups import Groups
+from features.arrays.groups import Groups, places
 from features.arrays.history import Floats, History, Ints, read_array
 from features.settings import Lists
 
@@ -206,12 +206,7 @@ def _over(said: Mapping[str, Any], catalogue: Catalogue, learnt: Any) -> Any:
 
 def _place(customer: NDArray[np.int64], category: Ints) -> NDArray[np.int64]:
     """Return how many rows of the same customer and category come before each; 0 without a category."""
-    key = customer * (int(category.max(initial=-1)) + 2) + category + 1
-    order = np.argsort(key, kind="stable")
-    start = np.flatnonzero(np.diff(key[order], prepend=-1))
-    size = np.diff(start, append=len(key))
-    place = np.empty(len(key), np.int64)
-    place[order] = np.arange(len(key)) - np.repeat(start, size)
+    place = places(customer * (int(category.max(initial=-1)) + 2) + category + 1)
     place[category < 0] = 0
     return place
 

@@ -14,7 +14,7 @@ from features.arrays.history import Floats, Ints
 from features.arrays.pairs import pair_features
 from features.arrays.products import product_table
 from features.errors import CannotLearn
-from features.hardware import side_by_side
+from features.hardware import rows_at_once, side_by_side
 from features.shop import Shop
 from models.candidates.sources import new_sources
 from models.candidates.state import TASTE_HALF_LIFE, State
@@ -127,7 +127,7 @@ def over_candidates(
     """
     sources, n_own = new_sources(state, config.budgets), max(config.n_own, k)
     width = min(n_own, len(state.table.price)) + sum(config.budgets.values())
-    step = max(min(CHUNK // width, collaborative.CELLS // len(state.shelf)), 1)
+    step = min(max(CHUNK // width, 1), rows_at_once(len(state.shelf)))
     pieces = (codes[start : start + step] for start in range(0, len(codes), step))
     return side_by_side(lambda some: work(some, candidates(state, some, sources, n_own)), pieces)
 

@@ -9,11 +9,8 @@ from typing import Any
 import numpy as np
 
 from features.arrays.history import Floats, History, Ints, interactions, read_array
-from features.hardware import threads
+from features.hardware import rows_at_once, threads
 from models.similarity.top import top_columns
-
-CELLS = 16_000_000
-"""Work on customers x products goes in pieces of at most so many cells."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +122,7 @@ def alike(
     taste.data = taste.data * rarity[taste.indices]
     taste = _unit_columns(taste.T.tocsr()).T.tocsr().astype(np.float32)
     known, other = bought[pool][:, shelf].astype(np.float32), taste[pool].T.tocsc()
-    step = max(CELLS // max(len(shelf), len(pool), 1), 1)
+    step = rows_at_once(max(len(shelf), len(pool)))
     parts = []
     for start in range(0, n, step):
         rows = np.arange(start, min(start + step, n))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from features.arrays.catalogue import Catalogue
 from features.arrays.history import Floats, History, Ints, read_array
-from features.arrays.products import ProductTable
+from features.arrays.products import ProductTable, n_buyers
 from models.similarity.collaborative import Neighbours
 
 Bools = NDArray[np.bool_]
@@ -131,16 +131,9 @@ def _worth(history: History, times: tuple[Floats, int, int], expected: Floats) -
     age, young, horizon = times
     then = history.day < history.cutoff_day - horizon
     earlier = (age >= horizon) & (age < horizon + young) & (expected > 0)
-    earlier &= _buyers(history, then) < FEW_BUYERS
+    earlier &= n_buyers(history, then) < FEW_BUYERS
     if int(earlier.sum()) < FEWEST:
         return WORTH
     n_customers = max(len(np.unique(history.customer[~then])), 1)
-    sold = _buyers(history, ~then)[earlier].sum() / n_customers
+    sold = n_buyers(history, ~then)[earlier].sum() / n_customers
     return float(np.clip(sold / expected[earlier].sum(), 0.01, 1.0))
-
-
-def _buyers(history: History, rows: Bools) -> NDArray[np.int64]:
-    """Return how many customers bought each product in some rows of the history."""
-    size = len(history.products)
-    pairs = np.unique(history.customer[rows].astype(np.int64) * size + history.product[rows])
-    return np.bincount(pairs % size, minlength=size)

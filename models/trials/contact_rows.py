@@ -13,7 +13,7 @@ from features.shop import Shop
 from features.window import midnight
 from models.trials.trial import LEAST_PROPENSITY, Floats, Trial
 
-CELLS = 1_000_000
+CUSTOMER_DAYS = 1_000_000
 """Customers times days that are computed in one scan, at most."""
 UNNAMED = "contact"
 """An action without a name."""
@@ -132,7 +132,7 @@ def _chunks(
     ids: set[str] = set()
     for day, names in customer.groupby(cutoff):
         wider = ids | set(names)
-        if days and len(wider) * (len(days) + 1) > CELLS:
+        if days and len(wider) * (len(days) + 1) > CUSTOMER_DAYS:
             yield days, sorted(ids)
             days, wider = [], set(names)
         days, ids = [*days, day], wider

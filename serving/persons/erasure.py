@@ -5,7 +5,6 @@ killed is simply made again, and what an old backup or a scoring in the making b
 The watcher sweeps after an erasure by HTTP; ``recompra erase`` does it before it ends.
 """
 
-import fcntl
 import json
 import logging
 import os
@@ -13,7 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from features.errors import ArtefactError, Busy, NotFound, RecompraError
+from features.storage.files import alone
 from serving.entrance.audit import Audit
 from serving.online.tables import CLOCK
 from serving.persons.remains import Search, search
@@ -137,7 +137,7 @@ def due(home: Path, store: Store) -> bool:
 def sweep(home: Path, store: Store) -> Swept:
     """Take everybody forgotten out of the warehouse and the scorings, make the database let go of them."""
     done = Swept()
-    with _alone(home):
+    with alone(home / LOCK):  # one sweep at a time
         seen, forgotten = _n_erasures(store), Forgotten.of(home)
         scrub(store)
         try:
@@ -233,14 +233,6 @@ def _tries() -> Iterator[float]:
         yield left
         time.sleep(1)
     yield 0.0
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Sweep one at a time."""
-    with (home / LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _n_erasures(store: Store) -> int:

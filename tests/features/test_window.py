@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import SettingsError
-from features.window import local_day, parse_cutoff, shift_days, zone
+from features.window import end_of_day, local_day, parse_cutoff, shift_days, zone
 
 NEW_YORK = "America/New_York"
 
@@ -36,6 +36,11 @@ def test_shifting_moves_the_local_day_by_as_many_days(moment, days):
 def test_an_order_before_local_midnight_lies_on_the_earlier_day():
     assert local_day(datetime(2017, 12, 4, 4, 59, tzinfo=UTC), NEW_YORK) == date(2017, 12, 3)
     assert local_day(datetime(2017, 12, 4, 5, 0, tzinfo=UTC), NEW_YORK) == date(2017, 12, 4)
+
+
+def test_a_day_ends_with_its_own_midnight_however_many_hours_it_has():
+    clocks_go_back = datetime(2017, 11, 5, 12, tzinfo=UTC)
+    assert end_of_day(clocks_go_back, NEW_YORK) == parse_cutoff("2017-11-06", NEW_YORK)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2017-13-01", "4/12/2017"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from features.errors import NotFound, RecompraError, SettingsError
+from features.errors import Busy, NotFound, RecompraError, SettingsError
 from training.tracking import Tracking
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
@@ -128,7 +128,7 @@ def killed(tracking: Tracking, name: str) -> Iterator[Tracking]:
     process.start()
     while not (tracking.home / "started").exists():
         time.sleep(0.05)
-    with pytest.raises(SettingsError, match="another training"), tracking.exclusive(now=NOW):
+    with pytest.raises(Busy, match="another training"), tracking.exclusive(now=NOW):
         pass
     os.kill(process.pid or 0, signal.SIGKILL)
     process.join()

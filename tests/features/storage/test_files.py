@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from features.storage.files import beside
+from features.errors import Busy
+from features.storage.files import alone, beside
 
 
 def test_a_file_is_there_once_it_is_whole(tmp_path: Path) -> None:
@@ -31,3 +32,11 @@ def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
     assert os.read(reader, 10) == b"rows"
     os.close(reader)
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_lock_is_held_by_one_and_falls_with_it(tmp_path: Path) -> None:
+    busy = Busy("somebody is at work", "wait")
+    with alone(tmp_path / "lock", busy), pytest.raises(Busy, match="at work"), alone(tmp_path / "lock", busy):
+        pass
+    with alone(tmp_path / "lock", busy):
+        pass
