@@ -34,7 +34,7 @@ EVENTS: tuple[Event, ...] = get_args(Event)
 Goods = Literal["any", "new", "dearer", "due", "flash", "none"]
 ROLES: tuple[Goods, ...] = ("any", "new", "dearer", "due", "flash")
 """What a product can be to a customer; ``none`` is an action that offers no product."""
-NOTHING = "nothing"
+DO_NOTHING = "nothing"
 """Doing nothing: always permitted, costs nothing, worth 0."""
 
 

@@ -15,7 +15,7 @@ from models.candidates.source_recall import source_recall
 from models.candidates.sources import new_sources
 from models.candidates.state import State
 from models.candidates.union import Candidates
-from models.lists.picks import LISTS, SOURCES, Pairs, Picks, asked_for, filled, frame, pick
+from models.lists.picks import LISTS, Pairs, Picks, asked_for, filled, frame, pick
 from models.model import Model, require_products
 from models.ranking.cross_sell_rows import (
     CrossSellConfig,
@@ -31,7 +31,6 @@ from models.ranking.reasons import Judge, Why, explain, why
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SOURCES", "CrossSell", "CrossSellConfig"]
 
 N_LIVE = 100
 """So many products of each list are ranked anew for a request."""

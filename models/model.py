@@ -21,8 +21,6 @@ from features.errors import ArtefactError, CannotLearn
 from features.shop import Shop
 from models.config import Config
 
-__all__ = ["Config", "Measured", "Model", "check_fingerprint", "customer_card", "require_products"]
-
 
 class Measured(NamedTuple):
     """What one method said of some rows, beside what came: for ``training.evaluate`` to judge."""

@@ -20,22 +20,24 @@ from features.arrays.catalogue import Catalogue
 from features.arrays.history import Ints, Vocabulary
 from features.errors import CannotLearn, InputError
 from features.shop import Shop
-from models import model
 from models.actions import OFFER
 from models.actions import catalogue as catalogue_of
+from models.config import Config
 from models.contact_policy import Goods
 from models.decisions.arms import NO_ARM
+from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Margins, Money, assumed_effect
 from models.decisions.everyone import Options, options
-from models.decisions.offer import NOTHING, Case, Decision, Terms, choose, merge_lists
+from models.decisions.offer import Decision, choose, merge_lists
 from models.decisions.reading import days_since_bought, read_people, read_standing
 from models.decisions.roles import Shelf, kind_cooling, roles
+from models.model import Model, require_products
 
 Lists = Mapping[str, tuple[Ints, NDArray[np.float32], Any]]
 """Ready lists by name: product codes and calibrated chances, both of shape (n_customers, k)."""
 
 
-class OfferConfig(model.Config):
+class OfferConfig(Config):
     """How offers are weighed."""
 
     just_bought_days: int = Field(default=7, ge=0)
@@ -44,7 +46,7 @@ class OfferConfig(model.Config):
     """Discount that comes with an offer, as a share of the price (0 to 1)."""
 
 
-class NextBestOffer(model.Model):
+class NextBestOffer(Model):
     """Learns what margins the shop makes; the rest are settings, rules and the chances of ``cross_sell``."""
 
     name = "next_best_offer"
@@ -62,7 +64,7 @@ class NextBestOffer(model.Model):
     @classmethod
     def fit(cls, shop: Shop, known_until: datetime, config: OfferConfig) -> Self:
         """Learn margins per category from known unit costs; raise ``CannotLearn`` without prices."""
-        model.require_products(cls.name, shop)
+        require_products(cls.name, shop)
         catalogue = shop.catalogue(known_until)
         if not np.isfinite(catalogue.price).any():
             raise CannotLearn(

@@ -2,12 +2,16 @@
 
 from importlib import import_module
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
 
 from features.errors import NotFound
-from models.model import Model
 
+if TYPE_CHECKING:
+    from models.model import Model
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+"""Aliases in the registry: the version that serves, and the newest that does not."""
 MODELS: dict[str, str] = {
     "popular": "models.popular:Popular",
     "cross_sell": "models.cross_sell:CrossSell",
@@ -21,7 +25,7 @@ MODELS: dict[str, str] = {
 }
 
 
-def model_class(name: str) -> type[Model]:
+def model_class(name: str) -> "type[Model]":
     """Import and return a model's class by its registered name."""
     if name not in MODELS:
         raise NotFound(f"no model named {name!r}", f"the models are {', '.join(MODELS)}")

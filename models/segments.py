@@ -14,9 +14,10 @@ from pydantic import Field
 from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn
 from features.shop import Shop
+from models.config import Config
 from models.customers.customer_panel import everyone, has_money, whole
 from models.customers.personas import TRAITS, Personas
-from models.model import Config, Model, customer_card
+from models.model import Model, customer_card
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -50,7 +51,7 @@ class SegmentsConfig(Config):
 
 
 @dataclass(frozen=True)
-class Scale:
+class Fifths:
     """Fifths of one quantity, learnt once, so that a customer moves only when the customer changes."""
 
     edges: tuple[float, ...]
@@ -77,7 +78,7 @@ class Segments(Model):
     Config = SegmentsConfig
 
     def __init__(
-        self, config: Any, trained_until: datetime, *, scales: dict[str, Scale], personas: Personas
+        self, config: Any, trained_until: datetime, *, scales: dict[str, Fifths], personas: Personas
     ) -> None:
         """Take ``scales`` in the order recency, frequency, money, by the feature each reads."""
         super().__init__(config, trained_until)
@@ -133,7 +134,7 @@ class Segments(Model):
             return cls(
                 SegmentsConfig.model_validate(card["config"]),
                 datetime.fromisoformat(card["trained_until"]),
-                scales={name: Scale(tuple(edges)) for name, edges in card["scales"].items()},
+                scales={name: Fifths(tuple(edges)) for name, edges in card["scales"].items()},
                 personas=Personas.from_facts(card["personas"]),
             )
 
@@ -143,12 +144,12 @@ def rfm(features: pd.DataFrame) -> "pd.Series[str]":
     return _segment(features, _scales(features))
 
 
-def _scales(features: pd.DataFrame) -> dict[str, Scale]:
+def _scales(features: pd.DataFrame) -> dict[str, Fifths]:
     money = "revenue" if has_money(features) else "n_order_days"
-    return {name: Scale.of(_known(features, name)) for name in (*RHYTHM, money)}
+    return {name: Fifths.of(_known(features, name)) for name in (*RHYTHM, money)}
 
 
-def _segment(features: pd.DataFrame, scales: Mapping[str, Scale]) -> "pd.Series[str]":
+def _segment(features: pd.DataFrame, scales: Mapping[str, Fifths]) -> "pd.Series[str]":
     since, often = (scales[name].fifth(_known(features, name)) for name in RHYTHM)
     money = next((name for name in scales if name not in RHYTHM), RHYTHM[1])
     much = scales[money].fifth(_known(features, money))

@@ -78,7 +78,7 @@ class Upsell(Model):
             raise CannotLearn("upsell needs prices: none is known, neither paid nor listed")
         horizon = config.horizon(shop)
         cutoffs = shop.past_cutoffs(known_until, horizon, n=config.n_windows, step_days=config.step_days)
-        parts = [_rows(shop, cutoff, known_until, horizon, config) for cutoff in cutoffs]
+        parts = [_rows(shop, cutoff, horizon, known_until, config) for cutoff in cutoffs]
         rows, truth, weight = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         moves = float(weight[truth > 0].sum())
         if moves < TOO_FEW:
@@ -106,7 +106,7 @@ class Upsell(Model):
         """Yield, of all who moved up in ``[cutoff, end)``, whether the first five showed what they took."""
         history, catalogue = shop.history(cutoff), shop.catalogue(cutoff)
         steps = steps_of(history, catalogue, _price_step(self.config, shop), self.horizon_days)
-        moves = moves_of(shop, cutoff, end, self.horizon_days, steps)
+        moves = moves_of(shop, cutoff, self.horizon_days, end, steps)
         margin = self._margin(catalogue)[steps.version]
         said = {
             self.name: self.chance.of_rows(steps.rows) * margin,
@@ -145,11 +145,11 @@ class Upsell(Model):
         )
 
 
-def moves_of(shop: Shop, cutoff: datetime, end: datetime, horizon_days: int, steps: Steps) -> Moves:
-    """Return who moved to a better version within the horizon, which closed by ``end``."""
+def moves_of(shop: Shop, cutoff: datetime, horizon_days: int, known_until: datetime, steps: Steps) -> Moves:
+    """Return who moved to a better version within the horizon, which closed by ``known_until``."""
     history, size = shop.history(cutoff), max(len(shop.history(cutoff).products), 1)
     last = last_of_kind(history, kinds_of(shop.catalogue(cutoff)))
-    came = shop.product_labels(cutoff, horizon_days, end)
+    came = shop.product_labels(cutoff, horizon_days, known_until)
     customer = history.customers.codes(came["customer_id"].tolist()).astype(np.int64)
     version = history.products.codes(came["product_id"].tolist())
     bought = customer[(customer >= 0) & (version >= 0)] * size + version[(customer >= 0) & (version >= 0)]
@@ -174,12 +174,12 @@ def _paired(
 
 
 def _rows(
-    shop: Shop, cutoff: datetime, known_until: datetime, horizon: int, config: UpsellConfig
+    shop: Shop, cutoff: datetime, horizon: int, known_until: datetime, config: UpsellConfig
 ) -> tuple[Floats, Column, Column]:
     """Return inputs, truth and weight (customers) of a window: a row for who moved, one for who did not."""
     history, catalogue = shop.history(cutoff), shop.catalogue(cutoff)
     steps = steps_of(history, catalogue, _price_step(config, shop), horizon)
-    moves = moves_of(shop, cutoff, known_until, horizon, steps)
+    moves = moves_of(shop, cutoff, horizon, known_until, steps)
     n = moves.n[steps.product].astype(np.float64)
     moved = np.bincount(moves.at, minlength=len(n)).astype(np.float64)
     some, none = np.flatnonzero(moved > 0), np.flatnonzero((moved == 0) & (n > 0))

@@ -54,9 +54,9 @@ def plan(
     ] = None,
 ) -> None:
     """Plan contacts for everyone: each on its best day and hour, under every rule."""
-    from serving.marketing.plan_file import Asked, write_plan
+    from serving.marketing.plan_file import PlanAsked, write_plan
 
-    asked = Asked(from_, days, budget, per_day)
+    asked = PlanAsked(from_, days, budget, per_day)
     done, content = write_plan(home(), asked, now(), kind=format_, out=out, audiences=audiences)
     if out is None:
         typer.echo(content.decode(), nl=False)

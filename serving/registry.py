@@ -16,9 +16,7 @@ from typing import Any
 from features.errors import ArtefactError, NotFound
 from features.storage.database import is_missing
 from models.model import Model
-from models.registry import MODELS, kept_in, model_class
-
-CHAMPION = "champion"
+from models.registry import CHAMPION, MODELS, kept_in, model_class
 
 
 @dataclass(frozen=True)

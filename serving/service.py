@@ -27,7 +27,7 @@ from serving.entrance.doors import ADMITTED, Doors
 from serving.entrance.refusals import trouble
 from serving.house import FOLLOW_SECONDS, House
 from serving.marketing import crm, plan, targets
-from serving.marketing.files import Asked, json_answer, rows_answer, unchanged
+from serving.marketing.files import Accepted, json_answer, rows_answer, unchanged
 from serving.marketing.scores import Pull
 from serving.state import State
 from serving.storefront import answers, events, offers
@@ -158,7 +158,7 @@ async def _answer(function: Callable[..., Answer], request: Any, *more: Any) -> 
         return response  # type: ignore[return-value]
 
 
-def _scores(state: State, request: api_crm.ScoresRequest, home: Path, asked: Asked) -> Any:
+def _scores(state: State, request: api_crm.ScoresRequest, home: Path, asked: Accepted) -> Any:
     """Answer from one scoring: a page is whole when this returns, a stream has only begun."""
     pull = Pull.of(state, request, home)
     if request.format != "json":
@@ -179,16 +179,16 @@ def _file(found: Any, rows: str, request: Listing) -> Any:
     return rows_answer(getattr(found, rows), found.names, kind, asked)
 
 
-def _as_accepted(request: Listing, asked: Asked) -> Listing:
+def _as_accepted(request: Listing, asked: Accepted) -> Listing:
     """Return the request in the format that ``Accept`` asks for, where it names none itself."""
     named = "format" in request.model_fields_set
     return request if named else request.model_copy(update={"format": asked.kind})
 
 
-def _asked() -> Asked:
+def _asked() -> Accepted:
     """Read the headers of this request; a parameter ``ctx`` would make every status 200."""
     request = Recompra.context.request
-    return Asked.of(request.headers, bodiless=request.scope.get(ADMITTED) == "HEAD")
+    return Accepted.of(request.headers, bodiless=request.scope.get(ADMITTED) == "HEAD")
 
 
 async def _follow(house: House) -> None:

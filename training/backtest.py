@@ -23,9 +23,11 @@ from features.storage.files import beside
 from features.window import parse_cutoff
 from models.model import Model
 from models.registry import model_class
-from training.evaluate import DEPTHS, Evaluation, answers, evaluate
+from training.evaluate import answers, evaluate
+from training.measures.evaluate_lists import DEPTHS
 from training.measures.holdout import SEGMENTS, Holdout
 from training.measures.intervals import Interval
+from training.measures.samples import Evaluation
 from training.progress import Steps
 from training.report import Figure, figures
 from training.train import chosen_models, configured, list_makers

@@ -19,19 +19,6 @@ from training.measures.holdout import SEGMENTS, Holdout
 from training.measures.metrics import AMOUNT, EVENT, INSIDE, JUDGES, LABEL, MEAN, PIT, QINI, Floats, Metric
 from training.measures.samples import Evaluation, Sample
 
-__all__ = [
-    "DEPTHS",
-    "Evaluation",
-    "Lists",
-    "Sample",
-    "answers",
-    "evaluate",
-    "measure_lists",
-    "measure_scores",
-    "without_horizon",
-]
-
-
 log = logging.getLogger("recompra.training")
 FEWEST = 200
 """Calibration is measured in segments of so many customers or more: below, it is noise."""

@@ -24,7 +24,7 @@ from features.storage.files import beside
 from models.trials.power import propose
 from models.trials.trial import Trial, Z
 from training.contacts.decided import Record
-from training.contacts.past_policies import Past
+from training.contacts.past_policies import DecisionLog
 
 WEEKS = 12
 """Customers of so many weeks tell how many there are a week."""
@@ -71,12 +71,12 @@ def outcomes(
     """
     record = Record(Shop(home))
     decided, sent = record.decided(decisions), record.sent(contacts)
-    past = Past(record.shop, decided, policy)
+    log = DecisionLog(record.shop, decided, policy)
     asked: dict[str, Callable[[], Any]] = {"uplift of policy": partial(uplift, decided)}
     for action, rows in sent.groupby("action"):
         asked[f"uplift of {action}"] = partial(uplift, rows)
-    for name in past.policies:
-        asked[f"policies of {name}"] = partial(past.value, name)
+    for name in log.policies:
+        asked[f"policies of {name}"] = partial(log.value, name)
     found, not_yet = _answered(asked)
     return Outcomes(
         horizon_days=record.horizon_days,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.evaluate import Evaluation, Sample
 from training.measures.metrics import Floats
+from training.measures.samples import Evaluation, Sample
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from math import isnan
 from typing import Any, NamedTuple
 
-from training.evaluate import Evaluation
 from training.measures.holdout import Holdout
 from training.measures.intervals import Interval
+from training.measures.samples import Evaluation
 from training.tracking import Version
 
 

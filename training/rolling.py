@@ -20,7 +20,7 @@ from features.shop import Shop
 from features.storage.files import beside
 from features.window import local_day, parse_cutoff, shift_days
 from training.backtest import Backtest, backtest, figures_of
-from training.evaluate import Evaluation, Sample
+from training.measures.samples import Evaluation, Sample
 from training.progress import Steps
 
 POOLED = "pooled"

@@ -23,12 +23,11 @@ from typing import Any, Self
 from features.errors import ArtefactError, Busy, NotFound, RecompraError, SettingsError
 from features.storage.database import is_missing
 from features.storage.files import alone
+from models.registry import CHALLENGER, CHAMPION, kept_in
 from training.ledger import Ledger
 from training.moved import move
 
 EXPERIMENT = "recompra"
-CHAMPION = "champion"
-CHALLENGER = "challenger"
 HOME_TAG = "recompra.home"
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -260,8 +259,6 @@ class Tracking:
         """
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
-
-        from models.registry import kept_in  # late: it brings pandas, and a rollback is in a hurry
 
         source = kept_in(self.home, version.source)
         target = None if source.startswith("file:") else str(into)

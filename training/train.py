@@ -22,8 +22,9 @@ from features.sketch import Sketch
 from features.window import shift_days
 from models.model import Model
 from models.registry import MODELS, model_class
-from training.evaluate import Evaluation, Lists, answers, evaluate
+from training.evaluate import Lists, answers, evaluate
 from training.measures.holdout import Holdout
+from training.measures.samples import Evaluation
 from training.plots import draw
 from training.progress import Steps
 from training.report import Report, Rival, Trained, judge

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from features.arrays.groups import places
 from features.arrays.history import Ints
-from models.budgets.budget import ROUNDING, Bought, affordable, check, climb, rivals
+from models.budgets.budget import ROUNDING, Tally, affordable, check, climb, rivals
 from models.budgets.frontier import FREE, Frontier
 from models.decisions.case import NOTHING
 from models.decisions.economics import Money
@@ -132,7 +132,7 @@ def solve(gain: Money, cost: Money, budget: float, limits: Limits | None = None)
     )
 
 
-def curve(options: Options, *, points: int = 101) -> list[Bought]:
+def curve(options: Options, *, points: int = 101) -> list[Tally]:
     """Return money against budget, caps and stock aside.
 
     Each point spends its budget on whole steps of the frontier, and is the best there is for it.
@@ -143,7 +143,7 @@ def curve(options: Options, *, points: int = 101) -> list[Bought]:
     return climb(frontier.gain, frontier.cost, first, points)
 
 
-def compare(options: Options, budget: float, scores: Mapping[str, Money]) -> dict[str, Bought]:
+def compare(options: Options, budget: float, scores: Mapping[str, Money]) -> dict[str, Tally]:
     """Return what policies would earn under one budget, ours (``expected gain``) first.
 
     ``scores`` rank customers, e.g. by ``risk`` and ``response``, best first; each gets the action that gains
@@ -153,7 +153,7 @@ def compare(options: Options, budget: float, scores: Mapping[str, Money]) -> dic
     at = np.arange(len(options)), best
     ours = allocate(options, budget)
     earned = float((ours.action >= 0).sum()), ours.spent, ours.expected_incremental_margin
-    return {"expected gain": Bought(*earned)} | rivals(options.worth[at], options.spend[at], budget, scores)
+    return {"expected gain": Tally(*earned)} | rivals(options.worth[at], options.spend[at], budget, scores)
 
 
 def _of(column: Money, action: Ints) -> Money:

@@ -14,7 +14,7 @@ ROUNDING = 1e-9
 """Share of a budget that rounding in a long sum may cost."""
 
 
-class Bought(NamedTuple):
+class Tally(NamedTuple):
     """What a choice comes to."""
 
     n_customers: float
@@ -67,7 +67,7 @@ def check(budget: float) -> None:
         raise InputError(f"the budget must be an amount of 0 or more, got {budget}")
 
 
-def rivals(gain: Money, cost: Money, budget: float, scores: Mapping[str, Money]) -> dict[str, Bought]:
+def rivals(gain: Money, cost: Money, budget: float, scores: Mapping[str, Money]) -> dict[str, Tally]:
     """Return what other ways to choose rows would buy with the same budget, by name.
 
     ``gain`` is -inf where a rule refuses. ``scores`` rank rows, best first; ``random`` is the mean over all
@@ -79,19 +79,19 @@ def rivals(gain: Money, cost: Money, budget: float, scores: Mapping[str, Money])
         order = permitted[np.argsort(-np.nan_to_num(score[permitted], nan=-np.inf), kind="stable")]
         chosen[name] = order[affordable(cost[order], budget)]
     found = {
-        name: Bought(float(len(rows)), float(cost[rows].sum()), float(gain[rows].sum()))
+        name: Tally(float(len(rows)), float(cost[rows].sum()), float(gain[rows].sum()))
         for name, rows in chosen.items()
     }
     whole = found["all"]
     share = min(budget / whole.cost, 1.0) if whole.cost > 0 else 1.0
-    return found | {"random": Bought(*(share * value for value in whole))}
+    return found | {"random": Tally(*(share * value for value in whole))}
 
 
-def climb(gain: Money, cost: Money, first: Money, points: int) -> list[Bought]:
+def climb(gain: Money, cost: Money, first: Money, points: int) -> list[Tally]:
     """Return money against budget, from nothing to all: steps taken in order, summed up at some ``points``.
 
     ``first`` is 1 where a step is the first of its customer, else 0.
     """
     at = np.unique(np.linspace(0, len(gain), points).astype(int))
     sums = (np.concatenate([[0.0], np.cumsum(column)])[at].tolist() for column in (first, cost, gain))
-    return [Bought(*values) for values in zip(*sums, strict=True)]
+    return [Tally(*values) for values in zip(*sums, strict=True)]

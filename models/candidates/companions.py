@@ -6,13 +6,13 @@ from features.arrays.history import Ints
 from models.candidates.state import State
 from models.lists.dearer import Dearer
 from models.lists.picks import SOURCES, TOGETHER, UPSELL
-from models.lists.question import Ask, Bools, Scored
+from models.lists.question import Bools, Question, Scored
 from models.similarity.collaborative import Neighbours
 
 LIKE = SOURCES.index("similar")
 
 
-def together(state: State, ask: Ask) -> Scored:
+def together(state: State, ask: Question) -> Scored:
     """Return what is bought in one order with the cart or the latest purchases, then what is like it."""
     lead = ask.lead
     found = _summed(state.together, lead)
@@ -32,7 +32,7 @@ def substitutes(state: State, lead: Ints) -> Bools:
     return found
 
 
-def better(state: State, dearer: Dearer, ask: Ask) -> Scored:
+def better(state: State, dearer: Dearer, ask: Question) -> Scored:
     """Return better versions of the cart or the latest purchases, by chance x margin."""
     lead = ask.lead
     chance = dearer.chance[lead].ravel()

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from features.errors import ArtefactError
 from features.hardware import threads_for
-from models.model import Config
+from models.config import Config
 
 if TYPE_CHECKING:
     from lightgbm import Booster

@@ -27,8 +27,8 @@ from models.decisions.economics import Money, assumed_effect, incremental_margin
 from models.decisions.standing import Mask, Standing
 
 Codes = NDArray[np.int8]
-NO_ARM = -2
-"""Among refusals: the action is not for this product, or there is no candidate."""
+PERMITTED, NO_ARM = -1, -2
+"""Among refusals: no rule refuses; the action is not for this product, or there is no candidate."""
 LEAST_CHANCE = 0.05
 """A learnt change is put on a product in proportion to the chance of an order, if that is not less."""
 
@@ -180,7 +180,7 @@ def refused_arms(case: Case, deck: Deck, worth: Money, barred: Barred, by_goods:
     n, k = case.product.shape
     n_with = deck.n_with_product
     unknown = len(barred.rules)
-    first = np.where(np.isfinite(worth), np.int8(NOTHING), np.int8(unknown))
+    first = np.where(np.isfinite(worth), np.int8(PERMITTED), np.int8(unknown))
     goods = np.where(by_goods >= 0, by_goods + np.int8(unknown + 1), by_goods)[:, None, :]
     offers, others = first[:, : n_with * k].reshape(n, n_with, k), first[:, n_with * k :]
     whole = barred.first[:, :n_with, None]
@@ -212,7 +212,7 @@ def best_arm(worth: Money, refused: Codes, case: Case, deck: Deck) -> NDArray[np
     """Return each row's best permitted arm, -1 where none is worth more than nothing."""
     if not worth.shape[1]:
         return np.full(len(worth), NOTHING, np.intp)
-    earned = np.where((refused == NOTHING) & (worth > 0), worth, 0.0)
+    earned = np.where((refused == PERMITTED) & (worth > 0), worth, 0.0)
     most = earned.max(axis=1)
     ties = (earned == most[:, None]) & (earned > 0)
     first = np.where(ties, arm_codes(case.product, deck), np.iinfo(np.int64).max).argmin(axis=1)

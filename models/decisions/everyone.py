@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.history import Ints
-from models.actions import NOTHING as DO_NOTHING
+from models.actions import DO_NOTHING
 from models.contact_policy import Days, Goods
-from models.decisions.arms import NO_ARM, Codes, Weighed, deck_of, weigh
+from models.decisions.arms import NO_ARM, PERMITTED, Codes, Weighed, deck_of, weigh
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.deck import Deck
 from models.decisions.economics import Money
@@ -95,7 +95,7 @@ def _of_block(
     n, k = case.product.shape
     n_with = found.deck.n_with_product
     edge = n_with * k
-    worth = np.where(found.refused == NOTHING, found.worth, -np.inf)
+    worth = np.where(found.refused == PERMITTED, found.worth, -np.inf)
     offers, product = (n, n_with, k), np.broadcast_to(case.product[:, None, :], (n, n_with, k))
     taken = _first_best(worth[:, :edge].reshape(offers), found.refused[:, :edge].reshape(offers), product)
     columns = [
@@ -104,7 +104,7 @@ def _of_block(
     ]
     code = np.full((n, len(found.deck)), NOTHING, np.int32)
     code[:, :n_with] = np.take_along_axis(product, taken, axis=2)[:, :, 0]
-    code[columns[3] != NOTHING] = NOTHING
+    code[columns[3] != PERMITTED] = NOTHING
     return (columns[0], code, *columns[1:], found.barred.opens, found.barred.closes), found
 
 

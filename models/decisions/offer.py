@@ -18,12 +18,10 @@ from numpy.typing import NDArray
 from features.arrays.history import Ints
 from features.errors import ArtefactError
 from models.contact_policy import Days, Goods
-from models.decisions.arms import Codes, Weighed, arm_codes, best_arm, repeated, weigh
+from models.decisions.arms import PERMITTED, Codes, Weighed, arm_codes, best_arm, repeated, weigh
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.deck import Deck
 from models.decisions.economics import Money
-
-__all__ = ["NOTHING", "Case", "Decision", "Terms", "choose", "load_desk", "merge_lists", "save_desk"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class Decision:
     @cached_property
     def order(self) -> Ints:
         """Columns of the permitted arms, best first, each product once an action; then -1; shape (n, m)."""
-        code = np.where(self.refused == NOTHING, arm_codes(self.product, self.deck), np.int64(NOTHING))
+        code = np.where(self.refused == PERMITTED, arm_codes(self.product, self.deck), np.int64(NOTHING))
         allowed = (code >= 0) & ~repeated(code, self.worth)
         order = np.lexsort((code, np.where(allowed, -self.worth, np.inf)), axis=1).astype(np.int32)
         return np.where(np.take_along_axis(allowed, order, axis=1), order, NOTHING)

@@ -16,7 +16,7 @@ from features.window import day_number, local_day, naive_utc, shift_days
 from models.actions import CHANNELS, EVENTS, NAMES
 from models.contact_policy import People
 from models.decisions.economics import margin_if_stays
-from models.decisions.standing import NOT_RECORDED, Days, Standing, held_out
+from models.decisions.standing import NOT_RECORDED, Days, Standing, draw_held_out
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,7 @@ def read_standing(
     facts = {"moment": naive_utc(cutoff), "day": local_day(cutoff, zone), "zone": zone}
     standing = replace(
         Standing.unknown(len(customers)),
-        held_out=held_out(customers.ids, policy.held_out_share, policy.held_out_salt),
+        held_out=draw_held_out(customers.ids, policy.held_out_share, policy.held_out_salt),
         consent=_consents(shop, customers),
     )
     _put_contacts(standing, shop, customers, facts)

@@ -92,7 +92,7 @@ class Standing:
         return cls(*(np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)) for path in paths))
 
 
-def held_out(ids: NDArray[np.bytes_], share: float, salt: str) -> Mask:
+def draw_held_out(ids: NDArray[np.bytes_], share: float, salt: str) -> Mask:
     """Draw who is never contacted: by a hash of id and salt, so that it is the same at every decision.
 
     ``ids`` are UTF-8 bytes, shape (n,), as in ``Vocabulary.ids``; a customer's draw does not depend on the

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.actions import NOTHING as DO_NOTHING
-from models.decisions.arms import NO_ARM
+from models.actions import DO_NOTHING
+from models.decisions.arms import NO_ARM, PERMITTED
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.everyone import Options
 from models.decisions.offer import Decision
@@ -96,7 +96,7 @@ def _refused_products(decision: Decision, row: int) -> list[tuple[int, int]]:
         return []
     by_action = decision.refused[row, : decision.deck.n_with_product * k]
     by_action = by_action.reshape(decision.deck.n_with_product, k)
-    real, out = by_action != NO_ARM, (by_action != NOTHING).all(axis=0)
+    real, out = by_action != NO_ARM, (by_action != PERMITTED).all(axis=0)
     first = real.argmax(axis=0)
     rule = by_action[first, np.arange(k)]
     return [(at, int(rule[at])) for at in np.flatnonzero(out & real.any(axis=0)).tolist()]
@@ -142,7 +142,7 @@ def _why_nothing(decision: Decision, row: int) -> str:
 def why_nothing(found: Options, row: int) -> str:
     """Say why a customer gets none of the options, in the words of the rules."""
     told = found.refused[row][found.refused[row] != NO_ARM]
-    if (told == NOTHING).any():
+    if (told == PERMITTED).any():
         return "no permitted action earns more than it costs, or no day is left for it"
     return _all_refused(told, found.rules, found.reasons, "actions")
 

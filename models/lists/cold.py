@@ -32,7 +32,7 @@ SEPARATORS = ",;|"
 
 
 @dataclass(frozen=True)
-class Segments:
+class AttributeSegments:
     """``lift``: how much more (above 1) or less a segment's customers buy a product; (segments, products)."""
 
     names: Vocabulary

@@ -15,7 +15,7 @@ N_RECENT = 5
 
 
 @dataclass(frozen=True)
-class Ask:
+class Question:
     """One question: ``mine`` is the customer's history by now, ``code`` their row in the state (-1: none)."""
 
     mine: History

@@ -162,7 +162,7 @@ def learning_rows(
         if number >= config.n_windows and n_bought >= config.enough:
             break
         state = state_of(shop, cutoff, config, horizon_days)
-        truth = truth_of(shop, state, cutoff, known_until, horizon_days)
+        truth = truth_of(shop, state, cutoff, horizon_days, known_until)
         parts += _window(state, truth, config)
         n_bought = sum(int(rows.bought.sum()) for rows in parts)
     if n_bought < TOO_FEW:
@@ -173,7 +173,7 @@ def learning_rows(
     return parts
 
 
-def truth_of(shop: Shop, state: State, cutoff: datetime, known_until: datetime, horizon_days: int) -> Ints:
+def truth_of(shop: Shop, state: State, cutoff: datetime, horizon_days: int, known_until: datetime) -> Ints:
     """Return the pairs bought in the horizon as sorted numbers: customer x n_products + product."""
     labels = shop.product_labels(cutoff, horizon_days, known_until)
     customer = state.history.customers.codes(labels["customer_id"].tolist()).astype(np.int64)

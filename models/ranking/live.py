@@ -21,7 +21,7 @@ from models.candidates.union import Candidates
 from models.lists.dearer import Dearer
 from models.lists.picks import LISTS, OWN, PINNED, POPULAR, SOURCES, TOGETHER, UPSELL
 from models.lists.pool import Group, Lead, Sources, united
-from models.lists.question import Ask, Bools, Scored
+from models.lists.question import Bools, Question, Scored
 from models.lists.since import Line, by_now
 from models.ranking.ranker import Ranker
 from models.ranking.reasons import COLUMN, Judge, Why, why
@@ -143,7 +143,7 @@ class Live:
         k: int,
         exclude: Sequence[str],
         eligible: Bools | None,
-    ) -> Ask:
+    ) -> Question:
         products = self.state.history.products
         code = self.state.history.customers.code(customer_id) if customer_id is not None else -1
         mine, fresh = by_now(self.state.history, code, new_lines)
@@ -154,7 +154,7 @@ class Live:
         barred[out[out >= 0]] = True
         barred[in_cart] = True
         gone = self._gone(customer_id, code, mine, new_lines)
-        return Ask(mine, code, in_cart, fresh, barred, k, gone)
+        return Question(mine, code, in_cart, fresh, barred, k, gone)
 
     def _gone(self, customer_id: str | None, code: int, mine: History, new_lines: Sequence[Line]) -> Ints:
         """Return what this customer has bought, by the state or since, and brought back."""
@@ -167,7 +167,7 @@ class Live:
             found = np.concatenate([found, since[since >= 0], history.product[history.rows(code)]])
         return np.setdiff1d(found, mine.product).astype(np.int32) if len(found) else found.astype(np.int32)
 
-    def _personal(self, ask: Ask, list_name: str) -> Scored:
+    def _personal(self, ask: Question, list_name: str) -> Scored:
         """Rank a list anew: its ready products, what was just bought, what goes with either."""
         if not len(ask.mine.product):
             return together(self.state, ask) if list_name != "buy_again" else Scored.nothing()
@@ -177,7 +177,7 @@ class Live:
         source = np.where(bought, OWN, np.where(source == OWN, LIKE, source))[kept].astype(np.uint8)
         return Scored(product, self._chances(ask, product), source)
 
-    def _candidates(self, ask: Ask, list_name: str) -> tuple[Ints, Sources, Bools]:
+    def _candidates(self, ask: Question, list_name: str) -> tuple[Ints, Sources, Bools]:
         """Return each product once that is not barred, the earliest source first, and whether it is owned."""
         pool, rest = _NO_GROUP, _NO_GROUP
         if ask.code >= 0:
@@ -192,22 +192,22 @@ class Live:
         )
         return united((pool, _group((ask.fresh, OWN)), rest), lead, ask.mine.product, ask.barred)
 
-    def _chances(self, ask: Ask, product: Ints) -> Floats:
+    def _chances(self, ask: Question, product: Ints) -> Floats:
         chance = self.ranker.chance(self._features(ask, product))
         customer = np.zeros(len(product), np.int32)
         return self.state.newcomers.lifted(chance, customer, product, partial(self._asked, ask))
 
-    def _asked(self, ask: Ask, _: Ints, product: Ints) -> tuple[Floats, Bools]:
+    def _asked(self, ask: Question, _: Ints, product: Ints) -> tuple[Floats, Bools]:
         features = self._features(ask, product)
         return self.ranker.chance(features), features[:, COLUMN["n"]] > 0
 
-    def _features(self, ask: Ask, product: Ints) -> Floats:
+    def _features(self, ask: Question, product: Ints) -> Floats:
         customer = np.zeros(len(product), np.int32)
         codes = np.array([ask.code], np.int32)
         scores = self.state.scores(ask.mine, codes, customer, product, cart=ask.cart)
         return pair_features(ask.mine, self.state.table, customer, product, scores)
 
-    def _picks(self, ask: Ask, found: Scored, list_name: str) -> list[Pick]:
+    def _picks(self, ask: Question, found: Scored, list_name: str) -> list[Pick]:
         """Order, cut, and complete by what sells best; but what sells best is no step up."""
         order = self.state.rules.order(None, found.product, found.score)[: ask.k]
         product, score, source = found.product[order], found.score[order], found.source[order]
@@ -228,7 +228,7 @@ class Live:
         names = [SOURCES[number] for number in source.tolist()]
         return list(zip(ids, score.tolist(), names, strict=True))
 
-    def _leading(self, ask: Ask, list_name: str) -> list[int]:
+    def _leading(self, ask: Question, list_name: str) -> list[int]:
         """Return what the shop pinned and this customer may be shown, the last one first."""
         codes = self.state.rules.leading(list_name)
         if not len(codes):
@@ -236,7 +236,7 @@ class Live:
         leading: list[int] = codes[~ask.bars(self.state.rules, list_name, codes)][::-1].tolist()
         return leading
 
-    def _more(self, ask: Ask, list_name: str, shown: Ints) -> Ints:
+    def _more(self, ask: Question, list_name: str, shown: Ints) -> Ints:
         allowed = ~ask.barred
         allowed[shown] = False
         mine = ask.mine.product

@@ -28,7 +28,7 @@ from features.hardware import side_by_side, threads_for
 from models.config import Config
 from models.ranking.net import Net
 from models.ranking.net_learning import Lesson, learn
-from models.ranking.trees import MAX_LEAVES, Trees
+from models.ranking.trees import MAX_LEAVES, FlatTrees
 
 
 class RankerConfig(Config):
@@ -100,7 +100,7 @@ class Ranker:
         return replace(found, level=level_of(found._odds_of_all(features), bought))
 
     @cached_property
-    def trees(self) -> Trees:
+    def trees(self) -> FlatTrees:
         """What scores are computed by: needs no LightGBM."""
         return _read(self.text)
 
@@ -215,9 +215,9 @@ def _trees(features: Floats, bought: NDArray[np.bool_], config: RankerConfig, n_
 
 
 @lru_cache(maxsize=2)
-def _read(text: str) -> Trees:
+def _read(text: str) -> FlatTrees:
     """Read trees; those of the scoring before are kept: a daily one mostly comes with the same ranker."""
-    return Trees.read(text)
+    return FlatTrees.read(text)
 
 
 def averaged(texts: Sequence[str]) -> str:

@@ -51,7 +51,7 @@ Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Trees:
+class FlatTrees:
     """Decisions and leaves of all trees, one after the other; of tree ``t``: ``start[t]:start[t + 1]``."""
 
     feature: Ints

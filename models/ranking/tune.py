@@ -137,7 +137,7 @@ def exam_of(
 ) -> Exam:
     """Return every candidate of up to ``n_customers`` who bought in the horizon after ``cutoff``."""
     state = state_of(shop, cutoff, config, horizon_days)
-    truth = truth_of(shop, state, cutoff, known_until, horizon_days)
+    truth = truth_of(shop, state, cutoff, horizon_days, known_until)
     size, history = len(state.history.products), state.history
     buyers = np.random.default_rng(config.seed).permutation(np.unique(truth // size))
     some = np.sort(buyers[:n_customers]).astype(np.int32)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.actions import KEEP
-from models.budgets.budget import Bought, at_most, best_rows, climb, rivals
+from models.budgets.budget import Tally, at_most, best_rows, climb, rivals
 from models.contact_policy import first_refusal, timing
 from models.customers import reasons
 from models.decisions.deck import Deck
@@ -122,7 +122,7 @@ def retention_targets(state: State, request: TargetsRequest, now: datetime) -> T
     answer = _targets(state, request, shown, sums, reason)
     answer.n_targets = len(chosen)
     answer.at_most = round(max(at_most(gain[rows], cost[rows], request.budget), sums[1]), DECIMALS)
-    ours = Bought(len(chosen), *sums)
+    ours = Tally(len(chosen), *sums)
     others = rivals(np.where(allowed, gain, -np.inf), cost, request.budget, _rankings(snapshot))
     answer.policies = earned({"expected gain": ours} | others)
     answer.curve = points_of(climb(gain[rows], cost[rows], np.ones(len(rows)), CURVE_POINTS))
@@ -140,12 +140,12 @@ def _rankings(snapshot: Snapshot) -> dict[str, NDArray[np.float64]]:
     return found | {"response": 1 - found["risk"]}
 
 
-def earned(policies: Mapping[str, Bought]) -> dict[str, float]:
+def earned(policies: Mapping[str, Tally]) -> dict[str, float]:
     """Return the money of policies, as answers hold it."""
     return {name: round(bought.gain, DECIMALS) for name, bought in policies.items()}
 
 
-def points_of(curve: Sequence[Bought]) -> list[dict[str, Any]]:
+def points_of(curve: Sequence[Tally]) -> list[dict[str, Any]]:
     """Return a curve of money against budget, as answers hold it."""
     names = ("budget", "n_customers", "expected_incremental_margin")
     rows = ((round(at.cost, DECIMALS), int(at.n_customers), round(at.gain, DECIMALS)) for at in curve)

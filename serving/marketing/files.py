@@ -23,8 +23,8 @@ Row = Sequence[Any]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the headers of a request say of the file to answer with."""
+class Accepted:
+    """What file a client takes, as the headers of its request say."""
 
     gzip: bool = False
     known: frozenset[str] = frozenset()
@@ -35,7 +35,7 @@ class Asked:
     """Which of ``TYPES`` ``Accept`` asks for, where the request does not say."""
 
     @classmethod
-    def of(cls, headers: Mapping[str, str], *, bodiless: bool = False) -> "Asked":
+    def of(cls, headers: Mapping[str, str], *, bodiless: bool = False) -> "Accepted":
         """Read ``Accept``, ``Accept-Encoding`` and ``If-None-Match``."""
         encodings = _weighed(headers.get("accept-encoding", ""))
         gzip = any(encodings.get(name, 0) > 0 for name in ("gzip", "*"))
@@ -75,17 +75,19 @@ class File:
     tag: str
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def answer(self, kind: str, asked: Asked) -> Response:
+    def answer(self, kind: str, asked: Accepted) -> Response:
         """Return the rows as a file that is written while it is sent; 304 to who has it already."""
         return _answer(written(kind, self.names, self.blocks), kind, self.tag, self.headers, asked)
 
 
-def json_answer(body: bytes, asked: Asked, tag: str = "") -> Response:
+def json_answer(body: bytes, asked: Accepted, tag: str = "") -> Response:
     """Return a whole JSON body, its tag by default that of its content; 304 to who has it already."""
     return _answer(iter([body]), "json", tag or tag_of(body), {}, asked)
 
 
-def rows_answer(rows: Sequence[Mapping[str, Any]], names: Sequence[str], kind: str, asked: Asked) -> Response:
+def rows_answer(
+    rows: Sequence[Mapping[str, Any]], names: Sequence[str], kind: str, asked: Accepted
+) -> Response:
     """Return rows that are all here already as a file; its tag is that of its content."""
     body = as_csv(rows, names) if kind == "csv" else as_ndjson(rows)
     return _answer(iter([body]), kind, tag_of(body), {}, asked)
@@ -151,7 +153,7 @@ def _told(tag: str, headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _answer(
-    parts: Iterator[bytes], kind: str, tag: str, headers: Mapping[str, str], asked: Asked
+    parts: Iterator[bytes], kind: str, tag: str, headers: Mapping[str, str], asked: Accepted
 ) -> Response:
     if asked.holds(tag):
         return unchanged(tag, headers)

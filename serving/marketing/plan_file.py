@@ -60,7 +60,7 @@ def opened(home: Path) -> Iterator[State]:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PlanAsked:
     """A plan as a person asks for it."""
 
     first: str | None = None
@@ -80,7 +80,7 @@ class Asked:
 
 def write_plan(
     home: Path,
-    asked: Asked,
+    asked: PlanAsked,
     now: datetime,
     *,
     kind: str = "csv",

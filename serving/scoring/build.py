@@ -17,15 +17,15 @@ from features.shop import Shop
 from models.actions import KEEP
 from models.contact_policy import Goods, People
 from models.decisions.arms import deck_of
+from models.decisions.case import Terms
 from models.decisions.deck import Deck
 from models.decisions.economics import EFFECT
 from models.decisions.known import Known, learnt_effects
-from models.decisions.offer import Terms
 from models.decisions.reading import read_people, read_standing
 from models.decisions.retention import rank_customers
 from models.decisions.roles import Shelf
-from models.decisions.standing import held_out
-from models.lists.cold import Segments
+from models.decisions.standing import draw_held_out
+from models.lists.cold import AttributeSegments
 from models.lists.picks import SOURCES, Picks
 from models.model import Model
 from serving.persons.marks import Marks, Sieve
@@ -154,9 +154,9 @@ class Build:
         product, score = model.best(model.state(self.shop, self.cutoff))
         return np.asarray(product, np.int32), np.asarray(score, np.float32)
 
-    def segments(self) -> Segments | None:
+    def segments(self) -> AttributeSegments | None:
         """Return what sells to whom, less those who are forgotten."""
-        found = Segments.of(self.shop, self.cutoff) if self.shop.facts.has_products else None
+        found = AttributeSegments.of(self.shop, self.cutoff) if self.shop.facts.has_products else None
         return None if found is None else found.without(self.forgotten.without)
 
     def desk(self) -> tuple[Goods, Terms] | None:
@@ -197,7 +197,7 @@ class Build:
             horizon_days=settings.horizon_days,
         )
         codes, policy = self.customers.codes(frame.index.tolist()), settings.contact_policy
-        held = held_out(self.customers.ids, policy.held_out_share, policy.held_out_salt)[codes]
+        held = draw_held_out(self.customers.ids, policy.held_out_share, policy.held_out_salt)[codes]
         ruled_out = frame.pop("ruled_out_by").astype("object").replace("", None).mask(held, "held_out")
         return Columns.of(frame.assign(ruled_out_by=ruled_out, customer=codes.astype(float)))
 

@@ -21,7 +21,7 @@ from features.settings import Economics
 from models.contact_policy import People
 from models.decisions.known import Known
 from models.decisions.offer import load_desk, save_desk
-from models.lists.cold import Segments
+from models.lists.cold import AttributeSegments
 from serving.persons.marks import Marks
 from serving.scoring.columns import Columns
 from serving.scoring.snapshot import PARTS, Ranker, Ready, Snapshot
@@ -133,7 +133,7 @@ def _read(folder: Path, card: Mapping[str, Any]) -> Snapshot:
         history=History.load(folder / "history") if (folder / "history").is_dir() else None,
         live=_live(folder / "state"),
         known=Known.load(folder / "known") if (folder / "known").is_dir() else None,
-        segments=Segments.load(folder / "segments"),
+        segments=AttributeSegments.load(folder / "segments"),
         marks=Marks.load(folder),
     )
 

@@ -19,7 +19,7 @@ KEPT_DAYS = 28
 
 
 @dataclass(frozen=True)
-class Scoring:
+class KeptScoring:
     """A finished scoring on disk."""
 
     path: Path
@@ -40,16 +40,16 @@ def whole(home: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name.rsplit("-", 1)[-1]))
 
 
-def scorings(home: Path) -> list[Scoring]:
+def scorings(home: Path) -> list[KeptScoring]:
     """Return the finished scorings that can be read, newest first."""
     return [found for path in reversed(whole(home)) if (found := _read(path)) is not None]
 
 
-def _read(path: Path) -> Scoring | None:
+def _read(path: Path) -> KeptScoring | None:
     manifest = path / "manifest.json"
     try:
         card = json.loads(manifest.read_text(encoding="utf-8"))
-        return Scoring(path, str(card["as_of"]), dict(card["models"]), manifest.stat().st_mtime)
+        return KeptScoring(path, str(card["as_of"]), dict(card["models"]), manifest.stat().st_mtime)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -61,7 +61,7 @@ def outdated(home: Path) -> list[Path]:
     return [path for path in paths if path not in kept]
 
 
-def _to_go_back_to(scoring: Scoring, newest_first: list[Scoring]) -> bool:
+def _to_go_back_to(scoring: KeptScoring, newest_first: list[KeptScoring]) -> bool:
     now = newest_first[0]
     others = [other for other in newest_first if other.models != now.models]
     return scoring is others[0] and now.made_at - scoring.made_at < KEPT_DAYS * 86_400 if others else False

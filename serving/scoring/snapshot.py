@@ -13,9 +13,9 @@ from features.arrays.catalogue import Catalogue
 from features.arrays.history import Floats, History, Ints, Vocabulary
 from features.settings import Economics
 from models.contact_policy import Goods, People
+from models.decisions.case import Terms
 from models.decisions.known import Known
-from models.decisions.offer import Terms
-from models.lists.cold import Segments
+from models.lists.cold import AttributeSegments
 from models.ranking.reasons import Why
 from serving.persons.marks import Marks
 from serving.scoring.columns import Columns
@@ -103,7 +103,7 @@ class Snapshot:
     live: Ranker | None = None
     known: Known | None = None
     """Where customers stand and what products are, for decisions."""
-    segments: Segments | None = None
+    segments: AttributeSegments | None = None
     """What sells to whom, for customers without orders."""
     marks: Marks | None = None
     """By which erased customers are known, without hashing everyone."""

@@ -14,12 +14,12 @@ from uuid import uuid4
 import numpy as np
 
 from features.errors import NotFound
-from models.actions import NAMES, Channel
-from models.actions import NOTHING as DO_NOTHING
+from models.actions import DO_NOTHING, NAMES, Channel
 from models.contact_policy import Goods, People
+from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.explore import explore
 from models.decisions.known import Known, settled_by
-from models.decisions.offer import NOTHING, Case, Terms, choose
+from models.decisions.offer import choose
 from models.decisions.standing import Standing
 from models.decisions.words import explain
 from models.ranking.live import Pick

@@ -18,8 +18,9 @@ from models.budgets.allocation import Limits, solve
 from models.budgets.budget import best_rows
 from models.budgets.calendar import Room, plan
 from models.contact_policy import Goods, People
+from models.decisions.case import Case, Terms
 from models.decisions.everyone import options
-from models.decisions.offer import Case, Terms, choose
+from models.decisions.offer import choose
 from models.decisions.retention import rank_customers
 from models.decisions.standing import Standing
 

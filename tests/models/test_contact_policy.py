@@ -12,7 +12,7 @@ from features.settings import ContactPolicy, Economics
 from models.actions import CHANNELS, EVENTS, NAMES, Action, catalogue
 from models.contact_policy import Timing, quiet_hours, timing
 from models.decisions.deck import Deck
-from models.decisions.standing import Standing, held_out
+from models.decisions.standing import Standing, draw_held_out
 
 POLICY, ECONOMICS = ContactPolicy(), Economics()
 ANY_DAY = Action(name="win_back")
@@ -160,18 +160,18 @@ def test_nothing_is_sent_in_quiet_hours(policy: ContactPolicy, quiet: set[int]) 
 
 def test_the_share_held_out_is_the_one_asked_for() -> None:
     ids = np.array([f"customer-{at}" for at in range(100_000)], np.bytes_)
-    assert held_out(ids, 0.1, "salt").mean() == pytest.approx(0.1, abs=0.003)
-    assert not held_out(ids, 0.0, "salt").any()
+    assert draw_held_out(ids, 0.1, "salt").mean() == pytest.approx(0.1, abs=0.003)
+    assert not draw_held_out(ids, 0.0, "salt").any()
 
 
 def test_another_salt_holds_out_others() -> None:
     ids = np.array([f"c{at}" for at in range(20_000)], np.bytes_)
-    both = held_out(ids, 0.5, "spring") & held_out(ids, 0.5, "autumn")
+    both = draw_held_out(ids, 0.5, "spring") & draw_held_out(ids, 0.5, "autumn")
     assert both.mean() == pytest.approx(0.25, abs=0.01)
 
 
 @given(st.lists(st.text("abcé0-9", min_size=1, max_size=9), min_size=1, max_size=20, unique=True))
 def test_who_is_held_out_does_not_depend_on_who_else_is_asked(ids: list[str]) -> None:
-    together = held_out(np.array([name.encode() for name in ids], np.bytes_), 0.5, "s")
-    alone = [held_out(np.array([name.encode()], np.bytes_), 0.5, "s")[0] for name in ids]
+    together = draw_held_out(np.array([name.encode() for name in ids], np.bytes_), 0.5, "s")
+    alone = [draw_held_out(np.array([name.encode()], np.bytes_), 0.5, "s")[0] for name in ids]
     assert together.tolist() == alone

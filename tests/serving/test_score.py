@@ -12,7 +12,7 @@ from worlds.orders import make_home, make_shop
 
 from features.errors import Busy, CannotLearn, NotFound, SettingsError
 from features.window import parse_cutoff
-from models.decisions.standing import held_out
+from models.decisions.standing import draw_held_out
 from serving import score
 from serving.persons import rights
 from serving.persons.rights import Forgotten
@@ -201,4 +201,4 @@ def test_who_is_held_out_is_no_target_even_where_no_offers_are_made(tmp_path: Pa
     assert table is not None and build.known() is None
     out = table.texts[:, 0] >= 0
     ids = build.customers.ids[table.number("customer")[out].astype(int)]
-    assert 0 < out.sum() < len(out) and held_out(ids, 0.3, "recompra").all()
+    assert 0 < out.sum() < len(out) and draw_held_out(ids, 0.3, "recompra").all()

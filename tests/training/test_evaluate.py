@@ -11,8 +11,10 @@ from features.errors import ArtefactError
 from features.shop import Shop
 from features.storage.tables import fetch
 from features.window import parse_cutoff
-from training.evaluate import Evaluation, answers, evaluate, measure_lists, measure_scores, without_horizon
+from training.evaluate import answers, evaluate, measure_scores, without_horizon
+from training.measures.evaluate_lists import measure_lists
 from training.measures.holdout import Holdout
+from training.measures.samples import Evaluation
 
 CUTOFF = parse_cutoff("2024-06-01")
 

@@ -11,7 +11,7 @@ from worlds.orders import order_lines
 
 from features.errors import InputError
 from features.ingest import ingest
-from models.decisions.standing import held_out
+from models.decisions.standing import draw_held_out
 from training.contacts.past_policies import read_policy
 from training.outcomes import Outcomes, outcomes, table
 
@@ -118,7 +118,7 @@ def test_customers_held_out_by_their_id_are_the_others_comparison(world, tmp_pat
     decisions = decisions_of(world["contacts"])
     told = outcomes(home, decisions, NO_CONTACTS).uplift["policy"]
     ids = np.array([name.encode() for name in decisions["customer_id"].unique()])
-    share = held_out(ids, 0.3, "recompra").mean()
+    share = draw_held_out(ids, 0.3, "recompra").mean()
     assert told["n_held_out"] / (told["n_treated"] + told["n_held_out"]) == pytest.approx(share, abs=0.02)
     assert told["order_rate"]["low"] < 0 < told["order_rate"]["high"]  # this world's coin knows nothing of it
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.evaluate import Evaluation, Sample
 from training.measures.intervals import Interval
 from training.measures.metrics import EVENT
+from training.measures.samples import Evaluation, Sample
 from training.report import Figure, Rival, figures, judge, table
 from training.tracking import Version
 

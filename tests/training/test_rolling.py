@@ -10,8 +10,8 @@ from worlds.orders import make_home
 
 from features.errors import SettingsError
 from training.backtest import backtest
-from training.evaluate import Evaluation, Sample
 from training.measures.metrics import MEAN
+from training.measures.samples import Evaluation, Sample
 from training.report import boards
 from training.rolling import POOLED, Rolling, pool, rolling
 

@@ -12,7 +12,8 @@ from worlds.orders import order_lines
 
 from features.errors import CannotLearn
 from features.shop import Shop
-from models.model import Config, Model
+from models.config import Config
+from models.model import Model
 from models.registry import MODELS
 
 

@@ -16,8 +16,8 @@ from features.settings import ContactPolicy, Economics
 from features.window import day_number
 from models.actions import EVENTS, catalogue
 from models.contact_policy import Goods, People
+from models.decisions.case import Terms
 from models.decisions.known import Known
-from models.decisions.offer import Terms
 from models.decisions.reading import with_scores
 from models.decisions.roles import Shelf
 from models.decisions.standing import Standing

@@ -15,9 +15,9 @@ import pandas as pd
 from features.labels import followed
 from features.shop import Shop
 from features.window import naive_utc
-from models.actions import NOTHING, catalogue
+from models.actions import DO_NOTHING, catalogue
 from models.decisions.economics import Margins
-from models.decisions.standing import held_out
+from models.decisions.standing import draw_held_out
 from models.trials.contact_rows import UNNAMED
 
 SENT = ["customer_id", "sent_at", "contact_id", "action", "product_id", "treated", "propensity", "cost"]
@@ -52,16 +52,16 @@ class Record:
         held out of all contacts, with the ``share_treated`` behind that draw.
         """
         moment = _naive(decisions["decided_at"])
-        frame = decisions.assign(moment=moment, action=decisions["action"].fillna(NOTHING))
+        frame = decisions.assign(moment=moment, action=decisions["action"].fillna(DO_NOTHING))
         frame = frame[frame["moment"] <= self._last].sort_values(["moment", "customer_id"])
         age = frame["moment"] - frame.groupby("customer_id")["moment"].transform("min")
         frame = frame.assign(period=(age.dt.total_seconds() // (86400 * self.horizon_days)))
         frame = frame.drop_duplicates(["customer_id", "period"]).reset_index(drop=True)
         policy = self.shop.settings.contact_policy
         ids = np.array([name.encode() for name in frame["customer_id"]], dtype=np.bytes_)
-        drawn = held_out(ids, policy.held_out_share, policy.held_out_salt)
+        drawn = draw_held_out(ids, policy.held_out_share, policy.held_out_salt)
         frame = frame.assign(treated=~drawn, share_treated=1 - policy.held_out_share)
-        return self._rewarded(frame, frame["action"] != NOTHING)
+        return self._rewarded(frame, frame["action"] != DO_NOTHING)
 
     def sent(self, contacts: pd.DataFrame) -> pd.DataFrame:
         """Return the closed contacts of the service and of the warehouse, the held out among them."""

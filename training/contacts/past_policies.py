@@ -11,7 +11,7 @@ import pandas as pd
 from features.errors import CannotLearn, InputError
 from features.ingest.sources import delimiter_of
 from features.shop import Shop
-from models.actions import NOTHING
+from models.actions import DO_NOTHING
 from models.trials.contact_rows import features_then
 from models.trials.learners import LearnerConfig
 from models.trials.off_policy import Log, by_trees, cross_fitted, value
@@ -26,7 +26,7 @@ FEWEST = 200
 
 
 @dataclass(frozen=True)
-class Past:
+class DecisionLog:
     """Decisions as a log that other policies are valued on."""
 
     shop: Shop
@@ -36,13 +36,13 @@ class Past:
     @property
     def policies(self) -> list[str]:
         """What is valued: what was followed, nothing for anyone, each action for everyone, the one given."""
-        tried = [str(name) for name in self.decided["action"].value_counts().index if name != NOTHING]
-        return [FOLLOWED, NOTHING, *tried, *([] if self.given is None else [GIVEN])]
+        tried = [str(name) for name in self.decided["action"].value_counts().index if name != DO_NOTHING]
+        return [FOLLOWED, DO_NOTHING, *tried, *([] if self.given is None else [GIVEN])]
 
     @cached_property
     def actions(self) -> list[str]:
         """The actions that were tried, and nothing."""
-        return sorted({*self.decided["action"], NOTHING})
+        return sorted({*self.decided["action"], DO_NOTHING})
 
     def value(self, name: str) -> dict[str, Any]:
         """Return what a policy would have earned a decision.
@@ -82,7 +82,7 @@ class Past:
         wanted = pd.Series(name, index=self.decided.index)
         if name == GIVEN and self.given is not None:
             named = self.given.drop_duplicates("customer_id").set_index("customer_id")["action"]
-            wanted = self.decided["customer_id"].map(named).fillna(NOTHING)
+            wanted = self.decided["customer_id"].map(named).fillna(DO_NOTHING)
         unknown = sorted(set(wanted) - set(self.actions))
         if unknown:
             tried = ", ".join(self.actions)

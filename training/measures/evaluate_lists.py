@@ -21,7 +21,7 @@ DEPTHS = (10, 20)
 
 
 @dataclass(frozen=True)
-class Measured:
+class ListHits:
     """One method's list beside one truth; the rows are customers with a truth, in the holdout's order.
 
     ``hits`` and ``recommended`` (product codes, -1 for none) are customers x ranks; ``money`` is what each
@@ -38,7 +38,7 @@ class Measured:
     spent: Floats | None
 
     @classmethod
-    def of(cls, recommended: Ints, holdout: Holdout, segment: str) -> "Measured":
+    def of(cls, recommended: Ints, holdout: Holdout, segment: str) -> "ListHits":
         """Hold a list (customers x ranks) against the purchases of a segment."""
         customer, product = holdout.purchases[segment]
         n_true = np.bincount(customer, minlength=len(holdout.customers))
@@ -87,7 +87,7 @@ def measure_lists(evaluation: Evaluation, method: str, frame: pd.DataFrame, hold
     samples, plain = evaluation.samples.setdefault(method, {}), evaluation.plain.setdefault(method, {})
     for list_name, segment in SEGMENTS.items():
         recommended = holdout.matrix(frame[frame["list"] == list_name], max(DEPTHS))
-        measured = Measured.of(recommended, holdout, segment)
+        measured = ListHits.of(recommended, holdout, segment)
         for k in DEPTHS:
             for name, sample in measured.samples(k):
                 samples[f"{name}@{k} {segment}"] = sample
@@ -97,7 +97,7 @@ def measure_lists(evaluation: Evaluation, method: str, frame: pd.DataFrame, hold
             evaluation.curves.setdefault(segment, {})[method] = measured.curve()
 
 
-def _by_buyers(measured: Measured, buyers: "pd.Series[Any]", segment: str) -> dict[str, Sample]:
+def _by_buyers(measured: ListHits, buyers: "pd.Series[Any]", segment: str) -> dict[str, Sample]:
     """Return the figures at the first depth for new, light and heavy buyers, where there are any."""
     k, found = DEPTHS[0], {}
     samples = dict(measured.samples(k))

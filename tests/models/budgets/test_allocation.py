@@ -10,7 +10,7 @@ from worlds.decisions import TERMS, some
 
 from features.errors import InputError
 from models.budgets.allocation import Limits, allocate, compare, curve, solve
-from models.budgets.budget import Bought
+from models.budgets.budget import Tally
 from models.decisions.everyone import options
 
 Arms = tuple[np.ndarray, np.ndarray]
@@ -144,7 +144,7 @@ def test_our_choice_earns_no_less_than_any_ranking() -> None:
     assert asked.standing is not None
     risk = asked.standing.risk
     scores = {"risk": risk, "response": 1 - risk, "value": asked.standing.margin}
-    table = pd.DataFrame(compare(found, 100.0, scores), index=Bought._fields).T["gain"]
+    table = pd.DataFrame(compare(found, 100.0, scores), index=Tally._fields).T["gain"]
     assert table.drop("all").idxmax() == "expected gain"
     assert table["none"] == 0 and table["random"] < table["expected gain"]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from features.errors import InputError
 from features.settings import Economics
-from models.budgets.budget import ROUNDING, Bought, affordable, at_most, best_rows, climb, rivals
+from models.budgets.budget import ROUNDING, Tally, affordable, at_most, best_rows, climb, rivals
 from models.contact_policy import People
 from models.decisions.economics import margin_if_stays
 from models.decisions.retention import rank_customers
@@ -78,12 +78,12 @@ def choose(ranking: pd.DataFrame, budget: float) -> Chosen:
     return Chosen(ranking.iloc[rows], max(float(gain[rows].sum()), at_most(gain, cost, budget)))
 
 
-def policies(ranking: pd.DataFrame, budget: float) -> dict[str, Bought]:
+def policies(ranking: pd.DataFrame, budget: float) -> dict[str, Tally]:
     names = ("churn_probability_90d", "expected_margin_if_stays_90d", "contact_cost")
     risk, value, cost = (ranking[name].to_numpy(float) for name in names)
     gain = np.where(ranking["ruled_out_by"] == "", ranking[MONEY], -np.inf)
     chosen = choose(ranking, budget)
-    ours = Bought(len(chosen.customers), chosen.spent, chosen.earned)
+    ours = Tally(len(chosen.customers), chosen.spent, chosen.earned)
     scores = {"risk": risk, "response": 1 - risk, "value": value}
     return {"expected gain": ours} | rivals(gain, cost, budget, scores)
 

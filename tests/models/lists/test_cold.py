@@ -7,7 +7,7 @@ from worlds.checkerboard import CUTOFF, board_catalogue, board_lines
 from worlds.orders import make_shop
 
 from features.shop import Shop
-from models.lists.cold import Segments, segments_of
+from models.lists.cold import AttributeSegments, segments_of
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +23,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 
 @pytest.fixture(scope="module")
-def segments(shop: Shop) -> Segments:
-    found = Segments.of(shop, CUTOFF)
+def segments(shop: Shop) -> AttributeSegments:
+    found = AttributeSegments.of(shop, CUTOFF)
     assert found is not None
     return found
 
 
-def test_what_sells_in_a_segment_leads(segments: Segments) -> None:
+def test_what_sells_in_a_segment_leads(segments: AttributeSegments) -> None:
     popular, chance = np.arange(80, dtype=np.int32), np.full(80, 0.1, np.float32)
     for region, colour in (("north", 0), ("south", 1)):
         found = segments.best([f"region={region}"], popular, chance)
@@ -39,17 +39,19 @@ def test_what_sells_in_a_segment_leads(segments: Segments) -> None:
         assert (np.diff(found[1]) <= 0).all()
 
 
-def test_a_segment_of_few_is_nobodys_business(segments: Segments) -> None:
+def test_a_segment_of_few_is_nobodys_business(segments: AttributeSegments) -> None:
     assert segments.names.all_names() == ["interests=cakes", "interests=tea", "region=north", "region=south"]
 
 
-def test_an_unknown_segment_says_nothing(segments: Segments) -> None:
+def test_an_unknown_segment_says_nothing(segments: AttributeSegments) -> None:
     assert segments.best(["region=nowhere"], np.arange(80, dtype=np.int32), np.ones(80, np.float32)) is None
 
 
-def test_customers_without_orders_are_known_by_their_attributes(segments: Segments, tmp_path: Path) -> None:
+def test_customers_without_orders_are_known_by_their_attributes(
+    segments: AttributeSegments, tmp_path: Path
+) -> None:
     segments.save(tmp_path / "segments")
-    again = Segments.load(tmp_path / "segments")
+    again = AttributeSegments.load(tmp_path / "segments")
     assert again is not None
     for found in (segments, again):
         assert found.of_customer("c061") == ["region=south", "interests=tea", "interests=cakes"]
@@ -68,4 +70,4 @@ def test_several_interests_are_several_segments() -> None:
 
 
 def test_a_shop_without_attributes_has_no_segments(tmp_path: Path) -> None:
-    assert Segments.of(make_shop(tmp_path, board_lines(5)), CUTOFF) is None
+    assert AttributeSegments.of(make_shop(tmp_path, board_lines(5)), CUTOFF) is None

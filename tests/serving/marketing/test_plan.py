@@ -24,7 +24,7 @@ from serving.api_crm import PlanRequest
 from serving.marketing.crm import barred
 from serving.marketing.period import Period
 from serving.marketing.plan import contact_plan, everyone, make_plan, rows_of
-from serving.marketing.plan_file import Asked, write_plan
+from serving.marketing.plan_file import PlanAsked, write_plan
 from serving.online.view import View
 from serving.state import State
 from serving.store import Store
@@ -192,7 +192,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("kind", ["csv", "ndjson", "json"])
 def test_every_format_holds_the_same_contacts(home: Path, kind: str) -> None:
-    done, content = write_plan(home, Asked(n_days=14), NOW, kind=kind)
+    done, content = write_plan(home, PlanAsked(n_days=14), NOW, kind=kind)
     rows: list[dict[str, Any]]
     if kind == "csv":
         rows = list(csv.DictReader(io.StringIO(content.decode())))
@@ -205,7 +205,7 @@ def test_every_format_holds_the_same_contacts(home: Path, kind: str) -> None:
 
 
 def test_audiences_are_digests_of_normalised_addresses(home: Path, tmp_path: Path) -> None:
-    write_plan(home, Asked(), NOW, out=tmp_path / "plan.csv", audiences=tmp_path / "ads")
+    write_plan(home, PlanAsked(), NOW, out=tmp_path / "plan.csv", audiences=tmp_path / "ads")
     include, exclude = (
         (tmp_path / "ads" / f"{name}.csv").read_text().split() for name in ("include", "exclude")
     )
@@ -216,12 +216,12 @@ def test_audiences_are_digests_of_normalised_addresses(home: Path, tmp_path: Pat
 
 def test_a_format_we_do_not_write_is_refused(home: Path) -> None:
     with pytest.raises(SettingsError, match="csv, ndjson, json"):
-        write_plan(home, Asked(), NOW, kind="xlsx")
+        write_plan(home, PlanAsked(), NOW, kind="xlsx")
 
 
 def test_a_day_that_is_none_is_refused(home: Path) -> None:
     with pytest.raises(SettingsError, match="YYYY-MM-DD"):
-        write_plan(home, Asked(first="1 March"), NOW)
+        write_plan(home, PlanAsked(first="1 March"), NOW)
 
 
 @pytest.mark.parametrize(
@@ -230,4 +230,4 @@ def test_a_day_that_is_none_is_refused(home: Path) -> None:
 def test_without_a_model_that_offers_take_there_is_no_plan(tmp_path: Path, there: str, missing: str) -> None:
     make_home(tmp_path, replace(make_snapshot(), desk=None, models={there: "1"}))
     with pytest.raises(NotFound, match=f"no {missing} model serves.*recompra train"):
-        write_plan(tmp_path, Asked(), NOW)
+        write_plan(tmp_path, PlanAsked(), NOW)

@@ -20,7 +20,7 @@ from worlds.snapshot import AS_OF, NOW, SCORES, make_home, make_snapshot
 from features.errors import Gone, NotFound
 from serving.api_crm import ScoresPage, ScoresRequest
 from serving.marketing import scores
-from serving.marketing.files import Asked, as_csv, as_ndjson, packed
+from serving.marketing.files import Accepted, as_csv, as_ndjson, packed
 from serving.marketing.scores import Pull
 from serving.online.view import View
 from serving.persons import rights
@@ -139,7 +139,7 @@ def test_an_erased_customer_is_in_no_page_and_in_no_stream(state: State, home: P
     rights.forget(state.view.store, "c000003", now=NOW)
     state.view.sync()
     after = Pull.of(state, ScoresRequest(limit=None, format="csv"), home)
-    assert b"c000003" not in sent(after.file().answer("csv", Asked()))
+    assert b"c000003" not in sent(after.file().answer("csv", Accepted()))
     assert before.tag != after.tag
     assert "c000003" not in [row["customer_id"] for row in page(state, home).scores]
 
@@ -162,7 +162,7 @@ def test_a_stream_holds_what_the_pages_hold(
     monkeypatch.setattr(scores, "BLOCK", 3)
     whole = page(state, home, limit=100).scores
     pull = Pull.of(state, ScoresRequest(limit=None, format=kind), home)  # type: ignore[arg-type]
-    text = sent(pull.file().answer(kind, Asked())).decode()
+    text = sent(pull.file().answer(kind, Accepted())).decode()
     if kind == "ndjson":
         assert [json.loads(line) for line in text.splitlines()] == whole
     else:
@@ -184,25 +184,25 @@ def test_a_walk_keeps_nothing_of_its_file_in_memory(home: Path) -> None:
 def test_a_file_of_a_page_names_the_next_one(state: State, home: Path) -> None:
     pull = Pull.of(state, ScoresRequest(limit=3, format="csv"), home)
     assert pull.file().headers["x-next-cursor"] == "20260301T0000-0001:3"
-    assert sent(pull.file().answer("csv", Asked())).count(b"\n") == 4
+    assert sent(pull.file().answer("csv", Accepted())).count(b"\n") == 4
 
 
 def test_money_comes_with_its_currency(state: State, home: Path) -> None:
     file = Pull.of(state, ScoresRequest(limit=3, format="csv"), home).file()
-    assert page(state, home).currency == file.answer("csv", Asked()).headers["x-currency"] == "EUR"
+    assert page(state, home).currency == file.answer("csv", Accepted()).headers["x-currency"] == "EUR"
 
 
 def test_a_currency_that_no_header_can_hold_stops_no_file(state: State, home: Path) -> None:
     in_signs = replace(state, snapshot=replace(state.snapshot, currency="€"))
-    answer = Pull.of(in_signs, ScoresRequest(format="csv"), home).file().answer("csv", Asked())
+    answer = Pull.of(in_signs, ScoresRequest(format="csv"), home).file().answer("csv", Accepted())
     assert "x-currency" not in answer.headers
     assert page(in_signs, home).currency == "€"
 
 
 def test_who_has_a_file_already_is_told_so_and_gets_it_anew_once_it_changes(state: State, home: Path) -> None:
     pull = Pull.of(state, ScoresRequest(limit=3, format="csv"), home)
-    first = pull.file().answer("csv", Asked())
-    again = pull.file().answer("csv", Asked.of({"if-none-match": first.headers["etag"]}))
+    first = pull.file().answer("csv", Accepted())
+    again = pull.file().answer("csv", Accepted.of({"if-none-match": first.headers["etag"]}))
     assert (again.status_code, again.body) == (304, b"")
     assert again.headers["etag"] == first.headers["etag"]
     others = [ScoresRequest(limit=4, format="csv"), ScoresRequest(limit=3, format="csv", min_n_orders=2)]
@@ -214,8 +214,8 @@ def test_who_has_a_file_already_is_told_so_and_gets_it_anew_once_it_changes(stat
 def test_a_stream_is_packed_for_who_takes_it(state: State, home: Path) -> None:
     file = Pull.of(state, ScoresRequest(limit=None, format="ndjson"), home).file
     plain, small = (
-        file().answer("ndjson", Asked()),
-        file().answer("ndjson", Asked.of({"accept-encoding": "br, gzip"})),
+        file().answer("ndjson", Accepted()),
+        file().answer("ndjson", Accepted.of({"accept-encoding": "br, gzip"})),
     )
     assert small.headers["content-encoding"] == "gzip"
     assert gzip.decompress(sent(small)) == sent(plain)
@@ -226,7 +226,7 @@ def test_a_stream_is_packed_for_who_takes_it(state: State, home: Path) -> None:
     [("", False), ("gzip;q=0", False), ("GZIP", True), ("*", True), ("gzip;q=0.5", True), ("br", False)],
 )
 def test_only_who_takes_gzip_gets_it(header: str, takes: bool) -> None:
-    assert Asked.of({"accept-encoding": header}).gzip is takes
+    assert Accepted.of({"accept-encoding": header}).gzip is takes
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_only_who_takes_gzip_gets_it(header: str, takes: bool) -> None:
     ],
 )
 def test_a_client_gets_the_kind_of_file_it_likes_best(header: str, kind: str) -> None:
-    assert Asked.of({"accept": header}).kind == kind
+    assert Accepted.of({"accept": header}).kind == kind
 
 
 @given(st.lists(st.binary()))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from worlds.snapshot import AS_OF, NOW, make_snapshot, names, with_live
 
 from features.arrays.history import Vocabulary
-from models.lists.cold import Segments
+from models.lists.cold import AttributeSegments
 from serving.api import EventsRequest, Recommended, RecommendRequest
 from serving.online.view import View
 from serving.persons import rights
@@ -239,7 +239,9 @@ def test_somebody_without_orders_is_shown_what_sells_to_those_alike(store: Store
     lift = np.ones((1, len(snapshot.popular)), np.float32)
     lift[0, 17] = 1000
     registered = Vocabulary.of(["registered"])
-    segments = Segments(Vocabulary.of(["region=north"]), lift, registered, np.array([b"region=north"]))
+    segments = AttributeSegments(
+        Vocabulary.of(["region=north"]), lift, registered, np.array([b"region=north"])
+    )
     state = state_of(store, replace(snapshot, segments=segments))
     for request in ({"customer_id": "registered"}, {"attributes": {"region": "North"}}):
         answer = ask(state, **request, details=True)

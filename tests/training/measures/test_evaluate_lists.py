@@ -10,8 +10,9 @@ from features.shop import Shop
 from features.storage.tables import fetch
 from features.window import parse_cutoff
 from training.backtest import figures_of
-from training.evaluate import Evaluation, answers, evaluate
+from training.evaluate import answers, evaluate
 from training.measures.holdout import Holdout
+from training.measures.samples import Evaluation
 
 CUTOFF = parse_cutoff("2024-06-01")
 
