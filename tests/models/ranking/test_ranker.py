@@ -6,7 +6,7 @@ import pytest
 
 from features.arrays.pairs import PAIR_FEATURES
 from models.ranking.ranker import Ranker, RankerConfig, Rows, _trees, averaged
-from models.ranking.trees import Trees
+from models.ranking.trees import FlatTrees
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.normal(size=(2_000, len(PAIR_FEATURES))).astype(np.float32)
@@ -42,7 +42,9 @@ def test_the_averaged_text_is_a_model_that_lightgbm_reads() -> None:
 
 def test_one_model_alone_is_left_as_it_is() -> None:
     text = single(0).text
-    np.testing.assert_array_equal(Trees.read(averaged([text])).raw(FEATURES), Trees.read(text).raw(FEATURES))
+    np.testing.assert_array_equal(
+        FlatTrees.read(averaged([text])).raw(FEATURES), FlatTrees.read(text).raw(FEATURES)
+    )
 
 
 @pytest.mark.parametrize(("share", "n_bags"), [(0.4, 2), (0.0, 4)])

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from features.errors import ArtefactError
-from models.ranking.trees import BLOCK, Trees
+from models.ranking.trees import BLOCK, FlatTrees
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(3000, 6)).astype(np.float32).round(1)  # rounded: many rows lie on a threshold
@@ -20,21 +20,21 @@ def booster_of(n_leaves: int, n_trees: int = 20) -> lightgbm.Booster:
 def test_the_sums_are_lightgbms_own_to_the_last_bit(n_leaves: int, n_rows: int) -> None:
     booster, rows = booster_of(n_leaves), ROWS[:n_rows]
     expected = booster.predict(rows, raw_score=True) if n_rows else np.zeros(0)
-    np.testing.assert_array_equal(Trees.read(booster.model_to_string()).raw(rows), expected)
+    np.testing.assert_array_equal(FlatTrees.read(booster.model_to_string()).raw(rows), expected)
 
 
 def test_trees_that_found_nothing_to_split_on_are_constants() -> None:
     options = {"objective": "binary", "min_data_in_leaf": 5000, "verbose": -1, "num_threads": 1}
     booster = lightgbm.train(options, lightgbm.Dataset(ROWS, BOUGHT), 3)
-    found = Trees.read(booster.model_to_string()).raw(ROWS[:3])
+    found = FlatTrees.read(booster.model_to_string()).raw(ROWS[:3])
     np.testing.assert_array_equal(found, booster.predict(ROWS[:3], raw_score=True))
 
 
 def test_a_tree_too_large_for_a_word_is_refused_with_the_bound() -> None:
     with pytest.raises(ArtefactError, match="n_leaves of 64 at most"):
-        Trees.read(booster_of(65, 1).model_to_string())
+        FlatTrees.read(booster_of(65, 1).model_to_string())
 
 
 def test_what_is_no_model_is_refused() -> None:
     with pytest.raises(ArtefactError, match="no tree"):
-        Trees.read("tree\nversion=v4\n")
+        FlatTrees.read("tree\nversion=v4\n")
