@@ -22,6 +22,7 @@ import pandas as pd
 
 from features.errors import CannotLearn
 from features.shop import Shop
+from models.boosted_trees import Trees
 from models.chance.purchase_chance import Nearer, PurchaseChance
 from models.chance.season import season_ahead
 from models.customers.customer_panel import (
@@ -32,7 +33,6 @@ from models.customers.customer_panel import (
     fit_rhythm,
     training_windows,
 )
-from models.customers.trees import Trees
 
 Array = npt.NDArray[np.float64]
 

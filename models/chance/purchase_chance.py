@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 
+from models.boosted_trees import Trees
 from models.customers.calibration import carried_share, logit_shift
 from models.customers.customer_panel import (
     CHANCE,
@@ -29,7 +30,6 @@ from models.customers.customer_panel import (
     thinned,
 )
 from models.customers.log_linear import RICH, LogLinear
-from models.customers.trees import Trees
 
 Array = npt.NDArray[np.float64]
 

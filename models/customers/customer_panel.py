@@ -17,8 +17,8 @@ from pydantic import Field
 from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn, InputError
 from features.shop import Shop
+from models.boosted_trees import TreesConfig
 from models.config import HorizonConfig
-from models.customers.trees import TreesConfig
 from models.processes.buy_till_you_die import BetaGeoNBD
 from models.processes.rhythm import rhythm
 

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 from scipy.special import expit
 
-from models.customers.trees import Trees, TreesConfig
+from models.boosted_trees import Trees, TreesConfig
 from models.trials.trial import Floats, Trial
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from features.errors import CannotLearn, InputError
-from models.customers.trees import Trees, TreesConfig
+from models.boosted_trees import Trees, TreesConfig
 from models.trials.trial import Estimate, Floats, Rows
 
 SURE = 5.0

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from models.boosted_trees import Trees
 from models.customers.customer_panel import COLUMNS, PanelConfig
 from models.customers.log_linear import RICH, LogLinear
-from models.customers.trees import Trees
 
 Array = npt.NDArray[np.float64]
 

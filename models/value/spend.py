@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from models.boosted_trees import Trees
 from models.customers.customer_panel import COLUMNS, PanelConfig, TrainingWindow, stacked, thinned
-from models.customers.trees import Trees
 from models.value.amount import Amount
 
 Array = npt.NDArray[np.float64]

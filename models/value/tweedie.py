@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from models.boosted_trees import Trees, TreesConfig
 from models.customers.customer_panel import COLUMNS, Array, TrainingWindow, stacked
-from models.customers.trees import Trees, TreesConfig
 
 
 def tweedie_revenue(windows: Sequence[TrainingWindow], rows: pd.DataFrame, config: TreesConfig) -> Array:

@@ -11,10 +11,10 @@ import pandas as pd
 from scipy.special import expit
 
 from features.errors import CannotLearn
+from models.boosted_trees import Trees
 from models.chance.purchase_chance import TREES, PurchaseChance
 from models.customers.calibration import middle_total
 from models.customers.customer_panel import COLUMNS, ORDERS, Lens, PanelConfig, TrainingWindow
-from models.customers.trees import Trees
 from models.processes.gamma_gamma import GammaGamma
 from models.value.spend import TAIL, Spend
 

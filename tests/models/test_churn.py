@@ -11,9 +11,9 @@ from worlds.orders import make_shop
 
 from features.errors import CannotLearn
 from features.shop import Shop
+from models.boosted_trees import Trees, TreesConfig
 from models.churn import Churn, ChurnConfig
 from models.customers.calibration import carried_share, logit_shift
-from models.customers.trees import Trees, TreesConfig
 
 CUTOFF = datetime(2024, 7, 1, tzinfo=UTC)
 CONFIG = ChurnConfig(n_trees=20, n_windows=3, min_leaf_rows=20, curve_days=())
