@@ -151,7 +151,7 @@ class Settings(Section):
     product_groups: dict[str, ProductGroup] = Field(default_factory=lambda: dict(PRODUCT_GROUPS))
     """Manners by kind of goods; the first group that fits a product counts."""
     actions: dict[str, dict[str, bool | int | float | str]] = Field(default_factory=dict)
-    """Changes to the catalogue of actions, by action and field (see ``models.actions.Action``)."""
+    """Changes to the catalogue of actions, by action and field (see ``models.policy.actions.Action``)."""
 
     @field_validator("timezone", "timestamps")
     @classmethod

@@ -20,10 +20,7 @@ from features.arrays.catalogue import Catalogue
 from features.arrays.history import Ints, Vocabulary
 from features.errors import CannotLearn, InputError
 from features.shop import Shop
-from models.actions import OFFER
-from models.actions import catalogue as catalogue_of
 from models.config import Config
-from models.contact_policy import Goods
 from models.decisions.arms import NO_ARM
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Margins, Money, assumed_effect
@@ -32,6 +29,9 @@ from models.decisions.offer import Decision, choose, merge_lists
 from models.decisions.reading import days_since_bought, read_people, read_standing
 from models.decisions.roles import Shelf, kind_cooling, roles
 from models.model import Model, require_products
+from models.policy.actions import OFFER
+from models.policy.actions import catalogue as catalogue_of
+from models.policy.rules import Goods
 
 Lists = Mapping[str, tuple[Ints, NDArray[np.float32], Any]]
 """Ready lists by name: product codes and calibrated chances, both of shape (n_customers, k)."""

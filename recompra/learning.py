@@ -82,8 +82,8 @@ def experiment(
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the two files.")],
 ) -> None:
     """Measure a randomised contact: its effect, and the Qini of each way to choose whom to contact."""
-    from training.experiment import experiment as run
-    from training.experiment import tables
+    from training.contacts.experiment import experiment as run
+    from training.contacts.experiment import tables
 
     found = run(
         file, treated=treated, outcome=outcome, drop=drop or [], control=control, propensity=propensity
@@ -110,9 +110,9 @@ def outcomes(
     from features.shop import Shop
     from serving.online.tables import CONTACTS, DECISIONS
     from serving.store import Store
+    from training.contacts.outcomes import outcomes as run
+    from training.contacts.outcomes import table
     from training.contacts.past_policies import read_policy
-    from training.outcomes import outcomes as run
-    from training.outcomes import table
 
     Shop(home())  # refuses a folder that is no home before a store is made there
     store = Store.open(home())

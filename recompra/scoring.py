@@ -73,7 +73,7 @@ def report(
     from rich.console import Console
 
     from features.shop import Shop
-    from serving.marketing.report import report as run
+    from serving.reports.report import report as run
     from serving.score import moment_of
 
     with Console(stderr=True).status("counting"):
@@ -89,8 +89,8 @@ def demand(
     out: Annotated[Path | None, typer.Option(dir_okay=False, help="A .csv or .parquet file.")] = None,
 ) -> None:
     """Expect each product's buyers and units over the horizon, with an interval, beside its stock."""
-    from serving.marketing.demand import demand as run
-    from serving.marketing.demand import not_counted, table, write
+    from serving.reports.demand import demand as run
+    from serving.reports.demand import not_counted, table, write
 
     found = run(home(), moment(as_of))
     console().print(table(found))

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from models.actions import Channel
+from models.policy.actions import Channel
 
 
 def _whole(value: Any) -> Any:

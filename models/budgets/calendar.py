@@ -18,7 +18,7 @@ from features.settings import ContactPolicy, Economics
 from models.budgets.budget import affordable
 from models.decisions.economics import Money
 from models.decisions.everyone import Options
-from models.decisions.standing import Mask
+from models.policy.standing import Mask
 
 WEEK, MONTH = 7, 28
 ROWS_AT_ONCE = 5_000

@@ -1,1 +1,1 @@
-"""What is worth doing for a customer: money, offers and the rules they obey."""
+"""What is worth doing for a customer, in money, of what ``models.policy`` permits."""

@@ -6,8 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.history import Ints
-from models.actions import OFFER
-from models.contact_policy import (
+from models.decisions.case import NOTHING, Case, Terms
+from models.decisions.economics import Money, assumed_effect, incremental_margin
+from models.policy.actions import OFFER
+from models.policy.deck import Deck
+from models.policy.rules import (
     Days,
     Goods,
     Refusal,
@@ -21,10 +24,7 @@ from models.contact_policy import (
     same_kind,
     timing,
 )
-from models.decisions.case import NOTHING, Case, Terms
-from models.decisions.deck import Deck
-from models.decisions.economics import Money, assumed_effect, incremental_margin
-from models.decisions.standing import Mask, Standing
+from models.policy.standing import Mask, Standing
 
 Codes = NDArray[np.int8]
 PERMITTED, NO_ARM = -1, -2

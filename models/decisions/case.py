@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from features.arrays.history import Ints
 from features.settings import ContactPolicy, Economics
-from models.actions import OFFER, Action
-from models.contact_policy import People
 from models.decisions.economics import Money
-from models.decisions.standing import Mask, Standing
+from models.policy.actions import OFFER, Action
+from models.policy.rules import People
+from models.policy.standing import Mask, Standing
 
 NOTHING = -1
 """The code of doing nothing, among products and among actions."""

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.history import Ints
-from models.actions import DO_NOTHING
-from models.contact_policy import Days, Goods
 from models.decisions.arms import NO_ARM, PERMITTED, Codes, Weighed, deck_of, weigh
 from models.decisions.case import NOTHING, Case, Terms
-from models.decisions.deck import Deck
 from models.decisions.economics import Money
+from models.policy.actions import DO_NOTHING
+from models.policy.deck import Deck
+from models.policy.rules import Days, Goods
 
 ARMS_AT_ONCE = 200_000
 

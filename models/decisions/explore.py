@@ -12,11 +12,11 @@ from scipy.special import ndtr
 
 from features.arrays.history import Ints
 from features.settings import ContactPolicy
-from models.contact_policy import Goods
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money
 from models.decisions.everyone import Options
 from models.decisions.everyone import options as options_of
+from models.policy.rules import Goods
 
 Chances = NDArray[np.float64]
 GRID = 96

@@ -9,12 +9,12 @@ import numpy as np
 
 from features.arrays.history import History, Ints
 from features.errors import NotFound
-from models.contact_policy import Goods, People
 from models.decisions.case import Case
-from models.decisions.deck import Deck
 from models.decisions.economics import Money
 from models.decisions.roles import Shelf, kind_cooling, roles
-from models.decisions.standing import Mask, Standing
+from models.policy.deck import Deck
+from models.policy.rules import Goods, People
+from models.policy.standing import Mask, Standing
 
 
 @dataclass(frozen=True)

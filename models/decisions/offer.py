@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from features.arrays.history import Ints
 from features.errors import ArtefactError
-from models.contact_policy import Days, Goods
 from models.decisions.arms import PERMITTED, Codes, Weighed, arm_codes, best_arm, repeated, weigh
 from models.decisions.case import NOTHING, Case, Terms
-from models.decisions.deck import Deck
 from models.decisions.economics import Money
+from models.policy.deck import Deck
+from models.policy.rules import Days, Goods
 
 
 @dataclass(frozen=True)

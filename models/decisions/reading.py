@@ -13,10 +13,10 @@ from features.arrays.history import History, Ints, Vocabulary
 from features.settings import ContactPolicy, ProductGroup
 from features.storage.tables import quote
 from features.window import day_number, local_day, naive_utc, shift_days
-from models.actions import CHANNELS, EVENTS, NAMES
-from models.contact_policy import People
 from models.decisions.economics import margin_if_stays
-from models.decisions.standing import NOT_RECORDED, Days, Standing, draw_held_out
+from models.policy.actions import CHANNELS, EVENTS, NAMES
+from models.policy.rules import People
+from models.policy.standing import NOT_RECORDED, Days, Standing, draw_held_out
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from features.errors import InputError
 from features.settings import Economics
-from models.contact_policy import People, Refusal, cannot_know, contact_refusals, first_refusal
 from models.decisions.economics import EFFECT, Money, incremental_margin, margin_if_stays
+from models.policy.rules import People, Refusal, cannot_know, contact_refusals, first_refusal
 
 
 def rank_customers(

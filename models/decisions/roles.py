@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from features.arrays.compiled import compiled
 from features.arrays.history import History, Ints, read_array
 from features.window import naive_utc
-from models.contact_policy import Goods
-from models.decisions.deck import role_bit
 from models.decisions.economics import Money
 from models.decisions.reading import days_since_kind, group_days
-from models.decisions.standing import Days, Mask
+from models.policy.deck import role_bit
+from models.policy.rules import Goods
+from models.policy.standing import Days, Mask
 from models.similarity.baskets import together
 
 if TYPE_CHECKING:

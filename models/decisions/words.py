@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.actions import DO_NOTHING
 from models.decisions.arms import NO_ARM, PERMITTED
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.everyone import Options
 from models.decisions.offer import Decision
+from models.policy.actions import DO_NOTHING
 
 N_RUNNERS_UP = 3
 FAR = 3650

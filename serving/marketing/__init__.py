@@ -1,1 +1,1 @@
-"""What marketing and finance ask: one customer or all, targets, plans, demand, the report."""
+"""What a CRM asks of the scoring in service: one customer or all, targets, plans."""

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.actions import KEEP
 from models.budgets.budget import Tally, at_most, best_rows, climb, rivals
-from models.contact_policy import first_refusal, timing
 from models.customers import reasons
-from models.decisions.deck import Deck
 from models.decisions.economics import EFFECT
 from models.decisions.words import how_it_works
+from models.policy.actions import KEEP
+from models.policy.deck import Deck
+from models.policy.rules import first_refusal, timing
 from models.ranking.live import Pick
 from serving.api import Product
 from serving.api_crm import (

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.history import History, Ints
-from models.actions import NAMES
-from models.contact_policy import People
 from models.decisions.case import Case
 from models.decisions.known import Known
 from models.decisions.offer import merge_lists
 from models.decisions.reading import days_since_bought
-from models.decisions.standing import Standing
+from models.policy.actions import NAMES
+from models.policy.rules import People
+from models.policy.standing import Standing
 from serving.scoring.snapshot import PERSONAL
 from serving.state import State
 from serving.storefront.moments import days_on

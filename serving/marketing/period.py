@@ -6,7 +6,7 @@ from typing import Any
 
 from features.errors import Conflict
 from features.window import EPOCH, local_day, zone
-from models.contact_policy import quiet_hours
+from models.policy.rules import quiet_hours
 from serving.state import State
 from serving.storefront.moments import days_on
 from serving.storefront.offers import goods_now

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from features.arrays.history import Ints
 from features.errors import NotFound
 from features.window import EPOCH, day_number, zone
-from models.actions import Action
 from models.budgets.calendar import Calendar, Room, plan, within
-from models.contact_policy import People, quiet_hours
 from models.decisions.arms import deck_of
 from models.decisions.case import Terms
 from models.decisions.economics import Money
 from models.decisions.everyone import Options, options
 from models.decisions.words import why_nothing
+from models.policy.actions import Action
+from models.policy.rules import People, quiet_hours
 from serving.api_crm import Plan, PlanRequest
 from serving.marketing.crm import worthwhile
 from serving.marketing.crowd import Recent, case_of, people_of, standing_of

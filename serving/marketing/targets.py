@@ -9,10 +9,10 @@ import numpy as np
 
 from features.arrays.history import Ints
 from features.errors import NotFound
-from models.actions import Action
 from models.budgets.allocation import Allocation, allocate, compare, curve
 from models.decisions.case import Case, Terms
 from models.decisions.everyone import Options, options
+from models.policy.actions import Action
 from serving.api_crm import Targets, TargetsRequest
 from serving.marketing.crm import CURVE_POINTS, DECIMALS, earned, points_of
 from serving.marketing.crowd import Recent, people_of, standing_of

@@ -14,7 +14,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from features.errors import NotFound
-from models.decisions.standing import Standing
+from models.policy.standing import Standing
 from serving.online.tables import ERASURES, METADATA
 from serving.store import Store
 

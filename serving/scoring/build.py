@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 from features import excerpt
 from features.arrays.history import Floats, History, Ints, Vocabulary
 from features.shop import Shop
-from models.actions import KEEP
-from models.contact_policy import Goods, People
 from models.decisions.arms import deck_of
 from models.decisions.case import Terms
-from models.decisions.deck import Deck
 from models.decisions.economics import EFFECT
 from models.decisions.known import Known, learnt_effects
 from models.decisions.reading import read_people, read_standing
 from models.decisions.retention import rank_customers
 from models.decisions.roles import Shelf
-from models.decisions.standing import draw_held_out
 from models.lists.cold import AttributeSegments
 from models.lists.picks import SOURCES, Picks
 from models.model import Model
+from models.policy.actions import KEEP
+from models.policy.deck import Deck
+from models.policy.rules import Goods, People
+from models.policy.standing import draw_held_out
 from serving.persons.marks import Marks, Sieve
 from serving.persons.rights import Forgotten
 from serving.scoring.columns import Columns

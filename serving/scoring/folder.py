@@ -18,10 +18,10 @@ from features.arrays.catalogue import Catalogue
 from features.arrays.history import History, Vocabulary
 from features.errors import ArtefactError
 from features.settings import Economics
-from models.contact_policy import People
 from models.decisions.known import Known
 from models.decisions.offer import load_desk, save_desk
 from models.lists.cold import AttributeSegments
+from models.policy.rules import People
 from serving.persons.marks import Marks
 from serving.scoring.columns import Columns
 from serving.scoring.snapshot import PARTS, Ranker, Ready, Snapshot

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from features.arrays.catalogue import Catalogue
 from features.arrays.history import Floats, History, Ints, Vocabulary
 from features.settings import Economics
-from models.contact_policy import Goods, People
 from models.decisions.case import Terms
 from models.decisions.known import Known
 from models.lists.cold import AttributeSegments
+from models.policy.rules import Goods, People
 from models.ranking.reasons import Why
 from serving.persons.marks import Marks
 from serving.scoring.columns import Columns

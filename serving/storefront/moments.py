@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from features.settings import ContactPolicy
 from features.window import day_number, local_day, zone
-from models.contact_policy import quiet_hours
+from models.policy.rules import quiet_hours
 from serving.scoring.snapshot import Snapshot
 
 STALE_DAYS = 28

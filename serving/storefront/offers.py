@@ -14,14 +14,14 @@ from uuid import uuid4
 import numpy as np
 
 from features.errors import NotFound
-from models.actions import DO_NOTHING, NAMES, Channel
-from models.contact_policy import Goods, People
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.explore import explore
 from models.decisions.known import Known, settled_by
 from models.decisions.offer import choose
-from models.decisions.standing import Standing
 from models.decisions.words import explain
+from models.policy.actions import DO_NOTHING, NAMES, Channel
+from models.policy.rules import Goods, People
+from models.policy.standing import Standing
 from models.ranking.live import Pick
 from serving.api import Offer, OfferRequest
 from serving.scoring.snapshot import PERSONAL

@@ -26,14 +26,14 @@ from worlds.shop import Truth, World
 
 from features.arrays.history import Vocabulary
 from features.window import parse_cutoff
-from models.actions import Action
 from models.budgets.allocation import allocate
 from models.churn import Churn
-from models.contact_policy import Goods
 from models.decisions.case import Case, Terms
 from models.decisions.everyone import options
 from models.decisions.reading import read_people, read_standing
 from models.ltv import Ltv
+from models.policy.actions import Action
+from models.policy.rules import Goods
 from models.trials.learners import response
 from models.uplift import Uplift
 

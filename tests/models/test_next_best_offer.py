@@ -10,11 +10,11 @@ from features.arrays.history import Vocabulary
 from features.errors import CannotLearn, InputError
 from features.shop import Shop
 from features.window import parse_cutoff
-from models.actions import OFFER
-from models.contact_policy import People
 from models.decisions.economics import Margins
 from models.decisions.reading import read_people
 from models.next_best_offer import Lists, NextBestOffer, OfferConfig
+from models.policy.actions import OFFER
+from models.policy.rules import People
 
 CUTOFF, END = parse_cutoff("2024-06-01"), parse_cutoff("2024-06-29")
 

@@ -12,7 +12,7 @@ from worlds.orders import make_home, make_shop
 
 from features.errors import Busy, CannotLearn, NotFound, SettingsError
 from features.window import parse_cutoff
-from models.decisions.standing import draw_held_out
+from models.policy.standing import draw_held_out
 from serving import score
 from serving.persons import rights
 from serving.persons.rights import Forgotten

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.settings import ContactPolicy, Economics
-from models.actions import CHANNELS, EVENTS, NAMES, catalogue
-from models.contact_policy import Goods, People
 from models.decisions.case import Case, Terms
-from models.decisions.standing import Standing
+from models.policy.actions import CHANNELS, EVENTS, NAMES, catalogue
+from models.policy.rules import Goods, People
+from models.policy.standing import Standing
 
 N_PRODUCTS = 50
 TERMS = Terms(

@@ -14,13 +14,13 @@ from features.arrays.catalogue import Catalogue
 from features.arrays.history import History, Vocabulary
 from features.settings import ContactPolicy, Economics
 from features.window import day_number
-from models.actions import EVENTS, catalogue
-from models.contact_policy import Goods, People
 from models.decisions.case import Terms
 from models.decisions.known import Known
 from models.decisions.reading import with_scores
 from models.decisions.roles import Shelf
-from models.decisions.standing import Standing
+from models.policy.actions import EVENTS, catalogue
+from models.policy.rules import Goods, People
+from models.policy.standing import Standing
 from models.ranking.reason_texts import CODES
 from models.ranking.reasons import Why
 from serving.scoring.columns import Columns

@@ -15,9 +15,9 @@ import pandas as pd
 from features.labels import followed
 from features.shop import Shop
 from features.window import naive_utc
-from models.actions import DO_NOTHING, catalogue
 from models.decisions.economics import Margins
-from models.decisions.standing import draw_held_out
+from models.policy.actions import DO_NOTHING, catalogue
+from models.policy.standing import draw_held_out
 from models.trials.contact_rows import UNNAMED
 
 SENT = ["customer_id", "sent_at", "contact_id", "action", "product_id", "treated", "propensity", "cost"]

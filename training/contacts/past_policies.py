@@ -11,7 +11,7 @@ import pandas as pd
 from features.errors import CannotLearn, InputError
 from features.ingest.sources import delimiter_of
 from features.shop import Shop
-from models.actions import DO_NOTHING
+from models.policy.actions import DO_NOTHING
 from models.trials.contact_rows import features_then
 from models.trials.learners import LearnerConfig
 from models.trials.off_policy import Log, by_trees, cross_fitted, value

@@ -1,6 +1,6 @@
 """No contact ever breaks a rule: a million decisions checked all at once, and some of them one by one.
 
-The checks say the rules again, in other words: no function of ``models.contact_policy`` is called.
+The checks say the rules again, in other words: no function of ``models.policy.rules`` is called.
 """
 
 from typing import Any
@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from worlds.decisions import TERMS, some
 
-from models.actions import CHANNELS, EVENTS, NAMES, Action
-from models.contact_policy import Goods
 from models.decisions.case import Case
 from models.decisions.everyone import Options, options
 from models.decisions.explore import draw, epsilon_greedy
+from models.policy.actions import CHANNELS, EVENTS, NAMES, Action
+from models.policy.rules import Goods
 
 N, K, SAMPLE = 1_000_000, 4, 3_000
 ROLES = ("any", "new", "dearer", "due", "flash")

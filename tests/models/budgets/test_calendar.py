@@ -8,8 +8,8 @@ from worlds.decisions import TERMS, some
 
 from features.settings import ContactPolicy, Economics
 from models.budgets.calendar import Calendar, Room, plan, within
-from models.contact_policy import People
 from models.decisions.everyone import Options, options
+from models.policy.rules import People
 
 N_DAYS = 30
 

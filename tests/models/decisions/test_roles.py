@@ -10,10 +10,10 @@ from worlds import orders
 
 from features.arrays.history import History, Vocabulary
 from features.window import parse_cutoff
-from models.contact_policy import Goods
-from models.decisions.deck import role_bit
 from models.decisions.reading import days_since_bought
 from models.decisions.roles import Shelf, goes_with, kind_cooling, repeat_days, roles, usual_price
+from models.policy.deck import role_bit
+from models.policy.rules import Goods
 
 CHEAP, USUAL, BETTER, LUXURY, OTHER = range(5)
 PRICE = np.array([3.0, 10.0, 15.0, 90.0, 15.0])

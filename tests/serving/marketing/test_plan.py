@@ -18,7 +18,7 @@ from worlds import orders
 from worlds.snapshot import AS_OF, NOW, make_home, make_snapshot, with_known
 
 from features.errors import Conflict, NotFound, SettingsError
-from models.actions import CATALOGUE
+from models.policy.actions import CATALOGUE
 from serving.api import EventsRequest
 from serving.api_crm import PlanRequest
 from serving.marketing.crm import barred

@@ -11,7 +11,7 @@ import pytest
 from worlds.snapshot import AS_OF, GAIN, NOW, make_home, make_snapshot, with_known, with_live
 
 from features.settings import ContactPolicy
-from models.actions import NAMES, Action
+from models.policy.actions import NAMES, Action
 from serving.api import EventsRequest, Offer, OfferRequest
 from serving.online.view import View
 from serving.persons import rights

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.history import Ints
-from models.actions import CHANNELS, EVENTS, NAMES
+from models.policy.actions import CHANNELS, EVENTS, NAMES
 
 Days = NDArray[np.float32]
 Mask = NDArray[np.bool_]

@@ -11,9 +11,9 @@ from worlds.orders import order_lines
 
 from features.errors import InputError
 from features.ingest import ingest
-from models.decisions.standing import draw_held_out
+from models.policy.standing import draw_held_out
+from training.contacts.outcomes import Outcomes, outcomes, table
 from training.contacts.past_policies import read_policy
-from training.outcomes import Outcomes, outcomes, table
 
 RATE = 0.3
 NO_CONTACTS = pd.DataFrame(

@@ -3,7 +3,7 @@ from pydantic import ValidationError
 
 from features.errors import SettingsError
 from features.settings import Economics, Settings
-from models.actions import CATALOGUE, NAMES, Action, catalogue
+from models.policy.actions import CATALOGUE, NAMES, Action, catalogue
 
 
 def test_the_catalogue_holds_every_action_but_the_plain_offer() -> None:

@@ -11,9 +11,9 @@ from features.arrays.history import Vocabulary
 from features.settings import PRODUCT_GROUPS
 from features.shop import Shop
 from features.window import day_number, parse_cutoff
-from models.actions import CHANNELS, EVENTS, NAMES
 from models.decisions.reading import days_since_birthday, group_days, read_standing
-from models.decisions.standing import Standing
+from models.policy.actions import CHANNELS, EVENTS, NAMES
+from models.policy.standing import Standing
 
 CUTOFF = parse_cutoff("2024-06-01")
 WHO = Vocabulary.of(["ann", "ben", "cat", "dan", "stranger"])

@@ -15,10 +15,10 @@ from features.kpi import ATTRIBUTES, KPIS
 from features.window import parse_cutoff
 from models.customers.personas import TRAITS
 from models.segments import GRID
-from serving.marketing import report_texts
-from serving.marketing.ahead import AMOUNTS, Unknown
-from serving.marketing.report import TEMPLATE, report, shown
-from serving.marketing.report_texts import TEXTS, Words
+from serving import reports
+from serving.reports.ahead import AMOUNTS, Unknown
+from serving.reports.report import TEMPLATE, report, shown
+from serving.reports.texts import TEXTS, Words
 
 CUTOFF = parse_cutoff("2024-06-01")
 SCRIPT = "<script>alert(1)</script>"
@@ -115,9 +115,9 @@ def test_every_language_has_every_text_with_the_same_places_to_fill():
         return sorted(re.findall(r"{(\w+)}", text))
 
     english = TEXTS["en"]
-    for texts in TEXTS.values():
-        assert texts.keys() == english.keys()
-        assert all(places(texts[code]) == places(english[code]) for code in english)
+    for words in TEXTS.values():
+        assert words.keys() == english.keys()
+        assert all(places(words[code]) == places(english[code]) for code in english)
 
 
 def test_all_that_a_page_may_name_has_a_text():
@@ -128,7 +128,7 @@ def test_all_that_a_page_may_name_has_a_text():
     wanted |= {f"by.{name}" for name in (*ATTRIBUTES, "segment")}
     wanted |= {f"ahead.{name}" for name in ("customers", "come_back", *AMOUNTS)}
     assert wanted <= TEXTS["en"].keys()
-    template = Path(report_texts.__file__).with_name("pages") / TEMPLATE
+    template = Path(reports.__file__).with_name("pages") / TEMPLATE
     asked = set(re.findall(r't\("([\w.]+)"[,)]', template.read_text(encoding="utf-8")))
     assert asked and asked <= TEXTS["en"].keys()
 

@@ -9,7 +9,7 @@ from features.errors import SettingsError
 from features.shop import Shop
 from features.window import parse_cutoff
 from models.repurchase import Repurchase, RepurchaseConfig
-from serving.marketing.demand import demand, not_counted, table, write
+from serving.reports.demand import demand, not_counted, table, write
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             return self.home / champion
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("serving.marketing.demand.Registry", OneChampion)
+        patch.setattr("serving.reports.demand.Registry", OneChampion)
         yield made
 
 

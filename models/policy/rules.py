@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from features.arrays.history import Ints
 from features.settings import ContactPolicy, Economics
-from models.actions import CHANNELS, EVENTS
-from models.decisions.deck import ALWAYS, Deck
-from models.decisions.standing import NOT_RECORDED, Mask, Standing
+from models.policy.actions import CHANNELS, EVENTS
+from models.policy.deck import ALWAYS, Deck
+from models.policy.standing import NOT_RECORDED, Mask, Standing
 
 YES, NO = 1, 0
 FIRST_ORDER, EMAIL, SITE = EVENTS.index("first_order"), CHANNELS.index("email"), CHANNELS.index("site")

@@ -14,7 +14,7 @@ TOTAL = "all"
 
 
 class Unknown(NamedTuple):
-    """What could not be known, and why: codes of ``serving.marketing.report_texts``; what an error told."""
+    """What could not be known, and why: codes of ``serving.reports.texts``; what an error told."""
 
     code: str
     why: str = ""

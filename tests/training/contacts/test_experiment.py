@@ -11,7 +11,7 @@ from worlds.campaign import campaign
 from features.errors import CannotLearn, InputError, RecompraError
 from models.trials.learners import LearnerConfig
 from training.contacts.contact_table import read_table
-from training.experiment import Experiment, experiment
+from training.contacts.experiment import Experiment, experiment
 
 QUICK = LearnerConfig(n_trees=10, n_repeats=1, n_folds=3, learning_rate=0.2)
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.settings import ContactPolicy, Economics
-from models.actions import CHANNELS, EVENTS, NAMES, Action, catalogue
-from models.contact_policy import Timing, quiet_hours, timing
-from models.decisions.deck import Deck
-from models.decisions.standing import Standing, draw_held_out
+from models.policy.actions import CHANNELS, EVENTS, NAMES, Action, catalogue
+from models.policy.deck import Deck
+from models.policy.rules import Timing, quiet_hours, timing
+from models.policy.standing import Standing, draw_held_out
 
 POLICY, ECONOMICS = ContactPolicy(), Economics()
 ANY_DAY = Action(name="win_back")

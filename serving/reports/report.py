@@ -18,9 +18,9 @@ from features.storage.files import beside
 from features.window import local_day, shift_days
 from models.customers.profiles import favourites, movement, profiles
 from models.texts import DEFAULT
-from serving.marketing.ahead import LeftOut, Unknown, ahead
-from serving.marketing.report_texts import Words
 from serving.registry import Registry
+from serving.reports.ahead import LeftOut, Unknown, ahead
+from serving.reports.texts import Words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,7 +47,7 @@ class Page:
     segments: dict[str, pd.DataFrame]
     movement: pd.DataFrame
     ahead: pd.DataFrame
-    """See ``serving.marketing.ahead``."""
+    """See ``serving.reports.ahead``."""
     left_out: LeftOut
 
     def missing(self, locale: str = DEFAULT) -> list[str]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from features.arrays.history import Ints
 from features.settings import ContactPolicy, Economics
-from models.actions import CHANNELS, EVENTS, NAMES, ROLES, Action
+from models.policy.actions import CHANNELS, EVENTS, NAMES, ROLES, Action
 
 Row = NDArray[np.float64]
 ALWAYS = -1e6
