@@ -165,18 +165,18 @@ class Settings(Section):
         """Read a shop's ``recompra.toml`` over ``defaults``; raise ``SettingsError`` naming the key."""
         base = (defaults or cls()).model_dump()
         path = folder / FILE
-        return cls.parse(_merged(base, _read_toml(path)) if path.is_file() else base, path)
+        return cls.parse(_merged(base, _read_toml(path)) if path.is_file() else base, FILE)
 
     @classmethod
-    def parse(cls, values: dict[str, object], path: Path) -> "Settings":
-        """Check ``values``; a wrong one is named with its place and what was expected."""
+    def parse(cls, values: dict[str, object], said_in: str) -> "Settings":
+        """Check ``values``; a wrong one is named with where it was said and what was expected."""
         try:
             return cls.model_validate(values)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
             known = ", ".join(sorted(cls.model_fields))
-            raise SettingsError(f"{path.name}: {place}: {first['msg']}", f"the keys are {known}") from error
+            raise SettingsError(f"{said_in}: {place}: {first['msg']}", f"the keys are {known}") from error
 
 
 def _read_toml(path: Path) -> dict[str, object]:

@@ -22,13 +22,11 @@ from serving.registry import Registry, versions_of
 from serving.scoring.build import Build
 from serving.scoring.folder import load, write
 from serving.scoring.kept import outdated, whole
-from serving.state import Pointer
+from serving.state import BUSY, Pointer
 from serving.watching import drift
 from serving.watching.orphan import end_with
 
 log = logging.getLogger("recompra.score")
-BUSY = 75
-"""Exit code of a scoring that found another one at work (``EX_TEMPFAIL`` of sysexits)."""
 
 
 def score(home: Path, as_of: datetime | None = None, *, now: datetime | None = None) -> str:

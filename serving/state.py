@@ -25,6 +25,10 @@ SERVED = "served.ndjson"
 """A line for each scoring put in service, with the moment: which versions answered when."""
 
 
+BUSY = 75
+"""Exit code of a scoring that found another one at work (``EX_TEMPFAIL`` of sysexits)."""
+
+
 @dataclass(frozen=True)
 class Pointer:
     """What ``serving.json`` says: which scoring serves."""

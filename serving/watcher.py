@@ -25,14 +25,14 @@ from serving.online.view import DEAD
 from serving.persons import erasure
 from serving.registry import Registry, versions_of
 from serving.scoring.kept import way_back
-from serving.state import REFUSED, REGISTRY, Pointer, write_card
+from serving.state import BUSY, REFUSED, REGISTRY, Pointer, write_card
 from serving.store import Store
 from serving.watching.logs import set_up
 
 log = logging.getLogger("recompra.watcher")
 POLL_SECONDS = 2.0
-SCORING, BUSY = "serving.score", 75
-"""What scores, and its exit code while another scoring is at work (``serving.score.BUSY``)."""
+SCORING = "serving.score"
+"""The module that scores, in a process of its own."""
 SWEEP_AGAIN_SECONDS = 60.0
 BUSY_SECONDS = 10.0
 """After so long it is looked again whether another scoring has ended."""

@@ -204,7 +204,7 @@ def throw_away_home(
 
 def _holdout(shop: Shop, text: str, horizon_days: int) -> Holdout:
     values = shop.settings.model_dump() | {"horizon_days": horizon_days}
-    shop.settings = Settings.parse(values, Path("--horizon"))
+    shop.settings = Settings.parse(values, "--horizon")
     cutoff, warehouse = parse_cutoff(text, shop.timezone), shop.warehouse
     holdout = Holdout(shop, cutoff)
     if not warehouse.first_at < cutoff <= shop.last_midnight:

@@ -90,7 +90,7 @@ def _settings(path: Path, adapter: str, shop: State) -> Settings:
     values = dict(stored)
     if adapter or not stored:
         values |= {"tables": {}, "columns": {}} | adapters.load(adapter or "canonical", path).values
-    settings = Settings.load(path if path.is_dir() else path.parent, Settings.parse(values, path))
+    settings = Settings.load(path if path.is_dir() else path.parent, Settings.parse(values, path.name))
     staging.check_maps(settings)
     for key in publish.FIXED:
         before, now = stored.get(key, ""), getattr(settings, key)

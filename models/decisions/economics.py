@@ -1,10 +1,13 @@
 """What a sale earns and what a contact changes, in money. Arrays in, arrays out."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from features.arrays.catalogue import Catalogue
 
 Money = NDArray[np.float64]
 
@@ -62,8 +65,8 @@ class Margins(BaseModel):
     """The same for every category path, and for every path above it."""
 
     @classmethod
-    def learn(cls, catalogue: Any, assumed: float) -> "Margins":
-        """Take the median margin of each category from a ``Catalogue``'s known unit costs."""
+    def learn(cls, catalogue: "Catalogue", assumed: float) -> "Margins":
+        """Take the median margin of each category from known unit costs."""
         price, cost = _prices(catalogue), np.asarray(catalogue.unit_cost, np.float64)
         known = np.isfinite(price) & np.isfinite(cost)
         if not known.any():
@@ -83,14 +86,14 @@ class Margins(BaseModel):
         known = (self.by_category[above] for above in _upwards(path) if above in self.by_category)
         return next(known, self.assumed if self.shop is None else self.shop)
 
-    def of_products(self, catalogue: Any) -> Money:
+    def of_products(self, catalogue: "Catalogue") -> Money:
         """Return the margin of one unit of each product, shape (n_products,); NaN where no price is known."""
         price, cost = _prices(catalogue), np.asarray(catalogue.unit_cost, np.float64)
         shares = np.array([self.share(path) for path in [*catalogue.categories.all_names(), ""]])
         return np.asarray(np.where(np.isfinite(cost), price - cost, price * shares[catalogue.category]))
 
 
-def _prices(catalogue: Any) -> Money:
+def _prices(catalogue: "Catalogue") -> Money:
     price = np.asarray(catalogue.price, np.float64)
     return np.where(price > 0, price, np.nan)
 

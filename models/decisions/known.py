@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -15,6 +15,11 @@ from models.decisions.roles import Shelf, kind_cooling, roles
 from models.policy.deck import Deck
 from models.policy.rules import Goods, People
 from models.policy.standing import Mask, Standing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from models.uplift import Uplift
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,8 @@ class Known:
         return cls(Standing.load(folder / "standing"), Shelf.load(folder / "shelf"), learnt)
 
 
-def learnt_effects(uplift: Any, features: Any, deck: Deck) -> dict[str, Money]:
-    """Return, by action of the deck, the effect that an ``Uplift`` model learnt; none of what it did not.
+def learnt_effects(uplift: "Uplift", features: "pd.DataFrame", deck: Deck) -> dict[str, Money]:
+    """Return, by action of the deck, the effect that was learnt; none of what was not.
 
     ``features`` are customer features, one row a customer.
     """

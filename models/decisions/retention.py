@@ -1,6 +1,6 @@
 """Whom to keep: customers in the order of what a contact is expected to change, in money; never by risk.
 
-What a budget buys of them, says ``budgets.budget``.
+``models.budgets.budget`` then says how many of them a budget pays for.
 
 The gain of a contact is ``effect x margin if the customer stays - cost``. Until an experiment has been
 learnt from, the effect is assumed (``churn probability x save_rate``) and every answer says ``effect:

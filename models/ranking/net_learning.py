@@ -1,8 +1,8 @@
 """How the network beside the trees is learnt: Adam (Kingma and Ba, 2015) over small batches.
 
 Several networks that differ in where they begin learn side by side, as one wide one; their log odds are
-averaged, and so are their errors. Steps shrink to nothing along a cosine, which is where learning ends: the
-loss on what was not learnt from no longer falls then (eight passes in place of four won .0004 of NDCG).
+averaged, and so are their errors. Steps shrink to nothing along a cosine, and there learning ends: the loss
+on rows that were not learnt from has stopped falling by then.
 """
 
 from collections.abc import Iterator

@@ -1,13 +1,8 @@
 """The ranker of pairs: boosted trees and a small network, for all customers and for one request alike.
 
-Binary loss, not LambdaRank. On one earlier cutoff each of Complete Journey and Online Retail, LambdaRank
-(truncated at 10 or 20) lost .006 to .011 of NDCG@10 on all products and .011 to .014 on new ones; averaged
-with binary it won or lost .002 on all and lost .004 to .005 on new; and what it says is no chance. Weights
-that make customers count more alike (1 / sqrt of their purchases) lost .002 to .008 on all.
-
-Two bags, and a network beside them (``models.ranking.net``), averaged in log odds. Each seed of the trees is
-worth .002 to .003 more or less by luck. Beside the network two bags told as much as four (six cutoffs of
-Online Retail: -.0001 on all, +.0003 on new, +-.0004); without it they lost .0015. More in CONTRIBUTING.md.
+The loss is binary, so that what it says is a chance: money is reckoned with it. Two bags of trees and a
+network (``models.ranking.net``) are averaged in log odds, so that little hangs on a seed. What was tried
+instead, and its price, is in CONTRIBUTING.md.
 """
 
 import json
@@ -182,11 +177,7 @@ def level_of(odds: NDArray[np.float64], bought: NDArray[np.bool_]) -> float:
 
 
 def _trees(features: Floats, bought: NDArray[np.bool_], config: RankerConfig, n_bags: int) -> str:
-    """Return LightGBM's text of all bags, learnt side by side.
-
-    Bit for bit the trees that LightGBM's own threads make one bag after the other, in four fifths of the time
-    (four bags, two cores, 512,000 rows).
-    """
+    """Return LightGBM's text of all bags, learnt side by side: bit for bit as one after the other."""
     import lightgbm
 
     options = {

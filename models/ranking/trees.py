@@ -3,8 +3,7 @@
 QuickScorer (Lucchese et al., SIGIR 2015): a tree's leaves, numbered from left to right, are the bits of one
 word. A decision that sends a row to the right rules out the leaves of its left branch; the lowest bit that
 is left when all decisions were looked at, in any order, is the leaf. No branch depends on the data, so that
-a decision is made for a block of rows by a few vector instructions. (To leave out decisions on which the
-whole block agrees, two in five of them for one customer, took longer than to make them.)
+a decision is made for a block of rows by a few vector instructions.
 """
 
 from collections.abc import Iterator, Mapping

@@ -14,7 +14,7 @@ from features.window import midnight
 from models.trials.trial import LEAST_PROPENSITY, Floats, Trial
 
 CUSTOMER_DAYS = 1_000_000
-"""Customers times days that are computed in one scan, at most."""
+"""Customers times days whose features are computed in one scan, at most."""
 UNNAMED = "contact"
 """An action without a name."""
 

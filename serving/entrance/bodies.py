@@ -14,8 +14,8 @@ MAX_BODY = 1_000_000
 BODY_SECONDS = 5.0
 """A body that has not come by then is not waited for."""
 PASSED, PASS_SECONDS = 10_000_000, 1.0
-"""So much, and so long, of a body too large is let pass: who still sends would lose the connection, and with
-it the reason."""
+"""So many bytes, and for so many seconds, a body that is too large is read on and dropped: a client that is
+still sending would lose the connection, and with it the reason."""
 JSON_TEXT = JSON.decode()
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Self
 
 from features.errors import Conflict
 from features.window import EPOCH, local_day, zone
@@ -26,15 +26,14 @@ class Period:
     per_day: int | None = None
     n_contacts: int | None = None
 
-    @classmethod
-    def of(cls, state: State, first: date, now: datetime, *asked: Any) -> "Period":
-        """Return a period from ``first`` on; raise ``Conflict`` for a day that is over or too far away."""
+    def check(self, state: State, now: datetime) -> Self:
+        """Return it; raise ``Conflict`` for a first day that is over or too far away."""
         begin = today(state, now)
         end = max(begin, local_day(now, state.snapshot.timezone)) + timedelta(days=FURTHEST_DAYS)
-        if not begin <= first <= end:
-            told = f"a plan begins between today and a year from now, {begin} to {end}; got {first}"
+        if not begin <= self.first <= end:
+            told = f"a plan begins between today and a year from now, {begin} to {end}; got {self.first}"
             raise Conflict(told, "both are days of the shop; for a scoring of long ago today is its own day")
-        return cls(first, *asked)
+        return self
 
 
 def today(state: State, now: datetime) -> date:

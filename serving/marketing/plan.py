@@ -69,7 +69,7 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
         left_out += [_left(snapshot, code, no_offers(state).message) for code in codes]
     else:
         first = request.first_day or first_day(state, now)
-        period = Period.of(state, first, now, request.days, request.budget, request.per_day, request.limit)
+        period = Period(first, request.days, request.budget, request.per_day, request.limit).check(state, now)
         found = make_plan(state, np.asarray(codes, np.int32), period, now)
         contacts = rows_of(state, found, period)
         left_out += _not_planned(snapshot, found)

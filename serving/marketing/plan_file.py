@@ -75,7 +75,7 @@ class PlanAsked:
             first = first_day(state, now) if self.first is None else date.fromisoformat(self.first)
         except ValueError as error:
             raise SettingsError(f"cannot read {self.first!r} as a day", "write YYYY-MM-DD") from error
-        return Period.of(state, first, now, self.n_days, self.budget, self.per_day)
+        return Period(first, self.n_days, self.budget, self.per_day).check(state, now)
 
 
 def write_plan(

@@ -16,7 +16,7 @@ from features.arrays.history import Floats, History, Ints, Vocabulary
 from features.shop import Shop
 from models.decisions.arms import deck_of
 from models.decisions.case import Terms
-from models.decisions.economics import EFFECT
+from models.decisions.economics import EFFECT, Money
 from models.decisions.known import Known, learnt_effects
 from models.decisions.reading import read_people, read_standing
 from models.decisions.retention import rank_customers
@@ -174,15 +174,15 @@ class Build:
         standing = read_standing(self.shop, self.cutoff, self.customers, self.scores)
         accessories = None if self._cross_sell is None else self._state.together.product
         shelf = Shelf.read(self.shop, self.cutoff, accessories)
-        return Known(standing, shelf, self.learnt(model.terms(self.shop)))
+        return Known(standing, shelf, self.learnt(deck_of(model.terms(self.shop))))
 
-    def learnt(self, terms: Terms) -> dict[str, Any]:
-        """Return the effects of actions that experiments have taught, by customer."""
+    def learnt(self, deck: Deck) -> dict[str, Money]:
+        """Return what experiments have taught of a deck's actions: their effects, by customer."""
         uplift: Any = self.models.get("uplift")
         if uplift is None:
             return {}
         features = self.shop.customer_features(self.cutoff).reindex(self.names)
-        return learnt_effects(uplift, features, deck_of(terms))
+        return learnt_effects(uplift, features, deck)
 
     def retention(self) -> Columns | None:
         """Return all customers in the order of what a contact earns, where churn and margin are known."""
@@ -191,7 +191,7 @@ class Build:
         if not {*needed} <= {*self.scores.columns}:
             return None
         frame = rank_customers(
-            self.scores.assign(**self.kept()),
+            self.scores.assign(**self.effect_of_keeping()),
             self.people,
             settings.economics,
             horizon_days=settings.horizon_days,
@@ -201,14 +201,10 @@ class Build:
         ruled_out = frame.pop("ruled_out_by").astype("object").replace("", None).mask(held, "held_out")
         return Columns.of(frame.assign(ruled_out_by=ruled_out, customer=codes.astype(float)))
 
-    def kept(self) -> dict[str, Any]:
-        """Return the column of the learnt effect of a contact to keep a customer, once it is learnt."""
-        settings, uplift = self.shop.settings, self.models.get("uplift")
-        if uplift is None:
-            return {}
-        features = self.shop.customer_features(self.cutoff).reindex(self.names)
-        deck = Deck.of([KEEP], settings.economics, settings.contact_policy)
-        learnt = learnt_effects(uplift, features, deck)
+    def effect_of_keeping(self) -> dict[str, Money]:
+        """Return the column of what a contact to keep a customer changes, once that is learnt."""
+        settings = self.shop.settings
+        learnt = self.learnt(Deck.of([KEEP], settings.economics, settings.contact_policy))
         return {EFFECT: learnt[KEEP.name]} if KEEP.name in learnt else {}
 
     def save_more(self, folder: Path) -> None:

@@ -110,7 +110,7 @@ def shop_of(source: str, adapter: str, home: Path) -> Shop:
         ingest(source, home, adapter=adapter)
     shop = Shop(home)
     values = shop.settings.model_dump() | {"horizon_days": HORIZON_DAYS}
-    shop.settings = Settings.parse(values, Path("bench_lists"))
+    shop.settings = Settings.parse(values, "bench_lists")
     return shop
 
 

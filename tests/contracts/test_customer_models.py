@@ -102,8 +102,8 @@ def test_an_artefact_with_a_part_missing_is_refused(
     model = fitted(name)
     model.save(tmp_path)
     card = json.loads((tmp_path / "model.json").read_text())
-    lost = {"config", "name", "customer_features", "trained_until"}
-    (tmp_path / "model.json").write_text(json.dumps({key: card[key] for key in lost}))
+    kept = {"config", "name", "customer_features", "trained_until"}
+    (tmp_path / "model.json").write_text(json.dumps({key: card[key] for key in kept}))
     with pytest.raises(ArtefactError, match="model.json is not whole"):
         type(model).load(tmp_path)
 

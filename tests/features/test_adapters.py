@@ -205,7 +205,7 @@ def test_a_product_keeps_the_name_it_was_first_sold_under_whatever_comes_later(a
 
 @pytest.mark.parametrize("name", adapters.names())
 def test_every_adapter_is_a_set_of_settings_on_its_own(name, tmp_path):
-    check_maps(Settings.parse(adapters.load(name).values, tmp_path))
+    check_maps(Settings.parse(adapters.load(name).values, name))
 
 
 def test_an_adapter_without_data_of_its_own_asks_for_a_path(tmp_path):

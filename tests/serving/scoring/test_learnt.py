@@ -45,4 +45,4 @@ def test_what_was_not_tried_stays_assumed(build: Build) -> None:
 def test_whom_to_keep_is_ranked_by_the_learnt_effect(build: Build) -> None:
     known = build.known()
     assert known is not None
-    np.testing.assert_array_equal(build.kept()["contact_effect"], known.learnt["win_back"])
+    np.testing.assert_array_equal(build.effect_of_keeping()["contact_effect"], known.learnt["win_back"])
