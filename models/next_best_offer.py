@@ -18,15 +18,17 @@ from pydantic import Field
 
 from features.arrays.catalogue import Catalogue
 from features.arrays.history import Ints, Vocabulary
+from features.arrays.last_bought import days_since_bought
 from features.errors import CannotLearn, InputError
 from features.shop import Shop
 from models.config import Config
 from models.decisions.arms import NO_ARM
 from models.decisions.case import NOTHING, Case, Terms
-from models.decisions.economics import Margins, Money, assumed_effect
+from models.decisions.economics import Margins
 from models.decisions.everyone import Options, options
-from models.decisions.offer import Decision, choose, merge_lists
-from models.decisions.reading import days_since_bought, read_people, read_standing
+from models.decisions.offer import choose, merge_lists
+from models.decisions.payoffs import bought_of, payoff, policies, summary_of
+from models.decisions.reading import read_people, read_standing
 from models.decisions.roles import Shelf, kind_cooling, roles
 from models.model import Model, require_products
 from models.policy.actions import OFFER
@@ -145,7 +147,7 @@ class NextBestOffer(Model):
         offers = policies(case, choose(case, goods, terms))
         payoffs = {name: payoff(case, column, bought, goods, terms) for name, column in offers.items()}
         index = pd.Index(history.customers.all_names(), name="customer_id")
-        rows = {name: _summary(case, column, bought, goods) for name, column in offers.items()}
+        rows = {name: summary_of(case, column, bought, goods) for name, column in offers.items()}
         summary = pd.DataFrame(rows).T.rename_axis("policy")
         summary["payoff"] = [float(payoffs[name].sum()) for name in summary.index]
         return summary, pd.DataFrame(payoffs, index=index)
@@ -183,65 +185,6 @@ def decision_frame(found: Options, terms: Terms, customers: Vocabulary, products
         "ruled_out_by": _one_rule(found),
     }
     return pd.DataFrame(columns, index=pd.Index(customers.all_names(), name="customer_id"))
-
-
-def policies(case: Case, decision: Decision) -> dict[str, Ints]:
-    """Return the candidate column each policy offers to each customer, -1 for nothing; all obey the rules.
-
-    ``likelihood`` offers the likeliest product to as many customers as we do, the likeliest first; ``all``
-    offers it to everybody; ``none`` to nobody.
-    """
-    allowed = np.zeros(np.add(case.product.shape, (0, 1)), bool)
-    np.put_along_axis(allowed, decision.order, True, axis=1)  # -1 lands in the spare last column
-    chance = np.where(allowed[:, :-1], case.chance, -1.0)
-    likeliest = np.where(allowed[:, :-1].any(axis=1), chance.argmax(axis=1), NOTHING).astype(np.int32)
-    ours = np.where(decision.choice != NOTHING, decision.order[:, 0], NOTHING).astype(np.int32)
-    by_chance = np.argsort(-chance.max(axis=1), kind="stable")
-    likelihood = np.full_like(likeliest, NOTHING)
-    chosen = by_chance[: int((ours >= 0).sum())]
-    likelihood[chosen] = likeliest[chosen]
-    nobody = np.full_like(likeliest, NOTHING)
-    return {"next_best_offer": ours, "likelihood": likelihood, "all": likeliest, "none": nobody}
-
-
-def payoff(case: Case, column: Ints, bought: NDArray[np.bool_], goods: Goods, terms: Terms) -> Money:
-    """Return each customer's margin under a policy, from what was bought and the *assumed* effect: (n,).
-
-    Where chances are calibrated its expectation equals the worth the policy expected.
-    """
-    rows = np.flatnonzero(column >= 0)
-    at = (rows, column[rows])
-    chance, product = np.maximum(case.chance[at], 1e-12), case.product[at]
-    relative = assumed_effect(chance, terms.economics.offer_lift) / chance
-    discount = goods.price[product] * terms.discount_share
-    sale = relative * (goods.margin[product] - discount) - discount
-    money = np.zeros(len(column))
-    money[rows] = bought[at] * sale - terms.economics.contact_cost
-    return money
-
-
-def bought_of(
-    labels: pd.DataFrame, product: Ints, customers: Vocabulary, products: Vocabulary
-) -> NDArray[np.bool_]:
-    """Mark the candidates (n, k) that ``labels`` (customer_id, product_id) holds."""
-    owner, item = (
-        vocabulary.codes(labels[name].tolist()).astype(np.int64)
-        for vocabulary, name in ((customers, "customer_id"), (products, "product_id"))
-    )
-    pairs = (owner * len(products) + item)[(owner >= 0) & (item >= 0)]
-    wanted = np.arange(len(product), dtype=np.int64)[:, None] * len(products) + product
-    return np.asarray(np.isin(wanted, pairs) & (product >= 0))
-
-
-def _summary(case: Case, column: Ints, bought: NDArray[np.bool_], goods: Goods) -> dict[str, float]:
-    rows = np.flatnonzero(column >= 0)
-    at = (rows, column[rows])
-    return {
-        "n_offers": float(len(rows)),
-        "chance_said": float(case.chance[at].mean()) if len(rows) else np.nan,
-        "share_bought": float(bought[at].mean()) if len(rows) else np.nan,
-        "margin_at_stake": float((bought[at] * goods.margin[case.product[at]]).sum()),
-    }
 
 
 def _names(products: Vocabulary, codes: Ints) -> NDArray[np.object_]:

@@ -26,7 +26,7 @@ from serving.entrance.crew import Crew
 from serving.entrance.doors import ADMITTED, Doors
 from serving.entrance.refusals import trouble
 from serving.house import FOLLOW_SECONDS, House
-from serving.marketing import crm, plan, targets
+from serving.marketing import customer, plan, retention, targets
 from serving.marketing.files import Accepted, json_answer, rows_answer, unchanged
 from serving.marketing.scores import Pull
 from serving.state import State
@@ -112,7 +112,7 @@ class Recompra:
     @bentoml.api(route="/customer")
     async def customer(self, request: api_crm.CustomerRequest, /) -> api_crm.Profile:
         """All we know of one customer."""
-        return await _answer(crm.profile, request)
+        return await _answer(customer.profile, request)
 
     @bentoml.api(route="/scores")
     async def scores(self, request: api_crm.ScoresRequest, /) -> api_crm.ScoresPage:
@@ -123,7 +123,7 @@ class Recompra:
     @bentoml.api(route="/retention_targets")
     async def retention_targets(self, request: api_crm.TargetsRequest, /) -> api_crm.Targets:
         """Whom to keep, under a budget."""
-        answer = targets.targets_by_action if request.actions else crm.retention_targets
+        answer = targets.targets_by_action if request.actions else retention.retention_targets
         found = await _answer(answer, request, now())
         return _file(found, "targets", request)  # type: ignore[no-any-return]
 
@@ -136,7 +136,7 @@ class Recompra:
     @bentoml.api(route="/erase")
     async def erase(self, request: api_crm.EraseRequest, /) -> api_crm.Erased:
         """Forget a customer."""
-        return await _answer(crm.erase, request, now(), HOUSE.audit)
+        return await _answer(customer.erase, request, now(), HOUSE.audit)
 
 
 for _method in Recompra.apis.values():  # `bentoml build` writes an OpenAPI that knows no examples; ours does

@@ -5,7 +5,6 @@ Three fixed files, so that anything can read them: ``recommendations.parquet``, 
 """
 
 import json
-import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +25,6 @@ from models.registry import model_class
 from training.evaluate import answers, evaluate
 from training.measures.evaluate_lists import DEPTHS
 from training.measures.holdout import SEGMENTS, Holdout
-from training.measures.intervals import Interval
 from training.measures.samples import Evaluation
 from training.progress import Steps
 from training.report import Figure, figures
@@ -126,7 +124,7 @@ class Backtest:
             "k": self.k,
             "measured": holdout.is_closed,
             "why_not": self.why_not,
-            "models": {evaluation.model: figures_of(evaluation) for evaluation in self.evaluations},
+            "models": {evaluation.model: evaluation.facts() for evaluation in self.evaluations},
             "not_learnt": self.not_learnt,
         }
 
@@ -213,42 +211,6 @@ def _holdout(shop: Shop, text: str, horizon_days: int) -> Holdout:
             "take a day between them",
         )
     return holdout
-
-
-def figures_of(evaluation: Evaluation) -> dict[str, Any]:
-    """Return every figure of an evaluation as plain data, and how far we are from the best baseline."""
-    methods: dict[str, Any] = {}
-    for row in evaluation.table().itertuples():
-        figure = {"value": row.value, "low": row.low, "high": row.high, "n": row.n}
-        methods.setdefault(str(row.method), {}).setdefault(row.segment, {})[row.metric] = _known(figure)
-    against = {key: _against(evaluation, key) for key in evaluation.headline if key in evaluation.ours}
-    return {
-        "headline": list(evaluation.headline),
-        "methods": methods,
-        "against_best_baseline": against,
-        "against": {key: _pairwise(evaluation, key) for key in evaluation.compared},
-    }
-
-
-def _pairwise(evaluation: Evaluation, key: str) -> dict[str, Any]:
-    """Return how we stand to each baseline: by how much better, and how many times its value."""
-    return {
-        name: {word: _known(interval._asdict()) for word, interval in found.items()}
-        for name, found in evaluation.against(key).items()
-    }
-
-
-def _against(evaluation: Evaluation, key: str) -> dict[str, Any] | None:
-    """Return how much better we are than the best baseline, paired by customer (above 0: better)."""
-    best = evaluation.best_baseline(key)
-    if best is None:
-        return None
-    gain: Interval = evaluation.ours[key].better_than(best[1])
-    return {"baseline": best[0], "better_by": _known(gain._asdict())}
-
-
-def _known(figures: dict[str, Any]) -> dict[str, Any]:
-    return {name: None if isinstance(x, float) and not math.isfinite(x) else x for name, x in figures.items()}
 
 
 def _parquet(frame: pd.DataFrame, columns: dict[str, str], path: Path) -> None:

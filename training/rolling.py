@@ -19,7 +19,7 @@ from features.errors import RecompraError, SettingsError
 from features.shop import Shop
 from features.storage.files import beside
 from features.window import local_day, parse_cutoff, shift_days
-from training.backtest import Backtest, backtest, figures_of
+from training.backtest import Backtest, backtest
 from training.measures.samples import Evaluation, Sample
 from training.progress import Steps
 
@@ -51,7 +51,7 @@ class Rolling:
     def write(self, out: Path) -> None:
         """Write ``rolling.json``: every figure of every method, by cutoff and pooled."""
         said: dict[str, Any] = {
-            name: {each.model: figures_of(each) for each in found} for name, found in self.evaluations.items()
+            name: {each.model: each.facts() for each in found} for name, found in self.evaluations.items()
         }
         said["left_out"] = {day.isoformat(): why for day, why in self.left_out.items()}
         with beside(out / "rolling.json") as path:

@@ -13,7 +13,7 @@ import duckdb
 
 from features import hardware
 from features.errors import ArtefactError, Busy, InputError
-from features.ingest.contracts import MACROS
+from features.ingest.casting import MACROS
 from features.storage.files import alone
 from features.storage.tables import literal, quote
 from features.storage.warehouse import CARD

@@ -6,7 +6,7 @@ import duckdb
 
 from features import adapters
 from features.errors import InputError, SettingsError
-from features.ingest import contracts, sources
+from features.ingest import casting, contracts, sources
 from features.ingest.contracts import TABLES, Column, Table
 from features.ingest.sources import Source
 from features.settings import Settings, TableMap
@@ -143,7 +143,7 @@ def _select(opened: Opened, cells: list[Cell], settings: Settings) -> str:
 
 def _typed(cell: Cell, settings: Settings) -> str:
     zones = {"timezone": settings.timezone, "timestamps": settings.timestamps or settings.timezone}
-    value = contracts.cast(cell.column.kind, f"__{cell.column.name}", cell.type, **zones)
+    value = casting.cast(cell.column.kind, f"__{cell.column.name}", cell.type, **zones)
     if cell.column.default == "NULL":
         return value
     return f"CASE WHEN {cell.blank} THEN {cell.column.default} ELSE {value} END"
@@ -201,7 +201,7 @@ def _type_of(opened: Opened, column: Column, expression: str) -> str:
 
 
 def _check(cell: Cell, source: Source) -> Cell:
-    if contracts.accepts(cell.column.kind, cell.type):
+    if casting.accepts(cell.column.kind, cell.type):
         return cell
     must = contracts.WORDS[cell.column.kind]
     raise InputError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arrays.history import History, Ints, Vocabulary
+from features.arrays.history import Vocabulary
 from features.settings import ContactPolicy, ProductGroup
 from features.storage.tables import quote
 from features.window import day_number, local_day, naive_utc, shift_days
@@ -70,36 +70,6 @@ def with_scores(standing: Standing, scores: "pd.DataFrame", horizon_days: int) -
     risk, expected = (scores[name].to_numpy(np.float64) if name in scores else unknown for name in names)
     rank = pd.Series(np.nan_to_num(expected)).rank(pct=True, method="max").to_numpy(np.float32)
     return replace(standing, risk=risk, margin=margin_if_stays(expected, risk), rank=rank)
-
-
-def days_since_bought(history: History, products: Ints) -> NDArray[np.float64]:
-    """Return days from each customer's last purchase of each candidate to the cutoff; NaN if never bought.
-
-    ``products`` are codes of shape (n_customers, k), row by row those of ``history``; -1 stands for no
-    candidate.
-    """
-    return _days_since(history, history.product, products, len(history.products))
-
-
-def days_since_kind(history: History, products: Ints, category: Ints) -> NDArray[np.float64]:
-    """Return the same for the last purchase of anything of the candidate's category (codes by product)."""
-    kinds = np.append(category, np.int32(-1))
-    wanted, n = kinds[products], int(category.max(initial=-1)) + 1
-    rows = kinds[history.product]
-    known = replace(history, product=np.where(rows >= 0, rows, n).astype(np.int32))
-    return _days_since(known, known.product, wanted, n + 1)
-
-
-def _days_since(history: History, owned: Ints, wanted: Ints, n_codes: int) -> NDArray[np.float64]:
-    if not len(owned):
-        return np.full(wanted.shape, np.nan)
-    bought = history.customer.astype(np.int64) * n_codes + owned
-    pairs, last = np.unique(bought[::-1], return_index=True)  # in time order: the first from behind is last
-    day = history.day[::-1][last]
-    keys = np.arange(len(wanted), dtype=np.int64)[:, None] * n_codes + wanted
-    at = np.minimum(np.searchsorted(pairs, keys), len(pairs) - 1)
-    found = (wanted >= 0) & (pairs[at] == keys)
-    return np.where(found, history.cutoff_day - day[at], np.nan)
 
 
 def group_days(groups: Mapping[str, ProductGroup], paths: list[str], field: str, default: int = 0) -> Days:

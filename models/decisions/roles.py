@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from features.arrays.compiled import compiled
 from features.arrays.history import History, Ints, read_array
+from features.arrays.last_bought import days_since_kind
 from features.window import naive_utc
 from models.decisions.economics import Money
-from models.decisions.reading import days_since_kind, group_days
+from models.decisions.reading import group_days
 from models.policy.deck import role_bit
 from models.policy.rules import Goods
 from models.policy.standing import Days, Mask

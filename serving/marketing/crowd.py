@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.history import History, Ints
+from features.arrays.last_bought import days_since_bought
 from models.decisions.case import Case
 from models.decisions.known import Known
 from models.decisions.offer import merge_lists
-from models.decisions.reading import days_since_bought
 from models.policy.actions import NAMES
 from models.policy.rules import People
 from models.policy.standing import Standing

@@ -25,9 +25,9 @@ from models.decisions.words import why_nothing
 from models.policy.actions import Action
 from models.policy.rules import People, quiet_hours
 from serving.api_crm import Plan, PlanRequest
-from serving.marketing.crm import worthwhile
 from serving.marketing.crowd import Recent, case_of, people_of, standing_of
 from serving.marketing.period import Period, first_day, today
+from serving.marketing.retention import worthwhile
 from serving.scoring.snapshot import Snapshot
 from serving.state import State
 from serving.storefront.experiment import effect_of, experiment_of

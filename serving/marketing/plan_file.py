@@ -14,10 +14,10 @@ from features.arrays.history import Ints
 from features.errors import SettingsError
 from features.shop import Shop
 from features.storage.files import beside
-from serving.marketing.crm import barred
 from serving.marketing.files import as_csv, as_ndjson
 from serving.marketing.period import Period, first_day
 from serving.marketing.plan import Planned, everyone, make_plan, names_of, rows_of
+from serving.marketing.retention import barred
 from serving.online.view import View
 from serving.scoring.folder import load
 from serving.state import Pointer, State

@@ -14,9 +14,9 @@ from models.decisions.case import Case, Terms
 from models.decisions.everyone import Options, options
 from models.policy.actions import Action
 from serving.api_crm import Targets, TargetsRequest
-from serving.marketing.crm import CURVE_POINTS, DECIMALS, earned, points_of
 from serving.marketing.crowd import Recent, people_of, standing_of
 from serving.marketing.plan import everyone
+from serving.marketing.retention import CURVE_POINTS, DECIMALS, earned, points_of
 from serving.state import State
 from serving.storefront.experiment import effect_of, experiment_of
 from serving.storefront.offers import goods_now, no_offers

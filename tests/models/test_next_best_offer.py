@@ -194,7 +194,7 @@ def share_bought(model: NextBestOffer, shop: Shop, lists: Lists) -> float:
 def test_the_payoff_of_calibrated_chances_is_what_was_expected(model: NextBestOffer, shop: Shop) -> None:
     from models.decisions.case import Case
     from models.decisions.offer import choose
-    from models.next_best_offer import payoff
+    from models.decisions.payoffs import payoff
 
     rng, n = np.random.default_rng(0), 200_000
     chance = rng.uniform(0.3, 1.0, (n, 1))

@@ -338,13 +338,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from serving.service import HOUSE
 from serving import api, api_crm
-from serving.marketing import crm, plan
+from serving.marketing import customer, plan, retention
 from serving.storefront import answers, offers
 HOUSE.open(Path({str(tmp_path)!r}))
 state, now = HOUSE.serving(), datetime.now(UTC)
 answers.recommend(state, api.RecommendRequest(customer_id="c000001"))
 offers.next_best_offer(state, api.OfferRequest(customer_id="c000001"), now)
-crm.retention_targets(state, api_crm.TargetsRequest(budget=1.0), now)
+retention.retention_targets(state, api_crm.TargetsRequest(budget=1.0), now)
 plan.contact_plan(state, api_crm.PlanRequest(), now)
 print(sorted({HEAVY!r} & sys.modules.keys()))
 """

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isfinite
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -125,3 +127,37 @@ class Evaluation:
             for key, value in figures.items():
                 rows.append((self.model, method, *key.split(" ", 1), value, np.nan, np.nan, 0))
         return pd.DataFrame(rows, columns=KEYS)
+
+    def facts(self) -> dict[str, Any]:
+        """Return every figure as plain data, and how we stand to the best baseline and to each."""
+        methods: dict[str, Any] = {}
+        for row in self.table().itertuples():
+            figure = {"value": row.value, "low": row.low, "high": row.high, "n": row.n}
+            methods.setdefault(str(row.method), {}).setdefault(row.segment, {})[row.metric] = _known(figure)
+        return {
+            "headline": list(self.headline),
+            "methods": methods,
+            "against_best_baseline": {
+                key: self._beside_best(key) for key in self.headline if key in self.ours
+            },
+            "against": {key: self._beside_all(key) for key in self.compared},
+        }
+
+    def _beside_best(self, key: str) -> dict[str, Any] | None:
+        """Return how much better we are than the best baseline, paired by customer (above 0: better)."""
+        best = self.best_baseline(key)
+        if best is None:
+            return None
+        gain = self.ours[key].better_than(best[1])
+        return {"baseline": best[0], "better_by": _known(gain._asdict())}
+
+    def _beside_all(self, key: str) -> dict[str, Any]:
+        return {
+            name: {word: _known(interval._asdict()) for word, interval in found.items()}
+            for name, found in self.against(key).items()
+        }
+
+
+def _known(figures: dict[str, Any]) -> dict[str, Any]:
+    """Return figures as JSON takes them: None for what is no number."""
+    return {name: None if isinstance(x, float) and not isfinite(x) else x for name, x in figures.items()}

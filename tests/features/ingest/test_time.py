@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from features.errors import InputError
 from features.ingest import ingest
-from features.ingest.contracts import MACROS, cast
+from features.ingest.casting import MACROS, cast
 
 
 def stored(folder: Path, cells: str, toml: str = "") -> list[tuple[datetime, date]]:

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features.arrays.last_bought import days_since_bought
 from features.errors import ArtefactError
 from features.settings import Economics
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import assumed_effect, incremental_margin
 from models.decisions.offer import Decision, choose, load_desk, merge_lists, save_desk
-from models.decisions.reading import days_since_bought
 from models.decisions.words import explain
 from models.policy.rules import Goods, People
 

@@ -9,8 +9,8 @@ import pytest
 from worlds import orders
 
 from features.arrays.history import History, Vocabulary
+from features.arrays.last_bought import days_since_bought
 from features.window import parse_cutoff
-from models.decisions.reading import days_since_bought
 from models.decisions.roles import Shelf, goes_with, kind_cooling, repeat_days, roles, usual_price
 from models.policy.deck import role_bit
 from models.policy.rules import Goods

@@ -21,10 +21,10 @@ from features.errors import Conflict, NotFound, SettingsError
 from models.policy.actions import CATALOGUE
 from serving.api import EventsRequest
 from serving.api_crm import PlanRequest
-from serving.marketing.crm import barred
 from serving.marketing.period import Period
 from serving.marketing.plan import contact_plan, everyone, make_plan, rows_of
 from serving.marketing.plan_file import PlanAsked, write_plan
+from serving.marketing.retention import barred
 from serving.online.view import View
 from serving.state import State
 from serving.store import Store

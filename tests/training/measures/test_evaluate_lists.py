@@ -9,7 +9,6 @@ from worlds.orders import make_shop
 from features.shop import Shop
 from features.storage.tables import fetch
 from features.window import parse_cutoff
-from training.backtest import figures_of
 from training.evaluate import answers, evaluate
 from training.measures.holdout import Holdout
 from training.measures.samples import Evaluation
@@ -95,7 +94,7 @@ def test_the_parts_of_the_buyers_make_up_the_whole(evaluation, name) -> None:
 
 
 def test_every_list_figure_is_compared_with_every_baseline(evaluation) -> None:
-    against = figures_of(evaluation)["against"]
+    against = evaluation.facts()["against"]
     assert {"recall@10 all", "ndcg@10 new", "map@10 repeat", "revenue_recall@10 all"} <= set(against)
     ours, theirs = (evaluation.samples[name]["recall@10 all"].value for name in ("cross_sell", "alphabet"))
     found = against["recall@10 all"]["alphabet"]

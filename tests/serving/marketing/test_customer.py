@@ -14,7 +14,7 @@ from models.policy.rules import People
 from serving.api import EventsRequest, OfferRequest
 from serving.api_crm import CustomerRequest, EraseRequest, PlanRequest, TargetsRequest
 from serving.entrance.audit import Audit
-from serving.marketing import crm, plan
+from serving.marketing import customer, plan, retention
 from serving.online import refreshed
 from serving.online.view import View
 from serving.scoring.columns import Columns
@@ -56,7 +56,7 @@ def contact(customer_id: str, number: int) -> dict[str, Any]:
 
 def test_a_profile_holds_what_is_known_and_expected(state: State) -> None:
     post(state, {"event_id": "e", "kind": "order", "customer_id": "c000003", "product_id": "p000001"})
-    found = crm.profile(state, CustomerRequest(customer_id="c000003"))
+    found = customer.profile(state, CustomerRequest(customer_id="c000003"))
     assert found.known
     assert set(found.scores) == {"churn_probability_28d", "expected_margin_28d", "next_order_at", "segment"}
     assert [len(products) for products in found.lists.values()] == [5, 5, 5]
@@ -69,30 +69,30 @@ def test_reasons_are_in_the_shops_language_where_none_is_asked_for(state: State)
     features = Columns.of(pd.DataFrame({"days_since_last_order": 3.0, "gap_mean_days": 8.0}, index=rows))
     there = replace(state.snapshot, scores=scores, features=features, locale="pt-BR")
     asked = [CustomerRequest(customer_id="c000003", locale=locale) for locale in (None, "en", "pt", "xx")]
-    told = [crm.profile(replace(state, snapshot=there), one).reasons[0]["text"] for one in asked]
+    told = [customer.profile(replace(state, snapshot=there), one).reasons[0]["text"] for one in asked]
     assert told[0] == told[2] != told[1] == told[3]
 
 
 def test_a_profile_says_that_the_scoring_is_too_old_for_an_order(state: State) -> None:
     order = {"event_id": "e", "kind": "order", "customer_id": "c000003", "product_id": "p000001"}
     post(state, order | {"occurred_at": AS_OF})
-    assert crm.profile(state, CustomerRequest(customer_id="c000003")).behind is None
+    assert customer.profile(state, CustomerRequest(customer_id="c000003")).behind is None
     late = AS_OF + refreshed.LASTS
     made = [order | {"event_id": "late", "occurred_at": late}]
     events.post_events(state, EventsRequest.model_validate({"events": made}), late)
-    found = crm.profile(state, CustomerRequest(customer_id="c000003"))
+    found = customer.profile(state, CustomerRequest(customer_id="c000003"))
     assert found.behind is not None and f"too old for what was ordered on {late:%Y-%m-%d}" in found.behind
     assert found.as_of == state.snapshot.moment
 
 
 def test_an_unknown_customer_has_an_empty_profile(state: State) -> None:
-    found = crm.profile(state, CustomerRequest(customer_id="nobody"))
+    found = customer.profile(state, CustomerRequest(customer_id="nobody"))
     assert not found.known
     assert (found.features, found.scores, found.lists) == ({}, {}, {})
 
 
 def test_targets_spend_the_budget_on_what_earns_most(state: State) -> None:
-    answer = crm.retention_targets(state, TargetsRequest(budget=0.35), NOW)
+    answer = retention.retention_targets(state, TargetsRequest(budget=0.35), NOW)
     assert (answer.n_targets, answer.spent) == (3, 0.3)
     gains = [target[GAIN] for target in answer.targets]
     assert gains == sorted(gains, reverse=True)
@@ -101,35 +101,36 @@ def test_targets_spend_the_budget_on_what_earns_most(state: State) -> None:
 
 
 def test_targets_come_with_what_other_rankings_would_earn_and_money_against_budget(state: State) -> None:
-    answer = crm.retention_targets(state, TargetsRequest(budget=0.35), NOW)
+    answer = retention.retention_targets(state, TargetsRequest(budget=0.35), NOW)
     assert answer.policies["expected gain"] == answer.expected_incremental_margin == answer.at_most
     assert {"risk", "response", "value", "random", "all", "none"} < set(answer.policies)
     assert max(answer.policies, key=lambda name: answer.policies[name]) in ("expected gain", "all")
     assert answer.curve[0] == {"budget": 0.0, "n_customers": 0, "expected_incremental_margin": 0.0}
-    whole = crm.retention_targets(state, TargetsRequest(budget=1000), NOW)
+    whole = retention.retention_targets(state, TargetsRequest(budget=1000), NOW)
     assert answer.curve[-1]["n_customers"] == whole.n_targets
     assert answer.curve[-1]["expected_incremental_margin"] == whole.expected_incremental_margin
 
 
 def test_a_limit_shortens_the_list_but_not_the_sums(state: State) -> None:
-    answer = crm.retention_targets(state, TargetsRequest(budget=0.5, limit=1), NOW)
+    answer = retention.retention_targets(state, TargetsRequest(budget=0.5, limit=1), NOW)
     assert (len(answer.targets), answer.n_targets, answer.spent) == (1, 5, 0.5)
 
 
 def test_who_had_their_fill_of_contacts_or_was_erased_is_no_target(state: State, audit: Audit) -> None:
     request = TargetsRequest(budget=0.25)
-    first, second = (row["customer_id"] for row in crm.retention_targets(state, request, NOW).targets)
+    first, second = (row["customer_id"] for row in retention.retention_targets(state, request, NOW).targets)
     post(state, contact(first, 1), contact(first, 2), contact("nobody", 1))
-    crm.erase(state, EraseRequest(customer_id=second), NOW, audit)
+    customer.erase(state, EraseRequest(customer_id=second), NOW, audit)
     state.view.sync()
     assert {first, second}.isdisjoint(
-        row["customer_id"] for row in crm.retention_targets(state, TargetsRequest(budget=100), NOW).targets
+        row["customer_id"]
+        for row in retention.retention_targets(state, TargetsRequest(budget=100), NOW).targets
     )
 
 
 def test_without_a_ranking_there_are_no_targets_and_a_reason(state: State) -> None:
     bare = replace(state, snapshot=replace(state.snapshot, retention=None))
-    answer = crm.retention_targets(bare, TargetsRequest(budget=5), NOW)
+    answer = retention.retention_targets(bare, TargetsRequest(budget=5), NOW)
     assert (answer.targets, answer.spent) == ([], 0)
     assert "no churn and ltv models" in answer.reason
 
@@ -210,17 +211,17 @@ def test_erasing_removes_what_is_held_and_what_is_posted_later(
     state: State, audit: Audit, tmp_path: Path
 ) -> None:
     post(state, contact("c000003", 1))
-    gone = crm.erase(state, EraseRequest(customer_id="c000003"), NOW, audit)
+    gone = customer.erase(state, EraseRequest(customer_id="c000003"), NOW, audit)
     state.view.sync()
     assert (gone.events, gone.contacts, gone.decisions) == (1, 1, 0)
     told = (tmp_path / "audit.log").read_text(encoding="utf-8")
     assert gone.digest in told and "c000003" not in told
     assert post(state, contact("c000003", 2)).erased == 1
-    assert not crm.profile(state, CustomerRequest(customer_id="c000003")).known
+    assert not customer.profile(state, CustomerRequest(customer_id="c000003")).known
 
 
 def test_an_erasure_another_worker_has_just_made_counts(state: State, audit: Audit) -> None:
-    crm.erase(state, EraseRequest(customer_id="c000003"), NOW, audit)
+    customer.erase(state, EraseRequest(customer_id="c000003"), NOW, audit)
     kept = post(state, contact("c000003", 2))
     assert (kept.accepted, kept.duplicates, kept.erased) == (0, 0, 1)
     held = state.view.store.of_customer("c000003")
@@ -237,4 +238,4 @@ def test_an_event_of_before_all_clocks_is_refused_and_harms_nobody(state: State)
     zero = {**contact("c000003", 1), "occurred_at": datetime.fromisoformat("0001-01-01T00:00:00+14:00")}
     with pytest.raises(InputError, match="before 1970"):
         post(state, zero)
-    assert crm.profile(state, CustomerRequest(customer_id="c000003")).contacts == []
+    assert customer.profile(state, CustomerRequest(customer_id="c000003")).contacts == []

@@ -1,0 +1,38 @@
+"""When customers last bought products, or anything of their kind: in days before the cutoff."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.arrays.history import History, Ints
+
+
+def days_since_bought(history: History, products: Ints) -> NDArray[np.float64]:
+    """Return days from each customer's last purchase of each candidate to the cutoff; NaN if never bought.
+
+    ``products`` are codes of shape (n_customers, k), row by row those of ``history``; -1 stands for no
+    candidate.
+    """
+    return _days_since(history, history.product, products, len(history.products))
+
+
+def days_since_kind(history: History, products: Ints, category: Ints) -> NDArray[np.float64]:
+    """Return the same for the last purchase of anything of the candidate's category (codes by product)."""
+    kinds = np.append(category, np.int32(-1))
+    wanted, n = kinds[products], int(category.max(initial=-1)) + 1
+    rows = kinds[history.product]
+    known = replace(history, product=np.where(rows >= 0, rows, n).astype(np.int32))
+    return _days_since(known, known.product, wanted, n + 1)
+
+
+def _days_since(history: History, owned: Ints, wanted: Ints, n_codes: int) -> NDArray[np.float64]:
+    if not len(owned):
+        return np.full(wanted.shape, np.nan)
+    bought = history.customer.astype(np.int64) * n_codes + owned
+    pairs, last = np.unique(bought[::-1], return_index=True)  # in time order: the first from behind is last
+    day = history.day[::-1][last]
+    keys = np.arange(len(wanted), dtype=np.int64)[:, None] * n_codes + wanted
+    at = np.minimum(np.searchsorted(pairs, keys), len(pairs) - 1)
+    found = (wanted >= 0) & (pairs[at] == keys)
+    return np.where(found, history.cutoff_day - day[at], np.nan)
