@@ -20,7 +20,7 @@ from features.settings import Settings
 from features.storage.tables import quote
 
 Tell = Callable[[str], None]
-State = dict[str, Any]
+Card = dict[str, Any]
 """What the warehouse's card holds, or an entry of its sources."""
 
 
@@ -60,33 +60,29 @@ def _written(
 ) -> Report:
     with publish.workshop(home) as folder:
         old = None if fresh else publish.current(home)
-        shop = publish.read_card(old) if old else {}
-        settings = _settings(path, report.adapter, shop)
-        report.adapter = report.adapter or shop.get("adapter", "canonical")
+        old_card = publish.read_card(old) if old else {}
+        settings = _settings(path, report.adapter, old_card)
+        report.adapter = report.adapter or old_card.get("adapter", "canonical")
         with publish.connection(folder) as con:
-            read = _read(con, path, settings=settings, shop=shop, report=report, tell=tell)
+            read = _read(con, path, settings=settings, old_card=old_card, report=report, tell=tell)
             if now is not None and (note := rows.refuse_future(con, now)):
                 report.notes.append(note)
             settings = _one_currency(con, settings)
-            state: State = {
-                "settings": settings.model_dump(mode="json"),
-                "adapter": report.adapter,
-                "sources": read,
-            }
-            erased = erasure.remembered(publish.current(home))
-            state["erased"] = erasure.leave_out(con, forgotten, report, erased)
+            erased = erasure.leave_out(con, forgotten, report, erasure.remembered(publish.current(home)))
+            card = {"settings": settings.model_dump(mode="json"), "adapter": report.adapter}
+            card |= {"sources": read, "erased": erased}
             tell("looking for what is new")
             _sort_out(con, old, settings)
-            if old and not _is_new(con, state, shop):
-                return _unchanged(con, report, old, shop)
-            _build(con, folder, old=old, state=state, report=report, tell=tell)
+            if old and not _is_new(con, card, old_card):
+                return _unchanged(con, report, old, old_card)
+            _build(con, folder, old=old, card=card, report=report, tell=tell)
         report.warehouse = str(publish.swap(home, folder))
     return report
 
 
-def _settings(path: Path, adapter: str, shop: State) -> Settings:
+def _settings(path: Path, adapter: str, old_card: Card) -> Settings:
     """Lay the adapter over the warehouse's own settings, and the source's ``recompra.toml`` over both."""
-    stored = shop.get("settings", {})
+    stored = old_card.get("settings", {})
     values = dict(stored)
     if adapter or not stored:
         values |= {"tables": {}, "columns": {}} | adapters.load(adapter or "canonical", path).values
@@ -103,14 +99,20 @@ def _settings(path: Path, adapter: str, shop: State) -> Settings:
 
 
 def _read(
-    con: duckdb.DuckDBPyConnection, path: Path, *, settings: Settings, shop: State, report: Report, tell: Tell
-) -> list[State]:
+    con: duckdb.DuckDBPyConnection,
+    path: Path,
+    *,
+    settings: Settings,
+    old_card: Card,
+    report: Report,
+    tell: Tell,
+) -> list[Card]:
     """Stage every source; return the list of all files the warehouse was made of, in the order they came."""
     found, notes = sources.find(path, settings)
     report.notes.extend(notes)
-    _require_lines(found, path, shop)
+    _require_lines(found, path, old_card)
     lines = [file for source in found if source.table == "order_lines" for file in source.files]
-    read = {(entry["table"], entry["sha256"]): entry for entry in shop.get("sources", [])}
+    read = {(entry["table"], entry["sha256"]): entry for entry in old_card.get("sources", [])}
     staging.create(con)
     for source in found:
         tell(f"reading {source.label}")
@@ -157,14 +159,14 @@ def _sort_out(con: duckdb.DuckDBPyConnection, old: Path | None, settings: Settin
         )
 
 
-def _is_new(con: duckdb.DuckDBPyConnection, state: State, shop: State) -> bool:
+def _is_new(con: duckdb.DuckDBPyConnection, card: Card, old_card: Card) -> bool:
     """Tell whether anything at all differs from the warehouse as it stands."""
     for table in ("new_lines", "new_returns", "refused WHERE is_new"):
         if number(con, f"SELECT count(*) FROM {table}"):
             return True
     if any(quality.content_of(con, f"old_{t.name}") != quality.content_of(con, t.name) for t in SIDE_TABLES):
         return True
-    before, now = ({**s["settings"], "tables": None, "columns": None} for s in (shop, state))
+    before, now = ({**s["settings"], "tables": None, "columns": None} for s in (old_card, card))
     return bool(before != now)
 
 
@@ -173,7 +175,7 @@ def _build(
     folder: Path,
     *,
     old: Path | None,
-    state: State,
+    card: Card,
     report: Report,
     tell: Tell,
 ) -> None:
@@ -184,14 +186,14 @@ def _build(
     tell("linking returns, deriving orders")
     returns.link(con, "lines", "all_returns")
     rows.quarantine(con)
-    orders.derive(con, "lines", "products", state["settings"]["timezone"])
+    orders.derive(con, "lines", "products", card["settings"]["timezone"])
     _write_tables(con, folder)
     quality.count(con, report)
     report.facts, report.quarantine = quality.measure(con), quality.refused(con)
-    report.fingerprint = quality.fingerprint(con, {key: state["settings"][key] for key in publish.FIXED})
+    report.fingerprint = quality.fingerprint(con, {key: card["settings"][key] for key in publish.FIXED})
     report.notes.extend(quality.unseen(con))
     report.write(folder)
-    publish.write_card(folder, {**state, "facts": report.facts, "fingerprint": report.fingerprint})
+    publish.write_card(folder, {**card, "facts": report.facts, "fingerprint": report.fingerprint})
 
 
 def _write_tables(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
@@ -207,10 +209,10 @@ def _write_tables(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
     publish.write(con, "FROM all_returns ORDER BY line_id", folder / rows.RETURN_LINES)
 
 
-def _unchanged(con: duckdb.DuckDBPyConnection, report: Report, old: Path, shop: State) -> Report:
+def _unchanged(con: duckdb.DuckDBPyConnection, report: Report, old: Path, old_card: Card) -> Report:
     """Return the report of an ingest that brought nothing new."""
     report.changed, report.warehouse = False, str(old)
-    report.facts, report.fingerprint = shop["facts"], shop["fingerprint"]
+    report.facts, report.fingerprint = old_card["facts"], old_card["fingerprint"]
     con.execute("CREATE TABLE unmatched AS FROM new_returns LIMIT 0")
     quality.count(con, report)
     return report
@@ -236,8 +238,8 @@ def _one_currency(con: duckdb.DuckDBPyConnection, settings: Settings) -> Setting
     return settings.model_copy(update={"currency": names.pop()}) if names else settings
 
 
-def _require_lines(found: list[Source], path: Path, shop: State) -> None:
-    if any(source.table == "order_lines" for source in found) or (shop and found):
+def _require_lines(found: list[Source], path: Path, old_card: Card) -> None:
+    if any(source.table == "order_lines" for source in found) or (old_card and found):
         return
     beside = sorted(file.name for file in path.iterdir()) if path.is_dir() else [path.name]
     raise InputError(
@@ -247,7 +249,7 @@ def _require_lines(found: list[Source], path: Path, shop: State) -> None:
     )
 
 
-def _require_same_map(source: Source, before: State, now: State) -> None:
+def _require_same_map(source: Source, before: Card, now: Card) -> None:
     if before["map"] != now["map"]:
         raise InputError(
             f"{source.label} is in the warehouse already, read with another column map or time zone",
@@ -255,7 +257,7 @@ def _require_same_map(source: Source, before: State, now: State) -> None:
         )
 
 
-def _entry(source: Source, settings: Settings) -> State:
+def _entry(source: Source, settings: Settings) -> Card:
     """Say what a source is, and how it was read."""
     table_map = staging.table_map_of(settings, source.table).model_dump(exclude={"file", "where_reason"})
     text = json.dumps(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import numpy as np
 import pandas as pd
@@ -34,8 +34,28 @@ from serving.scoring.columns import Columns
 from serving.scoring.customer_scores import EXCERPT, scores_of
 from serving.scoring.snapshot import PARTS, PERSONAL, Ready, Snapshot
 
+if TYPE_CHECKING:
+    from models.candidates.state import State
+    from models.cross_sell import CrossSell
+    from models.next_best_offer import NextBestOffer
+    from models.popular import Popular
+    from models.repurchase import Repurchase
+    from models.uplift import Uplift
+    from models.upsell import Upsell
+
 K = 100
 """How deep the ready lists are; a deeper question is answered live."""
+
+
+class Champions(TypedDict, total=False):
+    """The models that a scoring asks for more than scores, by name."""
+
+    popular: "Popular"
+    cross_sell: "CrossSell"
+    repurchase: "Repurchase"
+    upsell: "Upsell"
+    uplift: "Uplift"
+    next_best_offer: "NextBestOffer"
 
 
 @dataclass(frozen=True)
@@ -123,32 +143,33 @@ class Build:
         """Consent and contacts."""
         return read_people(self.shop, self.cutoff, self.customers)
 
-    @cached_property
-    def _cross_sell(self) -> Any:
-        return self.models.get("cross_sell")
+    @property
+    def _champions(self) -> Champions:
+        return cast("Champions", self.models)
 
     @cached_property
-    def _state(self) -> Any:
-        return self._cross_sell.state(self.shop, self.cutoff)
+    def _cross_sell(self) -> "tuple[CrossSell, State] | None":
+        """The model of the lists, and where the shop stands."""
+        model = self._champions.get("cross_sell")
+        return None if model is None else (model, model.state(self.shop, self.cutoff))
 
     @property
     def sources(self) -> tuple[str, ...]:
         """The names behind the ready lists' source codes."""
-        if self._cross_sell is None:
-            return ()
-        return tuple(SOURCES)
+        return () if self._cross_sell is None else tuple(SOURCES)
 
     def ready(self) -> dict[str, Ready]:
         """Return the ready lists, one row a customer; -1 throughout for one without a product line."""
         if self._cross_sell is None:
             return {}
-        lists = self._cross_sell.ready(self._state, k=K)
+        model, state = self._cross_sell
+        lists = model.ready(state, k=K)
         codes = self.shop.history(self.cutoff).customers.codes(self.names)
         return {name: _rows(lists[name], codes) for name in PERSONAL}
 
     def popular(self) -> tuple[Ints, Floats]:
         """Return what sells best now."""
-        model: Any = self.models.get("popular")
+        model = self._champions.get("popular")
         if model is None:
             return np.zeros(0, np.int32), np.zeros(0, np.float32)
         product, score = model.best(model.state(self.shop, self.cutoff))
@@ -161,24 +182,25 @@ class Build:
 
     def desk(self) -> tuple[Goods, Terms] | None:
         """Return what the next best offer needs besides the lists."""
-        model: Any = self.models.get("next_best_offer")
+        model = self._champions.get("next_best_offer")
         if model is None or self._cross_sell is None:
             return None
-        return model.goods(self.shop.catalogue(self.cutoff), self._state.rules.hidden), model.terms(self.shop)
+        hidden = self._cross_sell[1].rules.hidden
+        return model.goods(self.shop.catalogue(self.cutoff), hidden), model.terms(self.shop)
 
     def known(self) -> Known | None:
         """Return where customers stand and what products are, where there is something to decide."""
-        model: Any = self.models.get("next_best_offer")
+        model = self._champions.get("next_best_offer")
         if model is None:
             return None
         standing = read_standing(self.shop, self.cutoff, self.customers, self.scores)
-        accessories = None if self._cross_sell is None else self._state.together.product
+        accessories = None if self._cross_sell is None else self._cross_sell[1].together.product
         shelf = Shelf.read(self.shop, self.cutoff, accessories)
         return Known(standing, shelf, self.learnt(deck_of(model.terms(self.shop))))
 
     def learnt(self, deck: Deck) -> dict[str, Money]:
         """Return what experiments have taught of a deck's actions: their effects, by customer."""
-        uplift: Any = self.models.get("uplift")
+        uplift = self._champions.get("uplift")
         if uplift is None:
             return {}
         features = self.shop.customer_features(self.cutoff).reindex(self.names)
@@ -211,14 +233,15 @@ class Build:
         """Add the live state, what a customer is refreshed from, and the scores as a file for others."""
         excerpt.write(self.shop, self.cutoff, self.names, folder / EXCERPT)
         self.scores.reset_index().to_parquet(folder / "scores.parquet", index=False)
-        repurchase: Any = self.models.get("repurchase")
+        repurchase = self._champions.get("repurchase")
         if repurchase is not None:
             clock = repurchase.state(self.shop, self.cutoff)
             demand = repurchase.demand(self.shop, self.cutoff, clock)
             demand.to_parquet(folder / "demand.parquet", index=False)
         if self._cross_sell is not None:
-            self._cross_sell.save_state(self._state, folder / "state")
-            upsell: Any = self.models.get("upsell")
+            model, state = self._cross_sell
+            model.save_state(state, folder / "state")
+            upsell = self._champions.get("upsell")
             if upsell is not None:
                 upsell.state(self.shop, self.cutoff).save(folder / "state")
 

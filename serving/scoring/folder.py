@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +24,10 @@ from models.lists.cold import AttributeSegments
 from models.policy.rules import People
 from serving.persons.marks import Marks
 from serving.scoring.columns import Columns
-from serving.scoring.snapshot import PARTS, Ranker, Ready, Snapshot
+from serving.scoring.snapshot import PARTS, Ready, Snapshot
+
+if TYPE_CHECKING:
+    from models.ranking.live import Live
 
 SAMPLE = 200
 """So many rows of each list are checked on loading, evenly spread."""
@@ -146,13 +149,12 @@ def _ready(folder: Path, name: str) -> Ready:
     return Ready(*(_map(folder / f"{name}.{part}") for part in PARTS))
 
 
-def _live(folder: Path) -> Ranker | None:
+def _live(folder: Path) -> "Live | None":
     if not folder.is_dir():
         return None
     from models.ranking.live import Live
 
-    ranker: Ranker = Live.load(folder)
-    return ranker
+    return Live.load(folder)
 
 
 def check(snapshot: Snapshot) -> None:

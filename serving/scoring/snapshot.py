@@ -1,10 +1,10 @@
 """One whole scoring: what a worker answers from, its arrays mapped from ``serving.scoring.folder``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,46 +16,16 @@ from models.decisions.case import Terms
 from models.decisions.known import Known
 from models.lists.cold import AttributeSegments
 from models.policy.rules import Goods, People
-from models.ranking.reasons import Why
 from serving.persons.marks import Marks
 from serving.scoring.columns import Columns
+
+if TYPE_CHECKING:
+    from models.ranking.live import Live
 
 Personal = Literal["for_you", "buy_again", "new_for_you"]
 PERSONAL: tuple[Personal, ...] = ("for_you", "buy_again", "new_for_you")
 PARTS = ("product", "score", "source", "reason", "number", "about")
 """Arrays of a ready list."""
-
-
-class Ranker(Protocol):
-    """What ``models.ranking.live.Live`` does: ranks for one customer on what just happened."""
-
-    def rank(
-        self,
-        customer_id: str | None,
-        new_lines: Sequence[tuple[str, int, float]],
-        cart: Sequence[str],
-        list_name: str,
-        k: int,
-        *,
-        exclude: Sequence[str] = (),
-        eligible: NDArray[np.bool_] | None = None,
-    ) -> list[tuple[str, float, str]]:
-        """Return ``(product_id, score, source)``, best first."""
-        ...
-
-    def why(
-        self,
-        customer_id: str | None,
-        new_lines: Sequence[tuple[str, int, float]],
-        cart: Sequence[str],
-        picks: Sequence[tuple[str, float, str]],
-    ) -> Why:
-        """Return the reasons of what was ranked."""
-        ...
-
-    def due(self, customer_id: str, without: Sequence[str] = ()) -> dict[str, str]:
-        """Return, by product, the day it is due to be bought again."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -100,7 +70,8 @@ class Snapshot:
     """Every customer in the order of what a contact earns for its money (see ``decisions.retention``)."""
     history: History | None = None
     """Purchases before ``as_of``, coded by ``customers`` and the catalogue's products."""
-    live: Ranker | None = None
+    live: "Live | None" = None
+    """Ranks for one customer on what just happened."""
     known: Known | None = None
     """Where customers stand and what products are, for decisions."""
     segments: AttributeSegments | None = None
