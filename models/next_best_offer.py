@@ -138,7 +138,7 @@ class NextBestOffer(Model):
         chance said, and the margin at stake. ``payoff`` puts what was bought in place of the chances but
         keeps the assumed effect; only an experiment can tell that.
         """
-        terms = self.terms(shop).model_copy(update={"actions": (OFFER,)})
+        terms = replace(self.terms(shop), actions=(OFFER,))
         history = shop.history(cutoff)
         case = replace(self.case(shop, cutoff, lists), role=None, standing=None)
         goods = self.goods(shop.catalogue(cutoff))

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from features.arrays.history import Ints
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money, assumed_effect, incremental_margin
-from models.policy.actions import OFFER
 from models.policy.deck import Deck
 from models.policy.rules import (
     Days,
@@ -52,7 +51,7 @@ class Weighed(NamedTuple):
 
 def weigh(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> Weighed:
     """Weigh every arm in money and ask every rule; rules of time look ``days`` days ahead (0: today)."""
-    deck = deck_of(terms)
+    deck = terms.deck
     worth, spend, chance = sums(case, goods, deck)
     barred = barred_actions(case, deck, terms, days)
     refusing = goods_rules(case, goods, terms)
@@ -61,25 +60,6 @@ def weigh(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> Weighed:
     worth[refused == NO_ARM] = np.nan
     rules, reasons = tuple(rule.rule for rule in asked), tuple(rule.why for rule in asked)
     return Weighed(deck, worth, spend, chance, refused, barred, rules, reasons)
-
-
-def deck_of(terms: Terms) -> Deck:
-    """Return the deck of some terms, laid out once: hashing terms would cost more than an offer does."""
-    held = _DECKS.get(id(terms))
-    if held is None or held[0] is not terms:
-        if len(_DECKS) >= MOST_DECKS:
-            _DECKS.clear()
-        plain = terms.discount_share
-        actions = [
-            action.model_copy(update={"discount_share": plain}) if action.name == OFFER.name else action
-            for action in terms.actions
-        ]
-        held = _DECKS[id(terms)] = (terms, Deck.of(actions, terms.economics, terms.policy))
-    return held[1]
-
-
-_DECKS: dict[int, tuple[Terms, Deck]] = {}
-MOST_DECKS = 16
 
 
 def sums(case: Case, goods: Goods, deck: Deck) -> tuple[Money, Money, Money]:

@@ -1,17 +1,20 @@
 """Who could be offered what, and on which terms: what a choice is made from, for one customer or for all."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as checked_dataclass
 
 from features.arrays.history import Ints
 from features.settings import ContactPolicy, Economics
 from models.decisions.economics import Money
-from models.policy.actions import OFFER, Action
+from models.policy.actions import CHANNELS, OFFER, Action, Channel
+from models.policy.deck import Deck
 from models.policy.rules import People
 from models.policy.standing import Mask, Standing
 
@@ -19,10 +22,9 @@ NOTHING = -1
 """The code of doing nothing, among products and among actions."""
 
 
-class Terms(BaseModel):
+@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid", use_attribute_docstrings=True))
+class Terms:
     """The conditions of an offer, in the shop's currency."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     horizon_days: int = Field(ge=1)
     """The chances are those of a purchase within so many days."""
@@ -50,6 +52,25 @@ class Terms(BaseModel):
     def probability(self) -> str:
         """The name of the column that holds the chance of a purchase."""
         return f"purchase_probability_{self.horizon_days}d"
+
+    @cached_property
+    def deck(self) -> Deck:
+        """The actions as arrays, laid out once; the plain offer comes with the terms' discount."""
+        plain = {"discount_share": self.discount_share}
+        actions = [
+            action.model_copy(update=plain) if action.name == OFFER.name else action
+            for action in self.actions
+        ]
+        return Deck.of(actions, self.economics, self.policy)
+
+    @cached_property
+    def through(self) -> dict[Channel, "Terms"]:
+        """The same terms with every action in one channel; on the site it costs nothing."""
+        return {channel: self._all_in(channel) for channel in CHANNELS}
+
+    def _all_in(self, channel: Channel) -> "Terms":
+        change: dict[str, Any] = {"channel": channel} | ({"cost": 0.0} if channel == "site" else {})
+        return replace(self, actions=tuple(action.model_copy(update=change) for action in self.actions))
 
 
 @dataclass(frozen=True)

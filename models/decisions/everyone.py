@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.history import Ints
-from models.decisions.arms import NO_ARM, PERMITTED, Codes, Weighed, deck_of, weigh
+from models.decisions.arms import NO_ARM, PERMITTED, Codes, Weighed, weigh
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money
 from models.policy.actions import DO_NOTHING
@@ -75,12 +75,12 @@ def options(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> Options
     columns = [np.concatenate(column) for column in zip(*(part[0] for part in parts), strict=True)]
     rules, reasons = parts[0][1].rules, parts[0][1].reasons
     worth, product, chance, spend, refused, opens, closes = columns
-    return Options(deck_of(terms), worth, product, chance, spend, refused, opens, closes, rules, reasons)
+    return Options(terms.deck, worth, product, chance, spend, refused, opens, closes, rules, reasons)
 
 
 def _blocks(case: Case, terms: Terms) -> Iterator[Case]:
     n, k = case.product.shape
-    deck = deck_of(terms)
+    deck = terms.deck
     arms = max(deck.n_with_product * k + len(deck) - deck.n_with_product, 1)
     size = max(ARMS_AT_ONCE // arms, 1)
     for start in range(0, max(n, 1), size):

@@ -5,7 +5,6 @@ expected with it less the margin expected without it. Doing nothing is worth 0 a
 permitted arm is worth more.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from features.arrays.history import Ints
 from features.errors import ArtefactError
@@ -22,6 +22,9 @@ from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money
 from models.policy.deck import Deck
 from models.policy.rules import Days, Goods
+
+TERMS = TypeAdapter(Terms)
+"""Terms as JSON, and back."""
 
 
 @dataclass(frozen=True)
@@ -141,14 +144,14 @@ def save_desk(folder: Path, goods: Goods, terms: Terms) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for part in fields(goods):
         np.save(folder / f"{part.name}.npy", getattr(goods, part.name))
-    (folder / "terms.json").write_text(terms.model_dump_json(indent=1), encoding="utf-8")
+    (folder / "terms.json").write_text(TERMS.dump_json(terms, indent=1).decode(), encoding="utf-8")
 
 
 def load_desk(folder: Path) -> tuple[Goods, Terms]:
     """Map what ``save_desk`` wrote; raise ``ArtefactError`` where it is broken."""
     try:
         columns = [np.load(folder / f"{part.name}.npy", mmap_mode="r") for part in fields(Goods)]
-        terms = Terms.model_validate(json.loads((folder / "terms.json").read_text(encoding="utf-8")))
+        terms = TERMS.validate_json((folder / "terms.json").read_bytes())
     except (OSError, ValueError) as error:
         raise ArtefactError(
             f"no readable goods and terms in {folder.name}/ ({error})", "score again"

@@ -17,7 +17,6 @@ from features.arrays.history import Ints
 from features.errors import NotFound
 from features.window import EPOCH, day_number, zone
 from models.budgets.calendar import Calendar, Room, plan, within
-from models.decisions.arms import deck_of
 from models.decisions.case import Terms
 from models.decisions.economics import Money
 from models.decisions.everyone import Options, options
@@ -30,7 +29,6 @@ from serving.marketing.period import Period, first_day, today
 from serving.marketing.retention import worthwhile
 from serving.scoring.snapshot import Snapshot
 from serving.state import State
-from serving.storefront.experiment import effect_of, experiment_of
 from serving.storefront.offers import goods_now, no_offers
 
 N_NOT_PLANNED = 100
@@ -73,7 +71,7 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
         found = make_plan(state, np.asarray(codes, np.int32), period, now)
         contacts = rows_of(state, found, period)
         left_out += _not_planned(snapshot, found)
-    effect = effect_of(snapshot, (row["action"] for row in contacts))
+    effect = snapshot.effect_of(row["action"] for row in contacts)
     worth = "" if snapshot.desk is None else snapshot.desk[1].money
     answer = Plan(
         as_of=snapshot.moment,
@@ -85,7 +83,7 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
         expected_incremental_margin=_sum(contacts, worth),
         currency=snapshot.currency,
         effect=effect,
-        experiment=experiment_of(snapshot, effect),
+        experiment=snapshot.experiment_for(effect),
     )
     return answer if snapshot.desk is None else answer.named(names_of(state))
 
@@ -124,7 +122,7 @@ def everyone(state: State) -> Ints:
 def make_plan(state: State, codes: Ints, period: Period, now: datetime) -> Planned:
     """Plan for some customers (codes), in blocks; budget, days, caps and stock are kept over all of them."""
     goods, terms = goods_now(state)
-    recent, actions = Recent.read(state, now), deck_of(terms).actions
+    recent, actions = Recent.read(state, now), terms.deck.actions
     parts, why_not = [], dict[int, str]()
     for start in range(0, max(len(codes), 1), CUSTOMERS_AT_ONCE):
         block = codes[start : start + CUSTOMERS_AT_ONCE]

@@ -22,7 +22,6 @@ from serving.online.view import View
 from serving.scoring.folder import load
 from serving.state import Pointer, State
 from serving.store import Store
-from serving.storefront.experiment import effect_of, experiment_of
 from serving.storefront.offers import no_offers
 
 FORMATS = ("csv", "ndjson", "json")
@@ -168,4 +167,4 @@ def _written(state: State, found: Planned) -> Written:
 
 def _experiment(state: State, found: Planned) -> str | None:
     taken = (found.actions[code].name for code in np.unique(found.calendar.action).tolist())
-    return experiment_of(state.snapshot, effect_of(state.snapshot, taken))
+    return state.snapshot.experiment_for(state.snapshot.effect_of(taken))

@@ -20,7 +20,6 @@ from serving.api_crm import (
 from serving.marketing.crowd import Recent, people_of, standing_of
 from serving.scoring.snapshot import Snapshot
 from serving.state import State
-from serving.storefront.experiment import experiment_of
 
 CURVE_POINTS = 21
 DECIMALS = 4
@@ -138,5 +137,5 @@ def _targets(
         currency=state.snapshot.currency,
         effect=_effect(state.snapshot),
         reason=reason,
-        experiment=experiment_of(state.snapshot, _effect(state.snapshot)),
+        experiment=state.snapshot.experiment_for(_effect(state.snapshot)),
     )

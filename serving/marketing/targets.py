@@ -1,6 +1,7 @@
 """Whom to keep with which action under a budget: several actions a customer, chosen together."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -18,7 +19,6 @@ from serving.marketing.crowd import Recent, people_of, standing_of
 from serving.marketing.plan import everyone
 from serving.marketing.retention import CURVE_POINTS, DECIMALS, earned, points_of
 from serving.state import State
-from serving.storefront.experiment import effect_of, experiment_of
 from serving.storefront.offers import goods_now, no_offers
 
 
@@ -60,7 +60,7 @@ def options_of(state: State, request: TargetsRequest, codes: Ints, now: datetime
         learnt={name: change[codes] for name, change in learnt.items()},
     )
     asked = tuple(known[name] for name in dict.fromkeys(request.actions))
-    terms = terms.model_copy(update={"actions": asked})
+    terms = replace(terms, actions=asked)
     return options(case, goods, terms), terms
 
 
@@ -68,7 +68,7 @@ def _answer(state: State, request: TargetsRequest, chosen: Allocation, terms: Te
     n = int((chosen.action >= 0).sum())
     gap = f"this is at least {1 - chosen.gap:.2%} of what the best choice could be expected to earn"
     taken = {terms.actions[code].name for code in np.unique(chosen.action[chosen.action >= 0]).tolist()}
-    effect = effect_of(state.snapshot, taken)
+    effect = state.snapshot.effect_of(taken)
     return Targets(
         as_of=state.snapshot.moment,
         models=state.snapshot.models,
@@ -81,7 +81,7 @@ def _answer(state: State, request: TargetsRequest, chosen: Allocation, terms: Te
         currency=state.snapshot.currency,
         effect=effect,
         reason=f"{n} customers, each with the action that earns most for the budget; {gap}",
-        experiment=experiment_of(state.snapshot, effect),
+        experiment=state.snapshot.experiment_for(effect),
     )
 
 

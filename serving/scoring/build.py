@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from features import excerpt
 from features.arrays.history import Floats, History, Ints, Vocabulary
 from features.shop import Shop
-from models.decisions.arms import deck_of
 from models.decisions.case import Terms
 from models.decisions.economics import EFFECT, Money
 from models.decisions.known import Known, learnt_effects
@@ -196,7 +195,7 @@ class Build:
         standing = read_standing(self.shop, self.cutoff, self.customers, self.scores)
         accessories = None if self._cross_sell is None else self._cross_sell[1].together.product
         shelf = Shelf.read(self.shop, self.cutoff, accessories)
-        return Known(standing, shelf, self.learnt(deck_of(model.terms(self.shop))))
+        return Known(standing, shelf, self.learnt(model.terms(self.shop).deck))
 
     def learnt(self, deck: Deck) -> dict[str, Money]:
         """Return what experiments have taught of a deck's actions: their effects, by customer."""

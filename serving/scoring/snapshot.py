@@ -1,6 +1,6 @@
 """One whole scoring: what a worker answers from, its arrays mapped from ``serving.scoring.folder``."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -18,6 +18,7 @@ from models.lists.cold import AttributeSegments
 from models.policy.rules import Goods, People
 from serving.persons.marks import Marks
 from serving.scoring.columns import Columns
+from serving.scoring.experiment import proposed
 
 if TYPE_CHECKING:
     from models.ranking.live import Live
@@ -96,6 +97,24 @@ class Snapshot:
     def gain_name(self) -> str:
         """The column of the retention ranking that holds what a contact is expected to earn."""
         return f"expected_incremental_margin_{self.horizon_days}d"
+
+    def effect_of(self, actions: Iterable[str]) -> str:
+        """Return ``learnt`` where experiments have taught what all ``actions`` do, else ``assumed``."""
+        taken = set(actions)
+        learnt = taken and self.known is not None and taken <= set(self.known.learnt)
+        return "learnt" if learnt else "assumed"
+
+    def experiment_for(self, effect: str) -> str | None:
+        """Say which experiment would measure an effect that is ``assumed``; None where it was learnt."""
+        return self._experiment if effect == "assumed" else None
+
+    @cached_property
+    def _experiment(self) -> str | None:
+        name = f"churn_probability_{self.horizon_days}d"
+        if self.scores.kinds.get(name) != "number":
+            return None
+        held_out_share = 0.0 if self.desk is None else self.desk[1].policy.held_out_share
+        return proposed(self.scores.number(name), self.economics.save_rate, held_out_share)
 
     def last_bought(self, code: int) -> dict[int, float]:
         """Return, by product code, how many days before ``as_of`` a customer last bought it."""

@@ -19,7 +19,7 @@ from models.decisions.explore import explore
 from models.decisions.known import Known, settled_by
 from models.decisions.offer import choose
 from models.decisions.words import explain
-from models.policy.actions import DO_NOTHING, NAMES, Channel
+from models.policy.actions import DO_NOTHING, NAMES
 from models.policy.rules import Goods, People
 from models.policy.standing import Standing
 from models.ranking.live import Pick
@@ -27,7 +27,6 @@ from serving.api import Offer, OfferRequest
 from serving.scoring.snapshot import PERSONAL
 from serving.state import State
 from serving.storefront.answers import Ask, Who, from_ready, live, who
-from serving.storefront.experiment import experiment_of
 from serving.storefront.moments import act_window, days_on
 
 N_CANDIDATES = 20
@@ -47,7 +46,7 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
     if state.snapshot.desk is None:
         return _offer(state, request, {"product_id": None, "reason": no_offers(state).message})
     goods, terms = goods_now(state)
-    terms = terms if request.channel is None else through(terms, request.channel)
+    terms = terms if request.channel is None else terms.through[request.channel]
     case = offer_case(state, customer, request.exclude, now)
     codes = case.product[0]
     ids, names = state.snapshot.catalogue.products.names(codes), state.snapshot.catalogue.names(codes)
@@ -62,22 +61,6 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
     if record:
         offer.decision_id = record_decision(state, offer, said, now)
     return offer
-
-
-def through(terms: Terms, channel: Channel) -> Terms:
-    """Return the terms with every action in one channel; made once, so that its deck is too."""
-    key = (id(terms), channel)
-    if key not in _THROUGH or _THROUGH[key][0] is not terms:
-        if len(_THROUGH) >= MOST_THROUGH:
-            _THROUGH.clear()
-        free: dict[str, Any] = {"cost": 0.0} if channel == "site" else {}
-        actions = tuple(action.model_copy(update={"channel": channel} | free) for action in terms.actions)
-        _THROUGH[key] = (terms, terms.model_copy(update={"actions": actions}))
-    return _THROUGH[key][1]
-
-
-_THROUGH: dict[tuple[int, str], tuple[Terms, Terms]] = {}
-MOST_THROUGH = 16
 
 
 def tried(state: State, case: Case, terms: Terms, said: dict[str, Any]) -> dict[str, Any]:
@@ -222,7 +205,7 @@ def _offer(state: State, request: OfferRequest, said: dict[str, Any]) -> Offer:
         ruled_out_actions=said.get("ruled_out_actions", []),
         propensity=said.get("propensity"),
         decision_id=None,
-        experiment=experiment_of(state.snapshot, said.get("effect", "")),
+        experiment=state.snapshot.experiment_for(said.get("effect", "")),
         fallback=None,
     )
 

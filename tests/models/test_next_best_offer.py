@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,6 @@ def test_margins_come_from_unit_costs(model: NextBestOffer, shop: Shop) -> None:
 
 
 def test_a_product_of_unknown_cost_takes_the_margin_of_its_category(shop: Shop) -> None:
-    from dataclasses import replace
-
     catalogue = shop.catalogue(CUTOFF)
     cost = np.where(np.arange(12) == 11, np.nan, catalogue.unit_cost).astype(np.float32)
     partly = replace(catalogue, unit_cost=cost)
@@ -200,7 +199,7 @@ def test_the_payoff_of_calibrated_chances_is_what_was_expected(model: NextBestOf
     chance = rng.uniform(0.3, 1.0, (n, 1))
     case = Case(People.nobody_known(n), np.zeros((n, 1), np.int32), chance, np.full((n, 1), np.nan))
     goods: Any = model.goods(shop.catalogue(CUTOFF))
-    terms = model.terms(shop).model_copy(update={"discount_share": 0.02, "actions": (OFFER,)})
+    terms = replace(model.terms(shop), discount_share=0.02, actions=(OFFER,))
     goods.margin[:] = 5.0
     decision = choose(case, goods, terms)
     column = np.where(decision.choice >= 0, 0, -1).astype(np.int32)

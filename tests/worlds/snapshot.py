@@ -146,11 +146,10 @@ def with_known(snapshot: Snapshot, **policy: Any) -> Snapshot:
         partner=nothing[:, 0],
         accessories=nothing,
     )
-    asked = {"actions": catalogue(), "policy": ContactPolicy(**policy)}
     return replace(
         snapshot,
         known=Known(with_scores(standing, scores, HORIZON), shelf),
-        desk=(goods, terms.model_copy(update=asked)),
+        desk=(goods, replace(terms, actions=catalogue(), policy=ContactPolicy(**policy))),
     )
 
 

@@ -26,7 +26,7 @@ def planned(
     room = Room(recent, recent + rng.integers(0, 3, n).astype(np.int32), policy, economics)
     free = replace(asked.standing, n_contacts_7d=np.zeros(n, np.int32))
     people = People(asked.people.consent, np.zeros(n, np.int32))
-    terms = TERMS.model_copy(update={"policy": policy, "economics": TERMS.economics})
+    terms = replace(TERMS, policy=policy)
     found = options(replace(asked, standing=free, people=people), shelf, terms, days=N_DAYS - 1)
     return plan(found, room, N_DAYS, preferred), found, room
 

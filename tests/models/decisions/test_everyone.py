@@ -104,6 +104,6 @@ def test_without_spread_thompson_loses_nothing_against_greedy(found: Options) ->
 
 def test_where_nobody_can_be_held_out_the_share_is_no_part_of_a_propensity() -> None:
     asked, shelf = some(0, 50)
-    terms = TERMS.model_copy(update={"policy": ContactPolicy(held_out_share=0.2)})
+    terms = replace(TERMS, policy=ContactPolicy(held_out_share=0.2))
     found = explore(replace(asked, standing=None), shelf, terms, np.zeros(50))
     assert (found.propensity == 1).all()

@@ -53,7 +53,7 @@ def worlds(draw: st.DrawFn) -> tuple[Case, Goods, Terms]:
     days = rng.choice([np.nan, 0.0, 7.0, 8.0, 90.0], (n, k))
     product = rng.integers(-1, N_PRODUCTS, (n, k)).astype(np.int32)
     excluded = rng.random((n, k)) < 0.1
-    terms = TERMS.model_copy(update={"discount_share": draw(st.sampled_from([0.0, 0.1]))})
+    terms = replace(TERMS, discount_share=draw(st.sampled_from([0.0, 0.1])))
     return Case(people, product, chance, days, excluded), shelf, terms
 
 
@@ -180,7 +180,7 @@ def test_consent_that_no_one_records_is_no_refusal() -> None:
 
 
 def test_consent_need_not_be_given_where_the_shop_does_not_require_it() -> None:
-    free = TERMS.model_copy(update={"economics": Economics(require_consent=False)})
+    free = replace(TERMS, economics=Economics(require_consent=False))
     assert told(case([0], [0.9], consent=-1), goods(), free)["product_id"] == "p0"
     assert told(case([0], [0.9], consent=0), goods(), free)["product_id"] is None
 

@@ -123,7 +123,7 @@ def test_of_who_was_erased_no_decision_is_kept(state: State) -> None:
 def test_who_is_held_out_gets_nothing_with_the_propensity_of_the_draw(state: State) -> None:
     goods, terms = state.snapshot.desk  # type: ignore[misc]
     policy = ContactPolicy(held_out_share=0.2)
-    desk = goods, terms.model_copy(update={"policy": policy})
+    desk = goods, replace(terms, policy=policy)
     shared = replace(state, snapshot=replace(state.snapshot, desk=desk))
     held = changed(shared, held_out=np.ones(len(state.snapshot.customers), bool))
     offer, other = ask(held, record=True), ask(shared, record=True)
@@ -140,7 +140,7 @@ def test_who_is_held_out_gets_nothing_with_the_propensity_of_the_draw(state: Sta
 def test_only_recorded_decisions_explore(state: State) -> None:
     goods, terms = state.snapshot.desk  # type: ignore[misc]
     policy = ContactPolicy(exploration="epsilon", epsilon=1.0)
-    desk = goods, terms.model_copy(update={"policy": policy})
+    desk = goods, replace(terms, policy=policy)
     curious = replace(state, snapshot=replace(state.snapshot, desk=desk))
     best = ask(curious)
     assert best.propensity is None and {ask(curious).name for _ in range(9)} == {best.name}
@@ -188,7 +188,7 @@ def test_what_is_known_is_read_back_as_it_was_written(tmp_path: Path) -> None:
 def test_a_discount_is_named_beside_what_a_contact_earns(state: State) -> None:
     goods, terms = state.snapshot.desk  # type: ignore[misc]
     generous = Action(name="loyalty_reward", discount_share=0.1, effect=0.9)
-    desk = goods, terms.model_copy(update={"actions": (generous,), "policy": ContactPolicy(no_coupon_days=0)})
+    desk = goods, replace(terms, actions=(generous,), policy=ContactPolicy(no_coupon_days=0))
     n = len(state.snapshot.customers)
     leaving = changed(state, risk=np.full(n, 0.9), margin=np.full(n, 50.0))
     offer = ask(replace(leaving, snapshot=replace(leaving.snapshot, desk=desk)))

@@ -1,0 +1,30 @@
+"""What would replace an assumption by a measurement: the experiment proposed for a shop."""
+
+import numpy as np
+
+from features.errors import SettingsError
+from models.decisions.economics import Money
+from models.trials.power import propose
+
+SETTING = "set held_out_share in [contact_policy]"
+
+
+def proposed(risks: Money, save_rate: float, held_out_share: float) -> str | None:
+    """Say which experiment would measure what ``save_rate`` assumes; None where no risk is known.
+
+    Takes the mean chance of an order, the change that is assumed, and a quarter of the customers a week (each
+    is contacted about once in 28 days, and counts once).
+    """
+    risk = risks[np.isfinite(risks)]
+    if not len(risk):
+        return None
+    rate = float(risk.mean())
+    try:
+        proposal = propose(len(risk) / 4, 1 - rate, rate * save_rate, n_customers=len(risk))
+    except SettingsError:
+        return None
+    assumed = "the effect is an assumption from recompra.toml"
+    how = f"{held_out_share:.0%} are held out already" if held_out_share > 0 else SETTING
+    if proposal.enough:
+        return f"{assumed}; to measure it, {proposal}: {how}"
+    return f"{assumed}; this shop has too few customers to measure it at once: {proposal}; to try, {how}"
