@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from features.activity import FIRST_YEAR_DAYS, activity
+from features.arrays.dtypes import Bools
 from features.customer import purchase_days
 from features.feature_set import Past, at_cutoffs
 from features.shop import Shop
@@ -200,7 +200,7 @@ def _months(days: Any) -> Any:
     return rows.group_by(["cohort", "month"]).aggregate(n=rows.customer_id.nunique())
 
 
-def _closed(shares: pd.DataFrame, cutoff: datetime, timezone: str) -> "npt.NDArray[np.bool_]":
+def _closed(shares: pd.DataFrame, cutoff: datetime, timezone: str) -> "Bools":
     """Return where a cell's month has ended by the cutoff, shape of ``shares``; months from 0 in order."""
     end = pd.Timestamp(cutoff).tz_convert(timezone)
     last = end.year * 12 + end.month - 1

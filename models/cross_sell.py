@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from features.arrays.history import Floats, Ints
+from features.arrays.dtypes import Floats, Ints
 from features.arrays.pairs import PAIR_FEATURES
 from features.shop import Shop
 from models.candidates.source_recall import source_recall

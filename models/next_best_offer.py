@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from features.arrays.catalogue import Catalogue
-from features.arrays.history import Ints, Vocabulary
+from features.arrays.dtypes import Bools, Floats, Ints
+from features.arrays.history import Vocabulary
 from features.arrays.last_bought import days_since_bought
 from features.errors import CannotLearn, InputError
 from features.shop import Shop
@@ -35,7 +36,7 @@ from models.policy.actions import OFFER
 from models.policy.actions import catalogue as catalogue_of
 from models.policy.rules import Goods
 
-Lists = Mapping[str, tuple[Ints, NDArray[np.float32], Any]]
+Lists = Mapping[str, tuple[Ints, Floats, Any]]
 """Ready lists by name: product codes and calibrated chances, both of shape (n_customers, k)."""
 
 
@@ -75,7 +76,7 @@ class NextBestOffer(Model):
             )
         return cls(config, known_until, Margins.learn(catalogue, shop.settings.economics.margin_rate))
 
-    def goods(self, catalogue: Catalogue, hidden: NDArray[np.bool_] | None = None) -> Goods:
+    def goods(self, catalogue: Catalogue, hidden: Bools | None = None) -> Goods:
         """Return price, margin, stock and hidden flags, aligned to the catalogue's product codes."""
         margin = self.margins.of_products(catalogue)
         price, stock = (np.asarray(column, np.float64) for column in (catalogue.price, catalogue.stock))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pydantic import Field
 
+from features.arrays.dtypes import Floats, Ints
 from features.arrays.groups import Groups
-from features.arrays.history import Floats, History, Ints
+from features.arrays.history import History
 from features.arrays.products import popularity
 from features.shop import Shop
 from models.config import HorizonConfig

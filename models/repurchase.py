@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pydantic import Field
 
-from features.arrays.history import Floats, History, Ints
+from features.arrays.dtypes import Floats, Ints
+from features.arrays.history import History
 from features.errors import ArtefactError, CannotLearn
 from features.shop import Shop
 from models.clock.chance import Chance

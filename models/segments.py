@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
+from features.arrays.dtypes import Longs
 from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn
 from features.shop import Shop
@@ -20,7 +21,6 @@ from models.customers.personas import TRAITS, Personas
 from models.model import Model, customer_card
 
 Array = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 RHYTHM = ("days_since_last_order", "n_order_days")
 """Recency and frequency; money is revenue, or order days again in a shop without prices."""
@@ -61,7 +61,7 @@ class Fifths:
         """Learn the edges between the fifths of ``values``, shape (n,)."""
         return cls(tuple(np.quantile(values, FIFTHS).tolist()))
 
-    def fifth(self, values: Array) -> Ints:
+    def fifth(self, values: Array) -> Longs:
         """Return 0 to 4, shape (n,); a value on an edge belongs to the lower fifth."""
         return np.searchsorted(np.array(self.edges), values, side="left").astype(np.int64)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from features.arrays.dtypes import Doubles
 from features.customer import CUSTOMER_FEATURES, OWN_FEATURES
 from features.errors import CannotLearn, NotFound
 from features.shop import Shop
@@ -19,7 +20,7 @@ from models.trials.choice import RANDOM
 from models.trials.contact_rows import ContactRows, read_contacts
 from models.trials.effects import Effects
 from models.trials.learners import LearnerConfig, response
-from models.trials.trial import Floats, Trial
+from models.trials.trial import Trial
 
 EVERY = "every action"
 """All actions taken as one, where no single one has contacts enough."""
@@ -103,7 +104,7 @@ class Uplift(Model):
 
     def measure(
         self, shop: Shop, since: datetime, known_until: datetime
-    ) -> dict[str, tuple[Trial, dict[str, Floats]]]:
+    ) -> dict[str, tuple[Trial, dict[str, Doubles]]]:
         """Return, for each action, the contacts sent after ``since`` and what each policy scored them.
 
         With ``since`` a horizon before ``trained_until`` none of them was learnt from. An action that cannot
@@ -164,11 +165,11 @@ def _effects(found: ContactRows, trial: Trial, config: UpliftConfig) -> Effects:
     return Effects.fit(found.rows, trial, config, _given(found.features))
 
 
-def _given(features: pd.DataFrame) -> dict[str, Floats]:
+def _given(features: pd.DataFrame) -> dict[str, Doubles]:
     return {"risk": features[RISK].fillna(0.0).to_numpy(float)}
 
 
-def _policies(arm: Effects, found: ContactRows) -> dict[str, Floats]:
+def _policies(arm: Effects, found: ContactRows) -> dict[str, Doubles]:
     rows, given = found.rows, _given(found.features)
     return {
         "uplift": arm.score(rows, given),

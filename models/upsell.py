@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import Field
 
 from features.arrays.catalogue import Catalogue
-from features.arrays.groups import Column, places, stretches
-from features.arrays.history import Floats, Ints
+from features.arrays.dtypes import Column, Floats, Ints
+from features.arrays.groups import places, stretches
 from features.errors import ArtefactError, CannotLearn
 from features.shop import Shop
 from models.clock.chance import Chance

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.arrays.dtypes import Bools, Doubles
 from features.errors import ArtefactError, NotFound
 from serving.online.view import View
 from serving.persons.marks import Sieve
@@ -94,9 +94,9 @@ class State:
 
     snapshot: Snapshot
     view: View
-    stock: NDArray[np.float64]
+    stock: Doubles
     """Units on hand by product code, NaN unknown; follows stock events."""
-    shelf: NDArray[np.bool_]
+    shelf: Bools
     """Which products may be shown."""
     sieve: Sieve
     """Who of the customers was erased: see ``erased``."""
@@ -113,7 +113,7 @@ class State:
         return state
 
     @property
-    def erased(self) -> NDArray[np.bool_]:
+    def erased(self) -> Bools:
         """Which customers asked to be forgotten, by code."""
         return self.sieve.among(self.view.salt, self.view.erased)
 

@@ -11,12 +11,13 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import pandas as pd
 
+from features.arrays.dtypes import Doubles
 from features.errors import ArtefactError
 from models.model import Model
 from models.segments import rfm
 from training.measures.evaluate_lists import DEPTHS, measure_lists
 from training.measures.holdout import SEGMENTS, Holdout
-from training.measures.metrics import AMOUNT, EVENT, INSIDE, JUDGES, LABEL, MEAN, PIT, QINI, Floats, Metric
+from training.measures.metrics import AMOUNT, EVENT, INSIDE, JUDGES, LABEL, MEAN, PIT, QINI, Metric
 from training.measures.samples import Evaluation, Sample
 
 log = logging.getLogger("recompra.training")
@@ -121,7 +122,7 @@ def measure_scores(
         samples[f"{name} {truth_name}"] = Sample(metric, scores.index, (truth, column))
 
 
-def _with_truth(method: str, truth_name: str, said: Said, holdout: Holdout) -> tuple[Said, Floats]:
+def _with_truth(method: str, truth_name: str, said: Said, holdout: Holdout) -> tuple[Said, Doubles]:
     """Return the rows of customers whose truth is known, and their truths; log of how many it is not."""
     truth = holdout.truths[truth_name].reindex(said.index)
     known = truth.notna().to_numpy()
@@ -166,7 +167,7 @@ def _measure_distribution(evaluation: Evaluation, model: Any, truth_name: str, h
         evaluation.samples[model.name][f"pit {truth_name}"] = Sample(PIT, places.index, columns)
 
 
-def _metrics_for(truth: Floats, scores: "pd.Series[Any]") -> tuple[Any, Mapping[str, Metric]]:
+def _metrics_for(truth: Doubles, scores: "pd.Series[Any]") -> tuple[Any, Mapping[str, Metric]]:
     if not pd.api.types.is_numeric_dtype(scores):
         return pd.factorize(scores, sort=True)[0], LABEL
     column = scores.to_numpy(float)

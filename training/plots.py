@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.measures.metrics import Floats
+from features.arrays.dtypes import Doubles
 from training.measures.samples import Evaluation, Sample
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ def _truths(evaluation: Evaluation, metric: str) -> list[str]:
     return [key.split(" ")[1] for key in evaluation.ours if key.startswith(f"{metric} ")]
 
 
-def _of_methods(evaluation: Evaluation, truth: str) -> dict[str, tuple[Floats, Floats]]:
+def _of_methods(evaluation: Evaluation, truth: str) -> dict[str, tuple[Doubles, Doubles]]:
     """Return truth and score of every method that scored ``truth``."""
-    found: dict[str, tuple[Floats, Floats]] = {}
+    found: dict[str, tuple[Doubles, Doubles]] = {}
     for method, samples in evaluation.samples.items():
         sample: Sample | None = next((s for key, s in samples.items() if key.endswith(f" {truth}")), None)
         if sample is not None:
@@ -43,7 +43,7 @@ def _of_methods(evaluation: Evaluation, truth: str) -> dict[str, tuple[Floats, F
     return found
 
 
-def calibration(truth: Floats, said: Floats, bins: int = 10) -> "Figure":
+def calibration(truth: Doubles, said: Doubles, bins: int = 10) -> "Figure":
     """Draw what was said against what came, in bins of equal count; on the diagonal it is right."""
     parts = np.array_split(np.argsort(said, kind="stable"), min(bins, len(said)))
     points = np.array([(said[part].mean(), truth[part].mean()) for part in parts])
@@ -54,7 +54,7 @@ def calibration(truth: Floats, said: Floats, bins: int = 10) -> "Figure":
     return figure
 
 
-def gain(methods: Mapping[str, tuple[Floats, Floats]], ours: str) -> "Figure":
+def gain(methods: Mapping[str, tuple[Doubles, Doubles]], ours: str) -> "Figure":
     """Draw the share of the truth that lies within the first x% of customers, best scores first."""
     figure, axes = _axes("share of customers, best scores first", "share of the truth reached")
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--")
@@ -66,7 +66,7 @@ def gain(methods: Mapping[str, tuple[Floats, Floats]], ours: str) -> "Figure":
     return figure
 
 
-def recall_by_k(methods: Mapping[str, Floats]) -> "Figure":
+def recall_by_k(methods: Mapping[str, Doubles]) -> "Figure":
     """Draw the mean recall of the first k places, k from 1."""
     figure, axes = _axes("k", "recall of the first k")
     for method, curve in methods.items():

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.arrays.dtypes import Bools, Ints, Longs
 from features.arrays.groups import among, stretches
-from features.arrays.history import Ints, Vocabulary, read_array
+from features.arrays.history import Vocabulary, read_array
 from features.window import naive_utc
 
 
@@ -20,21 +21,21 @@ class BroughtBack:
     customers: Vocabulary
     """Those who brought something back, and nobody else."""
     n_products: int
-    keys: NDArray[np.int64]
+    keys: Longs
 
     @classmethod
     def none(cls, n_products: int) -> "BroughtBack":
         """Return nothing."""
         return cls(Vocabulary.of([]), n_products, np.zeros(0, np.int64))
 
-    def among(self, ids: NDArray[np.bytes_], customer: Ints, product: Ints) -> NDArray[np.bool_]:
+    def among(self, ids: NDArray[np.bytes_], customer: Ints, product: Ints) -> Bools:
         """Mark pairs that were brought back; ``customer`` counts the rows of ``ids``."""
         if not len(self.keys):
             return np.zeros(len(product), bool)
         code = self._codes(ids)[customer]
         return among(np.where(code >= 0, code * self.n_products + product, -1), self.keys)
 
-    def pairs(self, ids: NDArray[np.bytes_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def pairs(self, ids: NDArray[np.bytes_]) -> tuple[Longs, Longs]:
         """Return the pairs of the customers ``ids``: their rows in it, and products."""
         if not len(self.keys):
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -44,13 +45,13 @@ class BroughtBack:
         size = end - start
         return np.repeat(row, size), self.keys[stretches(start, size)] % self.n_products
 
-    def of(self, customer_id: str) -> NDArray[np.int64]:
+    def of(self, customer_id: str) -> Longs:
         """Return the products that one customer brought back: microseconds, however many others did."""
         code = self.customers.code(customer_id)
         start, end = np.searchsorted(self.keys, (code * self.n_products, (code + 1) * self.n_products))
         return np.asarray(self.keys[start:end] % max(self.n_products, 1))
 
-    def _codes(self, ids: NDArray[np.bytes_]) -> NDArray[np.int64]:
+    def _codes(self, ids: NDArray[np.bytes_]) -> Longs:
         known = self.customers.ids
         at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
         return np.where(known[at] == ids, at, -1).astype(np.int64)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arrays.history import Floats, Ints, Vocabulary, read_array
+from features.arrays.dtypes import Bools, Floats, Ints
+from features.arrays.history import Vocabulary, read_array
 from features.window import naive_utc
 
 if TYPE_CHECKING:
@@ -44,11 +45,11 @@ class Catalogue:
         )
         return [(name or fallback).decode(errors="replace") for name, fallback in picked]
 
-    def within(self, path: str) -> NDArray[np.bool_]:
+    def within(self, path: str) -> Bools:
         """Mark the products of a category and of those below it."""
         names = self.categories.all_names()
         inside = [name == path or name.startswith(f"{path} > ") for name in names]
-        marked: NDArray[np.bool_] = np.array([*inside, False])[self.category]  # -1 reads the last: False
+        marked: Bools = np.array([*inside, False])[self.category]  # -1 reads the last: False
         return marked
 
     def save(self, folder: Path) -> None:

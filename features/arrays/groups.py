@@ -4,14 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Longs = NDArray[np.int64]
-Column = NDArray[Any]
-Singles = NDArray[np.float32]
+from features.arrays.dtypes import Bools, Column, Floats, Longs
 
 
-def among(wanted: Any, ordered: Any) -> NDArray[np.bool_]:
+def among(wanted: Any, ordered: Any) -> Bools:
     """Return which of the ``wanted`` numbers are in ``ordered``: sorted, none below 0.
 
     Where one sorted set is asked often: ``np.isin`` would gather both sides anew each time.
@@ -61,7 +58,7 @@ class Groups:
         return np.where(self.keys[at] == wanted, at, len(self.keys))
 
     @property
-    def n(self) -> Singles:
+    def n(self) -> Floats:
         """Rows of each group."""
         return (self.end - self.start + 1).astype(np.float32)
 
@@ -73,7 +70,7 @@ class Groups:
         """Return each group's last value, or the one ``back`` rows before it (the first, if fewer)."""
         return column[self.order[np.maximum(self.end - back, self.start)]]
 
-    def sums(self, columns: Singles) -> Singles:
+    def sums(self, columns: Floats) -> Floats:
         """Return the sums of each row of ``columns`` (shape (m, rows)) by group: shape (m, groups)."""
         if not len(self.start):
             return np.zeros((len(columns), 0), np.float32)

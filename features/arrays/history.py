@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.arrays.dtypes import Floats, Ints, Longs
 from features.arrays.groups import stretches
 from features.window import day_number, local_day, naive_utc
 
-Ints = NDArray[np.int32]
-Floats = NDArray[np.float32]
 FEW = 8
 """So many ids are looked up one by one."""
 COLUMNS = ("indptr", "product", "order", "day", "quantity", "revenue")
@@ -76,7 +75,7 @@ class History:
 
     customers: Vocabulary
     products: Vocabulary
-    indptr: NDArray[np.int64]
+    indptr: Longs
     product: Ints
     order: Ints
     day: Ints

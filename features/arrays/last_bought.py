@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.arrays.history import History, Ints
+from features.arrays.dtypes import Doubles, Ints
+from features.arrays.history import History
 
 
-def days_since_bought(history: History, products: Ints) -> NDArray[np.float64]:
+def days_since_bought(history: History, products: Ints) -> Doubles:
     """Return days from each customer's last purchase of each candidate to the cutoff; NaN if never bought.
 
     ``products`` are codes of shape (n_customers, k), row by row those of ``history``; -1 stands for no
@@ -17,7 +17,7 @@ def days_since_bought(history: History, products: Ints) -> NDArray[np.float64]:
     return _days_since(history, history.product, products, len(history.products))
 
 
-def days_since_kind(history: History, products: Ints, category: Ints) -> NDArray[np.float64]:
+def days_since_kind(history: History, products: Ints, category: Ints) -> Doubles:
     """Return the same for the last purchase of anything of the candidate's category (codes by product)."""
     kinds = np.append(category, np.int32(-1))
     wanted, n = kinds[products], int(category.max(initial=-1)) + 1
@@ -26,7 +26,7 @@ def days_since_kind(history: History, products: Ints, category: Ints) -> NDArray
     return _days_since(known, known.product, wanted, n + 1)
 
 
-def _days_since(history: History, owned: Ints, wanted: Ints, n_codes: int) -> NDArray[np.float64]:
+def _days_since(history: History, owned: Ints, wanted: Ints, n_codes: int) -> Doubles:
     if not len(owned):
         return np.full(wanted.shape, np.nan)
     bought = history.customer.astype(np.int64) * n_codes + owned

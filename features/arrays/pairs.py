@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from features.arrays.compiled import compiled
-from features.arrays.history import Floats, History, Ints
+from features.arrays.dtypes import Floats, Ints
+from features.arrays.history import History
 from features.arrays.products import LEVELS, STATISTICS, ProductTable
 from features.arrays.receipts import receipts, record
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.catalogue import Catalogue
-from features.arrays.groups import Column
-from features.arrays.history import Floats, History, Ints, read_array
+from features.arrays.dtypes import Bools, Column, Floats, Ints, Longs
+from features.arrays.history import History, read_array
 
 HALF_LIVES = (7.0, 28.0, 112.0)
 """Days after which a purchase counts half: what sells this week, this month, this season."""
@@ -125,9 +125,9 @@ class _Pairs:
 
     customer: Ints
     product: Ints
-    first: NDArray[np.int32]
-    last: NDArray[np.int32]
-    n: NDArray[np.int64]
+    first: Ints
+    last: Ints
+    n: Longs
 
     @classmethod
     def of(cls, history: History) -> "_Pairs":
@@ -168,7 +168,7 @@ def _buyers(history: History) -> dict[str, Column]:
     return shares | {"p_loyal_28d": _buyer_share(history, 28, known_days=56)}
 
 
-def n_buyers(history: History, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
+def n_buyers(history: History, rows: Bools) -> Longs:
     """Return how many customers bought each product in some ``rows`` of a history."""
     size = max(len(history.products), 1)
     pairs = np.unique(history.customer[rows].astype(np.int64) * size + history.product[rows])
@@ -187,7 +187,7 @@ def _buyer_share(history: History, days: int, *, known_days: int = 0) -> Floats:
     return (n_buyers(history, recent) / max(n_customers, 1)).astype(np.float32)
 
 
-def _ages(history: History, pick: np.ufunc, start: int) -> NDArray[np.int32]:
+def _ages(history: History, pick: np.ufunc, start: int) -> Ints:
     """Return of each customer the age of the first (``np.maximum``) or the latest order (``np.minimum``)."""
     ages = np.full(len(history.customers), start, np.int32)
     pick.at(ages, history.customer, history.cutoff_day - history.day)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.compiled import compiled
-from features.arrays.history import Floats, History, Ints
+from features.arrays.dtypes import Floats, Ints, Longs
+from features.arrays.history import History
 from features.arrays.products import HALF_LIVES, ProductTable
 
 CUSTOMER: dict[str, str] = {
@@ -67,7 +68,7 @@ class Receipts:
 class _Lines(NamedTuple):
     """The histories."""
 
-    indptr: NDArray[np.int64]
+    indptr: Longs
     product: Ints
     order: Ints
     day: Ints

@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.arrays.dtypes import Ints, Longs
 from features.arrays.groups import places
-from features.arrays.history import Ints
 from models.budgets.budget import ROUNDING, Tally, affordable, check, climb, rivals
 from models.budgets.frontier import FREE, Frontier
 from models.decisions.case import NOTHING
@@ -235,7 +234,7 @@ def _at(limit: Money, code: Ints) -> Money:
     )
 
 
-def _rank(code: Ints, worth: Money) -> NDArray[np.int64]:
+def _rank(code: Ints, worth: Money) -> Longs:
     """Return each row's place among those of the same code, the worthiest first, from 0."""
     order = np.lexsort((-worth, code))
     rank = np.empty(len(code), np.int64)
@@ -261,7 +260,7 @@ def _filled(action: Ints, gain: Money, cost: Money, budget: float, limits: Limit
     return filled
 
 
-def _with_room(rows: NDArray[np.int64], arm: Ints, limits: Limits, room: Money) -> NDArray[np.int64]:
+def _with_room(rows: Longs, arm: Ints, limits: Limits, room: Money) -> Longs:
     """Return the rows (best first) that fit what is left of every limit."""
     first = -np.arange(len(rows), dtype=np.float64)
     codes = arm[rows]

@@ -12,13 +12,12 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from features.arrays.dtypes import Bools, Ints, Longs
 from features.arrays.groups import places
-from features.arrays.history import Ints
 from features.settings import ContactPolicy, Economics
 from models.budgets.budget import affordable
 from models.decisions.economics import Money
 from models.decisions.everyone import Options
-from models.policy.standing import Mask
 
 WEEK, MONTH = 7, 28
 ROWS_AT_ONCE = 5_000
@@ -28,7 +27,7 @@ ROWS_AT_ONCE = 5_000
 class Calendar:
     """Planned contacts, by day and then by worth; arrays of one entry a contact."""
 
-    row: NDArray[np.int64]
+    row: Longs
     """The customer: a row of the options."""
     action: Ints
     """Position in the deck."""
@@ -45,7 +44,7 @@ class Calendar:
     def __len__(self) -> int:
         return len(self.row)
 
-    def of(self, entries: "NDArray[np.int64] | Mask") -> "Calendar":
+    def of(self, entries: "Longs | Bools") -> "Calendar":
         """Return some of the contacts."""
         return Calendar(
             row=self.row[entries],
@@ -155,11 +154,11 @@ class _Diary:
 
     week: NDArray[np.int16]
     month: NDArray[np.int16]
-    taken: Mask
+    taken: Bools
     """Days with a contact."""
 
     @classmethod
-    def open(cls, room: Room, rows: NDArray[np.int64], n_days: int) -> "_Diary":
+    def open(cls, room: Room, rows: Longs, n_days: int) -> "_Diary":
         days = np.arange(n_days)
         counts = (room.n_contacts_7d, room.n_contacts_28d)
         week, month = (
@@ -168,13 +167,13 @@ class _Diary:
         )
         return cls(week, month, np.zeros(week.shape, bool))
 
-    def free(self, room: Room) -> Mask:
+    def free(self, room: Room) -> Bools:
         """Mark the days without a contact on which one more breaks no cap."""
         week = _ahead(self.week, WEEK) < room.policy.max_contacts_7d
         month = _ahead(self.month, MONTH) < room.economics.max_contacts_28d
         return np.asarray(week & month & ~self.taken)
 
-    def enter(self, rows: NDArray[np.int64], day: NDArray[np.int64]) -> None:
+    def enter(self, rows: Longs, day: Longs) -> None:
         """Count one more contact of some customers, each on its day."""
         days = np.arange(self.week.shape[1])
         self.taken[rows, day] = True
@@ -192,8 +191,8 @@ def _ahead(counts: NDArray[np.int16], length: int) -> NDArray[np.int16]:
 
 
 def _block(
-    options: Options, room: Room, n_days: int, preferred: Money, rows: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], Ints, Ints]:
+    options: Options, room: Room, n_days: int, preferred: Money, rows: Longs
+) -> tuple[Longs, Ints, Ints]:
     """Place the contacts of some customers: row, action and day of each."""
     worth = np.where(options.worth[rows] > 0, options.worth[rows], -np.inf)
     opens = np.clip(np.ceil(options.opens[rows]), 0, n_days)
@@ -218,13 +217,13 @@ def _block(
     return row, action, day_of
 
 
-def _days(free: Mask, opens: Money, closes: Money, wanted: Money) -> NDArray[np.int64]:
+def _days(free: Bools, opens: Money, closes: Money, wanted: Money) -> Longs:
     """Return each action's day: the first open one from the day wanted on, else from the first; or -1."""
     later = _first_free(free, np.maximum(wanted, opens), closes)
     return np.where(later >= 0, later, _first_free(free, opens, closes))
 
 
-def _first_free(free: Mask, start: Money, closes: Money) -> NDArray[np.int64]:
+def _first_free(free: Bools, start: Money, closes: Money) -> Longs:
     """Return the first free day within ``[start, closes]``, -1 where there is none; shape (n, n_actions)."""
     n, n_days = free.shape
     next_free = np.full((n, n_days + 1), n_days, np.int64)

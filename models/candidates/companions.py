@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from features.arrays.history import Ints
+from features.arrays.dtypes import Bools, Ints
 from models.candidates.state import State
 from models.lists.dearer import Dearer
 from models.lists.picks import SOURCES, TOGETHER, UPSELL
-from models.lists.question import Bools, Question, Scored
+from models.lists.question import Question, Scored
 from models.similarity.collaborative import Neighbours
 
 LIKE = SOURCES.index("similar")

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from features.arrays.history import Floats, History, Ints, interactions
+from features.arrays.dtypes import Floats, Ints
+from features.arrays.history import History, interactions
 from features.arrays.products import n_buyers
 from features.hardware import rows_at_once, side_by_side
 from models.lists.picks import LISTS, Picks

@@ -1,15 +1,13 @@
 """What each source of new products finds of what was bought later, and what would be lost without it."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.arrays.history import Ints
+from features.arrays.dtypes import Bools, Doubles, Ints, Longs
 from features.hardware import rows_at_once
 from models.candidates.sources import Source
 from models.candidates.state import State
 from models.candidates.union import proposals
 
-Bools = NDArray[np.bool_]
 MANY = 1_000
 """So many customers with a truth are enough to tell."""
 
@@ -39,8 +37,8 @@ def source_recall(
 
 
 def _found(
-    state: State, codes: Ints, truth: tuple[NDArray[np.int64], Ints], sources: list[Source]
-) -> tuple[Bools, NDArray[np.float64]]:
+    state: State, codes: Ints, truth: tuple[Longs, Ints], sources: list[Source]
+) -> tuple[Bools, Doubles]:
     """Return which pairs each source proposes, shape (sources, pairs), and how many products in all."""
     place = np.searchsorted(state.shelf, truth[1]).clip(max=len(state.shelf) - 1)
     sold = state.shelf[place] == truth[1]
@@ -53,7 +51,7 @@ def _found(
     return found, n
 
 
-def _shares(found: Bools, proposed: NDArray[np.float64], names: list[str]) -> dict[str, dict[str, float]]:
+def _shares(found: Bools, proposed: Doubles, names: list[str]) -> dict[str, dict[str, float]]:
     alone = found.sum(axis=0) == 1
     shares = {
         name: {"recall": float(hit.mean()), "only": float((hit & alone).mean()), "proposed": float(n)}

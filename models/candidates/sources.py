@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from features.arrays.history import Floats, History, Ints
+from features.arrays.dtypes import Floats, Ints
+from features.arrays.history import History
 from models.candidates.state import State
 from models.similarity.collaborative import Neighbours
 from models.similarity.linear import CAP

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from features.arrays.history import Floats, History, Ints, read_array
+from features.arrays.dtypes import Floats, Ints
+from features.arrays.history import History, read_array
 from features.arrays.products import ProductTable
 from features.errors import ArtefactError
 from models.clock.due import Due

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arrays.groups import Column, Groups
-from features.arrays.history import Floats, History, Ints
+from features.arrays.dtypes import Bools, Column, Floats, Ints
+from features.arrays.groups import Groups
+from features.arrays.history import History
 from models.candidates.sources import Source
 from models.candidates.state import State
 from models.lists.picks import OWN, SOURCES
@@ -26,7 +27,7 @@ class Candidates:
     customer: Ints
     product: Ints
     source: NDArray[np.uint8]
-    own: NDArray[np.bool_]
+    own: Bools
 
     def at(self, rows: Ints) -> "Candidates":
         """Return some of them."""

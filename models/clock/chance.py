@@ -7,8 +7,7 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import expit, logit
 
-from features.arrays.groups import Column
-from features.arrays.history import Floats
+from features.arrays.dtypes import Column, Floats
 
 FLAT = 0.001
 """An input that hardly varies says nothing, and is not blown up to say much."""

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.arrays.groups import Column
-from features.arrays.history import Floats, History, Ints
+from features.arrays.dtypes import Bools, Column, Floats, Ints
+from features.arrays.history import History
 from models.clock.spells import Spells
 from models.clock.spread import Missed, Spread
 
@@ -40,7 +39,6 @@ TAME = 5.0
 """A purchase of more than so many times what its product is usually bought in counts as that many."""
 ROUND = 1e-9
 """What arithmetic leaves of a whole number."""
-Flags = NDArray[np.bool_]
 Weights = tuple[tuple[float, ...], ...]
 
 
@@ -53,7 +51,7 @@ class Parts(NamedTuple):
     """Units a buyer takes within a horizon, on average."""
     units: Floats
     """Shape (n_products, 2): units of the last horizon, and the mean of the last four."""
-    whole: Flags
+    whole: Bools
     """Whether only whole units of it were ever bought."""
 
 

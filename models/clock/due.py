@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.arrays.dtypes import Floats, Ints, Longs
 from features.arrays.groups import stretches
-from features.arrays.history import Floats, History, Ints, read_array
+from features.arrays.history import History, read_array
 from features.window import EPOCH
 from models.clock.renewal import Rhythm
 from models.clock.spells import Spells
@@ -44,7 +44,7 @@ class When(NamedTuple):
 class Due:
     """Customer ``c`` owns ``indptr[c]:indptr[c + 1]``, products in order; only pairs whose day is known."""
 
-    indptr: NDArray[np.int64]
+    indptr: Longs
     product: Ints
     day: Ints
     """Days since 1970-01-01."""

@@ -7,8 +7,8 @@ is told by all their other purchases.
 import numpy as np
 from scipy.special import logit
 
-from features.arrays.groups import Column
-from features.arrays.history import Floats, History
+from features.arrays.dtypes import Column, Floats
+from features.arrays.history import History
 from models.clock.renewal import Rhythm
 from models.clock.spells import Spells
 

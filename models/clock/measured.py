@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from features.arrays.groups import Column
-from features.arrays.history import Floats
+from features.arrays.dtypes import Column, Floats
 from models.clock.demand import LAST, USUAL, Expected, Parts
 from models.clock.windows import Window
 from models.model import Measured

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from features.arrays.groups import Column
-from features.arrays.history import Floats, Ints
+from features.arrays.dtypes import Column, Floats, Ints
 from models.clock.spells import HALF_DAY, Spells
 
 ROUNDS = 12

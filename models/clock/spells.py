@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.arrays.groups import Column, Longs
-from features.arrays.history import Floats, History, Ints
+from features.arrays.dtypes import Bools, Column, Floats, Ints, Longs
+from features.arrays.history import History
 
 HALF_DAY = 0.5
 """A purchase ``d`` days later came between ``d - 0.5`` and ``d + 0.5``: days are whole, time is not."""
@@ -69,7 +68,7 @@ class Spells:
         return self.starts[1:] - 1
 
     @cached_property
-    def open(self) -> NDArray[np.bool_]:
+    def open(self) -> Bools:
         """Which spells are open."""
         found = np.zeros(len(self.days), bool)
         found[self.last] = True

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from features.arrays.groups import Column
+from features.arrays.dtypes import Column
 
 BELOW, INSIDE = 0.1, 0.8
 """Shares of products: under the interval at most, and in it."""

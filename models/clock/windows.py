@@ -6,7 +6,8 @@ from typing import Self
 
 import numpy as np
 
-from features.arrays.history import Floats, History, Ints
+from features.arrays.dtypes import Floats, Ints
+from features.arrays.history import History
 from features.shop import Shop
 from models.clock.chance import Chance
 from models.clock.demand import Parts, Sold, parts_of

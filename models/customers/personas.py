@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.arrays.dtypes import Longs
+
 Array = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 TRAITS: dict[str, tuple[str, str]] = {
     "days_since_last_order": ("quiet", "recent"),
@@ -102,7 +103,7 @@ def _plain(row: Array) -> tuple[float, ...]:
     return tuple(row.round(6).tolist())
 
 
-def _nearest(points: Array, centres: Array) -> Ints:
+def _nearest(points: Array, centres: Array) -> Longs:
     distances = [((points - centre) ** 2).sum(axis=1) for centre in centres]
     return np.asarray(np.argmin(np.stack(distances, axis=1), axis=1))
 

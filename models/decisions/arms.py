@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arrays.history import Ints
+from features.arrays.dtypes import Bools, Ints, Longs
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money, assumed_effect, incremental_margin
 from models.policy.deck import Deck
@@ -23,7 +23,7 @@ from models.policy.rules import (
     same_kind,
     timing,
 )
-from models.policy.standing import Mask, Standing
+from models.policy.standing import Standing
 
 Codes = NDArray[np.int8]
 PERMITTED, NO_ARM = -1, -2
@@ -171,7 +171,7 @@ def refused_arms(case: Case, deck: Deck, worth: Money, barred: Barred, by_goods:
     return first
 
 
-def _fits(case: Case, deck: Deck) -> Mask:
+def _fits(case: Case, deck: Deck) -> Bools:
     """Mark where an action is for a candidate; (n, n_with_product, k), or 1 in place of the second."""
     real = (case.product >= 0)[:, None, :]
     if case.role is None:
@@ -179,7 +179,7 @@ def _fits(case: Case, deck: Deck) -> Mask:
     return np.asarray(real & ((case.role[:, None, :] & deck.role[: deck.n_with_product, None]) != 0))
 
 
-def arm_codes(product: Ints, deck: Deck) -> NDArray[np.int64]:
+def arm_codes(product: Ints, deck: Deck) -> Longs:
     """Return a number for every arm, equal where action and product are; the lower goes first in a tie."""
     n, k = product.shape
     many = np.int64(2**32)
@@ -199,7 +199,7 @@ def best_arm(worth: Money, refused: Codes, case: Case, deck: Deck) -> NDArray[np
     return np.where(most > 0, first, NOTHING)
 
 
-def repeated(code: NDArray[np.int64], worth: Money) -> Mask:
+def repeated(code: Longs, worth: Money) -> Bools:
     """Mark all but the best of an arm's places in a row: two lists may name the same product."""
     order = np.lexsort((-worth, code), axis=1)
     sorted_ = np.take_along_axis(code, order, axis=1)

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from features.arrays.history import Ints
+from features.arrays.dtypes import Bools, Ints
 from features.settings import ContactPolicy, Economics
 from models.decisions.economics import Money
 from models.policy.actions import CHANNELS, OFFER, Action, Channel
 from models.policy.deck import Deck
 from models.policy.rules import People
-from models.policy.standing import Mask, Standing
+from models.policy.standing import Standing
 
 NOTHING = -1
 """The code of doing nothing, among products and among actions."""
@@ -86,14 +86,14 @@ class Case:
     """Calibrated chance of a purchase within the horizon if nothing is done, shape (n, k)."""
     days_since_bought: Money
     """Days since the customer's last purchase of the candidate, NaN if never; shape (n, k)."""
-    excluded: Mask | None = None
+    excluded: Bools | None = None
     """Candidates that the caller does not want offered, shape (n, k)."""
     standing: Standing | None = None
     """Where the customers stand; without it rules of time and channel, and actions without a product, are
     off."""
     role: NDArray[np.uint8] | None = None
     """Bits of what a candidate can be to the customer (``deck.role_bit``), shape (n, k); None: ``any``."""
-    kind_cooling: Mask | None = None
+    kind_cooling: Bools | None = None
     """Candidates of a kind the customer has bought too recently for another, shape (n, k)."""
     learnt: Mapping[str, Money] = field(default_factory=dict)
     """By action: change of the chance of an order within the horizon, learnt from an experiment; (n,)."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arrays.history import Ints
+from features.arrays.dtypes import Ints
 from models.decisions.arms import NO_ARM, PERMITTED, Codes, Weighed, weigh
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from features.arrays.history import Ints
+from features.arrays.dtypes import Doubles, Ints
 from features.settings import ContactPolicy
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money
@@ -33,11 +33,11 @@ class Explored:
     options: Options
     action: Ints
     """Position of the action, -1 for nothing; shape (n,)."""
-    propensity: NDArray[np.float64]
+    propensity: Doubles
     """The chance of that action over all draws, who is held out among them; shape (n,)."""
 
 
-def explore(case: Case, goods: Goods, terms: Terms, uniform: NDArray[np.float64]) -> Explored:
+def explore(case: Case, goods: Goods, terms: Terms, uniform: Doubles) -> Explored:
     """Draw what to do with everyone by the shop's policy; ``uniform`` are numbers in [0, 1), shape (n,).
 
     Who is held out gets nothing. That was drawn too, by the share held out: it is part of the propensity.
@@ -103,7 +103,7 @@ def _chances_of_best(mean: Money, spread: Money) -> Chances:
     return np.asarray(chances / chances.sum(axis=1, keepdims=True))
 
 
-def draw(chances: Chances, uniform: NDArray[np.float64]) -> tuple[Ints, Chances]:
+def draw(chances: Chances, uniform: Doubles) -> tuple[Ints, Chances]:
     """Draw an action a customer (-1: nothing) by uniform numbers in [0, 1), shape (n,); return its chance."""
     ends = np.cumsum(chances, axis=1)
     passed = (uniform[:, None] * ends[:, -1:] >= ends).sum(axis=1)

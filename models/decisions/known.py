@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from features.arrays.history import History, Ints
+from features.arrays.dtypes import Bools, Ints
+from features.arrays.history import History
 from features.errors import NotFound
 from models.decisions.case import Case
 from models.decisions.economics import Money
 from models.decisions.roles import Shelf, kind_cooling, roles
 from models.policy.deck import Deck
 from models.policy.rules import Goods, People
-from models.policy.standing import Mask, Standing
+from models.policy.standing import Standing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +43,7 @@ class Known:
         chance: Money,
         days_since_bought: Money,
         standing: Standing | None = None,
-        excluded: Mask | None = None,
+        excluded: Bools | None = None,
     ) -> Case:
         """Lay out some customers' candidates (codes and chances of shape (n, k)).
 

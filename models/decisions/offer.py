@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from features.arrays.history import Ints
+from features.arrays.dtypes import Floats, Ints
 from features.errors import ArtefactError
 from models.decisions.arms import PERMITTED, Codes, Weighed, arm_codes, best_arm, repeated, weigh
 from models.decisions.case import NOTHING, Case, Terms
@@ -132,7 +132,7 @@ def _pick(case: Case, found: Weighed, best: NDArray[np.intp]) -> tuple[Ints, Int
     )
 
 
-def merge_lists(lists: Mapping[str, tuple[Ints, NDArray[np.float32], Any]]) -> tuple[Ints, Money]:
+def merge_lists(lists: Mapping[str, tuple[Ints, Floats, Any]]) -> tuple[Ints, Money]:
     """Lay ready lists (products and scores, each of shape (n, k)) side by side as candidates and chances."""
     products = [np.asarray(product, np.int32) for product, *_ in lists.values()]
     chances = [np.asarray(score, np.float64) for _, score, *_ in lists.values()]

@@ -6,9 +6,9 @@ tell that.
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from features.arrays.history import Ints, Vocabulary
+from features.arrays.dtypes import Bools, Ints
+from features.arrays.history import Vocabulary
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money, assumed_effect
 from models.decisions.offer import Decision
@@ -34,7 +34,7 @@ def policies(case: Case, decision: Decision) -> dict[str, Ints]:
     return {"next_best_offer": ours, "likelihood": likelihood, "all": likeliest, "none": nobody}
 
 
-def payoff(case: Case, column: Ints, bought: NDArray[np.bool_], goods: Goods, terms: Terms) -> Money:
+def payoff(case: Case, column: Ints, bought: Bools, goods: Goods, terms: Terms) -> Money:
     """Return each customer's margin under a policy, from what was bought and the *assumed* effect: (n,).
 
     Where chances are calibrated its expectation equals the worth the policy expected.
@@ -50,9 +50,7 @@ def payoff(case: Case, column: Ints, bought: NDArray[np.bool_], goods: Goods, te
     return money
 
 
-def bought_of(
-    labels: pd.DataFrame, product: Ints, customers: Vocabulary, products: Vocabulary
-) -> NDArray[np.bool_]:
+def bought_of(labels: pd.DataFrame, product: Ints, customers: Vocabulary, products: Vocabulary) -> Bools:
     """Mark the candidates (n, k) that ``labels`` (customer_id, product_id) holds."""
     owner, item = (
         vocabulary.codes(labels[name].tolist()).astype(np.int64)
@@ -63,7 +61,7 @@ def bought_of(
     return np.asarray(np.isin(wanted, pairs) & (product >= 0))
 
 
-def summary_of(case: Case, column: Ints, bought: NDArray[np.bool_], goods: Goods) -> dict[str, float]:
+def summary_of(case: Case, column: Ints, bought: Bools, goods: Goods) -> dict[str, float]:
     """Return how many offers a policy makes, their chance, the share bought, and the margin at stake."""
     rows = np.flatnonzero(column >= 0)
     at = (rows, column[rows])

@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.compiled import compiled
-from features.arrays.history import History, Ints, read_array
+from features.arrays.dtypes import Bools, Ints
+from features.arrays.history import History, read_array
 from features.arrays.last_bought import days_since_kind
 from features.window import naive_utc
 from models.decisions.economics import Money
 from models.decisions.reading import group_days
 from models.policy.deck import role_bit
 from models.policy.rules import Goods
-from models.policy.standing import Days, Mask
+from models.policy.standing import Days
 from models.similarity.baskets import together
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Shelf:
     """Days from an order until its delivery has settled, where no delivery tells."""
     repeat_days: Days
     """Usual days between two purchases by the same customer; NaN where nothing is bought again."""
-    flash: Mask
+    flash: Bools
     """Slow movers and launches."""
     partner: Ints
     """The best seller of the same category to show it with, -1 without one."""
@@ -105,7 +106,7 @@ def roles(
     return np.asarray(ANY | NEW * new | BETTER * better | DUE * due | FLASH * flash, np.uint8)
 
 
-def goes_with(history: History, product: Ints, accessories: Ints) -> Mask:
+def goes_with(history: History, product: Ints, accessories: Ints) -> Bools:
     """Mark candidates (n, k) that go with what their customer bought in the last ``SALES_DAYS``."""
     since = history.cutoff_day - SALES_DAYS
     rows = (history.indptr, history.product, history.day)
@@ -113,7 +114,7 @@ def goes_with(history: History, product: Ints, accessories: Ints) -> Mask:
 
 
 @compiled
-def _goes_with(rows: tuple[Any, Ints, Ints], since: int, product: Ints, accessories: Ints) -> Mask:
+def _goes_with(rows: tuple[Any, Ints, Ints], since: int, product: Ints, accessories: Ints) -> Bools:
     indptr, bought, day = rows
     asked = np.full(len(accessories) + 1, -1, np.int32)  # the last one takes the -1
     found = np.zeros(product.shape, np.bool_)
@@ -128,7 +129,7 @@ def _goes_with(rows: tuple[Any, Ints, Ints], since: int, product: Ints, accessor
     return found
 
 
-def kind_cooling(history: History, product: Ints, shelf: Shelf) -> Mask | None:
+def kind_cooling(history: History, product: Ints, shelf: Shelf) -> Bools | None:
     """Mark candidates of a kind the customer bought too recently for another; None where no kind is so."""
     if not (shelf.same_kind_days > 0).any():
         return None
@@ -179,11 +180,11 @@ def _units(history: History) -> Money:
     return np.asarray(sold, np.float64)
 
 
-def _slow(stock: NDArray[np.floating], units: Money) -> Mask:
+def _slow(stock: NDArray[np.floating], units: Money) -> Bools:
     return np.asarray((stock > 0) & (stock * SALES_DAYS > SLOW_DAYS * units))
 
 
-def _launched(shop: "Shop", cutoff: "datetime", history: History) -> Mask:
+def _launched(shop: "Shop", cutoff: "datetime", history: History) -> Bools:
     found = shop.con.raw_sql(_LAUNCHES.format(moment=naive_utc(cutoff), days=LAUNCH_DAYS)).fetchnumpy()
     mask = np.zeros(len(history.products), bool)
     codes = history.products.codes(found["product_id"].tolist())

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arrays.history import Floats, History, Ints, Vocabulary, read_array
+from features.arrays.dtypes import Doubles, Floats, Ints
+from features.arrays.history import History, Vocabulary, read_array
 
 if TYPE_CHECKING:
     from features.shop import Shop
@@ -149,7 +150,7 @@ def _buyers(history: History, days: int) -> Any:
     return bought
 
 
-def _drawn(seen: NDArray[np.float64], share: NDArray[np.float64], category: Ints) -> Floats:
+def _drawn(seen: Doubles, share: Doubles, category: Ints) -> Floats:
     """Return lifts over what the shop's ``share`` would have each segment buy: of categories, of products."""
     expected = seen.sum(axis=1, keepdims=True) * share
     kinds = np.zeros((len(share), int(category.max(initial=-1)) + 2))

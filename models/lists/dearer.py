@@ -12,8 +12,8 @@ import numpy as np
 
 from features.arrays.catalogue import Catalogue
 from features.arrays.compiled import compiled
-from features.arrays.groups import Column, Longs
-from features.arrays.history import Floats, History, Ints, read_array
+from features.arrays.dtypes import Column, Floats, Ints, Longs
+from features.arrays.history import History, read_array
 
 LEAST_STEP = 1.05
 """A better version costs at least so many times the price: a few cents are no step."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arrays.history import Floats, History, Ints, Vocabulary
+from features.arrays.dtypes import Bools, Floats, Ints
+from features.arrays.history import History, Vocabulary
 from features.hardware import rows_at_once
 from models.lists.rules import Rules
 
@@ -60,7 +61,7 @@ class Picks(NamedTuple):
         """Return the lists' first ``k``."""
         return Picks(*(getattr(self, name)[:, :k] for name in Picks._fields))
 
-    def put(self, rows: NDArray[np.bool_], picks: "Picks") -> None:
+    def put(self, rows: Bools, picks: "Picks") -> None:
         """Write lists into some rows."""
         for name in Picks._fields:
             getattr(self, name)[rows] = getattr(picks, name)
@@ -81,7 +82,7 @@ class Pairs:
     product: Ints
     score: Floats
     source: NDArray[np.uint8]
-    own: NDArray[np.bool_]
+    own: Bools
 
     def of_list(self, name: str, rules: Rules, ids: NDArray[np.bytes_]) -> "Pairs":
         """Return the pairs that a list may hold; ``customer`` counts the rows of ``ids``."""
@@ -153,7 +154,7 @@ def _fill(picks: Picks, some: Ints, best: Ints, popularity: Floats, barred: tupl
     picks.score[some[row], rank] = np.minimum(popularity[best[column]], last[row])
 
 
-def _may_lead(name: str, code: int, history: History, rules: Rules) -> NDArray[np.bool_]:
+def _may_lead(name: str, code: int, history: History, rules: Rules) -> Bools:
     """Return for whom a list may hold a product."""
     own = np.zeros(len(history.customers), bool)
     own[history.customer[history.product == code]] = True
@@ -162,7 +163,7 @@ def _may_lead(name: str, code: int, history: History, rules: Rules) -> NDArray[n
     return ~rules.barred(name, product, own)
 
 
-def _lead(picks: Picks, code: int, chance: float, rows: NDArray[np.bool_]) -> None:
+def _lead(picks: Picks, code: int, chance: float, rows: Bools) -> None:
     """Move a product to the front of some lists; where it was not in them, the last one gives way."""
     product = picks.product[rows]
     place = np.where((product == code).any(axis=1), (product == code).argmax(axis=1), product.shape[1] - 1)

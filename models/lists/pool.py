@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.compiled import compiled
-from features.arrays.history import Ints
+from features.arrays.dtypes import Bools, Ints
 
 Sources = NDArray[np.uint8]
 BARRED, OWNED, TAKEN = np.uint8(1), np.uint8(2), np.uint8(4)
@@ -30,8 +30,8 @@ class Lead(NamedTuple):
 
 @compiled
 def united(
-    groups: tuple[Group, Group, Group], lead: Lead, owned: Ints, barred: NDArray[np.bool_]
-) -> tuple[Ints, Sources, NDArray[np.bool_]]:
+    groups: tuple[Group, Group, Group], lead: Lead, owned: Ints, barred: Bools
+) -> tuple[Ints, Sources, Bools]:
     """Return products that are not barred, their sources, and whether the customer owns them.
 
     The first two groups come before the neighbours of what leads, the third after them.

@@ -6,10 +6,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arrays.history import Floats, History, Ints
+from features.arrays.dtypes import Bools, Floats, Ints
+from features.arrays.history import History
 from models.lists.rules import Rules
 
-Bools = NDArray[np.bool_]
 N_RECENT = 5
 """So many of the latest purchases speak where a cart is asked for and there is none."""
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from features.arrays.brought_back import BroughtBack
 from features.arrays.catalogue import Catalogue
+from features.arrays.dtypes import Bools, Floats, Ints, Longs
 from features.arrays.groups import Groups, places
-from features.arrays.history import Floats, History, Ints, read_array
+from features.arrays.history import History, read_array
 from features.settings import Lists
 
-Bools = NDArray[np.bool_]
 ARRAYS = ("returns", "hidden", "boost", "category", "is_new")
 PRIOR = 20.0
 """The shop's share of products bought again weighs as much as so many buyers in each category."""
@@ -204,14 +204,14 @@ def _over(said: Mapping[str, Any], catalogue: Catalogue, learnt: Any) -> Any:
     return found
 
 
-def _place(customer: NDArray[np.int64], category: Ints) -> NDArray[np.int64]:
+def _place(customer: Longs, category: Ints) -> Longs:
     """Return how many rows of the same customer and category come before each; 0 without a category."""
     place = places(customer * (int(category.max(initial=-1)) + 2) + category + 1)
     place[category < 0] = 0
     return place
 
 
-def _explored(customer: NDArray[np.int64], new: Bools, share: float) -> NDArray[np.intp]:
+def _explored(customer: Longs, new: Bools, share: float) -> NDArray[np.intp]:
     """Return the order in which the i-th new product has place ``(i + 1) / share`` at the latest.
 
     Rows are sorted by customer, best first; nobody's best new product is put behind a worse one.
@@ -223,9 +223,9 @@ def _explored(customer: NDArray[np.int64], new: Bools, share: float) -> NDArray[
     return np.lexsort((np.where(new, np.minimum(before, latest) - 0.5, before), customer))
 
 
-def _running(customer: NDArray[np.int64], marked: Bools) -> NDArray[np.int64]:
+def _running(customer: Longs, marked: Bools) -> Longs:
     """Return how many marked rows of the same customer come before each; rows are sorted by customer."""
     total = np.cumsum(marked, dtype=np.int64) - marked
     start = np.searchsorted(customer, customer)
-    counted: NDArray[np.int64] = total - total[start]
+    counted: Longs = total - total[start]
     return counted

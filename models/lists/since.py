@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from features.arrays.groups import Column
-from features.arrays.history import Floats, History, Ints, Vocabulary
+from features.arrays.dtypes import Column, Floats, Ints
+from features.arrays.history import History, Vocabulary
 
 Line = tuple[str, int, float]
 """Product, day (since 1970-01-01), quantity: negative for a return."""

@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arrays.history import Ints
+from features.arrays.dtypes import Ints
 from features.settings import ContactPolicy, Economics
 from models.policy.actions import CHANNELS, EVENTS, NAMES, ROLES, Action
 

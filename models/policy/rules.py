@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arrays.history import Ints
+from features.arrays.dtypes import Bools, Doubles, Ints
 from features.settings import ContactPolicy, Economics
 from models.policy.actions import CHANNELS, EVENTS
 from models.policy.deck import ALWAYS, Deck
-from models.policy.standing import NOT_RECORDED, Mask, Standing
+from models.policy.standing import NOT_RECORDED, Standing
 
 YES, NO = 1, 0
 FIRST_ORDER, EMAIL, SITE = EVENTS.index("first_order"), CHANNELS.index("email"), CHANNELS.index("site")
@@ -53,12 +53,12 @@ class People:
 class Goods:
     """What decides whether a product may be offered, and what it earns; arrays of shape (n_products,)."""
 
-    price: NDArray[np.float64]
-    margin: NDArray[np.float64]
+    price: Doubles
+    margin: Doubles
     """Margin of one unit in the shop's currency; NaN where the price is unknown."""
-    stock: NDArray[np.float64]
+    stock: Doubles
     """Units on hand, NaN where unknown."""
-    hidden: Mask
+    hidden: Bools
 
 
 class Refusal(NamedTuple):
@@ -66,7 +66,7 @@ class Refusal(NamedTuple):
 
     rule: str
     why: str
-    mask: Mask
+    mask: Bools
 
 
 class Wait(NamedTuple):
@@ -191,7 +191,7 @@ def quiet_hours(hour: NDArray[np.integer] | int, policy: ContactPolicy) -> Refus
 # --- rules about products: the shape of the products ---
 
 
-def cannot_know(worth: NDArray[np.float64]) -> Refusal:
+def cannot_know(worth: Doubles) -> Refusal:
     """Refuse what has no worth in money: a product without a price, a customer without a score."""
     why = "its price or its chance is unknown, so what it would earn cannot be known"
     return Refusal("cannot_know", why, ~np.isfinite(worth))
@@ -207,18 +207,18 @@ def out_of_stock(goods: Goods, products: Ints) -> Refusal:
     return Refusal("out_of_stock", "it is out of stock", goods.stock[products] <= 0)
 
 
-def excluded(mask: Mask) -> Refusal:
+def excluded(mask: Bools) -> Refusal:
     """Refuse what the caller does not want offered."""
     return Refusal("excluded", "the request excludes it", mask)
 
 
-def just_bought(days_since_bought: NDArray[np.float64], days: int) -> Refusal:
+def just_bought(days_since_bought: Doubles, days: int) -> Refusal:
     """Refuse what the customer bought within the last ``days`` days (NaN: never bought)."""
     why = f"the customer bought it within the last {days} days"
     return Refusal("just_bought", why, days_since_bought <= days)
 
 
-def same_kind(cooling: Mask) -> Refusal:
+def same_kind(cooling: Bools) -> Refusal:
     """Refuse another product of a kind that is bought once in a long while, and was just bought."""
     return Refusal("same_kind", "the customer has just bought something of its kind", cooling)
 

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arrays.history import Ints
+from features.arrays.dtypes import Bools, Doubles, Ints
 from models.policy.actions import CHANNELS, EVENTS, NAMES
 
 Days = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 NOT_RECORDED = -1
 
 
@@ -25,7 +24,7 @@ class Standing:
     """By channel, shape (n, len(CHANNELS)): 1 given, 0 refused, -1 not recorded."""
     n_contacts_7d: Ints
     """Contacts received in the last 7 days, over all channels."""
-    held_out: Mask
+    held_out: Bools
     """Never contacted, to measure the others against."""
     since: Days
     """Days since each of ``EVENTS``, shape (n, len(EVENTS)); below 0 where it lies ahead, NaN unknown."""
@@ -33,13 +32,13 @@ class Standing:
     """Days since the last contact with each of ``NAMES``, shape (n, len(NAMES)); NaN where there was none."""
     settles_in: Days
     """Days until all that was bought is delivered and settled; 0 or less: it has."""
-    return_open: Mask
+    return_open: Bools
     """A return is under way."""
-    risk: NDArray[np.float64]
+    risk: Doubles
     """Chance of no order within the horizon if nothing is done; NaN unknown."""
-    margin: NDArray[np.float64]
+    margin: Doubles
     """Margin within the horizon if there is an order in it."""
-    basket: NDArray[np.float64]
+    basket: Doubles
     """Money of a usual order: what a discount without a product is a share of."""
     n_orders: Ints
     rank: Days
@@ -92,7 +91,7 @@ class Standing:
         return cls(*(np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)) for path in paths))
 
 
-def draw_held_out(ids: NDArray[np.bytes_], share: float, salt: str) -> Mask:
+def draw_held_out(ids: NDArray[np.bytes_], share: float, salt: str) -> Bools:
     """Draw who is never contacted: by a hash of id and salt, so that it is the same at every decision.
 
     ``ids`` are UTF-8 bytes, shape (n,), as in ``Vocabulary.ids``; a customer's draw does not depend on the

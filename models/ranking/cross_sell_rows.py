@@ -6,11 +6,10 @@ from datetime import datetime
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
+from features.arrays.dtypes import Bools, Floats, Ints
 from features.arrays.groups import among
-from features.arrays.history import Floats, Ints
 from features.arrays.pairs import pair_features
 from features.arrays.products import product_table
 from features.errors import CannotLearn
@@ -142,7 +141,7 @@ def features_of(state: State, codes: Ints, found: Candidates) -> Floats:
 def asked(state: State, codes: Ints, ranker: Ranker) -> Asked:
     """Return who tells the chances of any pairs of the customers ``codes``, and what they bought before."""
 
-    def ask(customer: Ints, product: Ints) -> tuple[Floats, NDArray[np.bool_]]:
+    def ask(customer: Ints, product: Ints) -> tuple[Floats, Bools]:
         nothing = np.zeros(len(product), np.uint8)
         features = features_of(state, codes, Candidates(customer, product, nothing, nothing > 0))
         return ranker.chance(features), features[:, COLUMN["n"]] > 0

@@ -13,7 +13,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arrays.history import Floats, History, Ints, read_array
+from features.arrays.dtypes import Bools, Floats, Ints
+from features.arrays.history import History, read_array
 from features.arrays.pairs import pair_features
 from models.candidates.companions import LIKE, better, substitutes, together
 from models.candidates.state import State
@@ -21,7 +22,7 @@ from models.candidates.union import Candidates
 from models.lists.dearer import Dearer
 from models.lists.picks import LISTS, OWN, PINNED, POPULAR, SOURCES, TOGETHER, UPSELL
 from models.lists.pool import Group, Lead, Sources, united
-from models.lists.question import Bools, Question, Scored
+from models.lists.question import Question, Scored
 from models.lists.since import Line, by_now
 from models.ranking.ranker import Ranker
 from models.ranking.reasons import COLUMN, Judge, Why, why

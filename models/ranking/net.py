@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from features.arrays.compiled import compiled
-from features.arrays.history import Floats, Ints, read_array
+from features.arrays.dtypes import Floats, Ints
+from features.arrays.history import read_array
 from features.arrays.pairs import MISSING
 
 SMALL = 1.5

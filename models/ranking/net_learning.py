@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.arrays.history import Floats
+from features.arrays.dtypes import Bools, Doubles, Floats, Longs
 from models.ranking.net import Net, Scale, inputs
 
 BATCH, STEPS = 1024, 500
@@ -30,7 +29,6 @@ DECAY = np.float32(0.1)
 """How fast weights are drawn to 0 (Loshchilov and Hutter, 2019), times the rate."""
 SETTLED = 0.02
 """Learning has ended where the last pass changed the loss by no more than this share."""
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -65,12 +63,12 @@ def learn(features: Floats, bought: Bools, lesson: Lesson) -> Net | None:
     return nets.mean(scale)
 
 
-def _settled(losses: NDArray[np.float64]) -> bool:
+def _settled(losses: Doubles) -> bool:
     """Tell whether the last pass changed little, by each pass's mean log loss; NaN did not."""
     return len(losses) > 1 and bool(abs(losses[-1] - losses[-2]) <= SETTLED * losses[-2])
 
 
-def _batches(rng: np.random.Generator, n_rows: int, batch: int, n_passes: int) -> Iterator[NDArray[np.int64]]:
+def _batches(rng: np.random.Generator, n_rows: int, batch: int, n_passes: int) -> Iterator[Longs]:
     for _ in range(n_passes):
         order = rng.permutation(n_rows)
         for start in range(0, n_rows - batch + 1, batch):

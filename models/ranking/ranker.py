@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from features.arrays.history import Floats
+from features.arrays.dtypes import Bools, Doubles, Floats
 from features.arrays.pairs import PAIR_FEATURES, fingerprint
 from features.errors import ArtefactError
 from features.hardware import side_by_side, threads_for
@@ -65,7 +64,7 @@ class Rows:
     """Training rows: pair features and whether the product was bought within the horizon."""
 
     features: Floats
-    bought: NDArray[np.bool_]
+    bought: Bools
 
 
 @dataclass(frozen=True)
@@ -110,14 +109,14 @@ class Ranker:
         """Return the chance of each row to be bought within the horizon."""
         return corrected(1 / (1 + np.exp(-self._odds(features))), self.negative_rate)
 
-    def _odds(self, features: Floats) -> NDArray[np.float64]:
+    def _odds(self, features: Floats) -> Doubles:
         """Return log odds among the rows that were learnt from."""
         odds = self.trees.raw(features)
         if self.net:
             odds = (1 - self.net_share) * odds + self.net_share * self.net.raw(features) + self.level
         return odds
 
-    def _odds_of_all(self, features: Floats) -> NDArray[np.float64]:
+    def _odds_of_all(self, features: Floats) -> Doubles:
         pieces = np.array_split(features, threads_for(features.size))
         return np.concatenate(list(side_by_side(self._odds, pieces)))
 
@@ -157,13 +156,13 @@ class Ranker:
         return cls(text, card["negative_rate"], net, share, card.get("level", 0.0))
 
 
-def _net(features: Floats, bought: NDArray[np.bool_], config: RankerConfig) -> Net | None:
+def _net(features: Floats, bought: Bools, config: RankerConfig) -> Net | None:
     if not config.net_share or bought.sum() < config.net_from:
         return None
     return learn(features, bought, Lesson(config.n_nets, config.n_hidden, config.n_passes, config.seed))
 
 
-def level_of(odds: NDArray[np.float64], bought: NDArray[np.bool_]) -> float:
+def level_of(odds: Doubles, bought: Bools) -> float:
     """Return what to add to log odds for the mean chance to be the share bought (Newton's steps).
 
     Both were bought and not bought among the rows, and the odds are near: no step is longer than one.
@@ -176,7 +175,7 @@ def level_of(odds: NDArray[np.float64], bought: NDArray[np.bool_]) -> float:
     return found
 
 
-def _trees(features: Floats, bought: NDArray[np.bool_], config: RankerConfig, n_bags: int) -> str:
+def _trees(features: Floats, bought: Bools, config: RankerConfig, n_bags: int) -> str:
     """Return LightGBM's text of all bags, learnt side by side: bit for bit as one after the other."""
     import lightgbm
 

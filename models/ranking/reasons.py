@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arrays.history import Floats, History, Ints
+from features.arrays.dtypes import Bools, Floats, Ints
+from features.arrays.history import History
 from features.arrays.pairs import PAIR_FEATURES
 from features.arrays.products import LEVELS
 from models.candidates.state import State
@@ -22,7 +23,6 @@ from models.ranking.reason_texts import CODES
 from models.similarity.collaborative import Neighbours
 from models.similarity.newcomers import NEW_DAYS
 
-Bools = NDArray[np.bool_]
 SIMILAR, BASKETS, TEXTS = (SOURCES.index(name) for name in ("similar", "baskets", "texts"))
 DUE, LONG_DUE = 0.5, 1.5
 """Days since the last purchase over the usual gap, from which on a product may be due, and overdue."""

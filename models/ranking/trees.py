@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.compiled import compiled
-from features.arrays.history import Floats, Ints
+from features.arrays.dtypes import Doubles, Floats, Ints, Longs
 from features.errors import ArtefactError
 
 MAX_LEAVES = 64
@@ -46,7 +46,6 @@ class Word(NamedTuple):
 
 
 NARROW, WIDE = Word.of(32, 0x077CB531), Word.of(64, 0x03F79D71B4CB0A89)
-Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,8 @@ class FlatTrees:
     """A row goes to the right where its feature is greater."""
     kept: NDArray[Any]
     """The leaves still possible after going to the right: 32 bits where all trees' fit in, else 64."""
-    node_start: NDArray[np.int64]
-    leaf_start: NDArray[np.int64]
+    node_start: Longs
+    leaf_start: Longs
     leaf: Doubles
 
     @classmethod
@@ -136,8 +135,8 @@ def _sums(  # noqa: PLR0917 (numba takes arrays, not objects)
     feature: Ints,
     threshold: Floats,
     kept: NDArray[Any],
-    node_start: NDArray[np.int64],
-    leaf_start: NDArray[np.int64],
+    node_start: Longs,
+    leaf_start: Longs,
     leaf: Doubles,
     word: Word,
 ) -> Doubles:

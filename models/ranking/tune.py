@@ -17,10 +17,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.arrays.dtypes import Bools, Floats, Ints, Longs
 from features.arrays.groups import among
-from features.arrays.history import Floats, Ints
 from features.errors import CannotLearn
 from features.shop import Shop
 from models.candidates.union import Candidates
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 K = 10
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -49,9 +47,9 @@ class Exam:
     features: Floats
     bought: Bools
     own: Bools
-    n_all: NDArray[np.int64]
+    n_all: Longs
     """Products each customer bought in the horizon, found or not."""
-    n_new: NDArray[np.int64]
+    n_new: Longs
     """Of these, bought for the first time."""
 
     def marks(self, score: Floats) -> tuple[float, float]:
@@ -157,7 +155,7 @@ def exam_of(
     return Exam(np.searchsorted(some, customer).astype(np.int32), features, bought, own, n_all, n_new)
 
 
-def ndcg(customer: Ints, score: Floats, bought: Bools, n_true: NDArray[np.int64], k: int = K) -> float:
+def ndcg(customer: Ints, score: Floats, bought: Bools, n_true: Longs, k: int = K) -> float:
     """Return mean NDCG@k over customers with a truth; rows are candidates, ties go to the earlier row."""
     order = np.lexsort((-score, customer))
     rank = np.arange(len(order)) - np.searchsorted(customer[order], customer[order])

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from features.arrays.compiled import compiled
-from features.arrays.history import Floats, Ints
+from features.arrays.dtypes import Floats, Ints
 
 CAP = 4.0
 """As ``models.similarity.linear.CAP``: a compiled function reads no constant of another file."""

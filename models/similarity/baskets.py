@@ -8,11 +8,10 @@ same people buy both) and fail the second (seldom at once): the lift within orde
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.arrays.compiled import compiled
-from features.arrays.groups import Column
-from features.arrays.history import Floats, History, Ints
+from features.arrays.dtypes import Bools, Column, Floats, Ints
+from features.arrays.history import History
 from models.similarity.collaborative import Neighbours, nearest
 
 FLOOR = 3
@@ -97,7 +96,7 @@ def _most_shared(baskets: _Baskets, n: int) -> tuple[Neighbours, Floats]:
     return near, np.rint(shared)
 
 
-def _replace_each_other(baskets: _Baskets, category: Ints) -> NDArray[np.bool_]:
+def _replace_each_other(baskets: _Baskets, category: Ints) -> Bools:
     """Tell of each category (shifted by one, 0: none) whether its products are substitutes of one another.
 
     They are, unless they share orders more often than both nulls expect, and often enough to tell.
@@ -137,7 +136,7 @@ def _habits(baskets: _Baskets, again: Column, kind: Ints, n_kinds: int) -> Colum
     return np.bincount(cell % n_kinds, expected, minlength=n_kinds)
 
 
-def _by_many(baskets: _Baskets, one: Column, other: Ints, shared: Column) -> NDArray[np.bool_]:
+def _by_many(baskets: _Baskets, one: Column, other: Ints, shared: Column) -> Bools:
     """Mark pairs that enough customers bought, and not clearly seldomer at once than by their habits."""
     size = len(baskets.visits)
     own, n = np.unique(baskets.product.astype(np.int64) * size + baskets.customer, return_counts=True)
@@ -171,7 +170,7 @@ def _meetings(  # noqa: PLR0917 (numba takes arrays, not objects)
     return found, both
 
 
-def _kept(near: Neighbours, good: NDArray[np.bool_], n: int) -> Neighbours:
+def _kept(near: Neighbours, good: Bools, n: int) -> Neighbours:
     """Return the first ``n`` good ones of each row."""
     order = np.argsort(~good, axis=1, kind="stable")[:, :n]
     kept = np.take_along_axis(good, order, axis=1)

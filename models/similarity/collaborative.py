@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from features.arrays.history import Floats, History, Ints, interactions, read_array
+from features.arrays.dtypes import Floats, Ints
+from features.arrays.history import History, interactions, read_array
 from features.hardware import rows_at_once, threads
 from models.similarity.top import top_columns
 

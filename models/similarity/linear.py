@@ -7,7 +7,8 @@ on it most.
 
 import numpy as np
 
-from features.arrays.history import Floats, History, Ints, interactions
+from features.arrays.dtypes import Floats, Ints
+from features.arrays.history import History, interactions
 from models.similarity.collaborative import Neighbours, one_blas_thread
 
 CAP = 4.0

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.arrays.catalogue import Catalogue
-from features.arrays.history import Floats, History, Ints, read_array
+from features.arrays.dtypes import Bools, Floats, Ints
+from features.arrays.history import History, read_array
 from features.arrays.products import ProductTable, n_buyers
 from models.similarity.collaborative import Neighbours
 
-Bools = NDArray[np.bool_]
 FEW_BUYERS = 5
 """A product of fewer buyers is new while it is young."""
 NEW_DAYS = 28

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from features.arrays.history import Floats, History, Ints
+from features.arrays.dtypes import Floats, Ints
+from features.arrays.history import History
 from models.similarity.top import top_columns
 
 POOL = 5000

@@ -3,12 +3,11 @@
 from math import isqrt
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.arrays.history import Floats
+from features.arrays.dtypes import Floats, Longs
 
 
-def top_columns(scores: Floats, n: int) -> NDArray[np.int64]:
+def top_columns(scores: Floats, n: int) -> Longs:
     """Return each row's ``n`` best columns, best first, equal ones in column order; all if there are fewer.
 
     The ``n`` best lie in the ``n`` blocks of columns with the highest peaks: find those, then look inside.
@@ -26,7 +25,7 @@ def top_columns(scores: Floats, n: int) -> NDArray[np.int64]:
     return np.take_along_axis(best, order, axis=1)
 
 
-def _promising(scores: Floats, n: int) -> NDArray[np.int64] | None:
+def _promising(scores: Floats, n: int) -> Longs | None:
     """Return the columns of the ``n`` best blocks and of the odd end; None where blocks do not pay."""
     rows, width = scores.shape
     block = isqrt(width // n)
@@ -39,5 +38,5 @@ def _promising(scores: Floats, n: int) -> NDArray[np.int64] | None:
     return np.concatenate([inside, np.broadcast_to(np.arange(whole, width), (rows, width - whole))], axis=1)
 
 
-def _all(cells: Floats) -> NDArray[np.int64]:
+def _all(cells: Floats) -> Longs:
     return np.broadcast_to(np.arange(cells.shape[1]), cells.shape)

@@ -6,10 +6,9 @@ TF-IDF over words and pairs of words of a product's name, category and brand; co
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.arrays.catalogue import Catalogue
-from features.arrays.history import Floats, Ints
+from features.arrays.dtypes import Floats, Ints, Longs
 from models.similarity.collaborative import Neighbours, nearest
 
 COMMON = 0.05
@@ -42,7 +41,7 @@ def _texts(catalogue: Catalogue) -> list[str]:
     return [" . ".join(words) for words in zip(*parts, strict=True)]
 
 
-def _weights(said: list[str], copies: NDArray[np.int64]) -> Any:
+def _weights(said: list[str], copies: Longs) -> Any:
     """Return TF-IDF of words in texts (unit columns), a text counting once a copy; None: no words.
 
     As scikit-learn's ``TfidfVectorizer(sublinear_tf=True, min_df=2)`` over all copies.
@@ -74,7 +73,7 @@ def _with_itself(weights: Any, n: int) -> Neighbours:
     )
 
 
-def _told_apart(near: Neighbours, text: NDArray[np.int64], sales: Floats, n: int) -> Neighbours:
+def _told_apart(near: Neighbours, text: Longs, sales: Floats, n: int) -> Neighbours:
     """Return the products behind each text's neighbours, without the one that asks: shape (products, n)."""
     by_text = np.lexsort((-sales, text))
     first = np.searchsorted(text[by_text], np.arange(len(near.product) + 1))

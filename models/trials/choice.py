@@ -11,11 +11,11 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from features.arrays.dtypes import Bools, Doubles, Longs
 from models.trials.learners import LEARNERS, LearnerConfig, Parts
 from models.trials.qini import intervals, qini
-from models.trials.trial import Estimate, Floats, Trial
+from models.trials.trial import Estimate, Trial
 
 RANDOM = "random"
 REPEATED_UP_TO = 50_000
@@ -24,8 +24,7 @@ CHOSEN = "chosen"
 NOTHING_FOUND = "no detectable effect"
 NO_RANKING = "no ranking can be learnt"
 """Where nothing is known of customers before the contact."""
-Scores = dict[str, Floats]
-Mask = NDArray[np.bool_]
+Scores = dict[str, Doubles]
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class Choice:
 
 
 def choose_policy(
-    rows: Floats, trial: Trial, config: LearnerConfig, given: Mapping[str, Floats] | None = None
+    rows: Doubles, trial: Trial, config: LearnerConfig, given: Mapping[str, Doubles] | None = None
 ) -> Choice:
     """Fit every learner out of fold, measure each, and choose.
 
@@ -108,9 +107,7 @@ def choose_policy(
     return Choice(trial, pd.DataFrame({**scores, CHOSEN: total[CHOSEN]}), found, best, nested)
 
 
-def _repeat(
-    rows: Floats, trial: Trial, config: LearnerConfig, fold: NDArray[np.int64], known: Scores
-) -> Scores:
+def _repeat(rows: Doubles, trial: Trial, config: LearnerConfig, fold: Longs, known: Scores) -> Scores:
     """Return the out-of-fold score of every learner, and of choosing among them without each fold."""
     n, folds = len(trial), range(config.n_folds)
     learners = tuple(LEARNERS) if rows.shape[1] else ()
@@ -131,7 +128,7 @@ def _repeat(
     return out
 
 
-def _scores(rows: Floats, trial: Trial, unseen: Mask, config: LearnerConfig) -> Scores:
+def _scores(rows: Doubles, trial: Trial, unseen: Bools, config: LearnerConfig) -> Scores:
     """Return every learner's score of the ``unseen`` rows, learnt from the others; none without columns."""
     if not rows.shape[1]:
         return {}
@@ -139,13 +136,13 @@ def _scores(rows: Floats, trial: Trial, unseen: Mask, config: LearnerConfig) -> 
     return {name: learner(parts, rows[unseen]) for name, learner in LEARNERS.items()}
 
 
-def _best(scores: Scores, trial: Trial, seen: Mask) -> str:
+def _best(scores: Scores, trial: Trial, seen: Bools) -> str:
     part = trial.take(seen)
     found = {name: qini(part, score[seen]) for name, score in scores.items()}
     return max(found, key=found.__getitem__)
 
 
-def _ranks(score: Floats) -> Floats:
+def _ranks(score: Doubles) -> Doubles:
     """Return each score's place among its fold, 0 to 1, ties sharing it: folds come from different models."""
     ordered = np.sort(score)
     low, high = (np.searchsorted(ordered, score, side=side) for side in ("left", "right"))

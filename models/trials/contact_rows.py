@@ -7,11 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from features.arrays.dtypes import Doubles
 from features.customer import OWN_FEATURES
 from features.errors import CannotLearn
 from features.shop import Shop
 from features.window import midnight
-from models.trials.trial import LEAST_PROPENSITY, Floats, Trial
+from models.trials.trial import LEAST_PROPENSITY, Trial
 
 CUSTOMER_DAYS = 1_000_000
 """Customers times days whose features are computed in one scan, at most."""
@@ -32,7 +33,7 @@ class ContactRows:
         return len(self.contacts)
 
     @property
-    def rows(self) -> Floats:
+    def rows(self) -> Doubles:
         """The features as trees read them, shape (n, columns)."""
         return self.features.to_numpy(float)
 

@@ -14,9 +14,10 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from features.arrays.dtypes import Doubles
 from models.trials.choice import RANDOM, Choice, choose_policy
 from models.trials.learners import LEARNERS, LearnerConfig, Parts
-from models.trials.trial import Floats, Trial, Z
+from models.trials.trial import Trial, Z
 
 COLUMNS = ("effect", "effect_low", "effect_high")
 
@@ -38,7 +39,7 @@ class Line:
         return cls(0.0, found.value, 0.0, (found.error**2, 0.0, 0.0))
 
     @classmethod
-    def fit(cls, trial: Trial, score: Floats) -> Self:
+    def fit(cls, trial: Trial, score: Doubles) -> Self:
         """Regress the transformed outcome on an out-of-fold score; flat where higher is not better."""
         target = (trial.outcome - trial.outcome.mean()) * (2 * trial.treated - 1) * trial.weight
         centre = float(score.mean())
@@ -57,7 +58,7 @@ class Line:
             (float(spread[0, 0]), float(spread[1, 1]), float(spread[0, 1])),
         )
 
-    def at(self, score: Floats) -> tuple[Floats, Floats]:
+    def at(self, score: Doubles) -> tuple[Doubles, Doubles]:
         """Return the effect at each score and its standard error."""
         away = score - self.centre
         level, slope, both = self.variance
@@ -82,7 +83,7 @@ class Effects:
     """What the comparison found: effect, Qini of every policy, verdict, reason."""
 
     @classmethod
-    def fit(cls, rows: Floats, trial: Trial, config: LearnerConfig, given: Mapping[str, Floats]) -> Self:
+    def fit(cls, rows: Doubles, trial: Trial, config: LearnerConfig, given: Mapping[str, Doubles]) -> Self:
         """Choose the ranking out of fold, then learn it from all rows of shape (n, columns)."""
         choice = choose_policy(rows, trial, config, given)
         ranking = choice.ranking
@@ -91,13 +92,13 @@ class Effects:
         parts = Parts.fit(rows, trial, config)
         return cls(parts, line, ranking, choice.is_detectable, trial.base, _facts(choice))
 
-    def score(self, rows: Floats, given: Mapping[str, Floats]) -> Floats:
+    def score(self, rows: Doubles, given: Mapping[str, Doubles]) -> Doubles:
         """Return the ranking's score, higher to be contacted first; shape (n,)."""
         if self.ranking in LEARNERS:
             return LEARNERS[self.ranking](self.parts, rows)
         return given.get(self.ranking, np.zeros(len(rows)))
 
-    def effect(self, rows: Floats, given: Mapping[str, Floats]) -> pd.DataFrame:
+    def effect(self, rows: Doubles, given: Mapping[str, Doubles]) -> pd.DataFrame:
         """Return ``effect``, ``effect_low`` and ``effect_high`` (95%) of each row."""
         value, error = self.line.at(self.score(rows, given))
         return pd.DataFrame(dict(zip(COLUMNS, (value, value - Z * error, value + Z * error), strict=True)))

@@ -9,8 +9,9 @@ import numpy as np
 from pydantic import Field
 from scipy.special import expit
 
+from features.arrays.dtypes import Doubles
 from models.boosted_trees import Trees, TreesConfig
-from models.trials.trial import Floats, Trial
+from models.trials.trial import Trial
 
 
 class LearnerConfig(TreesConfig):
@@ -49,12 +50,12 @@ class Parts:
     """Share contacted of those learnt from."""
 
     @classmethod
-    def fit(cls, rows: Floats, trial: Trial, config: TreesConfig) -> Self:
+    def fit(cls, rows: Doubles, trial: Trial, config: TreesConfig) -> Self:
         """Learn from rows of shape (n, columns), NaN where unknown."""
         y, t, weight = trial.outcome, trial.treated, trial.weight
         objective = "binary" if trial.is_binary else "regression"
 
-        def grow(kind: str, x: Floats, target: Floats, weigh: Floats) -> Trees:
+        def grow(kind: str, x: Doubles, target: Doubles, weigh: Doubles) -> Trees:
             return Trees.fit(kind, x, target, config, weigh / weigh.mean())
 
         ones, zeros = t == 1, t == 0
@@ -74,7 +75,7 @@ class Parts:
             share=float(t.mean()),
         )
 
-    def outcome(self, trees: Trees, rows: Floats) -> Floats:
+    def outcome(self, trees: Trees, rows: Doubles) -> Doubles:
         """Return the outcome expected: a chance, or an amount."""
         return _said(trees, rows, is_binary=self.is_binary)
 
@@ -93,23 +94,23 @@ class Parts:
 TREES = ("treated", "control", "both", "gained", "missed", "turned")
 
 
-def s_learner(parts: Parts, rows: Floats) -> Floats:
+def s_learner(parts: Parts, rows: Doubles) -> Doubles:
     """Return the effect by one model that is asked twice: contacted, and not."""
     one, zero = (_crossed(rows, np.full(len(rows), flag)) for flag in (1.0, 0.0))
     return parts.outcome(parts.both, one) - parts.outcome(parts.both, zero)
 
 
-def t_learner(parts: Parts, rows: Floats) -> Floats:
+def t_learner(parts: Parts, rows: Doubles) -> Doubles:
     """Return the effect by two models, one a group."""
     return parts.outcome(parts.treated, rows) - parts.outcome(parts.control, rows)
 
 
-def x_learner(parts: Parts, rows: Floats) -> Floats:
+def x_learner(parts: Parts, rows: Doubles) -> Doubles:
     """Return the effect learnt from each group's imputed effects (Künzel et al., 2019)."""
     return parts.share * parts.missed.raw(rows) + (1 - parts.share) * parts.gained.raw(rows)
 
 
-def class_transformation(parts: Parts, rows: Floats) -> Floats:
+def class_transformation(parts: Parts, rows: Doubles) -> Doubles:
     """Return the effect as the mean of one transformed outcome (Jaskowski & Jaroszewicz, 2012).
 
     As a regression (Athey & Imbens, 2016), so that amounts and unequal propensities are served too.
@@ -117,23 +118,23 @@ def class_transformation(parts: Parts, rows: Floats) -> Floats:
     return parts.turned.raw(rows)
 
 
-def response(parts: Parts, rows: Floats) -> Floats:
+def response(parts: Parts, rows: Doubles) -> Doubles:
     """Return the outcome expected if contacted: likely buyers first, whether or not a contact moves them."""
     return parts.outcome(parts.treated, rows)
 
 
-Learner = Callable[[Parts, Floats], Floats]
+Learner = Callable[[Parts, Doubles], Doubles]
 LEARNERS: dict[str, Learner] = {
     learner.__name__: learner for learner in (s_learner, t_learner, x_learner, class_transformation, response)
 }
 """Every way to rank that is learnt, by its name; higher is contacted first."""
 
 
-def _crossed(rows: Floats, treated: Floats) -> Floats:
+def _crossed(rows: Doubles, treated: Doubles) -> Doubles:
     """Return rows, contact, and their products: a tree that sees few columns can still tell who is moved."""
     return np.column_stack([rows, treated, rows * treated[:, None]])
 
 
-def _said(trees: Trees, rows: Floats, *, is_binary: bool) -> Floats:
+def _said(trees: Trees, rows: Doubles, *, is_binary: bool) -> Doubles:
     raw = trees.raw(rows)
     return np.asarray(expit(raw) if is_binary else raw, np.float64)

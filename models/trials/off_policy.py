@@ -16,15 +16,16 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from features.arrays.dtypes import Doubles, Longs
 from features.errors import CannotLearn, InputError
 from models.boosted_trees import Trees, TreesConfig
-from models.trials.trial import Estimate, Floats, Rows
+from models.trials.trial import Estimate, Rows
 
 SURE = 5.0
 """Standard errors by which the mean weight may differ from 1: more, and the log does not cover the policy."""
-Fit = Callable[[Floats, Floats], Callable[[Floats], Floats]]
+Fit = Callable[[Doubles, Doubles], Callable[[Doubles], Doubles]]
 """Learns from rows (n, columns) and rewards (n,), and gives what predicts rewards of rows."""
 
 
@@ -32,11 +33,11 @@ Fit = Callable[[Floats, Floats], Callable[[Floats], Floats]]
 class Log:
     """Decisions as they were taken, one a row; each array has shape (n,)."""
 
-    action: NDArray[np.int64]
+    action: Longs
     """Code of what was done, from 0."""
-    propensity: Floats
+    propensity: Doubles
     """The chance with which the policy took that very action, above 0."""
-    reward: Floats
+    reward: Doubles
     group: Rows
     """Decisions of one customer have one number, from 0."""
     n_actions: int
@@ -88,7 +89,7 @@ class Value:
         }
 
 
-def value(log: Log, policy: Floats, expected: Floats | None = None) -> Value:
+def value(log: Log, policy: Doubles, expected: Doubles | None = None) -> Value:
     """Return what ``policy`` would have earned a decision.
 
     ``policy`` are its chances of every action in every logged case, shape (n, n_actions), rows summing to 1.
@@ -108,7 +109,7 @@ def value(log: Log, policy: Floats, expected: Floats | None = None) -> Value:
     )
 
 
-def weights(log: Log, policy: Floats) -> Floats:
+def weights(log: Log, policy: Doubles) -> Doubles:
     """Return how often the policy would have taken each logged action, for once that it was taken: (n,)."""
     if policy.shape != (len(log), log.n_actions):
         raise InputError(f"expected chances of shape {(len(log), log.n_actions)}, got {policy.shape}")
@@ -117,7 +118,7 @@ def weights(log: Log, policy: Floats) -> Floats:
     return np.asarray(policy[np.arange(len(log)), log.action] / log.propensity)
 
 
-def cross_fitted(log: Log, rows: Floats, fit: Fit, *, n_folds: int = 5, seed: int = 0) -> Floats:
+def cross_fitted(log: Log, rows: Doubles, fit: Fit, *, n_folds: int = 5, seed: int = 0) -> Doubles:
     """Return the reward expected of every action in every case, shape (n, n_actions).
 
     Each is learnt, an action at a time, from the customers of other folds; an action hardly tried there is
@@ -140,28 +141,28 @@ def cross_fitted(log: Log, rows: Floats, fit: Fit, *, n_folds: int = 5, seed: in
 def by_trees(config: TreesConfig) -> Fit:
     """Return a way to learn rewards by boosted trees."""
 
-    def fit(rows: Floats, reward: Floats) -> Callable[[Floats], Floats]:
+    def fit(rows: Doubles, reward: Doubles) -> Callable[[Doubles], Doubles]:
         return Trees.fit("regression", rows, reward, config).raw
 
     return fit
 
 
-def _doubly_robust(log: Log, policy: Floats, weight: Floats, expected: Floats) -> Floats:
+def _doubly_robust(log: Log, policy: Doubles, weight: Doubles, expected: Doubles) -> Doubles:
     said = expected[np.arange(len(log)), log.action]
     return np.asarray((policy * expected).sum(axis=1) + weight * (log.reward - said))
 
 
-def _mean(values: Floats, group: Rows) -> Estimate:
+def _mean(values: Doubles, group: Rows) -> Estimate:
     mean = float(values.mean())
     return Estimate.of(mean, _error(values - mean, group))
 
 
-def _error(off: Floats, group: Rows) -> float:
+def _error(off: Doubles, group: Rows) -> float:
     """Return the standard error of a mean, from each row's distance to it; rows of a customer go together."""
     return float(np.sqrt((np.bincount(group, off) ** 2).sum())) / len(off)
 
 
-def _check_cover(log: Log, weight: Floats) -> None:
+def _check_cover(log: Log, weight: Doubles) -> None:
     """Refuse a policy that does what was never tried: then the weights do not average 1."""
     mean = float(weight.mean()) if len(log) else 0.0
     if mean <= 0:

@@ -18,13 +18,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.trials.trial import Estimate, Floats, Trial
+from features.arrays.dtypes import Doubles
+from models.trials.trial import Estimate, Trial
 
 N_DRAWS = 400
 """Bootstrap draws of an interval."""
 
 
-def qini(trial: Trial, score: Floats, weights: Floats | None = None) -> float:
+def qini(trial: Trial, score: Doubles, weights: Doubles | None = None) -> float:
     """Return the Qini of a score (higher: contact first), shape (n,); NaN where nothing happened.
 
     ``weights`` count rows more than once, as a bootstrap does. Between -1 and 1.
@@ -33,14 +34,14 @@ def qini(trial: Trial, score: Floats, weights: Floats | None = None) -> float:
     return _ratio(_Ranked.of(score, trial).area(weights), _perfect(trial).area(weights))
 
 
-def curve(trial: Trial, score: Floats) -> tuple[Floats, Floats]:
+def curve(trial: Trial, score: Doubles) -> tuple[Doubles, Doubles]:
     """Return share contacted (0 to 1) and outcomes gained a customer, best first, to draw: shape (steps,)."""
     share, gained = _Ranked.of(score, trial).curve(np.ones(len(trial)), uplift=True)
     return share, gained
 
 
 def intervals(
-    trial: Trial, scores: Mapping[str, Floats], *, seed: int = 0, uplift: bool = False
+    trial: Trial, scores: Mapping[str, Doubles], *, seed: int = 0, uplift: bool = False
 ) -> dict[str, Estimate]:
     """Return the Qini (or with ``uplift`` the AUUC) of each score, with its 95% bootstrap interval.
 
@@ -51,7 +52,7 @@ def intervals(
     ranked = {name: _Ranked.of(score, trial) for name, score in scores.items()}
     perfect = None if uplift else _perfect(trial)
 
-    def figures(weights: Floats) -> list[float]:
+    def figures(weights: Doubles) -> list[float]:
         best = 1.0 if perfect is None else perfect.area(weights)
         return [_ratio(one.area(weights, uplift=uplift), best) for one in ranked.values()]
 
@@ -67,13 +68,13 @@ class _Ranked:
     order: NDArray[np.intp]
     ends: NDArray[np.intp]
     """Last place of each group of equal scores."""
-    treated: Floats
+    treated: Doubles
     """Weight of each row among the contacted, in order; 0 for the held out."""
-    control: Floats
-    outcome: Floats
+    control: Doubles
+    outcome: Doubles
 
     @classmethod
-    def of(cls, score: Floats, trial: Trial) -> Self:
+    def of(cls, score: Doubles, trial: Trial) -> Self:
         order = np.argsort(-np.asarray(score, np.float64), kind="stable")
         ordered = np.asarray(score, np.float64)[order]
         ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
@@ -81,7 +82,7 @@ class _Ranked:
         treated = trial.treated[order]
         return cls(order, ends, weight * treated, weight * (1 - treated), trial.outcome[order])
 
-    def curve(self, weights: Floats, *, uplift: bool = False) -> tuple[Floats, Floats]:
+    def curve(self, weights: Doubles, *, uplift: bool = False) -> tuple[Doubles, Doubles]:
         """Return shares of customers and what is gained up to each, from (0, 0) on."""
         drawn = weights[self.order]
         treated, control = drawn * self.treated, drawn * self.control
@@ -93,12 +94,12 @@ class _Ranked:
             return share, share * (_over(y_treated, n_treated) - _over(y_control, n_control))
         return share, y_treated - _over(y_control * n_treated, n_control)
 
-    def area(self, weights: Floats, *, uplift: bool = False) -> float:
+    def area(self, weights: Doubles, *, uplift: bool = False) -> float:
         """Return the area between the curve and the straight line to its end."""
         share, gained = self.curve(weights, uplift=uplift)
         return float(np.diff(share) @ (gained[1:] + gained[:-1]) / 2 - gained[-1] / 2)
 
-    def _sums(self, column: Floats) -> Floats:
+    def _sums(self, column: Doubles) -> Doubles:
         return np.concatenate([[0.0], np.cumsum(column)[self.ends]])
 
 
@@ -106,8 +107,8 @@ def _perfect(trial: Trial) -> _Ranked:
     return _Ranked.of(trial.outcome * (2 * trial.treated - 1), trial)
 
 
-def _over(part: Floats, whole: Floats) -> Floats:
-    out: Floats = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+def _over(part: Doubles, whole: Doubles) -> Doubles:
+    out: Doubles = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
     return out
 
 

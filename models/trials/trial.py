@@ -7,9 +7,9 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from features.arrays.dtypes import Bools, Doubles, Longs
 from features.errors import CannotLearn, InputError
 
-Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 Z = 1.959964
@@ -50,7 +50,7 @@ class Estimate(NamedTuple):
         return cls(float(value), float(value - Z * error), float(value + Z * error))
 
     @classmethod
-    def of_draws(cls, value: float, draws: Floats) -> Self:
+    def of_draws(cls, value: float, draws: Doubles) -> Self:
         """Return the percentile interval of bootstrap draws; NaN without a finite one."""
         known = draws[np.isfinite(draws)]
         low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
@@ -61,11 +61,11 @@ class Estimate(NamedTuple):
 class Trial:
     """One row a customer (or a contact), each array of shape (n,)."""
 
-    outcome: Floats
+    outcome: Doubles
     """0 or 1 where something happened or not; else an amount."""
-    treated: Floats
+    treated: Doubles
     """1 for the contacted, 0 for the held out."""
-    propensity: Floats
+    propensity: Doubles
     """The chance, above 0 and below 1, with which each was to be contacted."""
     group: Rows
     """Rows of one customer have one number, from 0: they are drawn and left out together."""
@@ -101,7 +101,7 @@ class Trial:
         group = np.arange(len(t)) if customer is None else np.unique(customer, return_inverse=True)[1]
         return cls(y, t, p, group)
 
-    def take(self, rows: Rows | NDArray[np.bool_]) -> "Trial":
+    def take(self, rows: Rows | Bools) -> "Trial":
         """Return the trial of some of its rows."""
         group = np.unique(self.group[rows], return_inverse=True)[1]
         return Trial(self.outcome[rows], self.treated[rows], self.propensity[rows], group)
@@ -112,7 +112,7 @@ class Trial:
         return bool(np.isin(self.outcome, (0, 1)).all())
 
     @property
-    def weight(self) -> Floats:
+    def weight(self) -> Doubles:
         """One over the chance of having been treated as each was: it makes both groups alike, shape (n,)."""
         return np.where(self.treated == 1, 1 / self.propensity, 1 / (1 - self.propensity))
 
@@ -127,13 +127,13 @@ class Trial:
         (high, treated), (low, control) = self._mean(self.treated), self._mean(1 - self.treated)
         return Estimate.of(high - low, float(np.sqrt(((treated - control) ** 2).sum())))
 
-    def _mean(self, member: Floats) -> tuple[float, Floats]:
+    def _mean(self, member: Doubles) -> tuple[float, Doubles]:
         """Return the mean outcome of a group, and each customer's influence on it."""
         weight = self.weight * member
         mean = float(weight @ self.outcome / weight.sum())
         return mean, np.bincount(self.group, weight * (self.outcome - mean)) / weight.sum()
 
-    def folds(self, n: int, seed: int) -> NDArray[np.int64]:
+    def folds(self, n: int, seed: int) -> Longs:
         """Return each row's fold, from 0: a customer's rows share one; each has its share of each kind."""
         rng = np.random.default_rng(seed)
         first = np.unique(self.group, return_index=True)[1]
@@ -143,15 +143,15 @@ class Trial:
         fold[order] = np.arange(len(first)) % n
         return fold[self.group]
 
-    def draws(self, n: int, seed: int) -> Iterator[Floats]:
+    def draws(self, n: int, seed: int) -> Iterator[Doubles]:
         """Yield how often each row counts in each of ``n`` bootstrap draws of customers, shape (n_rows,)."""
         rng, m = np.random.default_rng(seed), int(self.group.max()) + 1
         for _ in range(n):
             yield np.bincount(rng.integers(0, m, m), minlength=m)[self.group].astype(np.float64)
 
 
-def _check_groups(outcome: Floats, treated: Floats) -> None:
-    groups: Sequence[tuple[str, NDArray[np.bool_]]] = (
+def _check_groups(outcome: Doubles, treated: Doubles) -> None:
+    groups: Sequence[tuple[str, Bools]] = (
         ("contacted", treated == 1),
         ("held out", treated == 0),
     )
@@ -170,7 +170,7 @@ def _check_groups(outcome: Floats, treated: Floats) -> None:
             )
 
 
-def _check_overlap(propensity: Floats) -> None:
+def _check_overlap(propensity: Doubles) -> None:
     unknown = int((~np.isfinite(propensity)).sum())
     if unknown:
         raise CannotLearn(

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.arrays.history import History, Ints
+from features.arrays.dtypes import Bools, Floats, Ints
+from features.arrays.history import History
 from features.arrays.last_bought import days_since_bought
 from models.decisions.case import Case
 from models.decisions.known import Known
@@ -27,9 +27,9 @@ class Recent:
 
     n_contacts_7d: Ints
     n_contacts_28d: Ints
-    days: dict[str, NDArray[np.float32]]
+    days: dict[str, Floats]
     """Days since the last contact with each action that was taken since; NaN where it was not."""
-    ordered: NDArray[np.bool_]
+    ordered: Bools
 
     @classmethod
     def read(cls, state: State, now: datetime) -> "Recent":
@@ -37,7 +37,7 @@ class Recent:
         n, snapshot = len(state.snapshot.customers), state.snapshot
         since = max(snapshot.as_of, now - timedelta(days=CONTACT_DAYS))
         week, month = np.zeros(n, np.int32), np.zeros(n, np.int32)
-        days: dict[str, NDArray[np.float32]] = {}
+        days: dict[str, Floats] = {}
         for customer_id, action, sent_at in state.view.store.contacts_made(since):
             code = snapshot.customer(customer_id)
             if code < 0:

@@ -11,9 +11,8 @@ from math import isnan
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.arrays.history import Ints
+from features.arrays.dtypes import Ints, Longs
 from features.errors import NotFound
 from features.window import EPOCH, day_number, zone
 from models.budgets.calendar import Calendar, Room, plan, within
@@ -53,7 +52,7 @@ class Planned:
     """On the first day nothing can go out before this hour: it is over."""
 
     @property
-    def first_hours(self) -> NDArray[np.int64]:
+    def first_hours(self) -> Longs:
         """The hour before which each contact cannot go out."""
         return np.where(self.calendar.day == 0, self.earliest_hour, 0)
 
@@ -218,7 +217,7 @@ def columns_of(state: State, found: Planned, period: Period) -> dict[str, list[A
     return dict(zip(names_of(state), columns, strict=True))
 
 
-def _moments(snapshot: Snapshot, day: Ints, days: Sequence[date], hour: NDArray[np.int64]) -> list[str]:
+def _moments(snapshot: Snapshot, day: Ints, days: Sequence[date], hour: Longs) -> list[str]:
     """Return when each contact goes out, on its day and at its hour of the shop's clock."""
     place = zone(snapshot.timezone)
     midnights = [datetime(each.year, each.month, each.day, tzinfo=place) for each in days]
@@ -227,9 +226,7 @@ def _moments(snapshot: Snapshot, day: Ints, days: Sequence[date], hour: NDArray[
     return found
 
 
-def send_hours(
-    snapshot: Snapshot, terms: Terms, codes: Ints, earliest: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def send_hours(snapshot: Snapshot, terms: Terms, codes: Ints, earliest: Longs) -> Longs:
     """Return the hour to reach each customer at: their mean hour of ordering, else 10, never a quiet one.
 
     ``earliest`` are the hours before which each contact cannot go out.

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from features.arrays.history import Ints
+from features.arrays.dtypes import Ints
 from features.errors import SettingsError
 from features.shop import Shop
 from features.storage.files import beside

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.arrays.dtypes import Bools, Doubles, Longs
 from models.budgets.budget import Tally, at_most, best_rows, climb, rivals
 from models.decisions.economics import EFFECT
 from models.decisions.words import how_it_works
@@ -50,7 +50,7 @@ def retention_targets(state: State, request: TargetsRequest, now: datetime) -> T
     return answer.named(("rank", "customer_id", *(name for name in table.order if name not in NOT_SHOWN)))
 
 
-def _rankings(snapshot: Snapshot) -> dict[str, NDArray[np.float64]]:
+def _rankings(snapshot: Snapshot) -> dict[str, Doubles]:
     """Return other ways to rank the rows of the retention ranking, as far as their scores are known."""
     table, days, scores = snapshot.retention, snapshot.horizon_days, snapshot.scores
     names = {"risk": f"churn_probability_{days}d", "value": f"expected_margin_{days}d"}
@@ -78,7 +78,7 @@ def _effect(snapshot: Snapshot) -> str:
     return "learnt" if known else "assumed"
 
 
-def worthwhile(state: State, now: datetime) -> NDArray[np.bool_]:
+def worthwhile(state: State, now: datetime) -> Bools:
     """Mark the rows of the ranking that every rule permits now and that gain more than they cost."""
     table = state.snapshot.retention
     if table is None:
@@ -86,7 +86,7 @@ def worthwhile(state: State, now: datetime) -> NDArray[np.bool_]:
     return np.asarray(permitted(state, now) & (table.number(state.snapshot.gain_name) > 0))
 
 
-def permitted(state: State, now: datetime) -> NDArray[np.bool_]:
+def permitted(state: State, now: datetime) -> Bools:
     """Mark the rows of the ranking that every rule permits now, and whose gain is known."""
     table = state.snapshot.retention
     if table is None:
@@ -95,7 +95,7 @@ def permitted(state: State, now: datetime) -> NDArray[np.bool_]:
     return np.asarray(known & ~barred(state, now)[table.number("customer").astype(np.int64)])
 
 
-def barred(state: State, now: datetime) -> NDArray[np.bool_]:
+def barred(state: State, now: datetime) -> Bools:
     """Mark the customers whom a rule bars now, whatever was known at the scoring, and who were erased."""
     snapshot, codes = state.snapshot, np.arange(len(state.snapshot.customers), dtype=np.int32)
     recent = Recent.read(state, now)
@@ -111,7 +111,7 @@ def barred(state: State, now: datetime) -> NDArray[np.bool_]:
     return np.asarray(blocked | state.erased)
 
 
-def target_rows(snapshot: Snapshot, rows: NDArray[np.int64]) -> Iterator[dict[str, Any]]:
+def target_rows(snapshot: Snapshot, rows: Longs) -> Iterator[dict[str, Any]]:
     """Return rows of the retention ranking with the customer's id in place of the code."""
     table = snapshot.retention
     if table is None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from features.arrays.dtypes import Bools
 from features.arrays.history import Vocabulary
 from features.errors import ArtefactError, Gone, NotFound
 from serving.api_crm import ScoresPage, ScoresRequest
@@ -29,7 +30,6 @@ BLOCK = 1000
 MOST = 10_000
 """Rows of a page."""
 OLD_KEPT = 2
-Bools = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from features.arrays.history import Ints
+from features.arrays.dtypes import Ints
 from features.errors import NotFound
 from models.budgets.allocation import Allocation, allocate, compare, curve
 from models.decisions.case import Case, Terms

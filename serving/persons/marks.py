@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from features.arrays.dtypes import Bools
 from features.arrays.history import Vocabulary
 from serving.persons.rights import digest_of
 
@@ -63,9 +64,9 @@ class Sieve:
 
     def __init__(self, customers: Vocabulary, marks: Marks | None) -> None:
         self._customers, self._marks = customers, marks
-        self._told: tuple[int, NDArray[np.bool_]] = (0, np.zeros(len(customers), bool))
+        self._told: tuple[int, Bools] = (0, np.zeros(len(customers), bool))
 
-    def among(self, salt: bytes, erased: Collection[bytes]) -> NDArray[np.bool_]:
+    def among(self, salt: bytes, erased: Collection[bytes]) -> Bools:
         """Mark, by code, whose digest is among those ``erased``; these only grow. Read it, do not write."""
         known = tuple(erased)  # others add to it
         n, told = self._told

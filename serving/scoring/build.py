@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TypedDict, cast
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from features import excerpt
-from features.arrays.history import Floats, History, Ints, Vocabulary
+from features.arrays.dtypes import Bools, Floats, Ints
+from features.arrays.history import History, Vocabulary
 from features.shop import Shop
 from models.decisions.case import Terms
 from models.decisions.economics import EFFECT, Money
@@ -73,7 +73,7 @@ class Build:
         return Vocabulary(self._seen[0].ids[self._seen[2]])
 
     @cached_property
-    def _seen(self) -> tuple[Vocabulary, Marks, NDArray[np.bool_]]:
+    def _seen(self) -> tuple[Vocabulary, Marks, Bools]:
         """Everyone, their marks, and who is not forgotten: all are hashed once."""
         everyone = Vocabulary.of(self.shop.customers_seen(self.cutoff).tolist())
         marks = Marks.of(self.forgotten.salt, everyone.all_names())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.arrays.dtypes import Bools, Doubles, Ints, Longs
 from features.errors import ArtefactError
 from features.window import day_number, local_day
 
@@ -33,9 +34,9 @@ class Columns:
     """``number``, ``text`` or ``moment``, by name."""
     words: Mapping[str, list[str]]
     """The vocabulary of each text column."""
-    numbers: NDArray[np.float64]
-    texts: NDArray[np.int32]
-    moments: NDArray[np.int64]
+    numbers: Doubles
+    texts: Ints
+    moments: Longs
     """Microseconds since 1970 in UTC."""
 
     def __len__(self) -> int:
@@ -44,13 +45,13 @@ class Columns:
     def _of(self, kind: str) -> list[str]:
         return [name for name in self.order if self.kinds[name] == kind]
 
-    def number(self, name: str) -> NDArray[np.float64]:
+    def number(self, name: str) -> Doubles:
         """Return one numeric column; raise ``KeyError`` where there is none of that name."""
         if self.kinds[name] != "number":
             raise KeyError(name)
         return self.numbers[:, self._of("number").index(name)]
 
-    def day_numbers(self, name: str, timezone: str) -> NDArray[np.float64] | None:
+    def day_numbers(self, name: str, timezone: str) -> Doubles | None:
         """Return a column of moments as the shop's days since 1970-01-01 (NaN unknown); None without one."""
         if self.kinds.get(name) != "moment":
             return None
@@ -66,7 +67,7 @@ class Columns:
         for values in zip(*self.shown(at), strict=True):
             yield dict(zip(self.order, values, strict=True))
 
-    def shown(self, at: "slice | NDArray[np.int64]") -> list[list[Value]]:
+    def shown(self, at: "slice | Longs") -> list[list[Value]]:
         """Return some rows, column by column in order, as they are shown."""
         return [self._shown(name, at) for name in self.order]
 
@@ -74,7 +75,7 @@ class Columns:
         """Return one row as a dictionary."""
         return next(self.rows(slice(at, at + 1)), {})
 
-    def _shown(self, name: str, at: "slice | NDArray[np.int64]") -> list[Value]:
+    def _shown(self, name: str, at: "slice | Longs") -> list[Value]:
         column = self._of(self.kinds[name]).index(name)
         if self.kinds[name] == "number":
             return [None if isnan(value) else value for value in self.numbers[at, column].tolist()]
@@ -85,7 +86,7 @@ class Columns:
         said = {value: _moment(value) for value in set(moments)}
         return [said[value] for value in moments]
 
-    def among(self, name: str, words: Collection[str]) -> NDArray[np.bool_]:
+    def among(self, name: str, words: Collection[str]) -> Bools:
         """Mark the rows whose text is one of ``words``; raise ``KeyError`` where no text is of that name."""
         if self.kinds[name] != "text":
             raise KeyError(name)
@@ -162,7 +163,7 @@ def _stack(columns: list[Any], n: int, dtype: Any) -> Any:
     return np.column_stack(columns).astype(dtype) if columns else np.zeros((n, 0), dtype)
 
 
-def _coded(column: "pd.Series[Any]") -> tuple[NDArray[np.int32], list[str]]:
+def _coded(column: "pd.Series[Any]") -> tuple[Ints, list[str]]:
     """Return a code for every text of a column, -1 where it is missing, and the texts."""
     kept = column.astype("object")
     words = sorted({str(value) for value in kept[kept.notna()]})
@@ -170,7 +171,7 @@ def _coded(column: "pd.Series[Any]") -> tuple[NDArray[np.int32], list[str]]:
     return np.array([codes.get(str(value), -1) for value in kept.where(kept.notna(), None)], np.int32), words
 
 
-def _microseconds(column: "pd.Series[Any]") -> NDArray[np.int64]:
+def _microseconds(column: "pd.Series[Any]") -> Longs:
     """Count from 1970; a time without a zone is in UTC."""
     aware = column if getattr(column.dtype, "tz", None) is not None else column.dt.tz_localize("UTC")
     naive = aware.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.catalogue import Catalogue
-from features.arrays.history import Floats, History, Ints, Vocabulary
+from features.arrays.dtypes import Floats, Ints
+from features.arrays.history import History, Vocabulary
 from features.settings import Economics
 from models.decisions.case import Terms
 from models.decisions.known import Known

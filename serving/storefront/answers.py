@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.arrays.history import Floats, Ints
+from features.arrays.dtypes import Bools, Floats, Ints
 from features.window import day_number, local_day
 from models.lists.cold import segments_of
 from models.lists.since import Line
@@ -72,7 +71,7 @@ class Ask:
     list_name: str
     k: int
     banned: frozenset[str]
-    eligible: NDArray[np.bool_]
+    eligible: Bools
     cart: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()
 
@@ -191,7 +190,7 @@ def _why_not_live(snapshot: Snapshot, customer: Who, ask: Ask) -> str | None:
     return "neither the customer nor any product of the cart is known" if ask.cart else told
 
 
-def _priced(snapshot: Snapshot, request: RecommendRequest) -> NDArray[np.bool_]:
+def _priced(snapshot: Snapshot, request: RecommendRequest) -> Bools:
     """Mark the products of a price range, its ends included; one without a price is in none."""
     low = 0.0 if request.min_price is None else request.min_price
     high = np.inf if request.max_price is None else request.max_price

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from features.arrays.dtypes import Doubles, Longs
 from features.errors import InputError, SettingsError
 from features.ingest.sources import delimiter_of
-from models.trials.trial import Floats, Trial
+from models.trials.trial import Trial
 
 NO_CONTACT = (
     *("control", "none", "no", "nothing", "held out", "held_out", "holdout", "no e-mail", "no email"),
@@ -55,7 +55,7 @@ def _read_csv(file: Path) -> pd.DataFrame:
     return frame
 
 
-def design(known: pd.DataFrame, trial: Trial) -> tuple[Floats, dict[str, str]]:
+def design(known: pd.DataFrame, trial: Trial) -> tuple[Doubles, dict[str, str]]:
     """Return what is known as a matrix (n, columns), words one column a level; and the columns left out.
 
     Left out: what is different in every row (an id), never different, or not known before the contact. Where
@@ -72,7 +72,7 @@ def design(known: pd.DataFrame, trial: Trial) -> tuple[Floats, dict[str, str]]:
     return np.concatenate([np.zeros((len(known), 0)), *columns], axis=1), left_out
 
 
-def _as_numbers(column: "pd.Series[Any]") -> Floats:
+def _as_numbers(column: "pd.Series[Any]") -> Doubles:
     """Return a column as numbers, shape (n, 1), or one column a frequent level, shape (n, levels)."""
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         values = np.asarray(column.to_numpy(float, na_value=np.nan))[:, None]
@@ -94,7 +94,7 @@ def _useless(column: "pd.Series[Any]") -> str:
     return ""
 
 
-def _not_before(columns: Floats, trial: Trial) -> str:
+def _not_before(columns: Doubles, trial: Trial) -> str:
     """Tell why a column cannot have been known before a random contact: it differs between the groups."""
     for values in columns.T:
         there = np.isfinite(values)
@@ -105,7 +105,7 @@ def _not_before(columns: Floats, trial: Trial) -> str:
     return ""
 
 
-def _gives_away(columns: Floats, trial: Trial) -> str:
+def _gives_away(columns: Doubles, trial: Trial) -> str:
     """Tell whether a column holds the outcome: all who differ from the most common value had it."""
     if not trial.is_binary:
         return ""
@@ -118,7 +118,7 @@ def _gives_away(columns: Floats, trial: Trial) -> str:
     return ""
 
 
-def arms(column: "pd.Series[Any]", wanted: str, control: str | None) -> dict[str, NDArray[np.int64]]:
+def arms(column: "pd.Series[Any]", wanted: str, control: str | None) -> dict[str, Longs]:
     """Return by arm: 1 for its contacted, 0 for the held out, -1 for the others."""
     if column.isna().any():
         raise InputError(
@@ -166,7 +166,7 @@ def _control(column: str, levels: list[str], control: str | None) -> str:
     return named[0]
 
 
-def numbers(frame: pd.DataFrame, name: str) -> Floats:
+def numbers(frame: pd.DataFrame, name: str) -> Doubles:
     """Return a column as numbers, shape (n,); raise ``InputError`` where it holds none, or is empty."""
     try:
         values = pd.to_numeric(frame[name]).to_numpy(float, na_value=np.nan)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from features.arrays.dtypes import Doubles
 from features.errors import CannotLearn, InputError
 from features.ingest.sources import delimiter_of
 from features.shop import Shop
@@ -15,7 +16,7 @@ from models.policy.actions import DO_NOTHING
 from models.trials.contact_rows import features_then
 from models.trials.learners import LearnerConfig
 from models.trials.off_policy import Log, by_trees, cross_fitted, value
-from models.trials.trial import Estimate, Floats
+from models.trials.trial import Estimate
 
 FOLLOWED = "followed"
 """The policy that was in service."""
@@ -73,11 +74,11 @@ class DecisionLog:
         )
 
     @cached_property
-    def _expected(self) -> Floats:
+    def _expected(self) -> Doubles:
         then = features_then(self.shop, self.decided.assign(sent_at=self.decided["moment"]))
         return cross_fitted(self.log, then.to_numpy(float), by_trees(LearnerConfig(n_trees=40)))
 
-    def _chances(self, name: str) -> Floats:
+    def _chances(self, name: str) -> Doubles:
         """Return a policy's chances of every action, shape (n, n_actions): the one it takes has 1."""
         wanted = pd.Series(name, index=self.decided.index)
         if name == GIVEN and self.given is not None:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from features.arrays.dtypes import Bools, Doubles, Longs
 from training.measures import list_metrics
 from training.measures.holdout import SEGMENTS, Holdout
-from training.measures.metrics import CAPTURED, MEAN, Floats, Ints
+from training.measures.metrics import CAPTURED, MEAN
 from training.measures.samples import Evaluation, Sample
 
 DEPTHS = (10, 20)
@@ -29,22 +29,22 @@ class ListHits:
     """
 
     customers: "pd.Index[str]"
-    recommended: Ints
-    hits: NDArray[np.bool_]
-    n_true: Ints
-    bought_before: NDArray[np.bool_]
-    rarity: Floats
-    money: Floats | None
-    spent: Floats | None
+    recommended: Longs
+    hits: Bools
+    n_true: Longs
+    bought_before: Bools
+    rarity: Doubles
+    money: Doubles | None
+    spent: Doubles | None
 
     @classmethod
-    def of(cls, recommended: Ints, holdout: Holdout, segment: str) -> "ListHits":
+    def of(cls, recommended: Longs, holdout: Holdout, segment: str) -> "ListHits":
         """Hold a list (customers x ranks) against the purchases of a segment."""
         customer, product = holdout.purchases[segment]
         n_true = np.bincount(customer, minlength=len(holdout.customers))
         able = n_true > 0
-        money: Floats | None = None
-        total: Floats | None = None
+        money: Doubles | None = None
+        total: Doubles | None = None
         if (spent := holdout.spent[segment]) is not None:
             money = list_metrics.hit_values(recommended, customer, product, spent)[able]
             total = np.bincount(customer, spent, len(able)).astype(float)[able]
@@ -69,13 +69,13 @@ class ListHits:
             caught = self.money[:, :k].sum(axis=1)
             yield "revenue_recall", Sample(CAPTURED, self.customers, (caught, self.spent))
 
-    def _sample(self, values: Floats) -> Sample:
+    def _sample(self, values: Doubles) -> Sample:
         known = ~np.isnan(values)
         return Sample(MEAN, self.customers[known], (values[known],))
 
-    def curve(self) -> Floats:
+    def curve(self) -> Doubles:
         """Return the mean recall of the first 1, 2, 3, ... places."""
-        curve: Floats = (np.cumsum(self.hits, axis=1) / self.n_true[:, None]).mean(axis=0)
+        curve: Doubles = (np.cumsum(self.hits, axis=1) / self.n_true[:, None]).mean(axis=0)
         return curve
 
 

@@ -8,12 +8,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from features.arrays.dtypes import Bools, Doubles, Longs
 from features.arrays.groups import among
 from features.shop import Shop
 from features.window import local_day, shift_days
-from training.measures.metrics import Floats, Ints
 
 SEGMENTS = {"for_you": "all", "new_for_you": "new", "buy_again": "repeat"}
 """Which purchases a list is held against: all, first purchases of a product, or repeated ones."""
@@ -76,19 +75,19 @@ class Holdout:
         return _index(self.shop.history(self.cutoff).products.all_names())
 
     @cached_property
-    def catalogue(self) -> Ints:
+    def catalogue(self) -> Longs:
         """Codes of products in ``MIN_ORDERS`` orders or more; of all that were sold, where those are few."""
         sold = np.bincount(self.shop.history(self.cutoff).product, minlength=len(self.products))
         common = np.flatnonzero(sold >= MIN_ORDERS)
         return common if len(common) >= SMALL_CATALOGUE else np.flatnonzero(sold > 0)
 
     @cached_property
-    def purchases(self) -> dict[str, tuple[Ints, Ints]]:
+    def purchases(self) -> dict[str, tuple[Longs, Longs]]:
         """Per segment: the customer's row and the product's code of every true pair in the catalogue."""
         return self.pairs(self._horizon)
 
     @cached_property
-    def spent(self) -> dict[str, Floats | None]:
+    def spent(self) -> dict[str, Doubles | None]:
         """Per segment: the money of each pair of ``purchases``; None without prices."""
         if not self.shop.facts.has_money:
             return dict.fromkeys(SEGMENTS.values())
@@ -100,14 +99,14 @@ class Holdout:
     def _horizon(self) -> pd.DataFrame:
         return self.shop.product_labels(self.cutoff, self.horizon_days, self.end)
 
-    def pairs(self, bought: pd.DataFrame) -> dict[str, tuple[Ints, Ints]]:
+    def pairs(self, bought: pd.DataFrame) -> dict[str, tuple[Longs, Longs]]:
         """Return the pairs of the catalogue among ``customer_id, product_id`` rows, by segment."""
         rows, parts = self._parts(bought)
         customer = _position(self.customers, bought["customer_id"])[rows]
         product = _position(self.products, bought["product_id"])[rows]
         return {name: (customer[part], product[part]) for name, part in parts.items()}
 
-    def _parts(self, bought: pd.DataFrame) -> tuple[Ints, dict[str, Any]]:
+    def _parts(self, bought: pd.DataFrame) -> tuple[Longs, dict[str, Any]]:
         """Return which rows are pairs of the catalogue, and which of those belong to each segment."""
         customer = _position(self.customers, bought["customer_id"])
         product = _position(self.products, bought["product_id"])
@@ -115,17 +114,17 @@ class Holdout:
         repeat = among(self._pair(customer[rows], product[rows]), self._bought)
         return rows, {"all": np.full(len(rows), True), "new": ~repeat, "repeat": repeat}
 
-    def bought_before(self, recommended: Ints) -> NDArray[np.bool_]:
+    def bought_before(self, recommended: Longs) -> Bools:
         """Return which recommended products (customers x ranks, -1 for none) the customer bought before."""
         row = np.arange(len(recommended), dtype=np.int64)[:, None]
-        bought: NDArray[np.bool_] = among(self._pair(row, recommended), self._bought) & (recommended >= 0)
+        bought: Bools = among(self._pair(row, recommended), self._bought) & (recommended >= 0)
         return bought
 
     @cached_property
-    def rarity(self) -> Floats:
+    def rarity(self) -> Doubles:
         """-log2 of the share of customers who bought each product; nobody counts as one."""
         buyers = np.bincount(self._bought % max(len(self.products), 1), minlength=len(self.products))
-        rarity: Floats = -np.log2(np.maximum(buyers, 1) / max(len(self.customers), 1))
+        rarity: Doubles = -np.log2(np.maximum(buyers, 1) / max(len(self.customers), 1))
         return rarity
 
     @cached_property
@@ -142,13 +141,13 @@ class Holdout:
         return pd.Series(kind, self.customers, dtype="str")
 
     @cached_property
-    def _bought(self) -> Ints:
+    def _bought(self) -> Longs:
         history = self.shop.history(self.cutoff)
         row = _position(self.customers, history.customers.all_names())
         return np.unique(self._pair(row[history.customer], history.product))
 
-    def _pair(self, customer: Any, product: Any) -> Ints:
-        pairs: Ints = np.asarray(customer, np.int64) * max(len(self.products), 1) + product
+    def _pair(self, customer: Any, product: Any) -> Longs:
+        pairs: Longs = np.asarray(customer, np.int64) * max(len(self.products), 1) + product
         return pairs
 
     def state(self, model: Any) -> Any:
@@ -161,7 +160,7 @@ class Holdout:
     def _states(self) -> "WeakKeyDictionary[Any, Any]":
         return WeakKeyDictionary()
 
-    def matrix(self, frame: pd.DataFrame, depth: int) -> Ints:
+    def matrix(self, frame: pd.DataFrame, depth: int) -> Longs:
         """Return one list's recommendations as product codes, customers x ranks, -1 for none or unknown."""
         matrix = np.full((len(self.customers), depth), -1, np.int64)
         row = _position(self.customers, frame["customer_id"])
@@ -170,7 +169,7 @@ class Holdout:
         matrix[row[kept], rank[kept]] = _position(self.products, frame["product_id"])[kept]
         return matrix
 
-    def ready(self, frame: pd.DataFrame) -> dict[str, tuple[Ints, Floats]]:
+    def ready(self, frame: pd.DataFrame) -> dict[str, tuple[Longs, Doubles]]:
         """Return recommendations as decisions read them: a list's products and chances, each (n, k)."""
         history = self.shop.history(self.cutoff)
         customers = _index(history.customers.all_names())
@@ -190,5 +189,5 @@ def _index(names: list[str]) -> "pd.Index[str]":
     return cast("pd.Index[str]", pd.Index(names, dtype="str"))
 
 
-def _position(index: "pd.Index[str]", names: Any) -> Ints:
+def _position(index: "pd.Index[str]", names: Any) -> Longs:
     return np.asarray(index.get_indexer(pd.Index(names, dtype="str")), np.int64)

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from training.measures.metrics import Floats, Metric, Statistic, captured, mean
+from features.arrays.dtypes import Doubles
+from training.measures.metrics import Metric, Statistic, captured, mean
 
 FEW = 50_000
 """Up to so many rows the draws are kept: one byte a row and draw."""
@@ -33,7 +34,7 @@ class Drawn(NamedTuple):
     """A figure and its replicates, one a draw of customers: what intervals of it are made of."""
 
     value: float
-    draws: Floats
+    draws: Doubles
 
     @property
     def interval(self) -> Interval:
@@ -56,7 +57,7 @@ class Drawn(NamedTuple):
         return _interval(_times(self.value, other.value), _times(self.draws, other.draws))
 
 
-def drawn(columns: tuple[Floats, ...], statistic: Statistic, *, seed: int = 0, n_draws: int = 400) -> Drawn:
+def drawn(columns: tuple[Doubles, ...], statistic: Statistic, *, seed: int = 0, n_draws: int = 400) -> Drawn:
     """Return the statistic of ``columns`` (one row a customer, the score last) and of every draw of rows.
 
     What is drawn with one seed of as many rows is drawn alike: two methods are compared row by row.
@@ -68,7 +69,7 @@ def _times(ours: Any, theirs: Any) -> Any:
     return np.divide(ours, theirs, out=np.full(np.shape(theirs), np.nan), where=np.asarray(theirs) != 0)[()]
 
 
-def _replicates(statistic: Statistic, columns: tuple[Floats, ...], seed: int, n_draws: int) -> Floats:
+def _replicates(statistic: Statistic, columns: tuple[Doubles, ...], seed: int, n_draws: int) -> Doubles:
     n = len(columns[0])
     if not n:
         return np.full(n_draws, np.nan)
@@ -82,7 +83,7 @@ def _replicates(statistic: Statistic, columns: tuple[Floats, ...], seed: int, n_
     return out
 
 
-def _ratios(columns: tuple[Floats, ...], seed: int, n_draws: int) -> Floats:
+def _ratios(columns: tuple[Doubles, ...], seed: int, n_draws: int) -> Doubles:
     """Return the replicates of a mean, or of a ratio of two sums, many draws at a time."""
     n = len(columns[0])
     both = np.stack([*columns, np.ones(n)][:2], axis=1)
@@ -90,7 +91,7 @@ def _ratios(columns: tuple[Floats, ...], seed: int, n_draws: int) -> Floats:
     step = max(CELLS // n, 1)
     sums = [np.array(list(islice(draws, step)), float) @ both for _ in range(0, n_draws, step)]
     part, whole = np.concatenate(sums).T
-    ratios: Floats = _times(part, whole)
+    ratios: Doubles = _times(part, whole)
     return ratios
 
 
@@ -110,7 +111,7 @@ def _fresh(n: int, seed: int, n_draws: int) -> Iterator[NDArray[np.integer[Any]]
         yield np.bincount(rng.integers(0, n, n), minlength=n)
 
 
-def _interval(value: float, draws: Floats) -> Interval:
+def _interval(value: float, draws: Doubles) -> Interval:
     known = draws[np.isfinite(draws)]
     if not len(known):
         return Interval(value, float("nan"), float("nan"))

@@ -3,13 +3,12 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.arrays.dtypes import Bools, Doubles, Longs
 from features.arrays.groups import among
-from training.measures.metrics import Floats, Ints
 
 
-def hit_matrix(recommended: Ints, customer: Ints, product: Ints) -> NDArray[np.bool_]:
+def hit_matrix(recommended: Longs, customer: Longs, product: Longs) -> Bools:
     """Return which of the ``recommended`` product codes (n x k, -1 for none) are true.
 
     The truth comes as pairs: row number of the customer, product code.
@@ -19,12 +18,12 @@ def hit_matrix(recommended: Ints, customer: Ints, product: Ints) -> NDArray[np.b
     return among(rows * width + recommended, np.sort(customer * width + product)) & (recommended >= 0)
 
 
-def recall(hits: NDArray[np.bool_], n_true: Ints, k: int) -> Floats:
+def recall(hits: Bools, n_true: Longs, k: int) -> Doubles:
     """Return each customer's share of true products among the first ``k``; NaN without a truth."""
     return _share(hits[:, :k].sum(axis=1), n_true)
 
 
-def ndcg(hits: NDArray[np.bool_], n_true: Ints, k: int) -> Floats:
+def ndcg(hits: Bools, n_true: Longs, k: int) -> Doubles:
     """Return each customer's NDCG with binary gain; the ideal list holds ``min(k, n_true)`` hits.
 
     Source: Järvelin & Kekäläinen (2002), with log2(rank + 1).
@@ -34,19 +33,19 @@ def ndcg(hits: NDArray[np.bool_], n_true: Ints, k: int) -> Floats:
     return _share(hits[:, :k] @ discount[: hits.shape[1]], ideal)
 
 
-def average_precision_at(hits: NDArray[np.bool_], n_true: Ints, k: int) -> Floats:
+def average_precision_at(hits: Bools, n_true: Longs, k: int) -> Doubles:
     """Return each customer's average precision, divided by ``min(k, n_true)``; its mean is MAP."""
     top = hits[:, :k]
     precision = np.cumsum(top, axis=1) / np.arange(1, top.shape[1] + 1)
     return _share((precision * top).sum(axis=1), np.minimum(n_true, k))
 
 
-def hit_rate(hits: NDArray[np.bool_], n_true: Ints, k: int) -> Floats:
+def hit_rate(hits: Bools, n_true: Longs, k: int) -> Doubles:
     """Return 1 where any of the first ``k`` is true, else 0; NaN without a truth."""
     return np.where(n_true > 0, hits[:, :k].any(axis=1).astype(float), np.nan)
 
 
-def hit_values(recommended: Ints, customer: Ints, product: Ints, value: Floats) -> Floats:
+def hit_values(recommended: Longs, customer: Longs, product: Longs, value: Doubles) -> Doubles:
     """Return the value (money) of the true pair behind each recommended product, 0 where it is none."""
     width = int(max(recommended.max(initial=0), product.max(initial=0))) + 1
     pair = np.asarray(customer, np.int64) * width + product
@@ -59,7 +58,7 @@ def hit_values(recommended: Ints, customer: Ints, product: Ints, value: Floats) 
     return np.where(found, value[order[at]], 0.0)
 
 
-def novelty(recommended: Ints, rarity: Floats, k: int) -> Floats:
+def novelty(recommended: Longs, rarity: Doubles, k: int) -> Doubles:
     """Return the mean surprise in bits of each customer's first ``k``; NaN of an empty list.
 
     ``rarity`` is -log2 of the share of customers who bought a product (Zhou et al. 2010).
@@ -69,21 +68,21 @@ def novelty(recommended: Ints, rarity: Floats, k: int) -> Floats:
     return _share(bits.sum(axis=1), (top >= 0).sum(axis=1))
 
 
-def share_new(recommended: Ints, bought_before: NDArray[np.bool_], k: int) -> Floats:
+def share_new(recommended: Longs, bought_before: Bools, k: int) -> Doubles:
     """Return the share of each customer's first ``k`` they never bought before; NaN of an empty list."""
     shown = recommended[:, :k] >= 0
     return _share((shown & ~bought_before[:, :k]).sum(axis=1), shown.sum(axis=1))
 
 
-def coverage(recommended: Ints, n_products: int, k: int) -> float:
+def coverage(recommended: Longs, n_products: int, k: int) -> float:
     """Return the share of the catalogue that appears among anyone's first ``k``."""
     shown = np.unique(recommended[:, :k])
     return float((shown >= 0).sum() / n_products) if n_products else float("nan")
 
 
-def _share(part: Any, whole: Any) -> Floats:
+def _share(part: Any, whole: Any) -> Doubles:
     whole = np.asarray(whole, dtype=float)
-    share: Floats = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    share: Doubles = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
     return share
 
 

@@ -9,26 +9,24 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.arrays.dtypes import Doubles, Longs
 from models.trials.qini import qini as contact_qini
 from models.trials.trial import Trial
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Statistic = Callable[..., float]
 
 # Scores of something that happens or does not: truth is 0 or 1.
 
 
-def auc(truth: Floats, score: Floats, weights: Floats | None = None) -> float:
+def auc(truth: Doubles, score: Doubles, weights: Doubles | None = None) -> float:
     """Return the chance that a true row scores above a false one, ties counting half (Mann-Whitney)."""
     weights = _ones(truth, weights)
     true, false = _tied(score, weights * truth, weights * (1 - truth))
     return _ratio(float(true @ (np.cumsum(false) - false / 2)), float(true.sum() * false.sum()))
 
 
-def average_precision(truth: Floats, score: Floats, weights: Floats | None = None) -> float:
+def average_precision(truth: Doubles, score: Doubles, weights: Doubles | None = None) -> float:
     """Return the area under the precision-recall steps, as scikit-learn defines it."""
     weights = _ones(truth, weights)
     true, everyone = (part[::-1] for part in _tied(score, weights * truth, weights))
@@ -37,18 +35,18 @@ def average_precision(truth: Floats, score: Floats, weights: Floats | None = Non
     return _ratio(float(precision @ true), float(true.sum()))
 
 
-def brier(truth: Floats, probability: Floats, weights: Floats | None = None) -> float:
+def brier(truth: Doubles, probability: Doubles, weights: Doubles | None = None) -> float:
     """Return the mean squared error of a probability."""
     return mean((probability - truth) ** 2, weights)
 
 
-def log_loss(truth: Floats, probability: Floats, weights: Floats | None = None) -> float:
+def log_loss(truth: Doubles, probability: Doubles, weights: Doubles | None = None) -> float:
     """Return the mean negative log of the probability given to what came, at least 1e-6."""
     right = np.where(truth > 0, probability, 1 - probability)
     return mean(-np.log(np.clip(right, 1e-6, 1)), weights)
 
 
-def ece(truth: Floats, probability: Floats, weights: Floats | None = None, *, bins: int = 10) -> float:
+def ece(truth: Doubles, probability: Doubles, weights: Doubles | None = None, *, bins: int = 10) -> float:
     """Return the expected calibration error over ``bins`` bins of equal count, ties staying together.
 
     Mean over bins, weighted by their size, of |mean probability - share true|.
@@ -60,7 +58,7 @@ def ece(truth: Floats, probability: Floats, weights: Floats | None = None, *, bi
     return float(np.abs(np.bincount(number, said - true)).sum() / size.sum())
 
 
-def calibration_slope(truth: Floats, probability: Floats, weights: Floats | None = None) -> float:
+def calibration_slope(truth: Doubles, probability: Doubles, weights: Doubles | None = None) -> float:
     """Return the slope of a logistic regression of the truth on the logit of its probability: 1 is right.
 
     Below 1 the probabilities are too extreme (Cox, 1958). NaN where truth or probability does not vary.
@@ -82,7 +80,7 @@ def calibration_slope(truth: Floats, probability: Floats, weights: Floats | None
     return float(beta[1])
 
 
-def lift(truth: Floats, score: Floats, weights: Floats | None = None, *, share: float = 0.1) -> float:
+def lift(truth: Doubles, score: Doubles, weights: Doubles | None = None, *, share: float = 0.1) -> float:
     """Return how often the truth holds in the top ``share`` of scores, over how often it holds at all."""
     weights = _ones(truth, weights)
     size, true = (part[::-1] for part in _tied(score, weights, weights * truth))
@@ -95,7 +93,7 @@ def lift(truth: Floats, score: Floats, weights: Floats | None = None, *, share: 
 # Scores of an amount: money, or days with an order.
 
 
-def normalised_gini(truth: Floats, score: Floats, weights: Floats | None = None) -> float:
+def normalised_gini(truth: Doubles, score: Doubles, weights: Doubles | None = None) -> float:
     """Return the Gini of the truth in the scores' order over that in its own order: 1 perfect, 0 chance.
 
     Gini as a covariance with the rank (Lerman & Yitzhaki, 1984), ties sharing their middle rank.
@@ -106,7 +104,7 @@ def normalised_gini(truth: Floats, score: Floats, weights: Floats | None = None)
     )
 
 
-def spearman(truth: Floats, score: Floats, weights: Floats | None = None) -> float:
+def spearman(truth: Doubles, score: Doubles, weights: Doubles | None = None) -> float:
     """Return the rank correlation, ties sharing their middle rank."""
     weights = _ones(truth, weights)
     ranks = _rank(truth, weights), _rank(score, weights)
@@ -114,29 +112,29 @@ def spearman(truth: Floats, score: Floats, weights: Floats | None = None) -> flo
     return _ratio(_covariance(*ranks, weights), float(spread))
 
 
-def bias(truth: Floats, amount: Floats, weights: Floats | None = None) -> float:
+def bias(truth: Doubles, amount: Doubles, weights: Doubles | None = None) -> float:
     """Return how far the predicted total lies above the true one, as a share of it: +0.36 is 36% too much."""
     weights = _ones(truth, weights)
     return _ratio(float(weights @ amount), float(weights @ truth)) - 1.0
 
 
-def wape(truth: Floats, amount: Floats, weights: Floats | None = None) -> float:
+def wape(truth: Doubles, amount: Doubles, weights: Doubles | None = None) -> float:
     """Return the sum of all misses over the sum of what came."""
     weights = _ones(truth, weights)
     return _ratio(float(weights @ np.abs(amount - truth)), float(weights @ truth))
 
 
-def mean_absolute_error(truth: Floats, amount: Floats, weights: Floats | None = None) -> float:
+def mean_absolute_error(truth: Doubles, amount: Doubles, weights: Doubles | None = None) -> float:
     """Return the mean distance. No headline: where few buy, "always zero" is hard to beat."""
     return mean(np.abs(amount - truth), weights)
 
 
-def inside(truth: Floats, low: Floats, high: Floats, weights: Floats | None = None) -> float:
+def inside(truth: Doubles, low: Doubles, high: Doubles, weights: Doubles | None = None) -> float:
     """Return the share of rows whose truth lies in ``[low, high]``."""
     return mean(((truth >= low) & (truth <= high)).astype(float), weights)
 
 
-def interval_score(truth: Floats, low: Floats, high: Floats, weights: Floats | None = None) -> float:
+def interval_score(truth: Doubles, low: Doubles, high: Doubles, weights: Doubles | None = None) -> float:
     """Return what 80% intervals cost, as a share of what came: 0 is right, and width is paid for.
 
     Their width, and 2 / 0.2 of each miss beyond a bound (Winkler, 1972; Gneiting and Raftery, 2007, eq. 43).
@@ -146,7 +144,7 @@ def interval_score(truth: Floats, low: Floats, high: Floats, weights: Floats | N
     return _ratio(float(weights @ cost), float(weights @ truth))
 
 
-def pit_error(low: Floats, high: Floats, weights: Floats | None = None, *, bins: int = 10) -> float:
+def pit_error(low: Doubles, high: Doubles, weights: Doubles | None = None, *, bins: int = 10) -> float:
     """Return how far predicted distributions are from right at every level: 0 is right, 2 at most.
 
     ``low`` and ``high`` are the predicted shares below the truth, and at or below it: apart where the truth
@@ -161,7 +159,7 @@ def pit_error(low: Floats, high: Floats, weights: Floats | None = None, *, bins:
     return float(np.abs(np.diff(mass) - 1 / bins).sum())
 
 
-def decile_mape(truth: Floats, score: Floats, weights: Floats | None = None, *, bins: int = 10) -> float:
+def decile_mape(truth: Doubles, score: Doubles, weights: Doubles | None = None, *, bins: int = 10) -> float:
     """Return by how much the amount said misses the amount that came, on average over tenths by the score.
 
     As a share of what came; a tenth in which nothing came is left out. Ties stay together. Source: Wang, Liu
@@ -176,7 +174,7 @@ def decile_mape(truth: Floats, score: Floats, weights: Floats | None = None, *, 
     return float(np.mean(np.abs(missed[known]) / total[known])) if known.any() else float("nan")
 
 
-def explained(truth: Floats, label: Ints, weights: Floats | None = None) -> float:
+def explained(truth: Doubles, label: Longs, weights: Doubles | None = None) -> float:
     """Return the share of the truth's variance that lies between groups (eta squared)."""
     weights = _ones(truth, weights)
     size, total = np.bincount(label, weights), np.bincount(label, weights * truth)
@@ -185,25 +183,25 @@ def explained(truth: Floats, label: Ints, weights: Floats | None = None) -> floa
 
 
 def qini(
-    outcome: Floats, treated: Floats, propensity: Floats, score: Floats, weights: Floats | None = None
+    outcome: Doubles, treated: Doubles, propensity: Doubles, score: Doubles, weights: Doubles | None = None
 ) -> float:
     """Return how much more a ranking of contacts gains than a random one (see ``models.trials.qini``)."""
     return contact_qini(Trial(outcome, treated, propensity, np.arange(len(outcome))), score, weights)
 
 
-def captured(caught: Floats, spent: Floats, weights: Floats | None = None) -> float:
+def captured(caught: Doubles, spent: Doubles, weights: Doubles | None = None) -> float:
     """Return the share of all money spent that went to recommended products: heavy baskets weigh more."""
     weights = _ones(spent, weights)
     return _ratio(float(weights @ caught), float(weights @ spent))
 
 
-def mean(values: Floats, weights: Floats | None = None) -> float:
+def mean(values: Doubles, weights: Doubles | None = None) -> float:
     """Return the weighted mean; NaN of nothing."""
     weights = _ones(values, weights)
     return _ratio(float(weights @ values), float(weights.sum()))
 
 
-def _ones(like: Floats, weights: Floats | None) -> Floats:
+def _ones(like: Doubles, weights: Doubles | None) -> Doubles:
     return np.ones(len(like)) if weights is None else weights
 
 
@@ -211,7 +209,7 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")
 
 
-def _tied(score: Floats, *columns: Floats) -> list[Floats]:
+def _tied(score: Doubles, *columns: Doubles) -> list[Doubles]:
     """Return each column's sums over rows of equal score, scores ascending; cheap where rows are sorted."""
     order = np.argsort(score, kind="stable")
     ordered = score[order]
@@ -219,7 +217,7 @@ def _tied(score: Floats, *columns: Floats) -> list[Floats]:
     return [np.add.reduceat(column[order], starts) for column in columns]
 
 
-def _rank(score: Floats, weights: Floats) -> Floats:
+def _rank(score: Doubles, weights: Doubles) -> Doubles:
     """Return the weight below each row, ties sharing the middle, as a share of all."""
     order = np.argsort(score, kind="stable")
     ordered = score[order]
@@ -231,7 +229,7 @@ def _rank(score: Floats, weights: Floats) -> Floats:
     return rank
 
 
-def _covariance(one: Floats, other: Floats, weights: Floats) -> float:
+def _covariance(one: Doubles, other: Doubles, weights: Doubles) -> float:
     total = weights.sum()
     return float(weights @ (one * other) / total - (weights @ one / total) * (weights @ other / total))
 

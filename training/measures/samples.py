@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from features.arrays.dtypes import Doubles
 from training.measures.intervals import Drawn, Interval, drawn
-from training.measures.metrics import Floats, Metric
+from training.measures.metrics import Metric
 
 KEYS = ["model", "method", "metric", "segment", "value", "low", "high", "n"]
 
@@ -20,7 +21,7 @@ class Sample:
 
     metric: Metric
     customers: pd.Index
-    columns: tuple[Floats, ...]
+    columns: tuple[Doubles, ...]
 
     @property
     def value(self) -> float:
@@ -59,7 +60,7 @@ class Sample:
         both = self.customers[self.customers.isin(customers)]
         return Sample(self.metric, both, self._of(both))
 
-    def _of(self, customers: pd.Index) -> tuple[Floats, ...]:
+    def _of(self, customers: pd.Index) -> tuple[Doubles, ...]:
         at = self.customers.get_indexer(customers)
         return tuple(column[at] for column in self.columns)
 
@@ -73,7 +74,7 @@ class Evaluation:
     samples: dict[str, dict[str, Sample]] = field(default_factory=dict)
     plain: dict[str, dict[str, float]] = field(default_factory=dict)
     """Figures without an interval, such as coverage."""
-    curves: dict[str, dict[str, Floats]] = field(default_factory=dict)
+    curves: dict[str, dict[str, Doubles]] = field(default_factory=dict)
     """Mean recall of the first 1, 2, 3, ... places: ``curves[segment][method]``."""
 
     @property

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis.extra.numpy import arrays
 from threadpoolctl import threadpool_limits
 
+from features.arrays.dtypes import Doubles
 from features.arrays.pairs import MISSING, PAIR_FEATURES
 from models.ranking.net import FAR, Net, Scale, inputs
 from models.ranking.net_learning import Lesson, learn
 from models.ranking.ranker import Ranker, RankerConfig, Rows, level_of
-from models.ranking.trees import Doubles
 
 RNG = np.random.default_rng(0)
 ROWS = (RNG.normal(size=(8_000, len(PAIR_FEATURES))) * 10).astype(np.float32)

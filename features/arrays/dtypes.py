@@ -1,0 +1,18 @@
+"""Names of arrays by what they hold: one name for one dtype, throughout."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int32]
+"""Codes, days and counts that are kept."""
+Longs = NDArray[np.int64]
+"""Places in arrays, and counts that are summed."""
+Floats = NDArray[np.float32]
+"""Numbers that are kept, and what the ranker reads."""
+Doubles = NDArray[np.float64]
+"""Numbers that are summed or fitted."""
+Column = NDArray[Any]
+"""Numbers of any kind."""
