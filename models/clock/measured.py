@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from features.arrays.dtypes import Column, Floats
+from features.arrays.dtypes import Column, Doubles, Floats
 from models.clock.demand import LAST, USUAL, Expected, Parts
 from models.clock.windows import Window
 from models.model import Measured
+from models.ndcg import ndcg
 
 N_PAIRS = 10_000
 """Chances are measured on so many pairs, always the same ones: a million say no more, and cost more."""
@@ -63,20 +64,12 @@ def _by_size(rows: Column, expected: Expected) -> dict[str, Column]:
     return {name: part for name, part in found.items() if len(part) >= FEWEST}
 
 
-def _ndcg(window: Window, score: Floats) -> tuple[Column, Floats]:
+def _ndcg(window: Window, score: Floats) -> tuple[Column, Doubles]:
     """Return the customers who bought something again, and the NDCG of their own products in that order."""
-    customer = window.spells.customer
-    order = np.lexsort((window.spells.product, -score, customer))
-    who, hit = customer[order], window.bought[order]
-    rank = np.arange(len(who)) - np.searchsorted(who, who)
-    gain = np.where(rank < DEPTH, hit / np.log2(rank + 2), 0)
-    size = len(window.history.customers)
-    n_true = np.bincount(who, hit, minlength=size).astype(int)
-    ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, DEPTH + 2)))])[
-        np.minimum(n_true, DEPTH)
-    ]
+    customer, bought = window.spells.customer, window.bought
+    n_true = np.bincount(customer, bought, minlength=len(window.history.customers)).astype(int)
     able = np.flatnonzero(n_true > 0)
-    return able, (np.bincount(who, gain, minlength=size)[able] / ideal[able]).astype(np.float64)
+    return able, ndcg(customer, score, bought, n_true, DEPTH)[able]
 
 
 def _rank(score: Floats) -> Floats:

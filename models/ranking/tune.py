@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.arrays.dtypes import Bools, Floats, Ints, Longs
+from features.arrays.dtypes import Bools, Doubles, Floats, Ints, Longs
 from features.arrays.groups import among
 from features.errors import CannotLearn
 from features.shop import Shop
 from models.candidates.union import Candidates
+from models.ndcg import ndcg
 from models.ranking.cross_sell_rows import (
     CrossSellConfig,
     features_of,
@@ -56,9 +57,14 @@ class Exam:
         """Return mean NDCG@10 over customers with a truth: of all products, and of new ones."""
         new = ~self.own
         return (
-            ndcg(self.customer, score, self.bought, self.n_all),
-            ndcg(self.customer[new], score[new], self.bought[new], self.n_new),
+            _mean(ndcg(self.customer, score, self.bought, self.n_all, K)),
+            _mean(ndcg(self.customer[new], score[new], self.bought[new], self.n_new, K)),
         )
+
+
+def _mean(of_customers: Doubles) -> float:
+    known = of_customers[np.isfinite(of_customers)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def tune(
@@ -153,14 +159,3 @@ def exam_of(
         np.bincount(pairs // size, minlength=len(history.customers))[some] for pairs in (truth, new)
     )
     return Exam(np.searchsorted(some, customer).astype(np.int32), features, bought, own, n_all, n_new)
-
-
-def ndcg(customer: Ints, score: Floats, bought: Bools, n_true: Longs, k: int = K) -> float:
-    """Return mean NDCG@k over customers with a truth; rows are candidates, ties go to the earlier row."""
-    order = np.lexsort((-score, customer))
-    rank = np.arange(len(order)) - np.searchsorted(customer[order], customer[order])
-    hit = bought[order] & (rank < k)
-    gain = 1 / np.log2(np.arange(2, k + 2))
-    found = np.bincount(customer[order][hit], gain[rank[hit]], minlength=len(n_true))
-    ideal = np.concatenate([[0.0], np.cumsum(gain)])[np.minimum(n_true, k)]
-    return float(np.mean(found[n_true > 0] / ideal[n_true > 0])) if (n_true > 0).any() else float("nan")

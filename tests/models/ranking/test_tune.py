@@ -3,16 +3,7 @@ import pytest
 from worlds.checkerboard import CUTOFF, SMALL, board
 
 from features.window import shift_days
-from models.ranking.tune import SPACE, exam_of, ndcg, tune
-
-
-def test_ndcg_is_that_of_the_definition() -> None:
-    customer = np.array([0, 0, 0, 1, 1], np.int32)
-    score = np.array([0.1, 0.9, 0.5, 0.3, 0.2], np.float32)
-    bought = np.array([True, False, True, False, True])
-    first = (1 / np.log2(3) + 1 / np.log2(4)) / (1 + 1 / np.log2(3) + 1 / np.log2(4))
-    second = (1 / np.log2(3)) / 1
-    assert ndcg(customer, score, bought, np.array([3, 1, 0])) == pytest.approx((first + second) / 2)
+from models.ranking.tune import SPACE, exam_of, tune
 
 
 def test_the_exam_counts_what_no_candidate_found_too() -> None:
