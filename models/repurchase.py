@@ -13,10 +13,10 @@ from features.arrays.dtypes import Floats, Ints
 from features.arrays.history import History
 from features.errors import ArtefactError, CannotLearn
 from features.shop import Shop
-from models.clock.chance import Chance
 from models.clock.demand import PARTS, Demand, Expected, parts_of
 from models.clock.due import UNKNOWN_DAY, due_day
 from models.clock.inputs import INPUTS, inputs
+from models.clock.logistic import Logistic
 from models.clock.measured import pairs, products
 from models.clock.renewal import Rhythm
 from models.clock.spells import Spells
@@ -67,7 +67,7 @@ class Repurchase(Model):
     Config = RepurchaseConfig
 
     def __init__(
-        self, config: Any, trained_until: datetime, *, horizon_days: int, chance: Chance, demand: Demand
+        self, config: Any, trained_until: datetime, *, horizon_days: int, chance: Logistic, demand: Demand
     ) -> None:
         super().__init__(config, trained_until)
         self.horizon_days, self.chance, self.blend = horizon_days, chance, demand
@@ -85,7 +85,7 @@ class Repurchase(Model):
         if not len(rows):
             raise CannotLearn(f"repurchase found no purchase before {cutoffs[0]:%Y-%m-%d}")
         some = np.sort(np.random.default_rng(config.seed).permutation(len(rows))[: config.max_pairs])
-        chance = Chance.fit(rows[some], bought[some])
+        chance = Logistic.fit(rows[some], bought[some])
         known = [(window.parts(chance, horizon), window.sold) for window in windows]
         demand = Demand.fit(known, horizons=1 + (cutoffs[0] - cutoffs[-1]).days / horizon)
         return cls(config, known_until, horizon_days=horizon, chance=chance, demand=demand)
@@ -182,6 +182,6 @@ class Repurchase(Model):
             RepurchaseConfig.model_validate(card["config"]),
             datetime.fromisoformat(card["trained_until"]),
             horizon_days=card["horizon_days"],
-            chance=Chance.of(card["chance"]),
+            chance=Logistic.of(card["chance"]),
             demand=Demand.of(card["demand"]),
         )

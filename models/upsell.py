@@ -14,7 +14,7 @@ from features.arrays.dtypes import Column, Floats, Ints
 from features.arrays.groups import places, stretches
 from features.errors import ArtefactError, CannotLearn
 from features.shop import Shop
-from models.clock.chance import Chance
+from models.clock.logistic import Logistic
 from models.config import HorizonConfig
 from models.decisions.economics import Margins
 from models.lists.dearer import INPUTS, Dearer, Steps, kinds_of, last_of_kind, steps_of
@@ -65,7 +65,7 @@ class Upsell(Model):
     Config = UpsellConfig
 
     def __init__(
-        self, config: Any, trained_until: datetime, *, horizon_days: int, chance: Chance, margins: Margins
+        self, config: Any, trained_until: datetime, *, horizon_days: int, chance: Logistic, margins: Margins
     ) -> None:
         super().__init__(config, trained_until)
         self.horizon_days, self.chance, self.margins = horizon_days, chance, margins
@@ -87,7 +87,7 @@ class Upsell(Model):
                 f"{horizon} days, it needs {TOO_FEW}"
             )
         margins = Margins.learn(shop.catalogue(known_until), shop.settings.economics.margin_rate)
-        chance = Chance.fit(rows, truth, weight)
+        chance = Logistic.fit(rows, truth, weight)
         return cls(config, known_until, horizon_days=horizon, chance=chance, margins=margins)
 
     def state(self, shop: Shop, cutoff: datetime) -> Dearer:
@@ -140,7 +140,7 @@ class Upsell(Model):
             UpsellConfig.model_validate(card["config"]),
             datetime.fromisoformat(card["trained_until"]),
             horizon_days=card["horizon_days"],
-            chance=Chance.of(card["chance"]),
+            chance=Logistic.of(card["chance"]),
             margins=Margins.model_validate(card["margins"]),
         )
 

@@ -16,7 +16,7 @@ RIDGE = 10.0
 
 
 @dataclass(frozen=True)
-class Chance:
+class Logistic:
     """``expit(intercept + sum(weights * (x - mean) / scale))``."""
 
     mean: tuple[float, ...]
