@@ -111,7 +111,21 @@ def why(
     proposed = np.isin(source, PROPOSED)
     moved = np.full(len(product), -1)
     moved[proposed] = _moved(features[proposed], judge)
-    others = proposed & (moved == FAMILIES.index("others"))
+    _others(found, proposed & (moved == FAMILIES.index("others")), state, history, pairs, lead=lead)
+    found.put(proposed & (moved == FAMILIES.index("kinds")), "category", _level(features))
+    young = (features[:, COLUMN["p_age"]] <= NEW_DAYS) & _had_time(history)
+    found.put(proposed & young & (moved == FAMILIES.index("sales")), "new")
+    found.put(proposed & state.rules.is_new[product], "new")
+    found.put(source == UPSELL, "dearer", about=_of_the_kind(state, product, lead))
+    found.put(source == PINNED, "pinned")
+    return found
+
+
+def _others(
+    found: Why, others: Bools, state: State, history: History, pairs: Candidates, *, lead: Ints
+) -> None:
+    """Tell what others bought: which bought product spoke for a new one, or what of the lead goes with it."""
+    product, source = pairs.product, pairs.source
     found.put(others, "alike")
     about = np.full(len(product), -1, np.int32)
     for number, table in _tables(state).items():
@@ -122,13 +136,6 @@ def why(
     found.put(others & (about >= 0) & alike, "like")
     unexplained = others & (source == SIMILAR) & (about < 0)
     _near(found, unexplained | (source == TOGETHER), state, product, lead)
-    found.put(proposed & (moved == FAMILIES.index("kinds")), "category", _level(features))
-    young = (features[:, COLUMN["p_age"]] <= NEW_DAYS) & _had_time(history)
-    found.put(proposed & young & (moved == FAMILIES.index("sales")), "new")
-    found.put(proposed & state.rules.is_new[product], "new")
-    found.put(source == UPSELL, "dearer", about=_of_the_kind(state, product, lead))
-    found.put(source == PINNED, "pinned")
-    return found
 
 
 def _moved(features: Floats, judge: Judge) -> NDArray[np.intp]:
