@@ -1,9 +1,10 @@
 """The sources of new products: each is one small class that scores the shelf for some customers.
 
-A new source is one class here, a line in ``new_sources``, a name in ``models.lists.picks.SOURCES`` and a
-budget in ``models.ranking.cross_sell_rows``.
+A new source is one class here (or a table of ``Near``), a line in ``new_sources``, a name in
+``models.lists.picks.SOURCES`` and a budget in ``models.ranking.cross_sell_rows``.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -21,10 +22,15 @@ FRESH_DAYS = 42
 
 
 class Source(Protocol):
-    """One way to propose products: ``name`` in ``SOURCES``, and how many at most."""
+    """One way to propose products."""
 
-    name: str
-    budget: int
+    @property
+    def name(self) -> str:
+        """One of ``SOURCES``."""
+
+    @property
+    def budget(self) -> int:
+        """So many products of it at most."""
 
     def scores(self, history: History, codes: Ints) -> Floats:
         """Return scores (customers, the state's shelf); 0: no opinion. ``codes`` are the customers' in it."""
@@ -32,11 +38,13 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class _Near:
-    """Products near those bought, by a table of the state."""
+class Near:
+    """Products near those bought: by the same customers, in the same orders, by words."""
 
     state: State
     budget: int
+    name: str
+    table: Neighbours
 
     def scores(self, history: History, codes: Ints) -> Floats:
         """Sum the nearness to everything bought, decayed."""
@@ -47,15 +55,11 @@ class _Near:
         """How near each product is to those on the shelf, sparse (products, shelf)."""
         from scipy.sparse import csr_matrix
 
-        table, shelf = self._table, self.state.shelf
+        table, shelf = self.table, self.state.shelf
         near, score = table.product[shelf], table.score[shelf]
         place, column = np.nonzero(near >= 0)
         shape = (len(table.product), len(shelf))
         return csr_matrix((score[place, column], (near[place, column], place)), shape=shape)
-
-    @property
-    def _table(self) -> Neighbours:
-        raise NotImplementedError
 
     def _bought(self, history: History) -> Any:
         """Return decayed counts, (customers, products)."""
@@ -66,53 +70,13 @@ class _Near:
         return csr_matrix((weight, (history.customer, history.product)), shape=shape)
 
 
-@dataclass(frozen=True)
-class Similar(_Near):
-    """Products like those bought: item-item neighbours."""
-
-    name: str = "similar"
-
-    @property
-    def _table(self) -> Neighbours:
-        return self.state.neighbours
-
-
-@dataclass(frozen=True)
-class Linear(_Near):
+class Linear(Near):
     """Products that a linear model of all purchases tells from those bought."""
-
-    name: str = "linear"
-
-    @property
-    def _table(self) -> Neighbours:
-        return self.state.linear
 
     def _bought(self, history: History) -> Any:
         bought = super()._bought(history)
         bought.data = np.sqrt(np.minimum(bought.data, CAP))
         return bought
-
-
-@dataclass(frozen=True)
-class Baskets(_Near):
-    """Products bought in one order with those bought."""
-
-    name: str = "baskets"
-
-    @property
-    def _table(self) -> Neighbours:
-        return self.state.together
-
-
-@dataclass(frozen=True)
-class Texts(_Near):
-    """Products whose words are like theirs: nobody need have bought them yet."""
-
-    name: str = "texts"
-
-    @property
-    def _table(self) -> Neighbours:
-        return self.state.texts
 
 
 @dataclass(frozen=True)
@@ -207,8 +171,16 @@ class Arrivals:
 
 def new_sources(state: State, budgets: dict[str, int]) -> list[Source]:
     """Return the sources of new products that have a budget; where two rank alike, the first speaks."""
-    kinds: dict[str, Any] = {
-        "similar": Similar, "linear": Linear, "factors": Factors, "alike": Alike, "baskets": Baskets,
-        "texts": Texts, "category": Category, "arrivals": Arrivals, "popular": Selling,
-    }  # fmt: skip
-    return [kind(state, budgets[name]) for name, kind in kinds.items() if budgets.get(name, 0) > 0]
+    most = defaultdict(int, budgets)
+    every: tuple[Source, ...] = (
+        Near(state, most["similar"], "similar", state.neighbours),
+        Linear(state, most["linear"], "linear", state.linear),
+        Factors(state, most["factors"]),
+        Alike(state, most["alike"]),
+        Near(state, most["baskets"], "baskets", state.together),
+        Near(state, most["texts"], "texts", state.texts),
+        Category(state, most["category"]),
+        Arrivals(state, most["arrivals"]),
+        Selling(state, most["popular"]),
+    )
+    return [source for source in every if source.budget > 0]

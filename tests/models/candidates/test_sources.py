@@ -48,7 +48,7 @@ def test_the_linear_source_multiplies_the_root_of_counts_with_the_weights() -> N
     state = board()[2]
     some = np.arange(5, dtype=np.int32)
     history = state.history.of_customers(some)
-    found = Linear(state, 10).scores(history, some)
+    found = Linear(state, 10, "linear", state.linear).scores(history, some)
     counts = np.zeros((5, len(history.products)))
     np.add.at(counts, (history.customer, history.product), state.taste(history))
     near = state.linear
