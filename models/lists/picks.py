@@ -6,7 +6,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,8 +124,7 @@ def filled(lists: dict[str, Picks], history: History, popularity: Floats, rules:
     best = rules.best(popularity)
     for name, picks in lists.items():
         if name != "buy_again":
-            short = np.flatnonzero((picks.product < 0).any(axis=1))
-            for some in _pieces(short, len(popularity)):
+            for some in _short(picks, history):
                 _fill(picks, some, best, popularity, _barred(name, history.of_customers(some), rules))
         for code in rules.leading(name)[::-1].tolist():
             _lead(picks, code, popularity[code], _may_lead(name, code, history, rules))
@@ -139,19 +138,37 @@ def _barred(name: str, history: History, rules: Rules) -> tuple[Ints, Ints]:
     return np.append(history.customer[own], row), np.append(history.product[own], product)
 
 
+def _short(picks: Picks, history: History) -> Iterator[Ints]:
+    """Yield customers with a place to fill, in pieces; those of many purchases by themselves."""
+    n_lines, k = np.diff(history.indptr), picks.product.shape[1]
+    short = np.flatnonzero((picks.product < 0).any(axis=1)).astype(np.int32)
+    short = short[np.argsort(-n_lines[short], kind="stable")]
+    while len(short):
+        step = rows_at_once(2 * k + int(n_lines[short[0]]))
+        yield np.sort(short[:step])
+        short = short[step:]
+
+
 def _fill(picks: Picks, some: Ints, best: Ints, popularity: Floats, barred: tuple[Ints, Ints]) -> None:
+    """Complete the lists of ``some``; so many of the best are looked at that enough of them are free."""
     product, k = picks.product[some], picks.product.shape[1]
-    free = np.ones((len(some), len(popularity) + 1), bool)  # the last column takes the -1
-    free[np.arange(len(some))[:, None], product] = False
-    free[barred] = False
-    free = free[:, best]
-    place = np.cumsum(free, axis=1) - 1 + (product >= 0).sum(axis=1, keepdims=True)
-    row, column = np.nonzero(free & (place < k))
-    rank = place[row, column]
-    picks.product[some[row], rank] = best[column]
+    n_barred = np.bincount(barred[0], minlength=len(some)).max()
+    best = best[: 2 * k + int(n_barred)]
+    column = np.full(
+        len(popularity) + 1, len(best)
+    )  # whatever is not looked at, -1 too, takes the last column
+    column[best] = np.arange(len(best))
+    free = np.ones((len(some), len(best) + 1), bool)
+    free[:, -1] = False
+    free[np.arange(len(some))[:, None], column[product]] = False
+    free[barred[0], column[barred[1]]] = False
+    place = np.cumsum(free, axis=1, dtype=np.int32) - 1 + (product >= 0).sum(axis=1, keepdims=True)
+    row, at = np.nonzero(free & (place < k))
+    rank = place[row, at]
+    picks.product[some[row], rank] = best[at]
     picks.source[some[row], rank] = POPULAR
     last = np.where(product >= 0, picks.score[some], np.inf).min(axis=1)
-    picks.score[some[row], rank] = np.minimum(popularity[best[column]], last[row])
+    picks.score[some[row], rank] = np.minimum(popularity[best[at]], last[row])
 
 
 def _may_lead(name: str, code: int, history: History, rules: Rules) -> Bools:
@@ -174,12 +191,6 @@ def _lead(picks: Picks, code: int, chance: float, rows: Bools) -> None:
     moved.product[:, 0], moved.source[:, 0] = code, PINNED
     moved.score[new, 0] = chance
     picks.put(rows, moved)
-
-
-def _pieces(rows: Any, width: int) -> Iterator[Any]:
-    step = rows_at_once(width)
-    for start in range(0, len(rows), step):
-        yield rows[start : start + step]
 
 
 def frame(lists: dict[str, Picks], customers: Sequence[str], products: NDArray[np.bytes_]) -> "pd.DataFrame":

@@ -54,6 +54,7 @@ def test_lists_hold_exactly_the_smaller_of_k_and_what_is_eligible_each_product_o
     popularity = np.linspace(0.5, 0.1, N, dtype=np.float32)
     ids = history.customers.ids
     lists = {name: pick(pairs.of_list(name, rules, ids), len(bought), k, rules) for name in LISTS}
+    picked = {name: (picks.product >= 0).sum(axis=1) for name, picks in lists.items()}
     filled(lists, history, popularity, rules)
     for name in LISTS:
         for customer, own in enumerate(bought):
@@ -63,6 +64,9 @@ def test_lists_hold_exactly_the_smaller_of_k_and_what_is_eligible_each_product_o
             eligible = {"for_you": set(range(N)), "buy_again": own, "new_for_you": new}[name]
             assert len(shown) == len({*shown}) == min(k, len(eligible))
             assert {*shown} <= eligible
+            n_picked = picked[name][customer]
+            if name != "buy_again":  # what sells best (the lowest codes) completes the others
+                assert shown[n_picked:] == sorted(eligible - {*shown[:n_picked]})[: len(shown) - n_picked]
             assert (row[len(shown) :] == -1).all()
             assert (np.diff(score[: len(shown)]) <= 0).all()
 
