@@ -59,7 +59,7 @@ class CrossSell(Model):
     headline = ("ndcg@10 all", "ndcg@10 new", "recall@10 all")
     Config = CrossSellConfig
 
-    def __init__(self, config: Any, trained_until: datetime, *, horizon_days: int, ranker: Any) -> None:
+    def __init__(self, config: Any, trained_until: datetime, *, horizon_days: int, ranker: Ranker) -> None:
         super().__init__(config, trained_until)
         self.horizon_days, self.ranker = horizon_days, ranker
         self._ranked: tuple[State, int, dict[str, Picks]] | None = None
@@ -172,8 +172,7 @@ class CrossSell(Model):
 
     def importance(self) -> dict[str, float]:
         """Return how much each pair feature explains, as a share of all."""
-        shares: dict[str, float] = self.ranker.importance()
-        return shares
+        return self.ranker.importance()
 
     def save_state(self, state: State, folder: Path) -> None:
         """Write what ``models.ranking.live.Live`` answers from: state, ready lists as candidates, ranker."""

@@ -47,9 +47,13 @@ class Model(ABC):
     must_beat: ClassVar[tuple[str, ...]] = ()
     """Baselines it is shown next to."""
     kind: ClassVar[Literal["lists", "scores", "decisions", "effects", "pairs"]]
-    """How it is evaluated: lists beside what was bought, scores beside what happened, decisions in money.
+    """How it is evaluated, and so what ``training.evaluate`` calls besides what is below:
 
-    One of ``pairs`` (of customers and products) hands over what it said beside what came: ``Measured``.
+    - ``lists``, beside what was bought: ``state``, ``recommend``, ``baselines``; ``figures`` if it has any.
+    - ``scores``, beside what happened: ``predict``, ``baselines``; ``places`` if it tells distributions.
+    - ``pairs`` (of customers and products): ``measure``, what it said beside what came, as ``Measured``.
+    - ``effects`` (of contacts): ``measure``, by action the trial and what each policy said of it.
+    - ``decisions``, in money: ``evaluate``, from ready lists.
     """
     headline: ClassVar[tuple[str, ...]] = ()
     """``"metric segment"`` in tables, the first decides promotion: ``"ndcg@10 all"``, ``"auc lapsed"``."""
