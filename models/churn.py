@@ -11,6 +11,7 @@ from scipy.special import expit
 from features.customer import CUSTOMER_FEATURES
 from features.shop import Shop
 from models.chance.curve import Curve
+from models.chance.reach import Reach
 from models.customers import reasons
 from models.customers.customer_panel import (
     COLUMNS,
@@ -44,10 +45,11 @@ class Churn(Model):
     truths = {"churn_probability": "lapsed"}
     Config = ChurnConfig
 
-    def __init__(self, config: Any, trained_until: datetime, *, curve: Curve, horizon_days: int) -> None:
+    def __init__(self, config: Any, trained_until: datetime, *, curve: Curve, reach: Reach) -> None:
         super().__init__(config, trained_until)
-        self.curve = curve
-        self.lens, self.chance = curve.rung(horizon_days).lens, curve.rung(horizon_days).chance
+        self.curve, self.reach = curve, reach
+        own = curve.rung(reach.horizon_days)
+        self.lens, self.chance = own.lens, own.chance
 
     @property
     def column(self) -> str:
@@ -56,9 +58,17 @@ class Churn(Model):
 
     @classmethod
     def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
-        """Learn from windows closed by ``known_until``; raise ``CannotLearn`` where there is none."""
-        curve = Curve.fit(shop, known_until, config, config.curve_days)
-        return cls(config, known_until, curve=curve, horizon_days=config.horizon(shop))
+        """Learn from windows closed by ``known_until``; raise ``CannotLearn`` where there is none.
+
+        A horizon of which none has closed yet is carried from a shorter one, and ``notes`` say so.
+        """
+        reach = Reach.of(shop, known_until, config.horizon(shop))
+        curve = Curve.fit(shop, known_until, config, config.curve_days, reach)
+        return cls(config, known_until, curve=curve, reach=reach)
+
+    def notes(self) -> list[dict[str, Any]]:
+        """Return that the shop's horizon is carried from a shorter one, where it is."""
+        return self.reach.notes(self.name)
 
     def predict(self, shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
         """Return ``churn_probability_{h}d`` of everyone seen before ``cutoff``, or of those in ``ids``.
@@ -92,11 +102,13 @@ class Churn(Model):
     ) -> pd.DataFrame:
         """Return one column a baseline, higher for a likelier leaver.
 
-        ``logistic_regression``: a probability, on log RFM of the same windows. ``bgnbd``, ``pareto_nbd``:
+        ``logistic_regression``: a probability, on log RFM of the same windows (over the horizon that they
+        are of, where ours is carried from it). ``bgnbd``, ``pareto_nbd``:
         minus the expected orders. ``recency``: days since the last order.
         """
         features = everyone(shop, cutoff, ids)
-        windows = training_windows(shop, known_until, self.config)
+        learnt = self.config.model_copy(update={"horizon_days": self.reach.learnt_days})
+        windows = training_windows(shop, known_until, learnt)
         rows = pd.concat([window.rows for window in windows])
         bought = stacked([window.bought for window in windows])
         linear = LogLinear.fit(RFM, rows, bought, ridge=1.0)
@@ -118,6 +130,7 @@ class Churn(Model):
             customer_features=CUSTOMER_FEATURES.fingerprint,
             columns=COLUMNS,
             horizon_days=self.lens.horizon_days,
+            reach=self.reach.facts(),
             curve=self.curve.facts(),
         )
         self.curve.save(folder)
@@ -130,5 +143,5 @@ class Churn(Model):
                 ChurnConfig.model_validate(card["config"]),
                 datetime.fromisoformat(card["trained_until"]),
                 curve=Curve.load(folder, card["curve"]),
-                horizon_days=card["horizon_days"],
+                reach=Reach.of_facts(card.get("reach"), card["horizon_days"]),
             )

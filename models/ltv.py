@@ -2,7 +2,8 @@
 
 Two opinions, blended: the chance of an order times what those who order come to (learnt), and BG/NBD's
 orders times Gamma-Gamma's spend. Each is first brought to one total, halfway between what the past windows
-show and what the structure foresees for the customers of today.
+show and what the structure foresees for the customers of today. A horizon of which no window has closed is
+told of a part of it, and carried to the whole (``models.value.carried``); ``notes`` say so.
 """
 
 from collections.abc import Sequence
@@ -18,15 +19,17 @@ from pydantic import Field
 from features.customer import CUSTOMER_FEATURES
 from features.shop import Shop
 from features.storage.tables import fetch
+from models.chance.reach import Reach
 from models.chance.season import season_ahead
 from models.customers.customer_panel import COLUMNS, Lens, PanelConfig, everyone, thinned, training_windows
 from models.decisions.economics import Margins
 from models.model import Model, customer_card
 from models.processes.next_order import NextOrder
 from models.processes.pareto_nbd import pareto_orders
+from models.value.carried import carried, days_ratio
 from models.value.interval import Interval
 from models.value.tweedie import tweedie_revenue
-from models.value.value_parts import Figures, Level, Parts
+from models.value.value_parts import Figures, Learnt, Level, Parts
 
 
 class LtvConfig(PanelConfig):
@@ -34,6 +37,34 @@ class LtvConfig(PanelConfig):
 
     structure_share: float = Field(default=0.1, ge=0, le=1)
     """Share of BG/NBD x Gamma-Gamma in the blend; the rest is the two-part model's."""
+
+
+@dataclass(frozen=True)
+class View:
+    """How features are read: for the horizon that windows teach, and for the one that is told."""
+
+    reach: Reach
+    part: Lens
+    whole: Lens
+    """The same lens, where nothing is carried."""
+
+    @classmethod
+    def fit(cls, features: pd.DataFrame, reach: Reach) -> Self:
+        """Learn from the customers of today; raise ``CannotLearn`` without a rhythm to carry by."""
+        part = Lens.fit(features, reach.learnt_days)
+        if not reach.is_carried:
+            return cls(reach, part, part)
+        reach.check(part.bgnbd)
+        return cls(reach, part, Lens.read(features, part.bgnbd, reach.horizon_days))
+
+    def opinions(self, parts: Parts, features: pd.DataFrame) -> tuple[Learnt, Figures]:
+        """Return what the learnt parts and the structure say of the horizon that is told."""
+        rows = self.part.rows(features)
+        learnt = parts.two_part(rows)
+        if not self.reach.is_carried:
+            return learnt, parts.structure(rows)
+        whole = self.whole.rows(features)
+        return carried(learnt, rows, whole), parts.structure(whole)
 
 
 @dataclass(frozen=True)
@@ -63,32 +94,41 @@ class Ltv(Model):
     Config = LtvConfig
 
     def __init__(
-        self, config: Any, trained_until: datetime, *, lens: Lens, parts: Parts, account: Account
+        self, config: Any, trained_until: datetime, *, view: View, parts: Parts, account: Account
     ) -> None:
         super().__init__(config, trained_until)
-        self.lens = lens
+        self.view = view
         self.parts = parts
         self.account = account
 
     @classmethod
     def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
-        """Learn from windows closed by ``known_until``; raise ``CannotLearn`` where there is none."""
-        windows = training_windows(shop, known_until, config)
+        """Learn from windows closed by ``known_until``; raise ``CannotLearn`` where there is none.
+
+        A horizon of which none has closed yet is carried from a shorter one, and ``notes`` say so.
+        """
+        reach = Reach.of(shop, known_until, config.horizon(shop))
+        learnt_of = config.model_copy(update={"horizon_days": reach.learnt_days})
+        windows = training_windows(shop, known_until, learnt_of)
         features = shop.customer_features(known_until)
-        lens = Lens.fit(features, config.horizon(shop))
-        season = season_ahead(shop, known_until, lens.horizon_days)
-        parts = Parts.fit(windows, features, lens, config, season=season)
-        today = lens.rows(features)
+        view = View.fit(features, reach)
+        season = season_ahead(shop, known_until, reach.learnt_days)
+        parts = Parts.fit(windows, features, view.part, learnt_of, season=season)
+        today = view.part.rows(features)
         learnt, structure = parts.two_part(today), parts.structure(today)
         account = Account(
             Level.of(learnt.figures.days, structure.days, config.structure),
             Level.of(learnt.figures.revenue, structure.revenue, config.structure),
-            Interval.fit(learnt.chance),
+            Interval.fit(view.opinions(parts, features)[0].chance),
             _margin_rate(shop, known_until),
             NextOrder.fit(features).shop_gap_days,
             shop.timezone,
         )
-        return cls(config, known_until, lens=lens, parts=parts, account=account)
+        return cls(config, known_until, view=view, parts=parts, account=account)
+
+    def notes(self) -> list[dict[str, Any]]:
+        """Return that the horizon is carried from a shorter one, where it is."""
+        return self.view.reach.notes(self.name)
 
     def predict(self, shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the value columns of everyone seen before ``cutoff``, or of those in ``ids``.
@@ -104,9 +144,9 @@ class Ltv(Model):
 
     def predict_from(self, features: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
         """Return the same of customer features as of ``cutoff``: each row by itself, any column order."""
-        rows, horizon = self.lens.rows(features), self.lens.horizon_days
-        learnt = self.parts.two_part(rows)
-        said = self._blended(learnt.figures, self.parts.structure(rows))
+        horizon = self.view.reach.horizon_days
+        learnt, structure = self.view.opinions(self.parts, features)
+        said = self._blended(learnt, structure)
         low, high = (
             self.parts.spend.below(learnt.typical, share) * self.account.revenue.two_part
             for share in self.account.interval.shares(learnt.chance)
@@ -123,7 +163,7 @@ class Ltv(Model):
             },
             index=features.index,
         )
-        dates = next_order.dates(features, self.lens.bgnbd, cutoff, self.account.timezone)
+        dates = next_order.dates(features, self.view.part.bgnbd, cutoff, self.account.timezone)
         return pd.concat([figures, dates], axis=1)
 
     def places(self, shop: Shop, cutoff: datetime, revenue: "pd.Series[Any]") -> pd.DataFrame:
@@ -132,19 +172,18 @@ class Ltv(Model):
         Index of ``revenue``; the shares ``below`` it and ``at_or_below`` it, apart where it is 0, as far as
         it is likely. Who brought all back counts as 0. NaN without prices.
         """
-        rows = self.lens.rows(everyone(shop, cutoff).reindex(revenue.index))
-        learnt, paid = self.parts.two_part(rows), revenue.to_numpy(float)
+        features, paid = everyone(shop, cutoff).reindex(revenue.index), revenue.to_numpy(float)
+        learnt, _ = self.view.opinions(self.parts, features)
         said = self.parts.spend.share_below(learnt.typical * self.account.revenue.two_part, paid)
         reached = 1 - learnt.chance + learnt.chance * said
         below = np.where(paid > 0, reached, 0.0 * reached)
         return pd.DataFrame({"below": below, "at_or_below": reached}, index=revenue.index)
 
-    def _blended(self, learnt: Figures, structure: Figures) -> Figures:
-        share, account = self.config.structure_share, self.account
-        return Figures(
-            account.days.blend(learnt.days, structure.days, share),
-            account.revenue.blend(learnt.revenue, structure.revenue, share),
-        )
+    def _blended(self, learnt: Learnt, structure: Figures) -> Figures:
+        share, account, figures = self.config.structure_share, self.account, learnt.figures
+        days = account.days.blend(figures.days, structure.days, share)
+        revenue = account.revenue.blend(figures.revenue, structure.revenue, share)
+        return Figures(np.maximum(days, learnt.chance) if self.view.reach.is_carried else days, revenue)
 
     def importance(self) -> dict[str, float]:
         """Return each column's share of the gain of the amount's trees; the chance's without prices."""
@@ -158,19 +197,23 @@ class Ltv(Model):
 
         ``past_spend``: the customer's rate so far, over the horizon. ``bgnbd_gamma_gamma`` and
         ``lightgbm_two_part``: either opinion alone, at its own level. ``pareto_nbd``: of order days only.
-        ``tweedie``: revenue in one part, learnt from the same windows.
+        ``tweedie``: revenue in one part, learnt from the same windows. Where ours is carried, theirs are too.
         """
-        rows = self.lens.rows(everyone(shop, cutoff, ids))
-        windows = thinned(training_windows(shop, known_until, self.config), self.config)
-        trees, structure = self.parts.trees_alone(rows), self.parts.structure(rows)
-        share_of_life = self.lens.horizon_days / rows["days_since_first_order"].clip(lower=1)
+        reach, features = self.view.reach, everyone(shop, cutoff, ids)
+        rows, whole = self.view.part.rows(features), self.view.whole.rows(features)
+        learnt_of = self.config.model_copy(update={"horizon_days": reach.learnt_days})
+        windows = thinned(training_windows(shop, known_until, learnt_of), self.config)
+        more = days_ratio(rows, whole) if reach.is_carried else np.ones(len(rows))
+        trees = self.parts.trees_alone(rows)
+        share_of_life = reach.horizon_days / rows["days_since_first_order"].clip(lower=1)
         past = {
             "past_spend": rows["revenue"] * share_of_life,
             "expected_orders:past_spend": rows["n_order_days"] * share_of_life,
-            "expected_orders:pareto_nbd": pareto_orders(rows, self.lens.horizon_days),
-            "tweedie": tweedie_revenue(windows, rows, self.config),
+            "expected_orders:pareto_nbd": pareto_orders(rows, reach.horizon_days),
+            "tweedie": tweedie_revenue(windows, rows, self.config) * more,
         }
-        both = {"bgnbd_gamma_gamma": structure, "lightgbm_two_part": trees}
+        two_part = Figures(trees.days * more, trees.revenue * more)
+        both = {"bgnbd_gamma_gamma": self.parts.structure(whole), "lightgbm_two_part": two_part}
         money = {name: figures.revenue for name, figures in both.items()}
         days = {f"expected_orders:{name}": figures.days for name, figures in both.items()}
         return pd.DataFrame(past | money | days, index=rows.index)
@@ -184,7 +227,9 @@ class Ltv(Model):
             folder,
             customer_features=CUSTOMER_FEATURES.fingerprint,
             columns=COLUMNS,
-            lens=self.lens.facts(),
+            lens=self.view.part.facts(),
+            whole=self.view.whole.facts() if self.view.reach.is_carried else None,
+            reach=self.view.reach.facts(),
             parts=self.parts.facts(),
             account=account,
         )
@@ -197,10 +242,16 @@ class Ltv(Model):
             return cls(
                 LtvConfig.model_validate(card["config"]),
                 datetime.fromisoformat(card["trained_until"]),
-                lens=Lens.of(card["lens"]),
+                view=_view(card),
                 parts=Parts.load(folder, card["parts"]),
                 account=_account(card["account"]),
             )
+
+
+def _view(card: dict[str, Any]) -> View:
+    part, whole = Lens.of(card["lens"]), card.get("whole")
+    reach = Reach.of_facts(card.get("reach"), part.horizon_days)
+    return View(reach, part, part if whole is None else Lens.of(whole))
 
 
 def _account(facts: dict[str, Any]) -> Account:

@@ -74,6 +74,10 @@ class Model(ABC):
         """Return reasons as codes, one row a customer; None where a model gives none."""
         return None
 
+    def notes(self) -> list[dict[str, Any]]:
+        """Return what a reader of its answers must know of them, as data (see ``models.chance.reach``)."""
+        return []
+
     @abstractmethod
     def save(self, folder: Path) -> None:
         """Write plain data (JSON, npz, LightGBM text) into ``folder``; never a pickle."""

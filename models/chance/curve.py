@@ -7,7 +7,7 @@ to their mean: isotonic regression over horizons (Barlow et al., 1972), which ma
 average.
 
 Where fewer than three windows of a horizon have closed, half of it is learnt too, from windows nearer to
-today (``purchase_chance.Nearer``).
+today (``purchase_chance.Nearer``). Where none of the shop's own has, a part of it alone is asked (``reach``).
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,6 +24,7 @@ from features.errors import CannotLearn
 from features.shop import Shop
 from models.boosted_trees import Trees
 from models.chance.purchase_chance import Nearer, PurchaseChance
+from models.chance.reach import Reach
 from models.chance.season import season_ahead
 from models.customers.customer_panel import (
     CHANCE,
@@ -49,7 +50,8 @@ class Rung:
     """One horizon: how features are read for it, and its fitted chance."""
 
     lens: Lens
-    chance: PurchaseChance
+    chance: PurchaseChance | Nearer
+    """Learnt from its own windows, or of a part of it and carried to the whole."""
 
     @property
     def horizon_days(self) -> int:
@@ -68,19 +70,22 @@ class Curve:
     rungs: tuple[Rung, ...]
 
     @classmethod
-    def fit(cls, shop: Shop, known_until: datetime, config: PanelConfig, others: Iterable[int]) -> Self:
-        """Learn the shop's horizon, and of ``others`` (days) those for which the history is long enough.
+    def fit(
+        cls, shop: Shop, known_until: datetime, config: PanelConfig, others: Iterable[int], reach: Reach
+    ) -> Self:
+        """Learn the horizon that ``reach`` is of, and of ``others`` (days) those with windows of their own.
 
-        Raises ``CannotLearn`` where it is too short for the shop's own, saying which one is possible.
+        Raises ``CannotLearn`` where the shop's own cannot be told, saying why.
         """
-        own = config.horizon(shop)
+        own = reach.horizon_days
         features = shop.customer_features(known_until)
         lens = Lens.read(features, fit_rhythm(features), own)
-        rungs = [_rung(shop, known_until, config, lens)]
+        rungs = [_own(shop, known_until, config, lens, reach)]
         for days in others:
             if max(days, own) >= min(days, own) * APART:
                 try:
-                    rungs.append(_rung(shop, known_until, config, Lens.read(features, lens.bgnbd, days)))
+                    other = Lens.read(features, lens.bgnbd, days)
+                    rungs.append(Rung(other, _learnt(shop, known_until, config, other)))
                 except CannotLearn:
                     continue
         return cls(tuple(sorted(rungs, key=lambda rung: rung.horizon_days)))
@@ -131,13 +136,22 @@ def rising(said: Array) -> Array:
     return np.maximum.accumulate(found, axis=1)  # against the last bit of a mean
 
 
-def _rung(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens) -> Rung:
+def _learnt(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens) -> PurchaseChance:
     windows = _windows(shop, known_until, config, lens)
     today = lens.rows(shop.customer_features(known_until))
     season = season_ahead(shop, known_until, lens.horizon_days)
     halved = _can_be_halved(lens, windows, config)
     nearer = _nearer(shop, known_until, config, lens) if halved else None
-    return Rung(lens, PurchaseChance.fit(windows, today, config, season=season, nearer=nearer))
+    return PurchaseChance.fit(windows, today, config, season=season, nearer=nearer)
+
+
+def _own(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens, reach: Reach) -> Rung:
+    """Learn the shop's own horizon, or the part of it that windows teach, carried to the whole."""
+    if not reach.is_carried:
+        return Rung(lens, _learnt(shop, known_until, config, lens))
+    reach.check(lens.bgnbd)
+    part = Lens.read(shop.customer_features(known_until), lens.bgnbd, reach.learnt_days)
+    return Rung(lens, Nearer(part, _learnt(shop, known_until, config, part)))
 
 
 def _can_be_halved(lens: Lens, windows: list[TrainingWindow], config: PanelConfig) -> bool:
@@ -161,8 +175,9 @@ def _windows(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens)
 
 
 def _load(folder: Path, facts: Mapping[str, Any]) -> Rung:
-    lens = Lens.of(facts["lens"])
-    return Rung(lens, PurchaseChance.of(facts["chance"], Trees.load(folder / _file(lens))))
+    lens, chance = Lens.of(facts["lens"]), facts["chance"]
+    kind = Nearer if "lens" in chance else PurchaseChance
+    return Rung(lens, kind.of(chance, Trees.load(folder / _file(lens))))
 
 
 def _file(lens: Lens) -> str:

@@ -51,20 +51,35 @@ class Nearer:
         The logs of the chances of no order are in the proportion that BG/NBD foresees: the same hazard.
         """
         part = self.lens.rows(rows)
-        whole_over_part = _hazard(rows[CHANCE]) / _hazard(part[CHANCE])
-        hazard = np.logaddexp(0, self.chance.logit(part)) * whole_over_part
-        return np.asarray(hazard + np.log(-np.expm1(-hazard)))
+        whole_over_part = hazard(rows[CHANCE]) / hazard(part[CHANCE])
+        hazards = np.logaddexp(0, self.chance.logit(part)) * whole_over_part
+        return np.asarray(hazards + np.log(-np.expm1(-hazards)))
+
+    def probability(self, rows: pd.DataFrame) -> Array:
+        """Return the chance of an order within the whole, shape (n,), in (0, 1); never below the part's."""
+        return np.asarray(expit(self.logit(rows)))
 
     def contributions(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Return what each of ``COLUMNS`` adds to the part's logit."""
         return self.chance.contributions(self.lens.rows(rows))
 
+    @property
+    def trees(self) -> Trees:
+        """The part's trees."""
+        return self.chance.trees
+
     def facts(self) -> dict[str, Any]:
         """Return all but the trees as plain data."""
         return {"lens": self.lens.facts(), "chance": self.chance.facts()}
 
+    @classmethod
+    def of(cls, facts: Mapping[str, Any], trees: Trees) -> Self:
+        """Put together again what ``facts`` took apart."""
+        return cls(Lens.of(facts["lens"]), PurchaseChance.of(facts["chance"], trees))
 
-def _hazard(chances: "pd.Series[float]") -> Array:
+
+def hazard(chances: "pd.Series[float]") -> Array:
+    """Return minus the logs of the chances of no order, shape (n,)."""
     return np.asarray(-np.log1p(-np.clip(chances.to_numpy(float), 1e-9, 1 - 1e-9)))
 
 
@@ -143,5 +158,5 @@ class PurchaseChance:
     def of(cls, facts: Mapping[str, Any], trees: Trees) -> Self:
         """Put together again what ``facts`` took apart."""
         part = facts.get("nearer")
-        nearer = None if part is None else Nearer(Lens.of(part["lens"]), cls.of(part["chance"], trees))
+        nearer = None if part is None else Nearer.of(part, trees)
         return cls(LogLinear.of(facts["linear"]), trees, facts["shift"], nearer)

@@ -1,0 +1,113 @@
+"""How far ahead a young shop can be told of: the horizon asked for, and the one its windows teach.
+
+A horizon is learnt from its own windows where one has closed with as much history before it: from twice its
+length on. Before that a third of the history is learnt, of which several windows have closed, and carried to
+the whole in the proportion that BG/NBD, fitted on all of the history, foresees for each customer. Nothing
+later calibrates that, so the answer says it. What was measured, and what else was tried, is in CONTRIBUTING.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from math import ceil
+from typing import TYPE_CHECKING, Any, Self
+
+from features.errors import CannotLearn
+from features.window import local_day, shift_days
+from models.texts import DEFAULT, Table, say
+
+if TYPE_CHECKING:
+    from features.shop import Shop
+    from models.processes.buy_till_you_die import BetaGeoNBD
+
+PARTS = 3
+"""This part of the history is learnt where the horizon is not: of half of it but one window has closed."""
+FEWEST_DAYS = 42
+"""Nothing is carried with fewer days of history: a shop's first weeks are like no others."""
+FARTHEST = 1.5
+"""Nothing is told of a horizon longer than so many times the history before the cutoff."""
+
+TEXTS: Table = {
+    "en": {
+        "carried": "{model}: no window of {horizon_days} days has closed yet. Learnt from windows of "
+        "{learnt_days} days and carried to {horizon_days} as BG/NBD foresees for each customer: not "
+        "calibrated. From {learnt_from} on it can be learnt from its own windows (by a training, which keeps "
+        "one horizon to measure on: one horizon later)",
+    },
+    "pt": {
+        "carried": "{model}: ainda não se fechou nenhuma janela de {horizon_days} dias. Aprendido em "
+        "janelas de {learnt_days} dias e levado a {horizon_days} como o BG/NBD prevê para cada cliente: não "
+        "calibrado. A partir de {learnt_from} pode ser aprendido em janelas próprias (por um treino, que "
+        "guarda um horizonte para medir: um horizonte depois)",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The horizon asked for, the one that windows teach, and when these will be the same."""
+
+    horizon_days: int
+    learnt_days: int
+    learnt_from: date
+    """The first cutoff at which a window of the horizon has closed with as much history before it."""
+
+    @classmethod
+    def of(cls, shop: "Shop", known_until: datetime, horizon_days: int) -> Self:
+        """Return what can be told of a horizon; raise ``CannotLearn`` where nothing, with the longest."""
+        first, zone = shop.warehouse.first_at, shop.timezone
+        opens, first_day = shift_days(first, 2 * horizon_days, zone), local_day(first, zone)
+        learnt_from = local_day(opens - timedelta(microseconds=1), zone) + timedelta(days=1)
+        if opens <= known_until:
+            return cls(horizon_days, horizon_days, learnt_from)
+        history = (local_day(known_until, zone) - first_day).days
+        if history >= FEWEST_DAYS and horizon_days <= FARTHEST * history:
+            return cls(horizon_days, history // PARTS, learnt_from)
+        learnable = max((known_until - first).days // 2, 0)
+        longest = int(FARTHEST * history) if history >= FEWEST_DAYS else learnable
+        needed = max(FEWEST_DAYS, ceil(horizon_days / FARTHEST))
+        told_from = min(first_day + timedelta(days=needed), learnt_from)
+        raise CannotLearn(
+            f"a horizon of {horizon_days} days needs {(told_from - first_day).days} days of orders, "
+            f"not {history}",
+            f"the longest horizon possible now is {longest} days; {horizon_days} {later(told_from)}",
+        )
+
+    @property
+    def is_carried(self) -> bool:
+        """Whether answers are carried from a shorter horizon, and so not calibrated over their own."""
+        return self.learnt_days < self.horizon_days
+
+    def check(self, bgnbd: "BetaGeoNBD | None") -> None:
+        """Raise ``CannotLearn`` where there is nothing to carry by: nobody came back."""
+        if bgnbd is None:
+            raise CannotLearn(
+                f"no window of {self.horizon_days} days has closed, and nobody came back to carry a shorter "
+                "one by",
+                f"{self.learnt_days} days are possible; {self.horizon_days} {later(self.learnt_from)}",
+            )
+
+    def notes(self, model: str) -> list[dict[str, Any]]:
+        """Return what a reader of a model's answers must know of them, as plain data for ``sentence``."""
+        return [{"code": "carried", "model": model} | self.facts()] if self.is_carried else []
+
+    def facts(self) -> dict[str, Any]:
+        """Return plain data for ``model.json``."""
+        return asdict(self) | {"learnt_from": self.learnt_from.isoformat()}
+
+    @classmethod
+    def of_facts(cls, facts: Mapping[str, Any] | None, horizon_days: int) -> Self:
+        """Put together again what ``facts`` took apart; one from before it was written carried nothing."""
+        if facts is None:
+            return cls(horizon_days, horizon_days, date.min)
+        return cls(facts["horizon_days"], facts["learnt_days"], date.fromisoformat(facts["learnt_from"]))
+
+
+def later(day: date) -> str:
+    """Say from which cutoff on a horizon is possible."""
+    return f"from {day} on (by a training, which keeps one horizon to measure on: one horizon later)"
+
+
+def sentence(note: Mapping[str, Any], locale: str = DEFAULT) -> str:
+    """Return a note as people read it."""
+    return say(TEXTS, note["code"], locale, **{key: note[key] for key in note if key != "code"})

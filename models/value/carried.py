@@ -1,0 +1,35 @@
+"""Value over a horizon of which no window has closed: told of a part of it, and carried to the whole.
+
+The chances of no order keep the proportion of their logs that BG/NBD foresees, order days and revenue the
+proportion of its order days; so what those who order come to grows by what is left between the two.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models.chance.purchase_chance import hazard
+from models.customers.customer_panel import CHANCE, ORDERS
+from models.value.value_parts import Figures, Learnt
+
+Array = npt.NDArray[np.float64]
+
+SURE = 1 - 1e-12
+"""A chance beyond this is taken as this: 1 has no hazard."""
+
+
+def days_ratio(part: pd.DataFrame, whole: pd.DataFrame) -> Array:
+    """Return the order days of the whole over those of the part, shape (n,), at least 1.
+
+    ``part`` and ``whole`` are the rows of the same customers, read for either horizon.
+    """
+    ratio = whole[ORDERS].to_numpy(float) / np.maximum(part[ORDERS].to_numpy(float), 1e-12)
+    return np.asarray(np.maximum(ratio, 1.0))
+
+
+def carried(learnt: Learnt, part: pd.DataFrame, whole: pd.DataFrame) -> Learnt:
+    """Return for the whole what was ``learnt`` of the part, customer by customer."""
+    more, hazards = days_ratio(part, whole), hazard(whole[CHANCE]) / hazard(part[CHANCE])
+    chance = np.maximum(-np.expm1(np.log1p(-np.minimum(learnt.chance, SURE)) * hazards), learnt.chance)
+    figures = Figures(learnt.figures.days * more, learnt.figures.revenue * more)
+    return Learnt(chance, learnt.typical * more * learnt.chance / chance, figures)
