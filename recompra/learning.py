@@ -19,6 +19,8 @@ def train(as_of: AsOf = None, only: Only = None) -> None:
     console().print(table(report.figures(), report.title))
     for trained in report.models:
         typer.echo(f"{trained.name}: {trained}")
+        for words in trained.notes:
+            typer.echo(f"  {words}")
 
 
 def backtest(
@@ -54,6 +56,8 @@ def backtest(
         console().print(table(found.figures(), f"{horizon} days from {cutoff}"))
     for name, reason in found.not_learnt.items():
         typer.echo(f"{name}: not learnt: {reason}")
+    for note in found.notes:
+        typer.echo(note["text"])
     typer.echo(found.why_not or f"written to {out}")
 
 

@@ -15,6 +15,7 @@ def score(as_of: AsOf = None, verify: Verify = False) -> None:
     """Score all customers with all champions and put the lists in service."""
     from rich.console import Console
 
+    from serving.score import notes
     from serving.score import score as run
     from serving.watching.logs import set_up
 
@@ -25,6 +26,8 @@ def score(as_of: AsOf = None, verify: Verify = False) -> None:
     with Console(stderr=True).status("scoring all customers"):
         stamp = run(home(), moment(as_of), now=now())
     typer.echo(f"in service: {home() / 'lists' / stamp}")
+    for words in notes(home(), stamp):
+        typer.echo(words)
 
 
 def _verify() -> None:

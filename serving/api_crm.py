@@ -48,6 +48,9 @@ class Profile(Response):
     """The last hundred that were posted, newest first; features and scores hold those before ``as_of``."""
     contacts: list[dict[str, Any]]
     decisions: list[dict[str, Any]]
+    notes: list[dict[str, Any]] = []
+    """What one must know of the scores behind it: ``code`` (``carried``: no window of the horizon has closed
+    yet, so they are carried from a shorter one and not calibrated), ``model``, and a ``text``."""
 
 
 class ScoresRequest(Request):
@@ -110,6 +113,10 @@ class ScoresPage(Response):
     """Of those, whom the filters let through."""
     next_cursor: str | None
     """Null on the last page."""
+    notes: list[dict[str, Any]] = []
+    """What one must know of the scores behind it: ``code`` (``carried``: no window of the horizon has closed
+    yet, so they are carried from a shorter one and not calibrated), ``model``, and a ``text``. Of a file: the
+    codes and models in the header ``X-Notes``, as ``carried:churn``."""
 
 
 class EraseRequest(Request):
@@ -193,6 +200,9 @@ class Targets(Tabled):
     """Budget, customers and money, from nothing to all that pays for itself."""
     experiment: str | None = None
     """While effects are assumed: the experiment that would measure them."""
+    notes: list[dict[str, Any]] = []
+    """What one must know of the scores behind it: ``code`` (``carried``: no window of the horizon has closed
+    yet, so they are carried from a shorter one and not calibrated), ``model``, and a ``text``."""
 
 
 class PlanRequest(Request):
@@ -233,3 +243,6 @@ class Plan(Tabled):
     effect: str
     experiment: str | None
     """While effects are assumed: the experiment that would measure them."""
+    notes: list[dict[str, Any]] = []
+    """What one must know of the scores behind it: ``code`` (``carried``: no window of the horizon has closed
+    yet, so they are carried from a shorter one and not calibrated), ``model``, and a ``text``."""

@@ -4,6 +4,7 @@ The folder is built beside the others and the pointer moves last, so that whoeve
 scoring or the new one, never a mixture, whenever this is killed.
 """
 
+import json
 import logging
 import os
 import shutil
@@ -17,6 +18,7 @@ from features.errors import Busy, RecompraError, SettingsError
 from features.shop import Shop
 from features.storage import files
 from features.window import local_day
+from models.chance.reach import sentence
 from serving.persons.rights import Forgotten
 from serving.registry import Registry, versions_of
 from serving.scoring.build import Build
@@ -63,6 +65,12 @@ def score(home: Path, as_of: datetime | None = None, *, now: datetime | None = N
         _tidy(home)
     log.info("in service: %s, by %s", stamp, versions)
     return stamp
+
+
+def notes(home: Path, stamp: str) -> list[str]:
+    """Return what one must know of a scoring's scores, in the shop's language."""
+    card = json.loads((home / "lists" / stamp / "manifest.json").read_text(encoding="utf-8"))
+    return [sentence(note, card["locale"]) for note in card["notes"]]
 
 
 def _check_champions(registry: Registry, versions: Mapping[str, str]) -> None:

@@ -20,6 +20,8 @@ from features.settings import Settings
 from features.shop import Shop
 from features.storage.files import beside
 from features.window import parse_cutoff
+from models.chance.reach import told
+from models.customers.consistent import consistent
 from models.model import Model
 from models.registry import model_class
 from training.evaluate import answers, evaluate
@@ -110,7 +112,12 @@ class Backtest:
             if model.kind == "scores":
                 said = self.said[model.name].reindex(self.holdout.customers)
                 frame = frame.assign(**{name: said[name] for name in said.columns if name in CUSTOMERS})
-        return frame.reset_index()
+        return consistent(frame).reset_index()
+
+    @property
+    def notes(self) -> list[dict[str, Any]]:
+        """What one must know of the scores: see ``models.chance.reach``."""
+        return told(note for model in self.models for note in model.notes())
 
     def metrics(self) -> dict[str, Any]:
         """Return what was measured, per model and baseline, and what could not be learnt."""
@@ -126,6 +133,7 @@ class Backtest:
             "why_not": self.why_not,
             "models": {evaluation.model: evaluation.facts() for evaluation in self.evaluations},
             "not_learnt": self.not_learnt,
+            "notes": self.notes,
         }
 
     @property

@@ -20,6 +20,8 @@ class Trained:
     version: int | None = None
     promoted: bool = False
     evaluation: Evaluation | None = None
+    notes: tuple[str, ...] = ()
+    """What one must know of its answers."""
 
     def __str__(self) -> str:
         if self.version is None:

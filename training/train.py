@@ -20,6 +20,7 @@ from features.errors import CannotLearn, RecompraError, SettingsError
 from features.shop import Shop
 from features.sketch import Sketch
 from features.window import shift_days
+from models.chance.reach import sentence
 from models.model import Model
 from models.registry import MODELS, model_class
 from training.evaluate import Lists, answers, evaluate
@@ -97,6 +98,8 @@ class Training:
     clock: Callable[[], datetime]
     said: dict[str, pd.DataFrame] = field(default_factory=dict)
     """What each model of this training answered at the cutoff."""
+    notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What one must know of a model's answers."""
 
     def one(self, name: str) -> Trained:
         """Learn, measure, record and register one model."""
@@ -114,12 +117,13 @@ class Training:
         version = self.tracking.register(name, run_id).version
         if promoted:
             self.tracking.promote(name, version, now=self.clock(), reason=verdict)
-        return Trained(name, verdict, version, promoted, evaluation)
+        return Trained(name, verdict, version, promoted, evaluation, self.notes.get(name, ()))
 
     def _learnt(self, name: str, run: Run) -> Evaluation:
         shop, cutoff = self.holdout.shop, self.holdout.cutoff
         with self.steps.step(f"{name}: learning"):
             model = model_class(name).fit(shop, cutoff, configured(name, shop))
+            self.notes[name] = tuple(sentence(note) for note in model.notes())
         with self.steps.step(f"{name}: measuring"):
             self.said[name] = answers(model, self.holdout)
             evaluation = evaluate(model, self.holdout, self.said[name], lists=self._lists)

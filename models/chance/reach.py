@@ -6,7 +6,7 @@ the whole in the proportion that BG/NBD, fitted on all of the history, foresees 
 later calibrates that, so the answer says it. What was measured, and what else was tried, is in CONTRIBUTING.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from math import ceil
@@ -106,6 +106,11 @@ class Reach:
 def later(day: date) -> str:
     """Say from which cutoff on a horizon is possible."""
     return f"from {day} on (by a training, which keeps one horizon to measure on: one horizon later)"
+
+
+def told(notes: Iterable[Mapping[str, Any]], locale: str = DEFAULT) -> list[dict[str, Any]]:
+    """Return notes with their ``text`` as people read it, for an answer."""
+    return [dict(note) | {"text": sentence(note, locale)} for note in notes]
 
 
 def sentence(note: Mapping[str, Any], locale: str = DEFAULT) -> str:

@@ -39,6 +39,7 @@ HEADERS = {
     "X-Next-Cursor": "Where the next page starts; absent on the last one.",
     "X-As-Of": "The scoring's moment, of a file.",
     "X-Currency": "The currency of all money in a file.",
+    "X-Notes": "What one must know of a file's scores: code and model, as carried:churn; absent: nothing.",
 }
 IF_NONE_MATCH = {
     "name": "If-None-Match",
@@ -46,7 +47,7 @@ IF_NONE_MATCH = {
     "description": "ETags of answers the client holds.",
     "schema": {"type": "string"},
 }
-OF_SCORES = ("X-Next-Cursor", "X-As-Of", "X-Currency")
+OF_SCORES = ("X-Next-Cursor", "X-As-Of", "X-Currency", "X-Notes")
 FILES = ("text/csv", "application/x-ndjson")
 ABOUT = "What each customer will buy next. Whatever takes a GET takes a HEAD, and answers it without a body."
 

@@ -16,6 +16,7 @@ from features.arrays.dtypes import Ints, Longs
 from features.errors import NotFound
 from features.window import EPOCH, day_number, zone
 from models.budgets.calendar import Calendar, Room, plan, within
+from models.chance.reach import told
 from models.decisions.case import Terms
 from models.decisions.economics import Money
 from models.decisions.everyone import Options, options
@@ -83,6 +84,7 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
         currency=snapshot.currency,
         effect=effect,
         experiment=snapshot.experiment_for(effect),
+        notes=told(snapshot.notes, snapshot.locale),
     )
     return answer if snapshot.desk is None else answer.named(names_of(state))
 

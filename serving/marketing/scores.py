@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from features.arrays.dtypes import Bools
 from features.arrays.history import Vocabulary
 from features.errors import ArtefactError, Gone, NotFound
+from models.chance.reach import told
+from models.texts import DEFAULT
 from serving.api_crm import ScoresPage, ScoresRequest
 from serving.marketing.files import File, Row, tag_of
 from serving.online import refreshed
@@ -46,13 +48,16 @@ class Scoring:
     features: Columns
     scores: Columns
     sieve: Sieve
+    locale: str = DEFAULT
+    notes: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
     def of(cls, state: State) -> "Scoring":
         """Take the one in service."""
         own = state.snapshot
         card = own.stamp, own.moment, own.models, own.horizon_days, own.currency
-        return cls(*card, own.customers, own.features, own.scores, state.sieve)
+        tables = own.customers, own.features, own.scores
+        return cls(*card, *tables, state.sieve, own.locale, own.notes)
 
     def let_go(self) -> None:
         """Keep nothing in memory of what a walk through everybody has read."""
@@ -150,15 +155,17 @@ class Pull:
             n_customers=self.n_customers,
             n_found=self.n_found,
             next_cursor=self.next_cursor,
+            notes=told(self.scoring.notes, self.scoring.locale),
         )
 
     def file(self) -> File:
         """Return it as a file that is made while it is sent."""
         own = {"x-as-of": self.scoring.moment, "x-currency": self.scoring.currency}
-        headers = {**own, "x-next-cursor": self.next_cursor}
+        notes = ", ".join(f"{note['code']}:{note['model']}" for note in self.scoring.notes)
+        headers = {**own, "x-next-cursor": self.next_cursor, "x-notes": notes}
         # A header is ASCII, and a shop may call its currency €.
-        told = {name: value for name, value in headers.items() if value and value.isascii()}
-        return File(self.scoring.names, self.blocks(), self.tag, told)
+        sent = {name: value for name, value in headers.items() if value and value.isascii()}
+        return File(self.scoring.names, self.blocks(), self.tag, sent)
 
 
 def matching(scoring: Scoring, request: ScoresRequest) -> Bools:
@@ -202,9 +209,9 @@ def _at_cursor(state: State, cursor: str | None, home: Path) -> tuple[Scoring, i
         folder = home / "lists" / stamp
         return _read(folder, (folder / "manifest.json").stat().st_mtime_ns), int(row)
     except (OSError, ValueError, KeyError, ArtefactError) as error:
-        told = f"the scoring {stamp} of this cursor is no longer kept"
+        gone = f"the scoring {stamp} of this cursor is no longer kept"
         raise Gone(
-            told, "start again without a cursor; a walk may last until two newer ones have landed"
+            gone, "start again without a cursor; a walk may last until two newer ones have landed"
         ) from error
 
 
@@ -225,4 +232,6 @@ def _read(folder: Path, _written: int) -> Scoring:
         features=features,
         scores=scores,
         sieve=Sieve(customers, Marks.load(folder)),
+        locale=card["locale"],
+        notes=card.get("notes", ()),
     )

@@ -130,6 +130,7 @@ class Build:
             known=self.known(),
             segments=self.segments(),
             marks=self.marks,
+            notes=tuple(note for model in self.models.values() for note in model.notes()),
         )
 
     @cached_property

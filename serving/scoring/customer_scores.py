@@ -10,6 +10,7 @@ import pandas as pd
 from features.errors import ArtefactError
 from features.excerpt import PRODUCT_DAYS, Excerpt
 from features.shop import Shop
+from models.customers.consistent import consistent
 from models.model import Model
 
 EXCERPT = "excerpt"
@@ -36,4 +37,4 @@ def scores_of(
     found = [model.predict(shop, cutoff) for model in scoring]
     found += [why for model in scoring if (why := model.explain(shop, cutoff)) is not None]
     parts = [part.reindex(index) for part in found]
-    return pd.concat(parts, axis=1) if parts else pd.DataFrame(index=index)
+    return consistent(pd.concat(parts, axis=1)) if parts else pd.DataFrame(index=index)

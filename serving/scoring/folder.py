@@ -77,6 +77,7 @@ def _manifest(folder: Path, snapshot: Snapshot) -> dict[str, Any]:
         "locale": snapshot.locale,
         "sources": list(snapshot.sources),
         "lists": list(snapshot.ready),
+        "notes": list(snapshot.notes),
         "n_customers": len(snapshot.customers),
         "consent_recorded": snapshot.people.consent_recorded,
         "files": {path.relative_to(folder).as_posix(): path.stat().st_size for path in files},
@@ -138,6 +139,7 @@ def _read(folder: Path, card: Mapping[str, Any]) -> Snapshot:
         known=Known.load(folder / "known") if (folder / "known").is_dir() else None,
         segments=AttributeSegments.load(folder / "segments"),
         marks=Marks.load(folder),
+        notes=tuple(card.get("notes", ())),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,8 @@ class Snapshot:
     """What sells to whom, for customers without orders."""
     marks: Marks | None = None
     """By which erased customers are known, without hashing everyone."""
+    notes: tuple[dict[str, Any], ...] = ()
+    """What a reader must know of the scores, as data (``models.chance.reach.told``)."""
 
     def customer(self, customer_id: str) -> int:
         """Return a customer's row, -1 for one not seen before ``as_of``."""
