@@ -11,6 +11,7 @@ from scipy.special import expit
 from features.customer import CUSTOMER_FEATURES
 from features.shop import Shop
 from models.chance.curve import Curve
+from models.chance.purchase_chance import Nearer, stretched
 from models.chance.reach import Reach
 from models.customers import reasons
 from models.customers.customer_panel import (
@@ -50,6 +51,7 @@ class Churn(Model):
         self.curve, self.reach = curve, reach
         own = curve.rung(reach.horizon_days)
         self.lens, self.chance = own.lens, own.chance
+        self.part = own.chance.lens if isinstance(own.chance, Nearer) else own.lens
 
     @property
     def column(self) -> str:
@@ -102,9 +104,8 @@ class Churn(Model):
     ) -> pd.DataFrame:
         """Return one column a baseline, higher for a likelier leaver.
 
-        ``logistic_regression``: a probability, on log RFM of the same windows (over the horizon that they
-        are of, where ours is carried from it). ``bgnbd``, ``pareto_nbd``:
-        minus the expected orders. ``recency``: days since the last order.
+        ``logistic_regression``: a probability, on log RFM of the same windows, carried as ours is. ``bgnbd``,
+        ``pareto_nbd``: minus the expected orders. ``recency``: days since the last order.
         """
         features = everyone(shop, cutoff, ids)
         learnt = self.config.model_copy(update={"horizon_days": self.reach.learnt_days})
@@ -112,10 +113,12 @@ class Churn(Model):
         rows = pd.concat([window.rows for window in windows])
         bought = stacked([window.bought for window in windows])
         linear = LogLinear.fit(RFM, rows, bought, ridge=1.0)
-        now = self.lens.rows(features)
+        now, chance = self.lens.rows(features), expit(linear.score(self.part.rows(features)))
+        if self.reach.is_carried:
+            chance = stretched(chance, self.part.rows(features), now)
         return pd.DataFrame(
             {
-                "logistic_regression": 1.0 - expit(linear.score(now)),
+                "logistic_regression": 1.0 - chance,
                 "bgnbd": -now[ORDERS],
                 "pareto_nbd": -pareto_orders(now, self.lens.horizon_days),
                 "recency": now["days_since_last_order"],

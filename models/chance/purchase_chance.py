@@ -35,6 +35,8 @@ Array = npt.NDArray[np.float64]
 
 TREES = "purchase_chance.trees.txt"
 """The file of its trees in an artefact."""
+SURE = 1 - 1e-12
+"""A chance beyond this is taken as this: 1 has no hazard."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,16 @@ class Nearer:
 def hazard(chances: "pd.Series[float]") -> Array:
     """Return minus the logs of the chances of no order, shape (n,)."""
     return np.asarray(-np.log1p(-np.clip(chances.to_numpy(float), 1e-9, 1 - 1e-9)))
+
+
+def stretched(chance: Array, part: pd.DataFrame, whole: pd.DataFrame) -> Array:
+    """Return chances over a part of the horizon, told for the whole as ``Nearer`` does, shape (n,).
+
+    ``part`` and ``whole`` are the rows of the same customers, read for either. Never below the part's.
+    """
+    more = hazard(whole[CHANCE]) / hazard(part[CHANCE])
+    told = -np.expm1(np.log1p(-np.minimum(chance, SURE)) * more)
+    return np.asarray(np.maximum(told, chance))
 
 
 @dataclass(frozen=True)

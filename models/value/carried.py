@@ -8,14 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.chance.purchase_chance import hazard
-from models.customers.customer_panel import CHANCE, ORDERS
+from models.chance.purchase_chance import stretched
+from models.customers.customer_panel import ORDERS
 from models.value.value_parts import Figures, Learnt
 
 Array = npt.NDArray[np.float64]
-
-SURE = 1 - 1e-12
-"""A chance beyond this is taken as this: 1 has no hazard."""
 
 
 def days_ratio(part: pd.DataFrame, whole: pd.DataFrame) -> Array:
@@ -29,7 +26,6 @@ def days_ratio(part: pd.DataFrame, whole: pd.DataFrame) -> Array:
 
 def carried(learnt: Learnt, part: pd.DataFrame, whole: pd.DataFrame) -> Learnt:
     """Return for the whole what was ``learnt`` of the part, customer by customer."""
-    more, hazards = days_ratio(part, whole), hazard(whole[CHANCE]) / hazard(part[CHANCE])
-    chance = np.maximum(-np.expm1(np.log1p(-np.minimum(learnt.chance, SURE)) * hazards), learnt.chance)
+    more, chance = days_ratio(part, whole), stretched(learnt.chance, part, whole)
     figures = Figures(learnt.figures.days * more, learnt.figures.revenue * more)
     return Learnt(chance, learnt.typical * more * learnt.chance / chance, figures)

@@ -1,5 +1,6 @@
 """What the coming horizon is expected to bring: the sums of the very scores that everybody reads."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ class Unknown(NamedTuple):
     code: str
     why: str = ""
     told: str = ""
+    note: Mapping[str, Any] | None = None
+    """In place of the others: what is told, but with a note (``models.chance.reach``)."""
 
     @classmethod
     def by(cls, name: str, error: RecompraError) -> "Unknown":
@@ -36,7 +39,8 @@ def ahead(
     """Return a row a group, everyone last: ``customers``, ``come_back`` and the ``AMOUNTS``.
 
     ``come_back`` is how many are expected to order within the horizon. What has no champion, or cannot be
-    known, is no column; of each the name and the reason are appended to ``left_out``.
+    known, is no column; of each the name and the reason are appended to ``left_out``, and what is told with a
+    note.
     """
     found = [
         part for name in ("churn", "ltv") if (part := _said(home, name, shop, cutoff, left_out)) is not None
@@ -61,6 +65,7 @@ def _said(home: Path, name: str, shop: Shop, cutoff: datetime, left_out: LeftOut
     except RecompraError as error:
         left_out.append(Unknown.by(name, error))
         return None
+    left_out += [Unknown(note["code"], note=note) for note in model.notes()]
     mark = f"_{shop.settings.horizon_days}d"
     said: pd.DataFrame = model.predict(shop, cutoff)
     said = said.rename(columns=lambda column: column.removesuffix(mark))

@@ -16,6 +16,7 @@ from features.kpi import ATTRIBUTES, KPIS, cohorts, facts, kpis, over_time
 from features.shop import Shop
 from features.storage.files import beside
 from features.window import local_day, shift_days
+from models.chance.reach import sentence
 from models.customers.profiles import favourites, movement, profiles
 from models.texts import DEFAULT
 from serving.registry import Registry
@@ -53,7 +54,10 @@ class Page:
     def missing(self, locale: str = DEFAULT) -> list[str]:
         """Return what could not be known, in words."""
         words = Words(locale)
-        return [words.unknown(one.code, one.why, one.told) for one in self.left_out]
+        return [
+            sentence(one.note, words.language) if one.note else words.unknown(one.code, one.why, one.told)
+            for one in self.left_out
+        ]
 
     def write(self, path: Path) -> None:
         """Write the page, beside its place first."""

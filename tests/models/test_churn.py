@@ -89,8 +89,8 @@ def test_the_same_customers_leave_less_over_a_longer_horizon(tmp_path: Path, liv
 
 def test_too_short_a_history_names_the_horizon_that_is_possible(tmp_path: Path, lively: pd.DataFrame) -> None:
     shop = make_shop(tmp_path, lively)
-    with pytest.raises(CannotLearn, match="the longest horizon possible now is 2. days"):
-        Churn.fit(shop, datetime(2024, 2, 20, tzinfo=UTC), CONFIG)
+    with pytest.raises(CannotLearn, match="possible now is 1. days; 28 from 2024-02-12 on"):
+        Churn.fit(shop, datetime(2024, 2, 5, tzinfo=UTC), CONFIG)
 
 
 def test_what_matters_is_told_as_shares(tmp_path: Path, lively: pd.DataFrame) -> None:

@@ -239,3 +239,17 @@ def test_an_event_of_before_all_clocks_is_refused_and_harms_nobody(state: State)
     with pytest.raises(InputError, match="before 1970"):
         post(state, zero)
     assert customer.profile(state, CustomerRequest(customer_id="c000003")).contacts == []
+
+
+def test_who_asks_of_scores_carried_from_a_shorter_horizon_is_told_so(state: State) -> None:
+    note = {"code": "carried", "model": "ltv", "horizon_days": 28, "learnt_days": 20}
+    note |= {"learnt_from": "2026-04-01"}
+    young = replace(state, snapshot=replace(state.snapshot, notes=(note,)))
+    answers = [
+        customer.profile(young, CustomerRequest(customer_id="c000003")),
+        retention.retention_targets(young, TargetsRequest(budget=5.0), NOW),
+        plan.contact_plan(young, PlanRequest(days=3), NOW),
+    ]
+    assert all("not calibrated" in answer.notes[0]["text"] for answer in answers)
+    asked = CustomerRequest(customer_id="c000003", locale="pt-BR")
+    assert "não calibrado" in customer.profile(young, asked).notes[0]["text"]

@@ -273,3 +273,38 @@ def test_a_broken_older_scoring_is_gone(state: State, tmp_path: Path) -> None:
     (tmp_path / "lists" / state.snapshot.stamp / "customers.npy").unlink()
     with pytest.raises(Gone):
         page(newer_than(state), tmp_path, cursor=f"{state.snapshot.stamp}:3")
+
+
+def carried(state: State) -> State:
+    """Return a scoring whose churn is carried from a shorter horizon."""
+    note = {"code": "carried", "model": "churn", "horizon_days": 28, "learnt_days": 20}
+    note |= {"learnt_from": "2026-04-01"}
+    return replace(state, snapshot=replace(state.snapshot, notes=(note,)))
+
+
+def test_what_is_not_calibrated_says_so(state: State, home: Path) -> None:
+    (note,) = page(carried(state), home).notes
+    assert (note["code"], note["model"], note["learnt_days"]) == ("carried", "churn", 20)
+    assert "carried to 28 as BG/NBD foresees for each customer: not calibrated" in note["text"]
+    assert page(state, home).notes == []
+
+
+def test_it_says_so_in_the_shops_language(state: State, home: Path) -> None:
+    young = carried(state)
+    in_portuguese = replace(young, snapshot=replace(young.snapshot, locale="pt"))
+    assert "não calibrado" in page(in_portuguese, home).notes[0]["text"]
+
+
+def test_a_file_says_so_in_a_header(state: State, home: Path) -> None:
+    def headers(of: State) -> Any:
+        return Pull.of(of, ScoresRequest(format="csv"), home).file().answer("csv", Accepted()).headers
+
+    assert headers(carried(state))["x-notes"] == "carried:churn"
+    assert "x-notes" not in headers(state)
+
+
+def test_a_walk_on_an_older_scoring_reads_its_notes(state: State, home: Path) -> None:
+    older = replace(carried(state).snapshot, stamp="20260228T0000-0007")
+    write(home / "lists" / older.stamp, older)
+    found = page(state, home, cursor=f"{older.stamp}:0")
+    assert [note["code"] for note in found.notes] == ["carried"]
