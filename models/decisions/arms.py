@@ -122,7 +122,9 @@ class Barred(NamedTuple):
     first: Codes
     """Position in ``rules`` of the first that bars the action, -1 where none does."""
     opens: Days
+    """Days until the rules of time permit the action; 0 or less: now."""
     closes: Days
+    """Days until it is too late."""
     rules: tuple[Refusal, ...]
 
 

@@ -17,11 +17,10 @@ from pydantic import TypeAdapter
 
 from features.arrays.dtypes import Floats, Ints
 from features.errors import ArtefactError
-from models.decisions.arms import PERMITTED, Codes, Weighed, arm_codes, best_arm, repeated, weigh
+from models.decisions.arms import PERMITTED, Weighed, arm_codes, best_arm, repeated, weigh
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money
-from models.policy.deck import Deck
-from models.policy.rules import Days, Goods
+from models.policy.rules import Goods
 
 TERMS = TypeAdapter(Terms)
 """Terms as JSON, and back."""
@@ -35,53 +34,41 @@ class Decision:
     a product.
     """
 
-    deck: Deck
     product: Ints
     """The candidates, shape (n, k)."""
     action: Ints
-    """Position in ``deck.actions``, -1 for nothing; shape (n,)."""
+    """Position in ``arms.deck.actions``, -1 for nothing; shape (n,)."""
     choice: Ints
     """Code of the product chosen, -1 for nothing and for an action without one; shape (n,)."""
     money: Money
     """Worth of the choice, shape (n,); 0 for nothing."""
     chance: Money
     """Chance of buying the product (else of an order) if nothing is done, shape (n,); NaN for nothing."""
-    worth: Money
-    """Worth of every arm, shape (n, m); NaN where it cannot be known or there is no arm."""
-    chances: Money
-    """The chance behind every arm, shape (n, m)."""
-    refused: Codes
-    """Position in ``rules`` of the first that refuses an arm, -1 where none does, -2 for no arm; (n, m)."""
-    barred: Codes
-    """The same for whole actions, shape (n, n_actions); -1 where no rule bars it."""
-    opens: Days
-    """Days until the rules of time permit each action, shape (n, n_actions); 0 or less: now."""
-    closes: Days
-    """Days until it is too late, shape (n, n_actions)."""
-    rules: tuple[str, ...]
-    reasons: tuple[str, ...]
+    arms: Weighed
+    """Every arm that was weighed."""
 
     @cached_property
     def order(self) -> Ints:
         """Columns of the permitted arms, best first, each product once an action; then -1; shape (n, m)."""
-        code = np.where(self.refused == PERMITTED, arm_codes(self.product, self.deck), np.int64(NOTHING))
-        allowed = (code >= 0) & ~repeated(code, self.worth)
-        order = np.lexsort((code, np.where(allowed, -self.worth, np.inf)), axis=1).astype(np.int32)
+        arms = self.arms
+        code = np.where(arms.refused == PERMITTED, arm_codes(self.product, arms.deck), np.int64(NOTHING))
+        allowed = (code >= 0) & ~repeated(code, arms.worth)
+        order = np.lexsort((code, np.where(allowed, -arms.worth, np.inf)), axis=1).astype(np.int32)
         return np.where(np.take_along_axis(allowed, order, axis=1), order, NOTHING)
 
     def action_of(self, column: int) -> int:
         """Return the position in the deck of an arm's action."""
-        k, alone = self.product.shape[1], column - self.deck.n_with_product * self.product.shape[1]
-        return column // k if alone < 0 else self.deck.n_with_product + int(alone)
+        k, n_with = self.product.shape[1], self.arms.deck.n_with_product
+        return column // k if column < n_with * k else n_with + int(column - n_with * k)
 
     def candidate_of(self, column: int) -> int:
         """Return an arm's candidate, -1 where its action needs no product."""
         k = self.product.shape[1]
-        return column % k if column < self.deck.n_with_product * k else NOTHING
+        return column % k if column < self.arms.deck.n_with_product * k else NOTHING
 
     def why(self, code: int) -> dict[str, str]:
         """Return the name of a rule and its reason in words."""
-        return {"rule": self.rules[code], "reason": self.reasons[code]}
+        return {"rule": self.arms.rules[code], "reason": self.arms.reasons[code]}
 
 
 def choose(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> Decision:
@@ -94,22 +81,7 @@ def choose(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> Decision
     found = weigh(case, goods, terms, days=days)
     best = best_arm(found.worth, found.refused, case, found.deck)
     action, choice, money, chance = _pick(case, found, best)
-    return Decision(
-        deck=found.deck,
-        product=case.product,
-        action=action,
-        choice=choice,
-        money=money,
-        chance=chance,
-        worth=found.worth,
-        chances=found.chance,
-        refused=found.refused,
-        barred=found.barred.first,
-        opens=found.barred.opens,
-        closes=found.barred.closes,
-        rules=found.rules,
-        reasons=found.reasons,
-    )
+    return Decision(case.product, action, choice, money, chance, found)
 
 
 def _pick(case: Case, found: Weighed, best: NDArray[np.intp]) -> tuple[Ints, Ints, Money, Money]:

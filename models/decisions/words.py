@@ -39,7 +39,7 @@ def explain(
     return {
         "action": options[0][0],
         "product_id": options[0][1],
-        "channel": None if action == NOTHING else decision.deck.actions[action].channel,
+        "channel": None if action == NOTHING else decision.arms.deck.actions[action].channel,
         terms.money: options[0][2],
         terms.probability: None if action == NOTHING else float(decision.chance[row]),
         "currency": terms.currency,
@@ -54,7 +54,7 @@ def explain(
 
 def effect_of(decision: Decision, case: Case, action: int, terms: Terms) -> str:
     """Return where an action's effect comes from: ``learnt`` from an experiment, or ``assumed``."""
-    learnt = action != NOTHING and decision.deck.actions[action].name in case.learnt
+    learnt = action != NOTHING and decision.arms.deck.actions[action].name in case.learnt
     return "learnt" if learnt else terms.effect
 
 
@@ -63,8 +63,8 @@ def window(decision: Decision, row: int) -> dict[str, int | None] | None:
     action = int(decision.action[row])
     if action == NOTHING:
         return None
-    closes = float(decision.closes[row, action])
-    opens = max(float(decision.opens[row, action]), 0.0)
+    closes = float(decision.arms.barred.closes[row, action])
+    opens = max(float(decision.arms.barred.opens[row, action]), 0.0)
     return {"opens_in_days": int(np.ceil(opens)), "closes_in_days": int(closes) if closes < FAR else None}
 
 
@@ -74,14 +74,14 @@ def _options(decision: Decision, row: int, products: Sequence[str]) -> list[tupl
     found: list[tuple[str, str | None, float]] = []
     for column in columns[columns >= 0].tolist():
         candidate = decision.candidate_of(column)
-        name = decision.deck.actions[decision.action_of(column)].name
+        name = decision.arms.deck.actions[decision.action_of(column)].name
         product = None if candidate == NOTHING else products[candidate]
-        found.append((name, product, float(decision.worth[row, column])))
+        found.append((name, product, float(decision.arms.worth[row, column])))
     return found
 
 
 def _ruled_out(decision: Decision, row: int, products: Sequence[str]) -> list[dict[str, Any]]:
-    arms = decision.refused[row][decision.refused[row] != NO_ARM]
+    arms = decision.arms.refused[row][decision.arms.refused[row] != NO_ARM]
     if len(arms) and arms[0] >= 0 and (arms == arms[0]).all():
         return [{"product_id": None} | decision.why(int(arms[0]))]
     return [
@@ -92,10 +92,10 @@ def _ruled_out(decision: Decision, row: int, products: Sequence[str]) -> list[di
 def _refused_products(decision: Decision, row: int) -> list[tuple[int, int]]:
     """Return candidates that no action may offer, each with the rule that refused it first."""
     k = decision.product.shape[1]
-    if not decision.deck.n_with_product:
+    if not decision.arms.deck.n_with_product:
         return []
-    by_action = decision.refused[row, : decision.deck.n_with_product * k]
-    by_action = by_action.reshape(decision.deck.n_with_product, k)
+    by_action = decision.arms.refused[row, : decision.arms.deck.n_with_product * k]
+    by_action = by_action.reshape(decision.arms.deck.n_with_product, k)
     real, out = by_action != NO_ARM, (by_action != PERMITTED).all(axis=0)
     first = real.argmax(axis=0)
     rule = by_action[first, np.arange(k)]
@@ -103,10 +103,10 @@ def _refused_products(decision: Decision, row: int) -> list[tuple[int, int]]:
 
 
 def _ruled_out_actions(decision: Decision, row: int) -> list[dict[str, str]]:
-    barred = decision.barred[row].tolist()
+    barred = decision.arms.barred.first[row].tolist()
     return [
         {"action": action.name} | decision.why(code)
-        for action, code in zip(decision.deck.actions, barred, strict=True)
+        for action, code in zip(decision.arms.deck.actions, barred, strict=True)
         if code >= 0
     ]
 
@@ -116,27 +116,27 @@ def _reason(decision: Decision, case: Case, terms: Terms, row: int, names: Seque
     if best == NOTHING:
         return _why_nothing(decision, row)
     action, candidate = decision.action_of(best), decision.candidate_of(best)
-    effect = float(decision.deck.effect[action])
+    effect = float(decision.arms.deck.effect[action])
     how = effect_of(decision, case, action, terms)
-    chance = float(decision.chances[row, best])
+    chance = float(decision.arms.chance[row, best])
     if candidate == NOTHING:
-        name = decision.deck.actions[action].name.replace("_", " ")
+        name = decision.arms.deck.actions[action].name.replace("_", " ")
         said = f"{name}: chance of an order within {terms.horizon_days} days {chance:.0%}"
         lift = f"if it moves {effect:.0%} of those who would not order" if how == "assumed" else "its effect"
     else:
         said = f"{names[candidate]}: chance {chance:.0%} to be bought within {terms.horizon_days} days"
         lift = f"if offering it raises that by {effect:.0%}" if how == "assumed" else "its effect"
-    money = f"{decision.worth[row, best]:+.2f} {terms.currency}".rstrip()
-    off = float(decision.deck.discount[action])
+    money = f"{decision.arms.worth[row, best]:+.2f} {terms.currency}".rstrip()
+    off = float(decision.arms.deck.discount[action])
     given = f" and {off:.0%} off" if off else ""
-    earns = f"{money} of margin after {decision.deck.cost[action]:.2f} for the contact{given}"
+    earns = f"{money} of margin after {decision.arms.deck.cost[action]:.2f} for the contact{given}"
     offer = f"{said}; {lift} ({how}), {earns}"
     return offer if decision.action[row] != NOTHING else f"doing nothing earns more than the best, {offer}"
 
 
 def _why_nothing(decision: Decision, row: int) -> str:
-    told = decision.refused[row][decision.refused[row] != NO_ARM]
-    return _all_refused(told, decision.rules, decision.reasons, "candidates")
+    told = decision.arms.refused[row][decision.arms.refused[row] != NO_ARM]
+    return _all_refused(told, decision.arms.rules, decision.arms.reasons, "candidates")
 
 
 def why_nothing(found: Options, row: int) -> str:

@@ -90,7 +90,7 @@ def test_the_choice_is_the_best_of_all_permitted_offers_and_nothing(world: tuple
     decision = choose(some, shelf, terms)
     for row in range(len(some.product)):
         permitted = [at for at in range(some.product.shape[1]) if may_be_offered(some, shelf, terms, row, at)]
-        best = max([0.0, *(float(decision.worth[row, at]) for at in permitted)])
+        best = max([0.0, *(float(decision.arms.worth[row, at]) for at in permitted)])
         assert decision.money[row] == best
         assert (decision.choice[row] == NOTHING) == (best == 0)
 
@@ -108,8 +108,10 @@ def test_one_customer_is_answered_like_the_row_of_a_batch(world: tuple[Case, Goo
 
 
 def assert_same_row(alone: Decision, batch: Decision, row: int) -> None:
-    for column in ("choice", "money", "chance", "worth", "order", "refused"):
+    for column in ("choice", "money", "chance", "order"):
         np.testing.assert_array_equal(getattr(alone, column)[0], getattr(batch, column)[row])
+    for column in ("worth", "refused"):
+        np.testing.assert_array_equal(getattr(alone.arms, column)[0], getattr(batch.arms, column)[row])
 
 
 @given(worlds())
