@@ -15,10 +15,10 @@ from models.decisions.offer import merge_lists
 from models.policy.actions import NAMES
 from models.policy.rules import People
 from models.policy.standing import Standing
+from serving.desk import CONTACT_DAYS, N_CANDIDATES, goods_now
 from serving.scoring.snapshot import PERSONAL
 from serving.state import State
 from serving.storefront.moments import days_on
-from serving.storefront.offers import CONTACT_DAYS, N_CANDIDATES, goods_now
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Self
 from features.errors import Conflict
 from features.window import EPOCH, local_day, zone
 from models.policy.rules import quiet_hours
+from serving.desk import goods_now
 from serving.state import State
 from serving.storefront.moments import days_on
-from serving.storefront.offers import goods_now
 
 NOON = 12
 FURTHEST_DAYS = 366

@@ -24,12 +24,12 @@ from models.decisions.words import why_nothing
 from models.policy.actions import Action
 from models.policy.rules import People, quiet_hours
 from serving.api_crm import Plan, PlanRequest
+from serving.desk import goods_now, no_offers
 from serving.marketing.crowd import Recent, case_of, people_of, standing_of
 from serving.marketing.period import Period, first_day, today
 from serving.marketing.retention import worthwhile
 from serving.scoring.snapshot import Snapshot
 from serving.state import State
-from serving.storefront.offers import goods_now, no_offers
 
 N_NOT_PLANNED = 100
 CUSTOMERS_AT_ONCE = 20_000

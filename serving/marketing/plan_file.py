@@ -14,6 +14,7 @@ from features.arrays.dtypes import Ints
 from features.errors import SettingsError
 from features.shop import Shop
 from features.storage.files import beside
+from serving.desk import no_offers
 from serving.marketing.files import as_csv, as_ndjson
 from serving.marketing.period import Period, first_day
 from serving.marketing.plan import Planned, everyone, make_plan, names_of, rows_of
@@ -22,7 +23,6 @@ from serving.online.view import View
 from serving.scoring.folder import load
 from serving.state import Pointer, State
 from serving.store import Store
-from serving.storefront.offers import no_offers
 
 FORMATS = ("csv", "ndjson", "json")
 EMAILS = "SELECT customer_id, email FROM customers WHERE email IS NOT NULL ORDER BY customer_id"

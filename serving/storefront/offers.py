@@ -4,35 +4,27 @@ The choice is ``models.decisions.offer.choose``, the very function the batch use
 contacts and the orders of this minute.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from random import random
 from typing import Any, cast
 from uuid import uuid4
 
 import numpy as np
 
-from features.errors import NotFound
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.explore import explore
-from models.decisions.known import Known, settled_by
 from models.decisions.offer import choose
 from models.decisions.words import explain
-from models.policy.actions import DO_NOTHING, NAMES
-from models.policy.rules import Goods, People
-from models.policy.standing import Standing
-from models.ranking.live import Pick
+from models.policy.actions import DO_NOTHING
 from serving.api import Offer, OfferRequest
-from serving.scoring.snapshot import PERSONAL
+from serving.desk import goods_now, no_offers
 from serving.state import State
-from serving.storefront.answers import Ask, Who, from_ready, live, who
-from serving.storefront.moments import act_window, days_on
+from serving.storefront.answers import who
+from serving.storefront.customer_now import offer_case
+from serving.storefront.moments import act_window
 
-N_CANDIDATES = 20
 N_RULED_OUT = 10
 DECIMALS = 6
-CONTACT_DAYS = 28
 
 
 def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer:
@@ -83,100 +75,6 @@ def tried(state: State, case: Case, terms: Terms, said: dict[str, Any]) -> dict[
         "window": None if action < 0 else {"opens_in_days": 0, "closes_in_days": None},
         "reason": f"{name}, tried to learn what it is worth ({terms.policy.exploration})",
     }
-
-
-def no_offers(state: State) -> NotFound:
-    """Say why nothing can be offered, and no contact planned."""
-    missing = "next_best_offer" if "next_best_offer" not in state.snapshot.models else "cross_sell"
-    lists = ", so there are no lists to offer from" if missing == "cross_sell" else ""
-    hint = f"`recompra train --only {missing}` says what it lacks; then `recompra score`"
-    return NotFound(f"no {missing} model serves{lists}", hint)
-
-
-def goods_now(state: State) -> tuple[Goods, Terms]:
-    """Return what an offer needs to know of the goods, with the stock of this minute, and its terms."""
-    if state.snapshot.desk is None:
-        raise no_offers(state)
-    goods, terms = state.snapshot.desk
-    return replace(goods, stock=state.stock), terms
-
-
-def offer_case(state: State, customer: Who, exclude: Sequence[str], now: datetime) -> Case:
-    """Lay out what could be offered to one customer: the first of every personal list."""
-    found: dict[str, float] = {}
-    for list_name in PERSONAL if customer.code >= 0 else ():
-        for product_id, score, _ in _first(state, list_name, customer, exclude):
-            found.setdefault(product_id, score)
-    codes, snapshot = [state.snapshot.product(product_id) for product_id in found], state.snapshot
-    contacts = contacts_of(state, customer, now)
-    people, since = people_of(state, customer, contacts), _days_since(state, customer, codes)
-    case = Case.of_one(people, codes, list(found.values()), since)
-    if snapshot.known is None or snapshot.history is None or customer.code < 0:
-        return case
-    row = np.array([customer.code], np.int32)
-    return snapshot.known.case(
-        row,
-        snapshot.history.of_customers(row),
-        goods_now(state)[0],
-        people=people,
-        product=case.product,
-        chance=case.chance,
-        days_since_bought=case.days_since_bought,
-        standing=standing_of(state, customer, contacts, now),
-    )
-
-
-def _first(state: State, list_name: str, customer: Who, exclude: Sequence[str]) -> list[Pick]:
-    """Return the head of a list, in stock or not: the choice says itself what it refuses, and why."""
-    ask = Ask(list_name, N_CANDIDATES, frozenset(exclude), np.ones_like(state.shelf))
-    picks = None if customer.lines else from_ready(state.snapshot, customer.code, ask)
-    return live(state.snapshot, customer, ask) if picks is None else picks
-
-
-Contacts = list[tuple[str | None, datetime]]
-
-
-def contacts_of(state: State, customer: Who, now: datetime) -> Contacts:
-    """Return action and moment of a customer's contacts since the scoring, of the last 28 days."""
-    if customer.code < 0:
-        return []
-    since = max(state.snapshot.as_of, now - timedelta(days=CONTACT_DAYS))
-    return state.view.contacts(cast("str", customer.customer_id), since)
-
-
-def people_of(state: State, customer: Who, contacts: Contacts) -> People:
-    """Return what decides whether this one customer may be contacted, with the contacts made since."""
-    people = state.snapshot.people
-    if customer.code < 0:
-        return replace(People.nobody_known(1), consent_recorded=people.consent_recorded)
-    more = np.array([len(contacts)], np.int32)
-    return people.of(np.array([customer.code], np.int32)).contacted(more)
-
-
-def standing_of(state: State, customer: Who, contacts: Contacts, now: datetime) -> Standing:
-    """Return where one customer stands now: what was known at the scoring, aged, and what happened since."""
-    known, snapshot = cast("Known", state.snapshot.known), state.snapshot
-    standing = known.standing.of(np.array([customer.code], np.int32)).later(days_on(snapshot, now))
-    week = now - timedelta(days=7)
-    since_action = standing.since_action.copy()
-    for action, sent_at in contacts:
-        if action in NAMES:
-            since_action[0, NAMES.index(action)] = (now - sent_at).days
-    recent = sum(sent_at >= week for _, sent_at in contacts)
-    standing = replace(
-        standing, n_contacts_7d=standing.n_contacts_7d + np.int32(recent), since_action=since_action
-    )
-    bought = [snapshot.product(name) for name, _, quantity in customer.lines if quantity > 0]
-    codes = [code for code in bought if code >= 0]
-    return settled_by(standing, float(known.shelf.settling_days[codes].max(initial=0))) if codes else standing
-
-
-def _days_since(state: State, customer: Who, codes: Sequence[int]) -> list[float]:
-    """Return days since each product was last bought: 0 where it was since the scoring."""
-    new = {name for name, _, quantity in customer.lines if quantity > 0}
-    bought = state.snapshot.last_bought(customer.code)
-    names = state.snapshot.catalogue.products.names(codes)
-    return [0.0 if name in new else bought.get(code, np.nan) for name, code in zip(names, codes, strict=True)]
 
 
 def _offer(state: State, request: OfferRequest, said: dict[str, Any]) -> Offer:

@@ -1,0 +1,29 @@
+"""What offers and plans are made from: the goods and the terms in service."""
+
+from dataclasses import replace
+
+from features.errors import NotFound
+from models.decisions.case import Terms
+from models.policy.rules import Goods
+from serving.state import State
+
+N_CANDIDATES = 20
+"""So many products of each personal list may be offered."""
+CONTACT_DAYS = 28
+"""Contacts are counted over so many days."""
+
+
+def no_offers(state: State) -> NotFound:
+    """Say why nothing can be offered, and no contact planned."""
+    missing = "next_best_offer" if "next_best_offer" not in state.snapshot.models else "cross_sell"
+    lists = ", so there are no lists to offer from" if missing == "cross_sell" else ""
+    hint = f"`recompra train --only {missing}` says what it lacks; then `recompra score`"
+    return NotFound(f"no {missing} model serves{lists}", hint)
+
+
+def goods_now(state: State) -> tuple[Goods, Terms]:
+    """Return what an offer needs to know of the goods, with the stock of this minute, and its terms."""
+    if state.snapshot.desk is None:
+        raise no_offers(state)
+    goods, terms = state.snapshot.desk
+    return replace(goods, stock=state.stock), terms
