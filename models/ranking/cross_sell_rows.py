@@ -25,6 +25,7 @@ from models.lists.rules import Rules
 from models.ranking.ranker import Ranker, RankerConfig, Rows
 from models.ranking.reasons import COLUMN
 from models.similarity import collaborative
+from models.similarity.alike import alike
 from models.similarity.baskets import together
 from models.similarity.linear import linear
 from models.similarity.newcomers import Asked, Newcomers
@@ -106,7 +107,7 @@ def state_of(
         kin=goes_with.kin,
         linear=linear(history, config.n_linear, TASTE_HALF_LIFE),
         texts=words,
-        alike=collaborative.alike(
+        alike=alike(
             history, shelf, near=config.n_alike, depth=200, half_life_days=HALF_LIFE, seed=config.seed
         ),
         customer_factors=customer_factors,

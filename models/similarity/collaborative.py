@@ -10,8 +10,7 @@ import numpy as np
 
 from features.arrays.dtypes import Floats, Ints
 from features.arrays.history import History, interactions, read_array
-from features.hardware import rows_at_once, threads
-from models.similarity.top import top_columns
+from features.hardware import threads
 
 
 @dataclass(frozen=True)
@@ -51,10 +50,10 @@ def similar(history: History, n: int, half_life_days: float) -> Neighbours:
     breadth = np.diff(weighted.indptr)
     rarity = np.log1p(weighted.shape[1] / (1 + breadth))
     weighted.data = np.sqrt(weighted.data) * np.repeat(rarity, breadth)
-    return nearest(_unit_columns(weighted), n)
+    return nearest(unit_columns(weighted), n)
 
 
-def _unit_columns(matrix: Any) -> Any:
+def unit_columns(matrix: Any) -> Any:
     """Bring every column to length one."""
     norm = np.sqrt(np.bincount(matrix.indices, matrix.data**2, minlength=matrix.shape[1]))
     matrix.data = (matrix.data / np.maximum(norm[matrix.indices], 1e-12)).astype(np.float32)
@@ -104,55 +103,3 @@ def factors(history: History, n: int, half_life_days: float, *, seed: int) -> tu
         )
         model.fit(matrix, show_progress=False)
     return np.nan_to_num(model.user_factors), np.nan_to_num(model.item_factors)
-
-
-def alike(
-    history: History, shelf: Ints, *, near: int, depth: int, half_life_days: float, seed: int
-) -> Neighbours:
-    """Return what customers with like baskets buy: for each, the ``depth`` best products not bought yet.
-
-    The mean of the ``near`` nearest customers' purchases, weighted by cosine over TF-IDF (the neighbour part
-    of TIFU-KNN: Hu et al. 2020). Neighbours are sought among 5,000 customers at most, drawn by ``seed``.
-    """
-    bought = interactions(history, half_life_days).matrix.tocsr()
-    bought.data = np.log1p(bought.data)
-    n = bought.shape[0]
-    pool = np.sort(np.random.default_rng(seed).permutation(n)[:5000])
-    rarity = np.log1p(n / (1.0 + np.bincount(bought.indices, minlength=bought.shape[1])))
-    taste = bought.copy()
-    taste.data = taste.data * rarity[taste.indices]
-    taste = _unit_columns(taste.T.tocsr()).T.tocsr().astype(np.float32)
-    known, other = bought[pool][:, shelf].astype(np.float32), taste[pool].T.tocsc()
-    step = rows_at_once(max(len(shelf), len(pool)))
-    parts = []
-    for start in range(0, n, step):
-        rows = np.arange(start, min(start + step, n))
-        like = (taste[rows] @ other).toarray()
-        like[rows[:, None] == pool] = 0
-        score = (_sparse_top(like, near) @ known).toarray()
-        mine = bought[rows][:, shelf].tocoo()
-        score[mine.row, mine.col] = 0
-        parts.append(_profiles(score, shelf, depth))
-    return Neighbours(*(np.concatenate(both) for both in zip(*parts, strict=True)))
-
-
-def _sparse_top(scores: Floats, n: int) -> Any:
-    from scipy.sparse import csr_matrix
-
-    part = top_columns(scores, n)
-    row = np.repeat(np.arange(len(scores)), part.shape[1])
-    return csr_matrix(
-        (np.take_along_axis(scores, part, axis=1).ravel(), (row, part.ravel())), shape=scores.shape
-    )
-
-
-def _profiles(scores: Floats, shelf: Ints, depth: int) -> tuple[Ints, Floats]:
-    """Return each row's best ``depth`` columns as product codes in their order, -1 where there are fewer."""
-    width = min(depth, scores.shape[1])
-    product, score = np.full((len(scores), depth), -1, np.int32), np.zeros((len(scores), depth), np.float32)
-    if width:
-        column = np.sort(top_columns(scores, width), axis=1)
-        found = np.take_along_axis(scores, column, axis=1)
-        product[:, :width] = np.where(found > 0, shelf[column], -1)
-        score[:, :width] = np.maximum(found, 0)
-    return product, score

@@ -8,8 +8,9 @@ from models.candidates.state import State
 from models.candidates.union import Candidates, candidates
 from models.lists.picks import SOURCES
 from models.ranking.cross_sell_rows import CrossSellConfig
+from models.similarity.alike import alike
 from models.similarity.baskets import together
-from models.similarity.collaborative import alike, factors, similar
+from models.similarity.collaborative import factors, similar
 
 BUDGETS = dict.fromkeys(CrossSellConfig().budgets, 6)
 

@@ -1,0 +1,106 @@
+"""What customers with like baskets buy: the neighbour part of TIFU-KNN (Hu et al., 2020).
+
+Compiled and sparse: a customer costs what their neighbours bought, however many products and customers there
+are. All customers of a shop are done at once.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from features.arrays.compiled import compiled
+from features.arrays.dtypes import Floats, Ints, Longs
+from features.arrays.history import History, interactions
+from features.hardware import side_by_side
+from models.similarity.collaborative import Neighbours, unit_columns
+
+POOL = 5000
+"""Neighbours are sought among so many customers at most."""
+PIECE = 1024
+"""Customers a thread takes at once."""
+
+
+def alike(
+    history: History, shelf: Ints, *, near: int, depth: int, half_life_days: float, seed: int
+) -> Neighbours:
+    """Return what customers with like baskets buy: for each, the ``depth`` best products not bought yet.
+
+    The sum of the ``near`` nearest customers' purchases, weighted by cosine over TF-IDF; neighbours are drawn
+    by ``seed``. Of equal ones the lower code counts; products stand in the order of their codes.
+    """
+    bought = interactions(history, half_life_days).matrix.tocsr()
+    bought.data = np.log1p(bought.data)
+    n = bought.shape[0]
+    pool = np.sort(np.random.default_rng(seed).permutation(n)[:POOL])
+    taste = _taste(bought)
+    own, place = bought[:, shelf], np.full(n, -1)
+    place[pool] = np.arange(len(pool))
+    matrices = _parts(taste) + _parts(taste[pool].T.tocsr()) + _parts(own[pool]) + _parts(own)
+
+    def some(start: int) -> tuple[Ints, Floats]:
+        span = start, min(start + PIECE, n)
+        return _profiles(span, matrices, place, (len(pool), len(shelf)), (near, depth))
+
+    pieces = list(side_by_side(some, range(0, n, PIECE)))
+    column, score = (np.concatenate(both) for both in zip(*pieces, strict=True))
+    return Neighbours(np.append(shelf, np.int32(-1))[column], score)
+
+
+def _taste(bought: Any) -> Any:
+    """Return purchases weighted by their products' rarity, every customer's of length one."""
+    rarity = np.log1p(bought.shape[0] / (1.0 + np.bincount(bought.indices, minlength=bought.shape[1])))
+    taste = bought.copy()
+    taste.data = taste.data * rarity[taste.indices]
+    return unit_columns(taste.T.tocsr()).T.tocsr()
+
+
+def _parts(matrix: Any) -> tuple[Any, ...]:
+    """Return a sparse matrix as plain arrays: starts, columns, values."""
+    return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data.astype(np.float32)
+
+
+@compiled
+def _profiles(span: Any, matrices: Any, place: Longs, sizes: Any, wanted: Any) -> tuple[Ints, Floats]:
+    """Return of each customer the best columns of the shelf, -1 where there are fewer, and their scores."""
+    (first, last), (near, depth) = span, wanted
+    t_start, t_product, t_value, p_start, p_member, p_value = matrices[:6]
+    k_start, k_column, k_value, own_start, own_column, _ = matrices[6:]
+    column = np.full((last - first, depth), -1, np.int32)
+    score = np.zeros((last - first, depth), np.float32)
+    like, liked = np.zeros(sizes[0], np.float32), np.zeros(sizes[1], np.float32)
+    for customer in range(first, last):
+        for at in range(t_start[customer], t_start[customer + 1]):
+            product, value = t_product[at], t_value[at]
+            for other in range(p_start[product], p_start[product + 1]):
+                like[p_member[other]] += value * p_value[other]
+        if place[customer] >= 0:
+            like[place[customer]] = 0
+        for member in _best(like, near):
+            for at in range(k_start[member], k_start[member + 1]):
+                liked[k_column[at]] += like[member] * k_value[at]
+        for at in range(own_start[customer], own_start[customer + 1]):
+            liked[own_column[at]] = 0
+        best = _best(liked, depth)
+        column[customer - first, : len(best)] = best
+        score[customer - first, : len(best)] = liked[best]
+        like[:], liked[:] = 0, 0
+    return column, score
+
+
+@compiled
+def _best(score: Floats, n: int) -> Longs:
+    """Return the places of the ``n`` highest scores above 0, in their order; of equal ones the first."""
+    found = np.flatnonzero(score > 0)
+    if len(found) <= n:
+        return found
+    among = score[found]
+    least = np.partition(among, len(among) - n)[len(among) - n]
+    left = n - np.sum(among > least)
+    best = np.empty(n, np.int64)
+    n_kept = 0
+    for at in range(len(found)):
+        if among[at] > least or (among[at] == least and left > 0):
+            left -= among[at] == least
+            best[n_kept] = found[at]
+            n_kept += 1
+    return best
