@@ -107,7 +107,8 @@ class Trees:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ArtefactError(f"no readable {path.name} in {path.parent.name}/ ({error})") from error
+            told = f"no readable {path.name} in {path.parent.name}/ ({error})"
+            raise ArtefactError(told, "train again") from error
         is_constant = text.startswith(CONSTANT)
         return cls("", float(text.removeprefix(CONSTANT))) if is_constant else cls(text)
 

@@ -100,7 +100,8 @@ class Model(ABC):
         try:
             card: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         except (OSError, json.JSONDecodeError) as error:
-            raise ArtefactError(f"{cls.name}: no readable model.json in {folder.name}/ ({error})") from error
+            told = f"{cls.name}: no readable model.json in {folder.name}/ ({error})"
+            raise ArtefactError(told, "train again") from error
         if card.get("name") != cls.name:
             raise ArtefactError(f"expected a {cls.name} model in {folder.name}/, found {card.get('name')!r}")
         return card

@@ -93,7 +93,7 @@ class Registry:
             if folder.is_dir():
                 return  # another process was quicker
             told = f"{champion.name} v{champion.version} cannot be downloaded: {_first_line(error)}"
-            raise ArtefactError(told) from error
+            raise ArtefactError(told, "promote or train another version") from error
 
     def load(self) -> tuple[dict[str, Model], dict[str, str]]:
         """Return every champion, ready to predict, and its version; raise ``NotFound`` without any."""

@@ -265,7 +265,8 @@ class Tracking:
         try:
             return Path(download_artifacts(artifact_uri=source, dst_path=target, tracking_uri=self.uri))
         except (MlflowException, OSError) as error:
-            raise ArtefactError(f"the artefact of {version} is not in {source}") from error
+            told = f"the artefact of {version} is not in {source}"
+            raise ArtefactError(told, "promote or train another version") from error
 
     def _there(self, name: str) -> str:
         """Say which versions there are of a model; of none, which models."""

@@ -205,7 +205,7 @@ def _check(cell: Cell, source: Source) -> Cell:
         return cell
     must = contracts.WORDS[cell.column.kind]
     raise InputError(
-        f"{source.label}: column {cell.column.name!r} of {source.table} must be {must}, got {cell.type}",
+        f"{source.label}: column {cell.column.name!r} of {source.table} must be {must}, found {cell.type}",
         f"map it to an expression in recompra.toml under [tables.{source.table}.columns]",
     )
 

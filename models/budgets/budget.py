@@ -64,7 +64,7 @@ def at_most(gain: Money, cost: Money, budget: float) -> float:
 def check(budget: float) -> None:
     """Raise ``InputError`` for a budget that is no amount of money."""
     if not budget >= 0:
-        raise InputError(f"the budget must be an amount of 0 or more, got {budget}")
+        raise InputError(f"the budget must be an amount of 0 or more, found {budget}")
 
 
 def rivals(gain: Money, cost: Money, budget: float, scores: Mapping[str, Money]) -> dict[str, Tally]:

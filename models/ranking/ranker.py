@@ -145,7 +145,7 @@ class Ranker:
             card = json.loads((folder / "ranker.json").read_text(encoding="utf-8"))
             text = (folder / "ranker.txt").read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
-            raise ArtefactError(f"no readable ranker in {folder.name}/ ({error})") from error
+            raise ArtefactError(f"no readable ranker in {folder.name}/ ({error})", "train again") from error
         if card["pair_features"] != fingerprint():
             raise ArtefactError(
                 f"the ranker was trained on pair features {card['pair_features']}, this is {fingerprint()}",

@@ -112,7 +112,7 @@ def value(log: Log, policy: Doubles, expected: Doubles | None = None) -> Value:
 def weights(log: Log, policy: Doubles) -> Doubles:
     """Return how often the policy would have taken each logged action, for once that it was taken: (n,)."""
     if policy.shape != (len(log), log.n_actions):
-        raise InputError(f"expected chances of shape {(len(log), log.n_actions)}, got {policy.shape}")
+        raise InputError(f"expected chances of shape {(len(log), log.n_actions)}, found {policy.shape}")
     if not np.allclose(policy.sum(axis=1), 1) or (policy < 0).any():
         raise InputError("a policy's chances must be 0 or more and sum to 1 in every row")
     return np.asarray(policy[np.arange(len(log)), log.action] / log.propensity)

@@ -52,7 +52,7 @@ def create(
 ) -> str:
     """Make a key and return it; it cannot be read again. ``per_second`` limits how often it may ask."""
     if per_second is not None and not per_second > 0:
-        raise SettingsError(f"a key's rate must be above 0 requests a second, got {per_second}")
+        raise SettingsError(f"a key's rate must be above 0 requests a second, found {per_second}")
     wanted = sorted(set(scopes))
     wrong = [scope for scope in wanted if scope not in SCOPES]
     if wrong or not wanted:

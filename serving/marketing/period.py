@@ -31,7 +31,7 @@ class Period:
         begin = today(state, now)
         end = max(begin, local_day(now, state.snapshot.timezone)) + timedelta(days=FURTHEST_DAYS)
         if not begin <= self.first <= end:
-            told = f"a plan begins between today and a year from now, {begin} to {end}; got {self.first}"
+            told = f"a plan begins between today and a year from now, {begin} to {end}; found {self.first}"
             raise Conflict(told, "both are days of the shop; for a scoring of long ago today is its own day")
         return self
 

@@ -116,7 +116,7 @@ def test_a_file_that_is_no_parquet_is_named(tmp_path):
 def test_a_parquet_column_of_the_wrong_type_is_named_with_its_type(tmp_path):
     sql = "SELECT 'a' AS customer_id, 20240105 AS ordered_at"
     duckdb.execute(f"COPY ({sql}) TO '{tmp_path}/lines.parquet'")
-    with pytest.raises(InputError, match=r"lines\.parquet: column 'ordered_at' .* got INTEGER.*map it"):
+    with pytest.raises(InputError, match=r"lines\.parquet: column 'ordered_at' .* found INTEGER.*map it"):
         ingest(tmp_path / "lines.parquet", tmp_path / "home")
 
 
