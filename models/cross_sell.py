@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -59,14 +59,16 @@ class CrossSell(Model):
     headline = ("ndcg@10 all", "ndcg@10 new", "recall@10 all")
     Config = CrossSellConfig
 
-    def __init__(self, config: Any, trained_until: datetime, *, horizon_days: int, ranker: Ranker) -> None:
+    def __init__(
+        self, config: CrossSellConfig, trained_until: datetime, *, horizon_days: int, ranker: Ranker
+    ) -> None:
         super().__init__(config, trained_until)
         self.horizon_days, self.ranker = horizon_days, ranker
         self._ranked: tuple[State, int, dict[str, Picks]] | None = None
         self._ordinary: tuple[State, Floats] | None = None
 
     @classmethod
-    def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
+    def fit(cls, shop: Shop, known_until: datetime, config: CrossSellConfig) -> Self:
         """Learn from windows closed by ``known_until``; raise ``CannotLearn`` where there is too little."""
         require_products(cls.name, shop)
         horizon = config.horizon(shop)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from pydantic import Field
@@ -49,12 +49,12 @@ class Popular(Model):
     headline = ("ndcg@10 all", "ndcg@10 new")
     Config = PopularConfig
 
-    def __init__(self, config: Any, trained_until: datetime, horizon_days: int) -> None:
+    def __init__(self, config: PopularConfig, trained_until: datetime, horizon_days: int) -> None:
         super().__init__(config, trained_until)
         self.horizon_days = horizon_days
 
     @classmethod
-    def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
+    def fit(cls, shop: Shop, known_until: datetime, config: PopularConfig) -> Self:
         """Take the shop's horizon; raise ``CannotLearn`` where orders name no products."""
         require_products(cls.name, shop)
         return cls(config, known_until, config.horizon(shop))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from pydantic import Field
@@ -67,13 +67,19 @@ class Repurchase(Model):
     Config = RepurchaseConfig
 
     def __init__(
-        self, config: Any, trained_until: datetime, *, horizon_days: int, chance: Logistic, demand: Demand
+        self,
+        config: RepurchaseConfig,
+        trained_until: datetime,
+        *,
+        horizon_days: int,
+        chance: Logistic,
+        demand: Demand,
     ) -> None:
         super().__init__(config, trained_until)
         self.horizon_days, self.chance, self.blend = horizon_days, chance, demand
 
     @classmethod
-    def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
+    def fit(cls, shop: Shop, known_until: datetime, config: RepurchaseConfig) -> Self:
         """Learn from windows closed by ``known_until``; raise ``CannotLearn`` where nothing was bought."""
         require_products(cls.name, shop)
         horizon = config.horizon(shop)

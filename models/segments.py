@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -78,7 +78,12 @@ class Segments(Model):
     Config = SegmentsConfig
 
     def __init__(
-        self, config: Any, trained_until: datetime, *, scales: dict[str, Fifths], personas: Personas
+        self,
+        config: SegmentsConfig,
+        trained_until: datetime,
+        *,
+        scales: dict[str, Fifths],
+        personas: Personas,
     ) -> None:
         """Take ``scales`` in the order recency, frequency, money, by the feature each reads."""
         super().__init__(config, trained_until)
@@ -86,7 +91,7 @@ class Segments(Model):
         self.personas = personas
 
     @classmethod
-    def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
+    def fit(cls, shop: Shop, known_until: datetime, config: SegmentsConfig) -> Self:
         """Learn fifths and personas from the customers seen before ``known_until``."""
         features = shop.customer_features(known_until)
         if len(features) < config.fewest_personas:

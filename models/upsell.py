@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from pydantic import Field
@@ -65,13 +65,19 @@ class Upsell(Model):
     Config = UpsellConfig
 
     def __init__(
-        self, config: Any, trained_until: datetime, *, horizon_days: int, chance: Logistic, margins: Margins
+        self,
+        config: UpsellConfig,
+        trained_until: datetime,
+        *,
+        horizon_days: int,
+        chance: Logistic,
+        margins: Margins,
     ) -> None:
         super().__init__(config, trained_until)
         self.horizon_days, self.chance, self.margins = horizon_days, chance, margins
 
     @classmethod
-    def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
+    def fit(cls, shop: Shop, known_until: datetime, config: UpsellConfig) -> Self:
         """Learn from moves in windows closed by ``known_until``; ``CannotLearn`` without prices or moves."""
         require_products(cls.name, shop)
         if not np.isfinite(shop.catalogue(known_until).price).any():
