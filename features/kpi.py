@@ -161,9 +161,9 @@ def _named(figures: tuple[float, float, float, int]) -> dict[str, float]:
     return dict(zip(("value", "low", "high", "n"), figures, strict=True))
 
 
-def over_time(shop: Shop, cutoffs: Iterable[datetime], period_days: int | None = None) -> pd.DataFrame:
+def over_time(shop: Shop, cutoffs: Iterable[datetime]) -> pd.DataFrame:
     """Return the KPIs of everyone as of each cutoff, in one scan: ``kpis`` with ``cutoff`` in front."""
-    period, people = period_days or shop.settings.horizon_days, _people(shop)
+    period, people = shop.settings.horizon_days, _people(shop)
     panel = activity(period).panel(shop.con, cutoffs, timezone=shop.timezone)
     parts = [
         kpis(_with_people(shop, pd.DataFrame(panel.xs(cutoff)), people, period)).assign(cutoff=cutoff)

@@ -71,14 +71,14 @@ class Decision:
         return {"rule": self.arms.rules[code], "reason": self.arms.reasons[code]}
 
 
-def choose(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> Decision:
+def choose(case: Case, goods: Goods, terms: Terms) -> Decision:
     """Choose for every customer the permitted arm that is worth most, or nothing.
 
     Assumes that an offer lifts each chance by the same share and sells one unit; wrong where it merely brings
-    a purchase forward. Rules of time permit what they will permit within ``days`` days (0: today). Ties go to
-    doing nothing, then to the action that stands first, then to the product of the lower code.
+    a purchase forward. Rules of time permit what they permit today. Ties go to doing nothing, then to the
+    action that stands first, then to the product of the lower code.
     """
-    found = weigh(case, goods, terms, days=days)
+    found = weigh(case, goods, terms)
     best = best_arm(found.worth, found.refused, case, found.deck)
     action, choice, money, chance = _pick(case, found, best)
     return Decision(case.product, action, choice, money, chance, found)

@@ -23,6 +23,7 @@ N_PER_PRODUCT = 200
 """So many versions of a product are compared, those that sell best of late."""
 LIKE = 0.5
 """Share of the longer name's words that two products without a category must have in common."""
+PAIRS_AT_ONCE = 200_000
 INPUTS: dict[str, str] = {
     "sells": "log of the version's buyers, half-life a horizon",
     "share": "log of its share of its kind's buyers",
@@ -186,11 +187,11 @@ def _words(catalogue: Catalogue) -> Any:
     return csr_matrix((np.ones(len(indices), np.float32), np.array(indices, np.int32), indptr), shape=shape)
 
 
-def _in_common(words: Any, one: Ints, other: Ints, piece: int = 200_000) -> Floats:
+def _in_common(words: Any, one: Ints, other: Ints) -> Floats:
     """Return the words two names have in common over those of the longer one; 0 without words."""
     n, found = np.diff(words.indptr), np.zeros(len(one), np.float32)
-    for start in range(0, len(one), piece):
-        rows = slice(start, start + piece)
+    for start in range(0, len(one), PAIRS_AT_ONCE):
+        rows = slice(start, start + PAIRS_AT_ONCE)
         both = np.asarray(words[one[rows]].multiply(words[other[rows]]).sum(axis=1)).ravel()
         found[rows] = both / np.maximum(np.maximum(n[one[rows]], n[other[rows]]), 1)
     return found
