@@ -15,6 +15,17 @@ Cursor = Annotated[str, Field(pattern=r"^[0-9]{8}T[0-9]{4}-[0-9]{4,9}:[0-9]{1,9}
 """A scoring's name, and the row to go on from."""
 
 
+class Noted(Response):
+    """An answer from scores."""
+
+    notes: list[dict[str, Any]] = []
+    """What one must know of them: ``model``, ``code`` (``carried``: no window of the horizon has closed yet, so
+    they are carried from a shorter one and not calibrated), ``learnt_days``, ``learnt_from`` and a ``text``.
+
+    Of a file: the header ``X-Notes``, as ``carried:churn``.
+    """
+
+
 class CustomerRequest(Request):
     """One customer."""
 
@@ -25,7 +36,7 @@ class CustomerRequest(Request):
     """The language of ``reasons`` (en, pt); absent: the shop's. One that is not spoken reads as en."""
 
 
-class Profile(Response):
+class Profile(Noted):
     """All we know and expect of one customer."""
 
     customer_id: str
@@ -48,9 +59,6 @@ class Profile(Response):
     """The last hundred that were posted, newest first; features and scores hold those before ``as_of``."""
     contacts: list[dict[str, Any]]
     decisions: list[dict[str, Any]]
-    notes: list[dict[str, Any]] = []
-    """What one must know of the scores behind it: ``code`` (``carried``: no window of the horizon has closed
-    yet, so they are carried from a shorter one and not calibrated), ``model``, and a ``text``."""
 
 
 class ScoresRequest(Request):
@@ -99,7 +107,7 @@ class ScoresRequest(Request):
     """The end of the range, itself included."""
 
 
-class ScoresPage(Response):
+class ScoresPage(Noted):
     """A page of scores, in the order of customer ids."""
 
     currency: str
@@ -113,10 +121,6 @@ class ScoresPage(Response):
     """Of those, whom the filters let through."""
     next_cursor: str | None
     """Null on the last page."""
-    notes: list[dict[str, Any]] = []
-    """What one must know of the scores behind it: ``code`` (``carried``: no window of the horizon has closed
-    yet, so they are carried from a shorter one and not calibrated), ``model``, and a ``text``. Of a file: the
-    codes and models in the header ``X-Notes``, as ``carried:churn``."""
 
 
 class EraseRequest(Request):
@@ -139,7 +143,7 @@ class Erased(Response):
     """When their rows leave the files of warehouse and scorings, and how to have that proven."""
 
 
-class Tabled(Response):
+class Tabled(Noted):
     """An answer whose rows are also given as a file."""
 
     _names: tuple[str, ...] = PrivateAttr(default=("customer_id",))
@@ -200,9 +204,6 @@ class Targets(Tabled):
     """Budget, customers and money, from nothing to all that pays for itself."""
     experiment: str | None = None
     """While effects are assumed: the experiment that would measure them."""
-    notes: list[dict[str, Any]] = []
-    """What one must know of the scores behind it: ``code`` (``carried``: no window of the horizon has closed
-    yet, so they are carried from a shorter one and not calibrated), ``model``, and a ``text``."""
 
 
 class PlanRequest(Request):
@@ -243,6 +244,3 @@ class Plan(Tabled):
     effect: str
     experiment: str | None
     """While effects are assumed: the experiment that would measure them."""
-    notes: list[dict[str, Any]] = []
-    """What one must know of the scores behind it: ``code`` (``carried``: no window of the horizon has closed
-    yet, so they are carried from a shorter one and not calibrated), ``model``, and a ``text``."""

@@ -21,6 +21,7 @@ import bentoml
 import msgspec
 from starlette.responses import Response
 
+from models.chance.reach import in_short
 from serving import api, api_crm
 from serving.entrance.crew import Crew
 from serving.entrance.doors import ADMITTED, Doors
@@ -176,7 +177,7 @@ def _file(found: Any, rows: str, request: Listing) -> Any:
     kind = _as_accepted(request, asked).format
     if kind == "json":
         return json_answer(found.model_dump_json().encode(), asked)
-    return rows_answer(getattr(found, rows), found.names, kind, asked)
+    return rows_answer(getattr(found, rows), found.names, kind, asked, notes=in_short(found.notes))
 
 
 def _as_accepted(request: Listing, asked: Accepted) -> Listing:

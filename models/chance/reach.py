@@ -113,6 +113,11 @@ def told(notes: Iterable[Mapping[str, Any]], locale: str = DEFAULT) -> list[dict
     return [dict(note) | {"text": sentence(note, locale)} for note in notes]
 
 
+def in_short(notes: Iterable[Mapping[str, Any]]) -> str:
+    """Return notes as a header holds them: codes and models."""
+    return ", ".join(f"{note['code']}:{note['model']}" for note in notes)
+
+
 def sentence(note: Mapping[str, Any], locale: str = DEFAULT) -> str:
     """Return a note as people read it."""
     return say(TEXTS, note["code"], locale, **{key: note[key] for key in note if key != "code"})

@@ -47,7 +47,7 @@ IF_NONE_MATCH = {
     "description": "ETags of answers the client holds.",
     "schema": {"type": "string"},
 }
-OF_SCORES = ("X-Next-Cursor", "X-As-Of", "X-Currency", "X-Notes")
+OF_SCORES = ("X-Next-Cursor", "X-As-Of", "X-Currency")
 FILES = ("text/csv", "application/x-ndjson")
 ABOUT = "What each customer will buy next. Whatever takes a GET takes a HEAD, and answers it without a body."
 
@@ -113,7 +113,7 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
     answered = _json(endpoint.response.__name__, "Answered.", "X-Request-Id")
     if endpoint.files:
         answered["content"] |= {kind: {"schema": {"type": "string"}} for kind in FILES}
-        answered["headers"] |= _headers("ETag", *(OF_SCORES if endpoint.path == "/scores" else ()))
+        answered["headers"] |= _headers("ETag", "X-Notes", *(OF_SCORES if endpoint.path == "/scores" else ()))
     return {"200": answered, **told}
 
 

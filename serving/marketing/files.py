@@ -86,11 +86,14 @@ def json_answer(body: bytes, asked: Accepted, tag: str = "") -> Response:
 
 
 def rows_answer(
-    rows: Sequence[Mapping[str, Any]], names: Sequence[str], kind: str, asked: Accepted
+    rows: Sequence[Mapping[str, Any]], names: Sequence[str], kind: str, asked: Accepted, *, notes: str = ""
 ) -> Response:
-    """Return rows that are all here already as a file; its tag is that of its content."""
+    """Return rows that are all here already as a file; its tag is that of its content.
+
+    ``notes`` is what one must know of them, for the header ``X-Notes``.
+    """
     body = as_csv(rows, names) if kind == "csv" else as_ndjson(rows)
-    return _answer(iter([body]), kind, tag_of(body), {}, asked)
+    return _answer(iter([body]), kind, tag_of(body), {"x-notes": notes} if notes else {}, asked)
 
 
 def tag_of(*parts: bytes) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from features.arrays.dtypes import Bools
 from features.arrays.history import Vocabulary
 from features.errors import ArtefactError, Gone, NotFound
-from models.chance.reach import told
+from models.chance.reach import in_short, told
 from models.texts import DEFAULT
 from serving.api_crm import ScoresPage, ScoresRequest
 from serving.marketing.files import File, Row, tag_of
@@ -162,8 +162,7 @@ class Pull:
     def file(self) -> File:
         """Return it as a file that is made while it is sent."""
         own = {"x-as-of": self.scoring.moment, "x-currency": self.scoring.currency}
-        notes = ", ".join(f"{note['code']}:{note['model']}" for note in self.scoring.notes)
-        headers = {**own, "x-next-cursor": self.next_cursor, "x-notes": notes}
+        headers = {**own, "x-next-cursor": self.next_cursor, "x-notes": in_short(self.scoring.notes)}
         # A header is ASCII, and a shop may call its currency €.
         sent = {name: value for name, value in headers.items() if value and value.isascii()}
         return File(self.scoring.names, self.blocks(), self.tag, sent)

@@ -20,7 +20,7 @@ from worlds.snapshot import AS_OF, NOW, SCORES, make_home, make_snapshot
 from features.errors import Gone, NotFound
 from serving.api_crm import ScoresPage, ScoresRequest
 from serving.marketing import scores
-from serving.marketing.files import Accepted, as_csv, as_ndjson, packed
+from serving.marketing.files import Accepted, as_csv, as_ndjson, packed, rows_answer
 from serving.marketing.scores import Pull
 from serving.online.view import View
 from serving.persons import rights
@@ -301,6 +301,8 @@ def test_a_file_says_so_in_a_header(state: State, home: Path) -> None:
 
     assert headers(carried(state))["x-notes"] == "carried:churn"
     assert "x-notes" not in headers(state)
+    targets = rows_answer([], ("customer_id",), "csv", Accepted(), notes="carried:churn, carried:ltv")
+    assert targets.headers["x-notes"] == "carried:churn, carried:ltv"
 
 
 def test_a_walk_on_an_older_scoring_reads_its_notes(state: State, home: Path) -> None:

@@ -183,3 +183,11 @@ def test_groups_are_named_in_their_language_and_a_shops_own_names_stay():
 def test_numbers_are_written_as_the_language_writes_them():
     assert shown(1234.5, "currency", words=Words("pt")) == "1.234,50"
     assert shown(0.1234, "share", words=Words("pt")) == "12,3%"
+
+
+def test_what_is_told_of_a_horizon_without_a_window_is_told_with_a_note(page):
+    note = {"code": "carried", "model": "ltv", "horizon_days": 180, "learnt_days": 90}
+    note |= {"learnt_from": "2024-06-30"}
+    told = replace(page, left_out=[Unknown(note["code"], note=note)])
+    assert "carried to 180 as BG/NBD foresees" in told.html()
+    assert "não calibrado" in told.missing("pt")[0]
