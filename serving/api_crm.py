@@ -19,8 +19,8 @@ class Noted(Response):
     """An answer from scores."""
 
     notes: list[dict[str, Any]] = []
-    """What one must know of them: ``model``, ``code`` (``carried``: no window of the horizon has closed yet, so
-    they are carried from a shorter one and not calibrated), ``learnt_days``, ``learnt_from`` and a ``text``.
+    """What one must know of them: ``code`` (``carried``: no window of the horizon has closed yet, so they are
+    carried from a shorter one, not calibrated), ``model``, ``learnt_days``, ``learnt_from``, and a ``text``.
 
     Of a file: the header ``X-Notes``, as ``carried:churn``.
     """
