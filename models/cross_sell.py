@@ -153,14 +153,23 @@ class CrossSell(Model):
         return frame({name: ranked[name] for name in lists}, customers, products)
 
     def baselines(
-        self, shop: Shop, known_until: datetime, cutoff: datetime, k: int
+        self,
+        shop: Shop,
+        known_until: datetime,
+        cutoff: datetime,
+        k: int,
+        customers: Sequence[str] | None = None,
     ) -> dict[str, "pd.DataFrame"]:
-        """Return what must be beaten, as frames like ``recommend``'s."""
+        """Return what must be beaten, as frames like ``recommend``'s: of everyone, or of ``customers``."""
         from models.candidates.list_baselines import baselines
 
         history = shop.history(cutoff)
-        names, products = history.customers.all_names(), history.products.ids
-        found = baselines(history, k=k, seed=self.config.seed)
+        codes = np.arange(len(history.customers), dtype=np.int32)
+        if customers is not None:
+            codes = history.customers.codes(customers)
+        codes = codes[codes >= 0]
+        names, products = history.customers.names(codes), history.products.ids
+        found = baselines(history, codes, k=k, seed=self.config.seed)
         return {name: frame(lists, names, products) for name, lists in found.items()}
 
     def figures(self, state: State, customers: Sequence[str], products: Sequence[str]) -> dict[str, float]:

@@ -71,7 +71,8 @@ def _lists(model: Any, holdout: Holdout, evaluation: Evaluation, said: pd.DataFr
         names = holdout.customers[customer].tolist(), holdout.products[product].tolist()
         evaluation.plain[model.name] |= tell(holdout.state(model), *names)
     if baselines:
-        others = model.baselines(holdout.shop, model.trained_until, holdout.cutoff, max(DEPTHS))
+        who = holdout.customers[holdout.measured].tolist()
+        others = model.baselines(holdout.shop, model.trained_until, holdout.cutoff, max(DEPTHS), who)
         for name, frame in others.items():
             measure_lists(evaluation, name, frame, holdout)
 

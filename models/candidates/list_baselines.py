@@ -16,14 +16,15 @@ from models.similarity.top import top_columns
 Scores = Callable[[Ints], Floats]
 
 
-def baselines(history: History, *, k: int = 20, seed: int = 0) -> dict[str, dict[str, Picks]]:
-    """Return ``{method: {list: picks}}`` for all of ``history``; lists as in ``models.lists.picks``.
+def baselines(history: History, codes: Ints, *, k: int = 20, seed: int = 0) -> dict[str, dict[str, Picks]]:
+    """Return ``{method: {list: picks}}`` of the customers ``codes``; lists as in ``models.lists.picks``.
 
     Counts are purchases; popularity is distinct buyers of the last 8 weeks. Every method's ties and gaps are
     filled by it. Item-item: TF-IDF cosine, 200 neighbours, itself among them; ALS: 64 factors.
     """
     popularity = _popularity(history)
-    return {name: _lists(history, scores, popularity, k) for name, scores in _methods(history, seed)}
+    found = _methods(history, seed)
+    return {name: _lists(history, codes, scores, popularity, k) for name, scores in found}
 
 
 def _methods(history: History, seed: int) -> Iterator[tuple[str, Scores]]:
@@ -60,15 +61,14 @@ def _popularity(history: History) -> Floats:
     return popularity
 
 
-def _lists(history: History, scores: Scores, popularity: Floats, k: int) -> dict[str, Picks]:
-    n, size = len(history.customers), len(history.products)
+def _lists(history: History, codes: Ints, scores: Scores, popularity: Floats, k: int) -> dict[str, Picks]:
+    size = len(history.products)
     tie = popularity / (popularity.max(initial=0) + 1.0) * 1e-6
     step = rows_at_once(size)
 
-    def picked(start: int) -> dict[str, Picks]:
-        codes = np.arange(start, min(start + step, n), dtype=np.int32)
-        some = history.of_customers(codes)
-        score: Floats = np.asarray(scores(codes), np.float64) + tie
+    def picked(piece: Ints) -> dict[str, Picks]:
+        some = history.of_customers(piece)
+        score: Floats = np.asarray(scores(piece), np.float64) + tie
         bought = (some.customer, some.product)
         again = np.full(score.shape, -np.inf)
         again[bought] = score[bought]
@@ -76,7 +76,8 @@ def _lists(history: History, scores: Scores, popularity: Floats, k: int) -> dict
         score[bought] = -np.inf
         return found | {"new_for_you": _top(score, k)}
 
-    parts = list(side_by_side(picked, range(0, n, step)))
+    pieces = (codes[start : start + step] for start in range(0, len(codes), step))
+    parts = list(side_by_side(picked, pieces))
     return {name: Picks.joined([picks[name] for picks in parts], k) for name in LISTS}
 
 

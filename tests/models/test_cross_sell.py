@@ -58,6 +58,14 @@ def test_it_beats_what_it_must_beat_where_colours_decide() -> None:
     assert hits(ours, "for_you", truth) >= hits(others["popularity"], "for_you", truth) * 1.3
 
 
+def test_what_must_be_beaten_of_some_customers_is_what_it_is_of_all() -> None:
+    shop, model, _ = board()
+    whole = model.baselines(shop, CUTOFF, CUTOFF, 5)["popularity"]
+    some = model.baselines(shop, CUTOFF, CUTOFF, 5, ["c002", "nobody", "c007"])["popularity"]
+    asked = whole[whole["customer_id"].isin(["c002", "c007"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(some.reset_index(drop=True), asked)
+
+
 def test_chances_are_calibrated() -> None:
     shop, model, state = board()
     truth, table = truth_of(shop), model.recommend(state, k=10, lists=("for_you",))

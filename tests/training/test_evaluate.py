@@ -159,6 +159,21 @@ def test_a_model_stands_beside_its_baselines_in_one_table(holdout, model_class) 
     assert (measured["value"] <= measured["high"] + 1e-9).all()
 
 
+def test_lists_of_a_large_shop_are_measured_on_some_who_bought(
+    shop: Shop, holdout: Holdout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.measures.holdout.MOST_LISTS", 7)
+    large, model = Holdout(shop, CUTOFF), FakeLists(FakeConfig(), CUTOFF)
+    assert large.measured.sum() == 7
+    assert (large.truths["n_order_days"].to_numpy()[large.measured] > 0).all()
+    whole, part = (evaluate(model, which, answers(model, which)) for which in (holdout, large))
+    for samples in part.samples.values():
+        sample = samples["ndcg@10 all"]
+        assert sample.customers.equals(large.customers[large.measured])
+        both = whole.ours["ndcg@10 all"].of(sample.customers)
+        assert part.ours["ndcg@10 all"].columns[0].tolist() == both.columns[0].tolist()
+
+
 def test_the_best_baseline_is_the_best_by_the_metrics_own_direction(holdout) -> None:
     evaluation = Evaluation("ours", ("brier lapsed",))
     truth = holdout.truths["lapsed"]

@@ -118,7 +118,7 @@ class FakeLists(Fake):
         return frame_of(state, counts.to_numpy(float), k, lists)
 
     def baselines(
-        self, shop: Shop, known_until: datetime, cutoff: datetime, k: int
+        self, shop: Shop, known_until: datetime, cutoff: datetime, k: int, customers: Any = None
     ) -> dict[str, pd.DataFrame]:
         history = shop.history(cutoff)
         alphabet = np.tile(-np.arange(len(history.products), dtype=float), (len(history.customers), 1))

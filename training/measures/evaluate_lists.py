@@ -22,7 +22,7 @@ DEPTHS = (10, 20)
 
 @dataclass(frozen=True)
 class ListHits:
-    """One method's list beside one truth; the rows are customers with a truth, in the holdout's order.
+    """One method's list beside one truth; the rows are measured customers with a truth, in their order.
 
     ``hits`` and ``recommended`` (product codes, -1 for none) are customers x ranks; ``money`` is what each
     recommended product brought, ``spent`` what the whole truth did; both are None without prices.
@@ -42,7 +42,7 @@ class ListHits:
         """Hold a list (customers x ranks) against the purchases of a segment."""
         customer, product = holdout.purchases[segment]
         n_true = np.bincount(customer, minlength=len(holdout.customers))
-        able = n_true > 0
+        able = holdout.measured & (n_true > 0)
         money: Doubles | None = None
         total: Doubles | None = None
         if (spent := holdout.spent[segment]) is not None:
@@ -91,7 +91,8 @@ def measure_lists(evaluation: Evaluation, method: str, frame: pd.DataFrame, hold
         for k in DEPTHS:
             for name, sample in measured.samples(k):
                 samples[f"{name}@{k} {segment}"] = sample
-            plain[f"coverage@{k} {segment}"] = list_metrics.coverage(recommended, len(holdout.catalogue), k)
+            shown = recommended[holdout.measured]
+            plain[f"coverage@{k} {segment}"] = list_metrics.coverage(shown, len(holdout.catalogue), k)
         samples.update(_by_buyers(measured, holdout.buyers, segment))
         if len(measured.customers):
             evaluation.curves.setdefault(segment, {})[method] = measured.curve()

@@ -18,6 +18,8 @@ SEGMENTS = {"for_you": "all", "new_for_you": "new", "buy_again": "repeat"}
 """Which purchases a list is held against: all, first purchases of a product, or repeated ones."""
 MIN_ORDERS = 5
 """The catalogue that lists are measured on: products in at least so many orders before the cutoff."""
+MOST_LISTS = 20_000
+"""Of more customers, lists of so many are measured: the standard error of a share is .004 at most."""
 SMALL_CATALOGUE = 100
 """With fewer such products than this the shop is small, and every product sold before the cutoff counts."""
 
@@ -85,6 +87,16 @@ class Holdout:
     def purchases(self) -> dict[str, tuple[Longs, Longs]]:
         """Per segment: the customer's row and the product's code of every true pair in the catalogue."""
         return self.pairs(self._horizon)
+
+    @cached_property
+    def measured(self) -> Bools:
+        """Whose lists are measured: everyone's; in a large shop some who bought, drawn by chance."""
+        if len(self.customers) <= MOST_LISTS:
+            return np.ones(len(self.customers), bool)
+        bought = np.unique(self.purchases["all"][0])
+        found = np.zeros(len(self.customers), bool)
+        found[np.random.default_rng(0).permutation(bought)[:MOST_LISTS]] = True
+        return found
 
     @cached_property
     def spent(self) -> dict[str, Doubles | None]:
