@@ -13,7 +13,7 @@ from features.arrays.pairs import PAIR_FEATURES
 from features.shop import Shop
 from models.candidates.source_recall import source_recall
 from models.candidates.sources import new_sources
-from models.candidates.state import State
+from models.candidates.state import ListState
 from models.candidates.union import Candidates
 from models.lists.picks import LISTS, Pairs, Picks, asked_for, filled, frame, pick
 from models.model import Model, require_products
@@ -64,8 +64,8 @@ class CrossSell(Model):
     ) -> None:
         super().__init__(config, trained_until)
         self.horizon_days, self.ranker = horizon_days, ranker
-        self._ranked: tuple[State, int, dict[str, Picks]] | None = None
-        self._ordinary: tuple[State, Floats] | None = None
+        self._ranked: tuple[ListState, int, dict[str, Picks]] | None = None
+        self._ordinary: tuple[ListState, Floats] | None = None
 
     @classmethod
     def fit(cls, shop: Shop, known_until: datetime, config: CrossSellConfig) -> Self:
@@ -75,25 +75,25 @@ class CrossSell(Model):
         rows = learning_rows(shop, known_until, config, horizon)
         return cls(config, known_until, horizon_days=horizon, ranker=Ranker.train(rows, config))
 
-    def state(self, shop: Shop, cutoff: datetime) -> State:
+    def state(self, shop: Shop, cutoff: datetime) -> ListState:
         """Return what lists stand on as of ``cutoff``; ``CannotLearn`` where nothing was bought before."""
         return state_of(shop, cutoff, self.config, self.horizon_days, dated=True)
 
-    def ready(self, state: State, k: int = 100) -> dict[str, Picks]:
+    def ready(self, state: ListState, k: int = 100) -> dict[str, Picks]:
         """Return every list of every customer of the state: arrays (n_customers, k). Ranked once a state."""
         if self._ranked is None or self._ranked[0] is not state or self._ranked[1] < k:
             everyone = np.arange(len(state.history.customers), dtype=np.int32)
             self._ranked = (state, k, self._lists(state, everyone, k))
         return {name: picks.first(k) for name, picks in self._ranked[2].items()}
 
-    def _lists(self, state: State, codes: Ints, k: int) -> dict[str, Picks]:
+    def _lists(self, state: ListState, codes: Ints, k: int) -> dict[str, Picks]:
         """Rank the candidates of some customers, and complete what is too short."""
         self._usual(state)  # asked once, before the pieces ask it side by side
         parts = list(over_candidates(state, codes, self.config, partial(self._picked, state, k), k))
         lists = {name: Picks.joined([picks[name] for picks in parts], k) for name in LISTS}
         return filled(lists, state.history.of_customers(codes), state.table.popularity, state.rules)
 
-    def _picked(self, state: State, k: int, codes: Ints, found: Candidates) -> dict[str, Picks]:
+    def _picked(self, state: ListState, k: int, codes: Ints, found: Candidates) -> dict[str, Picks]:
         """Return the lists of a piece of customers, with reasons."""
         features = features_of(state, codes, found)
         ask = asked(state, codes, self.ranker)
@@ -105,7 +105,7 @@ class CrossSell(Model):
         explain(picks, found, len(state.history.products), told)
         return picks
 
-    def _why(self, state: State, codes: Ints, found: Candidates, features: Floats, rows: Ints) -> Why:
+    def _why(self, state: ListState, codes: Ints, found: Candidates, features: Floats, rows: Ints) -> Why:
         """Return the reasons of some rows of candidates of the customers ``codes``."""
         history = state.history.of_customers(codes)
         return why(
@@ -117,7 +117,7 @@ class CrossSell(Model):
             who=codes,
         )
 
-    def _usual(self, state: State) -> Floats:
+    def _usual(self, state: ListState) -> Floats:
         """Return the features of an ordinary new candidate: the medians of some customers'. Once a state."""
         if self._ordinary is None or self._ordinary[0] is not state:
             few = np.unique(np.linspace(0, len(state.history.customers) - 1, N_USUAL).astype(np.int32))
@@ -132,7 +132,7 @@ class CrossSell(Model):
 
     def recommend(
         self,
-        state: State,
+        state: ListState,
         customers: Sequence[str] | None = None,
         *,
         k: int = 20,
@@ -172,7 +172,9 @@ class CrossSell(Model):
         found = baselines(history, codes, k=k, seed=self.config.seed)
         return {name: frame(lists, names, products) for name, lists in found.items()}
 
-    def figures(self, state: State, customers: Sequence[str], products: Sequence[str]) -> dict[str, float]:
+    def figures(
+        self, state: ListState, customers: Sequence[str], products: Sequence[str]
+    ) -> dict[str, float]:
         """Return what each source finds of first purchases (``source_recall``), and the network's weight."""
         customer, product = state.history.customers.codes(customers), state.history.products.codes(products)
         known = (customer >= 0) & (product >= 0)
@@ -185,7 +187,7 @@ class CrossSell(Model):
         """Return how much each pair feature explains, as a share of all."""
         return self.ranker.importance()
 
-    def save_state(self, state: State, folder: Path) -> None:
+    def save_state(self, state: ListState, folder: Path) -> None:
         """Write what ``models.ranking.live.Live`` answers from: state, ready lists as candidates, ranker."""
         state.save(folder)
         for name, picks in self.ready(state, N_LIVE).items():

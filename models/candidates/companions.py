@@ -3,7 +3,7 @@
 import numpy as np
 
 from features.arrays.dtypes import Bools, Ints
-from models.candidates.state import State
+from models.candidates.state import ListState
 from models.lists.dearer import Dearer
 from models.lists.picks import SOURCES, TOGETHER, UPSELL
 from models.lists.question import Question, Scored
@@ -12,7 +12,7 @@ from models.similarity.collaborative import Neighbours
 LIKE = SOURCES.index("similar")
 
 
-def together(state: State, ask: Question) -> Scored:
+def together(state: ListState, ask: Question) -> Scored:
     """Return what is bought in one order with the cart or the latest purchases, then what is like it."""
     lead = ask.lead
     found = _summed(state.together, lead)
@@ -23,7 +23,7 @@ def together(state: State, ask: Question) -> Scored:
     return Scored(found.product[kept], found.score[kept], found.source[kept])
 
 
-def substitutes(state: State, lead: Ints) -> Bools:
+def substitutes(state: ListState, lead: Ints) -> Bools:
     """Mark what would replace a product of ``lead``: no accessory of it."""
     found = np.zeros(len(state.kin), bool)
     for category in np.unique(state.kin[lead]).tolist():
@@ -32,7 +32,7 @@ def substitutes(state: State, lead: Ints) -> Bools:
     return found
 
 
-def better(state: State, dearer: Dearer, ask: Question) -> Scored:
+def better(state: ListState, dearer: Dearer, ask: Question) -> Scored:
     """Return better versions of the cart or the latest purchases, by chance x margin."""
     lead = ask.lead
     chance = dearer.chance[lead].ravel()

@@ -5,7 +5,7 @@ import numpy as np
 from features.arrays.dtypes import Bools, Doubles, Ints, Longs
 from features.hardware import rows_at_once
 from models.candidates.sources import Source
-from models.candidates.state import State
+from models.candidates.state import ListState
 from models.candidates.union import proposals
 
 MANY = 1_000
@@ -13,7 +13,7 @@ MANY = 1_000
 
 
 def source_recall(
-    state: State, customer: Ints, product: Ints, sources: list[Source], *, seed: int = 0
+    state: ListState, customer: Ints, product: Ints, sources: list[Source], *, seed: int = 0
 ) -> dict[str, dict[str, float]]:
     """Return shares of the pairs bought for the first time in the horizon, by source.
 
@@ -37,7 +37,7 @@ def source_recall(
 
 
 def _found(
-    state: State, codes: Ints, truth: tuple[Longs, Ints], sources: list[Source]
+    state: ListState, codes: Ints, truth: tuple[Longs, Ints], sources: list[Source]
 ) -> tuple[Bools, Doubles]:
     """Return which pairs each source proposes, shape (sources, pairs), and how many products in all."""
     place = np.searchsorted(state.shelf, truth[1]).clip(max=len(state.shelf) - 1)

@@ -13,7 +13,7 @@ import numpy as np
 
 from features.arrays.dtypes import Floats, Ints
 from features.arrays.history import History
-from models.candidates.state import State
+from models.candidates.state import ListState
 from models.similarity.collaborative import Neighbours
 from models.similarity.linear import CAP
 
@@ -41,7 +41,7 @@ class Source(Protocol):
 class Near:
     """Products near those bought: by the same customers, in the same orders, by words."""
 
-    state: State
+    state: ListState
     budget: int
     name: str
     table: Neighbours
@@ -83,7 +83,7 @@ class Linear(Near):
 class Factors:
     """Products whose ALS factors fit the customer's."""
 
-    state: State
+    state: ListState
     budget: int
     name: str = "factors"
 
@@ -96,7 +96,7 @@ class Factors:
 class Alike:
     """Products that customers with like baskets buy."""
 
-    state: State
+    state: ListState
     budget: int
     name: str = "alike"
 
@@ -117,7 +117,7 @@ class Alike:
 class Category:
     """Best sellers of the categories a customer buys in."""
 
-    state: State
+    state: ListState
     budget: int
     name: str = "category"
 
@@ -142,7 +142,7 @@ class Category:
 class Selling:
     """What sells now, and what new customers of a product try now."""
 
-    state: State
+    state: ListState
     budget: int
     name: str = "popular"
 
@@ -157,7 +157,7 @@ class Selling:
 class Arrivals:
     """What is new in the shop, by this week's sales."""
 
-    state: State
+    state: ListState
     budget: int
     name: str = "arrivals"
 
@@ -169,7 +169,7 @@ class Arrivals:
         return np.broadcast_to(sales, (len(codes), len(shelf)))
 
 
-def new_sources(state: State, budgets: dict[str, int]) -> list[Source]:
+def new_sources(state: ListState, budgets: dict[str, int]) -> list[Source]:
     """Return the sources of new products that have a budget; where two rank alike, the first speaks."""
     most = defaultdict(int, budgets)
     every: tuple[Source, ...] = (

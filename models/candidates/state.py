@@ -25,7 +25,7 @@ TASTE_HALF_LIFE = 112.0
 
 
 @dataclass(frozen=True)
-class State:
+class ListState:
     """Rows of customers and products are codes of ``history``; ``shelf``: codes that still sell, sorted."""
 
     history: History
@@ -103,7 +103,7 @@ class State:
             np.save(folder / f"{name}.npy", getattr(self, name))
 
     @classmethod
-    def load(cls, folder: Path, *, mmap: bool = True) -> "State":
+    def load(cls, folder: Path, *, mmap: bool = True) -> "ListState":
         """Read back; with ``mmap`` the arrays stay on disk and are shared between processes."""
         return cls(
             history=History.load(folder / "history", mmap=mmap),

@@ -15,7 +15,7 @@ from features.arrays.dtypes import Bools, Column, Floats, Ints
 from features.arrays.groups import Groups
 from features.arrays.history import History
 from models.candidates.sources import Source
-from models.candidates.state import State
+from models.candidates.state import ListState
 from models.lists.picks import OWN, SOURCES
 from models.similarity.top import top_columns
 
@@ -34,7 +34,7 @@ class Candidates:
         return Candidates(self.customer[rows], self.product[rows], self.source[rows], self.own[rows])
 
 
-def candidates(state: State, codes: Ints, sources: list[Source], n_own: int) -> Candidates:
+def candidates(state: ListState, codes: Ints, sources: list[Source], n_own: int) -> Candidates:
     """Return what to rank for some customers: ``n_own`` products they bought at most, and the proposed."""
     history = state.history.of_customers(codes)
     own = _own(history, n_own)

@@ -16,7 +16,7 @@ from features.errors import CannotLearn
 from features.hardware import rows_at_once, side_by_side
 from features.shop import Shop
 from models.candidates.sources import new_sources
-from models.candidates.state import TASTE_HALF_LIFE, State
+from models.candidates.state import TASTE_HALF_LIFE, ListState
 from models.candidates.union import Candidates, candidates
 from models.clock.due import Due
 from models.clock.windows import rhythm_of
@@ -79,7 +79,7 @@ class CrossSellConfig(HorizonConfig, RankerConfig):
 
 def state_of(
     shop: Shop, cutoff: datetime, config: CrossSellConfig, horizon_days: int, *, dated: bool = False
-) -> State:
+) -> ListState:
     """Return what lists stand on as of ``cutoff``; ``CannotLearn`` where nothing was bought before.
 
     ``dated``: with the days on which customers are due, which reasons are told by; nobody learns from them.
@@ -98,7 +98,7 @@ def state_of(
     words = texts(catalogue, table.column("p_sales_28d"), config.n_texts)
     newcomers = Newcomers.of(history, catalogue, table, words, horizon_days)
     rules = Rules.of(history, catalogue, shop.settings.lists, horizon_days, shop.brought_back(cutoff))
-    return State(
+    return ListState(
         history=history,
         table=replace(table, popularity=newcomers.popularity(table.popularity)),
         shelf=shelf,
@@ -119,7 +119,11 @@ def state_of(
 
 
 def over_candidates(
-    state: State, codes: Ints, config: CrossSellConfig, work: Callable[[Ints, Candidates], Work], k: int = 0
+    state: ListState,
+    codes: Ints,
+    config: CrossSellConfig,
+    work: Callable[[Ints, Candidates], Work],
+    k: int = 0,
 ) -> Iterator[Work]:
     """Yield ``work`` of customers and their candidates, pieces of them side by side, in order.
 
@@ -132,14 +136,14 @@ def over_candidates(
     return side_by_side(lambda some: work(some, candidates(state, some, sources, n_own)), pieces)
 
 
-def features_of(state: State, codes: Ints, found: Candidates) -> Floats:
+def features_of(state: ListState, codes: Ints, found: Candidates) -> Floats:
     """Return the pair features of candidates of the customers ``codes``."""
     history = state.history.of_customers(codes)
     scores = state.scores(history, codes, found.customer, found.product)
     return pair_features(history, state.table, found.customer, found.product, scores)
 
 
-def asked(state: State, codes: Ints, ranker: Ranker) -> Asked:
+def asked(state: ListState, codes: Ints, ranker: Ranker) -> Asked:
     """Return who tells the chances of any pairs of the customers ``codes``, and what they bought before."""
 
     def ask(customer: Ints, product: Ints) -> tuple[Floats, Bools]:
@@ -173,7 +177,9 @@ def learning_rows(
     return parts
 
 
-def truth_of(shop: Shop, state: State, cutoff: datetime, horizon_days: int, known_until: datetime) -> Ints:
+def truth_of(
+    shop: Shop, state: ListState, cutoff: datetime, horizon_days: int, known_until: datetime
+) -> Ints:
     """Return the pairs bought in the horizon as sorted numbers: customer x n_products + product."""
     labels = shop.product_labels(cutoff, horizon_days, known_until)
     customer = state.history.customers.codes(labels["customer_id"].tolist()).astype(np.int64)
@@ -183,7 +189,7 @@ def truth_of(shop: Shop, state: State, cutoff: datetime, horizon_days: int, know
     return truth
 
 
-def _window(state: State, truth: Ints, config: CrossSellConfig) -> Iterator[Rows]:
+def _window(state: ListState, truth: Ints, config: CrossSellConfig) -> Iterator[Rows]:
     """Yield the pairs of one window with what became of them; of those not bought, a sample."""
     n_products = len(state.history.products)
     everyone = np.random.default_rng(config.seed).permutation(len(state.history.customers)).astype(np.int32)

@@ -17,7 +17,7 @@ from features.arrays.dtypes import Bools, Floats, Ints
 from features.arrays.history import History, read_array
 from features.arrays.pairs import pair_features
 from models.candidates.companions import LIKE, better, substitutes, together
-from models.candidates.state import State
+from models.candidates.state import ListState
 from models.candidates.union import Candidates
 from models.lists.dearer import Dearer
 from models.lists.picks import LISTS, OWN, PINNED, POPULAR, SOURCES, TOGETHER, UPSELL
@@ -40,7 +40,7 @@ _NO_GROUP = Group(np.zeros(0, np.int32), np.zeros(0, np.uint8))
 class Live:
     """Mapped once, asked by many: holds nothing that changes."""
 
-    state: State
+    state: ListState
     ranker: Ranker
     pools: dict[str, tuple[Ints, NDArray[np.uint8]]]
     """Per list: the products worth ranking for each customer and their sources, shape (n_customers, m)."""
@@ -53,7 +53,7 @@ class Live:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Map what ``CrossSell.save_state`` wrote, look at some of it, and answer once."""
-        state = State.load(folder)
+        state = ListState.load(folder)
         state.check(every=CHECKED)
         pools = {
             name: (read_array(folder, f"{name}.product"), read_array(folder, f"{name}.source"))

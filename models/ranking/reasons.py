@@ -15,7 +15,7 @@ from features.arrays.dtypes import Bools, Floats, Ints
 from features.arrays.history import History
 from features.arrays.pairs import PAIR_FEATURES
 from features.arrays.products import LEVELS
-from models.candidates.state import State
+from models.candidates.state import ListState
 from models.candidates.union import Candidates
 from models.clock.due import UNKNOWN_DAY, When
 from models.lists.picks import OWN, PINNED, SOURCES, TOGETHER, UPSELL, Picks
@@ -88,7 +88,7 @@ class Why(NamedTuple):
 
 
 def why(
-    state: State,
+    state: ListState,
     history: History,
     pairs: Candidates,
     features: Floats,
@@ -122,7 +122,7 @@ def why(
 
 
 def _others(
-    found: Why, others: Bools, state: State, history: History, pairs: Candidates, *, lead: Ints
+    found: Why, others: Bools, state: ListState, history: History, pairs: Candidates, *, lead: Ints
 ) -> None:
     """Tell what others bought: which bought product spoke for a new one, or what of the lead goes with it."""
     product, source = pairs.product, pairs.source
@@ -198,12 +198,12 @@ def _own(found: Why, own: Bools, feature: Callable[[str], Floats], clock: tuple[
     found.put(now & (n > 1) & (late >= LONG_DUE), "overdue", gap)
 
 
-def _tables(state: State) -> dict[int, Neighbours]:
+def _tables(state: ListState) -> dict[int, Neighbours]:
     """Return the sources that know which bought product spoke for a new one, and where they read it."""
     return {SIMILAR: state.neighbours, BASKETS: state.together, TEXTS: state.texts}
 
 
-def _closest(state: State, history: History, pairs: Candidates, table: Neighbours) -> Ints:
+def _closest(state: ListState, history: History, pairs: Candidates, table: Neighbours) -> Ints:
     """Return the bought product nearest to that of each pair, of its ``N_NEAREST`` in ``table``; -1 for none.
 
     Nearness alone counts, and how lately it was bought: what is bought every week goes with everything, and
@@ -222,14 +222,14 @@ def _closest(state: State, history: History, pairs: Candidates, table: Neighbour
     return closest
 
 
-def _same_kind(state: State, product: Ints, other: Ints) -> Bools:
+def _same_kind(state: ListState, product: Ints, other: Ints) -> Bools:
     """Tell whether two products are of one category, or of one above theirs."""
     branch = state.table.codes[1]
     same: Bools = (branch[product] >= 0) & (branch[product] == branch[other])
     return same
 
 
-def _near(found: Why, rows: Bools, state: State, product: Ints, lead: Ints) -> None:
+def _near(found: Why, rows: Bools, state: ListState, product: Ints, lead: Ints) -> None:
     """Name the product of the cart (or of the latest purchases) that a product is bought with most."""
     if not len(lead) or not rows.any():
         return
@@ -251,7 +251,7 @@ def _score_of(table: Neighbours, code: int, product: Ints) -> Floats:
     return np.where(near[at] == product, score[at], np.float32(0))
 
 
-def _of_the_kind(state: State, product: Ints, lead: Ints) -> Ints:
+def _of_the_kind(state: ListState, product: Ints, lead: Ints) -> Ints:
     """Return the product of ``lead`` in the same category as each product, -1 where there is none."""
     category = state.table.codes[0]
     about = np.full(len(product), -1, np.int32)

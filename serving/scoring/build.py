@@ -34,7 +34,7 @@ from serving.scoring.customer_scores import EXCERPT, scores_of
 from serving.scoring.snapshot import PARTS, PERSONAL, Ready, Snapshot
 
 if TYPE_CHECKING:
-    from models.candidates.state import State
+    from models.candidates.state import ListState
     from models.cross_sell import CrossSell
     from models.next_best_offer import NextBestOffer
     from models.popular import Popular
@@ -148,7 +148,7 @@ class Build:
         return cast("Champions", self.models)
 
     @cached_property
-    def _cross_sell(self) -> "tuple[CrossSell, State] | None":
+    def _cross_sell(self) -> "tuple[CrossSell, ListState] | None":
         """The model of the lists, and where the shop stands."""
         model = self._champions.get("cross_sell")
         return None if model is None else (model, model.state(self.shop, self.cutoff))

@@ -13,7 +13,7 @@ from worlds.orders import make_shop
 
 from features.shop import Shop
 from features.window import parse_cutoff
-from models.candidates.state import State
+from models.candidates.state import ListState
 from models.cross_sell import CrossSell, CrossSellConfig
 from models.ranking.live import Live
 
@@ -80,7 +80,7 @@ def folder_of_its_own() -> Path:
 
 
 @cache
-def board() -> tuple[Shop, CrossSell, State]:
+def board() -> tuple[Shop, CrossSell, ListState]:
     """Return a shop, a model that learnt from its first 140 days, and the state after them; made once."""
     shop = make_board(folder_of_its_own())
     model = CrossSell.fit(shop, CUTOFF, SMALL)

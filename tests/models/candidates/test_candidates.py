@@ -4,7 +4,7 @@ from worlds.checkerboard import board, colour, habit_of
 
 from features.arrays.history import History
 from models.candidates.sources import Source, new_sources
-from models.candidates.state import State
+from models.candidates.state import ListState
 from models.candidates.union import Candidates, candidates
 from models.lists.picks import SOURCES
 from models.ranking.cross_sell_rows import CrossSellConfig
@@ -15,11 +15,11 @@ from models.similarity.collaborative import factors, similar
 BUDGETS = dict.fromkeys(CrossSellConfig().budgets, 6)
 
 
-def everyone(state: State) -> np.ndarray:
+def everyone(state: ListState) -> np.ndarray:
     return np.arange(len(state.history.customers), dtype=np.int32)
 
 
-def found(budgets: dict[str, int] | None = None, n_own: int = 400) -> tuple[State, Candidates]:
+def found(budgets: dict[str, int] | None = None, n_own: int = 400) -> tuple[ListState, Candidates]:
     _, _, state = board()
     return state, candidates(state, everyone(state), new_sources(state, budgets or BUDGETS), n_own)
 

@@ -10,7 +10,7 @@ from worlds.checkerboard import board, board_live, colour, habit_of
 
 from features.arrays import pairs, receipts
 from features.errors import ArtefactError
-from models.candidates.state import State
+from models.candidates.state import ListState
 from models.lists.picks import LISTS, SOURCES
 from models.lists.pool import united
 from models.lists.since import by_now
@@ -170,4 +170,4 @@ def test_a_state_whose_numbers_are_none_is_refused(tmp_path: Path, name: str) ->
     with pytest.raises(ArtefactError, match=f"{name} of the live state"):
         Live.load(tmp_path)
     with pytest.raises(ArtefactError, match="no number"):
-        State.load(tmp_path).save(tmp_path / "again")
+        ListState.load(tmp_path).save(tmp_path / "again")

@@ -3,7 +3,7 @@ from worlds.checkerboard import board
 
 from features.arrays.history import History
 from features.arrays.pairs import SCORES
-from models.candidates.state import State
+from models.candidates.state import ListState
 from models.similarity.affinity import CAP
 from models.similarity.collaborative import Neighbours
 
@@ -15,7 +15,7 @@ def told(near: Neighbours, product: int, taste: np.ndarray) -> float:
 
 
 def slowly(  # noqa: PLR0917 (a reference)
-    state: State, history: History, rows: slice, code: int, product: int, cart: list[int]
+    state: ListState, history: History, rows: slice, code: int, product: int, cart: list[int]
 ) -> list[float]:
     taste = np.zeros(len(history.products))
     np.add.at(taste, history.product[rows], 2.0 ** ((history.day[rows] - history.cutoff_day) / 112))

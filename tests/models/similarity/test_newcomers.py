@@ -9,7 +9,7 @@ from worlds.checkerboard import CUTOFF, SMALL, board_lines, colour
 from worlds.orders import make_shop
 
 from features.shop import Shop
-from models.candidates.state import State
+from models.candidates.state import ListState
 from models.cross_sell import CrossSell
 from models.ranking.live import Live
 from models.similarity.newcomers import Newcomers
@@ -34,7 +34,7 @@ def catalogue() -> pd.DataFrame:
 
 
 @cache
-def launched() -> tuple[Shop, CrossSell, State]:
+def launched() -> tuple[Shop, CrossSell, ListState]:
     shop = make_shop(Path(mkdtemp()), board_lines(), products=catalogue())
     model = CrossSell.fit(shop, CUTOFF, SMALL)
     return shop, model, model.state(shop, CUTOFF)
