@@ -13,7 +13,7 @@ from features.arrays.dtypes import Floats, Ints
 from features.arrays.history import History
 from features.errors import ArtefactError, CannotLearn
 from features.shop import Shop
-from models.clock.demand import PARTS, Demand, Expected, parts_of
+from models.clock.demand import FORECASTS, Demand, Expected, forecasts_of
 from models.clock.due import UNKNOWN_DAY, due_day
 from models.clock.inputs import INPUTS, inputs
 from models.clock.logistic import Logistic
@@ -92,7 +92,7 @@ class Repurchase(Model):
             raise CannotLearn(f"repurchase found no purchase before {cutoffs[0]:%Y-%m-%d}")
         some = np.sort(np.random.default_rng(config.seed).permutation(len(rows))[: config.max_pairs])
         chance = Logistic.fit(rows[some], bought[some])
-        known = [(window.parts(chance, horizon), window.sold) for window in windows]
+        known = [(window.forecasts(chance, horizon), window.sold) for window in windows]
         demand = Demand.fit(known, horizons=1 + (cutoffs[0] - cutoffs[-1]).days / horizon)
         return cls(config, known_until, horizon_days=horizon, chance=chance, demand=demand)
 
@@ -155,15 +155,15 @@ class Repurchase(Model):
     def _expected(self, shop: Shop, cutoff: datetime, clock: Clock) -> Expected:
         category = shop.catalogue(cutoff).category
         return self.blend.expected(
-            parts_of(clock.history, clock.spells, clock.chance, category, self.horizon_days)
+            forecasts_of(clock.history, clock.spells, clock.chance, category, self.horizon_days)
         )
 
     def measure(self, shop: Shop, cutoff: datetime, end: datetime) -> Iterator[Measured]:
         """Yield what we and the baselines said of ``[cutoff, end)`` beside what came."""
         window = Window.of(shop, cutoff, self.horizon_days, end)
         yield from pairs(window, self.chance.of_rows(window.rows), self.name, self.horizon_days)
-        parts = window.parts(self.chance, self.horizon_days)
-        yield from products(window, parts, self.blend.expected(parts), self.name)
+        plain = window.forecasts(self.chance, self.horizon_days)
+        yield from products(window, plain, self.blend.expected(plain), self.name)
 
     def importance(self) -> dict[str, float]:
         """Return the share of each input in the regression's weights, standardised."""
@@ -172,15 +172,15 @@ class Repurchase(Model):
     def save(self, folder: Path) -> None:
         """Write ``model.json``."""
         parts = {"chance": asdict(self.chance), "demand": asdict(self.blend)}
-        columns = {"inputs": list(INPUTS), "parts": list(PARTS)}
+        columns = {"inputs": list(INPUTS), "parts": list(FORECASTS)}
         self.write_card(folder, horizon_days=self.horizon_days, **parts, **columns)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read back; raise ``ArtefactError`` where the inputs are not those it was trained on."""
         card = cls.read_card(folder)
-        inputs_and_parts = card.get("inputs"), card.get("parts")
-        if inputs_and_parts != (list(INPUTS), list(PARTS)) or "spread" not in card["demand"]:
+        inputs_and_forecasts = card.get("inputs"), card.get("parts")
+        if inputs_and_forecasts != (list(INPUTS), list(FORECASTS)) or "spread" not in card["demand"]:
             raise ArtefactError(
                 "repurchase was trained on other inputs than this code computes", "train again"
             )

@@ -173,7 +173,7 @@ def _policies(arm: Effects, found: ContactRows) -> dict[str, Doubles]:
     rows, given = found.rows, _given(found.features)
     return {
         "uplift": arm.score(rows, given),
-        "response": response(arm.parts, rows),
+        "response": response(arm.fitted, rows),
         **given,
         RANDOM: np.zeros(len(rows)),
     }

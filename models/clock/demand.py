@@ -16,7 +16,7 @@ from features.arrays.history import History
 from models.clock.spells import Spells
 from models.clock.spread import Missed, Spread
 
-PARTS: dict[str, str] = {
+FORECASTS: dict[str, str] = {
     "repeat": "the clock's chances of all who bought it before, summed",
     "new": "its first-time buyers, half-life one horizon",
     "category": "first-time buyers of a product of its category, on average; fades with its own record",
@@ -25,7 +25,7 @@ PARTS: dict[str, str] = {
     "usual": "the same, mean of the last four horizons",
 }
 """What expected buyers are blended from, in order."""
-LAST, USUAL = (list(PARTS).index(name) for name in ("last", "usual"))
+LAST, USUAL = (list(FORECASTS).index(name) for name in ("last", "usual"))
 N_USUAL = 4
 FADING = 3.0
 """A product is taken for its kind as if it had had so many buyers of the kind's."""
@@ -42,11 +42,11 @@ ROUND = 1e-9
 Weights = tuple[tuple[float, ...], ...]
 
 
-class Parts(NamedTuple):
+class Forecasts(NamedTuple):
     """The plain forecasts as of a cutoff, by product code."""
 
     buyers: Floats
-    """Shape (n_products, parts), columns as in ``PARTS``."""
+    """Shape (n_products, forecasts), columns as in ``FORECASTS``."""
     pack: Floats
     """Units a buyer takes within a horizon, on average."""
     units: Floats
@@ -73,25 +73,25 @@ class Expected(NamedTuple):
 
 @dataclass(frozen=True)
 class Demand:
-    """Weights of the parts by how much a product sells; units in packs of those buyers and of two records."""
+    """Weights of the forecasts by how much a product sells; units in packs, of buyers and of two records."""
 
     buyers: Weights
-    """Shape (bands, parts)."""
+    """Shape (bands, forecasts)."""
     units: Weights
     """Shape (bands, 3): expected buyers, units of the last horizon, units of a usual one; all in packs."""
     spread: Spread
 
     @classmethod
-    def fit(cls, windows: Sequence[tuple[Parts, Sold]], *, horizons: float = 1.0) -> Self:
+    def fit(cls, windows: Sequence[tuple[Forecasts, Sold]], *, horizons: float = 1.0) -> Self:
         """Learn from past windows and what came in them; together they span so many ``horizons``."""
-        band = np.concatenate([_band(parts) for parts, _ in windows])
-        rows = np.concatenate([parts.buyers for parts, _ in windows])
+        band = np.concatenate([_band(plain) for plain, _ in windows])
+        rows = np.concatenate([plain.buyers for plain, _ in windows])
         came = np.concatenate([sold.buyers for _, sold in windows])
         buyers = _blends(rows, came, band)
-        packs = np.concatenate([_packs(parts, buyers) for parts, _ in windows])
-        taken = [np.minimum(sold.units / parts.pack, TAME * sold.buyers) for parts, sold in windows]
+        packs = np.concatenate([_packs(plain, buyers) for plain, _ in windows])
+        taken = [np.minimum(sold.units / plain.pack, TAME * sold.buyers) for plain, sold in windows]
         units = _blends(packs, np.concatenate(taken), band)
-        missed = [_missed(parts, sold, buyers, units) for parts, sold in windows]
+        missed = [_missed(plain, sold, buyers, units) for plain, sold in windows]
         return cls(buyers, units, Spread.fit(missed, horizons=horizons))
 
     @classmethod
@@ -100,21 +100,23 @@ class Demand:
         buyers, units = (tuple(map(tuple, facts[name])) for name in ("buyers", "units"))
         return cls(buyers, units, Spread.of(facts["spread"]))
 
-    def expected(self, parts: Parts) -> Expected:
+    def expected(self, plain: Forecasts) -> Expected:
         """Return means and intervals of every product.
 
         Bounds are whole units, but where the mean lies beyond (0 to 0 with a mean of 0.2: 0 to 0.2), and of
         products that are sold in fractions.
         """
-        buyers, packs = _means(parts, self.buyers, self.units)
-        mean = packs * parts.pack
-        low, high = (bound * parts.pack for bound in self.spread.bounds(packs))
-        low = np.abs(np.where(parts.whole, np.ceil(low - ROUND), low))  # no -0
-        high = np.maximum(np.where(parts.whole, np.floor(high + ROUND), high), low)
+        buyers, packs = _means(plain, self.buyers, self.units)
+        mean = packs * plain.pack
+        low, high = (bound * plain.pack for bound in self.spread.bounds(packs))
+        low = np.abs(np.where(plain.whole, np.ceil(low - ROUND), low))  # no -0
+        high = np.maximum(np.where(plain.whole, np.floor(high + ROUND), high), low)
         return Expected(buyers, mean, np.minimum(low, mean), np.maximum(high, mean))
 
 
-def parts_of(history: History, spells: Spells, chance: Floats, category: Ints, horizon_days: int) -> Parts:
+def forecasts_of(
+    history: History, spells: Spells, chance: Floats, category: Ints, horizon_days: int
+) -> Forecasts:
     """Return the plain forecasts as of the history's cutoff; ``chance`` is of each pair."""
     size, age = len(history.products), history.cutoff_day - spells.day
     code, first = spells.product[spells.pair], spells.starts[:-1]
@@ -142,45 +144,45 @@ def parts_of(history: History, spells: Spells, chance: Floats, category: Ints, h
     }
     pack = np.bincount(code, units, minlength=size) / np.maximum(total(starts), 1)
     sold = total(age <= horizon_days, spells.quantity), total(lately, spells.quantity) * horizon_days / span
-    columns = np.column_stack([found[name] for name in PARTS])
+    columns = np.column_stack([found[name] for name in FORECASTS])
     whole = np.bincount(code, spells.quantity % 1, minlength=size) == 0
-    return Parts(columns, np.where(pack > 0, pack, 1), np.column_stack(sold), whole)
+    return Forecasts(columns, np.where(pack > 0, pack, 1), np.column_stack(sold), whole)
 
 
-def _band(parts: Parts) -> Ints:
+def _band(plain: Forecasts) -> Ints:
     """Return how much each product sells, as a number of ``BANDS``: the records of the many are sharper."""
-    return np.searchsorted(BANDS, parts.buyers[:, USUAL], side="right").astype(np.int32)
+    return np.searchsorted(BANDS, plain.buyers[:, USUAL], side="right").astype(np.int32)
 
 
-def _packs(parts: Parts, buyers: Weights) -> Floats:
+def _packs(plain: Forecasts, buyers: Weights) -> Floats:
     """Return expected buyers and the two records of units, all in packs."""
-    expected = _blended(parts.buyers, buyers, _band(parts))
-    return np.column_stack([expected, parts.units / parts.pack[:, None]])
+    expected = _blended(plain.buyers, buyers, _band(plain))
+    return np.column_stack([expected, plain.units / plain.pack[:, None]])
 
 
-def _means(parts: Parts, buyers: Weights, units: Weights) -> tuple[Floats, Floats]:
+def _means(plain: Forecasts, buyers: Weights, units: Weights) -> tuple[Floats, Floats]:
     """Return expected buyers, and units in packs, at the level of the last horizon."""
-    packs = _packs(parts, buyers)
-    packs[:, 0] *= _level(parts, packs[:, 0])
-    return packs[:, 0], _blended(packs, units, _band(parts))
+    packs = _packs(plain, buyers)
+    packs[:, 0] *= _level(plain, packs[:, 0])
+    return packs[:, 0], _blended(packs, units, _band(plain))
 
 
-def _missed(parts: Parts, sold: Sold, buyers: Weights, units: Weights) -> Missed:
+def _missed(plain: Forecasts, sold: Sold, buyers: Weights, units: Weights) -> Missed:
     """Return what would have been expected in a window beside what came, of products that sold of late."""
-    of_late = parts.buyers[:, USUAL] > 0
-    people, packs = _means(parts, buyers, units)
-    came = sold.units / parts.pack
+    of_late = plain.buyers[:, USUAL] > 0
+    people, packs = _means(plain, buyers, units)
+    came = sold.units / plain.pack
     totals = float(people[of_late].sum()), float(sold.buyers[of_late].sum())
     return Missed(packs[of_late], came[of_late], *totals)
 
 
-def _level(parts: Parts, buyers: Floats) -> float:
+def _level(plain: Forecasts, buyers: Floats) -> float:
     """Return the factor that brings all buyers to those of the last horizon, within ``LEVELS``.
 
     The weights hold the growth of the windows they were learnt on, and growth does not go on: on validation
     cutoffs of a shop with a season this was better on three of five, and worse on one.
     """
-    last = float(parts.buyers[:, LAST].sum())
+    last = float(plain.buyers[:, LAST].sum())
     return float(np.clip(last / max(float(buyers.sum()), 1e-9), *LEVELS))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from features.arrays.dtypes import Column, Doubles, Floats
-from models.clock.demand import LAST, USUAL, Expected, Parts
+from models.clock.demand import LAST, USUAL, Expected, Forecasts
 from models.clock.windows import Window
 from models.model import Measured
 from models.ndcg import ndcg
@@ -40,14 +40,14 @@ def pairs(window: Window, chance: Floats, name: str, horizon_days: int) -> Itera
         yield Measured(method, f"ndcg@{DEPTH}", "repeat", customers, (gain,))
 
 
-def products(window: Window, parts: Parts, expected: Expected, name: str) -> Iterator[Measured]:
+def products(window: Window, plain: Forecasts, expected: Expected, name: str) -> Iterator[Measured]:
     """Yield demand of what sold within the last four horizons: ours, the last one's, the mean of the four."""
-    some = np.flatnonzero(parts.buyers[:, USUAL] > 0)
+    some = np.flatnonzero(plain.buyers[:, USUAL] > 0)
     some = some[np.unique(np.linspace(0, len(some) - 1, min(N_PRODUCTS, len(some))).astype(int))]
     came = window.sold
     for what, truth, ours, others in (
-        ("buyers", came.buyers, expected.buyers, parts.buyers[:, [LAST, USUAL]]),
-        ("units", came.units, expected.units, parts.units),
+        ("buyers", came.buyers, expected.buyers, plain.buyers[:, [LAST, USUAL]]),
+        ("units", came.units, expected.units, plain.units),
     ):
         said = {name: ours, "last_horizon": others[:, 0], "four_horizons": others[:, 1]}
         for method, amount in said.items():

@@ -9,7 +9,7 @@ import numpy as np
 from features.arrays.dtypes import Floats, Ints
 from features.arrays.history import History
 from features.shop import Shop
-from models.clock.demand import Parts, Sold, parts_of
+from models.clock.demand import Forecasts, Sold, forecasts_of
 from models.clock.inputs import inputs
 from models.clock.logistic import Logistic
 from models.clock.renewal import Renewal, Rhythm
@@ -52,6 +52,6 @@ class Window:
         rows = inputs(history, spells, rhythm, horizon_days)
         return cls(history, spells, shop.catalogue(cutoff).category, rows, bought, sold)
 
-    def parts(self, chance: Logistic, horizon_days: int) -> Parts:
+    def forecasts(self, chance: Logistic, horizon_days: int) -> Forecasts:
         """Return the plain forecasts of demand as of the cutoff."""
-        return parts_of(self.history, self.spells, chance.of_rows(self.rows), self.category, horizon_days)
+        return forecasts_of(self.history, self.spells, chance.of_rows(self.rows), self.category, horizon_days)

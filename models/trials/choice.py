@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from features.arrays.dtypes import Bools, Doubles, Longs
-from models.trials.learners import LEARNERS, LearnerConfig, Parts
+from models.trials.learners import LEARNERS, Fitted, LearnerConfig
 from models.trials.qini import intervals, qini
 from models.trials.trial import Estimate, Trial
 
@@ -132,8 +132,8 @@ def _scores(rows: Doubles, trial: Trial, unseen: Bools, config: LearnerConfig) -
     """Return every learner's score of the ``unseen`` rows, learnt from the others; none without columns."""
     if not rows.shape[1]:
         return {}
-    parts = Parts.fit(rows[~unseen], trial.take(~unseen), config)
-    return {name: learner(parts, rows[unseen]) for name, learner in LEARNERS.items()}
+    fitted = Fitted.fit(rows[~unseen], trial.take(~unseen), config)
+    return {name: learner(fitted, rows[unseen]) for name, learner in LEARNERS.items()}
 
 
 def _best(scores: Scores, trial: Trial, seen: Bools) -> str:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from features.arrays.dtypes import Doubles
 from models.trials.choice import RANDOM, Choice, choose_policy
-from models.trials.learners import LEARNERS, LearnerConfig, Parts
+from models.trials.learners import LEARNERS, Fitted, LearnerConfig
 from models.trials.trial import Trial, Z
 
 COLUMNS = ("effect", "effect_low", "effect_high")
@@ -71,7 +71,7 @@ class Line:
 class Effects:
     """The effect of one way to contact."""
 
-    parts: Parts
+    fitted: Fitted
     line: Line
     ranking: str
     """The policy that ranks: the chosen one, or the fallback."""
@@ -89,13 +89,13 @@ class Effects:
         ranking = choice.ranking
         told = choice.is_detectable and ranking != RANDOM
         line = Line.fit(trial, choice.scores[ranking].to_numpy(float)) if told else Line.flat(trial)
-        parts = Parts.fit(rows, trial, config)
-        return cls(parts, line, ranking, choice.is_detectable, trial.base, _facts(choice))
+        fitted = Fitted.fit(rows, trial, config)
+        return cls(fitted, line, ranking, choice.is_detectable, trial.base, _facts(choice))
 
     def score(self, rows: Doubles, given: Mapping[str, Doubles]) -> Doubles:
         """Return the ranking's score, higher to be contacted first; shape (n,)."""
         if self.ranking in LEARNERS:
-            return LEARNERS[self.ranking](self.parts, rows)
+            return LEARNERS[self.ranking](self.fitted, rows)
         return given.get(self.ranking, np.zeros(len(rows)))
 
     def effect(self, rows: Doubles, given: Mapping[str, Doubles]) -> pd.DataFrame:
@@ -106,17 +106,17 @@ class Effects:
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the trees, and return the rest as plain data."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.parts.save(folder)
+        self.fitted.save(folder)
         plain = {name: getattr(self, name) for name in ("ranking", "is_detectable", "base", "facts")}
-        of_parts = {"is_binary": self.parts.is_binary, "share": self.parts.share}
+        of_parts = {"is_binary": self.fitted.is_binary, "share": self.fitted.share}
         return plain | {"line": asdict(self.line), "parts": of_parts}
 
     @classmethod
     def load(cls, folder: Path, card: Mapping[str, Any]) -> Self:
         """Read back; raise ``ArtefactError`` without the trees, ``KeyError`` where the card is not whole."""
         line = Line(**{**card["line"], "variance": tuple(card["line"]["variance"])})
-        parts = Parts.load(folder, **card["parts"])
-        return cls(parts, line, card["ranking"], card["is_detectable"], card["base"], card["facts"])
+        fitted = Fitted.load(folder, **card["parts"])
+        return cls(fitted, line, card["ranking"], card["is_detectable"], card["base"], card["facts"])
 
 
 def _facts(choice: Choice) -> dict[str, Any]:

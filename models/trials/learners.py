@@ -30,7 +30,7 @@ class LearnerConfig(TreesConfig):
 
 
 @dataclass(frozen=True)
-class Parts:
+class Fitted:
     """What is fitted once and shared by the learners; each predicts, from rows of shape (n, columns)."""
 
     treated: Trees
@@ -94,36 +94,36 @@ class Parts:
 TREES = ("treated", "control", "both", "gained", "missed", "turned")
 
 
-def s_learner(parts: Parts, rows: Doubles) -> Doubles:
+def s_learner(fitted: Fitted, rows: Doubles) -> Doubles:
     """Return the effect by one model that is asked twice: contacted, and not."""
     one, zero = (_crossed(rows, np.full(len(rows), flag)) for flag in (1.0, 0.0))
-    return parts.outcome(parts.both, one) - parts.outcome(parts.both, zero)
+    return fitted.outcome(fitted.both, one) - fitted.outcome(fitted.both, zero)
 
 
-def t_learner(parts: Parts, rows: Doubles) -> Doubles:
+def t_learner(fitted: Fitted, rows: Doubles) -> Doubles:
     """Return the effect by two models, one a group."""
-    return parts.outcome(parts.treated, rows) - parts.outcome(parts.control, rows)
+    return fitted.outcome(fitted.treated, rows) - fitted.outcome(fitted.control, rows)
 
 
-def x_learner(parts: Parts, rows: Doubles) -> Doubles:
+def x_learner(fitted: Fitted, rows: Doubles) -> Doubles:
     """Return the effect learnt from each group's imputed effects (Künzel et al., 2019)."""
-    return parts.share * parts.missed.raw(rows) + (1 - parts.share) * parts.gained.raw(rows)
+    return fitted.share * fitted.missed.raw(rows) + (1 - fitted.share) * fitted.gained.raw(rows)
 
 
-def class_transformation(parts: Parts, rows: Doubles) -> Doubles:
+def class_transformation(fitted: Fitted, rows: Doubles) -> Doubles:
     """Return the effect as the mean of one transformed outcome (Jaskowski & Jaroszewicz, 2012).
 
     As a regression (Athey & Imbens, 2016), so that amounts and unequal propensities are served too.
     """
-    return parts.turned.raw(rows)
+    return fitted.turned.raw(rows)
 
 
-def response(parts: Parts, rows: Doubles) -> Doubles:
+def response(fitted: Fitted, rows: Doubles) -> Doubles:
     """Return the outcome expected if contacted: likely buyers first, whether or not a contact moves them."""
-    return parts.outcome(parts.treated, rows)
+    return fitted.outcome(fitted.treated, rows)
 
 
-Learner = Callable[[Parts, Doubles], Doubles]
+Learner = Callable[[Fitted, Doubles], Doubles]
 LEARNERS: dict[str, Learner] = {
     learner.__name__: learner for learner in (s_learner, t_learner, x_learner, class_transformation, response)
 }

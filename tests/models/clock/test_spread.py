@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.clock.demand import Demand, Parts, Sold
+from models.clock.demand import Demand, Forecasts, Sold
 from models.clock.spread import Missed, Spread, place, point
 
 Floats = np.ndarray
@@ -90,11 +90,11 @@ def test_a_point_has_the_place_it_was_asked_for(
     assert found[0] == 0 or place(found, means, noise)[0] == pytest.approx(share, abs=1e-6)
 
 
-def parts_of(buyers: list[float], pack: float, *, whole: bool = True) -> Parts:
+def forecasts_of(buyers: list[float], pack: float, *, whole: bool = True) -> Forecasts:
     columns = np.repeat(np.array(buyers)[:, None], 6, axis=1)
     n = len(buyers)
     units = np.array(buyers)[:, None] * pack * np.ones((1, 2))
-    return Parts(columns, np.full(n, pack), units, np.full(n, whole))
+    return Forecasts(columns, np.full(n, pack), units, np.full(n, whole))
 
 
 shops = st.lists(st.tuples(counts, st.integers(0, 10**6)), min_size=1, max_size=30)
@@ -105,9 +105,9 @@ shops = st.lists(st.tuples(counts, st.integers(0, 10**6)), min_size=1, max_size=
 def test_bounds_are_whole_units_on_either_side_of_the_expectation(
     rows: list[tuple[float, int]], pack: float, whole: bool
 ) -> None:
-    parts = parts_of([row[0] for row in rows], pack, whole=whole)
+    plain = forecasts_of([row[0] for row in rows], pack, whole=whole)
     came = np.array([float(row[1]) for row in rows])
-    found = Demand.fit([(parts, Sold(np.minimum(came, 50), came))]).expected(parts)
+    found = Demand.fit([(plain, Sold(np.minimum(came, 50), came))]).expected(plain)
     assert not np.signbit(found.p10).any()
     assert (found.p10 <= found.units).all()
     assert (found.units <= found.p90).all()

@@ -6,7 +6,7 @@ from worlds.campaign import campaign
 
 from features.errors import CannotLearn, InputError
 from models.trials.choice import NOTHING_FOUND, Choice, choose_policy
-from models.trials.learners import LEARNERS, LearnerConfig, Parts
+from models.trials.learners import LEARNERS, Fitted, LearnerConfig
 from models.trials.trial import Trial
 
 QUICK = LearnerConfig(n_trees=15, n_repeats=1, n_folds=3, learning_rate=0.2)
@@ -58,9 +58,9 @@ def test_of_worlds_without_an_effect_few_are_called_detectable() -> None:
 def test_every_learner_finds_who_is_moved() -> None:
     world = campaign(8000, harm=0.2)
     rows = world[["asks", "spend"]].to_numpy(float)
-    parts = Parts.fit(rows, Trial.of(world["bought"], world["treated"]), QUICK)
+    fitted = Fitted.fit(rows, Trial.of(world["bought"], world["treated"]), QUICK)
     for name in set(LEARNERS) - {"response"}:
-        said = LEARNERS[name](parts, rows)
+        said = LEARNERS[name](fitted, rows)
         assert said[world["asks"] == 1].mean() - said[world["asks"] == 0].mean() > 0.2, name
 
 
