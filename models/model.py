@@ -74,6 +74,10 @@ class Model(ABC):
         """Return reasons as codes, one row a customer; None where a model gives none."""
         return None
 
+    def importance(self) -> dict[str, float]:
+        """Return what it looks at: each column's share of all that is explained; empty where none is told."""
+        return {}
+
     def notes(self) -> list[dict[str, Any]]:
         """Return what a reader of its answers must know of them, as data (see ``models.chance.reach``)."""
         return []

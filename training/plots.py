@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw(evaluation: Evaluation, folder: Path, importance: Mapping[str, float] | None = None) -> list[Path]:
+def draw(evaluation: Evaluation, folder: Path, importance: Mapping[str, float]) -> list[Path]:
     """Write every picture that fits the evaluation into ``folder``; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     figures = {f"recall_by_k_{segment}": recall_by_k(found) for segment, found in evaluation.curves.items()}

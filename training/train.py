@@ -6,7 +6,7 @@ As of T every model learns from windows that closed before ``T - horizon`` and i
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -154,7 +154,7 @@ class Training:
             if model.kind == "scores":  # who the customers were, so that drift from them can be told
                 self._sketch.save(folder / "model")
             found.to_csv(folder / "metrics.csv", index=False)
-            draw(evaluation, folder / "plots", importance_of(model))
+            draw(evaluation, folder / "plots", model.importance())
             run.files(folder)
 
     @cached_property
@@ -199,12 +199,6 @@ def list_makers() -> list[str]:
     """Return the models that make lists, those with something to beat first; the rest are their fallback."""
     makers = [name for name in MODELS if model_class(name).kind == "lists"]
     return sorted(makers, key=lambda name: not model_class(name).must_beat)
-
-
-def importance_of(model: Any) -> Mapping[str, float] | None:
-    """Return what a model looks at, where it tells."""
-    tell = getattr(model, "importance", None)
-    return None if tell is None else dict(tell())
 
 
 def _flat(table: Any, model: str) -> Iterator[tuple[str, float]]:

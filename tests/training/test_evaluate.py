@@ -208,7 +208,7 @@ def test_pictures_are_drawn_for_what_was_measured(holdout, tmp_path: Path) -> No
     model = FakeChurn(FakeConfig(), CUTOFF)
     drawn = draw(evaluate(model, holdout, answers(model, holdout)), tmp_path, model.importance())
     lists = FakeLists(FakeConfig(), CUTOFF)
-    drawn += draw(evaluate(lists, holdout, answers(lists, holdout)), tmp_path)
+    drawn += draw(evaluate(lists, holdout, answers(lists, holdout)), tmp_path, lists.importance())
     names = {path.stem for path in drawn if path.stat().st_size > 5000}
     assert {"gain_lapsed", "calibration_lapsed", "importance", "recall_by_k_all"} <= names
 
