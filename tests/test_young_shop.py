@@ -1,4 +1,4 @@
-"""The whole way in a shop of ten months that asks for 180 days: ingest, train, score, answer, and why."""
+"""The whole way in a shop of a year that asks for 180 days: ingest, train, score, answer, and why."""
 
 import io
 import sys
@@ -20,7 +20,7 @@ from serving.state import Pointer, State
 from serving.store import Store
 from training.train import train
 
-DAYS = 304
+DAYS = 366
 
 
 def run(home: Path, *words: str) -> str:
@@ -64,14 +64,14 @@ def state(home: Path, scored: str) -> State:
 
 
 def test_training_measures_what_it_carries_and_says_that_it_does(trained: str) -> None:
-    assert "Measured on the 180 days from 2024-05-04" in trained
+    assert "Measured on the 180 days from 2024-07-05" in trained
     for model in ("churn", "ltv"):
-        assert f"{model}: no window of 180 days has closed yet. Learnt from windows of 41 days" in trained
+        assert f"{model}: no window of 180 days has closed yet. Learnt from windows of 62 days" in trained
         assert f"{model}: v1 is champion" in trained
 
 
 def test_the_scoring_says_so_on_the_terminal_in_the_shops_language(scored: str) -> None:
-    assert "churn: ainda não se fechou nenhuma janela de 180 dias. Aprendido em janelas de 41 dias" in scored
+    assert "churn: ainda não se fechou nenhuma janela de 180 dias. Aprendido em janelas de 62 dias" in scored
     assert "ltv: ainda não se fechou nenhuma janela de 180 dias" in scored
 
 
@@ -98,6 +98,6 @@ def test_a_shop_too_young_is_told_which_horizon_is_possible_and_from_when_on_thi
     early = datetime(2024, 9, 1, tzinfo=UTC)  # 64 days of orders before the 180 that are measured
     report = train(home, clock=lambda: early, as_of=early, only=["churn", "ltv"])
     for reason in report.left_out.values():
-        assert "a horizon of 180 days needs 120 days of orders, not 64" in reason
-        assert "the longest horizon possible now is 96 days; 180 from 2024-04-30 on" in reason
+        assert "a horizon of 180 days needs 180 days of orders, not 64" in reason
+        assert "the longest horizon possible now is 64 days; 180 from 2024-06-29 on" in reason
     assert set(report.left_out) == {"churn", "ltv"}

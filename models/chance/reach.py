@@ -9,7 +9,6 @@ later calibrates that, so the answer says it. What was measured, and what else w
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
-from math import ceil
 from typing import TYPE_CHECKING, Any, Self
 
 from features.errors import CannotLearn
@@ -24,8 +23,6 @@ PARTS = 3
 """This part of the history is learnt where the horizon is not: of half of it but one window has closed."""
 FEWEST_DAYS = 42
 """Nothing is carried with fewer days of history: a shop's first weeks are like no others."""
-FARTHEST = 1.5
-"""Nothing is told of a horizon longer than so many times the history before the cutoff."""
 
 TEXTS: Table = {
     "en": {
@@ -61,11 +58,11 @@ class Reach:
         if opens <= known_until:
             return cls(horizon_days, horizon_days, learnt_from)
         history = (local_day(known_until, zone) - first_day).days
-        if history >= FEWEST_DAYS and horizon_days <= FARTHEST * history:
+        if history >= max(FEWEST_DAYS, horizon_days):
             return cls(horizon_days, history // PARTS, learnt_from)
         learnable = max((known_until - first).days // 2, 0)
-        longest = int(FARTHEST * history) if history >= FEWEST_DAYS else learnable
-        needed = max(FEWEST_DAYS, ceil(horizon_days / FARTHEST))
+        longest = history if history >= FEWEST_DAYS else learnable
+        needed = max(FEWEST_DAYS, horizon_days)
         told_from = min(first_day + timedelta(days=needed), learnt_from)
         raise CannotLearn(
             f"a horizon of {horizon_days} days needs {(told_from - first_day).days} days of orders, "
