@@ -53,6 +53,11 @@ class Recent:
         return cls(week, month, days, ordered)
 
 
+def everyone(state: State) -> Ints:
+    """Return the codes of all customers who have not asked to be forgotten."""
+    return np.flatnonzero(~state.erased).astype(np.int32)
+
+
 def standing_of(state: State, codes: Ints, recent: Recent, now: datetime, days_ahead: int = 0) -> Standing:
     """Return where customers stand ``days_ahead`` days from now, if nothing happens until then.
 

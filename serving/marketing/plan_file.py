@@ -15,9 +15,11 @@ from features.errors import SettingsError
 from features.shop import Shop
 from features.storage.files import beside
 from serving.desk import no_offers
+from serving.marketing.crowd import everyone
 from serving.marketing.files import as_csv, as_ndjson
 from serving.marketing.period import Period, first_day
-from serving.marketing.plan import Planned, everyone, make_plan, names_of, rows_of
+from serving.marketing.plan_rows import names_of, rows_of
+from serving.marketing.planning import Planned, make_plan
 from serving.marketing.retention import barred
 from serving.online.view import View
 from serving.scoring.folder import load

@@ -17,8 +17,7 @@ from models.decisions.everyone import Options, options
 from models.policy.actions import Action
 from serving.api_crm import Targets, TargetsRequest
 from serving.desk import goods_now, no_offers
-from serving.marketing.crowd import Recent, people_of, standing_of
-from serving.marketing.plan import everyone
+from serving.marketing.crowd import Recent, everyone, people_of, standing_of
 from serving.marketing.retention import CURVE_POINTS, DECIMALS, earned, points_of
 from serving.state import State
 

@@ -21,9 +21,12 @@ from features.errors import Conflict, NotFound, SettingsError
 from models.policy.actions import CATALOGUE
 from serving.api import EventsRequest
 from serving.api_crm import PlanRequest
+from serving.marketing.crowd import everyone
 from serving.marketing.period import Period
-from serving.marketing.plan import contact_plan, everyone, make_plan, rows_of
+from serving.marketing.plan import contact_plan
 from serving.marketing.plan_file import PlanAsked, write_plan
+from serving.marketing.plan_rows import rows_of
+from serving.marketing.planning import make_plan
 from serving.marketing.retention import barred
 from serving.online.view import View
 from serving.state import State
@@ -163,7 +166,7 @@ def test_a_plan_of_learnt_effects_proposes_no_experiment(state: State) -> None:
 
 def test_blocks_of_customers_change_nothing(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = planned(state)
-    monkeypatch.setattr("serving.marketing.plan.CUSTOMERS_AT_ONCE", 7)
+    monkeypatch.setattr("serving.marketing.planning.CUSTOMERS_AT_ONCE", 7)
     assert planned(state) == whole
 
 

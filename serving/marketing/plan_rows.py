@@ -1,0 +1,107 @@
+"""A plan in ids and words: its contacts as rows and columns, each at an hour of the shop's clock."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from math import isnan
+from typing import Any
+
+import numpy as np
+
+from features.arrays.dtypes import Ints, Longs
+from features.window import EPOCH, zone
+from models.decisions.case import Terms
+from models.policy.rules import quiet_hours
+from serving.desk import goods_now
+from serving.marketing.period import Period
+from serving.marketing.planning import Planned
+from serving.scoring.snapshot import Snapshot
+from serving.state import State
+
+USUAL_HOUR = 10
+"""When a contact goes out to a customer whose hour is not known."""
+Row = dict[str, Any]
+
+
+def rows_of(state: State, found: Planned, period: Period) -> "list[Row]":
+    """Return a plan's contacts as rows, by day and worth; times are in the shop's zone."""
+    columns = columns_of(state, found, period)
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def names_of(state: State) -> tuple[str, ...]:
+    """Return what a contact's fields are called; money and chance bear the shop's horizon."""
+    _, terms = goods_now(state)
+    when, whom = ("on", "at", "until"), ("customer_id", "action", "channel", "product_id", "product_name")
+    return (*when, *whom, "next_order_on", terms.money, terms.probability, "spend", "effect", "reason")
+
+
+def columns_of(state: State, found: Planned, period: Period) -> dict[str, list[Any]]:
+    """Return a plan's contacts as columns: every row has the same names, absent is None."""
+    snapshot, calendar = state.snapshot, found.calendar
+    _, terms = goods_now(state)
+    codes = found.codes[calendar.row]
+    days = [period.first + timedelta(days=day) for day in range(period.n_days)]
+    learnt = set(snapshot.known.learnt) if snapshot.known is not None else set()
+    actions = [found.actions[code] for code in calendar.action.tolist()]
+    names: list[str] = [action.name for action in actions]
+    worth = np.round(calendar.worth, 4).tolist()
+    columns: list[list[Any]] = [
+        [days[day].isoformat() for day in calendar.day.tolist()],
+        _moments(snapshot, calendar.day, days, send_hours(snapshot, terms, codes, found.first_hours)),
+        [days[day].isoformat() for day in calendar.last.tolist()],
+        snapshot.customers.names(codes),
+        names,
+        [action.channel for action in actions],
+        _ids(snapshot, calendar.product),
+        _titles(snapshot, calendar.product),
+        _next_order_on(snapshot, codes),
+        worth,
+        np.round(calendar.chance, 6).tolist(),
+        np.round(calendar.spend, 4).tolist(),
+        ["learnt" if name in learnt else terms.effect for name in names],
+        [
+            f"{name.replace('_', ' ')}: {money:+.2f} {terms.currency}".rstrip() + " of margin after its cost"
+            for name, money in zip(names, worth, strict=True)
+        ],
+    ]
+    return dict(zip(names_of(state), columns, strict=True))
+
+
+def _moments(snapshot: Snapshot, day: Ints, days: Sequence[date], hour: Longs) -> list[str]:
+    """Return when each contact goes out, on its day and at its hour of the shop's clock."""
+    place = zone(snapshot.timezone)
+    midnights = [datetime(each.year, each.month, each.day, tzinfo=place) for each in days]
+    hours = [[midnight.replace(hour=at).isoformat() for at in range(24)] for midnight in midnights]
+    found: list[str] = np.array(hours, dtype=object)[day, hour].tolist()
+    return found
+
+
+def send_hours(snapshot: Snapshot, terms: Terms, codes: Ints, earliest: Longs) -> Longs:
+    """Return the hour to reach each customer at: their mean hour of ordering, else 10, never a quiet one.
+
+    ``earliest`` are the hours before which each contact cannot go out.
+    """
+    hour = np.full(len(codes), float(USUAL_HOUR))
+    if snapshot.features.kinds.get("hour_mean") == "number":
+        mean = snapshot.features.number("hour_mean")[codes]
+        hour = np.where(np.isfinite(mean), mean, hour)
+    whole = np.maximum(np.clip(hour, 0, 23).astype(np.int64), earliest)
+    return np.where(quiet_hours(whole, terms.policy).mask, terms.policy.quiet_until, whole)
+
+
+def _ids(snapshot: Snapshot, product: Ints) -> list[str | None]:
+    known = iter(snapshot.catalogue.products.names(product[product >= 0]))
+    return [next(known) if code >= 0 else None for code in product.tolist()]
+
+
+def _titles(snapshot: Snapshot, product: Ints) -> list[str | None]:
+    known = iter(snapshot.catalogue.names(product[product >= 0]))
+    return [next(known) if code >= 0 else None for code in product.tolist()]
+
+
+def _next_order_on(snapshot: Snapshot, codes: Ints) -> list[str | None]:
+    days = snapshot.scores.day_numbers("next_order_at", snapshot.timezone)
+    if days is None:
+        return [None] * len(codes)
+    found = days[codes].tolist()
+    return [None if isnan(day) else (EPOCH + timedelta(days=int(day))).isoformat() for day in found]

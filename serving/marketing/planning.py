@@ -1,0 +1,99 @@
+"""A calendar of contacts over arrays, in blocks of customers.
+
+Rules, windows, caps and the choice of days are those of ``models``; here they meet the customers of a
+scoring, as they are now.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+import numpy as np
+
+from features.arrays.dtypes import Ints, Longs
+from features.window import day_number, zone
+from models.budgets.calendar import Calendar, Room, plan, within
+from models.decisions.economics import Money
+from models.decisions.everyone import Options, options
+from models.decisions.words import why_nothing
+from models.policy.actions import Action
+from models.policy.rules import People
+from serving.desk import goods_now
+from serving.marketing.crowd import Recent, case_of, people_of, standing_of
+from serving.marketing.period import Period, today
+from serving.scoring.snapshot import Snapshot
+from serving.state import State
+
+CUSTOMERS_AT_ONCE = 20_000
+N_NOT_PLANNED = 100
+"""So many are told why they get no contact."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan over arrays; ``calendar.row`` are positions in ``codes``."""
+
+    codes: Ints
+    """The customers it was made for."""
+    calendar: Calendar
+    actions: tuple[Action, ...]
+    """The deck's, by position."""
+    why_not: dict[int, str]
+    """Why a customer (by position) gets no contact, of the first who do not."""
+    earliest_hour: int = 0
+    """On the first day nothing can go out before this hour: it is over."""
+
+    @property
+    def first_hours(self) -> Longs:
+        """The hour before which each contact cannot go out."""
+        return np.where(self.calendar.day == 0, self.earliest_hour, 0)
+
+
+def make_plan(state: State, codes: Ints, period: Period, now: datetime) -> Planned:
+    """Plan for some customers (codes), in blocks; budget, days, caps and stock are kept over all of them."""
+    goods, terms = goods_now(state)
+    recent, actions = Recent.read(state, now), terms.deck.actions
+    parts, why_not = [], dict[int, str]()
+    for start in range(0, max(len(codes), 1), CUSTOMERS_AT_ONCE):
+        block = codes[start : start + CUSTOMERS_AT_ONCE]
+        found, calendar = _block(state, block, period, recent, now)
+        if len(why_not) < N_NOT_PLANNED:
+            missing = np.setdiff1d(np.arange(len(block)), calendar.row)[:N_NOT_PLANNED].tolist()
+            why_not |= {start + at: why_nothing(found, at) for at in missing}
+        parts.append(replace(calendar, row=calendar.row + start))
+    kept = within(
+        Calendar.together(parts),
+        budget=period.budget,
+        per_day=period.per_day,
+        n_contacts=period.n_contacts,
+        most=np.array([action.most_customers or np.inf for action in actions]),
+        stock=goods.stock,
+    )
+    local = now.astimezone(zone(state.snapshot.timezone))
+    earliest = min(local.hour + 1, 23) if local.date() == period.first else 0
+    return Planned(codes, kept, actions, why_not, earliest)
+
+
+def _block(
+    state: State, codes: Ints, period: Period, recent: Recent, now: datetime
+) -> tuple[Options, Calendar]:
+    """Weigh what could be done within the period, and place it; caps are the calendar's, day by day."""
+    goods, terms = goods_now(state)
+    ahead = max((period.first - today(state, now)).days, 0)
+    people, standing, week = people_of(state, codes, recent), None, np.zeros(len(codes), np.int32)
+    if state.snapshot.known is not None:
+        standing = standing_of(state, codes, recent, now, ahead)
+        week = standing.n_contacts_7d
+        standing = replace(standing, n_contacts_7d=np.zeros_like(week))
+    room = Room(week, people.n_contacts_28d, terms.policy, terms.economics)
+    free = People(people.consent, np.zeros_like(people.n_contacts_28d), people.consent_recorded)
+    found = options(case_of(state, codes, free, standing), goods, terms, days=period.n_days - 1)
+    return found, plan(found, room, period.n_days, _next_order(state.snapshot, codes, period.first))
+
+
+def _next_order(snapshot: Snapshot, codes: Ints, first: date) -> Money | None:
+    """Return in how many days from the first each customer is expected to order; NaN where unknown."""
+    days = snapshot.scores.day_numbers("next_order_at", snapshot.timezone)
+    if days is None:
+        return None
+    ahead = days[codes] - day_number(first)
+    return np.where(ahead >= 0, ahead, np.nan)
