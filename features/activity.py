@@ -4,7 +4,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from features.customer import past_rows, purchase_days
-from features.feature_set import KEYS, Feature, FeatureSet, Past
+from features.feature_set import Feature, FeatureSet, Past
 from features.storage.tables import table
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def days_with_age(past: Past) -> "ir.Table":
     import ibis
 
     rows = purchase_days(past)
-    mine = ibis.window(group_by=KEYS)
+    mine = ibis.window(group_by=past.keys)
     return rows.mutate(customer_days=rows.age_days.max().over(mine) - rows.age_days)
 
 
@@ -30,7 +30,7 @@ def prices_by_category(past: Past, *, period_days: int) -> "ir.Table":
     rows = lines.join(products, "product_id").cross_join(past.cutoffs)
     rows = rows.filter(rows.ordered_at < rows.cutoff, rows.category.notnull())
     now = rows.cutoff_on.delta(rows.ordered_on, unit="day") <= period_days
-    return rows.group_by([*KEYS, "category"]).aggregate(
+    return rows.group_by([*past.keys, "category"]).aggregate(
         price_now=rows.revenue.sum(where=now) / rows.quantity.sum(where=now),
         price_before=rows.revenue.sum(where=~now) / rows.quantity.sum(where=~now),
     )

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from features.bought import BOUGHT_FEATURES
-from features.feature_set import KEYS, Feature, FeatureSet, Past
+from features.feature_set import Feature, FeatureSet, Past
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -33,10 +33,10 @@ def purchase_days(past: Past) -> "ir.Table":
 
     rows = ibis.union(_whole_days(past), _day_so_far(past))
     back = past("returns").cross_join(past.cutoffs).filter(lambda t: t.returned_at < t.cutoff)
-    back = back.group_by([*KEYS, back.purchased_on.name("ordered_on")]).aggregate(
+    back = back.group_by([*past.keys, back.purchased_on.name("ordered_on")]).aggregate(
         units_back=back.quantity.sum(), revenue_back=back.revenue.sum()
     )
-    rows = rows.left_join(back, [*KEYS, "ordered_on"])
+    rows = rows.left_join(back, [*past.keys, "ordered_on"])
     returned = ibis.coalesce(rows.units_back, 0.0)
     rows = rows.mutate(
         n_units_returned=returned,
@@ -45,7 +45,7 @@ def purchase_days(past: Past) -> "ir.Table":
         age_days=rows.cutoff_on.delta(rows.ordered_on, unit="day"),
     )
     rows = rows.filter(rows.n_units > 0)
-    in_order = ibis.window(group_by=KEYS, order_by="ordered_on")
+    in_order = ibis.window(group_by=past.keys, order_by="ordered_on")
     return rows.mutate(
         gap_days=rows.ordered_on.delta(rows.ordered_on.lag().over(in_order), unit="day"),
         is_last=rows.ordered_on.lead().over(in_order).isnull(),
@@ -55,14 +55,14 @@ def purchase_days(past: Past) -> "ir.Table":
 def _whole_days(past: Past) -> "ir.Table":
     """Return the days before the cutoff's own."""
     rows = past("days").cross_join(past.cutoffs).filter(lambda t: t.ordered_on < t.cutoff_on)
-    return rows.select(*KEYS, "cutoff_on", "ordered_on", *SUMS)
+    return rows.select(*past.keys, "cutoff_on", "ordered_on", *SUMS)
 
 
 def _day_so_far(past: Past) -> "ir.Table":
     """Return the orders of the cutoff's own day that came before it: none when the cutoff is midnight."""
     rows = past("orders").cross_join(past.cutoffs)
     rows = rows.filter(rows.ordered_on == rows.cutoff_on, rows.ordered_at < rows.cutoff)
-    days = rows.group_by([*KEYS, "cutoff_on", "ordered_on"]).aggregate(
+    days = rows.group_by([*past.keys, "cutoff_on", "ordered_on"]).aggregate(
         n_orders=rows.starts_order.cast("int64").sum(),
         n_lines=rows.n_lines.sum(),
         n_units=rows.n_units.sum(),
@@ -73,7 +73,7 @@ def _day_so_far(past: Past) -> "ir.Table":
         hour=rows.hour.mean(),
         weekday=rows.weekday.max(),
     )
-    return days.select(*KEYS, "cutoff_on", "ordered_on", *SUMS)
+    return days.select(*past.keys, "cutoff_on", "ordered_on", *SUMS)
 
 
 def past_rows(past: Past, *, table: str, time: str) -> "ir.Table":

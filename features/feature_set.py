@@ -23,11 +23,15 @@ DECIMALS = 6
 
 
 class Past:
-    """The tables as a source sees them: limited to the customers asked for, next to the cutoffs."""
+    """The tables as a source sees them: limited to the customers asked for, next to the cutoffs.
 
-    def __init__(self, *, limited: bool) -> None:
+    ``keys`` is what tells rows of different cutoffs and customers apart: of one cutoff, customers alone.
+    """
+
+    def __init__(self, *, limited: bool, one: bool = False) -> None:
         import ibis
 
+        self.keys = KEYS[1:] if one else KEYS
         self._wanted = ibis.table(WANTED, name="recompra_wanted") if limited else None
         self.cutoffs: ir.Table = ibis.table(CUTOFFS, name="recompra_cutoffs")
 
@@ -39,18 +43,15 @@ class Past:
     def by_customer(self, rows: "ir.Table", figures: dict[str, Any]) -> "ir.Table":
         """Aggregate a source's rows; customers known by number get the ids these stand for."""
         key = "customer_id" if "customer_id" in rows.columns else "customer"
-        keys = [name for name in ("cutoff", key) if name in rows.columns]
-        sums = rows.group_by(keys).aggregate(**figures)
-        if "cutoff" not in keys:
-            sums = sums.cross_join(self.cutoffs.select("cutoff"))
+        sums = rows.group_by([*self.keys[:-1], key]).aggregate(**figures)
         return sums if key == "customer_id" else sums.join(self("customer_numbers"), key).drop(key)
 
 
 Source = Callable[[Past], "ir.Table"]
 """Prepares rows ``(cutoff, customer_id, ...)`` of past events; every one of them lies before its cutoff.
 
-Instead of ``customer_id`` they may have ``customer``, of the derived table ``customer_numbers``; those of a
-set of one cutoff need not name it."""
+Instead of ``customer_id`` they may have ``customer``, of the derived table ``customer_numbers``; those of one
+cutoff need not name it."""
 
 
 @dataclass(frozen=True)
@@ -92,34 +93,38 @@ class FeatureSet:
         ``ids`` limits the answer to those customers (unknown ones have no row); the row of one equals its
         row in the batch. ``timezone`` is the shop's: it decides which day a cutoff falls on.
         """
-        return self.panel(con, [cutoff], ids, timezone=timezone).droplevel("cutoff")
+        frame = self._rows(con, [cutoff], ids, timezone, KEYS[1:])
+        for other in self.beside:
+            frame = frame.join(other.compute(con, cutoff, ids, timezone=timezone))
+        return frame
 
     def panel(
         self, con: Any, cutoffs: Iterable[datetime], ids: Sequence[str] | None = None, *, timezone: str
     ) -> pd.DataFrame:
         """Return features as of many cutoffs in one scan: index ``(cutoff, customer_id)``, sorted."""
-        cutoffs = list(cutoffs)
-        frame = self._alone(con, cutoffs, ids, timezone)
+        cutoffs = sorted(cutoffs)
+        if self.one_cutoff or len(cutoffs) == 1:
+            alone = [self.compute(con, cutoff, ids, timezone=timezone) for cutoff in cutoffs]
+            return pd.concat(alone, keys=cutoffs, names=KEYS)
+        frame = self._rows(con, cutoffs, ids, timezone, KEYS)
         for other in self.beside:
             frame = frame.join(other.panel(con, cutoffs, ids, timezone=timezone))
         return frame
 
-    def _alone(
-        self, con: Any, cutoffs: Iterable[datetime], ids: Sequence[str] | None, timezone: str
+    def _rows(  # noqa: PLR0917
+        self, con: Any, cutoffs: Sequence[datetime], ids: Sequence[str] | None, timezone: str, keys: list[str]
     ) -> pd.DataFrame:
-        """Return the panel of this set's own features."""
-        cutoffs = sorted(cutoffs)
-        if self.one_cutoff and len(cutoffs) > 1:
-            return pd.concat(self._alone(con, [cutoff], ids, timezone) for cutoff in cutoffs)
+        """Return this set's own features, index ``keys``, sorted."""
         moments = at_cutoffs(con, cutoffs, timezone)
         self.derive(con)
         if ids is not None:
             rows = [f"({quote(str(name))})" for name in ids] or ["(NULL)"]
             _view(con, "recompra_wanted", list(WANTED), rows)
-        frame = fetch(con, _compiled(self, con.name, ids is not None))
-        frame["cutoff"] = frame["cutoff"].map(moments)
+        frame = fetch(con, _compiled(self, con.name, ids is not None, keys != KEYS))
+        if keys == KEYS:
+            frame["cutoff"] = frame["cutoff"].map(moments)
         frame["customer_id"] = frame["customer_id"].astype("str")
-        frame = frame.set_index(KEYS).sort_index()[[feature.name for feature in self.features]]
+        frame = frame.set_index(keys).sort_index()[[feature.name for feature in self.features]]
         found = frame.dtypes
         other = {f.name: f.dtype for f in self.features if found[f.name] != f.dtype}
         return (frame.astype(other) if other else frame).round(DECIMALS)
@@ -131,24 +136,22 @@ class FeatureSet:
         for name in (name for name in self.derived if name not in there):
             con.raw_sql(f"CREATE {made} {name} AS {_compiled_table(self, name, con.name)}")
 
-    def expression(self, *, limited: bool = False) -> "ir.Table":
-        """Return the whole query over unbound tables, for any backend of Ibis."""
-        past, query = Past(limited=limited), None
+    def expression(self, *, limited: bool = False, one: bool = False) -> "ir.Table":
+        """Return the query over unbound tables, for any backend of Ibis; of many cutoffs or of ``one``."""
+        past, query = Past(limited=limited, one=one), None
         for name, source in self.sources.items():
             rows: Any = source(past)
             mine = {f.name: f.expression(rows).cast(f.dtype) for f in self.features if f.source == name}
             part = past.by_customer(rows, mine)
-            query = (
-                part
-                if query is None
-                else query.left_join(part, KEYS).drop("cutoff_right").drop("customer_id_right")
-            )
+            if query is not None:
+                part = query.left_join(part, past.keys).drop(*(f"{key}_right" for key in past.keys))
+            query = part
         return query
 
     @property
     def fingerprint(self) -> str:
         """Eight hex digits that change when any definition does: names, types, and the compiled queries."""
-        queries = [_compiled(self, "duckdb", False)]
+        queries = [_compiled(self, "duckdb", False, True)]
         queries += [_compiled_table(self, name, "duckdb") for name in self.derived]
         queries += [other.fingerprint for other in self.beside]
         return hashlib.sha256("\n".join(queries).encode()).hexdigest()[:8]
@@ -160,8 +163,8 @@ class FeatureSet:
 
 
 @cache
-def _compiled(features: FeatureSet, dialect: str, limited: bool) -> str:
-    return sql_of(features.expression(limited=limited), dialect)
+def _compiled(features: FeatureSet, dialect: str, limited: bool, one: bool) -> str:
+    return sql_of(features.expression(limited=limited, one=one), dialect)
 
 
 @cache
