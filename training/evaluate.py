@@ -66,15 +66,16 @@ def evaluate(
 
 def _lists(model: Any, holdout: Holdout, evaluation: Evaluation, said: pd.DataFrame, baselines: bool) -> None:
     measure_lists(evaluation, model.name, said, holdout)
+    if not baselines:
+        return
     if tell := getattr(model, "figures", None):
         customer, product = holdout.purchases["new"]
         names = holdout.customers[customer].tolist(), holdout.products[product].tolist()
         evaluation.plain[model.name] |= tell(holdout.state(model), *names)
-    if baselines:
-        who = holdout.customers[holdout.measured].tolist()
-        others = model.baselines(holdout.shop, model.trained_until, holdout.cutoff, max(DEPTHS), who)
-        for name, frame in others.items():
-            measure_lists(evaluation, name, frame, holdout)
+    who = holdout.customers[holdout.measured].tolist()
+    others = model.baselines(holdout.shop, model.trained_until, holdout.cutoff, max(DEPTHS), who)
+    for name, frame in others.items():
+        measure_lists(evaluation, name, frame, holdout)
 
 
 def _scores(

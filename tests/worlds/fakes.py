@@ -97,6 +97,7 @@ class FakeLists(Fake):
 
     name = "cross_sell"
     kind = "lists"
+    horizon_days = 28
     headline = ("ndcg@10 all", "recall@10 repeat")
     must_beat = ("alphabet",)
 

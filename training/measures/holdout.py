@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 from typing import Any, cast
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -163,14 +162,15 @@ class Holdout:
         return pairs
 
     def state(self, model: Any) -> Any:
-        """Return a list model's state at the cutoff, made once for each model."""
-        if model not in self._states:
-            self._states[model] = model.state(self.shop, self.cutoff)
-        return self._states[model]
+        """Return a list model's state at the cutoff, once for all that differ in weights alone."""
+        key = (model.name, model.config.model_dump_json(), model.horizon_days)
+        if key not in self._states:
+            self._states[key] = model.state(self.shop, self.cutoff)
+        return self._states[key]
 
     @cached_property
-    def _states(self) -> "WeakKeyDictionary[Any, Any]":
-        return WeakKeyDictionary()
+    def _states(self) -> dict[tuple[object, ...], Any]:
+        return {}
 
     def matrix(self, frame: pd.DataFrame, depth: int) -> Longs:
         """Return one list's recommendations as product codes, customers x ranks, -1 for none or unknown."""
