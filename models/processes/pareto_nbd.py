@@ -5,6 +5,7 @@ their own, Gamma(s, beta): so one may leave between two orders, and one-time buy
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
@@ -95,9 +96,16 @@ class ParetoNBD:
 def pareto_orders(rows: pd.DataFrame, horizon_days: int) -> Array:
     """Return the expected order days of ``rows``, shape (n,), fitted on them; NaN where it cannot be."""
     try:
-        return ParetoNBD.fit(*rhythm(rows)).expected_orders(*rhythm(rows), horizon_days)
+        fitted = _fitted(*(column.tobytes() for column in rhythm(rows)))
+        return fitted.expected_orders(*rhythm(rows), horizon_days)
     except CannotLearn:
         return np.full(len(rows), np.nan)
+
+
+@lru_cache(maxsize=1)
+def _fitted(*columns: bytes) -> ParetoNBD:
+    """Fit it; kept for the next who asks, since churn and value are shown beside the same one."""
+    return ParetoNBD.fit(*(np.frombuffer(column) for column in columns))
 
 
 def _terms(params: Array, x: Array, t_x: Array, T: Array) -> tuple[Array, Array]:
