@@ -11,6 +11,7 @@ from features.errors import ArtefactError
 from features.shop import Shop
 from features.storage.tables import fetch
 from features.window import parse_cutoff
+from models.cross_sell import CrossSell, CrossSellConfig
 from training.evaluate import answers, evaluate, measure_scores, without_horizon
 from training.measures.evaluate_lists import measure_lists
 from training.measures.holdout import Holdout
@@ -157,6 +158,14 @@ def test_a_model_stands_beside_its_baselines_in_one_table(holdout, model_class) 
     measured = table[table["n"] > 0]
     assert (measured["low"] <= measured["value"] + 1e-9).all()
     assert (measured["value"] <= measured["high"] + 1e-9).all()
+
+
+def test_a_champion_stands_on_the_state_of_its_challenger(holdout, tmp_path) -> None:
+    challenger = CrossSell(CrossSellConfig(), CUTOFF, horizon_days=28, ranker=None)
+    challenger.write_card(tmp_path)
+    read = CrossSellConfig.model_validate(CrossSell.read_card(tmp_path)["config"])
+    champion = CrossSell(read, CUTOFF, horizon_days=28, ranker=None)
+    assert holdout.state(champion) is holdout.state(challenger)
 
 
 def test_lists_of_a_large_shop_are_measured_on_some_who_bought(

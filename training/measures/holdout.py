@@ -1,5 +1,6 @@
 """What happened after a cutoff, for everyone seen before it: the truth every method is held against."""
 
+import json
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
@@ -163,7 +164,8 @@ class Holdout:
 
     def state(self, model: Any) -> Any:
         """Return a list model's state at the cutoff, once for all that differ in weights alone."""
-        key = (model.name, model.config.model_dump_json(), model.horizon_days)
+        config = model.config.model_dump(mode="json")
+        key = (model.name, json.dumps(config, sort_keys=True), model.horizon_days)  # a saved one is sorted
         if key not in self._states:
             self._states[key] = model.state(self.shop, self.cutoff)
         return self._states[key]
