@@ -146,5 +146,5 @@ class Churn(Model):
                 ChurnConfig.model_validate(card["config"]),
                 datetime.fromisoformat(card["trained_until"]),
                 curve=Curve.load(folder, card["curve"]),
-                reach=Reach.of_facts(card.get("reach"), card["horizon_days"]),
+                reach=Reach.of_facts(card["reach"]),
             )

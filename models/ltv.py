@@ -250,8 +250,7 @@ class Ltv(Model):
 
 def _view(card: dict[str, Any]) -> View:
     part, whole = Lens.of(card["lens"]), card.get("whole")
-    reach = Reach.of_facts(card.get("reach"), part.horizon_days)
-    return View(reach, part, part if whole is None else Lens.of(whole))
+    return View(Reach.of_facts(card["reach"]), part, part if whole is None else Lens.of(whole))
 
 
 def _account(facts: dict[str, Any]) -> Account:

@@ -53,9 +53,8 @@ class Nearer:
         The logs of the chances of no order are in the proportion that BG/NBD foresees: the same hazard.
         """
         part = self.lens.rows(rows)
-        whole_over_part = hazard(rows[CHANCE]) / hazard(part[CHANCE])
-        hazards = np.logaddexp(0, self.chance.logit(part)) * whole_over_part
-        return np.asarray(hazards + np.log(-np.expm1(-hazards)))
+        hazard = np.logaddexp(0, self.chance.logit(part)) * _whole_over_part(part, rows)
+        return np.asarray(hazard + np.log(-np.expm1(-hazard)))
 
     def probability(self, rows: pd.DataFrame) -> Array:
         """Return the chance of an order within the whole, shape (n,), in (0, 1); never below the part's."""
@@ -80,9 +79,12 @@ class Nearer:
         return cls(Lens.of(facts["lens"]), PurchaseChance.of(facts["chance"], trees))
 
 
-def hazard(chances: "pd.Series[float]") -> Array:
-    """Return minus the logs of the chances of no order, shape (n,)."""
-    return np.asarray(-np.log1p(-np.clip(chances.to_numpy(float), 1e-9, 1 - 1e-9)))
+def _whole_over_part(part: pd.DataFrame, whole: pd.DataFrame) -> Array:
+    """Return how many times the part's hazard BG/NBD gives the whole, shape (n,)."""
+    part_hazard, whole_hazard = (
+        -np.log1p(-np.clip(rows[CHANCE].to_numpy(float), 1e-9, 1 - 1e-9)) for rows in (part, whole)
+    )
+    return np.asarray(whole_hazard / part_hazard)
 
 
 def stretched(chance: Array, part: pd.DataFrame, whole: pd.DataFrame) -> Array:
@@ -90,8 +92,7 @@ def stretched(chance: Array, part: pd.DataFrame, whole: pd.DataFrame) -> Array:
 
     ``part`` and ``whole`` are the rows of the same customers, read for either. Never below the part's.
     """
-    more = hazard(whole[CHANCE]) / hazard(part[CHANCE])
-    told = -np.expm1(np.log1p(-np.minimum(chance, SURE)) * more)
+    told = -np.expm1(np.log1p(-np.minimum(chance, SURE)) * _whole_over_part(part, whole))
     return np.asarray(np.maximum(told, chance))
 
 

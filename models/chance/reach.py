@@ -93,10 +93,8 @@ class Reach:
         return asdict(self) | {"learnt_from": self.learnt_from.isoformat()}
 
     @classmethod
-    def of_facts(cls, facts: Mapping[str, Any] | None, horizon_days: int) -> Self:
-        """Put together again what ``facts`` took apart; one from before it was written carried nothing."""
-        if facts is None:
-            return cls(horizon_days, horizon_days, date.min)
+    def of_facts(cls, facts: Mapping[str, Any]) -> Self:
+        """Put together again what ``facts`` took apart."""
         return cls(facts["horizon_days"], facts["learnt_days"], date.fromisoformat(facts["learnt_from"]))
 
 

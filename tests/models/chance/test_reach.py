@@ -112,8 +112,7 @@ def test_a_shop_younger_than_the_horizon_is_not() -> None:
 
 def test_plain_data_and_back() -> None:
     found = Reach.of(a_shop(), cutoff(200), 180)
-    assert Reach.of_facts(found.facts(), 180) == found
-    assert not Reach.of_facts(None, 90).is_carried
+    assert Reach.of_facts(found.facts()) == found
 
 
 def test_a_note_reads_in_both_languages() -> None:
