@@ -93,7 +93,7 @@ class FeatureSet:
         ``ids`` limits the answer to those customers (unknown ones have no row); the row of one equals its
         row in the batch. ``timezone`` is the shop's: it decides which day a cutoff falls on.
         """
-        frame = self._rows(con, [cutoff], ids, timezone, KEYS[1:])
+        frame = self._rows(con, [cutoff], ids, timezone, keys=KEYS[1:])
         for other in self.beside:
             frame = frame.join(other.compute(con, cutoff, ids, timezone=timezone))
         return frame
@@ -106,13 +106,19 @@ class FeatureSet:
         if self.one_cutoff or len(cutoffs) == 1:
             alone = [self.compute(con, cutoff, ids, timezone=timezone) for cutoff in cutoffs]
             return pd.concat(alone, keys=cutoffs, names=KEYS)
-        frame = self._rows(con, cutoffs, ids, timezone, KEYS)
+        frame = self._rows(con, cutoffs, ids, timezone, keys=KEYS)
         for other in self.beside:
             frame = frame.join(other.panel(con, cutoffs, ids, timezone=timezone))
         return frame
 
-    def _rows(  # noqa: PLR0917
-        self, con: Any, cutoffs: Sequence[datetime], ids: Sequence[str] | None, timezone: str, keys: list[str]
+    def _rows(
+        self,
+        con: Any,
+        cutoffs: Sequence[datetime],
+        ids: Sequence[str] | None,
+        timezone: str,
+        *,
+        keys: list[str],
     ) -> pd.DataFrame:
         """Return this set's own features, index ``keys``, sorted."""
         moments = at_cutoffs(con, cutoffs, timezone)
