@@ -49,7 +49,7 @@ class Source:
 def find(path: Path, settings: Settings) -> tuple[list[Source], list[str]]:
     """Return a shop's inputs, and in words the mapped tables that are not there.
 
-    A lone file is the table of its name, else the order lines.
+    A lone file, of that path or in that folder, is the table of its name, else the order lines.
     """
     folder = path if path.is_dir() else path.parent
     maps = {name: settings.tables.get(name, TableMap()) for name in TABLES}
@@ -67,6 +67,8 @@ def find(path: Path, settings: Settings) -> tuple[list[Source], list[str]]:
             found += [Source(name, str(file.relative_to(folder)), (file,)) for file in files]
         elif table_map.file and path.is_dir():
             notes.append(f"{name}: no file {table_map.file} in {folder}, left out")
+    if not found and path.is_dir() and len(beside := _tables_in(path)) == 1:
+        return find(beside[0], settings)
     return found, notes
 
 
@@ -162,11 +164,13 @@ def _files(folder: Path, table: str, pattern: str) -> list[Path]:
 def _named_in(query: str, path: Path, order_lines: list[Path]) -> list[Path]:
     """Return the files a query reads: those beside whose stems it mentions, and the order lines."""
     words = set(re.findall(r"\w+", query))
-    beside = sorted(path.iterdir()) if path.is_dir() else []
-    named = [
-        file for file in beside if _stem(file) in words and file.name.lower().endswith((*PARQUET, *DELIMITED))
-    ]
+    beside = _tables_in(path) if path.is_dir() else []
+    named = [file for file in beside if _stem(file) in words]
     return named + [file for file in order_lines if "order_lines" in words and file not in named]
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.name.lower().endswith((*PARQUET, *DELIMITED)))
 
 
 def _stem(file: Path) -> str:

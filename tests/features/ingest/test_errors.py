@@ -132,7 +132,8 @@ def test_a_source_that_does_not_exist_offers_the_demo(tmp_path):
 
 
 def test_a_folder_without_order_lines_says_what_it_found(tmp_path):
-    (tmp_path / "transactions.csv").write_bytes(GOOD)
+    for name in ("more.csv", "transactions.csv"):
+        (tmp_path / name).write_bytes(GOOD)
     with pytest.raises(InputError, match=r"order_lines missing .*transactions\.csv.*--adapter"):
         ingest(tmp_path, tmp_path / "home")
 

@@ -305,6 +305,12 @@ def test_the_column_map_takes_names_and_expressions(tmp_path):
     assert report.tables["order_lines"].reasons == {"void": 1}
 
 
+def test_a_folder_of_one_file_is_that_file(tmp_path):
+    (shop(tmp_path / "shop", "a,1,p,2024-01-05,1,2") / "order_lines.csv").rename(tmp_path / "shop/export.csv")
+    ingest(tmp_path / "shop", tmp_path / "home")
+    assert rows(tmp_path / "home", "customer_id, product_id") == [("a", "p")]
+
+
 def test_the_report_is_in_the_warehouse_and_can_be_drawn(tmp_path):
     report = ingest(shop(tmp_path / "s", "a,1,p,2024-01-05,1,1\na,1,p,2024-01-05,0,1"), tmp_path / "home")
     written = json.loads((tmp_path / "home/warehouse/quality.json").read_text())
