@@ -23,7 +23,8 @@ from models.customers.customer_panel import (
     training_windows,
 )
 from models.customers.log_linear import RFM, LogLinear
-from models.model import Model, customer_card
+from models.kinds import ScoreModel
+from models.model import customer_card
 from models.processes.pareto_nbd import pareto_orders
 
 
@@ -34,19 +35,18 @@ class ChurnConfig(PanelConfig):
     """Horizons told beside the shop's own, where the history is long enough."""
 
 
-class Churn(Model):
+class Churn(ScoreModel[ChurnConfig]):
     """A calibrated probability of no order within the horizon, for everyone seen before the cutoff."""
 
     name = "churn"
     question = "will they buy within the horizon?"
     method = "LightGBM and logistic regression on past windows, with BG/NBD expectations, calibrated"
     must_beat = ("logistic_regression", "bgnbd", "pareto_nbd", "recency")
-    kind = "scores"
     headline = ("auc lapsed", "ece lapsed", "brier lapsed")
     truths = {"churn_probability": "lapsed"}
     Config = ChurnConfig
 
-    def __init__(self, config: Any, trained_until: datetime, *, curve: Curve, reach: Reach) -> None:
+    def __init__(self, config: ChurnConfig, trained_until: datetime, *, curve: Curve, reach: Reach) -> None:
         super().__init__(config, trained_until)
         self.curve, self.reach = curve, reach
         own = curve.rung(reach.horizon_days)
@@ -59,7 +59,7 @@ class Churn(Model):
         return f"churn_probability_{self.lens.horizon_days}d"
 
     @classmethod
-    def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
+    def fit(cls, shop: Shop, known_until: datetime, config: ChurnConfig) -> Self:
         """Learn from windows closed by ``known_until``; raise ``CannotLearn`` where there is none.
 
         A horizon of which none has closed yet is carried from a shorter one, and ``notes`` say so.
@@ -143,8 +143,8 @@ class Churn(Model):
         """Read back; raise ``ArtefactError`` where the features are others, or a part is missing."""
         with customer_card(cls, folder) as card:
             return cls(
-                ChurnConfig.model_validate(card["config"]),
-                datetime.fromisoformat(card["trained_until"]),
-                curve=Curve.load(folder, card["curve"]),
-                reach=Reach.of_facts(card["reach"]),
+                card.config,
+                card.trained_until,
+                curve=Curve.load(folder, card.facts["curve"]),
+                reach=Reach.of_facts(card.facts["reach"]),
             )

@@ -15,8 +15,9 @@ from models.candidates.source_recall import source_recall
 from models.candidates.sources import new_sources
 from models.candidates.state import ListState
 from models.candidates.union import Candidates
+from models.kinds import ListModel
 from models.lists.picks import LISTS, Pairs, Picks, asked_for, filled, frame, pick
-from models.model import Model, require_products
+from models.model import require_products
 from models.ranking.cross_sell_rows import (
     CrossSellConfig,
     asked,
@@ -38,7 +39,7 @@ N_USUAL = 40
 """So many customers' candidates tell what an ordinary one is like."""
 
 
-class CrossSell(Model):
+class CrossSell(ListModel[CrossSellConfig, ListState]):
     """A calibrated chance for every candidate; lists are its order."""
 
     name = "cross_sell"
@@ -55,7 +56,6 @@ class CrossSell(Model):
         "als",
         "tifu_knn",
     )
-    kind = "lists"
     headline = ("ndcg@10 all", "ndcg@10 new", "recall@10 all")
     Config = CrossSellConfig
 
@@ -205,6 +205,5 @@ class CrossSell(Model):
     def load(cls, folder: Path) -> Self:
         """Read back; raise ``ArtefactError`` where the pair features are not those it was trained on."""
         card = cls.read_card(folder)
-        config = CrossSellConfig.model_validate(card["config"])
-        trained_until = datetime.fromisoformat(card["trained_until"])
-        return cls(config, trained_until, horizon_days=card["horizon_days"], ranker=Ranker.load(folder))
+        horizon, ranker = card.facts["horizon_days"], Ranker.load(folder)
+        return cls(card.config, card.trained_until, horizon_days=horizon, ranker=ranker)

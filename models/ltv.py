@@ -23,7 +23,8 @@ from models.chance.reach import Reach
 from models.chance.season import season_ahead
 from models.customers.customer_panel import COLUMNS, Lens, PanelConfig, everyone, thinned, training_windows
 from models.decisions.economics import Margins
-from models.model import Model, customer_card
+from models.kinds import ScoreModel
+from models.model import customer_card
 from models.processes.next_order import NextOrder
 from models.processes.pareto_nbd import pareto_orders
 from models.value.carried import carried, days_ratio
@@ -81,20 +82,19 @@ class Account:
     timezone: str
 
 
-class Ltv(Model):
+class Ltv(ScoreModel[LtvConfig]):
     """Expected orders, revenue and margin over the horizon, an 80% interval, and the next order's day."""
 
     name = "ltv"
     question = "what will they be worth, and when do they come back?"
     method = "BG/NBD x Gamma-Gamma and two learnt parts (LightGBM, a regression), blended, totals reconciled"
     must_beat = ("past_spend", "bgnbd_gamma_gamma", "lightgbm_two_part", "tweedie")
-    kind = "scores"
     headline = ("gini revenue", "bias revenue", "gini n_order_days")
     truths = {"expected_revenue": "revenue", "expected_orders": "n_order_days"}
     Config = LtvConfig
 
     def __init__(
-        self, config: Any, trained_until: datetime, *, view: View, parts: Parts, account: Account
+        self, config: LtvConfig, trained_until: datetime, *, view: View, parts: Parts, account: Account
     ) -> None:
         super().__init__(config, trained_until)
         self.view = view
@@ -102,7 +102,7 @@ class Ltv(Model):
         self.account = account
 
     @classmethod
-    def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
+    def fit(cls, shop: Shop, known_until: datetime, config: LtvConfig) -> Self:
         """Learn from windows closed by ``known_until``; raise ``CannotLearn`` where there is none.
 
         A horizon of which none has closed yet is carried from a shorter one, and ``notes`` say so.
@@ -240,17 +240,17 @@ class Ltv(Model):
         """Read back; raise ``ArtefactError`` where the features are others, or a part is missing."""
         with customer_card(cls, folder) as card:
             return cls(
-                LtvConfig.model_validate(card["config"]),
-                datetime.fromisoformat(card["trained_until"]),
-                view=_view(card),
-                parts=Parts.load(folder, card["parts"]),
-                account=_account(card["account"]),
+                card.config,
+                card.trained_until,
+                view=_view(card.facts),
+                parts=Parts.load(folder, card.facts["parts"]),
+                account=_account(card.facts["account"]),
             )
 
 
-def _view(card: dict[str, Any]) -> View:
-    part, whole = Lens.of(card["lens"]), card.get("whole")
-    return View(Reach.of_facts(card["reach"]), part, part if whole is None else Lens.of(whole))
+def _view(facts: dict[str, Any]) -> View:
+    part, whole = Lens.of(facts["lens"]), facts.get("whole")
+    return View(Reach.of_facts(facts["reach"]), part, part if whole is None else Lens.of(whole))
 
 
 def _account(facts: dict[str, Any]) -> Account:

@@ -9,34 +9,37 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Generic, Self
 
-import pandas as pd
-from numpy.typing import NDArray
+from typing_extensions import TypeVar
 
 from features.customer import CUSTOMER_FEATURES
 from features.errors import ArtefactError, CannotLearn
 from features.shop import Shop
 from models.config import Config
 
-
-class Measured(NamedTuple):
-    """What one method said of some rows, beside what came: for ``training.evaluate`` to judge."""
-
-    method: str
-    judged: str
-    """``event`` (truth 0 or 1, score), ``total`` (truth, amount), ``inside`` (truth, low, high), or the name
-    of a metric whose mean is the figure."""
-    segment: str
-    rows: NDArray[Any]
-    """What each row is of: the same numbers for every method, so that differences are paired."""
-    columns: tuple[NDArray[Any], ...]
+C = TypeVar("C", bound=Config, default=Any)
+"""A model's own config."""
 
 
-class Model(ABC):
-    """A fitted model. An unfitted one does not exist, so "not fitted" cannot happen."""
+@dataclass(frozen=True)
+class Card(Generic[C]):
+    """What ``model.json`` says: how the model was made, and what it must check and rebuild on loading."""
+
+    config: C
+    trained_until: datetime
+    facts: dict[str, Any]
+    """What the model gave ``write_card``, by name."""
+
+
+class Model(ABC, Generic[C]):
+    """A fitted model. An unfitted one does not exist, so "not fitted" cannot happen.
+
+    A model is of one kind, a class of ``models.kinds``, which adds what is asked of it there.
+    """
 
     name: ClassVar[str]
     """The registered name, also the file's."""
@@ -46,33 +49,18 @@ class Model(ABC):
     """How, with the paper."""
     must_beat: ClassVar[tuple[str, ...]] = ()
     """Baselines it is shown next to."""
-    kind: ClassVar[Literal["lists", "scores", "decisions", "effects", "pairs"]]
-    """How it is evaluated, and so what ``training.evaluate`` calls besides what is below:
-
-    - ``lists``, beside what was bought: ``state``, ``recommend``, ``baselines``; ``figures`` if it has any.
-    - ``scores``, beside what happened: ``predict``, ``baselines``; ``places`` if it tells distributions.
-    - ``pairs`` (of customers and products): ``measure``, what it said beside what came, as ``Measured``.
-    - ``effects`` (of contacts): ``measure``, by action the trial and what each policy said of it.
-    - ``decisions``, in money: ``evaluate``, from ready lists.
-    """
     headline: ClassVar[tuple[str, ...]] = ()
     """``"metric segment"`` in tables, the first decides promotion: ``"ndcg@10 all"``, ``"auc lapsed"``."""
-    truths: ClassVar[dict[str, str]] = {}
-    """Scores only: column without horizon -> what it foretells: ``lapsed``, ``n_order_days``, ``revenue``."""
-    Config: ClassVar[type[Config]]
+    Config: type[C]
 
-    def __init__(self, config: Any, trained_until: datetime) -> None:
+    def __init__(self, config: C, trained_until: datetime) -> None:
         self.config = config
         self.trained_until = trained_until
 
     @classmethod
     @abstractmethod
-    def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
+    def fit(cls, shop: Shop, known_until: datetime, config: C) -> Self:
         """Learn from windows that closed at or before ``known_until``; raise ``CannotLearn`` in words."""
-
-    def explain(self, shop: Shop, cutoff: datetime) -> pd.DataFrame | None:
-        """Return reasons as codes, one row a customer; None where a model gives none."""
-        return None
 
     def importance(self) -> dict[str, float]:
         """Return what it looks at: each column's share of all that is explained; empty where none is told."""
@@ -94,21 +82,22 @@ class Model(ABC):
     def write_card(self, folder: Path, **facts: object) -> None:
         """Write ``model.json``: name, config, trained_until, and what the model must check on loading."""
         folder.mkdir(parents=True, exist_ok=True)
-        card = {"name": self.name, "config": self.config.model_dump(mode="json")}
-        card |= {"trained_until": self.trained_until.isoformat()} | facts
+        card = {"name": self.name, "config": self.config.model_dump(mode="json")} | facts
+        card |= {"trained_until": self.trained_until.isoformat()}
         (folder / "model.json").write_text(json.dumps(card, indent=1, sort_keys=True), encoding="utf-8")
 
     @classmethod
-    def read_card(cls, folder: Path) -> dict[str, Any]:
+    def read_card(cls, folder: Path) -> Card[C]:
         """Read ``model.json`` and check that it is this model's."""
         try:
-            card: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+            said: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         except (OSError, json.JSONDecodeError) as error:
             told = f"{cls.name}: no readable model.json in {folder.name}/ ({error})"
             raise ArtefactError(told, "train again") from error
-        if card.get("name") != cls.name:
-            raise ArtefactError(f"expected a {cls.name} model in {folder.name}/, found {card.get('name')!r}")
-        return card
+        if said.get("name") != cls.name:
+            raise ArtefactError(f"expected a {cls.name} model in {folder.name}/, found {said.get('name')!r}")
+        config = cls.Config.model_validate(said.pop("config"))
+        return Card(config, datetime.fromisoformat(said.pop("trained_until")), said)
 
 
 def require_products(name: str, shop: Shop) -> None:
@@ -129,11 +118,11 @@ def check_fingerprint(name: str, trained: str, here: str) -> None:
 
 
 @contextmanager
-def customer_card(model: type[Model], folder: Path) -> Iterator[dict[str, Any]]:
+def customer_card(model: type[Model[C]], folder: Path) -> Iterator[Card[C]]:
     """Give the card of a model of customers to rebuild it from; refuse other features and missing parts."""
-    card = model.read_card(folder)
-    check_fingerprint(model.name, card.get("customer_features", ""), CUSTOMER_FEATURES.fingerprint)
     try:
+        card = model.read_card(folder)
+        check_fingerprint(model.name, card.facts.get("customer_features", ""), CUSTOMER_FEATURES.fingerprint)
         yield card
     except (KeyError, TypeError, ValueError) as error:
         raise ArtefactError(f"{model.name}: model.json is not whole ({error!r})", "train again") from error

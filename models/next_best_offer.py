@@ -5,11 +5,10 @@ been learnt from, and every answer says so. The choice itself is ``models.decisi
 arrays, for one customer or for all.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from features.arrays.catalogue import Catalogue
-from features.arrays.dtypes import Bools, Floats, Ints
+from features.arrays.dtypes import Bools, Ints
 from features.arrays.history import Vocabulary
 from features.arrays.last_bought import days_since_bought
 from features.errors import CannotLearn, InputError
@@ -27,17 +26,15 @@ from models.decisions.arms import NO_ARM
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Margins
 from models.decisions.everyone import Options, options
-from models.decisions.offer import choose, merge_lists
+from models.decisions.offer import ReadyLists, choose, merge_lists
 from models.decisions.payoffs import bought_of, payoff, policies, summary_of
 from models.decisions.reading import read_people, read_standing
 from models.decisions.roles import Shelf, kind_cooling, roles
-from models.model import Model, require_products
+from models.kinds import DecisionModel
+from models.model import require_products
 from models.policy.actions import OFFER
 from models.policy.actions import catalogue as catalogue_of
 from models.policy.rules import Goods
-
-Lists = Mapping[str, tuple[Ints, Floats, Any]]
-"""Ready lists by name: product codes and calibrated chances, both of shape (n_customers, k)."""
 
 
 class OfferConfig(Config):
@@ -49,14 +46,13 @@ class OfferConfig(Config):
     """Discount that comes with an offer, as a share of the price (0 to 1)."""
 
 
-class NextBestOffer(Model):
+class NextBestOffer(DecisionModel[OfferConfig]):
     """Learns what margins the shop makes; the rest are settings, rules and the chances of ``cross_sell``."""
 
     name = "next_best_offer"
     question = "what to do now for a customer, or nothing"
     method = "expected incremental margin over actions, products and doing nothing, under named rules"
     must_beat = ("likelihood", "all", "none")
-    kind = "decisions"
     headline = ("payoff assumed",)
     Config = OfferConfig
 
@@ -94,7 +90,9 @@ class NextBestOffer(Model):
             **self.config.model_dump(exclude={"seed"}),
         )
 
-    def case(self, shop: Shop, cutoff: datetime, lists: Lists, scores: pd.DataFrame | None = None) -> Case:
+    def case(
+        self, shop: Shop, cutoff: datetime, lists: ReadyLists, scores: pd.DataFrame | None = None
+    ) -> Case:
         """Lay out who could be offered what: one row a customer of ``shop.history(cutoff)``, in its order.
 
         ``scores`` (index ``customer_id``; churn and margin) are what actions without a product are worth by.
@@ -116,7 +114,7 @@ class NextBestOffer(Model):
         )
 
     def decide(
-        self, shop: Shop, cutoff: datetime, lists: Lists, scores: pd.DataFrame | None = None
+        self, shop: Shop, cutoff: datetime, lists: ReadyLists, scores: pd.DataFrame | None = None
     ) -> pd.DataFrame:
         """Return one row a customer, index ``customer_id``.
 
@@ -131,7 +129,7 @@ class NextBestOffer(Model):
         return decision_frame(found, terms, history.customers, history.products)
 
     def evaluate(
-        self, shop: Shop, cutoff: datetime, known_until: datetime, lists: Lists
+        self, shop: Shop, cutoff: datetime, known_until: datetime, lists: ReadyLists
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Compare with likelihood, all and none on a closed horizon: summary by policy, payoff per customer.
 
@@ -161,10 +159,7 @@ class NextBestOffer(Model):
     def load(cls, folder: Path) -> Self:
         """Read back what ``save`` wrote."""
         card = cls.read_card(folder)
-        trained_until = datetime.fromisoformat(card["trained_until"])
-        return cls(
-            OfferConfig.model_validate(card["config"]), trained_until, Margins.model_validate(card["margins"])
-        )
+        return cls(card.config, card.trained_until, Margins.model_validate(card.facts["margins"]))
 
 
 def decision_frame(found: Options, terms: Terms, customers: Vocabulary, products: Vocabulary) -> pd.DataFrame:

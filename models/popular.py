@@ -15,9 +15,10 @@ from features.arrays.history import History
 from features.arrays.products import popularity
 from features.shop import Shop
 from models.config import HorizonConfig
+from models.kinds import ListModel
 from models.lists.picks import LISTS, OWN, Pairs, asked_for, filled, frame, pick
 from models.lists.rules import Rules
-from models.model import Model, require_products
+from models.model import require_products
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,13 +40,12 @@ class PopularState:
     rules: Rules
 
 
-class Popular(Model):
+class Popular(ListModel[PopularConfig, PopularState]):
     """Decayed counts: the customer's own first, then the shop's."""
 
     name = "popular"
     question = "what sells now?"
     method = "share of recent customers who bought it; own purchases, exponentially decayed, before it"
-    kind = "lists"
     headline = ("ndcg@10 all", "ndcg@10 new")
     Config = PopularConfig
 
@@ -112,5 +112,4 @@ class Popular(Model):
     def load(cls, folder: Path) -> Self:
         """Read back what ``save`` wrote."""
         card = cls.read_card(folder)
-        config = PopularConfig.model_validate(card["config"])
-        return cls(config, datetime.fromisoformat(card["trained_until"]), card["horizon_days"])
+        return cls(card.config, card.trained_until, card.facts["horizon_days"])

@@ -22,7 +22,9 @@ from models.clock.renewal import Rhythm
 from models.clock.spells import Spells
 from models.clock.windows import Window, rhythm_of
 from models.config import HorizonConfig
-from models.model import Measured, Model, require_products
+from models.kinds import PairModel
+from models.measured import Measured
+from models.model import require_products
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,14 +57,13 @@ class Clock:
         return due_day(self.history, self.rhythm)
 
 
-class Repurchase(Model):
+class Repurchase(PairModel[RepurchaseConfig]):
     """A renewal model of each pair, calibrated by a logistic regression on past windows."""
 
     name = "repurchase"
     question = "what do they buy again, when, and how much will sell?"
     method = "log-normal renewal with an end (cure), shrunk by level; logistic; blended demand"
     must_beat = ("personal_frequency", "personal_frequency_decayed", "last_horizon", "four_horizons")
-    kind = "pairs"
     headline = ("ndcg@10 repeat", "auc bought_again", "ece bought_again", "wape buyers", "inside units")
     Config = RepurchaseConfig
 
@@ -179,15 +180,16 @@ class Repurchase(Model):
     def load(cls, folder: Path) -> Self:
         """Read back; raise ``ArtefactError`` where the inputs are not those it was trained on."""
         card = cls.read_card(folder)
-        inputs_and_forecasts = card.get("inputs"), card.get("parts")
-        if inputs_and_forecasts != (list(INPUTS), list(FORECASTS)) or "spread" not in card["demand"]:
+        facts = card.facts
+        inputs_and_forecasts = facts.get("inputs"), facts.get("parts")
+        if inputs_and_forecasts != (list(INPUTS), list(FORECASTS)) or "spread" not in facts["demand"]:
             raise ArtefactError(
                 "repurchase was trained on other inputs than this code computes", "train again"
             )
         return cls(
-            RepurchaseConfig.model_validate(card["config"]),
-            datetime.fromisoformat(card["trained_until"]),
-            horizon_days=card["horizon_days"],
-            chance=Logistic.of(card["chance"]),
-            demand=Demand.of(card["demand"]),
+            card.config,
+            card.trained_until,
+            horizon_days=facts["horizon_days"],
+            chance=Logistic.of(facts["chance"]),
+            demand=Demand.of(facts["demand"]),
         )

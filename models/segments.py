@@ -18,7 +18,8 @@ from features.shop import Shop
 from models.config import Config
 from models.customers.customer_panel import everyone, has_money, whole
 from models.customers.personas import TRAITS, Personas
-from models.model import Model, customer_card
+from models.kinds import ScoreModel
+from models.model import customer_card
 
 Array = npt.NDArray[np.float64]
 
@@ -66,13 +67,12 @@ class Fifths:
         return np.searchsorted(np.array(self.edges), values, side="left").astype(np.int64)
 
 
-class Segments(Model):
+class Segments(ScoreModel[SegmentsConfig]):
     """RFM segments and personas, with names; learnt on the customers known at the time."""
 
     name = "segments"
     question = "who are they?"
     method = "RFM grid in fifths; k-means personas on logs, k by silhouette and stability"
-    kind = "scores"
     headline = ("explained n_order_days",)
     truths = {"segment": "n_order_days"}
     Config = SegmentsConfig
@@ -137,10 +137,10 @@ class Segments(Model):
         """Read back; raise ``ArtefactError`` where the features are others, or a part is missing."""
         with customer_card(cls, folder) as card:
             return cls(
-                SegmentsConfig.model_validate(card["config"]),
-                datetime.fromisoformat(card["trained_until"]),
-                scales={name: Fifths(tuple(edges)) for name, edges in card["scales"].items()},
-                personas=Personas.from_facts(card["personas"]),
+                card.config,
+                card.trained_until,
+                scales={name: Fifths(tuple(edges)) for name, edges in card.facts["scales"].items()},
+                personas=Personas.from_facts(card.facts["personas"]),
             )
 
 

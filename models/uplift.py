@@ -15,7 +15,8 @@ from features.errors import CannotLearn, NotFound
 from features.shop import Shop
 from models.config import HorizonConfig
 from models.customers.customer_panel import everyone, whole
-from models.model import Model, customer_card
+from models.kinds import EffectModel
+from models.model import customer_card
 from models.trials.choice import RANDOM
 from models.trials.contact_rows import ContactRows, read_contacts
 from models.trials.effects import Effects
@@ -36,7 +37,7 @@ class UpliftConfig(HorizonConfig, LearnerConfig):
     """Contacts to learn from, at most: the newest."""
 
 
-class Uplift(Model):
+class Uplift(EffectModel[UpliftConfig]):
     """What each action changes in a customer's chance to order within the horizon.
 
     Assumes that whether a customer was contacted depended on chance alone once the propensity is known. A
@@ -48,7 +49,6 @@ class Uplift(Model):
     question = "whom does a contact change?"
     method = "S-, T-, X-learner, class transformation and response model; chosen by nested Qini, or none"
     must_beat = ("response", "risk", "random")
-    kind = "effects"
     headline = ("qini contacted",)
     Config = UpliftConfig
 
@@ -142,13 +142,13 @@ class Uplift(Model):
         """Read back; raise ``ArtefactError`` where the features are others, or a part is missing."""
         with customer_card(cls, folder) as card:
             arms = {
-                name: Effects.load(folder / f"action-{at}", card["arms"][name])
-                for at, name in enumerate(card["order"])
+                name: Effects.load(folder / f"action-{at}", card.facts["arms"][name])
+                for at, name in enumerate(card.facts["order"])
             }
             return cls(
-                UpliftConfig.model_validate(card["config"]),
-                datetime.fromisoformat(card["trained_until"]),
-                horizon_days=int(card["horizon_days"]),
+                card.config,
+                card.trained_until,
+                horizon_days=int(card.facts["horizon_days"]),
                 arms=arms,
             )
 

@@ -17,8 +17,10 @@ from features.shop import Shop
 from models.clock.logistic import Logistic
 from models.config import HorizonConfig
 from models.decisions.economics import Margins
+from models.kinds import PairModel
 from models.lists.dearer import INPUTS, Dearer, Steps, kinds_of, last_of_kind, steps_of
-from models.model import Measured, Model, require_products
+from models.measured import Measured
+from models.model import require_products
 
 DEPTH = 5
 """Lists are measured at this depth: a shop window shows a few better versions."""
@@ -53,14 +55,13 @@ class Moves(NamedTuple):
     n: Column
 
 
-class Upsell(Model):
+class Upsell(PairModel[UpsellConfig]):
     """A chance for each pair of a product and a better version; lists are ordered by chance times margin."""
 
     name = "upsell"
     question = "which better version?"
     method = "same need, higher price tier; logistic regression on past moves, times margin"
     must_beat = ("most_bought_dearer",)
-    kind = "pairs"
     headline = ("hit@5 moved_up", "margin@5 moved_up")
     Config = UpsellConfig
 
@@ -140,14 +141,14 @@ class Upsell(Model):
     def load(cls, folder: Path) -> Self:
         """Read back; raise ``ArtefactError`` where the inputs are not those it was trained on."""
         card = cls.read_card(folder)
-        if card.get("inputs") != list(INPUTS):
+        if card.facts.get("inputs") != list(INPUTS):
             raise ArtefactError("upsell was trained on other inputs than this code computes", "train again")
         return cls(
-            UpsellConfig.model_validate(card["config"]),
-            datetime.fromisoformat(card["trained_until"]),
-            horizon_days=card["horizon_days"],
-            chance=Logistic.of(card["chance"]),
-            margins=Margins.model_validate(card["margins"]),
+            card.config,
+            card.trained_until,
+            horizon_days=card.facts["horizon_days"],
+            chance=Logistic.of(card.facts["chance"]),
+            margins=Margins.model_validate(card.facts["margins"]),
         )
 
 

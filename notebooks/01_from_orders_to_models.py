@@ -170,7 +170,7 @@ figure.tight_layout()
 # %%
 offers = NextBestOffer.fit(shop, cutoff, NextBestOffer.Config())
 picks = cross_sell.ready(state, 20)
-ready = {name: (pick.product, pick.score, pick.source) for name, pick in picks.items()}
+ready = {name: (pick.product, pick.score) for name, pick in picks.items()}
 decisions = offers.decide(shop, cutoff, ready)
 summary, _ = offers.evaluate(shop, cutoff, until, ready)
 summary.round(2)

@@ -11,12 +11,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from features.errors import ArtefactError, NotFound
 from features.storage.database import is_missing
+from models.kinds import ScoreModel
 from models.model import Model
 from models.registry import CHAMPION, MODELS, kept_in, model_class
+
+M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True)
@@ -102,29 +105,34 @@ class Registry:
             raise NotFound("the registry holds no champion", "run `recompra train` first")
         return {name: self._load(champion) for name, champion in champions.items()}, versions_of(champions)
 
-    def model(self, name: str) -> Model:
-        """Return one champion, ready to predict; raise ``NotFound`` where the model has none."""
+    def scoring(self, name: str) -> ScoreModel:
+        """Return one champion that scores customers; raise ``NotFound`` where there is none of that name."""
         champions = self.champions()
-        if name not in champions:
+        model = self._load(champions[name]) if name in champions else None
+        if not isinstance(model, ScoreModel):
             raise NotFound(f"the registry holds no champion of {name}", "run `recompra train` first")
-        return self._load(champions[name])
+        return model
 
     def _load(self, champion: Champion) -> Model:
-        return _load(self.fetch(champion), champion.name, champion.version)
+        return _load(model_class(champion.name), self.fetch(champion), champion.name, champion.version)
 
 
-def on_disk(home: Path, versions: Mapping[str, str], kind: str) -> dict[str, Model]:
-    """Return the models of a kind, in the versions that serve, without a look at the registry.
+def scoring_on_disk(home: Path, versions: Mapping[str, str]) -> dict[str, ScoreModel]:
+    """Return the models that score customers, in the versions that serve, without a look at the registry.
 
     Raises ``ArtefactError`` where one is not on this machine, or cannot be loaded.
     """
-    names = [name for name in versions if model_class(name).kind == kind]
-    return {name: _load(home / "models" / name / versions[name], name, versions[name]) for name in names}
+    classes = {name: model_class(name) for name in versions}
+    return {
+        name: _load(model, home / "models" / name / versions[name], name, versions[name])
+        for name, model in classes.items()
+        if issubclass(model, ScoreModel)
+    }
 
 
-def _load(folder: Path, name: str, version: str) -> Model:
+def _load(model: type[M], folder: Path, name: str, version: str) -> M:
     try:
-        return model_class(name).load(folder)
+        return model.load(folder)
     except (KeyError, ValueError, TypeError, OSError) as error:
         told = f"{name} v{version} cannot be loaded ({type(error).__name__}: {error})"
         raise ArtefactError(told, "promote or train another version") from error

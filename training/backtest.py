@@ -22,10 +22,12 @@ from features.storage.files import beside
 from features.window import parse_cutoff
 from models.chance.reach import told
 from models.customers.consistent import consistent
+from models.decisions.offer import ReadyLists
+from models.kinds import ListModel, ScoreModel
 from models.model import Model
 from models.registry import model_class
 from training.evaluate import answers, evaluate
-from training.measures.evaluate_lists import DEPTHS
+from training.kinds.lists import DEPTHS
 from training.measures.holdout import SEGMENTS, Holdout
 from training.measures.samples import Evaluation
 from training.progress import Steps
@@ -83,7 +85,7 @@ class Backtest:
         else:
             self.models.append(model)
 
-    def _lists(self) -> Any:
+    def _lists(self) -> ReadyLists:
         name = list_makers()[0]
         if name not in self.said:
             raise CannotLearn(f"offers are chosen from the lists of {name}, which is not here")
@@ -91,7 +93,7 @@ class Backtest:
 
     def recommendations(self) -> pd.DataFrame:
         """Return every customer's lists: of the best list model, else of the fallback."""
-        models: dict[str, Any] = {model.name: model for model in self.models}
+        models = {model.name: model for model in self.models if isinstance(model, ListModel)}
         makers = [models[name] for name in list_makers() if name in models]
         parts, missing = [pd.DataFrame(columns=list(RECOMMENDATIONS))], self.holdout.customers
         for maker in makers:
@@ -109,7 +111,7 @@ class Backtest:
         """Return every customer's scores; a column whose model could not be learnt is null."""
         frame = pd.DataFrame(index=self.holdout.customers)
         for model in self.models:
-            if model.kind == "scores":
+            if isinstance(model, ScoreModel):
                 said = self.said[model.name].reindex(self.holdout.customers)
                 frame = frame.assign(**{name: said[name] for name in said.columns if name in CUSTOMERS})
         return consistent(frame).reset_index()

@@ -21,9 +21,12 @@ from features.shop import Shop
 from features.sketch import Sketch
 from features.window import shift_days
 from models.chance.reach import sentence
+from models.config import Config
+from models.decisions.offer import ReadyLists
+from models.kinds import ListModel, ScoreModel
 from models.model import Model
 from models.registry import MODELS, model_class
-from training.evaluate import Lists, answers, evaluate
+from training.evaluate import answers, evaluate
 from training.measures.holdout import Holdout
 from training.measures.samples import Evaluation
 from training.plots import draw
@@ -66,9 +69,9 @@ def chosen_models(only: Sequence[str]) -> list[str]:
     return [name for name in MODELS if not only or name in only]
 
 
-def configured(name: str, shop: Shop) -> Any:
+def configured(name: str, shop: Shop) -> Config:
     """Return a model's default config; its horizon is the shop's."""
-    kind = model_class(name).Config
+    kind: type[Config] = model_class(name).Config
     horizon = {"horizon_days": shop.settings.horizon_days}
     return kind(**{key: value for key, value in horizon.items() if key in kind.model_fields})
 
@@ -151,7 +154,7 @@ class Training:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             model.save(folder / "model")
-            if model.kind == "scores":  # who the customers were, so that drift from them can be told
+            if isinstance(model, ScoreModel):  # who the customers were, so that drift from them can be told
                 self._sketch.save(folder / "model")
             found.to_csv(folder / "metrics.csv", index=False)
             draw(evaluation, folder / "plots", model.importance())
@@ -182,7 +185,7 @@ class Training:
         note = f" (flattered: it learnt up to {self.holdout.day(model.trained_until)})" if late else ""
         return Rival(version, found, note)
 
-    def _lists(self) -> Lists:
+    def _lists(self) -> ReadyLists:
         """Return the lists that offers are chosen from: of the model just trained, else of the champion."""
         name = list_makers()[0]
         if name not in self.said:
@@ -197,7 +200,7 @@ class Training:
 
 def list_makers() -> list[str]:
     """Return the models that make lists, those with something to beat first; the rest are their fallback."""
-    makers = [name for name in MODELS if model_class(name).kind == "lists"]
+    makers = [name for name in MODELS if issubclass(model_class(name), ListModel)]
     return sorted(makers, key=lambda name: not model_class(name).must_beat)
 
 

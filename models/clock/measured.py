@@ -7,7 +7,7 @@ import numpy as np
 from features.arrays.dtypes import Column, Doubles, Floats
 from models.clock.demand import LAST, USUAL, Expected, Forecasts
 from models.clock.windows import Window
-from models.model import Measured
+from models.measured import Measured
 from models.ndcg import ndcg
 
 N_PAIRS = 10_000

@@ -9,19 +9,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from features.arrays.dtypes import Floats, Ints
+from features.arrays.dtypes import Column, Ints
 from features.errors import ArtefactError
 from models.decisions.arms import PERMITTED, Weighed, arm_codes, best_arm, repeated, weigh
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money
 from models.policy.rules import Goods
 
+ReadyLists = Mapping[str, tuple[Column, Column]]
+"""Ready lists by name: product codes and calibrated chances, both of shape (n_customers, k)."""
 TERMS = TypeAdapter(Terms)
 """Terms as JSON, and back."""
 
@@ -104,10 +105,10 @@ def _pick(case: Case, found: Weighed, best: NDArray[np.intp]) -> tuple[Ints, Int
     )
 
 
-def merge_lists(lists: Mapping[str, tuple[Ints, Floats, Any]]) -> tuple[Ints, Money]:
-    """Lay ready lists (products and scores, each of shape (n, k)) side by side as candidates and chances."""
-    products = [np.asarray(product, np.int32) for product, *_ in lists.values()]
-    chances = [np.asarray(score, np.float64) for _, score, *_ in lists.values()]
+def merge_lists(lists: ReadyLists) -> tuple[Ints, Money]:
+    """Lay ready lists side by side as candidates and their chances, both of shape (n, all k)."""
+    products = [np.asarray(product, np.int32) for product, _ in lists.values()]
+    chances = [np.asarray(chance, np.float64) for _, chance in lists.values()]
     return np.hstack(products), np.hstack(chances)
 
 

@@ -90,7 +90,7 @@ def case_of(state: State, codes: Ints, people: People, standing: Standing | None
     """Lay out what could be offered to many customers: the head of each of their personal ready lists."""
     snapshot = state.snapshot
     heads = {
-        name: (ready.product[codes, :N_CANDIDATES], ready.score[codes, :N_CANDIDATES], None)
+        name: (ready.product[codes, :N_CANDIDATES], ready.score[codes, :N_CANDIDATES])
         for name, ready in snapshot.ready.items()
     }
     product, chance = merge_lists({name: heads[name] for name in PERSONAL if name in heads})

@@ -10,9 +10,9 @@ import pandas as pd
 
 from features.excerpt import Excerpt
 from features.window import local_day, naive_utc
-from models.model import Model
+from models.kinds import ScoreModel
 from serving.online.backlog import News
-from serving.registry import on_disk
+from serving.registry import scoring_on_disk
 from serving.scoring.columns import Columns
 from serving.scoring.customer_scores import excerpt_of, scores_of
 from serving.state import Pointer
@@ -26,7 +26,7 @@ class Rescoring:
 
     stamp: str
     as_of: datetime
-    models: Mapping[str, Model]
+    models: Mapping[str, ScoreModel]
     excerpt: Excerpt
 
     @classmethod
@@ -35,7 +35,7 @@ class Rescoring:
         pointer = Pointer.read(home)
         as_of = datetime.fromisoformat(pointer.as_of)
         excerpt = excerpt_of(home, pointer.stamp, as_of)
-        models = on_disk(home, pointer.models, "scores")
+        models = scoring_on_disk(home, pointer.models)
         made = cls(pointer.stamp, as_of, models, excerpt)
         made.probe()
         return made

@@ -61,14 +61,13 @@ def ahead(
 def _said(home: Path, name: str, shop: Shop, cutoff: datetime, left_out: LeftOut) -> pd.DataFrame | None:
     """Return what a champion says of everyone, without the horizon in its columns; None without one."""
     try:
-        model: Any = Registry(home).model(name)
+        model = Registry(home).scoring(name)
     except RecompraError as error:
         left_out.append(Unknown.by(name, error))
         return None
     left_out += [Unknown(note["code"], note=note) for note in model.notes()]
     mark = f"_{shop.settings.horizon_days}d"
-    said: pd.DataFrame = model.predict(shop, cutoff)
-    said = said.rename(columns=lambda column: column.removesuffix(mark))
+    said = model.predict(shop, cutoff).rename(columns=lambda column: column.removesuffix(mark))
     if "churn_probability" in said:
         said = said.assign(come_back=1 - said["churn_probability"])
     return said[[column for column in ("come_back", *AMOUNTS) if column in said]]

@@ -118,7 +118,7 @@ def _segments(
 ) -> "tuple[dict[str, pd.DataFrame], pd.DataFrame, pd.Series[Any] | None]":
     """Return the profile of each segment and persona, the moves since one period ago, who is in which."""
     try:
-        model: Any = Registry(home).model("segments")
+        model = Registry(home).scoring("segments")
     except RecompraError as error:
         left_out.append(Unknown.by("segments", error))
         return {}, pd.DataFrame(), None

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -11,6 +10,7 @@ from features.errors import ArtefactError
 from features.excerpt import PRODUCT_DAYS, Excerpt
 from features.shop import Shop
 from models.customers.consistent import consistent
+from models.kinds import ScoreModel
 from models.model import Model
 
 EXCERPT = "excerpt"
@@ -33,7 +33,7 @@ def scores_of(
 ) -> pd.DataFrame:
     """Return every score and reason of the customers ``names`` as of ``cutoff``; index ``customer_id``."""
     index = pd.Index(names, name="customer_id")
-    scoring: list[Any] = [model for model in models.values() if model.kind == "scores"]
+    scoring = [model for model in models.values() if isinstance(model, ScoreModel)]
     found = [model.predict(shop, cutoff) for model in scoring]
     found += [why for model in scoring if (why := model.explain(shop, cutoff)) is not None]
     parts = [part.reindex(index) for part in found]

@@ -22,7 +22,7 @@ from features.errors import ArtefactError
 from features.shop import Shop
 from models.ranking.live import Live
 from models.registry import model_class
-from serving.registry import on_disk
+from serving.registry import scoring_on_disk
 from serving.scoring.columns import Columns
 from serving.scoring.customer_scores import excerpt_of, scores_of
 from serving.scoring.folder import load
@@ -78,7 +78,7 @@ def verify(home: Path, n: int = SAMPLE) -> Found:
     excerpt.take(ids)
     again = excerpt.customer_features(snapshot.as_of).reindex(ids)
     found.differ.update(_differing("refresh: ", snapshot.features, codes, again))
-    models = on_disk(home, pointer.models, "scores")
+    models = scoring_on_disk(home, pointer.models)
     scores = scores_of(models, excerpt, snapshot.as_of, ids)
     found.differ.update(_differing("", snapshot.scores, codes, scores))
     if isinstance(snapshot.live, Live):
@@ -112,7 +112,7 @@ def _same(served: Any, anew: Any) -> bool:
 
 def _horizon(home: Path, models: Mapping[str, str]) -> int:
     kind = model_class("cross_sell")
-    return int(kind.read_card(home / "models" / kind.name / models[kind.name])["horizon_days"])
+    return int(kind.read_card(home / "models" / kind.name / models[kind.name]).facts["horizon_days"])
 
 
 def _compare_pairs(

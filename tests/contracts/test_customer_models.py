@@ -14,12 +14,13 @@ from worlds.orders import make_shop
 
 from features.errors import ArtefactError, CannotLearn, InputError
 from features.shop import Shop
+from models.kinds import ScoreModel
 from models.registry import MODELS, model_class
 from training.measures import metrics
 
 CUTOFF = datetime(2024, 11, 1, tzinfo=UTC)
 END = datetime(2024, 11, 29, tzinfo=UTC)
-NAMES = [name for name in MODELS if model_class(name).kind == "scores"]
+NAMES = [name for name in MODELS if issubclass(model_class(name), ScoreModel)]
 
 
 def small(name: str, n_trees: int = 40) -> Any:

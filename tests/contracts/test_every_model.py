@@ -1,11 +1,13 @@
 """What every model keeps to, whatever its kind; none needs to be fitted for it."""
 
+from inspect import isabstract
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from features.errors import ArtefactError
+from models.kinds import KINDS
 from models.model import Model
 from models.registry import MODELS, model_class
 
@@ -13,6 +15,11 @@ from models.registry import MODELS, model_class
 @pytest.fixture(params=MODELS)
 def kind(request: pytest.FixtureRequest) -> type[Model]:
     return model_class(request.param)
+
+
+def test_a_model_is_of_one_kind_and_has_all_that_is_asked_of_it(kind: type[Model]) -> None:
+    assert [issubclass(kind, each) for each in KINDS].count(True) == 1
+    assert not isabstract(kind)
 
 
 def test_a_config_refuses_what_it_does_not_know(kind: type[Model]) -> None:

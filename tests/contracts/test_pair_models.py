@@ -8,12 +8,13 @@ from worlds.orders import make_shop, order_lines, products
 
 from features.shop import Shop
 from features.window import parse_cutoff
+from models.kinds import PairModel
 from models.registry import MODELS, model_class
 from training.evaluate import evaluate
 from training.measures.holdout import Holdout
 
 CUTOFF = parse_cutoff("2024-06-20")
-NAMES = [name for name in MODELS if model_class(name).kind == "pairs"]
+NAMES = [name for name in MODELS if issubclass(model_class(name), PairModel)]
 
 
 @pytest.fixture(scope="module")

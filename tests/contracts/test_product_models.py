@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 from worlds.checkerboard import CUTOFF, SMALL, board
 
+from models.kinds import ListModel
 from models.lists.picks import COLUMNS, LISTS
 from models.model import Model
 from models.registry import MODELS, model_class
 
-LIST_MODELS = [name for name in MODELS if model_class(name).kind == "lists"]
+LIST_MODELS = [name for name in MODELS if issubclass(model_class(name), ListModel)]
 
 
 def config_of(model: type[Model]) -> Any:

@@ -12,8 +12,9 @@ from features.errors import CannotLearn, InputError
 from features.shop import Shop
 from features.window import parse_cutoff
 from models.decisions.economics import Margins
+from models.decisions.offer import ReadyLists
 from models.decisions.reading import read_people
-from models.next_best_offer import Lists, NextBestOffer, OfferConfig
+from models.next_best_offer import NextBestOffer, OfferConfig
 from models.policy.actions import OFFER
 from models.policy.rules import People
 
@@ -41,7 +42,7 @@ def model(shop: Shop) -> NextBestOffer:
 
 
 @pytest.fixture(scope="module")
-def lists(shop: Shop) -> Lists:
+def lists(shop: Shop) -> ReadyLists:
     """Everybody is offered everything, at the share of customers who bought it last month."""
     history = shop.history(CUTOFF)
     recent = history.day >= history.cutoff_day - 28
@@ -49,7 +50,7 @@ def lists(shop: Shop) -> Lists:
     chance = np.bincount(buyers, minlength=len(history.products)) / len(history.customers)
     shape = (len(history.customers), len(history.products))
     product = np.broadcast_to(np.arange(shape[1], dtype=np.int32), shape)
-    return {"for_you": (product, np.broadcast_to(chance, shape).astype(np.float32), None)}
+    return {"for_you": (product, np.broadcast_to(chance, shape).astype(np.float32))}
 
 
 def test_margins_come_from_unit_costs(model: NextBestOffer, shop: Shop) -> None:
@@ -96,7 +97,7 @@ def test_a_saved_model_is_read_back(model: NextBestOffer, tmp_path: Path) -> Non
 
 
 def test_everyone_gets_a_decision_and_refused_ones_the_rule(
-    model: NextBestOffer, shop: Shop, lists: Lists
+    model: NextBestOffer, shop: Shop, lists: ReadyLists
 ) -> None:
     frame = model.decide(shop, CUTOFF, lists)
     assert frame.index.tolist() == shop.history(CUTOFF).customers.all_names()
@@ -111,7 +112,7 @@ def test_everyone_gets_a_decision_and_refused_ones_the_rule(
 
 
 def test_with_scores_actions_without_a_product_are_weighed_too(
-    model: NextBestOffer, shop: Shop, lists: Lists
+    model: NextBestOffer, shop: Shop, lists: ReadyLists
 ) -> None:
     index = pd.Index(shop.history(CUTOFF).customers.all_names(), name="customer_id")
     scores = pd.DataFrame({"churn_probability_28d": 0.9, "expected_margin_28d": 50.0}, index=index)
@@ -120,7 +121,7 @@ def test_with_scores_actions_without_a_product_are_weighed_too(
 
 
 def test_money_is_zero_exactly_where_nothing_is_offered(
-    model: NextBestOffer, shop: Shop, lists: Lists
+    model: NextBestOffer, shop: Shop, lists: ReadyLists
 ) -> None:
     frame = model.decide(shop, CUTOFF, lists)
     assert ((frame["expected_incremental_margin_28d"] == 0) == frame["offer"].isna()).all()
@@ -129,7 +130,9 @@ def test_money_is_zero_exactly_where_nothing_is_offered(
     assert (frame["action"] != frame["runner_up"]).all()
 
 
-def test_what_was_bought_this_week_is_not_offered(model: NextBestOffer, shop: Shop, lists: Lists) -> None:
+def test_what_was_bought_this_week_is_not_offered(
+    model: NextBestOffer, shop: Shop, lists: ReadyLists
+) -> None:
     history, offers = shop.history(CUTOFF), model.decide(shop, CUTOFF, lists)["offer"].dropna()
     fresh = history.day >= history.cutoff_day - 7
     names = np.array(history.customers.all_names())[history.customer[fresh]]
@@ -166,13 +169,15 @@ def test_a_customers_table_without_consent_records_none(tmp_path: Path) -> None:
     assert (people.consent_recorded, people.consent.tolist()) == (False, [-1])
 
 
-def test_lists_of_another_cutoff_are_refused(model: NextBestOffer, shop: Shop, lists: Lists) -> None:
-    product, chance, _ = lists["for_you"]
+def test_lists_of_another_cutoff_are_refused(model: NextBestOffer, shop: Shop, lists: ReadyLists) -> None:
+    product, chance = lists["for_you"]
     with pytest.raises(InputError, match="same cutoff"):
-        model.decide(shop, CUTOFF, {"for_you": (product[1:], chance[1:], None)})
+        model.decide(shop, CUTOFF, {"for_you": (product[1:], chance[1:])})
 
 
-def test_the_evaluation_measures_what_can_be_measured(model: NextBestOffer, shop: Shop, lists: Lists) -> None:
+def test_the_evaluation_measures_what_can_be_measured(
+    model: NextBestOffer, shop: Shop, lists: ReadyLists
+) -> None:
     summary, payoffs = model.evaluate(shop, CUTOFF, END, lists)
     assert (
         summary.index.tolist() == payoffs.columns.tolist() == ["next_best_offer", "likelihood", "all", "none"]
@@ -183,7 +188,7 @@ def test_the_evaluation_measures_what_can_be_measured(model: NextBestOffer, shop
     np.testing.assert_allclose(payoffs.sum(), summary["payoff"])
 
 
-def share_bought(model: NextBestOffer, shop: Shop, lists: Lists) -> float:
+def share_bought(model: NextBestOffer, shop: Shop, lists: ReadyLists) -> float:
     offers = model.decide(shop, CUTOFF, lists)["offer"].dropna()
     labels = shop.product_labels(CUTOFF, 28, END)
     bought = set(zip(labels["customer_id"], labels["product_id"], strict=True))

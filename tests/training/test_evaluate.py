@@ -12,8 +12,9 @@ from features.shop import Shop
 from features.storage.tables import fetch
 from features.window import parse_cutoff
 from models.cross_sell import CrossSell, CrossSellConfig
-from training.evaluate import answers, evaluate, measure_scores, without_horizon
-from training.measures.evaluate_lists import measure_lists
+from training.evaluate import answers, evaluate
+from training.kinds.lists import measure_lists
+from training.kinds.scores import measure_scores, without_horizon
 from training.measures.holdout import Holdout
 from training.measures.samples import Evaluation
 
@@ -163,8 +164,7 @@ def test_a_model_stands_beside_its_baselines_in_one_table(holdout, model_class) 
 def test_a_champion_stands_on_the_state_of_its_challenger(holdout, tmp_path) -> None:
     challenger = CrossSell(CrossSellConfig(), CUTOFF, horizon_days=28, ranker=None)
     challenger.write_card(tmp_path)
-    read = CrossSellConfig.model_validate(CrossSell.read_card(tmp_path)["config"])
-    champion = CrossSell(read, CUTOFF, horizon_days=28, ranker=None)
+    champion = CrossSell(CrossSell.read_card(tmp_path).config, CUTOFF, horizon_days=28, ranker=None)
     assert holdout.state(champion) is holdout.state(challenger)
 
 
@@ -225,7 +225,7 @@ def test_pictures_are_drawn_for_what_was_measured(holdout, tmp_path: Path) -> No
 def test_calibration_is_measured_in_each_large_rfm_segment(
     shop: Shop, holdout: Holdout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.evaluate.FEWEST", 5)
+    monkeypatch.setattr("training.kinds.scores.FEWEST", 5)
     model = FakeChurn(FakeConfig(), CUTOFF)
     found = evaluate(model, holdout, answers(model, holdout), baselines=False).ours
     parts = {key: sample for key, sample in found.items() if key.startswith("ece lapsed of ")}

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 from worlds.orders import order_lines
 
+from features.arrays.history import History
 from features.errors import CannotLearn
 from features.shop import Shop
 from models.config import Config
+from models.kinds import ListModel, ScoreModel
 from models.model import Model
 from models.registry import MODELS
 
@@ -49,7 +51,7 @@ class FakeConfig(Config):
     horizon_days: int = 90
 
 
-class Fake(Model):
+class Fake(Model[FakeConfig]):
     """Learns nothing: remembers its config and how long it could have learnt."""
 
     question = "a fake's"
@@ -67,14 +69,13 @@ class Fake(Model):
     @classmethod
     def load(cls, folder: Path) -> Self:
         card = cls.read_card(folder)
-        return cls(FakeConfig.model_validate(card["config"]), datetime.fromisoformat(card["trained_until"]))
+        return cls(card.config, card.trained_until)
 
 
-class FakeChurn(Fake):
+class FakeChurn(Fake, ScoreModel[FakeConfig]):
     """Scores by recency, with noise on top; beats a coin."""
 
     name = "churn"
-    kind = "scores"
     truths = {"churn_probability": "lapsed"}
     headline = ("auc lapsed", "ece lapsed")
     must_beat = ("coin",)
@@ -92,11 +93,10 @@ class FakeChurn(Fake):
         return {"days_since_last_order": 1.0}
 
 
-class FakeLists(Fake):
+class FakeLists(Fake, ListModel[FakeConfig, History]):
     """Recommends everyone what they bought most; shown beside the alphabet."""
 
     name = "cross_sell"
-    kind = "lists"
     horizon_days = 28
     headline = ("ndcg@10 all", "recall@10 repeat")
     must_beat = ("alphabet",)
@@ -107,11 +107,11 @@ class FakeLists(Fake):
             raise CannotLearn("cross_sell needs product_id in order_lines, found none")
         return super().fit(shop, known_until, config)
 
-    def state(self, shop: Shop, cutoff: datetime) -> Any:
+    def state(self, shop: Shop, cutoff: datetime) -> History:
         return shop.history(cutoff)
 
     def recommend(
-        self, state: Any, customers: Any = None, *, k: int = 20, lists: tuple[str, ...] = ("for_you",)
+        self, state: History, customers: Any = None, *, k: int = 20, lists: tuple[str, ...] = ("for_you",)
     ) -> pd.DataFrame:
         counts = pd.crosstab(state.customer, state.product).reindex(
             columns=range(len(state.products)), fill_value=0
@@ -126,7 +126,7 @@ class FakeLists(Fake):
         return {"alphabet": frame_of(history, alphabet, k, ("for_you", "new_for_you", "buy_again"))}
 
 
-def frame_of(history: Any, scores: np.ndarray, k: int, lists: tuple[str, ...]) -> pd.DataFrame:
+def frame_of(history: History, scores: np.ndarray, k: int, lists: tuple[str, ...]) -> pd.DataFrame:
     """Return the best ``k`` of a customers x products matrix as a frame of recommendations."""
     bought = np.zeros(scores.shape, bool)
     bought[history.customer, history.product] = True

@@ -13,6 +13,7 @@ from features.arrays.dtypes import Bools, Doubles, Longs
 from features.arrays.groups import among
 from features.shop import Shop
 from features.window import local_day, shift_days
+from models.kinds import ListModel, S
 
 SEGMENTS = {"for_you": "all", "new_for_you": "new", "buy_again": "repeat"}
 """Which purchases a list is held against: all, first purchases of a product, or repeated ones."""
@@ -162,13 +163,13 @@ class Holdout:
         pairs: Longs = np.asarray(customer, np.int64) * max(len(self.products), 1) + product
         return pairs
 
-    def state(self, model: Any) -> Any:
+    def state(self, model: ListModel[Any, S]) -> S:
         """Return a list model's state at the cutoff, once for all that differ in weights alone."""
         config = model.config.model_dump(mode="json")
         key = (model.name, json.dumps(config, sort_keys=True), model.horizon_days)  # a saved one is sorted
         if key not in self._states:
             self._states[key] = model.state(self.shop, self.cutoff)
-        return self._states[key]
+        return cast(S, self._states[key])
 
     @cached_property
     def _states(self) -> dict[tuple[object, ...], Any]:

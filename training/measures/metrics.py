@@ -280,10 +280,14 @@ AMOUNT = {
 TOTAL = {"wape": Metric(wape, _low), "bias": Metric(bias, _near_zero)}
 INSIDE = Metric(inside, _near_80_percent)
 INTERVAL = {"inside": INSIDE, "interval_score": Metric(interval_score, _low)}
-JUDGES: Mapping[str, Mapping[str, Metric]] = {"event": EVENT, "total": TOTAL, "inside": INTERVAL}
-"""What is said of pairs and products is judged by these."""
 PIT = Metric(pit_error, _low)
 LABEL = {"explained": Metric(explained)}
 MEAN = Metric(mean)
 QINI = Metric(qini)
 CAPTURED = Metric(captured)
+
+
+def fitting(metrics: Mapping[str, Metric], said: Doubles) -> dict[str, Metric]:
+    """Return the metrics that can judge what was said: those of probabilities where all lie in [0, 1]."""
+    likely = bool(((said >= 0) & (said <= 1)).all())
+    return {name: metric for name, metric in metrics.items() if likely or not metric.needs_probability}

@@ -202,7 +202,7 @@ def test_the_order_of_candidates_does_not_matter() -> None:
 
 def test_lists_are_laid_side_by_side() -> None:
     lists = {
-        name: (np.full((2, 3), code, np.int32), np.full((2, 3), 0.5, np.float32), None)
+        name: (np.full((2, 3), code, np.int32), np.full((2, 3), 0.5, np.float32))
         for code, name in enumerate("ab")
     }
     product, chance = merge_lists(lists)

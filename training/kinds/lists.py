@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from features.arrays.dtypes import Bools, Doubles, Longs
+from models.kinds import ListModel
 from training.measures import list_metrics
 from training.measures.holdout import SEGMENTS, Holdout
 from training.measures.metrics import CAPTURED, MEAN
@@ -77,6 +78,22 @@ class ListHits:
         """Return the mean recall of the first 1, 2, 3, ... places."""
         curve: Doubles = (np.cumsum(self.hits, axis=1) / self.n_true[:, None]).mean(axis=0)
         return curve
+
+
+def judge_lists(
+    evaluation: Evaluation, model: ListModel, holdout: Holdout, said: pd.DataFrame, *, baselines: bool
+) -> None:
+    """Add the figures of a model's lists; with ``baselines`` theirs, and what the model tells of itself."""
+    measure_lists(evaluation, model.name, said, holdout)
+    if not baselines:
+        return
+    customer, product = holdout.purchases["new"]
+    names = holdout.customers[customer].tolist(), holdout.products[product].tolist()
+    evaluation.plain[model.name] |= model.figures(holdout.state(model), *names)
+    who = holdout.customers[holdout.measured].tolist()
+    others = model.baselines(holdout.shop, model.trained_until, holdout.cutoff, max(DEPTHS), who)
+    for name, frame in others.items():
+        measure_lists(evaluation, name, frame, holdout)
 
 
 def measure_lists(evaluation: Evaluation, method: str, frame: pd.DataFrame, holdout: Holdout) -> None:

@@ -1,0 +1,18 @@
+"""What one method said, beside what came: what models of pairs hand over to be judged."""
+
+from typing import NamedTuple
+
+from features.arrays.dtypes import Column
+
+
+class Measured(NamedTuple):
+    """What one method said of some rows, beside what came."""
+
+    method: str
+    judged: str
+    """``event`` (truth 0 or 1, score), ``total`` (truth, amount), ``inside`` (truth, low, high), or the name
+    of a metric whose mean is the figure."""
+    segment: str
+    rows: Column
+    """What each row is of: the same numbers for every method, so that differences are paired."""
+    columns: tuple[Column, ...]

@@ -1,0 +1,19 @@
+"""What was decided: each policy's payoff, where what was bought stands in the place of the chances."""
+
+from models.decisions.offer import ReadyLists
+from models.kinds import DecisionModel
+from training.measures.holdout import Holdout
+from training.measures.metrics import MEAN
+from training.measures.samples import Evaluation, Sample
+
+
+def judge_decisions(
+    evaluation: Evaluation, model: DecisionModel, holdout: Holdout, lists: ReadyLists
+) -> None:
+    """Add each policy's payoff per customer, under the *assumed* effect of an offer."""
+    summary, payoffs = model.evaluate(holdout.shop, holdout.cutoff, holdout.end, lists)
+    for policy in payoffs.columns:
+        sample = Sample(MEAN, payoffs.index, (payoffs[policy].to_numpy(float),))
+        evaluation.samples[policy] = {"payoff assumed": sample}
+        figures = summary.loc[policy].drop("payoff").astype(float).to_dict()
+        evaluation.plain[policy] = {f"{name} assumed": value for name, value in figures.items()}

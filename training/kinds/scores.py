@@ -1,0 +1,134 @@
+"""Scores beside what happened: each column with a truth, and where it tells them, its intervals."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from features.arrays.dtypes import Column, Doubles
+from features.errors import ArtefactError
+from models.kinds import ScoreModel
+from models.segments import rfm
+from training.measures.holdout import Holdout
+from training.measures.metrics import AMOUNT, EVENT, INSIDE, LABEL, PIT, Metric, fitting
+from training.measures.samples import Evaluation, Sample
+
+log = logging.getLogger("recompra.training")
+FEWEST = 200
+"""Calibration is measured in segments of so many customers or more: below, it is noise."""
+Said = TypeVar("Said", pd.DataFrame, "pd.Series[Any]")
+
+
+def judge_scores(
+    evaluation: Evaluation, model: ScoreModel, holdout: Holdout, said: pd.DataFrame, *, baselines: bool
+) -> None:
+    """Add the figures of every column with a truth, and with ``baselines`` theirs.
+
+    Raises ``ArtefactError`` where a column, or a customer seen before the cutoff, is missing.
+    """
+    scores = said[said.index.isin(holdout.customers)].sort_index()
+    _check(model, scores, holdout)
+    for column, truth in model.truths.items():
+        measure_scores(evaluation, model.name, truth, scores[column], holdout)
+        _measure_segments(evaluation, model.name, truth, holdout)
+        bounds = [f"{column}_p10", f"{column}_p90"]
+        if set(bounds) <= set(scores.columns):
+            _measure_interval(evaluation, model.name, truth, scores[bounds].dropna(), holdout)
+            _measure_distribution(evaluation, model, truth, holdout)
+    if baselines:
+        ids = scores.index.to_list()
+        others = model.baselines(holdout.shop, model.trained_until, holdout.cutoff, ids).reindex(ids)
+        for name in others.columns:
+            column, _, label = name.rpartition(":")
+            truth = model.truths.get(column) or next(iter(model.truths.values()))
+            measure_scores(evaluation, label, truth, others[name], holdout)
+
+
+def without_horizon(scores: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
+    """Return the columns without their ``_{horizon}d``: ``revenue_90d_p10`` -> ``revenue_p10``."""
+    mark = f"_{horizon_days}d"
+    return scores.rename(columns=lambda name: name.removesuffix(mark).replace(f"{mark}_", "_"))
+
+
+def _check(model: ScoreModel, scores: pd.DataFrame, holdout: Holdout) -> None:
+    missing = set(model.truths) - set(scores.columns)
+    if missing:
+        expected = f"{sorted(missing)[0]}_{holdout.horizon_days}d"
+        raise ArtefactError(
+            f"{model.name} was expected to tell {expected}, it tells {sorted(scores.columns)}"
+        )
+    if len(scores) < (n := len(holdout.customers)):
+        told = f"{model.name} was expected to tell of all {n} customers, it tells of {len(scores)}"
+        raise ArtefactError(told, "give everybody a row, with NaN where nothing can be known")
+
+
+def measure_scores(
+    evaluation: Evaluation, method: str, truth_name: str, scores: "pd.Series[Any]", holdout: Holdout
+) -> None:
+    """Add the figures of one column of scores; which ones depends on the truth and on the column's type.
+
+    Measured are customers with a score and a known truth: each figure carries their number, and the log tells
+    of truths that are missing.
+    """
+    scores, truth = _with_truth(method, truth_name, scores.dropna(), holdout)
+    if not len(truth):
+        return
+    column, metrics = _metrics_for(truth, scores)
+    samples = evaluation.samples.setdefault(method, {})
+    for name, metric in metrics.items():
+        samples[f"{name} {truth_name}"] = Sample(metric, scores.index, (truth, column))
+
+
+def _with_truth(method: str, truth_name: str, said: Said, holdout: Holdout) -> tuple[Said, Doubles]:
+    """Return the rows of customers whose truth is known, and their truths; log of how many it is not."""
+    truth = holdout.truths[truth_name].reindex(said.index)
+    known = truth.notna().to_numpy()
+    if not known.all():
+        told = "%s: %s is measured on %d of %d customers: of the others the truth is not known"
+        log.warning(told, method, truth_name, known.sum(), len(known))
+    return said[known], truth[known].to_numpy(float)
+
+
+def _measure_segments(evaluation: Evaluation, method: str, truth_name: str, holdout: Holdout) -> None:
+    """Add the calibration error within each RFM segment of the cutoff: ``ece lapsed of champions``."""
+    whole = evaluation.samples.get(method, {}).get(f"ece {truth_name}")
+    if whole is None:
+        return
+    segment = rfm(holdout.shop.customer_features(holdout.cutoff)).reindex(whole.customers)
+    for name in sorted(segment.dropna().unique()):
+        inside = (segment == name).to_numpy()
+        if inside.sum() >= FEWEST:
+            parts = tuple(column[inside] for column in whole.columns)
+            key = f"ece {truth_name} of {name}"
+            evaluation.samples[method][key] = Sample(whole.metric, whole.customers[inside], parts)
+
+
+def _measure_interval(
+    evaluation: Evaluation, method: str, truth_name: str, bounds: pd.DataFrame, holdout: Holdout
+) -> None:
+    """Add how often the truth lies between the 10th and the 90th percentile that were said: 0.8 is right."""
+    bounds, truth = _with_truth(method, truth_name, bounds, holdout)
+    if len(truth):
+        low, high = (bounds[name].to_numpy(float) for name in bounds)
+        evaluation.samples[method][f"inside {truth_name}"] = Sample(INSIDE, bounds.index, (truth, low, high))
+
+
+def _measure_distribution(
+    evaluation: Evaluation, model: ScoreModel, truth_name: str, holdout: Holdout
+) -> None:
+    """Add how far from flat the histogram is of where truths fall in what was foreseen of each customer."""
+    truth = holdout.truths[truth_name].dropna()
+    if truth.empty or (told := model.places(holdout.shop, holdout.cutoff, truth)) is None:
+        return
+    if len(places := told.dropna()):
+        columns = tuple(places[name].to_numpy(float) for name in ("below", "at_or_below"))
+        evaluation.samples[model.name][f"pit {truth_name}"] = Sample(PIT, places.index, columns)
+
+
+def _metrics_for(truth: Doubles, scores: "pd.Series[Any]") -> tuple[Column, Mapping[str, Metric]]:
+    if not pd.api.types.is_numeric_dtype(scores):
+        return pd.factorize(scores, sort=True)[0], LABEL
+    column = scores.to_numpy(float)
+    return column, fitting(EVENT, column) if np.isin(truth, (0, 1)).all() else AMOUNT
