@@ -19,6 +19,10 @@ SQLITE = b"SQLite format 3\0"
 SPELT_OUT = 6
 """An id of so many characters, not all of them digits, is looked for in every text and every byte."""
 
+END = "(?:$|[^A-Za-z0-9_-])"
+BETWEEN = r"""[\\"'\s:=]{1,6}"""
+"""What stands between a field and its value in JSON, logs and queries; not a bracket, as in a schema."""
+
 
 @dataclass
 class Search:
@@ -117,7 +121,7 @@ def _database(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
 def _bytes(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
     if not path.stat().st_size:
         return {}
-    wanted = _word(customer_id) if everywhere else rf"customer_?id\W{{1,6}}{_word(customer_id)}"
+    wanted = _word(customer_id) if everywhere else rf"customer_?[iI]d{BETWEEN}{re.escape(customer_id)}{END}"
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         n = sum(1 for _ in re.finditer(wanted.encode(), content))
     return {" (bytes)": n}
@@ -125,7 +129,7 @@ def _bytes(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
 
 def _word(text: str) -> str:
     """Return a pattern of an id that is not a part of a longer one."""
-    return rf"(?:^|[^A-Za-z0-9_-]){re.escape(text)}(?:$|[^A-Za-z0-9_-])"
+    return rf"(?:^|[^A-Za-z0-9_-]){re.escape(text)}{END}"
 
 
 def _of_customers(name: str) -> bool:

@@ -216,6 +216,26 @@ def test_a_deleted_row_leaves_no_bytes_in_the_database_or_its_log(tmp_path: Path
         assert WHO.encode() not in b"".join(path.read_bytes() for path in tmp_path.glob("online.db*"))
 
 
+def test_a_schema_that_names_the_column_is_nobody(tmp_path: Path) -> None:
+    (tmp_path / "page").write_bytes(b"\tPRIMARY KEY (customer_id)\n)1\x18\x06\x17E index")
+    assert search(tmp_path, "1").found == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"customer_id": "1"}',
+        "{'customer_id': 1}",
+        '"{\\"customer_id\\": \\"1\\"}"',
+        "GET /x?customer_id=1",
+        '{"customerId":"1"}',
+    ],
+)
+def test_a_short_id_is_found_wherever_a_field_says_it(text: str, tmp_path: Path) -> None:
+    (tmp_path / "some.log").write_text(f"{text}\n{text.replace('1', '12')}\n")
+    assert search(tmp_path, "1").found == {"some.log (bytes)": 1}
+
+
 def test_what_the_database_holds_goes_on_every_kind_of_database(database: str, tmp_path: Path) -> None:
     remember(tmp_path, WHO)
     remember(tmp_path, "another")
