@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import numpy.typing as npt
 
+from features.arrays.dtypes import Doubles, Longs
 from features.errors import ArtefactError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
 FILE = "sketch.json"
 TENTHS = np.arange(1, 10) / 10
 LEAST_SHARE = 1e-4
@@ -76,7 +75,7 @@ class Sketch:
         usual = {name: value * times**2 for name, value in self.usual.items()}
         return replace(self, days=self.days * times, usual=usual)
 
-    def count(self, name: str, values: Array) -> Counts:
+    def count(self, name: str, values: Doubles) -> Longs:
         """Return how many values of a feature fall into each bin."""
         return _count(self.edges[name], values)
 
@@ -113,16 +112,16 @@ class Sketch:
 _PARTS = ("edges", "counts")
 
 
-def _columns(frame: "pd.DataFrame") -> dict[str, Array]:
+def _columns(frame: "pd.DataFrame") -> dict[str, Doubles]:
     return {str(name): column.to_numpy(np.float64) for name, column in frame.items()}
 
 
-def _edges(values: Array) -> tuple[float, ...]:
+def _edges(values: Doubles) -> tuple[float, ...]:
     known = values[~np.isnan(values)]
     return tuple(np.unique(np.quantile(known, TENTHS, method="lower")).tolist()) if len(known) else ()
 
 
-def _count(edges: tuple[float, ...], values: Array) -> Counts:
+def _count(edges: tuple[float, ...], values: Doubles) -> Longs:
     bins = np.searchsorted(np.array(edges), values, side="left")
     bins[np.isnan(values)] = len(edges) + 1
     return np.bincount(bins, minlength=len(edges) + 2).astype(np.int64)

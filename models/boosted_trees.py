@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
+from features.arrays.dtypes import Doubles
 from features.errors import ArtefactError
 from features.hardware import threads_for
 from models.config import Config
@@ -16,7 +16,6 @@ from models.config import Config
 if TYPE_CHECKING:
     from lightgbm import Booster
 
-Array = npt.NDArray[np.float64]
 
 CONSTANT = "constant="
 CHUNK = 100_000
@@ -49,10 +48,10 @@ class Trees:
     def fit(
         cls,
         objective: str,
-        rows: Array,
-        target: Array,
+        rows: Doubles,
+        target: Doubles,
         config: TreesConfig,
-        weight: Array | None = None,
+        weight: Doubles | None = None,
         *,
         any_threshold: bool = False,
     ) -> Self:
@@ -71,7 +70,7 @@ class Trees:
         booster = lightgbm.train(params, data, num_boost_round=config.n_trees)
         return cls(str(booster.model_to_string()))
 
-    def raw(self, rows: Array) -> Array:
+    def raw(self, rows: Doubles) -> Doubles:
         """Return raw scores (logit, log or the value itself, by the objective) of each row, shape (n,)."""
         if not self.text or not len(rows):
             return np.full(len(rows), self.constant)
@@ -80,7 +79,7 @@ class Trees:
         )
         return np.asarray(said, dtype=np.float64)
 
-    def contributions(self, rows: Array) -> Array:
+    def contributions(self, rows: Doubles) -> Doubles:
         """Return what each column adds to each row's raw score (TreeSHAP), shape of ``rows``."""
         if not self.text or not len(rows):
             return np.zeros(rows.shape)
@@ -141,7 +140,7 @@ def _params(objective: str, config: TreesConfig, n_cells: int) -> dict[str, Any]
     }
 
 
-def _constant(objective: str, target: Array) -> float:
+def _constant(objective: str, target: Doubles) -> float:
     if objective == "binary":
         share = (target.sum() + 0.5) / (len(target) + 1)
         return float(np.log(share / (1 - share)))

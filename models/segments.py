@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
-from features.arrays.dtypes import Longs
+from features.arrays.dtypes import Doubles, Longs
 from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn
 from features.shop import Shop
@@ -20,8 +19,6 @@ from models.customers.customer_panel import everyone, has_money, whole
 from models.customers.personas import TRAITS, Personas
 from models.kinds import ScoreModel
 from models.model import customer_card
-
-Array = npt.NDArray[np.float64]
 
 RHYTHM = ("days_since_last_order", "n_order_days")
 """Recency and frequency; money is revenue, or order days again in a shop without prices."""
@@ -58,11 +55,11 @@ class Fifths:
     edges: tuple[float, ...]
 
     @classmethod
-    def of(cls, values: Array) -> Self:
+    def of(cls, values: Doubles) -> Self:
         """Learn the edges between the fifths of ``values``, shape (n,)."""
         return cls(tuple(np.quantile(values, FIFTHS).tolist()))
 
-    def fifth(self, values: Array) -> Longs:
+    def fifth(self, values: Doubles) -> Longs:
         """Return 0 to 4, shape (n,); a value on an edge belongs to the lower fifth."""
         return np.searchsorted(np.array(self.edges), values, side="left").astype(np.int64)
 
@@ -163,5 +160,5 @@ def _segment(features: pd.DataFrame, scales: Mapping[str, Fifths]) -> "pd.Series
     return pd.Series(segment, index=features.index, dtype="str")
 
 
-def _known(features: pd.DataFrame, name: str) -> Array:
+def _known(features: pd.DataFrame, name: str) -> Doubles:
     return features[name].fillna(0.0).to_numpy(float)

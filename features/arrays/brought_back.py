@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.arrays.dtypes import Bools, Ints, Longs
+from features.arrays.dtypes import Bools, Ids, Ints, Longs
 from features.arrays.groups import among, stretches
 from features.arrays.history import Vocabulary, read_array
 from features.window import naive_utc
@@ -28,14 +27,14 @@ class BroughtBack:
         """Return nothing."""
         return cls(Vocabulary.of([]), n_products, np.zeros(0, np.int64))
 
-    def among(self, ids: NDArray[np.bytes_], customer: Ints, product: Ints) -> Bools:
+    def among(self, ids: Ids, customer: Ints, product: Ints) -> Bools:
         """Mark pairs that were brought back; ``customer`` counts the rows of ``ids``."""
         if not len(self.keys):
             return np.zeros(len(product), bool)
         code = self._codes(ids)[customer]
         return among(np.where(code >= 0, code * self.n_products + product, -1), self.keys)
 
-    def pairs(self, ids: NDArray[np.bytes_]) -> tuple[Longs, Longs]:
+    def pairs(self, ids: Ids) -> tuple[Longs, Longs]:
         """Return the pairs of the customers ``ids``: their rows in it, and products."""
         if not len(self.keys):
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -51,7 +50,7 @@ class BroughtBack:
         start, end = np.searchsorted(self.keys, (code * self.n_products, (code + 1) * self.n_products))
         return np.asarray(self.keys[start:end] % max(self.n_products, 1))
 
-    def _codes(self, ids: NDArray[np.bytes_]) -> Longs:
+    def _codes(self, ids: Ids) -> Longs:
         known = self.customers.ids
         at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
         return np.where(known[at] == ids, at, -1).astype(np.int64)

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.arrays.dtypes import Bools, Floats, Ints
+from features.arrays.dtypes import Bools, Floats, Ids, Ints
 from features.arrays.history import Vocabulary, read_array
 from features.window import naive_utc
 
@@ -32,7 +31,7 @@ class Catalogue:
     """List price, else the median paid per unit before the cutoff, in the shop's currency."""
     unit_cost: Floats
     stock: Floats
-    name: NDArray[np.bytes_]
+    name: Ids
     launched_day: Floats
     """Days since 1970-01-01; NaN unknown."""
 

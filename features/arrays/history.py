@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.arrays.dtypes import Floats, Ints, Longs
+from features.arrays.dtypes import Floats, Ids, Ints, Longs
 from features.arrays.groups import stretches
 from features.window import day_number, local_day, naive_utc
 
@@ -27,7 +26,7 @@ COLUMNS = ("indptr", "product", "order", "day", "quantity", "revenue")
 class Vocabulary:
     """Unique ids in byte order, and their codes 0..n-1. UTF-8 bytes, so that workers can map one copy."""
 
-    ids: NDArray[np.bytes_]
+    ids: Ids
 
     @classmethod
     def of(cls, ids: Sequence[str]) -> "Vocabulary":

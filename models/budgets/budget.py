@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.arrays.dtypes import Longs
 from features.errors import InputError
 from models.decisions.economics import Money
 
-Rows = NDArray[np.int64]
 ROUNDING = 1e-9
 """Share of a budget that rounding in a long sum may cost."""
 
@@ -22,7 +21,7 @@ class Tally(NamedTuple):
     gain: float
 
 
-def affordable(cost: Money, budget: float) -> Rows:
+def affordable(cost: Money, budget: float) -> Longs:
     """Return the rows, taken in order, whose costs fit the budget; one that does not fit is skipped."""
     left, rows = budget * (1 + ROUNDING), np.arange(len(cost))
     taken = []
@@ -34,7 +33,7 @@ def affordable(cost: Money, budget: float) -> Rows:
     return np.concatenate(taken) if taken else np.empty(0, np.int64)
 
 
-def best_rows(gain: Money, cost: Money, budget: float) -> Rows:
+def best_rows(gain: Money, cost: Money, budget: float) -> Longs:
     """Return the rows to buy, of rows sorted by gain for cost (best first) that all gain something.
 
     Greedy, skipping what no longer fits, or the one best row alone where that gains more: exact where all

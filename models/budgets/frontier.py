@@ -9,12 +9,11 @@ Pisinger 2004, chapter 11). At most one edge is bought in part, so whole choices
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.arrays.dtypes import Longs
 from models.budgets.budget import ROUNDING
 from models.decisions.economics import Money
 
-Rows = NDArray[np.int64]
 FREE = 1e-12
 """Costs below this are none: gain for cost would be infinite."""
 
@@ -23,8 +22,8 @@ FREE = 1e-12
 class Frontier:
     """Edges of all hulls, by falling gain for cost; one entry an edge, those of a customer in their order."""
 
-    row: Rows
-    arm: Rows
+    row: Longs
+    arm: Longs
     """The arm the customer has once the edge is bought, in place of the one before."""
     gain: Money
     """Of the edge: over the arm before."""
@@ -63,7 +62,7 @@ class Frontier:
         return float(self.gain[n] / max(self.cost[n], FREE)) if n < len(self.row) else 0.0
 
 
-def _steps(gain: Money, cost: Money) -> "list[tuple[Rows, Rows, Money, Money]]":
+def _steps(gain: Money, cost: Money) -> "list[tuple[Longs, Longs, Money, Money]]":
     """Return the edges step by step: every customer's first, then everyone's second who has one, ..."""
     rows = np.flatnonzero((gain > 0).any(axis=1))
     gained, paid, found = np.zeros(len(rows)), np.zeros(len(rows)), []

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.arrays.dtypes import Bools, Column, Floats, Ints
+from features.arrays.dtypes import Bools, Bytes, Column, Floats, Ints
 from features.arrays.groups import Groups
 from features.arrays.history import History
 from models.candidates.sources import Source
@@ -26,7 +25,7 @@ class Candidates:
 
     customer: Ints
     product: Ints
-    source: NDArray[np.uint8]
+    source: Bytes
     own: Bools
 
     def at(self, rows: Ints) -> "Candidates":
@@ -46,7 +45,7 @@ def candidates(state: ListState, codes: Ints, sources: list[Source], n_own: int)
     return Candidates(customer[order], product[order], source[order], bought[order])
 
 
-def _own(history: History, limit: int) -> tuple[Ints, Ints, NDArray[np.uint8]]:
+def _own(history: History, limit: int) -> tuple[Ints, Ints, Bytes]:
     """Return what each customer bought; of more than ``limit`` products, those bought most and latest."""
     groups = Groups.of(history.customer.astype(np.int64) * len(history.products) + history.product)
     weight = np.exp2((history.day - history.cutoff_day) / 56.0)[None, :]
@@ -61,9 +60,7 @@ def _own(history: History, limit: int) -> tuple[Ints, Ints, NDArray[np.uint8]]:
     return customer[kept], product[kept], np.full(len(kept), OWN, np.uint8)
 
 
-def _new(
-    history: History, codes: Ints, shelf: Ints, sources: list[Source]
-) -> tuple[Ints, Ints, NDArray[np.uint8]]:
+def _new(history: History, codes: Ints, shelf: Ints, sources: list[Source]) -> tuple[Ints, Ints, Bytes]:
     """Return the union of every source's best products that a customer has not bought."""
     best = np.full((len(codes), len(shelf)), np.iinfo(np.int16).max, np.int16)
     which = np.zeros(best.shape, np.uint8)

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays.dtypes import Doubles
 from features.errors import CannotLearn
 from features.shop import Shop
 from models.boosted_trees import Trees
@@ -34,8 +34,6 @@ from models.customers.customer_panel import (
     fit_rhythm,
     training_windows,
 )
-
-Array = npt.NDArray[np.float64]
 
 APART = 1.15
 """Horizons closer than this ratio are one: the shop's own."""
@@ -58,7 +56,7 @@ class Rung:
         """The horizon, in days."""
         return self.lens.horizon_days
 
-    def probability(self, features: pd.DataFrame) -> Array:
+    def probability(self, features: pd.DataFrame) -> Doubles:
         """Return what this model alone says, shape (n,)."""
         return self.chance.probability(self.lens.rows(features))
 
@@ -119,7 +117,7 @@ class Curve:
         return cls(tuple(_load(folder, part) for part in facts))
 
 
-def rising(said: Array) -> Array:
+def rising(said: Doubles) -> Doubles:
     """Return the nearest rows that never fall, shape (n, horizons): isotonic regression, by its min-max form.
 
     Value k is the largest over i <= k of the smallest over j >= k of the mean of columns i to j.

@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 
+from features.arrays.dtypes import Doubles
 from models.boosted_trees import Trees
 from models.customers.calibration import carried_share, logit_shift
 from models.customers.customer_panel import (
@@ -30,8 +30,6 @@ from models.customers.customer_panel import (
     thinned,
 )
 from models.customers.log_linear import RICH, LogLinear
-
-Array = npt.NDArray[np.float64]
 
 TREES = "purchase_chance.trees.txt"
 """The file of its trees in an artefact."""
@@ -47,7 +45,7 @@ class Nearer:
     """Of the part."""
     chance: "PurchaseChance"
 
-    def logit(self, rows: pd.DataFrame) -> Array:
+    def logit(self, rows: pd.DataFrame) -> Doubles:
         """Return the logit of an order within the whole, shape (n,); ``rows`` are read for the whole.
 
         The logs of the chances of no order are in the proportion that BG/NBD foresees: the same hazard.
@@ -56,7 +54,7 @@ class Nearer:
         hazard = np.logaddexp(0, self.chance.logit(part)) * _whole_over_part(part, rows)
         return np.asarray(hazard + np.log(-np.expm1(-hazard)))
 
-    def probability(self, rows: pd.DataFrame) -> Array:
+    def probability(self, rows: pd.DataFrame) -> Doubles:
         """Return the chance of an order within the whole, shape (n,), in (0, 1); never below the part's."""
         return np.asarray(expit(self.logit(rows)))
 
@@ -79,7 +77,7 @@ class Nearer:
         return cls(Lens.of(facts["lens"]), PurchaseChance.of(facts["chance"], trees))
 
 
-def _whole_over_part(part: pd.DataFrame, whole: pd.DataFrame) -> Array:
+def _whole_over_part(part: pd.DataFrame, whole: pd.DataFrame) -> Doubles:
     """Return how many times the part's hazard BG/NBD gives the whole, shape (n,)."""
     part_hazard, whole_hazard = (
         -np.log1p(-np.clip(rows[CHANCE].to_numpy(float), 1e-9, 1 - 1e-9)) for rows in (part, whole)
@@ -87,7 +85,7 @@ def _whole_over_part(part: pd.DataFrame, whole: pd.DataFrame) -> Array:
     return np.asarray(whole_hazard / part_hazard)
 
 
-def stretched(chance: Array, part: pd.DataFrame, whole: pd.DataFrame) -> Array:
+def stretched(chance: Doubles, part: pd.DataFrame, whole: pd.DataFrame) -> Doubles:
     """Return chances over a part of the horizon, told for the whole as ``Nearer`` does, shape (n,).
 
     ``part`` and ``whole`` are the rows of the same customers, read for either. Never below the part's.
@@ -141,7 +139,7 @@ class PurchaseChance:
             return logit_shift(self.logit(newest.rows), seen)
         return logit_shift(self.logit(today), carried_share(now, then, seen, 1 - structure))
 
-    def logit(self, rows: pd.DataFrame) -> Array:
+    def logit(self, rows: pd.DataFrame) -> Doubles:
         """Return the logit of each row's chance, shape (n,)."""
         if self.nearer is None:
             other = self.trees.raw(rows[COLUMNS].to_numpy(float))
@@ -158,7 +156,7 @@ class PurchaseChance:
         added[list(self.linear.names)] += self.linear.terms(rows)
         return added / 2
 
-    def probability(self, rows: pd.DataFrame) -> Array:
+    def probability(self, rows: pd.DataFrame) -> Doubles:
         """Return each row's chance of an order within the horizon, shape (n,), in (0, 1)."""
         return np.asarray(expit(self.logit(rows)))
 

@@ -7,17 +7,16 @@ logit or log scale, which keeps every rank and cannot invent a plateau.
 """
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-Array = npt.NDArray[np.float64]
+from features.arrays.dtypes import Doubles
 
 FAR = 12.0
 """No logit is moved farther than this."""
 
 
-def logit_shift(scores: Array, share: float) -> float:
+def logit_shift(scores: Doubles, share: float) -> float:
     """Return what to add to logit ``scores``, shape (n,), so that their mean probability is ``share``.
 
     0 without scores. A share of 0 or 1 is taken as half a customer away from it.

@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
+from features.arrays.dtypes import Doubles
 from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn, InputError
 from features.shop import Shop
@@ -21,8 +21,6 @@ from models.boosted_trees import TreesConfig
 from models.config import HorizonConfig
 from models.processes.buy_till_you_die import BetaGeoNBD
 from models.processes.rhythm import rhythm
-
-Array = npt.NDArray[np.float64]
 
 ORDERS = "bgnbd_orders"
 """Column: BG/NBD's expected purchase days within the horizon."""
@@ -58,13 +56,13 @@ class TrainingWindow:
     cutoff: datetime
     rows: pd.DataFrame
     """The ``COLUMNS`` as of the cutoff."""
-    n_order_days: Array
+    n_order_days: Doubles
     """Days with an order within the horizon, shape (n,)."""
-    revenue: Array
+    revenue: Doubles
     """Revenue within the horizon, shape (n,); NaN in a shop without prices."""
 
     @property
-    def bought(self) -> Array:
+    def bought(self) -> Doubles:
         """1.0 where there was an order within the horizon, else 0.0."""
         return (self.n_order_days > 0).astype(float)
 
@@ -159,7 +157,7 @@ def thinned(windows: Sequence[TrainingWindow], config: PanelConfig) -> list[Trai
     ]
 
 
-def stacked(parts: Sequence[Array]) -> Array:
+def stacked(parts: Sequence[Doubles]) -> Doubles:
     """Return the windows' arrays one below the other."""
     return np.concatenate(list(parts))
 

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import logit
 
+from features.arrays.dtypes import Doubles
 from models.customers.customer_panel import CHANCE, ORDERS
-
-Array = npt.NDArray[np.float64]
 
 RFM = ("days_since_last_order", "frequency", "days_since_first_order", "revenue_per_order_day")
 """Recency, frequency, age and money: the baseline that every churn model is shown next to."""
@@ -52,7 +50,7 @@ class LogLinear:
     intercept: float
 
     @classmethod
-    def fit(cls, names: tuple[str, ...], rows: pd.DataFrame, truth: Array, *, ridge: float) -> Self:
+    def fit(cls, names: tuple[str, ...], rows: pd.DataFrame, truth: Doubles, *, ridge: float) -> Self:
         """Fit P(truth = 1) with an L2 penalty of ``ridge``; a truth that does not vary gives a constant."""
         design = _design(names, rows)
         mean, scale = design.mean(axis=0), design.std(axis=0)
@@ -69,7 +67,7 @@ class LogLinear:
         return cls(names, tuple(mean.tolist()), tuple(scale.tolist()), tuple(weights.tolist()), intercept)
 
     @classmethod
-    def fit_mean(cls, names: tuple[str, ...], rows: pd.DataFrame, target: Array, *, ridge: float) -> Self:
+    def fit_mean(cls, names: tuple[str, ...], rows: pd.DataFrame, target: Doubles, *, ridge: float) -> Self:
         """Fit the mean of ``target``, shape (n,), by least squares with an L2 penalty of ``ridge``."""
         design = _design(names, rows)
         mean, scale = design.mean(axis=0), design.std(axis=0)
@@ -84,23 +82,23 @@ class LogLinear:
         lists = {name: tuple(facts[name]) for name in ("names", "mean", "scale", "weights")}
         return cls(**lists, intercept=float(facts["intercept"]))
 
-    def score(self, rows: pd.DataFrame) -> Array:
+    def score(self, rows: pd.DataFrame) -> Doubles:
         """Return the logit of each row, or its mean after ``fit_mean``, shape (n,)."""
         # Not a matrix product: its last bits depend on how many rows are multiplied at once.
         return np.asarray(self.intercept + np.sum(self.terms(rows), axis=1))
 
-    def terms(self, rows: pd.DataFrame) -> Array:
+    def terms(self, rows: pd.DataFrame) -> Doubles:
         """Return what each of ``names`` adds to the score beyond a typical row's, shape (n, names)."""
         design = (_design(self.names, rows) - np.array(self.mean)) / np.array(self.scale)
         return np.asarray(np.clip(design, -FAR, FAR) * np.array(self.weights))
 
 
-def _design(names: tuple[str, ...], rows: pd.DataFrame) -> Array:
+def _design(names: tuple[str, ...], rows: pd.DataFrame) -> Doubles:
     columns = [_column(name, rows[name].to_numpy(float)) for name in names]
     return np.stack(columns, axis=1)
 
 
-def _column(name: str, values: Array) -> Array:
+def _column(name: str, values: Doubles) -> Doubles:
     known = np.where(np.isnan(values), UNKNOWN.get(name, 0.5 if name == CHANCE else 0.0), values)
     if name == CHANCE:
         return np.asarray(logit(np.clip(known, 1e-6, 1 - 1e-6)))

@@ -9,9 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.arrays.dtypes import Longs
-
-Array = npt.NDArray[np.float64]
+from features.arrays.dtypes import Doubles, Longs
 
 TRAITS: dict[str, tuple[str, str]] = {
     "days_since_last_order": ("quiet", "recent"),
@@ -80,7 +78,7 @@ class Personas:
         return cls(tuple(facts["names"]), centres, tuple(facts["mean"]), tuple(facts["scale"]))
 
 
-def names_of(centres: Array) -> list[str]:
+def names_of(centres: Doubles) -> list[str]:
     """Return a name a persona: the two traits that tell it best, of those no earlier one is called by."""
     words, names = list(TRAITS.values()), list[str]()
     for centre in centres:
@@ -90,25 +88,25 @@ def names_of(centres: Array) -> list[str]:
     return names
 
 
-def _logs(features: pd.DataFrame) -> Array:
+def _logs(features: pd.DataFrame) -> Doubles:
     known = [features[name].fillna(NOTHING_LEFT.get(name, 0.0)).clip(lower=0) for name in TRAITS]
     return np.stack([np.log1p(values.to_numpy(float)) for values in known], axis=1)
 
 
-def _standard(logs: Array, mean: Array, scale: Array) -> Array:
+def _standard(logs: Doubles, mean: Doubles, scale: Doubles) -> Doubles:
     return np.clip((logs - mean) / scale, -REACH, REACH)
 
 
-def _plain(row: Array) -> tuple[float, ...]:
+def _plain(row: Doubles) -> tuple[float, ...]:
     return tuple(row.round(6).tolist())
 
 
-def _nearest(points: Array, centres: Array) -> Longs:
+def _nearest(points: Doubles, centres: Doubles) -> Longs:
     distances = [((points - centre) ** 2).sum(axis=1) for centre in centres]
     return np.asarray(np.argmin(np.stack(distances, axis=1), axis=1))
 
 
-def _centres(points: Array, k: int, seed: int) -> Array:
+def _centres(points: Doubles, k: int, seed: int) -> Doubles:
     """Return k-means centres, the largest persona first."""
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
@@ -119,7 +117,7 @@ def _centres(points: Array, k: int, seed: int) -> Array:
     return np.asarray(found.cluster_centers_[np.argsort(-size, kind="stable")])
 
 
-def _clarity(points: Array, centres: Array, rng: np.random.Generator) -> float:
+def _clarity(points: Doubles, centres: Doubles, rng: np.random.Generator) -> float:
     """Return the silhouette (-1 to 1): how much nearer one's own persona is than the next."""
     from sklearn.metrics import silhouette_score
 
@@ -129,7 +127,7 @@ def _clarity(points: Array, centres: Array, rng: np.random.Generator) -> float:
     return float(silhouette_score(some, label)) if 1 < n_labels < len(some) else -1.0
 
 
-def _stability(points: Array, k: int, rng: np.random.Generator) -> float:
+def _stability(points: Doubles, k: int, rng: np.random.Generator) -> float:
     """Return how alike the personas of two halves are (adjusted Rand index, 1: the same)."""
     from sklearn.metrics import adjusted_rand_score
 

@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from features.arrays.dtypes import Doubles
 from models.texts import DEFAULT, say
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = npt.NDArray[np.float64]
 
 N_REASONS = 3
 """Told to a person, at most."""
@@ -169,7 +168,7 @@ def codes(contributions: "pd.DataFrame") -> "pd.DataFrame":
     return pd.DataFrame(said, index=contributions.index, columns=list(COLUMNS[: said.shape[1]]), dtype="str")
 
 
-def _sum(contributions: "pd.DataFrame", columns: tuple[str, ...]) -> Array:
+def _sum(contributions: "pd.DataFrame", columns: tuple[str, ...]) -> Doubles:
     there = [name for name in columns if name in contributions.columns]
     return np.asarray(contributions[there].to_numpy(float).sum(axis=1))
 

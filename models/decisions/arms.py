@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arrays.dtypes import Bools, Ints, Longs
+from features.arrays.dtypes import Bools, Ints, Longs, Rows
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money, assumed_effect, incremental_margin
 from models.policy.deck import Deck
@@ -190,7 +190,7 @@ def arm_codes(product: Ints, deck: Deck) -> Longs:
     return np.hstack([pairs.reshape(n, deck.n_with_product * k), np.broadcast_to(alone, (n, len(alone)))])
 
 
-def best_arm(worth: Money, refused: Codes, case: Case, deck: Deck) -> NDArray[np.intp]:
+def best_arm(worth: Money, refused: Codes, case: Case, deck: Deck) -> Rows:
     """Return each row's best permitted arm, -1 where none is worth more than nothing."""
     if not worth.shape[1]:
         return np.full(len(worth), NOTHING, np.intp)

@@ -6,11 +6,10 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from features.arrays.dtypes import Bools, Ints
+from features.arrays.dtypes import Bools, Bytes, Ints
 from features.settings import ContactPolicy, Economics
 from models.decisions.economics import Money
 from models.policy.actions import CHANNELS, OFFER, Action, Channel
@@ -91,7 +90,7 @@ class Case:
     standing: Standing | None = None
     """Where the customers stand; without it rules of time and channel, and actions without a product, are
     off."""
-    role: NDArray[np.uint8] | None = None
+    role: Bytes | None = None
     """Bits of what a candidate can be to the customer (``deck.role_bit``), shape (n, k); None: ``any``."""
     kind_cooling: Bools | None = None
     """Candidates of a kind the customer has bought too recently for another, shape (n, k)."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arrays.dtypes import Ints
+from features.arrays.dtypes import Ints, Rows
 from models.decisions.arms import NO_ARM, PERMITTED, Codes, Weighed, weigh
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money
@@ -108,7 +108,7 @@ def _of_block(
     return (columns[0], code, *columns[1:], found.barred.opens, found.barred.closes), found
 
 
-def _first_best(worth: Money, refused: Codes, product: Ints) -> NDArray[np.intp]:
+def _first_best(worth: Money, refused: Codes, product: Ints) -> Rows:
     """Return each action's best candidate, of equal ones the lower product; else one that was refused."""
     most = np.iinfo(np.int32).max
     equal = (worth == worth.max(axis=2, keepdims=True)) & (refused != NO_ARM)

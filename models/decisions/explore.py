@@ -7,7 +7,6 @@ drawn from that very table, so the propensity that is logged is exact whatever w
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from features.arrays.dtypes import Doubles, Ints
@@ -18,7 +17,6 @@ from models.decisions.everyone import Options
 from models.decisions.everyone import options as options_of
 from models.policy.rules import Goods
 
-Chances = NDArray[np.float64]
 GRID = 96
 """Points of the integral over the best sampled worth."""
 REACH = 6.0
@@ -53,7 +51,7 @@ def explore(case: Case, goods: Goods, terms: Terms, uniform: Doubles) -> Explore
     return Explored(found, action, kept + share * (action == NOTHING))
 
 
-def policy_of(options: Options, policy: ContactPolicy) -> Chances:
+def policy_of(options: Options, policy: ContactPolicy) -> Doubles:
     """Return the shop's policy: the chance of each action and (last) of nothing, shape (n, n_actions + 1)."""
     if policy.exploration == "epsilon":
         return epsilon_greedy(options, policy.epsilon)
@@ -62,21 +60,21 @@ def policy_of(options: Options, policy: ContactPolicy) -> Chances:
     return greedy(options)
 
 
-def greedy(options: Options) -> Chances:
+def greedy(options: Options) -> Doubles:
     """Return the policy that always takes what is worth most."""
     chances = np.zeros((len(options), len(options.deck) + 1))
     chances[np.arange(len(options)), options.best()] = 1.0  # -1 is the last: nothing
     return chances
 
 
-def epsilon_greedy(options: Options, epsilon: float) -> Chances:
+def epsilon_greedy(options: Options, epsilon: float) -> Doubles:
     """Return the policy that with chance ``epsilon`` draws evenly among what is permitted and nothing."""
     open_ = np.pad(np.isfinite(options.worth), ((0, 0), (0, 1)), constant_values=True)
     tried = open_ / open_.sum(axis=1, keepdims=True)
     return np.asarray((1 - epsilon) * greedy(options) + epsilon * tried)
 
 
-def thompson(options: Options, spread: Money) -> Chances:
+def thompson(options: Options, spread: Money) -> Doubles:
     """Return the chance that each action is the best when its worth is drawn from what is believed of it.
 
     Worths are believed to be normal around ``options.worth`` with standard deviations ``spread``, shape
@@ -90,7 +88,7 @@ def thompson(options: Options, spread: Money) -> Chances:
     return np.concatenate(parts)
 
 
-def _chances_of_best(mean: Money, spread: Money) -> Chances:
+def _chances_of_best(mean: Money, spread: Money) -> Doubles:
     barred = ~np.isfinite(mean)
     centre, width = np.where(barred, -1.0, mean), np.where(barred, 1e-12, np.maximum(spread, 1e-12))
     top = np.maximum((centre + REACH * width).max(axis=1, initial=0.0), 1e-9)
@@ -103,7 +101,7 @@ def _chances_of_best(mean: Money, spread: Money) -> Chances:
     return np.asarray(chances / chances.sum(axis=1, keepdims=True))
 
 
-def draw(chances: Chances, uniform: Doubles) -> tuple[Ints, Chances]:
+def draw(chances: Doubles, uniform: Doubles) -> tuple[Ints, Doubles]:
     """Draw an action a customer (-1: nothing) by uniform numbers in [0, 1), shape (n,); return its chance."""
     ends = np.cumsum(chances, axis=1)
     passed = (uniform[:, None] * ends[:, -1:] >= ends).sum(axis=1)

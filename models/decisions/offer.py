@@ -11,10 +11,9 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from features.arrays.dtypes import Column, Ints
+from features.arrays.dtypes import Column, Ints, Rows
 from features.errors import ArtefactError
 from models.decisions.arms import PERMITTED, Weighed, arm_codes, best_arm, repeated, weigh
 from models.decisions.case import NOTHING, Case, Terms
@@ -85,7 +84,7 @@ def choose(case: Case, goods: Goods, terms: Terms) -> Decision:
     return Decision(case.product, action, choice, money, chance, found)
 
 
-def _pick(case: Case, found: Weighed, best: NDArray[np.intp]) -> tuple[Ints, Ints, Money, Money]:
+def _pick(case: Case, found: Weighed, best: Rows) -> tuple[Ints, Ints, Money, Money]:
     """Return action, product, worth and chance of each row's best arm (-1: nothing)."""
     n, k = case.product.shape
     deck, worth = found.deck, found.worth

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.arrays.dtypes import Column, Floats
 from features.arrays.history import Vocabulary
 from features.settings import ContactPolicy, ProductGroup
 from features.storage.tables import quote
@@ -16,7 +17,7 @@ from features.window import day_number, local_day, naive_utc, shift_days
 from models.decisions.economics import margin_if_stays
 from models.policy.actions import CHANNELS, EVENTS, NAMES
 from models.policy.rules import People
-from models.policy.standing import NOT_RECORDED, Days, Standing, draw_held_out
+from models.policy.standing import NOT_RECORDED, Standing, draw_held_out
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,7 @@ def with_scores(standing: Standing, scores: "pd.DataFrame", horizon_days: int) -
     return replace(standing, risk=risk, margin=margin_if_stays(expected, risk), rank=rank)
 
 
-def group_days(groups: Mapping[str, ProductGroup], paths: list[str], field: str, default: int = 0) -> Days:
+def group_days(groups: Mapping[str, ProductGroup], paths: list[str], field: str, default: int = 0) -> Floats:
     """Return a product group's ``field`` (days) for each category path; ``default`` where no group fits."""
     found = np.full(len(paths), np.nan, np.float32)
     for group in groups.values():
@@ -91,7 +92,7 @@ def _word(group: ProductGroup) -> str:
     )
 
 
-def _put(column: NDArray[Any], customers: Vocabulary, ids: Any, values: Any) -> None:
+def _put(column: Column, customers: Vocabulary, ids: Any, values: Any) -> None:
     """Write values into the rows of known ids; what is NULL stays as it was."""
     codes, masked = customers.codes(ids.tolist()), np.ma.asarray(values)
     known = (codes >= 0) & ~np.ma.getmaskarray(masked)
@@ -162,7 +163,7 @@ def _put_birthdays(standing: Standing, shop: "Shop", customers: Vocabulary, cuto
     _put(standing.since[:, EVENTS.index("birthday")], customers, found["customer_id"], days)
 
 
-def days_since_birthday(born: NDArray[np.datetime64], today: int) -> Days:
+def days_since_birthday(born: NDArray[np.datetime64], today: int) -> Floats:
     """Return days since the nearest birthday, below 0 before it; ``today`` counts days since 1970-01-01.
 
     Who was born on a 29 February has it on 1 March in other years.

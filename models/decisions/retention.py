@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.arrays.dtypes import Rows
 from features.errors import InputError
 from features.settings import Economics
 from models.decisions.economics import EFFECT, Money, incremental_margin, margin_if_stays
@@ -78,7 +79,7 @@ def _names(refusals: Sequence[Refusal], refused: NDArray[np.int8]) -> "pd.Catego
     return pd.Categorical.from_codes(refused + 1, pd.Index(["", *(refusal.rule for refusal in refusals)]))
 
 
-def _order(gain: Money, cost: Money, refused: NDArray[np.int8], ids: pd.Index) -> NDArray[np.intp]:
+def _order(gain: Money, cost: Money, refused: NDArray[np.int8], ids: pd.Index) -> Rows:
     """Return rows by group (worthwhile, permitted, refused), gain for cost, gain, customer_id."""
     group = np.where(refused >= 0, 2, np.where(gain > 0, 0, 1))
     by_id = np.arange(len(ids)) if ids.is_monotonic_increasing else np.asarray(ids.argsort())

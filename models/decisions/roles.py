@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.compiled import compiled
-from features.arrays.dtypes import Bools, Ints
+from features.arrays.dtypes import Bools, Bytes, Floats, Ints
 from features.arrays.history import History, read_array
 from features.arrays.last_bought import days_since_kind
 from features.window import naive_utc
@@ -16,7 +16,6 @@ from models.decisions.economics import Money
 from models.decisions.reading import group_days
 from models.policy.deck import role_bit
 from models.policy.rules import Goods
-from models.policy.standing import Days
 from models.similarity.baskets import together
 
 if TYPE_CHECKING:
@@ -44,11 +43,11 @@ class Shelf:
     """What is known of products besides price and stock; arrays of shape (n_products,)."""
 
     category: Ints
-    same_kind_days: Days
+    same_kind_days: Floats
     """So many days after a purchase nothing else of the same category is offered."""
-    settling_days: Days
+    settling_days: Floats
     """Days from an order until its delivery has settled, where no delivery tells."""
-    repeat_days: Days
+    repeat_days: Floats
     """Usual days between two purchases by the same customer; NaN where nothing is bought again."""
     flash: Bools
     """Slow movers and launches."""
@@ -93,9 +92,7 @@ class Shelf:
         return shelf
 
 
-def roles(
-    history: History, product: Ints, days_since_bought: Money, goods: Goods, shelf: Shelf
-) -> NDArray[np.uint8]:
+def roles(history: History, product: Ints, days_since_bought: Money, goods: Goods, shelf: Shelf) -> Bytes:
     """Return what each candidate can be to each customer of ``history``, as bits; shape (n, k)."""
     new, price = np.isnan(days_since_bought), goods.price[product]
     usual = usual_price(history, product, goods.price, shelf.category)
@@ -153,7 +150,7 @@ def usual_price(history: History, product: Ints, price: Money, category: Ints) -
     return np.where((wanted_kind >= 0) & (pairs[place] == wanted), mean[place], np.nan)
 
 
-def repeat_days(history: History, category: Ints) -> Days:
+def repeat_days(history: History, category: Ints) -> Floats:
     """Return the median days between two purchases of each product by one customer, NaN if never repeated."""
     import pandas as pd
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.arrays.dtypes import Column
 from models.decisions.arms import NO_ARM, PERMITTED
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.everyone import Options
@@ -147,7 +147,7 @@ def why_nothing(found: Options, row: int) -> str:
     return _all_refused(told, found.rules, found.reasons, "actions")
 
 
-def _all_refused(told: NDArray[Any], rules: Sequence[str], reasons: Sequence[str], what: str) -> str:
+def _all_refused(told: Column, rules: Sequence[str], reasons: Sequence[str], what: str) -> str:
     """Say which rules refused everything; ``told`` are their numbers, one of each thing refused."""
     if not len(told):
         return "nothing to offer: no candidate products are known for this customer"

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.arrays.dtypes import Doubles, Floats, Ints
+from features.arrays.dtypes import Doubles, Floats, Ids, Ints
 from features.arrays.history import History, Vocabulary, read_array
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class AttributeSegments:
     lift: Floats
     customers: Vocabulary
     """Those known by their attributes alone: no purchase yet."""
-    values: NDArray[np.bytes_]
+    values: Ids
     """Their segments, as ``attribute=value`` lines."""
 
     @classmethod

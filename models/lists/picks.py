@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.arrays.dtypes import Bools, Floats, Ints
+from features.arrays.dtypes import Bools, Bytes, Floats, Ids, Ints
 from features.arrays.history import History, Vocabulary
 from features.hardware import rows_at_once
 from models.lists.rules import Rules
@@ -42,8 +41,8 @@ class Picks(NamedTuple):
 
     product: Ints
     score: Floats
-    source: NDArray[np.uint8]
-    reason: NDArray[np.uint8]
+    source: Bytes
+    reason: Bytes
     number: Floats
     about: Ints
 
@@ -81,10 +80,10 @@ class Pairs:
     customer: Ints
     product: Ints
     score: Floats
-    source: NDArray[np.uint8]
+    source: Bytes
     own: Bools
 
-    def of_list(self, name: str, rules: Rules, ids: NDArray[np.bytes_]) -> "Pairs":
+    def of_list(self, name: str, rules: Rules, ids: Ids) -> "Pairs":
         """Return the pairs that a list may hold; ``customer`` counts the rows of ``ids``."""
         had = self.own | rules.tried(name, ids, self.customer, self.product)
         kept = ~rules.barred(name, self.product, had)
@@ -193,7 +192,7 @@ def _lead(picks: Picks, code: int, chance: float, rows: Bools) -> None:
     picks.put(rows, moved)
 
 
-def frame(lists: dict[str, Picks], customers: Sequence[str], products: NDArray[np.bytes_]) -> "pd.DataFrame":
+def frame(lists: dict[str, Picks], customers: Sequence[str], products: Ids) -> "pd.DataFrame":
     """Return lists as one table, ``COLUMNS``; ``rank`` from 1."""
     import pandas as pd
 

@@ -3,12 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.arrays.compiled import compiled
-from features.arrays.dtypes import Bools, Ints
+from features.arrays.dtypes import Bools, Bytes, Ints
 
-Sources = NDArray[np.uint8]
 BARRED, OWNED, TAKEN = np.uint8(1), np.uint8(2), np.uint8(4)
 
 
@@ -16,7 +14,7 @@ class Group(NamedTuple):
     """Products (-1: none) and where each comes from."""
 
     product: Ints
-    source: Sources
+    source: Bytes
 
 
 class Lead(NamedTuple):
@@ -31,7 +29,7 @@ class Lead(NamedTuple):
 @compiled
 def united(
     groups: tuple[Group, Group, Group], lead: Lead, owned: Ints, barred: Bools
-) -> tuple[Ints, Sources, Bools]:
+) -> tuple[Ints, Bytes, Bools]:
     """Return products that are not barred, their sources, and whether the customer owns them.
 
     The first two groups come before the neighbours of what leads, the third after them.
@@ -55,7 +53,7 @@ def united(
 
 
 @compiled
-def _add(n: int, group: Group, marks: Sources, product: Ints, source: Sources) -> int:
+def _add(n: int, group: Group, marks: Bytes, product: Ints, source: Bytes) -> int:
     """Take what is neither barred nor taken yet; return how many there are by now."""
     for row in range(len(group.product)):
         code = group.product[row]

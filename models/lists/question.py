@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.arrays.dtypes import Bools, Floats, Ints
+from features.arrays.dtypes import Bools, Bytes, Floats, Ints
 from features.arrays.history import History
 from models.lists.rules import Rules
 
@@ -65,7 +64,7 @@ class Scored:
 
     product: Ints
     score: Floats
-    source: NDArray[np.uint8]
+    source: Bytes
 
     @classmethod
     def nothing(cls) -> "Scored":

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.arrays.brought_back import BroughtBack
 from features.arrays.catalogue import Catalogue
-from features.arrays.dtypes import Bools, Floats, Ints, Longs
+from features.arrays.dtypes import Bools, Floats, Ids, Ints, Longs, Rows
 from features.arrays.groups import Groups, places
 from features.arrays.history import History, read_array
 from features.settings import Lists
@@ -99,19 +98,19 @@ class Rules:
             return hidden
         return hidden | (own & ~self.returns[product])
 
-    def tried(self, list_name: str, ids: NDArray[np.bytes_], customer: Ints, product: Ints) -> Bools:
+    def tried(self, list_name: str, ids: Ids, customer: Ints, product: Ints) -> Bools:
         """Mark pairs that are not new, though nothing is left of them; ``customer``: rows of ``ids``."""
         if self.back is None or list_name != "new_for_you":
             return np.zeros(len(product), bool)
         return self.back.among(ids, customer, product)
 
-    def tried_pairs(self, list_name: str, ids: NDArray[np.bytes_]) -> tuple[Any, Any]:
+    def tried_pairs(self, list_name: str, ids: Ids) -> tuple[Any, Any]:
         """Return the same as pairs: rows of ``ids``, and products."""
         if self.back is None or list_name != "new_for_you":
             return np.zeros(0, np.intp), np.zeros(0, np.int64)
         return self.back.pairs(ids)
 
-    def order(self, customer: Ints | None, product: Ints, score: Floats) -> NDArray[np.intp]:
+    def order(self, customer: Ints | None, product: Ints, score: Floats) -> Rows:
         """Return the order of pairs: by customer, then best first; ties go to the lower product code.
 
         With a cap, a category's first ``max_per_category`` products go before everybody's others, its next
@@ -211,7 +210,7 @@ def _place(customer: Longs, category: Ints) -> Longs:
     return place
 
 
-def _explored(customer: Longs, new: Bools, share: float) -> NDArray[np.intp]:
+def _explored(customer: Longs, new: Bools, share: float) -> Rows:
     """Return the order in which the i-th new product has place ``(i + 1) / share`` at the latest.
 
     Rows are sorted by customer, best first; nobody's best new product is put behind a worse one.

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.arrays.dtypes import Ints
+from features.arrays.dtypes import Bytes, Doubles, Ints
 from features.settings import ContactPolicy, Economics
 from models.policy.actions import CHANNELS, EVENTS, NAMES, ROLES, Action
 
-Row = NDArray[np.float64]
 ALWAYS = -1e6
 """Days: a window that has long been open (a rule that does not apply)."""
 
@@ -28,19 +26,19 @@ class Deck:
     """Positions in ``CHANNELS``."""
     event: Ints
     """Positions in ``EVENTS``, -1 where the window hangs on none."""
-    role: NDArray[np.uint8]
+    role: Bytes
     """The bit of a product's roles that the action asks for (see ``role_bit``)."""
-    cost: Row
-    discount: Row
-    effect: Row
+    cost: Doubles
+    discount: Doubles
+    effect: Doubles
     """Assumed."""
-    from_days: Row
-    until_days: Row
-    cooldown: Row
-    least_risk: Row
-    least_orders: Row
-    best_share: Row
-    no_coupon: Row
+    from_days: Doubles
+    until_days: Doubles
+    cooldown: Doubles
+    least_risk: Doubles
+    least_orders: Doubles
+    best_share: Doubles
+    no_coupon: Doubles
     """Days after the first order without this action: ``no_coupon_days`` where it gives a discount."""
 
     @classmethod
@@ -55,7 +53,7 @@ class Deck:
             _codes([CHANNELS.index(action.channel) for action in some]),
             _codes([-1 if action.after is None else EVENTS.index(action.after) for action in some]),
             np.array([role_bit(action.goods) for action in some], np.uint8),
-            *cast("tuple[Row, ...]", tuple(np.ascontiguousarray(numbers.reshape(len(some), -1).T))),
+            *cast("tuple[Doubles, ...]", tuple(np.ascontiguousarray(numbers.reshape(len(some), -1).T))),
         )
 
     def __len__(self) -> int:

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arrays.dtypes import Bools, Doubles, Ints
+from features.arrays.dtypes import Bools, Doubles, Floats, Ids, Ints
 from models.policy.actions import CHANNELS, EVENTS, NAMES
 
-Days = NDArray[np.float32]
 NOT_RECORDED = -1
 
 
@@ -26,11 +25,11 @@ class Standing:
     """Contacts received in the last 7 days, over all channels."""
     held_out: Bools
     """Never contacted, to measure the others against."""
-    since: Days
+    since: Floats
     """Days since each of ``EVENTS``, shape (n, len(EVENTS)); below 0 where it lies ahead, NaN unknown."""
-    since_action: Days
+    since_action: Floats
     """Days since the last contact with each of ``NAMES``, shape (n, len(NAMES)); NaN where there was none."""
-    settles_in: Days
+    settles_in: Floats
     """Days until all that was bought is delivered and settled; 0 or less: it has."""
     return_open: Bools
     """A return is under way."""
@@ -41,7 +40,7 @@ class Standing:
     basket: Doubles
     """Money of a usual order: what a discount without a product is a share of."""
     n_orders: Ints
-    rank: Days
+    rank: Floats
     """Share of all customers with less expected margin (0 to 1; the best are near 1)."""
 
     def __len__(self) -> int:
@@ -91,7 +90,7 @@ class Standing:
         return cls(*(np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)) for path in paths))
 
 
-def draw_held_out(ids: NDArray[np.bytes_], share: float, salt: str) -> Bools:
+def draw_held_out(ids: Ids, share: float, salt: str) -> Bools:
     """Draw who is never contacted: by a hash of id and salt, so that it is the same at every decision.
 
     ``ids`` are UTF-8 bytes, shape (n,), as in ``Vocabulary.ids``; a customer's draw does not depend on the

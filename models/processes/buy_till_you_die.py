@@ -18,9 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import digamma, expit, gammaln, hyp2f1
 
+from features.arrays.dtypes import Doubles
 from models.processes.likelihood import BOUNDS, arrays, distinct, minimise
-
-Array = npt.NDArray[np.float64]
 
 BETA_BOUNDS = (-12.0, 4.0)
 """Bounds of log a and log b: two of 50 already say that all leave alike, and equation 10 stays exact."""
@@ -69,14 +68,14 @@ class BetaGeoNBD:
         r, alpha, a, b = (float(value) for value in np.exp(log_params))
         return cls(r, alpha * scale, a, b, first_tosses)
 
-    def log_likelihood(self, frequency: npt.ArrayLike, recency: npt.ArrayLike, T: npt.ArrayLike) -> Array:
+    def log_likelihood(self, frequency: npt.ArrayLike, recency: npt.ArrayLike, T: npt.ArrayLike) -> Doubles:
         """Return the log-likelihood of each customer, shape (n,) (equation 6)."""
         params = np.array([self.r, self.alpha, self.a, self.b])
         return _terms(params, *arrays(frequency, recency, T), first_tosses=self.first_tosses)[0]
 
     def expected_orders(
         self, frequency: npt.ArrayLike, recency: npt.ArrayLike, T: npt.ArrayLike, horizon: float
-    ) -> Array:
+    ) -> Doubles:
         """Return E[purchase days in the next ``horizon`` | x, t_x, T], shape (n,) (equation 10).
 
         The hypergeometric function is taken after Euler's transformation: its arguments then stay small for
@@ -94,7 +93,7 @@ class BetaGeoNBD:
 
     def purchase_probability(
         self, frequency: npt.ArrayLike, recency: npt.ArrayLike, T: npt.ArrayLike, horizon: float
-    ) -> Array:
+    ) -> Doubles:
         """Return P(at least one purchase day in the next ``horizon`` | x, t_x, T), shape (n,).
 
         One leaves only right after a purchase, so this is the chance of being alive times the chance that a
@@ -106,7 +105,7 @@ class BetaGeoNBD:
 
     def days_until(
         self, frequency: npt.ArrayLike, recency: npt.ArrayLike, T: npt.ArrayLike, share: float
-    ) -> Array:
+    ) -> Doubles:
         """Return after how long ``share`` of customers like each have ordered again, shape (n,).
 
         The horizon at which ``purchase_probability`` is ``share``; infinite where so many never come back.
@@ -117,7 +116,7 @@ class BetaGeoNBD:
             longer = np.expm1(-np.log(np.maximum(waiting, 0)) / (self.r + x))
         return np.asarray((self.alpha + T_) * longer)
 
-    def _alive(self, x: Array, t_x: Array, T: Array) -> Array:
+    def _alive(self, x: Doubles, t_x: Doubles, T: Doubles) -> Doubles:
         tosses = x + self.first_tosses
         odds = np.log(self.a) - np.log(self.b + np.maximum(tosses, 1) - 1)
         odds = odds + (self.r + x) * (np.log(self.alpha + T) - np.log(self.alpha + t_x))
@@ -130,7 +129,9 @@ class BetaGeoNBD:
         return a, self.b + 2e-7 if on_integer else self.b
 
 
-def _terms(params: Array, x: Array, t_x: Array, T: Array, *, first_tosses: int) -> tuple[Array, Array]:
+def _terms(
+    params: Doubles, x: Doubles, t_x: Doubles, T: Doubles, *, first_tosses: int
+) -> tuple[Doubles, Doubles]:
     """Return the log-likelihood per row, and the share of it in which the customer is alive."""
     r, alpha, a, b = params
     tosses = x + first_tosses
@@ -144,8 +145,8 @@ def _terms(params: Array, x: Array, t_x: Array, T: Array, *, first_tosses: int) 
 
 
 def _loss(
-    logs: Array, x: Array, t_x: Array, T: Array, weights: Array, *, first_tosses: int
-) -> tuple[float, Array]:
+    logs: Doubles, x: Doubles, t_x: Doubles, T: Doubles, weights: Doubles, *, first_tosses: int
+) -> tuple[float, Doubles]:
     """Return minus the mean log-likelihood and its gradient in the log-parameters."""
     r, alpha, a, b = params = np.exp(logs)
     value, alive = _terms(params, x, t_x, T, first_tosses=first_tosses)

@@ -7,10 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import digamma, gammaln
 
+from features.arrays.dtypes import Doubles
 from features.errors import CannotLearn
 from models.processes.likelihood import BOUNDS, arrays, minimise
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class GammaGamma:
         p, q, v = (float(value) for value in np.exp(log_params))
         return cls(p, 1 + q, v * scale)
 
-    def expected_value(self, frequency: npt.ArrayLike, monetary_value: npt.ArrayLike) -> Array:
+    def expected_value(self, frequency: npt.ArrayLike, monetary_value: npt.ArrayLike) -> Doubles:
         """Return the expected spend per purchase day, shape (n,): own mean shrunk to all (equation 5)."""
         x, m = arrays(frequency, monetary_value)
         x = np.where(np.isfinite(m) & (m > 0), x, 0.0)
@@ -65,7 +64,7 @@ class GammaGamma:
         return np.asarray(self.p * (self.v + x * own) / (self.p * x + self.q - 1))
 
 
-def _gamma_gamma_loss(logs: Array, x: Array, m: Array) -> tuple[float, Array]:
+def _gamma_gamma_loss(logs: Doubles, x: Doubles, m: Doubles) -> tuple[float, Doubles]:
     """Return minus the mean log-likelihood and its gradient; the second log-parameter is log(q - 1)."""
     p, q_above_1, v = params = np.exp(logs)
     q, px, total = 1 + q_above_1, p * x, x * m

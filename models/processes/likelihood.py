@@ -7,10 +7,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import OptimizeResult, minimize
 
+from features.arrays.dtypes import Doubles
 from features.errors import CannotLearn
 
-Array = npt.NDArray[np.float64]
-Objective = Callable[[Array], tuple[float, Array]]
+Objective = Callable[[Doubles], tuple[float, Doubles]]
 Logs = tuple[float, ...]
 
 BOUNDS = (-12.0, 12.0)
@@ -19,14 +19,14 @@ TOLERANCE = 1e-4
 """Largest slope of the mean log-likelihood, per log-parameter, at which a fit counts as converged."""
 
 
-def arrays(*columns: npt.ArrayLike) -> tuple[Array, ...]:
+def arrays(*columns: npt.ArrayLike) -> tuple[Doubles, ...]:
     """Return each column as an array of floats, shape (n,)."""
     return tuple(np.atleast_1d(np.asarray(column, dtype=np.float64)) for column in columns)
 
 
 def distinct(
     frequency: npt.ArrayLike, recency: npt.ArrayLike, T: npt.ArrayLike
-) -> tuple[Array, Array, Array, Array]:
+) -> tuple[Doubles, Doubles, Doubles, Doubles]:
     """Return the distinct (x, t_x, T) and each one's share of the customers, shape (m,) each.
 
     Raises ``CannotLearn`` where nobody ever came back.
@@ -41,7 +41,7 @@ def distinct(
     return found[0], found[1], found[2], counts.to_numpy(float) / len(x)
 
 
-def minimise(loss: Objective, starts: list[Logs], bounds: list[tuple[float, float]], what: str) -> Array:
+def minimise(loss: Objective, starts: list[Logs], bounds: list[tuple[float, float]], what: str) -> Doubles:
     """Return the best log-parameters over the starts; raise ``CannotLearn`` if no start converged.
 
     ``loss`` returns minus the mean log-likelihood and its gradient.

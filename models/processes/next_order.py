@@ -11,14 +11,12 @@ from datetime import datetime
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays.dtypes import Doubles
 from features.window import local_day
 from models.processes.buy_till_you_die import BetaGeoNBD
 from models.processes.rhythm import rhythm
-
-Array = npt.NDArray[np.float64]
 
 PRIOR_GAPS = 3.0
 """The shop's mean gap weighs as much as so many gaps of the customer's own."""
@@ -42,7 +40,7 @@ class NextOrder:
         n = np.nansum(n_gaps)
         return cls(float(total / n) if n > 0 else float("nan"))
 
-    def days_between(self, features: pd.DataFrame) -> Array:
+    def days_between(self, features: pd.DataFrame) -> Doubles:
         """Return the days between two orders, shape (n,): the own mean gap, shrunk to the shop's."""
         n_gaps = features["frequency"].to_numpy(float)
         own = features["gap_mean_days"].fillna(0.0).to_numpy(float)
@@ -60,7 +58,7 @@ class NextOrder:
         )
 
 
-def _ahead(features: pd.DataFrame, bgnbd: BetaGeoNBD | None, name: str) -> Array:
+def _ahead(features: pd.DataFrame, bgnbd: BetaGeoNBD | None, name: str) -> Doubles:
     """Return whole days from the cutoff, shape (n,); NaN where it cannot be known."""
     if bgnbd is None:
         return np.full(len(features), np.nan)
@@ -68,7 +66,7 @@ def _ahead(features: pd.DataFrame, bgnbd: BetaGeoNBD | None, name: str) -> Array
     return np.where(days <= WITHIN_DAYS[name], np.floor(days), np.nan)
 
 
-def _midnights(ahead: Array, index: pd.Index, cutoff: datetime, timezone: str) -> "pd.Series[Any]":
+def _midnights(ahead: Doubles, index: pd.Index, cutoff: datetime, timezone: str) -> "pd.Series[Any]":
     days = pd.Series(ahead, index=index)
     midnight = pd.Timestamp(local_day(cutoff, timezone)).as_unit("s") + pd.to_timedelta(days, unit="D")
     local = midnight.dt.tz_localize(timezone, nonexistent="shift_forward", ambiguous=True)

@@ -13,11 +13,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import gammaln, hyp2f1
 
+from features.arrays.dtypes import Doubles
 from features.errors import CannotLearn
 from models.processes.likelihood import arrays, distinct, minimise
 from models.processes.rhythm import rhythm
-
-Array = npt.NDArray[np.float64]
 
 MOST_ROWS = 10_000
 """Fitted on so many customers at most, drawn evenly: a row costs four hypergeometric functions."""
@@ -57,13 +56,13 @@ class ParetoNBD:
         r, alpha, s, beta = (float(value) for value in np.exp(log_params))
         return cls(r, alpha * scale, s, beta * scale)
 
-    def log_likelihood(self, frequency: npt.ArrayLike, recency: npt.ArrayLike, T: npt.ArrayLike) -> Array:
+    def log_likelihood(self, frequency: npt.ArrayLike, recency: npt.ArrayLike, T: npt.ArrayLike) -> Doubles:
         """Return the log-likelihood of each customer, shape (n,) (note 009, equation 18)."""
         return _terms(np.array([self.r, self.alpha, self.s, self.beta]), *arrays(frequency, recency, T))[0]
 
     def expected_orders(
         self, frequency: npt.ArrayLike, recency: npt.ArrayLike, T: npt.ArrayLike, horizon: float
-    ) -> Array:
+    ) -> Doubles:
         """Return E[purchase days in the next ``horizon`` | x, t_x, T], shape (n,) (note 009, equation 41)."""
         x, t_x, T_ = arrays(frequency, recency, T)
         s = self.s + 2e-6 if abs(self.s - 1) < 1e-6 else self.s  # 0/0 at 1: what changes the sixth digit
@@ -73,7 +72,7 @@ class ParetoNBD:
 
     def purchase_probability(
         self, frequency: npt.ArrayLike, recency: npt.ArrayLike, T: npt.ArrayLike, horizon: float
-    ) -> Array:
+    ) -> Doubles:
         """Return P(at least one purchase day in the next ``horizon`` | x, t_x, T), shape (n,).
 
         The density of the next purchase, E[rate * exp(-(rate + leaving rate) * u)], by Gauss-Legendre over u.
@@ -89,11 +88,11 @@ class ParetoNBD:
             self._alive(x, t_x, T_) * (self.r + x) * total * np.log1p(horizon / (self.alpha + T_))
         )
 
-    def _alive(self, x: Array, t_x: Array, T: Array) -> Array:
+    def _alive(self, x: Doubles, t_x: Doubles, T: Doubles) -> Doubles:
         return _terms(np.array([self.r, self.alpha, self.s, self.beta]), x, t_x, T)[1]
 
 
-def pareto_orders(rows: pd.DataFrame, horizon_days: int) -> Array:
+def pareto_orders(rows: pd.DataFrame, horizon_days: int) -> Doubles:
     """Return the expected order days of ``rows``, shape (n,), fitted on them; NaN where it cannot be."""
     try:
         fitted = _fitted(*(column.tobytes() for column in rhythm(rows)))
@@ -108,7 +107,7 @@ def _fitted(*columns: bytes) -> ParetoNBD:
     return ParetoNBD.fit(*(np.frombuffer(column) for column in columns))
 
 
-def _terms(params: Array, x: Array, t_x: Array, T: Array) -> tuple[Array, Array]:
+def _terms(params: Doubles, x: Doubles, t_x: Doubles, T: Doubles) -> tuple[Doubles, Doubles]:
     """Return the log-likelihood per row, and the share of it in which the customer is alive."""
     r, alpha, s, beta = params
     common = gammaln(r + x) - gammaln(r) + r * np.log(alpha) + s * np.log(beta)
@@ -118,7 +117,7 @@ def _terms(params: Array, x: Array, t_x: Array, T: Array) -> tuple[Array, Array]
     return common + either, np.exp(alive - either)
 
 
-def _log_left(params: Array, x: Array, t_x: Array, T: Array) -> Array:
+def _log_left(params: Doubles, x: Doubles, t_x: Doubles, T: Doubles) -> Doubles:
     """Return log A_0: the customer left at some moment between the last purchase and T (equations 15, 16).
 
     The hypergeometric function is taken after Euler's transformation: as printed it overflows for
@@ -128,7 +127,7 @@ def _log_left(params: Array, x: Array, t_x: Array, T: Array) -> Array:
     gap, total = abs(alpha - beta), r + s + x
     second = s + 1 if alpha >= beta else r + x
 
-    def at(moment: Array) -> Array:
+    def at(moment: Doubles) -> Doubles:
         start = max(alpha, beta) + moment
         tame = hyp2f1(1.0, total + 1 - second, total + 1, gap / start)
         return np.asarray((1 - second) * np.log1p(-gap / start) + np.log(tame) - total * np.log(start))
@@ -138,13 +137,13 @@ def _log_left(params: Array, x: Array, t_x: Array, T: Array) -> Array:
         return np.asarray(early + np.log(-np.expm1(np.minimum(late - early, 0.0))))
 
 
-def _loss(logs: Array, x: Array, t_x: Array, T: Array, weights: Array) -> tuple[float, Array]:
+def _loss(logs: Doubles, x: Doubles, t_x: Doubles, T: Doubles, weights: Doubles) -> tuple[float, Doubles]:
     """Return minus the mean log-likelihood and its gradient by central differences.
 
     Far out it may be no number: a fit that ends there is not taken.
     """
 
-    def value(at: Array) -> float:
+    def value(at: Doubles) -> float:
         with np.errstate(invalid="ignore"):
             return -float(weights @ _terms(np.exp(at), x, t_x, T)[0])
 

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.arrays.dtypes import Bools, Floats, Ints
+from features.arrays.dtypes import Bools, Bytes, Floats, Ints
 from features.arrays.history import History, read_array
 from features.arrays.pairs import pair_features
 from models.candidates.companions import LIKE, better, substitutes, together
@@ -21,7 +20,7 @@ from models.candidates.state import ListState
 from models.candidates.union import Candidates
 from models.lists.dearer import Dearer
 from models.lists.picks import LISTS, OWN, PINNED, POPULAR, SOURCES, TOGETHER, UPSELL
-from models.lists.pool import Group, Lead, Sources, united
+from models.lists.pool import Group, Lead, united
 from models.lists.question import Question, Scored
 from models.lists.since import Line, by_now
 from models.ranking.ranker import Ranker
@@ -42,7 +41,7 @@ class Live:
 
     state: ListState
     ranker: Ranker
-    pools: dict[str, tuple[Ints, NDArray[np.uint8]]]
+    pools: dict[str, tuple[Ints, Bytes]]
     """Per list: the products worth ranking for each customer and their sources, shape (n_customers, m)."""
     by_popularity: Ints
     usual: Floats
@@ -178,7 +177,7 @@ class Live:
         source = np.where(bought, OWN, np.where(source == OWN, LIKE, source))[kept].astype(np.uint8)
         return Scored(product, self._chances(ask, product), source)
 
-    def _candidates(self, ask: Question, list_name: str) -> tuple[Ints, Sources, Bools]:
+    def _candidates(self, ask: Question, list_name: str) -> tuple[Ints, Bytes, Bools]:
         """Return each product once that is not barred, the earliest source first, and whether it is owned."""
         pool, rest = _NO_GROUP, _NO_GROUP
         if ask.code >= 0:

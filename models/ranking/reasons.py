@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.arrays.dtypes import Bools, Floats, Ints
+from features.arrays.dtypes import Bools, Bytes, Floats, Ints, Rows
 from features.arrays.history import History
 from features.arrays.pairs import PAIR_FEATURES
 from features.arrays.products import LEVELS
@@ -65,7 +64,7 @@ class Why(NamedTuple):
     (again), or how many steps above its own the category is (category).
     """
 
-    reason: NDArray[np.uint8]
+    reason: Bytes
     number: Floats
     about: Ints
 
@@ -138,7 +137,7 @@ def _others(
     _near(found, unexplained | (source == TOGETHER), state, product, lead)
 
 
-def _moved(features: Floats, judge: Judge) -> NDArray[np.intp]:
+def _moved(features: Floats, judge: Judge) -> Rows:
     """Return the family (a position in ``FAMILIES``) without which each row's chance would fall most.
 
     Without: as an ordinary candidate has it. A customer who bought nothing of a kind owes it nothing.
@@ -149,7 +148,7 @@ def _moved(features: Floats, judge: Judge) -> NDArray[np.intp]:
         without[:, family] = judge.usual[family]
         left.append(judge.chance(without))
     left[FAMILIES.index("kinds")][features[:, COLUMN["top_n"]] <= 0] = np.inf
-    moved: NDArray[np.intp] = np.argmin(np.stack(left), axis=0)
+    moved: Rows = np.argmin(np.stack(left), axis=0)
     return moved
 
 

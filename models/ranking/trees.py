@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.compiled import compiled
-from features.arrays.dtypes import Doubles, Floats, Ints, Longs
+from features.arrays.dtypes import Column, Doubles, Floats, Ints, Longs
 from features.errors import ArtefactError
 
 MAX_LEAVES = 64
@@ -55,7 +55,7 @@ class FlatTrees:
     feature: Ints
     threshold: Floats
     """A row goes to the right where its feature is greater."""
-    kept: NDArray[Any]
+    kept: Column
     """The leaves still possible after going to the right: 32 bits where all trees' fit in, else 64."""
     node_start: Longs
     leaf_start: Longs
@@ -134,7 +134,7 @@ def _sums(  # noqa: PLR0917 (numba takes arrays, not objects)
     features: Floats,
     feature: Ints,
     threshold: Floats,
-    kept: NDArray[Any],
+    kept: Column,
     node_start: Longs,
     leaf_start: Longs,
     leaf: Doubles,
@@ -158,7 +158,7 @@ def _sums(  # noqa: PLR0917 (numba takes arrays, not objects)
 
 
 @compiled
-def _add(leaf: Doubles, first: Any, possible: NDArray[Any], word: Word, sums: Doubles) -> None:
+def _add(leaf: Doubles, first: Any, possible: Column, word: Word, sums: Doubles) -> None:
     """Add each row's leaf: the lowest one that is left."""
     kind = possible.dtype.type
     for row in range(len(sums)):

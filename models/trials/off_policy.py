@@ -18,10 +18,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from features.arrays.dtypes import Doubles, Longs
+from features.arrays.dtypes import Doubles, Longs, Rows
 from features.errors import CannotLearn, InputError
 from models.boosted_trees import Trees, TreesConfig
-from models.trials.trial import Estimate, Rows
+from models.trials.trial import Estimate
 
 SURE = 5.0
 """Standard errors by which the mean weight may differ from 1: more, and the log does not cover the policy."""

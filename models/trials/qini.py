@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.arrays.dtypes import Doubles
+from features.arrays.dtypes import Doubles, Rows
 from models.trials.trial import Estimate, Trial
 
 N_DRAWS = 400
@@ -65,8 +64,8 @@ def intervals(
 class _Ranked:
     """A trial in the order of a score, best first: what does not change between bootstrap draws."""
 
-    order: NDArray[np.intp]
-    ends: NDArray[np.intp]
+    order: Rows
+    ends: Rows
     """Last place of each group of equal scores."""
     treated: Doubles
     """Weight of each row among the contacted, in order; 0 for the held out."""

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from features.arrays.dtypes import Bools, Doubles, Longs
+from features.arrays.dtypes import Bools, Doubles, Longs, Rows
 from features.errors import CannotLearn, InputError
-
-Rows = NDArray[np.intp]
 
 Z = 1.959964
 """Standard errors on either side of a 95% interval."""

@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays.dtypes import Doubles
 from models.boosted_trees import Trees
 from models.customers.customer_panel import COLUMNS, PanelConfig
 from models.customers.log_linear import RICH, LogLinear
-
-Array = npt.NDArray[np.float64]
 
 MONEY = (*RICH, "revenue")
 """What the regression reads."""
@@ -34,12 +32,12 @@ class Amount:
     """None in an artefact from before there was one: the trees speak alone."""
 
     @classmethod
-    def fit(cls, rows: pd.DataFrame, logs: Array, config: PanelConfig) -> Self:
+    def fit(cls, rows: pd.DataFrame, logs: Doubles, config: PanelConfig) -> Self:
         """Learn ``logs`` of revenue, shape (n,), from the ``COLUMNS`` of those who paid it."""
         trees = Trees.fit("regression", rows[COLUMNS].to_numpy(float), logs, config)
         return cls(trees, LogLinear.fit_mean(MONEY, rows, logs, ridge=config.ridge))
 
-    def log(self, rows: pd.DataFrame) -> Array:
+    def log(self, rows: pd.DataFrame) -> Doubles:
         """Return the log of each row's typical (median) amount, shape (n,)."""
         said = self.trees.raw(rows[COLUMNS].to_numpy(float))
         if self.linear is None:

@@ -5,17 +5,15 @@ proportion of its order days; so what those who order come to grows by what is l
 """
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays.dtypes import Doubles
 from models.chance.purchase_chance import stretched
 from models.customers.customer_panel import ORDERS
 from models.value.value_parts import Figures, Learnt
 
-Array = npt.NDArray[np.float64]
 
-
-def days_ratio(part: pd.DataFrame, whole: pd.DataFrame) -> Array:
+def days_ratio(part: pd.DataFrame, whole: pd.DataFrame) -> Doubles:
     """Return the order days of the whole over those of the part, shape (n,), at least 1.
 
     ``part`` and ``whole`` are the rows of the same customers, read for either horizon.

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from features.arrays.dtypes import Doubles
 
 HELD = 0.8
 """The share of customers inside their interval."""
@@ -35,7 +34,7 @@ class Interval:
     """The chance of an order above which 0 is left out."""
 
     @classmethod
-    def fit(cls, chance: Array) -> Self:
+    def fit(cls, chance: Doubles) -> Self:
         """Learn from the chances of an order of today's customers, shape (n,)."""
         falling = np.sort(chance)[::-1]
         from_zero = np.maximum(1 - falling, HELD)
@@ -43,7 +42,7 @@ class Interval:
         n_told = int((total >= HELD * len(falling)).sum())
         return cls(min(float(falling[n_told]), SURE) if n_told < len(falling) else 0.0)
 
-    def shares(self, chance: Array) -> tuple[Array, Array]:
+    def shares(self, chance: Doubles) -> tuple[Doubles, Doubles]:
         """Return the shares of orders below the lower and the upper end, shape (n,) each; -1 stands for 0."""
         orders = _orders_held(chance)
         from_zero = (HELD - (1 - chance)) / np.maximum(chance, HELD / 1e6)
@@ -52,5 +51,5 @@ class Interval:
         return low, high
 
 
-def _orders_held(chance: Array) -> Array:
+def _orders_held(chance: Doubles) -> Doubles:
     return np.asarray(np.minimum(HELD / np.maximum(chance, HELD), ORDERS_HELD))

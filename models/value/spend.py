@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from features.arrays.dtypes import Bools, Doubles
 from models.boosted_trees import Trees
 from models.customers.customer_panel import COLUMNS, PanelConfig, TrainingWindow, stacked, thinned
 from models.value.amount import Amount
-
-Array = npt.NDArray[np.float64]
 
 SPREAD = np.linspace(0, 1, 101)
 """The shares at which the spread of amounts around their prediction is kept."""
@@ -57,17 +55,17 @@ class Spend:
         half = pd.factorize(payers.index)[0] % 2 == 0
         return cls(more_days, amount, factor, _spread(payers, logs, half, config))
 
-    def days(self, rows: pd.DataFrame) -> Array:
+    def days(self, rows: pd.DataFrame) -> Doubles:
         """Return the expected order days of those who order, shape (n,), at least 1."""
         return np.asarray(1 + np.exp(self.more_days.raw(rows[COLUMNS].to_numpy(float))))
 
-    def typical_money(self, rows: pd.DataFrame) -> Array:
+    def typical_money(self, rows: pd.DataFrame) -> Doubles:
         """Return the typical (median) revenue of those who order, shape (n,); NaN without prices."""
         if self.amount is None:
             return np.full(len(rows), np.nan)
         return np.asarray(np.exp(self.amount.log(rows)))
 
-    def below(self, typical: Array, share: Array) -> Array:
+    def below(self, typical: Doubles, share: Doubles) -> Doubles:
         """Return the revenue that ``share`` of those who order stay at or below, all of shape (n,).
 
         ``typical`` is ``typical_money``. 0 where the share is negative; NaN without prices.
@@ -77,7 +75,7 @@ class Spend:
         factor = np.exp(np.interp(share, SPREAD, np.array(self.spread)))
         return np.asarray(np.where(share < 0, 0.0, typical * factor))
 
-    def share_below(self, typical: Array, revenue: Array) -> Array:
+    def share_below(self, typical: Doubles, revenue: Doubles) -> Doubles:
         """Return the share of those who order that stay at or below ``revenue``, all of shape (n,).
 
         The inverse of ``below``: 0 where nothing was paid; NaN without prices.
@@ -106,16 +104,14 @@ class Spend:
         return cls(Trees.load(folder / DAYS), amount, facts["mean_factor"], tuple(facts["spread"]))
 
 
-def _mean_factor(logs: Array, said: Array) -> float:
+def _mean_factor(logs: Doubles, said: Doubles) -> float:
     """Return total over predicted total, a miss counting at most as the highest but one in 100: no whale."""
     misses = logs - said
     typical = np.exp(said)
     return float(typical @ np.exp(np.minimum(misses, np.quantile(misses, TAIL))) / typical.sum())
 
 
-def _spread(
-    rows: pd.DataFrame, logs: Array, one: npt.NDArray[np.bool_], config: PanelConfig
-) -> tuple[float, ...]:
+def _spread(rows: pd.DataFrame, logs: Doubles, one: Bools, config: PanelConfig) -> tuple[float, ...]:
     """Return the quantiles of what one half of the customers teaches wrong of the other, both ways."""
     misses = []
     for half in (one, ~one):

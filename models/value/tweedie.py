@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from features.arrays.dtypes import Doubles
 from models.boosted_trees import Trees, TreesConfig
-from models.customers.customer_panel import COLUMNS, Array, TrainingWindow, stacked
+from models.customers.customer_panel import COLUMNS, TrainingWindow, stacked
 
 
-def tweedie_revenue(windows: Sequence[TrainingWindow], rows: pd.DataFrame, config: TreesConfig) -> Array:
+def tweedie_revenue(windows: Sequence[TrainingWindow], rows: pd.DataFrame, config: TreesConfig) -> Doubles:
     """Return the expected revenue of each row by LightGBM with the Tweedie objective, power 1.5.
 
     Learnt from the same windows and columns as the model it is a baseline of (Jørgensen, 1987); NaN in a shop
@@ -20,5 +21,5 @@ def tweedie_revenue(windows: Sequence[TrainingWindow], rows: pd.DataFrame, confi
         return np.full(len(rows), np.nan)
     known = pd.concat([window.rows for window in windows])[COLUMNS].to_numpy(float)
     raw = Trees.fit("tweedie", known, revenue, config).raw(rows[COLUMNS].to_numpy(float))
-    expected: Array = np.exp(raw)
+    expected: Doubles = np.exp(raw)
     return expected

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 
+from features.arrays.dtypes import Doubles
 from features.errors import CannotLearn
 from models.boosted_trees import Trees
 from models.chance.purchase_chance import TREES, PurchaseChance
@@ -18,24 +18,22 @@ from models.customers.customer_panel import COLUMNS, ORDERS, Lens, PanelConfig, 
 from models.processes.gamma_gamma import GammaGamma
 from models.value.spend import TAIL, Spend
 
-Array = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Figures:
     """Order days and revenue within the horizon, shape (n,) each; NaN where an opinion has none."""
 
-    days: Array
-    revenue: Array
+    days: Doubles
+    revenue: Doubles
 
 
 @dataclass(frozen=True)
 class Learnt:
     """The learnt opinion and what it is made of, shape (n,) each."""
 
-    chance: Array
+    chance: Doubles
     """Of an order within the horizon."""
-    typical: Array
+    typical: Doubles
     """Typical (median) revenue of those who order; NaN without prices."""
     figures: Figures
 
@@ -76,7 +74,7 @@ class Parts:
         typical = np.full(len(rows), np.nan) if amount is None else np.exp(amount.trees.raw(values))
         return self._times(expit(self.chance.trees.raw(values)), typical, rows).figures
 
-    def _times(self, chance: Array, typical: Array, rows: pd.DataFrame) -> Learnt:
+    def _times(self, chance: Doubles, typical: Doubles, rows: pd.DataFrame) -> Learnt:
         figures = Figures(chance * self.spend.days(rows), chance * typical * self.spend.mean_factor)
         return Learnt(chance, typical, figures)
 
@@ -114,7 +112,7 @@ class Level:
     structure: float
 
     @classmethod
-    def of(cls, two_part: Array, structure: Array, lean: float) -> Self:
+    def of(cls, two_part: Doubles, structure: Doubles, lean: float) -> Self:
         """Take the total that lies ``lean`` of the way from the first's to the second's, in logs.
 
         Totals are those of all but the dearest one in 100, so that a whale does not lift everyone.
@@ -126,7 +124,7 @@ class Level:
         total = middle_total(one, other, lean)
         return cls(total / one, total / other)
 
-    def blend(self, two_part: Array, structure: Array, share: float) -> Array:
+    def blend(self, two_part: Doubles, structure: Doubles, share: float) -> Doubles:
         """Return the average at the reconciled total, ``share`` of it the structure's, shape (n,)."""
         if not self.structure:
             return np.asarray(two_part * self.two_part)

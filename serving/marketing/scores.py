@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.arrays.dtypes import Bools
+from features.arrays.dtypes import Bools, Longs
 from features.arrays.history import Vocabulary
 from features.errors import ArtefactError, Gone, NotFound
 from models.chance.reach import in_short, told
@@ -33,7 +32,6 @@ BLOCK = 1000
 MOST = 10_000
 """Rows of a page."""
 OLD_KEPT = 2
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class Scoring:
         """Mark those who were erased since."""
         return self.sieve.among(view.salt, view.erased)
 
-    def rows(self, at: Rows, view: View, changed: Collection[str] = ()) -> list[Row]:
+    def rows(self, at: Longs, view: View, changed: Collection[str] = ()) -> list[Row]:
         """Return some rows, less those of customers who were erased since; of the ``changed`` the newest."""
         at = at[~self.erased(view)[at]]
         ids = self.customers.names(at)
@@ -94,7 +92,7 @@ class Pull:
     scoring: Scoring
     view: View
     request: ScoresRequest
-    rows: Rows
+    rows: Longs
     """All that match from the cursor on."""
     n_customers: int
     """Of the scoring, less who was erased since."""

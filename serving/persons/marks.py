@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arrays.dtypes import Bools
+from features.arrays.dtypes import Bools, Rows
 from features.arrays.history import Vocabulary
 from serving.persons.rights import digest_of
 
@@ -38,7 +38,7 @@ class Marks:
         """Tell whether these are marks of that salt."""
         return self.salt == _number(sha256(salt).digest())
 
-    def among(self, digests: Collection[bytes]) -> NDArray[np.intp]:
+    def among(self, digests: Collection[bytes]) -> Rows:
         """Return the codes of those whom a digest may belong to: nearly always exactly those it does."""
         wanted = np.unique(np.fromiter(map(_number, digests), np.uint64, len(digests)))
         if not len(wanted):

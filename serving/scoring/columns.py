@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.arrays.dtypes import Bools, Doubles, Ints, Longs
+from features.arrays.dtypes import Bools, Column, Doubles, Ints, Longs
 from features.errors import ArtefactError
 from features.window import day_number, local_day
 
@@ -105,7 +104,7 @@ class Columns:
 
         kinds: dict[str, str] = {}
         words: dict[str, list[str]] = {}
-        values: NDArray[Any]
+        values: Column
         parts: dict[str, list[Any]] = {"number": [], "text": [], "moment": []}
         for name, column in frame.items():
             if pd.api.types.is_datetime64_any_dtype(column):
@@ -150,7 +149,7 @@ ARRAYS = ("numbers", "texts", "moments")
 DTYPES = {"number": np.float64, "text": np.int32, "moment": np.int64}
 
 
-def let_go(array: NDArray[Any]) -> None:
+def let_go(array: Column) -> None:
     """Give back the memory of a mapped array's pages; one that is not mapped stays as it is."""
     base: Any = array
     while base is not None and not isinstance(base, mmap.mmap):

@@ -6,11 +6,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from features.arrays.catalogue import Catalogue
-from features.arrays.dtypes import Floats, Ints
+from features.arrays.dtypes import Bytes, Floats, Ints
 from features.arrays.history import History, Vocabulary
 from features.settings import Economics
 from models.decisions.case import Terms
@@ -36,8 +33,8 @@ class Ready:
 
     product: Ints
     score: Floats
-    source: NDArray[np.uint8]
-    reason: NDArray[np.uint8]
+    source: Bytes
+    reason: Bytes
     number: Floats
     about: Ints
     """Reasons as in ``models.ranking.reasons.Why``."""

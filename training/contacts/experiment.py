@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from features.arrays.dtypes import Rows
 from features.storage.files import beside
 from models.trials.choice import CHOSEN, Choice, choose_policy
 from models.trials.learners import LearnerConfig
@@ -29,7 +29,7 @@ class Arm:
     """One way to contact, compared with the held out."""
 
     name: str
-    rows: NDArray[np.intp]
+    rows: Rows
     """Row numbers in the file, from 0, of its contacted and of the held out."""
     choice: Choice
     left_out: dict[str, str]
@@ -120,9 +120,7 @@ def experiment(
     return Experiment(outcome, found)
 
 
-def _arm(
-    name: str, rows: NDArray[np.intp], known: pd.DataFrame, trial: Trial, config: LearnerConfig | None
-) -> Arm:
+def _arm(name: str, rows: Rows, known: pd.DataFrame, trial: Trial, config: LearnerConfig | None) -> Arm:
     matrix, left_out = design(known, trial)
     risk = next((known[column] for column in RISKS if column in known and column not in left_out), None)
     given = {} if risk is None else {"risk": pd.to_numeric(risk).fillna(0.0).to_numpy(float)}
