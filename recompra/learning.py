@@ -36,7 +36,9 @@ def backtest(
 ) -> None:
     """Train only on what lies before a cutoff, predict the horizon, write predictions and metrics."""
     from contextlib import nullcontext
+    from datetime import timedelta
 
+    from features.window import parse_cutoff
     from training.backtest import backtest as run
     from training.backtest import check_apart, throw_away_home
     from training.progress import Shown
@@ -45,9 +47,10 @@ def backtest(
 
     if shop:
         check_apart(shop, out)
+    end = parse_cutoff(cutoff) + timedelta(days=horizon)  # a shop made up for next year may be asked of it
     asked: dict[str, Any] = {"cutoff": cutoff, "horizon_days": horizon, "only": only or (), "k": k}
     with (
-        throw_away_home(shop, adapter, now=now()) if shop else nullcontext(home()) as place,
+        throw_away_home(shop, adapter, now=max(now(), end)) if shop else nullcontext(home()) as place,
         Shown(place) as steps,
     ):
         if cutoffs > 1:
@@ -58,7 +61,9 @@ def backtest(
         typer.echo(f"{name}: not learnt: {reason}")
     for note in found.notes:
         typer.echo(note["text"])
-    typer.echo(found.why_not or f"written to {out}")
+    if found.why_not:
+        typer.echo(found.why_not)
+    typer.echo(f"written to {out}")
 
 
 def _tell(rolled: Any) -> None:

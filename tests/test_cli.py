@@ -11,6 +11,7 @@ from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from worlds import fakes
 from worlds.campaign import campaign
@@ -136,6 +137,18 @@ def test_a_backtest_of_a_folder_leaves_the_home_alone(run, home, tmp_path) -> No
     assert (code, "auc lapsed" in printed) == (0, True)
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["horizon_days"] == 28
     assert sorted(path.name for path in home.iterdir()) == before
+
+
+def test_a_backtest_reads_lines_of_after_this_clock_where_its_cutoff_asks_for_them(
+    run, home, tmp_path
+) -> None:
+    lines = pd.read_parquet(home.parent / "source" / "order_lines.parquet")
+    late = lines.head(1).assign(customer_id="late", ordered_at=pd.Timestamp("2090-01-05"))
+    (tmp_path / "source").mkdir()
+    pd.concat([lines, late]).to_parquet(tmp_path / "source" / "order_lines.parquet")
+    where = ("--shop", str(tmp_path / "source"), "--out", str(tmp_path / "out"))
+    run("backtest", "--cutoff", "2090-01-06", "--horizon", "28", "--only", "churn", *where)
+    assert "late" in set(pd.read_parquet(tmp_path / "out" / "customers.parquet")["customer_id"])
 
 
 def test_ingest_prints_what_became_of_every_row(run, home, tmp_path, monkeypatch) -> None:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,8 @@ CUSTOMERS = {
     "segment": "string",
 }
 STAGES = ("learning", "measuring")
+SILENCE = timedelta(days=366)
+"""So long after the last order a cutoff may lie: the future may have been held back, or trade may be slow."""
 
 
 @dataclass
@@ -92,17 +94,17 @@ class Backtest:
         return self.holdout.ready(self.said[name])
 
     def recommendations(self) -> pd.DataFrame:
-        """Return every customer's lists: of the best list model, else of the fallback."""
+        """Return every customer's lists: of the best list model, else of the fallback, else what sells."""
         models = {model.name: model for model in self.models if isinstance(model, ListModel)}
         makers = [models[name] for name in list_makers() if name in models]
         parts, missing = [pd.DataFrame(columns=list(RECOMMENDATIONS))], self.holdout.customers
         for maker in makers:
             frame = self.said[maker.name]
-            if parts[1:] and len(missing):
-                state = self.holdout.state(maker)
-                frame = maker.recommend(state, list(missing), k=self.k, lists=tuple(SEGMENTS))
             parts.append(frame[(frame["rank"] <= self.k) & frame["customer_id"].isin(missing)])
             missing = missing.difference(pd.Index(parts[-1]["customer_id"], dtype="str"))
+        if makers and len(missing):
+            state = self.holdout.state(makers[-1])
+            parts.append(makers[-1].recommend(state, list(missing), k=self.k, lists=tuple(SEGMENTS)))
         frame = pd.concat(parts[1:] or parts, ignore_index=True)
         place = frame["list"].map({name: number for number, name in enumerate(SEGMENTS)})
         return frame.assign(place=place).sort_values(["customer_id", "place", "rank"], ignore_index=True)
@@ -172,7 +174,8 @@ def backtest(
 ) -> Backtest:
     """Backtest the shop of ``home`` and write the files into ``out``.
 
-    ``cutoff`` is a date (the shop's midnight) or a time; outside the data it raises ``SettingsError``.
+    ``cutoff`` is a date (the shop's midnight) or a time. Before the first order, or a year after the last,
+    it raises ``SettingsError``.
     """
     names, steps = with_fallback(chosen_models(only)), steps or Steps()
     result = Backtest(_holdout(Shop(home), cutoff, horizon_days), k)
@@ -215,10 +218,10 @@ def _holdout(shop: Shop, text: str, horizon_days: int) -> Holdout:
     shop.settings = Settings.parse(values, "--horizon")
     cutoff, warehouse = parse_cutoff(text, shop.timezone), shop.warehouse
     holdout = Holdout(shop, cutoff)
-    if not warehouse.first_at < cutoff <= shop.last_midnight:
+    if not warehouse.first_at < cutoff <= shop.last_midnight + SILENCE:
         raise SettingsError(
             f"the cutoff {holdout.day(cutoff)} lies outside the orders, which run {holdout.orders_run}",
-            "take a day between them",
+            "take a day between them, or soon after",
         )
     return holdout
 

@@ -63,16 +63,13 @@ def _family(source_type: str) -> str:
 
 
 def _cast_text(kind: Kind, cell: str, source_type: str) -> str:
-    """Trim; an id that came as a float (13085.0) is written as the integer it was."""
+    """Trim; an id that is a float (13085.0) is written as the integer it was."""
     text = f"nullif(trim(CAST({cell} AS VARCHAR)), '')"
-    if kind == "text" or source_type.upper().endswith(("INT", "INTEGER")):
+    if kind == "text" or _family(source_type) != "number" or source_type.upper().endswith(("INT", "INTEGER")):
         return text
-    if _family(source_type) == "number":
-        whole = f"CAST(TRY_CAST({cell} AS HUGEINT) AS VARCHAR)"
-        finite = f"CASE WHEN {cell} = floor({cell}) THEN {whole} ELSE {text} END"
-        return f"CASE WHEN isfinite({cell}::DOUBLE) THEN {finite} END"
-    whole = f"regexp_replace({text}, '^(-?[0-9]+)[.]0$', '\\1')"
-    return f"CASE WHEN suffix({text}, '.0') THEN {whole} ELSE {text} END"
+    whole = f"CAST(TRY_CAST({cell} AS HUGEINT) AS VARCHAR)"
+    finite = f"CASE WHEN {cell} = floor({cell}) THEN {whole} ELSE {text} END"
+    return f"CASE WHEN isfinite({cell}::DOUBLE) THEN {finite} END"
 
 
 def _digest(cell: str) -> str:

@@ -139,7 +139,10 @@ def _judged(timezone: str) -> str:
 
 
 def _number_repeated(con: duckdb.DuckDBPyConnection) -> None:
-    """Tell equal lines apart: by their count within a source; between sources they are the same line."""
+    """Tell equal lines apart: by their count within a source; between sources they are the same line.
+
+    Where no column says how many, a line is a piece, and five equal lines of an order are five pieces.
+    """
     con.execute("""
         CREATE TABLE repeated AS
         SELECT source, __row, row_number() OVER (PARTITION BY content, source ORDER BY __row) AS nth
@@ -147,7 +150,8 @@ def _number_repeated(con: duckdb.DuckDBPyConnection) -> None:
         SEMI JOIN (SELECT content FROM judged GROUP BY content HAVING count(*) > 1) USING (content)""")
     con.execute(f"""
         UPDATE judged SET line_id = {_hex("md5_number_lower(concat(content, '#', nth))")},
-               fate = CASE WHEN has_order_id THEN 'duplicate' ELSE fate END
+               fate = CASE WHEN has_order_id AND judged.source NOT IN (FROM uncounted) THEN 'duplicate'
+                      ELSE fate END
         FROM repeated r WHERE judged.source = r.source AND judged.__row = r.__row AND nth > 1""")
     con.execute("""
         UPDATE judged SET fate = 'known' FROM (

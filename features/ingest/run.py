@@ -110,6 +110,7 @@ def _read(
     """Stage every source; return the list of all files the warehouse was made of, in the order they came."""
     found, notes = sources.find(path, settings)
     report.notes.extend(notes)
+    found = _filled(found, report)
     _require_lines(found, path, old_card)
     lines = [file for source in found if source.table == "order_lines" for file in source.files]
     read = {(entry["table"], entry["sha256"]): entry for entry in old_card.get("sources", [])}
@@ -126,6 +127,7 @@ def _read(
             entry["rows"] = _stage(con, source, lines, settings, report)
         read[source.table, entry["sha256"]] = entry
         counts.rows += entry["rows"]
+    _require_rows(found, report)
     return list(read.values())
 
 
@@ -139,8 +141,8 @@ def _stage(
     except duckdb.CatalogException as error:
         report.notes.append(f"{source.table} left out: {str(error).splitlines()[0]}")
         return 0
-    if n == 0 and source.table == "order_lines":
-        raise InputError(f"{source.label} holds no rows", "export it again, or leave it out of the folder")
+    if n == 0:
+        report.notes.append(f"{source.table}: {source.label} holds no rows")
     return n
 
 
@@ -247,6 +249,25 @@ def _require_lines(found: list[Source], path: Path, old_card: Card) -> None:
         "name it order_lines.parquet or order_lines.csv, map it in recompra.toml ([tables.order_lines]), "
         f"or name an --adapter ({', '.join(adapters.names())})",
     )
+
+
+def _filled(found: list[Source], report: Report) -> list[Source]:
+    """Leave out files without a byte, and say so; where that is all the order lines, reading refuses it."""
+    empty = [source for source in found if not source.query and not source.files[0].stat().st_size]
+    filled = [source for source in found if source not in empty]
+    if "order_lines" in {source.table for source in empty} - {source.table for source in filled}:
+        return found
+    report.notes.extend(f"{source.table}: {source.label} is empty, left out" for source in empty)
+    return filled
+
+
+def _require_rows(found: list[Source], report: Report) -> None:
+    """Refuse a shop whose order lines are headings alone: an export that went wrong, not a quiet day."""
+    lines = [source.label for source in found if source.table == "order_lines"]
+    if lines and not report.tables["order_lines"].rows:
+        raise InputError(
+            f"{', '.join(lines)} holds no rows", "export it again, or leave it out of the folder"
+        )
 
 
 def _require_same_map(source: Source, before: Card, now: Card) -> None:

@@ -61,13 +61,17 @@ class Opened:
 
 
 def create(con: duckdb.DuckDBPyConnection) -> None:
-    """Make empty tables ``staged_<table>``: source, __row, our columns, reason, row (JSON, if refused)."""
+    """Make empty tables ``staged_<table>``: source, __row, our columns, reason, row (JSON, if refused).
+
+    And ``uncounted``: the sources of order lines that do not say of what, or how many.
+    """
     for table in TABLES.values():
         columns = ", ".join(f"{column.name} {contracts.SQL_TYPE[column.kind]}" for column in table.columns)
         con.execute(
             f"CREATE TABLE staged_{table.name} "
             f"(source VARCHAR, __row BIGINT, {columns}, reason VARCHAR, row VARCHAR)"
         )
+    con.execute("CREATE TABLE uncounted (source VARCHAR)")
 
 
 def stage(con: duckdb.DuckDBPyConnection, source: Source, relation: str, settings: Settings) -> int:
@@ -81,6 +85,9 @@ def stage(con: duckdb.DuckDBPyConnection, source: Source, relation: str, setting
     cells = [_cell(opened, column) for column in opened.table.columns]
     sql = _select(opened, cells, settings)
     run(con, f"INSERT INTO staged_{source.table} SELECT {quote(source.label)}, * FROM ({sql})", source)
+    if any(cell.column.name in ("product_id", "quantity") and cell.type == "NULL" for cell in cells):
+        con.execute(f"INSERT INTO uncounted VALUES ({quote(source.label)})")
+    _make_whole(opened, cells)
     return _refuse_wrong_types(opened, cells)
 
 
@@ -167,6 +174,26 @@ def _verdict(opened: Opened, cells: list[Cell]) -> str:
             cases += [(f"{name} < {column.low}", low), (f"{name} > {column.high}", f"{name} is out of range")]
     cases += opened.table.rules
     return "CASE " + " ".join(f"WHEN {test} THEN {quote(reason)}" for test, reason in cases) + " END"
+
+
+def _make_whole(opened: Opened, cells: list[Cell]) -> None:
+    """Write 13085.0 as 13085 where all whole numbers of a source's text column are like that.
+
+    So floats are exported, where a cell is empty. Beside a plain 13085 it is somebody else's id, and stays.
+    """
+    staged, label = f"staged_{opened.table.name}", quote(opened.source.label)
+    for name in [c.column.name for c in cells if c.column.kind == "id" and c.type == "VARCHAR"]:
+        kinds = (
+            f"suffix({name}, '.0') AND regexp_full_match({name}, '-?[0-9]+[.]0')",
+            f"regexp_full_match({name}, '-?[0-9]+')",
+        )
+        counts = ", ".join(f"count(*) FILTER ({kind})" for kind in kinds)
+        floats, plain = opened.con.execute(
+            f"SELECT {counts} FROM {staged} WHERE source = {label}"
+        ).fetchall()[0]
+        if floats and not plain:
+            value = f"{name} = left({name}, -2)"
+            opened.con.execute(f"UPDATE {staged} SET {value} WHERE source = {label} AND {kinds[0]}")
 
 
 def _of_ids(name: str) -> list[tuple[str, str]]:

@@ -157,7 +157,24 @@ def test_a_second_backtest_replaces_the_files_of_the_first(home, tmp_path) -> No
     assert len(run(home, tmp_path, k=2, **late)[0]) < len(first)
 
 
-@pytest.mark.parametrize("cutoff", ["2020-01-01", "2024-07-20", "2031-01-01"])
+def test_a_future_that_is_held_back_changes_no_byte_of_the_predictions(found, tmp_path) -> None:
+    lines = fakes.lines_with_leavers()
+    lines = lines[lines["ordered_at"] < "2024-05-27"]
+    quiet = make_home(tmp_path / "quiet", pd.concat([lines, one_line("late", "2024-06-01")]))
+    past = make_home(tmp_path / "past", lines)
+    run(quiet, tmp_path / "one")
+    *_, metrics = run(past, tmp_path / "two")
+    assert metrics["why_not"].endswith("the last order is of 2024-05-26")
+    for name in ("recommendations.parquet", "customers.parquet"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def one_line(customer: str, day: str, quantity: float = 1.0) -> pd.DataFrame:
+    line = fakes.lines_with_leavers().head(1)
+    return line.assign(customer_id=customer, order_id=day, ordered_at=pd.Timestamp(day), quantity=quantity)
+
+
+@pytest.mark.parametrize("cutoff", ["2020-01-01", "2025-07-21", "2031-01-01"])
 def test_a_cutoff_outside_the_data_is_one_clear_error(home, tmp_path, cutoff) -> None:
     with pytest.raises(SettingsError, match="lies outside the orders, which run from 2024-01-0"):
         run(home, tmp_path / "out", cutoff=cutoff)

@@ -45,3 +45,12 @@ def test_corrupting_everything_after_the_cutoff_changes_no_byte(out, tmp_path) -
     corrupt = lines.assign(**{name: lines[name].where(~after, lie) for name, lie in lies.items()})
     other = run(tmp_path, corrupt)
     assert [(other / name).read_bytes() for name in FILES] == [(out / name).read_bytes() for name in FILES]
+
+
+def test_who_brought_everything_back_is_shown_what_sells(tmp_path) -> None:
+    one = fakes.lines_with_leavers().head(1).assign(customer_id="back", ordered_at=pd.Timestamp("2024-05-01"))
+    back = one.assign(ordered_at=pd.Timestamp("2024-05-09"), quantity=-1.0, order_id="r")
+    home = make_home(tmp_path, pd.concat([fakes.lines_with_leavers(), one.assign(quantity=1.0), back]))
+    backtest(home, tmp_path / "out", cutoff=CUTOFF, horizon_days=28, only=("popular",))
+    lists = pd.read_parquet(tmp_path / "out/recommendations.parquet").set_index("customer_id")["list"]
+    assert set(lists["back"]) == {"for_you", "new_for_you"}

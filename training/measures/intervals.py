@@ -112,8 +112,12 @@ def _fresh(n: int, seed: int, n_draws: int) -> Iterator[NDArray[np.integer[Any]]
 
 
 def _interval(value: float, draws: Doubles) -> Interval:
+    """Return the value with the middle 95% of its draws, widened to hold it.
+
+    An error of calibration cannot fall below 0: of few customers, all draws may be larger than the value.
+    """
     known = draws[np.isfinite(draws)]
     if not len(known):
         return Interval(value, float("nan"), float("nan"))
     low, high = np.quantile(known, [0.025, 0.975])
-    return Interval(value, float(low), float(high))
+    return Interval(value, float(np.fmin(low, value)), float(np.fmax(high, value)))

@@ -157,6 +157,35 @@ def test_leading_zeros_of_an_id_stay(tmp_path):
     assert rows(tmp_path, "customer_id") == [("007",)]
 
 
+@pytest.mark.parametrize(
+    "heading", ["customer_id,order_id,product_id,ordered_at", "customer_id,order_id,quantity,ordered_at"]
+)
+def test_equal_lines_of_an_order_are_pieces_where_nothing_says_how_many_or_of_what(tmp_path, heading):
+    source = shop(tmp_path / "s", "\n".join(["a,1,3,2024-01-05"] * 5), heading)
+    assert ingest(source, tmp_path / "home").tables["order_lines"].kept == 5
+    assert ingest(source, tmp_path / "home").changed is False
+
+
+def test_floats_are_ids_of_whole_numbers_unless_the_file_holds_whole_numbers_too(tmp_path):
+    heading = "customer_id,ordered_at"
+    source = shop(tmp_path / "s", "7.0,2024-01-05\n,2024-01-05\n-8.0,2024-01-05\n1.50,2024-01-05", heading)
+    ingest(source, tmp_path / "floats")
+    assert rows(tmp_path / "floats", "customer_id") == [("-8",), ("1.50",), ("7",), (None,)]
+    ingest(shop(tmp_path / "s", "7.0,2024-01-05\n7,2024-01-05", heading), tmp_path / "texts")
+    assert rows(tmp_path / "texts", "customer_id") == [("7",), ("7.0",)]
+
+
+def test_a_table_and_a_part_of_the_order_lines_without_rows_are_left_out_in_words(tmp_path):
+    parts = shop(tmp_path / "s", "a,1,p,2024-01-05,1,1", toml='[tables.order_lines]\nfile = "o*.csv"')
+    (parts / "order_lines_b.csv").write_text(f"{HEADING}\n")
+    (parts / "order_lines_c.csv").write_bytes(b"")
+    (parts / "products.csv").write_bytes(b"")
+    (parts / "customers.csv").write_text("customer_id,email_consent\n")
+    notes = " ".join(ingest(parts, tmp_path / "home").notes)
+    for told in ("order_lines_b.csv holds no rows", "order_lines_c.csv is empty", "products.csv is empty"):
+        assert told in notes
+
+
 def test_a_second_ingest_of_the_same_file_changes_no_byte(tmp_path):
     source = shop(tmp_path / "s", "a,1,p,2024-01-05,1,1\na,1,p,2024-01-05,0,1\na,2,p,2024-02-05,-1,1")
     first = ingest(source, tmp_path / "home")

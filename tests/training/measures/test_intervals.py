@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from training.measures.intervals import drawn
-from training.measures.metrics import CAPTURED, EVENT, MEAN, auc, mean
+from training.measures.metrics import CAPTURED, EVENT, MEAN, auc, ece, mean
 
 
 def test_the_interval_of_a_mean_is_about_two_standard_errors_wide() -> None:
@@ -23,6 +23,16 @@ def test_the_interval_of_an_auc_draws_customers() -> None:
     score = truth + np.random.default_rng(0).normal(0, 1, 100)
     found = drawn((truth, score), auc, n_draws=50).interval
     assert found.low < found.value < found.high
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_interval_holds_its_figure_also_where_drawing_makes_it_larger(seed) -> None:
+    chance = np.random.default_rng(seed).uniform(0.1, 0.9, 100)
+    truth = np.zeros(100)
+    for part in np.array_split(np.argsort(chance), 10):  # as right in every tenth as counts can be
+        truth[part[: round(chance[part].sum())]] = 1.0
+    found = drawn((truth, chance), ece).interval
+    assert found.low <= found.value <= found.high
 
 
 def test_drawing_equals_a_slow_bootstrap_of_rows() -> None:
