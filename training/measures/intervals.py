@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.dtypes import Doubles
-from training.measures.metrics import Metric, Statistic, captured, mean
+from training.measures.metrics import Metric, Statistic, captured, decile_mape, ece, mean, pit_error
 
 FEW = 50_000
 """Up to so many rows the draws are kept: one byte a row and draw."""
@@ -20,6 +20,8 @@ CELLS = 1_000_000
 """Draws are multiplied in blocks of at most so many cells."""
 SUMS = (mean, captured)
 """Statistics that are a ratio of weighted sums of their columns: quick to draw."""
+FOLDED = (ece, pit_error, decile_mape)
+"""Means of distances, 0 or more: noise can only raise them, and every draw of customers adds noise."""
 
 
 class Interval(NamedTuple):
@@ -60,9 +62,14 @@ class Drawn(NamedTuple):
 def drawn(columns: tuple[Doubles, ...], statistic: Statistic, *, seed: int = 0, n_draws: int = 400) -> Drawn:
     """Return the statistic of ``columns`` (one row a customer, the score last) and of every draw of rows.
 
-    What is drawn with one seed of as many rows is drawn alike: two methods are compared row by row.
+    What is drawn with one seed of as many rows is drawn alike: two methods are compared row by row. Draws of
+    a ``FOLDED`` statistic are moved to lie about it: as they come they lie above, and of 2,000 customers
+    their interval missed the figure itself in one case of seven, the truth in nearly all.
     """
-    return Drawn(statistic(*columns), _replicates(statistic, columns, seed, n_draws))
+    value, draws = statistic(*columns), _replicates(statistic, columns, seed, n_draws)
+    if statistic in FOLDED and np.isfinite(draws).any():
+        draws = np.maximum(draws + (value - np.nanmean(draws)), 0.0)
+    return Drawn(value, draws)
 
 
 def _times(ours: Any, theirs: Any) -> Any:
@@ -112,10 +119,7 @@ def _fresh(n: int, seed: int, n_draws: int) -> Iterator[NDArray[np.integer[Any]]
 
 
 def _interval(value: float, draws: Doubles) -> Interval:
-    """Return the value with the middle 95% of its draws, widened to hold it.
-
-    An error of calibration cannot fall below 0: of few customers, all draws may be larger than the value.
-    """
+    """Return the value with the middle 95% of its draws, widened to hold it."""
     known = draws[np.isfinite(draws)]
     if not len(known):
         return Interval(value, float("nan"), float("nan"))

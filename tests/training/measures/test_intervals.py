@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from training.measures.intervals import drawn
 from training.measures.metrics import CAPTURED, EVENT, MEAN, auc, ece, mean
@@ -43,6 +44,15 @@ def test_drawing_equals_a_slow_bootstrap_of_rows() -> None:
     slow = np.quantile([auc(truth[row], score[row]) for row in rows], [0.025, 0.975])
     found = drawn((truth, score), auc, seed=5, n_draws=30).interval
     assert [found.low, found.high] == pytest.approx(slow)
+
+
+def test_the_interval_of_a_calibration_error_mostly_holds_the_true_one() -> None:
+    logits = np.random.default_rng(0).normal(-1.5, 1, (40, 2000))
+    said, true = expit(logits), expit(logits + 0.2)
+    came = (np.random.default_rng(1).random(true.shape) < true).astype(float)
+    error = float((true - said).mean())
+    held = [drawn(pair, ece, n_draws=100).interval for pair in zip(came, said, strict=True)]
+    assert sum(low <= error <= high for _, low, high in held) >= 34
 
 
 def test_a_method_against_itself_differs_by_nothing() -> None:
