@@ -182,7 +182,7 @@ def trend(trends: pd.DataFrame, name: str, title: str) -> "Figure":
     axes.spines[["top", "right"]].set_visible(False)
     if rows["unit"].iloc[0] == "share":
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.1 * max(rows["value"].max(), rows["high"].max(), 1e-9))
     axes.set_title(title, fontsize=10)
     axes.tick_params(labelsize=7)
     figure.autofmt_xdate()
