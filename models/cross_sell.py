@@ -18,9 +18,9 @@ from models.candidates.union import Candidates
 from models.kinds import ListModel
 from models.lists.picks import LISTS, Pairs, Picks, asked_for, filled, frame, pick
 from models.model import require_products
+from models.ranking.chances import Chances
 from models.ranking.cross_sell_rows import (
     CrossSellConfig,
-    asked,
     features_of,
     learning_rows,
     over_candidates,
@@ -95,27 +95,20 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
 
     def _picked(self, state: ListState, k: int, codes: Ints, found: Candidates) -> dict[str, Picks]:
         """Return the lists of a piece of customers, with reasons."""
-        features = features_of(state, codes, found)
-        ask = asked(state, codes, self.ranker)
-        chance = state.newcomers.lifted(self.ranker.chance(features), found.customer, found.product, ask)
+        chances = Chances(state, self.ranker, state.history.of_customers(codes), codes)
+        features = chances.features(found.customer, found.product)
+        chance = chances.of(found.customer, found.product, features)
         pairs = Pairs(found.customer, found.product, chance, found.source, found.own)
         rules, ids = state.rules, state.history.customers.ids[codes]
         picks = {name: pick(pairs.of_list(name, rules, ids), len(codes), k, rules) for name in LISTS}
-        told = partial(self._why, state, codes, found, features)
+        told = partial(self._why, chances, found, features)
         explain(picks, found, len(state.history.products), told)
         return picks
 
-    def _why(self, state: ListState, codes: Ints, found: Candidates, features: Floats, rows: Ints) -> Why:
-        """Return the reasons of some rows of candidates of the customers ``codes``."""
-        history = state.history.of_customers(codes)
-        return why(
-            state,
-            history,
-            found.at(rows),
-            features[rows],
-            judge=Judge(self.ranker.chance, self._usual(state)),
-            who=codes,
-        )
+    def _why(self, chances: Chances, found: Candidates, features: Floats, rows: Ints) -> Why:
+        """Return the reasons of some rows of candidates."""
+        state, judge = chances.state, Judge(self.ranker.chance, self._usual(chances.state))
+        return why(state, chances.history, found.at(rows), features[rows], judge=judge, who=chances.codes)
 
     def _usual(self, state: ListState) -> Floats:
         """Return the features of an ordinary new candidate: the medians of some customers'. Once a state."""

@@ -1,6 +1,6 @@
 """What the lists stand on as of a cutoff, as arrays that many processes can map: no weights of any model.
 
-The collaborative scores of pairs are made here too, by one function for all customers and for one.
+The features of pairs are made here too, by one function for all customers and for one.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import numpy as np
 
 from features.arrays.dtypes import Floats, Ints
 from features.arrays.history import History, read_array
+from features.arrays.pairs import pair_features
 from features.arrays.products import ProductTable
 from features.errors import ArtefactError
 from models.clock.due import Due
@@ -68,6 +69,13 @@ class ListState:
         if cart is not None and len(cart):
             bought = bought.and_today(cart)
         return affinities(self._tables, bought, codes, customer, product)
+
+    def features(
+        self, history: History, codes: Ints, customer: Ints, product: Ints, cart: Ints | None = None
+    ) -> Floats:
+        """Return the pair features of the same pairs."""
+        scores = self.scores(history, codes, customer, product, cart)
+        return pair_features(history, self.table, customer, product, scores)
 
     @cached_property
     def _tables(self) -> Tables:

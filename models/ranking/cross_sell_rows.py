@@ -8,9 +8,8 @@ from typing import TypeVar
 import numpy as np
 from pydantic import Field
 
-from features.arrays.dtypes import Bools, Floats, Ints
+from features.arrays.dtypes import Floats, Ints
 from features.arrays.groups import among
-from features.arrays.pairs import pair_features
 from features.arrays.products import product_table
 from features.errors import CannotLearn
 from features.hardware import rows_at_once, side_by_side
@@ -22,13 +21,12 @@ from models.clock.due import Due
 from models.clock.windows import rhythm_of
 from models.config import HorizonConfig
 from models.lists.rules import Rules
-from models.ranking.ranker import Ranker, RankerConfig, Rows
-from models.ranking.reasons import COLUMN
+from models.ranking.ranker import RankerConfig, Rows
 from models.similarity import collaborative
 from models.similarity.alike import alike
 from models.similarity.baskets import together
 from models.similarity.linear import linear
-from models.similarity.newcomers import Asked, Newcomers
+from models.similarity.newcomers import Newcomers
 from models.similarity.wording import texts
 
 Work = TypeVar("Work")
@@ -138,20 +136,7 @@ def over_candidates(
 
 def features_of(state: ListState, codes: Ints, found: Candidates) -> Floats:
     """Return the pair features of candidates of the customers ``codes``."""
-    history = state.history.of_customers(codes)
-    scores = state.scores(history, codes, found.customer, found.product)
-    return pair_features(history, state.table, found.customer, found.product, scores)
-
-
-def asked(state: ListState, codes: Ints, ranker: Ranker) -> Asked:
-    """Return who tells the chances of any pairs of the customers ``codes``, and what they bought before."""
-
-    def ask(customer: Ints, product: Ints) -> tuple[Floats, Bools]:
-        nothing = np.zeros(len(product), np.uint8)
-        features = features_of(state, codes, Candidates(customer, product, nothing, nothing > 0))
-        return ranker.chance(features), features[:, COLUMN["n"]] > 0
-
-    return ask
+    return state.features(state.history.of_customers(codes), codes, found.customer, found.product)
 
 
 def learning_rows(

@@ -6,7 +6,6 @@ the ready list. Of a customer nobody knows, the cart speaks; without one, what s
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -14,7 +13,6 @@ import numpy as np
 
 from features.arrays.dtypes import Bools, Bytes, Floats, Ints
 from features.arrays.history import History, read_array
-from features.arrays.pairs import pair_features
 from models.candidates.companions import LIKE, better, substitutes, together
 from models.candidates.state import ListState
 from models.candidates.union import Candidates
@@ -23,8 +21,9 @@ from models.lists.picks import LISTS, OWN, PINNED, POPULAR, SOURCES, TOGETHER, U
 from models.lists.pool import Group, Lead, united
 from models.lists.question import Question, Scored
 from models.lists.since import Line, by_now
+from models.ranking.chances import Chances
 from models.ranking.ranker import Ranker
-from models.ranking.reasons import COLUMN, Judge, Why, why
+from models.ranking.reasons import Judge, Why, why
 
 Pick = tuple[str, float, str]
 """Product, chance, and why it came up."""
@@ -108,16 +107,9 @@ class Live:
         pairs = Candidates(np.zeros(len(product), np.int32), product, source, source == OWN)
         lead = np.append(ask.cart, ask.fresh)
         lead = lead if len(lead) else ask.latest
-        judge = Judge(self.ranker.chance, self.usual)
-        found = why(
-            self.state,
-            ask.mine,
-            pairs,
-            self._features(ask, product),
-            judge=judge,
-            who=np.array([ask.code], np.int32),
-            lead=lead,
-        )
+        chances, judge = self._chances(ask), Judge(self.ranker.chance, self.usual)
+        features = chances.features(pairs.customer, product)
+        found = why(self.state, ask.mine, pairs, features, judge=judge, who=chances.codes, lead=lead)
         if self.dearer is not None:
             for code in lead.tolist():
                 found.about[(source == UPSELL) & np.isin(product, self.dearer.product[code])] = code
@@ -132,7 +124,8 @@ class Live:
     def pairs(self, customer_id: str, product: Ints) -> Floats:
         """Return the pair features that ``rank`` ranks by, for one customer and product codes in order."""
         ask = self._ask(customer_id, new_lines=(), cart=(), k=0, exclude=(), eligible=None)
-        return self._features(ask, np.asarray(product, np.int32))
+        product = np.asarray(product, np.int32)
+        return self._chances(ask).features(np.zeros(len(product), np.int32), product)
 
     def _ask(
         self,
@@ -175,7 +168,9 @@ class Live:
         kept = ~self.state.rules.barred(list_name, product, bought | ask.tried(list_name, product))
         product = product[kept]
         source = np.where(bought, OWN, np.where(source == OWN, LIKE, source))[kept].astype(np.uint8)
-        return Scored(product, self._chances(ask, product), source)
+        chances, customer = self._chances(ask), np.zeros(len(product), np.int32)
+        chance = chances.of(customer, product, chances.features(customer, product))
+        return Scored(product, chance, source)
 
     def _candidates(self, ask: Question, list_name: str) -> tuple[Ints, Bytes, Bools]:
         """Return each product once that is not barred, the earliest source first, and whether it is owned."""
@@ -192,20 +187,8 @@ class Live:
         )
         return united((pool, _group((ask.fresh, OWN)), rest), lead, ask.mine.product, ask.barred)
 
-    def _chances(self, ask: Question, product: Ints) -> Floats:
-        chance = self.ranker.chance(self._features(ask, product))
-        customer = np.zeros(len(product), np.int32)
-        return self.state.newcomers.lifted(chance, customer, product, partial(self._asked, ask))
-
-    def _asked(self, ask: Question, _: Ints, product: Ints) -> tuple[Floats, Bools]:
-        features = self._features(ask, product)
-        return self.ranker.chance(features), features[:, COLUMN["n"]] > 0
-
-    def _features(self, ask: Question, product: Ints) -> Floats:
-        customer = np.zeros(len(product), np.int32)
-        codes = np.array([ask.code], np.int32)
-        scores = self.state.scores(ask.mine, codes, customer, product, cart=ask.cart)
-        return pair_features(ask.mine, self.state.table, customer, product, scores)
+    def _chances(self, ask: Question) -> Chances:
+        return Chances(self.state, self.ranker, ask.mine, np.array([ask.code], np.int32), ask.cart)
 
     def _picks(self, ask: Question, found: Scored, list_name: str) -> list[Pick]:
         """Order, cut, and complete by what sells best; but what sells best is no step up."""

@@ -1,0 +1,36 @@
+"""What the ranker says of pairs: the same steps for everybody at night and for the one who asks now."""
+
+from dataclasses import dataclass
+
+from features.arrays.dtypes import Bools, Floats, Ints
+from features.arrays.history import History
+from models.candidates.state import ListState
+from models.ranking.ranker import Ranker
+from models.ranking.reasons import COLUMN
+
+
+@dataclass(frozen=True)
+class Chances:
+    """Features and chances of pairs of some customers, who are told by their rows in ``history``."""
+
+    state: ListState
+    ranker: Ranker
+    history: History
+    """What they bought."""
+    codes: Ints
+    """Their codes in the state; -1 for one who is not in it."""
+    cart: Ints | None = None
+    """What lies in the cart of the last of them."""
+
+    def features(self, customer: Ints, product: Ints) -> Floats:
+        """Return the pair features of pairs, sorted by customer."""
+        return self.state.features(self.history, self.codes, customer, product, cart=self.cart)
+
+    def of(self, customer: Ints, product: Ints, features: Floats) -> Floats:
+        """Return the chances of pairs with these features; new products' raised to what is believed."""
+        return self.state.newcomers.lifted(self.ranker.chance(features), customer, product, self._told)
+
+    def _told(self, customer: Ints, product: Ints) -> tuple[Floats, Bools]:
+        """Return the chances of any pairs, and which of them the customer bought before."""
+        features = self.features(customer, product)
+        return self.ranker.chance(features), features[:, COLUMN["n"]] > 0
