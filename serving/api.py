@@ -53,6 +53,17 @@ class Response(BaseModel):
     """Version of every model behind the answer."""
 
 
+class Noted(Response):
+    """An answer from scores."""
+
+    notes: list[dict[str, Any]] = []
+    """What one must know of them: ``code`` (``carried``: no window of the horizon has closed yet, so they are
+    carried from a shorter one, not calibrated), ``model``, ``learnt_days``, ``learnt_from``, and a ``text``.
+
+    Of a file: the header ``X-Notes``, as ``carried:churn``.
+    """
+
+
 class RecommendRequest(Request):
     """What to show, now."""
 
@@ -145,7 +156,7 @@ class OfferRequest(Request):
     """Keep the decision, with the policy's propensity, so that what it earned can be measured."""
 
 
-class Offer(Response):
+class Offer(Noted):
     """A decision; the names in ``money`` carry their horizon in days."""
 
     customer_id: str

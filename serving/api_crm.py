@@ -6,24 +6,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from serving.api import WHOLE, Amount, Id, Product, Request, Response, Share
+from serving.api import WHOLE, Amount, Id, Noted, Product, Request, Response, Share
 
 Format = Literal["json", "ndjson", "csv"]
 Count = Annotated[int, Field(ge=0, le=1_000_000), WHOLE]
 Names = Annotated[list[Id], Field(min_length=1, max_length=100)]
 Cursor = Annotated[str, Field(pattern=r"^[0-9]{8}T[0-9]{4}-[0-9]{4,9}:[0-9]{1,9}$")]
 """A scoring's name, and the row to go on from."""
-
-
-class Noted(Response):
-    """An answer from scores."""
-
-    notes: list[dict[str, Any]] = []
-    """What one must know of them: ``code`` (``carried``: no window of the horizon has closed yet, so they are
-    carried from a shorter one, not calibrated), ``model``, ``learnt_days``, ``learnt_from``, and a ``text``.
-
-    Of a file: the header ``X-Notes``, as ``carried:churn``.
-    """
 
 
 class CustomerRequest(Request):

@@ -6,7 +6,6 @@ from datetime import datetime
 import numpy as np
 
 from features.errors import NotFound
-from models.chance.reach import told
 from serving.api_crm import Plan, PlanRequest
 from serving.desk import no_offers
 from serving.marketing.crowd import everyone
@@ -44,7 +43,7 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
         currency=snapshot.currency,
         effect=effect,
         experiment=snapshot.experiment_for(effect),
-        notes=told(snapshot.notes, snapshot.locale),
+        notes=snapshot.told,
     )
     return answer if snapshot.desk is None else answer.named(names_of(state))
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from features.arrays.dtypes import Bools, Doubles, Longs
 from models.budgets.budget import Tally, at_most, best_rows, climb, rivals
-from models.chance.reach import told
 from models.decisions.economics import EFFECT
 from models.decisions.words import how_it_works
 from models.policy.actions import KEEP
@@ -139,5 +138,5 @@ def _targets(
         effect=_effect(state.snapshot),
         reason=reason,
         experiment=state.snapshot.experiment_for(_effect(state.snapshot)),
-        notes=told(state.snapshot.notes, state.snapshot.locale),
+        notes=state.snapshot.told,
     )

@@ -11,7 +11,6 @@ import numpy as np
 from features.arrays.dtypes import Ints
 from features.errors import NotFound
 from models.budgets.allocation import Allocation, allocate, compare, curve
-from models.chance.reach import told
 from models.decisions.case import Case, Terms
 from models.decisions.everyone import Options, options
 from models.policy.actions import Action
@@ -82,7 +81,7 @@ def _answer(state: State, request: TargetsRequest, chosen: Allocation, terms: Te
         effect=effect,
         reason=f"{n} customers, each with the action that earns most for the budget; {gap}",
         experiment=state.snapshot.experiment_for(effect),
-        notes=told(state.snapshot.notes, state.snapshot.locale),
+        notes=state.snapshot.told,
     )
 
 

@@ -10,6 +10,7 @@ from features.arrays.catalogue import Catalogue
 from features.arrays.dtypes import Bytes, Floats, Ints
 from features.arrays.history import History, Vocabulary
 from features.settings import Economics
+from models.chance.reach import told
 from models.decisions.case import Terms
 from models.decisions.known import Known
 from models.lists.cold import AttributeSegments
@@ -78,7 +79,7 @@ class Snapshot:
     marks: Marks | None = None
     """By which erased customers are known, without hashing everyone."""
     notes: tuple[dict[str, Any], ...] = ()
-    """What a reader must know of the scores, as data (``models.chance.reach.told``)."""
+    """What a reader must know of the scores, as data (``models.chance.reach``)."""
 
     def customer(self, customer_id: str) -> int:
         """Return a customer's row, -1 for one not seen before ``as_of``."""
@@ -92,6 +93,11 @@ class Snapshot:
     def moment(self) -> str:
         """``as_of``, as answers carry it."""
         return self.as_of.isoformat()
+
+    @cached_property
+    def told(self) -> list[dict[str, Any]]:
+        """The notes as answers in the shop's language carry them."""
+        return told(self.notes, self.locale)
 
     @property
     def gain_name(self) -> str:

@@ -47,6 +47,7 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
         said |= tried(state, case, terms, said)
     said["window"] = act_window(said["window"], now, state.snapshot.timezone, terms.policy, said["channel"])
     offer = _offer(state, request, said)
+    offer.notes = [] if case.standing is None else state.snapshot.told
     offer.fallback = (
         None if customer.code >= 0 else "the customer is unknown: nothing is known of their chances"
     )

@@ -194,3 +194,13 @@ def test_a_discount_is_named_beside_what_a_contact_earns(state: State) -> None:
     offer = ask(replace(leaving, snapshot=replace(leaving.snapshot, desk=desk)))
     assert offer.name == "loyalty_reward" and offer.ruled_out == []
     assert "for the contact and 10% off" in offer.reason
+
+
+def test_an_offer_weighed_by_scores_carried_from_a_shorter_horizon_says_so(state: State) -> None:
+    note = {"code": "carried", "model": "churn", "horizon_days": 28, "learnt_days": 20}
+    note |= {"learnt_from": "2026-04-01"}
+    young = replace(state, snapshot=replace(state.snapshot, notes=(note,)))
+    assert "not calibrated" in ask(young).notes[0]["text"]
+    assert ask(state).notes == []
+    nobody_scored = next_best_offer(young, OfferRequest(customer_id="nobody"), NOW)
+    assert nobody_scored.notes == []
