@@ -44,10 +44,10 @@ def _found(
     sold = state.shelf[place] == truth[1]
     found, n = np.zeros((len(sources), len(place)), bool), np.zeros(len(sources))
     history = state.history.of_customers(codes)
-    for number, (_, row, column, _) in enumerate(proposals(history, codes, state.shelf, sources)):
+    for number, (_, part) in enumerate(proposals(history, codes, state.shelf, sources)):
         marked = np.zeros((len(codes), len(state.shelf)), bool)
-        marked[row, column] = True
-        found[number], n[number] = marked[truth[0], place] & sold, len(row)
+        marked[part.row, part.column] = True
+        found[number], n[number] = marked[truth[0], place] & sold, len(part.column)
     return found, n
 
 

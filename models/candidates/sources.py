@@ -13,6 +13,7 @@ import numpy as np
 
 from features.arrays.dtypes import Floats, Ints
 from features.arrays.history import History
+from models.candidates.proposals import Scores
 from models.candidates.state import ListState
 from models.similarity.collaborative import Neighbours
 from models.similarity.linear import CAP
@@ -32,7 +33,7 @@ class Source(Protocol):
     def budget(self) -> int:
         """So many products of it at most."""
 
-    def scores(self, history: History, codes: Ints) -> Floats:
+    def scores(self, history: History, codes: Ints) -> Scores:
         """Return scores (customers, the state's shelf); 0: no opinion. ``codes`` are the customers' in it."""
         ...
 
@@ -46,9 +47,9 @@ class Near:
     name: str
     table: Neighbours
 
-    def scores(self, history: History, codes: Ints) -> Floats:
+    def scores(self, history: History, codes: Ints) -> Scores:
         """Sum the nearness to everything bought, decayed."""
-        return np.asarray((self._bought(history) @ self._likeness).toarray(), np.float32)
+        return self._bought(history) @ self._likeness
 
     @cached_property
     def _likeness(self) -> Any:
@@ -89,7 +90,12 @@ class Factors:
 
     def scores(self, history: History, codes: Ints) -> Floats:
         """Multiply factors."""
-        return np.asarray(self.state.customer_factors[codes] @ self.state.product_factors[self.state.shelf].T)
+        return np.asarray(self.state.customer_factors[codes] @ self._products.T)
+
+    @cached_property
+    def _products(self) -> Floats:
+        """Factors of the shelf."""
+        return self.state.product_factors[self.state.shelf]
 
 
 @dataclass(frozen=True)
@@ -100,17 +106,22 @@ class Alike:
     budget: int
     name: str = "alike"
 
-    def scores(self, history: History, codes: Ints) -> Floats:
+    def scores(self, history: History, codes: Ints) -> Scores:
         """Look up the customers' profiles."""
-        shelf = self.state.shelf
-        place = np.full(len(history.products), -1, np.int32)
-        place[shelf] = np.arange(len(shelf))
+        from scipy.sparse import csr_matrix
+
         profile, score = self.state.alike.product[codes], self.state.alike.score[codes]
-        at = np.where(profile >= 0, place[profile], -1)
+        at = np.where(profile >= 0, self._place[profile], -1)
         row, column = np.nonzero(at >= 0)
-        found = np.zeros((len(codes), len(shelf)), np.float32)
-        found[row, at[row, column]] = score[row, column]
-        return found
+        shape = (len(codes), len(self.state.shelf))
+        return csr_matrix((score[row, column], (row, at[row, column])), shape=shape)
+
+    @cached_property
+    def _place(self) -> Ints:
+        """Where each product is on the shelf; -1 where it is not."""
+        place = np.full(len(self.state.history.products), -1, np.int32)
+        place[self.state.shelf] = np.arange(len(self.state.shelf))
+        return place
 
 
 @dataclass(frozen=True)
@@ -121,21 +132,31 @@ class Category:
     budget: int
     name: str = "category"
 
-    def scores(self, history: History, codes: Ints) -> Floats:
+    def scores(self, history: History, codes: Ints) -> Scores:
         """Multiply purchases in a category with the product's share of its sales."""
         from scipy.sparse import csr_matrix
 
-        shelf = self.state.shelf
-        code = self.state.table.codes[0]
-        size = int(code.max(initial=-1)) + 2  # the last one stands for unknown
         weight = np.exp2((history.day - history.cutoff_day) / 56.0).astype(np.float32)
-        kind = np.where(code >= 0, code, size - 1)
-        bought = csr_matrix(
-            (weight, (history.customer, kind[history.product])), shape=(len(history.customers), size)
-        )
+        shape = (len(history.customers), self._shares.shape[0])
+        bought = csr_matrix((weight, (history.customer, self._kind[history.product])), shape=shape)
+        return bought @ self._shares
+
+    @cached_property
+    def _kind(self) -> Ints:
+        """The category of every product; the last one stands for unknown."""
+        code = self.state.table.codes[0]
+        kind: Ints = np.where(code >= 0, code, code.max(initial=-1) + 1)
+        return kind
+
+    @cached_property
+    def _shares(self) -> Any:
+        """Each product's share of the sales of its category, sparse (categories, shelf)."""
+        from scipy.sparse import csr_matrix
+
+        shelf = self.state.shelf
         share = np.nan_to_num(self.state.table.column("p_share_leaf")[shelf])
-        matrix = csr_matrix((share, (kind[shelf], np.arange(len(shelf)))), shape=(size, len(shelf)))
-        return np.asarray((bought @ matrix).toarray(), np.float32)
+        shape = (int(self.state.table.codes[0].max(initial=-1)) + 2, len(shelf))
+        return csr_matrix((share, (self._kind[shelf], np.arange(len(shelf)))), shape=shape)
 
 
 @dataclass(frozen=True)
@@ -150,7 +171,7 @@ class Selling:
         """Score everyone alike."""
         shelf = self.state.shelf
         chance = self.state.table.popularity[shelf] + self.state.table.column("p_first_28d")[shelf]
-        return np.broadcast_to(chance.astype(np.float32), (len(codes), len(shelf)))
+        return np.asarray(chance, np.float32)
 
 
 @dataclass(frozen=True)
@@ -165,8 +186,7 @@ class Arrivals:
         """Score everyone alike."""
         shelf = self.state.shelf
         fresh = self.state.table.column("p_age")[shelf] <= FRESH_DAYS
-        sales = np.where(fresh, self.state.table.column("p_sales_7d")[shelf], 0).astype(np.float32)
-        return np.broadcast_to(sales, (len(codes), len(shelf)))
+        return np.where(fresh, self.state.table.column("p_sales_7d")[shelf], 0).astype(np.float32)
 
 
 def new_sources(state: ListState, budgets: dict[str, int]) -> list[Source]:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.arrays.dtypes import Bools, Bytes, Column, Floats, Ints
+from features.arrays.dtypes import Bools, Bytes, Ints
 from features.arrays.groups import Groups
 from features.arrays.history import History
+from models.candidates.proposals import Bought, Proposed, best, united
 from models.candidates.sources import Source
 from models.candidates.state import ListState
 from models.lists.picks import OWN, SOURCES
-from models.similarity.top import top_columns
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ def candidates(state: ListState, codes: Ints, sources: list[Source], n_own: int)
     new = _new(history, codes, state.shelf, sources)
     customer, product = np.concatenate([own[0], new[0]]), np.concatenate([own[1], new[1]])
     source = np.concatenate([own[2], new[2]])
-    order = np.lexsort((product, customer))
+    # two sorted runs, which a stable sort merges
+    order = np.argsort(customer.astype(np.int64) * len(history.products) + product, kind="stable")
     bought = np.repeat([True, False], [len(own[0]), len(new[0])])
     return Candidates(customer[order], product[order], source[order], bought[order])
 
@@ -60,38 +61,22 @@ def _own(history: History, limit: int) -> tuple[Ints, Ints, Bytes]:
     return customer[kept], product[kept], np.full(len(kept), OWN, np.uint8)
 
 
-def _new(history: History, codes: Ints, shelf: Ints, sources: list[Source]) -> tuple[Ints, Ints, Bytes]:
-    """Return the union of every source's best products that a customer has not bought."""
-    best = np.full((len(codes), len(shelf)), np.iinfo(np.int16).max, np.int16)
-    which = np.zeros(best.shape, np.uint8)
-    for source, row, column, rank in proposals(history, codes, shelf, sources):
-        better = rank < best[row, column]
-        cells = (row[better], column[better])
-        best[cells] = rank[better]
-        which[cells] = SOURCES.index(source.name)
-    customer, place_on_shelf = np.nonzero(which)
-    return customer.astype(np.int32), shelf[place_on_shelf], which[customer, place_on_shelf]
-
-
 def proposals(
     history: History, codes: Ints, shelf: Ints, sources: list[Source]
-) -> Iterator[tuple[Source, Column, Column, Column]]:
-    """Yield each source with what it proposes: customer's row, place on the shelf, rank from 0.
+) -> Iterator[tuple[Source, Proposed]]:
+    """Yield each source with what it proposes, as places on the shelf.
 
     ``history`` holds the purchases of the customers ``codes``; what they bought is not proposed.
     """
-    place = np.full(len(history.products) + 1, -1, np.int32)
-    place[shelf] = np.arange(len(shelf))
-    at = place[history.product]
-    bought = (history.customer[at >= 0], at[at >= 0])
+    bought = Bought.of(history, shelf)
     for source in sources:
-        yield source, *_best(source.scores(history, codes), bought, source.budget)
+        yield source, best(source.scores(history, codes), bought, source.budget)
 
 
-def _best(scores: Floats, bought: tuple[Ints, Ints], budget: int) -> tuple[Column, Column, Column]:
-    """Return row, column and rank (from 0) of each row's best scores above 0 that were not bought."""
-    scores = np.array(scores, np.float32)
-    scores[bought] = 0
-    column = top_columns(scores, budget)
-    row, rank = np.nonzero(np.take_along_axis(scores, column, axis=1) > 0)
-    return row, column[row, rank], rank
+def _new(history: History, codes: Ints, shelf: Ints, sources: list[Source]) -> tuple[Ints, Ints, Bytes]:
+    """Return the union of every source's best products that a customer has not bought."""
+    if not sources:
+        return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.uint8)
+    found = [part for _, part in proposals(history, codes, shelf, sources)]
+    customer, place, kind = united(found, [SOURCES.index(source.name) for source in sources], len(shelf))
+    return customer, shelf[place], kind

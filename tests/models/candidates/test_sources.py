@@ -48,7 +48,7 @@ def test_the_linear_source_multiplies_the_root_of_counts_with_the_weights() -> N
     state = board()[2]
     some = np.arange(5, dtype=np.int32)
     history = state.history.of_customers(some)
-    found = Linear(state, 10, "linear", state.linear).scores(history, some)
+    found = Linear(state, 10, "linear", state.linear).scores(history, some).toarray()
     counts = np.zeros((5, len(history.products)))
     np.add.at(counts, (history.customer, history.product), state.taste(history))
     near = state.linear
@@ -131,5 +131,5 @@ def test_arrivals_are_what_is_new_by_its_sales() -> None:
     new = state.shelf[:2]
     table.column("p_age")[new] = FRESH_DAYS
     found = Arrivals(replace(state, table=table), 5).scores(state.history, np.zeros(3, np.int32))
-    np.testing.assert_array_equal(found[:, :2], np.tile(columns["p_sales_7d"][new], (3, 1)))
-    assert not found[:, 2:][:, columns["p_age"][state.shelf[2:]] > FRESH_DAYS].any()
+    np.testing.assert_array_equal(found[:2], columns["p_sales_7d"][new])
+    assert not found[2:][columns["p_age"][state.shelf[2:]] > FRESH_DAYS].any()
