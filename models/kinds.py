@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 from typing_extensions import TypeVar
 
-from features.arrays.dtypes import Doubles
+from features.arrays.dtypes import Doubles, Ints
 from features.shop import Shop
 from models.measured import Measured
 from models.model import C, Model
@@ -112,9 +112,17 @@ class DecisionModel(Model[C]):
 
     @abstractmethod
     def evaluate(
-        self, shop: Shop, cutoff: datetime, known_until: datetime, lists: "ReadyLists"
+        self,
+        shop: Shop,
+        cutoff: datetime,
+        known_until: datetime,
+        lists: "ReadyLists",
+        codes: Ints | None = None,
     ) -> "tuple[pd.DataFrame, pd.DataFrame]":
-        """Compare with other policies on a closed horizon: summary by policy, payoff per customer."""
+        """Compare with other policies on a closed horizon: summary by policy, payoff per customer.
+
+        ``codes`` (ascending) are the customers of the history that ``lists`` are of, if not all.
+        """
 
 
 KINDS = (ListModel, ScoreModel, PairModel, EffectModel, DecisionModel)

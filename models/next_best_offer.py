@@ -17,7 +17,7 @@ from pydantic import Field
 
 from features.arrays.catalogue import Catalogue
 from features.arrays.dtypes import Bools, Ints
-from features.arrays.history import Vocabulary
+from features.arrays.history import History, Vocabulary
 from features.arrays.last_bought import days_since_bought
 from features.errors import CannotLearn, InputError
 from features.shop import Shop
@@ -91,13 +91,19 @@ class NextBestOffer(DecisionModel[OfferConfig]):
         )
 
     def case(
-        self, shop: Shop, cutoff: datetime, lists: ReadyLists, scores: pd.DataFrame | None = None
+        self,
+        shop: Shop,
+        cutoff: datetime,
+        lists: ReadyLists,
+        scores: pd.DataFrame | None = None,
+        codes: Ints | None = None,
     ) -> Case:
         """Lay out who could be offered what: one row a customer of ``shop.history(cutoff)``, in its order.
 
-        ``scores`` (index ``customer_id``; churn and margin) are what actions without a product are worth by.
+        ``scores`` (index ``customer_id``; churn and margin) are what actions without a product are worth by;
+        ``codes`` (ascending) are the customers that ``lists`` are of, if not all.
         """
-        history = shop.history(cutoff)
+        history = _of(shop.history(cutoff), codes)
         product, chance = merge_lists(lists)
         if len(product) != len(history.customers):
             found = f"the lists hold {len(product)} customers, the shop has {len(history.customers)}"
@@ -129,17 +135,23 @@ class NextBestOffer(DecisionModel[OfferConfig]):
         return decision_frame(found, terms, history.customers, history.products)
 
     def evaluate(
-        self, shop: Shop, cutoff: datetime, known_until: datetime, lists: ReadyLists
+        self,
+        shop: Shop,
+        cutoff: datetime,
+        known_until: datetime,
+        lists: ReadyLists,
+        codes: Ints | None = None,
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Compare with likelihood, all and none on a closed horizon: summary by policy, payoff per customer.
 
+        ``codes`` as in ``case``.
         What can be measured without an experiment: how often what was offered was bought, against the
         chance said, and the margin at stake. ``payoff`` puts what was bought in place of the chances but
         keeps the assumed effect; only an experiment can tell that.
         """
         terms = replace(self.terms(shop), actions=(OFFER,))
-        history = shop.history(cutoff)
-        case = replace(self.case(shop, cutoff, lists), role=None, standing=None)
+        history = _of(shop.history(cutoff), codes)
+        case = replace(self.case(shop, cutoff, lists, codes=codes), role=None, standing=None)
         goods = self.goods(shop.catalogue(cutoff))
         labels = shop.product_labels(cutoff, terms.horizon_days, known_until)
         bought = bought_of(labels, case.product, history.customers, history.products)
@@ -160,6 +172,10 @@ class NextBestOffer(DecisionModel[OfferConfig]):
         """Read back what ``save`` wrote."""
         card = cls.read_card(folder)
         return cls(card.config, card.trained_until, Margins.model_validate(card.facts["margins"]))
+
+
+def _of(history: History, codes: Ints | None) -> History:
+    return history if codes is None else history.of_customers(codes)
 
 
 def decision_frame(found: Options, terms: Terms, customers: Vocabulary, products: Vocabulary) -> pd.DataFrame:

@@ -78,7 +78,7 @@ class Backtest:
             with steps.step(f"{name}: learning"):
                 model = model_class(name).fit(shop, holdout.cutoff, configured(name, shop))
             with steps.step(f"{name}: measuring"):
-                self.said[name] = answers(model, holdout, max(self.k, *DEPTHS))
+                self.said[name] = answers(model, holdout, max(self.k, *DEPTHS), everyone=True)
                 if holdout.is_closed:
                     self.evaluations.append(evaluate(model, holdout, self.said[name], lists=self._lists))
         except CannotLearn as error:

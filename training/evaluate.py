@@ -19,11 +19,15 @@ from training.measures.holdout import SEGMENTS, Holdout
 from training.measures.samples import Evaluation
 
 
-def answers(model: Model, holdout: Holdout, k: int = max(DEPTHS)) -> pd.DataFrame:
-    """Return what a model says at the cutoff: recommendations, or scores by their names without a horizon."""
+def answers(model: Model, holdout: Holdout, k: int = max(DEPTHS), *, everyone: bool = False) -> pd.DataFrame:
+    """Return what a model says at the cutoff: recommendations, or scores by their names without a horizon.
+
+    Recommendations are those that are measured; with ``everyone``, of all customers of a large shop too.
+    """
     match model:
         case ListModel():
-            return model.recommend(holdout.state(model), k=k, lists=tuple(SEGMENTS))
+            who = None if everyone else holdout.asked
+            return model.recommend(holdout.state(model), who, k=k, lists=tuple(SEGMENTS))
         case ScoreModel():
             return without_horizon(model.predict(holdout.shop, holdout.cutoff), holdout.horizon_days)
         case _:

@@ -188,6 +188,20 @@ def test_the_evaluation_measures_what_can_be_measured(
     np.testing.assert_allclose(payoffs.sum(), summary["payoff"])
 
 
+def test_the_evaluation_of_some_customers_is_their_part_of_all(
+    model: NextBestOffer, shop: Shop, lists: ReadyLists
+) -> None:
+    some = np.array([3, 8, 20], np.int32)
+    few: ReadyLists = {
+        name: (product[some], chance[some], None) for name, (product, chance, _) in lists.items()
+    }
+    _, whole = model.evaluate(shop, CUTOFF, END, lists)
+    summary, part = model.evaluate(shop, CUTOFF, END, few, some)
+    alone = ["next_best_offer", "all"]  # whom likelihood offers to hangs on the others
+    pd.testing.assert_frame_equal(part[alone], whole.iloc[some][alone])
+    assert summary.loc["all", "n_offers"] <= 3
+
+
 def share_bought(model: NextBestOffer, shop: Shop, lists: ReadyLists) -> float:
     offers = model.decide(shop, CUTOFF, lists)["offer"].dropna()
     labels = shop.product_labels(CUTOFF, 28, END)

@@ -171,16 +171,32 @@ def test_a_champion_stands_on_the_state_of_its_challenger(holdout, tmp_path) -> 
 def test_lists_of_a_large_shop_are_measured_on_some_who_bought(
     shop: Shop, holdout: Holdout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.measures.holdout.MOST_LISTS", 7)
     large, model = Holdout(shop, CUTOFF), FakeLists(FakeConfig(), CUTOFF)
+    whole = evaluate(model, holdout, answers(model, holdout))
+    monkeypatch.setattr("training.measures.holdout.MOST_LISTS", 7)
     assert large.measured.sum() == 7
     assert (large.truths["n_order_days"].to_numpy()[large.measured] > 0).all()
-    whole, part = (evaluate(model, which, answers(model, which)) for which in (holdout, large))
+    part = evaluate(model, large, answers(model, large))
     for samples in part.samples.values():
         sample = samples["ndcg@10 all"]
         assert sample.customers.equals(large.customers[large.measured])
         both = whole.ours["ndcg@10 all"].of(sample.customers)
         assert part.ours["ndcg@10 all"].columns[0].tolist() == both.columns[0].tolist()
+
+
+def test_in_a_large_shop_lists_are_asked_of_those_who_are_measured_alone(
+    shop: Shop, holdout: Holdout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large, model = Holdout(shop, CUTOFF), FakeLists(FakeConfig(), CUTOFF)
+    whole = answers(model, holdout)
+    ready = holdout.ready(whole)
+    monkeypatch.setattr("training.measures.holdout.MOST_LISTS", 7)
+    said, decided = answers(model, large), shop.history(CUTOFF).customers.names(large.decided)
+    assert set(said["customer_id"]) == {*decided, *large.customers[large.measured]}
+    assert len(answers(model, large, everyone=True)) == len(whole) > len(said)
+    for name, (product, chance) in large.ready(said).items():
+        assert len(product) == len(chance) == 7
+        np.testing.assert_array_equal(product, ready[name][0][large.decided])
 
 
 def test_the_best_baseline_is_the_best_by_the_metrics_own_direction(holdout) -> None:

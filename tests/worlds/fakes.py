@@ -116,7 +116,8 @@ class FakeLists(Fake, ListModel[FakeConfig, History]):
         counts = pd.crosstab(state.customer, state.product).reindex(
             columns=range(len(state.products)), fill_value=0
         )
-        return frame_of(state, counts.to_numpy(float), k, lists)
+        found = frame_of(state, counts.to_numpy(float), k, lists)
+        return found if customers is None else found[found["customer_id"].isin(customers)]
 
     def baselines(
         self, shop: Shop, known_until: datetime, cutoff: datetime, k: int, customers: Any = None

@@ -11,7 +11,8 @@ def judge_decisions(
     evaluation: Evaluation, model: DecisionModel, holdout: Holdout, lists: ReadyLists
 ) -> None:
     """Add each policy's payoff per customer, under the *assumed* effect of an offer."""
-    summary, payoffs = model.evaluate(holdout.shop, holdout.cutoff, holdout.end, lists)
+    who = holdout.shop, holdout.cutoff, holdout.end
+    summary, payoffs = model.evaluate(*who, lists, holdout.decided)
     for policy in payoffs.columns:
         sample = Sample(MEAN, payoffs.index, (payoffs[policy].to_numpy(float),))
         evaluation.samples[policy] = {"payoff assumed": sample}

@@ -42,19 +42,22 @@ class ListHits:
     def of(cls, recommended: Longs, holdout: Holdout, segment: str) -> "ListHits":
         """Hold a list (customers x ranks) against the purchases of a segment."""
         customer, product = holdout.purchases[segment]
-        n_true = np.bincount(customer, minlength=len(holdout.customers))
-        able = holdout.measured & (n_true > 0)
+        able = holdout.measured.copy()
+        able[np.setdiff1d(np.arange(len(able)), customer)] = False
+        row, mine = np.flatnonzero(able), able[customer]
+        customer, product = (np.cumsum(able) - 1)[customer[mine]], product[mine]
+        recommended = recommended[row]
         money: Doubles | None = None
         total: Doubles | None = None
         if (spent := holdout.spent[segment]) is not None:
-            money = list_metrics.hit_values(recommended, customer, product, spent)[able]
-            total = np.bincount(customer, spent, len(able)).astype(float)[able]
+            money = list_metrics.hit_values(recommended, customer, product, spent[mine])
+            total = np.bincount(customer, spent[mine], len(row)).astype(float)
         return cls(
-            customers=holdout.customers[able],
-            recommended=recommended[able],
-            hits=list_metrics.hit_matrix(recommended, customer, product)[able],
-            n_true=n_true[able],
-            bought_before=holdout.bought_before(recommended)[able],
+            customers=holdout.customers[row],
+            recommended=recommended,
+            hits=list_metrics.hit_matrix(recommended, customer, product),
+            n_true=np.bincount(customer, minlength=len(row)),
+            bought_before=holdout.bought_before(row, recommended),
             rarity=holdout.rarity,
             money=money,
             spent=total,
@@ -110,7 +113,7 @@ def measure_lists(evaluation: Evaluation, method: str, frame: pd.DataFrame, hold
                 samples[f"{name}@{k} {segment}"] = sample
             shown = recommended[holdout.measured]
             plain[f"coverage@{k} {segment}"] = list_metrics.coverage(shown, len(holdout.catalogue), k)
-        samples.update(_by_buyers(measured, holdout.buyers, segment))
+        samples.update(_by_buyers(measured, holdout.buyers[holdout.measured], segment))
         if len(measured.customers):
             evaluation.curves.setdefault(segment, {})[method] = measured.curve()
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from features.arrays.dtypes import Bools, Doubles, Longs
+from features.arrays.dtypes import Bools, Doubles, Ints, Longs
 from features.arrays.groups import among
 from features.shop import Shop
 from features.window import local_day, shift_days
@@ -20,7 +20,7 @@ SEGMENTS = {"for_you": "all", "new_for_you": "new", "buy_again": "repeat"}
 MIN_ORDERS = 5
 """The catalogue that lists are measured on: products in at least so many orders before the cutoff."""
 MOST_LISTS = 20_000
-"""Of more customers, lists of so many are measured: the standard error of a share is .004 at most."""
+"""Of more customers, lists and offers of so many are measured: a share's standard error is .004 at most."""
 SMALL_CATALOGUE = 100
 """With fewer such products than this the shop is small, and every product sold before the cutoff counts."""
 
@@ -100,6 +100,21 @@ class Holdout:
         return found
 
     @cached_property
+    def decided(self) -> Ints:
+        """Codes of the customers of the history whom offers are measured on: all, or some drawn by chance."""
+        n = len(self.shop.history(self.cutoff).customers)
+        return np.sort(np.random.default_rng(0).permutation(n)[:MOST_LISTS]).astype(np.int32)
+
+    @cached_property
+    def asked(self) -> list[str] | None:
+        """Who is asked about for lists: None where that is everyone; else whom something is measured on."""
+        if len(self.customers) <= MOST_LISTS:
+            return None
+        known = self.shop.history(self.cutoff).customers
+        some = known.codes(self.customers[self.measured].tolist())
+        return known.names(np.union1d(some[some >= 0], self.decided))
+
+    @cached_property
     def spent(self) -> dict[str, Doubles | None]:
         """Per segment: the money of each pair of ``purchases``; None without prices."""
         if not self.shop.facts.has_money:
@@ -127,10 +142,9 @@ class Holdout:
         repeat = among(self._pair(customer[rows], product[rows]), self._bought)
         return rows, {"all": np.full(len(rows), True), "new": ~repeat, "repeat": repeat}
 
-    def bought_before(self, recommended: Longs) -> Bools:
-        """Return which recommended products (customers x ranks, -1 for none) the customer bought before."""
-        row = np.arange(len(recommended), dtype=np.int64)[:, None]
-        bought: Bools = among(self._pair(row, recommended), self._bought) & (recommended >= 0)
+    def bought_before(self, row: Longs, recommended: Longs) -> Bools:
+        """Return which recommended products (rows x ranks, -1 for none) each row's customer bought before."""
+        bought: Bools = among(self._pair(row[:, None], recommended), self._bought) & (recommended >= 0)
         return bought
 
     @cached_property
@@ -185,9 +199,8 @@ class Holdout:
         return matrix
 
     def ready(self, frame: pd.DataFrame) -> dict[str, tuple[Longs, Doubles]]:
-        """Return recommendations as decisions read them: a list's products and chances, each (n, k)."""
-        history = self.shop.history(self.cutoff)
-        customers = _index(history.customers.all_names())
+        """Return lists of those ``decided`` as decisions read them: products and chances, each (n, k)."""
+        customers = _index(self.shop.history(self.cutoff).customers.names(self.decided))
         shape = (len(customers), int(frame["rank"].max()) if len(frame) else 0)
         found = {}
         for name, rows in frame.groupby("list", sort=False):
