@@ -192,7 +192,7 @@ def test_the_evaluation_of_some_customers_is_their_part_of_all(
     model: NextBestOffer, shop: Shop, lists: ReadyLists
 ) -> None:
     some = np.array([3, 8, 20], np.int32)
-    few: ReadyLists = {
+    few: ReadyLists = {name: (part[some], chance[some], None) for name, (part, chance, _) in lists.items()}
         name: (product[some], chance[some], None) for name, (product, chance, _) in lists.items()
     }
     _, whole = model.evaluate(shop, CUTOFF, END, lists)
