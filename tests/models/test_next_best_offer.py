@@ -192,7 +192,7 @@ def test_the_evaluation_of_some_customers_is_their_part_of_all(
     model: NextBestOffer, shop: Shop, lists: ReadyLists
 ) -> None:
     some = np.array([3, 8, 20], np.int32)
-    few: ReadyLists = {name: (part[some], chance[some], None) for name, (part, chance, _) in lists.items()}
+    few: ReadyLists = {name: (product[some], chance[some]) for name, (product, chance) in lists.items()}
     _, whole = model.evaluate(shop, CUTOFF, END, lists)
     summary, part = model.evaluate(shop, CUTOFF, END, few, some)
     alone = ["next_best_offer", "all"]  # whom likelihood offers to hangs on the others

@@ -112,3 +112,10 @@ def test_a_ratio_is_drawn_for_both_at_once() -> None:
 
 def test_nothing_to_divide_by_gives_no_ratio() -> None:
     assert np.isnan(drawn((np.ones(5),), mean).times(drawn((np.zeros(5),), mean))).all()
+
+
+def test_many_rows_are_drawn_less_often_and_as_truly() -> None:
+    values = np.random.default_rng(0).normal(3, 1, 60_000)
+    found = drawn((values,), mean)
+    assert len(found.draws) < len(drawn((values[:50_000],), mean).draws)
+    assert found.interval.high - found.interval.low == pytest.approx(2 * 1.96 / 60_000**0.5, rel=0.2)
