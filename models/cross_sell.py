@@ -17,6 +17,7 @@ from models.candidates.state import ListState
 from models.candidates.union import Candidates
 from models.kinds import ListModel
 from models.lists.picks import LISTS, Pairs, Picks, asked_for, filled, frame, pick
+from models.lists.rules import Rules
 from models.model import require_products
 from models.ranking.chances import Chances
 from models.ranking.cross_sell_rows import (
@@ -162,7 +163,8 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
             codes = history.customers.codes(customers)
         codes = codes[codes >= 0]
         names, products = history.customers.names(codes), history.products.ids
-        found = baselines(history, codes, k=k, seed=self.config.seed)
+        rules = Rules.of(history, shop.catalogue(cutoff), shop.settings.lists, self.horizon_days)
+        found = baselines(history, codes, rules=rules, k=k, seed=self.config.seed)
         return {name: frame(lists, names, products) for name, lists in found.items()}
 
     def figures(

@@ -8,23 +8,31 @@ from features.arrays.dtypes import Floats, Ints
 from features.arrays.history import History, interactions
 from features.arrays.products import n_buyers
 from features.hardware import rows_at_once, side_by_side
-from models.lists.picks import LISTS, Picks
+from models.lists.picks import LISTS, Pairs, Picks, lead, pick
+from models.lists.rules import Rules
 from models.similarity.collaborative import factors, similar
 from models.similarity.tifu import TifuKnn
 from models.similarity.top import top_columns
 
 Scores = Callable[[Ints], Floats]
+DEEP = 10
+"""Where the shop orders products otherwise, it does so among so many times the places of a list."""
 
 
-def baselines(history: History, codes: Ints, *, k: int = 20, seed: int = 0) -> dict[str, dict[str, Picks]]:
+def baselines(
+    history: History, codes: Ints, *, rules: Rules, k: int = 20, seed: int = 0
+) -> dict[str, dict[str, Picks]]:
     """Return ``{method: {list: picks}}`` of the customers ``codes``; lists as in ``models.lists.picks``.
+
+    What the shop hides, pins, boosts and caps binds them as it binds ours: else no model could beat them in a
+    shop that hides a best seller.
 
     Counts are purchases; popularity is distinct buyers of the last 8 weeks. Every method's ties and gaps are
     filled by it. Item-item: TF-IDF cosine, 200 neighbours, itself among them; ALS: 64 factors.
     """
     popularity = _popularity(history)
     found = _methods(history, seed)
-    return {name: _lists(history, codes, scores, popularity, k) for name, scores in found}
+    return {name: _lists(history, codes, scores, popularity, rules, k=k) for name, scores in found}
 
 
 def _methods(history: History, seed: int) -> Iterator[tuple[str, Scores]]:
@@ -61,7 +69,9 @@ def _popularity(history: History) -> Floats:
     return popularity
 
 
-def _lists(history: History, codes: Ints, scores: Scores, popularity: Floats, k: int) -> dict[str, Picks]:
+def _lists(
+    history: History, codes: Ints, scores: Scores, popularity: Floats, rules: Rules, *, k: int
+) -> dict[str, Picks]:
     size = len(history.products)
     tie = popularity / (popularity.max(initial=0) + 1.0) * 1e-6
     step = rows_at_once(size)
@@ -69,16 +79,32 @@ def _lists(history: History, codes: Ints, scores: Scores, popularity: Floats, k:
     def picked(piece: Ints) -> dict[str, Picks]:
         some = history.of_customers(piece)
         score: Floats = np.asarray(scores(piece), np.float64) + tie
+        score[:, rules.hidden] = -np.inf
         bought = (some.customer, some.product)
         again = np.full(score.shape, -np.inf)
         again[bought] = score[bought]
-        found = {"for_you": _top(score, k), "buy_again": _top(again, k)}
+        found = {"for_you": _best(score, rules, k), "buy_again": _best(again, rules, k)}
         score[bought] = -np.inf
-        return found | {"new_for_you": _top(score, k)}
+        found["new_for_you"] = _best(score, rules, k)
+        for name, picks in found.items():
+            lead(picks, name, some, popularity, rules)
+        return found
 
     pieces = (codes[start : start + step] for start in range(0, len(codes), step))
     parts = list(side_by_side(picked, pieces))
     return {name: Picks.joined([picks[name] for picks in parts], k) for name in LISTS}
+
+
+def _best(score: Floats, rules: Rules, k: int) -> Picks:
+    """Return the ``k`` best columns of each row, in the shop's order."""
+    if not rules.orders:
+        return _top(score, k)
+    far = _top(np.where(np.isfinite(score), score * rules.boost, -np.inf), DEEP * k).product
+    row, place = np.nonzero(far >= 0)
+    product = far[row, place]
+    nothing = np.zeros(len(row), np.uint8)
+    pairs = Pairs(row.astype(np.int32), product, score[row, product], nothing, nothing.astype(bool))
+    return pick(pairs, len(score), k, rules)
 
 
 def _top(score: Floats, k: int) -> Picks:

@@ -125,9 +125,14 @@ def filled(lists: dict[str, Picks], history: History, popularity: Floats, rules:
         if name != "buy_again":
             for some in _short(picks, history):
                 _fill(picks, some, best, popularity, _barred(name, history.of_customers(some), rules))
-        for code in rules.leading(name)[::-1].tolist():
-            _lead(picks, code, popularity[code], _may_lead(name, code, history, rules))
+        lead(picks, name, history, popularity, rules)
     return lists
+
+
+def lead(picks: Picks, name: str, history: History, popularity: Floats, rules: Rules) -> None:
+    """Put what the shop pinned to a list before it, for whom it may be shown to; in place."""
+    for code in rules.leading(name)[::-1].tolist():
+        _lead(picks, code, popularity[code], _may_lead(name, code, history, rules))
 
 
 def _barred(name: str, history: History, rules: Rules) -> tuple[Ints, Ints]:

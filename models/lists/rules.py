@@ -87,6 +87,11 @@ class Rules:
         """Whether any product is boosted."""
         return bool((self.boost != 1).any())
 
+    @property
+    def orders(self) -> bool:
+        """Whether anything but the chance has a say in the order of products."""
+        return self.boosts or bool(self.max_per_category or self.explore_share)
+
     def barred(self, list_name: str, product: Ints, own: Bools) -> Bools:
         """Mark pairs that a list may not hold; ``own``: whether the customer bought the product."""
         hidden: Bools = self.hidden[product]
