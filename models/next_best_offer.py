@@ -34,7 +34,7 @@ from models.kinds import DecisionModel
 from models.model import require_products
 from models.policy.actions import OFFER
 from models.policy.actions import catalogue as catalogue_of
-from models.policy.rules import Goods
+from models.policy.subjects import Goods
 
 
 class OfferConfig(Config):

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, PrivateAttr
 
-from serving.api import WHOLE, Amount, Id, Noted, Product, Request, Response, Share
+from serving.api import Product
+from serving.api_types import WHOLE, Amount, Id, Noted, Request, Response, Share
 
 Format = Literal["json", "ndjson", "csv"]
 Count = Annotated[int, Field(ge=0, le=1_000_000), WHOLE]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from features.errors import NotFound
 from models.decisions.case import Terms
-from models.policy.rules import Goods
+from models.policy.subjects import Goods
 from serving.state import State
 
 N_CANDIDATES = 20

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from serving import api, api_crm
+from serving.api_types import Request, Response
 
 SHOP, CRM = ("storefront",), ("crm",)
 
@@ -13,8 +14,8 @@ class Endpoint:
 
     path: str
     scopes: tuple[str, ...]
-    request: type[api.Request]
-    response: type[api.Response]
+    request: type[Request]
+    response: type[Response]
     summary: str
     stored: bool = True
     """Whether it takes the online store to answer; the others are answered without it too."""

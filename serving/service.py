@@ -22,7 +22,7 @@ import msgspec
 from starlette.responses import Response
 
 from models.chance.reach import in_short
-from serving import api, api_crm
+from serving import api, api_crm, api_types
 from serving.entrance.crew import Crew
 from serving.entrance.doors import ADMITTED, Doors
 from serving.entrance.refusals import trouble
@@ -35,7 +35,7 @@ from serving.storefront import answers, events, offers
 from serving.watching import logs, orphan
 
 log = logging.getLogger("recompra.serving")
-Answer = TypeVar("Answer", bound=api.Response)
+Answer = TypeVar("Answer", bound=api_types.Response)
 Listing = TypeVar("Listing", api_crm.ScoresRequest, api_crm.TargetsRequest, api_crm.PlanRequest)
 HOUSE = House()
 AT_THE_STORE, AT_THE_SHELVES = Crew(8, 64), Crew(2, 16)

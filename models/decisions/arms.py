@@ -11,7 +11,6 @@ from models.decisions.economics import Money, assumed_effect, incremental_margin
 from models.policy.deck import Deck
 from models.policy.rules import (
     Days,
-    Goods,
     Refusal,
     cannot_know,
     contact_refusals,
@@ -24,6 +23,7 @@ from models.policy.rules import (
     timing,
 )
 from models.policy.standing import Standing
+from models.policy.subjects import Goods
 
 Codes = NDArray[np.int8]
 PERMITTED, NO_ARM = -1, -2

@@ -14,8 +14,8 @@ from features.settings import ContactPolicy, Economics
 from models.decisions.economics import Money
 from models.policy.actions import CHANNELS, OFFER, Action, Channel
 from models.policy.deck import Deck
-from models.policy.rules import People
 from models.policy.standing import Standing
+from models.policy.subjects import People
 
 NOTHING = -1
 """The code of doing nothing, among products and among actions."""

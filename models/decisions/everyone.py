@@ -16,7 +16,8 @@ from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money
 from models.policy.actions import DO_NOTHING
 from models.policy.deck import Deck
-from models.policy.rules import Days, Goods
+from models.policy.rules import Days
+from models.policy.subjects import Goods
 
 ARMS_AT_ONCE = 200_000
 

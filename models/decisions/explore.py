@@ -15,7 +15,7 @@ from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money
 from models.decisions.everyone import Options
 from models.decisions.everyone import options as options_of
-from models.policy.rules import Goods
+from models.policy.subjects import Goods
 
 GRID = 96
 """Points of the integral over the best sampled worth."""

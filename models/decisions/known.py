@@ -14,8 +14,8 @@ from models.decisions.case import Case
 from models.decisions.economics import Money
 from models.decisions.roles import Shelf, kind_cooling, roles
 from models.policy.deck import Deck
-from models.policy.rules import Goods, People
 from models.policy.standing import Standing
+from models.policy.subjects import Goods, People
 
 if TYPE_CHECKING:
     import pandas as pd

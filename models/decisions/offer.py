@@ -18,7 +18,7 @@ from features.errors import ArtefactError
 from models.decisions.arms import PERMITTED, Weighed, arm_codes, best_arm, repeated, weigh
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money
-from models.policy.rules import Goods
+from models.policy.subjects import Goods
 
 ReadyLists = Mapping[str, tuple[Column, Column]]
 """Ready lists by name: product codes and calibrated chances, both of shape (n_customers, k)."""

@@ -12,7 +12,7 @@ from features.arrays.history import Vocabulary
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money, assumed_effect
 from models.decisions.offer import Decision
-from models.policy.rules import Goods
+from models.policy.subjects import Goods
 
 
 def policies(case: Case, decision: Decision) -> dict[str, Ints]:

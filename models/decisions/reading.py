@@ -16,8 +16,8 @@ from features.storage.tables import quote
 from features.window import day_number, local_day, naive_utc, shift_days
 from models.decisions.economics import margin_if_stays
 from models.policy.actions import CHANNELS, EVENTS, NAMES
-from models.policy.rules import People
 from models.policy.standing import NOT_RECORDED, Standing, draw_held_out
+from models.policy.subjects import People
 
 if TYPE_CHECKING:
     import pandas as pd

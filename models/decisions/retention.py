@@ -17,7 +17,8 @@ from features.arrays.dtypes import Rows
 from features.errors import InputError
 from features.settings import Economics
 from models.decisions.economics import EFFECT, Money, incremental_margin, margin_if_stays
-from models.policy.rules import People, Refusal, cannot_know, contact_refusals, first_refusal
+from models.policy.rules import Refusal, cannot_know, contact_refusals, first_refusal
+from models.policy.subjects import People
 
 
 def rank_customers(

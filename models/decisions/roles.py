@@ -15,7 +15,7 @@ from features.window import naive_utc
 from models.decisions.economics import Money
 from models.decisions.reading import group_days
 from models.policy.deck import role_bit
-from models.policy.rules import Goods
+from models.policy.subjects import Goods
 from models.similarity.baskets import together
 
 if TYPE_CHECKING:

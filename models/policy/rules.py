@@ -7,7 +7,7 @@ act in, and a plan can wait for the day.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -18,47 +18,11 @@ from features.settings import ContactPolicy, Economics
 from models.policy.actions import CHANNELS, EVENTS
 from models.policy.deck import ALWAYS, Deck
 from models.policy.standing import NOT_RECORDED, Standing
+from models.policy.subjects import Goods, People
 
 YES, NO = 1, 0
 FIRST_ORDER, EMAIL, SITE = EVENTS.index("first_order"), CHANNELS.index("email"), CHANNELS.index("site")
 Days = NDArray[np.floating]
-
-
-@dataclass(frozen=True)
-class People:
-    """What decides whether a customer may be contacted at all; arrays of shape (n,)."""
-
-    consent: NDArray[np.int8]
-    """1 given, 0 refused, -1 not recorded."""
-    n_contacts_28d: Ints
-    """Contacts received in the last 28 days, over all channels."""
-    consent_recorded: bool = True
-    """False for a shop that records nobody's consent: nobody is then known to refuse."""
-
-    @classmethod
-    def nobody_known(cls, n: int) -> "People":
-        """Return ``n`` customers of a shop that records neither consent nor contacts."""
-        return cls(np.full(n, NOT_RECORDED, np.int8), np.zeros(n, np.int32), consent_recorded=False)
-
-    def of(self, rows: "Ints | slice") -> "People":
-        """Return some of them, in the order given."""
-        return replace(self, consent=self.consent[rows], n_contacts_28d=self.n_contacts_28d[rows])
-
-    def contacted(self, n_more: Ints) -> "People":
-        """Return the same people after ``n_more`` contacts each: those made since the tables were read."""
-        return replace(self, n_contacts_28d=self.n_contacts_28d + n_more)
-
-
-@dataclass(frozen=True)
-class Goods:
-    """What decides whether a product may be offered, and what it earns; arrays of shape (n_products,)."""
-
-    price: Doubles
-    margin: Doubles
-    """Margin of one unit in the shop's currency; NaN where the price is unknown."""
-    stock: Doubles
-    """Units on hand, NaN where unknown."""
-    hidden: Bools
 
 
 class Refusal(NamedTuple):

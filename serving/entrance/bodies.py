@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from serving.api import Request
+from serving.api_types import Request
 from serving.entrance.refusals import Refused
 from serving.entrance.visit import JSON, Message, Receive
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from pydantic.fields import FieldInfo
 
-from serving.api import Request
+from serving.api_types import Request
 
 PLAIN = (str, int, float, bool, NoneType)
 LIMITS = ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern")

@@ -16,7 +16,7 @@ from models.decisions.economics import Money
 from models.decisions.everyone import Options, options
 from models.decisions.words import why_nothing
 from models.policy.actions import Action
-from models.policy.rules import People
+from models.policy.subjects import People
 from serving.desk import goods_now
 from serving.marketing.crowd import Recent, case_of, people_of, standing_of
 from serving.marketing.period import Period, today

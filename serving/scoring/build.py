@@ -25,8 +25,8 @@ from models.lists.picks import SOURCES, Picks
 from models.model import Model
 from models.policy.actions import KEEP
 from models.policy.deck import Deck
-from models.policy.rules import Goods, People
 from models.policy.standing import draw_held_out
+from models.policy.subjects import Goods, People
 from serving.persons.marks import Marks, Sieve
 from serving.persons.rights import Forgotten
 from serving.scoring.columns import Columns

@@ -21,7 +21,7 @@ from features.settings import Economics
 from models.decisions.known import Known
 from models.decisions.offer import load_desk, save_desk
 from models.lists.cold import AttributeSegments
-from models.policy.rules import People
+from models.policy.subjects import People
 from serving.persons.marks import Marks
 from serving.scoring.columns import Columns
 from serving.scoring.snapshot import PARTS, Ready, Snapshot

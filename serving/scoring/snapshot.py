@@ -14,7 +14,7 @@ from models.chance.reach import told
 from models.decisions.case import Terms
 from models.decisions.known import Known
 from models.lists.cold import AttributeSegments
-from models.policy.rules import Goods, People
+from models.policy.subjects import Goods, People
 from serving.persons.marks import Marks
 from serving.scoring.columns import Columns
 from serving.scoring.experiment import proposed

@@ -10,8 +10,8 @@ import numpy as np
 from models.decisions.case import Case
 from models.decisions.known import Known, settled_by
 from models.policy.actions import NAMES
-from models.policy.rules import People
 from models.policy.standing import Standing
+from models.policy.subjects import People
 from models.ranking.live import Pick
 from serving.desk import CONTACT_DAYS, N_CANDIDATES, goods_now
 from serving.scoring.snapshot import PERSONAL

@@ -13,16 +13,17 @@ from rich.console import Console
 from rich.table import Table
 
 from features.settings import Economics
-from models.budgets.allocation import Limits, solve
+from models.budgets.allocation import solve
 from models.budgets.budget import best_rows
 from models.budgets.calendar import Room, plan
+from models.budgets.limits import Limits
 from models.decisions.case import Case, Terms
 from models.decisions.everyone import options
 from models.decisions.offer import choose
 from models.decisions.retention import rank_customers
 from models.policy.actions import catalogue
-from models.policy.rules import Goods, People
 from models.policy.standing import Standing
+from models.policy.subjects import Goods, People
 
 N_CUSTOMERS, N_OFFERED, N_PRODUCTS, N_CANDIDATES = 1_000_000, 100_000, 50_000, 60
 N_ACTIONS = 5

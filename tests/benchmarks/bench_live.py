@@ -31,8 +31,9 @@ from models.ranking.live import Live
 from serving.score import end_of_orders
 from training.measures.holdout import Holdout
 from training.measures.intervals import drawn
+from training.measures.judges import MEAN
 from training.measures.list_metrics import hit_matrix, ndcg
-from training.measures.metrics import MEAN, mean
+from training.measures.metrics import mean
 
 N_ASKS, N_WARM, K = 2_000, 200, 10
 BAR_MS = 2.0

@@ -33,7 +33,7 @@ from models.decisions.everyone import options
 from models.decisions.reading import read_people, read_standing
 from models.ltv import Ltv
 from models.policy.actions import Action
-from models.policy.rules import Goods
+from models.policy.subjects import Goods
 from models.trials.learners import response
 from models.uplift import Uplift
 

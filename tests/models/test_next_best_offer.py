@@ -16,7 +16,7 @@ from models.decisions.offer import ReadyLists
 from models.decisions.reading import read_people
 from models.next_best_offer import NextBestOffer, OfferConfig
 from models.policy.actions import OFFER
-from models.policy.rules import People
+from models.policy.subjects import People
 
 CUTOFF, END = parse_cutoff("2024-06-01"), parse_cutoff("2024-06-29")
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from training.measures.intervals import Interval
-from training.measures.metrics import EVENT
+from training.measures.judges import EVENT
 from training.measures.samples import Evaluation, Sample
 from training.report import Figure, Rival, figures, judge, table
 from training.tracking import Version

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from features.settings import ContactPolicy, Economics
 from models.decisions.case import Case, Terms
 from models.policy.actions import CHANNELS, EVENTS, NAMES, catalogue
-from models.policy.rules import Goods, People
 from models.policy.standing import Standing
+from models.policy.subjects import Goods, People
 
 N_PRODUCTS = 50
 TERMS = Terms(

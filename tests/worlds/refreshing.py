@@ -51,7 +51,7 @@ def score(home: Path, models: dict[str, Any], snapshot: Snapshot) -> Snapshot:
     from dataclasses import replace
 
     from features.arrays.history import Vocabulary
-    from models.policy.rules import People
+    from models.policy.subjects import People
 
     shop = Shop(home)
     names = list(shop.customers_seen(AS_OF))

@@ -19,8 +19,8 @@ from models.decisions.known import Known
 from models.decisions.reading import with_scores
 from models.decisions.roles import Shelf
 from models.policy.actions import EVENTS, catalogue
-from models.policy.rules import Goods, People
 from models.policy.standing import Standing
+from models.policy.subjects import Goods, People
 from models.ranking.reason_texts import CODES
 from models.ranking.reasons import Why
 from serving.scoring.columns import Columns

@@ -3,7 +3,7 @@
 from models.decisions.offer import ReadyLists
 from models.kinds import DecisionModel
 from training.measures.holdout import Holdout
-from training.measures.metrics import MEAN
+from training.measures.judges import MEAN
 from training.measures.samples import Evaluation, Sample
 
 

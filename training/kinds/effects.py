@@ -6,7 +6,7 @@ import pandas as pd
 
 from models.kinds import EffectModel
 from training.measures.holdout import Holdout
-from training.measures.metrics import QINI
+from training.measures.judges import QINI
 from training.measures.samples import Evaluation, Sample
 
 

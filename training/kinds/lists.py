@@ -14,7 +14,7 @@ from features.arrays.dtypes import Bools, Doubles, Longs
 from models.kinds import ListModel
 from training.measures import list_metrics
 from training.measures.holdout import SEGMENTS, Holdout
-from training.measures.metrics import CAPTURED, MEAN
+from training.measures.judges import CAPTURED, MEAN
 from training.measures.samples import Evaluation, Sample
 
 DEPTHS = (10, 20)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from models.kinds import PairModel
 from training.measures.holdout import Holdout
-from training.measures.metrics import EVENT, INTERVAL, MEAN, TOTAL, Metric, fitting
+from training.measures.judges import EVENT, INTERVAL, MEAN, TOTAL, Metric, fitting
 from training.measures.samples import Evaluation, Sample
 
 JUDGES: Mapping[str, Mapping[str, Metric]] = {"event": EVENT, "total": TOTAL, "inside": INTERVAL}

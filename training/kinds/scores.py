@@ -12,7 +12,7 @@ from features.errors import ArtefactError
 from models.kinds import ScoreModel
 from models.segments import rfm
 from training.measures.holdout import Holdout
-from training.measures.metrics import AMOUNT, EVENT, INSIDE, LABEL, PIT, Metric, fitting
+from training.measures.judges import AMOUNT, EVENT, INSIDE, LABEL, PIT, Metric, fitting
 from training.measures.samples import Evaluation, Sample
 
 log = logging.getLogger("recompra.training")

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.dtypes import Doubles
-from training.measures.metrics import Metric, Statistic, captured, decile_mape, ece, mean, pit_error
+from training.measures.judges import Metric
+from training.measures.metrics import Statistic, captured, decile_mape, ece, mean, pit_error
 
 FEW = 50_000
 """Up to so many rows the draws are kept: one byte a row and draw."""

@@ -10,7 +10,7 @@ import pandas as pd
 
 from features.arrays.dtypes import Doubles
 from training.measures.intervals import Drawn, Interval, drawn
-from training.measures.metrics import Metric
+from training.measures.judges import Metric
 
 KEYS = ["model", "method", "metric", "segment", "value", "low", "high", "n"]
 

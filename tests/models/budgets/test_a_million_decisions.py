@@ -13,7 +13,7 @@ from models.decisions.case import Case
 from models.decisions.everyone import Options, options
 from models.decisions.explore import draw, epsilon_greedy
 from models.policy.actions import CHANNELS, EVENTS, NAMES, Action
-from models.policy.rules import Goods
+from models.policy.subjects import Goods
 
 N, K, SAMPLE = 1_000_000, 4, 3_000
 ROLES = ("any", "new", "dearer", "due", "flash")

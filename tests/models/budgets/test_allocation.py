@@ -9,8 +9,9 @@ from scipy.optimize import LinearConstraint, milp
 from worlds.decisions import TERMS, some
 
 from features.errors import InputError
-from models.budgets.allocation import Limits, allocate, compare, curve, solve
+from models.budgets.allocation import allocate, compare, curve, solve
 from models.budgets.budget import Tally
+from models.budgets.limits import Limits
 from models.decisions.everyone import options
 
 Arms = tuple[np.ndarray, np.ndarray]

@@ -9,7 +9,7 @@ from worlds.decisions import TERMS, some
 from features.settings import ContactPolicy, Economics
 from models.budgets.calendar import Calendar, Room, plan, within
 from models.decisions.everyone import Options, options
-from models.policy.rules import People
+from models.policy.subjects import People
 
 N_DAYS = 30
 

@@ -13,7 +13,7 @@ from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import assumed_effect, incremental_margin
 from models.decisions.offer import Decision, choose, load_desk, merge_lists, save_desk
 from models.decisions.words import explain
-from models.policy.rules import Goods, People
+from models.policy.subjects import Goods, People
 
 N_PRODUCTS = 12
 TERMS = Terms(horizon_days=28, currency="EUR", economics=Economics(contact_cost=0.1, offer_lift=0.2))

@@ -12,7 +12,7 @@ from features.settings import Economics
 from models.budgets.budget import ROUNDING, Tally, affordable, at_most, best_rows, climb, rivals
 from models.decisions.economics import margin_if_stays
 from models.decisions.retention import rank_customers
-from models.policy.rules import People
+from models.policy.subjects import People
 
 ECONOMICS = Economics(contact_cost=1.0, save_rate=0.1)
 MONEY = "expected_incremental_margin_90d"

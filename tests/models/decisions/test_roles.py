@@ -13,7 +13,7 @@ from features.arrays.last_bought import days_since_bought
 from features.window import parse_cutoff
 from models.decisions.roles import Shelf, goes_with, kind_cooling, repeat_days, roles, usual_price
 from models.policy.deck import role_bit
-from models.policy.rules import Goods
+from models.policy.subjects import Goods
 
 CHEAP, USUAL, BETTER, LUXURY, OTHER = range(5)
 PRICE = np.array([3.0, 10.0, 15.0, 90.0, 15.0])

@@ -6,7 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from serving.api import Event, RecommendRequest, Request
+from serving.api import Event, RecommendRequest
+from serving.api_types import Request
 from serving.entrance.quick import FAULTS, reader
 
 QUICK = reader(RecommendRequest)

@@ -10,7 +10,7 @@ import pytest
 from worlds.snapshot import AS_OF, GAIN, NOW, make_home, with_live
 
 from features.errors import InputError
-from models.policy.rules import People
+from models.policy.subjects import People
 from serving.api import EventsRequest, OfferRequest
 from serving.api_crm import CustomerRequest, EraseRequest, PlanRequest, TargetsRequest
 from serving.entrance.audit import Audit

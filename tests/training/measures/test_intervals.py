@@ -3,7 +3,8 @@ import pytest
 from scipy.special import expit
 
 from training.measures.intervals import drawn
-from training.measures.metrics import CAPTURED, EVENT, MEAN, auc, ece, mean
+from training.measures.judges import CAPTURED, EVENT, MEAN
+from training.measures.metrics import auc, ece, mean
 
 
 def test_the_interval_of_a_mean_is_about_two_standard_errors_wide() -> None:

@@ -1,0 +1,63 @@
+"""Prices of caps and stock at which the demand meets them: Lagrange multipliers.
+
+A sign-following subgradient method, as in Rprop (Riedmiller & Braun 1993).
+"""
+
+import numpy as np
+
+from models.budgets.frontier import FREE
+from models.budgets.limits import Limits, chosen
+from models.decisions.case import NOTHING
+from models.decisions.economics import Money
+
+ROUNDS, LAST_ROUNDS = 60, 15
+"""Steps of the search for prices, each a pass over all arms; the last ones over everyone, after a sample."""
+SAMPLE = 100_000
+"""A crowd twice as large is searched in a sample first: every so many-th customer, limits in proportion."""
+
+
+def prices_of(gain: Money, cost: Money, budget: float, limits: Limits, money: float) -> Money:
+    """Search the prices of caps and stock at which the demand meets them, the price of money with them."""
+    start, step = np.append(np.zeros(len(limits.most)), money), 0.1
+    if (every := len(gain) // SAMPLE) > 1:
+        some = slice(None, None, every)
+        few = Limits(limits.caps / every, limits.product[some], limits.stock / every)
+        start = _searched(gain[some], cost[some], budget / every, few, prices=start, size=step)
+        return _searched(gain, cost, budget, limits, prices=start, size=step / 50, rounds=LAST_ROUNDS)[:-1]
+    return _searched(gain, cost, budget, limits, prices=start, size=step)[:-1]
+
+
+def _searched(
+    gain: Money,
+    cost: Money,
+    budget: float,
+    limits: Limits,
+    *,
+    prices: Money,
+    size: float,
+    rounds: int = ROUNDS,
+) -> Money:
+    """Follow the sign of what is over or under used, from ``prices`` (money last); keep the lowest bound.
+
+    ``size``: the first step, as a share of a typical gain.
+    """
+    most = np.append(limits.most, budget)
+    scarce = np.isfinite(most)
+    step = np.where(scarce, size * _typical(gain), 0.0)
+    step[-1] = size * max(prices[-1], _typical(gain / np.maximum(cost, FREE)) * 0.01)
+    sign, best, lowest = np.zeros(len(most)), prices, np.inf
+    for _ in range(rounds):
+        reduced = limits.priced(gain, prices[:-1]) - prices[-1] * cost
+        action = np.where(reduced.max(axis=1) > 0, reduced.argmax(axis=1), NOTHING).astype(np.int32)
+        bound = float(chosen(reduced, action).sum() + prices[scarce] @ most[scarce])
+        if bound < lowest:
+            best, lowest = prices, bound
+        over = np.sign(np.append(limits.used(action), chosen(cost, action).sum()) - most)
+        step = np.where(over * sign > 0, step * 1.2, np.where(over * sign < 0, step * 0.5, step))
+        sign, prices = over, np.where(scarce, np.maximum(prices + over * step, 0.0), 0.0)
+    return best
+
+
+def _typical(values: Money) -> float:
+    some = values[np.isfinite(values) & (values > 0)]
+    return float(some.mean()) if len(some) else 0.0

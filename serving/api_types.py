@@ -1,0 +1,51 @@
+"""What every request and response is made of.
+
+Ids are strings of 1 to 128 characters without control characters; numbers are finite; an unknown field is
+an error.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _whole(value: Any) -> Any:
+    """Read 10.0 as 10: to JSON they are the same number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+"""Stands behind the limits of a number, which would else be missing from its schema."""
+Id = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Ids = Annotated[list[Id], Field(max_length=1000)]
+Amount = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Quantity = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Request(BaseModel):
+    """A request: strict types, no unknown field."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class Response(BaseModel):
+    """An answer: says what it stands on."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    as_of: str
+    """The moment (UTC) up to which orders are in the models' state; events posted since count on top."""
+    models: dict[str, str]
+    """Version of every model behind the answer."""
+
+
+class Noted(Response):
+    """An answer from scores."""
+
+    notes: list[dict[str, Any]] = []
+    """What one must know of them: ``code`` (``carried``: no window of the horizon has closed yet, so they are
+    carried from a shorter one, not calibrated), ``model``, ``learnt_days``, ``learnt_from``, and a ``text``.
+
+    Of a file: the header ``X-Notes``, as ``carried:churn``.
+    """
