@@ -55,9 +55,13 @@ def slow(body: bytes) -> dict[str, Any] | None:
 
 @settings(max_examples=500, deadline=None)
 @given(bodies)
+@example({"k": 1.0})
 def test_a_request_is_taken_or_not_and_read_as_its_model_reads_it(body: dict[str, Any]) -> None:
     written = json.dumps(body).encode()
-    assert repr(quick(written)) == repr(slow(written))  # 1 is not 1.0
+    if isinstance(body.get("k"), float):  # 10.0 is left to the model, which reads it as 10
+        assert quick(written) is None
+    else:
+        assert repr(quick(written)) == repr(slow(written))  # 1 is not 1.0
 
 
 fragments = st.sampled_from(
