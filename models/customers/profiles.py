@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from features.arrays.catalogue import Catalogue
-from features.arrays.dtypes import Doubles
+from features.arrays.dtypes import Column, Doubles, Ints
 from features.arrays.history import History
 
 N_FAVOURITES = 3
@@ -58,7 +58,7 @@ def favourites(groups: "pd.Series[Any]", history: History, catalogue: Catalogue)
     }
 
 
-def _counts(group: Any, category: Any, n_groups: int, catalogue: Catalogue) -> Doubles:
+def _counts(group: Column, category: Ints, n_groups: int, catalogue: Catalogue) -> Doubles:
     counts = np.zeros((n_groups, len(catalogue.categories)))
     known = (group >= 0) & (category >= 0)
     np.add.at(counts, (group[known], category[known]), 1.0)

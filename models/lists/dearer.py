@@ -141,7 +141,7 @@ def _best_in(low: Longs, high: Longs, shelf: Ints, sells: Column, known: Ints) -
 
 
 @compiled
-def _chosen(low: Any, high: Any, order: Any, pairs: Any) -> Any:
+def _chosen(low: Column, high: Column, order: Column, pairs: Column) -> int:
     """Count the pairs (row, place) to keep, and write them into ``pairs`` where it has room."""
     n = 0
     for row in range(len(low)):

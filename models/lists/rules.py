@@ -109,10 +109,10 @@ class Rules:
             return np.zeros(len(product), bool)
         return self.back.among(ids, customer, product)
 
-    def tried_pairs(self, list_name: str, ids: Ids) -> tuple[Any, Any]:
+    def tried_pairs(self, list_name: str, ids: Ids) -> tuple[Longs, Longs]:
         """Return the same as pairs: rows of ``ids``, and products."""
         if self.back is None or list_name != "new_for_you":
-            return np.zeros(0, np.intp), np.zeros(0, np.int64)
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
         return self.back.pairs(ids)
 
     def order(self, customer: Ints | None, product: Ints, score: Floats) -> Rows:

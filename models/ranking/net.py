@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from features.arrays.compiled import compiled
-from features.arrays.dtypes import Floats, Ints
+from features.arrays.dtypes import Doubles, Floats, Ints, Longs
 from features.arrays.history import read_array
 from features.arrays.pairs import MISSING
 
@@ -67,8 +67,8 @@ class Net:
     weight: Floats
     out: Floats
 
-    def raw(self, features: Floats) -> Any:
-        """Return each row's log odds (float64): each depends on its own features alone."""
+    def raw(self, features: Floats) -> Doubles:
+        """Return each row's log odds: each depends on its own features alone."""
         features = np.ascontiguousarray(features, np.float32)
         return _sums(features, self.scale, self.weight, self.out)
 
@@ -102,7 +102,7 @@ def inputs(features: Floats, scale: Scale) -> Floats:
 
 
 @compiled
-def _input(value: Any, scale: Scale, column: int) -> Any:
+def _input(value: np.float32, scale: Scale, column: int) -> np.float32:
     if value == scale.missing:
         return np.float32(0)
     grown = np.float32(np.float32(1) + np.abs(value) * scale.factor[column])
@@ -112,7 +112,7 @@ def _input(value: Any, scale: Scale, column: int) -> Any:
 
 
 @compiled
-def _sums(features: Floats, scale: Scale, weight: Floats, out: Floats) -> Any:
+def _sums(features: Floats, scale: Scale, weight: Floats, out: Floats) -> Doubles:
     sums = np.empty(len(features))
     hidden = np.empty(weight.shape[1], np.float32)
     place, value = np.zeros(len(weight) + 3, np.int64), np.zeros(len(weight) + 3, np.float32)
@@ -128,7 +128,7 @@ def _sums(features: Floats, scale: Scale, weight: Floats, out: Floats) -> Any:
 
 
 @compiled
-def _known(row: Floats, scale: Scale, place: Any, value: Floats) -> int:
+def _known(row: Floats, scale: Scale, place: Longs, value: Floats) -> int:
     """Write the inputs that are known, and 0 up to a multiple of four; return how many."""
     known = 0
     for column in range(len(row)):
@@ -143,7 +143,7 @@ def _known(row: Floats, scale: Scale, place: Any, value: Floats) -> int:
 
 
 @compiled
-def _add(hidden: Floats, weight: Floats, place: Any, value: Floats) -> None:
+def _add(hidden: Floats, weight: Floats, place: Longs, value: Floats) -> None:
     """Add four inputs at once: the units are read and written a quarter as often."""
     one, two, three, four = value[0], value[1], value[2], value[3]
     first, second, third, fourth = weight[place[0]], weight[place[1]], weight[place[2]], weight[place[3]]

@@ -6,7 +6,7 @@ most of the chance is the reason. ``popular`` is 0: it holds where nothing perso
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -73,7 +73,7 @@ class Why(NamedTuple):
         """Return reasons that hold for anything that sells."""
         return cls(np.zeros(n, np.uint8), np.zeros(n, np.float32), np.full(n, -1, np.int32))
 
-    def at(self, rows: Any) -> "Why":
+    def at(self, rows: Rows | list[int]) -> "Why":
         """Return the reasons of some rows."""
         return Why(self.reason[rows], self.number[rows], self.about[rows])
 

@@ -3,12 +3,12 @@
 What is learnt from and what is answered with is this one function over the arrays of the state.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from features.arrays.compiled import compiled
-from features.arrays.dtypes import Floats, Ints
+from features.arrays.dtypes import Floats, Ints, Longs
 
 CAP = 4.0
 """As ``models.similarity.linear.CAP``: a compiled function reads no constant of another file."""
@@ -31,7 +31,7 @@ class Tables(NamedTuple):
 class Bought(NamedTuple):
     """What some customers bought, flat; ``weight``: what each purchase still counts."""
 
-    indptr: Any
+    indptr: Longs
     product: Ints
     weight: Floats
 

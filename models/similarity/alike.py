@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from features.arrays.compiled import compiled
-from features.arrays.dtypes import Floats, Ints, Longs
+from features.arrays.dtypes import Column, Floats, Ints, Longs
 from features.arrays.history import History, interactions
 from features.hardware import side_by_side
 from models.similarity.collaborative import Neighbours, unit_columns
@@ -54,13 +54,19 @@ def _taste(bought: Any) -> Any:
     return unit_columns(taste.T.tocsr()).T.tocsr()
 
 
-def _parts(matrix: Any) -> tuple[Any, ...]:
+def _parts(matrix: Any) -> tuple[Column, ...]:
     """Return a sparse matrix as plain arrays: starts, columns, values."""
     return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data.astype(np.float32)
 
 
 @compiled
-def _profiles(span: Any, matrices: Any, place: Longs, sizes: Any, wanted: Any) -> tuple[Ints, Floats]:
+def _profiles(
+    span: tuple[int, int],
+    matrices: tuple[Column, ...],
+    place: Longs,
+    sizes: tuple[int, int],
+    wanted: tuple[int, int],
+) -> tuple[Ints, Floats]:
     """Return of each customer the best columns of the shelf, -1 where there are fewer, and their scores."""
     (first, last), (near, depth) = span, wanted
     t_start, t_product, t_value, p_start, p_member, p_value = matrices[:6]

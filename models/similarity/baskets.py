@@ -5,12 +5,12 @@ a customer's purchases of two products fall into their own orders at random. Sub
 same people buy both) and fail the second (seldom at once): the lift within orders is below that across them.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from features.arrays.compiled import compiled
-from features.arrays.dtypes import Bools, Column, Floats, Ints
+from features.arrays.dtypes import Bools, Column, Doubles, Floats, Ints, Longs, Rows
 from features.arrays.history import History
 from models.similarity.collaborative import Neighbours, nearest
 
@@ -150,8 +150,8 @@ def _by_many(baskets: _Baskets, one: Column, other: Ints, shared: Column) -> Boo
 
 @compiled
 def _meetings(  # noqa: PLR0917 (numba takes arrays, not objects)
-    indptr: Any, customer: Any, n: Any, share: Any, one: Any, other: Any
-) -> Any:
+    indptr: Rows, customer: Longs, n: Doubles, share: Doubles, one: Ints, other: Ints
+) -> tuple[Doubles, Ints]:
     """Return, of each pair, the sum over customers of ``n_one * n_other / visits``, and who bought both."""
     found, both = np.zeros(len(one)), np.zeros(len(one), np.int32)
     for pair in range(len(one)):
