@@ -123,6 +123,3 @@ class DecisionModel(Model[C]):
 
         ``codes`` (ascending) are the customers of the history that ``lists`` are of, if not all.
         """
-
-
-KINDS = (ListModel, ScoreModel, PairModel, EffectModel, DecisionModel)

@@ -64,6 +64,6 @@ def export(customer_id: str) -> None:
     """Print all that is held on a customer, as JSON."""
     import json
 
-    from serving.persons.rights import export as run
+    from serving.persons.held import export as run
 
     typer.echo(json.dumps(run(home(), customer_id), indent=1, default=str, ensure_ascii=False))

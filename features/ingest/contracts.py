@@ -16,6 +16,8 @@ SQL_TYPE: dict[Kind, str] = {
     "flag": "BOOLEAN",
     "digest": "VARCHAR",
 }
+EXACT = "DECIMAL(18, 6)"
+"""Quantities and money are added exactly, so that the order of adding changes nothing."""
 WORDS: dict[Kind, str] = {
     "id": "an id",
     "text": "text",

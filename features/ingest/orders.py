@@ -5,11 +5,7 @@ Every column of a row knows only that customer's past.
 
 import duckdb
 
-from features.ingest.contracts import local_time
-
-EXACT = "DECIMAL(18, 6)"
-"""Money is added exactly, so that the order of adding changes nothing."""
-
+from features.ingest.contracts import EXACT, local_time
 
 DAYS = f"""
 SELECT customer_id, ordered_on, count(*) FILTER (starts_order) AS n_orders, sum(n_lines)::BIGINT AS n_lines,

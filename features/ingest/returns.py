@@ -7,18 +7,17 @@ and returns take turns, and a return undoes the event just before it there. One 
 
 import duckdb
 
-SCALE = "DECIMAL(18, 6)"
-"""Quantities are added exactly: heights must meet where they met before."""
+from features.ingest.contracts import EXACT
 
 LINKS = """
 WITH pairs AS (
   SELECT DISTINCT customer_id, coalesce(product_id, '') AS product
   FROM {returns} WHERE customer_id IS NOT NULL),
 events AS (
-  SELECT l.customer_id, product, ordered_at AS moment, 0 AS is_return, line_id, quantity::{scale} AS units
+  SELECT l.customer_id, product, ordered_at AS moment, 0 AS is_return, line_id, quantity::{exact} AS units
   FROM {lines} l JOIN pairs p ON l.customer_id = p.customer_id AND coalesce(l.product_id, '') = p.product
   UNION ALL
-  SELECT customer_id, coalesce(product_id, ''), ordered_at, 1, line_id, -quantity::{scale}
+  SELECT customer_id, coalesce(product_id, ''), ordered_at, 1, line_id, -quantity::{exact}
   FROM {returns} WHERE customer_id IS NOT NULL),
 sums AS (SELECT *, sum(units) OVER {by_time} AS total FROM events),
 heights AS (SELECT *, total - least(0, min(total) OVER {by_time}) AS after FROM sums),
@@ -48,7 +47,7 @@ def link(con: duckdb.DuckDBPyConnection, lines: str, returns: str) -> None:
     ``lines`` and ``returns`` have the order lines' columns, all quantities positive. A purchase at the same
     moment counts as earlier: a file of bare dates knows no finer. What exceeds the purchases is dropped.
     """
-    links = LINKS.format(lines=lines, returns=returns, scale=SCALE, by_time=BY_TIME)
+    links = LINKS.format(lines=lines, returns=returns, exact=EXACT, by_time=BY_TIME)
     con.execute(f"CREATE TABLE links AS {links}")
     con.execute(f"""
         CREATE TABLE returns AS

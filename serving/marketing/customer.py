@@ -16,8 +16,8 @@ from serving.api_crm import (
 )
 from serving.entrance.audit import Audit
 from serving.online import refreshed
-from serving.online.backlog import MOVING
 from serving.online.refreshed import Row
+from serving.online.tables import MOVING
 from serving.persons import rights
 from serving.scoring.snapshot import PERSONAL
 from serving.state import State

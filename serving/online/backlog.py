@@ -9,11 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from serving.online.refreshed import LASTS
-from serving.online.tables import CLOCK, CONTACTS, EVENTS, REFRESHED
+from serving.online.tables import CLOCK, CONTACTS, EVENTS, MOVING, REFRESHED
 from serving.store import Store
-
-MOVING = ("order", "return")
-"""The kinds of events that change a customer's features."""
 
 
 @dataclass(frozen=True)

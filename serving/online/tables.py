@@ -6,6 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 
 TOPICS = ("events", "stock", "erasures", "keys", "refreshed")
+MOVING = ("order", "return")
+"""The kinds of events that change a customer's features."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from serving.entrance.keys import Key, holder
 from serving.online.clock import counters
 from serving.online.pulse import Pulse
-from serving.online.tables import CONTACTS, ERASURES, EVENTS, KEYS, STOCK, TOPICS
+from serving.online.tables import CONTACTS, ERASURES, EVENTS, KEYS, MOVING, STOCK, TOPICS
 from serving.persons.rights import digest_of
 from serving.store import Store
 
@@ -129,7 +129,7 @@ class View:
         query = query.where(
             EVENTS.c.seq > after, EVENTS.c.occurred_at >= self.since, EVENTS.c.customer_id.is_not(None)
         )
-        query = query.where(EVENTS.c.kind.in_(("order", "return")))
+        query = query.where(EVENTS.c.kind.in_(MOVING))
         self._turn += 1  # first: who reads lines from here on reads what moved the clock
         with self.store.read() as db:
             self.active.update(dict.fromkeys(db.execute(query).scalars(), self._turn))
@@ -202,7 +202,7 @@ class View:
         query = sa.select(EVENTS).where(
             EVENTS.c.customer_id == customer_id, EVENTS.c.occurred_at >= self.since
         )
-        query = query.where(EVENTS.c.kind.in_(("order", "return")))
+        query = query.where(EVENTS.c.kind.in_(MOVING))
         query = query.order_by(EVENTS.c.occurred_at, EVENTS.c.seq)
         with self.store.read() as db:
             return [dict(row) for row in db.execute(query).mappings()]

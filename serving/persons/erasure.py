@@ -25,8 +25,9 @@ from features.errors import ArtefactError, Busy, NotFound, RecompraError
 from features.storage.files import alone
 from serving.entrance.audit import Audit
 from serving.online.tables import CLOCK
+from serving.persons.held import online
 from serving.persons.remains import Search, search
-from serving.persons.rights import Forgotten, digest_of, forget, online, scrub
+from serving.persons.rights import Forgotten, digest_of, forget, scrub
 from serving.scoring.kept import whole
 from serving.state import Pointer, write_card
 from serving.store import Store

@@ -15,6 +15,7 @@ from features.window import parse_cutoff
 from models.policy.standing import draw_held_out
 from serving import score
 from serving.persons import rights
+from serving.persons.held import export
 from serving.persons.rights import Forgotten
 from serving.registry import Champion
 from serving.score import end_of_orders
@@ -183,13 +184,13 @@ def test_two_scorings_at_once_are_refused(home: Path) -> None:
 
 def test_all_that_is_held_on_a_customer_can_be_exported(home: Path) -> None:
     scored(home)
-    held = rights.export(home, "c03")
+    held = export(home, "c03")
     assert all(held["warehouse"][table] for table in ("order_lines", "orders", "days"))
     assert held["scoring"]["scores"]["churn_probability_28d"] is not None
     assert {"features", "lists", "due", "consent", "n_contacts_28d"} <= set(held["scoring"])
     assert held["online"]["events"] == []
     with pytest.raises(NotFound, match="nothing is held"):
-        rights.export(home, "nobody")
+        export(home, "nobody")
 
 
 def test_who_is_held_out_is_no_target_even_where_no_offers_are_made(tmp_path: Path) -> None:

@@ -1,0 +1,104 @@
+"""All that is held on one person, as they have a right to know it."""
+
+from dataclasses import fields
+from math import isnan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from features.errors import NotFound
+from models.policy.standing import Standing
+from serving.persons.rights import OF_CUSTOMERS
+from serving.store import Store
+
+if TYPE_CHECKING:
+    from serving.scoring.snapshot import Snapshot
+
+TABLES = ("order_lines", "return_lines", "returns", "orders", "days", "customers", "contacts", "surveys")
+
+
+def export(home: Path, customer_id: str) -> dict[str, Any]:
+    """Return all that is held on one customer: the warehouse's rows, the online state, and the scores.
+
+    Raises ``NotFound`` where nothing is held.
+    """
+    held: dict[str, Any] = _warehouse(home, customer_id)
+    store = Store.open(home)
+    try:
+        held["online"] = online(store, customer_id)
+    finally:
+        store.close()
+    held["scoring"] = _scoring(home, customer_id)
+    if not any(rows for part in held.values() for rows in part.values()):
+        raise NotFound(f"nothing is held on the customer {customer_id!r}")
+    return {"customer_id": customer_id} | held
+
+
+def online(store: Store, customer_id: str) -> dict[str, list[dict[str, Any]]]:
+    """Return every row the store holds on a customer, by table."""
+    with store.read() as db:
+        rows = {t.name: db.execute(sa.select(t).where(t.c.customer_id == customer_id)) for t in OF_CUSTOMERS}
+        return {name: [dict(row) for row in found.mappings()] for name, found in rows.items()}
+
+
+def _warehouse(home: Path, customer_id: str) -> dict[str, Any]:
+    from features.storage.tables import literal
+    from features.storage.warehouse import Warehouse
+
+    warehouse = Warehouse(home)
+    con: Any = warehouse.connect()
+    returns = literal(warehouse.folder / "return_lines.parquet")
+    con.raw_sql(f"CREATE VIEW return_lines AS FROM read_parquet({returns})")
+    whose = dict.fromkeys(TABLES, "customer_id = $id")
+    whose["deliveries"] = "order_id IN (SELECT order_id FROM order_lines WHERE customer_id = $id)"
+    whose["quarantine"] = """list_contains(json_extract_string(row, '$.*'), $id)"""
+    found = {}
+    for table, condition in whose.items():
+        rows = con.raw_sql(f"SELECT * FROM {table} WHERE {condition}", parameters={"id": customer_id})
+        names = [column[0] for column in rows.description]
+        found[table] = [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
+    return {"warehouse": found}
+
+
+def _scoring(home: Path, customer_id: str) -> dict[str, Any]:
+    from serving.scoring.folder import load
+    from serving.state import Pointer
+
+    try:
+        snapshot = load(home / "lists" / Pointer.read(home).stamp)
+    except NotFound:
+        return {}
+    code = snapshot.customer(customer_id)
+    segments = [] if snapshot.segments is None else snapshot.segments.of_customer(customer_id)
+    return {"segments": segments} | (_scored(snapshot, code) if code >= 0 else {})
+
+
+def _scored(snapshot: "Snapshot", code: int) -> dict[str, Any]:
+    """Return all that a scoring holds on one customer."""
+    goods, known = snapshot.catalogue.products, snapshot.known
+    ready = {name: ready.product[code] for name, ready in snapshot.ready.items()}
+    held: dict[str, Any] = {
+        "features": snapshot.features.row(code),
+        "scores": snapshot.scores.row(code),
+        "lists": {name: goods.names(product[product >= 0]) for name, product in ready.items()},
+        "due": {} if snapshot.live is None else snapshot.live.due(snapshot.customers.names([code])[0]),
+        "consent": int(snapshot.people.consent[code]),
+        "n_contacts_28d": int(snapshot.people.n_contacts_28d[code]),
+    }
+    if snapshot.retention is not None:
+        at = np.flatnonzero(snapshot.retention.number("customer") == code)
+        held["retention"] = snapshot.retention.row(int(at[0])) if len(at) else {}
+    if known is not None:
+        row = known.standing.of(np.array([code], np.int32))
+        held["standing"] = {f.name: _plain(getattr(row, f.name)[0].tolist()) for f in fields(Standing)}
+        held["learnt_effects"] = {name: float(change[code]) for name, change in known.learnt.items()}
+    return held
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with None in place of NaN, which JSON does not know."""
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and isnan(value) else value
