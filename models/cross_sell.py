@@ -90,8 +90,12 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
     def _lists(self, state: ListState, codes: Ints, k: int) -> dict[str, Picks]:
         """Rank the candidates of some customers, and complete what is too short."""
         self._usual(state)  # asked once, before the pieces ask it side by side
-        parts = list(over_candidates(state, codes, self.config, partial(self._picked, state, k), k))
-        lists = {name: Picks.joined([picks[name] for picks in parts], k) for name in LISTS}
+        lists, start = {name: Picks.none(len(codes), k) for name in LISTS}, 0
+        for found in over_candidates(state, codes, self.config, partial(self._picked, state, k), k):
+            end = start + len(found[LISTS[0]].product)
+            for name, picks in found.items():
+                lists[name].put(slice(start, end), picks)
+            start = end
         return filled(lists, state.history.of_customers(codes), state.table.popularity, state.rules)
 
     def _picked(self, state: ListState, k: int, codes: Ints, found: Candidates) -> dict[str, Picks]:

@@ -60,7 +60,7 @@ class Picks(NamedTuple):
         """Return the lists' first ``k``."""
         return Picks(*(getattr(self, name)[:, :k] for name in Picks._fields))
 
-    def put(self, rows: Bools, picks: "Picks") -> None:
+    def put(self, rows: Bools | slice, picks: "Picks") -> None:
         """Write lists into some rows."""
         for name in Picks._fields:
             getattr(self, name)[rows] = getattr(picks, name)
