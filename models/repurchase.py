@@ -181,8 +181,8 @@ class Repurchase(PairModel[RepurchaseConfig]):
         """Read back; raise ``ArtefactError`` where the inputs are not those it was trained on."""
         card = cls.read_card(folder)
         facts = card.facts
-        inputs_and_forecasts = facts.get("inputs"), facts.get("parts")
-        if inputs_and_forecasts != (list(INPUTS), list(FORECASTS)) or "spread" not in facts["demand"]:
+        has_weeks = "usual" in facts["demand"].get("spread", {})
+        if (facts.get("inputs"), facts.get("parts"), has_weeks) != (list(INPUTS), list(FORECASTS), True):
             raise ArtefactError(
                 "repurchase was trained on other inputs than this code computes", "train again"
             )

@@ -15,6 +15,7 @@ from features.arrays.dtypes import Bools, Column, Floats, Ints
 from features.arrays.history import History
 from models.clock.spells import Spells
 from models.clock.spread import Missed, Spread
+from models.clock.weeks import Weeks
 
 FORECASTS: dict[str, str] = {
     "repeat": "the clock's chances of all who bought it before, summed",
@@ -53,6 +54,7 @@ class Forecasts(NamedTuple):
     """Shape (n_products, 2): units of the last horizon, and the mean of the last four."""
     whole: Bools
     """Whether only whole units of it were ever bought."""
+    weeks: Weeks
 
 
 class Sold(NamedTuple):
@@ -108,7 +110,7 @@ class Demand:
         """
         buyers, packs = _means(plain, self.buyers, self.units)
         mean = packs * plain.pack
-        low, high = (bound * plain.pack for bound in self.spread.bounds(packs))
+        low, high = (bound * plain.pack for bound in self.spread.bounds(packs, plain.weeks))
         low = np.abs(np.where(plain.whole, np.ceil(low - ROUND), low))  # no -0
         high = np.maximum(np.where(plain.whole, np.floor(high + ROUND), high), low)
         return Expected(buyers, mean, np.minimum(low, mean), np.maximum(high, mean))
@@ -146,7 +148,8 @@ def forecasts_of(
     sold = total(age <= horizon_days, spells.quantity), total(lately, spells.quantity) * horizon_days / span
     columns = np.column_stack([found[name] for name in FORECASTS])
     whole = np.bincount(code, spells.quantity % 1, minlength=size) == 0
-    return Forecasts(columns, np.where(pack > 0, pack, 1), np.column_stack(sold), whole)
+    weeks = Weeks.of(history, spells, units, horizon_days)
+    return Forecasts(columns, np.where(pack > 0, pack, 1), np.column_stack(sold), whole, weeks)
 
 
 def _band(plain: Forecasts) -> Ints:
@@ -173,7 +176,7 @@ def _missed(plain: Forecasts, sold: Sold, buyers: Weights, units: Weights) -> Mi
     people, packs = _means(plain, buyers, units)
     came = sold.units / plain.pack
     totals = float(people[of_late].sum()), float(sold.buyers[of_late].sum())
-    return Missed(packs[of_late], came[of_late], *totals)
+    return Missed(packs[of_late], came[of_late], plain.weeks.at(of_late), *totals)
 
 
 def _level(plain: Forecasts, buyers: Floats) -> float:

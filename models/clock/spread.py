@@ -1,12 +1,13 @@
 """How far units may lie from what is expected of a product: an interval that has held 80% of closed windows.
 
 A negative binomial count, wider than Poisson by what closed windows show, gives each number its place: the
-chance of fewer, and half the chance of just as many. Two places by how much a product sells, learnt from the
-same windows, bound the interval (split conformal; Vovk 2005), because such a count errs in its tails: a tenth
-of products lies below, and above lies what is then left of a fifth. A product of which none may well be sold
-cannot be missed from below: there a fifth lies above. What all products share, that the whole shop sells more
-or less than expected, is taken out of the windows first, and put back as a variance of its own: windows are
-few, and such errors are one a window however many products there are.
+chance of fewer, and half the chance of just as many. A product's variance is that of its like, times how its
+own weeks vary beside theirs, as far as those are many. Two places by how much a product sells, learnt from
+the same windows, bound the interval (split conformal; Vovk 2005), because such a count errs in its tails: a
+tenth of products lies below, and above lies what is then left of a fifth. A product of which none may well be
+sold cannot be missed from below: there a fifth lies above. What all products share, that the whole shop sells
+more or less than expected, is taken out of the windows first, and put back as a variance of its own: windows
+are few, and such errors are one a window however many products there are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from features.arrays.dtypes import Column
+from models.clock.weeks import Weeks
 
 BELOW, INSIDE = 0.1, 0.8
 """Shares of products: under the interval at most, and in it."""
@@ -32,7 +34,11 @@ LEVEL, LEVEL_WEIGHT, LEVEL_MOST = 0.15, 2.0, 1.0
 """Error of a shop's total as a logarithm: expected before any is seen, worth so many; none counts as more."""
 N_TRIED, N_ROWS = 2000, 40_000
 """So many rows tell the variance, so many the places."""
-Noise = tuple[float, float]
+OTHERS = 12.0
+"""What others of its size vary counts as so many weeks of a product's own."""
+SHARES = (0.05, 20.0)
+"""A product has no smaller and no larger part of its size's variance."""
+Noise = tuple[float | Column, float | Column]
 """Variance of the units in packs: ``noise[0] * mean + noise[1] * mean ** 2``."""
 
 
@@ -41,6 +47,7 @@ class Missed(NamedTuple):
 
     mean: Column
     came: Column
+    weeks: Weeks
     expected_buyers: float
     buyers: float
 
@@ -49,7 +56,7 @@ class Missed(NamedTuple):
 class Spread:
     """Intervals by how much a product sells; between two sizes, in between."""
 
-    noise: Noise
+    noise: tuple[float, float]
     level: float
     """Variance of the logarithm of what is sold of all products, over what is expected."""
     size: tuple[float, ...]
@@ -58,29 +65,36 @@ class Spread:
     """Place of the lower bound at each size."""
     inside: tuple[float, ...]
     """Place of the upper bound, over the chance of less than the lower."""
+    usual: tuple[float, ...]
+    """What products of each size vary from week to week, over what ``noise`` says."""
 
     @classmethod
     def fit(cls, windows: Sequence[Missed], *, horizons: float) -> Self:
         """Learn from windows that span so many ``horizons``: overlapping ones tell less of the level."""
         mean = np.concatenate([_levelled(window) for window in windows])
         came = np.concatenate([window.came for window in windows])
+        weeks = Weeks(*(np.concatenate(column) for column in zip(*(w.weeks for w in windows), strict=True)))
         some = np.random.default_rng(0).permutation(len(mean))[:N_ROWS]
-        mean, came = mean[some], came[some]
-        noise = _noise(mean, came)
-        places = [_places(mean[rows], came[rows], noise) for rows in _by_size(mean)]
-        size, low, inside = (tuple(map(float, column)) for column in zip(*places, strict=True))
-        return cls(noise, _level(windows, horizons), size, low, inside)
+        mean, came, weeks = mean[some], came[some], weeks.at(some)
+        noise, sizes = _noise(mean, came), _by_size(mean)
+        size = tuple(max(float(np.median(mean[rows])), 1e-9) if len(rows) else 1.0 for rows in sizes)
+        usual = tuple(_usual(mean[rows], weeks.at(rows), noise) for rows in sizes)
+        own = _own(mean, weeks, noise, np.interp(np.log(np.maximum(mean, 1e-9)), np.log(size), usual))
+        places = [_places(mean[rows], came[rows], _scaled(noise, own[rows])) for rows in sizes]
+        low, inside = (tuple(map(float, column)) for column in zip(*places, strict=True))
+        return cls(noise, _level(windows, horizons), size, low, inside, usual)
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
         """Put together again what ``dataclasses.asdict`` and JSON took apart."""
-        noise, size, low, inside = (tuple(facts[name]) for name in ("noise", "size", "low", "inside"))
-        return cls((noise[0], noise[1]), float(facts["level"]), size, low, inside)
+        noise, *rest = (tuple(facts[name]) for name in ("noise", "size", "low", "inside", "usual"))
+        return cls((noise[0], noise[1]), float(facts["level"]), *rest)
 
-    def bounds(self, mean: Column) -> tuple[Column, Column]:
+    def bounds(self, mean: Column, weeks: Weeks) -> tuple[Column, Column]:
         """Return the bounds of products of these expectations; all in packs, bounds between whole ones."""
         at, size = np.log(np.maximum(mean, 1e-9)), np.log(self.size)
-        noise = self.noise[0], self.noise[1] + self.level
+        own = _own(mean, weeks, self.noise, np.interp(at, size, self.usual))
+        noise = self.noise[0] * own, self.noise[1] * own + self.level
         low = point(np.interp(at, size, self.low), mean, noise)
         high = point(under(low, mean, noise) + np.interp(at, size, self.inside), mean, noise)
         return low, np.maximum(high, low)
@@ -154,16 +168,37 @@ def _by_size(mean: Column) -> list[Any]:
     return sizes
 
 
-def _places(mean: Column, came: Column, noise: Noise) -> tuple[float, float, float]:
-    """Return the middle expectation of some rows, and the two places that bound what came."""
+def _relative(mean: Column, weeks: Weeks, noise: tuple[float, float]) -> Column:
+    """Return what products vary from week to week, over what ``noise`` says of their size."""
+    return np.asarray(weeks.spread / (noise[0] / np.maximum(mean, 1e-9) + noise[1]))
+
+
+def _usual(mean: Column, weeks: Weeks, noise: tuple[float, float]) -> float:
+    told = weeks.n > 1
+    return max(float(np.median(_relative(mean, weeks, noise)[told])), 1e-3) if told.any() else 1.0
+
+
+def _own(mean: Column, weeks: Weeks, noise: tuple[float, float], usual: Column) -> Column:
+    """Return each product's part of the variance of its size: 1 where it has no weeks to tell."""
+    n = np.maximum(weeks.n - 1, 0)
+    share = (OTHERS + n * _relative(mean, weeks, noise) / usual) / (OTHERS + n)
+    return np.asarray(np.clip(share, *SHARES))
+
+
+def _scaled(noise: tuple[float, float], own: Column) -> Noise:
+    return noise[0] * own, noise[1] * own
+
+
+def _places(mean: Column, came: Column, noise: Noise) -> tuple[float, float]:
+    """Return the two places that bound what came of some rows."""
     if not len(mean):
-        return 1.0, BELOW, INSIDE
+        return BELOW, INSIDE
     found = place(came, mean, noise)
     low = _drawn(min(float(np.quantile(found, BELOW)), BELOW), BELOW, len(mean))
     bound = point(np.full(len(mean), low), mean, noise)
     share = min(INSIDE + float((came < bound).mean()), 1.0)
     inside = float(np.quantile(found - under(bound, mean, noise), share))
-    return max(float(np.median(mean)), 1e-9), low, _drawn(inside, INSIDE, len(mean))
+    return low, _drawn(inside, INSIDE, len(mean))
 
 
 def _drawn(found: float, prior: float, n: int) -> float:
@@ -171,7 +206,7 @@ def _drawn(found: float, prior: float, n: int) -> float:
     return (n * found + PRIOR * prior) / (n + PRIOR)
 
 
-def _noise(mean: Column, came: Column) -> Noise:
+def _noise(mean: Column, came: Column) -> tuple[float, float]:
     """Return the terms of the variance whose 80% interval has fitted best: the least quantile (pinball) loss.
 
     Quantiles, not moments: one bulk order would set the moments.
