@@ -7,7 +7,6 @@ told of a part of it, and carried to the whole (``models.value.carried``); ``not
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -21,16 +20,18 @@ from features.shop import Shop
 from features.storage.tables import fetch
 from models.chance.reach import Reach
 from models.chance.season import season_ahead
-from models.customers.customer_panel import COLUMNS, Lens, PanelConfig, everyone, thinned, training_windows
+from models.customers.customer_panel import COLUMNS, PanelConfig, everyone, thinned, training_windows
 from models.decisions.economics import Margins
 from models.kinds import ScoreModel
 from models.model import customer_card
 from models.processes.next_order import NextOrder
 from models.processes.pareto_nbd import pareto_orders
-from models.value.carried import carried, days_ratio
+from models.value.account import Account
+from models.value.carried import days_ratio
 from models.value.interval import Interval
 from models.value.tweedie import tweedie_revenue
 from models.value.value_parts import Figures, Learnt, Level, Parts
+from models.value.view import View
 
 
 class LtvConfig(PanelConfig):
@@ -38,48 +39,6 @@ class LtvConfig(PanelConfig):
 
     structure_share: float = Field(default=0.1, ge=0, le=1)
     """Share of BG/NBD x Gamma-Gamma in the blend; the rest is the two-part model's."""
-
-
-@dataclass(frozen=True)
-class View:
-    """How features are read: for the horizon that windows teach, and for the one that is told."""
-
-    reach: Reach
-    part: Lens
-    whole: Lens
-    """The same lens, where nothing is carried."""
-
-    @classmethod
-    def fit(cls, features: pd.DataFrame, reach: Reach) -> Self:
-        """Learn from the customers of today; raise ``CannotLearn`` without a rhythm to carry by."""
-        part = Lens.fit(features, reach.learnt_days)
-        if not reach.is_carried:
-            return cls(reach, part, part)
-        reach.check(part.bgnbd)
-        return cls(reach, part, Lens.read(features, part.bgnbd, reach.horizon_days))
-
-    def opinions(self, parts: Parts, features: pd.DataFrame) -> tuple[Learnt, Figures]:
-        """Return what the learnt parts and the structure say of the horizon that is told."""
-        rows = self.part.rows(features)
-        learnt = parts.two_part(rows)
-        if not self.reach.is_carried:
-            return learnt, parts.structure(rows)
-        whole = self.whole.rows(features)
-        return carried(learnt, rows, whole), parts.structure(whole)
-
-
-@dataclass(frozen=True)
-class Account:
-    """What turns opinions into figures one can do accounts with."""
-
-    days: Level
-    revenue: Level
-    interval: Interval
-    margin_rate: float
-    """Margin as a share of revenue: from the products' unit costs where known, else the shop's assumption."""
-    shop_gap_days: float
-    """Mean days between two order days; NaN where nobody ever came back."""
-    timezone: str
 
 
 class Ltv(ScoreModel[LtvConfig]):
@@ -220,18 +179,13 @@ class Ltv(ScoreModel[LtvConfig]):
 
     def save(self, folder: Path) -> None:
         """Write ``model.json`` and the trees' texts."""
-        account = asdict(self.account)
-        if np.isnan(self.account.shop_gap_days):
-            account["shop_gap_days"] = None
         self.write_card(
             folder,
             customer_features=CUSTOMER_FEATURES.fingerprint,
             columns=COLUMNS,
-            lens=self.view.part.facts(),
-            whole=self.view.whole.facts() if self.view.reach.is_carried else None,
-            reach=self.view.reach.facts(),
             parts=self.parts.facts(),
-            account=account,
+            account=self.account.facts(),
+            **self.view.facts(),
         )
         self.parts.save(folder)
 
@@ -242,22 +196,10 @@ class Ltv(ScoreModel[LtvConfig]):
             return cls(
                 card.config,
                 card.trained_until,
-                view=_view(card.facts),
+                view=View.of_facts(card.facts),
                 parts=Parts.load(folder, card.facts["parts"]),
-                account=_account(card.facts["account"]),
+                account=Account.of_facts(card.facts["account"]),
             )
-
-
-def _view(facts: dict[str, Any]) -> View:
-    part, whole = Lens.of(facts["lens"]), facts.get("whole")
-    return View(Reach.of_facts(facts["reach"]), part, part if whole is None else Lens.of(whole))
-
-
-def _account(facts: dict[str, Any]) -> Account:
-    gap = facts["shop_gap_days"]
-    levels = {name: Level(**facts[name]) for name in ("days", "revenue")}
-    parts = levels | {"interval": Interval(**facts["interval"])}
-    return Account(**facts | parts | {"shop_gap_days": float("nan") if gap is None else gap})
 
 
 def _margin_rate(shop: Shop, known_until: datetime) -> float:

@@ -1,0 +1,37 @@
+"""The levels, the interval and the rates that make accounts of opinions."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from models.value.interval import Interval
+from models.value.value_parts import Level
+
+
+@dataclass(frozen=True)
+class Account:
+    """What turns opinions into figures one can do accounts with."""
+
+    days: Level
+    revenue: Level
+    interval: Interval
+    margin_rate: float
+    """Margin as a share of revenue: from the products' unit costs where known, else the shop's assumption."""
+    shop_gap_days: float
+    """Mean days between two order days; NaN where nobody ever came back."""
+    timezone: str
+
+    def facts(self) -> dict[str, Any]:
+        """Return plain data for ``model.json``."""
+        gap = None if np.isnan(self.shop_gap_days) else self.shop_gap_days
+        return asdict(self) | {"shop_gap_days": gap}
+
+    @classmethod
+    def of_facts(cls, facts: Mapping[str, Any]) -> Self:
+        """Put together again what ``facts`` took apart."""
+        gap = facts["shop_gap_days"]
+        levels = {name: Level(**facts[name]) for name in ("days", "revenue")}
+        parts = levels | {"interval": Interval(**facts["interval"])}
+        return cls(**{**facts, **parts, "shop_gap_days": float("nan") if gap is None else gap})

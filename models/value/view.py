@@ -1,0 +1,51 @@
+"""How customers are read for the horizon that windows teach, and for the one that is told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import pandas as pd
+
+from models.chance.reach import Reach
+from models.customers.customer_panel import Lens
+from models.value.carried import carried
+from models.value.value_parts import Figures, Learnt, Parts
+
+
+@dataclass(frozen=True)
+class View:
+    """How features are read: for the horizon that windows teach, and for the one that is told."""
+
+    reach: Reach
+    part: Lens
+    whole: Lens
+    """The same lens, where nothing is carried."""
+
+    @classmethod
+    def fit(cls, features: pd.DataFrame, reach: Reach) -> Self:
+        """Learn from the customers of today; raise ``CannotLearn`` without a rhythm to carry by."""
+        part = Lens.fit(features, reach.learnt_days)
+        if not reach.is_carried:
+            return cls(reach, part, part)
+        reach.check(part.bgnbd)
+        return cls(reach, part, Lens.read(features, part.bgnbd, reach.horizon_days))
+
+    def opinions(self, parts: Parts, features: pd.DataFrame) -> tuple[Learnt, Figures]:
+        """Return what the learnt parts and the structure say of the horizon that is told."""
+        rows = self.part.rows(features)
+        learnt = parts.two_part(rows)
+        if not self.reach.is_carried:
+            return learnt, parts.structure(rows)
+        whole = self.whole.rows(features)
+        return carried(learnt, rows, whole), parts.structure(whole)
+
+    def facts(self) -> dict[str, Any]:
+        """Return plain data for ``model.json``."""
+        whole = self.whole.facts() if self.reach.is_carried else None
+        return {"lens": self.part.facts(), "whole": whole, "reach": self.reach.facts()}
+
+    @classmethod
+    def of_facts(cls, facts: Mapping[str, Any]) -> Self:
+        """Put together again what ``facts`` took apart."""
+        part, whole = Lens.of(facts["lens"]), facts.get("whole")
+        return cls(Reach.of_facts(facts["reach"]), part, part if whole is None else Lens.of(whole))
