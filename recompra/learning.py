@@ -1,11 +1,14 @@
 """What is learnt and measured: train, backtest, experiment, outcomes."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from recompra.edge import Adapter, AsOf, Only, console, home, moment, now
+
+if TYPE_CHECKING:
+    from training.rolling import Rolling
 
 
 def train(as_of: AsOf = None, only: Only = None) -> None:
@@ -66,7 +69,7 @@ def backtest(
     typer.echo(f"written to {out}")
 
 
-def _tell(rolled: Any) -> None:
+def _tell(rolled: "Rolling") -> None:
     """Print every figure of ours and of each baseline, by cutoff and of all together."""
     from training.report import boards
 

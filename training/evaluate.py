@@ -10,11 +10,11 @@ import pandas as pd
 from models.decisions.offer import ReadyLists
 from models.kinds import DecisionModel, EffectModel, ListModel, PairModel, ScoreModel
 from models.model import Model
-from training.kinds.decisions import judge_decisions
-from training.kinds.effects import judge_effects
-from training.kinds.lists import DEPTHS, judge_lists
-from training.kinds.pairs import judge_pairs
-from training.kinds.scores import judge_scores, without_horizon
+from training.kinds.decisions import evaluate_decisions
+from training.kinds.effects import evaluate_effects
+from training.kinds.lists import DEPTHS, evaluate_lists
+from training.kinds.pairs import evaluate_pairs
+from training.kinds.scores import evaluate_scores, without_horizon
 from training.measures.holdout import SEGMENTS, Holdout
 from training.measures.samples import Evaluation
 
@@ -50,13 +50,13 @@ def evaluate(
     baselines = baselines and bool(model.must_beat)
     match model:
         case ListModel():
-            judge_lists(evaluation, model, holdout, said, baselines=baselines)
+            evaluate_lists(evaluation, model, holdout, said, baselines=baselines)
         case ScoreModel():
-            judge_scores(evaluation, model, holdout, said, baselines=baselines)
+            evaluate_scores(evaluation, model, holdout, said, baselines=baselines)
         case PairModel():
-            judge_pairs(evaluation, model, holdout, baselines=baselines)
+            evaluate_pairs(evaluation, model, holdout, baselines=baselines)
         case EffectModel():
-            judge_effects(evaluation, model, holdout)
+            evaluate_effects(evaluation, model, holdout)
         case DecisionModel() if lists is not None:
-            judge_decisions(evaluation, model, holdout, lists())
+            evaluate_decisions(evaluation, model, holdout, lists())
     return evaluation

@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import isnan
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from training.measures.holdout import Holdout
 from training.measures.intervals import Interval
 from training.measures.samples import Evaluation
 from training.tracking import Version
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,8 @@ def figures(evaluation: Evaluation) -> list[Figure]:
     return found
 
 
-def table(found: list[Figure], title: str) -> Any:
-    """Return a rich table: model, metric, ours with its 95% interval, best baseline."""
+def table(found: list[Figure], title: str) -> "Table":
+    """Return a table: model, metric, ours with its 95% interval, best baseline."""
     from rich.table import Table
 
     out = Table("model", "metric", title=title, title_justify="left")
@@ -95,7 +98,7 @@ def _shown(value: float) -> str:
     return "-" if isnan(value) else f"{value:.3f}"
 
 
-def boards(evaluation: Evaluation, when: str) -> Iterator[Any]:
+def boards(evaluation: Evaluation, when: str) -> "Iterator[Table]":
     """Yield a rich table of every figure of everyone, one row a method, for each truth of the headline."""
     from rich.table import Table
 

@@ -29,9 +29,9 @@ from models.cross_sell import CrossSell, CrossSellConfig
 from models.lists.since import Line
 from models.ranking.live import Live
 from serving.score import end_of_orders
+from training.measures.criteria import MEAN
 from training.measures.holdout import Holdout
 from training.measures.intervals import drawn
-from training.measures.judges import MEAN
 from training.measures.list_metrics import hit_matrix, ndcg
 from training.measures.metrics import mean
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from training.measures.criteria import EVENT
 from training.measures.intervals import Interval
-from training.measures.judges import EVENT
 from training.measures.samples import Evaluation, Sample
 from training.report import Figure, Rival, figures, judge, table
 from training.tracking import Version

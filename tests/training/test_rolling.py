@@ -10,7 +10,7 @@ from worlds.orders import make_home
 
 from features.errors import SettingsError
 from training.backtest import backtest
-from training.measures.judges import MEAN
+from training.measures.criteria import MEAN
 from training.measures.samples import Evaluation, Sample
 from training.report import boards
 from training.rolling import POOLED, Rolling, pool, rolling

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,9 @@ from models.trials.learners import LearnerConfig
 from models.trials.qini import intervals
 from models.trials.trial import Estimate, Trial
 from training.contacts.contact_table import arms, check_columns, design, numbers, read_table
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 RISKS = ("churn_probability", "days_since_last_order", "recency")
 """A column of one of these names is the risk that a customer has left: higher is riskier."""
@@ -136,7 +139,7 @@ def _figures(found: Estimate, gain: Estimate) -> dict[str, Any]:
     }
 
 
-def tables(found: Experiment) -> list[Any]:
+def tables(found: Experiment) -> "list[Table]":
     """Return a rich table an arm: each policy's Qini with its 95% interval, best first."""
     from rich.table import Table
 

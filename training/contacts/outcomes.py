@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,9 @@ from models.trials.power import propose
 from models.trials.trial import Trial, Z
 from training.contacts.decided import Record
 from training.contacts.past_policies import DecisionLog
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 WEEKS = 12
 """Customers of so many weeks tell how many there are a week."""
@@ -146,7 +149,7 @@ def rates(rows: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def table(found: Outcomes) -> Any:
+def table(found: Outcomes) -> "Table":
     """Return a rich table of every figure with its 95% interval."""
     from rich.table import Table
 

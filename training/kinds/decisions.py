@@ -2,12 +2,12 @@
 
 from models.decisions.offer import ReadyLists
 from models.kinds import DecisionModel
+from training.measures.criteria import MEAN
 from training.measures.holdout import Holdout
-from training.measures.judges import MEAN
 from training.measures.samples import Evaluation, Sample
 
 
-def judge_decisions(
+def evaluate_decisions(
     evaluation: Evaluation, model: DecisionModel, holdout: Holdout, lists: ReadyLists
 ) -> None:
     """Add each policy's payoff per customer, under the *assumed* effect of an offer."""

@@ -5,12 +5,12 @@ from datetime import timedelta
 import pandas as pd
 
 from models.kinds import EffectModel
+from training.measures.criteria import QINI
 from training.measures.holdout import Holdout
-from training.measures.judges import QINI
 from training.measures.samples import Evaluation, Sample
 
 
-def judge_effects(evaluation: Evaluation, model: EffectModel, holdout: Holdout) -> None:
+def evaluate_effects(evaluation: Evaluation, model: EffectModel, holdout: Holdout) -> None:
     """Add the Qini of each policy on contacts whose horizon closed in the holdout.
 
     The action of most contacts is measured as ``contacted``, the others by their names.

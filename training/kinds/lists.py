@@ -13,8 +13,8 @@ import pandas as pd
 from features.arrays.dtypes import Bools, Doubles, Longs
 from models.kinds import ListModel
 from training.measures import list_metrics
+from training.measures.criteria import CAPTURED, MEAN
 from training.measures.holdout import SEGMENTS, Holdout
-from training.measures.judges import CAPTURED, MEAN
 from training.measures.samples import Evaluation, Sample
 
 DEPTHS = (10, 20)
@@ -83,7 +83,7 @@ class ListHits:
         return curve
 
 
-def judge_lists(
+def evaluate_lists(
     evaluation: Evaluation, model: ListModel, holdout: Holdout, said: pd.DataFrame, *, baselines: bool
 ) -> None:
     """Add the figures of a model's lists; with ``baselines`` theirs, and what the model tells of itself."""

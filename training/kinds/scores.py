@@ -11,8 +11,8 @@ from features.arrays.dtypes import Column, Doubles
 from features.errors import ArtefactError
 from models.kinds import ScoreModel
 from models.segments import rfm
+from training.measures.criteria import AMOUNT, EVENT, INSIDE, LABEL, PIT, Metric, fitting
 from training.measures.holdout import Holdout
-from training.measures.judges import AMOUNT, EVENT, INSIDE, LABEL, PIT, Metric, fitting
 from training.measures.samples import Evaluation, Sample
 
 log = logging.getLogger("recompra.training")
@@ -21,7 +21,7 @@ FEWEST = 200
 Said = TypeVar("Said", pd.DataFrame, "pd.Series[Any]")
 
 
-def judge_scores(
+def evaluate_scores(
     evaluation: Evaluation, model: ScoreModel, holdout: Holdout, said: pd.DataFrame, *, baselines: bool
 ) -> None:
     """Add the figures of every column with a truth, and with ``baselines`` theirs.

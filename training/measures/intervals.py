@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.dtypes import Doubles
-from training.measures.judges import Metric
+from training.measures.criteria import Metric
 from training.measures.metrics import Statistic, captured, decile_mape, ece, mean, pit_error
 
 FEW = 50_000

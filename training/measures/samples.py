@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from features.arrays.dtypes import Doubles
+from training.measures.criteria import Metric
 from training.measures.intervals import Drawn, Interval, drawn
-from training.measures.judges import Metric
 
 KEYS = ["model", "method", "metric", "segment", "value", "low", "high", "n"]
 

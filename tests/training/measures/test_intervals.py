@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from training.measures.criteria import CAPTURED, EVENT, MEAN
 from training.measures.intervals import drawn
-from training.measures.judges import CAPTURED, EVENT, MEAN
 from training.measures.metrics import auc, ece, mean
 
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as sk
 from sklearn.linear_model import LogisticRegression
 
-from training.measures import judges, list_metrics, metrics
+from training.measures import criteria, list_metrics, metrics
 
 
 def ranking() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -186,20 +186,20 @@ def test_groups_explain_all_of_what_they_define() -> None:
     assert metrics.explained(truth, np.array([0, 1, 0, 1])) == pytest.approx(0)
 
 
-@pytest.mark.parametrize("name", [*judges.EVENT, *judges.AMOUNT])
+@pytest.mark.parametrize("name", [*criteria.EVENT, *criteria.AMOUNT])
 def test_a_whole_weight_is_the_same_as_a_repeated_row(name) -> None:
     truth, score = events(120)
     times = np.random.default_rng(4).integers(0, 3, 120)
-    statistic = (judges.EVENT | judges.AMOUNT)[name].statistic
+    statistic = (criteria.EVENT | criteria.AMOUNT)[name].statistic
     repeated = statistic(np.repeat(truth, times), np.repeat(score, times))
     assert statistic(truth, score, times.astype(float)) == pytest.approx(repeated)
 
 
-@pytest.mark.parametrize("name", [*judges.EVENT, *judges.AMOUNT])
+@pytest.mark.parametrize("name", [*criteria.EVENT, *criteria.AMOUNT])
 def test_the_order_of_rows_changes_nothing(name) -> None:
     truth, score = events(200)
     shuffled = np.random.default_rng(5).permutation(200)
-    statistic = (judges.EVENT | judges.AMOUNT)[name].statistic
+    statistic = (criteria.EVENT | criteria.AMOUNT)[name].statistic
     assert statistic(truth[shuffled], score[shuffled]) == pytest.approx(statistic(truth, score))
 
 
