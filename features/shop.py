@@ -20,6 +20,8 @@ from features.storage.warehouse import Facts, Warehouse
 from features.window import end_of_day, naive_utc, shift_days
 
 Answer = TypeVar("Answer")
+PANEL_CELLS = 50_000_000
+"""Panels are kept while they have so many cells together (400 MB), then the newest alone."""
 
 
 class Shop:
@@ -68,9 +70,14 @@ class Shop:
     def panel(self, cutoffs: Iterable[datetime]) -> pd.DataFrame:
         """Return the customer features as of several cutoffs in one scan: index ``(cutoff, customer_id)``."""
         key = tuple(sorted(cutoffs))
-        return self._once(
+        made = self._once(
             ("panel", *key), lambda: CUSTOMER_FEATURES.panel(self.con, key, timezone=self.timezone)
         )
+        others = [known for known in self._cache if known[0] == "panel" and known != ("panel", *key)]
+        if made.size + sum(self._cache[known].size for known in others) > PANEL_CELLS:
+            for known in others:
+                self._cache.pop(known, None)
+        return made
 
     def labels(self, cutoff: datetime, horizon_days: int, known_until: datetime) -> pd.DataFrame:
         """Return each customer's order days and revenue in the horizon (``features.labels.purchases``)."""

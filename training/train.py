@@ -113,7 +113,9 @@ class Training:
             self.steps.skip(f"{name}: {stage}" for stage in STAGES)
             return Trained(name, str(error))
         with self.steps.step(f"{name}: registering"):
-            return self._registered(name, run.run_id, evaluation)
+            trained = self._registered(name, run.run_id, evaluation)
+        self.holdout.forget()
+        return trained
 
     def _registered(self, name: str, run_id: str, evaluation: Evaluation) -> Trained:
         promoted, verdict = judge(evaluation, self._champion(name))

@@ -185,6 +185,10 @@ class Holdout:
             self._states[key] = model.state(self.shop, self.cutoff)
         return cast(S, self._states[key])
 
+    def forget(self) -> None:
+        """Let go of the states, which take gigabytes in a large shop; they are made again where asked for."""
+        self._states.clear()
+
     @cached_property
     def _states(self) -> dict[tuple[object, ...], Any]:
         return {}
