@@ -96,6 +96,14 @@ def test_a_score_that_is_no_probability_has_a_ranking_and_no_calibration(holdout
     assert set(evaluation.ours) == {"auc lapsed", "average_precision lapsed", "lift@10% lapsed"}
 
 
+def test_order_days_of_a_single_day_are_a_number_as_those_of_a_month(shop, holdout) -> None:
+    day = Holdout(shop, holdout.cutoff)
+    day.truths["n_order_days"] = day.truths["n_order_days"].clip(upper=1)
+    evaluation = Evaluation("ltv", ())
+    measure_scores(evaluation, "ltv", "n_order_days", day.truths["n_order_days"], day)
+    assert {"gini n_order_days", "bias n_order_days"} <= set(evaluation.samples["ltv"])
+
+
 def test_labels_are_measured_by_what_they_explain(holdout) -> None:
     evaluation = Evaluation("segments", ())
     labels = holdout.truths["n_order_days"].astype(int).astype(str)
