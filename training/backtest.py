@@ -179,6 +179,7 @@ def backtest(
     """
     names, steps = with_fallback(chosen_models(only)), steps or Steps()
     result = Backtest(_holdout(Shop(home), cutoff, horizon_days), k)
+    out.mkdir(parents=True, exist_ok=True)  # a place that cannot be written to is told before the learning
     steps.plan([f"{name}: {stage}" for name in names for stage in STAGES] + ["writing"])
     for name in names:
         result.learn(name, steps)

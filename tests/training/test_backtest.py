@@ -181,6 +181,13 @@ def test_a_cutoff_outside_the_data_is_one_clear_error(home, tmp_path, cutoff) ->
     assert not (tmp_path / "out").exists()
 
 
+def test_a_place_that_cannot_be_written_to_is_told_before_the_learning(home, tmp_path, monkeypatch) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr("training.backtest.Backtest.learn", lambda *_: pytest.fail("it learnt"))
+    with pytest.raises(NotADirectoryError):
+        backtest(home, tmp_path / "file" / "out", cutoff=CUTOFF, horizon_days=28)
+
+
 def test_days_in_messages_are_the_shops(tmp_path) -> None:
     east = make_home(tmp_path / "east", fakes.lines_with_leavers(), timezone="Asia/Tokyo")
     with pytest.raises(SettingsError, match="the cutoff 2031-01-01 lies outside"):
