@@ -67,6 +67,16 @@ class Shop:
         found: pd.Index[str] = pd.Index(sorted(names), dtype="str", name="customer_id")
         return found
 
+    def n_days_placed(self, cutoff: datetime) -> int:
+        """Return the days with an order before ``cutoff`` of all customers, brought back or not."""
+        return self._once(("placed", cutoff), lambda: self._placed(cutoff))
+
+    def _placed(self, cutoff: datetime) -> int:
+        orders = table("orders")
+        placed = orders.filter(orders.ordered_at < naive_utc(cutoff))
+        days = placed.select("customer_id", "ordered_on").distinct()
+        return int(fetch(self.con, sql_of(days.aggregate(n=days.count()), self.con.name))["n"].iloc[0])
+
     def panel(self, cutoffs: Iterable[datetime]) -> pd.DataFrame:
         """Return the customer features as of several cutoffs in one scan: index ``(cutoff, customer_id)``."""
         key = tuple(sorted(cutoffs))

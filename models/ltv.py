@@ -70,7 +70,7 @@ class Ltv(ScoreModel[LtvConfig]):
         learnt_of = config.model_copy(update={"horizon_days": reach.learnt_days})
         windows = training_windows(shop, known_until, learnt_of)
         features = shop.customer_features(known_until)
-        view = View.fit(features, reach)
+        view = View.fit(features, shop.n_days_placed(known_until), reach)
         season = season_ahead(shop, known_until, reach.learnt_days)
         parts = Parts.fit(windows, features, view.part, learnt_of, season=season)
         today = view.part.rows(features)

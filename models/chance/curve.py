@@ -77,7 +77,7 @@ class Curve:
         """
         own = reach.horizon_days
         features = shop.customer_features(known_until)
-        lens = Lens.read(features, fit_rhythm(features), own)
+        lens = Lens.read(features, fit_rhythm(features, shop.n_days_placed(known_until)), own)
         rungs = [_own(shop, known_until, config, lens, reach)]
         for days in others:
             if max(days, own) >= min(days, own) * APART:

@@ -5,7 +5,7 @@ made; so a model that learns from its expectations also learns how far they may 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
@@ -96,7 +96,8 @@ def closed_windows(
     for cutoff in [moment for moment in cutoffs if moment in known]:
         features = pd.DataFrame(panel.xs(cutoff, level="cutoff"))
         followed = shop.labels(cutoff, horizon_days, known_until).reindex(features.index)
-        windows.append(_window(cutoff, features, followed, horizon_days, has_money=priced))
+        bgnbd = fit_rhythm(features, shop.n_days_placed(cutoff))
+        windows.append(_window(cutoff, features, bgnbd, followed, horizon_days, has_money=priced))
     return windows
 
 
@@ -106,23 +107,34 @@ def has_money(features: pd.DataFrame) -> bool:
 
 
 def _window(
-    cutoff: datetime, features: pd.DataFrame, followed: pd.DataFrame, horizon_days: int, *, has_money: bool
+    cutoff: datetime,
+    features: pd.DataFrame,
+    bgnbd: BetaGeoNBD | None,
+    followed: pd.DataFrame,
+    horizon_days: int,
+    *,
+    has_money: bool,
 ) -> TrainingWindow:
     revenue = followed["revenue"].fillna(0.0) if has_money else followed["revenue"] * np.nan
     return TrainingWindow(
         cutoff,
-        with_expectation(features, fit_rhythm(features), horizon_days),
+        with_expectation(features, bgnbd, horizon_days),
         followed["n_order_days"].fillna(0.0).to_numpy(float),
         revenue.to_numpy(float),
     )
 
 
-def fit_rhythm(features: pd.DataFrame) -> BetaGeoNBD | None:
-    """Fit BG/NBD on customer features; None where it cannot be learnt (nobody came back, say)."""
+def fit_rhythm(features: pd.DataFrame, n_days_placed: float) -> BetaGeoNBD | None:
+    """Fit BG/NBD on customer features; None where it cannot be learnt (nobody came back, say).
+
+    Features are net of returns, and what is foretold are orders as placed: ``n_days_placed`` of these
+    customers, days with an order whatever was brought back since.
+    """
     try:
-        return BetaGeoNBD.fit(*rhythm(features))
+        fitted = BetaGeoNBD.fit(*rhythm(features))
     except CannotLearn:
         return None
+    return replace(fitted, placed=max(n_days_placed / float(features["n_order_days"].sum()), 1.0))
 
 
 def with_expectation(features: pd.DataFrame, bgnbd: BetaGeoNBD | None, horizon_days: int) -> pd.DataFrame:
@@ -172,9 +184,9 @@ class Lens:
     """The ``COLUMNS`` of a typical one-time buyer: read for one who has no purchase left."""
 
     @classmethod
-    def fit(cls, features: pd.DataFrame, horizon_days: int) -> Self:
-        """Learn from the features of the customers of today."""
-        return cls.read(features, fit_rhythm(features), horizon_days)
+    def fit(cls, features: pd.DataFrame, n_days_placed: float, horizon_days: int) -> Self:
+        """Learn from the features of the customers of today, see ``fit_rhythm``."""
+        return cls.read(features, fit_rhythm(features, n_days_placed), horizon_days)
 
     @classmethod
     def read(cls, features: pd.DataFrame, bgnbd: BetaGeoNBD | None, horizon_days: int) -> Self:

@@ -38,6 +38,9 @@ class BetaGeoNBD:
     b: float
     first_tosses: int = 0
     """Chances to leave before the first repeat purchase: 0 in BG/NBD, 1 in MBG/NBD."""
+    placed: float = 1.0
+    """Orders placed for each that is kept: fitted are days net of returns, foretold orders as placed, so many
+    times as fast."""
 
     @classmethod
     def fit(
@@ -86,9 +89,9 @@ class BetaGeoNBD:
         z, stayed = horizon / (self.alpha + T_ + horizon), a + b + x + self.first_tosses - 1
         with np.errstate(over="ignore", invalid="ignore"):
             tail = hyp2f1(stayed - x - self.r, a - 1, stayed, z) * np.exp((a - 1) * np.log1p(-z))
-            orders = stayed / (a - 1) * (1 - tail) * self._alive(x, t_x, T_)
+            orders = self.placed * stayed / (a - 1) * (1 - tail) * self._alive(x, t_x, T_)
         floor = self.purchase_probability(x, t_x, T_, horizon)
-        ceiling = (self.r + x) / (self.alpha + T_) * horizon  # as if nobody ever left
+        ceiling = self.placed * (self.r + x) / (self.alpha + T_) * horizon  # as if nobody ever left
         return np.asarray(np.clip(np.where(np.isnan(orders), floor, orders), floor, ceiling))
 
     def purchase_probability(
@@ -100,7 +103,7 @@ class BetaGeoNBD:
         gamma-mixed exponential waiting time ends within the horizon.
         """
         x, t_x, T_ = arrays(frequency, recency, T)
-        waits = np.exp(-(self.r + x) * np.log1p(horizon / (self.alpha + T_)))
+        waits = np.exp(-(self.r + x) * np.log1p(self.placed * horizon / (self.alpha + T_)))
         return np.asarray(self._alive(x, t_x, T_) * (1 - waits))
 
     def days_until(
@@ -114,7 +117,7 @@ class BetaGeoNBD:
         waiting = 1 - share / self._alive(x, t_x, T_)
         with np.errstate(divide="ignore", over="ignore"):
             longer = np.expm1(-np.log(np.maximum(waiting, 0)) / (self.r + x))
-        return np.asarray((self.alpha + T_) * longer)
+        return np.asarray((self.alpha + T_) * longer / self.placed)
 
     def _alive(self, x: Doubles, t_x: Doubles, T: Doubles) -> Doubles:
         tosses = x + self.first_tosses

@@ -22,9 +22,9 @@ class View:
     """The same lens, where nothing is carried."""
 
     @classmethod
-    def fit(cls, features: pd.DataFrame, reach: Reach) -> Self:
+    def fit(cls, features: pd.DataFrame, n_days_placed: int, reach: Reach) -> Self:
         """Learn from the customers of today; raise ``CannotLearn`` without a rhythm to carry by."""
-        part = Lens.fit(features, reach.learnt_days)
+        part = Lens.fit(features, n_days_placed, reach.learnt_days)
         if not reach.is_carried:
             return cls(reach, part, part)
         reach.check(part.bgnbd)

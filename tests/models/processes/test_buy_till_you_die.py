@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -92,6 +94,16 @@ def _by_quadrature(model: BetaGeoNBD, horizon: float) -> np.ndarray:
 )
 def test_expected_orders_hold_wherever_the_parameters_lie(model: BetaGeoNBD) -> None:
     np.testing.assert_allclose(model.expected_orders(X, RECENCY, T, 90), _by_quadrature(model, 90), rtol=1e-4)
+
+
+def test_orders_that_come_back_are_foretold_as_placed(model: BetaGeoNBD) -> None:
+    placed = replace(model, placed=1.5)
+    rows = (X, RECENCY, T)
+    np.testing.assert_allclose(placed.expected_orders(*rows, 60), 1.5 * model.expected_orders(*rows, 60))
+    np.testing.assert_array_equal(
+        placed.purchase_probability(*rows, 60), model.purchase_probability(*rows, 90)
+    )
+    np.testing.assert_allclose(placed.days_until(*rows, 0.1), model.days_until(*rows, 0.1) / 1.5)
 
 
 def test_more_horizon_never_means_fewer_orders(model: BetaGeoNBD) -> None:
