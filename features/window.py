@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo
 from features.errors import SettingsError
 
 EPOCH = date(1970, 1, 1)
+YEARS = range(1900, 2201)
+"""Years a cutoff may be of: far from where the calendar ends, so that it can be moved."""
 
 
 def zone(name: str) -> ZoneInfo:
@@ -27,6 +29,9 @@ def parse_cutoff(text: str, timezone: str = "UTC") -> datetime:
         raise SettingsError(
             f"cannot read {text!r} as a date", "write YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS"
         ) from error
+    if moment.year not in YEARS:
+        told = f"expected a date from {YEARS[0]} to {YEARS[-1]}, got {text!r}"
+        raise SettingsError(told, "write YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS")
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=zone(timezone))
     return moment.astimezone(UTC)

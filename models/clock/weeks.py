@@ -25,7 +25,8 @@ class Weeks(NamedTuple):
     def of(cls, history: History, spells: Spells, units: Column, horizon_days: int) -> Self:
         """Return it as of the history's cutoff; ``units`` are those of each spell."""
         size, age = len(history.products), history.cutoff_day - spells.day
-        code, week = spells.product[spells.pair], (age - 1) // WEEK_DAYS
+        # of a cutoff within a day, that day belongs to the last week
+        code, week = spells.product[spells.pair], np.maximum(age - 1, 0) // WEEK_DAYS
         late = week < N_WEEKS
         sums = np.bincount(code[late] * N_WEEKS + week[late], units[late], minlength=size * N_WEEKS)
         oldest = np.zeros(size)

@@ -127,8 +127,8 @@ def _window(
 def fit_rhythm(features: pd.DataFrame, n_days_placed: float) -> BetaGeoNBD | None:
     """Fit BG/NBD on customer features; None where it cannot be learnt (nobody came back, say).
 
-    Features are net of returns, and what is foretold are orders as placed: ``n_days_placed`` of these
-    customers, days with an order whatever was brought back since.
+    Features are net of returns, and what is foretold are orders as placed: ``n_days_placed`` are the days
+    with an order of all customers, of those who brought everything back too (``Shop.n_days_placed``).
     """
     try:
         fitted = BetaGeoNBD.fit(*rhythm(features))

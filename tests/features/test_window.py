@@ -43,7 +43,7 @@ def test_a_day_ends_with_its_own_midnight_however_many_hours_it_has():
     assert end_of_day(clocks_go_back, NEW_YORK) == parse_cutoff("2017-11-06", NEW_YORK)
 
 
-@pytest.mark.parametrize("text", ["yesterday", "2017-13-01", "4/12/2017"])
+@pytest.mark.parametrize("text", ["yesterday", "2017-13-01", "4/12/2017", "9999-12-31", "0001-01-01"])
 def test_an_unreadable_cutoff_says_how_to_write_one(text):
     with pytest.raises(SettingsError, match="YYYY-MM-DD"):
         parse_cutoff(text)
