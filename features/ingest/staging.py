@@ -85,7 +85,8 @@ def stage(con: duckdb.DuckDBPyConnection, source: Source, relation: str, setting
     cells = [_cell(opened, column) for column in opened.table.columns]
     sql = _select(opened, cells, settings)
     run(con, f"INSERT INTO staged_{source.table} SELECT {quote(source.label)}, * FROM ({sql})", source)
-    if any(cell.column.name in ("product_id", "quantity") and cell.type == "NULL" for cell in cells):
+    missing = {cell.column.name for cell in cells if cell.type == "NULL"}
+    if source.table == "order_lines" and missing & {"product_id", "quantity"}:
         con.execute(f"INSERT INTO uncounted VALUES ({quote(source.label)})")
     _make_whole(opened, cells)
     return _refuse_wrong_types(opened, cells)

@@ -99,7 +99,9 @@ def _best(score: Floats, rules: Rules, k: int) -> Picks:
     """Return the ``k`` best columns of each row, in the shop's order."""
     if not rules.orders:
         return _top(score, k)
-    far = _top(np.where(np.isfinite(score), score * rules.boost, -np.inf), DEEP * k).product
+    boosted = np.full(score.shape, -np.inf)
+    np.multiply(score, rules.boost, out=boosted, where=np.isfinite(score))
+    far = _top(boosted, DEEP * k).product
     row, place = np.nonzero(far >= 0)
     product = far[row, place]
     nothing = np.zeros(len(row), np.uint8)

@@ -166,6 +166,14 @@ def test_equal_lines_of_an_order_are_pieces_where_nothing_says_how_many_or_of_wh
     assert ingest(source, tmp_path / "home").changed is False
 
 
+def test_another_table_read_from_the_order_lines_file_does_not_make_their_duplicates_pieces(tmp_path):
+    toml = '[columns]\nproduct_id = "sku"\n[tables.contacts]\nfile = "order_lines.csv"\n'
+    toml += '[tables.contacts.columns]\nsent_at = "ordered_at"'
+    heading = HEADING.replace("product_id", "sku")
+    source = shop(tmp_path / "s", "\n".join(["a,1,p,2024-01-05,1,1"] * 3), heading, toml)
+    assert ingest(source, tmp_path / "home").tables["order_lines"].kept == 1
+
+
 def test_floats_are_ids_of_whole_numbers_unless_the_file_holds_whole_numbers_too(tmp_path):
     heading = "customer_id,ordered_at"
     source = shop(tmp_path / "s", "7.0,2024-01-05\n,2024-01-05\n-8.0,2024-01-05\n1.50,2024-01-05", heading)

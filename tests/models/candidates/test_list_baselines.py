@@ -28,7 +28,7 @@ def test_what_the_shop_pins_leads_every_baseline() -> None:
     assert all((of["for_you"].product[:, 0] == 3).all() for of in found.values())
 
 
-@pytest.mark.parametrize("factor", [1.0, 1e9])
+@pytest.mark.parametrize("factor", [0.0, 1.0, 1e9])
 def test_what_the_shop_boosts_goes_first_where_a_baseline_has_it(factor: float) -> None:
     boost = np.where(np.arange(len(HISTORY.products)) == 3, factor, 1.0).astype(np.float32)
     first = lists(replace(PLAIN, boost=boost))["popularity"]["for_you"].product[:, 0]
