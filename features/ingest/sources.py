@@ -49,7 +49,8 @@ class Source:
 def find(path: Path, settings: Settings) -> tuple[list[Source], list[str]]:
     """Return a shop's inputs, and in words the mapped tables that are not there.
 
-    A lone file, of that path or in that folder, is the table of its name, else the order lines.
+    A lone file, of that path or in that folder, is the table of its name, else the order lines; in a folder
+    only where the map names no other file for them.
     """
     folder = path if path.is_dir() else path.parent
     maps = {name: settings.tables.get(name, TableMap()) for name in TABLES}
@@ -67,7 +68,8 @@ def find(path: Path, settings: Settings) -> tuple[list[Source], list[str]]:
             found += [Source(name, str(file.relative_to(folder)), (file,)) for file in files]
         elif table_map.file and path.is_dir():
             notes.append(f"{name}: no file {table_map.file} in {folder}, left out")
-    if not found and path.is_dir() and len(beside := _tables_in(path)) == 1:
+    is_open = path.is_dir() and not found and not maps["order_lines"].file
+    if is_open and len(beside := _tables_in(path)) == 1:
         return find(beside[0], settings)
     return found, notes
 

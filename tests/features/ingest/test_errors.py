@@ -131,6 +131,13 @@ def test_a_source_that_does_not_exist_offers_the_demo(tmp_path):
         ingest(tmp_path / "nowhere", tmp_path / "home")
 
 
+def test_a_lone_file_does_not_stand_in_for_the_one_that_the_map_names(tmp_path):
+    (tmp_path / "backup.csv").write_bytes(GOOD)
+    (tmp_path / "recompra.toml").write_text('[tables.order_lines]\nfile = "export_*.csv"')
+    with pytest.raises(InputError, match=r"order_lines missing .*backup\.csv"):
+        ingest(tmp_path, tmp_path / "home")
+
+
 def test_a_folder_without_order_lines_says_what_it_found(tmp_path):
     for name in ("more.csv", "transactions.csv"):
         (tmp_path / name).write_bytes(GOOD)
