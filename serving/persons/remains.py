@@ -20,8 +20,8 @@ SPELT_OUT = 6
 """An id of so many characters, not all of them digits, is looked for in every text and every byte."""
 
 END = "(?:$|[^A-Za-z0-9_-])"
-BETWEEN = r"""[\\"'\s:=]{1,6}"""
-"""What stands between a field and its value in JSON, logs and queries; not a bracket, as in a schema."""
+BETWEEN = r"""[\\"'\s:=[(]{1,6}"""
+"""What stands between a field and its value in JSON, logs and queries; no closing bracket, as in a schema."""
 
 
 @dataclass

@@ -229,6 +229,7 @@ def test_a_schema_that_names_the_column_is_nobody(tmp_path: Path) -> None:
         '"{\\"customer_id\\": \\"1\\"}"',
         "GET /x?customer_id=1",
         '{"customerId":"1"}',
+        '{"customer_id": ["1"]}',
     ],
 )
 def test_a_short_id_is_found_wherever_a_field_says_it(text: str, tmp_path: Path) -> None:
