@@ -74,7 +74,7 @@ class Ltv(ScoreModel[LtvConfig]):
         season = season_ahead(shop, known_until, reach.learnt_days)
         parts = Parts.fit(windows, features, view.part, learnt_of, season=season)
         today = view.part.rows(features)
-        learnt, structure = parts.two_part(today), parts.structure(today)
+        learnt, structure = parts.two_part(today), parts.structure(today, view.part.kept)
         account = Account(
             Level.of(learnt.figures.days, structure.days, config.structure),
             Level.of(learnt.figures.revenue, structure.revenue, config.structure),
@@ -172,7 +172,10 @@ class Ltv(ScoreModel[LtvConfig]):
             "tweedie": tweedie_revenue(windows, rows, self.config) * more,
         }
         two_part = Figures(trees.days * more, trees.revenue * more)
-        both = {"bgnbd_gamma_gamma": self.parts.structure(whole), "lightgbm_two_part": two_part}
+        both = {
+            "bgnbd_gamma_gamma": self.parts.structure(whole, self.view.whole.kept),
+            "lightgbm_two_part": two_part,
+        }
         money = {name: figures.revenue for name, figures in both.items()}
         days = {f"expected_orders:{name}": figures.days for name, figures in both.items()}
         return pd.DataFrame(past | money | days, index=rows.index)

@@ -79,7 +79,7 @@ class Spread:
         noise, sizes = _noise(mean, came), _by_size(mean)
         size = tuple(max(float(np.median(mean[rows])), 1e-9) if len(rows) else 1.0 for rows in sizes)
         usual = tuple(_usual(mean[rows], weeks.at(rows), noise) for rows in sizes)
-        own = _own(mean, weeks, noise, np.interp(np.log(np.maximum(mean, 1e-9)), np.log(size), usual))
+        own = _own(mean, weeks, noise, _between(mean, size, usual))
         places = [_places(mean[rows], came[rows], _scaled(noise, own[rows])) for rows in sizes]
         low, inside = (tuple(map(float, column)) for column in zip(*places, strict=True))
         return cls(noise, _level(windows, horizons), size, low, inside, usual)
@@ -92,11 +92,10 @@ class Spread:
 
     def bounds(self, mean: Column, weeks: Weeks) -> tuple[Column, Column]:
         """Return the bounds of products of these expectations; all in packs, bounds between whole ones."""
-        at, size = np.log(np.maximum(mean, 1e-9)), np.log(self.size)
-        own = _own(mean, weeks, self.noise, np.interp(at, size, self.usual))
+        own = _own(mean, weeks, self.noise, _between(mean, self.size, self.usual))
         noise = self.noise[0] * own, self.noise[1] * own + self.level
-        low = point(np.interp(at, size, self.low), mean, noise)
-        high = point(under(low, mean, noise) + np.interp(at, size, self.inside), mean, noise)
+        low = point(_between(mean, self.size, self.low), mean, noise)
+        high = point(under(low, mean, noise) + _between(mean, self.size, self.inside), mean, noise)
         return low, np.maximum(high, low)
 
 
@@ -166,6 +165,11 @@ def _by_size(mean: Column) -> list[Any]:
     if len(sizes) == N_SIZES and len(sizes[-1]) >= N_FAST * ENOUGH / 2:
         sizes += np.array_split(sizes.pop(), N_FAST)
     return sizes
+
+
+def _between(mean: Column, size: Sequence[float], values: Sequence[float]) -> Column:
+    """Return what ``values`` of each size say of products of these expectations."""
+    return np.interp(np.log(np.maximum(mean, 1e-9)), np.log(size), values)
 
 
 def _relative(mean: Column, weeks: Weeks, noise: tuple[float, float]) -> Column:

@@ -97,7 +97,8 @@ def closed_windows(
         features = pd.DataFrame(panel.xs(cutoff, level="cutoff"))
         followed = shop.labels(cutoff, horizon_days, known_until).reindex(features.index)
         bgnbd = fit_rhythm(features, shop.n_days_placed(cutoff))
-        windows.append(_window(cutoff, features, bgnbd, followed, horizon_days, has_money=priced))
+        rows = with_expectation(features, bgnbd, horizon_days)
+        windows.append(_window(cutoff, rows, followed, has_money=priced))
     return windows
 
 
@@ -107,18 +108,12 @@ def has_money(features: pd.DataFrame) -> bool:
 
 
 def _window(
-    cutoff: datetime,
-    features: pd.DataFrame,
-    bgnbd: BetaGeoNBD | None,
-    followed: pd.DataFrame,
-    horizon_days: int,
-    *,
-    has_money: bool,
+    cutoff: datetime, rows: pd.DataFrame, followed: pd.DataFrame, *, has_money: bool
 ) -> TrainingWindow:
     revenue = followed["revenue"].fillna(0.0) if has_money else followed["revenue"] * np.nan
     return TrainingWindow(
         cutoff,
-        with_expectation(features, bgnbd, horizon_days),
+        rows,
         followed["n_order_days"].fillna(0.0).to_numpy(float),
         revenue.to_numpy(float),
     )
@@ -195,6 +190,11 @@ class Lens:
         once = rows[rows["frequency"] == 0]
         typical = (once if len(once) else rows).median()
         return cls(horizon_days, bgnbd, tuple(typical.tolist()))
+
+    @property
+    def kept(self) -> float:
+        """Order days that are kept, of those placed, as far as returns tell."""
+        return 1.0 if self.bgnbd is None else 1 / self.bgnbd.placed
 
     def rows(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return ``COLUMNS`` of ``features``, shape (n, columns), index as given."""

@@ -45,8 +45,6 @@ class Parts:
     chance: PurchaseChance
     spend: Spend
     gamma_gamma: GammaGamma | None
-    kept: float = 1.0
-    """Order days that are kept, of those placed: the structure's revenue is net of what will come back."""
 
     @classmethod
     def fit(
@@ -64,8 +62,7 @@ class Parts:
         except CannotLearn:
             gamma_gamma = None
         chance = PurchaseChance.fit(windows, lens.rows(features), config, season=season)
-        kept = 1.0 if lens.bgnbd is None else 1 / lens.bgnbd.placed
-        return cls(chance, Spend.fit(windows, config), gamma_gamma, kept)
+        return cls(chance, Spend.fit(windows, config), gamma_gamma)
 
     def two_part(self, rows: pd.DataFrame) -> Learnt:
         """Return the learnt opinion."""
@@ -81,13 +78,13 @@ class Parts:
         figures = Figures(chance * self.spend.days(rows), chance * typical * self.spend.mean_factor)
         return Learnt(chance, typical, figures)
 
-    def structure(self, rows: pd.DataFrame) -> Figures:
-        """Return the opinion of the structure."""
+    def structure(self, rows: pd.DataFrame, kept: float) -> Figures:
+        """Return the opinion of the structure; its revenue is of the ``kept`` share of order days."""
         orders = rows[ORDERS].to_numpy(float)
         if self.gamma_gamma is None:
             return Figures(orders, np.full(len(rows), np.nan))
         value = self.gamma_gamma.expected_value(rows["frequency"], rows["monetary_value"])
-        return Figures(orders, orders * self.kept * value)
+        return Figures(orders, orders * kept * value)
 
     def save(self, folder: Path) -> None:
         """Write the trees' text."""
@@ -97,15 +94,14 @@ class Parts:
     def facts(self) -> dict[str, Any]:
         """Return all but the trees as plain data, for ``model.json``."""
         gamma_gamma = None if self.gamma_gamma is None else asdict(self.gamma_gamma)
-        parts = {"chance": self.chance.facts(), "spend": self.spend.facts(), "gamma_gamma": gamma_gamma}
-        return parts | {"kept": self.kept}
+        return {"chance": self.chance.facts(), "spend": self.spend.facts(), "gamma_gamma": gamma_gamma}
 
     @classmethod
     def load(cls, folder: Path, facts: Mapping[str, Any]) -> Self:
         """Read back what ``save`` wrote and ``facts`` took apart."""
         chance = PurchaseChance.of(facts["chance"], Trees.load(folder / TREES))
         gamma_gamma = None if facts["gamma_gamma"] is None else GammaGamma(**facts["gamma_gamma"])
-        return cls(chance, Spend.load(folder, facts["spend"]), gamma_gamma, facts["kept"])
+        return cls(chance, Spend.load(folder, facts["spend"]), gamma_gamma)
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,9 @@ class View:
         rows = self.part.rows(features)
         learnt = parts.two_part(rows)
         if not self.reach.is_carried:
-            return learnt, parts.structure(rows)
+            return learnt, parts.structure(rows, self.part.kept)
         whole = self.whole.rows(features)
-        return carried(learnt, rows, whole), parts.structure(whole)
+        return carried(learnt, rows, whole), parts.structure(whole, self.whole.kept)
 
     def facts(self) -> dict[str, Any]:
         """Return plain data for ``model.json``."""

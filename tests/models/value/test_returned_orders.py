@@ -41,10 +41,12 @@ def test_days_placed_are_counted_whatever_came_back(shop: Shop) -> None:
     assert rhythm.placed == pytest.approx(1 / (1 - RETURNED), rel=0.05)
 
 
-def test_orders_and_churn_are_those_of_orders_as_placed(shop: Shop) -> None:
-    came = shop.labels(CUTOFF, 30, shift_days(CUTOFF, 30, "UTC"))["n_order_days"]
+def test_orders_and_churn_are_those_of_orders_as_placed_and_revenue_is_net(shop: Shop) -> None:
+    labels = shop.labels(CUTOFF, 30, shift_days(CUTOFF, 30, "UTC"))
+    came = labels["n_order_days"]
     said = Ltv.fit(shop, CUTOFF, Ltv.Config(horizon_days=30)).predict(shop, CUTOFF)
     lapsed = Churn.fit(shop, CUTOFF, Churn.Config(horizon_days=30)).predict(shop, CUTOFF)
     seen = said.index
     assert said["expected_orders_30d"].sum() == pytest.approx(came.sum(), rel=0.08)
+    assert said["expected_revenue_30d"].sum() == pytest.approx(labels["revenue"].sum(), rel=0.12)
     assert lapsed["churn_probability_30d"].mean() == pytest.approx(1 - seen.isin(came.index).mean(), abs=0.04)
