@@ -39,7 +39,7 @@ ENOUGH = 200
 TAME = 5.0
 """A purchase of more than so many times what its product is usually bought in counts as that many."""
 ROUND = 1e-9
-"""What arithmetic leaves of a whole number."""
+"""What arithmetic leaves of a whole number, or of nothing."""
 Weights = tuple[tuple[float, ...], ...]
 
 
@@ -234,4 +234,4 @@ def _blend(rows: Floats, came: Floats) -> Floats:
     weight = 1 / np.sqrt(rows.mean(axis=1) + 1.0)
     weights, _ = nnls(rows * weight[:, None], came * weight)
     total = float((rows @ weights).sum())
-    return np.asarray(weights * (float(came.sum()) / total if total > 0 else 1.0))
+    return np.asarray(weights * (float(came.sum()) / total if total > ROUND else 1.0))
