@@ -233,5 +233,6 @@ def _blend(rows: Floats, came: Floats) -> Floats:
 
     weight = 1 / np.sqrt(rows.mean(axis=1) + 1.0)
     weights, _ = nnls(rows * weight[:, None], came * weight)
+    weights = np.where(np.isfinite(weights), weights, 0.0)  # of next to nothing, it is infinite
     total = float((rows @ weights).sum())
     return np.asarray(weights * (float(came.sum()) / total if total > ROUND else 1.0))
