@@ -78,7 +78,7 @@ class Ltv(ScoreModel[LtvConfig]):
         account = Account(
             Level.of(learnt.figures.days, structure.days, config.structure),
             Level.of(learnt.figures.revenue, structure.revenue, config.structure),
-            Interval.fit(view.opinions(parts, features)[0].chance),
+            Interval.fit(view.opinions(parts, features)[0].paid),
             _margin_rate(shop, known_until),
             NextOrder.fit(features).shop_gap_days,
             shop.timezone,
@@ -108,7 +108,7 @@ class Ltv(ScoreModel[LtvConfig]):
         said = self._blended(learnt, structure)
         low, high = (
             self.parts.spend.below(learnt.typical, share) * self.account.revenue.two_part
-            for share in self.account.interval.shares(learnt.chance)
+            for share in self.account.interval.shares(learnt.paid)
         )
         next_order = NextOrder(self.account.shop_gap_days)
         figures = pd.DataFrame(
@@ -134,7 +134,7 @@ class Ltv(ScoreModel[LtvConfig]):
         features, paid = everyone(shop, cutoff).reindex(revenue.index), revenue.to_numpy(float)
         learnt, _ = self.view.opinions(self.parts, features)
         said = self.parts.spend.share_below(learnt.typical * self.account.revenue.two_part, paid)
-        reached = 1 - learnt.chance + learnt.chance * said
+        reached = 1 - learnt.paid + learnt.paid * said
         below = np.where(paid > 0, reached, 0.0 * reached)
         return pd.DataFrame({"below": below, "at_or_below": reached}, index=revenue.index)
 

@@ -1,7 +1,7 @@
 """Value over a horizon of which no window has closed: told of a part of it, and carried to the whole.
 
 The chances of no order keep the proportion of their logs that BG/NBD foresees, order days and revenue the
-proportion of its order days; so what those who order come to grows by what is left between the two.
+proportion of its order days; so what those who pay come to grows by what is left between the two.
 """
 
 import numpy as np
@@ -26,4 +26,5 @@ def carried(learnt: Learnt, part: pd.DataFrame, whole: pd.DataFrame) -> Learnt:
     """Return for the whole what was ``learnt`` of the part, customer by customer."""
     more, chance = days_ratio(part, whole), stretched(learnt.chance, part, whole)
     figures = Figures(learnt.figures.days * more, learnt.figures.revenue * more)
-    return Learnt(chance, learnt.typical * more * learnt.chance / chance, figures)
+    grown = chance / learnt.chance
+    return Learnt(chance, learnt.paid * grown, learnt.typical * more / grown, figures)

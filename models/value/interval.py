@@ -35,7 +35,7 @@ class Interval:
 
     @classmethod
     def fit(cls, chance: Doubles) -> Self:
-        """Learn from the chances of an order of today's customers, shape (n,)."""
+        """Learn from the chances that today's customers order, and pay, shape (n,)."""
         falling = np.sort(chance)[::-1]
         from_zero = np.maximum(1 - falling, HELD)
         total = from_zero.sum() - np.cumsum(from_zero - _orders_held(falling) * falling)

@@ -1,4 +1,7 @@
-"""How many order days and how much money, given that a customer orders within the horizon at all."""
+"""How many order days and how much money, given that a customer orders within the horizon at all.
+
+Money is that of those who pay: whoever brings all back, or pays nothing, is a share of those who order.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,11 +25,13 @@ DAYS, AMOUNT = "more_days.trees.txt", "amount.trees.txt"
 
 @dataclass(frozen=True)
 class Spend:
-    """Fitted trees for the order days beyond the first, and the amount, of those who order."""
+    """Fitted: the order days beyond the first of those who order, and the amount of those who pay."""
 
     more_days: Trees
     amount: Amount | None
     """None in a shop without prices."""
+    paying: float
+    """The share of those who order that end the horizon with revenue: not all brought back, not all free."""
     mean_factor: float
     """What turns typical (median) amounts into means: heavy tails make it more than 1 (Duan, 1983)."""
     spread: tuple[float, ...]
@@ -43,30 +48,31 @@ class Spend:
         rows = frame[COLUMNS].to_numpy(float)
         days = stacked([window.n_order_days for window in windows])
         revenue = stacked([window.revenue for window in windows])
+        paying = float((revenue[days > 0] > 0).mean()) if (revenue > 0).any() else 1.0
         more_days = Trees.fit("poisson", rows[days > 0], days[days > 0] - 1, config)
         if not (revenue > 0).any():
             revenue = frame["last_order_revenue"].to_numpy(float)
         paid = revenue > 0
         if not paid.any():
-            return cls(more_days, None, 1.0, ())
+            return cls(more_days, None, paying, 1.0, ())
         payers, logs = frame[paid], np.log(revenue[paid])
         amount = Amount.fit(payers, logs, config)
         factor = _mean_factor(logs, amount.log(payers))
         half = pd.factorize(payers.index)[0] % 2 == 0
-        return cls(more_days, amount, factor, _spread(payers, logs, half, config))
+        return cls(more_days, amount, paying, factor, _spread(payers, logs, half, config))
 
     def days(self, rows: pd.DataFrame) -> Doubles:
         """Return the expected order days of those who order, shape (n,), at least 1."""
         return np.asarray(1 + np.exp(self.more_days.raw(rows[COLUMNS].to_numpy(float))))
 
     def typical_money(self, rows: pd.DataFrame) -> Doubles:
-        """Return the typical (median) revenue of those who order, shape (n,); NaN without prices."""
+        """Return the typical (median) revenue of those who pay, shape (n,); NaN without prices."""
         if self.amount is None:
             return np.full(len(rows), np.nan)
         return np.asarray(np.exp(self.amount.log(rows)))
 
     def below(self, typical: Doubles, share: Doubles) -> Doubles:
-        """Return the revenue that ``share`` of those who order stay at or below, all of shape (n,).
+        """Return the revenue that ``share`` of those who pay stay at or below, all of shape (n,).
 
         ``typical`` is ``typical_money``. 0 where the share is negative; NaN without prices.
         """
@@ -76,7 +82,7 @@ class Spend:
         return np.asarray(np.where(share < 0, 0.0, typical * factor))
 
     def share_below(self, typical: Doubles, revenue: Doubles) -> Doubles:
-        """Return the share of those who order that stay at or below ``revenue``, all of shape (n,).
+        """Return the share of those who pay that stay at or below ``revenue``, all of shape (n,).
 
         The inverse of ``below``: 0 where nothing was paid; NaN without prices.
         """
@@ -95,13 +101,15 @@ class Spend:
     def facts(self) -> dict[str, Any]:
         """Return all but the trees as plain data, for ``model.json``."""
         amount = None if self.amount is None else self.amount.facts()
-        return {"mean_factor": self.mean_factor, "spread": self.spread, "amount": amount}
+        facts = {"paying": self.paying, "mean_factor": self.mean_factor, "spread": self.spread}
+        return facts | {"amount": amount}
 
     @classmethod
     def load(cls, folder: Path, facts: Mapping[str, Any]) -> Self:
         """Read back what ``save`` wrote and ``facts`` took apart."""
         amount = Amount.load(folder / AMOUNT, facts.get("amount")) if facts["spread"] else None
-        return cls(Trees.load(folder / DAYS), amount, facts["mean_factor"], tuple(facts["spread"]))
+        days, spread = Trees.load(folder / DAYS), tuple(facts["spread"])
+        return cls(days, amount, facts["paying"], facts["mean_factor"], spread)
 
 
 def _mean_factor(logs: Doubles, said: Doubles) -> float:

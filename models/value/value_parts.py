@@ -33,8 +33,10 @@ class Learnt:
 
     chance: Doubles
     """Of an order within the horizon."""
+    paid: Doubles
+    """Chance of an order that brings revenue, net of what comes back: at most ``chance``."""
     typical: Doubles
-    """Typical (median) revenue of those who order; NaN without prices."""
+    """Typical (median) revenue of those who pay; NaN without prices."""
     figures: Figures
 
 
@@ -75,8 +77,9 @@ class Parts:
         return self._times(expit(self.chance.trees.raw(values)), typical, rows).figures
 
     def _times(self, chance: Doubles, typical: Doubles, rows: pd.DataFrame) -> Learnt:
-        figures = Figures(chance * self.spend.days(rows), chance * typical * self.spend.mean_factor)
-        return Learnt(chance, typical, figures)
+        paid = chance * self.spend.paying
+        figures = Figures(chance * self.spend.days(rows), paid * typical * self.spend.mean_factor)
+        return Learnt(chance, paid, typical, figures)
 
     def structure(self, rows: pd.DataFrame, kept: float) -> Figures:
         """Return the opinion of the structure; its revenue is of the ``kept`` share of order days."""

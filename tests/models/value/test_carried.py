@@ -28,7 +28,7 @@ def rows(process: BetaGeoNBD, history: tuple[int, int, int], days: int) -> pd.Da
 
 def learnt(chance: float) -> Learnt:
     one = np.array([chance])
-    return Learnt(one, 20.0 * np.ones(1), Figures(1.4 * one, 25.0 * one))
+    return Learnt(one, 0.8 * one, 20.0 * np.ones(1), Figures(1.4 * one, 25.0 * one))
 
 
 @given(PROCESSES, HISTORIES, st.integers(14, 200), st.floats(1.5, 4.5), st.floats(0.001, 0.999))

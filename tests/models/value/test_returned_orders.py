@@ -50,3 +50,11 @@ def test_orders_and_churn_are_those_of_orders_as_placed_and_revenue_is_net(shop:
     assert said["expected_orders_30d"].sum() == pytest.approx(came.sum(), rel=0.08)
     assert said["expected_revenue_30d"].sum() == pytest.approx(labels["revenue"].sum(), rel=0.12)
     assert lapsed["churn_probability_30d"].mean() == pytest.approx(1 - seen.isin(came.index).mean(), abs=0.04)
+
+
+def test_each_opinion_of_revenue_knows_who_keeps_nothing(shop: Shop) -> None:
+    came = shop.labels(CUTOFF, 30, shift_days(CUTOFF, 30, "UTC"))["revenue"].sum()
+    model = Ltv.fit(shop, CUTOFF, Ltv.Config(horizon_days=30))
+    learnt, structure = model.view.opinions(model.parts, shop.customer_features(CUTOFF))
+    assert learnt.figures.revenue.sum() == pytest.approx(came, rel=0.1)
+    assert structure.revenue.sum() == pytest.approx(came, rel=0.15)
