@@ -15,9 +15,7 @@ LIKE = SOURCES.index("similar")
 def together(state: ListState, ask: Question) -> Scored:
     """Return what is bought in one order with the cart or the latest purchases, then what is like it."""
     lead = ask.lead
-    found = _summed(state.together, lead)
-    if len(found.product) < ask.k:
-        found = _completed(found, _summed(state.neighbours, lead, LIKE))
+    found = _completed(_summed(state.together, lead), _summed(state.neighbours, lead, LIKE))
     kept = ~ask.bars(state.rules, "bought_together", found.product) & ~np.isin(found.product, lead)
     kept &= ~substitutes(state, lead)[found.product]
     return Scored(found.product[kept], found.score[kept], found.source[kept])

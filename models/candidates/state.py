@@ -78,6 +78,11 @@ class ListState:
         return pair_features(history, self.table, customer, product, scores)
 
     @cached_property
+    def days_known(self) -> int:
+        """Days from the first purchase of anybody to the state."""
+        return int(self.history.cutoff_day - self.history.day.min(initial=self.history.cutoff_day))
+
+    @cached_property
     def _tables(self) -> Tables:
         return Tables(
             (self.neighbours.product, self.together.product, self.texts.product, self.linear.product),

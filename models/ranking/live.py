@@ -106,7 +106,8 @@ class Live:
         source = np.array([SOURCES.index(name) for _, _, name in picks], np.uint8)
         pairs = Candidates(np.zeros(len(product), np.int32), product, source, source == OWN)
         lead = np.append(ask.cart, ask.fresh)
-        lead = lead if len(lead) else ask.latest
+        if not len(lead) and np.isin(source, (TOGETHER, UPSELL)).any():
+            lead = ask.latest
         chances, judge = self._chances(ask), Judge(self.ranker.chance, self.usual)
         features = chances.features(pairs.customer, product)
         found = why(self.state, ask.mine, pairs, features, judge=judge, who=chances.codes, lead=lead)

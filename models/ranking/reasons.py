@@ -112,7 +112,7 @@ def why(
     moved[proposed] = _moved(features[proposed], judge)
     _others(found, proposed & (moved == FAMILIES.index("others")), state, history, pairs, lead=lead)
     found.put(proposed & (moved == FAMILIES.index("kinds")), "category", _level(features))
-    young = (features[:, COLUMN["p_age"]] <= NEW_DAYS) & _had_time(history)
+    young = (features[:, COLUMN["p_age"]] <= NEW_DAYS) & (state.days_known > 2 * NEW_DAYS)
     found.put(proposed & young & (moved == FAMILIES.index("sales")), "new")
     found.put(proposed & state.rules.is_new[product], "new")
     found.put(source == UPSELL, "dearer", about=_of_the_kind(state, product, lead))
@@ -257,8 +257,3 @@ def _of_the_kind(state: ListState, product: Ints, lead: Ints) -> Ints:
     for code in lead.tolist():
         about[category[product] == category[code]] = code
     return about
-
-
-def _had_time(history: History) -> bool:
-    """Tell whether the orders go back far enough for anything to be new."""
-    return bool(len(history.day)) and int(history.cutoff_day - history.day.min()) > 2 * NEW_DAYS

@@ -74,6 +74,16 @@ def test_every_answer_is_exactly_min_k_eligible_unique_and_allowed(
     assert {*found} <= allowed
 
 
+@settings(max_examples=150, deadline=None)
+@given(people, ids, all_lists, st.integers(1, 20), st.integers(0, 2**32 - 1))
+def test_a_shorter_answer_is_the_head_of_a_longer_one(
+    name: str | None, cart: list[str], list_name: str, k: int, seed: int
+) -> None:
+    eligible = np.random.default_rng(seed).random(len(PRODUCTS)) < 0.1
+    long, short = (board_live().rank(name, (), cart, list_name, n, eligible=eligible) for n in (80, k))
+    assert short == long[:k]
+
+
 def substitutes(lead: list[str]) -> set[str]:
     _, _, state = board()
     kinds = {*state.kin[state.history.products.codes(lead)].tolist()} - {-1}

@@ -121,6 +121,31 @@ def test_the_reasons_of_a_live_answer_are_those_of_the_ready_list() -> None:
         np.testing.assert_allclose(found.number, ready.number[code], rtol=1e-3)
 
 
+def test_the_reasons_of_a_live_answer_without_a_cart_tell_of_no_cart() -> None:
+    """As at night: what customers with the same products buy is no companion of the latest purchase."""
+    _, _, state = board()
+    foreign = np.setdiff1d(np.arange(80, dtype=np.int32), state.history.product[state.history.rows(0)])
+    near = np.tile(foreign, (80, 1))
+    near[foreign] = -1  # everything bought leads to them, and none of them back
+    one_way = replace(state.neighbours, product=near, score=np.ones(near.shape, np.float32))
+    live = replace(board_live(), state=replace(state, neighbours=one_way))
+    picks = [(name, 0.1, "similar") for name in state.history.products.names(foreign)]
+    said = {CODES[code] for code in live.why("c000", [], [], picks).reason.tolist()}
+    assert "alike" in said and "together" not in said
+
+
+def test_what_is_new_in_the_shop_is_so_for_a_customer_who_is_new_too() -> None:
+    _, _, state = board()
+    row = np.full((1, len(PAIR_FEATURES)), -99, np.float32)
+    row[0, COLUMN["p_age"]] = 3
+    one, mine = np.zeros(1, np.int32), state.history.of_customers(np.zeros(1, np.int32))
+    mine = replace(mine, day=np.full_like(mine.day, mine.cutoff_day - 1))
+    pairs = Candidates(one, one, np.array([SOURCES.index("arrivals")], np.uint8), np.array([False]))
+    judge = Judge(lambda rows: (rows[:, COLUMNS["sales"]] == -99).any(axis=1).astype(float), row[0] + 1)
+    found = why(state, mine, pairs, row, judge=judge, who=one)
+    assert CODES[found.reason[0]] == "new"
+
+
 def test_what_goes_with_the_cart_names_the_product_of_the_cart() -> None:
     _, _, state = board()
     live = board_live()
