@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Mapping
+from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from serving.api_types import Request
 from serving.entrance.refusals import Refused
@@ -17,6 +20,15 @@ PASSED, PASS_SECONDS = 10_000_000, 1.0
 """So many bytes, and for so many seconds, a body that is too large is read on and dropped: a client that is
 still sending would lose the connection, and with it the reason."""
 JSON_TEXT = JSON.decode()
+N_FAULTS, N_SHOWN = 20, 60
+"""So many faults are told at most, and so many characters of what came."""
+SAID = frozenset({"json_invalid", "missing", "extra_forbidden", "too_long", "too_short"})
+"""Faults whose own words say all there is to say of what came."""
+HINTS = {
+    "json_invalid": "send one JSON object; /openapi.json has an example of each",
+    "extra_forbidden": "/openapi.json names the fields there are",
+    "string_type": "ids and names are strings, in quotes",
+}
 
 
 def parse(kind: type[Request], body: bytes) -> Request:
@@ -28,21 +40,35 @@ def parse(kind: type[Request], body: bytes) -> Request:
 
 
 def refusal_of(error: ValidationError) -> Refused:
-    """Say which field is wrong, and why; the first in the reason, up to twenty in the detail."""
+    """Say which field is wrong, what came, and what to do; the first in the reason, more in the detail."""
+    faults = error.errors(include_url=False, include_context=False)[:N_FAULTS]
     detail = [
-        {"field": ".".join(str(part)[:100] for part in fault["loc"]), "problem": fault["msg"]}
-        for fault in error.errors(include_url=False, include_context=False, include_input=False)
+        {"field": ".".join(str(part)[:100] for part in fault["loc"]), "problem": _problem(fault)}
+        for fault in faults
     ]
     first = detail[0]
     told = f"{first['field']}: {first['problem']}" if first["field"] else first["problem"]
-    return Refused(400, told, detail=detail[:20])
+    return Refused(400, told, detail=detail)
+
+
+def _problem(fault: ErrorDetails) -> str:
+    """Say what was expected and what came, to whom it came from: no log holds it."""
+    hint = HINTS.get(fault["type"])
+    came = "" if fault["type"] in SAID else f", found {_shown(fault['input'])}"
+    return f"{fault['msg']}{came}" + (f". Hint: {hint}" if hint else "")
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= N_SHOWN else f"{text[:N_SHOWN]}..."
 
 
 async def body_of(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
     """Read the whole body, counting as it comes; raise ``Refused`` where it is too large, late or no JSON."""
     kind = headers.get(b"content-type", JSON)
     if kind != JSON and kind.split(b";")[0].strip().lower() != JSON:
-        raise Refused(415, f"send the body as {JSON_TEXT} (curl --json)")
+        came = kind.decode("latin-1")[:100] or "nothing"
+        raise Refused(415, f"the Content-Type must be {JSON_TEXT} (curl --json), found {came}")
     if headers.get(b"content-encoding", b"identity").strip().lower() not in (b"identity", b""):
         told = "send the body as it is, not packed (no Content-Encoding)"
         raise Refused(415, told, headers=(("accept-encoding", "identity"),))
@@ -94,7 +120,8 @@ async def _let_pass(receive: Receive) -> None:
 
 
 def _too_large() -> Refused:
-    return Refused(413, f"the body is larger than {MAX_BODY:,} bytes", headers=(("connection", "close"),))
+    told = f"the body is larger than {MAX_BODY:,} bytes: send it in several"
+    return Refused(413, told, headers=(("connection", "close"),))
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

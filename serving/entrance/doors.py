@@ -48,6 +48,9 @@ AUDITED = frozenset(path for path, endpoint in BY_PATH.items() if "storefront" n
 HOT: dict[str, Callable[[State, Any], Mapping[str, Any]]] = {"/recommend": answers.recommended}
 READERS = {path: reader(BY_PATH[path].request) for path in HOT}
 READABLE = {"/metrics": ("admin",), "/openapi.json": SCOPES}
+PREFLIGHT = b"access-control-request-method"
+NO_BROWSERS = "ask from the shop's server: a key in a page is everybody's, and opens every customer's lists"
+"""No origin is ever allowed (CORS): who holds a storefront's key also names the customer, and posts orders."""
 
 
 class Doors:
@@ -70,6 +73,8 @@ class Doors:
             self.step_forward(scope.get("app"))
         if scope["type"] in ("http", "lifespan"):
             await self.inside(scope, receive, send)
+        else:  # a WebSocket: there is none
+            await send({"type": "websocket.close"})
         if scope["type"] == "lifespan":
             self.meters.flush()
 
@@ -133,7 +138,7 @@ class Doors:
         if path in OPEN and method == "GET":
             return await self._health(visit)
         self.house.sync()
-        key = self._key(visit.headers)
+        key = self._key(visit)
         visit.key_id = key.key_id
         if (seconds := self.limits.wait(key, visit.started)) > 0:
             told = f"this key may ask {key.per_second:g} times a second"
@@ -176,13 +181,15 @@ class Doors:
             raise Refused(503, f"{self.house.status()['refused']}", headers=RETRY)
         return self.house.state
 
-    def _key(self, headers: Mapping[bytes, bytes]) -> Key:
-        presented = headers.get(b"authorization", b"")
+    def _key(self, visit: Visit) -> Key:
+        presented = visit.headers.get(b"authorization", b"")
         view = self.house.view
         key = view.holder(presented) if view is not None else None
         if key is None:
             told = "this key is not known, or was revoked" if presented else "no key was given"
             hint = "send `Authorization: Bearer <key>`; `recompra keys create` makes one"
+            if PREFLIGHT in visit.headers and visit.method == "OPTIONS":
+                told, hint = "a page in a browser may not ask here", NO_BROWSERS
             raise Refused(401, f"{told}. Hint: {hint}", headers=(("www-authenticate", "Bearer"),))
         return key
 

@@ -25,7 +25,7 @@ def body_of_query(endpoint: Endpoint, query: bytes) -> bytes:
     values: dict[str, Any] = {}
     for name, value in _pairs(query):
         if name not in fields:
-            raise Refused(400, f"{name[:100]}: a GET takes {', '.join(fields)}")
+            raise Refused(400, f"{name[:100]}: a GET takes {', '.join(fields)}; send more in the body of a POST")
         if _many(fields[name]):
             values.setdefault(name, []).append(value)
         elif name in values:

@@ -171,6 +171,40 @@ def test_a_request_of_the_wrong_form_gets_the_reason(client: Client, body: Any, 
     assert len(answer.content) < 5000
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("/customer", {"customer_id": 7}, ", found 7. Hint: ids and names are strings, in quotes"),
+        ("/customer", {"customer_id": "a\nb"}, 'found "a\\nb"'),
+        ("/customer", {"customer_id": "x" * 900}, f', found "{"x" * 59}...'),
+        ("/customer", b"", "send one JSON object; /openapi.json has an example"),
+        ("/recommend", {"sku": "1"}, "/openapi.json names the fields there are"),
+        ("/retention_targets", {"budget": -5}, "greater than or equal to 0, found -5"),
+    ],
+)
+def test_a_refusal_says_what_came_and_what_to_do(client: Client, path: str, body: Any, told: str) -> None:
+    answer = client.ask(path, body).json()
+    assert told in answer["error"]
+    assert told in answer["detail"][0]["problem"]
+
+
+def test_a_page_in_a_browser_is_told_to_ask_from_the_shops_server(client: Client) -> None:
+    asks = {"origin": "https://shop.example", "access-control-request-method": "POST"}
+    answer = client.send("OPTIONS", "/recommend", headers=asks)
+    assert (answer.status_code, "access-control-allow-origin" in answer.headers) == (401, False)
+    assert "ask from the shop's server" in answer.json()["error"]
+
+
+def test_a_websocket_is_closed_and_nothing_else_is_done(client: Client) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(client.app({"type": "websocket", "path": "/recommend", "headers": []}, None, send))
+    assert sent == [{"type": "websocket.close"}]
+
+
 numbers = st.one_of(st.integers(), st.floats(), st.just(1e308))
 json_values = st.recursive(
     st.one_of(st.none(), st.booleans(), numbers, st.text()),
@@ -244,6 +278,8 @@ def test_a_body_that_does_not_come_is_not_waited_for(client: Client, monkeypatch
 def test_a_body_that_is_not_json_is_refused_by_its_type(client: Client) -> None:
     answer = client.ask("/events", b"a=1", headers={"content-type": "application/vnd.bentoml+pickle"})
     assert answer.status_code == 415
+    assert "must be application/json" in answer.json()["error"]
+    assert "found application/vnd.bentoml+pickle" in answer.json()["error"]
 
 
 def test_a_packed_body_is_refused_by_its_encoding(client: Client) -> None:
