@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -135,9 +136,8 @@ def _stage(
     con: duckdb.DuckDBPyConnection, source: Source, lines: list[Path], settings: Settings, report: Report
 ) -> int:
     try:
-        if source.query:
-            sources.register(con, source, lines)
-        n = staging.stage(con, source, source.relation(), settings)
+        with sources.registered(con, source, lines) if source.query else nullcontext():
+            n = staging.stage(con, source, source.relation(), settings)
     except duckdb.CatalogException as error:
         report.notes.append(f"{source.table} left out: {str(error).splitlines()[0]}")
         return 0

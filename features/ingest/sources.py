@@ -4,6 +4,8 @@ import csv
 import gzip
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,10 +76,11 @@ def find(path: Path, settings: Settings) -> tuple[list[Source], list[str]]:
     return found, notes
 
 
-def register(con: duckdb.DuckDBPyConnection, source: Source, order_lines: list[Path]) -> None:
+@contextmanager
+def registered(con: duckdb.DuckDBPyConnection, source: Source, order_lines: list[Path]) -> Iterator[None]:
     """Make the files a query reads visible under their stems, and the order lines as ``order_lines``.
 
-    A row's ``__file`` counts from 0 in the order of names: exports may overlap, and the later one counts.
+    Only meanwhile: a file may be called as a table of ours (``orders.csv``), and would stand before it. A row's ``__file`` counts from 0 in the order of names: exports may overlap, and the later one counts.
     """
     views = {_stem(file): [file] for file in source.files} | (
         {"order_lines": order_lines} if order_lines else {}
@@ -87,7 +90,12 @@ def register(con: duckdb.DuckDBPyConnection, source: Source, order_lines: list[P
             f"SELECT * EXCLUDE (__row), {at} AS __file FROM {reader(file)}" for at, file in enumerate(files)
         )
         parts = " UNION ALL BY NAME ".join(read)
-        con.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {parts}')
+        con.execute(f'CREATE TEMP VIEW "{name}" AS {parts}')
+    try:
+        yield
+    finally:
+        for name in views:
+            con.execute(f'DROP VIEW temp."{name}"')
 
 
 def reader(file: Path) -> str:

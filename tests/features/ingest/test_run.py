@@ -348,6 +348,17 @@ def test_a_folder_of_one_file_is_that_file(tmp_path):
     assert rows(tmp_path / "home", "customer_id, product_id") == [("a", "p")]
 
 
+@pytest.mark.parametrize("name", ["orders", "days", "lines", "returns", "products", "judged", "rejected"])
+def test_a_file_that_is_asked_by_a_query_may_be_called_as_a_table_of_ours(tmp_path, name):
+    toml = f'[tables.order_lines]\nfile = "{name}.csv"\n[tables.products]\nfile = "{name}.csv"\n'
+    toml += f'query = "SELECT DISTINCT product_id, 1 AS __row FROM {name}"'
+    source = shop(tmp_path / "s", "a,1,p,2024-01-05,1,2", toml=toml)
+    (source / "order_lines.csv").rename(source / f"{name}.csv")
+    ingest(source, tmp_path / "home")
+    assert rows(tmp_path / "home", "product_id", "products") == [("p",)]
+    assert rows(tmp_path / "home", "customer_id, revenue", "orders") == [("a", 2.0)]
+
+
 def test_the_report_is_in_the_warehouse_and_can_be_drawn(tmp_path):
     report = ingest(shop(tmp_path / "s", "a,1,p,2024-01-05,1,1\na,1,p,2024-01-05,0,1"), tmp_path / "home")
     written = json.loads((tmp_path / "home/warehouse/quality.json").read_text())
