@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,7 @@ class State:
 
     @classmethod
     def of(cls, snapshot: Snapshot, view: View) -> "State":
-        """Take the catalogue's stock and hidden flags, then what was reported since."""
+        """Take the catalogue's stock and hidden flags, then what was reported."""
         stock = np.array(snapshot.catalogue.stock, np.float64)
         shelf = ~(stock <= 0)
         if snapshot.desk is not None:
@@ -118,8 +119,14 @@ class State:
         return self.sieve.among(self.view.salt, self.view.erased)
 
     def restock(self, stock: Mapping[str, float]) -> None:
-        """Obey stock reports; one for an unknown product changes nothing."""
+        """Obey stock reports; one for an unknown product changes nothing.
+
+        One from before the scoring stands where the scoring's own catalogue says nothing of the stock. What
+        the shop hides stays hidden, however much there is of it.
+        """
+        told, desk = self.snapshot.catalogue.stock, self.snapshot.desk
         for product_id, units in stock.items():
             code = self.snapshot.product(product_id)
-            if code >= 0:
+            if code >= 0 and not (product_id in self.view.early and isfinite(told[code])):
                 self.stock[code], self.shelf[code] = units, units > 0
+                self.shelf[code] &= desk is None or not desk[0].hidden[code]

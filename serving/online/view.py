@@ -44,6 +44,9 @@ class View:
         self.active: dict[str, int] = {}
         """Customers with orders or returns since, and the turn in which the last ones were seen."""
         self.stock: dict[str, float] = {}
+        """The newest report of each product, whenever it was made."""
+        self.early: set[str] = set()
+        """Products whose newest report is from before the ready lists."""
         self.new_stock: dict[str, float] = {}
         """What the last ``sync`` found that moved ``stock``."""
         self.erased: set[bytes] = set()
@@ -68,7 +71,7 @@ class View:
         """Start again from ``since``: what happened before it is in the new ready lists."""
         self.since = since
         self.seen |= {"events": 0, "stock": 0}
-        self.active, self.stock, self._kept = {}, {}, {}
+        self.active, self.stock, self.early, self._kept = {}, {}, set(), {}
         self._catch_up()  # raises: a view that has seen nothing knows no key, and nobody who was erased
 
     def sync(self) -> set[str]:
@@ -135,10 +138,11 @@ class View:
             self.active.update(dict.fromkeys(db.execute(query).scalars(), self._turn))
 
     def _sync_stock(self, after: int) -> None:
-        query = sa.select(STOCK.c.product_id, STOCK.c.stock)
-        query = query.where(STOCK.c.seq > after, STOCK.c.occurred_at >= self.since)
+        query = sa.select(STOCK.c.product_id, STOCK.c.stock, STOCK.c.occurred_at).where(STOCK.c.seq > after)
         with self.store.read() as db:
-            self.new_stock = {row[0]: row[1] for row in db.execute(query)}
+            rows = db.execute(query).all()
+        self.new_stock = {row[0]: row[1] for row in rows}
+        self.early = (self.early - self.new_stock.keys()) | {row[0] for row in rows if row[2] < self.since}
         self.stock |= self.new_stock
 
     def _sync_erasures(self, after: int) -> None:

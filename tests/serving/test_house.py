@@ -1,14 +1,16 @@
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from math import nan
 from pathlib import Path
 from time import thread_time
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy.exc import OperationalError
-from worlds.snapshot import AS_OF, FakeLive, make_home, make_snapshot, with_live
+from worlds.snapshot import AS_OF, NOW, FakeLive, make_home, make_snapshot, with_live
 
 from features.errors import ArtefactError
 from serving.api import RecommendRequest
@@ -91,8 +93,6 @@ def test_a_half_written_pointer_is_refused(house: House, tmp_path: Path) -> None
 
 
 def test_stock_reports_outlive_a_swap(house: House, tmp_path: Path) -> None:
-    from worlds.snapshot import NOW
-
     row = {"event_id": "s", "customer_id": None, "kind": "stock", "product_id": "p000003", "quantity": 0.0}
     house.store.record([row | {"unit_price": None, "occurred_at": NOW, "received_at": NOW}])
     house.sync()
@@ -100,6 +100,19 @@ def test_stock_reports_outlive_a_swap(house: House, tmp_path: Path) -> None:
     newer(tmp_path)
     follow(house)
     assert not house.serving().shelf[3]
+
+
+@pytest.mark.parametrize(("told", "shown"), [(nan, False), (5.0, True)])
+def test_a_stock_report_stands_until_a_scoring_knows_better(
+    house: House, tmp_path: Path, told: float, shown: bool
+) -> None:
+    row = {"event_id": "s", "customer_id": None, "kind": "stock", "product_id": "p000003", "quantity": 0.0}
+    house.store.record([row | {"unit_price": None, "occurred_at": NOW, "received_at": NOW}])
+    catalogue = make_snapshot().catalogue
+    stock = np.full_like(catalogue.stock, told)
+    newer(tmp_path, as_of=NOW + timedelta(days=1), catalogue=replace(catalogue, stock=stock))
+    follow(house)
+    assert house.serving().shelf[3] == shown
 
 
 def test_a_worker_that_starts_beside_a_refused_scoring_serves_the_one_before(
