@@ -80,7 +80,8 @@ def find(path: Path, settings: Settings) -> tuple[list[Source], list[str]]:
 def registered(con: duckdb.DuckDBPyConnection, source: Source, order_lines: list[Path]) -> Iterator[None]:
     """Make the files a query reads visible under their stems, and the order lines as ``order_lines``.
 
-    Only meanwhile: a file may be called as a table of ours (``orders.csv``), and would stand before it. A row's ``__file`` counts from 0 in the order of names: exports may overlap, and the later one counts.
+    Only meanwhile: a file may be called as a table of ours (``orders.csv``), and would stand before it.
+    A row's ``__file`` counts from 0 in the order of names: exports may overlap, and the later one counts.
     """
     views = {_stem(file): [file] for file in source.files} | (
         {"order_lines": order_lines} if order_lines else {}

@@ -50,7 +50,7 @@ READERS = {path: reader(BY_PATH[path].request) for path in HOT}
 READABLE = {"/metrics": ("admin",), "/openapi.json": SCOPES}
 PREFLIGHT = b"access-control-request-method"
 NO_BROWSERS = "ask from the shop's server: a key in a page is everybody's, and opens every customer's lists"
-"""No origin is ever allowed (CORS): who holds a storefront's key also names the customer, and posts orders."""
+"""No origin is ever allowed (CORS): who holds a storefront's key names any customer, and posts orders."""
 
 
 class Doors:

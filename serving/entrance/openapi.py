@@ -50,8 +50,8 @@ IF_NONE_MATCH = {
 OF_SCORES = ("X-Next-Cursor", "X-As-Of", "X-Currency")
 FILES = ("text/csv", "application/x-ndjson")
 ABOUT = (
-    "What each customer will buy next. Whatever takes a GET takes a HEAD, and answers it without a body. It is"
-    " for servers, not for pages: no origin is allowed (CORS), since a key in a page is everybody's."
+    "What each customer will buy next. Whatever takes a GET takes a HEAD, and answers it without a body."
+    " It is for servers, not for pages: no origin is allowed (CORS), since a key in a page is everybody's."
 )
 
 

@@ -15,6 +15,7 @@ from serving.marketing.planning import CUSTOMERS_AT_ONCE, N_NOT_PLANNED, Planned
 from serving.marketing.retention import worthwhile
 from serving.scoring.snapshot import Snapshot
 from serving.state import State
+from serving.storefront.answers import stranger, who
 
 
 def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
@@ -63,7 +64,7 @@ def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple
         wanted = list(dict.fromkeys(request.customer_ids))
         codes = {name: -1 if state.view.is_erased(name) else snapshot.customer(name) for name in wanted}
         unknown = [
-            {"customer_id": name, "reason": "the customer is unknown"} for name in wanted if codes[name] < 0
+            {"customer_id": name, "reason": stranger(who(state, name))} for name in wanted if codes[name] < 0
         ]
         return [code for code in codes.values() if code >= 0], unknown
     if len(snapshot.customers) <= CUSTOMERS_AT_ONCE and snapshot.desk is not None:

@@ -54,6 +54,11 @@ def who(state: State, customer_id: str | None) -> Who:
     return Who(customer_id, code, _lines(state, customer_id))
 
 
+def stranger(customer: Who) -> str:
+    """Say who somebody is that the scoring does not hold."""
+    return "the customer is new since the scoring" if customer.lines else "the customer is unknown"
+
+
 def _lines(state: State, customer_id: str) -> list[Line]:
     """Return signed lines. The snapshot's clock stands at its cutoff: a later event happens on that day."""
     snapshot, lines = state.snapshot, []
@@ -107,6 +112,8 @@ def recommended(state: State, request: RecommendRequest) -> dict[str, Any]:
         fallback = "no better version within the price step can be shown"
     if not picks and fallback is None:
         kind = "product" if request.category is None else f"product of the category {request.category!r}"
+        if request.min_price is not None or request.max_price is not None:
+            kind += " within the price range"
         fallback = f"no {kind} can be shown: the rest is excluded, sold out, or not of this list"
     return {
         "as_of": state.snapshot.moment,

@@ -19,7 +19,7 @@ from models.policy.actions import DO_NOTHING
 from serving.api import Offer, OfferRequest
 from serving.desk import goods_now, no_offers
 from serving.state import State
-from serving.storefront.answers import who
+from serving.storefront.answers import stranger, who
 from serving.storefront.customer_now import offer_case
 from serving.storefront.moments import act_window
 
@@ -48,9 +48,7 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
     said["window"] = act_window(said["window"], now, state.snapshot.timezone, terms.policy, said["channel"])
     offer = _offer(state, request, said)
     offer.notes = [] if case.standing is None else state.snapshot.told
-    offer.fallback = (
-        None if customer.code >= 0 else "the customer is unknown: nothing is known of their chances"
-    )
+    offer.fallback = None if customer.code >= 0 else f"{stranger(customer)}: their chances are not known"
     if record:
         offer.decision_id = record_decision(state, offer, said, now)
     return offer

@@ -177,6 +177,7 @@ def test_what_the_shop_hides_stays_hidden_when_its_stock_is_reported(store: Stor
         ({}, "no customer_id was given"),
         ({"customer_id": "nobody", "cart": ["no such"]}, "neither the customer nor any product"),
         ({"customer_id": "c000003", "category": "no such"}, "no product of the category"),
+        ({"customer_id": "c000003", "min_price": 5.0, "max_price": 4.0}, "no product within the price range"),
     ],
 )
 def test_who_or_what_is_unknown_gets_what_sells_and_is_told_so(

@@ -13,6 +13,8 @@ from worlds.snapshot import AS_OF, GAIN, NOW, make_home, make_snapshot, with_kno
 from features.settings import ContactPolicy
 from models.policy.actions import NAMES, Action
 from serving.api import EventsRequest, Offer, OfferRequest
+from serving.api_crm import PlanRequest
+from serving.marketing.plan import contact_plan
 from serving.online.view import View
 from serving.persons import rights
 from serving.scoring.folder import load
@@ -64,6 +66,15 @@ def test_while_effects_are_assumed_the_experiment_is_proposed(state: State) -> N
     told = ask(state).experiment
     assert told is not None and "held_out_share" in told and "hold out" in told
     assert "too few customers to measure it" in told  # 20 of them
+
+
+def test_who_ordered_first_since_the_scoring_is_new_and_not_unknown(state: State) -> None:
+    post(state, kind="order", customer_id="newcomer", product_id="p000001")
+    for name, told in (("newcomer", "the customer is new since the scoring"), ("nobody", "is unknown")):
+        offer = next_best_offer(state, OfferRequest(customer_id=name), NOW)
+        assert offer.fallback is not None and told in offer.fallback
+        left_out = contact_plan(state, PlanRequest(customer_ids=[name]), NOW).not_planned
+        assert told in left_out[0]["reason"]
 
 
 def test_an_effect_that_was_learnt_is_called_so(state: State) -> None:
