@@ -5,10 +5,11 @@ from bisect import bisect_left
 from collections import Counter as Counts
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from serving.house import House
 from serving.state import refusal, registry_trouble
@@ -103,11 +104,21 @@ class Meters:
     def text(self) -> bytes:
         """Return the exposition Prometheus reads."""
         self.flush()
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        if (folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR")) is None:
             return generate_latest(self.registry)
+        _forget_the_dead(Path(folder))
         together = CollectorRegistry()
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]
         return generate_latest(together)
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Drop how workers stood that were killed: what was the matter with them would be told for ever."""
+    for pid in {int(file.stem.rsplit("_", 1)[1]) for file in folder.glob("gauge_live*.db")}:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
 
 
 def _observe(histogram: Any, seconds: Sequence[float]) -> None:

@@ -1,9 +1,13 @@
+import os
+import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.values import MultiProcessValue
 from worlds.snapshot import NOW
 from worlds.visits import visitor
 
@@ -31,6 +35,19 @@ def figures(text: bytes) -> dict[str, float]:
     lines = [line for line in text.decode().splitlines() if not line.startswith("#")]
     found = {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
     return {name: value for name, value in found.items() if "_created" not in name}
+
+
+def test_a_killed_worker_troubles_nobody_any_more_and_what_it_counted_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    with subprocess.Popen(["true"]) as killed:
+        killed.wait()
+    for pid in (os.getpid(), killed.pid):
+        kept = MultiProcessValue(partial(int, pid))  # type: ignore[no-untyped-call]
+        kept("gauge", "down", "down", [], [], "", "livemax").set(float(pid == killed.pid))
+        kept("counter", "asked", "asked_total", [], [], "").inc(2)
+    assert figures(Meters().text()) == {"down": 0.0, "asked_total": 4.0}
 
 
 def test_nothing_is_counted_twice() -> None:
