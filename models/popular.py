@@ -90,7 +90,7 @@ class Popular(ListModel[PopularConfig, PopularState]):
 
     def _habits(self, history: History) -> Pairs:
         """Return every own product with the chance that its decayed rate of purchases gives."""
-        groups = Groups.of(history.customer.astype(np.int64) * len(history.products) + history.product)
+        groups = Groups.of(history.pair)
         half_life = self.config.half_life_days
         weight = np.exp2((history.day - history.cutoff_day) / half_life)[None, :]
         expected = groups.sums(weight)[0] * np.log(2) / half_life * self.horizon_days

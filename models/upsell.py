@@ -160,7 +160,7 @@ def moves_of(shop: Shop, cutoff: datetime, horizon_days: int, known_until: datet
     customer = history.customers.codes(came["customer_id"].tolist()).astype(np.int64)
     version = history.products.codes(came["product_id"].tolist())
     bought = customer[(customer >= 0) & (version >= 0)] * size + version[(customer >= 0) & (version >= 0)]
-    bought = np.setdiff1d(bought, history.customer.astype(np.int64) * size + history.product)
+    bought = np.setdiff1d(bought, history.pair)
     customer, version = np.divmod(bought, size)
     return _paired(last.customer, last.product, (customer, version), steps, len(history.customers))
 

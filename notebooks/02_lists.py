@@ -92,7 +92,7 @@ item = history.products.codes(labels["product_id"].tolist()).astype(np.int64)
 known = (owner >= 0) & (item >= 0)
 size = len(history.products)
 truth = np.unique((owner * size + item)[known])
-new_truth = np.setdiff1d(truth, np.unique(history.customer.astype(np.int64) * size + history.product))
+new_truth = np.setdiff1d(truth, np.unique(history.pair))
 everyone = np.arange(len(history.customers), dtype=np.int32)
 
 

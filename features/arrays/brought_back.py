@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from features.arrays.dtypes import Bools, Ids, Ints, Longs
-from features.arrays.groups import among, stretches
+from features.arrays.groups import among, found_at, stretches
 from features.arrays.history import Vocabulary, read_array
 from features.window import naive_utc
 
@@ -51,9 +51,7 @@ class BroughtBack:
         return np.asarray(self.keys[start:end] % max(self.n_products, 1))
 
     def _codes(self, ids: Ids) -> Longs:
-        known = self.customers.ids
-        at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-        return np.where(known[at] == ids, at, -1).astype(np.int64)
+        return found_at(ids, self.customers.ids)
 
     def save(self, folder: Path) -> None:
         """Write arrays, to be mapped."""

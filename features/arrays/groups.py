@@ -8,13 +8,20 @@ import numpy as np
 from features.arrays.dtypes import Bools, Column, Floats, Longs
 
 
+def found_at(wanted: Any, ordered: Any) -> Longs:
+    """Return where each of the ``wanted`` is in ``ordered``, which is sorted; -1 where it is not."""
+    if not len(ordered):
+        return np.full(np.shape(wanted), -1, np.int64)
+    at = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
+    return np.where(ordered[at] == wanted, at, -1)
+
+
 def among(wanted: Any, ordered: Any) -> Bools:
-    """Return which of the ``wanted`` numbers are in ``ordered``: sorted, none below 0.
+    """Return which of the ``wanted`` are in ``ordered``, which is sorted.
 
     Where one sorted set is asked often: ``np.isin`` would gather both sides anew each time.
     """
-    at = np.searchsorted(ordered, wanted)
-    return np.asarray((np.append(ordered, -1)[at] == wanted) & (wanted >= 0))
+    return found_at(wanted, ordered) >= 0
 
 
 def places(key: Column) -> Longs:
@@ -36,7 +43,6 @@ def stretches(start: Column, size: Column) -> Longs:
 class Groups:
     """Rows in time order, gathered by a key; inside a group the order stays."""
 
-    keys: Longs
     order: Longs
     start: Longs
     end: Longs
@@ -45,30 +51,17 @@ class Groups:
     def of(cls, key: Longs) -> "Groups":
         """Gather rows (in time order) by ``key``."""
         order = np.argsort(key, kind="stable")
-        ordered = key[order]
-        start = np.flatnonzero(np.diff(ordered, prepend=-1))
+        start = np.flatnonzero(np.diff(key[order], prepend=-1))
         end = np.append(start[1:], len(key))[: len(start)] - 1
-        return cls(ordered[start], order, start, end)
-
-    def at(self, wanted: Longs) -> Longs:
-        """Return where each wanted key is; ``len(keys)`` where it is not."""
-        if not len(self.keys):
-            return np.zeros(len(wanted), np.int64)
-        at = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        return np.where(self.keys[at] == wanted, at, len(self.keys))
-
-    @property
-    def n(self) -> Floats:
-        """Rows of each group."""
-        return (self.end - self.start + 1).astype(np.float32)
+        return cls(order, start, end)
 
     def first(self, column: Column) -> Column:
         """Return the first row's value of each group."""
         return column[self.order[self.start]]
 
-    def last(self, column: Column, back: int = 0) -> Column:
-        """Return each group's last value, or the one ``back`` rows before it (the first, if fewer)."""
-        return column[self.order[np.maximum(self.end - back, self.start)]]
+    def last(self, column: Column) -> Column:
+        """Return the last row's value of each group."""
+        return column[self.order[self.end]]
 
     def sums(self, columns: Floats) -> Floats:
         """Return the sums of each row of ``columns`` (shape (m, rows)) by group: shape (m, groups)."""

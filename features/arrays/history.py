@@ -87,6 +87,11 @@ class History:
         """The customer code of every row."""
         return np.repeat(np.arange(len(self.customers), dtype=np.int32), np.diff(self.indptr))
 
+    @property
+    def pair(self) -> Longs:
+        """Every row's customer and product as one number, ``customer * len(products) + product``."""
+        return self.customer.astype(np.int64) * len(self.products) + self.product
+
     def rows(self, customer: int) -> slice:
         """Return the rows of one customer; empty for an unknown one (-1)."""
         if customer < 0:

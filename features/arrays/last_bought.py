@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from features.arrays.dtypes import Doubles, Ints
+from features.arrays.groups import found_at
 from features.arrays.history import History
 
 
@@ -33,6 +34,5 @@ def _days_since(history: History, owned: Ints, wanted: Ints, n_codes: int) -> Do
     pairs, last = np.unique(bought[::-1], return_index=True)  # in time order: the first from behind is last
     day = history.day[::-1][last]
     keys = np.arange(len(wanted), dtype=np.int64)[:, None] * n_codes + wanted
-    at = np.minimum(np.searchsorted(pairs, keys), len(pairs) - 1)
-    found = (wanted >= 0) & (pairs[at] == keys)
-    return np.where(found, history.cutoff_day - day[at], np.nan)
+    at = found_at(keys, pairs)
+    return np.where((wanted >= 0) & (at >= 0), history.cutoff_day - day[at], np.nan)

@@ -132,7 +132,7 @@ class _Pairs:
     @classmethod
     def of(cls, history: History) -> "_Pairs":
         n_products = max(len(history.products), 1)
-        key = history.customer.astype(np.int64) * n_products + history.product
+        key = history.pair
         order = np.argsort(key, kind="stable")
         start = np.flatnonzero(np.diff(key[order], prepend=-1))
         n = np.diff(start, append=len(key))
@@ -171,7 +171,7 @@ def _buyers(history: History) -> dict[str, Column]:
 def n_buyers(history: History, rows: Bools) -> Longs:
     """Return how many customers bought each product in some ``rows`` of a history."""
     size = max(len(history.products), 1)
-    pairs = np.unique(history.customer[rows].astype(np.int64) * size + history.product[rows])
+    pairs = np.unique(history.pair[rows])
     return np.bincount(pairs % size, minlength=len(history.products))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.arrays.dtypes import Bools, Bytes, Ints
-from features.arrays.groups import Groups
+from features.arrays.groups import Groups, places
 from features.arrays.history import History
 from models.candidates.proposals import Bought, Proposed, best, united
 from models.candidates.sources import Source
@@ -48,16 +48,12 @@ def candidates(state: ListState, codes: Ints, sources: list[Source], n_own: int)
 
 def _own(history: History, limit: int) -> tuple[Ints, Ints, Bytes]:
     """Return what each customer bought; of more than ``limit`` products, those bought most and latest."""
-    groups = Groups.of(history.customer.astype(np.int64) * len(history.products) + history.product)
+    groups = Groups.of(history.pair)
     weight = np.exp2((history.day - history.cutoff_day) / 56.0)[None, :]
     row = groups.order[groups.start]
     customer, product = history.customer[row], history.product[row]
     order = np.lexsort((-groups.sums(weight)[0], customer))
-    rank = (
-        np.arange(len(order))
-        - np.searchsorted(customer[order], np.arange(len(history.customers)))[customer[order]]
-    )
-    kept = np.sort(order[rank < limit])
+    kept = np.sort(order[places(customer[order]) < limit])
     return customer[kept], product[kept], np.full(len(kept), OWN, np.uint8)
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from features.arrays.dtypes import Floats, Ints, Longs
-from features.arrays.groups import stretches
+from features.arrays.groups import found_at, stretches
 from features.arrays.history import History, read_array
 from features.window import EPOCH
 from models.clock.renewal import Rhythm
@@ -76,8 +76,8 @@ class Due:
         wanted = customer.astype(np.int64) * width + product
         if not len(key):
             return When(np.full(len(wanted), UNKNOWN_DAY, np.int32), np.zeros(len(wanted), np.float32))
-        place = np.minimum(np.searchsorted(key, wanted), len(key) - 1)
-        found, row = key[place] == wanted, at[place]
+        place = found_at(wanted, key)
+        found, row = place >= 0, at[place]
         return When(
             np.where(found, self.day[row], np.int32(UNKNOWN_DAY)),
             np.where(found, self.gap[row], np.float32(0)),

@@ -35,7 +35,7 @@ class Spells:
     def of(cls, history: History) -> "Spells":
         """Gather the purchases of a history by pair and day."""
         size = max(len(history.products), 1)
-        key = history.customer.astype(np.int64) * size + history.product
+        key = history.pair
         order = np.argsort(key, kind="stable")
         key, day = key[order], history.day[order]
         first = np.flatnonzero((np.diff(key, prepend=-1) != 0) | (np.diff(day, prepend=day[:1]) != 0))

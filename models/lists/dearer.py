@@ -13,6 +13,7 @@ import numpy as np
 from features.arrays.catalogue import Catalogue
 from features.arrays.compiled import compiled
 from features.arrays.dtypes import Column, Floats, Ints, Longs
+from features.arrays.groups import found_at
 from features.arrays.history import History, read_array
 
 LEAST_STEP = 1.05
@@ -199,8 +200,7 @@ def _in_common(words: Any, one: Ints, other: Ints) -> Floats:
 
 def _first_time(history: History, fade: Column) -> Column:
     """Return each product's first-time buyers, faded."""
-    size = max(len(history.products), 1)
-    first = np.unique(history.customer.astype(np.int64) * size + history.product, return_index=True)[1]
+    first = np.unique(history.pair, return_index=True)[1]
     return np.bincount(history.product[first], fade[first], minlength=len(history.products))
 
 
@@ -221,8 +221,8 @@ def _moved(history: History, kind: Ints, product: Ints, version: Ints) -> Column
     to = np.flatnonzero(follows)
     moves, times = np.unique(what[to - 1].astype(np.int64) * size + what[to], return_counts=True)
     wanted = product.astype(np.int64) * size + version
-    at = np.minimum(np.searchsorted(moves, wanted), max(len(moves) - 1, 0))
-    n = np.where(moves[at] == wanted, times[at], 0) if len(moves) else np.zeros(len(wanted))
+    at = found_at(wanted, moves)
+    n = np.append(times, 0)[at]  # -1 reads the last: never
     arrived = np.bincount(what[to], minlength=size)
     usual = (arrived + 0.1)[version] / (np.bincount(kind, arrived)[kind[version]] + 1)
     buyers = np.bincount(what[first], minlength=size)[product]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from features.arrays.dtypes import Bools, Bytes, Floats, Ids, Ints
+from features.arrays.groups import places
 from features.arrays.history import History, Vocabulary
 from features.hardware import rows_at_once
 from models.lists.rules import Rules
@@ -105,7 +106,7 @@ def pick(pairs: Pairs, n: int, k: int, rules: Rules) -> Picks:
     """Return each customer's best ``k`` pairs."""
     order = rules.order(pairs.customer, pairs.product, pairs.score)
     customer = pairs.customer[order]
-    rank = np.arange(len(order)) - np.searchsorted(customer, np.arange(n))[customer]
+    rank = places(customer)
     kept = rank < k
     order, at = order[kept], (customer[kept], rank[kept])
     picks = Picks.none(n, k)

@@ -190,7 +190,7 @@ def learnt_returns(history: History, category: Ints, min_share: float, horizon_d
 
 def _old_pairs(history: History, horizon_days: int) -> tuple[Ints, Bools]:
     """Return the product of every pair first bought more than a horizon ago, and whether it was again."""
-    groups = Groups.of(history.customer.astype(np.int64) * max(len(history.products), 1) + history.product)
+    groups = Groups.of(history.pair)
     first, last = groups.first(history.day), groups.last(history.day)
     old = history.cutoff_day - first > horizon_days
     return history.product[groups.order[groups.start]][old], (last > first)[old]

@@ -212,7 +212,7 @@ def _closest(state: ListState, history: History, pairs: Candidates, table: Neigh
     who, row = np.unique(pairs.customer, return_inverse=True)
     some = history.of_customers(who.astype(np.int32))
     taste = np.zeros(len(who) * size, np.float32)
-    np.maximum.at(taste, some.customer.astype(np.int64) * size + some.product, state.taste(some))
+    np.maximum.at(taste, some.pair, state.taste(some))
     near, score = table.product[product, :N_NEAREST], table.score[product, :N_NEAREST]
     part = np.where(near >= 0, taste[row[:, None] * size + np.maximum(near, 0)], 0) * score
     best = part.argmax(axis=1)[:, None]

@@ -154,7 +154,7 @@ def exam_of(
 
     parts = list(over_candidates(state, some, config, rows))
     customer, features, bought, own = (np.concatenate(column) for column in zip(*parts, strict=True))
-    new = truth[~np.isin(truth, history.customer.astype(np.int64) * size + history.product)]
+    new = truth[~np.isin(truth, history.pair)]
     n_all, n_new = (
         np.bincount(pairs // size, minlength=len(history.customers))[some] for pairs in (truth, new)
     )

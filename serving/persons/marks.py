@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.dtypes import Bools, Rows
+from features.arrays.groups import among
 from features.arrays.history import Vocabulary
 from serving.persons.rights import digest_of
 
@@ -41,10 +42,7 @@ class Marks:
     def among(self, digests: Collection[bytes]) -> Rows:
         """Return the codes of those whom a digest may belong to: nearly always exactly those it does."""
         wanted = np.unique(np.fromiter(map(_number, digests), np.uint64, len(digests)))
-        if not len(wanted):
-            return np.zeros(0, np.intp)
-        at = np.minimum(np.searchsorted(wanted, self.mark), len(wanted) - 1)
-        return np.flatnonzero(wanted[at] == self.mark)
+        return np.flatnonzero(among(self.mark, wanted))
 
     def save(self, folder: Path) -> None:
         """Write one array, to be mapped: the salt's number, then the marks."""

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from features.arrays.dtypes import Bools, Doubles, Longs
-from features.arrays.groups import among
+from features.arrays.groups import among, found_at
 
 
 def hit_matrix(recommended: Longs, customer: Longs, product: Longs) -> Bools:
@@ -51,11 +51,8 @@ def hit_values(recommended: Longs, customer: Longs, product: Longs, value: Doubl
     pair = np.asarray(customer, np.int64) * width + product
     order = np.argsort(pair)
     wanted = np.arange(len(recommended), dtype=np.int64)[:, None] * width + recommended
-    at = np.minimum(np.searchsorted(pair, wanted, sorter=order), max(len(pair) - 1, 0))
-    if not len(pair):
-        return np.zeros(recommended.shape)
-    found = (pair[order[at]] == wanted) & (recommended >= 0)
-    return np.where(found, value[order[at]], 0.0)
+    at = found_at(wanted, pair[order])
+    return np.where((at >= 0) & (recommended >= 0), np.append(value[order], 0.0)[at], 0.0)
 
 
 def novelty(recommended: Longs, rarity: Doubles, k: int) -> Doubles:

@@ -2,13 +2,20 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.arrays.groups import among, places, stretches
+from features.arrays.groups import among, found_at, places, stretches
 
 
 @given(st.lists(st.integers(-3, 20)), st.lists(st.integers(0, 20)))
 def test_numbers_are_found_among_sorted_ones(wanted: list[int], known: list[int]) -> None:
     found = among(np.array(wanted, np.int64), np.sort(np.array(known, np.int64)))
     assert found.tolist() == [number in known for number in wanted]
+
+
+@given(st.lists(st.integers(-3, 20)), st.sets(st.integers(0, 20)))
+def test_each_number_is_found_where_it_is(wanted: list[int], known: set[int]) -> None:
+    ordered = sorted(known)
+    expected = [ordered.index(number) if number in known else -1 for number in wanted]
+    assert found_at(np.array(wanted, np.int64), np.array(ordered, np.int64)).tolist() == expected
 
 
 @given(st.lists(st.integers(-1, 3)))
