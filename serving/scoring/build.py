@@ -21,7 +21,7 @@ from models.decisions.reading import read_people, read_standing
 from models.decisions.retention import rank_customers
 from models.decisions.roles import Shelf
 from models.lists.cold import AttributeSegments
-from models.lists.picks import SOURCES, Picks
+from models.lists.picks import SOURCES, Picks, asked_for
 from models.model import Model
 from models.policy.actions import KEEP
 from models.policy.deck import Deck
@@ -31,7 +31,7 @@ from serving.persons.marks import Marks, Sieve
 from serving.persons.rights import Forgotten
 from serving.scoring.columns import Columns
 from serving.scoring.customer_scores import EXCERPT, scores_of
-from serving.scoring.snapshot import PARTS, PERSONAL, Ready, Snapshot
+from serving.scoring.snapshot import PERSONAL, Snapshot
 
 if TYPE_CHECKING:
     from models.candidates.state import ListState
@@ -93,13 +93,7 @@ class Build:
     @cached_property
     def history(self) -> History:
         """Their history, coded by ``customers``; one without a product line owns no rows."""
-        whole = self.shop.history(self.cutoff)
-        codes = whole.customers.codes(self.names)
-        known = codes >= 0
-        kept = whole.of_customers(codes[known])
-        sizes = np.zeros(len(codes), np.int64)
-        sizes[known] = np.diff(kept.indptr)
-        return replace(kept, customers=self.customers, indptr=np.concatenate([[0], np.cumsum(sizes)]))
+        return asked_for(self.shop.history(self.cutoff), self.names)
 
     def snapshot(self) -> Snapshot:
         """Score everything."""
@@ -158,7 +152,7 @@ class Build:
         """The names behind the ready lists' source codes."""
         return () if self._cross_sell is None else tuple(SOURCES)
 
-    def ready(self) -> dict[str, Ready]:
+    def ready(self) -> dict[str, Picks]:
         """Return the ready lists, one row a customer; -1 throughout for one without a product line."""
         if self._cross_sell is None:
             return {}
@@ -246,10 +240,10 @@ class Build:
                 upsell.state(self.shop, self.cutoff).save(folder / "state")
 
 
-def _rows(picks: Picks, codes: Ints) -> Ready:
+def _rows(picks: Picks, codes: Ints) -> Picks:
     """Return the rows of a list for ``codes``: no products where the code is -1."""
     if np.array_equal(codes, np.arange(len(picks.product))):  # gigabytes in a large shop: not twice
-        return Ready(*(getattr(picks, name) for name in PARTS))
-    product = picks.product[codes]
-    product[codes < 0] = -1
-    return Ready(product, *(getattr(picks, name)[codes] for name in PARTS[1:]))
+        return picks
+    rows = Picks(*(getattr(picks, name)[codes] for name in Picks._fields))
+    rows.product[codes < 0] = -1
+    return rows

@@ -21,10 +21,11 @@ from features.settings import Economics
 from models.decisions.known import Known
 from models.decisions.offer import load_desk, save_desk
 from models.lists.cold import AttributeSegments
+from models.lists.picks import Picks
 from models.policy.subjects import People
 from serving.persons.marks import Marks
 from serving.scoring.columns import Columns
-from serving.scoring.snapshot import PARTS, Ready, Snapshot
+from serving.scoring.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from models.ranking.live import Live
@@ -38,8 +39,8 @@ def write(folder: Path, snapshot: Snapshot, *, more: Callable[[Path], None] | No
     folder.mkdir(parents=True)
     np.save(folder / "customers.npy", snapshot.customers.ids)
     for name, ready in snapshot.ready.items():
-        for part in PARTS:
-            np.save(folder / f"{name}.{part}.npy", getattr(ready, part))
+        for part, array in ready._asdict().items():
+            np.save(folder / f"{name}.{part}.npy", array)
     np.save(folder / "popular.product.npy", snapshot.popular)
     np.save(folder / "popular.score.npy", snapshot.popular_score)
     np.save(folder / "consent.npy", snapshot.people.consent)
@@ -147,8 +148,8 @@ def _map(path: Path) -> Any:
     return np.asarray(np.load(path.with_name(f"{path.name}.npy"), mmap_mode="r", allow_pickle=False))
 
 
-def _ready(folder: Path, name: str) -> Ready:
-    return Ready(*(_map(folder / f"{name}.{part}") for part in PARTS))
+def _ready(folder: Path, name: str) -> Picks:
+    return Picks(*(_map(folder / f"{name}.{part}") for part in Picks._fields))
 
 
 def _live(folder: Path) -> "Live | None":
@@ -173,7 +174,7 @@ def check(snapshot: Snapshot) -> None:
         _check_list(name, ready, n_products, len(snapshot.sources))
 
 
-def _check_list(name: str, ready: Ready, n_products: int, n_sources: int) -> None:
+def _check_list(name: str, ready: Picks, n_products: int, n_sources: int) -> None:
     rows = np.unique(np.linspace(0, max(len(ready.product) - 1, 0), SAMPLE).astype(int))[: len(ready.product)]
     product, score, source = ready.product[rows], ready.score[rows], ready.source[rows]
     if product.size and (product.min() < -1 or product.max() >= n_products):

@@ -7,13 +7,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from features.arrays.catalogue import Catalogue
-from features.arrays.dtypes import Bytes, Floats, Ints
+from features.arrays.dtypes import Floats, Ints
 from features.arrays.history import History, Vocabulary
 from features.settings import Economics
 from models.chance.reach import told
 from models.decisions.case import Terms
 from models.decisions.known import Known
 from models.lists.cold import AttributeSegments
+from models.lists.picks import Picks
 from models.policy.subjects import Goods, People
 from serving.persons.marks import Marks
 from serving.scoring.columns import Columns
@@ -24,21 +25,6 @@ if TYPE_CHECKING:
 
 Personal = Literal["for_you", "buy_again", "new_for_you"]
 PERSONAL: tuple[Personal, ...] = ("for_you", "buy_again", "new_for_you")
-PARTS = ("product", "score", "source", "reason", "number", "about")
-"""Arrays of a ready list."""
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A list for every customer: product codes (-1: no more), scores, sources, reasons; shape (n, k)."""
-
-    product: Ints
-    score: Floats
-    source: Bytes
-    reason: Bytes
-    number: Floats
-    about: Ints
-    """Reasons as in ``models.ranking.reasons.Why``."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +42,8 @@ class Snapshot:
     sources: tuple[str, ...]
     customers: Vocabulary
     catalogue: Catalogue
-    ready: Mapping[str, Ready]
+    ready: Mapping[str, Picks]
+    """A list for every customer, by its name."""
     popular: Ints
     """Product codes, what sells best now first."""
     popular_score: Floats

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from models.lists.picks import Picks
 from models.ranking.reason_texts import CODES, told
 from models.ranking.reasons import Why
 from serving.api import Product, ProductDetails, Reason
-from serving.scoring.snapshot import Ready, Snapshot
+from serving.scoring.snapshot import Snapshot
 
 Dates = Mapping[str, str]
 """When a customer is due, by product."""
@@ -46,7 +47,7 @@ def _reason(snapshot: Snapshot, why: Why, locale: str, name: str, category: str 
 
 
 def ready_reasons(
-    snapshot: Snapshot, ready: Ready, customer: int, picks: Sequence[tuple[str, float, str]]
+    snapshot: Snapshot, ready: Picks, customer: int, picks: Sequence[tuple[str, float, str]]
 ) -> Why:
     """Look up the reasons stored with a ready list."""
     codes = [snapshot.product(name) for name, _, _ in picks]

@@ -18,6 +18,7 @@ from models.decisions.case import Terms
 from models.decisions.known import Known
 from models.decisions.reading import with_scores
 from models.decisions.roles import Shelf
+from models.lists.picks import Picks
 from models.policy.actions import EVENTS, catalogue
 from models.policy.standing import Standing
 from models.policy.subjects import Goods, People
@@ -25,7 +26,7 @@ from models.ranking.reason_texts import CODES
 from models.ranking.reasons import Why
 from serving.scoring.columns import Columns
 from serving.scoring.folder import write
-from serving.scoring.snapshot import PERSONAL, Ready, Snapshot
+from serving.scoring.snapshot import PERSONAL, Snapshot
 from serving.state import Pointer
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
@@ -180,12 +181,12 @@ def _catalogue(n: int) -> Catalogue:
     )
 
 
-def _ready(n: int, n_products: int, k: int, rng: np.random.Generator) -> Ready:
+def _ready(n: int, n_products: int, k: int, rng: np.random.Generator) -> Picks:
     product = _some(n, n_products, k, rng)
     score = np.sort(rng.random((n, product.shape[1]), np.float32))[:, ::-1]
     code = (product % 2).astype(np.uint8)
     reason = np.full(product.shape, CODES.index("often"), np.uint8)
-    return Ready(product, np.ascontiguousarray(score), code, reason, score + 2, product)
+    return Picks(product, np.ascontiguousarray(score), code, reason, score + 2, product)
 
 
 def _some(n: int, n_products: int, k: int, rng: np.random.Generator) -> NDArray[np.int32]:

@@ -17,13 +17,14 @@ import pandas as pd
 from features.ingest import ingest
 from features.shop import Shop
 from models.cross_sell import CrossSellConfig
+from models.lists.picks import Picks
 from models.registry import model_class
 from serving.persons.rights import Forgotten
 from serving.score import end_of_orders, next_stamp
 from serving.scoring.build import Build
 from serving.scoring.columns import Columns
 from serving.scoring.folder import write
-from serving.scoring.snapshot import Ready, Snapshot
+from serving.scoring.snapshot import Snapshot
 from serving.state import Pointer
 
 SMALL = CrossSellConfig(n_bags=1, n_trees=60, n_factors=8, n_neighbours=10, n_alike=10)
@@ -116,7 +117,7 @@ def version_of(score: float) -> int:
     return round(score * 1e5) % 10
 
 
-def _shuffled(part: Ready, rng: np.random.Generator, version: int) -> Ready:
+def _shuffled(part: Picks, rng: np.random.Generator, version: int) -> Picks:
     """Put each customer's products in another order; those of one product, and its source, stay together."""
     real = part.product >= 0
     order = np.where(real, rng.random(part.product.shape), 2.0).argsort(axis=1, kind="stable")
@@ -125,7 +126,7 @@ def _shuffled(part: Ready, rng: np.random.Generator, version: int) -> Ready:
         for name in ("product", "source", "reason", "number", "about")
     }
     score = np.broadcast_to(signed(part.product.shape[1], version), part.product.shape)
-    return Ready(score=np.ascontiguousarray(score), **moved)
+    return Picks(score=np.ascontiguousarray(score), **moved)
 
 
 def _with_version(scores: Columns, version: int) -> Columns:

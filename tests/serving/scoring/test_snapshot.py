@@ -55,7 +55,7 @@ def test_a_list_that_makes_no_sense_is_refused(tmp_path: Path, part: str, value:
     made = make_snapshot()
     broken = getattr(made.ready["for_you"], part).copy()
     broken[5, 2] = value
-    ready = {**made.ready, "for_you": replace(made.ready["for_you"], **{part: broken})}
+    ready = {**made.ready, "for_you": made.ready["for_you"]._replace(**{part: broken})}
     make_home(tmp_path, replace(made, ready=ready))
     with pytest.raises(ArtefactError, match=told):
         load(folder_of(tmp_path))
@@ -65,7 +65,7 @@ def test_a_product_named_twice_is_refused(tmp_path: Path) -> None:
     made = make_snapshot()
     product = made.ready["for_you"].product.copy()
     product[4, 1] = product[4, 0]
-    ready = {**made.ready, "for_you": replace(made.ready["for_you"], product=product)}
+    ready = {**made.ready, "for_you": made.ready["for_you"]._replace(product=product)}
     make_home(tmp_path, replace(made, ready=ready))
     with pytest.raises(ArtefactError, match="twice"):
         load(folder_of(tmp_path))
