@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from features.arrays.compiled import compiled
 from features.arrays.dtypes import Bools, Bytes, Floats, Ints
+from features.arrays.groups import found_at
 from features.arrays.history import History, read_array
 from features.arrays.last_bought import days_since_kind
-from features.window import naive_utc
+from features.window import local_day
 from models.decisions.economics import Money
 from models.decisions.reading import group_days
 from models.policy.deck import role_bit
@@ -146,8 +147,8 @@ def usual_price(history: History, product: Ints, price: Money, category: Ints) -
     mean = np.bincount(at, cost[known]) / np.bincount(at)
     wanted_kind = np.append(category, np.int32(-1))[product]
     wanted = np.arange(len(product), dtype=np.int64)[:, None] * n + wanted_kind
-    place = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
-    return np.where((wanted_kind >= 0) & (pairs[place] == wanted), mean[place], np.nan)
+    place = found_at(wanted, pairs)
+    return np.where((wanted_kind >= 0) & (place >= 0), mean[place], np.nan)
 
 
 def repeat_days(history: History, category: Ints) -> Floats:
@@ -182,7 +183,9 @@ def _slow(stock: NDArray[np.floating], units: Money) -> Bools:
 
 
 def _launched(shop: "Shop", cutoff: "datetime", history: History) -> Bools:
-    found = shop.con.raw_sql(_LAUNCHES.format(moment=naive_utc(cutoff), days=LAUNCH_DAYS)).fetchnumpy()
+    found = shop.con.raw_sql(
+        _LAUNCHES.format(day=local_day(cutoff, shop.timezone), days=LAUNCH_DAYS)
+    ).fetchnumpy()
     mask = np.zeros(len(history.products), bool)
     codes = history.products.codes(found["product_id"].tolist())
     mask[codes[codes >= 0]] = True
@@ -199,5 +202,5 @@ def _partners(category: Ints, units: Money) -> Ints:
 
 _LAUNCHES = """
 SELECT product_id FROM products
-WHERE launched_on < DATE '{moment:%Y-%m-%d}' AND launched_on >= DATE '{moment:%Y-%m-%d}' - {days}
+WHERE launched_on < DATE '{day}' AND launched_on >= DATE '{day}' - {days}
 """

@@ -43,7 +43,7 @@ def explain(
         terms.money: options[0][2],
         terms.probability: None if action == NOTHING else float(decision.chance[row]),
         "currency": terms.currency,
-        "effect": effect_of(decision, case, action, terms),
+        "effect": effect_of(options[0][0], case, terms),
         "window": window(decision, row),
         "reason": _reason(decision, case, terms, row, names),
         "runners_up": told,
@@ -52,10 +52,9 @@ def explain(
     }
 
 
-def effect_of(decision: Decision, case: Case, action: int, terms: Terms) -> str:
+def effect_of(name: str, case: Case, terms: Terms) -> str:
     """Return where an action's effect comes from: ``learnt`` from an experiment, or ``assumed``."""
-    learnt = action != NOTHING and decision.arms.deck.actions[action].name in case.learnt
-    return "learnt" if learnt else terms.effect
+    return "learnt" if name in case.learnt else terms.effect
 
 
 def window(decision: Decision, row: int) -> dict[str, int | None] | None:
@@ -117,11 +116,11 @@ def _reason(decision: Decision, case: Case, terms: Terms, row: int, names: Seque
         return _why_nothing(decision, row)
     action, candidate = decision.action_of(best), decision.candidate_of(best)
     effect = float(decision.arms.deck.effect[action])
-    how = effect_of(decision, case, action, terms)
+    called = decision.arms.deck.actions[action].name
+    how = effect_of(called, case, terms)
     chance = float(decision.arms.chance[row, best])
     if candidate == NOTHING:
-        name = decision.arms.deck.actions[action].name.replace("_", " ")
-        said = f"{name}: chance of an order within {terms.horizon_days} days {chance:.0%}"
+        said = f"{called.replace('_', ' ')}: chance of an order within {terms.horizon_days} days {chance:.0%}"
         lift = f"if it moves {effect:.0%} of those who would not order" if how == "assumed" else "its effect"
     else:
         said = f"{names[candidate]}: chance {chance:.0%} to be bought within {terms.horizon_days} days"

@@ -3,6 +3,7 @@
 Unknown is not zero: NaN days since an event say that it is not known, and an action that waits for it does.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -76,6 +77,17 @@ class Standing:
         ages = (self.since + np.float32(days), self.since_action + np.float32(days))
         settles = self.settles_in - np.float32(days)
         return replace(self, since=ages[0], since_action=ages[1], settles_in=settles)
+
+    def contacted(self, n_7d: Ints, days: Mapping[str, Floats | float]) -> "Standing":
+        """Return the same customers after contacts made since: ``n_7d`` of the last 7 days.
+
+        ``days``: by action, days since the last of them with it, shape (n,); NaN where there was none.
+        """
+        since = self.since_action.copy()
+        for name, last in days.items():
+            column = since[:, NAMES.index(name)]
+            np.fmin(column, last, out=column)
+        return replace(self, n_contacts_7d=self.n_contacts_7d + n_7d, since_action=since)
 
     def save(self, folder: Path) -> None:
         """Write one ``.npy`` an array, to be mapped by many readers."""

@@ -65,20 +65,12 @@ def standing_of(state: State, codes: Ints, recent: Recent, now: datetime, days_a
     by one only in their own offer.
     """
     known = cast("Known", state.snapshot.known)
-    standing = known.standing.of(codes)
-    standing = standing.later(days_on(state.snapshot, now))
-    since_action = standing.since_action.copy()
-    for action, days in recent.days.items():
-        at = NAMES.index(action)
-        since_action[:, at] = np.fmin(since_action[:, at], days[codes])
+    days = {action: column[codes] for action, column in recent.days.items()}
+    standing = known.standing.of(codes).later(days_on(state.snapshot, now))
+    standing = standing.contacted(recent.n_contacts_7d[codes], days)
     slowest = float(known.shelf.settling_days.max(initial=0))
     settles = np.where(recent.ordered[codes], np.maximum(standing.settles_in, slowest), standing.settles_in)
-    return replace(
-        standing,
-        n_contacts_7d=standing.n_contacts_7d + recent.n_contacts_7d[codes],
-        since_action=since_action,
-        settles_in=settles.astype(np.float32),
-    ).later(days_ahead)
+    return replace(standing, settles_in=settles.astype(np.float32)).later(days_ahead)
 
 
 def people_of(state: State, codes: Ints, recent: Recent) -> People:

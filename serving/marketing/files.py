@@ -38,7 +38,7 @@ class Accepted:
     def of(cls, headers: Mapping[str, str], *, bodiless: bool = False) -> "Accepted":
         """Read ``Accept``, ``Accept-Encoding`` and ``If-None-Match``."""
         encodings = _weighed(headers.get("accept-encoding", ""))
-        gzip = any(encodings.get(name, 0) > 0 for name in ("gzip", "*"))
+        gzip = encodings.get("gzip", encodings.get("*", 0.0)) > 0
         tags = headers.get("if-none-match", "").split(",")
         known = frozenset(tag.strip().removeprefix("W/") for tag in tags)
         return cls(gzip, known, bodiless, _kind(_weighed(headers.get("accept", ""))))

@@ -77,14 +77,10 @@ def standing_of(state: State, customer: Who, contacts: Contacts, now: datetime) 
     known, snapshot = cast("Known", state.snapshot.known), state.snapshot
     standing = known.standing.of(np.array([customer.code], np.int32)).later(days_on(snapshot, now))
     week = now - timedelta(days=7)
-    since_action = standing.since_action.copy()
-    for action, sent_at in contacts:
-        if action in NAMES:
-            since_action[0, NAMES.index(action)] = (now - sent_at).days
-    recent = sum(sent_at >= week for _, sent_at in contacts)
-    standing = replace(
-        standing, n_contacts_7d=standing.n_contacts_7d + np.int32(recent), since_action=since_action
-    )
+    newest = dict(sorted(contacts, key=lambda contact: contact[1]))
+    days: dict[str, float] = {name: float((now - newest[name]).days) for name in NAMES if name in newest}
+    recent = np.array([sum(sent_at >= week for _, sent_at in contacts)], np.int32)
+    standing = standing.contacted(recent, days)
     bought = [snapshot.product(name) for name, _, quantity in customer.lines if quantity > 0]
     codes = [code for code in bought if code >= 0]
     return settled_by(standing, float(known.shelf.settling_days[codes].max(initial=0))) if codes else standing

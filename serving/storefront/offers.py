@@ -14,7 +14,7 @@ import numpy as np
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.explore import explore
 from models.decisions.offer import choose
-from models.decisions.words import explain
+from models.decisions.words import effect_of, explain
 from models.policy.actions import DO_NOTHING
 from serving.api import Offer, OfferRequest
 from serving.desk import goods_now, no_offers
@@ -71,6 +71,7 @@ def tried(state: State, case: Case, terms: Terms, said: dict[str, Any]) -> dict[
         "channel": None if action < 0 else drawn.options.deck.actions[action].channel,
         terms.money: float(worth[0]),
         terms.probability: None if action < 0 else float(chance[0]),
+        "effect": effect_of(name, case, terms),
         "window": None if action < 0 else {"opens_in_days": 0, "closes_in_days": None},
         "reason": f"{name}, tried to learn what it is worth ({terms.policy.exploration})",
     }

@@ -126,6 +126,13 @@ def test_a_shelf_is_read_of_the_shop_and_read_back_as_written(tmp_path: Path) ->
     np.testing.assert_array_equal(Shelf.load(tmp_path / "shelf").repeat_days, found.repeat_days)
 
 
+def test_a_launch_of_the_day_before_the_cutoff_is_one_in_the_shops_own_calendar(tmp_path: Path) -> None:
+    goods = orders.products().assign(launched_on=pd.to_datetime(["2024-05-31", "2024-06-01"] + [None] * 10))
+    shop = orders.make_shop(tmp_path, products=goods, timezone="Asia/Tokyo")
+    found = Shelf.read(shop, parse_cutoff("2024-06-01", "Asia/Tokyo"))  # 31 May, 15:00 in UTC
+    assert np.flatnonzero(found.flash).tolist() == [0]
+
+
 @pytest.mark.parametrize("goods", ["any", "new", "dearer", "due", "flash"])
 def test_every_role_has_a_bit_of_its_own(goods: str) -> None:
     assert bin(role_bit(goods)).count("1") == 1 and role_bit("none") == 0

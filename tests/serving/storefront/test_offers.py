@@ -21,6 +21,8 @@ from serving.scoring.folder import load
 from serving.state import State
 from serving.store import Store
 from serving.storefront import events
+from serving.storefront.answers import who
+from serving.storefront.customer_now import standing_of
 from serving.storefront.moments import days_on, send_at
 from serving.storefront.offers import next_best_offer
 
@@ -84,6 +86,25 @@ def test_an_effect_that_was_learnt_is_called_so(state: State) -> None:
     offer = ask(replace(state, snapshot=replace(state.snapshot, known=taught)))
     assert (offer.name, offer.effect, offer.experiment) == ("thank_you", "learnt", None)
     assert offer.action == "contact" and offer.product_id is None
+
+
+def test_what_is_tried_instead_of_the_best_is_called_by_its_own_effect(state: State) -> None:
+    goods, terms = state.snapshot.desk  # type: ignore[misc]
+    curious = goods, replace(terms, policy=ContactPolicy(exploration="epsilon", epsilon=1.0))
+    assert state.snapshot.known is not None
+    taught = replace(state.snapshot.known, learnt={"thank_you": np.full(len(state.snapshot.customers), 0.9)})
+    trying = replace(state, snapshot=replace(state.snapshot, known=taught, desk=curious))
+    drawn = [ask(trying, record=True) for _ in range(40)]
+    assert len({offer.name for offer in drawn}) > 2
+    for offer in drawn:
+        assert offer.effect == ("learnt" if offer.name == "thank_you" else "assumed")
+        assert (offer.experiment is None) == (offer.name == "thank_you")
+
+
+def test_an_action_cools_down_from_its_last_time_in_whatever_order_contacts_come(state: State) -> None:
+    sent = [("thank_you", AS_OF + timedelta(days=day)) for day in (5, 1)]
+    standing = standing_of(state, who(state, WHO), [*sent], AS_OF + timedelta(days=6))
+    assert standing.since_action[0, NAMES.index("thank_you")] == 1
 
 
 def test_actions_that_a_rule_refuses_are_named_with_it(state: State) -> None:
