@@ -1,11 +1,11 @@
 """What customers bought, told by how those products fare with all the shop's customers.
 
-A product's facts are of the days that ended ``SETTLED_DAYS`` before the cutoff's own. So a customer refreshed
-within that time of a scoring gets what a scoring at that moment would say: nothing newer is needed than the
-scoring knew. What nobody had bought by then is left out; a shop that names no products has nulls.
+What is known of a product ends ``SETTLED_DAYS`` before the cutoff's own day. So a customer refreshed within
+that time after a scoring gets what a new scoring would give them, and no sales after the scoring are needed.
+Products that nobody had bought by then are left out; where orders name no products, these features are null.
 
-Customers and products are joined by numbers (``customer``, ``product``), a connection's own: by ids it costs
-five times as much.
+Tables are joined by numbers (``customer``, ``product``) that each connection gives out: joining by ids takes
+five times as long.
 """
 
 from typing import TYPE_CHECKING, Any

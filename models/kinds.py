@@ -1,4 +1,4 @@
-"""The kinds of models: how what a model says is held against what came, and so what is asked of it.
+"""The kinds of models: what a model of each kind answers, and so how it is compared with what happened.
 
 A model inherits from one of these. ``training.evaluate`` judges by the kind, ``serving`` asks by it, and the
 contracts of a kind (``tests/contracts``) iterate over its models.

@@ -1,4 +1,4 @@
-"""What one method said, beside what came: what models of pairs hand over to be judged."""
+"""One method's predictions beside what happened: what models of pairs hand over for evaluation."""
 
 from typing import NamedTuple
 

@@ -5,8 +5,7 @@ customer waiting. Where a champion went back to an older version, a scoring kept
 meantime.
 
 A scoring runs in a process of its own, so that a model that cannot be loaded, or eats all memory, takes
-nobody with it. What is refused stays refused until the registry changes again;
-``refused.json`` says why.
+nobody with it. What is refused stays refused until the registry changes again; ``refused.json`` says why.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """Take customers out of a warehouse, and keep them out: nothing of them is in any version, or comes back.
 
-Whom, says a function that picks the forgotten out of ids: the warehouse itself knows no list of them.
+The caller passes a function that picks the forgotten out of ids: the warehouse keeps no list of them.
 """
 
 import os

@@ -2,7 +2,7 @@
 
 Timestamps are UTC; ``*_on`` are the shop's days.
 ``days`` are the ``orders`` of a customer summed by the shop's day: the grain of the customer features.
-Those that number customers or products are no files: a connection derives them (``features.bought``).
+Tables that number customers or products are not files: each connection derives them (``features.bought``).
 """
 
 import re

@@ -2,9 +2,9 @@
 
 Method: caps and stock get prices (``budgets.prices``); under those prices the budget is spent along the
 efficient frontier (``budgets.frontier``); what breaks a cap is given up, what is left is filled
-(``budgets.repair``). Any prices give an upper
-bound on the best possible, and the answer says how close it came. Without caps it earns at least half of the
-best, and all but one step of it; with one action of one cost it is the best.
+(``budgets.repair``). Any prices give an upper bound on what any choice could earn, and the answer says how
+close it came. Without caps it earns at least half of the optimum and misses it by one customer's step at
+most; with a single action that costs the same for everyone it is the optimum.
 """
 
 from collections.abc import Mapping

@@ -1,13 +1,18 @@
 """How far units may lie from what is expected of a product: an interval that has held 80% of closed windows.
 
-A negative binomial count, wider than Poisson by what closed windows show, gives each number its place: the
-chance of fewer, and half the chance of just as many. A product's variance is that of its like, times how its
-own weeks vary beside theirs, as far as those are many. Two places by how much a product sells, learnt from
-the same windows, bound the interval (split conformal; Vovk 2005), because such a count errs in its tails: a
-tenth of products lies below, and above lies what is then left of a fifth. A product of which none may well be
-sold cannot be missed from below: there a fifth lies above. What all products share, that the whole shop sells
-more or less than expected, is taken out of the windows first, and put back as a variance of its own: windows
-are few, and such errors are one a window however many products there are.
+Units are taken as a negative binomial count, wider than Poisson by what closed windows show. A product's
+variance is that of products that sell as much, times how unevenly its own weeks sold beside theirs, where it
+has weeks enough to tell.
+
+The tails of such a count are wrong, so its percentiles are not taken as they are. In closed windows each
+product's sales have a *place* in their distribution: the chance of fewer, plus half the chance of just as
+many. The two places between which four fifths of products lay, by how much a product sells, bound the
+interval (split conformal; Vovk 2005). A tenth of products lies below it, and what is left of a fifth above;
+where selling none is likely nothing can lie below, so the whole fifth lies above.
+
+In some windows the whole shop sells more or less than expected. That error is the same for all products, so
+there is one a window, and windows are few: it is taken out before the places are learnt, and put back as a
+variance of its own.
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,8 +2,9 @@
 
 Read off BG/NBD's distribution of the waiting time, of which not coming back at all is a part. So half of
 those who are told a day have ordered by then (53 and 49% on CDNOW in 1997, 54 to 59% on Complete Journey),
-whereas a customer's own mean gap, counted from the last order, is a day that only 20% keep on CDNOW: who is
-late is no longer who they were. The price: a clockwork customer's day is as far off as anyone's of that rate.
+whereas by their own mean gap after the last order only 20% have on CDNOW: many of those who are late have
+left. The price: a customer who orders like clockwork gets the same day as an irregular one who orders as
+often.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """A small neural network beside the ranker's trees: smooth where they make steps, wrong where they are right.
 
-One hidden layer over the pair features on a scale of logarithms. These are read off the bits of a number,
-where they stand already (its exponent, and straight lines between powers of two), for one addition.
-The same function makes what is learnt from and what is answered with.
+One hidden layer over the logarithms of the pair features. A logarithm is read off the bits of the number (its
+exponent, and a straight line between powers of two), at the cost of one addition. One function computes the
+inputs for learning and for answering.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""A question asked in an address: the request of an endpoint that a GET may ask, out of its query.
+"""Requests sent by GET: the same request as in a body, read from the address's query.
 
-A field stands there under its own name: a list as often as it has values, null as nothing (``limit=``). What
-names customers is sent in a body: addresses are written down on their way.
+Each field stands there under its own name: a list once for every value, null as nothing (``limit=``).
+Requests that name customers are sent in a body only: proxies write addresses into their logs.
 """
 
 from collections.abc import Iterator

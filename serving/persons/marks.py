@@ -1,7 +1,8 @@
 """Who of a scoring's customers asked to be forgotten: told by marks that the scoring keeps of everyone.
 
-A digest takes five microseconds: for a million customers, longer than a request may last. A mark is its first
-eight bytes; only whom a mark points at is hashed again.
+The store knows the erased by a digest of their id. To compute it takes five microseconds, so for a million
+customers longer than a request may last. A mark is a digest's first eight bytes, computed once with the
+scoring; only customers whose mark is that of somebody erased are hashed again.
 """
 
 from collections.abc import Collection, Sequence

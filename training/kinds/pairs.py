@@ -1,4 +1,4 @@
-"""What is said of customers with products, and of products: judged by rows that the model hands over."""
+"""Predictions of customers with products, and of products: measured on the rows that the model hands over."""
 
 from collections.abc import Mapping
 
