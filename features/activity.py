@@ -28,7 +28,7 @@ def prices_by_category(past: Past, *, period_days: int) -> "ir.Table":
     """Rows ``(cutoff, customer_id, category)``: mean price of a unit in the last period, and before it."""
     lines, products = past("order_lines"), table("products").select("product_id", "category")
     rows = lines.join(products, "product_id").cross_join(past.cutoffs)
-    rows = rows.filter(rows.ordered_at < rows.cutoff, rows.category.notnull())
+    rows = rows.filter(rows.ordered_at < rows.cutoff, rows.category.notnull(), rows.revenue.notnull())
     now = rows.cutoff_on.delta(rows.ordered_on, unit="day") <= period_days
     return rows.group_by([*past.keys, "category"]).aggregate(
         price_now=rows.revenue.sum(where=now) / rows.quantity.sum(where=now),
@@ -69,7 +69,7 @@ def activity(period_days: int) -> FeatureSet:
             Feature("revenue_first_year", lambda d: d.revenue.sum(where=d.customer_days < FIRST_YEAR_DAYS), "currency", "Revenue of the customer's first 365 days, so far."),
             Feature("n_new_categories_now", lambda d: d.n_new_categories.sum(where=now(d) & (d.customer_days > 0)), "categories", "Categories first bought from in the period, by one who had bought before."),
             Feature("n_repeat_days_now", lambda d: d.count(where=now(d) & (d.customer_days > 0)), "days", "Purchase days of the period after the customer's first."),
-            Feature("nps_score", lambda d: d.score.argmin(d.age_days, where=now(d)), "0 to 10", "The last answer to the satisfaction survey in the period.", "surveys"),
+            Feature("nps_score", lambda d: d.score.argmax(d.answered_at, where=now(d)), "0 to 10", "The last answer to the satisfaction survey in the period.", "surveys"),
             Feature("n_categories_again", lambda d: again(d).cast("int64").sum(), "categories", "Categories bought from in the period and before it.", "prices"),
             Feature("n_categories_dearer", lambda d: (again(d) & (d.price_now >= DEARER * d.price_before)).cast("int64").sum(), "categories", "Of these, the ones bought at 1.1 times the unit price of before, or dearer.", "prices"),
         ),

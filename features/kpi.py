@@ -47,7 +47,7 @@ class Kpi:
             count = float(part.sum())
             return count, count, count, len(rows)
         whole = self.whole(rows).astype(float)
-        known = (part.notna() & whole.notna() & (whole != 0)).to_numpy()
+        known = (part.notna() & whole.notna() & ((whole != 0) | (part != 0))).to_numpy()
         return self._ratio(part.to_numpy()[known], whole.to_numpy()[known])
 
     def _ratio(self, part: Any, whole: Any) -> tuple[float, float, float, int]:
@@ -117,11 +117,11 @@ def facts(shop: Shop, cutoff: datetime, period_days: int | None = None) -> pd.Da
     """Return what the KPIs are counted on: one row a customer with a purchase before ``cutoff``.
 
     Index ``customer_id``; the columns of ``activity``, who is new and who is mature (0 or 1), first-year
-    margin at the shop's ``margin_rate``, and the attributes and acquisition cost of the customers table.
+    margin at the rate at which the shop sells, and the attributes and acquisition cost of the customers table.
     """
     period = period_days or shop.settings.horizon_days
     rows = activity(period).compute(shop.con, cutoff, timezone=shop.timezone)
-    return _with_people(shop, rows, _people(shop), period)
+    return _with_people(shop, rows, _people(shop), cutoff, period)
 
 
 def _people(shop: Shop) -> pd.DataFrame:
@@ -129,13 +129,15 @@ def _people(shop: Shop) -> pd.DataFrame:
     return people.astype({"customer_id": "str"}).set_index("customer_id")[[*ATTRIBUTES, "acquisition_cost"]]
 
 
-def _with_people(shop: Shop, rows: pd.DataFrame, people: pd.DataFrame, period: int) -> pd.DataFrame:
+def _with_people(
+    shop: Shop, rows: pd.DataFrame, people: pd.DataFrame, cutoff: datetime, period: int
+) -> pd.DataFrame:
     rows = rows.join(people)
     mature = (rows["days_since_first_order"] >= FIRST_YEAR_DAYS).astype(float)
     return rows.assign(
         is_new=(rows["days_since_first_order"] <= period).astype(float),
         is_mature=mature,
-        margin_first_year=rows["revenue_first_year"].where(mature > 0) * shop.settings.economics.margin_rate,
+        margin_first_year=rows["revenue_first_year"].where(mature > 0) * shop.margin(cutoff).rate,
         acquisition_cost=rows["acquisition_cost"].astype(float),
         n_new_categories_now=rows["n_new_categories_now"] * (1.0 if shop.facts.has_catalogue else np.nan),
         **{name: rows[name].fillna(0.0) for name in ("n_orders_now", "n_orders_before")},
@@ -166,7 +168,7 @@ def over_time(shop: Shop, cutoffs: Iterable[datetime]) -> pd.DataFrame:
     period, people = shop.settings.horizon_days, _people(shop)
     panel = activity(period).panel(shop.con, cutoffs, timezone=shop.timezone)
     parts = [
-        kpis(_with_people(shop, pd.DataFrame(panel.xs(cutoff)), people, period)).assign(cutoff=cutoff)
+        kpis(_with_people(shop, pd.DataFrame(panel.xs(cutoff)), people, cutoff, period)).assign(cutoff=cutoff)
         for cutoff in panel.index.get_level_values("cutoff").unique()
     ]
     found = pd.concat(parts, ignore_index=True)

@@ -76,7 +76,8 @@ def followed(con: Any, asked: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
     """Return what each customer bought in the ``horizon_days`` times 24 hours from a moment on.
 
     ``asked`` holds ``customer_id``, ``moment`` (UTC, naive) and ``product_id`` (null for none). One row each,
-    in their order: ``n_orders``; ``revenue``, net of what of it was returned since (NaN without prices);
+    in their order: ``n_orders``; ``revenue``, net of what of it was returned since (NaN without prices), and
+    the ``discount`` given on that;
     ``bought_product``, whether that very product was among it; ``knew_product``, whether it had been bought
     before. The caller sees to it that the horizons are closed.
     """
@@ -91,7 +92,7 @@ _FOLLOWED = """
 WITH asked AS (SELECT row, customer_id, moment, product_id::VARCHAR AS product_id FROM recompra_asked),
 lines AS (
   SELECT line_id, customer_id, order_id, product_id, ordered_at,
-         revenue - coalesce(back, 0) AS revenue
+         revenue - coalesce(back, 0) AS revenue, discount * (1 - coalesce(back, 0) / revenue) AS discount
   FROM order_lines LEFT JOIN
     (SELECT line_id, sum(revenue) AS back FROM returns WHERE line_id IS NOT NULL GROUP BY line_id)
     USING (line_id)
@@ -103,6 +104,7 @@ paired AS (
 SELECT row, count(DISTINCT order_id) FILTER (after) AS n_orders,
        CASE WHEN count(paired.row) FILTER (after) = 0 THEN 0
             ELSE sum(revenue) FILTER (after) END::DOUBLE AS revenue,
+       coalesce(sum(paired.discount) FILTER (after), 0)::DOUBLE AS discount,
        coalesce(bool_or(after AND paired.product_id = wanted), false) AS bought_product,
        coalesce(bool_or(NOT after AND paired.product_id = wanted), false) AS knew_product
 FROM asked LEFT JOIN paired USING (row) GROUP BY row ORDER BY row

@@ -37,7 +37,7 @@ class Economics(Section):
     """Money that orders alone do not tell. Every figure here is an assumption, and answers say so."""
 
     margin_rate: float = Field(default=0.30, ge=0, le=1)
-    """Margin as a share of revenue (0 to 1), used where a product has no unit_cost."""
+    """Margin as a share of revenue (0 to 1), used where no unit_cost is known."""
     contact_cost: float = Field(default=0.10, ge=0)
     """Cost of one contact, in the shop's currency."""
     offer_lift: float = Field(default=0.15, ge=0)

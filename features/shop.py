@@ -14,6 +14,7 @@ from features.arrays.catalogue import Catalogue, read_catalogue
 from features.arrays.history import History, read_history
 from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn
+from features.margin import Margin
 from features.settings import Settings
 from features.storage.tables import fetch, sql_of, table
 from features.storage.warehouse import Facts, Warehouse
@@ -76,6 +77,11 @@ class Shop:
         placed = orders.filter(orders.ordered_at < naive_utc(cutoff))
         days = placed.select("customer_id", "ordered_on").distinct()
         return int(fetch(self.con, sql_of(days.aggregate(n=days.count()), self.con.name))["n"].iloc[0])
+
+    def margin(self, until: datetime) -> Margin:
+        """Return what is earned of revenue, as sold before ``until`` and the end of orders."""
+        end, assumed = min(until, self.last_midnight), self.settings.economics.margin_rate
+        return self._once(("margin", end), lambda: Margin.sold(self.con, end, assumed))
 
     def panel(self, cutoffs: Iterable[datetime]) -> pd.DataFrame:
         """Return the customer features as of several cutoffs in one scan: index ``(cutoff, customer_id)``."""

@@ -17,11 +17,9 @@ from pydantic import Field
 
 from features.customer import CUSTOMER_FEATURES
 from features.shop import Shop
-from features.storage.tables import fetch
 from models.chance.reach import Reach
 from models.chance.season import season_ahead
 from models.customers.customer_panel import COLUMNS, PanelConfig, everyone, thinned, training_windows
-from models.decisions.economics import Margins
 from models.kinds import ScoreModel
 from models.model import customer_card
 from models.processes.next_order import NextOrder
@@ -79,7 +77,7 @@ class Ltv(ScoreModel[LtvConfig]):
             Level.of(learnt.figures.days, structure.days, config.structure),
             Level.of(learnt.figures.revenue, structure.revenue, config.structure),
             Interval.fit(view.opinions(parts, features)[0].paid),
-            _margin_rate(shop, known_until),
+            shop.margin(known_until).rate,
             NextOrder.fit(features).shop_gap_days,
             shop.timezone,
         )
@@ -203,10 +201,3 @@ class Ltv(ScoreModel[LtvConfig]):
                 parts=Parts.load(folder, card.facts["parts"]),
                 account=Account.of_facts(card.facts["account"]),
             )
-
-
-def _margin_rate(shop: Shop, known_until: datetime) -> float:
-    """Return the products' median margin where unit costs are known, else the settings' assumption."""
-    known = fetch(shop.con, "SELECT count(unit_cost) AS known FROM products")["known"].iloc[0]
-    assumed = shop.settings.economics.margin_rate
-    return Margins.learn(shop.catalogue(known_until), assumed).share("") if known else assumed

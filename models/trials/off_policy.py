@@ -98,13 +98,13 @@ def value(log: Log, policy: Doubles, expected: Doubles | None = None) -> Value:
     """
     weight = weights(log, policy)
     _check_cover(log, weight)
-    ips = _mean(weight * log.reward, log.group)
+    ips = mean(weight * log.reward, log.group)
     snips = float(weight @ log.reward / weight.sum())
     off = weight * (log.reward - snips) / weight.mean()
     return Value(
         ips=ips,
         snips=Estimate.of(snips, _error(off, log.group)),
-        dr=None if expected is None else _mean(_doubly_robust(log, policy, weight, expected), log.group),
+        dr=None if expected is None else mean(_doubly_robust(log, policy, weight, expected), log.group),
         n_effective=float(weight.sum() ** 2 / (weight**2).sum()),
     )
 
@@ -152,9 +152,10 @@ def _doubly_robust(log: Log, policy: Doubles, weight: Doubles, expected: Doubles
     return np.asarray((policy * expected).sum(axis=1) + weight * (log.reward - said))
 
 
-def _mean(values: Doubles, group: Rows) -> Estimate:
-    mean = float(values.mean())
-    return Estimate.of(mean, _error(values - mean, group))
+def mean(values: Doubles, group: Rows) -> Estimate:
+    """Return the mean of values, shape (n,), and its interval: rows of one ``group`` go together."""
+    found = float(values.mean())
+    return Estimate.of(found, _error(values - found, group))
 
 
 def _error(off: Doubles, group: Rows) -> float:

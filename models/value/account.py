@@ -18,7 +18,7 @@ class Account:
     revenue: Level
     interval: Interval
     margin_rate: float
-    """Margin as a share of revenue: from the products' unit costs where known, else the shop's assumption."""
+    """Margin as a share of revenue: as sold where unit costs are known, else the shop's assumption."""
     shop_gap_days: float
     """Mean days between two order days; NaN where nobody ever came back."""
     timezone: str

@@ -27,7 +27,8 @@ PEOPLE = {
     "acquisition_cost": [2.0, 4.0, None, 0.5],
 }
 ANSWERS = [
-    ("anna", "2024-02-21", 10),
+    ("anna", "2024-02-21", 0),
+    ("anna", "2024-02-21 18:00", 10),
     ("bert", "2024-02-01", 3),
     ("cleo", "2024-02-07", 8),
     ("cleo", "2023-02-07", 0),
@@ -44,8 +45,33 @@ def shop(tmp_path_factory):
         lines,
         products=pd.DataFrame({"product_id": ["tea", "mug"], "category": ["drinks", "china"]}),
         customers=pd.DataFrame(PEOPLE),
-        surveys=answers.assign(answered_at=pd.to_datetime(answers["answered_at"])),
+        surveys=answers.assign(answered_at=pd.to_datetime(answers["answered_at"], format="ISO8601")),
     )
+
+
+def test_who_was_won_for_nothing_counts_in_what_winning_earned():
+    kpi = next(kpi for kpi in KPIS if kpi.name == "ltv_to_cac")
+    won = {"margin_first_year": [30.0, 10.0], "is_mature": [1.0, 1.0], "acquisition_cost": [10.0, 0.0]}
+    assert kpi.measure(pd.DataFrame(won))[0] == pytest.approx(40 / 10)
+
+
+def test_first_year_value_knows_unit_costs(tmp_path):
+    lines = pd.DataFrame({"customer_id": ["anna"] * 2, "ordered_at": ["2023-01-01", "2024-02-20"]})
+    lines = lines.assign(ordered_at=pd.to_datetime(lines["ordered_at"]), product_id="tea", unit_price=10.0)
+    shop = make_shop(tmp_path, lines, products=pd.DataFrame({"product_id": ["tea"], "unit_cost": [8.0]}))
+    assert kpis(facts(shop, CUTOFF)).set_index("kpi")["value"]["ltv_365d"] == pytest.approx(10 * 0.2)
+
+
+def test_a_line_without_a_price_makes_nothing_cheaper(tmp_path):
+    lines = pd.DataFrame(ORDERS, columns=["customer_id", "ordered_at", "product_id", "unit_price"])
+    gifts = lines[lines["unit_price"] == 10.0].assign(
+        unit_price=None
+    )  # before, and as much again for nothing
+    lines = pd.concat([lines.assign(unit_price=10.0), gifts.assign(order_id="gift")], ignore_index=True)
+    lines = lines.assign(ordered_at=pd.to_datetime(lines["ordered_at"]))
+    drinks = pd.DataFrame({"product_id": ["tea", "mug"], "category": ["drinks", "china"]})
+    found = kpis(facts(make_shop(tmp_path, lines, products=drinks), CUTOFF)).set_index("kpi")["value"]
+    assert found["upsell_rate"] == 0
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,7 @@ def test_margin_is_the_assumed_share_of_revenue(said: pd.DataFrame) -> None:
 
 
 def test_known_unit_costs_replace_the_assumed_margin(tmp_path: Path, lines: pd.DataFrame) -> None:
-    bought = lines.assign(product_id=[f"p{k % 12:02d}" for k in range(len(lines))])
+    bought = lines.assign(product_id=[f"p{k % 12:02d}" for k in range(len(lines))], unit_price=10.0)
     catalogue = products().assign(list_price=10.0, unit_cost=4.0)
     said = value(make_shop(tmp_path, bought, products=catalogue))
     np.testing.assert_allclose(said["expected_margin"], 0.6 * said["expected_revenue"], rtol=1e-6)

@@ -1,8 +1,9 @@
 """Decisions and contacts with what followed them, as rows to measure on.
 
 A reward is the margin of a customer's orders in the horizon after a decision, less the contact: what it is
-said to have cost, else the action's cost in the settings. Discounts given are in the orders' prices. Of one
-customer's decisions within a horizon only the first counts, so that no order is counted twice.
+said to have cost, else the action's cost in the settings. A discount comes off the margin in full: what was
+sold cheaper cost the shop as much. Of one customer's decisions within a horizon only the first counts, so
+that no order is counted twice.
 """
 
 from datetime import datetime, timedelta
@@ -15,7 +16,6 @@ import pandas as pd
 from features.labels import followed
 from features.shop import Shop
 from features.window import naive_utc
-from models.decisions.economics import Margins
 from models.policy.actions import DO_NOTHING, catalogue
 from models.policy.standing import draw_held_out
 from models.trials.contact_rows import UNNAMED
@@ -32,14 +32,6 @@ class Record:
         self.horizon_days = shop.settings.horizon_days
 
     @cached_property
-    def margin_rate(self) -> float:
-        """Margin as a share of revenue: the median over known costs, else as assumed in the settings."""
-        assumed = self.shop.settings.economics.margin_rate
-        if not self.shop.facts.has_products:
-            return assumed
-        return Margins.learn(self.shop.catalogue(self.shop.last_midnight), assumed).share("")
-
-    @cached_property
     def costs(self) -> dict[str, float]:
         """What a contact costs by action, where an action has a cost of its own."""
         actions = catalogue(self.shop.settings.actions)
@@ -54,9 +46,7 @@ class Record:
         moment = _naive(decisions["decided_at"])
         frame = decisions.assign(moment=moment, action=decisions["action"].fillna(DO_NOTHING))
         frame = frame[frame["moment"] <= self._last].sort_values(["moment", "customer_id"])
-        age = frame["moment"] - frame.groupby("customer_id")["moment"].transform("min")
-        frame = frame.assign(period=(age.dt.total_seconds() // (86400 * self.horizon_days)))
-        frame = frame.drop_duplicates(["customer_id", "period"]).reset_index(drop=True)
+        frame = _apart(frame, timedelta(days=self.horizon_days))
         policy = self.shop.settings.contact_policy
         ids = np.array([name.encode() for name in frame["customer_id"]], dtype=np.bytes_)
         drawn = draw_held_out(ids, policy.held_out_share, policy.held_out_salt)
@@ -89,9 +79,23 @@ class Record:
         cost = frame["action"].map(self.costs).fillna(self.shop.settings.economics.contact_cost)
         if "cost" in frame:
             cost = pd.to_numeric(frame["cost"]).fillna(cost)
-        margin = after["revenue"].fillna(0.0).to_numpy(float) * self.margin_rate
+        paid, off = (after[name].fillna(0.0).to_numpy(float) for name in ("revenue", "discount"))
+        margin = paid - self.shop.margin(self.shop.last_midnight).goods * (paid + off)
         reward = margin - cost.to_numpy(float) * contacted.to_numpy(float)
         return pd.concat([frame, after.assign(reward=reward)], axis=1)
+
+
+def _apart(frame: pd.DataFrame, horizon: timedelta) -> pd.DataFrame:
+    """Return each customer's first row, the first a ``horizon`` or more after that, and so on, in order.
+
+    ``frame`` has ``customer_id`` and ``moment`` and is sorted by it. A round takes one row of every customer.
+    """
+    left, kept = frame, [frame.head(0)]
+    while len(left):
+        kept.append(left.drop_duplicates("customer_id"))
+        open_from = kept[-1].set_index("customer_id")["moment"] + horizon
+        left = left[left["moment"] >= left["customer_id"].map(open_from)]
+    return pd.concat(kept).sort_values(["moment", "customer_id"], ignore_index=True)
 
 
 def _naive(moments: "pd.Series[Any]") -> "pd.Series[Any]":

@@ -15,8 +15,7 @@ from features.shop import Shop
 from models.policy.actions import DO_NOTHING
 from models.trials.contact_rows import features_then
 from models.trials.learners import LearnerConfig
-from models.trials.off_policy import Log, by_trees, cross_fitted, value
-from models.trials.trial import Estimate
+from models.trials.off_policy import Log, by_trees, cross_fitted, mean, value
 
 FOLLOWED = "followed"
 """The policy that was in service."""
@@ -57,8 +56,8 @@ class DecisionLog:
                 "ask for offers with `record`, and ingest the orders that follow",
             )
         if name == FOLLOWED:
-            reward = self.decided["reward"]
-            return {"mean": Estimate.of(reward.mean(), reward.std() / np.sqrt(n))._asdict(), "n": n}
+            who = np.unique(self.decided["customer_id"], return_inverse=True)[1]
+            return {"mean": mean(self.decided["reward"].to_numpy(float), who)._asdict(), "n": n}
         return dict(value(self.log, self._chances(name), self._expected).facts())
 
     @cached_property

@@ -11,7 +11,9 @@ from worlds.orders import order_lines
 
 from features.errors import InputError
 from features.ingest import ingest
+from features.shop import Shop
 from models.policy.standing import draw_held_out
+from training.contacts.decided import Record
 from training.contacts.outcomes import Outcomes, outcomes, table
 from training.contacts.past_policies import read_policy
 
@@ -21,12 +23,20 @@ NO_CONTACTS = pd.DataFrame(
 )
 
 
-def make_home(folder: Path, lines: pd.DataFrame, held_out_share: float = 0.0, more: str = "") -> Path:
+def make_home(
+    folder: Path,
+    lines: pd.DataFrame,
+    held_out_share: float = 0.0,
+    more: str = "",
+    products: pd.DataFrame | None = None,
+) -> Path:
     source = folder / "source"
     source.mkdir(parents=True)
     rest = f"[contact_policy]\nheld_out_share = {held_out_share}\n" if held_out_share else ""
     (source / "recompra.toml").write_text(f'currency = "EUR"\nhorizon_days = 28\n{rest}{more}')
     lines.to_parquet(source / "order_lines.parquet")
+    if products is not None:
+        products.to_parquet(source / "products.parquet")
     ingest(source, folder / "home")
     return folder / "home"
 
@@ -113,6 +123,12 @@ def test_of_decisions_within_one_horizon_only_the_first_counts(home: Path, world
     )
 
 
+def test_no_order_counts_for_two_decisions(home: Path, world) -> None:
+    first = decisions_of(world["contacts"]).drop_duplicates("customer_id")
+    days = [first.assign(decided_at=first["decided_at"] + pd.Timedelta(days=after)) for after in (0, 50, 60)]
+    assert outcomes(home, pd.concat(days), NO_CONTACTS).n_closed == 2 * len(first)  # 60 is 10 after 50
+
+
 def test_customers_held_out_by_their_id_are_the_others_comparison(world, tmp_path: Path) -> None:
     home = make_home(tmp_path, world["lines"], held_out_share=0.3)
     decisions = decisions_of(world["contacts"])
@@ -148,6 +164,27 @@ def test_a_contact_costs_what_it_is_said_to_else_what_its_action_does(world, tmp
     told = decisions.assign(cost=0.5)
     cheap = outcomes(home, told, NO_CONTACTS).actions["win_back"]
     assert cheap["margin_after_contact"] - dear == pytest.approx(1.5 * cheap["n"])
+
+
+def test_a_discount_comes_off_the_margin_in_full(world, tmp_path: Path) -> None:
+    decisions = decisions_of(world["contacts"])
+    found = {}
+    for share in (0.0, 0.2):
+        lines = world["lines"].assign(discount=share * world["lines"]["unit_price"])
+        cost = pd.DataFrame({"product_id": ["dear", "cheap"], "unit_cost": [35.0, 3.5]})
+        home = make_home(tmp_path / str(share), lines, products=cost)
+        found[share] = outcomes(home, decisions, NO_CONTACTS).actions["nothing"]["margin_after_contact"]
+    assert found[0.2] / found[0.0] == pytest.approx((0.8 - 0.7) / (1 - 0.7))
+
+
+def test_what_was_followed_is_told_over_customers_and_not_over_decisions(
+    found: Outcomes, home, world
+) -> None:
+    decided = Record(Shop(home)).decided(decisions_of(world["contacts"]))
+    sums = decided["reward"].sub(decided["reward"].mean()).groupby(decided["customer_id"]).sum()
+    told = found.policies["followed"]["mean"]
+    half_width = 1.96 * np.sqrt((sums**2).sum()) / len(decided)
+    assert (told["high"] - told["low"]) / 2 == pytest.approx(half_width, rel=1e-3)
 
 
 def test_a_shop_without_a_decision_gets_an_answer_and_a_table(tmp_path: Path) -> None:
