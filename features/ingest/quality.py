@@ -161,6 +161,13 @@ def unseen(con: duckdb.DuckDBPyConnection) -> list[str]:
     return [f"products: {n:,} {told}"] if n else []
 
 
+def unpriced(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Say how many lines have no price where others have: in money they are nothing."""
+    n, whole = con.execute("SELECT count(*) FILTER (revenue IS NULL), count(*) FROM lines").fetchall()[0]
+    told = "have no unit_price: they count as orders and units, and as nothing in every sum of money"
+    return [f"order_lines: {n:,} of {whole:,} lines {told}"] if 0 < n < whole else []
+
+
 def number(con: duckdb.DuckDBPyConnection, sql: str) -> int:
     """Return the one number a query gives."""
     return int(con.execute(sql).fetchall()[0][0])

@@ -193,7 +193,7 @@ def _build(
     quality.count(con, report)
     report.facts, report.quarantine = quality.measure(con), quality.refused(con)
     report.fingerprint = quality.fingerprint(con, {key: card["settings"][key] for key in publish.FIXED})
-    report.notes.extend(quality.unseen(con))
+    report.notes.extend([*quality.unseen(con), *quality.unpriced(con)])
     report.write(folder)
     publish.write_card(folder, {**card, "facts": report.facts, "fingerprint": report.fingerprint})
 

@@ -331,6 +331,13 @@ def test_products_that_nobody_can_be_shown_are_counted_aloud(tmp_path):
     assert "shown to nobody" in str(render(report).caption)
 
 
+def test_lines_without_a_price_beside_others_are_told(tmp_path):
+    some = ingest(shop(tmp_path / "s", "a,1,p,2024-01-05,1,1\nb,2,p,2024-01-05,1,"), tmp_path / "home")
+    assert some.notes[0].startswith("order_lines: 1 of 2 lines have no unit_price: they count as orders")
+    none = ingest(shop(tmp_path / "t", "a,1,p,2024-01-05,1,\nb,2,p,2024-01-05,1,"), tmp_path / "free")
+    assert not none.notes
+
+
 def test_the_column_map_takes_names_and_expressions(tmp_path):
     toml = "[tables.order_lines]\nwhere = \"status <> 'void'\"\nwhere_reason = 'void'\n"
     toml += "[tables.order_lines.columns]\n"
