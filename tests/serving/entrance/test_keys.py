@@ -56,12 +56,12 @@ def test_a_revoked_key_is_nobodys(store: Store, view: View) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["", "rk", "rk_", "rk_%s_", "rk_%s_wrong", "xx_%s_wrong", "rk_ffffffff_wrong"]
+    "wrong", ["", "rk", "rk_", "rk_{id}_", "rk_{id}_wrong", "xx_{id}_{secret}", "rk_ffffffff_{secret}"]
 )
 def test_what_is_no_key_is_nobodys(store: Store, view: View, wrong: str) -> None:
-    key_id = keys.create(store, ["crm"], now=NOW).split("_")[1]
+    _, key_id, secret = keys.create(store, ["crm"], now=NOW).split("_", 2)
     view.sync()
-    assert keys.holder(view.keys, wrong.replace("%s", key_id)) is None
+    assert keys.holder(view.keys, wrong.format(id=key_id, secret=secret)) is None
 
 
 def test_an_unknown_scope_and_an_unknown_key_are_named(store: Store) -> None:

@@ -30,6 +30,12 @@ def test_one_who_waits_as_long_as_told_passes() -> None:
     assert limits.wait(key(1.0), 0.25 + seconds) == 0
 
 
+def test_silence_saves_up_one_burst_and_no_more() -> None:
+    limits = Limits()
+    assert limits.wait(key(10.0), 0.0) == 0
+    assert sum(limits.wait(key(10.0), 3600.0) == 0 for _ in range(50)) == 10
+
+
 def test_each_of_two_workers_gives_half() -> None:
     limits = Limits(n_workers=2)
     assert sum(limits.wait(key(10.0), 0.0) == 0 for _ in range(20)) == 5
