@@ -29,7 +29,8 @@ FILE = "sketch.json"
 TENTHS = np.arange(1, 10) / 10
 LEAST_SHARE = 1e-4
 """An empty bin counts as half a row, or as so much where that is more: the logarithm of nothing is none."""
-MOVED, DRIFTED = 0.1, 0.25
+DRIFTED = 0.25
+"""A PSI above this is drift to act on."""
 USUAL_TIMES = 2.0
 """Twice what it moved before is still no news: seasons and deliveries of customers are uneven."""
 

@@ -46,21 +46,12 @@ class Calendar:
 
     def of(self, entries: "Longs | Bools") -> "Calendar":
         """Return some of the contacts."""
-        return Calendar(
-            row=self.row[entries],
-            action=self.action[entries],
-            day=self.day[entries],
-            last=self.last[entries],
-            product=self.product[entries],
-            worth=self.worth[entries],
-            spend=self.spend[entries],
-            chance=self.chance[entries],
-        )
+        return Calendar(*(getattr(self, field.name)[entries] for field in fields(self)))
 
     @classmethod
     def together(cls, parts: "Sequence[Calendar]") -> "Calendar":
         """Return the contacts of several calendars, one after the other."""
-        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     def in_order(self) -> "Calendar":
         """Return the contacts by day, then by worth, then by customer."""

@@ -52,9 +52,7 @@ class LogLinear:
     @classmethod
     def fit(cls, names: tuple[str, ...], rows: pd.DataFrame, truth: Doubles, *, ridge: float) -> Self:
         """Fit P(truth = 1) with an L2 penalty of ``ridge``; a truth that does not vary gives a constant."""
-        design = _design(names, rows)
-        mean, scale = design.mean(axis=0), design.std(axis=0)
-        scale = np.where(scale > FLAT, scale, 1.0)
+        known, mean, scale = _standardised(names, rows)
         if not np.ptp(truth):
             share = (truth.sum() + 0.5) / (len(truth) + 1)
             weights, intercept = np.zeros(len(names)), float(logit(share))
@@ -62,19 +60,17 @@ class LogLinear:
             from sklearn.linear_model import LogisticRegression
 
             model = LogisticRegression(C=1 / ridge, max_iter=1000, tol=1e-6)
-            model.fit((design - mean) / scale, truth)
+            model.fit(known, truth)
             weights, intercept = model.coef_[0], float(model.intercept_[0])
-        return cls(names, tuple(mean.tolist()), tuple(scale.tolist()), tuple(weights.tolist()), intercept)
+        return cls(names, mean, scale, tuple(weights.tolist()), intercept)
 
     @classmethod
     def fit_mean(cls, names: tuple[str, ...], rows: pd.DataFrame, target: Doubles, *, ridge: float) -> Self:
         """Fit the mean of ``target``, shape (n,), by least squares with an L2 penalty of ``ridge``."""
-        design = _design(names, rows)
-        mean, scale = design.mean(axis=0), design.std(axis=0)
-        scale = np.where(scale > FLAT, scale, 1.0)
-        known, middle = (design - mean) / scale, float(target.mean())
+        known, mean, scale = _standardised(names, rows)
+        middle = float(target.mean())
         weights = np.linalg.solve(known.T @ known + ridge * np.eye(len(names)), known.T @ (target - middle))
-        return cls(names, tuple(mean.tolist()), tuple(scale.tolist()), tuple(weights.tolist()), middle)
+        return cls(names, mean, scale, tuple(weights.tolist()), middle)
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
@@ -91,6 +87,16 @@ class LogLinear:
         """Return what each of ``names`` adds to the score beyond a typical row's, shape (n, names)."""
         design = (_design(self.names, rows) - np.array(self.mean)) / np.array(self.scale)
         return np.asarray(np.clip(design, -FAR, FAR) * np.array(self.weights))
+
+
+def _standardised(
+    names: tuple[str, ...], rows: pd.DataFrame
+) -> tuple[Doubles, tuple[float, ...], tuple[float, ...]]:
+    """Return the columns with mean 0 and standard deviation 1, and the means and scales that made them so."""
+    design = _design(names, rows)
+    mean, spread = design.mean(axis=0), design.std(axis=0)
+    scale = np.where(spread > FLAT, spread, 1.0)
+    return (design - mean) / scale, tuple(mean.tolist()), tuple(scale.tolist())
 
 
 def _design(names: tuple[str, ...], rows: pd.DataFrame) -> Doubles:
