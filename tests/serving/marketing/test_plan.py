@@ -18,6 +18,7 @@ from worlds import orders
 from worlds.snapshot import AS_OF, NOW, make_home, make_snapshot, with_known
 
 from features.errors import Conflict, NotFound, SettingsError
+from features.settings import ContactPolicy
 from models.policy.actions import CATALOGUE
 from serving.api import EventsRequest
 from serving.api_crm import PlanRequest
@@ -135,6 +136,17 @@ def test_a_plan_asked_for_at_night_begins_tomorrow(state: State) -> None:
 
     days = [first_day(state, AS_OF + timedelta(hours=hour)).isoformat() for hour in (3, 10, 20, 23)]
     assert days == ["2026-03-01", "2026-03-01", "2026-03-02", "2026-03-02"]
+
+
+def test_where_evenings_are_not_quiet_a_plan_begins_today_until_the_last_hour(state: State) -> None:
+    from serving.marketing.period import first_day
+
+    assert state.snapshot.desk is not None
+    goods, terms = state.snapshot.desk
+    open_late = goods, replace(terms, policy=ContactPolicy(quiet_from=0, quiet_until=8))
+    late = replace(state, snapshot=replace(state.snapshot, desk=open_late))
+    days = [first_day(late, AS_OF + timedelta(hours=hour)).isoformat() for hour in (22, 23)]
+    assert days == ["2026-03-01", "2026-03-02"]
 
 
 @pytest.mark.parametrize("first", [date(2026, 2, 28), date(2027, 3, 3), date.min, date.max])

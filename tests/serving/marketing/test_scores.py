@@ -144,6 +144,18 @@ def test_an_erased_customer_is_in_no_page_and_in_no_stream(state: State, home: P
     assert "c000003" not in [row["customer_id"] for row in page(state, home).scores]
 
 
+def test_who_is_erased_while_a_stream_is_sent_is_not_in_the_rest_of_it(
+    state: State, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scores, "BLOCK", 3)
+    blocks = Pull.of(state, ScoresRequest(format="csv"), home).blocks()
+    assert len(next(blocks)) == 3
+    rights.forget(state.view.store, "c000007", now=NOW)
+    state.view.sync()
+    rest = {row[0] for block in blocks for row in block}
+    assert "c000008" in rest and "c000007" not in rest
+
+
 def test_the_counts_of_a_page_are_those_of_the_rows_a_walk_brings(state: State, home: Path) -> None:
     asked = {"max_churn_probability": 0.5}
     for name in {row["customer_id"] for row in walk(state, home, limit=5, **asked)} & {"c000003", "c000004"}:
