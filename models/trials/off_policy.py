@@ -25,6 +25,8 @@ from models.trials.trial import Estimate
 
 SURE = 5.0
 """Standard errors by which the mean weight may differ from 1: more, and the log does not cover the policy."""
+LOST = 0.01
+"""Share of decisions in which a policy may do what had no chance of being done: more, and it is refused."""
 Fit = Callable[[Doubles, Doubles], Callable[[Doubles], Doubles]]
 """Learns from rows (n, columns) and rewards (n,), and gives what predicts rewards of rows."""
 
@@ -164,16 +166,25 @@ def _error(off: Doubles, group: Rows) -> float:
 
 
 def _check_cover(log: Log, weight: Doubles) -> None:
-    """Refuse a policy that does what was never tried: then the weights do not average 1."""
-    mean = float(weight.mean()) if len(log) else 0.0
-    if mean <= 0:
+    """Refuse a policy that does what was never tried.
+
+    Where the decision was certain nothing else was; elsewhere the weights do not average 1.
+    """
+    average = float(weight.mean()) if len(log) else 0.0
+    if average <= 0:
         raise CannotLearn(
             "the policy never does what was done, so the log tells nothing of it",
             "explore: `exploration` > 0",
         )
-    error = _error(weight - mean, log.group)
-    if abs(mean - 1) > SURE * error + 1e-9:
+    lost = float(np.where(log.propensity < 1, 0.0, 1 - weight).mean())
+    if lost > LOST:
         raise CannotLearn(
-            f"the log does not cover the policy: its weights average {mean:.2f}, not 1",
+            f"the log does not cover the policy: in {lost:.0%} of decisions it does what had no chance",
+            "value a policy that does nothing where its action is not permitted, or explore: `exploration`",
+        )
+    error = _error(weight - average, log.group)
+    if abs(average - 1) > SURE * error + 1e-9:
+        raise CannotLearn(
+            f"the log does not cover the policy: its weights average {average:.2f}, not 1",
             "it does what was never tried where it would do it, or the propensities are not the true ones",
         )

@@ -108,6 +108,23 @@ def test_a_policy_that_does_what_was_never_tried_is_refused_in_words() -> None:
         value(part, np.tile([0.0, 0.0, 1.0], (kept.sum(), 1)))
 
 
+def partly_certain(share: float) -> tuple[Log, np.ndarray]:
+    """Return decisions by a coin, and which were certain: no contact was permitted there."""
+    rng, certain = np.random.default_rng(6), np.arange(N) < share * N
+    action = np.where(certain, 0, rng.random(N) < 0.5).astype(int)
+    chance = np.where(certain, 1.0, 0.5)
+    return Log.of(action, chance, rng.gamma(2.0, 5.0, N), n_actions=2), certain
+
+
+def test_a_policy_is_refused_where_it_would_do_what_had_no_chance() -> None:
+    always = np.tile([0.0, 1.0], (N, 1))
+    log, certain = partly_certain(0.05)
+    with pytest.raises(CannotLearn, match="in 5% of decisions it does what had no chance"):
+        value(log, always)
+    assert value(log, np.column_stack([certain, ~certain]).astype(float)).n_effective > N / 3
+    assert value(partly_certain(0.005)[0], always).n_effective > N / 3  # next to none
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
