@@ -15,7 +15,6 @@ from features.errors import InputError, SettingsError
 
 FOLDER = Path(__file__).parent
 TEXT = "_text"
-REQUIRED = ("customer_id", "ordered_at")
 
 
 @dataclass(frozen=True)
@@ -61,16 +60,6 @@ def locate(source: str | Path, adapter: str | None) -> tuple[Path, str | None]:
     if data is None:
         raise InputError(f"{name!r} brings no data of its own", f"give a path and --adapter {name}")
     return data, name
-
-
-def fitting(columns: list[str]) -> list[str]:
-    """Return the adapters whose order lines could be read from these columns."""
-    have = set(columns)
-    maps = {
-        name: load(name).values.get("tables", {}).get("order_lines", {}).get("columns", {})
-        for name in names()
-    }
-    return [name for name, known in maps.items() if all(known.get(key, key) in have for key in REQUIRED)]
 
 
 def _packed(package: str) -> Path | None:

@@ -40,8 +40,14 @@ def cast(kind: Kind, cell: str, source_type: str, *, timezone: str, timestamps: 
         return _digest(cell)
     if kind == "time":
         return f"sane({_cast_time(cell, source_type.upper(), timezone, timestamps)})"
-    source = f"nullif(trim({cell}), '')" if _family(source_type) == "text" else cell
-    value = f"TRY_CAST({source} AS {SQL_TYPE[kind]})"
+    return read(kind, f"nullif(trim({cell}), '')" if _family(source_type) == "text" else cell)
+
+
+def read(kind: Kind, cell: str) -> str:
+    """Return SQL of ``cell`` as our type where it can be one as it stands, else NULL."""
+    value = f"TRY_CAST({cell} AS {SQL_TYPE[kind]})"
+    if kind == "time":
+        return f"sane({value})"
     return f"CASE WHEN isfinite({value}) THEN {value} END" if kind in ("number", "day") else value
 
 

@@ -168,6 +168,16 @@ def unpriced(con: duckdb.DuckDBPyConnection) -> list[str]:
     return [f"order_lines: {n:,} of {whole:,} lines {told}"] if 0 < n < whole else []
 
 
+def twins(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Say how many ids differ from another by capital letters alone: to us they are others."""
+    notes = []
+    for name, table in {"customer_id": "orders", "product_id": "lines"}.items():
+        n = number(con, f"SELECT count(DISTINCT {name}) - count(DISTINCT lower({name})) FROM {table}")
+        told = "differ from another by capital letters alone; if they mean the same, map lower(...) of them"
+        notes += [f"{name}: {n:,} {told}"] if n else []
+    return notes
+
+
 def number(con: duckdb.DuckDBPyConnection, sql: str) -> int:
     """Return the one number a query gives."""
     return int(con.execute(sql).fetchall()[0][0])

@@ -37,8 +37,8 @@ def shown(source: str | Path) -> str:
     """Return a source as it may be printed and kept: without user and password."""
     if not scheme_of(source):
         return str(source)
-    parts = urlsplit(str(source))
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    user, mark, _ = urlsplit(str(source)).netloc.rpartition("@")
+    return str(source).replace(user + mark, "", 1)
 
 
 @contextmanager

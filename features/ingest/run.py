@@ -137,10 +137,11 @@ def _stage(
 ) -> int:
     try:
         with sources.registered(con, source, lines) if source.query else nullcontext():
-            n = staging.stage(con, source, source.relation(), settings)
+            n, odd = staging.stage(con, source, source.relation(), settings)
     except duckdb.CatalogException as error:
         report.notes.append(f"{source.table} left out: {str(error).splitlines()[0]}")
         return 0
+    report.notes.extend(note for note in odd if note not in report.notes)
     if n == 0:
         report.notes.append(f"{source.table}: {source.label} holds no rows")
     return n
@@ -193,7 +194,7 @@ def _build(
     quality.count(con, report)
     report.facts, report.quarantine = quality.measure(con), quality.refused(con)
     report.fingerprint = quality.fingerprint(con, {key: card["settings"][key] for key in publish.FIXED})
-    report.notes.extend([*quality.unseen(con), *quality.unpriced(con)])
+    report.notes.extend([*quality.unseen(con), *quality.unpriced(con), *quality.twins(con)])
     report.write(folder)
     publish.write_card(folder, {**card, "facts": report.facts, "fingerprint": report.fingerprint})
 

@@ -111,7 +111,10 @@ def reader(file: Path) -> str:
         return _text(name)
     if lower.endswith(DELIMITED):
         return _delimited(file, name)
-    raise InputError(f"cannot read {file.name}: neither Parquet nor CSV", "convert it to one of them")
+    raise InputError(
+        f"cannot read {file.name}: neither Parquet nor CSV",
+        "convert it to one of them; a database is named by its URL (sqlite:///shop.db, postgresql://...)",
+    )
 
 
 def _text(name: str) -> str:
@@ -149,13 +152,13 @@ def _first_line(file: Path) -> tuple[str, str]:
 
 
 def _heading(file: Path) -> tuple[str, list[str]]:
-    """Return the delimiter and the column names of a CSV's first line."""
+    """Return the delimiter and the columns of a CSV's first line; a nameless one is called by its place."""
     first, delimiter = _first_line(file)
-    columns = [column.strip() for column in next(csv.reader([first], delimiter=delimiter), [])]
-    lower = [column.lower() for column in columns]
-    if not lower or len(set(lower)) < len(lower) or not all(lower):
+    cells = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), [])]
+    columns = [cell or f"column {place}" for place, cell in enumerate(cells, 1)]
+    if not any(cells) or len({column.lower() for column in columns}) < len(columns):
         raise InputError(
-            f"{file}: column names are missing or repeated: {columns}",
+            f"{file}: column names are missing or repeated: {cells}",
             "give each column its own name, in the first line",
         )
     return delimiter, columns

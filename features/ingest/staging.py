@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import duckdb
 
-from features import adapters
 from features.errors import InputError, SettingsError
-from features.ingest import casting, contracts, sources
+from features.ingest import advice, casting, contracts, sources
 from features.ingest.contracts import TABLES, Column, Table
 from features.ingest.sources import Source
 from features.settings import Settings, TableMap
@@ -15,13 +14,6 @@ from features.storage.tables import quote
 BROKEN_SHARE = 0.5
 """Above this share of unreadable cells a column is of the wrong type, and the whole file is refused."""
 UNTYPED = ("id", "text", "digest")
-EXAMPLES: dict[contracts.Kind, str] = {
-    "time": "try_strptime({}, '%d/%m/%Y %H:%M')",
-    "day": "try_strptime({}, '%d/%m/%Y')",
-    "number": "replace(replace({}, '.', ''), ',', '.')",
-    "flag": "lower({}) IN ('yes', 'sim')",
-}
-"""What reads a column as it often is elsewhere: day before month, a decimal comma, yes and no."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +66,10 @@ def create(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("CREATE TABLE uncounted (source VARCHAR)")
 
 
-def stage(con: duckdb.DuckDBPyConnection, source: Source, relation: str, settings: Settings) -> int:
-    """Append one source to its staged table and return its number of rows.
+def stage(
+    con: duckdb.DuckDBPyConnection, source: Source, relation: str, settings: Settings
+) -> tuple[int, list[str]]:
+    """Append one source to its staged table; return its number of rows, and what is odd about them in words.
 
     Raises ``InputError`` for a missing column, one of the wrong type, or a file that breaks in the middle.
     """
@@ -89,7 +83,7 @@ def stage(con: duckdb.DuckDBPyConnection, source: Source, relation: str, setting
     if source.table == "order_lines" and missing & {"product_id", "quantity"}:
         con.execute(f"INSERT INTO uncounted VALUES ({quote(source.label)})")
     _make_whole(opened, cells)
-    return _refuse_wrong_types(opened, cells)
+    return _refuse_wrong_types(opened, cells), advice.thousands(con, relation, opened.table, _numbers(cells))
 
 
 def table_map_of(settings: Settings, table: str) -> TableMap:
@@ -240,8 +234,8 @@ def _check(cell: Cell, source: Source) -> Cell:
 
 def _missing(opened: Opened, column: str, mapped: str = "") -> InputError:
     table, found = opened.table.name, list(opened.columns)
-    fitting = adapters.fitting(found)
-    adapter = f"use --adapter {fitting[0]}" if fitting else "name an --adapter"
+    fits = advice.adapter(opened.con, opened.relation) if table == "order_lines" else ""
+    adapter = f"use --adapter {fits}" if fits else "name an --adapter"
     return InputError(
         f"column {column!r}{mapped} missing from {table} ({opened.source.label}); found {found}",
         f"map it in recompra.toml under [tables.{table}.columns], or {adapter}",
@@ -265,16 +259,13 @@ def _refuse_wrong_types(opened: Opened, cells: list[Cell]) -> int:
                 f"{label}: column {cell.column.name!r} of {table} must be "
                 f"{contracts.WORDS[cell.column.kind]}; {broken} of {rows} rows are not, as {first[:300]}",
                 f"map it to an expression in recompra.toml under [tables.{table}.columns], "
-                f"such as {_example(cell)}",
+                f"such as {advice.example(opened.con, opened.relation, cell.column, cell.sql)}",
             )
     return int(rows)
 
 
-def _example(cell: Cell) -> str:
-    """Return a line of recompra.toml that reads what such a column often holds elsewhere in the world."""
-    name = cell.sql.strip('"')
-    expression = EXAMPLES[cell.column.kind].format(name if name.isidentifier() else "cell")
-    return f'{cell.column.name} = "{expression}"'
+def _numbers(cells: list[Cell]) -> dict[str, str]:
+    return {c.column.name: c.sql for c in cells if c.column.kind == "number" and c.type == "VARCHAR"}
 
 
 def _name(column: str) -> str:

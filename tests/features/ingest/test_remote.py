@@ -66,6 +66,7 @@ def test_nobody_answering_is_said_without_the_password(tmp_path: Path) -> None:
         ingest("http://ada:secret@127.0.0.1:9/x", tmp_path)
     assert "secret" not in str(told.value)
     assert shown("postgresql://ada:secret@db/shop") == "postgresql://db/shop"
+    assert shown("sqlite:////srv/shop.db") == "sqlite:////srv/shop.db"
 
 
 def fill(url: str) -> None:

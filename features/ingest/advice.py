@@ -1,0 +1,102 @@
+"""What to write into ``recompra.toml`` where a source's columns are not as expected, found by trying."""
+
+import duckdb
+
+from features import adapters
+from features.ingest import casting
+from features.ingest.contracts import ORDER_LINES, Column, Kind, Table
+from features.settings import Settings, TableMap
+
+DAYS = ("%d/%m/%y", "%d.%m.%y", "%m/%d/%y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m/%d/%Y", "%Y-%m-%d")
+CLOCKS = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
+SPREADSHEET = "1899-12-30"
+"""The day from which spreadsheets count days."""
+EXAMPLES: dict[Kind, tuple[str, ...]] = {
+    "time": (
+        *(f"try_strptime({{}}, '{day} {clock}')" for day in DAYS for clock in CLOCKS),
+        *(f"CAST(try_strptime({{}}, '{day}') AS DATE)" for day in DAYS),
+        f"TIMESTAMP '{SPREADSHEET}' + to_seconds(round(num({{}}) * 86400))",
+        "to_timestamp(num({}))",
+        "to_timestamp(num({}) / 1000)",
+    ),
+    "day": (
+        *(f"try_strptime({{}}, '{day}')" for day in DAYS),
+        f"DATE '{SPREADSHEET}' + CAST(num({{}}) AS INTEGER)",
+    ),
+    "number": (
+        "replace(replace({}, '.', ''), ',', '.')",
+        "replace(regexp_replace({}, '[^0-9,-]', '', 'g'), ',', '.')",
+        "regexp_replace({}, '[^0-9.-]', '', 'g')",
+    ),
+    "flag": ("lower({}) IN ('yes', 'sim', 'ja', 'oui', 'si')",),
+}
+"""What reads a column as it often is elsewhere: day before month, days since 1899, a comma, a currency."""
+COMMA = "regexp_full_match({}, '[^0-9]*([0-9]+|[0-9]{{1,3}}([. ][0-9]{{3}})+)(,[0-9]*)?[^0-9]*')"
+POINT = "regexp_full_match({}, '[^0-9]*([0-9]+|[0-9]{{1,3}}([, ][0-9]{{3}})+)([.][0-9]*)?[^0-9]*')"
+PROVIDED = dict(zip(EXAMPLES["number"], (COMMA, COMMA, POINT), strict=True))
+"""How a number must be written for an example to read it as it was meant."""
+PARTED = "'-?[1-9][0-9]{0,2}([.][0-9]{3})+'"
+
+
+def example(con: duckdb.DuckDBPyConnection, relation: str, column: Column, cell: str) -> str:
+    """Return the line of ``recompra.toml`` that reads most of ``cell`` (SQL over the relation)."""
+    forms, name = EXAMPLES[column.kind], _short(cell)
+    tries = [
+        f"CASE WHEN {PROVIDED.get(form, 'true')} THEN TRY({form}) END".format(*[name] * 2) for form in forms
+    ]
+    counts = ", ".join(f"count({casting.read(column.kind, attempt)})" for attempt in tries)
+    read = con.execute(f"SELECT {counts} FROM {relation}").fetchall()[0]
+    return _line(column.name, forms[read.index(max(read))].format(name))
+
+
+def thousands(
+    con: duckdb.DuckDBPyConnection, relation: str, table: Table, numbers: dict[str, str]
+) -> list[str]:
+    """Return a note on each column of numbers (name -> SQL of its text) whose dots may part thousands."""
+    counts = [
+        f"count_if(regexp_full_match(trim({cell}), {PARTED})), count_if(contains({cell}, '.'))"
+        for cell in numbers.values()
+    ]
+    found = con.execute(f"SELECT {', '.join([*counts, '0'])} FROM {relation}").fetchall()[0]
+    notes = []
+    for (name, cell), parted, dotted in zip(numbers.items(), found[:-1:2], found[1::2], strict=True):
+        line = _line(name, f"replace({_short(cell)}, '.', '')")
+        told = f"{table.name}: every dot of {name} stands before three digits, and is read as a decimal point"
+        if dotted and parted == dotted:
+            notes.append(f"{told}; if 1.475 means 1475, write {line} under [tables.{table.name}.columns]")
+    return notes
+
+
+def adapter(con: duckdb.DuckDBPyConnection, relation: str) -> str:
+    """Return the adapter that reads most columns of order lines from a relation, or nothing."""
+    fits = {name: _fit(con, relation, name) for name in adapters.names()}
+    best = max(fits, key=lambda name: fits[name])
+    return best if fits[best] else ""
+
+
+def _fit(con: duckdb.DuckDBPyConnection, relation: str, name: str) -> int:
+    """Return how many columns of the order lines an adapter could read; 0 where one is required."""
+    table_map = Settings.parse(adapters.load(name).values, name).tables.get("order_lines", TableMap())
+    source = f"WITH order_lines AS (SELECT *, 0 AS __file FROM {relation})"
+
+    def read(column: Column) -> bool:
+        cell = table_map.columns.get(column.name, column.name)
+        try:
+            con.execute(f"DESCRIBE {source} SELECT {cell} FROM ({table_map.query or 'FROM order_lines'})")
+        except duckdb.Error:
+            return False
+        return True
+
+    there = [column for column in ORDER_LINES.columns if read(column)]
+    lacks = any(column.required and column not in there for column in ORDER_LINES.columns)
+    return 0 if lacks else len(there)
+
+
+def _short(cell: str) -> str:
+    name = cell.strip('"')
+    return name if name.isidentifier() else cell
+
+
+def _line(name: str, expression: str) -> str:
+    escaped = expression.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{name} = "{escaped}"'
