@@ -18,7 +18,7 @@ import pandas as pd
 from features.errors import CannotLearn, SettingsError
 from features.settings import Settings
 from features.shop import Shop
-from features.storage.files import beside
+from features.storage.files import beside, made
 from features.window import parse_cutoff
 from models.chance.reach import told
 from models.customers.consistent import consistent
@@ -179,12 +179,12 @@ def backtest(
     """
     names, steps = with_fallback(chosen_models(only)), steps or Steps()
     result = Backtest(_holdout(Shop(home), cutoff, horizon_days), k)
-    out.mkdir(parents=True, exist_ok=True)  # a place that cannot be written to is told before the learning
     steps.plan([f"{name}: {stage}" for name in names for stage in STAGES] + ["writing"])
-    for name in names:
-        result.learn(name, steps)
-    with steps.step("writing"):
-        result.write(out)
+    with made(out):  # a place that cannot be written to is told before the learning
+        for name in names:
+            result.learn(name, steps)
+        with steps.step("writing"):
+            result.write(out)
     return result
 
 

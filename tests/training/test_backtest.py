@@ -181,6 +181,18 @@ def test_a_cutoff_outside_the_data_is_one_clear_error(home, tmp_path, cutoff) ->
     assert not (tmp_path / "out").exists()
 
 
+def test_a_backtest_that_fails_leaves_no_folder_behind(home, tmp_path, monkeypatch) -> None:
+    def broken(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("training.backtest.Backtest.learn", broken)
+    (tmp_path / "there").mkdir()
+    for out in (tmp_path / "there", tmp_path / "deep" / "out"):
+        with pytest.raises(MemoryError):
+            backtest(home, out, cutoff=CUTOFF, horizon_days=28)
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
 def test_a_place_that_cannot_be_written_to_is_told_before_the_learning(home, tmp_path, monkeypatch) -> None:
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setattr("training.backtest.Backtest.learn", lambda *_: pytest.fail("it learnt"))

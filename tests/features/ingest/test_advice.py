@@ -1,4 +1,4 @@
-"""What a first export is told: the line of recompra.toml that reads it, the adapter that fits, what is odd."""
+"""What a first export is told: the line of recompra.toml that reads it, the adapter that fits, oddities."""
 
 import tomllib
 
