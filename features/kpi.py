@@ -139,7 +139,7 @@ def _with_people(
         is_mature=mature,
         margin_first_year=rows["revenue_first_year"].where(mature > 0) * shop.margin(cutoff).rate,
         acquisition_cost=rows["acquisition_cost"].astype(float),
-        n_new_categories_now=rows["n_new_categories_now"] * (1.0 if shop.facts.has_catalogue else np.nan),
+        n_new_categories_now=rows["n_new_categories_now"] * (1.0 if shop.facts.has_categories else np.nan),
         **{name: rows[name].fillna(0.0) for name in ("n_orders_now", "n_orders_before")},
     )
 

@@ -44,7 +44,7 @@ class Facts(BaseModel):
     n_lines_without_customer: int = 0
     has_products: bool = True
     has_money: bool = True
-    has_catalogue: bool = False
+    has_categories: bool = False
     has_customers: bool = False
     has_contacts: bool = False
 

@@ -161,6 +161,7 @@ def _unknown(rows: pd.DataFrame, shop: Shop) -> LeftOut:
     """Return what the shop does not tell."""
     wanted = {
         "money": shop.facts.has_money,
+        "categories": shop.facts.has_categories,
         "nps": rows["nps_score"].notna().any(),
         "cac": rows["acquisition_cost"].notna().any(),
         "first_year": rows["is_mature"].any(),

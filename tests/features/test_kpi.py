@@ -150,6 +150,14 @@ def test_cohorts_show_closed_months_only(shop):
     assert cohorts(shop, parse_cutoff("2024-03-01")).loc["2024-01", 1] == 0.5
 
 
+def test_products_without_a_category_leave_the_rate_unknown(tmp_path):
+    lines = pd.DataFrame(ORDERS, columns=["customer_id", "ordered_at", "product_id", "unit_price"])
+    lines["ordered_at"] = pd.to_datetime(lines["ordered_at"])
+    named = pd.DataFrame({"product_id": lines["product_id"].unique(), "name": "a thing"})
+    shop = make_shop(tmp_path, lines, products=named)
+    assert np.isnan(kpis(facts(shop, CUTOFF)).set_index("kpi")["value"]["cross_sell_rate"])
+
+
 def test_a_shop_without_prices_has_no_money_and_no_crash(tmp_path):
     lines = pd.DataFrame(ORDERS, columns=["customer_id", "ordered_at", "product_id", "unit_price"])
     lines["ordered_at"] = pd.to_datetime(lines["ordered_at"])
