@@ -57,9 +57,11 @@ def thousands(
         f"count_if(regexp_full_match(trim({cell}), {PARTED})), count_if(contains({cell}, '.'))"
         for cell in numbers.values()
     ]
-    found = con.execute(f"SELECT {', '.join([*counts, '0'])} FROM {relation}").fetchall()[0]
+    if not counts:
+        return []
+    found = con.execute(f"SELECT {', '.join(counts)} FROM {relation}").fetchall()[0]
     notes = []
-    for (name, cell), parted, dotted in zip(numbers.items(), found[:-1:2], found[1::2], strict=True):
+    for (name, cell), parted, dotted in zip(numbers.items(), found[::2], found[1::2], strict=True):
         line = _line(name, f"replace({_short(cell)}, '.', '')")
         told = f"{table.name}: every dot of {name} stands before three digits, and is read as a decimal point"
         if dotted and parted == dotted:

@@ -112,7 +112,7 @@ def measure_lists(evaluation: Evaluation, method: str, frame: pd.DataFrame, hold
             for name, sample in measured.samples(k):
                 samples[f"{name}@{k} {segment}"] = sample
             shown = recommended[holdout.measured]
-            plain[f"coverage@{k} {segment}"] = list_metrics.coverage(shown, len(holdout.catalogue), k)
+            plain[f"coverage@{k} {segment}"] = list_metrics.coverage(shown, holdout.catalogue, k)
         samples.update(_by_buyers(measured, holdout.buyers[holdout.measured], segment))
         if len(measured.customers):
             evaluation.curves.setdefault(segment, {})[method] = measured.curve()

@@ -71,10 +71,9 @@ def share_new(recommended: Longs, bought_before: Bools, k: int) -> Doubles:
     return _share((shown & ~bought_before[:, :k]).sum(axis=1), shown.sum(axis=1))
 
 
-def coverage(recommended: Longs, n_products: int, k: int) -> float:
-    """Return the share of the catalogue that appears among anyone's first ``k``."""
-    shown = np.unique(recommended[:, :k])
-    return float((shown >= 0).sum() / n_products) if n_products else float("nan")
+def coverage(recommended: Longs, catalogue: Longs, k: int) -> float:
+    """Return the share of the catalogue (its codes) that appears among anyone's first ``k``."""
+    return float(np.isin(catalogue, recommended[:, :k]).mean()) if len(catalogue) else float("nan")
 
 
 def _share(part: Any, whole: Any) -> Doubles:

@@ -102,7 +102,12 @@ def test_the_share_of_new_products_counts_only_what_is_shown() -> None:
 
 
 def test_coverage_counts_products_shown_to_anyone() -> None:
-    assert list_metrics.coverage(np.array([[1, 2], [2, -1], [0, 9]]), 10, 1) == pytest.approx(0.3)
+    shown = np.array([[1, 2], [2, -1], [0, 9]])
+    assert list_metrics.coverage(shown, np.arange(10), 1) == pytest.approx(0.3)
+
+
+def test_coverage_is_of_the_catalogue_alone() -> None:
+    assert list_metrics.coverage(np.array([[1, 2], [3, 4]]), np.array([4, 5]), 2) == 0.5
 
 
 def events(n: int = 500, *, ties: bool = True) -> tuple[np.ndarray, np.ndarray]:
