@@ -21,6 +21,8 @@ from scipy.special import digamma, expit, gammaln, hyp2f1
 from features.arrays.dtypes import Doubles
 from models.processes.likelihood import BOUNDS, arrays, distinct, minimise
 
+RATE_BOUNDS = (-12.0, 8.0)
+"""Bounds of log r: 3,000 already say that all buy at one rate; beyond 9 equation 10 is lost in rounding."""
 BETA_BOUNDS = (-12.0, 4.0)
 """Bounds of log a and log b: two of 50 already say that all leave alike, and equation 10 stays exact."""
 
@@ -65,7 +67,7 @@ class BetaGeoNBD:
         log_params = minimise(
             lambda logs: _loss(logs, *rows, first_tosses=first_tosses),
             starts=[(0.0, 0.0, 0.0, 0.0), (-1.5, -2.0, -0.5, 1.0), (0.5, 1.0, -1.0, 2.0)],
-            bounds=[BOUNDS, BOUNDS, BETA_BOUNDS, BETA_BOUNDS],
+            bounds=[RATE_BOUNDS, BOUNDS, BETA_BOUNDS, BETA_BOUNDS],
             what="MBG/NBD" if first_tosses else "BG/NBD",
         )
         r, alpha, a, b = (float(value) for value in np.exp(log_params))

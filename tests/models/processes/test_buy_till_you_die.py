@@ -39,6 +39,13 @@ def test_the_orders_of_a_known_world_are_foretold_within_three_percent(
     assert foretold.sum() == pytest.approx(len(made), rel=0.03)
 
 
+def test_where_all_buy_at_one_rate_and_nobody_leaves_that_rate_is_foretold() -> None:
+    days = np.arange(30.0)
+    x, t_x, T = np.full(30, 14.0), 420 + 0 * days, 421 + days  # a subscription: every thirty days
+    foretold = BetaGeoNBD.fit(x, t_x, T).expected_orders(x, t_x, T, 60)
+    assert foretold.mean() == pytest.approx(60 * 14 / T.mean(), rel=0.02)
+
+
 def test_the_chance_of_a_purchase_is_the_share_who_purchase(
     model: BetaGeoNBD, customers: pd.DataFrame
 ) -> None:
