@@ -7,7 +7,7 @@ one horizon apart, so that no two windows share a day.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -76,12 +76,14 @@ def rolling(
     """
     tests: dict[date, Backtest] = {}
     left_out: dict[date, str] = {}
-    for day in days_before(Shop(home), cutoff, horizon_days, n_cutoffs):
+    shop = Shop(home)
+    for moment in moments_before(shop, cutoff, horizon_days, n_cutoffs):
+        day = local_day(moment, shop.timezone)
         try:
             found = backtest(
                 home,
                 out / day.isoformat(),
-                cutoff=day.isoformat(),
+                cutoff=moment.isoformat(),
                 horizon_days=horizon_days,
                 only=only,
                 k=k,
@@ -98,11 +100,10 @@ def rolling(
     return result
 
 
-def days_before(shop: Shop, cutoff: str, horizon_days: int, n: int) -> list[date]:
-    """Return the shop's days of ``n`` cutoffs, newest first."""
+def moments_before(shop: Shop, cutoff: str, horizon_days: int, n: int) -> list[datetime]:
+    """Return ``n`` cutoffs of one hour of the shop's clock, newest first."""
     newest = parse_cutoff(cutoff, shop.timezone)
-    moments = (shift_days(newest, -horizon_days * back, shop.timezone) for back in range(n))
-    return [local_day(moment, shop.timezone) for moment in moments]
+    return [shift_days(newest, -horizon_days * back, shop.timezone) for back in range(n)]
 
 
 def pool(parts: Sequence[Evaluation]) -> Evaluation:

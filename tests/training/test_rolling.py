@@ -39,6 +39,12 @@ def test_each_cutoff_says_what_a_backtest_of_its_own_says(rolled, home: Path, tm
     pd.testing.assert_frame_equal(pd.read_parquet(rolled[0] / "2024-05-04" / "customers.parquet"), alone)
 
 
+def test_every_cutoff_keeps_the_hour_that_was_asked_for(home: Path, tmp_path: Path) -> None:
+    rolling(home, tmp_path, cutoff="2024-06-01 12:00", horizon_days=28, n_cutoffs=2, only=["churn"])
+    said = [json.loads(path.read_text())["cutoff"] for path in sorted(tmp_path.glob("*/metrics.json"))]
+    assert said == ["2024-05-04T12:00:00+00:00", "2024-06-01T12:00:00+00:00"]
+
+
 def test_the_file_holds_every_cutoff_and_all_together(rolled) -> None:
     said = json.loads((rolled[0] / "rolling.json").read_text(encoding="utf-8"))
     assert set(said) == {"2024-06-01", "2024-05-04", "2024-04-06", POOLED, "left_out"}
