@@ -105,6 +105,8 @@ def experiment(
     found.write(out)
     for arm in found.arms:
         typer.echo(f"{arm.name}: {arm.choice.verdict}: {arm.choice.reason}")
+        for column, why in arm.left_out.items():
+            typer.echo(f"  {column} is not learnt from: {why}")
     typer.echo(f"written to {out}")
 
 

@@ -286,6 +286,16 @@ def test_an_experiment_prints_its_verdict_and_writes_its_two_files(run, tmp_path
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"experiment.json", "scores.parquet"}
 
 
+def test_an_experiment_says_aloud_which_column_may_have_chosen_who_was_contacted(run, tmp_path) -> None:
+    file, mails = tmp_path / "mails.csv", campaign(400)
+    mails.assign(score=mails["treated"] + mails["spend"]).to_csv(file, index=False)
+    words = ("--treated", "treated", "--outcome", "bought", "--out", str(tmp_path / "out"))
+    _, printed, _ = run("experiment", str(file), *words)
+    told = " ".join(printed.split())
+    assert "score is not learnt from: differs between contacted and held out" in told
+    assert "the effect told is not the contact's alone: say by --propensity" in told
+
+
 def test_an_experiment_without_its_column_is_one_line_of_help(run, tmp_path) -> None:
     campaign(400).to_csv(tmp_path / "mails.csv", index=False)
     words = ("--treated", "mailed", "--outcome", "bought", "--out", str(tmp_path))

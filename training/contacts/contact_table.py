@@ -26,6 +26,11 @@ MOST_LEVELS = 20
 """Of a column of words, so many of the most frequent ones are told apart."""
 IMBALANCE = 5.0
 """Standard errors by which a column may differ between the groups: chance does that once in two million."""
+CHOSE = (
+    "differs between contacted and held out: measured after the contact, or it chose them. If it chose them, "
+    "the effect told is not the contact's alone: say by --propensity how likely each was contacted"
+)
+"""Why a column is left out that a random contact would not differ in."""
 DECIMAL = r"\s*[+-]?[0-9]+(,[0-9]+)?\s*"
 BY_CHANCE = 1e-9
 """What has so small a chance is no chance."""
@@ -101,7 +106,7 @@ def _not_before(columns: Doubles, trial: Trial) -> str:
         for part in (np.where(there, values, 0.0), there.astype(float)):
             apart = Trial(part, trial.treated, trial.propensity, trial.group).effect
             if abs(apart.value) > IMBALANCE * apart.error + 1e-12:
-                return "differs between contacted and held out: measured after the contact, or it chose them"
+                return CHOSE
     return ""
 
 
