@@ -86,6 +86,12 @@ def test_the_policy_that_was_followed_is_valued_at_what_it_earned() -> None:
     assert np.average(weights(log, logging(x))) == pytest.approx(1)
 
 
+def test_propensities_that_are_all_too_small_by_one_factor_change_nothing_of_snips() -> None:
+    x, log = play(N, np.random.default_rng(7))
+    smaller = Log.of(log.action, log.propensity * 0.97, log.reward, n_actions=3)
+    assert value(smaller, target(x)).snips == pytest.approx(value(log, target(x)).snips)
+
+
 def test_decisions_of_one_customer_are_no_news() -> None:
     x, log = play(400, np.random.default_rng(4))
     again = np.repeat(np.arange(400), 4)

@@ -111,6 +111,11 @@ def test_a_budget_is_spent_on_what_earns_most(state: State) -> None:
     assert sum(row["spend"] for row in some) <= 2.0 + 1e-6
 
 
+def test_no_day_holds_more_contacts_than_it_may(state: State) -> None:
+    days = Counter(row["on"] for row in planned(state, replace(MONTH, per_day=2)))
+    assert max(days.values()) == 2 < max(Counter(row["on"] for row in planned(state)).values())
+
+
 def test_who_was_erased_is_in_no_plan(state: State) -> None:
     from serving.persons.rights import forget
 

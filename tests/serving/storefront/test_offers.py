@@ -23,7 +23,7 @@ from serving.store import Store
 from serving.storefront import events
 from serving.storefront.answers import who
 from serving.storefront.customer_now import standing_of
-from serving.storefront.moments import days_on, send_at
+from serving.storefront.moments import act_window, days_on, send_at
 from serving.storefront.offers import next_best_offer
 
 WHO = "c000003"
@@ -194,6 +194,16 @@ def test_only_recorded_decisions_explore(state: State) -> None:
 )
 def test_quiet_hours_put_a_contact_off_until_they_end(now: str, at: str) -> None:
     assert send_at(datetime.fromisoformat(now), "UTC", ContactPolicy()).isoformat() == at
+
+
+@pytest.mark.parametrize(
+    ("closes", "until"),
+    [(0, "2026-03-02T00:00:00-03:00"), (2, "2026-03-04T00:00:00-03:00"), (None, None)],
+)
+def test_a_window_ends_with_its_last_day_in_the_shops_zone(closes: int | None, until: str | None) -> None:
+    window, moment = {"opens_in_days": 0, "closes_in_days": closes}, datetime(2026, 3, 1, 15, 0, tzinfo=UTC)
+    told = act_window(window, moment, "America/Sao_Paulo", ContactPolicy(), "email")
+    assert told == {"from": "2026-03-01T12:00:00-03:00", "until": until}
 
 
 def test_quiet_hours_are_those_of_the_shops_zone() -> None:

@@ -1,0 +1,12 @@
+import numpy as np
+import pandas as pd
+
+from models.customers.consistent import consistent
+
+
+def test_no_fewer_orders_are_expected_than_the_chance_of_one() -> None:
+    churn, orders = [0.9, 0.4, 0.4], [0.05, 0.5, 0.7]
+    scores = {"churn_probability_28d": churn, "expected_orders_28d": orders, "churn_probability_90d": churn}
+    found = consistent(pd.DataFrame(scores))
+    np.testing.assert_allclose(found["expected_orders_28d"], [0.1, 0.6, 0.7])
+    assert found["churn_probability_28d"].tolist() == churn and "expected_orders_90d" not in found

@@ -1,0 +1,44 @@
+"""What an arm is worth and spends, in money, beside the same sums written one customer at a time."""
+
+from dataclasses import replace
+
+import numpy as np
+from worlds.decisions import TERMS, some, without
+
+from models.decisions.arms import sums
+from models.decisions.economics import Money
+
+N, K = 40, 6
+
+
+def test_what_is_spent_is_the_contact_and_the_discount_of_all_who_then_buy() -> None:
+    asked, shelf = some(0, N, K)
+    deck, standing = TERMS.deck, asked.standing
+    assert standing is not None
+    _, spend, _ = sums(asked, shelf, deck)
+    parts = np.split(spend, np.cumsum([K] * deck.n_with_product), axis=1)
+    for at, part in enumerate(parts[:-1]):
+        buying = np.minimum(asked.chance * (1 + deck.effect[at]), 1)
+        given = buying * shelf.price[asked.product] * deck.discount[at]
+        np.testing.assert_allclose(part, deck.cost[at] + given)
+    for at in range(deck.n_with_product, len(deck)):
+        ordering = 1 - standing.risk * (1 - deck.effect[at])
+        given = np.where(deck.discount[at] > 0, ordering * standing.basket * deck.discount[at], 0 * ordering)
+        np.testing.assert_allclose(parts[-1][:, at - deck.n_with_product], deck.cost[at] + given)
+    assert (deck.discount[: deck.n_with_product] > 0).any() and (
+        deck.discount[deck.n_with_product :] > 0
+    ).any()
+
+
+def test_a_learnt_change_lifts_a_products_chance_by_its_share_of_those_who_order() -> None:
+    asked, shelf = some(1, N, K)
+    name = TERMS.deck.actions[0].name
+
+    def learnt(risk: float, change: float) -> Money:
+        assert asked.standing is not None
+        people = without(asked.standing, risk=np.full(N, risk))
+        taught = replace(asked, standing=people, learnt={name: np.full(N, change)})
+        return sums(taught, shelf, TERMS.deck)[0][:, :K]
+
+    np.testing.assert_allclose(learnt(0.5, 0.1), learnt(0.0, 0.2))
+    assert np.nanmin(learnt(0.0, 0.2) - learnt(0.0, 0.1)) < 0 < np.nanmax(learnt(0.0, 0.2) - learnt(0.0, 0.1))
