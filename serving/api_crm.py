@@ -210,7 +210,7 @@ class PlanRequest(Request):
     days: Annotated[int, Field(ge=1, le=90), WHOLE] = 14
     """The plan covers so many days, the first one included."""
     first_day: date | None = None
-    """In the shop's calendar; absent: today."""
+    """In the shop's calendar; absent: today. Once quiet hours are near, today is tomorrow."""
     per_day: Annotated[int, Field(ge=1, le=100_000), WHOLE] = 1000
     """At most so many contacts on one day."""
     budget: Amount | None = None

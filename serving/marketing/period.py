@@ -1,6 +1,6 @@
 """The days a plan is for, in the shop's calendar."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Self
 
@@ -27,13 +27,16 @@ class Period:
     n_contacts: int | None = None
 
     def check(self, state: State, now: datetime) -> Self:
-        """Return it; raise ``Conflict`` for a first day that is over or too far away."""
+        """Return it, begun tomorrow where today's last hour for contacts has passed.
+
+        Raises ``Conflict`` for a first day that is over or too far away.
+        """
         begin = today(state, now)
         end = max(begin, local_day(now, state.snapshot.timezone)) + timedelta(days=FURTHEST_DAYS)
         if not begin <= self.first <= end:
             told = f"a plan begins between today and a year from now, {begin} to {end}; found {self.first}"
             raise Conflict(told, "both are days of the shop; for a scoring of long ago today is its own day")
-        return self
+        return replace(self, first=first_day(state, now)) if self.first == begin else self
 
 
 def today(state: State, now: datetime) -> date:

@@ -143,6 +143,12 @@ def test_a_plan_asked_for_at_night_begins_tomorrow(state: State) -> None:
     assert days == ["2026-03-01", "2026-03-01", "2026-03-02", "2026-03-02"]
 
 
+def test_a_plan_asked_for_today_in_the_evening_puts_no_contact_in_the_past(state: State) -> None:
+    evening = AS_OF + timedelta(hours=21)
+    contacts = contact_plan(state, PlanRequest(first_day=AS_OF.date()), evening).contacts
+    assert min(datetime.fromisoformat(row["at"]) for row in contacts) > evening
+
+
 def test_where_evenings_are_not_quiet_a_plan_begins_today_until_the_last_hour(state: State) -> None:
     from serving.marketing.period import first_day
 
