@@ -46,6 +46,16 @@ def test_no_cap_is_broken_whatever_days_earlier_contacts_fell_on(
             assert sum(day - 28 < other <= day for other in days + worst) <= monthly
 
 
+@pytest.mark.parametrize(("weekly", "monthly", "first"), [(1, 99, 6), (9, 1, 27)])
+def test_an_earlier_contact_counts_from_yesterday_and_not_a_day_longer(
+    weekly: int, monthly: int, first: int
+) -> None:
+    _, asked, room = planned(5, 500)
+    once = np.ones(500, np.int32)
+    caps = ContactPolicy(max_contacts_7d=weekly), Economics(max_contacts_28d=monthly)
+    assert plan(asked, Room(once, once, *caps), N_DAYS).day.min() == first
+
+
 @settings(max_examples=30)
 @given(st.integers(0, 10**6))
 def test_every_contact_keeps_to_its_window_and_earns_something(seed: int) -> None:

@@ -65,6 +65,23 @@ def test_the_shop_has_the_last_word_the_narrower_over_the_broader() -> None:
     assert rules.returns.tolist() == [True, False, True, True]
 
 
+@pytest.mark.parametrize(
+    ("name", "bought", "not_bought"),
+    [
+        ("for_you", [False, True, True, False], [False] * 4),  # coffee comes again, fridges do not
+        ("buy_again", [False] * 4, [True] * 4),
+        ("new_for_you", [True] * 4, [False] * 4),
+        ("popular", [False] * 4, [False] * 4),
+    ],
+)
+def test_what_a_list_may_hold_hangs_on_what_was_bought(
+    name: str, bought: list[bool], not_bought: list[bool]
+) -> None:
+    rules, every = Rules.of(history_of(kitchen(200)), catalogue(), Lists(), 28), np.arange(4, dtype=np.int32)
+    assert rules.barred(name, every, np.ones(4, bool)).tolist() == bought
+    assert rules.barred(name, every, np.zeros(4, bool)).tolist() == not_bought
+
+
 def test_boosted_products_go_first_and_hidden_ones_nowhere() -> None:
     said = Lists(boosted={"food": 3.0}, hidden=["fridge-a"], pinned={"popular": ["fridge-a", "robusta", "?"]})
     rules = Rules.of(history_of(kitchen(9)), catalogue(), said, 28)

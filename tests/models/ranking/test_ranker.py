@@ -55,6 +55,13 @@ def test_trees_that_speak_alone_are_twice_as_many(share: float, n_bags: int) -> 
     assert found.booster.num_trees() == 8 * n_bags
 
 
+def test_trees_and_a_network_together_tell_as_many_purchases_as_there_were() -> None:
+    config = RankerConfig(n_bags=2, n_trees=8, n_nets=1, net_share=0.4, negative_rate=1.0)
+    found = Ranker.train([Rows(FEATURES, BOUGHT)], config)
+    assert found.level != 0
+    assert found.chance(FEATURES).mean() == pytest.approx(BOUGHT.mean(), rel=1e-3)
+
+
 def test_importance_is_shared_among_all_bags() -> None:
     shares = ranker(3).importance()
     assert sum(shares.values()) == 1 or abs(sum(shares.values()) - 1) < 1e-9
