@@ -163,6 +163,25 @@ def test_the_same_export_does_not_bring_them_back(home: Path, source: Path) -> N
     assert WHO not in json.dumps(report.model_dump())
 
 
+def test_a_delivery_of_an_order_that_was_not_theirs_alone_stays(tmp_path: Path) -> None:
+    when = pd.Timestamp("2024-01-01 10:00")
+    bought = pd.DataFrame(
+        {
+            "customer_id": [WHO, "c04", WHO, WHO, None],
+            "order_id": ["shared", "shared", "own", "till", "till"],
+        }
+    )
+    sent = pd.DataFrame({"order_id": ["shared", "own", "till"], "status": "delivered"})
+    shop = shop_of(tmp_path / "shop", {"order_lines": bought.assign(ordered_at=when), "deliveries": sent})
+    home = tmp_path / "home"
+    ingest(shop, home)
+    erase(home, forgotten)
+    for _ in range(2):
+        left = pq.read_table(home / "warehouse" / "deliveries.parquet").to_pandas()
+        assert sorted(left["order_id"]) == ["shared", "till"]
+        ingest(shop, home, fresh=True, forgotten=forgotten)
+
+
 def test_an_export_under_names_of_its_own_is_searched_by_those(tmp_path: Path) -> None:
     folder = tmp_path / "csv"
     folder.mkdir()
