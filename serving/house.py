@@ -179,7 +179,7 @@ class House:
             "as_of": snapshot.as_of.isoformat() if snapshot else None,
             "models": snapshot.models if snapshot else {},
             "refused": self.refused or refusal(self.home) or (None if snapshot else NOTHING_SCORED),
-            "store": (self.view.down if self.view else "not open") or "ok",
+            "store": (self.view.trouble if self.view else "not open") or "ok",
             "registry": registry_trouble(self.home) or "ok",
             "refresh": ("no watcher" if (told := Vitals.read(self.home)) is None else told.trouble) or "ok",
         }

@@ -33,7 +33,7 @@ def serve(home: Path, *, host: str = "127.0.0.1", port: int = 3000, workers: int
     home = home.resolve()
     _check_port(host, port)
     Store.open(home).close()  # the tables are there before several workers look for them
-    env = environment(home, workers=workers)
+    env = environment(home, workers=workers, port=port)
     with _told_to_stop() as stop:
         service = _start([*_bentoml(), "--host", host, "--port", str(port)], env)
         watcher = _start(_watcher(home), env)
@@ -69,12 +69,16 @@ def _check_port(host: str, port: int) -> None:
             ) from error
 
 
-def environment(home: Path, *, workers: int) -> dict[str, str]:
-    """Return the service's environment: one thread a worker, no calls home, and its files under the home."""
+def environment(home: Path, *, workers: int, port: int = 3000) -> dict[str, str]:
+    """Return the service's environment: one thread a worker, no calls home, and its files under the home.
+
+    The framework empties its folder, and the metrics in it, when it starts: each port has its own, so that a
+    second service may take over from a first one.
+    """
     ours = {
         "RECOMPRA_HOME": str(home),
         "RECOMPRA_WORKERS": str(workers),
-        "BENTOML_HOME": str(home / "bentoml"),
+        "BENTOML_HOME": str(home / "bentoml" / str(port)),
         "BENTOML_DO_NOT_TRACK": "True",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "OPENBLAS_NUM_THREADS": "1",

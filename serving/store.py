@@ -5,11 +5,14 @@ advances a counter of its topic in the one row of ``clock``; that row's lock put
 reader that has seen counter ``n`` has seen every row numbered up to ``n``, whichever process wrote it.
 """
 
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from math import inf
 from pathlib import Path
+from time import monotonic
 from types import MappingProxyType
 from typing import Any
 
@@ -19,12 +22,19 @@ from features.errors import SettingsError
 from features.storage.database import engine_of
 from serving.online.tables import CLOCK, CONTACTS, DECISIONS, ERASURES, EVENTS, METADATA, SALT, STOCK, TOPICS
 
+log = logging.getLogger("recompra.serving")
+UNWRITTEN = (sa.exc.OperationalError, sa.exc.InternalError)
+"""What is raised where a database takes no writes: a full disk, one not to be written, a dead server."""
+TROUBLE_SECONDS = 60.0
+"""So long a write that failed is told, where none has succeeded since."""
+
 
 class Store:
     """A database with those tables; safe to share between threads, and to open in many processes."""
 
     def __init__(self, url: str) -> None:
         self.engine = engine_of(url, pool_pre_ping=not url.startswith("sqlite"), connect_args=_patience(url))
+        self._failed_at = -inf
         if self.engine.dialect.name in TUNED:
             sa.event.listen(self.engine, "connect", TUNED[self.engine.dialect.name])
 
@@ -79,10 +89,28 @@ class Store:
         with self.engine.connect() as db:
             yield db
 
+    @property
+    def unwritten(self) -> str:
+        """Say that the newest write failed, for a minute; empty while all is well."""
+        failed = monotonic() - self._failed_at < TROUBLE_SECONDS
+        return "the store cannot be written; the log says why" if failed else ""
+
+    @contextmanager
+    def _begin(self) -> Iterator[sa.Connection]:
+        """Open a transaction; why it could not be written goes to the log, without a word of what it held."""
+        try:
+            with self.engine.begin() as db:
+                yield db
+        except UNWRITTEN as error:
+            self._failed_at = monotonic()
+            log.error("the store cannot be written: %s", str(error.orig).partition("\n")[0])
+            raise
+        self._failed_at = -inf
+
     @contextmanager
     def write(self, topic: str) -> Iterator[tuple[sa.Connection, int]]:
         """Open a transaction, alone in writing: the connection, and the number of its rows in ``topic``."""
-        with self.engine.begin() as db:
+        with self._begin() as db:
             db.execute(CLOCK.update().values({topic: CLOCK.c[topic] + 1}))
             yield db, db.execute(sa.select(CLOCK.c[topic])).scalar_one()
 
@@ -135,7 +163,7 @@ class Store:
 
     def decide(self, decisions: Sequence[Mapping[str, Any]]) -> None:
         """Keep what was decided, with the chance the policy had of deciding so."""
-        with self.engine.begin() as db:
+        with self._begin() as db:
             db.execute(DECISIONS.insert(), list(decisions))
 
     def of_customer(self, customer_id: str, *, last: int = 1000) -> dict[str, list[dict[str, Any]]]:

@@ -150,6 +150,11 @@ class View:
             query = sa.select(ERASURES.c.digest).where(ERASURES.c.seq > after)
             self.erased.update(bytes(digest) for digest in db.execute(query).scalars())
 
+    @property
+    def trouble(self) -> str:
+        """Why the store cannot be read, or written; empty while all is well."""
+        return self.down or self.store.unwritten
+
     def holder(self, presented: bytes) -> Key | None:
         """Return the living key that an ``Authorization`` header presents, or nothing.
 

@@ -33,7 +33,7 @@ GAUGES = {
     "recompra_scoring_swaps": "New scorings taken into service by a worker since it started.",
     "recompra_scoring_refusals": "New scorings refused by a worker since it started.",
     "recompra_scoring_refused": "1 while a newer scoring, or the making of one, is refused.",
-    "recompra_store_down": "1 while the online store cannot be read.",
+    "recompra_store_down": "1 while the online store cannot be read, or written.",
     "recompra_registry_down": "1 while the watcher cannot read the model registry.",
 }
 
@@ -89,7 +89,7 @@ class Meters:
             "recompra_scoring_swaps": house.n_swaps,
             "recompra_scoring_refusals": house.n_refusals,
             "recompra_scoring_refused": bool(house.refused or refusal(house.home)),
-            "recompra_store_down": bool(house.view and house.view.down),
+            "recompra_store_down": bool(house.view and house.view.trouble),
             "recompra_registry_down": bool(registry_trouble(house.home)),
             "recompra_scoring_as_of_seconds": house.state.snapshot.as_of.timestamp() if house.state else 0,
         }

@@ -13,7 +13,7 @@ from worlds.visits import visitor
 
 from serving.api import OfferRequest
 from serving.endpoints import BY_PATH
-from serving.run import GRACE_SECONDS
+from serving.run import GRACE_SECONDS, environment
 from serving.storefront.offers import next_best_offer
 from serving.watching.vitals import Vitals
 
@@ -50,6 +50,12 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
             labels = {name for sample in family.samples for name in sample.labels}
             found[family.name + suffix] = labels | {"job", "instance"}
     return found
+
+
+def test_a_second_service_on_a_home_leaves_the_first_ones_metrics(tmp_path: Path) -> None:
+    first, second = (environment(tmp_path, workers=1, port=port)["BENTOML_HOME"] for port in (3000, 3001))
+    assert first != second
+    assert Path(first).parent == Path(second).parent == tmp_path / "bentoml"
 
 
 def expressions() -> list[str]:

@@ -129,6 +129,21 @@ def test_a_write_that_fails_leaves_nothing_behind(store: Store) -> None:
         assert seq == 2
 
 
+def test_a_store_that_takes_no_writes_says_so_until_it_does(tmp_path: Path, caplog: Any) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'online.db'}")
+    store.prepare()
+    view = View(store, AS_OF)
+    sa.event.listen(store.engine, "begin", lambda db: db.exec_driver_sql("PRAGMA query_only = 1"))
+    with pytest.raises(OperationalError):
+        store.record([event(customer_id="secret")])
+    assert "cannot be written" in view.trouble
+    assert "attempt to write a readonly database" in caplog.text and "secret" not in caplog.text
+    sa.event.listen(store.engine, "begin", lambda db: db.exec_driver_sql("PRAGMA query_only = 0"))
+    assert (store.record([event()]), view.trouble) == ({"e1"}, "")
+    view.close()
+    store.close()
+
+
 def test_a_store_that_is_away_leaves_the_view_as_it_was(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
