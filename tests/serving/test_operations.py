@@ -13,9 +13,14 @@ from worlds.visits import visitor
 
 from serving.api import OfferRequest
 from serving.endpoints import BY_PATH
+from serving.entrance import keys
+from serving.online.tables import METADATA
+from serving.persons.rights import forget
 from serving.run import GRACE_SECONDS, environment
+from serving.store import Store
 from serving.storefront.offers import next_best_offer
 from serving.watching.vitals import Vitals
+from training.ledger import Ledger
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "serving" / "operations"
@@ -56,6 +61,28 @@ def test_a_second_service_on_a_home_leaves_the_first_ones_metrics(tmp_path: Path
     first, second = (environment(tmp_path, workers=1, port=port)["BENTOML_HOME"] for port in (3000, 3001))
     assert first != second
     assert Path(first).parent == Path(second).parent == tmp_path / "bentoml"
+
+
+def test_a_store_moves_to_postgresql_as_the_notes_say(
+    postgres_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECOMPRA_HOME", str(tmp_path))
+    monkeypatch.delenv("RECOMPRA_STORE_URL", raising=False)
+    old = Store.open(tmp_path)
+    keys.create(old, ["crm"], now=NOW)
+    forget(old, "ann", now=NOW)
+    Ledger(tmp_path).succeed("churn", 1, now=NOW, reason="first")
+    monkeypatch.setenv("RECOMPRA_STORE_URL", postgres_server.format(database="postgres"))
+    new = Store.open(tmp_path)
+    assert Ledger(tmp_path).history() == []
+    said: dict[str, Any] = {}
+    exec("".join(re.findall(r"```python\n(.*?)```", NOTES, re.DOTALL)), said)
+    for table in METADATA.sorted_tables:
+        assert new.everything(table) == old.everything(table), table.name
+    Ledger(tmp_path).succeed("churn", 2, now=NOW, reason="better")
+    assert [entry.version for entry in Ledger(tmp_path).history()] == [1, 2]
+    for engine in (old.engine, new.engine, said["old"], said["new"]):
+        engine.dispose()
 
 
 def expressions() -> list[str]:
