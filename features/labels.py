@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from features.arrays.history import GUEST
 from features.errors import SettingsError
 from features.storage.tables import fetch, sql_of, table
 from features.window import naive_utc, shift_days
@@ -35,11 +36,22 @@ def purchases(
 
 
 def products(
-    con: Any, cutoff: datetime, horizon_days: int, known_until: datetime, *, timezone: str
+    con: Any,
+    cutoff: datetime,
+    horizon_days: int,
+    known_until: datetime,
+    *,
+    timezone: str,
+    guests: bool = False,
 ) -> pd.DataFrame:
-    """Return ``customer_id, product_id, n_days, quantity, revenue`` of the horizon, as ordered, by id."""
+    """Return ``customer_id, product_id, n_days, quantity, revenue`` of the horizon, as ordered, by id.
+
+    With ``guests`` an order of no customer is that of a guest, under a made-up id that follows all others.
+    """
     end = _closed(cutoff, horizon_days, known_until, timezone)
     lines = table("order_lines")
+    if guests:
+        lines = lines.mutate(customer_id=lines.customer_id.fill_null(GUEST + lines.order_id))
     rows = lines.filter(
         lines.ordered_at >= naive_utc(cutoff),
         lines.ordered_at < naive_utc(end),

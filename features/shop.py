@@ -99,9 +99,13 @@ class Shop:
         """Return each customer's order days and revenue in the horizon (``features.labels.purchases``)."""
         return labels.purchases(self.con, cutoff, horizon_days, known_until, timezone=self.timezone)
 
-    def product_labels(self, cutoff: datetime, horizon_days: int, known_until: datetime) -> pd.DataFrame:
+    def product_labels(
+        self, cutoff: datetime, horizon_days: int, known_until: datetime, *, guests: bool = False
+    ) -> pd.DataFrame:
         """Return what was bought of which product in the horizon (see ``features.labels.products``)."""
-        return labels.products(self.con, cutoff, horizon_days, known_until, timezone=self.timezone)
+        return labels.products(
+            self.con, cutoff, horizon_days, known_until, timezone=self.timezone, guests=guests
+        )
 
     def contacted(self, horizon_days: int, since: datetime, known_until: datetime) -> pd.DataFrame:
         """Return what followed each contact within its horizon (see ``features.labels.contacted``)."""
@@ -110,6 +114,14 @@ class Shop:
     def history(self, cutoff: datetime) -> History:
         """Return every purchase before ``cutoff`` as flat arrays."""
         return self._once(("history", cutoff), lambda: read_history(self.con, cutoff, timezone=self.timezone))
+
+    def sales(self, cutoff: datetime) -> History:
+        """Return all that sold before ``cutoff``: the history, and behind its customers those of guests."""
+        if not self.facts.n_lines_without_customer:
+            return self.history(cutoff)
+        return self._once(
+            ("sales", cutoff), lambda: read_history(self.con, cutoff, timezone=self.timezone, guests=True)
+        )
 
     def catalogue(self, cutoff: datetime) -> Catalogue:
         """Return the products of ``history(cutoff)``, aligned to its codes."""

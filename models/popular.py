@@ -33,7 +33,7 @@ class PopularConfig(HorizonConfig):
 
 @dataclass(frozen=True)
 class PopularState:
-    """Histories as of a cutoff, and the chance of each product to be bought by anyone."""
+    """Histories as of a cutoff, and the chance of each product to be bought by anyone, guests included."""
 
     history: History
     chance: Floats
@@ -64,7 +64,7 @@ class Popular(ListModel[PopularConfig, PopularState]):
         history = shop.history(cutoff)
         back, lists = shop.brought_back(cutoff), shop.settings.lists
         rules = Rules.of(history, shop.catalogue(cutoff), lists, self.horizon_days, back)
-        return PopularState(history, popularity(history, self.horizon_days), rules)
+        return PopularState(history, popularity(shop.sales(cutoff), self.horizon_days), rules)
 
     def best(self, state: PopularState) -> tuple[Ints, Floats]:
         """Return the products that may be shown, best selling first, and their chance to be bought."""

@@ -13,7 +13,7 @@ from features.arrays.dtypes import Floats, Ints
 from features.arrays.history import History
 from features.errors import ArtefactError, CannotLearn
 from features.shop import Shop
-from models.clock.demand import FORECASTS, Demand, Expected, forecasts_of
+from models.clock.demand import FORECASTS, Demand, Expected, Sales, forecasts_of
 from models.clock.due import UNKNOWN_DAY, due_day
 from models.clock.inputs import INPUTS, inputs
 from models.clock.logistic import Logistic
@@ -128,8 +128,8 @@ class Repurchase(PairModel[RepurchaseConfig]):
         """Return expected demand per product over the horizon, most buyers first.
 
         ``product_id, name, expected_buyers, expected_units, p10, p90``, ``stock`` and ``days_of_cover`` (NaN
-        where the stock is unknown). Only orders of known customers count. ``clock`` is the state as of
-        ``cutoff``, where it was made already.
+        where the stock is unknown). An order of no customer counts as a buyer of its own. ``clock`` is the
+        state as of ``cutoff``, where it was made already.
 
         ``p10`` to ``p90`` holds the units of 80% of products, of slow sellers as of fast ones: a tenth lie
         below and a tenth above; where none may well be sold, ``p10`` is 0 and a fifth lie above. Whole units,
@@ -155,9 +155,8 @@ class Repurchase(PairModel[RepurchaseConfig]):
 
     def _expected(self, shop: Shop, cutoff: datetime, clock: Clock) -> Expected:
         category = shop.catalogue(cutoff).category
-        return self.blend.expected(
-            forecasts_of(clock.history, clock.spells, clock.chance, category, self.horizon_days)
-        )
+        sales = Sales.of(shop, cutoff, clock.spells)
+        return self.blend.expected(forecasts_of(sales, clock.chance, category, self.horizon_days))
 
     def measure(self, shop: Shop, cutoff: datetime, end: datetime) -> Iterator[Measured]:
         """Yield what we and the baselines said of ``[cutoff, end)`` beside what came."""

@@ -17,6 +17,8 @@ from features.arrays.dtypes import Floats, Ids, Ints, Longs
 from features.arrays.groups import stretches
 from features.window import day_number, local_day, naive_utc
 
+GUEST = chr(0x10FFFF)
+"""Leads the made-up ids of guests: no character lies behind it, so guests stand behind all customers."""
 FEW = 8
 """So many ids are looked up one by one."""
 COLUMNS = ("indptr", "product", "order", "day", "quantity", "revenue")
@@ -148,14 +150,15 @@ def interactions(history: History, half_life_days: float | None = None) -> Inter
     return Interactions(matrix, history.customers, history.products)
 
 
-def read_history(con: Any, cutoff: datetime, *, timezone: str) -> History:
+def read_history(con: Any, cutoff: datetime, *, timezone: str, guests: bool = False) -> History:
     """Read every purchase before ``cutoff`` of a known customer and product, less what was returned by then.
 
-    Products are those anyone bought before the cutoff, and those of the catalogue launched before it.
+    Products are those anyone bought before the cutoff, and those of the catalogue launched before it. With
+    ``guests`` an order of no customer is that of a guest, who never comes back.
     """
     moment, day = naive_utc(cutoff), local_day(cutoff, timezone)
     con.raw_sql(_PRODUCTS.format(moment=moment, day=day))
-    con.raw_sql(_ROWS.format(moment=moment))
+    con.raw_sql(_ROWS.format(moment=moment, buyer=_BUYER if guests else "customer_id"))
     con.raw_sql(_CUSTOMERS)
     customers = _column(con, "SELECT customer_id FROM h_customers ORDER BY code")
     products = _column(con, "SELECT product_id FROM h_products ORDER BY code")
@@ -196,15 +199,17 @@ SELECT product_id, (row_number() OVER (ORDER BY product_id) - 1)::INT AS code FR
   UNION SELECT product_id FROM products WHERE launched_on < DATE '{day}')
 """
 
+_BUYER = f"coalesce(customer_id, '{GUEST}' || order_id)"
+
 _ROWS = """
 CREATE OR REPLACE TEMP TABLE h_rows AS
-SELECT customer_id, order_id, ordered_at, product_id, any_value(ordered_on) AS ordered_on,
+SELECT {buyer} AS customer_id, order_id, ordered_at, product_id, any_value(ordered_on) AS ordered_on,
        sum(quantity - coalesce(back.units, 0)) AS quantity, sum(revenue - coalesce(back.money, 0)) AS revenue
 FROM order_lines LEFT JOIN (
   SELECT line_id, sum(quantity) AS units, sum(revenue) AS money FROM returns
   WHERE returned_at < TIMESTAMP '{moment}' GROUP BY line_id) AS back USING (line_id)
-WHERE ordered_at < TIMESTAMP '{moment}' AND customer_id IS NOT NULL AND product_id IS NOT NULL
-GROUP BY customer_id, order_id, ordered_at, product_id
+WHERE ordered_at < TIMESTAMP '{moment}' AND {buyer} IS NOT NULL AND product_id IS NOT NULL
+GROUP BY {buyer}, order_id, ordered_at, product_id
 HAVING sum(quantity - coalesce(back.units, 0)) > 1e-9
 """
 

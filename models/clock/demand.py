@@ -7,19 +7,21 @@ see ``models.clock.spread``.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from features.arrays.dtypes import Bools, Column, Floats, Ints
 from features.arrays.history import History
+from features.shop import Shop
 from models.clock.spells import Spells
 from models.clock.spread import Missed, Spread
 from models.clock.weeks import Weeks
 
 FORECASTS: dict[str, str] = {
     "repeat": "the clock's chances of all who bought it before, summed",
-    "new": "its first-time buyers, half-life one horizon",
+    "new": "its first-time buyers and guests, half-life one horizon",
     "category": "first-time buyers of a product of its category, on average; fades with its own record",
     "recent": "its buyers, half-life half a horizon",
     "last": "its buyers of the last horizon",
@@ -41,6 +43,19 @@ TAME = 5.0
 ROUND = 1e-9
 """What arithmetic leaves of a whole number, or of nothing."""
 Weights = tuple[tuple[float, ...], ...]
+
+
+class Sales(NamedTuple):
+    """All that sold before a cutoff: what customers bought and, behind it, guests, who never come back."""
+
+    history: History
+    spells: Spells
+
+    @classmethod
+    def of(cls, shop: Shop, cutoff: datetime, spells: Spells) -> Self:
+        """Read it; ``spells`` are those of the customers alone."""
+        history = shop.sales(cutoff)
+        return cls(history, spells if history is shop.history(cutoff) else Spells.of(history))
 
 
 class Forecasts(NamedTuple):
@@ -116,10 +131,9 @@ class Demand:
         return Expected(buyers, mean, np.minimum(low, mean), np.maximum(high, mean))
 
 
-def forecasts_of(
-    history: History, spells: Spells, chance: Floats, category: Ints, horizon_days: int
-) -> Forecasts:
-    """Return the plain forecasts as of the history's cutoff; ``chance`` is of each pair."""
+def forecasts_of(sales: Sales, chance: Floats, category: Ints, horizon_days: int) -> Forecasts:
+    """Return the plain forecasts as of the cutoff; ``chance`` is of each pair of a known customer."""
+    history, spells = sales
     size, age = len(history.products), history.cutoff_day - spells.day
     code, first = spells.product[spells.pair], spells.starts[:-1]
     n_seen = max(int(age.max(initial=1)), 1)
@@ -137,7 +151,7 @@ def forecasts_of(
     last, usual = total(starts & (age <= horizon_days)), total(starts & lately) * horizon_days / span
     new = rate(first, horizon_days)
     found = {
-        "repeat": np.bincount(spells.product, chance, minlength=size),
+        "repeat": np.bincount(spells.product[: len(chance)], chance, minlength=size),
         "new": new,
         "category": _of_kind(new, category + 1, usual),
         "recent": rate(starts, horizon_days / 2),

@@ -9,7 +9,7 @@ import numpy as np
 from features.arrays.dtypes import Floats, Ints
 from features.arrays.history import History
 from features.shop import Shop
-from models.clock.demand import Forecasts, Sold, forecasts_of
+from models.clock.demand import Forecasts, Sales, Sold, forecasts_of
 from models.clock.inputs import inputs
 from models.clock.logistic import Logistic
 from models.clock.renewal import Renewal, Rhythm
@@ -34,13 +34,15 @@ class Window:
     """Inputs of each pair, columns as in ``models.clock.inputs.INPUTS``."""
     bought: Floats
     """1 where the pair was bought again within the horizon, else 0."""
+    sales: Sales
     sold: Sold
+    """What came of each product, to guests as well."""
 
     @classmethod
     def of(cls, shop: Shop, cutoff: datetime, horizon_days: int, known_until: datetime) -> Self:
         """Read a window that closed by ``known_until``."""
         history, spells, rhythm = rhythm_of(shop, cutoff)
-        came = shop.product_labels(cutoff, horizon_days, known_until)
+        came = shop.product_labels(cutoff, horizon_days, known_until, guests=True)
         size = max(len(history.products), 1)
         customer = history.customers.codes(came["customer_id"].tolist()).astype(np.int64)
         product = history.products.codes(came["product_id"].tolist())
@@ -50,8 +52,9 @@ class Window:
         pairs = spells.customer.astype(np.int64) * size + spells.product
         bought = np.isin(pairs, (customer * size + product)[known & (customer >= 0)]).astype(float)
         rows = inputs(history, spells, rhythm, horizon_days)
-        return cls(history, spells, shop.catalogue(cutoff).category, rows, bought, sold)
+        sales = Sales.of(shop, cutoff, spells)
+        return cls(history, spells, shop.catalogue(cutoff).category, rows, bought, sales, sold)
 
     def forecasts(self, chance: Logistic, horizon_days: int) -> Forecasts:
         """Return the plain forecasts of demand as of the cutoff."""
-        return forecasts_of(self.history, self.spells, chance.of_rows(self.rows), self.category, horizon_days)
+        return forecasts_of(self.sales, chance.of_rows(self.rows), self.category, horizon_days)

@@ -39,15 +39,13 @@ def demand(home: Path, as_of: datetime | None = None) -> pd.DataFrame:
     return model.demand(shop, moment).assign(as_of=day, horizon_days=model.horizon_days)
 
 
-def not_counted(home: Path) -> str:
-    """Say which lines are in no figure: those without a customer; nothing where every line has one."""
+def guests_counted(home: Path) -> str:
+    """Say how lines without a customer count; nothing where every line has one."""
     known = Shop(home).facts
     if not known.n_lines_without_customer:
         return ""
     share = known.n_lines_without_customer / known.n_lines
-    return (
-        f"only orders of known customers count: {share:.0%} of the shop's lines have none, so more will sell"
-    )
+    return f"{share:.0%} of the shop's lines have no customer: each such order counts as a buyer of its own"
 
 
 def write(frame: pd.DataFrame, out: Path) -> None:

@@ -18,6 +18,9 @@ def shop(tmp_path_factory):
         ("b", "2024-01-19T23:59:59", 1, "p"),
         ("b", "2024-01-20T00:00:00", 1, "p"),
         ("c", "2024-01-25T00:00:00", 1, "p"),
+        (None, "2024-01-12T00:00:00", 3, "p"),
+        (None, "2024-01-13T00:00:00", 4, "p"),
+        (None, "2024-01-20T00:00:00", 5, "p"),
     ]
     lines = pd.DataFrame(rows, columns=["customer_id", "ordered_at", "quantity", "product_id"])
     lines["ordered_at"] = pd.to_datetime(lines["ordered_at"])
@@ -40,6 +43,12 @@ def test_products_are_labelled_as_ordered(shop):
         ["a", "q", 2.0],
         ["b", "p", 1.0],
     ]
+
+
+def test_guests_follow_all_others_where_they_are_asked_for(shop):
+    labels = shop.product_labels(CUTOFF, 10, END, guests=True)
+    assert labels["quantity"].tolist() == [1.0, 2.0, 1.0, 3.0, 4.0]
+    assert labels["customer_id"].nunique() == 4
 
 
 def test_a_horizon_that_has_not_closed_is_refused_in_words(shop):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from worlds.checkerboard import CUTOFF, START, board, habit_of
-from worlds.orders import make_shop
+from worlds.orders import make_shop, order_lines
 
 from features.arrays.products import popularity
 from features.errors import CannotLearn
@@ -48,6 +48,17 @@ def test_an_unknown_customer_gets_what_sells_and_nothing_again() -> None:
     table = model.recommend(model.state(shop, CUTOFF), ["nobody"], k=4)
     assert table.groupby("list").size().to_dict() == {"for_you": 4, "new_for_you": 4}
     assert {*table["source"]} == {"popular"}
+
+
+def test_what_guests_buy_sells_as_well(tmp_path: Path) -> None:
+    lines = order_lines().query("quantity > 0")
+    guests = pd.DataFrame({"customer_id": None, "order_id": [f"g{n}" for n in range(60)]})
+    guests["ordered_at"] = pd.Timestamp("2024-06-01") + pd.to_timedelta(guests.index, unit="h")
+    shop = make_shop(tmp_path, pd.concat([lines, guests.assign(product_id="gift", quantity=1.0)]))
+    cutoff = parse_cutoff("2024-07-01")
+    model = Popular.fit(shop, cutoff, PopularConfig())
+    best = model.best(model.state(shop, cutoff))[0][0]
+    assert shop.history(cutoff).products.names([best]) == ["gift"]
 
 
 def test_orders_without_products_cannot_be_learnt_from_and_it_says_why(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds.kitchen import CUTOFF, kitchen_lines, kitchen_products
-from worlds.orders import make_shop, order_lines, products
+from worlds.orders import make_shop, order_lines, products, with_guests
 from worlds.receipts import history_of, renewing
 
 from features.errors import CannotLearn
@@ -135,6 +135,31 @@ def test_the_expected_total_is_what_came_and_the_intervals_hold_it(tmp_path: Pat
     assert found["expected_units"].sum() == pytest.approx(came["quantity"].sum(), rel=0.1)
     units = came.groupby("product_id")["quantity"].sum().reindex(found["product_id"]).fillna(0).to_numpy()
     assert ((units >= found["p10"]) & (units <= found["p90"])).sum() >= 7  # of twelve; 80% are 9.6
+
+
+def test_what_guests_buy_is_expected_as_well(tmp_path: Path) -> None:
+    cutoff, end = parse_cutoff("2024-06-20"), parse_cutoff("2024-07-18")
+    shop = make_shop(tmp_path, with_guests(order_lines(120)), products=products())
+    known, came = (shop.product_labels(cutoff, 28, end, guests=guests) for guests in (False, True))
+    found = Repurchase.fit(shop, cutoff, RepurchaseConfig()).demand(shop, cutoff)
+    assert len(came) > 1.2 * len(known)
+    assert found["expected_buyers"].sum() == pytest.approx(len(came), rel=0.1)
+    assert found["expected_units"].sum() == pytest.approx(came["quantity"].sum(), rel=0.1)
+
+
+def test_guests_after_the_cutoff_change_nothing(tmp_path: Path) -> None:
+    lines = order_lines()
+    late = with_guests(lines[lines["ordered_at"] >= KNOWN_UNTIL.replace(tzinfo=None)])
+    early = lines[lines["ordered_at"] < KNOWN_UNTIL.replace(tzinfo=None)]
+    without, with_ = (
+        make_shop(tmp_path / name, given, products=products())
+        for name, given in (("without", early), ("with", pd.concat([early, late])))
+    )
+    model = Repurchase.fit(without, KNOWN_UNTIL, RepurchaseConfig())
+    again = Repurchase.fit(with_, KNOWN_UNTIL, RepurchaseConfig())
+    pd.testing.assert_frame_equal(
+        again.demand(with_, KNOWN_UNTIL), model.demand(without, KNOWN_UNTIL), check_exact=True
+    )
 
 
 def test_nothing_ordered_after_the_cutoff_changes_a_forecast(

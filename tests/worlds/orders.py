@@ -40,6 +40,14 @@ def _line(customer: int, moment: pd.Timestamp, product: int, rng: np.random.Gene
     }
 
 
+def with_guests(lines: pd.DataFrame, share: float = 0.3) -> pd.DataFrame:
+    """Return the purchases among the lines, the customers of ``share`` of the orders forgotten."""
+    lines = lines[lines["quantity"] > 0]
+    orders = lines["order_id"].unique()
+    guests = np.random.default_rng(1).choice(orders, int(share * len(orders)), replace=False)
+    return lines.assign(customer_id=lines["customer_id"].mask(lines["order_id"].isin(guests)))
+
+
 def products() -> pd.DataFrame:
     """Return a catalogue of twelve products in three categories."""
     codes = range(12)

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds.orders import make_shop, order_lines, products
+from worlds.orders import make_shop, order_lines, products, with_guests
 
 from features.arrays.history import History, Vocabulary, interactions
 from features.storage.tables import fetch
@@ -54,6 +54,23 @@ def test_some_customers_are_the_same_rows_as_among_all(shop):
     for place, code in enumerate(codes):
         assert some.product[some.rows(place)].tolist() == history.product[history.rows(code)].tolist()
         assert some.day[some.rows(place)].tolist() == history.day[history.rows(code)].tolist()
+
+
+def test_sales_are_the_history_and_behind_it_an_order_a_guest(tmp_path):
+    lines = with_guests(order_lines())
+    shop = make_shop(tmp_path, lines, products=products())
+    history, sales = shop.history(CUTOFF), shop.sales(CUTOFF)
+    n, rows = len(history.customers), len(history.product)
+    guests = lines[lines["customer_id"].isna() & (lines["ordered_at"] < CUTOFF.replace(tzinfo=None))]
+    assert sales.customers.all_names()[:n] == history.customers.all_names()
+    assert len(sales.customers) - n == guests["order_id"].nunique()
+    for name in ("product", "day", "quantity", "revenue"):
+        assert np.array_equal(getattr(sales, name)[:rows], getattr(history, name), equal_nan=True)
+    assert sales.quantity[rows:].sum() == guests["quantity"].sum()
+
+
+def test_where_every_line_has_a_customer_sales_are_the_history_itself(shop):
+    assert shop.sales(CUTOFF) is shop.history(CUTOFF)
 
 
 def test_a_saved_history_maps_back_unchanged(shop, tmp_path):

@@ -9,7 +9,7 @@ from features.errors import SettingsError
 from features.shop import Shop
 from features.window import parse_cutoff
 from models.repurchase import Repurchase, RepurchaseConfig
-from serving.reports.demand import demand, not_counted, table, write
+from serving.reports.demand import demand, guests_counted, table, write
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +53,11 @@ def test_every_row_says_of_which_days_it_is(home: Path) -> None:
     assert "28 days from 2024-05-01" in str(table(found).title)
 
 
-def test_lines_without_a_customer_are_said_not_to_count(home: Path, tmp_path: Path) -> None:
+def test_it_is_said_how_lines_without_a_customer_count(home: Path, tmp_path: Path) -> None:
     lines = order_lines()
     lines.loc[lines.index % 4 == 0, "customer_id"] = None
-    assert not_counted(home) == ""
-    assert "25% of the shop's lines" in not_counted(make_home(tmp_path, lines, products=products()))
+    assert guests_counted(home) == ""
+    assert "25% of the shop's lines" in guests_counted(make_home(tmp_path, lines, products=products()))
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
