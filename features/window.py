@@ -6,6 +6,10 @@ from zoneinfo import ZoneInfo
 from features.errors import SettingsError
 
 EPOCH = date(1970, 1, 1)
+YEAR_DAYS = 364
+"""52 weeks: the same weekday a year ago."""
+SETTLED_DAYS = 90
+"""A shop's first days are no season: its customers are all new then."""
 YEARS = range(1900, 2201)
 """Years a cutoff may be of: far from where the calendar ends, so that it can be moved."""
 

@@ -12,13 +12,8 @@ import numpy as np
 from scipy.special import logit
 
 from features.shop import Shop
-from features.window import shift_days
+from features.window import SETTLED_DAYS, YEAR_DAYS, shift_days
 from models.customers.customer_panel import CHANCE, TrainingWindow, closed_windows
-
-YEAR_DAYS = 364
-"""52 weeks: the same weekday a year ago."""
-SETTLED_DAYS = 90
-"""A shop's first days are no season: its customers are all new then."""
 
 
 def season_ahead(shop: Shop, known_until: datetime, horizon_days: int) -> float:

@@ -1,8 +1,8 @@
 """Expected demand for each product over the horizon: repeat buyers from the clock, first-time ones by rate.
 
-Six plain forecasts are blended by non-negative weights learnt on closed windows, for buyers and for units:
-each product is foretold by what foretold its like best. The total is the last horizon's. Intervals:
-see ``models.clock.spread``.
+Plain forecasts are blended by non-negative weights learnt on closed windows, for buyers and for units: each
+product is foretold by what foretold its like best. The total is the last horizon's, times the season of the
+horizon ahead where a last year tells it. Intervals: see ``models.clock.spread``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ import numpy as np
 from features.arrays.dtypes import Bools, Column, Floats, Ints
 from features.arrays.history import History
 from features.shop import Shop
+from models.clock.last_year import LastYear
 from models.clock.spells import Spells
 from models.clock.spread import Missed, Spread
 from models.clock.weeks import Weeks
@@ -26,9 +27,10 @@ FORECASTS: dict[str, str] = {
     "recent": "its buyers, half-life half a horizon",
     "last": "its buyers of the last horizon",
     "usual": "the same, mean of the last four horizons",
+    "year": "its buyers of the same days a year ago, at today's level; where windows and today know them",
 }
 """What expected buyers are blended from, in order."""
-LAST, USUAL = (list(FORECASTS).index(name) for name in ("last", "usual"))
+LAST, USUAL, YEAR = (list(FORECASTS).index(name) for name in ("last", "usual", "year"))
 N_USUAL = 4
 FADING = 3.0
 """A product is taken for its kind as if it had had so many buyers of the kind's."""
@@ -70,6 +72,13 @@ class Forecasts(NamedTuple):
     whole: Bools
     """Whether only whole units of it were ever bought."""
     weeks: Weeks
+    turn: Column
+    """Buyers of the horizon ahead over those of the last one; 1 where no last year tells."""
+
+    def in_season(self) -> tuple[Floats, Floats]:
+        """Return ``buyers`` and ``units``, turned to the season of the horizon ahead."""
+        turn = self.turn[:, None]
+        return np.hstack([self.buyers[:, :YEAR] * turn, self.buyers[:, YEAR:]]), self.units * turn
 
 
 class Sold(NamedTuple):
@@ -93,7 +102,7 @@ class Demand:
     """Weights of the forecasts by how much a product sells; units in packs, of buyers and of two records."""
 
     buyers: Weights
-    """Shape (bands, forecasts)."""
+    """Shape (bands, forecasts); without the last one where not all windows know a last year."""
     units: Weights
     """Shape (bands, 3): expected buyers, units of the last horizon, units of a usual one; all in packs."""
     spread: Spread
@@ -102,7 +111,9 @@ class Demand:
     def fit(cls, windows: Sequence[tuple[Forecasts, Sold]], *, horizons: float = 1.0) -> Self:
         """Learn from past windows and what came in them; together they span so many ``horizons``."""
         band = np.concatenate([_band(plain) for plain, _ in windows])
-        rows = np.concatenate([plain.buyers for plain, _ in windows])
+        rows = np.concatenate([plain.in_season()[0] for plain, _ in windows])
+        if not all(plain.buyers[:, YEAR].any() for plain, _ in windows):
+            rows = rows[:, :YEAR]
         came = np.concatenate([sold.buyers for _, sold in windows])
         buyers = _blends(rows, came, band)
         packs = np.concatenate([_packs(plain, buyers) for plain, _ in windows])
@@ -149,7 +160,7 @@ def forecasts_of(sales: Sales, chance: Floats, category: Ints, horizon_days: int
 
     units = np.minimum(spells.quantity, TAME * _middle(code, spells.quantity, size)[code])
     last, usual = total(starts & (age <= horizon_days)), total(starts & lately) * horizon_days / span
-    new = rate(first, horizon_days)
+    new, year = rate(first, horizon_days), LastYear.of(spells, age, last, horizon_days)
     found = {
         "repeat": np.bincount(spells.product[: len(chance)], chance, minlength=size),
         "new": new,
@@ -157,13 +168,15 @@ def forecasts_of(sales: Sales, chance: Floats, category: Ints, horizon_days: int
         "recent": rate(starts, horizon_days / 2),
         "last": last,
         "usual": usual,
+        "year": year.buyers,
     }
     pack = np.bincount(code, units, minlength=size) / np.maximum(total(starts), 1)
     sold = total(age <= horizon_days, spells.quantity), total(lately, spells.quantity) * horizon_days / span
     columns = np.column_stack([found[name] for name in FORECASTS])
     whole = np.bincount(code, spells.quantity % 1, minlength=size) == 0
     weeks = Weeks.of(history, spells, units, horizon_days)
-    return Forecasts(columns, np.where(pack > 0, pack, 1), np.column_stack(sold), whole, weeks)
+    packs, units_sold = np.where(pack > 0, pack, 1), np.column_stack(sold)
+    return Forecasts(columns, packs, units_sold, whole, weeks, year.turn)
 
 
 def _band(plain: Forecasts) -> Ints:
@@ -173,8 +186,9 @@ def _band(plain: Forecasts) -> Ints:
 
 def _packs(plain: Forecasts, buyers: Weights) -> Floats:
     """Return expected buyers and the two records of units, all in packs."""
-    expected = _blended(plain.buyers, buyers, _band(plain))
-    return np.column_stack([expected, plain.units / plain.pack[:, None]])
+    people, units = plain.in_season()
+    expected = _blended(people, buyers, _band(plain))
+    return np.column_stack([expected, units / plain.pack[:, None]])
 
 
 def _means(plain: Forecasts, buyers: Weights, units: Weights) -> tuple[Floats, Floats]:
@@ -194,17 +208,18 @@ def _missed(plain: Forecasts, sold: Sold, buyers: Weights, units: Weights) -> Mi
 
 
 def _level(plain: Forecasts, buyers: Floats) -> float:
-    """Return the factor that brings all buyers to those of the last horizon, within ``LEVELS``.
+    """Return the factor that brings all buyers to those of the last horizon, in season, within ``LEVELS``.
 
     The weights hold the growth of the windows they were learnt on, and growth does not go on: on validation
     cutoffs of a shop with a season this was better on three of five, and worse on one.
     """
-    last = float(plain.buyers[:, LAST].sum())
+    last = float((plain.buyers[:, LAST] * plain.turn).sum())
     return float(np.clip(last / max(float(buyers.sum()), 1e-9), *LEVELS))
 
 
 def _blended(rows: Floats, weights: Weights, band: Ints) -> Floats:
-    return np.asarray(np.sum(rows * np.array(weights)[band], axis=1))
+    each = np.array(weights)[band]
+    return np.asarray(np.sum(rows[:, : each.shape[1]] * each, axis=1))
 
 
 def _middle(product: Ints, quantity: Floats, size: int) -> Floats:

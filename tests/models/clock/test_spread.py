@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from models.clock.demand import Demand, Forecasts, Sold
+from models.clock.demand import FORECASTS, Demand, Forecasts, Sold
 from models.clock.spread import Missed, Spread, place, point
 from models.clock.weeks import Weeks
 
@@ -116,10 +116,10 @@ def test_a_point_has_the_place_it_was_asked_for(
 
 
 def forecasts_of(buyers: list[float], pack: float, *, whole: bool = True) -> Forecasts:
-    columns = np.repeat(np.array(buyers)[:, None], 6, axis=1)
+    columns = np.repeat(np.array(buyers)[:, None], len(FORECASTS), axis=1)
     n = len(buyers)
     units = np.array(buyers)[:, None] * pack * np.ones((1, 2))
-    return Forecasts(columns, np.full(n, pack), units, np.full(n, whole), unknown(n))
+    return Forecasts(columns, np.full(n, pack), units, np.full(n, whole), unknown(n), np.ones(n))
 
 
 shops = st.lists(st.tuples(counts, st.integers(0, 10**6)), min_size=1, max_size=30)

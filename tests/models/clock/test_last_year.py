@@ -1,0 +1,71 @@
+"""What last year tells of the horizon ahead, in shops whose season is known."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from worlds.receipts import history_of
+
+from models.clock.last_year import LastYear
+from models.clock.spells import Spells
+
+HORIZON = 28
+THEN, BEFORE = range(364 - HORIZON + 1, 365), range(365, 365 + HORIZON)
+OLDEST = (0, 0, 600, 1.0)
+purchases = st.lists(
+    st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(300, 420), st.just(1.0)),
+    min_size=1,
+    max_size=60,
+    unique_by=lambda row: row[:3],
+)
+
+
+def told(rows: list, last: list[float]) -> LastYear:
+    history = history_of(rows, n_products=len(last))
+    spells = Spells.of(history)
+    return LastYear.of(spells, history.cutoff_day - spells.day, np.array(last), HORIZON)
+
+
+def sold(n: int, days: range, product: int = 0) -> list[tuple[int, int, int, float]]:
+    return [(customer, product, days[customer % len(days)], 1.0) for customer in range(n)]
+
+
+@given(purchases)
+@settings(max_examples=60, deadline=None)
+def test_buyers_are_those_of_a_loop_at_the_level_of_the_last_horizon_in_season(rows: list) -> None:
+    rows, last = [*rows, OLDEST], np.array([3.0, 1.0, 2.0, 4.0])
+    found = told(rows, last.tolist())
+    then = [
+        len({who for who, code, ago, _ in rows if code == product and ago in THEN}) for product in range(4)
+    ]
+    if not (any(then) and any(ago in BEFORE for _, _, ago, _ in rows)):
+        assert (found.turn.tolist(), found.buyers.any()) == ([1.0] * 4, False)
+        return
+    expected = last * found.turn
+    for product in range(4):
+        if any(code == product and ago > 364 for _, code, ago, _ in rows):
+            expected[product] = then[product] / sum(then) * (last * found.turn).sum()
+    assert found.buyers == pytest.approx(expected)
+
+
+def test_a_christmas_is_foretold_by_the_one_before() -> None:
+    found = told([*sold(3000, THEN), *sold(1500, BEFORE), OLDEST], [1000.0])
+    assert found.turn[0] == pytest.approx(2.0, rel=0.05)
+    assert found.buyers[0] == pytest.approx(1000 * found.turn[0])
+
+
+def test_a_product_turns_otherwise_than_its_shop_where_that_is_no_chance() -> None:
+    rows = [*sold(3000, THEN), *sold(1500, BEFORE), *sold(300, THEN, 1), *sold(300, BEFORE, 1)]
+    rows += [*sold(3, THEN, 2), *sold(3, BEFORE, 2), OLDEST]
+    found = told(rows, [1000.0, 200.0, 2.0])
+    assert found.turn == pytest.approx([2.0, 1.2, 1.9], abs=0.15)
+
+
+@pytest.mark.parametrize("n", [1550, 1450, 1500])
+def test_what_is_no_more_than_the_usual_wobble_is_no_season(n: int) -> None:
+    assert told([*sold(n, THEN), *sold(1500, BEFORE), OLDEST], [1000.0]).turn.tolist() == [1.0]
+
+
+def test_a_shop_of_a_year_knows_no_last_year() -> None:
+    found = told([*sold(3000, THEN), *sold(1500, BEFORE), (0, 0, 364 + HORIZON + 89, 1.0)], [1000.0])
+    assert (found.turn.tolist(), found.buyers.tolist()) == ([1.0], [0.0])
