@@ -72,16 +72,11 @@ class Churn(ScoreModel[ChurnConfig]):
         """Return that the shop's horizon is carried from a shorter one, where it is."""
         return self.reach.notes(self.name)
 
-    def predict(self, shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return ``churn_probability_{h}d`` of everyone seen before ``cutoff``, or of those in ``ids``.
+    def predict_from(self, features: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
+        """Return ``churn_probability_{h}d`` from customer features.
 
         The shop's horizon comes first, then the others: staying away longer is never likelier.
-        A customer never seen has no row; one who brought everything back is a customer without a purchase.
         """
-        return self.predict_from(everyone(shop, cutoff, ids))
-
-    def predict_from(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Return the same from customer features: each row by itself, whatever the order of the columns."""
         chances = 1.0 - self.curve.probabilities(features)
         said = chances.rename(columns=lambda days: f"churn_probability_{days}d")
         return said[[self.column, *said.columns.drop(self.column)]]

@@ -64,8 +64,17 @@ class ScoreModel(Model[C]):
     """Column without horizon -> what it foretells: ``lapsed``, ``n_order_days``, ``revenue``."""
 
     @abstractmethod
+    def predict_from(self, features: "pd.DataFrame", cutoff: datetime) -> "pd.DataFrame":
+        """Return the scores from customer features as of ``cutoff``: each row by itself, any column order."""
+
     def predict(self, shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> "pd.DataFrame":
-        """Return the scores of everyone seen before ``cutoff``, or of those in ``ids``."""
+        """Return the scores of everyone seen before ``cutoff``, or of those in ``ids``.
+
+        A customer never seen has no row; one who brought everything back is a customer without a purchase.
+        """
+        from models.customers.customer_panel import everyone
+
+        return self.predict_from(everyone(shop, cutoff, ids), cutoff)
 
     def explain(self, shop: Shop, cutoff: datetime) -> "pd.DataFrame | None":
         """Return reasons as codes, one row a customer; None where a model gives none."""

@@ -87,20 +87,16 @@ class Ltv(ScoreModel[LtvConfig]):
         """Return that the horizon is carried from a shorter one, where it is."""
         return self.view.reach.notes(self.name)
 
-    def predict(self, shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return the value columns of everyone seen before ``cutoff``, or of those in ``ids``.
+    def predict_from(self, features: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
+        """Return the value columns from customer features as of ``cutoff``.
 
         ``expected_orders_{h}d`` (days with an order), ``expected_revenue_{h}d`` with ``_p10`` and ``_p90``
         (80% of all customers end up between them, see ``models.value.interval``),
         ``expected_margin_{h}d`` (the shop's currency; NaN without prices), ``days_between_orders`` (NaN
         where nobody ever came back), ``next_order_at`` with ``next_order_p10`` and ``_p90``: the days by
         which half, 10% and 90% of customers like each have ordered again (UTC, the shop's midnight; NaT
-        where it cannot be known). A customer never seen has no row.
+        where it cannot be known).
         """
-        return self.predict_from(everyone(shop, cutoff, ids), cutoff)
-
-    def predict_from(self, features: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
-        """Return the same of customer features as of ``cutoff``: each row by itself, any column order."""
         horizon = self.view.reach.horizon_days
         learnt, structure = self.view.opinions(self.parts, features)
         said = self._blended(learnt, structure)

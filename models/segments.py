@@ -1,6 +1,6 @@
 """Who the customers are: an RFM grid with the names marketers use, and personas found in their behaviour."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn
 from features.shop import Shop
 from models.config import Config
-from models.customers.customer_panel import everyone, has_money, whole
+from models.customers.customer_panel import has_money, whole
 from models.customers.personas import TRAITS, Personas
 from models.kinds import ScoreModel
 from models.model import customer_card
@@ -105,12 +105,8 @@ class Segments(ScoreModel[SegmentsConfig]):
         )
         return cls(config, known_until, scales=scales, personas=personas)
 
-    def predict(self, shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return ``segment`` and ``persona`` of everyone seen before ``cutoff``, or of those in ``ids``."""
-        return self.predict_from(everyone(shop, cutoff, ids))
-
-    def predict_from(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Return the same from customer features: each row by itself, whatever the order of the columns."""
+    def predict_from(self, features: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
+        """Return ``segment`` and ``persona`` from customer features."""
         features = whole(features)
         return pd.DataFrame(
             {

@@ -58,7 +58,7 @@ class Knowledge:
         self.models = models or tuple(kind.fit(self.shop, cutoff, kind.Config()) for kind in kinds)
         churn, ltv, uplift = self.models
         self.features = self.shop.customer_features(cutoff)
-        scores = churn.predict_from(self.features).join(ltv.predict_from(self.features, cutoff))
+        scores = churn.predict_from(self.features, cutoff).join(ltv.predict_from(self.features, cutoff))
         self.risk = scores[churn.column].to_numpy()
         people = Vocabulary.of(self.features.index.to_list())
         self.options = options(

@@ -32,7 +32,7 @@ def small(name: str, n_trees: int = 40) -> Any:
 
 def score(model: Any, features: pd.DataFrame) -> pd.DataFrame:
     """Return a model's answer about a frame of customer features."""
-    return model.predict_from(features, CUTOFF) if model.name == "ltv" else model.predict_from(features)
+    return model.predict_from(features, CUTOFF)
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,7 @@ def test_the_corners_of_the_grid_have_their_usual_names(
     model: Segments, days: float, orders: float, revenue: float, segment: str
 ) -> None:
     who = customer(days_since_last_order=days, n_order_days=orders, revenue=revenue)
-    assert model.predict_from(who)["segment"].item() == segment
+    assert model.predict_from(who, CUTOFF)["segment"].item() == segment
 
 
 def test_every_customer_has_a_segment_of_the_grid(model: Segments, shop: Shop) -> None:
@@ -58,7 +58,7 @@ def test_every_customer_has_a_segment_of_the_grid(model: Segments, shop: Shop) -
 
 def test_one_who_brought_everything_back_is_lost(model: Segments) -> None:
     nothing = pd.DataFrame(np.nan, index=["c"], columns=CUSTOMER_FEATURES.names)
-    assert model.predict_from(nothing)["segment"].item() == "lost"
+    assert model.predict_from(nothing, CUTOFF)["segment"].item() == "lost"
 
 
 def test_a_shop_without_prices_is_told_apart_by_its_orders(tmp_path: Path) -> None:

@@ -81,10 +81,14 @@ class FakeChurn(Fake, ScoreModel[FakeConfig]):
     must_beat = ("coin",)
 
     def predict(self, shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
-        days = shop.customer_features(cutoff, ids)["days_since_last_order"]
+        said = self.predict_from(shop.customer_features(cutoff, ids), cutoff)
+        return said.add_suffix(f"_{shop.settings.horizon_days}d")
+
+    def predict_from(self, features: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
+        days = features["days_since_last_order"]
         rng = np.random.default_rng(self.config.seed)
         days = days + self.config.noise * rng.normal(0, 1000, len(days))
-        return pd.DataFrame({f"churn_probability_{shop.settings.horizon_days}d": days.rank(pct=True)})
+        return pd.DataFrame({"churn_probability": days.rank(pct=True)})
 
     def baselines(self, shop: Shop, known_until: datetime, cutoff: datetime, ids: list[str]) -> pd.DataFrame:
         return pd.DataFrame({"coin": np.random.default_rng(1).random(len(ids))}, index=ids)

@@ -70,14 +70,14 @@ def test_what_the_half_learnt_is_kept(tmp_path: Path, churn: Churn, features: pd
     churn.save(tmp_path)
     again = Churn.load(tmp_path)
     pd.testing.assert_frame_equal(
-        again.predict_from(features), churn.predict_from(features), check_exact=True
+        again.predict_from(features, CUTOFF), churn.predict_from(features, CUTOFF), check_exact=True
     )
     pd.testing.assert_frame_equal(again.explain_from(features), churn.explain_from(features))
 
 
 def test_one_row_says_what_it_says_among_all(churn: Churn, features: pd.DataFrame) -> None:
-    alone = churn.predict_from(features.iloc[[7]])
-    pd.testing.assert_frame_equal(alone, churn.predict_from(features).iloc[[7]], check_exact=True)
+    alone = churn.predict_from(features.iloc[[7]], CUTOFF)
+    pd.testing.assert_frame_equal(alone, churn.predict_from(features, CUTOFF).iloc[[7]], check_exact=True)
 
 
 def test_without_a_rhythm_to_stretch_by_the_trees_speak(tmp_path: Path) -> None:
