@@ -6,10 +6,12 @@ people who may have asked to be forgotten since (answers never name them).
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from serving.state import SERVED, Pointer
 
@@ -69,16 +71,19 @@ def _to_go_back_to(scoring: KeptScoring, newest_first: list[KeptScoring]) -> boo
 
 def served(home: Path, at: datetime) -> str:
     """Say which scoring answered at a moment, and by which versions."""
-    try:
-        lines = [json.loads(line) for line in (home / SERVED).read_text(encoding="utf-8").splitlines()]
-    except FileNotFoundError:
-        lines = []
-    before = [line for line in lines if datetime.fromisoformat(line["at"]) <= at]
+    before = [line for line in _noted(home / SERVED) if datetime.fromisoformat(line["at"]) <= at]
     if not before:
         return f"no scoring is known to have served at {at:%Y-%m-%d %H:%M:%S} UTC"
     line = max(before, key=lambda line: str(line["at"]))
     versions = ", ".join(f"{name} v{version}" for name, version in line["models"].items())
     return f"{line['lists']} answered, in service since {line['at'][:19]} UTC: {versions}"
+
+
+def _noted(file: Path) -> Iterator[dict[str, Any]]:
+    """Yield what can be read of the lines: one may have been cut short by a full disk."""
+    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
+        with suppress(ValueError):
+            yield json.loads(line)
 
 
 def way_back(home: Path, wanted: Mapping[str, str], served: Mapping[str, str]) -> Pointer | None:

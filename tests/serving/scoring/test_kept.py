@@ -103,6 +103,13 @@ def test_what_answered_at_a_moment_is_known(tmp_path: Path) -> None:
     ]
 
 
+def test_a_line_that_a_full_disk_cut_short_hides_no_other(tmp_path: Path) -> None:
+    Pointer("s-1", "2026-03-01", {"churn": "1"}).move(tmp_path)
+    with (tmp_path / SERVED).open("a") as file:
+        file.write('{"at": "2026-11-17T1')
+    assert served(tmp_path, datetime.now(UTC)).endswith(": churn v1")
+
+
 def test_every_scoring_put_in_service_is_noted(tmp_path: Path) -> None:
     for version in ("1", "2"):
         Pointer(f"s-{version}", "2026-03-01", {"churn": version}).move(tmp_path)
