@@ -164,7 +164,7 @@ OWN_FEATURES = FeatureSet(
         Feature("n_contacts", lambda d: _sent(d).cast("int64").sum(), "contacts", "Contacts received.", "contacts"),
         Feature("n_contacts_28d", lambda d: (_sent(d) & (d.age_days <= 28)).cast("int64").sum(), "contacts", "Contacts received in the last 28 days.", "contacts"),
         Feature("days_since_last_contact", lambda d: d.age_days.min(where=_sent(d)), "days", "From the last contact to the cutoff.", "contacts"),
-        Feature("last_nps_score", lambda d: d.score.argmin(d.age_days), "0 to 10", "The last answer to the satisfaction survey.", "surveys"),
+        Feature("last_nps_score", lambda d: d.score.argmax(d.answered_at), "0 to 10", "The last answer to the satisfaction survey.", "surveys"),
     ),
 )  # fmt: skip
 """What a customer's own orders tell, whatever others did."""

@@ -55,6 +55,10 @@ def test_who_was_won_for_nothing_counts_in_what_winning_earned():
     assert kpi.measure(pd.DataFrame(won))[0] == pytest.approx(40 / 10)
 
 
+def test_of_two_answers_of_one_day_the_later_is_the_last(shop):
+    assert shop.customer_features(CUTOFF)["last_nps_score"]["anna"] == 10
+
+
 def test_first_year_value_knows_unit_costs(tmp_path):
     lines = pd.DataFrame({"customer_id": ["anna"] * 2, "ordered_at": ["2023-01-01", "2024-02-20"]})
     lines = lines.assign(ordered_at=pd.to_datetime(lines["ordered_at"]), product_id="tea", unit_price=10.0)
