@@ -138,20 +138,21 @@ def test_the_expected_total_is_what_came_and_the_intervals_hold_it(tmp_path: Pat
 
 
 def test_last_years_season_is_expected_of_the_products_that_had_it(tmp_path: Path) -> None:
-    rng, days = np.random.default_rng(0), np.arange(700)
-    january = pd.Timestamp("2022-01-01") + pd.to_timedelta(days, unit="D")
-    advent = np.where(january.month == 12, 4.0, 1.0)
-    rates = np.stack([np.full(len(days), 3.0)] * 9 + [3 * advent] * 9, axis=1)
-    sold = rng.poisson(rates)
+    cutoff, end = parse_cutoff("2023-12-01"), parse_cutoff("2023-12-29")
+    rng, days = np.random.default_rng(0), pd.date_range("2022-01-01", "2023-12-30")
+    festive = [f"p{code:02d}" for code in range(9, 18)]
+    advent = np.where(days.month == 12, 4.0, 1.0)
+    sold = rng.poisson(3 * np.stack([np.ones(len(days))] * 9 + [advent] * 9, axis=1))
     day, product = (np.repeat(at, sold[sold > 0]) for at in np.nonzero(sold))
-    lines = pd.DataFrame({"ordered_at": january[day], "product_id": [f"p{code:02d}" for code in product]})
-    lines["customer_id"] = [f"c{code}" for code in rng.integers(0, 900, len(lines))]
-    shop, cutoff = make_shop(tmp_path, lines), parse_cutoff("2023-12-01")
-    found = Repurchase.fit(shop, cutoff, RepurchaseConfig()).demand(shop, cutoff)
-    buyers = found.set_index("product_id")["expected_buyers"]
-    usual, festive = (buyers[[f"p{code:02d}" for code in codes]].sum() for codes in (range(9), range(9, 18)))
-    assert usual + festive == pytest.approx(28 * 9 * (3 + 12), rel=0.1)  # the last horizon: 28 * 9 * (3 + 3)
-    assert festive > 1.4 * usual
+    lines = pd.DataFrame({"ordered_at": days[day], "product_id": [f"p{code:02d}" for code in product]})
+    shop = make_shop(tmp_path, lines.assign(customer_id=rng.integers(0, 900, len(lines)).astype(str)))
+    model = Repurchase.fit(shop, cutoff, RepurchaseConfig())
+    said = model.demand(shop, cutoff).set_index("product_id")["expected_buyers"]
+    came = shop.product_labels(cutoff, 28, end)["product_id"].value_counts()
+    before = shop.product_labels(shift_days(cutoff, -28, "UTC"), 28, cutoff)
+    assert len(before) < 0.6 * came.sum()
+    assert said.sum() == pytest.approx(came.sum(), rel=0.1)
+    assert said[festive].sum() > 1.4 * said.drop(festive).sum()
 
 
 def test_what_guests_buy_is_expected_as_well(tmp_path: Path) -> None:
