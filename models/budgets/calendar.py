@@ -4,6 +4,9 @@ Rules of time give each action a window; caps leave a customer's days open or cl
 one after the other, a customer's worthiest first, each on the day it is preferred on or the nearest after it
 that is open, never two on one day. Contacts made before the plan count against the caps for as long as they
 might (their day within the last 7 or 28 is not known here), so that no cap is broken whatever the days were.
+
+Worth adds up: contacts without a product move only those whom the ones placed before left without an order,
+and may then be worth too little to be made. Offers count each for its own product.
 """
 
 from collections.abc import Sequence
@@ -81,7 +84,7 @@ def plan(options: Options, room: Room, n_days: int, preferred: Money | None = No
         _block(options, room, n_days, best, np.arange(at, min(at + ROWS_AT_ONCE, len(options))))
         for at in range(0, max(len(options), 1), ROWS_AT_ONCE)
     ]
-    row, action, day = (np.concatenate(column) for column in zip(*parts, strict=True))
+    row, action, day, worth, spend = (np.concatenate(column) for column in zip(*parts, strict=True))
     taken = (row, action)
     return Calendar(
         row=row,
@@ -89,8 +92,8 @@ def plan(options: Options, room: Room, n_days: int, preferred: Money | None = No
         day=day,
         last=np.clip(np.floor(options.closes[taken]), 0, n_days - 1).astype(np.int32),
         product=options.product[taken],
-        worth=options.worth[taken],
-        spend=options.spend[taken],
+        worth=worth,
+        spend=spend,
         chance=options.chance[taken],
     ).in_order()
 
@@ -183,29 +186,51 @@ def _ahead(counts: NDArray[np.int16], length: int) -> NDArray[np.int16]:
 
 def _block(
     options: Options, room: Room, n_days: int, preferred: Money, rows: Longs
-) -> tuple[Longs, Ints, Ints]:
-    """Place the contacts of some customers: row, action and day of each."""
-    worth = np.where(options.worth[rows] > 0, options.worth[rows], -np.inf)
+) -> tuple[Longs, Ints, Ints, Money, Money]:
+    """Place the contacts of some customers: row, action, day, worth and spend of each."""
     opens = np.clip(np.ceil(options.opens[rows]), 0, n_days)
     closes = np.clip(np.floor(options.closes[rows]), -1, n_days - 1)
     diary, found = _Diary.open(room, rows, n_days), []
+    left, keeps, waits = np.ones(len(rows)), _keeps(options, rows), options.worth[rows] > 0
     with_product = np.arange(len(options.deck)) < options.deck.n_with_product
     wanted = np.where(with_product & np.isfinite(preferred[rows, None]), preferred[rows, None], opens)
     while True:
+        worth, spend = _beside(options, rows, left)
         day = _days(diary.free(room), opens, closes, np.maximum(wanted, opens))
-        value = np.where(day >= 0, worth, -np.inf)
+        value = np.where(waits & (day >= 0) & (worth > 0), worth, -np.inf)
         best = value.argmax(axis=1)
         at = np.flatnonzero(np.isfinite(value[np.arange(len(rows)), best]))
         if not len(at):
             break
         taken = (at, best[at])
-        found.append((rows[at], best[at].astype(np.int32), day[taken].astype(np.int32)))
+        found.append((rows[at], best[at], day[taken], worth[taken], spend[taken]))
         diary.enter(at, day[taken])
-        worth[taken] = -np.inf
-    if not found:
-        return rows[:0], np.zeros(0, np.int32), np.zeros(0, np.int32)
-    row, action, day_of = (np.concatenate(column) for column in zip(*found, strict=True))
-    return row, action, day_of
+        left[at] *= 1 - keeps[taken]
+        waits[taken] = False
+    none = (rows[:0],) * 3 + (np.zeros(0),) * 2
+    row, action, on, worths, spends = (np.concatenate(column) for column in zip(none, *found, strict=True))
+    return row, action.astype(np.int32), on.astype(np.int32), worths, spends
+
+
+def _keeps(options: Options, rows: Longs) -> Money:
+    """Return the share of those who would not order that each action moves; 0 where it offers a product."""
+    moved, stay_away = options.moved[rows], 1 - options.chance[rows]
+    share = np.clip(moved / np.maximum(stay_away, 1e-12), 0, 1)
+    share[:, : options.deck.n_with_product] = 0.0
+    return np.asarray(np.nan_to_num(share))
+
+
+def _beside(options: Options, rows: Longs, left: Money) -> tuple[Money, Money]:
+    """Return worth and spend of each action where those before it ``left`` so much of the risk, shape (n,).
+
+    What an action without a product moves shrinks with the risk; those kept before take its discount as well.
+    """
+    worth, spend = options.worth[rows], options.spend[rows]
+    beside = (worth > 0) & (np.arange(len(options.deck)) >= options.deck.n_with_product)
+    lost = np.where(beside, 1 - left[:, None], 0.0)
+    orders = np.where(beside, options.chance[rows] + options.moved[rows], 1.0)
+    dearer = np.where(beside, spend - options.deck.cost, 0.0) * lost * (1 - orders) / orders
+    return worth - lost * np.where(beside, worth + spend, 0.0) - dearer, spend + dearer
 
 
 def _days(free: Bools, opens: Money, closes: Money, wanted: Money) -> Longs:

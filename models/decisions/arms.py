@@ -42,6 +42,8 @@ class Weighed(NamedTuple):
     """Cost of the contact and the discount it is expected to give."""
     chance: Money
     """Chance of the purchase (without a product: of an order) if nothing is done."""
+    moved: Money
+    """By how much the contact raises that chance."""
     refused: Codes
     """Position in ``rules`` of the first that refuses, -1 where none does, -2 where there is no arm."""
     barred: "Barred"
@@ -52,28 +54,28 @@ class Weighed(NamedTuple):
 def weigh(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> Weighed:
     """Weigh every arm in money and ask every rule; rules of time look ``days`` days ahead (0: today)."""
     deck = terms.deck
-    worth, spend, chance = sums(case, goods, deck)
+    worth, spend, chance, moved = sums(case, goods, deck)
     barred = barred_actions(case, deck, terms, days)
     refusing = goods_rules(case, goods, terms)
     refused = refused_arms(case, deck, worth, barred, first_refusal(refusing, case.product.shape))
     asked = (*barred.rules, cannot_know(worth), *refusing)
     worth[refused == NO_ARM] = np.nan
     rules, reasons = tuple(rule.rule for rule in asked), tuple(rule.why for rule in asked)
-    return Weighed(deck, worth, spend, chance, refused, barred, rules, reasons)
+    return Weighed(deck, worth, spend, chance, moved, refused, barred, rules, reasons)
 
 
-def sums(case: Case, goods: Goods, deck: Deck) -> tuple[Money, Money, Money]:
-    """Return worth, spend and chance of every arm, each of shape (n, m)."""
+def sums(case: Case, goods: Goods, deck: Deck) -> tuple[Money, Money, Money, Money]:
+    """Return worth, spend, chance and what moves it of every arm, each of shape (n, m)."""
     with_product = _sums_of_products(case, goods, deck)
     if len(deck) == deck.n_with_product:
         return with_product
     without = _sums_of_customers(case, deck)
     both = (np.hstack(pair) for pair in zip(with_product, without, strict=True))
-    worth, spend, chance = both
-    return worth, spend, chance
+    worth, spend, chance, moved = both
+    return worth, spend, chance, moved
 
 
-def _sums_of_products(case: Case, goods: Goods, deck: Deck) -> tuple[Money, Money, Money]:
+def _sums_of_products(case: Case, goods: Goods, deck: Deck) -> tuple[Money, Money, Money, Money]:
     n, k = case.product.shape
     some = slice(deck.n_with_product)
     chance = case.chance[:, None, :]
@@ -86,7 +88,7 @@ def _sums_of_products(case: Case, goods: Goods, deck: Deck) -> tuple[Money, Mone
     spend = cost + (chance + moved) * discount
     shape = (n, deck.n_with_product * k)
     wide = np.broadcast_to(chance, worth.shape)
-    return worth.reshape(shape), spend.reshape(shape), wide.reshape(shape)
+    return worth.reshape(shape), spend.reshape(shape), wide.reshape(shape), moved.reshape(shape)
 
 
 def _lift(case: Case, deck: Deck) -> Money:
@@ -102,7 +104,7 @@ def _lift(case: Case, deck: Deck) -> Money:
     return lift
 
 
-def _sums_of_customers(case: Case, deck: Deck) -> tuple[Money, Money, Money]:
+def _sums_of_customers(case: Case, deck: Deck) -> tuple[Money, Money, Money, Money]:
     n, some = len(case.product), slice(deck.n_with_product, None)
     standing = Standing.unknown(n) if case.standing is None else case.standing
     moved = standing.risk[:, None] * deck.effect[some]
@@ -113,7 +115,7 @@ def _sums_of_customers(case: Case, deck: Deck) -> tuple[Money, Money, Money]:
     discount = np.where(deck.discount[some] > 0, standing.basket[:, None] * deck.discount[some], 0.0)
     cost = deck.cost[some]
     worth = incremental_margin(chance, moved, margin=standing.margin[:, None], discount=discount, cost=cost)
-    return worth, cost + (chance + moved) * discount, np.broadcast_to(chance, worth.shape)
+    return worth, cost + (chance + moved) * discount, np.broadcast_to(chance, worth.shape), moved
 
 
 class Barred(NamedTuple):

@@ -32,6 +32,8 @@ class Options:
     product: Ints
     """The product that goes with it, as a code; -1 for an action without one, or where none is permitted."""
     chance: Money
+    moved: Money
+    """By how much it raises that chance."""
     spend: Money
     """Cost of the contact and the discount it is expected to give."""
     refused: Codes
@@ -75,8 +77,8 @@ def options(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> Options
     parts = [_of_block(block, goods, terms, days) for block in _blocks(_with_a_place(case), terms)]
     columns = [np.concatenate(column) for column in zip(*(part[0] for part in parts), strict=True)]
     rules, reasons = parts[0][1].rules, parts[0][1].reasons
-    worth, product, chance, spend, refused, opens, closes = columns
-    return Options(terms.deck, worth, product, chance, spend, refused, opens, closes, rules, reasons)
+    worth, product, chance, moved, spend, refused, opens, closes = columns
+    return Options(terms.deck, worth, product, chance, moved, spend, refused, opens, closes, rules, reasons)
 
 
 def _blocks(case: Case, terms: Terms) -> Iterator[Case]:
@@ -91,7 +93,7 @@ def _blocks(case: Case, terms: Terms) -> Iterator[Case]:
 def _of_block(
     case: Case, goods: Goods, terms: Terms, days: int
 ) -> tuple[tuple[NDArray[np.generic], ...], Weighed]:
-    """Return worth, product, chance, spend, refused, opens and closes of a block, and what they came from."""
+    """Return the columns of ``Options`` for a block, in their order, and what they came from."""
     found = weigh(case, goods, terms, days=days)
     n, k = case.product.shape
     n_with = found.deck.n_with_product
@@ -101,11 +103,11 @@ def _of_block(
     taken = _first_best(worth[:, :edge].reshape(offers), found.refused[:, :edge].reshape(offers), product)
     columns = [
         np.hstack([np.take_along_axis(column[:, :edge].reshape(offers), taken, 2)[:, :, 0], column[:, edge:]])
-        for column in (worth, found.chance, found.spend, found.refused)
+        for column in (worth, found.chance, found.moved, found.spend, found.refused)
     ]
     code = np.full((n, len(found.deck)), NOTHING, np.int32)
     code[:, :n_with] = np.take_along_axis(product, taken, axis=2)[:, :, 0]
-    code[columns[3] != PERMITTED] = NOTHING
+    code[columns[-1] != PERMITTED] = NOTHING
     return (columns[0], code, *columns[1:], found.barred.opens, found.barred.closes), found
 
 

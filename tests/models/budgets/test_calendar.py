@@ -131,3 +131,37 @@ def test_a_budget_buys_no_more_than_it_can_pay_and_never_at_a_loss(budget: float
     kept = within(found, budget=budget)
     assert kept.spend.sum() <= budget * (1 + 1e-9) and (kept.worth > 0).all()
     assert (len(kept) > 0) == (budget > 0)
+
+
+def keeping(seed: int, n: int) -> list[tuple[Calendar, dict[str, np.ndarray]]]:
+    """Plan freely; return who gets several contacts without a product: these, and what each would be alone."""
+    found, asked, _ = planned(seed, n, weekly=9, monthly=99)
+    keeps, several = found.action >= asked.deck.n_with_product, []
+    for row in np.flatnonzero(np.bincount(found.row[keeps]) > 1):
+        mine = found.of((found.row == row) & keeps)
+        at = (row, mine.action)
+        risk = 1 - asked.chance[at]
+        alone = {"worth": asked.worth[at], "spend": asked.spend[at], "cost": asked.deck.cost[mine.action]}
+        several.append((mine, alone | {"share": asked.moved[at] / risk, "risk": risk}))
+    assert len(several) > n // 10
+    return several
+
+
+def test_contacts_to_keep_a_customer_bring_what_they_change_together() -> None:
+    for mine, alone in keeping(6, 500):
+        an_order = (alone["worth"] + alone["spend"]) / (alone["share"] * alone["risk"])
+        kept = alone["risk"] * (1 - np.prod(1 - alone["share"]))
+        assert (mine.worth + mine.spend).sum() == pytest.approx(kept[0] * an_order[0])
+        assert (mine.worth < alone["worth"]).sum() == len(mine) - 1  # the first alone is worth it in full
+
+
+def test_a_discount_is_taken_by_those_too_whom_a_contact_before_it_kept() -> None:
+    pairs = [(mine, alone) for mine, alone in keeping(6, 500) if len(mine) == 2]
+    dearer = 0
+    for mine, alone in pairs:
+        last, order_alone = mine.worth.argmin(), 1 - alone["risk"] * (1 - alone["share"])
+        given = ((alone["spend"] - alone["cost"]) / order_alone)[last]
+        order = 1 - alone["risk"][0] * np.prod(1 - alone["share"])
+        assert mine.spend[last] == pytest.approx(alone["cost"][last] + given * order)
+        dearer += given > 0
+    assert dearer

@@ -15,7 +15,7 @@ def test_what_is_spent_is_the_contact_and_the_discount_of_all_who_then_buy() -> 
     asked, shelf = some(0, N, K)
     deck, standing = TERMS.deck, asked.standing
     assert standing is not None
-    _, spend, _ = sums(asked, shelf, deck)
+    _, spend, *_ = sums(asked, shelf, deck)
     parts = np.split(spend, np.cumsum([K] * deck.n_with_product), axis=1)
     for at, part in enumerate(parts[:-1]):
         buying = np.minimum(asked.chance * (1 + deck.effect[at]), 1)
