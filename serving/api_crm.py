@@ -229,8 +229,8 @@ class Plan(Tabled):
     spent: float
     """The sum of the contacts' ``spend``, discounts that are expected to be given included."""
     expected_incremental_margin: float
-    """The sum of what the contacts are expected to earn after that, each within the shop's horizon and beside the
-    contacts of its customer that go before it."""
+    """The sum of what the contacts are expected to earn after that, each within the shop's horizon; several
+    to one customer count what they change together."""
     currency: str
     effect: str
     experiment: str | None

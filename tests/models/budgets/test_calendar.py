@@ -134,7 +134,7 @@ def test_a_budget_buys_no_more_than_it_can_pay_and_never_at_a_loss(budget: float
 
 
 def keeping(seed: int, n: int) -> list[tuple[Calendar, dict[str, np.ndarray]]]:
-    """Plan freely; return who gets several contacts without a product: these, and what each would be alone."""
+    """Return the contacts without a product of who gets several, and what each would be alone."""
     found, asked, _ = planned(seed, n, weekly=9, monthly=99)
     keeps, several = found.action >= asked.deck.n_with_product, []
     for row in np.flatnonzero(np.bincount(found.row[keeps]) > 1):
