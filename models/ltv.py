@@ -78,7 +78,7 @@ class Ltv(ScoreModel[LtvConfig]):
             Level.of(learnt.figures.revenue, structure.revenue, config.structure),
             Interval.fit(view.opinions(parts, features)[0].paid),
             shop.margin(known_until).rate,
-            NextOrder.fit(features).shop_gap_days,
+            NextOrder.fit(features, view.part.bgnbd),
             shop.timezone,
         )
         return cls(config, known_until, view=view, parts=parts, account=account)
@@ -104,7 +104,6 @@ class Ltv(ScoreModel[LtvConfig]):
             self.parts.spend.below(learnt.typical, share) * self.account.revenue.two_part
             for share in self.account.interval.shares(learnt.paid)
         )
-        next_order = NextOrder(self.account.shop_gap_days)
         figures = pd.DataFrame(
             {
                 f"expected_orders_{horizon}d": said.days,
@@ -112,11 +111,11 @@ class Ltv(ScoreModel[LtvConfig]):
                 f"expected_revenue_{horizon}d_p10": np.minimum(low, said.revenue),
                 f"expected_revenue_{horizon}d_p90": np.maximum(high, said.revenue),
                 f"expected_margin_{horizon}d": said.revenue * self.account.margin_rate,
-                "days_between_orders": next_order.days_between(features),
+                "days_between_orders": self.account.next_order.days_between(features),
             },
             index=features.index,
         )
-        dates = next_order.dates(features, self.view.part.bgnbd, cutoff, self.account.timezone)
+        dates = self.account.next_order.dates(features, self.view.part.bgnbd, cutoff, self.account.timezone)
         return pd.concat([figures, dates], axis=1)
 
     def places(self, shop: Shop, cutoff: datetime, revenue: "pd.Series[Any]") -> pd.DataFrame:

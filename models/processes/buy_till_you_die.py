@@ -7,8 +7,8 @@ MBG/NBD: Batislam, Denizel and Filiztekin (2007), IJRM 24(3): one may leave afte
 is the same model with one more toss of the leaving coin, so both are one class here.
 
 The chance of being alive stays inside: in BG/NBD one-time buyers get 1.0 by construction, so it ranks leavers
-badly (AUC .32 on CDNOW). What is offered is the expected number of orders over a horizon, the chance of one,
-and the days until it.
+badly (AUC .32 on CDNOW). What is offered is the expected number of orders over a horizon, and the chance of
+one.
 """
 
 from dataclasses import dataclass
@@ -107,19 +107,6 @@ class BetaGeoNBD:
         x, t_x, T_ = arrays(frequency, recency, T)
         waits = np.exp(-(self.r + x) * np.log1p(self.placed * horizon / (self.alpha + T_)))
         return np.asarray(self._alive(x, t_x, T_) * (1 - waits))
-
-    def days_until(
-        self, frequency: npt.ArrayLike, recency: npt.ArrayLike, T: npt.ArrayLike, share: float
-    ) -> Doubles:
-        """Return after how long ``share`` of customers like each have ordered again, shape (n,).
-
-        The horizon at which ``purchase_probability`` is ``share``; infinite where so many never come back.
-        """
-        x, t_x, T_ = arrays(frequency, recency, T)
-        waiting = 1 - share / self._alive(x, t_x, T_)
-        with np.errstate(divide="ignore", over="ignore"):
-            longer = np.expm1(-np.log(np.maximum(waiting, 0)) / (self.r + x))
-        return np.asarray((self.alpha + T_) * longer / self.placed)
 
     def _alive(self, x: Doubles, t_x: Doubles, T: Doubles) -> Doubles:
         tosses = x + self.first_tosses

@@ -1,13 +1,12 @@
 """When the next order comes: the days by which 10%, half and 90% of customers like each have ordered again.
 
-Read off BG/NBD's distribution of the waiting time, of which not coming back at all is a part. So half of
-those who are told a day have ordered by then (53 and 49% on CDNOW in 1997, 54 to 59% on Complete Journey),
-whereas by their own mean gap after the last order only 20% have on CDNOW: many of those who are late have
-left. The price: a customer who orders like clockwork gets the same day as an irregular one who orders as
-often.
+Read off the distribution of the waiting time (``models.processes.regularity``), of which not coming back at
+all is a part. So about half of those who are told a day have ordered by then, whereas by their own mean gap
+after the last order only 20% have on CDNOW: many of those who are late have left.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Self
 
@@ -17,7 +16,7 @@ import pandas as pd
 from features.arrays.dtypes import Doubles
 from features.window import local_day
 from models.processes.buy_till_you_die import BetaGeoNBD
-from models.processes.rhythm import rhythm
+from models.processes.regularity import Regularity
 
 PRIOR_GAPS = 3.0
 """The shop's mean gap weighs as much as so many gaps of the customer's own."""
@@ -29,17 +28,34 @@ WITHIN_DAYS = {"next_order_at": 365, "next_order_p10": 365, "next_order_p90": 73
 
 @dataclass(frozen=True)
 class NextOrder:
-    """The shop's mean gap between order days, in days; NaN where nobody ever came back."""
+    """How often, and how regularly, the customers of a shop come back."""
 
     shop_gap_days: float
+    """Mean days between two order days; NaN where nobody ever came back."""
+    regularity: Regularity | None
+    """None where nobody ever came back."""
 
     @classmethod
-    def fit(cls, features: pd.DataFrame) -> Self:
-        """Learn the shop's gap from customer features."""
+    def fit(cls, features: pd.DataFrame, bgnbd: BetaGeoNBD | None) -> Self:
+        """Learn both from customer features."""
         n_gaps = features["frequency"].to_numpy(float)
         total = np.nansum(n_gaps * features["gap_mean_days"].to_numpy(float))
         n = np.nansum(n_gaps)
-        return cls(float(total / n) if n > 0 else float("nan"))
+        regularity = None if bgnbd is None else Regularity.fit(features, bgnbd)
+        return cls(float(total / n) if n > 0 else float("nan"), regularity)
+
+    def facts(self) -> dict[str, Any]:
+        """Return plain data for ``model.json``."""
+        return asdict(self) | {"shop_gap_days": None if np.isnan(self.shop_gap_days) else self.shop_gap_days}
+
+    @classmethod
+    def of_facts(cls, facts: Mapping[str, Any]) -> Self:
+        """Put together again what ``facts`` took apart."""
+        gap, regularity = facts["shop_gap_days"], facts["regularity"]
+        return cls(
+            float("nan") if gap is None else gap,
+            None if regularity is None else Regularity(tuple(regularity["shares"])),
+        )
 
     def days_between(self, features: pd.DataFrame) -> Doubles:
         """Return the days between two orders, shape (n,): the own mean gap, shrunk to the shop's."""
@@ -51,20 +67,16 @@ class NextOrder:
         self, features: pd.DataFrame, bgnbd: BetaGeoNBD | None, cutoff: datetime, timezone: str
     ) -> pd.DataFrame:
         """Return a column for each of ``SHARES``: the shop's midnight of that day in UTC, or NaT."""
-        return pd.DataFrame(
-            {
-                name: _midnights(_ahead(features, bgnbd, name), features.index, cutoff, timezone)
-                for name in SHARES
-            }
-        )
+        ahead = self._ahead(features, bgnbd)
+        dates = {name: _midnights(days, features.index, cutoff, timezone) for name, days in ahead.items()}
+        return pd.DataFrame(dates)
 
-
-def _ahead(features: pd.DataFrame, bgnbd: BetaGeoNBD | None, name: str) -> Doubles:
-    """Return whole days from the cutoff, shape (n,); NaN where it cannot be known."""
-    if bgnbd is None:
-        return np.full(len(features), np.nan)
-    days = bgnbd.days_until(*rhythm(features), SHARES[name])
-    return np.where(days <= WITHIN_DAYS[name], np.floor(days), np.nan)
+    def _ahead(self, features: pd.DataFrame, bgnbd: BetaGeoNBD | None) -> dict[str, Doubles]:
+        """Return whole days from the cutoff for each of ``SHARES``, shape (n,); NaN where unknown."""
+        if self.regularity is None or bgnbd is None:
+            return {name: np.full(len(features), np.nan) for name in SHARES}
+        waiting = self.regularity.waiting(features, bgnbd)
+        return {name: np.floor(waiting.days_until(SHARES[name], WITHIN_DAYS[name])) for name in SHARES}
 
 
 def _midnights(ahead: Doubles, index: pd.Index, cutoff: datetime, timezone: str) -> "pd.Series[Any]":

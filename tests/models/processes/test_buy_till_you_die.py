@@ -110,7 +110,6 @@ def test_orders_that_come_back_are_foretold_as_placed(model: BetaGeoNBD) -> None
     np.testing.assert_array_equal(
         placed.purchase_probability(*rows, 60), model.purchase_probability(*rows, 90)
     )
-    np.testing.assert_allclose(placed.days_until(*rows, 0.1), model.days_until(*rows, 0.1) / 1.5)
 
 
 def test_more_horizon_never_means_fewer_orders(model: BetaGeoNBD) -> None:
@@ -130,15 +129,3 @@ def test_a_shop_where_nobody_came_back_cannot_teach_it() -> None:
         BetaGeoNBD.fit([0, 0], [0, 0], [10, 20])
     with pytest.raises(CannotLearn, match="spend above 0"):
         GammaGamma.fit([0, 3], [5.0, np.nan])
-
-
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_the_days_until_an_order_are_the_horizon_of_that_chance(model: BetaGeoNBD, share: float) -> None:
-    days = model.days_until(X, RECENCY, T, share)
-    known = np.isfinite(days)
-    chance = [
-        model.purchase_probability(*row, until)[0]
-        for *row, until in zip(X[known], RECENCY[known], T[known], days[known], strict=True)
-    ]
-    np.testing.assert_allclose(chance, share)
-    assert (model.purchase_probability(X, RECENCY, T, 1e9)[~known] < share).all()
