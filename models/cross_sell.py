@@ -16,7 +16,7 @@ from models.candidates.sources import new_sources
 from models.candidates.state import ListState
 from models.candidates.union import Candidates
 from models.kinds import ListModel
-from models.lists.picks import LISTS, Pairs, Picks, asked_for, filled, frame, pick
+from models.lists.picks import PERSONAL, Pairs, Picks, asked_for, filled, frame, pick
 from models.lists.rules import Rules
 from models.model import require_products
 from models.ranking.chances import Chances
@@ -90,9 +90,9 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
     def _lists(self, state: ListState, codes: Ints, k: int) -> dict[str, Picks]:
         """Rank the candidates of some customers, and complete what is too short."""
         self._usual(state)  # asked once, before the pieces ask it side by side
-        lists, start = {name: Picks.none(len(codes), k) for name in LISTS}, 0
+        lists, start = {name: Picks.none(len(codes), k) for name in PERSONAL}, 0
         for found in over_candidates(state, codes, self.config, partial(self._picked, state, k), k):
-            end = start + len(found[LISTS[0]].product)
+            end = start + len(found[PERSONAL[0]].product)
             for name, picks in found.items():
                 lists[name].put(slice(start, end), picks)
             start = end
@@ -105,7 +105,7 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
         chance = chances.of(found.customer, found.product, features)
         pairs = Pairs(found.customer, found.product, chance, found.source, found.own)
         rules, ids = state.rules, state.history.customers.ids[codes]
-        picks = {name: pick(pairs.of_list(name, rules, ids), len(codes), k, rules) for name in LISTS}
+        picks = {name: pick(pairs.of_list(name, rules, ids), len(codes), k, rules) for name in PERSONAL}
         told = partial(self._why, chances, found, features)
         explain(picks, found, len(state.history.products), told)
         return picks
@@ -134,7 +134,7 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
         customers: Sequence[str] | None = None,
         *,
         k: int = 20,
-        lists: Sequence[str] = LISTS,
+        lists: Sequence[str] = PERSONAL,
     ) -> "pd.DataFrame":
         """Return lists of every customer of the state, or of ``customers``; the unknown get what sells."""
         products = state.history.products.ids
@@ -144,7 +144,7 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
                 {name: ranked[name] for name in lists}, state.history.customers.all_names(), products
             )
         codes = state.history.customers.codes(customers)
-        ranked = {name: Picks.none(len(codes), k) for name in LISTS}
+        ranked = {name: Picks.none(len(codes), k) for name in PERSONAL}
         for name, picks in self._lists(state, codes[codes >= 0], k).items():
             ranked[name].put(codes >= 0, picks)
         filled(ranked, asked_for(state.history, customers), state.table.popularity, state.rules)

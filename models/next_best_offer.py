@@ -154,7 +154,7 @@ class NextBestOffer(DecisionModel[OfferConfig]):
         case = replace(self.case(shop, cutoff, lists, codes=codes), role=None, standing=None)
         goods = self.goods(shop.catalogue(cutoff))
         labels = shop.product_labels(cutoff, terms.horizon_days, known_until)
-        bought = bought_of(labels, case.product, history.customers, history.products)
+        bought = bought_of(labels, case.product, history)
         offers = policies(case, choose(case, goods, terms))
         payoffs = {name: payoff(case, column, bought, goods, terms) for name, column in offers.items()}
         index = pd.Index(history.customers.all_names(), name="customer_id")

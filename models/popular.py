@@ -16,7 +16,7 @@ from features.arrays.products import popularity
 from features.shop import Shop
 from models.config import HorizonConfig
 from models.kinds import ListModel
-from models.lists.picks import LISTS, OWN, Pairs, asked_for, filled, frame, pick
+from models.lists.picks import OWN, PERSONAL, Pairs, asked_for, filled, frame, pick
 from models.lists.rules import Rules
 from models.model import require_products
 
@@ -78,7 +78,7 @@ class Popular(ListModel[PopularConfig, PopularState]):
         customers: Sequence[str] | None = None,
         *,
         k: int = 20,
-        lists: Sequence[str] = LISTS,
+        lists: Sequence[str] = PERSONAL,
     ) -> "pd.DataFrame":
         """Return lists of every customer of the state, or of ``customers``; the unknown get what sells."""
         asked = state.history.customers.all_names() if customers is None else list(customers)

@@ -157,12 +157,8 @@ def moves_of(shop: Shop, cutoff: datetime, horizon_days: int, known_until: datet
     history, size = shop.history(cutoff), max(len(shop.history(cutoff).products), 1)
     last = last_of_kind(history, kinds_of(shop.catalogue(cutoff)))
     came = shop.product_labels(cutoff, horizon_days, known_until)
-    customer = history.customers.codes(came["customer_id"].tolist()).astype(np.int64)
-    version = history.products.codes(came["product_id"].tolist())
-    bought = customer[(customer >= 0) & (version >= 0)] * size + version[(customer >= 0) & (version >= 0)]
-    bought = np.setdiff1d(bought, history.pair)
-    customer, version = np.divmod(bought, size)
-    return _paired(last.customer, last.product, (customer, version), steps, len(history.customers))
+    bought = np.divmod(np.setdiff1d(history.pairs_of(came), history.pair), size)
+    return _paired(last.customer, last.product, bought, steps, len(history.customers))
 
 
 def _paired(

@@ -8,6 +8,7 @@ import typer
 from recompra.edge import Adapter, AsOf, Only, console, home, moment, now
 
 if TYPE_CHECKING:
+    from training.backtest import Backtest
     from training.rolling import Rolling
 
 
@@ -45,7 +46,6 @@ def backtest(
     from training.backtest import backtest as run
     from training.backtest import check_apart, throw_away_home
     from training.progress import Shown
-    from training.report import table
     from training.rolling import rolling as roll
 
     if shop:
@@ -57,19 +57,26 @@ def backtest(
         Shown(place) as steps,
     ):
         if cutoffs > 1:
-            return _tell(roll(place, out, n_cutoffs=cutoffs, steps=steps, **asked))
+            return _tell_all(roll(place, out, n_cutoffs=cutoffs, steps=steps, **asked))
         found = run(place, out, steps=steps, **asked)
-        console().print(table(found.figures(), f"{horizon} days from {cutoff}"))
+    _tell(found, f"{horizon} days from {cutoff}")
+    typer.echo(f"written to {out}")
+
+
+def _tell(found: "Backtest", title: str) -> None:
+    """Print the headline figures, and what could not be learnt or measured."""
+    from training.report import table
+
+    console().print(table(found.figures(), title))
     for name, reason in found.not_learnt.items():
         typer.echo(f"{name}: not learnt: {reason}")
     for note in found.notes:
         typer.echo(note["text"])
     if found.why_not:
         typer.echo(found.why_not)
-    typer.echo(f"written to {out}")
 
 
-def _tell(rolled: "Rolling") -> None:
+def _tell_all(rolled: "Rolling") -> None:
     """Print every figure of ours and of each baseline, by cutoff and of all together."""
     from training.report import boards
 

@@ -13,12 +13,12 @@ from statistics import median
 from time import monotonic, sleep, thread_time
 
 from features.errors import ArtefactError, NotFound, RecompraError
+from models.lists.picks import PERSONAL
 from serving.api import LIST_NAMES, ListName, Offer, RecommendRequest
 from serving.entrance.audit import Audit
 from serving.online.view import DEAD, View
 from serving.scoring.folder import load
 from serving.scoring.kept import scorings
-from serving.scoring.snapshot import PERSONAL
 from serving.state import POINTER, Pointer, State, refusal, registry_trouble
 from serving.store import Store
 from serving.storefront import answers
@@ -206,12 +206,13 @@ def canary(state: State) -> None:
     step = max(len(names) // N_CANARIES, 1)
     some = [*names.names(range(0, len(names), step)), None]
     cart = goods.names(range(min(len(goods), 2)))
+    personal = [list_name for list_name in LIST_NAMES if list_name in PERSONAL]
     asked: list[tuple[str | None, ListName, list[str]]]
-    asked = [(name, list_name, []) for name in some for list_name in PERSONAL]
+    asked = [(name, list_name, []) for name in some for list_name in personal]
     asked += [(name, list_name, cart) for name in (some[0], None) for list_name in LIST_NAMES]
     for one in asked:
         _ask(state, *one)
-    took = [_ask(state, name, list_name, cart) for name in some[:N_TIMED] for list_name in PERSONAL]
+    took = [_ask(state, name, list_name, cart) for name in some[:N_TIMED] for list_name in personal]
     if median(took) > SLOWEST_MS:
         told = f"the scoring {state.snapshot.stamp} takes {median(took):.0f} ms of a core to answer a cart"
         raise ArtefactError(f"{told}, the bound is {SLOWEST_MS:.0f}", "train a ranker of fewer trees")

@@ -9,13 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from features.arrays.dtypes import Floats, Ids, Ints, Longs
 from features.arrays.groups import stretches
 from features.window import day_number, local_day, naive_utc
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GUEST = chr(0x10FFFF)
 """Leads the made-up ids of guests: no character lies behind it, so guests stand behind all customers."""
@@ -93,6 +96,16 @@ class History:
     def pair(self) -> Longs:
         """Every row's customer and product as one number, ``customer * len(products) + product``."""
         return self.customer.astype(np.int64) * len(self.products) + self.product
+
+    def pairs_of(self, bought: "pd.DataFrame") -> Longs:
+        """Return the pairs among rows of ``customer_id, product_id`` whose two ids are known.
+
+        Numbered as in ``pair``, sorted, each once.
+        """
+        customer = self.customers.codes(bought["customer_id"].tolist()).astype(np.int64)
+        product = self.products.codes(bought["product_id"].tolist())
+        known = (customer >= 0) & (product >= 0)
+        return np.unique(customer[known] * len(self.products) + product[known])
 
     def rows(self, customer: int) -> slice:
         """Return the rows of one customer; empty for an unknown one (-1)."""

@@ -8,7 +8,7 @@ from features.arrays.dtypes import Floats, Ints
 from features.arrays.history import History, interactions
 from features.arrays.products import n_buyers
 from features.hardware import rows_at_once, side_by_side
-from models.lists.picks import LISTS, Pairs, Picks, lead, pick
+from models.lists.picks import PERSONAL, Pairs, Picks, lead, pick
 from models.lists.rules import Rules
 from models.similarity.collaborative import factors, similar
 from models.similarity.tifu import TifuKnn
@@ -92,7 +92,7 @@ def _lists(
 
     pieces = (codes[start : start + step] for start in range(0, len(codes), step))
     parts = list(side_by_side(picked, pieces))
-    return {name: Picks.joined([picks[name] for picks in parts], k) for name in LISTS}
+    return {name: Picks.joined([picks[name] for picks in parts], k) for name in PERSONAL}
 
 
 def _best(score: Floats, rules: Rules, k: int) -> Picks:

@@ -44,13 +44,12 @@ class Window:
         history, spells, rhythm = rhythm_of(shop, cutoff)
         came = shop.product_labels(cutoff, horizon_days, known_until, guests=True)
         size = max(len(history.products), 1)
-        customer = history.customers.codes(came["customer_id"].tolist()).astype(np.int64)
         product = history.products.codes(came["product_id"].tolist())
         known = product >= 0
         units = np.bincount(product[known], came["quantity"].to_numpy(float)[known], minlength=size)
         sold = Sold(np.bincount(product[known], minlength=size).astype(float), np.maximum(units, 0))
         pairs = spells.customer.astype(np.int64) * size + spells.product
-        bought = np.isin(pairs, (customer * size + product)[known & (customer >= 0)]).astype(float)
+        bought = np.isin(pairs, history.pairs_of(came)).astype(float)
         rows = inputs(history, spells, rhythm, horizon_days)
         sales = Sales.of(shop, cutoff, spells)
         return cls(history, spells, shop.catalogue(cutoff).category, rows, bought, sales, sold)

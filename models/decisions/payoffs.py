@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from features.arrays.dtypes import Bools, Ints
-from features.arrays.history import Vocabulary
+from features.arrays.history import History
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money, assumed_effect
 from models.decisions.offer import Decision
@@ -50,15 +50,10 @@ def payoff(case: Case, column: Ints, bought: Bools, goods: Goods, terms: Terms) 
     return money
 
 
-def bought_of(labels: pd.DataFrame, product: Ints, customers: Vocabulary, products: Vocabulary) -> Bools:
-    """Mark the candidates (n, k) that ``labels`` (customer_id, product_id) holds."""
-    owner, item = (
-        vocabulary.codes(labels[name].tolist()).astype(np.int64)
-        for vocabulary, name in ((customers, "customer_id"), (products, "product_id"))
-    )
-    pairs = (owner * len(products) + item)[(owner >= 0) & (item >= 0)]
-    wanted = np.arange(len(product), dtype=np.int64)[:, None] * len(products) + product
-    return np.asarray(np.isin(wanted, pairs) & (product >= 0))
+def bought_of(labels: pd.DataFrame, product: Ints, history: History) -> Bools:
+    """Mark the candidates (n, k) of the customers of ``history`` that ``labels`` (a pair a row) holds."""
+    wanted = np.arange(len(product), dtype=np.int64)[:, None] * len(history.products) + product
+    return np.asarray(np.isin(wanted, history.pairs_of(labels)) & (product >= 0))
 
 
 def summary_of(case: Case, column: Ints, bought: Bools, goods: Goods) -> dict[str, float]:

@@ -19,7 +19,8 @@ from models.lists.rules import Rules
 if TYPE_CHECKING:
     import pandas as pd
 
-LISTS = ("for_you", "buy_again", "new_for_you")
+PERSONAL = ("for_you", "buy_again", "new_for_you")
+"""The lists that are made for a customer."""
 SOURCES = (
     "own", "similar", "linear", "factors", "alike", "baskets", "texts", "category", "arrivals", "popular",
     "bought_together", "upsell", "pinned",

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from pydantic import Field
 
-from features.arrays.dtypes import Floats, Ints
+from features.arrays.dtypes import Floats, Ints, Longs
 from features.arrays.groups import among
 from features.arrays.products import product_table
 from features.errors import CannotLearn
@@ -151,7 +151,7 @@ def learning_rows(
         if number >= config.n_windows and n_bought >= config.enough:
             break
         state = state_of(shop, cutoff, config, horizon_days)
-        truth = truth_of(shop, state, cutoff, horizon_days, known_until)
+        truth = state.history.pairs_of(shop.product_labels(cutoff, horizon_days, known_until))
         parts += _window(state, truth, config)
         n_bought = sum(int(rows.bought.sum()) for rows in parts)
     if n_bought < TOO_FEW:
@@ -162,19 +162,7 @@ def learning_rows(
     return parts
 
 
-def truth_of(
-    shop: Shop, state: ListState, cutoff: datetime, horizon_days: int, known_until: datetime
-) -> Ints:
-    """Return the pairs bought in the horizon as sorted numbers: customer x n_products + product."""
-    labels = shop.product_labels(cutoff, horizon_days, known_until)
-    customer = state.history.customers.codes(labels["customer_id"].tolist()).astype(np.int64)
-    product = state.history.products.codes(labels["product_id"].tolist())
-    known = (customer >= 0) & (product >= 0)
-    truth: Ints = np.unique(customer[known] * len(state.history.products) + product[known])
-    return truth
-
-
-def _window(state: ListState, truth: Ints, config: CrossSellConfig) -> Iterator[Rows]:
+def _window(state: ListState, truth: Longs, config: CrossSellConfig) -> Iterator[Rows]:
     """Yield the pairs of one window with what became of them; of those not bought, a sample."""
     n_products = len(state.history.products)
     everyone = np.random.default_rng(config.seed).permutation(len(state.history.customers)).astype(np.int32)

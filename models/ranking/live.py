@@ -17,7 +17,7 @@ from models.candidates.companions import LIKE, better, substitutes, together
 from models.candidates.state import ListState
 from models.candidates.union import Candidates
 from models.lists.dearer import Dearer
-from models.lists.picks import LISTS, OWN, PINNED, POPULAR, SOURCES, TOGETHER, UPSELL
+from models.lists.picks import OWN, PERSONAL, PINNED, POPULAR, SOURCES, TOGETHER, UPSELL
 from models.lists.pool import Group, Lead, united
 from models.lists.question import Question, Scored
 from models.lists.since import Line, by_now
@@ -55,7 +55,7 @@ class Live:
         state.check(every=CHECKED)
         pools = {
             name: (read_array(folder, f"{name}.product"), read_array(folder, f"{name}.source"))
-            for name in LISTS
+            for name in PERSONAL
         }
         best = state.rules.best(state.table.popularity)
         live = cls(state, Ranker.load(folder), pools, best, read_array(folder, "usual"), Dearer.load(folder))

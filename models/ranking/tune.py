@@ -30,7 +30,6 @@ from models.ranking.cross_sell_rows import (
     learning_rows,
     over_candidates,
     state_of,
-    truth_of,
 )
 from models.ranking.ranker import Ranker
 
@@ -141,7 +140,7 @@ def exam_of(
 ) -> Exam:
     """Return every candidate of up to ``n_customers`` who bought in the horizon after ``cutoff``."""
     state = state_of(shop, cutoff, config, horizon_days)
-    truth = truth_of(shop, state, cutoff, horizon_days, known_until)
+    truth = state.history.pairs_of(shop.product_labels(cutoff, horizon_days, known_until))
     size, history = len(state.history.products), state.history
     buyers = np.random.default_rng(config.seed).permutation(np.unique(truth // size))
     some = np.sort(buyers[:n_customers]).astype(np.int32)

@@ -12,11 +12,11 @@ from features.arrays.last_bought import days_since_bought
 from models.decisions.case import Case
 from models.decisions.known import Known
 from models.decisions.offer import merge_lists
+from models.lists.picks import PERSONAL
 from models.policy.actions import NAMES
 from models.policy.standing import Standing
 from models.policy.subjects import People
 from serving.desk import CONTACT_DAYS, N_CANDIDATES, goods_now
-from serving.scoring.snapshot import PERSONAL
 from serving.state import State
 from serving.storefront.moments import days_on
 

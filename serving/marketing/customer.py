@@ -6,6 +6,7 @@ from typing import Any
 
 from models.chance.reach import told
 from models.customers import reasons
+from models.lists.picks import PERSONAL
 from models.ranking.live import Pick
 from serving.api import Product
 from serving.api_crm import (
@@ -19,7 +20,6 @@ from serving.online import refreshed
 from serving.online.refreshed import Row
 from serving.online.tables import MOVING
 from serving.persons import rights
-from serving.scoring.snapshot import PERSONAL
 from serving.state import State
 from serving.storefront.answers import Ask, Who, from_ready, live, who
 from serving.watching.logs import REQUEST_ID

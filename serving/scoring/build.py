@@ -21,7 +21,7 @@ from models.decisions.reading import read_people, read_standing
 from models.decisions.retention import rank_customers
 from models.decisions.roles import Shelf
 from models.lists.cold import AttributeSegments
-from models.lists.picks import SOURCES, Picks, asked_for
+from models.lists.picks import PERSONAL, SOURCES, Picks, asked_for
 from models.model import Model
 from models.policy.actions import KEEP
 from models.policy.deck import Deck
@@ -31,7 +31,7 @@ from serving.persons.marks import Marks, Sieve
 from serving.persons.rights import Forgotten
 from serving.scoring.columns import Columns
 from serving.scoring.customer_scores import EXCERPT, scores_of
-from serving.scoring.snapshot import PERSONAL, Snapshot
+from serving.scoring.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from models.candidates.state import ListState

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from features.arrays.catalogue import Catalogue
 from features.arrays.dtypes import Floats, Ints
@@ -22,9 +22,6 @@ from serving.scoring.experiment import proposed
 
 if TYPE_CHECKING:
     from models.ranking.live import Live
-
-Personal = Literal["for_you", "buy_again", "new_for_you"]
-PERSONAL: tuple[Personal, ...] = ("for_you", "buy_again", "new_for_you")
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ import numpy as np
 from features.arrays.dtypes import Bools, Floats, Ints
 from features.window import day_number, local_day
 from models.lists.cold import segments_of
+from models.lists.picks import PERSONAL
 from models.lists.since import Line
 from models.ranking.live import Pick
 from models.ranking.reasons import Why
 from serving.api import Product, Recommended, RecommendRequest
-from serving.scoring.snapshot import PERSONAL, Snapshot
+from serving.scoring.snapshot import Snapshot
 from serving.state import State
 from serving.storefront.details import detailed, ready_reasons
 

@@ -9,12 +9,12 @@ import numpy as np
 
 from models.decisions.case import Case
 from models.decisions.known import Known, settled_by
+from models.lists.picks import PERSONAL
 from models.policy.actions import NAMES
 from models.policy.standing import Standing
 from models.policy.subjects import People
 from models.ranking.live import Pick
 from serving.desk import CONTACT_DAYS, N_CANDIDATES, goods_now
-from serving.scoring.snapshot import PERSONAL
 from serving.state import State
 from serving.storefront.answers import Ask, Who, from_ready, live
 from serving.storefront.moments import days_on

@@ -9,7 +9,7 @@ import pytest
 from worlds.checkerboard import CUTOFF, SMALL, board
 
 from models.kinds import ListModel
-from models.lists.picks import COLUMNS, LISTS
+from models.lists.picks import COLUMNS, PERSONAL
 from models.model import Model
 from models.registry import MODELS, model_class
 
@@ -95,5 +95,5 @@ def test_nobody_asked_nobody_answered(fitted: Any) -> None:
 
 
 def test_only_the_lists_asked_for_come(fitted: Any) -> None:
-    for name in LISTS:
+    for name in PERSONAL:
         assert {*answer(fitted, k=2, lists=(name,))["list"]} == {name}

@@ -18,7 +18,7 @@ from models.decisions.case import Terms
 from models.decisions.known import Known
 from models.decisions.reading import with_scores
 from models.decisions.roles import Shelf
-from models.lists.picks import Picks
+from models.lists.picks import PERSONAL, Picks
 from models.policy.actions import EVENTS, catalogue
 from models.policy.standing import Standing
 from models.policy.subjects import Goods, People
@@ -26,7 +26,7 @@ from models.ranking.reason_texts import CODES
 from models.ranking.reasons import Why
 from serving.scoring.columns import Columns
 from serving.scoring.folder import write
-from serving.scoring.snapshot import PERSONAL, Snapshot
+from serving.scoring.snapshot import Snapshot
 from serving.state import Pointer
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)

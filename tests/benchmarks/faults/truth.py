@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from models.lists.picks import PERSONAL
 from serving.scoring.folder import load
-from serving.scoring.snapshot import PERSONAL, Snapshot
+from serving.scoring.snapshot import Snapshot
 
 LAG = 15.0
 """Seconds within which every worker must have taken a new scoring into service."""

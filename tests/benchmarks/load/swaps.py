@@ -21,8 +21,8 @@ import numpy as np
 from load.client import Figures, Told, figures, paced
 from load.server import Server, running
 
+from models.lists.picks import PERSONAL
 from serving.scoring.folder import load
-from serving.scoring.snapshot import PERSONAL
 from serving.state import Pointer
 
 N_VERSIONS = 2

@@ -56,6 +56,18 @@ def test_some_customers_are_the_same_rows_as_among_all(shop):
         assert some.day[some.rows(place)].tolist() == history.day[history.rows(code)].tolist()
 
 
+def test_pairs_named_by_id_are_numbered_as_those_of_the_rows(shop):
+    history = shop.history(CUTOFF)
+    at = [5, 5, 90, 12]
+    named = pd.DataFrame(
+        {
+            "customer_id": [*history.customers.names(history.customer[at]), "c07", "stranger"],
+            "product_id": [*history.products.names(history.product[at]), "unheard-of", "p1"],
+        }
+    )
+    assert history.pairs_of(named).tolist() == sorted(set(history.pair[at].tolist()))
+
+
 def test_sales_are_the_history_and_behind_it_an_order_a_guest(tmp_path):
     lines = with_guests(order_lines())
     shop = make_shop(tmp_path, lines, products=products())

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from features.arrays.brought_back import BroughtBack
 from features.arrays.history import History, Vocabulary
-from models.lists.picks import LISTS, SOURCES, Pairs, asked_for, filled, frame, pick
+from models.lists.picks import PERSONAL, SOURCES, Pairs, asked_for, filled, frame, pick
 from models.lists.rules import Rules
 
 N = 9
@@ -53,10 +53,10 @@ def test_lists_hold_exactly_the_smaller_of_k_and_what_is_eligible_each_product_o
     history, pairs, rules = shop_of(bought), pairs_of(bought, proposed), free_but_for(back)
     popularity = np.linspace(0.5, 0.1, N, dtype=np.float32)
     ids = history.customers.ids
-    lists = {name: pick(pairs.of_list(name, rules, ids), len(bought), k, rules) for name in LISTS}
+    lists = {name: pick(pairs.of_list(name, rules, ids), len(bought), k, rules) for name in PERSONAL}
     picked = {name: (picks.product >= 0).sum(axis=1) for name, picks in lists.items()}
     filled(lists, history, popularity, rules)
-    for name in LISTS:
+    for name in PERSONAL:
         for customer, own in enumerate(bought):
             row, score = lists[name].product[customer], lists[name].score[customer]
             shown = row[row >= 0].tolist()

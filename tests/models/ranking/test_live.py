@@ -11,7 +11,7 @@ from worlds.checkerboard import board, board_live, colour, habit_of
 from features.arrays import pairs, receipts
 from features.errors import ArtefactError
 from models.candidates.state import ListState
-from models.lists.picks import LISTS, SOURCES
+from models.lists.picks import PERSONAL, SOURCES
 from models.lists.pool import united
 from models.lists.since import by_now
 from models.ranking import trees
@@ -28,7 +28,7 @@ def listed(live: Live, *words: object, **options: object) -> list[str]:
     return [name for name, _, _ in live.rank(*words, **options)]  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("list_name", LISTS)
+@pytest.mark.parametrize("list_name", PERSONAL)
 def test_with_nothing_new_the_answer_is_the_ready_list(list_name: str) -> None:
     _, model, state = board()
     ready, live = model.ready(state, 20)[list_name], board_live()
@@ -45,7 +45,7 @@ lines = st.lists(
 
 
 people = st.sampled_from([None, "nobody", *NAMES])
-all_lists = st.sampled_from([*LISTS, "bought_together", "upsell", "popular"])
+all_lists = st.sampled_from([*PERSONAL, "bought_together", "upsell", "popular"])
 
 
 @settings(max_examples=150, deadline=None)
@@ -158,7 +158,7 @@ def test_a_compiled_function_is_compiled_once_for_training_and_for_requests() ->
     model.recommend(state, NAMES[:2], k=3)
     for new in ([], [(PRODUCTS[1], TODAY, 1.0), (PRODUCTS[2], TODAY, -1.0)]):
         for name in (NAMES[0], None):
-            for list_name in [*LISTS, "bought_together", "upsell", "popular"]:
+            for list_name in [*PERSONAL, "bought_together", "upsell", "popular"]:
                 live.rank(name, new, PRODUCTS[:2], list_name, 5)
     for function in (affinities, united, receipts._gather, pairs._fill, trees._sums):
         assert len(function.signatures) == 1, function.__name__  # type: ignore[attr-defined]

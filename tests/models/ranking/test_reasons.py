@@ -10,7 +10,7 @@ from worlds.kitchen import scored
 from features.arrays.pairs import PAIR_FEATURES
 from models.candidates.union import Candidates
 from models.clock.due import Due
-from models.lists.picks import LISTS, OWN, SOURCES
+from models.lists.picks import OWN, PERSONAL, SOURCES
 from models.ranking.cross_sell_rows import features_of
 from models.ranking.reason_texts import CODES, TEXTS, told
 from models.ranking.reasons import COLUMN, COLUMNS, FAMILIES, Judge, why
@@ -83,7 +83,7 @@ def test_the_clock_of_a_ready_list_says_what_the_repurchase_model_says() -> None
 def test_a_reason_never_names_what_the_customer_did_not_buy() -> None:
     snapshot = scored().snapshot
     assert snapshot.history is not None
-    for name in LISTS:
+    for name in PERSONAL:
         ready = snapshot.ready[name]
         for customer in range(len(snapshot.customers)):
             mine = {*snapshot.history.product[snapshot.history.rows(customer)].tolist()}
