@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import re
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from features.errors import ArtefactError, Busy, NotFound, RecompraError, SettingsError
@@ -127,11 +129,16 @@ class Tracking:
         os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
-        from mlflow import MlflowClient
-
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        return _InWords(self.uri, lambda: MlflowClient(self.uri, self.uri))
+        return _InWords(self.uri, self._opened)
+
+    def _opened(self) -> Any:
+        from mlflow import MlflowClient
+
+        if is_missing(self.uri):
+            _make(Path(self.uri.removeprefix("sqlite:///")))
+        return MlflowClient(self.uri, self.uri)
 
     @cached_property
     def _experiment(self) -> str:
@@ -285,6 +292,19 @@ class Tracking:
         number = int(entity.version)
         own = tuple(sorted(alias for alias, version in aliases.items() if int(version) == number))
         return Version(entity.name, number, entity.run_id, entity.source, own)
+
+
+def _make(database: Path) -> None:
+    """Let MLflow make its database, whole or not at all: one that was cut short is refused for ever."""
+    from mlflow import MlflowClient
+
+    database.parent.mkdir(parents=True, exist_ok=True)
+    for left in database.parent.glob(f".{database.name}.*"):
+        shutil.rmtree(left)
+    with TemporaryDirectory(prefix=f".{database.name}.", dir=database.parent) as folder:
+        part = Path(folder) / database.name
+        MlflowClient(f"sqlite:///{part}")
+        part.replace(database)
 
 
 def _key(name: str) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from features.errors import Busy, NotFound, RecompraError, SettingsError
 from training.tracking import Tracking
@@ -112,6 +113,22 @@ def test_an_alias_moved_by_other_hands_reaches_the_ledger(tracking, name, tmp_pa
     with tracking.exclusive(now=NOW):
         pass
     assert tracking.ledger.history(name)[-1].reason == "found in the registry"
+
+
+def test_a_registry_whose_making_was_cut_short_is_made_at_the_next_try(tmp_path) -> None:
+    def cut(*statement: object) -> None:
+        if "CREATE TABLE datasets" in str(statement[2]):
+            raise KeyboardInterrupt
+
+    sa.event.listen(sa.Engine, "after_cursor_execute", cut)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            assert Tracking(tmp_path)._experiment
+    finally:
+        sa.event.remove(sa.Engine, "after_cursor_execute", cut)
+    (tmp_path / ".mlflow.db.left").mkdir()  # as a killed one leaves
+    assert Tracking(tmp_path)._experiment
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
 
 
 def _train_forever(home: Path, name: str) -> None:
