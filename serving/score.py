@@ -143,7 +143,7 @@ def alone(home: Path) -> Iterator[None]:
 def _tidy(home: Path) -> None:
     """Remove old scorings; a worker that still maps one keeps its files until it lets go."""
     for path in outdated(home):
-        shutil.rmtree(path)
+        files.remove(path, path.with_name(f".{path.name}"))
 
 
 def main(home: Path, as_of: str) -> int:

@@ -14,7 +14,7 @@ import duckdb
 from features import hardware
 from features.errors import ArtefactError, Busy, InputError
 from features.ingest.casting import MACROS
-from features.storage.files import alone
+from features.storage.files import alone, remove
 from features.storage.tables import literal, quote
 from features.storage.warehouse import CARD
 
@@ -76,7 +76,7 @@ def versions(home: Path) -> list[Path]:
 
 
 def swap(home: Path, folder: Path) -> Path:
-    """Make the finished ``folder`` the warehouse in one step, and drop all but the last two versions."""
+    """Make the finished ``folder`` the warehouse in one step; drop all but the last two, and what is read."""
     final = folder.with_suffix("")
     folder.rename(final)
     fresh = home / f"{LINK}.next"
@@ -84,7 +84,7 @@ def swap(home: Path, folder: Path) -> Path:
     fresh.symlink_to(final.name)
     fresh.replace(home / LINK)
     for old in sorted(versions(home), key=_number)[:-KEPT_VERSIONS]:
-        shutil.rmtree(old, ignore_errors=True)
+        remove(old, old.with_suffix(".part"))
     return final
 
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,6 +41,27 @@ def made(folder: Path) -> Iterator[None]:
             with suppress(OSError):
                 place.rmdir()
         raise
+
+
+def hold(folder: Path) -> int:
+    """Open a folder to read: ``remove`` leaves it until the descriptor is closed, or its process ends."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
+def remove(folder: Path, trash: Path) -> None:
+    """Remove a folder unless it is held, by way of ``trash``: no half of it bears its name.
+
+    What cannot be removed is left to the next time.
+    """
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder.rename(trash))
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager

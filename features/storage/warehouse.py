@@ -1,15 +1,18 @@
 """The warehouse as its readers see it: one consistent version of the shop's tables, through Ibis."""
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
 
 from pydantic import BaseModel, ConfigDict
 
 from features.errors import ArtefactError, NotFound
 from features.hardware import threads
 from features.settings import Settings
+from features.storage.files import hold
 from features.storage.tables import literal
 
 if TYPE_CHECKING:
@@ -57,6 +60,8 @@ class Warehouse:
 
     def __init__(self, home: Path) -> None:
         self.folder = (home / "warehouse").resolve()
+        if self.folder.is_dir():
+            finalize(self, os.close, hold(self.folder))  # it stays while this is in use
         if not (self.folder / CARD).is_file():
             raise NotFound(f"no warehouse in {home}", "run `recompra ingest SOURCE` first")
         try:

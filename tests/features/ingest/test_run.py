@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from features.ingest import ingest, render
 from features.ingest.rows import FUTURE
+from features.storage.warehouse import Warehouse
 
 HEADING = "customer_id,order_id,product_id,ordered_at,quantity,unit_price"
 TABLES = (
@@ -381,3 +382,15 @@ def test_only_the_last_two_versions_are_kept(tmp_path):
         "warehouse-4",
     ]
     assert (tmp_path / "home/warehouse").resolve().name == "warehouse-4"
+
+
+def test_a_version_that_is_read_stays_however_many_follow(tmp_path):
+    home = tmp_path / "home"
+    ingest(shop(tmp_path / "s", "a,0,p,2024-01-01,1,1"), home)
+    reader = Warehouse(home)
+    for day in range(2, 6):
+        ingest(shop(tmp_path / "s", f"a,{day},p,2024-01-0{day},1,1"), home)
+    assert reader.connect().raw_sql("SELECT count(*) FROM order_lines").fetchall() == [(1,)]
+    del reader
+    ingest(shop(tmp_path / "s", "a,6,p,2024-01-06,1,1"), home)
+    assert sorted(path.name for path in home.glob("warehouse-*")) == ["warehouse-5", "warehouse-6"]

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from features.errors import Busy
-from features.storage.files import alone, beside
+from features.storage import files
+from features.storage.files import alone, beside, hold, remove
 
 
 def test_a_file_is_there_once_it_is_whole(tmp_path: Path) -> None:
@@ -40,3 +41,20 @@ def test_a_lock_is_held_by_one_and_falls_with_it(tmp_path: Path) -> None:
         pass
     with alone(tmp_path / "lock", busy):
         pass
+
+
+def test_what_is_held_is_removed_once_it_is_let_go_of(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    holding = hold(tmp_path / "folder")
+    remove(tmp_path / "folder", tmp_path / "trash")
+    assert (tmp_path / "folder").is_dir()
+    os.close(holding)
+    remove(tmp_path / "folder", tmp_path / "trash")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_removed_by_half_no_longer_bears_its_name(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr(files.shutil, "rmtree", lambda _: None)
+    remove(tmp_path / "folder", tmp_path / "trash")
+    assert [path.name for path in tmp_path.iterdir()] == ["trash"]
