@@ -123,16 +123,6 @@ class Store:
         """Close every connection."""
         self.engine.dispose()
 
-    def record(
-        self, events: Sequence[Mapping[str, Any]], contacts: Sequence[Mapping[str, Any]] = ()
-    ) -> set[str]:
-        """Keep events (rows of ``events``) not seen before; return the ids of those that were new.
-
-        ``contacts`` are rows of ``contacts`` whose ``contact_id`` is an event's id; they are kept if that
-        event is new.
-        """
-        return self.keep(events, contacts)[0]
-
     def keep(
         self,
         events: Sequence[Mapping[str, Any]],
@@ -140,10 +130,12 @@ class Store:
         *,
         digests: Mapping[str, bytes] = MappingProxyType({}),
     ) -> tuple[set[str], set[str]]:
-        """Do as ``record``; return also the ids of events that are not kept, since their customer was erased.
+        """Keep events (rows of ``events``) not seen before; return the ids of the new, and of those refused.
 
-        ``digests``: those of the customers, by id. They are looked up in the transaction that keeps the
-        events, so that an erasure which another worker has just made counts.
+        Refused are events of customers who were erased.
+        ``contacts`` are rows of ``contacts`` whose ``contact_id`` is an event's id; they are kept if that
+        event is new. ``digests``: those of the customers, by id. They are looked up in the transaction that
+        keeps the events, so that an erasure which another worker has just made counts.
         """
         with self.write("events") as (db, seq):
             query = sa.select(ERASURES.c.digest).where(ERASURES.c.digest.in_(digests.values()))

@@ -60,10 +60,13 @@ def _weighed(header: str) -> dict[str, float]:
 
 def _kind(accepted: Mapping[str, float]) -> str:
     """Return the kind of file a client likes best; JSON where it does not say, or likes two alike."""
-    anything = max(accepted.get(name, 0.0) for name in ("*/*", "application/*"))
-    weights = {kind: accepted.get(name, 0.0) for kind, name in TYPES.items()}
-    weights["json"] = max(weights["json"], anything)
-    return max(weights, key=lambda kind: weights[kind])
+    return max(TYPES, key=lambda kind: _weight(accepted, TYPES[kind]))
+
+
+def _weight(accepted: Mapping[str, float], name: str) -> float:
+    """Return how much a client likes a type: what names it most closely counts (RFC 9110, 12.5.1)."""
+    ranges = (name, f"{name.partition('/')[0]}/*", "*/*")
+    return next((accepted[known] for known in ranges if known in accepted), 0.0)
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def test_a_half_written_pointer_is_refused(house: House, tmp_path: Path) -> None
 
 def test_stock_reports_outlive_a_swap(house: House, tmp_path: Path) -> None:
     row = {"event_id": "s", "customer_id": None, "kind": "stock", "product_id": "p000003", "quantity": 0.0}
-    house.store.record([row | {"unit_price": None, "occurred_at": NOW, "received_at": NOW}])
+    house.store.keep([row | {"unit_price": None, "occurred_at": NOW, "received_at": NOW}])
     house.sync()
     assert not house.serving().shelf[3]
     newer(tmp_path)
@@ -107,7 +107,7 @@ def test_a_stock_report_stands_until_a_scoring_knows_better(
     house: House, tmp_path: Path, told: float, shown: bool
 ) -> None:
     row = {"event_id": "s", "customer_id": None, "kind": "stock", "product_id": "p000003", "quantity": 0.0}
-    house.store.record([row | {"unit_price": None, "occurred_at": NOW, "received_at": NOW}])
+    house.store.keep([row | {"unit_price": None, "occurred_at": NOW, "received_at": NOW}])
     catalogue = make_snapshot().catalogue
     stock = np.full_like(catalogue.stock, told)
     newer(tmp_path, as_of=NOW + timedelta(days=1), catalogue=replace(catalogue, stock=stock))

@@ -37,15 +37,15 @@ def test_the_ledger_of_champions_lies_in_the_same_database(store: Store, tmp_pat
 
 
 def test_an_event_posted_twice_is_kept_once(store: Store) -> None:
-    assert store.record([event(), event("e2")]) == {"e1", "e2"}
-    assert store.record([event(), event("e3"), event("e3")]) == {"e3"}
+    assert store.keep([event(), event("e2")])[0] == {"e1", "e2"}
+    assert store.keep([event(), event("e3"), event("e3")])[0] == {"e3"}
     assert len(store.of_customer("ann")["events"]) == 3
 
 
 def test_an_event_is_seen_by_another_view_at_once(store: Store, tmp_path: Path) -> None:
     other = View(Store.open(tmp_path), AS_OF)
     assert not other.sync()
-    store.record([event()])
+    store.keep([event()])
     assert other.sync() == {"events"}
     assert {*other.active} == {"ann"}
     assert [line["product_id"] for line in other.lines("ann")] == ["tea"]
@@ -59,7 +59,7 @@ def test_every_write_is_seen_at_once_whatever_becomes_of_the_log_of_writes(
     monkeypatch.setattr("serving.online.view.SURE_SECONDS", 60.0)
     other = View(Store.open(tmp_path), AS_OF)
     for number in range(12):
-        store.record([event(f"e{number}")])
+        store.keep([event(f"e{number}")])
         assert other.sync() == {"events"}
         assert other.sync() == set()
         if number % 3 == 0 and store.engine.dialect.name == "sqlite":
@@ -80,7 +80,7 @@ def test_the_clock_is_read_only_after_a_write(tmp_path: Path, monkeypatch: pytes
     for _ in range(5):
         view.sync()
     assert reads == []
-    store.record([event()])
+    store.keep([event()])
     view.sync()
     assert reads == [1]
     view.close()
@@ -89,10 +89,10 @@ def test_the_clock_is_read_only_after_a_write(tmp_path: Path, monkeypatch: pytes
 
 def test_lines_are_read_anew_after_the_customers_next_event(store: Store) -> None:
     other = View(store, AS_OF)
-    store.record([event()])
+    store.keep([event()])
     other.sync()
     assert other.lines("ann") is other.lines("ann")
-    store.record([event("e2", product_id="milk"), event("e3", customer_id="bob")])
+    store.keep([event("e2", product_id="milk"), event("e3", customer_id="bob")])
     other.sync()
     assert [line["product_id"] for line in other.lines("ann")] == ["tea", "milk"]
     assert [line["product_id"] for line in other.lines("bob")] == ["tea"]
@@ -100,7 +100,7 @@ def test_lines_are_read_anew_after_the_customers_next_event(store: Store) -> Non
 
 
 def test_what_happened_before_the_scoring_is_not_new(store: Store) -> None:
-    store.record(
+    store.keep(
         [event(occurred_at=AS_OF - timedelta(seconds=1)), event("e2", customer_id="bob", occurred_at=AS_OF)]
     )
     view = View(store, AS_OF)
@@ -113,8 +113,8 @@ def test_the_newest_stock_report_counts_whatever_its_order(store: Store) -> None
     view = View(store, AS_OF)
     late = {"kind": "stock", "customer_id": None, "quantity": 0.0, "occurred_at": NOW}
     early = late | {"quantity": 9.0, "occurred_at": NOW - timedelta(hours=1)}
-    store.record([event("s1", **late)])
-    store.record([event("s2", **early)])
+    store.keep([event("s1", **late)])
+    store.keep([event("s2", **early)])
     assert view.sync() == {"events", "stock"}
     assert view.stock == {"tea": 0.0}
     view.close()
@@ -124,7 +124,7 @@ def test_a_write_that_fails_leaves_nothing_behind(store: Store) -> None:
     with pytest.raises(RuntimeError), store.write("events") as (db, seq):
         assert seq == 1
         raise RuntimeError
-    assert store.record([event()]) == {"e1"}
+    assert store.keep([event()])[0] == {"e1"}
     with store.write("events") as (_, seq):
         assert seq == 2
 
@@ -135,11 +135,11 @@ def test_a_store_that_takes_no_writes_says_so_until_it_does(tmp_path: Path, capl
     view = View(store, AS_OF)
     sa.event.listen(store.engine, "begin", lambda db: db.exec_driver_sql("PRAGMA query_only = 1"))
     with pytest.raises(OperationalError):
-        store.record([event(customer_id="secret")])
+        store.keep([event(customer_id="secret")])
     assert "cannot be written" in view.trouble
     assert "attempt to write a readonly database" in caplog.text and "secret" not in caplog.text
     sa.event.listen(store.engine, "begin", lambda db: db.exec_driver_sql("PRAGMA query_only = 0"))
-    assert (store.record([event()]), view.trouble) == ({"e1"}, "")
+    assert (store.keep([event()])[0], view.trouble) == ({"e1"}, "")
     view.close()
     store.close()
 
@@ -147,14 +147,14 @@ def test_a_store_that_takes_no_writes_says_so_until_it_does(tmp_path: Path, capl
 def test_a_store_that_is_away_leaves_the_view_as_it_was(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.record([event()])
+    store.keep([event()])
     view = View(store, AS_OF)
 
     def away() -> tuple[int, ...]:
         raise OperationalError("SELECT", {}, Exception("gone"))
 
     monkeypatch.setattr(view, "_read_clock", away)
-    store.record([event("e2")])
+    store.keep([event("e2")])
     assert view.sync() == set()
     assert {*view.active} == {"ann"}
     assert "cannot be read" in view.down
@@ -165,7 +165,7 @@ def test_contacts_are_counted_without_those_held_out(store: Store) -> None:
     sent = {"contact_id": "e1", "customer_id": "ann", "sent_at": NOW, "channel": "mail", "action": None}
     sent |= {"product_id": None, "treated": True, "propensity": 0.5, "cost": 0.1}
     held = sent | {"contact_id": "e2", "treated": False}
-    store.record([event(kind="contact"), event("e2", kind="contact")], [sent, held])
+    store.keep([event(kind="contact"), event("e2", kind="contact")], [sent, held])
     assert [customer_id for customer_id, _, _ in store.contacts_made(AS_OF)] == ["ann"]
 
 
@@ -179,7 +179,7 @@ def _record_all(home: Path, ids: list[str]) -> None:
     """Record events one by one, as one worker of many."""
     opened = Store.open(home)
     for name in ids:
-        opened.record([event(name)])
+        opened.keep([event(name)])
     opened.close()
 
 

@@ -21,6 +21,7 @@ from serving.entrance.openapi import build
 from serving.entrance.refusals import Refused
 from serving.house import House
 from serving.store import Store
+from serving.watcher import Watcher
 
 DOCUMENT = build()["paths"]
 WITHOUT_KEY = {
@@ -316,7 +317,10 @@ def test_before_the_first_scoring_the_service_says_so(tmp_path: Path) -> None:
     house = House()
     house.open(tmp_path)
     client = Client(Doors(lambda *_: None, house=house, clock=lambda: NOW), made)  # type: ignore[arg-type, return-value]
-    assert client.send("GET", "/readyz").status_code == 503
+    Watcher(tmp_path).look()
+    ready = client.send("GET", "/readyz")
+    assert (ready.status_code, str(tmp_path) in ready.text) == (503, False)
+    assert ready.json()["registry"].startswith("no model has been trained in the home.")
     answer = client.ask("/recommend", {})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert "nothing has been scored" in answer.json()["error"]

@@ -261,6 +261,11 @@ def test_only_who_takes_gzip_gets_it(header: str, takes: bool) -> None:
         ("text/csv;q=0", "json"),
         ("text/csv;q=many", "csv"),
         ("image/png", "json"),
+        ("text/*", "csv"),
+        ("application/*", "json"),
+        ("application/json;q=0, */*", "ndjson"),
+        ("application/*;q=0, */*;q=0.1", "csv"),
+        ("application/*;q=0.2, application/x-ndjson;q=0.1, text/csv;q=0.1", "json"),
     ],
 )
 def test_a_client_gets_the_kind_of_file_it_likes_best(header: str, kind: str) -> None:

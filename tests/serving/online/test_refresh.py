@@ -131,7 +131,7 @@ def test_an_order_is_in_the_features_and_scores_after_one_look(
     before = trained[2]
     code = before.customer("c03")
     assert not refresher.look()
-    store.record([event(1), event(2)])
+    store.keep([event(1), event(2)])
     assert refresher.look()
     row = refreshed.of_customer(store, STAMP, "c03")
     assert row is not None
@@ -144,7 +144,7 @@ def test_an_order_is_in_the_features_and_scores_after_one_look(
 
 
 def test_somebody_new_has_scores_from_the_first_order(refresher: Refresher, store: Store) -> None:
-    store.record([event(1, "somebody new")])
+    store.keep([event(1, "somebody new")])
     refresher.look()
     row = refreshed.of_customer(store, STAMP, "somebody new")
     assert row is not None
@@ -155,14 +155,14 @@ def test_somebody_new_has_scores_from_the_first_order(refresher: Refresher, stor
 def test_what_happened_before_the_scoring_is_in_it_and_refreshes_nobody(
     refresher: Refresher, store: Store
 ) -> None:
-    store.record([event(-3)])
+    store.keep([event(-3)])
     assert not refresher.look()
 
 
 def test_an_order_years_after_the_scoring_makes_nobody_look_silent_for_years(
     refresher: Refresher, store: Store, home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store.record([event(1), event(2, "c04", occurred_at=NOW + timedelta(days=3000))])
+    store.keep([event(1), event(2, "c04", occurred_at=NOW + timedelta(days=3000))])
     refresher.look()
     refresher.look()
     assert refreshed.names(store, STAMP) == {"c03"}
@@ -175,7 +175,7 @@ def test_a_refresh_holds_what_happened_within_28_days_whatever_came_later(
     refresher: Refresher, store: Store
 ) -> None:
     last, late = (AS_OF + refreshed.LASTS - timedelta(seconds=n) for n in (1, 0))
-    store.record([event(1, occurred_at=last), event(2, occurred_at=late)])
+    store.keep([event(1, occurred_at=last), event(2, occurred_at=late)])
     refresher.look()
     row = refreshed.of_customer(store, STAMP, "c03")
     assert row is not None and row.as_of == (last + INSTANT).isoformat()
@@ -185,7 +185,7 @@ def test_a_refresh_holds_what_happened_within_28_days_whatever_came_later(
 def test_a_scoring_that_holds_the_late_orders_ends_the_trouble(
     refresher: Refresher, store: Store, home: Path, trained: tuple[Path, dict[str, Any], Snapshot]
 ) -> None:
-    store.record([event(1, occurred_at=AS_OF + timedelta(days=40))])
+    store.keep([event(1, occurred_at=AS_OF + timedelta(days=40))])
     refresher.look()
     assert refresher.vitals.trouble
     later = "20240713T0000-0002"
@@ -198,9 +198,9 @@ def test_a_scoring_that_holds_the_late_orders_ends_the_trouble(
 def test_a_watcher_that_starts_again_does_what_was_left_and_no_more(
     home: Path, store: Store, refresher: Refresher
 ) -> None:
-    store.record([event(1)])
+    store.keep([event(1)])
     refresher.look()
-    store.record([event(2, "c04")])
+    store.keep([event(2, "c04")])
     again = Refresher(home, lambda: NOW, store)
     assert again.look()
     assert again.vitals.refreshed == 1
@@ -211,7 +211,7 @@ def test_thousands_at_once_are_worked_through_in_the_order_they_came(
     refresher: Refresher, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(refresh, "BATCH", 20)
-    store.record([event(n % 24, f"c{n:02d}", event_id=f"e{n}") for n in range(50)])
+    store.keep([event(n % 24, f"c{n:02d}", event_id=f"e{n}") for n in range(50)])
     looks = 0
     while refresher.look():
         looks += 1
@@ -225,13 +225,13 @@ def test_a_poison_event_costs_its_customer_the_refresh_and_nobody_else(
 ) -> None:
     poison = event(5, "c05", event_id="poison", quantity=1e6, unit_price=99_999.0, occurred_at=AS_OF)
     more = [poison | {"event_id": f"poison-{n}"} for n in range(20)]
-    store.record([event(1), *more, event(6, "c06")])
+    store.keep([event(1), *more, event(6, "c06")])
     with caplog.at_level(logging.ERROR):
         refresher.look()
     assert refreshed.names(store, STAMP) == {"c03", "c06"}
     assert refresher.vitals.skipped == 1
     assert "poison-" in caplog.text
-    store.record([event(7, "c07")])
+    store.keep([event(7, "c07")])
     refresher.look()
     assert "c07" in refreshed.names(store, STAMP)
 
@@ -239,7 +239,7 @@ def test_a_poison_event_costs_its_customer_the_refresh_and_nobody_else(
 def test_without_loadable_models_the_old_scores_stay_and_it_is_said(home: Path, store: Store) -> None:
     (home / "models" / "churn" / "1" / "model.json").write_text("{")
     broken = Refresher(home, lambda: NOW, store)
-    store.record([event(1)])
+    store.keep([event(1)])
     assert not broken.look()
     told = Vitals.read(home)
     assert told is not None and "churn" in told.down(NOW)
@@ -255,7 +255,7 @@ def test_models_that_load_but_cannot_predict_stop_all_refreshes_and_lose_no_even
     def fail(*_: object) -> None:
         raise ValueError("out of order")
 
-    store.record([event(1), event(2, "c04")])
+    store.keep([event(1), event(2, "c04")])
     with monkeypatch.context() as patch:
         patch.setattr(refreshing.Churn, "predict_from", fail)
         refresher.look()
@@ -290,7 +290,7 @@ def test_nothing_of_an_erased_customers_older_rows_is_left_in_the_file(home: Pat
 def test_the_next_scoring_drops_what_it_covers(
     home: Path, store: Store, refresher: Refresher, trained: tuple[Path, dict[str, Any], Snapshot]
 ) -> None:
-    store.record([event(1)])
+    store.keep([event(1)])
     refresher.look()
     later = "20240603T0000-0002"
     shutil.copytree(home / "lists" / STAMP, home / "lists" / later)

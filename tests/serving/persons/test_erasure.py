@@ -69,7 +69,7 @@ def remember(home: Path, who: str) -> None:
     decision = {"decision_id": number, "customer_id": who, "decided_at": MOMENT, "as_of": MOMENT}
     decision |= {"action": "win_back", "propensity": 1.0, "models": ""}
     with closing(Store.open(home)) as store:
-        store.record([event], [contact])
+        store.keep([event], [contact])
         store.decide([decision])
 
 
