@@ -124,7 +124,7 @@ def _reason(decision: Decision, case: Case, terms: Terms, row: int, names: Seque
         lift = f"if it moves {effect:.0%} of those who would not order" if how == "assumed" else "its effect"
     else:
         said = f"{names[candidate]}: chance {chance:.0%} to be bought within {terms.horizon_days} days"
-        lift = f"if offering it raises that by {effect:.0%}" if how == "assumed" else "its effect"
+        lift = f"if offering it raises that by {effect:.0%} of itself" if how == "assumed" else "its effect"
     money = f"{decision.arms.worth[row, best]:+.2f} {terms.currency}".rstrip()
     off = float(decision.arms.deck.discount[action])
     given = f" and {off:.0%} off" if off else ""

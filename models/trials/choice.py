@@ -71,7 +71,8 @@ class Choice:
     @property
     def reason(self) -> str:
         """The verdict with its figures."""
-        parts = [f"the contact changes the outcome by {_span(self.trial.effect, '+.4f')} on average"]
+        changed = f"the contact changes the outcome by {_span(self.trial.effect, '+.4f')} on average"
+        parts = [f"{changed}, from {self.trial.base:.4f} without it"]
         if not self.is_learnt:
             return f"{parts[0]}; whom it changes more cannot be told: nothing is known of them before it"
         parts += [f"choosing whom to contact has a Qini of {_span(self.chosen_qini, '+.3f')} (random: 0)"]

@@ -44,12 +44,13 @@ class Proposal(BaseModel):
     def __str__(self) -> str:
         plan = f"hold out {self.held_out:.0%} of the customers, at random, for {_weeks(self.n_weeks)}"
         sizes = f"{self.n_treated:,} contacted and {self.n_held_out:,} held out"
-        found = (
-            f"{plan} ({sizes}): a change of {self.detectable_effect:.2%} in a chance of {self.base_rate:.1%}"
+        change, asked = (
+            f"{100 * one:.2f} percentage points" for one in (self.detectable_effect, self.effect)
         )
+        found = f"{plan} ({sizes}): a change of {change} in a chance of {self.base_rate:.1%}"
         if self.enough:
             return f"{found} would be found in 4 of 5 cases"
-        return f"{found} could be found; the {self.effect:.2%} asked for is too small to find in this shop"
+        return f"{found} could be found; the change of {asked} asked for is too small to find in this shop"
 
 
 def propose(

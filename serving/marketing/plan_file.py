@@ -39,12 +39,18 @@ class Written:
     spend: float
     expected_incremental_margin: float
     currency: str
+    horizon_days: int
+    """Each contact's margin is that of so many days."""
     experiment: str | None
 
     def __str__(self) -> str:
-        money = f"{self.expected_incremental_margin:,.2f} {self.currency}".rstrip()
+        spent, earned = (
+            f"{money:,.2f} {self.currency}".rstrip()
+            for money in (self.spend, self.expected_incremental_margin)
+        )
         whom = f"{self.n_contacts:,} contacts to {self.n_customers:,} customers"
-        return f"{whom}, {self.spend:,.2f} spent on them, {money} of incremental margin expected"
+        within = f"within {self.horizon_days} days of each"
+        return f"{whom}, {spent} spent on them, {earned} of incremental margin expected after that, {within}"
 
 
 @contextmanager
@@ -163,6 +169,7 @@ def _written(state: State, found: Planned) -> Written:
         spend=float(calendar.spend.sum()),
         expected_incremental_margin=float(calendar.worth.sum()),
         currency=state.snapshot.currency,
+        horizon_days=state.snapshot.horizon_days,
         experiment=_experiment(state, found),
     )
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 WEEKS = 12
 """Customers of so many weeks tell how many there are a week."""
+CHANGES = {"order_rate": "change of order_rate", "margin_a_customer": "change of margin_a_customer"}
+"""Figures of ``uplift`` that are differences, as people read them."""
 
 
 @dataclass(frozen=True)
@@ -153,13 +155,20 @@ def table(found: Outcomes) -> "Table":
     """Return a rich table of every figure with its 95% interval."""
     from rich.table import Table
 
-    out = Table("what", "figure", title=f"Outcomes over {found.horizon_days} days", title_justify="left")
+    money = f", money in {found.currency}" if found.currency else ""
+    title = f"Outcomes over {found.horizon_days} days{money}"
+    out = Table("what", "figure", title=title, title_justify="left")
     for column in ("value", "95% interval"):
         out.add_column(column, justify="right")
     for name, facts in [*found.uplift.items(), *found.policies.items(), *found.actions.items()]:
         for figure, one in facts.items():
             if isinstance(one, Mapping):
-                out.add_row(name, figure, f"{one['value']:,.4g}", f"{one['low']:,.4g} to {one['high']:,.4g}")
+                out.add_row(
+                    name,
+                    CHANGES.get(figure, figure),
+                    f"{one['value']:,.4g}",
+                    f"{one['low']:,.4g} to {one['high']:,.4g}",
+                )
             elif one is not None:
                 out.add_row(name, figure, f"{one:,.4g}", "")
     return out

@@ -47,6 +47,14 @@ def test_the_proposal_reads_as_a_sentence() -> None:
     )
 
 
+def test_a_change_of_a_chance_is_told_in_points_not_in_percent_of_it() -> None:
+    small = propose(100, 0.04, 0.02, n_customers=400)
+    assert "percentage points in a chance of 4.0%" in str(small)
+    assert str(small).endswith(
+        "the change of 2.00 percentage points asked for is too small to find in this shop"
+    )
+
+
 @pytest.mark.parametrize("figures", [(0, 0.1, 0.1), (10, 1.1, 0.1), (10, 0.1, 0.0), (10, float("nan"), 0.1)])
 def test_figures_that_cannot_be_are_refused(figures: tuple[float, float, float]) -> None:
     with pytest.raises(SettingsError):

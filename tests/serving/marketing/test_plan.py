@@ -219,6 +219,7 @@ def home(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("kind", ["csv", "ndjson", "json"])
 def test_every_format_holds_the_same_contacts(home: Path, kind: str) -> None:
     done, content = write_plan(home, PlanAsked(n_days=14), NOW, kind=kind)
+    assert str(done).count("EUR") == 2 and str(done).endswith("within 28 days of each")
     rows: list[dict[str, Any]]
     if kind == "csv":
         rows = list(csv.DictReader(io.StringIO(content.decode())))

@@ -144,7 +144,9 @@ def test_too_little_is_answered_in_words_with_the_numbers_needed(home: Path, wor
     assert "none of 20 were held out" in few.not_yet["uplift of policy"]
     assert "20 decisions have shown what followed: 200 are needed" in few.not_yet["policies of nothing"]
     assert few.proposal.startswith("hold out 50% of the customers, at random, for ")
-    assert "the 3.47% asked for" in few.proposal  # .05 of the 69.4% who would not order
+    assert (
+        "the change of 3.47 percentage points asked for" in few.proposal
+    )  # .05 of the 69.4% who would not order
     few.write(tmp_path / "outcomes.json")
     assert json.loads((tmp_path / "outcomes.json").read_text())["n_decisions"] == 20
 
@@ -185,6 +187,14 @@ def test_what_was_followed_is_told_over_customers_and_not_over_decisions(
     told = found.policies["followed"]["mean"]
     half_width = 1.96 * np.sqrt((sums**2).sum()) / len(decided)
     assert (told["high"] - told["low"]) / 2 == pytest.approx(half_width, rel=1e-3)
+
+
+def test_the_table_tells_the_currency_and_which_figures_are_changes(found: Outcomes) -> None:
+    told = table(found)
+    assert told.title == "Outcomes over 28 days, money in EUR"
+    figures = list(told.columns[1].cells)
+    assert "order_rate_held_out" in figures and "change of order_rate" in figures
+    assert "order_rate" not in figures
 
 
 def test_a_shop_without_a_decision_gets_an_answer_and_a_table(tmp_path: Path) -> None:
