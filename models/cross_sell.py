@@ -174,13 +174,14 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
     def figures(
         self, state: ListState, customers: Sequence[str], products: Sequence[str]
     ) -> dict[str, float]:
-        """Return what each source finds of first purchases (``source_recall``), and the network's weight."""
+        """Return what each source finds of first purchases (``source_recall``), and the voices' weights."""
         customer, product = state.history.customers.codes(customers), state.history.products.codes(products)
         known = (customer >= 0) & (product >= 0)
         sources = new_sources(state, self.config.budgets)
         found = source_recall(state, customer[known], product[known], sources, seed=self.config.seed)
         told = {f"{what} source_{name}": x for name, row in found.items() for what, x in row.items()}
-        return told | {"net share": self.ranker.net_share}
+        plain = self.ranker.plain
+        return told | {"net share": self.ranker.net_share, "plain share": plain.share if plain else 0.0}
 
     def importance(self) -> dict[str, float]:
         """Return how much each pair feature explains, as a share of all."""

@@ -1,4 +1,4 @@
-"""A small logistic regression over ``models.clock.inputs``: calibrated by learning on closed windows."""
+"""A small logistic regression over a handful of facts: calibrated by learning on closed windows."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import expit, logit
 
-from features.arrays.dtypes import Column, Floats
+from features.arrays.dtypes import Column, Doubles, Floats
 
 FLAT = 0.001
 """An input that hardly varies says nothing, and is not blown up to say much."""
@@ -25,10 +25,10 @@ class Logistic:
     intercept: float
 
     @classmethod
-    def fit(cls, rows: Floats, bought: Column, weight: Column | None = None) -> Self:
+    def fit(cls, rows: Floats, bought: Column, weight: Column | None = None, *, ridge: float = RIDGE) -> Self:
         """Learn from rows (n, inputs) and what became of them; a constant where that does not vary.
 
-        ``weight`` is how often each row was seen, 1 by default.
+        ``weight`` is how often each row was seen, 1 by default; ``ridge`` the L2 penalty.
         """
         mean = rows.mean(axis=0, dtype=np.float64)
         scale = rows.std(axis=0, dtype=np.float64)
@@ -39,7 +39,7 @@ class Logistic:
         else:
             from sklearn.linear_model import LogisticRegression
 
-            model = LogisticRegression(C=1 / RIDGE, max_iter=500)
+            model = LogisticRegression(C=1 / ridge, max_iter=500)
             model.fit((rows - mean) / scale, bought, sample_weight=weight)
             weights, intercept = model.coef_[0], float(model.intercept_[0])
         return cls(tuple(mean.tolist()), tuple(scale.tolist()), tuple(weights.tolist()), intercept)
@@ -57,7 +57,11 @@ class Logistic:
 
     def of_rows(self, rows: Floats) -> Floats:
         """Return the chance of each row, shape (n,)."""
+        return np.asarray(expit(self.odds(rows)))
+
+    def odds(self, rows: Floats) -> Doubles:
+        """Return the log odds of each row, shape (n,)."""
         weights = np.array(self.weights) / np.array(self.scale)
         shift = self.intercept - float(weights @ np.array(self.mean))
         # Not a matrix product: its last bits depend on how many rows are multiplied at once.
-        return np.asarray(expit(shift + np.sum(rows * weights, axis=1)))
+        return np.asarray(shift + np.sum(rows * weights, axis=1))

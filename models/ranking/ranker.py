@@ -1,8 +1,9 @@
 """The ranker of pairs: boosted trees and a small network, for all customers and for one request alike.
 
 The loss is binary, so that what it says is a chance: money is reckoned with it. Two bags of trees and a
-network (``models.ranking.net``) are averaged in log odds, so that little hangs on a seed. What was tried
-instead, and its price, is in CONTRIBUTING.md.
+network (``models.ranking.net``) are averaged in log odds, so that little hangs on a seed; where purchases
+are few, with a plain regression too (``models.ranking.plain``). What was tried instead, and its price, is in
+CONTRIBUTING.md.
 """
 
 import json
@@ -22,6 +23,7 @@ from features.hardware import side_by_side, threads_for
 from models.config import Config
 from models.ranking.net import Net
 from models.ranking.net_learning import Lesson, learn
+from models.ranking.plain import Plain
 from models.ranking.trees import MAX_LEAVES, FlatTrees
 
 
@@ -57,6 +59,11 @@ class RankerConfig(Config):
     """Hidden units of each."""
     n_passes: int = Field(default=8, ge=2)
     """How often they see every row."""
+    plain_share: float = Field(default=0.4, ge=0, le=1)
+    """Weight of a plain regression's log odds beside the others' where there was next to nothing to learn
+    from; it fades evenly with the purchases there were."""
+    plain_until: int = Field(default=15_000, ge=1)
+    """Purchases to learn from at which it has faded away."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +78,9 @@ class Rows:
 class Ranker:
     """LightGBM's text of the trees, and the rate their negatives were sampled at.
 
-    ``net`` speaks beside them with a weight of ``net_share``; None where purchases were few. ``level`` is
-    added to their log odds: two voices averaged there tell fewer purchases than each alone.
+    ``net`` speaks beside them with a weight of ``net_share``; None where purchases were few. ``plain`` speaks
+    beside both; None where they were many. ``level`` is added to their log odds: voices averaged there tell
+    fewer purchases than each alone.
     """
 
     text: str
@@ -80,17 +88,19 @@ class Ranker:
     net: Net | None = None
     net_share: float = 0.0
     level: float = 0.0
+    plain: Plain | None = None
 
     @classmethod
     def train(cls, parts: Sequence[Rows], config: RankerConfig) -> Self:
         """Learn chances by binary loss: no class weights, which would destroy them."""
         features = np.concatenate([rows.features for rows in parts])
         bought = np.concatenate([rows.bought for rows in parts])
-        net = _net(features, bought, config)
-        if net is None:
-            return cls(_trees(features, bought, config, 2 * config.n_bags), config.negative_rate)
-        text = _trees(features, bought, config, config.n_bags)
-        found = cls(text, config.negative_rate, net, config.net_share)
+        net, plain = _net(features, bought, config), _plain(features, bought, config)
+        text = _trees(features, bought, config, config.n_bags if net else 2 * config.n_bags)
+        share = config.net_share if net else 0.0
+        found = cls(text, config.negative_rate, net, share, plain=plain)
+        if not (net or plain):
+            return found
         return replace(found, level=level_of(found._odds_of_all(features), bought))
 
     @cached_property
@@ -113,8 +123,10 @@ class Ranker:
         """Return log odds among the rows that were learnt from."""
         odds = self.trees.raw(features)
         if self.net:
-            odds = (1 - self.net_share) * odds + self.net_share * self.net.raw(features) + self.level
-        return odds
+            odds = (1 - self.net_share) * odds + self.net_share * self.net.raw(features)
+        if self.plain:
+            odds = (1 - self.plain.share) * odds + self.plain.share * self.plain.raw(features)
+        return odds + self.level
 
     def _odds_of_all(self, features: Floats) -> Doubles:
         pieces = np.array_split(features, threads_for(features.size))
@@ -135,6 +147,7 @@ class Ranker:
             "pair_features": fingerprint(),
             "net_share": self.net_share,
             "level": self.level,
+            "plain": self.plain.card() if self.plain else None,
         }
         (folder / "ranker.json").write_text(json.dumps(card), encoding="utf-8")
 
@@ -153,13 +166,19 @@ class Ranker:
             )
         share = card.get("net_share", 0.0)
         net = Net.load(folder) if share else None
-        return cls(text, card["negative_rate"], net, share, card.get("level", 0.0))
+        plain = Plain.of(card["plain"]) if card.get("plain") else None
+        return cls(text, card["negative_rate"], net, share, card.get("level", 0.0), plain)
 
 
 def _net(features: Floats, bought: Bools, config: RankerConfig) -> Net | None:
     if not config.net_share or bought.sum() < config.net_from:
         return None
     return learn(features, bought, Lesson(config.n_nets, config.n_hidden, config.n_passes, config.seed))
+
+
+def _plain(features: Floats, bought: Bools, config: RankerConfig) -> Plain | None:
+    share = config.plain_share * max(0.0, 1 - float(bought.sum()) / config.plain_until)
+    return Plain.learn(features, bought, share) if share else None
 
 
 def level_of(odds: Doubles, bought: Bools) -> float:

@@ -171,7 +171,9 @@ def test_a_customer_of_one_line_and_one_of_ten_thousand(tmp_path: Path) -> None:
     assert sizes["light"].to_dict() == {"for_you": 5, "buy_again": 1, "new_for_you": 5}
 
 
-def test_its_figures_tell_how_much_the_network_weighs() -> None:
+def test_its_figures_tell_how_much_each_voice_weighs() -> None:
     _, model, state = board()
-    assert model.ranker.net
-    assert model.figures(state, ["c000"], ["p000"])["net share"] == model.config.net_share > 0
+    assert model.ranker.net and model.ranker.plain
+    figures = model.figures(state, ["c000"], ["p000"])
+    assert figures["net share"] == model.config.net_share > 0
+    assert figures["plain share"] == model.ranker.plain.share > 0

@@ -21,7 +21,7 @@ ROWS[:2_000, [3, 4]] = ROWS[1_000:3_000, 5] = MISSING
 SAME = ROWS[:, 0] * ROWS[:, 1] > 0
 BOUGHT = (RNG.random(len(ROWS)) < 0.9) == SAME
 LESSON = Lesson(n_nets=2, n_hidden=16, n_passes=8, seed=0)
-CONFIG = RankerConfig(n_bags=1, n_trees=8, n_nets=2, n_hidden=16)
+CONFIG = RankerConfig(n_bags=1, n_trees=8, n_nets=2, n_hidden=16, plain_share=0)
 
 
 @cache
@@ -120,7 +120,8 @@ def test_the_level_is_found_for_any_odds_that_are_near(odds: Doubles, data: st.D
 @pytest.mark.parametrize("n_purchases", [199, 200])
 def test_fewer_purchases_than_two_hundred_are_left_to_the_trees(n_purchases: int) -> None:
     n_rows = int(np.searchsorted(np.cumsum(BOUGHT), n_purchases)) + 1
-    found = Ranker.train([Rows(ROWS[:n_rows], BOUGHT[:n_rows])], RankerConfig(n_trees=8))
+    config = RankerConfig(n_trees=8, plain_share=0)
+    found = Ranker.train([Rows(ROWS[:n_rows], BOUGHT[:n_rows])], config)
     assert bool(found.net) == (n_purchases == 200)
     assert bool(found.level) == bool(found.net)
     assert np.isfinite(found.chance(ROWS)).all()
