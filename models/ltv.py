@@ -22,7 +22,7 @@ from models.chance.season import season_ahead
 from models.customers.customer_panel import COLUMNS, PanelConfig, everyone, thinned, training_windows
 from models.kinds import ScoreModel
 from models.model import customer_card
-from models.processes.next_order import NextOrder
+from models.processes.next_order import NextOrder, dates
 from models.processes.pareto_nbd import pareto_orders
 from models.value.account import Account
 from models.value.carried import days_ratio
@@ -115,8 +115,8 @@ class Ltv(ScoreModel[LtvConfig]):
             },
             index=features.index,
         )
-        dates = self.account.next_order.dates(features, self.view.part.bgnbd, cutoff, self.account.timezone)
-        return pd.concat([figures, dates], axis=1)
+        ahead = self.account.next_order.days_ahead(features, self.view.part.bgnbd, learnt.chance, horizon)
+        return figures.join(dates(ahead, features.index, cutoff, self.account.timezone))
 
     def places(self, shop: Shop, cutoff: datetime, revenue: "pd.Series[Any]") -> pd.DataFrame:
         """Return where each customer's ``revenue`` lies in what was foreseen for them, to judge by (PIT).

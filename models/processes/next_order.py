@@ -2,7 +2,8 @@
 
 Read off the distribution of the waiting time (``models.processes.regularity``), of which not coming back at
 all is a part. So about half of those who are told a day have ordered by then, whereas by their own mean gap
-after the last order only 20% have on CDNOW: many of those who are late have left.
+after the last order only 20% have on CDNOW: many of those who are late have left. Within the horizon the
+distribution is brought to the learnt chance of an order: days and chances tell the same.
 """
 
 from collections.abc import Mapping
@@ -63,20 +64,22 @@ class NextOrder:
         own = features["gap_mean_days"].fillna(0.0).to_numpy(float)
         return np.asarray((n_gaps * own + PRIOR_GAPS * self.shop_gap_days) / (n_gaps + PRIOR_GAPS))
 
-    def dates(
-        self, features: pd.DataFrame, bgnbd: BetaGeoNBD | None, cutoff: datetime, timezone: str
-    ) -> pd.DataFrame:
-        """Return a column for each of ``SHARES``: the shop's midnight of that day in UTC, or NaT."""
-        ahead = self._ahead(features, bgnbd)
-        dates = {name: _midnights(days, features.index, cutoff, timezone) for name, days in ahead.items()}
-        return pd.DataFrame(dates)
+    def days_ahead(
+        self, features: pd.DataFrame, bgnbd: BetaGeoNBD | None, chance: Doubles, horizon_days: int
+    ) -> dict[str, Doubles]:
+        """Return whole days from the cutoff for each of ``SHARES``, shape (n,); NaN where unknown.
 
-    def _ahead(self, features: pd.DataFrame, bgnbd: BetaGeoNBD | None) -> dict[str, Doubles]:
-        """Return whole days from the cutoff for each of ``SHARES``, shape (n,); NaN where unknown."""
+        ``chance``, shape (n,), is each customer's of an order within the horizon.
+        """
         if self.regularity is None or bgnbd is None:
             return {name: np.full(len(features), np.nan) for name in SHARES}
-        waiting = self.regularity.waiting(features, bgnbd)
+        waiting = self.regularity.waiting(features, bgnbd).agreeing(chance, horizon_days)
         return {name: np.floor(waiting.days_until(SHARES[name], WITHIN_DAYS[name])) for name in SHARES}
+
+
+def dates(ahead: dict[str, Doubles], index: pd.Index, cutoff: datetime, timezone: str) -> pd.DataFrame:
+    """Return the shop's midnight of each of these days in UTC, or NaT."""
+    return pd.DataFrame({name: _midnights(days, index, cutoff, timezone) for name, days in ahead.items()})
 
 
 def _midnights(ahead: Doubles, index: pd.Index, cutoff: datetime, timezone: str) -> "pd.Series[Any]":

@@ -26,6 +26,8 @@ N_LEARNT_FROM = 20_000
 """Customers whose gaps tell how common each shape is."""
 N_STEPS = 60
 """Of expectation maximisation."""
+UNSURE = (1e-9, 1 - 1e-9)
+"""Chances of which odds can be taken."""
 RAREST = 1e-6
 """No shape's share is below it: one customer of ten thousand may still be a standing order."""
 
@@ -73,6 +75,8 @@ class Waiting:
     alpha: float
     placed: float
     """See ``BetaGeoNBD``."""
+    hazard: Doubles
+    """What the hazard of an order is times as high as the process has it."""
 
     @classmethod
     def of(cls, features: pd.DataFrame, bgnbd: BetaGeoNBD) -> Self:
@@ -83,7 +87,13 @@ class Waiting:
         r = min(bgnbd.r, PRIOR_GAPS)
         logs = np.where(n > 0, n * _mean_log(features), 0.0)
         alpha = bgnbd.alpha * r / bgnbd.r
-        return cls(np.ones(len(n)), n, total, logs, age - total, left, r, alpha, bgnbd.placed)
+        ones = np.ones(len(n))
+        return cls(ones, n, total, logs, age - total, left, r, alpha, bgnbd.placed, ones)
+
+    def agreeing(self, chance: Doubles, within: float) -> Self:
+        """Return the waiting whose chance of an order ``within`` so many days is ``chance``, shape (n,)."""
+        own = np.clip(self.chance(np.full(len(self.n_gaps), float(within))), *UNSURE)
+        return replace(self, hazard=np.log1p(-np.clip(chance, *UNSURE)) / np.log1p(-own))
 
     def log_likelihoods(self) -> Doubles:
         """Return the log-likelihood of each customer's gaps by ``SHAPES``, (shapes, n), up to a constant."""
@@ -93,7 +103,8 @@ class Waiting:
         """Return the chance of an order ``within`` so many days of each customer, shape (n,)."""
         waited = self._longer_than(self.so_far)
         longer = self._longer_than(self.so_far + self.placed * within)
-        return np.asarray((waited - longer) / (self.left_odds + waited))
+        own = (waited - longer) / (self.left_odds + waited)
+        return np.asarray(1 - (1 - own) ** self.hazard)
 
     def days_until(self, share: float, within: float) -> Doubles:
         """Return after how many days ``share`` of customers like each have ordered again, shape (n,).

@@ -114,8 +114,9 @@ def test_a_whale_is_worth_most_and_lifts_nobody_else(
 
 
 def test_the_next_order_is_never_in_the_past(said: pd.DataFrame) -> None:
+    assert said["next_order_at"].isna().any()  # who has likely left is told no day
     for known in (said[name].dropna() for name in DATES):
-        assert 0 < len(known) < len(said)
+        assert len(known)
         assert known.dt.tz is not None
         assert (known >= CUTOFF).all()
 
@@ -134,6 +135,15 @@ def test_half_of_those_told_a_day_have_ordered_by_then(lines: pd.DataFrame, said
     told = said[said["next_order_at"] < CUTOFF + pd.Timedelta(days=29)]
     came = later.reindex(told.index).dt.tz_localize("UTC").dt.normalize() <= told["next_order_at"]
     assert came.mean() == pytest.approx(0.5, abs=0.15)
+
+
+def test_who_is_told_a_day_within_the_horizon_is_likelier_to_order_in_it_than_not(shop: Shop) -> None:
+    model = Ltv.fit(shop, CUTOFF, CONFIG)
+    features = shop.customer_features(CUTOFF)
+    chance = model.view.opinions(model.parts, features)[0].chance
+    told = model.predict(shop, CUTOFF)["next_order_at"] < CUTOFF + pd.Timedelta(days=28)
+    assert 0 < told.sum() < len(told)
+    assert (told == (chance >= 0.5)).all()
 
 
 def test_days_between_orders_lie_between_the_own_and_the_shops(shop: Shop, said: pd.DataFrame) -> None:
