@@ -2,8 +2,8 @@
 
 Read off the distribution of the waiting time (``models.processes.regularity``), of which not coming back at
 all is a part. So about half of those who are told a day have ordered by then, whereas by their own mean gap
-after the last order only 20% have on CDNOW: many of those who are late have left. Within the horizon the
-distribution is brought to the learnt chance of an order: days and chances tell the same.
+after the last order only 20% have on CDNOW: many of those who are late have left. The distribution is brought
+halfway to the learnt chance of an order within the horizon.
 """
 
 from collections.abc import Mapping

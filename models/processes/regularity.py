@@ -76,7 +76,7 @@ class Waiting:
     placed: float
     """See ``BetaGeoNBD``."""
     hazard: Doubles
-    """What the hazard of an order is times as high as the process has it."""
+    """So many times the hazard of an order that the process has."""
 
     @classmethod
     def of(cls, features: pd.DataFrame, bgnbd: BetaGeoNBD) -> Self:
@@ -91,9 +91,12 @@ class Waiting:
         return cls(ones, n, total, logs, age - total, left, r, alpha, bgnbd.placed, ones)
 
     def agreeing(self, chance: Doubles, within: float) -> Self:
-        """Return the waiting whose chance of an order ``within`` so many days is ``chance``, shape (n,)."""
+        """Return the waiting brought halfway to a ``chance``, (n,), of an order ``within`` so many days.
+
+        Halfway is the geometric mean of the hazard that this chance asks for and the process's own.
+        """
         own = np.clip(self.chance(np.full(len(self.n_gaps), float(within))), *UNSURE)
-        return replace(self, hazard=np.log1p(-np.clip(chance, *UNSURE)) / np.log1p(-own))
+        return replace(self, hazard=np.sqrt(np.log1p(-np.clip(chance, *UNSURE)) / np.log1p(-own)))
 
     def log_likelihoods(self) -> Doubles:
         """Return the log-likelihood of each customer's gaps by ``SHAPES``, (shapes, n), up to a constant."""

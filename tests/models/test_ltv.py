@@ -21,8 +21,8 @@ DATES = ["next_order_at", "next_order_p10", "next_order_p90"]
 AMOUNTS = ["expected_orders", "expected_revenue", "expected_revenue_p10", "expected_revenue_p90"]
 
 
-def value(shop: Shop, cutoff: datetime = CUTOFF) -> pd.DataFrame:
-    said = Ltv.fit(shop, cutoff, CONFIG).predict(shop, cutoff)
+def value(shop: Shop, cutoff: datetime = CUTOFF, config: LtvConfig = CONFIG) -> pd.DataFrame:
+    said = Ltv.fit(shop, cutoff, config).predict(shop, cutoff)
     return said.rename(columns=lambda name: name.replace("_28d", ""))
 
 
@@ -128,22 +128,14 @@ def test_the_next_order_lies_in_its_interval(said: pd.DataFrame) -> None:
     assert (known["next_order_at"] <= known["next_order_p90"]).all()
 
 
-def test_half_of_those_told_a_day_have_ordered_by_then(lines: pd.DataFrame, said: pd.DataFrame) -> None:
+def test_half_of_those_told_a_day_have_ordered_by_then(lines: pd.DataFrame, shop: Shop) -> None:
+    said = value(shop, config=LtvConfig())  # of a few trees the chances are all too alike
     later = (
         lines[lines["ordered_at"] >= CUTOFF.replace(tzinfo=None)].groupby("customer_id")["ordered_at"].min()
     )
     told = said[said["next_order_at"] < CUTOFF + pd.Timedelta(days=29)]
     came = later.reindex(told.index).dt.tz_localize("UTC").dt.normalize() <= told["next_order_at"]
     assert came.mean() == pytest.approx(0.5, abs=0.15)
-
-
-def test_who_is_told_a_day_within_the_horizon_is_likelier_to_order_in_it_than_not(shop: Shop) -> None:
-    model = Ltv.fit(shop, CUTOFF, CONFIG)
-    features = shop.customer_features(CUTOFF)
-    chance = model.view.opinions(model.parts, features)[0].chance
-    told = model.predict(shop, CUTOFF)["next_order_at"] < CUTOFF + pd.Timedelta(days=28)
-    assert 0 < told.sum() < len(told)
-    assert (told == (chance >= 0.5)).all()
 
 
 def test_days_between_orders_lie_between_the_own_and_the_shops(shop: Shop, said: pd.DataFrame) -> None:

@@ -127,16 +127,15 @@ def test_the_days_until_an_order_are_the_horizon_of_that_chance(share: float) ->
     assert (waiting.chance(np.full(len(rows), 365.0))[~known] < share).all()
 
 
-def test_the_waiting_can_be_brought_to_a_chance_known_better(irregular: pd.DataFrame) -> None:
+def test_the_waiting_is_brought_halfway_to_a_chance_learnt_otherwise(irregular: pd.DataFrame) -> None:
     rows = features(irregular)
     waiting, month = fitted(rows)[1], np.full(len(rows), 28.0)
-    better = np.random.default_rng(0).random(len(rows)).clip(0.01, 0.99)
-    told = waiting.agreeing(better, 28)
-    np.testing.assert_allclose(told.chance(month), better, rtol=1e-6)
+    own, other = waiting.chance(month), np.random.default_rng(0).random(len(rows)).clip(0.01, 0.99)
+    told = waiting.agreeing(other, 28)
+    halfway = 1 - np.exp(-np.sqrt(np.log(1 - other) * np.log(1 - own)))
+    np.testing.assert_allclose(told.chance(month), halfway, rtol=1e-6)
     assert (np.diff([told.chance(month * times) for times in (0.5, 1, 2, 20)], axis=0) >= 0).all()
-    clear = np.abs(better - 0.5) > 0.01  # days are found to a fortieth
-    assert ((told.days_until(0.5, 365) <= 28) == (better >= 0.5))[clear].all()
-    same = waiting.agreeing(waiting.chance(month), 28)
+    same = waiting.agreeing(own, 28)
     np.testing.assert_allclose(same.chance(month * 3), waiting.chance(month * 3), rtol=1e-6)
 
 
