@@ -24,14 +24,17 @@ def main() -> None:
 
 def _mendable(error: Exception) -> str:
     """Return what to tell of an error that a user can mend; empty for a fault of ours."""
+    from duckdb import IOException
+
     from features.errors import RecompraError
 
     if isinstance(error, RecompraError):
         return str(error)
-    if isinstance(error, OSError):
-        place = f"{error.filename}: " if error.filename else ""
+    if isinstance(error, OSError | IOException):
+        file = getattr(error, "filename", None)
+        place = f"{file}: " if file else ""
         hint = "check the path and the room on its disk; RECOMPRA_HOME says where everything is kept"
-        return f"{place}{error.strerror or error}. Hint: {hint}"
+        return f"{place}{getattr(error, 'strerror', None) or error}. Hint: {hint}"
     from sqlite3 import DatabaseError
 
     from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError

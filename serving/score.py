@@ -131,13 +131,20 @@ def _settle(folder: Path) -> None:
 
 @contextmanager
 def alone(home: Path) -> Iterator[None]:
-    """Hold this home's scoring, and sweep away what a killed one left."""
+    """Hold this home's scoring, and sweep away what a killed one left, or this one where it fails."""
     lists = home / "lists"
     lists.mkdir(parents=True, exist_ok=True)
     with files.alone(lists / ".lock", Busy(f"another scoring is at work in {home}", "wait for it to end")):
-        for left in lists.glob(".*-[0-9]*"):
-            shutil.rmtree(left)
-        yield
+        _sweep(lists)
+        try:
+            yield
+        finally:
+            _sweep(lists)
+
+
+def _sweep(lists: Path) -> None:
+    for left in lists.glob(".*-[0-9]*"):
+        shutil.rmtree(left)
 
 
 def _tidy(home: Path) -> None:

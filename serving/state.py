@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ import numpy as np
 
 from features.arrays.dtypes import Bools, Doubles
 from features.errors import ArtefactError, NotFound
+from features.storage.files import beside
 from serving.online.view import View
 from serving.persons.marks import Sieve
 from serving.scoring.folder import write_durably
@@ -68,9 +68,8 @@ def _note(home: Path, card: Mapping[str, object]) -> None:
 
 def write_card(path: Path, card: Mapping[str, object]) -> None:
     """Put a small JSON file in the place of the old one, in one step."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
-    write_durably(beside, json.dumps(card, indent=1))
-    os.replace(beside, path)
+    with beside(path) as place:
+        write_durably(place, json.dumps(card, indent=1))
 
 
 def registry_trouble(home: Path) -> str:

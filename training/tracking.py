@@ -102,7 +102,8 @@ class _InWords:
         try:
             return function(*values, **named)
         except MlflowException as error:
-            told = f"the registry at {self._uri} refuses: {str(error).splitlines()[0][:300]}"
+            cause = getattr(error.__cause__, "orig", None) or error  # what its database said, where it is one
+            told = f"the registry at {self._uri} refuses: {str(cause).splitlines()[0][:300]}"
             hint = "is it running, of this version of MLflow? RECOMPRA_TRACKING_URI names it"
             raise RecompraError(told, hint) from error
 

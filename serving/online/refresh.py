@@ -168,8 +168,11 @@ class Refresher:
             return
         oldest = self.backlog.oldest if self.backlog else None
         self.vitals.waiting, self.vitals.oldest = waiting, oldest.isoformat() if oldest else ""
-        self.vitals.write(self.home, self.clock())
         self._beat = monotonic() + (BUSY_SECONDS if waiting else IDLE_SECONDS)
+        try:
+            self.vitals.write(self.home, self.clock())
+        except OSError as error:  # a full disk: the customers matter more
+            log.error("how the watcher fares cannot be told: %s", _words(error))
 
 
 def _words(error: Exception) -> str:

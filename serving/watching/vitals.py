@@ -1,12 +1,13 @@
 """How the watcher fares, in ``watcher.json``: written by it, read by whoever shows metrics and readiness."""
 
 import json
-import os
 from bisect import bisect_left
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from features.storage.files import beside
 
 VITALS = "watcher.json"
 BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0)
@@ -51,9 +52,8 @@ class Vitals:
     def write(self, home: Path, now: datetime) -> None:
         """Put this in the place of what was written before, in one step."""
         self.at = now.isoformat()
-        beside = home / f"{VITALS}.{os.getpid()}"
-        beside.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        os.replace(beside, home / VITALS)
+        with beside(home / VITALS) as place:
+            place.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     @classmethod
     def read(cls, home: Path) -> "Vitals | None":

@@ -150,13 +150,16 @@ def test_a_scoring_keeps_the_marks_of_its_customers_by_which_later_erasures_are_
     assert made.customer(gone) == -1
 
 
-def test_a_scoring_that_fails_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("where", "step"), [(FakeChurn, "predict"), (score.drift, "keep")])
+def test_a_scoring_that_fails_changes_nothing_and_leaves_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch, where: object, step: str
+) -> None:
     before = scored(home).stamp
 
     def fail(*_: object) -> None:
         raise CannotLearn("out of luck")
 
-    monkeypatch.setattr(FakeChurn, "predict", fail)
+    monkeypatch.setattr(where, step, fail)
     with pytest.raises(CannotLearn):
         score.score(home, MOMENT)
     assert Pointer.read(home).stamp == before

@@ -8,8 +8,8 @@ import pytest
 from worlds.snapshot import NOW, make_home, make_snapshot
 
 from features.errors import NotFound
-from serving import score, watcher
-from serving.state import Pointer, refusal, registry_trouble
+from serving import score, state, watcher
+from serving.state import Pointer, refusal, registry_trouble, write_card
 from serving.watcher import Watcher
 
 
@@ -167,3 +167,16 @@ def test_a_scoring_is_given_up_when_its_champions_are_put_back(
     assert not looking.look()
     assert next(seen, None) is None
     assert refusal(tmp_path) is None
+
+
+def test_a_card_that_cannot_be_written_leaves_the_old_one_and_nothing_beside(tmp_path, monkeypatch) -> None:
+    write_card(tmp_path / "card.json", {"n": 1})
+
+    def full(path: Path, _: str) -> None:
+        path.write_text("ha")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(state, "write_durably", full)
+    with pytest.raises(OSError, match="No space"):
+        write_card(tmp_path / "card.json", {"n": 2})
+    assert {path.name: json.loads(path.read_text()) for path in tmp_path.iterdir()} == {"card.json": {"n": 1}}

@@ -2,6 +2,7 @@ import json
 import multiprocessing
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from features.errors import Busy, NotFound, RecompraError, SettingsError
-from training.tracking import Tracking
+from training.tracking import Tracking, _InWords
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -164,3 +165,14 @@ def test_a_registry_that_cannot_be_reached_is_one_clear_error(tmp_path, monkeypa
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(RecompraError, match="the registry at http://127.0.0.1:9 refuses"):
         assert Tracking(tmp_path)._experiment
+
+
+def test_a_registry_without_room_says_what_its_database_said() -> None:
+    from mlflow.exceptions import MlflowException
+
+    def full() -> None:
+        full = sa.exc.OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+        raise MlflowException(f"(raised as a result of Query-invoked autoflush)\n{full}") from full
+
+    with pytest.raises(RecompraError, match="refuses: database or disk is full"):
+        _InWords("sqlite:///mlflow.db", full)

@@ -4,6 +4,7 @@ import logging
 import shutil
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,18 @@ def test_without_loadable_models_the_old_scores_stay_and_it_is_said(home: Path, 
     told = Vitals.read(home)
     assert told is not None and "churn" in told.down(NOW)
     assert refreshed.names(store, STAMP) == set()
+
+
+def test_a_full_disk_stops_no_refresh_and_no_watcher(
+    refresher: Refresher, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Vitals, "write", full)
+    store.keep([event(1)])
+    assert refresher.look()
+    assert refreshed.of_customer(store, STAMP, "c03") is not None
 
 
 def test_models_that_load_but_cannot_predict_stop_all_refreshes_and_lose_no_event(
