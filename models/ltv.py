@@ -2,8 +2,9 @@
 
 Two opinions, blended: the chance of an order times what those who order come to (learnt), and BG/NBD's
 orders times Gamma-Gamma's spend. Each is first brought to one total, halfway between what the past windows
-show and what the structure foresees for the customers of today. A horizon of which no window has closed is
-told of a part of it, and carried to the whole (``models.value.carried``); ``notes`` say so.
+show and what the structure foresees for the customers of today, moved by what it missed in every one of them.
+A horizon of which no window has closed is told of a part of it, and carried to the whole
+(``models.value.carried``); ``notes`` say so.
 """
 
 from collections.abc import Sequence
@@ -73,9 +74,10 @@ class Ltv(ScoreModel[LtvConfig]):
         parts = Parts.fit(windows, features, view.part, learnt_of, season=season)
         today = view.part.rows(features)
         learnt, structure = parts.two_part(today), parts.structure(today, view.part.kept)
+        more_days, more_revenue = parts.missed(windows, view.part.kept)
         account = Account(
-            Level.of(learnt.figures.days, structure.days, config.structure),
-            Level.of(learnt.figures.revenue, structure.revenue, config.structure),
+            Level.of(learnt.figures.days, structure.days, config.structure, missed=more_days),
+            Level.of(learnt.figures.revenue, structure.revenue, config.structure, missed=more_revenue),
             Interval.fit(view.opinions(parts, features)[0].paid),
             shop.margin(known_until).rate,
             NextOrder.fit(features, view.part.bgnbd),

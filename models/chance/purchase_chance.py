@@ -1,8 +1,9 @@
 """The chance of an order within the horizon: what churn is the complement of, and value is built on.
 
 A logistic regression on logs and boosted trees, averaged as logits; both read BG/NBD's expectations. The
-level is what BG/NBD foresees for the customers of today, moved by half of what it missed in the newest
-window: it knows how customers age, the miss tells what this shop does beyond that.
+level is what BG/NBD foresees for the customers of today, moved by what it missed in every closed window, and
+by half of what the newest missed beyond that: it knows how customers age, the misses tell what this shop does
+beyond it.
 
 Where hardly a window of the horizon has closed, it began long ago, when customers were other than today's.
 There the trees' place is taken by the chance over half the horizon, learnt from windows nearer to today, and
@@ -129,14 +130,15 @@ class PurchaseChance:
             trees = nearer.chance.trees
         raw = cls(linear, trees, 0.0, nearer)
         today = today.iloc[:: 1 + len(today) // config.learn_rows]
-        return replace(raw, shift=raw.level(some[0], today, config.structure) + season)
+        return replace(raw, shift=raw.level(some, today, config.structure) + season)
 
-    def level(self, newest: TrainingWindow, today: pd.DataFrame, structure: float) -> float:
+    def level(self, windows: Sequence[TrainingWindow], today: pd.DataFrame, structure: float) -> float:
         """Return the shift that gives ``today`` its mean chance; without BG/NBD the newest window's."""
-        seen = float((newest.bought.sum() + 0.5) / (len(newest.bought) + 1))
-        then, now = newest.rows[CHANCE].mean(), today[CHANCE].mean()
-        if not np.isfinite([then, now]).all():
-            return logit_shift(self.logit(newest.rows), seen)
+        seen = np.array([(window.bought.sum() + 0.5) / (len(window.bought) + 1) for window in windows])
+        then = np.array([window.rows[CHANCE].mean() for window in windows])
+        now = today[CHANCE].mean()
+        if not np.isfinite([then[0], now]).all():
+            return logit_shift(self.logit(windows[0].rows), seen[0])
         return logit_shift(self.logit(today), carried_share(now, then, seen, 1 - structure))
 
     def logit(self, rows: pd.DataFrame) -> Doubles:

@@ -13,7 +13,7 @@ from features.arrays.dtypes import Doubles
 from features.errors import CannotLearn
 from models.boosted_trees import Trees
 from models.chance.purchase_chance import TREES, PurchaseChance
-from models.customers.calibration import middle_total
+from models.customers.calibration import common, middle_total
 from models.customers.customer_panel import COLUMNS, ORDERS, Lens, PanelConfig, TrainingWindow
 from models.processes.gamma_gamma import GammaGamma
 from models.value.spend import TAIL, Spend
@@ -89,6 +89,13 @@ class Parts:
         value = self.gamma_gamma.expected_value(rows["frequency"], rows["monetary_value"])
         return Figures(orders, orders * kept * value)
 
+    def missed(self, windows: Sequence[TrainingWindow], kept: float) -> tuple[float, float]:
+        """Return by how much the structure's log totals were too low in every window: days, and revenue."""
+        foreseen = [self.structure(window.rows, kept) for window in windows]
+        days = [(w.n_order_days.sum(), f.days.sum()) for w, f in zip(windows, foreseen, strict=True)]
+        revenue = [(w.revenue.sum(), f.revenue.sum()) for w, f in zip(windows, foreseen, strict=True)]
+        return _missed_always(days), _missed_always(revenue)
+
     def save(self, folder: Path) -> None:
         """Write the trees' text."""
         self.chance.trees.save(folder / TREES)
@@ -107,6 +114,14 @@ class Parts:
         return cls(chance, Spend.load(folder, facts["spend"]), gamma_gamma)
 
 
+def _missed_always(totals: Sequence[tuple[float, float]]) -> float:
+    """Return what all windows' log totals, seen and foreseen, missed alike."""
+    seen, foreseen = np.array(totals, float).T
+    known = np.where(foreseen > 0, foreseen, np.nan)
+    with np.errstate(divide="ignore"):
+        return common(np.log(np.maximum(seen, 0.0) / known))
+
+
 @dataclass(frozen=True)
 class Level:
     """Factors that bring both opinions to one total; ``structure`` is 0 where there is none."""
@@ -115,16 +130,17 @@ class Level:
     structure: float
 
     @classmethod
-    def of(cls, two_part: Doubles, structure: Doubles, lean: float) -> Self:
+    def of(cls, two_part: Doubles, structure: Doubles, lean: float, *, missed: float = 0.0) -> Self:
         """Take the total that lies ``lean`` of the way from the first's to the second's, in logs.
 
-        Totals are those of all but the dearest one in 100, so that a whale does not lift everyone.
+        ``missed`` is by how much the log of the second's total is too low in this shop. Totals are those of
+        all but the dearest one in 100, so that a whale does not lift everyone.
         """
         many = structure <= np.quantile(structure, TAIL) if len(structure) else np.zeros(0, bool)
         one, other = float(two_part[many].sum()), float(structure[many].sum())
         if not (one > 0 and other > 0):
             return cls(1.0, 0.0)
-        total = middle_total(one, other, lean)
+        total = middle_total(one, other * float(np.exp(missed)), lean)
         return cls(total / one, total / other)
 
     def blend(self, two_part: Doubles, structure: Doubles, share: float) -> Doubles:
