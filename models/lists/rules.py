@@ -15,14 +15,15 @@ import numpy as np
 
 from features.arrays.brought_back import BroughtBack
 from features.arrays.catalogue import Catalogue
-from features.arrays.dtypes import Bools, Floats, Ids, Ints, Longs, Rows
+from features.arrays.dtypes import Bools, Column, Floats, Ids, Ints, Longs, Rows
 from features.arrays.groups import Groups, places
 from features.arrays.history import History, read_array
 from features.settings import Lists
 
 ARRAYS = ("returns", "hidden", "boost", "category", "is_new")
-PRIOR = 20.0
-"""The shop's share of products bought again weighs as much as so many buyers in each category."""
+PRIOR, ALIKE = 20.0, 10_000.0
+"""The shop's share of products bought again weighs as much as so many buyers in each category: at least, and
+where categories do not differ beyond chance."""
 CONFIDENCE = 0.95
 """A category's share of products bought again is at least its lower bound, with this probability."""
 
@@ -171,9 +172,9 @@ def learnt_returns(history: History, category: Ints, min_share: float, horizon_d
     """Return whether each product's category is one whose products are bought again: a fridge no, coffee yes.
 
     Asked of every customer and product bought first more than a horizon ago: was that very product bought on
-    another day? A category's share is drawn to the shop's, and its lower bound must reach
-    ``min_share``. Products without a category are one together. Where nobody's purchase is old enough
-    to tell, everything may return.
+    another day? A category's share is drawn to the shop's, the more so the less categories differ, and its
+    lower bound must reach ``min_share``: so the shop's own share decides where they are all alike. Products
+    without a category are one together. Where nobody's purchase is old enough to tell, everything may return.
     """
     from scipy.special import betaincinv
 
@@ -182,10 +183,23 @@ def learnt_returns(history: History, category: Ints, min_share: float, horizon_d
         return np.ones(len(category), bool)
     n = np.bincount(category[product] + 1, minlength=int(category.max(initial=-1)) + 2)
     n_again = np.bincount(category[product] + 1, again, minlength=len(n))
-    drawn = n_again + PRIOR * again.mean()
-    bound = betaincinv(np.maximum(drawn, 1e-9), np.maximum(n + PRIOR - drawn, 1e-9), 1 - CONFIDENCE)
+    prior = _prior(n[n > 0], n_again[n > 0])
+    drawn = n_again + prior * again.mean()
+    bound = betaincinv(np.maximum(drawn, 1e-9), np.maximum(n + prior - drawn, 1e-9), 1 - CONFIDENCE)
     found: Bools = (bound >= min_share)[category + 1]
     return found
+
+
+def _prior(n: Column, n_again: Column) -> float:
+    """Return as how many buyers the shop's share counts in each category (moments of a beta-binomial).
+
+    ``n`` buyers of each, one at least, of whom ``n_again`` came back.
+    """
+    share = n_again.sum() / n.sum()
+    chance = share * (1 - share)
+    beyond = (n * (n_again / n - share) ** 2).sum() - (len(n) - 1) * chance
+    spread = beyond / max(n.sum() - (n**2).sum() / n.sum(), 1e-9)
+    return float(np.clip(chance / max(spread, 1e-9) - 1, PRIOR, ALIKE))
 
 
 def _old_pairs(history: History, horizon_days: int) -> tuple[Ints, Bools]:

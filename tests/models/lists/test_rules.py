@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.arrays.catalogue import Catalogue
+from features.arrays.dtypes import Ints
 from features.arrays.history import History, Vocabulary
 from features.settings import Lists
 from models.lists.rules import Rules, learnt_returns
@@ -46,6 +47,31 @@ def test_coffee_returns_and_a_fridge_does_not() -> None:
 def test_a_handful_of_buyers_is_drawn_to_the_shop() -> None:
     few = [row for row in kitchen(200) if row[1] == 0 or row[0] < 2]
     assert learnt_returns(history_of(few), KINDS, 0.02, 28).all()
+
+
+def sold(*kinds: tuple[int, int]) -> tuple[History, Ints]:
+    """Return a history in which, of each kind's first so many buyers, so many came back; and the kinds."""
+    rows, first = [], 0
+    for kind, (n, n_again) in enumerate(kinds):
+        rows += [(first + c, kind, day) for c in range(n) for day in (1, 50)[: 1 + (c < n_again)]]
+        first += n
+    history = history_of(rows)
+    names = Vocabulary.of([f"p{kind:02d}" for kind in range(len(kinds))])
+    return replace(history, products=names), np.arange(len(kinds), dtype=np.int32)
+
+
+def test_where_kinds_are_alike_the_shops_share_speaks_for_each_of_them() -> None:
+    assert learnt_returns(*sold(*[(12, 0), (12, 1)] * 20), 0.03, 28).all()  # 1 in 24, whatever the kind
+    assert not learnt_returns(*sold(*[(12, 0), (12, 1)] * 20), 0.06, 28).any()
+
+
+def test_a_shop_of_one_kind_is_judged_by_its_share_and_not_by_how_little_is_known() -> None:
+    assert learnt_returns(*sold((340, 14)), 0.03, 28).all()
+    assert not learnt_returns(*sold((340, 6)), 0.03, 28).any()
+
+
+def test_where_kinds_differ_one_that_hardly_returned_is_not_taken_for_the_others() -> None:
+    assert learnt_returns(*sold((200, 120), (180, 0), (200, 90)), 0.03, 28).tolist() == [True, False, True]
 
 
 def test_where_nothing_is_bought_again_nothing_returns_and_where_all_is_all_does() -> None:
