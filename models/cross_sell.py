@@ -47,7 +47,7 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
     question = "what else would they buy?"
     method = (
         "own history, item-item, EASE, ALS, like customers, baskets, words, category, arrivals, popularity; "
-        "LightGBM and a small network over pair features"
+        "LightGBM, a small network and, in small shops, a regression over pair features"
     )
     must_beat = (
         "popularity",
