@@ -130,13 +130,13 @@ class Tracking:
         os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.WARNING)
         return _InWords(self.uri, self._opened)
 
     def _opened(self) -> Any:
         from mlflow import MlflowClient
 
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         if is_missing(self.uri):
             _make(Path(self.uri.removeprefix("sqlite:///")))
         return MlflowClient(self.uri, self.uri)

@@ -3,6 +3,8 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -130,6 +132,12 @@ def test_a_registry_whose_making_was_cut_short_is_made_at_the_next_try(tmp_path)
     (tmp_path / ".mlflow.db.left").mkdir()  # as a killed one leaves
     assert Tracking(tmp_path)._experiment
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+def test_a_registry_is_made_without_chatter(tmp_path) -> None:
+    words = "from training.tracking import *; assert Tracking(Path(sys.argv[1]))._experiment"
+    command = [sys.executable, "-c", f"import sys; {words}", str(tmp_path)]
+    assert subprocess.run(command, capture_output=True, check=True).stderr == b""
 
 
 def _train_forever(home: Path, name: str) -> None:
