@@ -80,7 +80,7 @@ class Ltv(ScoreModel[LtvConfig]):
             Level.of(learnt.figures.revenue, structure.revenue, config.structure, missed=more_revenue),
             Interval.fit(view.opinions(parts, features)[0].paid),
             shop.margin(known_until).rate,
-            NextOrder.fit(features, view.part.bgnbd),
+            NextOrder.fit(features).shop_gap_days,
             shop.timezone,
         )
         return cls(config, known_until, view=view, parts=parts, account=account)
@@ -106,6 +106,7 @@ class Ltv(ScoreModel[LtvConfig]):
             self.parts.spend.below(learnt.typical, share) * self.account.revenue.two_part
             for share in self.account.interval.shares(learnt.paid)
         )
+        next_order = NextOrder(self.account.shop_gap_days)
         figures = pd.DataFrame(
             {
                 f"expected_orders_{horizon}d": said.days,
@@ -113,12 +114,12 @@ class Ltv(ScoreModel[LtvConfig]):
                 f"expected_revenue_{horizon}d_p10": np.minimum(low, said.revenue),
                 f"expected_revenue_{horizon}d_p90": np.maximum(high, said.revenue),
                 f"expected_margin_{horizon}d": said.revenue * self.account.margin_rate,
-                "days_between_orders": self.account.next_order.days_between(features),
+                "days_between_orders": next_order.days_between(features),
             },
             index=features.index,
         )
-        ahead = self.account.next_order.days_ahead(features, self.view.part.bgnbd, learnt.chance, horizon)
-        return figures.join(dates(ahead, features.index, cutoff, self.account.timezone))
+        days = next_order.days_ahead(features, self.view.part.regularity, learnt.chance, horizon)
+        return figures.join(dates(days, features.index, cutoff, self.account.timezone))
 
     def places(self, shop: Shop, cutoff: datetime, revenue: "pd.Series[Any]") -> pd.DataFrame:
         """Return where each customer's ``revenue`` lies in what was foreseen for them, to judge by (PIT).

@@ -82,7 +82,7 @@ class Curve:
         for days in others:
             if max(days, own) >= min(days, own) * APART:
                 try:
-                    other = Lens.read(features, lens.bgnbd, days)
+                    other = Lens.read(features, lens.regularity, days)
                     rungs.append(Rung(other, _learnt(shop, known_until, config, other)))
                 except CannotLearn:
                     continue
@@ -148,7 +148,7 @@ def _own(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens, rea
     if not reach.is_carried:
         return Rung(lens, _learnt(shop, known_until, config, lens))
     reach.check(lens.bgnbd)
-    part = Lens.read(shop.customer_features(known_until), lens.bgnbd, reach.learnt_days)
+    part = Lens.read(shop.customer_features(known_until), lens.regularity, reach.learnt_days)
     return Rung(lens, Nearer(part, _learnt(shop, known_until, config, part)))
 
 
@@ -162,7 +162,7 @@ def _can_be_halved(lens: Lens, windows: list[TrainingWindow], config: PanelConfi
 def _nearer(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens) -> Nearer:
     """Learn half the horizon, read as the whole is."""
     features = shop.customer_features(known_until)
-    half = Lens.read(features, lens.bgnbd, lens.horizon_days // 2)
+    half = Lens.read(features, lens.regularity, lens.horizon_days // 2)
     windows = _windows(shop, known_until, config, half)
     return Nearer(half, PurchaseChance.fit(windows, half.rows(features), config))
 

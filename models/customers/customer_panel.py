@@ -20,15 +20,18 @@ from features.shop import Shop
 from models.boosted_trees import TreesConfig
 from models.config import HorizonConfig
 from models.processes.buy_till_you_die import BetaGeoNBD
+from models.processes.regularity import Regularity
 from models.processes.rhythm import rhythm
 
 ORDERS = "bgnbd_orders"
 """Column: BG/NBD's expected purchase days within the horizon."""
 CHANCE = "bgnbd_purchase_probability"
 """Column: BG/NBD's chance of at least one."""
+STEADY = "regular_purchase_probability"
+"""Column: that chance by the customer's own rhythm, see ``models.processes.regularity``."""
 FEWEST = 3
 """Customers needed: of one alone nothing is known but that they might, or might not."""
-COLUMNS = [*CUSTOMER_FEATURES.names, ORDERS, CHANCE]
+COLUMNS = [*CUSTOMER_FEATURES.names, ORDERS, CHANCE, STEADY]
 """What the customer models read, in the order in which they were trained."""
 
 
@@ -96,8 +99,8 @@ def closed_windows(
     for cutoff in [moment for moment in cutoffs if moment in known]:
         features = pd.DataFrame(panel.xs(cutoff, level="cutoff"))
         followed = shop.labels(cutoff, horizon_days, known_until).reindex(features.index)
-        bgnbd = fit_rhythm(features, shop.n_days_placed(cutoff))
-        rows = with_expectation(features, bgnbd, horizon_days)
+        regularity = fit_rhythm(features, shop.n_days_placed(cutoff))
+        rows = with_expectation(features, regularity, horizon_days)
         windows.append(_window(cutoff, rows, followed, has_money=priced))
     return windows
 
@@ -119,8 +122,8 @@ def _window(
     )
 
 
-def fit_rhythm(features: pd.DataFrame, n_days_placed: float) -> BetaGeoNBD | None:
-    """Fit BG/NBD on customer features; None where it cannot be learnt (nobody came back, say).
+def fit_rhythm(features: pd.DataFrame, n_days_placed: float) -> Regularity | None:
+    """Fit BG/NBD and regularity on customer features; None where nobody came back, say.
 
     Features are net of returns, and what is foretold are orders as placed: ``n_days_placed`` are the days
     with an order of all customers, of those who brought everything back too (``Shop.n_days_placed``).
@@ -129,16 +132,25 @@ def fit_rhythm(features: pd.DataFrame, n_days_placed: float) -> BetaGeoNBD | Non
         fitted = BetaGeoNBD.fit(*rhythm(features))
     except CannotLearn:
         return None
-    return replace(fitted, placed=max(n_days_placed / float(features["n_order_days"].sum()), 1.0))
+    placed = max(n_days_placed / float(features["n_order_days"].sum()), 1.0)
+    return Regularity.fit(features, replace(fitted, placed=placed))
 
 
-def with_expectation(features: pd.DataFrame, bgnbd: BetaGeoNBD | None, horizon_days: int) -> pd.DataFrame:
+def with_expectation(
+    features: pd.DataFrame, regularity: Regularity | None, horizon_days: int
+) -> pd.DataFrame:
     """Return ``COLUMNS`` of ``features``; the expectations are NaN without a BG/NBD."""
     rows = whole(features)
-    if bgnbd is None:
-        return rows.assign(**{ORDERS: np.nan, CHANCE: np.nan})
-    orders = bgnbd.expected_orders(*rhythm(rows), horizon_days)
-    return rows.assign(**{ORDERS: orders, CHANCE: bgnbd.purchase_probability(*rhythm(rows), horizon_days)})
+    if regularity is None:
+        return rows.assign(**dict.fromkeys((ORDERS, CHANCE, STEADY), np.nan))
+    bgnbd, days = regularity.bgnbd, rhythm(rows)
+    return rows.assign(
+        **{
+            ORDERS: bgnbd.expected_orders(*days, horizon_days),
+            CHANCE: bgnbd.purchase_probability(*days, horizon_days),
+            STEADY: regularity.waiting(rows).chance(horizon_days),
+        }
+    )
 
 
 def whole(features: pd.DataFrame) -> pd.DataFrame:
@@ -174,7 +186,7 @@ class Lens:
     """How features are read when scores are made: with BG/NBD as of the training, and nobody left blank."""
 
     horizon_days: int
-    bgnbd: BetaGeoNBD | None
+    regularity: Regularity | None
     stranger: tuple[float, ...]
     """The ``COLUMNS`` of a typical one-time buyer: read for one who has no purchase left."""
 
@@ -184,12 +196,17 @@ class Lens:
         return cls.read(features, fit_rhythm(features, n_days_placed), horizon_days)
 
     @classmethod
-    def read(cls, features: pd.DataFrame, bgnbd: BetaGeoNBD | None, horizon_days: int) -> Self:
-        """Learn the same with a BG/NBD that was fitted on them before."""
-        rows = with_expectation(features, bgnbd, horizon_days)
+    def read(cls, features: pd.DataFrame, regularity: Regularity | None, horizon_days: int) -> Self:
+        """Learn the same with a BG/NBD and its regularity that were fitted on them before."""
+        rows = with_expectation(features, regularity, horizon_days)
         once = rows[rows["frequency"] == 0]
         typical = (once if len(once) else rows).median()
-        return cls(horizon_days, bgnbd, tuple(typical.tolist()))
+        return cls(horizon_days, regularity, tuple(typical.tolist()))
+
+    @property
+    def bgnbd(self) -> BetaGeoNBD | None:
+        """The BG/NBD, if there is one."""
+        return None if self.regularity is None else self.regularity.bgnbd
 
     @property
     def kept(self) -> float:
@@ -198,7 +215,7 @@ class Lens:
 
     def rows(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return ``COLUMNS`` of ``features``, shape (n, columns), index as given."""
-        rows = with_expectation(features, self.bgnbd, self.horizon_days)
+        rows = with_expectation(features, self.regularity, self.horizon_days)
         blank = rows["frequency"].isna()
         if blank.any():
             rows[blank] = np.array(self.stranger)
@@ -207,15 +224,15 @@ class Lens:
     def facts(self) -> dict[str, Any]:
         """Return plain data for ``model.json``."""
         stranger = [None if np.isnan(value) else value for value in self.stranger]
-        bgnbd = None if self.bgnbd is None else asdict(self.bgnbd)
-        return {"horizon_days": self.horizon_days, "bgnbd": bgnbd, "stranger": stranger}
+        regularity = None if self.regularity is None else asdict(self.regularity)
+        return {"horizon_days": self.horizon_days, "regularity": regularity, "stranger": stranger}
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
         """Put together again what ``facts`` took apart."""
         stranger = tuple(np.nan if value is None else float(value) for value in facts["stranger"])
-        bgnbd = None if facts["bgnbd"] is None else BetaGeoNBD(**facts["bgnbd"])
-        return cls(int(facts["horizon_days"]), bgnbd, stranger)
+        regularity = None if facts["regularity"] is None else Regularity.of(facts["regularity"])
+        return cls(int(facts["horizon_days"]), regularity, stranger)
 
 
 def everyone(shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.special import logit
 
 from features.arrays.dtypes import Doubles
-from models.customers.customer_panel import CHANCE, ORDERS
+from models.customers.customer_panel import CHANCE, ORDERS, STEADY
 
 RFM = ("days_since_last_order", "frequency", "days_since_first_order", "revenue_per_order_day")
 """Recency, frequency, age and money: the baseline that every churn model is shown next to."""
@@ -28,8 +28,10 @@ RICH = (
     "product_recent_share",
     ORDERS,
     CHANCE,
+    STEADY,
 )
-"""With rhythm of late, regularity, what was bought, and what BG/NBD expects."""
+"""With rhythm of late, regularity, what was bought, and what BG/NBD and its kin expect."""
+CHANCES = (CHANCE, STEADY)
 UNKNOWN = {"overdue_ratio": 1.0}
 """What a null means where it is not 0: one who has no gap yet is neither early nor late."""
 FLAT = 0.01
@@ -105,7 +107,7 @@ def _design(names: tuple[str, ...], rows: pd.DataFrame) -> Doubles:
 
 
 def _column(name: str, values: Doubles) -> Doubles:
-    known = np.where(np.isnan(values), UNKNOWN.get(name, 0.5 if name == CHANCE else 0.0), values)
-    if name == CHANCE:
+    known = np.where(np.isnan(values), UNKNOWN.get(name, 0.5 if name in CHANCES else 0.0), values)
+    if name in CHANCES:
         return np.asarray(logit(np.clip(known, 1e-6, 1 - 1e-6)))
     return np.log(np.maximum(known, 0) + 1e-4) if name == ORDERS else np.log1p(np.maximum(known, 0))

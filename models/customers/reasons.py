@@ -26,7 +26,13 @@ COLUMNS = tuple(f"churn_reason_{place}" for place in range(1, N_REASONS + 1))
 """Columns of ``codes``: the strongest first."""
 
 TOPICS: dict[str, tuple[str, ...]] = {
-    "silence": ("days_since_last_order", "overdue_ratio", "bgnbd_orders", "bgnbd_purchase_probability"),
+    "silence": (
+        "days_since_last_order",
+        "overdue_ratio",
+        "bgnbd_orders",
+        "bgnbd_purchase_probability",
+        "regular_purchase_probability",
+    ),
     "lately": (
         "n_order_days_7d",
         "n_order_days_28d",

@@ -6,8 +6,7 @@ after the last order only 20% have on CDNOW: many of those who are late have lef
 halfway to the learnt chance of an order within the horizon.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
@@ -16,7 +15,6 @@ import pandas as pd
 
 from features.arrays.dtypes import Doubles
 from features.window import local_day
-from models.processes.buy_till_you_die import BetaGeoNBD
 from models.processes.regularity import Regularity
 
 PRIOR_GAPS = 3.0
@@ -29,34 +27,17 @@ WITHIN_DAYS = {"next_order_at": 365, "next_order_p10": 365, "next_order_p90": 73
 
 @dataclass(frozen=True)
 class NextOrder:
-    """How often, and how regularly, the customers of a shop come back."""
+    """The shop's mean gap between order days, in days; NaN where nobody ever came back."""
 
     shop_gap_days: float
-    """Mean days between two order days; NaN where nobody ever came back."""
-    regularity: Regularity | None
-    """None where nobody ever came back."""
 
     @classmethod
-    def fit(cls, features: pd.DataFrame, bgnbd: BetaGeoNBD | None) -> Self:
-        """Learn both from customer features."""
+    def fit(cls, features: pd.DataFrame) -> Self:
+        """Learn the shop's gap from customer features."""
         n_gaps = features["frequency"].to_numpy(float)
         total = np.nansum(n_gaps * features["gap_mean_days"].to_numpy(float))
         n = np.nansum(n_gaps)
-        regularity = None if bgnbd is None else Regularity.fit(features, bgnbd)
-        return cls(float(total / n) if n > 0 else float("nan"), regularity)
-
-    def facts(self) -> dict[str, Any]:
-        """Return plain data for ``model.json``."""
-        return asdict(self) | {"shop_gap_days": None if np.isnan(self.shop_gap_days) else self.shop_gap_days}
-
-    @classmethod
-    def of_facts(cls, facts: Mapping[str, Any]) -> Self:
-        """Put together again what ``facts`` took apart."""
-        gap, regularity = facts["shop_gap_days"], facts["regularity"]
-        return cls(
-            float("nan") if gap is None else gap,
-            None if regularity is None else Regularity(tuple(regularity["shares"])),
-        )
+        return cls(float(total / n) if n > 0 else float("nan"))
 
     def days_between(self, features: pd.DataFrame) -> Doubles:
         """Return the days between two orders, shape (n,): the own mean gap, shrunk to the shop's."""
@@ -65,15 +46,15 @@ class NextOrder:
         return np.asarray((n_gaps * own + PRIOR_GAPS * self.shop_gap_days) / (n_gaps + PRIOR_GAPS))
 
     def days_ahead(
-        self, features: pd.DataFrame, bgnbd: BetaGeoNBD | None, chance: Doubles, horizon_days: int
+        self, features: pd.DataFrame, regularity: Regularity | None, chance: Doubles, horizon_days: int
     ) -> dict[str, Doubles]:
         """Return whole days from the cutoff for each of ``SHARES``, shape (n,); NaN where unknown.
 
         ``chance``, shape (n,), is each customer's of an order within the horizon.
         """
-        if self.regularity is None or bgnbd is None:
+        if regularity is None:
             return {name: np.full(len(features), np.nan) for name in SHARES}
-        waiting = self.regularity.waiting(features, bgnbd).agreeing(chance, horizon_days)
+        waiting = regularity.waiting(features).agreeing(chance, horizon_days)
         return {name: np.floor(waiting.days_until(SHARES[name], WITHIN_DAYS[name])) for name in SHARES}
 
 

@@ -5,8 +5,9 @@ are gamma with a shape of their own (1 is BG/NBD, 512 a standing order), after P
 "Ticking Away the Moments", Marketing Science 35(5). Rates and leaving are BG/NBD's as fitted.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -34,8 +35,9 @@ RAREST = 1e-6
 
 @dataclass(frozen=True)
 class Regularity:
-    """What share of a shop's customers has each of ``SHAPES``."""
+    """How the customers of a shop come back, and what share of them has each of ``SHAPES``."""
 
+    bgnbd: BetaGeoNBD
     shares: tuple[float, ...]
 
     @classmethod
@@ -48,11 +50,16 @@ class Regularity:
         for _ in range(N_STEPS):
             joint = np.log(shares)[:, None] + likelihood
             shares = np.exp(joint - logsumexp(joint, axis=0)).mean(axis=1).clip(RAREST)
-        return cls(tuple(shares.tolist()))
+        return cls(bgnbd, tuple(shares.tolist()))
 
-    def waiting(self, features: pd.DataFrame, bgnbd: BetaGeoNBD) -> "Waiting":
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Self:
+        """Put together again what ``dataclasses.asdict`` and JSON took apart."""
+        return cls(BetaGeoNBD(**facts["bgnbd"]), tuple(facts["shares"]))
+
+    def waiting(self, features: pd.DataFrame) -> "Waiting":
         """Return how customers wait for their next order, each by the likeliest shape; 1 without a gap."""
-        waiting = Waiting.of(features, bgnbd)
+        waiting = Waiting.of(features, self.bgnbd)
         likeliest = (waiting.log_likelihoods() + np.log(self.shares)[:, None]).argmax(axis=0)
         return replace(waiting, shape=np.where(waiting.n_gaps > 0, SHAPES[likeliest], 1.0))
 
@@ -95,15 +102,15 @@ class Waiting:
 
         Halfway is the geometric mean of the hazard that this chance asks for and the process's own.
         """
-        own = np.clip(self.chance(np.full(len(self.n_gaps), float(within))), *UNSURE)
+        own = np.clip(self.chance(within), *UNSURE)
         return replace(self, hazard=np.sqrt(np.log1p(-np.clip(chance, *UNSURE)) / np.log1p(-own)))
 
     def log_likelihoods(self) -> Doubles:
         """Return the log-likelihood of each customer's gaps by ``SHAPES``, (shapes, n), up to a constant."""
         return np.stack([replace(self, shape=np.full(len(self.n_gaps), one))._likelihood() for one in SHAPES])
 
-    def chance(self, within: Doubles) -> Doubles:
-        """Return the chance of an order ``within`` so many days of each customer, shape (n,)."""
+    def chance(self, within: float | Doubles) -> Doubles:
+        """Return the chance of an order ``within`` so many days, of all or of each (n,), shape (n,)."""
         waited = self._longer_than(self.so_far)
         longer = self._longer_than(self.so_far + self.placed * within)
         own = (waited - longer) / (self.left_odds + waited)

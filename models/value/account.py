@@ -1,10 +1,11 @@
-"""The levels, the interval, the rate and the rhythm that make accounts of opinions."""
+"""The levels, the interval and the rates that make accounts of opinions."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from models.processes.next_order import NextOrder
+import numpy as np
+
 from models.value.interval import Interval
 from models.value.value_parts import Level
 
@@ -18,16 +19,19 @@ class Account:
     interval: Interval
     margin_rate: float
     """Margin as a share of revenue: as sold where unit costs are known, else the shop's assumption."""
-    next_order: NextOrder
+    shop_gap_days: float
+    """Mean days between two order days; NaN where nobody ever came back."""
     timezone: str
 
     def facts(self) -> dict[str, Any]:
         """Return plain data for ``model.json``."""
-        return asdict(self) | {"next_order": self.next_order.facts()}
+        gap = None if np.isnan(self.shop_gap_days) else self.shop_gap_days
+        return asdict(self) | {"shop_gap_days": gap}
 
     @classmethod
     def of_facts(cls, facts: Mapping[str, Any]) -> Self:
         """Put together again what ``facts`` took apart."""
-        parts = {name: Level(**facts[name]) for name in ("days", "revenue")}
-        interval, next_order = Interval(**facts["interval"]), NextOrder.of_facts(facts["next_order"])
-        return cls(**{**facts, **parts, "interval": interval, "next_order": next_order})
+        gap = facts["shop_gap_days"]
+        levels = {name: Level(**facts[name]) for name in ("days", "revenue")}
+        parts = levels | {"interval": Interval(**facts["interval"])}
+        return cls(**{**facts, **parts, "shop_gap_days": float("nan") if gap is None else gap})

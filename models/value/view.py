@@ -28,7 +28,7 @@ class View:
         if not reach.is_carried:
             return cls(reach, part, part)
         reach.check(part.bgnbd)
-        return cls(reach, part, Lens.read(features, part.bgnbd, reach.horizon_days))
+        return cls(reach, part, Lens.read(features, part.regularity, reach.horizon_days))
 
     def opinions(self, parts: Parts, features: pd.DataFrame) -> tuple[Learnt, Figures]:
         """Return what the learnt parts and the structure say of the horizon that is told."""

@@ -43,7 +43,7 @@ def standing_orders(n_customers: int = 2000, every: int = 30, off: float = 0.0) 
 
 def fitted(rows: pd.DataFrame) -> tuple[BetaGeoNBD, Waiting]:
     bgnbd = BetaGeoNBD.fit(*rhythm(rows))
-    return bgnbd, Regularity.fit(rows, bgnbd).waiting(rows, bgnbd)
+    return bgnbd, Regularity.fit(rows, bgnbd).waiting(rows)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,11 @@ def rows() -> pd.DataFrame:
     """Return customers of whom only the revenue so far says what they will spend."""
     rng = np.random.default_rng(0)
     rows = pd.DataFrame(rng.gamma(2.0, 5.0, (800, len(COLUMNS))), columns=COLUMNS)
-    return rows.assign(revenue=rng.lognormal(4, 1, len(rows)), bgnbd_purchase_probability=0.5)
+    return rows.assign(
+        revenue=rng.lognormal(4, 1, len(rows)),
+        bgnbd_purchase_probability=0.5,
+        regular_purchase_probability=0.5,
+    )
 
 
 @pytest.fixture(scope="module")

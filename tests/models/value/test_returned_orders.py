@@ -37,8 +37,8 @@ def test_days_placed_are_counted_whatever_came_back(shop: Shop) -> None:
     kept = shop.customer_features(CUTOFF)["n_order_days"].sum()
     rhythm = fit_rhythm(shop.customer_features(CUTOFF), shop.n_days_placed(CUTOFF))
     assert rhythm is not None
-    assert rhythm.placed == shop.n_days_placed(CUTOFF) / kept
-    assert rhythm.placed == pytest.approx(1 / (1 - RETURNED), rel=0.05)
+    assert rhythm.bgnbd.placed == shop.n_days_placed(CUTOFF) / kept
+    assert rhythm.bgnbd.placed == pytest.approx(1 / (1 - RETURNED), rel=0.05)
 
 
 def test_orders_and_churn_are_those_of_orders_as_placed_and_revenue_is_net(shop: Shop) -> None:
