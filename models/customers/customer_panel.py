@@ -49,7 +49,8 @@ class PanelConfig(HorizonConfig, TreesConfig):
     ridge: float = Field(default=10.0, gt=0)
     """Penalty on the logistic regression's weights (of standardised logs)."""
     structure: float = Field(default=0.5, ge=0, le=1)
-    """How far levels lean on BG/NBD (1) rather than on what the newest window showed beyond it (0)."""
+    """How far levels lean on BG/NBD, moved by what it missed in every window (1), not on what the newest
+    window showed beyond that (0)."""
 
 
 @dataclass(frozen=True)
