@@ -58,6 +58,7 @@ def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple
     """Return the codes of those asked for, else of everyone; and who is unknown.
 
     In a large shop a request is answered for those most worth keeping; ``recompra plan`` is for everyone.
+    Raises ``NotFound`` where nobody can be chosen.
     """
     snapshot = state.snapshot
     if request.customer_ids is not None:
@@ -67,7 +68,9 @@ def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple
             {"customer_id": name, "reason": stranger(who(state, name))} for name in wanted if codes[name] < 0
         ]
         return [code for code in codes.values() if code >= 0], unknown
-    if len(snapshot.customers) <= CUSTOMERS_AT_ONCE and snapshot.desk is not None:
+    if snapshot.desk is None:
+        raise no_offers(state)
+    if len(snapshot.customers) <= CUSTOMERS_AT_ONCE:
         return everyone(state).tolist(), []
     if snapshot.retention is None:
         raise NotFound("no churn and ltv models serve yet, so nobody can be chosen", "send customer_ids")

@@ -23,6 +23,7 @@ from serving.state import State
 
 CURVE_POINTS = 21
 DECIMALS = 4
+MONEYLESS = "what a customer is worth is not known: it takes order lines with a unit_price"
 NOT_SHOWN = ("customer", "ruled_out_by")
 """Columns of the retention ranking that are our own."""
 
@@ -33,6 +34,8 @@ def retention_targets(state: State, request: TargetsRequest, now: datetime) -> T
     if table is None:
         return _targets(state, request, [], (0.0, 0.0), "no churn and ltv models serve yet to rank anybody")
     gain, cost = (table.number(name) for name in (snapshot.gain_name, "contact_cost"))
+    if len(gain) and not np.isfinite(gain).any():
+        return _targets(state, request, [], (0.0, 0.0), MONEYLESS)
     allowed = permitted(state, now)
     rows = np.flatnonzero(allowed & (gain > 0))
     chosen = rows[best_rows(gain[rows], cost[rows], request.budget)]

@@ -144,7 +144,7 @@ def _picked(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, st
     reason = _why_not_live(snapshot, customer, ask)
     if reason is None:
         return live(snapshot, customer, ask), "live", None
-    if ask.list_name == "popular":
+    if ask.list_name == "popular" and len(snapshot.catalogue.products):
         return popular(snapshot, ask), "ready", None
     if ask.list_name in NEVER_FILLED and (customer.code >= 0 or customer.lines):
         return [], "fallback", f"{reason}: there is nothing to show"
@@ -184,10 +184,10 @@ def _why(snapshot: Snapshot, customer: Who, ask: Ask, picks: Sequence[Pick], pat
 
 def _why_not_live(snapshot: Snapshot, customer: Who, ask: Ask) -> str | None:
     """Say why this request gets what sells now; None where the live ranker can answer it."""
-    if ask.list_name == "popular":
-        return "asked for"
     if not len(snapshot.catalogue.products):
         return "the orders of this shop name no products"
+    if ask.list_name == "popular":
+        return "asked for"
     if snapshot.live is None:
         return "no cross_sell model serves"
     if ask.list_name == "upsell" and "upsell" not in snapshot.models:

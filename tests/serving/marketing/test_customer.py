@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from worlds.snapshot import AS_OF, GAIN, NOW, make_home, with_live
 
-from features.errors import InputError
+from features.errors import InputError, NotFound
 from models.policy.subjects import People
 from serving.api import EventsRequest, OfferRequest
 from serving.api_crm import CustomerRequest, EraseRequest, PlanRequest, TargetsRequest
@@ -133,6 +133,22 @@ def test_without_a_ranking_there_are_no_targets_and_a_reason(state: State) -> No
     answer = retention.retention_targets(bare, TargetsRequest(budget=5), NOW)
     assert (answer.targets, answer.spent) == ([], 0)
     assert "no churn and ltv models" in answer.reason
+
+
+def test_without_prices_there_are_no_targets_and_a_reason(state: State) -> None:
+    numbers = np.full_like(state.snapshot.retention.numbers, np.nan)  # type: ignore[union-attr]
+    unknown = replace(state.snapshot, retention=replace(state.snapshot.retention, numbers=numbers))  # type: ignore[type-var]
+    answer = retention.retention_targets(replace(state, snapshot=unknown), TargetsRequest(budget=5), NOW)
+    assert (answer.targets, answer.n_targets) == ([], 0)
+    assert "unit_price" in answer.reason
+
+
+def test_without_a_model_that_plans_a_request_for_anybody_is_refused_in_words(state: State) -> None:
+    bare = replace(state, snapshot=replace(state.snapshot, desk=None, models={}))
+    with pytest.raises(NotFound, match="no next_best_offer model serves"):
+        plan.contact_plan(bare, PlanRequest(), NOW)
+    named = plan.contact_plan(bare, PlanRequest(customer_ids=["c000001"]), NOW)
+    assert [row["reason"][:24] for row in named.not_planned] == ["no next_best_offer model"]
 
 
 def test_an_offer_is_the_one_worth_most(state: State) -> None:

@@ -13,7 +13,7 @@ from worlds.snapshot import AS_OF, NOW, make_snapshot, names, with_live
 
 from features.arrays.history import Vocabulary
 from models.lists.cold import AttributeSegments
-from serving.api import EventsRequest, Recommended, RecommendRequest
+from serving.api import LIST_NAMES, EventsRequest, Recommended, RecommendRequest
 from serving.online.view import View
 from serving.persons import rights
 from serving.scoring.snapshot import Snapshot
@@ -216,9 +216,10 @@ def test_an_erased_customer_is_as_unknown_as_one_who_never_was(state: State) -> 
 
 def test_a_shop_without_products_shows_nothing_and_says_why(store: Store) -> None:
     state = state_of(store, replace(make_snapshot(n_products=0, k=0), ready={}))
-    answer = ask(state, customer_id="c000003")
-    assert answer.products == []
-    assert "name no products" in (answer.fallback or "")
+    for name in LIST_NAMES:
+        answer = ask(state, customer_id="c000003", list=name)
+        assert answer.products == []
+        assert "name no products" in (answer.fallback or "")
     state.view.close()
 
 
