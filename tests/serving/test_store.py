@@ -106,6 +106,38 @@ def test_what_happened_before_the_scoring_is_not_new(store: Store) -> None:
     view = View(store, AS_OF)
     assert {*view.active} == {"bob"}
     assert view.lines("ann") == []
+    assert [line["event_id"] for line in view.lines("bob")] == ["e2"]
+    view.close()
+
+
+def test_lines_come_in_the_order_they_happened(store: Store) -> None:
+    store.keep([event("late", occurred_at=NOW)])
+    store.keep([event("early", occurred_at=NOW - timedelta(hours=1))])
+    view = View(store, AS_OF)
+    assert [line["event_id"] for line in view.lines("ann")] == ["early", "late"]
+    view.close()
+
+
+def test_a_store_that_is_away_is_not_asked_for_lines(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.keep([event()])
+    view = View(store, AS_OF)
+    known = view.lines("ann")
+    store.keep([event("e2")])
+    view.sync()
+    view.down = "the store cannot be read"
+    monkeypatch.setattr(view, "_lines", lambda _: pytest.fail("asked"))
+    assert view.lines("ann") == known
+    view.close()
+
+
+def test_a_report_of_stock_after_the_scoring_is_no_longer_an_early_one(store: Store) -> None:
+    report = {"kind": "stock", "customer_id": None, "quantity": 9.0}
+    store.keep([event("s1", **report, occurred_at=AS_OF - timedelta(hours=1))])
+    view = View(store, AS_OF)
+    assert view.early == {"tea"}
+    store.keep([event("s2", **report, occurred_at=AS_OF)])
+    view.sync()
+    assert view.early == set()
     view.close()
 
 
@@ -167,6 +199,9 @@ def test_contacts_are_counted_without_those_held_out(store: Store) -> None:
     held = sent | {"contact_id": "e2", "treated": False}
     store.keep([event(kind="contact"), event("e2", kind="contact")], [sent, held])
     assert [customer_id for customer_id, _, _ in store.contacts_made(AS_OF)] == ["ann"]
+    view = View(store, AS_OF)
+    assert view.contacts("ann", AS_OF) == [(None, NOW)]
+    view.close()
 
 
 @given(st.datetimes(timezones=st.just(NOW.tzinfo)))

@@ -30,6 +30,13 @@ def test_a_first_version_that_beats_its_best_baseline_is_promoted() -> None:
     assert words.startswith("first version, better than recency on auc lapsed: +0.")
 
 
+def test_what_chance_may_have_made_better_is_called_not_worse() -> None:
+    promoted, words = judge(evaluation(1.2, recency=1), None)
+    assert promoted
+    assert words.startswith("first version, not worse than recency on auc lapsed: +0.")
+    assert "(-0." in words
+
+
 def test_a_first_version_worse_than_its_best_baseline_is_not() -> None:
     promoted, words = judge(evaluation(0.2, recency=2), None)
     assert not promoted

@@ -118,6 +118,24 @@ def test_an_alias_moved_by_other_hands_reaches_the_ledger(tracking, name, tmp_pa
     assert tracking.ledger.history(name)[-1].reason == "found in the registry"
 
 
+def test_a_promotion_killed_before_its_ledger_reaches_it_with_the_next_training(
+    tracking, name, tmp_path
+) -> None:
+    registered(tracking, name, tmp_path, 2)
+    tracking.promote(name, 1, now=NOW, reason="first version")
+    tracking._client.set_registered_model_alias(name, "champion", "2")
+    for _ in range(2):
+        with tracking.exclusive(now=NOW):
+            pass
+    assert [entry.version for entry in tracking.ledger.history(name)] == [1, 2]
+
+
+def test_a_parameter_longer_than_mlflow_takes_is_cut(tracking, name) -> None:
+    with tracking.run(name, {}) as run:
+        run.params({"config": "x" * 10_000})
+    assert len(tracking._client.get_run(run.run_id).data.params["config"]) == 6000
+
+
 def test_a_registry_whose_making_was_cut_short_is_made_at_the_next_try(tmp_path) -> None:
     def cut(*statement: object) -> None:
         if "CREATE TABLE datasets" in str(statement[2]):

@@ -75,6 +75,7 @@ def test_the_same_data_and_seed_give_the_same_figures(first, home) -> None:
     second = again(home, only=("churn",))
     pd.testing.assert_frame_equal(churn(first).evaluation.table(), churn(second).evaluation.table())
     assert churn(second).verdict.startswith("not worse than the champion v")
+    assert "flattered" not in churn(second).verdict
 
 
 def test_a_worse_challenger_is_registered_and_not_promoted(first, home, monkeypatch) -> None:
