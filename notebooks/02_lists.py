@@ -200,6 +200,6 @@ print(
 # %% [markdown]
 # **Answer.** Show what comes back, ordered by its clock: among all products the ranker is ahead of counting
 # own purchases, whether households buy little or much. New products are another matter. No source finds many
-# of them and each finds what others miss; ranked together they beat showing everybody what sells, though not
+# of them and each finds what others miss; ranked together they beat showing everybody what sells, least
 # in the middle third, and their small chances say how hard it is. What is not bought twice does not come
 # back, learnt from the orders alone, and every product can say why it is there.
