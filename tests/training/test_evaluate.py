@@ -1,5 +1,7 @@
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -15,8 +17,9 @@ from models.cross_sell import CrossSell, CrossSellConfig
 from training.evaluate import answers, evaluate
 from training.kinds.lists import measure_lists
 from training.kinds.scores import measure_scores, without_horizon
+from training.measures.criteria import EVENT
 from training.measures.holdout import Holdout
-from training.measures.samples import Evaluation
+from training.measures.samples import Evaluation, Sample
 
 CUTOFF = parse_cutoff("2024-06-01")
 
@@ -220,10 +223,45 @@ def test_the_best_baseline_is_the_best_by_the_metrics_own_direction(holdout) -> 
 def test_samples_of_different_customers_are_compared_on_those_both_have(holdout) -> None:
     both = Evaluation("m", ())
     revenue = holdout.truths["revenue"]
-    measure_scores(both, "whole", "revenue", revenue, holdout)
-    measure_scores(both, "half", "revenue", revenue.iloc[::2], holdout)
+    measure_scores(both, "whole", "revenue", 2 * revenue, holdout)
+    measure_scores(both, "half", "revenue", 2 * revenue.iloc[::2], holdout)
     found = both.samples["whole"]["mae revenue"].better_than(both.samples["half"]["mae revenue"])
     assert found.value == 0
+    again = both.samples["half"]["mae revenue"].better_than(both.samples["whole"]["mae revenue"])
+    assert again.value == 0
+
+
+def test_who_ordered_on_one_day_alone_has_not_lapsed(shop) -> None:
+    late = Holdout(shop, shop.last_midnight - pd.Timedelta(days=9)).truths
+    once = late["n_order_days"] == 1
+    assert once.any() and (late.loc[once, "lapsed"] == 0).all()
+
+
+def test_the_last_place_of_a_list_is_measured_too(holdout) -> None:
+    names = list(holdout.products[:3])
+    frame = pd.DataFrame({"customer_id": holdout.customers[0], "product_id": names, "rank": [1, 2, 3]})
+    assert holdout.matrix(frame, 3)[0].tolist() == [0, 1, 2]
+    assert holdout.matrix(frame, 2)[0].tolist() == [0, 1]
+
+
+def test_a_baseline_without_a_figure_is_not_the_best() -> None:
+    truth = np.repeat([0.0, 1.0], 20)
+    evaluation = Evaluation("ours", ("brier lapsed",))
+    for method, said in {"blind": truth * np.nan, "seeing": truth * 0.5}.items():
+        columns = (truth, said)
+        evaluation.samples[method] = {
+            "brier lapsed": Sample(EVENT["brier"], pd.RangeIndex(len(truth)), columns)
+        }
+    best = evaluation.best_baseline("brier lapsed")
+    assert best is not None and best[0] == "seeing"
+
+
+def test_the_catalogue_of_lists_is_what_was_ordered_five_times() -> None:
+    sold = np.repeat(np.arange(101), [5] * 100 + [4])
+    names = SimpleNamespace(all_names=lambda: [f"p{code}" for code in range(101)])
+    history = SimpleNamespace(product=sold, products=names)
+    known = Holdout(cast("Shop", SimpleNamespace(history=lambda _: history)), CUTOFF)
+    assert known.catalogue.tolist() == list(range(100))
 
 
 def test_column_names_lose_their_horizon_and_nothing_else() -> None:
