@@ -23,10 +23,10 @@ class Seconds:
     counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
     total: float = 0.0
 
-    def add(self, seconds: float, n: int = 1) -> None:
-        """Count ``n`` durations of so many seconds."""
-        self.counts[bisect_left(BOUNDS, seconds)] += n
-        self.total += seconds * n
+    def add(self, seconds: float) -> None:
+        """Count a duration of so many seconds."""
+        self.counts[bisect_left(BOUNDS, seconds)] += 1
+        self.total += seconds
 
 
 @dataclass

@@ -149,6 +149,9 @@ def test_the_newest_stock_report_counts_whatever_its_order(store: Store) -> None
     store.keep([event("s2", **early)])
     assert view.sync() == {"events", "stock"}
     assert view.stock == {"tea": 0.0}
+    store.keep([event("s3", **late | {"quantity": 4.0})])  # of one moment the later report counts
+    view.sync()
+    assert view.stock == {"tea": 4.0}
     view.close()
 
 
@@ -197,7 +200,8 @@ def test_contacts_are_counted_without_those_held_out(store: Store) -> None:
     sent = {"contact_id": "e1", "customer_id": "ann", "sent_at": NOW, "channel": "mail", "action": None}
     sent |= {"product_id": None, "treated": True, "propensity": 0.5, "cost": 0.1}
     held = sent | {"contact_id": "e2", "treated": False}
-    store.keep([event(kind="contact"), event("e2", kind="contact")], [sent, held])
+    for _ in range(2):  # posted again, it is no other contact
+        store.keep([event(kind="contact"), event("e2", kind="contact")], [sent, held])
     assert [customer_id for customer_id, _, _ in store.contacts_made(AS_OF)] == ["ann"]
     view = View(store, AS_OF)
     assert view.contacts("ann", AS_OF) == [(None, NOW)]

@@ -72,7 +72,8 @@ def test_a_feature_is_told_once_while_it_stays_away(caplog: pytest.LogCaptureFix
 
 def test_lag_durations_and_drift_are_metrics(tmp_path: Path) -> None:
     vitals = Vitals(waiting=3, oldest=(NOW - timedelta(seconds=7)).isoformat(), psi={"n_orders": 0.3})
-    vitals.lag.add(0.3, n=2)
+    vitals.lag.add(0.3)
+    vitals.lag.add(0.3)
     vitals.write(tmp_path, NOW)
     text = exposition(tmp_path, NOW + timedelta(seconds=1)).decode()
     assert "recompra_event_lag_seconds 8.0" in text
