@@ -171,17 +171,25 @@ class House:
         log.info("serving %s", state.snapshot.stamp)
 
     def status(self) -> dict[str, object]:
-        """Return how this worker stands; ``ready`` while it can answer."""
+        """Return how this worker stands; ``ready`` while it can answer.
+
+        It is told to whoever asks, without a key: nobody need know where the home lies.
+        """
         snapshot = self.state.snapshot if self.state else None
+        refresh = "no watcher" if (vitals := Vitals.read(self.home)) is None else vitals.trouble
+        words = {
+            "refused": self.refused or refusal(self.home) or (None if snapshot else NOTHING_SCORED),
+            "store": (self.view.trouble if self.view else "not open") or "ok",
+            "registry": registry_trouble(self.home) or "ok",
+            "refresh": refresh or "ok",
+        }
+        here = str(self.home.resolve())
         return {
             "ready": snapshot is not None,
             "scoring": snapshot.stamp if snapshot else None,
             "as_of": snapshot.as_of.isoformat() if snapshot else None,
             "models": snapshot.models if snapshot else {},
-            "refused": self.refused or refusal(self.home) or (None if snapshot else NOTHING_SCORED),
-            "store": (self.view.trouble if self.view else "not open") or "ok",
-            "registry": registry_trouble(self.home) or "ok",
-            "refresh": ("no watcher" if (told := Vitals.read(self.home)) is None else told.trouble) or "ok",
+            **{name: told and told.replace(here, "the home") for name, told in words.items()},
         }
 
     def note(self, offer: Offer) -> None:

@@ -6,38 +6,29 @@ The source of a version is its run's folder ``model/``: plain data as ``Model.sa
 ``<home>/artifacts`` are used.
 """
 
-import logging
 import math
 import os
 import re
-import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Self
 
-from features.errors import ArtefactError, Busy, NotFound, RecompraError, SettingsError
+from features.errors import ArtefactError, Busy, NotFound, SettingsError
 from features.storage.database import is_missing
 from features.storage.files import alone
 from models.registry import CHALLENGER, CHAMPION, kept_in
+from training.client import client_of
 from training.ledger import Ledger
 from training.moved import move
 
 EXPERIMENT = "recompra"
 HOME_TAG = "recompra.home"
-QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
-}
-"""No calls home, no chatter, and no minutes of retrying: what the environment says goes before."""
 
 
 @dataclass(frozen=True)
@@ -86,28 +77,6 @@ class Run:
         self._client.log_artifacts(self.run_id, str(folder), into or None)
 
 
-class _InWords:
-    """MLflow's client; what it raises becomes a ``RecompraError`` of one line."""
-
-    def __init__(self, uri: str, opened: Callable[[], Any]) -> None:
-        self._uri = uri
-        self._client = self._told(opened)
-
-    def __getattr__(self, name: str) -> Any:
-        return partial(self._told, getattr(self._client, name))
-
-    def _told(self, function: Callable[..., Any], *values: Any, **named: Any) -> Any:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return function(*values, **named)
-        except MlflowException as error:
-            cause = getattr(error.__cause__, "orig", None) or error  # what its database said, where it is one
-            told = f"the registry at {self._uri} refuses: {str(cause).splitlines()[0][:300]}"
-            hint = "is it running, of this version of MLflow? RECOMPRA_TRACKING_URI names it"
-            raise RecompraError(told, hint) from error
-
-
 class Tracking:
     """The runs and models of one home."""
 
@@ -127,19 +96,7 @@ class Tracking:
 
     @cached_property
     def _client(self) -> Any:
-        os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
-        for name, value in QUIET.items():
-            os.environ.setdefault(name, value)
-        return _InWords(self.uri, self._opened)
-
-    def _opened(self) -> Any:
-        from mlflow import MlflowClient
-
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        if is_missing(self.uri):
-            _make(Path(self.uri.removeprefix("sqlite:///")))
-        return MlflowClient(self.uri, self.uri)
+        return client_of(self.uri)
 
     @cached_property
     def _experiment(self) -> str:
@@ -293,19 +250,6 @@ class Tracking:
         number = int(entity.version)
         own = tuple(sorted(alias for alias, version in aliases.items() if int(version) == number))
         return Version(entity.name, number, entity.run_id, entity.source, own)
-
-
-def _make(database: Path) -> None:
-    """Let MLflow make its database, whole or not at all: one that was cut short is refused for ever."""
-    from mlflow import MlflowClient
-
-    database.parent.mkdir(parents=True, exist_ok=True)
-    for left in database.parent.glob(f".{database.name}.*"):
-        shutil.rmtree(left)
-    with TemporaryDirectory(prefix=f".{database.name}.", dir=database.parent) as folder:
-        part = Path(folder) / database.name
-        MlflowClient(f"sqlite:///{part}")
-        part.replace(database)
 
 
 def _key(name: str) -> str:

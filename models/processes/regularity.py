@@ -30,7 +30,7 @@ N_STEPS = 60
 UNSURE = (1e-9, 1 - 1e-9)
 """Chances of which odds can be taken."""
 RAREST = 1e-6
-"""No shape's share is below it: one customer of ten thousand may still be a standing order."""
+"""No shape's share is below it: who keeps a rhythm as nobody else does is still told it."""
 
 
 @dataclass(frozen=True)

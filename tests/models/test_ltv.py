@@ -115,6 +115,7 @@ def test_a_whale_is_worth_most_and_lifts_nobody_else(
 
 def test_the_next_order_is_never_in_the_past(said: pd.DataFrame) -> None:
     assert said["next_order_at"].isna().any()  # who has likely left is told no day
+    assert (said[["next_order_p90", "next_order_at", "next_order_p10"]].count().diff().dropna() >= 0).all()
     for known in (said[name].dropna() for name in DATES):
         assert len(known)
         assert known.dt.tz is not None

@@ -14,7 +14,8 @@ import pytest
 import sqlalchemy as sa
 
 from features.errors import Busy, NotFound, RecompraError, SettingsError
-from training.tracking import Tracking, _InWords
+from training.client import InWords
+from training.tracking import Tracking
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -201,4 +202,4 @@ def test_a_registry_without_room_says_what_its_database_said() -> None:
         raise MlflowException(f"(raised as a result of Query-invoked autoflush)\n{full}") from full
 
     with pytest.raises(RecompraError, match="refuses: database or disk is full"):
-        _InWords("sqlite:///mlflow.db", full)
+        InWords("sqlite:///mlflow.db", full)

@@ -1,0 +1,77 @@
+"""MLflow's client as we use it: quiet, its errors in one line, its database made whole or not at all."""
+
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from features.errors import RecompraError
+from features.storage.database import is_missing
+
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+}
+"""No calls home, no chatter, and no minutes of retrying: what the environment says goes before."""
+
+
+def client_of(uri: str) -> Any:
+    """Return MLflow's client of a tracking server or database; a database that is missing is made.
+
+    Whatever it raises, then or later, is a ``RecompraError`` of one line.
+    """
+    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    return InWords(uri, lambda: _opened(uri))
+
+
+def _opened(uri: str) -> Any:
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if is_missing(uri):
+        _make(Path(uri.removeprefix("sqlite:///")))
+    return MlflowClient(uri, uri)
+
+
+def _make(database: Path) -> None:
+    """Let MLflow make its database, whole or not at all: one that was cut short is refused for ever."""
+    from mlflow import MlflowClient
+
+    database.parent.mkdir(parents=True, exist_ok=True)
+    for left in database.parent.glob(f".{database.name}.*"):
+        shutil.rmtree(left)
+    with TemporaryDirectory(prefix=f".{database.name}.", dir=database.parent) as folder:
+        part = Path(folder) / database.name
+        MlflowClient(f"sqlite:///{part}")
+        part.replace(database)
+
+
+class InWords:
+    """MLflow's client; what it raises becomes a ``RecompraError`` of one line."""
+
+    def __init__(self, uri: str, opened: Callable[[], Any]) -> None:
+        self._uri = uri
+        self._client = self._told(opened)
+
+    def __getattr__(self, name: str) -> Any:
+        return partial(self._told, getattr(self._client, name))
+
+    def _told(self, function: Callable[..., Any], *values: Any, **named: Any) -> Any:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return function(*values, **named)
+        except MlflowException as error:
+            cause = getattr(error.__cause__, "orig", None) or error  # what its database said, where it is one
+            told = f"the registry at {self._uri} refuses: {str(cause).splitlines()[0][:300]}"
+            hint = "is it running, of this version of MLflow? RECOMPRA_TRACKING_URI names it"
+            raise RecompraError(told, hint) from error
