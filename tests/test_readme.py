@@ -25,8 +25,18 @@ def test_every_model_has_its_row_with_question_and_file(name):
     assert f"(models/{name}.py)" in ROWS[name]
 
 
-def test_every_link_leads_to_a_file():
-    assert all((ROOT / target).exists() for target in re.findall(r"\]\(([^)#:]+)\)", README))
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "tests/benchmarks/MEASUREMENTS.md"])
+def test_every_link_leads_to_a_file(page):
+    targets = re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text(encoding="utf-8"))
+    assert targets and all((ROOT / page).parent.joinpath(target).exists() for target in targets)
+
+
+def test_every_record_of_what_was_measured_is_of_a_decision():
+    decided, measured = (
+        re.findall(r"^\*\*(.+?\.)\*\*", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+        for page in ("CONTRIBUTING.md", "tests/benchmarks/MEASUREMENTS.md")
+    )
+    assert measured and measured == [title for title in decided if title in measured]
 
 
 def test_the_number_of_features_is_the_catalogues():

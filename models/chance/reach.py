@@ -3,7 +3,7 @@
 A horizon is learnt from its own windows where one has closed with as much history before it: from twice its
 length on. Before that a third of the history is learnt, of which several windows have closed, and carried to
 the whole in the proportion that BG/NBD, fitted on all of the history, foresees for each customer. Nothing
-later calibrates that, so the answer says it. What was measured, and what else was tried, is in CONTRIBUTING.
+later calibrates that, so the answer says it. What was measured is in ``tests/benchmarks/MEASUREMENTS.md``.
 """
 
 from collections.abc import Iterable, Mapping

@@ -2,8 +2,8 @@
 
 The loss is binary, so that what it says is a chance: money is reckoned with it. Two bags of trees and a
 network (``models.ranking.net``) are averaged in log odds, so that little hangs on a seed; where purchases
-are few, with a plain regression too (``models.ranking.plain``). What was tried instead, and its price, is in
-CONTRIBUTING.md.
+are few, with a plain regression too (``models.ranking.plain``). What was tried instead is in
+``tests/benchmarks/MEASUREMENTS.md``.
 """
 
 import json
