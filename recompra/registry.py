@@ -27,8 +27,10 @@ def promote(name: str, version: int, reason: Reason = "") -> None:
     """Make a version the champion."""
     from training.tracking import Tracking
 
-    promoted = Tracking.there(home()).promote(name, version, now=now(), reason=reason or "by hand")
-    typer.echo(f"{promoted} is champion")
+    tracking = Tracking.there(home())
+    before = tracking.champion(name)
+    promoted = tracking.promote(name, version, now=now(), reason=reason or "by hand")
+    typer.echo(f"{promoted} is champion{' already' if before == promoted else ''}")
 
 
 def rollback(name: str, reason: Reason = "") -> None:

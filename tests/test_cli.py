@@ -119,6 +119,7 @@ def test_versions_are_compared_promoted_and_rolled_back(trained, run) -> None:
     assert "lapsed/auc" in run("models", "compare", "churn", "1", "2")[1]
     assert run("models", "promote", "churn", "1")[0] == 0
     assert run("models", "promote", "churn", "2", "--reason", "a test")[1] == "churn v2 is champion\n"
+    assert run("models", "promote", "churn", "2")[1] == "churn v2 is champion already\n"
     assert run("models", "rollback", "churn", "--reason", "enough")[1] == "churn v1 is champion again\n"
     assert "a test" in run("models", "history", "churn")[1]
 

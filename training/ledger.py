@@ -51,11 +51,16 @@ class Ledger:
         return engine
 
     def succeed(self, name: str, version: int, *, now: datetime, reason: str) -> None:
-        """Write that ``version`` serves from ``now`` on; the one before it served until ``now``."""
+        """Write that ``version`` serves from ``now`` on; the one before it served until ``now``.
+
+        Of the version that serves already nothing is written: it serves since it did.
+        """
         moment = now.astimezone(UTC).replace(tzinfo=None)
         current = (LEDGER.c.name == name) & LEDGER.c.until_at.is_(None)
         row = {"name": name, "version": version, "from_at": moment, "reason": reason}
         with self._engine.begin() as con:
+            if con.execute(sa.select(LEDGER.c.version).where(current)).scalar() == version:
+                return
             con.execute(LEDGER.update().where(current).values(until_at=moment))
             con.execute(LEDGER.insert().values(row))
 

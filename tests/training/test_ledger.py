@@ -25,6 +25,11 @@ def test_a_new_champion_ends_the_time_of_the_one_before(ledger: Ledger) -> None:
     assert second.until_at is None
 
 
+def test_who_serves_already_is_not_written_again(ledger: Ledger) -> None:
+    promote(ledger, 1, 2, 2)
+    assert [(entry.version, entry.from_at.day) for entry in ledger.history("churn")] == [(1, 1), (2, 2)]
+
+
 def test_models_do_not_end_each_other(ledger: Ledger) -> None:
     promote(ledger, 1)
     ledger.succeed("ltv", 1, now=START, reason="first")
