@@ -51,6 +51,11 @@ def read(kind: Kind, cell: str) -> str:
     return f"CASE WHEN isfinite({value}) THEN {value} END" if kind in ("number", "day") else value
 
 
+def is_moment(cell: str) -> str:
+    """Return SQL that tells whether ``cell`` is a time as it stands, of whatever year."""
+    return f"isfinite(TRY_CAST({cell} AS TIMESTAMP))"
+
+
 def _family(source_type: str) -> str:
     base = source_type.split("(", maxsplit=1)[0].strip(' "').upper()
     if base.endswith("]") or base in ("STRUCT", "MAP", "UNION", "BLOB", "INTERVAL", "TIME", "VARIANT"):

@@ -35,6 +35,16 @@ class Cell:
         """The reason of a row whose value is not of the column's type."""
         return f"{self.column.name} is not {contracts.WORDS[self.column.kind]}"
 
+    @property
+    def astray(self) -> str:
+        """The reason of a time that nobody means: a placeholder, a slip of the pen."""
+        return f"{self.column.name} is out of range (years {casting.FIRST_YEAR} to {casting.LAST_YEAR})"
+
+    @property
+    def misread(self) -> str:
+        """SQL that tells the rows refused because this value was not what it must be."""
+        return f"reason IN ({quote(self.unreadable)}, {quote(self.astray)})"
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -158,6 +168,8 @@ def _verdict(opened: Opened, cells: list[Cell]) -> str:
         name, column = cell.column.name, cell.column
         if column.filled:
             cases.append((cell.blank, f"{name} is missing"))
+        if column.kind == "time":
+            cases.append((f"{name} IS NULL AND {casting.is_moment(f'__{name}')}", cell.astray))
         if column.kind not in UNTYPED:
             cases.append((f"{name} IS NULL AND NOT {cell.blank}", cell.unreadable))
         elif column.filled:
@@ -247,8 +259,8 @@ def _refuse_wrong_types(opened: Opened, cells: list[Cell]) -> int:
     table, label = opened.table.name, opened.source.label
     typed = [cell for cell in cells if cell.column.kind not in UNTYPED and cell.type != "NULL"]
     counts = "".join(
-        f", count(*) FILTER (reason = {quote(cell.unreadable)}), count({cell.column.name}), "
-        f"min_by(row, __row) FILTER (reason = {quote(cell.unreadable)})"
+        f", count(*) FILTER ({cell.misread}), count({cell.column.name}), "
+        f"min_by(row, __row) FILTER ({cell.misread})"
         for cell in typed
     )
     sql = f"SELECT count(*){counts} FROM staged_{table} WHERE source = {quote(label)}"

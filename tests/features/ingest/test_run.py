@@ -76,10 +76,8 @@ def test_revenue_is_quantity_times_price_less_discount(tmp_path):
             "a,1,p,soon,1,1",
             "ordered_at is not a date or time (2026-03-29 23:30:00, with an offset or without)",
         ),
-        (
-            "a,1,p,0001-01-01,1,1",
-            "ordered_at is not a date or time (2026-03-29 23:30:00, with an offset or without)",
-        ),
+        ("a,1,p,0001-01-01,1,1", "ordered_at is out of range (years 1970 to 2100)"),
+        ("a,1,p,2999-05-01T10:00:00Z,1,1", "ordered_at is out of range (years 1970 to 2100)"),
         ("a,1,p,2024-01-05,0,1", "quantity is 0"),
         ("a,1,p,2024-01-05,many,1", "quantity is not a number"),
         ("a,1,p,2024-01-05,nan,1", "quantity is not a number"),
