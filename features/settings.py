@@ -27,6 +27,8 @@ class TableMap(Section):
     """Our column -> the source's column, or a DuckDB expression over the source's columns."""
     query: str = ""
     """A DuckDB query instead of ``file``, over the folder's files by their stems and ``order_lines``."""
+    may_lack: tuple[str, ...] = ()
+    """Columns that ``query`` reads but an export may be without; there they read as empty, and it is said."""
     where: str = ""
     """A DuckDB condition; rows that fail it are quarantined with ``where_reason``."""
     where_reason: str = "left out by the shop's own rule"

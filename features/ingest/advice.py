@@ -3,7 +3,7 @@
 import duckdb
 
 from features import adapters
-from features.ingest import casting
+from features.ingest import casting, sources
 from features.ingest.contracts import ORDER_LINES, Column, Kind, Table
 from features.settings import Settings, TableMap
 
@@ -79,7 +79,8 @@ def adapter(con: duckdb.DuckDBPyConnection, relation: str) -> str:
 def _fit(con: duckdb.DuckDBPyConnection, relation: str, name: str) -> int:
     """Return how many columns of the order lines an adapter could read; 0 where one is required."""
     table_map = Settings.parse(adapters.load(name).values, name).tables.get("order_lines", TableMap())
-    source = f"WITH order_lines AS (SELECT *, 0 AS __file FROM {relation})"
+    lines, _ = sources.completed(con, f"SELECT *, 0 AS __file FROM {relation}", table_map.may_lack)
+    source = f"WITH order_lines AS ({lines})"
 
     def read(column: Column) -> bool:
         cell = table_map.columns.get(column.name, column.name)

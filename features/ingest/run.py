@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable
-from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -112,7 +111,7 @@ def _read(
     found, notes = sources.find(path, settings)
     report.notes.extend(notes)
     found = _filled(found, report)
-    _require_lines(found, path, old_card)
+    _require_lines(found, path, old_card, settings)
     lines = [file for source in found if source.table == "order_lines" for file in source.files]
     read = {(entry["table"], entry["sha256"]): entry for entry in old_card.get("sources", [])}
     staging.create(con)
@@ -136,11 +135,13 @@ def _stage(
     con: duckdb.DuckDBPyConnection, source: Source, lines: list[Path], settings: Settings, report: Report
 ) -> int:
     try:
-        with sources.registered(con, source, lines) if source.query else nullcontext():
+        with sources.registered(con, source, lines) as lacking:
             n, odd = staging.stage(con, source, source.relation(), settings)
     except duckdb.CatalogException as error:
         report.notes.append(f"{source.table} left out: {str(error).splitlines()[0]}")
         return 0
+    if lacking:
+        odd = [*odd, f"{source.table}: no column {', '.join(lacking)}, read as empty"]
     report.notes.extend(note for note in odd if note not in report.notes)
     if n == 0:
         report.notes.append(f"{source.table}: {source.label} holds no rows")
@@ -241,13 +242,14 @@ def _one_currency(con: duckdb.DuckDBPyConnection, settings: Settings) -> Setting
     return settings.model_copy(update={"currency": names.pop()}) if names else settings
 
 
-def _require_lines(found: list[Source], path: Path, old_card: Card) -> None:
+def _require_lines(found: list[Source], path: Path, old_card: Card, settings: Settings) -> None:
     if any(source.table == "order_lines" for source in found) or (old_card and found):
         return
+    called = staging.table_map_of(settings, "order_lines").file or "order_lines.parquet or order_lines.csv"
     beside = sorted(file.name for file in path.iterdir()) if path.is_dir() else [path.name]
     raise InputError(
         f"order_lines missing from {path}; found {beside[:20]}",
-        "name it order_lines.parquet or order_lines.csv, map it in recompra.toml ([tables.order_lines]), "
+        f"name it {called}, map it in recompra.toml ([tables.order_lines]), "
         f"or name an --adapter ({', '.join(adapters.names())})",
     )
 
@@ -281,7 +283,9 @@ def _require_same_map(source: Source, before: Card, now: Card) -> None:
 
 def _entry(source: Source, settings: Settings) -> Card:
     """Say what a source is, and how it was read."""
-    table_map = staging.table_map_of(settings, source.table).model_dump(exclude={"file", "where_reason"})
+    table_map = staging.table_map_of(settings, source.table).model_dump(
+        exclude={"file", "where_reason", "may_lack"}
+    )
     text = json.dumps(
         [table_map, settings.timezone, settings.timestamps or settings.timezone], sort_keys=True
     )

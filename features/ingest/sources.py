@@ -32,6 +32,7 @@ class Source:
     label: str
     files: tuple[Path, ...]
     query: str = ""
+    may_lack: tuple[str, ...] = ()
 
     def digest(self) -> str:
         """Return the SHA-256 of the files' bytes and of the query."""
@@ -65,7 +66,8 @@ def find(path: Path, settings: Settings) -> tuple[list[Source], list[str]]:
         lines = files if name == "order_lines" else lines
         if table_map.query:
             used = _named_in(table_map.query, path, lines)
-            found += [Source(name, f"query of {name}", tuple(used), table_map.query)] if used else []
+            label = f"query of {name}"
+            found += [Source(name, label, tuple(used), table_map.query, table_map.may_lack)] if used else []
         elif files:
             found += [Source(name, str(file.relative_to(folder)), (file,)) for file in files]
         elif table_map.file and path.is_dir():
@@ -77,26 +79,41 @@ def find(path: Path, settings: Settings) -> tuple[list[Source], list[str]]:
 
 
 @contextmanager
-def registered(con: duckdb.DuckDBPyConnection, source: Source, order_lines: list[Path]) -> Iterator[None]:
+def registered(
+    con: duckdb.DuckDBPyConnection, source: Source, order_lines: list[Path]
+) -> Iterator[list[str]]:
     """Make the files a query reads visible under their stems, and the order lines as ``order_lines``.
 
     Only meanwhile: a file may be called as a table of ours (``orders.csv``), and would stand before it.
     A row's ``__file`` counts from 0 in the order of names: exports may overlap, and the later one counts.
+    Gives the columns that the order lines lack and the query can do without; they are there, and empty.
+    Without a query there is nothing to do.
     """
-    views = {_stem(file): [file] for file in source.files} | (
-        {"order_lines": order_lines} if order_lines else {}
+    views = {_stem(file): [file] for file in source.files if source.query} | (
+        {"order_lines": order_lines} if source.query and order_lines else {}
     )
+    lacking: list[str] = []
     for name, files in views.items():
         read = (
             f"SELECT * EXCLUDE (__row), {at} AS __file FROM {reader(file)}" for at, file in enumerate(files)
         )
         parts = " UNION ALL BY NAME ".join(read)
+        if name == "order_lines":
+            parts, lacking = completed(con, parts, source.may_lack)
         con.execute(f'CREATE TEMP VIEW "{name}" AS {parts}')
     try:
-        yield
+        yield lacking
     finally:
         for name in views:
             con.execute(f'DROP VIEW temp."{name}"')
+
+
+def completed(con: duckdb.DuckDBPyConnection, query: str, columns: tuple[str, ...]) -> tuple[str, list[str]]:
+    """Return a query that has ``columns`` too, empty where it had them not, and which it had not."""
+    there = {str(name).lower() for name, *_ in con.execute(f"DESCRIBE {query}").fetchall()}
+    lacking = [column for column in columns if column.lower() not in there]
+    empty = "".join(f', CAST(NULL AS VARCHAR) AS "{column}"' for column in lacking)
+    return f"SELECT *{empty} FROM ({query})", lacking
 
 
 def reader(file: Path) -> str:
@@ -146,7 +163,9 @@ def _first_line(file: Path) -> tuple[str, str]:
     try:
         with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as handle:
             first = handle.readline(1_000_000).decode("utf-8-sig").rstrip("\r\n")
-    except (UnicodeDecodeError, OSError, EOFError) as error:
+        if odd := next((mark for mark in ("\0", "\r") if mark in first), ""):
+            raise UnicodeError(f"{odd!r} in its first line")
+    except (UnicodeError, OSError, EOFError) as error:
         raise InputError(f"{file} cannot be read as text: {error}", "save it as CSV in UTF-8") from error
     return first, max(DELIMITERS, key=first.count)
 

@@ -1,5 +1,6 @@
 """Read one source into a staged table: cells become our types, and an unusable row gets its reason."""
 
+import re
 from dataclasses import dataclass
 
 import duckdb
@@ -83,7 +84,10 @@ def stage(
 
     Raises ``InputError`` for a missing column, one of the wrong type, or a file that breaks in the middle.
     """
-    described = run(con, f"DESCRIBE SELECT * FROM {relation}", source).fetchall()
+    try:
+        described = run(con, f"DESCRIBE SELECT * FROM {relation}", source).fetchall()
+    except duckdb.BinderException as error:
+        raise _unreadable(con, source, error) from error
     columns = {str(name): str(kind) for name, kind, *_ in described if name not in sources.OURS}
     opened = Opened(con, source, relation, columns, table_map_of(settings, source.table))
     cells = [_cell(opened, column) for column in opened.table.columns]
@@ -251,6 +255,20 @@ def _missing(opened: Opened, column: str, mapped: str = "") -> InputError:
     return InputError(
         f"column {column!r}{mapped} missing from {table} ({opened.source.label}); found {found}",
         f"map it in recompra.toml under [tables.{table}.columns], or {adapter}",
+    )
+
+
+def _unreadable(con: duckdb.DuckDBPyConnection, source: Source, error: duckdb.Error) -> InputError:
+    """Say which column a query does not find, and which there are in the first file it reads."""
+    told = str(error).splitlines()[0]
+    named = re.search(r'olumn "?(.+?)"? (?:referenced|not found)', told)
+    relation = sources.reader(source.files[0])
+    found = [name for name, *_ in con.execute(f"DESCRIBE FROM {relation}").fetchall() if name != "__row"]
+    fits = advice.adapter(con, relation)
+    adapter = f"use --adapter {fits}" if fits else f"map [tables.{source.table}] in recompra.toml"
+    return InputError(
+        f"{source.label}: column {named[1]!r} missing; found {found}" if named else f"{source.label}: {told}",
+        f"export that column too, or {adapter}",
     )
 
 

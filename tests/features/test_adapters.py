@@ -134,6 +134,56 @@ def test_shopify_adds_equal_lines_of_an_order_and_counts_what_two_exports_hold_o
     ]
 
 
+OLD = """Name,Email,Created at,Lineitem quantity,Lineitem name,Lineitem price,Payment Method
+#1,ada@x.com,2026-09-03 23:30:00 -0400,2,Fern,16,Shopify Payments
+#1,ada@x.com,,1,Canvas bag,20.00,
+#2,bo@x.com,2026-09-04 09:00:00 -0400,1,Mug,25,(for testing) Bogus Gateway
+"""
+
+
+def test_shopify_columns_that_an_older_export_lacks_are_read_as_empty_and_named(tmp_path):
+    (tmp_path / "orders_export.csv").write_text(OLD)
+    report = ingest(tmp_path, tmp_path / "home", adapter="shopify")
+    assert rows(tmp_path / "home", "product_id, quantity, revenue") == [
+        ("Canvas bag", 1.0, 20.0),
+        ("Fern", 2.0, 32.0),
+    ]
+    assert report.tables["order_lines"].quarantined == 1  # of the gateway for tests
+    told = "order_lines: no column Phone, Financial Status, Cancelled at, Currency, Source, Subtotal, "
+    assert told + "Refunded Amount, Lineitem sku, read as empty" in report.notes
+
+
+@pytest.mark.parametrize(
+    ("adapter", "text", "told"),
+    [
+        ("shopify", OLD.replace("Email", "Mail"), "column 'Email' missing; found ['Name', 'Mail'"),
+        ("shopify", OLD.replace("Lineitem name", "Item"), "column 'Lineitem name' missing"),
+        (
+            "woocommerce",
+            "Date,Order #,Net sales\n2026-03-01,1,5\n",
+            "column 'order_id' missing; found ['Date'",
+        ),
+    ],
+)
+def test_a_column_an_adapter_cannot_do_without_is_named_beside_those_found(adapter, text, told, tmp_path):
+    (tmp_path / "orders_export-orders.csv").write_text(text)
+    with pytest.raises(InputError) as caught:
+        ingest(tmp_path / "orders_export-orders.csv", tmp_path / "home", adapter=adapter)
+    assert told in str(caught.value)
+
+
+def test_the_wrong_adapter_names_the_right_one(tmp_path):
+    (tmp_path / "orders.csv").write_text(SHOPIFY)
+    with pytest.raises(InputError, match="--adapter shopify"):
+        ingest(tmp_path / "orders.csv", tmp_path / "home", adapter="woocommerce")
+
+
+def test_a_folder_without_the_adapters_file_says_how_it_is_called(tmp_path):
+    (tmp_path / "mine.csv").write_text(SHOPIFY)
+    with pytest.raises(InputError, match=r"name it orders_export\*\.csv"):
+        ingest(tmp_path, tmp_path / "home", adapter="shopify")
+
+
 def test_shopify_knows_a_customer_by_address_or_telephone_and_keeps_the_moment(shopify):
     _, home = shopify
     assert rows(home, "DISTINCT customer_id, ordered_at::VARCHAR") == [
@@ -145,7 +195,7 @@ def test_shopify_knows_a_customer_by_address_or_telephone_and_keeps_the_moment(s
 
 def test_shopify_quarantines_cancelled_and_voided_orders_and_keeps_the_latest_consent(shopify):
     report, home = shopify
-    told = {"its order was cancelled, voided, expired or wholly refunded": 2}
+    told = {"its order was cancelled, voided, expired, wholly refunded or a test": 2}
     assert report.tables["order_lines"].reasons == told
     assert rows(home, "customer_id, email_consent, region", "customers") == [
         ("+15550100", False, "CA"),
@@ -177,14 +227,34 @@ def test_woocommerce_takes_off_coupons_and_refunds_and_knows_guests_by_their_add
         ("12", "COF", 2.0, 18.0),
         ("guest@example.com", "COF", 1.0, 10.0),
     ]
-    assert report.tables["order_lines"].reasons == {
-        "its order is not paid (pending, on hold, failed, cancelled)": 1,
-        "quantity is 0": 1,
-    }
+    assert report.tables["order_lines"].reasons == {UNPAID: 2}
     assert rows(tmp_path / "home", "customer_id, region", "customers") == [
         ("12", "BR-SP"),
         ("guest@example.com", "PT"),
     ]
+
+
+UNPAID = "its order is not paid (pending, on hold, failed, cancelled), or was wholly refunded"
+WOO_TOTALS = """order_id,item_id,date,status,order_total,refunded_total,customer_id,item_name,\
+item_product_id,item_quantity,item_subtotal,item_total,item_refunded
+7,1,2026-03-01 23:30:00,{status},40,10,12,Coffee,55,2,20.00,20.00,0
+7,2,2026-03-01 23:30:00,{status},40,10,12,Coffee,55,1,10.00,10.00,0
+8,3,2026-03-02 10:00:00,{other},10,10,12,Coffee,55,1,10.00,10.00,0
+"""
+
+
+def test_woocommerce_money_back_for_no_item_lowers_the_whole_order_by_its_share(tmp_path):
+    (tmp_path / "orders.csv").write_text(WOO_TOTALS.format(status="wc-completed", other="refunded"))
+    report = ingest(tmp_path / "orders.csv", tmp_path / "home", adapter="woocommerce")
+    assert rows(tmp_path / "home", "order_id, quantity, revenue") == [("7", 3.0, 22.5)]
+    assert report.tables["order_lines"].reasons == {UNPAID: 1}
+
+
+def test_woocommerce_an_order_that_two_exports_hold_is_as_the_later_one_says(tmp_path):
+    (tmp_path / "orders-1.csv").write_text(WOO_TOTALS.format(status="on-hold", other="completed"))
+    (tmp_path / "orders-2.csv").write_text(WOO_TOTALS.format(status="completed", other="cancelled"))
+    ingest(tmp_path, tmp_path / "home", adapter="woocommerce")
+    assert rows(tmp_path / "home", "order_id, quantity, revenue") == [("7", 3.0, 22.5)]
 
 
 RENAMED = {

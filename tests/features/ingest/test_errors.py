@@ -51,6 +51,8 @@ HEADINGS = {
     b"\n\n": ["bad.csv", "first line"],
     b"who,ordered_at\nb,2024-01-06\n": ["'customer_id'", "bad.csv", "['who', 'ordered_at']", "map it"],
     b"customer_id,ordered_at,ordered_at\nb,1,2\n": ["bad.csv", "repeated"],
+    b"customer_id,ordered_at\rb,2024-01-06\r": ["bad.csv", "cannot be read as text", "save it as CSV"],
+    "customer_id,ordered_at\n".encode("utf-16-le"): ["bad.csv", "cannot be read as text", "save it as CSV"],
 }
 
 
