@@ -14,6 +14,11 @@ YEARS = range(1900, 2201)
 """Years a cutoff may be of: far from where the calendar ends, so that it can be moved."""
 
 
+def last_year_days(horizon_days: int) -> int:
+    """Return the days of orders it takes until last year tells the season of a horizon, of a year at most."""
+    return YEAR_DAYS + horizon_days + max(SETTLED_DAYS, horizon_days)
+
+
 def zone(name: str) -> ZoneInfo:
     """Return the time zone of that IANA name; raise ``SettingsError`` for one that does not exist."""
     try:

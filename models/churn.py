@@ -69,7 +69,7 @@ class Churn(ScoreModel[ChurnConfig]):
         return cls(config, known_until, curve=curve, reach=reach)
 
     def notes(self) -> list[dict[str, Any]]:
-        """Return that the shop's horizon is carried from a shorter one, where it is."""
+        """Return what is not known of the shop's horizon: see ``Reach.notes``."""
         return self.reach.notes(self.name)
 
     def predict_from(self, features: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:

@@ -86,7 +86,7 @@ class Ltv(ScoreModel[LtvConfig]):
         return cls(config, known_until, view=view, parts=parts, account=account)
 
     def notes(self) -> list[dict[str, Any]]:
-        """Return that the horizon is carried from a shorter one, where it is."""
+        """Return what is not known of the horizon: see ``Reach.notes``."""
         return self.view.reach.notes(self.name)
 
     def predict_from(self, features: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:

@@ -93,11 +93,11 @@ def demand(
 ) -> None:
     """Expect each product's buyers and units over the horizon, with an interval, beside its stock."""
     from serving.reports.demand import demand as run
-    from serving.reports.demand import guests_counted, table, write
+    from serving.reports.demand import guests_counted, season_unknown, table, write
 
     found = run(home(), moment(as_of))
     console().print(table(found))
-    if told := guests_counted(home()):
+    for told in filter(None, (guests_counted(home()), season_unknown(home(), found))):
         typer.echo(told)
     if out is not None:
         write(found, out)

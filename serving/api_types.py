@@ -45,7 +45,8 @@ class Noted(Response):
 
     notes: list[dict[str, Any]] = []
     """What one must know of them: ``code`` (``carried``: no window of the horizon has closed yet, so they are
-    carried from a shorter one, not calibrated), ``model``, ``learnt_days``, ``learnt_from``, and a ``text``.
+    carried from a shorter one, not calibrated; ``season``: of their season no last year tells yet, so totals
+    may be too low or too high), ``model``, ``learnt_days``, ``learnt_from``, ``season_from``, and a ``text``.
 
     Of a file: the header ``X-Notes``, as ``carried:churn``.
     """

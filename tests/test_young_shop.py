@@ -87,7 +87,9 @@ def test_scores_come_with_the_reason_not_to_take_them_as_calibrated(state: State
     page = Pull.of(state, ScoresRequest(limit=1), home).page()
     assert [(note["code"], note["model"]) for note in page.notes] == [
         ("carried", "churn"),
+        ("season", "churn"),
         ("carried", "ltv"),
+        ("season", "ltv"),
     ]
     assert all(note["learnt_from"] == "2024-12-27" for note in page.notes)
     customer = profile(state, CustomerRequest(customer_id="c00003", locale="en"))

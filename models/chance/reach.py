@@ -4,6 +4,9 @@ A horizon is learnt from its own windows where one has closed with as much histo
 length on. Before that a third of the history is learnt, of which several windows have closed, and carried to
 the whole in the proportion that BG/NBD, fitted on all of the history, foresees for each customer. Nothing
 later calibrates that, so the answer says it. What was measured is in ``tests/benchmarks/MEASUREMENTS.md``.
+
+The season of the horizon is told by the shop's last year (``models.chance.season``); the answer says where
+there is none yet.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +15,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from features.errors import CannotLearn
-from features.window import local_day, shift_days
+from features.window import YEAR_DAYS, last_year_days, local_day, shift_days
 from models.texts import DEFAULT, Table, say
 
 if TYPE_CHECKING:
@@ -30,12 +33,18 @@ TEXTS: Table = {
         "{learnt_days} days and carried to {horizon_days} as BG/NBD foresees for each customer: not "
         "calibrated. From {learnt_from} on it can be learnt from its own windows (by a training, which keeps "
         "one horizon to measure on: one horizon later)",
+        "season": "{model}: the shop's orders do not reach back to these {horizon_days} days of last year. "
+        "If a season lies in them (a Christmas, a summer), totals come out too low or too high. "
+        "From {season_from} on last year's season is in them",
     },
     "pt": {
         "carried": "{model}: ainda não se fechou nenhuma janela de {horizon_days} dias. Aprendido em "
         "janelas de {learnt_days} dias e levado a {horizon_days} como o BG/NBD prevê para cada cliente: não "
         "calibrado. A partir de {learnt_from} pode ser aprendido em janelas próprias (por um treino, que "
         "guarda um horizonte para medir: um horizonte depois)",
+        "season": "{model}: os pedidos da loja não chegam a estes mesmos {horizon_days} dias do ano passado. "
+        "Se houver neles uma época especial (um Natal, um verão), os totais saem baixos ou altos demais. A "
+        "partir de {season_from} a época do ano passado entra neles",
     },
 }
 
@@ -48,18 +57,21 @@ class Reach:
     learnt_days: int
     learnt_from: date
     """The first cutoff at which a window of the horizon has closed with as much history before it."""
+    season_from: date | None
+    """See ``season_from``."""
 
     @classmethod
     def of(cls, shop: "Shop", known_until: datetime, horizon_days: int) -> Self:
         """Return what can be told of a horizon; raise ``CannotLearn`` where nothing, with the longest."""
         first, zone = shop.warehouse.first_at, shop.timezone
         opens, first_day = shift_days(first, 2 * horizon_days, zone), local_day(first, zone)
-        learnt_from = local_day(opens - timedelta(microseconds=1), zone) + timedelta(days=1)
+        learnt_from = _first_cutoff(opens, zone)
+        season = season_from(shop, known_until, horizon_days)
         if opens <= known_until:
-            return cls(horizon_days, horizon_days, learnt_from)
+            return cls(horizon_days, horizon_days, learnt_from, season)
         history = (local_day(known_until, zone) - first_day).days
         if history >= max(FEWEST_DAYS, horizon_days):
-            return cls(horizon_days, history // PARTS, learnt_from)
+            return cls(horizon_days, history // PARTS, learnt_from, season)
         learnable = max((known_until - first).days // 2, 0)
         longest = history if history >= FEWEST_DAYS else learnable
         needed = max(FEWEST_DAYS, horizon_days)
@@ -86,16 +98,36 @@ class Reach:
 
     def notes(self, model: str) -> list[dict[str, Any]]:
         """Return what a reader of a model's answers must know of them, as plain data for ``sentence``."""
-        return [{"code": "carried", "model": model} | self.facts()] if self.is_carried else []
+        codes = {"carried": self.is_carried, "season": self.season_from is not None}
+        return [{"code": code, "model": model} | self.facts() for code, holds in codes.items() if holds]
 
     def facts(self) -> dict[str, Any]:
         """Return plain data for ``model.json``."""
-        return asdict(self) | {"learnt_from": self.learnt_from.isoformat()}
+        days = {name: day and day.isoformat() for name, day in asdict(self).items() if name.endswith("_from")}
+        return asdict(self) | days
 
     @classmethod
     def of_facts(cls, facts: Mapping[str, Any]) -> Self:
         """Put together again what ``facts`` took apart."""
-        return cls(facts["horizon_days"], facts["learnt_days"], date.fromisoformat(facts["learnt_from"]))
+        learnt_from, season = date.fromisoformat(facts["learnt_from"]), facts.get("season_from")
+        return cls(
+            facts["horizon_days"], facts["learnt_days"], learnt_from, season and date.fromisoformat(season)
+        )
+
+
+def season_from(shop: "Shop", known_until: datetime, horizon_days: int) -> date | None:
+    """Return the first cutoff at which last year tells a horizon's season.
+
+    None where it is told by ``known_until``, and where none is asked for: beyond a year all are in.
+    """
+    told_from = shift_days(shop.warehouse.first_at, last_year_days(horizon_days), shop.timezone)
+    is_told = told_from <= known_until or horizon_days > YEAR_DAYS
+    return None if is_told else _first_cutoff(told_from, shop.timezone)
+
+
+def _first_cutoff(moment: datetime, timezone: str) -> date:
+    """Return the day whose midnight is the first at or after a moment."""
+    return local_day(moment - timedelta(microseconds=1), timezone) + timedelta(days=1)
 
 
 def later(day: date) -> str:

@@ -3,7 +3,8 @@
 Two windows of a year ago say it: one that starts 52 weeks before today, and the one before it, which is the
 season the newest closed window lies in. How much livelier the first was than the second, each against what
 BG/NBD expected of its customers then, is added to the level of today. A shop that has not lived so long has
-no such windows: its first Christmas surprises it.
+no such windows: its first Christmas surprises it
+(``models.chance.reach`` says so).
 """
 
 from datetime import datetime
@@ -12,7 +13,8 @@ import numpy as np
 from scipy.special import logit
 
 from features.shop import Shop
-from features.window import SETTLED_DAYS, YEAR_DAYS, shift_days
+from features.window import YEAR_DAYS, shift_days
+from models.chance.reach import season_from
 from models.customers.customer_panel import CHANCE, TrainingWindow, closed_windows
 
 
@@ -33,10 +35,9 @@ def season_ahead(shop: Shop, known_until: datetime, horizon_days: int) -> float:
 
 def year_ago(shop: Shop, known_until: datetime, horizon_days: int) -> list[TrainingWindow]:
     """Return last year's window of the horizon to come and the one before it; nothing without such a year."""
-    settled = shift_days(shop.warehouse.first_at, max(SETTLED_DAYS, horizon_days), shop.timezone)
-    cutoffs = [shift_days(known_until, -YEAR_DAYS - horizon_days * k, shop.timezone) for k in range(2)]
-    if horizon_days > YEAR_DAYS or cutoffs[-1] < settled:
+    if horizon_days > YEAR_DAYS or season_from(shop, known_until, horizon_days):
         return []
+    cutoffs = [shift_days(known_until, -YEAR_DAYS - horizon_days * k, shop.timezone) for k in range(2)]
     windows = closed_windows(shop, cutoffs, known_until, horizon_days)
     return windows if len(windows) == len(cutoffs) else []
 

@@ -5,7 +5,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from features.arrays.dtypes import Column, Ints
-from features.window import SETTLED_DAYS, YEAR_DAYS
+from features.window import YEAR_DAYS, last_year_days
 from models.clock.spells import Spells
 
 SHOP_WOBBLE, PRODUCT_WOBBLE = 0.05, 0.2
@@ -29,8 +29,8 @@ class LastYear(NamedTuple):
         """
         days = (YEAR_DAYS - horizon_days, YEAR_DAYS)
         then, before = (_buyers(spells, age, after, horizon_days, len(last)) for after in days)
-        settled = YEAR_DAYS + horizon_days + max(SETTLED_DAYS, horizon_days)
-        if age.max(initial=0) < settled or not (horizon_days <= YEAR_DAYS and then.any() and before.any()):
+        too_young = age.max(initial=0) < last_year_days(horizon_days)
+        if too_young or not (horizon_days <= YEAR_DAYS and then.any() and before.any()):
             return cls(np.zeros(len(last)), np.ones(len(last)))
         season = np.exp(_beyond_noise(then.sum(), before.sum(), np.zeros(()), SHOP_WOBBLE))
         turn = season * np.exp(_beyond_noise(then, before, np.log(season), PRODUCT_WOBBLE))

@@ -10,7 +10,8 @@ import pandas as pd
 from features.errors import NotFound, SettingsError
 from features.shop import Shop
 from features.storage.files import beside
-from features.window import local_day
+from features.window import local_day, parse_cutoff
+from models.chance.reach import season_from, sentence
 from models.repurchase import Repurchase
 from serving.marketing.cells import FREE, guarded
 from serving.registry import Registry
@@ -46,6 +47,16 @@ def guests_counted(home: Path) -> str:
         return ""
     share = known.n_lines_without_customer / known.n_lines
     return f"{share:.0%} of the shop's lines have no customer: each such order counts as a buyer of its own"
+
+
+def season_unknown(home: Path, frame: pd.DataFrame) -> str:
+    """Say that no last year tells the season of what ``demand`` expects; nothing where one does."""
+    if frame.empty:
+        return ""
+    shop, days = Shop(home), int(frame["horizon_days"].iloc[0])
+    known_from = season_from(shop, parse_cutoff(frame["as_of"].iloc[0], shop.timezone), days)
+    note = {"code": "season", "model": "demand", "horizon_days": days, "season_from": known_from}
+    return sentence(note, shop.settings.lists.locale) if known_from else ""
 
 
 def write(frame: pd.DataFrame, out: Path) -> None:

@@ -83,6 +83,11 @@ class Snapshot:
         """The notes as answers in the shop's language carry them."""
         return told(self.notes, self.locale)
 
+    @cached_property
+    def uncalibrated(self) -> list[dict[str, Any]]:
+        """Those that bear on which of two offers is the better: a season bears on all alike."""
+        return [note for note in self.told if note["code"] != "season"]
+
     @property
     def gain_name(self) -> str:
         """The column of the retention ranking that holds what a contact is expected to earn."""

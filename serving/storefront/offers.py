@@ -47,7 +47,7 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
         said |= tried(state, case, terms, said)
     said["window"] = act_window(said["window"], now, state.snapshot.timezone, terms.policy, said["channel"])
     offer = _offer(state, request, said)
-    offer.notes = [] if case.standing is None else state.snapshot.told
+    offer.notes = [] if case.standing is None else state.snapshot.uncalibrated
     offer.fallback = None if customer.code >= 0 else f"{stranger(customer)}: their chances are not known"
     if record:
         offer.decision_id = record_decision(state, offer, said, now)

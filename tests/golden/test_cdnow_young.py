@@ -85,7 +85,8 @@ def test_no_order_days_are_told_but_by_that_proportion(shop: Shop, model: Ltv) -
 
 
 def test_the_holdout_is_told_of_as_carried_from_a_third(shop: Shop, model: Ltv) -> None:
-    (note,) = model.notes()
+    note, season = model.notes()
+    assert (note["code"], season["code"], season["season_from"]) == ("carried", "season", "1999-06-30")
     assert (note["horizon_days"], note["learnt_days"], note["learnt_from"]) == (DAYS, 91, "1998-07-01")
     said = model.predict(shop, CUTOFF)[f"expected_orders_{DAYS}d"].sum()
     assert said == pytest.approx(1882, rel=0.2)

@@ -65,7 +65,8 @@ def test_everyone_is_told_of_the_horizon_asked_for_and_of_those_that_are_learnt(
 
 def test_each_says_that_it_is_carried_and_from_what(models: list[Any]) -> None:
     notes = [note for model in models for note in model.notes()]
-    assert [note["model"] for note in notes] == ["churn", "ltv"]
+    said = [(note["model"], note["code"]) for note in notes]
+    assert said == [(model, code) for model in ("churn", "ltv") for code in ("carried", "season")]
     assert {(note["horizon_days"], note["learnt_days"], note["learnt_from"]) for note in notes} == {
         (180, 100, "2024-12-27")
     }

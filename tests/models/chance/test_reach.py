@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from features.errors import CannotLearn
 from features.shop import Shop
 from features.window import parse_cutoff
-from models.chance.reach import TEXTS, Reach, sentence, told
+from models.chance.reach import TEXTS, Reach, season_from, sentence, told
 
 FIRST = datetime(2024, 1, 1, 12, tzinfo=UTC)
 AGES, HORIZONS = st.integers(1, 900), st.integers(1, 730)
@@ -117,7 +117,9 @@ def test_plain_data_and_back() -> None:
 
 def test_a_note_reads_in_both_languages() -> None:
     assert TEXTS["en"].keys() == TEXTS["pt"].keys()
-    (note,) = Reach.of(a_shop(), cutoff(200), 180).notes("churn")
+    note, season = Reach.of(a_shop(), cutoff(200), 180).notes("churn")
+    assert "totals come out too low or too high. From 2025-12-26 on last year's" in sentence(season)
+    assert "os totais saem baixos ou altos demais" in sentence(season, "pt")
     assert "carried to 180 as BG/NBD foresees for each customer: not calibrated" in sentence(note)
     assert told([note], "pt-BR")[0]["text"].startswith(
         "churn: ainda não se fechou nenhuma janela de 180 dias"
@@ -126,4 +128,21 @@ def test_a_note_reads_in_both_languages() -> None:
 
 
 def test_there_is_nothing_to_note_of_what_is_learnt() -> None:
-    assert Reach.of(a_shop(), cutoff(400), 180).notes("churn") == []
+    assert Reach.of(a_shop(), cutoff(725), 180).notes("churn") == []
+    assert Reach.of(a_shop(), cutoff(740), 365).notes("churn") == []
+
+
+@given(AGES, HORIZONS, ZONES)
+def test_a_season_is_told_from_the_first_day_with_a_last_year(age: int, horizon: int, zone: str) -> None:
+    day = season_from(a_shop(zone), cutoff(age, zone), horizon)
+    if day is None:
+        assert horizon > 364 or age > 364 + horizon + max(90, horizon)
+    else:
+        later = (day - date(2024, 1, 1)).days
+        assert season_from(a_shop(zone), cutoff(later, zone), horizon) is None
+        assert season_from(a_shop(zone), cutoff(later - 1, zone), horizon) == day
+
+
+def test_a_model_saved_before_seasons_were_told_of_is_read() -> None:
+    facts = {"horizon_days": 28, "learnt_days": 28, "learnt_from": "2024-02-26"}
+    assert Reach.of_facts(facts).notes("ltv") == []

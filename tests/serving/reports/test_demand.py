@@ -9,7 +9,7 @@ from features.errors import SettingsError
 from features.shop import Shop
 from features.window import parse_cutoff
 from models.repurchase import Repurchase, RepurchaseConfig
-from serving.reports.demand import demand, guests_counted, table, write
+from serving.reports.demand import demand, guests_counted, season_unknown, table, write
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,13 @@ def test_it_is_said_how_lines_without_a_customer_count(home: Path, tmp_path: Pat
     lines.loc[lines.index % 4 == 0, "customer_id"] = None
     assert guests_counted(home) == ""
     assert "25% of the shop's lines" in guests_counted(make_home(tmp_path, lines, products=products()))
+
+
+def test_it_is_said_that_no_last_year_tells_the_season(home: Path) -> None:
+    told = season_unknown(home, demand(home))
+    assert told.startswith("demand: the shop's orders do not reach back to these 28 days")
+    assert season_unknown(home, demand(home).assign(as_of="2025-06-21")) == ""
+    assert season_unknown(home, demand(home).head(0)) == ""
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

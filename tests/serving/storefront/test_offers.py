@@ -244,5 +244,7 @@ def test_an_offer_weighed_by_scores_carried_from_a_shorter_horizon_says_so(state
     young = replace(state, snapshot=replace(state.snapshot, notes=(note,)))
     assert "not calibrated" in ask(young).notes[0]["text"]
     assert ask(state).notes == []
+    season = note | {"code": "season", "season_from": "2027-04-01"}
+    assert ask(replace(state, snapshot=replace(state.snapshot, notes=(season,)))).notes == []
     nobody_scored = next_best_offer(young, OfferRequest(customer_id="nobody"), NOW)
     assert nobody_scored.notes == []
