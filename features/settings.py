@@ -25,6 +25,8 @@ class TableMap(Section):
     """File name or glob inside the shop's folder; empty: ``<table>.parquet`` or ``<table>.csv``."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Our column -> the source's column, or a DuckDB expression over the source's columns."""
+    also: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """The source's column -> what other editions of the file call it."""
     query: str = ""
     """A DuckDB query instead of ``file``, over the folder's files by their stems and ``order_lines``."""
     may_lack: tuple[str, ...] = ()

@@ -79,7 +79,7 @@ def adapter(con: duckdb.DuckDBPyConnection, relation: str) -> str:
 def _fit(con: duckdb.DuckDBPyConnection, relation: str, name: str) -> int:
     """Return how many columns of the order lines an adapter could read; 0 where one is required."""
     table_map = Settings.parse(adapters.load(name).values, name).tables.get("order_lines", TableMap())
-    lines, _ = sources.completed(con, f"SELECT *, 0 AS __file FROM {relation}", table_map.may_lack)
+    lines, _ = sources.completed(con, f"SELECT *, 0 AS __file FROM {relation}", table_map)
     source = f"WITH order_lines AS ({lines})"
 
     def read(column: Column) -> bool:

@@ -136,7 +136,7 @@ def _stage(
 ) -> int:
     try:
         with sources.registered(con, source, lines) as lacking:
-            n, odd = staging.stage(con, source, source.relation(), settings)
+            n, odd = staging.stage(con, source, source.relation(con), settings)
     except duckdb.CatalogException as error:
         report.notes.append(f"{source.table} left out: {str(error).splitlines()[0]}")
         return 0
@@ -284,7 +284,7 @@ def _require_same_map(source: Source, before: Card, now: Card) -> None:
 def _entry(source: Source, settings: Settings) -> Card:
     """Say what a source is, and how it was read."""
     table_map = staging.table_map_of(settings, source.table).model_dump(
-        exclude={"file", "where_reason", "may_lack"}
+        exclude={"file", "where_reason", "may_lack", "also"}
     )
     text = json.dumps(
         [table_map, settings.timezone, settings.timestamps or settings.timezone], sort_keys=True

@@ -4,9 +4,9 @@ import csv
 import gzip
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -33,6 +33,7 @@ class Source:
     files: tuple[Path, ...]
     query: str = ""
     may_lack: tuple[str, ...] = ()
+    also: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def digest(self) -> str:
         """Return the SHA-256 of the files' bytes and of the query."""
@@ -42,10 +43,11 @@ class Source:
                 total.update(hashlib.file_digest(handle, "sha256").digest())
         return total.hexdigest()
 
-    def relation(self) -> str:
+    def relation(self, con: duckdb.DuckDBPyConnection) -> str:
         """Return SQL of a relation with the source's columns and ``__row``, its row number counted from 1."""
         if not self.query:
-            return reader(self.files[0])
+            with in_words(self):
+                return f"({completed(con, f'FROM {reader(self.files[0])}', self)[0]})"
         return f"(SELECT row_number() OVER () AS __row, * FROM ({self.query.strip().rstrip(';')}))"
 
 
@@ -65,11 +67,12 @@ def find(path: Path, settings: Settings) -> tuple[list[Source], list[str]]:
         files = _files(folder, name, table_map.file) if path.is_dir() else [path] * (name == alone)
         lines = files if name == "order_lines" else lines
         if table_map.query:
-            used = _named_in(table_map.query, path, lines)
-            label = f"query of {name}"
-            found += [Source(name, label, tuple(used), table_map.query, table_map.may_lack)] if used else []
+            used = tuple(_named_in(table_map.query, path, lines))
+            source = Source(name, f"query of {name}", used, table_map.query, table_map.may_lack)
+            found += [replace(source, also=maps["order_lines"].also)] if used else []
         elif files:
-            found += [Source(name, str(file.relative_to(folder)), (file,)) for file in files]
+            labels = {file: str(file.relative_to(folder)) for file in files}
+            found += [Source(name, labels[file], (file,), also=table_map.also) for file in files]
         elif table_map.file and path.is_dir():
             notes.append(f"{name}: no file {table_map.file} in {folder}, left out")
     is_open = path.is_dir() and not found and not maps["order_lines"].file
@@ -98,9 +101,10 @@ def registered(
             f"SELECT * EXCLUDE (__row), {at} AS __file FROM {reader(file)}" for at, file in enumerate(files)
         )
         parts = " UNION ALL BY NAME ".join(read)
-        if name == "order_lines":
-            parts, lacking = completed(con, parts, source.may_lack)
-        con.execute(f'CREATE TEMP VIEW "{name}" AS {parts}')
+        with in_words(source):
+            if name == "order_lines":
+                parts, lacking = completed(con, parts, source)
+            con.execute(f'CREATE TEMP VIEW "{name}" AS {parts}')
     try:
         yield lacking
     finally:
@@ -108,12 +112,34 @@ def registered(
             con.execute(f'DROP VIEW temp."{name}"')
 
 
-def completed(con: duckdb.DuckDBPyConnection, query: str, columns: tuple[str, ...]) -> tuple[str, list[str]]:
-    """Return a query that has ``columns`` too, empty where it had them not, and which it had not."""
+@contextmanager
+def in_words(source: Source) -> Iterator[None]:
+    """Tell a broken file in words: raise ``InputError`` for DuckDB's error."""
+    try:
+        yield
+    except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.OutOfRangeException) as error:
+        in_csv = "CSV" in str(error)
+        told = " ".join(str(error).splitlines()[: 3 if in_csv else 1])
+        hint = (
+            "repair that line, or export the file again" if in_csv else "repair the file, or the column map"
+        )
+        if "unicode" in told:
+            hint = "save it as CSV in UTF-8, as spreadsheets offer to"
+        raise InputError(f"{source.label} ({source.table}) is broken: {told}", hint) from error
+
+
+def completed(con: duckdb.DuckDBPyConnection, query: str, source: Source | TableMap) -> tuple[str, list[str]]:
+    """Return a query whose columns have the names that ``source`` reads, and those it is without: empty."""
     there = {str(name).lower() for name, *_ in con.execute(f"DESCRIBE {query}").fetchall()}
-    lacking = [column for column in columns if column.lower() not in there]
-    empty = "".join(f', CAST(NULL AS VARCHAR) AS "{column}"' for column in lacking)
-    return f"SELECT *{empty} FROM ({query})", lacking
+    added = {
+        name: next((f'"{other}"' for other in others if other.lower() in there), "")
+        for name, others in source.also.items()
+        if name.lower() not in there
+    }
+    lacking = [name for name in source.may_lack if name.lower() not in there and not added.get(name)]
+    added |= dict.fromkeys(lacking, "CAST(NULL AS VARCHAR)")
+    columns = "".join(f', {cell} AS "{name}"' for name, cell in added.items() if cell)
+    return (f"SELECT *{columns} FROM ({query})" if columns else query), lacking
 
 
 def reader(file: Path) -> str:

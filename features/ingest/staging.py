@@ -85,14 +85,16 @@ def stage(
     Raises ``InputError`` for a missing column, one of the wrong type, or a file that breaks in the middle.
     """
     try:
-        described = run(con, f"DESCRIBE SELECT * FROM {relation}", source).fetchall()
+        with sources.in_words(source):
+            described = con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     except duckdb.BinderException as error:
         raise _unreadable(con, source, error) from error
     columns = {str(name): str(kind) for name, kind, *_ in described if name not in sources.OURS}
     opened = Opened(con, source, relation, columns, table_map_of(settings, source.table))
     cells = [_cell(opened, column) for column in opened.table.columns]
     sql = _select(opened, cells, settings)
-    run(con, f"INSERT INTO staged_{source.table} SELECT {quote(source.label)}, * FROM ({sql})", source)
+    with sources.in_words(source):
+        con.execute(f"INSERT INTO staged_{source.table} SELECT {quote(source.label)}, * FROM ({sql})")
     missing = {cell.column.name for cell in cells if cell.type == "NULL"}
     if source.table == "order_lines" and missing & {"product_id", "quantity"}:
         con.execute(f"INSERT INTO uncounted VALUES ({quote(source.label)})")
@@ -124,21 +126,6 @@ def check_maps(settings: Settings) -> None:
                     f"recompra.toml: unknown column {column!r} in {where}",
                     f"the columns are {', '.join(known)}",
                 )
-
-
-def run(con: duckdb.DuckDBPyConnection, sql: str, source: Source) -> duckdb.DuckDBPyConnection:
-    """Execute, and tell a broken file in words."""
-    try:
-        return con.execute(sql)
-    except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.OutOfRangeException) as error:
-        in_csv = "CSV" in str(error)
-        told = " ".join(str(error).splitlines()[: 3 if in_csv else 1])
-        hint = (
-            "repair that line, or export the file again" if in_csv else "repair the file, or the column map"
-        )
-        if "unicode" in told:
-            hint = "save it as CSV in UTF-8, as spreadsheets offer to"
-        raise InputError(f"{source.label} ({source.table}) is broken: {told}", hint) from error
 
 
 def _select(opened: Opened, cells: list[Cell], settings: Settings) -> str:

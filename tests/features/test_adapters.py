@@ -88,6 +88,21 @@ def test_online_retail_leaves_out_what_is_no_product_and_names_the_others(tmp_pa
     assert rows(tmp_path / "home", "DISTINCT ordered_on::VARCHAR")[0] == ("2010-07-01",)
 
 
+PUBLISHED = {
+    "Online Retail": "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country",
+    "Online Retail II": "Invoice,StockCode,Description,Quantity,InvoiceDate,Price,Customer ID,Country",
+}
+
+
+@pytest.mark.parametrize("edition", PUBLISHED)
+def test_online_retail_is_read_under_the_headings_it_was_published_with(edition, tmp_path):
+    (tmp_path / "retail.csv").write_text(RETAIL)
+    first = ingest(tmp_path / "retail.csv", tmp_path / "home", adapter="online_retail").fingerprint
+    published = "\n".join([PUBLISHED[edition], *RETAIL.splitlines()[1:]]) + "\n"
+    (tmp_path / "other.csv").write_text(published)
+    assert ingest(tmp_path / "other.csv", tmp_path / "2", adapter="online_retail").fingerprint == first
+
+
 SHOPIFY = """Name,Email,Financial Status,Accepts Marketing,Currency,Subtotal,Created at,Lineitem quantity,\
 Lineitem name,Lineitem price,Lineitem sku,Billing Province,Billing Country,Cancelled at,Refunded Amount,\
 Vendor,Source,Phone
@@ -232,6 +247,14 @@ def test_woocommerce_takes_off_coupons_and_refunds_and_knows_guests_by_their_add
         ("12", "BR-SP"),
         ("guest@example.com", "PT"),
     ]
+
+
+def test_woocommerce_columns_are_read_under_the_names_of_the_other_suite_too(tmp_path):
+    (tmp_path / "orders.csv").write_text(
+        WOO.replace("date,", "order_date,").replace("customer_id", "customer_user")
+    )
+    ingest(tmp_path / "orders.csv", tmp_path / "home", adapter="woocommerce")
+    assert rows(tmp_path / "home", "DISTINCT customer_id") == [("12",), ("guest@example.com",)]
 
 
 UNPAID = "its order is not paid (pending, on hold, failed, cancelled), or was wholly refunded"
