@@ -21,6 +21,8 @@ from features.storage.tables import fetch, sql_of, table
 
 Z = 1.96
 """Half-width of a 95% interval, in standard errors."""
+BOUNDS = {"share": (0.0, 1.0), "points": (-100.0, 100.0)}
+"""What a figure of that unit can be at all."""
 EVERYONE = "all"
 ATTRIBUTES = ("acquisition_channel", "region", "gender")
 """Columns of ``customers`` that group customers."""
@@ -40,7 +42,7 @@ class Kpi:
     def measure(self, rows: pd.DataFrame) -> tuple[float, float, float, int]:
         """Return value, low, high (95%) and the number of customers it is of; NaN where it cannot be known.
 
-        A count has no interval: it is what it is. Shares stay within 0 and 1.
+        A count has no interval: it is what it is. Shares stay within 0 and 1, points within -100 and 100.
         """
         part = self.part(rows).astype(float)
         if self.whole is None:
@@ -56,9 +58,7 @@ class Kpi:
             return np.nan, np.nan, np.nan, 0
         value = part.sum() / whole.sum()
         error = Z * np.std(part - value * whole, ddof=1) / np.sqrt(n) / whole.mean() if n > 1 else np.nan
-        low, high = value - error, value + error
-        if self.unit == "share":
-            low, high = np.clip([low, high], 0.0, 1.0)
+        low, high = np.clip([value - error, value + error], *BOUNDS.get(self.unit, (-np.inf, np.inf)))
         return float(value), float(low), float(high), n
 
 
@@ -186,6 +186,7 @@ def cohorts(shop: Shop, cutoff: datetime) -> pd.DataFrame:
     if days.empty:
         return pd.DataFrame(columns=["n"])
     counts = days.pivot_table(index="cohort", columns="month", values="n", fill_value=0.0)
+    counts = counts.reindex(columns=range(int(days["month"].max()) + 1), fill_value=0.0)
     closed = _closed(counts, cutoff, shop.timezone)
     shares = counts.div(counts[0], axis=0).where(closed).assign(n=counts[0])
     return shares[closed[:, 0]].dropna(axis=1, how="all")

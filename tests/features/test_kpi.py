@@ -129,6 +129,12 @@ def test_an_interval_holds_the_value_and_a_share_stays_one(rows):
     assert shares["low"].ge(0).all() and shares["high"].le(1).all()
 
 
+def test_an_interval_of_points_ends_where_points_end():
+    nps = next(kpi for kpi in KPIS if kpi.name == "nps")
+    assert nps.measure(pd.DataFrame({"nps_score": [10, 10, 0]}))[2] == 100.0
+    assert nps.measure(pd.DataFrame({"nps_score": [0, 0, 10]}))[1] == -100.0
+
+
 def test_the_interval_covers_the_truth_as_often_as_it_says():
     rng = np.random.default_rng(0)
     kpi = Kpi("mean", lambda r: r["a"], lambda r: r["b"], "currency", "A ratio.")
@@ -151,6 +157,8 @@ def test_cohorts_show_closed_months_only(shop):
     assert found["n"].to_dict() == {"2023-01": 1, "2024-01": 2}
     assert found.loc["2023-01", 12] == 1.0
     assert np.isnan(found.loc["2024-01", 1])
+    assert list(found.columns) == [*range(13), "n"]
+    assert found.loc["2023-01", 1:11].eq(0).all()  # nobody came in these months: that is a share, too
     assert cohorts(shop, parse_cutoff("2024-03-01")).loc["2024-01", 1] == 0.5
 
 
