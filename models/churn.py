@@ -14,14 +14,8 @@ from models.chance.curve import Curve
 from models.chance.purchase_chance import Nearer, stretched
 from models.chance.reach import Reach
 from models.customers import reasons
-from models.customers.customer_panel import (
-    COLUMNS,
-    ORDERS,
-    PanelConfig,
-    everyone,
-    stacked,
-    training_windows,
-)
+from models.customers.customer_panel import PanelConfig, everyone, stacked, training_windows
+from models.customers.lens import COLUMNS, ORDERS
 from models.customers.log_linear import RFM, LogLinear
 from models.kinds import ScoreModel
 from models.model import customer_card

@@ -20,10 +20,11 @@ from features.customer import CUSTOMER_FEATURES
 from features.shop import Shop
 from models.chance.reach import Reach
 from models.chance.season import season_ahead
-from models.customers.customer_panel import COLUMNS, PanelConfig, everyone, thinned, training_windows
+from models.customers.customer_panel import PanelConfig, everyone, thinned, training_windows
+from models.customers.lens import COLUMNS
 from models.kinds import ScoreModel
 from models.model import customer_card
-from models.processes.next_order import NextOrder, dates
+from models.processes.next_order import dates, days_ahead, days_between, shop_gap_days
 from models.processes.pareto_nbd import pareto_orders
 from models.value.account import Account
 from models.value.carried import days_ratio
@@ -78,9 +79,9 @@ class Ltv(ScoreModel[LtvConfig]):
         account = Account(
             Level.of(learnt.figures.days, structure.days, config.structure, missed=more_days),
             Level.of(learnt.figures.revenue, structure.revenue, config.structure, missed=more_revenue),
-            Interval.fit(view.opinions(parts, features)[0].paid),
+            Interval.fit(view.opinions(parts, features).learnt.paid),
             shop.margin(known_until).rate,
-            NextOrder.fit(features).shop_gap_days,
+            shop_gap_days(features),
             shop.timezone,
         )
         return cls(config, known_until, view=view, parts=parts, account=account)
@@ -100,13 +101,12 @@ class Ltv(ScoreModel[LtvConfig]):
         where it cannot be known).
         """
         horizon = self.view.reach.horizon_days
-        learnt, structure = self.view.opinions(self.parts, features)
+        learnt, structure, waiting = self.view.opinions(self.parts, features)
         said = self._blended(learnt, structure)
         low, high = (
             self.parts.spend.below(learnt.typical, share) * self.account.revenue.two_part
             for share in self.account.interval.shares(learnt.paid)
         )
-        next_order = NextOrder(self.account.shop_gap_days)
         figures = pd.DataFrame(
             {
                 f"expected_orders_{horizon}d": said.days,
@@ -114,11 +114,11 @@ class Ltv(ScoreModel[LtvConfig]):
                 f"expected_revenue_{horizon}d_p10": np.minimum(low, said.revenue),
                 f"expected_revenue_{horizon}d_p90": np.maximum(high, said.revenue),
                 f"expected_margin_{horizon}d": said.revenue * self.account.margin_rate,
-                "days_between_orders": next_order.days_between(features),
+                "days_between_orders": days_between(features, self.account.shop_gap_days),
             },
             index=features.index,
         )
-        days = next_order.days_ahead(features, self.view.part.regularity, learnt.chance, horizon)
+        days = days_ahead(waiting, learnt.chance, horizon)
         return figures.join(dates(days, features.index, cutoff, self.account.timezone))
 
     def places(self, shop: Shop, cutoff: datetime, revenue: "pd.Series[Any]") -> pd.DataFrame:
@@ -128,7 +128,7 @@ class Ltv(ScoreModel[LtvConfig]):
         it is likely. Who brought all back counts as 0. NaN without prices.
         """
         features, paid = everyone(shop, cutoff).reindex(revenue.index), revenue.to_numpy(float)
-        learnt, _ = self.view.opinions(self.parts, features)
+        learnt = self.view.opinions(self.parts, features).learnt
         said = self.parts.spend.share_below(learnt.typical * self.account.revenue.two_part, paid)
         reached = 1 - learnt.paid + learnt.paid * said
         below = np.where(paid > 0, reached, 0.0 * reached)

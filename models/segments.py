@@ -15,7 +15,8 @@ from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn
 from features.shop import Shop
 from models.config import Config
-from models.customers.customer_panel import has_money, whole
+from models.customers.customer_panel import has_money
+from models.customers.lens import whole
 from models.customers.personas import TRAITS, Personas
 from models.kinds import ScoreModel
 from models.model import customer_card

@@ -26,14 +26,8 @@ from models.boosted_trees import Trees
 from models.chance.purchase_chance import Nearer, PurchaseChance
 from models.chance.reach import Reach
 from models.chance.season import season_ahead
-from models.customers.customer_panel import (
-    CHANCE,
-    Lens,
-    PanelConfig,
-    TrainingWindow,
-    fit_rhythm,
-    training_windows,
-)
+from models.customers.customer_panel import PanelConfig, TrainingWindow, training_windows
+from models.customers.lens import CHANCE, Lens, Reading, fit_rhythm
 
 APART = 1.15
 """Horizons closer than this ratio are one: the shop's own."""
@@ -56,14 +50,14 @@ class Rung:
         """The horizon, in days."""
         return self.lens.horizon_days
 
-    def probability(self, features: pd.DataFrame) -> Doubles:
+    def probability(self, reading: Reading) -> Doubles:
         """Return what this model alone says, shape (n,)."""
-        return self.chance.probability(self.lens.rows(features))
+        return self.chance.probability(self.lens.rows_of(reading))
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Fitted chances over horizons, the shortest first."""
+    """Fitted chances over horizons, the shortest first; all read by one BG/NBD."""
 
     rungs: tuple[Rung, ...]
 
@@ -99,7 +93,8 @@ class Curve:
 
     def probabilities(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return each customer's chance of an order within each horizon, columns rising with it."""
-        said = np.stack([rung.probability(features) for rung in self.rungs], axis=1)
+        reading = self.rungs[0].lens.reading(features)
+        said = np.stack([rung.probability(reading) for rung in self.rungs], axis=1)
         return pd.DataFrame(rising(said), index=features.index, columns=list(self.horizons))
 
     def save(self, folder: Path) -> None:

@@ -21,15 +21,8 @@ from scipy.special import expit
 from features.arrays.dtypes import Doubles
 from models.boosted_trees import Trees
 from models.customers.calibration import carried_share, logit_shift
-from models.customers.customer_panel import (
-    CHANCE,
-    COLUMNS,
-    Lens,
-    PanelConfig,
-    TrainingWindow,
-    stacked,
-    thinned,
-)
+from models.customers.customer_panel import PanelConfig, TrainingWindow, stacked, thinned
+from models.customers.lens import CHANCE, COLUMNS, Lens
 from models.customers.log_linear import RICH, LogLinear
 
 TREES = "purchase_chance.trees.txt"

@@ -15,7 +15,8 @@ from scipy.special import logit
 from features.shop import Shop
 from features.window import YEAR_DAYS, shift_days
 from models.chance.reach import season_from
-from models.customers.customer_panel import CHANCE, TrainingWindow, closed_windows
+from models.customers.customer_panel import TrainingWindow, closed_windows
+from models.customers.lens import CHANCE
 
 
 def season_ahead(shop: Shop, known_until: datetime, horizon_days: int) -> float:

@@ -6,16 +6,15 @@ after the last order only 20% have on CDNOW: many of those who are late have lef
 halfway to the learnt chance of an order within the horizon.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from features.arrays.dtypes import Doubles
 from features.window import local_day
-from models.processes.regularity import Regularity
+from models.processes.regularity import Waiting
 
 PRIOR_GAPS = 3.0
 """The shop's mean gap weighs as much as so many gaps of the customer's own."""
@@ -25,37 +24,30 @@ WITHIN_DAYS = {"next_order_at": 365, "next_order_p10": 365, "next_order_p90": 73
 """A day farther off than this is not told: NaT."""
 
 
-@dataclass(frozen=True)
-class NextOrder:
-    """The shop's mean gap between order days, in days; NaN where nobody ever came back."""
+def shop_gap_days(features: pd.DataFrame) -> float:
+    """Return all customers' mean gap between order days, in days; NaN where nobody ever came back."""
+    n_gaps = features["frequency"].to_numpy(float)
+    total = np.nansum(n_gaps * features["gap_mean_days"].to_numpy(float))
+    n = np.nansum(n_gaps)
+    return float(total / n) if n > 0 else float("nan")
 
-    shop_gap_days: float
 
-    @classmethod
-    def fit(cls, features: pd.DataFrame) -> Self:
-        """Learn the shop's gap from customer features."""
-        n_gaps = features["frequency"].to_numpy(float)
-        total = np.nansum(n_gaps * features["gap_mean_days"].to_numpy(float))
-        n = np.nansum(n_gaps)
-        return cls(float(total / n) if n > 0 else float("nan"))
+def days_between(features: pd.DataFrame, of_shop: float) -> Doubles:
+    """Return the days between two orders, shape (n,): the own mean gap, shrunk to the shop's."""
+    n_gaps = features["frequency"].to_numpy(float)
+    own = features["gap_mean_days"].fillna(0.0).to_numpy(float)
+    return np.asarray((n_gaps * own + PRIOR_GAPS * of_shop) / (n_gaps + PRIOR_GAPS))
 
-    def days_between(self, features: pd.DataFrame) -> Doubles:
-        """Return the days between two orders, shape (n,): the own mean gap, shrunk to the shop's."""
-        n_gaps = features["frequency"].to_numpy(float)
-        own = features["gap_mean_days"].fillna(0.0).to_numpy(float)
-        return np.asarray((n_gaps * own + PRIOR_GAPS * self.shop_gap_days) / (n_gaps + PRIOR_GAPS))
 
-    def days_ahead(
-        self, features: pd.DataFrame, regularity: Regularity | None, chance: Doubles, horizon_days: int
-    ) -> dict[str, Doubles]:
-        """Return whole days from the cutoff for each of ``SHARES``, shape (n,); NaN where unknown.
+def days_ahead(waiting: Waiting | None, chance: Doubles, horizon_days: int) -> dict[str, Doubles]:
+    """Return whole days from the cutoff for each of ``SHARES``, shape (n,); NaN where unknown.
 
-        ``chance``, shape (n,), is each customer's of an order within the horizon.
-        """
-        if regularity is None:
-            return {name: np.full(len(features), np.nan) for name in SHARES}
-        waiting = regularity.waiting(features).agreeing(chance, horizon_days)
-        return {name: np.floor(waiting.days_until(SHARES[name], WITHIN_DAYS[name])) for name in SHARES}
+    ``chance``, shape (n,), is each customer's of an order within the horizon.
+    """
+    if waiting is None:
+        return {name: np.full(len(chance), np.nan) for name in SHARES}
+    agreed = waiting.agreeing(chance, horizon_days)
+    return {name: np.floor(agreed.days_until(SHARES[name], WITHIN_DAYS[name])) for name in SHARES}
 
 
 def dates(ahead: dict[str, Doubles], index: pd.Index, cutoff: datetime, timezone: str) -> pd.DataFrame:

@@ -7,6 +7,7 @@ are gamma with a shape of their own (1 is BG/NBD, 512 a standing order), after P
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -111,9 +112,8 @@ class Waiting:
 
     def chance(self, within: float | Doubles) -> Doubles:
         """Return the chance of an order ``within`` so many days, of all or of each (n,), shape (n,)."""
-        waited = self._longer_than(self.so_far)
         longer = self._longer_than(self.so_far + self.placed * within)
-        own = (waited - longer) / (self.left_odds + waited)
+        own = (self._waited - longer) / (self.left_odds + self._waited)
         return np.asarray(1 - (1 - own) ** self.hazard)
 
     def days_until(self, share: float, within: float) -> Doubles:
@@ -129,12 +129,17 @@ class Waiting:
             low, high = np.where(ordered, low, middle), np.where(ordered, middle, high)
         return np.where(known, high, np.nan)
 
+    @cached_property
+    def _waited(self) -> Doubles:
+        """The chance that the open gap is as long as it is."""
+        return self._longer_than(self.so_far)
+
     def _likelihood(self) -> Doubles:
         shape, n = self.shape, self.n_gaps
         known, spent = self.r + shape * n, self.alpha + shape * self.total
         gaps = shape * n * np.log(shape) + (shape - 1) * self.log_total - n * gammaln(shape)
         rates = gammaln(known) - known * np.log(spent)
-        return np.asarray(gaps + rates + np.log(self.left_odds + self._longer_than(self.so_far)))
+        return np.asarray(gaps + rates + np.log(self.left_odds + self._waited))
 
     def _longer_than(self, days: Doubles) -> Doubles:
         """Return the chance that a gap, in step or not, is longer than ``days``, shape (n,)."""

@@ -9,7 +9,7 @@ import pandas as pd
 
 from features.arrays.dtypes import Doubles
 from models.chance.purchase_chance import stretched
-from models.customers.customer_panel import ORDERS
+from models.customers.lens import ORDERS
 from models.value.value_parts import Figures, Learnt
 
 

@@ -13,7 +13,8 @@ import pandas as pd
 
 from features.arrays.dtypes import Bools, Doubles
 from models.boosted_trees import Trees
-from models.customers.customer_panel import COLUMNS, PanelConfig, TrainingWindow, stacked, thinned
+from models.customers.customer_panel import PanelConfig, TrainingWindow, stacked, thinned
+from models.customers.lens import COLUMNS
 from models.value.amount import Amount
 
 SPREAD = np.linspace(0, 1, 101)

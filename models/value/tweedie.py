@@ -7,7 +7,8 @@ import pandas as pd
 
 from features.arrays.dtypes import Doubles
 from models.boosted_trees import Trees, TreesConfig
-from models.customers.customer_panel import COLUMNS, TrainingWindow, stacked
+from models.customers.customer_panel import TrainingWindow, stacked
+from models.customers.lens import COLUMNS
 
 
 def tweedie_revenue(windows: Sequence[TrainingWindow], rows: pd.DataFrame, config: TreesConfig) -> Doubles:

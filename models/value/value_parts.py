@@ -14,7 +14,8 @@ from features.errors import CannotLearn
 from models.boosted_trees import Trees
 from models.chance.purchase_chance import TREES, PurchaseChance
 from models.customers.calibration import common, middle_total
-from models.customers.customer_panel import COLUMNS, ORDERS, Lens, PanelConfig, TrainingWindow
+from models.customers.customer_panel import PanelConfig, TrainingWindow
+from models.customers.lens import COLUMNS, ORDERS, Lens
 from models.processes.gamma_gamma import GammaGamma
 from models.value.spend import TAIL, Spend
 

@@ -2,14 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import pandas as pd
 
 from models.chance.reach import Reach
-from models.customers.customer_panel import Lens
+from models.customers.lens import Lens
+from models.processes.regularity import Waiting
 from models.value.carried import carried
 from models.value.value_parts import Figures, Learnt, Parts
+
+
+class Opinions(NamedTuple):
+    """What is said of n customers, of the horizon that is told."""
+
+    learnt: Learnt
+    structure: Figures
+    waiting: Waiting | None
+    """For their next order; None without a BG/NBD."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +40,16 @@ class View:
         reach.check(part.bgnbd)
         return cls(reach, part, Lens.read(features, part.regularity, reach.horizon_days))
 
-    def opinions(self, parts: Parts, features: pd.DataFrame) -> tuple[Learnt, Figures]:
+    def opinions(self, parts: Parts, features: pd.DataFrame) -> Opinions:
         """Return what the learnt parts and the structure say of the horizon that is told."""
-        rows = self.part.rows(features)
+        reading = self.part.reading(features)
+        rows = self.part.rows_of(reading)
         learnt = parts.two_part(rows)
         if not self.reach.is_carried:
-            return learnt, parts.structure(rows, self.part.kept)
-        whole = self.whole.rows(features)
-        return carried(learnt, rows, whole), parts.structure(whole, self.whole.kept)
+            return Opinions(learnt, parts.structure(rows, self.part.kept), reading.waiting)
+        whole = self.whole.rows_of(reading)
+        structure = parts.structure(whole, self.whole.kept)
+        return Opinions(carried(learnt, rows, whole), structure, reading.waiting)
 
     def facts(self) -> dict[str, Any]:
         """Return plain data for ``model.json``."""

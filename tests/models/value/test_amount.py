@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
-from models.customers.customer_panel import COLUMNS, PanelConfig
+from models.customers.customer_panel import PanelConfig
+from models.customers.lens import COLUMNS
 from models.customers.log_linear import LogLinear
 from models.value.amount import MONEY, Amount
 

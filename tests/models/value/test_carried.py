@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.chance.purchase_chance import stretched
-from models.customers.customer_panel import CHANCE, ORDERS
+from models.customers.lens import CHANCE, ORDERS
 from models.processes.buy_till_you_die import BetaGeoNBD
 from models.value.carried import carried, days_ratio
 from models.value.value_parts import Figures, Learnt

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.customers.customer_panel import ORDERS
+from models.customers.lens import ORDERS
 from models.processes.gamma_gamma import GammaGamma
 from models.value.value_parts import Level, Parts
 

@@ -1,0 +1,142 @@
+"""How the customer models read features: beside them stands what BG/NBD and each rhythm expect."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from features.customer import CUSTOMER_FEATURES
+from features.errors import CannotLearn, InputError
+from models.processes.buy_till_you_die import BetaGeoNBD
+from models.processes.regularity import Regularity, Waiting
+from models.processes.rhythm import rhythm
+
+ORDERS = "bgnbd_orders"
+"""Column: BG/NBD's expected purchase days within the horizon."""
+CHANCE = "bgnbd_purchase_probability"
+"""Column: BG/NBD's chance of at least one."""
+STEADY = "regular_purchase_probability"
+"""Column: that chance by the customer's own rhythm, see ``models.processes.regularity``."""
+COLUMNS = [*CUSTOMER_FEATURES.names, ORDERS, CHANCE, STEADY]
+"""What the customer models read, in the order in which they were trained."""
+
+
+def fit_rhythm(features: pd.DataFrame, n_days_placed: float) -> Regularity | None:
+    """Fit BG/NBD and regularity on customer features; None where nobody came back, say.
+
+    Features are net of returns, and what is foretold are orders as placed: ``n_days_placed`` are the days
+    with an order of all customers, of those who brought everything back too (``Shop.n_days_placed``).
+    """
+    try:
+        fitted = BetaGeoNBD.fit(*rhythm(features))
+    except CannotLearn:
+        return None
+    placed = max(n_days_placed / float(features["n_order_days"].sum()), 1.0)
+    return Regularity.fit(features, replace(fitted, placed=placed))
+
+
+def whole(features: pd.DataFrame) -> pd.DataFrame:
+    """Return the customer features in the order in which they are defined, whatever theirs was.
+
+    Raises ``InputError`` naming the first that is missing.
+    """
+    missing = [name for name in CUSTOMER_FEATURES.names if name not in features.columns]
+    if missing:
+        raise InputError(
+            f"expected the {len(CUSTOMER_FEATURES.names)} customer features, {missing[0]!r} is missing",
+            "take them from Shop.customer_features",
+        )
+    return features[CUSTOMER_FEATURES.names].astype(float)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The features of n customers, and how they wait for their next order: read once, for any horizon."""
+
+    features: pd.DataFrame
+    regularity: Regularity | None
+    waiting: Waiting | None
+    """None without a BG/NBD."""
+
+    @classmethod
+    def of(cls, features: pd.DataFrame, regularity: Regularity | None) -> Self:
+        """Read customer features, see ``whole``."""
+        rows = whole(features)
+        return cls(rows, regularity, None if regularity is None else regularity.waiting(rows))
+
+    def ahead(self, horizon_days: int) -> pd.DataFrame:
+        """Return ``COLUMNS``; the expectations of the horizon are NaN without a BG/NBD."""
+        if self.regularity is None or self.waiting is None:
+            return self.features.assign(**dict.fromkeys((ORDERS, CHANCE, STEADY), np.nan))
+        bgnbd, days = self.regularity.bgnbd, rhythm(self.features)
+        return self.features.assign(
+            **{
+                ORDERS: bgnbd.expected_orders(*days, horizon_days),
+                CHANCE: bgnbd.purchase_probability(*days, horizon_days),
+                STEADY: self.waiting.chance(horizon_days),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Lens:
+    """How features are read when scores are made: with BG/NBD as of the training, and nobody left blank."""
+
+    horizon_days: int
+    regularity: Regularity | None
+    stranger: tuple[float, ...]
+    """The ``COLUMNS`` of a typical one-time buyer: read for one who has no purchase left."""
+
+    @classmethod
+    def fit(cls, features: pd.DataFrame, n_days_placed: float, horizon_days: int) -> Self:
+        """Learn from the features of the customers of today, see ``fit_rhythm``."""
+        return cls.read(features, fit_rhythm(features, n_days_placed), horizon_days)
+
+    @classmethod
+    def read(cls, features: pd.DataFrame, regularity: Regularity | None, horizon_days: int) -> Self:
+        """Learn the same with a BG/NBD and its regularity that were fitted on them before."""
+        rows = Reading.of(features, regularity).ahead(horizon_days)
+        once = rows[rows["frequency"] == 0]
+        typical = (once if len(once) else rows).median()
+        return cls(horizon_days, regularity, tuple(typical.tolist()))
+
+    @property
+    def bgnbd(self) -> BetaGeoNBD | None:
+        """The BG/NBD, if there is one."""
+        return None if self.regularity is None else self.regularity.bgnbd
+
+    @property
+    def kept(self) -> float:
+        """Order days that are kept, of those placed, as far as returns tell."""
+        return 1.0 if self.bgnbd is None else 1 / self.bgnbd.placed
+
+    def reading(self, features: pd.DataFrame) -> Reading:
+        """Read customer features for this horizon, and for any other with the same BG/NBD."""
+        return Reading.of(features, self.regularity)
+
+    def rows(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Return ``COLUMNS`` of ``features``, shape (n, columns), index as given."""
+        return self.rows_of(self.reading(features))
+
+    def rows_of(self, reading: Reading) -> pd.DataFrame:
+        """Return the same of what was read already, by this BG/NBD."""
+        rows = reading.ahead(self.horizon_days)
+        blank = rows["frequency"].isna()
+        if blank.any():
+            rows[blank] = np.array(self.stranger)
+        return rows
+
+    def facts(self) -> dict[str, Any]:
+        """Return plain data for ``model.json``."""
+        stranger = [None if np.isnan(value) else value for value in self.stranger]
+        regularity = None if self.regularity is None else asdict(self.regularity)
+        return {"horizon_days": self.horizon_days, "regularity": regularity, "stranger": stranger}
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Self:
+        """Put together again what ``facts`` took apart."""
+        stranger = tuple(np.nan if value is None else float(value) for value in facts["stranger"])
+        regularity = None if facts["regularity"] is None else Regularity.of(facts["regularity"])
+        return cls(int(facts["horizon_days"]), regularity, stranger)
