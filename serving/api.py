@@ -161,7 +161,8 @@ class OrderEvent(_Event):
 
     kind: Literal["order"]
     customer_id: Id
-    product_id: Id
+    product_id: Id | None = None
+    """Absent where the shop's orders name none: the order counts for the customer's features and scores."""
     quantity: Quantity = 1.0
     unit_price: Amount | None = None
     """Net of discounts; without it the order counts for the customer's features, its money does not."""
@@ -172,7 +173,8 @@ class ReturnEvent(_Event):
 
     kind: Literal["return"]
     customer_id: Id
-    product_id: Id
+    product_id: Id | None = None
+    """As the order named it: a return undoes the newest purchase of that product, or of none."""
     quantity: Quantity = 1.0
 
 
@@ -201,7 +203,10 @@ Event = Annotated[OrderEvent | ReturnEvent | StockEvent | ContactEvent, Field(di
 
 
 class EventsRequest(Request):
-    """What just happened; all of it is kept, or none."""
+    """What just happened; all of it is kept, or none.
+
+    Consent is no event: it is read with the table of customers, at the next ingest and scoring.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={

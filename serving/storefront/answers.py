@@ -33,11 +33,14 @@ Path = Literal["ready", "live", "fallback"]
 
 @dataclass(frozen=True)
 class Who:
-    """The customer of a request: row in the snapshot (-1 unknown) and lines since it, newest last."""
+    """The customer of a request: row in the snapshot (-1 unknown), and what was ordered since."""
 
     customer_id: str | None
     code: int
     lines: Sequence[Line] = ()
+    """Orders and returns since, newest last: those that name a product."""
+    is_active: bool = False
+    """Whether there were any, of a product or of none."""
 
     @property
     def name(self) -> str | None:
@@ -52,18 +55,18 @@ def who(state: State, customer_id: str | None) -> Who:
     code = state.snapshot.customer(customer_id)
     if customer_id not in state.view.active:
         return Who(customer_id, code)
-    return Who(customer_id, code, _lines(state, customer_id))
+    return Who(customer_id, code, _lines(state, customer_id), is_active=True)
 
 
 def stranger(customer: Who) -> str:
     """Say who somebody is that the scoring does not hold."""
-    return "the customer is new since the scoring" if customer.lines else "the customer is unknown"
+    return "the customer is new since the scoring" if customer.is_active else "the customer is unknown"
 
 
 def _lines(state: State, customer_id: str) -> list[Line]:
     """Return signed lines. The snapshot's clock stands at its cutoff: a later event happens on that day."""
     snapshot, lines = state.snapshot, []
-    for row in state.view.lines(customer_id):
+    for row in (row for row in state.view.lines(customer_id) if row["product_id"] is not None):
         day = min(day_number(local_day(row["occurred_at"], snapshot.timezone)), snapshot.cutoff_day)
         sign = 1.0 if row["kind"] == "order" else -1.0
         lines.append((row["product_id"], day, sign * row["quantity"]))

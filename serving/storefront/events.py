@@ -1,11 +1,12 @@
 """What just happened in the shop, kept once and seen by every worker."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from features.errors import Conflict
 from serving.api import ContactEvent, Event, EventsKept, EventsRequest, StockEvent
-from serving.online.tables import EPOCH
+from serving.online.tables import EPOCH, MOVING
 from serving.persons.rights import digest_of
 from serving.state import State
 
@@ -17,6 +18,7 @@ def post_events(state: State, request: EventsRequest, now: datetime) -> EventsKe
 
     Then no end of a process loses it. Whether a loss of power can is the store's: see ``store.synchronous``.
     """
+    _check_named(state, request.events)
     wanted = [event for event in request.events if not _erased(state, event)]
     contacts = [_contact_row(event, now) for event in wanted if isinstance(event, ContactEvent)]
     rows = [_event_row(event, now) for event in wanted]
@@ -30,6 +32,14 @@ def post_events(state: State, request: EventsRequest, now: datetime) -> EventsKe
         duplicates=len(wanted) - len(new) - len(erased),
         erased=len(request.events) - len(wanted) + len(erased),
     )
+
+
+def _check_named(state: State, events: Sequence[Event]) -> None:
+    """Raise ``Conflict`` for an order or return of no product, in a shop whose orders name them."""
+    nameless = [event.event_id for event in events if event.kind in MOVING and event.product_id is None]
+    if nameless and len(state.snapshot.catalogue.products):
+        told = f"event {nameless[0]!r} names no product, as this shop's orders do"
+        raise Conflict(told, "give its product_id")
 
 
 def _erased(state: State, event: Event) -> bool:

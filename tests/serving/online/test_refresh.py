@@ -80,7 +80,7 @@ happenings = st.lists(
         {
             "customer_id": st.sampled_from(["c03", "c04", "c05", "somebody new"]),
             "kind": st.sampled_from(["order", "order", "return"]),
-            "product_id": st.sampled_from(["p01", "p02", "p07", "unheard of"]),
+            "product_id": st.sampled_from(["p01", "p02", "p07", "unheard of", None]),
             "quantity": st.sampled_from([1.0, 2.0, 50.0]),
             "unit_price": st.sampled_from([None, 0.0, 3.5]),
             "occurred_at": moments,

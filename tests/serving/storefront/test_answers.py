@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from worlds.snapshot import AS_OF, NOW, make_snapshot, names, with_live
 
 from features.arrays.history import Vocabulary
+from features.errors import Conflict
 from models.lists.cold import AttributeSegments
 from serving.api import LIST_NAMES, EventsRequest, Recommended, RecommendRequest
 from serving.online.view import View
@@ -20,7 +21,7 @@ from serving.scoring.snapshot import Snapshot
 from serving.state import State
 from serving.store import Store
 from serving.storefront import events
-from serving.storefront.answers import recommend
+from serving.storefront.answers import recommend, stranger, who
 
 N_PRODUCTS = 60
 
@@ -221,6 +222,18 @@ def test_a_shop_without_products_shows_nothing_and_says_why(store: Store) -> Non
         assert answer.products == []
         assert "name no products" in (answer.fallback or "")
     state.view.close()
+
+
+def test_an_order_names_no_product_only_where_the_shops_orders_name_none(state: State, store: Store) -> None:
+    nameless = {"kind": "order", "event_id": "nameless", "customer_id": "newcomer"}
+    with pytest.raises(Conflict, match="'nameless' names no product, as this shop's orders do"):
+        post(state, nameless)
+    bare = state_of(store, make_snapshot(n_products=0))
+    post(bare, nameless)
+    customer = who(bare, "newcomer")
+    assert stranger(customer) == "the customer is new since the scoring"
+    assert not customer.lines and not ask(bare, customer_id="newcomer").products
+    bare.view.close()
 
 
 def test_details_name_the_product_its_category_and_price(state: State) -> None:
