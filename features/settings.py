@@ -165,10 +165,15 @@ class Settings(Section):
         return name
 
     @classmethod
-    def load(cls, folder: Path, defaults: "Settings | None" = None) -> "Settings":
-        """Read a shop's ``recompra.toml`` over ``defaults``; raise ``SettingsError`` naming the key."""
+    def load(cls, place: Path, defaults: "Settings | None" = None) -> "Settings":
+        """Read ``recompra.toml`` over ``defaults``; raise ``SettingsError`` naming the key.
+
+        ``place`` is the folder that may hold it, or such a file of any name.
+        """
         base = (defaults or cls()).model_dump()
-        path = folder / FILE
+        if not place.exists():
+            raise SettingsError(f"no file {str(place)!r}", f"give a {FILE}")
+        path = place / FILE if place.is_dir() else place
         return cls.parse(_merged(base, _read_toml(path)) if path.is_file() else base, FILE)
 
     @classmethod

@@ -1,11 +1,12 @@
 """What comes in, and persons' rights to it: ingest, features, erase, export."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from recompra.edge import Adapter, console, home, now
+from recompra.edge import Adapter, SettingsFile, console, home, now
 
 
 def ingest(
@@ -13,6 +14,7 @@ def ingest(
         str, typer.Argument(help="A folder or a file, here or at a URL; a database's URL; complete_journey.")
     ],
     adapter: Adapter = None,
+    settings: SettingsFile = None,
     fresh: Annotated[bool, typer.Option(help="Forget what was ingested before.")] = False,
 ) -> None:
     """Read a shop's tables into the warehouse, with quarantine and a quality report."""
@@ -24,7 +26,8 @@ def ingest(
 
     with Console(stderr=True).status("reading") as status:
         gone, tell = Forgotten.of(home()).among, status.update
-        report = run(source, home(), adapter=adapter, fresh=fresh, forgotten=gone, now=now(), tell=tell)
+        read = partial(run, source, home(), adapter=adapter, settings=settings, fresh=fresh)
+        report = read(forgotten=gone, now=now(), tell=tell)
     console().print(render(report))
 
 

@@ -14,6 +14,16 @@ Only = Annotated[
 AsOf = Annotated[str | None, typer.Option(help="YYYY-MM-DD; by default the day after the last order.")]
 Adapter = Annotated[str | None, typer.Option(help="Column map: cdnow, complete_journey, online_retail, ...")]
 
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings",
+        exists=True,
+        dir_okay=False,
+        help="The shop's recompra.toml, where it cannot lie beside the tables: in a database.",
+    ),
+]
+
 
 def home() -> Path:
     """Return the folder that holds everything: ``RECOMPRA_HOME``, else ``.recompra``."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recompra.edge import Adapter, AsOf, Only, console, home, moment, now
+from recompra.edge import Adapter, AsOf, Only, SettingsFile, console, home, moment, now
 
 if TYPE_CHECKING:
     from training.backtest import Backtest
@@ -34,6 +34,7 @@ def backtest(
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the three files.")],
     shop: Annotated[str | None, typer.Option(help="Ingest this into a throw-away home first.")] = None,
     adapter: Adapter = None,
+    settings: SettingsFile = None,
     only: Only = None,
     k: Annotated[int, typer.Option(min=1, max=1000, help="Depth of the lists.")] = 20,
     cutoffs: Annotated[int, typer.Option(min=1, max=100, help="So many, one horizon apart.")] = 1,
@@ -52,8 +53,9 @@ def backtest(
         check_apart(shop, out)
     end = parse_cutoff(cutoff) + timedelta(days=horizon)  # a shop made up for next year may be asked of it
     asked: dict[str, Any] = {"cutoff": cutoff, "horizon_days": horizon, "only": only or (), "k": k}
+    thrown = throw_away_home(shop, adapter, settings=settings, now=max(now(), end)) if shop else None
     with (
-        throw_away_home(shop, adapter, now=max(now(), end)) if shop else nullcontext(home()) as place,
+        thrown or nullcontext(home()) as place,
         Shown(place) as steps,
     ):
         if cutoffs > 1:

@@ -204,13 +204,17 @@ def check_apart(source: str, out: Path) -> None:
 
 @contextmanager
 def throw_away_home(
-    source: str | Path, adapter: str | None = None, *, now: datetime | None = None
+    source: str | Path,
+    adapter: str | None = None,
+    *,
+    settings: Path | None = None,
+    now: datetime | None = None,
 ) -> Iterator[Path]:
     """Ingest a shop into a home that is gone afterwards."""
     from features.ingest import ingest
 
     with tempfile.TemporaryDirectory(prefix="recompra-") as folder:
-        ingest(source, Path(folder), adapter=adapter, now=now)
+        ingest(source, Path(folder), adapter=adapter, settings=settings, now=now)
         yield Path(folder)
 
 

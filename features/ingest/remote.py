@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from features.errors import InputError
 from features.ingest.contracts import TABLES
 from features.settings import FILE
-from features.storage.database import engine_of
+from features.storage.database import engine_of, is_missing
 
 WEB = ("http", "https")
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
@@ -59,6 +59,8 @@ def at_hand(source: str | Path, tell: Callable[[str], None]) -> Iterator[str | P
 def _from_database(url: str, folder: Path, tell: Callable[[str], None]) -> Path:
     import sqlalchemy as sa
 
+    if is_missing(url):
+        raise InputError(f"there is no database at {url}", "check the path: after sqlite:// it begins with /")
     engine = engine_of(url)
     try:
         with engine.connect() as db:

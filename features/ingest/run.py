@@ -29,12 +29,15 @@ def ingest(
     home: str | Path,
     *,
     adapter: str | None = None,
+    settings: Path | None = None,
     fresh: bool = False,
     forgotten: Forgotten = nobody,
     now: datetime | None = None,
     tell: Tell = lambda _: None,
 ) -> Report:
     """Read a shop (a folder, file, URL, or adapter that brings data) into ``home/warehouse``.
+
+    ``settings`` is its ``recompra.toml``; by default the one beside the tables, which a database cannot hold.
 
     A second ingest of the same rows changes no byte; new rows are added. ``fresh`` forgets what was there;
     ``forgotten`` picks those out of some ids whose rows are to be left out (see ``erasure``); ``tell`` hears
@@ -45,7 +48,10 @@ def ingest(
     with remote.at_hand(source, tell) as place:
         path, name = adapters.locate(place, adapter)
         report = Report(source=remote.shown(source), adapter=name or "")
-        return _written(path, Path(home), report, fresh=fresh, forgotten=forgotten, now=now, tell=tell)
+        said = settings or (path if path.is_dir() else path.parent)
+        return _written(
+            path, Path(home), report, said=said, fresh=fresh, forgotten=forgotten, now=now, tell=tell
+        )
 
 
 def _written(
@@ -53,6 +59,7 @@ def _written(
     home: Path,
     report: Report,
     *,
+    said: Path,
     fresh: bool,
     forgotten: Forgotten,
     now: datetime | None,
@@ -61,7 +68,7 @@ def _written(
     with publish.workshop(home) as folder:
         old = None if fresh else publish.current(home)
         old_card = publish.read_card(old) if old else {}
-        settings = _settings(path, report.adapter, old_card)
+        settings = _settings(path, report.adapter, old_card, said)
         report.adapter = report.adapter or old_card.get("adapter", "canonical")
         with publish.connection(folder) as con:
             read = _read(con, path, settings=settings, old_card=old_card, report=report, tell=tell)
@@ -80,13 +87,13 @@ def _written(
     return report
 
 
-def _settings(path: Path, adapter: str, old_card: Card) -> Settings:
+def _settings(path: Path, adapter: str, old_card: Card, said: Path) -> Settings:
     """Lay the adapter over the warehouse's own settings, and the source's ``recompra.toml`` over both."""
     stored = old_card.get("settings", {})
     values = dict(stored)
     if adapter or not stored:
         values |= {"tables": {}, "columns": {}} | adapters.load(adapter or "canonical", path).values
-    settings = Settings.load(path if path.is_dir() else path.parent, Settings.parse(values, path.name))
+    settings = Settings.load(said, Settings.parse(values, path.name))
     staging.check_maps(settings)
     for key in publish.FIXED:
         before, now = stored.get(key, ""), getattr(settings, key)

@@ -88,6 +88,23 @@ def test_a_databases_tables_and_views_are_read_whole(tmp_path: Path) -> None:
     assert report.tables["order_lines"].reasons == {"return of nothing bought before": 1}
 
 
+def test_a_databases_settings_are_in_a_file_that_is_named(tmp_path: Path) -> None:
+    fill(url := f"sqlite:///{tmp_path}/shop.db")
+    (tmp_path / "mine.toml").write_text(
+        'timezone = "America/Sao_Paulo"\ncolumns = {unit_price = "2 * num(unit_price)"}'
+    )
+    ingest(url, tmp_path, settings=tmp_path / "mine.toml")
+    assert kept(tmp_path) == [("007", "2024-01-06 02:30:00", 5.0)]
+    with pytest.raises(SettingsError, match="no file '.*other.toml'"):
+        ingest(url, tmp_path, settings=tmp_path / "other.toml")
+
+
+def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no database at"):
+        ingest(f"sqlite:///{tmp_path}/shop.db", tmp_path / "home")
+    assert not (tmp_path / "shop.db").exists()
+
+
 @pytest.mark.skipif(postgres.programs() is None, reason="no PostgreSQL is installed here")
 def test_so_are_postgresqls_by_its_plain_url(tmp_path: Path) -> None:
     with postgres.running() as server:
