@@ -46,6 +46,19 @@ class Store:
         store.prepare()
         return store
 
+    @classmethod
+    def to_read(cls, home: Path) -> "Store":
+        """Open the store of a home to read it: on a disk that takes no writes (a back-up) as it stands."""
+        file = home.resolve() / "online.db"
+        if os.environ.get("RECOMPRA_STORE_URL") or os.access(home, os.W_OK):
+            return cls.open(home)
+        if not file.is_file():
+            (empty := cls("sqlite://")).prepare()
+            return empty
+        # beside a log of writes not yet in the file, SQLite must read both; it does where its index is there
+        how = "mode=ro" if file.with_name("online.db-wal").exists() else "immutable=1"
+        return cls(f"sqlite:///file:{file}?uri=true&{how}")
+
     def prepare(self) -> None:
         """Create what is missing; several processes may do so at once."""
         try:

@@ -1,5 +1,6 @@
 """All that is held on one person, as they have a right to know it."""
 
+from contextlib import closing
 from dataclasses import fields
 from math import isnan
 from pathlib import Path
@@ -25,11 +26,8 @@ def export(home: Path, customer_id: str) -> dict[str, Any]:
     Raises ``NotFound`` where nothing is held.
     """
     held: dict[str, Any] = _warehouse(home, customer_id)
-    store = Store.open(home)
-    try:
+    with closing(Store.to_read(home)) as store:
         held["online"] = online(store, customer_id)
-    finally:
-        store.close()
     held["scoring"] = _scoring(home, customer_id)
     if not any(rows for part in held.values() for rows in part.values()):
         raise NotFound(f"nothing is held on the customer {customer_id!r}")

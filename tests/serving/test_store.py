@@ -1,3 +1,5 @@
+import os
+from contextlib import closing
 from datetime import timedelta
 from multiprocessing import get_context
 from pathlib import Path
@@ -262,3 +264,18 @@ def test_sqlite_is_not_told_to_trust_the_disk_less(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("RECOMPRA_STORE_SYNC", "off")
     with pytest.raises(SettingsError, match="normal or full"):
         Store(f"sqlite:///{tmp_path / 'online.db'}").prepare()
+
+
+def test_a_home_on_a_read_only_disk_is_read_as_it_stands(tmp_path: Path, monkeypatch: Any) -> None:
+    home, empty = tmp_path / "my home", tmp_path / "empty"
+    empty.mkdir()
+    with closing(Store.open(home)) as store:
+        store.keep([event()])
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with closing(Store.to_read(home)) as store:
+        assert [row["event_id"] for row in store.of_customer("ann")["events"]] == ["e1"]
+        with pytest.raises(OperationalError, match="readonly database"):
+            store.keep([event("e2")])
+    with closing(Store.to_read(empty)) as store:
+        assert store.of_customer("ann")["events"] == []
+    assert [file.name for file in home.iterdir()] == ["online.db"] and not [*empty.iterdir()]
