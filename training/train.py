@@ -83,10 +83,11 @@ def _holdout(shop: Shop, as_of: datetime | None) -> Holdout:
     if as_of > latest or holdout.cutoff <= shop.warehouse.first_at:
         longest = (min(as_of, latest) - shop.warehouse.first_at).days // N_HORIZONS
         possible = f", or a horizon_days of at most {longest} in recompra.toml" if longest > 0 else ""
+        late = f"take {holdout.day(latest)} or an earlier date, or ingest the orders since"
         raise SettingsError(
             f"as-of {holdout.day(as_of)} leaves no {holdout.horizon_days} days to measure on: orders run "
             f"{holdout.orders_run}",
-            f"take another date{possible}",
+            late if as_of > latest else f"take another date{possible}",
         )
     return holdout
 

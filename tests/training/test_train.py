@@ -123,6 +123,11 @@ def test_a_date_outside_the_data_is_one_clear_error(home, as_of) -> None:
         again(home, as_of=parse_cutoff(as_of))
 
 
+def test_a_date_after_the_last_order_is_told_the_latest_there_is(home) -> None:
+    with pytest.raises(SettingsError, match="take 2024-07-19 or an earlier date, or ingest the orders since"):
+        again(home, as_of=parse_cutoff("2024-07-20"))
+
+
 def test_a_shop_younger_than_the_horizon_is_told_which_one_is_possible(home) -> None:
     with pytest.raises(SettingsError, match="horizon_days of at most 5 in recompra.toml"):
         again(home, as_of=parse_cutoff("2024-01-20"))
