@@ -26,6 +26,7 @@ SAID = frozenset({"json_invalid", "missing", "extra_forbidden", "too_long", "too
 """Faults whose own words say all there is to say of what came."""
 HINTS = {
     "json_invalid": "send one JSON object; /openapi.json has an example of each",
+    "union_tag_not_found": "say its kind; /openapi.json has an example of each",
     "extra_forbidden": "/openapi.json names the fields there are",
     "string_type": "ids and names are strings, in quotes",
 }

@@ -12,7 +12,7 @@ from serving.marketing.crowd import everyone
 from serving.marketing.period import Period, first_day
 from serving.marketing.plan_rows import Row, names_of, rows_of
 from serving.marketing.planning import CUSTOMERS_AT_ONCE, N_NOT_PLANNED, Planned, make_plan
-from serving.marketing.retention import worthwhile
+from serving.marketing.retention import UNRANKED, worthwhile
 from serving.scoring.snapshot import Snapshot
 from serving.state import State
 from serving.storefront.answers import stranger, who
@@ -73,7 +73,7 @@ def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple
     if len(snapshot.customers) <= CUSTOMERS_AT_ONCE:
         return everyone(state).tolist(), []
     if snapshot.retention is None:
-        raise NotFound("no churn and ltv models serve yet, so nobody can be chosen", "send customer_ids")
+        raise NotFound(UNRANKED, "send customer_ids")
     rows = np.flatnonzero(worthwhile(state, now))[: request.limit]
     return snapshot.retention.number("customer")[rows].astype(int).tolist(), []
 

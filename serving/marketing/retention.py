@@ -23,6 +23,7 @@ from serving.state import State
 
 CURVE_POINTS = 21
 DECIMALS = 4
+UNRANKED = "churn and ltv do not both serve yet, so nobody can be ranked"
 MONEYLESS = "what a customer is worth is not known: it takes order lines with a unit_price"
 NOT_SHOWN = ("customer", "ruled_out_by")
 """Columns of the retention ranking that are our own."""
@@ -32,7 +33,7 @@ def retention_targets(state: State, request: TargetsRequest, now: datetime) -> T
     """Choose whom to contact so that the expected incremental margin is greatest within the budget."""
     table, snapshot = state.snapshot.retention, state.snapshot
     if table is None:
-        return _targets(state, request, [], (0.0, 0.0), "no churn and ltv models serve yet to rank anybody")
+        return _targets(state, request, [], (0.0, 0.0), UNRANKED)
     gain, cost = (table.number(name) for name in (snapshot.gain_name, "contact_cost"))
     if len(gain) and not np.isfinite(gain).any():
         return _targets(state, request, [], (0.0, 0.0), MONEYLESS)

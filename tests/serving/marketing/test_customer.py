@@ -132,7 +132,7 @@ def test_without_a_ranking_there_are_no_targets_and_a_reason(state: State) -> No
     bare = replace(state, snapshot=replace(state.snapshot, retention=None))
     answer = retention.retention_targets(bare, TargetsRequest(budget=5), NOW)
     assert (answer.targets, answer.spent) == ([], 0)
-    assert "no churn and ltv models" in answer.reason
+    assert "churn and ltv do not both serve" in answer.reason
 
 
 def test_without_prices_there_are_no_targets_and_a_reason(state: State) -> None:
