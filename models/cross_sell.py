@@ -29,6 +29,7 @@ from models.ranking.cross_sell_rows import (
 )
 from models.ranking.ranker import Ranker
 from models.ranking.reasons import Judge, Why, explain, why
+from models.ranking.young import levelled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +75,8 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
         require_products(cls.name, shop)
         horizon = config.horizon(shop)
         rows = learning_rows(shop, known_until, config, horizon)
-        return cls(config, known_until, horizon_days=horizon, ranker=Ranker.train(rows, config))
+        ranker = levelled(Ranker.train(rows, config), shop, known_until, config, horizon)
+        return cls(config, known_until, horizon_days=horizon, ranker=ranker)
 
     def state(self, shop: Shop, cutoff: datetime) -> ListState:
         """Return what lists stand on as of ``cutoff``; ``CannotLearn`` where nothing was bought before."""

@@ -1,0 +1,74 @@
+"""The level of chances in a young shop, whose histories have grown since the window that taught its ranker.
+
+Counts, shares and scores of pairs grow with what is known. In a shop of two horizons the ranker learnt from
+histories half as long as today's: it takes their length for eagerness. So it is asked once more of
+the pairs it met in its newest window, with all that is known of them today, and tells as many purchases of
+them as were made in that window. In older shops histories hardly grow any more, and nothing is changed.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+from scipy.special import logit
+
+from features.arrays.dtypes import Bools, Doubles, Ints
+from features.arrays.groups import among
+from features.shop import Shop
+from models.candidates.union import Candidates
+from models.customers.calibration import logit_shift
+from models.ranking.cross_sell_rows import CrossSellConfig, over_candidates, state_of
+from models.ranking.ranker import Ranker
+
+YOUNG, GROWN = 3, 4
+"""Horizons of history up to which the level is set so, and from which on not at all; evenly less between."""
+MANY = 500
+"""Customers whose pairs are asked of: more would hardly move one number."""
+SMALL = 1e-12
+"""No chance is taken as nearer to 0 or 1."""
+
+
+def levelled(
+    ranker: Ranker, shop: Shop, known_until: datetime, config: CrossSellConfig, horizon_days: int
+) -> Ranker:
+    """Return the ranker at the level of a young shop; the very same in a grown one.
+
+    It expects of known customers and products what they bought before: where customers soon leave, too much.
+    """
+    share = youth(shop, known_until, horizon_days)
+    if not share:
+        return ranker
+    odds, bought = _asked_again(ranker, shop, known_until, config, horizon_days)
+    shift = logit_shift(odds, float(bought.mean())) if len(bought) else 0.0
+    return replace(ranker, level=ranker.level + share * shift)
+
+
+def youth(shop: Shop, known_until: datetime, horizon_days: int) -> float:
+    """Return 1 for a shop of ``YOUNG`` horizons or fewer, 0 for one of ``GROWN`` or more."""
+    known = (known_until - shop.warehouse.first_at).total_seconds() / 86_400 / horizon_days
+    return float(np.clip((GROWN - known) / (GROWN - YOUNG), 0, 1))
+
+
+def _asked_again(
+    ranker: Ranker, shop: Shop, known_until: datetime, config: CrossSellConfig, horizon_days: int
+) -> tuple[Doubles, Bools]:
+    """Return log odds, as of ``known_until``, of pairs of the newest window, and which were bought in it."""
+    opened = shop.past_cutoffs(known_until, horizon_days, n=1)[0]
+    then, now = (state_of(shop, cutoff, config, horizon_days) for cutoff in (opened, known_until))
+    truth = then.history.pairs_of(shop.product_labels(opened, horizon_days, known_until))
+    # who brought everything back since is not known today; a product once sold stays known
+    customers = now.history.customers.codes(then.history.customers.all_names())
+    products = now.history.products.codes(then.history.products.all_names())
+
+    def asked(codes: Ints, found: Candidates) -> tuple[Doubles, Bools]:
+        pair = codes[found.customer].astype(np.int64) * len(products) + found.product
+        today = customers[codes]
+        of_today = now.history.of_customers(today)
+        features = now.features(of_today, today, found.customer, products[found.product])
+        return logit(ranker.chance(features).astype(float).clip(SMALL, 1 - SMALL)), among(pair, truth)
+
+    known = np.random.default_rng(config.seed).permutation(np.flatnonzero(customers >= 0))[:MANY]
+    nothing = np.zeros(0), np.zeros(0, bool)
+    parts = over_candidates(then, np.sort(known).astype(np.int32), config, asked)
+    odds, bought = zip(nothing, *parts, strict=True)
+    return np.concatenate(odds), np.concatenate(bought)

@@ -1,0 +1,109 @@
+from datetime import timedelta
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+from worlds.checkerboard import SMALL, START, folder_of_its_own
+from worlds.orders import make_shop
+
+from features.arrays.dtypes import Bools, Floats, Ints
+from features.arrays.groups import among
+from features.shop import Shop
+from features.window import parse_cutoff, shift_days
+from models.candidates.union import Candidates
+from models.cross_sell import CrossSell
+from models.ranking.cross_sell_rows import features_of, learning_rows, over_candidates, state_of
+from models.ranking.ranker import Ranker
+from models.ranking.young import GROWN, YOUNG, levelled, youth
+
+FIRST = parse_cutoff(START)
+CUTOFF = shift_days(FIRST, 60, "UTC")
+
+
+def steady_lines(n_customers: int = 150, days: int = 88, seed: int = 0) -> pd.DataFrame:
+    """Return orders of customers who never change: each comes at its own rate, for favourites of its own.
+
+    But one, who brought back all there was.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for customer in range(n_customers):
+        liked = rng.dirichlet(np.full(60, 0.15))
+        for day in np.flatnonzero(rng.random(days) < rng.beta(1, 6)):
+            moment = pd.Timestamp(START) + pd.Timedelta(days=int(day), hours=9)
+            for product in np.unique(rng.choice(60, 4, p=liked)):
+                rows.append((f"c{customer:03d}", moment, f"p{product:02d}", 1.0))
+    first, second = (pd.Timestamp(START) + pd.Timedelta(days=days) for days in (10, 45))
+    rows += [("gone", first, "gone", 1.0), ("gone", second, "gone", -1.0)]
+    return pd.DataFrame(rows, columns=["customer_id", "ordered_at", "product_id", "quantity"])
+
+
+@cache
+def shop() -> Shop:
+    return make_shop(folder_of_its_own(), steady_lines())
+
+
+@cache
+def rankers() -> tuple[Ranker, Ranker]:
+    """Return what was learnt, and that at the level of a young shop."""
+    learnt = Ranker.train(learning_rows(shop(), CUTOFF, SMALL, 28), SMALL)
+    return learnt, levelled(learnt, shop(), CUTOFF, SMALL, 28)
+
+
+@cache
+def today() -> tuple[Floats, Bools]:
+    """Return every candidate of everybody at the cutoff, and whether it was then bought."""
+    state = state_of(shop(), CUTOFF, SMALL, 28)
+    truth = state.history.pairs_of(shop().product_labels(CUTOFF, 28, shop().last_midnight))
+
+    def asked(codes: Ints, found: Candidates) -> tuple[Floats, Bools]:
+        pair = codes[found.customer].astype(np.int64) * len(state.history.products) + found.product
+        return features_of(state, codes, found), among(pair, truth)
+
+    everyone = np.arange(len(state.history.customers), dtype=np.int32)
+    features, bought = zip(*over_candidates(state, everyone, SMALL, asked), strict=True)
+    return np.concatenate(features), np.concatenate(bought)
+
+
+def told(ranker: Ranker) -> float:
+    """Return purchases told for each that was made."""
+    features, bought = today()
+    return float(ranker.chance(features).sum() / bought.sum())
+
+
+def test_a_young_shop_is_told_as_many_purchases_as_are_made() -> None:
+    learnt, level = rankers()
+    assert told(learnt) > 1.15
+    assert told(level) == pytest.approx(1, abs=0.08)
+
+
+def test_the_order_of_products_stays_as_learnt() -> None:
+    features, _ = today()
+    learnt, level = (ranker.chance(features) for ranker in rankers())
+    assert (np.diff(level[np.argsort(learnt)]) > -1e-6).all()
+
+
+def test_the_model_is_fitted_at_that_level() -> None:
+    fitted = CrossSell.fit(shop(), CUTOFF, SMALL).ranker
+    assert fitted.level == rankers()[1].level != rankers()[0].level
+
+
+def test_who_brought_everything_back_since_is_asked_of_nobody() -> None:
+    then, now = (shop().history(shift_days(CUTOFF, -days, "UTC")) for days in (28, 0))
+    assert {*then.customers.all_names()} - {*now.customers.all_names()} == {"gone"}
+    assert {*then.products.all_names()} <= {*now.products.all_names()}
+    assert np.isfinite(rankers()[1].level)
+
+
+@pytest.mark.parametrize(
+    ("horizons", "share"), [(2, 1.0), (YOUNG, 1.0), ((YOUNG + GROWN) / 2, 0.5), (GROWN, 0.0), (9, 0.0)]
+)
+def test_youth_ends_evenly(horizons: float, share: float) -> None:
+    moment = shop().warehouse.first_at + timedelta(days=horizons * 28)
+    assert youth(shop(), moment, 28) == pytest.approx(share)
+
+
+def test_a_grown_shop_keeps_what_was_learnt_to_the_bit() -> None:
+    ranker = rankers()[0]
+    assert levelled(ranker, shop(), CUTOFF, SMALL, 14) is ranker
