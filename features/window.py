@@ -1,6 +1,6 @@
 """Time: a cutoff is exclusive, is passed in, and never read from a clock here."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from features.errors import SettingsError
@@ -57,10 +57,15 @@ def day_number(day: date) -> int:
 
 
 def shift_days(moment: datetime, days: int, timezone: str) -> datetime:
-    """Move by calendar days of the shop: midnight stays midnight over a change of clocks."""
+    """Move by calendar days of the shop: a day's beginning stays one over a change of clocks.
+
+    It is midnight but where the clocks skip that: Brazil's summers, until 2018, began at 01:00.
+    """
     local = moment.astimezone(zone(timezone))
-    naive = local.replace(tzinfo=None) + timedelta(days=days)
-    return naive.replace(tzinfo=zone(timezone)).astimezone(UTC)
+    naive = local.replace(tzinfo=None)
+    if midnight(moment, timezone) == moment:
+        naive = datetime.combine(naive, time.min)
+    return (naive + timedelta(days=days)).replace(tzinfo=zone(timezone)).astimezone(UTC)
 
 
 def midnight(moment: datetime, timezone: str) -> datetime:

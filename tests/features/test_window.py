@@ -1,13 +1,14 @@
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from features.errors import SettingsError
 from features.window import end_of_day, local_day, parse_cutoff, shift_days, zone
 
 NEW_YORK = "America/New_York"
+SAO_PAULO = "America/Sao_Paulo"
 
 
 def test_a_bare_date_is_midnight_in_the_shops_zone():
@@ -31,6 +32,16 @@ def test_a_horizon_over_a_change_of_clocks_still_ends_at_midnight():
 def test_shifting_moves_the_local_day_by_as_many_days(moment, days):
     shifted = shift_days(moment, days, NEW_YORK)
     assert (local_day(shifted, NEW_YORK) - local_day(moment, NEW_YORK)).days == days
+
+
+@given(st.dates(date(1995, 1, 1), date(2022, 1, 1)), st.integers(-400, 400))
+@example(date(2018, 11, 4), -1)
+@example(date(2018, 11, 4), 30)
+def test_the_beginning_of_a_day_stays_one_where_clocks_skip_midnight(day, days):
+    begins = parse_cutoff(day.isoformat(), SAO_PAULO)
+    other = parse_cutoff((day + timedelta(days)).isoformat(), SAO_PAULO)
+    assert shift_days(begins, days, SAO_PAULO) == other
+    assert end_of_day(begins, SAO_PAULO) == parse_cutoff((day + timedelta(1)).isoformat(), SAO_PAULO)
 
 
 def test_an_order_before_local_midnight_lies_on_the_earlier_day():
