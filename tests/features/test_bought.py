@@ -92,29 +92,35 @@ def test_what_others_did_in_the_last_week_changes_nothing(shop, tmp_path_factory
     pd.testing.assert_frame_equal(after, before, check_exact=True)
 
 
-@pytest.mark.parametrize("days", [0, 1, 7])
-def test_rows_kept_with_a_scoring_tell_of_products_what_the_shop_does_for_a_week(shop, tmp_path, days):
-    lines, later = order_lines(), shift_days(CUTOFF, days, LISBON)
+KEPT = ["c00", "c05", "c17"]
+
+
+@pytest.fixture(scope="module")
+def then_and_now(tmp_path_factory):
+    """Return what a scoring kept of some customers, and the shop with what the others did since."""
+    folder, lines = tmp_path_factory.mktemp("kept"), order_lines()
     known = lines[lines["ordered_at"] < pd.Timestamp(CUTOFF).tz_localize(None)]
-    then = make_shop(tmp_path / "then", known, timezone=LISBON, products=products())
-    names = ["c00", "c05", "c17"]
-    excerpt.write(then, CUTOFF, names, tmp_path / "kept")
-    kept = Excerpt(tmp_path / "then" / "home", tmp_path / "kept", CUTOFF)
-    kept.take(names)
-    now = lines[~lines["customer_id"].isin(names) | lines.index.isin(known.index)]
-    whole = make_shop(tmp_path / "now", now, timezone=LISBON, products=products())
-    expected = whole.customer_features(later, names)
+    then = make_shop(folder / "then", known, timezone=LISBON, products=products())
+    excerpt.write(then, CUTOFF, KEPT, folder / "kept")
+    kept = Excerpt(folder / "then" / "home", folder / "kept", CUTOFF)
+    kept.take(KEPT)
+    now = lines[~lines["customer_id"].isin(KEPT) | lines.index.isin(known.index)]
+    return kept, make_shop(folder / "now", now, timezone=LISBON, products=products())
+
+
+@pytest.mark.parametrize("days", [0, 1, 7])
+def test_rows_kept_with_a_scoring_tell_of_products_what_the_shop_does_for_a_week(then_and_now, days):
+    kept, now = then_and_now
+    later = shift_days(CUTOFF, days, LISBON)
+    expected = now.customer_features(later, KEPT)
     pd.testing.assert_frame_equal(kept.customer_features(later), expected, check_exact=True)
 
 
 @pytest.mark.parametrize("days", [8, 28])
-def test_of_products_a_later_refresh_tells_what_could_be_told_a_week_after_the_scoring(tmp_path, days):
-    shop = make_shop(tmp_path, order_lines(), timezone=LISBON, products=products())
-    excerpt.write(shop, CUTOFF, ["c00", "c05"], tmp_path / "kept")
-    kept = Excerpt(tmp_path / "home", tmp_path / "kept", CUTOFF)
-    kept.take(["c00", "c05"])
+def test_of_products_a_later_refresh_tells_what_could_be_told_a_week_after_the_scoring(then_and_now, days):
+    kept, now = then_and_now
     week, later = (kept.customer_features(shift_days(CUTOFF, n, LISBON)) for n in (7, days))
     pd.testing.assert_frame_equal(later[NAMES], week[NAMES], check_exact=True)
     assert (later["days_since_last_order"] == week["days_since_last_order"] + days - 7).all()
     again = kept.customer_features(CUTOFF)
-    pd.testing.assert_frame_equal(again, shop.customer_features(CUTOFF, ["c00", "c05"]), check_exact=True)
+    pd.testing.assert_frame_equal(again, now.customer_features(CUTOFF, KEPT), check_exact=True)

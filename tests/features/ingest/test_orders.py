@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from worlds.scratch import scratch
 
 from features.ingest.orders import derive
 
@@ -16,14 +17,14 @@ CATEGORY = {"p": "x > y", "q": "x > y", "r": "x > z", "s": None}
 
 def derived(lines: list[tuple]) -> dict[str, list[dict]]:
     """Derive the tables from lines (customer, order, hour, product)."""
-    with duckdb.connect() as con:
+    with scratch() as con:
         products = [list(CATEGORY), list(CATEGORY.values())]
         con.execute(
             "CREATE TABLE products AS SELECT unnest(?) AS product_id, unnest(?) AS category", products
         )
         con.execute("CREATE TABLE e (customer_id TEXT, order_id TEXT, ordered_at TIMESTAMP, product_id TEXT)")
         told = [(customer, order, START + timedelta(hours=hour), p) for customer, order, hour, p in lines]
-        con.executemany("INSERT INTO e VALUES (?, ?, ?, ?)", told)
+        con.execute(f"INSERT INTO e VALUES {', '.join(['(?, ?, ?, ?)'] * len(told))}", sum(told, ()))
         con.execute(f"""
             CREATE VIEW lines AS
             SELECT *, timezone('{ZONE}', timezone('UTC', ordered_at))::DATE AS ordered_on,

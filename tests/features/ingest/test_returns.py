@@ -3,14 +3,17 @@
 from collections import defaultdict
 from datetime import datetime, timedelta
 
-import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from worlds.scratch import scratch
 
 from features.ingest.returns import link
 
 START = datetime(2024, 1, 1)
+COLUMNS = (
+    "line_id TEXT, customer_id TEXT, product_id TEXT, ordered_at TIMESTAMP, quantity DOUBLE, revenue DOUBLE"
+)
 
 
 def linked(events: list[tuple]) -> list[tuple]:
@@ -26,10 +29,9 @@ def linked(events: list[tuple]) -> list[tuple]:
         )
         for i, (customer, product, hour, quantity, price) in enumerate(events)
     ]
-    with duckdb.connect() as con:
-        con.execute("CREATE TABLE e (line_id TEXT, customer_id TEXT, product_id TEXT, ordered_at TIMESTAMP)")
-        con.execute("ALTER TABLE e ADD COLUMN quantity DOUBLE; ALTER TABLE e ADD COLUMN revenue DOUBLE")
-        con.executemany("INSERT INTO e VALUES (?, ?, ?, ?, ?, ?)", rows)
+    with scratch() as con:
+        con.execute(f"CREATE TABLE e ({COLUMNS})")
+        con.execute(f"INSERT INTO e VALUES {', '.join(['(?, ?, ?, ?, ?, ?)'] * len(rows))}", sum(rows, ()))
         columns = "* REPLACE (abs(quantity) AS quantity), line_id AS order_id, ordered_at::DATE AS ordered_on"
         con.execute(f"CREATE VIEW bought AS SELECT {columns} FROM e WHERE quantity > 0")
         con.execute(f"CREATE VIEW returned AS SELECT {columns} FROM e WHERE quantity < 0")

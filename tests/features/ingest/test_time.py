@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from worlds.scratch import scratch
 
 from features.errors import InputError
 from features.ingest import ingest
@@ -109,7 +110,7 @@ def test_reading_a_local_time_agrees_with_pythons_zoneinfo(moment, zone):
         len(offsets(moment, zone)) == 1
     )  # else skipped or repeated by a change of clocks: two right readings
     expected = moment.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC).replace(tzinfo=None)
-    with duckdb.connect() as con:
+    with scratch() as con:
         con.execute(MACROS)
         cell = cast("time", f"'{moment.isoformat(sep=' ')}'", "VARCHAR", timezone=zone, timestamps=zone)
         assert con.execute(f"SELECT {cell}").fetchall() == [(expected,)]
