@@ -85,7 +85,9 @@ def test_the_hour_is_the_customers_own(state: State) -> None:
     hours = np.where(np.arange(60) % 2, 15.4, 3.0)
     features = Columns.of(pd.DataFrame({"hour_mean": hours}))
     owls = replace(state, snapshot=replace(state.snapshot, features=features))
-    for row in planned(owls, replace(MONTH, first=date(2026, 3, 2))):
+    rows = planned(owls, replace(MONTH, first=date(2026, 3, 2)))
+    assert {int(row["customer_id"][1:]) % 2 for row in rows} == {0, 1}
+    for row in rows:
         at = datetime.fromisoformat(row["at"])
         assert at.hour == (15 if int(row["customer_id"][1:]) % 2 else 8)
 
@@ -102,7 +104,7 @@ def test_contacts_made_since_the_scoring_count(state: State) -> None:
     for hour in (1, 2):
         post(state, first, AS_OF + timedelta(hours=hour))
     mine = [row for row in planned(state) if row["customer_id"] == first]
-    assert all(row["on"] > "2026-03-27" for row in mine)
+    assert mine and all(row["on"] > "2026-03-27" for row in mine)
 
 
 def test_a_budget_is_spent_on_what_earns_most(state: State) -> None:
