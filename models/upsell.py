@@ -158,12 +158,10 @@ def moves_of(shop: Shop, cutoff: datetime, horizon_days: int, known_until: datet
     last = last_of_kind(history, kinds_of(shop.catalogue(cutoff)))
     came = shop.product_labels(cutoff, horizon_days, known_until)
     bought = np.divmod(np.setdiff1d(history.pairs_of(came), history.pair), size)
-    return _paired(last.customer, last.product, bought, steps, len(history.customers))
+    return _paired(last.customer, last.product, bought, steps)
 
 
-def _paired(
-    owner: Ints, product: Ints, bought: tuple[Column, Column], steps: Steps, n_customers: int
-) -> Moves:
+def _paired(owner: Ints, product: Ints, bought: tuple[Column, Column], steps: Steps) -> Moves:
     """Join purchases with the steps that lead to them from what each customer had."""
     size = int(max(steps.product.max(initial=0), steps.version.max(initial=0), product.max(initial=0))) + 1
     n = np.bincount(product, minlength=size)

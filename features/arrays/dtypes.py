@@ -22,3 +22,5 @@ Doubles = NDArray[np.float64]
 """Numbers that are summed or fitted."""
 Column = NDArray[Any]
 """Numbers of any kind."""
+Sparse = Any
+"""A sparse matrix of scipy's (CSR, if nothing else is said); its own types are not worth their noise."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.arrays.dtypes import Floats, Ids, Ints, Longs
+from features.arrays.dtypes import Column, Floats, Ids, Ints, Longs, Sparse
 from features.arrays.groups import stretches
 from features.window import day_number, local_day, naive_utc
 
@@ -146,21 +146,25 @@ class History:
 class Interactions:
     """A customers x products matrix (CSR, float32) and its two vocabularies, always together."""
 
-    matrix: Any
+    matrix: Sparse
     customers: Vocabulary
     products: Vocabulary
 
 
 def interactions(history: History, half_life_days: float | None = None) -> Interactions:
     """Count purchases per customer and product, less with age where there is a half-life; never negative."""
-    from scipy.sparse import coo_matrix
-
     weight = np.ones(len(history.product), np.float32)
     if half_life_days:
         weight = np.exp2((history.day - history.cutoff_day) / half_life_days).astype(np.float32)
+    return Interactions(summed(history, weight), history.customers, history.products)
+
+
+def summed(history: History, weight: Column) -> Sparse:
+    """Return the sums of a weight of each row, (customers, products)."""
+    from scipy.sparse import csr_matrix
+
     shape = (len(history.customers), len(history.products))
-    matrix = coo_matrix((weight, (history.customer, history.product)), shape=shape).tocsr()
-    return Interactions(matrix, history.customers, history.products)
+    return csr_matrix((weight, (history.customer, history.product)), shape=shape)
 
 
 def read_history(con: Any, cutoff: datetime, *, timezone: str, guests: bool = False) -> History:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from features.arrays.dtypes import Floats, Ints
+from features.arrays.dtypes import Floats, Ints, Sparse
 from features.arrays.history import History, interactions
 from features.arrays.products import n_buyers
 from features.hardware import rows_at_once, side_by_side
@@ -49,8 +49,8 @@ def _methods(history: History, seed: int) -> Iterator[tuple[str, Scores]]:
     yield "tifu_knn", TifuKnn.of(history, seed=seed).scores
 
 
-def _item_item(history: History):  # type: ignore[no-untyped-def] # scipy's sparse types are not worth their noise
-    """Return the similarity of products as a sparse matrix with ones on its diagonal."""
+def _item_item(history: History) -> Sparse:
+    """Return the similarity of products, with ones on the diagonal."""
     from scipy.sparse import csr_matrix, identity
 
     near = similar(history, 200, 112.0)

@@ -7,12 +7,12 @@ A new source is one class here (or a table of ``Near``), a line in ``new_sources
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from features.arrays.dtypes import Floats, Ints
-from features.arrays.history import History
+from features.arrays.dtypes import Floats, Ints, Sparse
+from features.arrays.history import History, summed
 from models.candidates.proposals import Scores
 from models.candidates.state import ListState
 from models.similarity.collaborative import Neighbours
@@ -52,8 +52,8 @@ class Near:
         return self._bought(history) @ self._likeness
 
     @cached_property
-    def _likeness(self) -> Any:
-        """How near each product is to those on the shelf, sparse (products, shelf)."""
+    def _likeness(self) -> Sparse:
+        """How near each product is to those on the shelf, (products, shelf)."""
         from scipy.sparse import csr_matrix
 
         table, shelf = self.table, self.state.shelf
@@ -62,19 +62,15 @@ class Near:
         shape = (len(table.product), len(shelf))
         return csr_matrix((score[place, column], (near[place, column], place)), shape=shape)
 
-    def _bought(self, history: History) -> Any:
+    def _bought(self, history: History) -> Sparse:
         """Return decayed counts, (customers, products)."""
-        from scipy.sparse import csr_matrix
-
-        shape = (len(history.customers), len(history.products))
-        weight = self.state.taste(history)
-        return csr_matrix((weight, (history.customer, history.product)), shape=shape)
+        return summed(history, self.state.taste(history))
 
 
 class Linear(Near):
     """Products that a linear model of all purchases tells from those bought."""
 
-    def _bought(self, history: History) -> Any:
+    def _bought(self, history: History) -> Sparse:
         bought = super()._bought(history)
         bought.data = np.sqrt(np.minimum(bought.data, CAP))
         return bought
@@ -149,8 +145,8 @@ class Category:
         return kind
 
     @cached_property
-    def _shares(self) -> Any:
-        """Each product's share of the sales of its category, sparse (categories, shelf)."""
+    def _shares(self) -> Sparse:
+        """Each product's share of the sales of its category, (categories, shelf)."""
         from scipy.sparse import csr_matrix
 
         shelf = self.state.shelf

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from features.arrays.dtypes import Doubles, Floats, Ids, Ints
+from features.arrays.dtypes import Doubles, Floats, Ids, Ints, Sparse
 from features.arrays.history import History, Vocabulary, read_array
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _lifts(
     return Vocabulary.of(names[kept].tolist()), _drawn(seen[kept], share, category)
 
 
-def _buyers(history: History, days: int) -> Any:
+def _buyers(history: History, days: int) -> Sparse:
     """Return who bought what lately: ones, (customers, products)."""
     from scipy.sparse import csr_matrix
 

@@ -6,13 +6,12 @@ The same need is the same (deepest) category; where a product has none, a name t
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from features.arrays.catalogue import Catalogue
 from features.arrays.compiled import compiled
-from features.arrays.dtypes import Column, Floats, Ints, Longs
+from features.arrays.dtypes import Column, Floats, Ints, Longs, Sparse
 from features.arrays.groups import found_at
 from features.arrays.history import History, read_array
 
@@ -158,7 +157,7 @@ def _chosen(low: Column, high: Column, order: Column, pairs: Column) -> int:
     return n
 
 
-def _of_like_words(catalogue: Catalogue, words: Any, shelf: Ints, price_step: float) -> tuple[Ints, Ints]:
+def _of_like_words(catalogue: Catalogue, words: Sparse, shelf: Ints, price_step: float) -> tuple[Ints, Ints]:
     """Return pairs of products without a category whose names share words, within the step."""
     some = shelf[(catalogue.category[shelf] < 0) & (np.diff(words.indptr)[shelf] > 0)]
     if not len(some):
@@ -175,7 +174,7 @@ def _of_like_words(catalogue: Catalogue, words: Any, shelf: Ints, price_step: fl
     return product[alike], version[alike]
 
 
-def _words(catalogue: Catalogue) -> Any:
+def _words(catalogue: Catalogue) -> Sparse:
     """Return a products x words matrix of ones."""
     from scipy.sparse import csr_matrix
 
@@ -188,7 +187,7 @@ def _words(catalogue: Catalogue) -> Any:
     return csr_matrix((np.ones(len(indices), np.float32), np.array(indices, np.int32), indptr), shape=shape)
 
 
-def _in_common(words: Any, one: Ints, other: Ints) -> Floats:
+def _in_common(words: Sparse, one: Ints, other: Ints) -> Floats:
     """Return the words two names have in common over those of the longer one; 0 without words."""
     n, found = np.diff(words.indptr), np.zeros(len(one), np.float32)
     for start in range(0, len(one), PAIRS_AT_ONCE):

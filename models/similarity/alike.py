@@ -4,12 +4,10 @@ Compiled and sparse: a customer costs what their neighbours bought, however many
 are. All customers of a shop are done at once.
 """
 
-from typing import Any
-
 import numpy as np
 
 from features.arrays.compiled import compiled
-from features.arrays.dtypes import Column, Floats, Ints, Longs
+from features.arrays.dtypes import Column, Floats, Ints, Longs, Sparse
 from features.arrays.history import History, interactions
 from features.hardware import side_by_side
 from models.similarity.collaborative import Neighbours, unit_columns
@@ -46,7 +44,7 @@ def alike(
     return Neighbours(np.append(shelf, np.int32(-1))[column], score)
 
 
-def _taste(bought: Any) -> Any:
+def _taste(bought: Sparse) -> Sparse:
     """Return purchases weighted by their products' rarity, every customer's of length one."""
     rarity = np.log1p(bought.shape[0] / (1.0 + np.bincount(bought.indices, minlength=bought.shape[1])))
     taste = bought.copy()
@@ -54,8 +52,8 @@ def _taste(bought: Any) -> Any:
     return unit_columns(taste.T.tocsr()).T.tocsr()
 
 
-def _parts(matrix: Any) -> tuple[Column, ...]:
-    """Return a sparse matrix as plain arrays: starts, columns, values."""
+def _parts(matrix: Sparse) -> tuple[Column, ...]:
+    """Return a matrix as plain arrays: starts, columns, values."""
     return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data.astype(np.float32)
 
 

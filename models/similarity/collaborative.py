@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from features.arrays.dtypes import Floats, Ints
+from features.arrays.dtypes import Floats, Ints, Sparse
 from features.arrays.history import History, interactions, read_array
 from features.hardware import threads
 
@@ -53,14 +52,14 @@ def similar(history: History, n: int, half_life_days: float) -> Neighbours:
     return nearest(unit_columns(weighted), n)
 
 
-def unit_columns(matrix: Any) -> Any:
-    """Bring every column to length one."""
+def unit_columns(matrix: Sparse) -> Sparse:
+    """Bring every column of the matrix itself to length one; return it."""
     norm = np.sqrt(np.bincount(matrix.indices, matrix.data**2, minlength=matrix.shape[1]))
     matrix.data = (matrix.data / np.maximum(norm[matrix.indices], 1e-12)).astype(np.float32)
     return matrix
 
 
-def nearest(weighted: Any, n: int) -> Neighbours:
+def nearest(weighted: Sparse, n: int) -> Neighbours:
     """Return each column's ``n`` nearest others by inner product, best first."""
     from implicit.nearest_neighbours import ItemItemRecommender
 
@@ -73,7 +72,7 @@ def nearest(weighted: Any, n: int) -> Neighbours:
     return _best_first(model.similarity, n)
 
 
-def _best_first(near: Any, n: int) -> Neighbours:
+def _best_first(near: Sparse, n: int) -> Neighbours:
     """Lay out up to ``n`` + 1 similar columns a row, itself left out; ties go to the lower product code."""
     near.eliminate_zeros()  # implicit leaves what it did not fill at (0, 0): one cell too many in that row
     near.sort_indices()

@@ -1,12 +1,11 @@
 """TIFU-KNN (Hu et al. 2020): a customer's baskets, the older the lighter, and those of like customers."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from features.arrays.dtypes import Floats, Ints
-from features.arrays.history import History
+from features.arrays.dtypes import Floats, Ints, Sparse
+from features.arrays.history import History, summed
 from models.similarity.top import top_columns
 
 POOL = 5000
@@ -23,8 +22,8 @@ class TifuKnn:
     those of eight trials (``bench_lists.py``) that were nearly best at the validation cutoffs of both shops.
     """
 
-    habits: Any
-    """Customers x products, sparse."""
+    habits: Sparse
+    """Customers x products."""
     pool: Ints
     near: int = 100
     alpha: float = 0.5
@@ -57,14 +56,11 @@ class TifuKnn:
         return scores
 
 
-def _habits(history: History, group: int, within: float, between: float) -> Any:
+def _habits(history: History, group: int, within: float, between: float) -> Sparse:
     """Return the customers' vectors: each group's mean, decayed, over the number of groups."""
-    from scipy.sparse import csr_matrix
-
     back, first = baskets_back(history)
     weight = within ** (back % group) * between ** (back // group) / group / (first // group + 1)
-    shape = (len(history.customers), len(history.products))
-    return csr_matrix((weight.astype(np.float32), (history.customer, history.product)), shape=shape)
+    return summed(history, weight.astype(np.float32))
 
 
 def baskets_back(history: History) -> tuple[Ints, Ints]:
@@ -78,8 +74,8 @@ def baskets_back(history: History) -> tuple[Ints, Ints]:
     return (last - number).astype(np.int32), (last - first).astype(np.int32)
 
 
-def _mean_of(closeness: Floats, n: int) -> Any:
-    """Return the sparse matrix that takes the mean of each row's ``n`` closest."""
+def _mean_of(closeness: Floats, n: int) -> Sparse:
+    """Return the matrix that takes the mean of each row's ``n`` closest."""
     from scipy.sparse import csr_matrix
 
     if n < 1:

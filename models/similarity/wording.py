@@ -3,12 +3,10 @@
 TF-IDF over words and pairs of words of a product's name, category and brand; cosine. No language is assumed.
 """
 
-from typing import Any
-
 import numpy as np
 
 from features.arrays.catalogue import Catalogue
-from features.arrays.dtypes import Floats, Ints, Longs
+from features.arrays.dtypes import Floats, Ints, Longs, Sparse
 from models.similarity.collaborative import Neighbours, nearest
 
 COMMON = 0.05
@@ -41,7 +39,7 @@ def _texts(catalogue: Catalogue) -> list[str]:
     return [" . ".join(words) for words in zip(*parts, strict=True)]
 
 
-def _weights(said: list[str], copies: Longs) -> Any:
+def _weights(said: list[str], copies: Longs) -> Sparse | None:
     """Return TF-IDF of words in texts (unit columns), a text counting once a copy; None: no words.
 
     As scikit-learn's ``TfidfVectorizer(sublinear_tf=True, min_df=2)`` over all copies.
@@ -63,7 +61,7 @@ def _weights(said: list[str], copies: Longs) -> Any:
     return normalize(found, copy=False).T.tocsr()
 
 
-def _with_itself(weights: Any, n: int) -> Neighbours:
+def _with_itself(weights: Sparse, n: int) -> Neighbours:
     """Return each text's ``n`` nearest, itself before them; nothing for a text without words."""
     near = nearest(weights, n)
     spoken = np.bincount(weights.indices, minlength=weights.shape[1]) > 0
