@@ -1,4 +1,8 @@
-"""Which better version: the same need a step up in price, ranked by chance times margin."""
+"""Which better version: the same need a step up in price, ranked by chance times margin.
+
+A chance is of all who have the product. For the customer who asks, the live path counts what the ranker says
+of each version as a factor more (``models.candidates.companions.better``); figures are of the table alone.
+"""
 
 from collections.abc import Iterator
 from dataclasses import asdict

@@ -6,6 +6,7 @@ the ready list. Of a customer nobody knows, the cart speaks; without one, what s
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -86,7 +87,8 @@ class Live:
             ask = replace(ask, barred=ask.barred | substitutes(self.state, ask.cart))
             found = together(self.state, ask)
         elif list_name == "upsell" and self.dearer is not None:
-            found = better(self.state, self.dearer, ask)
+            suits = partial(self._chance, ask) if len(ask.mine.product) else None
+            found = better(self.state, self.dearer, ask, suits)
         elif list_name in ("upsell", "popular"):
             found = Scored.nothing()
         else:
@@ -169,9 +171,11 @@ class Live:
         kept = ~self.state.rules.barred(list_name, product, bought | ask.tried(list_name, product))
         product = product[kept]
         source = np.where(bought, OWN, np.where(source == OWN, LIKE, source))[kept].astype(np.uint8)
+        return Scored(product, self._chance(ask, product), source)
+
+    def _chance(self, ask: Question, product: Ints) -> Floats:
         chances, customer = self._chances(ask), np.zeros(len(product), np.int32)
-        chance = chances.of(customer, product, chances.features(customer, product))
-        return Scored(product, chance, source)
+        return chances.of(customer, product, chances.features(customer, product))
 
     def _candidates(self, ask: Question, list_name: str) -> tuple[Ints, Bytes, Bools]:
         """Return each product once that is not barred, the earliest source first, and whether it is owned."""

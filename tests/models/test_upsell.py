@@ -156,6 +156,32 @@ def test_the_storefront_answers_with_versions_of_the_product_looked_at(tmp_path:
     assert len(ids_of(PANS)) == 30
 
 
+def test_the_customers_own_chance_counts_as_a_factor() -> None:
+    class Sure:
+        """Says of the first candidate that it is bought ten times as likely as the others."""
+
+        def chance(self, features: np.ndarray) -> np.ndarray:
+            return np.append(np.float32(0.5), np.full(len(features) - 1, 0.05, np.float32))
+
+    live = replace(scored().snapshot.live, ranker=Sure())
+    anybody = {name: score for name, score, _ in live.rank(None, [], ["coffee-05"], "upsell", 40)}
+    somebody = {name: score for name, score, _ in live.rank("c01", [], ["coffee-05"], "upsell", 40)}
+    first = min(somebody)
+    assert len(somebody) > 1 and somebody.keys() == anybody.keys()
+    assert next(iter(somebody)) == first != next(iter(anybody))
+    ratio = {name: score / anybody[name] for name, score in somebody.items()}
+    assert [ratio[first] / ratio[name] for name in sorted(ratio)] == pytest.approx([1, 10, 10, 10], rel=1e-4)
+
+
+def test_a_version_bought_before_comes_last() -> None:
+    live = scored().snapshot.live
+    names = [
+        [name for name, _, _ in live.rank(who, [], ["coffee-05"], "upsell", 40)] for who in (None, "c07")
+    ]
+    assert sorted(names[0]) == sorted(names[1]) and len(names[1]) > 1
+    assert names[1][-1] == "coffee-07" != names[0][-1]
+
+
 def test_what_is_no_better_version_never_completes_the_list() -> None:
     live = scored().snapshot.live
     assert {source for _, _, source in live.rank("c01", [], ["pans-05"], "upsell", 40)} == {"upsell"}
