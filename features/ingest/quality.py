@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from features.ingest.contracts import SIDE_TABLES
 from features.ingest.rows import UNMATCHED
+from features.storage.tables import quote
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -176,6 +177,28 @@ def twins(con: duckdb.DuckDBPyConnection) -> list[str]:
         told = "differ from another by capital letters alone; if they mean the same, map lower(...) of them"
         notes += [f"{name}: {n:,} {told}"] if n else []
     return notes
+
+
+def otherwise(con: duckdb.DuckDBPyConnection, left_out: str) -> list[str]:
+    """Say how many lines came otherwise than an earlier ingest brought them, or ``left_out`` (a reason) now.
+
+    They are known by their order, product and moment. What came first stays, so money would count twice.
+    """
+    what = "order_id, product_id, ordered_at"
+    n = number(
+        con,
+        f"""SELECT count(*) FROM (
+          SELECT {what} FROM new_lines UNION ALL
+          SELECT {what} FROM staged_order_lines WHERE reason = {quote(left_out)}) AS came
+        SEMI JOIN (FROM lines ANTI JOIN new_lines USING (line_id)) AS here
+        ON came.order_id = here.order_id AND came.ordered_at = here.ordered_at
+        AND came.product_id IS NOT DISTINCT FROM here.product_id""",
+    )
+    told = (
+        "came otherwise than before, or are left out now (same order, product and moment), and the earlier "
+        "ones count all the same: `recompra ingest --fresh` of the whole export takes their place"
+    )
+    return [f"order_lines: {n:,} lines {told}"] if n else []
 
 
 def number(con: duckdb.DuckDBPyConnection, sql: str) -> int:

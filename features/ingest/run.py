@@ -202,6 +202,9 @@ def _build(
     quality.count(con, report)
     report.facts, report.quarantine = quality.measure(con), quality.refused(con)
     report.fingerprint = quality.fingerprint(con, {key: card["settings"][key] for key in publish.FIXED})
+    if old:
+        left_out = card["settings"]["tables"].get("order_lines", {}).get("where_reason", "")
+        report.notes.extend(quality.otherwise(con, left_out))
     report.notes.extend([*quality.unseen(con), *quality.unpriced(con), *quality.twins(con)])
     report.write(folder)
     publish.write_card(folder, {**card, "facts": report.facts, "fingerprint": report.fingerprint})

@@ -316,6 +316,18 @@ def test_contacts_without_an_id_get_one_and_are_treated_unless_said_otherwise(tm
     assert [(treated, length) for _, treated, length in contacts] == [(True, 16), (False, 16)]
 
 
+def test_a_line_that_comes_otherwise_than_before_or_is_left_out_now_is_told(tmp_path):
+    toml = '[tables.order_lines]\nwhere = "status = \'paid\'"\nquery = "FROM order_lines"'
+    first = "a,1,p,2024-01-05,1,9,paid\na,1,q,2024-01-05,1,9,paid\nb,2,p,2024-01-06,1,9,paid"
+    later = first.replace("1,9,paid", "1,5,paid", 1).replace("06,1,9,paid", "06,1,9,void")
+    source = shop(tmp_path / "s", first, f"{HEADING},status", toml)
+    assert not ingest(source, tmp_path / "h").notes
+    (note,) = ingest(shop(source, later, f"{HEADING},status", toml), tmp_path / "h").notes
+    assert "2 lines came otherwise than before, or are left out now" in note
+    assert "--fresh" in note
+    assert not ingest(shop(source, later, f"{HEADING},status", toml), tmp_path / "h", fresh=True).notes
+
+
 def test_fresh_forgets_what_was_there(tmp_path):
     ingest(shop(tmp_path / "one", "a,1,p,2024-01-05,1,1"), tmp_path / "home")
     ingest(shop(tmp_path / "two", "b,1,p,2024-01-05,1,1"), tmp_path / "home", fresh=True)
