@@ -52,7 +52,7 @@ class RankerConfig(Config):
     net_share: float = Field(default=0.4, ge=0, le=1)
     """Weight of the network's log odds beside the trees'; 0: trees alone."""
     net_from: int = Field(default=200, ge=1)
-    """Purchases to learn from at which a network learns too; with fewer, trees alone speak."""
+    """Purchases to learn from at which a network learns too."""
     n_nets: int = Field(default=4, ge=1)
     """Networks learnt from other beginnings, whose log odds are averaged."""
     n_hidden: int = Field(default=16, ge=1)
@@ -61,7 +61,7 @@ class RankerConfig(Config):
     """How often they see every row."""
     plain_share: float = Field(default=0.4, ge=0, le=1)
     """Weight of a plain regression's log odds beside the others' where there was next to nothing to learn
-    from; it fades evenly with the purchases there were."""
+    from; it fades evenly with the purchases there were. Where no network speaks it has its weight too."""
     plain_until: int = Field(default=15_000, ge=1)
     """Purchases to learn from at which it has faded away."""
 
@@ -95,7 +95,8 @@ class Ranker:
         """Learn chances by binary loss: no class weights, which would destroy them."""
         features = np.concatenate([rows.features for rows in parts])
         bought = np.concatenate([rows.bought for rows in parts])
-        net, plain = _net(features, bought, config), _plain(features, bought, config)
+        net = _net(features, bought, config)
+        plain = _plain(features, bought, config, for_net=net is None)
         text = _trees(features, bought, config, config.n_bags if net else 2 * config.n_bags)
         share = config.net_share if net else 0.0
         found = cls(text, config.negative_rate, net, share, plain=plain)
@@ -176,8 +177,12 @@ def _net(features: Floats, bought: Bools, config: RankerConfig) -> Net | None:
     return learn(features, bought, Lesson(config.n_nets, config.n_hidden, config.n_passes, config.seed))
 
 
-def _plain(features: Floats, bought: Bools, config: RankerConfig) -> Plain | None:
-    share = config.plain_share * max(0.0, 1 - float(bought.sum()) / config.plain_until)
+def _plain(features: Floats, bought: Bools, config: RankerConfig, *, for_net: bool) -> Plain | None:
+    """Learn the plain voice; ``for_net``: where no network speaks it takes that one's weight too."""
+    share = config.plain_share
+    if share and for_net:
+        share += (1 - share) * config.net_share
+    share *= max(0.0, 1 - float(bought.sum()) / config.plain_until)
     return Plain.learn(features, bought, share) if share else None
 
 

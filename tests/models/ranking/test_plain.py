@@ -52,9 +52,21 @@ def test_few_purchases_are_ranked_better_with_it() -> None:
 def test_it_fades_evenly_and_is_gone_where_purchases_are_many() -> None:
     n_bought = int(few()[1].sum())
     for until, share in ((10 * n_bought, 0.36), (2 * n_bought, 0.2), (n_bought, 0.0)):
-        config = CONFIG.model_copy(update={"plain_until": until, "n_trees": 2})
+        config = CONFIG.model_copy(update={"plain_until": until, "n_trees": 2, "net_share": 0.0})
         plain = Ranker.train([Rows(*few())], config).plain
         assert (plain.share if plain else 0.0) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(("net_from", "share"), [(1, 0.36), (1_000_000, 0.9 * 0.64)])
+def test_it_has_the_weight_of_the_network_too_where_none_speaks(net_from: int, share: float) -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(2_000, len(PAIR_FEATURES))).astype(np.float32)
+    bought = features[:, 0] + rng.normal(size=2_000) > 1  # even enough for a network to settle
+    more = {"plain_until": 10 * int(bought.sum()), "n_trees": 2, "n_nets": 1, "net_from": net_from}
+    found = Ranker.train([Rows(features, bought)], CONFIG.model_copy(update=more))
+    assert found.plain
+    assert bool(found.net) == (net_from == 1)
+    assert found.plain.share == pytest.approx(share)
 
 
 def test_its_log_odds_are_averaged_with_what_trees_and_network_say() -> None:
