@@ -36,6 +36,13 @@ FACTS = (
 """What a shop is, each query one row of ``shop.json``'s facts."""
 
 
+ABSENT = {
+    "has_products": "no product_id: there are no lists, and no models of products",
+    "has_money": "no unit_price: orders and units are counted, and no money is known",
+}
+"""What a shop does without, by the fact that tells it."""
+
+
 class Counts(BaseModel):
     """What became of one table's rows: ``rows = kept + returns + quarantined + already_here + erased``."""
 
@@ -160,6 +167,12 @@ def unseen(con: duckdb.DuckDBPyConnection) -> list[str]:
     )
     told = "were never ordered and have no launched_on: they are shown to nobody until they have either"
     return [f"products: {n:,} {told}"] if n else []
+
+
+def absent(facts: dict[str, Any]) -> list[str]:
+    """Say what the order lines do not hold at all; facts as ``measure`` returns them."""
+    hint = "if it is there by another name, map it in recompra.toml under [tables.order_lines.columns]"
+    return [f"order_lines: {told}; {hint}" for name, told in ABSENT.items() if not facts[name]]
 
 
 def unpriced(con: duckdb.DuckDBPyConnection) -> list[str]:

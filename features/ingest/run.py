@@ -205,7 +205,9 @@ def _build(
     if old:
         left_out = card["settings"]["tables"].get("order_lines", {}).get("where_reason", "")
         report.notes.extend(quality.otherwise(con, left_out))
-    report.notes.extend([*quality.unseen(con), *quality.unpriced(con), *quality.twins(con)])
+    report.notes.extend(
+        [*quality.absent(report.facts), *quality.unseen(con), *quality.unpriced(con), *quality.twins(con)]
+    )
     report.write(folder)
     publish.write_card(folder, {**card, "facts": report.facts, "fingerprint": report.fingerprint})
 

@@ -80,7 +80,10 @@ def test_ids_that_differ_by_capital_letters_alone_are_told(tmp_path):
     rows = ["a@x,2024-01-01,p", "A@X,2024-01-02,P", "b@x,2024-01-03,p"]
     (tmp_path / "order_lines.csv").write_text("\n".join(["customer_id,ordered_at,product_id", *rows]))
     notes = ingest(tmp_path, tmp_path / "home").notes
-    assert [note.split(" differ")[0] for note in notes] == ["customer_id: 1", "product_id: 1"]
+    assert [note.split(" differ")[0] for note in notes if " differ" in note] == [
+        "customer_id: 1",
+        "product_id: 1",
+    ]
 
 
 def test_columns_without_a_name_are_left_out(tmp_path):

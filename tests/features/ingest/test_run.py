@@ -342,11 +342,17 @@ def test_products_that_nobody_can_be_shown_are_counted_aloud(tmp_path):
     assert "shown to nobody" in str(render(report).caption)
 
 
+def test_what_order_lines_do_without_is_told(tmp_path):
+    products, money = ingest(shop(tmp_path / "s", "a,2024-01-05", "customer_id,ordered_at"), tmp_path).notes
+    assert "no product_id: there are no lists" in products
+    assert "no unit_price: orders and units are counted" in money
+
+
 def test_lines_without_a_price_beside_others_are_told(tmp_path):
     some = ingest(shop(tmp_path / "s", "a,1,p,2024-01-05,1,1\nb,2,p,2024-01-05,1,"), tmp_path / "home")
     assert some.notes[0].startswith("order_lines: 1 of 2 lines have no unit_price: they count as orders")
     none = ingest(shop(tmp_path / "t", "a,1,p,2024-01-05,1,\nb,2,p,2024-01-05,1,"), tmp_path / "free")
-    assert not none.notes
+    assert [note[:27] for note in none.notes] == ["order_lines: no unit_price:"]
 
 
 def test_the_column_map_takes_names_and_expressions(tmp_path):
