@@ -10,6 +10,7 @@ import numpy as np
 
 from features.arrays.dtypes import Floats, Ints
 from features.arrays.pairs import PAIR_FEATURES
+from features.arrays.stored import write_arrays
 from features.shop import Shop
 from models.candidates.source_recall import source_recall
 from models.candidates.sources import new_sources
@@ -193,9 +194,8 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
         """Write what ``models.ranking.live.Live`` answers from: state, ready lists as candidates, ranker."""
         state.save(folder)
         for name, picks in self.ready(state, N_LIVE).items():
-            np.save(folder / f"{name}.product.npy", picks.product)
-            np.save(folder / f"{name}.source.npy", picks.source)
-        np.save(folder / "usual.npy", self._usual(state))
+            write_arrays(folder, {f"{name}.product": picks.product, f"{name}.source": picks.source})
+        write_arrays(folder, {"usual": self._usual(state)})
         self.ranker.save(folder)
 
     def save(self, folder: Path) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 
 from features.arrays.dtypes import Bools, Ids, Ints, Longs
 from features.arrays.groups import among, found_at, stretches
-from features.arrays.history import Vocabulary, read_array
+from features.arrays.history import Vocabulary
+from features.arrays.stored import read_array, write_arrays
 from features.window import naive_utc
 
 
@@ -55,9 +56,7 @@ class BroughtBack:
 
     def save(self, folder: Path) -> None:
         """Write arrays, to be mapped."""
-        folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / "customers.npy", self.customers.ids)
-        np.save(folder / "keys.npy", self.keys)
+        write_arrays(folder, {"customers": self.customers.ids, "keys": self.keys})
 
     @classmethod
     def load(cls, folder: Path, n_products: int, *, mmap: bool = True) -> "BroughtBack":

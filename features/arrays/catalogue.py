@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from features.arrays.dtypes import Bools, Floats, Ids, Ints
-from features.arrays.history import Vocabulary, read_array
+from features.arrays.history import Vocabulary
+from features.arrays.stored import read_array, write_arrays
 from features.window import naive_utc
 
 if TYPE_CHECKING:
@@ -53,10 +54,8 @@ class Catalogue:
 
     def save(self, folder: Path) -> None:
         """Write one ``.npy`` a column."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for field in fields(self):
-            value = getattr(self, field.name)
-            np.save(folder / f"{field.name}.npy", value.ids if isinstance(value, Vocabulary) else value)
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        write_arrays(folder, {name: v.ids if isinstance(v, Vocabulary) else v for name, v in values.items()})
 
     @classmethod
     def load(cls, folder: Path, *, mmap: bool = True) -> "Catalogue":

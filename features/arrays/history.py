@@ -15,6 +15,7 @@ import numpy as np
 
 from features.arrays.dtypes import Column, Floats, Ids, Ints, Longs, Sparse
 from features.arrays.groups import stretches
+from features.arrays.stored import read_array, write_arrays
 from features.window import day_number, local_day, naive_utc
 
 if TYPE_CHECKING:
@@ -126,11 +127,8 @@ class History:
 
     def save(self, folder: Path) -> None:
         """Write one ``.npy`` an array, to be mapped by many readers."""
-        folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / "customers.npy", self.customers.ids)
-        np.save(folder / "products.npy", self.products.ids)
-        for name in COLUMNS:
-            np.save(folder / f"{name}.npy", getattr(self, name))
+        ids = {"customers": self.customers.ids, "products": self.products.ids}
+        write_arrays(folder, ids | {name: getattr(self, name) for name in COLUMNS})
         (folder / "history.json").write_text(json.dumps({"cutoff_day": self.cutoff_day}), encoding="utf-8")
 
     @classmethod
@@ -194,15 +192,6 @@ def read_history(con: Any, cutoff: datetime, *, timezone: str, guests: bool = Fa
         revenue=np.ma.filled(np.ma.asarray(rows["revenue"], np.float32), np.nan),
         cutoff_day=day_number(day),
     )
-
-
-def read_array(folder: Path, name: str, *, mmap: bool = True) -> Any:
-    """Read ``<name>.npy``; with ``mmap`` it stays on disk, and processes share one copy.
-
-    It is mapped copy-on-write: the file is safe from us, and compiled functions, which tell read-only arrays
-    from others, see the same kind of array as in training.
-    """
-    return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="c" if mmap else None, allow_pickle=False))
 
 
 def _column(con: Any, sql: str) -> list[str]:

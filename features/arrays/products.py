@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from features.arrays.catalogue import Catalogue
 from features.arrays.dtypes import Bools, Column, Floats, Ints, Longs
-from features.arrays.history import History, read_array
+from features.arrays.history import History
+from features.arrays.stored import read_array, write_arrays
 
 HALF_LIVES = (7.0, 28.0, 112.0)
 """Days after which a purchase counts half: what sells this week, this month, this season."""
@@ -93,9 +94,9 @@ class ProductTable:
 
     def save(self, folder: Path) -> None:
         """Write one ``.npy`` an array."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ("codes", "statistics", "price", "popularity"):
-            np.save(folder / f"{name}.npy", getattr(self, name))
+        write_arrays(
+            folder, {name: getattr(self, name) for name in ("codes", "statistics", "price", "popularity")}
+        )
 
     @classmethod
     def load(cls, folder: Path, *, mmap: bool = True) -> "ProductTable":

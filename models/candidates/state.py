@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from features.arrays.dtypes import Floats, Ints
-from features.arrays.history import History, read_array
+from features.arrays.history import History
 from features.arrays.pairs import pair_features
 from features.arrays.products import ProductTable
+from features.arrays.stored import read_array, write_arrays
 from features.errors import ArtefactError
 from models.clock.due import Due
 from models.lists.rules import Rules
@@ -112,8 +113,8 @@ class ListState:
         self.due.save(folder / "due")
         for name in NEAR:
             getattr(self, name).save(folder, name)
-        for name in ("shelf", "kin", "customer_factors", "product_factors"):
-            np.save(folder / f"{name}.npy", getattr(self, name))
+        own = ("shelf", "kin", "customer_factors", "product_factors")
+        write_arrays(folder, {name: getattr(self, name) for name in own})
 
     @classmethod
     def load(cls, folder: Path, *, mmap: bool = True) -> "ListState":

@@ -10,7 +10,8 @@ import numpy as np
 
 from features.arrays.dtypes import Floats, Ints, Longs
 from features.arrays.groups import found_at, stretches
-from features.arrays.history import History, read_array
+from features.arrays.history import History
+from features.arrays.stored import read_array, write_arrays
 from features.window import EPOCH
 from models.clock.renewal import Rhythm
 from models.clock.spells import Spells
@@ -93,9 +94,7 @@ class Due:
 
     def save(self, folder: Path) -> None:
         """Write ``.npy`` files, to be mapped."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in COLUMNS:
-            np.save(folder / f"{name}.npy", getattr(self, name))
+        write_arrays(folder, {name: getattr(self, name) for name in COLUMNS})
 
     @classmethod
     def load(cls, folder: Path, *, mmap: bool = True) -> "Due":

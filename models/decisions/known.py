@@ -9,6 +9,7 @@ import numpy as np
 
 from features.arrays.dtypes import Bools, Ints
 from features.arrays.history import History
+from features.arrays.stored import write_arrays
 from features.errors import NotFound
 from models.decisions.case import Case
 from models.decisions.economics import Money
@@ -66,8 +67,7 @@ class Known:
         """Write plain arrays, to be mapped by many workers."""
         self.standing.save(folder / "standing")
         self.shelf.save(folder / "shelf")
-        for name, change in self.learnt.items():
-            np.save(folder / f"learnt.{name}.npy", change)
+        write_arrays(folder, {f"learnt.{name}": change for name, change in self.learnt.items()})
 
     @classmethod
     def load(cls, folder: Path) -> Self:

@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from features.arrays.dtypes import Column, Ints, Rows
+from features.arrays.stored import write_arrays
 from features.errors import ArtefactError
 from models.decisions.arms import PERMITTED, Weighed, arm_codes, best_arm, repeated, weigh
 from models.decisions.case import NOTHING, Case, Terms
@@ -113,9 +114,7 @@ def merge_lists(lists: ReadyLists) -> tuple[Ints, Money]:
 
 def save_desk(folder: Path, goods: Goods, terms: Terms) -> None:
     """Write what ``choose`` needs besides the case: arrays of the goods, and the terms as JSON."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for part in fields(goods):
-        np.save(folder / f"{part.name}.npy", getattr(goods, part.name))
+    write_arrays(folder, {part.name: getattr(goods, part.name) for part in fields(goods)})
     (folder / "terms.json").write_text(TERMS.dump_json(terms, indent=1).decode(), encoding="utf-8")
 
 

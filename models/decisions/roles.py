@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from features.arrays.compiled import compiled
 from features.arrays.dtypes import Bools, Bytes, Floats, Ints
 from features.arrays.groups import found_at
-from features.arrays.history import History, read_array
+from features.arrays.history import History
 from features.arrays.last_bought import days_since_kind
+from features.arrays.stored import read_array, write_arrays
 from features.window import local_day
 from models.decisions.economics import Money
 from models.decisions.reading import group_days
@@ -80,9 +81,7 @@ class Shelf:
 
     def save(self, folder: Path) -> None:
         """Write one ``.npy`` an array."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for part in fields(self):
-            np.save(folder / f"{part.name}.npy", getattr(self, part.name))
+        write_arrays(folder, {part.name: getattr(self, part.name) for part in fields(self)})
 
     @classmethod
     def load(cls, folder: Path) -> "Shelf":

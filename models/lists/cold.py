@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from features.arrays.dtypes import Doubles, Floats, Ids, Ints, Sparse
-from features.arrays.history import History, Vocabulary, read_array
+from features.arrays.history import History, Vocabulary
+from features.arrays.stored import read_array, write_arrays
 
 if TYPE_CHECKING:
     from features.shop import Shop
@@ -87,10 +88,8 @@ class AttributeSegments:
 
     def save(self, folder: Path) -> None:
         """Write one ``.npy`` an array."""
-        folder.mkdir(parents=True, exist_ok=True)
         arrays = {"names": self.names.ids, "lift": self.lift, "customers": self.customers.ids}
-        for name, array in (arrays | {"values": self.values}).items():
-            np.save(folder / f"{name}.npy", array)
+        write_arrays(folder, arrays | {"values": self.values})
 
     @classmethod
     def load(cls, folder: Path) -> Self | None:

@@ -13,7 +13,8 @@ from features.arrays.catalogue import Catalogue
 from features.arrays.compiled import compiled
 from features.arrays.dtypes import Column, Floats, Ints, Longs, Sparse
 from features.arrays.groups import found_at
-from features.arrays.history import History, read_array
+from features.arrays.history import History
+from features.arrays.stored import read_array, write_arrays
 
 LEAST_STEP = 1.05
 """A better version costs at least so many times the price: a few cents are no step."""
@@ -49,8 +50,9 @@ class Dearer:
 
     def save(self, folder: Path) -> None:
         """Write ``dearer.*.npy``, to be mapped."""
-        for name in ("product", "chance", "margin"):
-            np.save(folder / f"dearer.{name}.npy", getattr(self, name))
+        write_arrays(
+            folder, {f"dearer.{name}": getattr(self, name) for name in ("product", "chance", "margin")}
+        )
 
     @classmethod
     def load(cls, folder: Path) -> "Dearer | None":

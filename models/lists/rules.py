@@ -17,7 +17,8 @@ from features.arrays.brought_back import BroughtBack
 from features.arrays.catalogue import Catalogue
 from features.arrays.dtypes import Bools, Column, Floats, Ids, Ints, Longs, Rows
 from features.arrays.groups import Groups, places
-from features.arrays.history import History, read_array
+from features.arrays.history import History
+from features.arrays.stored import read_array, write_arrays
 from features.settings import Lists
 
 ARRAYS = ("returns", "hidden", "boost", "category", "is_new")
@@ -148,9 +149,7 @@ class Rules:
 
     def save(self, folder: Path) -> None:
         """Write arrays, and the rest as JSON."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ARRAYS:
-            np.save(folder / f"{name}.npy", getattr(self, name))
+        write_arrays(folder, {name: getattr(self, name) for name in ARRAYS})
         pinned = {name: codes.tolist() for name, codes in (self.pinned or {}).items()}
         plain = {"max_per_category": self.max_per_category, "explore_share": self.explore_share}
         card = plain | {"pinned": pinned}

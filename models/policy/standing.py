@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.dtypes import Bools, Doubles, Floats, Ids, Ints
+from features.arrays.stored import write_arrays
 from models.policy.actions import CHANNELS, EVENTS, NAMES
 
 NOT_RECORDED = -1
@@ -91,9 +92,7 @@ class Standing:
 
     def save(self, folder: Path) -> None:
         """Write one ``.npy`` an array, to be mapped by many readers."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for field in fields(self):
-            np.save(folder / f"{field.name}.npy", getattr(self, field.name))
+        write_arrays(folder, {field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def load(cls, folder: Path) -> "Standing":

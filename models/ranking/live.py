@@ -13,7 +13,8 @@ from typing import Self
 import numpy as np
 
 from features.arrays.dtypes import Bools, Bytes, Floats, Ints
-from features.arrays.history import History, read_array
+from features.arrays.history import History
+from features.arrays.stored import read_array
 from models.candidates.companions import LIKE, better, substitutes, together
 from models.candidates.state import ListState
 from models.candidates.union import Candidates

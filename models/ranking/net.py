@@ -13,8 +13,8 @@ import numpy as np
 
 from features.arrays.compiled import compiled
 from features.arrays.dtypes import Doubles, Floats, Ints, Longs
-from features.arrays.history import read_array
 from features.arrays.pairs import MISSING
+from features.arrays.stored import read_array, write_arrays
 
 SMALL = 1.5
 """Columns that never grow beyond this are shares and the like, and count in hundredths."""
@@ -74,10 +74,9 @@ class Net:
 
     def save(self, folder: Path) -> None:
         """Write ``net.*.npy``."""
-        np.save(folder / "net.scale.npy", np.stack([self.scale.factor, self.scale.mean, self.scale.spread]))
-        np.save(folder / "net.flag.npy", self.scale.flag)
-        np.save(folder / "net.weight.npy", self.weight)
-        np.save(folder / "net.out.npy", self.out)
+        scale = np.stack([self.scale.factor, self.scale.mean, self.scale.spread])
+        parts = {"scale": scale, "flag": self.scale.flag, "weight": self.weight, "out": self.out}
+        write_arrays(folder, {f"net.{name}": array for name, array in parts.items()})
 
     @classmethod
     def load(cls, folder: Path) -> Self:

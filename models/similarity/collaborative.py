@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from features.arrays.dtypes import Floats, Ints, Sparse
-from features.arrays.history import History, interactions, read_array
+from features.arrays.history import History, interactions
+from features.arrays.stored import read_array, write_arrays
 from features.hardware import threads
 
 
@@ -21,8 +22,7 @@ class Neighbours:
 
     def save(self, folder: Path, name: str) -> None:
         """Write ``<name>.product.npy`` and ``<name>.score.npy``."""
-        np.save(folder / f"{name}.product.npy", self.product)
-        np.save(folder / f"{name}.score.npy", self.score)
+        write_arrays(folder, {f"{name}.product": self.product, f"{name}.score": self.score})
 
     @classmethod
     def load(cls, folder: Path, name: str, *, mmap: bool = True) -> "Neighbours":

@@ -14,8 +14,9 @@ import numpy as np
 
 from features.arrays.catalogue import Catalogue
 from features.arrays.dtypes import Bools, Floats, Ints
-from features.arrays.history import History, read_array
+from features.arrays.history import History
 from features.arrays.products import ProductTable, n_buyers
+from features.arrays.stored import read_array, write_arrays
 from models.similarity.collaborative import Neighbours
 
 FEW_BUYERS = 5
@@ -93,9 +94,7 @@ class Newcomers:
 
     def save(self, folder: Path) -> None:
         """Write one ``.npy`` an array."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ARRAYS:
-            np.save(folder / f"{name}.npy", getattr(self, name))
+        write_arrays(folder, {name: getattr(self, name) for name in ARRAYS})
 
     @classmethod
     def load(cls, folder: Path, *, mmap: bool = True) -> Self:

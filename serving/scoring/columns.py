@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from features.arrays.dtypes import Bools, Column, Doubles, Ints, Longs
+from features.arrays.stored import write_arrays
 from features.errors import ArtefactError
 from features.window import day_number, local_day
 
@@ -128,9 +129,7 @@ class Columns:
 
     def save(self, folder: Path) -> None:
         """Write three arrays and a card."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ARRAYS:
-            np.save(folder / f"{name}.npy", getattr(self, name))
+        write_arrays(folder, {name: getattr(self, name) for name in ARRAYS})
         card = {"order": self.order, "kinds": self.kinds, "words": self.words}
         (folder / "columns.json").write_text(json.dumps(card), encoding="utf-8")
 

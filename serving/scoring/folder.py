@@ -16,6 +16,7 @@ import numpy as np
 
 from features.arrays.catalogue import Catalogue
 from features.arrays.history import History, Vocabulary
+from features.arrays.stored import write_arrays
 from features.errors import ArtefactError
 from features.settings import Economics
 from models.decisions.known import Known
@@ -37,14 +38,16 @@ SAMPLE = 200
 def write(folder: Path, snapshot: Snapshot, *, more: Callable[[Path], None] | None = None) -> None:
     """Write a snapshot into ``folder``; ``more`` adds the live state and whatever else belongs to it."""
     folder.mkdir(parents=True)
-    np.save(folder / "customers.npy", snapshot.customers.ids)
     for name, ready in snapshot.ready.items():
-        for part, array in ready._asdict().items():
-            np.save(folder / f"{name}.{part}.npy", array)
-    np.save(folder / "popular.product.npy", snapshot.popular)
-    np.save(folder / "popular.score.npy", snapshot.popular_score)
-    np.save(folder / "consent.npy", snapshot.people.consent)
-    np.save(folder / "n_contacts_28d.npy", snapshot.people.n_contacts_28d)
+        write_arrays(folder, {f"{name}.{part}": array for part, array in ready._asdict().items()})
+    own = {
+        "customers": snapshot.customers.ids,
+        "popular.product": snapshot.popular,
+        "popular.score": snapshot.popular_score,
+        "consent": snapshot.people.consent,
+        "n_contacts_28d": snapshot.people.n_contacts_28d,
+    }
+    write_arrays(folder, own)
     snapshot.catalogue.save(folder / "catalogue")
     snapshot.features.save(folder / "features")
     snapshot.scores.save(folder / "scores")
