@@ -32,6 +32,15 @@ LEAST_CHANCE = 0.05
 """A learnt change is put on a product in proportion to the chance of an order, if that is not less."""
 
 
+class Sums(NamedTuple):
+    """The sums of every arm of n customers, each of shape (n, m): see ``Weighed``."""
+
+    worth: Money
+    spend: Money
+    chance: Money
+    moved: Money
+
+
 class Weighed(NamedTuple):
     """Every arm of n customers: what it is worth, and what refuses it; arrays of shape (n, m)."""
 
@@ -54,28 +63,26 @@ class Weighed(NamedTuple):
 def weigh(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> Weighed:
     """Weigh every arm in money and ask every rule; rules of time look ``days`` days ahead (0: today)."""
     deck = terms.deck
-    worth, spend, chance, moved = sums(case, goods, deck)
+    found = sums(case, goods, deck)
     barred = barred_actions(case, deck, terms, days)
     refusing = goods_rules(case, goods, terms)
-    refused = refused_arms(case, deck, worth, barred, first_refusal(refusing, case.product.shape))
-    asked = (*barred.rules, cannot_know(worth), *refusing)
-    worth[refused == NO_ARM] = np.nan
+    refused = refused_arms(case, deck, found.worth, barred, first_refusal(refusing, case.product.shape))
+    asked = (*barred.rules, cannot_know(found.worth), *refusing)
+    found.worth[refused == NO_ARM] = np.nan
     rules, reasons = tuple(rule.rule for rule in asked), tuple(rule.why for rule in asked)
-    return Weighed(deck, worth, spend, chance, moved, refused, barred, rules, reasons)
+    return Weighed(deck, *found, refused, barred, rules, reasons)
 
 
-def sums(case: Case, goods: Goods, deck: Deck) -> tuple[Money, Money, Money, Money]:
-    """Return worth, spend, chance and what moves it of every arm, each of shape (n, m)."""
+def sums(case: Case, goods: Goods, deck: Deck) -> Sums:
+    """Return the sums of the arms with a product and, behind them, of those without."""
     with_product = _sums_of_products(case, goods, deck)
     if len(deck) == deck.n_with_product:
         return with_product
-    without = _sums_of_customers(case, deck)
-    both = (np.hstack(pair) for pair in zip(with_product, without, strict=True))
-    worth, spend, chance, moved = both
-    return worth, spend, chance, moved
+    both = zip(with_product, _sums_of_customers(case, deck), strict=True)
+    return Sums(*(np.hstack(pair) for pair in both))
 
 
-def _sums_of_products(case: Case, goods: Goods, deck: Deck) -> tuple[Money, Money, Money, Money]:
+def _sums_of_products(case: Case, goods: Goods, deck: Deck) -> Sums:
     n, k = case.product.shape
     some = slice(deck.n_with_product)
     chance = case.chance[:, None, :]
@@ -88,7 +95,7 @@ def _sums_of_products(case: Case, goods: Goods, deck: Deck) -> tuple[Money, Mone
     spend = cost + (chance + moved) * discount
     shape = (n, deck.n_with_product * k)
     wide = np.broadcast_to(chance, worth.shape)
-    return worth.reshape(shape), spend.reshape(shape), wide.reshape(shape), moved.reshape(shape)
+    return Sums(*(column.reshape(shape) for column in (worth, spend, wide, moved)))
 
 
 def _lift(case: Case, deck: Deck) -> Money:
@@ -104,7 +111,7 @@ def _lift(case: Case, deck: Deck) -> Money:
     return lift
 
 
-def _sums_of_customers(case: Case, deck: Deck) -> tuple[Money, Money, Money, Money]:
+def _sums_of_customers(case: Case, deck: Deck) -> Sums:
     n, some = len(case.product), slice(deck.n_with_product, None)
     standing = Standing.unknown(n) if case.standing is None else case.standing
     moved = standing.risk[:, None] * deck.effect[some]
@@ -115,7 +122,7 @@ def _sums_of_customers(case: Case, deck: Deck) -> tuple[Money, Money, Money, Mon
     discount = np.where(deck.discount[some] > 0, standing.basket[:, None] * deck.discount[some], 0.0)
     cost = deck.cost[some]
     worth = incremental_margin(chance, moved, margin=standing.margin[:, None], discount=discount, cost=cost)
-    return worth, cost + (chance + moved) * discount, np.broadcast_to(chance, worth.shape), moved
+    return Sums(worth, cost + (chance + moved) * discount, np.broadcast_to(chance, worth.shape), moved)
 
 
 class Barred(NamedTuple):
