@@ -37,6 +37,8 @@ PROVIDED = dict(zip(EXAMPLES["number"], (COMMA, COMMA, POINT), strict=True))
 """How a number must be written for an example to read it as it was meant."""
 PARTED = "'-?[1-9][0-9]{0,2}([.][0-9]{3})+'"
 
+OFFSET = "':.* ?([+-][0-9]{2}:?([0-9]{2})?)$'"
+
 
 def example(con: duckdb.DuckDBPyConnection, relation: str, column: Column, cell: str) -> str:
     """Return the line of ``recompra.toml`` that reads most of ``cell`` (SQL over the relation)."""
@@ -67,6 +69,17 @@ def thousands(
         if dotted and parted == dotted:
             notes.append(f"{told}; if 1.475 means 1475, write {line} under [tables.{table.name}.columns]")
     return notes
+
+
+def offset(con: duckdb.DuckDBPyConnection, relation: str, cell: str, timezone: str) -> list[str]:
+    """Return a note where a shop of UTC has times (SQL of their text) of another clock, most of them."""
+    if timezone != "UTC":
+        return []
+    found = con.execute(f"SELECT mode(regexp_extract(trim({cell}), {OFFSET}, 1)) FROM {relation}").fetchall()
+    if not (of := found[0][0]) or not of.strip("+-0:"):
+        return []
+    told = f"order_lines: most times are of {of}, and the shop's days are UTC's"
+    return [f'{told}; if they are not, write timezone (such as "America/New_York") in recompra.toml']
 
 
 def adapter(con: duckdb.DuckDBPyConnection, relation: str) -> str:

@@ -7,7 +7,7 @@ import duckdb
 
 from features.errors import InputError, SettingsError
 from features.ingest import advice, casting, contracts, sources
-from features.ingest.contracts import TABLES, Column, Table
+from features.ingest.contracts import TABLES, Column, Kind, Table
 from features.ingest.sources import Source
 from features.settings import Settings, TableMap
 from features.storage.tables import quote
@@ -99,7 +99,12 @@ def stage(
     if source.table == "order_lines" and missing & {"product_id", "quantity"}:
         con.execute(f"INSERT INTO uncounted VALUES ({quote(source.label)})")
     _make_whole(opened, cells)
-    return _refuse_wrong_types(opened, cells), advice.thousands(con, relation, opened.table, _numbers(cells))
+    n = _refuse_wrong_types(opened, cells)
+    odd = advice.thousands(con, relation, opened.table, _of_words(cells, "number"))
+    if source.table == "order_lines":
+        for cell in _of_words(cells, "time").values():
+            odd += advice.offset(con, relation, cell, settings.timezone)
+    return n, odd
 
 
 def table_map_of(settings: Settings, table: str) -> TableMap:
@@ -281,8 +286,9 @@ def _refuse_wrong_types(opened: Opened, cells: list[Cell]) -> int:
     return int(rows)
 
 
-def _numbers(cells: list[Cell]) -> dict[str, str]:
-    return {c.column.name: c.sql for c in cells if c.column.kind == "number" and c.type == "VARCHAR"}
+def _of_words(cells: list[Cell], kind: Kind) -> dict[str, str]:
+    """Return SQL of the columns of that kind that come as text, by their names."""
+    return {c.column.name: c.sql for c in cells if c.column.kind == kind and c.type == "VARCHAR"}
 
 
 def _name(column: str) -> str:

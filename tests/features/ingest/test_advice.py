@@ -76,6 +76,25 @@ def test_dots_that_may_part_thousands_are_told(tmp_path, cells, is_odd):
     assert any("replace(quantity, '.', '')" in note for note in notes) == is_odd
 
 
+@pytest.mark.parametrize(
+    ("end", "timezone", "is_odd"),
+    [
+        (" -0500", "UTC", True),
+        ("+05:30", "UTC", True),
+        (" -0500", "America/New_York", False),
+        ("+00:00", "UTC", False),
+        ("Z", "UTC", False),
+        ("", "UTC", False),
+    ],
+)
+def test_times_of_another_clock_than_the_shops_are_told(tmp_path, end, timezone, is_odd):
+    rows = [f"c{day},2024-01-0{day} 23:30:00{end}" for day in range(1, 8)]
+    (tmp_path / "order_lines.csv").write_text("\n".join(["customer_id,ordered_at", *rows]))
+    (tmp_path / "recompra.toml").write_text(f'timezone = "{timezone}"')
+    notes = ingest(tmp_path, tmp_path / "home").notes
+    assert any(f"most times are of {end.strip()}, " in note for note in notes) == is_odd
+
+
 def test_ids_that_differ_by_capital_letters_alone_are_told(tmp_path):
     rows = ["a@x,2024-01-01,p", "A@X,2024-01-02,P", "b@x,2024-01-03,p"]
     (tmp_path / "order_lines.csv").write_text("\n".join(["customer_id,ordered_at,product_id", *rows]))
