@@ -162,7 +162,7 @@ class OrderEvent(_Event):
     kind: Literal["order"]
     customer_id: Id
     product_id: Id | None = None
-    """Absent where the shop's orders name none: the order counts for the customer's features and scores."""
+    """Absent only where the shop's orders name none; it then counts for features and scores."""
     quantity: Quantity = 1.0
     unit_price: Amount | None = None
     """Net of discounts; without it the order counts for the customer's features, its money does not."""

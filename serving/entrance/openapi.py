@@ -24,7 +24,7 @@ REFUSALS = {
 }
 SOME = {
     "404": "What is asked for is not in this shop: the reason names what there is.",
-    "409": "It cannot be so: an event of the future, a plan of the past.",
+    "409": "It cannot be so: an event of the future, an order of no product, a plan of the past.",
     "410": "The scoring of this cursor is no longer kept: start again without one.",
 }
 """Statuses of some endpoints only: see ``Endpoint.more``."""
