@@ -48,7 +48,7 @@ def example(con: duckdb.DuckDBPyConnection, relation: str, column: Column, cell:
     ]
     counts = ", ".join(f"count({casting.read(column.kind, attempt)})" for attempt in tries)
     read = con.execute(f"SELECT {counts} FROM {relation}").fetchall()[0]
-    return _line(column.name, forms[read.index(max(read))].format(name))
+    return setting(column.name, forms[read.index(max(read))].format(name))
 
 
 def thousands(
@@ -64,7 +64,7 @@ def thousands(
     found = con.execute(f"SELECT {', '.join(counts)} FROM {relation}").fetchall()[0]
     notes = []
     for (name, cell), parted, dotted in zip(numbers.items(), found[::2], found[1::2], strict=True):
-        line = _line(name, f"replace({_short(cell)}, '.', '')")
+        line = setting(name, f"replace({_short(cell)}, '.', '')")
         told = f"{table.name}: every dot of {name} stands before three digits, and is read as a decimal point"
         if dotted and parted == dotted:
             notes.append(f"{told}; if 1.475 means 1475, write {line} under [tables.{table.name}.columns]")
@@ -113,6 +113,7 @@ def _short(cell: str) -> str:
     return name if name.isidentifier() else cell
 
 
-def _line(name: str, expression: str) -> str:
+def setting(name: str, expression: str) -> str:
+    """Return what says so in ``recompra.toml``."""
     escaped = expression.replace("\\", "\\\\").replace('"', '\\"')
     return f'{name} = "{escaped}"'

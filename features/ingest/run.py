@@ -11,12 +11,12 @@ import duckdb
 
 from features import adapters
 from features.errors import InputError, SettingsError
-from features.ingest import erasure, orders, publish, quality, remote, returns, rows, sources, staging
+from features.ingest import advice, erasure, orders, publish, quality, remote, returns, rows, sources, staging
 from features.ingest.contracts import SIDE_TABLES
 from features.ingest.erasure import Forgotten, nobody
 from features.ingest.quality import Counts, Report, number
 from features.ingest.sources import Source
-from features.settings import Settings
+from features.settings import Settings, TableMap
 from features.storage.tables import quote
 
 Tell = Callable[[str], None]
@@ -236,7 +236,8 @@ def _unchanged(con: duckdb.DuckDBPyConnection, report: Report, old: Path, old_ca
 
 def _one_currency(con: duckdb.DuckDBPyConnection, settings: Settings) -> Settings:
     """Check that all money is in one currency, and note which; else raise ``InputError`` naming the rows."""
-    left_out = quote(staging.table_map_of(settings, "order_lines").where_reason)
+    table_map = staging.table_map_of(settings, "order_lines")
+    left_out = quote(table_map.where_reason)
     found = con.execute(f"""
         SELECT upper(currency), count(*), min(source), list(__row ORDER BY source, __row)[:5]
         FROM staged_order_lines WHERE currency IS NOT NULL AND reason IS DISTINCT FROM {left_out}
@@ -249,9 +250,16 @@ def _one_currency(con: duckdb.DuckDBPyConnection, settings: Settings) -> Setting
         ours = f" (the shop's is {settings.currency})" if settings.currency else ""
         raise InputError(
             f"order_lines: column 'currency' holds {len(names)} currencies{ours}: {told}",
-            "convert the money to one, or keep one with [tables.order_lines] where = \"currency = '...'\"",
+            "convert the money to one, or keep one with [tables.order_lines] "
+            + _keeping(table_map, settings.currency or found[0][0]),
         )
     return settings.model_copy(update={"currency": names.pop()}) if names else settings
+
+
+def _keeping(table_map: TableMap, currency: str) -> str:
+    """Return the ``where`` that keeps one currency, of what the map keeps already."""
+    keep = f"upper({table_map.columns.get('currency', 'currency')}) = {quote(currency)}"
+    return advice.setting("where", f"({table_map.where}) AND {keep}" if table_map.where else keep)
 
 
 def _require_lines(found: list[Source], path: Path, old_card: Card, settings: Settings) -> None:

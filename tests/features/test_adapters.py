@@ -199,6 +199,19 @@ def test_a_folder_without_the_adapters_file_says_how_it_is_called(tmp_path):
         ingest(tmp_path, tmp_path / "home", adapter="shopify")
 
 
+@pytest.mark.parametrize("adapter", ["shopify", "woocommerce"])
+def test_of_two_currencies_the_line_proposed_keeps_one_and_what_the_adapter_left_out(adapter, tmp_path):
+    text = {"shopify": SHOPIFY.replace("#5,ada@x.com,paid,no,USD", "#5,ada@x.com,paid,no,CAD")}
+    text["woocommerce"] = WOO.replace("processing,EUR", "processing,BRL")
+    (tmp_path / "orders_export-orders.csv").write_text(text[adapter])
+    with pytest.raises(InputError, match="2 currencies") as caught:
+        ingest(tmp_path / "orders_export-orders.csv", tmp_path / "home", adapter=adapter)
+    proposed = str(caught.value).partition("[tables.order_lines] ")[2]
+    (tmp_path / "recompra.toml").write_text(f"[tables.order_lines]\n{proposed}\n")
+    report = ingest(tmp_path / "orders_export-orders.csv", tmp_path / "home", adapter=adapter)
+    assert (report.tables["order_lines"].kept, report.tables["order_lines"].quarantined) in ((3, 3), (2, 3))
+
+
 def test_shopify_knows_a_customer_by_address_or_telephone_and_keeps_the_moment(shopify):
     _, home = shopify
     assert rows(home, "DISTINCT customer_id, ordered_at::VARCHAR") == [
