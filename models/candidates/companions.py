@@ -12,17 +12,26 @@ from models.lists.question import Question, Scored
 from models.similarity.collaborative import Neighbours
 
 LIKE = SOURCES.index("similar")
+Suits = Callable[[Ints], Floats]
+"""The chance of the customer who asks to buy each of some products."""
+N_SUITED = 100
+"""So many of the best are looked at for whether they suit who asks; the others follow them."""
+TASTE = 1 / 3
+"""Weight of the log of that chance beside what goes with a cart: with more, little new is left."""
 JUST_LESS = 1 - 1e-6
 """What is appended scores so much of the last before it: less, and hardly less."""
 
 
-def together(state: ListState, ask: Question) -> Scored:
-    """Return what is bought in one order with the cart or the latest purchases, then what is like it."""
+def together(state: ListState, ask: Question, suits: Suits | None = None) -> Scored:
+    """Return what is bought in one order with the cart or the latest purchases, then what is like it.
+
+    What suits the customer comes before what goes with the cart as well.
+    """
     lead = ask.lead
     found = _completed(_summed(state.together, lead), _summed(state.neighbours, lead, LIKE))
     kept = ~ask.bars(state.rules, "bought_together", found.product) & ~np.isin(found.product, lead)
     kept &= ~substitutes(state, lead)[found.product]
-    return Scored(found.product[kept], found.score[kept], found.source[kept])
+    return _suited(Scored(found.product[kept], found.score[kept], found.source[kept]), suits, TASTE)
 
 
 def substitutes(state: ListState, lead: Ints) -> Bools:
@@ -34,30 +43,34 @@ def substitutes(state: ListState, lead: Ints) -> Bools:
     return found
 
 
-def better(
-    state: ListState, dearer: Dearer, ask: Question, suits: Callable[[Ints], Floats] | None = None
-) -> Scored:
+def better(state: ListState, dearer: Dearer, ask: Question, suits: Suits | None = None) -> Scored:
     """Return better versions of the cart or the latest purchases, by chance x margin.
 
-    ``suits`` tells the customer's own chance to buy each, which counts as a factor more. What they have
-    bought before is a step they have made: it comes last.
+    The customer's own chance counts as a factor more. What they have bought before is a step they have made:
+    it comes last.
     """
     lead = ask.lead
     chance = dearer.chance[lead].ravel()
     worth = chance * dearer.margin[lead].ravel()
     product, at = np.unique(dearer.product[lead].ravel(), return_inverse=True)
     total = np.bincount(at.ravel(), worth, minlength=len(product)).astype(np.float32)
+    total *= chance.max(initial=0) / max(total.max(initial=0), np.float32(1e-9))
     kept = product >= 0
     kept[kept] = ~ask.bars(state.rules, "upsell", product[kept])
     product, total = product[kept], total[kept]
-    if suits is not None:
-        total *= suits(product)
-    had = ask.owned[product]
-    best = total.max(where=~had, initial=0) or total.max(initial=0)
-    total *= chance.max(initial=0) / max(best, np.float32(1e-9))
-    source = np.full(len(product), UPSELL, np.uint8)
+    had, source = ask.owned[product], np.full(len(product), UPSELL, np.uint8)
     new, made = (Scored(product[rows], total[rows], source[rows]) for rows in (~had, had))
-    return _completed(new, made)
+    return _completed(_suited(new, suits, 1.0), made)
+
+
+def _suited(found: Scored, suits: Suits | None, weight: float) -> Scored:
+    """Return the best with the customer's own chance, raised to ``weight``, as a factor; the others below."""
+    if suits is None or not len(found.product):
+        return found
+    best = np.sort(np.argsort(-found.score, kind="stable")[:N_SUITED])
+    score = found.score[best] * suits(found.product[best]) ** np.float32(weight)
+    score *= found.score.max() / max(score.max(), np.float32(1e-30))
+    return _completed(Scored(found.product[best], score, found.source[best]), found)
 
 
 def _completed(found: Scored, rest: Scored) -> Scored:

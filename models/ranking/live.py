@@ -15,7 +15,7 @@ import numpy as np
 from features.arrays.dtypes import Bools, Bytes, Floats, Ints
 from features.arrays.history import History
 from features.arrays.stored import read_array
-from models.candidates.companions import LIKE, better, substitutes, together
+from models.candidates.companions import LIKE, Suits, better, substitutes, together
 from models.candidates.state import ListState
 from models.candidates.union import Candidates
 from models.lists.dearer import Dearer
@@ -86,10 +86,9 @@ class Live:
         ask = self._ask(customer_id, new_lines=new_lines, cart=cart, k=k, exclude=exclude, eligible=eligible)
         if list_name == "bought_together":
             ask = replace(ask, barred=ask.barred | substitutes(self.state, ask.cart))
-            found = together(self.state, ask)
+            found = together(self.state, ask, self._suits(ask))
         elif list_name == "upsell" and self.dearer is not None:
-            suits = partial(self._chance, ask) if len(ask.mine.product) else None
-            found = better(self.state, self.dearer, ask, suits)
+            found = better(self.state, self.dearer, ask, self._suits(ask))
         elif list_name in ("upsell", "popular"):
             found = Scored.nothing()
         else:
@@ -173,6 +172,10 @@ class Live:
         product = product[kept]
         source = np.where(bought, OWN, np.where(source == OWN, LIKE, source))[kept].astype(np.uint8)
         return Scored(product, self._chance(ask, product), source)
+
+    def _suits(self, ask: Question) -> Suits | None:
+        """Return what tells the customer's own chance; nothing for who has bought nothing."""
+        return partial(self._chance, ask) if len(ask.mine.product) else None
 
     def _chance(self, ask: Question, product: Ints) -> Floats:
         chances, customer = self._chances(ask), np.zeros(len(product), np.int32)

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,25 @@ def substitutes(lead: list[str]) -> set[str]:
     _, _, state = board()
     kinds = {*state.kin[state.history.products.codes(lead)].tolist()} - {-1}
     return {name for name, kind in zip(PRODUCTS, state.kin.tolist(), strict=True) if kind in kinds}
+
+
+def test_what_goes_with_a_cart_suits_who_asks() -> None:
+    class Sure:
+        """Says of the first candidate that it is bought a thousand times as likely as the others."""
+
+        def chance(self, features: np.ndarray) -> np.ndarray:
+            return np.append(np.float32(0.5), np.full(len(features) - 1, 0.0005, np.float32))
+
+    live = replace(board_live(), ranker=Sure())
+    anybody, somebody = (
+        {product: score for product, score, source in found if source == "similar"}
+        for found in (live.rank(name, (), PRODUCTS[:1], "bought_together", 80) for name in (None, "c004"))
+    )
+    first = min(somebody)
+    assert next(iter(somebody)) == first != next(iter(anybody))
+    ratio = {name: score / anybody[name] for name, score in somebody.items()}
+    others = [ratio[first] / ratio[name] for name in sorted(ratio)[1:]]
+    assert len(others) > 5 and others == pytest.approx([10] * len(others), rel=1e-3)
 
 
 def test_a_purchase_changes_the_next_answer() -> None:
