@@ -1,7 +1,7 @@
 """What do they buy again, and when: a chance and a date for every product a customer bought, and demand."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from features.arrays.dtypes import Floats, Ints
+from features.arrays.groups import found_at
 from features.arrays.history import History
 from features.errors import ArtefactError, CannotLearn
 from features.shop import Shop
@@ -22,9 +23,11 @@ from models.clock.renewal import Rhythm
 from models.clock.spells import Spells
 from models.clock.windows import Window, rhythm_of
 from models.config import HorizonConfig
+from models.customers.calibration import logit_shift
 from models.kinds import PairModel
 from models.measured import Measured
 from models.model import require_products
+from models.youth import youth
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,9 +95,10 @@ class Repurchase(PairModel[RepurchaseConfig]):
         if not len(rows):
             raise CannotLearn(f"repurchase found no purchase before {cutoffs[0]:%Y-%m-%d}")
         some = np.sort(np.random.default_rng(config.seed).permutation(len(rows))[: config.max_pairs])
-        chance = Logistic.fit(rows[some], bought[some])
-        known = [(window.forecasts(chance, horizon), window.sold) for window in windows]
+        learnt = Logistic.fit(rows[some], bought[some])
+        known = [(window.forecasts(learnt, horizon), window.sold) for window in windows]
         demand = Demand.fit(known, horizons=1 + (cutoffs[0] - cutoffs[-1]).days / horizon)
+        chance = levelled(learnt, windows[0], shop, known_until, horizon_days=horizon)
         return cls(config, known_until, horizon_days=horizon, chance=chance, demand=demand)
 
     def state(self, shop: Shop, cutoff: datetime) -> Clock:
@@ -191,3 +195,24 @@ class Repurchase(PairModel[RepurchaseConfig]):
             chance=Logistic.of(facts["chance"]),
             demand=Demand.of(facts["demand"]),
         )
+
+
+def levelled(
+    chance: Logistic, newest: Window, shop: Shop, known_until: datetime, *, horizon_days: int
+) -> Logistic:
+    """Return the chance at the level of a young shop (``models.youth``); the very same in a grown one."""
+    share = youth(shop, known_until, horizon_days)
+    if not share:
+        return chance
+    history, spells, rhythm = rhythm_of(shop, known_until)
+    customers = history.customers.codes(newest.history.customers.all_names()).astype(np.int64)
+    products = history.products.codes(newest.history.products.all_names())
+    size = len(history.products)
+    then = customers[newest.spells.customer] * size + products[newest.spells.product]
+    at = found_at(then, spells.customer.astype(np.int64) * size + spells.product)
+    here = at >= 0  # who brought it back since is not asked about
+    if not here.any():
+        return chance
+    odds = chance.odds(inputs(history, spells, rhythm, horizon_days))[at[here]]
+    shift = logit_shift(odds, float(newest.bought[here].mean()))
+    return replace(chance, intercept=chance.intercept + share * shift)

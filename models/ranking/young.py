@@ -19,9 +19,8 @@ from models.candidates.union import Candidates
 from models.customers.calibration import logit_shift
 from models.ranking.cross_sell_rows import CrossSellConfig, over_candidates, state_of
 from models.ranking.ranker import Ranker
+from models.youth import youth
 
-YOUNG, GROWN = 3, 4
-"""Horizons of history up to which the level is set so, and from which on not at all; evenly less between."""
 MANY = 500
 """Customers whose pairs are asked of: more would hardly move one number."""
 SMALL = 1e-12
@@ -41,12 +40,6 @@ def levelled(
     odds, bought = _asked_again(ranker, shop, known_until, config, horizon_days)
     shift = logit_shift(odds, float(bought.mean())) if len(bought) else 0.0
     return replace(ranker, level=ranker.level + share * shift)
-
-
-def youth(shop: Shop, known_until: datetime, horizon_days: int) -> float:
-    """Return 1 for a shop of ``YOUNG`` horizons or fewer, 0 for one of ``GROWN`` or more."""
-    known = (known_until - shop.warehouse.first_at).total_seconds() / 86_400 / horizon_days
-    return float(np.clip((GROWN - known) / (GROWN - YOUNG), 0, 1))
 
 
 def _asked_again(

@@ -1,47 +1,18 @@
-from datetime import timedelta
 from functools import cache
 
 import numpy as np
-import pandas as pd
 import pytest
-from worlds.checkerboard import SMALL, START, folder_of_its_own
-from worlds.orders import make_shop
+from worlds.checkerboard import SMALL
+from worlds.steady import CUTOFF, shop
 
 from features.arrays.dtypes import Bools, Floats, Ints
 from features.arrays.groups import among
-from features.shop import Shop
-from features.window import parse_cutoff, shift_days
+from features.window import shift_days
 from models.candidates.union import Candidates
 from models.cross_sell import CrossSell
 from models.ranking.cross_sell_rows import features_of, learning_rows, over_candidates, state_of
 from models.ranking.ranker import Ranker
-from models.ranking.young import GROWN, YOUNG, levelled, youth
-
-FIRST = parse_cutoff(START)
-CUTOFF = shift_days(FIRST, 60, "UTC")
-
-
-def steady_lines(n_customers: int = 150, days: int = 88, seed: int = 0) -> pd.DataFrame:
-    """Return orders of customers who never change: each comes at its own rate, for favourites of its own.
-
-    But one, who brought back all there was.
-    """
-    rng = np.random.default_rng(seed)
-    rows = []
-    for customer in range(n_customers):
-        liked = rng.dirichlet(np.full(60, 0.15))
-        for day in np.flatnonzero(rng.random(days) < rng.beta(1, 6)):
-            moment = pd.Timestamp(START) + pd.Timedelta(days=int(day), hours=9)
-            for product in np.unique(rng.choice(60, 4, p=liked)):
-                rows.append((f"c{customer:03d}", moment, f"p{product:02d}", 1.0))
-    first, second = (pd.Timestamp(START) + pd.Timedelta(days=days) for days in (10, 45))
-    rows += [("gone", first, "gone", 1.0), ("gone", second, "gone", -1.0)]
-    return pd.DataFrame(rows, columns=["customer_id", "ordered_at", "product_id", "quantity"])
-
-
-@cache
-def shop() -> Shop:
-    return make_shop(folder_of_its_own(), steady_lines())
+from models.ranking.young import levelled
 
 
 @cache
@@ -94,14 +65,6 @@ def test_who_brought_everything_back_since_is_asked_of_nobody() -> None:
     assert {*then.customers.all_names()} - {*now.customers.all_names()} == {"gone"}
     assert {*then.products.all_names()} <= {*now.products.all_names()}
     assert np.isfinite(rankers()[1].level)
-
-
-@pytest.mark.parametrize(
-    ("horizons", "share"), [(2, 1.0), (YOUNG, 1.0), ((YOUNG + GROWN) / 2, 0.5), (GROWN, 0.0), (9, 0.0)]
-)
-def test_youth_ends_evenly(horizons: float, share: float) -> None:
-    moment = shop().warehouse.first_at + timedelta(days=horizons * 28)
-    assert youth(shop(), moment, 28) == pytest.approx(share)
 
 
 def test_a_grown_shop_keeps_what_was_learnt_to_the_bit() -> None:
