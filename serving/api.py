@@ -91,7 +91,8 @@ class Recommended(Response):
     customer_id: str | None
     list: ListName
     products: Products
-    """``score``: the calibrated chance of buying it within the horizon; ``source``: where it came from."""
+    """``score``: the calibrated chance of buying it within the horizon, its odds raised for what goes with
+    the cart; ``source``: where it came from."""
     answered_from: Literal["ready", "live", "fallback"]
     """``ready``: the nightly lists; ``live``: computed now, on events or cart; ``fallback``: see there."""
     fallback: str | None

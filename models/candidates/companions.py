@@ -5,9 +5,10 @@ from collections.abc import Callable
 import numpy as np
 
 from features.arrays.dtypes import Bools, Floats, Ints
+from features.arrays.groups import found_at
 from models.candidates.state import ListState
 from models.lists.dearer import Dearer
-from models.lists.picks import SOURCES, TOGETHER, UPSELL
+from models.lists.picks import OWN, SOURCES, TOGETHER, UPSELL
 from models.lists.question import Question, Scored
 from models.similarity.collaborative import Neighbours
 
@@ -18,6 +19,8 @@ N_SUITED = 100
 """So many of the best are looked at for whether they suit who asks; the others follow them."""
 TASTE = 1 / 3
 """Weight of the log of that chance beside what goes with a cart: with more, little new is left."""
+CART = 10.0
+"""The odds of a product rise by so many times its shares of orders with what is in the cart, summed."""
 JUST_LESS = 1 - 1e-6
 """What is appended scores so much of the last before it: less, and hardly less."""
 
@@ -61,6 +64,20 @@ def better(state: ListState, dearer: Dearer, ask: Question, suits: Suits | None 
     had, source = ask.owned[product], np.full(len(product), UPSELL, np.uint8)
     new, made = (Scored(product[rows], total[rows], source[rows]) for rows in (~had, had))
     return _completed(_suited(new, suits, 1.0), made)
+
+
+def with_cart(state: ListState, cart: Ints, found: Scored) -> Scored:
+    """Return what is ranked by chances with the odds of what goes with the cart raised.
+
+    Where they have doubled, the cart is why a new product is there.
+    """
+    goes = _summed(state.together, cart)
+    at = found_at(found.product, goes.product)
+    share = len(cart) * np.append(goes.score, 0)[at]  # -1 reads the last: none
+    odds = found.score * (1 + CART * share)
+    source = np.where((CART * share > 1) & (found.source != OWN), TOGETHER, found.source)
+    chance = odds / (1 - found.score + odds)
+    return Scored(found.product, chance.astype(np.float32), source.astype(np.uint8))
 
 
 def _suited(found: Scored, suits: Suits | None, weight: float) -> Scored:

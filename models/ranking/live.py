@@ -15,7 +15,7 @@ import numpy as np
 from features.arrays.dtypes import Bools, Bytes, Floats, Ints
 from features.arrays.history import History
 from features.arrays.stored import read_array
-from models.candidates.companions import LIKE, Suits, better, substitutes, together
+from models.candidates.companions import LIKE, Suits, better, substitutes, together, with_cart
 from models.candidates.state import ListState
 from models.candidates.union import Candidates
 from models.lists.dearer import Dearer
@@ -171,7 +171,8 @@ class Live:
         kept = ~self.state.rules.barred(list_name, product, bought | ask.tried(list_name, product))
         product = product[kept]
         source = np.where(bought, OWN, np.where(source == OWN, LIKE, source))[kept].astype(np.uint8)
-        return Scored(product, self._chance(ask, product), source)
+        found = Scored(product, self._chance(ask, product), source)
+        return with_cart(self.state, ask.cart, found) if len(ask.cart) else found
 
     def _suits(self, ask: Question) -> Suits | None:
         """Return what tells the customer's own chance; nothing for who has bought nothing."""

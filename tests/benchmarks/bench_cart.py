@@ -1,9 +1,9 @@
-"""What goes with a cart: how much of the rest of an order the first products hold, to a stranger and to whom
-the shop knows.
+"""What heeds a cart: how much of the rest of an order the first products of a list hold.
 
 ``python tests/benchmarks/bench_cart.py [--shop complete_journey --cutoff 2017-11-06]``. Of each customer's
-first order of several products within 28 days of the cutoff up to three products are the cart, one at a time;
-``bought_together`` is asked for five. Learnt from what lies before the cutoff.
+first order of several products within 28 days of the cutoff, one product (of up to three in turn) or five
+are the cart. ``bought_together`` is asked of a stranger's cart and of the customer's, the customer's lists
+without the cart and with it, for five products. Learnt from what lies before the cutoff.
 """
 
 import argparse
@@ -30,7 +30,9 @@ from training.measures.intervals import drawn
 from training.measures.metrics import mean
 
 HORIZON_DAYS, K, N_CARTS, N_ORDERS = 28, 5, 3, 1_500
-MEASURES = ("holds another line", "other lines", "of them never bought before")
+CARTS, WIDTH = (1, 5), 110
+LISTS = ("bought_together", "for_you", "new_for_you")
+MEASURES = ("holds another line", "other lines", "never bought before")
 
 
 class Order(NamedTuple):
@@ -65,35 +67,39 @@ def orders(shop: Shop, cutoff: datetime) -> list[Order]:
     return some
 
 
-def carts(live: Live, order: Order, who: str | None, *, seed: int) -> NDArray[np.float64]:
-    """Return ``MEASURES`` of one order, the mean over its carts."""
-    products = sorted(order.products)
-    drawn_lines = np.random.default_rng(seed).permutation(len(products))[:N_CARTS].tolist()
-    rows = []
-    for at in drawn_lines:
-        shown = {name for name, _, _ in live.rank(who, (), [products[at]], "bought_together", K)}
-        rest = shown & (order.products - {products[at]})
-        rows.append((bool(rest), len(rest), len(rest & order.new)))
-    return np.array(rows, np.float64).mean(axis=0)
+def shown(live: Live, name: str, order: Order, cart: list[str], *, heeded: bool) -> set[str]:
+    """Return the first products of a list, where what it starts from or for is known, and where it is not."""
+    if name == "bought_together":
+        return {pick[0] for pick in live.rank(order.customer_id if heeded else None, (), cart, name, K)}
+    return {
+        pick[0] for pick in live.rank(order.customer_id, (), cart if heeded else (), name, K, exclude=cart)
+    }
 
 
-def measured(live: Live, some: Sequence[Order]) -> Table:
-    """Return what lists hold of the orders, to a stranger and to the customer."""
-    table = Table("the first five", "to a stranger", "to the customer", "difference", "95% interval")
-    both = [
-        np.array(
-            [
-                carts(live, order, who=order.customer_id if known else None, seed=n)
-                for n, order in enumerate(some)
-            ]
+def held(live: Live, name: str, some: Sequence[Order], size: int, *, heeded: bool) -> NDArray[np.float64]:
+    """Return ``MEASURES`` of each order, shape (orders, 3), means over its carts of ``size``."""
+    found = np.zeros((len(some), len(MEASURES)))
+    for row, order in enumerate(some):
+        products = np.random.default_rng(row).permutation(sorted(order.products)).tolist()
+        carts = (
+            [[one] for one in products[:N_CARTS]] if size == 1 else [products[: min(size, len(products) - 1)]]
         )
-        for known in (False, True)
-    ]
-    for column, name in enumerate(MEASURES):
-        stranger, customer = (rows[:, column] for rows in both)
-        more = drawn((customer,), mean).better_than(drawn((stranger,), mean), MEAN)
-        means = f"{stranger.mean():.3f}", f"{customer.mean():.3f}"
-        table.add_row(name, *means, f"{more.value:+.3f}", f"{more.low:+.3f} to {more.high:+.3f}")
+        for cart in carts:
+            rest = shown(live, name, order, cart, heeded=heeded) & (order.products - {*cart})
+            found[row] += np.array([bool(rest), len(rest), len(rest & order.new)]) / len(carts)
+    return found
+
+
+def measured(live: Live, some: Sequence[Order], size: int) -> Table:
+    """Return what lists hold of the orders, where customer or cart is not known, and where they are."""
+    title = f"the first {K} products, {size} of an order in the cart, {len(some):,} orders"
+    table = Table("list", "measure", "without", "with", "more", "95% interval", title=title)
+    for name in LISTS:
+        without, known = (held(live, name, some, size, heeded=heeded) for heeded in (False, True))
+        for column, what in enumerate(MEASURES):
+            more = drawn((known[:, column],), mean).better_than(drawn((without[:, column],), mean), MEAN)
+            means = f"{without[:, column].mean():.3f}", f"{known[:, column].mean():.3f}"
+            table.add_row(name, what, *means, f"{more.value:+.3f}", f"{more.low:+.3f} to {more.high:+.3f}")
     return table
 
 
@@ -111,9 +117,9 @@ def main(arguments: Sequence[str]) -> None:
         state.mkdir()
         model.save_state(model.state(shop, cutoff), state)
         some = orders(shop, cutoff)
-        table = measured(Live.load(state), some)
-        table.title = f"bought_together, {len(some):,} orders in {HORIZON_DAYS} days from {asked.cutoff}"
-        Console().print(table)
+        live = Live.load(state)
+        for size in CARTS:
+            Console(width=WIDTH).print(measured(live, some, size))
 
 
 if __name__ == "__main__":
