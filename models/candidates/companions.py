@@ -28,7 +28,7 @@ JUST_LESS = 1 - 1e-6
 def together(state: ListState, ask: Question, suits: Suits | None = None) -> Scored:
     """Return what is bought in one order with the cart or the latest purchases, then what is like it.
 
-    What suits the customer comes before what goes with the cart as well.
+    Of what goes with it as well, what suits the customer comes first.
     """
     lead = ask.lead
     found = _completed(_summed(state.together, lead), _summed(state.neighbours, lead, LIKE))

@@ -3,8 +3,7 @@
 Two windows of a year ago say it: one that starts 52 weeks before today, and the one before it, which is the
 season the newest closed window lies in. How much livelier the first was than the second, each against what
 BG/NBD expected of its customers then, is added to the level of today. A shop that has not lived so long has
-no such windows: its first Christmas surprises it
-(``models.chance.reach`` says so).
+no such windows: its first Christmas surprises it, and its scores say so (``models.chance.reach``).
 """
 
 from datetime import datetime
