@@ -69,11 +69,14 @@ def better(state: ListState, dearer: Dearer, ask: Question, suits: Suits | None 
 def with_cart(state: ListState, cart: Ints, found: Scored) -> Scored:
     """Return what is ranked by chances with the odds of what goes with the cart raised.
 
-    Where they have doubled, the cart is why a new product is there.
+    What would replace a product of the cart is no companion, whatever else it goes with. Where odds have
+    doubled, the cart is why a new product is there.
     """
     goes = _summed(state.together, cart)
     at = found_at(found.product, goes.product)
     share = len(cart) * np.append(goes.score, 0)[at]  # -1 reads the last: none
+    kin = state.kin[found.product]
+    share[(kin >= 0) & np.isin(kin, state.kin[cart])] = 0
     odds = found.score * (1 + CART * share)
     source = np.where((CART * share > 1) & (found.source != OWN), TOGETHER, found.source)
     chance = odds / (1 - found.score + odds)

@@ -16,7 +16,7 @@ NEAR = Neighbours(
     np.array([[2, 3], [2, -1], [0, -1], [-1, -1], [-1, -1]], np.int32),
     np.array([[0.2, 0.05], [0.1, 0.0], [0.2, 0.0], [0.0, 0.0], [0.0, 0.0]], np.float32),
 )
-STATE: Any = SimpleNamespace(together=NEAR)
+STATE: Any = SimpleNamespace(together=NEAR, kin=np.array([-1, 7, -1, -1, -1], np.int32))
 
 
 def scored(*sources: int) -> Scored:
@@ -37,6 +37,13 @@ def test_where_odds_have_doubled_the_cart_is_why_a_new_product_is_there() -> Non
     found = with_cart(STATE, np.array([0, 1], np.int32), scored(POPULAR, POPULAR, POPULAR))
     assert found.source.tolist() == [TOGETHER, POPULAR, POPULAR]
     assert with_cart(STATE, np.array([0, 1], np.int32), scored(OWN, OWN, OWN)).source.tolist() == [OWN] * 3
+
+
+def test_what_replaces_a_product_of_the_cart_is_not_raised() -> None:
+    state: Any = SimpleNamespace(together=NEAR, kin=np.array([-1, 7, 7, -1, -1], np.int32))
+    found = with_cart(state, np.array([0, 1], np.int32), scored(POPULAR, POPULAR, POPULAR))
+    assert found.score.tolist() == pytest.approx([0.2, 0.375 / 1.375, 0.2])
+    assert found.source.tolist() == [POPULAR] * 3
 
 
 def test_a_cart_with_which_nothing_goes_changes_nothing() -> None:
