@@ -5,23 +5,31 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from features import adapters
 from features.errors import InputError, SettingsError
-from features.ingest import advice, erasure, orders, publish, quality, remote, returns, rows, sources, staging
+from features.ingest import (
+    demands,
+    erasure,
+    orders,
+    publish,
+    quality,
+    remote,
+    returns,
+    rows,
+    sources,
+    staging,
+)
 from features.ingest.contracts import SIDE_TABLES
+from features.ingest.demands import Card
 from features.ingest.erasure import Forgotten, nobody
 from features.ingest.quality import Counts, Report, number
 from features.ingest.sources import Source
-from features.settings import Settings, TableMap
-from features.storage.tables import quote
+from features.settings import Settings
 
 Tell = Callable[[str], None]
-Card = dict[str, Any]
-"""What the warehouse's card holds, or an entry of its sources."""
 
 
 def ingest(
@@ -74,7 +82,7 @@ def _written(
             read = _read(con, path, settings=settings, old_card=old_card, report=report, tell=tell)
             if now is not None and (note := rows.refuse_future(con, now)):
                 report.notes.append(note)
-            settings = _one_currency(con, settings)
+            settings = demands.one_currency(con, settings)
             erased = erasure.leave_out(con, forgotten, report, erasure.remembered(publish.current(home)))
             card = {"settings": settings.model_dump(mode="json"), "adapter": report.adapter}
             card |= {"sources": read, "erased": erased}
@@ -117,8 +125,8 @@ def _read(
     """Stage every source; return the list of all files the warehouse was made of, in the order they came."""
     found, notes = sources.find(path, settings)
     report.notes.extend(notes)
-    found = _filled(found, report)
-    _require_lines(found, path, old_card, settings)
+    found = demands.filled(found, report)
+    demands.require_lines(found, path, old_card, settings)
     lines = [file for source in found if source.table == "order_lines" for file in source.files]
     read = {(entry["table"], entry["sha256"]): entry for entry in old_card.get("sources", [])}
     staging.create(con)
@@ -128,13 +136,13 @@ def _read(
         entry = _entry(source, settings)
         before = read.get((source.table, entry["sha256"]))
         if before and source.table == "order_lines":
-            _require_same_map(source, before, entry)
+            demands.require_same_map(source, before, entry)
             entry, counts.already_here = before, counts.already_here + before["rows"]
         else:
             entry["rows"] = _stage(con, source, lines, settings, report)
         read[source.table, entry["sha256"]] = entry
         counts.rows += entry["rows"]
-    _require_rows(found, report)
+    demands.require_rows(found, report)
     return list(read.values())
 
 
@@ -232,73 +240,6 @@ def _unchanged(con: duckdb.DuckDBPyConnection, report: Report, old: Path, old_ca
     con.execute("CREATE TABLE unmatched AS FROM new_returns LIMIT 0")
     quality.count(con, report)
     return report
-
-
-def _one_currency(con: duckdb.DuckDBPyConnection, settings: Settings) -> Settings:
-    """Check that all money is in one currency, and note which; else raise ``InputError`` naming the rows."""
-    table_map = staging.table_map_of(settings, "order_lines")
-    left_out = quote(table_map.where_reason)
-    found = con.execute(f"""
-        SELECT upper(currency), count(*), min(source), list(__row ORDER BY source, __row)[:5]
-        FROM staged_order_lines WHERE currency IS NOT NULL AND reason IS DISTINCT FROM {left_out}
-        GROUP BY 1 ORDER BY 2 DESC, 1""").fetchall()
-    names = {name for name, *_ in found} | ({settings.currency.upper()} if settings.currency else set())
-    if len(names) > 1:
-        told = "; ".join(
-            f"{name}: {n} rows, as {src} row {', '.join(map(str, at))}" for name, n, src, at in found
-        )
-        ours = f" (the shop's is {settings.currency})" if settings.currency else ""
-        raise InputError(
-            f"order_lines: column 'currency' holds {len(names)} currencies{ours}: {told}",
-            "convert the money to one, or keep one with [tables.order_lines] "
-            + _keeping(table_map, settings.currency or found[0][0]),
-        )
-    return settings.model_copy(update={"currency": names.pop()}) if names else settings
-
-
-def _keeping(table_map: TableMap, currency: str) -> str:
-    """Return the ``where`` that keeps one currency, of what the map keeps already."""
-    keep = f"upper({table_map.columns.get('currency', 'currency')}) = {quote(currency)}"
-    return advice.setting("where", f"({table_map.where}) AND {keep}" if table_map.where else keep)
-
-
-def _require_lines(found: list[Source], path: Path, old_card: Card, settings: Settings) -> None:
-    if any(source.table == "order_lines" for source in found) or (old_card and found):
-        return
-    called = staging.table_map_of(settings, "order_lines").file or "order_lines.parquet or order_lines.csv"
-    beside = sorted(file.name for file in path.iterdir()) if path.is_dir() else [path.name]
-    raise InputError(
-        f"order_lines missing from {path}; found {beside[:20]}",
-        f"name it {called}, map it in recompra.toml ([tables.order_lines]), "
-        f"or name an --adapter ({', '.join(adapters.names())})",
-    )
-
-
-def _filled(found: list[Source], report: Report) -> list[Source]:
-    """Leave out files without a byte, and say so; where that is all the order lines, reading refuses it."""
-    empty = [source for source in found if not source.query and not source.files[0].stat().st_size]
-    filled = [source for source in found if source not in empty]
-    if "order_lines" in {source.table for source in empty} - {source.table for source in filled}:
-        return found
-    report.notes.extend(f"{source.table}: {source.label} is empty, left out" for source in empty)
-    return filled
-
-
-def _require_rows(found: list[Source], report: Report) -> None:
-    """Refuse a shop whose order lines are headings alone: an export that went wrong, not a quiet day."""
-    lines = [source.label for source in found if source.table == "order_lines"]
-    if lines and not report.tables["order_lines"].rows:
-        raise InputError(
-            f"{', '.join(lines)} holds no rows", "export it again, or leave it out of the folder"
-        )
-
-
-def _require_same_map(source: Source, before: Card, now: Card) -> None:
-    if before["map"] != now["map"]:
-        raise InputError(
-            f"{source.label} is in the warehouse already, read with another column map or time zone",
-            "start anew with fresh (--fresh) to read it with the new one",
-        )
 
 
 def _entry(source: Source, settings: Settings) -> Card:

@@ -33,17 +33,14 @@ def together(state: ListState, ask: Question, suits: Suits | None = None) -> Sco
     lead = ask.lead
     found = _completed(_summed(state.together, lead), _summed(state.neighbours, lead, LIKE))
     kept = ~ask.bars(state.rules, "bought_together", found.product) & ~np.isin(found.product, lead)
-    kept &= ~substitutes(state, lead)[found.product]
+    kept &= ~substitutes(state, lead, found.product)
     return _suited(Scored(found.product[kept], found.score[kept], found.source[kept]), suits, TASTE)
 
 
-def substitutes(state: ListState, lead: Ints) -> Bools:
-    """Mark what would replace a product of ``lead``: no accessory of it."""
-    found = np.zeros(len(state.kin), bool)
-    for category in np.unique(state.kin[lead]).tolist():
-        if category >= 0:
-            found |= state.kin == category
-    return found
+def substitutes(state: ListState, lead: Ints, of: Ints | slice = slice(None)) -> Bools:
+    """Mark which products would replace one of ``lead``: no accessory of it. ``of`` codes; by default all."""
+    kin = state.kin[of]
+    return np.asarray((kin >= 0) & np.isin(kin, state.kin[lead]))
 
 
 def better(state: ListState, dearer: Dearer, ask: Question, suits: Suits | None = None) -> Scored:
@@ -75,8 +72,7 @@ def with_cart(state: ListState, cart: Ints, found: Scored) -> Scored:
     goes = _summed(state.together, cart)
     at = found_at(found.product, goes.product)
     share = len(cart) * np.append(goes.score, 0)[at]  # -1 reads the last: none
-    kin = state.kin[found.product]
-    share[(kin >= 0) & np.isin(kin, state.kin[cart])] = 0
+    share[substitutes(state, cart, found.product)] = 0
     odds = found.score * (1 + CART * share)
     source = np.where((CART * share > 1) & (found.source != OWN), TOGETHER, found.source)
     chance = odds / (1 - found.score + odds)

@@ -1,0 +1,86 @@
+"""What an ingest asks of a source as a whole, whatever its rows are worth; else it is refused in words."""
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from features import adapters
+from features.errors import InputError
+from features.ingest import advice, staging
+from features.ingest.quality import Report
+from features.ingest.sources import Source
+from features.settings import Settings, TableMap
+from features.storage.tables import quote
+
+Card = dict[str, Any]
+"""What the warehouse's card holds, or an entry of its sources."""
+
+
+def require_lines(found: list[Source], path: Path, old_card: Card, settings: Settings) -> None:
+    """Refuse a first source without order lines, naming what was found in their place."""
+    if any(source.table == "order_lines" for source in found) or (old_card and found):
+        return
+    called = staging.table_map_of(settings, "order_lines").file or "order_lines.parquet or order_lines.csv"
+    beside = sorted(file.name for file in path.iterdir()) if path.is_dir() else [path.name]
+    raise InputError(
+        f"order_lines missing from {path}; found {beside[:20]}",
+        f"name it {called}, map it in recompra.toml ([tables.order_lines]), "
+        f"or name an --adapter ({', '.join(adapters.names())})",
+    )
+
+
+def filled(found: list[Source], report: Report) -> list[Source]:
+    """Leave out files without a byte, and say so; where that is all the order lines, reading refuses it."""
+    empty = [source for source in found if not source.query and not source.files[0].stat().st_size]
+    filled = [source for source in found if source not in empty]
+    if "order_lines" in {source.table for source in empty} - {source.table for source in filled}:
+        return found
+    report.notes.extend(f"{source.table}: {source.label} is empty, left out" for source in empty)
+    return filled
+
+
+def require_rows(found: list[Source], report: Report) -> None:
+    """Refuse a shop whose order lines are headings alone: an export that went wrong, not a quiet day."""
+    lines = [source.label for source in found if source.table == "order_lines"]
+    if lines and not report.tables["order_lines"].rows:
+        raise InputError(
+            f"{', '.join(lines)} holds no rows", "export it again, or leave it out of the folder"
+        )
+
+
+def require_same_map(source: Source, before: Card, now: Card) -> None:
+    """Refuse a file that the warehouse holds, read with another map: it would be there in two readings."""
+    if before["map"] != now["map"]:
+        raise InputError(
+            f"{source.label} is in the warehouse already, read with another column map or time zone",
+            "start anew with fresh (--fresh) to read it with the new one",
+        )
+
+
+def one_currency(con: duckdb.DuckDBPyConnection, settings: Settings) -> Settings:
+    """Check that all money is in one currency, and note which; else raise ``InputError`` naming the rows."""
+    table_map = staging.table_map_of(settings, "order_lines")
+    left_out = quote(table_map.where_reason)
+    found = con.execute(f"""
+        SELECT upper(currency), count(*), min(source), list(__row ORDER BY source, __row)[:5]
+        FROM staged_order_lines WHERE currency IS NOT NULL AND reason IS DISTINCT FROM {left_out}
+        GROUP BY 1 ORDER BY 2 DESC, 1""").fetchall()
+    names = {name for name, *_ in found} | ({settings.currency.upper()} if settings.currency else set())
+    if len(names) > 1:
+        told = "; ".join(
+            f"{name}: {n} rows, as {src} row {', '.join(map(str, at))}" for name, n, src, at in found
+        )
+        ours = f" (the shop's is {settings.currency})" if settings.currency else ""
+        raise InputError(
+            f"order_lines: column 'currency' holds {len(names)} currencies{ours}: {told}",
+            "convert the money to one, or keep one with [tables.order_lines] "
+            + _keeping(table_map, settings.currency or found[0][0]),
+        )
+    return settings.model_copy(update={"currency": names.pop()}) if names else settings
+
+
+def _keeping(table_map: TableMap, currency: str) -> str:
+    """Return the ``where`` that keeps one currency, of what the map keeps already."""
+    keep = f"upper({table_map.columns.get('currency', 'currency')}) = {quote(currency)}"
+    return advice.setting("where", f"({table_map.where}) AND {keep}" if table_map.where else keep)
