@@ -1,11 +1,13 @@
 """The models we have: a new one is one file beside this, and one line here."""
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
 
 from features.errors import NotFound
+from features.storage.database import sqlite_url
 
 if TYPE_CHECKING:
     from models.model import Model
@@ -31,6 +33,11 @@ def model_class(name: str) -> "type[Model]":
         raise NotFound(f"no model named {name!r}", f"the models are {', '.join(MODELS)}")
     module, attribute = MODELS[name].split(":")
     return cast("type[Model]", getattr(import_module(module), attribute))
+
+
+def tracking_uri(home: Path) -> str:
+    """Return where the registry of a home is: ``RECOMPRA_TRACKING_URI``, else ``mlflow.db`` in it."""
+    return os.environ.get("RECOMPRA_TRACKING_URI") or sqlite_url(home / "mlflow.db")
 
 
 def kept_in(home: Path, source: str) -> str:

@@ -17,7 +17,7 @@ from features.errors import ArtefactError, NotFound
 from features.storage.database import is_missing
 from models.kinds import ScoreModel
 from models.model import Model
-from models.registry import CHAMPION, MODELS, kept_in, model_class
+from models.registry import CHAMPION, MODELS, kept_in, model_class, tracking_uri
 
 M = TypeVar("M", bound=Model)
 
@@ -37,7 +37,7 @@ class Registry:
 
     def __init__(self, home: Path) -> None:
         self.home = home.resolve()
-        self.uri = os.environ.get("RECOMPRA_TRACKING_URI") or f"sqlite:///{self.home / 'mlflow.db'}"
+        self.uri = tracking_uri(self.home)
         self._check()
         with self._asked():
             self._client = _client(self.uri)

@@ -19,7 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from features.errors import SettingsError
-from features.storage.database import engine_of
+from features.storage.database import engine_of, online_url, sqlite_url
 from serving.online.tables import CLOCK, CONTACTS, DECISIONS, ERASURES, EVENTS, METADATA, SALT, STOCK, TOPICS
 
 log = logging.getLogger("recompra.serving")
@@ -42,7 +42,7 @@ class Store:
     def open(cls, home: Path) -> "Store":
         """Open the store of a home (or of ``RECOMPRA_STORE_URL``), making the tables that are missing."""
         home.mkdir(parents=True, exist_ok=True)
-        store = cls(os.environ.get("RECOMPRA_STORE_URL") or f"sqlite:///{home / 'online.db'}")
+        store = cls(online_url(home))
         store.prepare()
         return store
 
@@ -56,8 +56,8 @@ class Store:
             (empty := cls("sqlite://")).prepare()
             return empty
         # beside a log of writes not yet in the file, SQLite must read both; it does where its index is there
-        how = "mode=ro" if file.with_name("online.db-wal").exists() else "immutable=1"
-        return cls(f"sqlite:///file:{file}?uri=true&{how}")
+        how = {"mode": "ro"} if file.with_name("online.db-wal").exists() else {"immutable": "1"}
+        return cls(sqlite_url(file, **how))
 
     def prepare(self) -> None:
         """Create what is missing; several processes may do so at once."""

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from worlds import fakes
 from worlds.campaign import campaign
-from worlds.orders import make_home
+from worlds.orders import ODD, make_home
 
 import recompra
 from serving.store import Store
@@ -41,7 +41,7 @@ HEAVY = {
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A trained home of a small shop with fake models; every command of this module runs in it."""
-    place = make_home(tmp_path_factory.mktemp("cli"), fakes.lines_with_leavers())
+    place = make_home(tmp_path_factory.mktemp("cli") / ODD, fakes.lines_with_leavers())
     with pytest.MonkeyPatch.context() as patch, fakes.in_place_of_ours():
         patch.setenv("RECOMPRA_HOME", str(place))
         yield place

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
-from worlds.orders import contacts, order_lines, products
+from worlds.orders import ODD, contacts, order_lines, products
 
 from models.kinds import EffectModel
 from models.registry import MODELS, model_class
@@ -89,9 +89,9 @@ def wait_until_ready(client: httpx.Client, process: subprocess.Popen[bytes]) -> 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the home of a shop that went the whole way, up to the scoring."""
-    folder = tmp_path_factory.mktemp("shop")
+    folder = tmp_path_factory.mktemp("shop") / ODD
     source, home = folder / "source", folder / "home"
-    source.mkdir()
+    source.mkdir(parents=True)
     lines = order_lines(60)
     (source / "recompra.toml").write_text('currency = "EUR"\nhorizon_days = 28\ntimezone = "Europe/Lisbon"\n')
     for name, table in {"order_lines": lines, "products": products(), "contacts": contacts(lines)}.items():

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from features.errors import RecompraError
-from features.storage.database import is_missing
+from features.storage.database import sqlite_file, sqlite_url
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -37,8 +37,8 @@ def _opened(uri: str) -> Any:
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    if is_missing(uri):
-        _make(Path(uri.removeprefix("sqlite:///")))
+    if (database := sqlite_file(uri)) and not database.is_file():
+        _make(database)
     return MlflowClient(uri, uri)
 
 
@@ -51,7 +51,7 @@ def _make(database: Path) -> None:
         shutil.rmtree(left)
     with TemporaryDirectory(prefix=f".{database.name}.", dir=database.parent) as folder:
         part = Path(folder) / database.name
-        MlflowClient(f"sqlite:///{part}")
+        MlflowClient(sqlite_url(part))
         part.replace(database)
 
 

@@ -5,7 +5,6 @@ has no ``until_at``. It lives with the online state: in ``<home>/online.db`` (SQ
 ``RECOMPRA_STORE_URL`` names.
 """
 
-import os
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from features.storage.database import engine_of, is_missing
+from features.storage.database import engine_of, is_missing, online_url
 
 METADATA = sa.MetaData()
 LEDGER = sa.Table(
@@ -42,7 +41,7 @@ class Ledger:
     """Reads and writes the ledger of one home."""
 
     def __init__(self, home: Path) -> None:
-        self.url = os.environ.get("RECOMPRA_STORE_URL") or f"sqlite:///{home.resolve() / 'online.db'}"
+        self.url = online_url(home)
 
     @cached_property
     def _engine(self) -> sa.Engine:

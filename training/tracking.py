@@ -7,7 +7,6 @@ The source of a version is its run's folder ``model/``: plain data as ``Model.sa
 """
 
 import math
-import os
 import re
 import socket
 import time
@@ -20,9 +19,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from features.errors import ArtefactError, Busy, NotFound, SettingsError
-from features.storage.database import is_missing
+from features.storage.database import is_missing, sqlite_file
 from features.storage.files import alone
-from models.registry import CHALLENGER, CHAMPION, kept_in
+from models.registry import CHALLENGER, CHAMPION, kept_in, tracking_uri
 from training.client import client_of
 from training.ledger import Ledger
 from training.moved import move
@@ -82,7 +81,7 @@ class Tracking:
 
     def __init__(self, home: Path) -> None:
         self.home = home.resolve()
-        self.uri = os.environ.get("RECOMPRA_TRACKING_URI") or f"sqlite:///{self.home / 'mlflow.db'}"
+        self.uri = tracking_uri(self.home)
         self.ledger = Ledger(home)
         self.owner = f"{socket.gethostname()}:{self.home}"
 
@@ -100,13 +99,13 @@ class Tracking:
 
     @cached_property
     def _experiment(self) -> str:
-        own = f"sqlite:///{self.home / 'mlflow.db'}"
-        root = (self.home / "artifacts").as_uri() if self.uri.startswith("sqlite:") else None
+        database, own = sqlite_file(self.uri), self.home / "mlflow.db"
+        root = (self.home / "artifacts").as_uri() if database else None
         found = self._client.get_experiment_by_name(EXPERIMENT)
         if found is None:
             return str(self._client.create_experiment(EXPERIMENT, artifact_location=root))
-        if self.uri == own and found.artifact_location != root:
-            move(self.home / "mlflow.db", found.artifact_location, str(root))
+        if database == own and found.artifact_location != root:
+            move(own, found.artifact_location, str(root))
         return str(found.experiment_id)
 
     @contextmanager
@@ -120,9 +119,9 @@ class Tracking:
             yield
 
     def _bury(self) -> None:
-        query = f"attributes.status = 'RUNNING' AND tags.`{HOME_TAG}` = '{self.owner}'"
-        for run in self._client.search_runs([self._experiment], query):
-            self._client.set_terminated(run.info.run_id, "KILLED")
+        for run in self._client.search_runs([self._experiment], "attributes.status = 'RUNNING'"):
+            if run.data.tags.get(HOME_TAG) == self.owner:  # MLflow's queries take no quote in a value
+                self._client.set_terminated(run.info.run_id, "KILLED")
 
     def _reconcile(self, now: datetime) -> None:
         current = {entry.name: entry.version for entry in self.ledger.history() if entry.until_at is None}

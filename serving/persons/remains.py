@@ -107,7 +107,7 @@ def _csv(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
 def _database(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
     """Look through every text of every table, then through the bytes, where deleted rows may still lie."""
     found = {}
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
         tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         for table in tables:
             for _, name, *_ in db.execute(f'PRAGMA table_info("{table}")').fetchall():

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
+from worlds.orders import ODD
 from worlds.snapshot import AS_OF, NOW
 
 from features.errors import SettingsError
@@ -267,7 +268,7 @@ def test_sqlite_is_not_told_to_trust_the_disk_less(tmp_path: Path, monkeypatch: 
 
 
 def test_a_home_on_a_read_only_disk_is_read_as_it_stands(tmp_path: Path, monkeypatch: Any) -> None:
-    home, empty = tmp_path / "my home", tmp_path / "empty"
+    home, empty = tmp_path / ODD, tmp_path / "empty"
     empty.mkdir()
     with closing(Store.open(home)) as store:
         store.keep([event()])

@@ -8,6 +8,9 @@ import pandas as pd
 from features.ingest import ingest
 from features.shop import Shop
 
+ODD = "a %25 b?c#d [x]*'{1}/ü"
+"""A folder that is another one to whatever takes its name, unquoted, for a URL, a pattern or SQL."""
+
 
 def order_lines(n_customers: int = 40, days: int = 200, seed: int = 0) -> pd.DataFrame:
     """Return order lines: each customer has favourites and a rhythm; some lines are returned later."""

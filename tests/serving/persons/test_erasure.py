@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from worlds.champions import registry_of
 from worlds.fakes import FakeChurn, FakeConfig
-from worlds.orders import contacts, make_home, order_lines
+from worlds.orders import ODD, contacts, make_home, order_lines
 
 from features.errors import CannotLearn, NotFound
 from features.ingest import ingest
@@ -45,7 +45,7 @@ OneChampion = registry_of({"churn": FakeChurn(FakeConfig(), MOMENT)}, {"churn": 
 def shop_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home scored twice, with something of two customers in its store."""
     lines = shop_lines()
-    made = make_home(tmp_path_factory.mktemp("shop"), lines, contacts=contacts(lines))
+    made = make_home(tmp_path_factory.mktemp("shop") / ODD, lines, contacts=contacts(lines))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(score, "Registry", OneChampion)
         for _ in range(2):
@@ -58,7 +58,7 @@ def shop_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def home(shop_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(score, "Registry", OneChampion)
-    return Path(shutil.copytree(shop_home, tmp_path / "home", symlinks=True))
+    return Path(shutil.copytree(shop_home, tmp_path / ODD, symlinks=True))
 
 
 def remember(home: Path, who: str) -> None:
