@@ -74,7 +74,7 @@ def _write_product_days(shop: Shop, cutoff: datetime, folder: Path) -> None:
 
 
 def _copy(con: Any, sql: str, path: Path) -> None:
-    file = literal(path.with_suffix(".parquet"))
+    file = quote(str(path.with_suffix(".parquet")))
     con.execute(f"COPY ({sql}) TO {file} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP})")
 
 
