@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from features.errors import SettingsError
+
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pandas as pd
@@ -177,6 +179,12 @@ def quote(text: str) -> str:
 
 
 def literal(path: Path, pattern: str = "") -> str:
-    """Return a SQL literal of a path for DuckDB's readers, which take ``[``, ``*`` and ``?`` for patterns."""
+    """Return a SQL literal of a path for DuckDB's readers, which take ``[``, ``*`` and ``?`` for patterns.
+
+    Raises ``SettingsError`` for a pattern below a folder with a backslash in its name: to them it is a ``/``.
+    """
     exact = re.sub(r"([\[*?])", r"[\1]", str(path))
+    if "\\" in exact and (pattern or exact != str(path)):
+        told = f"DuckDB takes the backslash in {path} for a slash"
+        raise SettingsError(told, "call the folder otherwise, or set RECOMPRA_HOME to another")
     return quote(f"{exact}/{pattern}" if pattern else exact)
