@@ -7,16 +7,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from socket import socket
 from typing import Any
 
 import httpx
 import pytest
 from worlds.orders import ODD, contacts, order_lines, products
+from worlds.ports import free_port
 
 from models.kinds import EffectModel
 from models.registry import MODELS, model_class
@@ -67,12 +66,6 @@ def run(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def command(home: Path, *words: str) -> str:
     """Run one command of the CLI; return what it printed."""
     return run(home, *words).stdout.strip()
-
-
-def free_port() -> int:
-    with closing(socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until_ready(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:

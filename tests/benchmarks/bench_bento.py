@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from load.server import free_port, request, wait_for
+from load.server import request, wait_for
+from worlds.ports import free_port
 from worlds.snapshot import make_home, make_snapshot
 from worlds.visits import make_keys
 

@@ -28,9 +28,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from faults.home import Shelf, make_shelf
 from faults.kills import Killing, references
 from faults.shopper import Book, Shopper
-from faults.town import Conductor, free_port, serving
+from faults.town import Conductor, serving
 from faults.truth import Truth
 from worlds import postgres
+from worlds.ports import free_port
 
 from serving.entrance import keys
 from serving.online.tables import EVENTS

@@ -22,9 +22,12 @@ from typing import Any
 import httpx
 import numpy as np
 import sqlalchemy as sa
-from load.server import free_port, wait_for
 from rich.console import Console
 from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from load.server import wait_for
+from worlds.ports import free_port
 
 from features.ingest import ingest
 from features.shop import Shop

@@ -9,10 +9,9 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from socket import socket
 
 import psutil
 from faults.home import VERSIONS, Shelf
@@ -24,13 +23,6 @@ WORKER = "_bentoml_impl.worker.service"
 AWAY_SECONDS, HANG_SECONDS = 2.0, 5.0
 N_WORKERS = 2
 UP_SECONDS = 60.0
-
-
-def free_port() -> int:
-    """Return a port nobody listens on."""
-    with closing(socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

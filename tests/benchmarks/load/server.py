@@ -8,11 +8,12 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from socket import socket
+
+from worlds.ports import free_port
 
 from serving.entrance import keys
 from serving.run import environment
@@ -20,13 +21,6 @@ from serving.store import Store
 
 HERE = Path(__file__).resolve().parent.parent
 SERVICE = "import sys; from pathlib import Path; from serving.run import serve; "
-
-
-def free_port() -> int:
-    """Return a port nobody listens on."""
-    with closing(socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(url: str, seconds: float = 60, *, ready: bool = False) -> None:
