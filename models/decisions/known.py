@@ -9,7 +9,7 @@ import numpy as np
 
 from features.arrays.dtypes import Bools, Ints
 from features.arrays.history import History
-from features.arrays.stored import write_arrays
+from features.arrays.stored import read_array, write_arrays
 from features.errors import NotFound
 from models.decisions.case import Case
 from models.decisions.economics import Money
@@ -72,8 +72,8 @@ class Known:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Map what ``save`` wrote."""
-        found = {path.name.split(".")[1]: path for path in sorted(folder.glob("learnt.*.npy"))}
-        learnt = {name: np.asarray(np.load(path, mmap_mode="r")) for name, path in found.items()}
+        names = sorted(path.stem for path in folder.glob("learnt.*.npy"))
+        learnt = {name.removeprefix("learnt."): read_array(folder, name) for name in names}
         return cls(Standing.load(folder / "standing"), Shelf.load(folder / "shelf"), learnt)
 
 

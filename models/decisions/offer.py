@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from features.arrays.dtypes import Column, Ints, Rows
-from features.arrays.stored import write_arrays
+from features.arrays.stored import read_array, write_arrays
 from features.errors import ArtefactError
 from models.decisions.arms import PERMITTED, Weighed, arm_codes, best_arm, repeated, weigh
 from models.decisions.case import NOTHING, Case, Terms
@@ -121,10 +121,10 @@ def save_desk(folder: Path, goods: Goods, terms: Terms) -> None:
 def load_desk(folder: Path) -> tuple[Goods, Terms]:
     """Map what ``save_desk`` wrote; raise ``ArtefactError`` where it is broken."""
     try:
-        columns = [np.load(folder / f"{part.name}.npy", mmap_mode="r") for part in fields(Goods)]
+        columns = [read_array(folder, part.name) for part in fields(Goods)]
         terms = TERMS.validate_json((folder / "terms.json").read_bytes())
     except (OSError, ValueError) as error:
         raise ArtefactError(
             f"no readable goods and terms in {folder.name}/ ({error})", "score again"
         ) from error
-    return Goods(*(np.asarray(column) for column in columns)), terms
+    return Goods(*columns), terms

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.dtypes import Bools, Doubles, Floats, Ids, Ints
-from features.arrays.stored import write_arrays
+from features.arrays.stored import read_array, write_arrays
 from models.policy.actions import CHANNELS, EVENTS, NAMES
 
 NOT_RECORDED = -1
@@ -97,8 +97,7 @@ class Standing:
     @classmethod
     def load(cls, folder: Path) -> "Standing":
         """Map what ``save`` wrote."""
-        paths = (folder / f"{field.name}.npy" for field in fields(cls))
-        return cls(*(np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)) for path in paths))
+        return cls(*(read_array(folder, field.name) for field in fields(cls)))
 
 
 def draw_held_out(ids: Ids, share: float, salt: str) -> Bools:

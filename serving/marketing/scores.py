@@ -15,6 +15,7 @@ import numpy as np
 
 from features.arrays.dtypes import Bools, Longs
 from features.arrays.history import Vocabulary
+from features.arrays.stored import read_array
 from features.errors import ArtefactError, Gone, NotFound
 from models.chance.reach import in_short, told
 from models.texts import DEFAULT
@@ -217,9 +218,8 @@ def _at_cursor(state: State, cursor: str | None, home: Path) -> tuple[Scoring, i
 def _read(folder: Path, _written: int) -> Scoring:
     """Map an older scoring, once for all the pages of a walk."""
     card = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    ids = np.asarray(np.load(folder / "customers.npy", mmap_mode="r", allow_pickle=False))
     features, scores = (Columns.load(folder / name) for name in ("features", "scores"))
-    customers = Vocabulary(ids)
+    customers = Vocabulary(read_array(folder, "customers"))
     return Scoring(
         stamp=folder.name,
         moment=card["as_of"],

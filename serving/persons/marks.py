@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from features.arrays.dtypes import Bools, Rows
 from features.arrays.groups import among
 from features.arrays.history import Vocabulary
+from features.arrays.stored import read_array, write_arrays
 from serving.persons.rights import digest_of
 
-FILE = "marks.npy"
+MARKS = "marks"
 Numbers = NDArray[np.uint64]
 
 
@@ -47,14 +48,14 @@ class Marks:
 
     def save(self, folder: Path) -> None:
         """Write one array, to be mapped: the salt's number, then the marks."""
-        np.save(folder / FILE, np.concatenate([np.array([self.salt], np.uint64), self.mark]))
+        write_arrays(folder, {MARKS: np.concatenate([np.array([self.salt], np.uint64), self.mark])})
 
     @classmethod
     def load(cls, folder: Path) -> "Marks | None":
         """Map what ``save`` wrote; None where a scoring keeps no marks."""
-        if not (folder / FILE).is_file():
+        if not (folder / f"{MARKS}.npy").is_file():
             return None
-        both = np.asarray(np.load(folder / FILE, mmap_mode="r", allow_pickle=False))
+        both = read_array(folder, MARKS)
         return cls(int(both[0]), both[1:])
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from features.arrays.dtypes import Bools, Column, Doubles, Ints, Longs
-from features.arrays.stored import write_arrays
+from features.arrays.stored import read_array, write_arrays
 from features.errors import ArtefactError
 from features.window import day_number, local_day
 
@@ -138,7 +138,7 @@ class Columns:
         """Map what ``save`` wrote; raise ``ArtefactError`` where it is broken."""
         try:
             card = json.loads((folder / "columns.json").read_text(encoding="utf-8"))
-            arrays = {name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in ARRAYS}
+            arrays = {name: read_array(folder, name) for name in ARRAYS}
             return cls(tuple(card["order"]), card["kinds"], card["words"], **arrays)
         except (OSError, ValueError, KeyError) as error:
             raise ArtefactError(f"{folder.name}/ is no table of columns ({error})", "score again") from error

@@ -16,7 +16,7 @@ import numpy as np
 
 from features.arrays.catalogue import Catalogue
 from features.arrays.history import History, Vocabulary
-from features.arrays.stored import write_arrays
+from features.arrays.stored import read_array, write_arrays
 from features.errors import ArtefactError
 from features.settings import Economics
 from models.decisions.known import Known
@@ -116,7 +116,9 @@ def _check_files(folder: Path, files: Mapping[str, int]) -> None:
 
 
 def _read(folder: Path, card: Mapping[str, Any]) -> Snapshot:
-    people = People(_map(folder / "consent"), _map(folder / "n_contacts_28d"), card["consent_recorded"])
+    people = People(
+        read_array(folder, "consent"), read_array(folder, "n_contacts_28d"), card["consent_recorded"]
+    )
     return Snapshot(
         stamp=folder.name,
         as_of=datetime.fromisoformat(card["as_of"]),
@@ -128,11 +130,11 @@ def _read(folder: Path, card: Mapping[str, Any]) -> Snapshot:
         timezone=card["timezone"],
         locale=card["locale"],
         sources=tuple(card["sources"]),
-        customers=Vocabulary(_map(folder / "customers")),
+        customers=Vocabulary(read_array(folder, "customers")),
         catalogue=Catalogue.load(folder / "catalogue"),
         ready={name: _ready(folder, name) for name in card["lists"]},
-        popular=_map(folder / "popular.product"),
-        popular_score=_map(folder / "popular.score"),
+        popular=read_array(folder, "popular.product"),
+        popular_score=read_array(folder, "popular.score"),
         features=Columns.load(folder / "features"),
         scores=Columns.load(folder / "scores"),
         people=people,
@@ -147,12 +149,8 @@ def _read(folder: Path, card: Mapping[str, Any]) -> Snapshot:
     )
 
 
-def _map(path: Path) -> Any:
-    return np.asarray(np.load(path.with_name(f"{path.name}.npy"), mmap_mode="r", allow_pickle=False))
-
-
 def _ready(folder: Path, name: str) -> Picks:
-    return Picks(*(_map(folder / f"{name}.{part}") for part in Picks._fields))
+    return Picks(*(read_array(folder, f"{name}.{part}") for part in Picks._fields))
 
 
 def _live(folder: Path) -> "Live | None":

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from features.arrays.history import Vocabulary
+from features.arrays.stored import read_array
 from features.errors import ArtefactError
 from features.sketch import DRIFTED, FILE, Sketch
 from serving.online.refreshed import Row
@@ -60,7 +61,7 @@ def served(folder: Path, newest: Mapping[str, Row]) -> dict[str, float]:
     try:
         card = json.loads((folder / COUNTS).read_text(encoding="utf-8"))
         counts = {name: np.array(row, np.int64) for name, row in card.items()}
-        customers = Vocabulary(np.load(folder / "customers.npy", mmap_mode="r", allow_pickle=False))
+        customers = Vocabulary(read_array(folder, "customers"))
     except (OSError, ValueError) as error:
         raise ArtefactError(f"{COUNTS} cannot be read ({error})", "score again") from error
     codes = customers.codes(list(newest))
