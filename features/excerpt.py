@@ -16,9 +16,9 @@ import pandas as pd
 
 from features.bought import BOUGHT_FEATURES, RECENT_DAYS, SETTLED_DAYS
 from features.ingest import orders, returns
-from features.ingest.contracts import LARGEST_MONEY, LINE, MADE_UP_ORDER, MONEY, local_time
 from features.shop import Shop
-from features.storage.tables import literal, quote
+from features.storage.contracts import LARGEST_MONEY, MADE_UP_ORDER, MONEY, local_time
+from features.storage.tables import LINE, literal, quote
 from features.window import local_day, naive_utc
 
 PAST = {

@@ -4,8 +4,8 @@ import duckdb
 
 from features import adapters
 from features.ingest import casting, sources
-from features.ingest.contracts import ORDER_LINES, Column, Kind, Table
 from features.settings import Settings, TableMap
+from features.storage.contracts import ORDER_LINES, Column, Kind, Table
 
 DAYS = ("%d/%m/%y", "%d.%m.%y", "%m/%d/%y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m/%d/%Y", "%Y-%m-%d")
 CLOCKS = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")

@@ -1,6 +1,6 @@
 """How a source's cell becomes one of ours, in SQL: text trimmed, times in UTC, what cannot be read NULL."""
 
-from features.ingest.contracts import SQL_TYPE, Kind
+from features.storage.contracts import SQL_TYPE, Kind
 
 FIRST_YEAR, LAST_YEAR = 1970, 2100
 MACROS = f"""

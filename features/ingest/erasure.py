@@ -15,12 +15,12 @@ import duckdb
 
 from features.errors import ArtefactError, InputError
 from features.ingest import publish, quality
-from features.ingest.contracts import SIDE_TABLES, TABLES
 from features.ingest.publish import LINES, parquet
 from features.ingest.quality import QUALITY, Report, number
 from features.ingest.rows import RETURN_LINES
 from features.ingest.staging import table_map_of
 from features.settings import Settings
+from features.storage.contracts import SIDE_TABLES, TABLES
 from features.storage.tables import quote
 
 Forgotten = Callable[[Sequence[str]], Mapping[str, str]]

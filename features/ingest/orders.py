@@ -5,7 +5,7 @@ Every column of a row knows only that customer's past.
 
 import duckdb
 
-from features.ingest.contracts import EXACT, local_time
+from features.storage.contracts import EXACT, local_time
 
 DAYS = f"""
 SELECT customer_id, ordered_on, count(*) FILTER (starts_order) AS n_orders, sum(n_lines)::BIGINT AS n_lines,

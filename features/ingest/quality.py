@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.ingest.contracts import SIDE_TABLES
 from features.ingest.rows import UNMATCHED
+from features.storage.contracts import SIDE_TABLES
 from features.storage.tables import quote
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from features.errors import InputError
-from features.ingest.contracts import TABLES
 from features.settings import FILE
+from features.storage.contracts import TABLES
 from features.storage.database import engine_of, is_missing
 
 WEB = ("http", "https")

@@ -7,7 +7,7 @@ and returns take turns, and a return undoes the event just before it there. One 
 
 import duckdb
 
-from features.ingest.contracts import EXACT
+from features.storage.contracts import EXACT
 
 LINKS = """
 WITH pairs AS (

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import duckdb
 
-from features.ingest.contracts import LINE, MADE_UP_ORDER, MONEY, ORDER_LINES, SIDE_TABLES, Table, local_time
 from features.ingest.publish import known_lines, parquet
+from features.storage.contracts import MADE_UP_ORDER, MONEY, ORDER_LINES, SIDE_TABLES, Table, local_time
+from features.storage.tables import LINE
 
 DUPLICATE = "exact duplicate of another line of its order"
 UNMATCHED = "return of nothing bought before"

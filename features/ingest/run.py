@@ -22,12 +22,12 @@ from features.ingest import (
     sources,
     staging,
 )
-from features.ingest.contracts import SIDE_TABLES
 from features.ingest.demands import Card
 from features.ingest.erasure import Forgotten, nobody
 from features.ingest.quality import Counts, Report, number
 from features.ingest.sources import Source
 from features.settings import Settings
+from features.storage.contracts import SIDE_TABLES
 
 Tell = Callable[[str], None]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import duckdb
 
 from features.errors import InputError
-from features.ingest.contracts import TABLES
 from features.settings import Settings, TableMap
+from features.storage.contracts import TABLES
 from features.storage.tables import literal, quote
 
 PARQUET = (".parquet", ".pq")

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import duckdb
 
 from features.errors import InputError, SettingsError
-from features.ingest import advice, casting, contracts, sources
-from features.ingest.contracts import TABLES, Column, Kind, Table
+from features.ingest import advice, casting, sources
 from features.ingest.sources import Source
 from features.settings import Settings, TableMap
+from features.storage import contracts
+from features.storage.contracts import TABLES, Column, Kind, Table
 from features.storage.tables import quote
 
 BROKEN_SHARE = 0.5

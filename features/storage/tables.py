@@ -1,4 +1,4 @@
-"""The warehouse's tables: names, columns and types, in one place.
+"""The warehouse's tables as queries name them: those derived at ingest, and those kept as they are held to.
 
 Timestamps are UTC; ``*_on`` are the shop's days.
 ``days`` are the ``orders`` of a customer summed by the shop's day: the grain of the customer features.
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.errors import SettingsError
+from features.storage.contracts import IBIS_TYPE, SIDE_TABLES
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -92,54 +93,13 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "purchased_at": "timestamp",
         "purchased_on": "date",
     },
-    "products": {
-        "product_id": "string",
-        "name": "string",
-        "category": "string",
-        "brand": "string",
-        "list_price": "float64",
-        "unit_cost": "float64",
-        "stock": "float64",
-        "launched_on": "date",
-        "consumable": "boolean",
-    },
-    "customers": {
-        "customer_id": "string",
-        "email_consent": "boolean",
-        "sms_consent": "boolean",
-        "push_consent": "boolean",
-        "post_consent": "boolean",
-        "email": "string",
-        "birthday": "date",
-        "gender": "string",
-        "interests": "string",
-        "acquisition_channel": "string",
-        "acquisition_cost": "float64",
-        "region": "string",
-    },
-    "contacts": {
-        "customer_id": "string",
-        "sent_at": "timestamp",
-        "contact_id": "string",
-        "channel": "string",
-        "action": "string",
-        "product_id": "string",
-        "treated": "boolean",
-        "propensity": "float64",
-        "cost": "float64",
-    },
-    "deliveries": {
-        "order_id": "string",
-        "shipped_at": "timestamp",
-        "delivered_at": "timestamp",
-        "status": "string",
-    },
-    "surveys": {
-        "customer_id": "string",
-        "answered_at": "timestamp",
-        "score": "float64",
+    **{
+        table.name: {column.name: IBIS_TYPE[column.kind] for column in table.columns} for table in SIDE_TABLES
     },
 }
+
+LINE = tuple(SCHEMAS["order_lines"])
+"""The columns of a line as the warehouse keeps it, purchase or return."""
 
 
 def table(name: str) -> "ir.Table":

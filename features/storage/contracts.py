@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from features.storage.tables import SCHEMAS
-
 Kind = Literal["id", "text", "time", "day", "number", "flag", "digest"]
 
 SQL_TYPE: dict[Kind, str] = {
@@ -15,6 +13,15 @@ SQL_TYPE: dict[Kind, str] = {
     "number": "DOUBLE",
     "flag": "BOOLEAN",
     "digest": "VARCHAR",
+}
+IBIS_TYPE: dict[Kind, str] = {
+    "id": "string",
+    "text": "string",
+    "time": "timestamp",
+    "day": "date",
+    "number": "float64",
+    "flag": "boolean",
+    "digest": "string",
 }
 EXACT = "DECIMAL(18, 6)"
 """Quantities and money are added exactly, so that the order of adding changes nothing."""
@@ -153,8 +160,6 @@ SIDE_TABLES = (
         key=("customer_id", "answered_at"),
     ),
 )
-LINE = tuple(SCHEMAS["order_lines"])
-"""The columns of a line as the warehouse keeps it, purchase or return."""
 TABLES = {table.name: table for table in (ORDER_LINES, *SIDE_TABLES)}
 
 
