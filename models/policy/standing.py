@@ -3,6 +3,7 @@
 Unknown is not zero: NaN days since an event say that it is not known, and an action that waits for it does.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from features.arrays.stored import read_array, write_arrays
 from models.policy.actions import CHANNELS, EVENTS, NAMES
 
 NOT_RECORDED = -1
+COLUMNS: dict[str, list[str]] = {"consent": [*CHANNELS], "since": [*EVENTS], "since_action": [*NAMES]}
+"""What the columns of these arrays are of."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +94,26 @@ class Standing:
         return replace(self, n_contacts_7d=self.n_contacts_7d + n_7d, since_action=since)
 
     def save(self, folder: Path) -> None:
-        """Write one ``.npy`` an array, to be mapped by many readers."""
+        """Write one ``.npy`` an array, to be mapped by many readers, and what their columns are of."""
         write_arrays(folder, {field.name: getattr(self, field.name) for field in fields(self)})
+        (folder / "columns.json").write_text(json.dumps(COLUMNS), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "Standing":
-        """Map what ``save`` wrote."""
-        return cls(*(read_array(folder, field.name) for field in fields(cls)))
+        """Map what ``save`` wrote; of a channel, an event or an action new since then nothing is known."""
+        found = cls(*(read_array(folder, field.name) for field in fields(cls)))
+        card = folder / "columns.json"
+        said = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else COLUMNS
+        return found if said == COLUMNS else found._by_name(said)
+
+    def _by_name(self, said: Mapping[str, list[str]]) -> "Standing":
+        """Return the same with the columns of today, by their names; ``said`` are those of the arrays."""
+        arranged = Standing.unknown(len(self))
+        for part, names in COLUMNS.items():
+            for at, name in enumerate(names):
+                if name in said[part]:
+                    getattr(arranged, part)[:, at] = getattr(self, part)[:, said[part].index(name)]
+        return replace(self, **{part: getattr(arranged, part) for part in COLUMNS})
 
 
 def draw_held_out(ids: Ids, share: float, salt: str) -> Bools:

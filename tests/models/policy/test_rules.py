@@ -1,6 +1,8 @@
 """Each rule by hand: who is refused, in words, and in how many days it will permit."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from features.settings import ContactPolicy, Economics
 from models.policy.actions import CHANNELS, EVENTS, NAMES, Action, catalogue
 from models.policy.deck import Deck
 from models.policy.rules import Timing, quiet_hours, timing
-from models.policy.standing import Standing, draw_held_out
+from models.policy.standing import COLUMNS, Standing, draw_held_out
 
 POLICY, ECONOMICS = ContactPolicy(), Economics()
 ANY_DAY = Action(name="win_back")
@@ -144,6 +146,18 @@ def test_what_can_only_open_after_it_closed_is_too_late() -> None:
 def test_an_action_is_for_those_it_is_meant_for(known: dict[str, float], rules: set[str]) -> None:
     picky = Action(name="win_back", least_risk=0.5, least_orders=3, best_share=0.2)
     assert refused(one(**known), picky) == rules
+
+
+def test_of_an_action_that_is_new_since_a_scoring_nothing_is_known_and_the_others_keep_their_days(
+    tmp_path: Path,
+) -> None:
+    days = np.arange(len(NAMES), dtype=np.float32)[None]
+    replace(Standing.unknown(1), since_action=days).save(tmp_path)
+    old = list(NAMES[:3] + NAMES[4:])[::-1]
+    np.save(tmp_path / "since_action.npy", days[:, [NAMES.index(name) for name in old]])
+    (tmp_path / "columns.json").write_text(json.dumps(COLUMNS | {"since_action": old}))
+    found = Standing.load(tmp_path).since_action[0].tolist()
+    assert np.isnan(found.pop(3)) and found == [day for day in days[0].tolist() if day != 3]
 
 
 @pytest.mark.parametrize(
