@@ -1,6 +1,6 @@
 """Requests and responses of a storefront, with the examples the OpenAPI document shows."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AwareDatetime, ConfigDict, Field
 from typing_extensions import TypedDict
@@ -10,14 +10,7 @@ from serving.api_types import WHOLE, Amount, Id, Ids, Noted, Quantity, Request, 
 
 ListName = Literal["for_you", "buy_again", "new_for_you", "bought_together", "upsell", "popular"]
 Attribute = Literal["gender", "region", "interests", "acquisition_channel"]
-LIST_NAMES: tuple[ListName, ...] = (
-    "for_you",
-    "buy_again",
-    "new_for_you",
-    "bought_together",
-    "upsell",
-    "popular",
-)
+LIST_NAMES: tuple[ListName, ...] = get_args(ListName)
 
 
 class RecommendRequest(Request):

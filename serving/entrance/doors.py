@@ -173,7 +173,8 @@ class Doors:
                 )
             return
         visit.answer = answer = function(state, read(endpoint, body))
-        self.meters.list_answered(answer["list"], answer["answered_from"], perf_counter() - visit.started)
+        if "list" in answer:
+            self.meters.list_answered(answer["list"], answer["answered_from"], perf_counter() - visit.started)
         await visit.reply(200, msgspec.json.encode(answer))
 
     def _serving(self) -> State:

@@ -89,9 +89,10 @@ class Traces:
 
 def answered(answer: Mapping[str, Any] | None, snapshot: Snapshot | None) -> dict[str, Any]:
     """Return what a span says of an answer, and of the scoring in service."""
-    found: dict[str, Any] = {}
-    if answer is not None:
-        found = {"recompra.list": answer["list"], "recompra.answered_from": answer["answered_from"]}
+    told = answer or {}
+    found: dict[str, Any] = {
+        f"recompra.{name}": told[name] for name in ("list", "answered_from") if name in told
+    }
     if snapshot is not None:
         found["recompra.scoring"] = snapshot.stamp
         found.update({f"recompra.model.{name}": version for name, version in snapshot.models.items()})

@@ -13,11 +13,12 @@ from sqlalchemy.exc import OperationalError
 from worlds.snapshot import NOW, make_snapshot
 from worlds.visits import Client, make_keys, visitor
 
-from serving.endpoints import ALL
-from serving.entrance import keys
+from serving.endpoints import ALL, BY_PATH
+from serving.entrance import doors, keys
 from serving.entrance.bodies import MAX_BODY, body_of
 from serving.entrance.doors import Doors
 from serving.entrance.openapi import build
+from serving.entrance.quick import reader
 from serving.entrance.refusals import Refused
 from serving.house import House
 from serving.store import Store
@@ -61,6 +62,12 @@ def test_a_key_of_another_scope_opens_nothing(client: Client, endpoint: Any, sco
     else:
         assert answer.status_code == 403
         assert f"takes {endpoint.scopes[0]}" in answer.json()["error"]
+
+
+def test_a_hot_route_need_not_answer_with_a_list(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(doors.READERS, "/customer", reader(BY_PATH["/customer"].request))
+    monkeypatch.setitem(client.app.hot, "/customer", lambda state, asked: {"customer_id": asked.customer_id})
+    assert client.ask("/customer", {"customer_id": "c000001"}).json() == {"customer_id": "c000001"}
 
 
 def test_metrics_take_an_admin(client: Client) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from worlds.orders import make_shop
 from features.shop import Shop
 from models.cross_sell import CrossSell
 from models.popular import Popular
-from serving.api import ListName, Recommended, RecommendRequest
+from serving.api import LIST_NAMES, Recommended, RecommendRequest
 from serving.online.view import View
 from serving.persons.rights import Forgotten
 from serving.scoring.build import Build
@@ -107,7 +107,7 @@ def test_every_list_is_as_long_as_it_can_be(shop: Any) -> None:
                 "new_for_you": size - len(mine),
                 "popular": size,
             }
-            for list_name in get_args(ListName):
+            for list_name in LIST_NAMES:
                 answer = ask(state, customer_id=customer, list=list_name, k=30, cart=cart, details=True)
                 shown = [product["product_id"] for product in answer.products]
                 assert len(shown) == len({*shown}) and not {*shown} & {*cart}

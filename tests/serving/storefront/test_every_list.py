@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 from worlds.kitchen import BAGS, COFFEE, CUTOFF, FRIDGES, PANS, SIZES, ids_of, kitchen_products, scored
 
-from serving.api import EventsRequest, ListName, RecommendRequest
+from serving.api import LIST_NAMES, EventsRequest, RecommendRequest
 from serving.online.view import View
 from serving.state import State
 from serving.store import Store
@@ -29,7 +29,7 @@ def some(rng: np.random.Generator, names: list[str], most: int) -> list[str]:
 def random_request(rng: np.random.Generator) -> dict[str, Any]:
     request = {
         "customer_id": rng.choice([*CUSTOMERS, "nobody", None]),
-        "list": str(rng.choice(get_args(ListName))),
+        "list": str(rng.choice(LIST_NAMES)),
         "k": int(rng.choice([1, 5, 10, 40, 200])),
     }
     if rng.random() < 0.4:
