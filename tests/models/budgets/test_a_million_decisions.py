@@ -99,39 +99,52 @@ def test_one_by_one_no_contact_breaks_a_rule(decided: Any) -> None:
             assert broken(asked, shelf, row, what, product) == []
 
 
+def test_every_rule_is_said_once_more(decided: Any) -> None:
+    asked, shelf, found, _, _ = decided
+    what = found.deck.actions[0]
+    said = {*of_customers(asked, 0, what), *of_products(asked, shelf, 0, 0, what)} - {"role"}
+    assert {*found.rules} == said, "a rule that is not said below is not checked"
+
+
 def broken(asked: Case, shelf: Goods, row: int, what: Action, product: int) -> list[str]:
     """The rules once more, slow and obvious: name those that a contact would break."""
+    found = [rule for rule, breaks in of_customers(asked, row, what).items() if breaks]
+    refused = [any(of_products(asked, shelf, row, at, what).values()) for at in range(K)]
+    return [*found, "no product"] if product >= 0 and all(refused) else found
+
+
+def of_customers(asked: Case, row: int, what: Action) -> dict[str, bool]:
     who: Any = asked.standing
     own, mail = (who.consent[row, CHANNELS.index(channel)] for channel in (what.channel, "email"))
-    after = None if what.after is None else who.since[row, EVENTS.index(what.after)]
-    checks = {
+    after = 0 if what.after is None else who.since[row, EVENTS.index(what.after)]
+    first_order = who.since[row, EVENTS.index("first_order")]
+    return {
         "held_out": who.held_out[row],
         "consent": (mail if own == -1 else own) != 1,
         "open_return": who.return_open[row],
         "weekly_cap": who.n_contacts_7d[row] >= 2,
         "frequency_cap": asked.people.n_contacts_28d[row] >= 4,
         "settling": who.settles_in[row] > 0,
-        "coupon": what.discount_share > 0 and who.since[row, EVENTS.index("first_order")] < 14,
+        "first_order_coupon": what.discount_share > 0 and first_order < 14,
         "cooldown": who.since_action[row, NAMES.index(what.name)] < what.cooldown_days,
-        "window": after is not None and not what.from_days <= after <= what.until_days,
-        "orders": who.n_orders[row] < what.least_orders,
-        "rank": who.rank[row] < 1 - what.best_share,
-        "risk": what.least_risk > 0 and not who.risk[row] >= what.least_risk,
-        "product": product >= 0 and not any(offerable(asked, shelf, row, at, what) for at in range(K)),
+        "too_early": what.after is not None and not after >= what.from_days,
+        "too_late": what.after is not None and not after <= what.until_days,
+        "not_meant": who.n_orders[row] < what.least_orders
+        or who.rank[row] < 1 - what.best_share
+        or (what.least_risk > 0 and not who.risk[row] >= what.least_risk),
     }
-    return [name for name, breaks in checks.items() if breaks]
 
 
-def offerable(asked: Case, shelf: Goods, row: int, at: int, what: Action) -> bool:
-    product = asked.product[row, at]
-    role: Any = asked.role
-    return bool(
-        product >= 0
-        and role[row, at] & (1 << ROLES.index(what.goods))
-        and not shelf.hidden[product]
-        and shelf.stock[product] != 0
-        and np.isfinite(shelf.margin[product])
-        and not asked.days_since_bought[row, at] <= 7
-        and not asked.excluded[row, at]  # type: ignore[index]
-        and not asked.kind_cooling[row, at]  # type: ignore[index]
-    )
+def of_products(asked: Case, shelf: Goods, row: int, at: int, what: Action) -> dict[str, bool]:
+    product, role = asked.product[row, at], asked.role
+    if product < 0 or what.goods == "none":
+        return {"role": True}
+    return {
+        "role": not role[row, at] & (1 << ROLES.index(what.goods)),  # type: ignore[index]
+        "hidden": shelf.hidden[product],
+        "out_of_stock": shelf.stock[product] == 0,
+        "cannot_know": not np.isfinite(shelf.margin[product]),
+        "just_bought": asked.days_since_bought[row, at] <= 7,
+        "excluded": asked.excluded[row, at],  # type: ignore[index]
+        "same_kind": asked.kind_cooling[row, at],  # type: ignore[index]
+    }
