@@ -21,6 +21,7 @@ def test_it_is_short_enough_to_read():
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_has_its_row_with_question_and_file(name):
+    assert name in ROWS, f"the README's table of models has no row of {name}"
     assert model_class(name).question in ROWS[name]
     assert f"(models/{name}.py)" in ROWS[name]
 

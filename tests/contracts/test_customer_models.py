@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 @pytest.fixture(scope="module")
 def fitted(shop: Shop) -> Callable[[str], Any]:
-    models = {name: model_class(name).fit(shop, CUTOFF, small(name)) for name in NAMES}
-    return models.__getitem__
+    return cache(lambda name: model_class(name).fit(shop, CUTOFF, small(name)))
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,10 @@
 import pytest
 
+from models.chance import reach
+from models.customers import reasons
+from models.ranking import reason_texts
 from models.texts import language, say
+from serving.reports import texts
 
 TABLE = {
     "en": {"due": "every {n} days", "due.one": "every day", "plain": "so it is"},
@@ -32,3 +36,8 @@ def test_none_of_a_thing_may_have_its_own_template() -> None:
     assert say(table, "seen", n=0) == "never seen"
     assert say(table, "seen", n=2) == "seen 2 times"
     assert say(table, "plain", n=0) == "0 left"
+
+
+def test_every_table_speaks_the_same_languages() -> None:
+    tables = {table.__name__: [*table.TEXTS] for table in (reach, reasons, reason_texts, texts)}
+    assert all(spoken == tables[texts.__name__] for spoken in tables.values()), tables

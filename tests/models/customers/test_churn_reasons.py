@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from features.customer import CUSTOMER_FEATURES
+from models.customers.lens import COLUMNS
 from models.customers.reasons import TEXTS, TOPICS, sentence
 
 PLURAL = r"(days|times|units|dias|vezes|unidades|different|produtos)\b"
@@ -25,8 +26,17 @@ def test_nothing_is_counted_in_the_wrong_number(topic: str, locale: str, count: 
         assert not re.search(rf"(?<![.\d])0 {PLURAL}(?! with| com)", said), said
 
 
+def test_every_column_is_told_of_by_one_topic_but_for_what_nobody_can_act_on() -> None:
+    told = [name for columns in TOPICS.values() for name in columns]
+    silent = {"weekend_share", "hour_mean"}
+    assert len(told) == len({*told})
+    assert {*COLUMNS} - {*told} == silent, (
+        "put a new feature into a topic, or here: of neither, reasons say nothing"
+    )
+
+
 def test_every_language_has_the_same_sentences() -> None:
-    assert {*TEXTS["en"]} == {*TEXTS["pt"]}
+    assert all(texts.keys() == TEXTS["en"].keys() for texts in TEXTS.values())
 
 
 def test_a_silence_is_told_beside_the_usual_gap() -> None:
