@@ -61,7 +61,7 @@ class ScoreModel(Model[C]):
     """Scores and labels of everybody seen before the cutoff, held against what they did."""
 
     truths: ClassVar[dict[str, str]]
-    """Column without horizon -> what it foretells: ``lapsed``, ``n_order_days``, ``revenue``."""
+    """Column without horizon -> what it foretells of training's ``Holdout.truths``, as ``lapsed``."""
 
     @abstractmethod
     def predict_from(self, features: "pd.DataFrame", cutoff: datetime) -> "pd.DataFrame":

@@ -17,8 +17,6 @@ from training.measures.samples import Evaluation, Sample
 log = logging.getLogger("recompra.training")
 FEWEST = 200
 """Calibration is measured in segments of so many customers or more: below, it is noise."""
-EVENTS = ("lapsed",)
-"""Truths that happen or do not. Over one day a number of order days is 0 or 1 too, and is a number still."""
 Said = TypeVar("Said", pd.DataFrame, "pd.Series[Any]")
 
 
@@ -76,7 +74,7 @@ def measure_scores(
     scores, truth = _with_truth(method, truth_name, scores.dropna(), holdout)
     if not len(truth):
         return
-    column, metrics = _metrics_for(truth_name, scores)
+    column, metrics = _metrics_for(holdout.truths[truth_name], scores)
     samples = evaluation.samples.setdefault(method, {})
     for name, metric in metrics.items():
         samples[f"{name} {truth_name}"] = Sample(metric, scores.index, (truth, column))
@@ -128,8 +126,9 @@ def _measure_distribution(
         evaluation.samples[model.name][f"pit {truth_name}"] = Sample(PIT, places.index, columns)
 
 
-def _metrics_for(truth_name: str, scores: "pd.Series[Any]") -> tuple[Column, Mapping[str, Metric]]:
+def _metrics_for(truth: "pd.Series[Any]", scores: "pd.Series[Any]") -> tuple[Column, Mapping[str, Metric]]:
+    """Return scores as numbers, and what judges them; a truth of 0 and 1 that is no flag is an amount."""
     if not pd.api.types.is_numeric_dtype(scores):
         return pd.factorize(scores, sort=True)[0], LABEL
     column = scores.to_numpy(float)
-    return column, fitting(EVENT, column) if truth_name in EVENTS else AMOUNT
+    return column, fitting(EVENT, column) if truth.dtype == bool else AMOUNT

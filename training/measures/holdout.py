@@ -64,10 +64,13 @@ class Holdout:
 
     @cached_property
     def truths(self) -> pd.DataFrame:
-        """``lapsed`` (1: no order), ``n_order_days``, ``revenue`` (NaN without prices), by customer."""
+        """``lapsed`` (no order), ``n_order_days``, ``revenue`` (NaN without prices), by customer.
+
+        What scores foretell. A flag is judged as an event, numbers as amounts.
+        """
         bought = self.shop.labels(self.cutoff, self.horizon_days, self.end)
         frame = bought.reindex(self.customers).astype(float).fillna({"n_order_days": 0.0})
-        frame["lapsed"] = (frame["n_order_days"] == 0).astype(float)
+        frame["lapsed"] = frame["n_order_days"] == 0
         if self.shop.facts.has_money:
             frame["revenue"] = frame["revenue"].fillna(0.0)
         return frame
