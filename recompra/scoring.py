@@ -15,7 +15,7 @@ def score(as_of: AsOf = None, verify: Verify = False) -> None:
     """Score all customers with all champions and put the lists in service."""
     from rich.console import Console
 
-    from serving.score import notes
+    from serving.score import notes, silence
     from serving.score import score as run
     from serving.watching.logs import set_up
 
@@ -24,9 +24,9 @@ def score(as_of: AsOf = None, verify: Verify = False) -> None:
     if not sys.stderr.isatty():
         set_up()
     with Console(stderr=True).status("scoring all customers"):
-        stamp = run(home(), moment(as_of), now=now())
+        stamp = run(home(), then := moment(as_of), now=now())
     typer.echo(f"in service: {home() / 'lists' / stamp}")
-    for words in notes(home(), stamp):
+    for words in filter(None, (silence(home(), then), *notes(home(), stamp))):
         typer.echo(words)
 
 
@@ -77,11 +77,13 @@ def report(
 
     from features.shop import Shop
     from serving.reports.report import report as run
-    from serving.score import moment_of
+    from serving.score import moment_of, silence
 
     with Console(stderr=True).status("counting"):
-        page = run(home(), moment_of(Shop(home()), moment(as_of)))
+        page = run(home(), moment_of(Shop(home()), then := moment(as_of), now=now()))
         page.write(out)
+    if told := silence(home(), then):
+        typer.echo(told)
     for words in page.missing():
         typer.echo(f"not known: {words}")
     typer.echo(f"written to {out}")
@@ -94,10 +96,12 @@ def demand(
     """Expect each product's buyers and units over the horizon, with an interval, beside its stock."""
     from serving.reports.demand import demand as run
     from serving.reports.demand import guests_counted, season_unknown, table, write
+    from serving.score import silence
 
-    found = run(home(), moment(as_of))
+    found = run(home(), then := moment(as_of), now=now())
     console().print(table(found))
-    for told in filter(None, (guests_counted(home()), season_unknown(home(), found))):
+    notes = silence(home(), then), guests_counted(home()), season_unknown(home(), found)
+    for told in filter(None, notes):
         typer.echo(told)
     if out is not None:
         write(found, out)

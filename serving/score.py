@@ -44,7 +44,7 @@ def score(home: Path, as_of: datetime | None = None, *, now: datetime | None = N
     """
     home = home.resolve()
     shop = Shop(home)
-    cutoff = moment_of(shop, as_of, now=now)
+    cutoff = end_of_orders(shop, now) if as_of is None else moment_of(shop, as_of, now=now)
     with alone(home):
         registry = Registry(home)
         models, versions = registry.load()
@@ -84,13 +84,13 @@ def _check_champions(registry: Registry, versions: Mapping[str, str]) -> None:
 
 
 def moment_of(shop: Shop, as_of: datetime | None = None, *, now: datetime | None = None) -> datetime:
-    """Return the moment to stand at: ``as_of``, else the end of the orders.
+    """Return the moment to stand at: ``as_of``, else the end of the last day with an order.
 
     Raises ``SettingsError`` where nothing was ordered before it, or where it lies in the future, more than
     the day ahead that a coming midnight may be.
     """
     if as_of is None:
-        return end_of_orders(shop, now)
+        return end_of_orders(shop)
     days = [local_day(moment, shop.timezone) for moment in (shop.warehouse.first_at, shop.warehouse.last_at)]
     hint = f"orders run from {days[0]} to {days[1]}: take another --as-of"
     if as_of <= shop.warehouse.first_at:
@@ -99,6 +99,15 @@ def moment_of(shop: Shop, as_of: datetime | None = None, *, now: datetime | None
         told = f"{local_day(as_of, shop.timezone)} lies in the future: nobody knows yet who orders until then"
         raise SettingsError(told, hint)
     return as_of
+
+
+def silence(home: Path, as_of: datetime | None) -> str:
+    """Say that nothing is known of the days just before ``as_of``; nothing where something is."""
+    shop = Shop(home)
+    if as_of is None or as_of <= shop.last_midnight:
+        return ""
+    last, day = (local_day(moment, shop.timezone) for moment in (shop.warehouse.last_at, as_of))
+    return f"the last order known is of {last}: from then to {day} nobody is taken to have ordered"
 
 
 def end_of_orders(shop: Shop, now: datetime | None = None) -> datetime:

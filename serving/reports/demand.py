@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 SHOWN = 20
 
 
-def demand(home: Path, as_of: datetime | None = None) -> pd.DataFrame:
+def demand(home: Path, as_of: datetime | None = None, *, now: datetime | None = None) -> pd.DataFrame:
     """Return expected demand as of a moment, by default the end of the last day with an order.
 
     Columns as in ``Repurchase.demand``, then ``as_of``, the first day, and ``horizon_days``.
     Raises ``NotFound`` without a champion of repurchase, ``SettingsError`` for a moment before the first
-    order.
+    order, or after ``now``.
     """
     registry, shop = Registry(home), Shop(home)
     champion = registry.champions().get(Repurchase.name)
     if champion is None:
         raise NotFound("no repurchase model serves", "run `recompra train --only repurchase` first")
     model = Repurchase.load(registry.fetch(champion))
-    moment = moment_of(shop, as_of)
+    moment = moment_of(shop, as_of, now=now)
     day = str(local_day(moment, shop.timezone))
     return model.demand(shop, moment).assign(as_of=day, horizon_days=model.horizon_days)
 
