@@ -27,7 +27,7 @@ def list_keys() -> None:
     from serving.store import Store
 
     table = Table("id", "name", "scopes", "made", "revoked")
-    for key in listed(Store.open(home())):
+    for key in listed(Store.to_read(home())):
         revoked = f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else ""
         table.add_row(
             key.key_id, key.name, ", ".join(sorted(key.scopes)), f"{key.created_at:%Y-%m-%d %H:%M}", revoked

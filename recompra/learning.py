@@ -138,7 +138,7 @@ def outcomes(
     from training.contacts.past_policies import read_policy
 
     Shop(home())  # refuses a folder that is no home before a store is made there
-    store = Store.open(home())
+    store = Store.to_read(home())
     decisions, contacts = (
         pd.DataFrame(store.everything(rows), columns=rows.c.keys()) for rows in (DECISIONS, CONTACTS)
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from features.errors import ArtefactError, NotFound
-from features.storage.database import is_missing
+from features.storage.database import is_missing, to_read
 from models.kinds import ScoreModel
 from models.model import Model
 from models.registry import CHAMPION, MODELS, kept_in, model_class, tracking_uri
@@ -43,9 +43,10 @@ class Registry:
             self._client = _client(self.uri)
 
     def _check(self) -> None:
-        """Raise ``NotFound`` where the database's file is gone."""
+        """Raise ``NotFound`` where the database's file is gone, ``ArtefactError`` where it cannot be read."""
         if is_missing(self.uri):
             raise NotFound(f"no model has been trained in {self.home}", "run `recompra train` first")
+        to_read(self.uri)
 
     @contextmanager
     def _asked(self) -> Iterator[None]:
@@ -84,10 +85,10 @@ class Registry:
     def _download(self, champion: Champion, folder: Path) -> None:
         from mlflow.artifacts import download_artifacts
 
-        folder.parent.mkdir(parents=True, exist_ok=True)
         beside = folder.with_name(f".{folder.name}.{os.getpid()}")
-        _sweep(folder)
         try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(folder)
             found = download_artifacts(artifact_uri=champion.source, tracking_uri=self.uri)
             shutil.copytree(found, beside)
             os.replace(beside, folder)

@@ -19,7 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from features.errors import SettingsError
-from features.storage.database import engine_of, online_url, sqlite_url
+from features.storage.database import check_takes_writes, engine_of, is_missing, online_url, to_read
 from serving.online.tables import CLOCK, CONTACTS, DECISIONS, ERASURES, EVENTS, METADATA, SALT, STOCK, TOPICS
 
 log = logging.getLogger("recompra.serving")
@@ -40,24 +40,27 @@ class Store:
 
     @classmethod
     def open(cls, home: Path) -> "Store":
-        """Open the store of a home (or of ``RECOMPRA_STORE_URL``), making the tables that are missing."""
+        """Open the store of a home (or of ``RECOMPRA_STORE_URL``), making the tables that are missing.
+
+        Raises ``SettingsError`` where they cannot be written.
+        """
         home.mkdir(parents=True, exist_ok=True)
-        store = cls(online_url(home))
+        check_takes_writes(url := online_url(home))
+        store = cls(url)
         store.prepare()
         return store
 
     @classmethod
     def to_read(cls, home: Path) -> "Store":
         """Open the store of a home to read it: on a disk that takes no writes (a back-up) as it stands."""
-        file = home.resolve() / "online.db"
-        if os.environ.get("RECOMPRA_STORE_URL") or os.access(home, os.W_OK):
+        url = online_url(home)
+        if (as_it_stands := to_read(url)) == url:
             return cls.open(home)
-        if not file.is_file():
-            (empty := cls("sqlite://")).prepare()
-            return empty
-        # beside a log of writes not yet in the file, SQLite must read both; it does where its index is there
-        how = {"mode": "ro"} if file.with_name("online.db-wal").exists() else {"immutable": "1"}
-        return cls(sqlite_url(file, **how))
+        store = cls("sqlite://" if is_missing(url) else as_it_stands)
+        if sa.inspect(store.engine).has_table(CLOCK.name):
+            return store
+        (empty := cls("sqlite://")).prepare()
+        return empty
 
     def prepare(self) -> None:
         """Create what is missing; several processes may do so at once."""

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from worlds.campaign import campaign
 from worlds.orders import ODD, make_home
 
 import recompra
+from serving.registry import Registry
 from serving.store import Store
 
 HEAVY = {
@@ -253,6 +255,43 @@ def test_a_broken_file_of_the_home_is_named(run, copied, file, command, told) ->
     (copied / file).write_text("no such thing")
     code, _, complaint = run(*command.split())
     assert (code, told in complaint, "Hint: " in complaint) == (2, True, True), complaint
+
+
+@pytest.fixture
+def backup(trained: str, copied: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home, champions fetched, on a disk that takes no writes, as far as one may ask."""
+    Store.open(copied).close()
+    Registry(copied).load()
+    monkeypatch.setattr(os, "access", lambda path, _mode: not Path(path).is_relative_to(copied))
+    return copied
+
+
+def test_a_home_that_takes_no_writes_is_read(run, backup, tmp_path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in backup.rglob("*")}
+    asked = ("keys list", "models list", "models history", "outcomes", "report")
+    for words in asked:
+        out = ("--out", str(tmp_path / words)) if " " not in words else ()
+        code, _, complaint = run(*words.split(), *out)
+        assert code == 0, complaint
+    assert {path: path.stat().st_mtime_ns for path in backup.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    "words", ["keys create --scope crm", "keys revoke none", "models promote churn 1", "erase c02"]
+)
+def test_a_home_that_takes_no_writes_is_not_changed_by_half(run, backup, words) -> None:
+    code, _, complaint = run(*words.split())
+    assert (code, complaint) == (
+        2,
+        f"recompra: {backup} takes no writes. Hint: let RECOMPRA_HOME name a copy that does\n",
+    )
+
+
+def test_a_half_written_database_that_cannot_be_put_right_is_refused_in_words(run, backup) -> None:
+    (backup / "online.db-wal").write_bytes(b"a write")
+    (backup / "mlflow.db-journal").write_bytes(b"a write")
+    for words in (("keys", "list"), ("models", "list"), ("models", "history")):
+        assert "is half-written, on a disk that takes no writes" in run(*words)[2]
 
 
 def test_nobody_is_erased_from_what_is_no_home(run, tmp_path, monkeypatch) -> None:

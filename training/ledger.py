@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from features.storage.database import engine_of, is_missing, online_url
+from features.storage.database import engine_of, is_missing, online_url, to_read
 
 METADATA = sa.MetaData()
 LEDGER = sa.Table(
@@ -45,7 +45,7 @@ class Ledger:
 
     @cached_property
     def _engine(self) -> sa.Engine:
-        engine = engine_of(self.url, poolclass=sa.NullPool)
+        engine = engine_of(to_read(self.url), poolclass=sa.NullPool)
         METADATA.create_all(engine)
         return engine
 

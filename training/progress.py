@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,8 @@ class Shown(Steps):
         if self.console.is_terminal:
             self._bar.stop()
         if self._took and self._file.parent.is_dir():
-            self._file.write_text(json.dumps(self._known | self._took, indent=1), encoding="utf-8")
+            with suppress(OSError):  # a disk without room, or one that takes no writes
+                self._file.write_text(json.dumps(self._known | self._took, indent=1), encoding="utf-8")
 
     def plan(self, names: Iterable[str]) -> None:
         """Announce every step that will come, in order; may be called again for more."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from features.errors import ArtefactError, Busy, NotFound, SettingsError
-from features.storage.database import is_missing, sqlite_file
+from features.storage.database import check_takes_writes, is_missing, sqlite_file, to_read
 from features.storage.files import alone
 from models.registry import CHALLENGER, CHAMPION, kept_in, tracking_uri
 from training.client import client_of
@@ -91,6 +91,7 @@ class Tracking:
         found = cls(home)
         if is_missing(found.uri):
             raise NotFound(f"no model has been trained in {found.home}", "run `recompra train` first")
+        to_read(found.uri)
         return found
 
     @cached_property
@@ -160,6 +161,8 @@ class Tracking:
 
     def promote(self, name: str, version: int, *, now: datetime, reason: str) -> Version:
         """Make ``version`` the champion from ``now`` on; the ledger keeps when and why."""
+        for url in (self.uri, self.ledger.url):  # both or none
+            check_takes_writes(url)
         chosen = self.version(name, version)
         self._client.set_registered_model_alias(name, CHAMPION, str(version))
         if CHALLENGER in chosen.aliases:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.errors import SettingsError
+from features.errors import ArtefactError, SettingsError
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -40,6 +40,37 @@ def is_missing(url: str) -> bool:
 def online_url(home: Path) -> str:
     """Return where the online state of a home is: ``RECOMPRA_STORE_URL``, else ``online.db`` in it."""
     return os.environ.get("RECOMPRA_STORE_URL") or sqlite_url(home.resolve() / "online.db")
+
+
+def check_takes_writes(url: str) -> None:
+    """Raise ``SettingsError`` where a URL names an SQLite file in a folder that cannot be written to."""
+    if file := _read_only(url):
+        raise SettingsError(f"{file.parent} takes no writes", "let RECOMPRA_HOME name a copy that does")
+
+
+def to_read(url: str) -> str:
+    """Return the URL to read a database by: where a disk takes no writes (a back-up), as it stands.
+
+    Raises ``ArtefactError`` where it stands half-written there, and SQLite would first put it right.
+    """
+    if not (file := _read_only(url)):
+        return url
+    log, index, journal = (file.with_name(f"{file.name}-{end}") for end in ("wal", "shm", "journal"))
+    live = log.exists() and index.exists()
+    if _holds(journal) or (_holds(log) and not live):
+        told = f"{file} is half-written, on a disk that takes no writes"
+        raise ArtefactError(told, "let RECOMPRA_HOME name a copy that does: there it is put right by itself")
+    return sqlite_url(file, **({"mode": "ro"} if live else {"immutable": "1"}))
+
+
+def _read_only(url: str) -> Path | None:
+    """Return the SQLite file of a URL where its folder is there and takes no writes."""
+    file = sqlite_file(url)
+    return file if file and file.parent.is_dir() and not os.access(file.parent, os.W_OK) else None
+
+
+def _holds(file: Path) -> bool:
+    return file.exists() and file.stat().st_size > 0
 
 
 def engine_of(url: str, **options: Any) -> "sa.Engine":

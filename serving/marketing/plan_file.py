@@ -56,7 +56,7 @@ class Written:
 @contextmanager
 def opened(home: Path) -> Iterator[State]:
     """Open what a service of this home would answer from."""
-    pointer, store = Pointer.read(home), Store.open(home)
+    pointer, store = Pointer.read(home), Store.to_read(home)
     snapshot = load(home / "lists" / pointer.stamp)
     view = View(store, snapshot.as_of)
     try:

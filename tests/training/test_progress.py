@@ -60,3 +60,10 @@ def test_durations_are_remembered_and_skipped_steps_forgotten(tmp_path) -> None:
 def test_a_broken_memory_is_forgotten(tmp_path) -> None:
     (tmp_path / FILE).write_text("not json")
     assert shown(tmp_path)[0].seconds_left() == 0
+
+
+def test_where_nothing_can_be_written_durations_are_not_remembered(tmp_path) -> None:
+    (tmp_path / FILE).mkdir()  # as good as a disk that takes no writes
+    with shown(tmp_path)[0] as steps, steps.step("a"):
+        pass
+    assert (tmp_path / FILE).is_dir()
