@@ -14,7 +14,6 @@ from models.policy.rules import (
     Refusal,
     cannot_know,
     contact_refusals,
-    excluded,
     first_refusal,
     frequency_cap,
     goods_refusals,
@@ -157,7 +156,6 @@ def goods_rules(case: Case, goods: Goods, terms: Terms) -> tuple[Refusal, ...]:
     none = np.zeros(1, bool)
     return (
         *goods_refusals(goods, case.product),
-        excluded(none if case.excluded is None else case.excluded),
         just_bought(case.days_since_bought, terms.just_bought_days),
         same_kind(none if case.kind_cooling is None else case.kind_cooling),
     )

@@ -85,8 +85,6 @@ class Case:
     """Calibrated chance of a purchase within the horizon if nothing is done, shape (n, k)."""
     days_since_bought: Money
     """Days since the customer's last purchase of the candidate, NaN if never; shape (n, k)."""
-    excluded: Bools | None = None
-    """Candidates that the caller does not want offered, shape (n, k)."""
     standing: Standing | None = None
     """Where the customers stand; without it rules of time and channel, and actions without a product, are
     off."""

@@ -126,11 +126,5 @@ def _with_a_place(case: Case) -> Case:
     unknown = np.full((n, 1), np.nan)
     none = np.full((n, 1), NOTHING, np.int32)
     return replace(
-        case,
-        product=none,
-        chance=unknown,
-        days_since_bought=unknown,
-        excluded=None,
-        role=None,
-        kind_cooling=None,
+        case, product=none, chance=unknown, days_since_bought=unknown, role=None, kind_cooling=None
     )

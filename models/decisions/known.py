@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from features.arrays.dtypes import Bools, Ints
+from features.arrays.dtypes import Ints
 from features.arrays.history import History
 from features.arrays.stored import read_array, write_arrays
 from features.errors import NotFound
@@ -44,7 +44,6 @@ class Known:
         chance: Money,
         days_since_bought: Money,
         standing: Standing | None = None,
-        excluded: Bools | None = None,
     ) -> Case:
         """Lay out some customers' candidates (codes and chances of shape (n, k)).
 
@@ -56,7 +55,6 @@ class Known:
             product,
             chance,
             days_since_bought,
-            excluded,
             standing=self.standing.of(rows) if standing is None else standing,
             role=roles(history, product, days_since_bought, goods, self.shelf),
             kind_cooling=kind_cooling(history, product, self.shelf),

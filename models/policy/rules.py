@@ -171,11 +171,6 @@ def out_of_stock(goods: Goods, products: Ints) -> Refusal:
     return Refusal("out_of_stock", "it is out of stock", goods.stock[products] <= 0)
 
 
-def excluded(mask: Bools) -> Refusal:
-    """Refuse what the caller does not want offered."""
-    return Refusal("excluded", "the request excludes it", mask)
-
-
 def just_bought(days_since_bought: Doubles, days: int) -> Refusal:
     """Refuse what the customer bought within the last ``days`` days (NaN: never bought)."""
     why = f"the customer bought it within the last {days} days"

@@ -65,7 +65,6 @@ def case(rng: np.random.Generator, n: int, k: int = 6) -> Case:
         product,
         rng.random((n, k)),
         rng.choice([np.nan, np.nan, 0.0, 7.0, 8.0, 90.0], (n, k)),
-        excluded=rng.random((n, k)) < 0.05,
         standing=standing(rng, n),
         role=rng.integers(0, 32, (n, k)).astype(np.uint8),
         kind_cooling=rng.random((n, k)) < 0.05,

@@ -80,7 +80,7 @@ def test_no_product_breaks_a_rule_about_products(decided: Any) -> None:
     assert np.isfinite(worth[action >= 0]).all()
     wanted = np.array([1 << ROLES.index(what) if what in ROLES else 0 for what in goods])[action[at]]
     same = asked.product[at] == product[at, None]
-    fits = same & (asked.role[at] & wanted[:, None] > 0) & ~asked.excluded[at] & ~asked.kind_cooling[at]
+    fits = same & (asked.role[at] & wanted[:, None] > 0) & ~asked.kind_cooling[at]
     assert (fits & ~(asked.days_since_bought[at] <= TERMS.just_bought_days)).any(axis=1).all()
 
 
@@ -145,6 +145,5 @@ def of_products(asked: Case, shelf: Goods, row: int, at: int, what: Action) -> d
         "out_of_stock": shelf.stock[product] == 0,
         "cannot_know": not np.isfinite(shelf.margin[product]),
         "just_bought": asked.days_since_bought[row, at] <= 7,
-        "excluded": asked.excluded[row, at],  # type: ignore[index]
         "same_kind": asked.kind_cooling[row, at],  # type: ignore[index]
     }

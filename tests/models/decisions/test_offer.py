@@ -52,9 +52,8 @@ def worlds(draw: st.DrawFn) -> tuple[Case, Goods, Terms]:
     chance = rng.choice([0.0, 0.01, 0.2, 0.9, 1.0, np.nan], (n, k))
     days = rng.choice([np.nan, 0.0, 7.0, 8.0, 90.0], (n, k))
     product = rng.integers(-1, N_PRODUCTS, (n, k)).astype(np.int32)
-    excluded = rng.random((n, k)) < 0.1
     terms = replace(TERMS, discount_share=draw(st.sampled_from([0.0, 0.1])))
-    return Case(people, product, chance, days, excluded), shelf, terms
+    return Case(people, product, chance, days), shelf, terms
 
 
 def may_be_offered(case: Case, goods: Goods, terms: Terms, row: int, at: int) -> bool:
@@ -70,7 +69,6 @@ def may_be_offered(case: Case, goods: Goods, terms: Terms, row: int, at: int) ->
         and not goods.hidden[product]
         and goods.stock[product] != 0
         and not case.days_since_bought[row, at] <= terms.just_bought_days
-        and not (case.excluded is not None and case.excluded[row, at])
     )
 
 
@@ -102,9 +100,7 @@ def test_one_customer_is_answered_like_the_row_of_a_batch(world: tuple[Case, Goo
     for row in range(len(some.product)):
         who = some.people.of(np.array([row]))
         one = Case.of_one(who, some.product[row], some.chance[row], some.days_since_bought[row])
-        assert some.excluded is not None
-        alone = choose(replace(one, excluded=some.excluded[[row]]), shelf, terms)
-        assert_same_row(alone, batch, row)
+        assert_same_row(choose(one, shelf, terms), batch, row)
 
 
 def assert_same_row(alone: Decision, batch: Decision, row: int) -> None:
@@ -166,7 +162,6 @@ def test_doing_nothing_is_among_the_runners_up_of_an_offer() -> None:
         ("hidden", case([0], [0.5]), goods(hidden=np.ones(N_PRODUCTS, bool))),
         ("out_of_stock", case([0], [0.5]), goods(stock=np.zeros(N_PRODUCTS))),
         ("just_bought", case([0], [0.5], days=[7.0]), goods()),
-        ("excluded", replace(case([0], [0.5]), excluded=np.array([[True]])), goods()),
     ],
 )
 def test_a_refusal_names_its_rule_and_its_reason(rule: str, refused: Case, shelf: Goods) -> None:
