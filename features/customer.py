@@ -6,6 +6,7 @@ returned before the cutoff. A day whose every unit was returned by then is no pu
 
 from dataclasses import replace
 from functools import partial
+from math import log
 from typing import TYPE_CHECKING, Any
 
 from features.bought import BOUGHT_FEATURES
@@ -91,7 +92,7 @@ def _money(within: int) -> Any:
 
 
 def _decayed(half_life: float) -> Any:
-    return lambda d: (d.age_days.cast("float64") * (-0.6931471805599453 / half_life)).exp().sum()
+    return lambda d: (d.age_days.cast("float64") * (-log(2) / half_life)).exp().sum()
 
 
 def _share(part: Any, whole: Any) -> Any:

@@ -113,13 +113,13 @@ KPIS: tuple[Kpi, ...] = (
 """One line a KPI. ``period`` is the shop's horizon, the days before the cutoff."""
 
 
-def facts(shop: Shop, cutoff: datetime, period_days: int | None = None) -> pd.DataFrame:
+def facts(shop: Shop, cutoff: datetime) -> pd.DataFrame:
     """Return what the KPIs are counted on: one row a customer with a purchase before ``cutoff``.
 
     Index ``customer_id``; the columns of ``activity``, who is new and who is mature (0 or 1), first-year
     margin at the rate at which the shop sells, and the attributes and acquisition cost of the customers table.
     """
-    period = period_days or shop.settings.horizon_days
+    period = shop.settings.horizon_days
     rows = activity(period).compute(shop.con, cutoff, timezone=shop.timezone)
     return _with_people(shop, rows, _people(shop), cutoff, period)
 

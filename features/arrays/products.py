@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from features.arrays.catalogue import Catalogue
 from features.arrays.dtypes import Bools, Column, Floats, Ints, Longs
+from features.arrays.groups import Groups
 from features.arrays.history import History
 from features.arrays.stored import read_array, write_arrays
 
@@ -132,14 +133,9 @@ class _Pairs:
 
     @classmethod
     def of(cls, history: History) -> "_Pairs":
-        n_products = max(len(history.products), 1)
-        key = history.pair
-        order = np.argsort(key, kind="stable")
-        start = np.flatnonzero(np.diff(key[order], prepend=-1))
-        n = np.diff(start, append=len(key))
-        age = (history.cutoff_day - history.day)[order]
-        customer, product = (part.astype(np.int32) for part in np.divmod(key[order][start], n_products))
-        return cls(customer, product, age[start], age[start + n - 1], n)
+        groups, age = Groups.of(history.pair), history.cutoff_day - history.day
+        customer, product = groups.first(history.customer), groups.first(history.product)
+        return cls(customer, product, groups.first(age), groups.last(age), groups.end - groups.start + 1)
 
 
 def _codes(catalogue: Catalogue) -> Ints:

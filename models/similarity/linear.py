@@ -13,17 +13,17 @@ from models.similarity.collaborative import Neighbours, one_blas_thread
 
 CAP = 4.0
 """A decayed count says no more than this: who buys a thing every day is no four customers."""
+RIDGE = 8.0
+"""L2 penalty of the weights, in mean purchases of a product."""
 FIRM = 20.0
 """Added to the ridge, so that a product with a few buyers predicts nothing by itself."""
 
 
-def linear(
-    history: History, n: int, half_life_days: float, *, n_products: int = 6_000, ridge: float = 8.0
-) -> Neighbours:
+def linear(history: History, n: int, half_life_days: float, *, n_products: int = 6_000) -> Neighbours:
     """Return for each product the ``n`` others whose purchases say most of it, for (above 0) or against.
 
     Of the ``n_products`` that sell most only: time grows with their number cubed (6,000: eight seconds on one
-    core), memory squared. ``ridge`` is in units of the mean purchases of a product.
+    core), memory squared.
     """
     bought = interactions(history, half_life_days).matrix.tocsr()
     bought.data = np.sqrt(np.minimum(bought.data, CAP))
@@ -33,18 +33,18 @@ def linear(
     if size > 1:
         best = np.sort(np.argsort(-weight, kind="stable")[:size]).astype(np.int32)
         some = bought[:, best].astype(np.float32)
-        parts = _strongest(_weights((some.T @ some).toarray(), ridge), best, n)
+        parts = _strongest(_weights((some.T @ some).toarray()), best, n)
         found.product[best, : parts[0].shape[1]], found.score[best, : parts[1].shape[1]] = parts
     return found
 
 
-def _weights(gram: Floats, ridge: float) -> Floats:
+def _weights(gram: Floats) -> Floats:
     """Return the model's weights, shape (from, to), zeros on the diagonal; ``gram`` is written over."""
     from scipy.linalg import cho_factor
     from scipy.linalg.lapack import spotri
 
     diagonal = np.diag_indices(len(gram))
-    gram[diagonal] += ridge * gram[diagonal].mean() + FIRM
+    gram[diagonal] += RIDGE * gram[diagonal].mean() + FIRM
     with one_blas_thread():
         factor, _ = cho_factor(gram, lower=False, overwrite_a=True, check_finite=False)
         upper, _ = spotri(factor, lower=0, overwrite_c=1)

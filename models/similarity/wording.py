@@ -28,13 +28,13 @@ def texts(catalogue: Catalogue, sales: Floats, n: int) -> Neighbours:
 
 
 def _texts(catalogue: Catalogue) -> list[str]:
-    def last(codes: object, names: list[str]) -> list[str]:
+    def named(codes: object, names: list[str]) -> list[str]:
         return [names[code] if code >= 0 else "" for code in np.asarray(codes).tolist()]
 
     parts = (
         [name.decode(errors="replace") for name in catalogue.name.tolist()],
-        last(catalogue.category, catalogue.categories.all_names()),
-        last(catalogue.brand, catalogue.brands.all_names()),
+        named(catalogue.category, catalogue.categories.all_names()),
+        named(catalogue.brand, catalogue.brands.all_names()),
     )
     return [" . ".join(words) for words in zip(*parts, strict=True)]
 

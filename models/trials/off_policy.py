@@ -120,14 +120,14 @@ def weights(log: Log, policy: Doubles) -> Doubles:
     return np.asarray(policy[np.arange(len(log)), log.action] / log.propensity)
 
 
-def cross_fitted(log: Log, rows: Doubles, fit: Fit, *, n_folds: int = 5, seed: int = 0) -> Doubles:
+def cross_fitted(log: Log, rows: Doubles, fit: Fit, *, n_folds: int = 5) -> Doubles:
     """Return the reward expected of every action in every case, shape (n, n_actions).
 
     Each is learnt, an action at a time, from the customers of other folds; an action hardly tried there is
     expected to bring the mean of what was done.
     """
     n_groups = int(log.group.max(initial=-1)) + 1
-    fold = np.random.default_rng(seed).permutation(n_groups)[log.group] % n_folds
+    fold = np.random.default_rng(0).permutation(n_groups)[log.group] % n_folds
     expected = np.empty((len(log), log.n_actions))
     for out in range(n_folds):
         here, seen = fold == out, fold != out
