@@ -15,7 +15,7 @@ ORDERS = [  # customer, day, product, unit price
     ("anna", "2024-02-10", "tea", 12.0),
     ("anna", "2024-02-20", "mug", 8.0),
     ("bert", "2024-01-10", "tea", 10.0),
-    ("cleo", "2024-02-05", "mug", 8.0),
+    ("cleo", "2024-02-01", "mug", 8.0),  # the first day of the period
     ("cleo", "2024-02-06", "mug", 8.0),
     ("dora", "2024-01-15", "tea", 10.0),
     ("dora", "2024-02-15", "tea", 10.0),
@@ -91,7 +91,7 @@ EXPECTED = {
     "churn_rate": 1 / 3,
     "repeat_purchase_rate": 3 / 4,
     "recurrence": 3 / 5,  # anna 2, dora 1; cleo's 2 are a new customer's
-    "days_between_orders": (415 + 0 + 1 + 31) / (3 + 0 + 1 + 1),
+    "days_between_orders": (415 + 0 + 5 + 31) / (3 + 0 + 1 + 1),
     "orders_per_customer": 5 / 3,
     "average_order_value": (20 + 16 + 10) / 5,
     "revenue_per_customer": 46 / 3,

@@ -10,7 +10,7 @@ from worlds.decisions import TERMS, some
 
 from features.errors import InputError
 from models.budgets.allocation import allocate, compare, curve, solve
-from models.budgets.budget import Tally
+from models.budgets.budget import Tally, best_rows
 from models.budgets.limits import Limits
 from models.decisions.everyone import options
 
@@ -137,6 +137,24 @@ def test_the_same_question_has_the_same_answer() -> None:
     gain, cost = shop(500)
     first, second = (solve(gain, cost, 100.0).action for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+def test_in_another_currency_the_choice_is_the_same() -> None:
+    gain, cost = shop(60)
+    ours, theirs = solve(gain, cost, 30.0), solve(gain / 4096, cost / 4096, 30.0 / 4096)
+    np.testing.assert_array_equal(ours.action, theirs.action)
+    assert 0 < ours.gap == pytest.approx(theirs.gap)
+
+
+def test_one_dear_contact_is_made_where_it_earns_more_than_the_cheap_ones() -> None:
+    gain, cost = np.array([[1.0], [8.0], [1.0]]), np.array([[0.1], [4.0], [0.1]])
+    assert solve(gain, cost, 4.0).action.tolist() == [-1, 0, -1]
+
+
+def test_what_costs_nothing_needs_no_budget() -> None:
+    gain, cost = np.ones((3, 1)), np.array([[0.0], [1.0], [0.0]])
+    assert solve(gain, cost, 0.0).action.tolist() == [0, -1, 0]
+    assert best_rows(gain[:, 0], cost[:, 0], 0.0).tolist() == [0, 2]
 
 
 def test_our_choice_earns_no_less_than_any_ranking() -> None:

@@ -133,6 +133,12 @@ def test_a_budget_buys_no_more_than_it_can_pay_and_never_at_a_loss(budget: float
     assert (len(kept) > 0) == (budget > 0)
 
 
+def test_a_budget_goes_to_what_earns_most_for_it() -> None:
+    zero, worth = np.zeros(3, np.int32), np.array([5.0, 3.0, 3.0])
+    asked = Calendar(np.arange(3), zero, zero, zero, zero - 1, worth, np.array([4.0, 1.0, 1.0]), worth)
+    assert within(asked, budget=4.0).row.tolist() == [1, 2]
+
+
 def keeping(seed: int, n: int) -> list[tuple[Calendar, dict[str, np.ndarray]]]:
     """Return the contacts without a product of who gets several, and what each would be alone."""
     found, asked, _ = planned(seed, n, weekly=9, monthly=99)
