@@ -68,7 +68,7 @@ def _steps(gain: Money, cost: Money) -> "list[tuple[Longs, Longs, Money, Money]]
     gained, paid, found = np.zeros(len(rows)), np.zeros(len(rows)), []
     while len(rows):
         more, dearer = gain[rows] - gained[:, None], cost[rows] - paid[:, None]
-        slope = np.where((more > 0) & (dearer >= 0), more / np.maximum(dearer, FREE), -np.inf)
+        slope = np.where(dearer >= 0, more / np.maximum(dearer, FREE), -np.inf)
         steepest = slope == slope.max(axis=1, keepdims=True)
         arm = np.where(steepest, more, -np.inf).argmax(axis=1)
         at = np.arange(len(rows)), arm

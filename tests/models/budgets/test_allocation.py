@@ -9,6 +9,7 @@ from scipy.optimize import LinearConstraint, milp
 from worlds.decisions import TERMS, some
 
 from features.errors import InputError
+from models.budgets import prices
 from models.budgets.allocation import allocate, compare, curve, solve
 from models.budgets.budget import Tally, best_rows
 from models.budgets.limits import Limits
@@ -113,12 +114,14 @@ def integer_programme(gain: np.ndarray, cost: np.ndarray, budget: float, caps: n
     return float(-solved.fun)
 
 
-def test_a_crowd_is_solved_to_a_thousandth() -> None:
+@pytest.mark.parametrize("sample", [100_000, 1_000])
+def test_a_crowd_is_solved_to_a_ten_thousandth(sample: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prices, "SAMPLE", sample)  # a smaller one: its prices are sought in some of it first
     gain, cost = shop(20_000)
     caps = np.array([2000, 2000, np.inf, 1000, 500])
     limits = Limits(caps, np.full(gain.shape, -1, np.int32), np.zeros(0))
     assert solve(gain, cost, 8000.0).gap < 1e-4
-    assert solve(gain, cost, 8000.0, limits).gap < 1e-2
+    assert solve(gain, cost, 8000.0, limits).gap < 1e-4
 
 
 def test_more_budget_earns_more_along_the_curve() -> None:
@@ -146,9 +149,17 @@ def test_in_another_currency_the_choice_is_the_same() -> None:
     assert 0 < ours.gap == pytest.approx(theirs.gap)
 
 
-def test_one_dear_contact_is_made_where_it_earns_more_than_the_cheap_ones() -> None:
-    gain, cost = np.array([[1.0], [8.0], [1.0]]), np.array([[0.1], [4.0], [0.1]])
-    assert solve(gain, cost, 4.0).action.tolist() == [-1, 0, -1]
+def test_one_dear_contact_is_made_where_it_earns_more_than_a_cheap_one() -> None:
+    gain, cost = np.array([[1.0], [8.0]]), np.array([[0.1], [4.0]])
+    once = Limits(np.ones(1), np.zeros((2, 1), np.int32), np.ones(1))
+    for limits in (None, once):
+        assert solve(gain, cost, 4.0, limits).action.tolist() == [-1, 0]
+
+
+def test_three_contacts_of_ten_cents_cost_thirty() -> None:
+    gain, cost = np.ones((3, 1)), np.full((3, 1), 0.1)  # 0.1 + 0.1 + 0.1 > 0.3, to a computer
+    assert solve(gain, cost, 0.3).exact and solve(gain, cost, 0.3).spent == pytest.approx(0.3)
+    assert best_rows(gain[:, 0], cost[:, 0], 0.3).tolist() == [0, 1, 2]
 
 
 def test_what_costs_nothing_needs_no_budget() -> None:

@@ -56,6 +56,13 @@ def test_an_earlier_contact_counts_from_yesterday_and_not_a_day_longer(
     assert plan(asked, Room(once, once, *caps), N_DAYS).day.min() == first
 
 
+@pytest.mark.parametrize(("weekly", "monthly", "gap"), [(1, 99, 7), (9, 1, 28)])
+def test_a_planned_contact_makes_room_when_its_days_are_over(weekly: int, monthly: int, gap: int) -> None:
+    found, _, _ = planned(0, 500, weekly=weekly, monthly=monthly)
+    mine = found.of(np.lexsort((found.day, found.row)))
+    assert np.diff(mine.day)[np.diff(mine.row) == 0].min() == gap
+
+
 @settings(max_examples=30)
 @given(st.integers(0, 10**6))
 def test_every_contact_keeps_to_its_window_and_earns_something(seed: int) -> None:
@@ -91,6 +98,9 @@ def test_a_product_goes_out_on_the_day_preferred_where_it_is_open() -> None:
     inside = asked.opens[found.row, found.action] <= 11
     first = np.unique(found.row[with_product & inside])
     assert np.isin(first, found.row[found.day == 11]).all()
+    alone = ~with_product & (np.bincount(found.row)[found.row] == 1)  # without one: on the first that is open
+    opens = np.ceil(asked.opens[found.row, found.action]).clip(0)
+    assert (found.day[alone] == opens[alone]).all() and alone.any()
 
 
 def test_the_same_question_has_the_same_plan() -> None:
