@@ -203,9 +203,8 @@ def best_arm(worth: Money, refused: Codes, case: Case, deck: Deck) -> Rows:
         return np.full(len(worth), NOTHING, np.intp)
     earned = np.where((refused == PERMITTED) & (worth > 0), worth, 0.0)
     most = earned.max(axis=1)
-    ties = (earned == most[:, None]) & (earned > 0)
-    first = np.where(ties, arm_codes(case.product, deck), np.iinfo(np.int64).max).argmin(axis=1)
-    return np.where(most > 0, first, NOTHING)
+    codes = np.where(earned == most[:, None], arm_codes(case.product, deck), np.iinfo(np.int64).max)
+    return np.where(most > 0, codes.argmin(axis=1), NOTHING)
 
 
 def repeated(code: Longs, worth: Money) -> Bools:

@@ -54,8 +54,6 @@ class Options:
 
     def best(self) -> Ints:
         """Return the action worth most to each customer, -1 where none is worth more than nothing; (n,)."""
-        if not self.worth.shape[1]:
-            return np.full(len(self), NOTHING, np.int32)
         first = self.worth.argmax(axis=1)
         return np.where(self.worth.max(axis=1) > 0, first, NOTHING).astype(np.int32)
 

@@ -136,7 +136,7 @@ def kind_cooling(history: History, product: Ints, shelf: Shelf) -> Bools | None:
 
 def usual_price(history: History, product: Ints, price: Money, category: Ints) -> Money:
     """Return the mean price of what each customer bought in each candidate's category; NaN if nothing."""
-    n = int(category.max(initial=-1)) + 2
+    n = int(category.max(initial=-1)) + 2  # kinds, and one that nobody bought: of no category
     kind, cost = category[history.product].astype(np.int64), price[history.product]
     known = (kind >= 0) & np.isfinite(cost)
     if not known.any():
@@ -147,7 +147,7 @@ def usual_price(history: History, product: Ints, price: Money, category: Ints) -
     wanted_kind = np.append(category, np.int32(-1))[product]
     wanted = np.arange(len(product), dtype=np.int64)[:, None] * n + wanted_kind
     place = found_at(wanted, pairs)
-    return np.where((wanted_kind >= 0) & (place >= 0), mean[place], np.nan)
+    return np.where(place >= 0, mean[place], np.nan)
 
 
 def repeat_days(history: History, category: Ints) -> Floats:

@@ -148,7 +148,12 @@ def catalogue(changes: Mapping[str, Mapping[str, Any]] | None = None) -> tuple[A
                 f"recompra.toml: actions.{name}: no such action", f"the actions are {', '.join(known)}"
             )
     changed = (_changed(action, changes.get(action.name, {})) for action in CATALOGUE)
-    return tuple(action for action in changed if action.enabled)
+    enabled = tuple(action for action in changed if action.enabled)
+    if not enabled:
+        raise SettingsError(
+            "recompra.toml: every action is switched off", "leave one: where it does not pay, nothing is done"
+        )
+    return enabled
 
 
 def _changed(action: Action, changes: Mapping[str, Any]) -> Action:

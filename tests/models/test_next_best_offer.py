@@ -67,6 +67,15 @@ def test_a_product_of_unknown_cost_takes_the_margin_of_its_category(shop: Shop) 
     assert share == pytest.approx(np.median(1 - cost[mates] / catalogue.price[mates]), rel=1e-6)
 
 
+def test_a_cheap_product_has_a_margin_and_one_without_a_price_has_none(shop: Shop) -> None:
+    catalogue = shop.catalogue(CUTOFF)
+    price = np.append([0.5, 0.0], catalogue.price[2:]).astype(np.float32)
+    found = Margins(assumed=0.3).of_products(
+        replace(catalogue, price=price, unit_cost=np.full_like(price, np.nan))
+    )
+    np.testing.assert_allclose(found[:2], [0.15, np.nan])
+
+
 def test_a_category_without_costs_takes_the_margin_above_it_then_the_assumed_one() -> None:
     margins = Margins(assumed=0.3, shop=0.25, by_category={"food": 0.2, "food > a": 0.1})
     assert [margins.share(path) for path in ("food > a > b", "food > c", "books", "")] == [

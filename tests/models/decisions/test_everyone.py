@@ -4,13 +4,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import ndtr
 from worlds.decisions import TERMS, case, goods, some
 
 from features.settings import ContactPolicy
 from models.decisions import everyone
+from models.decisions import explore as exploring
+from models.decisions.arms import PERMITTED
 from models.decisions.everyone import Options, options
 from models.decisions.explore import draw, epsilon_greedy, explore, greedy, policy_of, thompson
 from models.decisions.offer import choose
+from models.decisions.words import why_nothing
+from models.policy.actions import KEEP
+from models.policy.deck import Deck
 
 SEEDS = st.integers(0, 10**6)
 
@@ -46,6 +52,14 @@ def test_an_action_nobody_may_get_says_which_rule_refused_it() -> None:
     told = np.array([*found.rules, "", ""], dtype=object)[found.refused]
     assert set(np.unique(told[held])) <= {"held_out", ""}  # "": no product fits
     assert not np.isfinite(found.worth[held]).any()
+
+
+def test_who_gets_nothing_is_told_whether_a_rule_or_money_said_so() -> None:
+    found = options(*some(0, 300), TERMS)
+    permitted = (found.refused == PERMITTED).any(axis=1)
+    nobody = np.flatnonzero(found.best() == -1)
+    said = ["no permitted action earns more" in why_nothing(found, row) for row in nobody]
+    assert said == permitted[nobody].tolist() and {*said} == {True, False}
 
 
 def test_an_effect_that_was_learnt_takes_the_place_of_the_assumed_one() -> None:
@@ -94,6 +108,20 @@ def test_thompsons_chances_are_those_of_sampling(found: Options) -> None:
     best = np.where(sampled.max(axis=2) > 0, sampled.argmax(axis=2), len(few.deck))
     counted = np.mean(best[..., None] == np.arange(len(few.deck) + 1), axis=0)
     np.testing.assert_allclose(thompson(few, spread), counted, atol=0.05)
+
+
+def test_thompson_doubts_all_that_an_action_brings_not_what_is_left_of_it(found: Options) -> None:
+    one = replace(found, deck=Deck.of([KEEP], TERMS.economics, TERMS.policy))
+    one = replace(one, worth=np.full((1, 1), 1.0), spend=np.full((1, 1), 9.0))  # brings 10, costs 9
+    policy = ContactPolicy(exploration="thompson", effect_spread=0.3)
+    assert policy_of(one, policy)[0, 0] == pytest.approx(ndtr(1 / 3), abs=0.01)
+
+
+def test_thompson_of_many_customers_is_that_of_each(found: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    spread = np.ones_like(found.worth)
+    whole = thompson(found, spread)
+    monkeypatch.setattr(exploring, "ROWS_AT_ONCE", 700)
+    np.testing.assert_array_equal(thompson(found, spread), whole)
 
 
 def test_without_spread_thompson_loses_nothing_against_greedy(found: Options) -> None:

@@ -155,7 +155,7 @@ def test_doing_nothing_is_among_the_runners_up_of_an_offer() -> None:
 @pytest.mark.parametrize(
     ("rule", "refused", "shelf"),
     [
-        ("consent", case([0], [0.5], consent=0), goods()),
+        ("consent", case([0, 1], [0.5, 0.5], consent=0), goods()),  # said once, not of each product
         ("consent", case([0], [0.5], consent=-1), goods()),
         ("frequency_cap", case([0], [0.5], sent=4), goods()),
         ("cannot_know", case([0], [0.5]), goods(margin=np.full(N_PRODUCTS, np.nan))),
@@ -169,6 +169,12 @@ def test_a_refusal_names_its_rule_and_its_reason(rule: str, refused: Case, shelf
     assert answer["product_id"] is None
     assert [out["rule"] for out in answer["ruled_out"]] == [rule]  # type: ignore[attr-defined]
     assert answer["ruled_out"][0]["reason"] in str(answer["reason"])  # type: ignore[index]
+    barred = [out["rule"] for out in answer["ruled_out_actions"]]  # type: ignore[attr-defined]
+    assert barred == ([rule] if rule in ("consent", "frequency_cap") else [])
+
+
+def test_the_last_unit_is_offered() -> None:
+    assert told(case([0], [0.5]), goods(stock=np.ones(N_PRODUCTS)))["product_id"] == "p0"
 
 
 def test_consent_that_no_one_records_is_no_refusal() -> None:

@@ -8,10 +8,10 @@ import pytest
 from worlds import orders
 
 from features.arrays.history import Vocabulary
-from features.settings import PRODUCT_GROUPS
+from features.settings import PRODUCT_GROUPS, ProductGroup
 from features.shop import Shop
 from features.window import day_number, parse_cutoff
-from models.decisions.reading import days_since_birthday, group_days, read_standing
+from models.decisions.reading import days_since_birthday, group_days, read_people, read_standing, with_scores
 from models.policy.actions import CHANNELS, EVENTS, NAMES
 from models.policy.standing import Standing
 
@@ -20,8 +20,12 @@ WHO = Vocabulary.of(["ann", "ben", "cat", "dan", "stranger"])
 
 
 @pytest.fixture(scope="module")
-def standing(tmp_path_factory: pytest.TempPathFactory) -> Standing:
-    shop = make_shop(tmp_path_factory.mktemp("standing"))
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    return make_shop(tmp_path_factory.mktemp("standing"))
+
+
+@pytest.fixture(scope="module")
+def standing(shop: Shop) -> Standing:
     return read_standing(shop, CUTOFF, WHO)
 
 
@@ -95,6 +99,18 @@ def test_a_product_groups_word_may_hold_an_apostrophe(tmp_path: Path) -> None:
     assert read_standing(shop, CUTOFF, WHO).settles_in[0] == 8
 
 
+def test_a_product_group_without_categories_holds_no_product(tmp_path: Path) -> None:
+    assert group_days({"empty": ProductGroup(settling_days=9)}, ["Coats", ""], "settling_days").max() == 0
+    more = "".join(
+        f"[product_groups.{name}]\ncategories = []\nsettling_days = 9\n" for name in PRODUCT_GROUPS
+    )
+    lines = pd.DataFrame(
+        {"customer_id": ["ann"], "ordered_at": [pd.Timestamp("2024-05-31 10:00")], "product_id": ["shoe"]}
+    )
+    shop = orders.make_shop(tmp_path, lines, more=more)
+    assert read_standing(shop, CUTOFF, WHO).settles_in[0] == -1
+
+
 def test_only_a_return_under_way_is_open(standing: Standing) -> None:
     assert standing.return_open.tolist() == [False, False, True, False, False]
 
@@ -113,6 +129,11 @@ def test_consent_is_read_by_channel(standing: Standing) -> None:
     assert (email, sms, push) == ([1, 0, -1, -1, -1], [0, 1, -1, -1, -1], [-1] * 5)
 
 
+def test_a_shop_that_knows_some_consents_records_consent(shop: Shop) -> None:
+    people = read_people(shop, CUTOFF, WHO)
+    assert people.consent_recorded and people.consent.tolist() == [1, 0, -1, -1, -1]
+
+
 def test_a_birthday_is_counted_to_the_nearest(standing: Standing) -> None:
     np.testing.assert_array_equal(
         standing.since[:, EVENTS.index("birthday")], [-2, 93, np.nan, np.nan, np.nan]
@@ -125,10 +146,10 @@ def test_who_was_born_on_the_29th_of_february_has_a_birthday_every_year(today: s
     assert days_since_birthday(born, day_number(pd.Timestamp(today).date())).tolist() == [days]
 
 
-def test_of_an_address_only_the_digest_of_its_normal_form_is_kept(tmp_path: Path) -> None:
+def test_of_an_address_only_the_digest_of_its_normal_form_is_kept(shop: Shop) -> None:
     import hashlib
 
-    kept = make_shop(tmp_path).con.raw_sql("SELECT customer_id, email FROM customers").df()
+    kept = shop.con.raw_sql("SELECT customer_id, email FROM customers").df()
     emails = kept.set_index("customer_id")["email"]
     assert emails["ann"] == hashlib.sha256(b"ann@example.com").hexdigest()
     assert emails["cat"] == "a" * 64
@@ -138,6 +159,13 @@ def test_of_an_address_only_the_digest_of_its_normal_form_is_kept(tmp_path: Path
 def test_a_product_belongs_to_the_group_whose_word_begins_one_of_its_paths() -> None:
     paths = ["Fashion > Shoes", "Home > Telephones", "Electronics > Phones", "Sea food", ""]
     assert group_days(PRODUCT_GROUPS, paths, "settling_days").tolist() == [7, 0, 14, 0, 0]
+
+
+def test_rank_is_the_share_of_customers_worth_no_more(standing: Standing) -> None:
+    worth = pd.DataFrame({"expected_margin_28d": [4, 1, np.nan, 2, 4], "churn_probability_28d": 0.2})
+    found = with_scores(standing, worth, 28)
+    np.testing.assert_allclose(found.rank, [1, 0.4, 0.2, 0.6, 1])
+    np.testing.assert_allclose(found.margin, [5, 1.25, np.nan, 2.5, 5])  # of those who stay
 
 
 def test_time_passes_for_every_clock(standing: Standing) -> None:

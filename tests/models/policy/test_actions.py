@@ -23,6 +23,11 @@ def test_a_disabled_action_is_not_considered() -> None:
     assert "survey" not in {action.name for action in catalogue({"survey": {"enabled": False}})}
 
 
+def test_a_shop_that_switched_off_every_action_is_told_so() -> None:
+    with pytest.raises(SettingsError, match="every action is switched off"):
+        catalogue({action.name: {"enabled": False} for action in CATALOGUE})
+
+
 def test_an_unknown_action_is_named_with_the_known_ones() -> None:
     with pytest.raises(SettingsError, match=r"actions\.winback.*win_back"):
         catalogue({"winback": {"cost": 1.0}})
@@ -38,7 +43,8 @@ def test_a_window_that_closes_before_it_opens_is_refused() -> None:
         Action(name="survey", from_days=5, until_days=4)
 
 
-def test_an_effect_that_is_not_given_is_the_shops() -> None:
+def test_an_effect_is_the_actions_own_else_the_shops() -> None:
     economics = Economics(offer_lift=0.3, save_rate=0.07)
     with_product, without = Action(name="cross_sell", goods="new"), Action(name="win_back")
     assert [action.assumed_effect(economics) for action in (with_product, without)] == [0.3, 0.07]
+    assert Action(name="survey", effect=0.01).assumed_effect(economics) == 0.01

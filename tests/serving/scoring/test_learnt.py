@@ -8,6 +8,7 @@ import pytest
 from worlds.campaign import tables
 from worlds.orders import make_shop
 
+from models.decisions.known import Known
 from models.next_best_offer import NextBestOffer, OfferConfig
 from models.uplift import Uplift, UpliftConfig
 from serving.persons.rights import Forgotten
@@ -35,6 +36,15 @@ def test_the_effect_of_the_action_that_was_tried_is_known_for_everyone(build: Bu
     spends = np.array([int(name[1:]) % 2 == 0 for name in build.names])
     effect = known.learnt["win_back"]
     assert effect[spends].mean() > effect[~spends].mean() + 0.1
+
+
+def test_what_was_learnt_is_read_back_as_it_was_written(build: Build, tmp_path: Path) -> None:
+    known = build.known()
+    assert known is not None
+    known.save(tmp_path)
+    back = Known.load(tmp_path).learnt
+    assert set(back) == set(known.learnt)
+    np.testing.assert_array_equal(back["win_back"], known.learnt["win_back"])
 
 
 def test_what_was_not_tried_stays_assumed(build: Build) -> None:
