@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from features.arrays.stored import read_array, write_arrays
 if TYPE_CHECKING:
     from features.shop import Shop
 
-ATTRIBUTES = ("gender", "region", "interests", "acquisition_channel")
+Attribute = Literal["gender", "region", "interests", "acquisition_channel"]
+ATTRIBUTES: tuple[Attribute, ...] = get_args(Attribute)
 STRENGTH = 10.0
 """A lift is drawn to what it is drawn to by so many expected purchases."""
 HEAD = 2_000

@@ -28,7 +28,7 @@ SOURCES = (
 """Why a product came up: bought before; like what was bought; a linear model of all purchases says so;
 factors of customer and product agree; customers with like baskets buy it; bought in one order with what was
 bought; its words are like theirs; of a category bought; new and selling; sells now; goes with the cart; is
-dearer; the shop wants it there."""
+dearer; the shop wants it there. A new one goes last: a scoring keeps their numbers."""
 OWN, POPULAR, TOGETHER, UPSELL, PINNED = (
     SOURCES.index(name) for name in ("own", "popular", "bought_together", "upsell", "pinned")
 )
