@@ -12,7 +12,7 @@ from models.decisions.economics import EFFECT
 from models.decisions.words import how_it_works
 from models.policy.actions import KEEP
 from models.policy.deck import Deck
-from models.policy.rules import first_refusal, timing
+from models.policy.rules import first_refusal, frequency_cap, timing
 from serving.api_crm import (
     Targets,
     TargetsRequest,
@@ -95,7 +95,7 @@ def permitted(state: State, now: datetime) -> Bools:
     table = state.snapshot.retention
     if table is None:
         return np.zeros(0, bool)
-    known = (table.texts[:, 0] < 0) & np.isfinite(table.number(state.snapshot.gain_name))
+    known = (table.text("ruled_out_by") < 0) & np.isfinite(table.number(state.snapshot.gain_name))
     return np.asarray(known & ~barred(state, now)[table.number("customer").astype(np.int64)])
 
 
@@ -104,7 +104,7 @@ def barred(state: State, now: datetime) -> Bools:
     snapshot, codes = state.snapshot, np.arange(len(state.snapshot.customers), dtype=np.int32)
     recent = Recent.read(state, now)
     people = people_of(state, codes, recent)
-    blocked = people.n_contacts_28d >= snapshot.economics.max_contacts_28d
+    blocked = frequency_cap(people, snapshot.economics).mask
     if snapshot.known is not None and snapshot.desk is not None:
         policy = snapshot.desk[1].policy
         deck = Deck.of([KEEP], snapshot.economics, policy)

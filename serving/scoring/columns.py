@@ -51,6 +51,12 @@ class Columns:
             raise KeyError(name)
         return self.numbers[:, self._of("number").index(name)]
 
+    def text(self, name: str) -> Ints:
+        """Return one column of texts as positions in ``words``, -1 none; raise ``KeyError`` without one."""
+        if self.kinds[name] != "text":
+            raise KeyError(name)
+        return self.texts[:, self._of("text").index(name)]
+
     def day_numbers(self, name: str, timezone: str) -> Doubles | None:
         """Return a column of moments as the shop's days since 1970-01-01 (NaN unknown); None without one."""
         if self.kinds.get(name) != "moment":
@@ -88,10 +94,8 @@ class Columns:
 
     def among(self, name: str, words: Collection[str]) -> Bools:
         """Mark the rows whose text is one of ``words``; raise ``KeyError`` where no text is of that name."""
-        if self.kinds[name] != "text":
-            raise KeyError(name)
-        wanted = [code for code, word in enumerate(self.words[name]) if word in words]
-        return np.isin(self.texts[:, self._of("text").index(name)], wanted)
+        wanted = [code for code, word in enumerate(self.words.get(name, ())) if word in words]
+        return np.isin(self.text(name), wanted)
 
     def let_go(self) -> None:
         """Give back the memory of what was read of mapped arrays; where it is needed, it is read again."""

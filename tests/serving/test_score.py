@@ -203,6 +203,6 @@ def test_who_is_held_out_is_no_target_even_where_no_offers_are_made(tmp_path: Pa
     build.__dict__["scores"] = pd.DataFrame(scores, index=pd.Index(build.names, name="customer_id"))
     table = build.retention()
     assert table is not None and build.known() is None
-    out = table.texts[:, 0] >= 0
+    out = table.text("ruled_out_by") >= 0
     ids = build.customers.ids[table.number("customer")[out].astype(int)]
     assert 0 < out.sum() < len(out) and draw_held_out(ids, 0.3, "recompra").all()
