@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from features.errors import ArtefactError, NotFound
 from features.hardware import threads
 from features.settings import Settings
+from features.storage.contracts import SIDE_TABLES
 from features.storage.files import hold
 from features.storage.tables import literal
 
@@ -20,17 +21,7 @@ if TYPE_CHECKING:
 
 CARD = "shop.json"
 """What a version of the warehouse says of itself: settings, adapter, sources, facts, fingerprint."""
-TABLES = (
-    "orders",
-    "days",
-    "returns",
-    "products",
-    "customers",
-    "contacts",
-    "deliveries",
-    "surveys",
-    "quarantine",
-)
+TABLES = ("orders", "days", "returns", *(table.name for table in SIDE_TABLES), "quarantine")
 
 
 class Facts(BaseModel):

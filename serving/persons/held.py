@@ -17,8 +17,6 @@ from serving.store import Store
 if TYPE_CHECKING:
     from serving.scoring.snapshot import Snapshot
 
-TABLES = ("order_lines", "return_lines", "returns", "orders", "days", "customers", "contacts", "surveys")
-
 
 def export(home: Path, customer_id: str) -> dict[str, Any]:
     """Return all that is held on one customer: the warehouse's rows, the online state, and the scores.
@@ -42,14 +40,15 @@ def online(store: Store, customer_id: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def _warehouse(home: Path, customer_id: str) -> dict[str, Any]:
-    from features.storage.tables import literal
-    from features.storage.warehouse import Warehouse
+    from features.storage.tables import SCHEMAS, literal
+    from features.storage.warehouse import TABLES, Warehouse
 
     warehouse = Warehouse(home)
     con: Any = warehouse.connect()
     returns = literal(warehouse.folder / "return_lines.parquet")
     con.raw_sql(f"CREATE VIEW return_lines AS FROM read_parquet({returns})")
-    whose = dict.fromkeys(TABLES, "customer_id = $id")
+    named = [name for name in TABLES if "customer_id" in SCHEMAS.get(name, ())]
+    whose = dict.fromkeys(["order_lines", "return_lines", *named], "customer_id = $id")
     whose["deliveries"] = "order_id IN (SELECT order_id FROM order_lines WHERE customer_id = $id)"
     whose["quarantine"] = """list_contains(json_extract_string(row, '$.*'), $id)"""
     found = {}
