@@ -51,7 +51,7 @@ def write(shop: Shop, cutoff: datetime, names: Sequence[str], folder: Path) -> N
     con.register("excerpt_names", pd.DataFrame({"customer_id": list(names)}, dtype="str"))
     for table, (columns, time, key) in PAST.items():
         file = literal(shop.warehouse.folder / f"{table}.parquet")
-        rows = "order_lines" if table == "order_lines" else f"read_parquet({file})"
+        rows = f"read_parquet({file})" if table == "return_lines" else table
         mine = f"SELECT {columns} FROM {rows} SEMI JOIN excerpt_names USING (customer_id)"
         before = f"{mine} WHERE {time} < TIMESTAMP '{moment}' ORDER BY customer_id, {time}, {key}"
         _copy(con, before, folder / table)

@@ -86,13 +86,11 @@ def sort_side_tables(con: duckdb.DuckDBPyConnection, old: Path | None) -> None:
             _name_contacts(con, table)
         _reject_repeated(con, table)
         names, key = ", ".join(column.name for column in table.columns), ", ".join(table.key)
-        nothing = f"FROM staged_{table.name} LIMIT 0"
-        before = f"FROM {parquet(old / f'{table.name}.parquet')}" if old else nothing
+        before = parquet(old / f"{table.name}.parquet") if old else f"staged_{table.name} LIMIT 0"
         con.execute(
             f"CREATE VIEW new_{table.name} AS SELECT {names} FROM staged_{table.name} WHERE reason IS NULL"
         )
-        whole = f"({nothing}) UNION ALL BY NAME ({before})"  # an older one may lack a column
-        con.execute(f"CREATE VIEW old_{table.name} AS SELECT {names} FROM ({whole})")
+        con.execute(f"CREATE VIEW old_{table.name} AS {table.whole(f'FROM {before}')}")
         con.execute(f"""
             CREATE TABLE {table.name} AS FROM new_{table.name} UNION ALL
             SELECT o.* FROM old_{table.name} o ANTI JOIN new_{table.name} USING ({key})""")

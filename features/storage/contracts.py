@@ -62,6 +62,12 @@ class Table:
     rules: tuple[tuple[str, str], ...] = ()
     """Conditions under which a row cannot be used, each with its reason."""
 
+    def whole(self, rows: str) -> str:
+        """Return SQL of ``rows`` (a query) with every column, empty where an older warehouse lacks it."""
+        nothing = ", ".join(f"NULL::{SQL_TYPE[column.kind]} AS {column.name}" for column in self.columns)
+        names = ", ".join(column.name for column in self.columns)
+        return f"SELECT {names} FROM ((SELECT {nothing} WHERE false) UNION ALL BY NAME ({rows}))"
+
 
 LARGEST_MONEY = LARGEST * 100
 MADE_UP_ORDER = "concat(customer_id, '@', replace(CAST(ordered_at AS VARCHAR), ' ', 'T'))"

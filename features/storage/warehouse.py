@@ -72,11 +72,12 @@ class Warehouse:
         con.raw_sql("SET enable_progress_bar = false")
         con.raw_sql("SET parquet_metadata_cache = true")
         lines = literal(self.folder / "order_lines", "*/*.parquet")
-        views = {"order_lines": f"{lines}, hive_partitioning = false"}
-        views |= {table: literal(self.folder / f"{table}.parquet") for table in TABLES}
-        for table, files in views.items():
+        views = {"order_lines": f"FROM read_parquet({lines}, hive_partitioning = false)"}
+        views |= {name: f"FROM read_parquet({literal(self.folder / f'{name}.parquet')})" for name in TABLES}
+        views |= {table.name: table.whole(views[table.name]) for table in SIDE_TABLES}
+        for table, rows in views.items():
             try:
-                con.raw_sql(f"CREATE VIEW {table} AS FROM read_parquet({files})")
+                con.raw_sql(f"CREATE VIEW {table} AS {rows}")
             except duckdb.Error as error:
                 raise _broken(table, error) from error
         return con

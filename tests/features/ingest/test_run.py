@@ -289,13 +289,15 @@ def test_a_later_products_file_replaces_rows_by_their_id(tmp_path):
     assert (report.changed, report.tables["products"].kept) == (True, 1)
 
 
-def test_a_warehouse_of_before_a_column_was_known_has_it_empty_from_the_next_ingest_on(tmp_path):
+def test_in_a_warehouse_of_before_a_column_was_known_it_is_empty(tmp_path):
     source = shop(tmp_path / "s", "a,1,p,2024-01-05,1,1")
     (source / "products.csv").write_text("product_id,name\np,old\n", encoding="utf-8")
     ingest(source, tmp_path / "home")
     file = tmp_path / "home" / "warehouse" / "products.parquet"
     duckdb.sql(f"COPY (SELECT * EXCLUDE (brand) FROM '{file}') TO '{tmp_path}/narrow.parquet'")
     (tmp_path / "narrow.parquet").replace(file)
+    found = Warehouse(tmp_path / "home").connect().raw_sql("SELECT name, brand FROM products")
+    assert found.fetchall() == [("old", None)]
     (source / "products.csv").write_text("product_id,name,brand\nq,new,x\n", encoding="utf-8")
     ingest(source, tmp_path / "home")
     assert rows(tmp_path / "home", "name, brand", "products") == [("new", "x"), ("old", None)]
