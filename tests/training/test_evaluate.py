@@ -17,11 +17,12 @@ from models.cross_sell import CrossSell, CrossSellConfig
 from training.evaluate import answers, evaluate
 from training.kinds.lists import measure_lists
 from training.kinds.scores import measure_scores, without_horizon
-from training.measures.criteria import EVENT
+from training.measures.criteria import EVENT, MEAN
 from training.measures.holdout import Holdout
 from training.measures.samples import Evaluation, Sample
 
 CUTOFF = parse_cutoff("2024-06-01")
+FIGURES = {"ours": 0.75, "worse": 0.5, "other": 0.25}
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +60,18 @@ def test_purchases_are_new_or_repeated_and_together_all(shop, holdout) -> None:
     before = bought(shop, pd.Timestamp(0, tz="UTC"), CUTOFF)
     seen = set(zip(before["customer_id"], before["product_id"], strict=True))
     named = {(holdout.customers[row], holdout.products[code]) for row, code in pairs["new"]}
+    after = bought(shop, CUTOFF, holdout.end)
+    after = after[after["customer_id"].isin(holdout.customers) & after["product_id"].isin(holdout.products)]
+    assert {(holdout.customers[row], holdout.products[code]) for row, code in pairs["all"]} == set(
+        zip(after["customer_id"], after["product_id"], strict=True)
+    )
     assert pairs["all"] == pairs["new"] | pairs["repeat"]
     assert not named & seen
+
+
+def test_what_strangers_buy_and_what_was_never_sold_is_no_truth_of_lists(holdout) -> None:
+    pairs = {"customer_id": ["a stranger", holdout.customers[0]], "product_id": [holdout.products[0], "new"]}
+    assert all(len(row) == 0 for row, _ in holdout.pairs(pd.DataFrame(pairs)).values())
 
 
 def test_a_horizon_that_runs_past_the_data_is_not_closed(shop) -> None:
@@ -82,6 +93,7 @@ def test_a_list_of_what_was_bought_next_is_perfect(shop, holdout) -> None:
         [1, 1, 1]
     )
     assert oracle.curves["all"]["oracle"][-1] == pytest.approx(1)
+    assert oracle.compared and all("@10 " in key for key in oracle.compared)
 
 
 def test_a_truth_told_beforehand_is_a_perfect_score(holdout) -> None:
@@ -242,6 +254,22 @@ def test_the_last_place_of_a_list_is_measured_too(holdout) -> None:
     frame = pd.DataFrame({"customer_id": holdout.customers[0], "product_id": names, "rank": [1, 2, 3]})
     assert holdout.matrix(frame, 3)[0].tolist() == [0, 1, 2]
     assert holdout.matrix(frame, 2)[0].tolist() == [0, 1]
+    assert (holdout.matrix(frame.assign(customer_id="a stranger"), 3) == -1).all()
+
+
+def test_facts_tell_every_figure_and_compare_what_both_have() -> None:
+    said = {name: Sample(MEAN, pd.RangeIndex(2), (np.full(2, value),)) for name, value in FIGURES.items()}
+    samples = {"ours": {"auc lapsed": said["ours"]}, "worse": {"auc lapsed": said["worse"]}}
+    samples["other"] = {"brier lapsed": said["other"]}
+    found = Evaluation("ours", ("ndcg@10 all", "auc lapsed"), samples, {"ours": {"coverage@10 all": 0.5}})
+    assert found.decisive_key == "auc lapsed"
+    facts = found.facts()
+    assert facts["methods"]["ours"]["all"]["coverage@10"] == {"value": 0.5, "low": None, "high": None, "n": 0}
+    assert facts["methods"]["other"]["lapsed"]["brier"]["value"] == FIGURES["other"]
+    assert facts["against_best_baseline"]["auc lapsed"]["baseline"] == "worse"
+    assert set(facts["against_best_baseline"]) == set(facts["against"]) == {"auc lapsed"}
+    assert facts["against"]["auc lapsed"]["worse"]["times"]["value"] == FIGURES["ours"] / FIGURES["worse"]
+    assert set(facts["against"]["auc lapsed"]) == {"worse"}
 
 
 def test_a_baseline_without_a_figure_is_not_the_best() -> None:

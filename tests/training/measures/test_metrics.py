@@ -60,6 +60,13 @@ def test_a_perfect_list_shorter_than_k_scores_one() -> None:
     assert [metric(hits, np.array([2]), 4)[0] for metric in list_metrics.RANKING.values()] == [1, 1, 1, 1]
 
 
+@pytest.mark.parametrize(("shown", "bought"), [(1, 0), (0, 1)])
+def test_a_hit_is_of_its_own_customer_whatever_codes_occur(shown: int, bought: int) -> None:
+    lists, pairs = np.array([[shown], [-1]]), (np.array([1]), np.array([bought]))
+    assert not list_metrics.hit_matrix(lists, *pairs).any()
+    assert not list_metrics.hit_values(lists, *pairs, np.ones(1)).any()
+
+
 def test_nothing_recommended_is_no_hit_even_where_product_codes_start_at_zero() -> None:
     assert not list_metrics.hit_matrix(np.full((2, 3), -1), np.array([0, 1]), np.array([0, 5])).any()
 
@@ -226,6 +233,18 @@ def test_an_interval_pays_for_its_width_and_ten_times_for_what_it_misses() -> No
 
 def test_wape_is_the_sum_of_misses_over_the_sum_of_what_came() -> None:
     assert metrics.wape(np.array([4.0, 0, 6]), np.array([5.0, 1, 4])) == pytest.approx(0.4)
+
+
+def test_the_mean_absolute_error_is_the_mean_distance() -> None:
+    assert metrics.mean_absolute_error(np.array([4.0, 0, 6]), np.array([5.0, 1, 4])) == pytest.approx(4 / 3)
+
+
+@pytest.mark.parametrize(
+    ("metric", "best"),
+    [(criteria.AMOUNT["bias"], 0.0), (criteria.INSIDE, 0.8), (criteria.EVENT["calibration_slope"], 1.0)],
+)
+def test_what_is_best_at_a_value_is_worse_on_either_side(metric: criteria.Metric, best: float) -> None:
+    assert metric.goodness(best) > metric.goodness(best + 0.1) == pytest.approx(metric.goodness(best - 0.1))
 
 
 def test_distributions_that_are_right_have_a_flat_histogram() -> None:
