@@ -79,12 +79,15 @@ def _moments(snapshot: Snapshot, day: Ints, days: Sequence[date], hour: Longs) -
 def send_hours(snapshot: Snapshot, terms: Terms, codes: Ints, earliest: Longs) -> Longs:
     """Return the hour to reach each customer at: their mean hour of ordering, else 10, never a quiet one.
 
-    ``earliest`` are the hours before which each contact cannot go out.
+    ``earliest`` are the hours before which each contact cannot go out. Where nobody orders but at midnight,
+    the shop keeps days without hours.
     """
     hour = np.full(len(codes), float(USUAL_HOUR))
     if snapshot.features.kinds.get("hour_mean") == "number":
-        mean = snapshot.features.number("hour_mean")[codes]
-        hour = np.where(np.isfinite(mean), mean, hour)
+        everyone = snapshot.features.number("hour_mean")
+        mean = everyone[codes]
+        if (mean > 0).any() or (everyone > 0).any():
+            hour = np.where(np.isfinite(mean), mean, hour)
     whole = np.maximum(np.clip(hour, 0, 23).astype(np.int64), earliest)
     return np.where(quiet_hours(whole, terms.policy).mask, terms.policy.quiet_until, whole)
 

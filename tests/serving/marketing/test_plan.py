@@ -79,17 +79,23 @@ def test_contacts_go_out_on_their_day_outside_quiet_hours(state: State) -> None:
         assert 8 <= at.hour < 21
 
 
-def test_the_hour_is_the_customers_own(state: State) -> None:
+def hours_planned(state: State, hour_mean: Any) -> set[tuple[int, int]]:
+    """Plan for customers who order at those hours; return each one's parity and the hour of contact."""
     from serving.scoring.columns import Columns
 
-    hours = np.where(np.arange(60) % 2, 15.4, 3.0)
-    features = Columns.of(pd.DataFrame({"hour_mean": hours}))
+    features = Columns.of(pd.DataFrame({"hour_mean": hour_mean}))
     owls = replace(state, snapshot=replace(state.snapshot, features=features))
     rows = planned(owls, replace(MONTH, first=date(2026, 3, 2)))
-    assert {int(row["customer_id"][1:]) % 2 for row in rows} == {0, 1}
-    for row in rows:
-        at = datetime.fromisoformat(row["at"])
-        assert at.hour == (15 if int(row["customer_id"][1:]) % 2 else 8)
+    return {(int(row["customer_id"][1:]) % 2, datetime.fromisoformat(row["at"]).hour) for row in rows}
+
+
+def test_the_hour_is_the_customers_own(state: State) -> None:
+    assert hours_planned(state, np.where(np.arange(60) % 2, 15.4, 3.0)) == {(0, 8), (1, 15)}
+
+
+def test_a_shop_that_keeps_days_without_hours_knows_nobodys(state: State) -> None:
+    assert hours_planned(state, np.zeros(60)) == {(0, 10), (1, 10)}
+    assert hours_planned(state, np.where(np.arange(60) % 2, 15.4, 0.0)) == {(0, 8), (1, 15)}
 
 
 def test_nothing_of_the_first_day_is_planned_for_an_hour_that_is_over(state: State) -> None:
