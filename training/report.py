@@ -136,7 +136,7 @@ def judge(evaluation: Evaluation, rival: Rival | None) -> tuple[bool, str]:
     key = evaluation.decisive_key
     if rival is not None and rival.evaluation is not None:
         theirs = rival.evaluation.ours.get(key)
-        if ours is None or theirs is None:
+        if ours is None or theirs is None or isnan(ours.value) or isnan(theirs.value):
             return False, f"kept v{rival.version.version}: no figure to compare them by"
         return _compare(ours.better_than(theirs), key, f"the champion v{rival.version.version}{rival.note}")
     start = (

@@ -68,6 +68,13 @@ def test_without_a_figure_the_champion_stays() -> None:
     assert judge(nothing, Rival(V3, evaluation(1))) == (False, "kept v3: no figure to compare them by")
 
 
+def test_where_everybody_did_the_same_no_area_tells_them_apart_and_the_champion_stays() -> None:
+    alike = Sample(EVENT["auc"], pd.RangeIndex(9), (np.ones(9), np.arange(9.0)))
+    unknown = replace(evaluation(1), samples={"churn": {"auc lapsed": alike}})
+    assert judge(unknown, Rival(V3, unknown)) == (False, "kept v3: no figure to compare them by")
+    assert judge(unknown, None) == (True, "first version, nothing to beat")
+
+
 def test_the_closing_table_shows_the_best_baseline() -> None:
     found = figures(evaluation(2, coin=0, recency=1))[0]
     assert (found.model, found.metric, found.baseline) == ("churn", "auc lapsed", "recency")
