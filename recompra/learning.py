@@ -121,7 +121,10 @@ def experiment(
 
 def outcomes(
     policy: Annotated[
-        Path | None, typer.Option(help="Another policy to value: a file of customer_id, action.")
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Another policy to value: a file of customer_id, action."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(dir_okay=False, help="JSON file; by default outcomes.json in the home.")
@@ -137,7 +140,7 @@ def outcomes(
     from training.contacts.outcomes import table
     from training.contacts.past_policies import read_policy
 
-    Shop(home())  # refuses a folder that is no home before a store is made there
+    Shop(home())  # refuses a folder that is no home
     store = Store.to_read(home())
     decisions, contacts = (
         pd.DataFrame(store.everything(rows), columns=rows.c.keys()) for rows in (DECISIONS, CONTACTS)

@@ -15,10 +15,13 @@ def score(as_of: AsOf = None, verify: Verify = False) -> None:
     """Score all customers with all champions and put the lists in service."""
     from rich.console import Console
 
+    from features.errors import SettingsError
     from serving.score import notes, silence
     from serving.score import score as run
     from serving.watching.logs import set_up
 
+    if verify and as_of is not None:
+        raise SettingsError("--verify compares what is in service, as of when that was", "leave out --as-of")
     if verify:
         return _verify()
     if not sys.stderr.isatty():
@@ -47,7 +50,9 @@ def plan(
     days: Annotated[int, typer.Option(min=1, max=90, help="Days the plan covers.")] = 28,
     budget: Annotated[float | None, typer.Option(min=0, help="For contacts and their discounts.")] = None,
     per_day: Annotated[int | None, typer.Option(min=1, help="Most contacts on one day.")] = None,
-    format_: Annotated[str, typer.Option("--format", help="csv, ndjson or json.")] = "csv",
+    format_: Annotated[
+        str | None, typer.Option("--format", help="csv, ndjson or json; by default as --out ends, else csv.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(dir_okay=False, help="The file; by default it is printed.")
     ] = None,
@@ -94,10 +99,12 @@ def demand(
     out: Annotated[Path | None, typer.Option(dir_okay=False, help="A .csv or .parquet file.")] = None,
 ) -> None:
     """Expect each product's buyers and units over the horizon, with an interval, beside its stock."""
+    from serving.reports.demand import check_suffix, guests_counted, season_unknown, table, write
     from serving.reports.demand import demand as run
-    from serving.reports.demand import guests_counted, season_unknown, table, write
     from serving.score import silence
 
+    if out is not None:
+        check_suffix(out)
     found = run(home(), then := moment(as_of), now=now())
     console().print(table(found))
     notes = silence(home(), then), guests_counted(home()), season_unknown(home(), found)

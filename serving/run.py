@@ -65,7 +65,7 @@ def _check_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise SettingsError(
-                f"cannot listen on {host}:{port} ({error.strerror})", "take another --port"
+                f"cannot listen on {host}:{port} ({error.strerror})", "take another --port, or --host"
             ) from error
 
 

@@ -52,13 +52,17 @@ class Store:
 
     @classmethod
     def to_read(cls, home: Path) -> "Store":
-        """Open the store of a home to read it: on a disk that takes no writes (a back-up) as it stands."""
+        """Open the store of a home to read it: on a disk that takes no writes (a back-up) as it stands.
+
+        Where there is none, none is made.
+        """
         url = online_url(home)
-        if (as_it_stands := to_read(url)) == url:
-            return cls.open(home)
-        store = cls("sqlite://" if is_missing(url) else as_it_stands)
-        if sa.inspect(store.engine).has_table(CLOCK.name):
-            return store
+        if not is_missing(url):
+            if (as_it_stands := to_read(url)) == url:
+                return cls.open(home)
+            store = cls(as_it_stands)
+            if sa.inspect(store.engine).has_table(CLOCK.name):
+                return store
         (empty := cls("sqlite://")).prepare()
         return empty
 

@@ -193,6 +193,10 @@ def test_a_customer_is_exported_and_forgotten(run) -> None:
         (("ingest", "/nowhere"), "no file or folder '/nowhere'"),
         (("keys", "revoke", "none"), "no key 'none'"),
         (("backtest", "--cutoff", "1999-01-01", "--horizon", "7", "--out", "/nowhere"), "outside the orders"),
+        (("score", "--verify", "--as-of", "2024-06-01"), "leave out --as-of"),
+        (("plan", "--out", "plan.parquet"), "no format 'parquet'. Hint: the formats are csv, ndjson, json"),
+        (("demand", "--out", "demand.xlsx"), "demand.xlsx is neither .csv nor .parquet"),
+        (("erase", " "), "an empty id is no customer's"),
     ],
 )
 def test_an_error_is_one_clear_line_and_code_two(run, words, told) -> None:
@@ -231,6 +235,13 @@ def test_where_nothing_was_trained_there_is_no_history_and_none_is_made(run, tmp
     monkeypatch.setenv("RECOMPRA_HOME", str(tmp_path / "home"))
     code, printed, _ = run("models", "history")
     assert (code, "reason" in printed) == (0, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_home_is_made_to_look_for_keys(run, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("RECOMPRA_HOME", str(tmp_path / "home"))
+    code, printed, _ = run("keys", "list")
+    assert (code, "scopes" in printed) == (0, True)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -90,15 +90,17 @@ def write_plan(
     asked: PlanAsked,
     now: datetime,
     *,
-    kind: str = "csv",
+    kind: str | None = None,
     out: Path | None = None,
     audiences: Path | None = None,
 ) -> tuple[Written, bytes]:
     """Plan for everyone; write it to ``out``, and its audiences into a folder, where asked.
 
+    ``kind`` is by default what ``out`` ends in, CSV where that is nothing.
     Returns what it came to, and the file's content where there is no ``out``. Raises ``NotFound`` before the
     first scoring, and where it holds no next_best_offer; ``SettingsError`` for a format we do not write.
     """
+    kind = kind or (out.suffix[1:].lower() if out and out.suffix else FORMATS[0])
     if kind not in FORMATS:
         raise SettingsError(f"no format {kind!r}", f"the formats are {', '.join(FORMATS)}")
     with opened(home) as state:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from features.errors import ArtefactError, Busy, NotFound, RecompraError
+from features.errors import ArtefactError, Busy, InputError, NotFound, RecompraError
 from features.storage.files import alone
 from serving.entrance.audit import Audit
 from serving.online.tables import CLOCK
@@ -82,8 +82,11 @@ def erase(home: Path, customer_id: str, *, now: datetime) -> Certificate:
 
     A running service obeys from its next request on. Where a file could not be cleaned the certificate says
     so: run it again. It covers this home and its store, no backups, and no tracking server elsewhere. Raises
-    ``NotFound`` where there is no home: a certificate of the wrong folder would say that nothing is left.
+    ``NotFound`` where there is no home, ``InputError`` for an empty id: a certificate of the wrong folder, or
+    of nobody, would say that nothing is left.
     """
+    if not customer_id.strip():
+        raise InputError("an empty id is no customer's", "name whom to erase")
     home = home.resolve()
     if not any((home / name).exists() for name in ("warehouse", "online.db", "lists")):
         raise NotFound(f"{home} is no home: nothing was ever kept there", "set RECOMPRA_HOME to the shop's")

@@ -59,10 +59,15 @@ def season_unknown(home: Path, frame: pd.DataFrame) -> str:
     return sentence(note, shop.settings.lists.locale) if known_from else ""
 
 
-def write(frame: pd.DataFrame, out: Path) -> None:
-    """Write CSV or Parquet, by the file's suffix; raise ``SettingsError`` for another one."""
+def check_suffix(out: Path) -> None:
+    """Raise ``SettingsError`` for a file that is neither CSV nor Parquet by its name."""
     if out.suffix not in {".csv", ".parquet"}:
         raise SettingsError(f"{out.name} is neither .csv nor .parquet", "give --out a name that ends so")
+
+
+def write(frame: pd.DataFrame, out: Path) -> None:
+    """Write CSV or Parquet, by the file's suffix; raise ``SettingsError`` for another one."""
+    check_suffix(out)
     texts = {name: frame[name].map(guarded) for name in FREE if name in frame}
     with beside(out) as file:
         if out.suffix == ".csv":

@@ -254,6 +254,12 @@ def test_a_format_we_do_not_write_is_refused(home: Path) -> None:
         write_plan(home, PlanAsked(), NOW, kind="xlsx")
 
 
+def test_the_format_is_by_default_what_the_file_ends_in(home: Path, tmp_path: Path) -> None:
+    for name, begins in {"a.json": "{", "a.NDJSON": '{"on"', "a": "on,at"}.items():
+        write_plan(home, PlanAsked(n_days=3), NOW, out=tmp_path / name)
+        assert (tmp_path / name).read_text().startswith(begins)
+
+
 def test_a_day_that_is_none_is_refused(home: Path) -> None:
     with pytest.raises(SettingsError, match="YYYY-MM-DD"):
         write_plan(home, PlanAsked(first="1 March"), NOW)
