@@ -187,7 +187,12 @@ def test_two_scorings_at_once_are_refused(home: Path) -> None:
 
 def test_all_that_is_held_on_a_customer_can_be_exported(home: Path) -> None:
     scored(home)
+    wrong = pd.DataFrame(
+        {"table": "order_lines", "reason": "no date", "row": ['{"buyer":"c03"}', '{"n":"c04"}']}
+    )
+    wrong.to_parquet((home / "warehouse").resolve() / "quarantine.parquet")
     held = export(home, "c03")
+    assert [row["row"] for row in held["warehouse"]["quarantine"]] == ['{"buyer":"c03"}']
     assert all(held["warehouse"][table] for table in ("order_lines", "orders", "days"))
     assert held["scoring"]["scores"]["churn_probability_28d"] is not None
     assert {"features", "lists", "due", "consent", "n_contacts_28d"} <= set(held["scoring"])

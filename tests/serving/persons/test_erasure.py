@@ -78,6 +78,7 @@ def test_one_command_takes_a_customer_out_of_everything_and_proves_it(home: Path
     assert {re.split("[-/ ]", place)[0] for place in before} >= {"warehouse", "lists", "online.db"}
     made = erase(home, WHO, now=MOMENT)
     assert made.clean, told(made)
+    assert "store: 1 contacts, 1 decisions, 1 events\n" in told(made) and "left: nothing" in told(made)
     assert search(home, WHO).found == {}
     assert made.store == {"contacts": 1, "decisions": 1, "events": 1, "refreshed": 0}
     assert made.files.warehouse["order_lines"] > 0
@@ -157,6 +158,7 @@ def test_where_the_scoring_cannot_be_made_anew_the_certificate_says_what_is_left
     with monkeypatch.context() as broken:
         broken.setattr(FakeChurn, "predict", fail)
         made = erase(home, WHO, now=MOMENT)
+        assert erasure.main(home) == 1  # so the watcher hears of it
     assert not made.clean and "out of luck" in (made.files.failed or "")
     assert {place.split("/")[1] for place in made.searched.found} == {serving}
     assert "left: lists/" in told(made)
@@ -168,6 +170,16 @@ def test_where_the_scoring_cannot_be_made_anew_the_certificate_says_what_is_left
 def test_who_was_never_there_is_erased_without_a_new_scoring(home: Path) -> None:
     made = erase(home, "customer-unheard-of", now=MOMENT)
     assert (made.clean, made.files.scored_anew, made.files.warehouse) == (True, None, {})
+
+
+def test_a_scoring_holds_whom_it_names_in_a_table_alone(tmp_path: Path) -> None:
+    scorings = [tmp_path / "theirs", tmp_path / "others"]
+    for folder, name in zip(scorings, (WHO, "another"), strict=True):
+        folder.mkdir()
+        pd.DataFrame({"customer_id": [name, None]}).to_parquet(folder / "a.parquet")
+    with closing(Store.open(tmp_path)) as store:
+        rights.forget(store, WHO, now=MOMENT)
+    assert erasure.holding(scorings, Forgotten.of(tmp_path)) == scorings[:1]
 
 
 def test_a_search_finds_what_is_left_wherever_it_is(tmp_path: Path) -> None:
@@ -182,20 +194,29 @@ def test_a_search_finds_what_is_left_wherever_it_is(tmp_path: Path) -> None:
     (tmp_path / "e.json").write_text(json.dumps({"best": [WHO]}))
     (tmp_path / "f.html").write_text(f"<td>{WHO}</td>")
     (tmp_path / "g.txt").write_text(f"{WHO}4 and x{WHO} are others")
-    found = {place.split(" ")[0] for place in search(tmp_path, WHO).found}
+    places = search(tmp_path, WHO).found
+    assert {"c.db tags.value", "deep/a.parquet column note"} <= set(places)
+    found = {place.split(" ")[0] for place in places}
     assert found == {"deep/a.parquet", "b.npy", "c.db", "d.csv", "e.json", "f.html"}
 
 
-def test_a_short_id_is_looked_for_where_ids_of_customers_stand(tmp_path: Path) -> None:
-    pd.DataFrame({"customer_id": ["17", "2"], "product_id": ["2", "17"]}).to_parquet(tmp_path / "a.parquet")
-    pd.DataFrame({"row": ['{"buyer":"17"}', '{"n":17}']}).to_parquet(tmp_path / "b.parquet")
-    np.save(tmp_path / "customers.npy", np.array([b"17", b"2"]))
-    np.save(tmp_path / "products.npy", np.array([b"17"]))
-    (tmp_path / "d.csv").write_text("customer_id,n\n17,1\n2,17\n")
-    (tmp_path / "e.json").write_text('{"customer_id": "17", "n": 17, "also": {"customer_id": "170"}}')
-    done = search(tmp_path, "17")
+@pytest.mark.parametrize("who", ["17", "1234567", "ann17"])
+def test_a_short_id_is_looked_for_where_ids_of_customers_stand(who: str, tmp_path: Path) -> None:
+    pd.DataFrame({"customer_id": [who, "2"], "product_id": ["2", who]}).to_parquet(tmp_path / "a.parquet")
+    pd.DataFrame({"row": [f'{{"buyer":"{who}"}}', f'{{"n":{who}}}']}).to_parquet(tmp_path / "b.parquet")
+    np.save(tmp_path / "customers.npy", np.array([who.encode(), b"2"]))
+    np.save(tmp_path / "products.npy", np.array([who.encode()]))
+    with closing(sqlite3.connect(tmp_path / "c.db")) as db:
+        db.execute("CREATE TABLE tags (customer_id TEXT, product_id TEXT)")
+        db.executemany("INSERT INTO tags VALUES (?, ?)", [(who, "2"), ("2", who), ("3", who)])
+        db.commit()
+    (tmp_path / "d.csv").write_text(f"customer_id,n\n{who},1\n2,{who}\n3,{who}\n")
+    (tmp_path / "e.json").write_text(
+        f'{{"customer_id": "{who}", "n": 1, "also": {{"customer_id": "{who}0"}}}}'
+    )
+    done = search(tmp_path, who)
     assert not done.everywhere
-    assert sum(done.found.values()) == len(done.found) == 5
+    assert sum(done.found.values()) == len(done.found) == 6
     assert not any("product" in place for place in done.found)
 
 
@@ -248,3 +269,4 @@ def test_what_the_database_holds_goes_on_every_kind_of_database(database: str, t
         assert [row["customer_id"] for row in store.everything(DECISIONS)] == ["another"]
     if database == "sqlite":
         assert Forgotten.of(tmp_path).among([WHO, "another"]).keys() == {WHO}
+        assert Forgotten.of(tmp_path).without([WHO, "another"]) == ["another"]

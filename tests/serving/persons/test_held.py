@@ -1,0 +1,41 @@
+"""All that a scoring holds on one person, beside the arrays it stands in."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from worlds.orders import make_home as make_warehouse
+from worlds.orders import order_lines
+from worlds.snapshot import GAIN, make_home, make_snapshot, with_known
+
+from models.policy.actions import EVENTS
+from serving.persons.held import export
+from serving.scoring.snapshot import Snapshot
+
+WHO = "c000003"
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Snapshot]:
+    home = make_warehouse(tmp_path_factory.mktemp("held"), order_lines(6).assign(customer_id=WHO))
+    made = with_known(make_snapshot())
+    assert made.known is not None
+    learnt = {"win_back": np.arange(20) / 100}
+    return home, make_home(home, replace(made, known=replace(made.known, learnt=learnt)))
+
+
+def test_an_export_tells_where_a_customer_stands_as_json_does(scored: tuple[Path, Snapshot]) -> None:
+    home, snapshot = scored
+    held = export(home, WHO)["scoring"]
+    json.dumps(held, allow_nan=False)
+    since = dict(zip(EVENTS, held["standing"]["since"], strict=True))
+    assert since == {"first_order": 3, "last_order": 3, "delivery": 3, "birthday": None}
+    assert held["standing"]["n_orders"] == 1 and held["standing"]["held_out"] is False
+    assert held["learnt_effects"] == {"win_back": 0.03}
+    table = snapshot.retention
+    assert table is not None
+    mine = table.number("customer") == 3
+    assert held["retention"][GAIN] == table.number(GAIN)[mine][0]
+    assert held["lists"]["for_you"] == snapshot.catalogue.products.names(snapshot.ready["for_you"].product[3])
