@@ -41,7 +41,8 @@ def test_every_record_of_what_was_measured_is_of_a_decision():
 
 
 def test_the_number_of_features_is_the_catalogues():
-    assert f"lists all {len(CUSTOMER_FEATURES.names)}" in README
+    n = len(CUSTOMER_FEATURES.names)
+    assert f"lists all {n}" in README, f"there are {n} features, and the README says otherwise"
 
 
 def test_every_make_target_named_exists():

@@ -55,6 +55,7 @@ CUSTOMERS = {
     "next_order_p90": MOMENT,
     "segment": "string",
 }
+"""The same in every shop and version: what a model says beyond them is measured, and not written."""
 STAGES = ("learning", "measuring")
 SILENCE = timedelta(days=366)
 """So long after the last order a cutoff may lie: the future may have been held back, or trade may be slow."""
