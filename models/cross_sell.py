@@ -19,7 +19,7 @@ from models.candidates.union import Candidates
 from models.kinds import ListModel
 from models.lists.picks import PERSONAL, Pairs, Picks, asked_for, filled, frame, pick
 from models.lists.rules import Rules
-from models.model import require_products
+from models.model import card_of, require_products
 from models.ranking.chances import Chances
 from models.ranking.cross_sell_rows import (
     CrossSellConfig,
@@ -206,6 +206,6 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read back; raise ``ArtefactError`` where the pair features are not those it was trained on."""
-        card = cls.read_card(folder)
-        horizon, ranker = card.facts["horizon_days"], Ranker.load(folder)
-        return cls(card.config, card.trained_until, horizon_days=horizon, ranker=ranker)
+        with card_of(cls, folder) as card:
+            horizon, ranker = card.facts["horizon_days"], Ranker.load(folder)
+            return cls(card.config, card.trained_until, horizon_days=horizon, ranker=ranker)

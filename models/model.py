@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self
 
+from pydantic import ValidationError
 from typing_extensions import TypeVar
 
 from features.customer import CUSTOMER_FEATURES
@@ -23,6 +24,8 @@ from models.config import Config
 
 C = TypeVar("C", bound=Config, default=Any)
 """A model's own config."""
+OTHER_CODE = "retrain, or deploy the matching commit"
+"""What to do about an artefact that other code has made."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Model(ABC, Generic[C]):
 
     @classmethod
     def read_card(cls, folder: Path) -> Card[C]:
-        """Read ``model.json`` and check that it is this model's."""
+        """Read ``model.json``; raise ``ArtefactError`` where it is another model's, or of another config."""
         try:
             said: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         except (OSError, json.JSONDecodeError) as error:
@@ -96,7 +99,12 @@ class Model(ABC, Generic[C]):
             raise ArtefactError(told, "train again") from error
         if said.get("name") != cls.name:
             raise ArtefactError(f"expected a {cls.name} model in {folder.name}/, found {said.get('name')!r}")
-        config = cls.Config.model_validate(said.pop("config"))
+        try:
+            config = cls.Config.model_validate(said.pop("config"))
+        except ValidationError as error:
+            first = error.errors()[0]
+            told = f"{cls.name}: {'.'.join(map(str, first['loc']))} of its config: {first['msg']}"
+            raise ArtefactError(told, OTHER_CODE) from error
         return Card(config, datetime.fromisoformat(said.pop("trained_until")), said)
 
 
@@ -109,20 +117,24 @@ def require_products(name: str, shop: Shop) -> None:
 
 
 def check_fingerprint(name: str, trained: str, here: str) -> None:
-    """Refuse a model whose features are not the ones this code computes."""
+    """Raise ``ArtefactError`` for a model whose features are not the ones this code computes."""
     if trained != here:
-        raise ArtefactError(
-            f"{name} was trained on customer features {trained}, this service computes {here}",
-            "retrain, or deploy the matching commit",
-        )
+        told = f"{name} was trained on customer features {trained}, this service computes {here}"
+        raise ArtefactError(told, OTHER_CODE)
+
+
+@contextmanager
+def card_of(model: type[Model[C]], folder: Path) -> Iterator[Card[C]]:
+    """Give the card of a model to rebuild it from; raise ``ArtefactError`` for a part that is missing."""
+    try:
+        yield model.read_card(folder)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(f"{model.name}: model.json is not whole ({error!r})", "train again") from error
 
 
 @contextmanager
 def customer_card(model: type[Model[C]], folder: Path) -> Iterator[Card[C]]:
-    """Give the card of a model of customers to rebuild it from; refuse other features and missing parts."""
-    try:
-        card = model.read_card(folder)
+    """Give the same of a model of customers; raise ``ArtefactError`` for other features as well."""
+    with card_of(model, folder) as card:
         check_fingerprint(model.name, card.facts.get("customer_features", ""), CUSTOMER_FEATURES.fingerprint)
         yield card
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtefactError(f"{model.name}: model.json is not whole ({error!r})", "train again") from error

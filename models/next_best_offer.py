@@ -31,7 +31,7 @@ from models.decisions.payoffs import bought_of, payoff, policies, summary_of
 from models.decisions.reading import read_people, read_standing
 from models.decisions.roles import Shelf, kind_cooling, roles
 from models.kinds import DecisionModel
-from models.model import require_products
+from models.model import card_of, require_products
 from models.policy.actions import OFFER
 from models.policy.actions import catalogue as catalogue_of
 from models.policy.subjects import Goods
@@ -101,7 +101,8 @@ class NextBestOffer(DecisionModel[OfferConfig]):
         """Lay out who could be offered what: one row a customer of ``shop.history(cutoff)``, in its order.
 
         ``scores`` (index ``customer_id``; churn and margin) are what actions without a product are worth by;
-        ``codes`` (ascending) are the customers that ``lists`` are of, if not all.
+        ``codes`` (ascending) are the customers that ``lists`` are of, if not all. Raises ``InputError`` for
+        lists of others.
         """
         history = _of(shop.history(cutoff), codes)
         product, chance = merge_lists(lists)
@@ -170,8 +171,8 @@ class NextBestOffer(DecisionModel[OfferConfig]):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read back what ``save`` wrote."""
-        card = cls.read_card(folder)
-        return cls(card.config, card.trained_until, Margins.model_validate(card.facts["margins"]))
+        with card_of(cls, folder) as card:
+            return cls(card.config, card.trained_until, Margins.model_validate(card.facts["margins"]))
 
 
 def _of(history: History, codes: Ints | None) -> History:

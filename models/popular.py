@@ -18,7 +18,7 @@ from models.config import HorizonConfig
 from models.kinds import ListModel
 from models.lists.picks import OWN, PERSONAL, Pairs, asked_for, filled, frame, pick
 from models.lists.rules import Rules
-from models.model import require_products
+from models.model import card_of, require_products
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,5 +111,5 @@ class Popular(ListModel[PopularConfig, PopularState]):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read back what ``save`` wrote."""
-        card = cls.read_card(folder)
-        return cls(card.config, card.trained_until, card.facts["horizon_days"])
+        with card_of(cls, folder) as card:
+            return cls(card.config, card.trained_until, card.facts["horizon_days"])

@@ -26,7 +26,7 @@ from models.config import HorizonConfig
 from models.customers.calibration import logit_shift
 from models.kinds import PairModel
 from models.measured import Measured
-from models.model import require_products
+from models.model import OTHER_CODE, card_of, require_products
 from models.youth import youth
 
 if TYPE_CHECKING:
@@ -182,19 +182,17 @@ class Repurchase(PairModel[RepurchaseConfig]):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read back; raise ``ArtefactError`` where the inputs are not those it was trained on."""
-        card = cls.read_card(folder)
-        facts = card.facts
-        if (facts.get("inputs"), facts.get("parts")) != (list(INPUTS), list(FORECASTS)):
-            raise ArtefactError(
-                "repurchase was trained on other inputs than this code computes", "train again"
+        with card_of(cls, folder) as card:
+            facts = card.facts
+            if (facts.get("inputs"), facts.get("parts")) != (list(INPUTS), list(FORECASTS)):
+                raise ArtefactError("repurchase was trained on other inputs than this code's", OTHER_CODE)
+            return cls(
+                card.config,
+                card.trained_until,
+                horizon_days=facts["horizon_days"],
+                chance=Logistic.of(facts["chance"]),
+                demand=Demand.of(facts["demand"]),
             )
-        return cls(
-            card.config,
-            card.trained_until,
-            horizon_days=facts["horizon_days"],
-            chance=Logistic.of(facts["chance"]),
-            demand=Demand.of(facts["demand"]),
-        )
 
 
 def levelled(

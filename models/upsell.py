@@ -24,7 +24,7 @@ from models.decisions.economics import Margins
 from models.kinds import PairModel
 from models.lists.dearer import INPUTS, Dearer, Steps, kinds_of, last_of_kind, steps_of
 from models.measured import Measured
-from models.model import require_products
+from models.model import OTHER_CODE, card_of, require_products
 
 DEPTH = 5
 """Lists are measured at this depth: a shop window shows a few better versions."""
@@ -144,16 +144,16 @@ class Upsell(PairModel[UpsellConfig]):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read back; raise ``ArtefactError`` where the inputs are not those it was trained on."""
-        card = cls.read_card(folder)
-        if card.facts.get("inputs") != list(INPUTS):
-            raise ArtefactError("upsell was trained on other inputs than this code computes", "train again")
-        return cls(
-            card.config,
-            card.trained_until,
-            horizon_days=card.facts["horizon_days"],
-            chance=Logistic.of(card.facts["chance"]),
-            margins=Margins.model_validate(card.facts["margins"]),
-        )
+        with card_of(cls, folder) as card:
+            if card.facts.get("inputs") != list(INPUTS):
+                raise ArtefactError("upsell was trained on other inputs than this code's", OTHER_CODE)
+            return cls(
+                card.config,
+                card.trained_until,
+                horizon_days=card.facts["horizon_days"],
+                chance=Logistic.of(card.facts["chance"]),
+                margins=Margins.model_validate(card.facts["margins"]),
+            )
 
 
 def moves_of(shop: Shop, cutoff: datetime, horizon_days: int, known_until: datetime, steps: Steps) -> Moves:

@@ -1,5 +1,6 @@
 """What every model keeps to, whatever its kind; none needs to be fitted for it."""
 
+import json
 from inspect import isabstract
 from pathlib import Path
 
@@ -30,6 +31,23 @@ def test_another_models_artefact_is_refused(kind: type[Model], tmp_path: Path) -
     (tmp_path / "model.json").write_text('{"name": "other"}')
     with pytest.raises(ArtefactError, match=rf"expected a {kind.name} model .*found 'other'"):
         kind.load(tmp_path)
+
+
+def test_an_artefact_of_another_config_is_refused(kind: type[Model], tmp_path: Path) -> None:
+    written(tmp_path, kind, {"no_such_option": 1})
+    with pytest.raises(ArtefactError, match=rf"{kind.name}: .*no_such_option"):
+        kind.load(tmp_path)
+
+
+def test_an_artefact_without_what_this_code_reads_is_refused(kind: type[Model], tmp_path: Path) -> None:
+    written(tmp_path, kind, {})
+    with pytest.raises(ArtefactError, match=kind.name):
+        kind.load(tmp_path)
+
+
+def written(folder: Path, kind: type[Model], config: dict[str, int]) -> None:
+    card = {"name": kind.name, "config": config, "trained_until": "2024-01-01T00:00:00+00:00"}
+    (folder / "model.json").write_text(json.dumps(card))
 
 
 def test_a_folder_without_a_model_is_refused(kind: type[Model], tmp_path: Path) -> None:
