@@ -31,7 +31,10 @@ def zone(name: str) -> ZoneInfo:
 
 
 def parse_cutoff(text: str, timezone: str = "UTC") -> datetime:
-    """Read a cutoff: a bare date is that day's midnight, a naive time a time, in the shop's zone."""
+    """Read a cutoff: a bare date is that day's midnight, a naive time a time, in the shop's zone.
+
+    Raises ``SettingsError`` for what is no date, or one of a year that nobody means.
+    """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:

@@ -28,7 +28,7 @@ MODELS: dict[str, str] = {
 
 
 def model_class(name: str) -> "type[Model]":
-    """Import and return a model's class by its registered name."""
+    """Import and return a model's class by its registered name; raise ``NotFound`` where there is none."""
     if name not in MODELS:
         raise NotFound(f"no model named {name!r}", f"the models are {', '.join(MODELS)}")
     module, attribute = MODELS[name].split(":")

@@ -90,7 +90,10 @@ class Segments(ScoreModel[SegmentsConfig]):
 
     @classmethod
     def fit(cls, shop: Shop, known_until: datetime, config: SegmentsConfig) -> Self:
-        """Learn fifths and personas from the customers seen before ``known_until``."""
+        """Learn fifths and personas from the customers seen before ``known_until``.
+
+        Raises ``CannotLearn`` where they are fewer than the personas asked for.
+        """
         features = shop.customer_features(known_until)
         if len(features) < config.fewest_personas:
             raise CannotLearn(

@@ -72,7 +72,10 @@ class Registry:
         return {name: found[name] for name in MODELS if name in found}
 
     def fetch(self, champion: Champion) -> Path:
-        """Return the champion's folder, downloaded and checked; a second time it is simply there."""
+        """Return the champion's folder, downloaded and checked; a second time it is simply there.
+
+        Raises ``ArtefactError`` where it holds no model.
+        """
         folder = self.home / "models" / champion.name / champion.version
         if not folder.is_dir():
             self._download(champion, folder)

@@ -235,7 +235,8 @@ def synchronous() -> str:
     """Return how SQLite waits for the disk at each write: ``RECOMPRA_STORE_SYNC``, or ``normal``.
 
     ``normal`` outlives any end of a process; a loss of power may take the last writes with it, never more.
-    ``full`` outlives that too, at one wait for the disk a write. PostgreSQL does, as it comes.
+    ``full`` outlives that too, at one wait for the disk a write. PostgreSQL does, as it comes. Raises
+    ``SettingsError`` for another word.
     """
     wanted = os.environ.get("RECOMPRA_STORE_SYNC", "normal").lower()
     if wanted not in ("normal", "full"):

@@ -149,7 +149,10 @@ class Tracking:
             self._client.set_terminated(run.run_id, status)
 
     def register(self, name: str, run_id: str) -> Version:
-        """Make the model of a finished run the next version of ``name``, and its challenger."""
+        """Make the model of a finished run the next version of ``name``, and its challenger.
+
+        Raises ``SettingsError`` for a run that has not finished.
+        """
         info = self._client.get_run(run_id).info
         if info.status != "FINISHED":
             raise SettingsError(f"run {run_id} is {info.status}; only a finished run can be registered")
@@ -207,7 +210,10 @@ class Tracking:
         return self._by_alias(name, CHALLENGER)
 
     def chosen(self, name: str, numbers: Sequence[int]) -> list[Version]:
-        """Return the versions of those numbers; of none, the champion and the challenger."""
+        """Return the versions of those numbers; of none, the champion and the challenger.
+
+        Raises ``NotFound`` where there is none of them.
+        """
         if numbers:
             return [self.version(name, number) for number in numbers]
         found = [version for version in (self.champion(name), self.challenger(name)) if version is not None]

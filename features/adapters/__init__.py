@@ -47,7 +47,7 @@ def load(name: str, source: Path | None = None) -> Adapter:
 def locate(source: str | Path, adapter: str | None) -> tuple[Path, str | None]:
     """Return where the data lies and the adapter to use.
 
-    A source may be the name of an adapter that brings its own data.
+    A source may be the name of an adapter that brings its own data. Raises ``InputError`` where nothing is.
     """
     path = Path(source).expanduser()
     if path.exists():

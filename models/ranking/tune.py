@@ -138,7 +138,10 @@ def exam_of(
     horizon_days: int,
     n_customers: int,
 ) -> Exam:
-    """Return every candidate of up to ``n_customers`` who bought in the horizon after ``cutoff``."""
+    """Return every candidate of up to ``n_customers`` who bought in the horizon after ``cutoff``.
+
+    Raises ``CannotLearn`` where nobody did.
+    """
     state = state_of(shop, cutoff, config, horizon_days)
     truth = state.history.pairs_of(shop.product_labels(cutoff, horizon_days, known_until))
     size, history = len(state.history.products), state.history

@@ -112,7 +112,10 @@ def value(log: Log, policy: Doubles, expected: Doubles | None = None) -> Value:
 
 
 def weights(log: Log, policy: Doubles) -> Doubles:
-    """Return how often the policy would have taken each logged action, for once that it was taken: (n,)."""
+    """Return how often the policy would have taken each logged action, for once that it was taken: (n,).
+
+    ``policy``: its chances of every action, shape (n, n_actions); raises ``InputError`` where they are none.
+    """
     if policy.shape != (len(log), log.n_actions):
         raise InputError(f"expected chances of shape {(len(log), log.n_actions)}, found {policy.shape}")
     if not np.allclose(policy.sum(axis=1), 1) or (policy < 0).any():

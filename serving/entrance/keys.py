@@ -50,7 +50,10 @@ class Key:
 def create(
     store: Store, scopes: Iterable[str], *, name: str = "", now: datetime, per_second: float | None = None
 ) -> str:
-    """Make a key and return it; it cannot be read again. ``per_second`` limits how often it may ask."""
+    """Make a key and return it; it cannot be read again. ``per_second`` limits how often it may ask.
+
+    Raises ``SettingsError`` for an unknown scope, for none, and for a rate of 0.
+    """
     if per_second is not None and not per_second > 0:
         raise SettingsError(f"a key's rate must be above 0 requests a second, found {per_second}")
     wanted = sorted(set(scopes))

@@ -42,7 +42,10 @@ def targets_by_action(state: State, request: TargetsRequest, now: datetime) -> T
 
 
 def options_of(state: State, request: TargetsRequest, codes: Ints, now: datetime) -> tuple[Options, Terms]:
-    """Weigh the actions asked for with some customers, as they are now."""
+    """Weigh the actions asked for with some customers, as they are now.
+
+    Raises ``NotFound`` for an action that the shop does not have, or that offers a product.
+    """
     goods, terms = goods_now(state)
     known: dict[str, Action] = {action.name: action for action in terms.actions if not action.offers_product}
     unknown = [name for name in request.actions if name not in known]

@@ -124,7 +124,11 @@ def _gives_away(columns: Doubles, trial: Trial) -> str:
 
 
 def arms(column: "pd.Series[Any]", wanted: str, control: str | None) -> dict[str, Longs]:
-    """Return by arm: 1 for its contacted, 0 for the held out, -1 for the others."""
+    """Return by arm: 1 for its contacted, 0 for the held out, -1 for the others, each of shape (n,).
+
+    ``wanted`` names one arm (empty: all), ``control`` the held out. Raises ``InputError`` where the column
+    does not tell them apart.
+    """
     if column.isna().any():
         raise InputError(
             f"column {column.name!r} is empty in {column.isna().sum()} rows",

@@ -93,7 +93,10 @@ class DecisionLog:
 
 
 def read_policy(file: Path) -> pd.DataFrame:
-    """Read another policy: ``customer_id, action``, one row a customer, CSV or Parquet."""
+    """Read another policy: ``customer_id, action``, one row a customer, CSV or Parquet.
+
+    Raises ``InputError`` for a file that is none.
+    """
     try:
         frame = _read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
     except (OSError, ValueError, InputError) as error:
