@@ -7,6 +7,8 @@ import typer
 
 from recompra.commands import app
 
+INTERRUPTED = 130
+
 
 def main() -> None:
     """Run a command; an error is one line on stderr and a code: 2 for what a user can mend, 1 for a bug."""
@@ -15,6 +17,8 @@ def main() -> None:
     try:
         app()
     except Exception as error:  # the edge: no user meets a stack trace unasked; --debug shows it
+        if str(error) == "Query interrupted":  # what DuckDB makes of Ctrl-C
+            sys.exit(INTERRUPTED)
         if "--debug" in sys.argv:
             raise
         told = _mendable(error)
