@@ -128,6 +128,20 @@ def test_who_had_their_fill_of_contacts_or_was_erased_is_no_target(state: State,
     )
 
 
+def test_who_was_ruled_out_at_the_scoring_is_no_target(state: State) -> None:
+    everybody, table = TargetsRequest(budget=100), state.snapshot.retention
+    assert table is not None
+    first, *others = (
+        row["customer_id"] for row in retention.retention_targets(state, everybody, NOW).targets
+    )
+    rows = pd.DataFrame([table.row(at) for at in range(20)])
+    named = np.array(state.snapshot.customers.names(rows["customer"].astype(int).to_numpy()))
+    ruled = Columns.of(rows.assign(ruled_out_by=np.where(named == first, "consent", None)))
+    there = replace(state, snapshot=replace(state.snapshot, retention=ruled))
+    left = retention.retention_targets(there, everybody, NOW).targets
+    assert [row["customer_id"] for row in left] == others
+
+
 def test_without_a_ranking_there_are_no_targets_and_a_reason(state: State) -> None:
     bare = replace(state, snapshot=replace(state.snapshot, retention=None))
     answer = retention.retention_targets(bare, TargetsRequest(budget=5), NOW)

@@ -19,16 +19,16 @@ from worlds.snapshot import AS_OF, NOW, make_home, make_snapshot, with_known
 
 from features.errors import Conflict, NotFound, SettingsError
 from features.settings import ContactPolicy
-from models.policy.actions import CATALOGUE
+from models.policy.actions import CATALOGUE, catalogue
 from serving.api import EventsRequest
-from serving.api_crm import PlanRequest
+from serving.api_crm import PlanRequest, TargetsRequest
 from serving.marketing.crowd import everyone
 from serving.marketing.period import Period
-from serving.marketing.plan import contact_plan
+from serving.marketing.plan import chosen_customers, contact_plan
 from serving.marketing.plan_file import PlanAsked, write_plan
 from serving.marketing.plan_rows import rows_of
 from serving.marketing.planning import make_plan
-from serving.marketing.retention import barred
+from serving.marketing.retention import barred, retention_targets
 from serving.online.view import View
 from serving.state import State
 from serving.store import Store
@@ -72,6 +72,45 @@ def test_a_plan_holds_actions_with_products_and_without(state: State) -> None:
     assert {name for name, product in actions.items() if product is not None}
 
 
+def test_a_contact_names_its_product_the_first_of_the_catalogue_too(state: State) -> None:
+    alone = {action.name for action in CATALOGUE if not action.offers_product}
+    found = make_plan(state, everyone(state), MONTH, NOW)
+    first = np.where(found.calendar.product >= 0, 0, -1).astype(np.int32)
+    for row in rows_of(state, replace(found, calendar=replace(found.calendar, product=first)), MONTH):
+        assert row["product_id"] == (None if row["action"] in alone else "p000000")
+        assert (row["product_name"] is None) == (row["action"] in alone)
+
+
+def test_whoever_is_asked_for_gets_a_contact_or_is_told_why_not(state: State) -> None:
+    asked = ["c000000", "c000001", "nobody", "c000000"]
+    answer = contact_plan(state, PlanRequest(customer_ids=asked), NOW)
+    left = [row["customer_id"] for row in answer.not_planned]
+    assert sorted({row["customer_id"] for row in answer.contacts} | {*left}) == sorted({*asked})
+
+
+def test_in_a_large_shop_a_request_is_for_those_most_worth_keeping(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.marketing.plan.CUSTOMERS_AT_ONCE", 10)
+    codes, _ = chosen_customers(state, PlanRequest(limit=5), NOW)
+    best = retention_targets(state, TargetsRequest(budget=1000), NOW).targets[:5]
+    assert state.snapshot.customers.names(codes) == [row["customer_id"] for row in best]
+
+
+def test_an_action_goes_to_no_more_customers_than_it_may(state: State) -> None:
+    assert state.snapshot.desk is not None
+    goods, terms = state.snapshot.desk
+    few = goods, replace(terms, actions=catalogue({"thank_you": {"most_customers": 2}}))
+    scarce = replace(state, snapshot=replace(state.snapshot, desk=few))
+    plans = [Counter(row["action"] for row in planned(asked)) for asked in (state, scarce)]
+    assert plans[0]["thank_you"] > 2 == plans[1]["thank_you"]
+
+
+def test_a_plan_that_begins_later_knows_that_windows_will_have_closed(state: State) -> None:
+    rows = planned(state, replace(MONTH, first=AS_OF.date() + timedelta(days=10)))
+    assert rows and "thank_you" not in {row["action"] for row in rows}  # a week after the delivery at most
+
+
 def test_contacts_go_out_on_their_day_outside_quiet_hours(state: State) -> None:
     for row in planned(state):
         at = datetime.fromisoformat(row["at"])
@@ -111,6 +150,13 @@ def test_contacts_made_since_the_scoring_count(state: State) -> None:
         post(state, first, AS_OF + timedelta(hours=hour))
     mine = [row for row in planned(state) if row["customer_id"] == first]
     assert mine and all(row["on"] > "2026-03-27" for row in mine)
+
+
+def test_an_action_taken_since_the_scoring_cools_down(state: State) -> None:
+    who = next(row["customer_id"] for row in planned(state) if row["action"] == "thank_you")
+    post(state, who, AS_OF + timedelta(hours=1), action="thank_you")
+    mine = [row["action"] for row in planned(state) if row["customer_id"] == who]
+    assert mine and "thank_you" not in mine
 
 
 def test_a_budget_is_spent_on_what_earns_most(state: State) -> None:

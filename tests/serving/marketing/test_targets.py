@@ -9,6 +9,7 @@ import pytest
 from worlds.snapshot import AS_OF, GAIN, NOW, make_snapshot, with_known
 
 from features.errors import NotFound
+from models.policy.actions import catalogue
 from serving.api_crm import Targets, TargetsRequest
 from serving.marketing.targets import targets_by_action
 from serving.online.view import View
@@ -41,6 +42,17 @@ def test_the_budget_is_spent_on_the_actions_asked_for(state: State) -> None:
     )
 
 
+def test_what_earns_most_for_its_money_comes_first(state: State) -> None:
+    assert state.snapshot.desk is not None
+    goods, terms = state.snapshot.desk
+    dear = replace(terms, actions=catalogue({"survey": {"cost": 0.5, "effect": 0.02}}))
+    there = replace(state, snapshot=replace(state.snapshot, desk=(goods, dear)))
+    rows = ask(there, budget=20.0).targets
+    earned = [row[GAIN] / row["spend"] for row in rows]
+    assert earned == sorted(earned, reverse=True)
+    assert len({row["spend"] for row in rows}) == 2 and [row["rank"] for row in rows][:2] == [1, 2]
+
+
 def test_nobody_to_contact_has_the_names_of_everybody(state: State) -> None:
     assert ask(state, 0.0).targets == []
     assert list(ask(state, 0.0).names) == list(ask(state).targets[0])
@@ -70,6 +82,7 @@ def test_where_all_effects_were_learnt_the_answer_says_so_and_proposes_no_experi
     learnt = ask(replace(state, snapshot=replace(state.snapshot, known=wiser)))
     assert (learnt.effect, learnt.experiment) == ("learnt", None)
     assert {row["effect"] for row in learnt.targets} == {"learnt"}
+    assert learnt.expected_incremental_margin > 2 * assumed.expected_incremental_margin > 0
 
 
 def test_who_is_held_out_is_no_target(state: State) -> None:
