@@ -61,6 +61,7 @@ def test_a_profile_holds_what_is_known_and_expected(state: State) -> None:
     assert set(found.scores) == {"churn_probability_28d", "expected_margin_28d", "next_order_at", "segment"}
     assert [len(products) for products in found.lists.values()] == [5, 5, 5]
     assert [event["event_id"] for event in found.events] == ["e"]
+    assert not {"seq", "customer_id"} & set(found.events[0])
 
 
 def test_reasons_are_in_the_shops_language_where_none_is_asked_for(state: State) -> None:
@@ -78,6 +79,9 @@ def test_a_profile_says_that_the_scoring_is_too_old_for_an_order(state: State) -
     post(state, order | {"occurred_at": AS_OF})
     assert customer.profile(state, CustomerRequest(customer_id="c000003")).behind is None
     late = AS_OF + refreshed.LASTS
+    sent = [contact("c000003", 1) | {"occurred_at": late}]  # a contact makes no scoring old
+    events.post_events(state, EventsRequest.model_validate({"events": sent}), late)
+    assert customer.profile(state, CustomerRequest(customer_id="c000003")).behind is None
     made = [order | {"event_id": "late", "occurred_at": late}]
     events.post_events(state, EventsRequest.model_validate({"events": made}), late)
     found = customer.profile(state, CustomerRequest(customer_id="c000003"))

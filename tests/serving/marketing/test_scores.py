@@ -22,6 +22,7 @@ from serving.api_crm import ScoresPage, ScoresRequest
 from serving.marketing import scores
 from serving.marketing.files import Accepted, as_csv, as_ndjson, packed, rows_answer
 from serving.marketing.scores import Pull
+from serving.online import refreshed
 from serving.online.view import View
 from serving.persons import rights
 from serving.persons.marks import Sieve
@@ -142,6 +143,28 @@ def test_an_erased_customer_is_in_no_page_and_in_no_stream(state: State, home: P
     assert b"c000003" not in sent(after.file().answer("csv", Accepted()))
     assert before.tag != after.tag
     assert "c000003" not in [row["customer_id"] for row in page(state, home).scores]
+
+
+def test_who_was_refreshed_has_their_newest_row_in_pages_and_streams(state: State, home: Path) -> None:
+    before, own = page(state, home).scores, state.snapshot
+    newest = {"customer_id": "c000003", "stamp": own.stamp, "as_of": NOW, "events_seq": 1, "features": {}}
+    refreshed.keep(state.view.store, [newest | {"scores": {SCORES[0]: 0.125}}])
+    state.view.sync()
+    after = page(state, home).scores
+    moved = dict.fromkeys(before[3]) | {"customer_id": "c000003", SCORES[0]: 0.125}
+    assert after[3] == moved | {"as_of": NOW.isoformat()}
+    assert after[:3] + after[4:] == before[:3] + before[4:]
+    pull = Pull.of(state, ScoresRequest(format="ndjson"), home)
+    text = sent(pull.file().answer("ndjson", Accepted())).decode()
+    assert [json.loads(line) for line in text.splitlines()] == after
+
+
+def test_a_page_has_an_end_and_a_file_has_everybody(
+    state: State, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scores, "MOST", 7)
+    assert len(page(state, home, limit=None).scores) == 7
+    assert sum(map(len, Pull.of(state, ScoresRequest(format="csv", limit=None), home).blocks())) == 20
 
 
 def test_who_is_erased_while_a_stream_is_sent_is_not_in_the_rest_of_it(
