@@ -19,7 +19,7 @@ from pydantic import Field
 from features.customer import CUSTOMER_FEATURES
 from features.shop import Shop
 from models.chance.reach import Reach
-from models.chance.season import season_ahead
+from models.chance.season import year_ago
 from models.customers.customer_panel import PanelConfig, everyone, thinned, training_windows
 from models.customers.lens import COLUMNS
 from models.kinds import ScoreModel
@@ -71,14 +71,14 @@ class Ltv(ScoreModel[LtvConfig]):
         windows = training_windows(shop, known_until, learnt_of)
         features = shop.customer_features(known_until)
         view = View.fit(features, shop.n_days_placed(known_until), reach)
-        season = season_ahead(shop, known_until, reach.learnt_days)
-        parts = Parts.fit(windows, features, view.part, learnt_of, season=season)
+        last_year = year_ago(shop, known_until, reach.learnt_days)
+        parts = Parts.fit(windows, features, view.part, learnt_of, last_year=last_year)
         today = view.part.rows(features)
         learnt, structure = parts.two_part(today), parts.structure(today, view.part.kept)
-        more_days, more_revenue = parts.missed(windows, view.part.kept)
+        days, revenue = parts.misses(windows, view.part.kept, last_year)
         account = Account(
-            Level.of(learnt.figures.days, structure.days, config.structure, missed=more_days),
-            Level.of(learnt.figures.revenue, structure.revenue, config.structure, missed=more_revenue),
+            Level.of(learnt.figures.days, structure.days, config.structure, days),
+            Level.of(learnt.figures.revenue, structure.revenue, config.structure, revenue),
             Interval.fit(view.opinions(parts, features).learnt.paid),
             shop.margin(known_until).rate,
             shop_gap_days(features),

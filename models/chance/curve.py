@@ -25,7 +25,7 @@ from features.shop import Shop
 from models.boosted_trees import Trees
 from models.chance.purchase_chance import Nearer, PurchaseChance
 from models.chance.reach import Reach
-from models.chance.season import season_ahead
+from models.chance.season import year_ago
 from models.customers.customer_panel import PanelConfig, TrainingWindow, training_windows
 from models.customers.lens import CHANCE, Lens, Reading, fit_rhythm
 
@@ -132,10 +132,10 @@ def rising(said: Doubles) -> Doubles:
 def _learnt(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens) -> PurchaseChance:
     windows = _windows(shop, known_until, config, lens)
     today = lens.rows(shop.customer_features(known_until))
-    season = season_ahead(shop, known_until, lens.horizon_days)
+    last_year = year_ago(shop, known_until, lens.horizon_days)
     halved = _can_be_halved(lens, windows, config)
     nearer = _nearer(shop, known_until, config, lens) if halved else None
-    return PurchaseChance.fit(windows, today, config, season=season, nearer=nearer)
+    return PurchaseChance.fit(windows, today, config, last_year=last_year, nearer=nearer)
 
 
 def _own(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens, reach: Reach) -> Rung:

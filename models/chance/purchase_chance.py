@@ -2,8 +2,8 @@
 
 A logistic regression on logs and boosted trees, averaged as logits; both read BG/NBD's expectations. The
 level is what BG/NBD foresees for the customers of today, moved by what it missed in every closed window, and
-by half of what the newest missed beyond that: it knows how customers age, the misses tell what this shop does
-beyond it.
+by what it missed beyond that in the same weeks of last year, or half of it in the newest window: it knows how
+customers age, the misses tell what this shop does beyond it.
 
 Where hardly a window of the horizon has closed, it began long ago, when customers were other than today's.
 There the trees' place is taken by the chance over half the horizon, learnt from windows nearer to today, and
@@ -20,7 +20,7 @@ from scipy.special import expit
 
 from features.arrays.dtypes import Doubles
 from models.boosted_trees import Trees
-from models.customers.calibration import carried_share, logit_shift
+from models.customers.calibration import Miss, expected_miss, logit_shift, moved, share_of
 from models.customers.customer_panel import PanelConfig, TrainingWindow, stacked, thinned
 from models.customers.lens import CHANCE, COLUMNS, Lens
 from models.customers.log_linear import RICH, LogLinear
@@ -79,6 +79,11 @@ def _whole_over_part(part: pd.DataFrame, whole: pd.DataFrame) -> Doubles:
     return np.asarray(whole_hazard / part_hazard)
 
 
+def _miss(window: TrainingWindow) -> Miss:
+    """Return by how much BG/NBD's mean chance lay below the share that bought."""
+    return Miss.of_share(window.rows[CHANCE].mean(), window.bought)
+
+
 def stretched(chance: Doubles, part: pd.DataFrame, whole: pd.DataFrame) -> Doubles:
     """Return chances over a part of the horizon, told for the whole as ``Nearer`` does, shape (n,).
 
@@ -105,12 +110,12 @@ class PurchaseChance:
         today: pd.DataFrame,
         config: PanelConfig,
         *,
-        season: float = 0.0,
+        last_year: TrainingWindow | None = None,
         nearer: Nearer | None = None,
     ) -> Self:
         """Learn from closed windows, newest first; ``today`` are the rows of the customers known now.
 
-        ``season``: what the weeks to come add to the logit, see ``models.chance.season``. ``nearer``
+        ``last_year``: the window of the same weeks a year ago, see ``models.chance.season``. ``nearer``
         speaks in the place of trees, if given.
         """
         some = thinned(windows, config)
@@ -123,16 +128,21 @@ class PurchaseChance:
             trees = nearer.chance.trees
         raw = cls(linear, trees, 0.0, nearer)
         today = today.iloc[:: 1 + len(today) // config.learn_rows]
-        return replace(raw, shift=raw.level(some, today, config.structure) + season)
+        return replace(raw, shift=raw.level(some, today, config.structure, last_year))
 
-    def level(self, windows: Sequence[TrainingWindow], today: pd.DataFrame, structure: float) -> float:
+    def level(
+        self,
+        windows: Sequence[TrainingWindow],
+        today: pd.DataFrame,
+        structure: float,
+        last_year: TrainingWindow | None = None,
+    ) -> float:
         """Return the shift that gives ``today`` its mean chance; without BG/NBD the newest window's."""
-        seen = np.array([(window.bought.sum() + 0.5) / (len(window.bought) + 1) for window in windows])
-        then = np.array([window.rows[CHANCE].mean() for window in windows])
-        now = today[CHANCE].mean()
-        if not np.isfinite([then[0], now]).all():
-            return logit_shift(self.logit(windows[0].rows), seen[0])
-        return logit_shift(self.logit(today), carried_share(now, then, seen, 1 - structure))
+        missed, now = [_miss(window) for window in windows], today[CHANCE].mean()
+        if not np.isfinite([missed[0].size, now]).all():
+            return logit_shift(self.logit(windows[0].rows), share_of(windows[0].bought))
+        season = None if last_year is None else _miss(last_year)
+        return logit_shift(self.logit(today), moved(now, expected_miss(missed, 1 - structure, season)))
 
     def logit(self, rows: pd.DataFrame) -> Doubles:
         """Return the logit of each row's chance, shape (n,)."""

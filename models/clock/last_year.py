@@ -7,9 +7,10 @@ import numpy as np
 from features.arrays.dtypes import Column, Ints
 from features.window import YEAR_DAYS, last_year_days
 from models.clock.spells import Spells
+from models.wobble import SHOP_WOBBLE, beyond_noise
 
-SHOP_WOBBLE, PRODUCT_WOBBLE = 0.05, 0.2
-"""How far the logs of two horizons lie apart without a season: of a shop (seen: 0.02 to 0.05), a product."""
+PRODUCT_WOBBLE = 0.2
+"""How far the logs of a product's two horizons lie apart without a season."""
 
 
 class LastYear(NamedTuple):
@@ -25,31 +26,32 @@ class LastYear(NamedTuple):
     def of(cls, spells: Spells, age: Ints, last: Column, horizon_days: int) -> Self:
         """Read it from spells of that ``age`` in days; ``last``: each product's buyers of the last horizon.
 
-        A product turns as the shop does, unless it is beyond its noise that it did otherwise.
+        A product turns as the shop does, unless it is beyond its noise that it did otherwise; as the shop
+        does, too, if it was not sold yet when the weeks before began: it came, and did not turn.
         """
         days = (YEAR_DAYS - horizon_days, YEAR_DAYS)
         then, before = (_buyers(spells, age, after, horizon_days, len(last)) for after in days)
         too_young = age.max(initial=0) < last_year_days(horizon_days)
         if too_young or not (horizon_days <= YEAR_DAYS and then.any() and before.any()):
             return cls(np.zeros(len(last)), np.ones(len(last)))
-        season = np.exp(_beyond_noise(then.sum(), before.sum(), np.zeros(()), SHOP_WOBBLE))
-        turn = season * np.exp(_beyond_noise(then, before, np.log(season), PRODUCT_WOBBLE))
-        total = last.sum() * season
-        turn *= total / max((last * turn).sum(), 1e-9) if last.any() else 1.0
+        season = np.exp(_turn(then.sum(), before.sum(), np.zeros(()), SHOP_WOBBLE))
         first_sold = np.zeros(len(last))
         np.maximum.at(first_sold, spells.product[spells.pair], age)
+        own = np.exp(_turn(then, before, np.log(season), PRODUCT_WOBBLE))
+        turn = season * np.where(first_sold > YEAR_DAYS + horizon_days, own, 1.0)
+        total = last.sum() * season
+        turn *= total / max((last * turn).sum(), 1e-9) if last.any() else 1.0
         return cls(np.where(first_sold > YEAR_DAYS, then * total / then.sum(), last * turn), turn)
 
 
-def _beyond_noise(then: Column, before: Column, usual: Column, wobble: float) -> Column:
-    """Return how far the log of their ratio lies from the ``usual``, shrunk: 0 within twice its noise.
+def _turn(then: Column, before: Column, usual: Column, wobble: float) -> Column:
+    """Return how far the log of their ratio lies from the ``usual``, as far as it is beyond noise.
 
-    In the manner of James and Stein (1961); counts are Poisson's, half a buyer stands for none.
+    Counts are Poisson's, half a buyer stands for none.
     """
     then, before = np.maximum(then, 0.5), np.maximum(before, 0.5)
     apart = np.log(then / before) - usual
-    noise = 1 / then + 1 / before + wobble**2
-    return np.asarray(apart * np.maximum(1 - 4 * noise / np.maximum(apart**2, 1e-12), 0.0))
+    return np.asarray(apart * beyond_noise(apart, 1 / then + 1 / before + wobble**2))
 
 
 def _buyers(spells: Spells, age: Ints, after: int, days: int, n_products: int) -> Column:

@@ -4,20 +4,25 @@ Ranks and slopes carry over from window to window (in ten windows of three shops
 model learnt before the window lay between 0.94 and 1.22, and correcting it made the window after no better);
 the level moves with the season and with the age of the customers. So calibration here is one number on the
 logit or log scale, which keeps every rank and cannot invent a plateau. What every window missed alike is no
-season: it is taken in full.
+season: it is taken in full. What the same weeks of last year missed beyond that is one.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from features.arrays.dtypes import Doubles
+from models.wobble import SHOP_WOBBLE, beyond_noise
 
 FAR = 12.0
 """No logit is moved farther than this."""
 FEWEST = 6
 """So many windows must have missed to one side."""
+TINY = 1e-6
+"""No share is taken to be nearer to 0 or 1."""
 
 
 def logit_shift(scores: Doubles, share: float) -> float:
@@ -39,20 +44,63 @@ def logit_shift(scores: Doubles, share: float) -> float:
     return float(brentq(miss, -FAR, FAR, xtol=1e-10))
 
 
-def carried_share(foreseen: float, foreseen_then: ArrayLike, seen_then: ArrayLike, weight: float) -> float:
-    """Return ``foreseen``, moved by what was seen beyond what was foreseen in past windows, in logits.
+class Miss(NamedTuple):
+    """By how much a forecast of many lay below what was seen, and the variance of that by chance."""
 
-    ``foreseen_then`` and ``seen_then``: of one window or several, newest first. Of the newest one's miss the
-    part that is ``common`` to all counts in full, of the rest ``weight``: what a forecast gets wrong in this
-    shop it got wrong then as well, what it got wrong once may be the season's.
+    size: float
+    """In logits of a share, or in logs of a total; NaN where it cannot be known."""
+    variance: float
+
+    @classmethod
+    def of_share(cls, foreseen: float, happened: Doubles) -> Self:
+        """Compare a share, in logits, with ``share_of`` what ``happened``, shape (n,), 1.0 or 0.0."""
+        seen = share_of(happened)
+        return cls(_logit(seen) - _logit(foreseen), 1 / (len(happened) * seen * (1 - seen)))
+
+    @classmethod
+    def of_total(cls, foreseen: float, seen: Doubles) -> Self:
+        """Compare a total, in logs; ``seen``, shape (n,), is each customer's part of it.
+
+        NaN where nothing was foreseen; without bounds where nothing was seen.
+        """
+        total = max(float(seen.sum()), 0.0)
+        if not foreseen > 0:
+            return cls(np.nan, np.inf)
+        if total == 0:
+            return cls(-np.inf, np.inf)
+        return cls(float(np.log(total / foreseen)), float(len(seen) * seen.var() / total**2))
+
+
+def share_of(happened: Doubles) -> float:
+    """Return the share to whom it happened (1.0, else 0.0), shape (n,); half a customer stands for none."""
+    return float((happened.sum() + 0.5) / (len(happened) + 1))
+
+
+def moved(share: float, by: float) -> float:
+    """Return a share moved by so much of a logit."""
+    return float(expit(_logit(share) + by))
+
+
+def expected_miss(missed: Sequence[Miss], weight: float, last_year: Miss | None = None) -> float:
+    """Return what a forecast will miss, from what it ``missed`` in past windows, newest first.
+
+    What all windows missed alike (``common``) counts in full: what a forecast gets wrong in this shop it got
+    wrong then as well. What the newest missed beyond that may be its season's: ``weight`` of it counts. Where
+    the window of a year ago is known, what that one missed takes the place of it as far as it is ``heard``.
     """
-    tiny = 1e-6
-    now, then, seen = (
-        logit(np.clip(np.atleast_1d(x), tiny, 1 - tiny)) for x in (foreseen, foreseen_then, seen_then)
-    )
-    missed = seen - then
-    always = common(missed)
-    return float(expit(now[0] + always + weight * (missed[0] - always)))
+    always = common(np.array([each.size for each in missed]))
+    newest = weight * (missed[0].size - always) if weight else 0.0
+    share = heard(last_year, always)
+    if last_year is None or not share:
+        return always + newest
+    return always + share * (last_year.size - always) + (1 - share) * newest
+
+
+def heard(last_year: Miss | None, always: float) -> float:
+    """Return how much of what last year's window missed beyond ``always`` is its season's, in [0, 1]."""
+    if last_year is None or not np.isfinite(last_year).all():
+        return 0.0
+    return float(beyond_noise(last_year.size - always, last_year.variance + SHOP_WOBBLE**2))
 
 
 def common(missed: Doubles) -> float:
@@ -65,6 +113,10 @@ def common(missed: Doubles) -> float:
     if len(known) < FEWEST:
         return 0.0
     return float(max(known.min(), 0.0) + min(known.max(), 0.0))
+
+
+def _logit(share: float) -> float:
+    return float(logit(np.clip(share, TINY, 1 - TINY)))
 
 
 def middle_total(one: float, other: float, weight: float) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from features.arrays.dtypes import Doubles
 from features.errors import CannotLearn
 from models.boosted_trees import Trees
 from models.chance.purchase_chance import TREES, PurchaseChance
-from models.customers.calibration import common, middle_total
+from models.customers.calibration import Miss, expected_miss, heard, middle_total
 from models.customers.customer_panel import PanelConfig, TrainingWindow
 from models.customers.lens import COLUMNS, ORDERS, Lens
 from models.processes.gamma_gamma import GammaGamma
@@ -57,14 +57,14 @@ class Parts:
         lens: Lens,
         config: PanelConfig,
         *,
-        season: float = 0.0,
+        last_year: TrainingWindow | None = None,
     ) -> Self:
         """Learn the two parts from closed windows, the structure from the customers of today."""
         try:
             gamma_gamma = GammaGamma.fit(features["frequency"], features["monetary_value"])
         except CannotLearn:
             gamma_gamma = None
-        chance = PurchaseChance.fit(windows, lens.rows(features), config, season=season)
+        chance = PurchaseChance.fit(windows, lens.rows(features), config, last_year=last_year)
         return cls(chance, Spend.fit(windows, config), gamma_gamma)
 
     def two_part(self, rows: pd.DataFrame) -> Learnt:
@@ -90,12 +90,21 @@ class Parts:
         value = self.gamma_gamma.expected_value(rows["frequency"], rows["monetary_value"])
         return Figures(orders, orders * kept * value)
 
-    def missed(self, windows: Sequence[TrainingWindow], kept: float) -> tuple[float, float]:
-        """Return by how much the structure's log totals were too low in every window: days, and revenue."""
-        foreseen = [self.structure(window.rows, kept) for window in windows]
-        days = [(w.n_order_days.sum(), f.days.sum()) for w, f in zip(windows, foreseen, strict=True)]
-        revenue = [(w.revenue.sum(), f.revenue.sum()) for w, f in zip(windows, foreseen, strict=True)]
-        return _missed_always(days), _missed_always(revenue)
+    def misses(
+        self, windows: Sequence[TrainingWindow], kept: float, last_year: TrainingWindow | None
+    ) -> tuple["Misses", "Misses"]:
+        """Return what the structure's totals will miss: of order days, and of revenue."""
+        past = [self._missed(window, kept) for window in windows]
+        days, revenue = self._missed(last_year, kept) if last_year else (None, None)
+        return (
+            Misses.of([missed for missed, _ in past], days),
+            Misses.of([missed for _, missed in past], revenue),
+        )
+
+    def _missed(self, window: TrainingWindow, kept: float) -> tuple[Miss, Miss]:
+        foreseen = self.structure(window.rows, kept)
+        days = Miss.of_total(foreseen.days.sum(), window.n_order_days)
+        return days, Miss.of_total(foreseen.revenue.sum(), window.revenue)
 
     def save(self, folder: Path) -> None:
         """Write the trees' text."""
@@ -115,12 +124,19 @@ class Parts:
         return cls(chance, Spend.load(folder, facts["spend"]), gamma_gamma)
 
 
-def _missed_always(totals: Sequence[tuple[float, float]]) -> float:
-    """Return what all windows' log totals, seen and foreseen, missed alike."""
-    seen, foreseen = np.array(totals, float).T
-    known = np.where(foreseen > 0, foreseen, np.nan)
-    with np.errstate(divide="ignore"):
-        return common(np.log(np.maximum(seen, 0.0) / known))
+class Misses(NamedTuple):
+    """What the structure's total will miss in the weeks ahead, and how much of it last year tells."""
+
+    size: float = 0.0
+    """In logs: what it missed in every window, and in last year's beyond that."""
+    heard: float = 0.0
+    """How far last year is heard, in [0, 1]: see ``models.customers.calibration``."""
+
+    @classmethod
+    def of(cls, past: Sequence[Miss], last_year: Miss | None) -> Self:
+        """Expect it of past windows, newest first, and of last year's."""
+        always = expected_miss(past, 0.0)
+        return cls(expected_miss(past, 0.0, last_year), heard(last_year, always))
 
 
 @dataclass(frozen=True)
@@ -131,17 +147,19 @@ class Level:
     structure: float
 
     @classmethod
-    def of(cls, two_part: Doubles, structure: Doubles, lean: float, *, missed: float = 0.0) -> Self:
+    def of(cls, two_part: Doubles, structure: Doubles, lean: float, missed: Misses) -> Self:
         """Take the total that lies ``lean`` of the way from the first's to the second's, in logs.
 
-        ``missed`` is by how much the log of the second's total is too low in this shop. Totals are those of
-        all but the dearest one in 100, so that a whale does not lift everyone.
+        The second's is ``missed`` by what this shop and its season do beyond it; as far as last year tells
+        the season, the first, which knows none in amounts, is not asked. Totals are those of all but the
+        dearest one in 100, so that a whale does not lift everyone.
         """
         many = structure <= np.quantile(structure, TAIL) if len(structure) else np.zeros(0, bool)
         one, other = float(two_part[many].sum()), float(structure[many].sum())
         if not (one > 0 and other > 0):
             return cls(1.0, 0.0)
-        total = middle_total(one, other * float(np.exp(missed)), lean)
+        lean += (1 - lean) * missed.heard
+        total = middle_total(one, other * float(np.exp(missed.size)), lean)
         return cls(total / one, total / other)
 
     def blend(self, two_part: Doubles, structure: Doubles, share: float) -> Doubles:

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit, logit
 
 from models.chance.purchase_chance import CHANCE, PurchaseChance
-from models.customers.calibration import common
+from models.customers.calibration import Miss, common, expected_miss, heard
 
 
 @pytest.mark.parametrize(("structure", "moved"), [(1.0, 0.0), (0.5, 0.5), (0.25, 0.75), (0.0, 1.0)])
@@ -57,3 +57,49 @@ def test_what_every_window_missed_is_taken_in_full_and_the_rest_of_the_newest_in
 )
 def test_what_windows_missed_alike_is_the_least_of_it(missed: list[float], expected: float) -> None:
     assert common(np.array(missed)) == expected
+
+
+WOBBLE = 0.05**2
+PAST = [Miss(size, 0.0) for size in (0.5, 0.4, 0.3, 0.2, 0.1, 0.4)]
+
+
+@pytest.mark.parametrize(
+    ("last_year", "expected"),
+    [
+        (None, 0.1 + 0.5 * 0.4),
+        (Miss(0.9, -WOBBLE), 0.9),  # beyond all doubt: the newest window is not asked
+        (Miss(0.9, 0.08 - WOBBLE), 0.1 + 0.5 * 0.8 + 0.5 * 0.5 * 0.4),  # half of it may be chance
+        (Miss(0.9, 0.2), 0.1 + 0.5 * 0.4),  # within twice its noise
+        (Miss(-0.7, 0.08 - WOBBLE), 0.1 - 0.5 * 0.8 + 0.5 * 0.5 * 0.4),
+        (Miss(-np.inf, np.inf), 0.1 + 0.5 * 0.4),
+        (Miss(np.nan, 0.0), 0.1 + 0.5 * 0.4),
+    ],
+)
+def test_last_years_weeks_take_the_place_of_the_newest_window_as_far_as_they_are_no_chance(
+    last_year: Miss | None, expected: float
+) -> None:
+    assert expected_miss(PAST, 0.5, last_year) == pytest.approx(expected)
+
+
+def test_as_many_customers_tell_a_large_season_and_no_small_one() -> None:
+    rng = np.random.default_rng(0)
+    large, small = (Miss.of_share(0.2, (rng.random(900) < share).astype(float)) for share in (0.4, 0.21))
+    assert heard(large, 0.0) > 0.9
+    assert heard(small, 0.0) == 0
+
+
+def test_the_noise_of_a_total_is_that_of_its_bootstrap() -> None:
+    rng = np.random.default_rng(1)
+    seen = np.exp(rng.normal(2, 1.5, 2000)) * (rng.random(2000) < 0.3)
+    drawn = [np.log(rng.choice(seen, len(seen)).sum()) for _ in range(500)]
+    assert Miss.of_total(5000.0, seen).variance == pytest.approx(np.var(drawn), rel=0.2)
+
+
+@pytest.mark.parametrize("last_year", [0.4, 0.1])
+def test_the_season_moves_the_mean_chance_in_full_whatever_the_customers(last_year: float) -> None:
+    raw: Any = SimpleNamespace(logit=lambda rows: np.linspace(-6, 4, len(rows)))
+    today, windows = pd.DataFrame({CHANCE: np.full(50, 0.3)}), [window(0.2, 0.2)]
+    shift = PurchaseChance.level(raw, windows, today, 0.5, window(0.2, last_year, n=10**6))
+    apart = logit(last_year) - logit(0.2)
+    expected = expit(logit(0.3) + apart - 4 * WOBBLE / apart)  # a shop's two years wobble, without a season
+    assert expit(raw.logit(today) + shift).mean() == pytest.approx(expected, rel=1e-3)

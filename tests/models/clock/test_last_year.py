@@ -12,6 +12,8 @@ from models.clock.spells import Spells
 HORIZON = 28
 THEN, BEFORE = range(364 - HORIZON + 1, 365), range(365, 365 + HORIZON)
 OLDEST = (0, 0, 600, 1.0)
+LAUNCHED = 364 + HORIZON
+"""A product first sold so many days ago, or fewer, was not there when the weeks before last year's began."""
 purchases = st.lists(
     st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(300, 420), st.just(1.0)),
     min_size=1,
@@ -56,10 +58,17 @@ def test_a_christmas_is_foretold_by_the_one_before() -> None:
 
 def test_a_product_turns_otherwise_than_its_shop_where_that_is_no_chance() -> None:
     rows = [*sold(3000, THEN), *sold(1500, BEFORE), *sold(300, THEN, 1), *sold(300, BEFORE, 1)]
-    rows += [*sold(3, THEN, 2), *sold(3, BEFORE, 2), OLDEST]
+    rows += [*sold(3, THEN, 2), *sold(3, BEFORE, 2), *((0, product, 600, 1.0) for product in range(3))]
     found = told(rows, [1000.0, 200.0, 2.0])
     assert found.turn[0] == found.turn[2] == pytest.approx(1.86, abs=0.03)  # few say nothing of their own
     assert 1.0 < found.turn[1] < 0.8 * found.turn[0]
+
+
+@pytest.mark.parametrize(("first", "own"), [(LAUNCHED, False), (LAUNCHED + 1, True)])
+def test_a_product_that_came_last_year_did_not_turn(first: int, own: bool) -> None:
+    rows = [*sold(3000, THEN), *sold(3000, BEFORE), *sold(300, THEN, 1), (0, 1, first, 1.0), OLDEST]
+    turn = told(rows, [1000.0, 100.0]).turn
+    assert turn[1] == pytest.approx(turn[0]) if not own else turn[1] > 10 * turn[0]
 
 
 @pytest.mark.parametrize("n", [1550, 1450, 1500])

@@ -7,7 +7,7 @@ import pytest
 
 from models.customers.lens import ORDERS
 from models.processes.gamma_gamma import GammaGamma
-from models.value.value_parts import Level, Parts
+from models.value.value_parts import Level, Misses, Parts
 
 N = 40
 
@@ -21,20 +21,54 @@ def window(days: float, revenue: float) -> Any:
     )
 
 
-def test_totals_leave_out_what_the_structure_missed_in_every_window() -> None:
-    parts: Any = SimpleNamespace(gamma_gamma=GammaGamma(6.0, 4.0, 15.0))
-    parts.structure = lambda rows, kept: Parts.structure(parts, rows, kept)
+@pytest.fixture
+def parts() -> Any:
+    fitted: Any = SimpleNamespace(gamma_gamma=GammaGamma(6.0, 4.0, 15.0))
+    fitted.structure = lambda rows, kept: Parts.structure(fitted, rows, kept)
+    fitted._missed = lambda window, kept: Parts._missed(fitted, window, kept)
+    return fitted
+
+
+def test_totals_leave_out_what_the_structure_missed_in_every_window(parts: Any) -> None:
+    def sizes(past: list[Any]) -> tuple[float, float]:
+        days, revenue = Parts.misses(parts, past, 1.0, None)
+        assert (days.heard, revenue.heard) == (0.0, 0.0)
+        return days.size, revenue.size
+
     windows = [window(-0.2 - 0.01 * k, -0.4 - 0.01 * k) for k in range(8)]
-    assert Parts.missed(parts, windows, 1.0) == pytest.approx((-0.2, -0.4))
-    assert Parts.missed(parts, [*windows, window(0.1, 0.1)], 1.0) == (0.0, 0.0)
+    assert sizes(windows) == pytest.approx((-0.2, -0.4))
+    assert sizes([*windows, window(0.1, 0.1)]) == (0.0, 0.0)
     nobody = window(-0.2, -0.4)
     nobody.n_order_days, nobody.revenue = np.zeros(N), np.zeros(N)
-    assert Parts.missed(parts, [*windows, nobody], 1.0) == pytest.approx((-0.2, -0.4))
+    assert sizes([*windows, nobody]) == pytest.approx((-0.2, -0.4))
+    assert sizes([nobody, *windows]) == pytest.approx((-0.2, -0.4))
+
+
+def test_last_years_season_is_in_the_totals_of_the_structure(parts: Any) -> None:
+    windows = [window(-0.2 - 0.01 * k, -0.4 - 0.01 * k) for k in range(8)]
+    days, revenue = Parts.misses(parts, windows, 1.0, window(0.5, 0.9))  # customers alike: no noise
+    wobble = 4 * 0.05**2
+    heard = 1 - wobble / 0.7**2, 1 - wobble / 1.3**2
+    assert (days.heard, revenue.heard) == pytest.approx(heard)
+    assert (days.size, revenue.size) == pytest.approx((-0.2 + heard[0] * 0.7, -0.4 + heard[1] * 1.3))
+    nobody = window(0.0, 0.0)
+    nobody.n_order_days, nobody.revenue = np.zeros(N), np.zeros(N)
+    days, revenue = Parts.misses(parts, windows, 1.0, nobody)
+    assert (*days, *revenue) == pytest.approx((-0.2, 0.0, -0.4, 0.0))
 
 
 def test_a_miss_moves_both_opinions_to_one_total() -> None:
     two_part, structure = np.full(N, 2.0), np.full(N, 8.0)
-    for missed in (0.0, -0.5):
-        level = Level.of(two_part, structure, 0.5, missed=missed)
-        total = np.sqrt(2.0 * 8.0 * np.exp(missed))
+    for size in (0.0, -0.5):
+        level = Level.of(two_part, structure, 0.5, Misses(size, 0.0))
+        total = np.sqrt(2.0 * 8.0 * np.exp(size))
         np.testing.assert_allclose(level.blend(two_part, structure, 0.1), total)
+
+
+@pytest.mark.parametrize(("heard", "total"), [(0.0, 4.0), (0.5, 8 * 0.25**0.25), (1.0, 8.0)])
+def test_amounts_that_know_no_season_are_asked_the_less_the_more_last_year_tells(
+    heard: float, total: float
+) -> None:
+    two_part, structure = np.full(N, 2.0), np.full(N, 8.0)
+    level = Level.of(two_part, structure, 0.5, Misses(0.0, heard))
+    np.testing.assert_allclose(level.blend(two_part, structure, 0.1), total)
