@@ -201,6 +201,8 @@ def test_a_second_ingest_of_the_same_file_changes_no_byte(tmp_path):
     assert snapshot(tmp_path / "home") == before
     assert (second.changed, second.fingerprint) == (False, first.fingerprint)
     assert (second.tables["order_lines"].rows, second.tables["order_lines"].already_here) == (3, 3)
+    told = [str(render(report).caption) for report in (first, second)]
+    assert [word in text for text in told for word in ("written", "unchanged")] == [True, False, False, True]
 
 
 def test_the_same_lines_in_another_file_change_no_byte(tmp_path):
@@ -212,13 +214,14 @@ def test_the_same_lines_in_another_file_change_no_byte(tmp_path):
 
 
 def test_a_later_file_appends_and_leaves_other_months_untouched(tmp_path):
-    ingest(shop(tmp_path / "one", "a,1,p,2024-01-05,1,1\na,2,p,2024-02-05,1,1"), tmp_path / "home")
+    first = ingest(shop(tmp_path / "one", "a,1,p,2024-01-05,1,1\na,2,p,2024-02-05,1,1"), tmp_path / "home")
     january = tmp_path / "home/warehouse/order_lines/month=2024-01/lines.parquet"
     inode = january.stat().st_ino
     report = ingest(shop(tmp_path / "two", "a,2,p,2024-02-05,1,1\na,3,p,2024-02-06,1,1"), tmp_path / "home")
     assert (report.tables["order_lines"].kept, report.tables["order_lines"].already_here) == (1, 1)
     assert [order for (order,) in rows(tmp_path / "home", "order_id")] == ["1", "2", "3"]
     assert january.stat().st_ino == inode
+    assert report.fingerprint != first.fingerprint
 
 
 def test_equal_lines_without_an_order_id_are_different_purchases(tmp_path):
@@ -280,13 +283,14 @@ def test_a_later_products_file_replaces_rows_by_their_id(tmp_path):
     source = shop(tmp_path / "s", "a,1,p,2024-01-05,1,1")
     (source / "products.csv").write_text("product_id,name,stock\np,old,1\nq,other,2\n", encoding="utf-8")
     ingest(source, tmp_path / "home")
-    (source / "products.csv").write_text("product_id,name,stock\np,new,0\n", encoding="utf-8")
+    (source / "products.csv").write_text("product_id,name,stock\np,new,0\nq,other,2\n", encoding="utf-8")
     report = ingest(source / "products.csv", tmp_path / "home")
     assert rows(tmp_path / "home", "product_id, name, stock", "products") == [
         ("p", "new", 0.0),
         ("q", "other", 2.0),
     ]
-    assert (report.changed, report.tables["products"].kept) == (True, 1)
+    counts = report.tables["products"]
+    assert (report.changed, counts.kept, counts.already_here) == (True, 1, 1)
 
 
 def test_in_a_warehouse_of_before_a_column_was_known_it_is_empty(tmp_path):
