@@ -1,9 +1,10 @@
 """The models we have: a new one is one file beside this, and one line here."""
 
 import os
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
 from features.errors import NotFound
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 """Aliases in the registry: the version that serves, and the newest that does not."""
+PAGE = 1000
+"""The most that MLflow tells of at once."""
 MODELS: dict[str, str] = {
     "popular": "models.popular:Popular",
     "cross_sell": "models.cross_sell:CrossSell",
@@ -38,6 +41,16 @@ def model_class(name: str) -> "type[Model]":
 def tracking_uri(home: Path) -> str:
     """Return where the registry of a home is: ``RECOMPRA_TRACKING_URI``, else ``mlflow.db`` in it."""
     return os.environ.get("RECOMPRA_TRACKING_URI") or sqlite_url(home / "mlflow.db")
+
+
+def registered(client: Any) -> Iterator[Any]:
+    """Yield every model of a registry: MLflow tells them by pages, and others may keep theirs there."""
+    token = None
+    while True:
+        page = client.search_registered_models(max_results=PAGE, page_token=token)
+        yield from page
+        if not (token := page.token):
+            return
 
 
 def kept_in(home: Path, source: str) -> str:

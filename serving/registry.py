@@ -17,7 +17,7 @@ from features.errors import ArtefactError, NotFound
 from features.storage.database import is_missing, to_read
 from models.kinds import ScoreModel
 from models.model import Model
-from models.registry import CHAMPION, MODELS, kept_in, model_class, tracking_uri
+from models.registry import CHAMPION, MODELS, kept_in, model_class, registered, tracking_uri
 
 M = TypeVar("M", bound=Model)
 
@@ -64,7 +64,7 @@ class Registry:
         self._check()
         found = {}
         with self._asked():
-            for model in self._client.search_registered_models():
+            for model in registered(self._client):
                 version = str(model.aliases.get(CHAMPION, ""))
                 if version and model.name in MODELS:
                     source = self._client.get_model_version(model.name, version).source

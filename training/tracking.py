@@ -21,7 +21,7 @@ from typing import Any, Self
 from features.errors import ArtefactError, Busy, NotFound, SettingsError
 from features.storage.database import check_takes_writes, is_missing, sqlite_file, to_read
 from features.storage.files import alone
-from models.registry import CHALLENGER, CHAMPION, kept_in, tracking_uri
+from models.registry import CHALLENGER, CHAMPION, kept_in, registered, tracking_uri
 from training.client import client_of
 from training.ledger import Ledger
 from training.moved import move
@@ -126,10 +126,10 @@ class Tracking:
 
     def _reconcile(self, now: datetime) -> None:
         current = {entry.name: entry.version for entry in self.ledger.history() if entry.until_at is None}
-        for name in self.names():
-            champion = self.champion(name)
-            if champion is not None and current.get(name) != champion.version:
-                self.ledger.succeed(name, champion.version, now=now, reason="found in the registry")
+        for model in registered(self._client):
+            version = int(model.aliases.get(CHAMPION, 0))
+            if version and current.get(model.name) != version:
+                self.ledger.succeed(model.name, version, now=now, reason="found in the registry")
 
     @contextmanager
     def run(self, name: str, tags: Mapping[str, str]) -> Iterator[Run]:
@@ -184,7 +184,7 @@ class Tracking:
 
     def names(self) -> list[str]:
         """Return every registered model."""
-        return sorted(model.name for model in self._client.search_registered_models())
+        return sorted(model.name for model in registered(self._client))
 
     def versions(self, name: str) -> list[Version]:
         """Return every version of a model, newest first; none where it is not registered."""

@@ -44,6 +44,13 @@ def test_champions_are_found_by_their_alias(reader: Registry) -> None:
     assert versions_of(reader.champions()) == {"churn": "2"}
 
 
+def test_champions_are_found_where_others_keep_models_too(reader: Registry, monkeypatch) -> None:
+    monkeypatch.setattr("models.registry.PAGE", 1)
+    reader._client.create_registered_model("another's")
+    assert versions_of(reader.champions()) == {"churn": "2"}
+    reader._client.delete_registered_model("another's")
+
+
 def test_a_champion_is_downloaded_once_and_loads(reader: Registry) -> None:
     models, versions = reader.load()
     assert isinstance(models["churn"], FakeChurn)

@@ -97,6 +97,17 @@ def test_a_model_never_registered_has_no_versions(tracking) -> None:
     assert tracking.champion("nobody") is None
 
 
+def test_every_model_is_found_where_others_keep_theirs_too(tracking, name, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("models.registry.PAGE", 1)
+    for other in ("a" * 9, "z" * 9):
+        tracking._client.create_registered_model(other)
+    registered(tracking, name, tmp_path)
+    tracking._client.set_registered_model_alias(name, "champion", "1")
+    with tracking.exclusive(now=NOW):
+        assert {"a" * 9, name, "z" * 9} <= {*tracking.names()}
+    assert [entry.version for entry in tracking.ledger.history(name)] == [1]
+
+
 def test_a_run_that_failed_says_why_and_cannot_be_registered(tracking, name) -> None:
     with pytest.raises(ValueError, match="broken"), tracking.run(name, {}) as run:
         raise ValueError("broken")
