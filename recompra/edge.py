@@ -36,10 +36,13 @@ def now() -> datetime:
 
 
 def console() -> Any:
-    """Return what tables are printed on: as wide as they need where nobody's terminal limits them."""
+    """Return what tables are printed on: as wide as they need where nobody's terminal limits them.
+
+    What they hold is printed as it is: ``[columns]``, a product's or a key's name is no markup.
+    """
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 160)
+    return Console(width=None if sys.stdout.isatty() else 160, markup=False, emoji=False)
 
 
 def moment(text: str | None) -> datetime | None:

@@ -164,6 +164,16 @@ def test_ingest_prints_what_became_of_every_row(run, home, tmp_path, monkeypatch
     assert "order_lines" in printed
 
 
+def test_what_tables_hold_is_printed_as_it_is(run, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("RECOMPRA_HOME", str(tmp_path / "home"))
+    (tmp_path / "[x] order_lines.csv").write_text("customer_id,ordered_at\na,2024-01-05\n")
+    printed = " ".join(run("ingest", str(tmp_path / "[x] order_lines.csv"))[1].split())
+    assert "[x] order_lines.csv" in printed
+    assert "map it in recompra.toml under [tables.order_lines.columns]" in printed
+    run("keys", "create", "--scope", "crm", "--name", "[crm] :key:")
+    assert "[crm] :key:" in run("keys", "list")[1]
+
+
 def test_the_catalogue_of_features_has_units_and_meanings(run) -> None:
     printed = run("features")[1]
     assert "days_since_last_order" in printed

@@ -109,7 +109,7 @@ def render(report: Report) -> "Table":
         numbers = (counts.rows, counts.kept, counts.returns, counts.already_here, counts.quarantined)
         table.add_row(name, *(f"{number:,}" for number in numbers))
         for reason, n in counts.reasons.items():
-            table.add_row(f"  [dim]{reason}[/dim]", "", "", "", "", f"[dim]{n:,}[/dim]")
+            table.add_row(f"  {reason}", "", "", "", "", f"{n:,}", style="dim")
     return table
 
 
