@@ -1,0 +1,70 @@
+"""Windows to learn from: as many as there may be rows, with what then followed counted by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from worlds.orders import make_shop, order_lines
+
+from features.errors import CannotLearn
+from features.shop import Shop
+from features.window import parse_cutoff
+from models.customers.customer_panel import PanelConfig, everyone, thinned, training_windows
+
+UNTIL = parse_cutoff("2024-06-01")
+LINES = order_lines(12).loc[lambda d: (d["customer_id"] != "c07") | (d["ordered_at"] < "2024-04-20")]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    price = np.where(LINES["customer_id"] == "c03", np.nan, 2.0)  # of one customer no price is known
+    return make_shop(tmp_path_factory.mktemp("panel"), LINES.assign(unit_price=price))
+
+
+def test_there_are_as_many_windows_as_rows_allow_and_at_least_one(shop: Shop) -> None:
+    most = {"whole": 1_000_000, "some": 30, "one": 1}
+    found = {
+        name: training_windows(shop, UNTIL, PanelConfig(n_windows=4, max_rows=n)) for name, n in most.items()
+    }
+    assert {name: len(windows) for name, windows in found.items()} == {"whole": 4, "some": 2, "one": 1}
+    ends = [(UNTIL - window.cutoff).days for window in found["whole"]]
+    assert ends == [28, 42, 56, 70]
+
+
+def test_what_followed_is_counted_to_the_windows_end(shop: Shop) -> None:
+    newest = training_windows(shop, UNTIL, PanelConfig(n_windows=1))[0]
+    horizon = pd.Timedelta(days=shop.settings.horizon_days)
+    start = pd.Timestamp(newest.cutoff).tz_localize(None)
+    after = LINES[(LINES["quantity"] > 0) & LINES["ordered_at"].between(start, start + horizon, "left")]
+    days = after.groupby("customer_id")["ordered_at"].agg(lambda at: at.dt.date.nunique())
+    expected = days.reindex(newest.rows.index).fillna(0)
+    np.testing.assert_array_equal(newest.n_order_days, expected)
+    np.testing.assert_array_equal(newest.bought, expected > 0)
+    assert {0.0, 1.0} == {*newest.bought} and np.isfinite(newest.revenue).all() and newest.revenue.sum() > 0
+
+
+def test_a_shop_without_prices_has_windows_without_money(tmp_path: Path) -> None:
+    bare = make_shop(tmp_path, order_lines(6).drop(columns="unit_price"))
+    assert np.isnan(training_windows(bare, UNTIL, PanelConfig(n_windows=1))[0].revenue).all()
+
+
+def test_of_many_rows_every_so_many_th_customer_is_learnt_from(shop: Shop) -> None:
+    windows = training_windows(shop, UNTIL, PanelConfig(n_windows=2))
+    n = sum(len(window.rows) for window in windows)
+    assert [len(window.rows) for window in thinned(windows, PanelConfig())] == [len(w.rows) for w in windows]
+    few = thinned(windows, PanelConfig(learn_rows=n // 2))
+    assert sum(len(window.rows) for window in few) <= n // 2 + len(windows)
+    for some, whole in zip(few, windows, strict=True):
+        assert list(some.rows.index) == list(whole.rows.index[::2])
+        np.testing.assert_array_equal(some.n_order_days, whole.n_order_days[::2])
+
+
+def test_a_shop_of_two_customers_teaches_nothing(tmp_path: Path) -> None:
+    with pytest.raises(CannotLearn, match="2 customers are known.*it takes 3"):
+        training_windows(make_shop(tmp_path, order_lines(2)), UNTIL, PanelConfig())
+
+
+def test_features_of_some_are_their_rows_of_everybodys(shop: Shop) -> None:
+    some = everyone(shop, UNTIL, ["c05", "c01"])
+    pd.testing.assert_frame_equal(some, everyone(shop, UNTIL).loc[["c01", "c05"]])
