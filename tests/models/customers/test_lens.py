@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import numpy as np
@@ -47,3 +48,19 @@ def test_customers_are_read_once_for_all_horizons(
     monkeypatch.setattr(Regularity, "waiting", lambda *given: read.append(1) or waiting(*given))
     said = Curve(tuple(Rung(lens, Told()) for lens in lenses)).probabilities(features)  # type: ignore[arg-type]
     assert list(said.columns) == [30, 60, 90] and len(read) == 1
+
+
+def test_a_lens_is_read_back_from_json(features: pd.DataFrame, lenses: list[Lens]) -> None:
+    for lens in (lenses[0], Lens.read(features, None, 30)):
+        back = Lens.of(json.loads(json.dumps(lens.facts(), allow_nan=False)))
+        np.testing.assert_array_equal(back.stranger, lens.stranger)
+        pd.testing.assert_frame_equal(back.rows(features), lens.rows(features), check_exact=True)
+    assert back.kept == 1 and np.isnan(back.stranger).any()  # without BG/NBD nothing is foreseen
+
+
+def test_a_stranger_is_read_as_who_bought_once_else_as_everybody(features: pd.DataFrame) -> None:
+    again = features[features["frequency"] > 0]
+    several, all_ = (
+        dict(zip(COLUMNS, Lens.read(some, None, 30).stranger, strict=True)) for some in (again, features)
+    )
+    assert all_["frequency"] == 0 < several["frequency"] == again["frequency"].median()
