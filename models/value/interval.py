@@ -40,7 +40,7 @@ class Interval:
         from_zero = np.maximum(1 - falling, HELD)
         total = from_zero.sum() - np.cumsum(from_zero - _orders_held(falling) * falling)
         n_told = int((total >= HELD * len(falling)).sum())
-        return cls(min(float(falling[n_told]), SURE) if n_told < len(falling) else 0.0)
+        return cls(min(float(np.append(falling, SURE)[n_told]), SURE))
 
     def shares(self, chance: Doubles) -> tuple[Doubles, Doubles]:
         """Return the shares of orders below the lower and the upper end, shape (n,) each; -1 stands for 0."""

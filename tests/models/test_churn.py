@@ -13,7 +13,6 @@ from features.errors import CannotLearn
 from features.shop import Shop
 from models.boosted_trees import Trees, TreesConfig
 from models.churn import Churn, ChurnConfig
-from models.customers.calibration import Miss, expected_miss, logit_shift, moved
 
 CUTOFF = datetime(2024, 7, 1, tzinfo=UTC)
 CONFIG = ChurnConfig(n_trees=20, n_windows=3, min_leaf_rows=20, curve_days=())
@@ -96,37 +95,6 @@ def test_too_short_a_history_names_the_horizon_that_is_possible(tmp_path: Path, 
 def test_what_matters_is_told_as_shares(tmp_path: Path, lively: pd.DataFrame) -> None:
     importance = Churn.fit(make_shop(tmp_path, lively), CUTOFF, CONFIG).importance()
     assert sum(importance.values()) == pytest.approx(1.0)
-
-
-def test_a_shift_brings_the_mean_probability_to_a_share() -> None:
-    scores = np.array([-3.0, -1.0, 0.5, 2.0])
-    shifted = scores + logit_shift(scores, 0.3)
-    assert (1 / (1 + np.exp(-shifted))).mean() == pytest.approx(0.3)
-
-
-def test_a_share_of_none_or_all_is_half_a_customer_away_from_it() -> None:
-    scores = np.zeros(50)
-    assert 1 / (1 + np.exp(-logit_shift(scores, 0.0))) == pytest.approx(0.01)
-    assert 1 / (1 + np.exp(-logit_shift(scores, 1.0))) == pytest.approx(0.99)
-
-
-def carried(foreseen: float, then: float, seen: float, weight: float) -> float:
-    """Return ``foreseen``, moved by what was seen beyond ``then`` in one past window of very many."""
-    bought = np.repeat([1.0, 0.0], [round(seen * 10**6), round((1 - seen) * 10**6)])
-    return moved(foreseen, expected_miss([Miss.of_share(then, bought)], weight))
-
-
-def test_a_forecast_that_was_right_then_is_left_as_it_is() -> None:
-    assert carried(0.2, 0.4, 0.4, 0.7) == pytest.approx(0.2, rel=1e-5)
-
-
-@pytest.mark.parametrize("odds", [0.5, 1.0, 3.0])
-def test_a_bias_that_does_not_change_cancels(odds: float) -> None:
-    def biased(share: float) -> float:
-        return odds * share / (1 - share + odds * share)
-
-    assert carried(biased(0.2), biased(0.35), 0.35, 1.0) == pytest.approx(0.2, rel=1e-5)
-    assert carried(biased(0.2), biased(0.35), 0.35, 0.0) == pytest.approx(biased(0.2))
 
 
 @pytest.mark.parametrize(("objective", "expected"), [("binary", 1.0), ("poisson", 2.0), ("regression", 3.0)])

@@ -22,10 +22,10 @@ purchases = st.lists(
 )
 
 
-def told(rows: list, last: list[float]) -> LastYear:
+def told(rows: list, last: list[float], horizon_days: int = HORIZON) -> LastYear:
     history = history_of(rows, n_products=len(last))
     spells = Spells.of(history)
-    return LastYear.of(spells, history.cutoff_day - spells.day, np.array(last), HORIZON)
+    return LastYear.of(spells, history.cutoff_day - spells.day, np.array(last), horizon_days)
 
 
 def sold(n: int, days: range, product: int = 0) -> list[tuple[int, int, int, float]]:
@@ -54,6 +54,15 @@ def test_a_christmas_is_foretold_by_the_one_before() -> None:
     found = told([*sold(3000, THEN), *sold(1500, BEFORE), OLDEST], [1000.0])
     assert found.turn[0] == pytest.approx(2.0, rel=0.05)
     assert found.buyers[0] == pytest.approx(1000 * found.turn[0])
+    of_late_nothing = told([*sold(3000, THEN), *sold(1500, BEFORE), OLDEST], [0.0])
+    assert of_late_nothing.turn[0] == pytest.approx(2.0, rel=0.05)
+    assert of_late_nothing.buyers[0] == 0
+
+
+def test_a_season_is_believed_beyond_twice_the_noise_of_its_counts_and_the_shops_wobble() -> None:
+    apart, noise = np.log(4), 1 / 400 + 1 / 100 + 0.05**2
+    found = told([*sold(400, THEN), *sold(100, BEFORE), OLDEST], [1000.0])
+    assert found.turn[0] == pytest.approx(np.exp(apart - 4 * noise / apart))
 
 
 def test_a_product_turns_otherwise_than_its_shop_where_that_is_no_chance() -> None:
@@ -76,6 +85,14 @@ def test_what_is_no_more_than_the_usual_wobble_is_no_season(n: int) -> None:
     assert told([*sold(n, THEN), *sold(1500, BEFORE), OLDEST], [1000.0]).turn.tolist() == [1.0]
 
 
-def test_a_shop_of_a_year_knows_no_last_year() -> None:
-    found = told([*sold(3000, THEN), *sold(1500, BEFORE), (0, 0, 364 + HORIZON + 89, 1.0)], [1000.0])
-    assert (found.turn.tolist(), found.buyers.tolist()) == ([1.0], [0.0])
+@pytest.mark.parametrize(("first", "known"), [(LAUNCHED + 89, False), (LAUNCHED + 90, True)])
+def test_a_shop_of_a_year_knows_no_last_year(first: int, known: bool) -> None:
+    found = told([*sold(3000, THEN), *sold(1500, BEFORE), (0, 0, first, 1.0)], [1000.0])
+    assert (found.turn[0] > 1.5, found.buyers[0] > 1500) == (known, known)
+    assert known or (found.turn.tolist(), found.buyers.tolist()) == ([1.0], [0.0])
+
+
+@pytest.mark.parametrize(("horizon_days", "known"), [(364, True), (365, False)])
+def test_a_horizon_beyond_a_year_has_every_season_in_it(horizon_days: int, known: bool) -> None:
+    rows = [*sold(3000, range(1, 365)), *sold(1500, range(365, 729)), (0, 0, 1200, 1.0)]
+    assert (told(rows, [1000.0], horizon_days).turn[0] > 1.5) == known

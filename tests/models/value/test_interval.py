@@ -38,10 +38,12 @@ def test_an_end_never_lies_beyond_the_other(chance: np.ndarray) -> None:
 
 
 @given(CHANCES)
-def test_a_range_that_starts_at_zero_holds_four_fifths_of_that_customer(chance: np.ndarray) -> None:
+def test_a_range_that_starts_at_zero_holds_four_fifths_of_that_customer_or_nothing_at_all(
+    chance: np.ndarray,
+) -> None:
     interval = Interval.fit(chance)
     from_zero = interval.shares(chance)[0] < 0
-    assert (held(interval, chance)[from_zero] >= 0.8 - 1e-9).all()
+    np.testing.assert_allclose(held(interval, chance)[from_zero], np.maximum(1 - chance, 0.8)[from_zero])
 
 
 def test_who_will_hardly_order_is_told_nothing_at_all() -> None:
@@ -54,6 +56,18 @@ def test_where_everyone_orders_the_interval_is_the_middle_of_the_orders() -> Non
     low, high = Interval.fit(chance).shares(chance)
     assert low == pytest.approx(0.1)
     assert high == pytest.approx(0.9)
+
+
+def test_one_told_what_an_order_comes_to_is_told_nine_in_ten_of_them() -> None:
+    low, high = Interval(0.5).shares(np.array([0.6, 0.88, 0.96]))
+    assert low == pytest.approx([0.05, 0.05, 1 / 12])
+    assert high == pytest.approx(1 - low)
+
+
+@pytest.mark.parametrize("n", [0, 1, 50])
+def test_where_all_of_today_are_sure_to_order_one_to_come_who_is_not_is_told_from_zero(n: int) -> None:
+    low, _ = Interval.fit(np.full(n, 0.95)).shares(np.array([0.3, 0.95]))
+    assert low[0] == -1.0 < 0.0 < low[1]
 
 
 def test_a_shop_without_customers_has_intervals_for_those_to_come() -> None:
