@@ -44,11 +44,11 @@ def tracking_uri(home: Path) -> str:
 
 
 def registered(client: Any) -> Iterator[Any]:
-    """Yield every model of a registry: MLflow tells them by pages, and others may keep theirs there."""
+    """Yield our models of a registry: MLflow tells them by pages, and others may keep theirs there."""
     token = None
     while True:
         page = client.search_registered_models(max_results=PAGE, page_token=token)
-        yield from page
+        yield from (model for model in page if model.name in MODELS)
         if not (token := page.token):
             return
 

@@ -1,7 +1,7 @@
 """The champions of the model registry, on this machine's disk. In serving, nothing else reads MLflow.
 
 ``<home>/models/<name>/<version>/`` holds a champion as ``Model.save`` wrote it; a folder is there whole, or
-not at all.
+not at all. On a disk that takes no writes a champion is read from where it lies.
 """
 
 import logging
@@ -66,7 +66,7 @@ class Registry:
         with self._asked():
             for model in registered(self._client):
                 version = str(model.aliases.get(CHAMPION, ""))
-                if version and model.name in MODELS:
+                if version:
                     source = self._client.get_model_version(model.name, version).source
                     found[model.name] = Champion(model.name, version, kept_in(self.home, source))
         return {name: found[name] for name in MODELS if name in found}
@@ -74,33 +74,38 @@ class Registry:
     def fetch(self, champion: Champion) -> Path:
         """Return the champion's folder, downloaded and checked; a second time it is simply there.
 
+        In a home that takes no writes it is the registry's own folder, or a temporary one.
         Raises ``ArtefactError`` where it holds no model.
         """
         folder = self.home / "models" / champion.name / champion.version
         if not folder.is_dir():
-            self._download(champion, folder)
+            folder = self._download(champion, folder)
         if not (folder / "model.json").is_file():
             raise ArtefactError(
                 f"{champion.name} v{champion.version} holds no model.json", "promote or train another version"
             )
         return folder
 
-    def _download(self, champion: Champion, folder: Path) -> None:
+    def _download(self, champion: Champion, folder: Path) -> Path:
         from mlflow.artifacts import download_artifacts
 
         beside = folder.with_name(f".{folder.name}.{os.getpid()}")
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            _sweep(folder)
-            found = download_artifacts(artifact_uri=champion.source, tracking_uri=self.uri)
+            if kept := os.access(self.home, os.W_OK):
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                _sweep(folder)
+            found = Path(download_artifacts(artifact_uri=champion.source, tracking_uri=self.uri))
+            if not kept:
+                return found
             shutil.copytree(found, beside)
             os.replace(beside, folder)
         except Exception as error:  # MLflow raises whatever its stores raise
             shutil.rmtree(beside, ignore_errors=True)
             if folder.is_dir():
-                return  # another process was quicker
+                return folder  # another process was quicker
             told = f"{champion.name} v{champion.version} cannot be downloaded: {_first_line(error)}"
             raise ArtefactError(told, "promote or train another version") from error
+        return folder
 
     def load(self) -> tuple[dict[str, Model], dict[str, str]]:
         """Return every champion, ready to predict, and its version; raise ``NotFound`` without any."""

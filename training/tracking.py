@@ -21,7 +21,7 @@ from typing import Any, Self
 from features.errors import ArtefactError, Busy, NotFound, SettingsError
 from features.storage.database import check_takes_writes, is_missing, sqlite_file, to_read
 from features.storage.files import alone
-from models.registry import CHALLENGER, CHAMPION, kept_in, registered, tracking_uri
+from models.registry import CHALLENGER, CHAMPION, MODELS, kept_in, registered, tracking_uri
 from training.client import client_of
 from training.ledger import Ledger
 from training.moved import move
@@ -183,7 +183,7 @@ class Tracking:
         return self.promote(name, target, now=now, reason=why)
 
     def names(self) -> list[str]:
-        """Return every registered model."""
+        """Return every model of ours that is registered."""
         return sorted(model.name for model in registered(self._client))
 
     def versions(self, name: str) -> list[Version]:
@@ -249,6 +249,8 @@ class Tracking:
         return f"trained are {known}" if known else "run `recompra train` first"
 
     def _registered(self, name: str) -> Any:
+        if name not in MODELS:
+            return None
         return next(iter(self._client.search_registered_models(f"name = '{name}'")), None)
 
     def _by_alias(self, name: str, alias: str) -> Version | None:

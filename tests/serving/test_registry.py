@@ -61,6 +61,14 @@ def test_a_champion_is_downloaded_once_and_loads(reader: Registry) -> None:
     assert folder.stat().st_mtime_ns == before
 
 
+def test_a_home_that_takes_no_writes_has_its_champions_read_from_where_they_lie(
+    reader: Registry, monkeypatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert isinstance(reader.scoring("churn"), FakeChurn)
+    assert not (reader.home / "models").exists()
+
+
 def test_a_registry_that_cannot_be_read_is_told_in_words(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_bytes(b"no database" * 100)
     with pytest.raises(NotFound, match="the registry cannot be read: .*mend RECOMPRA_TRACKING_URI"):

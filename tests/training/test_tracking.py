@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from features.errors import Busy, NotFound, RecompraError, SettingsError
+from models.registry import MODELS
 from training.client import InWords
 from training.tracking import Tracking
 
@@ -27,7 +28,9 @@ def tracking(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
 
 
 @pytest.fixture
-def name(request: pytest.FixtureRequest) -> str:
+def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a model of ours, each test's own."""
+    monkeypatch.setitem(MODELS, request.node.name[5:60], "")
     return request.node.name[5:60]
 
 
@@ -97,15 +100,32 @@ def test_a_model_never_registered_has_no_versions(tracking) -> None:
     assert tracking.champion("nobody") is None
 
 
-def test_every_model_is_found_where_others_keep_theirs_too(tracking, name, tmp_path, monkeypatch) -> None:
+def test_a_name_that_is_no_model_is_answered_with_those_there_are(tracking, name, tmp_path) -> None:
+    registered(tracking, name, tmp_path)
+    for ask in (
+        lambda: tracking.chosen("o'x", []),
+        lambda: tracking.rollback("o'x", now=NOW),
+        lambda: tracking.promote("o'x", 1, now=NOW, reason=""),
+    ):
+        with pytest.raises(NotFound, match=f"o'x.* trained are .*{name}"):
+            ask()
+
+
+def test_our_models_are_found_and_nobody_elses_where_others_keep_theirs_too(
+    tracking, name, tmp_path, monkeypatch
+) -> None:
     monkeypatch.setattr("models.registry.PAGE", 1)
-    for other in ("a" * 9, "z" * 9):
-        tracking._client.create_registered_model(other)
     registered(tracking, name, tmp_path)
     tracking._client.set_registered_model_alias(name, "champion", "1")
+    others = ("a" * 9, "z" * 9)
+    for other in others:
+        tracking._client.create_registered_model(other)
+        tracking._client.create_model_version(other, str(tmp_path))
+        tracking._client.set_registered_model_alias(other, "champion", "1")
     with tracking.exclusive(now=NOW):
-        assert {"a" * 9, name, "z" * 9} <= {*tracking.names()}
+        assert tracking.names() == [name]
     assert [entry.version for entry in tracking.ledger.history(name)] == [1]
+    assert not any(tracking.ledger.history(other) for other in others)
 
 
 def test_a_run_that_failed_says_why_and_cannot_be_registered(tracking, name) -> None:
