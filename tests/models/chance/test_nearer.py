@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from worlds.bgnbd import order_lines, simulate
 from worlds.orders import make_shop
 
 from features.shop import Shop
-from models.chance.curve import Rung
+from models.chance.curve import Rung, _can_be_halved
 from models.chance.purchase_chance import Nearer
 from models.churn import Churn, ChurnConfig
 from models.customers.customer_panel import everyone
+from models.customers.lens import CHANCE
 
 CUTOFF = datetime(2024, 7, 5, tzinfo=UTC)
 CONFIG = ChurnConfig(horizon_days=90, curve_days=(30, 90), n_trees=40, min_leaf_rows=20)
@@ -47,6 +49,25 @@ def test_half_the_horizon_is_asked_only_where_hardly_a_window_has_closed(churn: 
     asked = {rung.horizon_days: rung.chance.nearer is not None for rung in churn.curve.rungs}
     assert asked == {30: False, 90: True}
     assert nearer(churn.curve.rung(90)).lens.horizon_days == 45
+
+
+@pytest.mark.parametrize(
+    ("windows", "days", "foreseen", "halved"),
+    [
+        (2, 14, [0.1, 0.2], True),
+        (3, 14, [0.1, 0.2], False),  # windows enough
+        (2, 13, [0.1, 0.2], False),  # too short
+        (2, 14, [0.1, np.nan], False),  # no rhythm then
+        (2, 14, None, False),  # nor now
+    ],
+)
+def test_few_windows_of_a_long_horizon_are_helped_by_its_half(
+    windows: int, days: int, foreseen: list[float] | None, halved: bool
+) -> None:
+    lens: Any = SimpleNamespace(horizon_days=days, bgnbd=foreseen)
+    closed: Any = [SimpleNamespace(rows=pd.DataFrame({CHANCE: foreseen or [0.1]}))] * windows
+    assert _can_be_halved(lens, closed, CONFIG) == halved
+    assert not _can_be_halved(lens, closed, CONFIG.model_copy(update={"n_windows": windows}))
 
 
 def test_what_is_stretched_to_the_part_itself_stays_as_it_was(churn: Churn, features: pd.DataFrame) -> None:

@@ -68,5 +68,14 @@ def test_the_window_of_last_year_starts_on_the_same_weekday(shop: Shop) -> None:
     assert (CUTOFF - then.cutoff).days == 364
 
 
-def test_a_horizon_beyond_last_years_history_has_no_season(shop: Shop) -> None:
-    assert year_ago(shop, CUTOFF, 180) is None
+@pytest.mark.parametrize("horizon_days", [180, 365])
+def test_a_horizon_beyond_last_years_history_or_a_year_has_no_season(shop: Shop, horizon_days: int) -> None:
+    assert year_ago(shop, CUTOFF, horizon_days) is None
+
+
+@pytest.mark.parametrize(
+    ("known_until", "told"), [(CUTOFF, False), (datetime(2025, 12, 2, tzinfo=UTC), True)]
+)
+def test_a_shops_first_quarter_is_no_season(tmp_path: Path, known_until: datetime, told: bool) -> None:
+    then = year_ago(make_shop(tmp_path, lines("2024-08-07")), known_until, 28)  # 364 + 28 + 90 days before
+    assert (then is not None) == told

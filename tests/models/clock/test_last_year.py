@@ -54,6 +54,8 @@ def test_a_christmas_is_foretold_by_the_one_before() -> None:
     found = told([*sold(3000, THEN), *sold(1500, BEFORE), OLDEST], [1000.0])
     assert found.turn[0] == pytest.approx(2.0, rel=0.05)
     assert found.buyers[0] == pytest.approx(1000 * found.turn[0])
+    came_since = told([*sold(3000, THEN), *sold(1500, BEFORE), OLDEST, (0, 1, 100, 1.0)], [950.0, 50.0])
+    assert came_since.buyers[1] == pytest.approx(50 * found.turn[0])
     of_late_nothing = told([*sold(3000, THEN), *sold(1500, BEFORE), OLDEST], [0.0])
     assert of_late_nothing.turn[0] == pytest.approx(2.0, rel=0.05)
     assert of_late_nothing.buyers[0] == 0
@@ -71,6 +73,22 @@ def test_a_product_turns_otherwise_than_its_shop_where_that_is_no_chance() -> No
     found = told(rows, [1000.0, 200.0, 2.0])
     assert found.turn[0] == found.turn[2] == pytest.approx(1.86, abs=0.03)  # few say nothing of their own
     assert 1.0 < found.turn[1] < 0.8 * found.turn[0]
+
+
+@pytest.mark.parametrize(("then", "before"), [(0, 300), (300, 0)])
+def test_half_a_buyer_stands_for_none(then: int, before: int) -> None:
+    rows = [*sold(3000, THEN), *sold(3000, BEFORE), *sold(then, THEN, 1), *sold(before, BEFORE, 1)]
+    turn = told([*rows, OLDEST, (0, 1, 600, 1.0)], [1000.0, 100.0]).turn
+    apart, noise = np.log(max(then, 0.5) / max(before, 0.5)), 1 / 0.5 + 1 / 300 + 0.2**2
+    assert turn[1] / turn[0] == pytest.approx(np.exp(apart - 4 * noise / apart))
+
+
+def test_whatever_products_do_all_together_turn_as_the_shop_does() -> None:
+    rows = [*sold(3000, THEN), *sold(1500, BEFORE), *sold(300, THEN, 1), *sold(300, BEFORE, 1)]
+    last = np.array([1000.0, 200.0, 0.0])
+    found = told([*rows, *((0, product, 600, 1.0) for product in range(3))], last.tolist())
+    apart, noise = np.log(3300 / 1800), 1 / 3300 + 1 / 1800 + 0.05**2
+    assert (last * found.turn).sum() == pytest.approx(1200 * np.exp(apart - 4 * noise / apart))
 
 
 @pytest.mark.parametrize(("first", "own"), [(LAUNCHED, False), (LAUNCHED + 1, True)])

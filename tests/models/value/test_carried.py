@@ -70,3 +70,9 @@ def test_who_is_certain_to_order_stays_so() -> None:
     process = BetaGeoNBD(1.0, 10.0, 0.8, 3.0)
     some, all_ = (rows(process, (5, 50, 10), days) for days in (30, 90))
     assert carried(learnt(1.0), some, all_).chance[0] == 1.0
+
+
+@pytest.mark.parametrize("foreseen", [0.0, 1.0])
+def test_where_bgnbd_is_certain_either_way_a_part_is_told_as_it_is(foreseen: float) -> None:
+    some = pd.DataFrame({CHANCE: [foreseen]})
+    assert stretched(np.array([0.3]), some, some) == pytest.approx(0.3)

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.customers.lens import ORDERS
+from models.customers.lens import COLUMNS, ORDERS
 from models.processes.gamma_gamma import GammaGamma
 from models.value.value_parts import Level, Misses, Parts
 
@@ -44,8 +44,9 @@ def test_totals_leave_out_what_the_structure_missed_in_every_window(parts: Any) 
     assert sizes([nobody, *windows]) == pytest.approx((-0.2, -0.4))
 
 
-def test_last_years_season_is_in_the_totals_of_the_structure(parts: Any) -> None:
-    windows = [window(-0.2 - 0.01 * k, -0.4 - 0.01 * k) for k in range(8)]
+@pytest.mark.parametrize("newest_first", [1, -1])
+def test_last_years_season_is_in_the_totals_of_the_structure(parts: Any, newest_first: int) -> None:
+    windows = [window(-0.2 - 0.01 * k, -0.4 - 0.01 * k) for k in range(8)][::newest_first]
     days, revenue = Parts.misses(parts, windows, 1.0, window(0.5, 0.9))  # customers alike: no noise
     wobble = 4 * 0.05**2
     heard = 1 - wobble / 0.7**2, 1 - wobble / 1.3**2
@@ -72,3 +73,37 @@ def test_amounts_that_know_no_season_are_asked_the_less_the_more_last_year_tells
     two_part, structure = np.full(N, 2.0), np.full(N, 8.0)
     level = Level.of(two_part, structure, 0.5, Misses(0.0, heard))
     np.testing.assert_allclose(level.blend(two_part, structure, 0.1), total)
+
+
+def test_a_whale_moves_no_one_elses_total() -> None:
+    two_part, structure = np.full(200, 2.0), np.full(200, 8.0)
+    structure[0] = 1e6
+    assert Level.of(two_part, structure, 0.5, Misses()) == Level(2.0, 0.5)
+
+
+@pytest.mark.parametrize("structure", [np.full(N, np.nan), np.zeros(N), np.zeros(0)])
+def test_without_a_structure_the_other_opinion_is_taken_as_it_is(structure: np.ndarray) -> None:
+    two_part = np.linspace(1.0, 2.0, len(structure))
+    level = Level.of(two_part, structure, 0.5, Misses())
+    np.testing.assert_array_equal(level.blend(two_part, structure, 0.3), two_part)
+
+
+def test_each_opinion_is_a_product_of_what_it_is_made_of() -> None:
+    tree: Any = SimpleNamespace(raw=lambda values: np.zeros(len(values)))
+    chance: Any = SimpleNamespace(probability=lambda rows: np.full(len(rows), 0.6), trees=tree)
+    spend: Any = SimpleNamespace(paying=0.8, mean_factor=1.5, amount=SimpleNamespace(trees=tree))
+    spend.days, spend.typical_money = (
+        lambda rows, each=each: np.full(len(rows), each) for each in (2.0, 20.0)
+    )
+    rows = pd.DataFrame(0.5, index=["a"], columns=[*COLUMNS])
+    found = Parts(chance, spend, None).two_part(rows)
+    said = found.chance, found.paid, found.typical, found.figures.days, found.figures.revenue
+    assert np.concatenate(said) == pytest.approx([0.6, 0.48, 20.0, 1.2, 0.48 * 30])
+    alone = Parts(chance, spend, None).trees_alone(rows)
+    assert np.concatenate([alone.days, alone.revenue]) == pytest.approx([1.0, 0.5 * 0.8 * 1.5])
+    spend.amount = None
+    priceless = Parts(chance, spend, None)
+    assert np.isnan([priceless.trees_alone(rows).revenue, priceless.structure(rows, 1.0).revenue]).all()
+    priced = Parts(chance, spend, GammaGamma(6.0, 4.0, 15.0)).structure(rows, 0.5)
+    worth = GammaGamma(6.0, 4.0, 15.0).expected_value(rows["frequency"], rows["monetary_value"])
+    assert (priced.days[0], priced.revenue[0]) == pytest.approx((0.5, 0.25 * worth[0]))

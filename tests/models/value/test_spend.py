@@ -1,5 +1,6 @@
 """How much those who order come to: medians, means and the spread around them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,9 +56,17 @@ def test_where_nobody_paid_the_last_orders_tell_the_amount(before: float, typica
     assert spend.typical_money(closed.rows) == pytest.approx(typical, nan_ok=True)
 
 
+def test_the_spread_is_that_around_what_is_said_of_each_customer() -> None:
+    money = np.resize([10.0, 10.0, 1000.0, 1000.0], N)
+    closed = window(np.ones(N), money)
+    rows = closed.rows.assign(last_order_revenue=money, revenue=money)
+    spend = Spend.fit([replace(closed, rows=rows)], CONFIG)
+    assert np.ptp(spend.spread) < 0.5 * np.log(100)
+
+
 def test_a_share_below_an_amount_and_the_amount_of_a_share_are_each_others_inverse() -> None:
-    spend, typical = plain(tuple(np.log(4.0) * (2 * SPREAD - 1))), np.full(4, 20.0)
-    share, money = np.array([-1.0, 0.0, 0.75, 1.0]), np.array([0.0, 5.0, 40.0, 80.0])
+    spend, typical = plain(tuple(np.log(4.0) * (2 * SPREAD - 1))), np.full(4, 0.2)
+    share, money = np.array([-1.0, 0.0, 0.75, 1.0]), np.array([0.0, 0.05, 0.4, 0.8])
     np.testing.assert_allclose(spend.below(typical, share), money)
     np.testing.assert_allclose(spend.share_below(typical, money), np.maximum(share, 0))
     assert np.isnan([plain(()).below(typical, share), plain(()).share_below(typical, money)]).all()
