@@ -10,6 +10,7 @@ from features.errors import SettingsError
 from features.window import zone
 
 FILE = "recompra.toml"
+ListName = Literal["for_you", "buy_again", "new_for_you", "bought_together", "upsell", "popular"]
 
 
 class Section(BaseModel):

@@ -14,6 +14,8 @@ def main() -> None:
     """Run a command; an error is one line on stderr and a code: 2 for what a user can mend, 1 for a bug."""
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # before numpy: BLAS threads fight with ours
         os.environ.setdefault(name, "1")
+    if sys.stdout is None:  # closed by the caller: nobody reads, and nothing is wrong with that
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
         app()
     except Exception as error:  # the edge: no user meets a stack trace unasked; --debug shows it

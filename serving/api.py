@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AwareDatetime, ConfigDict, Field
 from typing_extensions import TypedDict
 
+from features.settings import ListName
 from models.lists.cold import Attribute
 from models.policy.actions import Channel
 from serving.api_types import WHOLE, Amount, Id, Ids, Noted, Quantity, Request, Response, Share
 
-ListName = Literal["for_you", "buy_again", "new_for_you", "bought_together", "upsell", "popular"]
 LIST_NAMES: tuple[ListName, ...] = get_args(ListName)
 
 

@@ -13,8 +13,9 @@ from statistics import median
 from time import monotonic, sleep, thread_time
 
 from features.errors import ArtefactError, NotFound, RecompraError
+from features.settings import ListName
 from models.lists.picks import PERSONAL
-from serving.api import LIST_NAMES, ListName, Offer, RecommendRequest
+from serving.api import LIST_NAMES, Offer, RecommendRequest
 from serving.entrance.audit import Audit
 from serving.online.view import DEAD, View
 from serving.scoring.folder import load

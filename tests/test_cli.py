@@ -187,7 +187,9 @@ def test_keys_are_made_listed_and_closed(run) -> None:
 def test_a_customer_is_exported_and_forgotten(run) -> None:
     held = json.loads(run("export", "c01")[1])
     assert held["customer_id"] == "c01"
-    assert run("erase", "c01")[0] == 0
+    assert run("export", " c01 ")[1] == json.dumps(held, indent=1, ensure_ascii=False) + "\n"
+    assert run("erase", "c01 ")[0] == 0
+    assert run("export", "c01")[0] == 2
 
 
 @pytest.mark.parametrize(
@@ -321,6 +323,12 @@ def test_a_half_written_database_that_cannot_be_put_right_is_refused_in_words(ru
     (backup / "mlflow.db-journal").write_bytes(b"a write")
     for words in (("keys", "list"), ("models", "list"), ("models", "history")):
         assert "is half-written, on a disk that takes no writes" in run(*words)[2]
+
+
+def test_who_closes_the_output_hears_nothing_of_it() -> None:
+    command = ["sh", "-c", 'exec "$0" -m recompra features >&-', sys.executable]
+    ended = subprocess.run(command, stderr=subprocess.PIPE, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 def test_nobody_is_erased_from_what_is_no_home(run, tmp_path, monkeypatch) -> None:

@@ -1,5 +1,7 @@
 """How a source's cell becomes one of ours, in SQL: text trimmed, times in UTC, what cannot be read NULL."""
 
+import duckdb
+
 from features.storage.contracts import SQL_TYPE, Kind
 
 FIRST_YEAR, LAST_YEAR = 1970, 2100
@@ -41,6 +43,13 @@ def cast(kind: Kind, cell: str, source_type: str, *, timezone: str, timestamps: 
     if kind == "time":
         return f"sane({_cast_time(cell, source_type.upper(), timezone, timestamps)})"
     return read(kind, f"nullif(trim({cell}), '')" if _family(source_type) == "text" else cell)
+
+
+def typed_id(text: str) -> str:
+    """Return an id that somebody typed as it is read from a source's text; empty where that is no id."""
+    with duckdb.connect() as con:
+        found = con.execute(f"SELECT {_cast_text('id', '$typed', 'VARCHAR')}", {"typed": text}).fetchall()
+    return str(found[0][0] or "")
 
 
 def read(kind: Kind, cell: str) -> str:

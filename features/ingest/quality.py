@@ -3,12 +3,13 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import duckdb
 from pydantic import BaseModel, ConfigDict, Field
 
 from features.ingest.rows import UNMATCHED
+from features.settings import ListName, Lists
 from features.storage.contracts import SIDE_TABLES
 from features.storage.tables import quote
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 QUALITY = "quality.json"
+SHOWN = 5
+"""So many names are told of those that mean nothing."""
 FACTS = (
     """SELECT count(*) AS n_lines, count(*) FILTER (customer_id IS NULL) AS n_lines_without_customer,
     count(DISTINCT product_id) AS n_products, count(product_id) > 0 AS has_products,
@@ -212,6 +215,27 @@ def otherwise(con: duckdb.DuckDBPyConnection, left_out: str) -> list[str]:
         "ones count all the same: `recompra ingest --fresh` of the whole export takes their place"
     )
     return [f"order_lines: {n:,} lines {told}"] if n else []
+
+
+def unmeant(con: duckdb.DuckDBPyConnection, lists: Lists) -> list[str]:
+    """Say which names under ``[lists]`` are of nothing: no list of ours, no product, no category."""
+    strange, ours = lists.pinned.keys() - {*get_args(ListName)}, ", ".join(get_args(ListName))
+    notes = [f"[lists.pinned] {name!r} is no list; they are {ours}" for name in sorted(strange)]
+    pinned = [name for names in lists.pinned.values() for name in names]
+    for key, names in {"pinned": pinned, "boosted": [*lists.boosted]}.items():
+        below = (
+            "category = said OR starts_with(category, concat(said, ' > '))" if key == "boosted" else "false"
+        )
+        sql = f"""
+            SELECT DISTINCT said FROM (SELECT unnest(?::VARCHAR[]) AS said)
+            WHERE NOT EXISTS (FROM products WHERE product_id = said OR {below})
+            AND said NOT IN (SELECT product_id FROM lines WHERE product_id IS NOT NULL) ORDER BY 1"""
+        found = [name for (name,) in con.execute(sql, [names]).fetchall()]
+        more = ", ..." if len(found) > SHOWN else ""
+        told = "of no product" if key == "pinned" else "of no product or category"
+        if found:
+            notes.append(f"[lists.{key}] holds {len(found)} {told}: {', '.join(found[:SHOWN])}{more}")
+    return notes
 
 
 def number(con: duckdb.DuckDBPyConnection, sql: str) -> int:

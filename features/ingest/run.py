@@ -26,7 +26,7 @@ from features.ingest.demands import Card
 from features.ingest.erasure import Forgotten, nobody
 from features.ingest.quality import Counts, Report, number
 from features.ingest.sources import Source
-from features.settings import Settings
+from features.settings import Lists, Settings
 from features.storage.contracts import SIDE_TABLES
 
 Tell = Callable[[str], None]
@@ -87,7 +87,7 @@ def _written(
             card = {"settings": settings.model_dump(mode="json"), "adapter": report.adapter}
             card |= {"sources": read, "erased": erased}
             tell("looking for what is new")
-            _sort_out(con, old, settings)
+            _sort_out(con, old, settings, n_erased=report.tables.get("order_lines", Counts()).erased)
             if old and not _is_new(con, card, old_card):
                 return _unchanged(con, report, old, old_card)
             _build(con, folder, old=old, card=card, report=report, tell=tell)
@@ -163,8 +163,8 @@ def _stage(
     return n
 
 
-def _sort_out(con: duckdb.DuckDBPyConnection, old: Path | None, settings: Settings) -> None:
-    """Find what is new, and what cannot be used."""
+def _sort_out(con: duckdb.DuckDBPyConnection, old: Path | None, settings: Settings, *, n_erased: int) -> None:
+    """Find what is new, and what cannot be used; refuse a first source of which nothing is left."""
     rows.sort_lines(con, old, settings.timezone)
     rows.sort_side_tables(con, old)
     rows.refuse(con, old)
@@ -172,10 +172,13 @@ def _sort_out(con: duckdb.DuckDBPyConnection, old: Path | None, settings: Settin
         sql = (
             "SELECT reason, count(*) FROM rejected WHERE \"table\" = 'order_lines' GROUP BY 1 ORDER BY 2 DESC"
         )
-        told = "; ".join(f"{reason}: {n}" for reason, n in con.execute(sql).fetchall()) or "only returns"
-        raise InputError(
-            f"no order line can be used ({told})", "check the column map; no prices: leave out unit_price"
-        )
+        why = {"of customers who asked to be forgotten": n_erased} if n_erased else {}
+        why |= dict(con.execute(sql).fetchall())
+        told = "; ".join(f"{reason}: {n}" for reason, n in why.items()) or "only returns"
+        hint = "check the column map; no prices: leave out unit_price"
+        if len(why) == 1 and n_erased:
+            hint = "they stay out: bring orders of others, or name another RECOMPRA_HOME"
+        raise InputError(f"no order line can be used ({told})", hint)
 
 
 def _is_new(con: duckdb.DuckDBPyConnection, card: Card, old_card: Card) -> bool:
@@ -213,6 +216,7 @@ def _build(
     if old:
         left_out = card["settings"]["tables"].get("order_lines", {}).get("where_reason", "")
         report.notes.extend(quality.otherwise(con, left_out))
+    report.notes.extend(quality.unmeant(con, Lists.model_validate(card["settings"]["lists"])))
     report.notes.extend(
         [*quality.absent(report.facts), *quality.unseen(con), *quality.unpriced(con), *quality.twins(con)]
     )

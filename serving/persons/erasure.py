@@ -85,7 +85,10 @@ def erase(home: Path, customer_id: str, *, now: datetime) -> Certificate:
     ``NotFound`` where there is no home, ``InputError`` for an empty id: a certificate of the wrong folder, or
     of nobody, would say that nothing is left.
     """
-    if not customer_id.strip():
+    from features.ingest.casting import typed_id
+
+    customer_id = typed_id(customer_id)
+    if not customer_id:
         raise InputError("an empty id is no customer's", "name whom to erase")
     home = home.resolve()
     if not any((home / name).exists() for name in ("warehouse", "online.db", "lists")):

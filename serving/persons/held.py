@@ -23,6 +23,9 @@ def export(home: Path, customer_id: str) -> dict[str, Any]:
 
     Raises ``NotFound`` where nothing is held.
     """
+    from features.ingest.casting import typed_id
+
+    customer_id = typed_id(customer_id)
     held: dict[str, Any] = _warehouse(home, customer_id)
     with closing(Store.to_read(home)) as store:
         held["online"] = online(store, customer_id)

@@ -211,3 +211,8 @@ def test_the_last_customer_cannot_be_taken_out_of_a_warehouse(home: Path) -> Non
     with pytest.raises(InputError, match="remove the whole home"):
         erase(home, lambda ids: dict.fromkeys(ids, "d"))
     assert (home / "warehouse").resolve() == before
+
+
+def test_an_export_of_none_but_the_forgotten_is_refused_for_that(made: Path, source: Path, tmp_path) -> None:
+    with pytest.raises(InputError, match=r"\(of customers who asked to be forgotten: \d+.* Hint: "):
+        ingest(source, tmp_path, fresh=True, forgotten=lambda ids: dict.fromkeys(ids, "d"))
