@@ -43,7 +43,7 @@ def test_a_miss_of_a_share_is_in_logits_and_as_uncertain_as_a_count() -> None:
 def test_a_miss_of_a_total_is_in_logs() -> None:
     assert Miss.of_total(4.0, np.array([0.0, 8.0])) == pytest.approx((np.log(2), 2 * 16 / 64))
     assert Miss.of_total(4.0, np.array([1.0, -3.0])) == (-np.inf, np.inf)  # more came back than was paid
-    assert Miss.of_total(4.0, np.ones(1)).size == pytest.approx(-np.log(4))
+    assert Miss.of_total(0.25, np.ones(1)).size == pytest.approx(np.log(4))
     for nothing in (0.0, np.nan):
         assert np.isnan(Miss.of_total(nothing, np.ones(2)).size)
 

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,9 +87,12 @@ def test_before_a_purchase_is_a_horizon_old_nothing_is_forbidden() -> None:
 
 
 def test_the_shop_has_the_last_word_the_narrower_over_the_broader() -> None:
-    said = Lists(returns={"home": True, "home > fridges": False, "fridge-b": True, "no such": False})
+    said = Lists(
+        returns={"home": True, "home > fridges": False, "fridge-b": True, "no such": False}
+        | {PRODUCTS[0]: False}
+    )
     rules = Rules.of(history_of(kitchen(200)), catalogue(), said, 28)
-    assert rules.returns.tolist() == [True, False, True, True]
+    assert rules.returns.tolist() == [False, False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -106,13 +110,19 @@ def test_what_a_list_may_hold_hangs_on_what_was_bought(
     rules, every = Rules.of(history_of(kitchen(200)), catalogue(), Lists(), 28), np.arange(4, dtype=np.int32)
     assert rules.barred(name, every, np.ones(4, bool)).tolist() == bought
     assert rules.barred(name, every, np.zeros(4, bool)).tolist() == not_bought
+    hidden = replace(rules, hidden=np.ones(4, bool))
+    assert all(hidden.barred(name, every, own).all() for own in (np.ones(4, bool), np.zeros(4, bool)))
 
 
 def test_boosted_products_go_first_and_hidden_ones_nowhere() -> None:
-    said = Lists(boosted={"food": 3.0}, hidden=["fridge-a"], pinned={"popular": ["fridge-a", "robusta", "?"]})
+    said = Lists(
+        boosted={"food": 3.0},
+        hidden=["fridge-a"],
+        pinned={"popular": ["fridge-a", "robusta", PRODUCTS[0], "?"]},
+    )
     rules = Rules.of(history_of(kitchen(9)), catalogue(), said, 28)
     assert rules.best(np.array([0.2, 0.9, 0.5, 0.1], np.float32)).tolist() == [0, 2, 3]
-    assert rules.leading("popular").tolist() == [3]
+    assert rules.leading("popular").tolist() == [3, 0]
     assert rules.leading("for_you").tolist() == []
 
 
@@ -167,3 +177,18 @@ def test_new_products_have_their_share_of_places_and_nothing_is_lost(
 def test_without_a_share_for_new_products_the_order_is_by_chance_alone() -> None:
     rules = replace(Rules.none(3), is_new=np.array([False, False, True]))
     assert rules.order(None, np.arange(3), np.array([0.3, 0.2, 0.1], np.float32)).tolist() == [0, 1, 2]
+
+
+def test_a_shop_that_says_nothing_shows_everything_by_its_chance() -> None:
+    rules, every = Rules.none(3), np.arange(3, dtype=np.int32)
+    assert not rules.orders
+    assert not rules.barred("for_you", every, np.ones(3, bool)).any()
+    assert (rules.category.tolist(), rules.is_new.tolist()) == ([-1] * 3, [False] * 3)
+    assert rules.best(np.array([0.1, 0.3, 0.2], np.float32)).tolist() == [1, 2, 0]
+
+
+@pytest.mark.parametrize(
+    "said", [{"boost": np.full(3, 2.0)}, {"max_per_category": 1}, {"explore_share": 0.1}]
+)
+def test_a_boost_a_cap_and_new_products_each_have_a_say_in_the_order(said: Any) -> None:
+    assert replace(Rules.none(3), **said).orders
