@@ -97,8 +97,11 @@ def expected_miss(missed: Sequence[Miss], weight: float, last_year: Miss | None 
 
 
 def heard(last_year: Miss | None, always: float) -> float:
-    """Return how much of what last year's window missed beyond ``always`` is its season's, in [0, 1]."""
-    if last_year is None or not np.isfinite(last_year).all():
+    """Return how much of what last year's window missed beyond ``always`` is its season's, in [0, 1].
+
+    0 where either cannot be told: nothing was sold in any past window, say.
+    """
+    if last_year is None or not np.isfinite([*last_year, always]).all():
         return 0.0
     return float(beyond_noise(last_year.size - always, last_year.variance + SHOP_WOBBLE**2))
 

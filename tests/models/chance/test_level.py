@@ -81,6 +81,12 @@ def test_last_years_weeks_take_the_place_of_the_newest_window_as_far_as_they_are
     assert expected_miss(PAST, 0.5, last_year) == pytest.approx(expected)
 
 
+def test_a_season_is_no_answer_where_nothing_was_sold_in_any_window() -> None:
+    nothing = [Miss(-np.inf, np.inf)] * 6
+    assert heard(Miss(0.9, 0.0), -np.inf) == 0
+    assert expected_miss(nothing, 0.0, Miss(0.9, 0.0)) == -np.inf
+
+
 def test_as_many_customers_tell_a_large_season_and_no_small_one() -> None:
     rng = np.random.default_rng(0)
     large, small = (Miss.of_share(0.2, (rng.random(900) < share).astype(float)) for share in (0.4, 0.21))

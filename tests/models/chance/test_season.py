@@ -26,6 +26,17 @@ def lines(first: str = "2024-03-01") -> pd.DataFrame:
     return pd.DataFrame(frame).assign(quantity=1.0)
 
 
+def winter_lines() -> pd.DataFrame:
+    """Return a shop that sells from November to March alone."""
+    rng = np.random.default_rng(1)
+    days = pd.date_range("2023-11-01", "2025-12-31")
+    customer, day = np.nonzero(
+        rng.random((300, len(days))) < np.where(days.month.isin([11, 12, 1, 2, 3]), 0.02, 0)
+    )
+    frame = {"customer_id": [f"c{k}" for k in customer], "ordered_at": days[day], "unit_price": 10.0}
+    return pd.DataFrame(frame).assign(quantity=1.0)
+
+
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return make_shop(tmp_path_factory.mktemp("season"), lines())
@@ -79,3 +90,12 @@ def test_a_horizon_beyond_last_years_history_or_a_year_has_no_season(shop: Shop,
 def test_a_shops_first_quarter_is_no_season(tmp_path: Path, known_until: datetime, told: bool) -> None:
     then = year_ago(make_shop(tmp_path, lines("2024-08-07")), known_until, 28)  # 364 + 28 + 90 days before
     assert (then is not None) == told
+
+
+def test_a_shop_of_winters_sells_again_after_a_summer_without_an_order(tmp_path: Path) -> None:
+    opening = datetime(2025, 11, 1, tzinfo=UTC)
+    shop = make_shop(tmp_path, winter_lines())
+    said = Ltv.fit(shop, opening, LTV.model_copy(update={"n_windows": 8})).predict(shop, opening)
+    came = shop.labels(opening, 28, datetime(2026, 1, 1, tzinfo=UTC))
+    for figure, truth in (("orders", "n_order_days"), ("revenue", "revenue")):
+        assert said[f"expected_{figure}_28d"].sum() / came[truth].sum() == pytest.approx(1, abs=0.5)
