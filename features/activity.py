@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 FIRST_YEAR_DAYS = 365
 DEARER = 1.1
-"""A step up: at least so many times the price a unit of that category cost this customer before."""
+"""A category counts as bought dearer from this many times the unit price the customer paid in it before."""
 
 
 def days_with_age(past: Past) -> "ir.Table":
@@ -38,7 +38,7 @@ def prices_by_category(past: Past, *, period_days: int) -> "ir.Table":
 
 @cache
 def activity(period_days: int) -> FeatureSet:
-    """Return the set that tells the last ``period_days`` days from as many before them; net of returns.
+    """Return the features of the last ``period_days`` days and of as many days before them, net of returns.
 
     Index and cutoffs as in ``features.customer``; money is in the shop's currency.
     """

@@ -1,11 +1,11 @@
-"""What customers bought, told by how those products fare with all the shop's customers.
+"""Features of the products a customer bought: how those products sell to all the shop's customers.
 
 What is known of a product ends ``SETTLED_DAYS`` before the cutoff's own day. So a customer refreshed within
-that time after a scoring gets what a new scoring would give them, and no sales after the scoring are needed.
+that time after a scoring gets the values a new scoring would give, without any sales after the scoring.
 Products that nobody had bought by then are left out; where orders name no products, these features are null.
 
-Tables are joined by numbers (``customer``, ``product``) that each connection gives out: joining by ids takes
-five times as long.
+Tables are joined by integer keys (``customer``, ``product``) assigned per connection: joining by string ids
+takes five times as long.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 SETTLED_DAYS = 7
 RECENT_DAYS = 28
 PRIOR_BUYERS = 2
-"""So many buyers who come back as the shop's do are added to each product's."""
+"""Prior strength: buyers added to each product's, who come back at the shop's average rate."""
 PRIOR_SALES = 5
-"""So many sales are added to each product's, of which ``PRIOR_RECENT`` recent."""
+"""Prior strength: sales added to each product's."""
 PRIOR_RECENT = 0.5
+"""How many of ``PRIOR_SALES`` count as recent."""
 
 
 def _known_lines() -> "ir.Table":
@@ -49,7 +50,7 @@ def product_numbers() -> "ir.Table":
 
 
 def bought_days() -> "ir.Table":
-    """Rows ``(customer, product, ordered_on)``: when on that day it was first bought."""
+    """Rows ``(customer, product, ordered_on)``: the moment of that day when it was first bought."""
     lines = (
         _known_lines()
         .join(table("customer_numbers"), "customer_id")
@@ -59,13 +60,13 @@ def bought_days() -> "ir.Table":
 
 
 def first_purchases() -> "ir.Table":
-    """Rows ``(customer, product)``: when it was first bought."""
+    """Rows ``(customer, product)``: the moment it was first bought."""
     days = table("bought_days")
     return days.group_by(["customer", "product"]).aggregate(ordered_at=days.ordered_at.min())
 
 
 def product_days() -> "ir.Table":
-    """Rows ``(product, ordered_on)``: its buyers of a day, and of how many it is the first or second."""
+    """Rows ``(product, ordered_on)``: that day's buyers, and for how many it was the first or second time."""
     import ibis
 
     pair = ibis.window(group_by=["customer", "product"], order_by="ordered_on")
@@ -78,7 +79,7 @@ def product_days() -> "ir.Table":
 
 
 def product_totals() -> "ir.Table":
-    """Rows ``(product, since)``: the sums of its days so far, as they stand ``until`` its next one."""
+    """Rows ``(product, since)``: running totals to the end of that day, which hold ``until`` its next one."""
     import ibis
 
     days = table("product_days")
@@ -95,7 +96,7 @@ def product_totals() -> "ir.Table":
 
 
 def shop_days() -> "ir.Table":
-    """Rows ``(ordered_on,)``: of how many customers and products it is the first, and the second, day."""
+    """Rows ``(ordered_on,)``: for how many (customer, product) it was the first, and the second, day."""
     days = table("product_days")
     return days.group_by("ordered_on").aggregate(
         n_first=days.n_first.sum().cast("float64"), n_second=days.n_second.sum().cast("float64")
@@ -103,7 +104,7 @@ def shop_days() -> "ir.Table":
 
 
 def _until(past: Past, days: int) -> "ir.Table":
-    """One row: the day on which those that count ended, so many days before the cutoff's own."""
+    """One row: the (exclusive) end of what is counted, ``days`` before the cutoff's own day."""
     import ibis
 
     ended = past.cutoffs.cutoff_on - ibis.interval(days=days)
@@ -116,14 +117,14 @@ def _totals(past: Past, days: int) -> "ir.Table":
 
 
 def _usual(past: Past) -> "ir.Table":
-    """One row: the share of all products' buyers who came back."""
+    """One row: over all products, the share of buyers who bought the product again."""
     days = table("shop_days").cross_join(_until(past, SETTLED_DAYS))
     days = days.filter(days.ordered_on < days.ended)
     return days.aggregate(usual=days.n_second.sum() / days.n_first.sum())
 
 
 def product_facts(past: Past) -> "ir.Table":
-    """Rows ``(product,)``: share of its buyers who came back for it, recent share of its sales."""
+    """Rows ``(product,)``: share of its buyers who bought it again, and share of its sales that is recent."""
     before = _totals(past, SETTLED_DAYS + RECENT_DAYS).select("product", n_before="n_sales")
     now = _totals(past, SETTLED_DAYS).left_join(before, "product").cross_join(_usual(past))
     n_recent = now.n_sales - now.n_before.fill_null(0)
@@ -137,7 +138,7 @@ def product_facts(past: Past) -> "ir.Table":
 def products_bought(past: Past) -> "ir.Table":
     """Rows ``(customer, product)``: what each had bought before the cutoff, with its facts."""
     mine = table("first_purchases").cross_join(past.cutoffs)
-    # DuckDB takes a bare comparison for selective and builds the join on its larger side: twice the time.
+    # DuckDB thinks a bare comparison selective and then builds the join on its larger side: twice the time.
     mine = mine.filter((mine.ordered_at < mine.cutoff).fill_null(False)).select("customer", "product")
     return mine.join(product_facts(past), "product")
 

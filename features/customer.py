@@ -1,7 +1,7 @@
 """What we know of a customer as of a cutoff: rhythm, money, basket, returns, habits, contacts, satisfaction.
 
-The grain of most features is the *purchase day*: all orders of a customer on one of the shop's days, net of what was
-returned before the cutoff. A day whose every unit was returned by then is no purchase day.
+The grain of most features is the *purchase day*: all orders of a customer on one of the shop's days, net of
+what was returned before the cutoff. A day whose every unit was returned by then is no purchase day.
 """
 
 from dataclasses import replace
@@ -168,6 +168,6 @@ OWN_FEATURES = FeatureSet(
         Feature("last_nps_score", lambda d: d.score.argmax(d.answered_at), "0 to 10", "The last answer to the satisfaction survey.", "surveys"),
     ),
 )  # fmt: skip
-"""What a customer's own orders tell, whatever others did."""
+"""Features that depend on the customer's own events alone."""
 CUSTOMER_FEATURES = replace(OWN_FEATURES, name="customer", beside=(BOUGHT_FEATURES,))
-"""With what is known of the products they bought."""
+"""The same, and the features of the products bought, which depend on all customers."""

@@ -16,11 +16,11 @@
 import re
 
 PASSWORD = re.compile(r"(://[^:/@\s]*:)[^/@\s]+(?=@)")
-"""What stands for a password in an address."""
+"""The password inside a URL."""
 
 
 class RecompraError(Exception):
-    """The root: catch this one, and you catch all that we raise on purpose. It tells nobody a password."""
+    """The root of all errors raised on purpose. Passwords in URLs are masked in its message."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         message = PASSWORD.sub(r"\1***", message)

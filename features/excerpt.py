@@ -1,9 +1,9 @@
-"""Some customers' part of a shop, with what happened since a cutoff: the same queries, on rows in memory.
+"""A few customers' rows of a shop, with what happened since a cutoff: the same queries, on rows in memory.
 
-``write`` keeps beside a scoring what customer features are derived from, sorted by customer, so that a few
-customers' rows are read without the others', and how all customers' purchases of each product went.
-``Excerpt`` reads these, adds what happened since as if it had been ingested, and derives orders, days and
-links of returns by the very functions of the ingest.
+``write`` stores beside a scoring the rows that customer features are derived from, sorted by customer so that
+a few customers can be read without the others, and the daily sales of each product to all customers.
+``Excerpt`` reads these, adds later events as if they had been ingested, and derives orders, days and links of
+returns with the functions of the ingest.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,25 +27,25 @@ PAST = {
     "contacts": ("*", "sent_at", "contact_id"),
     "surveys": ("*", "answered_at", "score"),
 }
-"""What is kept of customers: columns, the time that must lie before the cutoff, what tells rows apart.
+"""What is stored of customers: columns, the time that must lie before the cutoff, a tie-break.
 
-Their order is whole: what comes after the cutoff changes no byte of a scoring.
+The three together give a total order, so that later events change no byte of a scoring.
 """
 ROW_GROUP = 4096
-"""Rows that are read for one customer, at most, beside their own."""
+"""Rows per Parquet row group: about as many are read for one customer."""
 DERIVED = ("links", "returns", "order_rows", "order_news", "orders", "days")
 BOUGHT = ("customer_numbers", "bought_days", "first_purchases")
-"""Derived of the customers taken; what ``features.bought`` knows of products is of all customers."""
+"""Tables of ``features.bought`` derived from the customers taken alone."""
 OF_PRODUCTS = ("product_totals", "shop_days")
-"""Derived of what was sold."""
+"""Tables of ``features.bought`` derived from ``PRODUCT_DAYS``."""
 PRODUCT_DAYS = "product_days"
-"""Of all customers: what ``features.bought`` counts, a file and a table."""
+"""The sales of each product and day to all customers: a file, and a table of ``features.bought``."""
 LINES = ("event_id", "customer_id", "kind", "product_id", "quantity", "unit_price", "occurred_at")
-"""Columns of the events an excerpt takes: as in the online store; moments are naive, in UTC."""
+"""Columns of the events an excerpt takes, as in the online store; times are naive UTC."""
 
 
 def write(shop: Shop, cutoff: datetime, names: Sequence[str], folder: Path) -> None:
-    """Keep what is known of the customers ``names`` before ``cutoff``, for ``Excerpt`` to read."""
+    """Write what is known of the customers ``names`` before ``cutoff``, for ``Excerpt`` to read."""
     folder.mkdir(parents=True, exist_ok=True)
     con, moment = shop.con.con, naive_utc(cutoff)
     con.register("excerpt_names", pd.DataFrame({"customer_id": list(names)}, dtype="str"))
@@ -61,7 +61,7 @@ def write(shop: Shop, cutoff: datetime, names: Sequence[str], folder: Path) -> N
 
 
 def _write_product_days(shop: Shop, cutoff: datetime, folder: Path) -> None:
-    """Keep the days before the cutoff's that a fact may yet tell from each other; earlier ones are one."""
+    """Write the days before the cutoff's that some fact still distinguishes; all earlier days become one."""
     BOUGHT_FEATURES.derive(shop.con)
     today = f"DATE '{local_day(cutoff, shop.timezone)}'"
     oldest = f"{today} - {SETTLED_DAYS + RECENT_DAYS + 1}"
@@ -79,11 +79,11 @@ def _copy(con: Any, sql: str, path: Path) -> None:
 
 
 class Excerpt(Shop):
-    """A shop of the customers taken last. Its answers are those of a warehouse that holds what is new too.
+    """A shop of the customers taken last. It answers as a warehouse would that had ingested the new events.
 
-    Holds for cutoffs at or after ``as_of``, the one it was written at. It does not know what others bought
-    since: facts of products are told as of ``SETTLED_DAYS`` after ``as_of`` at most, and stand still then.
-    Counted on, they would tell of a shop that sells nothing. ``con`` is in memory, of one thread.
+    Valid for cutoffs at or after ``as_of``, the one it was written at. What other customers bought since is
+    unknown, so facts of products are computed as of ``SETTLED_DAYS`` after ``as_of`` at the latest; for later
+    cutoffs they stay the same, as if the shop had not stopped selling. ``con`` is in memory, for one thread.
     """
 
     def __init__(self, home: Path, folder: Path, as_of: datetime) -> None:
@@ -112,12 +112,12 @@ class Excerpt(Shop):
         return con
 
     def customer_features(self, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return the features as of ``cutoff`` of the customers held; those of products: see the class."""
+        """Return the features as of ``cutoff`` of the customers held; of product facts see the class."""
         self._stand_still(cutoff)
         return super().customer_features(cutoff, ids)
 
     def _stand_still(self, cutoff: datetime) -> None:
-        """Move what was sold by the days that ``cutoff`` lies beyond what can be told of products."""
+        """Shift all sales by the days that ``cutoff`` lies beyond ``as_of + SETTLED_DAYS``."""
         since = local_day(cutoff, self.timezone) - local_day(self.as_of, self.timezone)
         late = max(since.days - SETTLED_DAYS, 0)
         if late != self._days_late:
@@ -128,7 +128,7 @@ class Excerpt(Shop):
             self._days_late = late
 
     def anyone(self) -> list[str]:
-        """Return the id of one customer; none where there is none."""
+        """Return the id of one customer, as a list of one; an empty list where there is none."""
         return [
             row[0]
             for row in self.con.con.execute("SELECT customer_id FROM past_order_lines LIMIT 1").fetchall()
@@ -140,10 +140,11 @@ class Excerpt(Shop):
         events: Sequence[Mapping[str, Any]] = (),
         contacts: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """Hold the customers ``ids`` and what happened to them since; the ones held before are let go.
+        """Load the customers ``ids`` and what happened to them since; the ones held before are dropped.
 
         ``events``: order lines and returns (``LINES``); an order's lines share customer and moment.
-        ``contacts`` have the columns of the warehouse's. Raises what DuckDB raises for values out of range.
+        ``contacts`` has the columns of the warehouse's table. DuckDB's errors for values out of range pass
+        through.
         """
         self.forget()
         con = self.con.con

@@ -19,13 +19,13 @@ KEYS = ["cutoff", "customer_id"]
 CUTOFFS = {"cutoff": "timestamp", "cutoff_on": "date"}
 WANTED = {"customer_id": "string"}
 DECIMALS = 6
-"""Sums of floats differ in their last bits with the order threads add them in; the sixth decimal does not."""
+"""Sums of floats depend in their last bits on the order in which threads add; the sixth decimal does not."""
 
 
 class Past:
     """The tables as a source sees them: limited to the customers asked for, next to the cutoffs.
 
-    ``keys`` is what tells rows of different cutoffs and customers apart: of one cutoff, customers alone.
+    ``keys`` identifies a customer's rows: cutoff and customer, or with a single cutoff the customer alone.
     """
 
     def __init__(self, *, limited: bool, one: bool = False) -> None:
@@ -41,7 +41,7 @@ class Past:
         return rows if self._wanted is None else rows.semi_join(self._wanted, "customer_id")
 
     def by_customer(self, rows: "ir.Table", figures: dict[str, Any]) -> "ir.Table":
-        """Aggregate a source's rows; customers known by number get the ids these stand for."""
+        """Aggregate a source's rows by customer; integer keys of customers are replaced by their ids."""
         key = "customer_id" if "customer_id" in rows.columns else "customer"
         sums = rows.group_by([*self.keys[:-1], key]).aggregate(**figures)
         return sums if key == "customer_id" else sums.join(self("customer_numbers"), key).drop(key)
@@ -50,8 +50,8 @@ class Past:
 Source = Callable[[Past], "ir.Table"]
 """Prepares rows ``(cutoff, customer_id, ...)`` of past events; every one of them lies before its cutoff.
 
-Instead of ``customer_id`` they may have ``customer``, of the derived table ``customer_numbers``; those of one
-cutoff need not name it."""
+Instead of ``customer_id`` they may have ``customer``, the key of the derived table ``customer_numbers``;
+where there is a single cutoff they need not have ``cutoff``."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,11 @@ class FeatureSet:
     features: tuple[Feature, ...]
     sources: dict[str, Source]
     derived: dict[str, Callable[[], "ir.Table"]] = field(default_factory=dict)
-    """Tables that are made of the warehouse's once a connection, because many queries ask for them."""
+    """Tables derived from the warehouse's once per connection, because many queries need them."""
     beside: tuple["FeatureSet", ...] = ()
-    """Sets of the same grain whose columns follow, each by a query of its own; this one decides the rows."""
+    """Sets of the same grain whose columns are appended, each by its own query; this one decides the rows."""
     one_cutoff: bool = False
-    """Whether its query holds for one cutoff only: a panel then asks it once for each."""
+    """Whether its query handles a single cutoff only: a panel then runs it once per cutoff."""
 
     @property
     def names(self) -> list[str]:
@@ -88,7 +88,7 @@ class FeatureSet:
     def compute(
         self, con: Any, cutoff: datetime, ids: Sequence[str] | None = None, *, timezone: str
     ) -> pd.DataFrame:
-        """Return features as of ``cutoff``: one row a customer seen before it, index ``customer_id``, sorted.
+        """Return features as of ``cutoff``, a row per customer seen before it: index ``customer_id``, sorted.
 
         ``ids`` limits the answer to those customers (unknown ones have no row); the row of one equals its
         row in the batch. ``timezone`` is the shop's: it decides which day a cutoff falls on.
@@ -136,7 +136,7 @@ class FeatureSet:
         return (frame.astype(other) if other else frame).round(DECIMALS)
 
     def derive(self, con: Any) -> None:
-        """Make the derived tables where the connection has none; Spark looks them up each time."""
+        """Create the derived tables that the connection lacks; on Spark they are views."""
         made = "TEMP TABLE" if con.name == "duckdb" else "OR REPLACE TEMP VIEW"
         there = held(con)
         for name in (name for name in self.derived if name not in there):
@@ -179,7 +179,7 @@ def _compiled_table(features: FeatureSet, name: str, dialect: str) -> str:
 
 
 def at_cutoffs(con: Any, cutoffs: Iterable[datetime], timezone: str) -> dict[datetime, datetime]:
-    """Set the cutoffs that ``Past`` reads; return them by what they are called in the tables (naive UTC)."""
+    """Set the cutoffs that ``Past`` reads; return them by their form in the tables (naive UTC)."""
     moments = {naive_utc(cutoff): cutoff for cutoff in sorted(cutoffs)}
     rows = [
         f"(TIMESTAMP '{naive}', DATE '{local_day(cutoff, timezone)}')" for naive, cutoff in moments.items()

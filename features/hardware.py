@@ -1,4 +1,4 @@
-"""How much of this machine we may use: the one place that decides thread counts and sizes of pieces."""
+"""How much of this machine may be used: the one place that decides thread counts and sizes of batches."""
 
 import os
 from collections import deque
@@ -12,17 +12,17 @@ Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
 ALONE = 10_000_000
-"""Up to so many cells (rows x columns), threads cost more than they bring, above all on a busy machine."""
+"""Tables of up to this many cells (rows x columns) get one thread: more cost more than they gain."""
 
 CELLS = 16_000_000
-"""Work on customers x products goes in pieces of at most so many cells."""
+"""Work on customers x products is done in batches of at most this many cells."""
 
 
 def threads() -> int:
     """Return how many threads a fit may use: ``RECOMPRA_THREADS``, else the cores this process may run on.
 
     LightGBM with more threads than free cores slows down five-fold, so nothing else sets a thread count.
-    Raises ``SettingsError`` for what is no number.
+    Raises ``SettingsError`` where the variable is not a number.
     """
     told = os.environ.get("RECOMPRA_THREADS") or "0"
     if not told.isdecimal():
@@ -36,15 +36,15 @@ def threads_for(n_cells: int) -> int:
 
 
 def rows_at_once(n_columns: int) -> int:
-    """Return how many rows of ``n_columns`` one piece of work takes: its memory is the same in any shop."""
+    """Return how many rows of ``n_columns`` make one batch, so that its memory is the same in any shop."""
     return max(CELLS // max(n_columns, 1), 1)
 
 
 def side_by_side(work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> Iterator[Result]:
-    """Yield ``work`` of each piece in their order, as many at once as there are threads.
+    """Yield ``work(piece)`` for each piece, in order, as many in parallel as there are threads.
 
-    For work that mostly leaves the interpreter (numpy, compiled loops). Pieces are taken when begun, so
-    memory holds a few of them; an error is raised where its result would have come.
+    For work that mostly releases the GIL (numpy, compiled loops). Pieces are drawn lazily, so that only a few
+    are in memory; an error is raised in the place of its result.
     """
     n = threads()
     if n == 1:

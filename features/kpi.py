@@ -1,7 +1,7 @@
-"""The figures a shop is run by, each with its definition, as of a cutoff and by any grouping of customers.
+"""The key figures of a shop, each with its definition, as of a cutoff and by any grouping of customers.
 
-Every KPI is a ratio of two sums over customers, so one rule gives them all an interval: the variance of a
-ratio estimator, linearised (Cochran, Sampling Techniques, 1977, eq. 6.13), customers being independent.
+Every KPI is a ratio of two sums over customers, so one formula gives them all an interval: the linearised
+variance of a ratio estimator (Cochran, Sampling Techniques, 1977, eq. 6.13), customers being independent.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ from features.storage.tables import fetch, sql_of, table
 Z = 1.96
 """Half-width of a 95% interval, in standard errors."""
 BOUNDS = {"share": (0.0, 1.0), "points": (-100.0, 100.0)}
-"""What a figure of that unit can be at all."""
+"""The possible range of a figure, by its unit."""
 EVERYONE = "all"
 ATTRIBUTES = ("acquisition_channel", "region", "gender")
 """Columns of ``customers`` that group customers."""
@@ -40,9 +40,9 @@ class Kpi:
     doc: str
 
     def measure(self, rows: pd.DataFrame) -> tuple[float, float, float, int]:
-        """Return value, low, high (95%) and the number of customers it is of; NaN where it cannot be known.
+        """Return value, low, high (95%) and the number of customers behind it; NaN where it is unknown.
 
-        A count has no interval: it is what it is. Shares stay within 0 and 1, points within -100 and 100.
+        A count is exact and has no interval. Shares stay within 0 and 1, points within -100 and 100.
         """
         part = self.part(rows).astype(float)
         if self.whole is None:
@@ -110,14 +110,15 @@ KPIS: tuple[Kpi, ...] = (
     Kpi("cac", _of("acquisition_cost"), lambda r: _flag(r["acquisition_cost"].notna()), "currency", "Mean cost of winning a customer, where it is known."),
     Kpi("ltv_to_cac", lambda r: r["margin_first_year"].where(r["is_mature"] > 0), lambda r: r["acquisition_cost"].where(r["is_mature"] > 0), "ratio", "First-year margin per unit of money spent on winning the same customers."),
 )  # fmt: skip
-"""One line a KPI. ``period`` is the shop's horizon, the days before the cutoff."""
+"""One line per KPI. The period is as many days before the cutoff as the shop's horizon."""
 
 
 def facts(shop: Shop, cutoff: datetime) -> pd.DataFrame:
-    """Return what the KPIs are counted on: one row a customer with a purchase before ``cutoff``.
+    """Return the rows that KPIs are computed from: one row per customer with a purchase before ``cutoff``.
 
-    Index ``customer_id``; the columns of ``activity``, who is new and who is mature (0 or 1), first-year
-    margin at the rate at which the shop sells, and the attributes and acquisition cost of the customers table.
+    Index ``customer_id``; the columns of ``activity``, whether a customer is new and mature (0 or 1),
+    first-year margin at the shop's margin rate, and the attributes and acquisition cost of the customers
+    table.
     """
     period = shop.settings.horizon_days
     rows = activity(period).compute(shop.con, cutoff, timezone=shop.timezone)
@@ -164,7 +165,7 @@ def _named(figures: tuple[float, float, float, int]) -> dict[str, float]:
 
 
 def over_time(shop: Shop, cutoffs: Iterable[datetime]) -> pd.DataFrame:
-    """Return the KPIs of everyone as of each cutoff, in one scan: ``kpis`` with ``cutoff`` in front."""
+    """Return the KPIs of everyone as of each cutoff, in one scan: as ``kpis``, with a column ``cutoff``."""
     period, people = shop.settings.horizon_days, _people(shop)
     panel = activity(period).panel(shop.con, cutoffs, timezone=shop.timezone)
     parts = [
@@ -176,7 +177,7 @@ def over_time(shop: Shop, cutoffs: Iterable[datetime]) -> pd.DataFrame:
 
 
 def cohorts(shop: Shop, cutoff: datetime) -> pd.DataFrame:
-    """Return the share of each month's new customers that ordered in the months after, closed ones only.
+    """Return the share of each month's new customers that ordered in each later month that has ended.
 
     Index the month of the first purchase (text ``YYYY-MM``), columns months since then from 0; ``n`` is the
     cohort's size. Net of returns; months are the shop's.
@@ -193,7 +194,7 @@ def cohorts(shop: Shop, cutoff: datetime) -> pd.DataFrame:
 
 
 def _months(days: Any) -> Any:
-    """Return ``cohort, month, n``: how many customers of a cohort bought so many months later."""
+    """Return ``cohort, month, n``: how many customers of a cohort bought ``month`` months later."""
     import ibis
 
     mine = ibis.window(group_by="customer_id")
@@ -204,7 +205,7 @@ def _months(days: Any) -> Any:
 
 
 def _closed(shares: pd.DataFrame, cutoff: datetime, timezone: str) -> "Bools":
-    """Return where a cell's month has ended by the cutoff, shape of ``shares``; months from 0 in order."""
+    """Return which cells' months had ended by the cutoff, shape of ``shares``; its columns are months from 0."""
     end = pd.Timestamp(cutoff).tz_convert(timezone)
     last = end.year * 12 + end.month - 1
     starts = np.array([int(name[:4]) * 12 + int(name[5:]) - 1 for name in shares.index])

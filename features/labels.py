@@ -46,7 +46,8 @@ def products(
 ) -> pd.DataFrame:
     """Return ``customer_id, product_id, n_days, quantity, revenue`` of the horizon, as ordered, by id.
 
-    With ``guests`` an order of no customer is that of a guest, under a made-up id that follows all others.
+    With ``guests``, each order without a customer gets a made-up customer id that sorts after all others.
+    Raises ``SettingsError`` unless the horizon closed by ``known_until``.
     """
     end = _closed(cutoff, horizon_days, known_until, timezone)
     lines = table("order_lines")
@@ -68,9 +69,9 @@ def products(
 def contacted(con: Any, horizon_days: int, since: datetime, known_until: datetime) -> pd.DataFrame:
     """Return what followed each contact sent after ``since`` whose horizon closed by ``known_until``.
 
-    One row a contact, oldest first: ``customer_id, sent_at`` (UTC, naive), ``contact_id, action, product_id,
-    treated, propensity, cost``, and the columns of ``followed``. The held out (``treated`` false) are rows as
-    well.
+    One row per contact, oldest first: ``customer_id, sent_at`` (naive UTC), ``contact_id, action, product_id,
+    treated, propensity, cost``, and the columns of ``followed``; including those held out (``treated``
+    false).
     """
     contacts = table("contacts")
     sent = contacts.filter(
@@ -87,11 +88,11 @@ def contacted(con: Any, horizon_days: int, since: datetime, known_until: datetim
 def followed(con: Any, asked: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
     """Return what each customer bought in the ``horizon_days`` times 24 hours from a moment on.
 
-    ``asked`` holds ``customer_id``, ``moment`` (UTC, naive) and ``product_id`` (null for none). One row each,
-    in their order: ``n_orders``; ``revenue``, net of what of it was returned since (NaN without prices), and
-    the ``discount`` given on that;
-    ``bought_product``, whether that very product was among it; ``knew_product``, whether it had been bought
-    before. The caller sees to it that the horizons are closed.
+    ``asked`` holds ``customer_id``, ``moment`` (naive UTC) and ``product_id`` (null for none). One row for
+    each of its rows, in order: ``n_orders``; ``revenue``, net of later returns of it (NaN without prices);
+    ``discount``, what was taken off that revenue; ``bought_product``, whether that very product was bought;
+    ``knew_product``, whether it had been bought before. The caller must make sure that the horizons are
+    closed.
     """
     wanted = asked[["customer_id", "moment", "product_id"]].assign(row=range(len(asked)))
     con.con.register("recompra_asked", wanted.astype({"customer_id": "str", "product_id": "object"}))
@@ -127,8 +128,8 @@ def _closed(cutoff: datetime, horizon_days: int, known_until: datetime, timezone
     end = shift_days(cutoff, horizon_days, timezone)
     if end > known_until:
         raise SettingsError(
-            f"the {horizon_days} days from {cutoff:%Y-%m-%d} end on {end:%Y-%m-%d}, after what may be known "
-            f"({known_until:%Y-%m-%d})",
+            f"the {horizon_days} days from {cutoff:%Y-%m-%d} end on {end:%Y-%m-%d}, "
+            f"but orders are known only until {known_until:%Y-%m-%d}",
             "take an earlier cutoff or a shorter horizon",
         )
     return end

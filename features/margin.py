@@ -1,6 +1,7 @@
-"""What is earned of revenue: as it was sold, at the unit costs that are known, discounts and all.
+"""The shop's margin: on what was actually sold, after discounts, at the unit costs that are known.
 
-A catalogue's usual margin is another figure: what sells most often earns least, and discounts come off it.
+The catalogue's average margin is a different figure: best sellers often have low margins, and discounts lower
+it.
 """
 
 from datetime import datetime, timedelta
@@ -10,23 +11,23 @@ from features.storage.tables import fetch, sql_of, table
 from features.window import naive_utc
 
 SOLD_DAYS = 182
-"""Sales of so many days tell the margin: prices and costs of long ago do not."""
+"""The margin is measured on the sales of this many days: older prices and costs no longer hold."""
 
 
 class Margin(NamedTuple):
-    """The shop's margin, and what goods cost beside the price before discounts; both shares of money."""
+    """The shop's margin, and its cost of goods relative to prices before discounts; both are shares."""
 
     rate: float
     """Margin as a share of revenue."""
     goods: float
-    """Cost of goods as a share of revenue and discounts together: a discount lowers no cost."""
+    """Cost of goods as a share of revenue before discounts: a discount does not lower the cost."""
 
     @classmethod
     def sold(cls, con: Any, until: datetime, assumed: float) -> Self:
         """Return the margin of what customers bought in the ``SOLD_DAYS`` before ``until``.
 
-        Of lines with a price and a known unit cost; where there is none, ``assumed`` is the rate. Returns
-        count as sold: their share of margin is taken for that of the others.
+        Measured on lines with a price and a known unit cost; if there are none, ``assumed`` is the rate.
+        Returned lines count as sold: their margin is assumed to be like that of the others.
         """
         frame = fetch(con, sql_of(_sums(until), con.name)).fillna(0.0).round(6)
         revenue, full, known_revenue, known_full, cost = frame.iloc[0].tolist()
@@ -36,7 +37,7 @@ class Margin(NamedTuple):
 
 
 def _sums(until: datetime) -> Any:
-    """Return one row: revenue, the same before discounts, both of known cost, and that cost."""
+    """Return one row: revenue, revenue before discounts, both of lines with a known cost, and that cost."""
     lines, products = table("order_lines"), table("products").select("product_id", "unit_cost")
     rows = lines.left_join(products, "product_id")
     rows = rows.filter(

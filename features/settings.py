@@ -1,4 +1,4 @@
-"""What a shop says of itself in ``recompra.toml``; without the file, the defaults below."""
+"""A shop's settings, read from ``recompra.toml``; without the file, the defaults below."""
 
 import tomllib
 from pathlib import Path
@@ -20,18 +20,18 @@ class Section(BaseModel):
 
 
 class TableMap(Section):
-    """Where one table comes from, and what its columns are called there."""
+    """The source of one table, and the names of its columns there."""
 
     file: str = ""
     """File name or glob inside the shop's folder; empty: ``<table>.parquet`` or ``<table>.csv``."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Our column -> the source's column, or a DuckDB expression over the source's columns."""
     also: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """The source's column -> what other editions of the file call it."""
+    """The source's column -> its names in other versions of the file."""
     query: str = ""
     """A DuckDB query instead of ``file``, over the folder's files by their stems and ``order_lines``."""
     may_lack: tuple[str, ...] = ()
-    """Columns that ``query`` reads but an export may be without; there they read as empty, and it is said."""
+    """Columns that ``query`` reads but an export may lack; they are then read as empty, with a note."""
     where: str = ""
     """A DuckDB condition; rows that fail it are quarantined with ``where_reason``."""
     where_reason: str = "left out by the shop's own rule"
@@ -39,7 +39,7 @@ class TableMap(Section):
 
 
 class Economics(Section):
-    """Money that orders alone do not tell. Every figure here is an assumption, and answers say so."""
+    """Economic figures that cannot be learnt from orders alone. Answers based on them say ``assumed``."""
 
     margin_rate: float = Field(default=0.30, ge=0, le=1)
     """Margin as a share of revenue (0 to 1), used where no unit_cost is known."""
@@ -50,43 +50,43 @@ class Economics(Section):
     save_rate: float = Field(default=0.05, ge=0, le=1)
     """Assumed share of leaving customers whom a contact keeps (0 to 1)."""
     max_contacts_28d: int = Field(default=4, ge=0)
-    """At most so many contacts to one customer in 28 days, over all channels."""
+    """Maximum number of contacts to one customer in 28 days, over all channels."""
     require_consent: bool = True
-    """Contact only where ``email_consent`` is true; a shop that records no consent knows of no refusal."""
+    """Contact only where ``email_consent`` is true; in a shop that records no consent, nobody has refused."""
 
 
 class Lists(Section):
-    """What a shop says of its lists. All of it is optional: by default it is learnt from the orders."""
+    """Settings of recommendation lists. All are optional: by default, lists are learnt from the orders."""
 
     returns: dict[str, bool] = Field(default_factory=dict)
-    """Category (as ``a > b``, with those below it) or product id -> whether what was bought may come back."""
+    """Category (``a > b``, with its subcategories) or product id -> whether it may be listed once bought."""
     min_return_share: float = Field(default=0.03, ge=0, le=1)
-    """Elsewhere it may where at least this share of a category's buyers bought a product again."""
+    """Other categories may if at least this share of their buyers bought a product of them again."""
     max_per_category: int = Field(default=0, ge=0)
-    """At most so many products of one category in a list, while there are others; 0: no limit."""
+    """Maximum number of products of one category in a list, as long as there are others; 0: no limit."""
     hidden: list[str] = Field(default_factory=list)
     """Product ids and categories never to show."""
     pinned: dict[str, list[str]] = Field(default_factory=dict)
-    """List -> product ids that lead it, in this order, wherever they may be shown."""
+    """List -> product ids at its top, in this order, unless a rule excludes them for the customer."""
     boosted: dict[str, float] = Field(default_factory=dict)
-    """Product id or category -> factor on the chance when products are ordered (1.2: a fifth more)."""
+    """Product id or category -> factor on its chance when products are ranked (1.2: a fifth more)."""
     explore_share: float = Field(default=0.0, ge=0, le=1)
-    """Share of places kept for new products, while they are worth trying (0.1: one in ten)."""
+    """Share of list places reserved for new products that are worth trying (0.1: one in ten)."""
     upsell_price_step: float = Field(default=1.6, gt=1.05)
-    """A better version of a product costs at most so many times its price."""
+    """A better version of a product costs at most this many times its price."""
     locale: str = "en"
-    """Language of reasons, where a request names none, and of the report: en, pt."""
+    """Language of reasons (unless a request names one) and of the report: en, pt."""
 
 
 class ProductGroup(Section):
-    """Manners that hold for one kind of goods, ``[product_groups.<name>]``."""
+    """Contact rules for one kind of goods, ``[product_groups.<name>]``."""
 
     categories: tuple[str, ...] = ()
-    """A product belongs where one of these begins a word of its category path; upper or lower case."""
+    """A product belongs to the group if a word of its category path starts with one of these, in any case."""
     settling_days: int = Field(default=0, ge=0, le=365)
-    """Nobody is contacted until so many days after delivery: the goods are tried on, or set up."""
+    """Days after delivery without a contact, while the goods are tried on or set up."""
     same_kind_days: int = Field(default=0, ge=0, le=3650)
-    """So many days after a purchase nothing else of the same category is offered."""
+    """Days after a purchase during which nothing else of the same category is offered."""
 
 
 FASHION = ("fashion", "apparel", "cloth", "shoe", "footwear", "dress", "jewel")
@@ -100,45 +100,45 @@ PRODUCT_GROUPS = {
 
 
 class ContactPolicy(Section):
-    """Manners that hold for every contact, ``[contact_policy]``; caps of 28 days are in ``[economics]``."""
+    """Rules for all contacts, ``[contact_policy]``; the 28-day cap is ``[economics] max_contacts_28d``."""
 
     max_contacts_7d: int = Field(default=2, ge=0)
-    """At most so many contacts to one customer in 7 days, over all channels."""
+    """Maximum number of contacts to one customer in 7 days, over all channels."""
     quiet_from: int = Field(default=21, ge=0, le=23)
-    """From this hour of the shop's clock nothing is sent ..."""
+    """Nothing is sent from this hour (shop's time zone) ..."""
     quiet_until: int = Field(default=8, ge=0, le=23)
-    """... until this one; the same hour twice: no quiet hours."""
+    """... until this one; equal hours: no quiet hours."""
     delivery_days: int = Field(default=0, ge=0, le=90)
-    """Days from an order to its delivery, where ``deliveries`` does not tell (a till delivers at once)."""
+    """Assumed days from order to delivery where ``deliveries`` has no date (0: bought in a physical shop)."""
     settling_days: int = Field(default=0, ge=0, le=365)
-    """Days after delivery without a contact, for goods of no product group."""
+    """Days after delivery without a contact, for goods that belong to no product group."""
     lost_days: int = Field(default=60, ge=1, le=365)
-    """A delivery or return still open so many days after its order holds up contacts no longer."""
+    """After this many days, an order still undelivered or being returned no longer blocks contacts."""
     open_return_statuses: tuple[str, ...] = ("return_requested", "return_open", "returning", "disputed")
-    """Values of ``deliveries.status`` that say a return is under way."""
+    """Values of ``deliveries.status`` that mean a return is under way."""
     no_coupon_days: int = Field(default=14, ge=0, le=365)
-    """So many days after the first order no discount is offered: it would teach to wait for one."""
+    """Days after the first order without discounts, lest new customers learn to wait for one."""
     held_out_share: float = Field(default=0.0, ge=0, lt=1)
-    """Share of customers never contacted, to measure the others against (0 to below 1)."""
+    """Share of customers never contacted, as a control group (0 to below 1)."""
     held_out_salt: str = "recompra"
-    """Changing it draws other customers to hold out."""
+    """Salt of the hash that picks the control group; changing it picks other customers."""
     exploration: Literal["none", "epsilon", "thompson"] = "none"
-    """How recorded decisions try what is not known to be best; their propensities are kept."""
+    """How recorded decisions explore actions not known to be best; their propensities are stored."""
     epsilon: float = Field(default=0.05, ge=0, le=1)
-    """Share of decisions that ``epsilon`` draws among all permitted actions and nothing."""
+    """Share of decisions that ``epsilon`` draws uniformly from the permitted actions and doing nothing."""
     effect_spread: float = Field(default=0.5, ge=0, le=10)
-    """Standard deviation of an assumed effect, as a share of it: how freely ``thompson`` tries."""
+    """Standard deviation of an assumed effect, relative to it: how much ``thompson`` explores."""
 
 
 class Settings(Section):
     """A shop's settings."""
 
     name: str = "shop"
-    """What the shop is called in reports."""
+    """The shop's name in reports."""
     timezone: str = "UTC"
-    """IANA zone: the shop's days, and how naive timestamps are read."""
+    """IANA time zone: defines the shop's days, and the zone of naive timestamps."""
     timestamps: str = ""
-    """IANA zone of naive timestamps in the files, where it is not ``timezone``."""
+    """IANA time zone of naive timestamps in the files, if other than ``timezone``."""
     currency: str = ""
     """ISO 4217 code; empty: taken from the order lines, else unknown."""
     horizon_days: int = Field(default=90, ge=1, le=730)
@@ -146,15 +146,15 @@ class Settings(Section):
     tables: dict[str, TableMap] = Field(default_factory=dict)
     """Column maps, by table name."""
     columns: dict[str, str] = Field(default_factory=dict)
-    """Short for ``tables.order_lines.columns``."""
+    """Shorthand for ``tables.order_lines.columns``."""
     economics: Economics = Economics()
     """Costs, margins and assumed effects."""
     lists: Lists = Lists()
-    """What lists may hold, and in which order."""
+    """What lists may contain, and in which order."""
     contact_policy: ContactPolicy = ContactPolicy()
-    """Caps, quiet hours, settling time, the share held out."""
+    """Caps, quiet hours, settling time, control group."""
     product_groups: dict[str, ProductGroup] = Field(default_factory=lambda: dict(PRODUCT_GROUPS))
-    """Manners by kind of goods; the first group that fits a product counts."""
+    """Contact rules by kind of goods; a product belongs to the first group that matches."""
     actions: dict[str, dict[str, bool | int | float | str]] = Field(default_factory=dict)
     """Changes to the catalogue of actions, by action and field (see ``models.policy.actions.Action``)."""
 
@@ -167,7 +167,7 @@ class Settings(Section):
 
     @classmethod
     def load(cls, place: Path, defaults: "Settings | None" = None) -> "Settings":
-        """Read ``recompra.toml`` over ``defaults``; raise ``SettingsError`` naming the key.
+        """Read ``recompra.toml`` over ``defaults``; ``SettingsError`` names the wrong key.
 
         ``place`` is the folder that may hold it, or such a file of any name.
         """
@@ -179,7 +179,7 @@ class Settings(Section):
 
     @classmethod
     def parse(cls, values: dict[str, object], said_in: str) -> "Settings":
-        """Check ``values``; a wrong one is named with where it was said and what was expected."""
+        """Validate ``values`` read from ``said_in``; ``SettingsError`` names the wrong key and all known."""
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -197,7 +197,7 @@ def _read_toml(path: Path) -> dict[str, object]:
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Lay ``over`` on ``base``, table by table: what a shop does not say stays as its adapter has it."""
+    """Overlay ``base`` by ``over``, recursively: keys a shop does not set keep the adapter's values."""
     both = {
         key: _merged(base[key], over[key])
         for key in base.keys() & over.keys()

@@ -1,4 +1,4 @@
-"""A shop as models see it: everything as of a cutoff, each answer computed once."""
+"""A shop as models see it: everything as of a cutoff, computed once and cached."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -22,11 +22,11 @@ from features.window import end_of_day, naive_utc, shift_days
 
 Answer = TypeVar("Answer")
 PANEL_CELLS = 50_000_000
-"""Panels are kept while they have so many cells together (400 MB), then the newest alone."""
+"""Panels are cached up to this many cells in total (400 MB), beyond that only the newest."""
 
 
 class Shop:
-    """Reads one version of a warehouse. Answers are cached per cutoff: a model may ask again at no cost."""
+    """Reads one version of a warehouse. Results are cached per cutoff, so asking again is free."""
 
     def __init__(self, home: Path) -> None:
         self.warehouse = Warehouse(home)
@@ -58,7 +58,7 @@ class Shop:
         )
 
     def customers_seen(self, cutoff: datetime) -> "pd.Index[str]":
-        """Return the ids, sorted, of everyone with an order before ``cutoff``, whatever they brought back."""
+        """Return the sorted ids of everyone with an order before ``cutoff``, even if all was returned."""
         return self._once(("seen", cutoff), lambda: self._seen(cutoff))
 
     def _seen(self, cutoff: datetime) -> "pd.Index[str]":
@@ -69,7 +69,7 @@ class Shop:
         return found
 
     def n_days_placed(self, cutoff: datetime) -> int:
-        """Return the days with an order before ``cutoff`` of all customers, brought back or not."""
+        """Return the number of customer-days with an order before ``cutoff``, returned or not."""
         return self._once(("placed", cutoff), lambda: self._placed(cutoff))
 
     def _placed(self, cutoff: datetime) -> int:
@@ -79,7 +79,7 @@ class Shop:
         return int(fetch(self.con, sql_of(days.aggregate(n=days.count()), self.con.name))["n"].iloc[0])
 
     def margin(self, until: datetime) -> Margin:
-        """Return what is earned of revenue, as sold before ``until`` and the end of orders."""
+        """Return the shop's margin on what was sold before ``until``, or before the last order if earlier."""
         end, assumed = min(until, self.last_midnight), self.settings.economics.margin_rate
         return self._once(("margin", end), lambda: Margin.sold(self.con, end, assumed))
 
@@ -116,7 +116,7 @@ class Shop:
         return self._once(("history", cutoff), lambda: read_history(self.con, cutoff, timezone=self.timezone))
 
     def sales(self, cutoff: datetime) -> History:
-        """Return all that sold before ``cutoff``: the history, and behind its customers those of guests."""
+        """Return all that sold before ``cutoff``: the history, with guests after its customers."""
         if not self.facts.n_lines_without_customer:
             return self.history(cutoff)
         return self._once(
@@ -130,7 +130,7 @@ class Shop:
         )
 
     def brought_back(self, cutoff: datetime) -> BroughtBack:
-        """Return what was bought before ``cutoff`` and brought back, by codes of ``history(cutoff)``."""
+        """Return what was bought and entirely returned before ``cutoff``, by codes of ``history(cutoff)``."""
         return self._once(
             ("back", cutoff), lambda: read_brought_back(self.con, cutoff, self.history(cutoff).products)
         )
@@ -150,8 +150,9 @@ class Shop:
     ) -> list[datetime]:
         """Return up to ``n`` cutoffs whose horizon closes by ``known_until``, newest first.
 
-        They lie ``step_days`` apart (default: one horizon), each with ``warmup_days`` (default: one horizon)
-        of orders before it. Raises ``CannotLearn`` where there is none, saying which horizon is possible.
+        They are ``step_days`` apart (default: one horizon), each with at least ``warmup_days`` (default: one
+        horizon) of orders before it. Raises ``CannotLearn`` if there is none, and says which horizon is
+        possible.
         """
         step, warmup = step_days or horizon_days, warmup_days or horizon_days
         earliest = shift_days(self.warehouse.first_at, warmup, self.timezone)

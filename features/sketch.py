@@ -1,12 +1,12 @@
-"""How features were distributed, in a few numbers each, and how far they have moved since.
+"""How features were distributed, in a few numbers each, and how far they have drifted since.
 
-The population stability index (PSI) of two distributions over the same bins is the sum of
-``(p - q) ln(p / q)``: 0 for equal ones; by custom below .1 is no drift, above .25 one to act on. Bins are
-tenths of what was known then, and one for what was not known. Where ``n`` rows stand against ``m``, chance
-alone makes it about ``10 / n + 10 / m``.
+The population stability index (PSI) of two distributions over the same bins is the sum of ``(p - q) ln(p /
+q)``: 0 for equal ones; by convention, below .1 is no drift and above .25 calls for action. Bins are the
+deciles of the known values at the time of the sketch, and one for missing values. Between samples of ``n``
+and ``m`` rows, chance alone gives a PSI of about ``10 / n + 10 / m``.
 
-Much moves by itself: everybody grows older, who keeps buying has bought more. So a sketch knows how far the
-same customers had moved by its own day in so many days before, and ``drift`` counts only what is beyond that.
+Much drifts by itself: ages grow, and totals with every purchase. So a sketch also holds how far features
+moved in the days before it was drawn, and ``drift`` discounts that.
 """
 
 import json
@@ -28,29 +28,29 @@ if TYPE_CHECKING:
 FILE = "sketch.json"
 TENTHS = np.arange(1, 10) / 10
 LEAST_SHARE = 1e-4
-"""An empty bin counts as half a row, or as so much where that is more: the logarithm of nothing is none."""
+"""An empty bin counts as half a row, or as this share if that is more, so that its logarithm is finite."""
 DRIFTED = 0.25
-"""A PSI above this is drift to act on."""
+"""A PSI above this is drift that calls for action."""
 USUAL_TIMES = 2.0
-"""Twice what it moved before is still no news: seasons and deliveries of customers are uneven."""
+"""Up to this many times the usual movement is tolerated: seasons and the influx of customers vary."""
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """By feature: edges between its tenths (equal ones are one), and rows in each bin, the unknown last."""
+    """By feature: edges between its deciles (equal ones merged) and rows in each bin, missing values last."""
 
     edges: Mapping[str, tuple[float, ...]]
     counts: Mapping[str, tuple[int, ...]]
     at: str = ""
-    """The moment it was drawn of; empty where nobody said."""
+    """The moment it describes (ISO 8601); empty if unknown."""
     days: float = 0.0
-    """Days in which features move by ``usual``; 0 where that is not known."""
+    """Days in which features move by ``usual``; 0 if unknown."""
     usual: Mapping[str, float] = field(default_factory=dict)
-    """The PSI that comes by itself."""
+    """The PSI by which a feature moves anyway."""
 
     @classmethod
     def of(cls, frame: "pd.DataFrame") -> Self:
-        """Draw the columns of a frame of numbers."""
+        """Sketch the columns of a numeric frame."""
         columns = _columns(frame)
         edges = {name: _edges(values) for name, values in columns.items()}
         counts = {name: tuple(_count(edges[name], values).tolist()) for name, values in columns.items()}
@@ -58,7 +58,7 @@ class Sketch:
 
     @classmethod
     def moving(cls, frames: "Iterable[pd.DataFrame]", *, at: datetime, days: float) -> Self:
-        """Draw the last of ``frames``, as of ``at``; those ``days`` and more before it tell what is usual."""
+        """Sketch the last of ``frames``, as of ``at``; ``usual`` comes from those before, ``days`` apart."""
         drawn, usual = cls({}, {}), dict[str, float]()
         for frame in frames:
             for name, values in _columns(frame).items():
@@ -68,7 +68,7 @@ class Sketch:
         return replace(drawn, at=at.isoformat(), days=float(days), usual=usual)
 
     def by(self, moment: datetime) -> Self:
-        """Return the same with what is usual by ``moment``: PSI grows as the square of the way."""
+        """Return the sketch with ``usual`` extrapolated to ``moment``: PSI grows as the square of a shift."""
         if not self.days:
             return self
         passed = (moment - datetime.fromisoformat(self.at)).total_seconds() / 86400
@@ -81,7 +81,7 @@ class Sketch:
         return _count(self.edges[name], values)
 
     def psi(self, name: str, counts: npt.ArrayLike) -> float:
-        """Return how far these counts of a feature are from the sketch's; 0 where either is of nothing."""
+        """Return the PSI between the sketch and these counts of a feature; 0 if either has no rows."""
         then, now = np.asarray(self.counts[name], float), np.asarray(counts, float)
         if not then.sum() or not now.sum():
             return 0.0
@@ -89,7 +89,7 @@ class Sketch:
         return float(((q - p) * np.log(q / p)).sum())
 
     def drift(self, name: str, counts: npt.ArrayLike) -> float:
-        """Return the PSI, less where what is usual and chance allow for more: from .25 on, one to act on."""
+        """Return the PSI, scaled down for usual movement and chance, so that .25 still calls for action."""
         then, now = sum(self.counts[name]), float(np.sum(counts))
         chance = 10 / max(then, 1) + 10 / max(now, 1)
         allowed = max(DRIFTED, USUAL_TIMES * self.usual.get(name, 0.0)) + chance

@@ -1,4 +1,4 @@
-"""Time: a cutoff is exclusive, is passed in, and never read from a clock here."""
+"""Time: a cutoff is exclusive and passed in; nothing here reads a clock."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -9,13 +9,13 @@ EPOCH = date(1970, 1, 1)
 YEAR_DAYS = 364
 """52 weeks: the same weekday a year ago."""
 SETTLED_DAYS = 90
-"""A shop's first days are no season: its customers are all new then."""
+"""A shop's first days say nothing about seasons: all its customers are new."""
 YEARS = range(1900, 2201)
-"""Years a cutoff may be of: far from where the calendar ends, so that it can be moved."""
+"""Years a cutoff may lie in: far enough from the calendar's limits to be shifted."""
 
 
 def last_year_days(horizon_days: int) -> int:
-    """Return the days of orders it takes until last year tells the season of a horizon, of a year at most."""
+    """Return how many days of orders are needed for last year to show a horizon's season (a year at most)."""
     return YEAR_DAYS + horizon_days + max(SETTLED_DAYS, horizon_days)
 
 
@@ -31,9 +31,9 @@ def zone(name: str) -> ZoneInfo:
 
 
 def parse_cutoff(text: str, timezone: str = "UTC") -> datetime:
-    """Read a cutoff: a bare date is that day's midnight, a naive time a time, in the shop's zone.
+    """Read a cutoff: a bare date is that day's midnight; it and a naive time are in the shop's zone.
 
-    Raises ``SettingsError`` for what is no date, or one of a year that nobody means.
+    Raises ``SettingsError`` for text that is not a date, or a year outside ``YEARS``.
     """
     try:
         moment = datetime.fromisoformat(text)
@@ -60,9 +60,9 @@ def day_number(day: date) -> int:
 
 
 def shift_days(moment: datetime, days: int, timezone: str) -> datetime:
-    """Move by calendar days of the shop: a day's beginning stays one over a change of clocks.
+    """Move by calendar days of the shop: the start of a day stays one across a change of clocks.
 
-    It is midnight but where the clocks skip that: Brazil's summers, until 2018, began at 01:00.
+    That is midnight, unless the clocks skip it: until 2018, Brazil's daylight saving time began at midnight.
     """
     local = moment.astimezone(zone(timezone))
     naive = local.replace(tzinfo=None)
@@ -72,7 +72,7 @@ def shift_days(moment: datetime, days: int, timezone: str) -> datetime:
 
 
 def midnight(moment: datetime, timezone: str) -> datetime:
-    """Return the beginning of the shop's day that holds an aware ``moment``."""
+    """Return the start of the shop's day that contains an aware ``moment``."""
     return parse_cutoff(local_day(moment, timezone).isoformat(), timezone)
 
 

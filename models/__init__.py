@@ -1,1 +1,1 @@
-"""What we know -> what we predict: one file a model; code, never trained artefacts."""
+"""What we know -> what we predict: one file per model; code, never trained artefacts."""

@@ -1,4 +1,4 @@
-"""Boosted trees as plain text: LightGBM (Ke et al., 2017) with settings that forgive small shops."""
+"""Boosted trees as plain text: LightGBM (Ke et al., 2017), with settings that suit small shops too."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 CONSTANT = "constant="
 CHUNK = 100_000
-"""Rows explained at once: contributions are as large as the rows."""
+"""Rows explained at once: contributions take as much memory as the rows."""
 FEWEST_ROWS = 50
-"""With fewer rows, or a target that does not vary, the trees say a constant."""
+"""With fewer rows, or a constant target, the model is a constant."""
 
 
 class TreesConfig(Config):
     """How the trees are grown."""
 
     n_trees: int = Field(default=200, ge=1)
-    """Trees a model."""
+    """Number of trees."""
     n_leaves: int = Field(default=7, ge=2)
-    """Leaves a tree: few, because what is learnt in one window must hold in the next."""
+    """Leaves per tree: few, because what is learnt in one window must hold in the next."""
     min_leaf_rows: int = Field(default=100, ge=1)
-    """Rows a leaf needs."""
+    """Minimum number of rows in a leaf."""
     learning_rate: float = Field(default=0.03, gt=0, le=1)
-    """Share of each tree that is added."""
+    """Shrinkage: the share of each tree's output that is added."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class Trees:
     ) -> Self:
         """Grow trees for ``rows``, shape (n, columns), NaN where unknown, and ``target``, shape (n,).
 
-        ``objective`` is one of LightGBM's; a constant is returned on the scale of its raw scores. ``weight``,
-        shape (n,), with mean 1, is how much each row counts. With ``any_threshold`` a split's threshold is
-        drawn at random (Geurts, Ernst and Wehenkel, 2006): trees that differ more, and average better.
+        ``objective`` is one of LightGBM's; a constant model is on the scale of its raw scores. ``weight`` are
+        the rows' weights, shape (n,), with mean 1. With ``any_threshold`` split thresholds are drawn at
+        random (Geurts, Ernst and Wehenkel, 2006): such trees differ more from each other, and average better.
         """
         if len(target) < FEWEST_ROWS or not np.ptp(target):
             return cls("", _constant(objective, target))
@@ -90,7 +90,7 @@ class Trees:
         return np.concatenate(parts)
 
     def gain(self, columns: list[str]) -> dict[str, float]:
-        """Return how much each column helped, summing to 1; nothing for a constant."""
+        """Return each column's share of the total gain, summing to 1; empty for a constant."""
         if not self.text:
             return {}
         gains = self._booster.feature_importance("gain")
@@ -122,7 +122,7 @@ class Trees:
 
 
 def _params(objective: str, config: TreesConfig, n_cells: int) -> dict[str, Any]:
-    """Deterministic whatever the number of threads: rows are summed in one fixed order."""
+    """Return LightGBM's parameters; results are the same for any number of threads."""
     return {
         "objective": objective,
         "num_leaves": config.n_leaves,

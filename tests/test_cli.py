@@ -314,7 +314,7 @@ def test_a_home_that_takes_no_writes_is_not_changed_by_half(run, backup, words) 
     code, _, complaint = run(*words.split())
     assert (code, complaint) == (
         2,
-        f"recompra: {backup} takes no writes. Hint: let RECOMPRA_HOME name a copy that does\n",
+        f"recompra: {backup} is read-only. Hint: set RECOMPRA_HOME to a writable copy\n",
     )
 
 
@@ -322,7 +322,7 @@ def test_a_half_written_database_that_cannot_be_put_right_is_refused_in_words(ru
     (backup / "online.db-wal").write_bytes(b"a write")
     (backup / "mlflow.db-journal").write_bytes(b"a write")
     for words in (("keys", "list"), ("models", "list"), ("models", "history")):
-        assert "is half-written, on a disk that takes no writes" in run(*words)[2]
+        assert "is half-written, on a read-only disk" in run(*words)[2]
 
 
 def test_who_closes_the_output_hears_nothing_of_it() -> None:

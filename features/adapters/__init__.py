@@ -1,4 +1,4 @@
-"""Where a shop's own words become ours: one small file of settings for each kind of source.
+"""Adapters: one small settings file for each known kind of source, which maps its columns to ours.
 
 An adapter is ``<name>.toml``: keys of ``Settings`` (zone, currency, files, column maps), and
 ``package = "<package>/<folder>"`` where an installed Python package carries the data itself. Expressions are
@@ -19,7 +19,7 @@ TEXT = "_text"
 
 @dataclass(frozen=True)
 class Adapter:
-    """What an adapter file says: settings as a plain mapping, and the folder of data it brings, if any."""
+    """A parsed adapter file: settings as a plain mapping, and the folder of data it brings, if any."""
 
     name: str
     values: dict[str, Any]
@@ -27,12 +27,12 @@ class Adapter:
 
 
 def names() -> list[str]:
-    """Return the adapters' names; the ``_text`` twins are found by the file's suffix, not by name."""
+    """Return the adapters' names, without the ``_text`` variants: those are chosen by the file's suffix."""
     return sorted(path.stem for path in FOLDER.glob("*.toml") if not path.stem.endswith(TEXT))
 
 
 def load(name: str, source: Path | None = None) -> Adapter:
-    """Read the adapter of that name, or for a ``.txt`` source its ``_text`` twin.
+    """Read the adapter of that name, or for a ``.txt`` source its ``_text`` variant, if there is one.
 
     Raises ``SettingsError`` for a name that does not exist.
     """
@@ -47,7 +47,8 @@ def load(name: str, source: Path | None = None) -> Adapter:
 def locate(source: str | Path, adapter: str | None) -> tuple[Path, str | None]:
     """Return where the data lies and the adapter to use.
 
-    A source may be the name of an adapter that brings its own data. Raises ``InputError`` where nothing is.
+    A source may be the name of an adapter that brings its own data. Raises ``InputError`` where there is no
+    such file, and where an adapter named as the source brings no data.
     """
     path = Path(source).expanduser()
     if path.exists():

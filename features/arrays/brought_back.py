@@ -1,4 +1,4 @@
-"""What customers bought and brought back whole: nothing they own, and nothing new to them either."""
+"""Products that customers bought and returned entirely: not owned any more, but not new to them either."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,18 +25,18 @@ class BroughtBack:
 
     @classmethod
     def none(cls, n_products: int) -> "BroughtBack":
-        """Return nothing."""
+        """Return an empty set of pairs."""
         return cls(Vocabulary.of([]), n_products, np.zeros(0, np.int64))
 
     def among(self, ids: Ids, customer: Ints, product: Ints) -> Bools:
-        """Mark pairs that were brought back; ``customer`` counts the rows of ``ids``."""
+        """Mark the pairs that were brought back; ``customer`` holds row numbers of ``ids``."""
         if not len(self.keys):
             return np.zeros(len(product), bool)
         code = self._codes(ids)[customer]
         return among(np.where(code >= 0, code * self.n_products + product, -1), self.keys)
 
     def pairs(self, ids: Ids) -> tuple[Longs, Longs]:
-        """Return the pairs of the customers ``ids``: their rows in it, and products."""
+        """Return the pairs of the customers ``ids``, as row numbers of ``ids`` and product codes."""
         if not len(self.keys):
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         code = self._codes(ids)
@@ -46,7 +46,7 @@ class BroughtBack:
         return np.repeat(row, size), self.keys[stretches(start, size)] % self.n_products
 
     def of(self, customer_id: str) -> Longs:
-        """Return the products that one customer brought back: microseconds, however many others did."""
+        """Return the product codes that one customer brought back; takes microseconds in any shop."""
         code = self.customers.code(customer_id)
         start, end = np.searchsorted(self.keys, (code * self.n_products, (code + 1) * self.n_products))
         return np.asarray(self.keys[start:end] % max(self.n_products, 1))
@@ -55,12 +55,12 @@ class BroughtBack:
         return found_at(ids, self.customers.ids)
 
     def save(self, folder: Path) -> None:
-        """Write arrays, to be mapped."""
+        """Write the arrays, one ``.npy`` each, to be memory-mapped."""
         write_arrays(folder, {"customers": self.customers.ids, "keys": self.keys})
 
     @classmethod
     def load(cls, folder: Path, n_products: int, *, mmap: bool = True) -> "BroughtBack":
-        """Read back; nothing where nothing was kept."""
+        """Read back; empty where nothing was written."""
         if not (folder / "keys.npy").is_file():
             return cls.none(n_products)
         customers, keys = (read_array(folder, name, mmap=mmap) for name in ("customers", "keys"))
@@ -68,7 +68,7 @@ class BroughtBack:
 
 
 def read_brought_back(con: Any, cutoff: datetime, products: Vocabulary) -> BroughtBack:
-    """Read the pairs bought before ``cutoff`` of which by then nothing was left."""
+    """Read the pairs bought before ``cutoff`` of which every unit had been returned by then."""
     rows = con.raw_sql(_PAIRS.format(moment=naive_utc(cutoff))).fetchall()
     names, code = [name for name, _ in rows], products.codes([product for _, product in rows])
     customers = Vocabulary.of(names)

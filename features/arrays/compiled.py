@@ -1,8 +1,8 @@
 """Loops over arrays, compiled to machine code: the same function for a million customers and for one request.
 
-numba keeps what it compiled on disk (see ``cache_folder``), and compiles anew where the function's own file
-has changed, only then. So a compiled function calls no compiled function of another file, and reads no
-constant of one: what it needs comes in as an argument.
+numba caches compiled code on disk (see ``cache_folder``) and recompiles only when the function's own file has
+changed. So a compiled function must not call a compiled function of another file or read a constant of one:
+whatever it needs is passed in as an argument.
 """
 
 import os
@@ -15,7 +15,7 @@ R = TypeVar("R")
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile at the first call, or take it from the disk; the GIL is free meanwhile, x / 0 is inf or NaN."""
+    """Compile at the first call, or load from disk. Calls release the GIL; x / 0 gives inf or NaN."""
     import numba
 
     found: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
@@ -23,9 +23,9 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def cache_folder(home: Path) -> dict[str, str]:
-    """Return the environment that tells numba where to keep machine code: beside the source if it may.
+    """Return environment variables that tell numba where to cache: nothing if it can write beside the source.
 
-    In a read-only installation that is a folder of the home. A folder already chosen is left alone.
+    In a read-only installation the cache is a folder of the home. ``NUMBA_CACHE_DIR``, if set, is respected.
     """
     beside = Path(__file__).parent
     if "NUMBA_CACHE_DIR" in os.environ or os.access(beside, os.W_OK):

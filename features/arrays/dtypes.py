@@ -1,4 +1,4 @@
-"""Names of arrays by what they hold: one name for one dtype, throughout."""
+"""Names of array types by what they hold: one name per dtype, used throughout."""
 
 from typing import Any
 
@@ -11,16 +11,16 @@ Bools = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
 """Codes of a few things: a source, a reason, a role."""
 Ints = NDArray[np.int32]
-"""Codes, days and counts that are kept."""
+"""Codes, days and counts that are stored."""
 Longs = NDArray[np.int64]
-"""Places in arrays, and counts that are summed."""
+"""Positions in arrays, and counts that are summed."""
 Rows = NDArray[np.intp]
-"""Rows as numpy finds them, by sorting and searching."""
+"""Row numbers as returned by numpy's sorting and searching."""
 Floats = NDArray[np.float32]
-"""Numbers that are kept, and what the ranker reads."""
+"""Numbers that are stored, and the ranker's input."""
 Doubles = NDArray[np.float64]
 """Numbers that are summed or fitted."""
 Column = NDArray[Any]
 """Numbers of any kind."""
 Sparse = Any
-"""A sparse matrix of scipy's (CSR, if nothing else is said); its own types are not worth their noise."""
+"""A scipy sparse matrix (CSR unless stated otherwise); scipy's own types are not worth their noise."""

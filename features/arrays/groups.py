@@ -9,7 +9,7 @@ from features.arrays.dtypes import Bools, Column, Floats, Longs
 
 
 def found_at(wanted: Any, ordered: Any) -> Longs:
-    """Return where each of the ``wanted`` is in ``ordered``, which is sorted; -1 where it is not."""
+    """Return the position of each of ``wanted`` in the sorted ``ordered``; -1 where it is absent."""
     if not len(ordered):
         return np.full(np.shape(wanted), -1, np.int64)
     at = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
@@ -17,15 +17,15 @@ def found_at(wanted: Any, ordered: Any) -> Longs:
 
 
 def among(wanted: Any, ordered: Any) -> Bools:
-    """Return which of the ``wanted`` are in ``ordered``, which is sorted.
+    """Return which of ``wanted`` are in the sorted ``ordered``.
 
-    Where one sorted set is asked often: ``np.isin`` would gather both sides anew each time.
+    For a sorted set that is searched often: ``np.isin`` would sort both sides each time.
     """
     return found_at(wanted, ordered) >= 0
 
 
 def places(key: Column) -> Longs:
-    """Return each row's place among those of its ``key``, in the order given, from 0."""
+    """Return each row's position among the rows of the same ``key``, in the order given, from 0."""
     order = np.argsort(key, kind="stable")
     start = np.flatnonzero(np.append(True, key[order][1:] != key[order][:-1]))
     found = np.empty(len(key), np.int64)
@@ -34,7 +34,7 @@ def places(key: Column) -> Longs:
 
 
 def stretches(start: Column, size: Column) -> Longs:
-    """Return the numbers from each ``start`` on, ``size`` of each, one stretch after the other."""
+    """Return the ranges ``start[i] .. start[i] + size[i] - 1``, one after the other."""
     found: Longs = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size - start, size)
     return found
 

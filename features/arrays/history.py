@@ -1,4 +1,4 @@
-"""Who bought what, as flat arrays in time order: one form for training on all and for answering one.
+"""Who bought what, as flat arrays in time order: one form for training on everyone and for one request.
 
 Row numbers (codes) never leave the code that holds the vocabulary; ids are strings from end to end.
 """
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GUEST = chr(0x10FFFF)
-"""Leads the made-up ids of guests: no character lies behind it, so guests stand behind all customers."""
+"""Prefix of the made-up ids of guests: the last Unicode character, so guests sort after all customers."""
 FEW = 8
-"""So many ids are looked up one by one."""
+"""Up to this many ids are looked up one by one."""
 COLUMNS = ("indptr", "product", "order", "day", "quantity", "revenue")
 
 
@@ -36,7 +36,7 @@ class Vocabulary:
 
     @classmethod
     def of(cls, ids: Sequence[str]) -> "Vocabulary":
-        """Build from any ids; duplicates fold."""
+        """Build from ids in any order; duplicates count once."""
         encoded = np.array([name.encode() for name in ids] or [], dtype=np.bytes_)
         return cls(np.unique(encoded))
 
@@ -48,7 +48,7 @@ class Vocabulary:
         if len(ids) <= FEW or not len(self.ids):
             return np.array([self.code(str(name)) for name in ids], np.int32)
         encoded = [str(name).encode() for name in ids]
-        wanted = np.array(encoded, dtype=self.ids.dtype)  # cuts what is too long to be known: see ``fits``
+        wanted = np.array(encoded, dtype=self.ids.dtype)  # truncates ids longer than any known: see ``fits``
         fits = np.fromiter(map(len, encoded), np.int64, len(encoded)) <= self.ids.dtype.itemsize
         at = np.searchsorted(self.ids, wanted)
         found = fits & (self.ids[np.minimum(at, len(self.ids) - 1)] == wanted)
@@ -115,7 +115,7 @@ class History:
         return slice(int(self.indptr[customer]), int(self.indptr[customer + 1]))
 
     def of_customers(self, codes: Ints) -> "History":
-        """Return the history of some customers, in the order given; vocabularies of products are shared."""
+        """Return the history of some customers, in the order given; the product vocabulary is shared."""
         sizes = np.diff(self.indptr)[codes]
         indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         at = stretches(self.indptr[codes], sizes)
@@ -126,7 +126,7 @@ class History:
         )
 
     def save(self, folder: Path) -> None:
-        """Write one ``.npy`` an array, to be mapped by many readers."""
+        """Write one ``.npy`` per array, to be memory-mapped by many readers."""
         ids = {"customers": self.customers.ids, "products": self.products.ids}
         write_arrays(folder, ids | {name: getattr(self, name) for name in COLUMNS})
         (folder / "history.json").write_text(json.dumps({"cutoff_day": self.cutoff_day}), encoding="utf-8")
@@ -150,7 +150,7 @@ class Interactions:
 
 
 def interactions(history: History, half_life_days: float | None = None) -> Interactions:
-    """Count purchases per customer and product, less with age where there is a half-life; never negative."""
+    """Count purchases per customer and product, weighted down with age if a half-life is given."""
     weight = np.ones(len(history.product), np.float32)
     if half_life_days:
         weight = np.exp2((history.day - history.cutoff_day) / half_life_days).astype(np.float32)
@@ -158,7 +158,7 @@ def interactions(history: History, half_life_days: float | None = None) -> Inter
 
 
 def summed(history: History, weight: Column) -> Sparse:
-    """Return the sums of a weight of each row, (customers, products)."""
+    """Return the sums of the rows' weights by customer and product, as a CSR matrix of that shape."""
     from scipy.sparse import csr_matrix
 
     shape = (len(history.customers), len(history.products))
@@ -169,7 +169,7 @@ def read_history(con: Any, cutoff: datetime, *, timezone: str, guests: bool = Fa
     """Read every purchase before ``cutoff`` of a known customer and product, less what was returned by then.
 
     Products are those anyone bought before the cutoff, and those of the catalogue launched before it. With
-    ``guests`` an order of no customer is that of a guest, who never comes back.
+    ``guests``, each order without a customer belongs to a made-up customer of its own.
     """
     moment, day = naive_utc(cutoff), local_day(cutoff, timezone)
     con.raw_sql(_PRODUCTS.format(moment=moment, day=day))

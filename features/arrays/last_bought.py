@@ -1,4 +1,4 @@
-"""When customers last bought products, or anything of their kind: in days before the cutoff."""
+"""When customers last bought given products, or anything of the same category: in days before the cutoff."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ def days_since_bought(history: History, products: Ints) -> Doubles:
 
 
 def days_since_kind(history: History, products: Ints, category: Ints) -> Doubles:
-    """Return the same for the last purchase of anything of the candidate's category (codes by product)."""
+    """Return the same for the last purchase in the candidate's category (``category``: code by product)."""
     kinds = np.append(category, np.int32(-1))
     wanted, n = kinds[products], int(category.max(initial=-1)) + 1
     rows = kinds[history.product]
@@ -31,7 +31,7 @@ def _days_since(history: History, owned: Ints, wanted: Ints, n_codes: int) -> Do
     if not len(owned):
         return np.full(wanted.shape, np.nan)
     bought = history.customer.astype(np.int64) * n_codes + owned
-    pairs, last = np.unique(bought[::-1], return_index=True)  # in time order: the first from behind is last
+    pairs, last = np.unique(bought[::-1], return_index=True)  # newest first: its first is the last bought
     day = history.day[::-1][last]
     keys = np.arange(len(wanted), dtype=np.int64)[:, None] * n_codes + wanted
     at = found_at(keys, pairs)

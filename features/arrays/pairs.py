@@ -1,8 +1,8 @@
 """What is known of a customer and a product together: one function for training, all lists and one request.
 
 ``pair_features`` takes the histories of some customers and pairs of them with products, as flat arrays, and
-returns one row a pair. It does not know whether there is one customer or a million: what is learnt from and
-what is answered with cannot differ. Ages are days before the cutoff.
+returns one row per pair. It is the same code for one customer and for a million, so what a model is trained
+on and what it is served cannot differ. Ages are days before the cutoff.
 """
 
 import hashlib
@@ -17,9 +17,9 @@ from features.arrays.products import LEVELS, STATISTICS, ProductTable
 from features.arrays.receipts import receipts, record
 
 MISSING = np.float32(-99)
-"""A number, not NaN: what trees do with a NaN they did not meet in training differs between libraries."""
+"""A number, not NaN: libraries differ in how trees treat a NaN that did not occur in training."""
 VERSION = 2
-"""Raise it when a definition below or in ``products`` changes: older rankers are then refused."""
+"""Increase it when a definition below or in ``products`` changes: older rankers are then refused."""
 
 CUSTOMER: dict[str, str] = {
     "c_orders": "orders of the customer",
@@ -105,7 +105,7 @@ _GROUPS = {
     "statistics": record(STATISTICS),
 }
 _ROW = np.dtype(list(_GROUPS.items()))
-"""The same columns as a record of records, for the functions below; a kind's names start with ``kind_``."""
+"""The same columns as nested records, for the functions below; names of a kind start with ``kind_``."""
 
 
 def fingerprint() -> str:
@@ -116,7 +116,7 @@ def fingerprint() -> str:
 def pair_features(
     history: History, table: ProductTable, customer: Ints, product: Ints, scores: Floats
 ) -> Floats:
-    """Return one row a pair, columns as in ``PAIR_FEATURES``, float32; ``MISSING`` where nothing is known.
+    """Return one row per pair, columns as in ``PAIR_FEATURES``, float32; ``MISSING`` where nothing is known.
 
     ``customer`` are codes of ``history``, in order; ``product`` codes of its products and of ``table``;
     ``scores`` has shape (pairs, 6), see ``SCORES``. Each row depends on its own customer's history alone.
@@ -170,7 +170,7 @@ def _customer(row: Any, who: Any) -> None:
 
 @compiled
 def _own(row: Any, own: Any, who: Any, good: Any) -> None:
-    """Tell what the customer did with this very product."""
+    """Fill in what the customer did with this very product."""
     again = max(own.n - 1, 0)
     span = own.first - own.since
     row.n, row.n_7d, row.n_28d, row.n_112d = own.n, own.n_7d, own.n_28d, own.n_112d
@@ -198,7 +198,7 @@ def _own(row: Any, own: Any, who: Any, good: Any) -> None:
 
 @compiled
 def _kind(row: Any, habit: Any, who: Any) -> None:
-    """Tell what the customer did with products of the same kind (category, brand), where it is known."""
+    """Fill in what the customer did with products of the same kind (category, brand), where it is known."""
     everything = who.orders_112d * who.lines / max(who.orders, 1)
     row.kind_n = habit.n
     row.kind_7d, row.kind_28d, row.kind_112d = habit.n_7d, habit.n_28d, habit.n_112d
@@ -208,7 +208,7 @@ def _kind(row: Any, habit: Any, who: Any) -> None:
 
 @compiled
 def _narrow(row: Any, habit: Any, own: Any, gap: float, share: float) -> None:
-    """Tell more of a narrow kind; ``gap`` and ``share`` are the product's statistics there."""
+    """Fill in further columns of a narrow kind; ``gap`` and ``share`` are the product's statistics there."""
     share = 0 if np.isnan(share) else share
     row.kind_products = habit.products
     row.kind_own = own.n_112d / max(habit.n_112d, 1e-6)

@@ -1,6 +1,6 @@
-"""What a shop's orders say about each product as of a cutoff: how it sells, to how many, how often again.
+"""What a shop's orders say about each product as of a cutoff: sales, buyers, repeat purchases.
 
-Everything is read from the history before the cutoff and from the catalogue; one row a product code.
+Everything is read from the history before the cutoff and from the catalogue; one row per product code.
 """
 
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from features.arrays.history import History
 from features.arrays.stored import read_array, write_arrays
 
 HALF_LIVES = (7.0, 28.0, 112.0)
-"""Days after which a purchase counts half: what sells this week, this month, this season."""
+"""Days after which a purchase counts half: for what sells this week, this month, this season."""
 WINDOWS = (7, 14, 28, 56)
 """Days in which distinct buyers are counted."""
 LEVELS = ("leaf", "branch", "top", "brand")
-"""Kinds of products: the full category path, the path without its last step, its first step; the brand."""
+"""Kinds of products: full category path, the path without its last step, its first step; and the brand."""
 
 STATISTICS: dict[str, str] = {
     "p_sales_7d": "share of all sales, half-life 7 days",
@@ -57,7 +57,7 @@ STATISTICS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class ProductTable:
-    """One row a product code: the kinds it belongs to, how it sells, what it costs."""
+    """One row per product code: the kinds it belongs to, how it sells, what it costs."""
 
     codes: Ints
     """Shape (4, n_products), one row for each of ``LEVELS``; -1 unknown."""
@@ -66,7 +66,7 @@ class ProductTable:
     price: Floats
     """In the shop's currency; NaN unknown."""
     popularity: Floats
-    """The chance that a customer buys it within the horizon, whoever they are; see ``popularity``."""
+    """The chance that any one customer buys it within the horizon; see ``popularity``."""
 
     def column(self, name: str) -> Floats:
         """Return one statistic of every product."""
@@ -80,7 +80,7 @@ class ProductTable:
 
     @cached_property
     def log_price(self) -> Floats:
-        """The statistic ``p_price`` in one piece."""
+        """The statistic ``p_price`` as a contiguous array."""
         return np.ascontiguousarray(self.column("p_price"))
 
     @property
@@ -90,11 +90,11 @@ class ProductTable:
 
     @cached_property
     def n_kinds(self) -> int:
-        """One more than there are kinds on the level that has most of them."""
+        """One more than the number of kinds on the level with the most."""
         return int(self.codes.max(initial=-1)) + 2
 
     def save(self, folder: Path) -> None:
-        """Write one ``.npy`` an array."""
+        """Write one ``.npy`` per array."""
         write_arrays(
             folder, {name: getattr(self, name) for name in ("codes", "statistics", "price", "popularity")}
         )
@@ -146,7 +146,7 @@ def _branch(catalogue: Catalogue) -> Ints:
     """Return codes of the categories' paths without their last step."""
     parents = [path.rpartition(" > ")[0] or path for path in catalogue.categories.all_names()]
     _, branch = np.unique(np.array(parents, dtype=str), return_inverse=True)
-    padded = np.append(branch, -1).astype(np.int32)  # -1, no category, reads the last one
+    padded = np.append(branch, -1).astype(np.int32)  # index -1, no category, reads this last one
     return padded[catalogue.category]
 
 
@@ -166,7 +166,7 @@ def _buyers(history: History) -> dict[str, Column]:
 
 
 def n_buyers(history: History, rows: Bools) -> Longs:
-    """Return how many customers bought each product in some ``rows`` of a history."""
+    """Return how many customers bought each product in the ``rows`` of a history (a mask)."""
     size = max(len(history.products), 1)
     pairs = np.unique(history.pair[rows])
     return np.bincount(pairs % size, minlength=len(history.products))
@@ -185,17 +185,17 @@ def _buyer_share(history: History, days: int, *, known_days: int = 0) -> Floats:
 
 
 def _ages(history: History, pick: np.ufunc, start: int) -> Ints:
-    """Return of each customer the age of the first (``np.maximum``) or the latest order (``np.minimum``)."""
+    """Return the age of each customer's first (``np.maximum``) or latest order (``np.minimum``)."""
     ages = np.full(len(history.customers), start, np.int32)
     pick.at(ages, history.customer, history.cutoff_day - history.day)
     return ages
 
 
 def popularity(history: History, horizon_days: int) -> Floats:
-    """Return the chance that a customer buys each product within the horizon, whoever they are.
+    """Return, for each product, the chance that any one customer buys it within the horizon.
 
-    Distinct buyers of the last two horizons (28 to 180 days) over the customers of that time, brought to one
-    horizon. What has not sold lately follows near zero, in the order of its sales ever.
+    Distinct buyers of the last two horizons (28 to 180 days) over the customers of that time, scaled to one
+    horizon. Products that have not sold lately are close to zero, in the order of their all-time sales.
     """
     days = int(np.clip(2 * horizon_days, 28, 180))
     share = np.minimum(_buyer_share(history, days).astype(np.float64), 1 - 1e-6)
@@ -205,7 +205,7 @@ def popularity(history: History, horizon_days: int) -> Floats:
 
 
 def _habits(pairs: _Pairs, history: History, horizon_days: int) -> dict[str, Column]:
-    """How many try a product, how many come back for it, and after how long."""
+    """Compute how many customers try a product, how many buy it again, and after how long."""
     size = len(history.products)
 
     def total(weights: Column | None = None) -> Column:
@@ -236,7 +236,7 @@ def _times(history: History) -> dict[str, Column]:
 
 
 def _orders(history: History) -> dict[str, Column]:
-    """How much of an order it is, and how much of it is bought at once."""
+    """Compute a product's mean share of recent orders, and the quantity bought at once."""
     size = len(history.products)
     recent = history.cutoff_day - history.day <= 28
     order, product = history.order[recent], history.product[recent]
@@ -285,7 +285,7 @@ def _share(sales: Column, code: Ints) -> Column:
 
 
 def _pooled_gap(pairs: _Pairs, code: Ints) -> Column:
-    """Return the mean gap of all products of a kind; of those without a kind too."""
+    """Return the mean gap over all products of a product's kind; products without a kind are one kind too."""
     kind = code[pairs.product] + 1
     n_kinds = int(code.max(initial=-1)) + 2
     days = np.bincount(kind, pairs.first - pairs.last, minlength=n_kinds)

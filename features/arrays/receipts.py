@@ -1,7 +1,7 @@
-"""What the receipts say of customers, and of each with a product or a kind of products: facts, no features.
+"""Facts counted from the orders: of each customer, and of each customer with a product or kind of products.
 
-One walk over the histories gathers them, whether there is one customer or a million; ``pairs`` beside this
-file turns them into features. A fact of a *habit* is kept for the product and for every kind it belongs to.
+One pass over the histories gathers them, for one customer or for a million; ``features.arrays.pairs`` turns
+them into features. A *habit* holds a customer's facts about one product, or about one kind of products.
 """
 
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ HABIT: dict[str, str] = {
 
 
 def record(names: Any) -> "np.dtype[np.void]":
-    """Return the type of a row with a float32 for each name."""
+    """Return the record type with one float32 field per name."""
     return np.dtype([(name, np.float32) for name in names])
 
 
@@ -56,9 +56,9 @@ _HALF_LIVES = np.array(HALF_LIVES, np.float32)
 
 @dataclass(frozen=True)
 class Receipts:
-    """``customers``: one record a customer of the history. ``habits``: shape (5, pairs), one record each.
+    """``customers``: one record per customer of the history. ``habits``: records of shape (5, pairs).
 
-    Row 0 of ``habits`` is the product itself, then come ``features.arrays.products.LEVELS``.
+    Row 0 of ``habits`` is the product itself, the others are ``features.arrays.products.LEVELS``.
     """
 
     customers: NDArray[np.void]
@@ -66,7 +66,7 @@ class Receipts:
 
 
 class _Lines(NamedTuple):
-    """The histories."""
+    """The columns of a ``History`` that are needed."""
 
     indptr: Longs
     product: Ints
@@ -77,7 +77,7 @@ class _Lines(NamedTuple):
 
 
 class _Shelf(NamedTuple):
-    """What there is to know of the products."""
+    """The columns of a ``ProductTable`` that are needed."""
 
     kinds: Ints
     n_kinds: int
@@ -85,14 +85,14 @@ class _Shelf(NamedTuple):
 
 
 class _Notes(NamedTuple):
-    """The habits of one customer, and where that of each product and kind is; -1: nowhere."""
+    """One customer's habits, and the position among them of each product and kind; -1: none."""
 
     place: Ints
     habits: Any
 
 
 def receipts(history: History, table: ProductTable, customer: Ints, product: Ints) -> Receipts:
-    """Gather the facts of pairs, sorted by customer; raise ``ValueError`` where they are not."""
+    """Gather the facts of pairs, which must be sorted by customer; else ``ValueError``."""
     customers = np.zeros(len(history.customers), _CUSTOMER)
     habits = np.empty((1 + len(table.codes), len(product)), _HABIT)
     lines = _Lines(
@@ -137,7 +137,7 @@ def _gather(  # noqa: PLR0917 (numba takes arrays, not objects)
 def _read(  # noqa: PLR0917 (numba takes arrays, not objects)
     lines: _Lines, code: int, shelf: _Shelf, half_lives: Floats, who: Any, notes: _Notes
 ) -> None:
-    """Note all that one customer bought."""
+    """Collect everything one customer bought."""
     first, used = lines.indptr[code], 0
     weight = np.zeros(len(half_lives), np.float32)
     who.since = np.nan
@@ -163,7 +163,7 @@ def _read(  # noqa: PLR0917 (numba takes arrays, not objects)
 
 @compiled
 def _key(shelf: _Shelf, level: int, product: int) -> int:
-    """Return where a product, or its kind of a level, is noted; -1 for an unknown kind."""
+    """Return the index in ``_Notes.place`` of a product or its kind on a level; -1 for an unknown kind."""
     if level == 0:
         return product
     kind = int(shelf.kinds[level - 1, product])
@@ -172,7 +172,7 @@ def _key(shelf: _Shelf, level: int, product: int) -> int:
 
 @compiled
 def _visit(who: Any, age: float, weight: Floats) -> None:
-    """Note an order; they come in time order."""
+    """Add an order to the customer's facts; orders come in time order."""
     if who.orders == 0:
         who.tenure = age
     who.since = age
@@ -184,7 +184,7 @@ def _visit(who: Any, age: float, weight: Floats) -> None:
 
 @compiled
 def _line(who: Any, age: float, log_price: float, new: bool) -> None:
-    """Note a purchase; ``new``: the first one of its product."""
+    """Add a purchase to the customer's facts; ``new``: the first one of its product."""
     now = age <= 28
     who.lines += 1
     who.lines_now += now
@@ -204,7 +204,7 @@ def _nothing_yet(habit: Any) -> None:
 
 @compiled
 def _purchase(habit: Any, visit: float, age: float, weight: Floats, quantity: float) -> None:
-    """Note a purchase; they come in time order."""
+    """Add a purchase to a habit; purchases come in time order."""
     habit.before = age if habit.n == 0 else habit.since
     if habit.n == 0:
         habit.first, habit.first_visit = age, visit

@@ -1,4 +1,4 @@
-"""Arrays on disk: a ``.npy`` each, which many processes map and share."""
+"""Arrays on disk: one ``.npy`` each, which many processes memory-map and share."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from features.arrays.dtypes import Column
 
 
 def write_arrays(folder: Path, arrays: Mapping[str, Column]) -> None:
-    """Write each as ``<name>.npy``; the folder is made."""
+    """Write each array as ``<name>.npy``; creates the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
@@ -19,7 +19,7 @@ def write_arrays(folder: Path, arrays: Mapping[str, Column]) -> None:
 def read_array(folder: Path, name: str, *, mmap: bool = True) -> Any:
     """Read ``<name>.npy``; with ``mmap`` it stays on disk, and processes share one copy.
 
-    It is mapped copy-on-write: the file is safe from us, and compiled functions, which tell read-only arrays
-    from others, see the same kind of array as in training.
+    It is mapped copy-on-write: the file cannot be changed through it, yet the array is writable, as in
+    training. numba compiles a second version of a function for read-only arrays.
     """
     return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="c" if mmap else None, allow_pickle=False))

@@ -1,4 +1,4 @@
-"""What to write into ``recompra.toml`` where a source's columns are not as expected, found by trying."""
+"""Suggestions for ``recompra.toml`` where a source's columns cannot be read, found by trying."""
 
 import duckdb
 
@@ -30,7 +30,7 @@ EXAMPLES: dict[Kind, tuple[str, ...]] = {
     ),
     "flag": ("lower({}) IN ('yes', 'sim', 'ja', 'oui', 'si')",),
 }
-"""What reads a column as it often is elsewhere: day before month, days since 1899, a comma, a currency."""
+"""Expressions for common foreign formats: day before month, days since 1899, decimal comma, currency sign."""
 COMMA = "regexp_full_match({}, '[^0-9]*([0-9]+|[0-9]{{1,3}}([. ][0-9]{{3}})+)(,[0-9]*)?[^0-9]*')"
 POINT = "regexp_full_match({}, '[^0-9]*([0-9]+|[0-9]{{1,3}}([, ][0-9]{{3}})+)([.][0-9]*)?[^0-9]*')"
 PROVIDED = dict(zip(EXAMPLES["number"], (COMMA, COMMA, POINT), strict=True))
@@ -41,7 +41,7 @@ OFFSET = "':.* ?([+-][0-9]{2}:?([0-9]{2})?)$'"
 
 
 def example(con: duckdb.DuckDBPyConnection, relation: str, column: Column, cell: str) -> str:
-    """Return the line of ``recompra.toml`` that reads most of ``cell`` (SQL over the relation)."""
+    """Return the line of ``recompra.toml`` that reads most values of ``cell`` (SQL over the relation)."""
     forms, name = EXAMPLES[column.kind], _short(cell)
     tries = [
         f"CASE WHEN {PROVIDED.get(form, 'true')} THEN TRY({form}) END".format(*[name] * 2) for form in forms
@@ -54,7 +54,7 @@ def example(con: duckdb.DuckDBPyConnection, relation: str, column: Column, cell:
 def thousands(
     con: duckdb.DuckDBPyConnection, relation: str, table: Table, numbers: dict[str, str]
 ) -> list[str]:
-    """Return a note on each column of numbers (name -> SQL of its text) whose dots may part thousands."""
+    """Return a note on each column of numbers (name -> SQL of its text) whose dots may separate thousands."""
     counts = [
         f"count_if(regexp_full_match(trim({cell}), {PARTED})), count_if(contains({cell}, '.'))"
         for cell in numbers.values()
@@ -72,7 +72,7 @@ def thousands(
 
 
 def offset(con: duckdb.DuckDBPyConnection, relation: str, cell: str, timezone: str) -> list[str]:
-    """Return a note where a shop of UTC has times (SQL of their text) of another clock, most of them."""
+    """Return a note where the shop's zone is UTC and most times (SQL of their text) have another offset."""
     if timezone != "UTC":
         return []
     found = con.execute(f"SELECT mode(regexp_extract(trim({cell}), {OFFSET}, 1)) FROM {relation}").fetchall()
@@ -83,14 +83,14 @@ def offset(con: duckdb.DuckDBPyConnection, relation: str, cell: str, timezone: s
 
 
 def adapter(con: duckdb.DuckDBPyConnection, relation: str) -> str:
-    """Return the adapter that reads most columns of order lines from a relation, or nothing."""
+    """Return the adapter that can read the most columns of order lines from a relation; empty for none."""
     fits = {name: _fit(con, relation, name) for name in adapters.names()}
     best = max(fits, key=lambda name: fits[name])
     return best if fits[best] else ""
 
 
 def _fit(con: duckdb.DuckDBPyConnection, relation: str, name: str) -> int:
-    """Return how many columns of the order lines an adapter could read; 0 where one is required."""
+    """Return how many columns of the order lines an adapter could read; 0 if a required one is missing."""
     table_map = Settings.parse(adapters.load(name).values, name).tables.get("order_lines", TableMap())
     lines, _ = sources.completed(con, f"SELECT *, 0 AS __file FROM {relation}", table_map)
     source = f"WITH order_lines AS ({lines})"
@@ -114,6 +114,6 @@ def _short(cell: str) -> str:
 
 
 def setting(name: str, expression: str) -> str:
-    """Return what says so in ``recompra.toml``."""
+    """Return the line ``name = "expression"`` of ``recompra.toml``, escaped."""
     escaped = expression.replace("\\", "\\\\").replace('"', '\\"')
     return f'{name} = "{escaped}"'

@@ -1,4 +1,4 @@
-"""How a source's cell becomes one of ours, in SQL: text trimmed, times in UTC, what cannot be read NULL."""
+"""SQL that converts a source's cell to our type: text trimmed, times in UTC, NULL where it cannot be read."""
 
 import duckdb
 
@@ -46,14 +46,14 @@ def cast(kind: Kind, cell: str, source_type: str, *, timezone: str, timestamps: 
 
 
 def typed_id(text: str) -> str:
-    """Return an id that somebody typed as it is read from a source's text; empty where that is no id."""
+    """Return an id that somebody typed in the form the ingest stores; empty where it is no id."""
     with duckdb.connect() as con:
         found = con.execute(f"SELECT {_cast_text('id', '$typed', 'VARCHAR')}", {"typed": text}).fetchall()
     return str(found[0][0] or "")
 
 
 def read(kind: Kind, cell: str) -> str:
-    """Return SQL of ``cell`` as our type where it can be one as it stands, else NULL."""
+    """Return SQL that casts ``cell`` to our type directly, NULL where that fails."""
     value = f"TRY_CAST({cell} AS {SQL_TYPE[kind]})"
     if kind == "time":
         return f"sane({value})"
@@ -61,7 +61,7 @@ def read(kind: Kind, cell: str) -> str:
 
 
 def is_moment(cell: str) -> str:
-    """Return SQL that tells whether ``cell`` is a time as it stands, of whatever year."""
+    """Return SQL that tells whether ``cell`` can be cast to a time, of any year."""
     return f"isfinite(TRY_CAST({cell} AS TIMESTAMP))"
 
 
@@ -83,7 +83,7 @@ def _family(source_type: str) -> str:
 
 
 def _cast_text(kind: Kind, cell: str, source_type: str) -> str:
-    """Trim; an id that is a float (13085.0) is written as the integer it was."""
+    """Trim; an id that is a whole float (13085.0) becomes its integer (13085)."""
     text = f"nullif(trim(CAST({cell} AS VARCHAR)), '')"
     if kind == "text" or _family(source_type) != "number" or source_type.upper().endswith(("INT", "INTEGER")):
         return text

@@ -1,4 +1,4 @@
-"""What an ingest asks of a source as a whole, whatever its rows are worth; else it is refused in words."""
+"""What an ingest requires of a source as a whole, before its rows are judged; else ``InputError``."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def require_lines(found: list[Source], path: Path, old_card: Card, settings: Set
 
 
 def filled(found: list[Source], report: Report) -> list[Source]:
-    """Leave out files without a byte, and say so; where that is all the order lines, reading refuses it."""
+    """Leave out empty files, with a note; if no order lines would be left, keep all: reading refuses them."""
     empty = [source for source in found if not source.query and not source.files[0].stat().st_size]
     filled = [source for source in found if source not in empty]
     if "order_lines" in {source.table for source in empty} - {source.table for source in filled}:
@@ -41,7 +41,7 @@ def filled(found: list[Source], report: Report) -> list[Source]:
 
 
 def require_rows(found: list[Source], report: Report) -> None:
-    """Refuse a shop whose order lines are headings alone: an export that went wrong, not a quiet day."""
+    """Refuse order lines that are a heading alone: a failed export, not a quiet day."""
     lines = [source.label for source in found if source.table == "order_lines"]
     if lines and not report.tables["order_lines"].rows:
         raise InputError(
@@ -50,7 +50,7 @@ def require_rows(found: list[Source], report: Report) -> None:
 
 
 def require_same_map(source: Source, before: Card, now: Card) -> None:
-    """Refuse a file that the warehouse holds, read with another map: it would be there in two readings."""
+    """Refuse a file that was ingested before with another column map: its rows would be doubled."""
     if before["map"] != now["map"]:
         raise InputError(
             f"{source.label} is in the warehouse already, read with another column map or time zone",
@@ -59,7 +59,7 @@ def require_same_map(source: Source, before: Card, now: Card) -> None:
 
 
 def one_currency(con: duckdb.DuckDBPyConnection, settings: Settings) -> Settings:
-    """Check that all money is in one currency, and note which; else raise ``InputError`` naming the rows."""
+    """Return the settings with the order lines' currency; several raise ``InputError``, which names rows."""
     table_map = staging.table_map_of(settings, "order_lines")
     left_out = quote(table_map.where_reason)
     found = con.execute(f"""
@@ -81,6 +81,6 @@ def one_currency(con: duckdb.DuckDBPyConnection, settings: Settings) -> Settings
 
 
 def _keeping(table_map: TableMap, currency: str) -> str:
-    """Return the ``where`` that keeps one currency, of what the map keeps already."""
+    """Return the setting ``where`` that keeps one currency, in addition to the map's own condition."""
     keep = f"upper({table_map.columns.get('currency', 'currency')}) = {quote(currency)}"
     return advice.setting("where", f"({table_map.where}) AND {keep}" if table_map.where else keep)

@@ -1,6 +1,6 @@
-"""Take customers out of a warehouse, and keep them out: nothing of them is in any version, or comes back.
+"""Erase customers from every version of a warehouse, and keep later ingests from bringing them back.
 
-The caller passes a function that picks the forgotten out of ids: the warehouse keeps no list of them.
+The caller passes a function that picks erased customers out of ids: the warehouse keeps no list of them.
 """
 
 import os
@@ -24,33 +24,33 @@ from features.storage.contracts import SIDE_TABLES, TABLES
 from features.storage.tables import quote
 
 Forgotten = Callable[[Sequence[str]], Mapping[str, str]]
-"""Return those of some ids whose customers asked to be forgotten, each with the digest it is known by."""
+"""Takes ids; returns those whose customers asked to be forgotten, each with the digest it is stored as."""
 OF_CUSTOMERS = [name for name, table in TABLES.items() if "customer_id" in {c.name for c in table.columns}]
 AS_READ = "regexp_replace(trim({}), '^(-?[0-9]+)[.]0$', '\\1')"
 """An id as ingest reads it."""
 
 
 def nobody(_: Sequence[str]) -> Mapping[str, str]:
-    """Know of no one who asked to be forgotten."""
+    """Return an empty mapping: no one asked to be forgotten."""
     return {}
 
 
 @dataclass
 class Erased:
-    """What was taken out: ids, each with its digest, and rows by table of the version in use."""
+    """What was erased: ids, each with its digest, and rows by table of the version in use."""
 
     ids: dict[str, str] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     n_older_rows: int = 0
-    """Rows taken out of versions before it."""
+    """Rows erased from older versions."""
 
 
 def erase(home: Path, forgotten: Forgotten) -> Erased:
-    """Put a version of the warehouse without the forgotten in use, and clean the versions before it.
+    """Publish a version of the warehouse without the forgotten customers, and clean the older versions.
 
-    Whoever opens the warehouse from now on sees none of them; who still reads an older version finds its
-    files cleaned, one by one. Months without the forgotten stay the files they are. Raises ``InputError``
-    where an ingest is at work, the disk is full, or nobody would be left.
+    Whoever opens the warehouse from now on sees none of them; the files of older versions, which may still be
+    in use, are replaced one by one. Months without rows of theirs keep their files. Raises ``Busy`` while an
+    ingest is running, ``InputError`` where the disk is full or nobody would be left.
     """
     old = publish.current(home)
     if old is None:
@@ -73,9 +73,9 @@ def erase(home: Path, forgotten: Forgotten) -> Erased:
 
 
 def remembered(version: Path | None) -> dict[str, Any]:
-    """Return what a version knows of those it was cleaned of: digests of their orders, and what was taken.
+    """Return a version's record of erasures: digests of erased orders, and what was erased each time.
 
-    Nothing where its card is broken: then the warehouse is made anew, of sources that name these orders.
+    Empty where its card is broken: the warehouse is then rebuilt from sources that name these orders.
     """
     try:
         shop = publish.read_card(version) if version else {}
@@ -87,10 +87,10 @@ def remembered(version: Path | None) -> dict[str, Any]:
 def leave_out(
     con: duckdb.DuckDBPyConnection, forgotten: Forgotten, report: Report, erased: dict[str, Any]
 ) -> dict[str, Any]:
-    """Drop what is staged of the forgotten, usable or not, and say in the report how much of whom.
+    """Drop the staged rows of forgotten customers, usable or not, and count them in the report.
 
-    ``erased`` is what the warehouse remembers: deliveries name no customer, so they are known by digests of
-    orders; it is returned with those that are new.
+    ``erased`` is the warehouse's record (see ``remembered``): deliveries name no customer, so they are
+    matched by digests of orders. It is returned with the new digests added.
     """
     every = " UNION ".join(f"SELECT customer_id FROM staged_{name}" for name in OF_CUSTOMERS)
     found = forgotten(_texts(con, f"SELECT customer_id FROM ({every}) WHERE customer_id IS NOT NULL"))
@@ -117,7 +117,7 @@ def _with_orders(con: duckdb.DuckDBPyConnection, erased: dict[str, Any]) -> dict
 
 
 def _held(con: duckdb.DuckDBPyConnection, versions: Sequence[Path], forgotten: Forgotten) -> dict[str, str]:
-    """Return the forgotten of whom any version holds a row, also one in quarantine."""
+    """Return the forgotten customers of whom any version holds a row, in quarantine or elsewhere."""
     found: dict[str, str] = {}
     for version in versions:
         _know_quarantine(con, version)
@@ -134,9 +134,9 @@ def _held(con: duckdb.DuckDBPyConnection, versions: Sequence[Path], forgotten: F
 
 
 def _know_quarantine(con: duckdb.DuckDBPyConnection, version: Path) -> None:
-    """Teach DuckDB ``named(row)``: the ids a quarantined row may be of.
+    """Define the macro ``named(row)``: the customer ids that a quarantined row may hold.
 
-    They stand under our name of the column or the source's; where neither is there, any value may be one.
+    They are under our name of the column or the source's; where neither is present, any value may be one.
     """
     settings = Settings.model_validate(publish.read_card(version)["settings"])
     names = {table_map_of(settings, table).columns.get("customer_id", "customer_id") for table in TABLES}
@@ -150,7 +150,10 @@ def _know_quarantine(con: duckdb.DuckDBPyConnection, version: Path) -> None:
 
 
 def _take_out(con: duckdb.DuckDBPyConnection, version: Path, target: Path) -> dict[str, int]:
-    """Write a version without the gone into ``target`` (itself: in place); return rows taken out by table."""
+    """Write a version without the table ``gone``'s customers into ``target``; return rows erased by table.
+
+    With ``target`` the version itself, its files are replaced in place.
+    """
     _know_quarantine(con, version)
     con.execute(f"CREATE OR REPLACE TABLE gone_orders AS {_orders(parquet(version / LINES, '*/*.parquet'))}")
     found: Counter[str] = Counter()
@@ -167,7 +170,7 @@ def _take_out(con: duckdb.DuckDBPyConnection, version: Path, target: Path) -> di
 
 
 def _write_rest(con: duckdb.DuckDBPyConnection, rest: str, place: Path) -> None:
-    """Write what is left of a file; a month of which nothing is left is no more."""
+    """Write what is left of a file; a month with nothing left is removed."""
     if LINES in place.parts and not number(con, f"SELECT count(*) FROM ({rest})"):
         place.unlink(missing_ok=True)
         return
@@ -178,7 +181,7 @@ def _write_rest(con: duckdb.DuckDBPyConnection, rest: str, place: Path) -> None:
 
 
 def _account(con: duckdb.DuckDBPyConnection, old: Path, folder: Path, done: Erased) -> None:
-    """Say in the new version what it holds, and in whose stead it stands: both fingerprints are named."""
+    """Write the new version's report and card, which names its fingerprint and the one before."""
     if not any((folder / LINES).glob("*/*.parquet")):
         raise InputError("without this customer the warehouse would hold no order", "remove the whole home")
     views = {table.name: parquet(folder / f"{table.name}.parquet") for table in SIDE_TABLES}
@@ -198,7 +201,7 @@ def _account(con: duckdb.DuckDBPyConnection, old: Path, folder: Path, done: Eras
 
 
 def _make_like(old: Path, new: Path) -> None:
-    """Put the new version's files in the place of the old one's, for whoever still reads that."""
+    """Replace the old version's files by the new one's, for whoever still reads the old version."""
     for file in _tables(old):
         fresh, beside = new / file.relative_to(old), file.with_suffix(".rest")
         if not fresh.is_file():
@@ -213,7 +216,7 @@ def _tables(version: Path) -> list[Path]:
 
 
 def _column(con: duckdb.DuckDBPyConnection, file: Path) -> str:
-    """Return the column that tells whose a row is, empty for rows of no customer."""
+    """Return the column that says whose rows a file holds; empty if they belong to no customer."""
     names = {row[0] for row in con.execute(f"DESCRIBE FROM {parquet(file)}").fetchall()}
     if file.stem == "quarantine":
         return "row"
@@ -221,7 +224,7 @@ def _column(con: duckdb.DuckDBPyConnection, file: Path) -> str:
 
 
 def _condition(column: str) -> str:
-    """Return SQL that is true of the rows of the gone."""
+    """Return the SQL condition that holds for rows of the customers in ``gone``."""
     return {
         "customer_id": "customer_id IN (SELECT customer_id FROM gone)",
         "order_id": "order_id IN (SELECT order_id FROM gone_orders)",
@@ -231,7 +234,7 @@ def _condition(column: str) -> str:
 
 
 def _orders(lines: str) -> str:
-    """Return SQL of the orders that only the gone made."""
+    """Return SQL of the orders all of whose lines belong to customers in ``gone``."""
     of_gone = _condition("customer_id")
     return f"""
         SELECT order_id FROM {lines} WHERE order_id IS NOT NULL

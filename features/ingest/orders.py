@@ -1,6 +1,6 @@
 """Derive ``orders`` (one row for each customer, order and moment) and ``days`` (each customer and shop day).
 
-Every column of a row knows only that customer's past.
+Every column of a row depends only on that customer's past.
 """
 
 import duckdb
@@ -19,7 +19,7 @@ FROM orders GROUP BY customer_id, ordered_on
 def derive(con: duckdb.DuckDBPyConnection, lines: str, products: str, timezone: str) -> None:
     """Create the tables ``orders`` and ``days`` from relations of order lines and products.
 
-    Lines without a customer are left out. Rows at the same moment are put in order by their order_id.
+    Lines without a customer are left out. Rows of the same moment are ordered by order_id.
     """
     local = local_time(timezone)
     con.execute(f"CREATE TABLE order_rows AS {_rows(lines)}")
@@ -48,7 +48,7 @@ def _rows(lines: str) -> str:
 
 
 def _news(lines: str, products: str) -> str:
-    """Count, for each order row, the products and the categories whose first row it is."""
+    """Count, for each order row, the products and the categories it is the customer's first row of."""
     return f"""
         WITH first_product AS (
           SELECT customer_id, product_id, min(position) AS position

@@ -1,4 +1,4 @@
-"""Warehouse versions on disk: write beside, swap one symlink; a failure leaves the old one as it was."""
+"""Warehouse versions on disk: write a new one, then swap a symlink; a failure leaves the old one in use."""
 
 import errno
 import json
@@ -30,7 +30,7 @@ FIXED = ("timezone", "currency")
 
 @contextmanager
 def workshop(home: Path) -> Iterator[Path]:
-    """Give a folder to build the next version in, gone afterwards unless ``swap`` took it.
+    """Yield a folder to build the next version in, removed afterwards unless ``swap`` published it.
 
     Raises ``Busy`` while another ingest is at work, ``InputError`` where the disk fills up; the warehouse
     stays as it was.
@@ -51,7 +51,7 @@ def workshop(home: Path) -> Iterator[Path]:
 
 @contextmanager
 def connection(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Give a DuckDB that spills into ``folder``, so that a shop may be larger than memory."""
+    """Yield a DuckDB connection that spills into ``folder``, so that a shop may be larger than memory."""
     work = folder / "work"
     work.mkdir()
     with duckdb.connect() as con:
@@ -76,7 +76,10 @@ def versions(home: Path) -> list[Path]:
 
 
 def swap(home: Path, folder: Path) -> Path:
-    """Make the finished ``folder`` the warehouse in one step; drop all but the last two, and what is read."""
+    """Make the finished ``folder`` the warehouse, atomically.
+
+    Of older versions the last one stays, and those that are being read.
+    """
     final = folder.with_suffix("")
     folder.rename(final)
     fresh = home / f"{LINK}.next"
@@ -89,7 +92,7 @@ def swap(home: Path, folder: Path) -> Path:
 
 
 def read_card(version: Path) -> dict[str, Any]:
-    """Return what a version says of itself; raise ``ArtefactError`` where its card is broken."""
+    """Return a version's card (its settings, sources, facts); ``ArtefactError`` where it cannot be read."""
     try:
         card: dict[str, Any] = json.loads((version / CARD).read_text(encoding="utf-8"))
         return card
@@ -99,13 +102,13 @@ def read_card(version: Path) -> dict[str, Any]:
 
 
 def write_card(folder: Path, card: Mapping[str, Any]) -> None:
-    """Write what a version says of itself."""
+    """Write a version's card."""
     text = json.dumps(card, indent=1, ensure_ascii=False)
     (folder / CARD).write_text(text + "\n", encoding="utf-8")
 
 
 def write_lines(con: duckdb.DuckDBPyConnection, old: Path | None, folder: Path) -> None:
-    """Write ``order_lines`` by month: those with ``new_lines`` anew, the others as hard links."""
+    """Write ``order_lines`` by month: months with ``new_lines`` are rewritten, the others hard-linked."""
     target = folder / LINES
     target.mkdir()
     touched = _months(con, "new_lines")
@@ -124,7 +127,7 @@ def write_lines(con: duckdb.DuckDBPyConnection, old: Path | None, folder: Path) 
 
 
 def known_lines(con: duckdb.DuckDBPyConnection, table: str, old: Path | None) -> Iterator[tuple[str, str]]:
-    """Give SQL of the lines there, and of a condition on rows here, for each month that both hold."""
+    """Yield, for each month in both, SQL of the lines in ``old`` and a condition on the rows of ``table``."""
     for month in _months(con, table) if old else []:
         part = (old or Path()) / LINES / f"{MONTH}{month}"
         if part.is_dir():
@@ -137,7 +140,7 @@ def write(con: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:
 
 
 def parquet(path: Path, pattern: str = "") -> str:
-    """Return SQL that reads Parquet files of the warehouse, without the month of their folder."""
+    """Return SQL that reads Parquet files of the warehouse, without the month in their folder's name."""
     return f"read_parquet({literal(path, pattern)}, hive_partitioning = false)"
 
 
@@ -152,7 +155,7 @@ def _within(month: str) -> str:
 
 
 def _memory_mb() -> int:
-    """Half of the machine, at most 4 GB; what does not fit goes to disk."""
+    """Return half of the machine's memory, at most 4 GB; what does not fit is spilled to disk."""
     return min(4_000, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2_000_000)
 
 
@@ -169,7 +172,7 @@ def _told(error: Exception, home: Path) -> InputError:
 
 
 def link(file: Path, place: Path) -> None:
-    """Give a file a second name, or a copy where the disk knows no links."""
+    """Hard-link a file, or copy it where the file system does not support that."""
     place.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(file, place)

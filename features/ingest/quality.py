@@ -1,4 +1,4 @@
-"""What an ingest did, in numbers: the report, its JSON, its table, and the facts of a shop."""
+"""The report of an ingest: its counts, its notes, the facts of the shop; as JSON and as a table."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 QUALITY = "quality.json"
 SHOWN = 5
-"""So many names are told of those that mean nothing."""
+"""At most this many unknown names are listed in a note."""
 FACTS = (
     """SELECT count(*) AS n_lines, count(*) FILTER (customer_id IS NULL) AS n_lines_without_customer,
     count(DISTINCT product_id) AS n_products, count(product_id) > 0 AS has_products,
@@ -36,14 +36,14 @@ FACTS = (
     ),
     "SELECT count(*) AS n_quarantined FROM quarantine",
 )
-"""What a shop is, each query one row of ``shop.json``'s facts."""
+"""The facts in ``shop.json``: queries of one row each, whose columns are facts."""
 
 
 ABSENT = {
     "has_products": "no product_id: there are no lists, and no models of products",
     "has_money": "no unit_price: orders and units are counted, and no money is known",
 }
-"""What a shop does without, by the fact that tells it."""
+"""What a shop lacks, by the fact that is then false."""
 
 
 class Counts(BaseModel):
@@ -158,13 +158,13 @@ def fingerprint(con: duckdb.DuckDBPyConnection, settings: dict[str, str]) -> str
 
 
 def content_of(con: duckdb.DuckDBPyConnection, table: str) -> str:
-    """Add up a hash of each row: the same for the same rows in any order."""
+    """Add up a hash of each row: independent of the rows' order."""
     row = "line_id" if table in ("lines", "all_returns") else f"CAST({table} AS VARCHAR)"
     return str(con.execute(f"SELECT count(*), sum(md5_number_lower({row})) FROM {table}").fetchall()[0])
 
 
 def unseen(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """Say how many products nobody is shown: never ordered, and nothing tells since when they are sold."""
+    """Return a note on products that are shown to nobody: never ordered, and without a launch date."""
     n = number(
         con, "SELECT count(*) FROM products ANTI JOIN lines USING (product_id) WHERE launched_on IS NULL"
     )
@@ -173,20 +173,20 @@ def unseen(con: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def absent(facts: dict[str, Any]) -> list[str]:
-    """Say what the order lines do not hold at all; facts as ``measure`` returns them."""
+    """Return a note on each column the order lines lack entirely; ``facts`` as ``measure`` returns them."""
     hint = "if it is there by another name, map it in recompra.toml under [tables.order_lines.columns]"
     return [f"order_lines: {told}; {hint}" for name, told in ABSENT.items() if not facts[name]]
 
 
 def unpriced(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """Say how many lines have no price where others have: in money they are nothing."""
+    """Return a note on lines without a price, where others have one: they count as no money."""
     n, whole = con.execute("SELECT count(*) FILTER (revenue IS NULL), count(*) FROM lines").fetchall()[0]
     told = "have no unit_price: they count as orders and units, and as nothing in every sum of money"
     return [f"order_lines: {n:,} of {whole:,} lines {told}"] if 0 < n < whole else []
 
 
 def twins(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """Say how many ids differ from another by capital letters alone: to us they are others."""
+    """Return a note on ids that differ in letter case alone: they count as different."""
     notes = []
     for name, table in {"customer_id": "orders", "product_id": "lines"}.items():
         n = number(con, f"SELECT count(DISTINCT {name}) - count(DISTINCT lower({name})) FROM {table}")
@@ -196,9 +196,9 @@ def twins(con: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def otherwise(con: duckdb.DuckDBPyConnection, left_out: str) -> list[str]:
-    """Say how many lines came otherwise than an earlier ingest brought them, or ``left_out`` (a reason) now.
+    """Return a note on lines that differ from an earlier ingest's, or are now left out for ``left_out``.
 
-    They are known by their order, product and moment. What came first stays, so money would count twice.
+    Lines are matched by order, product and moment. The earlier ones stay, so money counts twice.
     """
     what = "order_id, product_id, ordered_at"
     n = number(
@@ -218,7 +218,7 @@ def otherwise(con: duckdb.DuckDBPyConnection, left_out: str) -> list[str]:
 
 
 def unmeant(con: duckdb.DuckDBPyConnection, lists: Lists) -> list[str]:
-    """Say which names under ``[lists]`` are of nothing: no list of ours, no product, no category."""
+    """Return a note on each name under ``[lists]`` that is no list of ours, no product and no category."""
     strange, ours = lists.pinned.keys() - {*get_args(ListName)}, ", ".join(get_args(ListName))
     notes = [f"[lists.pinned] {name!r} is no list; they are {ours}" for name in sorted(strange)]
     pinned = [name for names in lists.pinned.values() for name in names]

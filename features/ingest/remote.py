@@ -1,7 +1,7 @@
-"""A shop that lies elsewhere, at a URL or in a database: its tables are copied into a folder, then read.
+"""A shop at a URL or in a database: its tables are copied into a temporary folder, then read.
 
-In a database every table or view named as in the design is read, whole; at a URL a single file, or every
-table of a folder that answers. Nothing is kept of a copy once it was read, nor of the URL's password.
+From a database, every table or view with one of our tables' names is read whole; from a URL, a single file,
+or each of our tables that the folder holds. The copy is deleted once read; the URL's password is not stored.
 """
 
 import csv
@@ -43,9 +43,9 @@ def shown(source: str | Path) -> str:
 
 @contextmanager
 def at_hand(source: str | Path, tell: Callable[[str], None]) -> Iterator[str | Path]:
-    """Give a path for a source: itself, or a folder with a copy of what its URL holds.
+    """Yield a path for a source: itself, or a folder with a copy of what its URL holds.
 
-    Raises ``InputError`` where there is no table of order lines, or nobody answers.
+    Raises ``InputError`` where there is no table of order lines, or no answer.
     """
     scheme = scheme_of(source)
     if not scheme:
@@ -89,7 +89,7 @@ def _require(there: list[str], url: str) -> None:
 
 
 def _copy(rows: Any, path: Path) -> None:
-    """Write a result as CSV: our own contracts then read each cell, as of any file."""
+    """Write a result as CSV, which is then read as any other file."""
     with path.open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file)
         out.writerow(rows.keys())

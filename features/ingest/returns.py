@@ -1,8 +1,8 @@
 """Link each return to the purchases it undoes: same customer and product, nearest earlier first.
 
 A customer's purchases of a product are a stack: a purchase puts units on it, a return takes them off its top.
-Seen as heights of that stack, every event covers a span. Cut all spans at all edges: on each piece purchases
-and returns take turns, and a return undoes the event just before it there. One ``lag``, no loop.
+Measured in heights of that stack, every event covers a span. Cut all spans at all edges: on each piece
+purchases and returns alternate, and a return undoes the event just before it there. One ``lag``, no loop.
 """
 
 import duckdb
@@ -45,7 +45,7 @@ def link(con: duckdb.DuckDBPyConnection, lines: str, returns: str) -> None:
     """Create the table ``returns``: one row for each purchase that a return undoes, wholly or in part.
 
     ``lines`` and ``returns`` have the order lines' columns, all quantities positive. A purchase at the same
-    moment counts as earlier: a file of bare dates knows no finer. What exceeds the purchases is dropped.
+    moment counts as earlier, because a file may hold bare dates. Returns in excess of purchases are dropped.
     """
     links = LINKS.format(lines=lines, returns=returns, exact=EXACT, by_time=BY_TIME)
     con.execute(f"CREATE TABLE links AS {links}")

@@ -1,7 +1,7 @@
-"""Staged rows become rows of the warehouse: what is new, what was here already, what is said twice.
+"""Staged rows become rows of the warehouse: which are new, which are here already, which are duplicates.
 
-Order lines carry an id made of their content, so that the same file gives the same ids and an overlapping one
-adds only what is new. The tables beside them hold one row a key; a later row takes an earlier one's place.
+Order lines get an id made from their content, so that the same file gives the same ids and an overlapping one
+adds only what is new. The side tables hold one row per key; a later row replaces an earlier one.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ DUPLICATE = "exact duplicate of another line of its order"
 UNMATCHED = "return of nothing bought before"
 FUTURE = "ordered_at lies in the future"
 AHEAD = timedelta(days=1)
-"""So far ahead a clock, or a time read in another zone, may be."""
+"""Tolerance for clocks that differ, and for times read in another zone."""
 CONTENT = (
     "customer_id",
     "order_id",
@@ -30,13 +30,13 @@ CONTENT = (
 )
 _LINE = ", ".join(LINE)
 RETURN_LINES = "return_lines.parquet"
-"""Every return line as it came: links are made anew when older purchases arrive."""
+"""Every return line as it came: links are recomputed when older purchases arrive."""
 
 
 def refuse_future(con: duckdb.DuckDBPyConnection, now: datetime) -> str:
-    """Refuse the order lines of after ``now``: one wrong year would end the orders there, for every model.
+    """Quarantine order lines later than ``now``: one wrong year would move the newest order there.
 
-    Where most are, the clock is wrong or the shop is made up: all are kept, and the note returned says so.
+    If most lines are later, the clock is wrong or the data synthetic: all are kept. Returns a note then.
     """
     last = (now + AHEAD).astimezone(UTC).replace(tzinfo=None)
     later = f"ordered_at > TIMESTAMP '{last}'"
@@ -140,9 +140,9 @@ def _judged(timezone: str) -> str:
 
 
 def _number_repeated(con: duckdb.DuckDBPyConnection) -> None:
-    """Tell equal lines apart: by their count within a source; between sources they are the same line.
+    """Give equal lines of a source different ids; equal lines of different sources are the same line.
 
-    Where no column says how many, a line is a piece, and five equal lines of an order are five pieces.
+    A repeated line of an order is a duplicate, unless the source has no quantities: then each line is a unit.
     """
     con.execute("""
         CREATE TABLE repeated AS

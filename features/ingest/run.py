@@ -1,4 +1,4 @@
-"""The whole way of one ingest: find, read, sort out, link, derive, write beside, swap."""
+"""The steps of an ingest: find, read, sort out, link returns, derive, write beside the old version, swap."""
 
 import hashlib
 import json
@@ -45,13 +45,14 @@ def ingest(
 ) -> Report:
     """Read a shop (a folder, file, URL, or adapter that brings data) into ``home/warehouse``.
 
-    ``settings`` is its ``recompra.toml``; by default the one beside the tables, which a database cannot hold.
+    ``settings`` is the path of its ``recompra.toml``, by default the one beside the tables (a database has
+    none).
 
-    A second ingest of the same rows changes no byte; new rows are added. ``fresh`` forgets what was there;
-    ``forgotten`` picks those out of some ids whose rows are to be left out (see ``erasure``); ``tell`` hears
-    what is being done. Where ``now`` is told, what was ordered after it is quarantined.
+    A second ingest of the same rows changes no byte; new rows are added. ``fresh`` drops what was there;
+    ``forgotten`` picks out ids whose rows are to be left out (see ``erasure``); ``tell`` is called with each
+    step. With ``now``, later orders are quarantined.
 
-    Raises ``InputError`` or ``SettingsError``; then nothing has changed.
+    Raises ``Busy``, ``InputError`` or ``SettingsError``; the warehouse is then unchanged.
     """
     with remote.at_hand(source, tell) as place:
         path, name = adapters.locate(place, adapter)
@@ -96,7 +97,7 @@ def _written(
 
 
 def _settings(path: Path, adapter: str, old_card: Card, said: Path) -> Settings:
-    """Lay the adapter over the warehouse's own settings, and the source's ``recompra.toml`` over both."""
+    """Return the warehouse's settings, overlaid by the adapter's, then by the source's ``recompra.toml``."""
     stored = old_card.get("settings", {})
     values = dict(stored)
     if adapter or not stored:
@@ -122,7 +123,7 @@ def _read(
     report: Report,
     tell: Tell,
 ) -> list[Card]:
-    """Stage every source; return the list of all files the warehouse was made of, in the order they came."""
+    """Stage every source; return the entries of all files in the warehouse, in the order they came."""
     found, notes = sources.find(path, settings)
     report.notes.extend(notes)
     found = demands.filled(found, report)
@@ -164,7 +165,7 @@ def _stage(
 
 
 def _sort_out(con: duckdb.DuckDBPyConnection, old: Path | None, settings: Settings, *, n_erased: int) -> None:
-    """Find what is new, and what cannot be used; refuse a first source of which nothing is left."""
+    """Find what is new and what cannot be used; refuse a first source of which no order line is usable."""
     rows.sort_lines(con, old, settings.timezone)
     rows.sort_side_tables(con, old)
     rows.refuse(con, old)
@@ -182,7 +183,7 @@ def _sort_out(con: duckdb.DuckDBPyConnection, old: Path | None, settings: Settin
 
 
 def _is_new(con: duckdb.DuckDBPyConnection, card: Card, old_card: Card) -> bool:
-    """Tell whether anything at all differs from the warehouse as it stands."""
+    """Tell whether anything differs from the warehouse in use."""
     for table in ("new_lines", "new_returns", "refused WHERE is_new"):
         if number(con, f"SELECT count(*) FROM {table}"):
             return True
@@ -247,7 +248,7 @@ def _unchanged(con: duckdb.DuckDBPyConnection, report: Report, old: Path, old_ca
 
 
 def _entry(source: Source, settings: Settings) -> Card:
-    """Say what a source is, and how it was read."""
+    """Return a source's entry in the card: its file, digest, and a digest of the map it was read with."""
     table_map = staging.table_map_of(settings, source.table).model_dump(
         exclude={"file", "where_reason", "may_lack", "also"}
     )

@@ -1,4 +1,4 @@
-"""Find a shop's files and open them for DuckDB: Parquet, CSV, blank-separated text; broken ones are named."""
+"""Find a shop's files and open them with DuckDB: Parquet, CSV, text separated by blanks."""
 
 import csv
 import gzip
@@ -26,7 +26,7 @@ OURS = ("__row", "__file")
 
 @dataclass(frozen=True)
 class Source:
-    """One input of a table: a file, or a query over files; ``label`` is how reports and errors call it."""
+    """One input of a table: a file, or a query over files; ``label`` is its name in reports and errors."""
 
     table: str
     label: str
@@ -52,10 +52,10 @@ class Source:
 
 
 def find(path: Path, settings: Settings) -> tuple[list[Source], list[str]]:
-    """Return a shop's inputs, and in words the mapped tables that are not there.
+    """Return a shop's inputs, and notes on mapped tables whose files are missing.
 
-    A lone file, of that path or in that folder, is the table of its name, else the order lines; in a folder
-    only where the map names no other file for them.
+    A single file is the table of its name, else the order lines. So is the only file of a folder in which no
+    table was found, unless the map names a file for the order lines.
     """
     folder = path if path.is_dir() else path.parent
     maps = {name: settings.tables.get(name, TableMap()) for name in TABLES}
@@ -85,12 +85,12 @@ def find(path: Path, settings: Settings) -> tuple[list[Source], list[str]]:
 def registered(
     con: duckdb.DuckDBPyConnection, source: Source, order_lines: list[Path]
 ) -> Iterator[list[str]]:
-    """Make the files a query reads visible under their stems, and the order lines as ``order_lines``.
+    """Create views of the files a query reads, named by their stems, and of the order lines.
 
-    Only meanwhile: a file may be called as a table of ours (``orders.csv``), and would stand before it.
-    A row's ``__file`` counts from 0 in the order of names: exports may overlap, and the later one counts.
-    Gives the columns that the order lines lack and the query can do without; they are there, and empty.
-    Without a query there is nothing to do.
+    They exist within the context only: a file may be named as one of our tables (``orders.csv``) and would
+    shadow it. A row's ``__file`` is the file's number, from 0 by name: exports may overlap, and queries
+    prefer the later one. Yields the optional columns that the order lines lack, which are added as NULL. Does
+    nothing for a source without a query.
     """
     views = {_stem(file): [file] for file in source.files if source.query} | (
         {"order_lines": order_lines} if source.query and order_lines else {}
@@ -114,7 +114,7 @@ def registered(
 
 @contextmanager
 def in_words(source: Source) -> Iterator[None]:
-    """Tell a broken file in words: raise ``InputError`` for DuckDB's error."""
+    """Turn DuckDB's errors about a broken file into ``InputError``."""
     try:
         yield
     except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.OutOfRangeException) as error:
@@ -129,7 +129,7 @@ def in_words(source: Source) -> Iterator[None]:
 
 
 def completed(con: duckdb.DuckDBPyConnection, query: str, source: Source | TableMap) -> tuple[str, list[str]]:
-    """Return a query whose columns have the names that ``source`` reads, and those it is without: empty."""
+    """Return ``query`` with the columns that ``source`` expects added, and which of them are just NULL."""
     there = {str(name).lower() for name, *_ in con.execute(f"DESCRIBE {query}").fetchall()}
     added = {
         name: next((f'"{other}"' for other in others if other.lower() in there), "")
@@ -143,7 +143,7 @@ def completed(con: duckdb.DuckDBPyConnection, query: str, source: Source | Table
 
 
 def reader(file: Path) -> str:
-    """Return SQL that reads one file with ``__row``; raises ``InputError`` for a file it cannot read."""
+    """Return SQL that reads one file with ``__row``; ``InputError`` if it is empty or of unknown format."""
     name, lower = literal(file), file.name.lower()
     if file.stat().st_size == 0:
         raise InputError(f"{file} is empty", "export it again, or leave it out of the folder")
@@ -161,7 +161,7 @@ def reader(file: Path) -> str:
 
 
 def _text(name: str) -> str:
-    """Fields apart by blanks; lines without a digit (headings, blank lines) hold no data."""
+    """Return SQL of blank-separated fields; lines without a digit (headings, blank lines) are skipped."""
     options = "delim = '\x01', quote = '', escape = '', header = false, auto_detect = false"
     lines = f"read_csv({name}, {options}, columns = {{'line': 'VARCHAR'}})"
     numbered = f"SELECT row_number() OVER () AS __row, line FROM {lines}"
@@ -170,7 +170,7 @@ def _text(name: str) -> str:
 
 
 def _delimited(file: Path, name: str) -> str:
-    """Every cell as text: our own contracts say what it must be, and name the rows where it is not."""
+    """Return SQL of a CSV with every cell as text: staging converts cells and names the rows that fail."""
     delimiter, columns = _heading(file)
     types = ", ".join(f"{quote(column)}: 'VARCHAR'" for column in columns)
     options = f"delim = {quote(delimiter)}, quote = '\"', escape = '\"', header = true, auto_detect = false"
@@ -180,12 +180,12 @@ def _delimited(file: Path, name: str) -> str:
 
 
 def delimiter_of(file: Path) -> str:
-    """Return what stands between the cells of a CSV, as its first line tells."""
+    """Return a CSV's delimiter: the most frequent candidate in its first line."""
     return _first_line(file)[1]
 
 
 def _first_line(file: Path) -> tuple[str, str]:
-    """Return a CSV's first line, and what stands between its cells."""
+    """Return a CSV's first line and its delimiter."""
     try:
         with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as handle:
             first = handle.readline(1_000_000).decode("utf-8-sig").rstrip("\r\n")
@@ -197,7 +197,7 @@ def _first_line(file: Path) -> tuple[str, str]:
 
 
 def _heading(file: Path) -> tuple[str, list[str]]:
-    """Return the delimiter and the columns of a CSV's first line; a nameless one is called by its place."""
+    """Return a CSV's delimiter and column names; an unnamed column is called ``column <number>``."""
     first, delimiter = _first_line(file)
     cells = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), [])]
     columns = [cell or f"column {place}" for place, cell in enumerate(cells, 1)]
@@ -221,7 +221,7 @@ def _files(folder: Path, table: str, pattern: str) -> list[Path]:
 
 
 def _named_in(query: str, path: Path, order_lines: list[Path]) -> list[Path]:
-    """Return the files a query reads: those beside whose stems it mentions, and the order lines."""
+    """Return the files a query reads: those in the folder whose stems it mentions, and the order lines."""
     words = set(re.findall(r"\w+", query))
     beside = _tables_in(path) if path.is_dir() else []
     named = [file for file in beside if _stem(file) in words]

@@ -1,4 +1,4 @@
-"""Read one source into a staged table: cells become our types, and an unusable row gets its reason."""
+"""Read one source into a staged table: cells are converted to our types, unusable rows get a reason."""
 
 import re
 from dataclasses import dataclass
@@ -39,12 +39,12 @@ class Cell:
 
     @property
     def astray(self) -> str:
-        """The reason of a time that nobody means: a placeholder, a slip of the pen."""
+        """The reason of a time outside the plausible years: a placeholder, a typing error."""
         return f"{self.column.name} is out of range (years {casting.FIRST_YEAR} to {casting.LAST_YEAR})"
 
     @property
     def misread(self) -> str:
-        """SQL that tells the rows refused because this value was not what it must be."""
+        """SQL condition of the rows refused because this value has the wrong type or is out of range."""
         return f"reason IN ({quote(self.unreadable)}, {quote(self.astray)})"
 
 
@@ -65,9 +65,9 @@ class Opened:
 
 
 def create(con: duckdb.DuckDBPyConnection) -> None:
-    """Make empty tables ``staged_<table>``: source, __row, our columns, reason, row (JSON, if refused).
+    """Create empty tables ``staged_<table>``: source, __row, our columns, reason, row (JSON, if refused).
 
-    And ``uncounted``: the sources of order lines that do not say of what, or how many.
+    And ``uncounted``: the sources of order lines without product_id or quantity.
     """
     for table in TABLES.values():
         columns = ", ".join(f"{column.name} {contracts.SQL_TYPE[column.kind]}" for column in table.columns)
@@ -81,7 +81,7 @@ def create(con: duckdb.DuckDBPyConnection) -> None:
 def stage(
     con: duckdb.DuckDBPyConnection, source: Source, relation: str, settings: Settings
 ) -> tuple[int, list[str]]:
-    """Append one source to its staged table; return its number of rows, and what is odd about them in words.
+    """Append one source to its staged table; return its number of rows, and notes on what looks odd.
 
     Raises ``InputError`` for a missing column, one of the wrong type, or a file that breaks in the middle.
     """
@@ -109,7 +109,7 @@ def stage(
 
 
 def table_map_of(settings: Settings, table: str) -> TableMap:
-    """Return a table's map; the top-level ``columns`` are short for those of the order lines."""
+    """Return a table's map; top-level ``columns`` are shorthand for those of the order lines."""
     table_map = settings.tables.get(table, TableMap())
     if table != "order_lines" or not settings.columns:
         return table_map
@@ -135,7 +135,7 @@ def check_maps(settings: Settings) -> None:
 
 
 def _select(opened: Opened, cells: list[Cell], settings: Settings) -> str:
-    """Three steps: the source's cells by our names, then our types, then the verdict."""
+    """Return SQL in three steps: the source's cells under our names, converted to our types, then judged."""
     raw = ", ".join(f"{quote(name)}: {_name(name)}" for name in opened.columns)
     mapped = ", ".join(f"{cell.sql} AS __{cell.column.name}" for cell in cells)
     typed = ", ".join(f"{_typed(cell, settings)} AS {cell.column.name}" for cell in cells)
@@ -181,9 +181,9 @@ def _verdict(opened: Opened, cells: list[Cell]) -> str:
 
 
 def _make_whole(opened: Opened, cells: list[Cell]) -> None:
-    """Write 13085.0 as 13085 where all whole numbers of a source's text column are like that.
+    """Write ids such as 13085.0 as 13085 if all whole numbers of a source's text column look like that.
 
-    So floats are exported, where a cell is empty. Beside a plain 13085 it is somebody else's id, and stays.
+    Integer columns with empty cells are often exported so. If the column also holds a plain 13085, they stay.
     """
     staged, label = f"staged_{opened.table.name}", quote(opened.source.label)
     for name in [c.column.name for c in cells if c.column.kind == "id" and c.type == "VARCHAR"]:
@@ -201,7 +201,7 @@ def _make_whole(opened: Opened, cells: list[Cell]) -> None:
 
 
 def _of_ids(name: str) -> list[tuple[str, str]]:
-    """Return what makes a text useless as an id: nobody could ask the service for it."""
+    """Return the conditions that make a text unusable as an id: the service could not be asked for it."""
     longest = contracts.LONGEST_ID
     return [
         (f"length({name}) > {longest}", f"{name} is longer than {longest} characters"),
@@ -252,7 +252,7 @@ def _missing(opened: Opened, column: str, mapped: str = "") -> InputError:
 
 
 def _unreadable(con: duckdb.DuckDBPyConnection, source: Source, error: duckdb.Error) -> InputError:
-    """Say which column a query does not find, and which there are in the first file it reads."""
+    """Return the error that names the column a query lacks, and the columns of the first file it reads."""
     told = str(error).splitlines()[0]
     named = re.search(r'olumn "?(.+?)"? (?:referenced|not found)', told)
     relation = sources.reader(source.files[0])
@@ -266,7 +266,7 @@ def _unreadable(con: duckdb.DuckDBPyConnection, source: Source, error: duckdb.Er
 
 
 def _refuse_wrong_types(opened: Opened, cells: list[Cell]) -> int:
-    """Return the number of rows; refuse the file if a column is mostly unreadable: no accident of a row."""
+    """Return the number of rows; ``InputError`` if most of a column is unreadable: then its type is wrong."""
     table, label = opened.table.name, opened.source.label
     typed = [cell for cell in cells if cell.column.kind not in UNTYPED and cell.type != "NULL"]
     counts = "".join(
@@ -288,7 +288,7 @@ def _refuse_wrong_types(opened: Opened, cells: list[Cell]) -> int:
 
 
 def _of_words(cells: list[Cell], kind: Kind) -> dict[str, str]:
-    """Return SQL of the columns of that kind that come as text, by their names."""
+    """Return the SQL of each column of that kind whose source is text, by its name."""
     return {c.column.name: c.sql for c in cells if c.column.kind == kind and c.type == "VARCHAR"}
 
 

@@ -1,1 +1,1 @@
-"""Where tables lie: files, databases, and the warehouse as its readers see it."""
+"""Where tables are stored: files, databases, and the warehouse as its readers see it."""

@@ -1,4 +1,4 @@
-"""What each table must hold: columns, types, ranges, keys."""
+"""What each table must contain: columns, types, ranges, keys."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -24,7 +24,7 @@ IBIS_TYPE: dict[Kind, str] = {
     "digest": "string",
 }
 EXACT = "DECIMAL(18, 6)"
-"""Quantities and money are added exactly, so that the order of adding changes nothing."""
+"""Quantities and money are summed exactly, so that sums do not depend on the order of rows."""
 WORDS: dict[Kind, str] = {
     "id": "an id",
     "text": "text",
@@ -36,7 +36,7 @@ WORDS: dict[Kind, str] = {
 }
 LARGEST = 1e9
 LONGEST_ID = 128
-"""Characters: an id is what the service is asked for by, and what every vocabulary makes room for."""
+"""In characters: ids occur in requests, and every vocabulary allots the longest one's width to each."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table's columns, rules, and ``key``: a later row of the same key takes an earlier one's place."""
+    """A table's columns, rules, and ``key``: a later row with the same key replaces an earlier one."""
 
     name: str
     columns: tuple[Column, ...]
@@ -63,7 +63,7 @@ class Table:
     """Conditions under which a row cannot be used, each with its reason."""
 
     def whole(self, rows: str) -> str:
-        """Return SQL of ``rows`` (a query) with every column, empty where an older warehouse lacks it."""
+        """Return SQL of ``rows`` (a query) with every column; one that an older warehouse lacks is NULL."""
         nothing = ", ".join(f"NULL::{SQL_TYPE[column.kind]} AS {column.name}" for column in self.columns)
         names = ", ".join(column.name for column in self.columns)
         return f"SELECT {names} FROM ((SELECT {nothing} WHERE false) UNION ALL BY NAME ({rows}))"
@@ -71,9 +71,9 @@ class Table:
 
 LARGEST_MONEY = LARGEST * 100
 MADE_UP_ORDER = "concat(customer_id, '@', replace(CAST(ordered_at AS VARCHAR), ' ', 'T'))"
-"""The id of an order that has none: what a customer buys at one moment is one order."""
+"""The id given to an order without one: what a customer buys at one moment is one order."""
 MONEY = "round(abs(quantity) * unit_price - abs(discount), 6)"
-"""What a line earns or a return gives back, rounded: a price divided and multiplied again is the price."""
+"""A line's revenue, or what a return gives back; rounded, so that dividing and multiplying is harmless."""
 
 ORDER_LINES = Table(
     "order_lines",

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def sqlite_url(file: Path, **asked: str) -> str:
-    """Return the URL of an SQLite file, quoted: as it is, a ``%`` or ``?`` in its path would name another.
+    """Return the URL of an SQLite file, quoted: an unquoted ``%`` or ``?`` in its path would be misread.
 
-    The driver is named, for MLflow makes folders of what follows ``sqlite:///``, quotes and all. ``asked`` is
-    said to SQLite, such as ``mode="ro"``; then the path is absolute.
+    The driver is part of it, because MLflow creates folders from whatever follows ``sqlite:///``, quotes
+    included. ``asked`` are SQLite's URI parameters, such as ``mode="ro"``; the path is then made absolute.
     """
     import sqlalchemy as sa
 
@@ -24,7 +24,7 @@ def sqlite_url(file: Path, **asked: str) -> str:
 
 
 def sqlite_file(url: str) -> Path | None:
-    """Return the file that the URL of an SQLite database names; None for another database, or in memory."""
+    """Return the file of an SQLite URL; None for another database, or one in memory."""
     import sqlalchemy as sa
 
     parts = sa.make_url(url) if url.startswith("sqlite") else None
@@ -32,39 +32,39 @@ def sqlite_file(url: str) -> Path | None:
 
 
 def is_missing(url: str) -> bool:
-    """Return whether a URL names an SQLite file that is not there: to open it would make an empty one."""
+    """Return whether a URL names an SQLite file that does not exist: opening it would create an empty one."""
     file = sqlite_file(url)
     return file is not None and not file.is_file()
 
 
 def online_url(home: Path) -> str:
-    """Return where the online state of a home is: ``RECOMPRA_STORE_URL``, else ``online.db`` in it."""
+    """Return the URL of a home's online store: ``RECOMPRA_STORE_URL``, else ``online.db`` in the home."""
     return os.environ.get("RECOMPRA_STORE_URL") or sqlite_url(home.resolve() / "online.db")
 
 
 def check_takes_writes(url: str) -> None:
     """Raise ``SettingsError`` where a URL names an SQLite file in a folder that cannot be written to."""
     if file := _read_only(url):
-        raise SettingsError(f"{file.parent} takes no writes", "let RECOMPRA_HOME name a copy that does")
+        raise SettingsError(f"{file.parent} is read-only", "set RECOMPRA_HOME to a writable copy")
 
 
 def to_read(url: str) -> str:
-    """Return the URL to read a database by: where a disk takes no writes (a back-up), as it stands.
+    """Return the URL to read a database by; on a read-only disk (a backup), one that writes nothing.
 
-    Raises ``ArtefactError`` where it stands half-written there, and SQLite would first put it right.
+    Raises ``ArtefactError`` where it is half-written there: SQLite would have to recover it first.
     """
     if not (file := _read_only(url)):
         return url
     log, index, journal = (file.with_name(f"{file.name}-{end}") for end in ("wal", "shm", "journal"))
     live = log.exists() and index.exists()
     if _holds(journal) or (_holds(log) and not live):
-        told = f"{file} is half-written, on a disk that takes no writes"
-        raise ArtefactError(told, "let RECOMPRA_HOME name a copy that does: there it is put right by itself")
+        told = f"{file} is half-written, on a read-only disk"
+        raise ArtefactError(told, "set RECOMPRA_HOME to a writable copy: SQLite recovers it there")
     return sqlite_url(file, **({"mode": "ro"} if live else {"immutable": "1"}))
 
 
 def _read_only(url: str) -> Path | None:
-    """Return the SQLite file of a URL where its folder is there and takes no writes."""
+    """Return the SQLite file of a URL if its folder exists and is read-only, else None."""
     file = sqlite_file(url)
     return file if file and file.parent.is_dir() and not os.access(file.parent, os.W_OK) else None
 
@@ -74,9 +74,9 @@ def _holds(file: Path) -> bool:
 
 
 def engine_of(url: str, **options: Any) -> "sa.Engine":
-    """Open an engine; ``postgresql://`` and ``postgres://`` mean psycopg 3, which is what we bring.
+    """Open an engine; ``postgresql://`` and ``postgres://`` mean psycopg 3, the driver of our extra.
 
-    Raises ``SettingsError`` for what is no URL of a database, or where its driver is not installed.
+    Raises ``SettingsError`` if the URL is not a database's, or its driver is not installed.
     """
     import sqlalchemy as sa
 
@@ -86,7 +86,7 @@ def engine_of(url: str, **options: Any) -> "sa.Engine":
         return sa.create_engine(f"{named}://{rest}", **options)
     except sa.exc.ArgumentError as error:
         raise SettingsError(
-            f"{scheme!r} does not begin a database's URL", "such as sqlite:///shop.db"
+            f"{scheme!r} is not the scheme of a database's URL", "use one such as sqlite:///shop.db"
         ) from error
     except ImportError as error:
         hint = "pip install 'recompra[postgres]'" if "psycopg" in str(error) else "install its driver"

@@ -1,4 +1,4 @@
-"""Files that are there whole, or not at all, and files that one process at a time may hold."""
+"""Files that are written atomically, folders that are held while read, locks between processes."""
 
 import fcntl
 import os
@@ -12,10 +12,10 @@ from features.errors import Busy
 
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    """Give a path beside ``path``, and rename it into place once it is written; folders are made.
+    """Yield a temporary path beside ``path``, renamed into place at the end; folders are created.
 
-    What fails on the way leaves ``path`` as it was, and nothing beside it. What is no file (``/dev/stdout``,
-    a pipe) is written to as it is.
+    On failure ``path`` stays as it was, and the temporary file is removed. What exists and is not a regular
+    file (``/dev/stdout``, a pipe) is written to directly.
     """
     if path.exists() and not path.is_file():
         yield path
@@ -31,7 +31,7 @@ def beside(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def made(folder: Path) -> Iterator[None]:
-    """Make a folder, and those above it; what fails on the way takes away those it made that are empty."""
+    """Create a folder and its parents; on failure, remove those it created that are still empty."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -44,16 +44,16 @@ def made(folder: Path) -> Iterator[None]:
 
 
 def hold(folder: Path) -> int:
-    """Open a folder to read: ``remove`` leaves it until the descriptor is closed, or its process ends."""
+    """Lock a folder for reading: ``remove`` spares it until the descriptor is closed or the process ends."""
     descriptor = os.open(folder, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     return descriptor
 
 
 def remove(folder: Path, trash: Path) -> None:
-    """Remove a folder unless it is held, by way of ``trash``: no half of it bears its name.
+    """Remove a folder unless it is held; renamed to ``trash`` first, so that its name never shows half of it.
 
-    What cannot be removed is left to the next time.
+    What cannot be removed is left for the next time.
     """
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
@@ -66,9 +66,9 @@ def remove(folder: Path, trash: Path) -> None:
 
 @contextmanager
 def alone(lock: Path, busy: Busy | None = None) -> Iterator[None]:
-    """Hold a lock that no two processes hold; where another one does, raise ``busy``, or without it wait.
+    """Hold an exclusive lock between processes; if it is taken, raise ``busy``, or wait if that is None.
 
-    It falls with the process, however that ends; the empty file stays.
+    It is released when the process ends, however that happens; the empty file stays.
     """
     with lock.open("w") as handle:
         try:

@@ -1,8 +1,9 @@
-"""The warehouse's tables as queries name them: those derived at ingest, and those kept as they are held to.
+"""The warehouse's tables and their columns: those derived at ingest, and those of the table contracts.
 
 Timestamps are UTC; ``*_on`` are the shop's days.
 ``days`` are the ``orders`` of a customer summed by the shop's day: the grain of the customer features.
-Tables that number customers or products are not files: each connection derives them (``features.bought``).
+Tables with integer keys of customers or products are not files: each connection derives them
+(``features.bought``).
 """
 
 import re
@@ -99,11 +100,11 @@ SCHEMAS: dict[str, dict[str, str]] = {
 }
 
 LINE = tuple(SCHEMAS["order_lines"])
-"""The columns of a line as the warehouse keeps it, purchase or return."""
+"""The columns of a line as the warehouse stores it, purchase or return."""
 
 
 def table(name: str) -> "ir.Table":
-    """Return a table of the warehouse as an unbound Ibis table: no look-up, any backend."""
+    """Return a table of the warehouse as an unbound Ibis table, for any backend."""
     import ibis
 
     return ibis.table(SCHEMAS[name], name=name)
@@ -120,7 +121,7 @@ def fetch(con: Any, sql: str) -> "pd.DataFrame":
 
 
 def held(con: Any) -> set[str]:
-    """Return the names of the tables that a backend's connection has made; on Spark there are views only."""
+    """Return the names of the tables a connection has created; on Spark none, as they are views there."""
     if con.name != "duckdb":
         return set()
     return {name for (name,) in con.raw_sql("SELECT table_name FROM duckdb_tables()").fetchall()}
@@ -139,12 +140,13 @@ def quote(text: str) -> str:
 
 
 def literal(path: Path, pattern: str = "") -> str:
-    """Return a SQL literal of a path for DuckDB's readers, which take ``[``, ``*`` and ``?`` for patterns.
+    """Return a SQL literal of a path for DuckDB's readers, which treat ``[``, ``*`` and ``?`` as wildcards.
 
-    Raises ``SettingsError`` for a pattern below a folder with a backslash in its name: to them it is a ``/``.
+    Raises ``SettingsError`` where a pattern is needed and the path has a backslash: in patterns it means
+    ``/``.
     """
     exact = re.sub(r"([\[*?])", r"[\1]", str(path))
     if "\\" in exact and (pattern or exact != str(path)):
         told = f"DuckDB takes the backslash in {path} for a slash"
-        raise SettingsError(told, "call the folder otherwise, or set RECOMPRA_HOME to another")
+        raise SettingsError(told, "rename the folder, or set RECOMPRA_HOME to another")
     return quote(f"{exact}/{pattern}" if pattern else exact)

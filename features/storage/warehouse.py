@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 CARD = "shop.json"
-"""What a version of the warehouse says of itself: settings, adapter, sources, facts, fingerprint."""
+"""The card of a version of the warehouse: settings, adapter, sources, facts, fingerprint."""
 TABLES = ("orders", "days", "returns", *(table.name for table in SIDE_TABLES), "quarantine")
 
 
@@ -44,7 +44,7 @@ class Facts(BaseModel):
 
 
 class Warehouse:
-    """Reads ``<home>/warehouse``: the version that stood when it was opened, whatever is ingested since.
+    """Reads ``<home>/warehouse``: the version in use when it was opened, whatever is ingested later.
 
     Raises ``NotFound`` before the first ingest, ``ArtefactError`` where its card is broken.
     """
@@ -52,7 +52,7 @@ class Warehouse:
     def __init__(self, home: Path) -> None:
         self.folder = (home / "warehouse").resolve()
         if self.folder.is_dir():
-            finalize(self, os.close, hold(self.folder))  # it stays while this is in use
+            finalize(self, os.close, hold(self.folder))  # no ingest removes it while this object lives
         if not (self.folder / CARD).is_file():
             raise NotFound(f"no warehouse in {home}", "run `recompra ingest SOURCE` first")
         try:
@@ -64,7 +64,7 @@ class Warehouse:
             raise _broken(CARD, error) from error
 
     def connect(self, memory: str = "4GB") -> "Backend":
-        """Return an Ibis DuckDB backend with one view a table; raise ``ArtefactError`` for a broken one."""
+        """Return an Ibis DuckDB backend with one view per table; raise ``ArtefactError`` for a broken one."""
         import duckdb
         import ibis
 

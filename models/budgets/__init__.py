@@ -1,1 +1,1 @@
-"""Whom to contact, with what and when, where not everything can be afforded."""
+"""Whom to contact, with what and when, under a budget and other limits."""

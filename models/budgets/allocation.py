@@ -1,10 +1,10 @@
 """Whom to contact with which action under a budget, caps on actions and stock: a multiple-choice knapsack.
 
 Method: caps and stock get prices (``budgets.prices``); under those prices the budget is spent along the
-efficient frontier (``budgets.frontier``); what breaks a cap is given up, what is left is filled
-(``budgets.repair``). Any prices give an upper bound on what any choice could earn, and the answer says how
-close it came. Without caps it earns at least half of the optimum and misses it by one customer's step at
-most; with a single action that costs the same for everyone it is the optimum.
+efficient frontier (``budgets.frontier``); choices that exceed a cap are dropped and leftover money is spent
+(``budgets.repair``). Any prices give an upper bound on what any choice could earn, so the answer says how
+close it came. Without caps it earns at least half of the optimum and misses it by at most one customer's
+step; with a single action that costs the same for everyone it is the optimum.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from models.decisions.economics import Money
 from models.decisions.everyone import Options
 
 FILLINGS = 3
-"""Passes that spend what whole steps left over."""
+"""Passes that spend the money left over by whole steps."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Allocation:
     spent: float
     expected_incremental_margin: float
     at_most: float
-    """No choice within the same limits can be expected to earn more."""
+    """Upper bound on the expected margin of any choice within the same limits."""
 
     @property
     def gap(self) -> float:
-        """How far the choice may be from the best possible, as a share of it (0 to 1)."""
+        """How far the choice may fall short of the best possible, as a share of it (0 to 1)."""
         return 1 - self.expected_incremental_margin / self.at_most if self.at_most > 0 else 0.0
 
     @property
@@ -54,9 +54,9 @@ def allocate(
 ) -> Allocation:
     """Choose an action or none for everyone, for the greatest expected incremental margin within a budget.
 
-    A budget pays for contacts and for the discounts they are expected to give (``options.spend``).
-    ``stock`` holds units by product code (NaN: unknown, no limit); ``caps`` most customers by action, over
-    the actions' own ``most_customers``. Raises ``InputError`` for a budget that is no amount of money.
+    A budget pays for contacts and for the discounts they are expected to give (``options.spend``). ``stock``
+    holds units by product code (NaN: unknown, no limit); ``caps`` the maximum number of customers by action,
+    in place of the actions' own ``most_customers``. Raises ``InputError`` for a negative or NaN budget.
     """
     caps = dict(caps or {})
     most = [caps.get(action.name, action.most_customers or np.inf) for action in options.deck.actions]
@@ -69,7 +69,7 @@ def allocate(
 def solve(gain: Money, cost: Money, budget: float, limits: Limits | None = None) -> Allocation:
     """Solve the knapsack of arms with ``gain`` (-inf: not permitted) and ``cost``, shape (n, n_actions).
 
-    Deterministic. Ties go to the customer, then to the action, that stands first.
+    Deterministic. Ties go to the first customer, then to the first action.
     """
     check(budget)
     limits = limits or Limits.none(*gain.shape)
@@ -95,9 +95,9 @@ def solve(gain: Money, cost: Money, budget: float, limits: Limits | None = None)
 
 
 def curve(options: Options, *, points: int = 101) -> list[Tally]:
-    """Return money against budget, caps and stock aside.
+    """Return expected gain against budget, without caps or stock.
 
-    Each point spends its budget on whole steps of the frontier, and is the best there is for it.
+    Each point spends its budget on whole steps of the frontier, and is optimal for it.
     """
     frontier = Frontier.of(options.worth, np.nan_to_num(options.spend, nan=0.0))
     first = np.zeros(len(frontier.row))
@@ -108,8 +108,8 @@ def curve(options: Options, *, points: int = 101) -> list[Tally]:
 def compare(options: Options, budget: float, scores: Mapping[str, Money]) -> dict[str, Tally]:
     """Return what policies would earn under one budget, ours (``expected gain``) first.
 
-    ``scores`` rank customers, e.g. by ``risk`` and ``response``, best first; each gets the action that gains
-    most with them, so that policies differ in whom they choose. All keep to the rules (see ``rivals``).
+    ``scores`` rank customers (e.g. ``risk``, ``response``), highest first; each customer gets the action that
+    gains most, so that policies differ only in whom they choose. All obey the rules (see ``rivals``).
     """
     best = options.worth.argmax(axis=1).astype(np.int32)
     at = np.arange(len(options)), best
@@ -122,6 +122,6 @@ def _taken(frontier: Frontier, budget: float, n: int) -> Ints:
     """Return each customer's last edge that the budget buys."""
     action, whole = np.full(n, NOTHING, np.int32), frontier.bought(budget)
     row, arm = frontier.row[:whole][::-1], frontier.arm[:whole][::-1]
-    taken, last = np.unique(row, return_index=True)  # the first from behind is the last
+    taken, last = np.unique(row, return_index=True)  # reversed: the first found is the last edge
     action[taken] = arm[last]
     return action

@@ -1,4 +1,4 @@
-"""Spending a budget on contacts: which to buy, and how much better any other choice could be. numpy only."""
+"""Spending a budget on contacts: which to buy, and an upper bound for any other choice. numpy only."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from features.errors import InputError
 from models.decisions.economics import Money
 
 ROUNDING = 1e-9
-"""Share of a budget that rounding in a long sum may cost."""
+"""Tolerance for rounding in long sums, as a share of the budget."""
 
 
 class Tally(NamedTuple):
-    """What a choice comes to."""
+    """The totals of a choice."""
 
     n_customers: float
     cost: float
@@ -34,12 +34,12 @@ def affordable(cost: Money, budget: float) -> Longs:
 
 
 def best_rows(gain: Money, cost: Money, budget: float) -> Longs:
-    """Return the rows to buy, of rows sorted by gain for cost (best first) that all gain something.
+    """Return the rows to buy, of rows sorted by gain per cost (best first) that all have a positive gain.
 
-    Greedy, skipping what no longer fits, or the one best row alone where that gains more: exact where all
+    Greedy, skipping rows that no longer fit, or the one best row alone if that gains more: exact where all
     cost the same, else at least half of the best possible (see ``at_most``). A larger budget never gains
-    less: where it first takes a row that the smaller one skips, that row gains more than all that the
-    smaller could still buy. Raises ``InputError`` for a budget that is no amount of money.
+    less: where it first takes a row that the smaller one skips, that row gains more than everything the
+    smaller could still buy. Raises ``InputError`` for a negative or NaN budget.
     """
     check(budget)
     rows, alone = affordable(cost, budget), np.flatnonzero(cost <= budget)
@@ -51,7 +51,7 @@ def best_rows(gain: Money, cost: Money, budget: float) -> Longs:
 def at_most(gain: Money, cost: Money, budget: float) -> float:
     """Return what the budget would gain if rows could be bought in part: no whole choice gains more.
 
-    The linear programme's optimum over rows sorted as for ``best_rows``; with equal costs, what they do gain.
+    The linear programme's optimum over rows sorted as for ``best_rows``; with equal costs, the exact optimum.
     """
     gain, cost = gain[cost <= budget], cost[cost <= budget]
     if not len(cost) or cost.min() == cost.max():
@@ -61,16 +61,16 @@ def at_most(gain: Money, cost: Money, budget: float) -> float:
 
 
 def check(budget: float) -> None:
-    """Raise ``InputError`` for a budget that is no amount of money."""
+    """Raise ``InputError`` for a negative or NaN budget."""
     if not budget >= 0:
         raise InputError(f"the budget must be an amount of 0 or more, found {budget}")
 
 
 def rivals(gain: Money, cost: Money, budget: float, scores: Mapping[str, Money]) -> dict[str, Tally]:
-    """Return what other ways to choose rows would buy with the same budget, by name.
+    """Return what other policies would buy with the same budget, by name.
 
-    ``gain`` is -inf where a rule refuses. ``scores`` rank rows, best first; ``random`` is the mean over all
-    orders, ``all`` spends whatever it takes, ``none`` nothing.
+    ``gain`` is -inf where a rule refuses. ``scores`` rank rows, highest first; ``random`` is the mean over
+    all orders, ``all`` ignores the budget, ``none`` buys nothing.
     """
     permitted = np.flatnonzero(np.isfinite(gain))
     chosen = {"all": permitted, "none": permitted[:0]}
@@ -87,7 +87,7 @@ def rivals(gain: Money, cost: Money, budget: float, scores: Mapping[str, Money])
 
 
 def climb(gain: Money, cost: Money, first: Money, points: int) -> list[Tally]:
-    """Return money against budget, from nothing to all: steps taken in order, summed up at some ``points``.
+    """Return the cumulative tally of steps taken in order, at ``points`` places from none to all.
 
     ``first`` is 1 where a step is the first of its customer, else 0.
     """

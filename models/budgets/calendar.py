@@ -1,12 +1,12 @@
-"""A calendar of contacts: for everyone, at most the allowed ones, each on its best day, under every rule.
+"""A calendar of contacts for everyone: each on its best day, under every rule.
 
-Rules of time give each action a window; caps leave a customer's days open or closed. Contacts are placed
-one after the other, a customer's worthiest first, each on the day it is preferred on or the nearest after it
-that is open, never two on one day. Contacts made before the plan count against the caps for as long as they
-might (their day within the last 7 or 28 is not known here), so that no cap is broken whatever the days were.
+Rules of time give each action a window of days; caps close further days. Contacts are placed one after the
+other, a customer's most valuable first, each on its preferred day or the nearest open day after it, never two
+on one day. Of contacts before the plan only the number in the last 7 and 28 days is known, so each counts
+against the caps as long as it possibly could: no cap is broken, whenever they were made.
 
-Worth adds up: contacts without a product move only those whom the ones placed before left without an order,
-and may then be worth too little to be made. Offers count each for its own product.
+Worth adds up: a contact without a product changes only customers whom those placed before did not win, and
+may then be worth too little to be made. Offers each count for their own product.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ ROWS_AT_ONCE = 5_000
 
 @dataclass(frozen=True)
 class Calendar:
-    """Planned contacts, by day and then by worth; arrays of one entry a contact."""
+    """Planned contacts, by day and then by worth; arrays with one entry per contact."""
 
     row: Longs
     """The customer: a row of the options."""
@@ -42,7 +42,7 @@ class Calendar:
     worth: Money
     spend: Money
     chance: Money
-    """The chance behind it: of the purchase, else of an order, if nothing is done."""
+    """The chance without the contact: of buying the product, or without a product of an order."""
 
     def __len__(self) -> int:
         return len(self.row)
@@ -63,7 +63,7 @@ class Calendar:
 
 @dataclass(frozen=True)
 class Room:
-    """How many contacts customers have had when the plan begins, shape (n,), and how many they may have."""
+    """How many contacts customers had before the plan begins, shape (n,), and the caps."""
 
     n_contacts_7d: Ints
     n_contacts_28d: Ints
@@ -74,10 +74,10 @@ class Room:
 def plan(options: Options, room: Room, n_days: int, preferred: Money | None = None) -> Calendar:
     """Place the contacts of ``n_days`` days.
 
-    ``options`` permit what rules of time will permit within ``n_days - 1`` days, and are made without regard
-    to caps: those are kept here, day by day. ``preferred`` is the day each customer is best reached with a
-    product (NaN: the first possible), shape (n,). Each action comes at most once a customer, again after its
-    cooldown only in another plan.
+    ``options`` must permit whatever rules of time permit within ``n_days - 1`` days, and ignore caps: those
+    are applied here, day by day. ``preferred`` is the best day to offer each customer a product (NaN: the
+    first possible), shape (n,). Each action occurs at most once per customer, even if its cooldown ends in
+    the plan.
     """
     best = np.full(len(options), np.nan) if preferred is None else preferred
     parts = [
@@ -109,9 +109,9 @@ def within(
 ) -> Calendar:
     """Return the contacts that fit a budget, a number, a day's capacity, caps by action, stock by product.
 
-    Of each action and product the worthiest stay, then those that earn most for what they spend (contact and
-    discount) as far as the budget goes. A day that is full passes on the contact worth least to the next,
-    where its window allows and it is its customer's only one; else it is left out.
+    Of each product and action the most valuable stay, then as far as the budget goes those that earn most for
+    what they spend (contact and discount). A full day passes its least valuable contacts to the next day if
+    their window allows it and they are their customer's only contact; otherwise they are dropped.
     """
     order = np.argsort(-calendar.worth, kind="stable")
     kept = calendar.of(order)
@@ -130,7 +130,7 @@ def within(
 
 
 def _spread(calendar: Calendar, per_day: int) -> Calendar:
-    """Move what a full day cannot take to the next, if it may wait; alone, a later day breaks no cap."""
+    """Move what a full day cannot take to the next, if it may wait; an only contact breaks no cap by that."""
     _, at, counts = np.unique(calendar.row, return_inverse=True, return_counts=True)
     alone, day, kept = counts[at] == 1, calendar.day.copy(), np.ones(len(calendar), bool)
     for today in range(int(calendar.last.max(initial=-1)) + 1):  # over days, not over customers
@@ -176,7 +176,7 @@ class _Diary:
 
 
 def _ahead(counts: NDArray[np.int16], length: int) -> NDArray[np.int16]:
-    """Return the largest count of each day and the ``length - 1`` after it, as far as the plan goes."""
+    """Return the largest count among each day and the ``length - 1`` days after it, within the plan."""
     n_days = counts.shape[1]
     most = counts.copy()
     for shift in range(1, min(length, n_days)):
@@ -187,7 +187,7 @@ def _ahead(counts: NDArray[np.int16], length: int) -> NDArray[np.int16]:
 def _block(
     options: Options, room: Room, n_days: int, preferred: Money, rows: Longs
 ) -> tuple[Longs, Ints, Ints, Money, Money]:
-    """Place the contacts of some customers: row, action, day, worth and spend of each."""
+    """Place the contacts of some customers; return row, action, day, worth and spend of each."""
     opens = np.clip(np.ceil(options.opens[rows]), 0, n_days)
     closes = np.clip(np.floor(options.closes[rows]), -1, n_days - 1)
     diary, found = _Diary.open(room, rows, n_days), []
@@ -213,7 +213,7 @@ def _block(
 
 
 def _keeps(options: Options, rows: Longs) -> Money:
-    """Return the share of those who would not order that each action moves; 0 where it offers a product."""
+    """Return the share of otherwise lost customers that each action wins; 0 where it offers a product."""
     moved, stay_away = options.moved[rows], 1 - options.chance[rows]
     share = np.clip(moved / np.maximum(stay_away, 1e-12), 0, 1)
     share[:, : options.deck.n_with_product] = 0.0
@@ -221,9 +221,10 @@ def _keeps(options: Options, rows: Longs) -> Money:
 
 
 def _beside(options: Options, rows: Longs, left: Money) -> tuple[Money, Money]:
-    """Return worth and spend of each action where those before it ``left`` so much of the risk, shape (n,).
+    """Return each action's worth and spend when contacts before it left the share ``left`` of the risk, (n,).
 
-    What an action without a product moves shrinks with the risk; those kept before take its discount as well.
+    What an action without a product wins shrinks with the risk; customers won before take its discount as
+    well.
     """
     worth, spend = options.worth[rows], options.spend[rows]
     beside = (worth > 0) & (np.arange(len(options.deck)) >= options.deck.n_with_product)
@@ -234,7 +235,7 @@ def _beside(options: Options, rows: Longs, left: Money) -> tuple[Money, Money]:
 
 
 def _days(free: Bools, opens: Money, closes: Money, wanted: Money) -> Longs:
-    """Return each action's day: the first open one from the day wanted on, else from the first; or -1."""
+    """Return each action's day: the first free one from ``wanted`` on, else from ``opens`` on, else -1."""
     later = _first_free(free, np.maximum(wanted, opens), closes)
     return np.where(later >= 0, later, _first_free(free, opens, closes))
 

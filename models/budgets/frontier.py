@@ -1,8 +1,8 @@
 """The efficient frontier of a multiple-choice knapsack: which step of which customer to buy next. numpy only.
 
 Each customer takes at most one of several arms, each with a gain and a cost, under one budget. Only arms on
-the upper hull of a customer's (cost, gain) points can be part of a solution of the linear relaxation; walking
-the hulls' edges by falling gain for cost solves that relaxation (Sinha & Zoltners 1979; Kellerer, Pferschy &
+the upper hull of a customer's (cost, gain) points can be part of a solution of the linear relaxation; taking
+the hulls' edges in descending order of gain per cost solves it (Sinha & Zoltners 1979; Kellerer, Pferschy &
 Pisinger 2004, chapter 11). At most one edge is bought in part, so whole choices come within one edge of it.
 """
 
@@ -15,26 +15,26 @@ from models.budgets.budget import ROUNDING
 from models.decisions.economics import Money
 
 FREE = 1e-12
-"""Costs below this are none: gain for cost would be infinite."""
+"""Costs below this count as this, so that gain per cost is finite."""
 
 
 @dataclass(frozen=True)
 class Frontier:
-    """Edges of all hulls, by falling gain for cost; one entry an edge, those of a customer in their order."""
+    """Edges of all hulls, by descending gain per cost; one entry per edge, each customer's in order."""
 
     row: Longs
     arm: Longs
-    """The arm the customer has once the edge is bought, in place of the one before."""
+    """The arm the customer has once the edge is bought, instead of the previous one."""
     gain: Money
-    """Of the edge: over the arm before."""
+    """Of the edge: gain over the previous arm."""
     cost: Money
     spent: Money
-    """Cost of all edges up to this one, itself included."""
+    """Cost of all edges up to and including this one."""
     earned: Money
 
     @classmethod
     def of(cls, gain: Money, cost: Money) -> "Frontier":
-        """Walk the hulls of arms, shape (n, n_arms); one that gains nothing (or -inf) is never taken."""
+        """Build the hulls of arms, shape (n, n_arms); an arm without a positive gain is never taken."""
         steps = list(_steps(gain, cost))
         if not steps:
             none, zero = np.zeros(0, np.int64), np.zeros(0)
@@ -45,7 +45,7 @@ class Frontier:
         return cls(row[order], arm[order], more, dearer, np.cumsum(dearer), np.cumsum(more))
 
     def bought(self, budget: float) -> int:
-        """Return how many edges the budget buys whole."""
+        """Return how many whole edges the budget buys."""
         return int(np.searchsorted(self.spent, budget * (1 + ROUNDING), side="right"))
 
     def at_most(self, budget: float) -> float:
@@ -57,13 +57,13 @@ class Frontier:
         return earned + float(self.gain[n]) * max(budget - spent, 0.0) / max(float(self.cost[n]), FREE)
 
     def price(self, budget: float) -> float:
-        """Return what one more unit of money would earn: the gain for cost of the next edge, 0 at the end."""
+        """Return what one more unit of money would earn: the gain per cost of the next edge, 0 at the end."""
         n = self.bought(budget)
         return float(self.gain[n] / max(self.cost[n], FREE)) if n < len(self.row) else 0.0
 
 
 def _steps(gain: Money, cost: Money) -> "list[tuple[Longs, Longs, Money, Money]]":
-    """Return the edges step by step: every customer's first, then everyone's second who has one, ..."""
+    """Return the edges step by step: every customer's first, then every second one, and so on."""
     rows = np.flatnonzero((gain > 0).any(axis=1))
     gained, paid, found = np.zeros(len(rows)), np.zeros(len(rows)), []
     while len(rows):

@@ -1,4 +1,4 @@
-"""What is scarce besides money, and what a choice uses of it."""
+"""Limits besides money (caps on actions, stock of products), and how much of them a choice uses."""
 
 from dataclasses import dataclass
 
@@ -11,10 +11,10 @@ from models.decisions.economics import Money
 
 @dataclass(frozen=True)
 class Limits:
-    """What is scarce besides money: how often each action, and how many units of each product."""
+    """Limits besides money: customers per action, and units of each product."""
 
     caps: Money
-    """Most customers by action, shape (n_actions,); inf where there is no cap."""
+    """Maximum number of customers by action, shape (n_actions,); inf without a cap."""
     product: Ints
     """Product of each arm, shape (n, n_actions); -1 without one."""
     stock: Money
@@ -26,17 +26,17 @@ class Limits:
         return cls(np.full(n_actions, np.inf), np.full((n, n_actions), NOTHING, np.int32), np.zeros(0))
 
     def priced(self, gain: Money, prices: Money) -> Money:
-        """Return gains less the prices of what arms use; ``prices``: actions, then products, then 0."""
+        """Return gains minus the prices of what arms use; ``prices``: actions, then products, then 0."""
         n = len(self.caps)
         return np.asarray(gain - prices[:n] - prices[n:][self.product])
 
     @property
     def most(self) -> Money:
-        """Every limit: actions, then products, then one that is never used."""
+        """All limits: of actions, then of products, then an infinite one for arms without a product."""
         return np.concatenate([self.caps, self.stock, [np.inf]])
 
     def used(self, action: Ints) -> Money:
-        """Return how much of every limit a choice uses (action by customer, -1 nothing)."""
+        """Return how much of every limit a choice uses; ``action`` by customer, -1 for none."""
         rows = np.flatnonzero(action >= 0)
         product = self.product[rows, action[rows]]
         per_action = np.bincount(action[rows], minlength=len(self.caps))
@@ -45,6 +45,6 @@ class Limits:
 
 
 def chosen(column: Money, action: Ints) -> Money:
-    """Return a column at each customer's action; 0 for nothing."""
+    """Return the value of ``column`` at each customer's action; 0 without one."""
     value = column[np.arange(len(action)), np.maximum(action, 0)]
     return np.where(action >= 0, value, 0.0)

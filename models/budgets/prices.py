@@ -1,6 +1,6 @@
-"""Prices of caps and stock at which the demand meets them: Lagrange multipliers.
+"""Prices of caps and stock at which demand equals them: Lagrange multipliers.
 
-A sign-following subgradient method, as in Rprop (Riedmiller & Braun 1993).
+Found by a subgradient method that follows signs only, as in Rprop (Riedmiller & Braun 1993).
 """
 
 import numpy as np
@@ -11,13 +11,13 @@ from models.decisions.case import NOTHING
 from models.decisions.economics import Money
 
 ROUNDS, LAST_ROUNDS = 60, 15
-"""Steps of the search for prices, each a pass over all arms; the last ones over everyone, after a sample."""
+"""Steps of the search, each a pass over all arms; after one on a sample, ``LAST_ROUNDS`` over everyone."""
 SAMPLE = 100_000
-"""A crowd twice as large is searched in a sample first: every so many-th customer, limits in proportion."""
+"""From twice this many customers on, prices are first searched on a sample, with limits in proportion."""
 
 
 def prices_of(gain: Money, cost: Money, budget: float, limits: Limits, money: float) -> Money:
-    """Search the prices of caps and stock at which the demand meets them, the price of money with them."""
+    """Return the prices of caps and stock at which demand equals them; ``money``: where that price starts."""
     start, step = np.append(np.zeros(len(limits.most)), money), 0.1
     if (every := len(gain) // SAMPLE) > 1:
         some = slice(None, None, every)
@@ -37,7 +37,7 @@ def _searched(
     size: float,
     rounds: int = ROUNDS,
 ) -> Money:
-    """Follow the sign of what is over or under used, from ``prices`` (money last); keep the lowest bound.
+    """Follow the sign of over- or under-use, from ``prices`` (money last); return those of the lowest bound.
 
     ``size``: the first step, as a share of a typical gain.
     """

@@ -1,4 +1,4 @@
-"""What makes a choice keep to its limits, and spend what whole steps of the frontier left over."""
+"""Repair of a choice: drop what exceeds limits, and spend what whole steps of the frontier left over."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from models.decisions.economics import Money
 
 
 def within(action: Ints, value: Money, limits: Limits) -> Ints:
-    """Give up what is worth least where an action is taken, or a product offered, more often than it may."""
+    """Drop the least valuable choices of actions and products that are chosen more often than allowed."""
     kept = action.copy()
     worth = np.where(action >= 0, value[np.arange(len(action)), np.maximum(action, 0)], -np.inf)
     kept[_rank(kept, worth) >= _at(limits.caps, kept)] = NOTHING
@@ -29,7 +29,7 @@ def _at(limit: Money, code: Ints) -> Money:
 
 
 def _rank(code: Ints, worth: Money) -> Longs:
-    """Return each row's place among those of the same code, the worthiest first, from 0."""
+    """Return each row's rank among those of the same code, the most valuable first, from 0."""
     order = np.lexsort((-worth, code))
     rank = np.empty(len(code), np.int64)
     rank[order] = places(code[order])
@@ -37,7 +37,7 @@ def _rank(code: Ints, worth: Money) -> Longs:
 
 
 def filled(action: Ints, gain: Money, cost: Money, budget: float, limits: Limits) -> Ints:
-    """Spend what is left on the best step of each customer, best first, as far as money and limits go."""
+    """Spend what is left on each customer's best step, best first, as far as money and limits allow."""
     left = budget * (1 + ROUNDING) - chosen(cost, action).sum()
     room = limits.most - limits.used(action)
     per_product = np.append(room[len(limits.caps) : -1], np.inf)
@@ -55,7 +55,7 @@ def filled(action: Ints, gain: Money, cost: Money, budget: float, limits: Limits
 
 
 def _with_room(rows: Longs, arm: Ints, limits: Limits, room: Money) -> Longs:
-    """Return the rows (best first) that fit what is left of every limit."""
+    """Return the rows (best first) that fit into what is left of every limit."""
     first = -np.arange(len(rows), dtype=np.float64)
     codes = arm[rows]
     fits = _rank(codes, first) < _at(room[: len(limits.caps)], codes)
@@ -64,7 +64,7 @@ def _with_room(rows: Longs, arm: Ints, limits: Limits, room: Money) -> Longs:
 
 
 def or_the_best_alone(action: Ints, gain: Money, limits: Limits) -> Ints:
-    """Return the one best arm instead, where it gains more than all that was chosen."""
+    """Return the choice, or the single best arm alone if it gains more than the whole choice."""
     per_product = np.append(limits.stock, np.inf)
     possible = np.where((limits.caps >= 1) & (per_product[limits.product] >= 1), gain, -np.inf)
     if not possible.size or possible.max() <= chosen(gain, action).sum():

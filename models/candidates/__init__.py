@@ -1,1 +1,1 @@
-"""What is worth ranking for each customer: the state lists stand on, and the sources that propose from it."""
+"""Candidates to rank for each customer: the state that lists are built from, and the sources that propose."""

@@ -14,21 +14,21 @@ from models.similarity.collaborative import Neighbours
 
 LIKE = SOURCES.index("similar")
 Suits = Callable[[Ints], Floats]
-"""The chance of the customer who asks to buy each of some products."""
+"""Returns the customer's own chance of buying each of some products."""
 N_SUITED = 100
-"""So many of the best are looked at for whether they suit who asks; the others follow them."""
+"""This many of the best are reordered by the customer's own chance; the others follow."""
 TASTE = 1 / 3
-"""Weight of the log of that chance beside what goes with a cart: with more, little new is left."""
+"""Exponent of that chance beside how well a product goes with the cart: with more, little new is left."""
 CART = 10.0
-"""The odds of a product rise by so many times its shares of orders with what is in the cart, summed."""
+"""Odds rise by this times the product's shares of orders with what is in the cart, summed."""
 JUST_LESS = 1 - 1e-6
-"""What is appended scores so much of the last before it: less, and hardly less."""
+"""What is appended scores this times the last before it: just below it."""
 
 
 def together(state: ListState, ask: Question, suits: Suits | None = None) -> Scored:
-    """Return what is bought in one order with the cart or the latest purchases, then what is like it.
+    """Return what is bought in one order with the cart (or the latest purchases), then what is similar to it.
 
-    Of what goes with it as well, what suits the customer comes first.
+    Products the customer is likely to buy move up.
     """
     lead = ask.lead
     found = _completed(_summed(state.together, lead), _summed(state.neighbours, lead, LIKE))
@@ -38,7 +38,7 @@ def together(state: ListState, ask: Question, suits: Suits | None = None) -> Sco
 
 
 def substitutes(state: ListState, lead: Ints, of: Ints | slice = slice(None)) -> Bools:
-    """Mark which products would replace one of ``lead``: no accessory of it. ``of`` codes; by default all."""
+    """Mark products that would replace one of ``lead``: no accessories. ``of``: codes, by default all."""
     kin = state.kin[of]
     return np.asarray((kin >= 0) & np.isin(kin, state.kin[lead]))
 
@@ -46,8 +46,7 @@ def substitutes(state: ListState, lead: Ints, of: Ints | slice = slice(None)) ->
 def better(state: ListState, dearer: Dearer, ask: Question, suits: Suits | None = None) -> Scored:
     """Return better versions of the cart or the latest purchases, by chance x margin.
 
-    The customer's own chance counts as a factor more. What they have bought before is a step they have made:
-    it comes last.
+    The customer's own chance is a further factor. Products they have bought before come last.
     """
     lead = ask.lead
     chance = dearer.chance[lead].ravel()
@@ -64,10 +63,10 @@ def better(state: ListState, dearer: Dearer, ask: Question, suits: Suits | None 
 
 
 def with_cart(state: ListState, cart: Ints, found: Scored) -> Scored:
-    """Return what is ranked by chances with the odds of what goes with the cart raised.
+    """Return the ranked products with the odds raised of those that go with the cart.
 
-    What would replace a product of the cart is no companion, whatever else it goes with. Where odds have
-    doubled, the cart is why a new product is there.
+    Substitutes of products in the cart are not raised. Where a new product's odds have doubled or more, its
+    source becomes the cart.
     """
     goes = _summed(state.together, cart)
     at = found_at(found.product, goes.product)
@@ -80,7 +79,7 @@ def with_cart(state: ListState, cart: Ints, found: Scored) -> Scored:
 
 
 def _suited(found: Scored, suits: Suits | None, weight: float) -> Scored:
-    """Return the best with the customer's own chance, raised to ``weight``, as a factor; the others below."""
+    """Multiply the best scores by the customer's own chance raised to ``weight``; the others follow below."""
     if suits is None or not len(found.product):
         return found
     best = np.sort(np.argsort(-found.score, kind="stable")[:N_SUITED])
@@ -90,7 +89,7 @@ def _suited(found: Scored, suits: Suits | None, weight: float) -> Scored:
 
 
 def _completed(found: Scored, rest: Scored) -> Scored:
-    """Append what is not there yet, in its order, just below the last of what is."""
+    """Append the products of ``rest`` that ``found`` lacks, in order, with scores just below its last."""
     new = ~np.isin(rest.product, found.product)
     below = float(found.score.min(initial=1.0)) / max(float(rest.score[new].max(initial=0)), 1e-9) * JUST_LESS
     score = rest.score[new] * np.float32(min(below, 1.0))

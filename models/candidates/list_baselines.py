@@ -1,4 +1,4 @@
-"""What any list must beat: counts, two plain collaborative filters, TIFU-KNN; over the whole catalogue."""
+"""Baselines of lists: counts, two plain collaborative filters, TIFU-KNN; over the whole catalogue."""
 
 from collections.abc import Callable, Iterator
 
@@ -16,7 +16,7 @@ from models.similarity.top import top_columns
 
 Scores = Callable[[Ints], Floats]
 DEEP = 10
-"""Where the shop orders products otherwise, it does so among so many times the places of a list."""
+"""Where the shop's settings reorder lists, this many times ``k`` products are reordered."""
 
 
 def baselines(
@@ -24,11 +24,11 @@ def baselines(
 ) -> dict[str, dict[str, Picks]]:
     """Return ``{method: {list: picks}}`` of the customers ``codes``; lists as in ``models.lists.picks``.
 
-    What the shop hides, pins, boosts and caps binds them as it binds ours: else no model could beat them in a
-    shop that hides a best seller.
+    They obey what the shop hides, pins, boosts and caps, as our lists do: otherwise no model could beat them
+    in a shop that hides a best seller.
 
-    Counts are purchases; popularity is distinct buyers of the last 8 weeks. Every method's ties and gaps are
-    filled by it. Item-item: TF-IDF cosine, 200 neighbours, itself among them; ALS: 64 factors.
+    Counts are purchases; popularity is distinct buyers of the last 8 weeks, and breaks every method's ties.
+    Item-item: TF-IDF cosine, 200 neighbours, the product itself included; ALS: 64 factors.
     """
     popularity = _popularity(history)
     found = _methods(history, seed)
@@ -61,7 +61,7 @@ def _item_item(history: History) -> Sparse:
 
 
 def _popularity(history: History) -> Floats:
-    """Return distinct buyers of the last 8 weeks; what sold before follows, by its sales."""
+    """Return distinct buyers of the last 8 weeks; products without any are ordered by their earlier sales."""
     size = len(history.products)
     buyers = n_buyers(history, history.cutoff_day - history.day <= 56)
     ever = np.bincount(history.product, minlength=size)
@@ -110,7 +110,7 @@ def _best(score: Floats, rules: Rules, k: int) -> Picks:
 
 
 def _top(score: Floats, k: int) -> Picks:
-    """Return the ``k`` best columns of each row; less than all where the rest is barred."""
+    """Return the ``k`` best columns of each row; fewer where the rest is barred (-inf)."""
     picks, best = Picks.none(len(score), k), top_columns(score, k)
     width, top = best.shape[1], np.take_along_axis(score, best, axis=1)
     picks.product[:, :width] = np.where(np.isfinite(top), best, -1)

@@ -1,7 +1,7 @@
-"""The best that each source proposes to each customer, and their union.
+"""The best products each source proposes to each customer, and their union.
 
-Compiled, and sparse where a source is: a customer costs what their purchases lead to, however many products
-are on the shelf. Only factors look at all of it.
+Compiled, and sparse where a source's scores are: the cost of a customer depends on their purchases, not on
+the number of products on the shelf. Only factors score the whole shelf.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from features.arrays.dtypes import Bytes, Floats, Ints, Longs
 from features.arrays.history import History
 
 Scores = Any
-"""Of customers and the shelf: an array, a sparse matrix (CSR), or one row that holds for everybody."""
+"""Scores (customers, shelf): an array, a sparse matrix (CSR), or one row that holds for everybody."""
 
 
 class Proposed(NamedTuple):
-    """A source's products, best first: ``column[start[row]:start[row + 1]]`` are a customer's."""
+    """A source's proposals, best first: ``column[start[row]:start[row + 1]]`` are customer ``row``'s."""
 
     start: Longs
     column: Ints
@@ -30,7 +30,7 @@ class Proposed(NamedTuple):
 
 
 class Bought(NamedTuple):
-    """Places on the shelf that customers bought, and so are not proposed; as in ``Proposed``."""
+    """Positions on the shelf that customers bought, which are not proposed; laid out as ``Proposed``."""
 
     start: Longs
     column: Ints
@@ -39,7 +39,7 @@ class Bought(NamedTuple):
 
     @classmethod
     def of(cls, history: History, shelf: Ints) -> "Bought":
-        """Look up what the customers of a history bought; what is not on the shelf is left out."""
+        """Look up what the customers of a history bought; products not on the shelf are left out."""
         place = np.full(len(history.products) + 1, -1, np.int32)
         place[shelf] = np.arange(len(shelf))
         at = place[history.product]
@@ -48,7 +48,7 @@ class Bought(NamedTuple):
 
 
 def best(scores: Scores, bought: Bought, budget: int) -> Proposed:
-    """Return each customer's ``budget`` best scores above 0 that were not bought; of equal ones the first."""
+    """Return each customer's ``budget`` best products not bought, with scores above 0; ties by position."""
     if hasattr(scores, "indptr"):
         parts = (
             scores.indptr.astype(np.int64),
@@ -66,7 +66,7 @@ def best(scores: Scores, bought: Bought, budget: int) -> Proposed:
 def united(parts: Sequence[Proposed], kinds: Sequence[int], width: int) -> tuple[Ints, Ints, Bytes]:
     """Return the union of what sources propose: row, column, and the kind of source that ranks it best.
 
-    Sorted by row and column; where two sources rank a product alike, the first of them speaks.
+    Sorted by row and column; where sources rank a product equally, the first of them counts.
     """
     offset = np.cumsum([0] + [len(part.column) for part in parts])[:-1]
     start = np.stack([part.start + shift for part, shift in zip(parts, offset, strict=True)])
@@ -128,10 +128,10 @@ def _first(order: Ints, bought: Bought, budget: int) -> tuple[Longs, Ints]:
 def _chosen(  # noqa: PLR0917 (numba takes arrays, not objects)
     column: Ints, score: Floats, barred: Longs, row: int, budget: int, spare: Any
 ) -> Any:
-    """Return the columns of the ``budget`` best scores above 0, best first; of equal ones the lower column.
+    """Return the columns of the ``budget`` best scores above 0, best first; ties by column.
 
-    The best so far and as many that may yet be among them lie in ``spare``: when it is full, the worse half
-    is let go.
+    The buffer ``spare`` holds the best so far and as many further candidates; whenever it is full, the worse
+    half is dropped.
     """
     kept, value = spare
     n, least, last = 0, np.float32(0), -1
@@ -155,7 +155,7 @@ def _chosen(  # noqa: PLR0917 (numba takes arrays, not objects)
 
 @compiled
 def _let_go(kept: Ints, value: Floats, n: int, budget: int) -> int:
-    """Keep the ``budget`` best of ``n``; of those as good as the worst of them, the first columns."""
+    """Keep the ``budget`` best of ``n`` in place, ties by column; return how many were kept."""
     if n <= budget:
         return n
     least = np.partition(value[:n], n - budget)[n - budget]

@@ -1,4 +1,4 @@
-"""What each source of new products finds of what was bought later, and what would be lost without it."""
+"""Recall of each source of new products on later purchases, and what would be lost without it."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from models.candidates.state import ListState
 from models.candidates.union import proposals
 
 MANY = 1_000
-"""So many customers with a truth are enough to tell."""
+"""Measured on at most this many customers."""
 
 
 def source_recall(
@@ -17,9 +17,9 @@ def source_recall(
 ) -> dict[str, dict[str, float]]:
     """Return shares of the pairs bought for the first time in the horizon, by source.
 
-    ``recall``: how many a source proposes at its budget. ``only``: how many no other source does, so what is
-    lost without it. ``proposed``: products proposed a customer. The row ``all`` is their union. Codes are the
-    state's; empty without a pair.
+    ``recall``: share that the source proposes within its budget. ``only``: share that no other source
+    proposes, which would be lost without it. ``proposed``: products proposed per customer. The key ``all`` is
+    their union. ``customer`` and ``product`` are codes of the state; returns an empty mapping without pairs.
     """
     everyone = np.unique(customer)
     some = np.sort(np.random.default_rng(seed).permutation(everyone)[:MANY]).astype(np.int32)

@@ -1,4 +1,4 @@
-"""The sources of new products: each is one small class that scores the shelf for some customers.
+"""The sources of new products: each is a small class that scores the shelf for some customers.
 
 A new source is one class here (or a table of ``Near``), a line in ``new_sources``, a name in
 ``models.lists.picks.SOURCES`` and a budget in ``models.ranking.cross_sell_rows``.
@@ -19,7 +19,7 @@ from models.similarity.collaborative import Neighbours
 from models.similarity.linear import CAP
 
 FRESH_DAYS = 42
-"""A product first sold so few days ago is an arrival."""
+"""A product first sold at most this many days ago is an arrival."""
 
 
 class Source(Protocol):
@@ -31,10 +31,10 @@ class Source(Protocol):
 
     @property
     def budget(self) -> int:
-        """So many products of it at most."""
+        """Maximum number of products it proposes to a customer."""
 
     def scores(self, history: History, codes: Ints) -> Scores:
-        """Return scores (customers, the state's shelf); 0: no opinion. ``codes`` are the customers' in it."""
+        """Return scores (customers, shelf), 0 for no opinion; ``codes`` are the customers' in the state."""
         ...
 
 
@@ -48,12 +48,12 @@ class Near:
     table: Neighbours
 
     def scores(self, history: History, codes: Ints) -> Scores:
-        """Sum the nearness to everything bought, decayed."""
+        """Sum the similarity to everything bought, decayed with age."""
         return self._bought(history) @ self._likeness
 
     @cached_property
     def _likeness(self) -> Sparse:
-        """How near each product is to those on the shelf, (products, shelf)."""
+        """The similarity of each product to those on the shelf, (products, shelf)."""
         from scipy.sparse import csr_matrix
 
         table, shelf = self.table, self.state.shelf
@@ -68,7 +68,7 @@ class Near:
 
 
 class Linear(Near):
-    """Products that a linear model of all purchases tells from those bought."""
+    """Products that a linear model (EASE) predicts from those bought."""
 
     def _bought(self, history: History) -> Sparse:
         bought = super()._bought(history)
@@ -96,7 +96,7 @@ class Factors:
 
 @dataclass(frozen=True)
 class Alike:
-    """Products that customers with like baskets buy."""
+    """Products that customers with similar baskets buy."""
 
     state: ListState
     budget: int
@@ -129,7 +129,7 @@ class Category:
     name: str = "category"
 
     def scores(self, history: History, codes: Ints) -> Scores:
-        """Multiply purchases in a category with the product's share of its sales."""
+        """Multiply purchases in a category by the product's share of its sales."""
         from scipy.sparse import csr_matrix
 
         weight = np.exp2((history.day - history.cutoff_day) / 56.0).astype(np.float32)
@@ -157,7 +157,7 @@ class Category:
 
 @dataclass(frozen=True)
 class Selling:
-    """What sells now, and what new customers of a product try now."""
+    """What sells now, and what is now bought for the first time."""
 
     state: ListState
     budget: int
@@ -172,7 +172,7 @@ class Selling:
 
 @dataclass(frozen=True)
 class Arrivals:
-    """What is new in the shop, by this week's sales."""
+    """Products that are new in the shop, by this week's sales."""
 
     state: ListState
     budget: int
@@ -186,7 +186,7 @@ class Arrivals:
 
 
 def new_sources(state: ListState, budgets: dict[str, int]) -> list[Source]:
-    """Return the sources of new products that have a budget; where two rank alike, the first speaks."""
+    """Return the sources of new products that have a budget; in a tie of ranks the first one counts."""
     most = defaultdict(int, budgets)
     every: tuple[Source, ...] = (
         Near(state, most["similar"], "similar", state.neighbours),

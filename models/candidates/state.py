@@ -1,6 +1,6 @@
-"""What the lists stand on as of a cutoff, as arrays that many processes can map: no weights of any model.
+"""The state that lists are built from, as of a cutoff: arrays that many processes can map, no model weights.
 
-The features of pairs are made here too, by one function for all customers and for one.
+The features of pairs are computed here too, by the same function for all customers and for one.
 """
 
 from dataclasses import dataclass
@@ -28,33 +28,33 @@ TASTE_HALF_LIFE = 112.0
 
 @dataclass(frozen=True)
 class ListState:
-    """Rows of customers and products are codes of ``history``; ``shelf``: codes that still sell, sorted."""
+    """Customers and products are codes of ``history``; ``shelf`` holds the codes that still sell, sorted."""
 
     history: History
     table: ProductTable
     shelf: Ints
     neighbours: Neighbours
-    """Of each product, those bought by the same customers."""
+    """For each product, those bought by the same customers."""
     together: Neighbours
-    """Of each product, those bought in the same orders: its accessories, no substitute of it."""
+    """For each product, those bought in the same orders: accessories, not substitutes."""
     kin: Ints
-    """Of each product, its category where products of it replace each other; else -1."""
+    """For each product, its category if products of that category replace each other, else -1."""
     linear: Neighbours
-    """Of each product, those whose purchases say most of it."""
+    """For each product, those whose purchases predict it best (EASE)."""
     texts: Neighbours
-    """Of each product, those of like words."""
+    """For each product, those described by similar words."""
     alike: Neighbours
-    """Of each customer, what customers with like baskets buy, by product code."""
+    """For each customer, what customers with similar baskets buy, by product code."""
     customer_factors: Floats
     product_factors: Floats
     rules: Rules
     newcomers: Newcomers
     due: Due
-    """When customers are due to buy again, to tell reasons by; nothing ranks by it."""
+    """When customers are due to buy again; used for reasons only, not for ranking."""
 
     @staticmethod
     def taste(history: History) -> Floats:
-        """Return what each purchase still says of the customer's taste."""
+        """Return the weight of each purchase in the customer's taste, which decays with age."""
         return np.exp2((history.day - history.cutoff_day) / np.float32(TASTE_HALF_LIFE)).astype(np.float32)
 
     def scores(
@@ -62,9 +62,9 @@ class ListState:
     ) -> Floats:
         """Return the collaborative scores of pairs, shape (pairs, 6), as ``features.arrays.pairs.SCORES``.
 
-        ``history`` holds the purchases of the customers in question, ``codes`` are their codes in the state
-        (-1: not in it); ``customer`` and ``product`` are the pairs, sorted by customer. The ``cart``
-        of the last customer counts like purchases of today.
+        ``history`` holds the purchases of these customers, ``codes`` are their codes in the state (-1:
+        unknown); ``customer`` and ``product`` are the pairs, sorted by customer. The ``cart`` belongs to the
+        last customer and counts like purchases of today.
         """
         bought = Bought(history.indptr, history.product, self.taste(history))
         if cart is not None and len(cart):
@@ -80,7 +80,7 @@ class ListState:
 
     @cached_property
     def days_known(self) -> int:
-        """Days from the first purchase of anybody to the state."""
+        """Days from the first purchase of all to the state's cutoff."""
         return int(self.history.cutoff_day - self.history.day.min(initial=self.history.cutoff_day))
 
     @cached_property
@@ -95,16 +95,16 @@ class ListState:
         )
 
     def check(self, *, every: int = 1) -> None:
-        """Look at one row in ``every``; raise ``ArtefactError`` where what makes chances is no number."""
+        """Check one row in ``every``; raise ``ArtefactError`` where scores contain NaN or infinity."""
         arrays = {f"{name}.score": getattr(self, name).score for name in NEAR}
         arrays |= {name: getattr(self, name) for name in ("customer_factors", "product_factors")}
         arrays |= {"popularity": self.table.popularity, "boost": self.rules.boost}
         for name, array in arrays.items():
             if not np.isfinite(array[::every]).all():
-                raise ArtefactError(f"{name} of the live state holds what is no number", "train again")
+                raise ArtefactError(f"{name} of the live state contains NaN or infinity", "train again")
 
     def save(self, folder: Path) -> None:
-        """Write arrays, to be mapped; raise ``ArtefactError`` rather than write what is no number."""
+        """Write the arrays, to be memory-mapped; raise ``ArtefactError`` if ``check`` fails."""
         self.check()
         self.history.save(folder / "history")
         self.table.save(folder / "products")

@@ -1,8 +1,8 @@
-"""What is ranked for each customer: what they bought before, and new products that many sources propose.
+"""The candidates ranked for each customer: what they bought before, and new products proposed by sources.
 
 What a customer bought before is always a candidate. The sources (``models.candidates.sources``) propose
-products not bought yet, out of those that still sell; their proposals are united, and each remembers the
-source that ranked it highest.
+products not bought yet, out of those that still sell; each candidate of the union records the source that
+ranked it highest.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from models.lists.picks import OWN, SOURCES
 
 @dataclass(frozen=True)
 class Candidates:
-    """Pairs of customer (a row of the chunk) and product, each once, sorted; the source ranking it best."""
+    """Unique pairs of customer (a row of the chunk) and product, sorted; with the source ranking it best."""
 
     customer: Ints
     product: Ints
@@ -34,7 +34,7 @@ class Candidates:
 
 
 def candidates(state: ListState, codes: Ints, sources: list[Source], n_own: int) -> Candidates:
-    """Return what to rank for some customers: ``n_own`` products they bought at most, and the proposed."""
+    """Return what to rank for some customers: at most ``n_own`` products they bought, and those proposed."""
     history = state.history.of_customers(codes)
     own = _own(history, n_own)
     new = _new(history, codes, state.shelf, sources)
@@ -47,7 +47,7 @@ def candidates(state: ListState, codes: Ints, sources: list[Source], n_own: int)
 
 
 def _own(history: History, limit: int) -> tuple[Ints, Ints, Bytes]:
-    """Return what each customer bought; of more than ``limit`` products, those bought most and latest."""
+    """Return what each customer bought; at most ``limit`` products, those bought most and latest."""
     groups = Groups.of(history.pair)
     weight = np.exp2((history.day - history.cutoff_day) / 56.0)[None, :]
     row = groups.order[groups.start]
@@ -60,7 +60,7 @@ def _own(history: History, limit: int) -> tuple[Ints, Ints, Bytes]:
 def proposals(
     history: History, codes: Ints, shelf: Ints, sources: list[Source]
 ) -> Iterator[tuple[Source, Proposed]]:
-    """Yield each source with what it proposes, as places on the shelf.
+    """Yield each source with what it proposes, as positions on the shelf.
 
     ``history`` holds the purchases of the customers ``codes``; what they bought is not proposed.
     """

@@ -1,1 +1,1 @@
-"""The chance that a customer buys again, over every horizon, at the level and season of the shop."""
+"""The chance that a customer buys again within each horizon, at the shop's level and season."""

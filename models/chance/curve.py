@@ -1,13 +1,13 @@
 """The chance of an order within each of several horizons, never lower for a longer one.
 
-Each horizon has a model of its own, learnt from its own closed windows; so a shop whose horizon is 30 days
-and the same shop with one of 90 learn the very same models and say the same of both. Where two of them
-contradict each other about a customer (an order within 60 days less likely than within 30), both are moved
-to their mean: isotonic regression over horizons (Barlow et al., 1972), which makes no forecast worse on
-average.
+Each horizon has a model of its own, learnt from its own closed windows; so a shop gets the same models and
+forecasts whether its own horizon is 30 or 90 days. Where two of them contradict each other about a customer
+(an order within 60 days less likely than within 30), both are moved to their mean: isotonic regression over
+horizons (Barlow et al., 1972), which makes no forecast worse on average.
 
-Where fewer than three windows of a horizon have closed, half of it is learnt too, from windows nearer to
-today (``purchase_chance.Nearer``). Where none of the shop's own has, a part of it alone is asked (``reach``).
+Where fewer than three windows of a horizon have closed, half of it is learnt too, from more recent windows
+(``purchase_chance.Nearer``). Where no window of the shop's own horizon has closed, a shorter one is learnt
+and extrapolated (``reach``).
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,11 +30,11 @@ from models.customers.customer_panel import PanelConfig, TrainingWindow, trainin
 from models.customers.lens import CHANCE, Lens, Reading, fit_rhythm
 
 APART = 1.15
-"""Horizons closer than this ratio are one: the shop's own."""
+"""A standard horizon closer than this ratio to the shop's own is left out."""
 FEW_WINDOWS = 3
-"""With fewer closed windows, half the horizon is asked as well."""
+"""With fewer closed windows, half the horizon is learnt as well."""
 SHORTEST_DAYS = 14
-"""No horizon shorter than this is cut in half."""
+"""Horizons shorter than this are not halved."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Rung:
 
     lens: Lens
     chance: PurchaseChance | Nearer
-    """Learnt from its own windows, or of a part of it and carried to the whole."""
+    """Learnt from its own windows, or for a part of the horizon and extrapolated to the whole."""
 
     @property
     def horizon_days(self) -> int:
@@ -51,13 +51,13 @@ class Rung:
         return self.lens.horizon_days
 
     def probability(self, reading: Reading) -> Doubles:
-        """Return what this model alone says, shape (n,)."""
+        """Return this model's own chance, shape (n,)."""
         return self.chance.probability(self.lens.rows_of(reading))
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Fitted chances over horizons, the shortest first; all read by one BG/NBD."""
+    """Fitted chances over horizons, the shortest first; all share one BG/NBD."""
 
     rungs: tuple[Rung, ...]
 
@@ -65,9 +65,9 @@ class Curve:
     def fit(
         cls, shop: Shop, known_until: datetime, config: PanelConfig, others: Iterable[int], reach: Reach
     ) -> Self:
-        """Learn the horizon that ``reach`` is of, and of ``others`` (days) those with windows of their own.
+        """Learn the horizon of ``reach``, and those of ``others`` (days) that have closed windows.
 
-        Raises ``CannotLearn`` where the shop's own cannot be told, saying why.
+        Raises ``CannotLearn``, with the reason, where the shop's own horizon cannot be learnt.
         """
         own = reach.horizon_days
         features = shop.customer_features(known_until)
@@ -84,7 +84,7 @@ class Curve:
 
     @property
     def horizons(self) -> tuple[int, ...]:
-        """The horizons in days, rising."""
+        """The horizons in days, ascending."""
         return tuple(rung.horizon_days for rung in self.rungs)
 
     def rung(self, horizon_days: int) -> Rung:
@@ -92,28 +92,28 @@ class Curve:
         return self.rungs[self.horizons.index(horizon_days)]
 
     def probabilities(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Return each customer's chance of an order within each horizon, columns rising with it."""
+        """Return each customer's chance of an order within each horizon; columns are horizons, ascending."""
         reading = self.rungs[0].lens.reading(features)
         said = np.stack([rung.probability(reading) for rung in self.rungs], axis=1)
         return pd.DataFrame(rising(said), index=features.index, columns=list(self.horizons))
 
     def save(self, folder: Path) -> None:
-        """Write the trees' texts."""
+        """Write the trees, one text file per horizon."""
         for rung in self.rungs:
             rung.chance.trees.save(folder / _file(rung.lens))
 
     def facts(self) -> list[dict[str, Any]]:
-        """Return all but the trees as plain data, for ``model.json``."""
+        """Return everything but the trees as plain data, for ``model.json``."""
         return [{"lens": rung.lens.facts(), "chance": rung.chance.facts()} for rung in self.rungs]
 
     @classmethod
     def load(cls, folder: Path, facts: Iterable[Mapping[str, Any]]) -> Self:
-        """Read back what ``save`` wrote and ``facts`` took apart."""
+        """Rebuild from what ``save`` wrote and ``facts`` returned."""
         return cls(tuple(_load(folder, part) for part in facts))
 
 
 def rising(said: Doubles) -> Doubles:
-    """Return the nearest rows that never fall, shape (n, horizons): isotonic regression, by its min-max form.
+    """Return the nearest non-decreasing rows, shape (n, horizons): isotonic regression, min-max formula.
 
     Value k is the largest over i <= k of the smallest over j >= k of the mean of columns i to j.
     """
@@ -126,7 +126,7 @@ def rising(said: Doubles) -> Doubles:
             for i in range(k + 1)
         ]
         found[:, k] = np.max(least, axis=0)
-    return np.maximum.accumulate(found, axis=1)  # against the last bit of a mean
+    return np.maximum.accumulate(found, axis=1)  # means may differ in their last bit
 
 
 def _learnt(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens) -> PurchaseChance:
@@ -139,7 +139,7 @@ def _learnt(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens) 
 
 
 def _own(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens, reach: Reach) -> Rung:
-    """Learn the shop's own horizon, or the part of it that windows teach, carried to the whole."""
+    """Learn the shop's own horizon, or the part of it with closed windows, extrapolated to the whole."""
     if not reach.is_carried:
         return Rung(lens, _learnt(shop, known_until, config, lens))
     reach.check(lens.bgnbd)
@@ -148,14 +148,14 @@ def _own(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens, rea
 
 
 def _can_be_halved(lens: Lens, windows: list[TrainingWindow], config: PanelConfig) -> bool:
-    """Return whether half the horizon is asked too: few windows, long enough, and BG/NBD now and then."""
+    """Return whether half the horizon is learnt too: few windows, long enough, BG/NBD now and then."""
     few = len(windows) < min(FEW_WINDOWS, config.n_windows)
     long_enough = lens.horizon_days >= SHORTEST_DAYS
     return few and long_enough and lens.bgnbd is not None and bool(windows[0].rows[CHANCE].notna().all())
 
 
 def _nearer(shop: Shop, known_until: datetime, config: PanelConfig, lens: Lens) -> Nearer:
-    """Learn half the horizon, read as the whole is."""
+    """Learn half the horizon, with features read as for the whole."""
     features = shop.customer_features(known_until)
     half = Lens.read(features, lens.regularity, lens.horizon_days // 2)
     windows = _windows(shop, known_until, config, half)

@@ -1,13 +1,13 @@
-"""The chance of an order within the horizon: what churn is the complement of, and value is built on.
+"""The chance of an order within the horizon: churn is its complement, and value is built on it.
 
-A logistic regression on logs and boosted trees, averaged as logits; both read BG/NBD's expectations. The
-level is what BG/NBD foresees for the customers of today, moved by what it missed in every closed window, and
-by what it missed beyond that in the same weeks of last year, or half of it in the newest window: it knows how
-customers age, the misses tell what this shop does beyond it.
+A logistic regression on logs and boosted trees, averaged as logits; BG/NBD's expectations are among their
+inputs. The level is BG/NBD's expectation for today's customers, corrected by its error common to all closed
+windows, and by its remaining error in the same weeks of last year, or half of that in the newest window:
+BG/NBD models how customers age, its errors show how this shop differs.
 
-Where hardly a window of the horizon has closed, it began long ago, when customers were other than today's.
-There the trees' place is taken by the chance over half the horizon, learnt from windows nearer to today, and
-stretched to the whole in the proportion that BG/NBD foresees for each customer.
+Where hardly any window of the horizon has closed, those windows began long ago, with customers unlike
+today's. There the trees are replaced by the chance over half the horizon, learnt from more recent windows,
+and extrapolated to the whole in the ratio of BG/NBD's hazards for each customer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,21 +28,21 @@ from models.customers.log_linear import RICH, LogLinear
 TREES = "purchase_chance.trees.txt"
 """The file of its trees in an artefact."""
 SURE = 1 - 1e-12
-"""A chance beyond this is taken as this: 1 has no hazard."""
+"""Chances are capped here: the hazard of 1 is infinite."""
 
 
 @dataclass(frozen=True)
 class Nearer:
-    """The chance over a part of the horizon, told for the whole of it."""
+    """The chance over a part of the horizon, extrapolated to the whole."""
 
     lens: Lens
-    """Of the part."""
+    """For the part."""
     chance: "PurchaseChance"
 
     def logit(self, rows: pd.DataFrame) -> Doubles:
         """Return the logit of an order within the whole, shape (n,); ``rows`` are read for the whole.
 
-        The logs of the chances of no order are in the proportion that BG/NBD foresees: the same hazard.
+        The part's cumulative hazard (minus the log of the chance of no order) is scaled as BG/NBD's grows.
         """
         part = self.lens.rows(rows)
         hazard = np.logaddexp(0, self.chance.logit(part)) * _whole_over_part(part, rows)
@@ -62,17 +62,17 @@ class Nearer:
         return self.chance.trees
 
     def facts(self) -> dict[str, Any]:
-        """Return all but the trees as plain data."""
+        """Return everything but the trees as plain data."""
         return {"lens": self.lens.facts(), "chance": self.chance.facts()}
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], trees: Trees) -> Self:
-        """Put together again what ``facts`` took apart."""
+        """Rebuild from what ``facts`` returned."""
         return cls(Lens.of(facts["lens"]), PurchaseChance.of(facts["chance"], trees))
 
 
 def _whole_over_part(part: pd.DataFrame, whole: pd.DataFrame) -> Doubles:
-    """Return how many times the part's hazard BG/NBD gives the whole, shape (n,)."""
+    """Return BG/NBD's hazard over the whole as a multiple of that over the part, shape (n,)."""
     part_hazard, whole_hazard = (
         -np.log1p(-np.clip(rows[CHANCE].to_numpy(float), 1e-9, 1 - 1e-9)) for rows in (part, whole)
     )
@@ -80,14 +80,14 @@ def _whole_over_part(part: pd.DataFrame, whole: pd.DataFrame) -> Doubles:
 
 
 def _miss(window: TrainingWindow) -> Miss:
-    """Return by how much BG/NBD's mean chance lay below the share that bought."""
+    """Return how far BG/NBD's mean chance was below the share that bought."""
     return Miss.of_share(window.rows[CHANCE].mean(), window.bought)
 
 
 def stretched(chance: Doubles, part: pd.DataFrame, whole: pd.DataFrame) -> Doubles:
-    """Return chances over a part of the horizon, told for the whole as ``Nearer`` does, shape (n,).
+    """Return chances over a part of the horizon, extrapolated to the whole as by ``Nearer``, shape (n,).
 
-    ``part`` and ``whole`` are the rows of the same customers, read for either. Never below the part's.
+    ``part`` and ``whole`` are the rows of the same customers, read for each. Never below the part's.
     """
     told = -np.expm1(np.log1p(-np.minimum(chance, SURE)) * _whole_over_part(part, whole))
     return np.asarray(np.maximum(told, chance))
@@ -99,7 +99,7 @@ class PurchaseChance:
 
     linear: LogLinear
     trees: Trees
-    """Of the horizon; those of its part where ``nearer`` speaks in their place."""
+    """Of the horizon; where ``nearer`` replaces them, those of its part."""
     shift: float
     nearer: Nearer | None = None
 
@@ -115,8 +115,8 @@ class PurchaseChance:
     ) -> Self:
         """Learn from closed windows, newest first; ``today`` are the rows of the customers known now.
 
-        ``last_year``: the window of the same weeks a year ago, see ``models.chance.season``. ``nearer``
-        speaks in the place of trees, if given.
+        ``last_year``: the window of the same weeks a year ago, see ``models.chance.season``. ``nearer``, if
+        given, replaces the trees.
         """
         some = thinned(windows, config)
         rows = pd.concat([window.rows for window in some])
@@ -137,7 +137,7 @@ class PurchaseChance:
         structure: float,
         last_year: TrainingWindow | None = None,
     ) -> float:
-        """Return the shift that gives ``today`` its mean chance; without BG/NBD the newest window's."""
+        """Return the shift that gives ``today`` its expected mean; without BG/NBD, the newest window's."""
         missed, now = [_miss(window) for window in windows], today[CHANCE].mean()
         if not np.isfinite([missed[0].size, now]).all():
             return logit_shift(self.logit(windows[0].rows), share_of(windows[0].bought))
@@ -153,7 +153,7 @@ class PurchaseChance:
         return np.asarray((self.linear.score(rows) + other) / 2 + self.shift)
 
     def contributions(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return what each of ``COLUMNS`` adds to the logit, beyond a typical customer's."""
+        """Return what each of ``COLUMNS`` adds to the logit, relative to a typical customer's."""
         if self.nearer is None:
             added = pd.DataFrame(self.trees.contributions(rows[COLUMNS].to_numpy(float)), rows.index, COLUMNS)
         else:
@@ -166,13 +166,13 @@ class PurchaseChance:
         return np.asarray(expit(self.logit(rows)))
 
     def facts(self) -> dict[str, Any]:
-        """Return all but the trees as plain data, for ``model.json``."""
+        """Return everything but the trees as plain data, for ``model.json``."""
         nearer = None if self.nearer is None else self.nearer.facts()
         return {"linear": asdict(self.linear), "shift": self.shift, "nearer": nearer}
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], trees: Trees) -> Self:
-        """Put together again what ``facts`` took apart."""
+        """Rebuild from what ``facts`` returned."""
         part = facts.get("nearer")
         nearer = None if part is None else Nearer.of(part, trees)
         return cls(LogLinear.of(facts["linear"]), trees, facts["shift"], nearer)

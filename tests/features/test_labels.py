@@ -52,5 +52,5 @@ def test_guests_follow_all_others_where_they_are_asked_for(shop):
 
 
 def test_a_horizon_that_has_not_closed_is_refused_in_words(shop):
-    with pytest.raises(SettingsError, match="after what may be known"):
+    with pytest.raises(SettingsError, match="but orders are known only until"):
         shop.labels(CUTOFF, 11, END)

@@ -267,6 +267,6 @@ def test_a_folder_whose_name_looks_like_a_pattern_is_read(tmp_path):
 
 def test_a_home_that_duckdb_cannot_read_is_refused_in_words(tmp_path):
     (tmp_path / "good.csv").write_bytes(GOOD)
-    with pytest.raises(SettingsError, match="takes the backslash in .* for a slash. Hint: call the folder"):
+    with pytest.raises(SettingsError, match="takes the backslash in .* for a slash. Hint: rename the folder"):
         ingest(tmp_path / "good.csv", tmp_path / "back\\slash")
     assert not list((tmp_path / "back\\slash").glob("warehouse*/*"))

@@ -125,7 +125,7 @@ def test_a_database_without_order_lines_says_what_it_found(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("url", "words"),
-    [("nodb://x/y", "does not begin a database's URL"), ("mysql://x/y", "no driver for mysql")],
+    [("nodb://x/y", "is not the scheme of a database"), ("mysql://x/y", "no driver for mysql")],
 )
 def test_what_is_no_database_we_can_open_is_said(tmp_path: Path, url: str, words: str) -> None:
     with pytest.raises(SettingsError, match=words):
