@@ -26,7 +26,7 @@ class ChurnConfig(PanelConfig):
     """How churn is learnt."""
 
     curve_days: tuple[int, ...] = (30, 60, 90, 180)
-    """Horizons told beside the shop's own, where the history is long enough."""
+    """Further horizons to predict, where the history is long enough."""
 
 
 class Churn(ScoreModel[ChurnConfig]):
@@ -54,33 +54,34 @@ class Churn(ScoreModel[ChurnConfig]):
 
     @classmethod
     def fit(cls, shop: Shop, known_until: datetime, config: ChurnConfig) -> Self:
-        """Learn from windows closed by ``known_until``; raise ``CannotLearn`` where there is none.
+        """Learn from windows closed by ``known_until``; raise ``CannotLearn`` if there is none.
 
-        A horizon of which none has closed yet is carried from a shorter one, and ``notes`` say so.
+        A horizon of which no window has closed yet is extrapolated from a shorter one; ``notes`` then say so.
         """
         reach = Reach.of(shop, known_until, config.horizon(shop))
         curve = Curve.fit(shop, known_until, config, config.curve_days, reach)
         return cls(config, known_until, curve=curve, reach=reach)
 
     def notes(self) -> list[dict[str, Any]]:
-        """Return what is not known of the shop's horizon: see ``Reach.notes``."""
+        """Return the caveats on the shop's horizon: see ``Reach.notes``."""
         return self.reach.notes(self.name)
 
     def predict_from(self, features: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
         """Return ``churn_probability_{h}d`` from customer features.
 
-        The shop's horizon comes first, then the others: staying away longer is never likelier.
+        The shop's horizon comes first, then the others; a longer absence is never more probable than a
+        shorter one.
         """
         chances = 1.0 - self.curve.probabilities(features)
         said = chances.rename(columns=lambda days: f"churn_probability_{days}d")
         return said[[self.column, *said.columns.drop(self.column)]]
 
     def explain(self, shop: Shop, cutoff: datetime) -> pd.DataFrame:
-        """Return ``churn_reason_1`` to ``_3`` of everyone seen before ``cutoff`` (``customers.reasons``)."""
+        """Return ``churn_reason_1`` to ``_3`` for everyone seen before ``cutoff`` (``customers.reasons``)."""
         return self.explain_from(everyone(shop, cutoff))
 
     def explain_from(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Return the same from customer features; nothing is said of one who has no purchase left."""
+        """Return the same from customer features; null for a customer who has no purchase left."""
         found = reasons.codes(-self.chance.contributions(self.lens.rows(features)))
         return found.where(features["frequency"].notna())
 
@@ -91,10 +92,10 @@ class Churn(ScoreModel[ChurnConfig]):
     def baselines(
         self, shop: Shop, known_until: datetime, cutoff: datetime, ids: Sequence[str]
     ) -> pd.DataFrame:
-        """Return one column a baseline, higher for a likelier leaver.
+        """Return one column per baseline; higher means likelier to churn.
 
-        ``logistic_regression``: a probability, on log RFM of the same windows, carried as ours is. ``bgnbd``,
-        ``pareto_nbd``: minus the expected orders. ``recency``: days since the last order.
+        ``logistic_regression``: a probability, on log RFM of the same windows, extrapolated as ours is.
+        ``bgnbd``, ``pareto_nbd``: minus the expected orders. ``recency``: days since the last order.
         """
         features = everyone(shop, cutoff, ids)
         learnt = self.config.model_copy(update={"horizon_days": self.reach.learnt_days})
@@ -116,7 +117,7 @@ class Churn(ScoreModel[ChurnConfig]):
         )
 
     def save(self, folder: Path) -> None:
-        """Write ``model.json`` and the trees' text."""
+        """Write ``model.json`` and the trees, one text file per horizon."""
         self.write_card(
             folder,
             customer_features=CUSTOMER_FEATURES.fingerprint,
@@ -129,7 +130,7 @@ class Churn(ScoreModel[ChurnConfig]):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read back; raise ``ArtefactError`` where the features are others, or a part is missing."""
+        """Read back; raise ``ArtefactError`` if the features are not its own, or a part is missing."""
         with customer_card(cls, folder) as card:
             return cls(
                 card.config,

@@ -1,4 +1,4 @@
-"""Hyper-parameters: one frozen class a model, apart so that request workers need no more than this."""
+"""Hyper-parameters: one frozen class per model, in a module of its own for request workers."""
 
 from typing import TYPE_CHECKING
 
@@ -18,11 +18,11 @@ class Config(BaseModel):
 
 
 class HorizonConfig(Config):
-    """Of a model that looks ahead."""
+    """Hyper-parameters of a model that predicts over a horizon."""
 
     horizon_days: int | None = Field(default=None, ge=1, le=730)
-    """Days looked ahead; by default the shop's horizon."""
+    """Days to predict ahead; by default the shop's horizon."""
 
     def horizon(self, shop: "Shop") -> int:
-        """Return the days looked ahead in this shop."""
+        """Return the days to predict ahead in this shop."""
         return self.horizon_days or shop.settings.horizon_days

@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 
 N_LIVE = 100
-"""So many products of each list are ranked anew for a request."""
+"""Number of products of each list that are ranked again for a request."""
 N_USUAL = 40
-"""So many customers' candidates tell what an ordinary one is like."""
+"""Number of customers whose candidates define the features of an ordinary candidate."""
 
 
 class CrossSell(ListModel[CrossSellConfig, ListState]):
-    """A calibrated chance for every candidate; lists are its order."""
+    """A calibrated chance for every candidate; lists are ordered by it."""
 
     name = "cross_sell"
     question = "what else would they buy?"
@@ -72,7 +72,7 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
 
     @classmethod
     def fit(cls, shop: Shop, known_until: datetime, config: CrossSellConfig) -> Self:
-        """Learn from windows closed by ``known_until``; raise ``CannotLearn`` where there is too little."""
+        """Learn from windows closed by ``known_until``; raise ``CannotLearn`` if there is too little."""
         require_products(cls.name, shop)
         horizon = config.horizon(shop)
         rows = learning_rows(shop, known_until, config, horizon)
@@ -80,18 +80,18 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
         return cls(config, known_until, horizon_days=horizon, ranker=ranker)
 
     def state(self, shop: Shop, cutoff: datetime) -> ListState:
-        """Return what lists stand on as of ``cutoff``; ``CannotLearn`` where nothing was bought before."""
+        """Return the state of lists as of ``cutoff``; ``CannotLearn`` if nothing was bought before."""
         return state_of(shop, cutoff, self.config, self.horizon_days, dated=True)
 
     def ready(self, state: ListState, k: int = 100) -> dict[str, Picks]:
-        """Return every list of every customer of the state: arrays (n_customers, k). Ranked once a state."""
+        """Return every list of every customer of the state: arrays (n_customers, k); cached."""
         if self._ranked is None or self._ranked[0] is not state or self._ranked[1] < k:
             everyone = np.arange(len(state.history.customers), dtype=np.int32)
             self._ranked = (state, k, self._lists(state, everyone, k))
         return {name: picks.first(k) for name, picks in self._ranked[2].items()}
 
     def _lists(self, state: ListState, codes: Ints, k: int) -> dict[str, Picks]:
-        """Rank the candidates of some customers, and complete what is too short."""
+        """Rank the candidates of some customers, and fill up short lists."""
         self._usual(state)  # asked once, before the pieces ask it side by side
         lists, start = {name: Picks.none(len(codes), k) for name in PERSONAL}, 0
         for found in over_candidates(state, codes, self.config, partial(self._picked, state, k), k):
@@ -102,7 +102,7 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
         return filled(lists, state.history.of_customers(codes), state.table.popularity, state.rules)
 
     def _picked(self, state: ListState, k: int, codes: Ints, found: Candidates) -> dict[str, Picks]:
-        """Return the lists of a piece of customers, with reasons."""
+        """Return the lists of a batch of customers, with reasons."""
         chances = Chances(state, self.ranker, state.history.of_customers(codes), codes)
         features = chances.features(found.customer, found.product)
         chance = chances.of(found.customer, found.product, features)
@@ -114,12 +114,12 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
         return picks
 
     def _why(self, chances: Chances, found: Candidates, features: Floats, rows: Ints) -> Why:
-        """Return the reasons of some rows of candidates."""
+        """Return the reasons for some rows of candidates."""
         state, judge = chances.state, Judge(self.ranker.chance, self._usual(chances.state))
         return why(state, chances.history, found.at(rows), features[rows], judge=judge, who=chances.codes)
 
     def _usual(self, state: ListState) -> Floats:
-        """Return the features of an ordinary new candidate: the medians of some customers'. Once a state."""
+        """Return the features of an ordinary new candidate: medians over some customers; cached."""
         if self._ordinary is None or self._ordinary[0] is not state:
             few = np.unique(np.linspace(0, len(state.history.customers) - 1, N_USUAL).astype(np.int32))
 
@@ -139,7 +139,7 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
         k: int = 20,
         lists: Sequence[str] = PERSONAL,
     ) -> "pd.DataFrame":
-        """Return lists of every customer of the state, or of ``customers``; the unknown get what sells."""
+        """Return lists of every customer of the state, or of ``customers``; the unknown get best sellers."""
         products = state.history.products.ids
         if customers is None:
             ranked = self.ready(state, k)
@@ -161,7 +161,7 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
         k: int,
         customers: Sequence[str] | None = None,
     ) -> dict[str, "pd.DataFrame"]:
-        """Return what must be beaten, as frames like ``recommend``'s: of everyone, or of ``customers``."""
+        """Return the baselines to beat, as frames like ``recommend``'s: of everyone, or of ``customers``."""
         from models.candidates.list_baselines import baselines
 
         history = shop.history(cutoff)
@@ -177,7 +177,7 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
     def figures(
         self, state: ListState, customers: Sequence[str], products: Sequence[str]
     ) -> dict[str, float]:
-        """Return what each source finds of first purchases (``source_recall``), and the voices' weights."""
+        """Return the sources' recall of first purchases (``source_recall``), and the ranker's weights."""
         customer, product = state.history.customers.codes(customers), state.history.products.codes(products)
         known = (customer >= 0) & (product >= 0)
         sources = new_sources(state, self.config.budgets)
@@ -187,7 +187,7 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
         return told | {"net share": self.ranker.net_share, "plain share": plain.share if plain else 0.0}
 
     def importance(self) -> dict[str, float]:
-        """Return how much each pair feature explains, as a share of all."""
+        """Return each pair feature's share of the importance, summing to 1."""
         return self.ranker.importance()
 
     def save_state(self, state: ListState, folder: Path) -> None:
@@ -205,7 +205,7 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read back; raise ``ArtefactError`` where the pair features are not those it was trained on."""
+        """Read back; raise ``ArtefactError`` if the pair features are not those it was trained on."""
         with card_of(cls, folder) as card:
             horizon, ranker = card.facts["horizon_days"], Ranker.load(folder)
             return cls(card.config, card.trained_until, horizon_days=horizon, ranker=ranker)

@@ -1,6 +1,6 @@
-"""The kinds of models: what a model of each kind answers, and so how it is compared with what happened.
+"""The kinds of models: what a model of each kind predicts, and so how it is compared with outcomes.
 
-A model inherits from one of these. ``training.evaluate`` judges by the kind, ``serving`` asks by it, and the
+Each model inherits from one of these. ``training.evaluate`` and ``serving`` dispatch on the kind, and the
 contracts of a kind (``tests/contracts``) iterate over its models.
 """
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from models.trials.trial import Trial
 
 S = TypeVar("S", default=Any)
-"""What a model's lists stand on as of a cutoff."""
+"""The state that a model's lists are built from, as of a cutoff."""
 
 
 class ListModel(Model[C], Generic[C, S]):
-    """Lists of products for everybody, held against what they bought."""
+    """Lists of products for everybody, compared with what they bought."""
 
     horizon_days: int
 
     @abstractmethod
     def state(self, shop: Shop, cutoff: datetime) -> S:
-        """Return what lists stand on as of ``cutoff``."""
+        """Return the state that lists are built from, as of ``cutoff``."""
 
     @abstractmethod
     def recommend(
@@ -49,19 +49,20 @@ class ListModel(Model[C], Generic[C, S]):
         k: int,
         customers: Sequence[str] | None = None,
     ) -> "Mapping[str, pd.DataFrame]":
-        """Return what must be beaten, as frames like ``recommend``'s: of everyone, or of ``customers``."""
+        """Return the baselines to beat, as frames like ``recommend``'s: of everyone, or of ``customers``."""
         return {}
 
     def figures(self, state: S, customers: Sequence[str], products: Sequence[str]) -> Mapping[str, float]:
-        """Return what it tells of itself, given the first purchases that came: pairs by their ids."""
+        """Return further figures of the model, given actual first purchases as pairs of ids."""
         return {}
 
 
 class ScoreModel(Model[C]):
-    """Scores and labels of everybody seen before the cutoff, held against what they did."""
+    """Scores and labels of everybody seen before the cutoff, compared with what they did."""
 
     truths: ClassVar[dict[str, str]]
-    """Column without horizon -> what it foretells of training's ``Holdout.truths``, as ``lapsed``."""
+    """Column without horizon -> the truth it predicts, as named in training's ``Holdout.truths``, e.g.
+    ``lapsed``."""
 
     @abstractmethod
     def predict_from(self, features: "pd.DataFrame", cutoff: datetime) -> "pd.DataFrame":
@@ -70,42 +71,42 @@ class ScoreModel(Model[C]):
     def predict(self, shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> "pd.DataFrame":
         """Return the scores of everyone seen before ``cutoff``, or of those in ``ids``.
 
-        A customer never seen has no row; one who brought everything back is a customer without a purchase.
+        A customer never seen has no row; one who returned everything does.
         """
         from models.customers.customer_panel import everyone
 
         return self.predict_from(everyone(shop, cutoff, ids), cutoff)
 
     def explain(self, shop: Shop, cutoff: datetime) -> "pd.DataFrame | None":
-        """Return reasons as codes, one row a customer; None where a model gives none."""
+        """Return reasons as codes, one row per customer; None if a model gives none."""
         return None
 
     def places(self, shop: Shop, cutoff: datetime, truth: "pd.Series[Any]") -> "pd.DataFrame | None":
-        """Return where each truth lies in what was foreseen: the shares ``below`` it and ``at_or_below`` it.
+        """Return where truths lie in their predicted distributions: shares ``below`` and ``at_or_below``.
 
-        None where no distributions are told.
+        None if the model predicts no distributions.
         """
         return None
 
     def baselines(
         self, shop: Shop, known_until: datetime, cutoff: datetime, ids: Sequence[str]
     ) -> "pd.DataFrame":
-        """Return one column a baseline, of the first truth; ``column:baseline`` says of which other."""
+        """Return one column per baseline, of the first truth; ``column:baseline`` is one of another truth."""
         import pandas as pd
 
         return pd.DataFrame(index=list(ids))
 
 
 class PairModel(Model[C]):
-    """What is said of customers with products, or of products: the model lays it beside what came."""
+    """Predictions for pairs of customer and product, or for products, compared with outcomes."""
 
     @abstractmethod
     def measure(self, shop: Shop, cutoff: datetime, end: datetime) -> Iterable[Measured]:
-        """Yield what we and the baselines said of ``[cutoff, end)`` beside what came."""
+        """Yield our predictions and the baselines' for ``[cutoff, end)``, with the outcomes."""
 
 
 class EffectModel(Model[C]):
-    """What contacts change, held against those who were left out of them."""
+    """Effects of contacts, compared with customers held out from them."""
 
     horizon_days: int
 
@@ -113,11 +114,11 @@ class EffectModel(Model[C]):
     def measure(
         self, shop: Shop, since: datetime, known_until: datetime
     ) -> "Mapping[str, tuple[Trial, Mapping[str, Doubles]]]":
-        """Return, for each action, the contacts sent after ``since`` and what each policy scored them."""
+        """Return, for each action, the contacts sent after ``since`` and the score each policy gave them."""
 
 
 class DecisionModel(Model[C]):
-    """What to do with everybody, in money."""
+    """Decisions for everybody, in money."""
 
     @abstractmethod
     def evaluate(
@@ -130,5 +131,5 @@ class DecisionModel(Model[C]):
     ) -> "tuple[pd.DataFrame, pd.DataFrame]":
         """Compare with other policies on a closed horizon: summary by policy, payoff per customer.
 
-        ``codes`` (ascending) are the customers of the history that ``lists`` are of, if not all.
+        ``codes`` (ascending) are the customers of the history that ``lists`` are for, if not all.
         """

@@ -1,10 +1,10 @@
 """Value: expected orders, revenue and margin within the horizon, and when the next order comes.
 
-Two opinions, blended: the chance of an order times what those who order come to (learnt), and BG/NBD's
-orders times Gamma-Gamma's spend. Each is first brought to one total, halfway between what the past windows
-show and what the structure foresees for the customers of today, moved by what it missed in every one of them.
-A horizon of which no window has closed is told of a part of it, and carried to the whole
-(``models.value.carried``); ``notes`` say so.
+Two forecasts are blended: the chance of an order times the expected amount given one (learnt), and BG/NBD's
+orders times Gamma-Gamma's spend. Each is first scaled to one total, halfway between what past windows show
+and what the structural model expects of today's customers, corrected by its error common to all windows. A
+horizon of which no window has closed is predicted for a part, and extrapolated to the whole
+(``models.value.carried``); ``notes`` then say so.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class LtvConfig(PanelConfig):
     """How value is learnt."""
 
     structure_share: float = Field(default=0.1, ge=0, le=1)
-    """Share of BG/NBD x Gamma-Gamma in the blend; the rest is the two-part model's."""
+    """Weight of BG/NBD x Gamma-Gamma in the blend; the rest is the two-part model's."""
 
 
 class Ltv(ScoreModel[LtvConfig]):
@@ -62,9 +62,9 @@ class Ltv(ScoreModel[LtvConfig]):
 
     @classmethod
     def fit(cls, shop: Shop, known_until: datetime, config: LtvConfig) -> Self:
-        """Learn from windows closed by ``known_until``; raise ``CannotLearn`` where there is none.
+        """Learn from windows closed by ``known_until``; raise ``CannotLearn`` if there is none.
 
-        A horizon of which none has closed yet is carried from a shorter one, and ``notes`` say so.
+        A horizon of which no window has closed yet is extrapolated from a shorter one; ``notes`` then say so.
         """
         reach = Reach.of(shop, known_until, config.horizon(shop))
         learnt_of = config.model_copy(update={"horizon_days": reach.learnt_days})
@@ -87,7 +87,7 @@ class Ltv(ScoreModel[LtvConfig]):
         return cls(config, known_until, view=view, parts=parts, account=account)
 
     def notes(self) -> list[dict[str, Any]]:
-        """Return what is not known of the horizon: see ``Reach.notes``."""
+        """Return the caveats on the horizon: see ``Reach.notes``."""
         return self.view.reach.notes(self.name)
 
     def predict_from(self, features: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
@@ -122,10 +122,10 @@ class Ltv(ScoreModel[LtvConfig]):
         return figures.join(dates(days, features.index, cutoff, self.account.timezone))
 
     def places(self, shop: Shop, cutoff: datetime, revenue: "pd.Series[Any]") -> pd.DataFrame:
-        """Return where each customer's ``revenue`` lies in what was foreseen for them, to judge by (PIT).
+        """Return where each customer's ``revenue`` lies in the predicted distribution (PIT), for evaluation.
 
-        Index of ``revenue``; the shares ``below`` it and ``at_or_below`` it, apart where it is 0, as far as
-        it is likely. Who brought all back counts as 0. NaN without prices.
+        Indexed as ``revenue``; the shares ``below`` it and ``at_or_below`` it, which differ at 0 by its
+        probability. Customers who returned everything count as 0. NaN without prices.
         """
         features, paid = everyone(shop, cutoff).reindex(revenue.index), revenue.to_numpy(float)
         learnt = self.view.opinions(self.parts, features).learnt
@@ -141,18 +141,19 @@ class Ltv(ScoreModel[LtvConfig]):
         return Figures(np.maximum(days, learnt.chance) if self.view.reach.is_carried else days, revenue)
 
     def importance(self) -> dict[str, float]:
-        """Return each column's share of the gain of the amount's trees; the chance's without prices."""
+        """Return each column's share of the gain of the amount's trees; of the chance's, without prices."""
         amount = self.parts.spend.amount
         return (amount.trees if amount else self.parts.chance.trees).gain(COLUMNS)
 
     def baselines(
         self, shop: Shop, known_until: datetime, cutoff: datetime, ids: Sequence[str]
     ) -> pd.DataFrame:
-        """Return one column a baseline, of revenue and, after ``expected_orders:``, of order days.
+        """Return one column per baseline: of revenue and, after ``expected_orders:``, of order days.
 
         ``past_spend``: the customer's rate so far, over the horizon. ``bgnbd_gamma_gamma`` and
-        ``lightgbm_two_part``: either opinion alone, at its own level. ``pareto_nbd``: of order days only.
-        ``tweedie``: revenue in one part, learnt from the same windows. Where ours is carried, theirs are too.
+        ``lightgbm_two_part``: either forecast alone, at its own level. ``pareto_nbd``: of order days only.
+        ``tweedie``: revenue in one part, learnt from the same windows. Where ours is extrapolated, theirs are
+        too.
         """
         reach, features = self.view.reach, everyone(shop, cutoff, ids)
         rows, whole = self.view.part.rows(features), self.view.whole.rows(features)
@@ -190,7 +191,7 @@ class Ltv(ScoreModel[LtvConfig]):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read back; raise ``ArtefactError`` where the features are others, or a part is missing."""
+        """Read back; raise ``ArtefactError`` if the features are not its own, or a part is missing."""
         with customer_card(cls, folder) as card:
             return cls(
                 card.config,

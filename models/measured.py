@@ -1,4 +1,4 @@
-"""One method's predictions beside what happened: what models of pairs hand over for evaluation."""
+"""One method's predictions with the outcomes: what models of pairs hand over for evaluation."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from features.arrays.dtypes import Column
 
 
 class Measured(NamedTuple):
-    """What one method said of some rows, beside what came."""
+    """One method's predictions for some rows, with the outcomes."""
 
     method: str
     judged: str
@@ -14,5 +14,5 @@ class Measured(NamedTuple):
     of a metric whose mean is the figure."""
     segment: str
     rows: Column
-    """What each row is of: the same numbers for every method, so that differences are paired."""
+    """Identifies the rows: the same numbers for every method, so that differences are paired."""
     columns: tuple[Column, ...]

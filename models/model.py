@@ -1,8 +1,8 @@
 """What every model is: a frozen config, a fit that returns a new object, and a folder of plain data.
 
-Learning and state are apart. ``fit(shop, known_until)`` learns weights from windows that closed at or before
-``known_until``; what moves daily (histories, neighbours, popularity) is read as of a cutoff, at scoring time.
-So the version whose holdout figures were measured is the very version that is registered and serves.
+Weights and state are separate. ``fit(shop, known_until)`` learns weights from windows that closed at or
+before ``known_until``; what changes daily (histories, neighbours, popularity) is read as of a cutoff, when
+scoring. So the version that was evaluated on the holdout is the very version that is registered and serves.
 """
 
 import json
@@ -25,33 +25,33 @@ from models.config import Config
 C = TypeVar("C", bound=Config, default=Any)
 """A model's own config."""
 OTHER_CODE = "retrain, or deploy the matching commit"
-"""What to do about an artefact that other code has made."""
+"""What to do about an artefact made by other code."""
 
 
 @dataclass(frozen=True)
 class Card(Generic[C]):
-    """What ``model.json`` says: how the model was made, and what it must check and rebuild on loading."""
+    """The contents of ``model.json``: how the model was made, and what loading must check and rebuild."""
 
     config: C
     trained_until: datetime
     facts: dict[str, Any]
-    """What the model gave ``write_card``, by name."""
+    """What the model passed to ``write_card``, by name."""
 
 
 class Model(ABC, Generic[C]):
     """A fitted model. An unfitted one does not exist, so "not fitted" cannot happen.
 
-    A model is of one kind, a class of ``models.kinds``, which adds what is asked of it there.
+    Every model is of one kind, a class of ``models.kinds``, which adds the methods of that kind.
     """
 
     name: ClassVar[str]
-    """The registered name, also the file's."""
+    """The registered name, also that of its file."""
     question: ClassVar[str]
-    """What it answers, in a shopkeeper's words."""
+    """The question it answers, in a shopkeeper's words."""
     method: ClassVar[str]
-    """How, with the paper."""
+    """The method, with the paper."""
     must_beat: ClassVar[tuple[str, ...]] = ()
-    """Baselines it is shown next to."""
+    """Baselines it is compared with."""
     headline: ClassVar[tuple[str, ...]] = ()
     """``"metric segment"`` in tables, the first decides promotion: ``"ndcg@10 all"``, ``"auc lapsed"``."""
     Config: type[C]
@@ -63,14 +63,14 @@ class Model(ABC, Generic[C]):
     @classmethod
     @abstractmethod
     def fit(cls, shop: Shop, known_until: datetime, config: C) -> Self:
-        """Learn from windows that closed at or before ``known_until``; raise ``CannotLearn`` in words."""
+        """Learn from windows closed by ``known_until``; raise ``CannotLearn`` with the reason."""
 
     def importance(self) -> dict[str, float]:
-        """Return what it looks at: each column's share of all that is explained; empty where none is told."""
+        """Return each column's share of the importance, summing to 1; empty if the model has none."""
         return {}
 
     def notes(self) -> list[dict[str, Any]]:
-        """Return what a reader of its answers must know of them, as data (see ``models.chance.reach``)."""
+        """Return caveats on the model's answers, as data (see ``models.chance.reach``)."""
         return []
 
     @abstractmethod
@@ -80,7 +80,7 @@ class Model(ABC, Generic[C]):
     @classmethod
     @abstractmethod
     def load(cls, folder: Path) -> Self:
-        """Read back what ``save`` wrote; raise ``ArtefactError`` where it does not fit this code."""
+        """Read back what ``save`` wrote; raise ``ArtefactError`` if it does not fit this code."""
 
     def write_card(self, folder: Path, **facts: object) -> None:
         """Write ``model.json``: name, config, trained_until, and what the model must check on loading."""
@@ -91,7 +91,7 @@ class Model(ABC, Generic[C]):
 
     @classmethod
     def read_card(cls, folder: Path) -> Card[C]:
-        """Read ``model.json``; raise ``ArtefactError`` where it is another model's, or of another config."""
+        """Read ``model.json``; raise ``ArtefactError`` for another model's, or an invalid config."""
         try:
             said: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         except (OSError, json.JSONDecodeError) as error:
@@ -109,7 +109,7 @@ class Model(ABC, Generic[C]):
 
 
 def require_products(name: str, shop: Shop) -> None:
-    """Raise ``CannotLearn`` where the shop's orders do not say what was bought."""
+    """Raise ``CannotLearn`` if the shop's orders do not name products."""
     if not shop.facts.has_products:
         raise CannotLearn(
             f"{name} needs product_id in order_lines, found none", "map it in recompra.toml under [columns]"
@@ -117,7 +117,7 @@ def require_products(name: str, shop: Shop) -> None:
 
 
 def check_fingerprint(name: str, trained: str, here: str) -> None:
-    """Raise ``ArtefactError`` for a model whose features are not the ones this code computes."""
+    """Raise ``ArtefactError`` if a model's customer features are not those this code computes."""
     if trained != here:
         told = f"{name} was trained on customer features {trained}, this service computes {here}"
         raise ArtefactError(told, OTHER_CODE)
@@ -125,7 +125,7 @@ def check_fingerprint(name: str, trained: str, here: str) -> None:
 
 @contextmanager
 def card_of(model: type[Model[C]], folder: Path) -> Iterator[Card[C]]:
-    """Give the card of a model to rebuild it from; raise ``ArtefactError`` for a part that is missing."""
+    """Yield the card to rebuild a model from; raise ``ArtefactError`` for a missing part."""
     try:
         yield model.read_card(folder)
     except (KeyError, TypeError, ValueError) as error:
@@ -134,7 +134,7 @@ def card_of(model: type[Model[C]], folder: Path) -> Iterator[Card[C]]:
 
 @contextmanager
 def customer_card(model: type[Model[C]], folder: Path) -> Iterator[Card[C]]:
-    """Give the same of a model of customers; raise ``ArtefactError`` for other features as well."""
+    """Yield the card of a customer model; raise ``ArtefactError`` for other features, too."""
     with card_of(model, folder) as card:
         check_fingerprint(model.name, card.facts.get("customer_features", ""), CUSTOMER_FEATURES.fingerprint)
         yield card

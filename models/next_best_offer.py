@@ -1,7 +1,7 @@
 """What to do now for each customer: one product offered, or nothing, by expected incremental margin in money.
 
-The chances come calibrated from ``cross_sell``; the effect of an offer is assumed until an experiment has
-been learnt from, and every answer says so. The choice itself is ``models.decisions.offer.choose``, over
+Chances come calibrated from ``cross_sell``; the effect of an offer is assumed until one has been learnt from
+an experiment, and every answer says which. The choice itself is ``models.decisions.offer.choose``, over
 arrays, for one customer or for all.
 """
 
@@ -38,16 +38,16 @@ from models.policy.subjects import Goods
 
 
 class OfferConfig(Config):
-    """How offers are weighed."""
+    """How offers are valued."""
 
     just_bought_days: int = Field(default=7, ge=0)
-    """A product bought so few days ago is not offered."""
+    """Products bought within this many days are not offered."""
     discount_share: float = Field(default=0.0, ge=0, le=1)
     """Discount that comes with an offer, as a share of the price (0 to 1)."""
 
 
 class NextBestOffer(DecisionModel[OfferConfig]):
-    """Learns what margins the shop makes; the rest are settings, rules and the chances of ``cross_sell``."""
+    """Learns the shop's margins; the rest are settings, rules and the chances of ``cross_sell``."""
 
     name = "next_best_offer"
     question = "what to do now for a customer, or nothing"
@@ -79,7 +79,7 @@ class NextBestOffer(DecisionModel[OfferConfig]):
         return Goods(price, margin, stock, np.zeros(len(margin), bool) if hidden is None else hidden)
 
     def terms(self, shop: Shop) -> Terms:
-        """Return the conditions under which this model decides in this shop: its actions and its manners."""
+        """Return the conditions of decisions in this shop: its actions and contact rules."""
         settings = shop.settings
         return Terms(
             horizon_days=settings.horizon_days,
@@ -98,11 +98,11 @@ class NextBestOffer(DecisionModel[OfferConfig]):
         scores: pd.DataFrame | None = None,
         codes: Ints | None = None,
     ) -> Case:
-        """Lay out who could be offered what: one row a customer of ``shop.history(cutoff)``, in its order.
+        """Collect what could be offered to whom: a row per customer of ``shop.history(cutoff)``, in order.
 
-        ``scores`` (index ``customer_id``; churn and margin) are what actions without a product are worth by;
-        ``codes`` (ascending) are the customers that ``lists`` are of, if not all. Raises ``InputError`` for
-        lists of others.
+        ``scores`` (index ``customer_id``; churn and margin) determine the worth of actions without a product;
+        ``codes`` (ascending) are the customers that ``lists`` are for, if not all. Raises ``InputError`` if
+        lists are those of other customers.
         """
         history = _of(shop.history(cutoff), codes)
         product, chance = merge_lists(lists)
@@ -123,7 +123,7 @@ class NextBestOffer(DecisionModel[OfferConfig]):
     def decide(
         self, shop: Shop, cutoff: datetime, lists: ReadyLists, scores: pd.DataFrame | None = None
     ) -> pd.DataFrame:
-        """Return one row a customer, index ``customer_id``.
+        """Return one row per customer, index ``customer_id``.
 
         ``action`` (``nothing`` for none) and ``offer`` (its product_id, None without one), worth and chance
         under their full names, ``currency``, ``effect`` (assumed), ``runner_up`` and ``runner_up_offer`` (the
@@ -145,10 +145,9 @@ class NextBestOffer(DecisionModel[OfferConfig]):
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Compare with likelihood, all and none on a closed horizon: summary by policy, payoff per customer.
 
-        ``codes`` as in ``case``.
-        What can be measured without an experiment: how often what was offered was bought, against the
-        chance said, and the margin at stake. ``payoff`` puts what was bought in place of the chances but
-        keeps the assumed effect; only an experiment can tell that.
+        ``codes`` as in ``case``. Measures what is possible without an experiment: how often the offered
+        product was bought, against the predicted chance, and the margin at stake. ``payoff`` replaces the
+        chances by actual purchases but keeps the assumed effect, which only an experiment can measure.
         """
         terms = replace(self.terms(shop), actions=(OFFER,))
         history = _of(shop.history(cutoff), codes)
@@ -180,7 +179,7 @@ def _of(history: History, codes: Ints | None) -> History:
 
 
 def decision_frame(found: Options, terms: Terms, customers: Vocabulary, products: Vocabulary) -> pd.DataFrame:
-    """Return the best of everyone's options with ids for codes (see ``NextBestOffer.decide``)."""
+    """Return everyone's best options, with ids in place of codes (see ``NextBestOffer.decide``)."""
     best = found.best()
     product, worth, chance, _ = found.at(best)
     others = np.where(np.arange(len(found.deck)) == best[:, None], -np.inf, found.worth)
@@ -208,7 +207,7 @@ def _names(products: Vocabulary, codes: Ints) -> NDArray[np.object_]:
 
 
 def _one_rule(found: Options) -> NDArray[np.object_]:
-    """Return the rule that refused all of a customer's actions, else None."""
+    """Return the rule that refused all of a customer's actions, if it is a single one, else None."""
     real = found.refused != NO_ARM
     low = np.where(real, found.refused, np.int8(127)).min(axis=1, initial=127)
     high = np.where(real, found.refused, np.int8(-1)).max(axis=1, initial=-1)

@@ -1,4 +1,4 @@
-"""What sells now, and each customer's own habits: no learning, so it answers where nothing can be learnt."""
+"""Best sellers, and each customer's own habits: nothing is learnt, so it works where no other model can."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class PopularConfig(HorizonConfig):
     """How fast a customer's habits are forgotten."""
 
     half_life_days: float = Field(default=56.0, gt=0)
-    """Days after which a purchase of one's own counts half."""
+    """Days after which a customer's own purchase counts half."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Popular(ListModel[PopularConfig, PopularState]):
 
     @classmethod
     def fit(cls, shop: Shop, known_until: datetime, config: PopularConfig) -> Self:
-        """Take the shop's horizon; raise ``CannotLearn`` where orders name no products."""
+        """Take the shop's horizon; raise ``CannotLearn`` if orders do not name products."""
         require_products(cls.name, shop)
         return cls(config, known_until, config.horizon(shop))
 
@@ -67,7 +67,7 @@ class Popular(ListModel[PopularConfig, PopularState]):
         return PopularState(history, popularity(shop.sales(cutoff), self.horizon_days), rules)
 
     def best(self, state: PopularState) -> tuple[Ints, Floats]:
-        """Return the products that may be shown, best selling first, and their chance to be bought."""
+        """Return the products that may be shown, best selling first, with their chance to be bought."""
         best, first = state.rules.best(state.chance), state.rules.leading("popular")
         order = np.concatenate([first, best[~np.isin(best, first)]])
         return order, state.chance[order]
@@ -80,7 +80,7 @@ class Popular(ListModel[PopularConfig, PopularState]):
         k: int = 20,
         lists: Sequence[str] = PERSONAL,
     ) -> "pd.DataFrame":
-        """Return lists of every customer of the state, or of ``customers``; the unknown get what sells."""
+        """Return lists of every customer of the state, or of ``customers``; the unknown get best sellers."""
         asked = state.history.customers.all_names() if customers is None else list(customers)
         history = state.history if customers is None else asked_for(state.history, asked)
         pairs = self._habits(history)
@@ -89,7 +89,7 @@ class Popular(ListModel[PopularConfig, PopularState]):
         return frame(filled(found, history, state.chance, rules), asked, history.products.ids)
 
     def _habits(self, history: History) -> Pairs:
-        """Return every own product with the chance that its decayed rate of purchases gives."""
+        """Return each customer's own products with the chance implied by their decayed rate of purchases."""
         groups = Groups.of(history.pair)
         half_life = self.config.half_life_days
         weight = np.exp2((history.day - history.cutoff_day) / half_life)[None, :]

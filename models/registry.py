@@ -1,4 +1,4 @@
-"""The models we have: a new one is one file beside this, and one line here."""
+"""The registry of models: a new one is a file in this folder, and one line here."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CHAMPION, CHALLENGER = "champion", "challenger"
 """Aliases in the registry: the version that serves, and the newest that does not."""
 PAGE = 1000
-"""The most that MLflow tells of at once."""
+"""The largest page that MLflow returns."""
 MODELS: dict[str, str] = {
     "popular": "models.popular:Popular",
     "cross_sell": "models.cross_sell:CrossSell",
@@ -31,7 +31,7 @@ MODELS: dict[str, str] = {
 
 
 def model_class(name: str) -> "type[Model]":
-    """Import and return a model's class by its registered name; raise ``NotFound`` where there is none."""
+    """Import and return a model's class by its registered name; raise ``NotFound`` if there is none."""
     if name not in MODELS:
         raise NotFound(f"no model named {name!r}", f"the models are {', '.join(MODELS)}")
     module, attribute = MODELS[name].split(":")
@@ -39,12 +39,12 @@ def model_class(name: str) -> "type[Model]":
 
 
 def tracking_uri(home: Path) -> str:
-    """Return where the registry of a home is: ``RECOMPRA_TRACKING_URI``, else ``mlflow.db`` in it."""
+    """Return the URI of a home's registry: ``RECOMPRA_TRACKING_URI``, else ``mlflow.db`` in the home."""
     return os.environ.get("RECOMPRA_TRACKING_URI") or sqlite_url(home / "mlflow.db")
 
 
 def registered(client: Any) -> Iterator[Any]:
-    """Yield our models of a registry: MLflow tells them by pages, and others may keep theirs there."""
+    """Yield our models in a registry, page by page; those of others in the same registry are skipped."""
     token = None
     while True:
         page = client.search_registered_models(max_results=PAGE, page_token=token)
@@ -54,10 +54,10 @@ def registered(client: Any) -> Iterator[Any]:
 
 
 def kept_in(home: Path, source: str) -> str:
-    """Return the URI of a version's folder, in ``home`` where it is there.
+    """Return the URI of a version's folder, in ``home`` if it exists there.
 
     MLflow's URIs are absolute, ``file:///<home>/artifacts/<run>/artifacts/model``: a home that was moved, or
-    restored elsewhere, holds the same folder under the same last parts. Other URIs stay as they are.
+    restored elsewhere, holds the same folder under the same last parts. Other URIs are returned unchanged.
     """
     here = home.joinpath(*Path(unquote(urlsplit(source).path)).parts[-4:])
     return here.as_uri() if source.startswith("file:") and here.is_dir() else source

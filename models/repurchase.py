@@ -1,4 +1,4 @@
-"""What do they buy again, and when: a chance and a date for every product a customer bought, and demand."""
+"""What customers buy again, and when: a chance and a date for every product they bought, and demand."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -41,12 +41,12 @@ class RepurchaseConfig(HorizonConfig):
     step_days: int = Field(default=14, ge=1)
     """Days between them."""
     max_pairs: int = Field(default=300_000, ge=1)
-    """Pairs to learn from, drawn by ``seed``."""
+    """Maximum number of pairs to learn from, drawn by ``seed``."""
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Every pair bought before a cutoff, sorted by customer and product, with what is foretold of it."""
+    """Every pair bought before a cutoff, sorted by customer and product, with its predictions."""
 
     history: History
     spells: Spells
@@ -56,7 +56,7 @@ class Clock:
 
     @property
     def due_day(self) -> Ints:
-        """The day of the next purchase: see ``models.clock.due``."""
+        """The expected day of the next purchase: see ``models.clock.due``."""
         return due_day(self.history, self.rhythm)
 
 
@@ -84,7 +84,7 @@ class Repurchase(PairModel[RepurchaseConfig]):
 
     @classmethod
     def fit(cls, shop: Shop, known_until: datetime, config: RepurchaseConfig) -> Self:
-        """Learn from windows closed by ``known_until``; raise ``CannotLearn`` where nothing was bought."""
+        """Learn from windows closed by ``known_until``; raise ``CannotLearn`` if nothing was bought."""
         require_products(cls.name, shop)
         horizon = config.horizon(shop)
         cutoffs = shop.past_cutoffs(known_until, horizon, n=config.n_windows, step_days=config.step_days)
@@ -102,15 +102,16 @@ class Repurchase(PairModel[RepurchaseConfig]):
         return cls(config, known_until, horizon_days=horizon, chance=chance, demand=demand)
 
     def state(self, shop: Shop, cutoff: datetime) -> Clock:
-        """Return what is foretold of every pair as of ``cutoff``."""
+        """Return the predictions for every pair as of ``cutoff``."""
         history, spells, rhythm = rhythm_of(shop, cutoff)
         chance = self.chance.of_rows(inputs(history, spells, rhythm, self.horizon_days))
         return Clock(history, spells, rhythm, chance)
 
     def predict(self, shop: Shop, cutoff: datetime) -> "pd.DataFrame":
-        """Return a row a pair bought: ids, ``repurchase_probability_<h>d``, ``due_at``, ``typical_gap_days``.
+        """Return one row per pair: ids, ``repurchase_probability_<h>d``, ``due_at``, ``typical_gap_days``.
 
-        ``due_at`` is a day of the shop; NaT where the customer likelier never buys it again, or far from now.
+        ``due_at`` is a day of the shop; NaT if the customer more likely never buys it again, or only in the
+        far future.
         """
         import pandas as pd
 
@@ -132,12 +133,12 @@ class Repurchase(PairModel[RepurchaseConfig]):
         """Return expected demand per product over the horizon, most buyers first.
 
         ``product_id, name, expected_buyers, expected_units, p10, p90``, ``stock`` and ``days_of_cover`` (NaN
-        where the stock is unknown). An order of no customer counts as a buyer of its own. ``clock`` is the
-        state as of ``cutoff``, where it was made already.
+        if the stock is unknown). An order without a customer counts as a buyer of its own. ``clock`` is the
+        state as of ``cutoff``, if already computed.
 
-        ``p10`` to ``p90`` holds the units of 80% of products, of slow sellers as of fast ones: a tenth lie
-        below and a tenth above; where none may well be sold, ``p10`` is 0 and a fifth lie above. Whole units,
-        but where the expectation itself is the bound.
+        ``p10`` to ``p90`` covers the units of 80% of products, slow sellers as well as fast ones: a tenth lie
+        below and a tenth above; if zero sales are likely, ``p10`` is 0 and a fifth lie above. Bounds are
+        whole units, except where the mean itself is the bound.
         """
         import pandas as pd
 
@@ -163,14 +164,14 @@ class Repurchase(PairModel[RepurchaseConfig]):
         return self.blend.expected(forecasts_of(sales, clock.chance, category, self.horizon_days))
 
     def measure(self, shop: Shop, cutoff: datetime, end: datetime) -> Iterator[Measured]:
-        """Yield what we and the baselines said of ``[cutoff, end)`` beside what came."""
+        """Yield our predictions and the baselines' for ``[cutoff, end)``, with the outcomes."""
         window = Window.of(shop, cutoff, self.horizon_days, end)
         yield from pairs(window, self.chance.of_rows(window.rows), self.name, self.horizon_days)
         plain = window.forecasts(self.chance, self.horizon_days)
         yield from products(window, plain, self.blend.expected(plain), self.name)
 
     def importance(self) -> dict[str, float]:
-        """Return the share of each input in the regression's weights, standardised."""
+        """Return each input's share of the regression's standardised weights."""
         return self.chance.importance(INPUTS)
 
     def save(self, folder: Path) -> None:
@@ -181,7 +182,7 @@ class Repurchase(PairModel[RepurchaseConfig]):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read back; raise ``ArtefactError`` where the inputs are not those it was trained on."""
+        """Read back; raise ``ArtefactError`` if the inputs are not those it was trained on."""
         with card_of(cls, folder) as card:
             facts = card.facts
             if (facts.get("inputs"), facts.get("parts")) != (list(INPUTS), list(FORECASTS)):
@@ -198,7 +199,7 @@ class Repurchase(PairModel[RepurchaseConfig]):
 def levelled(
     chance: Logistic, newest: Window, shop: Shop, known_until: datetime, *, horizon_days: int
 ) -> Logistic:
-    """Return the chance at the level of a young shop (``models.youth``); the very same in a grown one."""
+    """Return the chances at the level of a young shop (``models.youth``); unchanged in a grown one."""
     share = youth(shop, known_until, horizon_days)
     if not share:
         return chance
@@ -208,7 +209,7 @@ def levelled(
     size = len(history.products)
     then = customers[newest.spells.customer] * size + products[newest.spells.product]
     at = found_at(then, spells.customer.astype(np.int64) * size + spells.product)
-    here = at >= 0  # who brought it back since is not asked about
+    here = at >= 0  # customers who have since returned the product are not counted
     if not here.any():
         return chance
     odds = chance.odds(inputs(history, spells, rhythm, horizon_days))[at[here]]

@@ -1,4 +1,4 @@
-"""Who the customers are: an RFM grid with the names marketers use, and personas found in their behaviour."""
+"""Customer segments: an RFM grid with the names marketers use, and personas found in their behaviour."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,29 +39,29 @@ GRID: tuple[tuple[str, ...], ...] = (
 
 
 class SegmentsConfig(Config):
-    """How finely customers are told apart."""
+    """How finely customers are divided."""
 
     fewest_personas: int = Field(default=3, ge=2)
-    """Personas at least, where the customers differ enough."""
+    """Minimum number of personas, if the customers differ enough."""
     most_personas: int = Field(default=6, ge=2)
-    """Personas at most: as many as a team can keep in mind."""
+    """Maximum number of personas: as many as a team can keep in mind."""
     sample: int = Field(default=10_000, ge=100)
-    """Customers that the personas are learnt from, at most."""
+    """Maximum number of customers from which personas are learnt."""
 
 
 @dataclass(frozen=True)
 class Fifths:
-    """Fifths of one quantity, learnt once, so that a customer moves only when the customer changes."""
+    """Quintiles of one quantity, fixed when learnt, so that a customer moves only by their own change."""
 
     edges: tuple[float, ...]
 
     @classmethod
     def of(cls, values: Doubles) -> Self:
-        """Learn the edges between the fifths of ``values``, shape (n,)."""
+        """Learn the quintile limits of ``values``, shape (n,)."""
         return cls(tuple(np.quantile(values, FIFTHS).tolist()))
 
     def fifth(self, values: Doubles) -> Longs:
-        """Return 0 to 4, shape (n,); a value on an edge belongs to the lower fifth."""
+        """Return 0 to 4, shape (n,); a value on a limit belongs to the lower fifth."""
         return np.searchsorted(np.array(self.edges), values, side="left").astype(np.int64)
 
 
@@ -92,7 +92,7 @@ class Segments(ScoreModel[SegmentsConfig]):
     def fit(cls, shop: Shop, known_until: datetime, config: SegmentsConfig) -> Self:
         """Learn fifths and personas from the customers seen before ``known_until``.
 
-        Raises ``CannotLearn`` where they are fewer than the personas asked for.
+        Raises ``CannotLearn`` if they are fewer than the fewest personas asked for.
         """
         features = shop.customer_features(known_until)
         if len(features) < config.fewest_personas:
@@ -131,7 +131,7 @@ class Segments(ScoreModel[SegmentsConfig]):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read back; raise ``ArtefactError`` where the features are others, or a part is missing."""
+        """Read back; raise ``ArtefactError`` if the features are not its own, or a part is missing."""
         with customer_card(cls, folder) as card:
             return cls(
                 card.config,
@@ -142,7 +142,7 @@ class Segments(ScoreModel[SegmentsConfig]):
 
 
 def rfm(features: pd.DataFrame) -> "pd.Series[str]":
-    """Return the RFM segment of each customer among the customers of these features."""
+    """Return each customer's RFM segment relative to the customers in these features."""
     return _segment(features, _scales(features))
 
 

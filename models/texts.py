@@ -1,7 +1,7 @@
-"""Sentences that a shop's customers and marketers read: a table is locale -> code -> template.
+"""Sentences for a shop's customers and marketers, from tables of locale -> code -> template.
 
-A topic keeps its table beside the code that finds the reasons; codes are what programs compare, texts are for
-people. ``<code>.one`` is the singular, used where ``n`` is 1, and ``<code>.none`` is used where it is 0.
+Each topic keeps its table beside the code that finds the reasons; codes are for programs, texts for people.
+``<code>.one`` is the singular, used if ``n`` is 1, and ``<code>.none`` is used if it is 0.
 """
 
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from collections.abc import Mapping
 Table = Mapping[str, Mapping[str, str]]
 COUNTED: Mapping[object, str] = {0: ".none", 1: ".one"}
 DEFAULT = "en"
-"""What an unknown locale is answered in; every table has it."""
+"""The language for unknown locales; every table has it."""
 
 
 def language(table: Table, locale: str) -> str:
-    """Return the table's key for a locale: ``pt-BR`` and ``pt_BR`` read ``pt``, an unknown one ``en``."""
+    """Return the table's key for a locale: ``pt`` for ``pt-BR`` and ``pt_BR``, ``en`` for an unknown one."""
     for name in (locale, locale.replace("_", "-").split("-")[0].lower()):
         if name in table:
             return name
@@ -21,7 +21,7 @@ def language(table: Table, locale: str) -> str:
 
 
 def say(table: Table, code: str, locale: str = DEFAULT, **words: object) -> str:
-    """Fill the template of ``code``; words it does not use are ignored, a code without one is itself."""
+    """Fill the template of ``code``; unused words are ignored; a code without a template is itself."""
     templates = table[language(table, locale)]
     counted = code + COUNTED.get(words.get("n"), "")
     key = counted if counted in templates else code

@@ -1,4 +1,4 @@
-"""Uplift: whom a contact changes, and by how much, learnt from contacts and those held out of them."""
+"""Uplift: how much a contact changes each customer's behaviour, learnt from contacts and a control group."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -25,25 +25,24 @@ from models.trials.learners import LearnerConfig, response
 from models.trials.trial import Trial
 
 EVERY = "every action"
-"""All actions taken as one, where no single one has contacts enough."""
+"""All actions pooled, if no single one has enough contacts."""
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 RISK = "days_since_last_order"
-"""What a ranking by risk goes by: who has been away longest."""
+"""The score of a ranking by risk: the longest absent first."""
 
 
 class UpliftConfig(HorizonConfig, LearnerConfig):
     """How the effects of contacts are learnt."""
 
     max_rows: int = Field(default=200_000, ge=1)
-    """Contacts to learn from, at most: the newest."""
+    """Maximum number of contacts to learn from; the newest are taken."""
 
 
 class Uplift(EffectModel[UpliftConfig]):
-    """What each action changes in a customer's chance to order within the horizon.
+    """The change in a customer's chance to order within the horizon, by action.
 
-    Assumes that whether a customer was contacted depended on chance alone once the propensity is known. A
-    customer contacted again within the horizon counts each time: the effect is that of one contact beside the
-    usual others.
+    Assumes that, given the propensity, contact was random. A customer contacted again within the horizon
+    counts each time: the effect is that of one contact on top of the usual others.
     """
 
     name = "uplift"
@@ -64,8 +63,9 @@ class Uplift(EffectModel[UpliftConfig]):
     def fit(cls, shop: Shop, known_until: datetime, config: UpliftConfig) -> Self:
         """Learn from contacts whose horizon closed by ``known_until``.
 
-        Each action is compared with its own held out; where none has enough, all are taken as one. Raises
-        ``CannotLearn`` in words: no contacts, nobody held out, no propensities, no overlap, too few.
+        Each action is compared with its own control group; if none has enough contacts, all are pooled.
+        Raises ``CannotLearn`` with the reason: no contacts, nobody held out, no propensities, no overlap, too
+        few.
         """
         horizon = config.horizon(shop)
         found = read_contacts(shop, horizon, LONG_AGO, known_until, max_rows=config.max_rows)
@@ -79,18 +79,18 @@ class Uplift(EffectModel[UpliftConfig]):
         return self.effect(everyone(shop, cutoff, ids))
 
     def effect(self, features: pd.DataFrame, action: str | None = None) -> pd.DataFrame:
-        """Return what one contact changes in each customer's chance to order within the horizon.
+        """Return the change that one contact makes in each customer's chance to order within the horizon.
 
-        ``features`` are customer features, one row a customer. Returns ``effect``, ``effect_low``,
-        ``effect_high`` (95%), absolute changes of a chance (0.02: two in a hundred more), of ``action``, or
-        of the action whose average effect is best. Raises ``NotFound`` for an action that was not learnt.
+        ``features`` are customer features, one row per customer. Returns ``effect``, ``effect_low``,
+        ``effect_high`` (95%), absolute changes of a probability (0.02: two percentage points), of ``action``,
+        or of the action with the best average effect. Raises ``NotFound`` for an action that was not learnt.
         """
         arm = self._arm(action)
         rows = whole(features)[OWN_FEATURES.names]
         return arm.effect(rows.to_numpy(float), _given(rows)).set_axis(features.index)
 
     def knows(self, action: str) -> bool:
-        """Tell whether the effect of an action was learnt, by itself or among all."""
+        """Return whether the effect of an action was learnt, by itself or pooled."""
         return action in self.arms or EVERY in self.arms
 
     def _arm(self, action: str | None) -> Effects:
@@ -106,10 +106,10 @@ class Uplift(EffectModel[UpliftConfig]):
     def measure(
         self, shop: Shop, since: datetime, known_until: datetime
     ) -> dict[str, tuple[Trial, dict[str, Doubles]]]:
-        """Return, for each action, the contacts sent after ``since`` and what each policy scored them.
+        """Return, for each action, the contacts sent after ``since`` and the score each policy gave them.
 
-        With ``since`` a horizon before ``trained_until`` none of them was learnt from. An action that cannot
-        be compared is left out.
+        If ``since`` is one horizon before ``trained_until``, none of them was learnt from. Actions that
+        cannot be compared are left out.
         """
         try:
             found = read_contacts(shop, self.horizon_days, since, known_until, max_rows=self.config.max_rows)
@@ -125,7 +125,7 @@ class Uplift(EffectModel[UpliftConfig]):
         return out
 
     def save(self, folder: Path) -> None:
-        """Write ``model.json`` and, in a folder an action, the trees' text."""
+        """Write ``model.json`` and the trees' text, in one folder per action."""
         cards = {
             name: effects.save(folder / f"action-{at}")
             for at, (name, effects) in enumerate(self.arms.items())
@@ -140,7 +140,7 @@ class Uplift(EffectModel[UpliftConfig]):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read back; raise ``ArtefactError`` where the features are others, or a part is missing."""
+        """Read back; raise ``ArtefactError`` if the features are not its own, or a part is missing."""
         with customer_card(cls, folder) as card:
             arms = {
                 name: Effects.load(folder / f"action-{at}", card.facts["arms"][name])
@@ -155,7 +155,7 @@ class Uplift(EffectModel[UpliftConfig]):
 
 
 def _learnt(found: ContactRows, config: UpliftConfig) -> Effects | None:
-    """Return the effects of one action; None where there is too little to compare."""
+    """Return the effects of one action; None if there is too little to compare."""
     try:
         return _effects(found, found.trial(), config)
     except CannotLearn:

@@ -1,7 +1,8 @@
-"""Which better version: the same need a step up in price, ranked by chance times margin.
+"""Better versions: products for the same need one price step up, ranked by chance times margin.
 
-A chance is of all who have the product. For the customer who asks, the live path counts what the ranker says
-of each version as a factor more (``models.candidates.companions.better``); figures are of the table alone.
+Chances are averages over all owners of a product. For the customer who asks, the live path multiplies them by
+the ranker's chance of each version (``models.candidates.companions.better``); the evaluation is of the
+averages alone.
 """
 
 from collections.abc import Iterator
@@ -27,31 +28,31 @@ from models.measured import Measured
 from models.model import OTHER_CODE, card_of, require_products
 
 DEPTH = 5
-"""Lists are measured at this depth: a shop window shows a few better versions."""
+"""Depth at which lists are measured: a shop window shows only a few better versions."""
 TOO_FEW = 20
-"""With fewer moves than this nothing can be learnt."""
+"""Minimum number of moves to learn from."""
 
 
 class UpsellConfig(HorizonConfig):
     """Windows to learn from, and what counts as a step; the same defaults serve every shop."""
 
     price_step: float | None = Field(default=None, gt=1.05)
-    """A better version costs at most so many times the price; by default ``lists.upsell_price_step``."""
+    """A better version costs at most this many times the price; by default ``lists.upsell_price_step``."""
     n_windows: int = Field(default=4, ge=1)
     """Past cutoffs to learn from."""
     step_days: int = Field(default=14, ge=1)
     """Days between them."""
     max_rows: int = Field(default=300_000, ge=1)
-    """Pairs of products without a move to learn from, drawn by ``seed``; they count for the rest."""
+    """Pairs of products without a move to learn from, drawn by ``seed`` and weighted up to all of them."""
     n_versions: int = Field(default=50, ge=1)
     """Better versions kept for each product."""
 
 
 class Moves(NamedTuple):
-    """Better versions of the last product of a kind that customers bought, all new to them.
+    """First purchases of a better version of the last product of a kind that the customer bought.
 
-    ``at`` is the row of ``Steps`` of each move, ``customer`` who made it; ``n`` counts the customers of each
-    product from which they may move up.
+    ``at`` is the row of ``Steps`` of each move, ``customer`` who made it; ``n`` counts, by product, the
+    customers who could move up from it.
     """
 
     at: Column
@@ -109,12 +110,12 @@ class Upsell(PairModel[UpsellConfig]):
         return _table(steps, chance, margin, (len(catalogue.products), self.config.n_versions))
 
     def _margin(self, catalogue: Catalogue) -> Floats:
-        """Return each product's margin, at least a hundredth of its price: what loses money comes last."""
+        """Return each product's margin, at least a hundredth of its price, so that loss makers come last."""
         price = np.nan_to_num(catalogue.price.astype(np.float64))
         return np.maximum(np.nan_to_num(self.margins.of_products(catalogue)), 0.01 * price)
 
     def measure(self, shop: Shop, cutoff: datetime, end: datetime) -> Iterator[Measured]:
-        """Yield, of all who moved up in ``[cutoff, end)``, whether the first five showed what they took."""
+        """Yield, for all who moved up in ``[cutoff, end)``, whether the first five included their version."""
         history, catalogue = shop.history(cutoff), shop.catalogue(cutoff)
         steps = steps_of(history, catalogue, _price_step(self.config, shop), self.horizon_days)
         moves = moves_of(shop, cutoff, self.horizon_days, end, steps)
@@ -133,7 +134,7 @@ class Upsell(PairModel[UpsellConfig]):
             yield Measured(method, f"margin@{DEPTH}", "moved_up", movers, (money / np.maximum(n, 1),))
 
     def importance(self) -> dict[str, float]:
-        """Return the share of each input in the regression's weights, standardised."""
+        """Return each input's share of the regression's standardised weights."""
         return self.chance.importance(INPUTS)
 
     def save(self, folder: Path) -> None:
@@ -143,7 +144,7 @@ class Upsell(PairModel[UpsellConfig]):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read back; raise ``ArtefactError`` where the inputs are not those it was trained on."""
+        """Read back; raise ``ArtefactError`` if the inputs are not those it was trained on."""
         with card_of(cls, folder) as card:
             if card.facts.get("inputs") != list(INPUTS):
                 raise ArtefactError("upsell was trained on other inputs than this code's", OTHER_CODE)
@@ -166,7 +167,7 @@ def moves_of(shop: Shop, cutoff: datetime, horizon_days: int, known_until: datet
 
 
 def _paired(owner: Ints, product: Ints, bought: tuple[Column, Column], steps: Steps) -> Moves:
-    """Join purchases with the steps that lead to them from what each customer had."""
+    """Join purchases with the steps to them from what each customer had."""
     size = int(max(steps.product.max(initial=0), steps.version.max(initial=0), product.max(initial=0))) + 1
     n = np.bincount(product, minlength=size)
     by_version = np.argsort(steps.version, kind="stable")
@@ -181,7 +182,7 @@ def _paired(owner: Ints, product: Ints, bought: tuple[Column, Column], steps: St
 def _rows(
     shop: Shop, cutoff: datetime, horizon: int, known_until: datetime, config: UpsellConfig
 ) -> tuple[Floats, Column, Column]:
-    """Return inputs, truth and weight (customers) of a window: a row for who moved, one for who did not."""
+    """Return a window's inputs, truth and weight (in customers): rows for those who moved and who did not."""
     history, catalogue = shop.history(cutoff), shop.catalogue(cutoff)
     steps = steps_of(history, catalogue, _price_step(config, shop), horizon)
     moves = moves_of(shop, cutoff, horizon, known_until, steps)
@@ -202,7 +203,7 @@ def _price_step(config: UpsellConfig, shop: Shop) -> float:
 
 
 def _ranks(product: Ints, version: Ints, score: Floats) -> Column:
-    """Return each row's place among the versions of its product, from 0; ties go to the lower code."""
+    """Return each row's rank among the versions of its product, from 0; ties go to the lower code."""
     order = np.lexsort((version, -score, product))
     place = np.empty(len(order), np.int64)
     place[order] = places(product[order])
@@ -210,7 +211,7 @@ def _ranks(product: Ints, version: Ints, score: Floats) -> Column:
 
 
 def _table(steps: Steps, chance: Floats, margin: Floats, shape: tuple[int, int]) -> Dearer:
-    """Lay the steps out by product, best first."""
+    """Arrange the steps by product, best first."""
     rank = _ranks(steps.product, steps.version, chance * margin)
     kept = rank < shape[1]
     at = (steps.product[kept], rank[kept])

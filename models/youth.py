@@ -1,8 +1,9 @@
-"""How young a shop is: its histories grow, and who learnt from shorter ones takes their length for eagerness.
+"""Correction for young shops: models learn from histories that are much shorter than today's.
 
-In a shop of two horizons today's histories are twice as long as those of the newest window. So lists and the
-clock of repurchase ask once more of that window's pairs, as of today, and tell as many purchases of them as
-were made in it. In older shops histories hardly grow any more, and nothing is changed.
+In a shop of two horizons, today's histories are twice as long as those of the newest window, and a longer
+history looks like a keener customer. So lists and the repurchase model score that window's pairs again as of
+today, and set the level so that as many purchases are predicted as were made in it. In older shops histories
+hardly grow any more, and nothing changes.
 """
 
 from datetime import datetime
@@ -12,7 +13,7 @@ import numpy as np
 from features.shop import Shop
 
 YOUNG, GROWN = 3, 4
-"""Horizons of history up to which the level is set so, and from which on not at all; evenly less between."""
+"""Horizons of history up to which the correction is full, and from which there is none; linear in between."""
 
 
 def youth(shop: Shop, known_until: datetime, horizon_days: int) -> float:

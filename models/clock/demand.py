@@ -1,8 +1,8 @@
 """Expected demand for each product over the horizon: repeat buyers from the clock, first-time ones by rate.
 
-Plain forecasts are blended by non-negative weights learnt on closed windows, for buyers and for units: each
-product is foretold by what foretold its like best. The total is the last horizon's, times the season of the
-horizon ahead where a last year tells it. Intervals: see ``models.clock.spread``.
+Several simple forecasts are blended by non-negative weights learnt on closed windows, separately for buyers
+and for units and by how much a product sells. The total is the last horizon's, times the season of the
+horizon ahead if last year shows one. For the intervals see ``models.clock.spread``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,67 +29,68 @@ FORECASTS: dict[str, str] = {
     "usual": "the same, mean of the last four horizons",
     "year": "its buyers of the same days a year ago, at today's level; where windows and today know them",
 }
-"""What expected buyers are blended from, in order."""
+"""The forecasts of buyers that are blended, in order, with their meaning."""
 LAST, USUAL, YEAR = (list(FORECASTS).index(name) for name in ("last", "usual", "year"))
 N_USUAL = 4
 FADING = 3.0
-"""A product is taken for its kind as if it had had so many buyers of the kind's."""
+"""Prior strength of the category's mean in ``kind``, in buyers: it fades as a product's own record grows."""
 BANDS = (2.0, 10.0, 50.0)
-"""Usual buyers a horizon from which on a product is blended with others like it in sales."""
+"""Limits between bands, in usual buyers per horizon; each band of products has its own weights."""
 LEVELS = (0.5, 2.0)
-"""The total is moved by no more than this."""
+"""The total is moved by a factor within these bounds."""
 ENOUGH = 200
-"""So many products and windows make a band of their own."""
+"""Minimum number of rows (product and window) for a band to have its own weights."""
 TAME = 5.0
-"""A purchase of more than so many times what its product is usually bought in counts as that many."""
+"""A purchase of more than this many times the product's median quantity counts as this many times it."""
 ROUND = 1e-9
-"""What arithmetic leaves of a whole number, or of nothing."""
+"""Tolerance for rounding errors around whole numbers."""
 Weights = tuple[tuple[float, ...], ...]
 
 
 class Sales(NamedTuple):
-    """All that sold before a cutoff: what customers bought and, behind it, guests, who never come back."""
+    """All sales before a cutoff: those to customers and, after them, those to guests."""
 
     history: History
     spells: Spells
 
     @classmethod
     def of(cls, shop: Shop, cutoff: datetime, spells: Spells) -> Self:
-        """Read it; ``spells`` are those of the customers alone."""
+        """Read them; ``spells`` are those of the customers alone."""
         history = shop.sales(cutoff)
         return cls(history, spells if history is shop.history(cutoff) else Spells.of(history))
 
 
 class Forecasts(NamedTuple):
-    """The plain forecasts as of a cutoff, by product code."""
+    """The simple forecasts as of a cutoff, by product code."""
 
     buyers: Floats
     """Shape (n_products, forecasts), columns as in ``FORECASTS``."""
     pack: Floats
-    """Units a buyer takes within a horizon, on average."""
+    """Mean units per buyer within a horizon."""
     units: Floats
     """Shape (n_products, 2): units of the last horizon, and the mean of the last four."""
     whole: Bools
-    """Whether only whole units of it were ever bought."""
+    """Whether it was only ever bought in whole units."""
     weeks: Weeks
     turn: Column
-    """Buyers of the horizon ahead over those of the last one; 1 where no last year tells."""
+    """Expected ratio of buyers in the horizon ahead to those in the last one; 1 if last year does not show
+    it."""
 
     def in_season(self) -> tuple[Floats, Floats]:
-        """Return ``buyers`` and ``units``, turned to the season of the horizon ahead."""
+        """Return ``buyers`` and ``units``, adjusted to the season of the horizon ahead."""
         turn = self.turn[:, None]
         return np.hstack([self.buyers[:, :YEAR] * turn, self.buyers[:, YEAR:]]), self.units * turn
 
 
 class Sold(NamedTuple):
-    """What came, by product code."""
+    """Actual sales, by product code."""
 
     buyers: Floats
     units: Floats
 
 
 class Expected(NamedTuple):
-    """What is expected, by product code: means, and an interval that holds the units of 80% of products."""
+    """Expected sales, by product code: means, and an interval that covers the units of 80% of products."""
 
     buyers: Floats
     units: Floats
@@ -99,17 +100,18 @@ class Expected(NamedTuple):
 
 @dataclass(frozen=True)
 class Demand:
-    """Weights of the forecasts by how much a product sells; units in packs, of buyers and of two records."""
+    """Weights of the forecasts by band, for buyers and, in packs, for units."""
 
     buyers: Weights
-    """Shape (bands, forecasts); without the last one where not all windows know a last year."""
+    """Shape (bands, forecasts); without the last column unless all windows have a last year."""
     units: Weights
-    """Shape (bands, 3): expected buyers, units of the last horizon, units of a usual one; all in packs."""
+    """Shape (bands, 3): of expected buyers, units of the last horizon, mean units of the last four; all in
+    packs."""
     spread: Spread
 
     @classmethod
     def fit(cls, windows: Sequence[tuple[Forecasts, Sold]], *, horizons: float = 1.0) -> Self:
-        """Learn from past windows and what came in them; together they span so many ``horizons``."""
+        """Learn from past windows and their actual sales; together the windows span ``horizons`` horizons."""
         band = np.concatenate([_band(plain) for plain, _ in windows])
         rows = np.concatenate([plain.in_season()[0] for plain, _ in windows])
         if not all(plain.buyers[:, YEAR].any() for plain, _ in windows):
@@ -124,15 +126,15 @@ class Demand:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
-        """Put together again what ``dataclasses.asdict`` and JSON took apart."""
+        """Rebuild from what ``dataclasses.asdict`` and JSON made of it."""
         buyers, units = (tuple(map(tuple, facts[name])) for name in ("buyers", "units"))
         return cls(buyers, units, Spread.of(facts["spread"]))
 
     def expected(self, plain: Forecasts) -> Expected:
-        """Return means and intervals of every product.
+        """Return means and intervals for every product.
 
-        Bounds are whole units, but where the mean lies beyond (0 to 0 with a mean of 0.2: 0 to 0.2), and of
-        products that are sold in fractions.
+        Bounds are whole units, except for products sold in fractions, and where the mean lies outside (mean
+        0.2, bounds 0 to 0: the upper bound is then 0.2).
         """
         buyers, packs = _means(plain, self.buyers, self.units)
         mean = packs * plain.pack
@@ -143,7 +145,7 @@ class Demand:
 
 
 def forecasts_of(sales: Sales, chance: Floats, category: Ints, horizon_days: int) -> Forecasts:
-    """Return the plain forecasts as of the cutoff; ``chance`` is of each pair of a known customer."""
+    """Return the simple forecasts as of the cutoff; ``chance`` is that of each pair of a known customer."""
     history, spells = sales
     size, age = len(history.products), history.cutoff_day - spells.day
     code, first = spells.product[spells.pair], spells.starts[:-1]
@@ -180,12 +182,12 @@ def forecasts_of(sales: Sales, chance: Floats, category: Ints, horizon_days: int
 
 
 def _band(plain: Forecasts) -> Ints:
-    """Return how much each product sells, as a number of ``BANDS``: the records of the many are sharper."""
+    """Return how much each product sells, as an index into the bands of ``BANDS``."""
     return np.searchsorted(BANDS, plain.buyers[:, USUAL], side="right").astype(np.int32)
 
 
 def _packs(plain: Forecasts, buyers: Weights) -> Floats:
-    """Return expected buyers and the two records of units, all in packs."""
+    """Return expected buyers and both records of units, all in packs."""
     people, units = plain.in_season()
     expected = _blended(people, buyers, _band(plain))
     return np.column_stack([expected, units / plain.pack[:, None]])
@@ -199,7 +201,7 @@ def _means(plain: Forecasts, buyers: Weights, units: Weights) -> tuple[Floats, F
 
 
 def _missed(plain: Forecasts, sold: Sold, buyers: Weights, units: Weights) -> Missed:
-    """Return what would have been expected in a window beside what came, of products that sold of late."""
+    """Return expected against actual sales of a window, for products that sold recently."""
     of_late = plain.buyers[:, USUAL] > 0
     people, packs = _means(plain, buyers, units)
     came = sold.units / plain.pack
@@ -208,10 +210,10 @@ def _missed(plain: Forecasts, sold: Sold, buyers: Weights, units: Weights) -> Mi
 
 
 def _level(plain: Forecasts, buyers: Floats) -> float:
-    """Return the factor that brings all buyers to those of the last horizon, in season, within ``LEVELS``.
+    """Return the factor that brings total buyers to those of the last horizon, in season, within ``LEVELS``.
 
-    The weights hold the growth of the windows they were learnt on, and growth does not go on: on validation
-    cutoffs of a shop with a season this was better on three of five, and worse on one.
+    The weights reflect growth in the windows they were learnt on, which does not continue: on validation
+    cutoffs of a seasonal shop this factor was better on three of five, and worse on one.
     """
     last = float((plain.buyers[:, LAST] * plain.turn).sum())
     return float(np.clip(last / max(float(buyers.sum()), 1e-9), *LEVELS))
@@ -223,7 +225,7 @@ def _blended(rows: Floats, weights: Weights, band: Ints) -> Floats:
 
 
 def _middle(product: Ints, quantity: Floats, size: int) -> Floats:
-    """Return the median quantity each product is bought in."""
+    """Return the median quantity in which each product is bought."""
     order = np.lexsort((quantity, product))
     n = np.bincount(product, minlength=size)
     at = np.cumsum(n) - n + n // 2
@@ -239,7 +241,7 @@ def _first_of_horizon(spells: Spells, age: Ints, horizon_days: int) -> Column:
 
 
 def _of_kind(new: Column, kind: Ints, usual: Column) -> Column:
-    """Return the mean of a product's kind, of what sold of late; it fades as the own record grows."""
+    """Return the mean of a product's category over recent sellers, fading as its own record grows."""
     sells = usual > 0
     total, n = (np.bincount(kind, column) for column in (new * sells, sells))
     mean = (total / np.maximum(n, 1))[kind] * sells
@@ -247,7 +249,7 @@ def _of_kind(new: Column, kind: Ints, usual: Column) -> Column:
 
 
 def _blends(rows: Floats, came: Floats, band: Ints) -> Weights:
-    """Return weights for each band; a band of few products takes those of all."""
+    """Return weights for each band; a band with few rows gets the weights of all."""
     everything = _blend(rows, came)
     found = []
     for number in range(len(BANDS) + 1):
@@ -257,7 +259,7 @@ def _blends(rows: Floats, came: Floats, band: Ints) -> Weights:
 
 
 def _blend(rows: Floats, came: Floats) -> Floats:
-    """Return non-negative weights: least squares under Poisson noise; the total is kept."""
+    """Return non-negative weights: least squares under Poisson noise, rescaled to keep the total."""
     from scipy.optimize import nnls
 
     weight = 1 / np.sqrt(rows.mean(axis=1) + 1.0)

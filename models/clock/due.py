@@ -1,4 +1,4 @@
-"""When customers are due to buy a product again, by the clock: looked up by reasons and by shop windows."""
+"""When customers are due to buy a product again: looked up by reasons and by shop windows."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ COLUMNS = ("indptr", "product", "day", "gap")
 
 
 def due_day(history: History, rhythm: Rhythm) -> Ints:
-    """Return, of each pair, the day of the next purchase, the median, in days since 1970-01-01.
+    """Return, for each pair, the median day of the next purchase, in days since 1970-01-01.
 
-    ``UNKNOWN_DAY`` where never is likelier, and where it lies further ahead than the history goes back.
+    ``UNKNOWN_DAY`` if never is likelier, or the day is further ahead than the history goes back.
     """
     due = rhythm.due_in
     seen = history.cutoff_day - int(history.day.min(initial=history.cutoff_day))
@@ -35,7 +35,7 @@ def due_day(history: History, rhythm: Rhythm) -> Ints:
 
 
 class When(NamedTuple):
-    """Of some pairs: the day they are due (``UNKNOWN_DAY``: nobody knows), and the usual days between (0)."""
+    """For some pairs: the day they are due (else ``UNKNOWN_DAY``), and the typical gap in days (else 0)."""
 
     day: Ints
     gap: Floats
@@ -43,18 +43,18 @@ class When(NamedTuple):
 
 @dataclass(frozen=True)
 class Due:
-    """Customer ``c`` owns ``indptr[c]:indptr[c + 1]``, products in order; only pairs whose day is known."""
+    """Customer ``c`` owns rows ``indptr[c]:indptr[c + 1]``, by product; only pairs with a known day."""
 
     indptr: Longs
     product: Ints
     day: Ints
     """Days since 1970-01-01."""
     gap: Floats
-    """Usual days from the last purchase to the next one."""
+    """Typical days from the last purchase to the next."""
 
     @classmethod
     def of(cls, history: History, spells: Spells, rhythm: Rhythm) -> "Due":
-        """Take the known days of every pair of a history, coded by its customers and products."""
+        """Collect the known days of all pairs of a history, in its codes of customers and products."""
         day = due_day(history, rhythm)
         kept = day != UNKNOWN_DAY
         sizes = np.bincount(spells.customer[kept], minlength=len(history.customers))
@@ -63,12 +63,12 @@ class Due:
 
     @classmethod
     def none(cls, n_customers: int) -> "Due":
-        """Return a clock that knows of nothing."""
+        """Return an empty clock."""
         nothing = np.zeros(0, np.int32)
         return cls(np.zeros(n_customers + 1, np.int64), nothing, nothing, np.zeros(0, np.float32))
 
     def of_pairs(self, who: Ints, customer: Ints, product: Ints) -> When:
-        """Look pairs up: ``customer`` is a place in ``who``, and that a customer's code (-1: unknown)."""
+        """Look up pairs: ``customer`` is an index into ``who``, which holds customer codes (-1: unknown)."""
         first = self.indptr[who]
         sizes = np.where(who >= 0, self.indptr[who + 1] - first, 0)
         at = stretches(first, sizes)
@@ -85,7 +85,7 @@ class Due:
         )
 
     def dates(self, customer: int, without: Collection[int] = ()) -> dict[int, str]:
-        """Return, by product code, the day a customer is due (``YYYY-MM-DD``); nothing of an unknown one."""
+        """Return, by product code, the day a customer is due (``YYYY-MM-DD``); empty if unknown."""
         if customer < 0:
             return {}
         rows = slice(int(self.indptr[customer]), int(self.indptr[customer + 1]))
@@ -93,10 +93,10 @@ class Due:
         return {code: (EPOCH + timedelta(days=day)).isoformat() for code, day in found if code not in without}
 
     def save(self, folder: Path) -> None:
-        """Write ``.npy`` files, to be mapped."""
+        """Write ``.npy`` files, to be memory-mapped."""
         write_arrays(folder, {name: getattr(self, name) for name in COLUMNS})
 
     @classmethod
     def load(cls, folder: Path, *, mmap: bool = True) -> "Due":
-        """Map what ``save`` wrote."""
+        """Memory-map what ``save`` wrote."""
         return cls(*(read_array(folder, name, mmap=mmap) for name in COLUMNS))

@@ -1,7 +1,7 @@
-"""What a repurchase is foretold from: the renewal model's chance, and what it does not see.
+"""Inputs of the repurchase model: the renewal model's chance, and what that model does not see.
 
-It looks at one pair at a time. Whether the customer still comes at all, and whether the product still sells,
-is told by all their other purchases.
+The renewal model looks at one pair at a time. All other purchases show whether the customer is still active
+and whether the product still sells.
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ FLOOR = 0.05
 
 
 def inputs(history: History, spells: Spells, rhythm: Rhythm, horizon_days: int) -> Floats:
-    """Return shape (pairs, inputs), columns as in ``INPUTS``, float32; all as of the history's cutoff."""
+    """Return shape (pairs, inputs), columns as in ``INPUTS``, float32; as of the history's cutoff."""
     age = (history.cutoff_day - spells.day).astype(np.float32)
     month, season = (np.exp2(-age / half_life) for half_life in (28.0, 112.0))
     product = spells.product
@@ -51,7 +51,7 @@ def inputs(history: History, spells: Spells, rhythm: Rhythm, horizon_days: int) 
 
 
 def _customers(history: History, spells: Spells) -> dict[str, Column]:
-    """Return what is known of each pair's customer."""
+    """Return the inputs that depend on each pair's customer."""
     customer, size = spells.customer, len(history.customers)
     visit = np.unique(history.customer.astype(np.int64) * (history.cutoff_day + 1) + history.day)
     who, day = np.divmod(visit, history.cutoff_day + 1)
@@ -75,7 +75,7 @@ def _customers(history: History, spells: Spells) -> dict[str, Column]:
 
 
 def _rebuy(spells: Spells, age: Floats, size: int, horizon_days: int) -> Column:
-    """Return the logit of how many of each product's earlier buyers came back within the last horizon."""
+    """Return the logit of the share of each product's earlier buyers back within the last horizon."""
     earlier = age[spells.starts[:-1]] > horizon_days
     back = earlier & (spells.age <= horizon_days)
     n, came = (np.bincount(spells.product, rows, minlength=size) for rows in (earlier, back))
@@ -84,7 +84,7 @@ def _rebuy(spells: Spells, age: Floats, size: int, horizon_days: int) -> Column:
 
 
 def _trend(history: History, month: Floats, season: Floats, spells: Spells) -> Column:
-    """Return the log of each product's purchases, half-life a month, over those of a season; shrunk to 0."""
+    """Return the log ratio of each product's purchases of this month to those of this season, shrunk to 0."""
     size, product = len(history.products), spells.product[spells.pair]
     sums = [np.bincount(product, weight, minlength=size) for weight in (month, season)]
     usual = max(sums[0].sum() / max(sums[1].sum(), 1e-9), 1e-9)

@@ -1,4 +1,4 @@
-"""What the weeks ahead sold a year ago, and by how much more or less than the weeks before them."""
+"""What last year's sales show of the season ahead: the same weeks, relative to the weeks before them."""
 
 from typing import NamedTuple, Self
 
@@ -10,24 +10,25 @@ from models.clock.spells import Spells
 from models.wobble import SHOP_WOBBLE, beyond_noise
 
 PRODUCT_WOBBLE = 0.2
-"""How far the logs of a product's two horizons lie apart without a season."""
+"""Standard deviation of the log ratio of a product's sales in two adjacent horizons without any season."""
 
 
 class LastYear(NamedTuple):
-    """What last year tells of the horizon ahead; nothing where the shop is too young for one."""
+    """What last year shows of the horizon ahead; neutral where the shop is too young."""
 
     buyers: Column
-    """Of each product: those of the same days a year ago, at today's level. Where it was not sold yet, those
-    of the last horizon, times ``turn``. 0 for all where there is no last year."""
+    """By product: buyers of the same days a year ago, at today's level. For products not yet sold then, those
+    of the last horizon times ``turn``. 0 for all without a last year."""
     turn: Column
-    """Of each product: buyers of the horizon ahead over those of the last one; 1 where no last year tells."""
+    """By product: expected ratio of buyers in the horizon ahead to those in the last one; 1 if last year has
+    none."""
 
     @classmethod
     def of(cls, spells: Spells, age: Ints, last: Column, horizon_days: int) -> Self:
-        """Read it from spells of that ``age`` in days; ``last``: each product's buyers of the last horizon.
+        """Compute from spells of that ``age`` in days; ``last``: each product's buyers in the last horizon.
 
-        A product turns as the shop does, unless it is beyond its noise that it did otherwise; as the shop
-        does, too, if it was not sold yet when the weeks before began: it came, and did not turn.
+        A product's turn is the shop's, unless its own differed by more than noise. A product not yet on sale
+        when the weeks before began has the shop's too: its growth then was its launch, not a season.
         """
         days = (YEAR_DAYS - horizon_days, YEAR_DAYS)
         then, before = (_buyers(spells, age, after, horizon_days, len(last)) for after in days)
@@ -45,9 +46,9 @@ class LastYear(NamedTuple):
 
 
 def _turn(then: Column, before: Column, usual: Column, wobble: float) -> Column:
-    """Return how far the log of their ratio lies from the ``usual``, as far as it is beyond noise.
+    """Return the log ratio of ``then`` to ``before`` relative to the ``usual`` one, shrunk for noise.
 
-    Counts are Poisson's, half a buyer stands for none.
+    Counts are taken as Poisson; zero counts as half a buyer.
     """
     then, before = np.maximum(then, 0.5), np.maximum(before, 0.5)
     apart = np.log(then / before) - usual
@@ -55,7 +56,7 @@ def _turn(then: Column, before: Column, usual: Column, wobble: float) -> Column:
 
 
 def _buyers(spells: Spells, age: Ints, after: int, days: int, n_products: int) -> Column:
-    """Return the distinct buyers of each product in ``days`` days, ``after`` days before the cutoff."""
+    """Return each product's distinct buyers in ``days`` days, starting ``after`` days before the cutoff."""
     pair = spells.pair[(age > after) & (age <= after + days)]
     bought = np.asarray(np.diff(pair, prepend=-1) != 0)
     return np.bincount(spells.product[pair[bought]], minlength=n_products).astype(float)

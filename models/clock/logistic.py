@@ -10,9 +10,9 @@ from scipy.special import expit, logit
 from features.arrays.dtypes import Column, Doubles, Floats
 
 FLAT = 0.001
-"""An input that hardly varies says nothing, and is not blown up to say much."""
+"""An input with a smaller standard deviation hardly varies and is not scaled up."""
 RIDGE = 10.0
-"""L2 penalty of the standardised weights: felt in a small shop, nothing in a large one."""
+"""L2 penalty on the standardised weights: noticeable in a small shop, negligible in a large one."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Logistic:
 
     @classmethod
     def fit(cls, rows: Floats, bought: Column, weight: Column | None = None, *, ridge: float = RIDGE) -> Self:
-        """Learn from rows (n, inputs) and what became of them; a constant where that does not vary.
+        """Fit to rows (n, inputs) and outcomes; a constant if the outcomes do not vary.
 
-        ``weight`` is how often each row was seen, 1 by default; ``ridge`` the L2 penalty.
+        ``weight`` is the multiplicity of each row, by default 1; ``ridge`` the L2 penalty.
         """
         mean = rows.mean(axis=0, dtype=np.float64)
         scale = rows.std(axis=0, dtype=np.float64)
@@ -46,12 +46,12 @@ class Logistic:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
-        """Put together again what ``dataclasses.asdict`` and JSON took apart."""
+        """Rebuild from what ``dataclasses.asdict`` and JSON made of it."""
         mean, scale, weights = (tuple(facts[name]) for name in ("mean", "scale", "weights"))
         return cls(mean, scale, weights, float(facts["intercept"]))
 
     def importance(self, inputs: Iterable[str]) -> dict[str, float]:
-        """Return the share of each input in the standardised weights."""
+        """Return each input's share of the absolute standardised weights."""
         weights = np.abs(self.weights)
         return dict(zip(inputs, (weights / max(float(weights.sum()), 1e-9)).tolist(), strict=True))
 

@@ -1,4 +1,4 @@
-"""What the clock and its baselines said beside what came: of pairs, of lists, of products."""
+"""Predictions of the clock and its baselines against outcomes: of pairs, of lists, of products."""
 
 from collections.abc import Iterator
 
@@ -11,20 +11,20 @@ from models.measured import Measured
 from models.ndcg import ndcg
 
 N_PAIRS = 10_000
-"""Chances are measured on so many pairs, always the same ones: a million say no more, and cost more."""
+"""Chances are measured on this many pairs, always the same: more add cost, not precision."""
 N_PRODUCTS = 10_000
-"""So many products at most, evenly over their codes, for the same reason."""
+"""Maximum number of products, evenly spaced over their codes, for the same reason."""
 SIZES = {"slow": 0.0, "middle": 2.0, "fast": 10.0}
-"""Sellers of so many expected buyers or more."""
+"""Smallest number of expected buyers of each size."""
 FEWEST = 100
-"""Intervals are measured on products of a size where there are so many: of fewer it is noise."""
+"""Minimum number of products for the intervals of a size to be measured."""
 DEPTH = 10
 HALF_LIFE = 56.0
 """Days after which a purchase counts half in the decayed rate."""
 
 
 def pairs(window: Window, chance: Floats, name: str, horizon_days: int) -> Iterator[Measured]:
-    """Yield chances and orders of pairs: ours, the decayed rate of own purchases, and their plain number."""
+    """Yield chances and outcomes of pairs: ours, the decayed rate of own purchases, and their number."""
     spells = window.spells
     age = window.history.cutoff_day - spells.day
     rate = spells.sums(np.exp2(-age / HALF_LIFE)) * np.log(2) / HALF_LIFE * horizon_days
@@ -41,7 +41,7 @@ def pairs(window: Window, chance: Floats, name: str, horizon_days: int) -> Itera
 
 
 def products(window: Window, plain: Forecasts, expected: Expected, name: str) -> Iterator[Measured]:
-    """Yield demand of what sold within the last four horizons: ours, the last one's, the mean of the four."""
+    """Yield demand of products sold in the last four horizons: ours, the last horizon's, the mean of four."""
     some = np.flatnonzero(plain.buyers[:, USUAL] > 0)
     some = some[np.unique(np.linspace(0, len(some) - 1, min(N_PRODUCTS, len(some))).astype(int))]
     came = window.sold
@@ -65,7 +65,7 @@ def _by_size(rows: Column, expected: Expected) -> dict[str, Column]:
 
 
 def _ndcg(window: Window, score: Floats) -> tuple[Column, Doubles]:
-    """Return the customers who bought something again, and the NDCG of their own products in that order."""
+    """Return the customers who bought something again, and the NDCG of their products by ``score``."""
     customer, bought = window.spells.customer, window.bought
     n_true = np.bincount(customer, bought, minlength=len(window.history.customers)).astype(int)
     able = np.flatnonzero(n_true > 0)
@@ -73,5 +73,5 @@ def _ndcg(window: Window, score: Floats) -> tuple[Column, Doubles]:
 
 
 def _rank(score: Floats) -> Floats:
-    """Bring a score that is no chance below -1, so that nobody measures its calibration; the order stays."""
+    """Map a score that is no probability below -1, in order, so that its calibration is not measured."""
     return np.asarray(score - float(score.max(initial=0)) - 2)

@@ -1,10 +1,10 @@
 """A renewal model with an end: after each purchase a customer returns for the product, or never does.
 
-With the chance ``again`` the next purchase comes, after a log-normal gap; else it never comes (a cure model:
-Boag 1949; most products are bought once). Both are learnt by EM over spells, the open ones counted for what
-they are: not yet. Each product is shrunk to its category, each category to the shop, each pair of customer
-and product to the product, by as much as they differ (empirical Bayes). A gap grows with the quantity it
-began with, to a power that is learnt from the same customer's gaps.
+With probability ``again`` there is a next purchase, after a log-normal gap; otherwise there is none (a cure
+model: Boag 1949; most products are bought once). Both are learnt by EM over spells; open spells are treated
+as censored. Each product is shrunk to its category, each category to the shop, and each pair of customer and
+product to the product, according to how much they differ (empirical Bayes). Gaps grow with the quantity
+bought at their start, by a power learnt from gaps of the same customer.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from features.arrays.dtypes import Column, Floats, Ints
 from models.clock.spells import HALF_DAY, Spells
 
 ROUNDS = 12
-"""EM rounds; what is left to move after them is far below what calibration corrects."""
+"""EM rounds; the remaining change is far below what calibration corrects."""
 SURE = 1e-9
 WIDEST, NARROWEST = 2.0, 0.2
 """Bounds of the standard deviations of log gaps."""
@@ -24,19 +24,19 @@ WIDEST, NARROWEST = 2.0, 0.2
 
 @dataclass(frozen=True)
 class Rhythm:
-    """What is known of each pair's next purchase, from its last one on; one value a pair."""
+    """What is known of each pair's next purchase, counted from its last one; one value per pair."""
 
     again: Column
-    """The chance, right after the last purchase, that there is another one."""
+    """The chance, right after the last purchase, of another one."""
     middle: Column
-    """Mean log of the days to it."""
+    """Mean log of the days to the next purchase."""
     spread: Column
-    """Standard deviation of that log, the mean's own doubt included."""
+    """Standard deviation of that log, including the uncertainty of the mean."""
     age: Column
     """Days since the last purchase."""
 
     def chance(self, horizon_days: int) -> Floats:
-        """Return the chance of a purchase within the horizon, given none until now."""
+        """Return the chance of a purchase within the horizon, given none so far."""
         before = self.again * self._share(self.age - HALF_DAY)
         until = self.again * self._share(self.age - HALF_DAY + horizon_days)
         found: Floats = (until - before) / np.maximum(1 - before, SURE)
@@ -44,7 +44,7 @@ class Rhythm:
 
     @property
     def due_in(self) -> Floats:
-        """Days until the next purchase, the median of what is still possible; NaN where never is likelier."""
+        """Median days until the next purchase, given none so far; NaN if never is likelier."""
         before = self.again * self._share(self.age - HALF_DAY)
         half = (before + (1 - before) / 2) / np.maximum(self.again, SURE)
         known = half < 1 - SURE
@@ -53,7 +53,7 @@ class Rhythm:
 
     @property
     def typical(self) -> Floats:
-        """Days between two purchases, the median."""
+        """Median days between two purchases."""
         return np.exp(self.middle).astype(np.float32)
 
     def _share(self, days: Column) -> Column:
@@ -64,20 +64,20 @@ class Rhythm:
 
 @dataclass(frozen=True)
 class Renewal:
-    """The fitted parts: of each product, and how far pairs differ from it."""
+    """The fitted parameters: of each product, and how far pairs differ from it."""
 
     again: Column
     """Shape (n_products,): the chance to return after a first purchase."""
     middle: Column
-    """Shape (n_products,): mean log of the days a unit lasts."""
+    """Shape (n_products,): mean log of the days that a unit lasts."""
     power: float
-    """A gap begun with ``q`` units is ``q ** power`` times as long."""
+    """A gap that starts with ``q`` units is ``q ** power`` times as long."""
     within: float
     """Standard deviation of log gaps of one pair."""
     between: float
     """Standard deviation of the mean log gap between the pairs of a product."""
     loyalty: float
-    """A pair's returns until now count as much as so many of the product's."""
+    """Weight of the product's returns in a pair's chance to return, in spells."""
 
     @classmethod
     def fit(cls, spells: Spells, category: Ints) -> "Renewal":
@@ -99,7 +99,7 @@ class Renewal:
 
 @dataclass
 class _Learning:
-    """EM at work: one value a spell, a product, a category."""
+    """EM in progress: one value per spell, product or category."""
 
     spells: Spells
     kind: Ints
@@ -108,7 +108,7 @@ class _Learning:
     """The product of each spell."""
     power: float
     log: Column
-    """Log of each spell's days, less what its quantity explains."""
+    """Log of each spell's days, minus the part explained by its quantity."""
     again: Column
     middle: Column
     deviation: float
@@ -129,7 +129,7 @@ class _Learning:
         return cls(spells, category + 1, product, power, log, again, middle, deviation)
 
     def renewal(self) -> Renewal:
-        """Run EM, then see how far pairs differ."""
+        """Run EM, then estimate how far pairs differ."""
         for _ in range(ROUNDS):
             returns, expected, second = self._expect()
             self._maximise(returns, expected, second)
@@ -138,7 +138,7 @@ class _Learning:
         return Renewal(self.again, self.middle, self.power, within, between, _loyalty(self.spells, returns))
 
     def _expect(self) -> tuple[Column, Column, Column]:
-        """Return, of each spell, the chance that it ends, and the mean and mean square of its log then."""
+        """Return each spell's chance to end, and the mean and mean square of its log length if so."""
         returns, expected = np.ones(len(self.log)), self.log.copy()
         at = self.spells.open
         product = self.product[at]
@@ -153,7 +153,7 @@ class _Learning:
         return returns, expected, second
 
     def _maximise(self, returns: Column, expected: Column, second: Column) -> None:
-        """Move every product to what its spells say, shrunk to its category; the category to the shop."""
+        """Update products from their spells, shrunk to categories, which are shrunk to the shop."""
         size = len(self.again)
         n, back, total = (
             np.bincount(self.product, column, minlength=size)
@@ -166,7 +166,7 @@ class _Learning:
         self.middle = _shrunk(total, back, self.kind, noise=self.deviation**2)
 
     def _deviations(self) -> tuple[float, float]:
-        """Split the spread of log gaps into that of one pair and that between pairs of one product."""
+        """Split the variance of log gaps into that within pairs and that between pairs of one product."""
         closed, spells = ~self.spells.open, self.spells
         n = (spells.n - 1).astype(np.float64)
         mean = spells.sums(self.log * closed) / np.maximum(n, 1)
@@ -180,9 +180,9 @@ class _Learning:
 
 
 def _power(spells: Spells, log: Column, units: Column) -> float:
-    """Return how a pair's gaps grow with the quantity they begin with, in logs: between 0 and 1.
+    """Return the power by which a pair's gaps grow with the quantity they start with: between 0 and 1.
 
-    Within pairs only: between customers, who buys more buys more often too. Shrunk to 0 where quantities
+    Estimated within pairs only, because customers who buy more also buy more often. Shrunk to 0 if quantities
     hardly vary.
     """
     closed = ~spells.open
@@ -193,9 +193,9 @@ def _power(spells: Spells, log: Column, units: Column) -> float:
 
 
 def _shrunk(total: Column, n: Column, kind: Ints, *, noise: float | None) -> Column:
-    """Return each product's mean ``total / n``, shrunk to its category's, and that to the shop's.
+    """Return each product's mean ``total / n``, shrunk to its category's, which is shrunk to the shop's.
 
-    ``noise`` is the variance of one observation; None: they are shares, and it follows from their mean.
+    ``noise`` is the variance of one observation; None for shares, where it follows from the mean.
     """
     size = int(kind.max(initial=0)) + 1
     kind_total, kind_n = (np.bincount(kind, column, minlength=size) for column in (total, n))
@@ -205,7 +205,7 @@ def _shrunk(total: Column, n: Column, kind: Ints, *, noise: float | None) -> Col
 
 
 def _towards(total: Column, n: Column, parent: Column, noise: float | None) -> Column:
-    """Shrink means to their parents' by the moments of what they differ by (DerSimonian & Laird 1986)."""
+    """Shrink means to their parents', by moments of their differences (DerSimonian & Laird 1986)."""
     one = parent * (1 - parent) if noise is None else np.full(len(n), noise)
     known = n > 0.5
     gap = (total - n * parent) ** 2 / np.maximum(n, SURE)

@@ -9,15 +9,15 @@ from features.arrays.dtypes import Bools, Column, Floats, Ints, Longs
 from features.arrays.history import History
 
 HALF_DAY = 0.5
-"""A purchase ``d`` days later came between ``d - 0.5`` and ``d + 0.5``: days are whole, time is not."""
+"""A purchase ``d`` days later came between ``d - 0.5`` and ``d + 0.5``: days are recorded whole."""
 
 
 @dataclass(frozen=True)
 class Spells:
     """Every (customer, product) bought before a cutoff, sorted; pair ``p`` owns ``starts[p]:starts[p + 1]``.
 
-    One spell a purchase day: two orders of one day are one. The last spell of a pair is open: it has lasted
-    ``days`` without another purchase.
+    One spell per purchase day, however many orders that day has. The last spell of a pair is open: ``days``
+    have passed without another purchase.
     """
 
     customer: Ints
@@ -25,15 +25,15 @@ class Spells:
     starts: Longs
     """Shape (pairs + 1,)."""
     day: Ints
-    """Day of the purchase a spell begins with, as in ``History``."""
+    """Day of the purchase that starts the spell, as in ``History``."""
     days: Floats
-    """Days to the next purchase; of an open spell, to the cutoff."""
+    """Days to the next purchase; for an open spell, to the cutoff."""
     quantity: Floats
     """Units bought on that day."""
 
     @classmethod
     def of(cls, history: History) -> "Spells":
-        """Gather the purchases of a history by pair and day."""
+        """Group the purchases of a history by pair and day."""
         size = max(len(history.products), 1)
         key = history.pair
         order = np.argsort(key, kind="stable")
@@ -80,5 +80,5 @@ class Spells:
         return self.days[self.last]
 
     def sums(self, values: Column) -> Column:
-        """Return the sum of a column of spells over each pair."""
+        """Return the sum of a column of spells within each pair."""
         return np.bincount(self.pair, values, minlength=len(self))

@@ -1,17 +1,17 @@
-"""How far units may lie from what is expected of a product: an interval that has held 80% of closed windows.
+"""Prediction intervals for a product's units, such that 80% of products in closed windows were inside.
 
-Units are taken as a negative binomial count, wider than Poisson by what closed windows show. A product's
-variance is that of products that sell as much, times how unevenly its own weeks sold beside theirs, where it
-has weeks enough to tell.
+Units are modelled as a negative binomial count, with a variance above Poisson's estimated from closed
+windows. A product's variance is that of products with similar sales, times how unevenly its own weeks sold
+relative to theirs, if it has enough weeks on record.
 
-The tails of such a count are wrong, so its percentiles are not taken as they are. In closed windows each
+The tails of this distribution do not fit, so its percentiles are not used directly. In closed windows each
 product's sales have a *place* in their distribution: the chance of fewer, plus half the chance of just as
-many. The two places between which four fifths of products lay, by how much a product sells, bound the
-interval (split conformal; Vovk 2005). A tenth of products lies below it, and what is left of a fifth above;
-where selling none is likely nothing can lie below, so the whole fifth lies above.
+many. The interval is bounded by the two places between which four fifths of products lay, by how much a
+product sells (split conformal; Vovk 2005). A tenth of products lies below it, and the rest of a fifth above;
+where zero sales are likely nothing can lie below, so the whole fifth lies above.
 
-In some windows the whole shop sells more or less than expected. That error is the same for all products, so
-there is one a window, and windows are few: it is taken out before the places are learnt, and put back as a
+In some windows the whole shop sells more or less than expected. That error is shared by all products, so
+there is one per window, and windows are few: it is removed before the places are learnt, and added back as a
 variance of its own.
 """
 
@@ -26,29 +26,29 @@ from features.arrays.dtypes import Column
 from models.clock.weeks import Weeks
 
 BELOW, INSIDE = 0.1, 0.8
-"""Shares of products: under the interval at most, and in it."""
+"""Shares of products: at most this below the interval, and this inside."""
 TIMES = (1.0, 1.5, 2.5, 4.0, 7.0, 12.0)
-"""Multiples of Poisson's variance that are tried."""
+"""Candidate multiples of Poisson's variance."""
 SPREADS = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
-"""Squared coefficients of variation tried beside them."""
+"""Candidate squared coefficients of variation, combined with them."""
 ENOUGH, N_SIZES, N_FAST = 150, 12, 3
-"""Rows (a product and window) that make a size; sizes at most; parts of the largest, where fast ones hide."""
+"""Minimum rows (product and window) per size; maximum sizes; parts into which the largest are split."""
 PRIOR = 100
-"""So many rows of a size count as if the model's own tails had held of them."""
+"""Prior strength, in rows, of the model's own tails at each size."""
 LEVEL, LEVEL_WEIGHT, LEVEL_MOST = 0.15, 2.0, 1.0
-"""Error of a shop's total as a logarithm: expected before any is seen, worth so many; none counts as more."""
+"""Log error of a shop's total: prior standard deviation, its weight in windows, and the cap on each error."""
 N_TRIED, N_ROWS = 2000, 40_000
-"""So many rows tell the variance, so many the places."""
+"""Maximum number of rows used to estimate the variance, and to estimate the places."""
 OTHERS = 12.0
-"""What others of its size vary counts as so many weeks of a product's own."""
+"""Prior strength of the variance of similar products, in weeks of a product's own."""
 SHARES = (0.05, 20.0)
-"""A product has no smaller and no larger part of its size's variance."""
+"""Bounds on a product's variance relative to that of its size."""
 Noise = tuple[float | Column, float | Column]
 """Variance of the units in packs: ``noise[0] * mean + noise[1] * mean ** 2``."""
 
 
 class Missed(NamedTuple):
-    """A closed window: of each product what was expected and came, in packs; the buyers of all together."""
+    """A closed window: expected and actual packs of each product, and the total buyers."""
 
     mean: Column
     came: Column
@@ -59,23 +59,23 @@ class Missed(NamedTuple):
 
 @dataclass(frozen=True)
 class Spread:
-    """Intervals by how much a product sells; between two sizes, in between."""
+    """Interval parameters by how much a product sells, interpolated between sizes."""
 
     noise: tuple[float, float]
     level: float
-    """Variance of the logarithm of what is sold of all products, over what is expected."""
+    """Variance of the log of total sales over expected total sales."""
     size: tuple[float, ...]
-    """Expected packs."""
+    """Expected packs of each size."""
     low: tuple[float, ...]
     """Place of the lower bound at each size."""
     inside: tuple[float, ...]
-    """Place of the upper bound, over the chance of less than the lower."""
+    """Place of the upper bound, as a share of the chance of at least the lower one."""
     usual: tuple[float, ...]
-    """What products of each size vary from week to week, over what ``noise`` says."""
+    """Week-to-week variance of products of each size, relative to what ``noise`` implies."""
 
     @classmethod
     def fit(cls, windows: Sequence[Missed], *, horizons: float) -> Self:
-        """Learn from windows that span so many ``horizons``: overlapping ones tell less of the level."""
+        """Learn from windows that span ``horizons`` horizons: overlapping ones say less about the level."""
         mean = np.concatenate([_levelled(window) for window in windows])
         came = np.concatenate([window.came for window in windows])
         weeks = Weeks(*(np.concatenate(column) for column in zip(*(w.weeks for w in windows), strict=True)))
@@ -91,12 +91,12 @@ class Spread:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
-        """Put together again what ``dataclasses.asdict`` and JSON took apart."""
+        """Rebuild from what ``dataclasses.asdict`` and JSON made of it."""
         noise, *rest = (tuple(facts[name]) for name in ("noise", "size", "low", "inside", "usual"))
         return cls((noise[0], noise[1]), float(facts["level"]), *rest)
 
     def bounds(self, mean: Column, weeks: Weeks) -> tuple[Column, Column]:
-        """Return the bounds of products of these expectations; all in packs, bounds between whole ones."""
+        """Return the bounds for products with these means, in packs, not rounded to whole units."""
         own = _own(mean, weeks, self.noise, _between(mean, self.size, self.usual))
         noise = self.noise[0] * own, self.noise[1] * own + self.level
         low = point(_between(mean, self.size, self.low), mean, noise)
@@ -105,7 +105,7 @@ class Spread:
 
 
 def place(count: Column, mean: Column, noise: Noise) -> Column:
-    """Return the chance of fewer and half that of as many; between two whole numbers, in between."""
+    """Return the chance of fewer plus half that of just as many, interpolated between whole numbers."""
     whole = np.floor(count)
     below, here, following = _around(whole, mean, noise)
     step = here / 2 + following / 2
@@ -126,14 +126,14 @@ def point(share: Column, mean: Column, noise: Noise) -> Column:
 
 
 def under(bound: Column, mean: Column, noise: Noise) -> Column:
-    """Return the chance of a whole number under ``bound``."""
+    """Return the chance of a whole number below ``bound``."""
     from scipy.stats import nbinom
 
     return np.asarray(nbinom.cdf(np.ceil(bound) - 1, *_shape(mean, noise)))
 
 
 def _around(whole: Column, mean: Column, noise: Noise) -> tuple[Column, Column, Column]:
-    """Return the chances of fewer than a whole number, of it, and of the next one."""
+    """Return the chances of fewer than a whole number, of exactly it, and of the next one."""
     from scipy.stats import nbinom
 
     shape = _shape(mean, noise)
@@ -148,7 +148,7 @@ def _shape(mean: Column, noise: Noise) -> tuple[Column, Column]:
 
 
 def _levelled(window: Missed) -> Column:
-    """Return what would have been expected, had the number of all buyers been known."""
+    """Return what would have been expected had the total number of buyers been known."""
     return np.asarray(window.mean * _ratio(window))
 
 
@@ -158,14 +158,14 @@ def _ratio(window: Missed) -> float:
 
 
 def _level(windows: Sequence[Missed], horizons: float) -> float:
-    """Return the variance of the error all products share: the windows', and a usual one's."""
+    """Return the variance of the error shared by all products: from the windows, shrunk to the prior."""
     error = np.log([_ratio(window) for window in windows])
     total = float(np.mean(error**2)) * horizons + LEVEL**2 * LEVEL_WEIGHT
     return total / (horizons + LEVEL_WEIGHT)
 
 
 def _by_size(mean: Column) -> list[Any]:
-    """Return rows of like expectations; the largest are divided once more."""
+    """Return rows grouped by expected sales; the group of the largest is split further."""
     sizes = np.array_split(np.argsort(mean, kind="stable"), max(min(N_SIZES, len(mean) // ENOUGH), 1))
     if len(sizes) == N_SIZES and len(sizes[-1]) >= N_FAST * ENOUGH / 2:
         sizes += np.array_split(sizes.pop(), N_FAST)
@@ -173,12 +173,12 @@ def _by_size(mean: Column) -> list[Any]:
 
 
 def _between(mean: Column, size: Sequence[float], values: Sequence[float]) -> Column:
-    """Return what ``values`` of each size say of products of these expectations."""
+    """Interpolate ``values``, given for each size, at these means."""
     return np.interp(np.log(np.maximum(mean, 1e-9)), np.log(size), values)
 
 
 def _relative(mean: Column, weeks: Weeks, noise: tuple[float, float]) -> Column:
-    """Return what products vary from week to week, over what ``noise`` says of their size."""
+    """Return products' week-to-week variance relative to what ``noise`` implies for their size."""
     return np.asarray(weeks.spread / (noise[0] / np.maximum(mean, 1e-9) + noise[1]))
 
 
@@ -188,7 +188,7 @@ def _usual(mean: Column, weeks: Weeks, noise: tuple[float, float]) -> float:
 
 
 def _own(mean: Column, weeks: Weeks, noise: tuple[float, float], usual: Column) -> Column:
-    """Return each product's part of the variance of its size: 1 where it has no weeks to tell."""
+    """Return each product's variance relative to that of its size; 1 if it has no weeks on record."""
     n = np.maximum(weeks.n - 1, 0)
     share = (OTHERS + n * _relative(mean, weeks, noise) / usual) / (OTHERS + n)
     return np.asarray(np.clip(share, *SHARES))
@@ -199,7 +199,7 @@ def _scaled(noise: tuple[float, float], own: Column) -> Noise:
 
 
 def _places(mean: Column, came: Column, noise: Noise) -> tuple[float, float]:
-    """Return the two places that bound what came of some rows."""
+    """Return the two places that bound the actual sales of some rows."""
     if not len(mean):
         return BELOW, INSIDE
     found = place(came, mean, noise)
@@ -211,14 +211,14 @@ def _places(mean: Column, came: Column, noise: Noise) -> tuple[float, float]:
 
 
 def _drawn(found: float, prior: float, n: int) -> float:
-    """Return what was found in ``n`` rows, drawn to what the model says."""
+    """Return what was found in ``n`` rows, shrunk to the model's own value."""
     return (n * found + PRIOR * prior) / (n + PRIOR)
 
 
 def _noise(mean: Column, came: Column) -> tuple[float, float]:
-    """Return the terms of the variance whose 80% interval has fitted best: the least quantile (pinball) loss.
+    """Return the variance terms whose 80% interval fits best: the least quantile (pinball) loss.
 
-    Quantiles, not moments: one bulk order would set the moments.
+    Quantiles, not moments: a single bulk order would dominate the moments.
     """
     kept = np.flatnonzero(mean > 0.1)
     kept = kept[:: max(len(kept) // N_TRIED, 1)]

@@ -1,4 +1,4 @@
-"""How unevenly a product has sold from week to week: some move with every leaflet, bananas with none."""
+"""How unevenly a product has sold from week to week: some depend on promotions, bananas do not."""
 
 from typing import NamedTuple, Self
 
@@ -9,23 +9,23 @@ from features.arrays.history import History
 from models.clock.spells import Spells
 
 N_WEEKS, WEEK_DAYS = 16, 7
-"""So many weeks before the cutoff are looked at."""
+"""Maximum number of weeks before the cutoff that are used."""
 
 
 class Weeks(NamedTuple):
-    """What a product's own weeks tell of how it varies, by product code."""
+    """Week-to-week variation of products, by product code."""
 
     n: Column
     """Whole weeks on record, at most ``N_WEEKS``."""
     spread: Column
-    """Squared coefficient of variation of the units of a horizon, as if its weeks were independent; 0 where
-    nothing was sold."""
+    """Squared coefficient of variation of the units of a horizon, as if its weeks were independent; 0 without
+    sales."""
 
     @classmethod
     def of(cls, history: History, spells: Spells, units: Column, horizon_days: int) -> Self:
-        """Return it as of the history's cutoff; ``units`` are those of each spell."""
+        """Compute as of the history's cutoff; ``units`` are those of each spell."""
         size, age = len(history.products), history.cutoff_day - spells.day
-        # of a cutoff within a day, that day belongs to the last week
+        # if the cutoff falls within a day, that day belongs to the last week
         code, week = spells.product[spells.pair], np.maximum(age - 1, 0) // WEEK_DAYS
         late = week < N_WEEKS
         sums = np.bincount(code[late] * N_WEEKS + week[late], units[late], minlength=size * N_WEEKS)
@@ -40,5 +40,5 @@ class Weeks(NamedTuple):
         return cls(n, relative * WEEK_DAYS / horizon_days)
 
     def at(self, rows: Bools | Longs) -> "Weeks":
-        """Return those of some products."""
+        """Return the rows of some products."""
         return Weeks(self.n[rows], self.spread[rows])

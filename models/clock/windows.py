@@ -1,4 +1,4 @@
-"""A closed window: what was known of every pair at its cutoff, and what came after it."""
+"""A closed window: what was known of every pair at its cutoff, and the sales after it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ from models.clock.spells import Spells
 
 
 def rhythm_of(shop: Shop, cutoff: datetime) -> tuple[History, Spells, Rhythm]:
-    """Return the purchases before ``cutoff``, their spells, and what the renewal model knows of each pair."""
+    """Return the purchases before ``cutoff``, their spells, and the renewal model's view of each pair."""
     history = shop.history(cutoff)
     spells = Spells.of(history)
     return history, spells, Renewal.fit(spells, shop.catalogue(cutoff).category).rhythm(spells)
@@ -25,7 +25,7 @@ def rhythm_of(shop: Shop, cutoff: datetime) -> tuple[History, Spells, Rhythm]:
 
 @dataclass(frozen=True)
 class Window:
-    """Pairs bought before a cutoff with what became of them, and what sold of each product."""
+    """Pairs bought before a cutoff, with their outcomes, and the sales of each product."""
 
     history: History
     spells: Spells
@@ -36,7 +36,7 @@ class Window:
     """1 where the pair was bought again within the horizon, else 0."""
     sales: Sales
     sold: Sold
-    """What came of each product, to guests as well."""
+    """Actual sales of each product, including those to guests."""
 
     @classmethod
     def of(cls, shop: Shop, cutoff: datetime, horizon_days: int, known_until: datetime) -> Self:
@@ -55,5 +55,5 @@ class Window:
         return cls(history, spells, shop.catalogue(cutoff).category, rows, bought, sales, sold)
 
     def forecasts(self, chance: Logistic, horizon_days: int) -> Forecasts:
-        """Return the plain forecasts of demand as of the cutoff."""
+        """Return the simple forecasts of demand as of the cutoff."""
         return forecasts_of(self.sales, chance.of_rows(self.rows), self.category, horizon_days)

@@ -1,10 +1,10 @@
-"""Levels: the one thing that the newest windows can teach a model that was learnt from several.
+"""Calibration of levels: the one thing the newest windows can teach a model that was learnt from several.
 
 Ranks and slopes carry over from window to window (in ten windows of three shops, the calibration slope of a
-model learnt before the window lay between 0.94 and 1.22, and correcting it made the window after no better);
+model learnt before the window lay between 0.94 and 1.22, and correcting it did not improve the next window);
 the level moves with the season and with the age of the customers. So calibration here is one number on the
-logit or log scale, which keeps every rank and cannot invent a plateau. What every window missed alike is no
-season: it is taken in full. What the same weeks of last year missed beyond that is one.
+logit or log scale, which keeps every rank. The error common to all windows is not seasonal and is corrected
+in full. The further error in the same weeks of last year is taken as the season.
 """
 
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ from features.arrays.dtypes import Doubles
 from models.wobble import SHOP_WOBBLE, beyond_noise
 
 FAR = 12.0
-"""No logit is moved farther than this."""
+"""No logit is moved further than this."""
 FEWEST = 6
-"""So many windows must have missed to one side."""
+"""Minimum number of windows with errors of one sign for a common error."""
 TINY = 1e-6
-"""No share is taken to be nearer to 0 or 1."""
+"""Shares are kept at least this far from 0 and 1."""
 
 
 def logit_shift(scores: Doubles, share: float) -> float:
     """Return what to add to logit ``scores``, shape (n,), so that their mean probability is ``share``.
 
-    0 without scores. A share of 0 or 1 is taken as half a customer away from it.
+    0 without scores. A share of 0 or 1 is moved inwards by half a customer.
     """
     if not len(scores):
         return 0.0
@@ -45,23 +45,23 @@ def logit_shift(scores: Doubles, share: float) -> float:
 
 
 class Miss(NamedTuple):
-    """By how much a forecast of many lay below what was seen, and the variance of that by chance."""
+    """How far a forecast of many customers was below the outcome, and its sampling variance."""
 
     size: float
-    """In logits of a share, or in logs of a total; NaN where it cannot be known."""
+    """In logits of a share, or in logs of a total; NaN if unknown."""
     variance: float
 
     @classmethod
     def of_share(cls, foreseen: float, happened: Doubles) -> Self:
-        """Compare a share, in logits, with ``share_of`` what ``happened``, shape (n,), 1.0 or 0.0."""
+        """Compare a forecast share, in logits, with ``share_of(happened)``; shape (n,), 1.0 or 0.0."""
         seen = share_of(happened)
         return cls(_logit(seen) - _logit(foreseen), 1 / (len(happened) * seen * (1 - seen)))
 
     @classmethod
     def of_total(cls, foreseen: float, seen: Doubles) -> Self:
-        """Compare a total, in logs; ``seen``, shape (n,), is each customer's part of it.
+        """Compare a forecast total, in logs; ``seen``, shape (n,), is each customer's part of the actual one.
 
-        NaN where nothing was foreseen; without bounds where nothing was seen.
+        NaN if the forecast was zero; infinite if the actual total was.
         """
         total = max(float(seen.sum()), 0.0)
         if not foreseen > 0:
@@ -72,21 +72,21 @@ class Miss(NamedTuple):
 
 
 def share_of(happened: Doubles) -> float:
-    """Return the share to whom it happened (1.0, else 0.0), shape (n,); half a customer stands for none."""
+    """Return the share of 1.0 in ``happened``, shape (n,), smoothed by half a customer on either side."""
     return float((happened.sum() + 0.5) / (len(happened) + 1))
 
 
 def moved(share: float, by: float) -> float:
-    """Return a share moved by so much of a logit."""
+    """Return a share moved by ``by`` logits."""
     return float(expit(_logit(share) + by))
 
 
 def expected_miss(missed: Sequence[Miss], weight: float, last_year: Miss | None = None) -> float:
-    """Return what a forecast will miss, from what it ``missed`` in past windows, newest first.
+    """Return a forecast's expected error, from what it ``missed`` in past windows, newest first.
 
-    What all windows missed alike (``common``) counts in full: what a forecast gets wrong in this shop it got
-    wrong then as well. What the newest missed beyond that may be its season's: ``weight`` of it counts. Where
-    the window of a year ago is known, what that one missed takes the place of it as far as it is ``heard``.
+    The error common to all windows (``common``) counts in full, as it will recur. The newest window's further
+    error may be seasonal: ``weight`` of it counts. If the window of a year ago is known, its further error
+    replaces the newest's, as far as it is ``heard``.
     """
     always = common(np.array([each.size for each in missed]))
     newest = weight * (missed[0].size - always) if weight else 0.0
@@ -97,9 +97,9 @@ def expected_miss(missed: Sequence[Miss], weight: float, last_year: Miss | None 
 
 
 def heard(last_year: Miss | None, always: float) -> float:
-    """Return how much of what last year's window missed beyond ``always`` is its season's, in [0, 1].
+    """Return how much of last year's error beyond ``always`` is taken as seasonal, in [0, 1].
 
-    0 where either cannot be told: nothing was sold in any past window, say.
+    0 if either is unknown, for example because nothing was sold in any past window.
     """
     if last_year is None or not np.isfinite([*last_year, always]).all():
         return 0.0
@@ -107,10 +107,10 @@ def heard(last_year: Miss | None, always: float) -> float:
 
 
 def common(missed: Doubles) -> float:
-    """Return what all windows missed alike: the least of it, where all missed to one side; else 0.
+    """Return the error common to all windows: the smallest, if all have the same sign; else 0.
 
-    0 for fewer than ``FEWEST`` windows: they lie too near each other to tell a habit from a season. A miss
-    that cannot be known (NaN) is left out.
+    0 for fewer than ``FEWEST`` windows: they are too close together to tell a habit from a season. Unknown
+    errors (NaN) are left out.
     """
     known = missed[~np.isnan(missed)]
     if len(known) < FEWEST:

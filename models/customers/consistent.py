@@ -1,4 +1,4 @@
-"""Scores of several models that tell of the same thing: what one says bounds what another may say."""
+"""Consistency between models that predict related quantities: one score bounds another."""
 
 import pandas as pd
 
@@ -6,10 +6,10 @@ CHURN, ORDERS = "churn_probability", "expected_orders"
 
 
 def consistent(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return ``scores`` with no fewer expected orders than the chance of one.
+    """Return ``scores`` with expected orders raised to at least the chance of one.
 
-    It holds by itself where both models have windows enough to learn from; where few have closed, or none,
-    it has to be seen to.
+    This holds by itself if both models had windows enough to learn from, but not where few or none have
+    closed.
     """
     names = [str(name) for name in scores if str(name).startswith(CHURN)]
     pairs = {name: name.replace(CHURN, ORDERS) for name in names}

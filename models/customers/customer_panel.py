@@ -1,7 +1,7 @@
 """Training rows of the customer models: past cutoffs, each with what was known then and what followed.
 
-Every window's BG/NBD is fitted on what was known at that window's cutoff, as it will be when scores are
-made; so a model that learns from its expectations also learns how far they may be trusted.
+Each window's BG/NBD is fitted on what was known at that window's cutoff, as when scoring, so that a model
+which learns from its expectations also learns how far to trust them.
 """
 
 from collections.abc import Sequence
@@ -20,30 +20,30 @@ from models.config import HorizonConfig
 from models.customers.lens import Reading, fit_rhythm
 
 FEWEST = 3
-"""Customers needed: of one alone nothing is known but that they might, or might not."""
+"""Minimum number of customers."""
 
 
 class PanelConfig(HorizonConfig, TreesConfig):
     """How the customer models learn from past windows."""
 
     n_windows: int = Field(default=8, ge=1)
-    """Past cutoffs to learn from, at most."""
+    """Maximum number of past cutoffs to learn from."""
     step_days: int = Field(default=14, ge=1)
     """Days between them: whole weeks, so that all fall on the same weekday."""
     max_rows: int = Field(default=1_000_000, ge=1)
-    """Rows (customers x windows) to read, at most; fewer windows are taken where there are more."""
+    """Maximum number of rows (customers x windows) to read; large shops use fewer windows."""
     learn_rows: int = Field(default=200_000, ge=1)
-    """Rows to learn from, at most, of evenly drawn customers: small trees gain nothing from more."""
+    """Maximum number of rows to learn from, of evenly drawn customers: small trees gain nothing from more."""
     ridge: float = Field(default=10.0, gt=0)
-    """Penalty on the logistic regression's weights (of standardised logs)."""
+    """L2 penalty on the logistic regression's weights (of standardised logs)."""
     structure: float = Field(default=0.5, ge=0, le=1)
-    """How far levels lean on BG/NBD, moved by what it missed in every window (1), not on what the newest
-    window showed beyond that (0)."""
+    """Weight of the structure in levels: 1 is BG/NBD with its error common to all windows, 0 what the newest
+    window showed beyond that."""
 
 
 @dataclass(frozen=True)
 class TrainingWindow:
-    """One closed window: a row a customer seen before the cutoff."""
+    """One closed window: one row per customer seen before the cutoff."""
 
     cutoff: datetime
     rows: pd.DataFrame
@@ -60,10 +60,10 @@ class TrainingWindow:
 
 
 def training_windows(shop: Shop, known_until: datetime, config: PanelConfig) -> list[TrainingWindow]:
-    """Return the windows that closed by ``known_until``, newest first, as many as the config asks for.
+    """Return the windows that closed by ``known_until``, newest first, up to the configured number.
 
-    Raises ``CannotLearn`` where the history is too short for one, saying which horizon is possible, or where
-    hardly a line names its customer.
+    Raises ``CannotLearn`` if the history is too short for one, with the horizon that is possible, or if too
+    few customers are known.
     """
     horizon, today = config.horizon(shop), shop.customer_features(known_until)
     n = max(1, min(config.n_windows, config.max_rows // max(1, len(today))))
@@ -81,7 +81,7 @@ def training_windows(shop: Shop, known_until: datetime, config: PanelConfig) -> 
 def closed_windows(
     shop: Shop, cutoffs: Sequence[datetime], known_until: datetime, horizon_days: int
 ) -> list[TrainingWindow]:
-    """Return the windows from ``cutoffs``, in that order; one before which nobody was known is left out."""
+    """Return the windows from ``cutoffs``, in that order, without those that nobody was known before."""
     priced = has_money(shop.customer_features(known_until))
     panel, windows = shop.panel(cutoffs), []
     known = set(panel.index.get_level_values("cutoff").unique())
@@ -112,7 +112,7 @@ def _window(
 
 
 def thinned(windows: Sequence[TrainingWindow], config: PanelConfig) -> list[TrainingWindow]:
-    """Return the windows with every k-th customer only, ``config.learn_rows`` rows in all at most."""
+    """Return the windows with every k-th customer only, at most ``config.learn_rows`` rows in all."""
     every = max(1, -(-sum(len(window.rows) for window in windows) // config.learn_rows))
     return [
         TrainingWindow(w.cutoff, w.rows.iloc[::every], w.n_order_days[::every], w.revenue[::every])
@@ -121,14 +121,14 @@ def thinned(windows: Sequence[TrainingWindow], config: PanelConfig) -> list[Trai
 
 
 def stacked(parts: Sequence[Doubles]) -> Doubles:
-    """Return the windows' arrays one below the other."""
+    """Return the windows' arrays concatenated."""
     return np.concatenate(list(parts))
 
 
 def everyone(shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
     """Return the customer features of everyone seen before ``cutoff``, or of those of them in ``ids``.
 
-    One who brought everything back has no purchase day and so no features: their row is null, as is known.
+    Customers who returned everything have no purchase day, and so a row of nulls.
     """
     features, names = shop.customer_features(cutoff, ids), shop.customers_seen(cutoff)
     if ids is not None:

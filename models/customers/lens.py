@@ -1,4 +1,4 @@
-"""How the customer models read features: beside them stands what BG/NBD and each rhythm expect."""
+"""The inputs of the customer models: customer features, and the expectations of BG/NBD and of regularity."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -18,16 +18,16 @@ ORDERS = "bgnbd_orders"
 CHANCE = "bgnbd_purchase_probability"
 """Column: BG/NBD's chance of at least one."""
 STEADY = "regular_purchase_probability"
-"""Column: that chance by the customer's own rhythm, see ``models.processes.regularity``."""
+"""Column: the same chance by the customer's own rhythm, see ``models.processes.regularity``."""
 COLUMNS = [*CUSTOMER_FEATURES.names, ORDERS, CHANCE, STEADY]
-"""What the customer models read, in the order in which they were trained."""
+"""The columns that customer models read, in the order they were trained on."""
 
 
 def fit_rhythm(features: pd.DataFrame, n_days_placed: float) -> Regularity | None:
-    """Fit BG/NBD and regularity on customer features; None where nobody came back, say.
+    """Fit BG/NBD and regularity on customer features; None if they cannot be fitted (nobody came back, say).
 
-    Features are net of returns, and what is foretold are orders as placed: ``n_days_placed`` are the days
-    with an order of all customers, of those who brought everything back too (``Shop.n_days_placed``).
+    Features are net of returns, but forecasts are of orders as placed: ``n_days_placed`` is the number of
+    days with an order over all customers, including those who returned everything (``Shop.n_days_placed``).
     """
     try:
         fitted = BetaGeoNBD.fit(*rhythm(features))
@@ -38,9 +38,9 @@ def fit_rhythm(features: pd.DataFrame, n_days_placed: float) -> Regularity | Non
 
 
 def whole(features: pd.DataFrame) -> pd.DataFrame:
-    """Return the customer features in the order in which they are defined, whatever theirs was.
+    """Return the customer features in the order of their definition, from any order.
 
-    Raises ``InputError`` naming the first that is missing.
+    Raises ``InputError`` with the first one that is missing.
     """
     missing = [name for name in CUSTOMER_FEATURES.names if name not in features.columns]
     if missing:
@@ -53,7 +53,7 @@ def whole(features: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Reading:
-    """The features of n customers, and how they wait for their next order: read once, for any horizon."""
+    """The features of n customers, and how they wait for their next order: computed once for all horizons."""
 
     features: pd.DataFrame
     regularity: Regularity | None
@@ -62,7 +62,7 @@ class Reading:
 
     @classmethod
     def of(cls, features: pd.DataFrame, regularity: Regularity | None) -> Self:
-        """Read customer features, see ``whole``."""
+        """Compute from customer features, see ``whole``."""
         rows = whole(features)
         return cls(rows, regularity, None if regularity is None else regularity.waiting(rows))
 
@@ -82,21 +82,21 @@ class Reading:
 
 @dataclass(frozen=True)
 class Lens:
-    """How features are read when scores are made: with BG/NBD as of the training, and nobody left blank."""
+    """How scoring computes the inputs: BG/NBD as of training, defaults for those without purchases."""
 
     horizon_days: int
     regularity: Regularity | None
     stranger: tuple[float, ...]
-    """The ``COLUMNS`` of a typical one-time buyer: read for one who has no purchase left."""
+    """The ``COLUMNS`` of a typical one-time buyer, used for customers who have no purchase left."""
 
     @classmethod
     def fit(cls, features: pd.DataFrame, n_days_placed: float, horizon_days: int) -> Self:
-        """Learn from the features of the customers of today, see ``fit_rhythm``."""
+        """Fit on the features of today's customers, see ``fit_rhythm``."""
         return cls.read(features, fit_rhythm(features, n_days_placed), horizon_days)
 
     @classmethod
     def read(cls, features: pd.DataFrame, regularity: Regularity | None, horizon_days: int) -> Self:
-        """Learn the same with a BG/NBD and its regularity that were fitted on them before."""
+        """Build the same from a BG/NBD and its regularity already fitted on these features."""
         rows = Reading.of(features, regularity).ahead(horizon_days)
         once = rows[rows["frequency"] == 0]
         typical = (once if len(once) else rows).median()
@@ -109,11 +109,11 @@ class Lens:
 
     @property
     def kept(self) -> float:
-        """Order days that are kept, of those placed, as far as returns tell."""
+        """Share of order days placed that are not returned, estimated from returns."""
         return 1.0 if self.bgnbd is None else 1 / self.bgnbd.placed
 
     def reading(self, features: pd.DataFrame) -> Reading:
-        """Read customer features for this horizon, and for any other with the same BG/NBD."""
+        """Compute the reading of customer features for this horizon, or any other with the same BG/NBD."""
         return Reading.of(features, self.regularity)
 
     def rows(self, features: pd.DataFrame) -> pd.DataFrame:
@@ -121,7 +121,7 @@ class Lens:
         return self.rows_of(self.reading(features))
 
     def rows_of(self, reading: Reading) -> pd.DataFrame:
-        """Return the same of what was read already, by this BG/NBD."""
+        """Return the same from a reading by this BG/NBD."""
         rows = reading.ahead(self.horizon_days)
         blank = rows["frequency"].isna()
         if blank.any():
@@ -136,7 +136,7 @@ class Lens:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
-        """Put together again what ``facts`` took apart."""
+        """Rebuild from what ``facts`` returned."""
         stranger = tuple(np.nan if value is None else float(value) for value in facts["stranger"])
         regularity = None if facts["regularity"] is None else Regularity.of(facts["regularity"])
         return cls(int(facts["horizon_days"]), regularity, stranger)

@@ -1,4 +1,4 @@
-"""Regressions on logs of counts, days and money: they go on where trees cannot extrapolate."""
+"""Regressions on logs of counts, days and money: they extrapolate where trees cannot."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from features.arrays.dtypes import Doubles
 from models.customers.lens import CHANCE, ORDERS, STEADY
 
 RFM = ("days_since_last_order", "frequency", "days_since_first_order", "revenue_per_order_day")
-"""Recency, frequency, age and money: the baseline that every churn model is shown next to."""
+"""Recency, frequency, age and money: the inputs of the baseline that every churn model is compared with."""
 RICH = (
     *RFM,
     "order_days_decayed_28d",
@@ -30,15 +30,15 @@ RICH = (
     CHANCE,
     STEADY,
 )
-"""With rhythm of late, regularity, what was bought, and what BG/NBD and its kin expect."""
+"""The same, with recent rhythm, regularity, products bought, and expectations of BG/NBD and regularity."""
 CHANCES = (CHANCE, STEADY)
 UNKNOWN = {"overdue_ratio": 1.0}
-"""What a null means where it is not 0: one who has no gap yet is neither early nor late."""
+"""The value of a null where it is not 0: a customer without a gap yet is neither early nor late."""
 FLAT = 0.01
-"""A log that spreads no wider than this hardly varies: it says nothing, and is not blown up to say much."""
+"""A log with a smaller standard deviation hardly varies and is not scaled up."""
 FAR = 10.0
-"""No log counts as more standard deviations from the mean: where rows learnt from were all alike, a customer
-who is not lies thousands away."""
+"""Standardised logs are capped here: if the training rows were all alike, another customer may be thousands
+away."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class LogLinear:
 
     @classmethod
     def fit(cls, names: tuple[str, ...], rows: pd.DataFrame, truth: Doubles, *, ridge: float) -> Self:
-        """Fit P(truth = 1) with an L2 penalty of ``ridge``; a truth that does not vary gives a constant."""
+        """Fit P(truth = 1) with an L2 penalty of ``ridge``; a constant if the truth does not vary."""
         known, mean, scale = _standardised(names, rows)
         if not np.ptp(truth):
             share = (truth.sum() + 0.5) / (len(truth) + 1)
@@ -76,7 +76,7 @@ class LogLinear:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
-        """Put together again what ``dataclasses.asdict`` and JSON took apart."""
+        """Rebuild from what ``dataclasses.asdict`` and JSON made of it."""
         lists = {name: tuple(facts[name]) for name in ("names", "mean", "scale", "weights")}
         return cls(**lists, intercept=float(facts["intercept"]))
 
@@ -86,7 +86,7 @@ class LogLinear:
         return np.asarray(self.intercept + np.sum(self.terms(rows), axis=1))
 
     def terms(self, rows: pd.DataFrame) -> Doubles:
-        """Return what each of ``names`` adds to the score beyond a typical row's, shape (n, names)."""
+        """Return what each of ``names`` adds to the score relative to a typical row, shape (n, names)."""
         design = (_design(self.names, rows) - np.array(self.mean)) / np.array(self.scale)
         return np.asarray(np.clip(design, -FAR, FAR) * np.array(self.weights))
 
@@ -94,7 +94,7 @@ class LogLinear:
 def _standardised(
     names: tuple[str, ...], rows: pd.DataFrame
 ) -> tuple[Doubles, tuple[float, ...], tuple[float, ...]]:
-    """Return the columns with mean 0 and standard deviation 1, and the means and scales that made them so."""
+    """Return the columns standardised to mean 0 and standard deviation 1, with their means and scales."""
     design = _design(names, rows)
     mean, spread = design.mean(axis=0), design.std(axis=0)
     scale = np.where(spread > FLAT, spread, 1.0)

@@ -1,4 +1,4 @@
-"""Personas: k-means over how customers buy, each named by what sets it apart from the others."""
+"""Personas: k-means over how customers buy, each named by the traits that distinguish it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,21 +19,21 @@ TRAITS: dict[str, tuple[str, str]] = {
     "discount_share": ("bargain-seeking", "full-price"),
     "new_product_share": ("exploring", "habitual"),
 }
-"""A feature, and what a persona is called that is high or low in it."""
+"""Feature -> the word for a persona that is high, and for one that is low in it."""
 NOTHING_LEFT = {"days_since_last_order": 3650.0}
-"""What stands for a trait of who has no purchase left, where it is not 0: nobody has been away for longer."""
+"""Values for a customer who has no purchase left, where not 0: longer away than anyone."""
 EVERYONE = "all customers"
 MEASURED_ON = 2000
-"""The silhouette compares every pair: so many customers are enough."""
+"""The silhouette compares all pairs, so it is computed on this many customers."""
 HALVES = 2
-"""Times the customers are split in two to see whether both halves find the same personas."""
+"""Number of random splits into halves, to see whether both halves give the same personas."""
 REACH = 4.0
-"""Traits count up to so many standard deviations: one whale is no persona."""
+"""Traits are capped at this many standard deviations, so that an outlier is no persona."""
 
 
 @dataclass(frozen=True)
 class Personas:
-    """Fitted personas: a centre each, on standardised logs of the traits."""
+    """Fitted personas: their centres, on standardised logs of the traits."""
 
     names: tuple[str, ...]
     centres: tuple[tuple[float, ...], ...]
@@ -42,9 +42,9 @@ class Personas:
 
     @classmethod
     def fit(cls, features: pd.DataFrame, *, fewest: int, most: int, sample: int, seed: int) -> Self:
-        """Find between ``fewest`` and ``most`` personas, as many as are clear and come out alike twice.
+        """Fit between ``fewest`` and ``most`` personas: the number that is both clear and stable.
 
-        Customers all alike, or fewer kinds of them than ``fewest``, make one persona.
+        If customers are all alike, or of fewer distinct kinds than ``fewest``, there is one persona.
         """
         rng = np.random.default_rng(seed)
         logs = _logs(features)
@@ -73,13 +73,13 @@ class Personas:
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Self:
-        """Put together again what ``facts`` took apart."""
+        """Rebuild from what ``facts`` returned."""
         centres = tuple(tuple(row) for row in facts["centres"])
         return cls(tuple(facts["names"]), centres, tuple(facts["mean"]), tuple(facts["scale"]))
 
 
 def names_of(centres: Doubles) -> list[str]:
-    """Return a name a persona: the two traits that tell it best, of those no earlier one is called by."""
+    """Return a name for each persona: its two most distinctive traits not yet used as a name."""
     words, names = list(TRAITS.values()), list[str]()
     for centre in centres:
         pairs = sorted(combinations(range(len(words)), 2), key=lambda pair: -np.abs(centre[list(pair)]).sum())
@@ -111,7 +111,7 @@ def _centres(points: Doubles, k: int, seed: int) -> Doubles:
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1):  # the same sums in the same order on any machine
+    with threadpool_limits(1):  # with threadpool_limits(1):  # same order of summation on any machine
         found = KMeans(k, n_init=3, random_state=seed).fit(points)
     size = np.bincount(found.labels_, minlength=k)
     return np.asarray(found.cluster_centers_[np.argsort(-size, kind="stable")])
@@ -128,7 +128,7 @@ def _clarity(points: Doubles, centres: Doubles, rng: np.random.Generator) -> flo
 
 
 def _stability(points: Doubles, k: int, rng: np.random.Generator) -> float:
-    """Return how alike the personas of two halves are (adjusted Rand index, 1: the same)."""
+    """Return how alike the personas of two halves are (adjusted Rand index; 1 is identical)."""
     from sklearn.metrics import adjusted_rand_score
 
     agreement = []

@@ -1,4 +1,4 @@
-"""What a group of customers is like, in the figures a marketer asks for, and who moved between groups."""
+"""Profiles of customer groups, in figures that marketing uses, and movement between groups."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from features.arrays.history import History
 
 N_FAVOURITES = 3
 FEWEST_LINES = 20
-"""A category is a group's favourite only where so many of the group's lines are of it."""
+"""Minimum number of a group's lines in a category for it to be a favourite."""
 
 
 def profiles(groups: "pd.Series[Any]", features: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a group: size, spend, cadence; index the group's name, the largest revenue first.
+    """Return one row per group: size, spend, cadence; indexed by group name, the largest revenue first.
 
     ``groups`` names each customer's group (index ``customer_id``). ``n_customers``; ``customer_share`` and
     ``revenue_share`` of all (0 to 1); medians of ``days_since_last_order``, ``gap_mean_days`` (of repeat
@@ -39,9 +39,9 @@ def profiles(groups: "pd.Series[Any]", features: pd.DataFrame) -> pd.DataFrame:
 
 
 def favourites(groups: "pd.Series[Any]", history: History, catalogue: Catalogue) -> dict[str, list[str]]:
-    """Return the categories that each group buys most beyond what all buy: lines over the expected lines.
+    """Return the categories each group buys most relative to all customers: lines over expected lines.
 
-    By name, at most three a group; a shop without categories has none.
+    By name, at most three per group; empty for a shop without categories.
     """
     codes = history.customers.codes([str(name) for name in groups.index])
     names, group = np.unique(groups.to_numpy(str), return_inverse=True)
@@ -66,6 +66,6 @@ def _counts(group: Column, category: Ints, n_groups: int, catalogue: Catalogue) 
 
 
 def movement(before: "pd.Series[Any]", after: "pd.Series[Any]") -> pd.DataFrame:
-    """Return how many customers went from each group (rows) to each (columns); ``new`` had none before."""
+    """Return how many customers moved from each group (rows) to each (columns); ``new`` had none before."""
     frm = before.reindex(after.index).fillna("new").rename("from")
     return pd.crosstab(frm, after.rename("to"))

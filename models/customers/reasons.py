@@ -1,8 +1,8 @@
-"""Why a customer is expected to leave or to stay: what moved the score, in sentences one can act on.
+"""Why a customer is expected to leave or stay: what moved the score, in sentences one can act on.
 
-The contributions are the model's own: TreeSHAP of the trees (Lundberg et al., 2020, as LightGBM computes it)
-and the terms of the regression, averaged as their logits are. Columns that tell the same story are one topic,
-summed, so that no reason is split into shares too small to be named.
+Contributions are the model's own: TreeSHAP of the trees (Lundberg et al., 2020, as LightGBM computes it) and
+the terms of the regression, averaged as their logits are. Related columns are summed into one topic, so that
+a reason is not split into parts too small to name.
 """
 
 import math
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 N_REASONS = 3
-"""Told to a person, at most."""
+"""Maximum number of reasons per customer."""
 WORTH_TELLING = 0.10
-"""A topic that moves the logit by less goes untold."""
+"""Topics that move the logit by less are left out."""
 COLUMNS = tuple(f"churn_reason_{place}" for place in range(1, N_REASONS + 1))
-"""Columns of ``codes``: the strongest first."""
+"""Columns of ``codes``, the strongest first."""
 
 TOPICS: dict[str, tuple[str, ...]] = {
     "silence": (
@@ -72,7 +72,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "contacts": ("n_contacts", "n_contacts_28d", "days_since_last_contact"),
     "satisfaction": ("last_nps_score",),
 }
-"""Topic -> the columns that tell of it. What is in none (weekday, hour) is nothing one can act on."""
+"""Topic -> its columns. Columns in none of them (weekday, hour) cannot be acted on."""
 
 TEXTS: dict[str, dict[str, str]] = {
     "en": {
@@ -152,16 +152,16 @@ COUNTED = {
     "returns": "n_units_returned",
     "contacts": "n_contacts_28d",
 }
-"""The figure by which a sentence is none, singular or plural."""
+"""Topic -> the figure that selects the form of its sentence: zero, singular or plural."""
 RAISES, LOWERS = "raises", "lowers"
 ONCE = ("silence", "rhythm")
-"""Topics that speak of a gap, which a one-time buyer does not have."""
+"""Topics about a gap between purchases, which a one-time buyer does not have."""
 
 
 def codes(contributions: "pd.DataFrame") -> "pd.DataFrame":
-    """Return ``COLUMNS`` of codes such as ``silence:raises``, strongest first; null where nothing is left.
+    """Return ``COLUMNS`` of codes such as ``silence:raises``, strongest first; null where there are no more.
 
-    ``contributions``: what each column adds to the logit of *leaving*, a row a customer.
+    ``contributions``: what each column adds to the logit of *leaving*, one row per customer.
     """
     import pandas as pd
 
@@ -180,7 +180,7 @@ def _sum(contributions: "pd.DataFrame", columns: tuple[str, ...]) -> Doubles:
 
 
 def sentence(code: str, features: Mapping[str, Any], locale: str = DEFAULT) -> str:
-    """Return a code's sentence about one customer; the topic alone where a figure is not known."""
+    """Return the sentence of a code for one customer; the topic alone if a figure is unknown."""
     topic = code.partition(":")[0]
     known = {name: value for name, value in features.items() if isinstance(value, int | float)}
     once = topic in ONCE and not (known.get("frequency") or 0) > 0
