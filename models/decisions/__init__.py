@@ -1,1 +1,1 @@
-"""What is worth doing for a customer, in money, of what ``models.policy`` permits."""
+"""What is worth doing for a customer, in money, within what ``models.policy`` permits."""

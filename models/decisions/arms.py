@@ -1,4 +1,4 @@
-"""Arms as columns: every action with every candidate, then the actions without a product; sums and rules."""
+"""Arms as columns: every action with every candidate, then the actions without a product; worth and rules."""
 
 from typing import NamedTuple
 
@@ -26,13 +26,14 @@ from models.policy.subjects import Goods
 
 Codes = NDArray[np.int8]
 PERMITTED, NO_ARM = -1, -2
-"""Among refusals: no rule refuses; the action is not for this product, or there is no candidate."""
+"""Codes beside those of rules: no rule refuses; the action does not fit the product, or there is no
+candidate."""
 LEAST_CHANCE = 0.05
-"""A learnt change is put on a product in proportion to the chance of an order, if that is not less."""
+"""A learnt effect is applied to products relative to the chance of an order, taken as at least this."""
 
 
 class Sums(NamedTuple):
-    """The sums of every arm of n customers, each of shape (n, m): see ``Weighed``."""
+    """The economics of every arm of n customers, each of shape (n, m): see ``Weighed``."""
 
     worth: Money
     spend: Money
@@ -41,26 +42,26 @@ class Sums(NamedTuple):
 
 
 class Weighed(NamedTuple):
-    """Every arm of n customers: what it is worth, and what refuses it; arrays of shape (n, m)."""
+    """Every arm of n customers: its worth, and the rule that refuses it; arrays of shape (n, m)."""
 
     deck: Deck
     worth: Money
-    """NaN where it cannot be known or there is no arm."""
+    """NaN if it cannot be known or there is no arm."""
     spend: Money
-    """Cost of the contact and the discount it is expected to give."""
+    """Cost of the contact and the expected discount."""
     chance: Money
     """Chance of the purchase (without a product: of an order) if nothing is done."""
     moved: Money
-    """By how much the contact raises that chance."""
+    """How much the contact raises that chance."""
     refused: Codes
-    """Position in ``rules`` of the first that refuses, -1 where none does, -2 where there is no arm."""
+    """Position in ``rules`` of the first that refuses, -1 if none does, -2 if there is no arm."""
     barred: "Barred"
     rules: tuple[str, ...]
     reasons: tuple[str, ...]
 
 
 def weigh(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> Weighed:
-    """Weigh every arm in money and ask every rule; rules of time look ``days`` days ahead (0: today)."""
+    """Value every arm in money and apply every rule; rules of time look ``days`` days ahead (0: today)."""
     deck = terms.deck
     found = sums(case, goods, deck)
     barred = barred_actions(case, deck, terms, days)
@@ -73,7 +74,7 @@ def weigh(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> Weighed:
 
 
 def sums(case: Case, goods: Goods, deck: Deck) -> Sums:
-    """Return the sums of the arms with a product and, behind them, of those without."""
+    """Return the economics of the arms with a product, followed by those without."""
     with_product = _sums_of_products(case, goods, deck)
     if len(deck) == deck.n_with_product:
         return with_product
@@ -98,7 +99,7 @@ def _sums_of_products(case: Case, goods: Goods, deck: Deck) -> Sums:
 
 
 def _lift(case: Case, deck: Deck) -> Money:
-    """Return by how much of itself each action lifts a chance: learnt, else assumed; (n or 1, actions)."""
+    """Return the relative lift of each action on a chance: learnt, else assumed; shape (n or 1, actions)."""
     lift = deck.effect[None, : deck.n_with_product]
     if not case.learnt or case.standing is None:
         return lift
@@ -125,10 +126,10 @@ def _sums_of_customers(case: Case, deck: Deck) -> Sums:
 
 
 class Barred(NamedTuple):
-    """What rules say of whole actions, each of shape (n, n_actions)."""
+    """The effect of rules on whole actions, each of shape (n, n_actions)."""
 
     first: Codes
-    """Position in ``rules`` of the first that bars the action, -1 where none does."""
+    """Position in ``rules`` of the first that bars the action, -1 if none does."""
     opens: Days
     """Days until the rules of time permit the action; 0 or less: now."""
     closes: Days
@@ -137,7 +138,7 @@ class Barred(NamedTuple):
 
 
 def barred_actions(case: Case, deck: Deck, terms: Terms, days: int) -> Barred:
-    """Return what every rule about people and time says within ``days`` days, action by action."""
+    """Return the result of every rule about people and time for the next ``days`` days, by action."""
     shape, economics = (len(case.product), len(deck)), terms.economics
     if case.standing is None:
         asked = contact_refusals(case.people, economics)
@@ -152,7 +153,7 @@ def barred_actions(case: Case, deck: Deck, terms: Terms, days: int) -> Barred:
 
 
 def goods_rules(case: Case, goods: Goods, terms: Terms) -> tuple[Refusal, ...]:
-    """Return what every rule about products says of the candidates, each broadcasting to (n, k)."""
+    """Return the result of every rule about products for the candidates, each broadcasting to (n, k)."""
     none = np.zeros(1, bool)
     return (
         *goods_refusals(goods, case.product),
@@ -162,7 +163,7 @@ def goods_rules(case: Case, goods: Goods, terms: Terms) -> tuple[Refusal, ...]:
 
 
 def refused_arms(case: Case, deck: Deck, worth: Money, barred: Barred, by_goods: Codes) -> Codes:
-    """Return the first rule that refuses each arm: of people and time, of unknown worth, then of goods.
+    """Return the first rule that refuses each arm: of people and time, unknown worth, then of goods.
 
     ``by_goods`` are positions among the rules of goods, shape (n, k).
     """
@@ -181,7 +182,7 @@ def refused_arms(case: Case, deck: Deck, worth: Money, barred: Barred, by_goods:
 
 
 def _fits(case: Case, deck: Deck) -> Bools:
-    """Mark where an action is for a candidate; (n, n_with_product, k), or 1 in place of the second."""
+    """Mark where an action fits a candidate; shape (n, n_with_product, k), or 1 in place of the second."""
     real = (case.product >= 0)[:, None, :]
     if case.role is None:
         return real
@@ -189,7 +190,7 @@ def _fits(case: Case, deck: Deck) -> Bools:
 
 
 def arm_codes(product: Ints, deck: Deck) -> Longs:
-    """Return a number for every arm, equal where action and product are; the lower goes first in a tie."""
+    """Return a code for every arm, equal where action and product are; in a tie the lower code wins."""
     n, k = product.shape
     many = np.int64(2**32)
     pairs = product[:, None, :] + many * np.arange(deck.n_with_product, dtype=np.int64)[:, None]
@@ -208,7 +209,7 @@ def best_arm(worth: Money, refused: Codes, case: Case, deck: Deck) -> Rows:
 
 
 def repeated(code: Longs, worth: Money) -> Bools:
-    """Mark all but the best of an arm's places in a row: two lists may name the same product."""
+    """Mark all but the best occurrence of an arm in a row: two lists may contain the same product."""
     order = np.lexsort((-worth, code), axis=1)
     sorted_ = np.take_along_axis(code, order, axis=1)
     again = np.zeros(code.shape, bool)

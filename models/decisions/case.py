@@ -1,4 +1,4 @@
-"""Who could be offered what, and on which terms: what a choice is made from, for one customer or for all."""
+"""What could be offered to whom, and on which terms: the input of a choice, for one customer or for all."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -26,35 +26,35 @@ class Terms:
     """The conditions of an offer, in the shop's currency."""
 
     horizon_days: int = Field(ge=1)
-    """The chances are those of a purchase within so many days."""
+    """Chances are those of a purchase within this many days."""
     currency: str = ""
-    """ISO 4217 code, empty where unknown."""
+    """ISO 4217 code, empty if unknown."""
     economics: Economics = Economics()
     """Costs, caps and assumed effects."""
     just_bought_days: int = Field(default=7, ge=0)
-    """A product bought so few days ago is not offered."""
+    """Products bought within this many days are not offered."""
     discount_share: float = Field(default=0.0, ge=0, le=1)
-    """Discount that comes with the plain ``offer``, as a share of the price."""
+    """Discount of the plain ``offer``, as a share of the price."""
     effect: str = "assumed"
-    """Where the effect of an offer comes from: ``assumed`` until an experiment has been learnt from."""
+    """Origin of the effect of an offer: ``assumed`` until one has been learnt from an experiment."""
     actions: tuple[Action, ...] = (OFFER,)
-    """What may be done; the plain offer alone by default."""
+    """The possible actions; by default the plain offer alone."""
     policy: ContactPolicy = ContactPolicy()
-    """Caps, quiet hours, settling time, the share held out."""
+    """Caps, quiet hours, settling time, control group."""
 
     @property
     def money(self) -> str:
-        """The name of the column that holds an offer's worth."""
+        """The name of the column with an offer's worth."""
         return f"expected_incremental_margin_{self.horizon_days}d"
 
     @property
     def probability(self) -> str:
-        """The name of the column that holds the chance of a purchase."""
+        """The name of the column with the chance of a purchase."""
         return f"purchase_probability_{self.horizon_days}d"
 
     @cached_property
     def deck(self) -> Deck:
-        """The actions as arrays, laid out once; the plain offer comes with the terms' discount."""
+        """The actions as arrays, computed once; the plain offer has the terms' discount."""
         plain = {"discount_share": self.discount_share}
         actions = [
             action.model_copy(update=plain) if action.name == OFFER.name else action
@@ -64,7 +64,7 @@ class Terms:
 
     @cached_property
     def through(self) -> dict[Channel, "Terms"]:
-        """The same terms with every action in one channel; on the site it costs nothing."""
+        """Return the same terms with every action in one channel; on the site contacts are free."""
         return {channel: self._all_in(channel) for channel in CHANNELS}
 
     def _all_in(self, channel: Channel) -> "Terms":
@@ -74,9 +74,9 @@ class Terms:
 
 @dataclass(frozen=True)
 class Case:
-    """Who could be offered what: n customers, k candidates each (codes, -1 where a row has fewer).
+    """What could be offered to whom: n customers, k candidates each (codes, -1 where a row has fewer).
 
-    What is left out (None) is not known, and rules that would ask for it refuse nothing.
+    Attributes that are None are unknown, and the rules that need them refuse nothing.
     """
 
     people: People
@@ -86,14 +86,15 @@ class Case:
     days_since_bought: Money
     """Days since the customer's last purchase of the candidate, NaN if never; shape (n, k)."""
     standing: Standing | None = None
-    """Where the customers stand; without it rules of time and channel, and actions without a product, are
-    off."""
+    """Where the customers stand; without it, rules of time and channel, and actions without a product, do not
+    apply."""
     role: Bytes | None = None
-    """Bits of what a candidate can be to the customer (``deck.role_bit``), shape (n, k); None: ``any``."""
+    """Bits of the roles a candidate can have for the customer (``deck.role_bit``), shape (n, k); None:
+    ``any``."""
     kind_cooling: Bools | None = None
-    """Candidates of a kind the customer has bought too recently for another, shape (n, k)."""
+    """Whether the customer bought another product of the candidate's category too recently, shape (n, k)."""
     learnt: Mapping[str, Money] = field(default_factory=dict)
-    """By action: change of the chance of an order within the horizon, learnt from an experiment; (n,)."""
+    """By action: change in the chance of an order within the horizon, learnt from an experiment; (n,)."""
 
     @classmethod
     def of_one(cls, people: People, product: Any, chance: Any, days_since_bought: Any) -> Self:
@@ -103,7 +104,7 @@ class Case:
         return cls(people, products, chances, np.asarray(days_since_bought, np.float64).reshape(1, -1))
 
     def of(self, rows: slice) -> "Case":
-        """Return some of the customers."""
+        """Return the case of some of the customers."""
         cut = {
             part.name: getattr(self, part.name)[rows]
             for part in fields(self)

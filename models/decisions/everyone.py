@@ -1,6 +1,6 @@
 """What could be done for everyone at a moment: the best arm of each action, for a million customers.
 
-Who decides goes on from here: ``Options.best`` takes the one worth most, ``decisions.explore`` tries others,
+Decisions start from here: ``Options.best`` takes the option worth most, ``decisions.explore`` tries others,
 ``budgets.allocation`` keeps to a budget, ``budgets.calendar`` spreads contacts over days.
 """
 
@@ -28,16 +28,16 @@ class Options:
 
     deck: Deck
     worth: Money
-    """Worth of the action's best permitted arm; -inf where none is permitted."""
+    """Worth of the action's best permitted arm; -inf if none is permitted."""
     product: Ints
-    """The product that goes with it, as a code; -1 for an action without one, or where none is permitted."""
+    """The arm's product, as a code; -1 for an action without one, or if none is permitted."""
     chance: Money
     moved: Money
-    """By how much it raises that chance."""
+    """How much it raises that chance."""
     spend: Money
-    """Cost of the contact and the discount it is expected to give."""
+    """Cost of the contact and the expected discount."""
     refused: Codes
-    """-1 where an arm is permitted, else the rule (position in ``rules``); -2: no product fits the action."""
+    """-1 if an arm is permitted, else the rule (position in ``rules``); -2 if no product fits the action."""
     opens: Days
     """Days until the rules of time permit it; 0 or less: now."""
     closes: Days
@@ -49,16 +49,16 @@ class Options:
 
     @property
     def names(self) -> list[str]:
-        """The actions' names, and ``nothing`` at the end (so that position -1 is nothing)."""
+        """The actions' names, and ``nothing`` last (so that index -1 is nothing)."""
         return [*(action.name for action in self.deck.actions), DO_NOTHING]
 
     def best(self) -> Ints:
-        """Return the action worth most to each customer, -1 where none is worth more than nothing; (n,)."""
+        """Return the action worth most to each customer, -1 if none is worth more than nothing; (n,)."""
         first = self.worth.argmax(axis=1)
         return np.where(self.worth.max(axis=1) > 0, first, NOTHING).astype(np.int32)
 
     def at(self, action: Ints) -> tuple[Ints, Money, Money, Money]:
-        """Return product, worth, chance and spend of the action given for each customer (-1: nothing)."""
+        """Return product, worth, chance and spend of the given action of each customer (-1: nothing)."""
         rows, some = np.arange(len(self)), action >= 0
         taken = (rows, np.maximum(action, 0))
         product = np.where(some, self.product[taken], NOTHING).astype(np.int32)
@@ -67,10 +67,10 @@ class Options:
 
 
 def options(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> Options:
-    """Return what every action could bring each customer, under every rule.
+    """Return what every action could earn from each customer, under every rule.
 
-    Rules of time permit what they will permit within ``days`` days (0: today); ``opens`` and ``closes`` then
-    say when. Works in blocks of customers: memory does not grow with their number, but for the answer.
+    An arm counts as permitted if the rules of time permit it within ``days`` days (0: today); ``opens`` and
+    ``closes`` then say when. Works in blocks of customers, so that only the result grows with their number.
     """
     parts = [_of_block(block, goods, terms, days) for block in _blocks(_with_a_place(case), terms)]
     columns = [np.concatenate(column) for column in zip(*(part[0] for part in parts), strict=True)]
@@ -91,7 +91,7 @@ def _blocks(case: Case, terms: Terms) -> Iterator[Case]:
 def _of_block(
     case: Case, goods: Goods, terms: Terms, days: int
 ) -> tuple[tuple[NDArray[np.generic], ...], Weighed]:
-    """Return the columns of ``Options`` for a block, in their order, and what they came from."""
+    """Return the columns of ``Options`` for a block, in their order, and the arms they came from."""
     found = weigh(case, goods, terms, days=days)
     n, k = case.product.shape
     n_with = found.deck.n_with_product
@@ -110,14 +110,14 @@ def _of_block(
 
 
 def _first_best(worth: Money, refused: Codes, product: Ints) -> Rows:
-    """Return each action's best candidate, of equal ones the lower product; else one that was refused."""
+    """Return each action's best candidate, ties to the lower product; if none is permitted, a refused one."""
     most = np.iinfo(np.int32).max
     equal = (worth == worth.max(axis=2, keepdims=True)) & (refused != NO_ARM)
     return np.asarray(np.where(equal, product, most).argmin(axis=2)[:, :, None])
 
 
 def _with_a_place(case: Case) -> Case:
-    """Return the case with at least one place for a candidate."""
+    """Return the case with at least one column of candidates."""
     if case.product.shape[1]:
         return case
     n = len(case.product)

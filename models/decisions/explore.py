@@ -1,7 +1,7 @@
-"""Trying what is not known to be best, with propensities that can be relied on afterwards.
+"""Exploration: trying actions not known to be best, with exact propensities for later evaluation.
 
-A policy here is a table of chances: for every customer that of each action and of nothing. The choice is
-drawn from that very table, so the propensity that is logged is exact whatever went into the table.
+A policy here is a table of probabilities: for every customer that of each action and of nothing. The choice
+is drawn from this very table, so the logged propensity is exact, whatever the table was computed from.
 """
 
 from dataclasses import dataclass, replace
@@ -20,25 +20,26 @@ from models.policy.subjects import Goods
 GRID = 96
 """Points of the integral over the best sampled worth."""
 REACH = 6.0
-"""The integral goes so many standard deviations beyond the largest mean."""
+"""The integral extends this many standard deviations beyond the largest mean."""
 ROWS_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True)
 class Explored:
-    """What was drawn for n customers, and how likely it was."""
+    """The actions drawn for n customers, and their probabilities."""
 
     options: Options
     action: Ints
-    """Position of the action, -1 for nothing; shape (n,)."""
+    """Index of the action, -1 for nothing; shape (n,)."""
     propensity: Doubles
-    """The chance of that action over all draws, who is held out among them; shape (n,)."""
+    """The total probability of that action, including by being held out; shape (n,)."""
 
 
 def explore(case: Case, goods: Goods, terms: Terms, uniform: Doubles) -> Explored:
-    """Draw what to do with everyone by the shop's policy; ``uniform`` are numbers in [0, 1), shape (n,).
+    """Draw actions for everyone by the shop's policy; ``uniform`` are numbers in [0, 1), shape (n,).
 
-    Who is held out gets nothing. That was drawn too, by the share held out: it is part of the propensity.
+    Held-out customers get nothing. Since they too were drawn at random, the share held out is part of the
+    propensity.
     """
     share, held = 0.0, np.zeros(len(case.product), bool)
     if case.standing is not None:  # without it nobody is held out
@@ -52,7 +53,7 @@ def explore(case: Case, goods: Goods, terms: Terms, uniform: Doubles) -> Explore
 
 
 def policy_of(options: Options, policy: ContactPolicy) -> Doubles:
-    """Return the shop's policy: the chance of each action and (last) of nothing, shape (n, n_actions + 1)."""
+    """Return the shop's policy: the probability of each action and (last) of nothing, (n, n_actions + 1)."""
     if policy.exploration == "epsilon":
         return epsilon_greedy(options, policy.epsilon)
     if policy.exploration == "thompson":
@@ -61,24 +62,24 @@ def policy_of(options: Options, policy: ContactPolicy) -> Doubles:
 
 
 def greedy(options: Options) -> Doubles:
-    """Return the policy that always takes what is worth most."""
+    """Return the policy that always takes the action worth most."""
     chances = np.zeros((len(options), len(options.deck) + 1))
-    chances[np.arange(len(options)), options.best()] = 1.0  # -1 is the last: nothing
+    chances[np.arange(len(options)), options.best()] = 1.0  # -1 is the last column: nothing
     return chances
 
 
 def epsilon_greedy(options: Options, epsilon: float) -> Doubles:
-    """Return the policy that with chance ``epsilon`` draws evenly among what is permitted and nothing."""
+    """Return the policy that with probability ``epsilon`` draws evenly from permitted actions and nothing."""
     open_ = np.pad(np.isfinite(options.worth), ((0, 0), (0, 1)), constant_values=True)
     tried = open_ / open_.sum(axis=1, keepdims=True)
     return np.asarray((1 - epsilon) * greedy(options) + epsilon * tried)
 
 
 def thompson(options: Options, spread: Money) -> Doubles:
-    """Return the chance that each action is the best when its worth is drawn from what is believed of it.
+    """Return the probability of each action to be the best when worths are drawn from their distributions.
 
-    Worths are believed to be normal around ``options.worth`` with standard deviations ``spread``, shape
-    (n, n_actions), and independent; nothing is worth 0 (Thompson 1933). The integral is a sum over a grid,
+    Worths are taken as independent and normal with means ``options.worth`` and standard deviations
+    ``spread``, shape (n, n_actions); nothing is worth 0 (Thompson 1933). The integral is a sum over a grid,
     normalised: the choice is drawn from its result.
     """
     parts = [
@@ -102,7 +103,7 @@ def _chances_of_best(mean: Money, spread: Money) -> Doubles:
 
 
 def draw(chances: Doubles, uniform: Doubles) -> tuple[Ints, Doubles]:
-    """Draw an action a customer (-1: nothing) by uniform numbers in [0, 1), shape (n,); return its chance."""
+    """Draw an action per customer (-1: nothing) by uniform numbers in [0, 1), (n,), with its probability."""
     ends = np.cumsum(chances, axis=1)
     passed = (uniform[:, None] * ends[:, -1:] >= ends).sum(axis=1)
     taken = np.minimum(passed, chances.shape[1] - 1)

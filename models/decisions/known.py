@@ -1,4 +1,4 @@
-"""What decisions need besides lists and money: where customers stand, what products are, what was learnt."""
+"""What decisions need besides lists and money: standing of customers, facts of products, learnt effects."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Known:
-    """One scoring's knowledge, rows by customer code and by product code."""
+    """What is known as of one scoring; rows by customer code and by product code."""
 
     standing: Standing
     shelf: Shelf
     learnt: Mapping[str, Money] = field(default_factory=dict)
-    """By action: change of each customer's chance of an order, learnt from an experiment."""
+    """By action: change in each customer's chance of an order, learnt from an experiment."""
 
     def case(
         self,
@@ -45,10 +45,10 @@ class Known:
         days_since_bought: Money,
         standing: Standing | None = None,
     ) -> Case:
-        """Lay out some customers' candidates (codes and chances of shape (n, k)).
+        """Build the case of some customers' candidates (codes and chances of shape (n, k)).
 
-        ``history`` holds those customers' purchases, in their order; ``standing`` takes the place of what was
-        known at the scoring.
+        ``history`` holds those customers' purchases, in their order; ``standing`` replaces what was known at
+        the scoring.
         """
         return Case(
             people,
@@ -62,23 +62,23 @@ class Known:
         )
 
     def save(self, folder: Path) -> None:
-        """Write plain arrays, to be mapped by many workers."""
+        """Write plain arrays, to be memory-mapped by many workers."""
         self.standing.save(folder / "standing")
         self.shelf.save(folder / "shelf")
         write_arrays(folder, {f"learnt.{name}": change for name, change in self.learnt.items()})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Map what ``save`` wrote."""
+        """Memory-map what ``save`` wrote."""
         names = sorted(path.stem for path in folder.glob("learnt.*.npy"))
         learnt = {name.removeprefix("learnt."): read_array(folder, name) for name in names}
         return cls(Standing.load(folder / "standing"), Shelf.load(folder / "shelf"), learnt)
 
 
 def learnt_effects(uplift: "Uplift", features: "pd.DataFrame", deck: Deck) -> dict[str, Money]:
-    """Return, by action of the deck, the effect that was learnt; none of what was not.
+    """Return, by action of the deck, the learnt effects; actions without one are left out.
 
-    ``features`` are customer features, one row a customer.
+    ``features`` are customer features, one row per customer.
     """
     found: dict[str, Money] = {}
     for action in deck.actions:
@@ -91,5 +91,5 @@ def learnt_effects(uplift: "Uplift", features: "pd.DataFrame", deck: Deck) -> di
 
 
 def settled_by(standing: Standing, days: float) -> Standing:
-    """Return customers who ordered again since: nothing before ``days`` days from now."""
+    """Return the standing of customers who ordered again since: ``days`` days from now until settled."""
     return replace(standing, settles_in=np.maximum(standing.settles_in, np.float32(days)))

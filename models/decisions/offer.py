@@ -1,8 +1,8 @@
-"""The next best offer over arrays: one customer at request time or all of them in a batch, the same function.
+"""The next best offer over arrays: the same function for one customer at request time and for all in a batch.
 
-An *arm* is an action with one of the candidates, or an action that needs no product. Its worth is the margin
-expected with it less the margin expected without it. Doing nothing is worth 0 and is chosen whenever no
-permitted arm is worth more.
+An *arm* is an action with one of the candidates, or an action that needs no product. Its worth is the
+expected margin with it minus that without it. Doing nothing is worth 0 and is chosen unless a permitted arm
+is worth more.
 """
 
 from collections.abc import Mapping
@@ -24,33 +24,33 @@ from models.policy.subjects import Goods
 ReadyLists = Mapping[str, tuple[Column, Column]]
 """Ready lists by name: product codes and calibrated chances, both of shape (n_customers, k)."""
 TERMS = TypeAdapter(Terms)
-"""Terms as JSON, and back."""
+"""Conversion of terms to and from JSON."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do with each of n customers. Codes of products are those of the case; ``NOTHING`` is -1.
+    """What to do with each of n customers. Product codes are those of the case; ``NOTHING`` is -1.
 
-    The m arms of a row are its columns: action by action each of the k candidates, then the actions without
-    a product.
+    The m arms of a row are its columns: action by action each of the k candidates, then the actions without a
+    product.
     """
 
     product: Ints
     """The candidates, shape (n, k)."""
     action: Ints
-    """Position in ``arms.deck.actions``, -1 for nothing; shape (n,)."""
+    """Index into ``arms.deck.actions``, -1 for nothing; shape (n,)."""
     choice: Ints
-    """Code of the product chosen, -1 for nothing and for an action without one; shape (n,)."""
+    """Code of the chosen product, -1 for nothing and for an action without one; shape (n,)."""
     money: Money
     """Worth of the choice, shape (n,); 0 for nothing."""
     chance: Money
-    """Chance of buying the product (else of an order) if nothing is done, shape (n,); NaN for nothing."""
+    """Chance of buying the product (or of an order) without the contact, shape (n,); NaN for nothing."""
     arms: Weighed
-    """Every arm that was weighed."""
+    """All arms that were considered."""
 
     @cached_property
     def order(self) -> Ints:
-        """Columns of the permitted arms, best first, each product once an action; then -1; shape (n, m)."""
+        """Columns of the permitted arms, best first, each product once per action; then -1; shape (n, m)."""
         arms = self.arms
         code = np.where(arms.refused == PERMITTED, arm_codes(self.product, arms.deck), np.int64(NOTHING))
         allowed = (code >= 0) & ~repeated(code, arms.worth)
@@ -58,26 +58,26 @@ class Decision:
         return np.where(np.take_along_axis(allowed, order, axis=1), order, NOTHING)
 
     def action_of(self, column: int) -> int:
-        """Return the position in the deck of an arm's action."""
+        """Return the index in the deck of an arm's action."""
         k, n_with = self.product.shape[1], self.arms.deck.n_with_product
         return column // k if column < n_with * k else n_with + int(column - n_with * k)
 
     def candidate_of(self, column: int) -> int:
-        """Return an arm's candidate, -1 where its action needs no product."""
+        """Return an arm's candidate, -1 if its action needs no product."""
         k = self.product.shape[1]
         return column % k if column < self.arms.deck.n_with_product * k else NOTHING
 
     def why(self, code: int) -> dict[str, str]:
-        """Return the name of a rule and its reason in words."""
+        """Return a rule's name, and its reason in words."""
         return {"rule": self.arms.rules[code], "reason": self.arms.reasons[code]}
 
 
 def choose(case: Case, goods: Goods, terms: Terms) -> Decision:
     """Choose for every customer the permitted arm that is worth most, or nothing.
 
-    Assumes that an offer lifts each chance by the same share and sells one unit; wrong where it merely brings
-    a purchase forward. Rules of time permit what they permit today. Ties go to doing nothing, then to the
-    action that stands first, then to the product of the lower code.
+    Assumes that an offer lifts each chance by the same share and sells one unit; this is wrong if it only
+    brings a purchase forward. Rules of time apply as of today. Ties go to doing nothing, then to the first
+    action, then to the lower product code.
     """
     found = weigh(case, goods, terms)
     best = best_arm(found.worth, found.refused, case, found.deck)
@@ -106,7 +106,7 @@ def _pick(case: Case, found: Weighed, best: Rows) -> tuple[Ints, Ints, Money, Mo
 
 
 def merge_lists(lists: ReadyLists) -> tuple[Ints, Money]:
-    """Lay ready lists side by side as candidates and their chances, both of shape (n, all k)."""
+    """Join ready lists into candidates and their chances, both of shape (n, all k)."""
     products = [np.asarray(product, np.int32) for product, _ in lists.values()]
     chances = [np.asarray(chance, np.float64) for _, chance in lists.values()]
     return np.hstack(products), np.hstack(chances)
@@ -119,7 +119,7 @@ def save_desk(folder: Path, goods: Goods, terms: Terms) -> None:
 
 
 def load_desk(folder: Path) -> tuple[Goods, Terms]:
-    """Map what ``save_desk`` wrote; raise ``ArtefactError`` where it is broken."""
+    """Memory-map what ``save_desk`` wrote; raise ``ArtefactError`` if it is broken."""
     try:
         columns = [read_array(folder, part.name) for part in fields(Goods)]
         terms = TERMS.validate_json((folder / "terms.json").read_bytes())

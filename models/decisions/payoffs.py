@@ -1,7 +1,7 @@
-"""What ways to offer would have paid on a closed horizon, beside each other.
+"""What different policies of offers would have earned on a closed horizon.
 
-What was bought takes the place of the chances; the effect of an offer stays assumed. Only an experiment can
-tell that.
+Actual purchases replace the chances; the effect of an offer stays assumed, as only an experiment can measure
+it.
 """
 
 import numpy as np
@@ -37,7 +37,7 @@ def policies(case: Case, decision: Decision) -> dict[str, Ints]:
 def payoff(case: Case, column: Ints, bought: Bools, goods: Goods, terms: Terms) -> Money:
     """Return each customer's margin under a policy, from what was bought and the *assumed* effect: (n,).
 
-    Where chances are calibrated its expectation equals the worth the policy expected.
+    If chances are calibrated, its mean equals the worth that the policy expected.
     """
     rows = np.flatnonzero(column >= 0)
     at = (rows, column[rows])
@@ -51,7 +51,7 @@ def payoff(case: Case, column: Ints, bought: Bools, goods: Goods, terms: Terms) 
 
 
 def bought_of(labels: pd.DataFrame, product: Ints, history: History) -> Bools:
-    """Mark the candidates (n, k) of the customers of ``history`` that ``labels`` (a pair a row) holds."""
+    """Mark the candidates (n, k), rows as in ``history``, that are in ``labels`` (one row per pair)."""
     wanted = np.arange(len(product), dtype=np.int64)[:, None] * len(history.products) + product
     return np.asarray(np.isin(wanted, history.pairs_of(labels)) & (product >= 0))
 

@@ -1,4 +1,4 @@
-"""What the tables say of consent, contacts, deliveries and worth, as of a cutoff, as arrays by customer."""
+"""Consent, contacts, deliveries and worth as of a cutoff, read from the tables into arrays by customer."""
 
 import re
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def read_people(shop: "Shop", cutoff: datetime, customers: Vocabulary) -> People:
-    """Read consent and the contacts of the 28 days before ``cutoff``, one row a customer."""
+    """Read consent and the contacts of the 28 days before ``cutoff``, one row per customer."""
     since = naive_utc(shift_days(cutoff, -28, shop.timezone))
     given = shop.con.raw_sql(_CONSENT.format(column="email_consent")).fetchnumpy()
     sent = shop.con.raw_sql(_CONTACTS.format(since=since, moment=naive_utc(cutoff))).fetchnumpy()
@@ -39,11 +39,11 @@ def read_people(shop: "Shop", cutoff: datetime, customers: Vocabulary) -> People
 def read_standing(
     shop: "Shop", cutoff: datetime, customers: Vocabulary, scores: "pd.DataFrame | None" = None
 ) -> Standing:
-    """Read where each customer stands at ``cutoff``, one row a customer of the vocabulary.
+    """Read where each customer stands at ``cutoff``, one row per customer of the vocabulary.
 
-    ``scores`` (index ``customer_id``) brings ``churn_probability_{h}d`` and ``expected_margin_{h}d``; without
-    it risk and margin are unknown. The status of a delivery carries no time, so an open return is the one
-    thing here that cannot be replayed for a past date.
+    ``scores`` (index ``customer_id``) supplies ``churn_probability_{h}d`` and ``expected_margin_{h}d``;
+    without it risk and margin are unknown. The status of a delivery has no timestamp, so open returns are the
+    one thing here that cannot be reconstructed for a past date.
     """
     policy, zone = shop.settings.contact_policy, shop.timezone
     facts = {"moment": naive_utc(cutoff), "day": local_day(cutoff, zone), "zone": zone}
@@ -74,7 +74,7 @@ def with_scores(standing: Standing, scores: "pd.DataFrame", horizon_days: int) -
 
 
 def group_days(groups: Mapping[str, ProductGroup], paths: list[str], field: str, default: int = 0) -> Floats:
-    """Return a product group's ``field`` (days) for each category path; ``default`` where no group fits."""
+    """Return a product group's ``field`` (days) for each category path; ``default`` if no group matches."""
     found = np.full(len(paths), np.nan, np.float32)
     for group in groups.values():
         word = _word(group)
@@ -84,7 +84,7 @@ def group_days(groups: Mapping[str, ProductGroup], paths: list[str], field: str,
 
 
 def _word(group: ProductGroup) -> str:
-    """Return the pattern of a path that belongs to a group; read alike by Python and DuckDB."""
+    """Return the regular expression of a group's category paths, valid in both Python and DuckDB."""
     return (
         rf"(^|[^a-z])({'|'.join(re.escape(word.lower()) for word in group.categories)})"
         if group.categories
@@ -93,7 +93,7 @@ def _word(group: ProductGroup) -> str:
 
 
 def _put(column: Column, customers: Vocabulary, ids: Any, values: Any) -> None:
-    """Write values into the rows of known ids; what is NULL stays as it was."""
+    """Write values into the rows of known ids; NULL leaves the old value."""
     codes, masked = customers.codes(ids.tolist()), np.ma.asarray(values)
     known = (codes >= 0) & ~np.ma.getmaskarray(masked)
     column[codes[known]] = masked.data[known]
@@ -145,7 +145,7 @@ def _put_deliveries(
 
 
 def _settling_sql(groups: Mapping[str, ProductGroup], policy: ContactPolicy) -> str:
-    """Return SQL for a product's settling days from its ``category``."""
+    """Return SQL of a product's settling days by its ``category``."""
     cases = "".join(
         f" WHEN regexp_matches(lower(category), {quote(_word(group))}) THEN {group.settling_days}"
         for group in groups.values()
@@ -164,9 +164,9 @@ def _put_birthdays(standing: Standing, shop: "Shop", customers: Vocabulary, cuto
 
 
 def days_since_birthday(born: NDArray[np.datetime64], today: int) -> Floats:
-    """Return days since the nearest birthday, below 0 before it; ``today`` counts days since 1970-01-01.
+    """Return days since the nearest birthday, negative before it; ``today`` counts days since 1970-01-01.
 
-    Who was born on a 29 February has it on 1 March in other years.
+    A birthday on 29 February is on 1 March in other years.
     """
     month = born.astype("datetime64[M]")
     in_year = (month - born.astype("datetime64[Y]").astype("datetime64[M]")).astype(np.int64)

@@ -1,10 +1,9 @@
-"""Whom to keep: customers in the order of what a contact is expected to change, in money; never by risk.
+"""Whom to keep: customers ranked by the expected effect of a contact in money, never by risk.
 
 ``models.budgets.budget`` then says how many of them a budget pays for.
 
-The gain of a contact is ``effect x margin if the customer stays - cost``. Until an experiment has been
-learnt from, the effect is assumed (``churn probability x save_rate``) and every answer says ``effect:
-"assumed"``.
+The gain of a contact is ``effect x margin if the customer stays - cost``. Until an experiment has been learnt
+from, the effect is assumed (``churn probability x save_rate``) and every answer says ``effect: "assumed"``.
 """
 
 from collections.abc import Sequence
@@ -24,18 +23,18 @@ from models.policy.subjects import People
 def rank_customers(
     scores: pd.DataFrame, people: People, economics: Economics, *, horizon_days: int
 ) -> pd.DataFrame:
-    """Rank customers by what contacting them is expected to earn for its cost.
+    """Rank customers by what contacting them is expected to earn relative to its cost.
 
     ``scores`` has index ``customer_id``, ``churn_probability_{h}d`` and ``expected_margin_{h}d`` of the same
     horizon, and optionally ``contact_cost`` (default: ``economics.contact_cost`` for all) and
-    ``contact_effect``, a learnt change of the chance of an order (default: assumed by ``save_rate``);
-    ``people`` are consent and contacts of the same customers, in the same order.
+    ``contact_effect``, a learnt change in the chance of an order (default: assumed by ``save_rate``);
+    ``people`` holds consent and contacts of the same customers, in the same order.
 
-    Returns every customer, best first: the worthwhile by gain for money, then the others, then the refused;
+    Returns every customer, best first: the worthwhile by gain per cost, then the others, then the refused;
     index ``customer_id``, columns ``churn_probability_{h}d``, ``expected_margin_if_stays_{h}d``,
-    ``contact_cost``, ``expected_incremental_margin_{h}d``, ``contact_effect`` where it was learnt, and
+    ``contact_cost``, ``expected_incremental_margin_{h}d``, ``contact_effect`` if it was learnt, and
     ``ruled_out_by`` (a rule's name, empty if none). Ties go to the lower ``customer_id``. Raises
-    ``InputError`` where a column is missing.
+    ``InputError`` if a column is missing.
     """
     risk, expected, cost = _columns(scores, economics, horizon_days)
     stays = margin_if_stays(expected, risk)
@@ -66,7 +65,7 @@ def _columns(scores: pd.DataFrame, economics: Economics, horizon_days: int) -> t
                 "churn and ltv must look ahead equally far; train both for this horizon",
             )
     if not scores.index.is_unique:
-        raise InputError("a customer stands twice in the scores", "score each customer once")
+        raise InputError("a customer is in the scores twice", "score each customer once")
     cost = scores["contact_cost"].to_numpy(np.float64) if "contact_cost" in scores else economics.contact_cost
     costs = np.broadcast_to(np.asarray(cost, np.float64), len(scores))
     if (costs < 0).any():
@@ -76,12 +75,12 @@ def _columns(scores: pd.DataFrame, economics: Economics, horizon_days: int) -> t
 
 
 def _names(refusals: Sequence[Refusal], refused: NDArray[np.int8]) -> "pd.Categorical[str]":
-    """Return the name of each customer's first refusal, empty where none refuses."""
+    """Return the name of each customer's first refusal, empty if none refuses."""
     return pd.Categorical.from_codes(refused + 1, pd.Index(["", *(refusal.rule for refusal in refusals)]))
 
 
 def _order(gain: Money, cost: Money, refused: NDArray[np.int8], ids: pd.Index) -> Rows:
-    """Return rows by group (worthwhile, permitted, refused), gain for cost, gain, customer_id."""
+    """Return rows by group (worthwhile, permitted, refused), gain per cost, gain, customer_id."""
     group = np.where(refused >= 0, 2, np.where(gain > 0, 0, 1))
     by_id = np.arange(len(ids)) if ids.is_monotonic_increasing else np.asarray(ids.argsort())
     keys = (-gain, -gain / np.maximum(cost, 1e-12), group)

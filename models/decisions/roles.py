@@ -1,4 +1,4 @@
-"""What a product can be to a customer: new, dearer than what they buy, due again, worth a flash sale."""
+"""Roles a product can have for a customer: new, dearer than what they buy, due again, worth a flash sale."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -28,15 +28,16 @@ if TYPE_CHECKING:
     from features.shop import Shop
 
 FEWEST_GAPS = 5
-"""A product bought again so often tells its own rhythm; else its category's counts, else the shop's."""
+"""Minimum repeat purchases for a product's own rhythm; with fewer its category's is used, else the shop's."""
 DUE_SHARE = 0.75
-"""A product is due when so much of the usual time between two purchases has passed."""
+"""A product is due when this share of the usual time between two purchases has passed."""
 DEARER, DEAREST = 1.15, 3.0
-"""A better version costs so many times what the customer usually pays in its category."""
+"""A better version costs between these multiples of what the customer usually pays in its category."""
 N_ACCESSORIES = 20
-"""Accessories kept of each product; what was bought in the last ``SALES_DAYS`` may get one."""
+"""Accessories stored per product; what was bought in the last ``SALES_DAYS`` may get one."""
 LAUNCH_DAYS, SALES_DAYS, SLOW_DAYS = 30, 90, 180
-"""A launch is so recent; a slow mover's stock lasts so long at the sales of the last ``SALES_DAYS``."""
+"""A launch is at most this old; sales are counted over this time; a slow mover's stock lasts longer than
+this."""
 ANY, NEW, BETTER, DUE, FLASH = (np.uint8(role_bit(role)) for role in ("any", "new", "dearer", "due", "flash"))
 
 
@@ -46,21 +47,22 @@ class Shelf:
 
     category: Ints
     same_kind_days: Floats
-    """So many days after a purchase nothing else of the same category is offered."""
+    """Days after a purchase during which nothing else of the same category is offered."""
     settling_days: Floats
-    """Days from an order until its delivery has settled, where no delivery tells."""
+    """Days from an order until its delivery counts as settled, if no delivery is recorded."""
     repeat_days: Floats
-    """Usual days between two purchases by the same customer; NaN where nothing is bought again."""
+    """Usual days between two purchases by the same customer; NaN if it is never bought again."""
     flash: Bools
     """Slow movers and launches."""
     partner: Ints
-    """The best seller of the same category to show it with, -1 without one."""
+    """The best seller of the same category to show with it; -1 without one."""
     accessories: Ints
-    """What shares orders with each product and replaces none of it, shape (n_products, m); -1 for no more."""
+    """Products often bought in one order with it that are no substitutes, shape (n_products, m); padded with
+    -1."""
 
     @classmethod
     def read(cls, shop: "Shop", cutoff: "datetime", accessories: Ints | None = None) -> "Shelf":
-        """Read the shelf as of ``cutoff``, aligned to its catalogue; ``accessories`` if they are known."""
+        """Read the shelf as of ``cutoff``, aligned to its catalogue; with ``accessories`` if known."""
         catalogue, history = shop.catalogue(cutoff), shop.history(cutoff)
         paths = [*catalogue.categories.all_names(), ""]
         groups, policy = shop.settings.product_groups, shop.settings.contact_policy
@@ -80,20 +82,20 @@ class Shelf:
         )
 
     def save(self, folder: Path) -> None:
-        """Write one ``.npy`` an array."""
+        """Write one ``.npy`` per array."""
         write_arrays(folder, {part.name: getattr(self, part.name) for part in fields(self)})
 
     @classmethod
     def load(cls, folder: Path) -> "Shelf":
-        """Map what ``save`` wrote."""
+        """Memory-map what ``save`` wrote."""
         shelf = cls(*(read_array(folder, part.name) for part in fields(cls)))
         nobody = np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int32)
-        _goes_with(nobody, 0, np.zeros((0, 1), np.int32), shelf.accessories)  # compiles: nobody waits for it
+        _goes_with(nobody, 0, np.zeros((0, 1), np.int32), shelf.accessories)  # compile before requests
         return shelf
 
 
 def roles(history: History, product: Ints, days_since_bought: Money, goods: Goods, shelf: Shelf) -> Bytes:
-    """Return what each candidate can be to each customer of ``history``, as bits; shape (n, k)."""
+    """Return the roles of each candidate for each customer of ``history``, as bits; shape (n, k)."""
     new, price = np.isnan(days_since_bought), goods.price[product]
     usual = usual_price(history, product, goods.price, shelf.category)
     with np.errstate(invalid="ignore"):
@@ -104,7 +106,7 @@ def roles(history: History, product: Ints, days_since_bought: Money, goods: Good
 
 
 def goes_with(history: History, product: Ints, accessories: Ints) -> Bools:
-    """Mark candidates (n, k) that go with what their customer bought in the last ``SALES_DAYS``."""
+    """Mark candidates (n, k) that are accessories of what the customer bought in the last ``SALES_DAYS``."""
     since = history.cutoff_day - SALES_DAYS
     rows = (history.indptr, history.product, history.day)
     return _goes_with(rows, since, np.ascontiguousarray(product, np.int32), accessories)
@@ -113,7 +115,7 @@ def goes_with(history: History, product: Ints, accessories: Ints) -> Bools:
 @compiled
 def _goes_with(rows: tuple[Any, Ints, Ints], since: int, product: Ints, accessories: Ints) -> Bools:
     indptr, bought, day = rows
-    asked = np.full(len(accessories) + 1, -1, np.int32)  # the last one takes the -1
+    asked = np.full(len(accessories) + 1, -1, np.int32)  # the last entry absorbs the index -1
     found = np.zeros(product.shape, np.bool_)
     for customer in range(len(product)):
         for row in range(indptr[customer], indptr[customer + 1]):
@@ -127,7 +129,7 @@ def _goes_with(rows: tuple[Any, Ints, Ints], since: int, product: Ints, accessor
 
 
 def kind_cooling(history: History, product: Ints, shelf: Shelf) -> Bools | None:
-    """Mark candidates of a kind the customer bought too recently for another; None where no kind is so."""
+    """Mark candidates of a category the customer bought from too recently; None if none has a limit."""
     if not (shelf.same_kind_days > 0).any():
         return None
     since = days_since_kind(history, product, shelf.category)
@@ -135,8 +137,8 @@ def kind_cooling(history: History, product: Ints, shelf: Shelf) -> Bools | None:
 
 
 def usual_price(history: History, product: Ints, price: Money, category: Ints) -> Money:
-    """Return the mean price of what each customer bought in each candidate's category; NaN if nothing."""
-    n = int(category.max(initial=-1)) + 2  # kinds, and one that nobody bought: of no category
+    """Return the mean price each customer paid in each candidate's category; NaN without purchases."""
+    n = int(category.max(initial=-1)) + 2  # categories, none (-1), and one that nobody bought from
     kind, cost = category[history.product].astype(np.int64), price[history.product]
     known = (kind >= 0) & np.isfinite(cost)
     if not known.any():
@@ -151,7 +153,7 @@ def usual_price(history: History, product: Ints, price: Money, category: Ints) -
 
 
 def repeat_days(history: History, category: Ints) -> Floats:
-    """Return the median days between two purchases of each product by one customer, NaN if never repeated."""
+    """Return the median days between two purchases of each product by one customer; NaN if never repeated."""
     import pandas as pd
 
     rows = pd.DataFrame({"customer": history.customer, "product": history.product, "day": history.day})
@@ -171,7 +173,7 @@ def _medians(again: "pd.DataFrame", key: str) -> "pd.Series[float]":
 
 
 def _units(history: History) -> Money:
-    """Return units sold of each product in the last ``SALES_DAYS``."""
+    """Return the units of each product sold in the last ``SALES_DAYS``."""
     recent = history.day >= history.cutoff_day - SALES_DAYS
     sold = np.bincount(history.product[recent], history.quantity[recent], len(history.products))
     return np.asarray(sold, np.float64)
@@ -192,7 +194,7 @@ def _launched(shop: "Shop", cutoff: "datetime", history: History) -> Bools:
 
 
 def _partners(category: Ints, units: Money) -> Ints:
-    """Return the product that sold most in each product's category; -1 for itself or without a category."""
+    """Return the best seller of each product's category; -1 for itself or without a category."""
     order = np.lexsort((np.arange(len(category)), -units, category))
     kinds, first = np.unique(category[order], return_index=True)
     best = order[first][np.searchsorted(kinds, category)].astype(np.int32)

@@ -1,4 +1,4 @@
-"""A decision in words: what was chosen and why, what came next, and what ruled out the rest."""
+"""A decision in words: what was chosen and why, the runners-up, and what ruled out the rest."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,18 +14,18 @@ from models.policy.actions import DO_NOTHING
 
 N_RUNNERS_UP = 3
 FAR = 3650
-"""Days: a window that closes later is said to stay open."""
+"""In days: a window that closes later is described as staying open."""
 
 
 def explain(
     decision: Decision, case: Case, terms: Terms, row: int, *, products: Sequence[str], names: Sequence[str]
 ) -> dict[str, Any]:
-    """Say one row of a decision in words; ``products`` and ``names`` are its k candidates' ids and names.
+    """Describe one row of a decision; ``products`` and ``names`` are its k candidates' ids and names.
 
     Returns ``action`` and ``product_id`` (None for nothing and for an action without one), ``channel``, the
     money and the chance under their full names, ``currency``, ``effect``, ``window`` (days from now),
     ``reason``, ``runners_up`` (action, product_id and money, best first; None is doing nothing),
-    ``ruled_out`` (product_id, rule, reason; a single entry without product_id where one rule refused all) and
+    ``ruled_out`` (product_id, rule, reason; a single entry without product_id if one rule refused all) and
     ``ruled_out_actions`` (action, rule, reason).
     """
     options = _options(decision, row, products)
@@ -53,7 +53,7 @@ def explain(
 
 
 def effect_of(name: str, case: Case, terms: Terms) -> str:
-    """Return where an action's effect comes from: ``learnt`` from an experiment, or ``assumed``."""
+    """Return the origin of an action's effect: ``learnt`` from an experiment, or ``assumed``."""
     return "learnt" if name in case.learnt else terms.effect
 
 
@@ -89,7 +89,7 @@ def _ruled_out(decision: Decision, row: int, products: Sequence[str]) -> list[di
 
 
 def _refused_products(decision: Decision, row: int) -> list[tuple[int, int]]:
-    """Return candidates that no action may offer, each with the rule that refused it first."""
+    """Return the candidates that no action may offer, each with the first rule that refused it."""
     k = decision.product.shape[1]
     if not decision.arms.deck.n_with_product:
         return []
@@ -139,7 +139,7 @@ def _why_nothing(decision: Decision, row: int) -> str:
 
 
 def why_nothing(found: Options, row: int) -> str:
-    """Say why a customer gets none of the options, in the words of the rules."""
+    """Explain why a customer gets none of the options, by the rules' reasons."""
     told = found.refused[row][found.refused[row] != NO_ARM]
     if (told == PERMITTED).any():
         return "no permitted action earns more than it costs, or no day is left for it"
@@ -147,7 +147,7 @@ def why_nothing(found: Options, row: int) -> str:
 
 
 def _all_refused(told: Column, rules: Sequence[str], reasons: Sequence[str], what: str) -> str:
-    """Say which rules refused everything; ``told`` are their numbers, one of each thing refused."""
+    """Name the rules that refused everything; ``told`` holds the refusing rule of each refused thing."""
     if not len(told):
         return "nothing to offer: no candidate products are known for this customer"
     if (told == told[0]).all():
@@ -158,7 +158,7 @@ def _all_refused(told: Column, rules: Sequence[str], reasons: Sequence[str], wha
 
 
 def how_it_works(effect: str, save_rate: float) -> str:
-    """Say where the effect of a contact to keep a customer comes from."""
+    """Describe the origin of the effect of a retention contact."""
     if effect == "learnt":
         return "what a contact changes was learnt from customers who were held out"
     return f"a contact is assumed to keep {save_rate:.0%} of those who would leave"

@@ -1,1 +1,1 @@
-"""What a list may hold and in which order, what a request asks, and what may stand in for history."""
+"""What a list may contain and in which order, what a request asks, and the fallbacks without history."""

@@ -1,7 +1,7 @@
-"""What to show somebody without orders: what sells to customers of like gender, region, interests, channel.
+"""Lists for customers without orders: what sells to others of the same gender, region, interests, channel.
 
-Popularity times a lift for each attribute. Lifts are drawn to 1 for categories, and to their category's for
-products, where a segment has bought little (gamma-Poisson: DuMouchel 1999); their product is naive Bayes.
+Popularity times a lift for each attribute. Lifts are shrunk to 1 for categories, and to their category's for
+products, if a segment has bought little (gamma-Poisson: DuMouchel 1999); multiplying them is naive Bayes.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 Attribute = Literal["gender", "region", "interests", "acquisition_channel"]
 ATTRIBUTES: tuple[Attribute, ...] = get_args(Attribute)
 STRENGTH = 10.0
-"""A lift is drawn to what it is drawn to by so many expected purchases."""
+"""Prior strength of lifts, in expected purchases."""
 HEAD = 2_000
-"""So many of the best sellers are ordered anew for a segment; the rest follow as they sell."""
+"""Number of best sellers that are reordered for a segment; the rest follow by sales."""
 N_SEGMENTS = 60
-"""So many values are kept, those with most purchases."""
+"""Maximum number of segments kept: those with most purchases."""
 SMALLEST = 5
-"""Customers a segment has at least: what fewer buy is theirs, and nobody else's business."""
+"""Minimum customers per segment; smaller ones say more about single people than about the segment."""
 SEPARATORS = ",;|"
-"""Between several interests of one customer."""
+"""Separators between several interests of one customer."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class AttributeSegments:
     """``attribute=value``."""
     lift: Floats
     customers: Vocabulary
-    """Those known by their attributes alone: no purchase yet."""
+    """Customers known by their attributes alone, without a purchase."""
     values: Ids
     """Their segments, as ``attribute=value`` lines."""
 
     @classmethod
     def of(cls, shop: "Shop", cutoff: datetime, days: int = 180) -> Self | None:
-        """Learn lifts from purchases of the last ``days``; None where the shop records no attributes."""
+        """Learn lifts from purchases of the last ``days``; None if the shop records no attributes."""
         if not shop.facts.has_customers:
             return None
         frame = shop.con.raw_sql(f"SELECT customer_id, {', '.join(ATTRIBUTES)} FROM customers").df()
@@ -65,18 +65,18 @@ class AttributeSegments:
         return cls(names, lift, vocabulary, np.array([text.encode() for text in values] or [], np.bytes_))
 
     def of_customer(self, customer_id: str) -> list[str]:
-        """Return the segments of a customer without orders; none of one who is unknown."""
+        """Return the segments of a customer without orders; empty for an unknown one."""
         code = self.customers.code(customer_id)
         return self.values[code].decode().split("\n") if code >= 0 else []
 
     def without(self, left: Callable[[list[str]], list[str]]) -> Self:
-        """Keep only those customers whose ids ``left`` leaves."""
+        """Return the same with only those customers whose ids ``left`` returns."""
         names = self.customers.all_names()
         kept = self.customers.codes(left(names))
         return replace(self, customers=Vocabulary(self.customers.ids[kept]), values=self.values[kept])
 
     def best(self, segments: list[str], popular: Ints, chance: Floats) -> tuple[Ints, Floats] | None:
-        """Reorder the best sellers and their chances for these segments; None where none is known."""
+        """Reorder the best sellers and their chances for these segments; None if none is known."""
         codes = self.names.codes(segments)
         codes = codes[codes >= 0]
         if not len(codes):
@@ -88,13 +88,13 @@ class AttributeSegments:
         return np.append(head[order], popular[HEAD:]), np.append(here[order], rest)
 
     def save(self, folder: Path) -> None:
-        """Write one ``.npy`` an array."""
+        """Write one ``.npy`` per array."""
         arrays = {"names": self.names.ids, "lift": self.lift, "customers": self.customers.ids}
         write_arrays(folder, arrays | {"values": self.values})
 
     @classmethod
     def load(cls, folder: Path) -> Self | None:
-        """Map what ``save`` wrote; None where nothing was."""
+        """Memory-map what ``save`` wrote; None if nothing was written."""
         if not folder.is_dir():
             return None
         names, customers = (Vocabulary(read_array(folder, name)) for name in ("names", "customers"))
@@ -102,7 +102,7 @@ class AttributeSegments:
 
 
 def segments_of(attributes: Mapping[Any, Any]) -> list[str]:
-    """Return the segments that attributes put a customer into; several interests are several."""
+    """Return the segments that attributes put a customer into; each interest is one."""
     return _lines({name: attributes.get(name) for name in ATTRIBUTES})
 
 
@@ -121,7 +121,7 @@ def _lines(attributes: Mapping[Any, Any]) -> list[str]:
 def _lifts(
     history: History, category: Ints, codes: Ints, known: list[list[str]], days: int
 ) -> tuple[Vocabulary, Floats]:
-    """Return the segments large enough to speak, and their lifts."""
+    """Return the segments that are large enough, and their lifts."""
     from scipy.sparse import csr_matrix
 
     pairs = [
@@ -139,7 +139,7 @@ def _lifts(
 
 
 def _buyers(history: History, days: int) -> Sparse:
-    """Return who bought what lately: ones, (customers, products)."""
+    """Return recent buyers as a matrix of ones, (customers, products)."""
     from scipy.sparse import csr_matrix
 
     recent = history.cutoff_day - history.day <= days
@@ -150,7 +150,7 @@ def _buyers(history: History, days: int) -> Sparse:
 
 
 def _drawn(seen: Doubles, share: Doubles, category: Ints) -> Floats:
-    """Return lifts over what the shop's ``share`` would have each segment buy: of categories, of products."""
+    """Return lifts relative to the shop's ``share``, shrunk: those of categories, then of products."""
     expected = seen.sum(axis=1, keepdims=True) * share
     kinds = np.zeros((len(share), int(category.max(initial=-1)) + 2))
     kinds[np.arange(len(share)), category + 1] = 1

@@ -1,6 +1,6 @@
-"""Better versions of a product: the same need a step up in price, and what is known of each such pair.
+"""Better versions of a product: the same need at a higher price, and the inputs known of each such pair.
 
-The same need is the same (deepest) category; where a product has none, a name that shares half its words.
+The same need means the same (deepest) category; for products without one, names that share half their words.
 """
 
 import re
@@ -17,11 +17,11 @@ from features.arrays.history import History
 from features.arrays.stored import read_array, write_arrays
 
 LEAST_STEP = 1.05
-"""A better version costs at least so many times the price: a few cents are no step."""
+"""A better version costs at least this many times the price: a few cents are no step."""
 N_SHELF = 20_000
-"""Versions are sought among so many products, those that sell best of late."""
+"""Versions are taken from this many products, the recent best sellers."""
 N_PER_PRODUCT = 200
-"""So many versions of a product are compared, those that sell best of late."""
+"""Maximum number of versions compared per product, the best sellers among them."""
 LIKE = 0.5
 """Share of the longer name's words that two products without a category must have in common."""
 PAIRS_AT_ONCE = 200_000
@@ -40,23 +40,23 @@ INPUTS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Dearer:
-    """Of each product its better versions, best first: shape (n_products, m), product -1: no more."""
+    """For each product its better versions, best first: shape (n_products, m), padded with -1."""
 
     product: Ints
     chance: Floats
-    """Of a customer of the product to move to this version within the horizon."""
+    """The chance that a customer who has the product moves to this version within the horizon."""
     margin: Floats
-    """Earned with one unit of it, in the shop's currency."""
+    """Margin of one unit, in the shop's currency."""
 
     def save(self, folder: Path) -> None:
-        """Write ``dearer.*.npy``, to be mapped."""
+        """Write ``dearer.*.npy``, to be memory-mapped."""
         write_arrays(
             folder, {f"dearer.{name}": getattr(self, name) for name in ("product", "chance", "margin")}
         )
 
     @classmethod
     def load(cls, folder: Path) -> "Dearer | None":
-        """Map what ``save`` wrote; nothing where it did not."""
+        """Memory-map what ``save`` wrote; empty if nothing was written."""
         if not (folder / "dearer.product.npy").is_file():
             return None
         return cls(*(read_array(folder, f"dearer.{name}") for name in ("product", "chance", "margin")))
@@ -74,14 +74,14 @@ class Steps:
 
 @dataclass(frozen=True)
 class Last:
-    """The last product of each kind a customer bought: from where they may move up."""
+    """The last product of each kind that a customer bought, from which they may move up."""
 
     customer: Ints
     product: Ints
 
 
 def kinds_of(catalogue: Catalogue) -> Ints:
-    """Return each product's kind: its category, or one of its own where it has none."""
+    """Return each product's kind: its category, or one of its own without a category."""
     own = len(catalogue.categories) + np.arange(len(catalogue.products), dtype=np.int32)
     return np.where(catalogue.category >= 0, catalogue.category, own).astype(np.int32)
 
@@ -94,7 +94,7 @@ def last_of_kind(history: History, kind: Ints) -> Last:
 
 
 def steps_of(history: History, catalogue: Catalogue, price_step: float, horizon_days: int) -> Steps:
-    """Return every product with its better versions, at most ``price_step`` times the price."""
+    """Return all pairs of a product and a better version, at most ``price_step`` times the price."""
     kind, size = kinds_of(catalogue), len(catalogue.products)
     fade = np.exp2((history.day - history.cutoff_day) / horizon_days)
     sells = np.bincount(history.product, fade, minlength=size)
@@ -124,7 +124,7 @@ def steps_of(history: History, catalogue: Catalogue, price_step: float, horizon_
 def _of_one_kind(
     price: Floats, kind: Ints, sells: Column, shelf: Ints, price_step: float
 ) -> tuple[Ints, Ints]:
-    """Return pairs of one kind within the step; of many versions, those that sell best."""
+    """Return the pairs within one kind and the price step; of many versions, the best sellers."""
     shelf = shelf[np.lexsort((price[shelf], kind[shelf]))]
     place = kind[shelf].astype(np.float64) * 100.0 + np.log(np.maximum(price[shelf], 1e-6))
     known = np.flatnonzero(price > 0).astype(np.int32)
@@ -135,7 +135,7 @@ def _of_one_kind(
 
 
 def _best_in(low: Longs, high: Longs, shelf: Ints, sells: Column, known: Ints) -> tuple[Ints, Ints]:
-    """Return, of each product, the best selling ones of its stretch of the shelf."""
+    """Return, for each product, the best sellers of its range of the shelf."""
     n = _chosen(low, high, -sells[shelf], np.zeros((0, 2), np.int64))
     pairs = np.zeros((int(n), 2), np.int64)
     _chosen(low, high, -sells[shelf], pairs)
@@ -144,7 +144,7 @@ def _best_in(low: Longs, high: Longs, shelf: Ints, sells: Column, known: Ints) -
 
 @compiled
 def _chosen(low: Column, high: Column, order: Column, pairs: Column) -> int:
-    """Count the pairs (row, place) to keep, and write them into ``pairs`` where it has room."""
+    """Count the pairs (row, position) to keep; writes them into ``pairs`` if it has room."""
     n = 0
     for row in range(len(low)):
         width = high[row] - low[row]
@@ -160,7 +160,7 @@ def _chosen(low: Column, high: Column, order: Column, pairs: Column) -> int:
 
 
 def _of_like_words(catalogue: Catalogue, words: Sparse, shelf: Ints, price_step: float) -> tuple[Ints, Ints]:
-    """Return pairs of products without a category whose names share words, within the step."""
+    """Return pairs within the price step of products without a category whose names share words."""
     some = shelf[(catalogue.category[shelf] < 0) & (np.diff(words.indptr)[shelf] > 0)]
     if not len(some):
         return some, some
@@ -177,7 +177,7 @@ def _of_like_words(catalogue: Catalogue, words: Sparse, shelf: Ints, price_step:
 
 
 def _words(catalogue: Catalogue) -> Sparse:
-    """Return a products x words matrix of ones."""
+    """Return a matrix (products, words) of ones."""
     from scipy.sparse import csr_matrix
 
     texts = [name.decode(errors="replace").lower() for name in catalogue.name.tolist()]
@@ -200,7 +200,7 @@ def _in_common(words: Sparse, one: Ints, other: Ints) -> Floats:
 
 
 def _first_time(history: History, fade: Column) -> Column:
-    """Return each product's first-time buyers, faded."""
+    """Return each product's first-time buyers, decayed with age."""
     first = np.unique(history.pair, return_index=True)[1]
     return np.bincount(history.product[first], fade[first], minlength=len(history.products))
 
@@ -208,7 +208,7 @@ def _first_time(history: History, fade: Column) -> Column:
 def _moved(history: History, kind: Ints, product: Ints, version: Ints) -> Column:
     """Return the log share of a product's customers whose next new product of its kind was the version.
 
-    Shrunk to the version's share of all such moves within its kind, as if of two customers more.
+    Shrunk to the version's share of all such moves within its kind, with a prior of two customers.
     """
     size = max(len(history.products), 1)
     kinds = kind[history.product].astype(np.int64)
@@ -223,7 +223,7 @@ def _moved(history: History, kind: Ints, product: Ints, version: Ints) -> Column
     moves, times = np.unique(what[to - 1].astype(np.int64) * size + what[to], return_counts=True)
     wanted = product.astype(np.int64) * size + version
     at = found_at(wanted, moves)
-    n = np.append(times, 0)[at]  # -1 reads the last: never
+    n = np.append(times, 0)[at]  # index -1 reads the appended 0
     arrived = np.bincount(what[to], minlength=size)
     usual = (arrived + 0.1)[version] / (np.bincount(kind, arrived)[kind[version]] + 1)
     buyers = np.bincount(what[first], minlength=size)[product]

@@ -1,7 +1,7 @@
-"""The rules of every list: exactly min(k, eligible) products, each once, none that it may not hold.
+"""The rules of every list: exactly min(k, eligible) products, each once, none that it may not contain.
 
-``for_you`` may hold what was bought where such things are bought again, ``buy_again`` holds nothing else,
-``new_for_you`` none of it: see ``models.lists.rules``.
+``for_you`` may contain products bought before if such things are bought again, ``buy_again`` only these,
+``new_for_you`` none of them: see ``models.lists.rules``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PERSONAL = ("for_you", "buy_again", "new_for_you")
-"""The lists that are made for a customer."""
+"""The lists made for a customer."""
 SOURCES = (
     "own", "similar", "linear", "factors", "alike", "baskets", "texts", "category", "arrivals", "popular",
     "bought_together", "upsell", "pinned",
 )  # fmt: skip
-"""Why a product came up: bought before; like what was bought; a linear model of all purchases says so;
-factors of customer and product agree; customers with like baskets buy it; bought in one order with what was
-bought; its words are like theirs; of a category bought; new and selling; sells now; goes with the cart; is
-dearer; the shop wants it there. A new one goes last: a scoring keeps their numbers."""
+"""Why a product is a candidate: bought before; similar to what was bought; a linear model of all purchases;
+factors of customer and product; customers with similar baskets; bought in one order with what was bought;
+similar words; a category bought from; new and selling; selling now; goes with the cart; a dearer version;
+pinned by the shop. Append new ones at the end: scorings store these positions."""
 OWN, POPULAR, TOGETHER, UPSELL, PINNED = (
     SOURCES.index(name) for name in ("own", "popular", "bought_together", "upsell", "pinned")
 )
@@ -36,9 +36,9 @@ COLUMNS = ("customer_id", "list", "rank", "product_id", "score", "source")
 
 
 class Picks(NamedTuple):
-    """A list for each customer, best first: arrays (n, k); product -1 where it has ended.
+    """A list for each customer, best first: arrays (n, k); product is -1 after the end of a list.
 
-    ``reason``, ``number`` and ``about`` are as in ``models.ranking.reasons``: zeros where nothing is said.
+    ``reason``, ``number`` and ``about`` are as in ``models.ranking.reasons``: zeros without a reason.
     """
 
     product: Ints
@@ -59,17 +59,17 @@ class Picks(NamedTuple):
         return cls(name, number, code, code.copy(), number.copy(), name.copy())
 
     def first(self, k: int) -> "Picks":
-        """Return the lists' first ``k``."""
+        """Return the first ``k`` of each list."""
         return Picks(*(getattr(self, name)[:, :k] for name in Picks._fields))
 
     def put(self, rows: Bools | slice, picks: "Picks") -> None:
-        """Write lists into some rows."""
+        """Write lists into these rows."""
         for name in Picks._fields:
             getattr(self, name)[rows] = getattr(picks, name)
 
     @classmethod
     def joined(cls, parts: Sequence["Picks"], k: int) -> "Picks":
-        """Return the lists of several groups of customers, one after the other."""
+        """Return the lists of several groups of customers, concatenated."""
         if not parts:
             return cls.none(0, k)
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls._fields))
@@ -86,14 +86,14 @@ class Pairs:
     own: Bools
 
     def of_list(self, name: str, rules: Rules, ids: Ids) -> "Pairs":
-        """Return the pairs that a list may hold; ``customer`` counts the rows of ``ids``."""
+        """Return the pairs that a list may contain; ``customer`` holds row numbers of ``ids``."""
         had = self.own | rules.tried(name, ids, self.customer, self.product)
         kept = ~rules.barred(name, self.product, had)
         return Pairs(*(getattr(self, column)[kept] for column in Pairs.__annotations__))
 
 
 def asked_for(history: History, customers: Sequence[str]) -> History:
-    """Return the histories of ``customers`` in their order; one who is unknown has no rows."""
+    """Return the histories of ``customers`` in their order; unknown ones have no rows."""
     codes = history.customers.codes(customers)
     known = codes >= 0
     kept = history.of_customers(codes[known])
@@ -117,10 +117,11 @@ def pick(pairs: Pairs, n: int, k: int, rules: Rules) -> Picks:
 
 
 def filled(lists: dict[str, Picks], history: History, popularity: Floats, rules: Rules) -> dict[str, Picks]:
-    """Complete short lists by what sells best, each chance capped by the list's last; in place.
+    """Fill up short lists with best sellers, each chance capped by the list's last; in place.
 
-    Rows of the lists are the customers of ``history``, whose products ``popularity`` tells of. Only what they
-    bought themselves can be bought again: ``buy_again`` stays as it is. What the shop pinned then leads.
+    Rows of the lists are the customers of ``history``, in whose product codes ``popularity`` is.
+    ``buy_again`` is not filled up, as only a customer's own purchases can be bought again. Products pinned by
+    the shop are then moved to the front.
     """
     best = rules.best(popularity)
     for name, picks in lists.items():
@@ -132,20 +133,20 @@ def filled(lists: dict[str, Picks], history: History, popularity: Floats, rules:
 
 
 def lead(picks: Picks, name: str, history: History, popularity: Floats, rules: Rules) -> None:
-    """Put what the shop pinned to a list before it, for whom it may be shown to; in place."""
+    """Move products the shop pinned to the front of a list, for customers it may show them to; in place."""
     for code in rules.leading(name)[::-1].tolist():
         _lead(picks, code, popularity[code], _may_lead(name, code, history, rules))
 
 
 def _barred(name: str, history: History, rules: Rules) -> tuple[Ints, Ints]:
-    """Return customers and the products of theirs that a list may not hold."""
+    """Return pairs of customer and product that a list may not contain."""
     own = rules.barred(name, history.product, np.ones(len(history.product), bool))
     row, product = rules.tried_pairs(name, history.customers.ids)
     return np.append(history.customer[own], row), np.append(history.product[own], product)
 
 
 def _short(picks: Picks, history: History) -> Iterator[Ints]:
-    """Yield customers with a place to fill, in pieces; those of many purchases by themselves."""
+    """Yield batches of customers with places to fill; those with many purchases in batches of their own."""
     n_lines, k = np.diff(history.indptr), picks.product.shape[1]
     short = np.flatnonzero((picks.product < 0).any(axis=1)).astype(np.int32)
     short = short[np.argsort(-n_lines[short], kind="stable")]
@@ -156,13 +157,13 @@ def _short(picks: Picks, history: History) -> Iterator[Ints]:
 
 
 def _fill(picks: Picks, some: Ints, best: Ints, popularity: Floats, barred: tuple[Ints, Ints]) -> None:
-    """Complete the lists of ``some``; so many of the best are looked at that enough of them are free."""
+    """Fill up the lists of ``some``, looking at enough best sellers that sufficiently many are permitted."""
     product, k = picks.product[some], picks.product.shape[1]
     n_barred = np.bincount(barred[0], minlength=len(some)).max()
     best = best[: 2 * k + int(n_barred)]
     column = np.full(
         len(popularity) + 1, len(best)
-    )  # whatever is not looked at, -1 too, takes the last column
+    )  # products not looked at, and -1, fall into the last column
     column[best] = np.arange(len(best))
     free = np.ones((len(some), len(best) + 1), bool)
     free[:, -1] = False
@@ -178,7 +179,7 @@ def _fill(picks: Picks, some: Ints, best: Ints, popularity: Floats, barred: tupl
 
 
 def _may_lead(name: str, code: int, history: History, rules: Rules) -> Bools:
-    """Return for whom a list may hold a product."""
+    """Return for whom a list may contain a product."""
     own = np.zeros(len(history.customers), bool)
     own[history.customer[history.product == code]] = True
     product = np.full(len(own), code, np.int32)
@@ -187,7 +188,7 @@ def _may_lead(name: str, code: int, history: History, rules: Rules) -> Bools:
 
 
 def _lead(picks: Picks, code: int, chance: float, rows: Bools) -> None:
-    """Move a product to the front of some lists; where it was not in them, the last one gives way."""
+    """Move a product to the front of some lists; if it was not in them, the last one drops out."""
     product = picks.product[rows]
     place = np.where((product == code).any(axis=1), (product == code).argmax(axis=1), product.shape[1] - 1)
     column = np.arange(product.shape[1])
@@ -200,7 +201,7 @@ def _lead(picks: Picks, code: int, chance: float, rows: Bools) -> None:
 
 
 def frame(lists: dict[str, Picks], customers: Sequence[str], products: Ids) -> "pd.DataFrame":
-    """Return lists as one table, ``COLUMNS``; ``rank`` from 1."""
+    """Return lists as one table with ``COLUMNS``; ``rank`` starts at 1."""
     import pandas as pd
 
     names = np.array(customers, dtype=object)

@@ -1,4 +1,4 @@
-"""What one request ranks: products of several groups, each once, the earliest group's source speaking."""
+"""The candidates of one request: products of several groups, each once, with its first group's source."""
 
 from typing import NamedTuple
 
@@ -11,14 +11,14 @@ BARRED, OWNED, TAKEN = np.uint8(1), np.uint8(2), np.uint8(4)
 
 
 class Group(NamedTuple):
-    """Products (-1: none) and where each comes from."""
+    """Products (-1: none) and the source of each."""
 
     product: Ints
     source: Bytes
 
 
 class Lead(NamedTuple):
-    """What leads to neighbours: the cart, what was just bought; each neighbour's source is its table's."""
+    """The products that lead to neighbours (cart or latest purchases), and the source of each table."""
 
     product: Ints
     tables: tuple[Ints, Ints]
@@ -32,7 +32,7 @@ def united(
 ) -> tuple[Ints, Bytes, Bools]:
     """Return products that are not barred, their sources, and whether the customer owns them.
 
-    The first two groups come before the neighbours of what leads, the third after them.
+    The first two groups come before the neighbours of the lead, the third after them.
     """
     first, second, third = groups
     marks = barred.astype(np.uint8)  # True is BARRED
@@ -54,7 +54,7 @@ def united(
 
 @compiled
 def _add(n: int, group: Group, marks: Bytes, product: Ints, source: Bytes) -> int:
-    """Take what is neither barred nor taken yet; return how many there are by now."""
+    """Add the products that are neither barred nor added yet; return the new number of products."""
     for row in range(len(group.product)):
         code = group.product[row]
         if code >= 0 and not marks[code] & (BARRED | TAKEN):

@@ -10,12 +10,12 @@ from features.arrays.history import History
 from models.lists.rules import Rules
 
 N_RECENT = 5
-"""So many of the latest purchases speak where a cart is asked for and there is none."""
+"""Number of latest purchases used in place of an empty cart."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """One question: ``mine`` is the customer's history by now, ``code`` their row in the state (-1: none)."""
+    """One question: ``mine`` is the customer's current history, ``code`` their row in the state (or -1)."""
 
     mine: History
     code: int
@@ -24,10 +24,10 @@ class Question:
     fresh: Ints
     """Products bought since the state was made."""
     barred: Bools
-    """By product code: what may not be shown."""
+    """By product code: whether it may not be shown."""
     k: int
     gone: Ints
-    """Products bought and brought back."""
+    """Products bought and returned."""
 
     @cached_property
     def owned(self) -> Bools:
@@ -38,21 +38,21 @@ class Question:
 
     @property
     def latest(self) -> Ints:
-        """The products bought last."""
+        """The latest products bought."""
         return np.unique(self.mine.product[-N_RECENT:])
 
     @property
     def lead(self) -> Ints:
-        """What a list starts from: the cart; without one, the latest purchases."""
+        """What a list starts from: the cart, or without one the latest purchases."""
         return self.cart if len(self.cart) else self.latest
 
     def bars(self, rules: Rules, list_name: str, product: Ints) -> Bools:
-        """Mark what a list may not show this customer."""
+        """Mark products that a list may not show this customer."""
         had = self.owned[product] | self.tried(list_name, product)
         return self.barred[product] | rules.barred(list_name, product, had)
 
     def tried(self, list_name: str, product: Ints) -> Bools:
-        """Mark what is not new to this customer, though nothing is left of it."""
+        """Mark products that are not new to this customer, although all were returned."""
         if list_name != "new_for_you" or not len(self.gone):
             return np.zeros(len(product), bool)
         return np.asarray(np.isin(product, self.gone))
@@ -68,5 +68,5 @@ class Scored:
 
     @classmethod
     def nothing(cls) -> "Scored":
-        """Return no candidate."""
+        """Return no candidates."""
         return cls(np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.uint8))

@@ -1,7 +1,7 @@
-"""What a list may hold and in which order, beyond the chance: learnt from the orders, or said by the shop.
+"""What a list may contain and in which order, beyond the chance: learnt from orders, or set by the shop.
 
-One object of arrays over product codes, used alike for all lists at night and for one request. The plain shop
-(nothing boosted, pinned or capped) pays for none of it.
+One object of arrays over product codes, used alike for all lists at night and for one request. A shop without
+boosts, pins or caps skips their cost.
 """
 
 import json
@@ -23,36 +23,36 @@ from features.settings import Lists
 
 ARRAYS = ("returns", "hidden", "boost", "category", "is_new")
 PRIOR, ALIKE = 20.0, 10_000.0
-"""The shop's share of products bought again weighs as much as so many buyers in each category: at least, and
-where categories do not differ beyond chance."""
+"""Prior strength, in buyers, of the shop's share of products bought again in each category: minimum, and
+value if categories do not differ beyond chance."""
 CONFIDENCE = 0.95
-"""A category's share of products bought again is at least its lower bound, with this probability."""
+"""The lower confidence bound on a category's share of products bought again has this probability."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """Rows are product codes. ``pinned``: list -> product codes that lead it, where they may be shown."""
+    """Rows are product codes. ``pinned``: list -> product codes at its top, if they may be shown."""
 
     returns: Bools
-    """Whether a bought one may come back in a list that is not about buying again."""
+    """Whether a product that was bought may reappear in a list that is not about buying again."""
     hidden: Bools
     boost: Floats
-    """The chance counts so many times when products are ordered."""
+    """Factor on the chance when products are ranked."""
     category: Ints
-    """-1: none, never capped."""
+    """-1 for none, which is never capped."""
     is_new: Bools
-    """New products: they have places of their own."""
+    """New products, which have reserved places."""
     max_per_category: int = 0
     """0: no limit."""
     explore_share: float = 0.0
-    """Share of places kept for new products."""
+    """Share of places reserved for new products."""
     pinned: Mapping[str, Ints] | None = None
     back: BroughtBack | None = None
-    """What customers brought back: not new to them."""
+    """Products that customers returned: these are not new to them."""
 
     @classmethod
     def none(cls, n_products: int) -> Self:
-        """Return the rules of a shop that has none: everything may be shown, by its chance."""
+        """Return the rules of a shop without any: everything may be shown, ordered by its chance."""
         yes = np.ones(n_products, bool)
         return cls(yes, ~yes, np.ones(n_products, np.float32), np.full(n_products, -1, np.int32), ~yes)
 
@@ -65,7 +65,7 @@ class Rules:
         horizon_days: int,
         back: BroughtBack | None = None,
     ) -> Self:
-        """Learn which categories return, as of the history's cutoff, and apply what the shop says."""
+        """Learn which categories are bought again as of the history's cutoff; apply the shop's settings."""
         learnt = learnt_returns(history, catalogue.category, lists.min_return_share, horizon_days)
         returns = _over(lists.returns, catalogue, learnt)
         boost = _over(lists.boosted, catalogue, np.ones(len(returns), np.float32))
@@ -91,11 +91,11 @@ class Rules:
 
     @property
     def orders(self) -> bool:
-        """Whether anything but the chance has a say in the order of products."""
+        """Whether anything but the chance affects the order of products."""
         return self.boosts or bool(self.max_per_category or self.explore_share)
 
     def barred(self, list_name: str, product: Ints, own: Bools) -> Bools:
-        """Mark pairs that a list may not hold; ``own``: whether the customer bought the product."""
+        """Mark pairs that a list may not contain; ``own``: whether the customer bought the product."""
         hidden: Bools = self.hidden[product]
         if list_name == "buy_again":
             return hidden | ~own
@@ -106,13 +106,13 @@ class Rules:
         return hidden | (own & ~self.returns[product])
 
     def tried(self, list_name: str, ids: Ids, customer: Ints, product: Ints) -> Bools:
-        """Mark pairs that are not new, though nothing is left of them; ``customer``: rows of ``ids``."""
+        """Mark pairs that are not new though all was returned; ``customer`` holds row numbers of ``ids``."""
         if self.back is None or list_name != "new_for_you":
             return np.zeros(len(product), bool)
         return self.back.among(ids, customer, product)
 
     def tried_pairs(self, list_name: str, ids: Ids) -> tuple[Longs, Longs]:
-        """Return the same as pairs: rows of ``ids``, and products."""
+        """Return the same as pairs: row numbers of ``ids``, and products."""
         if self.back is None or list_name != "new_for_you":
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         return self.back.pairs(ids)
@@ -120,9 +120,9 @@ class Rules:
     def order(self, customer: Ints | None, product: Ints, score: Floats) -> Rows:
         """Return the order of pairs: by customer, then best first; ties go to the lower product code.
 
-        With a cap, a category's first ``max_per_category`` products go before everybody's others, its next
-        ones after them, and so on: nothing is lost, and any first k of the list keeps the cap while it can.
-        ``customer`` None: all pairs are of one.
+        With a cap, a category's first ``max_per_category`` products go before the further ones of all
+        categories, its next ones after those, and so on: no product is lost, and the first k of a list
+        respect the cap for any k as far as possible. ``customer`` None: all pairs are of one customer.
         """
         key = -score * self.boost[product] if self.boosts else -score
         by = (product, key) if customer is None else (product, key, customer)
@@ -143,7 +143,7 @@ class Rules:
         return shown[self.order(None, shown, popularity[shown])]
 
     def leading(self, list_name: str) -> Ints:
-        """Return the products pinned to a list, those not hidden."""
+        """Return the products pinned to a list that are not hidden."""
         codes = (self.pinned or {}).get(list_name)
         return np.zeros(0, np.int32) if codes is None else codes[~self.hidden[codes]]
 
@@ -168,12 +168,12 @@ class Rules:
 
 
 def learnt_returns(history: History, category: Ints, min_share: float, horizon_days: int) -> Bools:
-    """Return whether each product's category is one whose products are bought again: a fridge no, coffee yes.
+    """Return whether a product's category is one whose products are bought again: coffee is, fridges are not.
 
-    Asked of every customer and product bought first more than a horizon ago: was that very product bought on
-    another day? A category's share is drawn to the shop's, the more so the less categories differ, and its
-    lower bound must reach ``min_share``: so the shop's own share decides where they are all alike. Products
-    without a category are one together. Where nobody's purchase is old enough to tell, everything may return.
+    Measured on every customer and product first bought more than a horizon ago: was that very product bought
+    on another day? A category's share is shrunk to the shop's, the more so the less categories differ, and
+    its lower bound must reach ``min_share``; so if categories are all alike the shop's own share decides.
+    Products without a category form one. If no purchase is old enough, everything may be bought again.
     """
     from scipy.special import betaincinv
 
@@ -190,9 +190,9 @@ def learnt_returns(history: History, category: Ints, min_share: float, horizon_d
 
 
 def _prior(n: Column, n_again: Column) -> float:
-    """Return as how many buyers the shop's share counts in each category (moments of a beta-binomial).
+    """Return the prior strength of the shop's share, in buyers (moments of a beta-binomial).
 
-    ``n`` buyers of each, one at least, of whom ``n_again`` came back.
+    ``n`` are each category's buyers, at least one, of whom ``n_again`` came back.
     """
     share = n_again.sum() / n.sum()
     chance = share * (1 - share)
@@ -202,7 +202,7 @@ def _prior(n: Column, n_again: Column) -> float:
 
 
 def _old_pairs(history: History, horizon_days: int) -> tuple[Ints, Bools]:
-    """Return the product of every pair first bought more than a horizon ago, and whether it was again."""
+    """Return the product of every pair first bought over a horizon ago, and whether it was bought again."""
     groups = Groups.of(history.pair)
     first, last = groups.first(history.day), groups.last(history.day)
     old = history.cutoff_day - first > horizon_days
@@ -210,7 +210,7 @@ def _old_pairs(history: History, horizon_days: int) -> tuple[Ints, Bools]:
 
 
 def _over(said: Mapping[str, Any], catalogue: Catalogue, learnt: Any) -> Any:
-    """Lay what a shop says of categories (the broadest first) and of products over what is learnt."""
+    """Override what was learnt by the settings of categories (the broadest first), then of products."""
     found = np.array(learnt)
     for name in sorted(said, key=len):
         found[catalogue.within(name)] = said[name]
@@ -229,9 +229,9 @@ def _place(customer: Longs, category: Ints) -> Longs:
 
 
 def _explored(customer: Longs, new: Bools, share: float) -> Rows:
-    """Return the order in which the i-th new product has place ``(i + 1) / share`` at the latest.
+    """Return the order in which the i-th new product has position ``(i + 1) / share`` at the latest.
 
-    Rows are sorted by customer, best first; nobody's best new product is put behind a worse one.
+    Rows are sorted by customer, best first; new products keep their order.
     """
     others = _place(customer, np.where(new, -1, 0).astype(np.int32))
     before = np.where(new, _running(customer, ~new), others).astype(np.float64)

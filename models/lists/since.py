@@ -1,4 +1,4 @@
-"""One customer's history by now: what the state knows, and the orders and returns since."""
+"""One customer's current history: the state's, with the orders and returns since."""
 
 from collections.abc import Sequence
 
@@ -12,12 +12,12 @@ Line = tuple[str, int, float]
 COLUMNS = ("product", "order", "day", "quantity", "revenue")
 QUANTITY = COLUMNS.index("quantity")
 ALMOST_NONE = 1e-6
-"""A purchase of which less is left was brought back."""
+"""A purchase of which less than this is left counts as returned."""
 NOBODY = Vocabulary(np.array([b""]))
 
 
 def by_now(history: History, code: int, new_lines: Sequence[Line]) -> tuple[History, Ints]:
-    """Return one customer's history with what happened since, and the products bought since and kept."""
+    """Return one customer's current history, and the products bought since and kept."""
     rows, today = history.rows(code), history.cutoff_day
     columns: list[Column] = [getattr(history, name)[rows] for name in COLUMNS]
     if not new_lines:
@@ -41,7 +41,7 @@ def by_now(history: History, code: int, new_lines: Sequence[Line]) -> tuple[Hist
 def _undo(
     bought: dict[tuple[int, int], float], product: Column, quantity: Floats, code: int, back: float
 ) -> None:
-    """Take a return off the latest purchases of the product: those since, then those in ``quantity``."""
+    """Apply a return to the latest purchases of the product: those since, then those in ``quantity``."""
     for key in reversed([key for key in bought if key[1] == code]):
         undone = min(back, bought[key])
         bought[key] -= undone

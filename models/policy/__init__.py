@@ -1,1 +1,1 @@
-"""What may be done for whom, and when: actions, where customers stand, and the rules between the two."""
+"""What may be done for whom, and when: actions, the standing of customers, and the rules between the two."""

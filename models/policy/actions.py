@@ -1,7 +1,7 @@
-"""What a shop can do about a customer: the actions, each with its cost, effect, moment and manners.
+"""The actions a shop can take towards a customer, each with its cost, effect, moment and conditions.
 
 The defaults are here; ``[actions.<name>]`` in ``recompra.toml`` changes them field by field. Effects are
-assumptions until an experiment has been learnt from (``models.uplift``), and every answer says which it was.
+assumptions until learnt from an experiment (``models.uplift``), and every answer says which it is.
 """
 
 from collections.abc import Mapping
@@ -33,13 +33,13 @@ Event = Literal["first_order", "last_order", "delivery", "birthday"]
 EVENTS: tuple[Event, ...] = get_args(Event)
 Goods = Literal["any", "new", "dearer", "due", "flash", "none"]
 ROLES: tuple[Goods, ...] = ("any", "new", "dearer", "due", "flash")
-"""What a product can be to a customer; ``none`` is an action that offers no product."""
+"""The roles of a product for a customer; ``none`` is for an action that offers no product."""
 DO_NOTHING = "nothing"
 """Doing nothing: always permitted, costs nothing, worth 0."""
 
 
 class Action(BaseModel):
-    """One thing a shop can do. Money is in the shop's currency, days are the shop's days."""
+    """One action of a shop. Money is in the shop's currency, days are the shop's days."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -50,32 +50,32 @@ class Action(BaseModel):
     channel: Channel = "email"
     """How the customer is reached; consent is asked per channel."""
     cost: float | None = Field(default=None, ge=0)
-    """Cost of one contact; absent: ``economics.contact_cost``."""
+    """Cost of one contact; by default ``economics.contact_cost``."""
     goods: Goods = "none"
     """Which products it may offer: ``new`` to the customer, ``dearer`` ones of a category they buy, ``due``
     to be bought again, ``flash`` (slow movers, launches, accessories), ``any``, or ``none``."""
     discount_share: float = Field(default=0.0, ge=0, le=1)
-    """Discount, as a share of the product's price, else of the customer's usual order."""
+    """Discount as a share of the product's price, or without a product of the customer's usual order."""
     effect: float | None = Field(default=None, ge=0)
-    """Assumed. With a product: relative rise of the chance that it is bought (0.15 = 15% more). Without:
-    share (0 to 1) of those who would not order within the horizon whom it moves to. Absent:
+    """The assumed effect. With a product: relative rise of the chance that it is bought (0.15 = 15% more).
+    Without: share (0 to 1) of those who would not order within the horizon who then do. By default
     ``economics.offer_lift`` and ``economics.save_rate``."""
     after: Event | None = None
-    """The event its window is counted from; absent: any day will do."""
+    """The event its window is counted from; by default any day will do."""
     from_days: int = Field(default=0, ge=-180, le=3650)
-    """First day of the window, in days after the event (below 0: before it)."""
+    """First day of the window, in days after the event (negative: before it)."""
     until_days: int = Field(default=3650, ge=-180, le=3650)
     """Last day of the window."""
     cooldown_days: int = Field(default=0, ge=0, le=3650)
-    """Not again to the same customer within so many days."""
+    """Minimum days until the same customer gets it again."""
     least_risk: float = Field(default=0.0, ge=0, le=1)
-    """Only for customers whose chance of not ordering within the horizon is at least so high."""
+    """Only for customers whose chance of not ordering within the horizon is at least this."""
     least_orders: int = Field(default=0, ge=0)
-    """Only for customers with so many orders."""
+    """Only for customers with at least this many orders."""
     best_share: float = Field(default=1.0, gt=0, le=1)
     """Only for the best customers by expected margin, this share of all (0.2 = the best fifth)."""
     most_customers: int = Field(default=0, ge=0)
-    """At most so many customers in one choice of targets or one plan; 0: no limit."""
+    """Maximum number of customers in one choice of targets or one plan; 0: no limit."""
 
     @model_validator(mode="after")
     def _window_is_open(self) -> "Action":
@@ -85,20 +85,20 @@ class Action(BaseModel):
 
     @property
     def offers_product(self) -> bool:
-        """Whether a product comes with it."""
+        """Whether it offers a product."""
         return self.goods != "none"
 
     def assumed_effect(self, economics: Economics) -> float:
-        """Return the assumed effect, its own or the shop's."""
+        """Return the assumed effect: its own, or else the shop's."""
         shops = economics.offer_lift if self.offers_product else economics.save_rate
         return shops if self.effect is None else self.effect
 
 
 KEEP = Action(name="win_back")
-"""A contact to keep a customer, at any time: what retention targets are chosen for."""
+"""A contact to keep a customer, at any time: the action for which retention targets are chosen."""
 
 OFFER = Action(name="offer", goods="any")
-"""Any product to anybody at any time: the plain offer that a likelihood ranking is compared with."""
+"""Any product to anybody at any time: the plain offer, for comparison with a ranking by likelihood."""
 
 CATALOGUE = (
     Action(name="cross_sell", goods="new"),
@@ -135,11 +135,11 @@ CATALOGUE = (
     ),
     Action(name="birthday", effect=0.05, after="birthday", from_days=-3, until_days=1, cooldown_days=300),
 )
-"""The defaults, products first. Only ``offer`` is not among them: it is for comparisons."""
+"""The defaults, those with products first. Only ``offer`` is not among them: it is for comparisons."""
 
 
 def catalogue(changes: Mapping[str, Mapping[str, Any]] | None = None) -> tuple[Action, ...]:
-    """Return the enabled actions with a shop's changes; raise ``SettingsError`` naming action and field."""
+    """Return the enabled actions with a shop's changes; ``SettingsError`` names action and field."""
     changes = changes or {}
     known = {action.name: action for action in CATALOGUE}
     for name in changes:
@@ -151,7 +151,8 @@ def catalogue(changes: Mapping[str, Mapping[str, Any]] | None = None) -> tuple[A
     enabled = tuple(action for action in changed if action.enabled)
     if not enabled:
         raise SettingsError(
-            "recompra.toml: every action is switched off", "leave one: where it does not pay, nothing is done"
+            "recompra.toml: every action is disabled",
+            "enable at least one; if it does not pay, nothing is done",
         )
     return enabled
 

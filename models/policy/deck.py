@@ -1,4 +1,4 @@
-"""The actions of a shop as arrays, one entry an action: what the rules and the sums run over."""
+"""The actions of a shop as arrays, one entry per action: the input of the rules and the economics."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from features.settings import ContactPolicy, Economics
 from models.policy.actions import CHANNELS, EVENTS, NAMES, ROLES, Action
 
 ALWAYS = -1e6
-"""Days: a window that has long been open (a rule that does not apply)."""
+"""In days: a window that has long been open (for a rule that does not apply)."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class Deck:
     channel: Ints
     """Positions in ``CHANNELS``."""
     event: Ints
-    """Positions in ``EVENTS``, -1 where the window hangs on none."""
+    """Positions in ``EVENTS``, -1 if the window depends on none."""
     role: Bytes
-    """The bit of a product's roles that the action asks for (see ``role_bit``)."""
+    """The bit of the role that a product must have (see ``role_bit``)."""
     cost: Doubles
     discount: Doubles
     effect: Doubles
-    """Assumed."""
+    """Assumed effect."""
     from_days: Doubles
     until_days: Doubles
     cooldown: Doubles
@@ -39,11 +39,11 @@ class Deck:
     least_orders: Doubles
     best_share: Doubles
     no_coupon: Doubles
-    """Days after the first order without this action: ``no_coupon_days`` where it gives a discount."""
+    """Days after the first order without this action: ``no_coupon_days`` if it gives a discount."""
 
     @classmethod
     def of(cls, actions: Sequence[Action], economics: Economics, policy: ContactPolicy) -> "Deck":
-        """Lay out actions under a shop's money and manners."""
+        """Convert actions to arrays, under a shop's economics and contact policy."""
         some = sorted(actions, key=lambda action: not action.offers_product)
         numbers = np.array([_numbers(action, economics, policy) for action in some], np.float64)
         return cls(
@@ -61,7 +61,7 @@ class Deck:
 
 
 def role_bit(goods: str) -> int:
-    """Return the bit that says a product may be offered as ``goods``; 0 for an action without a product."""
+    """Return the bit of products that may be offered as ``goods``; 0 for an action without a product."""
     return 1 << ROLES.index(goods) if goods in ROLES else 0
 
 

@@ -1,9 +1,9 @@
-"""Manners: whom a shop does not contact, when, and what it does not offer. One named rule a function.
+"""Contact rules: whom a shop does not contact, when, and what it does not offer. One function per named rule.
 
-A rule looks at all cases at once and answers with a ``Refusal``: its name, its reason in words, and a mask
-of what it refuses. Rules never argue with money: what one refuses is not offered, whatever it would earn.
-A rule of time answers with a ``Wait``: in how many days it will permit. So rules also give the window to
-act in, and a plan can wait for the day.
+A rule looks at all cases at once and returns a ``Refusal``: its name, its reason in words, and a mask of what
+it refuses. Rules take precedence over money: what one refuses is not offered, whatever it would earn. A rule
+of time returns a ``Wait``: in how many days it will permit. So rules also define the window to act in, and a
+plan can wait for the day.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Refusal(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """In how many days one rule permits each action: (n, n_actions) or (n, 1); 0 or less is now."""
+    """The days until one rule permits each action: (n, n_actions) or (n, 1); 0 or less is now."""
 
     rule: str
     why: str
@@ -45,14 +45,14 @@ class Wait(NamedTuple):
 
 
 def consent(people: People, economics: Economics) -> Refusal:
-    """Refuse whoever said no and, where consent must be given, whoever has not said yes."""
+    """Refuse customers who declined and, if consent is required, those who have not given it."""
     asked = people.consent_recorded and economics.require_consent
     mask = people.consent != YES if asked else people.consent == NO
     return Refusal("consent", "the customer has not agreed to be contacted", mask)
 
 
 def frequency_cap(people: People, economics: Economics) -> Refusal:
-    """Refuse whoever had as many contacts in 28 days as the shop allows."""
+    """Refuse customers with as many contacts in 28 days as the shop allows."""
     why = f"the customer has had {economics.max_contacts_28d} contacts in 28 days, the most allowed"
     return Refusal("frequency_cap", why, people.n_contacts_28d >= economics.max_contacts_28d)
 
@@ -61,15 +61,15 @@ def frequency_cap(people: People, economics: Economics) -> Refusal:
 
 
 def held_out(standing: Standing) -> Refusal:
-    """Refuse whoever is held out: what contacts earn is measured against them."""
+    """Refuse customers who are held out: the effect of contacts is measured against them."""
     why = "the customer is held out, to measure what contacts earn"
     return Refusal("held_out", why, standing.held_out[:, None])
 
 
 def channel_consent(standing: Standing, deck: Deck, economics: Economics, *, recorded: bool) -> Refusal:
-    """Refuse a channel the customer has not agreed to; one whose consent nobody asked goes by e-mail's.
+    """Refuse a channel without consent; a channel whose consent is not recorded follows that of e-mail.
 
-    What is shown in the shop itself needs no consent. ``recorded``: whether the shop records anybody's.
+    What is shown in the shop itself needs no consent. ``recorded``: whether the shop records consent at all.
     """
     given = standing.consent[:, deck.channel]
     given = np.where(given == NOT_RECORDED, standing.consent[:, [EMAIL]], given)
@@ -81,20 +81,20 @@ def channel_consent(standing: Standing, deck: Deck, economics: Economics, *, rec
 
 
 def open_return(standing: Standing) -> Refusal:
-    """Refuse while the customer is bringing something back."""
+    """Refuse while the customer is returning something."""
     why = "a return of the customer's is still open"
     return Refusal("open_return", why, standing.return_open[:, None])
 
 
 def not_meant(standing: Standing, deck: Deck) -> Refusal:
-    """Refuse an action meant for customers at more risk, with more orders, or of more worth."""
+    """Refuse an action meant for customers with higher risk, more orders, or higher worth."""
     mask = (standing.n_orders[:, None] < deck.least_orders) | (standing.rank[:, None] < 1 - deck.best_share)
     mask |= (deck.least_risk > 0) & ~(standing.risk[:, None] >= deck.least_risk)
     return Refusal("not_meant", "the action is meant for other customers (risk, orders or worth)", mask)
 
 
 def weekly_cap(standing: Standing, policy: ContactPolicy) -> Wait:
-    """Wait until fewer contacts than the shop allows lie within 7 days; at most 7 days."""
+    """Wait until there were fewer contacts within 7 days than the shop allows; at most 7 days."""
     why = f"the customer has had {policy.max_contacts_7d} contacts in 7 days, the most allowed"
     full = standing.n_contacts_7d >= policy.max_contacts_7d
     wait = np.where(full, 7.0 if policy.max_contacts_7d else np.inf, ALWAYS)
@@ -102,39 +102,39 @@ def weekly_cap(standing: Standing, policy: ContactPolicy) -> Wait:
 
 
 def settling(standing: Standing) -> Wait:
-    """Wait until what the customer ordered has come, and the settling time of its product group is over."""
+    """Wait until the customer's orders have arrived, and the settling times of their products are over."""
     why = "what the customer ordered has not arrived, or not settled"
     return Wait("settling", why, standing.settles_in[:, None])
 
 
 def first_order_coupon(standing: Standing, deck: Deck) -> Wait:
-    """Wait with a discount for some days after the first order: it would teach to wait for discounts."""
+    """Wait with a discount for some days after the first order, lest customers learn to wait for one."""
     since = np.nan_to_num(standing.since[:, [FIRST_ORDER]], nan=-ALWAYS)
     return Wait("first_order_coupon", "too soon after the first order for a discount", deck.no_coupon - since)
 
 
 def cooldown(standing: Standing, deck: Deck) -> Wait:
-    """Wait until the action's cooldown since its last time with this customer is over."""
+    """Wait until the action's cooldown for this customer is over."""
     since = standing.since_action[:, deck.name]
     wait = np.where(np.isnan(since), ALWAYS, deck.cooldown - since)
     return Wait("cooldown", "the customer has had this action too recently", wait)
 
 
 def too_early(standing: Standing, deck: Deck) -> Wait:
-    """Wait until the action's window opens; for ever where the event it hangs on is not known."""
+    """Wait until the action's window opens; forever if the event it depends on is unknown."""
     wait = deck.from_days - _since_event(standing, deck)
     why = "the window after its event has not opened, or no such event is known"
     return Wait("too_early", why, np.where(np.isnan(wait), np.inf, wait))
 
 
 def closes_in(standing: Standing, deck: Deck) -> Days:
-    """Return in how many days each action's window closes: below 0 it has; shape (n, n_actions)."""
+    """Return in how many days each action's window closes, negative if it has; shape (n, n_actions)."""
     closes = deck.until_days - _since_event(standing, deck)
     return np.where(np.isnan(closes), np.inf, closes)
 
 
 def too_late(closes: Days, opens: Days) -> Refusal:
-    """Refuse what is no longer to the point: its window has closed, or will before any rule lets it open."""
+    """Refuse an action whose window has closed, or will before the rules permit it."""
     mask = (closes < 0) | ((opens > closes) & np.isfinite(opens))
     return Refusal("too_late", "the window after its event has closed", mask)
 
@@ -144,7 +144,7 @@ def _since_event(standing: Standing, deck: Deck) -> Days:
 
 
 def quiet_hours(hour: NDArray[np.integer] | int, policy: ContactPolicy) -> Refusal:
-    """Refuse to send in the shop's quiet hours; ``hour`` is that of the shop's own clock (0 to 23)."""
+    """Refuse to send in the shop's quiet hours; ``hour`` is in the shop's time zone (0 to 23)."""
     start, end = policy.quiet_from, policy.quiet_until
     at = np.asarray(hour)
     quiet = (at >= start) & (at < end) if start <= end else (at >= start) | (at < end)
@@ -156,18 +156,18 @@ def quiet_hours(hour: NDArray[np.integer] | int, policy: ContactPolicy) -> Refus
 
 
 def cannot_know(worth: Doubles) -> Refusal:
-    """Refuse what has no worth in money: a product without a price, a customer without a score."""
+    """Refuse what has no known worth in money: a product without a price, a customer without a score."""
     why = "its price or its chance is unknown, so what it would earn cannot be known"
     return Refusal("cannot_know", why, ~np.isfinite(worth))
 
 
 def hidden(goods: Goods, products: Ints) -> Refusal:
-    """Refuse a product the shop has taken off its shelves."""
+    """Refuse a product the shop hides."""
     return Refusal("hidden", "the shop hides it", goods.hidden[products])
 
 
 def out_of_stock(goods: Goods, products: Ints) -> Refusal:
-    """Refuse a product known to be out of stock; an unknown stock is no obstacle."""
+    """Refuse a product known to be out of stock; an unknown stock does not matter."""
     return Refusal("out_of_stock", "it is out of stock", goods.stock[products] <= 0)
 
 
@@ -178,7 +178,7 @@ def just_bought(days_since_bought: Doubles, days: int) -> Refusal:
 
 
 def same_kind(cooling: Bools) -> Refusal:
-    """Refuse another product of a kind that is bought once in a long while, and was just bought."""
+    """Refuse another product of a category that is rarely bought again, soon after a purchase in it."""
     return Refusal("same_kind", "the customer has just bought something of its kind", cooling)
 
 
@@ -186,12 +186,12 @@ def same_kind(cooling: Bools) -> Refusal:
 
 
 def contact_refusals(people: People, economics: Economics) -> tuple[Refusal, ...]:
-    """Return what every rule about people refuses, each of shape (n,)."""
+    """Return the refusals of every rule about people, each of shape (n,)."""
     return tuple(rule(people, economics) for rule in (consent, frequency_cap))
 
 
 def goods_refusals(goods: Goods, products: Ints) -> tuple[Refusal, ...]:
-    """Return what every rule about goods refuses, each of the shape of ``products`` (codes)."""
+    """Return the refusals of every rule about goods, each of the shape of ``products`` (codes)."""
     return tuple(rule(goods, products) for rule in (hidden, out_of_stock))
 
 
@@ -200,17 +200,17 @@ class Timing:
     """When every action may be taken with every customer; arrays of shape (n, n_actions)."""
 
     opens: Days
-    """Days from now until every rule of time permits it; below 0 it has been permitted for so long."""
+    """Days from now until every rule of time permits it; negative if it has been permitted for that long."""
     closes: Days
     """Days from now until it is too late."""
     refusals: tuple[Refusal, ...]
-    """What each rule refuses within the days asked for."""
+    """What each rule refuses within the days in question."""
 
 
 def timing(
     standing: Standing, deck: Deck, economics: Economics, policy: ContactPolicy, *, recorded: bool, days: int
 ) -> Timing:
-    """Return what every rule about people and actions says of the next ``days`` days (0: of today)."""
+    """Return the result of every rule about people and actions for the next ``days`` days (0: today)."""
     waits = (
         weekly_cap(standing, policy),
         settling(standing),
@@ -235,7 +235,7 @@ def timing(
 
 
 def first_refusal(refusals: Sequence[Refusal], shape: tuple[int, ...]) -> NDArray[np.int8]:
-    """Return, for every case, the position of the first rule that refuses it; -1 where none does."""
+    """Return, for every case, the position of the first rule that refuses it; -1 if none does."""
     first = np.full(shape, -1, np.int8)
     for position in reversed(range(len(refusals))):
         first[np.broadcast_to(refusals[position].mask, shape)] = position

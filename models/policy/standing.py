@@ -1,6 +1,6 @@
 """Where each customer stands at a moment: consent, contacts, deliveries, birthdays, worth; as arrays.
 
-Unknown is not zero: NaN days since an event say that it is not known, and an action that waits for it does.
+Unknown is not zero: days since an unknown event are NaN, and an action that depends on it must wait.
 """
 
 import json
@@ -17,33 +17,33 @@ from models.policy.actions import CHANNELS, EVENTS, NAMES
 
 NOT_RECORDED = -1
 COLUMNS: dict[str, list[str]] = {"consent": [*CHANNELS], "since": [*EVENTS], "since_action": [*NAMES]}
-"""What the columns of these arrays are of."""
+"""The meaning of these arrays' columns."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What rules of time and of channel look at, and what customers are worth; n rows."""
+    """The input of the rules of time and channel, and the worth of customers; n rows."""
 
     consent: NDArray[np.int8]
     """By channel, shape (n, len(CHANNELS)): 1 given, 0 refused, -1 not recorded."""
     n_contacts_7d: Ints
     """Contacts received in the last 7 days, over all channels."""
     held_out: Bools
-    """Never contacted, to measure the others against."""
+    """Never contacted, as a control group."""
     since: Floats
-    """Days since each of ``EVENTS``, shape (n, len(EVENTS)); below 0 where it lies ahead, NaN unknown."""
+    """Days since each of ``EVENTS``, shape (n, len(EVENTS)); negative if it lies ahead, NaN if unknown."""
     since_action: Floats
-    """Days since the last contact with each of ``NAMES``, shape (n, len(NAMES)); NaN where there was none."""
+    """Days since the last contact with each of ``NAMES``, shape (n, len(NAMES)); NaN without one."""
     settles_in: Floats
-    """Days until all that was bought is delivered and settled; 0 or less: it has."""
+    """Days until everything bought is delivered and settled; 0 or less if it is."""
     return_open: Bools
-    """A return is under way."""
+    """Whether a return is under way."""
     risk: Doubles
-    """Chance of no order within the horizon if nothing is done; NaN unknown."""
+    """Chance of no order within the horizon without a contact; NaN if unknown."""
     margin: Doubles
-    """Margin within the horizon if there is an order in it."""
+    """Margin within the horizon, given at least one order."""
     basket: Doubles
-    """Money of a usual order: what a discount without a product is a share of."""
+    """Amount of a usual order: the base of a discount without a product."""
     n_orders: Ints
     rank: Floats
     """Share of all customers with less expected margin (0 to 1; the best are near 1)."""
@@ -53,7 +53,7 @@ class Standing:
 
     @classmethod
     def unknown(cls, n: int) -> "Standing":
-        """Return ``n`` customers of whom nothing is known."""
+        """Return ``n`` customers about whom nothing is known."""
         risk, margin, basket = np.full((3, n), np.nan)
         return cls(
             consent=np.full((n, len(CHANNELS)), NOT_RECORDED, np.int8),
@@ -71,11 +71,11 @@ class Standing:
         )
 
     def of(self, rows: "Ints | slice") -> "Standing":
-        """Return some of them, in the order given."""
+        """Return the rows of some customers, in the order given."""
         return Standing(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def later(self, days: float) -> "Standing":
-        """Return the same customers ``days`` on, had nothing happened; contacts of 7 days still count."""
+        """Return the same customers ``days`` later if nothing happens; contacts of 7 days still count."""
         if not days:
             return self
         ages = (self.since + np.float32(days), self.since_action + np.float32(days))
@@ -83,9 +83,9 @@ class Standing:
         return replace(self, since=ages[0], since_action=ages[1], settles_in=settles)
 
     def contacted(self, n_7d: Ints, days: Mapping[str, Floats | float]) -> "Standing":
-        """Return the same customers after contacts made since: ``n_7d`` of the last 7 days.
+        """Return the same customers after further contacts, ``n_7d`` of them in the last 7 days.
 
-        ``days``: by action, days since the last of them with it, shape (n,); NaN where there was none.
+        ``days``: by action, days since the last of them with it, shape (n,); NaN without one.
         """
         since = self.since_action.copy()
         for name, last in days.items():
@@ -94,20 +94,20 @@ class Standing:
         return replace(self, n_contacts_7d=self.n_contacts_7d + n_7d, since_action=since)
 
     def save(self, folder: Path) -> None:
-        """Write one ``.npy`` an array, to be mapped by many readers, and what their columns are of."""
+        """Write one ``.npy`` per array, to be memory-mapped by many, and the names of their columns."""
         write_arrays(folder, {field.name: getattr(self, field.name) for field in fields(self)})
         (folder / "columns.json").write_text(json.dumps(COLUMNS), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "Standing":
-        """Map what ``save`` wrote; of a channel, an event or an action new since then nothing is known."""
+        """Memory-map what ``save`` wrote; channels, events and actions added since are unknown."""
         found = cls(*(read_array(folder, field.name) for field in fields(cls)))
         card = folder / "columns.json"
         said = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else COLUMNS
         return found if said == COLUMNS else found._by_name(said)
 
     def _by_name(self, said: Mapping[str, list[str]]) -> "Standing":
-        """Return the same with the columns of today, by their names; ``said`` are those of the arrays."""
+        """Return the same with today's columns, matched by name; ``said`` names the arrays' columns."""
         arranged = Standing.unknown(len(self))
         for part, names in COLUMNS.items():
             for at, name in enumerate(names):
@@ -117,7 +117,7 @@ class Standing:
 
 
 def draw_held_out(ids: Ids, share: float, salt: str) -> Bools:
-    """Draw who is never contacted: by a hash of id and salt, so that it is the same at every decision.
+    """Draw the control group by a hash of id and salt, so that it is the same at every decision.
 
     ``ids`` are UTF-8 bytes, shape (n,), as in ``Vocabulary.ids``; a customer's draw does not depend on the
     others'. FNV-1a over the bytes, finished as in splitmix64 (Steele et al. 2014).

@@ -1,4 +1,4 @@
-"""What rules look at: people who may be contacted, and goods that may be offered."""
+"""What rules apply to: people who may be contacted, and goods that may be offered."""
 
 from dataclasses import dataclass, replace
 
@@ -18,7 +18,7 @@ class People:
     n_contacts_28d: Ints
     """Contacts received in the last 28 days, over all channels."""
     consent_recorded: bool = True
-    """False for a shop that records nobody's consent: nobody is then known to refuse."""
+    """False for a shop that records nobody's consent: nobody has then refused."""
 
     @classmethod
     def nobody_known(cls, n: int) -> "People":
@@ -26,11 +26,11 @@ class People:
         return cls(np.full(n, NOT_RECORDED, np.int8), np.zeros(n, np.int32), consent_recorded=False)
 
     def of(self, rows: "Ints | slice") -> "People":
-        """Return some of them, in the order given."""
+        """Return the rows of some customers, in the order given."""
         return replace(self, consent=self.consent[rows], n_contacts_28d=self.n_contacts_28d[rows])
 
     def contacted(self, n_more: Ints) -> "People":
-        """Return the same people after ``n_more`` contacts each: those made since the tables were read."""
+        """Return the same people after ``n_more`` contacts each, made since the tables were read."""
         return replace(self, n_contacts_28d=self.n_contacts_28d + n_more)
 
 
@@ -40,7 +40,7 @@ class Goods:
 
     price: Doubles
     margin: Doubles
-    """Margin of one unit in the shop's currency; NaN where the price is unknown."""
+    """Margin of one unit in the shop's currency; NaN if the price is unknown."""
     stock: Doubles
-    """Units on hand, NaN where unknown."""
+    """Units on hand, NaN if unknown."""
     hidden: Bools

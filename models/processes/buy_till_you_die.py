@@ -1,14 +1,14 @@
 """Buy-till-you-die: when and how often customers order, from (x, t_x, T) alone.
 
 BG/NBD: Fader, Hardie and Lee (2005), "Counting Your Customers" the Easy Way, Marketing Science 24(2). Each
-customer buys at a rate of their own (gamma over customers) and may leave for good right after any repeat
-purchase, with a chance of their own (beta over customers).
-MBG/NBD: Batislam, Denizel and Filiztekin (2007), IJRM 24(3): one may leave after the first purchase too. It
-is the same model with one more toss of the leaving coin, so both are one class here.
+customer buys at an individual rate (gamma over customers) and may leave for good right after any repeat
+purchase, with an individual probability (beta over customers). MBG/NBD: Batislam, Denizel and Filiztekin
+(2007), IJRM 24(3): customers may leave after the first purchase too. It is the same model with one more toss
+of the coin for leaving, so both are one class here.
 
-The chance of being alive stays inside: in BG/NBD one-time buyers get 1.0 by construction, so it ranks leavers
-badly (AUC .32 on CDNOW). What is offered is the expected number of orders over a horizon, and the chance of
-one.
+The probability of being alive is not exposed: in BG/NBD it is 1.0 by construction for one-time buyers, so it
+ranks leavers badly (AUC .32 on CDNOW). Exposed are the expected number of orders over a horizon, and the
+chance of at least one.
 """
 
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ from features.arrays.dtypes import Doubles
 from models.processes.likelihood import BOUNDS, arrays, distinct, minimise
 
 RATE_BOUNDS = (-12.0, 8.0)
-"""Bounds of log r: 3,000 already say that all buy at one rate; beyond 9 equation 10 is lost in rounding."""
+"""Bounds of log r: 3,000 already means that all buy at one rate; beyond 9 equation 10 is lost in rounding."""
 BETA_BOUNDS = (-12.0, 4.0)
-"""Bounds of log a and log b: two of 50 already say that all leave alike, and equation 10 stays exact."""
+"""Bounds of log a and log b: two of 50 already mean that all leave alike, and equation 10 stays exact."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class BetaGeoNBD:
     a: float
     b: float
     first_tosses: int = 0
-    """Chances to leave before the first repeat purchase: 0 in BG/NBD, 1 in MBG/NBD."""
+    """Opportunities to leave before the first repeat purchase: 0 in BG/NBD, 1 in MBG/NBD."""
     placed: float = 1.0
-    """Orders placed for each that is kept: fitted are days net of returns, foretold orders as placed, so many
-    times as fast."""
+    """Orders placed per order kept: the model is fitted on days net of returns, but predicts orders as
+    placed."""
 
     @classmethod
     def fit(
@@ -83,7 +83,7 @@ class BetaGeoNBD:
     ) -> Doubles:
         """Return E[purchase days in the next ``horizon`` | x, t_x, T], shape (n,) (equation 10).
 
-        The hypergeometric function is taken after Euler's transformation: its arguments then stay small for
+        The hypergeometric function is computed after Euler's transformation, whose arguments stay small for
         heavy buyers, where the equation as printed overflows.
         """
         x, t_x, T_ = arrays(frequency, recency, T)
@@ -101,8 +101,8 @@ class BetaGeoNBD:
     ) -> Doubles:
         """Return P(at least one purchase day in the next ``horizon`` | x, t_x, T), shape (n,).
 
-        One leaves only right after a purchase, so this is the chance of being alive times the chance that a
-        gamma-mixed exponential waiting time ends within the horizon.
+        Customers leave only right after a purchase, so this is the chance of being alive times the chance
+        that a gamma-mixed exponential waiting time ends within the horizon.
         """
         x, t_x, T_ = arrays(frequency, recency, T)
         waits = np.exp(-(self.r + x) * np.log1p(self.placed * horizon / (self.alpha + T_)))
@@ -115,7 +115,7 @@ class BetaGeoNBD:
         return np.asarray(np.where(tosses > 0, expit(-odds), 1.0))
 
     def _off_the_poles(self) -> tuple[float, float]:
-        """Equation 10 is 0/0 at a = 1 and at a + b + x = 1: step aside by what changes the sixth digit."""
+        """Equation 10 is 0/0 at a = 1 and at a + b + x = 1: shift a or b by what changes the sixth digit."""
         a = self.a + 2e-6 if abs(self.a - 1) < 1e-6 else self.a
         on_integer = abs(a + self.b - round(a + self.b)) < 1e-7 and a + self.b < 1.5
         return a, self.b + 2e-7 if on_integer else self.b

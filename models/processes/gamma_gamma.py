@@ -16,7 +16,7 @@ from models.processes.likelihood import BOUNDS, arrays, minimise
 class GammaGamma:
     """Fitted Gamma-Gamma: spend per purchase day is Gamma(p, nu), and nu is Gamma(q, v) over customers.
 
-    Assumes that how much one spends does not depend on how often one buys.
+    Assumes that spend does not depend on purchase frequency.
     """
 
     p: float

@@ -1,4 +1,4 @@
-"""Maximum likelihood as all structural models of customers use it: distinct rows, several starts, checked."""
+"""Maximum likelihood for all structural models: distinct rows, several starts, convergence checked."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ Objective = Callable[[Doubles], tuple[float, Doubles]]
 Logs = tuple[float, ...]
 
 BOUNDS = (-12.0, 12.0)
-"""Log-parameters stay within: beyond, the likelihood is flat in double precision."""
+"""Bounds of log-parameters: beyond, the likelihood is flat in double precision."""
 TOLERANCE = 1e-4
 """Largest slope of the mean log-likelihood, per log-parameter, at which a fit counts as converged."""
 
@@ -29,7 +29,7 @@ def distinct(
 ) -> tuple[Doubles, Doubles, Doubles, Doubles]:
     """Return the distinct (x, t_x, T) and each one's share of the customers, shape (m,) each.
 
-    Raises ``CannotLearn`` where nobody ever came back.
+    Raises ``CannotLearn`` if nobody ever came back.
     """
     x, t_x, T_ = arrays(frequency, recency, T)
     if not (x > 0).any():

@@ -1,9 +1,9 @@
 """When the next order comes: the days by which 10%, half and 90% of customers like each have ordered again.
 
-Read off the distribution of the waiting time (``models.processes.regularity``), of which not coming back at
-all is a part. So about half of those who are told a day have ordered by then, whereas by their own mean gap
-after the last order only 20% have on CDNOW: many of those who are late have left. The distribution is brought
-halfway to the learnt chance of an order within the horizon.
+These are quantiles of the waiting time (``models.processes.regularity``), which includes never ordering
+again. So about half of the customers with a predicted day have ordered by then, whereas by their own mean gap
+after the last order only 20% have on CDNOW: many of those who are late have left. The distribution is
+adjusted halfway to the learnt chance of an order within the horizon.
 """
 
 from datetime import datetime
@@ -17,15 +17,15 @@ from features.window import local_day
 from models.processes.regularity import Waiting
 
 PRIOR_GAPS = 3.0
-"""The shop's mean gap weighs as much as so many gaps of the customer's own."""
+"""Prior strength of the shop's mean gap, in gaps of the customer's own."""
 SHARES = {"next_order_at": 0.5, "next_order_p10": 0.1, "next_order_p90": 0.9}
-"""Column: the share of customers like each who have ordered again by that day."""
+"""Column -> the share of similar customers who have ordered again by that day."""
 WITHIN_DAYS = {"next_order_at": 365, "next_order_p10": 365, "next_order_p90": 730}
-"""A day farther off than this is not told: NaT."""
+"""Days further ahead than this are not reported: NaT."""
 
 
 def shop_gap_days(features: pd.DataFrame) -> float:
-    """Return all customers' mean gap between order days, in days; NaN where nobody ever came back."""
+    """Return the mean gap between order days over all customers, in days; NaN if nobody ever came back."""
     n_gaps = features["frequency"].to_numpy(float)
     total = np.nansum(n_gaps * features["gap_mean_days"].to_numpy(float))
     n = np.nansum(n_gaps)
@@ -33,16 +33,16 @@ def shop_gap_days(features: pd.DataFrame) -> float:
 
 
 def days_between(features: pd.DataFrame, of_shop: float) -> Doubles:
-    """Return the days between two orders, shape (n,): the own mean gap, shrunk to the shop's."""
+    """Return the days between two orders, shape (n,): the customer's mean gap, shrunk to the shop's."""
     n_gaps = features["frequency"].to_numpy(float)
     own = features["gap_mean_days"].fillna(0.0).to_numpy(float)
     return np.asarray((n_gaps * own + PRIOR_GAPS * of_shop) / (n_gaps + PRIOR_GAPS))
 
 
 def days_ahead(waiting: Waiting | None, chance: Doubles, horizon_days: int) -> dict[str, Doubles]:
-    """Return whole days from the cutoff for each of ``SHARES``, shape (n,); NaN where unknown.
+    """Return whole days from the cutoff for each of ``SHARES``, shape (n,); NaN if unknown.
 
-    ``chance``, shape (n,), is each customer's of an order within the horizon.
+    ``chance``, shape (n,), is each customer's chance of an order within the horizon.
     """
     if waiting is None:
         return {name: np.full(len(chance), np.nan) for name in SHARES}

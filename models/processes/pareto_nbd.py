@@ -1,7 +1,7 @@
 """Pareto/NBD: Schmittlein, Morrison and Colombo (1987); formulas as in Fader and Hardie (2005, note 009).
 
-Customers buy at a rate of their own, Gamma(r, alpha) over customers, and leave at any moment, at a rate of
-their own, Gamma(s, beta): so one may leave between two orders, and one-time buyers too.
+Customers buy at an individual rate, Gamma(r, alpha) over customers, and leave at any moment, at an individual
+rate, Gamma(s, beta): so they may leave between two orders, and one-time buyers too.
 """
 
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ from models.processes.likelihood import arrays, distinct, minimise
 from models.processes.rhythm import rhythm
 
 MOST_ROWS = 10_000
-"""Fitted on so many customers at most, drawn evenly: a row costs four hypergeometric functions."""
+"""Maximum number of customers it is fitted on, drawn evenly: a row costs four hypergeometric functions."""
 NEAR = (-6.0, 4.0)
-"""Log-parameters stay within, time in units of the oldest customer: beyond, the functions take for ever.
+"""Bounds of log-parameters, in time units of the oldest customer: beyond, evaluation takes too long.
 
-Where all leave at one rate, s and beta grow without end: at e^4 the likelihood is a millionth from its limit.
+If all leave at one rate, s and beta grow without limit: at e^4 the likelihood is within a millionth of it.
 """
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(32)
 STEP = 1e-5
-"""Of finite differences in log-parameters: their error is far below the tolerance of convergence."""
+"""Step of finite differences in log-parameters: their error is far below the convergence tolerance."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class ParetoNBD:
     ) -> Doubles:
         """Return E[purchase days in the next ``horizon`` | x, t_x, T], shape (n,) (note 009, equation 41)."""
         x, t_x, T_ = arrays(frequency, recency, T)
-        s = self.s + 2e-6 if abs(self.s - 1) < 1e-6 else self.s  # 0/0 at 1: what changes the sixth digit
+        s = self.s + 2e-6 if abs(self.s - 1) < 1e-6 else self.s  # 0/0 at 1: changes the sixth digit
         lasting = -np.expm1((s - 1) * -np.log1p(horizon / (self.beta + T_))) / (s - 1)
         rate = (self.r + x) / (self.alpha + T_)
         return np.asarray(rate * (self.beta + T_) * lasting * self._alive(x, t_x, T_))
@@ -75,7 +75,8 @@ class ParetoNBD:
     ) -> Doubles:
         """Return P(at least one purchase day in the next ``horizon`` | x, t_x, T), shape (n,).
 
-        The density of the next purchase, E[rate * exp(-(rate + leaving rate) * u)], by Gauss-Legendre over u.
+        Integrates the density of the next purchase, E[rate * exp(-(rate + leaving rate) * u)], by
+        Gauss-Legendre over u.
         """
         x, t_x, T_ = arrays(frequency, recency, T)
         u = (
@@ -93,7 +94,7 @@ class ParetoNBD:
 
 
 def pareto_orders(rows: pd.DataFrame, horizon_days: int) -> Doubles:
-    """Return the expected order days of ``rows``, shape (n,), fitted on them; NaN where it cannot be."""
+    """Return the expected order days of ``rows``, shape (n,), fitted on them; NaN if the fit fails."""
     try:
         fitted = _fitted(*(column.tobytes() for column in rhythm(rows)))
         return fitted.expected_orders(*rhythm(rows), horizon_days)
@@ -103,7 +104,7 @@ def pareto_orders(rows: pd.DataFrame, horizon_days: int) -> Doubles:
 
 @lru_cache(maxsize=1)
 def _fitted(*columns: bytes) -> ParetoNBD:
-    """Fit it; kept for the next who asks, since churn and value are shown beside the same one."""
+    """Fit the model; cached, since churn and value are both compared with it."""
     return ParetoNBD.fit(*(np.frombuffer(column) for column in columns))
 
 
@@ -120,8 +121,8 @@ def _terms(params: Doubles, x: Doubles, t_x: Doubles, T: Doubles) -> tuple[Doubl
 def _log_left(params: Doubles, x: Doubles, t_x: Doubles, T: Doubles) -> Doubles:
     """Return log A_0: the customer left at some moment between the last purchase and T (equations 15, 16).
 
-    The hypergeometric function is taken after Euler's transformation: as printed it overflows for
-    heavy buyers.
+    The hypergeometric function is computed after Euler's transformation: as printed it overflows for heavy
+    buyers.
     """
     r, alpha, s, beta = params
     gap, total = abs(alpha - beta), r + s + x
@@ -140,7 +141,7 @@ def _log_left(params: Doubles, x: Doubles, t_x: Doubles, T: Doubles) -> Doubles:
 def _loss(logs: Doubles, x: Doubles, t_x: Doubles, T: Doubles, weights: Doubles) -> tuple[float, Doubles]:
     """Return minus the mean log-likelihood and its gradient by central differences.
 
-    Far out it may be no number: a fit that ends there is not taken.
+    It may be NaN far from the optimum: a fit that ends there is rejected.
     """
 
     def value(at: Doubles) -> float:

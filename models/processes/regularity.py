@@ -1,7 +1,7 @@
-"""How regularly customers order, and when the next order comes if some do so as by a calendar.
+"""How regularly customers order, and when the next order comes given that some order at regular intervals.
 
-BG/NBD's gaps are exponential: the likeliest moment of the next order is always now. Here a customer's gaps
-are gamma with a shape of their own (1 is BG/NBD, 512 a standing order), after Platzer and Reutterer (2016),
+BG/NBD's gaps are exponential: the likeliest moment of the next order is always now. Here each customer's gaps
+are gamma with an individual shape (1 is BG/NBD, 512 a standing order), after Platzer and Reutterer (2016),
 "Ticking Away the Moments", Marketing Science 35(5). Rates and leaving are BG/NBD's as fitted.
 """
 
@@ -19,24 +19,24 @@ from models.processes.buy_till_you_die import BetaGeoNBD
 from models.processes.rhythm import rhythm
 
 SHAPES = 2.0 ** np.arange(10)
-"""Shapes a customer's gaps may have: their standard deviation is the mean over the shape's root."""
+"""Possible shapes of a customer's gaps: their standard deviation is the mean over the root of the shape."""
 OUT_OF_STEP = 0.3
 """Chance that a gap does not follow the customer's rhythm, but is as irregular as BG/NBD's."""
 PRIOR_GAPS = 3.0
-"""The shop's rate weighs at most as so many gaps of one's own: regular customers make BG/NBD all too sure."""
+"""Cap on the prior strength of the shop's rate, in own gaps: for regular customers BG/NBD's is too strong."""
 N_LEARNT_FROM = 20_000
-"""Customers whose gaps tell how common each shape is."""
+"""Number of customers from whose gaps the shares of shapes are learnt."""
 N_STEPS = 60
-"""Of expectation maximisation."""
+"""Steps of expectation maximisation."""
 UNSURE = (1e-9, 1 - 1e-9)
-"""Chances of which odds can be taken."""
+"""Bounds on chances, so that their odds are finite."""
 RAREST = 1e-6
-"""No shape's share is below it: who keeps a rhythm as nobody else does is still told it."""
+"""Minimum share of each shape, so that a customer with a unique rhythm still gets it."""
 
 
 @dataclass(frozen=True)
 class Regularity:
-    """How the customers of a shop come back, and what share of them has each of ``SHAPES``."""
+    """How a shop's customers come back, and the share of them with each of ``SHAPES``."""
 
     bgnbd: BetaGeoNBD
     shares: tuple[float, ...]
@@ -55,7 +55,7 @@ class Regularity:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
-        """Put together again what ``dataclasses.asdict`` and JSON took apart."""
+        """Rebuild from what ``dataclasses.asdict`` and JSON made of it."""
         return cls(BetaGeoNBD(**facts["bgnbd"]), tuple(facts["shares"]))
 
     def waiting(self, features: pd.DataFrame) -> "Waiting":
@@ -67,28 +67,28 @@ class Regularity:
 
 @dataclass(frozen=True)
 class Waiting:
-    """The gaps of n customers and the one that is still open, each array of shape (n,); times in days."""
+    """The closed gaps of n customers and the open one, each array of shape (n,); times in days."""
 
     shape: Doubles
     n_gaps: Doubles
     total: Doubles
     """Sum of the gaps."""
     log_total: Doubles
-    """Sum of their logarithms, as gamma gaps of this mean and standard deviation have."""
+    """Sum of their logarithms, as expected of gamma gaps with this mean and standard deviation."""
     so_far: Doubles
-    """Since the last order."""
+    """Time since the last order."""
     left_odds: Doubles
-    """Odds of having left right after the last order, before anything is known of the open gap."""
+    """Odds of having left right after the last order, before the open gap is taken into account."""
     r: float
     alpha: float
     placed: float
     """See ``BetaGeoNBD``."""
     hazard: Doubles
-    """So many times the hazard of an order that the process has."""
+    """Factor on the process's hazard of an order."""
 
     @classmethod
     def of(cls, features: pd.DataFrame, bgnbd: BetaGeoNBD) -> Self:
-        """Read them off customer features, all as irregular as BG/NBD's."""
+        """Compute from customer features, with every shape 1, as in BG/NBD."""
         n, total, age = rhythm(features)
         tosses = n + bgnbd.first_tosses
         left = np.where(tosses > 0, bgnbd.a / (bgnbd.b + np.maximum(tosses, 1) - 1), 0.0)
@@ -99,9 +99,9 @@ class Waiting:
         return cls(ones, n, total, logs, age - total, left, r, alpha, bgnbd.placed, ones)
 
     def agreeing(self, chance: Doubles, within: float) -> Self:
-        """Return the waiting brought halfway to a ``chance``, (n,), of an order ``within`` so many days.
+        """Return the waiting adjusted halfway to a ``chance``, (n,), of an order ``within`` this many days.
 
-        Halfway is the geometric mean of the hazard that this chance asks for and the process's own.
+        Halfway is the geometric mean of the hazard implied by this chance and the process's own.
         """
         own = np.clip(self.chance(within), *UNSURE)
         return replace(self, hazard=np.sqrt(np.log1p(-np.clip(chance, *UNSURE)) / np.log1p(-own)))
@@ -111,15 +111,16 @@ class Waiting:
         return np.stack([replace(self, shape=np.full(len(self.n_gaps), one))._likelihood() for one in SHAPES])
 
     def chance(self, within: float | Doubles) -> Doubles:
-        """Return the chance of an order ``within`` so many days, of all or of each (n,), shape (n,)."""
+        """Return the chance of an order ``within`` this many days, a number or shape (n,); shape (n,)."""
         longer = self._longer_than(self.so_far + self.placed * within)
         own = (self._waited - longer) / (self.left_odds + self._waited)
         return np.asarray(1 - (1 - own) ** self.hazard)
 
     def days_until(self, share: float, within: float) -> Doubles:
-        """Return after how many days ``share`` of customers like each have ordered again, shape (n,).
+        """Return the days after which ``share`` of similar customers have ordered again, shape (n,).
 
-        NaN where they have not ``within`` as many. Found by halving, to a fortieth of a day in a year.
+        NaN if fewer than that have ``within`` the days given. Found by bisection, to a fortieth of a day in a
+        year.
         """
         low, high = np.zeros(len(self.n_gaps)), np.full(len(self.n_gaps), float(within))
         known = self.chance(high) >= share
@@ -131,7 +132,7 @@ class Waiting:
 
     @cached_property
     def _waited(self) -> Doubles:
-        """The chance that the open gap is as long as it is."""
+        """The probability of an open gap as long as it is."""
         return self._longer_than(self.so_far)
 
     def _likelihood(self) -> Doubles:
@@ -142,7 +143,7 @@ class Waiting:
         return np.asarray(gaps + rates + np.log(self.left_odds + self._waited))
 
     def _longer_than(self, days: Doubles) -> Doubles:
-        """Return the chance that a gap, in step or not, is longer than ``days``, shape (n,)."""
+        """Return the probability that a gap, in step or not, is longer than ``days``, shape (n,)."""
         shape, n = self.shape, self.n_gaps
         ratio = shape * days / (self.alpha + shape * self.total)
         out_of_step = np.exp(-(self.r + n) * np.log1p(days / (self.alpha + self.total)))
@@ -152,11 +153,12 @@ class Waiting:
 
 
 def beta_prime_above(ratio: Doubles, shape: Doubles, other: Doubles) -> Doubles:
-    """Return the chance that a beta prime variable exceeds ``ratio``, arrays of one shape.
+    """Return the probability that a beta prime variable exceeds ``ratio``, arrays of one shape.
 
     It is the ratio of gamma variables of ``shape`` and of ``other``. Exact where ``shape`` is 1; elsewhere by
-    Paulson's normal approximation of the cube root of F (1942, Annals of Mathematical Statistics 13(2)), off
-    by .004 at most where ``other`` is 2 or more, in a hundredth of the incomplete beta function's time.
+    Paulson's normal approximation of the cube root of F (1942, Annals of Mathematical Statistics 13(2)), with
+    an error of at most .004 where ``other`` is 2 or more, in a hundredth of the incomplete beta function's
+    time.
     """
     a, b, root = 1 / (9 * shape), 1 / (9 * other), np.cbrt(ratio * other / shape)
     normal = ((1 - a) - (1 - b) * root) / np.sqrt(a + b * root**2)
@@ -164,7 +166,7 @@ def beta_prime_above(ratio: Doubles, shape: Doubles, other: Doubles) -> Doubles:
 
 
 def _mean_log(features: pd.DataFrame) -> Doubles:
-    """Return the mean logarithm of the gaps: a gamma's of their mean and spread; NaN without a gap."""
+    """Return the mean logarithm of the gaps, from a gamma with their mean and spread; NaN without a gap."""
     n, mean = (features[name].to_numpy(float) for name in ("frequency", "gap_mean_days"))
     spread = np.nan_to_num(features["gap_std_days"].to_numpy(float) / mean) ** 2 * (1 - 1 / np.maximum(n, 1))
     shape = 1 / np.maximum(spread, 1e-6)

@@ -1,4 +1,4 @@
-"""A customer's purchase days in three numbers: all that BG/NBD and its kin read (Fader et al., 2005)."""
+"""A customer's purchase days in three numbers: the input of BG/NBD and its kin (Fader et al., 2005)."""
 
 import pandas as pd
 

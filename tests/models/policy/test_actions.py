@@ -24,7 +24,7 @@ def test_a_disabled_action_is_not_considered() -> None:
 
 
 def test_a_shop_that_switched_off_every_action_is_told_so() -> None:
-    with pytest.raises(SettingsError, match="every action is switched off"):
+    with pytest.raises(SettingsError, match="every action is disabled"):
         catalogue({action.name: {"enabled": False} for action in CATALOGUE})
 
 
