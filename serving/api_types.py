@@ -1,12 +1,15 @@
 """What every request and response is made of.
 
-Ids are strings of 1 to 128 characters without control characters; numbers are finite; an unknown field is
-an error.
+Ids are strings of 1 to 128 characters without control characters, and read as ingest reads them: blanks
+around them are no part of them. Numbers are finite; an unknown field is an error.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from features.storage.contracts import BLANKS, LONGEST_ID, id_of
 
 
 def _whole(value: Any) -> Any:
@@ -16,7 +19,22 @@ def _whole(value: Any) -> Any:
 
 WHOLE = BeforeValidator(_whole)
 """Stands behind the limits of a number, which would else be missing from its schema."""
-Id = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
+SHOWN = r"[^\x00-\x1f\x7f]"
+INK = SHOWN[:-1] + "".join(f"\\u{ord(blank):04x}" for blank in BLANKS) + "]"
+
+
+@dataclass(frozen=True)
+class Cleaned(AfterValidator):
+    """Changes a text, save one of ``pattern``: such a text a quick reader may take as it is."""
+
+    pattern: str
+
+
+Id = Annotated[
+    str,
+    Field(min_length=1, max_length=LONGEST_ID, pattern=f"^{SHOWN}*{INK}{SHOWN}*$"),
+    Cleaned(id_of, pattern=f"^{INK}({SHOWN}*{INK})?$"),
+]
 Ids = Annotated[list[Id], Field(max_length=1000)]
 Amount = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Quantity = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]

@@ -1,7 +1,5 @@
 """SQL that converts a source's cell to our type: text trimmed, times in UTC, NULL where it cannot be read."""
 
-import duckdb
-
 from features.storage.contracts import SQL_TYPE, Kind
 
 FIRST_YEAR, LAST_YEAR = 1970, 2100
@@ -43,13 +41,6 @@ def cast(kind: Kind, cell: str, source_type: str, *, timezone: str, timestamps: 
     if kind == "time":
         return f"sane({_cast_time(cell, source_type.upper(), timezone, timestamps)})"
     return read(kind, f"nullif(trim({cell}), '')" if _family(source_type) == "text" else cell)
-
-
-def typed_id(text: str) -> str:
-    """Return an id that somebody typed in the form the ingest stores; empty where it is no id."""
-    with duckdb.connect() as con:
-        found = con.execute(f"SELECT {_cast_text('id', '$typed', 'VARCHAR')}", {"typed": text}).fetchall()
-    return str(found[0][0] or "")
 
 
 def read(kind: Kind, cell: str) -> str:

@@ -37,6 +37,13 @@ WORDS: dict[Kind, str] = {
 LARGEST = 1e9
 LONGEST_ID = 128
 """In characters: ids occur in requests, and every vocabulary allots the longest one's width to each."""
+BLANKS = "".join(map(chr, (0x20, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000)))
+"""Unicode's spaces, which DuckDB's ``trim`` removes: at the ends of an id they are not part of it."""
+
+
+def id_of(text: str) -> str:
+    """Return an id that somebody typed or sent in the form the ingest stores; empty where it is no id."""
+    return text.strip(BLANKS)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ HINTS = {
     "json_invalid": "send one JSON object; /openapi.json has an example of each",
     "union_tag_not_found": "say its kind; /openapi.json has an example of each",
     "extra_forbidden": "/openapi.json names the fields there are",
+    "string_pattern_mismatch": "an id holds no control characters, and more than blanks; a cursor, what came",
     "string_type": "ids and names are strings, in quotes",
 }
 

@@ -2,7 +2,7 @@
 
 The reader is made out of the model's own fields, so that there is one declaration. What it takes, the model
 takes, with the same values (a property test holds them equal); whatever it does not take is left to the
-model, which has the words for what is wrong.
+model, which has the words for what is wrong, and cleans what can be cleaned (an id with blanks around it).
 """
 
 from collections.abc import Callable

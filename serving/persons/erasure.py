@@ -22,6 +22,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from features.errors import ArtefactError, Busy, InputError, NotFound, RecompraError
+from features.storage.contracts import id_of
 from features.storage.files import alone
 from serving.entrance.audit import Audit
 from serving.online.tables import CLOCK
@@ -85,9 +86,7 @@ def erase(home: Path, customer_id: str, *, now: datetime) -> Certificate:
     ``NotFound`` where there is no home, ``InputError`` for an empty id: a certificate of the wrong folder, or
     of nobody, would say that nothing is left.
     """
-    from features.ingest.casting import typed_id
-
-    customer_id = typed_id(customer_id)
+    customer_id = id_of(customer_id)
     if not customer_id:
         raise InputError("an empty id is no customer's", "name whom to erase")
     home = home.resolve()

@@ -10,8 +10,9 @@ import numpy as np
 import sqlalchemy as sa
 
 from features.errors import NotFound
+from features.storage.contracts import id_of
 from models.policy.standing import Standing
-from serving.persons.rights import OF_CUSTOMERS
+from serving.persons.rights import OF_CUSTOMERS, spelt
 from serving.store import Store
 
 if TYPE_CHECKING:
@@ -23,9 +24,7 @@ def export(home: Path, customer_id: str) -> dict[str, Any]:
 
     Raises ``NotFound`` where nothing is held.
     """
-    from features.ingest.casting import typed_id
-
-    customer_id = typed_id(customer_id)
+    customer_id = id_of(customer_id)
     held: dict[str, Any] = _warehouse(home, customer_id)
     with closing(Store.to_read(home)) as store:
         held["online"] = online(store, customer_id)
@@ -37,8 +36,9 @@ def export(home: Path, customer_id: str) -> dict[str, Any]:
 
 def online(store: Store, customer_id: str) -> dict[str, list[dict[str, Any]]]:
     """Return every row the store holds on a customer, by table."""
+    named = spelt(store, customer_id)
     with store.read() as db:
-        rows = {t.name: db.execute(sa.select(t).where(t.c.customer_id == customer_id)) for t in OF_CUSTOMERS}
+        rows = {t.name: db.execute(sa.select(t).where(t.c.customer_id.in_(named))) for t in OF_CUSTOMERS}
         return {name: [dict(row) for row in found.mappings()] for name, found in rows.items()}
 
 

@@ -1,6 +1,7 @@
 """The BentoML service in this process: every endpoint through the framework, and the hot routes' twins."""
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -49,6 +50,39 @@ def test_every_endpoint_answers_its_own_example(service: Service, endpoint: Any)
     read = endpoint.response.model_validate_json(answer.content)
     assert read.as_of == "2026-03-01T00:00:00+00:00"
     assert read.models == {"cross_sell": "1", "churn": "1"}
+
+
+ASKED = [
+    ("/recommend", {"customer_id": "c000001", "cart": ["p000003"], "exclude": ["p000005"]}),
+    ("/recommend", {"customer_id": "c000001", "product_id": "p000003", "list": "upsell"}),
+    ("/next_best_offer", {"customer_id": "c000001", "exclude": ["p000005"]}),
+    ("/customer", {"customer_id": "c000001"}),
+    ("/contact_plan", {"customer_ids": ["c000001"]}),
+]
+
+
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize(("path", "body"), ASKED)
+def test_blanks_around_an_id_are_no_part_of_it(service: Service, path: str, body: Any, slow: bool) -> None:
+    def told(asked: Any) -> Any:
+        answer = service.ask(path, asked, slow=slow)
+        return answer.status_code, {**answer.json(), "request_id": None, "window": None}  # now
+
+    padded = json.loads(re.sub(r'"((?:c0|p0)\w+)"', r'" \1 "', json.dumps(body)))
+    assert padded != body
+    assert told(padded) == told(body)
+    assert told(body)[0] == 200
+
+
+def test_what_is_posted_under_an_id_with_blanks_is_found_and_goes_with_its_customer(service: Service) -> None:
+    order = {"event_id": "e1 ", "kind": "order", "customer_id": " padded", "product_id": "p000003 "}
+    posted = service.ask(
+        "/events", {"events": [order, {**order, "event_id": " e1", "customer_id": "padded"}]}
+    )
+    assert (posted.json()["accepted"], posted.json()["duplicates"]) == (1, 1)
+    (kept,) = service.ask("/customer", {"customer_id": "padded"}).json()["events"]
+    assert (kept["event_id"], kept["product_id"]) == ("e1", "p000003")
+    assert service.ask("/erase", {"customer_id": "padded  "}).json()["events"] == 1
 
 
 ids = st.sampled_from([*names("c", 25), "nobody", "Zoë"])

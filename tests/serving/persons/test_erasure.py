@@ -22,6 +22,7 @@ from serving import score
 from serving.online.tables import DECISIONS
 from serving.persons import erasure, rights
 from serving.persons.erasure import erase, sweep, told
+from serving.persons.held import online
 from serving.persons.remains import search
 from serving.persons.rights import Forgotten
 from serving.scoring.folder import load
@@ -270,3 +271,14 @@ def test_what_the_database_holds_goes_on_every_kind_of_database(database: str, t
     if database == "sqlite":
         assert Forgotten.of(tmp_path).among([WHO, "another"]).keys() == {WHO}
         assert Forgotten.of(tmp_path).without([WHO, "another"]) == ["another"]
+
+
+def test_rows_that_an_earlier_version_kept_with_blanks_are_the_customers(
+    database: str, tmp_path: Path
+) -> None:
+    for who in (f" {WHO}\u3000", f"{WHO} 2"):
+        remember(tmp_path, who)
+    with closing(Store.open(tmp_path)) as store:
+        assert {table: len(rows) for table, rows in online(store, WHO).items()}["events"] == 1
+        assert rights.forget(store, WHO, now=MOMENT)["events"] == 1
+        assert [row["customer_id"] for row in store.everything(DECISIONS)] == [f"{WHO} 2"]
