@@ -1,1 +1,1 @@
-"""How likely each candidate is bought, and why: the ranker, what it learns from, and its answers."""
+"""How likely each candidate is bought, and why: the ranker, its training rows, and its answers."""

@@ -1,4 +1,4 @@
-"""What the ranker says of pairs: the same steps for everybody at night and for the one who asks now."""
+"""The ranker's chances of pairs: the same steps for everybody at night and for one request."""
 
 from dataclasses import dataclass
 
@@ -11,23 +11,23 @@ from models.ranking.reasons import COLUMN
 
 @dataclass(frozen=True)
 class Chances:
-    """Features and chances of pairs of some customers, who are told by their rows in ``history``."""
+    """Features and chances of pairs of some customers, identified by their rows in ``history``."""
 
     state: ListState
     ranker: Ranker
     history: History
-    """What they bought."""
+    """Their purchases."""
     codes: Ints
-    """Their codes in the state; -1 for one who is not in it."""
+    """Their codes in the state; -1 if unknown there."""
     cart: Ints | None = None
-    """What lies in the cart of the last of them."""
+    """The cart of the last of them."""
 
     def features(self, customer: Ints, product: Ints) -> Floats:
         """Return the pair features of pairs, sorted by customer."""
         return self.state.features(self.history, self.codes, customer, product, cart=self.cart)
 
     def of(self, customer: Ints, product: Ints, features: Floats) -> Floats:
-        """Return the chances of pairs with these features; new products' raised to what is believed."""
+        """Return the chances of pairs with these features; new products' are raised by ``newcomers``."""
         return self.state.newcomers.lifted(self.ranker.chance(features), customer, product, self._told)
 
     def _told(self, customer: Ints, product: Ints) -> tuple[Floats, Bools]:

@@ -1,4 +1,4 @@
-"""The rows the cross-sell ranker learns from and scores: state, candidates, features, what was bought."""
+"""The rows the cross-sell ranker learns from and scores: state, candidates, features, outcomes."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -32,55 +32,55 @@ from models.similarity.wording import texts
 Work = TypeVar("Work")
 
 CHUNK = 100_000
-"""Pairs are scored in pieces of about so many."""
+"""Pairs are scored in batches of about this many."""
 HALF_LIFE = 56.0
 """Days after which a purchase counts half in factors and profiles."""
 TOO_FEW = 20
-"""With fewer purchases than this nothing can be learnt."""
+"""Minimum number of purchases to learn from."""
 
 
 class CrossSellConfig(HorizonConfig, RankerConfig):
     """Windows and candidates, besides the ranker; the same defaults serve every shop."""
 
     n_windows: int = Field(default=4, ge=1)
-    """Past cutoffs to learn from; more, up to ``max_windows``, while purchases are fewer than ``enough``."""
+    """Past cutoffs to learn from; up to ``max_windows`` if these hold fewer than ``enough`` purchases."""
     max_windows: int = Field(default=12, ge=1)
-    """Past cutoffs to learn from, at most."""
+    """Maximum number of past cutoffs to learn from."""
     enough: int = Field(default=2_000, ge=1)
-    """Purchases to learn from that are enough."""
+    """Number of purchases that are enough to learn from."""
     step_days: int = Field(default=14, ge=1)
     """Days between them."""
     max_customers: int = Field(default=20_000, ge=1)
     """Customers to learn from at each cutoff, drawn by ``seed``."""
     n_own: int = Field(default=400, ge=1)
-    """Candidates out of what a customer bought before, at most."""
+    """Maximum number of candidates among a customer's earlier purchases."""
     budgets: dict[str, int] = {
         "similar": 100, "linear": 100, "factors": 100, "alike": 100, "baskets": 60,
         "texts": 50, "category": 100, "arrivals": 30, "popular": 100,
     }  # fmt: skip
-    """New candidates by source, at most."""
+    """Maximum number of new candidates by source."""
     n_shelf: int = Field(default=20_000, ge=1)
-    """Products that can be proposed as new: those that sell best, half-life 28 days."""
+    """Number of products that can be proposed as new: the best sellers, half-life 28 days."""
     n_neighbours: int = Field(default=50, ge=1)
-    """Similar products kept for each product."""
+    """Similar products stored per product."""
     n_together: int = Field(default=20, ge=1)
-    """Products bought in the same order kept for each product."""
+    """Products bought in the same order stored per product."""
     n_linear: int = Field(default=50, ge=1)
-    """Products that say most of each product, by the linear model."""
+    """Products that predict each product best in the linear model, stored per product."""
     n_texts: int = Field(default=30, ge=1)
-    """Products of like words kept for each product."""
+    """Products with similar words stored per product."""
     n_alike: int = Field(default=100, ge=1)
-    """Customers with like baskets to look at."""
+    """Number of customers with similar baskets that are used."""
     n_factors: int = Field(default=64, ge=1)
-    """ALS factors."""
+    """Number of ALS factors."""
 
 
 def state_of(
     shop: Shop, cutoff: datetime, config: CrossSellConfig, horizon_days: int, *, dated: bool = False
 ) -> ListState:
-    """Return what lists stand on as of ``cutoff``; ``CannotLearn`` where nothing was bought before.
+    """Return the state of lists as of ``cutoff``; ``CannotLearn`` if nothing was bought before.
 
-    ``dated``: with the days on which customers are due, which reasons are told by; nobody learns from them.
+    ``dated``: with the days on which customers are due, which only reasons need.
     """
     history = shop.history(cutoff)
     if not len(history.product):
@@ -123,9 +123,9 @@ def over_candidates(
     work: Callable[[Ints, Candidates], Work],
     k: int = 0,
 ) -> Iterator[Work]:
-    """Yield ``work`` of customers and their candidates, pieces of them side by side, in order.
+    """Yield ``work`` of customers and their candidates, several batches in parallel, in order.
 
-    ``k`` candidates of their own at least, if there are.
+    Each customer gets at least ``k`` candidates, if there are that many.
     """
     sources, n_own = new_sources(state, config.budgets), max(config.n_own, k)
     width = min(n_own, len(state.table.price)) + sum(config.budgets.values())
@@ -163,14 +163,14 @@ def learning_rows(
 
 
 def _window(state: ListState, truth: Longs, config: CrossSellConfig) -> Iterator[Rows]:
-    """Yield the pairs of one window with what became of them; of those not bought, a sample."""
+    """Yield the pairs of one window with their outcomes; of those not bought, a sample."""
     n_products = len(state.history.products)
     everyone = np.random.default_rng(config.seed).permutation(len(state.history.customers)).astype(np.int32)
 
     def rows(codes: Ints, found: Candidates) -> Rows:
         pair = codes[found.customer].astype(np.int64) * n_products + found.product
         bought = among(pair, truth)
-        drawn = np.random.default_rng([config.seed, codes[0]]).random(len(bought))  # whichever comes first
+        drawn = np.random.default_rng([config.seed, codes[0]]).random(len(bought))  # in any order of batches
         kept = bought | (drawn < config.negative_rate)
         few = Candidates(*(getattr(found, name)[kept] for name in Candidates.__annotations__))
         return Rows(features_of(state, codes, few), bought[kept])

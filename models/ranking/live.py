@@ -1,7 +1,7 @@
-"""Answers for one customer now: mapped arrays, what happened since, the cart, and the same ranker.
+"""Answers for one customer now: memory-mapped arrays, events since, the cart, and the same ranker.
 
-The features are those of the batch, by the same function on the same arrays: with nothing new the answer is
-the ready list. Of a customer nobody knows, the cart speaks; without one, what sells now: the source says so.
+Features are computed by the batch's function on the same arrays: without new events the answer is the ready
+list. For an unknown customer the cart is used, or without one the best sellers; the source says which.
 """
 
 from collections.abc import Sequence
@@ -28,17 +28,17 @@ from models.ranking.ranker import Ranker
 from models.ranking.reasons import Judge, Why, why
 
 Pick = tuple[str, float, str]
-"""Product, chance, and why it came up."""
+"""Product, chance, and source."""
 N_NEAR = 20
-"""So many neighbours of each product of the cart, and of each product bought since, become candidates."""
+"""Number of neighbours that become candidates, per product of the cart and per product bought since."""
 CHECKED = 97
-"""One row in so many is looked at on loading: all were when they were written."""
+"""One row in this many is checked on loading; all were checked when written."""
 _NO_GROUP = Group(np.zeros(0, np.int32), np.zeros(0, np.uint8))
 
 
 @dataclass(frozen=True)
 class Live:
-    """Mapped once, asked by many: holds nothing that changes."""
+    """Loaded once and shared by all requests: holds no state that changes."""
 
     state: ListState
     ranker: Ranker
@@ -46,13 +46,13 @@ class Live:
     """Per list: the products worth ranking for each customer and their sources, shape (n_customers, m)."""
     by_popularity: Ints
     usual: Floats
-    """Features of an ordinary new candidate, to tell reasons by."""
+    """Features of an ordinary new candidate, for reasons."""
     dearer: Dearer | None = None
-    """Better versions of each product, where an upsell model serves."""
+    """Better versions of each product, if an upsell model serves."""
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Map what ``CrossSell.save_state`` wrote, look at some of it, and answer once."""
+        """Memory-map what ``CrossSell.save_state`` wrote, check a part of it, and answer once."""
         state = ListState.load(folder)
         state.check(every=CHECKED)
         pools = {
@@ -62,7 +62,7 @@ class Live:
         best = state.rules.best(state.table.popularity)
         live = cls(state, Ranker.load(folder), pools, best, read_array(folder, "usual"), Dearer.load(folder))
         someone, anything = state.history.customers.names([0]), state.history.products.names([0])
-        live.rank(someone[0], cart=anything)  # a first call compiles: not while somebody waits
+        live.rank(someone[0], cart=anything)  # a first call compiles: not during a request
         return live
 
     def rank(
@@ -80,8 +80,8 @@ class Live:
 
         ``new_lines`` are ``(product_id, day, quantity)`` since the state was made, oldest first; a negative
         quantity is a return and undoes the latest purchases of that product. ``eligible`` is by product code;
-        for ``upsell``, only better versions of what it starts from are. What is in the cart is not shown.
-        Unknown products are ignored, unknown customers are nobody.
+        for ``upsell``, only better versions of what it starts from are eligible. Products in the cart are not
+        shown. Unknown products are ignored; unknown customers are served as customers without history.
         """
         ask = self._ask(customer_id, new_lines=new_lines, cart=cart, k=k, exclude=exclude, eligible=eligible)
         if list_name == "bought_together":
@@ -102,7 +102,7 @@ class Live:
         cart: Sequence[str],
         picks: Sequence[Pick],
     ) -> Why:
-        """Return why ``rank`` picked what it did, for the same customer, lines and cart."""
+        """Return the reasons for the picks of ``rank``, for the same customer, lines and cart."""
         ask = self._ask(customer_id, new_lines=new_lines, cart=cart, k=len(picks), exclude=(), eligible=None)
         product = self.state.history.products.codes([name for name, _, _ in picks])
         source = np.array([SOURCES.index(name) for _, _, name in picks], np.uint8)
@@ -125,7 +125,7 @@ class Live:
         return dict(zip(products.names(list(found)), found.values(), strict=True))
 
     def pairs(self, customer_id: str, product: Ints) -> Floats:
-        """Return the pair features that ``rank`` ranks by, for one customer and product codes in order."""
+        """Return the pair features that ``rank`` uses, for one customer and product codes in order."""
         ask = self._ask(customer_id, new_lines=(), cart=(), k=0, exclude=(), eligible=None)
         product = np.asarray(product, np.int32)
         return self._chances(ask).features(np.zeros(len(product), np.int32), product)
@@ -153,7 +153,7 @@ class Live:
         return Question(mine, code, in_cart, fresh, barred, k, gone)
 
     def _gone(self, customer_id: str | None, code: int, mine: History, new_lines: Sequence[Line]) -> Ints:
-        """Return what this customer has bought, by the state or since, and brought back."""
+        """Return the products this customer has bought, by the state or since, and returned."""
         history, back = self.state.history, self.state.rules.back
         found = np.zeros(0, np.int64)
         if back is not None and customer_id is not None:
@@ -164,7 +164,7 @@ class Live:
         return np.setdiff1d(found, mine.product).astype(np.int32) if len(found) else found.astype(np.int32)
 
     def _personal(self, ask: Question, list_name: str) -> Scored:
-        """Rank a list anew: its ready products, what was just bought, what goes with either."""
+        """Rank a list again: its ready products, latest purchases, and neighbours of the cart or of these."""
         if not len(ask.mine.product):
             return together(self.state, ask) if list_name != "buy_again" else Scored.nothing()
         product, source, bought = self._candidates(ask, list_name)
@@ -175,7 +175,7 @@ class Live:
         return with_cart(self.state, ask.cart, found) if len(ask.cart) else found
 
     def _suits(self, ask: Question) -> Suits | None:
-        """Return what tells the customer's own chance; nothing for who has bought nothing."""
+        """Return the function for the customer's own chances; None without purchases."""
         return partial(self._chance, ask) if len(ask.mine.product) else None
 
     def _chance(self, ask: Question, product: Ints) -> Floats:
@@ -183,7 +183,7 @@ class Live:
         return chances.of(customer, product, chances.features(customer, product))
 
     def _candidates(self, ask: Question, list_name: str) -> tuple[Ints, Bytes, Bools]:
-        """Return each product once that is not barred, the earliest source first, and whether it is owned."""
+        """Return each product once that is not barred, with its first source, and whether it is owned."""
         pool, rest = _NO_GROUP, _NO_GROUP
         if ask.code >= 0:
             pool = Group(*(column[ask.code] for column in self.pools[list_name]))
@@ -201,7 +201,7 @@ class Live:
         return Chances(self.state, self.ranker, ask.mine, np.array([ask.code], np.int32), ask.cart)
 
     def _picks(self, ask: Question, found: Scored, list_name: str) -> list[Pick]:
-        """Order, cut, and complete by what sells best; but what sells best is no step up."""
+        """Order, cut, and fill up with best sellers; not ``upsell``: best sellers are no better version."""
         order = self.state.rules.order(None, found.product, found.score)[: ask.k]
         product, score, source = found.product[order], found.score[order], found.source[order]
         short = ask.k - len(product)
@@ -222,7 +222,7 @@ class Live:
         return list(zip(ids, score.tolist(), names, strict=True))
 
     def _leading(self, ask: Question, list_name: str) -> list[int]:
-        """Return what the shop pinned and this customer may be shown, the last one first."""
+        """Return products pinned by the shop that this customer may be shown, in reverse order."""
         codes = self.state.rules.leading(list_name)
         if not len(codes):
             return []
@@ -242,6 +242,6 @@ class Live:
 
 
 def _group(*parts: tuple[Ints, int]) -> Group:
-    """Return products and where they come from."""
+    """Return products and their sources."""
     sources = [np.full(len(product), source, np.uint8) for product, source in parts]
     return Group(np.concatenate([product for product, _ in parts]), np.concatenate(sources))

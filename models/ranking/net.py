@@ -1,7 +1,7 @@
-"""A small neural network beside the ranker's trees: smooth where they make steps, wrong where they are right.
+"""A small neural network averaged with the ranker's trees: smooth where they make steps.
 
-One hidden layer over the logarithms of the pair features. A logarithm is read off the bits of the number (its
-exponent, and a straight line between powers of two), at the cost of one addition. One function computes the
+One hidden layer over the logarithms of the pair features. A logarithm is taken from the bits of the number
+(its exponent, and linear between powers of two), at the cost of one addition. One function computes the
 inputs for learning and for answering.
 """
 
@@ -17,25 +17,26 @@ from features.arrays.pairs import MISSING
 from features.arrays.stored import read_array, write_arrays
 
 SMALL = 1.5
-"""Columns that never grow beyond this are shares and the like, and count in hundredths."""
+"""Columns that never exceed this are shares and the like, and are scaled by 100."""
 FAR = 4.0
-"""Inputs are cut so many standard deviations from their mean: what is unheard of says no more than that."""
+"""Inputs are capped at this many standard deviations from their mean."""
 
 
 class Scale(NamedTuple):
-    """How features become inputs, by column; what is ``missing`` is an input 0, and the input ``flag`` 1."""
+    """The scaling of features to inputs, by column; a missing value is input 0, and 1 in its flag."""
 
     factor: Floats
     mean: Floats
     spread: Floats
     flag: Ints
-    """Place among the inputs; -1 where the column is never missing, or when an earlier one is."""
+    """Index of the flag among the inputs; -1 if the column is never missing, or an earlier flag says the
+    same."""
     missing: Any = MISSING
     far: Any = np.float32(FAR)
 
     @classmethod
     def of(cls, features: Floats) -> Self:
-        """Learn it from some rows."""
+        """Compute from some rows."""
         n_columns, known = features.shape[1], features != MISSING
         largest = np.where(known, np.abs(features), 0).max(axis=0, initial=0)
         factor = np.where(largest <= SMALL, 100, 1).astype(np.float32)
@@ -43,12 +44,12 @@ class Scale(NamedTuple):
         logs, count = inputs(features, plain)[:, :n_columns], np.maximum(known.sum(axis=0), 1)
         mean = logs.sum(axis=0, dtype=np.float64) / count
         spread = np.sqrt(np.where(known, (logs - mean) ** 2, 0).sum(axis=0) / count)
-        spread = np.where(spread < 1e-3, 1, spread)  # a column that hardly varies says nothing
+        spread = np.where(spread < 1e-3, 1, spread)  # a column that hardly varies is not scaled
         return cls(factor, mean.astype(np.float32), spread.astype(np.float32), plain.flag)
 
 
 def _flags(missing: Any) -> Ints:
-    """Return one place for all columns that are missing in the same rows, -1 for what never or always is."""
+    """Return one index for all columns missing in the same rows; -1 for those never or always missing."""
     flag = np.full(missing.shape[1], -1, np.int32)
     seen: set[bytes] = set()
     for column in np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0)):
@@ -61,14 +62,14 @@ def _flags(missing: Any) -> Ints:
 
 @dataclass(frozen=True)
 class Net:
-    """Weights of inputs (the last row: of nothing) and of hidden units (the last: of nothing)."""
+    """Weights of inputs (last row: the bias) and of hidden units (last: the bias)."""
 
     scale: Scale
     weight: Floats
     out: Floats
 
     def raw(self, features: Floats) -> Doubles:
-        """Return each row's log odds: each depends on its own features alone."""
+        """Return each row's log odds, which depend on its own features alone."""
         features = np.ascontiguousarray(features, np.float32)
         return _sums(features, self.scale, self.weight, self.out)
 
@@ -80,7 +81,7 @@ class Net:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Map it."""
+        """Memory-map what ``save`` wrote."""
         factor, mean, spread = read_array(folder, "net.scale")
         scale = Scale(factor, mean, spread, read_array(folder, "net.flag"))
         return cls(scale, read_array(folder, "net.weight"), read_array(folder, "net.out"))
@@ -88,7 +89,7 @@ class Net:
 
 @compiled
 def inputs(features: Floats, scale: Scale) -> Floats:
-    """Return what the network reads of pair features: columns on a scale of logarithms, flags, and a 1."""
+    """Return the network's inputs of pair features: columns on a log scale, flags, and a 1."""
     n_inputs = max(scale.flag.max() + 1, features.shape[1])
     found = np.zeros((len(features), n_inputs + 1), np.float32)
     for row in range(len(features)):
@@ -128,7 +129,7 @@ def _sums(features: Floats, scale: Scale, weight: Floats, out: Floats) -> Double
 
 @compiled
 def _known(row: Floats, scale: Scale, place: Longs, value: Floats) -> int:
-    """Write the inputs that are known, and 0 up to a multiple of four; return how many."""
+    """Write the known inputs, padded with 0 to a multiple of four; return how many."""
     known = 0
     for column in range(len(row)):
         if row[column] != scale.missing:
@@ -143,7 +144,7 @@ def _known(row: Floats, scale: Scale, place: Longs, value: Floats) -> int:
 
 @compiled
 def _add(hidden: Floats, weight: Floats, place: Longs, value: Floats) -> None:
-    """Add four inputs at once: the units are read and written a quarter as often."""
+    """Add four inputs at once, so that hidden units are read and written a quarter as often."""
     one, two, three, four = value[0], value[1], value[2], value[3]
     first, second, third, fourth = weight[place[0]], weight[place[1]], weight[place[2]], weight[place[3]]
     for unit in range(len(hidden)):

@@ -1,8 +1,8 @@
-"""How the network beside the trees is learnt: Adam (Kingma and Ba, 2015) over small batches.
+"""Training of the ranker's network: Adam (Kingma and Ba, 2015) over small batches.
 
-Several networks that differ in where they begin learn side by side, as one wide one; their log odds are
-averaged, and so are their errors. Steps shrink to nothing along a cosine, and there learning ends: the loss
-on rows that were not learnt from has stopped falling by then.
+Several networks with different initial weights are trained side by side, as one wide network; their log odds
+are averaged, and so are their errors. The learning rate falls to zero along a cosine, where training ends: by
+then the loss on held-out rows has stopped falling.
 """
 
 from collections.abc import Iterator
@@ -14,26 +14,26 @@ from features.arrays.dtypes import Bools, Doubles, Floats, Longs
 from models.ranking.net import Net, Scale, inputs
 
 BATCH, STEPS = 1024, 500
-"""Rows a step, and steps that make a pass where there are fewer rows than that asks for."""
+"""Maximum rows per step, and minimum steps per pass (batches are smaller if rows are few)."""
 FEWEST = 32
-"""Rows a step, at least."""
+"""Minimum rows per step."""
 RATE = 0.003
-"""How far a step goes, at most."""
+"""Maximum learning rate."""
 WARM = 200
-"""Steps until the rate is reached."""
+"""Steps until that rate is reached."""
 SAMPLE = 100_000
-"""Rows that tell the scale of the columns."""
+"""Number of rows from which the scale of the columns is computed."""
 MEMORY, SPREAD = 0.9, 0.999
-"""How much of the mean slope, and of its square, the next step keeps."""
+"""Decay of the running means of the gradient and of its square."""
 DECAY = np.float32(0.1)
-"""How fast weights are drawn to 0 (Loshchilov and Hutter, 2019), times the rate."""
+"""Weight decay (Loshchilov and Hutter, 2019), times the learning rate."""
 SETTLED = 0.02
-"""Learning has ended where the last pass changed the loss by no more than this share."""
+"""Training has converged if the last pass changed the loss by no more than this share."""
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """How many networks learn, of how many hidden units, and how often they see every row."""
+    """The number of networks, their hidden units, and the number of passes over the rows."""
 
     n_nets: int
     n_hidden: int
@@ -42,9 +42,9 @@ class Lesson:
 
 
 def learn(features: Floats, bought: Bools, lesson: Lesson) -> Net | None:
-    """Return the mean of several networks, None where the last pass had not settled.
+    """Return the mean of several networks; None if training has not converged.
 
-    The same rows give the same network, on any number of cores.
+    The same rows give the same network on any number of cores.
     """
     from threadpoolctl import threadpool_limits
 
@@ -64,7 +64,7 @@ def learn(features: Floats, bought: Bools, lesson: Lesson) -> Net | None:
 
 
 def _settled(losses: Doubles) -> bool:
-    """Tell whether the last pass changed little, by each pass's mean log loss; NaN did not."""
+    """Return whether the last pass changed the mean log loss little; False for NaN."""
     return len(losses) > 1 and bool(abs(losses[-1] - losses[-2]) <= SETTLED * losses[-2])
 
 
@@ -77,7 +77,7 @@ def _batches(rng: np.random.Generator, n_rows: int, batch: int, n_passes: int) -
 
 @dataclass
 class _Weights:
-    """Weights, and Adam's memory of how they moved."""
+    """Weights, and Adam's running means."""
 
     now: Floats
     mean: Floats
@@ -99,7 +99,7 @@ class _Weights:
 
 @dataclass(frozen=True)
 class _Nets:
-    """Networks side by side: of their inputs, of their hidden units, and the level of each."""
+    """Networks side by side: weights of their inputs, of their hidden units, and the bias of each."""
 
     weight: _Weights
     out: _Weights
@@ -107,7 +107,7 @@ class _Nets:
 
     @classmethod
     def new(cls, rng: np.random.Generator, n_inputs: int, lesson: Lesson, share: float) -> "_Nets":
-        """Return networks that have learnt nothing but the share of rows that were bought."""
+        """Return new networks whose output is the share of rows that were bought."""
         units = lesson.n_nets * lesson.n_hidden
         weight = rng.standard_normal((n_inputs, units), np.float32) / np.float32(np.sqrt(n_inputs))
         weight[-1] = 0
@@ -116,7 +116,7 @@ class _Nets:
         return cls(_Weights.of(weight), _Weights.of(out), _Weights.of(level))
 
     def step(self, rows: Floats, bought: Bools, rate: np.float32) -> float:
-        """Learn from some rows of inputs, each network from its own error; return the log loss before."""
+        """Train on a batch, each network by its own error; return the log loss before the step."""
         out, level = self.out.now, self.level.now
         hidden = np.maximum(rows @ self.weight.now, 0)
         odds = (hidden * out).reshape(len(rows), len(level), -1).sum(axis=2) + level
@@ -131,6 +131,6 @@ class _Nets:
         return float(np.logaddexp(0, np.where(bought[:, None], -odds, odds)).mean())
 
     def mean(self, scale: Scale) -> Net:
-        """Return one network that tells the mean of their log odds."""
+        """Return one network that computes the mean of their log odds."""
         out, level = self.out.now, self.level.now
         return Net(scale, self.weight.now, np.append(out / len(level), level.mean()).astype(np.float32))

@@ -1,8 +1,8 @@
-"""A plain voice beside the ranker's trees and network: a regression on what its baselines know.
+"""A plain regression averaged with the ranker's trees and network, on the facts that its baselines use.
 
-How a product sells, how often the customer bought it, what was bought with it: a dozen facts and as many
-weights, which few purchases suffice to learn. Trees and network know more, and make much of chance where
-purchases are few: there the plain voice counts most, and where they are many it is silent.
+A dozen facts (how a product sells, how often the customer bought it, what was bought with it) and as many
+weights, which few purchases suffice to learn. Trees and network know more, but fit noise when purchases are
+few: there the regression has most weight, and with many purchases none.
 """
 
 from collections.abc import Mapping
@@ -21,11 +21,11 @@ FACTS = {
     "p_buyers_56d": 1_000, "p_sales_28d": 10_000, "n": 1, "n_28d": 1, "share": 10, "share_112d": 10,
     "since": 1, "c_orders_28d": 1, "p_rebuy_active": 10, "s_similar": 10, "s_linear": 10, "s_factors": 10,
 }  # fmt: skip
-"""Pair features it reads, each as the logarithm of 1 + so many times the feature."""
+"""Pair features it reads, each as log(1 + factor * feature)."""
 ENOUGH = 30_000
-"""Rows to learn from, drawn evenly: more would hardly move so few weights."""
+"""Maximum number of rows to learn from, evenly drawn: more would hardly change so few weights."""
 RIDGE = 30.0
-"""L2 penalty of the weights: felt while purchases are few."""
+"""L2 penalty on the weights, which matters while purchases are few."""
 _COLUMNS = np.array([list(PAIR_FEATURES).index(name) for name in FACTS], np.int32)
 _TIMES = np.array(list(FACTS.values()), np.float32)
 _N = list(FACTS).index("n")
@@ -33,7 +33,7 @@ _N = list(FACTS).index("n")
 
 @dataclass(frozen=True)
 class Plain:
-    """The regression, and the weight of its log odds beside the others'."""
+    """The regression, and the weight of its log odds in the average."""
 
     share: float
     regression: Logistic
@@ -46,35 +46,35 @@ class Plain:
         return cls(share, Logistic.fit(facts(features[rows]), truth, ridge=RIDGE))
 
     def raw(self, features: Floats) -> Doubles:
-        """Return each row's log odds: each depends on its own features alone."""
+        """Return each row's log odds, which depend on its own features alone."""
         return self.regression.odds(facts(features))
 
     def card(self) -> dict[str, Any]:
-        """Return it as plain data, with what it reads."""
+        """Return it as plain data, with the facts it reads."""
         return {"share": self.share, "facts": FACTS, "regression": asdict(self.regression)}
 
     @classmethod
     def of(cls, card: Mapping[str, Any]) -> Self:
-        """Put together what ``card`` took apart; raise ``ArtefactError`` where it read other facts."""
+        """Rebuild from what ``card`` returned; raise ``ArtefactError`` if it reads other facts."""
         if card["facts"] != FACTS:
             raise ArtefactError(
-                f"the ranker's plain voice reads {sorted(card['facts'])}, this code {sorted(FACTS)}",
+                f"the ranker's plain regression reads {sorted(card['facts'])}, this code {sorted(FACTS)}",
                 "retrain, or deploy the matching commit",
             )
         return cls(card["share"], Logistic.of(card["regression"]))
 
 
 def facts(features: Floats) -> Floats:
-    """Return what the regression reads, shape (pairs, 13): ``FACTS``, and whether it was bought before.
+    """Return the regression's inputs, shape (pairs, 13): ``FACTS``, and whether it was bought before.
 
-    What is missing counts as 0.
+    Missing values count as 0.
     """
     return _facts(features, _COLUMNS, _TIMES, _N)
 
 
 @compiled
 def _facts(features: Floats, columns: Ints, times: Floats, n: int) -> Floats:
-    """Logarithms are read off the bits of a number, as in ``models.ranking.net``."""
+    """Logarithms are computed from the bits of a number, as in ``models.ranking.net``."""
     found = np.empty((len(features), len(columns) + 1), np.float32)
     for row in range(len(features)):
         for place in range(len(columns)):

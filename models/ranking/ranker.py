@@ -1,9 +1,9 @@
 """The ranker of pairs: boosted trees and a small network, for all customers and for one request alike.
 
-The loss is binary, so that what it says is a chance: money is reckoned with it. Two bags of trees and a
-network (``models.ranking.net``) are averaged in log odds, so that little hangs on a seed; where purchases
-are few, with a plain regression too (``models.ranking.plain``). What was tried instead is in
-``tests/benchmarks/MEASUREMENTS.md``.
+The loss is binary, so that scores are chances, on which amounts of money are based. Two bags of trees and a
+network (``models.ranking.net``) are averaged in log odds, so that results depend little on a seed; if
+purchases are few, with a plain regression too (``models.ranking.plain``). For alternatives that were tried
+see ``tests/benchmarks/MEASUREMENTS.md``.
 """
 
 import json
@@ -28,42 +28,42 @@ from models.ranking.trees import MAX_LEAVES, FlatTrees
 
 
 class RankerConfig(Config):
-    """Sampling and trees; found on earlier windows, the same for every shop."""
+    """Sampling and trees; chosen on earlier windows, the same for every shop."""
 
     negative_rate: float = Field(default=0.15, gt=0, le=1)
     """Share of the pairs not bought that are learnt from; chances are corrected for it."""
     n_bags: int = Field(default=2, ge=1)
-    """Rankers learnt with other rows and columns left out, whose log odds are averaged: one alone depends on
-    its seed by .002 of NDCG. Twice as many where no network speaks beside them."""
+    """Rankers with different subsets of rows and columns, averaged in log odds: a single one varies by .002
+    of NDCG with its seed. Twice as many if there is no network."""
     n_trees: int = Field(default=120, ge=1)
-    """Trees of each."""
+    """Trees per bag."""
     n_leaves: int = Field(default=31, ge=2, le=MAX_LEAVES)
-    """Leaves a tree."""
+    """Leaves per tree."""
     learning_rate: float = Field(default=0.06, gt=0)
     """Shrinkage of each tree."""
     min_data_in_leaf: int = Field(default=100, ge=1)
-    """Rows a leaf holds at least; a twentieth of the rows where there are few."""
+    """Minimum number of rows in a leaf; a twentieth of the rows if there are few."""
     column_share: float = Field(default=0.5, gt=0, le=1)
     """Share of the features that each tree may use."""
     row_share: float = Field(default=0.7, gt=0, le=1)
     """Share of the rows that each tree is learnt from."""
     ridge: float = Field(default=5.0, ge=0)
-    """How strongly leaves are drawn to 0 (LightGBM's lambda_l2)."""
+    """L2 penalty on leaves (LightGBM's lambda_l2)."""
     net_share: float = Field(default=0.4, ge=0, le=1)
-    """Weight of the network's log odds beside the trees'; 0: trees alone."""
+    """Weight of the network's log odds in the average with the trees'; 0: trees alone."""
     net_from: int = Field(default=200, ge=1)
-    """Purchases to learn from at which a network learns too."""
+    """Minimum number of purchases for a network to be trained."""
     n_nets: int = Field(default=4, ge=1)
-    """Networks learnt from other beginnings, whose log odds are averaged."""
+    """Networks with different initial weights, averaged in log odds."""
     n_hidden: int = Field(default=16, ge=1)
-    """Hidden units of each."""
+    """Hidden units of each network."""
     n_passes: int = Field(default=8, ge=2)
-    """How often they see every row."""
+    """Number of passes over the rows."""
     plain_share: float = Field(default=0.4, ge=0, le=1)
-    """Weight of a plain regression's log odds beside the others' where there was next to nothing to learn
-    from; it fades evenly with the purchases there were. Where no network speaks it has its weight too."""
+    """Weight of a plain regression's log odds if there is next to nothing to learn from; it falls linearly
+    with the number of purchases. Without a network it has the network's weight as well."""
     plain_until: int = Field(default=15_000, ge=1)
-    """Purchases to learn from at which it has faded away."""
+    """Number of purchases from which on its weight is 0."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,11 @@ class Rows:
 
 @dataclass(frozen=True)
 class Ranker:
-    """LightGBM's text of the trees, and the rate their negatives were sampled at.
+    """LightGBM's text of the trees, and the rate at which their negatives were sampled.
 
-    ``net`` speaks beside them with a weight of ``net_share``; None where purchases were few. ``plain`` speaks
-    beside both; None where they were many. ``level`` is added to their log odds: voices averaged there tell
-    fewer purchases than each alone.
+    ``net`` is averaged with them at a weight of ``net_share``; None if purchases were few. ``plain`` is
+    averaged with both; None if they were many. ``level`` is added to the log odds, as averaged log odds give
+    a lower mean chance than those averaged.
     """
 
     text: str
@@ -92,7 +92,7 @@ class Ranker:
 
     @classmethod
     def train(cls, parts: Sequence[Rows], config: RankerConfig) -> Self:
-        """Learn chances by binary loss: no class weights, which would destroy them."""
+        """Learn chances by binary loss, without class weights, which would destroy their calibration."""
         features = np.concatenate([rows.features for rows in parts])
         bought = np.concatenate([rows.bought for rows in parts])
         net = _net(features, bought, config)
@@ -106,12 +106,12 @@ class Ranker:
 
     @cached_property
     def trees(self) -> FlatTrees:
-        """What scores are computed by: needs no LightGBM."""
+        """The trees for computing scores, without LightGBM."""
         return _read(self.text)
 
     @cached_property
     def booster(self) -> Any:
-        """LightGBM's own form, for what only it can tell."""
+        """The trees as LightGBM's booster, for what only that can compute."""
         import lightgbm
 
         return lightgbm.Booster(model_str=self.text)
@@ -121,7 +121,7 @@ class Ranker:
         return corrected(1 / (1 + np.exp(-self._odds(features))), self.negative_rate)
 
     def _odds(self, features: Floats) -> Doubles:
-        """Return log odds among the rows that were learnt from."""
+        """Return log odds at the sampled share of negatives."""
         odds = self.trees.raw(features)
         if self.net:
             odds = (1 - self.net_share) * odds + self.net_share * self.net.raw(features)
@@ -134,7 +134,7 @@ class Ranker:
         return np.concatenate(list(side_by_side(self._odds, pieces)))
 
     def importance(self) -> dict[str, float]:
-        """Return the share of all gain that splits on each feature brought, of the trees alone."""
+        """Return each feature's share of the total gain, of the trees alone."""
         gain = self.booster.feature_importance("gain")
         return dict(zip(PAIR_FEATURES, (gain / max(gain.sum(), 1e-9)).tolist(), strict=True))
 
@@ -154,7 +154,7 @@ class Ranker:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read back; raise ``ArtefactError`` where the pair features are not those it was trained on."""
+        """Read back; raise ``ArtefactError`` if the pair features are not those it was trained on."""
         try:
             card = json.loads((folder / "ranker.json").read_text(encoding="utf-8"))
             text = (folder / "ranker.txt").read_text(encoding="utf-8")
@@ -178,7 +178,7 @@ def _net(features: Floats, bought: Bools, config: RankerConfig) -> Net | None:
 
 
 def _plain(features: Floats, bought: Bools, config: RankerConfig, *, for_net: bool) -> Plain | None:
-    """Learn the plain voice; ``for_net``: where no network speaks it takes that one's weight too."""
+    """Learn the plain regression; ``for_net``: without a network it gets that one's weight too."""
     share = config.plain_share
     if share and for_net:
         share += (1 - share) * config.net_share
@@ -187,9 +187,9 @@ def _plain(features: Floats, bought: Bools, config: RankerConfig, *, for_net: bo
 
 
 def level_of(odds: Doubles, bought: Bools) -> float:
-    """Return what to add to log odds for the mean chance to be the share bought (Newton's steps).
+    """Return what to add to log odds so that their mean chance is the share bought (Newton's steps).
 
-    Both were bought and not bought among the rows, and the odds are near: no step is longer than one.
+    The rows must contain both outcomes, and the odds be nearly right already: no step is longer than one.
     """
     found = 0.0
     for _ in range(12):
@@ -200,7 +200,7 @@ def level_of(odds: Doubles, bought: Bools) -> float:
 
 
 def _trees(features: Floats, bought: Bools, config: RankerConfig, n_bags: int) -> str:
-    """Return LightGBM's text of all bags, learnt side by side: bit for bit as one after the other."""
+    """Return LightGBM's text of all bags, trained in parallel, with the same bits as one after the other."""
     import lightgbm
 
     options = {
@@ -230,12 +230,12 @@ def _trees(features: Floats, bought: Bools, config: RankerConfig, n_bags: int) -
 
 @lru_cache(maxsize=2)
 def _read(text: str) -> FlatTrees:
-    """Read trees; those of the scoring before are kept: a daily one mostly comes with the same ranker."""
+    """Read trees; cached, since consecutive scorings mostly use the same ranker."""
     return FlatTrees.read(text)
 
 
 def averaged(texts: Sequence[str]) -> str:
-    """Return one model in LightGBM's text that tells the mean log odds of several."""
+    """Return one model in LightGBM's text that computes the mean log odds of several."""
     head, tail = texts[0].partition("\nTree=")[0], texts[0].partition("\nend of trees")[2]
     trees: list[str] = []
     for text in texts:
@@ -243,7 +243,7 @@ def averaged(texts: Sequence[str]) -> str:
             lines = section.split("\n")[1:]
             scaled = [_scaled(line, len(texts)) if line.startswith("leaf_value=") else line for line in lines]
             trees.append("\n".join([f"Tree={len(trees)}", *scaled]))
-    # the sizes of the trees' texts are there to read them in parallel only, and have changed
+    # the sizes of the trees' texts have changed; they only serve to read them in parallel
     head = "\n".join(line for line in head.split("\n") if not line.startswith("tree_sizes="))
     return "\n".join([head, *trees, "end of trees" + tail])
 
@@ -254,7 +254,7 @@ def _scaled(line: str, n: int) -> str:
 
 
 def corrected(chance: Any, negative_rate: float) -> Floats:
-    """Undo the sampling of negatives: odds among the sample are too high by 1 / rate."""
+    """Undo the sampling of negatives: odds in the sample are too high by 1 / rate."""
     chance = np.asarray(chance, np.float32)
     found: Floats = chance * negative_rate / (chance * negative_rate + 1 - chance)
     return found

@@ -8,7 +8,7 @@ CODES = (
     "popular", "category", "new", "due", "overdue", "usual", "often", "again",
     "like", "also", "together", "alike", "dearer", "pinned",
 )  # fmt: skip
-"""A new one goes last: a scoring keeps their numbers."""
+"""Append new ones at the end: scorings store these positions."""
 TEXTS: Table = {
     "en": {
         "popular": "popular right now",
@@ -60,7 +60,7 @@ TEXTS: Table = {
 OF_ANOTHER = ("like", "also", "together", "dearer")
 """Codes whose sentence names another product."""
 OF_A_NAMESAKE = {"like": "variety", "together": "at_once", "dearer": "better"}
-"""What is said where the other product has the very same name: of itself, it would sound."""
+"""The code used instead if the other product has the very same name."""
 
 
 def told(
@@ -68,8 +68,8 @@ def told(
 ) -> tuple[str, str]:
     """Return why ``name`` is shown: a code, and its sentence in a language.
 
-    Where a sentence would lack what it names, another says what it can. Products whose names share half of
-    their words are alike, with or without a catalogue to say so.
+    If the name a sentence needs is missing, another code is used. Products whose names share half of their
+    words count as alike, with or without a catalogue.
     """
     kind = _kind(name, category or "", int(number)) if code == "category" else ""
     if code == "category" and not kind:
@@ -85,7 +85,7 @@ def told(
 
 
 def _kind(name: str, category: str, above: int) -> str:
-    """Return the narrowest step, ``above`` steps up or more, that says more than the product's own name."""
+    """Return the narrowest category, ``above`` steps up or more, that says more than the product's name."""
     steps = category.split(" > ")
     steps = steps[:1] if above > 1 else steps[: max(len(steps) - above, 1)]
     steps = [step for step in steps if step and step.lower() not in name.lower()]

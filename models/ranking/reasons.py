@@ -1,8 +1,9 @@
 """Why a product is in a list: a code, a number, and the product it is about; true to what moved its chance.
 
-What was bought before is told by the repurchase clock. For the rest the ranker is asked again without each
-family of evidence (what others bought, the kinds the customer buys, how it sells): the one whose loss costs
-most of the chance is the reason. ``popular`` is 0: it holds where nothing personal does.
+Reasons for products bought before come from the repurchase model. For others the ranker's chance is computed
+again without each family of evidence (what others bought, the categories the customer buys from, how it
+sells): the one whose loss lowers the chance most is the reason. ``popular`` is 0: it holds where nothing
+personal does.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,16 +25,16 @@ from models.similarity.newcomers import NEW_DAYS
 
 SIMILAR, BASKETS, TEXTS = (SOURCES.index(name) for name in ("similar", "baskets", "texts"))
 DUE, LONG_DUE = 0.5, 1.5
-"""Days since the last purchase over the usual gap, from which on a product may be due, and overdue."""
+"""Days since the last purchase, in usual gaps, from which a product may be due, and overdue."""
 SOON_DAYS, SOON_SHARE = 7, 0.25
-"""About now: the clock expects it within so many days, or so much of the usual gap if that is longer."""
+""""About now" is within this many days, or within this share of the usual gap if that is longer."""
 FORGOTTEN = 3.0
-"""Beyond so many gaps nobody waits for it any more: it was merely bought before."""
+"""Beyond this many gaps a product is not due any more, only bought before."""
 N_NEAREST = 10
-"""A product is named as what another goes with if it is among so many nearest ones."""
+"""A product is named as going with another only if it is among this many nearest ones."""
 COLUMN = {name: number for number, name in enumerate(PAIR_FEATURES)}
 FAMILIES = ("others", "kinds", "sales")
-"""Families of evidence: what others bought, the kinds of products the customer buys, how a product sells."""
+"""Families of evidence: what others bought, the categories the customer buys from, how a product sells."""
 COLUMNS = {
     family: np.array([column for name, column in COLUMN.items() if name.startswith(prefixes)])
     for family, prefixes in zip(
@@ -47,21 +48,21 @@ COLUMNS = {
     )
 }
 PROPOSED = [n for n, name in enumerate(SOURCES) if n not in (OWN, TOGETHER, UPSELL, PINNED)]
-"""Sources of new products, whose chance the ranker is asked about again."""
+"""Sources of new products, for which the ranker is asked for the reason."""
 
 
 class Judge(NamedTuple):
-    """Who knows what moved a chance: the ranker, and the features of an ordinary candidate (medians)."""
+    """What shows which features moved a chance: the ranker, and an ordinary candidate (medians)."""
 
     chance: Callable[[Floats], Floats]
     usual: Floats
 
 
 class Why(NamedTuple):
-    """Reasons of some pairs: positions in ``CODES``; a number the text names; a product's code, -1 for none.
+    """Reasons of some pairs: positions in ``CODES``; a number for the text; a product's code, -1 for none.
 
     The number is days between purchases (due, overdue, usual), purchases (often), days since the last one
-    (again), or how many steps above its own the category is (category).
+    (again), or the number of levels above its own that the category is (category).
     """
 
     reason: Bytes
@@ -70,7 +71,7 @@ class Why(NamedTuple):
 
     @classmethod
     def none(cls, n: int) -> "Why":
-        """Return reasons that hold for anything that sells."""
+        """Return reasons that hold for any product that sells."""
         return cls(np.zeros(n, np.uint8), np.zeros(n, np.float32), np.full(n, -1, np.int32))
 
     def at(self, rows: Rows | list[int]) -> "Why":
@@ -78,7 +79,7 @@ class Why(NamedTuple):
         return Why(self.reason[rows], self.number[rows], self.about[rows])
 
     def put(self, rows: Bools, code: str, number: Floats | None = None, about: Ints | None = None) -> None:
-        """Write a reason into some rows; numbers and products are given for all rows."""
+        """Write a reason into some rows; ``number`` and ``about`` have entries for all rows."""
         self.reason[rows] = CODES.index(code)
         if number is not None:
             self.number[rows] = number[rows]
@@ -98,9 +99,9 @@ def why(
 ) -> Why:
     """Return the reason of each pair; ``features`` have columns as in ``PAIR_FEATURES``.
 
-    Customers of ``pairs`` are codes of ``history``, and ``who`` are those customers' codes in ``state`` (-1:
-    unknown to it); ``lead`` is the cart, or what else leads a live answer.
-    The product a reason is about is the nearest one bought.
+    Customers of ``pairs`` are codes of ``history``, and ``who`` holds those customers' codes in ``state``
+    (-1: unknown there); ``lead`` is the cart, or what else a live answer starts from. The product a reason is
+    about is the nearest one bought.
     """
     product, source = pairs.product, pairs.source
     found = Why.none(len(product))
@@ -123,7 +124,7 @@ def why(
 def _others(
     found: Why, others: Bools, state: ListState, history: History, pairs: Candidates, *, lead: Ints
 ) -> None:
-    """Tell what others bought: which bought product spoke for a new one, or what of the lead goes with it."""
+    """Write reasons based on others: the bought product, or product of the lead, that led to a new one."""
     product, source = pairs.product, pairs.source
     found.put(others, "alike")
     about = np.full(len(product), -1, np.int32)
@@ -138,9 +139,10 @@ def _others(
 
 
 def _moved(features: Floats, judge: Judge) -> Rows:
-    """Return the family (a position in ``FAMILIES``) without which each row's chance would fall most.
+    """Return the family (index in ``FAMILIES``) without which each row's chance would fall most.
 
-    Without: as an ordinary candidate has it. A customer who bought nothing of a kind owes it nothing.
+    "Without" means with an ordinary candidate's features. A customer who bought nothing of a category does
+    not get ``kinds``.
     """
     left = []
     for family in COLUMNS.values():
@@ -153,7 +155,7 @@ def _moved(features: Floats, judge: Judge) -> Rows:
 
 
 def _level(features: Floats) -> Floats:
-    """Return the narrowest kind the customer buys in: 0 the category, 1 the one above it, 2 the broadest."""
+    """Return the narrowest category the customer buys from: 0 the product's, 1 its parent, 2 the broadest."""
     bought = np.stack([features[:, COLUMN[f"{level}_n"]] > 0 for level in LEVELS[:3]])
     level: Floats = bought.argmax(axis=0).astype(np.float32)
     return level
@@ -162,7 +164,7 @@ def _level(features: Floats) -> Floats:
 def explain(
     lists: Mapping[str, Picks], pairs: Candidates, n_products: int, of: Callable[[Ints], Why]
 ) -> None:
-    """Write into lists, picked from ``pairs`` (sorted by customer, product), the reasons of their rows."""
+    """Write reasons into lists that were picked from ``pairs`` (sorted by customer, product)."""
     key = pairs.customer.astype(np.int64) * n_products + pairs.product
     cells = {name: np.nonzero(picks.product >= 0) for name, picks in lists.items()}
     rows = {
@@ -178,13 +180,13 @@ def explain(
 
 
 def _in_days(clock: When, today: int) -> tuple[Floats, Floats]:
-    """Return days until pairs are due (infinite: nobody knows), and the usual days between."""
+    """Return days until pairs are due (infinite if unknown), and the usual days between purchases."""
     days = np.where(clock.day == UNKNOWN_DAY, np.inf, clock.day.astype(np.float64) - today)
     return days.astype(np.float32), clock.gap
 
 
 def _own(found: Why, own: Bools, feature: Callable[[str], Floats], clock: tuple[Floats, Floats]) -> None:
-    """Tell what was bought before: due, where the clock expects it about now; else what the customer did."""
+    """Write reasons of earlier purchases: due, if expected about now; else the purchases so far."""
     n, since = feature("n"), feature("since")
     until, gap = clock
     own = own & (n > 0)
@@ -198,15 +200,15 @@ def _own(found: Why, own: Bools, feature: Callable[[str], Floats], clock: tuple[
 
 
 def _tables(state: ListState) -> dict[int, Neighbours]:
-    """Return the sources that know which bought product spoke for a new one, and where they read it."""
+    """Return the sources that show which bought product led to a new one, and the tables they read."""
     return {SIMILAR: state.neighbours, BASKETS: state.together, TEXTS: state.texts}
 
 
 def _closest(state: ListState, history: History, pairs: Candidates, table: Neighbours) -> Ints:
-    """Return the bought product nearest to that of each pair, of its ``N_NEAREST`` in ``table``; -1 for none.
+    """Return the nearest bought product of each pair, if among ``N_NEAREST`` in ``table``; else -1.
 
-    Nearness alone counts, and how lately it was bought: what is bought every week goes with everything, and
-    would explain everything.
+    Only similarity and how recently it was bought count, not how often: a product bought every week goes with
+    everything, and would be named for everything.
     """
     size, product = len(history.products), pairs.product
     who, row = np.unique(pairs.customer, return_inverse=True)
@@ -222,19 +224,19 @@ def _closest(state: ListState, history: History, pairs: Candidates, table: Neigh
 
 
 def _same_kind(state: ListState, product: Ints, other: Ints) -> Bools:
-    """Tell whether two products are of one category, or of one above theirs."""
+    """Return whether two products share a category, or a parent of theirs."""
     branch = state.table.codes[1]
     same: Bools = (branch[product] >= 0) & (branch[product] == branch[other])
     return same
 
 
 def _near(found: Why, rows: Bools, state: ListState, product: Ints, lead: Ints) -> None:
-    """Name the product of the cart (or of the latest purchases) that a product is bought with most."""
+    """Name the product of the cart (or of the latest purchases) with which a product is bought most."""
     if not len(lead) or not rows.any():
         return
     best = np.zeros(len(product), np.float32)
     about = np.full(len(product), -1, np.int32)
-    for table in (state.neighbours, state.together):  # common orders speak where there are any
+    for table in (state.neighbours, state.together):  # common orders take precedence
         score = np.stack([_score_of(table, code, product) for code in lead.tolist()])
         most, here = score.argmax(axis=0), score.max(axis=0)
         about = np.where(here > 0, lead[most], about).astype(np.int32)
@@ -243,7 +245,7 @@ def _near(found: Why, rows: Bools, state: ListState, product: Ints, lead: Ints) 
 
 
 def _score_of(table: Neighbours, code: int, product: Ints) -> Floats:
-    """Return how near each product is to one; 0 beyond its neighbours."""
+    """Return the similarity of each product to ``code``; 0 beyond its neighbours."""
     near, score = table.product[code], table.score[code]
     order = np.argsort(near, kind="stable")
     at = order[np.minimum(np.searchsorted(near[order], product), len(near) - 1)]
@@ -251,7 +253,7 @@ def _score_of(table: Neighbours, code: int, product: Ints) -> Floats:
 
 
 def _of_the_kind(state: ListState, product: Ints, lead: Ints) -> Ints:
-    """Return the product of ``lead`` in the same category as each product, -1 where there is none."""
+    """Return the product of ``lead`` in the same category as each product; -1 if there is none."""
     category = state.table.codes[0]
     about = np.full(len(product), -1, np.int32)
     for code in lead.tolist():

@@ -1,9 +1,9 @@
 """LightGBM's trees as flat arrays, evaluated for many rows at once: the same sums, about twenty times faster.
 
 QuickScorer (Lucchese et al., SIGIR 2015): a tree's leaves, numbered from left to right, are the bits of one
-word. A decision that sends a row to the right rules out the leaves of its left branch; the lowest bit that
-is left when all decisions were looked at, in any order, is the leaf. No branch depends on the data, so that
-a decision is made for a block of rows by a few vector instructions.
+word. A decision that sends a row to the right rules out the leaves of its left branch; the lowest bit left
+after all decisions, in any order, is the leaf. No branch depends on the data, so each decision is made for a
+block of rows by a few vector instructions.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,14 +20,14 @@ from features.errors import ArtefactError
 MAX_LEAVES = 64
 """A tree's leaves are the bits of one word."""
 BLOCK = 64
-"""So many rows at once."""
+"""Rows per block."""
 ALL = np.uint64(2**64 - 1)
 
 
 class Word(NamedTuple):
-    """How leaves are bits: a word with all of them, and how its lowest bit is found.
+    """The encoding of leaves as bits: a word with all of them, and how its lowest bit is found.
 
-    Times a single bit, the top bits of ``de_bruijn`` tell which one it was: its ``place``.
+    The top bits of ``de_bruijn`` times a single bit identify that bit: its ``place``.
     """
 
     every: Any
@@ -50,22 +50,22 @@ NARROW, WIDE = Word.of(32, 0x077CB531), Word.of(64, 0x03F79D71B4CB0A89)
 
 @dataclass(frozen=True)
 class FlatTrees:
-    """Decisions and leaves of all trees, one after the other; of tree ``t``: ``start[t]:start[t + 1]``."""
+    """Decisions and leaves of all trees, concatenated; those of tree ``t`` are ``start[t]:start[t + 1]``."""
 
     feature: Ints
     threshold: Floats
-    """A row goes to the right where its feature is greater."""
+    """A row goes to the right if its feature is greater."""
     kept: Column
-    """The leaves still possible after going to the right: 32 bits where all trees' fit in, else 64."""
+    """The leaves still possible after going to the right: 32 bits if that suffices for all trees, else 64."""
     node_start: Longs
     leaf_start: Longs
     leaf: Doubles
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """Read LightGBM's model text; raise ``ArtefactError`` for what is no plain tree of up to 64 leaves.
+        """Read LightGBM's model text; raise ``ArtefactError`` except for plain trees of up to 64 leaves.
 
-        Thresholds are rounded down to single precision: features are, so no decision changes.
+        Thresholds are rounded down to single precision, as features are, so no decision changes.
         """
         parts = [_tree(fields) for fields in _sections(text)]
         if not parts:
@@ -78,7 +78,7 @@ class FlatTrees:
         return cls(feature, threshold, kept, node_start, leaf_start, leaf)
 
     def raw(self, features: Floats) -> Doubles:
-        """Return the sum of each row's leaves, as ``Booster.predict(raw_score=True)``; no NaN among them."""
+        """Return the sum of each row's leaves, as ``Booster.predict(raw_score=True)``; NaN is not allowed."""
         features = np.ascontiguousarray(features, np.float32)
         starts = self.node_start, self.leaf_start
         word = NARROW if self.kept.dtype == np.uint32 else WIDE
@@ -113,7 +113,7 @@ def _tree(fields: Mapping[str, str]) -> tuple[Any, ...]:
 
 
 def _left_to_right(left: list[int], right: list[int]) -> tuple[list[int], list[tuple[int, int]]]:
-    """Return the leaves' order, and of each decision the first leaf of its left branch and their number."""
+    """Return the leaves' order, and for each decision the first leaf of its left branch and their number."""
     order: list[int] = []
     spans = [(0, 0)] * len(left)
 
@@ -159,7 +159,7 @@ def _sums(  # noqa: PLR0917 (numba takes arrays, not objects)
 
 @compiled
 def _add(leaf: Doubles, first: Any, possible: Column, word: Word, sums: Doubles) -> None:
-    """Add each row's leaf: the lowest one that is left."""
+    """Add each row's leaf: the lowest one left."""
     kind = possible.dtype.type
     for row in range(len(sums)):
         bit = kind(possible[row] & (~possible[row] + word.one))

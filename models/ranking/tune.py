@@ -1,15 +1,15 @@
-"""Look for better settings of the ranker inside a training period: Optuna over LightGBM's, judged by NDCG.
+"""Search for better settings of the ranker within a training period: Optuna over LightGBM's, judged by NDCG.
 
-For a data scientist; nothing calls it in production. The settings tried are learnt from windows closed before
-the newest window begins, and judged on that one. What lies at or after ``known_until`` is never read, so a
-holdout behind it stays unseen::
+For data scientists; not used in production. Settings are trained on windows closed before the newest window
+begins, and evaluated on that one. Nothing at or after ``known_until`` is read, so a holdout after it stays
+unseen::
 
     from models.ranking.tune import tune
     config, trials = tune(shop, cutoff, horizon_days=28, n_trials=30)
     model = CrossSell.fit(shop, cutoff, config)
 
-The defaults of ``RankerConfig`` were compared by hand on earlier cutoffs of two shops, and kept where neither
-lost; a difference below .003 on one window is luck.
+The defaults of ``RankerConfig`` were compared by hand on earlier cutoffs of two shops, and kept if neither
+lost; a difference below .003 on one window is chance.
 """
 
 from dataclasses import dataclass
@@ -41,19 +41,19 @@ K = 10
 
 @dataclass(frozen=True)
 class Exam:
-    """Candidates of some customers in a window that no setting learns from, and what became of them."""
+    """Candidates of some customers in a window that no setting is trained on, with their outcomes."""
 
     customer: Ints
     features: Floats
     bought: Bools
     own: Bools
     n_all: Longs
-    """Products each customer bought in the horizon, found or not."""
+    """Number of products each customer bought in the horizon, whether candidates or not."""
     n_new: Longs
-    """Of these, bought for the first time."""
+    """Of these, products bought for the first time."""
 
     def marks(self, score: Floats) -> tuple[float, float]:
-        """Return mean NDCG@10 over customers with a truth: of all products, and of new ones."""
+        """Return mean NDCG@10 over customers with purchases: of all products, and of new ones."""
         new = ~self.own
         return (
             _mean(ndcg(self.customer, score, self.bought, self.n_all, K)),
@@ -75,10 +75,10 @@ def tune(
     n_customers: int = 1_000,
     config: CrossSellConfig | None = None,
 ) -> tuple[CrossSellConfig, "pd.DataFrame"]:
-    """Return the best settings found, the given ones among them, and all trials, best first.
+    """Return the best settings found, among them the given ones, and all trials, best first.
 
-    A trial's ``value`` is the mean of its two marks (all, new) over those of the given settings. Raises
-    ``CannotLearn`` where the orders do not go back far enough, or nobody bought in the newest window.
+    A trial's ``value`` is the mean of both its figures (all, new) relative to those of the given settings.
+    Raises ``CannotLearn`` if the orders do not go back far enough, or nobody bought in the newest window.
     """
     import optuna
 
@@ -117,7 +117,7 @@ SPACE: dict[str, tuple[float, float]] = {
     "row_share": (0.4, 1.0),
     "ridge": (0.1, 100.0),
 }
-"""What is tried: lowest and highest; shares evenly, the rest by its logarithm."""
+"""The search space: lowest and highest values; shares are drawn uniformly, the rest log-uniformly."""
 
 
 def _suggested(trial: Any) -> dict[str, float]:
@@ -140,7 +140,7 @@ def exam_of(
 ) -> Exam:
     """Return every candidate of up to ``n_customers`` who bought in the horizon after ``cutoff``.
 
-    Raises ``CannotLearn`` where nobody did.
+    Raises ``CannotLearn`` if nobody did.
     """
     state = state_of(shop, cutoff, config, horizon_days)
     truth = state.history.pairs_of(shop.product_labels(cutoff, horizon_days, known_until))

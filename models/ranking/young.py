@@ -1,9 +1,9 @@
-"""The level of chances in a young shop, whose histories have grown since the window that taught its ranker.
+"""The level of chances in a young shop, whose histories have grown since the window its ranker learnt from.
 
-Counts, shares and scores of pairs grow with what is known. In a shop of two horizons the ranker learnt from
-histories half as long as today's: it takes their length for eagerness. So it is asked once more of
-the pairs it met in its newest window, with all that is known of them today, and tells as many purchases of
-them as were made in that window. In older shops histories hardly grow any more, and nothing is changed.
+Counts, shares and scores of pairs grow with the history. In a shop of two horizons the ranker learnt from
+histories half as long as today's, and mistakes their length for keenness. So the pairs of its newest window
+are scored once more as of today, and the level is set so that as many purchases are predicted as were made in
+that window. In older shops histories hardly grow any more, and nothing changes.
 """
 
 from dataclasses import replace
@@ -22,17 +22,18 @@ from models.ranking.ranker import Ranker
 from models.youth import youth
 
 MANY = 500
-"""Customers whose pairs are asked of: more would hardly move one number."""
+"""Maximum number of customers whose pairs are used: more would hardly change a single number."""
 SMALL = 1e-12
-"""No chance is taken as nearer to 0 or 1."""
+"""Chances are kept at least this far from 0 and 1."""
 
 
 def levelled(
     ranker: Ranker, shop: Shop, known_until: datetime, config: CrossSellConfig, horizon_days: int
 ) -> Ranker:
-    """Return the ranker at the level of a young shop; the very same in a grown one.
+    """Return the ranker at the level of a young shop; unchanged in a grown one.
 
-    It expects of known customers and products what they bought before: where customers soon leave, too much.
+    It assumes that known customers and products will sell as before, which is too much if customers soon
+    leave.
     """
     share = youth(shop, known_until, horizon_days)
     if not share:
@@ -49,7 +50,7 @@ def _asked_again(
     opened = shop.past_cutoffs(known_until, horizon_days, n=1)[0]
     then, now = (state_of(shop, cutoff, config, horizon_days) for cutoff in (opened, known_until))
     truth = then.history.pairs_of(shop.product_labels(opened, horizon_days, known_until))
-    # who brought everything back since is not known today; a product once sold stays known
+    # customers who have since returned everything are unknown today; products once sold stay known
     customers = now.history.customers.codes(then.history.customers.all_names())
     products = now.history.products.codes(then.history.products.all_names())
 

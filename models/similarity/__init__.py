@@ -1,1 +1,1 @@
-"""Which products go together and who buys alike: the evidence that candidates and the ranker stand on."""
+"""Which products go together and who buys alike: the evidence that candidates and the ranker use."""

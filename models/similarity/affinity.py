@@ -1,6 +1,6 @@
-"""Collaborative scores of pairs, in one walk over their customers: the same for everybody and for a request.
+"""Collaborative scores of pairs, in one pass over their customers: the same for everybody and for a request.
 
-What is learnt from and what is answered with is this one function over the arrays of the state.
+Training and serving both call this one function over the arrays of the state.
 """
 
 from typing import NamedTuple
@@ -11,32 +11,33 @@ from features.arrays.compiled import compiled
 from features.arrays.dtypes import Floats, Ints, Longs
 
 CAP = 4.0
-"""As ``models.similarity.linear.CAP``: a compiled function reads no constant of another file."""
+"""Equal to ``models.similarity.linear.CAP``: a compiled function must not read another file's constant."""
 
 
 class Tables(NamedTuple):
     """The arrays of the state that the scores are read from."""
 
     near: tuple[Ints, Ints, Ints, Ints]
-    """Of each product, those like it, in one order with it, of like words, that tell it by a linear model."""
+    """For each product: those similar to it, in one order with it, of similar words, predicting it (linear
+    model)."""
     likeness: tuple[Floats, Floats, Floats, Floats]
-    """How much; -1 above: no more."""
+    """The scores of these; -1 above: no more."""
     profile: Ints
-    """Of each customer, what customers with like baskets buy, and how much; -1: no more."""
+    """For each customer, what customers with similar baskets buy, and the scores; -1: no more."""
     interest: Floats
     customer_factors: Floats
     product_factors: Floats
 
 
 class Bought(NamedTuple):
-    """What some customers bought, flat; ``weight``: what each purchase still counts."""
+    """What some customers bought, flat; ``weight``: the decayed weight of each purchase."""
 
     indptr: Longs
     product: Ints
     weight: Floats
 
     def and_today(self, cart: Ints) -> "Bought":
-        """Return the same with a cart of the last customer."""
+        """Return the same with the last customer's cart added."""
         indptr = self.indptr.copy()
         indptr[-1] += len(cart)
         weight = np.append(self.weight, np.ones(len(cart), np.float32))
@@ -45,10 +46,10 @@ class Bought(NamedTuple):
 
 @compiled
 def affinities(tables: Tables, bought: Bought, codes: Ints, customer: Ints, product: Ints) -> Floats:
-    """Return nearness to what was bought by the tables, factors' product, like customers' interest (6).
+    """Return six scores: similarity to purchases (4 tables), factors' product, alike customers' interest.
 
-    ``codes`` are the customers' rows in the tables (-1: none there, the last two scores are 0); the pairs are
-    sorted by customer. The linear model reads the square root of counts, up to ``CAP``.
+    ``codes`` are the customers' rows in the tables (-1: unknown, with 0 for the last two scores); the pairs
+    are sorted by customer. The linear model reads the square root of counts, up to ``CAP``.
     """
     scores = np.zeros((len(product), 6), np.float32)
     taste = np.zeros(len(tables.near[0]), np.float32)

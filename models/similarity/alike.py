@@ -1,7 +1,7 @@
-"""What customers with like baskets buy: the neighbour part of TIFU-KNN (Hu et al., 2020).
+"""What customers with similar baskets buy: the neighbour part of TIFU-KNN (Hu et al., 2020).
 
-Compiled and sparse: a customer costs what their neighbours bought, however many products and customers there
-are. All customers of a shop are done at once.
+Compiled and sparse: the cost of a customer depends on their neighbours' purchases, not on the number of
+products and customers. All customers of a shop are computed at once.
 """
 
 import numpy as np
@@ -13,18 +13,18 @@ from features.hardware import side_by_side
 from models.similarity.collaborative import Neighbours, unit_columns
 
 POOL = 5000
-"""Neighbours are sought among so many customers at most."""
+"""Neighbours are searched among at most this many customers."""
 PIECE = 1024
-"""Customers a thread takes at once."""
+"""Customers per batch of a thread."""
 
 
 def alike(
     history: History, shelf: Ints, *, near: int, depth: int, half_life_days: float, seed: int
 ) -> Neighbours:
-    """Return what customers with like baskets buy: for each, the ``depth`` best products not bought yet.
+    """Return what customers with similar baskets buy: for each, the ``depth`` best products not bought yet.
 
-    The sum of the ``near`` nearest customers' purchases, weighted by cosine over TF-IDF; neighbours are drawn
-    by ``seed``. Of equal ones the lower code counts; products stand in the order of their codes.
+    Scores are sums of the ``near`` nearest customers' purchases, weighted by cosine over TF-IDF; the pool of
+    neighbours is drawn by ``seed``. Ties go to the lower code; products are in the order of their codes.
     """
     bought = interactions(history, half_life_days).matrix.tocsr()
     bought.data = np.log1p(bought.data)
@@ -45,7 +45,7 @@ def alike(
 
 
 def _taste(bought: Sparse) -> Sparse:
-    """Return purchases weighted by their products' rarity, every customer's of length one."""
+    """Return purchases weighted by their products' rarity, each customer's scaled to length one."""
     rarity = np.log1p(bought.shape[0] / (1.0 + np.bincount(bought.indices, minlength=bought.shape[1])))
     taste = bought.copy()
     taste.data = taste.data * rarity[taste.indices]
@@ -65,7 +65,7 @@ def _profiles(
     sizes: tuple[int, int],
     wanted: tuple[int, int],
 ) -> tuple[Ints, Floats]:
-    """Return of each customer the best columns of the shelf, -1 where there are fewer, and their scores."""
+    """Return, for each customer, the best columns of the shelf (-1 if there are fewer), and their scores."""
     (first, last), (near, depth) = span, wanted
     t_start, t_product, t_value, p_start, p_member, p_value = matrices[:6]
     k_start, k_column, k_value, own_start, own_column, _ = matrices[6:]
@@ -93,7 +93,7 @@ def _profiles(
 
 @compiled
 def _best(score: Floats, n: int) -> Longs:
-    """Return the places of the ``n`` highest scores above 0, in their order; of equal ones the first."""
+    """Return the positions of the ``n`` highest scores above 0, in ascending order; ties go to the first."""
     found = np.flatnonzero(score > 0)
     if len(found) <= n:
         return found

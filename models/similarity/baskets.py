@@ -1,8 +1,9 @@
 """What goes with a product: bought in the same orders more often than by chance, and no substitute.
 
-Two nulls say what chance would do. Orders: products fall into orders by how often they are bought. Customers:
-a customer's purchases of two products fall into their own orders at random. Substitutes pass the first (the
-same people buy both) and fail the second (seldom at once): the lift within orders is below that across them.
+There are two null models of chance. Orders: products fall into orders by how often they are bought.
+Customers: a customer's purchases of two products fall into their own orders at random. Substitutes exceed the
+first (the same people buy both) but fall short of the second (seldom at once): the lift within orders is
+below that across them.
 """
 
 from typing import NamedTuple
@@ -15,15 +16,18 @@ from features.arrays.history import History
 from models.similarity.collaborative import Neighbours, nearest
 
 FLOOR = 3
-"""Orders that two products share at least, and customers who bought both: no one household's habit."""
+"""Minimum number of orders that two products share, and of customers who bought both, so that it is no single
+household's habit."""
 SHRINK = 10.0
-"""The cosine of two products' orders is shrunk as if each had been in so many more."""
+"""The cosine of two products' orders is shrunk as if each had been in this many more."""
 SURE = 10.83
-"""Log-likelihood ratio (twice, chi-squared of one degree) that a pair must reach: p = .001 (Dunning 1993)."""
+"""Minimum log-likelihood ratio of a pair (doubled, chi-squared with one degree of freedom): p = .001 (Dunning
+1993)."""
 PROOF = 20
-"""Common orders of products of one category before they may count as accessories of each other."""
+"""Minimum common orders of products of one category to count as accessories of each other."""
 TELLING = 5.0
-"""Common orders that a customer's habits let expect before they speak on a pair or a category."""
+"""Minimum common orders expected by customers' habits for the second null model to apply to a pair or
+category."""
 
 
 class Together(NamedTuple):
@@ -31,13 +35,13 @@ class Together(NamedTuple):
 
     near: Neighbours
     kin: Ints
-    """By product code: its category where products of it are substitutes, else -1."""
+    """By product code: its category if its products are substitutes of each other, else -1."""
 
 
 def together(history: History, category: Ints, n: int) -> Together:
     """Return each product's ``n`` best accessories; ``category`` by product code, -1 unknown.
 
-    Score: cosine of orders, shrunk where there are few. Products of one category count only where it is
+    The score is the cosine of orders, shrunk if there are few. Products of one category only count if it is
     proven that they are bought at once (yogurts are, laptops are not).
     """
     baskets = _Baskets.of(history)
@@ -55,22 +59,22 @@ def together(history: History, category: Ints, n: int) -> Together:
 
 
 def surprise(shared: Column, expected: Column) -> Floats:
-    """Return twice the log-likelihood ratio of Poisson counts against what was expected."""
+    """Return twice the log-likelihood ratio of Poisson counts to their expectations."""
     shared, expected = np.maximum(shared, 1e-9), np.maximum(expected, 1e-9)
     return np.asarray(2 * (shared * np.log(shared / expected) - (shared - expected)))
 
 
 class _Baskets(NamedTuple):
-    """Rows of the history, one an order and product, and what is counted over all of them."""
+    """Rows of the history, one per order and product, and counts over all of them."""
 
     product: Ints
     order: Ints
     customer: Ints
     n_orders: int
     sold: Column
-    """Orders each product is in."""
+    """Number of orders with each product."""
     visits: Column
-    """Orders of each customer."""
+    """Number of orders of each customer."""
 
     @classmethod
     def of(cls, history: History) -> "_Baskets":
@@ -83,7 +87,7 @@ class _Baskets(NamedTuple):
 
 
 def _most_shared(baskets: _Baskets, n: int) -> tuple[Neighbours, Floats]:
-    """Return each product's ``n`` nearest by shrunk cosine, and how many orders they share."""
+    """Return each product's ``n`` nearest by shrunk cosine, and the number of orders they share."""
     from scipy.sparse import csr_matrix
 
     common = baskets.sold[baskets.product] >= FLOOR
@@ -97,9 +101,10 @@ def _most_shared(baskets: _Baskets, n: int) -> tuple[Neighbours, Floats]:
 
 
 def _replace_each_other(baskets: _Baskets, category: Ints) -> Bools:
-    """Tell of each category (shifted by one, 0: none) whether its products are substitutes of one another.
+    """Return, by category (shifted by one, 0: none), whether its products are substitutes of each other.
 
-    They are, unless they share orders more often than both nulls expect, and often enough to tell.
+    They are, unless they share orders more often than expected by both null models, and often enough to be
+    sure.
     """
     kind, n_kinds = category[baskets.product] + 1, int(category.max(initial=-1)) + 2
     shared = _pairs_within(baskets.order, kind, np.ones(len(kind)), n_kinds)
@@ -115,14 +120,14 @@ def _replace_each_other(baskets: _Baskets, category: Ints) -> Bools:
 
 
 def _pairs_within(group: Ints, kind: Ints, weight: Column, n_kinds: int) -> Column:
-    """Count, by kind, the pairs of different products of one kind within each group."""
+    """Count, by category, the pairs of different products of one category within each group."""
     cell, at = np.unique(group.astype(np.int64) * n_kinds + kind, return_inverse=True)
     n = np.bincount(at.ravel(), weight, minlength=len(cell))
     return np.bincount(cell % n_kinds, n * (n - 1) / 2, minlength=n_kinds)
 
 
 def _habits(baskets: _Baskets, again: Column, kind: Ints, n_kinds: int) -> Column:
-    """Return the pairs of a kind that would share orders, fell purchases at random into their own."""
+    """Return the pairs of a kind that would share orders if purchases fell at random into customers' own."""
     size = len(baskets.sold)
     own, n = np.unique(
         baskets.customer[again].astype(np.int64) * size + baskets.product[again], return_counts=True
@@ -137,7 +142,7 @@ def _habits(baskets: _Baskets, again: Column, kind: Ints, n_kinds: int) -> Colum
 
 
 def _by_many(baskets: _Baskets, one: Column, other: Ints, shared: Column) -> Bools:
-    """Mark pairs that enough customers bought, and not clearly seldomer at once than by their habits."""
+    """Mark pairs that enough customers bought, and not clearly less often in one order than by habit."""
     size = len(baskets.visits)
     own, n = np.unique(baskets.product.astype(np.int64) * size + baskets.customer, return_counts=True)
     product, customer = np.divmod(own, size)
@@ -152,7 +157,7 @@ def _by_many(baskets: _Baskets, one: Column, other: Ints, shared: Column) -> Boo
 def _meetings(  # noqa: PLR0917 (numba takes arrays, not objects)
     indptr: Rows, customer: Longs, n: Doubles, share: Doubles, one: Ints, other: Ints
 ) -> tuple[Doubles, Ints]:
-    """Return, of each pair, the sum over customers of ``n_one * n_other / visits``, and who bought both."""
+    """Return, for each pair, the sum over customers of ``n_one * n_other / visits``, and who bought both."""
     found, both = np.zeros(len(one)), np.zeros(len(one), np.int32)
     for pair in range(len(one)):
         left, left_end = indptr[one[pair]], indptr[one[pair] + 1]
@@ -171,7 +176,7 @@ def _meetings(  # noqa: PLR0917 (numba takes arrays, not objects)
 
 
 def _kept(near: Neighbours, good: Bools, n: int) -> Neighbours:
-    """Return the first ``n`` good ones of each row."""
+    """Return the first ``n`` entries of each row that are ``good``."""
     order = np.argsort(~good, axis=1, kind="stable")[:, :n]
     kept = np.take_along_axis(good, order, axis=1)
     product, score = (np.take_along_axis(part, order, axis=1) for part in (near.product, near.score))

@@ -1,4 +1,4 @@
-"""What purchases say of products together, as plain arrays: neighbours, factors, profiles, baskets."""
+"""Collaborative evidence as plain arrays: neighbours, factors, profiles, baskets."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +33,7 @@ class Neighbours:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Keep BLAS to one thread, as implicit's own threads need it (and the same sums every time)."""
+    """Limit BLAS to one thread, as implicit's own threads require; also gives the same sums every time."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, "blas"):
@@ -43,7 +43,7 @@ def one_blas_thread() -> Iterator[None]:
 def similar(history: History, n: int, half_life_days: float) -> Neighbours:
     """Return each product's ``n`` most similar ones: cosine over TF-IDF weighted, decayed purchases.
 
-    Customers are the terms: one who buys everything says little of what goes with what.
+    Customers are the terms: one who buys everything says little about what goes with what.
     """
     weighted = interactions(history, half_life_days).matrix.tocsr()
     breadth = np.diff(weighted.indptr)
@@ -53,7 +53,7 @@ def similar(history: History, n: int, half_life_days: float) -> Neighbours:
 
 
 def unit_columns(matrix: Sparse) -> Sparse:
-    """Bring every column of the matrix itself to length one; return it."""
+    """Scale every column of the matrix to length one, in place; return it."""
     norm = np.sqrt(np.bincount(matrix.indices, matrix.data**2, minlength=matrix.shape[1]))
     matrix.data = (matrix.data / np.maximum(norm[matrix.indices], 1e-12)).astype(np.float32)
     return matrix
@@ -73,8 +73,8 @@ def nearest(weighted: Sparse, n: int) -> Neighbours:
 
 
 def _best_first(near: Sparse, n: int) -> Neighbours:
-    """Lay out up to ``n`` + 1 similar columns a row, itself left out; ties go to the lower product code."""
-    near.eliminate_zeros()  # implicit leaves what it did not fill at (0, 0): one cell too many in that row
+    """Arrange up to ``n`` + 1 similar columns per row, without the row's own; ties go to the lower code."""
+    near.eliminate_zeros()  # implicit leaves unfilled cells at (0, 0): one cell too many in that row
     near.sort_indices()
     row = np.repeat(np.arange(near.shape[0]), np.diff(near.indptr))
     place = np.arange(near.nnz) - near.indptr[row]

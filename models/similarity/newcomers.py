@@ -1,8 +1,8 @@
-"""New products: what their look-alikes earn is what is believed of them, until they have sold or failed to.
+"""New products: their chances are estimated from their look-alikes, until they have sold or failed to.
 
-Look-alikes are products of like words (name, category, brand) and price. A newcomer's chance is the mean of
-theirs, times what newcomers of this shop turned out to be worth beside theirs, times what it has sold beside
-what was expected (gamma-Poisson): silence on the shelf counts against it.
+Look-alikes are products with similar words (name, category, brand) and price. A newcomer's chance is the mean
+of theirs, times what earlier newcomers of this shop sold relative to theirs, times its own sales relative to
+expectation (gamma-Poisson): no sales while on the shelf count against it.
 """
 
 from collections.abc import Callable
@@ -20,28 +20,28 @@ from features.arrays.stored import read_array, write_arrays
 from models.similarity.collaborative import Neighbours
 
 FEW_BUYERS = 5
-"""A product of fewer buyers is new while it is young."""
+"""A product with fewer buyers is new while it is young."""
 NEW_DAYS = 28
-"""Days a product is young, or one horizon if that is longer."""
+"""Days for which a product is young, or one horizon if that is longer."""
 N_LIKE = 10
-"""Look-alikes of each newcomer."""
+"""Number of look-alikes per newcomer."""
 FEWEST = 20
-"""So many earlier newcomers are needed to learn what they were worth."""
+"""Minimum number of earlier newcomers to learn their sales relative to look-alikes."""
 WORTH = 0.3
-"""What a newcomer is worth beside its look-alikes, where too few came before it."""
+"""Sales of a newcomer relative to its look-alikes, if there were too few earlier ones."""
 ARRAYS = ("is_new", "like", "weight")
 Asked = Callable[[Ints, Ints], tuple[Floats, Bools]]
-"""Of pairs (customer, product): their chances, and whether the customer bought the product before."""
+"""For pairs (customer, product): their chances, and whether the customer bought the product before."""
 
 
 @dataclass(frozen=True)
 class Newcomers:
-    """One row a product code; ``like`` and ``weight`` have shape (n_products, m), -1 and 0 for none."""
+    """One row per product code; ``like`` and ``weight`` have shape (n_products, m), padded with -1 and 0."""
 
     is_new: Bools
     like: Ints
     weight: Floats
-    """Weights sum to what the newcomer is worth beside its look-alikes; 0 for products that are not new."""
+    """Weights sum to the newcomer's sales relative to its look-alikes; 0 for products that are not new."""
 
     @classmethod
     def none(cls, n_products: int) -> Self:
@@ -53,7 +53,7 @@ class Newcomers:
     def of(
         cls, history: History, catalogue: Catalogue, table: ProductTable, near: Neighbours, horizon_days: int
     ) -> Self:
-        """Find the shop's new products; ``near`` are products of like words."""
+        """Find the shop's new products; ``near`` are products with similar words."""
         age, buyers = _age(history, catalogue, table), table.column("n_buyers")
         young = max(NEW_DAYS, horizon_days)
         span = int(history.cutoff_day - history.day.min(initial=history.cutoff_day))
@@ -69,14 +69,15 @@ class Newcomers:
         return cls(is_new, np.where(is_new[:, None], like, -1), (share * belief[:, None]).astype(np.float32))
 
     def popularity(self, popularity: Floats) -> Floats:
-        """Return what sells, with what is believed of new products where that is more."""
+        """Return best sellers, with the estimates for new products where these are higher."""
         return np.maximum(popularity, _mean(popularity, self.like, self.weight))
 
     def lifted(self, chance: Floats, customer: Ints, product: Ints, ask: Asked) -> Floats:
-        """Return the chances of pairs (sorted by customer), new products' raised to what is believed of them.
+        """Return the chances of pairs (sorted by customer), those of new products raised to their estimates.
 
-        ``ask`` tells, of the same customers and the look-alikes, chances and what was bought before: of a
-        look-alike bought every week nobody knows whether another would be tried, so it is left out.
+        ``ask`` returns, for the same customers and the look-alikes, chances and what was bought before.
+        Look-alikes bought before are left out: how often they are bought again says nothing about trying a
+        new product.
         """
         rows = np.flatnonzero(self.is_new[product])
         if not len(rows):
@@ -93,7 +94,7 @@ class Newcomers:
         return raised
 
     def save(self, folder: Path) -> None:
-        """Write one ``.npy`` an array."""
+        """Write one ``.npy`` per array."""
         write_arrays(folder, {name: getattr(self, name) for name in ARRAYS})
 
     @classmethod
@@ -103,14 +104,14 @@ class Newcomers:
 
 
 def _age(history: History, catalogue: Catalogue, table: ProductTable) -> Floats:
-    """Return days on the shelf: since the launch, else since the first sale; NaN where neither is known."""
+    """Return days on the shelf: since the launch, else since the first sale; NaN if neither is known."""
     launched = history.cutoff_day - catalogue.launched_day
     age: Floats = np.where(np.isnan(launched), table.column("p_age"), launched).astype(np.float32)
     return age
 
 
 def _alike(near: Neighbours, price: Floats, is_new: Bools) -> tuple[Ints, Floats]:
-    """Return each product's look-alikes that are not new themselves, and weights that sum to 1."""
+    """Return each product's look-alikes that are not new themselves, with weights that sum to 1."""
     like = near.product[:, :N_LIKE]
     with np.errstate(divide="ignore", invalid="ignore"):
         apart = np.abs(np.log(price[like] / price[:, None]))
@@ -125,7 +126,7 @@ def _mean(value: Floats, like: Ints, share: Floats) -> Floats:
 
 
 def _worth(history: History, times: tuple[Floats, int, int], expected: Floats) -> float:
-    """Return what newcomers of one horizon ago have sold since, beside their look-alikes (0.01 to 1)."""
+    """Return the sales of newcomers of one horizon ago since, relative to their look-alikes (0.01 to 1)."""
     age, young, horizon = times
     then = history.day < history.cutoff_day - horizon
     earlier = (age >= horizon) & (age < horizon + young) & (expected > 0)

@@ -1,4 +1,4 @@
-"""TIFU-KNN (Hu et al. 2020): a customer's baskets, the older the lighter, and those of like customers."""
+"""TIFU-KNN (Hu et al. 2020): a customer's baskets, decayed with age, and those of similar customers."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from features.arrays.history import History, summed
 from models.similarity.top import top_columns
 
 POOL = 5000
-"""Like customers are sought among so many at most."""
+"""Similar customers are searched among at most this many."""
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,13 @@ class TifuKnn:
     """Scores of every product for some customers: own habits and the mean habits of the nearest customers.
 
     Baskets are counted back from the last one, in groups of ``group``; each weighs ``within`` to the power of
-    its place in the group times ``between`` to the power of the group's. The score is ``alpha`` times the own
-    vector and ``1 - alpha`` times the mean of the ``near`` nearest ones (Euclidean). The defaults are
-    those of eight trials (``bench_lists.py``) that were nearly best at the validation cutoffs of both shops.
+    its position in the group times ``between`` to the power of the group's. The score is ``alpha`` times the
+    own vector and ``1 - alpha`` times the mean of the ``near`` nearest ones (Euclidean). The defaults are
+    nearly the best of eight trials (``bench_lists.py``) at the validation cutoffs of both shops.
     """
 
     habits: Sparse
-    """Customers x products."""
+    """Matrix (customers, products)."""
     pool: Ints
     near: int = 100
     alpha: float = 0.5
@@ -40,13 +40,13 @@ class TifuKnn:
         alpha: float = 0.5,
         seed: int = 0,
     ) -> "TifuKnn":
-        """Read habits off a history; who is compared with is drawn by ``seed``."""
+        """Compute habits from a history; the customers to compare with are drawn by ``seed``."""
         n = len(history.customers)
         pool = np.sort(np.random.default_rng(seed).permutation(n)[:POOL]).astype(np.int32)
         return cls(_habits(history, group, within, between), pool, near, alpha)
 
     def scores(self, codes: Ints) -> Floats:
-        """Return customers x products."""
+        """Return the scores (customers, products)."""
         own, others = self.habits[codes], self.habits[self.pool]
         length = np.asarray(others.multiply(others).sum(axis=1)).ravel()
         closeness = 2 * (own @ others.T).toarray() - length[None, :]
@@ -64,7 +64,7 @@ def _habits(history: History, group: int, within: float, between: float) -> Spar
 
 
 def baskets_back(history: History) -> tuple[Ints, Ints]:
-    """Return how many baskets of the customer came after each row's, and after the customer's first."""
+    """Return how many of the customer's baskets came after each row's, and after their first."""
     fresh = np.diff(history.order, prepend=-1) != 0
     number = np.cumsum(fresh)
     some = np.diff(history.indptr) > 0
@@ -75,7 +75,7 @@ def baskets_back(history: History) -> tuple[Ints, Ints]:
 
 
 def _mean_of(closeness: Floats, n: int) -> Sparse:
-    """Return the matrix that takes the mean of each row's ``n`` closest."""
+    """Return the matrix that computes the mean of each row's ``n`` closest."""
     from scipy.sparse import csr_matrix
 
     if n < 1:

@@ -1,4 +1,4 @@
-"""The best columns of each row of a wide table of scores, without sorting what cannot be among them."""
+"""The best columns of each row of a wide table of scores, without sorting all of it."""
 
 from math import isqrt
 
@@ -8,10 +8,10 @@ from features.arrays.dtypes import Floats, Longs
 
 
 def top_columns(scores: Floats, n: int) -> Longs:
-    """Return each row's ``n`` best columns, best first, equal ones in column order; all if there are fewer.
+    """Return each row's ``n`` best columns, best first, ties in column order; all if there are fewer.
 
-    The ``n`` best lie in the ``n`` blocks of columns with the highest peaks: find those, then look inside.
-    Which of equal scores make the last places is left open. Scores must not be NaN.
+    The ``n`` best lie in the ``n`` blocks of columns with the highest maxima, so only these are searched.
+    Which of equal scores get the last places is unspecified. Scores must not be NaN.
     """
     width = scores.shape[1]
     n = min(n, width)
@@ -26,7 +26,7 @@ def top_columns(scores: Floats, n: int) -> Longs:
 
 
 def _promising(scores: Floats, n: int) -> Longs | None:
-    """Return the columns of the ``n`` best blocks and of the odd end; None where blocks do not pay."""
+    """Return the columns of the ``n`` best blocks and of the remainder; None if blocks do not pay off."""
     rows, width = scores.shape
     block = isqrt(width // n)
     if block < 4:

@@ -1,6 +1,7 @@
-"""Products whose words are alike: variants of what was bought, and products too new to have been bought.
+"""Products with similar words: variants of what was bought, and products too new to have been bought.
 
-TF-IDF over words and pairs of words of a product's name, category and brand; cosine. No language is assumed.
+Cosine of TF-IDF over words and pairs of words in a product's name, category and brand. No language is
+assumed.
 """
 
 import numpy as np
@@ -10,15 +11,16 @@ from features.arrays.dtypes import Floats, Ints, Longs, Sparse
 from models.similarity.collaborative import Neighbours, nearest
 
 COMMON = 0.05
-"""Words of more than this share of the products (200 of a small catalogue) say nothing, and cost the most."""
+"""Words in more than this share of the products (200 of a small catalogue) are ignored: they say little and
+cost most."""
 WORD = r"(?u)\b[^\W\d_]{2,}\b"
 
 
 def texts(catalogue: Catalogue, sales: Floats, n: int) -> Neighbours:
-    """Return each product's ``n`` most alike by their words; none where the catalogue has no words.
+    """Return each product's ``n`` most similar by words; empty if the catalogue has no words.
 
-    Products of one and the same text are alike to the full: they are compared as one, and come in the order
-    of their ``sales`` (one figure a product).
+    Products with identical text have similarity 1: they are compared as one, and ordered by ``sales`` (by
+    product).
     """
     said, text, copies = np.unique(_texts(catalogue), return_inverse=True, return_counts=True)
     weights = _weights(said.tolist(), copies)
@@ -40,7 +42,7 @@ def _texts(catalogue: Catalogue) -> list[str]:
 
 
 def _weights(said: list[str], copies: Longs) -> Sparse | None:
-    """Return TF-IDF of words in texts (unit columns), a text counting once a copy; None: no words.
+    """Return TF-IDF of words in texts (unit columns), each text counted by its copies; None without words.
 
     As scikit-learn's ``TfidfVectorizer(sublinear_tf=True, min_df=2)`` over all copies.
     """
@@ -62,7 +64,7 @@ def _weights(said: list[str], copies: Longs) -> Sparse | None:
 
 
 def _with_itself(weights: Sparse, n: int) -> Neighbours:
-    """Return each text's ``n`` nearest, itself before them; nothing for a text without words."""
+    """Return each text's ``n`` nearest, itself first; empty for a text without words."""
     near = nearest(weights, n)
     spoken = np.bincount(weights.indices, minlength=weights.shape[1]) > 0
     itself = np.where(spoken, np.arange(len(spoken)), -1).astype(np.int32)
@@ -72,13 +74,13 @@ def _with_itself(weights: Sparse, n: int) -> Neighbours:
 
 
 def _told_apart(near: Neighbours, text: Longs, sales: Floats, n: int) -> Neighbours:
-    """Return the products behind each text's neighbours, without the one that asks: shape (products, n)."""
+    """Return the products behind each text's neighbours, without the product itself: shape (products, n)."""
     by_text = np.lexsort((-sales, text))
     first = np.searchsorted(text[by_text], np.arange(len(near.product) + 1))
     like, wide = near.product.ravel(), near.product.shape[1]
     copies = np.minimum(np.diff(first), n + 1)[like] * (like >= 0)
     start = copies.cumsum() - copies
-    one = np.repeat(np.arange(len(like)), copies)  # of each product, the cell of ``near`` it stands behind
+    one = np.repeat(np.arange(len(like)), copies)  # of each product, the cell of ``near`` it belongs to
     row, place = one // wide, np.arange(len(one)) - start[one // wide * wide]
     kept = place <= n
     one, row, place = one[kept], row[kept], place[kept]
@@ -90,7 +92,7 @@ def _told_apart(near: Neighbours, text: Longs, sales: Floats, n: int) -> Neighbo
 
 
 def _without_itself(product: Ints, score: Floats) -> Neighbours:
-    """Drop each row's own product, or the last one where it is not among them."""
+    """Drop each row's own product, or the last one if it is not among them."""
     itself = product == np.arange(len(product))[:, None]
     itself[~itself.any(axis=1), -1] = True
     shape = (len(product), product.shape[1] - 1)

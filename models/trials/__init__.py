@@ -1,1 +1,1 @@
-"""What a contact changes: comparisons of contacted and held out, and the rankings chosen by them."""
+"""Effects of contacts: comparisons of the contacted with the control group, and rankings based on them."""

@@ -1,7 +1,7 @@
-"""Which ranking to contact by, chosen on held-out customers, and whether it beats a random one at all.
+"""Which ranking to contact by, chosen out of fold, and whether it beats a random one at all.
 
-A policy is chosen by its Qini out of fold. The winner's own figure would flatter it, so the choice is
-measured too: for each fold it is made anew without that fold, by models that saw neither the fold nor the
+A policy is chosen by its Qini out of fold. The winner's own figure would be biased upwards, so the choice is
+evaluated too: for each fold it is repeated without that fold, by models that saw neither the fold nor the
 customers they are compared on, and applied to the fold (nested cross-fitting; Varma & Simon, 2006).
 """
 
@@ -19,27 +19,28 @@ from models.trials.trial import Estimate, Trial
 
 RANDOM = "random"
 REPEATED_UP_TO = 50_000
-"""With more rows than this folds are drawn once: their noise is small, and the time is not."""
+"""With more rows than this, folds are drawn only once: their noise is small, and the time is not."""
 CHOSEN = "chosen"
 NOTHING_FOUND = "no detectable effect"
 NO_RANKING = "no ranking can be learnt"
-"""Where nothing is known of customers before the contact."""
+"""The policy if nothing is known of customers before the contact."""
 Scores = dict[str, Doubles]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The policies of one experiment, measured out of fold, and the one to use."""
+    """The policies of one experiment, evaluated out of fold, and the one to use."""
 
     trial: Trial
     scores: pd.DataFrame
-    """One column a policy (higher: contact first) and ``chosen``, one row a row of the trial; out of fold."""
+    """One column per policy (higher: contact first) and ``chosen``, one row per row of the trial; out of
+    fold."""
     policies: dict[str, Estimate]
     """The Qini of each policy."""
     chosen: str
     """The policy of the highest Qini."""
     chosen_qini: Estimate
-    """The Qini of choosing so: what the winner can be expected to do on other customers."""
+    """The Qini of the choice itself: what the winner can be expected to achieve on other customers."""
 
     @property
     def is_detectable(self) -> bool:
@@ -55,17 +56,17 @@ class Choice:
 
     @property
     def is_learnt(self) -> bool:
-        """Whether there was anything to tell customers apart by, so that rankings could be learnt."""
+        """Whether there was anything to distinguish customers by, so that rankings could be learnt."""
         return "response" in self.policies
 
     @property
     def fallback(self) -> str:
-        """The ranking to use where nothing was detected: response, unless it is worse than random."""
+        """The ranking to use if nothing was detected: response, unless it is worse than random."""
         return "response" if self.is_learnt and not self.policies["response"].is_below_zero else RANDOM
 
     @property
     def ranking(self) -> str:
-        """The ranking to use: the chosen one where it earned that, else the fallback."""
+        """The ranking to use: the chosen one if it is detectably better than random, else the fallback."""
         return self.chosen if self.is_detectable else self.fallback
 
     @property
@@ -88,10 +89,10 @@ class Choice:
 def choose_policy(
     rows: Doubles, trial: Trial, config: LearnerConfig, given: Mapping[str, Doubles] | None = None
 ) -> Choice:
-    """Fit every learner out of fold, measure each, and choose.
+    """Fit every learner out of fold, evaluate each, and choose.
 
-    ``rows`` has shape (n, columns), NaN where unknown; without a column nothing is fitted. ``given`` are
-    scores known before the contact, such as ``risk``, that compete as they are.
+    ``rows`` has shape (n, columns), NaN where unknown; without columns nothing is fitted. ``given`` are
+    scores known before the contact, such as ``risk``, that compete unchanged.
     """
     known = {**(given or {}), RANDOM: np.zeros(len(trial))}
     learners = tuple(LEARNERS) if rows.shape[1] else ()
@@ -109,7 +110,7 @@ def choose_policy(
 
 
 def _repeat(rows: Doubles, trial: Trial, config: LearnerConfig, fold: Longs, known: Scores) -> Scores:
-    """Return the out-of-fold score of every learner, and of choosing among them without each fold."""
+    """Return the out-of-fold score of every learner, and of the choice made without each fold."""
     n, folds = len(trial), range(config.n_folds)
     learners = tuple(LEARNERS) if rows.shape[1] else ()
     out = {name: np.zeros(n) for name in (*learners, CHOSEN)}
@@ -130,7 +131,7 @@ def _repeat(rows: Doubles, trial: Trial, config: LearnerConfig, fold: Longs, kno
 
 
 def _scores(rows: Doubles, trial: Trial, unseen: Bools, config: LearnerConfig) -> Scores:
-    """Return every learner's score of the ``unseen`` rows, learnt from the others; none without columns."""
+    """Return every learner's scores of the ``unseen`` rows, learnt from the others; empty without columns."""
     if not rows.shape[1]:
         return {}
     fitted = Fitted.fit(rows[~unseen], trial.take(~unseen), config)
@@ -144,7 +145,7 @@ def _best(scores: Scores, trial: Trial, seen: Bools) -> str:
 
 
 def _ranks(score: Doubles) -> Doubles:
-    """Return each score's place among its fold, 0 to 1, ties sharing it: folds come from different models."""
+    """Return each score's rank within its fold, 0 to 1, ties averaged: folds come from different models."""
     ordered = np.sort(score)
     low, high = (np.searchsorted(ordered, score, side=side) for side in ("left", "right"))
     return (low + high) / (2 * len(score))

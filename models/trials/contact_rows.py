@@ -1,4 +1,4 @@
-"""Past contacts as rows to learn from: who was contacted or held out, what was known then, what followed."""
+"""Past contacts as training rows: who was contacted or held out, what was known then, what followed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,36 +15,36 @@ from features.window import midnight
 from models.trials.trial import LEAST_PROPENSITY, Trial
 
 CUSTOMER_DAYS = 1_000_000
-"""Customers times days whose features are computed in one scan, at most."""
+"""Maximum product of customers and days whose features are computed in one scan."""
 UNNAMED = "contact"
-"""An action without a name."""
+"""The name given to an action without one."""
 
 
 @dataclass(frozen=True)
 class ContactRows:
-    """One row a contact (or a held-out customer's would-be contact), oldest first."""
+    """One row per contact (or per contact withheld from a held-out customer), oldest first."""
 
     contacts: pd.DataFrame
     """``customer_id, sent_at, action, treated, propensity, cost, n_orders, revenue``."""
     features: pd.DataFrame
-    """The customer features as of the start of the day of ``sent_at``; null for one not seen before."""
+    """The customer features as of the start of the day of ``sent_at``; null for customers not seen before."""
 
     def __len__(self) -> int:
         return len(self.contacts)
 
     @property
     def rows(self) -> Doubles:
-        """The features as trees read them, shape (n, columns)."""
+        """The features as input of the trees, shape (n, columns)."""
         return self.features.to_numpy(float)
 
     @property
     def actions(self) -> list[str]:
-        """The actions that somebody was contacted with, the most frequent first."""
+        """The actions that any customer was contacted with, the most frequent first."""
         treated = self.contacts[self.contacts["treated"]]
         return [str(name) for name in treated["action"].value_counts().index]
 
     def of(self, action: str | None) -> "ContactRows":
-        """Return an action's contacts and its held out (those of no action are held out of every one)."""
+        """Return an action's contacts and its control group; held-out rows without an action are in all."""
         if action is None:
             return self
         frame = self.contacts
@@ -52,9 +52,9 @@ class ContactRows:
         return ContactRows(frame[rows].reset_index(drop=True), self.features[rows.to_numpy()])
 
     def trial(self) -> Trial:
-        """Return the comparison of who ordered within the horizon.
+        """Return the comparison by who ordered within the horizon.
 
-        Raises ``CannotLearn`` in words where nobody was held out, or propensities are unknown or certain.
+        Raises ``CannotLearn`` with the reason if nobody was held out, or propensities are unknown or 0 or 1.
         """
         frame = self.contacts
         _check_comparable(frame)
@@ -67,7 +67,7 @@ def read_contacts(
 ) -> ContactRows:
     """Read the newest ``max_rows`` contacts sent after ``since`` whose horizon closed by ``known_until``.
 
-    Raises ``CannotLearn`` where there is none.
+    Raises ``CannotLearn`` if there are none.
     """
     if not shop.facts.has_contacts:
         raise CannotLearn(
@@ -79,13 +79,13 @@ def read_contacts(
         raise CannotLearn(f"no contact is {horizon_days} days old, so none has shown what it changed", "wait")
     frame = frame.astype({"treated": bool, "propensity": float, "cost": float, "customer_id": "str"})
     frame["action"] = frame["action"].fillna(UNNAMED).astype("str")
-    _check_comparable(frame)  # before the features: they take longer
+    _check_comparable(frame)  # before the features, which take longer
     frame = _open_to_chance(frame)
     return ContactRows(frame, features_then(shop, frame))
 
 
 def _check_comparable(frame: pd.DataFrame) -> None:
-    """Refuse contacts of which nobody was held out, or whose propensity nobody wrote down."""
+    """Refuse contacts without a control group, or without recorded propensities."""
     if frame["treated"].all():
         raise CannotLearn(
             f"all {len(frame)} contacts were sent and nobody was held out, so what a contact changes "
@@ -100,17 +100,17 @@ def _check_comparable(frame: pd.DataFrame) -> None:
 
 
 def _open_to_chance(frame: pd.DataFrame) -> pd.DataFrame:
-    """Leave out contacts that were certain, where others were left to chance: these can be compared.
+    """Leave out contacts that were certain, if others were random: only these can be compared.
 
-    A policy that contacts its best for sure and explores among the rest teaches by the rest. Where all were
-    certain none is left out: the comparison then refuses in words.
+    From a policy that contacts its best customers for certain and explores among the rest, only the rest can
+    be learnt. If all were certain none is left out, and the comparison raises an error.
     """
     tried = frame["propensity"].between(LEAST_PROPENSITY, 1 - LEAST_PROPENSITY)
     return frame[tried | frame["propensity"].isna()].reset_index(drop=True) if tried.any() else frame
 
 
 def features_then(shop: Shop, contacts: pd.DataFrame) -> pd.DataFrame:
-    """Return the customer features of each contact, as of the start of its day in the shop's zone."""
+    """Return the customer features of each contact, as of the start of its day in the shop's time zone."""
     days = {
         moment: midnight(pd.Timestamp(moment, tz=UTC).to_pydatetime(), shop.timezone)
         for moment in contacts["sent_at"].unique()
@@ -128,7 +128,7 @@ def features_then(shop: Shop, contacts: pd.DataFrame) -> pd.DataFrame:
 def _chunks(
     customer: "pd.Series[Any]", cutoff: "pd.Series[Any]"
 ) -> Iterator[tuple[list[datetime], list[str]]]:
-    """Yield days and the customers contacted on them, so few at a time that their product stays small."""
+    """Yield days and the customers contacted on them, in batches whose product stays small."""
     days: list[datetime] = []
     ids: set[str] = set()
     for day, names in customer.groupby(cutoff):

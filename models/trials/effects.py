@@ -1,9 +1,9 @@
-"""What a contact changes for each customer, learnt from one comparison, with an interval.
+"""The effect of a contact on each customer, learnt from one comparison, with an interval.
 
-The ranking that was chosen out of fold is turned into an effect by the best linear predictor (Chernozhukov
-et al., 2018): the transformed outcome is regressed on the ranking's out-of-fold score, so that a ranking
-which merely orders, or exaggerates, still gives an effect in the outcome's unit. Where no ranking beats a
-random one the slope is 0: everybody's effect is the average.
+The ranking chosen out of fold is turned into an effect by the best linear predictor (Chernozhukov et al.,
+2018): the transformed outcome is regressed on the ranking's out-of-fold score, so that a ranking which only
+orders customers, or exaggerates, still gives an effect in the outcome's unit. If no ranking beats a random
+one the slope is 0: everybody's effect is the average.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ COLUMNS = ("effect", "effect_low", "effect_high")
 
 @dataclass(frozen=True)
 class Line:
-    """Effect as a line over a score: ``level + slope (score - centre)``."""
+    """Effect as a linear function of a score: ``level + slope (score - centre)``."""
 
     centre: float
     level: float
@@ -34,13 +34,13 @@ class Line:
 
     @classmethod
     def flat(cls, trial: Trial) -> Self:
-        """Return the average effect, for everybody."""
+        """Return the average effect for everybody."""
         found = trial.effect
         return cls(0.0, found.value, 0.0, (found.error**2, 0.0, 0.0))
 
     @classmethod
     def fit(cls, trial: Trial, score: Doubles) -> Self:
-        """Regress the transformed outcome on an out-of-fold score; flat where higher is not better."""
+        """Regress the transformed outcome on an out-of-fold score; flat unless the slope is positive."""
         target = (trial.outcome - trial.outcome.mean()) * (2 * trial.treated - 1) * trial.weight
         centre = float(score.mean())
         x = np.column_stack([np.ones(len(score)), score - centre])
@@ -69,18 +69,18 @@ class Line:
 
 @dataclass(frozen=True)
 class Effects:
-    """The effect of one way to contact."""
+    """The effect of one action."""
 
     fitted: Fitted
     line: Line
     ranking: str
     """The policy that ranks: the chosen one, or the fallback."""
     is_detectable: bool
-    """Whether the ranking beats a random one; else everybody has the average effect."""
+    """Whether the ranking beats a random one; if not, everybody has the average effect."""
     base: float
-    """Mean outcome of the held out."""
+    """Mean outcome of the control group."""
     facts: Mapping[str, Any]
-    """What the comparison found: effect, Qini of every policy, verdict, reason."""
+    """The results of the comparison: effect, Qini of every policy, verdict, reason."""
 
     @classmethod
     def fit(cls, rows: Doubles, trial: Trial, config: LearnerConfig, given: Mapping[str, Doubles]) -> Self:
@@ -93,7 +93,7 @@ class Effects:
         return cls(fitted, line, ranking, choice.is_detectable, trial.base, _facts(choice))
 
     def score(self, rows: Doubles, given: Mapping[str, Doubles]) -> Doubles:
-        """Return the ranking's score, higher to be contacted first; shape (n,)."""
+        """Return the ranking's score, higher is contacted first; shape (n,)."""
         if self.ranking in LEARNERS:
             return LEARNERS[self.ranking](self.fitted, rows)
         return given.get(self.ranking, np.zeros(len(rows)))
@@ -113,7 +113,7 @@ class Effects:
 
     @classmethod
     def load(cls, folder: Path, card: Mapping[str, Any]) -> Self:
-        """Read back; raise ``ArtefactError`` without the trees, ``KeyError`` where the card is not whole."""
+        """Read back; raise ``ArtefactError`` without the trees, ``KeyError`` if the card is incomplete."""
         line = Line(**{**card["line"], "variance": tuple(card["line"]["variance"])})
         fitted = Fitted.load(folder, **card["parts"])
         return cls(fitted, line, card["ranking"], card["is_detectable"], card["base"], card["facts"])

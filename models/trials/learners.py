@@ -1,4 +1,4 @@
-"""Ways to rank customers for a contact: learners of its effect, and the response model they must beat."""
+"""Rankings of customers for a contact: learners of its effect, and the response model they must beat."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,39 +15,39 @@ from models.trials.trial import Trial
 
 
 class LearnerConfig(TreesConfig):
-    """How effects are learnt: few and small trees, since an effect is a small part of what is seen."""
+    """How effects are learnt: by few and small trees, since an effect is a small part of an outcome."""
 
     n_trees: int = Field(default=100, ge=1)
-    """Trees a model."""
+    """Trees per model."""
     n_leaves: int = Field(default=4, ge=2)
-    """Leaves a tree."""
+    """Leaves per tree."""
     learning_rate: float = Field(default=0.05, gt=0, le=1)
-    """Share of each tree that is added."""
+    """Shrinkage: the share of each tree's output that is added."""
     n_folds: int = Field(default=5, ge=3)
-    """Folds: each customer is scored by models that never saw them."""
+    """Number of folds: each customer is scored by models that never saw them."""
     n_repeats: int = Field(default=3, ge=1)
-    """Times the folds are drawn anew; the mean score has less noise."""
+    """Number of times folds are redrawn; the mean score has less noise."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What is fitted once and shared by the learners; each predicts, from rows of shape (n, columns)."""
+    """Models fitted once and shared by the learners; each predicts from rows of shape (n, columns)."""
 
     treated: Trees
     """The outcome if contacted, learnt from the contacted."""
     control: Trees
-    """The outcome if not, learnt from the held out."""
+    """The outcome if not, learnt from the control group."""
     both: Trees
-    """The outcome, contacted or not: its rows are crossed with that."""
+    """The outcome by contact: rows are extended by their products with it."""
     gained: Trees
-    """What the contacted had above what they would have had."""
+    """What the contacted had above their expected outcome without contact."""
     missed: Trees
-    """What the held out would have had above what they had."""
+    """What the control group would have had above their actual outcome."""
     turned: Trees
     """The transformed outcome, whose mean is the effect."""
     is_binary: bool
     share: float
-    """Share contacted of those learnt from."""
+    """Share of training rows that were contacted."""
 
     @classmethod
     def fit(cls, rows: Doubles, trial: Trial, config: TreesConfig) -> Self:
@@ -76,7 +76,7 @@ class Fitted:
         )
 
     def outcome(self, trees: Trees, rows: Doubles) -> Doubles:
-        """Return the outcome expected: a chance, or an amount."""
+        """Return the expected outcome: a chance, or an amount."""
         return _said(trees, rows, is_binary=self.is_binary)
 
     def save(self, folder: Path) -> None:
@@ -86,7 +86,7 @@ class Fitted:
 
     @classmethod
     def load(cls, folder: Path, *, is_binary: bool, share: float) -> Self:
-        """Read back what ``save`` wrote; raise ``ArtefactError`` where a part is missing."""
+        """Read back what ``save`` wrote; raise ``ArtefactError`` if a part is missing."""
         trees = {name: Trees.load(folder / f"{name}.txt") for name in TREES}
         return cls(**trees, is_binary=is_binary, share=share)
 
@@ -95,13 +95,13 @@ TREES = ("treated", "control", "both", "gained", "missed", "turned")
 
 
 def s_learner(fitted: Fitted, rows: Doubles) -> Doubles:
-    """Return the effect by one model that is asked twice: contacted, and not."""
+    """Return the effect by one model, evaluated with and without contact."""
     one, zero = (_crossed(rows, np.full(len(rows), flag)) for flag in (1.0, 0.0))
     return fitted.outcome(fitted.both, one) - fitted.outcome(fitted.both, zero)
 
 
 def t_learner(fitted: Fitted, rows: Doubles) -> Doubles:
-    """Return the effect by two models, one a group."""
+    """Return the effect by two models, one per group."""
     return fitted.outcome(fitted.treated, rows) - fitted.outcome(fitted.control, rows)
 
 
@@ -113,13 +113,13 @@ def x_learner(fitted: Fitted, rows: Doubles) -> Doubles:
 def class_transformation(fitted: Fitted, rows: Doubles) -> Doubles:
     """Return the effect as the mean of one transformed outcome (Jaskowski & Jaroszewicz, 2012).
 
-    As a regression (Athey & Imbens, 2016), so that amounts and unequal propensities are served too.
+    As a regression (Athey & Imbens, 2016), so that amounts and unequal propensities are handled too.
     """
     return fitted.turned.raw(rows)
 
 
 def response(fitted: Fitted, rows: Doubles) -> Doubles:
-    """Return the outcome expected if contacted: likely buyers first, whether or not a contact moves them."""
+    """Return the expected outcome if contacted: likely buyers first, moved by a contact or not."""
     return fitted.outcome(fitted.treated, rows)
 
 
@@ -127,11 +127,11 @@ Learner = Callable[[Fitted, Doubles], Doubles]
 LEARNERS: dict[str, Learner] = {
     learner.__name__: learner for learner in (s_learner, t_learner, x_learner, class_transformation, response)
 }
-"""Every way to rank that is learnt, by its name; higher is contacted first."""
+"""All learnt rankings by name; higher is contacted first."""
 
 
 def _crossed(rows: Doubles, treated: Doubles) -> Doubles:
-    """Return rows, contact, and their products: a tree that sees few columns can still tell who is moved."""
+    """Return rows, contact, and their products, so that trees with few columns can find who responds."""
     return np.column_stack([rows, treated, rows * treated[:, None]])
 
 

@@ -1,6 +1,6 @@
-"""What another policy would have earned, from the decisions of the one that was followed.
+"""What another policy would have earned, estimated from the logged decisions of the policy followed.
 
-Each logged decision counts as often as the other policy would have taken it for once that it was taken. Three
+Each logged decision is weighted by the ratio of the other policy's probability of it to the logged one. Three
 estimates, each with a 95% interval over customers:
 
 - IPS: the mean of reward times weight; unbiased, and wide where weights are large;
@@ -8,7 +8,8 @@ estimates, each with a 95% interval over customers:
 - DR: an outcome model's expectation, corrected by the weighted errors it made (Dudík et al., 2014), the model
   cross-fitted, so that no decision is judged by a model that saw it.
 
-All three need the true chances with which decisions were taken, and cannot speak of what was never tried.
+All three need the true probabilities with which decisions were taken, and cannot say anything about what was
+never tried.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,24 +25,26 @@ from models.boosted_trees import Trees, TreesConfig
 from models.trials.trial import Estimate
 
 SURE = 5.0
-"""Standard errors by which the mean weight may differ from 1: more, and the log does not cover the policy."""
+"""Maximum standard errors by which the mean weight may differ from 1; beyond, the log does not cover the
+policy."""
 LOST = 0.01
-"""Share of decisions in which a policy may do what had no chance of being done: more, and it is refused."""
+"""Maximum share of decisions in which a policy may do what had no chance of being done; beyond, it is
+refused."""
 Fit = Callable[[Doubles, Doubles], Callable[[Doubles], Doubles]]
-"""Learns from rows (n, columns) and rewards (n,), and gives what predicts rewards of rows."""
+"""Learns from rows (n, columns) and rewards (n,), and returns a function that predicts rewards of rows."""
 
 
 @dataclass(frozen=True)
 class Log:
-    """Decisions as they were taken, one a row; each array has shape (n,)."""
+    """Decisions as they were taken, one per row; each array has shape (n,)."""
 
     action: Longs
-    """Code of what was done, from 0."""
+    """Code of the action taken, from 0."""
     propensity: Doubles
-    """The chance with which the policy took that very action, above 0."""
+    """The probability with which the policy took that very action, above 0."""
     reward: Doubles
     group: Rows
-    """Decisions of one customer have one number, from 0."""
+    """Number of the customer, from 0: all decisions of a customer have the same."""
     n_actions: int
 
     def __len__(self) -> int:
@@ -57,7 +60,7 @@ class Log:
         n_actions: int,
         customer: ArrayLike | None = None,
     ) -> Self:
-        """Check and keep; raise ``InputError`` for propensities, rewards or codes that cannot be."""
+        """Validate and build; raise ``InputError`` for impossible propensities, rewards or codes."""
         a, p, r = np.asarray(action, np.int64), np.asarray(propensity, float), np.asarray(reward, float)
         if not ((p > 0) & (p <= 1)).all():
             raise InputError(
@@ -74,14 +77,14 @@ class Log:
 
 @dataclass(frozen=True)
 class Value:
-    """A policy's expected reward a decision."""
+    """A policy's expected reward per decision."""
 
     ips: Estimate
     snips: Estimate
     dr: Estimate | None
     """None without an outcome model."""
     n_effective: float
-    """Decisions that the weighted ones are worth (Kish)."""
+    """Effective number of decisions, given the weights (Kish)."""
 
     def facts(self) -> Mapping[str, object]:
         """Return plain data."""
@@ -92,11 +95,11 @@ class Value:
 
 
 def value(log: Log, policy: Doubles, expected: Doubles | None = None) -> Value:
-    """Return what ``policy`` would have earned a decision.
+    """Return what ``policy`` would have earned per decision.
 
-    ``policy`` are its chances of every action in every logged case, shape (n, n_actions), rows summing to 1.
-    ``expected`` are cross-fitted rewards of the same shape (see ``cross_fitted``), for the doubly robust
-    estimate. Raises ``CannotLearn`` where the log does not cover the policy.
+    ``policy`` holds its probabilities of every action in every logged case, shape (n, n_actions), rows
+    summing to 1. ``expected`` are cross-fitted rewards of the same shape (see ``cross_fitted``), for the
+    doubly robust estimate. Raises ``CannotLearn`` if the log does not cover the policy.
     """
     weight = weights(log, policy)
     _check_cover(log, weight)
@@ -112,9 +115,10 @@ def value(log: Log, policy: Doubles, expected: Doubles | None = None) -> Value:
 
 
 def weights(log: Log, policy: Doubles) -> Doubles:
-    """Return how often the policy would have taken each logged action, for once that it was taken: (n,).
+    """Return the ratio of the policy's probability of each logged action to the logged one, shape (n,).
 
-    ``policy``: its chances of every action, shape (n, n_actions); raises ``InputError`` where they are none.
+    ``policy``: its probabilities of every action, shape (n, n_actions); ``InputError`` if they are not
+    probabilities.
     """
     if policy.shape != (len(log), log.n_actions):
         raise InputError(f"expected chances of shape {(len(log), log.n_actions)}, found {policy.shape}")
@@ -124,10 +128,10 @@ def weights(log: Log, policy: Doubles) -> Doubles:
 
 
 def cross_fitted(log: Log, rows: Doubles, fit: Fit, *, n_folds: int = 5) -> Doubles:
-    """Return the reward expected of every action in every case, shape (n, n_actions).
+    """Return the expected reward of every action in every case, shape (n, n_actions).
 
-    Each is learnt, an action at a time, from the customers of other folds; an action hardly tried there is
-    expected to bring the mean of what was done.
+    Each is learnt, action by action, from the customers of other folds; actions hardly tried there get the
+    mean reward of all.
     """
     n_groups = int(log.group.max(initial=-1)) + 1
     fold = np.random.default_rng(0).permutation(n_groups)[log.group] % n_folds
@@ -144,7 +148,7 @@ def cross_fitted(log: Log, rows: Doubles, fit: Fit, *, n_folds: int = 5) -> Doub
 
 
 def by_trees(config: TreesConfig) -> Fit:
-    """Return a way to learn rewards by boosted trees."""
+    """Return a function that learns rewards by boosted trees."""
 
     def fit(rows: Doubles, reward: Doubles) -> Callable[[Doubles], Doubles]:
         return Trees.fit("regression", rows, reward, config).raw
@@ -158,20 +162,20 @@ def _doubly_robust(log: Log, policy: Doubles, weight: Doubles, expected: Doubles
 
 
 def mean(values: Doubles, group: Rows) -> Estimate:
-    """Return the mean of values, shape (n,), and its interval: rows of one ``group`` go together."""
+    """Return the mean of values, shape (n,), and its interval; rows of one ``group`` are not independent."""
     found = float(values.mean())
     return Estimate.of(found, _error(values - found, group))
 
 
 def _error(off: Doubles, group: Rows) -> float:
-    """Return the standard error of a mean, from each row's distance to it; rows of a customer go together."""
+    """Return the standard error of a mean from each row's deviation, clustered by customer."""
     return float(np.sqrt((np.bincount(group, off) ** 2).sum())) / len(off)
 
 
 def _check_cover(log: Log, weight: Doubles) -> None:
     """Refuse a policy that does what was never tried.
 
-    Where the decision was certain nothing else was; elsewhere the weights do not average 1.
+    Where a decision was certain no other action had a chance; elsewhere the weights must average 1.
     """
     average = float(weight.mean()) if len(log) else 0.0
     if average <= 0:

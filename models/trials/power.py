@@ -1,4 +1,4 @@
-"""How long an experiment must run: the share to hold out, the weeks it takes, and what it could find."""
+"""How long an experiment must run: the share to hold out, its weeks, and the effect it can detect."""
 
 from math import ceil, sqrt
 
@@ -7,24 +7,24 @@ from pydantic import BaseModel, ConfigDict, Field
 from features.errors import SettingsError
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
-"""Shares held out that may be proposed: the smallest that is quick enough costs the least."""
+"""Shares held out that may be proposed: the smallest that is quick enough costs least."""
 QUICK_WEEKS = 8
-"""A proposal that ends within so many weeks need not hold out more."""
+"""A proposal that ends within this many weeks need not hold out more."""
 LONGEST_WEEKS = 52
-"""Nobody waits longer; beyond it, or without more customers, the proposal says what could be found."""
+"""Maximum duration; if it is not enough, or customers run out, the proposal says what can be detected."""
 Z = 1.959964 + 0.841621
 """Normal quantiles of a two-sided 5% test with 80% power."""
 
 
 class Proposal(BaseModel):
-    """An experiment that would find the effect in 4 of 5 cases (two-sided test at 5%)."""
+    """An experiment that would detect the effect in 4 of 5 cases (two-sided test at 5%)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     held_out: float = Field(gt=0, le=0.5)
     """Share of customers, drawn at random, who are not contacted (0 to 0.5)."""
     n_weeks: int = Field(ge=1)
-    """Weeks of contacts, before the horizon of the last ones closes."""
+    """Weeks of contacts, until which the horizon of the last ones has not yet closed."""
     n_treated: int = Field(ge=0)
     """Customers contacted by then."""
     n_held_out: int = Field(ge=0)
@@ -32,13 +32,13 @@ class Proposal(BaseModel):
     base_rate: float = Field(ge=0, le=1)
     """Chance of the outcome without a contact (0 to 1)."""
     effect: float = Field(gt=0)
-    """Change of that chance that was asked for (0.01: one customer in a hundred more)."""
+    """The requested change of that chance (0.01: one customer in a hundred more)."""
     detectable_effect: float = Field(gt=0)
-    """Smallest change that these weeks find in 4 of 5 cases."""
+    """Smallest change that these weeks detect in 4 of 5 cases."""
 
     @property
     def enough(self) -> bool:
-        """Whether the effect asked for can be found, within a year and with the customers there are."""
+        """Whether the requested effect can be detected, within a year and with the customers there are."""
         return self.detectable_effect <= self.effect * (1 + 1e-9)
 
     def __str__(self) -> str:
@@ -56,12 +56,12 @@ class Proposal(BaseModel):
 def propose(
     n_customers_a_week: float, base_rate: float, effect: float, *, n_customers: int | None = None
 ) -> Proposal:
-    """Propose the cheapest experiment that would find ``effect``.
+    """Propose the cheapest experiment that would detect ``effect``.
 
-    Assumes that each customer is drawn once and stays contacted or held out throughout, and counts once; a
-    customer contacted every week brings no new evidence. ``base_rate`` is the chance of the outcome without a
-    contact, ``effect`` the absolute change of it, ``n_customers`` how many there are in all.
-    Raises ``SettingsError`` for figures that cannot be.
+    Assumes that each customer is drawn once, stays contacted or held out throughout, and counts once;
+    contacting the same customer every week adds no evidence. ``base_rate`` is the chance of the outcome
+    without a contact, ``effect`` the absolute change of it, ``n_customers`` the total number of customers.
+    Raises ``SettingsError`` for impossible figures.
 
     Source: the normal approximation for two proportions (Fleiss, 1981, eq. 3.14 without the correction).
     """
@@ -86,9 +86,10 @@ def propose(
 
 
 def detectable_effect(n_customers: float, base_rate: float, held_out: float) -> float:
-    """Return the smallest rise of ``base_rate`` that ``n_customers`` find in 4 of 5 cases.
+    """Return the smallest rise of ``base_rate`` that ``n_customers`` detect in 4 of 5 cases.
 
-    Both groups are taken to vary as at the base rate, so it is a little too small where the rise is large.
+    Both groups are assumed to have the variance of the base rate, so it is slightly too small if the rise is
+    large.
     """
     spread = max(base_rate * (1 - base_rate), 1e-6)
     return Z * sqrt(spread / (n_customers * held_out) + spread / (n_customers * (1 - held_out)))

@@ -1,14 +1,13 @@
-"""Qini and AUUC: how much more a ranking gains than a random one, the contact budget taking every value.
+"""Qini and AUUC: how much more a ranking gains than a random one, averaged over all contact budgets.
 
-There are many definitions in use; this is ours. The Qini curve (Radcliffe, 2007) at the first k customers
-of a ranking is ``Q(k) = Yt(k) - Yc(k) Nt(k) / Nc(k)``: the outcomes of the contacted among them, less what
-the held out among them would have brought had they been as many. A random ranking is the straight line to
-the curve's end, whose area is taken off, so that it scores 0 by construction; the area left is divided by
-that of the best order there could be (by ``y`` among the contacted, ``-y`` among the held out), so that 1 is
-perfect. Equal scores are one step: the order of rows changes nothing, and a constant score is exactly 0. Rows
-weigh one over the chance of having been treated as they were, so that a targeted campaign with known
-propensities reads like a randomised one. scikit-uplift's ``qini_auc_score`` is the same where propensities
-are equal.
+Several definitions are in use; this is ours. The Qini curve (Radcliffe, 2007) at the first k customers of a
+ranking is ``Q(k) = Yt(k) - Yc(k) Nt(k) / Nc(k)``: the outcomes of the contacted among them, minus those of
+the held out scaled to the same number. A random ranking is the straight line to the curve's end, whose area
+is subtracted, so that it scores 0 by construction; the remaining area is divided by that of the best possible
+order (by ``y`` among the contacted, ``-y`` among the held out), so that 1 is perfect. Equal scores are one
+step: the order of rows does not matter, and a constant score is exactly 0. Rows are weighted by the inverse
+probability of having been treated as they were, so that a targeted campaign with known propensities is
+comparable to a randomised one. scikit-uplift's ``qini_auc_score`` is the same if propensities are equal.
 """
 
 from collections.abc import Mapping
@@ -21,20 +20,20 @@ from features.arrays.dtypes import Doubles, Rows
 from models.trials.trial import Estimate, Trial
 
 N_DRAWS = 400
-"""Bootstrap draws of an interval."""
+"""Number of bootstrap draws per interval."""
 
 
 def qini(trial: Trial, score: Doubles, weights: Doubles | None = None) -> float:
-    """Return the Qini of a score (higher: contact first), shape (n,); NaN where nothing happened.
+    """Return the Qini of a score (higher: contact first), shape (n,); NaN if outcomes do not vary.
 
-    ``weights`` count rows more than once, as a bootstrap does. Between -1 and 1.
+    ``weights`` repeat rows, as a bootstrap does. Between -1 and 1.
     """
     weights = np.ones(len(trial)) if weights is None else weights
     return _ratio(_Ranked.of(score, trial).area(weights), _perfect(trial).area(weights))
 
 
 def curve(trial: Trial, score: Doubles) -> tuple[Doubles, Doubles]:
-    """Return share contacted (0 to 1) and outcomes gained a customer, best first, to draw: shape (steps,)."""
+    """Return share contacted (0 to 1) and outcomes gained per customer, for plots: shape (steps,)."""
     share, gained = _Ranked.of(score, trial).curve(np.ones(len(trial)), uplift=True)
     return share, gained
 
@@ -44,9 +43,9 @@ def intervals(
 ) -> dict[str, Estimate]:
     """Return the Qini (or with ``uplift`` the AUUC) of each score, with its 95% bootstrap interval.
 
-    The AUUC is the area under the uplift curve less a random ranking's, in outcomes a customer: what a score
-    gains over a random one, the mean over all shares contacted. Customers are drawn with replacement, the
-    same ones for every score.
+    The AUUC is the area under the uplift curve minus a random ranking's, in outcomes per customer: the gain
+    of a score over a random one, averaged over all shares contacted. Customers are drawn with replacement,
+    the same ones for every score.
     """
     ranked = {name: _Ranked.of(score, trial) for name, score in scores.items()}
     perfect = None if uplift else _perfect(trial)
@@ -62,11 +61,11 @@ def intervals(
 
 @dataclass(frozen=True)
 class _Ranked:
-    """A trial in the order of a score, best first: what does not change between bootstrap draws."""
+    """A trial in the order of a score, best first: the part that does not change between bootstrap draws."""
 
     order: Rows
     ends: Rows
-    """Last place of each group of equal scores."""
+    """Last position of each group of equal scores."""
     treated: Doubles
     """Weight of each row among the contacted, in order; 0 for the held out."""
     control: Doubles
@@ -82,7 +81,7 @@ class _Ranked:
         return cls(order, ends, weight * treated, weight * (1 - treated), trial.outcome[order])
 
     def curve(self, weights: Doubles, *, uplift: bool = False) -> tuple[Doubles, Doubles]:
-        """Return shares of customers and what is gained up to each, from (0, 0) on."""
+        """Return shares of customers and the gain up to each, starting at (0, 0)."""
         drawn = weights[self.order]
         treated, control = drawn * self.treated, drawn * self.control
         n_treated, n_control = self._sums(treated), self._sums(control)

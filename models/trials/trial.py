@@ -1,4 +1,4 @@
-"""What happened in an experiment: outcomes of the contacted and the held out, and what a contact changed."""
+"""The result of an experiment: outcomes of the contacted and the held out, and the effect of a contact."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from features.errors import CannotLearn, InputError
 Z = 1.959964
 """Standard errors on either side of a 95% interval."""
 LEAST_PROPENSITY = 0.01
-"""Below it (and above 1 minus it) a contact was as good as certain: nobody comparable was left out."""
+"""Below it (and above 1 minus it) a contact was practically certain: there is nobody to compare with."""
 FEWEST = 50
-"""Customers that each group needs, contacted and held out."""
+"""Minimum number of customers in each group, contacted and held out."""
 FEWEST_OUTCOMES = 10
-"""Customers of each group whose outcome must differ from its most common value."""
+"""Minimum number of customers in each group whose outcome differs from its most common value."""
 
 
 class Estimate(NamedTuple):
@@ -29,17 +29,17 @@ class Estimate(NamedTuple):
 
     @property
     def error(self) -> float:
-        """The standard error behind a normal interval."""
+        """The standard error implied by a normal interval."""
         return (self.high - self.low) / (2 * Z)
 
     @property
     def is_above_zero(self) -> bool:
-        """Whether the whole interval is."""
+        """Whether the whole interval is above zero."""
         return self.low > 0
 
     @property
     def is_below_zero(self) -> bool:
-        """Whether the whole interval is."""
+        """Whether the whole interval is below zero."""
         return self.high < 0
 
     @classmethod
@@ -57,16 +57,16 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class Trial:
-    """One row a customer (or a contact), each array of shape (n,)."""
+    """One row per customer (or contact), each array of shape (n,)."""
 
     outcome: Doubles
-    """0 or 1 where something happened or not; else an amount."""
+    """0 or 1 for an event, otherwise an amount."""
     treated: Doubles
     """1 for the contacted, 0 for the held out."""
     propensity: Doubles
-    """The chance, above 0 and below 1, with which each was to be contacted."""
+    """The probability, above 0 and below 1, with which each was to be contacted."""
     group: Rows
-    """Rows of one customer have one number, from 0: they are drawn and left out together."""
+    """Number of the customer, from 0: rows of one customer are drawn and left out together."""
 
     def __len__(self) -> int:
         return len(self.outcome)
@@ -79,12 +79,12 @@ class Trial:
         propensity: ArrayLike | None = None,
         customer: ArrayLike | None = None,
     ) -> Self:
-        """Check and keep; without ``propensity`` everyone had the same chance, the share contacted.
+        """Validate and build; without ``propensity`` everyone's is the share contacted.
 
-        ``customer`` names whose each row is; without it each is somebody else's.
+        ``customer`` identifies the customer of each row; without it every row is another customer.
 
-        Raises ``InputError`` for values that cannot be, ``CannotLearn`` where there is no comparing: one
-        group is too small, its outcome does not vary, or a contact was certain.
+        Raises ``InputError`` for impossible values, ``CannotLearn`` if there can be no comparison: one group
+        is too small, its outcome does not vary, or a contact was certain.
         """
         y, t = np.asarray(outcome, np.float64), np.asarray(treated, np.float64)
         if not np.isin(t, (0, 1)).all():
@@ -106,12 +106,12 @@ class Trial:
 
     @property
     def is_binary(self) -> bool:
-        """Whether the outcome only happens or not."""
+        """Whether the outcome is an event (0 or 1)."""
         return bool(np.isin(self.outcome, (0, 1)).all())
 
     @property
     def weight(self) -> Doubles:
-        """One over the chance of having been treated as each was: it makes both groups alike, shape (n,)."""
+        """The inverse probability of the treatment each had, which makes both groups alike; shape (n,)."""
         return np.where(self.treated == 1, 1 / self.propensity, 1 / (1 - self.propensity))
 
     @property
@@ -121,7 +121,7 @@ class Trial:
 
     @property
     def effect(self) -> Estimate:
-        """By how much a contact changes the mean outcome, over everybody (Hájek, 1971)."""
+        """The effect of a contact on the mean outcome, over everybody (Hájek, 1971)."""
         (high, treated), (low, control) = self._mean(self.treated), self._mean(1 - self.treated)
         return Estimate.of(high - low, float(np.sqrt(((treated - control) ** 2).sum())))
 
@@ -132,7 +132,7 @@ class Trial:
         return mean, np.bincount(self.group, weight * (self.outcome - mean)) / weight.sum()
 
     def folds(self, n: int, seed: int) -> Longs:
-        """Return each row's fold, from 0: a customer's rows share one; each has its share of each kind."""
+        """Return each row's fold, from 0: a customer's rows share one; by strata of outcome and treatment."""
         rng = np.random.default_rng(seed)
         first = np.unique(self.group, return_index=True)[1]
         kind = 2 * self.treated[first] + (self.outcome[first] != 0)

@@ -1,1 +1,1 @@
-"""What a customer will spend: amounts, their two parts, and intervals."""
+"""What a customer will spend: amounts, the two forecasts they are blended from, and intervals."""

@@ -1,4 +1,4 @@
-"""The levels, the interval and the rates that make accounts of opinions."""
+"""What turns forecasts of value into final figures: levels, interval and rates."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,15 +12,15 @@ from models.value.value_parts import Level
 
 @dataclass(frozen=True)
 class Account:
-    """What turns opinions into figures one can do accounts with."""
+    """What turns forecasts into figures whose totals are right."""
 
     days: Level
     revenue: Level
     interval: Interval
     margin_rate: float
-    """Margin as a share of revenue: as sold where unit costs are known, else the shop's assumption."""
+    """Margin as a share of revenue: as sold if unit costs are known, else the shop's assumption."""
     shop_gap_days: float
-    """Mean days between two order days; NaN where nobody ever came back."""
+    """Mean days between two order days; NaN if nobody ever came back."""
     timezone: str
 
     def facts(self) -> dict[str, Any]:
@@ -30,7 +30,7 @@ class Account:
 
     @classmethod
     def of_facts(cls, facts: Mapping[str, Any]) -> Self:
-        """Put together again what ``facts`` took apart."""
+        """Rebuild from what ``facts`` returned."""
         gap = facts["shop_gap_days"]
         levels = {name: Level(**facts[name]) for name in ("days", "revenue")}
         parts = levels | {"interval": Interval(**facts["interval"])}

@@ -1,7 +1,7 @@
-"""What those who order within the horizon come to: the typical amount, as a log.
+"""The amount spent by those who order within the horizon: the typical (median) one, as a log.
 
-Boosted trees, and a regression of logs that goes on where trees end: beyond the largest amounts seen, and in
-shops too small for trees to tell one spender from another.
+Boosted trees, and a regression on logs that extrapolates where trees cannot: beyond the largest amounts seen,
+and in shops too small for trees to tell one spender from another.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from models.customers.log_linear import RICH, LogLinear
 MONEY = (*RICH, "revenue")
 """What the regression reads."""
 REGRESSION = 0.3
-"""Its share; the rest is the trees'."""
+"""The regression's weight; the rest is the trees'."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Amount:
 
     trees: Trees
     linear: LogLinear | None
-    """None in an artefact from before there was one: the trees speak alone."""
+    """None in an artefact from before it existed: the trees are then used alone."""
 
     @classmethod
     def fit(cls, rows: pd.DataFrame, logs: Doubles, config: PanelConfig) -> Self:
@@ -50,10 +50,10 @@ class Amount:
         self.trees.save(path)
 
     def facts(self) -> dict[str, Any] | None:
-        """Return all but the trees as plain data, for ``model.json``."""
+        """Return everything but the trees as plain data, for ``model.json``."""
         return None if self.linear is None else asdict(self.linear)
 
     @classmethod
     def load(cls, path: Path, facts: Mapping[str, Any] | None) -> Self:
-        """Read back what ``save`` wrote and ``facts`` took apart."""
+        """Rebuild from what ``save`` wrote and ``facts`` returned."""
         return cls(Trees.load(path), None if facts is None else LogLinear.of(facts))

@@ -1,6 +1,6 @@
 """How many order days and how much money, given that a customer orders within the horizon at all.
 
-Money is that of those who pay: whoever brings all back, or pays nothing, is a share of those who order.
+Amounts are of customers who pay: those who return everything, or pay nothing, are a share of those who order.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,23 +18,24 @@ from models.customers.lens import COLUMNS
 from models.value.amount import Amount
 
 SPREAD = np.linspace(0, 1, 101)
-"""The shares at which the spread of amounts around their prediction is kept."""
+"""The probabilities at which quantiles of amounts relative to their prediction are stored."""
 TAIL = 0.99
-"""Customers beyond this share of all do not set the level for the others."""
+"""Customers above this quantile do not set the level for the others."""
 DAYS, AMOUNT = "more_days.trees.txt", "amount.trees.txt"
 
 
 @dataclass(frozen=True)
 class Spend:
-    """Fitted: the order days beyond the first of those who order, and the amount of those who pay."""
+    """Fitted parameters: order days beyond the first, given an order, and the amount of those who pay."""
 
     more_days: Trees
     amount: Amount | None
     """None in a shop without prices."""
     paying: float
-    """The share of those who order that end the horizon with revenue: not all brought back, not all free."""
+    """The share of those who order that end the horizon with revenue: not everything returned, not everything
+    free."""
     mean_factor: float
-    """What turns typical (median) amounts into means: heavy tails make it more than 1 (Duan, 1983)."""
+    """Converts typical (median) amounts into means: above 1 for heavy tails (Duan, 1983)."""
     spread: tuple[float, ...]
     """Quantiles at ``SPREAD`` of log(actual / predicted), of customers that the trees had not seen."""
 
@@ -42,7 +43,7 @@ class Spend:
     def fit(cls, windows: Sequence[TrainingWindow], config: PanelConfig) -> Self:
         """Learn from the customers who ordered within closed windows.
 
-        Where none of them did, an amount is what their last orders before came to.
+        If none of them did, amounts are learnt from their last orders before.
         """
         windows = thinned(windows, config)
         frame = pd.concat([window.rows for window in windows])
@@ -63,7 +64,7 @@ class Spend:
         return cls(more_days, amount, paying, factor, _spread(payers, logs, half, config))
 
     def days(self, rows: pd.DataFrame) -> Doubles:
-        """Return the expected order days of those who order, shape (n,), at least 1."""
+        """Return the expected order days, given an order, shape (n,), at least 1."""
         return np.asarray(1 + np.exp(self.more_days.raw(rows[COLUMNS].to_numpy(float))))
 
     def typical_money(self, rows: pd.DataFrame) -> Doubles:
@@ -73,9 +74,9 @@ class Spend:
         return np.asarray(np.exp(self.amount.log(rows)))
 
     def below(self, typical: Doubles, share: Doubles) -> Doubles:
-        """Return the revenue that ``share`` of those who pay stay at or below, all of shape (n,).
+        """Return the quantiles ``share`` of revenue among those who pay, all of shape (n,).
 
-        ``typical`` is ``typical_money``. 0 where the share is negative; NaN without prices.
+        ``typical`` is ``typical_money``. 0 if the share is negative; NaN without prices.
         """
         if not self.spread:
             return np.full(len(typical), np.nan)
@@ -83,9 +84,9 @@ class Spend:
         return np.asarray(np.where(share < 0, 0.0, typical * factor))
 
     def share_below(self, typical: Doubles, revenue: Doubles) -> Doubles:
-        """Return the share of those who pay that stay at or below ``revenue``, all of shape (n,).
+        """Return the share of those who pay whose revenue is at or below ``revenue``, all of shape (n,).
 
-        The inverse of ``below``: 0 where nothing was paid; NaN without prices.
+        The inverse of ``below``: 0 if nothing was paid; NaN without prices.
         """
         if not self.spread:
             return np.full(len(typical), np.nan)
@@ -100,28 +101,28 @@ class Spend:
             self.amount.save(folder / AMOUNT)
 
     def facts(self) -> dict[str, Any]:
-        """Return all but the trees as plain data, for ``model.json``."""
+        """Return everything but the trees as plain data, for ``model.json``."""
         amount = None if self.amount is None else self.amount.facts()
         facts = {"paying": self.paying, "mean_factor": self.mean_factor, "spread": self.spread}
         return facts | {"amount": amount}
 
     @classmethod
     def load(cls, folder: Path, facts: Mapping[str, Any]) -> Self:
-        """Read back what ``save`` wrote and ``facts`` took apart."""
+        """Rebuild from what ``save`` wrote and ``facts`` returned."""
         amount = Amount.load(folder / AMOUNT, facts.get("amount")) if facts["spread"] else None
         days, spread = Trees.load(folder / DAYS), tuple(facts["spread"])
         return cls(days, amount, facts["paying"], facts["mean_factor"], spread)
 
 
 def _mean_factor(logs: Doubles, said: Doubles) -> float:
-    """Return total over predicted total, a miss counting at most as the highest but one in 100: no whale."""
+    """Return total over predicted total, each ratio capped at its 99th percentile."""
     misses = logs - said
     typical = np.exp(said)
     return float(typical @ np.exp(np.minimum(misses, np.quantile(misses, TAIL))) / typical.sum())
 
 
 def _spread(rows: pd.DataFrame, logs: Doubles, one: Bools, config: PanelConfig) -> tuple[float, ...]:
-    """Return the quantiles of what one half of the customers teaches wrong of the other, both ways."""
+    """Return the quantiles of errors on one half of the customers, trained on the other, both ways."""
     misses = []
     for half in (one, ~one):
         if half.any() and not half.all():

@@ -1,4 +1,4 @@
-"""The one-part rival of value: revenue regressed at once, zeros and heavy tail in one Tweedie law."""
+"""The one-part baseline of value: revenue with its zeros and heavy tail in one Tweedie regression."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The two opinions that value is blended from, and how their totals are brought together."""
+"""The two forecasts that value is blended from, and the reconciliation of their totals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +22,7 @@ from models.value.spend import TAIL, Spend
 
 @dataclass(frozen=True)
 class Figures:
-    """Order days and revenue within the horizon, shape (n,) each; NaN where an opinion has none."""
+    """Order days and revenue within the horizon, shape (n,) each; NaN if a forecast has none."""
 
     days: Doubles
     revenue: Doubles
@@ -30,12 +30,12 @@ class Figures:
 
 @dataclass(frozen=True)
 class Learnt:
-    """The learnt opinion and what it is made of, shape (n,) each."""
+    """The learnt forecast and its components, shape (n,) each."""
 
     chance: Doubles
-    """Of an order within the horizon."""
+    """Chance of an order within the horizon."""
     paid: Doubles
-    """Chance of an order that brings revenue, net of what comes back: at most ``chance``."""
+    """Chance of an order that brings revenue, net of returns: at most ``chance``."""
     typical: Doubles
     """Typical (median) revenue of those who pay; NaN without prices."""
     figures: Figures
@@ -43,7 +43,7 @@ class Learnt:
 
 @dataclass(frozen=True)
 class Parts:
-    """*Two parts*: chance of an order x what those who order come to. *Structure*: BG/NBD x Gamma-Gamma."""
+    """*Two parts*: chance of an order x amount given one. *Structure*: BG/NBD x Gamma-Gamma."""
 
     chance: PurchaseChance
     spend: Spend
@@ -59,7 +59,7 @@ class Parts:
         *,
         last_year: TrainingWindow | None = None,
     ) -> Self:
-        """Learn the two parts from closed windows, the structure from the customers of today."""
+        """Learn the two parts from closed windows, the structure from today's customers."""
         try:
             gamma_gamma = GammaGamma.fit(features["frequency"], features["monetary_value"])
         except CannotLearn:
@@ -68,11 +68,11 @@ class Parts:
         return cls(chance, Spend.fit(windows, config), gamma_gamma)
 
     def two_part(self, rows: pd.DataFrame) -> Learnt:
-        """Return the learnt opinion."""
+        """Return the learnt forecast."""
         return self._times(self.chance.probability(rows), self.spend.typical_money(rows), rows)
 
     def trees_alone(self, rows: pd.DataFrame) -> Figures:
-        """Return what the trees would say without the regressions and BG/NBD's level: a baseline."""
+        """Return the forecast of the trees without the regressions and BG/NBD's level: a baseline."""
         values, amount = rows[COLUMNS].to_numpy(float), self.spend.amount
         typical = np.full(len(rows), np.nan) if amount is None else np.exp(amount.trees.raw(values))
         return self._times(expit(self.chance.trees.raw(values)), typical, rows).figures
@@ -83,7 +83,7 @@ class Parts:
         return Learnt(chance, paid, typical, figures)
 
     def structure(self, rows: pd.DataFrame, kept: float) -> Figures:
-        """Return the opinion of the structure; its revenue is of the ``kept`` share of order days."""
+        """Return the structure's forecast; its revenue is of the ``kept`` share of order days."""
         orders = rows[ORDERS].to_numpy(float)
         if self.gamma_gamma is None:
             return Figures(orders, np.full(len(rows), np.nan))
@@ -93,7 +93,7 @@ class Parts:
     def misses(
         self, windows: Sequence[TrainingWindow], kept: float, last_year: TrainingWindow | None
     ) -> tuple["Misses", "Misses"]:
-        """Return what the structure's totals will miss: of order days, and of revenue."""
+        """Return the expected errors of the structure's totals: of order days, and of revenue."""
         past = [self._missed(window, kept) for window in windows]
         days, revenue = self._missed(last_year, kept) if last_year else (None, None)
         return (
@@ -112,47 +112,47 @@ class Parts:
         self.spend.save(folder)
 
     def facts(self) -> dict[str, Any]:
-        """Return all but the trees as plain data, for ``model.json``."""
+        """Return everything but the trees as plain data, for ``model.json``."""
         gamma_gamma = None if self.gamma_gamma is None else asdict(self.gamma_gamma)
         return {"chance": self.chance.facts(), "spend": self.spend.facts(), "gamma_gamma": gamma_gamma}
 
     @classmethod
     def load(cls, folder: Path, facts: Mapping[str, Any]) -> Self:
-        """Read back what ``save`` wrote and ``facts`` took apart."""
+        """Rebuild from what ``save`` wrote and ``facts`` returned."""
         chance = PurchaseChance.of(facts["chance"], Trees.load(folder / TREES))
         gamma_gamma = None if facts["gamma_gamma"] is None else GammaGamma(**facts["gamma_gamma"])
         return cls(chance, Spend.load(folder, facts["spend"]), gamma_gamma)
 
 
 class Misses(NamedTuple):
-    """What the structure's total will miss in the weeks ahead, and how much of it last year tells."""
+    """The expected error of the structure's total in the weeks ahead, and how far last year determines it."""
 
     size: float = 0.0
-    """In logs: what it missed in every window, and in last year's beyond that."""
+    """In logs: the error common to all windows, and last year's beyond that."""
     heard: float = 0.0
-    """How far last year is heard, in [0, 1]: see ``models.customers.calibration``."""
+    """How far last year's error is taken as seasonal, in [0, 1]: see ``models.customers.calibration``."""
 
     @classmethod
     def of(cls, past: Sequence[Miss], last_year: Miss | None) -> Self:
-        """Expect it of past windows, newest first, and of last year's."""
+        """Compute from past windows, newest first, and last year's."""
         always = expected_miss(past, 0.0)
         return cls(expected_miss(past, 0.0, last_year), heard(last_year, always))
 
 
 @dataclass(frozen=True)
 class Level:
-    """Factors that bring both opinions to one total; ``structure`` is 0 where there is none."""
+    """Factors that scale both forecasts to one total; ``structure`` is 0 if there is none."""
 
     two_part: float
     structure: float
 
     @classmethod
     def of(cls, two_part: Doubles, structure: Doubles, lean: float, missed: Misses) -> Self:
-        """Take the total that lies ``lean`` of the way from the first's to the second's, in logs.
+        """Compute the total that lies ``lean`` of the way from the first's to the second's, in logs.
 
-        The second's is ``missed`` by what this shop and its season do beyond it; as far as last year tells
-        the season, the first, which knows none in amounts, is not asked. Totals are those of all but the
-        dearest one in 100, so that a whale does not lift everyone.
+        The second's is first corrected by its expected error (``missed``). As far as last year determines the
+        season, the first is ignored, as it knows no season of amounts. Totals leave out the dearest one in
+        100, so that an outlier does not raise everyone.
         """
         many = structure <= np.quantile(structure, TAIL) if len(structure) else np.zeros(0, bool)
         one, other = float(two_part[many].sum()), float(structure[many].sum())

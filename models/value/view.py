@@ -1,4 +1,4 @@
-"""How customers are read for the horizon that windows teach, and for the one that is told."""
+"""Readings of customers for the horizon that windows teach, and for the one that is predicted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,26 +14,26 @@ from models.value.value_parts import Figures, Learnt, Parts
 
 
 class Opinions(NamedTuple):
-    """What is said of n customers, of the horizon that is told."""
+    """Forecasts for n customers over the predicted horizon."""
 
     learnt: Learnt
     structure: Figures
     waiting: Waiting | None
-    """For their next order; None without a BG/NBD."""
+    """The waiting time to their next order; None without a BG/NBD."""
 
 
 @dataclass(frozen=True)
 class View:
-    """How features are read: for the horizon that windows teach, and for the one that is told."""
+    """How features are read: for the horizon that windows teach, and for the one that is predicted."""
 
     reach: Reach
     part: Lens
     whole: Lens
-    """The same lens, where nothing is carried."""
+    """The same lens if nothing is extrapolated."""
 
     @classmethod
     def fit(cls, features: pd.DataFrame, n_days_placed: int, reach: Reach) -> Self:
-        """Learn from the customers of today; raise ``CannotLearn`` without a rhythm to carry by."""
+        """Learn from today's customers; raise ``CannotLearn`` without a rhythm to extrapolate by."""
         part = Lens.fit(features, n_days_placed, reach.learnt_days)
         if not reach.is_carried:
             return cls(reach, part, part)
@@ -41,7 +41,7 @@ class View:
         return cls(reach, part, Lens.read(features, part.regularity, reach.horizon_days))
 
     def opinions(self, parts: Parts, features: pd.DataFrame) -> Opinions:
-        """Return what the learnt parts and the structure say of the horizon that is told."""
+        """Return the forecasts of the learnt parts and of the structure over the predicted horizon."""
         reading = self.part.reading(features)
         rows = self.part.rows_of(reading)
         learnt = parts.two_part(rows)
@@ -58,6 +58,6 @@ class View:
 
     @classmethod
     def of_facts(cls, facts: Mapping[str, Any]) -> Self:
-        """Put together again what ``facts`` took apart."""
+        """Rebuild from what ``facts`` returned."""
         part, whole = Lens.of(facts["lens"]), facts.get("whole")
         return cls(Reach.of_facts(facts["reach"]), part, part if whole is None else Lens.of(whole))
