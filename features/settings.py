@@ -75,7 +75,7 @@ class Lists(Section):
     upsell_price_step: float = Field(default=1.6, gt=1.05)
     """A better version of a product costs at most this many times its price."""
     locale: str = "en"
-    """Language of reasons (unless a request names one) and of the report: en, pt."""
+    """Language of reasons (unless a request names one) and of the report."""
 
 
 class ProductGroup(Section):

@@ -43,7 +43,7 @@ class RecommendRequest(Request):
     details: bool = False
     """Also return each product's name, category and price, and why it is shown."""
     locale: Annotated[str, Field(min_length=2, max_length=35)] | None = None
-    """Language of the reasons (en, pt); absent: the shop's. One that is not spoken reads as en."""
+    """Language of the reasons, such as en; absent: the shop's. One that is not spoken reads as en."""
     list: ListName = "for_you"
     """Which list."""
 

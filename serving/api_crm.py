@@ -23,7 +23,7 @@ class CustomerRequest(Request):
 
     customer_id: Id
     locale: Annotated[str, Field(max_length=35)] | None = None
-    """The language of ``reasons`` (en, pt); absent: the shop's. One that is not spoken reads as en."""
+    """The language of ``reasons``, such as en; absent: the shop's. One that is not spoken reads as en."""
 
 
 class Profile(Noted):

@@ -222,17 +222,16 @@ def unmeant(con: duckdb.DuckDBPyConnection, lists: Lists) -> list[str]:
     strange, ours = lists.pinned.keys() - {*get_args(ListName)}, ", ".join(get_args(ListName))
     notes = [f"[lists.pinned] {name!r} is no list; they are {ours}" for name in sorted(strange)]
     pinned = [name for names in lists.pinned.values() for name in names]
-    for key, names in {"pinned": pinned, "boosted": [*lists.boosted]}.items():
-        below = (
-            "category = said OR starts_with(category, concat(said, ' > '))" if key == "boosted" else "false"
-        )
+    others = {"boosted": [*lists.boosted], "hidden": lists.hidden, "returns": [*lists.returns]}
+    for key, names in {"pinned": pinned, **others}.items():
+        below = "category = said OR starts_with(category, concat(said, ' > '))" if key in others else "false"
         sql = f"""
             SELECT DISTINCT said FROM (SELECT unnest(?::VARCHAR[]) AS said)
             WHERE NOT EXISTS (FROM products WHERE product_id = said OR {below})
             AND said NOT IN (SELECT product_id FROM lines WHERE product_id IS NOT NULL) ORDER BY 1"""
         found = [name for (name,) in con.execute(sql, [names]).fetchall()]
         more = ", ..." if len(found) > SHOWN else ""
-        told = "of no product" if key == "pinned" else "of no product or category"
+        told = "of no product or category" if key in others else "of no product"
         if found:
             notes.append(f"[lists.{key}] holds {len(found)} {told}: {', '.join(found[:SHOWN])}{more}")
     return notes

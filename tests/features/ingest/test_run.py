@@ -361,15 +361,18 @@ def test_products_that_nobody_can_be_shown_are_counted_aloud(tmp_path):
 
 
 def test_a_name_under_lists_that_is_of_nothing_is_told(tmp_path):
+    lists = '[lists]\nhidden = ["p", "q", "a > b"]\nreturns = { r = true, a = true }\n'
     pinned = '[lists.pinned]\nforyou = ["p"]\npopular = ["p", "q"]\n'
     boosted = '[lists.boosted]\np = 2\na = 2\n"a > c" = 2\nx = 2\n'
-    folder = shop(tmp_path / "s", "a,1,p,2024-01-05,1,1", toml=pinned + boosted)
+    folder = shop(tmp_path / "s", "a,1,p,2024-01-05,1,1", toml=lists + pinned + boosted)
     (folder / "products.csv").write_text("product_id,category\np,a > b\n")
     first, *others = ingest(folder, tmp_path / "home").notes
     assert first.startswith("[lists.pinned] 'foryou' is no list; they are for_you, ")
     assert others == [
         "[lists.pinned] holds 1 of no product: q",
         "[lists.boosted] holds 2 of no product or category: a > c, x",
+        "[lists.hidden] holds 1 of no product or category: q",
+        "[lists.returns] holds 1 of no product or category: r",
     ]
 
 
