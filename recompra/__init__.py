@@ -1,4 +1,4 @@
-"""The command line. Thin: each command imports what it needs, calls a package and prints what came back."""
+"""The command line, kept thin: each command imports what it needs, calls a package and prints the result."""
 
 import os
 import sys
@@ -11,10 +11,10 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run a command; an error is one line on stderr and a code: 2 for what a user can mend, 1 for a bug."""
+    """Run a command. Errors are one line on stderr and an exit code: 2 if a user can fix it, 1 for a bug."""
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # before numpy: BLAS threads fight with ours
         os.environ.setdefault(name, "1")
-    if sys.stdout is None:  # closed by the caller: nobody reads, and nothing is wrong with that
+    if sys.stdout is None:  # closed by the caller: nobody reads the output, which is no error
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
         app()
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def _mendable(error: Exception) -> str:
-    """Return what to tell of an error that a user can mend; empty for a fault of ours."""
+    """Return the message of an error that the user can fix; empty for a bug of ours."""
     from duckdb import IOException
 
     from features.errors import RecompraError
@@ -55,7 +55,7 @@ def _mendable(error: Exception) -> str:
 
 
 def _complain(told: str) -> None:
-    """Say what went wrong, in the manner of whatever was said before."""
+    """Print an error, or log it as JSON in a process that logs JSON."""
     import logging
 
     from serving.watching.logs import in_json

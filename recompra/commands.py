@@ -42,7 +42,7 @@ app.add_typer(_group("Keys to the service: closed without one.", KEYS), name="ke
 
 @app.callback()
 def _root(debug: Annotated[bool, typer.Option(help="Show the trace of an error.")] = False) -> None:
-    """Take the options that come before a command; choose where machine code is kept."""
+    """Handle the options that precede a command, and choose the folder for machine code."""
     from features.arrays.compiled import cache_folder
 
     os.environ.update(cache_folder(home()))

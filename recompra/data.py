@@ -1,4 +1,4 @@
-"""What comes in, and persons' rights to it: ingest, features, erase, export."""
+"""Data in, and the rights of persons over it: ingest, features, erase, export."""
 
 from functools import partial
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where the command line meets the world: folder, clock, terminal; options of several commands."""
+"""The edge of the command line: home folder, clock, terminal; options that several commands share."""
 
 import os
 import sys
@@ -26,7 +26,7 @@ SettingsFile = Annotated[
 
 
 def home() -> Path:
-    """Return the folder that holds everything: ``RECOMPRA_HOME``, else ``.recompra``."""
+    """Return the home folder: ``RECOMPRA_HOME``, else ``.recompra``."""
     return Path(os.environ.get("RECOMPRA_HOME") or ".recompra")
 
 
@@ -36,9 +36,9 @@ def now() -> datetime:
 
 
 def console() -> Any:
-    """Return what tables are printed on: as wide as they need where nobody's terminal limits them.
+    """Return the console for tables: as wide as they need, unless it is a terminal.
 
-    What they hold is printed as it is: ``[columns]``, a product's or a key's name is no markup.
+    Text in tables is printed literally: ``[columns]`` or a product's name is not markup.
     """
     from rich.console import Console
 

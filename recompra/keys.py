@@ -1,4 +1,4 @@
-"""Keys to the service: made, shown, closed."""
+"""Keys to the service: create, list, revoke."""
 
 from typing import Annotated
 

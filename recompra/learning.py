@@ -1,4 +1,4 @@
-"""What is learnt and measured: train, backtest, experiment, outcomes."""
+"""Training and measurement: train, backtest, experiment, outcomes."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -51,7 +51,7 @@ def backtest(
 
     if shop:
         check_apart(shop, out)
-    end = parse_cutoff(cutoff) + timedelta(days=horizon)  # a shop made up for next year may be asked of it
+    end = parse_cutoff(cutoff) + timedelta(days=horizon)  # a synthetic shop may have dates in the future
     asked: dict[str, Any] = {"cutoff": cutoff, "horizon_days": horizon, "only": only or (), "k": k}
     thrown = throw_away_home(shop, adapter, settings=settings, now=max(now(), end)) if shop else None
     with (
@@ -66,7 +66,7 @@ def backtest(
 
 
 def _tell(found: "Backtest", title: str) -> None:
-    """Print the headline figures, and what could not be learnt or measured."""
+    """Print the headline figures, and which models could not be learnt or measured."""
     from training.report import table
 
     console().print(table(found.figures(), title))
@@ -79,7 +79,7 @@ def _tell(found: "Backtest", title: str) -> None:
 
 
 def _tell_all(rolled: "Rolling") -> None:
-    """Print every figure of ours and of each baseline, by cutoff and of all together."""
+    """Print all figures, ours and the baselines', by cutoff and pooled."""
     from training.report import boards
 
     for title, evaluations in rolled.evaluations.items():

@@ -1,4 +1,4 @@
-"""The registry by hand: versions, champions, and the way back."""
+"""The registry from the command line: versions, champions, rollback."""
 
 from typing import Annotated
 

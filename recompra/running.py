@@ -1,4 +1,4 @@
-"""What runs: serve, and demo, which goes the whole way."""
+"""Long-running commands: serve, and the demo, which runs every step."""
 
 from typing import Annotated
 
@@ -47,7 +47,7 @@ def demo(
 
 
 def _demo_key() -> str:
-    """Return the demo's key, made once and kept where only its owner reads it."""
+    """Return the demo's key, created once and stored in a file that only its owner can read."""
     from serving.entrance.keys import create
     from serving.store import Store
 

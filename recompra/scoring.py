@@ -1,4 +1,4 @@
-"""What is told of everyone: score, plan, report, demand."""
+"""Output for everyone: score, plan, report, demand."""
 
 import sys
 from pathlib import Path
@@ -34,7 +34,7 @@ def score(as_of: AsOf = None, verify: Verify = False) -> None:
 
 
 def _verify() -> None:
-    """Say what was compared; end with an error where anything differs."""
+    """Print what was compared; end with an error if anything differs."""
     from serving.scoring.verify import verify as run
 
     found = run(home())

@@ -377,7 +377,7 @@ def test_an_experiment_says_aloud_which_column_may_have_chosen_who_was_contacted
     _, printed, _ = run("experiment", str(file), *words)
     told = " ".join(printed.split())
     assert "score is not learnt from: differs between contacted and held out" in told
-    assert "the effect told is not the contact's alone: say by --propensity" in told
+    assert "the reported effect is not the contact's alone: give each row's chance of contact by" in told
 
 
 def test_an_experiment_without_its_column_is_one_line_of_help(run, tmp_path) -> None:

@@ -1,7 +1,8 @@
-"""What would have been said on a past day: learn before the cutoff, predict the horizon, measure, write.
+"""Predictions as of a past day: learn before the cutoff, predict the horizon, measure, write.
 
-Three fixed files, so that anything can read them: ``recommendations.parquet``, ``customers.parquet``,
-``metrics.json``. Nothing at or after the cutoff reaches a model; it is read only to measure.
+The three files have fixed formats, so that any program can read them: ``recommendations.parquet``,
+``customers.parquet``, ``metrics.json``. Nothing at or after the cutoff reaches a model; it is only read to
+measure.
 """
 
 import json
@@ -55,15 +56,15 @@ CUSTOMERS = {
     "next_order_p90": MOMENT,
     "segment": "string",
 }
-"""The same in every shop and version: what a model says beyond them is measured, and not written."""
+"""The same in every shop and version: further columns of a model are measured, but not written."""
 STAGES = ("learning", "measuring")
 SILENCE = timedelta(days=366)
-"""So long after the last order a cutoff may lie: the future may have been held back, or trade may be slow."""
+"""Maximum time from the last order to a cutoff: the future may be held back, or trade may be slow."""
 
 
 @dataclass
 class Backtest:
-    """What a backtest found; ``write`` makes the three files of it."""
+    """The results of a backtest; ``write`` makes its three files."""
 
     holdout: Holdout
     k: int
@@ -73,7 +74,7 @@ class Backtest:
     not_learnt: dict[str, str] = field(default_factory=dict)
 
     def learn(self, name: str, steps: Steps) -> None:
-        """Learn one model and ask it about every customer; measure it where the horizon is in the shop."""
+        """Learn one model and predict for every customer; measure it if the horizon is in the shop."""
         shop, holdout = self.holdout.shop, self.holdout
         try:
             with steps.step(f"{name}: learning"):
@@ -95,7 +96,7 @@ class Backtest:
         return self.holdout.ready(self.said[name])
 
     def recommendations(self) -> pd.DataFrame:
-        """Return every customer's lists: of the best list model, else of the fallback, else what sells."""
+        """Return every customer's lists: of the best list model, else of the fallback, else best sellers."""
         models = {model.name: model for model in self.models if isinstance(model, ListModel)}
         makers = [models[name] for name in list_makers() if name in models]
         parts, missing = [pd.DataFrame(columns=list(RECOMMENDATIONS))], self.holdout.customers
@@ -111,7 +112,7 @@ class Backtest:
         return frame.assign(place=place).sort_values(["customer_id", "place", "rank"], ignore_index=True)
 
     def customers(self) -> pd.DataFrame:
-        """Return every customer's scores; a column whose model could not be learnt is null."""
+        """Return every customer's scores; the columns of models that could not be learnt are null."""
         frame = pd.DataFrame(index=self.holdout.customers)
         for model in self.models:
             if isinstance(model, ScoreModel):
@@ -121,11 +122,11 @@ class Backtest:
 
     @property
     def notes(self) -> list[dict[str, Any]]:
-        """What one must know of the scores: see ``models.chance.reach``."""
+        """Return caveats on the scores: see ``models.chance.reach``."""
         return told(note for model in self.models for note in model.notes())
 
     def metrics(self) -> dict[str, Any]:
-        """Return what was measured, per model and baseline, and what could not be learnt."""
+        """Return the figures by model and baseline, and which models could not be learnt."""
         holdout = self.holdout
         return {
             "shop": holdout.shop.settings.name,
@@ -143,7 +144,7 @@ class Backtest:
 
     @property
     def why_not(self) -> str:
-        """Why nothing was measured; empty where it was."""
+        """Why nothing was measured; empty if it was."""
         if self.holdout.is_closed:
             return ""
         end, last = self.holdout.day(self.holdout.end), self.holdout.shop.warehouse.last_at
@@ -154,7 +155,7 @@ class Backtest:
         return [figure for evaluation in self.evaluations for figure in figures(evaluation)]
 
     def write(self, out: Path) -> None:
-        """Write the three files into ``out``, each beside its place first."""
+        """Write the three files into ``out``, each atomically."""
         with beside(out / "recommendations.parquet") as path:
             _parquet(self.recommendations(), RECOMMENDATIONS, path)
         with beside(out / "customers.parquet") as path:
@@ -175,13 +176,13 @@ def backtest(
 ) -> Backtest:
     """Backtest the shop of ``home`` and write the files into ``out``.
 
-    ``cutoff`` is a date (the shop's midnight) or a time. Before the first order, or a year after the last,
-    it raises ``SettingsError``.
+    ``cutoff`` is a date (the shop's midnight) or a time. Raises ``SettingsError`` if it is before the first
+    order, or a year after the last.
     """
     names, steps = with_fallback(chosen_models(only)), steps or Steps()
     result = Backtest(_holdout(Shop(home), cutoff, horizon_days), k)
     steps.plan([f"{name}: {stage}" for name in names for stage in STAGES] + ["writing"])
-    with made(out):  # a place that cannot be written to is told before the learning
+    with made(out):  # a folder that cannot be written to is reported before learning
         for name in names:
             result.learn(name, steps)
         with steps.step("writing"):
@@ -190,14 +191,14 @@ def backtest(
 
 
 def with_fallback(names: list[str]) -> list[str]:
-    """Add the list models with nothing to beat, where any list model is asked for: they fill its gaps."""
+    """Add the fallback list models (those without baselines) if any list model is asked for."""
     makers = list_makers()
     fallback = [name for name in makers if not model_class(name).must_beat and name not in names]
     return names + fallback if set(names) & set(makers) else names
 
 
 def check_apart(source: str, out: Path) -> None:
-    """Raise ``SettingsError`` where the files would be written over the shop's own."""
+    """Raise ``SettingsError`` if the output would overwrite the shop's own files."""
     if Path(source).is_dir() and Path(source).resolve() == out.resolve():
         told = f"--out is the shop's own folder, {out}, where customers.parquet is a table of the shop"
         raise SettingsError(told, "name another folder")
@@ -211,7 +212,7 @@ def throw_away_home(
     settings: Path | None = None,
     now: datetime | None = None,
 ) -> Iterator[Path]:
-    """Ingest a shop into a home that is gone afterwards."""
+    """Ingest a shop into a temporary home, deleted afterwards."""
     from features.ingest import ingest
 
     with tempfile.TemporaryDirectory(prefix="recompra-") as folder:
@@ -243,7 +244,7 @@ def _parquet(frame: pd.DataFrame, columns: dict[str, str], path: Path) -> None:
 
 
 def _array(frame: pd.DataFrame, name: str, kind: Any) -> Any:
-    """Return a column of that type; null where there is none. A moment is UTC, whatever zone it comes in."""
+    """Return a column as that type, null if it is missing. Moments are converted to UTC."""
     import pyarrow as pa
 
     if name not in frame:

@@ -1,4 +1,4 @@
-"""The registry on a terminal: what serves, how versions compare, what served when."""
+"""The registry on a terminal: champions, comparisons of versions, history."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def models(home: Path) -> "Table":
-    """Return a row a model: its champion, its challenger, how many versions, what it answers.
+    """Return one row per model: its champion, its challenger, its number of versions, its question.
 
-    Raises ``NotFound`` where nothing was trained.
+    Raises ``NotFound`` if nothing was trained.
     """
     from rich.table import Table
 
@@ -30,7 +30,7 @@ def models(home: Path) -> "Table":
 
 
 def comparison(home: Path, name: str, numbers: Sequence[int]) -> "Table":
-    """Return the figures of versions side by side; of the champion and the challenger where none is named."""
+    """Return the figures of versions side by side; by default of the champion and the challenger."""
     from rich.table import Table
 
     tracking = Tracking.there(home)
@@ -51,9 +51,9 @@ def _figure(figures: Mapping[str, float], key: str) -> str:
 
 
 def history(home: Path, name: str | None = None, *, at: datetime | None = None) -> "Table":
-    """Return which version was champion from when to when, and why; of one model or of all, ever or then.
+    """Return which version was champion when, and why: of one model or all, at all times or at one.
 
-    Raises ``NotFound`` for a model that we do not have.
+    Raises ``NotFound`` for an unknown model.
     """
     from rich.table import Table
 

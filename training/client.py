@@ -1,4 +1,4 @@
-"""MLflow's client as we use it: quiet, its errors in one line, its database made whole or not at all."""
+"""MLflow's client as we use it: quiet, with errors of one line and a database created atomically."""
 
 import logging
 import os
@@ -18,13 +18,13 @@ QUIET = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
 }
-"""No calls home, no chatter, and no minutes of retrying: what the environment says goes before."""
+"""No telemetry, no progress bars, short retries; variables already set take precedence."""
 
 
 def client_of(uri: str) -> Any:
-    """Return MLflow's client of a tracking server or database; a database that is missing is made.
+    """Return MLflow's client of a tracking server or database; a missing database is created.
 
-    Whatever it raises, then or later, is a ``RecompraError`` of one line.
+    All its errors, now or later, are raised as a ``RecompraError`` of one line.
     """
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
     for name, value in QUIET.items():
@@ -43,7 +43,7 @@ def _opened(uri: str) -> Any:
 
 
 def _make(database: Path) -> None:
-    """Let MLflow make its database, whole or not at all: one that was cut short is refused for ever."""
+    """Let MLflow create its database atomically: it would refuse a half-made one forever."""
     from mlflow import MlflowClient
 
     database.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def _make(database: Path) -> None:
 
 
 class InWords:
-    """MLflow's client; what it raises becomes a ``RecompraError`` of one line."""
+    """MLflow's client whose errors are raised as a ``RecompraError`` of one line."""
 
     def __init__(self, uri: str, opened: Callable[[], Any]) -> None:
         self._uri = uri
@@ -71,7 +71,7 @@ class InWords:
         try:
             return function(*values, **named)
         except MlflowException as error:
-            cause = getattr(error.__cause__, "orig", None) or error  # what its database said, where it is one
+            cause = getattr(error.__cause__, "orig", None) or error  # the database's own error, if it is one
             told = f"the registry at {self._uri} refuses: {str(cause).splitlines()[0][:300]}"
             hint = "is it running, of this version of MLflow? RECOMPRA_TRACKING_URI names it"
             raise RecompraError(told, hint) from error

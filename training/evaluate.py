@@ -1,6 +1,6 @@
-"""Every model beside its baselines on one holdout: full ranking, everyone seen before the cutoff.
+"""Every model and its baselines on one holdout: full ranking, everyone seen before the cutoff.
 
-A model is asked and measured by its kind, here and nowhere else; how, lies in ``training.kinds``.
+The only place that dispatches on a model's kind; the measures of each kind are in ``training.kinds``.
 """
 
 from collections.abc import Callable
@@ -20,9 +20,9 @@ from training.measures.samples import Evaluation
 
 
 def answers(model: Model, holdout: Holdout, k: int = max(DEPTHS), *, everyone: bool = False) -> pd.DataFrame:
-    """Return what a model says at the cutoff: recommendations, or scores by their names without a horizon.
+    """Return a model's predictions at the cutoff: recommendations, or scores by name without a horizon.
 
-    Recommendations are those that are measured; with ``everyone``, of all customers of a large shop too.
+    Recommendations are of the customers measured, or with ``everyone`` of all customers of a large shop too.
     """
     match model:
         case ListModel():
@@ -42,9 +42,9 @@ def evaluate(
     baselines: bool = True,
     lists: Callable[[], ReadyLists] | None = None,
 ) -> Evaluation:
-    """Measure what ``model`` said (see ``answers``), and with ``baselines`` what it must beat.
+    """Measure what ``model`` predicted (see ``answers``), and with ``baselines`` its baselines.
 
-    ``lists`` makes the ready lists that a model of decisions chooses from; without, it is not measured.
+    ``lists`` makes the ready lists that a model of decisions chooses from; without it, that is not measured.
     """
     evaluation = Evaluation(model.name, model.headline)
     baselines = baselines and bool(model.must_beat)

@@ -1,8 +1,8 @@
-"""Which version was champion from when to when, and why: one small table beside the online state.
+"""The ledger: which version was champion when, and why; a small table beside the online state.
 
-``ledger(id, name, version, from_at, until_at, reason)``: times are UTC without a zone; the one in service
-has no ``until_at``. It lives with the online state: in ``<home>/online.db`` (SQLite), or in the database that
-``RECOMPRA_STORE_URL`` names.
+``ledger(id, name, version, from_at, until_at, reason)``: times are naive UTC; the version in service has no
+``until_at``. It is stored with the online state: in ``<home>/online.db`` (SQLite), or in the database named
+by ``RECOMPRA_STORE_URL``.
 """
 
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ LEDGER = sa.Table(
 
 
 class Entry(NamedTuple):
-    """A version's time in service; ``until_at`` is None while it lasts."""
+    """One version's time in service; ``until_at`` is None for the current one."""
 
     name: str
     version: int
@@ -50,9 +50,9 @@ class Ledger:
         return engine
 
     def succeed(self, name: str, version: int, *, now: datetime, reason: str) -> None:
-        """Write that ``version`` serves from ``now`` on; the one before it served until ``now``.
+        """Record that ``version`` serves from ``now`` on, and that its predecessor served until then.
 
-        Of the version that serves already nothing is written: it serves since it did.
+        Nothing is recorded if that version serves already.
         """
         moment = now.astimezone(UTC).replace(tzinfo=None)
         current = (LEDGER.c.name == name) & LEDGER.c.until_at.is_(None)
@@ -64,9 +64,9 @@ class Ledger:
             con.execute(LEDGER.insert().values(row))
 
     def history(self, name: str | None = None, *, at: datetime | None = None) -> list[Entry]:
-        """Return every entry, oldest first, of one model or of all; ``at`` a moment, those of then.
+        """Return all entries, oldest first, of one model or of all; with ``at``, those valid at that moment.
 
-        Nothing where there is no database yet: to open it would make one.
+        Empty if there is no database yet; none is created.
         """
         if is_missing(self.url):
             return []
@@ -80,9 +80,9 @@ class Ledger:
             return [Entry(*row) for row in con.execute(query)]
 
     def before_champion(self, name: str) -> int | None:
-        """Return the version a rollback goes to, what the champion replaced when promoted; None if nothing.
+        """Return the version that the champion replaced, to which a rollback returns; None if there is none.
 
-        Rolling back twice goes back two versions, for a version returned to ends those that came after it.
+        A second rollback goes back one further: restoring a version discards those that came after it.
         """
         line: list[int] = []
         for entry in self.history(name):

@@ -1,8 +1,8 @@
-"""A home in another place than it was made in: moved, copied, or restored from a backup.
+"""A home that was moved, copied, or restored from a backup to another place than it was made in.
 
-MLflow keeps absolute URIs of what it stores. Readers look in the home as it is now first
-(``models.registry.kept_in``); before anything is written, this makes the database agree, so that new runs
-land there and MLflow's own pages find the old ones.
+MLflow stores absolute URIs. Readers look in the current home first (``models.registry.kept_in``); before
+anything is written, this function updates the database, so that new runs are stored there and MLflow's own
+pages find the old ones.
 """
 
 import sqlite3
@@ -15,11 +15,12 @@ URIS = (
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
 )
-"""Where MLflow 3 keeps URIs of artefacts; a table it no longer has is an error, so an upgrade cannot pass."""
+"""Columns in which MLflow 3 stores URIs of artefacts; a missing table is an error, so that an upgrade is
+noticed."""
 
 
 def move(database: Path, old: str, new: str) -> None:
-    """Let every URI at or below ``old`` lie at or below ``new``, all in one transaction."""
+    """Change every URI at or below ``old`` to be at or below ``new``, in one transaction."""
     length = len(old) + 1
     with closing(sqlite3.connect(database, timeout=30)) as connection, connection:
         for table, column in URIS:

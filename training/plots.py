@@ -1,4 +1,4 @@
-"""Pictures of an evaluation, as files: calibration, gain, recall by k, what the model looks at."""
+"""Plots of an evaluation, as files: calibration, gain, recall by k, importance."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def draw(evaluation: Evaluation, folder: Path, importance: Mapping[str, float]) -> list[Path]:
-    """Write every picture that fits the evaluation into ``folder``; return their paths."""
+    """Write every plot that applies to the evaluation into ``folder``; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     figures = {f"recall_by_k_{segment}": recall_by_k(found) for segment, found in evaluation.curves.items()}
     for truth in _truths(evaluation, "brier") + _truths(evaluation, "mae"):
@@ -44,7 +44,7 @@ def _of_methods(evaluation: Evaluation, truth: str) -> dict[str, tuple[Doubles, 
 
 
 def calibration(truth: Doubles, said: Doubles, bins: int = 10) -> "Figure":
-    """Draw what was said against what came, in bins of equal count; on the diagonal it is right."""
+    """Plot predictions against outcomes, in bins of equal count; on the diagonal they are calibrated."""
     parts = np.array_split(np.argsort(said, kind="stable"), min(bins, len(said)))
     points = np.array([(said[part].mean(), truth[part].mean()) for part in parts])
     figure, axes = _axes("said (mean of the bin)", "came (mean of the bin)")
@@ -55,7 +55,7 @@ def calibration(truth: Doubles, said: Doubles, bins: int = 10) -> "Figure":
 
 
 def gain(methods: Mapping[str, tuple[Doubles, Doubles]], ours: str) -> "Figure":
-    """Draw the share of the truth that lies within the first x% of customers, best scores first."""
+    """Plot the share of the truth that lies within the first x% of customers, best scores first."""
     figure, axes = _axes("share of customers, best scores first", "share of the truth reached")
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--")
     for method, (truth, score) in methods.items():
@@ -67,7 +67,7 @@ def gain(methods: Mapping[str, tuple[Doubles, Doubles]], ours: str) -> "Figure":
 
 
 def recall_by_k(methods: Mapping[str, Doubles]) -> "Figure":
-    """Draw the mean recall of the first k places, k from 1."""
+    """Plot the mean recall of the first k positions, k from 1."""
     figure, axes = _axes("k", "recall of the first k")
     for method, curve in methods.items():
         axes.plot(np.arange(1, len(curve) + 1), curve, marker=".", label=method)
@@ -76,7 +76,7 @@ def recall_by_k(methods: Mapping[str, Doubles]) -> "Figure":
 
 
 def bars(weights: Mapping[str, float], n: int = 25) -> "Figure":
-    """Draw the ``n`` largest weights, the largest on top."""
+    """Plot the ``n`` largest weights, the largest on top."""
     top = sorted(weights.items(), key=lambda item: item[1])[-n:]
     figure, axes = _axes("weight", "", height=1 + 0.25 * len(top))
     axes.barh([name for name, _ in top], [value for _, value in top])
@@ -84,7 +84,7 @@ def bars(weights: Mapping[str, float], n: int = 25) -> "Figure":
 
 
 def _axes(x: str, y: str, height: float = 4.5) -> tuple["Figure", Any]:
-    """Return a figure that no global state knows of."""
+    """Return a figure outside matplotlib's global state."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.5, height), layout="constrained")

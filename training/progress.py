@@ -1,4 +1,4 @@
-"""Says what is being done and how long is left; remembers how long each step took the last time."""
+"""Progress: the current step and the time left, estimated from how long each step took the last time."""
 
 import json
 import time
@@ -11,7 +11,7 @@ FILE = "timings.json"
 
 
 class Steps:
-    """The silent kind: code says what it does, nobody listens."""
+    """The silent implementation: steps are announced, nothing is shown."""
 
     def plan(self, names: Iterable[str]) -> None:
         """Announce every step that will come, in order."""
@@ -26,7 +26,7 @@ class Steps:
 
 
 class Shown(Steps):
-    """A bar on a terminal, one line a step elsewhere; ``with Shown(home) as steps``."""
+    """A progress bar on a terminal, one line per step elsewhere; ``with Shown(home) as steps``."""
 
     def __init__(self, home: Path, console: Any = None) -> None:
         from rich.console import Console
@@ -48,7 +48,7 @@ class Shown(Steps):
         if self.console.is_terminal:
             self._bar.stop()
         if self._took and self._file.parent.is_dir():
-            with suppress(OSError):  # a disk without room, or one that takes no writes
+            with suppress(OSError):  # a full or read-only disk
                 self._file.write_text(json.dumps(self._known | self._took, indent=1), encoding="utf-8")
 
     def plan(self, names: Iterable[str]) -> None:
@@ -82,7 +82,7 @@ class Shown(Steps):
             self.console.print(f"{name}: {self._took[name]:.1f} s", highlight=False)
 
     def seconds_left(self) -> float | None:
-        """Estimate what is left: by the last time, else by the mean of the steps done; None while unknown."""
+        """Estimate the time left: by the last run, else by the mean of the steps done; None if unknown."""
         typical = sum(self._took.values()) / len(self._took) if self._took else None
         expected = [self._known.get(name, typical) for name in self._ahead]
         if any(seconds is None for seconds in expected):

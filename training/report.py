@@ -1,4 +1,4 @@
-"""What a training says at its end: figures beside the best baseline's, and verdicts in words."""
+"""The report of a training: figures beside the best baseline's, and verdicts in words."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trained:
-    """What became of one model; without a version it could not be learnt, and ``verdict`` says why."""
+    """The result for one model; without a version it could not be learnt, and ``verdict`` says why."""
 
     name: str
     verdict: str
@@ -24,7 +24,7 @@ class Trained:
     promoted: bool = False
     evaluation: Evaluation | None = None
     notes: tuple[str, ...] = ()
-    """What one must know of its answers."""
+    """Caveats on its answers."""
 
     def __str__(self) -> str:
         if self.version is None:
@@ -34,14 +34,14 @@ class Trained:
 
 @dataclass
 class Report:
-    """What one training did."""
+    """The result of one training."""
 
     holdout: Holdout
     models: list[Trained] = field(default_factory=list)
 
     @property
     def title(self) -> str:
-        """What the figures were measured on."""
+        """The period on which the figures were measured."""
         holdout = self.holdout
         return f"Measured on the {holdout.horizon_days} days from {holdout.day(holdout.cutoff)}"
 
@@ -94,12 +94,12 @@ def table(found: list[Figure], title: str) -> "Table":
 
 
 def _shown(value: float) -> str:
-    """Return a figure; what nobody's truth could measure is a dash."""
+    """Return a figure as text; a dash if it could not be measured."""
     return "-" if isnan(value) else f"{value:.3f}"
 
 
 def boards(evaluation: Evaluation, when: str) -> "Iterator[Table]":
-    """Yield a rich table of every figure of everyone, one row a method, for each truth of the headline."""
+    """Yield a rich table per truth of the headline: all figures for everyone, one row per method."""
     from rich.table import Table
 
     found = evaluation.table()
@@ -120,7 +120,7 @@ def boards(evaluation: Evaluation, when: str) -> "Iterator[Table]":
 
 @dataclass(frozen=True)
 class Rival:
-    """The champion a challenger meets; without an evaluation it could not be measured: see ``note``."""
+    """The champion a challenger is compared with; without an evaluation, ``note`` says why not."""
 
     version: Version
     evaluation: Evaluation | None
@@ -130,7 +130,8 @@ class Rival:
 def judge(evaluation: Evaluation, rival: Rival | None) -> tuple[bool, str]:
     """Decide on a promotion, in words: yes unless the paired 95% interval lies wholly on the wrong side.
 
-    The first version meets its best baseline, a later one the champion, on the model's first headline.
+    The first version is compared with its best baseline, a later one with the champion, on the first
+    headline.
     """
     ours = evaluation.decisive
     key = evaluation.decisive_key

@@ -1,6 +1,6 @@
-"""Rolling-origin backtest: the same question at several past cutoffs, one by one and pooled.
+"""Rolling-origin backtest: several past cutoffs, one by one and pooled.
 
-One cutoff is one draw of the season; a model that wins at one and loses at the next has not won. Cutoffs lie
+One cutoff is one draw of the season; a model that wins at one and loses at the next has not won. Cutoffs are
 one horizon apart, so that no two windows share a day.
 """
 
@@ -28,7 +28,7 @@ POOLED = "pooled"
 
 @dataclass(frozen=True)
 class Rolling:
-    """Backtests by their cutoff's day, newest first, and why others could not be made."""
+    """Backtests by the day of their cutoff, newest first, and why others could not be made."""
 
     tests: dict[date, Backtest]
     left_out: dict[date, str]
@@ -44,7 +44,7 @@ class Rolling:
 
     @property
     def evaluations(self) -> dict[str, list[Evaluation]]:
-        """The evaluations of each cutoff's day, and of all together under ``pooled``."""
+        """The evaluations by the day of their cutoff, and the pooled one under ``pooled``."""
         found = {day.isoformat(): test.evaluations for day, test in self.tests.items()}
         return found | {POOLED: self.pooled}
 
@@ -71,8 +71,8 @@ def rolling(
 ) -> Rolling:
     """Backtest at ``cutoff`` and at the ``n_cutoffs - 1`` before it, one horizon apart.
 
-    The files of each lie in ``out/<day>``, what they say together in ``out/rolling.json``. A cutoff before
-    which there is too little is left out, with the reason; raises ``SettingsError`` where none is left.
+    The files of each are in ``out/<day>``, all figures together in ``out/rolling.json``. Cutoffs with too
+    little before them are left out, with the reason; raises ``SettingsError`` if none is left.
     """
     tests: dict[date, Backtest] = {}
     left_out: dict[date, str] = {}
@@ -101,7 +101,7 @@ def rolling(
 
 
 def moments_before(shop: Shop, cutoff: str, horizon_days: int, n: int) -> list[datetime]:
-    """Return ``n`` cutoffs of one hour of the shop's clock, newest first."""
+    """Return ``n`` cutoffs at the same hour of the shop's clock, newest first."""
     newest = parse_cutoff(cutoff, shop.timezone)
     return [shift_days(newest, -horizon_days * back, shop.timezone) for back in range(n)]
 
@@ -109,8 +109,8 @@ def moments_before(shop: Shop, cutoff: str, horizon_days: int, n: int) -> list[d
 def pool(parts: Sequence[Evaluation]) -> Evaluation:
     """Return one evaluation over the rows of all; figures without rows (coverage) are averaged.
 
-    A customer counts once a cutoff, and draws treat these as independent: intervals are a little too narrow
-    where a customer's luck lasts.
+    A customer counts once per cutoff, and draws treat these as independent: intervals are a little too narrow
+    if a customer's behaviour persists.
     """
     first = parts[0]
     methods = {name: None for part in parts for name in part.samples}

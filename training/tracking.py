@@ -1,9 +1,9 @@
-"""The record of every training run and the registry of models: MLflow, written here and nowhere else.
+"""The record of every training run and the registry of models: MLflow, written only here.
 
-One experiment; a run a model; a registered model a name, with aliases ``champion`` and ``challenger``.
-The source of a version is its run's folder ``model/``: plain data as ``Model.save`` wrote it.
-``RECOMPRA_TRACKING_URI`` names a tracking server; without it ``<home>/mlflow.db`` and
-``<home>/artifacts`` are used.
+One experiment; one run per model; one registered model per name, with the aliases ``champion`` and
+``challenger``. The source of a version is its run's folder ``model/``: plain data as ``Model.save`` wrote it.
+``RECOMPRA_TRACKING_URI`` names a tracking server; without it ``<home>/mlflow.db`` and ``<home>/artifacts``
+are used.
 """
 
 import math
@@ -45,21 +45,21 @@ class Version:
 
 
 class Run:
-    """A run that is open: what is logged here belongs to it."""
+    """An open run, to which everything logged here belongs."""
 
     def __init__(self, client: Any, run_id: str) -> None:
         self._client = client
         self.run_id = run_id
 
     def params(self, values: Mapping[str, object]) -> None:
-        """Log parameters; texts longer than MLflow takes are cut."""
+        """Log parameters; texts too long for MLflow are cut."""
         from mlflow.entities import Param
 
         params = [Param(key, str(value)[:6000]) for key, value in values.items()]
         self._client.log_batch(self.run_id, params=params)
 
     def metrics(self, values: Mapping[str, float]) -> None:
-        """Log figures; those that do not exist (NaN) are left out."""
+        """Log figures, without those that are NaN."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
@@ -87,7 +87,7 @@ class Tracking:
 
     @classmethod
     def there(cls, home: Path) -> Self:
-        """Return the registry of a home to read or change; raise ``NotFound`` where nothing was trained."""
+        """Return the registry of a home to read or change; raise ``NotFound`` if nothing was trained."""
         found = cls(home)
         if is_missing(found.uri):
             raise NotFound(f"no model has been trained in {found.home}", "run `recompra train` first")
@@ -111,7 +111,7 @@ class Tracking:
 
     @contextmanager
     def exclusive(self, *, now: datetime) -> Iterator[None]:
-        """Hold this home's training; runs of a dead one are marked KILLED, the ledger is made to agree."""
+        """Lock this home's training; mark runs of dead processes KILLED, and make the ledger agree."""
         self.home.mkdir(parents=True, exist_ok=True)
         told = f"another training is at work in {self.home}"
         with alone(self.home / "train.lock", Busy(told, "wait for it, or use another RECOMPRA_HOME")):
@@ -121,7 +121,7 @@ class Tracking:
 
     def _bury(self) -> None:
         for run in self._client.search_runs([self._experiment], "attributes.status = 'RUNNING'"):
-            if run.data.tags.get(HOME_TAG) == self.owner:  # MLflow's queries take no quote in a value
+            if run.data.tags.get(HOME_TAG) == self.owner:  # MLflow's queries do not accept quotes in a value
                 self._client.set_terminated(run.info.run_id, "KILLED")
 
     def _reconcile(self, now: datetime) -> None:
@@ -149,7 +149,7 @@ class Tracking:
             self._client.set_terminated(run.run_id, status)
 
     def register(self, name: str, run_id: str) -> Version:
-        """Make the model of a finished run the next version of ``name``, and its challenger.
+        """Register the model of a finished run as the next version of ``name``, and as its challenger.
 
         Raises ``SettingsError`` for a run that has not finished.
         """
@@ -163,7 +163,7 @@ class Tracking:
         return self.version(name, int(made.version))
 
     def promote(self, name: str, version: int, *, now: datetime, reason: str) -> Version:
-        """Make ``version`` the champion from ``now`` on; the ledger keeps when and why."""
+        """Make ``version`` the champion from ``now`` on; the ledger records when and why."""
         for url in (self.uri, self.ledger.url):  # both or none
             check_takes_writes(url)
         chosen = self.version(name, version)
@@ -174,7 +174,7 @@ class Tracking:
         return self.version(name, version)
 
     def rollback(self, name: str, *, now: datetime, reason: str = "") -> Version:
-        """Put back the version that the champion replaced; raise ``NotFound`` where there was none."""
+        """Restore the version that the champion replaced; raise ``NotFound`` if there was none."""
         current = self.champion(name)
         target = self.ledger.before_champion(name)
         if current is None or target is None:
@@ -187,7 +187,7 @@ class Tracking:
         return sorted(model.name for model in registered(self._client))
 
     def versions(self, name: str) -> list[Version]:
-        """Return every version of a model, newest first; none where it is not registered."""
+        """Return every version of a model, newest first; empty if it is not registered."""
         model = self._registered(name)
         if model is None:
             return []
@@ -195,24 +195,24 @@ class Tracking:
         return [self._version(version, model.aliases) for version in found]
 
     def version(self, name: str, version: int) -> Version:
-        """Return one version; raise ``NotFound`` where there is none."""
+        """Return one version; raise ``NotFound`` if it does not exist."""
         found = {known.version: known for known in self.versions(name)}
         if version not in found:
             raise NotFound(f"no version {version} of {name}", self._there(name))
         return found[version]
 
     def champion(self, name: str) -> Version | None:
-        """Return the version in service, or nothing."""
+        """Return the version in service, or None."""
         return self._by_alias(name, CHAMPION)
 
     def challenger(self, name: str) -> Version | None:
-        """Return the newest version that has not become champion, or nothing."""
+        """Return the newest version that has not become champion, or None."""
         return self._by_alias(name, CHALLENGER)
 
     def chosen(self, name: str, numbers: Sequence[int]) -> list[Version]:
-        """Return the versions of those numbers; of none, the champion and the challenger.
+        """Return the versions with those numbers; if none are given, the champion and the challenger.
 
-        Raises ``NotFound`` where there is none of them.
+        Raises ``NotFound`` if there are none.
         """
         if numbers:
             return [self.version(name, number) for number in numbers]
@@ -226,9 +226,9 @@ class Tracking:
         return dict(self._client.get_run(version.run_id).data.metrics)
 
     def fetch(self, version: Version, into: Path) -> Path:
-        """Return the folder of a version's artefact; downloaded ``into`` where it is not on this machine.
+        """Return the folder of a version's artefact, downloaded ``into`` one if it is not on this machine.
 
-        Raises ``ArtefactError`` where it is no longer kept.
+        Raises ``ArtefactError`` if it no longer exists.
         """
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
@@ -242,7 +242,7 @@ class Tracking:
             raise ArtefactError(told, "promote or train another version") from error
 
     def _there(self, name: str) -> str:
-        """Say which versions there are of a model; of none, which models."""
+        """Return a hint with the existing versions of a model; if it has none, with the models."""
         if versions := self.versions(name):
             return f"there are {', '.join(f'v{known.version}' for known in reversed(versions))}"
         known = ", ".join(self.names())
@@ -263,5 +263,5 @@ class Tracking:
 
 
 def _key(name: str) -> str:
-    """Return a name that MLflow takes: ``all/ndcg@10`` becomes ``all/ndcg_at_10``."""
+    """Return a name that MLflow accepts: ``all/ndcg@10`` becomes ``all/ndcg_at_10``."""
     return re.sub(r"[^\w\-. :/]", "_", name.replace("@", "_at_").replace("%", "_percent"))

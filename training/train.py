@@ -1,7 +1,7 @@
-"""The whole of one training: learn, measure beside the baselines, record, register, promote.
+"""One training: learn, measure beside the baselines, record, register, promote.
 
-As of T every model learns from windows that closed before ``T - horizon`` and is measured on
-``[T - horizon, T)``. The version that was measured is the version that is registered.
+As of T every model learns from windows that closed before ``T - horizon`` and is measured on ``[T - horizon,
+T)``. The version that was measured is the version that is registered.
 """
 
 import json
@@ -36,7 +36,7 @@ from training.tracking import Run, Tracking
 
 STAGES = ("learning", "measuring", "recording", "registering")
 N_HORIZONS = 3
-"""A training takes so many: to know customers by, to learn what followed, and to measure on."""
+"""Minimum history of a training, in horizons: one for features, one for labels, one to measure on."""
 
 
 def train(
@@ -50,7 +50,7 @@ def train(
     """Train every model (or ``only`` some) as of a moment, by default the end of the last order's day.
 
     Raises ``SettingsError`` for an ``as_of`` outside the data. A model that cannot learn is left out with its
-    reason. ``clock`` tells the ledger when.
+    reason. ``clock`` gives the time for the ledger.
     """
     names, steps = chosen_models(only), steps or Steps()
     shop = Shop(home)
@@ -63,14 +63,14 @@ def train(
 
 
 def chosen_models(only: Sequence[str]) -> list[str]:
-    """Return the models to work on, in their order: all, or those asked for; ``NotFound`` if unknown."""
+    """Return the models to train, in order: all, or those asked for; ``NotFound`` if unknown."""
     for name in only:
         model_class(name)
     return [name for name in MODELS if not only or name in only]
 
 
 def configured(name: str, shop: Shop) -> Config:
-    """Return a model's default config; its horizon is the shop's."""
+    """Return a model's default config, with the shop's horizon."""
     kind: type[Config] = model_class(name).Config
     horizon = {"horizon_days": shop.settings.horizon_days}
     return kind(**{key: value for key, value in horizon.items() if key in kind.model_fields})
@@ -94,16 +94,16 @@ def _holdout(shop: Shop, as_of: datetime | None) -> Holdout:
 
 @dataclass
 class Training:
-    """One training at work: what its models share."""
+    """One training in progress: the state that its models share."""
 
     holdout: Holdout
     tracking: Tracking
     steps: Steps
     clock: Callable[[], datetime]
     said: dict[str, pd.DataFrame] = field(default_factory=dict)
-    """What each model of this training answered at the cutoff."""
+    """The predictions of each model of this training at the cutoff."""
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """What one must know of a model's answers."""
+    """Caveats on each model's answers."""
 
     def one(self, name: str) -> Trained:
         """Learn, measure, record and register one model."""
@@ -157,7 +157,7 @@ class Training:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             model.save(folder / "model")
-            if isinstance(model, ScoreModel):  # who the customers were, so that drift from them can be told
+            if isinstance(model, ScoreModel):  # who the customers were, to measure drift from them
                 self._sketch.save(folder / "model")
             found.to_csv(folder / "metrics.csv", index=False)
             draw(evaluation, folder / "plots", model.importance())
@@ -165,15 +165,15 @@ class Training:
 
     @cached_property
     def _sketch(self) -> Sketch:
-        """Draw the customers of the cutoff, and how far they had moved in the two horizons before it."""
+        """Sketch the customers of the cutoff, and their usual movement over the two horizons before it."""
         shop, cutoff, days = self.holdout.shop, self.holdout.cutoff, self.holdout.horizon_days
         moments = [shift_days(cutoff, -days * k, shop.timezone) for k in (2, 1, 0)]
-        # not through the shop, which would keep every one of them in memory
+        # not through the shop, which would cache all of them in memory
         frames = (CUSTOMER_FEATURES.compute(shop.con, at, timezone=shop.timezone) for at in moments)
         return Sketch.moving(frames, at=cutoff, days=days)
 
     def _champion(self, name: str) -> Rival | None:
-        """Measure the champion on this same holdout, by its artefact; say so where that is not possible."""
+        """Measure the champion's artefact on the same holdout; with a note if that is not possible."""
         version = self.tracking.champion(name)
         if version is None:
             return None
@@ -202,13 +202,13 @@ class Training:
 
 
 def list_makers() -> list[str]:
-    """Return the models that make lists, those with something to beat first; the rest are their fallback."""
+    """Return the models that make lists, those with baselines first; the others are their fallback."""
     makers = [name for name in MODELS if issubclass(model_class(name), ListModel)]
     return sorted(makers, key=lambda name: not model_class(name).must_beat)
 
 
 def _flat(table: Any, model: str) -> Iterator[tuple[str, float]]:
-    """Yield figures by their names in MLflow: ours ``segment/metric``, a baseline's with its name before."""
+    """Yield figures by their names in MLflow: ours ``segment/metric``, a baseline's prefixed by its name."""
     for row in table.itertuples():
         whose = "" if row.method == model else f"{row.method}/"
         base = f"{whose}{row.segment}/{row.metric}"

@@ -1,1 +1,1 @@
-"""Contacts and decisions of the past: as rows to measure on, and what they earned."""
+"""Past contacts and decisions: as rows for measurements, and what they earned."""

@@ -1,8 +1,8 @@
-"""A contact table as people have it: one row a customer, read into what a comparison needs.
+"""A contact table with one row per customer, in the usual formats, converted for a comparison.
 
 Columns other than the contact, the outcome and those dropped are what is known of a customer before the
-contact. One that gives the contact away, or that differs between the groups more than chance allows, was not:
-it is left out, with the reason.
+contact. A column that reveals the contact, or differs between the groups by more than chance, was not known
+before: it is left out, with the reason.
 """
 
 from collections.abc import Sequence
@@ -21,23 +21,24 @@ NO_CONTACT = (
     *("control", "none", "no", "nothing", "held out", "held_out", "holdout", "no e-mail", "no email"),
     *("controle", "não", "nao", "nenhum"),
 )
-"""What the held out are called, where nobody says."""
+"""Names of the control group that are recognised without being specified."""
 MOST_LEVELS = 20
-"""Of a column of words, so many of the most frequent ones are told apart."""
+"""The number of most frequent values of a text column that are distinguished."""
 IMBALANCE = 5.0
-"""Standard errors by which a column may differ between the groups: chance does that once in two million."""
+"""Maximum standard errors by which a column may differ between the groups: chance exceeds it once in two
+million."""
 CHOSE = (
     "differs between contacted and held out: measured after the contact, or it chose them. If it chose them, "
-    "the effect told is not the contact's alone: say by --propensity how likely each was contacted"
+    "the reported effect is not the contact's alone: give each row's chance of contact by --propensity"
 )
 """Why a column is left out that a random contact would not differ in."""
 DECIMAL = r"\s*[+-]?[0-9]+(,[0-9]+)?\s*"
 BY_CHANCE = 1e-9
-"""What has so small a chance is no chance."""
+"""A smaller probability is not taken as chance."""
 
 
 def read_table(file: Path) -> pd.DataFrame:
-    """Read a CSV or Parquet file; raise ``InputError`` in words where it cannot be."""
+    """Read a CSV or Parquet file; raise ``InputError`` with the reason if it cannot be read."""
     if not file.is_file():
         raise InputError(f"no file {str(file)!r}", "give a .csv or .parquet file, one row a customer")
     try:
@@ -50,7 +51,7 @@ def read_table(file: Path) -> pd.DataFrame:
 
 
 def _read_csv(file: Path) -> pd.DataFrame:
-    """Read a CSV; where semicolons stand between its cells, a comma within a number is its decimal point."""
+    """Read a CSV; if its delimiter is a semicolon, a comma in a number is its decimal point."""
     delimiter = delimiter_of(file)
     frame = pd.read_csv(file, sep=delimiter)
     for name in frame if delimiter == ";" else ():
@@ -61,10 +62,10 @@ def _read_csv(file: Path) -> pd.DataFrame:
 
 
 def design(known: pd.DataFrame, trial: Trial) -> tuple[Doubles, dict[str, str]]:
-    """Return what is known as a matrix (n, columns), words one column a level; and the columns left out.
+    """Return known facts as a matrix (n, columns), one column per value of a text; and the columns left out.
 
-    Left out: what is different in every row (an id), never different, or not known before the contact. Where
-    nothing is left the matrix has no column: the effect can be told, whom it changes more cannot.
+    Left out are columns different in every row (ids), constant ones, and those not known before the contact.
+    If none remain the matrix has no columns: the effect can be estimated, but not whom it changes more.
     """
     columns, left_out = [], {}
     for name in known:
@@ -78,7 +79,7 @@ def design(known: pd.DataFrame, trial: Trial) -> tuple[Doubles, dict[str, str]]:
 
 
 def _as_numbers(column: "pd.Series[Any]") -> Doubles:
-    """Return a column as numbers, shape (n, 1), or one column a frequent level, shape (n, levels)."""
+    """Return a column as numbers, shape (n, 1), or as one column per frequent value, shape (n, levels)."""
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         values = np.asarray(column.to_numpy(float, na_value=np.nan))[:, None]
         return np.where(np.isfinite(values), values, np.nan)
@@ -100,7 +101,7 @@ def _useless(column: "pd.Series[Any]") -> str:
 
 
 def _not_before(columns: Doubles, trial: Trial) -> str:
-    """Tell why a column cannot have been known before a random contact: it differs between the groups."""
+    """Return why a column cannot have been known before a random contact: it differs between the groups."""
     for values in columns.T:
         there = np.isfinite(values)
         for part in (np.where(there, values, 0.0), there.astype(float)):
@@ -111,7 +112,7 @@ def _not_before(columns: Doubles, trial: Trial) -> str:
 
 
 def _gives_away(columns: Doubles, trial: Trial) -> str:
-    """Tell whether a column holds the outcome: all who differ from the most common value had it."""
+    """Return why a column reveals the outcome: all who differ from its most common value had it."""
     if not trial.is_binary:
         return ""
     for values in columns.T:
@@ -126,8 +127,8 @@ def _gives_away(columns: Doubles, trial: Trial) -> str:
 def arms(column: "pd.Series[Any]", wanted: str, control: str | None) -> dict[str, Longs]:
     """Return by arm: 1 for its contacted, 0 for the held out, -1 for the others, each of shape (n,).
 
-    ``wanted`` names one arm (empty: all), ``control`` the held out. Raises ``InputError`` where the column
-    does not tell them apart.
+    ``wanted`` names one arm (empty: all), ``control`` the held out. Raises ``InputError`` if the column does
+    not distinguish them.
     """
     if column.isna().any():
         raise InputError(
@@ -176,7 +177,7 @@ def _control(column: str, levels: list[str], control: str | None) -> str:
 
 
 def numbers(frame: pd.DataFrame, name: str) -> Doubles:
-    """Return a column as numbers, shape (n,); raise ``InputError`` where it holds none, or is empty."""
+    """Return a column as numbers, shape (n,); raise ``InputError`` if it is not numeric, or has gaps."""
     try:
         values = pd.to_numeric(frame[name]).to_numpy(float, na_value=np.nan)
     except (ValueError, TypeError) as error:
@@ -188,7 +189,7 @@ def numbers(frame: pd.DataFrame, name: str) -> Doubles:
 
 
 def check_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
-    """Raise ``InputError`` for a column that is not there; the first two must not be the same."""
+    """Raise ``InputError`` for a missing column, or if the first two are the same."""
     for name in names:
         if name not in frame:
             raise InputError(

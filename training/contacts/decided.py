@@ -1,9 +1,9 @@
-"""Decisions and contacts with what followed them, as rows to measure on.
+"""Decisions and contacts with their outcomes, as rows for measurements.
 
-A reward is the margin of a customer's orders in the horizon after a decision, less the contact: what it is
-said to have cost, else the action's cost in the settings. A discount comes off the margin in full: what was
-sold cheaper cost the shop as much. Of one customer's decisions within a horizon only the first counts, so
-that no order is counted twice.
+A reward is the margin of a customer's orders in the horizon after a decision, minus the cost of the contact:
+the recorded one, else the action's in the settings. Discounts reduce the margin in full, as they do not lower
+the cost of goods. Of a customer's decisions within one horizon only the first counts, so that no order is
+counted twice.
 """
 
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from models.policy.standing import draw_held_out
 from models.trials.contact_rows import UNNAMED
 
 SENT = ["customer_id", "sent_at", "contact_id", "action", "product_id", "treated", "propensity", "cost"]
-"""What is read of a contact."""
+"""The columns read of a contact."""
 
 
 class Record:
@@ -33,12 +33,12 @@ class Record:
 
     @cached_property
     def costs(self) -> dict[str, float]:
-        """What a contact costs by action, where an action has a cost of its own."""
+        """The cost of a contact by action, for actions with a cost of their own."""
         actions = catalogue(self.shop.settings.actions)
         return {action.name: action.cost for action in actions if action.cost is not None}
 
     def decided(self, decisions: pd.DataFrame) -> pd.DataFrame:
-        """Return the closed decisions, the first of a customer and horizon, oldest first.
+        """Return the closed decisions, the first per customer and horizon, oldest first.
 
         Adds ``moment``, the columns of ``followed``, ``reward``, and whether the customer is ``treated`` or
         held out of all contacts, with the ``share_treated`` behind that draw.
@@ -54,7 +54,7 @@ class Record:
         return self._rewarded(frame, frame["action"] != DO_NOTHING)
 
     def sent(self, contacts: pd.DataFrame) -> pd.DataFrame:
-        """Return the closed contacts of the service and of the warehouse, the held out among them."""
+        """Return the closed contacts of the service and of the warehouse, including those held out."""
         ours = contacts.assign(sent_at=_naive(contacts["sent_at"]))[SENT]
         long_ago = self.shop.warehouse.first_at - timedelta(days=36_500)
         theirs = self.shop.contacted(self.horizon_days, long_ago, self.shop.last_midnight)[SENT]
@@ -86,9 +86,9 @@ class Record:
 
 
 def _apart(frame: pd.DataFrame, horizon: timedelta) -> pd.DataFrame:
-    """Return each customer's first row, the first a ``horizon`` or more after that, and so on, in order.
+    """Return each customer's first row, the first at least a ``horizon`` after that, and so on, in order.
 
-    ``frame`` has ``customer_id`` and ``moment`` and is sorted by it. A round takes one row of every customer.
+    ``frame`` has ``customer_id`` and ``moment`` and is sorted by it. Each round takes one row per customer.
     """
     left, kept = frame, [frame.head(0)]
     while len(left):

@@ -1,6 +1,6 @@
-"""Any randomised contact table, one row a customer: what the contact changed, and whom it pays to contact.
+"""Any randomised contact table, one row per customer: the effect of the contact, and whom it pays to contact.
 
-How the table is read, and what is left out of it, is in ``training.contacts.contact_table``.
+For how the table is read, and what is left out of it, see ``training.contacts.contact_table``.
 """
 
 import json
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 RISKS = ("churn_probability", "days_since_last_order", "recency")
-"""A column of one of these names is the risk that a customer has left: higher is riskier."""
+"""A column with one of these names is the risk that a customer has left: higher is riskier."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to contact, compared with the held out."""
+    """One arm, compared with the control group."""
 
     name: str
     rows: Rows
     """Row numbers in the file, from 0, of its contacted and of the held out."""
     choice: Choice
     left_out: dict[str, str]
-    """Columns not learnt from, and why."""
+    """Columns not learnt from, with the reason."""
 
     def facts(self) -> dict[str, Any]:
-        """Return what ``experiment.json`` says of it."""
+        """Return its part of ``experiment.json``."""
         trial, found = self.choice.trial, self.choice
         scores = {str(name): column.to_numpy(float) for name, column in found.scores.items()}
         gains = intervals(trial, scores, uplift=True)
@@ -60,25 +60,25 @@ class Arm:
         }
 
     def scores(self) -> pd.DataFrame:
-        """Return ``row`` and one out-of-fold score column a policy."""
+        """Return ``row`` and one column of out-of-fold scores per policy."""
         return pd.concat([pd.Series(self.rows, name="row"), self.choice.scores], axis=1)
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What an experiment found: one arm, or several against the same held out."""
+    """The results of an experiment: one arm, or several against the same control group."""
 
     outcome: str
     arms: list[Arm] = field(default_factory=list)
 
     def facts(self) -> dict[str, Any]:
-        """Return ``experiment.json``: the arm's facts, or with several those of each under its name."""
+        """Return ``experiment.json``: the facts of the arm, or of several arms by name."""
         if len(self.arms) == 1:
             return {"outcome": self.outcome, **self.arms[0].facts()}
         return {"outcome": self.outcome, "arms": {arm.name: arm.facts() for arm in self.arms}}
 
     def scores(self) -> pd.DataFrame:
-        """Return every arm's scores; with several arms the column ``arm`` says whose a row is."""
+        """Return every arm's scores; with several arms, the column ``arm`` names the arm of each row."""
         if len(self.arms) == 1:
             return self.arms[0].scores()
         return pd.concat([arm.scores().assign(arm=arm.name) for arm in self.arms], ignore_index=True)
@@ -105,9 +105,9 @@ def experiment(
     """Measure a contact table.
 
     ``treated`` is a column of 0 and 1, or of arms' names (one of them ``control``); ``column=arm`` takes one
-    arm and the held out. ``propensity`` names the column of each row's chance to be contacted; without it
-    the contact is taken to be random. Raises ``InputError`` where a column is missing or cannot be read,
-    ``CannotLearn`` where there is too little to compare.
+    arm and the held out. ``propensity`` names the column of each row's probability of contact; without it the
+    contact is taken to be random. Raises ``InputError`` if a column is missing or cannot be read,
+    ``CannotLearn`` if there is too little to compare.
     """
     frame = read_table(file)
     column, _, wanted = treated.partition("=") if treated not in frame else (treated, "", "")
@@ -140,7 +140,7 @@ def _figures(found: Estimate, gain: Estimate) -> dict[str, Any]:
 
 
 def tables(found: Experiment) -> "list[Table]":
-    """Return a rich table an arm: each policy's Qini with its 95% interval, best first."""
+    """Return a rich table per arm: each policy's Qini with its 95% interval, best first."""
     from rich.table import Table
 
     made = []

@@ -1,6 +1,6 @@
 """What decisions earned: they are joined with the orders that followed, and compared with those held out.
 
-Three questions, three answers, each with its interval or with what it still needs:
+Three questions, each answered with an interval, or with what is still needed to answer it:
 
 - did contacting pay? The customers held out against the others, and each action against its own held out;
 - what would another policy have earned? IPS, SNIPS and doubly robust, from the logged propensities;
@@ -30,33 +30,33 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 WEEKS = 12
-"""Customers of so many weeks tell how many there are a week."""
+"""Customers per week are estimated from this many weeks."""
 CHANGES = {"order_rate": "change of order_rate", "margin_a_customer": "change of margin_a_customer"}
-"""Figures of ``uplift`` that are differences, as people read them."""
+"""Figures of ``uplift`` that are differences, with their names in tables."""
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What was found, as plain data, and what could not be found yet, in words."""
+    """The results as plain data, and what could not be measured yet, in words."""
 
     horizon_days: int
     currency: str
     n_decisions: int
     n_closed: int
-    """Decisions whose horizon has closed, one a customer and horizon."""
+    """Decisions whose horizon has closed, one per customer and horizon."""
     uplift: Mapping[str, Any] = field(default_factory=dict)
-    """By comparison (``policy``, or an action): change of the chance to order, and of the margin."""
+    """By comparison (``policy``, or an action): change in the chance to order, and in the margin."""
     policies: Mapping[str, Any] = field(default_factory=dict)
-    """By policy: its reward a decision."""
+    """By policy: its reward per decision."""
     actions: Mapping[str, Any] = field(default_factory=dict)
-    """By action: decisions, share that bought what was offered, share that was new to them, money."""
+    """By action: decisions, share that bought what was offered, share to whom it was new, money."""
     not_yet: Mapping[str, str] = field(default_factory=dict)
-    """What is not known yet, and why."""
+    """What could not be measured yet, and why."""
     proposal: str = ""
-    """The experiment that would tell; empty where all is known."""
+    """The experiment that would measure it; empty if everything is known."""
 
     def write(self, file: Path) -> None:
-        """Write all of it as JSON."""
+        """Write everything as JSON."""
         facts = {one.name: getattr(self, one.name) for one in fields(self)}
         with beside(file) as path:
             path.write_text(
@@ -67,12 +67,12 @@ class Outcomes:
 def outcomes(
     home: Path, decisions: pd.DataFrame, contacts: pd.DataFrame, *, policy: pd.DataFrame | None = None
 ) -> Outcomes:
-    """Join what was decided and sent with what followed in the warehouse of ``home``.
+    """Join decisions and contacts with the orders that followed in the warehouse of ``home``.
 
     ``decisions`` (customer_id, decided_at, action, product_id, propensity, expected_margin) and ``contacts``
     (customer_id, sent_at, contact_id, action, product_id, treated, propensity) come from the service;
-    contacts of the warehouse are added. ``policy`` (customer_id, action) is another policy to value; those it
-    does not name get nothing.
+    contacts of the warehouse are added. ``policy`` (customer_id, action) is another policy to value;
+    customers without a row get nothing.
     """
     record = Record(Shop(home))
     decided, sent = record.decided(decisions), record.sent(contacts)
@@ -98,7 +98,7 @@ def outcomes(
 def _answered(
     asked: Mapping[str, Callable[[], Any]],
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Return the answers by kind and name, and why the others are not known yet."""
+    """Return the answers by kind and name, and why others are not available yet."""
     found: dict[str, dict[str, Any]] = {"uplift": {}, "policies": {}}
     not_yet: dict[str, str] = {}
     for question, answer in asked.items():
@@ -111,9 +111,9 @@ def _answered(
 
 
 def uplift(rows: pd.DataFrame) -> dict[str, Any]:
-    """Return what contacting changed a customer, between those contacted and those held out.
+    """Return the effect of contacts on a customer, by comparison with those held out.
 
-    ``rows`` are of a ``Record``. Raises ``CannotLearn`` where there is too little to compare.
+    ``rows`` are of a ``Record``. Raises ``CannotLearn`` if there is too little to compare.
     """
     if rows.empty:
         raise CannotLearn(
@@ -138,7 +138,7 @@ def uplift(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def rates(rows: pd.DataFrame) -> dict[str, Any]:
-    """Return of one action's decisions how often what was offered was bought, was new, and the money."""
+    """Return, for one action's decisions, how often the offer was bought and was new, and the money."""
     offered = rows[rows["product_id"].notna()]
     new = offered[~offered["knew_product"].astype(bool)]
     return {
@@ -152,7 +152,7 @@ def rates(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def table(found: Outcomes) -> "Table":
-    """Return a rich table of every figure with its 95% interval."""
+    """Return a rich table of all figures with their 95% intervals."""
     from rich.table import Table
 
     money = f", money in {found.currency}" if found.currency else ""
@@ -175,9 +175,9 @@ def table(found: Outcomes) -> "Table":
 
 
 def _needed(record: Record) -> str:
-    """Say which experiment would tell, from how many customers there are and how often they order.
+    """Propose an experiment, from the number of customers and how often they order.
 
-    The change to find is the one assumed of contacts that keep a customer, ``save_rate`` of those who leave.
+    The effect to detect is the one assumed of retention contacts, ``save_rate`` of those who leave.
     """
     shop, end = record.shop, record.shop.last_midnight
     cutoff = end - timedelta(days=record.horizon_days)
@@ -192,7 +192,7 @@ def _needed(record: Record) -> str:
 
 
 def _share(flags: "pd.Series[Any]") -> dict[str, float] | None:
-    """Return a share with its interval (Wilson, 1927); None of nothing."""
+    """Return a share with its interval (Wilson, 1927); None if there are no rows."""
     n = len(flags)
     if not n:
         return None

@@ -1,4 +1,4 @@
-"""What another policy would have earned: the decisions of the past as a log that policies are valued on."""
+"""What another policy would have earned: past decisions as a log on which policies are evaluated."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,14 +20,14 @@ from models.trials.off_policy import Log, by_trees, cross_fitted, mean, value
 FOLLOWED = "followed"
 """The policy that was in service."""
 GIVEN = "given"
-"""The policy that the caller brought."""
+"""The policy that the caller supplied."""
 FEWEST = 200
-"""Decisions with a closed horizon that a policy is valued on, at least."""
+"""Minimum number of decisions with a closed horizon to evaluate a policy."""
 
 
 @dataclass(frozen=True)
 class DecisionLog:
-    """Decisions as a log that other policies are valued on."""
+    """Decisions as a log on which other policies are evaluated."""
 
     shop: Shop
     decided: pd.DataFrame
@@ -35,7 +35,7 @@ class DecisionLog:
 
     @property
     def policies(self) -> list[str]:
-        """What is valued: what was followed, nothing for anyone, each action for everyone, the one given."""
+        """The policies evaluated: the one followed, nothing for all, each action for all, the one given."""
         tried = [str(name) for name in self.decided["action"].value_counts().index if name != DO_NOTHING]
         return [FOLLOWED, DO_NOTHING, *tried, *([] if self.given is None else [GIVEN])]
 
@@ -45,9 +45,9 @@ class DecisionLog:
         return sorted({*self.decided["action"], DO_NOTHING})
 
     def value(self, name: str) -> dict[str, Any]:
-        """Return what a policy would have earned a decision.
+        """Return what a policy would have earned per decision.
 
-        Raises ``CannotLearn`` where decisions are few, or the log does not cover the policy.
+        Raises ``CannotLearn`` if decisions are few, or the log does not cover the policy.
         """
         n = len(self.decided)
         if n < FEWEST:
@@ -78,7 +78,7 @@ class DecisionLog:
         return cross_fitted(self.log, then.to_numpy(float), by_trees(LearnerConfig(n_trees=40)))
 
     def _chances(self, name: str) -> Doubles:
-        """Return a policy's chances of every action, shape (n, n_actions): the one it takes has 1."""
+        """Return a policy's probabilities of every action, shape (n, n_actions): 1 for the one it takes."""
         wanted = pd.Series(name, index=self.decided.index)
         if name == GIVEN and self.given is not None:
             named = self.given.drop_duplicates("customer_id").set_index("customer_id")["action"]
@@ -93,9 +93,9 @@ class DecisionLog:
 
 
 def read_policy(file: Path) -> pd.DataFrame:
-    """Read another policy: ``customer_id, action``, one row a customer, CSV or Parquet.
+    """Read another policy: ``customer_id, action``, one row per customer, CSV or Parquet.
 
-    Raises ``InputError`` for a file that is none.
+    Raises ``InputError`` if the file is no such table.
     """
     try:
         frame = _read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
@@ -111,5 +111,5 @@ def read_policy(file: Path) -> pd.DataFrame:
 
 
 def _read_csv(file: Path) -> pd.DataFrame:
-    """Read every cell as the text it is: an id may be called NA."""
+    """Read every cell as text: an id may be "NA"."""
     return pd.read_csv(file, sep=delimiter_of(file), dtype=str, keep_default_na=False)

@@ -1,1 +1,1 @@
-"""How a model of each kind (see ``models.kinds``) is measured: one file a kind."""
+"""How a model of each kind (see ``models.kinds``) is measured: one file per kind."""

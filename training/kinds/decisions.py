@@ -1,4 +1,4 @@
-"""What was decided: each policy's payoff, where what was bought stands in the place of the chances."""
+"""Evaluation of decisions: each policy's payoff, with actual purchases in place of the chances."""
 
 from models.decisions.offer import ReadyLists
 from models.kinds import DecisionModel

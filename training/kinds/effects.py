@@ -1,4 +1,4 @@
-"""What contacts change: each policy's ranking of contacts that no model learnt from."""
+"""Evaluation of effects: each policy's ranking of contacts that no model learnt from."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ from training.measures.samples import Evaluation, Sample
 def evaluate_effects(evaluation: Evaluation, model: EffectModel, holdout: Holdout) -> None:
     """Add the Qini of each policy on contacts whose horizon closed in the holdout.
 
-    The action of most contacts is measured as ``contacted``, the others by their names.
+    The action with most contacts is reported as ``contacted``, the others by name.
     """
     since = holdout.cutoff - timedelta(days=model.horizon_days)
     for at, (action, (trial, scores)) in enumerate(model.measure(holdout.shop, since, holdout.end).items()):

@@ -1,6 +1,6 @@
-"""Recommendations beside what was bought: every figure for all, new and repeated purchases, and by buyers.
+"""Evaluation of lists: every figure for all, new and repeated purchases, and by group of buyers.
 
-Each figure is one row a customer with a truth, so that intervals and differences are paired by customer.
+Each figure has one row per customer with a truth, so that intervals and differences are paired by customer.
 """
 
 from collections.abc import Iterator
@@ -18,15 +18,15 @@ from training.measures.holdout import SEGMENTS, Holdout
 from training.measures.samples import Evaluation, Sample
 
 DEPTHS = (10, 20)
-"""Lists are measured at these depths."""
+"""Depths at which lists are measured."""
 
 
 @dataclass(frozen=True)
 class ListHits:
-    """One method's list beside one truth; the rows are measured customers with a truth, in their order.
+    """One method's lists and one truth; the rows are measured customers with a truth, in their order.
 
-    ``hits`` and ``recommended`` (product codes, -1 for none) are customers x ranks; ``money`` is what each
-    recommended product brought, ``spent`` what the whole truth did; both are None without prices.
+    ``hits`` and ``recommended`` (product codes, -1 for none) are customers x ranks; ``money`` is the revenue
+    of each recommended product, ``spent`` that of the whole truth; both are None without prices.
     """
 
     customers: "pd.Index[str]"
@@ -40,7 +40,7 @@ class ListHits:
 
     @classmethod
     def of(cls, recommended: Longs, holdout: Holdout, segment: str) -> "ListHits":
-        """Hold a list (customers x ranks) against the purchases of a segment."""
+        """Compare lists (customers x ranks) with the purchases of a segment."""
         customer, product = holdout.purchases[segment]
         able = holdout.measured.copy()
         able[np.setdiff1d(np.arange(len(able)), customer)] = False
@@ -64,7 +64,7 @@ class ListHits:
         )
 
     def samples(self, k: int) -> Iterator[tuple[str, Sample]]:
-        """Yield every figure of the first ``k`` by its name."""
+        """Return the samples of the first ``k`` by figure."""
         for name, metric in list_metrics.RANKING.items():
             yield name, self._sample(metric(self.hits, self.n_true, k))
         yield "novelty", self._sample(list_metrics.novelty(self.recommended, self.rarity, k))
@@ -78,7 +78,7 @@ class ListHits:
         return Sample(MEAN, self.customers[known], (values[known],))
 
     def curve(self) -> Doubles:
-        """Return the mean recall of the first 1, 2, 3, ... places."""
+        """Return the mean recall of the first 1, 2, 3, ... positions."""
         curve: Doubles = (np.cumsum(self.hits, axis=1) / self.n_true[:, None]).mean(axis=0)
         return curve
 
@@ -86,7 +86,7 @@ class ListHits:
 def evaluate_lists(
     evaluation: Evaluation, model: ListModel, holdout: Holdout, said: pd.DataFrame, *, baselines: bool
 ) -> None:
-    """Add the figures of a model's lists; with ``baselines`` theirs, and what the model tells of itself."""
+    """Add the figures of a model's lists; with ``baselines`` theirs, and the model's further figures."""
     measure_lists(evaluation, model.name, said, holdout)
     if not baselines:
         return
@@ -119,7 +119,7 @@ def measure_lists(evaluation: Evaluation, method: str, frame: pd.DataFrame, hold
 
 
 def _by_buyers(measured: ListHits, buyers: "pd.Series[Any]", segment: str) -> dict[str, Sample]:
-    """Return the figures at the first depth for new, light and heavy buyers, where there are any."""
+    """Return the figures at the first depth for new, light and heavy buyers, if there are any."""
     k, found = DEPTHS[0], {}
     samples = dict(measured.samples(k))
     for kind, ids in buyers.groupby(buyers).groups.items():

@@ -1,4 +1,4 @@
-"""Predictions of customers with products, and of products: measured on the rows that the model hands over."""
+"""Evaluation of predictions for pairs and products, on the rows that the model hands over."""
 
 from collections.abc import Mapping
 
@@ -10,11 +10,11 @@ from training.measures.holdout import Holdout
 from training.measures.samples import Evaluation, Sample
 
 CRITERIA: Mapping[str, Mapping[str, Metric]] = {"event": EVENT, "total": TOTAL, "inside": INTERVAL}
-"""The metrics of what may be ``judged``; of any other name, the mean."""
+"""The metrics of each value of ``judged``; for any other name, the mean."""
 
 
 def evaluate_pairs(evaluation: Evaluation, model: PairModel, holdout: Holdout, *, baselines: bool) -> None:
-    """Add every figure of what the model, and with ``baselines`` the others, said beside what came."""
+    """Add every figure of the model's predictions, and with ``baselines`` of theirs."""
     for found in model.measure(holdout.shop, holdout.cutoff, holdout.end):
         if not len(found.rows) or not (baselines or found.method == model.name):
             continue

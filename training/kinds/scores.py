@@ -1,4 +1,4 @@
-"""Scores beside what happened: each column with a truth, and where it tells them, its intervals."""
+"""Evaluation of scores: each column with a truth, and its intervals if it has them."""
 
 import logging
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from training.measures.samples import Evaluation, Sample
 
 log = logging.getLogger("recompra.training")
 FEWEST = 200
-"""Calibration is measured in segments of so many customers or more: below, it is noise."""
+"""Minimum number of customers in a segment for calibration to be measured there."""
 Said = TypeVar("Said", pd.DataFrame, "pd.Series[Any]")
 
 
@@ -25,7 +25,7 @@ def evaluate_scores(
 ) -> None:
     """Add the figures of every column with a truth, and with ``baselines`` theirs.
 
-    Raises ``ArtefactError`` where a column, or a customer seen before the cutoff, is missing.
+    Raises ``ArtefactError`` if a column, or a customer seen before the cutoff, is missing.
     """
     scores = said[said.index.isin(holdout.customers)].sort_index()
     _check(model, scores, holdout)
@@ -66,10 +66,10 @@ def _check(model: ScoreModel, scores: pd.DataFrame, holdout: Holdout) -> None:
 def measure_scores(
     evaluation: Evaluation, method: str, truth_name: str, scores: "pd.Series[Any]", holdout: Holdout
 ) -> None:
-    """Add the figures of one column of scores; which ones depends on the truth and on the column's type.
+    """Add the figures of one column of scores; which ones depends on the truth and the column's type.
 
-    Measured are customers with a score and a known truth: each figure carries their number, and the log tells
-    of truths that are missing.
+    Measured on customers with a score and a known truth: each figure has their number, and missing truths are
+    logged.
     """
     scores, truth = _with_truth(method, truth_name, scores.dropna(), holdout)
     if not len(truth):
@@ -81,7 +81,7 @@ def measure_scores(
 
 
 def _with_truth(method: str, truth_name: str, said: Said, holdout: Holdout) -> tuple[Said, Doubles]:
-    """Return the rows of customers whose truth is known, and their truths; log of how many it is not."""
+    """Return the predictions and truths of customers whose truth is known; log how many are not."""
     truth = holdout.truths[truth_name].reindex(said.index)
     known = truth.notna().to_numpy()
     if not known.all():
@@ -107,7 +107,7 @@ def _measure_segments(evaluation: Evaluation, method: str, truth_name: str, hold
 def _measure_interval(
     evaluation: Evaluation, method: str, truth_name: str, bounds: pd.DataFrame, holdout: Holdout
 ) -> None:
-    """Add how often the truth lies between the 10th and the 90th percentile that were said: 0.8 is right."""
+    """Add the coverage of the interval from the 10th to the 90th percentile: 0.8 is right."""
     bounds, truth = _with_truth(method, truth_name, bounds, holdout)
     if len(truth):
         low, high = (bounds[name].to_numpy(float) for name in bounds)
@@ -117,7 +117,7 @@ def _measure_interval(
 def _measure_distribution(
     evaluation: Evaluation, model: ScoreModel, truth_name: str, holdout: Holdout
 ) -> None:
-    """Add how far from flat the histogram is of where truths fall in what was foreseen of each customer."""
+    """Add the distance from uniform of where truths fall in the predicted distributions."""
     truth = holdout.truths[truth_name].dropna()
     if truth.empty or (told := model.places(holdout.shop, holdout.cutoff, truth)) is None:
         return
@@ -127,7 +127,7 @@ def _measure_distribution(
 
 
 def _metrics_for(truth: "pd.Series[Any]", scores: "pd.Series[Any]") -> tuple[Column, Mapping[str, Metric]]:
-    """Return scores as numbers, and what judges them; a truth of 0 and 1 that is no flag is an amount."""
+    """Return scores as numbers, and their metrics; a truth of 0 and 1 that is not boolean is an amount."""
     if not pd.api.types.is_numeric_dtype(scores):
         return pd.factorize(scores, sort=True)[0], LABEL
     column = scores.to_numpy(float)

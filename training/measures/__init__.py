@@ -1,1 +1,1 @@
-"""What figures mean and how sure they are: holdouts, metrics, intervals."""
+"""Definitions of figures and their uncertainty: holdouts, metrics, intervals."""

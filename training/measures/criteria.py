@@ -1,4 +1,4 @@
-"""Which metrics judge what is said, and which of two figures is the better one."""
+"""Which metrics apply to which predictions, and which of two figures is better."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -30,7 +30,7 @@ from training.measures.metrics import (
 
 
 class Metric(NamedTuple):
-    """A statistic with its direction: ``goodness`` turns a value into "higher is better"."""
+    """A statistic with its direction: ``goodness`` maps a value to "higher is better"."""
 
     statistic: Statistic
     goodness: Callable[[float], float] = float
@@ -80,6 +80,6 @@ CAPTURED = Metric(captured)
 
 
 def fitting(metrics: Mapping[str, Metric], said: Doubles) -> dict[str, Metric]:
-    """Return the metrics that can judge what was said: those of probabilities where all lie in [0, 1]."""
+    """Return the metrics that apply: those of probabilities only if all predictions lie in [0, 1]."""
     likely = bool(((said >= 0) & (said <= 1)).all())
     return {name: metric for name, metric in metrics.items() if likely or not metric.needs_probability}

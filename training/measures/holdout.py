@@ -1,4 +1,4 @@
-"""What happened after a cutoff, for everyone seen before it: the truth every method is held against."""
+"""What happened after a cutoff, for everyone seen before it: the truth for every method."""
 
 import json
 from dataclasses import dataclass
@@ -16,18 +16,19 @@ from features.window import local_day, shift_days
 from models.kinds import ListModel, S
 
 SEGMENTS = {"for_you": "all", "new_for_you": "new", "buy_again": "repeat"}
-"""Which purchases a list is held against: all, first purchases of a product, or repeated ones."""
+"""The purchases each list is compared with: all, first purchases of a product, or repeated ones."""
 MIN_ORDERS = 5
-"""The catalogue that lists are measured on: products in at least so many orders before the cutoff."""
+"""Lists are measured on products in at least this many orders before the cutoff."""
 MOST_LISTS = 20_000
-"""Of more customers, lists and offers of so many are measured: a share's standard error is .004 at most."""
+"""In larger shops lists and offers are measured on this many customers: standard error of a share .004 at
+most."""
 SMALL_CATALOGUE = 100
-"""With fewer such products than this the shop is small, and every product sold before the cutoff counts."""
+"""With fewer such products than this, every product sold before the cutoff counts."""
 
 
 @dataclass(frozen=True)
 class Holdout:
-    """``[cutoff, cutoff + horizon)`` of one shop; the horizon is the shop's."""
+    """``[cutoff, cutoff + horizon)`` of one shop, with the shop's horizon."""
 
     shop: Shop
     cutoff: datetime
@@ -39,34 +40,34 @@ class Holdout:
 
     @property
     def end(self) -> datetime:
-        """The first moment after it."""
+        """The first moment after the horizon."""
         return shift_days(self.cutoff, self.horizon_days, self.shop.timezone)
 
     def day(self, moment: datetime) -> date:
-        """Return the shop's day of a moment."""
+        """Return a moment's day in the shop's time zone."""
         return local_day(moment, self.shop.timezone)
 
     @property
     def orders_run(self) -> str:
-        """From when to when there are orders, in words."""
+        """The range of the orders, in words."""
         first, last = self.shop.warehouse.first_at, self.shop.warehouse.last_at
         return f"from {self.day(first)} to {self.day(last)}"
 
     @property
     def is_closed(self) -> bool:
-        """Whether all of it can be in the shop: the last order is of its last day, or later."""
+        """Whether orders reach the last day of the horizon."""
         return self.end <= self.shop.last_midnight
 
     @cached_property
     def customers(self) -> "pd.Index[str]":
-        """Everyone who ordered before the cutoff, sorted; who brought everything back is among them."""
+        """Everyone who ordered before the cutoff, sorted, including those who returned everything."""
         return self.shop.customers_seen(self.cutoff)
 
     @cached_property
     def truths(self) -> pd.DataFrame:
         """``lapsed`` (no order), ``n_order_days``, ``revenue`` (NaN without prices), by customer.
 
-        What scores foretell. A flag is judged as an event, numbers as amounts.
+        The truths of scores. Booleans are evaluated as events, numbers as amounts.
         """
         bought = self.shop.labels(self.cutoff, self.horizon_days, self.end)
         frame = bought.reindex(self.customers).astype(float).fillna({"n_order_days": 0.0})
@@ -82,19 +83,19 @@ class Holdout:
 
     @cached_property
     def catalogue(self) -> Longs:
-        """Codes of products in ``MIN_ORDERS`` orders or more; of all that were sold, where those are few."""
+        """Codes of products in ``MIN_ORDERS`` orders or more; of all products sold, if those are few."""
         sold = np.bincount(self.shop.history(self.cutoff).product, minlength=len(self.products))
         common = np.flatnonzero(sold >= MIN_ORDERS)
         return common if len(common) >= SMALL_CATALOGUE else np.flatnonzero(sold > 0)
 
     @cached_property
     def purchases(self) -> dict[str, tuple[Longs, Longs]]:
-        """Per segment: the customer's row and the product's code of every true pair in the catalogue."""
+        """By segment: the customer's row and the product's code of every actual purchase in the catalogue."""
         return self.pairs(self._horizon)
 
     @cached_property
     def measured(self) -> Bools:
-        """Whose lists are measured: everyone's; in a large shop some who bought, drawn by chance."""
+        """The customers whose lists are measured: everyone, or in a large shop a random sample of buyers."""
         if len(self.customers) <= MOST_LISTS:
             return np.ones(len(self.customers), bool)
         bought = np.unique(self.purchases["all"][0])
@@ -104,13 +105,13 @@ class Holdout:
 
     @cached_property
     def decided(self) -> Ints:
-        """Codes of the customers of the history whom offers are measured on: all, or some drawn by chance."""
+        """Codes of the customers of the history on whom offers are measured: all, or a random sample."""
         n = len(self.shop.history(self.cutoff).customers)
         return np.sort(np.random.default_rng(0).permutation(n)[:MOST_LISTS]).astype(np.int32)
 
     @cached_property
     def asked(self) -> list[str] | None:
-        """Who is asked about for lists: None where that is everyone; else whom something is measured on."""
+        """The customers who need lists: None for everyone, else those on whom something is measured."""
         if len(self.customers) <= MOST_LISTS:
             return None
         known = self.shop.history(self.cutoff).customers
@@ -119,7 +120,7 @@ class Holdout:
 
     @cached_property
     def spent(self) -> dict[str, Doubles | None]:
-        """Per segment: the money of each pair of ``purchases``; None without prices."""
+        """By segment: the revenue of each pair of ``purchases``; None without prices."""
         if not self.shop.facts.has_money:
             return dict.fromkeys(SEGMENTS.values())
         money = self._horizon["revenue"].to_numpy(float)
@@ -152,7 +153,7 @@ class Holdout:
 
     @cached_property
     def rarity(self) -> Doubles:
-        """-log2 of the share of customers who bought each product; nobody counts as one."""
+        """-log2 of the share of customers who bought each product; zero buyers count as one."""
         buyers = np.bincount(self._bought % max(len(self.products), 1), minlength=len(self.products))
         rarity: Doubles = -np.log2(np.maximum(buyers, 1) / max(len(self.customers), 1))
         return rarity
@@ -181,15 +182,15 @@ class Holdout:
         return pairs
 
     def state(self, model: ListModel[Any, S]) -> S:
-        """Return a list model's state at the cutoff, once for all that differ in weights alone."""
+        """Return a list model's state at the cutoff, cached for models that differ only in weights."""
         config = model.config.model_dump(mode="json")
-        key = (model.name, json.dumps(config, sort_keys=True), model.horizon_days)  # a saved one is sorted
+        key = (model.name, json.dumps(config, sort_keys=True), model.horizon_days)  # as when it was saved
         if key not in self._states:
             self._states[key] = model.state(self.shop, self.cutoff)
         return cast(S, self._states[key])
 
     def forget(self) -> None:
-        """Let go of the states, which take gigabytes in a large shop; they are made again where asked for."""
+        """Drop the cached states, which take gigabytes in a large shop; they are rebuilt when needed."""
         self._states.clear()
 
     @cached_property
@@ -206,7 +207,7 @@ class Holdout:
         return matrix
 
     def ready(self, frame: pd.DataFrame) -> dict[str, tuple[Longs, Doubles]]:
-        """Return lists of those ``decided`` as decisions read them: products and chances, each (n, k)."""
+        """Return the lists of ``decided`` in the form that decisions read: products and chances, (n, k)."""
         customers = _index(self.shop.history(self.cutoff).customers.names(self.decided))
         shape = (len(customers), int(frame["rank"].max()) if len(frame) else 0)
         found = {}

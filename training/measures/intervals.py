@@ -1,4 +1,4 @@
-"""How sure a figure is: customers are drawn with replacement, whole, and the figure is computed again.
+"""Bootstrap intervals: customers are drawn with replacement and the figure is computed again.
 
 The same seed draws the same customers for every method, so differences are paired.
 """
@@ -16,16 +16,17 @@ from training.measures.criteria import Metric
 from training.measures.metrics import Statistic, captured, decile_mape, ece, mean, pit_error
 
 FEW = 50_000
-"""Up to so many rows the draws are kept: one byte a row and draw."""
+"""Up to this many rows the draws are cached, at one byte per row and draw."""
 N_DRAWS, N_DRAWS_OF_MANY = 400, 100
-"""Draws of up to ``FEW`` rows, and of more: each costs as much as the figure itself, and the interval of so
-many rows is narrow. Its ends are known to a quarter of a standard error, not to an eighth."""
+"""Number of draws for up to ``FEW`` rows, and for more: each costs as much as the figure itself, and
+intervals of many rows are narrow. With fewer draws their ends have an error of a quarter of a standard error
+instead of an eighth."""
 CELLS = 1_000_000
-"""Draws are multiplied in blocks of at most so many cells."""
+"""Draws are multiplied in blocks of at most this many cells."""
 SUMS = (mean, captured)
-"""Statistics that are a ratio of weighted sums of their columns: quick to draw."""
+"""Statistics that are a ratio of weighted sums of their columns, which are fast to draw."""
 FOLDED = (ece, pit_error, decile_mape)
-"""Means of distances, 0 or more: noise can only raise them, and every draw of customers adds noise."""
+"""Means of distances, at least 0: noise can only raise them, and every bootstrap draw adds noise."""
 
 
 class Interval(NamedTuple):
@@ -37,7 +38,7 @@ class Interval(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """A figure and its replicates, one a draw of customers: what intervals of it are made of."""
+    """A figure and its replicates, one per draw of customers."""
 
     value: float
     draws: Doubles
@@ -48,7 +49,7 @@ class Drawn(NamedTuple):
         return _interval(self.value, self.draws)
 
     def better_than(self, other: "Drawn", metric: Metric) -> Interval:
-        """Return how much better this is (above 0: better) than one drawn of the same rows and seed."""
+        """Return how much better this is (above 0: better) than another drawn from the same rows and seed."""
         value = metric.goodness(self.value) - metric.goodness(other.value)
         ours, theirs = (
             np.array([metric.goodness(x) for x in found.draws.tolist()]) for found in (self, other)
@@ -56,20 +57,20 @@ class Drawn(NamedTuple):
         return _interval(value, ours - theirs)
 
     def times(self, other: "Drawn") -> Interval:
-        """Return how many times the other this is; NaN where that is 0.
+        """Return the ratio of this to the other; NaN if that is 0.
 
-        Read it where a value has a natural zero: a recall, not a bias.
+        Meaningful only for values with a natural zero: a recall, not a bias.
         """
         return _interval(_times(self.value, other.value), _times(self.draws, other.draws))
 
 
 def drawn(columns: tuple[Doubles, ...], statistic: Statistic, *, seed: int = 0, n_draws: int = 0) -> Drawn:
-    """Return the statistic of ``columns`` (one row a customer, the score last) and of every draw of rows.
+    """Return the statistic of ``columns`` (one row per customer, score last) and its value for every draw.
 
-    What is drawn with one seed of as many rows is drawn alike: two methods are compared row by row. There are
-    ``N_DRAWS`` of few rows, ``N_DRAWS_OF_MANY`` of many, where ``n_draws`` does not tell. Draws of
-    a ``FOLDED`` statistic are moved to lie about it: as they come they lie above, and of 2,000 customers
-    their interval missed the figure itself in one case of seven, the truth in nearly all.
+    Draws depend only on the seed and the number of rows, so methods are compared row by row. By default there
+    are ``N_DRAWS`` for few rows, ``N_DRAWS_OF_MANY`` for many. Draws of a ``FOLDED`` statistic are shifted to
+    be centred on it: unshifted they lie above, and for 2,000 customers their interval missed the figure
+    itself in one case of seven, the truth in nearly all.
     """
     n_draws = n_draws or (N_DRAWS if len(columns[0]) <= FEW else N_DRAWS_OF_MANY)
     value, draws = statistic(*columns), _replicates(statistic, columns, seed, n_draws)
@@ -109,7 +110,7 @@ def _ratios(columns: tuple[Doubles, ...], seed: int, n_draws: int) -> Doubles:
 
 
 def _draws(n: int, seed: int, n_draws: int) -> Iterable[NDArray[np.integer[Any]]]:
-    """Yield how often each of ``n`` rows is drawn; small ones are kept, since many figures share them."""
+    """Yield how often each of ``n`` rows is drawn; small draws are cached, as many figures share them."""
     return _kept(n, seed, n_draws) if n <= FEW else _fresh(n, seed, n_draws)
 
 
@@ -125,7 +126,7 @@ def _fresh(n: int, seed: int, n_draws: int) -> Iterator[NDArray[np.integer[Any]]
 
 
 def _interval(value: float, draws: Doubles) -> Interval:
-    """Return the value with the middle 95% of its draws, widened to hold it."""
+    """Return the value with the middle 95% of its draws, widened to include it."""
     known = draws[np.isfinite(draws)]
     if not len(known):
         return Interval(value, float("nan"), float("nan"))

@@ -1,4 +1,4 @@
-"""What each figure of a list means: pure functions over arrays, one row a customer, one column a rank."""
+"""The figures of lists: pure functions over arrays, one row per customer, one column per rank."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def recall(hits: Bools, n_true: Longs, k: int) -> Doubles:
 
 
 def ndcg(hits: Bools, n_true: Longs, k: int) -> Doubles:
-    """Return each customer's NDCG with binary gain; the ideal list holds ``min(k, n_true)`` hits.
+    """Return each customer's NDCG with binary gain; the ideal list has ``min(k, n_true)`` hits.
 
     Source: Järvelin & Kekäläinen (2002), with log2(rank + 1).
     """
@@ -41,12 +41,12 @@ def average_precision_at(hits: Bools, n_true: Longs, k: int) -> Doubles:
 
 
 def hit_rate(hits: Bools, n_true: Longs, k: int) -> Doubles:
-    """Return 1 where any of the first ``k`` is true, else 0; NaN without a truth."""
+    """Return 1 if any of the first ``k`` is true, else 0; NaN without a truth."""
     return np.where(n_true > 0, hits[:, :k].any(axis=1).astype(float), np.nan)
 
 
 def hit_values(recommended: Longs, customer: Longs, product: Longs, value: Doubles) -> Doubles:
-    """Return the value (money) of the true pair behind each recommended product, 0 where it is none."""
+    """Return the value (money) of the true pair behind each recommended product, 0 without one."""
     width = int(max(recommended.max(initial=0), product.max(initial=0))) + 1
     pair = np.asarray(customer, np.int64) * width + product
     order = np.argsort(pair)

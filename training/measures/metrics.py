@@ -1,8 +1,7 @@
-"""What each figure means: pure functions over arrays, one row a customer.
+"""The figures of scores: pure functions over arrays, one row per customer.
 
-A metric of scores takes ``(truth, score)`` and optional ``weights``; the weights are what a bootstrap over
-customers varies, so that every metric has its interval in the same way. Tied scores are one group: the
-order of rows changes nothing.
+A metric takes ``(truth, score)`` and optional ``weights``, which a bootstrap over customers varies, so that
+every metric has its interval in the same way. Tied scores are one group: the order of rows does not matter.
 """
 
 from collections.abc import Callable
@@ -40,7 +39,7 @@ def brier(truth: Doubles, probability: Doubles, weights: Doubles | None = None) 
 
 
 def log_loss(truth: Doubles, probability: Doubles, weights: Doubles | None = None) -> float:
-    """Return the mean negative log of the probability given to what came, at least 1e-6."""
+    """Return the mean negative log of the probability given to the outcome, at least 1e-6."""
     right = np.where(truth > 0, probability, 1 - probability)
     return mean(-np.log(np.clip(right, 1e-6, 1)), weights)
 
@@ -60,7 +59,7 @@ def ece(truth: Doubles, probability: Doubles, weights: Doubles | None = None, *,
 def calibration_slope(truth: Doubles, probability: Doubles, weights: Doubles | None = None) -> float:
     """Return the slope of a logistic regression of the truth on the logit of its probability: 1 is right.
 
-    Below 1 the probabilities are too extreme (Cox, 1958). NaN where truth or probability does not vary.
+    Below 1 the probabilities are too extreme (Cox, 1958). NaN if truth or probability do not vary.
     """
     weights = _ones(truth, weights)
     clipped = np.clip(probability, 1e-6, 1 - 1e-6)
@@ -80,7 +79,7 @@ def calibration_slope(truth: Doubles, probability: Doubles, weights: Doubles | N
 
 
 def lift(truth: Doubles, score: Doubles, weights: Doubles | None = None, *, share: float = 0.1) -> float:
-    """Return how often the truth holds in the top ``share`` of scores, over how often it holds at all."""
+    """Return the share of true rows in the top ``share`` of scores, over the share of true rows in all."""
     weights = _ones(truth, weights)
     size, true = (part[::-1] for part in _tied(score, weights, weights * truth))
     limit = share * size.sum()
@@ -112,19 +111,19 @@ def spearman(truth: Doubles, score: Doubles, weights: Doubles | None = None) -> 
 
 
 def bias(truth: Doubles, amount: Doubles, weights: Doubles | None = None) -> float:
-    """Return how far the predicted total lies above the true one, as a share of it: +0.36 is 36% too much."""
+    """Return the error of the predicted total as a share of the true one: +0.36 is 36% too much."""
     weights = _ones(truth, weights)
     return _ratio(float(weights @ amount), float(weights @ truth)) - 1.0
 
 
 def wape(truth: Doubles, amount: Doubles, weights: Doubles | None = None) -> float:
-    """Return the sum of all misses over the sum of what came."""
+    """Return the sum of absolute errors over the sum of the truth."""
     weights = _ones(truth, weights)
     return _ratio(float(weights @ np.abs(amount - truth)), float(weights @ truth))
 
 
 def mean_absolute_error(truth: Doubles, amount: Doubles, weights: Doubles | None = None) -> float:
-    """Return the mean distance. No headline: where few buy, "always zero" is hard to beat."""
+    """Return the mean absolute error. No headline: if few buy, "always zero" is hard to beat."""
     return mean(np.abs(amount - truth), weights)
 
 
@@ -134,9 +133,10 @@ def inside(truth: Doubles, low: Doubles, high: Doubles, weights: Doubles | None 
 
 
 def interval_score(truth: Doubles, low: Doubles, high: Doubles, weights: Doubles | None = None) -> float:
-    """Return what 80% intervals cost, as a share of what came: 0 is right, and width is paid for.
+    """Return the score of 80% intervals, as a share of the truth: 0 is right, and width is penalised.
 
-    Their width, and 2 / 0.2 of each miss beyond a bound (Winkler, 1972; Gneiting and Raftery, 2007, eq. 43).
+    Their width, plus 2 / 0.2 times each miss beyond a bound (Winkler, 1972; Gneiting and Raftery, 2007, eq.
+    43).
     """
     weights = _ones(truth, weights)
     cost = high - low + 10 * (np.maximum(low - truth, 0) + np.maximum(truth - high, 0))
@@ -144,24 +144,25 @@ def interval_score(truth: Doubles, low: Doubles, high: Doubles, weights: Doubles
 
 
 def pit_error(low: Doubles, high: Doubles, weights: Doubles | None = None, *, bins: int = 10) -> float:
-    """Return how far predicted distributions are from right at every level: 0 is right, 2 at most.
+    """Return how far predicted distributions are from calibrated at every level: 0 is right, 2 at most.
 
-    ``low`` and ``high`` are the predicted shares below the truth, and at or below it: apart where the truth
-    is a value with probability of its own, such as 0. Mean histogram of the probability integral transform
-    (Czado, Gneiting and Held, 2009), which is flat where the distributions are right; its distance from that.
+    ``low`` and ``high`` are the predicted shares below the truth, and at or below it; they differ if the
+    truth is a value with a probability of its own, such as 0. The distance of the mean histogram of the
+    probability integral transform (Czado, Gneiting and Held, 2009) from the uniform one of calibrated
+    distributions.
     """
     weights = _ones(low, weights)
     edges = np.linspace(0, 1, bins + 1)
     below = np.clip((edges[:, None] - low) / np.maximum(high - low, 1e-12), 0, 1)
-    below[-1] = 1.0  # a truth beyond all that was foreseen belongs to the last bin
+    below[-1] = 1.0  # a truth above everything predicted belongs to the last bin
     mass = below @ weights / weights.sum()
     return float(np.abs(np.diff(mass) - 1 / bins).sum())
 
 
 def decile_mape(truth: Doubles, score: Doubles, weights: Doubles | None = None, *, bins: int = 10) -> float:
-    """Return by how much the amount said misses the amount that came, on average over tenths by the score.
+    """Return the error of predicted against actual amounts, averaged over tenths by score.
 
-    As a share of what came; a tenth in which nothing came is left out. Ties stay together. Source: Wang, Liu
+    As a share of the actual amount; a tenth without any is left out. Ties stay together. Source: Wang, Liu
     and Miao (2019).
     """
     weights = _ones(truth, weights)
@@ -195,7 +196,7 @@ def captured(caught: Doubles, spent: Doubles, weights: Doubles | None = None) ->
 
 
 def mean(values: Doubles, weights: Doubles | None = None) -> float:
-    """Return the weighted mean; NaN of nothing."""
+    """Return the weighted mean; NaN without rows."""
     weights = _ones(values, weights)
     return _ratio(float(weights @ values), float(weights.sum()))
 
@@ -209,7 +210,7 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def _tied(score: Doubles, *columns: Doubles) -> list[Doubles]:
-    """Return each column's sums over rows of equal score, scores ascending; cheap where rows are sorted."""
+    """Return each column's sums over rows of equal score, scores ascending; fast if rows are sorted."""
     order = np.argsort(score, kind="stable")
     ordered = score[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))

@@ -1,4 +1,4 @@
-"""What an evaluation is made of: samples, from which figures, their intervals and their differences come."""
+"""The parts of an evaluation: samples, which give figures, their intervals and their differences."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +17,7 @@ KEYS = ["model", "method", "metric", "segment", "value", "low", "high", "n"]
 
 @dataclass(frozen=True)
 class Sample:
-    """What one method did on one metric: columns of one row a customer, from which intervals are drawn."""
+    """One method's result on one metric: columns of one row per customer, from which intervals are drawn."""
 
     metric: Metric
     customers: pd.Index
@@ -35,21 +35,21 @@ class Sample:
 
     @cached_property
     def drawn(self) -> Drawn:
-        """The figure and its replicates: drawn once, for its interval and for every comparison."""
+        """The figure and its replicates, drawn once for its interval and all comparisons."""
         return drawn(self.columns, self.metric.statistic)
 
     def better_than(self, other: "Sample") -> Interval:
-        """Return by how much this beats ``other`` (above 0: better), paired over the customers both have."""
+        """Return how much this beats ``other`` (above 0: better), paired over the customers both have."""
         ours, theirs = self._paired(other)
         return ours.drawn.better_than(theirs.drawn, self.metric)
 
     def times(self, other: "Sample") -> Interval:
-        """Return how many times the value of ``other`` this one's is, paired over the customers both have."""
+        """Return the ratio of this value to ``other``'s, paired over the customers both have."""
         ours, theirs = self._paired(other)
         return ours.drawn.times(theirs.drawn)
 
     def _paired(self, other: "Sample") -> tuple["Sample", "Sample"]:
-        """Return both over the customers both have, in one order."""
+        """Return both over their common customers, in one order."""
         if self.customers.equals(other.customers):
             return self, other
         both = self.customers.intersection(other.customers)
@@ -75,16 +75,16 @@ class Evaluation:
     plain: dict[str, dict[str, float]] = field(default_factory=dict)
     """Figures without an interval, such as coverage."""
     curves: dict[str, dict[str, Doubles]] = field(default_factory=dict)
-    """Mean recall of the first 1, 2, 3, ... places: ``curves[segment][method]``."""
+    """Mean recall of the first 1, 2, 3, ... positions: ``curves[segment][method]``."""
 
     @property
     def ours(self) -> dict[str, Sample]:
-        """The model's own samples; its method is called by its name."""
+        """The model's own samples; its method has the model's name."""
         return self.samples.get(self.model, {})
 
     @property
     def decisive_key(self) -> str:
-        """What decides a promotion: the first headline that could be measured; empty where none was."""
+        """What decides a promotion: the first headline that could be measured; empty if none was."""
         return next((key for key in self.headline if key in self.ours), "")
 
     @property
@@ -93,7 +93,7 @@ class Evaluation:
         return self.ours.get(self.decisive_key)
 
     def best_baseline(self, key: str) -> tuple[str, Sample] | None:
-        """Return the baseline that is best on ``"metric segment"`` and its sample; None where none has it."""
+        """Return the baseline that is best on ``"metric segment"`` and its sample; None if none has it."""
         others = {name: found[key] for name, found in self.samples.items() if key in found}
         others.pop(self.model, None)
         good = {name: sample.metric.goodness(sample.value) for name, sample in others.items()}
@@ -103,7 +103,7 @@ class Evaluation:
 
     @property
     def compared(self) -> list[str]:
-        """What is compared with every baseline: all of everyone; of lists at depth 10."""
+        """What is compared with every baseline: all figures for everyone; of lists those at depth 10."""
         whole = [key for key in self.ours if " of " not in key]
         return [key for key in whole if "@10 " in key] or whole
 
@@ -118,7 +118,7 @@ class Evaluation:
         }
 
     def table(self) -> pd.DataFrame:
-        """Return one row a figure: model, method, metric, segment, value, low, high, n (customers)."""
+        """Return one row per figure: model, method, metric, segment, value, low, high, n (customers)."""
         rows: list[tuple[object, ...]] = []
         for method, samples in self.samples.items():
             for key, sample in samples.items():
@@ -130,7 +130,7 @@ class Evaluation:
         return pd.DataFrame(rows, columns=KEYS)
 
     def facts(self) -> dict[str, Any]:
-        """Return every figure as plain data, and how we stand to the best baseline and to each."""
+        """Return every figure as plain data, with comparisons to the best baseline and to each."""
         methods: dict[str, Any] = {}
         for row in self.table().itertuples():
             figure = {"value": row.value, "low": row.low, "high": row.high, "n": row.n}
@@ -160,5 +160,5 @@ class Evaluation:
 
 
 def _known(figures: dict[str, Any]) -> dict[str, Any]:
-    """Return figures as JSON takes them: None for what is no number."""
+    """Return figures as JSON values: None if not finite."""
     return {name: None if isinstance(x, float) and not isfinite(x) else x for name, x in figures.items()}
