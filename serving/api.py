@@ -1,4 +1,4 @@
-"""Requests and responses of a storefront, with the examples the OpenAPI document shows."""
+"""Requests and responses of a storefront, with the examples shown in the OpenAPI document."""
 
 from typing import Annotated, Any, Literal, get_args
 
@@ -14,28 +14,29 @@ LIST_NAMES: tuple[ListName, ...] = get_args(ListName)
 
 
 class RecommendRequest(Request):
-    """What to show, now."""
+    """The products to show a customer now."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"customer_id": "1234", "list": "for_you", "k": 5}]}
     )
 
     customer_id: Id | None = None
-    """Whom to show it to; absent for a visitor nobody knows."""
+    """The customer to show them to; absent for an unknown visitor."""
     k: Annotated[int, Field(ge=1, le=200), WHOLE] = 10
-    """How many products (1 to 200); fewer come only where fewer are eligible."""
+    """Number of products (1 to 200); fewer are returned only if fewer are eligible."""
     cart: Annotated[list[Id], Field(max_length=200)] = []
-    """Product ids in the cart: they steer the answer and are not shown again."""
+    """Product ids in the cart: they influence the answer and are not shown again."""
     product_id: Id | None = None
-    """The product being looked at; ``bought_together`` and ``upsell`` start from it, else from the cart.
+    """The product being viewed; ``bought_together`` and ``upsell`` start from it, otherwise from the cart.
 
-    ``upsell`` holds only better versions of what it starts from, within the shop's price step."""
+    ``upsell`` contains only better versions of these, within the shop's price step.
+    """
     exclude: Ids = []
     """Product ids never to show in this answer."""
     attributes: dict[Attribute, Annotated[str, Field(max_length=200)]] = {}
-    """What is known of a customer without orders: what sells to those alike is shown."""
+    """Attributes of a customer without orders: the answer is what sells to similar customers."""
     category: Annotated[str, Field(min_length=1, max_length=300)] | None = None
-    """Only this category and those below it, as ``a > b``."""
+    """Only this category and its subcategories, as ``a > b``."""
     min_price: Amount | None = None
     """Only products of at least this price; one whose price is unknown is left out."""
     max_price: Amount | None = None
@@ -43,7 +44,7 @@ class RecommendRequest(Request):
     details: bool = False
     """Also return each product's name, category and price, and why it is shown."""
     locale: Annotated[str, Field(min_length=2, max_length=35)] | None = None
-    """Language of the reasons, such as en; absent: the shop's. One that is not spoken reads as en."""
+    """Language of the reasons, such as en; by default the shop's. An unsupported one gives en."""
     list: ListName = "for_you"
     """Which list."""
 
@@ -71,7 +72,7 @@ class ProductDetails(Product):
     category: str | None
     price: float | None
     due_at: str | None
-    """The day this customer is expected to buy it again; null where never is likelier, or it is new."""
+    """The day this customer is expected to buy it again; null for a new product, or if never is likelier."""
     reason: Reason
 
 
@@ -84,16 +85,17 @@ class Recommended(Response):
     customer_id: str | None
     list: ListName
     products: Products
-    """``score``: the calibrated chance of buying it within the horizon, its odds raised for what goes with
-    the cart; ``source``: where it came from."""
+    """``score``: the calibrated chance of buying it within the horizon, with raised odds if it goes with the
+    cart; ``source``: why it is a candidate."""
     answered_from: Literal["ready", "live", "fallback"]
-    """``ready``: the nightly lists; ``live``: computed now, on events or cart; ``fallback``: see there."""
+    """``ready``: the nightly lists; ``live``: computed now from events or cart; ``fallback``: see
+    ``fallback``."""
     fallback: str | None
-    """Why this is no personal answer, or an empty one; else null."""
+    """Why this is not a personal answer, or is empty; otherwise null."""
 
 
 class OfferRequest(Request):
-    """What to do now for one customer, or nothing."""
+    """The best action for one customer now, or nothing."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"customer_id": "1234"}]})
 
@@ -101,79 +103,80 @@ class OfferRequest(Request):
     exclude: Ids = []
     """Product ids never to offer."""
     channel: Channel | None = None
-    """Only by this channel; ``site``: shown in the shop, which needs no consent and costs nothing."""
+    """Only by this channel; ``site`` is shown in the shop, which needs no consent and costs nothing."""
     record: bool = False
-    """Keep the decision, with the policy's propensity, so that what it earned can be measured."""
+    """Store the decision with the policy's propensity, so that its outcome can be measured."""
 
 
 class Offer(Noted):
-    """A decision; the names in ``money`` carry their horizon in days."""
+    """A decision; the names in ``money`` contain their horizon in days."""
 
     customer_id: str
     action: Literal["offer", "contact", "nothing"]
     """``offer`` comes with a product, ``contact`` without one."""
     name: str
-    """Which action of the catalogue: cross_sell, win_back, ..., or nothing."""
+    """The action: cross_sell, win_back, ..., or nothing."""
     channel: str | None
     """How to reach the customer; null for nothing."""
     product_id: str | None
     product_name: str | None
     shown_with: str | None
-    """A best seller to show a slow mover with, by product_id; else null."""
+    """The product_id of a best seller to show a slow mover with; otherwise null."""
     window: dict[str, str | None] | None
-    """When to act, ``from`` and ``until`` (null: open) in the shop's zone, quiet hours left out."""
+    """When to act, ``from`` and ``until`` (null: open) in the shop's time zone, outside quiet hours."""
     money: dict[str, float | None]
-    """The worth of the offer over doing nothing, and the chance of a purchase without it."""
+    """The worth of the offer compared with doing nothing, and the chance of a purchase without it."""
     currency: str
     effect: str
-    """``assumed`` until an experiment has been learnt from."""
+    """``assumed`` until it has been learnt from an experiment."""
     reason: str
     runners_up: list[dict[str, Any]]
     """The next best options; a null product_id is doing nothing."""
     ruled_out: list[dict[str, Any]]
-    """Products refused, by which rule, in words; the first ten."""
+    """Products refused, with the rule and its reason; the first ten."""
     ruled_out_actions: list[dict[str, Any]]
-    """Actions refused, by which rule, in words."""
+    """Actions refused, with the rule and its reason."""
     propensity: float | None
-    """The policy's chance of deciding so, where the decision was recorded."""
+    """The policy's probability of this decision, if it was recorded."""
     decision_id: str | None
-    """Set when the decision was recorded."""
+    """Present if the decision was recorded."""
     experiment: str | None
-    """While effects are assumed: the experiment that would measure them."""
+    """While effects are assumed, the experiment that would measure them."""
     fallback: str | None
 
 
 class _Event(Request):
     event_id: Id
-    """Yours, unique: posting it twice changes nothing."""
+    """Chosen by the client, unique: posting the same event twice changes nothing."""
     occurred_at: AwareDatetime | None = None
-    """With a time zone; absent: now."""
+    """With a time zone; by default now."""
 
 
 class OrderEvent(_Event):
-    """One line of an order; a customer's lines of one ``occurred_at`` are one order."""
+    """One line of an order; a customer's lines with the same ``occurred_at`` are one order."""
 
     kind: Literal["order"]
     customer_id: Id
     product_id: Id | None = None
-    """Absent only where the shop's orders name none; it then counts for features and scores."""
+    """May be absent only if the shop's orders name no products; the event then counts for features and
+    scores."""
     quantity: Quantity = 1.0
     unit_price: Amount | None = None
-    """Net of discounts; without it the order counts for the customer's features, its money does not."""
+    """Net of discounts; without it the order counts for the customer's features, but without revenue."""
 
 
 class ReturnEvent(_Event):
-    """A product brought back."""
+    """A returned product."""
 
     kind: Literal["return"]
     customer_id: Id
     product_id: Id | None = None
-    """As the order named it: a return undoes the newest purchase of that product, or of none."""
+    """The same as in the order: a return undoes the newest purchase of that product, or of an unnamed one."""
     quantity: Quantity = 1.0
 
 
 class StockEvent(_Event):
-    """Units on hand: at 0 the product is not shown by the next request; also the way to hide one."""
+    """Units on hand: at 0 the product is hidden from the next request on."""
 
     kind: Literal["stock"]
     product_id: Id
@@ -181,7 +184,7 @@ class StockEvent(_Event):
 
 
 class ContactEvent(_Event):
-    """A contact that was made (or held out: ``treated`` false). Its event_id is the contact's id."""
+    """A contact made, or withheld (``treated`` false). Its event_id is the contact's id."""
 
     kind: Literal["contact"]
     customer_id: Id
@@ -197,9 +200,9 @@ Event = Annotated[OrderEvent | ReturnEvent | StockEvent | ContactEvent, Field(di
 
 
 class EventsRequest(Request):
-    """What just happened; all of it is kept, or none.
+    """New events; either all of them are stored, or none.
 
-    Consent is no event: it is read with the table of customers, at the next ingest and scoring.
+    Consent is not an event: it is read from the customers table at the next ingest and scoring.
     """
 
     model_config = ConfigDict(
@@ -226,9 +229,9 @@ class EventsRequest(Request):
 
 
 class EventsKept(Response):
-    """How many events were new; the rest were known already or belong to erased customers."""
+    """The number of new events; the others were known already or belong to erased customers."""
 
     accepted: int
     duplicates: int
     erased: int
-    """Events of customers who asked to be forgotten; not kept."""
+    """Events of customers who were erased; they are not stored."""

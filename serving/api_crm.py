@@ -13,7 +13,7 @@ Format = Literal["json", "ndjson", "csv"]
 Count = Annotated[int, Field(ge=0, le=1_000_000), WHOLE]
 Names = Annotated[list[Id], Field(min_length=1, max_length=100)]
 Cursor = Annotated[str, Field(pattern=r"^[0-9]{8}T[0-9]{4}-[0-9]{4,9}:[0-9]{1,9}$")]
-"""A scoring's name, and the row to go on from."""
+"""A scoring's name, and the row at which to continue."""
 
 
 class CustomerRequest(Request):
@@ -23,36 +23,38 @@ class CustomerRequest(Request):
 
     customer_id: Id
     locale: Annotated[str, Field(max_length=35)] | None = None
-    """The language of ``reasons``, such as en; absent: the shop's. One that is not spoken reads as en."""
+    """Language of ``reasons``, such as en; by default the shop's. An unsupported one gives en."""
 
 
 class Profile(Noted):
-    """All we know and expect of one customer."""
+    """Everything known and predicted about one customer."""
 
     customer_id: str
     known: bool
-    """False: no order before ``as_of``; features, scores and lists are then empty. ``as_of`` is the moment of
-    features and scores: just after the newest order or return within 28 days of the scoring, else its own."""
+    """False if there is no order before ``as_of``; features, scores and lists are then empty. ``as_of`` is
+    the moment of features and scores: just after the newest order or return within 28 days of the scoring,
+    otherwise the scoring's."""
     currency: str
-    """Of all money below; empty where the shop names none."""
+    """Of all amounts below; empty if the shop has none."""
     features: dict[str, float | None]
-    """See ``recompra features`` for units."""
+    """For units see ``recompra features``."""
     scores: dict[str, float | str | None]
-    """Names carry the horizon in days."""
+    """Names contain the horizon in days."""
     behind: str | None
-    """Why features and scores do not hold the newest order or return: the scoring is too old; else null."""
+    """Why features and scores do not include the newest order or return (the scoring is too old); otherwise
+    null."""
     reasons: list[dict[str, str]]
-    """Why they may leave or stay, the strongest first: ``code``, ``effect`` on the risk, ``text``."""
+    """Why the customer may leave or stay, the strongest first: ``code``, ``effect`` on the risk, ``text``."""
     lists: dict[str, list[Product]]
-    """The first five of each list, ranked live where something happened since the scoring."""
+    """The first five of each list, ranked live if there were events since the scoring."""
     events: list[dict[str, Any]]
-    """The last hundred that were posted, newest first; features and scores hold those before ``as_of``."""
+    """The last hundred events posted, newest first; features and scores include those before ``as_of``."""
     contacts: list[dict[str, Any]]
     decisions: list[dict[str, Any]]
 
 
 class ScoresRequest(Request):
-    """Scores of the customers whom every filter given lets through, page by page or as one stream."""
+    """Scores of the customers that match all filters, page by page or as one stream."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -65,24 +67,26 @@ class ScoresRequest(Request):
     )
 
     limit: Annotated[int, Field(ge=1, le=10_000), WHOLE] | None = 1000
-    """Rows of a page. Null: as ``ndjson`` or ``csv`` all that are left, in one stream; as ``json`` 10,000."""
+    """Rows per page. Null: all that remain, in one stream as ``ndjson`` or ``csv``; at most 10,000 as
+    ``json``."""
     cursor: Cursor | None = None
-    """``next_cursor`` of the page before, with the same filters; it stays on the scoring it began with, while
-    newer ones land. Once two have, it may be refused (410): start again."""
+    """``next_cursor`` of the previous page, with the same filters. It stays on the scoring it began with
+    while newer ones arrive; after two newer ones it may be refused (410): start again."""
     format: Format = "json"
-    """``ndjson`` and ``csv`` bear the next cursor in the header ``X-Next-Cursor``.
+    """``ndjson`` and ``csv`` return the next cursor in the header ``X-Next-Cursor``.
 
-    Absent: what ``Accept`` asks for. In CSV an id that begins as a formula (``=``, ``@``) is led by an
-    apostrophe.
+    By default what ``Accept`` asks for. In CSV an id that a spreadsheet would read as a formula (``=``,
+    ``@``) is prefixed with an apostrophe.
     """
     min_churn_probability: Share | None = None
-    """Of the shop's horizon, as in the scoring (rows refreshed since may differ); unknown is in no range."""
+    """Of the shop's horizon, as in the scoring (rows refreshed since may differ); unknown values match no
+    range."""
     max_churn_probability: Share | None = None
-    """The end of the range, itself included."""
+    """Inclusive."""
     min_expected_margin: Amount | None = None
-    """Value: what the customer is expected to bring within the horizon, in the shop's currency."""
+    """Expected margin within the horizon, in the shop's currency."""
     max_expected_margin: Amount | None = None
-    """The end of the range, itself included."""
+    """Inclusive."""
     segments: Names | None = None
     """RFM segments, as in the column ``segment``."""
     personas: Names | None = None
@@ -90,31 +94,31 @@ class ScoresRequest(Request):
     min_n_orders: Count | None = None
     """Orders so far."""
     max_n_orders: Count | None = None
-    """The end of the range, itself included."""
+    """Inclusive."""
     min_days_since_last_order: Count | None = None
     """Days from the last order to ``as_of``."""
     max_days_since_last_order: Count | None = None
-    """The end of the range, itself included."""
+    """Inclusive."""
 
 
 class ScoresPage(Noted):
-    """A page of scores, in the order of customer ids."""
+    """A page of scores, ordered by customer id."""
 
     currency: str
-    """Of all money in the rows, empty where the shop names none; of a file: the header ``X-Currency``."""
+    """Of all amounts in the rows, empty if the shop has none; of a file, in the header ``X-Currency``."""
     scores: list[dict[str, Any]]
-    """Each row with its ``as_of``: later than the scoring's where an order or a return came since. Filters
-    read the scoring; who is new since comes with the next one."""
+    """Each row with its ``as_of``, later than the scoring's if an order or return came since. Filters use the
+    scoring's values; customers new since then appear in the next scoring."""
     n_customers: int
-    """Of the scoring, less who was erased since."""
+    """Customers of the scoring, without those erased since."""
     n_found: int
-    """Of those, whom the filters let through."""
+    """Of those, the number that match the filters."""
     next_cursor: str | None
     """Null on the last page."""
 
 
 class EraseRequest(Request):
-    """Forget a person."""
+    """A request to erase a customer."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"customer_id": "1234"}]})
 
@@ -122,36 +126,36 @@ class EraseRequest(Request):
 
 
 class Erased(Response):
-    """What was removed at once; from the next request on, no answer has anything of them."""
+    """What was removed at once; from the next request on, no answer contains anything of the customer."""
 
     events: int
     contacts: int
     decisions: int
     digest: str
-    """All that is kept of the id: its HMAC, under a salt of the store."""
+    """All that is kept of the id: its HMAC with a salt of the store."""
     files: str
-    """When their rows leave the files of warehouse and scorings, and how to have that proven."""
+    """When the customer's rows leave the files of warehouse and scorings, and how to get proof."""
 
 
 class Tabled(Noted):
-    """An answer whose rows are also given as a file."""
+    """A response whose rows are also available as a file."""
 
     _names: tuple[str, ...] = PrivateAttr(default=("customer_id",))
-    """What the rows' fields are called, also where there is no row: the heading of a CSV."""
+    """The names of the rows' fields, also if there are no rows: the heading of a CSV."""
 
     def named(self, names: Iterable[str]) -> Self:
-        """Say what the rows' fields are called."""
+        """Set the names of the rows' fields."""
         self._names = tuple(names)
         return self
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The rows' fields."""
+        """The names of the rows' fields."""
         return self._names
 
 
 class TargetsRequest(Request):
-    """Whom to keep, under a budget."""
+    """The customers to keep, under a budget."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -163,37 +167,37 @@ class TargetsRequest(Request):
     )
 
     budget: Amount
-    """What all contacts together may cost, in the shop's currency."""
+    """Maximum cost of all contacts together, in the shop's currency."""
     limit: Annotated[int, Field(ge=1, le=10_000), WHOLE] = 1000
-    """How many of the chosen to return; the sums are those of all."""
+    """How many of the chosen to return; the sums are over all of them."""
     format: Format = "json"
-    """``ndjson`` and ``csv`` hold the targets alone; absent: what ``Accept`` asks for."""
+    """``ndjson`` and ``csv`` contain the targets alone; by default what ``Accept`` asks for."""
     actions: Annotated[list[Id], Field(max_length=20)] = []
-    """Actions without a product to choose among, as ``win_back``; absent: a plain contact to keep them."""
+    """Actions without a product to choose from, as ``win_back``; by default a plain retention contact."""
 
 
 class Targets(Tabled):
     """The customers whose contact is expected to earn most for its cost; never by risk alone."""
 
     targets: list[dict[str, Any]]
-    """Best first; names carry the horizon in days."""
+    """Best first; names contain the horizon in days."""
     n_targets: int
     budget: float
     spent: float
     expected_incremental_margin: float
     currency: str
     effect: str
-    """``assumed`` until an experiment has been learnt from."""
+    """``assumed`` until it has been learnt from an experiment."""
     reason: str
     at_most: float | None = None
-    """No choice within the budget can be expected to earn more."""
+    """Upper bound on the expected earnings of any choice within the budget."""
     policies: dict[str, float] = {}
-    """What ours (``expected gain``) and other rankings would earn, with the same budget and rules; ``all``
-    contacts everyone the rules permit, whatever it costs."""
+    """What ours (``expected gain``) and other rankings would earn with the same budget and rules; ``all``
+    contacts everyone the rules permit, at any cost."""
     curve: list[dict[str, Any]] = []
-    """Budget, customers and money, from nothing to all that pays for itself."""
+    """Budget, customers and money, from nothing to everything that pays for itself."""
     experiment: str | None = None
-    """While effects are assumed: the experiment that would measure them."""
+    """While effects are assumed, the experiment that would measure them."""
 
 
 class PlanRequest(Request):
@@ -204,34 +208,34 @@ class PlanRequest(Request):
     )
 
     customer_ids: Annotated[list[Id], Field(min_length=1, max_length=1000)] | None = None
-    """Plan for these; absent: for those whom a contact is expected to change most."""
+    """Plan for these customers; by default for those expected to be changed most by a contact."""
     limit: Annotated[int, Field(ge=1, le=1000), WHOLE] = 100
-    """At most so many contacts in the plan."""
+    """Maximum number of contacts in the plan."""
     days: Annotated[int, Field(ge=1, le=90), WHOLE] = 14
-    """The plan covers so many days, the first one included."""
+    """Number of days of the plan, including the first."""
     first_day: date | None = None
-    """In the shop's calendar; absent: today. Once quiet hours are near, today is tomorrow."""
+    """In the shop's calendar; by default today, or tomorrow if quiet hours are near."""
     per_day: Annotated[int, Field(ge=1, le=100_000), WHOLE] = 1000
-    """At most so many contacts on one day."""
+    """Maximum number of contacts per day."""
     budget: Amount | None = None
-    """At most so much for contacts and the discounts they are expected to give; absent: no limit."""
+    """Maximum cost of contacts and their expected discounts; by default unlimited."""
     format: Format = "json"
-    """``ndjson`` and ``csv`` hold the contacts alone; absent: what ``Accept`` asks for."""
+    """``ndjson`` and ``csv`` contain the contacts alone; by default what ``Accept`` asks for."""
 
 
 class Plan(Tabled):
-    """A calendar of contacts, by day and worth. Nothing in it is against a rule of the shop."""
+    """A calendar of contacts, by day and worth, within all rules of the shop."""
 
     contacts: list[dict[str, Any]]
     not_planned: list[dict[str, Any]]
-    """Customers left out, each with its reason; the first hundred."""
+    """Customers left out, each with the reason; the first hundred."""
     n_not_planned: int
     spent: float
-    """The sum of the contacts' ``spend``, discounts that are expected to be given included."""
+    """The sum of the contacts' ``spend``, including expected discounts."""
     expected_incremental_margin: float
-    """The sum of what the contacts are expected to earn after that, each within the shop's horizon; several
-    to one customer count what they change together."""
+    """The total expected earnings of the contacts after costs, each within the shop's horizon; for several
+    contacts to one customer, their joint effect."""
     currency: str
     effect: str
     experiment: str | None
-    """While effects are assumed: the experiment that would measure them."""
+    """While effects are assumed, the experiment that would measure them."""

@@ -1,4 +1,4 @@
-"""What every request and response is made of.
+"""The base types of all requests and responses.
 
 Ids are strings of 1 to 128 characters without control characters, and read as ingest reads them: blanks
 around them are no part of them. Numbers are finite; an unknown field is an error.
@@ -18,14 +18,14 @@ def _whole(value: Any) -> Any:
 
 
 WHOLE = BeforeValidator(_whole)
-"""Stands behind the limits of a number, which would else be missing from its schema."""
+"""Follows a number's limits, which would otherwise be missing from its schema."""
 SHOWN = r"[^\x00-\x1f\x7f]"
 INK = SHOWN[:-1] + "".join(f"\\u{ord(blank):04x}" for blank in BLANKS) + "]"
 
 
 @dataclass(frozen=True)
 class Cleaned(AfterValidator):
-    """Changes a text, save one of ``pattern``: such a text a quick reader may take as it is."""
+    """Cleans a text; one that matches ``pattern`` is clean already, so a quick reader may accept it."""
 
     pattern: str
 
@@ -48,23 +48,24 @@ class Request(BaseModel):
 
 
 class Response(BaseModel):
-    """An answer: says what it stands on."""
+    """A response, with what it is based on."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     as_of: str
-    """The moment (UTC) up to which orders are in the models' state; events posted since count on top."""
+    """The moment (UTC) up to which orders are in the models' state; events posted since are added."""
     models: dict[str, str]
-    """Version of every model behind the answer."""
+    """Version of every model behind the response."""
 
 
 class Noted(Response):
-    """An answer from scores."""
+    """A response based on scores."""
 
     notes: list[dict[str, Any]] = []
-    """What one must know of them: ``code`` (``carried``: no window of the horizon has closed yet, so they are
-    carried from a shorter one, not calibrated; ``season``: of their season no last year tells yet, so totals
-    may be too low or too high), ``model``, ``learnt_days``, ``learnt_from``, ``season_from``, and a ``text``.
+    """Caveats: ``code``, ``model``, ``learnt_days``, ``learnt_from``, ``season_from``, and a ``text``.
 
-    Of a file: the header ``X-Notes``, as ``carried:churn``.
+    ``carried``: no window of the horizon has closed yet, so they are extrapolated from a shorter one and not
+    calibrated. ``season``: last year does not cover their season yet, so totals may be too low or too high.
+
+    Of a file: in the header ``X-Notes``, as ``carried:churn``.
     """

@@ -1,4 +1,4 @@
-"""What offers and plans are made from: the goods and the terms in service."""
+"""The inputs of offers and plans: the goods and the terms in service."""
 
 from dataclasses import replace
 
@@ -8,13 +8,13 @@ from models.policy.subjects import Goods
 from serving.state import State
 
 N_CANDIDATES = 20
-"""So many products of each personal list may be offered."""
+"""Number of products of each personal list that may be offered."""
 CONTACT_DAYS = 28
-"""Contacts are counted over so many days."""
+"""Contacts are counted over this many days."""
 
 
 def no_offers(state: State) -> NotFound:
-    """Say why nothing can be offered, and no contact planned."""
+    """Return why nothing can be offered, and no contact planned."""
     missing = "next_best_offer" if "next_best_offer" not in state.snapshot.models else "cross_sell"
     lists = ", so there are no lists to offer from" if missing == "cross_sell" else ""
     hint = f"`recompra train --only {missing}` says what it lacks; then `recompra score`"
@@ -22,7 +22,7 @@ def no_offers(state: State) -> NotFound:
 
 
 def goods_now(state: State) -> tuple[Goods, Terms]:
-    """Return what an offer needs to know of the goods, with the stock of this minute, and its terms."""
+    """Return the facts of goods that offers need, with the current stock, and the terms."""
     if state.snapshot.desk is None:
         raise no_offers(state)
     goods, terms = state.snapshot.desk

@@ -1,4 +1,4 @@
-"""Every endpoint in one table: the doors, the OpenAPI document and the tests all read this."""
+"""The table of all endpoints: the doors, the OpenAPI document and the tests read it."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ SHOP, CRM = ("storefront",), ("crm",)
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A path that takes a POST: who may, what it takes, what it gives."""
+    """A path that takes a POST: its scopes, its request and its response."""
 
     path: str
     scopes: tuple[str, ...]
@@ -18,17 +18,17 @@ class Endpoint:
     response: type[Response]
     summary: str
     stored: bool = True
-    """Whether it takes the online store to answer; the others are answered without it too."""
+    """Whether it needs the online store; the others work without it."""
     files: bool = False
-    """Whether it also answers in CSV and NDJSON, and takes a GET: then what has not changed is not sent."""
+    """Whether it also answers in CSV and NDJSON, and to a GET: unchanged content is then not sent again."""
     body_only: tuple[str, ...] = ()
-    """Fields that a GET does not take: they name customers, and addresses are written down on their way."""
+    """Fields that a GET does not accept: they name customers, and addresses end up in logs."""
     more: tuple[str, ...] = ()
-    """Statuses that only some endpoints have, as ``serving.entrance.openapi`` describes them."""
+    """Further statuses of this endpoint, described in ``serving.entrance.openapi``."""
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The methods it takes; where a GET is one, a HEAD is too."""
+        """Its methods: POST, and if it takes a GET also HEAD."""
         return ("GET", "POST") if self.files else ("POST",)
 
 

@@ -1,4 +1,4 @@
-"""A worker's own: the store, the scoring in service, and why a newer one was refused."""
+"""The state of a worker: the store, the scoring in service, and why a newer one was refused."""
 
 import gc
 import logging
@@ -29,36 +29,37 @@ log = logging.getLogger("recompra.serving")
 NEVER = datetime.max.replace(tzinfo=UTC)
 FOLLOW_SECONDS = 0.2
 STORE_SECONDS = 30.0
-"""So long a worker that starts waits for the store."""
+"""Maximum time that a starting worker waits for the store."""
 REFUSED_SECONDS = 10.0
-"""After so long a scoring that was refused is tried again."""
+"""Time after which a refused scoring is tried again."""
 SWITCH_SECONDS = 0.0005
-"""So soon a thread that loads a scoring hands the interpreter over to one that answers (Python: 0.005)."""
+"""Thread switch interval, so that a thread loading a scoring does not delay responses (Python's: 0.005)."""
 N_CANARIES, N_TIMED = 20, 5
 SLOWEST_MS = 20.0
-"""So much time of one core a live list may take, in the median: ten times the bound it is built for."""
+"""Maximum median CPU time of a live list: ten times the target."""
 NOTHING_SCORED = "nothing has been scored yet"
 
 
 class House:
-    """Empty until ``open``; one in every worker. ``state`` is read once by each request and swapped whole."""
+    """Empty until ``open``; one per worker. ``state`` is read once per request and replaced as a whole."""
 
     def __init__(self) -> None:
         self.home = Path()
         self.state: State | None = None
         self.view: View | None = None
         self.refused = ""
-        """Why the newest scoring does not serve; empty while it does."""
+        """Why the newest scoring is not served; empty while it is."""
         self.n_swaps = self.n_refusals = 0
         self.offered = Counts[tuple[str, str]]()
         """Next best offers since the last look: ``("offer", action)`` and ``("rule", who refused)``."""
         self.followed = False
-        """Whether ``again`` is called beside the requests: then no request waits for a store that is away."""
+        """Whether ``again`` is called in the background: then no request waits for a store that is
+        unavailable."""
         self._seen: tuple[int, int] | None = None
         self._look_again = 0.0
 
     def open(self, home: Path) -> None:
-        """Open the store and serve the newest scoring that can be served, if there is one."""
+        """Open the store and serve the newest valid scoring, if there is one."""
         self.home, self.store, self.audit = home, Store.open(home), Audit(home)
         self.view = View(self.store, NEVER)
         if self.moved():
@@ -71,9 +72,9 @@ class House:
         sys.setswitchinterval(SWITCH_SECONDS)
 
     def open_patiently(self, home: Path) -> None:
-        """Open, and wait for a store that is away: a worker that ends is only started again.
+        """Open, waiting for a store that is unavailable: a worker that exits would only be restarted.
 
-        Raises what the database raises after ``STORE_SECONDS``: without keys nobody can be let in.
+        Raises the database's error after ``STORE_SECONDS``: without keys nobody can be admitted.
         """
         until = monotonic() + STORE_SECONDS
         while True:
@@ -86,7 +87,7 @@ class House:
                 sleep(FOLLOW_SECONDS * 5)
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
         gc.unfreeze()
         if self.view is not None:
             self.view.close()
@@ -94,21 +95,21 @@ class House:
             self.audit.close()
 
     def _serve_older(self) -> None:
-        """Serve what served before: others serve it on, where a new scoring is refused while they run."""
+        """Serve the previous scoring, as workers do that are running when a new one is refused."""
         reason = self.refused
         for scoring in scorings(self.home) if reason else ():
-            with suppress(Exception):  # broken too: the one before it, then
+            with suppress(Exception):  # if that is broken too, the one before it
                 self.swap(self._load(scoring.path.name))
                 self.refused = reason
                 return
 
     def sync(self) -> None:
-        """Catch up with the store: called once a request, before anything is answered."""
+        """Catch up with the store: called once per request, before anything is answered."""
         if self.view is not None and not (self.followed and self.view.down):
             self._sync(self.view, self.state)
 
     def again(self) -> None:
-        """Look whether a store that was away is back; may wait for it, so not where requests are answered."""
+        """Check whether an unavailable store is back; may block, so it is not called while answering."""
         if self.view is not None and self.view.down:
             self._sync(self.view, self.state)
 
@@ -118,18 +119,18 @@ class House:
             state.restock(view.new_stock)
 
     def moved(self) -> bool:
-        """Tell whether the pointer moved since the last look, or what was refused is to be tried again."""
+        """Return whether the pointer changed since the last look, or a refused scoring is to be retried."""
         try:
             found = os.stat(self.home / POINTER)
         except OSError:
             return False
         if self.refused and monotonic() >= self._look_again:
-            self._seen = None  # what was wrong may have been the disk
+            self._seen = None  # the disk may have been at fault
         seen, self._seen = self._seen, (found.st_mtime_ns, found.st_ino)
         return self._seen != seen
 
     def load(self) -> State | None:
-        """Map what the pointer names and try it; None, and a reason in ``refused``, where it is broken."""
+        """Load and test the scoring in the pointer; None, with a reason in ``refused``, if it is broken."""
         stamp = ""
         try:
             stamp = Pointer.read(self.home).stamp
@@ -139,7 +140,7 @@ class House:
         except (*DEAD, self.store.driver_error) as error:
             self._seen = None  # the scoring may be fine: look again
             self._refuse(f"the store cannot be read ({type(error).__name__})")
-        except Exception as error:  # whatever is wrong with a new scoring, the old one serves on
+        except Exception as error:  # whatever is wrong with a new scoring, the old one stays in service
             log.exception("a new scoring failed its canary")
             self._refuse(f"the scoring {stamp} failed its canary ({type(error).__name__})")
         return None
@@ -172,9 +173,9 @@ class House:
         log.info("serving %s", state.snapshot.stamp)
 
     def status(self) -> dict[str, object]:
-        """Return how this worker stands; ``ready`` while it can answer.
+        """Return this worker's status; ``ready`` if it can answer.
 
-        It is told to whoever asks, without a key: nobody need know where the home lies.
+        It is visible without a key, so it does not reveal where the home is.
         """
         snapshot = self.state.snapshot if self.state else None
         refresh = "no watcher" if (vitals := Vitals.read(self.home)) is None else vitals.trouble
@@ -206,10 +207,10 @@ class House:
 
 
 def canary(state: State) -> None:
-    """Ask a new scoring what will be asked of it; raise where an answer is none, or takes too long.
+    """Send a new scoring typical requests; raise if an answer is invalid, or takes too long.
 
-    The live asks are also a worker's first calls of what numba compiled: no request waits for those. Time is
-    that of the core, whatever else the machine does.
+    These are also a worker's first calls of numba's functions, so that no request waits for compilation. The
+    time is CPU time, independent of the machine's load.
     """
     names, goods = state.snapshot.customers, state.snapshot.catalogue.products
     step = max(len(names) // N_CANARIES, 1)
@@ -228,7 +229,7 @@ def canary(state: State) -> None:
 
 
 def _ask(state: State, customer_id: str | None, list_name: ListName, cart: list[str]) -> float:
-    """Ask for a list; return the milliseconds of CPU it took, and raise where a chance is no number."""
+    """Request a list; return its CPU time in milliseconds, and raise if a chance is NaN or infinite."""
     request = RecommendRequest.model_construct(customer_id=customer_id, list=list_name, k=5, cart=cart)
     start = thread_time()
     answer = answers.recommended(state, request)

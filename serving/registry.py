@@ -1,7 +1,7 @@
-"""The champions of the model registry, on this machine's disk. In serving, nothing else reads MLflow.
+"""The champions of the model registry, on this machine's disk. Only this module of serving uses MLflow.
 
-``<home>/models/<name>/<version>/`` holds a champion as ``Model.save`` wrote it; a folder is there whole, or
-not at all. On a disk that takes no writes a champion is read from where it lies.
+``<home>/models/<name>/<version>/`` holds a champion as ``Model.save`` wrote it, written atomically. On a
+read-only disk a champion is read from its place in the registry.
 """
 
 import logging
@@ -24,7 +24,7 @@ M = TypeVar("M", bound=Model)
 
 @dataclass(frozen=True)
 class Champion:
-    """The version of a model that serves."""
+    """The version of a model in service."""
 
     name: str
     version: str
@@ -43,7 +43,7 @@ class Registry:
             self._client = _client(self.uri)
 
     def _check(self) -> None:
-        """Raise ``NotFound`` where the database's file is gone, ``ArtefactError`` where it cannot be read."""
+        """Raise ``NotFound`` if the database's file is missing, ``ArtefactError`` if it cannot be read."""
         if is_missing(self.uri):
             raise NotFound(f"no model has been trained in {self.home}", "run `recompra train` first")
         to_read(self.uri)
@@ -52,14 +52,14 @@ class Registry:
     def _asked(self) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # MLflow's own, SQLAlchemy's, alembic's, requests': whatever its store is
+        except Exception as error:  # MLflow's own errors, or SQLAlchemy's, alembic's, requests'
             told = f"the registry cannot be read: {_first_line(error)}"
             raise NotFound(told, "start it, or mend RECOMPRA_TRACKING_URI") from error
 
     def champions(self) -> dict[str, Champion]:
-        """Return the champion of every model that has one, by name: one look at the registry.
+        """Return the champion of every model that has one, by name, in one read of the registry.
 
-        Raises ``NotFound`` where it is away.
+        Raises ``NotFound`` if it is unavailable.
         """
         self._check()
         found = {}
@@ -72,10 +72,10 @@ class Registry:
         return {name: found[name] for name in MODELS if name in found}
 
     def fetch(self, champion: Champion) -> Path:
-        """Return the champion's folder, downloaded and checked; a second time it is simply there.
+        """Return the champion's folder, downloaded and checked on first use.
 
-        In a home that takes no writes it is the registry's own folder, or a temporary one.
-        Raises ``ArtefactError`` where it holds no model.
+        In a read-only home it is the registry's own folder, or a temporary one. Raises ``ArtefactError`` if
+        it holds no model.
         """
         folder = self.home / "models" / champion.name / champion.version
         if not folder.is_dir():
@@ -102,7 +102,7 @@ class Registry:
         except Exception as error:  # MLflow raises whatever its stores raise
             shutil.rmtree(beside, ignore_errors=True)
             if folder.is_dir():
-                return folder  # another process was quicker
+                return folder  # another process was faster
             told = f"{champion.name} v{champion.version} cannot be downloaded: {_first_line(error)}"
             raise ArtefactError(told, "promote or train another version") from error
         return folder
@@ -115,7 +115,7 @@ class Registry:
         return {name: self._load(champion) for name, champion in champions.items()}, versions_of(champions)
 
     def scoring(self, name: str) -> ScoreModel:
-        """Return one champion that scores customers; raise ``NotFound`` where there is none of that name."""
+        """Return one champion that scores customers; raise ``NotFound`` if there is none of that name."""
         champions = self.champions()
         model = self._load(champions[name]) if name in champions else None
         if not isinstance(model, ScoreModel):
@@ -127,9 +127,9 @@ class Registry:
 
 
 def scoring_on_disk(home: Path, versions: Mapping[str, str]) -> dict[str, ScoreModel]:
-    """Return the models that score customers, in the versions that serve, without a look at the registry.
+    """Return the models that score customers, in the versions in service, without reading the registry.
 
-    Raises ``ArtefactError`` where one is not on this machine, or cannot be loaded.
+    Raises ``ArtefactError`` if one is not on this machine, or cannot be loaded.
     """
     classes = {name: model_class(name) for name in versions}
     return {
@@ -148,7 +148,7 @@ def _load(model: type[M], folder: Path, name: str, version: str) -> M:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what downloads left that were killed: those of processes that live are theirs."""
+    """Remove what interrupted downloads left, except those of running processes."""
     for left in folder.parent.glob(f".{folder.name}.*"):
         process = left.name.rpartition(".")[2]
         if process == str(os.getpid()) or not _lives(int(process)):

@@ -20,7 +20,7 @@ SERVICE = "serving.service:Recompra"
 GRACE_SECONDS = 15
 LOOK_SECONDS = 0.2
 WATCHER_SECONDS = 2.0
-"""A watcher that dies at once is not started again at once."""
+"""A watcher that dies is restarted after at least this time."""
 PR_SET_PDEATHSIG = 1
 Process = subprocess.Popen[bytes]
 
@@ -28,11 +28,11 @@ Process = subprocess.Popen[bytes]
 def serve(home: Path, *, host: str = "127.0.0.1", port: int = 3000, workers: int = 1) -> int:
     """Serve until SIGTERM or SIGINT, then let requests in flight finish; return the service's exit code.
 
-    A watcher that dies is started again; where the service dies, this ends with its code.
+    A watcher that dies is restarted; if the service dies, this ends with its code.
     """
     home = home.resolve()
     _check_port(host, port)
-    Store.open(home).close()  # the tables are there before several workers look for them
+    Store.open(home).close()  # creates the tables before several workers look for them
     env = environment(home, workers=workers, port=port)
     with _told_to_stop() as stop:
         service = _start([*_bentoml(), "--host", host, "--port", str(port)], env)
@@ -42,14 +42,14 @@ def serve(home: Path, *, host: str = "127.0.0.1", port: int = 3000, workers: int
                 if watcher.poll() is not None and not stop.wait(WATCHER_SECONDS):
                     watcher = _start(_watcher(home), env)
         finally:
-            _end(watcher, at=os.killpg)  # with a scoring that it began
+            _end(watcher, at=os.killpg)  # with a scoring that it started
             _end(service, at=os.kill)  # which ends its workers itself, in order
             _await_port(host, port)
     return 0 if stop.is_set() else int(service.returncode)
 
 
 def _await_port(host: str, port: int) -> None:
-    """Wait until the workers have let go of the port, so that the next start finds it free."""
+    """Wait until the workers have released the port, so that the next start finds it free."""
     until = monotonic() + GRACE_SECONDS
     while monotonic() < until:
         try:
@@ -70,10 +70,10 @@ def _check_port(host: str, port: int) -> None:
 
 
 def environment(home: Path, *, workers: int, port: int = 3000) -> dict[str, str]:
-    """Return the service's environment: one thread a worker, no calls home, and its files under the home.
+    """Return the service's environment: one thread per worker, no telemetry, and its files in the home.
 
-    The framework empties its folder, and the metrics in it, when it starts: each port has its own, so that a
-    second service may take over from a first one.
+    The framework empties its folder, and the metrics in it, on start: each port has its own, so that a second
+    service may take over from a first.
     """
     ours = {
         "RECOMPRA_HOME": str(home),
@@ -89,7 +89,7 @@ def environment(home: Path, *, workers: int, port: int = 3000) -> dict[str, str]
 
 @contextmanager
 def _told_to_stop() -> Iterator[Event]:
-    """Give an event that SIGTERM and SIGINT set."""
+    """Yield an event that SIGTERM and SIGINT set."""
     stop = Event()
     names = (signal.SIGTERM, signal.SIGINT)
     previous = {name: signal.signal(name, lambda *_: stop.set()) for name in names}
@@ -101,7 +101,7 @@ def _told_to_stop() -> Iterator[Event]:
 
 
 def _bentoml() -> list[str]:
-    """Return the command; it runs where our packages are, so that no folder of the caller's shadows them."""
+    """Return the command; it runs in our packages' folder, so that no folder of the caller's shadows them."""
     here = Path(__file__).resolve().parent.parent
     return [sys.executable, "-m", "bentoml", "serve", SERVICE, "--working-dir", str(here)]
 
@@ -111,12 +111,12 @@ def _watcher(home: Path) -> list[str]:
 
 
 def _start(command: list[str], env: Mapping[str, str]) -> Process:
-    """Start a process in a group of its own: a Ctrl-C reaches us alone, and we pass it on in order."""
+    """Start a process in its own group: Ctrl-C reaches only this one, which passes it on in order."""
     return subprocess.Popen(command, env=env, start_new_session=True, preexec_fn=_end_with_us)  # noqa: PLW1509 (no threads here)
 
 
 def _end_with_us() -> None:
-    """Ask Linux to send this process SIGTERM when the one that started it dies, however it dies."""
+    """Ask Linux to send this process SIGTERM when its parent dies, in whatever way."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 

@@ -1,7 +1,7 @@
-"""One whole scoring: all customers, all champions, as of one moment, in a folder of its own.
+"""One scoring: all customers, all champions, as of one moment, in a folder of its own.
 
-The folder is built beside the others and the pointer moves last, so that whoever reads sees the old
-scoring or the new one, never a mixture, whenever this is killed.
+The folder is built beside the others and the pointer moves last, so that readers see the old scoring or the
+new one, never a mixture, whenever this is interrupted.
 """
 
 import json
@@ -34,13 +34,13 @@ log = logging.getLogger("recompra.score")
 def score(home: Path, as_of: datetime | None = None, *, now: datetime | None = None) -> str:
     """Score every customer with every champion, write ``lists/<stamp>/``, and put it in service.
 
-    ``as_of`` defaults to the end of the last day with an order; where ``now`` is told and that day is not
-    over, to the moment after the last order, so that what is posted later today counts. Returns the stamp.
+    ``as_of`` defaults to the end of the last day with an order; with ``now``, if that day is not over, to the
+    moment after the last order, so that events posted later today count. Returns the stamp.
 
-    Raises ``NotFound`` without a warehouse or a champion, ``Busy`` while another scoring is at work,
-    ``SettingsError`` for a moment before the first order or in the future, and where a champion changed
-    meanwhile (a rollback must not be undone by what began before it), and whatever a model raises: then what
-    served serves on.
+    Raises ``NotFound`` without a warehouse or a champion, ``Busy`` during another scoring, ``SettingsError``
+    for a moment before the first order or in the future, or if a champion changed meanwhile (a scoring begun
+    before a rollback must not undo it), and whatever a model raises; the previous scoring then stays in
+    service.
     """
     home = home.resolve()
     shop = Shop(home)
@@ -57,7 +57,7 @@ def score(home: Path, as_of: datetime | None = None, *, now: datetime | None = N
             drift.keep(folder, home, versions, cutoff)
 
         write(building, build.snapshot(), more=more)
-        load(building)  # what cannot be read back does not go into service
+        load(building)  # what cannot be read back is not put in service
         _settle(building)
         os.replace(building, home / "lists" / stamp)
         _check_champions(registry, versions)
@@ -68,7 +68,7 @@ def score(home: Path, as_of: datetime | None = None, *, now: datetime | None = N
 
 
 def notes(home: Path, stamp: str) -> list[str]:
-    """Return what one must know of a scoring's scores, in the shop's language."""
+    """Return the caveats on a scoring's scores, in the shop's language."""
     card = json.loads((home / "lists" / stamp / "manifest.json").read_text(encoding="utf-8"))
     return [sentence(note, card["locale"]) for note in card["notes"]]
 
@@ -76,7 +76,7 @@ def notes(home: Path, stamp: str) -> list[str]:
 def _check_champions(registry: Registry, versions: Mapping[str, str]) -> None:
     try:
         now = versions_of(registry.champions())
-    except RecompraError as error:  # nothing says that they changed
+    except RecompraError as error:  # there is no sign of a change
         return log.warning("the champions are taken as before: %s", error)
     if now != versions:
         told = f"the champions changed while {dict(versions)} were scored with: they are {now}"
@@ -84,10 +84,10 @@ def _check_champions(registry: Registry, versions: Mapping[str, str]) -> None:
 
 
 def moment_of(shop: Shop, as_of: datetime | None = None, *, now: datetime | None = None) -> datetime:
-    """Return the moment to stand at: ``as_of``, else the end of the last day with an order.
+    """Return the moment to score at: ``as_of``, else the end of the last day with an order.
 
-    Raises ``SettingsError`` where nothing was ordered before it, or where it lies in the future, more than
-    the day ahead that a coming midnight may be.
+    Raises ``SettingsError`` if nothing was ordered before it, or it is in the future by more than the day
+    until the next midnight.
     """
     if as_of is None:
         return end_of_orders(shop)
@@ -102,7 +102,7 @@ def moment_of(shop: Shop, as_of: datetime | None = None, *, now: datetime | None
 
 
 def silence(home: Path, as_of: datetime | None) -> str:
-    """Say that nothing is known of the days just before ``as_of``; nothing where something is."""
+    """Return a note if nothing is known of the days just before ``as_of``; otherwise empty."""
     shop = Shop(home)
     if as_of is None or as_of <= shop.last_midnight:
         return ""
@@ -113,8 +113,8 @@ def silence(home: Path, as_of: datetime | None) -> str:
 def end_of_orders(shop: Shop, now: datetime | None = None) -> datetime:
     """Return the midnight, in the shop's zone, that ends the last day with an order.
 
-    Before that midnight, where ``now`` is told: the moment after the last order (or ``now``, if orders are
-    said to be of the future).
+    With ``now``, if that midnight is in the future: the moment after the last order (or ``now``, if orders
+    claim to be in the future).
     """
     end = shop.last_midnight
     if now is None or end <= now:
@@ -129,7 +129,7 @@ def next_stamp(home: Path, cutoff: datetime) -> str:
 
 
 def _settle(folder: Path) -> None:
-    """Wait until a scoring is on the disk: a pointer that outlives a power cut must not point at less."""
+    """Flush a scoring to disk: after a power cut, the pointer must not name an incomplete one."""
     for path in (folder, *folder.rglob("*")):
         handle = os.open(path, os.O_RDONLY)
         try:
@@ -140,7 +140,7 @@ def _settle(folder: Path) -> None:
 
 @contextmanager
 def alone(home: Path) -> Iterator[None]:
-    """Hold this home's scoring, and sweep away what a killed one left, or this one where it fails."""
+    """Lock this home's scoring, and remove what an interrupted one left, or this one if it fails."""
     lists = home / "lists"
     lists.mkdir(parents=True, exist_ok=True)
     with files.alone(lists / ".lock", Busy(f"another scoring is at work in {home}", "wait for it to end")):
@@ -157,15 +157,15 @@ def _sweep(lists: Path) -> None:
 
 
 def _tidy(home: Path) -> None:
-    """Remove old scorings; a worker that still maps one keeps its files until it lets go."""
+    """Remove old scorings; a worker that still maps one keeps its files until it closes them."""
     for path in outdated(home):
         files.remove(path, path.with_name(f".{path.name}"))
 
 
 def main(home: Path, as_of: str) -> int:
-    """Score, for the watcher: the last line of standard error is the reason where it fails.
+    """Score, for the watcher: on failure the last line of standard error is the reason.
 
-    Returns ``BUSY`` while another scoring is at work, which says nothing of the champions.
+    Returns ``BUSY`` during another scoring, which says nothing about the champions.
     """
     try:
         score(home, datetime.fromisoformat(as_of))

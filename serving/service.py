@@ -1,8 +1,8 @@
-"""The BentoML service: a thin method an endpoint, each calling a plain function. It alone imports bentoml.
+"""The BentoML service: one thin method per endpoint, each calling a plain function. Only it imports bentoml.
 
-The settings leave out what costs more than an answer does: tracing, access log and the framework's own
-metrics (its labels carry whatever path a client sends). Nothing is loaded on import: a worker opens its
-house when it starts.
+Disabled are features that cost more than an answer does: tracing, access log and the framework's own metrics
+(whose labels contain whatever path a client sends). Nothing is loaded on import: a worker opens its house
+when it starts.
 """
 
 # mypy: disable-error-code="untyped-decorator,attr-defined"
@@ -39,7 +39,8 @@ Answer = TypeVar("Answer", bound=api_types.Response)
 Listing = TypeVar("Listing", api_crm.ScoresRequest, api_crm.TargetsRequest, api_crm.PlanRequest)
 HOUSE = House()
 AT_THE_STORE, AT_THE_SHELVES = Crew(8, 64), Crew(2, 16)
-"""Who answers what needs the online store, and what does not: a store that hangs holds up the first alone."""
+"""Threads for requests that need the online store, and for those that do not: a hanging store blocks only the
+first."""
 SUPERVISOR_SECONDS = 1.0
 
 
@@ -62,21 +63,21 @@ class Recompra:
     def __init__(self) -> None:
         logs.set_up()
         log.info("the code in %s answers", Path(__file__).resolve().parent.parent)
-        logging.getLogger("uvicorn.access").propagate = False  # its lines would be made, and dropped
+        logging.getLogger("uvicorn.access").propagate = False  # its lines would be made, then dropped
         HOUSE.open_patiently(Path(os.environ.get("RECOMPRA_HOME", ".recompra")).resolve())
         self._followers: list[asyncio.Task[None]] = []
 
     @bentoml.on_deployment
     @staticmethod
     def supervise() -> None:
-        """Let the process that keeps the workers speak as they do, and see soon that one has died."""
+        """Configure the supervisor process: its logs, and how soon it notices dead workers."""
         logs.set_up()
         os.environ[orphan.KEEPER] = str(os.getpid())
         _watch_closely()
 
     @bentoml.on_startup
     async def follow(self) -> None:
-        """Look for a newer scoring, and for a store that was away, beside the requests."""
+        """Look in the background for a newer scoring, and for a store that was unavailable."""
         orphan.end_with(int(os.environ.get(orphan.KEEPER, os.getppid())))
         HOUSE.followed = True
         if HOUSE.moved():  # while this worker was starting
@@ -85,7 +86,7 @@ class Recompra:
 
     @bentoml.on_shutdown
     async def leave(self) -> None:
-        """Stop looking, and let go of the store."""
+        """Stop looking, and close the store."""
         for follower in self._followers:
             follower.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -146,7 +147,7 @@ Recompra.add_asgi_middleware(Doors, house=HOUSE, clock=now, hot=os.environ.get("
 
 
 async def _answer(function: Callable[..., Answer], request: Any, *more: Any) -> Answer:
-    """Answer in a thread, off the loop that answers the hot routes; a refusal becomes its own response."""
+    """Answer in a thread, off the event loop that answers the hot routes; refusals become responses."""
     state: State = HOUSE.serving()
     crew = AT_THE_SHELVES if isinstance(request, api_crm.ScoresRequest) else AT_THE_STORE
     try:
@@ -160,7 +161,7 @@ async def _answer(function: Callable[..., Answer], request: Any, *more: Any) -> 
 
 
 def _scores(state: State, request: api_crm.ScoresRequest, home: Path, asked: Accepted) -> Any:
-    """Answer from one scoring: a page is whole when this returns, a stream has only begun."""
+    """Answer from one scoring: a page is complete when this returns, a stream has only begun."""
     pull = Pull.of(state, request, home)
     if request.format != "json":
         return pull.file().answer(request.format, asked)
@@ -170,7 +171,7 @@ def _scores(state: State, request: api_crm.ScoresRequest, home: Path, asked: Acc
 
 
 def _file(found: Any, rows: str, request: Listing) -> Any:
-    """Send an answer whole, or its rows alone, as a file; a refusal goes out as it is."""
+    """Return the whole response, or its rows alone as a file; refusals are unchanged."""
     if not isinstance(found, api_crm.Tabled):
         return found
     asked = _asked()
@@ -181,13 +182,13 @@ def _file(found: Any, rows: str, request: Listing) -> Any:
 
 
 def _as_accepted(request: Listing, asked: Accepted) -> Listing:
-    """Return the request in the format that ``Accept`` asks for, where it names none itself."""
+    """Return the request in the format that ``Accept`` asks for, if it names none itself."""
     named = "format" in request.model_fields_set
     return request if named else request.model_copy(update={"format": asked.kind})
 
 
 def _asked() -> Accepted:
-    """Read the headers of this request; a parameter ``ctx`` would make every status 200."""
+    """Return the headers of this request; a parameter ``ctx`` would make every status 200."""
     request = Recompra.context.request
     return Accepted.of(request.headers, bodiless=request.scope.get(ADMITTED) == "HEAD")
 
@@ -207,10 +208,10 @@ async def _look_after_store(house: House) -> None:
 
 
 def _watch_closely() -> None:
-    """Let the framework's supervisor look every second for a worker that has died, in a container too.
+    """Let the framework's supervisor check every second for dead workers, in a container too.
 
-    By itself it looks every ten, and in its own containers it starts none again while one is left. Where it
-    is not built as expected, that stays so.
+    By default it checks every ten, and in its own containers it restarts none while one is left. If the
+    framework is not built as expected, its default stays.
     """
     os.environ.pop("BENTOML_CONTAINERIZED", None)
     with contextlib.suppress(ImportError, AttributeError):

@@ -1,4 +1,4 @@
-"""What requests are answered from, and how a worker follows the newest scoring without a pause."""
+"""What requests are answered from, and how a worker switches to the newest scoring without a pause."""
 
 import json
 import logging
@@ -27,12 +27,12 @@ SERVED = "served.ndjson"
 
 
 BUSY = 75
-"""Exit code of a scoring that found another one at work (``EX_TEMPFAIL`` of sysexits)."""
+"""Exit code of a scoring during another one (``EX_TEMPFAIL`` of sysexits)."""
 
 
 @dataclass(frozen=True)
 class Pointer:
-    """What ``serving.json`` says: which scoring serves."""
+    """The content of ``serving.json``: which scoring is in service."""
 
     stamp: str
     as_of: str
@@ -40,7 +40,7 @@ class Pointer:
 
     @classmethod
     def read(cls, home: Path) -> "Pointer":
-        """Read it; raise ``NotFound`` before the first scoring, ``ArtefactError`` where it is broken."""
+        """Read it; raise ``NotFound`` before the first scoring, ``ArtefactError`` if it is broken."""
         try:
             card = json.loads((home / POINTER).read_text(encoding="utf-8"))
             return cls(str(card["lists"]), str(card["as_of"]), dict(card["models"]))
@@ -50,14 +50,14 @@ class Pointer:
             raise ArtefactError(f"{POINTER} cannot be read ({error})", "run `recompra score`") from error
 
     def move(self, home: Path) -> None:
-        """Put this pointer in the place of the old one, in one step."""
+        """Replace the previous pointer by this one, atomically."""
         card = {"lists": self.stamp, "as_of": self.as_of, "models": dict(self.models)}
         write_card(home / POINTER, card)
         _note(home, card)
 
 
 def _note(home: Path, card: Mapping[str, object]) -> None:
-    """Append to ``served.ndjson`` that this serves from now on; a full disk is logged, and stops nothing."""
+    """Append to ``served.ndjson`` that this scoring serves from now on; a full disk is logged, no error."""
     try:
         since = datetime.fromtimestamp((home / POINTER).stat().st_mtime, UTC)
         with (home / SERVED).open("a", encoding="utf-8") as file:
@@ -67,13 +67,13 @@ def _note(home: Path, card: Mapping[str, object]) -> None:
 
 
 def write_card(path: Path, card: Mapping[str, object]) -> None:
-    """Put a small JSON file in the place of the old one, in one step."""
+    """Replace a small JSON file, atomically."""
     with beside(path) as place:
         write_durably(place, json.dumps(card, indent=1))
 
 
 def registry_trouble(home: Path) -> str:
-    """Return why the registry cannot be read, as the watcher wrote it; empty while it can."""
+    """Return why the registry cannot be read, as written by the watcher; empty while it can."""
     try:
         return str(json.loads((home / REGISTRY).read_text(encoding="utf-8"))["trouble"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -81,7 +81,7 @@ def registry_trouble(home: Path) -> str:
 
 
 def refusal(home: Path) -> str | None:
-    """Return why the registry's champions do not serve, as the watcher wrote it; None while they do."""
+    """Return why the registry's champions do not serve, as written by the watcher; None while they do."""
     try:
         return str(json.loads((home / REFUSED).read_text(encoding="utf-8"))["reason"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -90,20 +90,20 @@ def refusal(home: Path) -> str | None:
 
 @dataclass(frozen=True)
 class State:
-    """What a request is answered from: a snapshot, a view of the store, and the shelves as they are now."""
+    """The data of a request: a snapshot, a view of the store, and the current stock and shelf."""
 
     snapshot: Snapshot
     view: View
     stock: Doubles
-    """Units on hand by product code, NaN unknown; follows stock events."""
+    """Units on hand by product code, NaN if unknown; follows stock events."""
     shelf: Bools
     """Which products may be shown."""
     sieve: Sieve
-    """Who of the customers was erased: see ``erased``."""
+    """Which customers were erased: see ``erased``."""
 
     @classmethod
     def of(cls, snapshot: Snapshot, view: View) -> "State":
-        """Take the catalogue's stock and hidden flags, then what was reported."""
+        """Take the catalogue's stock and hidden flags, then the stock reports."""
         stock = np.array(snapshot.catalogue.stock, np.float64)
         shelf = ~(stock <= 0)
         if snapshot.desk is not None:
@@ -114,14 +114,14 @@ class State:
 
     @property
     def erased(self) -> Bools:
-        """Which customers asked to be forgotten, by code."""
+        """Which customers were erased, by code."""
         return self.sieve.among(self.view.salt, self.view.erased)
 
     def restock(self, stock: Mapping[str, float]) -> None:
-        """Obey stock reports; one for an unknown product changes nothing.
+        """Apply stock reports; one for an unknown product changes nothing.
 
-        One from before the scoring stands where the scoring's own catalogue says nothing of the stock. What
-        the shop hides stays hidden, however much there is of it.
+        A report from before the scoring counts if the scoring's own catalogue has no stock. Products the shop
+        hides stay hidden, whatever their stock.
         """
         told, desk = self.snapshot.catalogue.stock, self.snapshot.desk
         for product_id, units in stock.items():

@@ -1,7 +1,7 @@
-"""The online state: events since the last scoring, contacts, decisions, keys, and who asked to be forgotten.
+"""The online state: events since the last scoring, contacts, decisions, keys, and who was erased.
 
-SQLite in WAL mode by default, PostgreSQL by URL (``RECOMPRA_STORE_URL``), one code path. Every write first
-advances a counter of its topic in the one row of ``clock``; that row's lock puts writers in a line, so a
+SQLite in WAL mode by default, PostgreSQL by URL (``RECOMPRA_STORE_URL``), with the same code. Every write
+first increments a counter of its topic in the one row of ``clock``; that row's lock serialises writers, so a
 reader that has seen counter ``n`` has seen every row numbered up to ``n``, whichever process wrote it.
 """
 
@@ -24,9 +24,9 @@ from serving.online.tables import CLOCK, CONTACTS, DECISIONS, ERASURES, EVENTS, 
 
 log = logging.getLogger("recompra.serving")
 UNWRITTEN = (sa.exc.OperationalError, sa.exc.InternalError)
-"""What is raised where a database takes no writes: a full disk, one not to be written, a dead server."""
+"""Errors of a database that cannot be written: a full disk, a read-only one, a dead server."""
 TROUBLE_SECONDS = 60.0
-"""So long a write that failed is told, where none has succeeded since."""
+"""A failed write is reported for this time, unless one has succeeded since."""
 
 
 class Store:
@@ -40,9 +40,9 @@ class Store:
 
     @classmethod
     def open(cls, home: Path) -> "Store":
-        """Open the store of a home (or of ``RECOMPRA_STORE_URL``), making the tables that are missing.
+        """Open the store of a home (or of ``RECOMPRA_STORE_URL``), creating missing tables.
 
-        Raises ``SettingsError`` where they cannot be written.
+        Raises ``SettingsError`` if they cannot be written.
         """
         home.mkdir(parents=True, exist_ok=True)
         check_takes_writes(url := online_url(home))
@@ -52,9 +52,9 @@ class Store:
 
     @classmethod
     def to_read(cls, home: Path) -> "Store":
-        """Open the store of a home to read it: on a disk that takes no writes (a back-up) as it stands.
+        """Open the store of a home for reading; on a read-only disk (a backup) without writing anything.
 
-        Where there is none, none is made.
+        A missing one is not created.
         """
         url = online_url(home)
         if not is_missing(url):
@@ -71,7 +71,7 @@ class Store:
         try:
             self._prepare()
         except (sa.exc.OperationalError, sa.exc.ProgrammingError, sa.exc.IntegrityError):
-            self._prepare()  # another process was making the same tables: now they are there
+            self._prepare()  # another process was creating the same tables: now they exist
 
     def _prepare(self) -> None:
         METADATA.create_all(self.engine)
@@ -80,7 +80,7 @@ class Store:
             if db.execute(sa.select(CLOCK.c.id)).first() is None:
                 db.execute(CLOCK.insert().values(id=1, **dict.fromkeys(TOPICS, 0)))
                 db.execute(SALT.insert().values(salt=os.urandom(32)))
-            for topic in TOPICS:  # one that an earlier version's clock lacked starts at 0
+            for topic in TOPICS:  # a topic that an earlier version's clock lacked starts at 0
                 db.execute(CLOCK.update().where(CLOCK.c[topic].is_(None)).values({topic: 0}))
 
     def _add_columns(self) -> None:
@@ -99,7 +99,7 @@ class Store:
 
     @property
     def driver_error(self) -> type[Exception]:
-        """The root of what the database's driver raises where SQLAlchemy does not wrap it."""
+        """The base class of the driver's errors, where SQLAlchemy does not wrap them."""
         error: type[Exception] = self.engine.dialect.loaded_dbapi.Error
         return error
 
@@ -111,13 +111,13 @@ class Store:
 
     @property
     def unwritten(self) -> str:
-        """Say that the newest write failed, for a minute; empty while all is well."""
+        """Return for a minute that the newest write failed; empty while all is well."""
         failed = monotonic() - self._failed_at < TROUBLE_SECONDS
         return "the store cannot be written; the log says why" if failed else ""
 
     @contextmanager
     def _begin(self) -> Iterator[sa.Connection]:
-        """Open a transaction; why it could not be written goes to the log, without a word of what it held."""
+        """Open a transaction; the reason of a failure is logged, without any content."""
         try:
             with self.engine.begin() as db:
                 yield db
@@ -129,13 +129,13 @@ class Store:
 
     @contextmanager
     def write(self, topic: str) -> Iterator[tuple[sa.Connection, int]]:
-        """Open a transaction, alone in writing: the connection, and the number of its rows in ``topic``."""
+        """Open an exclusive write transaction: the connection, and the number of its rows in ``topic``."""
         with self._begin() as db:
             db.execute(CLOCK.update().values({topic: CLOCK.c[topic] + 1}))
             yield db, db.execute(sa.select(CLOCK.c[topic])).scalar_one()
 
     def salt(self) -> bytes:
-        """Return the random bytes that keep erased ids from being guessed out of their digests."""
+        """Return the random bytes that prevent erased ids from being guessed from their digests."""
         with self.read() as db:
             return bytes(db.execute(sa.select(SALT.c.salt)).scalar_one())
 
@@ -150,12 +150,11 @@ class Store:
         *,
         digests: Mapping[str, bytes] = MappingProxyType({}),
     ) -> tuple[set[str], set[str]]:
-        """Keep events (rows of ``events``) not seen before; return the ids of the new, and of those refused.
+        """Store new events (rows of ``events``); return the ids of the new ones, and of those refused.
 
-        Refused are events of customers who were erased.
-        ``contacts`` are rows of ``contacts`` whose ``contact_id`` is an event's id; they are kept if that
-        event is new. ``digests``: those of the customers, by id. They are looked up in the transaction that
-        keeps the events, so that an erasure which another worker has just made counts.
+        Refused are events of erased customers. ``contacts`` are rows of ``contacts`` whose ``contact_id`` is
+        an event's id; they are stored if that event is new. ``digests`` are those of the customers, by id.
+        They are looked up in the same transaction, so that an erasure just made by another worker counts.
         """
         with self.write("events") as (db, seq):
             query = sa.select(ERASURES.c.digest).where(ERASURES.c.digest.in_(digests.values()))
@@ -174,7 +173,7 @@ class Store:
             return set(fresh), erased
 
     def decide(self, decisions: Sequence[Mapping[str, Any]]) -> None:
-        """Keep what was decided, with the chance the policy had of deciding so."""
+        """Store decisions, with the policy's probability of each."""
         with self._begin() as db:
             db.execute(DECISIONS.insert(), list(decisions))
 
@@ -203,7 +202,7 @@ class Store:
             return [dict(row) for row in db.execute(sa.select(table)).mappings()]
 
     def contacts_made(self, moment: datetime) -> list[tuple[str, str | None, datetime]]:
-        """Return customer, action and moment of the contacts really made since ``moment``."""
+        """Return customer, action and moment of the contacts actually made since ``moment``."""
         query = sa.select(CONTACTS.c.customer_id, CONTACTS.c.action, CONTACTS.c.sent_at)
         query = query.where(CONTACTS.c.sent_at >= moment, CONTACTS.c.treated)
         with self.read() as db:
@@ -211,7 +210,7 @@ class Store:
 
 
 def _move_stock(db: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Keep each product's newest stock; a report older than what is known changes nothing."""
+    """Store each product's newest stock; an older report changes nothing."""
     if not rows:
         return
     db.execute(CLOCK.update().values(stock=CLOCK.c.stock + 1))
@@ -234,9 +233,9 @@ def _tune_sqlite(connection: Any, _record: Any) -> None:
 def synchronous() -> str:
     """Return how SQLite waits for the disk at each write: ``RECOMPRA_STORE_SYNC``, or ``normal``.
 
-    ``normal`` outlives any end of a process; a loss of power may take the last writes with it, never more.
-    ``full`` outlives that too, at one wait for the disk a write. PostgreSQL does, as it comes. Raises
-    ``SettingsError`` for another word.
+    ``normal`` survives any end of a process; a power cut may lose the last writes, never more. ``full``
+    survives that too, at one disk flush per write. PostgreSQL does by default. Raises ``SettingsError`` for
+    another word.
     """
     wanted = os.environ.get("RECOMPRA_STORE_SYNC", "normal").lower()
     if wanted not in ("normal", "full"):
@@ -251,13 +250,13 @@ PATIENCE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 8_000,
 }
-"""libpq's own settings: a server or a network that no longer answers is given up, not waited for."""
+"""libpq's settings: a server or network that no longer answers is given up."""
 LIMITS = {"lock_timeout": 5_000, "idle_in_transaction_session_timeout": 30_000}
 """Milliseconds. A client whose machine is gone does not hold the clock's row for ever."""
 
 
 def _patience(url: str) -> dict[str, Any]:
-    """Return what the URL does not say by itself."""
+    """Return the options that the URL does not set itself."""
     if not url.startswith("postgres"):
         return {}
     said = sa.make_url(url).query

@@ -1,11 +1,10 @@
-"""Beside the service: customers are refreshed after an order, and a new champion is scored with.
+"""The process beside the service: refreshes customers after an order, and scores with new champions.
 
-Champions are looked at in a thread of their own, so that neither a slow registry nor a scoring keeps a
-customer waiting. Where a champion went back to an older version, a scoring kept of it serves at once, in the
-meantime.
+Champions are checked in a thread of their own, so that neither a slow registry nor a scoring delays a
+refresh. After a rollback, a retained scoring of the older version serves at once, in the meantime.
 
-A scoring runs in a process of its own, so that a model that cannot be loaded, or eats all memory, takes
-nobody with it. What is refused stays refused until the registry changes again; ``refused.json`` says why.
+A scoring runs in a process of its own, so that a model that cannot be loaded, or uses all memory, harms
+nothing else. What is refused stays refused until the registry changes again; ``refused.json`` says why.
 """
 
 import logging
@@ -34,15 +33,15 @@ SCORING = "serving.score"
 """The module that scores, in a process of its own."""
 SWEEP_AGAIN_SECONDS = 60.0
 BUSY_SECONDS = 10.0
-"""After so long it is looked again whether another scoring has ended."""
+"""Interval for checking whether another scoring has ended."""
 LOOK_SECONDS = 0.2
-"""Between two looks for events: one row of the store is read."""
+"""Interval between looks for events: one row of the store is read."""
 NICE, SCORING_NICE = 5, 5
-"""Requests go first, then refreshes, then a scoring (by so much more)."""
+"""Requests have priority over refreshes, and these over a scoring (added to the first)."""
 
 
 class Watcher:
-    """Looks at the registry of a home, and scores where what serves is not the champions."""
+    """Checks the registry of a home, and scores if the champions are not those in service."""
 
     def __init__(self, home: Path) -> None:
         self.home = home.resolve()
@@ -53,12 +52,12 @@ class Watcher:
         self._sweep_at = self._score_at = 0.0
 
     def look(self) -> bool:
-        """Look once; return whether a new scoring was put in service."""
+        """Check once; return whether a new scoring was put in service."""
         self._sweep()
         try:
             wanted = self._versions()
             pointer = Pointer.read(self.home)
-        except RecompraError as error:  # what serves serves on
+        except RecompraError as error:  # the scoring in service stays
             self._tell(str(error))
             return False
         self._tell("")
@@ -69,7 +68,7 @@ class Watcher:
         return False
 
     def _go_back(self, wanted: dict[str, str], pointer: Pointer) -> bool:
-        """Serve what is kept by those versions at once; return whether nothing is left to be made."""
+        """Serve a retained scoring of those versions at once; return whether no new one is needed."""
         kept = way_back(self.home, wanted, pointer.models)
         if kept is None:
             return False
@@ -78,14 +77,14 @@ class Watcher:
         return kept.as_of == pointer.as_of and kept.models == wanted
 
     def _sweep(self) -> None:
-        """Take out of the files whoever was forgotten since the last time; what fails is tried again."""
+        """Remove customers erased since the last time from the files; failures are retried."""
         if time.monotonic() < self._sweep_at:
             return
         try:
             self._store = self._store or Store.open(self.home)
             if not erasure.due(self.home, self._store):
                 return
-        except (*DEAD, OSError, RecompraError) as error:  # it is asked again
+        except (*DEAD, OSError, RecompraError) as error:  # checked again at the next look
             self._sweep_at = time.monotonic() + SWEEP_AGAIN_SECONDS
             log.warning("whether somebody was erased cannot be told (%s)", type(error).__name__)
             return
@@ -101,7 +100,7 @@ class Watcher:
         return versions_of(self._registry.champions())
 
     def _changed(self, wanted: dict[str, str]) -> bool:
-        """Tell whether the champions are others by now; a registry that is away says nothing."""
+        """Return whether the champions have changed; False if the registry is unavailable."""
         try:
             return self._versions() != wanted
         except RecompraError:
@@ -112,7 +111,7 @@ class Watcher:
         (self.home / REFUSED).unlink(missing_ok=True)
 
     def _tell(self, trouble: str) -> None:
-        """Say what is the matter with the registry, to readiness and metrics too: once, until it changes."""
+        """Report a problem of the registry, also to readiness and metrics: once, until it changes."""
         if trouble == self._trouble:
             return
         if trouble:
@@ -146,9 +145,9 @@ class Watcher:
 def _run(
     module: str, home: Path, *more: str, given_up: Callable[[], bool] = lambda: False
 ) -> "subprocess.CompletedProcess[str] | None":
-    """Run a module of ours to its end; None where it was given up on the way: asked at every poll.
+    """Run one of our modules to its end; None if ``given_up`` (asked at every poll) ends it early.
 
-    It is told who we are: it ends with us, however we end.
+    It is passed our process id, and ends when we do.
     """
     ours = ["nice", "-n", str(SCORING_NICE), sys.executable, "-m", module]
     command = [*ours, str(home), str(os.getpid()), *more]
@@ -165,26 +164,26 @@ def _run(
 
 
 def _last(done: "subprocess.CompletedProcess[str]") -> str:
-    """Return the last line a process said before it failed."""
+    """Return the last line of a failed process."""
     lines = done.stderr.strip().splitlines()
     return lines[-1] if lines else f"it ended with code {done.returncode}"
 
 
 def watch(watcher: Watcher, refresher: Refresher) -> None:
-    """Look at the champions, and at drift, for as long as this process lives."""
+    """Check the champions, and the drift, until this process ends."""
     while True:
         try:
             watcher.look()
             refresher.look_at_drift()
         except RecompraError as error:
             log.error("%s", error)
-        except Exception:  # this thread must not end unseen while the others live
+        except Exception:  # this thread must not end unnoticed while the others live
             log.exception("the champions, or the drift, could not be looked at")
         time.sleep(POLL_SECONDS)
 
 
 def main(home: Path, parent: int) -> None:
-    """Watch for as long as the process that started this one lives."""
+    """Watch until the process that started this one ends."""
     os.nice(NICE)
     set_up()
     refresher = Refresher(home, lambda: datetime.now(UTC))

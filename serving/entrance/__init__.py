@@ -1,1 +1,1 @@
-"""Who comes in, with which key, how often; and how a refusal is said."""
+"""Authentication, rate limits, request bodies, and refusals."""

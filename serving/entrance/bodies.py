@@ -1,4 +1,4 @@
-"""The body of a request: whole, small, in time, and of the form that its endpoint takes."""
+"""The body of a request: complete, small, in time, and of the form that its endpoint takes."""
 
 import asyncio
 import contextlib
@@ -15,15 +15,15 @@ from serving.entrance.visit import JSON, Message, Receive
 
 MAX_BODY = 1_000_000
 BODY_SECONDS = 5.0
-"""A body that has not come by then is not waited for."""
+"""Maximum wait for a body."""
 PASSED, PASS_SECONDS = 10_000_000, 1.0
-"""So many bytes, and for so many seconds, a body that is too large is read on and dropped: a client that is
-still sending would lose the connection, and with it the reason."""
+"""Maximum bytes and seconds for which an oversized body is still read and dropped: a client that is still
+sending would lose the connection, and with it the reason."""
 JSON_TEXT = JSON.decode()
 N_FAULTS, N_SHOWN = 20, 60
-"""So many faults are told at most, and so many characters of what came."""
+"""Maximum number of faults in a refusal, and of characters quoted of each value."""
 SAID = frozenset({"json_invalid", "missing", "extra_forbidden", "too_long", "too_short"})
-"""Faults whose own words say all there is to say of what came."""
+"""Faults whose message need not quote the value."""
 HINTS = {
     "json_invalid": "send one JSON object; /openapi.json has an example of each",
     "union_tag_not_found": "say its kind; /openapi.json has an example of each",
@@ -42,7 +42,7 @@ def parse(kind: type[Request], body: bytes) -> Request:
 
 
 def refusal_of(error: ValidationError) -> Refused:
-    """Say which field is wrong, what came, and what to do; the first in the reason, more in the detail."""
+    """Return the refusal for an invalid request: the first fault in the reason, more in the detail."""
     faults = error.errors(include_url=False, include_context=False)[:N_FAULTS]
     detail = [
         {"field": ".".join(str(part)[:100] for part in fault["loc"]), "problem": _problem(fault)}
@@ -54,7 +54,7 @@ def refusal_of(error: ValidationError) -> Refused:
 
 
 def _problem(fault: ErrorDetails) -> str:
-    """Say what was expected and what came, to whom it came from: no log holds it."""
+    """Describe what was expected and what came, for the client only: it is not logged."""
     hint = HINTS.get(fault["type"])
     came = "" if fault["type"] in SAID else f", found {_shown(fault['input'])}"
     return f"{fault['msg']}{came}" + (f". Hint: {hint}" if hint else "")
@@ -66,7 +66,7 @@ def _shown(value: Any) -> str:
 
 
 async def body_of(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-    """Read the whole body, counting as it comes; raise ``Refused`` where it is too large, late or no JSON."""
+    """Read the whole body, counting bytes; raise ``Refused`` if it is too large, late or not JSON."""
     kind = headers.get(b"content-type", JSON)
     if kind != JSON and kind.split(b";")[0].strip().lower() != JSON:
         came = kind.decode("latin-1")[:100] or "nothing"
@@ -76,7 +76,7 @@ async def body_of(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         raise Refused(415, told, headers=(("accept-encoding", "identity"),))
     size = headers.get(b"content-length", b"0")
     if size.isdigit() and int(size) > MAX_BODY:
-        if b"expect" not in headers:  # who asks first has not begun to send
+        if b"expect" not in headers:  # a client that asks first has not begun to send
             await _let_pass(receive)
         raise _too_large()
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -111,7 +111,7 @@ async def _whole(receive: Receive) -> bytes:
 
 
 async def _let_pass(receive: Receive) -> None:
-    """Read on, and keep nothing, until the body ends, or enough of it has passed."""
+    """Read and drop data until the body ends, or a limit is reached."""
     passed, more = 0, True
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(PASS_SECONDS):
@@ -127,7 +127,7 @@ def _too_large() -> Refused:
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """Give the body to the service as if it had just come."""
+    """Return a ``receive`` that passes the body to the service as if it had just arrived."""
     given = False
 
     async def again() -> Message:

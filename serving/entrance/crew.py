@@ -1,7 +1,7 @@
-"""The threads that answer what takes longer than a list, and a line before them that is never long.
+"""Threads for requests that take longer than a list, with a short queue.
 
-A store that hangs holds up a few threads, not the loop that answers the storefront; what cannot be answered
-soon is sent away at once, with the time after which to come again, rather than kept waiting and lost.
+A store that hangs blocks a few threads, not the event loop that answers the storefront; requests beyond the
+queue are refused at once, with the time after which to retry, rather than kept waiting and lost.
 """
 
 import asyncio
@@ -17,16 +17,16 @@ Answer = TypeVar("Answer")
 
 
 class Crew:
-    """``n_threads`` at work, and at most ``most_waiting`` requests before them."""
+    """``n_threads`` workers, and a queue of at most ``most_waiting`` requests."""
 
     def __init__(self, n_threads: int, most_waiting: int) -> None:
         self._pool = ThreadPoolExecutor(n_threads, thread_name_prefix="answer")
         self._room = BoundedSemaphore(n_threads + most_waiting)
 
     async def do(self, function: Callable[..., Answer], *more: Any) -> Answer:
-        """Call a function in one of the threads; raise ``Busy`` where the line is full.
+        """Call a function in one of the threads; raise ``Busy`` if the queue is full.
 
-        Whoever stops waiting for it (a request out of time) leaves the line; what runs already runs on.
+        A request that times out leaves the queue; what runs already is not interrupted.
         """
         if not self._room.acquire(blocking=False):
             raise Busy("too many requests wait here", "come again in a second")

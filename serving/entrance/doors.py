@@ -1,8 +1,8 @@
-"""Who comes in: a pure-ASGI middleware in front of every path, closed by default.
+"""Access control: a pure-ASGI middleware in front of every path, closed by default.
 
 Only liveness and readiness are open. Everything else needs a key of the right scope, a small body, and a
-request of the right form; then it is passed on, except that the hot routes are answered right here, by the
-same functions.
+valid request; it is then passed on, except that the hot routes are answered right here, by the same
+functions.
 """
 
 import asyncio
@@ -39,22 +39,22 @@ access = logging.getLogger("recompra.access")
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 FLUSH_SECONDS = 0.2
-"""So late another worker's ``/metrics`` may tell of a request."""
+"""Maximum delay until another worker's ``/metrics`` includes a request."""
 ADMITTED = "recompra.admitted"
-"""Marks, in its scope, a request that the doors let in, by the method it came with: no client can set it."""
+"""Marks, in its scope, a request that the doors admitted, by its original method: no client can set it."""
 OPEN = ("/livez", "/healthz", "/readyz")
 AUDITED = frozenset(path for path, endpoint in BY_PATH.items() if "storefront" not in endpoint.scopes)
-"""What only the CRM and administrators may ask is written down: see ``serving.entrance.audit``."""
+"""Requests to CRM and admin endpoints are logged: see ``serving.entrance.audit``."""
 HOT: dict[str, Callable[[State, Any], Mapping[str, Any]]] = {"/recommend": answers.recommended}
 READERS = {path: reader(BY_PATH[path].request) for path in HOT}
 READABLE = {"/metrics": ("admin",), "/openapi.json": SCOPES}
 PREFLIGHT = b"access-control-request-method"
 NO_BROWSERS = "ask from the shop's server: a key in a page is everybody's, and opens every customer's lists"
-"""No origin is ever allowed (CORS): who holds a storefront's key names any customer, and posts orders."""
+"""No origin is ever allowed (CORS): with a storefront key one can name any customer, and post orders."""
 
 
 class Doors:
-    """The middleware. ``hot=False`` lets the service answer every route, to compare the two."""
+    """The middleware. With ``hot=False`` the service answers every route, to compare both."""
 
     def __init__(self, app: App, *, house: House, clock: Callable[[], datetime], hot: bool = True) -> None:
         self.app = self.inside = app
@@ -66,22 +66,22 @@ class Doors:
         self.traces = Traces.asked_for()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let one connection in, or tell it why not."""
+        """Admit one connection, or answer with the reason for refusing it."""
         if scope["type"] == "http" and ADMITTED not in scope:
             return await self._http(scope, receive, send)
         if scope["type"] == "lifespan":
             self.step_forward(scope.get("app"))
         if scope["type"] in ("http", "lifespan"):
             await self.inside(scope, receive, send)
-        else:  # a WebSocket: there is none
+        else:  # a WebSocket: not supported
             await send({"type": "websocket.close"})
         if scope["type"] == "lifespan":
             self.meters.flush()
 
     def step_forward(self, framework: Any) -> None:
-        """Stand before the framework's own middlewares too: they cost more than a ready list does.
+        """Move in front of the framework's own middlewares, which cost more than a ready list does.
 
-        Where it is not built as expected, the doors stay where they are, as closed as ever.
+        If the framework is not built as expected, the doors stay where they are, equally closed.
         """
         stack = getattr(framework, "middleware_stack", None)
         if stack is not None and stack is not self:
@@ -95,7 +95,7 @@ class Doors:
             await self._visit(visit, receive)
         except Refused as refused:
             await visit.refuse(refused)
-        except Exception as error:  # the outermost door: logged whole, answered without a trace
+        except Exception as error:  # the outermost handler: logged in full, answered without a trace
             log.exception("request %s failed", visit.request_id)
             if visit.status:
                 raise
@@ -167,7 +167,7 @@ class Doors:
         if function is None:
             parse(endpoint.request, body)
             await self.app(_admitted(visit, body), replay(body, receive), visit.relay)
-            if visit.failed and not visit.status:  # where a body began, the server breaks the connection off
+            if visit.failed and not visit.status:  # if a body had begun, the server breaks the connection
                 raise Refused(
                     visit.failed, FAILED[visit.failed], headers=RETRY if visit.failed == 504 else ()
                 )
@@ -213,7 +213,7 @@ class Doors:
 
 
 def _admitted(visit: Visit, body: bytes) -> Scope:
-    """Return a request as the service gets it: a POST of its body; only a GET asks whether it has changed."""
+    """Return a request as the service gets it: a POST of its body; only a GET carries ``If-None-Match``."""
     headers = visit.scope["headers"]
     if visit.method == "GET":
         headers = [pair for pair in headers if pair[0] not in (b"content-type", b"content-length")]
@@ -225,7 +225,7 @@ def _admitted(visit: Visit, body: bytes) -> Scope:
 
 
 def read(endpoint: Endpoint, body: bytes) -> Any:
-    """Read a hot route's request quickly; what is wrong with it is left to ``parse`` to say."""
+    """Read a hot route's request quickly; invalid ones are left for ``parse`` to describe."""
     try:
         return READERS[endpoint.path](body)
     except FAULTS:
@@ -233,14 +233,14 @@ def read(endpoint: Endpoint, body: bytes) -> Any:
 
 
 def _tell(visit: Visit, path: str, seconds: float) -> None:
-    """Log a request, without a word of what it held: neither path nor reason may name a customer."""
+    """Log a request without its content: neither path nor reason may name a customer."""
     level = logging.INFO if visit.status < 400 else logging.WARNING if visit.status < 500 else logging.ERROR
     fields = {"path": path, "status": visit.status, "ms": round(seconds * 1000, 3)}
     access.log(level, "%s %s", visit.status, path, extra={"fields": fields})
 
 
 def _other_method(path: str, *takes: str) -> Refused:
-    """Say which methods a path takes; a HEAD wherever a GET."""
+    """Return the refusal that names the methods of a path; HEAD wherever GET."""
     allowed = ", ".join(takes).replace("GET", "GET, HEAD")
     return Refused(405, f"{path} takes a {' or a '.join(takes)}", headers=(("allow", allowed),))
 

@@ -1,7 +1,7 @@
-"""Keys: who may ask, and what. A key is shown once, when it is made; the store holds only its digest.
+"""API keys and their scopes. A key is shown once, when created; the store holds only its digest.
 
-The secret has 256 random bits, so a plain SHA-256 is enough: there is nothing to guess, and no slow hash at
-every request.
+The secret has 256 random bits, so a plain SHA-256 suffices: guessing is hopeless, and requests need no slow
+hash.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ PREFIX = "rk"
 
 @dataclass(frozen=True)
 class Key:
-    """A key as the store knows it."""
+    """A key as stored."""
 
     key_id: str
     name: str
@@ -33,7 +33,7 @@ class Key:
     created_at: datetime
     revoked_at: datetime | None
     per_second: float | None = None
-    """Requests a second it may make, over all workers; None: as many as it likes."""
+    """Requests per second it may make, over all workers; None: unlimited."""
 
     @classmethod
     def of(cls, row: sa.RowMapping) -> "Key":
@@ -43,16 +43,16 @@ class Key:
         return cls(scopes=scopes, digest=bytes(row["digest"]), **plain)
 
     def may(self, *scopes: str) -> bool:
-        """Tell whether this key opens a door of one of these scopes; ``admin`` opens all."""
+        """Return whether this key has one of these scopes; ``admin`` has all."""
         return not self.scopes.isdisjoint((*scopes, "admin"))
 
 
 def create(
     store: Store, scopes: Iterable[str], *, name: str = "", now: datetime, per_second: float | None = None
 ) -> str:
-    """Make a key and return it; it cannot be read again. ``per_second`` limits how often it may ask.
+    """Create a key and return it; it cannot be read again. ``per_second`` limits its rate.
 
-    Raises ``SettingsError`` for an unknown scope, for none, and for a rate of 0.
+    Raises ``SettingsError`` for an unknown scope, no scope, or a rate that is not above 0.
     """
     if per_second is not None and not per_second > 0:
         raise SettingsError(f"a key's rate must be above 0 requests a second, found {per_second}")
@@ -71,13 +71,13 @@ def create(
 
 
 def listed(store: Store) -> list[Key]:
-    """Return every key ever made, oldest first; their secrets are not there to be returned."""
+    """Return every key ever created, oldest first, without secrets."""
     with store.read() as db:
         return [Key.of(row) for row in db.execute(sa.select(KEYS).order_by(KEYS.c.created_at)).mappings()]
 
 
 def revoke(store: Store, key_id: str, *, now: datetime) -> None:
-    """Close a key, at once and in every worker; raise ``NotFound`` where there is none of that id."""
+    """Revoke a key, at once and in every worker; raise ``NotFound`` for an unknown id."""
     with store.write("keys") as (db, seq):
         query = KEYS.update().where(KEYS.c.key_id == key_id).values(revoked_at=now, seq=seq)
         if db.execute(query).rowcount == 0:
@@ -85,7 +85,7 @@ def revoke(store: Store, key_id: str, *, now: datetime) -> None:
 
 
 def holder(keys: Mapping[str, Key], presented: str) -> Key | None:
-    """Return the living key that ``presented`` is, or nothing; its secret is compared in constant time."""
+    """Return the valid key that matches ``presented``, or None; secrets are compared in constant time."""
     parts = presented.split("_", 2)
     key = keys.get(parts[1]) if len(parts) == 3 and parts[0] == PREFIX else None
     if key is None or key.revoked_at is not None:

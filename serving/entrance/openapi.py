@@ -1,4 +1,4 @@
-"""The OpenAPI document, from the table of endpoints: what is refused, and how, stands in it too."""
+"""The OpenAPI document, generated from the table of endpoints, including all refusals."""
 
 from functools import cache
 from typing import Any
@@ -30,7 +30,7 @@ SOME = {
 """Statuses of some endpoints only: see ``Endpoint.more``."""
 UNCHANGED = "The client has it already: what If-None-Match names has not changed."
 OF_BODIES = ("408", "413", "415")
-"""Statuses that a request without a body never has."""
+"""Statuses that requests without a body never get."""
 HEADERS = {
     "X-Request-Id": "The request's id, in the log too; one sent with the request is taken over.",
     "Retry-After": "Seconds to wait.",
@@ -72,7 +72,7 @@ def document() -> bytes:
 
 
 def build() -> dict[str, Any]:
-    """Lay out the document; examples are those of the models."""
+    """Build the document; examples are those of the models."""
     models = [model for endpoint in ALL for model in (endpoint.request, endpoint.response)]
     modes = [(model, "validation") for model in [*models, Refusal]]
     _, schemas = models_json_schema(modes, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
@@ -141,7 +141,7 @@ def _content(schema: str, example: Any = None) -> dict[str, Any]:
 
 
 def _probes() -> dict[str, Any]:
-    """Describe what is read by a GET."""
+    """Describe the paths that are read by GET."""
     status = {"type": "object", "required": ["ready", "scoring", "as_of", "models", "refused", "store"]}
     alive = {"type": "object", "required": ["alive"]}
     found = {

@@ -1,7 +1,7 @@
-"""Requests sent by GET: the same request as in a body, read from the address's query.
+"""Requests by GET: the same request as in a body, read from the query string.
 
-Each field stands there under its own name: a list once for every value, null as nothing (``limit=``).
-Requests that name customers are sent in a body only: proxies write addresses into their logs.
+Each field has its own name: lists repeat it for every value, and an empty value is null (``limit=``).
+Requests that name customers are only accepted in a body, as proxies log addresses.
 """
 
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from serving.entrance.bodies import refusal_of
 from serving.entrance.refusals import Refused
 
 MOST = 1_000
-"""Fields of a query, repetitions counted."""
+"""Maximum number of fields in a query, including repetitions."""
 EMPTY = {"type": "string", "maxLength": 0}
 
 
 def body_of_query(endpoint: Endpoint, query: bytes) -> bytes:
-    """Return the body that a POST would have; raise ``Refused`` (400) naming the field that is wrong."""
+    """Return the equivalent body of a POST; raise ``Refused`` (400) naming the invalid field."""
     fields = dict(askable(endpoint))
     values: dict[str, Any] = {}
     for name, value in _pairs(query):
@@ -41,14 +41,14 @@ def body_of_query(endpoint: Endpoint, query: bytes) -> bytes:
 
 
 def askable(endpoint: Endpoint) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Return the schema of every field that may stand in a query, by name."""
+    """Return the schemas of all fields allowed in a query, by name."""
     for name, schema in endpoint.request.model_json_schema()["properties"].items():
         if name not in endpoint.body_only:
             yield name, schema
 
 
 def parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """Return the fields as the OpenAPI document describes what stands in a query."""
+    """Return the fields as query parameters of the OpenAPI document."""
     needed = endpoint.request.model_json_schema().get("required", [])
     return [
         {
@@ -63,7 +63,7 @@ def parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def _written(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a field's schema as it is in a query, which knows no null: a list is absent, all else empty."""
+    """Return a field's schema in a query, which has no null: an absent list, otherwise an empty value."""
     kept = {key: value for key, value in schema.items() if key not in ("anyOf", "default", "description")}
     choices = [one for one in schema.get("anyOf", [kept]) if one.get("type") != "null"]
     if len(choices) == 1 and _many(schema):

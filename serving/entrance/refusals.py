@@ -1,4 +1,4 @@
-"""What is refused, and how it is said: a status, a reason in words, never a trace of our insides."""
+"""Refusals: a status and a reason in words, never a stack trace."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ FAILED = {
 
 
 class Refused(Exception):
-    """A request that goes no further: its status, and the reason in words."""
+    """A request that is refused, with its status and the reason in words."""
 
     def __init__(
         self, status: int, error: str, *, detail: Any = None, headers: tuple[tuple[str, str], ...] = ()
@@ -25,13 +25,13 @@ class Refused(Exception):
         self.status, self.error, self.detail, self.headers = status, error, detail, headers
 
     def body(self) -> bytes:
-        """Return the reason as JSON, with the id of the request it belongs to."""
+        """Return the reason as JSON, with the request's id."""
         told = {"error": self.error, "request_id": REQUEST_ID.get(), "detail": self.detail}
         return msgspec.json.encode({name: value for name, value in told.items() if value is not None})
 
 
 def trouble(error: Exception) -> Refused:
-    """Turn what went wrong into a status and a reason, without a trace of our insides."""
+    """Convert an error into a status and a reason, without a stack trace."""
     if isinstance(error, InputError):
         return Refused(409 if isinstance(error, Conflict) else 400, str(error))
     if isinstance(error, NotFound):
@@ -46,5 +46,5 @@ def trouble(error: Exception) -> Refused:
 
 
 def away() -> Refused:
-    """Say that the store cannot be asked now."""
+    """Return the refusal for a store that is unavailable."""
     return Refused(503, "the online store is away; try again", headers=RETRY)

@@ -1,4 +1,4 @@
-"""One request on its way through the doors, and what it is answered with."""
+"""One request on its way through the doors, and its response."""
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ HIDDEN = (b"server", b"x-bentoml-request-id")
 
 @dataclass
 class Visit:
-    """One request on its way through."""
+    """One request on its way through the doors."""
 
     scope: Scope
     headers: Mapping[bytes, bytes]
@@ -30,24 +30,24 @@ class Visit:
     state: State | None = None
     answer: Mapping[str, Any] | None = None
     failed: int = 0
-    """Where the framework gave up: its status, told in our words."""
+    """Status of the framework's own error, which is reported in our words."""
     head: Message | None = None
-    """The head of an answer whose body has not begun."""
+    """The head of a response whose body has not begun."""
 
     @property
     def method(self) -> str:
-        """How it is asked: a HEAD is answered as a GET is, without the body."""
+        """Its method; a HEAD is answered as a GET, without the body."""
         return "GET" if self.bodiless else str(self.scope["method"])
 
     @property
     def bodiless(self) -> bool:
-        """Whether only the head of an answer is asked for."""
+        """Whether only the head of the response is wanted."""
         return bool(self.scope["method"] == "HEAD")
 
     async def reply(
         self, status: int, body: bytes, kind: bytes = JSON, headers: tuple[tuple[str, str], ...] = ()
     ) -> None:
-        """Answer right here."""
+        """Send the response."""
         self.status = status
         lines = [
             (b"content-type", kind),
@@ -60,14 +60,14 @@ class Visit:
         await self.send({"type": "http.response.body", "body": b"" if self.bodiless else body})
 
     async def refuse(self, refused: Refused) -> None:
-        """Say why not."""
+        """Send a refusal."""
         await self.reply(refused.status, refused.body(), headers=refused.headers)
 
     async def relay(self, message: Message) -> None:
-        """Pass an answer of the service on, with the request's id.
+        """Pass on a response of the service, with the request's id.
 
-        Its head waits for its body: a framework that gives up in between sends a second head, and only one
-        of them may go out.
+        Its head is delayed until the body begins: a framework that fails in between sends a second head, and
+        only one may be sent.
         """
         begins = message["type"] == "http.response.start"
         if begins and message["status"] in FAILED:

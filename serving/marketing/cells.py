@@ -1,7 +1,7 @@
-"""Cells that a spreadsheet would run: a text that begins as a formula is led by an apostrophe in every CSV.
+"""Protection against formulas in CSV: a text that begins like one is prefixed with an apostrophe.
 
-Customers choose some of these texts themselves: an e-mail address that serves as an id may begin with ``=``.
-Signed numbers and telephone numbers stay as they are, and so does everything in JSON, NDJSON and Parquet.
+Customers choose some of these texts themselves: an e-mail address used as an id may begin with ``=``. Signed
+numbers and telephone numbers are left unchanged, and so is everything in JSON, NDJSON and Parquet.
 """
 
 import re
@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 FREE = ("customer_id", "product_id", "product_name", "name")
-"""Columns whose words are not ours."""
+"""Columns whose values are chosen by others."""
 FORMULA = re.compile(r"\s*[=@]|\s*[+-](?![\d\s().,/-]*\Z)")
 
 
 def guarded(value: Any) -> Any:
-    """Return a cell as a spreadsheet may open it; a line ends in it as the file's own lines do."""
+    """Return a cell that is safe in a spreadsheet; line breaks in it are converted to the file's."""
     if not isinstance(value, str) or (value[:1].isalnum() and "\r" not in value):
         return value
     text = value.replace("\r\n", "\n").replace("\r", "\n")
@@ -22,7 +22,7 @@ def guarded(value: Any) -> Any:
 
 
 def guarded_rows(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
-    """Return the rows under these names, guarded: nearly always those that came."""
+    """Return the rows under these names, guarded; usually the very same."""
     free = [at for at, name in enumerate(names) if name in FREE]
     if all(guarded(row[at]) is row[at] for at in free for row in rows):
         return rows

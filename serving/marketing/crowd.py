@@ -1,4 +1,4 @@
-"""Many customers as they are now: what was known at the scoring, aged, and what happened since."""
+"""Many customers as of now: what was known at the scoring, aged, and the events since."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -23,17 +23,17 @@ from serving.storefront.moments import days_on
 
 @dataclass(frozen=True)
 class Recent:
-    """What happened to customers since the scoring; arrays by customer code."""
+    """Events of customers since the scoring; arrays by customer code."""
 
     n_contacts_7d: Ints
     n_contacts_28d: Ints
     days: dict[str, Floats]
-    """Days since the last contact with each action that was taken since; NaN where it was not."""
+    """Days since the last contact by action taken since; NaN without one."""
     ordered: Bools
 
     @classmethod
     def read(cls, state: State, now: datetime) -> "Recent":
-        """Read the store: contacts and orders after the scoring."""
+        """Read contacts and orders after the scoring from the store."""
         n, snapshot = len(state.snapshot.customers), state.snapshot
         since = max(snapshot.as_of, now - timedelta(days=CONTACT_DAYS))
         week, month = np.zeros(n, np.int32), np.zeros(n, np.int32)
@@ -54,15 +54,15 @@ class Recent:
 
 
 def everyone(state: State) -> Ints:
-    """Return the codes of all customers who have not asked to be forgotten."""
+    """Return the codes of all customers who were not erased."""
     return np.flatnonzero(~state.erased).astype(np.int32)
 
 
 def standing_of(state: State, codes: Ints, recent: Recent, now: datetime, days_ahead: int = 0) -> Standing:
     """Return where customers stand ``days_ahead`` days from now, if nothing happens until then.
 
-    Who ordered since the scoring waits as long as the slowest goods take: what they ordered is looked at one
-    by one only in their own offer.
+    Customers who ordered since the scoring wait as long as the slowest goods take: which goods they ordered
+    is only considered in their own offer.
     """
     known = cast("Known", state.snapshot.known)
     days = {action: column[codes] for action, column in recent.days.items()}
@@ -79,7 +79,7 @@ def people_of(state: State, codes: Ints, recent: Recent) -> People:
 
 
 def case_of(state: State, codes: Ints, people: People, standing: Standing | None) -> Case:
-    """Lay out what could be offered to many customers: the head of each of their personal ready lists."""
+    """Build the case for many customers, from the head of each of their personal ready lists."""
     snapshot = state.snapshot
     heads = {
         name: (ready.product[codes, :N_CANDIDATES], ready.score[codes, :N_CANDIDATES])

@@ -1,4 +1,4 @@
-"""What a CRM asks of one customer: all that is known and expected of them, and to forget them."""
+"""What a CRM asks about one customer: everything known and predicted, and erasure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -29,9 +29,9 @@ N_PROFILE_EVENTS = 100
 
 
 def profile(state: State, request: CustomerRequest) -> Profile:
-    """Return what is known and expected of one customer, as of their newest order or return.
+    """Return what is known and predicted about one customer, as of their newest order or return.
 
-    Of one who never ordered there is only what else happened since the scoring.
+    For a customer who never ordered, only other events since the scoring are known.
     """
     snapshot, customer = state.snapshot, who(state, request.customer_id)
     as_of, features, scores = _latest(state, customer)
@@ -54,7 +54,7 @@ def profile(state: State, request: CustomerRequest) -> Profile:
 
 
 def _latest(state: State, customer: Who) -> tuple[str, Row, Row]:
-    """Return moment, features and scores: refreshed since the scoring, else the scoring's."""
+    """Return moment, features and scores: those refreshed since the scoring, else the scoring's."""
     snapshot, code = state.snapshot, customer.code
     if customer.customer_id is not None and not state.view.is_erased(customer.customer_id):
         found = refreshed.of_customer(state.view.store, snapshot.stamp, customer.customer_id)
@@ -71,7 +71,7 @@ def _behind(as_of: datetime, events: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def _head(state: State, list_name: str, customer: Who) -> list[Product]:
-    """Return the first of a list: ranked live where something happened since it was made."""
+    """Return the head of a list: ranked live if there were events since it was made."""
     ask = Ask(list_name, N_PROFILE_PRODUCTS, frozenset(), state.shelf)
     found: list[Pick] | None = None
     if customer.code >= 0 and not customer.lines:
@@ -89,7 +89,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def erase(state: State, request: EraseRequest, now: datetime, audit: Audit) -> Erased:
-    """Forget a customer: nothing of theirs is answered from the next request on, by any worker."""
+    """Erase a customer: from the next request on, no worker answers with anything of theirs."""
     store = state.view.store
     gone = rights.forget(store, request.customer_id, now=now)
     digest = rights.digest_of(state.view.salt, request.customer_id).hex()

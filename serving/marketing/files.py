@@ -1,4 +1,4 @@
-"""Answers as files: rows in CSV or NDJSON, made while they are sent, with an ETag, packed where asked for."""
+"""Responses as files: rows in CSV or NDJSON, generated while sent, with an ETag, gzipped on request."""
 
 import csv
 import hashlib
@@ -18,21 +18,21 @@ TYPES = {"json": "application/json", "ndjson": "application/x-ndjson", "csv": "t
 GZIP = zlib.MAX_WBITS | 16
 WEIGHT = re.compile(r"[01](\.[0-9]{0,3})?")
 FAST = 1
-"""Level of packing: three quarters of what the slowest saves, in a fifth of its time."""
+"""Compression level: three quarters of the highest level's savings, in a fifth of its time."""
 Row = Sequence[Any]
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """What file a client takes, as the headers of its request say."""
+    """The file formats a client accepts, from the headers of its request."""
 
     gzip: bool = False
     known: frozenset[str] = frozenset()
-    """ETags the client holds already, without the mark of a weak one."""
+    """ETags the client has already, without the prefix of weak ones."""
     bodiless: bool = False
-    """Only the head is asked for: no row is made."""
+    """Only the head is wanted: no rows are generated."""
     kind: str = "json"
-    """Which of ``TYPES`` ``Accept`` asks for, where the request does not say."""
+    """Which of ``TYPES`` ``Accept`` asks for, if the request names none."""
 
     @classmethod
     def of(cls, headers: Mapping[str, str], *, bodiless: bool = False) -> "Accepted":
@@ -44,12 +44,12 @@ class Accepted:
         return cls(gzip, known, bodiless, _kind(_weighed(headers.get("accept", ""))))
 
     def holds(self, tag: str) -> bool:
-        """Tell whether the client has this content already (``*``: whatever it is)."""
+        """Return whether the client has this content already (``*`` matches anything)."""
         return not self.known.isdisjoint((tag, "*"))
 
 
 def _weighed(header: str) -> dict[str, float]:
-    """Return what a client takes, each with the weight it gives it: 1 where it gives none, or no number."""
+    """Return the values of a header with their weights; 1 if absent or not a number."""
     found = {}
     for part in header.lower().split(","):
         name, *more = (word.strip() for word in part.split(";"))
@@ -59,12 +59,12 @@ def _weighed(header: str) -> dict[str, float]:
 
 
 def _kind(accepted: Mapping[str, float]) -> str:
-    """Return the kind of file a client likes best; JSON where it does not say, or likes two alike."""
+    """Return the kind of file a client prefers; JSON if it does not say, or in a tie."""
     return max(TYPES, key=lambda kind: _weight(accepted, TYPES[kind]))
 
 
 def _weight(accepted: Mapping[str, float], name: str) -> float:
-    """Return how much a client likes a type: what names it most closely counts (RFC 9110, 12.5.1)."""
+    """Return the weight of a type in ``Accept``: the most specific match counts (RFC 9110, 12.5.1)."""
     ranges = (name, f"{name.partition('/')[0]}/*", "*/*")
     return next((accepted[known] for known in ranges if known in accepted), 0.0)
 
@@ -79,28 +79,28 @@ class File:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def answer(self, kind: str, asked: Accepted) -> Response:
-        """Return the rows as a file that is written while it is sent; 304 to who has it already."""
+        """Return the rows as a file that is generated while sent; 304 if the client has it already."""
         return _answer(written(kind, self.names, self.blocks), kind, self.tag, self.headers, asked)
 
 
 def json_answer(body: bytes, asked: Accepted, tag: str = "") -> Response:
-    """Return a whole JSON body, its tag by default that of its content; 304 to who has it already."""
+    """Return a complete JSON body, by default tagged by its content; 304 if the client has it already."""
     return _answer(iter([body]), "json", tag or tag_of(body), {}, asked)
 
 
 def rows_answer(
     rows: Sequence[Mapping[str, Any]], names: Sequence[str], kind: str, asked: Accepted, *, notes: str = ""
 ) -> Response:
-    """Return rows that are all here already as a file; its tag is that of its content.
+    """Return complete rows as a file, tagged by their content.
 
-    ``notes`` is what one must know of them, for the header ``X-Notes``.
+    ``notes`` are their caveats, for the header ``X-Notes``.
     """
     body = as_csv(rows, names) if kind == "csv" else as_ndjson(rows)
     return _answer(iter([body]), kind, tag_of(body), {"x-notes": notes} if notes else {}, asked)
 
 
 def tag_of(*parts: bytes) -> str:
-    """Return an ETag (quoted) of what an answer is made of."""
+    """Return an ETag (quoted) of what a response is made of."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8) + part)
@@ -110,7 +110,7 @@ def tag_of(*parts: bytes) -> str:
 def written(kind: str, names: Sequence[str], blocks: Iterable[Sequence[Row]]) -> Iterator[bytes]:
     """Write blocks of rows: CSV under a heading (times in ISO 8601, an absent value empty), or NDJSON.
 
-    No cell of a CSV is a formula: see ``serving.marketing.cells``.
+    Cells of a CSV are protected against formulas: see ``serving.marketing.cells``.
     """
     if kind == "csv":
         yield _csv([names])
@@ -123,12 +123,12 @@ def written(kind: str, names: Sequence[str], blocks: Iterable[Sequence[Row]]) ->
 
 
 def as_ndjson(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return rows as one JSON object a line."""
+    """Return rows as NDJSON: one JSON object per line."""
     return msgspec.json.Encoder().encode_lines(rows)
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> bytes:
-    """Return rows of these names as CSV under their heading, which stands there also without a row."""
+    """Return rows of these names as CSV with a heading, also if there are no rows."""
     return b"".join(written("csv", names, [[list(row.values()) for row in rows]]))
 
 
@@ -139,7 +139,7 @@ def _csv(rows: Iterable[Row]) -> bytes:
 
 
 def packed(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """Pack a stream with gzip, a part at a time."""
+    """Compress a stream with gzip, part by part."""
     packer = zlib.compressobj(FAST, wbits=GZIP)
     for part in parts:
         if some := packer.compress(part):
@@ -148,12 +148,12 @@ def packed(parts: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def unchanged(tag: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Return 304: the client holds it already."""
+    """Return 304: the client has it already."""
     return Response(status_code=304, headers=_told(tag, headers or {}))
 
 
 def _told(tag: str, headers: Mapping[str, str]) -> dict[str, str]:
-    """Return headers; the tag is weak, for it names the same rows packed or not."""
+    """Return headers; the tag is weak, as it is the same with and without compression."""
     own = {"etag": f"W/{tag}", "vary": "accept, accept-encoding", "cache-control": "private, no-cache"}
     return {**own, **headers}
 

@@ -1,4 +1,4 @@
-"""The days a plan is for, in the shop's calendar."""
+"""The days of a plan, in the shop's calendar."""
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -13,12 +13,12 @@ from serving.storefront.moments import days_on
 
 NOON = 12
 FURTHEST_DAYS = 366
-"""So far ahead a plan may begin."""
+"""Maximum days ahead at which a plan may begin."""
 
 
 @dataclass(frozen=True)
 class Period:
-    """What a plan is asked for."""
+    """The period that a plan is requested for."""
 
     first: date
     n_days: int
@@ -27,9 +27,9 @@ class Period:
     n_contacts: int | None = None
 
     def check(self, state: State, now: datetime) -> Self:
-        """Return it, begun tomorrow where today's last hour for contacts has passed.
+        """Return the period, beginning tomorrow if today's last hour for contacts has passed.
 
-        Raises ``Conflict`` for a first day that is over or too far away.
+        Raises ``Conflict`` if the first day is in the past or too far ahead.
         """
         begin = today(state, now)
         end = max(begin, local_day(now, state.snapshot.timezone)) + timedelta(days=FURTHEST_DAYS)
@@ -46,7 +46,7 @@ def today(state: State, now: datetime) -> date:
 
 
 def first_day(state: State, now: datetime) -> date:
-    """Return the first day on which contacts can go out: today, or tomorrow once quiet hours are near."""
+    """Return the first day on which contacts can go out: today, or tomorrow if quiet hours are near."""
     day, (_, terms) = today(state, now), goods_now(state)
     local = now.astimezone(zone(state.snapshot.timezone))
     late = local.date() == day and (local.hour == 23 or quiet_hours(local.hour + 1, terms.policy).mask)

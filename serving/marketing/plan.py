@@ -1,4 +1,4 @@
-"""A calendar of contacts for a period: who, with which action and product, on which day and at which hour."""
+"""A calendar of contacts for a period: who, with which action and product, on which day, at which hour."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,7 +19,7 @@ from serving.storefront.answers import stranger, who
 
 
 def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
-    """Plan contacts, each on its day; whoever is left out is named with the reason."""
+    """Plan contacts, each on its day; customers left out are named with the reason."""
     codes, left_out = chosen_customers(state, request, now)
     contacts: list[Row] = []
     snapshot = state.snapshot
@@ -50,15 +50,15 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
 
 
 def _sum(rows: Sequence[Row], name: str) -> float:
-    """Add a column up as it is shown, so that a file's sum is the plan's."""
+    """Return the sum of a column as shown, so that a file's sum equals the plan's."""
     return float(round(sum(row[name] for row in rows), 4))
 
 
 def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple[list[int], list[Row]]:
-    """Return the codes of those asked for, else of everyone; and who is unknown.
+    """Return the codes of the customers requested, else of everyone; and those unknown.
 
-    In a large shop a request is answered for those most worth keeping; ``recompra plan`` is for everyone.
-    Raises ``NotFound`` where nobody can be chosen.
+    In a large shop a request covers those most worth keeping; ``recompra plan`` covers everyone. Raises
+    ``NotFound`` if nobody can be chosen.
     """
     snapshot = state.snapshot
     if request.customer_ids is not None:
@@ -79,7 +79,7 @@ def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple
 
 
 def _not_planned(snapshot: Snapshot, found: Planned) -> list[Row]:
-    """Name who gets no contact, and why: a rule, or a plan that is full."""
+    """Name customers without a contact, and why: a rule, or a full plan."""
     full = "every day left in the plan is full, or others earn more within its budget and number"
     missing = np.setdiff1d(np.arange(len(found.codes)), found.calendar.row).tolist()
     return [_left(snapshot, int(found.codes[at]), found.why_not.get(at, full)) for at in missing]

@@ -32,7 +32,7 @@ EMAILS = "SELECT customer_id, email FROM customers WHERE email IS NOT NULL ORDER
 
 @dataclass(frozen=True)
 class Written:
-    """What a plan came to, for whoever ordered it."""
+    """Summary of a plan, for its user."""
 
     n_contacts: int
     n_customers: int
@@ -40,7 +40,7 @@ class Written:
     expected_incremental_margin: float
     currency: str
     horizon_days: int
-    """Each contact's margin is that of so many days."""
+    """Each contact's margin is counted over this many days."""
     experiment: str | None
 
     def __str__(self) -> str:
@@ -68,16 +68,16 @@ def opened(home: Path) -> Iterator[State]:
 
 @dataclass(frozen=True)
 class PlanAsked:
-    """A plan as a person asks for it."""
+    """A plan as requested on the command line."""
 
     first: str | None = None
-    """YYYY-MM-DD; None: today, or the day of a scoring of long ago."""
+    """YYYY-MM-DD; None: today, or for a scoring of long ago its own day."""
     n_days: int = 28
     budget: float | None = None
     per_day: int | None = None
 
     def period(self, state: State, now: datetime) -> Period:
-        """Return the period; raise ``SettingsError`` for a day that is none."""
+        """Return the period; raise ``SettingsError`` for an invalid day."""
         try:
             first = first_day(state, now) if self.first is None else date.fromisoformat(self.first)
         except ValueError as error:
@@ -94,11 +94,11 @@ def write_plan(
     out: Path | None = None,
     audiences: Path | None = None,
 ) -> tuple[Written, bytes]:
-    """Plan for everyone; write it to ``out``, and its audiences into a folder, where asked.
+    """Plan for everyone; write the plan to ``out``, and its audiences to a folder, if given.
 
-    ``kind`` is by default what ``out`` ends in, CSV where that is nothing.
-    Returns what it came to, and the file's content where there is no ``out``. Raises ``NotFound`` before the
-    first scoring, and where it holds no next_best_offer; ``SettingsError`` for a format we do not write.
+    ``kind`` is by default the suffix of ``out``, or CSV. Returns the summary, and the file's content if there
+    is no ``out``. Raises ``NotFound`` before the first scoring, and if it holds no next_best_offer;
+    ``SettingsError`` for an unsupported format.
     """
     kind = kind or (out.suffix[1:].lower() if out and out.suffix else FORMATS[0])
     if kind not in FORMATS:
@@ -120,7 +120,7 @@ def write_plan(
 
 
 def content_of(state: State, found: Planned, rows: Sequence[dict[str, Any]], kind: str) -> bytes:
-    """Return a plan in a format: contacts one a line, or one JSON object with what it stands on."""
+    """Return a plan in a format: one contact per line, or one JSON object with the plan's basis."""
     if kind == "csv":
         return as_csv(rows, names_of(state))
     if kind == "ndjson":
@@ -138,9 +138,9 @@ def content_of(state: State, found: Planned, rows: Sequence[dict[str, Any]], kin
 def write_audiences(home: Path, state: State, found: Planned, folder: Path, now: datetime) -> None:
     """Write ``include.csv`` and ``exclude.csv``: SHA-256 of e-mail addresses, as advertising platforms match.
 
-    Included is whom the plan contacts; excluded is whom a rule bars today: no consent, held out, an order on
-    its way, an open return, contacts enough. A customer without an address, or who asked to be forgotten, is
-    in neither.
+    Included are customers whom the plan contacts; excluded are those whom a rule bars today: no consent, held
+    out, an order on its way, an open return, enough contacts. Customers without an address, or who were
+    erased, are in neither.
     """
     mails = digests(home, state)
     planned = np.zeros(len(mails), bool)
@@ -153,7 +153,7 @@ def write_audiences(home: Path, state: State, found: Planned, folder: Path, now:
 
 
 def digests(home: Path, state: State) -> "np.ndarray[Any, np.dtype[np.str_]]":
-    """Return the digest of each customer's address by code, empty where there is none."""
+    """Return the digest of each customer's address by code, empty without one."""
     rows = Shop(home).con.raw_sql(EMAILS).fetchall()
     codes: Ints = state.snapshot.customers.codes([row[0] for row in rows])
     found = np.full(len(state.snapshot.customers), "", dtype="<U64")

@@ -18,25 +18,25 @@ from serving.scoring.snapshot import Snapshot
 from serving.state import State
 
 USUAL_HOUR = 10
-"""When a contact goes out to a customer whose hour is not known."""
+"""The hour of a contact to a customer whose usual hour is unknown."""
 Row = dict[str, Any]
 
 
 def rows_of(state: State, found: Planned, period: Period) -> "list[Row]":
-    """Return a plan's contacts as rows, by day and worth; times are in the shop's zone."""
+    """Return a plan's contacts as rows, by day and worth; times are in the shop's time zone."""
     columns = columns_of(state, found, period)
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def names_of(state: State) -> tuple[str, ...]:
-    """Return what a contact's fields are called; money and chance bear the shop's horizon."""
+    """Return the names of a contact's fields; money and chance contain the shop's horizon."""
     _, terms = goods_now(state)
     when, whom = ("on", "at", "until"), ("customer_id", "action", "channel", "product_id", "product_name")
     return (*when, *whom, "next_order_on", terms.money, terms.probability, "spend", "effect", "reason")
 
 
 def columns_of(state: State, found: Planned, period: Period) -> dict[str, list[Any]]:
-    """Return a plan's contacts as columns: every row has the same names, absent is None."""
+    """Return a plan's contacts as columns, with None for missing values."""
     snapshot, calendar = state.snapshot, found.calendar
     _, terms = goods_now(state)
     codes = found.codes[calendar.row]
@@ -77,10 +77,10 @@ def _moments(snapshot: Snapshot, day: Ints, days: Sequence[date], hour: Longs) -
 
 
 def send_hours(snapshot: Snapshot, terms: Terms, codes: Ints, earliest: Longs) -> Longs:
-    """Return the hour to reach each customer at: their mean hour of ordering, else 10, never a quiet one.
+    """Return the hour for each customer: their mean hour of ordering, else 10, but no quiet hour.
 
-    ``earliest`` are the hours before which each contact cannot go out. Where nobody orders but at midnight,
-    the shop keeps days without hours.
+    ``earliest`` holds each contact's earliest possible hour. If all orders are at midnight, the shop records
+    days without hours.
     """
     hour = np.full(len(codes), float(USUAL_HOUR))
     if snapshot.features.kinds.get("hour_mean") == "number":

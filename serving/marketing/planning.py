@@ -1,7 +1,7 @@
 """A calendar of contacts over arrays, in blocks of customers.
 
-Rules, windows, caps and the choice of days are those of ``models``; here they meet the customers of a
-scoring, as they are now.
+Rules, windows, caps and the choice of days are those of ``models``, applied to the customers of a scoring as
+of now.
 """
 
 from dataclasses import dataclass, replace
@@ -25,12 +25,12 @@ from serving.state import State
 
 CUSTOMERS_AT_ONCE = 20_000
 N_NOT_PLANNED = 100
-"""So many are told why they get no contact."""
+"""Maximum number of customers with a reason for not being contacted."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan over arrays; ``calendar.row`` are positions in ``codes``."""
+    """A plan over arrays; ``calendar.row`` are indices into ``codes``."""
 
     codes: Ints
     """The customers it was made for."""
@@ -38,9 +38,9 @@ class Planned:
     actions: tuple[Action, ...]
     """The deck's, by position."""
     why_not: dict[int, str]
-    """Why a customer (by position) gets no contact, of the first who do not."""
+    """Why customers (by index) get no contact, for the first of them."""
     earliest_hour: int = 0
-    """On the first day nothing can go out before this hour: it is over."""
+    """On the first day nothing can go out before this hour, as it has passed."""
 
     @property
     def first_hours(self) -> Longs:
@@ -49,7 +49,7 @@ class Planned:
 
 
 def make_plan(state: State, codes: Ints, period: Period, now: datetime) -> Planned:
-    """Plan for some customers (codes), in blocks; budget, days, caps and stock are kept over all of them."""
+    """Plan for some customers (codes), in blocks; budget, days, caps and stock hold over all of them."""
     goods, terms = goods_now(state)
     recent, actions = Recent.read(state, now), terms.deck.actions
     parts, why_not = [], dict[int, str]()
@@ -76,7 +76,7 @@ def make_plan(state: State, codes: Ints, period: Period, now: datetime) -> Plann
 def _block(
     state: State, codes: Ints, period: Period, recent: Recent, now: datetime
 ) -> tuple[Options, Calendar]:
-    """Weigh what could be done within the period, and place it; caps are the calendar's, day by day."""
+    """Value the options within the period, and place contacts; the calendar applies caps day by day."""
     goods, terms = goods_now(state)
     ahead = max((period.first - today(state, now)).days, 0)
     people, standing, week = people_of(state, codes, recent), None, np.zeros(len(codes), np.int32)
@@ -91,7 +91,7 @@ def _block(
 
 
 def _next_order(snapshot: Snapshot, codes: Ints, first: date) -> Money | None:
-    """Return in how many days from the first each customer is expected to order; NaN where unknown."""
+    """Return in how many days from the first each customer is expected to order; NaN if unknown."""
     days = snapshot.scores.day_numbers("next_order_at", snapshot.timezone)
     if days is None:
         return None

@@ -1,4 +1,4 @@
-"""Whom to keep: a plain contact for those whom it is likely to change most, under a budget and the rules."""
+"""Whom to keep: a plain contact for those it is expected to change most, under a budget and the rules."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -26,11 +26,11 @@ DECIMALS = 4
 UNRANKED = "churn and ltv do not both serve yet, so nobody can be ranked"
 MONEYLESS = "what a customer is worth is not known: it takes order lines with a unit_price"
 NOT_SHOWN = ("customer", "ruled_out_by")
-"""Columns of the retention ranking that are our own."""
+"""Internal columns of the retention ranking."""
 
 
 def retention_targets(state: State, request: TargetsRequest, now: datetime) -> Targets:
-    """Choose whom to contact so that the expected incremental margin is greatest within the budget."""
+    """Choose whom to contact to maximise the expected incremental margin within the budget."""
     table, snapshot = state.snapshot.retention, state.snapshot
     if table is None:
         return _targets(state, request, [], (0.0, 0.0), UNRANKED)
@@ -55,7 +55,7 @@ def retention_targets(state: State, request: TargetsRequest, now: datetime) -> T
 
 
 def _rankings(snapshot: Snapshot) -> dict[str, Doubles]:
-    """Return other ways to rank the rows of the retention ranking, as far as their scores are known."""
+    """Return other rankings of the rows of the retention ranking, as far as their scores are known."""
     table, days, scores = snapshot.retention, snapshot.horizon_days, snapshot.scores
     names = {"risk": f"churn_probability_{days}d", "value": f"expected_margin_{days}d"}
     if table is None or not {*names.values()} <= {*scores.order}:
@@ -66,12 +66,12 @@ def _rankings(snapshot: Snapshot) -> dict[str, Doubles]:
 
 
 def earned(policies: Mapping[str, Tally]) -> dict[str, float]:
-    """Return the money of policies, as answers hold it."""
+    """Return the money of policies, in the form of responses."""
     return {name: round(bought.gain, DECIMALS) for name, bought in policies.items()}
 
 
 def points_of(curve: Sequence[Tally]) -> list[dict[str, Any]]:
-    """Return a curve of money against budget, as answers hold it."""
+    """Return a curve of money against budget, in the form of responses."""
     names = ("budget", "n_customers", "expected_incremental_margin")
     rows = ((round(at.cost, DECIMALS), int(at.n_customers), round(at.gain, DECIMALS)) for at in curve)
     return [dict(zip(names, row, strict=True)) for row in rows]
@@ -100,7 +100,7 @@ def permitted(state: State, now: datetime) -> Bools:
 
 
 def barred(state: State, now: datetime) -> Bools:
-    """Mark the customers whom a rule bars now, whatever was known at the scoring, and who were erased."""
+    """Mark the customers whom a rule bars now, whatever was known at the scoring, and those erased."""
     snapshot, codes = state.snapshot, np.arange(len(state.snapshot.customers), dtype=np.int32)
     recent = Recent.read(state, now)
     people = people_of(state, codes, recent)

@@ -1,7 +1,7 @@
-"""Scores of all customers, page by page or as one stream: filtered, and of one scoring from end to end.
+"""Scores of all customers, page by page or as one stream: filtered, and from one scoring throughout.
 
-A cursor names its scoring and the next row. The scoring stays readable while
-``serving.scoring.kept.KEPT`` of them are kept; after that a cursor of it is answered with 410.
+A cursor names its scoring and the next row. The last ``serving.scoring.kept.KEPT`` scorings stay readable; a
+cursor of an older one is answered with 410.
 """
 
 import json
@@ -29,15 +29,15 @@ from serving.scoring.columns import Columns, let_go
 from serving.state import State
 
 BLOCK = 1000
-"""Rows that are made at once: few enough to let other requests of the worker in between."""
+"""Rows generated at once: few enough to let the worker's other requests in between."""
 MOST = 10_000
-"""Rows of a page."""
+"""Maximum rows per page."""
 OLD_KEPT = 2
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """What pages are made of."""
+    """The data of pages."""
 
     stamp: str
     moment: str
@@ -53,14 +53,14 @@ class Scoring:
 
     @classmethod
     def of(cls, state: State) -> "Scoring":
-        """Take the one in service."""
+        """Take the scoring in service."""
         own = state.snapshot
         card = own.stamp, own.moment, own.models, own.horizon_days, own.currency
         tables = own.customers, own.features, own.scores
         return cls(*card, *tables, state.sieve, own.locale, own.notes)
 
     def let_go(self) -> None:
-        """Keep nothing in memory of what a walk through everybody has read."""
+        """Release the memory of what reading all customers has loaded."""
         self.scores.let_go()
         let_go(self.customers.ids)
 
@@ -70,11 +70,11 @@ class Scoring:
         return ["customer_id", "as_of", *self.scores.order]
 
     def erased(self, view: View) -> Bools:
-        """Mark those who were erased since."""
+        """Mark customers who were erased since."""
         return self.sieve.among(view.salt, view.erased)
 
     def rows(self, at: Longs, view: View, changed: Collection[str] = ()) -> list[Row]:
-        """Return some rows, less those of customers who were erased since; of the ``changed`` the newest."""
+        """Return rows without customers erased since; for ``changed`` customers the refreshed ones."""
         at = at[~self.erased(view)[at]]
         ids = self.customers.names(at)
         some = [name for name in ids if name in changed]
@@ -94,19 +94,19 @@ class Pull:
     view: View
     request: ScoresRequest
     rows: Longs
-    """All that match from the cursor on."""
+    """All matching rows from the cursor on."""
     n_customers: int
-    """Of the scoring, less who was erased since."""
+    """Customers of the scoring, without those erased since."""
     n_found: int
     """All that match."""
     tag: str
-    """Changes with the scoring, with what is asked, with every erasure and every refresh."""
+    """Changes with the scoring, the request, every erasure and every refresh."""
 
     @classmethod
     def of(cls, state: State, request: ScoresRequest, home: Path) -> "Pull":
-        """Find scoring and rows.
+        """Find the scoring and the rows.
 
-        Raises ``Gone`` for a cursor too old, ``NotFound`` for a filter of what no model gives.
+        Raises ``Gone`` for an expired cursor, ``NotFound`` for a filter on a column that no model provides.
         """
         scoring, start = _at_cursor(state, request.cursor, home)
         moved = [len(state.view.erased), state.view.seen["refreshed"]]
@@ -118,7 +118,7 @@ class Pull:
 
     @property
     def most(self) -> int:
-        """How many rows to return at most."""
+        """Maximum number of rows to return."""
         whole = MOST if self.request.format == "json" else len(self.rows)
         return self.request.limit or whole
 
@@ -130,7 +130,7 @@ class Pull:
             self.scoring.let_go()
 
     def _changed(self) -> set[str]:
-        """Return who was refreshed on this scoring; nobody while the store is away."""
+        """Return the customers refreshed on this scoring; empty if the store is unavailable."""
         if not self.view.seen["refreshed"]:
             return set()
         try:
@@ -145,7 +145,7 @@ class Pull:
         return f"{self.scoring.stamp}:{left[0]}" if left else None
 
     def page(self) -> ScoresPage:
-        """Return it as one answer."""
+        """Return the page as one response."""
         names = self.scoring.names
         return ScoresPage.model_construct(
             as_of=self.scoring.moment,
@@ -159,7 +159,7 @@ class Pull:
         )
 
     def file(self) -> File:
-        """Return it as a file that is made while it is sent."""
+        """Return a file that is generated while sent."""
         own = {"x-as-of": self.scoring.moment, "x-currency": self.scoring.currency}
         headers = {**own, "x-next-cursor": self.next_cursor, "x-notes": in_short(self.scoring.notes)}
         # A header is ASCII, and a shop may call its currency €.
@@ -168,7 +168,7 @@ class Pull:
 
 
 def matching(scoring: Scoring, request: ScoresRequest) -> Bools:
-    """Mark the customers that every filter lets through; what is not known of one is in no range."""
+    """Mark the customers that match every filter; unknown values match no range."""
     kept = np.ones(len(scoring.customers), bool)
     days = scoring.horizon_days
     ranges = (
@@ -216,7 +216,7 @@ def _at_cursor(state: State, cursor: str | None, home: Path) -> tuple[Scoring, i
 
 @lru_cache(maxsize=OLD_KEPT)
 def _read(folder: Path, _written: int) -> Scoring:
-    """Map an older scoring, once for all the pages of a walk."""
+    """Memory-map an older scoring, once for all pages of a walk."""
     card = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     features, scores = (Columns.load(folder / name) for name in ("features", "scores"))
     customers = Vocabulary(read_array(folder, "customers"))

@@ -1,4 +1,4 @@
-"""Whom to keep with which action under a budget: several actions a customer, chosen together."""
+"""Whom to keep with which action under a budget: several actions per customer, chosen together."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,9 +22,9 @@ from serving.state import State
 
 
 def targets_by_action(state: State, request: TargetsRequest, now: datetime) -> Targets:
-    """Choose an action or none for everyone, so that the expected incremental margin is greatest.
+    """Choose an action or none for everyone, to maximise the expected incremental margin.
 
-    Only actions without a product; those with one are what ``next_best_offer`` and the plan are for. Raises
+    Only actions without a product; for the others there are ``next_best_offer`` and the plan. Raises
     ``NotFound`` for an action that the shop does not have.
     """
     if state.snapshot.known is None or state.snapshot.desk is None:
@@ -42,7 +42,7 @@ def targets_by_action(state: State, request: TargetsRequest, now: datetime) -> T
 
 
 def options_of(state: State, request: TargetsRequest, codes: Ints, now: datetime) -> tuple[Options, Terms]:
-    """Weigh the actions asked for with some customers, as they are now.
+    """Value the requested actions for some customers, as of now.
 
     Raises ``NotFound`` for an action that the shop does not have, or that offers a product.
     """
@@ -89,7 +89,7 @@ def _answer(state: State, request: TargetsRequest, chosen: Allocation, terms: Te
 
 
 def _columns(state: State, found: Options, chosen: Allocation, codes: Ints) -> dict[str, Sequence[Any]]:
-    """Return the chosen as columns, what earns most for its money first."""
+    """Return the chosen as columns, the highest gain per cost first."""
     snapshot = state.snapshot
     _, worth, chance, spend = found.at(chosen.action)
     rows = np.flatnonzero(chosen.action >= 0)
@@ -109,7 +109,7 @@ def _columns(state: State, found: Options, chosen: Allocation, codes: Ints) -> d
 
 
 def _policies(found: Options, budget: float, codes: Ints, state: State) -> dict[str, float]:
-    """Return what rankings would earn with the same budget and the same rules."""
+    """Return what other rankings would earn with the same budget and rules."""
     if state.snapshot.known is None:
         return {}
     standing = state.snapshot.known.standing.of(codes)

@@ -1,1 +1,1 @@
-"""What happened since the scoring: followed by workers, worked into scores by the watcher."""
+"""Events since the scoring: followed by the workers, and worked into scores by the watcher."""

@@ -1,4 +1,4 @@
-"""Who is waiting to be refreshed: customers with an order or a return that their scores do not hold yet."""
+"""The queue of customers to refresh: those with an order or return that their scores do not include yet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from serving.store import Store
 
 @dataclass(frozen=True)
 class News:
-    """What happened to some customers since a scoring, up to the counter ``seq`` of the store's clock."""
+    """Events of some customers since a scoring, up to the counter ``seq`` of the store's clock."""
 
     seq: int
     events: list[dict[str, Any]]
@@ -32,28 +32,28 @@ class News:
 
 @dataclass
 class Backlog:
-    """A queue of customers, the one waiting longest first, for the scoring ``stamp`` of ``as_of``.
+    """The queue, longest waiting first, for the scoring ``stamp`` of ``as_of``.
 
-    Nobody waits for what happened ``LASTS`` after it or later: ``newest`` tells of it.
+    Events ``LASTS`` after the scoring or later queue nobody: see ``newest``.
     """
 
     store: Store
     stamp: str
     as_of: datetime
     waiting: dict[str, datetime] = field(default_factory=dict)
-    """Since when each customer waits."""
+    """The moment since which each customer waits."""
     seen: int = -1
-    """The counter of the last look; below 0 before the first."""
+    """The counter of the last look; negative before the first."""
     newest: datetime | None = None
-    """When the newest order or return happened that was seen."""
+    """The moment of the newest order or return seen."""
 
     @property
     def oldest(self) -> datetime | None:
-        """Since when the one at the head waits."""
+        """The moment since which the first waits."""
         return next(iter(self.waiting.values()), None)
 
     def look(self, now: datetime) -> None:
-        """Queue who is new in the store; at the first look, everyone whose row does not hold all yet."""
+        """Queue customers with new events; at the first look, all whose row does not include every event."""
         with self.store.read() as db:
             seq = int(db.execute(sa.select(CLOCK.c.events)).scalar_one())
             if seq == self.seen:
@@ -69,7 +69,7 @@ class Backlog:
         self.newest = max(filter(None, (self.newest, newest)), default=None)
 
     def take(self, n: int) -> dict[str, datetime]:
-        """Take up to ``n`` customers off the head, each with the moment since when it waits."""
+        """Take up to ``n`` customers off the head, each with the moment since which it waits."""
         taken = dict(islice(self.waiting.items(), n))
         for name in taken:
             del self.waiting[name]
@@ -80,7 +80,7 @@ class Backlog:
         self.waiting = taken | self.waiting
 
     def news(self, ids: Sequence[str]) -> News:
-        """Return all that happened to these customers since the scoring."""
+        """Return all events of these customers since the scoring."""
         events = sa.select(EVENTS).where(EVENTS.c.customer_id.in_(ids), EVENTS.c.kind.in_(MOVING))
         contacts = sa.select(CONTACTS).where(CONTACTS.c.customer_id.in_(ids))
         with self.store.read() as db:

@@ -1,8 +1,8 @@
-"""Reading the store's counters where requests are answered: within a time, even where the database hangs.
+"""Reading the store's counters on the event loop, with a time limit, even if the database hangs.
 
-A database that has died says so; one that hangs, or a network that swallows what is sent, says nothing, and a
-plain query would wait for it with every request of the worker behind it. So for PostgreSQL (psycopg) the
-query is sent and its answer waited for here.
+A dead database gives an error; one that hangs, or a network that drops packets, gives none, and a plain query
+would block all of the worker's requests. So for PostgreSQL (psycopg) the query is sent and its answer awaited
+here.
 """
 
 import select
@@ -14,11 +14,11 @@ import sqlalchemy as sa
 TUPLES = 2
 """``PGRES_TUPLES_OK`` of libpq."""
 CLOCK_SECONDS = 1.0
-"""A store that has not answered after so long is away."""
+"""A store that has not answered after this time is unavailable."""
 
 
 def counters(cursor: Any, query: str) -> tuple[int, ...]:
-    """Return the one row of numbers that ``query`` gives; raise ``OperationalError`` where none comes."""
+    """Return the row of numbers that ``query`` gives; raise ``OperationalError`` if none comes in time."""
     wire = getattr(cursor.connection, "pgconn", None)
     if wire is None:
         cursor.execute(query)

@@ -1,4 +1,4 @@
-"""Whether a SQLite database was written to since the last look: a look at mapped memory, no query.
+"""Whether an SQLite database was written to since the last look: a look at mapped memory, no query.
 
 The first 96 bytes of ``<database>-shm``, two copies of the WAL index's header (https://sqlite.org/walformat.html,
 section 2), change with every commit, of whichever process; what is committed is there before the commit
@@ -20,7 +20,7 @@ class Pulse:
 
     @classmethod
     def of(cls, cursor: Any) -> "Pulse | None":
-        """Find the pulse of a connection that has read; None for another database, or another journal."""
+        """Find the pulse of a connection that has read; None for other databases and journal modes."""
         try:
             cursor.execute("PRAGMA database_list")
             return cls(cursor.fetchone()[2])
@@ -28,9 +28,9 @@ class Pulse:
             return None
 
     def read(self) -> bytes:
-        """Return what is another after every commit."""
+        """Return bytes that change with every commit."""
         return self._map[:HEADERS]
 
     def close(self) -> None:
-        """Let go of the mapping."""
+        """Unmap the file."""
         self._map.close()

@@ -1,8 +1,8 @@
-"""A customer's features and scores, made anew within a second of an order or a return.
+"""Refreshing a customer's features and scores within a second of an order or return.
 
-The watcher does this, never a worker: a few customers at a time, on the rows kept with the scoring that
-serves and what happened since, by the same features and the same models as the scoring itself. A row stands
-just after the newest event of those refreshed with it, never at the clock: what is done twice does no harm.
+Done by the watcher, never by a worker: a few customers at a time, from the rows stored with the scoring in
+service and the events since, by the scoring's own features and models. A row is as of just after the newest
+event in its batch, never as of the clock, so repeating it is harmless.
 """
 
 import logging
@@ -26,17 +26,17 @@ log = logging.getLogger("recompra.watcher")
 BATCH = 200
 """Customers refreshed at once."""
 IDLE_SECONDS, BUSY_SECONDS = 5.0, 1.0
-"""How often it is written how things stand."""
+"""How often the watcher's status is written."""
 AGAIN_SECONDS = 30.0
-"""What could not be opened is tried again after so long, or when the scoring changes."""
+"""What could not be opened is retried after this time, or when the scoring changes."""
 DRIFT_SECONDS = 60.0
 DRIFT_ROWS = 20_000
-"""Of so many refreshed customers, at most, the drift is told."""
+"""Drift is measured on at most this many refreshed customers."""
 Clock = Callable[[], datetime]
 
 
 class Refresher:
-    """Follows the store of a home, and refreshes who is waiting."""
+    """Follows the store of a home, and refreshes the customers in the queue."""
 
     def __init__(self, home: Path, clock: Clock, store: Store | None = None) -> None:
         self.home, self.clock = home.resolve(), clock
@@ -57,7 +57,7 @@ class Refresher:
         return self._store
 
     def look(self) -> bool:
-        """Refresh some of those who are waiting; return whether anybody was. Never raises for bad data."""
+        """Refresh some customers of the queue; return whether there were any. Never raises for bad data."""
         try:
             self._follow()
             return self._work()
@@ -87,7 +87,7 @@ class Refresher:
         return True
 
     def _refresh(self, taken: dict[str, datetime], news: News) -> None:
-        """Refresh customers at once; where that fails, find the one it fails for and skip that one."""
+        """Refresh customers together; if that fails, find the one it fails for and skip that one."""
         started, rescoring, ids = self.clock(), self.rescoring, list(taken)
         if rescoring is None:
             return
@@ -110,14 +110,14 @@ class Refresher:
         try:
             if self.rescoring is not None:
                 self.rescoring.probe()
-        except Exception as broken:  # it is not this customer: nobody can be refreshed
+        except Exception as broken:  # not this customer: nobody can be refreshed
             return self._close(f"customers cannot be refreshed: {_words(broken)}")
         last = max(news.events, key=lambda row: row["seq"])["event_id"]
         log.error("the customer of event %s is not refreshed, the old scores stay: %s", last, _words(error))
         self.vitals.skipped += 1
 
     def _follow(self) -> None:
-        """Open the scoring that serves, when it is another than before."""
+        """Open the scoring in service, if it has changed."""
         try:
             found = os.stat(self.home / POINTER)
         except OSError:
@@ -147,7 +147,7 @@ class Refresher:
         self.vitals.trouble = trouble
 
     def look_at_drift(self) -> None:
-        """Compare what is served with training, now and then, where anything moved: beside the refreshes."""
+        """Compare served features with training from time to time, if any changed."""
         rescoring, done = self.rescoring, self.vitals.refreshed
         if rescoring is None or (rescoring.stamp, done) == self._counted or monotonic() < self._drift:
             return
@@ -162,7 +162,7 @@ class Refresher:
         self._drifted = drift.tell(self.vitals.psi, self._drifted)
 
     def _pulse(self) -> None:
-        """Write how things stand, now and then."""
+        """Write the watcher's status from time to time."""
         waiting = len(self.backlog.waiting) if self.backlog else 0
         if (waiting > 0) == (self.vitals.waiting > 0) and monotonic() < self._beat:
             return

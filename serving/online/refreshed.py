@@ -1,8 +1,8 @@
-"""Features and scores as of a customer's newest order or return: in place of the scoring's, until the next.
+"""Features and scores as of a customer's newest order or return, which replace the scoring's until the next.
 
-A row belongs to the scoring it was made on (``stamp``): answers of another scoring do not see it. What comes
-``LASTS`` after the scoring, or later, is left for the next one: nobody knows that all orders between were
-posted, and a customer refreshed would look silent through all that time.
+A row belongs to the scoring it was made on (``stamp``): answers of another scoring do not use it. Events
+``LASTS`` after the scoring or later are left for the next one: other orders in between may not have been
+posted, and a refreshed customer would look silent for all that time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from serving.store import Store
 Row = dict[str, float | str | None]
 LASTS = timedelta(days=28)
 AT_ONCE = 5_000
-"""Customers asked for in one query."""
+"""Customers per query."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Refreshed:
 
 
 def beyond(as_of: datetime, moment: datetime) -> str:
-    """Return why what happened at ``moment`` is left out of a scoring of ``as_of``; empty where it is not."""
+    """Return why an event at ``moment`` is left out of a scoring of ``as_of``; empty if it is not."""
     if moment < as_of + LASTS:
         return ""
     return (
@@ -45,9 +45,9 @@ def beyond(as_of: datetime, moment: datetime) -> str:
 
 
 def keep(store: Store, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Put rows of ``refreshed`` in the place of the same customers' older ones; return how many were kept.
+    """Insert rows of ``refreshed``, replacing older ones of the same customers; return how many.
 
-    Alone in writing, so that whoever is erased meanwhile is not written again.
+    Holds the write lock, so that customers erased meanwhile are not written again.
     """
     with store.write("refreshed") as (db, _):
         overwrite(db)
@@ -68,25 +68,25 @@ def _packed(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def drop_others(store: Store, stamp: str) -> None:
-    """Forget what was refreshed on another scoring."""
+    """Delete rows refreshed on other scorings."""
     with store.write("refreshed") as (db, _):
         overwrite(db)
         db.execute(REFRESHED.delete().where(REFRESHED.c.stamp != stamp))
 
 
 def names(store: Store, stamp: str) -> set[str]:
-    """Return who has a row on this scoring."""
+    """Return the customers with a row on this scoring."""
     with store.read() as db:
         return set(db.execute(sa.select(REFRESHED.c.customer_id).where(REFRESHED.c.stamp == stamp)).scalars())
 
 
 def of_customer(store: Store, stamp: str, customer_id: str) -> Refreshed | None:
-    """Return one customer's row on this scoring; None where there is none."""
+    """Return one customer's row on this scoring; None without one."""
     return of_customers(store, stamp, [customer_id]).get(customer_id)
 
 
 def of_customers(store: Store, stamp: str, ids: Sequence[str]) -> dict[str, Refreshed]:
-    """Return the rows on this scoring of those among ``ids`` who have one."""
+    """Return the rows on this scoring of those among ``ids`` that have one."""
     found: dict[str, Refreshed] = {}
     with store.read() as db:
         for start in range(0, len(ids), AT_ONCE):

@@ -1,4 +1,4 @@
-"""What recomputes a few customers on the scoring that serves: its rows, its models, what happened since."""
+"""Recomputes a few customers on the scoring in service: its rows, its models, and the events since."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ INSTANT = timedelta(microseconds=1)
 
 @dataclass(frozen=True)
 class Rescoring:
-    """What recomputes customers on one scoring: its rows, its models, its moment."""
+    """Recomputes customers on one scoring: its rows, its models, its moment."""
 
     stamp: str
     as_of: datetime
@@ -31,7 +31,7 @@ class Rescoring:
 
     @classmethod
     def open(cls, home: Path) -> "Rescoring":
-        """Load what serves; raise ``ArtefactError`` where it cannot be."""
+        """Load the scoring in service; raise ``ArtefactError`` if that is impossible."""
         pointer = Pointer.read(home)
         as_of = datetime.fromisoformat(pointer.as_of)
         excerpt = excerpt_of(home, pointer.stamp, as_of)
@@ -41,7 +41,7 @@ class Rescoring:
         return made
 
     def probe(self) -> None:
-        """Score one customer, with nothing new: whatever is loaded late is loaded now."""
+        """Score one customer without new events, so that everything lazy is loaded now."""
         self.excerpt.take(self.excerpt.anyone())
         self._tables(self.as_of, self.excerpt.customers_seen(self.as_of))
 
@@ -56,21 +56,21 @@ class Rescoring:
         return [basis | {"customer_id": name, "features": f, "scores": s} for name, f, s in found]
 
     def _tables(self, cutoff: datetime, names: "pd.Index[str]") -> list[list[dict[str, Any]]]:
-        """Return features and scores of the customers held, a dictionary each."""
+        """Return features and scores of the customers held, as one dictionary each."""
         features = self.excerpt.customer_features(cutoff).reindex(names)
         scores = scores_of(self.models, self.excerpt, cutoff, list(names))
         return [list(Columns.of(table).rows(slice(None))) for table in (features, scores)]
 
 
 def _plain(news: News, cutoff: datetime) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return events, and contacts before the cutoff, with moments as the warehouse has them."""
+    """Return events, and contacts before the cutoff, with moments as in the warehouse."""
     events = [row | {"occurred_at": naive_utc(row["occurred_at"])} for row in news.events]
     sent = [row for row in news.contacts if row["sent_at"] < cutoff]
     return events, [row | {"sent_at": naive_utc(row["sent_at"])} for row in sent]
 
 
 def by_day(news: News, timezone: str) -> Iterator[tuple[list[str], News]]:
-    """Divide customers by the shop's day of their newest event: a day's customers share one cutoff."""
+    """Group customers by the shop's day of their newest event: each day's customers share a cutoff."""
     newest: dict[str, datetime] = {}
     for row in news.events:
         name = row["customer_id"]

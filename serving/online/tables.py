@@ -1,4 +1,4 @@
-"""The tables of the online state: every database has the same ones, and later versions only add columns."""
+"""The tables of the online state: the same on every database; later versions only add columns."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,17 +12,17 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Moment(sa.TypeDecorator[datetime]):
-    """An aware moment, kept as microseconds since 1970 in UTC: the same on every database."""
+    """An aware moment, stored as microseconds since 1970 in UTC: the same on every database."""
 
     impl = sa.BigInteger
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Any) -> int | None:
-        """Count microseconds; exact, unlike a float timestamp."""
+        """Convert to microseconds; exact, unlike a float timestamp."""
         return None if value is None else (value - EPOCH) // timedelta(microseconds=1)
 
     def process_result_value(self, value: int | None, dialect: Any) -> datetime | None:
-        """Give back the aware moment."""
+        """Convert to an aware moment."""
         return None if value is None else EPOCH + timedelta(microseconds=value)
 
 

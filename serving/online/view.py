@@ -1,8 +1,8 @@
-"""What one worker knows of the store: kept level with its clock, one cheap read a request.
+"""One worker's view of the store: kept up to date with its clock, at one cheap read per request.
 
-The store's clock is one row of counters. A request reads it; only where a counter moved is anything else
-read, and then only the rows above the last number seen. So an event posted to one worker changes the next
-answer of every other.
+The store's clock is one row of counters. Each request reads it; only if a counter changed is anything else
+read, and then only rows above the last number seen. So an event posted to one worker affects the next answer
+of every other.
 """
 
 import logging
@@ -22,19 +22,19 @@ from serving.store import Store
 
 log = logging.getLogger("recompra.serving")
 DEAD = (sa.exc.DBAPIError,)
-"""What is raised where the store cannot be read: SQLAlchemy's wrapping of whatever the driver raises."""
+"""What is raised if the store cannot be read: SQLAlchemy's wrapping of the driver's errors."""
 RETRY_SECONDS = 1.0
 SURE_SECONDS = 0.2
-"""After so long the clock is read even if nothing seems to be written: a store that is gone is noticed."""
+"""After this time the clock is read even if nothing seems to have been written, to notice a lost store."""
 CLOCKS = f"SELECT {', '.join(TOPICS)} FROM clock"
 KEPT = 5_000
-"""Of so many customers the lines are kept, then all are read again."""
+"""The lines of at most this many customers are cached; then the cache is emptied."""
 
 
 class View:
-    """Follows a store. ``since`` is the moment the ready lists stand at: only later events matter.
+    """Follows a store. ``since`` is the moment of the ready lists: only later events matter.
 
-    Raises what the database raises where the store cannot be read at first; later, ``down`` says so.
+    Raises the database's error if the store cannot be read at first; later, ``down`` says so.
     """
 
     def __init__(self, store: Store, since: datetime) -> None:
@@ -42,13 +42,13 @@ class View:
         self.salt = store.salt()
         self.seen = dict.fromkeys(TOPICS, 0)
         self.active: dict[str, int] = {}
-        """Customers with orders or returns since, and the turn in which the last ones were seen."""
+        """Customers with orders or returns since, and the turn in which their last ones were seen."""
         self.stock: dict[str, float] = {}
         """The newest report of each product, whenever it was made."""
         self.early: set[str] = set()
         """Products whose newest report is from before the ready lists."""
         self.new_stock: dict[str, float] = {}
-        """What the last ``sync`` found that moved ``stock``."""
+        """The changes of ``stock`` found by the last ``sync``."""
         self.erased: set[bytes] = set()
         self.keys: dict[str, Key] = {}
         self._holders: dict[bytes, Key] = {}
@@ -68,14 +68,14 @@ class View:
             raise
 
     def rebase(self, since: datetime) -> None:
-        """Start again from ``since``: what happened before it is in the new ready lists."""
+        """Start again from ``since``: earlier events are included in the new ready lists."""
         self.since = since
         self.seen |= {"events": 0, "stock": 0}
         self.active, self.stock, self.early, self._kept = {}, {}, set(), {}
-        self._catch_up()  # raises: a view that has seen nothing knows no key, and nobody who was erased
+        self._catch_up()  # raises: a view that has read nothing knows neither keys nor erasures
 
     def sync(self) -> set[str]:
-        """Catch up with the store; return the topics that moved. One that cannot be read changes nothing."""
+        """Catch up with the store; return the topics that changed: none if it cannot be read."""
         now = monotonic()
         if now < self._again or (now < self._sure_until and self._unmoved()):
             return set()
@@ -96,14 +96,14 @@ class View:
         return moved
 
     def _unmoved(self) -> bool:
-        """Tell whether nobody has written since the clock was read; False where that cannot be seen."""
+        """Return whether nobody has written since the clock was read; False if that cannot be seen."""
         return self._pulse is not None and self._pulse.read() == self._beat
 
     def _lost(self, error: Exception) -> set[str]:
         if not self.down:
             log.error("the store cannot be read, answers go on with what is known: %s", type(error).__name__)
         self.down = f"the store cannot be read ({type(error).__name__})"
-        self._again = monotonic() + RETRY_SECONDS  # a store that hangs must not hold up every request
+        self._again = monotonic() + RETRY_SECONDS  # a store that hangs must not delay every request
         self._let_go(spoilt=True)
         return set()
 
@@ -116,12 +116,12 @@ class View:
             connection.invalidate() if spoilt else connection.close()
 
     def _read_clock(self) -> tuple[int, ...]:
-        """Read the counters through a bare cursor: this may run at every request."""
+        """Read the counters by a bare cursor: this may run at every request."""
         if self._clock is None:
             connection = self.store.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             self._clock = (connection, connection.connection.cursor())
             if self.store.engine.dialect.name == "sqlite":
-                self._clock[1].execute(CLOCKS).fetchone()  # makes the index of what is written
+                self._clock[1].execute(CLOCKS).fetchone()  # creates the WAL index if there is none
                 self._pulse = Pulse.of(self._clock[1])
         if self._pulse is not None:
             self._beat = self._pulse.read()  # before the counters: what is written meanwhile is read next
@@ -133,7 +133,7 @@ class View:
             EVENTS.c.seq > after, EVENTS.c.occurred_at >= self.since, EVENTS.c.customer_id.is_not(None)
         )
         query = query.where(EVENTS.c.kind.in_(MOVING))
-        self._turn += 1  # first: who reads lines from here on reads what moved the clock
+        self._turn += 1  # first: whoever reads lines from here on reads what moved the clock
         with self.store.read() as db:
             self.active.update(dict.fromkeys(db.execute(query).scalars(), self._turn))
 
@@ -152,13 +152,13 @@ class View:
 
     @property
     def trouble(self) -> str:
-        """Why the store cannot be read, or written; empty while all is well."""
+        """Why the store cannot be read or written; empty while all is well."""
         return self.down or self.store.unwritten
 
     def holder(self, presented: bytes) -> Key | None:
-        """Return the living key that an ``Authorization`` header presents, or nothing.
+        """Return the valid key in an ``Authorization`` header, or None.
 
-        A header that opened before is known by its SHA-256: what can be timed says nothing of a secret.
+        A header that was accepted before is looked up by its SHA-256: timing reveals nothing of a secret.
         """
         digest = sha256(presented).digest()
         found = self._holders.get(digest)
@@ -177,21 +177,21 @@ class View:
                 self.keys[row["key_id"]] = Key.of(row)
 
     def _sync_refreshed(self, after: int) -> None:
-        """Read nothing: rows of ``refreshed`` are read by who answers with them, the counter tells apart."""
+        """Read nothing: rows of ``refreshed`` are read when needed; the counter only marks the change."""
 
     def close(self) -> None:
-        """Give back the connection that reads the clock."""
+        """Close the connection that reads the clock."""
         self._let_go()
 
     def is_erased(self, customer_id: str) -> bool:
-        """Tell whether this person asked to be forgotten."""
+        """Return whether this customer was erased."""
         return bool(self.erased) and digest_of(self.salt, customer_id) in self.erased
 
     def lines(self, customer_id: str) -> list[dict[str, Any]]:
         """Return a customer's orders and returns since the ready lists, in the order they happened.
 
-        They are kept until the customer's next event. Where the store is away they are those last read: a
-        storefront is answered without the newest rather than not at all, or after a long wait.
+        They are cached until the customer's next event. If the store is unavailable the last ones read are
+        used: a storefront is answered without the newest events rather than not at all, or after a long wait.
         """
         turn, rows = self._kept.get(customer_id, (-1, []))
         if turn >= self.active.get(customer_id, 0) or self.down:

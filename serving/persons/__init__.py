@@ -1,1 +1,1 @@
-"""The rights of a person: to know, and to be forgotten."""
+"""The rights of persons: access to their data, and erasure."""

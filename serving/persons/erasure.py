@@ -1,8 +1,8 @@
-"""The whole of a customer's erasure: from the store at once, then from every file of the home; and its proof.
+"""Erasure of a customer: from the store at once, then from every file of the home; and its proof.
 
-Files are cleaned of everybody whose digest the store keeps, whoever asked and whenever: so a sweep that was
-killed is simply made again, and what an old backup or a scoring in the making brings back goes with the next.
-The watcher sweeps after an erasure by HTTP; ``recompra erase`` does it before it ends.
+Files are cleaned of everybody whose digest the store keeps, whoever asked and whenever; so an interrupted
+sweep is simply repeated, and what an old backup or a scoring in progress brings back is removed by the next.
+The watcher sweeps after an erasure by HTTP; ``recompra erase`` sweeps before it ends.
 """
 
 import json
@@ -37,22 +37,22 @@ from serving.watching.orphan import end_with
 log = logging.getLogger("recompra.erasure")
 MARK, LOCK, PROOFS = "erased.json", "erasing.lock", "erasures"
 WAIT_SECONDS = 900.0
-"""So long another scoring or ingest may hold a sweep up."""
+"""Maximum time that another scoring or ingest may delay a sweep."""
 
 
 @dataclass
 class Swept:
-    """What a sweep took out of the files."""
+    """What a sweep removed from the files."""
 
     warehouse: dict[str, int] = field(default_factory=dict)
     """Rows by table, of the version in use."""
     older_versions: int = 0
-    """Rows of versions before it."""
+    """Rows of earlier versions."""
     scorings_removed: list[str] = field(default_factory=list)
     scored_anew: str | None = None
-    """The scoring that took their place; None where no one of them was in one."""
+    """The scoring that replaced them; None if no erased customer was in one."""
     failed: str | None = None
-    """Why a part could not be done; what it left is among the remains."""
+    """Why a part failed; what it left is among the remains."""
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Certificate:
     """What an erasure removed where, and what a search of every file found afterwards."""
 
     digest: str
-    """All that is kept: HMAC-SHA-256 of the id, under the salt of the store."""
+    """All that is kept: HMAC-SHA-256 of the id, with the salt of the store."""
     at: str
     store: dict[str, int]
     """Rows by table."""
@@ -74,17 +74,17 @@ class Certificate:
         return not self.searched.found and not self.store_rows_left and self.files.failed is None
 
     def card(self) -> dict[str, Any]:
-        """Return it as plain data; it names no customer."""
+        """Return plain data that names no customer."""
         return {"clean": self.clean, **asdict(self)}
 
 
 def erase(home: Path, customer_id: str, *, now: datetime) -> Certificate:
-    """Forget a customer, sweep the files, search them all, and keep the certificate in the home.
+    """Erase a customer, sweep the files, search them all, and store the certificate in the home.
 
-    A running service obeys from its next request on. Where a file could not be cleaned the certificate says
-    so: run it again. It covers this home and its store, no backups, and no tracking server elsewhere. Raises
-    ``NotFound`` where there is no home, ``InputError`` for an empty id: a certificate of the wrong folder, or
-    of nobody, would say that nothing is left.
+    A running service obeys from its next request on. If a file could not be cleaned the certificate says so:
+    run it again. It covers this home and its store, not backups or a tracking server elsewhere. Raises
+    ``NotFound`` if there is no home, ``InputError`` for an empty id: a certificate of the wrong folder, or of
+    nobody, would state that nothing is left.
     """
     customer_id = id_of(customer_id)
     if not customer_id:
@@ -106,7 +106,7 @@ def erase(home: Path, customer_id: str, *, now: datetime) -> Certificate:
 
 
 def told(made: Certificate) -> str:
-    """Return a certificate as lines to read."""
+    """Return a certificate as text lines."""
     files, searched = made.files, made.searched
     where = (
         "every file"
@@ -136,12 +136,12 @@ def _counts(rows: dict[str, int]) -> str:
 
 
 def due(home: Path, store: Store) -> bool:
-    """Tell whether somebody was forgotten since the files were swept the last time."""
+    """Return whether anybody was erased since the last sweep of the files."""
     return _n_erasures(store) > _swept(home)
 
 
 def sweep(home: Path, store: Store) -> Swept:
-    """Take everybody forgotten out of the warehouse and the scorings, make the database let go of them."""
+    """Remove all erased customers from the warehouse and the scorings, and from the database's free pages."""
     done = Swept()
     with alone(home / LOCK):  # one sweep at a time
         seen, forgotten = _n_erasures(store), Forgotten.of(home)
@@ -170,7 +170,7 @@ def _sweep_warehouse(home: Path, forgotten: Forgotten, done: Swept) -> None:
 
 
 def _sweep_scorings(home: Path, forgotten: Forgotten, done: Swept) -> None:
-    """Remove the scorings that hold somebody forgotten; first, the one in service is made anew."""
+    """Remove the scorings that contain erased customers, after replacing the one in service."""
     from serving import score
 
     for left in _tries():
@@ -179,13 +179,13 @@ def _sweep_scorings(home: Path, forgotten: Forgotten, done: Swept) -> None:
             serving = _in_service(home)
             if serving is not None and serving.stamp in {path.name for path in stale}:
                 done.scored_anew = score.score(home, datetime.fromisoformat(serving.as_of))
-            with score.alone(home):  # what a killed scoring left goes as well
+            with score.alone(home):  # also removes what an interrupted scoring left
                 _remove(stale, done)
         except Busy:
             if left:
                 continue
             raise
-        except Exception as error:  # whatever a model raises: the older ones go all the same
+        except Exception as error:  # whatever a model raises, older scorings are removed all the same
             _remove([path for path in stale if serving is None or path.name != serving.stamp], done)
             told = f"the scoring in service could not be made anew: {error}"
             raise ArtefactError(told, "mend it, then erase again") from error
@@ -200,7 +200,7 @@ def _remove(scorings: Sequence[Path], done: Swept) -> None:
 
 
 def holding(scorings: Sequence[Path], forgotten: Forgotten) -> list[Path]:
-    """Return the scorings that name somebody forgotten."""
+    """Return the scorings that name erased customers."""
     if not forgotten.digests:
         return []
     named = {path: _named(path) for path in scorings}
@@ -233,7 +233,7 @@ def _in_service(home: Path) -> Pointer | None:
 
 
 def _tries() -> Iterator[float]:
-    """Come again every second for a while; give the seconds left, 0 at the last time."""
+    """Yield once per second for a while; gives the seconds left, 0 at the last time."""
     until = time.monotonic() + WAIT_SECONDS
     while (left := until - time.monotonic()) > 0:
         yield left
@@ -254,7 +254,7 @@ def _swept(home: Path) -> int:
 
 
 def main(home: Path) -> int:
-    """Sweep, for the watcher: the last line of standard error is the reason where it fails."""
+    """Sweep, for the watcher: on failure the last line of standard error is the reason."""
     with closing(Store.open(home)) as store:
         done = sweep(home.resolve(), store)
     if done.failed is not None:

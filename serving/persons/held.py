@@ -1,4 +1,4 @@
-"""All that is held on one person, as they have a right to know it."""
+"""All data held on one person, for their right of access."""
 
 from contextlib import closing
 from dataclasses import fields
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def export(home: Path, customer_id: str) -> dict[str, Any]:
-    """Return all that is held on one customer: the warehouse's rows, the online state, and the scores.
+    """Return everything held on one customer: the warehouse's rows, the online state, and the scores.
 
-    Raises ``NotFound`` where nothing is held.
+    Raises ``NotFound`` if nothing is held.
     """
     customer_id = id_of(customer_id)
     held: dict[str, Any] = _warehouse(home, customer_id)
@@ -76,7 +76,7 @@ def _scoring(home: Path, customer_id: str) -> dict[str, Any]:
 
 
 def _scored(snapshot: "Snapshot", code: int) -> dict[str, Any]:
-    """Return all that a scoring holds on one customer."""
+    """Return everything a scoring holds on one customer."""
     goods, known = snapshot.catalogue.products, snapshot.known
     ready = {name: ready.product[code] for name, ready in snapshot.ready.items()}
     held: dict[str, Any] = {
@@ -98,7 +98,7 @@ def _scored(snapshot: "Snapshot", code: int) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value with None in place of NaN, which JSON does not know."""
+    """Return a value with None in place of NaN, which JSON does not have."""
     if isinstance(value, list):
         return [_plain(inner) for inner in value]
     return None if isinstance(value, float) and isnan(value) else value

@@ -1,7 +1,7 @@
-"""What is left of a customer: a search of every file of a home, by what kind of file it is.
+"""Search for remains of a customer in every file of a home, by kind of file.
 
-Parquet columns, arrays, databases, CSV and JSON are read as what they are; everything else byte by byte. An
-id that could be anything (``17``) is looked for only where ids of customers stand, and the answer says so.
+Parquet columns, arrays, databases, CSV and JSON are parsed; everything else is searched byte by byte. An id
+that could be anything (``17``) is only searched where customer ids occur, and the answer says so.
 """
 
 import csv
@@ -17,28 +17,28 @@ import numpy as np
 
 SQLITE = b"SQLite format 3\0"
 SPELT_OUT = 6
-"""An id of so many characters, not all of them digits, is looked for in every text and every byte."""
+"""An id of at least this length that is not only digits is searched in all text and bytes."""
 
 END = "(?:$|[^A-Za-z0-9_-])"
 BETWEEN = r"""[\\"'\s:=[(]{1,6}"""
-"""What stands between a field and its value in JSON, logs and queries; no closing bracket, as in a schema."""
+"""What may be between a field and its value in JSON, logs and queries; no closing bracket, as in a schema."""
 
 
 @dataclass
 class Search:
-    """What was looked through, and where the id still stands."""
+    """What was searched, and where the id was found."""
 
     n_files: int = 0
     n_bytes: int = 0
     found: dict[str, int] = field(default_factory=dict)
-    """Places (file, and the column or table in it) and how often the id stands there."""
+    """Places (file, and column or table) -> number of occurrences."""
     everywhere: bool = True
-    """False: the id is too short to be told from other numbers or words, and was looked for only in columns
-    and fields of customers."""
+    """False if the id is too short to be distinguished from other numbers or words, and was only searched in
+    columns and fields of customers."""
 
 
 def search(home: Path, customer_id: str) -> Search:
-    """Look for an id in every file of a home; a file with several names is read once."""
+    """Search every file of a home for an id; hard links of one file are read once."""
     done = Search(everywhere=len(customer_id) >= SPELT_OUT and not customer_id.isdigit())
     seen: set[tuple[int, int]] = set()
     for path in sorted(home.rglob("*")):
@@ -75,7 +75,7 @@ def _parquet(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
         found = {}
         for name in names:
             quoted = '"' + name.replace('"', '""') + '"'
-            if everywhere or name == "row":  # a row in quarantine is JSON
+            if everywhere or name == "row":  # rows in quarantine are JSON
                 condition = f"regexp_matches(CAST({quoted} AS VARCHAR), $id)"
                 wanted = _word(customer_id) if everywhere else f'"{re.escape(customer_id)}"'
             elif _of_customers(name):
@@ -105,7 +105,7 @@ def _csv(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
 
 
 def _database(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
-    """Look through every text of every table, then through the bytes, where deleted rows may still lie."""
+    """Search every text of every table, then the bytes, where deleted rows may remain."""
     found = {}
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
         tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -128,7 +128,7 @@ def _bytes(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
 
 
 def _word(text: str) -> str:
-    """Return a pattern of an id that is not a part of a longer one."""
+    """Return a pattern that matches an id, but not within a longer one."""
     return rf"(?:^|[^A-Za-z0-9_-]){re.escape(text)}{END}"
 
 

@@ -1,4 +1,4 @@
-"""The right of a person to be forgotten: what the store holds goes, and a digest remembers that it went."""
+"""The right to erasure: the store's data is deleted, and a digest records that it was."""
 
 import hmac
 import os
@@ -19,15 +19,15 @@ OF_CUSTOMERS = [table for table in METADATA.sorted_tables if "customer_id" in ta
 
 
 def digest_of(salt: bytes, customer_id: str) -> bytes:
-    """Return the 32 bytes kept in place of an erased id: enough to know it again, too little to tell it."""
+    """Return the 32 bytes stored in place of an erased id: it can be recognised, but not recovered."""
     return hmac.digest(salt, customer_id.encode(), "sha256")
 
 
 def forget(store: Store, customer_id: str, *, now: datetime) -> dict[str, int]:
-    """Delete all the store holds on a customer, and remember never to answer with their data again.
+    """Delete everything the store holds on a customer, and record never to answer with their data again.
 
-    Returns the number of rows deleted, by table. Forgetting twice changes nothing more. What was deleted is
-    overwritten; ``scrub`` also empties the log of the database.
+    Returns the number of rows deleted, by table. Erasing twice changes nothing more. Deleted data is
+    overwritten; ``scrub`` also empties the database's log.
     """
     digest, named = digest_of(store.salt(), customer_id), spelt(store, customer_id)
     gone = {}
@@ -49,13 +49,13 @@ def spelt(store: Store, customer_id: str) -> list[str]:
 
 
 def overwrite(db: sa.Connection) -> None:
-    """Let what this connection deletes be overwritten (PostgreSQL does so when it vacuums)."""
+    """Overwrite what this connection deletes (PostgreSQL does so by VACUUM)."""
     if db.dialect.name == "sqlite":
         db.execute(sa.text("PRAGMA secure_delete = ON"))
 
 
 def scrub(store: Store) -> None:
-    """Make the database let go of what was deleted: nothing of it is left in its log, or in dead rows."""
+    """Remove deleted data from the database's log and dead rows."""
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
         if store.engine.dialect.name == "sqlite":
             db.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
@@ -65,18 +65,18 @@ def scrub(store: Store) -> None:
 
 @dataclass(frozen=True)
 class Forgotten:
-    """Everyone who asked to be forgotten, by digest."""
+    """Everyone who was erased, by digest."""
 
     salt: bytes
     digests: frozenset[bytes]
 
     @classmethod
     def of(cls, home: Path, *, make: bool = False) -> "Forgotten":
-        """Read them from the store of a home; there is nobody where there is no store yet.
+        """Read them from the store of a home; empty if there is no store yet.
 
-        With ``make`` there is one from now on, so that its salt is known.
+        ``make`` creates the store if it is missing, so that its salt is fixed.
 
-        Raises ``NotFound`` where the store is away: nobody who was forgotten may come back meanwhile.
+        Raises ``NotFound`` if the store is unavailable: no erased customer may come back meanwhile.
         """
         if not (make or os.environ.get("RECOMPRA_STORE_URL") or (home / "online.db").is_file()):
             return cls(b"", frozenset())
@@ -90,13 +90,13 @@ class Forgotten:
             raise NotFound(told, "start it, give it room, or mend RECOMPRA_STORE_URL") from error
 
     def among(self, names: Sequence[str]) -> dict[str, str]:
-        """Return those of some ids who are forgotten, each with its digest in hexadecimal."""
+        """Return those of some ids that are erased, each with its digest in hexadecimal."""
         if not self.digests:
             return {}
         digests = ((name, digest_of(self.salt, name)) for name in names)
         return {name: digest.hex() for name, digest in digests if digest in self.digests}
 
     def without(self, names: list[str]) -> list[str]:
-        """Leave them out."""
+        """Return the ids without the erased ones."""
         gone = self.among(names)
         return [name for name in names if name not in gone] if gone else names

@@ -1,1 +1,1 @@
-"""What people read of the whole shop, from its warehouse and the champions: a page of figures, demand."""
+"""Reports on the whole shop, from its warehouse and the champions: a page of figures, and demand."""

@@ -1,4 +1,4 @@
-"""What the coming horizon is expected to bring: the sums of the very scores that everybody reads."""
+"""What the coming horizon is expected to bring: the sums of all customers' scores."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,17 +15,17 @@ TOTAL = "all"
 
 
 class Unknown(NamedTuple):
-    """What could not be known, and why: codes of ``serving.reports.texts``; what an error told."""
+    """What is unknown, and why: codes of ``serving.reports.texts``; the message of an error."""
 
     code: str
     why: str = ""
     told: str = ""
     note: Mapping[str, Any] | None = None
-    """In place of the others: what is told, but with a note (``models.chance.reach``)."""
+    """In place of the others: a caveat on a figure that is shown (``models.chance.reach``)."""
 
     @classmethod
     def by(cls, name: str, error: RecompraError) -> "Unknown":
-        """Say why a model tells nothing: there is none in service, or it cannot be read."""
+        """Return why a model predicts nothing: none is in service, or it cannot be read."""
         return cls(name, "no_champion" if isinstance(error, NotFound) else "refused", error.message)
 
 
@@ -36,11 +36,10 @@ AMOUNTS = ("expected_orders", "expected_revenue", "expected_margin")
 def ahead(
     home: Path, shop: Shop, cutoff: datetime, groups: "pd.Series[Any] | None", left_out: LeftOut
 ) -> pd.DataFrame:
-    """Return a row a group, everyone last: ``customers``, ``come_back`` and the ``AMOUNTS``.
+    """Return one row per group, everyone last: ``customers``, ``come_back`` and the ``AMOUNTS``.
 
-    ``come_back`` is how many are expected to order within the horizon. What has no champion, or cannot be
-    known, is no column; of each the name and the reason are appended to ``left_out``, and what is told with a
-    note.
+    ``come_back`` is how many are expected to order within the horizon. Figures without a champion, or
+    unknown, have no column; their name and reason, and the caveats of others, are appended to ``left_out``.
     """
     found = [
         part for name in ("churn", "ltv") if (part := _said(home, name, shop, cutoff, left_out)) is not None
@@ -59,7 +58,7 @@ def ahead(
 
 
 def _said(home: Path, name: str, shop: Shop, cutoff: datetime, left_out: LeftOut) -> pd.DataFrame | None:
-    """Return what a champion says of everyone, without the horizon in its columns; None without one."""
+    """Return a champion's predictions for everyone, without the horizon in their names; None without one."""
     try:
         model = Registry(home).scoring(name)
     except RecompraError as error:

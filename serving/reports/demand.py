@@ -1,4 +1,4 @@
-"""What will sell: expected demand of every product, for whoever must restock."""
+"""Expected demand of every product, for restocking."""
 
 from datetime import datetime
 from pathlib import Path
@@ -26,9 +26,9 @@ SHOWN = 20
 def demand(home: Path, as_of: datetime | None = None, *, now: datetime | None = None) -> pd.DataFrame:
     """Return expected demand as of a moment, by default the end of the last day with an order.
 
-    Columns as in ``Repurchase.demand``, then ``as_of``, the first day, and ``horizon_days``.
-    Raises ``NotFound`` without a champion of repurchase, ``SettingsError`` for a moment before the first
-    order, or after ``now``.
+    Columns as in ``Repurchase.demand``, then ``as_of``, the first day, and ``horizon_days``. Raises
+    ``NotFound`` without a champion of repurchase, ``SettingsError`` for a moment before the first order, or
+    after ``now``.
     """
     registry, shop = Registry(home), Shop(home)
     champion = registry.champions().get(Repurchase.name)
@@ -41,7 +41,7 @@ def demand(home: Path, as_of: datetime | None = None, *, now: datetime | None = 
 
 
 def guests_counted(home: Path) -> str:
-    """Say how lines without a customer count; nothing where every line has one."""
+    """Return a note on how lines without a customer count; empty if there are none."""
     known = Shop(home).facts
     if not known.n_lines_without_customer:
         return ""
@@ -50,7 +50,7 @@ def guests_counted(home: Path) -> str:
 
 
 def season_unknown(home: Path, frame: pd.DataFrame) -> str:
-    """Say that no last year tells the season of what ``demand`` expects; nothing where one does."""
+    """Return a note if last year does not cover the season of the forecast; otherwise empty."""
     if frame.empty:
         return ""
     shop, days = Shop(home), int(frame["horizon_days"].iloc[0])
@@ -60,7 +60,7 @@ def season_unknown(home: Path, frame: pd.DataFrame) -> str:
 
 
 def check_suffix(out: Path) -> None:
-    """Raise ``SettingsError`` for a file that is neither CSV nor Parquet by its name."""
+    """Raise ``SettingsError`` unless the file's suffix is .csv or .parquet."""
     if out.suffix not in {".csv", ".parquet"}:
         raise SettingsError(f"{out.name} is neither .csv nor .parquet", "give --out a name that ends so")
 
@@ -77,7 +77,7 @@ def write(frame: pd.DataFrame, out: Path) -> None:
 
 
 def table(frame: pd.DataFrame, n: int = SHOWN) -> "Table":
-    """Return the first rows as a table for the terminal; what is unknown is left empty."""
+    """Return the first rows as a table for the terminal; unknown values are empty."""
     from rich.table import Table
 
     when = f" in the {frame['horizon_days'][0]} days from {frame['as_of'][0]}" if len(frame) else ""

@@ -1,4 +1,4 @@
-"""One page for those who run the shop: KPIs, cohorts, segments and personas, in a file of its own."""
+"""One page for those who run the shop: KPIs, cohorts, segments and personas, in a self-contained file."""
 
 import io
 from collections.abc import Iterable
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 TEMPLATE = "report.html"
 N_PERIODS = 12
 TRENDS = ("active_customers", "retention_rate", "repeat_purchase_rate", "average_order_value")
-"""KPIs that are drawn over the last periods."""
+"""KPIs that are plotted over the last periods."""
 INK = "#286e5a"
 LARGEST_GROUPING = 12
-"""An attribute with more values than this is no table one can read."""
+"""An attribute with more values than this would make too long a table."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """What the page shows, in the language of the shop's reasons (``[lists] locale``)."""
+    """The content of the page, in the language of the shop's reasons (``[lists] locale``)."""
 
     shop: Shop
     cutoff: datetime
@@ -52,7 +52,7 @@ class Page:
     left_out: LeftOut
 
     def missing(self, locale: str = DEFAULT) -> list[str]:
-        """Return what could not be known, in words."""
+        """Return what is unknown, in words."""
         words = Words(locale)
         return [
             sentence(one.note, words.language) if one.note else words.unknown(one.code, one.why, one.told)
@@ -60,12 +60,12 @@ class Page:
         ]
 
     def write(self, path: Path) -> None:
-        """Write the page, beside its place first."""
+        """Write the page atomically."""
         with beside(path) as file:
             file.write_text(self.html(), encoding="utf-8")
 
     def html(self) -> str:
-        """Return the page: style and pictures are inside, nothing is loaded from elsewhere."""
+        """Return the page with its style and plots embedded; nothing is loaded from elsewhere."""
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
         folder = Path(__file__).parent / "pages"
@@ -86,13 +86,13 @@ class Page:
 
     @property
     def drawn(self) -> list[str]:
-        """Trends with two points or more."""
+        """Trends with at least two points."""
         known = self.trends[self.trends["value"].notna()]
         return [name for name in TRENDS if (known["kpi"] == name).sum() > 1]
 
 
 def report(home: Path, cutoff: datetime) -> Page:
-    """Measure everything as of ``cutoff``; without a champion, what needs one is left out, in words."""
+    """Compute everything as of ``cutoff``; what needs a missing champion is left out, with a note."""
     shop = Shop(home)
     rows = facts(shop, cutoff)
     left_out: LeftOut = []
@@ -116,7 +116,7 @@ def report(home: Path, cutoff: datetime) -> Page:
 def _segments(
     home: Path, shop: Shop, cutoff: datetime, left_out: LeftOut
 ) -> "tuple[dict[str, pd.DataFrame], pd.DataFrame, pd.Series[Any] | None]":
-    """Return the profile of each segment and persona, the moves since one period ago, who is in which."""
+    """Return each segment's and persona's profile, the moves since one period ago, everyone's segment."""
     try:
         model = Registry(home).scoring("segments")
     except RecompraError as error:
@@ -158,7 +158,7 @@ def _pivot(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def _unknown(rows: pd.DataFrame, shop: Shop) -> LeftOut:
-    """Return what the shop does not tell."""
+    """Return what the shop's data do not contain."""
     wanted = {
         "money": shop.facts.has_money,
         "categories": shop.facts.has_categories,
@@ -170,7 +170,7 @@ def _unknown(rows: pd.DataFrame, shop: Shop) -> LeftOut:
 
 
 def trend(trends: pd.DataFrame, name: str, title: str) -> "Figure":
-    """Draw one KPI at each cutoff, with its interval."""
+    """Plot one KPI at each cutoff, with its interval."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import PercentFormatter
 
@@ -191,14 +191,14 @@ def trend(trends: pd.DataFrame, name: str, title: str) -> "Figure":
 
 
 def svg(figure: "Figure") -> str:
-    """Return a figure as an element to put into a page."""
+    """Return a figure as an SVG element for the page."""
     out = io.StringIO()
     figure.savefig(out, format="svg", metadata={"Date": None})
     return out.getvalue().partition("<svg")[1] + out.getvalue().partition("<svg")[2]
 
 
 def shown(value: Any, unit: str = "", *, words: Words) -> str:
-    """Return a figure as one reads it: shares in percent, money with two decimals, unknown as a dash."""
+    """Return a formatted figure: shares in percent, money with two decimals, a dash if unknown."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return "-"
     if unit == "share":
@@ -208,6 +208,6 @@ def shown(value: Any, unit: str = "", *, words: Words) -> str:
 
 
 def shade(value: Any) -> str:
-    """Return the background of a cohort's cell: the more stayed, the darker."""
+    """Return the background of a cohort's cell: the higher its share, the darker."""
     known = not (value is None or np.isnan(value))
     return f"rgba(40, 110, 90, {min(float(value), 1.0) * 0.7:.2f})" if known else "transparent"

@@ -1,4 +1,4 @@
-"""The words of the report's page, in the languages of reasons; a shop's own names stay as they are."""
+"""The texts of the report's page, by language; names from the shop are not translated."""
 
 from features.kpi import KPIS
 from models.customers.personas import EVERYONE
@@ -215,30 +215,30 @@ PORTUGUESE = {
 }
 TEXTS: Table = {"en": ENGLISH, "pt": PORTUGUESE}
 SEPARATORS = {"pt": str.maketrans(",.", ".,")}
-"""How a language writes thousands and decimals, where not as English does."""
+"""How a language writes thousands and decimals, if not as English does."""
 
 
 class Words:
-    """The texts of one language; an unknown locale reads English."""
+    """The texts of one language; English for an unknown locale."""
 
     def __init__(self, locale: str) -> None:
         self.language = language(TEXTS, locale)
         self._separators = SEPARATORS.get(self.language, {})
 
     def __call__(self, code: str, **values: object) -> str:
-        """Return a text with its values filled in; ``KeyError`` for a code that no text has."""
+        """Return a text with its values filled in; ``KeyError`` for an unknown code."""
         return TEXTS[self.language][code].format(**values)
 
     def unknown(self, code: str, why: str = "", told: str = "") -> str:
-        """Return what could not be known, and why where that has a text of its own."""
+        """Return what is unknown, and why, if the reason has a text of its own."""
         return self(f"left_out.{code}", why=self(f"why.{why}", told=told) if why else "")
 
     def number(self, written: str) -> str:
-        """Return a number written the English way as this language writes it."""
+        """Return a number written in the English format in this language's format."""
         return written.translate(self._separators)
 
     def named(self, group: object) -> str:
-        """Return a segment's or a persona's name; a name of the shop's own as it is."""
+        """Return a segment's or persona's name; names from the shop are unchanged."""
         texts, name = TEXTS[self.language], str(group)
         if name == EVERYONE:
             return texts["everyone"]

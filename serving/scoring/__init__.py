@@ -1,1 +1,1 @@
-"""One whole scoring: made, mapped, kept, compared with what it comes from."""
+"""One scoring: built, mapped, retained, and verified against its sources."""

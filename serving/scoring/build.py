@@ -1,4 +1,4 @@
-"""What goes into a scoring, from the shop and the champions; what no champion gives is left out."""
+"""The content of a scoring, from the shop and the champions; what no champion provides is left out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
     from models.upsell import Upsell
 
 K = 100
-"""How deep the ready lists are; a deeper question is answered live."""
+"""Length of the ready lists; longer requests are answered live."""
 
 
 class Champions(TypedDict, total=False):
-    """The models that a scoring asks for more than scores, by name."""
+    """The models a scoring uses for more than scores, by name."""
 
     popular: "Popular"
     cross_sell: "CrossSell"
@@ -59,7 +59,7 @@ class Champions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Build:
-    """One scoring in the making. Its customers are all seen before the cutoff who are not forgotten."""
+    """One scoring in progress. Its customers are all seen before the cutoff who are not erased."""
 
     shop: Shop
     cutoff: datetime
@@ -69,12 +69,12 @@ class Build:
 
     @cached_property
     def customers(self) -> Vocabulary:
-        """Everyone with an order, whether or not a product is known of it, or was kept."""
+        """Everyone with an order, whether or not its products are known, or were returned."""
         return Vocabulary(self._seen[0].ids[self._seen[2]])
 
     @cached_property
     def _seen(self) -> tuple[Vocabulary, Marks, Bools]:
-        """Everyone, their marks, and who is not forgotten: all are hashed once."""
+        """Everyone, their marks, and who is not erased: ids are hashed only once."""
         everyone = Vocabulary.of(self.shop.customers_seen(self.cutoff).tolist())
         marks = Marks.of(self.forgotten.salt, everyone.all_names())
         gone = Sieve(everyone, marks).among(self.forgotten.salt, self.forgotten.digests)
@@ -82,7 +82,7 @@ class Build:
 
     @property
     def marks(self) -> Marks:
-        """Their marks: whoever is erased later is found by them."""
+        """Their marks, by which customers erased later are found."""
         return replace(self._seen[1], mark=self._seen[1].mark[self._seen[2]])
 
     @cached_property
@@ -92,7 +92,7 @@ class Build:
 
     @cached_property
     def history(self) -> History:
-        """Their history, coded by ``customers``; one without a product line owns no rows."""
+        """Their history, coded by ``customers``; customers without a product line have no rows."""
         return asked_for(self.shop.history(self.cutoff), self.names)
 
     def snapshot(self) -> Snapshot:
@@ -143,7 +143,7 @@ class Build:
 
     @cached_property
     def _cross_sell(self) -> "tuple[CrossSell, ListState] | None":
-        """The model of the lists, and where the shop stands."""
+        """The model of the lists, and its state."""
         model = self._champions.get("cross_sell")
         return None if model is None else (model, model.state(self.shop, self.cutoff))
 
@@ -153,7 +153,7 @@ class Build:
         return () if self._cross_sell is None else tuple(SOURCES)
 
     def ready(self) -> dict[str, Picks]:
-        """Return the ready lists, one row a customer; -1 throughout for one without a product line."""
+        """Return the ready lists, one row per customer; -1 throughout without a product line."""
         if self._cross_sell is None:
             return {}
         model, state = self._cross_sell
@@ -170,7 +170,7 @@ class Build:
         return np.asarray(product, np.int32), np.asarray(score, np.float32)
 
     def segments(self) -> AttributeSegments | None:
-        """Return what sells to whom, less those who are forgotten."""
+        """Return best sellers by segment, without erased customers."""
         found = AttributeSegments.of(self.shop, self.cutoff) if self.shop.facts.has_products else None
         return None if found is None else found.without(self.forgotten.without)
 
@@ -183,7 +183,7 @@ class Build:
         return model.goods(self.shop.catalogue(self.cutoff), hidden), model.terms(self.shop)
 
     def known(self) -> Known | None:
-        """Return where customers stand and what products are, where there is something to decide."""
+        """Return where customers stand and what products are, if there is anything to decide."""
         model = self._champions.get("next_best_offer")
         if model is None:
             return None
@@ -193,7 +193,7 @@ class Build:
         return Known(standing, shelf, self.learnt(model.terms(self.shop).deck))
 
     def learnt(self, deck: Deck) -> dict[str, Money]:
-        """Return what experiments have taught of a deck's actions: their effects, by customer."""
+        """Return the effects learnt from experiments for a deck's actions, by customer."""
         uplift = self._champions.get("uplift")
         if uplift is None:
             return {}
@@ -201,7 +201,7 @@ class Build:
         return learnt_effects(uplift, features, deck)
 
     def retention(self) -> Columns | None:
-        """Return all customers in the order of what a contact earns, where churn and margin are known."""
+        """Return all customers ordered by what a contact earns, if churn and margin are known."""
         settings = self.shop.settings
         needed = [f"{what}_{settings.horizon_days}d" for what in ("churn_probability", "expected_margin")]
         if not {*needed} <= {*self.scores.columns}:
@@ -218,13 +218,13 @@ class Build:
         return Columns.of(frame.assign(ruled_out_by=ruled_out, customer=codes.astype(float)))
 
     def effect_of_keeping(self) -> dict[str, Money]:
-        """Return the column of what a contact to keep a customer changes, once that is learnt."""
+        """Return the column of the learnt effect of a retention contact, if there is one."""
         settings = self.shop.settings
         learnt = self.learnt(Deck.of([KEEP], settings.economics, settings.contact_policy))
         return {EFFECT: learnt[KEEP.name]} if KEEP.name in learnt else {}
 
     def save_more(self, folder: Path) -> None:
-        """Add the live state, what a customer is refreshed from, and the scores as a file for others."""
+        """Add the live state, the rows for refreshing customers, and the scores as a file for others."""
         excerpt.write(self.shop, self.cutoff, self.names, folder / EXCERPT)
         self.scores.reset_index().to_parquet(folder / "scores.parquet", index=False)
         repurchase = self._champions.get("repurchase")
@@ -242,7 +242,7 @@ class Build:
 
 def _rows(picks: Picks, codes: Ints) -> Picks:
     """Return the rows of a list for ``codes``: no products where the code is -1."""
-    if np.array_equal(codes, np.arange(len(picks.product))):  # gigabytes in a large shop: not twice
+    if np.array_equal(codes, np.arange(len(picks.product))):  # gigabytes in a large shop: no copy
         return picks
     rows = Picks(*(getattr(picks, name)[codes] for name in Picks._fields))
     rows.product[codes < 0] = -1

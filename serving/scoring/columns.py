@@ -1,4 +1,4 @@
-"""A table of one row a customer, as mapped arrays: what workers read in place of a frame."""
+"""A table with one row per customer as memory-mapped arrays, which workers read in place of a frame."""
 
 import json
 import mmap
@@ -27,7 +27,7 @@ Value = float | str | None
 
 @dataclass(frozen=True)
 class Columns:
-    """Named columns of three kinds, shown in ``order``. NaN, -1 and NaT all read back as None."""
+    """Named columns of three kinds, in ``order``. NaN, -1 and NaT are all read as None."""
 
     order: tuple[str, ...]
     kinds: Mapping[str, str]
@@ -46,13 +46,13 @@ class Columns:
         return [name for name in self.order if self.kinds[name] == kind]
 
     def number(self, name: str) -> Doubles:
-        """Return one numeric column; raise ``KeyError`` where there is none of that name."""
+        """Return one numeric column; raise ``KeyError`` for an unknown name."""
         if self.kinds[name] != "number":
             raise KeyError(name)
         return self.numbers[:, self._of("number").index(name)]
 
     def text(self, name: str) -> Ints:
-        """Return one column of texts as positions in ``words``, -1 none; raise ``KeyError`` without one."""
+        """Return one text column as indices into ``words``, -1 for none; ``KeyError`` for an unknown name."""
         if self.kinds[name] != "text":
             raise KeyError(name)
         return self.texts[:, self._of("text").index(name)]
@@ -74,7 +74,7 @@ class Columns:
             yield dict(zip(self.order, values, strict=True))
 
     def shown(self, at: "slice | Longs") -> list[list[Value]]:
-        """Return some rows, column by column in order, as they are shown."""
+        """Return some rows by column, in order, as they are shown."""
         return [self._shown(name, at) for name in self.order]
 
     def row(self, at: int) -> dict[str, Value]:
@@ -93,18 +93,18 @@ class Columns:
         return [said[value] for value in moments]
 
     def among(self, name: str, words: Collection[str]) -> Bools:
-        """Mark the rows whose text is one of ``words``; raise ``KeyError`` where no text is of that name."""
+        """Mark the rows whose text is one of ``words``; raise ``KeyError`` for an unknown column."""
         wanted = [code for code, word in enumerate(self.words.get(name, ())) if word in words]
         return np.isin(self.text(name), wanted)
 
     def let_go(self) -> None:
-        """Give back the memory of what was read of mapped arrays; where it is needed, it is read again."""
+        """Release the memory of mapped arrays that were read; they are read again when needed."""
         for name in ARRAYS:
             let_go(getattr(self, name))
 
     @classmethod
     def of(cls, frame: "pd.DataFrame") -> "Columns":
-        """Read a frame's columns, in the order of its rows; numbers to six decimals."""
+        """Build from a frame's columns, in the order of its rows; numbers are rounded to six decimals."""
         import pandas as pd
 
         kinds: dict[str, str] = {}
@@ -139,7 +139,7 @@ class Columns:
 
     @classmethod
     def load(cls, folder: Path) -> "Columns":
-        """Map what ``save`` wrote; raise ``ArtefactError`` where it is broken."""
+        """Memory-map what ``save`` wrote; raise ``ArtefactError`` if it is broken."""
         try:
             card = json.loads((folder / "columns.json").read_text(encoding="utf-8"))
             arrays = {name: read_array(folder, name) for name in ARRAYS}
@@ -153,7 +153,7 @@ DTYPES = {"number": np.float64, "text": np.int32, "moment": np.int64}
 
 
 def let_go(array: Column) -> None:
-    """Give back the memory of a mapped array's pages; one that is not mapped stays as it is."""
+    """Release the memory of a mapped array's pages; other arrays are left alone."""
     base: Any = array
     while base is not None and not isinstance(base, mmap.mmap):
         base = getattr(base, "base", None)
@@ -166,7 +166,7 @@ def _stack(columns: list[Any], n: int, dtype: Any) -> Any:
 
 
 def _coded(column: "pd.Series[Any]") -> tuple[Ints, list[str]]:
-    """Return a code for every text of a column, -1 where it is missing, and the texts."""
+    """Return a code for every text of a column, -1 if it is missing, and the texts."""
     kept = column.astype("object")
     words = sorted({str(value) for value in kept[kept.notna()]})
     codes = {word: code for code, word in enumerate(words)}
@@ -174,7 +174,7 @@ def _coded(column: "pd.Series[Any]") -> tuple[Ints, list[str]]:
 
 
 def _microseconds(column: "pd.Series[Any]") -> Longs:
-    """Count from 1970; a time without a zone is in UTC."""
+    """Return microseconds since 1970; a naive time is in UTC."""
     aware = column if getattr(column.dtype, "tz", None) is not None else column.dt.tz_localize("UTC")
     naive = aware.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
     return np.asarray(naive.astype(np.int64))

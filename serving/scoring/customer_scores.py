@@ -14,13 +14,13 @@ from models.kinds import ScoreModel
 from models.model import Model
 
 EXCERPT = "excerpt"
-"""The folder of a scoring that holds what customers are refreshed from (``features.excerpt``)."""
+"""The folder of a scoring with the rows from which customers are refreshed (``features.excerpt``)."""
 
 
 def excerpt_of(home: Path, stamp: str, as_of: datetime) -> Excerpt:
-    """Open the rows that the scoring of ``as_of`` keeps of its customers.
+    """Open the rows that the scoring of ``as_of`` stores of its customers.
 
-    Raises ``ArtefactError`` where it keeps none.
+    Raises ``ArtefactError`` if it stores none.
     """
     folder = home / "lists" / stamp / EXCERPT
     if not (folder / f"{PRODUCT_DAYS}.parquet").is_file():

@@ -1,4 +1,4 @@
-"""What would replace an assumption by a measurement: the experiment proposed for a shop."""
+"""The experiment proposed to a shop, to replace an assumed effect by a measured one."""
 
 import numpy as np
 
@@ -10,10 +10,10 @@ SETTING = "set held_out_share in [contact_policy]"
 
 
 def proposed(risks: Money, save_rate: float, held_out_share: float) -> str | None:
-    """Say which experiment would measure what ``save_rate`` assumes; None where no risk is known.
+    """Propose the experiment that would measure what ``save_rate`` assumes; None if no risk is known.
 
-    Takes the mean chance of an order, the change that is assumed, and a quarter of the customers a week (each
-    is contacted about once in 28 days, and counts once).
+    Based on the mean chance of an order, the assumed change, and a quarter of the customers per week (each is
+    contacted about once in 28 days, and counts once).
     """
     risk = risks[np.isfinite(risks)]
     if not len(risk):

@@ -1,7 +1,7 @@
-"""A scoring's folder, ``lists/<stamp>/``: written once, never changed, mapped by every worker.
+"""A scoring's folder, ``lists/<stamp>/``: written once, never changed, memory-mapped by every worker.
 
-``manifest.json`` (written last inside the folder) names the moment, the models and the size of every file,
-so that a truncated or half-written scoring is seen before it serves. ``serving.json`` in the home points at
+``manifest.json`` (written last inside the folder) holds the moment, the models and the size of every file, so
+that a truncated or half-written scoring is detected before it serves. ``serving.json`` in the home points to
 the one in service.
 """
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from models.ranking.live import Live
 
 SAMPLE = 200
-"""So many rows of each list are checked on loading, evenly spread."""
+"""Number of rows of each list that are checked on loading, evenly spaced."""
 
 
 def write(folder: Path, snapshot: Snapshot, *, more: Callable[[Path], None] | None = None) -> None:
@@ -89,7 +89,7 @@ def _manifest(folder: Path, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def write_durably(path: Path, text: str) -> None:
-    """Write a file that is on the disk when this returns."""
+    """Write a file and flush it to disk."""
     with path.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
@@ -97,7 +97,7 @@ def write_durably(path: Path, text: str) -> None:
 
 
 def load(folder: Path) -> Snapshot:
-    """Map a scoring and check it; raise ``ArtefactError`` saying what is broken."""
+    """Memory-map a scoring and check it; raise ``ArtefactError`` naming what is broken."""
     try:
         card = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         _check_files(folder, card["files"])
@@ -162,7 +162,7 @@ def _live(folder: Path) -> "Live | None":
 
 
 def check(snapshot: Snapshot) -> None:
-    """Raise ``ArtefactError`` unless every part is of one size and what is sampled makes sense."""
+    """Raise ``ArtefactError`` unless all parts have matching sizes and the sampled rows are valid."""
     n, n_products = len(snapshot.customers), len(snapshot.catalogue.products)
     sizes = {f"list {name}": len(ready.product) for name, ready in snapshot.ready.items()}
     sizes |= {"features": len(snapshot.features), "scores": len(snapshot.scores)}

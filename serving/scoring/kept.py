@@ -1,8 +1,8 @@
-"""The scorings still on disk, and the way back to one: in service at once, while a new one is made.
+"""The scorings on disk, and rollback to one of them: in service at once, while a new one is made.
 
-Kept are the newest few, and the newest one by other versions than those that serve now. So after a promotion
-there is something to go back to, however many nights ago it was; at most ``KEPT_DAYS``, since a scoring holds
-people who may have asked to be forgotten since (answers never name them).
+Retained are the newest few, and the newest one by other versions than those in service. So after a promotion
+there is something to roll back to, however many nights ago it was; for at most ``KEPT_DAYS``, since a scoring
+contains people who may have been erased since (answers never name them).
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any
 from serving.state import SERVED, Pointer
 
 KEPT = 3
-"""So many scorings stay whatever made them: readers of an older one finish, and its cursors stay valid."""
+"""This many scorings are retained in any case, so that readers can finish and cursors stay valid."""
 KEPT_DAYS = 28
 
 
@@ -28,11 +28,11 @@ class KeptScoring:
     as_of: str
     models: Mapping[str, str]
     made_at: float
-    """Unix seconds."""
+    """Unix time in seconds."""
 
     @property
     def pointer(self) -> Pointer:
-        """What ``serving.json`` says while it serves."""
+        """The content of ``serving.json`` while it serves."""
         return Pointer(self.path.name, self.as_of, self.models)
 
 
@@ -57,7 +57,7 @@ def _read(path: Path) -> KeptScoring | None:
 
 
 def outdated(home: Path) -> list[Path]:
-    """Return the scorings that nobody needs any more."""
+    """Return the scorings that can be deleted."""
     paths, found = whole(home), scorings(home)
     kept = {*paths[-KEPT:], *(other.path for other in found if _to_go_back_to(other, found))}
     return [path for path in paths if path not in kept]
@@ -70,7 +70,7 @@ def _to_go_back_to(scoring: KeptScoring, newest_first: list[KeptScoring]) -> boo
 
 
 def served(home: Path, at: datetime) -> str:
-    """Say which scoring answered at a moment, and by which versions."""
+    """Return in words which scoring answered at a moment, and by which versions."""
     before = [line for line in _noted(home / SERVED) if datetime.fromisoformat(line["at"]) <= at]
     if not before:
         return f"no scoring is known to have served at {at:%Y-%m-%d %H:%M:%S} UTC"
@@ -80,17 +80,17 @@ def served(home: Path, at: datetime) -> str:
 
 
 def _noted(file: Path) -> Iterator[dict[str, Any]]:
-    """Yield what can be read of the lines: one may have been cut short by a full disk."""
+    """Yield the readable lines: one may have been cut short by a full disk."""
     for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
         with suppress(ValueError):
             yield json.loads(line)
 
 
 def way_back(home: Path, wanted: Mapping[str, str], served: Mapping[str, str]) -> Pointer | None:
-    """Return the kept scoring to serve until one by the ``wanted`` versions is made; None for what serves.
+    """Return the retained scoring to serve until one by ``wanted`` versions is made; None for no change.
 
-    The newest by exactly the wanted versions; or, where a model went back to an older version, the one
-    nearest to what is wanted among those that hold nothing newer than wanted, and no model less than serves.
+    The newest by exactly the wanted versions; or, if a model was rolled back, the one nearest to the wanted
+    versions among those with nothing newer than wanted, and no model fewer than now.
     """
     found = scorings(home)
     for scoring in found:
@@ -105,5 +105,5 @@ def way_back(home: Path, wanted: Mapping[str, str], served: Mapping[str, str]) -
 
 
 def _newer(models: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    """Tell whether any model is of a newer version than wanted, or not wanted at all."""
+    """Return whether any model is of a newer version than wanted, or not wanted at all."""
     return any(name not in wanted or int(version) > int(wanted[name]) for name, version in models.items())

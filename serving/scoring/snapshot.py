@@ -1,4 +1,4 @@
-"""One whole scoring: what a worker answers from, its arrays mapped from ``serving.scoring.folder``."""
+"""One scoring, from which a worker answers; its arrays are mapped by ``serving.scoring.folder``."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -40,67 +40,67 @@ class Snapshot:
     customers: Vocabulary
     catalogue: Catalogue
     ready: Mapping[str, Picks]
-    """A list for every customer, by its name."""
+    """A list for every customer, by the list's name."""
     popular: Ints
-    """Product codes, what sells best now first."""
+    """Product codes, best sellers first."""
     popular_score: Floats
     features: Columns
     scores: Columns
     people: People
     desk: tuple[Goods, Terms] | None
     locale: str
-    """Language of reasons where a request names none."""
+    """Language of reasons, if a request names none."""
     retention: Columns | None
-    """Every customer in the order of what a contact earns for its money (see ``decisions.retention``)."""
+    """All customers, ordered by what a contact earns per cost (see ``decisions.retention``)."""
     history: History | None = None
     """Purchases before ``as_of``, coded by ``customers`` and the catalogue's products."""
     live: "Live | None" = None
-    """Ranks for one customer on what just happened."""
+    """The ranker for one customer and recent events."""
     known: Known | None = None
     """Where customers stand and what products are, for decisions."""
     segments: AttributeSegments | None = None
-    """What sells to whom, for customers without orders."""
+    """Best sellers by segment, for customers without orders."""
     marks: Marks | None = None
-    """By which erased customers are known, without hashing everyone."""
+    """The marks by which erased customers are found, without hashing everyone."""
     notes: tuple[dict[str, Any], ...] = ()
-    """What a reader must know of the scores, as data (``models.chance.reach``)."""
+    """Caveats on the scores, as data (``models.chance.reach``)."""
 
     def customer(self, customer_id: str) -> int:
-        """Return a customer's row, -1 for one not seen before ``as_of``."""
+        """Return a customer's row, -1 if not seen before ``as_of``."""
         return self.customers.code(customer_id)
 
     def product(self, product_id: str) -> int:
-        """Return a product's code, -1 for an unknown one."""
+        """Return a product's code, -1 if unknown."""
         return self.catalogue.products.code(product_id)
 
     @cached_property
     def moment(self) -> str:
-        """``as_of``, as answers carry it."""
+        """``as_of`` in the format of responses."""
         return self.as_of.isoformat()
 
     @cached_property
     def told(self) -> list[dict[str, Any]]:
-        """The notes as answers in the shop's language carry them."""
+        """The caveats in the shop's language, as in responses."""
         return told(self.notes, self.locale)
 
     @cached_property
     def uncalibrated(self) -> list[dict[str, Any]]:
-        """Those that bear on which of two offers is the better: a season bears on all alike."""
+        """The caveats that matter when comparing two offers: a season affects all alike."""
         return [note for note in self.told if note["code"] != "season"]
 
     @property
     def gain_name(self) -> str:
-        """The column of the retention ranking that holds what a contact is expected to earn."""
+        """The column of the retention ranking with the expected gain of a contact."""
         return f"expected_incremental_margin_{self.horizon_days}d"
 
     def effect_of(self, actions: Iterable[str]) -> str:
-        """Return ``learnt`` where experiments have taught what all ``actions`` do, else ``assumed``."""
+        """Return ``learnt`` if the effects of all ``actions`` come from experiments, else ``assumed``."""
         taken = set(actions)
         learnt = taken and self.known is not None and taken <= set(self.known.learnt)
         return "learnt" if learnt else "assumed"
 
     def experiment_for(self, effect: str) -> str | None:
-        """Say which experiment would measure an effect that is ``assumed``; None where it was learnt."""
+        """Return the experiment that would measure an ``assumed`` effect; None for a learnt one."""
         return self._experiment if effect == "assumed" else None
 
     @cached_property
@@ -117,5 +117,5 @@ class Snapshot:
             return {}
         rows = self.history.rows(code)
         ages = (self.cutoff_day - self.history.day[rows]).tolist()
-        # In time order: of several purchases the last one stays.
+        # in time order: of several purchases the last one stays
         return dict(zip(self.history.product[rows].tolist(), ages, strict=True))

@@ -1,8 +1,8 @@
-"""Does what serves equal what its warehouse and its models give? Asked of some customers, nightly.
+"""Verification that what is served equals what warehouse and models give, on a nightly sample of customers.
 
-Customer features are computed anew from the warehouse, and once more, with scores and reasons, from the rows
-that a refresh starts from; pair features are computed anew in one batch and compared with those that the
-live ranker makes of its mapped arrays, one customer at a time. Learnt scores of pairs are taken as they are.
+Customer features are computed again from the warehouse, and once more, with scores and reasons, from the rows
+used for refreshing; pair features are computed again in one batch and compared with those the live ranker
+makes from its mapped arrays, one customer at a time. Learnt scores of pairs are not recomputed.
 """
 
 from collections import Counter
@@ -31,17 +31,17 @@ from serving.state import Pointer
 
 SAMPLE = 200
 N_PRODUCTS = 10
-"""Of each customer, so many products bought and as many that sell are compared."""
+"""Per customer, this many products bought and as many best sellers are compared."""
 CLOSE = 2e-6
-"""Numbers are kept to six decimals."""
+"""Numbers are stored to six decimals."""
 PAIRS_CLOSE = 1e-4
-"""Pair features are float32, and relative."""
+"""Tolerance of pair features (float32), relative."""
 FEWEST_SHOWN = 12
 
 
 @dataclass
 class Found:
-    """What was compared, and in how many customers (or pairs) each column differs."""
+    """What was compared, and for how many customers (or pairs) each column differs."""
 
     stamp: str
     n_customers: int
@@ -62,9 +62,9 @@ class Found:
 
 
 def verify(home: Path, n: int = SAMPLE) -> Found:
-    """Compare the scoring that serves, as the service maps it, for ``n`` customers; other ones each time.
+    """Compare the scoring in service, as the service maps it, for ``n`` customers; different ones each time.
 
-    Raises ``NotFound`` before the first scoring, ``ArtefactError`` where one cannot be read.
+    Raises ``NotFound`` before the first scoring, ``ArtefactError`` if one cannot be read.
     """
     home = home.resolve()
     pointer = Pointer.read(home)
@@ -88,14 +88,14 @@ def verify(home: Path, n: int = SAMPLE) -> Found:
 
 
 def _sample(snapshot: Snapshot, n: int) -> Any:
-    """Return codes, sorted; the scoring's number decides which, so that every night looks at others."""
+    """Return sorted codes; the scoring's number is the seed, so that each night samples others."""
     size = len(snapshot.customers)
     rng = np.random.default_rng(int(snapshot.stamp.rsplit("-", 1)[-1]))
     return np.sort(rng.choice(size, min(n, size), replace=False))
 
 
 def _differing(prefix: str, served: Columns, codes: Any, frame: pd.DataFrame) -> Iterator[str]:
-    """Yield a column's name for every row in which it differs; one that is missing differs everywhere."""
+    """Yield a column's name for every row in which it differs; a missing column differs everywhere."""
     anew = Columns.of(frame)
     for name in sorted({*served.order} ^ {*anew.order}):
         yield prefix + name
@@ -118,7 +118,7 @@ def _horizon(home: Path, models: Mapping[str, str]) -> int:
 def _compare_pairs(
     found: Found, live: Live, shop: Shop, ids: Sequence[str], *, cutoff: datetime, horizon_days: int
 ) -> None:
-    """Count the pair features in which the live path and a batch over a fresh history differ."""
+    """Count the pair features that differ between the live path and a batch over a fresh history."""
     history = shop.history(cutoff)
     if not np.array_equal(history.products.ids, live.state.history.products.ids):
         found.differ["products"] += 1

@@ -1,1 +1,1 @@
-"""What a shop window asks: lists, offers, and what just happened."""
+"""What a shop window asks for: lists and offers; and the events it posts."""

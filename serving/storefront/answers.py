@@ -1,8 +1,7 @@
-"""What to show a customer, answered by plain functions of the state and the request.
+"""Lists for a customer, answered by plain functions of the state and the request.
 
-Two speeds: a customer with nothing new and an empty cart is answered from the ready lists; everybody else
-by the live ranker, on what happened since. Who or what is unknown gets what sells now, and the answer says
-so.
+Two speeds: a customer without new events and with an empty cart is answered from the ready lists; everybody
+else by the live ranker. Unknown customers get best sellers, and the answer says so.
 """
 
 from collections.abc import Sequence
@@ -24,32 +23,32 @@ from serving.state import State
 from serving.storefront.details import detailed, ready_reasons
 
 FOR_STRANGERS = ("for_you", "new_for_you")
-"""Lists of somebody without orders that their attributes can order."""
+"""Lists that attributes can order for customers without orders."""
 NEVER_FILLED = ("buy_again", "upsell")
-"""Lists of a known customer that end where they end: what sells was not bought before, and is no better
-version of anything. A stranger is shown what sells, and told so."""
+"""Lists of known customers that are not filled up: best sellers were not bought before, and are no better
+version of anything. Unknown customers get best sellers, with a note."""
 Path = Literal["ready", "live", "fallback"]
 
 
 @dataclass(frozen=True)
 class Who:
-    """The customer of a request: row in the snapshot (-1 unknown), and what was ordered since."""
+    """The customer of a request: row in the snapshot (-1 unknown), and the orders since."""
 
     customer_id: str | None
     code: int
     lines: Sequence[Line] = ()
-    """Orders and returns since, newest last: those that name a product."""
+    """Orders and returns since that name a product, newest last."""
     is_active: bool = False
-    """Whether there were any, of a product or of none."""
+    """Whether there were any, with or without a product."""
 
     @property
     def name(self) -> str | None:
-        """The id the live ranker may look up: none for a customer it does not hold."""
+        """The id for the live ranker: None for a customer it does not know."""
         return self.customer_id if self.code >= 0 else None
 
 
 def who(state: State, customer_id: str | None) -> Who:
-    """Look a customer up; one who was erased is as unknown as one who never was."""
+    """Look a customer up; an erased one is unknown."""
     if customer_id is None or state.view.is_erased(customer_id):
         return Who(customer_id, -1)
     code = state.snapshot.customer(customer_id)
@@ -59,12 +58,12 @@ def who(state: State, customer_id: str | None) -> Who:
 
 
 def stranger(customer: Who) -> str:
-    """Say who somebody is that the scoring does not hold."""
+    """Describe a customer that the scoring does not contain."""
     return "the customer is new since the scoring" if customer.is_active else "the customer is unknown"
 
 
 def _lines(state: State, customer_id: str) -> list[Line]:
-    """Return signed lines. The snapshot's clock stands at its cutoff: a later event happens on that day."""
+    """Return signed lines. An event after the snapshot's cutoff counts as of the cutoff's day."""
     snapshot, lines = state.snapshot, []
     for row in (row for row in state.view.lines(customer_id) if row["product_id"] is not None):
         day = min(day_number(local_day(row["occurred_at"], snapshot.timezone)), snapshot.cutoff_day)
@@ -75,7 +74,7 @@ def _lines(state: State, customer_id: str) -> list[Line]:
 
 @dataclass(frozen=True)
 class Ask:
-    """What is asked for, whoever the customer is: ``eligible`` marks product codes, ``banned`` names ids."""
+    """What is asked for, independent of the customer: ``eligible`` by product code, ``banned`` by id."""
 
     list_name: str
     k: int
@@ -86,7 +85,7 @@ class Ask:
 
     @classmethod
     def of(cls, state: State, request: RecommendRequest) -> "Ask":
-        """Read a request: what is in the cart, or being looked at, is not shown again."""
+        """Read a request: products in the cart, or being viewed, are not shown again."""
         looked_at = (request.product_id,) if request.product_id is not None else ()
         cart = (*request.cart, *looked_at)
         eligible = state.shelf
@@ -105,7 +104,7 @@ def recommend(state: State, request: RecommendRequest) -> Recommended:
 
 
 def recommended(state: State, request: RecommendRequest) -> dict[str, Any]:
-    """Return the fields of the answer of ``recommend``: what goes over the wire."""
+    """Return the fields of the answer of ``recommend`` for serialisation."""
     ask, customer = Ask.of(state, request), who(state, request.customer_id)
     picks, path, fallback = _picked(state, customer, ask)
     products: Any = _products(picks)
@@ -131,14 +130,14 @@ def recommended(state: State, request: RecommendRequest) -> dict[str, Any]:
 
 
 def due_of(snapshot: Snapshot, customer: Who) -> dict[str, str]:
-    """Return when the customer is due, by product; not of what they bought since."""
+    """Return when the customer is due, by product; without those bought since."""
     if snapshot.live is None or customer.name is None:
         return {}
     return snapshot.live.due(customer.name, without=[name for name, _, _ in customer.lines])
 
 
 def _picked(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, str | None]:
-    """Return the list, where it came from, and why it is no personal one."""
+    """Return the list, its origin, and why it is not a personal one."""
     snapshot = state.snapshot
     if ask.list_name in PERSONAL and customer.code >= 0 and not customer.lines and not ask.cart:
         picks = from_ready(snapshot, customer.code, ask)
@@ -159,7 +158,7 @@ def _picked(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, st
 
 
 def _alike(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, str | None] | None:
-    """Return what sells to customers with the same attributes; None where nothing of that is known."""
+    """Return what sells to customers with the same attributes; None if none of these is known."""
     segments = state.snapshot.segments
     if segments is None or ask.list_name not in FOR_STRANGERS:
         return None
@@ -175,7 +174,7 @@ def _alike(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, str
 
 
 def _why(snapshot: Snapshot, customer: Who, ask: Ask, picks: Sequence[Pick], path: Path) -> Why:
-    """Return the reasons of a list: stored with it, found anew, or that it sells."""
+    """Return the reasons of a list: stored with it, computed now, or that it sells."""
     if path == "live" and snapshot.live is not None:
         return snapshot.live.why(customer.name, customer.lines, ask.cart, picks)
     if path == "ready" and ask.list_name in PERSONAL:
@@ -186,7 +185,7 @@ def _why(snapshot: Snapshot, customer: Who, ask: Ask, picks: Sequence[Pick], pat
 
 
 def _why_not_live(snapshot: Snapshot, customer: Who, ask: Ask) -> str | None:
-    """Say why this request gets what sells now; None where the live ranker can answer it."""
+    """Return why this request gets best sellers; None if the live ranker can answer it."""
     if not len(snapshot.catalogue.products):
         return "the orders of this shop name no products"
     if ask.list_name == "popular":
@@ -202,7 +201,7 @@ def _why_not_live(snapshot: Snapshot, customer: Who, ask: Ask) -> str | None:
 
 
 def _priced(snapshot: Snapshot, request: RecommendRequest) -> Bools:
-    """Mark the products of a price range, its ends included; one without a price is in none."""
+    """Mark the products of a price range, inclusive; products without a price are in none."""
     low = 0.0 if request.min_price is None else request.min_price
     high = np.inf if request.max_price is None else request.max_price
     price = snapshot.catalogue.price
@@ -210,9 +209,9 @@ def _priced(snapshot: Snapshot, request: RecommendRequest) -> Bools:
 
 
 def from_ready(snapshot: Snapshot, code: int, ask: Ask) -> list[Pick] | None:
-    """Filter a ready list; None where there is none, or it was cut too short to tell what comes next.
+    """Filter a ready list; None if there is none, or it is too short to know what comes next.
 
-    Who has no product left was not ranked: only of ``buy_again`` is nothing the whole answer.
+    A customer with no product left was not ranked: an empty answer is complete only for ``buy_again``.
     """
     ready = snapshot.ready.get(ask.list_name)
     if ready is None:
@@ -246,12 +245,12 @@ def live(snapshot: Snapshot, customer: Who, ask: Ask) -> list[Pick]:
 
 
 def popular(snapshot: Snapshot, ask: Ask) -> list[Pick]:
-    """Return what sells best now among the eligible."""
+    """Return the best sellers among the eligible."""
     return _best(snapshot, ask, snapshot.popular, snapshot.popular_score, source="popular")
 
 
 def _best(snapshot: Snapshot, ask: Ask, product: Ints, score: Floats, *, source: str) -> list[Pick]:
-    """Return the first of an order of products that are eligible."""
+    """Return the first eligible products of an order."""
     at = np.flatnonzero(ask.eligible[product])[: ask.k + len(ask.banned)]
     ids = snapshot.catalogue.products.names(product[at])
     picks = zip(ids, score[at].tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""One customer as they are now: what was known at the scoring, and what happened since."""
+"""One customer as of now: what was known at the scoring, and the events since."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +24,7 @@ Contacts = list[tuple[str | None, datetime]]
 
 
 def offer_case(state: State, customer: Who, exclude: Sequence[str], now: datetime) -> Case:
-    """Lay out what could be offered to one customer: the first of every personal list."""
+    """Build the case of one customer: the first products of every personal list."""
     found: dict[str, float] = {}
     for list_name in PERSONAL if customer.code >= 0 else ():
         for product_id, score, _ in _first(state, list_name, customer, exclude):
@@ -49,7 +49,7 @@ def offer_case(state: State, customer: Who, exclude: Sequence[str], now: datetim
 
 
 def _first(state: State, list_name: str, customer: Who, exclude: Sequence[str]) -> list[Pick]:
-    """Return the head of a list, in stock or not: the choice says itself what it refuses, and why."""
+    """Return the head of a list, in stock or not: the choice itself says what it refuses, and why."""
     ask = Ask(list_name, N_CANDIDATES, frozenset(exclude), np.ones_like(state.shelf))
     picks = None if customer.lines else from_ready(state.snapshot, customer.code, ask)
     return live(state.snapshot, customer, ask) if picks is None else picks
@@ -64,7 +64,7 @@ def contacts_of(state: State, customer: Who, now: datetime) -> Contacts:
 
 
 def people_of(state: State, customer: Who, contacts: Contacts) -> People:
-    """Return what decides whether this one customer may be contacted, with the contacts made since."""
+    """Return whether and how this customer may be contacted, with the contacts made since."""
     people = state.snapshot.people
     if customer.code < 0:
         return replace(People.nobody_known(1), consent_recorded=people.consent_recorded)
@@ -73,7 +73,7 @@ def people_of(state: State, customer: Who, contacts: Contacts) -> People:
 
 
 def standing_of(state: State, customer: Who, contacts: Contacts, now: datetime) -> Standing:
-    """Return where one customer stands now: what was known at the scoring, aged, and what happened since."""
+    """Return where one customer stands now: what was known at the scoring, aged, and the events since."""
     known, snapshot = cast("Known", state.snapshot.known), state.snapshot
     standing = known.standing.of(np.array([customer.code], np.int32)).later(days_on(snapshot, now))
     week = now - timedelta(days=7)
@@ -87,7 +87,7 @@ def standing_of(state: State, customer: Who, contacts: Contacts, now: datetime) 
 
 
 def _days_since(state: State, customer: Who, codes: Sequence[int]) -> list[float]:
-    """Return days since each product was last bought: 0 where it was since the scoring."""
+    """Return days since each product was last bought: 0 if it was since the scoring."""
     new = {name for name, _, quantity in customer.lines if quantity > 0}
     bought = state.snapshot.last_bought(customer.code)
     names = state.snapshot.catalogue.products.names(codes)

@@ -1,4 +1,4 @@
-"""What a storefront shows beside a product's id: name, category, price, and why it is there, in words."""
+"""Details of a product in a list: name, category, price, and why it is shown, in words."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,13 +11,13 @@ from serving.api import Product, ProductDetails, Reason
 from serving.scoring.snapshot import Snapshot
 
 Dates = Mapping[str, str]
-"""When a customer is due, by product."""
+"""The day a customer is due, by product."""
 
 
 def detailed(
     snapshot: Snapshot, products: Sequence[Product], why: Why, locale: str | None, due: Dates
 ) -> list[ProductDetails]:
-    """Return products with what the catalogue says of each, when it is due, and why it is shown."""
+    """Return products with their catalogue data, the day they are due, and why they are shown."""
     said = locale or snapshot.locale
     return [_one(snapshot, product, why.at([row]), said, due) for row, product in enumerate(products)]
 

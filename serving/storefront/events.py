@@ -1,4 +1,4 @@
-"""What just happened in the shop, kept once and seen by every worker."""
+"""Events of the shop, stored once and seen by every worker."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -14,9 +14,9 @@ CLOCK_SKEW = timedelta(hours=1)
 
 
 def post_events(state: State, request: EventsRequest, now: datetime) -> EventsKept:
-    """Keep what is new; all of it is in the store, and seen by every worker, when this returns.
+    """Store new events; all of them are in the store, and visible to every worker, when this returns.
 
-    Then no end of a process loses it. Whether a loss of power can is the store's: see ``store.synchronous``.
+    So they survive the end of any process. For power cuts see ``store.synchronous``.
     """
     _check_named(state, request.events)
     wanted = [event for event in request.events if not _erased(state, event)]
@@ -35,7 +35,7 @@ def post_events(state: State, request: EventsRequest, now: datetime) -> EventsKe
 
 
 def _check_named(state: State, events: Sequence[Event]) -> None:
-    """Raise ``Conflict`` for an order or return of no product, in a shop whose orders name them."""
+    """Raise ``Conflict`` for an order or return without a product, in a shop whose orders name them."""
     nameless = [event.event_id for event in events if event.kind in MOVING and event.product_id is None]
     if nameless and len(state.snapshot.catalogue.products):
         told = f"event {nameless[0]!r} names no product, as this shop's orders do"
@@ -47,7 +47,7 @@ def _erased(state: State, event: Event) -> bool:
 
 
 def _moment(event: Event, now: datetime) -> datetime:
-    """Return when it happened; raise ``Conflict`` for a moment that its clock cannot have meant."""
+    """Return when it happened; raise ``Conflict`` for an implausible moment."""
     occurred_at = event.occurred_at or now
     for wrong, where in (
         (occurred_at > now + CLOCK_SKEW, "in the future"),

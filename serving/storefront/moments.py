@@ -1,4 +1,4 @@
-"""From days to moments: how old a scoring is, and when a contact may go out by the shop's own clock."""
+"""Days and moments: how old a scoring is, and when a contact may go out by the shop's clock."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -9,17 +9,17 @@ from models.policy.rules import quiet_hours
 from serving.scoring.snapshot import Snapshot
 
 STALE_DAYS = 28
-"""A scoring older than this (a demo, an archive) is taken as of its own day: its clocks have stopped."""
+"""A scoring older than this (a demo, an archive) is used as of its own day."""
 
 
 def days_on(snapshot: Snapshot, now: datetime) -> int:
-    """Return the shop's days from the scoring to ``now``; 0 where the scoring is too old to be aged."""
+    """Return the shop's days from the scoring to ``now``; 0 if the scoring is too old to be aged."""
     passed = day_number(local_day(now, snapshot.timezone)) - snapshot.cutoff_day
     return passed if 0 <= passed <= STALE_DAYS else 0
 
 
 def send_at(moment: datetime, timezone: str, policy: ContactPolicy, channel: str | None = None) -> datetime:
-    """Return the first moment from ``moment`` on outside the shop's quiet hours, in the shop's zone.
+    """Return the first moment from ``moment`` on outside the shop's quiet hours, in the shop's time zone.
 
     What is shown in the shop itself (channel ``site``) goes out at any hour.
     """

@@ -1,7 +1,7 @@
-"""What to do now for one customer: one product offered, or nothing, by expected incremental margin.
+"""The next best offer for one customer: one action or nothing, by expected incremental margin.
 
-The choice is ``models.decisions.offer.choose``, the very function the batch uses; here it sees the stock, the
-contacts and the orders of this minute.
+The choice is ``models.decisions.offer.choose``, the same function as in the batch, with the current stock,
+contacts and orders.
 """
 
 from datetime import datetime
@@ -30,8 +30,8 @@ DECIMALS = 6
 def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer:
     """Choose the action with the highest expected incremental margin that every rule permits, or nothing.
 
-    A recorded decision may explore, where the shop says so (``contact_policy.exploration``); one that is only
-    asked for never does. Of a customer who was erased nothing is recorded.
+    A recorded decision may explore, if the shop's settings say so (``contact_policy.exploration``); others
+    never do. For an erased customer nothing is recorded.
     """
     customer = who(state, request.customer_id)
     record = request.record and not state.view.is_erased(request.customer_id)
@@ -55,7 +55,7 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
 
 
 def tried(state: State, case: Case, terms: Terms, said: dict[str, Any]) -> dict[str, Any]:
-    """Draw what to do by the shop's policy: return its propensity and, where it is not the best, it."""
+    """Draw an action by the shop's policy; return its propensity and, if it is not the best, the action."""
     drawn = explore(case, goods_now(state)[0], terms, np.array([random()]))
     action, propensity = int(drawn.action[0]), {"propensity": float(drawn.propensity[0])}
     name = drawn.options.names[action]
@@ -115,7 +115,7 @@ def _shown_with(state: State, code: int) -> str | None:
 
 
 def _rounded(value: Any) -> Any:
-    """Round every number of an explanation, however deep it stands."""
+    """Round every number of an explanation, at any depth."""
     if isinstance(value, float):
         return round(value, DECIMALS)
     if isinstance(value, dict):
@@ -124,7 +124,7 @@ def _rounded(value: Any) -> Any:
 
 
 def record_decision(state: State, offer: Offer, said: dict[str, Any], now: datetime) -> str:
-    """Keep a decision with the chance the policy had of deciding so, as exact as it was drawn."""
+    """Store a decision with the policy's exact probability of it."""
     row = {
         "decision_id": uuid4().hex,
         "customer_id": offer.customer_id,

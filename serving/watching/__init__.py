@@ -1,1 +1,1 @@
-"""What the service says of itself: logs, traces, metrics, drift."""
+"""Observability of the service: logs, traces, metrics, drift."""

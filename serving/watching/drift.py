@@ -1,9 +1,9 @@
-"""How far the features that are served have moved from those the models were trained on.
+"""Drift: how far the served features have moved from those the models were trained on.
 
-The sketch of training lies with the model (``features.sketch``: customers as of the training's cutoff). A
-scoring counts its customers in the sketch's bins and keeps both; who was refreshed since is moved from the
-bin of then to the bin of now. Ages and totals grow by themselves: the sketch knows how far they had moved in
-the horizon before the training, and what as many days would bring is not counted as drift.
+The sketch of training is stored with the model (``features.sketch``: customers as of the training's cutoff).
+A scoring counts its customers in the sketch's bins and stores both; customers refreshed since are moved from
+their old bin to the new one. Ages and totals grow anyway: the sketch knows how far features had moved in the
+horizon before training, and that much movement is not counted as drift.
 """
 
 import json
@@ -26,7 +26,7 @@ COUNTS = "drift.json"
 
 
 def reference(home: Path, versions: Mapping[str, str]) -> Sketch | None:
-    """Return what the models that serve were trained on; None where none of them kept it."""
+    """Return the sketch of the models in service; None if none of them has one."""
     for name, version in versions.items():
         folder = home / "models" / name / version
         if (folder / FILE).is_file():
@@ -35,9 +35,9 @@ def reference(home: Path, versions: Mapping[str, str]) -> Sketch | None:
 
 
 def keep(folder: Path, home: Path, versions: Mapping[str, str], cutoff: datetime) -> None:
-    """Keep, in a scoring's folder, the sketch of training and the scoring's own counts; log what drifted.
+    """Store, in a scoring's folder, the sketch of training and the scoring's own counts; log what drifted.
 
-    What is usual is that of the scoring's ``cutoff``.
+    The usual movement is that up to the scoring's ``cutoff``.
     """
     sketch, features = reference(home, versions), Columns.load(folder / "features")
     if sketch is None:
@@ -52,8 +52,8 @@ def keep(folder: Path, home: Path, versions: Mapping[str, str], cutoff: datetime
 def served(folder: Path, newest: Mapping[str, Row]) -> dict[str, float]:
     """Return the drift of every feature: of the scoring in ``folder``, with the refreshed rows in place.
 
-    Empty where the scoring was made by models that kept no sketch. Raises ``ArtefactError`` where its files
-    are broken.
+    Empty if the scoring was made by models without a sketch. Raises ``ArtefactError`` if its files are
+    broken.
     """
     if not (folder / COUNTS).is_file():
         return {}
@@ -73,7 +73,7 @@ def served(folder: Path, newest: Mapping[str, Row]) -> dict[str, float]:
 
 
 def tell(drift: Mapping[str, float], told: set[str]) -> set[str]:
-    """Log the features that have drifted and were not told of; return all that have."""
+    """Log the features that have drifted and were not reported yet; return all that have."""
     found = {name for name, value in drift.items() if value >= DRIFTED}
     if new := sorted(found - told, key=lambda name: -drift[name]):
         log.warning(

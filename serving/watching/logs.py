@@ -1,8 +1,8 @@
-"""What a running service says: one JSON object a line, on standard error; ``RECOMPRA_LOG=text`` for humans.
+"""Logs of a running service: one JSON object per line, on standard error; ``RECOMPRA_LOG=text`` for humans.
 
-A line holds ``level``, ``at`` (UTC), ``logger``, ``message``; inside a request its ``request_id``; with an
-error the trace, for our own eyes; and what a record brings as ``extra={"fields": {...}}``. Nothing is set up
-on import: whoever starts a process calls ``set_up``.
+A line holds ``level``, ``at`` (UTC), ``logger``, ``message``; within a request its ``request_id``; with an
+error the stack trace; and what a record has as ``extra={"fields": {...}}``. Nothing is set up on import:
+whoever starts a process calls ``set_up``.
 """
 
 import json
@@ -18,13 +18,13 @@ from typing import Any, TextIO
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 TEXT = "%(asctime)s [%(levelname)s] [%(name)s] %(message)s"
 OTHERS = {"bentoml": "INFO", "uvicorn.error": "WARNING", "circus": "WARNING", "recompra": "INFO"}
-"""Loggers that say more, or less, than warnings; those of others lose the handlers they came with."""
+"""Loggers whose level is not warning; those of libraries lose their own handlers."""
 
 PASSED_ON = {"handlers": [], "propagate": True}
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one line of JSON, whatever it holds."""
+    """Formats any record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -48,12 +48,12 @@ class StandardError(logging.StreamHandler[TextIO]):
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override] # an attribute there, looked up anew here
-        """Where lines go."""
+        """The stream for log lines."""
         return sys.stderr
 
 
 def set_up() -> None:
-    """Send everything this process says through one handler: libraries, warnings and its last words."""
+    """Send all output of this process through one handler: libraries, warnings and uncaught errors."""
     text = os.environ.get("RECOMPRA_LOG") == "text"
     formatter = {"format": TEXT} if text else {"()": JsonLines}
     config: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What we count and time. Labels are our own paths, statuses and list names, never what a client sent."""
+"""Metrics of a worker. Labels are our own paths, statuses and list names, never what a client sent."""
 
 import os
 from bisect import bisect_left
@@ -39,7 +39,7 @@ GAUGES = {
 
 
 class Meters:
-    """The meters of a worker; ``text`` sums those of all where ``PROMETHEUS_MULTIPROC_DIR`` is set."""
+    """The metrics of a worker; ``text`` sums those of all if ``PROMETHEUS_MULTIPROC_DIR`` is set."""
 
     def __init__(self) -> None:
         self.registry = here = CollectorRegistry()
@@ -73,7 +73,7 @@ class Meters:
         self._answered[list_name, answered_from].append(seconds)
 
     def flush(self) -> None:
-        """Put what was counted since the last time where Prometheus finds it: too slow for each request."""
+        """Write what was counted since the last time for Prometheus: too slow to do for each request."""
         took, self._took = self._took, defaultdict(list)
         answered, self._answered = self._answered, defaultdict(list)
         for (path, status), seconds in took.items():
@@ -84,7 +84,7 @@ class Meters:
             _observe(self._list_seconds.labels(labels[0]), seconds)
 
     def look(self, house: House) -> None:
-        """Note how a worker stands, and what it offered."""
+        """Record a worker's status, and what it offered."""
         values: Mapping[str, float] = {
             "recompra_scoring_swaps": house.n_swaps,
             "recompra_scoring_refusals": house.n_refusals,
@@ -113,7 +113,7 @@ class Meters:
 
 
 def _forget_the_dead(folder: Path) -> None:
-    """Drop how workers stood that were killed: what was the matter with them would be told for ever."""
+    """Drop the status of killed workers, which would otherwise be reported forever."""
     for pid in {int(file.stem.rsplit("_", 1)[1]) for file in folder.glob("gauge_live*.db")}:
         try:
             os.kill(pid, 0)
@@ -122,9 +122,9 @@ def _forget_the_dead(folder: Path) -> None:
 
 
 def _observe(histogram: Any, seconds: Sequence[float]) -> None:
-    """Do what ``observe`` does with each, in one go: its meters are files, and a write to one is slow.
+    """Do ``observe`` for several values at once: its counters are files, and each write is slow.
 
-    prometheus_client has no public way to count several; a property test holds this equal to ``observe``.
+    prometheus_client has no public way to do this; a property test holds it equal to ``observe``.
     """
     for bucket, n in Counts(bisect_left(BUCKETS, took) for took in seconds).items():
         histogram._buckets[bucket].inc(n)

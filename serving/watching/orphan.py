@@ -1,4 +1,4 @@
-"""A process that ends with the one that started it: a worker would keep the port, a scoring its lock."""
+"""Ends a process together with its parent: an orphaned worker would keep the port, a scoring its lock."""
 
 import logging
 import os
@@ -8,16 +8,16 @@ from time import sleep
 
 log = logging.getLogger("recompra.serving")
 KEEPER = "RECOMPRA_KEEPER"
-"""The process that keeps the workers, by its id: it may be gone before a worker has started."""
+"""The id of the process that supervises the workers: it may have ended before a worker has started."""
 LOOK_SECONDS = 0.5
 GRACE_SECONDS = 10.0
-"""What is left for the requests in flight."""
+"""Time left for requests in flight."""
 
 
 def end_with(parent: int) -> None:
-    """End this process, in order and then by force, once ``parent`` is not its parent.
+    """End this process, first gracefully and then by force, when ``parent`` is no longer its parent.
 
-    A thread looks, so that it ends even where the main one is busy, or hangs.
+    Checked by a thread, so that it ends even if the main one is busy, or hangs.
     """
     Thread(target=_watch, args=(parent,), name="orphan", daemon=True).start()
 

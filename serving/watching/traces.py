@@ -1,9 +1,9 @@
-"""Traces of requests, where ``OTEL_EXPORTER_OTLP_ENDPOINT`` names a collector; elsewhere nothing is imported.
+"""Traces of requests, if ``OTEL_EXPORTER_OTLP_ENDPOINT`` names a collector; otherwise nothing is imported.
 
-A span a request, made at the doors when it has been answered: the path, the status, the list and what it was
-answered from, the scoring and the versions of its models. Nothing that a client sent is in it but a W3C
-``traceparent`` and the request's id. Spans leave in batches, from a thread; a collector that is away costs
-spans, never an answer. The SDK reads the other standard variables itself (``OTEL_SERVICE_NAME``,
+One span per request, made at the doors when it has been answered: the path, the status, the list and how it
+was answered, the scoring and the versions of its models. It contains nothing that a client sent except a W3C
+``traceparent`` and the request's id. Spans are sent in batches by a thread; an unavailable collector loses
+spans, never answers. The SDK itself reads the other standard variables (``OTEL_SERVICE_NAME``,
 ``OTEL_TRACES_SAMPLER`` and ``OTEL_TRACES_SAMPLER_ARG``, ``OTEL_EXPORTER_OTLP_HEADERS``, ...).
 """
 
@@ -41,7 +41,7 @@ class Traces:
 
     @classmethod
     def asked_for(cls) -> "Traces | None":
-        """Return what makes spans where the environment names a collector, else nothing."""
+        """Return the tracer if the environment names a collector, else None."""
         if not any(os.environ.get(name) for name in SWITCHES):
             return None
         try:
@@ -83,12 +83,12 @@ class Traces:
         return self._propagator.extract(carrier) if carrier else None
 
     def flush(self) -> None:
-        """Send what there is; the SDK does so by itself when the process ends."""
+        """Send pending spans; the SDK does so by itself when the process ends."""
         self._provider.force_flush()
 
 
 def answered(answer: Mapping[str, Any] | None, snapshot: Snapshot | None) -> dict[str, Any]:
-    """Return what a span says of an answer, and of the scoring in service."""
+    """Return the attributes of a span: of the answer, and of the scoring in service."""
     told = answer or {}
     found: dict[str, Any] = {
         f"recompra.{name}": told[name] for name in ("list", "answered_from") if name in told

@@ -1,4 +1,4 @@
-"""How the watcher fares, in ``watcher.json``: written by it, read by whoever shows metrics and readiness."""
+"""The watcher's status in ``watcher.json``: written by it, read by metrics and readiness."""
 
 import json
 from bisect import bisect_left
@@ -11,9 +11,9 @@ from features.storage.files import beside
 
 VITALS = "watcher.json"
 BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0)
-"""Upper bounds, in seconds, of what ``Seconds`` counts."""
+"""Upper bounds, in seconds, of the bins of ``Seconds``."""
 SILENT_SECONDS = 30
-"""A watcher that has not written for so long is down."""
+"""A watcher that has not written for this time counts as down."""
 
 
 @dataclass
@@ -36,28 +36,28 @@ class Vitals:
     at: str = ""
     waiting: int = 0
     oldest: str = ""
-    """Since when the event that waits longest is known; empty where none waits."""
+    """Since when the longest waiting event is known; empty if none waits."""
     refreshed: int = 0
     skipped: int = 0
     """Customers whose refresh failed; the log says why."""
     batch: Seconds = field(default_factory=Seconds)
-    """From taking some customers to their rows being seen."""
+    """Time from taking customers off the queue to their rows being visible."""
     lag: Seconds = field(default_factory=Seconds)
-    """From the arrival of a customer's event to the row that holds it."""
+    """Time from the arrival of a customer's event to the row that includes it."""
     psi: dict[str, float] = field(default_factory=dict)
     """Drift of each served feature from training (``features.sketch``)."""
     trouble: str = ""
     """Why nothing is refreshed; empty while all is well."""
 
     def write(self, home: Path, now: datetime) -> None:
-        """Put this in the place of what was written before, in one step."""
+        """Replace what was written before, atomically."""
         self.at = now.isoformat()
         with beside(home / VITALS) as place:
             place.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     @classmethod
     def read(cls, home: Path) -> "Vitals | None":
-        """Read it; None where no watcher has written yet, or what it wrote cannot be read."""
+        """Read it; None if no watcher has written yet, or the file cannot be read."""
         try:
             card: dict[str, Any] = json.loads((home / VITALS).read_text(encoding="utf-8"))
             parts = {name: Seconds(**card[name]) for name in ("batch", "lag")}
@@ -66,7 +66,7 @@ class Vitals:
             return None
 
     def lag_seconds(self, now: datetime) -> float:
-        """Return how long the event that waits longest has been known without being in its scores."""
+        """Return how long the longest waiting event has been known without being in its scores."""
         return max((now - datetime.fromisoformat(self.oldest)).total_seconds(), 0.0) if self.oldest else 0.0
 
     def down(self, now: datetime) -> str:

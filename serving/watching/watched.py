@@ -1,4 +1,4 @@
-"""Metrics of what the watcher does, read from ``watcher.json`` when Prometheus asks."""
+"""Metrics of the watcher, read from ``watcher.json`` when Prometheus asks."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -17,7 +17,7 @@ from serving.watching.vitals import BOUNDS, Seconds, Vitals
 
 
 def exposition(home: Path, now: datetime) -> bytes:
-    """Return the watcher's metrics as Prometheus reads them: of no worker, so never summed over workers."""
+    """Return the watcher's metrics in Prometheus' format: of no worker, so never summed over workers."""
     registry = CollectorRegistry()
     registry.register(_Watched(Vitals.read(home), now))
     return generate_latest(registry)
@@ -28,7 +28,7 @@ class _Watched(Collector):
         self.vitals, self.now = vitals, now
 
     def collect(self) -> Iterator[Metric]:
-        """Give the metrics; without a watcher only that it is down."""
+        """Yield the metrics; without a watcher only that it is down."""
         vitals = self.vitals
         down = vitals is None or bool(vitals.down(self.now))
         yield GaugeMetricFamily("recompra_refresh_down", "1 while no customer is refreshed.", float(down))
