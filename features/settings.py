@@ -1,6 +1,7 @@
 """A shop's settings, read from ``recompra.toml``; without the file, the defaults below."""
 
 import tomllib
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal
 
@@ -178,7 +179,21 @@ class Settings(Section):
         return cls.parse(_merged(base, _read_toml(path)) if path.is_file() else base, FILE)
 
     @classmethod
-    def parse(cls, values: dict[str, object], said_in: str) -> "Settings":
+    def stored(cls, values: dict[str, object]) -> tuple["Settings", list[str]]:
+        """Read settings stored by any version of Recompra; return them and the keys that are no longer known.
+
+        Raises ``SettingsError`` for a value that this version does not take.
+        """
+        hint = "`recompra ingest SOURCE --fresh` stores the settings anew"
+        try:
+            return cls.model_validate(values), []
+        except ValidationError as error:
+            unknown = [fault["loc"] for fault in error.errors() if fault["type"] == "extra_forbidden"]
+        known = cls.parse(_without(values, unknown), "settings stored in the warehouse", hint)
+        return known, [".".join(map(str, place)) for place in unknown]
+
+    @classmethod
+    def parse(cls, values: dict[str, object], said_in: str, hint: str = "") -> "Settings":
         """Validate ``values`` read from ``said_in``; ``SettingsError`` names the wrong key and all known."""
         try:
             return cls.model_validate(values)
@@ -186,7 +201,18 @@ class Settings(Section):
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
             known = ", ".join(sorted(cls.model_fields))
-            raise SettingsError(f"{said_in}: {place}: {first['msg']}", f"the keys are {known}") from error
+            told = f"{said_in}: {place}: {first['msg']}"
+            raise SettingsError(told, hint or f"the keys are {known}") from error
+
+
+def _without(values: dict[str, Any], places: list[tuple[int | str, ...]]) -> dict[str, Any]:
+    kept = deepcopy(values)
+    for *above, key in places:
+        part: Any = kept
+        for step in above:
+            part = part[step]
+        del part[key]
+    return kept
 
 
 def _read_toml(path: Path) -> dict[str, object]:

@@ -138,7 +138,7 @@ def _know_quarantine(con: duckdb.DuckDBPyConnection, version: Path) -> None:
 
     They are under our name of the column or the source's; where neither is present, any value may be one.
     """
-    settings = Settings.model_validate(publish.read_card(version)["settings"])
+    settings, _ = Settings.stored(publish.read_card(version)["settings"])
     names = {table_map_of(settings, table).columns.get("customer_id", "customer_id") for table in TABLES}
     paths = [quote('$."{}"'.format(name.replace('"', '\\"'))) for name in sorted(names | {"customer_id"})]
     cells = ", ".join(f"json_extract_string(row, {path})" for path in paths)

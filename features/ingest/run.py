@@ -77,7 +77,7 @@ def _written(
     with publish.workshop(home) as folder:
         old = None if fresh else publish.current(home)
         old_card = publish.read_card(old) if old else {}
-        settings = _settings(path, report.adapter, old_card, said)
+        settings = _settings(path, report, old_card, said)
         report.adapter = report.adapter or old_card.get("adapter", "canonical")
         with publish.connection(folder) as con:
             read = _read(con, path, settings=settings, old_card=old_card, report=report, tell=tell)
@@ -96,12 +96,16 @@ def _written(
     return report
 
 
-def _settings(path: Path, adapter: str, old_card: Card, said: Path) -> Settings:
+def _settings(path: Path, report: Report, old_card: Card, said: Path) -> Settings:
     """Return the warehouse's settings, overlaid by the adapter's, then by the source's ``recompra.toml``."""
     stored = old_card.get("settings", {})
-    values = dict(stored)
-    if adapter or not stored:
-        values |= {"tables": {}, "columns": {}} | adapters.load(adapter or "canonical", path).values
+    known, gone = Settings.stored(stored)
+    if gone:
+        told = "which this version does not know: they are left out"
+        report.notes.append(f"the warehouse was made with the settings {', '.join(gone)}, {told}")
+    values = known.model_dump(exclude_unset=True)
+    if report.adapter or not stored:
+        values |= {"tables": {}, "columns": {}} | adapters.load(report.adapter or "canonical", path).values
     settings = Settings.load(said, Settings.parse(values, path.name))
     staging.check_maps(settings)
     for key in publish.FIXED:

@@ -57,7 +57,7 @@ class Warehouse:
             raise NotFound(f"no warehouse in {home}", "run `recompra ingest SOURCE` first")
         try:
             card = json.loads((self.folder / CARD).read_text(encoding="utf-8"))
-            self.settings = Settings.parse(card["settings"], CARD)
+            self.settings, _ = Settings.stored(card["settings"])
             self.facts = Facts.model_validate(card["facts"])
             self.fingerprint: str = card.get("fingerprint", "")
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,6 +1,7 @@
 """Each way an ingest can fail: an error that names file, column and remedy; a warehouse as it was."""
 
 import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from features.errors import ArtefactError, Busy, InputError, SettingsError
 from features.ingest import ingest
 from features.ingest.publish import workshop
 from features.shop import Shop
+from features.storage.warehouse import Warehouse
 
 HEADING = b"customer_id,ordered_at,quantity,unit_price,currency\n"
 GOOD = HEADING + b"a,2024-01-05,1,2,EUR\n"
@@ -213,6 +215,30 @@ def test_a_warehouse_whose_card_is_broken_is_named_and_can_be_made_anew(tmp_path
     with pytest.raises(ArtefactError, match=r"shop\.json of the warehouse cannot be read .*--fresh"):
         ingest(tmp_path / "good.csv", home)
     assert ingest(tmp_path / "good.csv", home, fresh=True).facts["n_lines"] == 1
+
+
+def test_a_setting_that_an_earlier_version_stored_and_nobody_knows_is_left_out_and_told(tmp_path):
+    home = home_of(tmp_path)
+    card = home / "warehouse" / "shop.json"
+    stored = json.loads(card.read_text())
+    stored["settings"] |= {"loud": True, "lists": stored["settings"]["lists"] | {"glow": 2}}
+    card.write_text(json.dumps(stored))
+    assert Warehouse(home).settings.horizon_days == 90
+    told = "the warehouse was made with the settings lists.glow, loud, which this version does not know"
+    assert any(note.startswith(told) for note in ingest(tmp_path / "good.csv", home).notes)
+    assert "loud" not in (home / "warehouse" / "shop.json").read_text()
+    assert not ingest(tmp_path / "good.csv", home).changed
+    (tmp_path / "recompra.toml").write_text("loud = true")
+    with pytest.raises(SettingsError, match=r"recompra.toml: loud: .*the keys are"):
+        ingest(tmp_path / "good.csv", home)
+
+
+def test_a_stored_setting_that_can_be_no_more_says_how_to_store_another(tmp_path):
+    home = home_of(tmp_path)
+    card = home / "warehouse" / "shop.json"
+    card.write_text(card.read_text().replace('"horizon_days": 90', '"horizon_days": 9000'))
+    with pytest.raises(SettingsError, match=r"stored in the warehouse: horizon_days: .*--fresh"):
+        Warehouse(home)
 
 
 def test_two_ingests_at_once_are_refused(tmp_path):
