@@ -16,7 +16,7 @@ from pydantic import Field
 
 from features.arrays.catalogue import Catalogue
 from features.arrays.dtypes import Column, Floats, Ints
-from features.arrays.groups import places, stretches
+from features.arrays.groups import cumcount, ranges
 from features.errors import ArtefactError, CannotLearn
 from features.shop import Shop
 from models.clock.logistic import Logistic
@@ -173,7 +173,7 @@ def _paired(owner: Ints, product: Ints, bought: tuple[Column, Column], steps: St
     by_version = np.argsort(steps.version, kind="stable")
     first = np.searchsorted(steps.version[by_version], bought[1])
     sizes = np.searchsorted(steps.version[by_version], bought[1], side="right") - first
-    at = by_version[stretches(first, sizes)]
+    at = by_version[ranges(first, sizes)]
     customer = np.repeat(bought[0], sizes)
     had = np.isin(customer * size + steps.product[at], owner.astype(np.int64) * size + product)
     return Moves(at[had], customer[had].astype(np.int32), n)
@@ -206,7 +206,7 @@ def _ranks(product: Ints, version: Ints, score: Floats) -> Column:
     """Return each row's rank among the versions of its product, from 0; ties go to the lower code."""
     order = np.lexsort((version, -score, product))
     place = np.empty(len(order), np.int64)
-    place[order] = places(product[order])
+    place[order] = cumcount(product[order])
     return place
 
 

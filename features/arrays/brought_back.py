@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from features.arrays.dtypes import Bools, Ids, Ints, Longs
-from features.arrays.groups import among, found_at, stretches
+from features.arrays.groups import among, found_at, ranges
 from features.arrays.history import Vocabulary
 from features.arrays.stored import read_array, write_arrays
 from features.window import naive_utc
@@ -43,7 +43,7 @@ class BroughtBack:
         row = np.flatnonzero(code >= 0)
         start, end = (np.searchsorted(self.keys, (code[row] + k) * self.n_products) for k in (0, 1))
         size = end - start
-        return np.repeat(row, size), self.keys[stretches(start, size)] % self.n_products
+        return np.repeat(row, size), self.keys[ranges(start, size)] % self.n_products
 
     def of(self, customer_id: str) -> Longs:
         """Return the product codes that one customer brought back; takes microseconds in any shop."""

@@ -24,7 +24,7 @@ def among(wanted: Any, ordered: Any) -> Bools:
     return found_at(wanted, ordered) >= 0
 
 
-def places(key: Column) -> Longs:
+def cumcount(key: Column) -> Longs:
     """Return each row's position among the rows of the same ``key``, in the order given, from 0."""
     order = np.argsort(key, kind="stable")
     start = np.flatnonzero(np.append(True, key[order][1:] != key[order][:-1]))
@@ -33,7 +33,7 @@ def places(key: Column) -> Longs:
     return found
 
 
-def stretches(start: Column, size: Column) -> Longs:
+def ranges(start: Column, size: Column) -> Longs:
     """Return the ranges ``start[i] .. start[i] + size[i] - 1``, one after the other."""
     found: Longs = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size - start, size)
     return found

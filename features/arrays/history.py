@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from features.arrays.dtypes import Column, Floats, Ids, Ints, Longs, Sparse
-from features.arrays.groups import stretches
+from features.arrays.groups import ranges
 from features.arrays.stored import read_array, write_arrays
 from features.window import day_number, local_day, naive_utc
 
@@ -118,7 +118,7 @@ class History:
         """Return the history of some customers, in the order given; the product vocabulary is shared."""
         sizes = np.diff(self.indptr)[codes]
         indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        at = stretches(self.indptr[codes], sizes)
+        at = ranges(self.indptr[codes], sizes)
         product, order, day, quantity, revenue = (getattr(self, name)[at] for name in COLUMNS[1:])
         customers = Vocabulary(self.customers.ids[codes])
         return History(

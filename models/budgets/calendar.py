@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.dtypes import Bools, Ints, Longs
-from features.arrays.groups import places
+from features.arrays.groups import cumcount
 from features.settings import ContactPolicy, Economics
 from models.budgets.budget import affordable
 from models.decisions.economics import Money
@@ -117,9 +117,9 @@ def within(
     kept = calendar.of(order)
     if stock is not None:
         units = np.append(np.where(np.isnan(stock), np.inf, stock), np.inf)
-        kept = kept.of(places(kept.product) < units[kept.product])
+        kept = kept.of(cumcount(kept.product) < units[kept.product])
     if most is not None:
-        kept = kept.of(places(kept.action) < most[kept.action])
+        kept = kept.of(cumcount(kept.action) < most[kept.action])
     if budget is not None:
         ratio = kept.worth / np.maximum(kept.spend, 1e-12)
         kept = kept.of(np.argsort(-ratio, kind="stable"))

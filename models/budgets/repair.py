@@ -3,7 +3,7 @@
 import numpy as np
 
 from features.arrays.dtypes import Ints, Longs
-from features.arrays.groups import places
+from features.arrays.groups import cumcount
 from models.budgets.budget import ROUNDING, affordable
 from models.budgets.frontier import FREE
 from models.budgets.limits import Limits, chosen
@@ -32,7 +32,7 @@ def _rank(code: Ints, worth: Money) -> Longs:
     """Return each row's rank among those of the same code, the most valuable first, from 0."""
     order = np.lexsort((-worth, code))
     rank = np.empty(len(code), np.int64)
-    rank[order] = places(code[order])
+    rank[order] = cumcount(code[order])
     return rank
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.arrays.dtypes import Bools, Bytes, Ints
-from features.arrays.groups import Groups, places
+from features.arrays.groups import Groups, cumcount
 from features.arrays.history import History
 from models.candidates.proposals import Bought, Proposed, best, united
 from models.candidates.sources import Source
@@ -53,7 +53,7 @@ def _own(history: History, limit: int) -> tuple[Ints, Ints, Bytes]:
     row = groups.order[groups.start]
     customer, product = history.customer[row], history.product[row]
     order = np.lexsort((-groups.sums(weight)[0], customer))
-    kept = np.sort(order[places(customer[order]) < limit])
+    kept = np.sort(order[cumcount(customer[order]) < limit])
     return customer[kept], product[kept], np.full(len(kept), OWN, np.uint8)
 
 

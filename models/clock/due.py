@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from features.arrays.dtypes import Floats, Ints, Longs
-from features.arrays.groups import found_at, stretches
+from features.arrays.groups import found_at, ranges
 from features.arrays.history import History
 from features.arrays.stored import read_array, write_arrays
 from features.window import EPOCH
@@ -71,7 +71,7 @@ class Due:
         """Look up pairs: ``customer`` is an index into ``who``, which holds customer codes (-1: unknown)."""
         first = self.indptr[who]
         sizes = np.where(who >= 0, self.indptr[who + 1] - first, 0)
-        at = stretches(first, sizes)
+        at = ranges(first, sizes)
         width = int(max(product.max(initial=0), self.product[at].max(initial=0))) + 1
         key = np.repeat(np.arange(len(who)), sizes) * width + self.product[at]
         wanted = customer.astype(np.int64) * width + product

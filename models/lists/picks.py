@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from features.arrays.dtypes import Bools, Bytes, Floats, Ids, Ints
-from features.arrays.groups import places
+from features.arrays.groups import cumcount
 from features.arrays.history import History, Vocabulary
 from features.hardware import rows_at_once
 from models.lists.rules import Rules
@@ -107,7 +107,7 @@ def pick(pairs: Pairs, n: int, k: int, rules: Rules) -> Picks:
     """Return each customer's best ``k`` pairs."""
     order = rules.order(pairs.customer, pairs.product, pairs.score)
     customer = pairs.customer[order]
-    rank = places(customer)
+    rank = cumcount(customer)
     kept = rank < k
     order, at = order[kept], (customer[kept], rank[kept])
     picks = Picks.none(n, k)

@@ -16,7 +16,7 @@ import numpy as np
 from features.arrays.brought_back import BroughtBack
 from features.arrays.catalogue import Catalogue
 from features.arrays.dtypes import Bools, Column, Floats, Ids, Ints, Longs, Rows
-from features.arrays.groups import Groups, places
+from features.arrays.groups import Groups, cumcount
 from features.arrays.history import History
 from features.arrays.stored import read_array, write_arrays
 from features.settings import Lists
@@ -223,7 +223,7 @@ def _over(said: Mapping[str, Any], catalogue: Catalogue, learnt: Any) -> Any:
 
 def _place(customer: Longs, category: Ints) -> Longs:
     """Return how many rows of the same customer and category come before each; 0 without a category."""
-    place = places(customer * (int(category.max(initial=-1)) + 2) + category + 1)
+    place = cumcount(customer * (int(category.max(initial=-1)) + 2) + category + 1)
     place[category < 0] = 0
     return place
 

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.arrays.groups import among, found_at, places, stretches
+from features.arrays.groups import among, cumcount, found_at, ranges
 
 
 @given(st.lists(st.integers(-3, 20)), st.lists(st.integers(0, 20)))
@@ -21,11 +21,11 @@ def test_each_number_is_found_where_it_is(wanted: list[int], known: set[int]) ->
 @given(st.lists(st.integers(-1, 3)))
 def test_a_place_counts_the_rows_before_it_of_the_same_key(keys: list[int]) -> None:
     expected = [keys[:row].count(key) for row, key in enumerate(keys)]
-    assert places(np.array(keys, np.int32)).tolist() == expected
+    assert cumcount(np.array(keys, np.int32)).tolist() == expected
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4))))
 def test_stretches_follow_one_another(parts: list[tuple[int, int]]) -> None:
     start, size = (np.array([part[at] for part in parts], np.int64) for at in (0, 1))
     expected = [number for first, n in parts for number in range(first, first + n)]
-    assert stretches(start, size).tolist() == expected
+    assert ranges(start, size).tolist() == expected
