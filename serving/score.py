@@ -45,7 +45,7 @@ def score(home: Path, as_of: datetime | None = None, *, now: datetime | None = N
     home = home.resolve()
     shop = Shop(home)
     cutoff = end_of_orders(shop, now) if as_of is None else moment_of(shop, as_of, now=now)
-    with alone(home):
+    with locked(home):
         registry = Registry(home)
         models, versions = registry.load()
         stamp = next_stamp(home, cutoff)
@@ -139,11 +139,11 @@ def _settle(folder: Path) -> None:
 
 
 @contextmanager
-def alone(home: Path) -> Iterator[None]:
+def locked(home: Path) -> Iterator[None]:
     """Lock this home's scoring, and remove what an interrupted one left, or this one if it fails."""
     lists = home / "lists"
     lists.mkdir(parents=True, exist_ok=True)
-    with files.alone(lists / ".lock", Busy(f"another scoring is at work in {home}", "wait for it to end")):
+    with files.locked(lists / ".lock", Busy(f"another scoring is at work in {home}", "wait for it to end")):
         _sweep(lists)
         try:
             yield

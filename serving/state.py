@@ -12,7 +12,7 @@ import numpy as np
 
 from features.arrays.dtypes import Bools, Doubles
 from features.errors import ArtefactError, NotFound
-from features.storage.files import beside
+from features.storage.files import replacing
 from serving.online.view import View
 from serving.persons.marks import Sieve
 from serving.scoring.folder import write_durably
@@ -68,7 +68,7 @@ def _note(home: Path, card: Mapping[str, object]) -> None:
 
 def write_card(path: Path, card: Mapping[str, object]) -> None:
     """Replace a small JSON file, atomically."""
-    with beside(path) as place:
+    with replacing(path) as place:
         write_durably(place, json.dumps(card, indent=1))
 
 

@@ -19,7 +19,7 @@ import pandas as pd
 from features.errors import CannotLearn, SettingsError
 from features.settings import Settings
 from features.shop import Shop
-from features.storage.files import beside, made
+from features.storage.files import created, replacing
 from features.window import parse_cutoff
 from models.chance.reach import told
 from models.customers.consistent import consistent
@@ -156,11 +156,11 @@ class Backtest:
 
     def write(self, out: Path) -> None:
         """Write the three files into ``out``, each atomically."""
-        with beside(out / "recommendations.parquet") as path:
+        with replacing(out / "recommendations.parquet") as path:
             _parquet(self.recommendations(), RECOMMENDATIONS, path)
-        with beside(out / "customers.parquet") as path:
+        with replacing(out / "customers.parquet") as path:
             _parquet(self.customers(), CUSTOMERS, path)
-        with beside(out / "metrics.json") as path:
+        with replacing(out / "metrics.json") as path:
             path.write_text(json.dumps(self.metrics(), indent=1, allow_nan=False), encoding="utf-8")
 
 
@@ -182,7 +182,7 @@ def backtest(
     names, steps = with_fallback(chosen_models(only)), steps or Steps()
     result = Backtest(_holdout(Shop(home), cutoff, horizon_days), k)
     steps.plan([f"{name}: {stage}" for name in names for stage in STAGES] + ["writing"])
-    with made(out):  # a folder that cannot be written to is reported before learning
+    with created(out):  # a folder that cannot be written to is reported before learning
         for name in names:
             result.learn(name, steps)
         with steps.step("writing"):

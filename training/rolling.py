@@ -17,7 +17,7 @@ import pandas as pd
 
 from features.errors import RecompraError, SettingsError
 from features.shop import Shop
-from features.storage.files import beside
+from features.storage.files import replacing
 from features.window import local_day, parse_cutoff, shift_days
 from training.backtest import Backtest, backtest
 from training.measures.samples import Evaluation, Sample
@@ -54,7 +54,7 @@ class Rolling:
             name: {each.model: each.facts() for each in found} for name, found in self.evaluations.items()
         }
         said["left_out"] = {day.isoformat(): why for day, why in self.left_out.items()}
-        with beside(out / "rolling.json") as path:
+        with replacing(out / "rolling.json") as path:
             path.write_text(json.dumps(said, indent=1, allow_nan=False), encoding="utf-8")
 
 

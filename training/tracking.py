@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from features.errors import ArtefactError, Busy, NotFound, SettingsError
 from features.storage.database import check_takes_writes, is_missing, sqlite_file, to_read
-from features.storage.files import alone
+from features.storage.files import locked
 from models.registry import CHALLENGER, CHAMPION, MODELS, kept_in, registered, tracking_uri
 from training.client import client_of
 from training.ledger import Ledger
@@ -114,7 +114,7 @@ class Tracking:
         """Lock this home's training; mark runs of dead processes KILLED, and make the ledger agree."""
         self.home.mkdir(parents=True, exist_ok=True)
         told = f"another training is at work in {self.home}"
-        with alone(self.home / "train.lock", Busy(told, "wait for it, or use another RECOMPRA_HOME")):
+        with locked(self.home / "train.lock", Busy(told, "wait for it, or use another RECOMPRA_HOME")):
             self._bury()
             self._reconcile(now)
             yield

@@ -14,7 +14,7 @@ import duckdb
 from features import hardware
 from features.errors import ArtefactError, Busy, InputError
 from features.ingest.casting import MACROS
-from features.storage.files import alone, remove
+from features.storage.files import locked, remove
 from features.storage.tables import literal, quote
 from features.storage.warehouse import CARD
 
@@ -36,7 +36,7 @@ def workshop(home: Path) -> Iterator[Path]:
     stays as it was.
     """
     home.mkdir(parents=True, exist_ok=True)
-    with alone(home / f"{LINK}.lock", Busy(f"another ingest is writing into {home}", "wait for it to end")):
+    with locked(home / f"{LINK}.lock", Busy(f"another ingest is writing into {home}", "wait for it to end")):
         for left in home.glob(f"{LINK}-*.part"):
             shutil.rmtree(left)
         folder = home / f"{LINK}-{_newest(home) + 1}.part"

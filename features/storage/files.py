@@ -11,7 +11,7 @@ from features.errors import Busy
 
 
 @contextmanager
-def beside(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``, renamed into place at the end; folders are created.
 
     On failure ``path`` stays as it was, and the temporary file is removed. What exists and is not a regular
@@ -30,7 +30,7 @@ def beside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def made(folder: Path) -> Iterator[None]:
+def created(folder: Path) -> Iterator[None]:
     """Create a folder and its parents; on failure, remove those it created that are still empty."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def remove(folder: Path, trash: Path) -> None:
 
 
 @contextmanager
-def alone(lock: Path, busy: Busy | None = None) -> Iterator[None]:
+def locked(lock: Path, busy: Busy | None = None) -> Iterator[None]:
     """Hold an exclusive lock between processes; if it is taken, raise ``busy``, or wait if that is None.
 
     It is released when the process ends, however that happens; the empty file stays.

@@ -13,7 +13,7 @@ import numpy as np
 from features.arrays.dtypes import Ints
 from features.errors import SettingsError
 from features.shop import Shop
-from features.storage.files import beside
+from features.storage.files import replacing
 from serving.desk import no_offers
 from serving.marketing.crowd import everyone
 from serving.marketing.files import as_csv, as_ndjson
@@ -114,7 +114,7 @@ def write_plan(
         done = _written(state, found)
     if out is None:
         return done, content
-    with beside(out) as file:
+    with replacing(out) as file:
         file.write_bytes(content)
     return done, b""
 
@@ -148,7 +148,7 @@ def write_audiences(home: Path, state: State, found: Planned, folder: Path, now:
     out = barred(state, now) & ~planned
     for name, chosen in (("include", planned), ("exclude", out)):
         some = mails[chosen & (mails != "")]
-        with beside(folder / f"{name}.csv") as file:
+        with replacing(folder / f"{name}.csv") as file:
             file.write_text("\n".join(["email_sha256", *sorted(some)]) + "\n", encoding="utf-8")
 
 

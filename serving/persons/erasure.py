@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from features.errors import ArtefactError, Busy, InputError, NotFound, RecompraError
 from features.storage.contracts import id_of
-from features.storage.files import alone
+from features.storage.files import locked
 from serving.entrance.audit import Audit
 from serving.online.tables import CLOCK
 from serving.persons.held import online
@@ -143,7 +143,7 @@ def due(home: Path, store: Store) -> bool:
 def sweep(home: Path, store: Store) -> Swept:
     """Remove all erased customers from the warehouse and the scorings, and from the database's free pages."""
     done = Swept()
-    with alone(home / LOCK):  # one sweep at a time
+    with locked(home / LOCK):  # one sweep at a time
         seen, forgotten = _n_erasures(store), Forgotten.of(home)
         scrub(store)
         try:
@@ -179,7 +179,7 @@ def _sweep_scorings(home: Path, forgotten: Forgotten, done: Swept) -> None:
             serving = _in_service(home)
             if serving is not None and serving.stamp in {path.name for path in stale}:
                 done.scored_anew = score.score(home, datetime.fromisoformat(serving.as_of))
-            with score.alone(home):  # also removes what an interrupted scoring left
+            with score.locked(home):  # also removes what an interrupted scoring left
                 _remove(stale, done)
         except Busy:
             if left:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from features.errors import NotFound, SettingsError
 from features.shop import Shop
-from features.storage.files import beside
+from features.storage.files import replacing
 from features.window import local_day, parse_cutoff
 from models.chance.reach import season_from, sentence
 from models.repurchase import Repurchase
@@ -69,7 +69,7 @@ def write(frame: pd.DataFrame, out: Path) -> None:
     """Write CSV or Parquet, by the file's suffix; raise ``SettingsError`` for another one."""
     check_suffix(out)
     texts = {name: frame[name].map(guarded) for name in FREE if name in frame}
-    with beside(out) as file:
+    with replacing(out) as file:
         if out.suffix == ".csv":
             frame.assign(**texts).to_csv(file, index=False)
         else:

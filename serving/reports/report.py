@@ -14,7 +14,7 @@ import pandas as pd
 from features.errors import RecompraError
 from features.kpi import ATTRIBUTES, KPIS, cohorts, facts, kpis, over_time
 from features.shop import Shop
-from features.storage.files import beside
+from features.storage.files import replacing
 from features.window import local_day, shift_days
 from models.chance.reach import sentence
 from models.customers.profiles import favourites, movement, profiles
@@ -61,7 +61,7 @@ class Page:
 
     def write(self, path: Path) -> None:
         """Write the page atomically."""
-        with beside(path) as file:
+        with replacing(path) as file:
             file.write_text(self.html(), encoding="utf-8")
 
     def html(self) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from features.storage.files import beside
+from features.storage.files import replacing
 
 VITALS = "watcher.json"
 BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0)
@@ -52,7 +52,7 @@ class Vitals:
     def write(self, home: Path, now: datetime) -> None:
         """Replace what was written before, atomically."""
         self.at = now.isoformat()
-        with beside(home / VITALS) as place:
+        with replacing(home / VITALS) as place:
             place.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     @classmethod

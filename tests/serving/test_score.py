@@ -181,7 +181,7 @@ def test_the_last_three_scorings_are_kept(home: Path) -> None:
 
 
 def test_two_scorings_at_once_are_refused(home: Path) -> None:
-    with score.alone(home), pytest.raises(Busy, match="another scoring"):
+    with score.locked(home), pytest.raises(Busy, match="another scoring"):
         score.score(home, MOMENT)
 
 

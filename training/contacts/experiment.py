@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from features.arrays.dtypes import Rows
-from features.storage.files import beside
+from features.storage.files import replacing
 from models.trials.choice import CHOSEN, Choice, choose_policy
 from models.trials.learners import LearnerConfig
 from models.trials.qini import intervals
@@ -86,9 +86,9 @@ class Experiment:
     def write(self, out: Path) -> None:
         """Write ``experiment.json`` and ``scores.parquet`` into ``out``."""
         facts = json.dumps(self.facts(), indent=1, allow_nan=False, ensure_ascii=False)
-        with beside(out / "experiment.json") as path:
+        with replacing(out / "experiment.json") as path:
             path.write_text(facts, encoding="utf-8")
-        with beside(out / "scores.parquet") as path:
+        with replacing(out / "scores.parquet") as path:
             self.scores().to_parquet(path, index=False)
 
 

@@ -20,7 +20,7 @@ import pandas as pd
 
 from features.errors import CannotLearn
 from features.shop import Shop
-from features.storage.files import beside
+from features.storage.files import replacing
 from models.trials.power import propose
 from models.trials.trial import Trial, Z
 from training.contacts.decided import Record
@@ -58,7 +58,7 @@ class Outcomes:
     def write(self, file: Path) -> None:
         """Write everything as JSON."""
         facts = {one.name: getattr(self, one.name) for one in fields(self)}
-        with beside(file) as path:
+        with replacing(file) as path:
             path.write_text(
                 json.dumps(facts, indent=1, allow_nan=False, ensure_ascii=False), encoding="utf-8"
             )

@@ -5,12 +5,12 @@ import pytest
 
 from features.errors import Busy
 from features.storage import files
-from features.storage.files import alone, beside, hold, remove
+from features.storage.files import hold, locked, remove, replacing
 
 
 def test_a_file_is_there_once_it_is_whole(tmp_path: Path) -> None:
     place = tmp_path / "new" / "page.html"
-    with beside(place) as file:
+    with replacing(place) as file:
         file.write_text("whole")
         assert not place.exists()
     assert [path.name for path in place.parent.iterdir()] == ["page.html"]
@@ -19,7 +19,7 @@ def test_a_file_is_there_once_it_is_whole(tmp_path: Path) -> None:
 def test_what_fails_on_the_way_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
     place = tmp_path / "page.html"
     place.write_text("old")
-    with pytest.raises(RuntimeError), beside(place) as file:
+    with pytest.raises(RuntimeError), replacing(place) as file:
         file.write_text("half")
         raise RuntimeError("the disk is full")
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"page.html": "old"}
@@ -28,7 +28,7 @@ def test_what_fails_on_the_way_leaves_the_old_file_and_nothing_beside_it(tmp_pat
 def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-    with beside(tmp_path / "pipe") as file:
+    with replacing(tmp_path / "pipe") as file:
         file.write_text("rows")
     assert os.read(reader, 10) == b"rows"
     os.close(reader)
@@ -37,9 +37,13 @@ def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
 
 def test_a_lock_is_held_by_one_and_falls_with_it(tmp_path: Path) -> None:
     busy = Busy("somebody is at work", "wait")
-    with alone(tmp_path / "lock", busy), pytest.raises(Busy, match="at work"), alone(tmp_path / "lock", busy):
+    with (
+        locked(tmp_path / "lock", busy),
+        pytest.raises(Busy, match="at work"),
+        locked(tmp_path / "lock", busy),
+    ):
         pass
-    with alone(tmp_path / "lock", busy):
+    with locked(tmp_path / "lock", busy):
         pass
 
 
