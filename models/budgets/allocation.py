@@ -49,17 +49,14 @@ class Allocation:
         return self.gap <= ROUNDING
 
 
-def allocate(
-    options: Options, budget: float, *, stock: Money | None = None, caps: Mapping[str, float] | None = None
-) -> Allocation:
+def allocate(options: Options, budget: float, *, stock: Money | None = None) -> Allocation:
     """Choose an action or none for everyone, for the greatest expected incremental margin within a budget.
 
-    A budget pays for contacts and for the discounts they are expected to give (``options.spend``). ``stock``
-    holds units by product code (NaN: unknown, no limit); ``caps`` the maximum number of customers by action,
-    in place of the actions' own ``most_customers``. Raises ``InputError`` for a negative or NaN budget.
+    A budget pays for contacts and for the discounts they are expected to give (``options.spend``). An
+    action goes to at most its ``most_customers``; ``stock`` holds units by product code (NaN: unknown, no
+    limit). Raises ``InputError`` for a negative or NaN budget.
     """
-    caps = dict(caps or {})
-    most = [caps.get(action.name, action.most_customers or np.inf) for action in options.deck.actions]
+    most = [action.most_customers or np.inf for action in options.deck.actions]
     units = np.zeros(0) if stock is None else np.where(np.isnan(stock), np.inf, np.maximum(stock, 0.0))
     product = options.product if len(units) else np.full_like(options.product, NOTHING)
     limits = Limits(np.array(most, np.float64), product, units)

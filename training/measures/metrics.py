@@ -13,6 +13,10 @@ from models.trials.qini import qini as contact_qini
 from models.trials.trial import Trial
 
 Statistic = Callable[..., float]
+N_BINS = 10
+"""Bins of equal count in ``ece`` and ``decile_mape``, of equal width in ``pit_error``."""
+TOP_SHARE = 0.1
+"""Share of scores that ``lift`` looks at."""
 
 # Scores of something that happens or does not: truth is 0 or 1.
 
@@ -44,15 +48,15 @@ def log_loss(truth: Doubles, probability: Doubles, weights: Doubles | None = Non
     return mean(-np.log(np.clip(right, 1e-6, 1)), weights)
 
 
-def ece(truth: Doubles, probability: Doubles, weights: Doubles | None = None, *, bins: int = 10) -> float:
-    """Return the expected calibration error over ``bins`` bins of equal count, ties staying together.
+def ece(truth: Doubles, probability: Doubles, weights: Doubles | None = None) -> float:
+    """Return the expected calibration error over ten bins of equal count, ties staying together.
 
     Mean over bins, weighted by their size, of |mean probability - share true|.
     """
     weights = _ones(truth, weights)
     size, true, said = _tied(probability, weights, weights * truth, weights * probability)
     at = np.cumsum(size) - size / 2
-    number = np.minimum((bins * at / size.sum()).astype(int), bins - 1)
+    number = np.minimum((N_BINS * at / size.sum()).astype(int), N_BINS - 1)
     return float(np.abs(np.bincount(number, said - true)).sum() / size.sum())
 
 
@@ -78,11 +82,11 @@ def calibration_slope(truth: Doubles, probability: Doubles, weights: Doubles | N
     return float(beta[1])
 
 
-def lift(truth: Doubles, score: Doubles, weights: Doubles | None = None, *, share: float = 0.1) -> float:
-    """Return the share of true rows in the top ``share`` of scores, over the share of true rows in all."""
+def lift(truth: Doubles, score: Doubles, weights: Doubles | None = None) -> float:
+    """Return the share of true rows in the top tenth of scores, over the share of true rows in all."""
     weights = _ones(truth, weights)
     size, true = (part[::-1] for part in _tied(score, weights, weights * truth))
-    limit = share * size.sum()
+    limit = TOP_SHARE * size.sum()
     taken = np.clip(limit - (np.cumsum(size) - size), 0, size)
     top = np.divide(true * taken, size, out=np.zeros_like(size), where=size > 0).sum()
     return _ratio(float(top / limit), float(true.sum() / size.sum()))
@@ -143,7 +147,7 @@ def interval_score(truth: Doubles, low: Doubles, high: Doubles, weights: Doubles
     return _ratio(float(weights @ cost), float(weights @ truth))
 
 
-def pit_error(low: Doubles, high: Doubles, weights: Doubles | None = None, *, bins: int = 10) -> float:
+def pit_error(low: Doubles, high: Doubles, weights: Doubles | None = None) -> float:
     """Return how far predicted distributions are from calibrated at every level: 0 is right, 2 at most.
 
     ``low`` and ``high`` are the predicted shares below the truth, and at or below it; they differ if the
@@ -152,14 +156,14 @@ def pit_error(low: Doubles, high: Doubles, weights: Doubles | None = None, *, bi
     distributions.
     """
     weights = _ones(low, weights)
-    edges = np.linspace(0, 1, bins + 1)
+    edges = np.linspace(0, 1, N_BINS + 1)
     below = np.clip((edges[:, None] - low) / np.maximum(high - low, 1e-12), 0, 1)
     below[-1] = 1.0  # a truth above everything predicted belongs to the last bin
     mass = below @ weights / weights.sum()
-    return float(np.abs(np.diff(mass) - 1 / bins).sum())
+    return float(np.abs(np.diff(mass) - 1 / N_BINS).sum())
 
 
-def decile_mape(truth: Doubles, score: Doubles, weights: Doubles | None = None, *, bins: int = 10) -> float:
+def decile_mape(truth: Doubles, score: Doubles, weights: Doubles | None = None) -> float:
     """Return the error of predicted against actual amounts, averaged over tenths by score.
 
     As a share of the actual amount; a tenth without any is left out. Ties stay together. Source: Wang, Liu
@@ -168,8 +172,8 @@ def decile_mape(truth: Doubles, score: Doubles, weights: Doubles | None = None, 
     weights = _ones(truth, weights)
     size, came, said = _tied(score, weights, weights * truth, weights * score)
     at = np.cumsum(size) - size / 2
-    tenth = np.minimum((bins * at / size.sum()).astype(int), bins - 1)
-    total, missed = (np.bincount(tenth, column, minlength=bins) for column in (came, said - came))
+    tenth = np.minimum((N_BINS * at / size.sum()).astype(int), N_BINS - 1)
+    total, missed = (np.bincount(tenth, column, minlength=N_BINS) for column in (came, said - came))
     known = total > 0
     return float(np.mean(np.abs(missed[known]) / total[known])) if known.any() else float("nan")
 

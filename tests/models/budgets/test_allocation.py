@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -190,8 +191,10 @@ def test_a_product_is_offered_no_more_often_than_there_are_units() -> None:
 
 def test_an_action_goes_to_no_more_customers_than_its_cap() -> None:
     asked, shelf = some(7, 3000)
-    found = options(asked, shelf, TERMS)
-    action = allocate(found, 1000.0, caps={"cross_sell": 5}).action
+    most = {"cross_sell": 5}
+    actions = (a.model_copy(update={"most_customers": most.get(a.name, 0)}) for a in TERMS.actions)
+    found = options(asked, shelf, replace(TERMS, actions=tuple(actions)))
+    action = allocate(found, 1000.0).action
     assert (action == found.names.index("cross_sell")).sum() == 5
 
 
