@@ -129,7 +129,7 @@ def card_of(model: type[Model[C]], folder: Path) -> Iterator[Card[C]]:
     try:
         yield model.read_card(folder)
     except (KeyError, TypeError, ValueError) as error:
-        raise ArtefactError(f"{model.name}: model.json is not whole ({error!r})", "train again") from error
+        raise ArtefactError(f"{model.name}: model.json is incomplete ({error!r})", "train again") from error
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def _mendable(error: Exception) -> str:
 
     faults = (IntegrityError, ProgrammingError)
     if isinstance(error, DBAPIError | DatabaseError) and not isinstance(error, faults):
-        hint = "start it, restore it, give it room, or mend RECOMPRA_STORE_URL and RECOMPRA_TRACKING_URI"
+        hint = "start it, restore it, free disk space, or correct RECOMPRA_STORE_URL or RECOMPRA_TRACKING_URI"
         return (
             f"a database cannot be used: {str(getattr(error, 'orig', error)).splitlines()[0]}. Hint: {hint}"
         )

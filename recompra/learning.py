@@ -91,7 +91,7 @@ def _tell_all(rolled: "Rolling") -> None:
 
 
 def experiment(
-    file: Annotated[Path, typer.Argument(help="CSV or Parquet, one row a customer.")],
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet, one row per customer.")],
     *,
     treated: Annotated[str, typer.Option(help="Column of 0 and 1, or of arms; COL=ARM takes one arm.")],
     outcome: Annotated[str, typer.Option(help="Column of what followed: 0 or 1, or an amount.")],

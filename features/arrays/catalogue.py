@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """One row a product code; where unknown, codes of categories and brands are -1 and numbers NaN."""
+    """One row per product code; where unknown, codes of categories and brands are -1 and numbers NaN."""
 
     products: Vocabulary
     categories: Vocabulary

@@ -137,7 +137,7 @@ def _download(url: str, path: Path, tell: Callable[[str], None]) -> bool:
         raise InputError(told, "check the URL and its user's rights") from error
     except OSError as error:
         told = f"{shown(url)} cannot be read: {getattr(error, 'reason', error)}"
-        raise InputError(told, "check the URL, and that this machine may go there") from error
+        raise InputError(told, "check the URL, and that this machine can reach it") from error
     return True
 
 

@@ -72,8 +72,8 @@ def training_windows(shop: Shop, known_until: datetime, config: PanelConfig) -> 
     n_known = len(windows[0].rows) if windows else 0
     if n_known < FEWEST:
         raise CannotLearn(
-            f"{n_known} customers are known {horizon} days before {known_until:%Y-%m-%d}, it takes {FEWEST}",
-            "lines need a customer_id; a shop needs customers",
+            f"{n_known} customers had ordered {horizon} days before {known_until:%Y-%m-%d}, {FEWEST} needed",
+            "check that the order lines have a customer_id",
         )
     return windows
 

@@ -62,7 +62,7 @@ def _columns(scores: pd.DataFrame, economics: Economics, horizon_days: int) -> t
         if name not in scores:
             raise InputError(
                 f"column {name!r} missing from the scores; found {list(scores)}",
-                "churn and ltv must look ahead equally far; train both for this horizon",
+                "churn and ltv must have the same horizon; train both with it",
             )
     if not scores.index.is_unique:
         raise InputError("a customer is in the scores twice", "score each customer once")

@@ -34,7 +34,7 @@ def distinct(
     x, t_x, T_ = arrays(frequency, recency, T)
     if not (x > 0).any():
         raise CannotLearn(
-            "purchase rhythms need customers who bought on two days or more, found none", "wait for them"
+            "purchase rhythms need customers who bought on two days or more, found none", "try again later"
         )
     counts = pd.DataFrame({"x": x, "t": t_x, "T": T_}).groupby(["x", "t", "T"]).size()
     found = [counts.index.get_level_values(i).to_numpy(float) for i in range(3)]

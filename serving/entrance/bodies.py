@@ -72,7 +72,7 @@ async def body_of(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         came = kind.decode("latin-1")[:100] or "nothing"
         raise Refused(415, f"the Content-Type must be {JSON_TEXT} (curl --json), found {came}")
     if headers.get(b"content-encoding", b"identity").strip().lower() not in (b"identity", b""):
-        told = "send the body as it is, not packed (no Content-Encoding)"
+        told = "send the body uncompressed (no Content-Encoding)"
         raise Refused(415, told, headers=(("accept-encoding", "identity"),))
     size = headers.get(b"content-length", b"0")
     if size.isdigit() and int(size) > MAX_BODY:

@@ -248,7 +248,7 @@ def _other_method(path: str, *takes: str) -> Refused:
 def _admit(key: Key, scopes: tuple[str, ...]) -> None:
     if not key.may(*scopes):
         have = ", ".join(sorted(key.scopes))
-        raise Refused(403, f"this key opens {have}; here it takes {' or '.join(scopes)}")
+        raise Refused(403, f"this key has scope {have}; {' or '.join(scopes)} is needed here")
 
 
 def _request_id(headers: Mapping[bytes, bytes]) -> str:

@@ -30,7 +30,7 @@ def body_of_query(endpoint: Endpoint, query: bytes) -> bytes:
         if _many(fields[name]):
             values.setdefault(name, []).append(value)
         elif name in values:
-            raise Refused(400, f"{name}: it stands there twice")
+            raise Refused(400, f"{name}: given twice")
         else:
             values[name] = None if value == "" and _nullable(fields[name]) else value
     try:

@@ -47,4 +47,4 @@ def trouble(error: Exception) -> Refused:
 
 def away() -> Refused:
     """Return the refusal for a store that is unavailable."""
-    return Refused(503, "the online store is away; try again", headers=RETRY)
+    return Refused(503, "the online store is unavailable; try again", headers=RETRY)

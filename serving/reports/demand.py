@@ -62,7 +62,9 @@ def season_unknown(home: Path, frame: pd.DataFrame) -> str:
 def check_suffix(out: Path) -> None:
     """Raise ``SettingsError`` unless the file's suffix is .csv or .parquet."""
     if out.suffix not in {".csv", ".parquet"}:
-        raise SettingsError(f"{out.name} is neither .csv nor .parquet", "give --out a name that ends so")
+        raise SettingsError(
+            f"{out.name} is neither .csv nor .parquet", "end the name of --out in .csv or .parquet"
+        )
 
 
 def write(frame: pd.DataFrame, out: Path) -> None:

@@ -239,7 +239,7 @@ def test_for_a_head_no_row_of_a_stream_is_made(service: Service, monkeypatch: py
     ("path", "query", "told"),
     [
         ("/scores", "limit=0", "limit: "),
-        ("/scores", "limit=1&limit=2", "limit: it stands there twice"),
+        ("/scores", "limit=1&limit=2", "limit: given twice"),
         ("/scores", "segment=loyal", "segment: a GET takes limit, cursor"),
         ("/scores", "segments=%FF", "the query cannot be read"),
         ("/retention_targets", "", "budget: Field required"),

@@ -40,13 +40,13 @@ BY_CHANCE = 1e-9
 def read_table(file: Path) -> pd.DataFrame:
     """Read a CSV or Parquet file; raise ``InputError`` with the reason if it cannot be read."""
     if not file.is_file():
-        raise InputError(f"no file {str(file)!r}", "give a .csv or .parquet file, one row a customer")
+        raise InputError(f"no file {str(file)!r}", "give a .csv or .parquet file, one row per customer")
     try:
         frame = _read_csv(file) if file.suffix.lower() in (".csv", ".txt") else pd.read_parquet(file)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {file.name}: {error}", "give a .csv or .parquet file") from error
     if frame.empty:
-        raise InputError(f"{file.name} has no rows", "one row a customer, contacted or held out")
+        raise InputError(f"{file.name} has no rows", "one row per customer, contacted or held out")
     return frame
 
 

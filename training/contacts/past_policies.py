@@ -105,7 +105,7 @@ def read_policy(file: Path) -> pd.DataFrame:
     if missing:
         raise InputError(
             f"column {min(missing)!r} missing from the policy; found {list(frame.columns)}",
-            "one row a customer: customer_id, action",
+            "one row per customer: customer_id, action",
         )
     return frame.astype({"customer_id": str, "action": str})
 

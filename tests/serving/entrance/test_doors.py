@@ -61,7 +61,7 @@ def test_a_key_of_another_scope_opens_nothing(client: Client, endpoint: Any, sco
         assert answer.status_code in (200, 400)
     else:
         assert answer.status_code == 403
-        assert f"takes {endpoint.scopes[0]}" in answer.json()["error"]
+        assert f"; {endpoint.scopes[0]} " in answer.json()["error"]
 
 
 def test_a_hot_route_need_not_answer_with_a_list(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
