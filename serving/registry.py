@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from features.errors import ArtefactError, NotFound
 from features.storage.database import is_missing, to_read
+from features.storage.files import MAKE_ROOM, is_full
 from models.kinds import ScoreModel
 from models.model import Model
 from models.registry import CHAMPION, MODELS, kept_in, model_class, registered, tracking_uri
@@ -104,7 +105,8 @@ class Registry:
             if folder.is_dir():
                 return folder  # another process was faster
             told = f"{champion.name} v{champion.version} cannot be downloaded: {_first_line(error)}"
-            raise ArtefactError(told, "promote or train another version") from error
+            hint = MAKE_ROOM if is_full(error) else "promote or train another version"
+            raise ArtefactError(told, hint) from error
         return folder
 
     def load(self) -> tuple[dict[str, Model], dict[str, str]]:

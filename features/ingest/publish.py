@@ -14,15 +14,13 @@ import duckdb
 from features import hardware
 from features.errors import ArtefactError, Busy, InputError
 from features.ingest.casting import MACROS
-from features.storage.files import locked, remove
+from features.storage.files import MAKE_ROOM, is_full, locked, remove
 from features.storage.tables import literal, quote
 from features.storage.warehouse import CARD
 
 LINK = "warehouse"
 LINES = "order_lines"
 MONTH = "month="
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-FULL_WORDS = ("No space left", "File too large", "Out of Memory", "quota")
 KEPT_VERSIONS = 2
 FIXED = ("timezone", "currency")
 """Settings that the rows already stored depend on."""
@@ -160,10 +158,10 @@ def _memory_mb() -> int:
 
 
 def _told(error: Exception, home: Path) -> InputError:
-    if getattr(error, "errno", None) in FULL or any(sign in str(error) for sign in FULL_WORDS):
+    if is_full(error):
         return InputError(
             f"the disk (or memory) is full: the warehouse in {home} stays as it was ({error})",
-            "free some space, or set RECOMPRA_HOME to a larger disk, and ingest again",
+            f"{MAKE_ROOM}, and ingest again",
         )
     return InputError(
         f"the ingest into {home} failed, nothing was changed: {str(error).splitlines()[0]}",

@@ -1,5 +1,6 @@
 """Files that are written atomically, folders that are held while read, locks between processes."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -8,6 +9,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from features.errors import Busy
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL_WORDS = ("No space left", "File too large", "Out of Memory", "quota")
+MAKE_ROOM = "free some space, or set RECOMPRA_HOME to a larger disk"
+
+
+def is_full(error: Exception) -> bool:
+    """Tell whether an error says that the disk (or memory) is full."""
+    return getattr(error, "errno", None) in FULL or any(sign in str(error) for sign in FULL_WORDS)
 
 
 @contextmanager

@@ -1,4 +1,5 @@
 import os
+import resource
 import shutil
 import sqlite3
 import subprocess
@@ -93,6 +94,17 @@ def test_a_version_that_is_gone_is_refused_and_leaves_nothing(reader: Registry) 
     lost = Champion("churn", "9", (reader.home / "nothing").as_uri())
     with pytest.raises(ArtefactError, match="churn v9 cannot be downloaded"):
         reader.fetch(lost)
+    assert not list((reader.home / "models" / "churn").iterdir())
+
+
+def test_a_disk_that_fills_up_while_a_champion_is_copied_is_told_as_such(reader: Registry) -> None:
+    champion, (_, hard) = reader.champions()["churn"], resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8, hard))
+    try:
+        with pytest.raises(ArtefactError, match=r"churn v2 cannot be downloaded: .*Hint: free some space"):
+            reader.fetch(champion)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     assert not list((reader.home / "models" / "churn").iterdir())
 
 
