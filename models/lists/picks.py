@@ -28,7 +28,8 @@ SOURCES = (
 """Why a product is a candidate: bought before; similar to what was bought; a linear model of all purchases;
 factors of customer and product; customers with similar baskets; bought in one order with what was bought;
 similar words; a category bought from; new and selling; selling now; goes with the cart; a dearer version;
-pinned by the shop. Append new ones at the end: scorings store these positions."""
+pinned by the shop. Append new ones at the end: scorings store these positions,
+and one that numbered them otherwise is refused."""
 OWN, POPULAR, TOGETHER, UPSELL, PINNED = (
     SOURCES.index(name) for name in ("own", "popular", "bought_together", "upsell", "pinned")
 )

@@ -8,7 +8,7 @@ CODES = (
     "popular", "category", "new", "due", "overdue", "usual", "often", "again",
     "like", "also", "together", "alike", "dearer", "pinned",
 )  # fmt: skip
-"""Append new ones at the end: scorings store these positions."""
+"""Append new ones at the end: scorings store these positions, and one with other positions is refused."""
 TEXTS: Table = {
     "en": {
         "popular": "popular right now",

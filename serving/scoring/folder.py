@@ -22,8 +22,9 @@ from features.settings import Economics
 from models.decisions.known import Known
 from models.decisions.offer import load_desk, save_desk
 from models.lists.cold import AttributeSegments
-from models.lists.picks import Picks
+from models.lists.picks import SOURCES, Picks
 from models.policy.subjects import People
+from models.ranking.reason_texts import CODES
 from serving.persons.marks import Marks
 from serving.scoring.columns import Columns
 from serving.scoring.snapshot import Snapshot
@@ -80,6 +81,7 @@ def _manifest(folder: Path, snapshot: Snapshot) -> dict[str, Any]:
         "timezone": snapshot.timezone,
         "locale": snapshot.locale,
         "sources": list(snapshot.sources),
+        "reasons": list(CODES),
         "lists": list(snapshot.ready),
         "notes": list(snapshot.notes),
         "n_customers": len(snapshot.customers),
@@ -116,6 +118,7 @@ def _check_files(folder: Path, files: Mapping[str, int]) -> None:
 
 
 def _read(folder: Path, card: Mapping[str, Any]) -> Snapshot:
+    _check_order(card)
     people = People(
         read_array(folder, "consent"), read_array(folder, "n_contacts_28d"), card["consent_recorded"]
     )
@@ -147,6 +150,14 @@ def _read(folder: Path, card: Mapping[str, Any]) -> Snapshot:
         marks=Marks.load(folder),
         notes=tuple(card.get("notes", ())),
     )
+
+
+def _check_order(card: Mapping[str, Any]) -> None:
+    """Raise ``ValueError`` where the arrays hold positions in another order of sources or reasons."""
+    for key, ours in {"sources": SOURCES, "reasons": CODES}.items():
+        said = tuple(card.get(key, ()))
+        if said != ours[: len(said)]:
+            raise ValueError(f"another version numbered its {key}")
 
 
 def _ready(folder: Path, name: str) -> Picks:

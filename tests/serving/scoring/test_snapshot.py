@@ -61,6 +61,16 @@ def test_a_list_that_makes_no_sense_is_refused(tmp_path: Path, part: str, value:
         load(folder_of(tmp_path))
 
 
+@pytest.mark.parametrize("key", ["sources", "reasons"])
+def test_a_scoring_that_numbered_sources_or_reasons_otherwise_is_refused(tmp_path: Path, key: str) -> None:
+    make_home(tmp_path)
+    file = folder_of(tmp_path) / "manifest.json"
+    card = json.loads(file.read_text())
+    file.write_text(json.dumps(card | {key: card[key][1::-1]}))
+    with pytest.raises(ArtefactError, match=f"numbered its {key}.*score again"):
+        load(folder_of(tmp_path))
+
+
 def test_a_product_named_twice_is_refused(tmp_path: Path) -> None:
     made = make_snapshot()
     product = made.ready["for_you"].product.copy()
