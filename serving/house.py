@@ -158,7 +158,7 @@ class House:
 
     def _refuse(self, reason: str) -> None:
         if reason != self.refused:
-            log.error("a new scoring is refused, what served before serves on: %s", reason)
+            log.error("a new scoring is refused, the previous one stays in service: %s", reason)
             self.n_refusals += 1
         self.refused, self._look_again = reason, monotonic() + REFUSED_SECONDS
 
@@ -235,6 +235,6 @@ def _ask(state: State, customer_id: str | None, list_name: ListName, cart: list[
     answer = answers.recommended(state, request)
     took = 1000 * (thread_time() - start)
     if not all(isfinite(product["score"]) for product in answer["products"]):
-        told = f"the scoring {state.snapshot.stamp} answers {list_name} with chances that are no numbers"
+        told = f"the scoring {state.snapshot.stamp} answers {list_name} with NaN or infinite chances"
         raise ArtefactError(told, "score again")
     return took

@@ -96,7 +96,7 @@ def moment_of(shop: Shop, as_of: datetime | None = None, *, now: datetime | None
     if as_of <= shop.warehouse.first_at:
         raise SettingsError(f"nothing was ordered before {local_day(as_of, shop.timezone)}", hint)
     if now is not None and as_of > now + timedelta(days=1):
-        told = f"{local_day(as_of, shop.timezone)} lies in the future: nobody knows yet who orders until then"
+        told = f"{local_day(as_of, shop.timezone)} is in the future: orders until then are not known yet"
         raise SettingsError(told, hint)
     return as_of
 
@@ -107,7 +107,7 @@ def silence(home: Path, as_of: datetime | None) -> str:
     if as_of is None or as_of <= shop.last_midnight:
         return ""
     last, day = (local_day(moment, shop.timezone) for moment in (shop.warehouse.last_at, as_of))
-    return f"the last order known is of {last}: from then to {day} nobody is taken to have ordered"
+    return f"the last known order is from {last}: nobody is assumed to have ordered from then to {day}"
 
 
 def end_of_orders(shop: Shop, now: datetime | None = None) -> datetime:

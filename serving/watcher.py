@@ -86,7 +86,7 @@ class Watcher:
                 return
         except (*DEAD, OSError, RecompraError) as error:  # checked again at the next look
             self._sweep_at = time.monotonic() + SWEEP_AGAIN_SECONDS
-            log.warning("whether somebody was erased cannot be told (%s)", type(error).__name__)
+            log.warning("erasures cannot be read from the store (%s)", type(error).__name__)
             return
         log.info("customers were erased: their rows leave warehouse and scorings")
         done = _run("serving.persons.erasure", self.home)
@@ -136,7 +136,7 @@ class Watcher:
             return False
         reason = _last(done)
         told = {"fields": {"exception": done.stderr.strip()}}
-        log.error("the new champions are refused, the old scoring serves on: %s", reason, extra=told)
+        log.error("the new champions are refused, the old scoring stays in service: %s", reason, extra=told)
         write_card(self.home / REFUSED, {"models": wanted, "reason": reason})
         self._failed = wanted
         return False

@@ -47,7 +47,7 @@ def calibration(truth: Doubles, said: Doubles, bins: int = 10) -> "Figure":
     """Plot predictions against outcomes, in bins of equal count; on the diagonal they are calibrated."""
     parts = np.array_split(np.argsort(said, kind="stable"), min(bins, len(said)))
     points = np.array([(said[part].mean(), truth[part].mean()) for part in parts])
-    figure, axes = _axes("said (mean of the bin)", "came (mean of the bin)")
+    figure, axes = _axes("predicted (mean of the bin)", "actual (mean of the bin)")
     edge = float(points.max(initial=0.0)) * 1.05
     axes.plot([0, edge], [0, edge], color="grey", linewidth=1, linestyle="--")
     axes.plot(points[:, 0], points[:, 1], marker="o")

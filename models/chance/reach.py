@@ -1,12 +1,12 @@
-"""How far ahead a young shop can be told of: the horizon asked for, and the one its windows teach.
+"""How far ahead a young shop can be predicted: the horizon requested, and the one learnt from its windows.
 
-A horizon is learnt from its own windows where one has closed with as much history before it: from twice its
-length on. Before that a third of the history is learnt, of which several windows have closed, and carried to
-the whole in the proportion that BG/NBD, fitted on all of the history, foresees for each customer. Nothing
-later calibrates that, so the answer says it. What was measured is in ``tests/benchmarks/MEASUREMENTS.md``.
+A horizon is learnt from its own windows if one has closed with as much history before it: from twice its
+length on. Before that a third of the history is learnt, of which several windows have closed, and
+extrapolated to the whole in the ratio that BG/NBD, fitted on all of the history, expects for each customer.
+This is not calibrated, and the answer says so. For measurements see ``tests/benchmarks/MEASUREMENTS.md``.
 
-The season of the horizon is told by the shop's last year (``models.chance.season``); the answer says where
-there is none yet.
+The season of the horizon comes from the shop's last year (``models.chance.season``); the answer says if there
+is none yet.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from models.processes.buy_till_you_die import BetaGeoNBD
 
 PARTS = 3
-"""This part of the history is learnt where the horizon is not: of half of it but one window has closed."""
+"""A horizon that cannot be learnt itself is replaced by this part of the history."""
 FEWEST_DAYS = 42
-"""Nothing is carried with fewer days of history: a shop's first weeks are like no others."""
+"""Minimum days of history for extrapolation: a shop's first weeks are unlike any others."""
 
 TEXTS: Table = {
     "en": {
         "carried": "{model}: no window of {horizon_days} days has closed yet. Learnt from windows of "
-        "{learnt_days} days and carried to {horizon_days} as BG/NBD foresees for each customer: not "
+        "{learnt_days} days and extrapolated to {horizon_days} by BG/NBD for each customer: not "
         "calibrated. From {learnt_from} on it can be learnt from its own windows (by a training, which keeps "
         "one horizon to measure on: one horizon later)",
         "season": "{model}: the shop's orders do not reach back to these {horizon_days} days of last year. "
-        "If a season lies in them (a Christmas, a summer), totals come out too low or too high. "
-        "From {season_from} on last year's season is in them",
+        "If they contain a season (a Christmas, a summer), totals are too low or too high. "
+        "From {season_from} on last year's season is included",
     },
     "pt": {
         "carried": "{model}: ainda não se fechou nenhuma janela de {horizon_days} dias. Aprendido em "
@@ -51,7 +51,7 @@ TEXTS: Table = {
 
 @dataclass(frozen=True)
 class Reach:
-    """The horizon asked for, the one that windows teach, and when these will be the same."""
+    """The horizon requested, the one learnt from windows, and from when on these are the same."""
 
     horizon_days: int
     learnt_days: int
@@ -62,7 +62,7 @@ class Reach:
 
     @classmethod
     def of(cls, shop: "Shop", known_until: datetime, horizon_days: int) -> Self:
-        """Return what can be told of a horizon; raise ``CannotLearn`` where nothing, with the longest."""
+        """Return what can be predicted of a horizon; else ``CannotLearn``, with the longest one possible."""
         first, zone = shop.warehouse.first_at, shop.timezone
         opens, first_day = shift_days(first, 2 * horizon_days, zone), local_day(first, zone)
         learnt_from = _first_cutoff(opens, zone)
@@ -84,20 +84,20 @@ class Reach:
 
     @property
     def is_carried(self) -> bool:
-        """Whether answers are carried from a shorter horizon, and so not calibrated over their own."""
+        """Whether answers are extrapolated from a shorter horizon, and so not calibrated over their own."""
         return self.learnt_days < self.horizon_days
 
     def check(self, bgnbd: "BetaGeoNBD | None") -> None:
-        """Raise ``CannotLearn`` where there is nothing to carry by: nobody came back."""
+        """Raise ``CannotLearn`` if there is nothing to extrapolate by, because nobody came back."""
         if bgnbd is None:
             raise CannotLearn(
-                f"no window of {self.horizon_days} days has closed, and nobody came back to carry a shorter "
-                "one by",
+                f"no window of {self.horizon_days} days has closed, and nobody came back, so a shorter one "
+                "cannot be extrapolated",
                 f"{self.learnt_days} days are possible; {self.horizon_days} {later(self.learnt_from)}",
             )
 
     def notes(self, model: str) -> list[dict[str, Any]]:
-        """Return what a reader of a model's answers must know of them, as plain data for ``sentence``."""
+        """Return the caveats on a model's answers, as plain data for ``sentence``."""
         codes = {"carried": self.is_carried, "season": self.season_from is not None}
         return [{"code": code, "model": model} | self.facts() for code, holds in codes.items() if holds]
 
@@ -108,7 +108,7 @@ class Reach:
 
     @classmethod
     def of_facts(cls, facts: Mapping[str, Any]) -> Self:
-        """Put together again what ``facts`` took apart."""
+        """Rebuild from what ``facts`` returned."""
         learnt_from, season = date.fromisoformat(facts["learnt_from"]), facts.get("season_from")
         return cls(
             facts["horizon_days"], facts["learnt_days"], learnt_from, season and date.fromisoformat(season)
@@ -116,9 +116,9 @@ class Reach:
 
 
 def season_from(shop: "Shop", known_until: datetime, horizon_days: int) -> date | None:
-    """Return the first cutoff at which last year tells a horizon's season.
+    """Return the first cutoff at which last year shows a horizon's season.
 
-    None where it is told by ``known_until``, and where none is asked for: beyond a year all are in.
+    None if it is shown by ``known_until``, or the horizon is longer than a year and contains all seasons.
     """
     told_from = shift_days(shop.warehouse.first_at, last_year_days(horizon_days), shop.timezone)
     is_told = told_from <= known_until or horizon_days > YEAR_DAYS
@@ -131,20 +131,20 @@ def _first_cutoff(moment: datetime, timezone: str) -> date:
 
 
 def later(day: date) -> str:
-    """Say from which cutoff on a horizon is possible."""
+    """Return in words from which cutoff on a horizon is possible."""
     return f"from {day} on (by a training, which keeps one horizon to measure on: one horizon later)"
 
 
 def told(notes: Iterable[Mapping[str, Any]], locale: str = DEFAULT) -> list[dict[str, Any]]:
-    """Return notes with their ``text`` as people read it, for an answer."""
+    """Return notes with their ``text`` in a language, for an answer."""
     return [dict(note) | {"text": sentence(note, locale)} for note in notes]
 
 
 def in_short(notes: Iterable[Mapping[str, Any]]) -> str:
-    """Return notes as a header holds them: codes and models."""
+    """Return notes in the form of a header: codes and models."""
     return ", ".join(f"{note['code']}:{note['model']}" for note in notes)
 
 
 def sentence(note: Mapping[str, Any], locale: str = DEFAULT) -> str:
-    """Return a note as people read it."""
+    """Return a note as a sentence."""
     return say(TEXTS, note["code"], locale, **{key: note[key] for key in note if key != "code"})

@@ -1,9 +1,9 @@
-"""Season, from a shop's own last year: what its customers did in the weeks that now lie ahead.
+"""Season, from a shop's own last year: its customers' orders in the weeks that now lie ahead.
 
-The window that began 52 weeks before today says it: by how much livelier it was than what BG/NBD, fitted on
-what was known then, expected of its customers. What it tells beyond chance moves the levels of today
-(``models.customers.calibration``). A shop that has not lived so long has no such window: its first Christmas
-surprises it, and its scores say so (``models.chance.reach``).
+It is the error in the window that began 52 weeks ago: how many more orders there were than BG/NBD, fitted on
+what was known then, expected of its customers. As far as that exceeds chance it moves today's levels
+(``models.customers.calibration``). Younger shops have no such window: they cannot foresee their first
+Christmas, and their scores say so (``models.chance.reach``).
 """
 
 from datetime import datetime
@@ -15,7 +15,7 @@ from models.customers.customer_panel import TrainingWindow, closed_windows
 
 
 def year_ago(shop: Shop, known_until: datetime, horizon_days: int) -> TrainingWindow | None:
-    """Return last year's window of the horizon to come; None without such a year, and beyond a year."""
+    """Return last year's window of the coming horizon; None without one, and for horizons beyond a year."""
     if horizon_days > YEAR_DAYS or season_from(shop, known_until, horizon_days):
         return None
     cutoff = shift_days(known_until, -YEAR_DAYS, shop.timezone)

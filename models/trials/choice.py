@@ -75,7 +75,7 @@ class Choice:
         changed = f"the contact changes the outcome by {_span(self.trial.effect, '+.4f')} on average"
         parts = [f"{changed}, from {self.trial.base:.4f} without it"]
         if not self.is_learnt:
-            return f"{parts[0]}; whom it changes more cannot be told: nothing is known of them before it"
+            return f"{parts[0]}; whom it changes more is unknown: nothing is known of customers before it"
         parts += [f"choosing whom to contact has a Qini of {_span(self.chosen_qini, '+.3f')} (random: 0)"]
         if not self.is_detectable and (self.trial.effect.is_above_zero or self.trial.effect.is_below_zero):
             parts[0] += " (that is detectable; whom it changes more is not)"

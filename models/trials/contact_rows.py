@@ -88,13 +88,13 @@ def _check_comparable(frame: pd.DataFrame) -> None:
     """Refuse contacts without a control group, or without recorded propensities."""
     if frame["treated"].all():
         raise CannotLearn(
-            f"all {len(frame)} contacts were sent and nobody was held out, so what a contact changes "
-            "cannot be told from whom it was sent to",
+            f"all {len(frame)} contacts were sent and nobody was held out, so the effect of a contact "
+            "cannot be separated from the choice of customers",
             "hold out a share at random: rows with treated = false, and the propensity of each",
         )
     if frame["propensity"].isna().all():
         raise CannotLearn(
-            "contacts hold no propensity, so what one changes cannot be told from whom it was sent to",
+            "contacts have no propensity, so their effect cannot be separated from the choice of customers",
             "write the chance with which each was to be contacted; where a random half was, 0.5",
         )
 

@@ -19,7 +19,7 @@ REFUSALS = {
     "415": "The body is not sent as application/json, or is packed.",
     "429": "The key may not ask so often; see Retry-After.",
     "500": "A fault of ours; the request_id finds it in the log.",
-    "503": "Nothing has been scored yet, or the database is away; see Retry-After.",
+    "503": "Nothing has been scored yet, or the database is unavailable; see Retry-After.",
     "504": "The answer took too long.",
 }
 SOME = {

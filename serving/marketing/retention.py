@@ -23,7 +23,7 @@ from serving.state import State
 
 CURVE_POINTS = 21
 DECIMALS = 4
-UNRANKED = "churn and ltv do not both serve yet, so nobody can be ranked"
+UNRANKED = "churn and ltv are not both in service yet, so nobody can be ranked"
 MONEYLESS = "what a customer is worth is not known: it takes order lines with a unit_price"
 NOT_SHOWN = ("customer", "ruled_out_by")
 """Internal columns of the retention ranking."""

@@ -158,7 +158,7 @@ class Refresher:
             folder = self.home / "lists" / rescoring.stamp
             self.vitals.psi = drift.served(folder, {name: row.features for name, row in rows.items()})
         except (ArtefactError, *DEAD) as error:
-            log.error("drift cannot be told: %s", _words(error))
+            log.error("drift cannot be measured: %s", _words(error))
         self._drifted = drift.tell(self.vitals.psi, self._drifted)
 
     def _pulse(self) -> None:
@@ -172,7 +172,7 @@ class Refresher:
         try:
             self.vitals.write(self.home, self.clock())
         except OSError as error:  # a full disk: the customers matter more
-            log.error("how the watcher fares cannot be told: %s", _words(error))
+            log.error("the watcher's status cannot be written: %s", _words(error))
 
 
 def _words(error: Exception) -> str:

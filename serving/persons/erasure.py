@@ -187,8 +187,8 @@ def _sweep_scorings(home: Path, forgotten: Forgotten, done: Swept) -> None:
             raise
         except Exception as error:  # whatever a model raises, older scorings are removed all the same
             _remove([path for path in stale if serving is None or path.name != serving.stamp], done)
-            told = f"the scoring in service could not be made anew: {error}"
-            raise ArtefactError(told, "mend it, then erase again") from error
+            told = f"the scoring in service could not be replaced: {error}"
+            raise ArtefactError(told, "fix the cause, then erase again") from error
         if not holding(whole(home), forgotten):
             return
 

@@ -193,7 +193,7 @@ def _check_list(name: str, ready: Picks, n_products: int, n_sources: int) -> Non
         raise ArtefactError(f"list {name} names products that are not in its catalogue", "score again")
     real = product >= 0
     if not np.isfinite(score[real]).all():
-        raise ArtefactError(f"list {name} holds scores that are no numbers", "score again")
+        raise ArtefactError(f"list {name} contains NaN or infinite scores", "score again")
     if real.any() and source[real].max() >= n_sources:
         raise ArtefactError(f"list {name} holds sources without a name", "score again")
     ordered = np.sort(np.where(real, product, -1 - np.arange(product.shape[1])), axis=1)

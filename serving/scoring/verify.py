@@ -55,8 +55,7 @@ class Found:
             more = len(self.differ) - FEWEST_SHOWN
             told += f" and {more} more" if more > 0 else ""
             raise ArtefactError(
-                f"the scoring {self.stamp} serves what its warehouse and models do not give, by how often: "
-                f"{told}",
+                f"the scoring {self.stamp} differs from its warehouse and models, in rows by column: {told}",
                 "an older order was ingested since, or a file was changed: run `recompra score`",
             )
 

@@ -130,8 +130,8 @@ def test_corrupting_what_came_after_changes_nothing(shop: Shop, said: pd.DataFra
     ("change", "words"),
     [
         (None, "there are no contacts to learn from"),
-        ({"treated": True}, "nobody was held out, so what a contact changes cannot be told"),
-        ({"propensity": np.nan}, "contacts hold no propensity"),
+        ({"treated": True}, "nobody was held out, so the effect of a contact cannot be separated"),
+        ({"propensity": np.nan}, "contacts have no propensity"),
         ({"propensity": 1.0}, "no overlap"),
         ({"sent_at": pd.Timestamp("2024-07-20")}, "no contact is 28 days old"),
     ],

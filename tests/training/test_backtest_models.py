@@ -30,7 +30,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_model_is_learnt_and_measured_on_a_small_shop(out) -> None:
     metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     effects = {name for name in MODELS if issubclass(model_class(name), EffectModel)}
-    assert set(metrics["not_learnt"]) == effects  # its contacts hold no propensity
+    assert set(metrics["not_learnt"]) == effects  # its contacts have no propensity
     assert set(metrics["models"]) == set(MODELS) - effects
 
 

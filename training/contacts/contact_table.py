@@ -169,7 +169,7 @@ def _control(column: str, levels: list[str], control: str | None) -> str:
     named = flags or [level for level in levels if level.lower() in NO_CONTACT]
     if len(named) != 1:
         raise InputError(
-            f"nobody in {column!r} is held out, as far as its values tell: {levels[:10]}",
+            f"no value of {column!r} is known as the control group: {levels[:10]}",
             "treated is 1 or true for the contacted, 0 or false for the held out; or name the held out "
             "by --control VALUE",
         )
@@ -181,7 +181,7 @@ def numbers(frame: pd.DataFrame, name: str) -> Doubles:
     try:
         values = pd.to_numeric(frame[name]).to_numpy(float, na_value=np.nan)
     except (ValueError, TypeError) as error:
-        raise InputError(f"column {name!r} holds no numbers ({error})", "0 or 1, or an amount") from error
+        raise InputError(f"column {name!r} is not numeric ({error})", "0 or 1, or an amount") from error
     if not np.isfinite(values).all():
         n = int((~np.isfinite(values)).sum())
         raise InputError(f"column {name!r} is empty in {n} rows", "0 means that it did not happen")

@@ -118,9 +118,9 @@ def test_plain_data_and_back() -> None:
 def test_a_note_reads_in_every_language() -> None:
     assert all(texts.keys() == TEXTS["en"].keys() for texts in TEXTS.values())
     note, season = Reach.of(a_shop(), cutoff(200), 180).notes("churn")
-    assert "totals come out too low or too high. From 2025-12-26 on last year's" in sentence(season)
+    assert "totals are too low or too high. From 2025-12-26 on last year's" in sentence(season)
     assert "os totais saem baixos ou altos demais" in sentence(season, "pt")
-    assert "carried to 180 as BG/NBD foresees for each customer: not calibrated" in sentence(note)
+    assert "extrapolated to 180 by BG/NBD for each customer: not calibrated" in sentence(note)
     assert told([note], "pt-BR")[0]["text"].startswith(
         "churn: ainda não se fechou nenhuma janela de 180 dias"
     )

@@ -150,7 +150,7 @@ def test_without_a_ranking_there_are_no_targets_and_a_reason(state: State) -> No
     bare = replace(state, snapshot=replace(state.snapshot, retention=None))
     answer = retention.retention_targets(bare, TargetsRequest(budget=5), NOW)
     assert (answer.targets, answer.spent) == ([], 0)
-    assert "churn and ltv do not both serve" in answer.reason
+    assert "churn and ltv are not both in service" in answer.reason
 
 
 def test_without_prices_there_are_no_targets_and_a_reason(state: State) -> None:

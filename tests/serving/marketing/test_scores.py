@@ -333,7 +333,7 @@ def carried(state: State) -> State:
 def test_what_is_not_calibrated_says_so(state: State, home: Path) -> None:
     (note,) = page(carried(state), home).notes
     assert (note["code"], note["model"], note["learnt_days"]) == ("carried", "churn", 20)
-    assert "carried to 28 as BG/NBD foresees for each customer: not calibrated" in note["text"]
+    assert "extrapolated to 28 by BG/NBD for each customer: not calibrated" in note["text"]
     assert page(state, home).notes == []
 
 

@@ -189,5 +189,5 @@ def test_what_is_told_of_a_horizon_without_a_window_is_told_with_a_note(page):
     note = {"code": "carried", "model": "ltv", "horizon_days": 180, "learnt_days": 90}
     note |= {"learnt_from": "2024-06-30"}
     told = replace(page, left_out=[Unknown(note["code"], note=note)])
-    assert "carried to 180 as BG/NBD foresees" in told.html()
+    assert "extrapolated to 180 by BG/NBD" in told.html()
     assert "não calibrado" in told.missing("pt")[0]
