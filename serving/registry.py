@@ -55,7 +55,7 @@ class Registry:
             yield
         except Exception as error:  # MLflow's own errors, or SQLAlchemy's, alembic's, requests'
             told = f"the registry cannot be read: {_first_line(error)}"
-            raise NotFound(told, "start it, or check RECOMPRA_TRACKING_URI") from error
+            raise NotFound(told, "start it, or correct RECOMPRA_TRACKING_URI") from error
 
     def champions(self) -> dict[str, Champion]:
         """Return the champion of every model that has one, by name, in one read of the registry.

@@ -72,7 +72,7 @@ def test_a_home_that_takes_no_writes_has_its_champions_read_from_where_they_lie(
 
 def test_a_registry_that_cannot_be_read_is_told_in_words(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_bytes(b"no database" * 100)
-    with pytest.raises(NotFound, match="the registry cannot be read: .*check RECOMPRA_TRACKING_URI"):
+    with pytest.raises(NotFound, match="the registry cannot be read: .*correct RECOMPRA_TRACKING_URI"):
         Registry(tmp_path).champions()
 
 

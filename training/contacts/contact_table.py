@@ -169,7 +169,7 @@ def _control(column: str, levels: list[str], control: str | None) -> str:
     named = flags or [level for level in levels if level.lower() in NO_CONTACT]
     if len(named) != 1:
         raise InputError(
-            f"no value of {column!r} is known as the control group: {levels[:10]}",
+            f"the control group in {column!r} is not clear from its values: {levels[:10]}",
             "treated is 1 or true for the contacted, 0 or false for the held out; or name the held out "
             "by --control VALUE",
         )

@@ -95,7 +95,7 @@ def test_without_repeats_of_chance_the_same_file_gives_the_same_report(
         ({}, {"treated": "contacted"}, InputError, "column 'contacted' missing; found"),
         ({}, {"outcome": "visit"}, InputError, "column 'visit' missing"),
         ({}, {"drop": ["spent"]}, InputError, "column 'spent' missing"),
-        ({"treated": 1}, {}, InputError, "nobody in 'treated' is held out"),
+        ({"treated": 1}, {}, InputError, "the control group in 'treated' is not clear"),
         ({"treated": np.linspace(0, 1, 400)}, {}, InputError, "different values"),
         ({"bought": 1}, {}, CannotLearn, "the outcome hardly varies"),
         ({"bought": "yes"}, {}, InputError, "column 'bought' is not numeric"),
