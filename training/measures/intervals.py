@@ -84,6 +84,8 @@ def _times(ours: Any, theirs: Any) -> Any:
 
 
 def _replicates(statistic: Statistic, columns: tuple[Doubles, ...], seed: int, n_draws: int) -> Doubles:
+    from threadpoolctl import threadpool_limits
+
     n = len(columns[0])
     if not n:
         return np.full(n_draws, np.nan)
@@ -92,8 +94,9 @@ def _replicates(statistic: Statistic, columns: tuple[Doubles, ...], seed: int, n
     order = np.argsort(columns[-1], kind="stable")
     ordered = [column[order] for column in columns]
     out = np.empty(n_draws)
-    for draw, times in enumerate(_draws(n, seed, n_draws)):
-        out[draw] = statistic(*ordered, weights=times.astype(float)[order])
+    with threadpool_limits(1, "blas"):  # of short sums threads make up to five times the work
+        for draw, times in enumerate(_draws(n, seed, n_draws)):
+            out[draw] = statistic(*ordered, weights=times.astype(float)[order])
     return out
 
 

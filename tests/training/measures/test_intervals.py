@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 from scipy.special import expit
+from threadpoolctl import threadpool_limits
 
 from training.measures.criteria import CAPTURED, EVENT, MEAN
 from training.measures.intervals import drawn
-from training.measures.metrics import auc, ece, mean
+from training.measures.metrics import auc, ece, mean, spearman
 
 
 def test_the_interval_of_a_mean_is_about_two_standard_errors_wide() -> None:
@@ -18,6 +19,15 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     values = np.arange(50.0)
     one, same, other = (drawn((values,), mean, seed=seed).interval for seed in (7, 7, 8))
     assert one == same != other
+
+
+def test_many_rows_give_the_same_draws_on_any_number_of_cores() -> None:
+    truth, score = np.random.default_rng(0).lognormal(3, 1, (2, 30_000))
+    found = []
+    for cores in (1, 2):
+        with threadpool_limits(cores):
+            found.append(drawn((truth, score), spearman, n_draws=5).draws)
+    np.testing.assert_array_equal(*found)
 
 
 def test_the_interval_of_an_auc_draws_customers() -> None:
