@@ -215,7 +215,7 @@ def _trees(features: Floats, bought: Bools, config: RankerConfig, n_bags: int) -
         "max_bin": 127,
         "num_threads": max(threads_for(features.size) // n_bags, 1),
         "deterministic": True,
-        "force_row_wise": True,
+        "force_col_wise": True,
         "verbose": -1,
     }
     data = lightgbm.Dataset(features, bought, feature_name=list(PAIR_FEATURES), params=options).construct()
