@@ -1,5 +1,6 @@
 """Boosted trees as plain text: LightGBM (Ke et al., 2017), with settings that suit small shops too."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pydantic import Field
 
-from features.arrays.dtypes import Doubles
+from features.arrays.dtypes import Doubles, Longs
 from features.errors import ArtefactError
 from features.hardware import threads_for
 from models.config import Config
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 
 CONSTANT = "constant="
-CHUNK = 100_000
-"""Rows explained at once: contributions take as much memory as the rows."""
 FEWEST_ROWS = 50
 """With fewer rows, or a constant target, the model is a constant."""
 
@@ -29,8 +28,8 @@ class TreesConfig(Config):
 
     n_trees: int = Field(default=200, ge=1)
     """Number of trees."""
-    n_leaves: int = Field(default=7, ge=2)
-    """Leaves per tree: few, because what is learnt in one window must hold in the next."""
+    n_leaves: int = Field(default=7, ge=2, le=40)
+    """Leaves per tree: few, because what is learnt in one window must hold in the next (40: ``_kinds``)."""
     min_leaf_rows: int = Field(default=100, ge=1)
     """Minimum number of rows in a leaf."""
     learning_rate: float = Field(default=0.03, gt=0, le=1)
@@ -80,14 +79,19 @@ class Trees:
         return np.asarray(said, dtype=np.float64)
 
     def contributions(self, rows: Doubles) -> Doubles:
-        """Return what each column adds to each row's raw score (TreeSHAP), shape of ``rows``."""
-        if not self.text or not len(rows):
-            return np.zeros(rows.shape)
-        parts = [
-            self._booster.predict(part, pred_contrib=True, num_threads=threads_for(rows.size))[:, :-1]
-            for part in np.array_split(np.ascontiguousarray(rows), -(-len(rows) // CHUNK))
-        ]
-        return np.concatenate(parts)
+        """Return what each column adds to each row's raw score (TreeSHAP), shape of ``rows``.
+
+        A tree's few decisions part the rows into few kinds: LightGBM explains one row of each.
+        """
+        added, columns = np.zeros(rows.shape, order="F"), np.asfortranarray(rows)
+        for number, (feature, threshold) in enumerate(self._decisions if len(rows) else ()):
+            kind, example = _kinds(columns, feature, threshold)
+            told = self._booster.predict(
+                rows[example], pred_contrib=True, num_threads=1, start_iteration=number, num_iteration=1
+            )
+            for column in set(feature.tolist()):
+                added[:, column] += told[kind, column]
+        return added
 
     def gain(self, columns: list[str]) -> dict[str, float]:
         """Return each column's share of the total gain, summing to 1; empty for a constant."""
@@ -112,6 +116,12 @@ class Trees:
         return cls("", float(text.removeprefix(CONSTANT))) if is_constant else cls(text)
 
     @cached_property
+    def _decisions(self) -> list[tuple[Longs, Doubles]]:
+        """Each tree's columns and thresholds, one a decision."""
+        fields = [(tree.get("split_feature", ""), tree.get("threshold", "")) for tree in sections(self.text)]
+        return [(np.array(a.split(), np.int64), np.array(b.split(), np.float64)) for a, b in fields]
+
+    @cached_property
     def _booster(self) -> "Booster":
         import lightgbm
 
@@ -119,6 +129,26 @@ class Trees:
             return lightgbm.Booster(model_str=self.text)
         except lightgbm.basic.LightGBMError as error:
             raise ArtefactError(f"the saved trees cannot be read: {error}", "train again") from error
+
+
+def sections(text: str) -> Iterator[Mapping[str, str]]:
+    """Yield the fields of each tree in LightGBM's text, none for a constant."""
+    for section in text.split("\nTree=")[1:]:
+        yield dict(line.split("=", 1) for line in section.split("\n") if "=" in line)
+
+
+def _kinds(columns: Doubles, feature: Longs, threshold: Doubles) -> tuple[Longs, Longs]:
+    """Return each row's kind, and a row of each: alike on every decision (greater, not greater, unknown)."""
+    import pandas as pd
+
+    code = np.zeros(len(columns), np.int64)  # three outcomes a decision: 39 of them fit in
+    for column, limit in zip(feature, threshold, strict=True):
+        values = columns[:, column]
+        code = code * 3 + (values > limit) + 2 * np.isnan(values)
+    kind, found = pd.factorize(code)
+    example = np.empty(len(found), np.int64)
+    example[kind] = np.arange(len(kind))
+    return kind, example
 
 
 def _params(objective: str, config: TreesConfig, n_cells: int) -> dict[str, Any]:

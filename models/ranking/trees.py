@@ -6,7 +6,7 @@ after all decisions, in any order, is the leaf. No branch depends on the data, s
 block of rows by a few vector instructions.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from features.arrays.compiled import compiled
 from features.arrays.dtypes import Column, Doubles, Floats, Ints, Longs
 from features.errors import ArtefactError
+from models.boosted_trees import sections
 
 MAX_LEAVES = 64
 """A tree's leaves are the bits of one word."""
@@ -67,7 +68,7 @@ class FlatTrees:
 
         Thresholds are rounded down to single precision, as features are, so no decision changes.
         """
-        parts = [_tree(fields) for fields in _sections(text)]
+        parts = [_tree(fields) for fields in sections(text)]
         if not parts:
             raise ArtefactError("the ranker's text holds no tree", "train again")
         feature, threshold, kept, leaf = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -83,11 +84,6 @@ class FlatTrees:
         starts = self.node_start, self.leaf_start
         word = NARROW if self.kept.dtype == np.uint32 else WIDE
         return _sums(features, self.feature, self.threshold, self.kept, *starts, self.leaf, word)
-
-
-def _sections(text: str) -> Iterator[Mapping[str, str]]:
-    for section in text.split("\nTree=")[1:]:
-        yield dict(line.split("=", 1) for line in section.split("\n") if "=" in line)
 
 
 def _tree(fields: Mapping[str, str]) -> tuple[Any, ...]:
