@@ -46,17 +46,20 @@ def minimise(loss: Objective, starts: list[Logs], bounds: list[tuple[float, floa
 
     ``loss`` returns minus the mean log-likelihood and its gradient.
     """
-    found = [
-        minimize(
-            loss,
-            np.array(start),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            options={"maxiter": 1000, "ftol": 1e-13, "gtol": 1e-8},
-        )
-        for start in starts
-    ]
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):  # of short sums threads make up to nine times the work
+        found = [
+            minimize(
+                loss,
+                np.array(start),
+                jac=True,
+                method="L-BFGS-B",
+                bounds=bounds,
+                options={"maxiter": 1000, "ftol": 1e-13, "gtol": 1e-8},
+            )
+            for start in starts
+        ]
     good = [result for result in found if np.isfinite(result.fun) and _slope(result, bounds) < TOLERANCE]
     if not good:
         slope = min(_slope(result, bounds) for result in found)

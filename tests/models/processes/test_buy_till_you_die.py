@@ -6,6 +6,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.optimize import check_grad
 from scipy.stats import beta
+from threadpoolctl import threadpool_limits
 from worlds.bgnbd import World, simulate, summarise
 
 from features.errors import CannotLearn
@@ -25,6 +26,17 @@ def customers() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def model(customers: pd.DataFrame) -> BetaGeoNBD:
     return BetaGeoNBD.fit(customers["frequency"], customers["recency"], customers["T"])
+
+
+def test_many_customers_give_the_same_rhythm_on_any_number_of_cores() -> None:
+    rng = np.random.default_rng(0)
+    T = rng.uniform(10, 400, 60_000).round(2)
+    x = rng.poisson(rng.gamma(0.6, 4, len(T)))
+    recency = np.where(x > 0, T * rng.random(len(T)), 0).round(2)
+    with threadpool_limits(1):
+        one = BetaGeoNBD.fit(x, recency, T)
+    with threadpool_limits(2):
+        assert BetaGeoNBD.fit(x, recency, T) == one
 
 
 def test_the_parameters_of_a_known_world_are_recovered(model: BetaGeoNBD) -> None:
