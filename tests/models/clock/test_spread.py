@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from models.clock.demand import FORECASTS, Demand, Forecasts, Sold
+from models.clock.demand import FORECASTS, LAST, USUAL, Demand, Forecasts, Sold
 from models.clock.spread import Missed, Spread, place, point
 from models.clock.weeks import Weeks
 
@@ -140,3 +140,17 @@ def test_bounds_are_whole_units_on_either_side_of_the_expectation(
     assert np.isfinite(found.p90).all()
     for bound in (found.p10, found.p90) if whole else ():
         assert ((bound % 1 == 0) | (bound == found.units)).all()
+
+
+def test_expected_sales_by_hand() -> None:
+    """One product in season (turn 2), on the limit of the first band, which belongs to the second."""
+    buyers = np.zeros((1, len(FORECASTS)))
+    buyers[0, [LAST, USUAL]] = 3.0, 2.0
+    one = np.ones(1)
+    plain = Forecasts(buyers, 4 * one, np.array([[8.0, 1.0]]), one > 0, unknown(1), 2 * one)
+    spread = Spread.fit([drawn(sizes(60), 0)], horizons=1.0)
+    usual = tuple(float(name == "usual") for name in FORECASTS)
+    weights = ((0.0,) * len(usual), usual, usual, usual), ((0.0,) * 3, *((0.5, 0.5, 0.0),) * 3)
+    found = Demand(*weights, spread).expected(plain)
+    assert found.buyers.tolist() == [6.0]  # 2 usual buyers, twice in season, times 3 / 2 to the last level
+    assert found.units.tolist() == [20.0]  # half of 6 packs of 4, half of the 8 units twice

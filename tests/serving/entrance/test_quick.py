@@ -9,7 +9,9 @@ from pydantic import ValidationError
 from features.storage.contracts import BLANKS
 from serving.api import Event, RecommendRequest
 from serving.api_types import Request
+from serving.entrance.bodies import parse
 from serving.entrance.quick import FAULTS, reader
+from serving.entrance.refusals import Refused
 
 QUICK = reader(RecommendRequest)
 text = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Z", "Cc"]), max_size=4)
@@ -141,3 +143,8 @@ def test_a_field_that_cannot_be_read_quickly_is_named() -> None:
 
     with pytest.raises(TypeError, match="no quick reader for"):
         reader(Odd)
+
+
+def test_a_fault_of_the_whole_body_is_told_without_a_field() -> None:
+    with pytest.raises(Refused, match=r"^Input should be an object, found \[\]$"):
+        parse(RecommendRequest, b"[]")
