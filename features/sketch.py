@@ -90,7 +90,7 @@ class Sketch:
 
     def drift(self, name: str, counts: npt.ArrayLike) -> float:
         """Return the PSI, scaled down for usual movement and chance, so that .25 still calls for action."""
-        then, now = sum(self.counts[name]), float(np.sum(counts))
+        then, now = sum(self.counts[name]), float(np.asarray(counts, float).sum())
         chance = 10 / max(then, 1) + 10 / max(now, 1)
         allowed = max(DRIFTED, USUAL_TIMES * self.usual.get(name, 0.0)) + chance
         return self.psi(name, counts) * DRIFTED / allowed

@@ -28,7 +28,7 @@ def linear(history: History, n: int, half_life_days: float, *, n_products: int =
     bought = interactions(history, half_life_days).matrix.tocsr()
     bought.data = np.sqrt(np.minimum(bought.data, CAP))
     weight = np.asarray(bought.sum(axis=0)).ravel()
-    size = int(min(n_products, (weight > 0).sum()))
+    size = min(n_products, int(np.count_nonzero(weight > 0)))
     found = Neighbours(np.full((len(weight), n), -1, np.int32), np.zeros((len(weight), n), np.float32))
     if size > 1:
         best = np.sort(np.argsort(-weight, kind="stable")[:size]).astype(np.int32)
