@@ -118,7 +118,7 @@ class Repurchase(PairModel[RepurchaseConfig]):
         clock = self.state(shop, cutoff)
         customers, products = clock.history.customers, clock.history.products
         day = clock.due_day.astype("datetime64[D]")
-        day[clock.due_day == UNKNOWN_DAY] = np.datetime64("NaT")
+        day[clock.due_day == UNKNOWN_DAY] = np.datetime64("NaT", "D")
         return pd.DataFrame(
             {
                 "customer_id": np.char.decode(customers.ids, "utf-8")[clock.spells.customer],

@@ -15,6 +15,7 @@ from pathlib import Path
 from time import monotonic
 from types import MappingProxyType
 from typing import Any
+from weakref import finalize
 
 import sqlalchemy as sa
 
@@ -34,6 +35,7 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.engine = engine_of(url, pool_pre_ping=not url.startswith("sqlite"), connect_args=_patience(url))
+        finalize(self, self.engine.dispose).atexit = False  # a store that is dropped leaves nothing open
         self._failed_at = -inf
         if self.engine.dialect.name in TUNED:
             sa.event.listen(self.engine, "connect", TUNED[self.engine.dialect.name])

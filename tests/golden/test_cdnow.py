@@ -9,6 +9,7 @@ The files are those that the package ``lifetimes`` ships; the package itself is 
 """
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,12 +22,20 @@ from models.processes.pareto_nbd import ParetoNBD
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # lifetimes is of 2020: its imports warn about names that numpy renamed
     import lifetimes
-    from lifetimes.datasets import load_cdnow_summary, load_cdnow_summary_data_with_monetary_value
+
+DATA = Path(lifetimes.__file__).with_name("datasets")  # its own loaders ask for pkg_resources, long gone
+SUMMARY, WITH_MONEY = "cdnow_customers_summary.csv", "cdnow_customers_summary_with_transactions.csv"
+RHYTHM = ["customer_id", "frequency", "recency", "T"]
+COLUMNS = {SUMMARY: RHYTHM, WITH_MONEY: [*RHYTHM, "monetary_value"]}
+
+
+def read(name: str) -> pd.DataFrame:
+    return pd.read_csv(DATA / name).set_axis(COLUMNS[name], axis=1)
 
 
 @pytest.fixture(scope="module")
 def sample() -> pd.DataFrame:
-    return load_cdnow_summary()
+    return read(SUMMARY)
 
 
 @pytest.fixture(scope="module")
@@ -89,13 +98,13 @@ def test_each_expectation_of_pareto_nbd_equals_that_of_lifetimes(sample: pd.Data
 
 
 def test_gamma_gamma_finds_the_parameters_of_the_note() -> None:
-    sample = load_cdnow_summary_data_with_monetary_value()
+    sample = read(WITH_MONEY)
     model = GammaGamma.fit(sample["frequency"], sample["monetary_value"])
     assert [model.p, model.q, model.v] == pytest.approx([6.25, 3.74, 15.44], abs=0.01)
 
 
 def test_each_expected_spend_equals_that_of_lifetimes() -> None:
-    sample = load_cdnow_summary_data_with_monetary_value()
+    sample = read(WITH_MONEY)
     columns = sample["frequency"], sample["monetary_value"]
     oracle = lifetimes.GammaGammaFitter().fit(*(column[sample["frequency"] > 0] for column in columns))
     ours = GammaGamma(*(float(oracle.params_[name]) for name in ("p", "q", "v")))

@@ -26,6 +26,7 @@ def test_who_stops_waiting_leaves_the_line() -> None:
 
     async def impatient() -> object:
         slow = asyncio.create_task(crew.do(go.wait, 5))
+        await asyncio.sleep(0)  # it is at work before anybody waits
         for _ in range(10):
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(crew.do(print), 0.01)
