@@ -199,5 +199,5 @@ def test_a_state_whose_numbers_are_none_is_refused(tmp_path: Path, name: str) ->
     np.save(tmp_path / f"{name}.npy", np.full_like(array, np.nan))
     with pytest.raises(ArtefactError, match=f"{name} of the live state"):
         Live.load(tmp_path)
-    with pytest.raises(ArtefactError, match="no number"):
+    with pytest.raises(ArtefactError, match="NaN or infinity"):
         ListState.load(tmp_path).save(tmp_path / "again")
