@@ -200,7 +200,7 @@ def test_a_customer_is_exported_and_forgotten(run) -> None:
         (("models", "promote", "horoscope", "1"), "no version 1 of horoscope. Hint: trained are churn"),
         (("models", "history", "horoscope"), "no model named 'horoscope'"),
         (("report", "--as-of", "1999-01-01"), "nothing was ordered before 1999-01-01"),
-        (("report", "--as-of", "2199-01-01"), "2199-01-01 lies in the future: nobody knows yet"),
+        (("report", "--as-of", "2199-01-01"), "2199-01-01 is in the future: orders until then"),
         (("report", "--out", "/proc/report.html"), "/proc/.report."),
         (("ingest", "/nowhere"), "no file or folder '/nowhere'"),
         (("keys", "revoke", "none"), "no key 'none'"),
@@ -220,7 +220,7 @@ def test_an_error_is_one_clear_line_and_code_two(run, words, told) -> None:
 
 
 def test_a_day_long_after_the_last_order_is_told_to_be_one(run, tmp_path) -> None:
-    told = "the last order known is of 2024-07-"
+    told = "the last known order is from 2024-07-"
     assert told in run("report", "--as-of", "2025-01-01", "--out", str(tmp_path / "page.html"))[1]
     assert told not in run("report", "--as-of", "2024-07-01", "--out", str(tmp_path / "page.html"))[1]
 

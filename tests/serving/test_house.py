@@ -188,7 +188,7 @@ class NoNumbers(FakeLive):
         return [(name, nan, source) for name, _, source in super().rank(*asked, **options)]
 
 
-@pytest.mark.parametrize(("kind", "told"), [(Slow, "ms of a core"), (NoNumbers, "no numbers")])
+@pytest.mark.parametrize(("kind", "told"), [(Slow, "ms of a core"), (NoNumbers, "NaN or infinite chances")])
 def test_a_scoring_that_answers_too_slowly_or_with_no_numbers_fails_its_canary(
     house: House, monkeypatch: pytest.MonkeyPatch, kind: type[FakeLive], told: str
 ) -> None:

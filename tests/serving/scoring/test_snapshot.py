@@ -47,7 +47,7 @@ def test_a_missing_file_is_named(tmp_path: Path, missing: str) -> None:
     ("part", "value", "told"),
     [
         ("product", 10_000, "not in its catalogue"),
-        ("score", np.nan, "no numbers"),
+        ("score", np.nan, "NaN or infinite scores"),
         ("source", 9, "without a name"),
     ],
 )
