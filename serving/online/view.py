@@ -10,6 +10,7 @@ from datetime import datetime
 from hashlib import sha256
 from time import monotonic
 from typing import Any
+from weakref import finalize
 
 import sqlalchemy as sa
 
@@ -113,6 +114,7 @@ class View:
             self._pulse = None
         if self._clock is not None:
             connection, self._clock = self._clock[0], None
+            self._end.detach()
             connection.invalidate() if spoilt else connection.close()
 
     def _read_clock(self) -> tuple[int, ...]:
@@ -120,6 +122,8 @@ class View:
         if self._clock is None:
             connection = self.store.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             self._clock = (connection, connection.connection.cursor())
+            self._end = finalize(self, connection.invalidate)  # a view that is dropped leaves nothing open
+            self._end.atexit = False
             if self.store.engine.dialect.name == "sqlite":
                 self._clock[1].execute(CLOCKS).fetchone()  # creates the WAL index if there is none
                 self._pulse = Pulse.of(self._clock[1])

@@ -172,16 +172,18 @@ def test_bought_together_leaves_out_the_cart_itself() -> None:
     assert {colour(name) for name, _, source in found if source != "popular"} == {1}
 
 
-def test_a_compiled_function_is_compiled_once_for_training_and_for_requests() -> None:
+def test_requests_call_compiled_functions_as_training_does() -> None:
     """Another type of array would have it compiled anew: seconds, in the middle of a request."""
     live, (_, model, state) = board_live(), board()
+    functions = (affinities, united, receipts._gather, pairs._fill, trees._sums)
     model.recommend(state, NAMES[:2], k=3)
+    trained = [[*function.signatures] for function in functions]  # type: ignore[attr-defined]
     for new in ([], [(PRODUCTS[1], TODAY, 1.0), (PRODUCTS[2], TODAY, -1.0)]):
         for name in (NAMES[0], None):
             for list_name in [*PERSONAL, "bought_together", "upsell", "popular"]:
                 live.rank(name, new, PRODUCTS[:2], list_name, 5)
-    for function in (affinities, united, receipts._gather, pairs._fill, trees._sums):
-        assert len(function.signatures) == 1, function.__name__  # type: ignore[attr-defined]
+    assert all(trained)
+    assert trained == [[*function.signatures] for function in functions]  # type: ignore[attr-defined]
 
 
 def test_request_workers_need_neither_lightgbm_nor_pandas() -> None:
