@@ -149,7 +149,7 @@ def forecasts_of(sales: Sales, chance: Floats, category: Ints, horizon_days: int
     history, spells = sales
     size, age = len(history.products), history.cutoff_day - spells.day
     code, first = spells.product[spells.pair], spells.starts[:-1]
-    n_seen = max(int(age.max(initial=1)), 1)
+    n_seen = int(age.max(initial=1))
     span = min(N_USUAL * horizon_days, max(n_seen, horizon_days))
     starts, lately = _first_of_horizon(spells, age, horizon_days), age <= span
 
@@ -229,12 +229,12 @@ def _middle(product: Ints, quantity: Floats, size: int) -> Floats:
     order = np.lexsort((quantity, product))
     n = np.bincount(product, minlength=size)
     at = np.cumsum(n) - n + n // 2
-    return np.where(n > 0, np.append(quantity[order], 1)[np.minimum(at, len(order))], 1)
+    return np.where(n > 0, np.append(quantity[order], 1)[at], 1)
 
 
 def _first_of_horizon(spells: Spells, age: Ints, horizon_days: int) -> Column:
     """Mark the first purchase of each pair in each horizon counted back from the cutoff."""
-    window = (age - 1) // horizon_days
+    window = np.maximum(age - 1, 0) // horizon_days  # if the cutoff falls within a day, it is of the last
     starts = np.asarray(np.diff(window, prepend=-1) != 0)
     starts[spells.starts[:-1]] = True
     return starts

@@ -17,7 +17,7 @@ from models.chance.curve import Rung, _can_be_halved
 from models.chance.purchase_chance import Nearer
 from models.churn import Churn, ChurnConfig
 from models.customers.customer_panel import everyone
-from models.customers.lens import CHANCE
+from models.customers.lens import CHANCE, COLUMNS
 
 CUTOFF = datetime(2024, 7, 5, tzinfo=UTC)
 CONFIG = ChurnConfig(horizon_days=90, curve_days=(30, 90), n_trees=40, min_leaf_rows=20)
@@ -70,6 +70,15 @@ def test_few_windows_of_a_long_horizon_are_helped_by_its_half(
     assert not _can_be_halved(lens, closed, CONFIG.model_copy(update={"n_windows": windows}))
 
 
+def test_a_chance_is_the_mean_of_two_logits_at_its_level(churn: Churn, features: pd.DataFrame) -> None:
+    near, far = (churn.curve.rung(days) for days in (30, 90))
+    soon, late = (rung.lens.rows(features) for rung in (near, far))
+    trees = near.chance.trees.raw(soon[COLUMNS].to_numpy(float))
+    for chance, rows, other in ((near.chance, soon, trees), (far.chance, late, nearer(far).logit(late))):
+        both = (chance.linear.score(rows) + other) / 2
+        np.testing.assert_allclose(chance.logit(rows), both + chance.shift)
+
+
 def test_what_is_stretched_to_the_part_itself_stays_as_it_was(churn: Churn, features: pd.DataFrame) -> None:
     half = nearer(churn.curve.rung(90))
     rows = half.lens.rows(features)
@@ -94,6 +103,24 @@ def test_what_the_half_learnt_is_kept(tmp_path: Path, churn: Churn, features: pd
         again.predict_from(features, CUTOFF), churn.predict_from(features, CUTOFF), check_exact=True
     )
     pd.testing.assert_frame_equal(again.explain_from(features), churn.explain_from(features))
+
+
+def test_reasons_add_up_to_the_logit_but_for_that_of_a_typical_customer(
+    churn: Churn, features: pd.DataFrame
+) -> None:
+    rung = churn.curve.rung(30)
+    rows = rung.lens.rows(features)
+    typical = rung.chance.logit(rows) - rung.chance.contributions(rows).sum(axis=1)
+    assert np.ptp(typical) < 1e-6
+
+
+def test_where_the_half_is_asked_the_reasons_are_those_of_half_and_whole(
+    churn: Churn, features: pd.DataFrame
+) -> None:
+    whole = churn.curve.rung(90)
+    half, rows = nearer(whole), whole.lens.rows(features)
+    both = (whole.chance.linear.score(rows) + half.chance.logit(half.lens.rows(rows))) / 2
+    assert np.ptp(both - whole.chance.contributions(rows).sum(axis=1)) < 1e-6
 
 
 def test_one_row_says_what_it_says_among_all(churn: Churn, features: pd.DataFrame) -> None:
