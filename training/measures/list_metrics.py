@@ -52,7 +52,7 @@ def hit_values(recommended: Longs, customer: Longs, product: Longs, value: Doubl
     order = np.argsort(pair)
     wanted = np.arange(len(recommended), dtype=np.int64)[:, None] * width + recommended
     at = found_at(wanted, pair[order])
-    return np.where((at >= 0) & (recommended >= 0), np.append(value[order], 0.0)[at], 0.0)
+    return np.where(recommended >= 0, np.append(value[order], 0.0)[at], 0.0)  # the last where it is not found
 
 
 def novelty(recommended: Longs, rarity: Doubles, k: int) -> Doubles:

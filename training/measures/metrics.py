@@ -56,7 +56,7 @@ def ece(truth: Doubles, probability: Doubles, weights: Doubles | None = None) ->
     weights = _ones(truth, weights)
     size, true, said = _tied(probability, weights, weights * truth, weights * probability)
     at = np.cumsum(size) - size / 2
-    number = np.minimum((N_BINS * at / size.sum()).astype(int), N_BINS - 1)
+    number = (N_BINS * at / size.sum()).astype(int)
     return float(np.abs(np.bincount(number, said - true)).sum() / size.sum())
 
 
@@ -172,7 +172,7 @@ def decile_mape(truth: Doubles, score: Doubles, weights: Doubles | None = None) 
     weights = _ones(truth, weights)
     size, came, said = _tied(score, weights, weights * truth, weights * score)
     at = np.cumsum(size) - size / 2
-    tenth = np.minimum((N_BINS * at / size.sum()).astype(int), N_BINS - 1)
+    tenth = (N_BINS * at / size.sum()).astype(int)
     total, missed = (np.bincount(tenth, column, minlength=N_BINS) for column in (came, said - came))
     known = total > 0
     return float(np.mean(np.abs(missed[known]) / total[known])) if known.any() else float("nan")

@@ -5,7 +5,7 @@ from threadpoolctl import threadpool_limits
 
 from training.measures.criteria import CAPTURED, EVENT, MEAN
 from training.measures.intervals import drawn
-from training.measures.metrics import auc, ece, mean, spearman
+from training.measures.metrics import auc, decile_mape, ece, mean, spearman
 
 
 def test_the_interval_of_a_mean_is_about_two_standard_errors_wide() -> None:
@@ -45,6 +45,18 @@ def test_an_interval_holds_its_figure_also_where_drawing_makes_it_larger(seed) -
         truth[part[: round(chance[part].sum())]] = 1.0
     found = drawn((truth, chance), ece).interval
     assert found.low <= found.value <= found.high
+
+
+def test_draws_of_an_error_lie_around_it_also_where_some_have_none() -> None:
+    one_buyer, said = np.repeat([1.0, 0.0], [1, 29]), np.linspace(0.1, 0.2, 30)
+    found = drawn((one_buyer, said), decile_mape)
+    known = found.draws[np.isfinite(found.draws)]
+    assert 200 < len(known) < len(found.draws)  # two draws of three hold the buyer
+    assert known.mean() == pytest.approx(found.value)
+
+
+def test_an_error_of_nothing_has_no_interval() -> None:
+    assert np.isnan(drawn((np.zeros(30), np.linspace(0, 1, 30)), decile_mape).interval).all()
 
 
 def test_drawing_equals_a_slow_bootstrap_of_rows() -> None:

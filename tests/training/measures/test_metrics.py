@@ -11,12 +11,13 @@ from training.measures import criteria, list_metrics, metrics
 
 
 def ranking() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lists of 5 of 30 products for 40 customers, and who bought what; the last customer bought nothing."""
+    """Lists of 5 of 30 products for 40 customers, and who bought what: the first one thing, the last none."""
     rng = np.random.default_rng(1)
     lists = np.array([rng.permutation(30)[:5] for _ in range(40)])
     lists[3, 2:] = -1
     bought = rng.random((40, 30)) < 0.15
-    bought[:-1, 0], bought[-1] = True, False
+    bought[:-1, 0], bought[0, 1:], bought[-1] = True, False, False
+    lists[0] = [4, 3, 2, 1, 0]
     return lists, bought, list_metrics.hit_matrix(lists, *np.nonzero(bought))
 
 
@@ -34,10 +35,15 @@ def slow_recall(shown: np.ndarray, bought: np.ndarray, k: int) -> float:
     return len(set(shown[:k]) & set(np.flatnonzero(bought))) / bought.sum()
 
 
+def slow_hit_rate(shown: np.ndarray, bought: np.ndarray, k: int) -> float:
+    return float(any(p >= 0 and bought[p] for p in shown[:k]))
+
+
 @pytest.mark.parametrize(
     ("fast", "slow"),
     [
         (list_metrics.ndcg, slow_ndcg),
+        (list_metrics.hit_rate, slow_hit_rate),
         (list_metrics.average_precision_at, slow_average_precision),
         (list_metrics.recall, slow_recall),
     ],
@@ -57,18 +63,22 @@ def test_a_customer_without_a_truth_has_no_figure() -> None:
 
 def test_a_perfect_list_shorter_than_k_scores_one() -> None:
     hits = list_metrics.hit_matrix(np.array([[7, 4, 1, 2]]), np.array([0, 0]), np.array([7, 4]))
-    assert [metric(hits, np.array([2]), 4)[0] for metric in list_metrics.RANKING.values()] == [1, 1, 1, 1]
+    for k in (4, 5):
+        assert [metric(hits, np.array([2]), k)[0] for metric in list_metrics.RANKING.values()] == [1, 1, 1, 1]
 
 
-@pytest.mark.parametrize(("shown", "bought"), [(1, 0), (0, 1)])
-def test_a_hit_is_of_its_own_customer_whatever_codes_occur(shown: int, bought: int) -> None:
-    lists, pairs = np.array([[shown], [-1]]), (np.array([1]), np.array([bought]))
+@pytest.mark.parametrize(
+    ("shown", "customer", "bought"),
+    [([1, -1], 1, 0), ([0, -1], 1, 1), ([-1, 0], 0, 1), ([-1, 0], 0, 2), ([0, -1], 0, 1)],
+)
+def test_a_hit_is_of_its_own_customer_whatever_codes_occur(shown: list, customer: int, bought: int) -> None:
+    lists, pairs = np.array(shown)[:, None], (np.array([customer]), np.array([bought]))
     assert not list_metrics.hit_matrix(lists, *pairs).any()
     assert not list_metrics.hit_values(lists, *pairs, np.ones(1)).any()
 
 
 def test_nothing_recommended_is_no_hit_even_where_product_codes_start_at_zero() -> None:
-    assert not list_metrics.hit_matrix(np.full((2, 3), -1), np.array([0, 1]), np.array([0, 5])).any()
+    assert not list_metrics.hit_matrix(np.full((2, 3), -1), np.array([0, 1]), np.array([5, 0])).any()
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
@@ -100,6 +110,7 @@ def test_novelty_is_the_mean_surprise_of_what_is_shown() -> None:
     rarity = -np.log2(np.array([1.0, 0.5, 0.25, 0.125]))
     found = list_metrics.novelty(np.array([[0, 1], [3, 2], [3, -1], [-1, -1]]), rarity, 2)
     np.testing.assert_allclose(found, [0.5, 2.5, 3.0, np.nan])
+    assert np.isnan(list_metrics.novelty(np.full((1, 2), -1), np.zeros(0), 2)).all()  # of an empty shop
 
 
 def test_the_share_of_new_products_counts_only_what_is_shown() -> None:
@@ -115,6 +126,7 @@ def test_coverage_counts_products_shown_to_anyone() -> None:
 
 def test_coverage_is_of_the_catalogue_alone() -> None:
     assert list_metrics.coverage(np.array([[1, 2], [3, 4]]), np.array([4, 5]), 2) == 0.5
+    assert np.isnan(list_metrics.coverage(np.array([[1, 2], [3, 4]]), np.array([], int), 2))
 
 
 def events(n: int = 500, *, ties: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -146,11 +158,26 @@ def test_ece_of_equal_bins_is_the_mean_gap_between_said_and_seen() -> None:
     assert metrics.ece(truth, score) == pytest.approx(np.mean(gaps))
 
 
+@pytest.mark.parametrize("digits", [1, 2])
+def test_of_tied_scores_all_are_in_the_tenth_of_their_middle(digits: int) -> None:
+    truth, score = events(ties=False)
+    said = score.round(digits)
+    twice_middle = np.array([(said < one).sum() + (said <= one).sum() for one in said])
+    tenths = [np.flatnonzero(10 * twice_middle // 1000 == number) for number in range(10)]
+    came = [truth[rows].sum() for rows in tenths]
+    missed = [abs((said - truth)[rows].sum()) for rows in tenths]
+    assert metrics.ece(truth, said) == pytest.approx(sum(missed) / 500)
+    slow = np.mean([miss / n for miss, n in zip(missed, came, strict=True) if n])
+    assert metrics.decile_mape(truth, said) == pytest.approx(slow)
+    assert metrics.decile_mape(truth / 100, said / 100) == pytest.approx(slow)  # in another currency
+
+
 def test_one_constant_right_probability_is_calibrated_and_ranks_nothing() -> None:
     truth, _ = events()
     constant = np.full(len(truth), truth.mean())
     assert metrics.ece(truth, constant) == pytest.approx(0)
     assert (metrics.auc(truth, constant), metrics.lift(truth, constant)) == (0.5, pytest.approx(1))
+    assert np.isnan(metrics.calibration_slope(truth, constant))
 
 
 def test_the_decile_error_is_the_mean_over_tenths_of_what_the_total_misses() -> None:
@@ -196,6 +223,7 @@ def test_groups_explain_all_of_what_they_define() -> None:
     truth = np.array([1.0, 1.0, 5.0, 5.0])
     assert metrics.explained(truth, np.array([0, 0, 1, 1])) == pytest.approx(1)
     assert metrics.explained(truth, np.array([0, 1, 0, 1])) == pytest.approx(0)
+    assert metrics.explained(truth, np.array([0, 3, 5, 6])) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("name", [*criteria.EVENT, *criteria.AMOUNT])
@@ -208,6 +236,20 @@ def test_a_whole_weight_is_the_same_as_a_repeated_row(name) -> None:
 
 
 @pytest.mark.parametrize("name", [*criteria.EVENT, *criteria.AMOUNT])
+def test_a_row_of_no_weight_is_the_same_as_none_even_at_an_end(name) -> None:
+    truth, score = events(120, ties=False)
+    statistic = (criteria.EVENT | criteria.AMOUNT)[name].statistic
+    more, weights = (np.append(truth, [1, 0]), np.append(score, [0, 1])), np.append(np.ones(120), [0, 0])
+    assert statistic(*more, weights) == pytest.approx(statistic(truth, score))
+
+
+def test_a_group_of_no_weight_explains_nothing() -> None:
+    truth, weights = np.array([1.0, 2.0, 5.0, 6.0, 9.0]), np.array([1.0, 1.0, 1.0, 1.0, 0.0])
+    found = metrics.explained(truth, np.array([0, 0, 1, 1, 2]), weights)
+    assert found == pytest.approx(metrics.explained(truth[:4], np.array([0, 0, 1, 1])))
+
+
+@pytest.mark.parametrize("name", [*criteria.EVENT, *criteria.AMOUNT])
 def test_the_order_of_rows_changes_nothing(name) -> None:
     truth, score = events(200)
     shuffled = np.random.default_rng(5).permutation(200)
@@ -215,9 +257,14 @@ def test_the_order_of_rows_changes_nothing(name) -> None:
     assert statistic(truth[shuffled], score[shuffled]) == pytest.approx(statistic(truth, score))
 
 
-def test_a_world_where_nobody_does_it_has_no_ranking_and_no_crash() -> None:
+@pytest.mark.parametrize("truth", [0.0, 1.0])
+def test_where_nobody_does_it_or_everybody_there_is_no_ranking(truth: float) -> None:
+    same, score = np.full(10, truth), np.linspace(0, 1, 10)
+    assert np.isnan([metrics.auc(same, score), metrics.calibration_slope(same, score)]).all()
+
+
+def test_where_nobody_does_it_there_is_nothing_to_lift() -> None:
     nobody, score = np.zeros(10), np.linspace(0, 1, 10)
-    assert np.isnan([metrics.auc(nobody, score), metrics.calibration_slope(nobody, score)]).all()
     assert np.isnan(metrics.lift(nobody, score))
 
 
@@ -229,6 +276,11 @@ def test_log_loss_equals_that_of_scikit_learn() -> None:
 def test_an_interval_pays_for_its_width_and_ten_times_for_what_it_misses() -> None:
     truth, low, high = np.array([5.0, 1.0, 4.0]), np.array([4.0, 2.0, 0.0]), np.array([6.0, 3.0, 3.0])
     assert metrics.interval_score(truth, low, high) == pytest.approx((2 + 1 + 3 + 10 + 10) / 10)
+
+
+def test_inside_an_interval_are_its_bounds_and_what_lies_between() -> None:
+    truth, low, high = np.array([1.0, 2.0, 3.0, 0.0, 4.0]), np.full(5, 1.0), np.full(5, 3.0)
+    assert metrics.inside(truth, low, high) == 0.6
 
 
 def test_wape_is_the_sum_of_misses_over_the_sum_of_what_came() -> None:
