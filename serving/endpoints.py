@@ -1,4 +1,4 @@
-"""The table of all endpoints: the doors, the OpenAPI document and the tests read it."""
+"""The table of all endpoints: the access control, the OpenAPI document and the tests read it."""
 
 from dataclasses import dataclass
 

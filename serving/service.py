@@ -1,8 +1,8 @@
 """The BentoML service: one thin method per endpoint, each calling a plain function. Only it imports bentoml.
 
 Disabled are features that cost more than an answer does: tracing, access log and the framework's own metrics
-(whose labels contain whatever path a client sends). Nothing is loaded on import: a worker opens its house
-when it starts.
+(whose labels contain whatever path a client sends). Nothing is loaded on import: a worker opens its scoring
+and the store when it starts.
 """
 
 # mypy: disable-error-code="untyped-decorator,attr-defined"
@@ -23,22 +23,22 @@ from starlette.responses import Response
 
 from models.chance.reach import in_short
 from serving import api, api_crm, api_types
-from serving.entrance.crew import Crew
-from serving.entrance.doors import ADMITTED, Doors
-from serving.entrance.refusals import trouble
-from serving.house import FOLLOW_SECONDS, House
+from serving.entrance.access import ADMITTED, AccessControl
+from serving.entrance.refusals import refusal_for
+from serving.entrance.threads import BoundedThreads
 from serving.marketing import customer, plan, retention, targets
 from serving.marketing.files import Accepted, json_answer, rows_answer, unchanged
 from serving.marketing.scores import Pull
 from serving.state import State
 from serving.storefront import answers, events, offers
 from serving.watching import logs, orphan
+from serving.worker import FOLLOW_SECONDS, Worker
 
 log = logging.getLogger("recompra.serving")
 Answer = TypeVar("Answer", bound=api_types.Response)
 Listing = TypeVar("Listing", api_crm.ScoresRequest, api_crm.TargetsRequest, api_crm.PlanRequest)
-HOUSE = House()
-AT_THE_STORE, AT_THE_SHELVES = Crew(8, 64), Crew(2, 16)
+WORKER = Worker()
+STORE_THREADS, SCORES_THREADS = BoundedThreads(8, 64), BoundedThreads(2, 16)
 """Threads for requests that need the online store, and for those that do not: a hanging store blocks only the
 first."""
 SUPERVISOR_SECONDS = 1.0
@@ -64,7 +64,7 @@ class Recompra:
         logs.set_up()
         log.info("the code in %s answers", Path(__file__).resolve().parent.parent)
         logging.getLogger("uvicorn.access").propagate = False  # its lines would be made, then dropped
-        HOUSE.open_patiently(Path(os.environ.get("RECOMPRA_HOME", ".recompra")).resolve())
+        WORKER.open_patiently(Path(os.environ.get("RECOMPRA_HOME", ".recompra")).resolve())
         self._followers: list[asyncio.Task[None]] = []
 
     @bentoml.on_deployment
@@ -79,10 +79,10 @@ class Recompra:
     async def follow(self) -> None:
         """Look in the background for a newer scoring, and for a store that was unavailable."""
         orphan.end_with(int(os.environ.get(orphan.KEEPER, os.getppid())))
-        HOUSE.followed = True
-        if HOUSE.moved():  # while this worker was starting
-            HOUSE.swap(HOUSE.load())
-        self._followers = [asyncio.create_task(look(HOUSE)) for look in (_follow, _look_after_store)]
+        WORKER.followed = True
+        if WORKER.moved():  # while this worker was starting
+            WORKER.swap(WORKER.load())
+        self._followers = [asyncio.create_task(look(WORKER)) for look in (_follow, _look_after_store)]
 
     @bentoml.on_shutdown
     async def leave(self) -> None:
@@ -91,19 +91,19 @@ class Recompra:
             follower.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await follower
-        HOUSE.close()
+        WORKER.close()
 
     @bentoml.api(route="/recommend")
     async def recommend(self, request: api.RecommendRequest, /) -> api.Recommended:
         """Say what to show a customer, now."""
-        return answers.recommend(HOUSE.serving(), request)
+        return answers.recommend(WORKER.serving(), request)
 
     @bentoml.api(route="/next_best_offer")
     async def next_best_offer(self, request: api.OfferRequest, /) -> api.Offer:
         """Say what to offer a customer, or nothing."""
         offer = await _answer(offers.next_best_offer, request, now())
         if isinstance(offer, api.Offer):
-            HOUSE.note(offer)
+            WORKER.count_offer(offer)
         return offer
 
     @bentoml.api(route="/events")
@@ -120,7 +120,7 @@ class Recompra:
     async def scores(self, request: api_crm.ScoresRequest, /) -> api_crm.ScoresPage:
         """Scores of all customers, in pages or as one stream."""
         asked = _asked()
-        return await _answer(_scores, _as_accepted(request, asked), HOUSE.home, asked)
+        return await _answer(_scores, _as_accepted(request, asked), WORKER.home, asked)
 
     @bentoml.api(route="/retention_targets")
     async def retention_targets(self, request: api_crm.TargetsRequest, /) -> api_crm.Targets:
@@ -138,22 +138,24 @@ class Recompra:
     @bentoml.api(route="/erase")
     async def erase(self, request: api_crm.EraseRequest, /) -> api_crm.Erased:
         """Forget a customer."""
-        return await _answer(customer.erase, request, now(), HOUSE.audit)
+        return await _answer(customer.erase, request, now(), WORKER.audit)
 
 
 for _method in Recompra.apis.values():  # `bentoml build` writes an OpenAPI that knows no examples; ours does
     _method.input_spec.model_config.pop("json_schema_extra", None)
-Recompra.add_asgi_middleware(Doors, house=HOUSE, clock=now, hot=os.environ.get("RECOMPRA_HOT", "1") == "1")
+Recompra.add_asgi_middleware(
+    AccessControl, worker=WORKER, clock=now, hot=os.environ.get("RECOMPRA_HOT", "1") == "1"
+)
 
 
 async def _answer(function: Callable[..., Answer], request: Any, *more: Any) -> Answer:
     """Answer in a thread, off the event loop that answers the hot routes; refusals become responses."""
-    state: State = HOUSE.serving()
-    crew = AT_THE_SHELVES if isinstance(request, api_crm.ScoresRequest) else AT_THE_STORE
+    state: State = WORKER.serving()
+    threads = SCORES_THREADS if isinstance(request, api_crm.ScoresRequest) else STORE_THREADS
     try:
-        return await crew.do(function, state, request, *more)
+        return await threads.run(function, state, request, *more)
     except Exception as error:  # a refusal becomes its response; anything else is raised again
-        refused = trouble(error)
+        refused = refusal_for(error)
         if refused.status == 500:
             raise
         response = Response(refused.body(), refused.status, dict(refused.headers), "application/json")
@@ -193,18 +195,18 @@ def _asked() -> Accepted:
     return Accepted.of(request.headers, bodiless=request.scope.get(ADMITTED) == "HEAD")
 
 
-async def _follow(house: House) -> None:
+async def _follow(worker: Worker) -> None:
     while True:
         await asyncio.sleep(FOLLOW_SECONDS)
-        if house.moved():
-            house.swap(await asyncio.to_thread(house.load))
+        if worker.moved():
+            worker.swap(await asyncio.to_thread(worker.load))
 
 
-async def _look_after_store(house: House) -> None:
+async def _look_after_store(worker: Worker) -> None:
     while True:
         await asyncio.sleep(FOLLOW_SECONDS)
-        if house.view is not None and house.view.down:
-            await asyncio.to_thread(house.again)
+        if worker.view is not None and worker.view.down:
+            await asyncio.to_thread(worker.recheck_store)
 
 
 def _watch_closely() -> None:

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from serving.api_types import Request
+from serving.entrance.exchange import JSON, Message, Receive
 from serving.entrance.refusals import Refused
-from serving.entrance.visit import JSON, Message, Receive
 
 MAX_BODY = 1_000_000
 BODY_SECONDS = 5.0

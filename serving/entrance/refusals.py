@@ -26,18 +26,18 @@ class Refused(Exception):
 
     def body(self) -> bytes:
         """Return the reason as JSON, with the request's id."""
-        told = {"error": self.error, "request_id": REQUEST_ID.get(), "detail": self.detail}
-        return msgspec.json.encode({name: value for name, value in told.items() if value is not None})
+        reason = {"error": self.error, "request_id": REQUEST_ID.get(), "detail": self.detail}
+        return msgspec.json.encode({name: value for name, value in reason.items() if value is not None})
 
 
-def trouble(error: Exception) -> Refused:
+def refusal_for(error: Exception) -> Refused:
     """Convert an error into a status and a reason, without a stack trace."""
     if isinstance(error, InputError):
         return Refused(409 if isinstance(error, Conflict) else 400, str(error))
     if isinstance(error, NotFound):
         return Refused(410 if isinstance(error, Gone) else 404, str(error))
     if isinstance(error, DEAD):
-        return away()
+        return store_unavailable()
     if isinstance(error, Busy):
         return Refused(503, str(error), headers=(("retry-after", "1"),))
     if isinstance(error, RecompraError):
@@ -45,6 +45,6 @@ def trouble(error: Exception) -> Refused:
     return Refused(500, FAILED[500])
 
 
-def away() -> Refused:
+def store_unavailable() -> Refused:
     """Return the refusal for a store that is unavailable."""
     return Refused(503, "the online store is unavailable; try again", headers=RETRY)

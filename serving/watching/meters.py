@@ -11,8 +11,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from serving.house import House
 from serving.state import refusal, registry_trouble
+from serving.worker import Worker
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -83,21 +83,21 @@ class Meters:
             self._lists.labels(*labels).inc(len(seconds))
             _observe(self._list_seconds.labels(labels[0]), seconds)
 
-    def look(self, house: House) -> None:
+    def look(self, worker: Worker) -> None:
         """Record a worker's status, and what it offered."""
         values: Mapping[str, float] = {
-            "recompra_scoring_swaps": house.n_swaps,
-            "recompra_scoring_refusals": house.n_refusals,
-            "recompra_scoring_refused": bool(house.refused or refusal(house.home)),
-            "recompra_store_down": bool(house.view and house.view.trouble),
-            "recompra_registry_down": bool(registry_trouble(house.home)),
-            "recompra_scoring_as_of_seconds": house.state.snapshot.as_of.timestamp() if house.state else 0,
+            "recompra_scoring_swaps": worker.n_swaps,
+            "recompra_scoring_refusals": worker.n_refusals,
+            "recompra_scoring_refused": bool(worker.refused or refusal(worker.home)),
+            "recompra_store_down": bool(worker.view and worker.view.trouble),
+            "recompra_registry_down": bool(registry_trouble(worker.home)),
+            "recompra_scoring_as_of_seconds": worker.state.snapshot.as_of.timestamp() if worker.state else 0,
         }
         for name, value in values.items():
             self._gauges[name].set(value)
-        for name, version in house.state.snapshot.models.items() if house.state else ():
+        for name, version in worker.state.snapshot.models.items() if worker.state else ():
             self._versions.labels(name).set(float(version))
-        offered, house.offered = house.offered, Counts()
+        offered, worker.offered = worker.offered, Counts()
         for (what, name), n in offered.items():
             (self._rules if what == "rule" else self._offers).labels(name).inc(n)
 

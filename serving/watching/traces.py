@@ -1,6 +1,6 @@
 """Traces of requests, if ``OTEL_EXPORTER_OTLP_ENDPOINT`` names a collector; otherwise nothing is imported.
 
-One span per request, made at the doors when it has been answered: the path, the status, the list and how it
+One span per request, made by the access control after the answer: the path, the status, the list and how it
 was answered, the scoring and the versions of its models. It contains nothing that a client sent except a W3C
 ``traceparent`` and the request's id. Spans are sent in batches by a thread; an unavailable collector loses
 spans, never answers. The SDK itself reads the other standard variables (``OTEL_SERVICE_NAME``,
@@ -50,7 +50,7 @@ class Traces:
             log.error(MISSING, error.name)
             return None
 
-    def tell(
+    def record(
         self, scope: Mapping[str, Any], status: int, seconds: float, *, path: str, **attributes: Any
     ) -> None:
         """Make the span of a request that took ``seconds`` and ends now; ``path`` is ours, or other."""
@@ -89,9 +89,9 @@ class Traces:
 
 def answered(answer: Mapping[str, Any] | None, snapshot: Snapshot | None) -> dict[str, Any]:
     """Return the attributes of a span: of the answer, and of the scoring in service."""
-    told = answer or {}
+    fields = answer or {}
     found: dict[str, Any] = {
-        f"recompra.{name}": told[name] for name in ("list", "answered_from") if name in told
+        f"recompra.{name}": fields[name] for name in ("list", "answered_from") if name in fields
     }
     if snapshot is not None:
         found["recompra.scoring"] = snapshot.stamp

@@ -1,4 +1,4 @@
-"""What a span costs: CPU of one ``/recommend`` through the doors, with and without a collector.
+"""What a span costs: CPU of one ``/recommend`` through the access control, with and without a collector.
 
 ``python tests/benchmarks/bench_traces.py [--requests 20000]``: in this process, which also encodes and sends
 the spans; the collector is a process of its own. The two take turns.
@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from worlds.snapshot import NOW, make_home, make_snapshot
 from worlds.visits import echo, make_keys
 
-from serving.entrance.doors import Doors
-from serving.house import House
+from serving.entrance.access import AccessControl
+from serving.worker import Worker
 
 COLLECTOR = """
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -37,7 +37,7 @@ BODY = b'{"customer_id": "c000001", "k": 10}'
 ROUNDS = 5
 
 
-async def _ask(doors: Doors, key: str, n: int) -> None:
+async def _ask(access: AccessControl, key: str, n: int) -> None:
     headers = [(b"authorization", f"Bearer {key}".encode()), (b"content-type", b"application/json")]
 
     async def receive() -> Any:
@@ -48,15 +48,15 @@ async def _ask(doors: Doors, key: str, n: int) -> None:
 
     for _ in range(n):
         scope = {"type": "http", "path": "/recommend", "method": "POST", "headers": headers}
-        await doors(scope, receive, send)
+        await access(scope, receive, send)
 
 
-def microseconds(doors: Doors, key: str, n: int) -> float:
+def microseconds(access: AccessControl, key: str, n: int) -> float:
     """Return the CPU of a request, the sending of its span included."""
     start = time.process_time()
-    asyncio.run(_ask(doors, key, n))
-    if doors.traces is not None:
-        doors.traces.flush()
+    asyncio.run(_ask(access, key, n))
+    if access.traces is not None:
+        access.traces.flush()
     return (time.process_time() - start) / n * 1e6
 
 
@@ -72,17 +72,18 @@ def main(arguments: list[str]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             home = Path(folder)
             make_home(home, make_snapshot(1_000, 500))
-            key, house = make_keys(home)["storefront"], House()
-            house.open(home)
-            without = Doors(echo, house=house, clock=lambda: NOW)
+            key, worker = make_keys(home)["storefront"], Worker()
+            worker.open(home)
+            without = AccessControl(echo, worker=worker, clock=lambda: NOW)
             os.environ.update(
                 OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}", OTEL_BSP_MAX_QUEUE_SIZE=str(n)
             )
-            traced = Doors(echo, house=house, clock=lambda: NOW)
+            traced = AccessControl(echo, worker=worker, clock=lambda: NOW)
             taken = [
-                [microseconds(doors, key, n // ROUNDS) for doors in (without, traced)] for _ in range(ROUNDS)
+                [microseconds(access, key, n // ROUNDS) for access in (without, traced)]
+                for _ in range(ROUNDS)
             ]
-            house.close()
+            worker.close()
     finally:
         collector.kill()
     plain, spanned = (min(column) for column in zip(*taken, strict=True))

@@ -41,14 +41,14 @@ SUFFIX = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("_total",), "g
 @pytest.fixture(scope="module")
 def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """What /metrics shows of a service that was asked everything once: labels, by name."""
-    client, house = visitor(tmp_path_factory.mktemp("home"))
+    client, worker = visitor(tmp_path_factory.mktemp("home"))
     client.ask("/recommend", {"customer_id": "c000001"})
-    offer = next_best_offer(house.serving(), OfferRequest(customer_id="c000001"), NOW)
+    offer = next_best_offer(worker.serving(), OfferRequest(customer_id="c000001"), NOW)
     offer.ruled_out = [{"rule": "stock"}]
-    house.note(offer)
-    Vitals(psi={"n_orders": 0.1}).write(house.home, NOW)
+    worker.count_offer(offer)
+    Vitals(psi={"n_orders": 0.1}).write(worker.home, NOW)
     text = client.get("/metrics").text
-    house.close()
+    worker.close()
     found: dict[str, set[str]] = {"up": {"job", "instance"}}
     for family in text_string_to_metric_families(text):
         for suffix in SUFFIX[family.type]:

@@ -16,7 +16,7 @@ from worlds.framework import Service, framework
 from worlds.snapshot import make_home, names
 
 from serving.endpoints import ALL, BY_PATH
-from serving.entrance.doors import HOT, Doors
+from serving.entrance.access import HOT, AccessControl
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +27,16 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield made
 
 
-def test_the_doors_stand_before_everything_the_framework_puts_there(service: Service) -> None:
-    doors = service.app.middleware_stack
-    assert isinstance(doors, Doors)
-    assert not isinstance(doors.app, Doors)
+def test_access_is_checked_before_everything_the_framework_puts_there(service: Service) -> None:
+    outermost = service.app.middleware_stack
+    assert isinstance(outermost, AccessControl)
+    assert not isinstance(outermost.app, AccessControl)
     assert service.ask("/customer", {"customer_id": "c000001"}).status_code == 200
     keyless = Service(service.runner, service.app, {"admin": "none"})
     assert keyless.ask("/customer", {"customer_id": "c000001"}).status_code == 401
 
 
-def test_doors_that_cannot_step_forward_are_as_closed(service: Service) -> None:
+def test_access_control_inside_the_framework_is_as_strict(service: Service) -> None:
     behind = Service(service.runner, service.app.middleware_stack.app, {"admin": "none"})
     for path in ("/customer", "/recommend", "/docs.json"):
         assert behind.ask(path, {"customer_id": "c000001"}).status_code == 401
@@ -381,12 +381,12 @@ def test_a_worker_imports_nothing_heavy(tmp_path: Path) -> None:
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from serving.service import HOUSE
+from serving.service import WORKER
 from serving import api, api_crm
 from serving.marketing import customer, plan, retention
 from serving.storefront import answers, offers
-HOUSE.open(Path({str(tmp_path)!r}))
-state, now = HOUSE.serving(), datetime.now(UTC)
+WORKER.open(Path({str(tmp_path)!r}))
+state, now = WORKER.serving(), datetime.now(UTC)
 answers.recommend(state, api.RecommendRequest(customer_id="c000001"))
 offers.next_best_offer(state, api.OfferRequest(customer_id="c000001"), now)
 retention.retention_targets(state, api_crm.TargetsRequest(budget=1.0), now)

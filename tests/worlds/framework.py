@@ -1,4 +1,4 @@
-"""The whole BentoML service in this process, behind its doors."""
+"""The whole BentoML service in this process, behind its access control."""
 
 import asyncio
 import json
@@ -14,12 +14,12 @@ import httpx
 import pytest
 from worlds.visits import alive, make_keys
 
-from serving.entrance.doors import HOT
+from serving.entrance.access import HOT
 
 
 @dataclass
 class Service:
-    """The service behind its doors; ``slow`` lets the framework answer the hot routes too."""
+    """The service behind its access control; ``slow`` lets the framework answer the hot routes too."""
 
     runner: asyncio.Runner
     app: Any

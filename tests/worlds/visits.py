@@ -12,9 +12,9 @@ import httpx
 from worlds.snapshot import NOW, Snapshot, make_home
 
 from serving.entrance import keys
-from serving.entrance.doors import Doors
-from serving.house import House
+from serving.entrance.access import AccessControl
 from serving.store import Store
+from serving.worker import Worker
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,13 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": message["body"]})
 
 
-def visitor(home: Path, snapshot: Snapshot | None = None, app: Any = echo) -> tuple[Client, House]:
-    """Open a house on a made-up scoring, with the doors before ``app``."""
+def visitor(home: Path, snapshot: Snapshot | None = None, app: Any = echo) -> tuple[Client, Worker]:
+    """Open a worker on a made-up scoring, with the access control before ``app``."""
     make_home(home, snapshot)
     made = make_keys(home)
-    house = House()
-    house.open(home)
-    return Client(Doors(app, house=house, clock=lambda: NOW), made), house
+    worker = Worker()
+    worker.open(home)
+    return Client(AccessControl(app, worker=worker, clock=lambda: NOW), made), worker
 
 
 @asynccontextmanager

@@ -13,11 +13,11 @@ from faults.home import KEPT, Shelf
 from faults.truth import Version
 from faults.victims import ROLES, SCORED, SHARES
 
-from serving.house import House
 from serving.online.tables import EVENTS
 from serving.scoring.folder import load
 from serving.state import Pointer
 from serving.store import Store
+from serving.worker import Worker
 
 PRELOADED = ("faults.victims", "models.ranking.live")
 AT_MOST = {"events": 0.15, "lists": 1.2, "scoring": 4.0, "loading": 0.6}
@@ -79,11 +79,11 @@ class Killing:
             self.violations.append(f"{when}: the scoring {pointer.stamp} is not that of {pointer.models}")
         if pq.read_metadata(folder / "scores.parquet").num_rows != len(made.customers):
             self.violations.append(f"{when}: scores.parquet is not whole")
-        house = House()
-        house.open(self.shelf.home)
-        if not house.status()["ready"] or house.refused or house.status()["store"] != "ok":
-            self.violations.append(f"{when}: {house.status()}")
-        house.close()
+        worker = Worker()
+        worker.open(self.shelf.home)
+        if not worker.status()["ready"] or worker.refused or worker.status()["store"] != "ok":
+            self.violations.append(f"{when}: {worker.status()}")
+        worker.close()
         left = sorted(path.name for path in (self.shelf.home / "lists").iterdir())
         if len(left) > KEPT + 4:
             self.violations.append(f"{when}: much is left behind: {left}")

@@ -17,12 +17,12 @@ from features.shop import Shop
 from models.registry import model_class
 from serving import score
 from serving.api import EventsRequest, RecommendRequest
-from serving.house import House
 from serving.scoring.build import Build
 from serving.scoring.folder import load
 from serving.scoring.snapshot import Snapshot
 from serving.storefront import answers
 from serving.storefront.events import post_events
+from serving.worker import Worker
 
 LINE = {"kind": "order", "product_id": "p0001"}
 SCORED = "9"
@@ -31,8 +31,8 @@ SCORED = "9"
 
 def write_events(shelf: Shelf, cycle: int, told: Connection) -> None:
     """Post batch after batch as a worker does; tell each that was acknowledged."""
-    house, random = House(), Random(cycle)
-    house.open(shelf.home)
+    worker, random = Worker(), Random(cycle)
+    worker.open(shelf.home)
     told.send("ready")
     for batch in range(1_000_000):
         n = random.randint(1, 5)
@@ -46,7 +46,7 @@ def write_events(shelf: Shelf, cycle: int, told: Connection) -> None:
             for j in range(n)
         ]
         request = EventsRequest.model_validate_json(json.dumps({"events": events}))
-        kept = post_events(house.serving(), request, datetime.now(UTC))
+        kept = post_events(worker.serving(), request, datetime.now(UTC))
         assert kept.accepted == n
         told.send([event["event_id"] for event in events])
 
@@ -77,14 +77,14 @@ def score_all(shelf: Shelf, cycle: int, told: Connection) -> None:
 
 def follow(shelf: Shelf, cycle: int, told: Connection) -> None:
     """Take scoring after scoring into service as a worker does, and answer from it."""
-    house = House()
-    house.open(shelf.home)
+    worker = Worker()
+    worker.open(shelf.home)
     told.send("ready")
     for turn in range(1_000_000):
         shelf.publish(cycle + turn)
-        if house.moved():
-            house.swap(house.load())
-        answers.recommend(house.serving(), RecommendRequest(customer_id="c00001"))
+        if worker.moved():
+            worker.swap(worker.load())
+        answers.recommend(worker.serving(), RecommendRequest(customer_id="c00001"))
         told.send("")
 
 

@@ -72,12 +72,12 @@ import sys
 from pathlib import Path
 from serving import api
 from serving.storefront import answers
-from serving.service import HOUSE
-HOUSE.open(Path({str(home)!r}))
-name = HOUSE.serving().snapshot.customers.names([0])[0]
-goods = HOUSE.serving().snapshot.catalogue.products.names([0])
+from serving.service import WORKER
+WORKER.open(Path({str(home)!r}))
+name = WORKER.serving().snapshot.customers.names([0])[0]
+goods = WORKER.serving().snapshot.catalogue.products.names([0])
 for cart in ([], goods):
-    answers.recommend(HOUSE.serving(), api.RecommendRequest(customer_id=name, cart=cart, details=True))
+    answers.recommend(WORKER.serving(), api.RecommendRequest(customer_id=name, cart=cart, details=True))
 print(*[name for name in {HEAVY!r} if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -84,12 +84,12 @@ def told(caplog: pytest.LogCaptureFixture) -> list[Any]:
 def test_a_refused_request_leaves_a_line_without_a_word_about_the_customer(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client, house = visitor(tmp_path)
+    client, worker = visitor(tmp_path)
     client.ask("/customer/c000001", {"customer_id": "c000001"})
     client.ask("/recommend", {"customer_id": "c000001", "k": "c000001"})
     client.ask("/recommend", {"customer_id": "c000001"}, scope="c000001")
     client.ask("/recommend", {"customer_id": "c000001"})
-    house.close()
+    worker.close()
     assert [(line["path"], line["status"]) for line in told(caplog)] == [
         ("other", 404),
         ("/recommend", 400),
@@ -103,7 +103,7 @@ def test_every_request_leaves_a_line_where_asked_for(
 ) -> None:
     monkeypatch.setenv("RECOMPRA_ACCESS_LOG", "1")
     caplog.set_level(logging.INFO, "recompra.access")
-    client, house = visitor(tmp_path)
+    client, worker = visitor(tmp_path)
     client.ask("/recommend", {"customer_id": "c000001"})
-    house.close()
+    worker.close()
     assert [line["status"] for line in told(caplog)] == [200]

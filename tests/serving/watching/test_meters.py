@@ -60,13 +60,13 @@ def test_nothing_is_counted_twice() -> None:
 
 
 def test_versions_offers_and_what_rules_refused_are_shown(tmp_path: Path) -> None:
-    client, house = visitor(tmp_path)
-    offer = next_best_offer(house.serving(), OfferRequest(customer_id="c000001"), NOW)
+    client, worker = visitor(tmp_path)
+    offer = next_best_offer(worker.serving(), OfferRequest(customer_id="c000001"), NOW)
     offer.ruled_out = [{"rule": "stock"}, {"rule": "stock"}, {"rule": "consent"}]
-    house.note(offer)
+    worker.count_offer(offer)
     for _ in range(2):
         told = figures(client.get("/metrics").content)
-    house.close()
+    worker.close()
     assert told['recompra_model_version{model="churn"}'] == 1
     assert told[f'recompra_offers_total{{name="{offer.name}"}}'] == 1
     assert told['recompra_offer_refusals_total{rule="stock"}'] == 1
@@ -74,9 +74,9 @@ def test_versions_offers_and_what_rules_refused_are_shown(tmp_path: Path) -> Non
 
 
 def test_champions_that_the_watcher_refused_are_seen(tmp_path: Path) -> None:
-    client, house = visitor(tmp_path)
+    client, worker = visitor(tmp_path)
     before = figures(client.get("/metrics").content)
     (tmp_path / "refused.json").write_text('{"models": {}, "reason": "no model.json"}')
     after = figures(client.get("/metrics").content)
-    house.close()
+    worker.close()
     assert [told["recompra_scoring_refused"] for told in (before, after)] == [0, 1]

@@ -60,9 +60,9 @@ def collector() -> Iterator[Collector]:
 @pytest.fixture
 def client(collector: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.server_port}")
-    made, house = visitor(tmp_path)
+    made, worker = visitor(tmp_path)
     yield made
-    house.close()
+    worker.close()
 
 
 def test_an_answer_is_a_span_that_says_what_answered(client: Client, collector: Collector) -> None:
@@ -116,10 +116,10 @@ def test_a_collector_that_is_away_costs_no_answer(
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
-    client, house = visitor(tmp_path)
+    client, worker = visitor(tmp_path)
     assert client.ask("/recommend", {"customer_id": "c000001"}).status_code == 200
     client.app.traces.flush()
-    house.close()
+    worker.close()
     assert "c000001" not in caplog.text
 
 
@@ -128,13 +128,13 @@ def test_without_its_package_the_service_serves_and_says_so(
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
-    client, house = visitor(tmp_path)
+    client, worker = visitor(tmp_path)
     assert client.ask("/recommend", {"customer_id": "c000001"}).status_code == 200
-    house.close()
+    worker.close()
     assert "install `recompra[otel]`" in caplog.text
 
 
 def test_unasked_for_nothing_of_it_is_imported() -> None:
-    code = "import sys, serving.entrance.doors\n"
+    code = "import sys, serving.entrance.access\n"
     code += "assert not [name for name in sys.modules if 'opentelemetry' in name]"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -4,14 +4,14 @@ import threading
 import pytest
 
 from features.errors import Busy
-from serving.entrance.crew import Crew
+from serving.entrance.threads import BoundedThreads
 
 
 def test_what_cannot_be_answered_soon_is_sent_away_at_once() -> None:
-    crew, go = Crew(1, 1), threading.Event()
+    threads, go = BoundedThreads(1, 1), threading.Event()
 
     async def three() -> list[object]:
-        asked = [asyncio.create_task(crew.do(go.wait, 5)) for _ in range(3)]
+        asked = [asyncio.create_task(threads.run(go.wait, 5)) for _ in range(3)]
         await asyncio.sleep(0.05)
         go.set()
         return await asyncio.gather(*asked, return_exceptions=True)
@@ -22,27 +22,27 @@ def test_what_cannot_be_answered_soon_is_sent_away_at_once() -> None:
 
 
 def test_who_stops_waiting_leaves_the_line() -> None:
-    crew, go = Crew(1, 1), threading.Event()
+    threads, go = BoundedThreads(1, 1), threading.Event()
 
     async def impatient() -> object:
-        slow = asyncio.create_task(crew.do(go.wait, 5))
+        slow = asyncio.create_task(threads.run(go.wait, 5))
         await asyncio.sleep(0)  # it is at work before anybody waits
         for _ in range(10):
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(crew.do(print), 0.01)
+                await asyncio.wait_for(threads.run(print), 0.01)
         go.set()
         await slow
-        return await crew.do(str, 7)
+        return await threads.run(str, 7)
 
     assert asyncio.run(impatient()) == "7"
 
 
 def test_an_error_comes_back_as_it_is_and_leaves_room() -> None:
-    crew = Crew(1, 0)
+    threads = BoundedThreads(1, 0)
 
     async def fail() -> None:
         for _ in range(5):
             with pytest.raises(ZeroDivisionError):
-                await crew.do(lambda: 1 / 0)
+                await threads.run(lambda: 1 / 0)
 
     asyncio.run(fail())

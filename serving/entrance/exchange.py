@@ -1,4 +1,4 @@
-"""One request on its way through the doors, and its response."""
+"""One HTTP request and its response, as the access control sees them."""
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ HIDDEN = (b"server", b"x-bentoml-request-id")
 
 
 @dataclass
-class Visit:
-    """One request on its way through the doors."""
+class Exchange:
+    """One request and its response."""
 
     scope: Scope
     headers: Mapping[bytes, bytes]

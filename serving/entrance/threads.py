@@ -16,14 +16,14 @@ from features.errors import Busy
 Answer = TypeVar("Answer")
 
 
-class Crew:
+class BoundedThreads:
     """``n_threads`` workers, and a queue of at most ``most_waiting`` requests."""
 
     def __init__(self, n_threads: int, most_waiting: int) -> None:
         self._pool = ThreadPoolExecutor(n_threads, thread_name_prefix="answer")
         self._room = BoundedSemaphore(n_threads + most_waiting)
 
-    async def do(self, function: Callable[..., Answer], *more: Any) -> Answer:
+    async def run(self, function: Callable[..., Answer], *more: Any) -> Answer:
         """Call a function in one of the threads; raise ``Busy`` if the queue is full.
 
         A request that times out leaves the queue; what runs already is not interrupted.

@@ -19,20 +19,20 @@ import msgspec
 
 from serving.endpoints import BY_PATH, Endpoint
 from serving.entrance.bodies import body_of, parse, replay
+from serving.entrance.exchange import JSON, Exchange, Receive, Scope, Send
 from serving.entrance.keys import SCOPES, Key
 from serving.entrance.limits import Limits
 from serving.entrance.openapi import document
 from serving.entrance.queries import body_of_query
 from serving.entrance.quick import FAULTS, reader
-from serving.entrance.refusals import FAILED, RETRY, Refused, away, trouble
-from serving.entrance.visit import JSON, Receive, Scope, Send, Visit
-from serving.house import House
+from serving.entrance.refusals import FAILED, RETRY, Refused, refusal_for, store_unavailable
 from serving.state import State
 from serving.storefront import answers
 from serving.watching.logs import REQUEST_ID
 from serving.watching.meters import CONTENT_TYPE, Meters
 from serving.watching.traces import Traces, answered
 from serving.watching.watched import exposition
+from serving.worker import Worker
 
 log = logging.getLogger("recompra.serving")
 access = logging.getLogger("recompra.access")
@@ -41,7 +41,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 FLUSH_SECONDS = 0.2
 """Maximum delay until another worker's ``/metrics`` includes a request."""
 ADMITTED = "recompra.admitted"
-"""Marks, in its scope, a request that the doors admitted, by its original method: no client can set it."""
+"""Marks an admitted request, in its scope, with its original method: no client can set it."""
 OPEN = ("/livez", "/healthz", "/readyz")
 AUDITED = frozenset(path for path, endpoint in BY_PATH.items() if "storefront" not in endpoint.scopes)
 """Requests to CRM and admin endpoints are logged: see ``serving.entrance.audit``."""
@@ -53,16 +53,16 @@ NO_BROWSERS = "ask from the shop's server: a key in a page is everybody's, and o
 """No origin is ever allowed (CORS): with a storefront key one can name any customer, and post orders."""
 
 
-class Doors:
+class AccessControl:
     """The middleware. With ``hot=False`` the service answers every route, to compare both."""
 
-    def __init__(self, app: App, *, house: House, clock: Callable[[], datetime], hot: bool = True) -> None:
+    def __init__(self, app: App, *, worker: Worker, clock: Callable[[], datetime], hot: bool = True) -> None:
         self.app = self.inside = app
-        self.house, self.clock, self.meters = house, clock, Meters()
+        self.worker, self.clock, self.meters = worker, clock, Meters()
         self.hot = HOT if hot else {}
         self._flushing = False
         self.limits = Limits(int(os.environ.get("RECOMPRA_WORKERS", "1")))
-        self.tells = 0 if os.environ.get("RECOMPRA_ACCESS_LOG") == "1" else 400
+        self.logged_from = 0 if os.environ.get("RECOMPRA_ACCESS_LOG") == "1" else 400
         self.traces = Traces.asked_for()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,7 +70,7 @@ class Doors:
         if scope["type"] == "http" and ADMITTED not in scope:
             return await self._http(scope, receive, send)
         if scope["type"] == "lifespan":
-            self.step_forward(scope.get("app"))
+            self._move_to_front(scope.get("app"))
         if scope["type"] in ("http", "lifespan"):
             await self.inside(scope, receive, send)
         else:  # a WebSocket: not supported
@@ -78,10 +78,10 @@ class Doors:
         if scope["type"] == "lifespan":
             self.meters.flush()
 
-    def step_forward(self, framework: Any) -> None:
+    def _move_to_front(self, framework: Any) -> None:
         """Move in front of the framework's own middlewares, which cost more than a ready list does.
 
-        If the framework is not built as expected, the doors stay where they are, equally closed.
+        If the framework is not built as expected, it stays inside them, equally closed.
         """
         stack = getattr(framework, "middleware_stack", None)
         if stack is not None and stack is not self:
@@ -89,64 +89,64 @@ class Doors:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
-        visit = Visit(scope, headers, send, _request_id(headers), perf_counter())
-        REQUEST_ID.set(visit.request_id)
+        exchange = Exchange(scope, headers, send, _request_id(headers), perf_counter())
+        REQUEST_ID.set(exchange.request_id)
         try:
-            await self._visit(visit, receive)
+            await self._handle(exchange, receive)
         except Refused as refused:
-            await visit.refuse(refused)
+            await exchange.refuse(refused)
         except Exception as error:  # the outermost handler: logged in full, answered without a trace
-            log.exception("request %s failed", visit.request_id)
-            if visit.status:
+            log.exception("request %s failed", exchange.request_id)
+            if exchange.status:
                 raise
-            await visit.refuse(trouble(error))
+            await exchange.refuse(refusal_for(error))
         path = scope["path"]
         if path in AUDITED:
-            self._audit(visit)
+            self._audit(exchange)
         path = path if path in BY_PATH or path in READABLE or path in OPEN else "other"
-        seconds = perf_counter() - visit.started
-        self.meters.request(path, visit.status, seconds)
+        seconds = perf_counter() - exchange.started
+        self.meters.request(path, exchange.status, seconds)
         if not self._flushing:
             self._flushing = True
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
-        if visit.status >= self.tells and path not in OPEN:
-            _tell(visit, path, seconds)
+        if exchange.status >= self.logged_from and path not in OPEN:
+            _log(exchange, path, seconds)
         if self.traces is not None and path not in OPEN:
-            self._trace(self.traces, visit, path, seconds)
+            self._trace(self.traces, exchange, path, seconds)
 
     def _flush(self) -> None:
         self._flushing = False
         self.meters.flush()
-        self.meters.look(self.house)
+        self.meters.look(self.worker)
 
-    def _audit(self, visit: Visit) -> None:
-        self.house.audit.write(
+    def _audit(self, exchange: Exchange) -> None:
+        self.worker.audit.write(
             at=self.clock(),
-            key_id=visit.key_id,
-            path=visit.scope["path"],
-            status=visit.status,
-            request_id=visit.request_id,
+            key_id=exchange.key_id,
+            path=exchange.scope["path"],
+            status=exchange.status,
+            request_id=exchange.request_id,
         )
 
-    def _trace(self, traces: Traces, visit: Visit, path: str, seconds: float) -> None:
-        said = answered(visit.answer, visit.state.snapshot if visit.state else None)
-        told = {"recompra.request_id": visit.request_id, **said}
-        traces.tell(visit.scope, visit.status, seconds, path=path, **told)
+    def _trace(self, traces: Traces, exchange: Exchange, path: str, seconds: float) -> None:
+        about = answered(exchange.answer, exchange.state.snapshot if exchange.state else None)
+        about["recompra.request_id"] = exchange.request_id
+        traces.record(exchange.scope, exchange.status, seconds, path=path, **about)
 
-    async def _visit(self, visit: Visit, receive: Receive) -> None:
-        path, method = visit.scope["path"], visit.method
+    async def _handle(self, exchange: Exchange, receive: Receive) -> None:
+        path, method = exchange.scope["path"], exchange.method
         if path in OPEN and method == "GET":
-            return await self._health(visit)
-        self.house.sync()
-        key = self._key(visit)
-        visit.key_id = key.key_id
-        if (seconds := self.limits.wait(key, visit.started)) > 0:
-            told = f"this key may ask {key.per_second:g} times a second"
-            raise Refused(429, told, headers=(("retry-after", str(ceil(seconds))),))
+            return await self._health(exchange)
+        self.worker.sync()
+        key = self._key(exchange)
+        exchange.key_id = key.key_id
+        if (seconds := self.limits.wait(key, exchange.started)) > 0:
+            reason = f"this key may ask {key.per_second:g} times a second"
+            raise Refused(429, reason, headers=(("retry-after", str(ceil(seconds))),))
         if path in OPEN:
             raise _other_method(path, "GET")
         if path in READABLE:
-            return await self._read(visit, key)
+            return await self._read(exchange, key)
         endpoint = BY_PATH.get(path)
         if endpoint is None:
             raise Refused(404, f"there is nothing at {path[:100]!r}", detail=sorted(BY_PATH))
@@ -154,74 +154,74 @@ class Doors:
             raise _other_method(path, *endpoint.methods)
         _admit(key, endpoint.scopes)
         if method == "GET":
-            body = body_of_query(endpoint, visit.scope["query_string"])
+            body = body_of_query(endpoint, exchange.scope["query_string"])
         else:
-            body = await body_of(visit.headers, receive)
-        if endpoint.stored and self.house.view is not None and self.house.view.down:
-            raise away()
-        await self._answer(visit, endpoint, body, receive)
+            body = await body_of(exchange.headers, receive)
+        if endpoint.stored and self.worker.view is not None and self.worker.view.down:
+            raise store_unavailable()
+        await self._answer(exchange, endpoint, body, receive)
 
-    async def _answer(self, visit: Visit, endpoint: Endpoint, body: bytes, receive: Receive) -> None:
+    async def _answer(self, exchange: Exchange, endpoint: Endpoint, body: bytes, receive: Receive) -> None:
         state, function = self._serving(), self.hot.get(endpoint.path)
-        visit.state = state
+        exchange.state = state
         if function is None:
             parse(endpoint.request, body)
-            await self.app(_admitted(visit, body), replay(body, receive), visit.relay)
-            if visit.failed and not visit.status:  # if a body had begun, the server breaks the connection
-                raise Refused(
-                    visit.failed, FAILED[visit.failed], headers=RETRY if visit.failed == 504 else ()
-                )
+            await self.app(_admitted(exchange, body), replay(body, receive), exchange.relay)
+            if (failed := exchange.failed) and not exchange.status:  # else the server breaks the connection
+                raise Refused(failed, FAILED[failed], headers=RETRY if failed == 504 else ())
             return
-        visit.answer = answer = function(state, read(endpoint, body))
+        exchange.answer = answer = function(state, read(endpoint, body))
         if "list" in answer:
-            self.meters.list_answered(answer["list"], answer["answered_from"], perf_counter() - visit.started)
-        await visit.reply(200, msgspec.json.encode(answer))
+            self.meters.list_answered(
+                answer["list"], answer["answered_from"], perf_counter() - exchange.started
+            )
+        await exchange.reply(200, msgspec.json.encode(answer))
 
     def _serving(self) -> State:
-        if self.house.state is None:
-            raise Refused(503, f"{self.house.status()['refused']}", headers=RETRY)
-        return self.house.state
+        if self.worker.state is None:
+            raise Refused(503, f"{self.worker.status()['refused']}", headers=RETRY)
+        return self.worker.state
 
-    def _key(self, visit: Visit) -> Key:
-        presented = visit.headers.get(b"authorization", b"")
-        view = self.house.view
+    def _key(self, exchange: Exchange) -> Key:
+        presented = exchange.headers.get(b"authorization", b"")
+        view = self.worker.view
         key = view.holder(presented) if view is not None else None
         if key is None:
-            told = "this key is not known, or was revoked" if presented else "no key was given"
+            reason = "this key is not known, or was revoked" if presented else "no key was given"
             hint = "send `Authorization: Bearer <key>`; `recompra keys create` makes one"
-            if PREFLIGHT in visit.headers and visit.method == "OPTIONS":
-                told, hint = "a page in a browser may not ask here", NO_BROWSERS
-            raise Refused(401, f"{told}. Hint: {hint}", headers=(("www-authenticate", "Bearer"),))
+            if PREFLIGHT in exchange.headers and exchange.method == "OPTIONS":
+                reason, hint = "a page in a browser may not ask here", NO_BROWSERS
+            raise Refused(401, f"{reason}. Hint: {hint}", headers=(("www-authenticate", "Bearer"),))
         return key
 
-    async def _read(self, visit: Visit, key: Key) -> None:
-        path = visit.scope["path"]
-        if visit.method != "GET":
+    async def _read(self, exchange: Exchange, key: Key) -> None:
+        path = exchange.scope["path"]
+        if exchange.method != "GET":
             raise _other_method(path, "GET")
         _admit(key, READABLE[path])
         if path == "/metrics":
-            self.meters.look(self.house)
-            told = self.meters.text() + exposition(self.house.home, self.clock())
-            return await visit.reply(200, told, CONTENT_TYPE.encode())
-        await visit.reply(200, document())
+            self.meters.look(self.worker)
+            metrics = self.meters.text() + exposition(self.worker.home, self.clock())
+            return await exchange.reply(200, metrics, CONTENT_TYPE.encode())
+        await exchange.reply(200, document())
 
-    async def _health(self, visit: Visit) -> None:
-        if visit.scope["path"] != "/readyz":
-            return await visit.reply(200, b'{"alive":true}')
-        status = self.house.status()
-        await visit.reply(200 if status["ready"] else 503, msgspec.json.encode(status))
+    async def _health(self, exchange: Exchange) -> None:
+        if exchange.scope["path"] != "/readyz":
+            return await exchange.reply(200, b'{"alive":true}')
+        status = self.worker.status()
+        await exchange.reply(200 if status["ready"] else 503, msgspec.json.encode(status))
 
 
-def _admitted(visit: Visit, body: bytes) -> Scope:
+def _admitted(exchange: Exchange, body: bytes) -> Scope:
     """Return a request as the service gets it: a POST of its body; only a GET carries ``If-None-Match``."""
-    headers = visit.scope["headers"]
-    if visit.method == "GET":
+    headers = exchange.scope["headers"]
+    if exchange.method == "GET":
         headers = [pair for pair in headers if pair[0] not in (b"content-type", b"content-length")]
         headers += [(b"content-type", JSON), (b"content-length", b"%d" % len(body))]
-    elif b"if-none-match" in visit.headers:
+    elif b"if-none-match" in exchange.headers:
         headers = [pair for pair in headers if pair[0] != b"if-none-match"]
     as_post = {"method": "POST", "query_string": b"", "headers": headers}
-    return {**visit.scope, **as_post, ADMITTED: visit.scope["method"]}
+    return {**exchange.scope, **as_post, ADMITTED: exchange.scope["method"]}
 
 
 def read(endpoint: Endpoint, body: bytes) -> Any:
@@ -232,11 +232,13 @@ def read(endpoint: Endpoint, body: bytes) -> Any:
         return parse(endpoint.request, body)
 
 
-def _tell(visit: Visit, path: str, seconds: float) -> None:
+def _log(exchange: Exchange, path: str, seconds: float) -> None:
     """Log a request without its content: neither path nor reason may name a customer."""
-    level = logging.INFO if visit.status < 400 else logging.WARNING if visit.status < 500 else logging.ERROR
-    fields = {"path": path, "status": visit.status, "ms": round(seconds * 1000, 3)}
-    access.log(level, "%s %s", visit.status, path, extra={"fields": fields})
+    level = (
+        logging.INFO if exchange.status < 400 else logging.WARNING if exchange.status < 500 else logging.ERROR
+    )
+    fields = {"path": path, "status": exchange.status, "ms": round(seconds * 1000, 3)}
+    access.log(level, "%s %s", exchange.status, path, extra={"fields": fields})
 
 
 def _other_method(path: str, *takes: str) -> Refused:

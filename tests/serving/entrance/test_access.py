@@ -14,15 +14,15 @@ from worlds.snapshot import NOW, make_snapshot
 from worlds.visits import Client, make_keys, visitor
 
 from serving.endpoints import ALL, BY_PATH
-from serving.entrance import doors, keys
+from serving.entrance import access, keys
+from serving.entrance.access import AccessControl
 from serving.entrance.bodies import MAX_BODY, body_of
-from serving.entrance.doors import Doors
 from serving.entrance.openapi import build
 from serving.entrance.quick import reader
 from serving.entrance.refusals import Refused
-from serving.house import House
 from serving.store import Store
 from serving.watcher import Watcher
+from serving.worker import Worker
 
 DOCUMENT = build()["paths"]
 WITHOUT_KEY = {
@@ -33,9 +33,9 @@ PATHS = sorted(DOCUMENT.keys() - WITHOUT_KEY)
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    made, house = visitor(tmp_path_factory.mktemp("home"))
+    made, worker = visitor(tmp_path_factory.mktemp("home"))
     yield made
-    house.close()
+    worker.close()
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/", "/docs.json", "/schema.json", "/static_content/x", "/nothing"])
@@ -65,7 +65,7 @@ def test_a_key_of_another_scope_opens_nothing(client: Client, endpoint: Any, sco
 
 
 def test_a_hot_route_need_not_answer_with_a_list(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(doors.READERS, "/customer", reader(BY_PATH["/customer"].request))
+    monkeypatch.setitem(access.READERS, "/customer", reader(BY_PATH["/customer"].request))
     monkeypatch.setitem(client.app.hot, "/customer", lambda state, asked: {"customer_id": asked.customer_id})
     assert client.ask("/customer", {"customer_id": "c000001"}).json() == {"customer_id": "c000001"}
 
@@ -88,17 +88,17 @@ def test_liveness_and_readiness_are_open(client: Client) -> None:
 
 
 def test_a_revoked_key_closes_at_once(tmp_path: Path) -> None:
-    client, house = visitor(tmp_path)
+    client, worker = visitor(tmp_path)
     assert client.ask("/recommend", {}).status_code == 200
     store = Store.open(tmp_path)
     keys.revoke(store, client.keys["admin"].split("_")[1], now=NOW)
     store.close()
     assert client.ask("/recommend", {}).status_code == 401
-    house.close()
+    worker.close()
 
 
 def test_a_key_with_a_rate_is_told_when_to_come_again(tmp_path: Path) -> None:
-    client, house = visitor(tmp_path)
+    client, worker = visitor(tmp_path)
     store = Store.open(tmp_path)
     client.keys["slow"] = keys.create(store, ["storefront"], now=NOW, per_second=2.0)
     store.close()
@@ -107,11 +107,11 @@ def test_a_key_with_a_rate_is_told_when_to_come_again(tmp_path: Path) -> None:
     assert answers[3].status_code == 429
     assert int(answers[3].headers["retry-after"]) == 1
     assert client.ask("/recommend", {}).status_code == 200
-    house.close()
+    worker.close()
 
 
 def test_the_audit_log_names_keys_and_paths_and_no_customer(tmp_path: Path) -> None:
-    client, house = visitor(tmp_path)
+    client, worker = visitor(tmp_path)
     client.ask("/customer", {"customer_id": "c000001"})
     client.ask("/customer", {"customer_id": "c000001"}, scope="storefront")
     client.ask("/recommend", {"customer_id": "c000001"})
@@ -120,7 +120,7 @@ def test_the_audit_log_names_keys_and_paths_and_no_customer(tmp_path: Path) -> N
     assert [(line["path"], line["status"]) for line in lines] == [("/customer", 200), ("/customer", 403)]
     assert lines[0]["key"] == client.keys["admin"].split("_")[1]
     assert "c000001" not in text
-    house.close()
+    worker.close()
 
 
 def test_paths_and_methods_that_are_not_there_are_named(client: Client) -> None:
@@ -310,21 +310,21 @@ def test_an_error_of_ours_shows_no_trace(tmp_path: Path) -> None:
     async def broken(scope: Any, receive: Any, send: Any) -> None:
         raise ZeroDivisionError("/secret/path")
 
-    client, house = visitor(tmp_path, app=broken)
+    client, worker = visitor(tmp_path, app=broken)
     answer = client.ask("/customer", {"customer_id": "c1"})
     assert answer.status_code == 500
     assert answer.json() == {
         "error": "something went wrong here; the request_id finds it in the log",
         "request_id": answer.headers["x-request-id"],
     }
-    house.close()
+    worker.close()
 
 
 def test_before_the_first_scoring_the_service_says_so(tmp_path: Path) -> None:
     made = make_keys(tmp_path)
-    house = House()
-    house.open(tmp_path)
-    client = Client(Doors(lambda *_: None, house=house, clock=lambda: NOW), made)  # type: ignore[arg-type, return-value]
+    worker = Worker()
+    worker.open(tmp_path)
+    client = Client(AccessControl(lambda *_: None, worker=worker, clock=lambda: NOW), made)  # type: ignore[arg-type, return-value]
     Watcher(tmp_path).look()
     ready = client.send("GET", "/readyz")
     assert (ready.status_code, str(tmp_path) in ready.text) == (503, False)
@@ -332,7 +332,7 @@ def test_before_the_first_scoring_the_service_says_so(tmp_path: Path) -> None:
     answer = client.ask("/recommend", {})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert "nothing has been scored" in answer.json()["error"]
-    house.close()
+    worker.close()
 
 
 def test_an_answer_is_json_of_its_model(client: Client) -> None:
@@ -345,23 +345,23 @@ def test_an_answer_is_json_of_its_model(client: Client) -> None:
 
 
 def test_a_shop_of_strange_names_is_served(tmp_path: Path) -> None:
-    client, house = visitor(tmp_path, make_snapshot(5))
+    client, worker = visitor(tmp_path, make_snapshot(5))
     answer = client.ask("/recommend", {"customer_id": "Zoë & søn — 測試", "category": "café > thé"})
     assert answer.status_code == 200
-    house.close()
+    worker.close()
 
 
 def test_without_the_store_lists_and_scores_are_answered_and_the_rest_is_told_to_come_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client, house = visitor(tmp_path)
-    assert house.view is not None
+    client, worker = visitor(tmp_path)
+    assert worker.view is not None
 
     def away() -> tuple[int, ...]:
         raise OperationalError("SELECT", {}, Exception("gone"))
 
-    monkeypatch.setattr(house.view, "_read_clock", away)
-    monkeypatch.setattr(house.view, "_sure_until", 0.0)
+    monkeypatch.setattr(worker.view, "_read_clock", away)
+    monkeypatch.setattr(worker.view, "_sure_until", 0.0)
     bodies = {
         endpoint.path: endpoint.request.model_config["json_schema_extra"]["examples"][0] for endpoint in ALL
     }
@@ -374,7 +374,7 @@ def test_without_the_store_lists_and_scores_are_answered_and_the_rest_is_told_to
     assert ready.status_code == 200
     assert "cannot be read" in ready.json()["store"]
     assert "recompra_store_down 1.0" in client.get("/metrics").text
-    house.close()
+    worker.close()
 
 
 async def too_late(scope: Any, receive: Any, send: Any) -> None:
@@ -392,11 +392,11 @@ def test_an_answer_given_up_before_its_body_goes_out_once_and_in_our_words(tmp_p
             heads.extend([message["status"]] if message["type"] == "http.response.start" else [])
             await send(message)
 
-        await doors(scope, receive, hear)
+        await access(scope, receive, hear)
 
-    client, house = visitor(tmp_path, app=too_late)
-    doors = client.app
+    client, worker = visitor(tmp_path, app=too_late)
+    access = client.app
     answer = Client(counted, client.keys).ask("/customer", {"customer_id": "c1"})
-    house.close()
+    worker.close()
     assert (answer.status_code, heads, answer.headers["retry-after"]) == (504, [504], "5")
     assert answer.json()["error"] == "the answer took too long"

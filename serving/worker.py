@@ -40,8 +40,8 @@ SLOWEST_MS = 20.0
 NOTHING_SCORED = "nothing has been scored yet"
 
 
-class House:
-    """Empty until ``open``; one per worker. ``state`` is read once per request and replaced as a whole."""
+class Worker:
+    """One per process, empty until ``open``. ``state`` is read once per request and replaced as a whole."""
 
     def __init__(self) -> None:
         self.home = Path()
@@ -53,7 +53,7 @@ class House:
         self.offered = Counts[tuple[str, str]]()
         """Next best offers since the last look: ``("offer", action)`` and ``("rule", who refused)``."""
         self.followed = False
-        """Whether ``again`` is called in the background: then no request waits for a store that is
+        """Whether ``recheck_store`` is called in the background: then no request waits for a store that is
         unavailable."""
         self._seen: tuple[int, int] | None = None
         self._look_again = 0.0
@@ -108,7 +108,7 @@ class House:
         if self.view is not None and not (self.followed and self.view.down):
             self._sync(self.view, self.state)
 
-    def again(self) -> None:
+    def recheck_store(self) -> None:
         """Check whether an unavailable store is back; may block, so it is not called while answering."""
         if self.view is not None and self.view.down:
             self._sync(self.view, self.state)
@@ -194,7 +194,7 @@ class House:
             **{name: told and told.replace(here, "the home") for name, told in words.items()},
         }
 
-    def note(self, offer: Offer) -> None:
+    def count_offer(self, offer: Offer) -> None:
         """Count an offer, and the rules that refused others."""
         rules = {str(refused["rule"]) for refused in (*offer.ruled_out, *offer.ruled_out_actions)}
         self.offered.update([("offer", offer.name), *(("rule", rule) for rule in rules)])
