@@ -28,7 +28,7 @@ from serving.entrance.refusals import refusal_for
 from serving.entrance.threads import BoundedThreads
 from serving.marketing import customer, plan, retention, targets
 from serving.marketing.files import Accepted, json_answer, rows_answer, unchanged
-from serving.marketing.scores import Pull
+from serving.marketing.scores import ScoresQuery
 from serving.state import State
 from serving.storefront import answers, events, offers
 from serving.watching import logs, orphan
@@ -164,12 +164,12 @@ async def _answer(function: Callable[..., Answer], request: Any, *more: Any) -> 
 
 def _scores(state: State, request: api_crm.ScoresRequest, home: Path, asked: Accepted) -> Any:
     """Answer from one scoring: a page is complete when this returns, a stream has only begun."""
-    pull = Pull.of(state, request, home)
+    query = ScoresQuery.of(state, request, home)
     if request.format != "json":
-        return pull.file().answer(request.format, asked)
-    if asked.holds(pull.tag):
-        return unchanged(pull.tag)
-    return json_answer(msgspec.json.encode(pull.page().__dict__), asked, pull.tag)
+        return query.file().answer(request.format, asked)
+    if asked.holds(query.tag):
+        return unchanged(query.tag)
+    return json_answer(msgspec.json.encode(query.page().__dict__), asked, query.tag)
 
 
 def _file(found: Any, rows: str, request: Listing) -> Any:

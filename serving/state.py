@@ -14,7 +14,7 @@ from features.arrays.dtypes import Bools, Doubles
 from features.errors import ArtefactError, NotFound
 from features.storage.files import replacing
 from serving.online.view import View
-from serving.persons.marks import Sieve
+from serving.persons.marks import ErasedCustomers
 from serving.scoring.folder import write_durably
 from serving.scoring.snapshot import Snapshot
 
@@ -90,32 +90,32 @@ def refusal(home: Path) -> str | None:
 
 @dataclass(frozen=True)
 class State:
-    """The data of a request: a snapshot, a view of the store, and the current stock and shelf."""
+    """The data of a request: a snapshot, a view of the store, and the current stock."""
 
     snapshot: Snapshot
     view: View
     stock: Doubles
     """Units on hand by product code, NaN if unknown; follows stock events."""
-    shelf: Bools
-    """Which products may be shown."""
-    sieve: Sieve
+    eligible: Bools
+    """Which products may be shown, by code: neither hidden nor sold out."""
+    erased_customers: ErasedCustomers
     """Which customers were erased: see ``erased``."""
 
     @classmethod
     def of(cls, snapshot: Snapshot, view: View) -> "State":
         """Take the catalogue's stock and hidden flags, then the stock reports."""
         stock = np.array(snapshot.catalogue.stock, np.float64)
-        shelf = ~(stock <= 0)
-        if snapshot.desk is not None:
-            shelf &= ~snapshot.desk[0].hidden
-        state = cls(snapshot, view, stock, shelf, Sieve(snapshot.customers, snapshot.marks))
+        eligible = ~(stock <= 0)
+        if snapshot.goods_and_terms is not None:
+            eligible &= ~snapshot.goods_and_terms[0].hidden
+        state = cls(snapshot, view, stock, eligible, ErasedCustomers(snapshot.customers, snapshot.marks))
         state.restock(view.stock)
         return state
 
     @property
     def erased(self) -> Bools:
         """Which customers were erased, by code."""
-        return self.sieve.among(self.view.salt, self.view.erased)
+        return self.erased_customers.mask(self.view.salt, self.view.erased)
 
     def restock(self, stock: Mapping[str, float]) -> None:
         """Apply stock reports; one for an unknown product changes nothing.
@@ -123,9 +123,9 @@ class State:
         A report from before the scoring counts if the scoring's own catalogue has no stock. Products the shop
         hides stay hidden, whatever their stock.
         """
-        told, desk = self.snapshot.catalogue.stock, self.snapshot.desk
+        in_catalogue, offering = self.snapshot.catalogue.stock, self.snapshot.goods_and_terms
         for product_id, units in stock.items():
             code = self.snapshot.product(product_id)
-            if code >= 0 and not (product_id in self.view.early and isfinite(told[code])):
-                self.stock[code], self.shelf[code] = units, units > 0
-                self.shelf[code] &= desk is None or not desk[0].hidden[code]
+            if code >= 0 and not (product_id in self.view.early and isfinite(in_catalogue[code])):
+                self.stock[code], self.eligible[code] = units, units > 0
+                self.eligible[code] &= offering is None or not offering[0].hidden[code]

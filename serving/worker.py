@@ -23,7 +23,7 @@ from serving.scoring.kept import scorings
 from serving.state import POINTER, Pointer, State, refusal, registry_trouble
 from serving.store import Store
 from serving.storefront import answers
-from serving.watching.vitals import Vitals
+from serving.watching.watcher_status import WatcherStatus
 
 log = logging.getLogger("recompra.serving")
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -178,7 +178,7 @@ class Worker:
         It is visible without a key, so it does not reveal where the home is.
         """
         snapshot = self.state.snapshot if self.state else None
-        refresh = "no watcher" if (vitals := Vitals.read(self.home)) is None else vitals.trouble
+        refresh = "no watcher" if (status := WatcherStatus.read(self.home)) is None else status.trouble
         words = {
             "refused": self.refused or refusal(self.home) or (None if snapshot else NOTHING_SCORED),
             "store": (self.view.trouble if self.view else "not open") or "ok",

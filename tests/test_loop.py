@@ -8,7 +8,7 @@ from benchmarks import bench_policies
 from benchmarks.bench_policies import ACTION, ROUND_WEEKS, Knowledge, warmed_up, year
 from worlds.shop import Truth, World
 
-SMALL = Truth(n_customers=500, pull=0.5, driven_away=0.3)
+SMALL = Truth(n_customers=500, query=0.5, driven_away=0.3)
 ROUNDS = 3
 
 

@@ -29,9 +29,9 @@ from serving.entrance.refusals import FAILED, RETRY, Refused, refusal_for, store
 from serving.state import State
 from serving.storefront import answers
 from serving.watching.logs import REQUEST_ID
-from serving.watching.meters import CONTENT_TYPE, Meters
+from serving.watching.metrics import CONTENT_TYPE, Metrics
 from serving.watching.traces import Traces, answered
-from serving.watching.watched import exposition
+from serving.watching.watcher_metrics import watcher_metrics
 from serving.worker import Worker
 
 log = logging.getLogger("recompra.serving")
@@ -58,7 +58,7 @@ class AccessControl:
 
     def __init__(self, app: App, *, worker: Worker, clock: Callable[[], datetime], hot: bool = True) -> None:
         self.app = self.inside = app
-        self.worker, self.clock, self.meters = worker, clock, Meters()
+        self.worker, self.clock, self.metrics = worker, clock, Metrics()
         self.hot = HOT if hot else {}
         self._flushing = False
         self.limits = Limits(int(os.environ.get("RECOMPRA_WORKERS", "1")))
@@ -76,7 +76,7 @@ class AccessControl:
         else:  # a WebSocket: not supported
             await send({"type": "websocket.close"})
         if scope["type"] == "lifespan":
-            self.meters.flush()
+            self.metrics.flush()
 
     def _move_to_front(self, framework: Any) -> None:
         """Move in front of the framework's own middlewares, which cost more than a ready list does.
@@ -105,7 +105,7 @@ class AccessControl:
             self._audit(exchange)
         path = path if path in BY_PATH or path in READABLE or path in OPEN else "other"
         seconds = perf_counter() - exchange.started
-        self.meters.request(path, exchange.status, seconds)
+        self.metrics.request(path, exchange.status, seconds)
         if not self._flushing:
             self._flushing = True
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
@@ -116,8 +116,8 @@ class AccessControl:
 
     def _flush(self) -> None:
         self._flushing = False
-        self.meters.flush()
-        self.meters.look(self.worker)
+        self.metrics.flush()
+        self.metrics.record_worker(self.worker)
 
     def _audit(self, exchange: Exchange) -> None:
         self.worker.audit.write(
@@ -172,7 +172,7 @@ class AccessControl:
             return
         exchange.answer = answer = function(state, read(endpoint, body))
         if "list" in answer:
-            self.meters.list_answered(
+            self.metrics.list_answered(
                 answer["list"], answer["answered_from"], perf_counter() - exchange.started
             )
         await exchange.reply(200, msgspec.json.encode(answer))
@@ -200,8 +200,8 @@ class AccessControl:
             raise _other_method(path, "GET")
         _admit(key, READABLE[path])
         if path == "/metrics":
-            self.meters.look(self.worker)
-            metrics = self.meters.text() + exposition(self.worker.home, self.clock())
+            self.metrics.record_worker(self.worker)
+            metrics = self.metrics.text() + watcher_metrics(self.worker.home, self.clock())
             return await exchange.reply(200, metrics, CONTENT_TYPE.encode())
         await exchange.reply(200, document())
 

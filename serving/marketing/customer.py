@@ -72,7 +72,7 @@ def _behind(as_of: datetime, events: Sequence[Mapping[str, Any]]) -> str | None:
 
 def _head(state: State, list_name: str, customer: Who) -> list[Product]:
     """Return the head of a list: ranked live if there were events since it was made."""
-    ask = Ask(list_name, N_PROFILE_PRODUCTS, frozenset(), state.shelf)
+    ask = Ask(list_name, N_PROFILE_PRODUCTS, frozenset(), state.eligible)
     found: list[Pick] | None = None
     if customer.code >= 0 and not customer.lines:
         found = from_ready(state.snapshot, customer.code, ask)

@@ -7,7 +7,7 @@ from typing import Self
 from features.errors import Conflict
 from features.window import EPOCH, local_day, zone
 from models.policy.rules import quiet_hours
-from serving.desk import goods_now
+from serving.offer_inputs import goods_now
 from serving.state import State
 from serving.storefront.moments import days_on
 

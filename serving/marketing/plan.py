@@ -7,12 +7,12 @@ import numpy as np
 
 from features.errors import NotFound
 from serving.api_crm import Plan, PlanRequest
-from serving.desk import no_offers
-from serving.marketing.crowd import everyone
+from serving.marketing.customers_now import everyone
 from serving.marketing.period import Period, first_day
 from serving.marketing.plan_rows import Row, names_of, rows_of
 from serving.marketing.planning import CUSTOMERS_AT_ONCE, N_NOT_PLANNED, Planned, make_plan
 from serving.marketing.retention import UNRANKED, worthwhile
+from serving.offer_inputs import no_offers
 from serving.scoring.snapshot import Snapshot
 from serving.state import State
 from serving.storefront.answers import stranger, who
@@ -23,7 +23,7 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
     codes, left_out = chosen_customers(state, request, now)
     contacts: list[Row] = []
     snapshot = state.snapshot
-    if snapshot.desk is None:
+    if snapshot.goods_and_terms is None:
         left_out += [_left(snapshot, code, no_offers(state).message) for code in codes]
     else:
         first = request.first_day or first_day(state, now)
@@ -32,7 +32,7 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
         contacts = rows_of(state, found, period)
         left_out += _not_planned(snapshot, found)
     effect = snapshot.effect_of(row["action"] for row in contacts)
-    worth = "" if snapshot.desk is None else snapshot.desk[1].money
+    worth = "" if snapshot.goods_and_terms is None else snapshot.goods_and_terms[1].money
     answer = Plan(
         as_of=snapshot.moment,
         models=snapshot.models,
@@ -46,7 +46,7 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
         experiment=snapshot.experiment_for(effect),
         notes=snapshot.told,
     )
-    return answer if snapshot.desk is None else answer.named(names_of(state))
+    return answer if snapshot.goods_and_terms is None else answer.named(names_of(state))
 
 
 def _sum(rows: Sequence[Row], name: str) -> float:
@@ -68,7 +68,7 @@ def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple
             {"customer_id": name, "reason": stranger(who(state, name))} for name in wanted if codes[name] < 0
         ]
         return [code for code in codes.values() if code >= 0], unknown
-    if snapshot.desk is None:
+    if snapshot.goods_and_terms is None:
         raise no_offers(state)
     if len(snapshot.customers) <= CUSTOMERS_AT_ONCE:
         return everyone(state).tolist(), []

@@ -14,13 +14,13 @@ from features.arrays.dtypes import Ints
 from features.errors import SettingsError
 from features.shop import Shop
 from features.storage.files import replacing
-from serving.desk import no_offers
-from serving.marketing.crowd import everyone
+from serving.marketing.customers_now import everyone
 from serving.marketing.files import as_csv, as_ndjson
 from serving.marketing.period import Period, first_day
 from serving.marketing.plan_rows import names_of, rows_of
 from serving.marketing.planning import Planned, make_plan
 from serving.marketing.retention import barred
+from serving.offer_inputs import no_offers
 from serving.online.view import View
 from serving.scoring.folder import load
 from serving.state import Pointer, State
@@ -104,7 +104,7 @@ def write_plan(
     if kind not in FORMATS:
         raise SettingsError(f"no format {kind!r}", f"the formats are {', '.join(FORMATS)}")
     with opened(home) as state:
-        if state.snapshot.desk is None:
+        if state.snapshot.goods_and_terms is None:
             raise no_offers(state)
         period = asked.period(state, now)
         found = make_plan(state, everyone(state), period, now)

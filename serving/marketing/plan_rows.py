@@ -11,9 +11,9 @@ from features.arrays.dtypes import Ints, Longs
 from features.window import EPOCH, zone
 from models.decisions.case import Terms
 from models.policy.rules import quiet_hours
-from serving.desk import goods_now
 from serving.marketing.period import Period
 from serving.marketing.planning import Planned
+from serving.offer_inputs import goods_now
 from serving.scoring.snapshot import Snapshot
 from serving.state import State
 

@@ -17,9 +17,9 @@ from models.decisions.everyone import Options, options
 from models.decisions.words import why_nothing
 from models.policy.actions import Action
 from models.policy.subjects import People
-from serving.desk import goods_now
-from serving.marketing.crowd import Recent, case_of, people_of, standing_of
+from serving.marketing.customers_now import Recent, case_of, people_of, standing_of
 from serving.marketing.period import Period, today
+from serving.offer_inputs import goods_now
 from serving.scoring.snapshot import Snapshot
 from serving.state import State
 

@@ -17,7 +17,7 @@ from serving.api_crm import (
     Targets,
     TargetsRequest,
 )
-from serving.marketing.crowd import Recent, people_of, standing_of
+from serving.marketing.customers_now import Recent, people_of, standing_of
 from serving.scoring.snapshot import Snapshot
 from serving.state import State
 
@@ -105,8 +105,8 @@ def barred(state: State, now: datetime) -> Bools:
     recent = Recent.read(state, now)
     people = people_of(state, codes, recent)
     blocked = frequency_cap(people, snapshot.economics).mask
-    if snapshot.known is not None and snapshot.desk is not None:
-        policy = snapshot.desk[1].policy
+    if snapshot.known is not None and snapshot.goods_and_terms is not None:
+        policy = snapshot.goods_and_terms[1].policy
         deck = Deck.of([KEEP], snapshot.economics, policy)
         standing = standing_of(state, codes, recent, now)
         recorded = people.consent_recorded

@@ -24,7 +24,7 @@ from serving.marketing.files import File, Row, tag_of
 from serving.online import refreshed
 from serving.online.refreshed import Refreshed
 from serving.online.view import DEAD, View
-from serving.persons.marks import Marks, Sieve
+from serving.persons.marks import ErasedCustomers, Marks
 from serving.scoring.columns import Columns, let_go
 from serving.state import State
 
@@ -47,7 +47,7 @@ class Scoring:
     customers: Vocabulary
     features: Columns
     scores: Columns
-    sieve: Sieve
+    erased_customers: ErasedCustomers
     locale: str = DEFAULT
     notes: Sequence[Mapping[str, Any]] = ()
 
@@ -57,7 +57,7 @@ class Scoring:
         own = state.snapshot
         card = own.stamp, own.moment, own.models, own.horizon_days, own.currency
         tables = own.customers, own.features, own.scores
-        return cls(*card, *tables, state.sieve, own.locale, own.notes)
+        return cls(*card, *tables, state.erased_customers, own.locale, own.notes)
 
     def let_go(self) -> None:
         """Release the memory of what reading all customers has loaded."""
@@ -71,7 +71,7 @@ class Scoring:
 
     def erased(self, view: View) -> Bools:
         """Mark customers who were erased since."""
-        return self.sieve.among(view.salt, view.erased)
+        return self.erased_customers.mask(view.salt, view.erased)
 
     def rows(self, at: Longs, view: View, changed: Collection[str] = ()) -> list[Row]:
         """Return rows without customers erased since; for ``changed`` customers the refreshed ones."""
@@ -87,7 +87,7 @@ class Scoring:
 
 
 @dataclass(frozen=True)
-class Pull:
+class ScoresQuery:
     """One request for scores, on the scoring its cursor names."""
 
     scoring: Scoring
@@ -103,7 +103,7 @@ class Pull:
     """Changes with the scoring, the request, every erasure and every refresh."""
 
     @classmethod
-    def of(cls, state: State, request: ScoresRequest, home: Path) -> "Pull":
+    def of(cls, state: State, request: ScoresRequest, home: Path) -> "ScoresQuery":
         """Find the scoring and the rows.
 
         Raises ``Gone`` for an expired cursor, ``NotFound`` for a filter on a column that no model provides.
@@ -229,7 +229,7 @@ def _read(folder: Path, _written: int) -> Scoring:
         customers=customers,
         features=features,
         scores=scores,
-        sieve=Sieve(customers, Marks.load(folder)),
+        erased_customers=ErasedCustomers(customers, Marks.load(folder)),
         locale=card["locale"],
         notes=card.get("notes", ()),
     )

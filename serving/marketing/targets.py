@@ -15,9 +15,9 @@ from models.decisions.case import Case, Terms
 from models.decisions.everyone import Options, options
 from models.policy.actions import Action
 from serving.api_crm import Targets, TargetsRequest
-from serving.desk import goods_now, no_offers
-from serving.marketing.crowd import Recent, everyone, people_of, standing_of
+from serving.marketing.customers_now import Recent, everyone, people_of, standing_of
 from serving.marketing.retention import CURVE_POINTS, DECIMALS, earned, points_of
+from serving.offer_inputs import goods_now, no_offers
 from serving.state import State
 
 
@@ -27,7 +27,7 @@ def targets_by_action(state: State, request: TargetsRequest, now: datetime) -> T
     Only actions without a product; for the others there are ``next_best_offer`` and the plan. Raises
     ``NotFound`` for an action that the shop does not have.
     """
-    if state.snapshot.known is None or state.snapshot.desk is None:
+    if state.snapshot.known is None or state.snapshot.goods_and_terms is None:
         raise no_offers(state)
     codes = everyone(state)
     found, terms = options_of(state, request, codes, now)

@@ -20,7 +20,7 @@ from serving.online.view import DEAD
 from serving.state import POINTER
 from serving.store import Store
 from serving.watching import drift
-from serving.watching.vitals import Vitals
+from serving.watching.watcher_status import WatcherStatus
 
 log = logging.getLogger("recompra.watcher")
 BATCH = 200
@@ -41,7 +41,7 @@ class Refresher:
     def __init__(self, home: Path, clock: Clock, store: Store | None = None) -> None:
         self.home, self.clock = home.resolve(), clock
         self._store = store
-        self.vitals = Vitals()
+        self.status = WatcherStatus()
         self.rescoring: Rescoring | None = None
         self.backlog: Backlog | None = None
         self._pointer: tuple[int, int] | None = None
@@ -95,11 +95,11 @@ class Refresher:
             rows = rescoring.rows(ids, news)
         except Exception as error:  # whatever an event does to a query or a model, the others go on
             return self._split(taken, news, error)
-        self.vitals.refreshed += refreshed.keep(self.store, rows)
+        self.status.refreshed += refreshed.keep(self.store, rows)
         done = self.clock()
-        self.vitals.batch.add((done - started).total_seconds())
+        self.status.batch.add((done - started).total_seconds())
         for since in taken.values():
-            self.vitals.lag.add((done - since).total_seconds())
+            self.status.lag.add((done - since).total_seconds())
 
     def _split(self, taken: dict[str, datetime], news: News, error: Exception) -> None:
         names = list(taken)
@@ -114,7 +114,7 @@ class Refresher:
             return self._close(f"customers cannot be refreshed: {_words(broken)}")
         last = max(news.events, key=lambda row: row["seq"])["event_id"]
         log.error("the customer of event %s is not refreshed, the old scores stay: %s", last, _words(error))
-        self.vitals.skipped += 1
+        self.status.skipped += 1
 
     def _follow(self) -> None:
         """Open the scoring in service, if it has changed."""
@@ -142,13 +142,13 @@ class Refresher:
         self._tell(trouble)
 
     def _tell(self, trouble: str) -> None:
-        if trouble and trouble != self.vitals.trouble:
+        if trouble and trouble != self.status.trouble:
             log.error("%s", trouble)
-        self.vitals.trouble = trouble
+        self.status.trouble = trouble
 
     def look_at_drift(self) -> None:
         """Compare served features with training from time to time, if any changed."""
-        rescoring, done = self.rescoring, self.vitals.refreshed
+        rescoring, done = self.rescoring, self.status.refreshed
         if rescoring is None or (rescoring.stamp, done) == self._counted or monotonic() < self._drift:
             return
         self._counted, self._drift = (rescoring.stamp, done), monotonic() + DRIFT_SECONDS
@@ -156,21 +156,21 @@ class Refresher:
             some = sorted(refreshed.names(self.store, rescoring.stamp))[:DRIFT_ROWS]
             rows = refreshed.of_customers(self.store, rescoring.stamp, some)
             folder = self.home / "lists" / rescoring.stamp
-            self.vitals.psi = drift.served(folder, {name: row.features for name, row in rows.items()})
+            self.status.psi = drift.served(folder, {name: row.features for name, row in rows.items()})
         except (ArtefactError, *DEAD) as error:
             log.error("drift cannot be measured: %s", _words(error))
-        self._drifted = drift.tell(self.vitals.psi, self._drifted)
+        self._drifted = drift.tell(self.status.psi, self._drifted)
 
     def _pulse(self) -> None:
         """Write the watcher's status from time to time."""
         waiting = len(self.backlog.waiting) if self.backlog else 0
-        if (waiting > 0) == (self.vitals.waiting > 0) and monotonic() < self._beat:
+        if (waiting > 0) == (self.status.waiting > 0) and monotonic() < self._beat:
             return
         oldest = self.backlog.oldest if self.backlog else None
-        self.vitals.waiting, self.vitals.oldest = waiting, oldest.isoformat() if oldest else ""
+        self.status.waiting, self.status.oldest = waiting, oldest.isoformat() if oldest else ""
         self._beat = monotonic() + (BUSY_SECONDS if waiting else IDLE_SECONDS)
         try:
-            self.vitals.write(self.home, self.clock())
+            self.status.write(self.home, self.clock())
         except OSError as error:  # a full disk: the customers matter more
             log.error("the watcher's status cannot be written: %s", _words(error))
 

@@ -59,25 +59,25 @@ class Marks:
         return cls(int(both[0]), both[1:])
 
 
-class Sieve:
+class ErasedCustomers:
     """Which of some customers are erased now; recomputed only after another erasure."""
 
     def __init__(self, customers: Vocabulary, marks: Marks | None) -> None:
         self._customers, self._marks = customers, marks
-        self._told: tuple[int, Bools] = (0, np.zeros(len(customers), bool))
+        self._last: tuple[int, Bools] = (0, np.zeros(len(customers), bool))
 
-    def among(self, salt: bytes, erased: Collection[bytes]) -> Bools:
+    def mask(self, salt: bytes, erased: Collection[bytes]) -> Bools:
         """Mark, by code, whose digest is among ``erased``, which only grows. Do not change the result."""
         known = tuple(erased)  # other threads add to it
-        n, told = self._told
+        n, mask = self._last
         if n == len(known):
-            return told
-        told = np.zeros(len(self._customers), bool)
+            return mask
+        mask = np.zeros(len(self._customers), bool)
         codes = self._with(salt).among(known)
         digests = [digest_of(salt, name) for name in self._customers.names(codes)]
-        told[[code for code, digest in zip(codes, digests, strict=True) if digest in erased]] = True
-        self._told = len(known), told
-        return told
+        mask[[code for code, digest in zip(codes, digests, strict=True) if digest in erased]] = True
+        self._last = len(known), mask
+        return mask
 
     def _with(self, salt: bytes) -> Marks:
         """Return the marks of a salt: the stored ones, or made once now."""

@@ -27,7 +27,7 @@ from models.policy.actions import KEEP
 from models.policy.deck import Deck
 from models.policy.standing import draw_held_out
 from models.policy.subjects import Goods, People
-from serving.persons.marks import Marks, Sieve
+from serving.persons.marks import ErasedCustomers, Marks
 from serving.persons.rights import Forgotten
 from serving.scoring.columns import Columns
 from serving.scoring.customer_scores import EXCERPT, scores_of
@@ -77,7 +77,7 @@ class Build:
         """Everyone, their marks, and who is not erased: ids are hashed only once."""
         everyone = Vocabulary.of(self.shop.customers_seen(self.cutoff).tolist())
         marks = Marks.of(self.forgotten.salt, everyone.all_names())
-        gone = Sieve(everyone, marks).among(self.forgotten.salt, self.forgotten.digests)
+        gone = ErasedCustomers(everyone, marks).mask(self.forgotten.salt, self.forgotten.digests)
         return everyone, marks, ~gone
 
     @property
@@ -118,7 +118,7 @@ class Build:
             features=Columns.of(self.shop.customer_features(self.cutoff).reindex(self.names)),
             scores=Columns.of(self.scores),
             people=self.people,
-            desk=self.desk(),
+            goods_and_terms=self.goods_and_terms(),
             retention=self.retention(),
             history=self.history,
             known=self.known(),
@@ -174,7 +174,7 @@ class Build:
         found = AttributeSegments.of(self.shop, self.cutoff) if self.shop.facts.has_products else None
         return None if found is None else found.without(self.forgotten.without)
 
-    def desk(self) -> tuple[Goods, Terms] | None:
+    def goods_and_terms(self) -> tuple[Goods, Terms] | None:
         """Return what the next best offer needs besides the lists."""
         model = self._champions.get("next_best_offer")
         if model is None or self._cross_sell is None:

@@ -56,8 +56,8 @@ def write(folder: Path, snapshot: Snapshot, *, more: Callable[[Path], None] | No
         snapshot.retention.save(folder / "retention")
     if snapshot.history is not None:
         snapshot.history.save(folder / "history")
-    if snapshot.desk is not None:
-        save_desk(folder / "desk", *snapshot.desk)
+    if snapshot.goods_and_terms is not None:
+        save_desk(folder / "desk", *snapshot.goods_and_terms)
     if snapshot.known is not None:
         snapshot.known.save(folder / "known")
     if snapshot.segments is not None:
@@ -141,7 +141,7 @@ def _read(folder: Path, card: Mapping[str, Any]) -> Snapshot:
         features=Columns.load(folder / "features"),
         scores=Columns.load(folder / "scores"),
         people=people,
-        desk=load_desk(folder / "desk") if (folder / "desk").is_dir() else None,
+        goods_and_terms=load_desk(folder / "desk") if (folder / "desk").is_dir() else None,
         retention=Columns.load(folder / "retention") if (folder / "retention").is_dir() else None,
         history=History.load(folder / "history") if (folder / "history").is_dir() else None,
         live=_live(folder / "state"),

@@ -47,7 +47,7 @@ class Snapshot:
     features: Columns
     scores: Columns
     people: People
-    desk: tuple[Goods, Terms] | None
+    goods_and_terms: tuple[Goods, Terms] | None
     locale: str
     """Language of reasons, if a request names none."""
     retention: Columns | None
@@ -108,7 +108,9 @@ class Snapshot:
         name = f"churn_probability_{self.horizon_days}d"
         if self.scores.kinds.get(name) != "number":
             return None
-        held_out_share = 0.0 if self.desk is None else self.desk[1].policy.held_out_share
+        held_out_share = (
+            0.0 if self.goods_and_terms is None else self.goods_and_terms[1].policy.held_out_share
+        )
         return proposed(self.scores.number(name), self.economics.save_rate, held_out_share)
 
     def last_bought(self, code: int) -> dict[int, float]:

@@ -88,7 +88,7 @@ class Ask:
         """Read a request: products in the cart, or being viewed, are not shown again."""
         looked_at = (request.product_id,) if request.product_id is not None else ()
         cart = (*request.cart, *looked_at)
-        eligible = state.shelf
+        eligible = state.eligible
         if request.category is not None:
             eligible = eligible & state.snapshot.catalogue.within(request.category)
         if request.min_price is not None or request.max_price is not None:

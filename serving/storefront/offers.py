@@ -17,7 +17,7 @@ from models.decisions.offer import choose
 from models.decisions.words import effect_of, explain
 from models.policy.actions import DO_NOTHING
 from serving.api import Offer, OfferRequest
-from serving.desk import goods_now, no_offers
+from serving.offer_inputs import goods_now, no_offers
 from serving.state import State
 from serving.storefront.answers import stranger, who
 from serving.storefront.customer_now import offer_case
@@ -35,7 +35,7 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
     """
     customer = who(state, request.customer_id)
     record = request.record and not state.view.is_erased(request.customer_id)
-    if state.snapshot.desk is None:
+    if state.snapshot.goods_and_terms is None:
         return _offer(state, request, {"product_id": None, "reason": no_offers(state).message})
     goods, terms = goods_now(state)
     terms = terms if request.channel is None else terms.through[request.channel]

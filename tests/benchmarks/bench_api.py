@@ -1,4 +1,4 @@
-"""The service as its clients meet it: one pull of everybody, and every check of its contract.
+"""The service as its clients meet it: one query of everybody, and every check of its contract.
 
 ``python tests/benchmarks/bench_api.py`` pulls a million customers in CSV and NDJSON, plain and packed, and
 prints rate and memory of the worker. ``--examples N [--seed S]`` instead lets schemathesis ask the running
@@ -117,8 +117,8 @@ def watched(pids: Sequence[int]) -> Iterator[Peak]:
         thread.join()
 
 
-def pull(port: int, key: str, kind: str, encoding: str) -> tuple[int, int, float]:
-    """Pull everybody; return rows, bytes on the wire and seconds."""
+def query(port: int, key: str, kind: str, encoding: str) -> tuple[int, int, float]:
+    """ScoresQuery everybody; return rows, bytes on the wire and seconds."""
     headers = {"authorization": f"Bearer {key}", "accept-encoding": encoding}
     started, rows = time.perf_counter(), 0
     body = {"limit": None, "format": kind}
@@ -133,9 +133,9 @@ def pull(port: int, key: str, kind: str, encoding: str) -> tuple[int, int, float
 
 
 def pulls(home: Path, n: int) -> Table:
-    """Pull a million rows in each way, from one worker."""
+    """ScoresQuery a million rows in each way, from one worker."""
     make_home(home, everybody(n))
-    table = Table("pull", "rows", "MB sent", "seconds", "rows/s", "PSS grew by MB", "of it its own")
+    table = Table("query", "rows", "MB sent", "seconds", "rows/s", "PSS grew by MB", "of it its own")
     key = key_of(home)
     server = Server.of_home("scores", home, [], workers=1)
     with running(server) as process:
@@ -143,7 +143,7 @@ def pulls(home: Path, n: int) -> Table:
         for kind in ("csv", "ndjson"):
             for encoding in ("identity", "gzip"):
                 with watched(pids) as peak:
-                    rows, size, seconds = pull(server.port, key, kind, encoding)
+                    rows, size, seconds = query(server.port, key, kind, encoding)
                 assert rows == n, rows
                 cells = f"{rows:,}", f"{size / 1e6:.0f}", f"{seconds:.1f}", f"{rows / seconds:,.0f}"
                 table.add_row(f"{kind}, {encoding}", *cells, f"{peak.whole:.0f}", f"{peak.own:.0f}")

@@ -42,7 +42,7 @@ from serving.scoring.build import Build
 from serving.scoring.folder import load, write
 from serving.state import Pointer
 from serving.store import Store
-from serving.watching.vitals import VITALS, Vitals
+from serving.watching.watcher_status import STATUS_FILE, WatcherStatus
 
 N_SINGLE, N_IDLE_SECONDS, MOST_SECONDS = 30, 10, 60
 BAR_SECONDS = 1.0
@@ -126,7 +126,7 @@ class Bench:
     def idle(self) -> str:
         """Return what the watcher takes once it has loaded what it needs."""
         until = time.perf_counter() + MOST_SECONDS
-        while Vitals.read(self.home) is None and time.perf_counter() < until:
+        while WatcherStatus.read(self.home) is None and time.perf_counter() < until:
             time.sleep(0.1)
         time.sleep(5)
         pid = watcher()
@@ -200,7 +200,7 @@ def main() -> None:
     asked = parser.parse_args()
     table = Table("what", "figure", "bar", title="from an order to the scores")
     with fitted() if asked.home is None else nullcontext(asked.home.resolve()) as home:
-        (home / VITALS).unlink(missing_ok=True)
+        (home / STATUS_FILE).unlink(missing_ok=True)
         with serving(home) as client:
             bench = Bench(home, client)
             measure(bench, table)

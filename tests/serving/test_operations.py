@@ -19,7 +19,7 @@ from serving.persons.rights import forget
 from serving.run import GRACE_SECONDS, environment
 from serving.store import Store
 from serving.storefront.offers import next_best_offer
-from serving.watching.vitals import Vitals
+from serving.watching.watcher_status import WatcherStatus
 from training.ledger import Ledger
 
 ROOT = Path(__file__).parent.parent.parent
@@ -46,7 +46,7 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     offer = next_best_offer(worker.serving(), OfferRequest(customer_id="c000001"), NOW)
     offer.ruled_out = [{"rule": "stock"}]
     worker.count_offer(offer)
-    Vitals(psi={"n_orders": 0.1}).write(worker.home, NOW)
+    WatcherStatus(psi={"n_orders": 0.1}).write(worker.home, NOW)
     text = client.get("/metrics").text
     worker.close()
     found: dict[str, set[str]] = {"up": {"job", "instance"}}

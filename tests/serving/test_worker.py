@@ -18,8 +18,8 @@ from serving.online.view import View
 from serving.state import POINTER, Pointer
 from serving.store import Store
 from serving.storefront.answers import recommend
-from serving.watching.meters import Meters
-from serving.watching.vitals import Vitals
+from serving.watching.metrics import Metrics
+from serving.watching.watcher_status import WatcherStatus
 from serving.worker import Worker, canary
 
 NEWER = "20260302T0000-0002"
@@ -96,10 +96,10 @@ def test_stock_reports_outlive_a_swap(worker: Worker, tmp_path: Path) -> None:
     row = {"event_id": "s", "customer_id": None, "kind": "stock", "product_id": "p000003", "quantity": 0.0}
     worker.store.keep([row | {"unit_price": None, "occurred_at": NOW, "received_at": NOW}])
     worker.sync()
-    assert not worker.serving().shelf[3]
+    assert not worker.serving().eligible[3]
     newer(tmp_path)
     follow(worker)
-    assert not worker.serving().shelf[3]
+    assert not worker.serving().eligible[3]
 
 
 @pytest.mark.parametrize(("told", "shown"), [(nan, False), (5.0, True)])
@@ -112,7 +112,7 @@ def test_a_stock_report_stands_until_a_scoring_knows_better(
     stock = np.full_like(catalogue.stock, told)
     newer(tmp_path, as_of=NOW + timedelta(days=1), catalogue=replace(catalogue, stock=stock))
     follow(worker)
-    assert worker.serving().shelf[3] == shown
+    assert worker.serving().eligible[3] == shown
 
 
 def test_a_worker_that_starts_beside_a_refused_scoring_serves_the_one_before(
@@ -204,22 +204,22 @@ def test_a_scoring_that_answers_too_slowly_or_with_no_numbers_fails_its_canary(
 
 
 def test_refusals_are_counted(worker: Worker, tmp_path: Path) -> None:
-    meters = Meters()
+    metrics = Metrics()
     for stamp in ("20260303T0000-0003", "20260304T0000-0004"):
         Pointer(stamp, "2026-03-03T00:00:00+00:00", {}).move(tmp_path)
         follow(worker)
         assert stamp in str(worker.status()["refused"])
-    meters.look(worker)
-    assert b"recompra_scoring_refusals 2.0" in meters.text()
-    assert b"recompra_scoring_refused 1.0" in meters.text()
+    metrics.record_worker(worker)
+    assert b"recompra_scoring_refusals 2.0" in metrics.text()
+    assert b"recompra_scoring_refused 1.0" in metrics.text()
 
 
 def test_readiness_says_why_nobody_is_refreshed_and_stays_ready(worker: Worker, tmp_path: Path) -> None:
     assert worker.status()["refresh"] == "no watcher"
-    Vitals(trouble="churn v1 cannot be loaded").write(tmp_path, AS_OF)
+    WatcherStatus(trouble="churn v1 cannot be loaded").write(tmp_path, AS_OF)
     assert worker.status()["refresh"] == "churn v1 cannot be loaded"
     assert worker.status()["ready"]
-    Vitals().write(tmp_path, AS_OF)
+    WatcherStatus().write(tmp_path, AS_OF)
     assert worker.status()["refresh"] == "ok"
 
 

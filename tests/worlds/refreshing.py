@@ -65,7 +65,7 @@ def score(home: Path, models: dict[str, Any], snapshot: Snapshot) -> Snapshot:
         scores=Columns.of(scores_of(models, shop, AS_OF, names)),
         people=People.nobody_known(len(names)),
         ready={},
-        desk=None,
+        goods_and_terms=None,
         retention=None,
         history=None,
     )

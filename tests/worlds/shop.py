@@ -29,7 +29,7 @@ class Truth:
     weekly_rate: float = 0.12
     """Mean orders a week of a living customer."""
     weekly_leaving: float = 0.012
-    pull: float = 0.15
+    query: float = 0.15
     """Orders a week that a fresh contact adds to a persuadable's, for ``lasting`` weeks."""
     lasting: int = 4
     saves: float = 0.6
@@ -124,7 +124,7 @@ class World:
         moved = self.persuadable * self.freshness()
         active = self.alive & (self.joins <= self.now)
         first = active & (self.joins == self.now)
-        bought = first | (active & (luck[1] < 1 - np.exp(-(self.rate + truth.pull * moved))))
+        bought = first | (active & (luck[1] < 1 - np.exp(-(self.rate + truth.query * moved))))
         revenue = self._sell(np.flatnonzero(bought))
         leaves = active & (luck[2] < truth.weekly_leaving * (1 - truth.saves * moved))
         self.alive &= ~leaves

@@ -106,7 +106,7 @@ def make_snapshot(
         features=Columns.of(pd.DataFrame({"n_orders": rng.integers(1, 9, n_customers).astype(float)})),
         scores=Columns.of(columns),
         people=People(np.ones(n_customers, np.int8), np.zeros(n_customers, np.int32)),
-        desk=_desk(n_products),
+        goods_and_terms=_desk(n_products),
         retention=_retention(columns),
         history=_history(customers, catalogue.products),
     )
@@ -135,7 +135,7 @@ def with_known(snapshot: Snapshot, **policy: Any) -> Snapshot:
         n_orders=np.ones(n, np.int32),
     )
     scores = pd.DataFrame({name: snapshot.scores.number(name) for name in SCORES})
-    goods, terms = snapshot.desk or _desk(n_products)
+    goods, terms = snapshot.goods_and_terms or _desk(n_products)
     none = np.zeros(n_products, np.float32)
     nothing = np.full((n_products, 1), -1, np.int32)
     shelf = Shelf(
@@ -150,7 +150,7 @@ def with_known(snapshot: Snapshot, **policy: Any) -> Snapshot:
     return replace(
         snapshot,
         known=Known(with_scores(standing, scores, HORIZON), shelf),
-        desk=(goods, replace(terms, actions=catalogue(), policy=ContactPolicy(**policy))),
+        goods_and_terms=(goods, replace(terms, actions=catalogue(), policy=ContactPolicy(**policy))),
     )
 
 

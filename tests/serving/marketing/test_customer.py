@@ -162,7 +162,7 @@ def test_without_prices_there_are_no_targets_and_a_reason(state: State) -> None:
 
 
 def test_without_a_model_that_plans_a_request_for_anybody_is_refused_in_words(state: State) -> None:
-    bare = replace(state, snapshot=replace(state.snapshot, desk=None, models={}))
+    bare = replace(state, snapshot=replace(state.snapshot, goods_and_terms=None, models={}))
     with pytest.raises(NotFound, match="no next_best_offer model serves"):
         plan.contact_plan(bare, PlanRequest(), NOW)
     named = plan.contact_plan(bare, PlanRequest(customer_ids=["c000001"]), NOW)

@@ -22,7 +22,7 @@ from features.settings import ContactPolicy
 from models.policy.actions import CATALOGUE, catalogue
 from serving.api import EventsRequest
 from serving.api_crm import PlanRequest, TargetsRequest
-from serving.marketing.crowd import everyone
+from serving.marketing.customers_now import everyone
 from serving.marketing.period import Period
 from serving.marketing.plan import chosen_customers, contact_plan
 from serving.marketing.plan_file import PlanAsked, write_plan
@@ -98,10 +98,10 @@ def test_in_a_large_shop_a_request_is_for_those_most_worth_keeping(
 
 
 def test_an_action_goes_to_no_more_customers_than_it_may(state: State) -> None:
-    assert state.snapshot.desk is not None
-    goods, terms = state.snapshot.desk
+    assert state.snapshot.goods_and_terms is not None
+    goods, terms = state.snapshot.goods_and_terms
     few = goods, replace(terms, actions=catalogue({"thank_you": {"most_customers": 2}}))
-    scarce = replace(state, snapshot=replace(state.snapshot, desk=few))
+    scarce = replace(state, snapshot=replace(state.snapshot, goods_and_terms=few))
     plans = [Counter(row["action"] for row in planned(asked)) for asked in (state, scarce)]
     assert plans[0]["thank_you"] > 2 == plans[1]["thank_you"]
 
@@ -206,10 +206,10 @@ def test_a_plan_asked_for_today_in_the_evening_puts_no_contact_in_the_past(state
 def test_where_evenings_are_not_quiet_a_plan_begins_today_until_the_last_hour(state: State) -> None:
     from serving.marketing.period import first_day
 
-    assert state.snapshot.desk is not None
-    goods, terms = state.snapshot.desk
+    assert state.snapshot.goods_and_terms is not None
+    goods, terms = state.snapshot.goods_and_terms
     open_late = goods, replace(terms, policy=ContactPolicy(quiet_from=0, quiet_until=8))
-    late = replace(state, snapshot=replace(state.snapshot, desk=open_late))
+    late = replace(state, snapshot=replace(state.snapshot, goods_and_terms=open_late))
     days = [first_day(late, AS_OF + timedelta(hours=hour)).isoformat() for hour in (22, 23)]
     assert days == ["2026-03-01", "2026-03-02"]
 
@@ -315,6 +315,6 @@ def test_a_day_that_is_none_is_refused(home: Path) -> None:
     ("there", "missing"), [("cross_sell", "next_best_offer"), ("next_best_offer", "cross_sell")]
 )
 def test_without_a_model_that_offers_take_there_is_no_plan(tmp_path: Path, there: str, missing: str) -> None:
-    make_home(tmp_path, replace(make_snapshot(), desk=None, models={there: "1"}))
+    make_home(tmp_path, replace(make_snapshot(), goods_and_terms=None, models={there: "1"}))
     with pytest.raises(NotFound, match=f"no {missing} model serves.*recompra train"):
         write_plan(tmp_path, PlanAsked(), NOW)

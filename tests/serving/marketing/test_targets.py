@@ -43,10 +43,10 @@ def test_the_budget_is_spent_on_the_actions_asked_for(state: State) -> None:
 
 
 def test_what_earns_most_for_its_money_comes_first(state: State) -> None:
-    assert state.snapshot.desk is not None
-    goods, terms = state.snapshot.desk
+    assert state.snapshot.goods_and_terms is not None
+    goods, terms = state.snapshot.goods_and_terms
     dear = replace(terms, actions=catalogue({"survey": {"cost": 0.5, "effect": 0.02}}))
-    there = replace(state, snapshot=replace(state.snapshot, desk=(goods, dear)))
+    there = replace(state, snapshot=replace(state.snapshot, goods_and_terms=(goods, dear)))
     rows = ask(there, budget=20.0).targets
     earned = [row[GAIN] / row["spend"] for row in rows]
     assert earned == sorted(earned, reverse=True)

@@ -29,7 +29,7 @@ from serving.scoring.customer_scores import scores_of
 from serving.scoring.snapshot import Snapshot
 from serving.state import Pointer
 from serving.store import Store
-from serving.watching.vitals import Vitals
+from serving.watching.watcher_status import WatcherStatus
 
 NOW = AS_OF + timedelta(days=3)
 
@@ -140,8 +140,8 @@ def test_an_order_is_in_the_features_and_scores_after_one_look(
     assert row.scores["expected_revenue_28d"] != before.scores.row(code)["expected_revenue_28d"]
     assert row.as_of == (AS_OF + timedelta(hours=2, microseconds=1)).isoformat()
     assert not refresher.look()
-    assert refresher.vitals.refreshed == 1
-    assert refresher.vitals.lag.total == pytest.approx(2.0)
+    assert refresher.status.refreshed == 1
+    assert refresher.status.lag.total == pytest.approx(2.0)
 
 
 def test_somebody_new_has_scores_from_the_first_order(refresher: Refresher, store: Store) -> None:
@@ -167,7 +167,7 @@ def test_an_order_years_after_the_scoring_makes_nobody_look_silent_for_years(
     refresher.look()
     refresher.look()
     assert refreshed.names(store, STAMP) == {"c03"}
-    told = Vitals.read(home)
+    told = WatcherStatus.read(home)
     assert told is not None and "too old for what was ordered on 2032" in told.down(NOW)
     assert caplog.text.count("recompra score") == 1
 
@@ -188,12 +188,12 @@ def test_a_scoring_that_holds_the_late_orders_ends_the_trouble(
 ) -> None:
     store.keep([event(1, occurred_at=AS_OF + timedelta(days=40))])
     refresher.look()
-    assert refresher.vitals.trouble
+    assert refresher.status.trouble
     later = "20240713T0000-0002"
     shutil.copytree(home / "lists" / STAMP, home / "lists" / later)
     Pointer(later, (AS_OF + timedelta(days=42)).isoformat(), trained[2].models).move(home)
     refresher.look()
-    assert refresher.vitals.trouble == ""
+    assert refresher.status.trouble == ""
 
 
 def test_a_watcher_that_starts_again_does_what_was_left_and_no_more(
@@ -204,7 +204,7 @@ def test_a_watcher_that_starts_again_does_what_was_left_and_no_more(
     store.keep([event(2, "c04")])
     again = Refresher(home, lambda: NOW, store)
     assert again.look()
-    assert again.vitals.refreshed == 1
+    assert again.status.refreshed == 1
     assert refreshed.names(store, STAMP) == {"c03", "c04"}
 
 
@@ -218,7 +218,7 @@ def test_thousands_at_once_are_worked_through_in_the_order_they_came(
         looks += 1
         done = len(refreshed.names(store, STAMP))
         assert done == min(20 * looks, 50)
-    assert (looks, refresher.vitals.skipped) == (3, 0)
+    assert (looks, refresher.status.skipped) == (3, 0)
 
 
 def test_a_poison_event_costs_its_customer_the_refresh_and_nobody_else(
@@ -230,7 +230,7 @@ def test_a_poison_event_costs_its_customer_the_refresh_and_nobody_else(
     with caplog.at_level(logging.ERROR):
         refresher.look()
     assert refreshed.names(store, STAMP) == {"c03", "c06"}
-    assert refresher.vitals.skipped == 1
+    assert refresher.status.skipped == 1
     assert "poison-" in caplog.text
     store.keep([event(7, "c07")])
     refresher.look()
@@ -242,7 +242,7 @@ def test_without_loadable_models_the_old_scores_stay_and_it_is_said(home: Path, 
     broken = Refresher(home, lambda: NOW, store)
     store.keep([event(1)])
     assert not broken.look()
-    told = Vitals.read(home)
+    told = WatcherStatus.read(home)
     assert told is not None and "churn" in told.down(NOW)
     assert refreshed.names(store, STAMP) == set()
 
@@ -253,7 +253,7 @@ def test_a_full_disk_stops_no_refresh_and_no_watcher(
     def full(*_: object) -> None:
         raise OSError(ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Vitals, "write", full)
+    monkeypatch.setattr(WatcherStatus, "write", full)
     store.keep([event(1)])
     assert refresher.look()
     assert refreshed.of_customer(store, STAMP, "c03") is not None
@@ -272,11 +272,11 @@ def test_models_that_load_but_cannot_predict_stop_all_refreshes_and_lose_no_even
     with monkeypatch.context() as patch:
         patch.setattr(refreshing.Churn, "predict_from", fail)
         refresher.look()
-        assert "out of order" in refresher.vitals.trouble
+        assert "out of order" in refresher.status.trouble
     refresher._again = 0.0
     assert refresher.look()
     assert refreshed.names(store, STAMP) == {"c03", "c04"}
-    assert (refresher.vitals.skipped, refresher.vitals.trouble) == (0, "")
+    assert (refresher.status.skipped, refresher.status.trouble) == (0, "")
 
 
 def test_who_is_erased_while_being_refreshed_is_not_written_again(home: Path, store: Store) -> None:

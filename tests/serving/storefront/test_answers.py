@@ -160,11 +160,11 @@ def test_a_product_out_of_stock_is_not_shown_by_the_next_answer(state: State) ->
 
 def test_what_the_shop_hides_stays_hidden_when_its_stock_is_reported(store: Store) -> None:
     made = make_snapshot()
-    assert made.desk is not None
+    assert made.goods_and_terms is not None
     hidden = np.zeros(N_PRODUCTS, bool)
     hidden[made.popular[0]] = True
-    goods, terms = made.desk
-    state = state_of(store, replace(made, desk=(replace(goods, hidden=hidden), terms)))
+    goods, terms = made.goods_and_terms
+    state = state_of(store, replace(made, goods_and_terms=(replace(goods, hidden=hidden), terms)))
     name = made.catalogue.products.names(made.popular[:1])[0]
     post(state, {"event_id": "s9", "kind": "stock", "product_id": name, "stock": 4})
     assert name not in shown(ask(state, list="popular", k=60))

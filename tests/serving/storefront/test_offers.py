@@ -89,11 +89,11 @@ def test_an_effect_that_was_learnt_is_called_so(state: State) -> None:
 
 
 def test_what_is_tried_instead_of_the_best_is_called_by_its_own_effect(state: State) -> None:
-    goods, terms = state.snapshot.desk  # type: ignore[misc]
+    goods, terms = state.snapshot.goods_and_terms  # type: ignore[misc]
     curious = goods, replace(terms, policy=ContactPolicy(exploration="epsilon", epsilon=1.0))
     assert state.snapshot.known is not None
     taught = replace(state.snapshot.known, learnt={"thank_you": np.full(len(state.snapshot.customers), 0.9)})
-    trying = replace(state, snapshot=replace(state.snapshot, known=taught, desk=curious))
+    trying = replace(state, snapshot=replace(state.snapshot, known=taught, goods_and_terms=curious))
     drawn = [ask(trying, record=True) for _ in range(40)]
     assert len({offer.name for offer in drawn}) > 2
     for offer in drawn:
@@ -153,10 +153,10 @@ def test_of_who_was_erased_no_decision_is_kept(state: State) -> None:
 
 
 def test_who_is_held_out_gets_nothing_with_the_propensity_of_the_draw(state: State) -> None:
-    goods, terms = state.snapshot.desk  # type: ignore[misc]
+    goods, terms = state.snapshot.goods_and_terms  # type: ignore[misc]
     policy = ContactPolicy(held_out_share=0.2)
-    desk = goods, replace(terms, policy=policy)
-    shared = replace(state, snapshot=replace(state.snapshot, desk=desk))
+    offering = goods, replace(terms, policy=policy)
+    shared = replace(state, snapshot=replace(state.snapshot, goods_and_terms=offering))
     held = changed(shared, held_out=np.ones(len(state.snapshot.customers), bool))
     offer, other = ask(held, record=True), ask(shared, record=True)
     assert (offer.name, offer.propensity) == ("nothing", pytest.approx(0.2))
@@ -170,10 +170,10 @@ def test_who_is_held_out_gets_nothing_with_the_propensity_of_the_draw(state: Sta
 
 
 def test_only_recorded_decisions_explore(state: State) -> None:
-    goods, terms = state.snapshot.desk  # type: ignore[misc]
+    goods, terms = state.snapshot.goods_and_terms  # type: ignore[misc]
     policy = ContactPolicy(exploration="epsilon", epsilon=1.0)
-    desk = goods, replace(terms, policy=policy)
-    curious = replace(state, snapshot=replace(state.snapshot, desk=desk))
+    offering = goods, replace(terms, policy=policy)
+    curious = replace(state, snapshot=replace(state.snapshot, goods_and_terms=offering))
     best = ask(curious)
     assert best.propensity is None and {ask(curious).name for _ in range(9)} == {best.name}
     drawn = [ask(curious, record=True) for _ in range(40)]
@@ -223,17 +223,17 @@ def test_what_is_known_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert read.known is not None and written.known is not None
     np.testing.assert_array_equal(read.known.standing.risk, written.known.standing.risk)
     np.testing.assert_array_equal(read.known.shelf.repeat_days, written.known.shelf.repeat_days)
-    assert read.desk is not None and written.desk is not None
-    assert read.desk[1] == written.desk[1]
+    assert read.goods_and_terms is not None and written.goods_and_terms is not None
+    assert read.goods_and_terms[1] == written.goods_and_terms[1]
 
 
 def test_a_discount_is_named_beside_what_a_contact_earns(state: State) -> None:
-    goods, terms = state.snapshot.desk  # type: ignore[misc]
+    goods, terms = state.snapshot.goods_and_terms  # type: ignore[misc]
     generous = Action(name="loyalty_reward", discount_share=0.1, effect=0.9)
-    desk = goods, replace(terms, actions=(generous,), policy=ContactPolicy(no_coupon_days=0))
+    offering = goods, replace(terms, actions=(generous,), policy=ContactPolicy(no_coupon_days=0))
     n = len(state.snapshot.customers)
     leaving = changed(state, risk=np.full(n, 0.9), margin=np.full(n, 50.0))
-    offer = ask(replace(leaving, snapshot=replace(leaving.snapshot, desk=desk)))
+    offer = ask(replace(leaving, snapshot=replace(leaving.snapshot, goods_and_terms=offering)))
     assert offer.name == "loyalty_reward" and offer.ruled_out == []
     assert "for the contact and 10% off" in offer.reason
 

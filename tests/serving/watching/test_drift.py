@@ -13,8 +13,8 @@ from worlds.snapshot import NOW, make_home, make_snapshot
 from features.sketch import Sketch
 from serving.scoring.columns import Columns
 from serving.watching import drift
-from serving.watching.vitals import SILENT_SECONDS, Vitals
-from serving.watching.watched import exposition
+from serving.watching.watcher_metrics import watcher_metrics
+from serving.watching.watcher_status import SILENT_SECONDS, WatcherStatus
 
 STAMP = "20260301T0000-0001"
 N = 400
@@ -71,11 +71,11 @@ def test_a_feature_is_told_once_while_it_stays_away(caplog: pytest.LogCaptureFix
 
 
 def test_lag_durations_and_drift_are_metrics(tmp_path: Path) -> None:
-    vitals = Vitals(waiting=3, oldest=(NOW - timedelta(seconds=7)).isoformat(), psi={"n_orders": 0.3})
-    vitals.lag.add(0.3)
-    vitals.lag.add(0.3)
-    vitals.write(tmp_path, NOW)
-    text = exposition(tmp_path, NOW + timedelta(seconds=1)).decode()
+    status = WatcherStatus(waiting=3, oldest=(NOW - timedelta(seconds=7)).isoformat(), psi={"n_orders": 0.3})
+    status.lag.add(0.3)
+    status.lag.add(0.3)
+    status.write(tmp_path, NOW)
+    text = watcher_metrics(tmp_path, NOW + timedelta(seconds=1)).decode()
     assert "recompra_event_lag_seconds 8.0" in text
     assert 'recompra_event_to_score_seconds_bucket{le="0.25"} 0.0' in text
     assert 'recompra_event_to_score_seconds_bucket{le="0.5"} 2.0' in text
@@ -85,7 +85,7 @@ def test_lag_durations_and_drift_are_metrics(tmp_path: Path) -> None:
 
 
 def test_a_watcher_that_is_silent_or_missing_is_down(tmp_path: Path) -> None:
-    assert "recompra_refresh_down 1.0" in exposition(tmp_path, NOW).decode()
-    Vitals().write(tmp_path, NOW)
+    assert "recompra_refresh_down 1.0" in watcher_metrics(tmp_path, NOW).decode()
+    WatcherStatus().write(tmp_path, NOW)
     late = NOW + timedelta(seconds=SILENT_SECONDS + 1)
-    assert "recompra_refresh_down 1.0" in exposition(tmp_path, late).decode()
+    assert "recompra_refresh_down 1.0" in watcher_metrics(tmp_path, late).decode()

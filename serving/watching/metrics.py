@@ -38,7 +38,7 @@ GAUGES = {
 }
 
 
-class Meters:
+class Metrics:
     """The metrics of a worker; ``text`` sums those of all if ``PROMETHEUS_MULTIPROC_DIR`` is set."""
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class Meters:
             self._lists.labels(*labels).inc(len(seconds))
             _observe(self._list_seconds.labels(labels[0]), seconds)
 
-    def look(self, worker: Worker) -> None:
+    def record_worker(self, worker: Worker) -> None:
         """Record a worker's status, and what it offered."""
         values: Mapping[str, float] = {
             "recompra_scoring_swaps": worker.n_swaps,

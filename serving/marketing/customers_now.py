@@ -16,7 +16,7 @@ from models.lists.picks import PERSONAL
 from models.policy.actions import NAMES
 from models.policy.standing import Standing
 from models.policy.subjects import People
-from serving.desk import CONTACT_DAYS, N_CANDIDATES, goods_now
+from serving.offer_inputs import CONTACT_DAYS, N_CANDIDATES, goods_now
 from serving.state import State
 from serving.storefront.moments import days_on
 

@@ -13,20 +13,20 @@ from worlds.visits import visitor
 
 from serving.api import OfferRequest
 from serving.storefront.offers import next_best_offer
-from serving.watching.meters import BUCKETS, Meters
+from serving.watching.metrics import BUCKETS, Metrics
 
 
 @given(st.lists(st.floats(0, 5), max_size=20))
 @example([*BUCKETS, 0.0, 99.0])
 def test_what_is_flushed_is_what_prometheus_would_have_observed(seconds: list[float]) -> None:
-    meters, registry = Meters(), CollectorRegistry()
+    metrics, registry = Metrics(), CollectorRegistry()
     plain = Histogram(
         "recompra_request_seconds", "Time to answer.", ["path"], buckets=BUCKETS, registry=registry
     )
     for took in seconds:
-        meters.request("/recommend", 200, took)
+        metrics.request("/recommend", 200, took)
         plain.labels("/recommend").observe(took)
-    told, expected = figures(meters.text()), figures(generate_latest(registry))
+    told, expected = figures(metrics.text()), figures(generate_latest(registry))
     assert {name: told[name] for name in expected} == pytest.approx(expected)
     assert told.get('recompra_requests_total{path="/recommend",status="200"}', 0) == len(seconds)
 
@@ -47,14 +47,14 @@ def test_a_killed_worker_troubles_nobody_any_more_and_what_it_counted_stays(
         kept = MultiProcessValue(partial(int, pid))  # type: ignore[no-untyped-call]
         kept("gauge", "down", "down", [], [], "", "livemax").set(float(pid == killed.pid))
         kept("counter", "asked", "asked_total", [], [], "").inc(2)
-    assert figures(Meters().text()) == {"down": 0.0, "asked_total": 4.0}
+    assert figures(Metrics().text()) == {"down": 0.0, "asked_total": 4.0}
 
 
 def test_nothing_is_counted_twice() -> None:
-    meters = Meters()
-    meters.list_answered("for_you", "ready", 0.001)
-    once = figures(meters.text())
-    assert once == figures(meters.text())
+    metrics = Metrics()
+    metrics.list_answered("for_you", "ready", 0.001)
+    once = figures(metrics.text())
+    assert once == figures(metrics.text())
     assert once['recompra_lists_total{answered_from="ready",list="for_you"}'] == 1
     assert once['recompra_list_seconds_count{list="for_you"}'] == 1
 

@@ -23,7 +23,7 @@ def no_offers(state: State) -> NotFound:
 
 def goods_now(state: State) -> tuple[Goods, Terms]:
     """Return the facts of goods that offers need, with the current stock, and the terms."""
-    if state.snapshot.desk is None:
+    if state.snapshot.goods_and_terms is None:
         raise no_offers(state)
-    goods, terms = state.snapshot.desk
+    goods, terms = state.snapshot.goods_and_terms
     return replace(goods, stock=state.stock), terms

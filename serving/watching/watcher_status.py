@@ -9,7 +9,7 @@ from typing import Any
 
 from features.storage.files import replacing
 
-VITALS = "watcher.json"
+STATUS_FILE = "watcher.json"
 BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0)
 """Upper bounds, in seconds, of the bins of ``Seconds``."""
 SILENT_SECONDS = 30
@@ -30,7 +30,7 @@ class Seconds:
 
 
 @dataclass
-class Vitals:
+class WatcherStatus:
     """Counts since the watcher started; moments are ISO 8601 in UTC."""
 
     at: str = ""
@@ -52,14 +52,14 @@ class Vitals:
     def write(self, home: Path, now: datetime) -> None:
         """Replace what was written before, atomically."""
         self.at = now.isoformat()
-        with replacing(home / VITALS) as place:
+        with replacing(home / STATUS_FILE) as place:
             place.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     @classmethod
-    def read(cls, home: Path) -> "Vitals | None":
+    def read(cls, home: Path) -> "WatcherStatus | None":
         """Read it; None if no watcher has written yet, or the file cannot be read."""
         try:
-            card: dict[str, Any] = json.loads((home / VITALS).read_text(encoding="utf-8"))
+            card: dict[str, Any] = json.loads((home / STATUS_FILE).read_text(encoding="utf-8"))
             parts = {name: Seconds(**card[name]) for name in ("batch", "lag")}
             return cls(**card | parts)
         except (OSError, ValueError, KeyError, TypeError):
