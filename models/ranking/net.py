@@ -12,12 +12,14 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from features.arrays.compiled import compiled
-from features.arrays.dtypes import Doubles, Floats, Ints, Longs
+from features.arrays.dtypes import Doubles, Floats, Ints
 from features.arrays.pairs import MISSING
 from features.arrays.stored import read_array, write_arrays
 
 SMALL = 1.5
 """Columns that never exceed this are shares and the like, and are scaled by 100."""
+BLOCK = 64
+"""Rows computed together, column by column."""
 FAR = 4.0
 """Inputs are capped at this many standard deviations from their mean."""
 
@@ -91,61 +93,66 @@ class Net:
 def inputs(features: Floats, scale: Scale) -> Floats:
     """Return the network's inputs of pair features: columns on a log scale, flags, and a 1."""
     n_inputs = max(scale.flag.max() + 1, features.shape[1])
-    found = np.zeros((len(features), n_inputs + 1), np.float32)
-    for row in range(len(features)):
-        found[row, -1] = 1
-        for column in range(features.shape[1]):
-            found[row, column] = _input(features[row, column], scale, column)
-            if features[row, column] == scale.missing and scale.flag[column] >= 0:
-                found[row, scale.flag[column]] = 1
+    found = np.empty((len(features), n_inputs + 1), np.float32)
+    block = _block(n_inputs + 1)
+    for start in range(0, len(features), BLOCK):
+        size = min(BLOCK, len(features) - start)
+        _read(features[start : start + size], scale, block)
+        for row in range(size):
+            found[start + row] = block[: n_inputs + 1, row]
     return found
 
 
 @compiled
-def _input(value: np.float32, scale: Scale, column: int) -> np.float32:
-    if value == scale.missing:
-        return np.float32(0)
-    grown = np.float32(np.float32(1) + np.abs(value) * scale.factor[column])
-    log = np.float32(grown.view(np.int32) - np.int32(0x3F800000)) * np.float32(2**-23)
-    z = (np.copysign(log, value) - scale.mean[column]) / scale.spread[column]
-    return min(max(z, -scale.far), scale.far)
-
-
-@compiled
 def _sums(features: Floats, scale: Scale, weight: Floats, out: Floats) -> Doubles:
-    sums = np.empty(len(features))
-    hidden = np.empty(weight.shape[1], np.float32)
-    place, value = np.zeros(len(weight) + 3, np.int64), np.zeros(len(weight) + 3, np.float32)
-    for row in range(len(features)):
-        known = _known(features[row], scale, place, value)
-        hidden[:] = weight[-1]
-        for first in range(0, known, 4):
-            _add(hidden, weight, place[first : first + 4], value[first : first + 4])
-        sums[row] = out[-1]
-        for unit in range(len(hidden)):
-            sums[row] += max(hidden[unit], np.float32(0)) * out[unit]
+    sums, block = np.empty(len(features)), _block(len(weight))
+    by_unit = np.zeros((weight.shape[1], len(block)), np.float32)
+    by_unit[:, : len(weight)] = weight.T
+    for start in range(0, len(features), BLOCK):
+        size = min(BLOCK, len(features) - start)
+        _read(features[start : start + size], scale, block)
+        sums[start : start + size] = _sums_of(block, by_unit, out)[:size]
     return sums
 
 
 @compiled
-def _known(row: Floats, scale: Scale, place: Longs, value: Floats) -> int:
-    """Write the known inputs, padded with 0 to a multiple of four; return how many."""
-    known = 0
-    for column in range(len(row)):
-        if row[column] != scale.missing:
-            place[known], value[known] = column, _input(row[column], scale, column)
-            known += 1
-        elif scale.flag[column] >= 0:
-            place[known], value[known] = scale.flag[column], 1
-            known += 1
-    place[known : known + 3], value[known : known + 3] = 0, 0
-    return known
+def _sums_of(block: Floats, weight: Floats, out: Floats) -> Doubles:
+    """Return a block's log odds; four inputs at once, so ``hidden`` is read a quarter as often."""
+    sums, hidden = np.full(BLOCK, np.float64(out[-1])), np.empty(BLOCK, np.float32)
+    for unit in range(len(weight)):
+        hidden[:] = 0
+        for first in range(0, len(block), 4):
+            one, two, three, four = block[first], block[first + 1], block[first + 2], block[first + 3]
+            a, b = weight[unit, first], weight[unit, first + 1]
+            c, d = weight[unit, first + 2], weight[unit, first + 3]
+            for row in range(BLOCK):
+                hidden[row] += (a * one[row] + b * two[row]) + (c * three[row] + d * four[row])
+        for row in range(BLOCK):
+            sums[row] += max(hidden[row], np.float32(0)) * out[unit]
+    return sums
 
 
 @compiled
-def _add(hidden: Floats, weight: Floats, place: Longs, value: Floats) -> None:
-    """Add four inputs at once, so that hidden units are read and written a quarter as often."""
-    one, two, three, four = value[0], value[1], value[2], value[3]
-    first, second, third, fourth = weight[place[0]], weight[place[1]], weight[place[2]], weight[place[3]]
-    for unit in range(len(hidden)):
-        hidden[unit] += (one * first[unit] + two * second[unit]) + (three * third[unit] + four * fourth[unit])
+def _block(n: int) -> Floats:
+    """Return room for a block of rows by input, the last of which is 1; zeros fill it up to fours."""
+    block = np.zeros((-(-n // 4) * 4, BLOCK), np.float32)
+    block[n - 1] = 1
+    return block
+
+
+@compiled
+def _read(features: Floats, scale: Scale, block: Floats) -> None:
+    """Write the inputs of some rows, at most ``BLOCK``, into the block."""
+    for row in range(len(features)):
+        block[: features.shape[1], row] = features[row]
+    for column in range(features.shape[1]):
+        flag = scale.flag[column]
+        factor, mean, spread = scale.factor[column], scale.mean[column], scale.spread[column]
+        for row in range(BLOCK if flag >= 0 else 0):
+            block[flag, row] = block[column, row] == scale.missing
+        for row in range(BLOCK):
+            value = block[column, row]
+            grown = np.float32(np.float32(1) + np.abs(value) * factor)
+            log = np.float32(grown.view(np.int32) - np.int32(0x3F800000)) * np.float32(2**-23)
+            z = min(max((np.copysign(log, value) - mean) / spread, -scale.far), scale.far)
+            block[column, row] = np.float32(0) if value == scale.missing else z
