@@ -135,6 +135,7 @@ def test_more_budget_earns_more_along_the_curve() -> None:
     middle = points.iloc[50]
     exact = allocate(found, float(middle["cost"]))
     assert exact.expected_incremental_margin == pytest.approx(middle["gain"])
+    assert (exact.action >= 0).sum() == middle["n_customers"]
 
 
 def test_the_same_question_has_the_same_answer() -> None:
@@ -175,7 +176,12 @@ def test_our_choice_earns_no_less_than_any_ranking() -> None:
     assert asked.standing is not None
     risk = asked.standing.risk
     scores = {"risk": risk, "response": 1 - risk, "value": asked.standing.margin}
-    table = pd.DataFrame(compare(found, 100.0, scores), index=Tally._fields).T["gain"]
+    tallies, ours = compare(found, 100.0, scores), allocate(found, 100.0)
+    n_ours = (ours.action >= 0).sum()
+    assert tallies["expected gain"] == (n_ours, ours.spent, ours.expected_incremental_margin)
+    best = found.worth.max(axis=1)
+    assert tallies["all"].gain == pytest.approx(best[np.isfinite(best)].sum())
+    table = pd.DataFrame(tallies, index=Tally._fields).T["gain"]
     assert table.drop("all").idxmax() == "expected gain"
     assert table["none"] == 0 and table["random"] < table["expected gain"]
 
@@ -183,10 +189,23 @@ def test_our_choice_earns_no_less_than_any_ranking() -> None:
 def test_a_product_is_offered_no_more_often_than_there_are_units() -> None:
     asked, shelf = some(7, 3000)
     found = options(asked, shelf, TERMS)
-    units = np.full(50, 3.0)
+    units = np.tile([3.0, 0.0, -2.0, np.nan, 1.0], 10)  # returned ones may make it negative; NaN: unknown
     action = allocate(found, 1000.0, stock=units).action
     product = found.at(action)[0]
-    assert np.bincount(product[product >= 0]).max() <= 3
+    offered = np.bincount(product[product >= 0], minlength=50)
+    assert (offered <= np.maximum(units, 0))[~np.isnan(units)].all()
+    assert offered[np.isnan(units)].max() > 3
+
+
+def test_scarce_products_go_to_whom_they_gain_most() -> None:
+    rng = np.random.default_rng(0)
+    gain, cost = rng.gamma(2, 2, (2000, 4)), np.full((2000, 4), 0.1)
+    product = np.array([rng.permutation(6)[:4] for _ in range(2000)], np.int32)
+    stock = np.array([20.0, 100.0, 5.0, 300.0, 50.0, np.inf])
+    limits = Limits(np.full(4, np.inf), product, stock)
+    found = solve(gain, cost, 1000.0, limits)
+    assert (limits.used(found.action) <= limits.most).all()
+    assert found.gap < 0.001
 
 
 def test_an_action_goes_to_no_more_customers_than_its_cap() -> None:
