@@ -158,9 +158,8 @@ def _take_out(con: duckdb.DuckDBPyConnection, version: Path, target: Path) -> di
     con.execute(f"CREATE OR REPLACE TABLE gone_orders AS {_orders(parquet(version / LINES, '*/*.parquet'))}")
     found: Counter[str] = Counter()
     for file in _tables(version):
-        place, column = target / file.relative_to(version), _column(con, file)
-        condition = _condition(column)
-        n = number(con, f"SELECT count(*) FROM {parquet(file)} WHERE {condition}") if column else 0
+        place, condition = target / file.relative_to(version), _condition(_column(con, file))
+        n = number(con, f"SELECT count(*) FROM {parquet(file)} WHERE {condition}")
         if n:
             found[LINES if LINES in file.parts else file.stem] += n
             _write_rest(con, f"FROM {parquet(file)} WHERE ({condition}) IS NOT TRUE", place)

@@ -102,7 +102,7 @@ def test_nothing_is_left_in_any_version_and_it_says_what_it_took(home: Path) -> 
     before = (home / "warehouse").resolve()
     assert set(held(before)) >= {"orders.parquet", "days.parquet", "customers.parquet", "quarantine.parquet"}
     done = erase(home, forgotten)
-    assert done.ids == {WHO: DIGEST}
+    assert (done.ids, done.n_older_rows) == ({WHO: DIGEST}, 0)
     assert {
         "order_lines",
         "orders",
@@ -155,9 +155,10 @@ def test_the_same_export_does_not_bring_them_back(home: Path, source: Path) -> N
     assert ingest(source, home, forgotten=forgotten).fingerprint == after
     report = ingest(source, home, fresh=True, forgotten=forgotten)
     assert report.fingerprint == after
-    assert list(report.erased) == [DIGEST]
     lines = report.tables["order_lines"]
     assert lines.erased > 0
+    named = sum(counts.erased for name, counts in report.tables.items() if name != "deliveries")
+    assert report.erased == {DIGEST: named}
     assert lines.rows == lines.kept + lines.returns + lines.quarantined + lines.already_here + lines.erased
     assert held((home / "warehouse").resolve()) == {}
     assert WHO not in json.dumps(report.model_dump())
@@ -180,6 +181,28 @@ def test_a_delivery_of_an_order_that_was_not_theirs_alone_stays(tmp_path: Path) 
         left = pq.read_table(home / "warehouse" / "deliveries.parquet").to_pandas()
         assert sorted(left["order_id"]) == ["shared", "till"]
         ingest(shop, home, fresh=True, forgotten=forgotten)
+
+
+def test_a_delivery_of_an_erased_order_stays_out_if_it_comes_later_and_alone(
+    home: Path, tmp_path: Path
+) -> None:
+    lines = tables()["order_lines"]
+    theirs = set(lines.loc[lines["customer_id"] == WHO, "order_id"])
+    erase(home, forgotten)
+    late = pd.DataFrame({"order_id": sorted(lines["order_id"].unique()), "status": "returned"})
+    report = ingest(shop_of(tmp_path / "late", {"deliveries": late}), home, forgotten=forgotten)
+    assert report.tables["deliveries"].erased == len(theirs)
+    left = pq.read_table(home / "warehouse" / "deliveries.parquet").to_pandas()
+    assert set(left["order_id"]) == set(lines["order_id"]) - theirs
+    assert (left["status"] == "returned").all()
+
+
+def test_of_whom_nothing_but_unusable_rows_is_known_those_are_erased(tmp_path: Path) -> None:
+    bought = pd.DataFrame({"customer_id": ["c04", WHO], "ordered_at": [pd.Timestamp("2024-01-01"), pd.NaT]})
+    ingest(shop_of(tmp_path / "shop", {"order_lines": bought}), tmp_path / "home")
+    done = erase(tmp_path / "home", forgotten)
+    assert (done.ids, done.rows) == ({WHO: DIGEST}, {"quarantine": 1})
+    assert held(tmp_path / "home") == {}
 
 
 def test_an_export_under_names_of_its_own_is_searched_by_those(tmp_path: Path) -> None:

@@ -125,6 +125,23 @@ def test_a_parquet_column_of_the_wrong_type_is_named_with_its_type(tmp_path):
         ingest(tmp_path / "lines.parquet", tmp_path / "home")
 
 
+@pytest.mark.parametrize(
+    ("sql", "kind"),
+    [
+        ("[1, 2]", r"INTEGER\[\]"),
+        ("{'n': 1}", "STRUCT"),
+        ("'a'::BLOB", "BLOB"),
+        ("TIME '10:00'", "TIME"),
+        ("INTERVAL 1 DAY", "INTERVAL"),
+    ],
+)
+def test_a_parquet_column_of_what_no_column_of_ours_holds_is_named_with_its_type(tmp_path, sql, kind):
+    sql = f"SELECT 'a' AS customer_id, TIMESTAMP '2024-01-05' AS ordered_at, {sql} AS quantity"
+    duckdb.execute(f"COPY ({sql}) TO '{tmp_path}/lines.parquet'")
+    with pytest.raises(InputError, match=rf"column 'quantity' .* found {kind}"):
+        ingest(tmp_path / "lines.parquet", tmp_path / "home")
+
+
 def test_a_file_that_cannot_hold_tables_is_refused(tmp_path):
     (tmp_path / "lines.xlsx").write_bytes(b"PK")
     with pytest.raises(InputError, match=r"lines\.xlsx: neither Parquet nor CSV"):
@@ -200,9 +217,10 @@ def test_a_warehouse_cannot_change_its_time_zone(tmp_path):
         ingest(tmp_path / "good.csv", home)
 
 
-def test_a_file_read_before_cannot_be_read_again_with_another_map(tmp_path):
+@pytest.mark.parametrize("toml", ["[columns]\nquantity = '2'", "timestamps = 'Asia/Tokyo'"])
+def test_a_file_read_before_cannot_be_read_again_with_another_map(tmp_path, toml):
     home = home_of(tmp_path)
-    (tmp_path / "recompra.toml").write_text("[columns]\nquantity = '2'")
+    (tmp_path / "recompra.toml").write_text(toml)
     with pytest.raises(
         InputError, match=r"good\.csv is in the warehouse already, read with another column map"
     ):

@@ -1,5 +1,6 @@
 """Shops that lie elsewhere: a real web server and real databases, on this machine."""
 
+import base64
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -28,13 +29,22 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def web(tmp_path: Path) -> Iterator[str]:
+class Guarded(Quiet):
+    def do_GET(self) -> None:
+        known = base64.b64encode(b"ada:s/cret").decode()
+        if self.headers["Authorization"] == f"Basic {known}":
+            super().do_GET()
+        else:
+            self.send_error(401)
+
+
+@pytest.fixture(params=[Quiet])
+def web(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     place = tmp_path / "web"
     (place / "shop").mkdir(parents=True)
     (place / "shop" / "order_lines.csv").write_text(LINES)
     (place / "shop" / "recompra.toml").write_text(TOML)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(place))) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(request.param, directory=str(place))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
@@ -59,6 +69,16 @@ def test_a_folder_on_the_web_is_read_with_its_own_settings(web: str, tmp_path: P
 def test_what_is_not_there_is_named(web: str, tmp_path: Path, path: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         ingest(f"{web}/{path}", tmp_path)
+
+
+@pytest.mark.parametrize("web", [Guarded], indirect=True)
+def test_a_shop_behind_a_password_is_read_with_it_and_the_report_does_not_tell_it(
+    web: str, tmp_path: Path
+) -> None:
+    report = ingest(f"{web.replace('//', '//ada:s%2Fcret@')}/shop/", tmp_path)
+    assert (report.source, len(kept(tmp_path))) == (f"{web}/shop/", 2)
+    with pytest.raises(InputError, match=r"answers 401 Unauthorized\. Hint: .* its user's rights"):
+        ingest(f"{web}/shop/", tmp_path)
 
 
 def test_nobody_answering_is_said_without_the_password(tmp_path: Path) -> None:

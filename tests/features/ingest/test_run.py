@@ -130,6 +130,16 @@ def test_every_row_is_kept_a_return_or_quarantined(tmp_path):
     )
 
 
+def test_a_cell_of_blanks_is_an_empty_one(tmp_path):
+    lines = "a,  ,p,2024-01-05, ,2\n  ,1,p,2024-01-06,1,  \nb,2,p,  ,1,1"
+    counts = ingest(shop(tmp_path / "s", lines), tmp_path).tables["order_lines"]
+    assert counts.reasons == {"ordered_at is missing": 1}
+    assert rows(tmp_path, "customer_id, order_id, quantity, revenue") == [
+        ("a", "a@2024-01-05T00:00:00", 1.0, 2.0),
+        (None, "1", 1.0, None),
+    ]
+
+
 def test_a_line_without_a_customer_is_kept_but_makes_no_order(tmp_path):
     ingest(shop(tmp_path / "s", ",1,p,2024-01-05,1,1\na,2,p,2024-01-05,1,1"), tmp_path)
     assert rows(tmp_path, "customer_id") == [("a",), (None,)]
@@ -211,6 +221,9 @@ def test_the_same_lines_in_another_file_change_no_byte(tmp_path):
     before = snapshot(tmp_path / "home")
     report = ingest(shop(tmp_path / "two", "\n".join(lines[::-1])), tmp_path / "home")
     assert (report.changed, snapshot(tmp_path / "home")) == (False, before)
+    counts = report.tables["order_lines"]
+    assert (counts.rows, counts.kept, counts.already_here) == (3, 0, 2)
+    assert (counts.quarantined, counts.reasons) == (1, {"quantity is 0": 1})
 
 
 def test_a_later_file_appends_and_leaves_other_months_untouched(tmp_path):

@@ -80,6 +80,7 @@ def test_hours_that_a_change_of_clocks_skips_or_repeats_do_not_crash(tmp_path):
 def test_timestamps_with_a_zone_in_parquet_are_converted(tmp_path):
     sql = "SELECT 'a' AS customer_id, TIMESTAMPTZ '2024-07-01 23:30:00+02' AS ordered_at"
     duckdb.execute(f"COPY ({sql}) TO '{tmp_path}/lines.parquet'")
+    (tmp_path / "recompra.toml").write_text("timezone = 'Asia/Tokyo'")
     ingest(tmp_path / "lines.parquet", tmp_path / "home")
     moment = duckdb.sql(
         f"SELECT ordered_at FROM '{tmp_path}/home/warehouse/order_lines/*/*.parquet'"

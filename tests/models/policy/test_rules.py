@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.settings import ContactPolicy, Economics
-from models.policy.actions import CHANNELS, EVENTS, NAMES, Action, catalogue
+from models.policy.actions import CHANNELS, EVENTS, NAMES, Action, Event, catalogue
 from models.policy.deck import Deck
 from models.policy.rules import Timing, quiet_hours, timing
 from models.policy.standing import COLUMNS, Standing, draw_held_out
@@ -114,12 +114,14 @@ def test_an_action_is_not_repeated_within_its_cooldown() -> None:
     assert refused(one(since_action=since("survey", 1, action=True)), again) == set()
 
 
+@pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize(
     ("days", "rules"),
     [(1, {"too_early"}), (2, set()), (7, set()), (8, {"too_late"}), (np.nan, {"too_early"})],
 )
-def test_an_action_keeps_to_the_window_after_its_event(days: float, rules: set[str]) -> None:
-    assert refused(one(since=since("delivery", days)), THANKS) == rules
+def test_an_action_keeps_to_the_window_after_its_event(days: float, rules: set[str], event: Event) -> None:
+    action = THANKS.model_copy(update={"after": event})
+    assert refused(one(since=since(event, days)), action) == rules
 
 
 @pytest.mark.parametrize(("days", "rules"), [(-4, {"too_early"}), (-3, set()), (1, set()), (2, {"too_late"})])

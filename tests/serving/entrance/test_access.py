@@ -11,12 +11,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 from worlds.snapshot import NOW, make_snapshot
-from worlds.visits import Client, make_keys, visitor
+from worlds.visits import Client, echo, make_keys, visitor
 
 from serving.endpoints import ALL, BY_PATH
 from serving.entrance import access, keys
 from serving.entrance.access import AccessControl
-from serving.entrance.bodies import MAX_BODY, body_of
+from serving.entrance.bodies import MAX_BODY, body_of, replay
 from serving.entrance.openapi import build
 from serving.entrance.quick import reader
 from serving.entrance.refusals import Refused
@@ -282,6 +282,31 @@ def test_a_body_that_does_not_come_is_not_waited_for(client: Client, monkeypatch
     answer = client.send("POST", "/recommend", content=never(), headers=headers)
     assert (answer.status_code, answer.headers["connection"]) == (408, "close")
     assert "0.05 seconds" in answer.json()["error"]
+
+
+def test_an_answer_may_take_longer_than_its_body_was_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.entrance.bodies.BODY_SECONDS", 0.01)
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(0.1)
+        await echo(scope, receive, send)
+
+    client, worker = visitor(tmp_path, app=slow)
+    assert client.ask("/customer", {"customer_id": "c1"}).json() == {"customer_id": "c1"}
+    worker.close()
+
+
+def test_who_listens_on_after_a_body_hears_what_the_client_does_next() -> None:
+    async def gone() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def heard() -> list[str]:
+        again = replay(b"{}", gone)
+        return [(await again())["type"] for _ in range(3)]
+
+    assert asyncio.run(heard()) == ["http.request", "http.disconnect", "http.disconnect"]
 
 
 def test_a_body_that_is_not_json_is_refused_by_its_type(client: Client) -> None:

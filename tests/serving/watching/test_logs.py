@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -104,6 +105,9 @@ def test_every_request_leaves_a_line_where_asked_for(
     monkeypatch.setenv("RECOMPRA_ACCESS_LOG", "1")
     caplog.set_level(logging.INFO, "recompra.access")
     client, worker = visitor(tmp_path)
+    begun = perf_counter()
     client.ask("/recommend", {"customer_id": "c000001"})
+    took = perf_counter() - begun
     worker.close()
     assert [line["status"] for line in told(caplog)] == [200]
+    assert 0.01 < told(caplog)[0]["ms"] < 1000 * took

@@ -1,8 +1,10 @@
+import asyncio
 import os
 import subprocess
 from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from worlds.snapshot import NOW
 from worlds.visits import visitor
 
 from serving.api import OfferRequest
+from serving.entrance import access
 from serving.storefront.offers import next_best_offer
 from serving.watching.metrics import BUCKETS, Metrics
 
@@ -48,6 +51,24 @@ def test_a_killed_worker_troubles_nobody_any_more_and_what_it_counted_stays(
         kept("gauge", "down", "down", [], [], "", "livemax").set(float(pid == killed.pid))
         kept("counter", "asked", "asked_total", [], [], "").inc(2)
     assert figures(Metrics().text()) == {"down": 0.0, "asked_total": 4.0}
+
+
+def test_what_is_counted_is_written_time_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "FLUSH_SECONDS", 0.0)
+    client, worker = visitor(tmp_path)
+    asked = {"path": "/livez", "status": "200"}
+
+    async def twice() -> list[float | None]:
+        found, transport = [], httpx.ASGITransport(client.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as shopper:
+            for _ in range(2):
+                await shopper.get("/livez")
+                await asyncio.sleep(0.01)
+                found.append(client.app.metrics.registry.get_sample_value("recompra_requests_total", asked))
+        return found
+
+    assert asyncio.run(twice()) == [1.0, 2.0]
+    worker.close()
 
 
 def test_nothing_is_counted_twice() -> None:
