@@ -169,5 +169,5 @@ OWN_FEATURES = FeatureSet(
     ),
 )  # fmt: skip
 """Features that depend on the customer's own events alone."""
-CUSTOMER_FEATURES = replace(OWN_FEATURES, name="customer", beside=(BOUGHT_FEATURES,))
+CUSTOMER_FEATURES = replace(OWN_FEATURES, name="customer", appended=(BOUGHT_FEATURES,))
 """The same, and the features of the products bought, which depend on all customers."""

@@ -75,7 +75,7 @@ class FeatureSet:
     sources: dict[str, Source]
     derived: dict[str, Callable[[], "ir.Table"]] = field(default_factory=dict)
     """Tables derived from the warehouse's once per connection, because many queries need them."""
-    beside: tuple["FeatureSet", ...] = ()
+    appended: tuple["FeatureSet", ...] = ()
     """Sets of the same grain whose columns are appended, each by its own query; this one decides the rows."""
     one_cutoff: bool = False
     """Whether its query handles a single cutoff only: a panel then runs it once per cutoff."""
@@ -94,7 +94,7 @@ class FeatureSet:
         row in the batch. ``timezone`` is the shop's: it decides which day a cutoff falls on.
         """
         frame = self._rows(con, [cutoff], ids, timezone, keys=KEYS[1:])
-        for other in self.beside:
+        for other in self.appended:
             frame = frame.join(other.compute(con, cutoff, ids, timezone=timezone))
         return frame
 
@@ -107,7 +107,7 @@ class FeatureSet:
             alone = [self.compute(con, cutoff, ids, timezone=timezone) for cutoff in cutoffs]
             return pd.concat(alone, keys=cutoffs, names=KEYS)
         frame = self._rows(con, cutoffs, ids, timezone, keys=KEYS)
-        for other in self.beside:
+        for other in self.appended:
             frame = frame.join(other.panel(con, cutoffs, ids, timezone=timezone))
         return frame
 
@@ -159,13 +159,13 @@ class FeatureSet:
         """Eight hex digits that change when any definition does: names, types, and the compiled queries."""
         queries = [_compiled(self, "duckdb", False, True)]
         queries += [_compiled_table(self, name, "duckdb") for name in self.derived]
-        queries += [other.fingerprint for other in self.beside]
+        queries += [other.fingerprint for other in self.appended]
         return hashlib.sha256("\n".join(queries).encode()).hexdigest()[:8]
 
     def catalogue(self) -> list[tuple[str, str, str]]:
         """Return ``(name, unit, doc)`` of every feature."""
         own = [(feature.name, feature.unit, feature.doc) for feature in self.features]
-        return own + [row for other in self.beside for row in other.catalogue()]
+        return own + [row for other in self.appended for row in other.catalogue()]
 
 
 @cache

@@ -11,10 +11,10 @@ from features.errors import SettingsError
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
-ALONE = 10_000_000
+ONE_THREAD_CELLS = 10_000_000
 """Tables of up to this many cells (rows x columns) get one thread: more cost more than they gain."""
 
-CELLS = 16_000_000
+BATCH_CELLS = 16_000_000
 """Work on customers x products is done in batches of at most this many cells."""
 
 
@@ -24,20 +24,20 @@ def threads() -> int:
     LightGBM with more threads than free cores slows down five-fold, so nothing else sets a thread count.
     Raises ``SettingsError`` where the variable is not a number.
     """
-    told = os.environ.get("RECOMPRA_THREADS") or "0"
-    if not told.isdecimal():
-        raise SettingsError(f"RECOMPRA_THREADS is {told!r}", "set it to a number of threads; 0: all cores")
-    return int(told) or len(os.sched_getaffinity(0))
+    wanted = os.environ.get("RECOMPRA_THREADS") or "0"
+    if not wanted.isdecimal():
+        raise SettingsError(f"RECOMPRA_THREADS is {wanted!r}", "set it to a number of threads; 0: all cores")
+    return int(wanted) or len(os.sched_getaffinity(0))
 
 
 def threads_for(n_cells: int) -> int:
     """Return how many threads a table of ``n_cells`` (rows x columns) is worth: one, where it is small."""
-    return threads() if n_cells > ALONE else 1
+    return threads() if n_cells > ONE_THREAD_CELLS else 1
 
 
 def rows_at_once(n_columns: int) -> int:
     """Return how many rows of ``n_columns`` make one batch, so that its memory is the same in any shop."""
-    return max(CELLS // max(n_columns, 1), 1)
+    return max(BATCH_CELLS // max(n_columns, 1), 1)
 
 
 def side_by_side(work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> Iterator[Result]:
@@ -50,11 +50,11 @@ def side_by_side(work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> It
     if n == 1:
         yield from map(work, pieces)
         return
-    with ThreadPoolExecutor(n) as crew:
-        begun: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(n) as pool:
+        started: deque[Future[Result]] = deque()
         for piece in pieces:
-            begun.append(crew.submit(work, piece))
-            if len(begun) > n:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
+            started.append(pool.submit(work, piece))
+            if len(started) > n:
+                yield started.popleft().result()
+        while started:
+            yield started.popleft().result()

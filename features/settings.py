@@ -201,8 +201,8 @@ class Settings(Section):
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
             known = ", ".join(sorted(cls.model_fields))
-            told = f"{said_in}: {place}: {first['msg']}"
-            raise SettingsError(told, hint or f"the keys are {known}") from error
+            message = f"{said_in}: {place}: {first['msg']}"
+            raise SettingsError(message, hint or f"the keys are {known}") from error
 
 
 def _without(values: dict[str, Any], places: list[tuple[int | str, ...]]) -> dict[str, Any]:

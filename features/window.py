@@ -42,8 +42,8 @@ def parse_cutoff(text: str, timezone: str = "UTC") -> datetime:
             f"cannot read {text!r} as a date", "write YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS"
         ) from error
     if moment.year not in YEARS:
-        told = f"expected a date from {YEARS[0]} to {YEARS[-1]}, got {text!r}"
-        raise SettingsError(told, "write YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS")
+        message = f"expected a date from {YEARS[0]} to {YEARS[-1]}, got {text!r}"
+        raise SettingsError(message, "write YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS")
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=zone(timezone))
     return moment.astimezone(UTC)

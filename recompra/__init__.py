@@ -23,9 +23,9 @@ def main() -> None:
             sys.exit(INTERRUPTED)
         if "--debug" in sys.argv:
             raise
-        told = _mendable(error)
-        _complain(told or f"unexpected {type(error).__name__}: {error} (--debug shows where)")
-        sys.exit(2 if told else 1)
+        message = _mendable(error)
+        _complain(message or f"unexpected {type(error).__name__}: {error} (--debug shows where)")
+        sys.exit(2 if message else 1)
 
 
 def _mendable(error: Exception) -> str:
@@ -54,14 +54,14 @@ def _mendable(error: Exception) -> str:
     return ""
 
 
-def _complain(told: str) -> None:
+def _complain(message: str) -> None:
     """Print an error, or log it as JSON in a process that logs JSON."""
     import logging
 
     from serving.watching.logs import in_json
 
-    told = " ".join(told.split())
+    message = " ".join(message.split())
     if in_json():
-        logging.getLogger("recompra").error("%s", told)
+        logging.getLogger("recompra").error("%s", message)
     else:
-        typer.echo(f"recompra: {told}", err=True)
+        typer.echo(f"recompra: {message}", err=True)

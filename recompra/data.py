@@ -50,13 +50,13 @@ def erase(
     """Erase a customer from store, warehouse and scorings, search every file, and certify it."""
     from rich.console import Console
 
+    from serving.persons.erasure import as_text
     from serving.persons.erasure import erase as run
-    from serving.persons.erasure import told
     from serving.state import write_card
 
     with Console(stderr=True).status("erasing, scoring anew, searching every file"):
         made = run(home(), customer_id, now=now())
-    typer.echo(told(made))
+    typer.echo(as_text(made))
     if out is not None:
         write_card(out, made.card())
     if not made.clean:

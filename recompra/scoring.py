@@ -87,8 +87,8 @@ def report(
     with Console(stderr=True).status("counting"):
         page = run(home(), moment_of(Shop(home()), then := moment(as_of), now=now()))
         page.write(out)
-    if told := silence(home(), then):
-        typer.echo(told)
+    if message := silence(home(), then):
+        typer.echo(message)
     for words in page.missing():
         typer.echo(f"not known: {words}")
     typer.echo(f"written to {out}")
@@ -108,8 +108,8 @@ def demand(
     found = run(home(), then := moment(as_of), now=now())
     console().print(table(found))
     notes = silence(home(), then), guests_counted(home()), season_unknown(home(), found)
-    for told in filter(None, notes):
-        typer.echo(told)
+    for note in filter(None, notes):
+        typer.echo(note)
     if out is not None:
         write(found, out)
         typer.echo(f"{len(found):,} products written to {out}")

@@ -54,8 +54,8 @@ class Registry:
         try:
             yield
         except Exception as error:  # MLflow's own errors, or SQLAlchemy's, alembic's, requests'
-            told = f"the registry cannot be read: {_first_line(error)}"
-            raise NotFound(told, "start it, or correct RECOMPRA_TRACKING_URI") from error
+            message = f"the registry cannot be read: {_first_line(error)}"
+            raise NotFound(message, "start it, or correct RECOMPRA_TRACKING_URI") from error
 
     def champions(self) -> dict[str, Champion]:
         """Return the champion of every model that has one, by name, in one read of the registry.
@@ -104,9 +104,9 @@ class Registry:
             shutil.rmtree(beside, ignore_errors=True)
             if folder.is_dir():
                 return folder  # another process was faster
-            told = f"{champion.name} v{champion.version} cannot be downloaded: {_first_line(error)}"
+            message = f"{champion.name} v{champion.version} cannot be downloaded: {_first_line(error)}"
             hint = MAKE_ROOM if is_full(error) else "promote or train another version"
-            raise ArtefactError(told, hint) from error
+            raise ArtefactError(message, hint) from error
         return folder
 
     def load(self) -> tuple[dict[str, Model], dict[str, str]]:
@@ -145,8 +145,8 @@ def _load(model: type[M], folder: Path, name: str, version: str) -> M:
     try:
         return model.load(folder)
     except (KeyError, ValueError, TypeError, OSError) as error:
-        told = f"{name} v{version} cannot be loaded ({type(error).__name__}: {error})"
-        raise ArtefactError(told, "promote or train another version") from error
+        message = f"{name} v{version} cannot be loaded ({type(error).__name__}: {error})"
+        raise ArtefactError(message, "promote or train another version") from error
 
 
 def _sweep(folder: Path) -> None:

@@ -79,8 +79,8 @@ def _check_champions(registry: Registry, versions: Mapping[str, str]) -> None:
     except RecompraError as error:  # there is no sign of a change
         return log.warning("the champions are taken as before: %s", error)
     if now != versions:
-        told = f"the champions changed while {dict(versions)} were scored with: they are {now}"
-        raise SettingsError(told, "score again")
+        message = f"the champions changed while {dict(versions)} were scored with: they are {now}"
+        raise SettingsError(message, "score again")
 
 
 def moment_of(shop: Shop, as_of: datetime | None = None, *, now: datetime | None = None) -> datetime:
@@ -96,8 +96,8 @@ def moment_of(shop: Shop, as_of: datetime | None = None, *, now: datetime | None
     if as_of <= shop.warehouse.first_at:
         raise SettingsError(f"nothing was ordered before {local_day(as_of, shop.timezone)}", hint)
     if now is not None and as_of > now + timedelta(days=1):
-        told = f"{local_day(as_of, shop.timezone)} is in the future: orders until then are not known yet"
-        raise SettingsError(told, hint)
+        message = f"{local_day(as_of, shop.timezone)} is in the future: orders until then are not known yet"
+        raise SettingsError(message, hint)
     return as_of
 
 

@@ -261,8 +261,8 @@ def _patience(url: str) -> dict[str, Any]:
     """Return the options that the URL does not set itself."""
     if not url.startswith("postgres"):
         return {}
-    said = sa.make_url(url).query
-    return {name: value for name, value in PATIENCE.items() if name not in said}
+    in_url = sa.make_url(url).query
+    return {name: value for name, value in PATIENCE.items() if name not in in_url}
 
 
 def _tune_server(connection: Any, _record: Any) -> None:

@@ -135,8 +135,10 @@ class Watcher:
             self._score_at = time.monotonic() + BUSY_SECONDS
             return False
         reason = _last(done)
-        told = {"fields": {"exception": done.stderr.strip()}}
-        log.error("the new champions are refused, the old scoring stays in service: %s", reason, extra=told)
+        details = {"fields": {"exception": done.stderr.strip()}}
+        log.error(
+            "the new champions are refused, the old scoring stays in service: %s", reason, extra=details
+        )
         write_card(self.home / REFUSED, {"models": wanted, "reason": reason})
         self._failed = wanted
         return False
@@ -154,8 +156,8 @@ def _run(
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         while True:
             try:
-                said = process.communicate(timeout=POLL_SECONDS)[1]
-                return subprocess.CompletedProcess(command, process.returncode, "", said)
+                errors = process.communicate(timeout=POLL_SECONDS)[1]
+                return subprocess.CompletedProcess(command, process.returncode, "", errors)
             except subprocess.TimeoutExpired:
                 if given_up():
                     process.terminate()

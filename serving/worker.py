@@ -191,7 +191,7 @@ class Worker:
             "scoring": snapshot.stamp if snapshot else None,
             "as_of": snapshot.as_of.isoformat() if snapshot else None,
             "models": snapshot.models if snapshot else {},
-            **{name: told and told.replace(here, "the home") for name, told in words.items()},
+            **{name: text and text.replace(here, "the home") for name, text in words.items()},
         }
 
     def count_offer(self, offer: Offer) -> None:
@@ -224,8 +224,8 @@ def canary(state: State) -> None:
         _ask(state, *one)
     took = [_ask(state, name, list_name, cart) for name in some[:N_TIMED] for list_name in personal]
     if median(took) > SLOWEST_MS:
-        told = f"the scoring {state.snapshot.stamp} takes {median(took):.0f} ms of a core to answer a cart"
-        raise ArtefactError(f"{told}, the bound is {SLOWEST_MS:.0f}", "train a ranker of fewer trees")
+        message = f"the scoring {state.snapshot.stamp} takes {median(took):.0f} ms of a core to answer a cart"
+        raise ArtefactError(f"{message}, the bound is {SLOWEST_MS:.0f}", "train a ranker of fewer trees")
 
 
 def _ask(state: State, customer_id: str | None, list_name: ListName, cart: list[str]) -> float:
@@ -235,6 +235,6 @@ def _ask(state: State, customer_id: str | None, list_name: ListName, cart: list[
     answer = answers.recommended(state, request)
     took = 1000 * (thread_time() - start)
     if not all(isfinite(product["score"]) for product in answer["products"]):
-        told = f"the scoring {state.snapshot.stamp} answers {list_name} with NaN or infinite chances"
-        raise ArtefactError(told, "score again")
+        message = f"the scoring {state.snapshot.stamp} answers {list_name} with NaN or infinite chances"
+        raise ArtefactError(message, "score again")
     return took

@@ -69,7 +69,7 @@ class Backtest:
     holdout: Holdout
     k: int
     models: list[Model] = field(default_factory=list)
-    said: dict[str, pd.DataFrame] = field(default_factory=dict)
+    predictions: dict[str, pd.DataFrame] = field(default_factory=dict)
     evaluations: list[Evaluation] = field(default_factory=list)
     not_learnt: dict[str, str] = field(default_factory=dict)
 
@@ -80,9 +80,11 @@ class Backtest:
             with steps.step(f"{name}: learning"):
                 model = model_class(name).fit(shop, holdout.cutoff, configured(name, shop))
             with steps.step(f"{name}: measuring"):
-                self.said[name] = answers(model, holdout, max(self.k, *DEPTHS), everyone=True)
+                self.predictions[name] = answers(model, holdout, max(self.k, *DEPTHS), everyone=True)
                 if holdout.is_closed:
-                    self.evaluations.append(evaluate(model, holdout, self.said[name], lists=self._lists))
+                    self.evaluations.append(
+                        evaluate(model, holdout, self.predictions[name], lists=self._lists)
+                    )
         except CannotLearn as error:
             steps.skip(f"{name}: {stage}" for stage in STAGES)
             self.not_learnt[name] = str(error)
@@ -91,9 +93,9 @@ class Backtest:
 
     def _lists(self) -> ReadyLists:
         name = list_makers()[0]
-        if name not in self.said:
+        if name not in self.predictions:
             raise CannotLearn(f"offers are chosen from the lists of {name}, which is not here")
-        return self.holdout.ready(self.said[name])
+        return self.holdout.ready(self.predictions[name])
 
     def recommendations(self) -> pd.DataFrame:
         """Return every customer's lists: of the best list model, else of the fallback, else best sellers."""
@@ -101,7 +103,7 @@ class Backtest:
         makers = [models[name] for name in list_makers() if name in models]
         parts, missing = [pd.DataFrame(columns=list(RECOMMENDATIONS))], self.holdout.customers
         for maker in makers:
-            frame = self.said[maker.name]
+            frame = self.predictions[maker.name]
             parts.append(frame[(frame["rank"] <= self.k) & frame["customer_id"].isin(missing)])
             missing = missing.difference(pd.Index(parts[-1]["customer_id"], dtype="str"))
         if makers and len(missing):
@@ -116,8 +118,8 @@ class Backtest:
         frame = pd.DataFrame(index=self.holdout.customers)
         for model in self.models:
             if isinstance(model, ScoreModel):
-                said = self.said[model.name].reindex(self.holdout.customers)
-                frame = frame.assign(**{name: said[name] for name in said.columns if name in CUSTOMERS})
+                scores = self.predictions[model.name].reindex(self.holdout.customers)
+                frame = frame.assign(**{name: scores[name] for name in scores.columns if name in CUSTOMERS})
         return consistent(frame).reset_index()
 
     @property
@@ -200,8 +202,8 @@ def with_fallback(names: list[str]) -> list[str]:
 def check_apart(source: str, out: Path) -> None:
     """Raise ``SettingsError`` if the output would overwrite the shop's own files."""
     if Path(source).is_dir() and Path(source).resolve() == out.resolve():
-        told = f"--out is the shop's own folder, {out}, where customers.parquet is a table of the shop"
-        raise SettingsError(told, "name another folder")
+        message = f"--out is the shop's own folder, {out}, where customers.parquet is a table of the shop"
+        raise SettingsError(message, "name another folder")
 
 
 @contextmanager

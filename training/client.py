@@ -29,7 +29,7 @@ def client_of(uri: str) -> Any:
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    return InWords(uri, lambda: _opened(uri))
+    return OneLineErrors(uri, lambda: _opened(uri))
 
 
 def _opened(uri: str) -> Any:
@@ -55,23 +55,23 @@ def _make(database: Path) -> None:
         part.replace(database)
 
 
-class InWords:
+class OneLineErrors:
     """MLflow's client whose errors are raised as a ``RecompraError`` of one line."""
 
     def __init__(self, uri: str, opened: Callable[[], Any]) -> None:
         self._uri = uri
-        self._client = self._told(opened)
+        self._client = self._call(opened)
 
     def __getattr__(self, name: str) -> Any:
-        return partial(self._told, getattr(self._client, name))
+        return partial(self._call, getattr(self._client, name))
 
-    def _told(self, function: Callable[..., Any], *values: Any, **named: Any) -> Any:
+    def _call(self, function: Callable[..., Any], *values: Any, **named: Any) -> Any:
         from mlflow.exceptions import MlflowException
 
         try:
             return function(*values, **named)
         except MlflowException as error:
             cause = getattr(error.__cause__, "orig", None) or error  # the database's own error, if it is one
-            told = f"the registry at {self._uri} refuses: {str(cause).splitlines()[0][:300]}"
+            message = f"the registry at {self._uri} refuses: {str(cause).splitlines()[0][:300]}"
             hint = "is it running, of this version of MLflow? RECOMPRA_TRACKING_URI names it"
-            raise RecompraError(told, hint) from error
+            raise RecompraError(message, hint) from error

@@ -37,7 +37,7 @@ def answers(model: Model, holdout: Holdout, k: int = max(DEPTHS), *, everyone: b
 def evaluate(
     model: Model,
     holdout: Holdout,
-    said: pd.DataFrame,
+    predictions: pd.DataFrame,
     *,
     baselines: bool = True,
     lists: Callable[[], ReadyLists] | None = None,
@@ -50,9 +50,9 @@ def evaluate(
     baselines = baselines and bool(model.must_beat)
     match model:
         case ListModel():
-            evaluate_lists(evaluation, model, holdout, said, baselines=baselines)
+            evaluate_lists(evaluation, model, holdout, predictions, baselines=baselines)
         case ScoreModel():
-            evaluate_scores(evaluation, model, holdout, said, baselines=baselines)
+            evaluate_scores(evaluation, model, holdout, predictions, baselines=baselines)
         case PairModel():
             evaluate_pairs(evaluation, model, holdout, baselines=baselines)
         case EffectModel():

@@ -43,10 +43,10 @@ def _of_methods(evaluation: Evaluation, truth: str) -> dict[str, tuple[Doubles, 
     return found
 
 
-def calibration(truth: Doubles, said: Doubles, bins: int = 10) -> "Figure":
+def calibration(truth: Doubles, predicted: Doubles, bins: int = 10) -> "Figure":
     """Plot predictions against outcomes, in bins of equal count; on the diagonal they are calibrated."""
-    parts = np.array_split(np.argsort(said, kind="stable"), min(bins, len(said)))
-    points = np.array([(said[part].mean(), truth[part].mean()) for part in parts])
+    parts = np.array_split(np.argsort(predicted, kind="stable"), min(bins, len(predicted)))
+    points = np.array([(predicted[part].mean(), truth[part].mean()) for part in parts])
     figure, axes = _axes("predicted (mean of the bin)", "actual (mean of the bin)")
     edge = float(points.max(initial=0.0)) * 1.05
     axes.plot([0, edge], [0, edge], color="grey", linewidth=1, linestyle="--")

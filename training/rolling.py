@@ -50,12 +50,12 @@ class Rolling:
 
     def write(self, out: Path) -> None:
         """Write ``rolling.json``: every figure of every method, by cutoff and pooled."""
-        said: dict[str, Any] = {
+        figures: dict[str, Any] = {
             name: {each.model: each.facts() for each in found} for name, found in self.evaluations.items()
         }
-        said["left_out"] = {day.isoformat(): why for day, why in self.left_out.items()}
+        figures["left_out"] = {day.isoformat(): why for day, why in self.left_out.items()}
         with replacing(out / "rolling.json") as path:
-            path.write_text(json.dumps(said, indent=1, allow_nan=False), encoding="utf-8")
+            path.write_text(json.dumps(figures, indent=1, allow_nan=False), encoding="utf-8")
 
 
 def rolling(

@@ -113,8 +113,8 @@ class Tracking:
     def exclusive(self, *, now: datetime) -> Iterator[None]:
         """Lock this home's training; mark runs of dead processes KILLED, and make the ledger agree."""
         self.home.mkdir(parents=True, exist_ok=True)
-        told = f"another training is at work in {self.home}"
-        with locked(self.home / "train.lock", Busy(told, "wait for it, or use another RECOMPRA_HOME")):
+        message = f"another training is at work in {self.home}"
+        with locked(self.home / "train.lock", Busy(message, "wait for it, or use another RECOMPRA_HOME")):
             self._bury()
             self._reconcile(now)
             yield
@@ -238,8 +238,8 @@ class Tracking:
         try:
             return Path(download_artifacts(artifact_uri=source, dst_path=target, tracking_uri=self.uri))
         except (MlflowException, OSError) as error:
-            told = f"the artefact of {version} is not in {source}"
-            raise ArtefactError(told, "promote or train another version") from error
+            message = f"the artefact of {version} is not in {source}"
+            raise ArtefactError(message, "promote or train another version") from error
 
     def _there(self, name: str) -> str:
         """Return a hint with the existing versions of a model; if it has none, with the models."""

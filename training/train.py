@@ -100,7 +100,7 @@ class Training:
     tracking: Tracking
     steps: Steps
     clock: Callable[[], datetime]
-    said: dict[str, pd.DataFrame] = field(default_factory=dict)
+    predictions: dict[str, pd.DataFrame] = field(default_factory=dict)
     """The predictions of each model of this training at the cutoff."""
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Caveats on each model's answers."""
@@ -131,8 +131,8 @@ class Training:
             model = model_class(name).fit(shop, cutoff, configured(name, shop))
             self.notes[name] = tuple(sentence(note) for note in model.notes())
         with self.steps.step(f"{name}: measuring"):
-            self.said[name] = answers(model, self.holdout)
-            evaluation = evaluate(model, self.holdout, self.said[name], lists=self._lists)
+            self.predictions[name] = answers(model, self.holdout)
+            evaluation = evaluate(model, self.holdout, self.predictions[name], lists=self._lists)
         with self.steps.step(f"{name}: recording"):
             self._record(run, model, evaluation)
         return evaluation
@@ -180,8 +180,8 @@ class Training:
         with tempfile.TemporaryDirectory() as temporary:
             try:
                 model = model_class(name).load(self.tracking.fetch(version, Path(temporary)))
-                said = answers(model, self.holdout)
-                found = evaluate(model, self.holdout, said, baselines=False, lists=self._lists)
+                predictions = answers(model, self.holdout)
+                found = evaluate(model, self.holdout, predictions, baselines=False, lists=self._lists)
             except RecompraError as error:
                 return Rival(version, None, f" ({error.message})")
         late = model.trained_until > self.holdout.cutoff
@@ -191,14 +191,14 @@ class Training:
     def _lists(self) -> ReadyLists:
         """Return the lists that offers are chosen from: of the model just trained, else of the champion."""
         name = list_makers()[0]
-        if name not in self.said:
+        if name not in self.predictions:
             version = self.tracking.champion(name)
             if version is None:
                 raise CannotLearn(f"offers are chosen from the lists of {name}, and there is no {name} yet")
             with tempfile.TemporaryDirectory() as temporary:
                 model = model_class(name).load(self.tracking.fetch(version, Path(temporary)))
-                self.said[name] = answers(model, self.holdout)
-        return self.holdout.ready(self.said[name])
+                self.predictions[name] = answers(model, self.holdout)
+        return self.holdout.ready(self.predictions[name])
 
 
 def list_makers() -> list[str]:

@@ -68,12 +68,12 @@ def one_currency(con: duckdb.DuckDBPyConnection, settings: Settings) -> Settings
         GROUP BY 1 ORDER BY 2 DESC, 1""").fetchall()
     names = {name for name, *_ in found} | ({settings.currency.upper()} if settings.currency else set())
     if len(names) > 1:
-        told = "; ".join(
+        message = "; ".join(
             f"{name}: {n} rows, as {src} row {', '.join(map(str, at))}" for name, n, src, at in found
         )
         ours = f" (the shop's is {settings.currency})" if settings.currency else ""
         raise InputError(
-            f"order_lines: column 'currency' holds {len(names)} currencies{ours}: {told}",
+            f"order_lines: column 'currency' holds {len(names)} currencies{ours}: {message}",
             "convert the money to one, or keep one with [tables.order_lines] "
             + _keeping(table_map, settings.currency or found[0][0]),
         )

@@ -42,7 +42,7 @@ def workshop(home: Path) -> Iterator[Path]:
             folder.mkdir()
             yield folder
         except (duckdb.Error, OSError) as error:
-            raise _told(error, home) from error
+            raise _failure(error, home) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -95,8 +95,8 @@ def read_card(version: Path) -> dict[str, Any]:
         card: dict[str, Any] = json.loads((version / CARD).read_text(encoding="utf-8"))
         return card
     except ValueError as error:
-        told = f"{CARD} of the warehouse cannot be read ({error})"
-        raise ArtefactError(told, "restore it, or ingest everything with fresh (--fresh)") from error
+        message = f"{CARD} of the warehouse cannot be read ({error})"
+        raise ArtefactError(message, "restore it, or ingest everything with fresh (--fresh)") from error
 
 
 def write_card(folder: Path, card: Mapping[str, Any]) -> None:
@@ -157,7 +157,7 @@ def _memory_mb() -> int:
     return min(4_000, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2_000_000)
 
 
-def _told(error: Exception, home: Path) -> InputError:
+def _failure(error: Exception, home: Path) -> InputError:
     if is_full(error):
         return InputError(
             f"the disk (or memory) is full: the warehouse in {home} stays as it was ({error})",

@@ -168,21 +168,21 @@ def unseen(con: duckdb.DuckDBPyConnection) -> list[str]:
     n = number(
         con, "SELECT count(*) FROM products ANTI JOIN lines USING (product_id) WHERE launched_on IS NULL"
     )
-    told = "were never ordered and have no launched_on: they are shown to nobody until they have either"
-    return [f"products: {n:,} {told}"] if n else []
+    message = "were never ordered and have no launched_on: they are shown to nobody until they have either"
+    return [f"products: {n:,} {message}"] if n else []
 
 
 def absent(facts: dict[str, Any]) -> list[str]:
     """Return a note on each column the order lines lack entirely; ``facts`` as ``measure`` returns them."""
     hint = "if it is there by another name, map it in recompra.toml under [tables.order_lines.columns]"
-    return [f"order_lines: {told}; {hint}" for name, told in ABSENT.items() if not facts[name]]
+    return [f"order_lines: {message}; {hint}" for name, message in ABSENT.items() if not facts[name]]
 
 
 def unpriced(con: duckdb.DuckDBPyConnection) -> list[str]:
     """Return a note on lines without a price, where others have one: they count as no money."""
     n, whole = con.execute("SELECT count(*) FILTER (revenue IS NULL), count(*) FROM lines").fetchall()[0]
-    told = "have no unit_price: they count as orders and units, and as nothing in every sum of money"
-    return [f"order_lines: {n:,} of {whole:,} lines {told}"] if 0 < n < whole else []
+    message = "have no unit_price: they count as orders and units, and as nothing in every sum of money"
+    return [f"order_lines: {n:,} of {whole:,} lines {message}"] if 0 < n < whole else []
 
 
 def twins(con: duckdb.DuckDBPyConnection) -> list[str]:
@@ -190,8 +190,10 @@ def twins(con: duckdb.DuckDBPyConnection) -> list[str]:
     notes = []
     for name, table in {"customer_id": "orders", "product_id": "lines"}.items():
         n = number(con, f"SELECT count(DISTINCT {name}) - count(DISTINCT lower({name})) FROM {table}")
-        told = "differ from another by capital letters alone; if they mean the same, map lower(...) of them"
-        notes += [f"{name}: {n:,} {told}"] if n else []
+        message = (
+            "differ from another by capital letters alone; if they mean the same, map lower(...) of them"
+        )
+        notes += [f"{name}: {n:,} {message}"] if n else []
     return notes
 
 
@@ -210,11 +212,11 @@ def otherwise(con: duckdb.DuckDBPyConnection, left_out: str) -> list[str]:
         ON came.order_id = here.order_id AND came.ordered_at = here.ordered_at
         AND came.product_id IS NOT DISTINCT FROM here.product_id""",
     )
-    told = (
+    message = (
         "came otherwise than before, or are left out now (same order, product and moment), and the earlier "
         "ones count all the same: `recompra ingest --fresh` of the whole export takes their place"
     )
-    return [f"order_lines: {n:,} lines {told}"] if n else []
+    return [f"order_lines: {n:,} lines {message}"] if n else []
 
 
 def unmeant(con: duckdb.DuckDBPyConnection, lists: Lists) -> list[str]:
@@ -224,16 +226,18 @@ def unmeant(con: duckdb.DuckDBPyConnection, lists: Lists) -> list[str]:
     pinned = [name for names in lists.pinned.values() for name in names]
     others = {"boosted": [*lists.boosted], "hidden": lists.hidden, "returns": [*lists.returns]}
     for key, names in {"pinned": pinned, **others}.items():
-        below = "category = said OR starts_with(category, concat(said, ' > '))" if key in others else "false"
+        below = (
+            "category = named OR starts_with(category, concat(named, ' > '))" if key in others else "false"
+        )
         sql = f"""
-            SELECT DISTINCT said FROM (SELECT unnest(?::VARCHAR[]) AS said)
-            WHERE NOT EXISTS (FROM products WHERE product_id = said OR {below})
-            AND said NOT IN (SELECT product_id FROM lines WHERE product_id IS NOT NULL) ORDER BY 1"""
+            SELECT DISTINCT named FROM (SELECT unnest(?::VARCHAR[]) AS named)
+            WHERE NOT EXISTS (FROM products WHERE product_id = named OR {below})
+            AND named NOT IN (SELECT product_id FROM lines WHERE product_id IS NOT NULL) ORDER BY 1"""
         found = [name for (name,) in con.execute(sql, [names]).fetchall()]
         more = ", ..." if len(found) > SHOWN else ""
-        told = "of no product or category" if key in others else "of no product"
+        message = "of no product or category" if key in others else "of no product"
         if found:
-            notes.append(f"[lists.{key}] holds {len(found)} {told}: {', '.join(found[:SHOWN])}{more}")
+            notes.append(f"[lists.{key}] holds {len(found)} {message}: {', '.join(found[:SHOWN])}{more}")
     return notes
 
 
@@ -255,8 +259,8 @@ def _caption(report: Report) -> str:
     facts = report.facts
     state = "written" if report.changed else "unchanged, everything was here already"
     counts = ", ".join(f"{facts.get(f'n_{name}', 0):,} {name}" for name in ("customers", "orders", "lines"))
-    said = [f"warehouse {state}: {counts}, {facts['first_on']} to {facts['last_on']}"]
+    lines = [f"warehouse {state}: {counts}, {facts['first_on']} to {facts['last_on']}"]
     if report.erased:
         n, whose = sum(report.erased.values()), ", ".join(digest[:12] for digest in report.erased)
-        said.append(f"{n:,} rows left out of customers who asked to be forgotten ({whose})")
-    return "\n".join([*said, *report.notes])
+        lines.append(f"{n:,} rows left out of customers who asked to be forgotten ({whose})")
+    return "\n".join([*lines, *report.notes])

@@ -72,9 +72,9 @@ def _from_database(url: str, folder: Path, tell: Callable[[str], None]) -> Path:
                 everything = sa.select(sa.text("*")).select_from(sa.table(table))
                 _copy(db.execution_options(yield_per=BATCH).execute(everything), folder / f"{table}.csv")
     except sa.exc.DatabaseError as error:
-        told = str(error.orig or error).splitlines()[0]
+        message = str(error.orig or error).splitlines()[0]
         hint = "check the URL, and what its user may read"
-        raise InputError(f"the database {shown(url)} cannot be read: {told}", hint) from error
+        raise InputError(f"the database {shown(url)} cannot be read: {message}", hint) from error
     finally:
         engine.dispose()
     return folder
@@ -133,11 +133,11 @@ def _download(url: str, path: Path, tell: Callable[[str], None]) -> bool:
     except urllib.error.HTTPError as error:
         if error.code in (404, 410):
             return False
-        told = f"{shown(url)} answers {error.code} {error.reason}"
-        raise InputError(told, "check the URL and its user's rights") from error
+        message = f"{shown(url)} answers {error.code} {error.reason}"
+        raise InputError(message, "check the URL and its user's rights") from error
     except OSError as error:
-        told = f"{shown(url)} cannot be read: {getattr(error, 'reason', error)}"
-        raise InputError(told, "check the URL, and that this machine can reach it") from error
+        message = f"{shown(url)} cannot be read: {getattr(error, 'reason', error)}"
+        raise InputError(message, "check the URL, and that this machine can reach it") from error
     return True
 
 

@@ -54,59 +54,43 @@ def ingest(
 
     Raises ``Busy``, ``InputError`` or ``SettingsError``; the warehouse is then unchanged.
     """
+    home = Path(home)
     with remote.at_hand(source, tell) as place:
         path, name = adapters.locate(place, adapter)
         report = Report(source=remote.shown(source), adapter=name or "")
-        said = settings or (path if path.is_dir() else path.parent)
-        return _written(
-            path, Path(home), report, said=said, fresh=fresh, forgotten=forgotten, now=now, tell=tell
-        )
+        with publish.workshop(home) as folder:
+            old = None if fresh else publish.current(home)
+            old_card = publish.read_card(old) if old else {}
+            shop = _settings(path, report, old_card, settings or (path if path.is_dir() else path.parent))
+            report.adapter = report.adapter or old_card.get("adapter", "canonical")
+            with publish.connection(folder) as con:
+                read = _read(con, path, settings=shop, old_card=old_card, report=report, tell=tell)
+                if now is not None and (note := rows.refuse_future(con, now)):
+                    report.notes.append(note)
+                shop = demands.one_currency(con, shop)
+                erased = erasure.leave_out(con, forgotten, report, erasure.remembered(publish.current(home)))
+                card = {"settings": shop.model_dump(mode="json"), "adapter": report.adapter}
+                card |= {"sources": read, "erased": erased}
+                tell("looking for what is new")
+                _sort_out(con, old, shop, n_erased=report.tables.get("order_lines", Counts()).erased)
+                if old and not _is_new(con, card, old_card):
+                    return _unchanged(con, report, old, old_card)
+                _build(con, folder, old=old, card=card, report=report, tell=tell)
+            report.warehouse = str(publish.swap(home, folder))
+        return report
 
 
-def _written(
-    path: Path,
-    home: Path,
-    report: Report,
-    *,
-    said: Path,
-    fresh: bool,
-    forgotten: Forgotten,
-    now: datetime | None,
-    tell: Tell,
-) -> Report:
-    with publish.workshop(home) as folder:
-        old = None if fresh else publish.current(home)
-        old_card = publish.read_card(old) if old else {}
-        settings = _settings(path, report, old_card, said)
-        report.adapter = report.adapter or old_card.get("adapter", "canonical")
-        with publish.connection(folder) as con:
-            read = _read(con, path, settings=settings, old_card=old_card, report=report, tell=tell)
-            if now is not None and (note := rows.refuse_future(con, now)):
-                report.notes.append(note)
-            settings = demands.one_currency(con, settings)
-            erased = erasure.leave_out(con, forgotten, report, erasure.remembered(publish.current(home)))
-            card = {"settings": settings.model_dump(mode="json"), "adapter": report.adapter}
-            card |= {"sources": read, "erased": erased}
-            tell("looking for what is new")
-            _sort_out(con, old, settings, n_erased=report.tables.get("order_lines", Counts()).erased)
-            if old and not _is_new(con, card, old_card):
-                return _unchanged(con, report, old, old_card)
-            _build(con, folder, old=old, card=card, report=report, tell=tell)
-        report.warehouse = str(publish.swap(home, folder))
-    return report
-
-
-def _settings(path: Path, report: Report, old_card: Card, said: Path) -> Settings:
+def _settings(path: Path, report: Report, old_card: Card, settings_at: Path) -> Settings:
     """Return the warehouse's settings, overlaid by the adapter's, then by the source's ``recompra.toml``."""
     stored = old_card.get("settings", {})
     known, gone = Settings.stored(stored)
     if gone:
-        told = "which this version does not know: they are left out"
-        report.notes.append(f"the warehouse was made with the settings {', '.join(gone)}, {told}")
+        message = "which this version does not know: they are left out"
+        report.notes.append(f"the warehouse was made with the settings {', '.join(gone)}, {message}")
     values = known.model_dump(exclude_unset=True)
     if report.adapter or not stored:
         values |= {"tables": {}, "columns": {}} | adapters.load(report.adapter or "canonical", path).values
-    settings = Settings.load(said, Settings.parse(values, path.name))
+    settings = Settings.load(settings_at, Settings.parse(values, path.name))
     staging.check_maps(settings)
     for key in publish.FIXED:
         before, now = stored.get(key, ""), getattr(settings, key)
@@ -179,11 +163,11 @@ def _sort_out(con: duckdb.DuckDBPyConnection, old: Path | None, settings: Settin
         )
         why = {"of customers who asked to be forgotten": n_erased} if n_erased else {}
         why |= dict(con.execute(sql).fetchall())
-        told = "; ".join(f"{reason}: {n}" for reason, n in why.items()) or "only returns"
+        message = "; ".join(f"{reason}: {n}" for reason, n in why.items()) or "only returns"
         hint = "check the column map; no prices: leave out unit_price"
         if len(why) == 1 and n_erased:
             hint = "they stay out: bring orders of others, or name another RECOMPRA_HOME"
-        raise InputError(f"no order line can be used ({told})", hint)
+        raise InputError(f"no order line can be used ({message})", hint)
 
 
 def _is_new(con: duckdb.DuckDBPyConnection, card: Card, old_card: Card) -> bool:

@@ -119,13 +119,13 @@ def in_words(source: Source) -> Iterator[None]:
         yield
     except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.OutOfRangeException) as error:
         in_csv = "CSV" in str(error)
-        told = " ".join(str(error).splitlines()[: 3 if in_csv else 1])
+        message = " ".join(str(error).splitlines()[: 3 if in_csv else 1])
         hint = (
             "repair that line, or export the file again" if in_csv else "repair the file, or the column map"
         )
-        if "unicode" in told:
+        if "unicode" in message:
             hint = "save it as CSV in UTF-8, as spreadsheets offer to"
-        raise InputError(f"{source.label} ({source.table}) is broken: {told}", hint) from error
+        raise InputError(f"{source.label} ({source.table}) is broken: {message}", hint) from error
 
 
 def completed(con: duckdb.DuckDBPyConnection, query: str, source: Source | TableMap) -> tuple[str, list[str]]:

@@ -253,14 +253,16 @@ def _missing(opened: Opened, column: str, mapped: str = "") -> InputError:
 
 def _unreadable(con: duckdb.DuckDBPyConnection, source: Source, error: duckdb.Error) -> InputError:
     """Return the error that names the column a query lacks, and the columns of the first file it reads."""
-    told = str(error).splitlines()[0]
-    named = re.search(r'olumn "?(.+?)"? (?:referenced|not found)', told)
+    message = str(error).splitlines()[0]
+    named = re.search(r'olumn "?(.+?)"? (?:referenced|not found)', message)
     relation = sources.reader(source.files[0])
     found = [name for name, *_ in con.execute(f"DESCRIBE FROM {relation}").fetchall() if name != "__row"]
     fits = advice.adapter(con, relation)
     adapter = f"use --adapter {fits}" if fits else f"map [tables.{source.table}] in recompra.toml"
     return InputError(
-        f"{source.label}: column {named[1]!r} missing; found {found}" if named else f"{source.label}: {told}",
+        f"{source.label}: column {named[1]!r} missing; found {found}"
+        if named
+        else f"{source.label}: {message}",
         f"export that column too, or {adapter}",
     )
 
@@ -275,8 +277,8 @@ def _refuse_wrong_types(opened: Opened, cells: list[Cell]) -> int:
         for cell in typed
     )
     sql = f"SELECT count(*){counts} FROM staged_{table} WHERE source = {quote(label)}"
-    rows, *told = opened.con.execute(sql).fetchall()[0]
-    for cell, broken, read, first in zip(typed, told[::3], told[1::3], told[2::3], strict=True):
+    rows, *counted = opened.con.execute(sql).fetchall()[0]
+    for cell, broken, read, first in zip(typed, counted[::3], counted[1::3], counted[2::3], strict=True):
         if broken > BROKEN_SHARE * (broken + read):
             raise InputError(
                 f"{label}: column {cell.column.name!r} of {table} must be "

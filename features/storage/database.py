@@ -58,8 +58,8 @@ def to_read(url: str) -> str:
     log, index, journal = (file.with_name(f"{file.name}-{end}") for end in ("wal", "shm", "journal"))
     live = log.exists() and index.exists()
     if _holds(journal) or (_holds(log) and not live):
-        told = f"{file} is half-written, on a read-only disk"
-        raise ArtefactError(told, "set RECOMPRA_HOME to a writable copy: SQLite recovers it there")
+        message = f"{file} is half-written, on a read-only disk"
+        raise ArtefactError(message, "set RECOMPRA_HOME to a writable copy: SQLite recovers it there")
     return sqlite_url(file, **({"mode": "ro"} if live else {"immutable": "1"}))
 
 

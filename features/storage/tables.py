@@ -147,6 +147,6 @@ def literal(path: Path, pattern: str = "") -> str:
     """
     exact = re.sub(r"([\[*?])", r"[\1]", str(path))
     if "\\" in exact and (pattern or exact != str(path)):
-        told = f"DuckDB takes the backslash in {path} for a slash"
-        raise SettingsError(told, "rename the folder, or set RECOMPRA_HOME to another")
+        message = f"DuckDB takes the backslash in {path} for a slash"
+        raise SettingsError(message, "rename the folder, or set RECOMPRA_HOME to another")
     return quote(f"{exact}/{pattern}" if pattern else exact)

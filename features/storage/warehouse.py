@@ -94,5 +94,5 @@ class Warehouse:
 
 
 def _broken(what: str, error: Exception) -> ArtefactError:
-    told = f"{what} of the warehouse cannot be read ({str(error).splitlines()[0]})"
-    return ArtefactError(told, "restore it, or run `recompra ingest SOURCE --fresh`")
+    message = f"{what} of the warehouse cannot be read ({str(error).splitlines()[0]})"
+    return ArtefactError(message, "restore it, or run `recompra ingest SOURCE --fresh`")

@@ -49,8 +49,8 @@ def refusal_of(error: ValidationError) -> Refused:
         for fault in faults
     ]
     first = detail[0]
-    told = f"{first['field']}: {first['problem']}" if first["field"] else first["problem"]
-    return Refused(400, told, detail=detail)
+    message = f"{first['field']}: {first['problem']}" if first["field"] else first["problem"]
+    return Refused(400, message, detail=detail)
 
 
 def _problem(fault: ErrorDetails) -> str:
@@ -72,8 +72,8 @@ async def body_of(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         came = kind.decode("latin-1")[:100] or "nothing"
         raise Refused(415, f"the Content-Type must be {JSON_TEXT} (curl --json), found {came}")
     if headers.get(b"content-encoding", b"identity").strip().lower() not in (b"identity", b""):
-        told = "send the body uncompressed (no Content-Encoding)"
-        raise Refused(415, told, headers=(("accept-encoding", "identity"),))
+        message = "send the body uncompressed (no Content-Encoding)"
+        raise Refused(415, message, headers=(("accept-encoding", "identity"),))
     size = headers.get(b"content-length", b"0")
     if size.isdigit() and int(size) > MAX_BODY:
         if b"expect" not in headers:  # a client that asks first has not begun to send
@@ -88,8 +88,8 @@ async def body_of(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         if loop.time() < late.when():
             raise
         task.uncancel()
-        told = f"the body did not come within {BODY_SECONDS:g} seconds"
-        raise Refused(408, told, headers=(("connection", "close"),)) from None
+        message = f"the body did not come within {BODY_SECONDS:g} seconds"
+        raise Refused(408, message, headers=(("connection", "close"),)) from None
     finally:
         late.cancel()
 
@@ -122,8 +122,8 @@ async def _let_pass(receive: Receive) -> None:
 
 
 def _too_large() -> Refused:
-    told = f"the body is larger than {MAX_BODY:,} bytes: send it in several"
-    return Refused(413, told, headers=(("connection", "close"),))
+    message = f"the body is larger than {MAX_BODY:,} bytes: send it in several"
+    return Refused(413, message, headers=(("connection", "close"),))
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

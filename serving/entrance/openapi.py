@@ -91,13 +91,13 @@ def build() -> dict[str, Any]:
 def _operations(endpoint: Endpoint) -> dict[str, Any]:
     extra: Any = endpoint.request.model_config.get("json_schema_extra")
     first = extra["examples"][0] if extra else {}
-    name, told, about = endpoint.path.strip("/"), _responses(endpoint), _about(endpoint)
+    name, responses, about = endpoint.path.strip("/"), _responses(endpoint), _about(endpoint)
     body = {"required": True, **_content(endpoint.request.__name__, first)}
-    found = {"post": {"operationId": name, **about, "requestBody": body, "responses": told}}
+    found = {"post": {"operationId": name, **about, "requestBody": body, "responses": responses}}
     if "GET" in endpoint.methods:
-        told = {status: answer for status, answer in told.items() if status not in OF_BODIES}
-        told["304"] = {"description": UNCHANGED, "headers": _headers("X-Request-Id", "ETag")}
-        asked = {"parameters": [*parameters(endpoint), IF_NONE_MATCH], "responses": told}
+        responses = {status: answer for status, answer in responses.items() if status not in OF_BODIES}
+        responses["304"] = {"description": UNCHANGED, "headers": _headers("X-Request-Id", "ETag")}
+        asked = {"parameters": [*parameters(endpoint), IF_NONE_MATCH], "responses": responses}
         found["get"] = {"operationId": f"get_{name}", **about, **asked}
     return found
 
@@ -111,13 +111,13 @@ def _about(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _responses(endpoint: Endpoint) -> dict[str, Any]:
-    told = {status: _refusal(status, text) for status, text in REFUSALS.items()}
-    told |= {status: _refusal(status, SOME[status]) for status in endpoint.more}
+    responses = {status: _refusal(status, text) for status, text in REFUSALS.items()}
+    responses |= {status: _refusal(status, SOME[status]) for status in endpoint.more}
     answered = _json(endpoint.response.__name__, "Answered.", "X-Request-Id")
     if endpoint.files:
         answered["content"] |= {kind: {"schema": {"type": "string"}} for kind in FILES}
         answered["headers"] |= _headers("ETag", "X-Notes", *(OF_SCORES if endpoint.path == "/scores" else ()))
-    return {"200": answered, **told}
+    return {"200": answered, **responses}
 
 
 def _refusal(status: str, text: str) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def _probes() -> dict[str, Any]:
     }
     found["/metrics"] = _probe("Prometheus metrics.", metrics, "Needs a key of the scope admin.")
     found["/openapi.json"] = _probe("This document.", itself, "Needs a key of any scope.")
-    return {path: {"get": {"operationId": path.strip("/"), **told}} for path, told in found.items()}
+    return {path: {"get": {"operationId": path.strip("/"), **probe}} for path, probe in found.items()}
 
 
 TEXT = {"text/plain": {"schema": {"type": "string"}}}

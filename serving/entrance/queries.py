@@ -25,8 +25,8 @@ def body_of_query(endpoint: Endpoint, query: bytes) -> bytes:
     values: dict[str, Any] = {}
     for name, value in _pairs(query):
         if name not in fields:
-            told = f"{name[:100]}: a GET takes {', '.join(fields)}; send more in the body of a POST"
-            raise Refused(400, told)
+            message = f"{name[:100]}: a GET takes {', '.join(fields)}; send more in the body of a POST"
+            raise Refused(400, message)
         if _many(fields[name]):
             values.setdefault(name, []).append(value)
         elif name in values:

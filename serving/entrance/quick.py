@@ -48,8 +48,8 @@ def _type(annotation: Any, metadata: Any = ()) -> Any:
     raise TypeError(f"no quick reader for {annotation}: answer it through the framework")
 
 
-def _metadata(said: Any) -> list[Any]:
-    return [part for one in said for part in (one.metadata if isinstance(one, FieldInfo) else [one])]
+def _metadata(annotations: Any) -> list[Any]:
+    return [part for one in annotations for part in (one.metadata if isinstance(one, FieldInfo) else [one])]
 
 
 def _limited(kind: Any, metadata: Any) -> Any:

@@ -149,10 +149,10 @@ def packed(parts: Iterable[bytes]) -> Iterator[bytes]:
 
 def unchanged(tag: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return 304: the client has it already."""
-    return Response(status_code=304, headers=_told(tag, headers or {}))
+    return Response(status_code=304, headers=_headers(tag, headers or {}))
 
 
-def _told(tag: str, headers: Mapping[str, str]) -> dict[str, str]:
+def _headers(tag: str, headers: Mapping[str, str]) -> dict[str, str]:
     """Return headers; the tag is weak, as it is the same with and without compression."""
     own = {"etag": f"W/{tag}", "vary": "accept, accept-encoding", "cache-control": "private, no-cache"}
     return {**own, **headers}
@@ -163,9 +163,9 @@ def _answer(
 ) -> Response:
     if asked.holds(tag):
         return unchanged(tag, headers)
-    told = _told(tag, headers)
+    sent = _headers(tag, headers)
     if asked.gzip:
-        told["content-encoding"], parts = "gzip", packed(parts)
+        sent["content-encoding"], parts = "gzip", packed(parts)
     if asked.bodiless:
         parts = iter(())
-    return StreamingResponse(parts, headers=told, media_type=TYPES[kind])
+    return StreamingResponse(parts, headers=sent, media_type=TYPES[kind])

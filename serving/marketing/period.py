@@ -34,8 +34,10 @@ class Period:
         begin = today(state, now)
         end = max(begin, local_day(now, state.snapshot.timezone)) + timedelta(days=FURTHEST_DAYS)
         if not begin <= self.first <= end:
-            told = f"a plan begins between today and a year from now, {begin} to {end}; found {self.first}"
-            raise Conflict(told, "both are days of the shop; for a scoring of long ago today is its own day")
+            message = f"a plan begins between today and a year from now, {begin} to {end}; found {self.first}"
+            raise Conflict(
+                message, "both are days of the shop; for a scoring of long ago today is its own day"
+            )
         return replace(self, first=first_day(state, now)) if self.first == begin else self
 
 

@@ -44,7 +44,7 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
         currency=snapshot.currency,
         effect=effect,
         experiment=snapshot.experiment_for(effect),
-        notes=snapshot.told,
+        notes=snapshot.shown_notes,
     )
     return answer if snapshot.goods_and_terms is None else answer.named(names_of(state))
 

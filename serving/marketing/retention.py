@@ -142,5 +142,5 @@ def _targets(
         effect=_effect(state.snapshot),
         reason=reason,
         experiment=state.snapshot.experiment_for(_effect(state.snapshot)),
-        notes=state.snapshot.told,
+        notes=state.snapshot.shown_notes,
     )

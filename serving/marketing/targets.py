@@ -84,7 +84,7 @@ def _answer(state: State, request: TargetsRequest, chosen: Allocation, terms: Te
         effect=effect,
         reason=f"{n} customers, each with the action that earns most for the budget; {gap}",
         experiment=state.snapshot.experiment_for(effect),
-        notes=state.snapshot.told,
+        notes=state.snapshot.shown_notes,
     )
 
 

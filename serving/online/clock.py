@@ -44,5 +44,5 @@ def _wait(socket: int, until: float) -> None:
         raise _gone(f"no answer of the database within {CLOCK_SECONDS:g} s")
 
 
-def _gone(told: str) -> sa.exc.OperationalError:
-    return sa.exc.OperationalError("reading the clock", None, Exception(told))
+def _gone(message: str) -> sa.exc.OperationalError:
+    return sa.exc.OperationalError("reading the clock", None, Exception(message))

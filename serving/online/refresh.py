@@ -159,7 +159,7 @@ class Refresher:
             self.status.psi = drift.served(folder, {name: row.features for name, row in rows.items()})
         except (ArtefactError, *DEAD) as error:
             log.error("drift cannot be measured: %s", _words(error))
-        self._drifted = drift.tell(self.status.psi, self._drifted)
+        self._drifted = drift.log_new(self.status.psi, self._drifted)
 
     def _pulse(self) -> None:
         """Write the watcher's status from time to time."""
@@ -176,5 +176,5 @@ class Refresher:
 
 
 def _words(error: Exception) -> str:
-    told = str(error).splitlines()
-    return f"{type(error).__name__}: {told[0][:200]}" if told else type(error).__name__
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

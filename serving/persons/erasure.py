@@ -105,7 +105,7 @@ def erase(home: Path, customer_id: str, *, now: datetime) -> Certificate:
     return made
 
 
-def told(made: Certificate) -> str:
+def as_text(made: Certificate) -> str:
     """Return a certificate as text lines."""
     files, searched = made.files, made.searched
     where = (
@@ -187,8 +187,8 @@ def _sweep_scorings(home: Path, forgotten: Forgotten, done: Swept) -> None:
             raise
         except Exception as error:  # whatever a model raises, older scorings are removed all the same
             _remove([path for path in stale if serving is None or path.name != serving.stamp], done)
-            told = f"the scoring in service could not be replaced: {error}"
-            raise ArtefactError(told, "fix the cause, then erase again") from error
+            message = f"the scoring in service could not be replaced: {error}"
+            raise ArtefactError(message, "fix the cause, then erase again") from error
         if not holding(whole(home), forgotten):
             return
 

@@ -86,8 +86,8 @@ class Forgotten:
                 return cls(store.salt(), frozenset(bytes(digest) for digest in digests))
         except sa.exc.SQLAlchemyError as error:
             first = str(getattr(error, "orig", error)).splitlines()[0]
-            told = f"the store cannot be read ({first}), and only it knows who asked to be forgotten"
-            raise NotFound(told, "start it, free disk space, or correct RECOMPRA_STORE_URL") from error
+            message = f"the store cannot be read ({first}), and only it knows who asked to be forgotten"
+            raise NotFound(message, "start it, free disk space, or correct RECOMPRA_STORE_URL") from error
 
     def among(self, names: Sequence[str]) -> dict[str, str]:
         """Return those of some ids that are erased, each with its digest in hexadecimal."""

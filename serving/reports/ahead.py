@@ -19,7 +19,7 @@ class Unknown(NamedTuple):
 
     code: str
     why: str = ""
-    told: str = ""
+    message: str = ""
     note: Mapping[str, Any] | None = None
     """In place of the others: a caveat on a figure that is shown (``models.chance.reach``)."""
 
@@ -42,7 +42,9 @@ def ahead(
     unknown, have no column; their name and reason, and the caveats of others, are appended to ``left_out``.
     """
     found = [
-        part for name in ("churn", "ltv") if (part := _said(home, name, shop, cutoff, left_out)) is not None
+        part
+        for name in ("churn", "ltv")
+        if (part := _predictions(home, name, shop, cutoff, left_out)) is not None
     ]
     if not found:
         return pd.DataFrame()
@@ -57,7 +59,9 @@ def ahead(
     return pd.concat([rows.sort_values(columns[-1], ascending=False), everyone])
 
 
-def _said(home: Path, name: str, shop: Shop, cutoff: datetime, left_out: LeftOut) -> pd.DataFrame | None:
+def _predictions(
+    home: Path, name: str, shop: Shop, cutoff: datetime, left_out: LeftOut
+) -> pd.DataFrame | None:
     """Return a champion's predictions for everyone, without the horizon in their names; None without one."""
     try:
         model = Registry(home).scoring(name)
@@ -66,7 +70,7 @@ def _said(home: Path, name: str, shop: Shop, cutoff: datetime, left_out: LeftOut
         return None
     left_out += [Unknown(note["code"], note=note) for note in model.notes()]
     mark = f"_{shop.settings.horizon_days}d"
-    said = model.predict(shop, cutoff).rename(columns=lambda column: column.removesuffix(mark))
-    if "churn_probability" in said:
-        said = said.assign(come_back=1 - said["churn_probability"])
-    return said[[column for column in ("come_back", *AMOUNTS) if column in said]]
+    frame = model.predict(shop, cutoff).rename(columns=lambda column: column.removesuffix(mark))
+    if "churn_probability" in frame:
+        frame = frame.assign(come_back=1 - frame["churn_probability"])
+    return frame[[column for column in ("come_back", *AMOUNTS) if column in frame]]

@@ -55,7 +55,7 @@ class Page:
         """Return what is unknown, in words."""
         words = Words(locale)
         return [
-            sentence(one.note, words.language) if one.note else words.unknown(one.code, one.why, one.told)
+            sentence(one.note, words.language) if one.note else words.unknown(one.code, one.why, one.message)
             for one in self.left_out
         ]
 

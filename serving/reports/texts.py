@@ -55,7 +55,7 @@ ENGLISH = {
     "left_out.cac": "CAC (customers have no acquisition_cost)",
     "left_out.first_year": "first-year value (no customer is a year old)",
     "why.no_champion": "no such model is in service; `recompra train` says what it lacks",
-    "why.refused": "the model in service cannot be read, train it anew ({told})",
+    "why.refused": "the model in service cannot be read, train it anew ({message})",
     "kpi.customers": "customers",
     "kpi.active_customers": "active customers",
     "kpi.new_customers": "new customers",
@@ -151,7 +151,7 @@ PORTUGUESE = {
     "left_out.cac": "CAC (os clientes não têm acquisition_cost)",
     "left_out.first_year": "valor do primeiro ano (nenhum cliente tem um ano de casa)",
     "why.no_champion": "não há modelo assim em serviço; `recompra train` diz o que falta",
-    "why.refused": "o modelo em serviço não pode ser lido, treine-o de novo ({told})",
+    "why.refused": "o modelo em serviço não pode ser lido, treine-o de novo ({message})",
     "kpi.customers": "clientes",
     "kpi.active_customers": "clientes ativos",
     "kpi.new_customers": "clientes novos",
@@ -229,9 +229,9 @@ class Words:
         """Return a text with its values filled in; ``KeyError`` for an unknown code."""
         return TEXTS[self.language][code].format(**values)
 
-    def unknown(self, code: str, why: str = "", told: str = "") -> str:
+    def unknown(self, code: str, why: str = "", message: str = "") -> str:
         """Return what is unknown, and why, if the reason has a text of its own."""
-        return self(f"left_out.{code}", why=self(f"why.{why}", told=told) if why else "")
+        return self(f"left_out.{code}", why=self(f"why.{why}", message=message) if why else "")
 
     def number(self, written: str) -> str:
         """Return a number written in the English format in this language's format."""

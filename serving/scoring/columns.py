@@ -89,8 +89,8 @@ class Columns:
             words = self.words[name]
             return [words[code] if code >= 0 else None for code in self.texts[at, column].tolist()]
         moments = self.moments[at, column].tolist()
-        said = {value: _moment(value) for value in set(moments)}
-        return [said[value] for value in moments]
+        texts = {value: _moment(value) for value in set(moments)}
+        return [texts[value] for value in moments]
 
     def among(self, name: str, words: Collection[str]) -> Bools:
         """Mark the rows whose text is one of ``words``; raise ``KeyError`` for an unknown column."""

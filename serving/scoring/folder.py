@@ -155,8 +155,8 @@ def _read(folder: Path, card: Mapping[str, Any]) -> Snapshot:
 def _check_order(card: Mapping[str, Any]) -> None:
     """Raise ``ValueError`` where the arrays hold positions in another order of sources or reasons."""
     for key, ours in {"sources": SOURCES, "reasons": CODES}.items():
-        said = tuple(card.get(key, ()))
-        if said != ours[: len(said)]:
+        theirs = tuple(card.get(key, ()))
+        if theirs != ours[: len(theirs)]:
             raise ValueError(f"another version numbered its {key}")
 
 

@@ -79,14 +79,14 @@ class Snapshot:
         return self.as_of.isoformat()
 
     @cached_property
-    def told(self) -> list[dict[str, Any]]:
+    def shown_notes(self) -> list[dict[str, Any]]:
         """The caveats in the shop's language, as in responses."""
         return told(self.notes, self.locale)
 
     @cached_property
     def uncalibrated(self) -> list[dict[str, Any]]:
         """The caveats that matter when comparing two offers: a season affects all alike."""
-        return [note for note in self.told if note["code"] != "season"]
+        return [note for note in self.shown_notes if note["code"] != "season"]
 
     @property
     def gain_name(self) -> str:

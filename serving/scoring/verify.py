@@ -40,7 +40,7 @@ FEWEST_SHOWN = 12
 
 
 @dataclass
-class Found:
+class Comparison:
     """What was compared, and for how many customers (or pairs) each column differs."""
 
     stamp: str
@@ -51,16 +51,16 @@ class Found:
     def check(self) -> None:
         """Raise ``ArtefactError`` naming what differs."""
         if self.differ:
-            told = ", ".join(f"{name} ({n})" for name, n in self.differ.most_common(FEWEST_SHOWN))
+            named = ", ".join(f"{name} ({n})" for name, n in self.differ.most_common(FEWEST_SHOWN))
             more = len(self.differ) - FEWEST_SHOWN
-            told += f" and {more} more" if more > 0 else ""
+            named += f" and {more} more" if more > 0 else ""
             raise ArtefactError(
-                f"the scoring {self.stamp} differs from its warehouse and models, in rows by column: {told}",
+                f"the scoring {self.stamp} differs from its warehouse and models, in rows by column: {named}",
                 "an older order was ingested since, or a file was changed: run `recompra score`",
             )
 
 
-def verify(home: Path, n: int = SAMPLE) -> Found:
+def verify(home: Path, n: int = SAMPLE) -> Comparison:
     """Compare the scoring in service, as the service maps it, for ``n`` customers; different ones each time.
 
     Raises ``NotFound`` before the first scoring, ``ArtefactError`` if one cannot be read.
@@ -70,7 +70,7 @@ def verify(home: Path, n: int = SAMPLE) -> Found:
     snapshot, shop = load(home / "lists" / pointer.stamp), Shop(home)
     codes = _sample(snapshot, n)
     ids = snapshot.customers.names(codes)
-    found = Found(snapshot.stamp, len(ids))
+    found = Comparison(snapshot.stamp, len(ids))
     anew = shop.customer_features(snapshot.as_of, ids).reindex(ids)
     found.differ.update(_differing("", snapshot.features, codes, anew))
     excerpt = excerpt_of(home, pointer.stamp, snapshot.as_of)
@@ -115,7 +115,7 @@ def _horizon(home: Path, models: Mapping[str, str]) -> int:
 
 
 def _compare_pairs(
-    found: Found, live: Live, shop: Shop, ids: Sequence[str], *, cutoff: datetime, horizon_days: int
+    found: Comparison, live: Live, shop: Shop, ids: Sequence[str], *, cutoff: datetime, horizon_days: int
 ) -> None:
     """Count the pair features that differ between the live path and a batch over a fresh history."""
     history = shop.history(cutoff)

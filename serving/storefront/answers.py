@@ -109,8 +109,10 @@ def recommended(state: State, request: RecommendRequest) -> dict[str, Any]:
     picks, path, fallback = _picked(state, customer, ask)
     products: Any = _products(picks)
     if request.details:
-        told = _why(state.snapshot, customer, ask, picks, path)
-        products = detailed(state.snapshot, products, told, request.locale, due_of(state.snapshot, customer))
+        reasons = _why(state.snapshot, customer, ask, picks, path)
+        products = detailed(
+            state.snapshot, products, reasons, request.locale, due_of(state.snapshot, customer)
+        )
     if not picks and fallback is None and request.list == "upsell":
         fallback = "no better version within the price step can be shown"
     if not picks and fallback is None:
@@ -153,8 +155,8 @@ def _picked(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, st
     if (alike := _alike(state, customer, ask)) is not None:
         return alike
     picks = popular(snapshot, ask)
-    told = "this is what sells now" if picks else "nothing of what sells can be shown"
-    return picks, "fallback", f"{reason}: {told}"
+    message = "this is what sells now" if picks else "nothing of what sells can be shown"
+    return picks, "fallback", f"{reason}: {message}"
 
 
 def _alike(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, str | None] | None:
@@ -169,8 +171,8 @@ def _alike(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, str
     if found is None:
         return None
     picks = _best(state.snapshot, ask, *found, source="segment")
-    told = f"the customer has no orders: this is what sells to customers with {', '.join(known)}"
-    return (picks, "fallback", told) if picks else None
+    message = f"the customer has no orders: this is what sells to customers with {', '.join(known)}"
+    return (picks, "fallback", message) if picks else None
 
 
 def _why(snapshot: Snapshot, customer: Who, ask: Ask, picks: Sequence[Pick], path: Path) -> Why:
@@ -196,8 +198,8 @@ def _why_not_live(snapshot: Snapshot, customer: Who, ask: Ask) -> str | None:
         return "no upsell model serves (it needs prices, and customers who moved up)"
     if customer.code >= 0 or customer.lines or any(snapshot.product(name) >= 0 for name in ask.cart):
         return None
-    told = "no customer_id was given" if customer.customer_id is None else "the customer is unknown"
-    return "neither the customer nor any product of the cart is known" if ask.cart else told
+    message = "no customer_id was given" if customer.customer_id is None else "the customer is unknown"
+    return "neither the customer nor any product of the cart is known" if ask.cart else message
 
 
 def _priced(snapshot: Snapshot, request: RecommendRequest) -> Bools:

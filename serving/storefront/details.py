@@ -18,8 +18,8 @@ def detailed(
     snapshot: Snapshot, products: Sequence[Product], why: Why, locale: str | None, due: Dates
 ) -> list[ProductDetails]:
     """Return products with their catalogue data, the day they are due, and why they are shown."""
-    said = locale or snapshot.locale
-    return [_one(snapshot, product, why.at([row]), said, due) for row, product in enumerate(products)]
+    language = locale or snapshot.locale
+    return [_one(snapshot, product, why.at([row]), language, due) for row, product in enumerate(products)]
 
 
 def _one(snapshot: Snapshot, product: Product, why: Why, locale: str, due: Dates) -> ProductDetails:
@@ -40,10 +40,10 @@ def _one(snapshot: Snapshot, product: Product, why: Why, locale: str, due: Dates
 def _reason(snapshot: Snapshot, why: Why, locale: str, name: str, category: str | None) -> Reason:
     number, other = float(why.number[0]), int(why.about[0])
     about = snapshot.catalogue.names([other])[0] if other >= 0 else ""
-    code, said = told(
+    code, text = told(
         CODES[int(why.reason[0])], locale, number=number, name=name, about=about, category=category
     )
-    return {"code": code, "text": said}
+    return {"code": code, "text": text}
 
 
 def ready_reasons(

@@ -38,8 +38,8 @@ def _check_named(state: State, events: Sequence[Event]) -> None:
     """Raise ``Conflict`` for an order or return without a product, in a shop whose orders name them."""
     nameless = [event.event_id for event in events if event.kind in MOVING and event.product_id is None]
     if nameless and len(state.snapshot.catalogue.products):
-        told = f"event {nameless[0]!r} names no product, as this shop's orders do"
-        raise Conflict(told, "give its product_id")
+        message = f"event {nameless[0]!r} names no product, as this shop's orders do"
+        raise Conflict(message, "give its product_id")
 
 
 def _erased(state: State, event: Event) -> bool:

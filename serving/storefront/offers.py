@@ -42,30 +42,32 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
     case = offer_case(state, customer, request.exclude, now)
     codes = case.product[0]
     ids, names = state.snapshot.catalogue.products.names(codes), state.snapshot.catalogue.names(codes)
-    said = explain(choose(case, goods, terms), case, terms, 0, products=ids, names=names)
+    decision = explain(choose(case, goods, terms), case, terms, 0, products=ids, names=names)
     if record:
-        said |= tried(state, case, terms, said)
-    said["window"] = act_window(said["window"], now, state.snapshot.timezone, terms.policy, said["channel"])
-    offer = _offer(state, request, said)
+        decision |= tried(state, case, terms, decision)
+    decision["window"] = act_window(
+        decision["window"], now, state.snapshot.timezone, terms.policy, decision["channel"]
+    )
+    offer = _offer(state, request, decision)
     offer.notes = [] if case.standing is None else state.snapshot.uncalibrated
     offer.fallback = None if customer.code >= 0 else f"{stranger(customer)}: their chances are not known"
     if record:
-        offer.decision_id = record_decision(state, offer, said, now)
+        offer.decision_id = record_decision(state, offer, decision, now)
     return offer
 
 
-def tried(state: State, case: Case, terms: Terms, said: dict[str, Any]) -> dict[str, Any]:
+def tried(state: State, case: Case, terms: Terms, decision: dict[str, Any]) -> dict[str, Any]:
     """Draw an action by the shop's policy; return its propensity and, if it is not the best, the action."""
     drawn = explore(case, goods_now(state)[0], terms, np.array([random()]))
     action, propensity = int(drawn.action[0]), {"propensity": float(drawn.propensity[0])}
     name = drawn.options.names[action]
-    if name == said["action"]:
+    if name == decision["action"]:
         return propensity
     product, worth, chance, _ = drawn.options.at(drawn.action)
     code, names = int(product[0]), state.snapshot.catalogue.products
-    best = {what: said[what] for what in ("action", "product_id", terms.money)}
+    best = {what: decision[what] for what in ("action", "product_id", terms.money)}
     return propensity | {
-        "runners_up": [best, *(other for other in said["runners_up"] if other["action"] != name)],
+        "runners_up": [best, *(other for other in decision["runners_up"] if other["action"] != name)],
         "action": name,
         "product_id": None if code < 0 else names.names([code])[0],
         "channel": None if action < 0 else drawn.options.deck.actions[action].channel,
@@ -77,33 +79,33 @@ def tried(state: State, case: Case, terms: Terms, said: dict[str, Any]) -> dict[
     }
 
 
-def _offer(state: State, request: OfferRequest, said: dict[str, Any]) -> Offer:
-    product_id = said["product_id"]
+def _offer(state: State, request: OfferRequest, decision: dict[str, Any]) -> Offer:
+    product_id = decision["product_id"]
     code = -1 if product_id is None else state.snapshot.product(product_id)
-    name = said.get("action", DO_NOTHING)
-    said = _rounded(said)
-    money = {name: said[name] for name in said if name.startswith(("expected_", "purchase_"))}
+    name = decision.get("action", DO_NOTHING)
+    decision = _rounded(decision)
+    money = {name: decision[name] for name in decision if name.startswith(("expected_", "purchase_"))}
     return Offer(
         as_of=state.snapshot.moment,
         models=dict(state.snapshot.models),
         customer_id=request.customer_id,
         action="offer" if product_id is not None else "nothing" if name == DO_NOTHING else "contact",
         name=name,
-        channel=said.get("channel"),
+        channel=decision.get("channel"),
         shown_with=_shown_with(state, code) if name == "flash_sale" else None,
-        window=said.get("window"),
+        window=decision.get("window"),
         product_id=product_id,
         product_name=None if code < 0 else state.snapshot.catalogue.names([code])[0],
         money=money,
-        currency=said.get("currency", state.snapshot.currency),
-        effect=said.get("effect", ""),
-        reason=said["reason"],
-        runners_up=said.get("runners_up", []),
-        ruled_out=said.get("ruled_out", [])[:N_RULED_OUT],
-        ruled_out_actions=said.get("ruled_out_actions", []),
-        propensity=said.get("propensity"),
+        currency=decision.get("currency", state.snapshot.currency),
+        effect=decision.get("effect", ""),
+        reason=decision["reason"],
+        runners_up=decision.get("runners_up", []),
+        ruled_out=decision.get("ruled_out", [])[:N_RULED_OUT],
+        ruled_out_actions=decision.get("ruled_out_actions", []),
+        propensity=decision.get("propensity"),
         decision_id=None,
-        experiment=state.snapshot.experiment_for(said.get("effect", "")),
+        experiment=state.snapshot.experiment_for(decision.get("effect", "")),
         fallback=None,
     )
 
@@ -123,7 +125,7 @@ def _rounded(value: Any) -> Any:
     return [_rounded(inner) for inner in value] if isinstance(value, list) else value
 
 
-def record_decision(state: State, offer: Offer, said: dict[str, Any], now: datetime) -> str:
+def record_decision(state: State, offer: Offer, decision: dict[str, Any], now: datetime) -> str:
     """Store a decision with the policy's exact probability of it."""
     row = {
         "decision_id": uuid4().hex,
@@ -131,8 +133,8 @@ def record_decision(state: State, offer: Offer, said: dict[str, Any], now: datet
         "decided_at": now,
         "action": offer.name,
         "product_id": offer.product_id,
-        "propensity": said["propensity"],
-        "expected_margin": said.get(goods_now(state)[1].money),
+        "propensity": decision["propensity"],
+        "expected_margin": decision.get(goods_now(state)[1].money),
         "models": ",".join(f"{name}={version}" for name, version in offer.models.items()),
         "as_of": state.snapshot.as_of,
     }

@@ -46,7 +46,7 @@ def keep(folder: Path, home: Path, versions: Mapping[str, str], cutoff: datetime
     counts = {name: sketch.count(name, features.number(name)).tolist() for name in _both(sketch, features)}
     sketch.save(folder)
     (folder / COUNTS).write_text(json.dumps(counts), encoding="utf-8")
-    tell({name: sketch.drift(name, row) for name, row in counts.items()}, set())
+    log_new({name: sketch.drift(name, row) for name, row in counts.items()}, set())
 
 
 def served(folder: Path, newest: Mapping[str, Row]) -> dict[str, float]:
@@ -72,10 +72,10 @@ def served(folder: Path, newest: Mapping[str, Row]) -> dict[str, float]:
     return {name: sketch.drift(name, counts[name] - before[name] + moved[name]) for name in counts}
 
 
-def tell(drift: Mapping[str, float], told: set[str]) -> set[str]:
+def log_new(drift: Mapping[str, float], reported: set[str]) -> set[str]:
     """Log the features that have drifted and were not reported yet; return all that have."""
     found = {name for name, value in drift.items() if value >= DRIFTED}
-    if new := sorted(found - told, key=lambda name: -drift[name]):
+    if new := sorted(found - reported, key=lambda name: -drift[name]):
         log.warning(
             "features far from those of training (%.2f or more beyond what is usual): %s",
             DRIFTED,

@@ -58,9 +58,9 @@ class _WatcherMetrics(Collector):
         yield drift
 
 
-def _histogram(name: str, told: str, seconds: Seconds) -> HistogramMetricFamily:
+def _histogram(name: str, text: str, seconds: Seconds) -> HistogramMetricFamily:
     bounds = [*(str(bound) for bound in BOUNDS), "+Inf"]
     sums = [float(sum(seconds.counts[: at + 1])) for at in range(len(bounds))]
     return HistogramMetricFamily(
-        name, told, buckets=list(zip(bounds, sums, strict=True)), sum_value=seconds.total
+        name, text, buckets=list(zip(bounds, sums, strict=True)), sum_value=seconds.total
     )

@@ -114,7 +114,7 @@ def test_the_same_seed_gives_the_same_answer_with_any_number_of_threads(
     name: str, shop: Shop, features: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = model_class(name).fit(shop, CUTOFF, small(name, n_trees=5))
-    monkeypatch.setattr("features.hardware.ALONE", 0)
+    monkeypatch.setattr("features.hardware.ONE_THREAD_CELLS", 0)
     monkeypatch.setenv("RECOMPRA_THREADS", "2")
     two = model_class(name).fit(shop, CUTOFF, small(name, n_trees=5))
     pd.testing.assert_frame_equal(score(one, features), score(two, features), check_exact=True)

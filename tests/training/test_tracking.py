@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from features.errors import Busy, NotFound, RecompraError, SettingsError
 from models.registry import MODELS
-from training.client import InWords
+from training.client import OneLineErrors
 from training.tracking import Tracking
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
@@ -233,4 +233,4 @@ def test_a_registry_without_room_says_what_its_database_said() -> None:
         raise MlflowException(f"(raised as a result of Query-invoked autoflush)\n{full}") from full
 
     with pytest.raises(RecompraError, match="refuses: database or disk is full"):
-        InWords("sqlite:///mlflow.db", full)
+        OneLineErrors("sqlite:///mlflow.db", full)

@@ -84,10 +84,10 @@ class ListHits:
 
 
 def evaluate_lists(
-    evaluation: Evaluation, model: ListModel, holdout: Holdout, said: pd.DataFrame, *, baselines: bool
+    evaluation: Evaluation, model: ListModel, holdout: Holdout, predictions: pd.DataFrame, *, baselines: bool
 ) -> None:
     """Add the figures of a model's lists; with ``baselines`` theirs, and the model's further figures."""
-    measure_lists(evaluation, model.name, said, holdout)
+    measure_lists(evaluation, model.name, predictions, holdout)
     if not baselines:
         return
     customer, product = holdout.purchases["new"]

@@ -17,17 +17,17 @@ from training.measures.samples import Evaluation, Sample
 log = logging.getLogger("recompra.training")
 FEWEST = 200
 """Minimum number of customers in a segment for calibration to be measured there."""
-Said = TypeVar("Said", pd.DataFrame, "pd.Series[Any]")
+Predictions = TypeVar("Predictions", pd.DataFrame, "pd.Series[Any]")
 
 
 def evaluate_scores(
-    evaluation: Evaluation, model: ScoreModel, holdout: Holdout, said: pd.DataFrame, *, baselines: bool
+    evaluation: Evaluation, model: ScoreModel, holdout: Holdout, predictions: pd.DataFrame, *, baselines: bool
 ) -> None:
     """Add the figures of every column with a truth, and with ``baselines`` theirs.
 
     Raises ``ArtefactError`` if a column, or a customer seen before the cutoff, is missing.
     """
-    scores = said[said.index.isin(holdout.customers)].sort_index()
+    scores = predictions[predictions.index.isin(holdout.customers)].sort_index()
     _check(model, scores, holdout)
     for column, truth in model.truths.items():
         measure_scores(evaluation, model.name, truth, scores[column], holdout)
@@ -59,8 +59,8 @@ def _check(model: ScoreModel, scores: pd.DataFrame, holdout: Holdout) -> None:
             f"{model.name} was expected to tell {expected}, it tells {sorted(scores.columns)}"
         )
     if len(scores) < (n := len(holdout.customers)):
-        told = f"{model.name} was expected to tell of all {n} customers, it tells of {len(scores)}"
-        raise ArtefactError(told, "give everybody a row, with NaN where nothing can be known")
+        message = f"{model.name} was expected to tell of all {n} customers, it tells of {len(scores)}"
+        raise ArtefactError(message, "give everybody a row, with NaN where nothing can be known")
 
 
 def measure_scores(
@@ -80,14 +80,16 @@ def measure_scores(
         samples[f"{name} {truth_name}"] = Sample(metric, scores.index, (truth, column))
 
 
-def _with_truth(method: str, truth_name: str, said: Said, holdout: Holdout) -> tuple[Said, Doubles]:
+def _with_truth(
+    method: str, truth_name: str, predictions: Predictions, holdout: Holdout
+) -> tuple[Predictions, Doubles]:
     """Return the predictions and truths of customers whose truth is known; log how many are not."""
-    truth = holdout.truths[truth_name].reindex(said.index)
+    truth = holdout.truths[truth_name].reindex(predictions.index)
     known = truth.notna().to_numpy()
     if not known.all():
-        told = "%s: %s is measured on %d of %d customers: of the others the truth is not known"
-        log.warning(told, method, truth_name, known.sum(), len(known))
-    return said[known], truth[known].to_numpy(float)
+        message = "%s: %s is measured on %d of %d customers: of the others the truth is not known"
+        log.warning(message, method, truth_name, known.sum(), len(known))
+    return predictions[known], truth[known].to_numpy(float)
 
 
 def _measure_segments(evaluation: Evaluation, method: str, truth_name: str, holdout: Holdout) -> None:
@@ -119,9 +121,9 @@ def _measure_distribution(
 ) -> None:
     """Add the distance from uniform of where truths fall in the predicted distributions."""
     truth = holdout.truths[truth_name].dropna()
-    if truth.empty or (told := model.places(holdout.shop, holdout.cutoff, truth)) is None:
+    if truth.empty or (places := model.places(holdout.shop, holdout.cutoff, truth)) is None:
         return
-    if len(places := told.dropna()):
+    if len(places := places.dropna()):
         columns = tuple(places[name].to_numpy(float) for name in ("below", "at_or_below"))
         evaluation.samples[model.name][f"pit {truth_name}"] = Sample(PIT, places.index, columns)
 

@@ -79,7 +79,7 @@ QINI = Metric(qini)
 CAPTURED = Metric(captured)
 
 
-def fitting(metrics: Mapping[str, Metric], said: Doubles) -> dict[str, Metric]:
+def fitting(metrics: Mapping[str, Metric], predicted: Doubles) -> dict[str, Metric]:
     """Return the metrics that apply: those of probabilities only if all predictions lie in [0, 1]."""
-    likely = bool(((said >= 0) & (said <= 1)).all())
+    likely = bool(((predicted >= 0) & (predicted <= 1)).all())
     return {name: metric for name, metric in metrics.items() if likely or not metric.needs_probability}

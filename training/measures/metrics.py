@@ -54,10 +54,10 @@ def ece(truth: Doubles, probability: Doubles, weights: Doubles | None = None) ->
     Mean over bins, weighted by their size, of |mean probability - share true|.
     """
     weights = _ones(truth, weights)
-    size, true, said = _tied(probability, weights, weights * truth, weights * probability)
+    size, true, predicted = _tied(probability, weights, weights * truth, weights * probability)
     at = np.cumsum(size) - size / 2
     number = (N_BINS * at / size.sum()).astype(int)
-    return float(np.abs(np.bincount(number, said - true)).sum() / size.sum())
+    return float(np.abs(np.bincount(number, predicted - true)).sum() / size.sum())
 
 
 def calibration_slope(truth: Doubles, probability: Doubles, weights: Doubles | None = None) -> float:
@@ -170,10 +170,10 @@ def decile_mape(truth: Doubles, score: Doubles, weights: Doubles | None = None) 
     and Miao (2019).
     """
     weights = _ones(truth, weights)
-    size, came, said = _tied(score, weights, weights * truth, weights * score)
+    size, actual, predicted = _tied(score, weights, weights * truth, weights * score)
     at = np.cumsum(size) - size / 2
     tenth = (N_BINS * at / size.sum()).astype(int)
-    total, missed = (np.bincount(tenth, column, minlength=N_BINS) for column in (came, said - came))
+    total, missed = (np.bincount(tenth, column, minlength=N_BINS) for column in (actual, predicted - actual))
     known = total > 0
     return float(np.mean(np.abs(missed[known]) / total[known])) if known.any() else float("nan")
 

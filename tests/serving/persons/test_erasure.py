@@ -21,7 +21,7 @@ from features.ingest import ingest
 from serving import score
 from serving.online.tables import DECISIONS
 from serving.persons import erasure, rights
-from serving.persons.erasure import erase, sweep, told
+from serving.persons.erasure import as_text, erase, sweep
 from serving.persons.held import online
 from serving.persons.remains import search
 from serving.persons.rights import Forgotten
@@ -78,8 +78,8 @@ def test_one_command_takes_a_customer_out_of_everything_and_proves_it(home: Path
     before = search(home, WHO).found
     assert {re.split("[-/ ]", place)[0] for place in before} >= {"warehouse", "lists", "online.db"}
     made = erase(home, WHO, now=MOMENT)
-    assert made.clean, told(made)
-    assert "store: 1 contacts, 1 decisions, 1 events\n" in told(made) and "left: nothing" in told(made)
+    assert made.clean, as_text(made)
+    assert "store: 1 contacts, 1 decisions, 1 events\n" in as_text(made) and "left: nothing" in as_text(made)
     assert search(home, WHO).found == {}
     assert made.store == {"contacts": 1, "decisions": 1, "events": 1, "refreshed": 0}
     assert made.files.warehouse["order_lines"] > 0
@@ -162,7 +162,7 @@ def test_where_the_scoring_cannot_be_made_anew_the_certificate_says_what_is_left
         assert erasure.main(home) == 1  # so the watcher hears of it
     assert not made.clean and "out of luck" in (made.files.failed or "")
     assert {place.split("/")[1] for place in made.searched.found} == {serving}
-    assert "left: lists/" in told(made)
+    assert "left: lists/" in as_text(made)
     with closing(Store.open(home)) as store:
         assert erasure.due(home, store)
     assert erase(home, WHO, now=MOMENT).clean

@@ -65,8 +65,8 @@ def test_models_that_kept_no_sketch_tell_no_drift(tmp_path: Path) -> None:
 
 def test_a_feature_is_told_once_while_it_stays_away(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        told = drift.tell({"a": 0.5, "b": 0.1}, set())
-        drift.tell({"a": 0.6, "b": 0.1}, told)
+        reported = drift.log_new({"a": 0.5, "b": 0.1}, set())
+        drift.log_new({"a": 0.6, "b": 0.1}, reported)
     assert len(caplog.records) == 1
 
 
