@@ -63,7 +63,6 @@ class Feature:
     unit: str
     doc: str
     source: str = "days"
-    dtype: str = "float64"
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,9 +130,7 @@ class FeatureSet:
             frame["cutoff"] = frame["cutoff"].map(moments)
         frame["customer_id"] = frame["customer_id"].astype("str")
         frame = frame.set_index(keys).sort_index()[[feature.name for feature in self.features]]
-        found = frame.dtypes
-        other = {f.name: f.dtype for f in self.features if found[f.name] != f.dtype}
-        return (frame.astype(other) if other else frame).round(DECIMALS)
+        return frame.astype("float64").round(DECIMALS)
 
     def derive(self, con: Any) -> None:
         """Create the derived tables that the connection lacks; on Spark they are views."""
@@ -147,7 +144,7 @@ class FeatureSet:
         past, query = Past(limited=limited, one=one), None
         for name, source in self.sources.items():
             rows: Any = source(past)
-            mine = {f.name: f.expression(rows).cast(f.dtype) for f in self.features if f.source == name}
+            mine = {f.name: f.expression(rows).cast("float64") for f in self.features if f.source == name}
             part = past.by_customer(rows, mine)
             if query is not None:
                 part = query.left_join(part, past.keys).drop(*(f"{key}_right" for key in past.keys))

@@ -105,11 +105,9 @@ class Store:
         error: type[Exception] = self.engine.dialect.loaded_dbapi.Error
         return error
 
-    @contextmanager
-    def read(self) -> Iterator[sa.Connection]:
-        """One connection for reading."""
-        with self.engine.connect() as db:
-            yield db
+    def read(self) -> sa.Connection:
+        """Open a connection for reading; ``with`` closes it."""
+        return self.engine.connect()
 
     @property
     def unwritten(self) -> str:

@@ -21,9 +21,8 @@ TEXT = "_text"
 class Adapter:
     """A parsed adapter file: settings as a plain mapping, and the folder of data it brings, if any."""
 
-    name: str
     values: dict[str, Any]
-    data: Path | None = None
+    data: Path | None
 
 
 def names() -> list[str]:
@@ -41,7 +40,7 @@ def load(name: str, source: Path | None = None) -> Adapter:
     twin = FOLDER / f"{name}{TEXT}.toml"
     is_text = source is not None and source.suffix == ".txt" and twin.is_file()
     values = tomllib.loads((twin if is_text else FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
-    return Adapter(name, values, _packed(values.pop("package", "")))
+    return Adapter(values, _packed(values.pop("package", "")))
 
 
 def locate(source: str | Path, adapter: str | None) -> tuple[Path, str | None]:

@@ -65,9 +65,7 @@ def thousands(
     notes = []
     for (name, cell), parted, dotted in zip(numbers.items(), found[::2], found[1::2], strict=True):
         line = setting(name, f"replace({_short(cell)}, '.', '')")
-        message = (
-            f"{table.name}: every dot of {name} stands before three digits, and is read as a decimal point"
-        )
+        message = f"{table.name}: in {name} three digits follow every dot, which is read as a decimal point"
         if dotted and parted == dotted:
             notes.append(f"{message}; if 1.475 means 1475, write {line} under [tables.{table.name}.columns]")
     return notes
@@ -80,8 +78,8 @@ def offset(con: duckdb.DuckDBPyConnection, relation: str, cell: str, timezone: s
     found = con.execute(f"SELECT mode(regexp_extract(trim({cell}), {OFFSET}, 1)) FROM {relation}").fetchall()
     if not (of := found[0][0]) or not of.strip("+-0:"):
         return []
-    message = f"order_lines: most times are of {of}, and the shop's days are UTC's"
-    return [f'{message}; if they are not, write timezone (such as "America/New_York") in recompra.toml']
+    message = f"order_lines: most times have the offset {of}, but the shop's time zone is UTC"
+    return [f'{message}; if that is wrong, set timezone (such as "America/New_York") in recompra.toml']
 
 
 def adapter(con: duckdb.DuckDBPyConnection, relation: str) -> str:

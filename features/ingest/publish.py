@@ -124,10 +124,10 @@ def write_lines(con: duckdb.DuckDBPyConnection, old: Path | None, folder: Path) 
         write(con, ordered, target / place / "lines.parquet")
 
 
-def known_lines(con: duckdb.DuckDBPyConnection, table: str, old: Path | None) -> Iterator[tuple[str, str]]:
-    """Yield, for each month in both, SQL of the lines in ``old`` and a condition on the rows of ``table``."""
-    for month in _months(con, table) if old else []:
-        part = (old or Path()) / LINES / f"{MONTH}{month}"
+def known_lines(con: duckdb.DuckDBPyConnection, old: Path) -> Iterator[tuple[str, str]]:
+    """Yield, for each month in both, SQL of the lines in ``old`` and a condition on rows of ``judged``."""
+    for month in _months(con, "judged"):
+        part = old / LINES / f"{MONTH}{month}"
         if part.is_dir():
             yield parquet(part, "*.parquet"), _within(month)
 

@@ -41,7 +41,7 @@ FACTS = (
 
 ABSENT = {
     "has_products": "no product_id: there are no lists, and no models of products",
-    "has_money": "no unit_price: orders and units are counted, and no money is known",
+    "has_money": "no unit_price: orders and units are counted, money is unknown",
 }
 """What a shop lacks, by the fact that is then false."""
 
@@ -174,31 +174,29 @@ def unseen(con: duckdb.DuckDBPyConnection) -> list[str]:
 
 def absent(facts: dict[str, Any]) -> list[str]:
     """Return a note on each column the order lines lack entirely; ``facts`` as ``measure`` returns them."""
-    hint = "if it is there by another name, map it in recompra.toml under [tables.order_lines.columns]"
+    hint = "if it has another name, map it in recompra.toml under [tables.order_lines.columns]"
     return [f"order_lines: {message}; {hint}" for name, message in ABSENT.items() if not facts[name]]
 
 
 def unpriced(con: duckdb.DuckDBPyConnection) -> list[str]:
     """Return a note on lines without a price, where others have one: they count as no money."""
     n, whole = con.execute("SELECT count(*) FILTER (revenue IS NULL), count(*) FROM lines").fetchall()[0]
-    message = "have no unit_price: they count as orders and units, and as nothing in every sum of money"
+    message = "have no unit_price: they count as orders and units, but not in sums of money"
     return [f"order_lines: {n:,} of {whole:,} lines {message}"] if 0 < n < whole else []
 
 
 def twins(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """Return a note on ids that differ in letter case alone: they count as different."""
+    """Return a note on ids that differ only in letter case: they count as different."""
     notes = []
     for name, table in {"customer_id": "orders", "product_id": "lines"}.items():
         n = number(con, f"SELECT count(DISTINCT {name}) - count(DISTINCT lower({name})) FROM {table}")
-        message = (
-            "differ from another by capital letters alone; if they mean the same, map lower(...) of them"
-        )
+        message = f"differ from another only in letter case; if they are the same, map {name} to lower(...)"
         notes += [f"{name}: {n:,} {message}"] if n else []
     return notes
 
 
-def otherwise(con: duckdb.DuckDBPyConnection, left_out: str) -> list[str]:
-    """Return a note on lines that differ from an earlier ingest's, or are now left out for ``left_out``.
+def changed_lines(con: duckdb.DuckDBPyConnection, left_out: str) -> list[str]:
+    """Return a note on lines that an earlier ingest read differently, or that ``left_out`` now leaves out.
 
     Lines are matched by order, product and moment. The earlier ones stay, so money counts twice.
     """
@@ -213,16 +211,16 @@ def otherwise(con: duckdb.DuckDBPyConnection, left_out: str) -> list[str]:
         AND came.product_id IS NOT DISTINCT FROM here.product_id""",
     )
     message = (
-        "came otherwise than before, or are left out now (same order, product and moment), and the earlier "
-        "ones count all the same: `recompra ingest --fresh` of the whole export takes their place"
+        "differ from those ingested before (same order, product and moment), or are left out now; the "
+        "earlier ones still count: `recompra ingest --fresh` of the whole export replaces them"
     )
     return [f"order_lines: {n:,} lines {message}"] if n else []
 
 
-def unmeant(con: duckdb.DuckDBPyConnection, lists: Lists) -> list[str]:
+def unknown_names(con: duckdb.DuckDBPyConnection, lists: Lists) -> list[str]:
     """Return a note on each name under ``[lists]`` that is no list of ours, no product and no category."""
     strange, ours = lists.pinned.keys() - {*get_args(ListName)}, ", ".join(get_args(ListName))
-    notes = [f"[lists.pinned] {name!r} is no list; they are {ours}" for name in sorted(strange)]
+    notes = [f"[lists.pinned] {name!r} is not a list; the lists are {ours}" for name in sorted(strange)]
     pinned = [name for names in lists.pinned.values() for name in names]
     others = {"boosted": [*lists.boosted], "hidden": lists.hidden, "returns": [*lists.returns]}
     for key, names in {"pinned": pinned, **others}.items():
@@ -235,9 +233,9 @@ def unmeant(con: duckdb.DuckDBPyConnection, lists: Lists) -> list[str]:
             AND named NOT IN (SELECT product_id FROM lines WHERE product_id IS NOT NULL) ORDER BY 1"""
         found = [name for (name,) in con.execute(sql, [names]).fetchall()]
         more = ", ..." if len(found) > SHOWN else ""
-        message = "of no product or category" if key in others else "of no product"
+        kind = "product or category" if key in others else "product"
         if found:
-            notes.append(f"[lists.{key}] holds {len(found)} {message}: {', '.join(found[:SHOWN])}{more}")
+            notes.append(f"[lists.{key}]: no {kind} is called {', '.join(found[:SHOWN])}{more}")
     return notes
 
 
@@ -262,5 +260,5 @@ def _caption(report: Report) -> str:
     lines = [f"warehouse {state}: {counts}, {facts['first_on']} to {facts['last_on']}"]
     if report.erased:
         n, whose = sum(report.erased.values()), ", ".join(digest[:12] for digest in report.erased)
-        lines.append(f"{n:,} rows left out of customers who asked to be forgotten ({whose})")
+        lines.append(f"{n:,} rows of customers who asked to be forgotten were left out ({whose})")
     return "\n".join([*lines, *report.notes])

@@ -45,7 +45,7 @@ def refuse_future(con: duckdb.DuckDBPyConnection, now: datetime) -> str:
     if 2 * n > of:
         return f"order_lines: {n:,} of {of:,} lie after this computer's clock ({now:%Y-%m-%d}); all are kept"
     con.execute(f"""
-        UPDATE staged_order_lines AS s SET reason = '{FUTURE}', row = {_cells(ORDER_LINES, "s")}
+        UPDATE staged_order_lines AS s SET reason = '{FUTURE}', row = {_cells(ORDER_LINES)}
         WHERE reason IS NULL AND {later}""")
     return ""
 
@@ -60,7 +60,7 @@ def sort_lines(con: duckdb.DuckDBPyConnection, old: Path | None, timezone: str) 
     _number_repeated(con)
     known = f"SELECT line_id FROM {parquet(old / RETURN_LINES)}" if old else "SELECT '' WHERE false"
     con.execute(f"UPDATE judged SET fate = 'known' WHERE fate = 'return' AND line_id IN ({known})")
-    for there, here in known_lines(con, "judged", old):
+    for there, here in known_lines(con, old) if old else ():
         known = f"SELECT line_id FROM {there}"
         con.execute(
             f"UPDATE judged SET fate = 'known' WHERE fate = 'line' AND {here} AND line_id IN ({known})"
@@ -176,7 +176,7 @@ def _reject_repeated(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     con.execute(f"""
         UPDATE staged_{table.name} AS s
         SET reason = '{" and ".join(table.key)} repeated: a later row is used',
-            row = {_cells(table, "s")}
+            row = {_cells(table)}
         FROM (SELECT source, __row,
                      row_number() OVER (PARTITION BY {key} ORDER BY source DESC, __row DESC) AS nth
               FROM staged_{table.name} WHERE reason IS NULL) AS n
@@ -190,8 +190,8 @@ def _hex(number: str) -> str:
     return f"lower(lpad(to_hex({number}), 16, '0'))"
 
 
-def _cells(table: Table, alias: str) -> str:
-    return _object([column.name for column in table.columns], alias)
+def _cells(table: Table) -> str:
+    return _object([column.name for column in table.columns], "s")
 
 
 def _json(alias: str) -> str:

@@ -85,8 +85,7 @@ def _settings(path: Path, report: Report, old_card: Card, settings_at: Path) -> 
     stored = old_card.get("settings", {})
     known, gone = Settings.stored(stored)
     if gone:
-        message = "which this version does not know: they are left out"
-        report.notes.append(f"the warehouse was made with the settings {', '.join(gone)}, {message}")
+        report.notes.append(f"unknown settings of the warehouse are left out: {', '.join(gone)}")
     values = known.model_dump(exclude_unset=True)
     if report.adapter or not stored:
         values |= {"tables": {}, "columns": {}} | adapters.load(report.adapter or "canonical", path).values
@@ -204,8 +203,8 @@ def _build(
     report.fingerprint = quality.fingerprint(con, {key: card["settings"][key] for key in publish.FIXED})
     if old:
         left_out = card["settings"]["tables"].get("order_lines", {}).get("where_reason", "")
-        report.notes.extend(quality.otherwise(con, left_out))
-    report.notes.extend(quality.unmeant(con, Lists.model_validate(card["settings"]["lists"])))
+        report.notes.extend(quality.changed_lines(con, left_out))
+    report.notes.extend(quality.unknown_names(con, Lists.model_validate(card["settings"]["lists"])))
     report.notes.extend(
         [*quality.absent(report.facts), *quality.unseen(con), *quality.unpriced(con), *quality.twins(con)]
     )

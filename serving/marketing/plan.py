@@ -11,7 +11,7 @@ from serving.marketing.customers_now import everyone
 from serving.marketing.period import Period, first_day
 from serving.marketing.plan_rows import Row, names_of, rows_of
 from serving.marketing.planning import CUSTOMERS_AT_ONCE, N_NOT_PLANNED, Planned, make_plan
-from serving.marketing.retention import UNRANKED, worthwhile
+from serving.marketing.retention import UNRANKED, permitted
 from serving.offer_inputs import no_offers
 from serving.scoring.snapshot import Snapshot
 from serving.state import State
@@ -72,10 +72,12 @@ def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple
         raise no_offers(state)
     if len(snapshot.customers) <= CUSTOMERS_AT_ONCE:
         return everyone(state).tolist(), []
-    if snapshot.retention is None:
+    table = snapshot.retention
+    if table is None:
         raise NotFound(UNRANKED, "send customer_ids")
-    rows = np.flatnonzero(worthwhile(state, now))[: request.limit]
-    return snapshot.retention.number("customer")[rows].astype(int).tolist(), []
+    worthwhile = permitted(state, table, now) & (table.number(snapshot.gain_name) > 0)
+    rows = np.flatnonzero(worthwhile)[: request.limit]
+    return table.number("customer")[rows].astype(int).tolist(), []
 
 
 def _not_planned(snapshot: Snapshot, found: Planned) -> list[Row]:

@@ -41,7 +41,6 @@ def columns_of(state: State, found: Planned, period: Period) -> dict[str, list[A
     _, terms = goods_now(state)
     codes = found.codes[calendar.row]
     days = [period.first + timedelta(days=day) for day in range(period.n_days)]
-    learnt = set(snapshot.known.learnt) if snapshot.known is not None else set()
     actions = [found.actions[code] for code in calendar.action.tolist()]
     names: list[str] = [action.name for action in actions]
     worth = np.round(calendar.worth, 4).tolist()
@@ -58,7 +57,7 @@ def columns_of(state: State, found: Planned, period: Period) -> dict[str, list[A
         worth,
         np.round(calendar.chance, 6).tolist(),
         np.round(calendar.spend, 4).tolist(),
-        ["learnt" if name in learnt else terms.effect for name in names],
+        ["learnt" if name in snapshot.learnt else terms.effect for name in names],
         [
             f"{name.replace('_', ' ')}: {money:+.2f} {terms.currency}".rstrip() + " of margin after its cost"
             for name, money in zip(names, worth, strict=True)

@@ -1,6 +1,6 @@
 """Whom to keep: a plain contact for those it is expected to change most, under a budget and the rules."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,11 +13,9 @@ from models.decisions.words import how_it_works
 from models.policy.actions import KEEP
 from models.policy.deck import Deck
 from models.policy.rules import first_refusal, frequency_cap, timing
-from serving.api_crm import (
-    Targets,
-    TargetsRequest,
-)
+from serving.api_crm import Targets, TargetsRequest
 from serving.marketing.customers_now import Recent, people_of, standing_of
+from serving.scoring.columns import Columns
 from serving.scoring.snapshot import Snapshot
 from serving.state import State
 
@@ -37,28 +35,28 @@ def retention_targets(state: State, request: TargetsRequest, now: datetime) -> T
     gain, cost = (table.number(name) for name in (snapshot.gain_name, "contact_cost"))
     if len(gain) and not np.isfinite(gain).any():
         return _targets(state, request, [], (0.0, 0.0), MONEYLESS)
-    allowed = permitted(state, now)
+    allowed = permitted(state, table, now)
     rows = np.flatnonzero(allowed & (gain > 0))
     chosen = rows[best_rows(gain[rows], cost[rows], request.budget)]
     how = how_it_works(_effect(snapshot), snapshot.economics.save_rate)
     reason = f"{len(chosen)} of {len(rows)} customers worth a contact fit the budget; {how}"
-    shown = list(target_rows(snapshot, chosen[: request.limit]))
+    shown = _target_rows(snapshot, table, chosen[: request.limit])
     sums = float(cost[chosen].sum()), float(gain[chosen].sum())
     answer = _targets(state, request, shown, sums, reason)
     answer.n_targets = len(chosen)
     answer.at_most = round(max(at_most(gain[rows], cost[rows], request.budget), sums[1]), DECIMALS)
     ours = Tally(len(chosen), *sums)
-    others = rivals(np.where(allowed, gain, -np.inf), cost, request.budget, _rankings(snapshot))
+    others = rivals(np.where(allowed, gain, -np.inf), cost, request.budget, _rankings(snapshot, table))
     answer.policies = earned({"expected gain": ours} | others)
     answer.curve = points_of(climb(gain[rows], cost[rows], np.ones(len(rows)), CURVE_POINTS))
     return answer.named(("rank", "customer_id", *(name for name in table.order if name not in NOT_SHOWN)))
 
 
-def _rankings(snapshot: Snapshot) -> dict[str, Doubles]:
+def _rankings(snapshot: Snapshot, table: Columns) -> dict[str, Doubles]:
     """Return other rankings of the rows of the retention ranking, as far as their scores are known."""
-    table, days, scores = snapshot.retention, snapshot.horizon_days, snapshot.scores
+    days, scores = snapshot.horizon_days, snapshot.scores
     names = {"risk": f"churn_probability_{days}d", "value": f"expected_margin_{days}d"}
-    if table is None or not {*names.values()} <= {*scores.order}:
+    if not {*names.values()} <= {*scores.order}:
         return {}
     codes = table.number("customer").astype(np.int64)
     found = {what: scores.number(name)[codes] for what, name in names.items()}
@@ -82,19 +80,8 @@ def _effect(snapshot: Snapshot) -> str:
     return "learnt" if known else "assumed"
 
 
-def worthwhile(state: State, now: datetime) -> Bools:
-    """Mark the rows of the ranking that every rule permits now and that gain more than they cost."""
-    table = state.snapshot.retention
-    if table is None:
-        return np.zeros(0, bool)
-    return np.asarray(permitted(state, now) & (table.number(state.snapshot.gain_name) > 0))
-
-
-def permitted(state: State, now: datetime) -> Bools:
-    """Mark the rows of the ranking that every rule permits now, and whose gain is known."""
-    table = state.snapshot.retention
-    if table is None:
-        return np.zeros(0, bool)
+def permitted(state: State, table: Columns, now: datetime) -> Bools:
+    """Mark the rows of the retention ranking that every rule permits now, and whose gain is known."""
     known = (table.text("ruled_out_by") < 0) & np.isfinite(table.number(state.snapshot.gain_name))
     return np.asarray(known & ~barred(state, now)[table.number("customer").astype(np.int64)])
 
@@ -115,16 +102,14 @@ def barred(state: State, now: datetime) -> Bools:
     return np.asarray(blocked | state.erased)
 
 
-def target_rows(snapshot: Snapshot, rows: Longs) -> Iterator[dict[str, Any]]:
+def _target_rows(snapshot: Snapshot, table: Columns, rows: Longs) -> list[dict[str, Any]]:
     """Return rows of the retention ranking with the customer's id in place of the code."""
-    table = snapshot.retention
-    if table is None:
-        return
-    for rank, row in enumerate(rows.tolist(), start=1):
-        values = table.row(row)
-        code = int(values["customer"] or 0)
-        shown = {name: value for name, value in values.items() if name not in NOT_SHOWN}
-        yield {"rank": rank, "customer_id": snapshot.customers.names([code])[0]} | shown
+    ids = snapshot.customers.names(table.number("customer")[rows].astype(np.int64))
+    found = []
+    for rank, (row, customer_id) in enumerate(zip(rows.tolist(), ids, strict=True), start=1):
+        shown = {name: value for name, value in table.row(row).items() if name not in NOT_SHOWN}
+        found.append({"rank": rank, "customer_id": customer_id} | shown)
+    return found
 
 
 def _targets(

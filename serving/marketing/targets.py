@@ -14,6 +14,7 @@ from models.budgets.allocation import Allocation, allocate, compare, curve
 from models.decisions.case import Case, Terms
 from models.decisions.everyone import Options, options
 from models.policy.actions import Action
+from models.policy.standing import Standing
 from serving.api_crm import Targets, TargetsRequest
 from serving.marketing.customers_now import Recent, everyone, people_of, standing_of
 from serving.marketing.retention import CURVE_POINTS, DECIMALS, earned, points_of
@@ -27,16 +28,16 @@ def targets_by_action(state: State, request: TargetsRequest, now: datetime) -> T
     Only actions without a product; for the others there are ``next_best_offer`` and the plan. Raises
     ``NotFound`` for an action that the shop does not have.
     """
-    if state.snapshot.known is None or state.snapshot.goods_and_terms is None:
+    known, codes = state.snapshot.known, everyone(state)
+    if known is None:
         raise no_offers(state)
-    codes = everyone(state)
     found, terms = options_of(state, request, codes, now)
     chosen = allocate(found, request.budget)
     answer = _answer(state, request, chosen, terms)
     columns = _columns(state, found, chosen, codes)
     rows = zip(*columns.values(), strict=True)
     answer.targets = [dict(zip(columns, row, strict=True)) for row in islice(rows, request.limit)]
-    answer.policies = _policies(found, request.budget, codes, state)
+    answer.policies = _policies(found, request.budget, known.standing.of(codes))
     answer.curve = points_of(curve(found, points=CURVE_POINTS))
     return answer.named(columns)
 
@@ -52,14 +53,13 @@ def options_of(state: State, request: TargetsRequest, codes: Ints, now: datetime
     if unknown:
         raise NotFound(f"no action {unknown[0]!r} without a product", f"there are {', '.join(known)}")
     recent, none = Recent.read(state, now), np.zeros((len(codes), 0))
-    learnt = {} if state.snapshot.known is None else state.snapshot.known.learnt
     case = Case(
         people_of(state, codes, recent),
         none.astype(np.int32),
         none,
         none,
         standing=standing_of(state, codes, recent, now),
-        learnt={name: change[codes] for name, change in learnt.items()},
+        learnt={name: change[codes] for name, change in state.snapshot.learnt.items()},
     )
     asked = tuple(known[name] for name in dict.fromkeys(request.actions))
     terms = replace(terms, actions=asked)
@@ -94,7 +94,6 @@ def _columns(state: State, found: Options, chosen: Allocation, codes: Ints) -> d
     _, worth, chance, spend = found.at(chosen.action)
     rows = np.flatnonzero(chosen.action >= 0)
     rows = rows[np.argsort(-(worth / np.maximum(spend, 1e-12))[rows], kind="stable")]
-    learnt = set() if snapshot.known is None else set(snapshot.known.learnt)
     actions = [found.deck.actions[code] for code in chosen.action[rows].tolist()]
     return {
         "rank": range(1, len(rows) + 1),
@@ -104,14 +103,11 @@ def _columns(state: State, found: Options, chosen: Allocation, codes: Ints) -> d
         snapshot.gain_name: worth[rows].round(DECIMALS).tolist(),
         f"order_probability_{snapshot.horizon_days}d": chance[rows].round(6).tolist(),
         "spend": spend[rows].round(DECIMALS).tolist(),
-        "effect": ["learnt" if action.name in learnt else "assumed" for action in actions],
+        "effect": ["learnt" if action.name in snapshot.learnt else "assumed" for action in actions],
     }
 
 
-def _policies(found: Options, budget: float, codes: Ints, state: State) -> dict[str, float]:
+def _policies(found: Options, budget: float, standing: Standing) -> dict[str, float]:
     """Return what other rankings would earn with the same budget and rules."""
-    if state.snapshot.known is None:
-        return {}
-    standing = state.snapshot.known.standing.of(codes)
     scores = {"risk": standing.risk, "response": 1 - standing.risk, "value": standing.margin}
     return earned(compare(found, budget, scores))

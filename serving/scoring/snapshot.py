@@ -12,6 +12,7 @@ from features.arrays.history import History, Vocabulary
 from features.settings import Economics
 from models.chance.reach import told
 from models.decisions.case import Terms
+from models.decisions.economics import Money
 from models.decisions.known import Known
 from models.lists.cold import AttributeSegments
 from models.lists.picks import Picks
@@ -93,11 +94,15 @@ class Snapshot:
         """The column of the retention ranking with the expected gain of a contact."""
         return f"expected_incremental_margin_{self.horizon_days}d"
 
+    @property
+    def learnt(self) -> Mapping[str, Money]:
+        """The effects learnt from experiments: by action, for each customer."""
+        return {} if self.known is None else self.known.learnt
+
     def effect_of(self, actions: Iterable[str]) -> str:
         """Return ``learnt`` if the effects of all ``actions`` come from experiments, else ``assumed``."""
         taken = set(actions)
-        learnt = taken and self.known is not None and taken <= set(self.known.learnt)
-        return "learnt" if learnt else "assumed"
+        return "learnt" if taken and taken <= self.learnt.keys() else "assumed"
 
     def experiment_for(self, effect: str) -> str | None:
         """Return the experiment that would measure an ``assumed`` effect; None for a learnt one."""

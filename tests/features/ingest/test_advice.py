@@ -92,10 +92,10 @@ def test_times_of_another_clock_than_the_shops_are_told(tmp_path, end, timezone,
     (tmp_path / "order_lines.csv").write_text("\n".join(["customer_id,ordered_at", *rows]))
     (tmp_path / "recompra.toml").write_text(f'timezone = "{timezone}"')
     notes = ingest(tmp_path, tmp_path / "home").notes
-    assert any(f"most times are of {end.strip()}, " in note for note in notes) == is_odd
+    assert any(f"most times have the offset {end.strip()}, " in note for note in notes) == is_odd
 
 
-def test_ids_that_differ_by_capital_letters_alone_are_told(tmp_path):
+def test_ids_that_differ_by_capital_letters_alone_are_noted(tmp_path):
     rows = ["a@x,2024-01-01,p", "A@X,2024-01-02,P", "b@x,2024-01-03,p"]
     (tmp_path / "order_lines.csv").write_text("\n".join(["customer_id,ordered_at,product_id", *rows]))
     notes = ingest(tmp_path, tmp_path / "home").notes

@@ -242,7 +242,7 @@ def test_a_setting_that_an_earlier_version_stored_and_nobody_knows_is_left_out_a
     stored["settings"] |= {"loud": True, "lists": stored["settings"]["lists"] | {"glow": 2}}
     card.write_text(json.dumps(stored))
     assert Warehouse(home).settings.horizon_days == 90
-    told = "the warehouse was made with the settings lists.glow, loud, which this version does not know"
+    told = "unknown settings of the warehouse are left out: lists.glow, loud"
     assert any(note.startswith(told) for note in ingest(tmp_path / "good.csv", home).notes)
     assert "loud" not in (home / "warehouse" / "shop.json").read_text()
     assert not ingest(tmp_path / "good.csv", home).changed

@@ -354,7 +354,10 @@ def test_a_line_that_comes_otherwise_than_before_or_is_left_out_now_is_told(tmp_
     source = shop(tmp_path / "s", first, f"{HEADING},status", toml)
     assert not ingest(source, tmp_path / "h").notes
     (note,) = ingest(shop(source, later, f"{HEADING},status", toml), tmp_path / "h").notes
-    assert "2 lines came otherwise than before, or are left out now" in note
+    assert (
+        "2 lines differ from those ingested before (same order, product and moment), or are left out now"
+        in note
+    )
     assert "--fresh" in note
     assert not ingest(shop(source, later, f"{HEADING},status", toml), tmp_path / "h", fresh=True).notes
 
@@ -380,12 +383,12 @@ def test_a_name_under_lists_that_is_of_nothing_is_told(tmp_path):
     folder = shop(tmp_path / "s", "a,1,p,2024-01-05,1,1", toml=lists + pinned + boosted)
     (folder / "products.csv").write_text("product_id,category\np,a > b\n")
     first, *others = ingest(folder, tmp_path / "home").notes
-    assert first.startswith("[lists.pinned] 'foryou' is no list; they are for_you, ")
+    assert first.startswith("[lists.pinned] 'foryou' is not a list; the lists are for_you, ")
     assert others == [
-        "[lists.pinned] holds 1 of no product: q",
-        "[lists.boosted] holds 2 of no product or category: a > c, x",
-        "[lists.hidden] holds 1 of no product or category: q",
-        "[lists.returns] holds 1 of no product or category: r",
+        "[lists.pinned]: no product is called q",
+        "[lists.boosted]: no product or category is called a > c, x",
+        "[lists.hidden]: no product or category is called q",
+        "[lists.returns]: no product or category is called r",
     ]
 
 
