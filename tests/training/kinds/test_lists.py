@@ -71,6 +71,20 @@ def test_novelty_and_share_of_new_equal_a_slow_count(shop, holdout, said, evalua
     assert evaluation.ours["share_new@10 all"].value == pytest.approx(np.mean(new))
 
 
+@pytest.mark.parametrize("k", [10, 20])
+def test_recall_and_coverage_equal_a_slow_count_to_the_depth_they_name(
+    shop, holdout, said, evaluation, k
+) -> None:
+    part = said[(said["list"] == "for_you") & (said["rank"] <= k)]
+    shown = part.groupby("customer_id")["product_id"].agg(set)
+    bought = split(shop, holdout)[1].groupby("customer_id")["product_id"].agg(set)
+    slow = [len(shown[customer] & products) / len(products) for customer, products in bought.items()]
+    assert evaluation.ours[f"recall@{k} all"].value == pytest.approx(np.mean(slow))
+    catalogue = set(holdout.products[holdout.catalogue])
+    seen = set(part["product_id"]) & catalogue
+    assert evaluation.plain["cross_sell"][f"coverage@{k} all"] == len(seen) / len(catalogue)
+
+
 def test_lists_of_new_products_are_all_new_and_of_own_ones_not_at_all(evaluation) -> None:
     found = {segment: evaluation.ours[f"share_new@10 {segment}"].value for segment in ("new", "repeat")}
     assert found == {"new": 1, "repeat": 0}
