@@ -1,6 +1,6 @@
-"""Whom to contact with which action under a budget, caps on actions and stock: a multiple-choice knapsack.
+"""Whom to contact with which action under a budget and caps on actions: a multiple-choice knapsack.
 
-Method: caps and stock get prices (``budgets.prices``); under those prices the budget is spent along the
+Method: capped actions get prices (``budgets.prices``); under those prices the budget is spent along the
 efficient frontier (``budgets.frontier``); choices that exceed a cap are dropped and leftover money is spent
 (``budgets.repair``). Any prices give an upper bound on what any choice could earn, so the answer says how
 close it came. Without caps it earns at least half of the optimum and misses it by at most one customer's
@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.arrays.dtypes import Ints
-from models.budgets.budget import ROUNDING, Tally, check, climb, rivals
+from models.budgets.budget import ROUNDING, Tally, check, chosen, climb, rivals
 from models.budgets.frontier import Frontier
-from models.budgets.limits import Limits, chosen
 from models.budgets.prices import prices_of
 from models.budgets.repair import filled, or_the_best_alone, within
 from models.decisions.case import NOTHING
@@ -28,7 +27,7 @@ FILLINGS = 3
 
 @dataclass(frozen=True)
 class Allocation:
-    """One action (or none) for each customer, within budget and limits."""
+    """One action (or none) for each customer, within budget and caps."""
 
     action: Ints
     """Position of the action, -1 for nothing; shape (n,)."""
@@ -36,7 +35,7 @@ class Allocation:
     spent: float
     expected_incremental_margin: float
     at_most: float
-    """Upper bound on the expected margin of any choice within the same limits."""
+    """Upper bound on the expected margin of any choice within the same budget and caps."""
 
     @property
     def gap(self) -> float:
@@ -49,38 +48,37 @@ class Allocation:
         return self.gap <= ROUNDING
 
 
-def allocate(options: Options, budget: float, *, stock: Money | None = None) -> Allocation:
+def allocate(options: Options, budget: float) -> Allocation:
     """Choose an action or none for everyone, for the greatest expected incremental margin within a budget.
 
     A budget pays for contacts and for the discounts they are expected to give (``options.spend``). An
-    action goes to at most its ``most_customers``; ``stock`` holds units by product code (NaN: unknown, no
-    limit). Raises ``InputError`` for a negative or NaN budget.
+    action goes to at most its ``most_customers``. Raises ``InputError`` for a negative or NaN budget.
     """
-    most = [action.most_customers or np.inf for action in options.deck.actions]
-    units = np.zeros(0) if stock is None else np.where(np.isnan(stock), np.inf, np.maximum(stock, 0.0))
-    product = options.product if len(units) else np.full_like(options.product, NOTHING)
-    limits = Limits(np.array(most, np.float64), product, units)
-    return solve(options.worth, options.spend, budget, limits)
+    caps = [action.most_customers or np.inf for action in options.deck.actions]
+    return solve(options.worth, options.spend, budget, np.array(caps, np.float64))
 
 
-def solve(gain: Money, cost: Money, budget: float, limits: Limits | None = None) -> Allocation:
+def solve(gain: Money, cost: Money, budget: float, caps: Money | None = None) -> Allocation:
     """Solve the knapsack of arms with ``gain`` (-inf: not permitted) and ``cost``, shape (n, n_actions).
 
-    Deterministic. Ties go to the first customer, then to the first action.
+    ``caps`` are the most customers of each action, shape (n_actions,), inf without a cap. Ties go to the first
+    customer, then to the first action.
     """
     check(budget)
-    limits = limits or Limits.none(*gain.shape)
+    caps = np.full(gain.shape[1], np.inf) if caps is None else caps
     usable = (gain > 0) & (cost <= budget * (1 + ROUNDING))
     gain, cost = np.where(usable, gain, -np.inf), np.where(usable, cost, 0.0)
-    frontier, prices = Frontier.of(gain, cost), np.zeros(len(limits.most))
-    if (limits.used(_taken(frontier, budget, len(gain))) > limits.most).any():
-        prices = prices_of(gain, cost, budget, limits, frontier.price(budget))
-        frontier = Frontier.of(limits.priced(gain, prices), cost)
-    bound = frontier.at_most(budget) + float(prices[prices > 0] @ limits.most[prices > 0])
-    action = within(_taken(frontier, budget, len(gain)), limits.priced(gain, prices), limits)
+    frontier, prices = Frontier.of(gain, cost), np.zeros(len(caps))
+    taken = _taken(frontier, budget, len(gain))
+    if (np.bincount(taken[taken >= 0], minlength=len(caps)) > caps).any():
+        prices = prices_of(gain, cost, budget, caps, frontier.price(budget))
+        frontier = Frontier.of(gain - prices, cost)
+        taken = _taken(frontier, budget, len(gain))
+    bound = frontier.at_most(budget) + float(prices[prices > 0] @ caps[prices > 0])
+    action = within(taken, gain - prices, caps)
     for _ in range(FILLINGS):
-        action = filled(action, gain, cost, budget, limits)
-    action = or_the_best_alone(action, gain, limits)
+        action = filled(action, gain, cost, budget, caps)
+    action = or_the_best_alone(action, gain, caps)
     spent, earned = (chosen(column, action).sum() for column in (cost, gain))
     return Allocation(
         action=action,
@@ -92,7 +90,7 @@ def solve(gain: Money, cost: Money, budget: float, limits: Limits | None = None)
 
 
 def curve(options: Options, *, points: int = 101) -> list[Tally]:
-    """Return expected gain against budget, without caps or stock.
+    """Return expected gain against budget, without caps.
 
     Each point spends its budget on whole steps of the frontier, and is optimal for it.
     """
