@@ -59,11 +59,11 @@ class BroughtBack:
         write_arrays(folder, {"customers": self.customers.ids, "keys": self.keys})
 
     @classmethod
-    def load(cls, folder: Path, n_products: int, *, mmap: bool = True) -> "BroughtBack":
+    def load(cls, folder: Path, n_products: int) -> "BroughtBack":
         """Read back; empty where nothing was written."""
         if not (folder / "keys.npy").is_file():
             return cls.none(n_products)
-        customers, keys = (read_array(folder, name, mmap=mmap) for name in ("customers", "keys"))
+        customers, keys = (read_array(folder, name) for name in ("customers", "keys"))
         return cls(Vocabulary(customers), n_products, keys)
 
 

@@ -58,9 +58,9 @@ class Catalogue:
         write_arrays(folder, {name: v.ids if isinstance(v, Vocabulary) else v for name, v in values.items()})
 
     @classmethod
-    def load(cls, folder: Path, *, mmap: bool = True) -> "Catalogue":
-        """Read back; with ``mmap`` the arrays stay on disk and are shared between processes."""
-        arrays = {field.name: read_array(folder, field.name, mmap=mmap) for field in fields(cls)}
+    def load(cls, folder: Path) -> "Catalogue":
+        """Memory-map what ``save`` wrote."""
+        arrays = {field.name: read_array(folder, field.name) for field in fields(cls)}
         coded = [field.name for field in fields(cls) if field.type is Vocabulary]
         return cls(**arrays | {name: Vocabulary(arrays[name]) for name in coded})
 

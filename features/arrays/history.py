@@ -132,10 +132,10 @@ class History:
         (folder / "history.json").write_text(json.dumps({"cutoff_day": self.cutoff_day}), encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path, *, mmap: bool = True) -> "History":
-        """Read back; with ``mmap`` the arrays stay on disk and are shared between processes."""
-        columns = {name: read_array(folder, name, mmap=mmap) for name in COLUMNS}
-        customers, products = (read_array(folder, name, mmap=mmap) for name in ("customers", "products"))
+    def load(cls, folder: Path) -> "History":
+        """Memory-map what ``save`` wrote."""
+        columns = {name: read_array(folder, name) for name in COLUMNS}
+        customers, products = (read_array(folder, name) for name in ("customers", "products"))
         card = json.loads((folder / "history.json").read_text(encoding="utf-8"))
         return cls(Vocabulary(customers), Vocabulary(products), cutoff_day=card["cutoff_day"], **columns)
 

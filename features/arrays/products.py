@@ -100,10 +100,10 @@ class ProductTable:
         )
 
     @classmethod
-    def load(cls, folder: Path, *, mmap: bool = True) -> "ProductTable":
-        """Read back; with ``mmap`` the arrays stay on disk and are shared between processes."""
+    def load(cls, folder: Path) -> "ProductTable":
+        """Memory-map what ``save`` wrote."""
         names = ("codes", "statistics", "price", "popularity")
-        return cls(*(read_array(folder, name, mmap=mmap) for name in names))
+        return cls(*(read_array(folder, name) for name in names))
 
 
 def product_table(history: History, catalogue: Catalogue, horizon_days: int) -> ProductTable:

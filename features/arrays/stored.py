@@ -16,10 +16,10 @@ def write_arrays(folder: Path, arrays: Mapping[str, Column]) -> None:
         np.save(folder / f"{name}.npy", array)
 
 
-def read_array(folder: Path, name: str, *, mmap: bool = True) -> Any:
-    """Read ``<name>.npy``; with ``mmap`` it stays on disk, and processes share one copy.
+def read_array(folder: Path, name: str) -> Any:
+    """Memory-map ``<name>.npy``: it stays on disk, and processes share one copy.
 
     It is mapped copy-on-write: the file cannot be changed through it, yet the array is writable, as in
     training. numba compiles a second version of a function for read-only arrays.
     """
-    return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="c" if mmap else None, allow_pickle=False))
+    return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False))

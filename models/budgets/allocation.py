@@ -61,8 +61,8 @@ def allocate(options: Options, budget: float) -> Allocation:
 def solve(gain: Money, cost: Money, budget: float, caps: Money | None = None) -> Allocation:
     """Solve the knapsack of arms with ``gain`` (-inf: not permitted) and ``cost``, shape (n, n_actions).
 
-    ``caps`` are the most customers of each action, shape (n_actions,), inf without a cap. Ties go to the first
-    customer, then to the first action.
+    ``caps`` are the most customers of each action, shape (n_actions,), inf without a cap. Ties go to the
+    first customer, then to the first action.
     """
     check(budget)
     caps = np.full(gain.shape[1], np.inf) if caps is None else caps

@@ -6,6 +6,7 @@ The features of pairs are computed here too, by the same function for all custom
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from models.similarity.collaborative import Neighbours
 from models.similarity.newcomers import Newcomers
 
 NEAR = ("neighbours", "together", "linear", "texts", "alike")
+ARRAYS = ("shelf", "kin", "customer_factors", "product_factors")
 TASTE_HALF_LIFE = 112.0
 """Days after which a purchase counts half in the item-item score."""
 
@@ -113,25 +115,18 @@ class ListState:
         self.due.save(folder / "due")
         for name in NEAR:
             getattr(self, name).save(folder, name)
-        own = ("shelf", "kin", "customer_factors", "product_factors")
-        write_arrays(folder, {name: getattr(self, name) for name in own})
+        write_arrays(folder, {name: getattr(self, name) for name in ARRAYS})
 
     @classmethod
-    def load(cls, folder: Path, *, mmap: bool = True) -> "ListState":
-        """Read back; with ``mmap`` the arrays stay on disk and are shared between processes."""
+    def load(cls, folder: Path) -> "ListState":
+        """Memory-map what ``save`` wrote."""
+        parts: dict[str, Any] = {name: Neighbours.load(folder, name) for name in NEAR}
         return cls(
-            history=History.load(folder / "history", mmap=mmap),
-            table=ProductTable.load(folder / "products", mmap=mmap),
-            shelf=read_array(folder, "shelf", mmap=mmap),
-            kin=read_array(folder, "kin", mmap=mmap),
-            neighbours=Neighbours.load(folder, "neighbours", mmap=mmap),
-            together=Neighbours.load(folder, "together", mmap=mmap),
-            linear=Neighbours.load(folder, "linear", mmap=mmap),
-            texts=Neighbours.load(folder, "texts", mmap=mmap),
-            alike=Neighbours.load(folder, "alike", mmap=mmap),
-            customer_factors=read_array(folder, "customer_factors", mmap=mmap),
-            product_factors=read_array(folder, "product_factors", mmap=mmap),
-            rules=Rules.load(folder / "rules", mmap=mmap),
-            newcomers=Newcomers.load(folder / "newcomers", mmap=mmap),
-            due=Due.load(folder / "due", mmap=mmap),
+            **parts,
+            **{name: read_array(folder, name) for name in ARRAYS},
+            history=History.load(folder / "history"),
+            table=ProductTable.load(folder / "products"),
+            rules=Rules.load(folder / "rules"),
+            newcomers=Newcomers.load(folder / "newcomers"),
+            due=Due.load(folder / "due"),
         )

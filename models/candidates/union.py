@@ -28,7 +28,7 @@ class Candidates:
     source: Bytes
     own: Bools
 
-    def at(self, rows: Ints) -> "Candidates":
+    def at(self, rows: Ints | Bools) -> "Candidates":
         """Return some of them."""
         return Candidates(self.customer[rows], self.product[rows], self.source[rows], self.own[rows])
 

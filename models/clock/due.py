@@ -1,7 +1,7 @@
 """When customers are due to buy a product again: looked up by reasons and by shop windows."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,6 @@ from models.clock.spells import Spells
 
 UNKNOWN_DAY = np.iinfo(np.int32).min
 """No date: numpy's NaT, in days."""
-COLUMNS = ("indptr", "product", "day", "gap")
 
 
 def due_day(history: History, rhythm: Rhythm) -> Ints:
@@ -94,9 +93,9 @@ class Due:
 
     def save(self, folder: Path) -> None:
         """Write ``.npy`` files, to be memory-mapped."""
-        write_arrays(folder, {name: getattr(self, name) for name in COLUMNS})
+        write_arrays(folder, {part.name: getattr(self, part.name) for part in fields(self)})
 
     @classmethod
-    def load(cls, folder: Path, *, mmap: bool = True) -> "Due":
+    def load(cls, folder: Path) -> "Due":
         """Memory-map what ``save`` wrote."""
-        return cls(*(read_array(folder, name, mmap=mmap) for name in COLUMNS))
+        return cls(*(read_array(folder, part.name) for part in fields(cls)))

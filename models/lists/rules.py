@@ -158,12 +158,12 @@ class Rules:
             self.back.save(folder / "brought_back")
 
     @classmethod
-    def load(cls, folder: Path, *, mmap: bool = True) -> Self:
+    def load(cls, folder: Path) -> Self:
         """Read back."""
         card = json.loads((folder / "rules.json").read_text(encoding="utf-8"))
         pinned = {name: np.array(codes, np.int32) for name, codes in card.pop("pinned").items()}
-        arrays = {name: read_array(folder, name, mmap=mmap) for name in ARRAYS}
-        back = BroughtBack.load(folder / "brought_back", len(arrays["returns"]), mmap=mmap)
+        arrays = {name: read_array(folder, name) for name in ARRAYS}
+        back = BroughtBack.load(folder / "brought_back", len(arrays["returns"]))
         return cls(**arrays, **card, pinned=pinned, back=back)
 
 

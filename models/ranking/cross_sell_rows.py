@@ -172,7 +172,6 @@ def _window(state: ListState, truth: Longs, config: CrossSellConfig) -> Iterator
         bought = among(pair, truth)
         drawn = np.random.default_rng([config.seed, codes[0]]).random(len(bought))  # in any order of batches
         kept = bought | (drawn < config.negative_rate)
-        few = Candidates(*(getattr(found, name)[kept] for name in Candidates.__annotations__))
-        return Rows(features_of(state, codes, few), bought[kept])
+        return Rows(features_of(state, codes, found.at(kept)), bought[kept])
 
     return over_candidates(state, np.sort(everyone[: config.max_customers]), config, rows)

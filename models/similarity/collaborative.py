@@ -1,7 +1,5 @@
 """Collaborative evidence as plain arrays: neighbours, factors, profiles, baskets."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,24 +18,20 @@ class Neighbours:
     product: Ints
     score: Floats
 
+    @classmethod
+    def none(cls, n_rows: int, m: int) -> "Neighbours":
+        """Return rows without neighbours."""
+        return cls(np.full((n_rows, m), -1, np.int32), np.zeros((n_rows, m), np.float32))
+
     def save(self, folder: Path, name: str) -> None:
         """Write ``<name>.product.npy`` and ``<name>.score.npy``."""
         write_arrays(folder, {f"{name}.product": self.product, f"{name}.score": self.score})
 
     @classmethod
-    def load(cls, folder: Path, name: str, *, mmap: bool = True) -> "Neighbours":
+    def load(cls, folder: Path, name: str) -> "Neighbours":
         """Read back."""
-        parts = (read_array(folder, f"{name}.{part}", mmap=mmap) for part in ("product", "score"))
+        parts = (read_array(folder, f"{name}.{part}") for part in ("product", "score"))
         return cls(*parts)
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Limit BLAS to one thread, as implicit's own threads require; also gives the same sums every time."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1, "blas"):
-        yield
 
 
 def similar(history: History, n: int, half_life_days: float) -> Neighbours:
@@ -62,12 +56,12 @@ def unit_columns(matrix: Sparse) -> Sparse:
 def nearest(weighted: Sparse, n: int) -> Neighbours:
     """Return each column's ``n`` nearest others by inner product, best first."""
     from implicit.nearest_neighbours import ItemItemRecommender
+    from threadpoolctl import threadpool_limits
 
-    size = weighted.shape[1]
     if not weighted.nnz:
-        return Neighbours(np.full((size, n), -1, np.int32), np.zeros((size, n), np.float32))
+        return Neighbours.none(weighted.shape[1], n)
     model = ItemItemRecommender(K=n + 1, num_threads=threads())
-    with one_blas_thread():
+    with threadpool_limits(1, "blas"):  # implicit has threads of its own
         model.fit(weighted.astype(np.float64), show_progress=False)
     return _best_first(model.similarity, n)
 
@@ -92,11 +86,12 @@ def _best_first(near: Sparse, n: int) -> Neighbours:
 def factors(history: History, n: int, half_life_days: float, *, seed: int) -> tuple[Floats, Floats]:
     """Return ALS factors of customers and of products over decayed purchases (Hu, Koren, Volinsky 2008)."""
     from implicit.als import AlternatingLeastSquares
+    from threadpoolctl import threadpool_limits
 
     matrix = interactions(history, half_life_days).matrix.tocsr()
     if not matrix.nnz:
         return np.zeros((matrix.shape[0], n), np.float32), np.zeros((matrix.shape[1], n), np.float32)
-    with one_blas_thread():
+    with threadpool_limits(1, "blas"):
         model = AlternatingLeastSquares(
             factors=n, alpha=1.0, regularization=0.01, iterations=10, num_threads=threads(), random_state=seed
         )

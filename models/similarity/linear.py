@@ -1,35 +1,33 @@
-"""EASE: each product's purchases told by a linear model of all the others, solved in closed form.
+"""EASE: each product's purchases predicted by a linear model from all the others, solved in closed form.
 
-Steck (WWW 2019), equation 8, on the square root of decayed counts. Beside the cosine of item-item it counts
-once what several neighbours say alike. Of all sources it alone ranks new products best, and the ranker leans
-on it most.
+Steck (WWW 2019), equation 8, on the square root of decayed counts. Unlike item-item cosine, it counts
+evidence that several neighbours share only once. Of all sources it alone ranks new products best, and the
+ranker gives it the most weight.
 """
 
 import numpy as np
 
 from features.arrays.dtypes import Floats, Ints
 from features.arrays.history import History, interactions
-from models.similarity.collaborative import Neighbours, one_blas_thread
+from models.similarity.collaborative import Neighbours
 
 CAP = 4.0
-"""A decayed count says no more than this: who buys a thing every day is no four customers."""
+"""Decayed counts are capped here: a customer who buys a product every day counts as one, not as many."""
 RIDGE = 8.0
 """L2 penalty of the weights, in mean purchases of a product."""
 FIRM = 20.0
 """Added to the ridge, so that a product with a few buyers predicts nothing by itself."""
+N_PRODUCTS = 6_000
+"""Number of best sellers that take part: time grows with its cube (eight seconds on one core)."""
 
 
-def linear(history: History, n: int, half_life_days: float, *, n_products: int = 6_000) -> Neighbours:
-    """Return for each product the ``n`` others whose purchases say most of it, for (above 0) or against.
-
-    Of the ``n_products`` that sell most only: time grows with their number cubed (6,000: eight seconds on one
-    core), memory squared.
-    """
+def linear(history: History, n: int, half_life_days: float) -> Neighbours:
+    """Return for each product the ``n`` others with the largest weights, positive or negative."""
     bought = interactions(history, half_life_days).matrix.tocsr()
     bought.data = np.sqrt(np.minimum(bought.data, CAP))
     weight = np.asarray(bought.sum(axis=0)).ravel()
-    size = min(n_products, int(np.count_nonzero(weight > 0)))
-    found = Neighbours(np.full((len(weight), n), -1, np.int32), np.zeros((len(weight), n), np.float32))
+    size = min(N_PRODUCTS, int(np.count_nonzero(weight > 0)))
+    found = Neighbours.none(len(weight), n)
     if size > 1:
         best = np.sort(np.argsort(-weight, kind="stable")[:size]).astype(np.int32)
         some = bought[:, best].astype(np.float32)
@@ -42,10 +40,11 @@ def _weights(gram: Floats) -> Floats:
     """Return the model's weights, shape (from, to), zeros on the diagonal; ``gram`` is written over."""
     from scipy.linalg import cho_factor
     from scipy.linalg.lapack import spotri
+    from threadpoolctl import threadpool_limits
 
     diagonal = np.diag_indices(len(gram))
     gram[diagonal] += RIDGE * gram[diagonal].mean() + FIRM
-    with one_blas_thread():
+    with threadpool_limits(1, "blas"):
         factor, _ = cho_factor(gram, lower=False, overwrite_a=True, check_finite=False)
         upper, _ = spotri(factor, lower=0, overwrite_c=1)
     inverse = np.triu(upper)

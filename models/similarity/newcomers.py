@@ -6,7 +6,7 @@ expectation (gamma-Poisson): no sales while on the shelf count against it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
 
@@ -29,7 +29,6 @@ FEWEST = 20
 """Minimum number of earlier newcomers to learn their sales relative to look-alikes."""
 WORTH = 0.3
 """Sales of a newcomer relative to its look-alikes, if there were too few earlier ones."""
-ARRAYS = ("is_new", "like", "weight")
 Asked = Callable[[Ints, Ints], tuple[Floats, Bools]]
 """For pairs (customer, product): their chances, and whether the customer bought the product before."""
 
@@ -95,12 +94,12 @@ class Newcomers:
 
     def save(self, folder: Path) -> None:
         """Write one ``.npy`` per array."""
-        write_arrays(folder, {name: getattr(self, name) for name in ARRAYS})
+        write_arrays(folder, {part.name: getattr(self, part.name) for part in fields(self)})
 
     @classmethod
-    def load(cls, folder: Path, *, mmap: bool = True) -> Self:
+    def load(cls, folder: Path) -> Self:
         """Read back."""
-        return cls(*(read_array(folder, name, mmap=mmap) for name in ARRAYS))
+        return cls(*(read_array(folder, part.name) for part in fields(cls)))
 
 
 def _age(history: History, catalogue: Catalogue, table: ProductTable) -> Floats:

@@ -25,7 +25,7 @@ def texts(catalogue: Catalogue, sales: Floats, n: int) -> Neighbours:
     said, text, copies = np.unique(_texts(catalogue), return_inverse=True, return_counts=True)
     weights = _weights(said.tolist(), copies)
     if weights is None:
-        return Neighbours(np.full((len(text), n), -1, np.int32), np.zeros((len(text), n), np.float32))
+        return Neighbours.none(len(text), n)
     return _told_apart(_with_itself(weights, n), text, sales, n)
 
 

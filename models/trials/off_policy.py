@@ -30,6 +30,8 @@ policy."""
 LOST = 0.01
 """Maximum share of decisions in which a policy may do what had no chance of being done; beyond, it is
 refused."""
+N_FOLDS = 5
+"""Folds of customers, each predicted from the others, in ``cross_fitted``."""
 Fit = Callable[[Doubles, Doubles], Callable[[Doubles], Doubles]]
 """Learns from rows (n, columns) and rewards (n,), and returns a function that predicts rewards of rows."""
 
@@ -127,16 +129,16 @@ def weights(log: Log, policy: Doubles) -> Doubles:
     return np.asarray(policy[np.arange(len(log)), log.action] / log.propensity)
 
 
-def cross_fitted(log: Log, rows: Doubles, fit: Fit, *, n_folds: int = 5) -> Doubles:
+def cross_fitted(log: Log, rows: Doubles, fit: Fit) -> Doubles:
     """Return the expected reward of every action in every case, shape (n, n_actions).
 
     Each is learnt, action by action, from the customers of other folds; actions hardly tried there get the
     mean reward of all.
     """
     n_groups = int(log.group.max(initial=-1)) + 1
-    fold = np.random.default_rng(0).permutation(n_groups)[log.group] % n_folds
+    fold = np.random.default_rng(0).permutation(n_groups)[log.group] % N_FOLDS
     expected = np.empty((len(log), log.n_actions))
-    for out in range(n_folds):
+    for out in range(N_FOLDS):
         here, seen = fold == out, fold != out
         for action in range(log.n_actions):
             tried = seen & (log.action == action)
@@ -157,8 +159,8 @@ def by_trees(config: TreesConfig) -> Fit:
 
 
 def _doubly_robust(log: Log, policy: Doubles, weight: Doubles, expected: Doubles) -> Doubles:
-    said = expected[np.arange(len(log)), log.action]
-    return np.asarray((policy * expected).sum(axis=1) + weight * (log.reward - said))
+    predicted = expected[np.arange(len(log)), log.action]
+    return np.asarray((policy * expected).sum(axis=1) + weight * (log.reward - predicted))
 
 
 def mean(values: Doubles, group: Rows) -> Estimate:

@@ -28,7 +28,10 @@ def named(names: list[str]) -> Catalogue:
 
 
 @pytest.mark.parametrize("n_products", [6_000, 10])
-def test_the_linear_model_is_the_inverse_of_the_textbook(n_products: int) -> None:
+def test_the_linear_model_is_the_inverse_of_the_textbook(
+    n_products: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.similarity.linear.N_PRODUCTS", n_products)
     history = board()[2].history
     counts = interactions(history, 56.0).matrix.toarray().astype(float)
     x = np.sqrt(np.minimum(counts, CAP))
@@ -36,7 +39,7 @@ def test_the_linear_model_is_the_inverse_of_the_textbook(n_products: int) -> Non
     gram = x[:, best].T @ x[:, best]
     inverse = np.linalg.inv(gram + np.eye(len(best)) * (8 * np.diag(gram).mean() + FIRM))
     expected = -inverse / np.diag(inverse)
-    near = linear(history, 7, 56.0, n_products=n_products)
+    near = linear(history, 7, 56.0)
     for place, code in enumerate(best):
         others = np.delete(np.arange(len(best)), place)
         strongest = others[np.argsort(-np.abs(expected[others, place]), kind="stable")[:7]]
