@@ -73,10 +73,10 @@ class Trees:
         """Return raw scores (logit, log or the value itself, by the objective) of each row, shape (n,)."""
         if not self.text or not len(rows):
             return np.full(len(rows), self.constant)
-        said = self._booster.predict(
+        scores = self._booster.predict(
             np.ascontiguousarray(rows), raw_score=True, num_threads=threads_for(rows.size)
         )
-        return np.asarray(said, dtype=np.float64)
+        return np.asarray(scores, dtype=np.float64)
 
     def contributions(self, rows: Doubles) -> Doubles:
         """Return what each column adds to each row's raw score (TreeSHAP), shape of ``rows``.
@@ -86,11 +86,11 @@ class Trees:
         added, columns = np.zeros(rows.shape, order="F"), np.asfortranarray(rows)
         for number, (feature, threshold) in enumerate(self._decisions if len(rows) else ()):
             kind, example = _kinds(columns, feature, threshold)
-            told = self._booster.predict(
+            added_by_tree = self._booster.predict(
                 rows[example], pred_contrib=True, num_threads=1, start_iteration=number, num_iteration=1
             )
             for column in set(feature.tolist()):
-                added[:, column] += told[kind, column]
+                added[:, column] += added_by_tree[kind, column]
         return added
 
     def gain(self, columns: list[str]) -> dict[str, float]:
@@ -110,8 +110,8 @@ class Trees:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            told = f"no readable {path.name} in {path.parent.name}/ ({error})"
-            raise ArtefactError(told, "train again") from error
+            problem = f"no readable {path.name} in {path.parent.name}/ ({error})"
+            raise ArtefactError(problem, "train again") from error
         is_constant = text.startswith(CONSTANT)
         return cls("", float(text.removeprefix(CONSTANT))) if is_constant else cls(text)
 

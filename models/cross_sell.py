@@ -109,8 +109,8 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
         pairs = Pairs(found.customer, found.product, chance, found.source, found.own)
         rules, ids = state.rules, state.history.customers.ids[codes]
         picks = {name: pick(pairs.of_list(name, rules, ids), len(codes), k, rules) for name in PERSONAL}
-        told = partial(self._why, chances, found, features)
-        explain(picks, found, len(state.history.products), told)
+        reasons_of = partial(self._why, chances, found, features)
+        explain(picks, found, len(state.history.products), reasons_of)
         return picks
 
     def _why(self, chances: Chances, found: Candidates, features: Floats, rows: Ints) -> Why:
@@ -182,9 +182,9 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
         known = (customer >= 0) & (product >= 0)
         sources = new_sources(state, self.config.budgets)
         found = source_recall(state, customer[known], product[known], sources, seed=self.config.seed)
-        told = {f"{what} source_{name}": x for name, row in found.items() for what, x in row.items()}
+        recall = {f"{what} source_{name}": x for name, row in found.items() for what, x in row.items()}
         plain = self.ranker.plain
-        return told | {"net share": self.ranker.net_share, "plain share": plain.share if plain else 0.0}
+        return recall | {"net share": self.ranker.net_share, "plain share": plain.share if plain else 0.0}
 
     def importance(self) -> dict[str, float]:
         """Return each pair feature's share of the importance, summing to 1."""

@@ -93,19 +93,19 @@ class Model(ABC, Generic[C]):
     def read_card(cls, folder: Path) -> Card[C]:
         """Read ``model.json``; raise ``ArtefactError`` for another model's, or an invalid config."""
         try:
-            said: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+            card: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         except (OSError, json.JSONDecodeError) as error:
-            told = f"{cls.name}: no readable model.json in {folder.name}/ ({error})"
-            raise ArtefactError(told, "train again") from error
-        if said.get("name") != cls.name:
-            raise ArtefactError(f"expected a {cls.name} model in {folder.name}/, found {said.get('name')!r}")
+            problem = f"{cls.name}: no readable model.json in {folder.name}/ ({error})"
+            raise ArtefactError(problem, "train again") from error
+        if card.get("name") != cls.name:
+            raise ArtefactError(f"expected a {cls.name} model in {folder.name}/, found {card.get('name')!r}")
         try:
-            config = cls.Config.model_validate(said.pop("config"))
+            config = cls.Config.model_validate(card.pop("config"))
         except ValidationError as error:
             first = error.errors()[0]
-            told = f"{cls.name}: {'.'.join(map(str, first['loc']))} of its config: {first['msg']}"
-            raise ArtefactError(told, OTHER_CODE) from error
-        return Card(config, datetime.fromisoformat(said.pop("trained_until")), said)
+            problem = f"{cls.name}: {'.'.join(map(str, first['loc']))} of its config: {first['msg']}"
+            raise ArtefactError(problem, OTHER_CODE) from error
+        return Card(config, datetime.fromisoformat(card.pop("trained_until")), card)
 
 
 def require_products(name: str, shop: Shop) -> None:
@@ -119,8 +119,8 @@ def require_products(name: str, shop: Shop) -> None:
 def check_fingerprint(name: str, trained: str, here: str) -> None:
     """Raise ``ArtefactError`` if a model's customer features are not those this code computes."""
     if trained != here:
-        told = f"{name} was trained on customer features {trained}, this service computes {here}"
-        raise ArtefactError(told, OTHER_CODE)
+        problem = f"{name} was trained on customer features {trained}, this service computes {here}"
+        raise ArtefactError(problem, OTHER_CODE)
 
 
 @contextmanager

@@ -120,11 +120,11 @@ class Upsell(PairModel[UpsellConfig]):
         steps = steps_of(history, catalogue, _price_step(self.config, shop), self.horizon_days)
         moves = moves_of(shop, cutoff, self.horizon_days, end, steps)
         margin = self._margin(catalogue)[steps.version]
-        said = {
+        scores = {
             self.name: self.chance.of_rows(steps.rows) * margin,
             "most_bought_dearer": steps.rows[:, list(INPUTS).index("sells")],
         }
-        for method, score in said.items():
+        for method, score in scores.items():
             hit = (_ranks(steps.product, steps.version, score) < DEPTH)[moves.at]
             movers, at = np.unique(moves.customer, return_inverse=True)
             share = np.bincount(at.ravel(), hit, minlength=len(movers))

@@ -173,6 +173,6 @@ class PurchaseChance:
     @classmethod
     def of(cls, facts: Mapping[str, Any], trees: Trees) -> Self:
         """Rebuild from what ``facts`` returned."""
-        part = facts.get("nearer")
+        part = facts["nearer"]
         nearer = None if part is None else Nearer.of(part, trees)
         return cls(LogLinear.of(facts["linear"]), trees, facts["shift"], nearer)

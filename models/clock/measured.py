@@ -28,13 +28,13 @@ def pairs(window: Window, chance: Floats, name: str, horizon_days: int) -> Itera
     spells = window.spells
     age = window.history.cutoff_day - spells.day
     rate = spells.sums(np.exp2(-age / HALF_LIFE)) * np.log(2) / HALF_LIFE * horizon_days
-    said = {
+    scores = {
         name: chance,
         "personal_frequency": _rank(spells.n + 1e-3 * rate),
         "personal_frequency_decayed": -np.expm1(-rate),
     }
     some = np.sort(np.random.default_rng(0).permutation(len(chance))[:N_PAIRS])
-    for method, score in said.items():
+    for method, score in scores.items():
         yield Measured(method, "event", "bought_again", some, (window.bought[some], score[some]))
         customers, gain = _ndcg(window, score)
         yield Measured(method, f"ndcg@{DEPTH}", "repeat", customers, (gain,))
@@ -49,8 +49,8 @@ def products(window: Window, plain: Forecasts, expected: Expected, name: str) ->
         ("buyers", came.buyers, expected.buyers, plain.buyers[:, [LAST, USUAL]]),
         ("units", came.units, expected.units, plain.units),
     ):
-        said = {name: ours, "last_horizon": others[:, 0], "four_horizons": others[:, 1]}
-        for method, amount in said.items():
+        amounts = {name: ours, "last_horizon": others[:, 0], "four_horizons": others[:, 1]}
+        for method, amount in amounts.items():
             yield Measured(method, "total", what, some, (truth[some], amount[some]))
     for segment, rows in {"units": some, **_by_size(some, expected)}.items():
         bounds = (came.units[rows], expected.p10[rows], expected.p90[rows])

@@ -183,8 +183,8 @@ def _relative(mean: Column, weeks: Weeks, noise: tuple[float, float]) -> Column:
 
 
 def _usual(mean: Column, weeks: Weeks, noise: tuple[float, float]) -> float:
-    told = weeks.n > 1
-    return max(float(np.median(_relative(mean, weeks, noise)[told])), 1e-3) if told.any() else 1.0
+    known = weeks.n > 1
+    return max(float(np.median(_relative(mean, weeks, noise)[known])), 1e-3) if known.any() else 1.0
 
 
 def _own(mean: Column, weeks: Weeks, noise: tuple[float, float], usual: Column) -> Column:

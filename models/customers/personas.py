@@ -111,7 +111,7 @@ def _centres(points: Doubles, k: int, seed: int) -> Doubles:
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1):  # with threadpool_limits(1):  # same order of summation on any machine
+    with threadpool_limits(1):  # same order of summation on any machine
         found = KMeans(k, n_init=3, random_state=seed).fit(points)
     size = np.bincount(found.labels_, minlength=k)
     return np.asarray(found.cluster_centers_[np.argsort(-size, kind="stable")])

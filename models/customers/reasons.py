@@ -170,8 +170,9 @@ def codes(contributions: "pd.DataFrame") -> "pd.DataFrame":
     order = np.asarray(np.argsort(-np.abs(summed), axis=1, kind="stable"))[:, :N_REASONS]
     strength = np.take_along_axis(summed, order, axis=1)
     names = np.array([[f"{name}:{LOWERS}", f"{name}:{RAISES}"] for name in topics], dtype=object)
-    said: Any = np.where(np.abs(strength) >= WORTH_TELLING, names[order, (strength > 0).astype(int)], None)
-    return pd.DataFrame(said, index=contributions.index, columns=list(COLUMNS[: said.shape[1]]), dtype="str")
+    named: Any = np.where(np.abs(strength) >= WORTH_TELLING, names[order, (strength > 0).astype(int)], None)
+    columns = list(COLUMNS[: named.shape[1]])
+    return pd.DataFrame(named, index=contributions.index, columns=columns, dtype="str")
 
 
 def _sum(contributions: "pd.DataFrame", columns: tuple[str, ...]) -> Doubles:

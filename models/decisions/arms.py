@@ -174,8 +174,8 @@ def refused_arms(case: Case, deck: Deck, worth: Money, barred: Barred, by_goods:
     goods = np.where(by_goods >= 0, by_goods + np.int8(unknown + 1), by_goods)[:, None, :]
     offers, others = first[:, : n_with * k].reshape(n, n_with, k), first[:, n_with * k :]
     whole = barred.first[:, :n_with, None]
-    told = np.where(whole >= 0, whole, np.where(offers >= 0, offers, goods))
-    first[:, : n_with * k] = np.where(_fits(case, deck), told, np.int8(NO_ARM)).reshape(n, n_with * k)
+    refused = np.where(whole >= 0, whole, np.where(offers >= 0, offers, goods))
+    first[:, : n_with * k] = np.where(_fits(case, deck), refused, np.int8(NO_ARM)).reshape(n, n_with * k)
     whole = barred.first[:, n_with:]
     first[:, n_with * k :] = np.where(whole >= 0, whole, others)
     return first

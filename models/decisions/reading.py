@@ -217,7 +217,7 @@ sent AS (
                   THEN timezone('{zone}', timezone('UTC', delivered_at))::DATE END) AS delivered_on
   FROM deliveries GROUP BY order_id),
 back AS (SELECT DISTINCT order_id FROM returns WHERE returned_at < TIMESTAMP '{moment}'),
-told AS (
+by_order AS (
   SELECT bought.*, status,
          CASE WHEN sent.order_id IS NULL THEN ordered_on + {delivery_days}
               ELSE delivered_on END AS arrived_on,
@@ -228,5 +228,5 @@ SELECT customer_id,
        max(coalesce(arrived_on + settling::INT, lost_on) - DATE '{day}')::FLOAT AS settles_in,
        bool_or(coalesce(status IN ({statuses}), false) AND NOT came_back
                AND lost_on > DATE '{day}') AS return_open
-FROM told GROUP BY customer_id
+FROM by_order GROUP BY customer_id
 """

@@ -32,7 +32,7 @@ def explain(
     at = next((i for i, (_, _, worth) in enumerate(options) if worth <= 0), len(options))
     options.insert(at if decision.money[row] else 0, (DO_NOTHING, None, 0.0))
     action = int(decision.action[row])
-    told = [
+    runners_up = [
         {"action": name, "product_id": product, terms.money: money}
         for name, product, money in options[1 : N_RUNNERS_UP + 1]
     ]
@@ -46,7 +46,7 @@ def explain(
         "effect": effect_of(options[0][0], case, terms),
         "window": window(decision, row),
         "reason": _reason(decision, case, terms, row, names),
-        "runners_up": told,
+        "runners_up": runners_up,
         "ruled_out": _ruled_out(decision, row, products),
         "ruled_out_actions": _ruled_out_actions(decision, row),
     }
@@ -120,41 +120,41 @@ def _reason(decision: Decision, case: Case, terms: Terms, row: int, names: Seque
     how = effect_of(called, case, terms)
     chance = float(decision.arms.chance[row, best])
     if candidate == NOTHING:
-        said = f"{called.replace('_', ' ')}: chance of an order within {terms.horizon_days} days {chance:.0%}"
+        text = f"{called.replace('_', ' ')}: chance of an order within {terms.horizon_days} days {chance:.0%}"
         lift = f"if it moves {effect:.0%} of those who would not order" if how == "assumed" else "its effect"
     else:
-        said = f"{names[candidate]}: chance {chance:.0%} to be bought within {terms.horizon_days} days"
+        text = f"{names[candidate]}: chance {chance:.0%} to be bought within {terms.horizon_days} days"
         lift = f"if offering it raises that by {effect:.0%} of itself" if how == "assumed" else "its effect"
     money = f"{decision.arms.worth[row, best]:+.2f} {terms.currency}".rstrip()
     off = float(decision.arms.deck.discount[action])
     given = f" and {off:.0%} off" if off else ""
     earns = f"{money} of margin after {decision.arms.deck.cost[action]:.2f} for the contact{given}"
-    offer = f"{said}; {lift} ({how}), {earns}"
+    offer = f"{text}; {lift} ({how}), {earns}"
     return offer if decision.action[row] != NOTHING else f"doing nothing earns more than the best, {offer}"
 
 
 def _why_nothing(decision: Decision, row: int) -> str:
-    told = decision.arms.refused[row][decision.arms.refused[row] != NO_ARM]
-    return _all_refused(told, decision.arms.rules, decision.arms.reasons, "candidates")
+    refusals = decision.arms.refused[row][decision.arms.refused[row] != NO_ARM]
+    return _all_refused(refusals, decision.arms.rules, decision.arms.reasons, "candidates")
 
 
 def why_nothing(found: Options, row: int) -> str:
     """Explain why a customer gets none of the options, by the rules' reasons."""
-    told = found.refused[row][found.refused[row] != NO_ARM]
-    if (told == PERMITTED).any():
+    refusals = found.refused[row][found.refused[row] != NO_ARM]
+    if (refusals == PERMITTED).any():
         return "no permitted action earns more than it costs, or no day is left for it"
-    return _all_refused(told, found.rules, found.reasons, "actions")
+    return _all_refused(refusals, found.rules, found.reasons, "actions")
 
 
-def _all_refused(told: Column, rules: Sequence[str], reasons: Sequence[str], what: str) -> str:
-    """Name the rules that refused everything; ``told`` holds the refusing rule of each refused thing."""
-    if not len(told):
+def _all_refused(refusals: Column, rules: Sequence[str], reasons: Sequence[str], what: str) -> str:
+    """Name the rules that refused everything; ``refusals`` holds the refusing rule of each refused thing."""
+    if not len(refusals):
         return "nothing to offer: no candidate products are known for this customer"
-    if (told == told[0]).all():
-        return f"nothing to offer: {reasons[int(told[0])]}"
-    counts = np.bincount(told, minlength=len(rules))
+    if (refusals == refusals[0]).all():
+        return f"nothing to offer: {reasons[int(refusals[0])]}"
+    counts = np.bincount(refusals, minlength=len(rules))
     parts = (f"{n} by {rule}" for rule, n in zip(rules, counts.tolist(), strict=True) if n)
-    return f"nothing to offer: all {len(told)} {what} are ruled out ({', '.join(parts)})"
+    return f"nothing to offer: all {len(refusals)} {what} are ruled out ({', '.join(parts)})"
 
 
 def how_it_works(effect: str, save_rate: float) -> str:

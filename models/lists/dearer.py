@@ -181,11 +181,11 @@ def _words(catalogue: Catalogue) -> Sparse:
     from scipy.sparse import csr_matrix
 
     texts = [name.decode(errors="replace").lower() for name in catalogue.name.tolist()]
-    said = [sorted({*re.findall(r"[^\W\d_]{2,}", text)}) for text in texts]
+    names = [sorted({*re.findall(r"[^\W\d_]{2,}", text)}) for text in texts]
     column: dict[str, int] = {}
-    indices = [column.setdefault(word, len(column)) for words in said for word in words]
-    indptr = np.concatenate([[0], np.cumsum([len(words) for words in said])])
-    shape = (len(said), max(len(column), 1))
+    indices = [column.setdefault(word, len(column)) for words in names for word in words]
+    indptr = np.concatenate([[0], np.cumsum([len(words) for words in names])])
+    shape = (len(names), max(len(column), 1))
     return csr_matrix((np.ones(len(indices), np.float32), np.array(indices, np.int32), indptr), shape=shape)
 
 

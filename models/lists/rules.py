@@ -209,13 +209,13 @@ def _old_pairs(history: History, horizon_days: int) -> tuple[Ints, Bools]:
     return history.product[groups.order[groups.start]][old], (last > first)[old]
 
 
-def _over(said: Mapping[str, Any], catalogue: Catalogue, learnt: Any) -> Any:
+def _over(settings: Mapping[str, Any], catalogue: Catalogue, learnt: Any) -> Any:
     """Override what was learnt by the settings of categories (the broadest first), then of products."""
     found = np.array(learnt)
-    for name in sorted(said, key=len):
-        found[catalogue.within(name)] = said[name]
-    codes = catalogue.products.codes(list(said))
-    for code, value in zip(codes.tolist(), said.values(), strict=True):
+    for name in sorted(settings, key=len):
+        found[catalogue.within(name)] = settings[name]
+    codes = catalogue.products.codes(list(settings))
+    for code, value in zip(codes.tolist(), settings.values(), strict=True):
         if code >= 0:
             found[code] = value
     return found

@@ -103,16 +103,16 @@ class Standing:
         """Memory-map what ``save`` wrote; channels, events and actions added since are unknown."""
         found = cls(*(read_array(folder, field.name) for field in fields(cls)))
         card = folder / "columns.json"
-        said = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else COLUMNS
-        return found if said == COLUMNS else found._by_name(said)
+        columns = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else COLUMNS
+        return found if columns == COLUMNS else found._by_name(columns)
 
-    def _by_name(self, said: Mapping[str, list[str]]) -> "Standing":
-        """Return the same with today's columns, matched by name; ``said`` names the arrays' columns."""
+    def _by_name(self, columns: Mapping[str, list[str]]) -> "Standing":
+        """Return the same with today's columns, matched by name; ``columns`` names the arrays' columns."""
         arranged = Standing.unknown(len(self))
         for part, names in COLUMNS.items():
             for at, name in enumerate(names):
-                if name in said[part]:
-                    getattr(arranged, part)[:, at] = getattr(self, part)[:, said[part].index(name)]
+                if name in columns[part]:
+                    getattr(arranged, part)[:, at] = getattr(self, part)[:, columns[part].index(name)]
         return replace(self, **{part: getattr(arranged, part) for part in COLUMNS})
 
 

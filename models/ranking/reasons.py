@@ -171,12 +171,12 @@ def explain(
         name: np.searchsorted(key, row.astype(np.int64) * n_products + lists[name].product[row, rank])
         for name, (row, rank) in cells.items()
     }
-    told_of = np.unique(np.concatenate([*rows.values(), np.zeros(0, np.int64)]).astype(np.int64))
-    told = of(told_of.astype(np.int32))
+    wanted = np.unique(np.concatenate([*rows.values(), np.zeros(0, np.int64)]).astype(np.int64))
+    reasons = of(wanted.astype(np.int32))
     for name, cell in cells.items():
-        at = np.searchsorted(told_of, rows[name])
+        at = np.searchsorted(wanted, rows[name])
         for column in Why._fields:
-            getattr(lists[name], column)[cell] = getattr(told, column)[at]
+            getattr(lists[name], column)[cell] = getattr(reasons, column)[at]
 
 
 def _in_days(clock: When, today: int) -> tuple[Floats, Floats]:

@@ -84,8 +84,8 @@ class Newcomers:
         like, weight = self.like[product[rows]], self.weight[product[rows]]
         at, column = np.nonzero(like >= 0)
         of_like, left = np.zeros(like.shape, np.float32), np.zeros(like.shape, np.float32)
-        told, own = ask(customer[rows][at], like[at, column])
-        of_like[at, column], left[at, column] = told, ~own
+        chances, own = ask(customer[rows][at], like[at, column])
+        of_like[at, column], left[at, column] = chances, ~own
         share = (weight * left).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12)
         raised = np.array(chance)
         believed = (of_like * weight * left).sum(axis=1) / np.maximum(share, 1e-12)

@@ -22,8 +22,8 @@ def texts(catalogue: Catalogue, sales: Floats, n: int) -> Neighbours:
     Products with identical text have similarity 1: they are compared as one, and ordered by ``sales`` (by
     product).
     """
-    said, text, copies = np.unique(_texts(catalogue), return_inverse=True, return_counts=True)
-    weights = _weights(said.tolist(), copies)
+    docs, text, copies = np.unique(_texts(catalogue), return_inverse=True, return_counts=True)
+    weights = _weights(docs.tolist(), copies)
     if weights is None:
         return Neighbours.none(len(text), n)
     return _told_apart(_with_itself(weights, n), text, sales, n)
@@ -41,7 +41,7 @@ def _texts(catalogue: Catalogue) -> list[str]:
     return [" . ".join(words) for words in zip(*parts, strict=True)]
 
 
-def _weights(said: list[str], copies: Longs) -> Sparse | None:
+def _weights(docs: list[str], copies: Longs) -> Sparse | None:
     """Return TF-IDF of words in texts (unit columns), each text counted by its copies; None without words.
 
     As scikit-learn's ``TfidfVectorizer(sublinear_tf=True, min_df=2)`` over all copies.
@@ -50,7 +50,7 @@ def _weights(said: list[str], copies: Longs) -> Sparse | None:
     from sklearn.preprocessing import normalize
 
     try:
-        found = CountVectorizer(token_pattern=WORD, ngram_range=(1, 2), dtype=np.float32).fit_transform(said)
+        found = CountVectorizer(token_pattern=WORD, ngram_range=(1, 2), dtype=np.float32).fit_transform(docs)
     except ValueError:  # no word is left
         return None
     size = int(copies.sum())

@@ -87,8 +87,8 @@ class Effects:
         """Choose the ranking out of fold, then learn it from all rows of shape (n, columns)."""
         choice = choose_policy(rows, trial, config, given)
         ranking = choice.ranking
-        told = choice.is_detectable and ranking != RANDOM
-        line = Line.fit(trial, choice.scores[ranking].to_numpy(float)) if told else Line.flat(trial)
+        is_ranked = choice.is_detectable and ranking != RANDOM
+        line = Line.fit(trial, choice.scores[ranking].to_numpy(float)) if is_ranked else Line.flat(trial)
         fitted = Fitted.fit(rows, trial, config)
         return cls(fitted, line, ranking, choice.is_detectable, trial.base, _facts(choice))
 

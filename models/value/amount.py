@@ -4,10 +4,8 @@ Boosted trees, and a regression on logs that extrapolates where trees cannot: be
 and in shops too small for trees to tell one spender from another.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -29,8 +27,7 @@ class Amount:
     """Fitted on those who paid."""
 
     trees: Trees
-    linear: LogLinear | None
-    """None in an artefact from before it existed: the trees are then used alone."""
+    linear: LogLinear
 
     @classmethod
     def fit(cls, rows: pd.DataFrame, logs: Doubles, config: PanelConfig) -> Self:
@@ -40,20 +37,5 @@ class Amount:
 
     def log(self, rows: pd.DataFrame) -> Doubles:
         """Return the log of each row's typical (median) amount, shape (n,)."""
-        said = self.trees.raw(rows[COLUMNS].to_numpy(float))
-        if self.linear is None:
-            return said
-        return np.asarray((1 - REGRESSION) * said + REGRESSION * self.linear.score(rows))
-
-    def save(self, path: Path) -> None:
-        """Write the trees' text."""
-        self.trees.save(path)
-
-    def facts(self) -> dict[str, Any] | None:
-        """Return everything but the trees as plain data, for ``model.json``."""
-        return None if self.linear is None else asdict(self.linear)
-
-    @classmethod
-    def load(cls, path: Path, facts: Mapping[str, Any] | None) -> Self:
-        """Rebuild from what ``save`` wrote and ``facts`` returned."""
-        return cls(Trees.load(path), None if facts is None else LogLinear.of(facts))
+        by_trees = self.trees.raw(rows[COLUMNS].to_numpy(float))
+        return np.asarray((1 - REGRESSION) * by_trees + REGRESSION * self.linear.score(rows))

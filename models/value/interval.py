@@ -39,8 +39,8 @@ class Interval:
         falling = np.sort(chance)[::-1]
         from_zero = np.maximum(1 - falling, HELD)
         total = from_zero.sum() - np.cumsum(from_zero - _orders_held(falling) * falling)
-        n_told = int((total >= HELD * len(falling)).sum())
-        return cls(min(float(np.append(falling, SURE)[n_told]), SURE))
+        n_likely = int((total >= HELD * len(falling)).sum())
+        return cls(min(float(np.append(falling, SURE)[n_likely]), SURE))
 
     def shares(self, chance: Doubles) -> tuple[Doubles, Doubles]:
         """Return the quantiles of amounts at the lower and upper end, shape (n,) each; -1 is amount 0."""

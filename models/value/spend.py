@@ -4,7 +4,7 @@ Amounts are of customers who pay: those who return everything, or pay nothing, a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ from features.arrays.dtypes import Bools, Doubles
 from models.boosted_trees import Trees
 from models.customers.customer_panel import PanelConfig, TrainingWindow, stacked, thinned
 from models.customers.lens import COLUMNS
+from models.customers.log_linear import LogLinear
 from models.value.amount import Amount
 
 SPREAD = np.linspace(0, 1, 101)
@@ -98,26 +99,27 @@ class Spend:
         """Write the trees' text."""
         self.more_days.save(folder / DAYS)
         if self.amount is not None:
-            self.amount.save(folder / AMOUNT)
+            self.amount.trees.save(folder / AMOUNT)
 
     def facts(self) -> dict[str, Any]:
         """Return everything but the trees as plain data, for ``model.json``."""
-        amount = None if self.amount is None else self.amount.facts()
+        amount = None if self.amount is None else asdict(self.amount.linear)
         facts = {"paying": self.paying, "mean_factor": self.mean_factor, "spread": self.spread}
         return facts | {"amount": amount}
 
     @classmethod
     def load(cls, folder: Path, facts: Mapping[str, Any]) -> Self:
         """Rebuild from what ``save`` wrote and ``facts`` returned."""
-        amount = Amount.load(folder / AMOUNT, facts.get("amount")) if facts["spread"] else None
+        linear = facts["amount"]
+        amount = None if linear is None else Amount(Trees.load(folder / AMOUNT), LogLinear.of(linear))
         days, spread = Trees.load(folder / DAYS), tuple(facts["spread"])
         return cls(days, amount, facts["paying"], facts["mean_factor"], spread)
 
 
-def _mean_factor(logs: Doubles, said: Doubles) -> float:
+def _mean_factor(logs: Doubles, predicted: Doubles) -> float:
     """Return total over predicted total, each ratio capped at its 99th percentile."""
-    misses = logs - said
-    typical = np.exp(said)
+    misses = logs - predicted
+    typical = np.exp(predicted)
     return float(typical @ np.exp(np.minimum(misses, np.quantile(misses, TAIL))) / typical.sum())
 
 

@@ -59,5 +59,5 @@ class View:
     @classmethod
     def of_facts(cls, facts: Mapping[str, Any]) -> Self:
         """Rebuild from what ``facts`` returned."""
-        part, whole = Lens.of(facts["lens"]), facts.get("whole")
+        part, whole = Lens.of(facts["lens"]), facts["whole"]
         return cls(Reach.of_facts(facts["reach"]), part, part if whole is None else Lens.of(whole))

@@ -1,5 +1,6 @@
 """What those who order come to: trees, and a regression of logs that goes on where they end."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,12 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
+from models.boosted_trees import Trees
 from models.customers.customer_panel import PanelConfig
 from models.customers.lens import COLUMNS
 from models.customers.log_linear import LogLinear
 from models.value.amount import MONEY, Amount
+from models.value.spend import Spend
 
 CONFIG = PanelConfig(n_trees=30, min_leaf_rows=20)
 
@@ -56,15 +59,8 @@ def test_one_who_spent_more_than_anyone_before_is_worth_more_than_the_next(
 
 
 def test_amounts_come_back_from_text_and_facts(tmp_path: Path, rows: pd.DataFrame, amount: Amount) -> None:
-    amount.save(tmp_path / "amount.trees.txt")
-    again = Amount.load(tmp_path / "amount.trees.txt", amount.facts())
-    np.testing.assert_array_equal(again.log(rows), amount.log(rows))
-
-
-def test_an_artefact_without_a_regression_speaks_with_its_trees(
-    tmp_path: Path, rows: pd.DataFrame, amount: Amount
-) -> None:
-    amount.save(tmp_path / "amount.trees.txt")
-    older = Amount.load(tmp_path / "amount.trees.txt", None)
-    np.testing.assert_array_equal(older.log(rows), amount.trees.raw(rows.to_numpy(float)))
+    spend = Spend(Trees("", 0.0), amount, 1.0, 1.0, (0.0,))
+    spend.save(tmp_path)
+    again = Spend.load(tmp_path, json.loads(json.dumps(spend.facts())))
+    np.testing.assert_array_equal(again.typical_money(rows), spend.typical_money(rows))
     assert set(MONEY) < set(COLUMNS)
