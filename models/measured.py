@@ -1,4 +1,4 @@
-"""One method's predictions with the outcomes: what models of pairs hand over for evaluation."""
+"""One method's predictions with the outcomes; not in ``kinds``, which rooms may not import."""
 
 from typing import NamedTuple
 

@@ -182,7 +182,7 @@ def decision_frame(found: Options, terms: Terms, customers: Vocabulary, products
     """Return everyone's best options, with ids in place of codes (see ``NextBestOffer.decide``)."""
     best = found.best()
     product, worth, chance, _ = found.at(best)
-    others = np.where(np.arange(len(found.deck)) == best[:, None], -np.inf, found.worth)
+    others = np.where(np.arange(len(found.table)) == best[:, None], -np.inf, found.worth)
     second = np.where(np.isfinite(others).any(axis=1), others.argmax(axis=1), NOTHING).astype(np.int32)
     names = np.array(found.names, dtype=object)
     columns = {

@@ -68,7 +68,7 @@ class Popular(ListModel[PopularConfig, PopularState]):
 
     def best(self, state: PopularState) -> tuple[Ints, Floats]:
         """Return the products that may be shown, best selling first, with their chance to be bought."""
-        best, first = state.rules.best(state.chance), state.rules.leading("popular")
+        best, first = state.rules.best(state.chance), state.rules.pinned_to("popular")
         order = np.concatenate([first, best[~np.isin(best, first)]])
         return order, state.chance[order]
 

@@ -54,7 +54,7 @@ def allocate(options: Options, budget: float) -> Allocation:
     A budget pays for contacts and for the discounts they are expected to give (``options.spend``). An
     action goes to at most its ``most_customers``. Raises ``InputError`` for a negative or NaN budget.
     """
-    caps = [action.most_customers or np.inf for action in options.deck.actions]
+    caps = [action.most_customers or np.inf for action in options.table.actions]
     return solve(options.worth, options.spend, budget, np.array(caps, np.float64))
 
 

@@ -33,7 +33,7 @@ class Calendar:
     row: Longs
     """The customer: a row of the options."""
     action: Ints
-    """Position in the deck."""
+    """Position in the action table."""
     day: Ints
     """Days from the plan's first."""
     last: Ints
@@ -192,7 +192,7 @@ def _block(
     closes = np.clip(np.floor(options.closes[rows]), -1, n_days - 1)
     diary, found = _Diary.open(room, rows, n_days), []
     left, keeps, waits = np.ones(len(rows)), _keeps(options, rows), options.worth[rows] > 0
-    with_product = np.arange(len(options.deck)) < options.deck.n_with_product
+    with_product = np.arange(len(options.table)) < options.table.n_with_product
     wanted = np.where(with_product & np.isfinite(preferred[rows, None]), preferred[rows, None], opens)
     while True:
         worth, spend = _beside(options, rows, left)
@@ -216,7 +216,7 @@ def _keeps(options: Options, rows: Longs) -> Money:
     """Return the share of otherwise lost customers that each action wins; 0 where it offers a product."""
     moved, stay_away = options.moved[rows], 1 - options.chance[rows]
     share = np.clip(moved / np.maximum(stay_away, 1e-12), 0, 1)
-    share[:, : options.deck.n_with_product] = 0.0
+    share[:, : options.table.n_with_product] = 0.0
     return np.asarray(np.nan_to_num(share))
 
 
@@ -227,10 +227,10 @@ def _beside(options: Options, rows: Longs, left: Money) -> tuple[Money, Money]:
     well.
     """
     worth, spend = options.worth[rows], options.spend[rows]
-    beside = (worth > 0) & (np.arange(len(options.deck)) >= options.deck.n_with_product)
+    beside = (worth > 0) & (np.arange(len(options.table)) >= options.table.n_with_product)
     lost = np.where(beside, 1 - left[:, None], 0.0)
     orders = np.where(beside, options.chance[rows] + options.moved[rows], 1.0)
-    dearer = np.where(beside, spend - options.deck.cost, 0.0) * lost * (1 - orders) / orders
+    dearer = np.where(beside, spend - options.table.cost, 0.0) * lost * (1 - orders) / orders
     return worth - lost * np.where(beside, worth + spend, 0.0) - dearer, spend + dearer
 
 

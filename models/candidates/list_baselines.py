@@ -8,7 +8,7 @@ from features.arrays.dtypes import Floats, Ints, Sparse
 from features.arrays.history import History, interactions
 from features.arrays.products import n_buyers
 from features.hardware import rows_at_once, side_by_side
-from models.lists.picks import PERSONAL, Pairs, Picks, lead, pick
+from models.lists.picks import PERSONAL, Pairs, Picks, pick, pin
 from models.lists.rules import Rules
 from models.similarity.collaborative import factors, similar
 from models.similarity.tifu import TifuKnn
@@ -87,7 +87,7 @@ def _lists(
         score[bought] = -np.inf
         found["new_for_you"] = _best(score, rules, k)
         for name, picks in found.items():
-            lead(picks, name, some, popularity, rules)
+            pin(picks, name, some, popularity, rules)
         return found
 
     pieces = (codes[start : start + step] for start in range(0, len(codes), step))

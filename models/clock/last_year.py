@@ -7,9 +7,9 @@ import numpy as np
 from features.arrays.dtypes import Column, Ints
 from features.window import YEAR_DAYS, last_year_days
 from models.clock.spells import Spells
-from models.wobble import SHOP_WOBBLE, beyond_noise
+from models.noise import SHOP_NOISE, beyond_noise
 
-PRODUCT_WOBBLE = 0.2
+PRODUCT_NOISE = 0.2
 """Standard deviation of the log ratio of a product's sales in two adjacent horizons without any season."""
 
 
@@ -35,24 +35,24 @@ class LastYear(NamedTuple):
         too_young = age.max(initial=0) < last_year_days(horizon_days)
         if too_young or not (horizon_days <= YEAR_DAYS and then.any() and before.any()):
             return cls(np.zeros(len(last)), np.ones(len(last)))
-        season = np.exp(_turn(then.sum(), before.sum(), np.zeros(()), SHOP_WOBBLE))
+        season = np.exp(_turn(then.sum(), before.sum(), np.zeros(()), SHOP_NOISE))
         first_sold = np.zeros(len(last))
         np.maximum.at(first_sold, spells.product[spells.pair], age)
-        own = np.exp(_turn(then, before, np.log(season), PRODUCT_WOBBLE))
+        own = np.exp(_turn(then, before, np.log(season), PRODUCT_NOISE))
         turn = season * np.where(first_sold > YEAR_DAYS + horizon_days, own, 1.0)
         total = last.sum() * season
         turn *= total / max((last * turn).sum(), 1e-9) if last.any() else 1.0
         return cls(np.where(first_sold > YEAR_DAYS, then * total / then.sum(), last * turn), turn)
 
 
-def _turn(then: Column, before: Column, usual: Column, wobble: float) -> Column:
+def _turn(then: Column, before: Column, usual: Column, noise: float) -> Column:
     """Return the log ratio of ``then`` to ``before`` relative to the ``usual`` one, shrunk for noise.
 
     Counts are taken as Poisson; zero counts as half a buyer.
     """
     then, before = np.maximum(then, 0.5), np.maximum(before, 0.5)
     apart = np.log(then / before) - usual
-    return np.asarray(apart * beyond_noise(apart, 1 / then + 1 / before + wobble**2))
+    return np.asarray(apart * beyond_noise(apart, 1 / then + 1 / before + noise**2))
 
 
 def _buyers(spells: Spells, age: Ints, after: int, days: int, n_products: int) -> Column:

@@ -15,7 +15,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from features.arrays.dtypes import Doubles
-from models.wobble import SHOP_WOBBLE, beyond_noise
+from models.noise import SHOP_NOISE, beyond_noise
 
 FAR = 12.0
 """No logit is moved further than this."""
@@ -103,7 +103,7 @@ def heard(last_year: Miss | None, always: float) -> float:
     """
     if last_year is None or not np.isfinite([*last_year, always]).all():
         return 0.0
-    return float(beyond_noise(last_year.size - always, last_year.variance + SHOP_WOBBLE**2))
+    return float(beyond_noise(last_year.size - always, last_year.variance + SHOP_NOISE**2))
 
 
 def common(missed: Doubles) -> float:

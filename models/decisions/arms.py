@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from features.arrays.dtypes import Bools, Ints, Longs, Rows
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money, assumed_effect, incremental_margin
-from models.policy.deck import Deck
+from models.policy.action_table import ActionTable
 from models.policy.rules import (
     Days,
     Refusal,
@@ -44,7 +44,7 @@ class Sums(NamedTuple):
 class Weighed(NamedTuple):
     """Every arm of n customers: its worth, and the rule that refuses it; arrays of shape (n, m)."""
 
-    deck: Deck
+    table: ActionTable
     worth: Money
     """NaN if it cannot be known or there is no arm."""
     spend: Money
@@ -62,65 +62,65 @@ class Weighed(NamedTuple):
 
 def weigh(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> Weighed:
     """Value every arm in money and apply every rule; rules of time look ``days`` days ahead (0: today)."""
-    deck = terms.deck
-    found = sums(case, goods, deck)
-    barred = barred_actions(case, deck, terms, days)
+    table = terms.table
+    found = sums(case, goods, table)
+    barred = barred_actions(case, table, terms, days)
     refusing = goods_rules(case, goods, terms)
-    refused = refused_arms(case, deck, found.worth, barred, first_refusal(refusing, case.product.shape))
+    refused = refused_arms(case, table, found.worth, barred, first_refusal(refusing, case.product.shape))
     asked = (*barred.rules, cannot_know(found.worth), *refusing)
     found.worth[refused == NO_ARM] = np.nan
     rules, reasons = tuple(rule.rule for rule in asked), tuple(rule.why for rule in asked)
-    return Weighed(deck, *found, refused, barred, rules, reasons)
+    return Weighed(table, *found, refused, barred, rules, reasons)
 
 
-def sums(case: Case, goods: Goods, deck: Deck) -> Sums:
+def sums(case: Case, goods: Goods, table: ActionTable) -> Sums:
     """Return the economics of the arms with a product, followed by those without."""
-    with_product = _sums_of_products(case, goods, deck)
-    if len(deck) == deck.n_with_product:
+    with_product = _sums_of_products(case, goods, table)
+    if len(table) == table.n_with_product:
         return with_product
-    both = zip(with_product, _sums_of_customers(case, deck), strict=True)
+    both = zip(with_product, _sums_of_customers(case, table), strict=True)
     return Sums(*(np.hstack(pair) for pair in both))
 
 
-def _sums_of_products(case: Case, goods: Goods, deck: Deck) -> Sums:
+def _sums_of_products(case: Case, goods: Goods, table: ActionTable) -> Sums:
     n, k = case.product.shape
-    some = slice(deck.n_with_product)
+    some = slice(table.n_with_product)
     chance = case.chance[:, None, :]
-    moved = assumed_effect(chance, _lift(case, deck)[:, :, None])
-    discount = goods.price[case.product][:, None, :] * deck.discount[some, None]
-    cost = deck.cost[some, None]
+    moved = assumed_effect(chance, _lift(case, table)[:, :, None])
+    discount = goods.price[case.product][:, None, :] * table.discount[some, None]
+    cost = table.cost[some, None]
     worth = incremental_margin(
         chance, moved, margin=goods.margin[case.product][:, None, :], discount=discount, cost=cost
     )
     spend = cost + (chance + moved) * discount
-    shape = (n, deck.n_with_product * k)
+    shape = (n, table.n_with_product * k)
     wide = np.broadcast_to(chance, worth.shape)
     return Sums(*(column.reshape(shape) for column in (worth, spend, wide, moved)))
 
 
-def _lift(case: Case, deck: Deck) -> Money:
+def _lift(case: Case, table: ActionTable) -> Money:
     """Return the relative lift of each action on a chance: learnt, else assumed; shape (n or 1, actions)."""
-    lift = deck.effect[None, : deck.n_with_product]
+    lift = table.effect[None, : table.n_with_product]
     if not case.learnt or case.standing is None:
         return lift
     lift = np.repeat(lift, len(case.product), axis=0)
     stays = np.maximum(1 - np.nan_to_num(case.standing.risk, nan=0.0), LEAST_CHANCE)
-    for at, action in enumerate(deck.actions[: deck.n_with_product]):
+    for at, action in enumerate(table.actions[: table.n_with_product]):
         if action.name in case.learnt:
             lift[:, at] = case.learnt[action.name] / stays
     return lift
 
 
-def _sums_of_customers(case: Case, deck: Deck) -> Sums:
-    n, some = len(case.product), slice(deck.n_with_product, None)
+def _sums_of_customers(case: Case, table: ActionTable) -> Sums:
+    n, some = len(case.product), slice(table.n_with_product, None)
     standing = Standing.unknown(n) if case.standing is None else case.standing
-    moved = standing.risk[:, None] * deck.effect[some]
-    for at, action in enumerate(deck.actions[some]):
+    moved = standing.risk[:, None] * table.effect[some]
+    for at, action in enumerate(table.actions[some]):
         if action.name in case.learnt:
             moved[:, at] = case.learnt[action.name]
     chance = 1 - standing.risk[:, None]
-    discount = np.where(deck.discount[some] > 0, standing.basket[:, None] * deck.discount[some], 0.0)
-    cost = deck.cost[some]
+    discount = np.where(table.discount[some] > 0, standing.basket[:, None] * table.discount[some], 0.0)
+    cost = table.cost[some]
     worth = incremental_margin(chance, moved, margin=standing.margin[:, None], discount=discount, cost=cost)
     return Sums(worth, cost + (chance + moved) * discount, np.broadcast_to(chance, worth.shape), moved)
 
@@ -137,15 +137,15 @@ class Barred(NamedTuple):
     rules: tuple[Refusal, ...]
 
 
-def barred_actions(case: Case, deck: Deck, terms: Terms, days: int) -> Barred:
+def barred_actions(case: Case, table: ActionTable, terms: Terms, days: int) -> Barred:
     """Return the result of every rule about people and time for the next ``days`` days, by action."""
-    shape, economics = (len(case.product), len(deck)), terms.economics
+    shape, economics = (len(case.product), len(table)), terms.economics
     if case.standing is None:
         asked = contact_refusals(case.people, economics)
         rules = tuple(rule._replace(mask=rule.mask[:, None]) for rule in asked)
         return Barred(first_refusal(rules, shape), np.zeros(shape), np.full(shape, np.inf), rules)
     recorded = case.people.consent_recorded
-    when = timing(case.standing, deck, economics, terms.policy, recorded=recorded, days=days)
+    when = timing(case.standing, table, economics, terms.policy, recorded=recorded, days=days)
     cap = frequency_cap(case.people, economics)
     *rest, meant = when.refusals
     rules = (*rest, cap._replace(mask=cap.mask[:, None]), meant)
@@ -162,49 +162,49 @@ def goods_rules(case: Case, goods: Goods, terms: Terms) -> tuple[Refusal, ...]:
     )
 
 
-def refused_arms(case: Case, deck: Deck, worth: Money, barred: Barred, by_goods: Codes) -> Codes:
+def refused_arms(case: Case, table: ActionTable, worth: Money, barred: Barred, by_goods: Codes) -> Codes:
     """Return the first rule that refuses each arm: of people and time, unknown worth, then of goods.
 
     ``by_goods`` are positions among the rules of goods, shape (n, k).
     """
     n, k = case.product.shape
-    n_with = deck.n_with_product
+    n_with = table.n_with_product
     unknown = len(barred.rules)
     first = np.where(np.isfinite(worth), np.int8(PERMITTED), np.int8(unknown))
     goods = np.where(by_goods >= 0, by_goods + np.int8(unknown + 1), by_goods)[:, None, :]
     offers, others = first[:, : n_with * k].reshape(n, n_with, k), first[:, n_with * k :]
     whole = barred.first[:, :n_with, None]
     refused = np.where(whole >= 0, whole, np.where(offers >= 0, offers, goods))
-    first[:, : n_with * k] = np.where(_fits(case, deck), refused, np.int8(NO_ARM)).reshape(n, n_with * k)
+    first[:, : n_with * k] = np.where(_fits(case, table), refused, np.int8(NO_ARM)).reshape(n, n_with * k)
     whole = barred.first[:, n_with:]
     first[:, n_with * k :] = np.where(whole >= 0, whole, others)
     return first
 
 
-def _fits(case: Case, deck: Deck) -> Bools:
+def _fits(case: Case, table: ActionTable) -> Bools:
     """Mark where an action fits a candidate; shape (n, n_with_product, k), or 1 in place of the second."""
     real = (case.product >= 0)[:, None, :]
     if case.role is None:
         return real
-    return np.asarray(real & ((case.role[:, None, :] & deck.role[: deck.n_with_product, None]) != 0))
+    return np.asarray(real & ((case.role[:, None, :] & table.role[: table.n_with_product, None]) != 0))
 
 
-def arm_codes(product: Ints, deck: Deck) -> Longs:
+def arm_codes(product: Ints, table: ActionTable) -> Longs:
     """Return a code for every arm, equal where action and product are; in a tie the lower code wins."""
     n, k = product.shape
     many = np.int64(2**32)
-    pairs = product[:, None, :] + many * np.arange(deck.n_with_product, dtype=np.int64)[:, None]
-    alone = many * np.arange(deck.n_with_product, len(deck), dtype=np.int64)
-    return np.hstack([pairs.reshape(n, deck.n_with_product * k), np.broadcast_to(alone, (n, len(alone)))])
+    pairs = product[:, None, :] + many * np.arange(table.n_with_product, dtype=np.int64)[:, None]
+    alone = many * np.arange(table.n_with_product, len(table), dtype=np.int64)
+    return np.hstack([pairs.reshape(n, table.n_with_product * k), np.broadcast_to(alone, (n, len(alone)))])
 
 
-def best_arm(worth: Money, refused: Codes, case: Case, deck: Deck) -> Rows:
+def best_arm(worth: Money, refused: Codes, case: Case, table: ActionTable) -> Rows:
     """Return each row's best permitted arm, -1 where none is worth more than nothing."""
     if not worth.shape[1]:
         return np.full(len(worth), NOTHING, np.intp)
     earned = np.where((refused == PERMITTED) & (worth > 0), worth, 0.0)
     most = earned.max(axis=1)
-    codes = np.where(earned == most[:, None], arm_codes(case.product, deck), np.iinfo(np.int64).max)
+    codes = np.where(earned == most[:, None], arm_codes(case.product, table), np.iinfo(np.int64).max)
     return np.where(most > 0, codes.argmin(axis=1), NOTHING)
 
 

@@ -12,8 +12,8 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 from features.arrays.dtypes import Bools, Bytes, Ints
 from features.settings import ContactPolicy, Economics
 from models.decisions.economics import Money
+from models.policy.action_table import ActionTable
 from models.policy.actions import CHANNELS, OFFER, Action, Channel
-from models.policy.deck import Deck
 from models.policy.standing import Standing
 from models.policy.subjects import People
 
@@ -53,14 +53,14 @@ class Terms:
         return f"purchase_probability_{self.horizon_days}d"
 
     @cached_property
-    def deck(self) -> Deck:
+    def table(self) -> ActionTable:
         """The actions as arrays, computed once; the plain offer has the terms' discount."""
         plain = {"discount_share": self.discount_share}
         actions = [
             action.model_copy(update=plain) if action.name == OFFER.name else action
             for action in self.actions
         ]
-        return Deck.of(actions, self.economics, self.policy)
+        return ActionTable.of(actions, self.economics, self.policy)
 
     @cached_property
     def through(self) -> dict[Channel, "Terms"]:
@@ -89,8 +89,7 @@ class Case:
     """Where the customers stand; without it, rules of time and channel, and actions without a product, do not
     apply."""
     role: Bytes | None = None
-    """Bits of the roles a candidate can have for the customer (``deck.role_bit``), shape (n, k); None:
-    ``any``."""
+    """Bits of the roles a candidate can have for the customer (``role_bit``), shape (n, k); None: ``any``."""
     kind_cooling: Bools | None = None
     """Whether the customer bought another product of the candidate's category too recently, shape (n, k)."""
     learnt: Mapping[str, Money] = field(default_factory=dict)

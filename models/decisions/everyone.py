@@ -14,8 +14,8 @@ from features.arrays.dtypes import Ints, Rows
 from models.decisions.arms import NO_ARM, PERMITTED, Codes, Weighed, weigh
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money
+from models.policy.action_table import ActionTable
 from models.policy.actions import DO_NOTHING
-from models.policy.deck import Deck
 from models.policy.rules import Days
 from models.policy.subjects import Goods
 
@@ -24,9 +24,9 @@ ARMS_AT_ONCE = 200_000
 
 @dataclass(frozen=True)
 class Options:
-    """The best arm of every action; arrays of shape (n, n_actions), in the deck's order."""
+    """The best arm of every action; arrays of shape (n, n_actions), in the order of the action table."""
 
-    deck: Deck
+    table: ActionTable
     worth: Money
     """Worth of the action's best permitted arm; -inf if none is permitted."""
     product: Ints
@@ -50,7 +50,7 @@ class Options:
     @property
     def names(self) -> list[str]:
         """The actions' names, and ``nothing`` last (so that index -1 is nothing)."""
-        return [*(action.name for action in self.deck.actions), DO_NOTHING]
+        return [*(action.name for action in self.table.actions), DO_NOTHING]
 
     def best(self) -> Ints:
         """Return the action worth most to each customer, -1 if none is worth more than nothing; (n,)."""
@@ -76,13 +76,13 @@ def options(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> Options
     columns = [np.concatenate(column) for column in zip(*(part[0] for part in parts), strict=True)]
     rules, reasons = parts[0][1].rules, parts[0][1].reasons
     worth, product, chance, moved, spend, refused, opens, closes = columns
-    return Options(terms.deck, worth, product, chance, moved, spend, refused, opens, closes, rules, reasons)
+    return Options(terms.table, worth, product, chance, moved, spend, refused, opens, closes, rules, reasons)
 
 
 def _blocks(case: Case, terms: Terms) -> Iterator[Case]:
     n, k = case.product.shape
-    deck = terms.deck
-    arms = max(deck.n_with_product * k + len(deck) - deck.n_with_product, 1)
+    table = terms.table
+    arms = max(table.n_with_product * k + len(table) - table.n_with_product, 1)
     size = max(ARMS_AT_ONCE // arms, 1)
     for start in range(0, max(n, 1), size):
         yield case.of(slice(start, start + size)) if n > size else case
@@ -94,7 +94,7 @@ def _of_block(
     """Return the columns of ``Options`` for a block, in their order, and the arms they came from."""
     found = weigh(case, goods, terms, days=days)
     n, k = case.product.shape
-    n_with = found.deck.n_with_product
+    n_with = found.table.n_with_product
     edge = n_with * k
     worth = np.where(found.refused == PERMITTED, found.worth, -np.inf)
     offers, product = (n, n_with, k), np.broadcast_to(case.product[:, None, :], (n, n_with, k))
@@ -103,7 +103,7 @@ def _of_block(
         np.hstack([np.take_along_axis(column[:, :edge].reshape(offers), taken, 2)[:, :, 0], column[:, edge:]])
         for column in (worth, found.chance, found.moved, found.spend, found.refused)
     ]
-    code = np.full((n, len(found.deck)), NOTHING, np.int32)
+    code = np.full((n, len(found.table)), NOTHING, np.int32)
     code[:, :n_with] = np.take_along_axis(product, taken, axis=2)[:, :, 0]
     code[columns[-1] != PERMITTED] = NOTHING
     return (columns[0], code, *columns[1:], found.barred.opens, found.barred.closes), found

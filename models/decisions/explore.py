@@ -63,7 +63,7 @@ def policy_of(options: Options, policy: ContactPolicy) -> Doubles:
 
 def greedy(options: Options) -> Doubles:
     """Return the policy that always takes the action worth most."""
-    chances = np.zeros((len(options), len(options.deck) + 1))
+    chances = np.zeros((len(options), len(options.table) + 1))
     chances[np.arange(len(options)), options.best()] = 1.0  # -1 is the last column: nothing
     return chances
 

@@ -14,7 +14,7 @@ from features.errors import NotFound
 from models.decisions.case import Case
 from models.decisions.economics import Money
 from models.decisions.roles import Shelf, kind_cooling, roles
-from models.policy.deck import Deck
+from models.policy.action_table import ActionTable
 from models.policy.standing import Standing
 from models.policy.subjects import Goods, People
 
@@ -75,13 +75,13 @@ class Known:
         return cls(Standing.load(folder / "standing"), Shelf.load(folder / "shelf"), learnt)
 
 
-def learnt_effects(uplift: "Uplift", features: "pd.DataFrame", deck: Deck) -> dict[str, Money]:
-    """Return, by action of the deck, the learnt effects; actions without one are left out.
+def learnt_effects(uplift: "Uplift", features: "pd.DataFrame", table: ActionTable) -> dict[str, Money]:
+    """Return, by action of the table, the learnt effects; actions without one are left out.
 
     ``features`` are customer features, one row per customer.
     """
     found: dict[str, Money] = {}
-    for action in deck.actions:
+    for action in table.actions:
         try:
             effect = uplift.effect(features, action.name)["effect"].to_numpy(np.float64)
         except NotFound:

@@ -38,7 +38,7 @@ class Decision:
     product: Ints
     """The candidates, shape (n, k)."""
     action: Ints
-    """Index into ``arms.deck.actions``, -1 for nothing; shape (n,)."""
+    """Index into ``arms.table.actions``, -1 for nothing; shape (n,)."""
     choice: Ints
     """Code of the chosen product, -1 for nothing and for an action without one; shape (n,)."""
     money: Money
@@ -52,20 +52,20 @@ class Decision:
     def order(self) -> Ints:
         """Columns of the permitted arms, best first, each product once per action; then -1; shape (n, m)."""
         arms = self.arms
-        code = np.where(arms.refused == PERMITTED, arm_codes(self.product, arms.deck), np.int64(NOTHING))
+        code = np.where(arms.refused == PERMITTED, arm_codes(self.product, arms.table), np.int64(NOTHING))
         allowed = (code >= 0) & ~repeated(code, arms.worth)
         order = np.lexsort((code, np.where(allowed, -arms.worth, np.inf)), axis=1).astype(np.int32)
         return np.where(np.take_along_axis(allowed, order, axis=1), order, NOTHING)
 
     def action_of(self, column: int) -> int:
-        """Return the index in the deck of an arm's action."""
-        k, n_with = self.product.shape[1], self.arms.deck.n_with_product
+        """Return the index in the table of an arm's action."""
+        k, n_with = self.product.shape[1], self.arms.table.n_with_product
         return column // k if column < n_with * k else n_with + int(column - n_with * k)
 
     def candidate_of(self, column: int) -> int:
         """Return an arm's candidate, -1 if its action needs no product."""
         k = self.product.shape[1]
-        return column % k if column < self.arms.deck.n_with_product * k else NOTHING
+        return column % k if column < self.arms.table.n_with_product * k else NOTHING
 
     def why(self, code: int) -> dict[str, str]:
         """Return a rule's name, and its reason in words."""
@@ -80,7 +80,7 @@ def choose(case: Case, goods: Goods, terms: Terms) -> Decision:
     action, then to the lower product code.
     """
     found = weigh(case, goods, terms)
-    best = best_arm(found.worth, found.refused, case, found.deck)
+    best = best_arm(found.worth, found.refused, case, found.table)
     action, choice, money, chance = _pick(case, found, best)
     return Decision(case.product, action, choice, money, chance, found)
 
@@ -88,12 +88,12 @@ def choose(case: Case, goods: Goods, terms: Terms) -> Decision:
 def _pick(case: Case, found: Weighed, best: Rows) -> tuple[Ints, Ints, Money, Money]:
     """Return action, product, worth and chance of each row's best arm (-1: nothing)."""
     n, k = case.product.shape
-    deck, worth = found.deck, found.worth
+    table, worth = found.table, found.worth
     if not worth.shape[1]:
         none = np.full(n, NOTHING, np.int32)
         return none, none, np.zeros(n), np.full(n, np.nan)
-    rows, paid, edge = np.arange(n), best >= 0, deck.n_with_product * k
-    action = np.where(best < edge, best // max(k, 1), deck.n_with_product + best - edge)
+    rows, paid, edge = np.arange(n), best >= 0, table.n_with_product * k
+    action = np.where(best < edge, best // max(k, 1), table.n_with_product + best - edge)
     product = np.full(n, NOTHING, np.int32)
     if k:
         product = np.where(paid & (best < edge), case.product[rows, best % k], np.int32(NOTHING))
@@ -112,14 +112,14 @@ def merge_lists(lists: ReadyLists) -> tuple[Ints, Money]:
     return np.hstack(products), np.hstack(chances)
 
 
-def save_desk(folder: Path, goods: Goods, terms: Terms) -> None:
+def save_goods_and_terms(folder: Path, goods: Goods, terms: Terms) -> None:
     """Write what ``choose`` needs besides the case: arrays of the goods, and the terms as JSON."""
     write_arrays(folder, {part.name: getattr(goods, part.name) for part in fields(goods)})
     (folder / "terms.json").write_text(TERMS.dump_json(terms, indent=1).decode(), encoding="utf-8")
 
 
-def load_desk(folder: Path) -> tuple[Goods, Terms]:
-    """Memory-map what ``save_desk`` wrote; raise ``ArtefactError`` if it is broken."""
+def load_goods_and_terms(folder: Path) -> tuple[Goods, Terms]:
+    """Memory-map what ``save_goods_and_terms`` wrote; raise ``ArtefactError`` if it is broken."""
     try:
         columns = [read_array(folder, part.name) for part in fields(Goods)]
         terms = TERMS.validate_json((folder / "terms.json").read_bytes())

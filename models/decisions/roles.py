@@ -16,7 +16,7 @@ from features.arrays.stored import read_array, write_arrays
 from features.window import local_day
 from models.decisions.economics import Money
 from models.decisions.reading import group_days
-from models.policy.deck import role_bit
+from models.policy.action_table import role_bit
 from models.policy.subjects import Goods
 from models.similarity.baskets import together
 

@@ -39,7 +39,7 @@ def explain(
     return {
         "action": options[0][0],
         "product_id": options[0][1],
-        "channel": None if action == NOTHING else decision.arms.deck.actions[action].channel,
+        "channel": None if action == NOTHING else decision.arms.table.actions[action].channel,
         terms.money: options[0][2],
         terms.probability: None if action == NOTHING else float(decision.chance[row]),
         "currency": terms.currency,
@@ -73,7 +73,7 @@ def _options(decision: Decision, row: int, products: Sequence[str]) -> list[tupl
     found: list[tuple[str, str | None, float]] = []
     for column in columns[columns >= 0].tolist():
         candidate = decision.candidate_of(column)
-        name = decision.arms.deck.actions[decision.action_of(column)].name
+        name = decision.arms.table.actions[decision.action_of(column)].name
         product = None if candidate == NOTHING else products[candidate]
         found.append((name, product, float(decision.arms.worth[row, column])))
     return found
@@ -91,10 +91,10 @@ def _ruled_out(decision: Decision, row: int, products: Sequence[str]) -> list[di
 def _refused_products(decision: Decision, row: int) -> list[tuple[int, int]]:
     """Return the candidates that no action may offer, each with the first rule that refused it."""
     k = decision.product.shape[1]
-    if not decision.arms.deck.n_with_product:
+    if not decision.arms.table.n_with_product:
         return []
-    by_action = decision.arms.refused[row, : decision.arms.deck.n_with_product * k]
-    by_action = by_action.reshape(decision.arms.deck.n_with_product, k)
+    by_action = decision.arms.refused[row, : decision.arms.table.n_with_product * k]
+    by_action = by_action.reshape(decision.arms.table.n_with_product, k)
     real, out = by_action != NO_ARM, (by_action != PERMITTED).all(axis=0)
     first = real.argmax(axis=0)
     rule = by_action[first, np.arange(k)]
@@ -105,7 +105,7 @@ def _ruled_out_actions(decision: Decision, row: int) -> list[dict[str, str]]:
     barred = decision.arms.barred.first[row].tolist()
     return [
         {"action": action.name} | decision.why(code)
-        for action, code in zip(decision.arms.deck.actions, barred, strict=True)
+        for action, code in zip(decision.arms.table.actions, barred, strict=True)
         if code >= 0
     ]
 
@@ -115,8 +115,8 @@ def _reason(decision: Decision, case: Case, terms: Terms, row: int, names: Seque
     if best == NOTHING:
         return _why_nothing(decision, row)
     action, candidate = decision.action_of(best), decision.candidate_of(best)
-    effect = float(decision.arms.deck.effect[action])
-    called = decision.arms.deck.actions[action].name
+    effect = float(decision.arms.table.effect[action])
+    called = decision.arms.table.actions[action].name
     how = effect_of(called, case, terms)
     chance = float(decision.arms.chance[row, best])
     if candidate == NOTHING:
@@ -126,9 +126,9 @@ def _reason(decision: Decision, case: Case, terms: Terms, row: int, names: Seque
         text = f"{names[candidate]}: chance {chance:.0%} to be bought within {terms.horizon_days} days"
         lift = f"if offering it raises that by {effect:.0%} of itself" if how == "assumed" else "its effect"
     money = f"{decision.arms.worth[row, best]:+.2f} {terms.currency}".rstrip()
-    off = float(decision.arms.deck.discount[action])
+    off = float(decision.arms.table.discount[action])
     given = f" and {off:.0%} off" if off else ""
-    earns = f"{money} of margin after {decision.arms.deck.cost[action]:.2f} for the contact{given}"
+    earns = f"{money} of margin after {decision.arms.table.cost[action]:.2f} for the contact{given}"
     offer = f"{text}; {lift} ({how}), {earns}"
     return offer if decision.action[row] != NOTHING else f"doing nothing earns more than the best, {offer}"
 

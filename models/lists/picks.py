@@ -129,14 +129,14 @@ def filled(lists: dict[str, Picks], history: History, popularity: Floats, rules:
         if name != "buy_again":
             for some in _short(picks, history):
                 _fill(picks, some, best, popularity, _barred(name, history.of_customers(some), rules))
-        lead(picks, name, history, popularity, rules)
+        pin(picks, name, history, popularity, rules)
     return lists
 
 
-def lead(picks: Picks, name: str, history: History, popularity: Floats, rules: Rules) -> None:
+def pin(picks: Picks, name: str, history: History, popularity: Floats, rules: Rules) -> None:
     """Move products the shop pinned to the front of a list, for customers it may show them to; in place."""
-    for code in rules.leading(name)[::-1].tolist():
-        _lead(picks, code, popularity[code], _may_lead(name, code, history, rules))
+    for code in rules.pinned_to(name)[::-1].tolist():
+        _put_first(picks, code, popularity[code], _may_show(name, code, history, rules))
 
 
 def _barred(name: str, history: History, rules: Rules) -> tuple[Ints, Ints]:
@@ -179,7 +179,7 @@ def _fill(picks: Picks, some: Ints, best: Ints, popularity: Floats, barred: tupl
     picks.score[some[row], rank] = np.minimum(popularity[best[at]], last[row])
 
 
-def _may_lead(name: str, code: int, history: History, rules: Rules) -> Bools:
+def _may_show(name: str, code: int, history: History, rules: Rules) -> Bools:
     """Return for whom a list may contain a product."""
     own = np.zeros(len(history.customers), bool)
     own[history.customer[history.product == code]] = True
@@ -188,7 +188,7 @@ def _may_lead(name: str, code: int, history: History, rules: Rules) -> Bools:
     return ~rules.barred(name, product, own)
 
 
-def _lead(picks: Picks, code: int, chance: float, rows: Bools) -> None:
+def _put_first(picks: Picks, code: int, chance: float, rows: Bools) -> None:
     """Move a product to the front of some lists; if it was not in them, the last one drops out."""
     product = picks.product[rows]
     place = np.where((product == code).any(axis=1), (product == code).argmax(axis=1), product.shape[1] - 1)

@@ -142,7 +142,7 @@ class Rules:
         shown = np.flatnonzero(~self.hidden).astype(np.int32)
         return shown[self.order(None, shown, popularity[shown])]
 
-    def leading(self, list_name: str) -> Ints:
+    def pinned_to(self, list_name: str) -> Ints:
         """Return the products pinned to a list that are not hidden."""
         codes = (self.pinned or {}).get(list_name)
         return np.zeros(0, np.int32) if codes is None else codes[~self.hidden[codes]]

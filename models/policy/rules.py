@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from features.arrays.dtypes import Bools, Doubles, Ints
 from features.settings import ContactPolicy, Economics
+from models.policy.action_table import ALWAYS, ActionTable
 from models.policy.actions import CHANNELS, EVENTS
-from models.policy.deck import ALWAYS, Deck
 from models.policy.standing import NOT_RECORDED, Standing
 from models.policy.subjects import Goods, People
 
@@ -66,18 +66,20 @@ def held_out(standing: Standing) -> Refusal:
     return Refusal("held_out", why, standing.held_out[:, None])
 
 
-def channel_consent(standing: Standing, deck: Deck, economics: Economics, *, recorded: bool) -> Refusal:
+def channel_consent(
+    standing: Standing, table: ActionTable, economics: Economics, *, recorded: bool
+) -> Refusal:
     """Refuse a channel without consent; a channel whose consent is not recorded follows that of e-mail.
 
     What is shown in the shop itself needs no consent. ``recorded``: whether the shop records consent at all.
     """
-    given = standing.consent[:, deck.channel]
+    given = standing.consent[:, table.channel]
     given = np.where(given == NOT_RECORDED, standing.consent[:, [EMAIL]], given)
     refused = given == NO
     if economics.require_consent and recorded:
         refused |= given == NOT_RECORDED
     why = "the customer has not agreed to be contacted this way"
-    return Refusal("consent", why, refused & (deck.channel != SITE))
+    return Refusal("consent", why, refused & (table.channel != SITE))
 
 
 def open_return(standing: Standing) -> Refusal:
@@ -86,10 +88,10 @@ def open_return(standing: Standing) -> Refusal:
     return Refusal("open_return", why, standing.return_open[:, None])
 
 
-def not_meant(standing: Standing, deck: Deck) -> Refusal:
+def not_meant(standing: Standing, table: ActionTable) -> Refusal:
     """Refuse an action meant for customers with higher risk, more orders, or higher worth."""
-    mask = (standing.n_orders[:, None] < deck.least_orders) | (standing.rank[:, None] < 1 - deck.best_share)
-    mask |= (deck.least_risk > 0) & ~(standing.risk[:, None] >= deck.least_risk)
+    mask = (standing.n_orders[:, None] < table.least_orders) | (standing.rank[:, None] < 1 - table.best_share)
+    mask |= (table.least_risk > 0) & ~(standing.risk[:, None] >= table.least_risk)
     return Refusal("not_meant", "the action is meant for other customers (risk, orders or worth)", mask)
 
 
@@ -107,29 +109,31 @@ def settling(standing: Standing) -> Wait:
     return Wait("settling", why, standing.settles_in[:, None])
 
 
-def first_order_coupon(standing: Standing, deck: Deck) -> Wait:
+def first_order_coupon(standing: Standing, table: ActionTable) -> Wait:
     """Wait with a discount for some days after the first order, lest customers learn to wait for one."""
     since = np.nan_to_num(standing.since[:, [FIRST_ORDER]], nan=-ALWAYS)
-    return Wait("first_order_coupon", "too soon after the first order for a discount", deck.no_coupon - since)
+    return Wait(
+        "first_order_coupon", "too soon after the first order for a discount", table.no_coupon - since
+    )
 
 
-def cooldown(standing: Standing, deck: Deck) -> Wait:
+def cooldown(standing: Standing, table: ActionTable) -> Wait:
     """Wait until the action's cooldown for this customer is over."""
-    since = standing.since_action[:, deck.name]
-    wait = np.where(np.isnan(since), ALWAYS, deck.cooldown - since)
+    since = standing.since_action[:, table.name]
+    wait = np.where(np.isnan(since), ALWAYS, table.cooldown - since)
     return Wait("cooldown", "the customer has had this action too recently", wait)
 
 
-def too_early(standing: Standing, deck: Deck) -> Wait:
+def too_early(standing: Standing, table: ActionTable) -> Wait:
     """Wait until the action's window opens; forever if the event it depends on is unknown."""
-    wait = deck.from_days - _since_event(standing, deck)
+    wait = table.from_days - _since_event(standing, table)
     why = "the window after its event has not opened, or no such event is known"
     return Wait("too_early", why, np.where(np.isnan(wait), np.inf, wait))
 
 
-def closes_in(standing: Standing, deck: Deck) -> Days:
+def closes_in(standing: Standing, table: ActionTable) -> Days:
     """Return in how many days each action's window closes, negative if it has; shape (n, n_actions)."""
-    closes = deck.until_days - _since_event(standing, deck)
+    closes = table.until_days - _since_event(standing, table)
     return np.where(np.isnan(closes), np.inf, closes)
 
 
@@ -139,8 +143,8 @@ def too_late(closes: Days, opens: Days) -> Refusal:
     return Refusal("too_late", "the window after its event has closed", mask)
 
 
-def _since_event(standing: Standing, deck: Deck) -> Days:
-    return np.where(deck.event >= 0, standing.since[:, deck.event], 0.0)
+def _since_event(standing: Standing, table: ActionTable) -> Days:
+    return np.where(table.event >= 0, standing.since[:, table.event], 0.0)
 
 
 def quiet_hours(hour: NDArray[np.integer] | int, policy: ContactPolicy) -> Refusal:
@@ -208,28 +212,34 @@ class Timing:
 
 
 def timing(
-    standing: Standing, deck: Deck, economics: Economics, policy: ContactPolicy, *, recorded: bool, days: int
+    standing: Standing,
+    table: ActionTable,
+    economics: Economics,
+    policy: ContactPolicy,
+    *,
+    recorded: bool,
+    days: int,
 ) -> Timing:
     """Return the result of every rule about people and actions for the next ``days`` days (0: today)."""
     waits = (
         weekly_cap(standing, policy),
         settling(standing),
-        first_order_coupon(standing, deck),
-        cooldown(standing, deck),
-        too_early(standing, deck),
+        first_order_coupon(standing, table),
+        cooldown(standing, table),
+        too_early(standing, table),
     )
-    shape = (len(standing), len(deck))
+    shape = (len(standing), len(table))
     opens = np.full(shape, ALWAYS)
     for wait in waits:
         opens = np.maximum(opens, wait.days)
-    closes = closes_in(standing, deck)
+    closes = closes_in(standing, table)
     refusals = (
         held_out(standing),
-        channel_consent(standing, deck, economics, recorded=recorded),
+        channel_consent(standing, table, economics, recorded=recorded),
         open_return(standing),
         *(Refusal(wait.rule, wait.why, wait.days > days) for wait in waits),
         too_late(closes, opens),
-        not_meant(standing, deck),
+        not_meant(standing, table),
     )
     return Timing(opens, closes, refusals)
 

@@ -211,7 +211,7 @@ class Live:
             product = np.append(product, more)
             score = np.append(score, np.minimum(self.state.table.popularity[more], last))
             source = np.append(source, np.full(len(more), OWN if list_name == "buy_again" else POPULAR))
-        for code in self._leading(ask, list_name):
+        for code in self._pinned_to(ask, list_name):
             at = np.flatnonzero(product == code)
             chance = score[at[0]] if len(at) else self.state.table.popularity[code]
             rest = np.flatnonzero(product != code)[: ask.k - 1]
@@ -221,9 +221,9 @@ class Live:
         names = [SOURCES[number] for number in source.tolist()]
         return list(zip(ids, score.tolist(), names, strict=True))
 
-    def _leading(self, ask: Question, list_name: str) -> list[int]:
+    def _pinned_to(self, ask: Question, list_name: str) -> list[int]:
         """Return products pinned by the shop that this customer may be shown, in reverse order."""
-        codes = self.state.rules.leading(list_name)
+        codes = self.state.rules.pinned_to(list_name)
         if not len(codes):
             return []
         leading: list[int] = codes[~ask.bars(self.state.rules, list_name, codes)][::-1].tolist()

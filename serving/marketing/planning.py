@@ -36,7 +36,7 @@ class Planned:
     """The customers it was made for."""
     calendar: Calendar
     actions: tuple[Action, ...]
-    """The deck's, by position."""
+    """Those of the action table, by position."""
     why_not: dict[int, str]
     """Why customers (by index) get no contact, for the first of them."""
     earliest_hour: int = 0
@@ -51,7 +51,7 @@ class Planned:
 def make_plan(state: State, codes: Ints, period: Period, now: datetime) -> Planned:
     """Plan for some customers (codes), in blocks; budget, days, caps and stock hold over all of them."""
     goods, terms = goods_now(state)
-    recent, actions = Recent.read(state, now), terms.deck.actions
+    recent, actions = Recent.read(state, now), terms.table.actions
     parts, why_not = [], dict[int, str]()
     for start in range(0, max(len(codes), 1), CUSTOMERS_AT_ONCE):
         block = codes[start : start + CUSTOMERS_AT_ONCE]

@@ -10,8 +10,8 @@ from features.arrays.dtypes import Bools, Doubles, Longs
 from models.budgets.budget import Tally, at_most, best_rows, climb, rivals
 from models.decisions.economics import EFFECT
 from models.decisions.words import how_it_works
+from models.policy.action_table import ActionTable
 from models.policy.actions import KEEP
-from models.policy.deck import Deck
 from models.policy.rules import first_refusal, frequency_cap, timing
 from serving.api_crm import Targets, TargetsRequest
 from serving.marketing.customers_now import Recent, people_of, standing_of
@@ -94,10 +94,10 @@ def barred(state: State, now: datetime) -> Bools:
     blocked = frequency_cap(people, snapshot.economics).mask
     if snapshot.known is not None and snapshot.goods_and_terms is not None:
         policy = snapshot.goods_and_terms[1].policy
-        deck = Deck.of([KEEP], snapshot.economics, policy)
+        table = ActionTable.of([KEEP], snapshot.economics, policy)
         standing = standing_of(state, codes, recent, now)
         recorded = people.consent_recorded
-        when = timing(standing, deck, snapshot.economics, policy, recorded=recorded, days=0)
+        when = timing(standing, table, snapshot.economics, policy, recorded=recorded, days=0)
         blocked |= first_refusal(when.refusals, (len(codes), 1))[:, 0] >= 0
     return np.asarray(blocked | state.erased)
 

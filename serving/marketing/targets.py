@@ -94,7 +94,7 @@ def _columns(state: State, found: Options, chosen: Allocation, codes: Ints) -> d
     _, worth, chance, spend = found.at(chosen.action)
     rows = np.flatnonzero(chosen.action >= 0)
     rows = rows[np.argsort(-(worth / np.maximum(spend, 1e-12))[rows], kind="stable")]
-    actions = [found.deck.actions[code] for code in chosen.action[rows].tolist()]
+    actions = [found.table.actions[code] for code in chosen.action[rows].tolist()]
     return {
         "rank": range(1, len(rows) + 1),
         "customer_id": snapshot.customers.names(codes[rows]),

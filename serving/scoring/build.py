@@ -23,8 +23,8 @@ from models.decisions.roles import Shelf
 from models.lists.cold import AttributeSegments
 from models.lists.picks import PERSONAL, SOURCES, Picks, asked_for
 from models.model import Model
+from models.policy.action_table import ActionTable
 from models.policy.actions import KEEP
-from models.policy.deck import Deck
 from models.policy.standing import draw_held_out
 from models.policy.subjects import Goods, People
 from serving.persons.marks import ErasedCustomers, Marks
@@ -190,15 +190,15 @@ class Build:
         standing = read_standing(self.shop, self.cutoff, self.customers, self.scores)
         accessories = None if self._cross_sell is None else self._cross_sell[1].together.product
         shelf = Shelf.read(self.shop, self.cutoff, accessories)
-        return Known(standing, shelf, self.learnt(model.terms(self.shop).deck))
+        return Known(standing, shelf, self.learnt(model.terms(self.shop).table))
 
-    def learnt(self, deck: Deck) -> dict[str, Money]:
-        """Return the effects learnt from experiments for a deck's actions, by customer."""
+    def learnt(self, table: ActionTable) -> dict[str, Money]:
+        """Return the effects learnt from experiments for a table's actions, by customer."""
         uplift = self._champions.get("uplift")
         if uplift is None:
             return {}
         features = self.shop.customer_features(self.cutoff).reindex(self.names)
-        return learnt_effects(uplift, features, deck)
+        return learnt_effects(uplift, features, table)
 
     def retention(self) -> Columns | None:
         """Return all customers ordered by what a contact earns, if churn and margin are known."""
@@ -220,7 +220,7 @@ class Build:
     def effect_of_keeping(self) -> dict[str, Money]:
         """Return the column of the learnt effect of a retention contact, if there is one."""
         settings = self.shop.settings
-        learnt = self.learnt(Deck.of([KEEP], settings.economics, settings.contact_policy))
+        learnt = self.learnt(ActionTable.of([KEEP], settings.economics, settings.contact_policy))
         return {EFFECT: learnt[KEEP.name]} if KEEP.name in learnt else {}
 
     def save_more(self, folder: Path) -> None:

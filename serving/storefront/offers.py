@@ -70,7 +70,7 @@ def tried(state: State, case: Case, terms: Terms, decision: dict[str, Any]) -> d
         "runners_up": [best, *(other for other in decision["runners_up"] if other["action"] != name)],
         "action": name,
         "product_id": None if code < 0 else names.names([code])[0],
-        "channel": None if action < 0 else drawn.options.deck.actions[action].channel,
+        "channel": None if action < 0 else drawn.options.table.actions[action].channel,
         terms.money: float(worth[0]),
         terms.probability: None if action < 0 else float(chance[0]),
         "effect": effect_of(name, case, terms),

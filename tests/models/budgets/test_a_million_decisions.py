@@ -33,7 +33,7 @@ def decided() -> tuple[Case, Goods, Options, np.ndarray, np.ndarray]:
 
 def test_a_million_decisions_are_of_every_kind(decided: Any) -> None:
     _, _, found, action, _ = decided
-    names = ["nothing", *(one.name for one in found.deck.actions)]
+    names = ["nothing", *(one.name for one in found.table.actions)]
     counts = dict(zip(names, np.bincount(action + 1, minlength=len(names)).tolist(), strict=True))
     never = [name for name, n in counts.items() if n <= 100]
     assert len(action) == N and not never, f"nobody in tests/worlds/decisions.py is whom {never} is meant for"
@@ -42,7 +42,7 @@ def test_a_million_decisions_are_of_every_kind(decided: Any) -> None:
 def test_no_contact_breaks_a_rule_about_customers(decided: Any) -> None:
     asked, _, found, action, _ = decided
     at, told = action >= 0, asked.standing.of(action >= 0)
-    taken = [found.deck.actions[code] for code in range(len(found.deck))]
+    taken = [found.table.actions[code] for code in range(len(found.table))]
     of = lambda field: np.array([getattr(a, field) for a in taken])[action[at]]  # noqa: E731
     channel = np.array([CHANNELS.index(a.channel) for a in taken])[action[at]]
     n = np.arange(at.sum())
@@ -61,7 +61,7 @@ def test_no_contact_breaks_a_rule_about_customers(decided: Any) -> None:
 
 def test_no_contact_breaks_a_rule_of_time(decided: Any) -> None:
     asked, _, found, action, _ = decided
-    for code, what in enumerate(found.deck.actions):
+    for code, what in enumerate(found.table.actions):
         told = asked.standing.of(action == code)
         again = told.since_action[:, NAMES.index(what.name)]
         assert not (again < what.cooldown_days).any(), what.name
@@ -73,7 +73,7 @@ def test_no_contact_breaks_a_rule_of_time(decided: Any) -> None:
 def test_no_product_breaks_a_rule_about_products(decided: Any) -> None:
     asked, shelf, found, action, _ = decided
     product, worth, _, _ = found.at(action)
-    goods = np.array([what.goods for what in found.deck.actions])
+    goods = np.array([what.goods for what in found.table.actions])
     at = (action >= 0) & (product >= 0)
     assert ((product >= 0) == (goods[action] != "none"))[action >= 0].all()
     assert not shelf.hidden[product[at]].any() and not (shelf.stock[product[at]] <= 0).any()
@@ -95,13 +95,13 @@ def test_one_by_one_no_contact_breaks_a_rule(decided: Any) -> None:
     for row in np.random.default_rng(2).choice(N, SAMPLE, replace=False).tolist():
         assert 0 < propensity[row] <= 1
         if action[row] >= 0:
-            what, product = found.deck.actions[action[row]], int(found.product[row, action[row]])
+            what, product = found.table.actions[action[row]], int(found.product[row, action[row]])
             assert broken(asked, shelf, row, what, product) == []
 
 
 def test_every_rule_is_said_once_more(decided: Any) -> None:
     asked, shelf, found, _, _ = decided
-    what = found.deck.actions[0]
+    what = found.table.actions[0]
     said = {*of_customers(asked, 0, what), *of_products(asked, shelf, 0, 0, what)} - {"role"}
     assert {*found.rules} == said, "a rule that is not said below is not checked"
 

@@ -94,7 +94,7 @@ def test_the_worthiest_contact_of_a_customer_is_always_planned_where_caps_allow_
 def test_a_product_goes_out_on_the_day_preferred_where_it_is_open() -> None:
     preferred = np.full(500, 11.0)
     found, asked, _ = planned(2, 500, weekly=9, monthly=99, preferred=preferred)
-    with_product = found.action < asked.deck.n_with_product
+    with_product = found.action < asked.table.n_with_product
     inside = asked.opens[found.row, found.action] <= 11
     first = np.unique(found.row[with_product & inside])
     assert np.isin(first, found.row[found.day == 11]).all()
@@ -111,7 +111,7 @@ def test_the_same_question_has_the_same_plan() -> None:
 
 def test_a_budget_a_day_an_action_and_a_stock_are_kept() -> None:
     found, asked, _ = planned(4, 2000)
-    most, stock = np.full(len(asked.deck), 300.0), np.full(50, 9.0)
+    most, stock = np.full(len(asked.table), 300.0), np.full(50, 9.0)
     kept = within(found, budget=100.0, per_day=20, n_contacts=150, most=most, stock=stock)
     assert len(kept) <= 150
     assert kept.spend.sum() <= 100 * (1 + 1e-9)
@@ -152,12 +152,12 @@ def test_a_budget_goes_to_what_earns_most_for_it() -> None:
 def keeping(seed: int, n: int) -> list[tuple[Calendar, dict[str, np.ndarray]]]:
     """Return the contacts without a product of who gets several, and what each would be alone."""
     found, asked, _ = planned(seed, n, weekly=9, monthly=99)
-    keeps, several = found.action >= asked.deck.n_with_product, []
+    keeps, several = found.action >= asked.table.n_with_product, []
     for row in np.flatnonzero(np.bincount(found.row[keeps]) > 1):
         mine = found.of((found.row == row) & keeps)
         at = (row, mine.action)
         risk = 1 - asked.chance[at]
-        alone = {"worth": asked.worth[at], "spend": asked.spend[at], "cost": asked.deck.cost[mine.action]}
+        alone = {"worth": asked.worth[at], "spend": asked.spend[at], "cost": asked.table.cost[mine.action]}
         several.append((mine, alone | {"share": asked.moved[at] / risk, "risk": risk}))
     assert len(several) > n // 10
     return several

@@ -59,7 +59,7 @@ def test_what_windows_missed_alike_is_the_least_of_it(missed: list[float], expec
     assert common(np.array(missed)) == expected
 
 
-WOBBLE = 0.05**2
+NOISE = 0.05**2
 PAST = [Miss(size, 0.0) for size in (0.5, 0.4, 0.3, 0.2, 0.1, 0.4)]
 
 
@@ -67,10 +67,10 @@ PAST = [Miss(size, 0.0) for size in (0.5, 0.4, 0.3, 0.2, 0.1, 0.4)]
     ("last_year", "expected"),
     [
         (None, 0.1 + 0.5 * 0.4),
-        (Miss(0.9, -WOBBLE), 0.9),  # beyond all doubt: the newest window is not asked
-        (Miss(0.9, 0.08 - WOBBLE), 0.1 + 0.5 * 0.8 + 0.5 * 0.5 * 0.4),  # half of it may be chance
+        (Miss(0.9, -NOISE), 0.9),  # beyond all doubt: the newest window is not asked
+        (Miss(0.9, 0.08 - NOISE), 0.1 + 0.5 * 0.8 + 0.5 * 0.5 * 0.4),  # half of it may be chance
         (Miss(0.9, 0.2), 0.1 + 0.5 * 0.4),  # within twice its noise
-        (Miss(-0.7, 0.08 - WOBBLE), 0.1 - 0.5 * 0.8 + 0.5 * 0.5 * 0.4),
+        (Miss(-0.7, 0.08 - NOISE), 0.1 - 0.5 * 0.8 + 0.5 * 0.5 * 0.4),
         (Miss(-np.inf, np.inf), 0.1 + 0.5 * 0.4),
         (Miss(np.nan, 0.0), 0.1 + 0.5 * 0.4),
     ],
@@ -107,5 +107,5 @@ def test_the_season_moves_the_mean_chance_in_full_whatever_the_customers(last_ye
     today, windows = pd.DataFrame({CHANCE: np.full(50, 0.3)}), [window(0.2, 0.2)]
     shift = PurchaseChance.level(raw, windows, today, 0.5, window(0.2, last_year, n=10**6))
     apart = logit(last_year) - logit(0.2)
-    expected = expit(logit(0.3) + apart - 4 * WOBBLE / apart)  # a shop's two years wobble, without a season
+    expected = expit(logit(0.3) + apart - 4 * NOISE / apart)  # a shop's two years differ, without a season
     assert expit(raw.logit(today) + shift).mean() == pytest.approx(expected, rel=1e-3)

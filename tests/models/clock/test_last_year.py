@@ -61,7 +61,7 @@ def test_a_christmas_is_foretold_by_the_one_before() -> None:
     assert of_late_nothing.buyers[0] == 0
 
 
-def test_a_season_is_believed_beyond_twice_the_noise_of_its_counts_and_the_shops_wobble() -> None:
+def test_a_season_is_believed_beyond_twice_the_noise_of_its_counts_and_of_the_shop() -> None:
     apart, noise = np.log(4), 1 / 400 + 1 / 100 + 0.05**2
     found = told([*sold(400, THEN), *sold(100, BEFORE), OLDEST], [1000.0])
     assert found.turn[0] == pytest.approx(np.exp(apart - 4 * noise / apart))
@@ -99,7 +99,7 @@ def test_a_product_that_came_last_year_did_not_turn(first: int, own: bool) -> No
 
 
 @pytest.mark.parametrize("n", [1550, 1450, 1500])
-def test_what_is_no_more_than_the_usual_wobble_is_no_season(n: int) -> None:
+def test_what_is_no_more_than_the_usual_noise_is_no_season(n: int) -> None:
     assert told([*sold(n, THEN), *sold(1500, BEFORE), OLDEST], [1000.0]).turn.tolist() == [1.0]
 
 

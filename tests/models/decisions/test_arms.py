@@ -13,32 +13,34 @@ N, K = 40, 6
 
 def test_what_is_spent_is_the_contact_and_the_discount_of_all_who_then_buy() -> None:
     asked, shelf = some(0, N, K)
-    deck, standing = TERMS.deck, asked.standing
+    table, standing = TERMS.table, asked.standing
     assert standing is not None
-    spend = sums(asked, shelf, deck).spend
-    parts = np.split(spend, np.cumsum([K] * deck.n_with_product), axis=1)
+    spend = sums(asked, shelf, table).spend
+    parts = np.split(spend, np.cumsum([K] * table.n_with_product), axis=1)
     for at, part in enumerate(parts[:-1]):
-        buying = np.minimum(asked.chance * (1 + deck.effect[at]), 1)
-        given = buying * shelf.price[asked.product] * deck.discount[at]
-        np.testing.assert_allclose(part, deck.cost[at] + given)
-    for at in range(deck.n_with_product, len(deck)):
-        ordering = 1 - standing.risk * (1 - deck.effect[at])
-        given = np.where(deck.discount[at] > 0, ordering * standing.basket * deck.discount[at], 0 * ordering)
-        np.testing.assert_allclose(parts[-1][:, at - deck.n_with_product], deck.cost[at] + given)
-    assert (deck.discount[: deck.n_with_product] > 0).any() and (
-        deck.discount[deck.n_with_product :] > 0
+        buying = np.minimum(asked.chance * (1 + table.effect[at]), 1)
+        given = buying * shelf.price[asked.product] * table.discount[at]
+        np.testing.assert_allclose(part, table.cost[at] + given)
+    for at in range(table.n_with_product, len(table)):
+        ordering = 1 - standing.risk * (1 - table.effect[at])
+        given = np.where(
+            table.discount[at] > 0, ordering * standing.basket * table.discount[at], 0 * ordering
+        )
+        np.testing.assert_allclose(parts[-1][:, at - table.n_with_product], table.cost[at] + given)
+    assert (table.discount[: table.n_with_product] > 0).any() and (
+        table.discount[table.n_with_product :] > 0
     ).any()
 
 
 def test_a_learnt_change_lifts_a_products_chance_by_its_share_of_those_who_order() -> None:
     asked, shelf = some(1, N, K)
-    name = TERMS.deck.actions[0].name
+    name = TERMS.table.actions[0].name
 
     def learnt(risk: float, change: float) -> Money:
         assert asked.standing is not None
         people = without(asked.standing, risk=np.full(N, risk))
         taught = replace(asked, standing=people, learnt={name: np.full(N, change)})
-        return sums(taught, shelf, TERMS.deck).worth[:, :K]
+        return sums(taught, shelf, TERMS.table).worth[:, :K]
 
     np.testing.assert_allclose(learnt(0.5, 0.1), learnt(0.0, 0.2))
     assert np.nanmin(learnt(0.0, 0.2) - learnt(0.0, 0.1)) < 0 < np.nanmax(learnt(0.0, 0.2) - learnt(0.0, 0.1))

@@ -15,8 +15,8 @@ from models.decisions.everyone import Options, options
 from models.decisions.explore import draw, epsilon_greedy, explore, greedy, policy_of, thompson
 from models.decisions.offer import choose
 from models.decisions.words import why_nothing
+from models.policy.action_table import ActionTable
 from models.policy.actions import KEEP
-from models.policy.deck import Deck
 
 SEEDS = st.integers(0, 10**6)
 
@@ -80,7 +80,7 @@ def found() -> Options:
 def test_what_is_drawn_is_drawn_as_often_as_its_propensity_says(found: Options) -> None:
     rng, chances = np.random.default_rng(0), epsilon_greedy(found, 0.3)
     drawn = np.stack([draw(chances, rng.random(len(found)))[0] for _ in range(200)])
-    share = np.mean(drawn[..., None] == np.append(np.arange(len(found.deck)), -1), axis=(0, 1))
+    share = np.mean(drawn[..., None] == np.append(np.arange(len(found.table)), -1), axis=(0, 1))
     np.testing.assert_allclose(share, chances.mean(axis=0), atol=0.003)
 
 
@@ -105,13 +105,13 @@ def test_thompsons_chances_are_those_of_sampling(found: Options) -> None:
     spread = np.where(np.isfinite(few.worth), 1.0, 0.0)
     sampled = np.where(np.isfinite(few.worth), few.worth, -np.inf) + rng.normal(size=(4000, 1, 1)) * 0
     sampled = sampled + rng.normal(size=sampled.shape) * spread
-    best = np.where(sampled.max(axis=2) > 0, sampled.argmax(axis=2), len(few.deck))
-    counted = np.mean(best[..., None] == np.arange(len(few.deck) + 1), axis=0)
+    best = np.where(sampled.max(axis=2) > 0, sampled.argmax(axis=2), len(few.table))
+    counted = np.mean(best[..., None] == np.arange(len(few.table) + 1), axis=0)
     np.testing.assert_allclose(thompson(few, spread), counted, atol=0.05)
 
 
 def test_thompson_doubts_all_that_an_action_brings_not_what_is_left_of_it(found: Options) -> None:
-    one = replace(found, deck=Deck.of([KEEP], TERMS.economics, TERMS.policy))
+    one = replace(found, table=ActionTable.of([KEEP], TERMS.economics, TERMS.policy))
     one = replace(one, worth=np.full((1, 1), 1.0), spend=np.full((1, 1), 9.0))  # brings 10, costs 9
     policy = ContactPolicy(exploration="thompson", effect_spread=0.3)
     assert policy_of(one, policy)[0, 0] == pytest.approx(ndtr(1 / 3), abs=0.01)

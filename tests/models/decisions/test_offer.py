@@ -11,7 +11,7 @@ from features.errors import ArtefactError
 from features.settings import Economics
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import assumed_effect, incremental_margin
-from models.decisions.offer import Decision, choose, load_desk, merge_lists, save_desk
+from models.decisions.offer import Decision, choose, load_goods_and_terms, merge_lists, save_goods_and_terms
 from models.decisions.words import explain
 from models.policy.subjects import Goods, People
 
@@ -211,15 +211,15 @@ def test_lists_are_laid_side_by_side() -> None:
 
 
 def test_the_desk_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    save_desk(tmp_path, goods(), TERMS)
-    shelf, terms = load_desk(tmp_path)
+    save_goods_and_terms(tmp_path, goods(), TERMS)
+    shelf, terms = load_goods_and_terms(tmp_path)
     assert terms == TERMS
     assert choose(case([4], [0.5]), shelf, terms).money == choose(case([4], [0.5]), goods(), TERMS).money
 
 
 def test_a_broken_desk_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="score again"):
-        load_desk(tmp_path)
+        load_goods_and_terms(tmp_path)
 
 
 def test_days_since_a_purchase_count_from_the_last_one(small_history: object) -> None:

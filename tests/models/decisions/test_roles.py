@@ -12,7 +12,7 @@ from features.arrays.history import History, Vocabulary
 from features.arrays.last_bought import days_since_bought
 from features.window import parse_cutoff
 from models.decisions.roles import Shelf, goes_with, kind_cooling, repeat_days, roles, usual_price
-from models.policy.deck import role_bit
+from models.policy.action_table import role_bit
 from models.policy.subjects import Goods
 
 CHEAP, USUAL, BETTER, LUXURY, OTHER = range(5)

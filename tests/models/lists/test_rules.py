@@ -122,8 +122,8 @@ def test_boosted_products_go_first_and_hidden_ones_nowhere() -> None:
     )
     rules = Rules.of(history_of(kitchen(9)), catalogue(), said, 28)
     assert rules.best(np.array([0.2, 0.9, 0.5, 0.1], np.float32)).tolist() == [0, 2, 3]
-    assert rules.leading("popular").tolist() == [3, 0]
-    assert rules.leading("for_you").tolist() == []
+    assert rules.pinned_to("popular").tolist() == [3, 0]
+    assert rules.pinned_to("for_you").tolist() == []
 
 
 @given(
@@ -150,7 +150,7 @@ def test_saved_and_loaded_they_are_the_same(tmp_path: Path, said: Lists) -> None
     again = Rules.load(tmp_path)
     for name in ("returns", "hidden", "boost", "category", "is_new", "max_per_category", "explore_share"):
         np.testing.assert_array_equal(getattr(again, name), getattr(rules, name))
-    assert again.leading("for_you").tolist() == rules.leading("for_you").tolist()
+    assert again.pinned_to("for_you").tolist() == rules.pinned_to("for_you").tolist()
 
 
 @given(

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.settings import ContactPolicy, Economics
+from models.policy.action_table import ActionTable
 from models.policy.actions import CHANNELS, EVENTS, NAMES, Action, Event, catalogue
-from models.policy.deck import Deck
 from models.policy.rules import Timing, quiet_hours, timing
 from models.policy.standing import COLUMNS, Standing, draw_held_out
 
@@ -22,8 +22,8 @@ COUPON = Action(name="win_back_discount", discount_share=0.1)
 THANKS = Action(name="thank_you", after="delivery", from_days=2, until_days=7)
 
 
-def deck(*actions: Action, policy: ContactPolicy = POLICY) -> Deck:
-    return Deck.of(actions, ECONOMICS, policy)
+def table(*actions: Action, policy: ContactPolicy = POLICY) -> ActionTable:
+    return ActionTable.of(actions, ECONOMICS, policy)
 
 
 def one(**known: Any) -> Standing:
@@ -53,7 +53,7 @@ def refused(
 
 def told(standing: Standing, action: Action, *, policy: ContactPolicy = POLICY, **asked: Any) -> Timing:
     asked = {"days": 0, "recorded": True} | asked
-    return timing(standing, deck(action, policy=policy), ECONOMICS, policy, **asked)
+    return timing(standing, table(action, policy=policy), ECONOMICS, policy, **asked)
 
 
 def test_who_has_agreed_and_waits_for_nothing_may_be_contacted() -> None:

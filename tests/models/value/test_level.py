@@ -48,8 +48,8 @@ def test_totals_leave_out_what_the_structure_missed_in_every_window(parts: Any) 
 def test_last_years_season_is_in_the_totals_of_the_structure(parts: Any, newest_first: int) -> None:
     windows = [window(-0.2 - 0.01 * k, -0.4 - 0.01 * k) for k in range(8)][::newest_first]
     days, revenue = Parts.misses(parts, windows, 1.0, window(0.5, 0.9))  # customers alike: no noise
-    wobble = 4 * 0.05**2
-    heard = 1 - wobble / 0.7**2, 1 - wobble / 1.3**2
+    noise = 4 * 0.05**2
+    heard = 1 - noise / 0.7**2, 1 - noise / 1.3**2
     assert (days.heard, revenue.heard) == pytest.approx(heard)
     assert (days.size, revenue.size) == pytest.approx((-0.2 + heard[0] * 0.7, -0.4 + heard[1] * 1.3))
     nobody = window(0.0, 0.0)

@@ -15,7 +15,7 @@ ALWAYS = -1e6
 
 
 @dataclass(frozen=True)
-class Deck:
+class ActionTable:
     """The enabled actions, those with a product first; every array has shape (n_actions,)."""
 
     actions: tuple[Action, ...]
@@ -42,7 +42,7 @@ class Deck:
     """Days after the first order without this action: ``no_coupon_days`` if it gives a discount."""
 
     @classmethod
-    def of(cls, actions: Sequence[Action], economics: Economics, policy: ContactPolicy) -> "Deck":
+    def of(cls, actions: Sequence[Action], economics: Economics, policy: ContactPolicy) -> "ActionTable":
         """Convert actions to arrays, under a shop's economics and contact policy."""
         some = sorted(actions, key=lambda action: not action.offers_product)
         numbers = np.array([_numbers(action, economics, policy) for action in some], np.float64)
@@ -70,7 +70,7 @@ def _codes(values: list[int]) -> Ints:
 
 
 def _numbers(action: Action, economics: Economics, policy: ContactPolicy) -> list[float]:
-    """Return the columns of a deck from ``cost`` on, in their order."""
+    """Return an action's columns from ``cost`` on, in their order."""
     hangs = action.after is not None
     return [
         economics.contact_cost if action.cost is None else action.cost,

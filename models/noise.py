@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike
 
 from features.arrays.dtypes import Doubles
 
-SHOP_WOBBLE = 0.05
+SHOP_NOISE = 0.05
 """Standard deviation of the log ratio of a shop's two adjacent horizons without a season (seen: 0.02 to
 0.05)."""
 
