@@ -4,10 +4,10 @@ A new source is one class here (or a table of ``Near``), a line in ``new_sources
 ``models.lists.picks.SOURCES`` and a budget in ``models.ranking.cross_sell_rows``.
 """
 
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
@@ -22,29 +22,25 @@ FRESH_DAYS = 42
 """A product first sold at most this many days ago is an arrival."""
 
 
-class Source(Protocol):
-    """One way to propose products."""
-
-    @property
-    def name(self) -> str:
-        """One of ``SOURCES``."""
-
-    @property
-    def budget(self) -> int:
-        """Maximum number of products it proposes to a customer."""
-
-    def scores(self, history: History, codes: Ints) -> Scores:
-        """Return scores (customers, shelf), 0 for no opinion; ``codes`` are the customers' in the state."""
-        ...
-
-
 @dataclass(frozen=True)
-class Near:
-    """Products near those bought: by the same customers, in the same orders, by words."""
+class Source(ABC):
+    """One way to propose products."""
 
     state: ListState
     budget: int
+    """Maximum number of products it proposes to a customer."""
     name: str
+    """One of ``SOURCES``."""
+
+    @abstractmethod
+    def scores(self, history: History, codes: Ints) -> Scores:
+        """Return scores (customers, shelf), 0 for no opinion; ``codes`` are the customers' in the state."""
+
+
+@dataclass(frozen=True)
+class Near(Source):
+    """Products near those bought: by the same customers, in the same orders, by words."""
+
     table: Neighbours
 
     def scores(self, history: History, codes: Ints) -> Scores:
@@ -76,13 +72,8 @@ class Linear(Near):
         return bought
 
 
-@dataclass(frozen=True)
-class Factors:
+class Factors(Source):
     """Products whose ALS factors fit the customer's."""
-
-    state: ListState
-    budget: int
-    name: str = "factors"
 
     def scores(self, history: History, codes: Ints) -> Floats:
         """Multiply factors."""
@@ -94,13 +85,8 @@ class Factors:
         return self.state.product_factors[self.state.shelf]
 
 
-@dataclass(frozen=True)
-class Alike:
+class Alike(Source):
     """Products that customers with similar baskets buy."""
-
-    state: ListState
-    budget: int
-    name: str = "alike"
 
     def scores(self, history: History, codes: Ints) -> Scores:
         """Look up the customers' profiles."""
@@ -120,13 +106,8 @@ class Alike:
         return place
 
 
-@dataclass(frozen=True)
-class Category:
+class Category(Source):
     """Best sellers of the categories a customer buys in."""
-
-    state: ListState
-    budget: int
-    name: str = "category"
 
     def scores(self, history: History, codes: Ints) -> Scores:
         """Multiply purchases in a category by the product's share of its sales."""
@@ -155,13 +136,8 @@ class Category:
         return csr_matrix((share, (self._kind[shelf], np.arange(len(shelf)))), shape=shape)
 
 
-@dataclass(frozen=True)
-class Selling:
+class Selling(Source):
     """What sells now, and what is now bought for the first time."""
-
-    state: ListState
-    budget: int
-    name: str = "popular"
 
     def scores(self, history: History, codes: Ints) -> Floats:
         """Score everyone alike."""
@@ -170,13 +146,8 @@ class Selling:
         return np.asarray(chance, np.float32)
 
 
-@dataclass(frozen=True)
-class Arrivals:
+class Arrivals(Source):
     """Products that are new in the shop, by this week's sales."""
-
-    state: ListState
-    budget: int
-    name: str = "arrivals"
 
     def scores(self, history: History, codes: Ints) -> Floats:
         """Score everyone alike."""
@@ -191,12 +162,12 @@ def new_sources(state: ListState, budgets: dict[str, int]) -> list[Source]:
     every: tuple[Source, ...] = (
         Near(state, most["similar"], "similar", state.neighbours),
         Linear(state, most["linear"], "linear", state.linear),
-        Factors(state, most["factors"]),
-        Alike(state, most["alike"]),
+        Factors(state, most["factors"], "factors"),
+        Alike(state, most["alike"], "alike"),
         Near(state, most["baskets"], "baskets", state.together),
         Near(state, most["texts"], "texts", state.texts),
-        Category(state, most["category"]),
-        Arrivals(state, most["arrivals"]),
-        Selling(state, most["popular"]),
+        Category(state, most["category"], "category"),
+        Arrivals(state, most["arrivals"], "arrivals"),
+        Selling(state, most["popular"], "popular"),
     )
     return [source for source in every if source.budget > 0]

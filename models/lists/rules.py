@@ -51,12 +51,6 @@ class Rules:
     """Products that customers returned: these are not new to them."""
 
     @classmethod
-    def none(cls, n_products: int) -> Self:
-        """Return the rules of a shop without any: everything may be shown, ordered by its chance."""
-        yes = np.ones(n_products, bool)
-        return cls(yes, ~yes, np.ones(n_products, np.float32), np.full(n_products, -1, np.int32), ~yes)
-
-    @classmethod
     def of(
         cls,
         history: History,

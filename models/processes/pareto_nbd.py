@@ -25,7 +25,6 @@ NEAR = (-6.0, 4.0)
 
 If all leave at one rate, s and beta grow without limit: at e^4 the likelihood is within a millionth of it.
 """
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(32)
 STEP = 1e-5
 """Step of finite differences in log-parameters: their error is far below the convergence tolerance."""
 
@@ -69,25 +68,6 @@ class ParetoNBD:
         lasting = -np.expm1((s - 1) * -np.log1p(horizon / (self.beta + T_))) / (s - 1)
         rate = (self.r + x) / (self.alpha + T_)
         return np.asarray(rate * (self.beta + T_) * lasting * self._alive(x, t_x, T_))
-
-    def purchase_probability(
-        self, frequency: npt.ArrayLike, recency: npt.ArrayLike, T: npt.ArrayLike, horizon: float
-    ) -> Doubles:
-        """Return P(at least one purchase day in the next ``horizon`` | x, t_x, T), shape (n,).
-
-        Integrates the density of the next purchase, E[rate * exp(-(rate + leaving rate) * u)], by
-        Gauss-Legendre over u.
-        """
-        x, t_x, T_ = arrays(frequency, recency, T)
-        u = (
-            (NODES + 1) / 2 * np.log1p(horizon / (self.alpha + T_))[:, None]
-        )  # even steps of log(alpha + T + u)
-        later = (self.alpha + T_)[:, None] * np.expm1(u)
-        density = -(self.r + x)[:, None] * u - self.s * np.log1p(later / (self.beta + T_)[:, None])
-        total = (np.exp(density) * WEIGHTS).sum(axis=1) / 2
-        return np.asarray(
-            self._alive(x, t_x, T_) * (self.r + x) * total * np.log1p(horizon / (self.alpha + T_))
-        )
 
     def _alive(self, x: Doubles, t_x: Doubles, T: Doubles) -> Doubles:
         return _terms(np.array([self.r, self.alpha, self.s, self.beta]), x, t_x, T)[1]

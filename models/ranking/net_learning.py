@@ -32,7 +32,7 @@ SETTLED = 0.02
 
 
 @dataclass(frozen=True)
-class Lesson:
+class NetConfig:
     """The number of networks, their hidden units, and the number of passes over the rows."""
 
     n_nets: int
@@ -41,24 +41,24 @@ class Lesson:
     seed: int
 
 
-def learn(features: Floats, bought: Bools, lesson: Lesson) -> Net | None:
+def learn(features: Floats, bought: Bools, config: NetConfig) -> Net | None:
     """Return the mean of several networks; None if training has not converged.
 
     The same rows give the same network on any number of cores.
     """
     from threadpoolctl import threadpool_limits
 
-    rng = np.random.default_rng(lesson.seed)
+    rng = np.random.default_rng(config.seed)
     scale = Scale.of(features[:: max(len(features) // SAMPLE, 1)])
-    nets = _Nets.new(rng, inputs(features[:1], scale).shape[1], lesson, float(bought.mean()))
+    nets = _Nets.new(rng, inputs(features[:1], scale).shape[1], config, float(bought.mean()))
     batch = int(np.clip(len(features) // STEPS, FEWEST, BATCH))
-    n_steps = lesson.n_passes * (len(features) // batch)
+    n_steps = config.n_passes * (len(features) // batch)
     losses = np.zeros(n_steps)
     with threadpool_limits(1, "blas"):
-        for step, rows in enumerate(_batches(rng, len(features), batch, lesson.n_passes)):
+        for step, rows in enumerate(_batches(rng, len(features), batch, config.n_passes)):
             rate = RATE * min(1, (step + 1) / WARM) * (1 + np.cos(np.pi * step / n_steps)) / 2
             losses[step] = nets.step(inputs(features[rows], scale), bought[rows], np.float32(rate))
-    if not _settled(losses.reshape(lesson.n_passes, -1).mean(axis=1)):
+    if not _settled(losses.reshape(config.n_passes, -1).mean(axis=1)):
         return None
     return nets.mean(scale)
 
@@ -106,13 +106,13 @@ class _Nets:
     level: _Weights
 
     @classmethod
-    def new(cls, rng: np.random.Generator, n_inputs: int, lesson: Lesson, share: float) -> "_Nets":
+    def new(cls, rng: np.random.Generator, n_inputs: int, config: NetConfig, share: float) -> "_Nets":
         """Return new networks whose output is the share of rows that were bought."""
-        units = lesson.n_nets * lesson.n_hidden
+        units = config.n_nets * config.n_hidden
         weight = rng.standard_normal((n_inputs, units), np.float32) / np.float32(np.sqrt(n_inputs))
         weight[-1] = 0
-        out = rng.standard_normal(units, np.float32) / np.float32(np.sqrt(lesson.n_hidden))
-        level = np.full(lesson.n_nets, np.log(share / (1 - share)), np.float32)
+        out = rng.standard_normal(units, np.float32) / np.float32(np.sqrt(config.n_hidden))
+        level = np.full(config.n_nets, np.log(share / (1 - share)), np.float32)
         return cls(_Weights.of(weight), _Weights.of(out), _Weights.of(level))
 
     def step(self, rows: Floats, bought: Bools, rate: np.float32) -> float:

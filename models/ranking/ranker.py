@@ -22,7 +22,7 @@ from features.errors import ArtefactError
 from features.hardware import side_by_side, threads_for
 from models.config import Config
 from models.ranking.net import Net
-from models.ranking.net_learning import Lesson, learn
+from models.ranking.net_learning import NetConfig, learn
 from models.ranking.plain import Plain
 from models.ranking.trees import MAX_LEAVES, FlatTrees
 
@@ -174,7 +174,7 @@ class Ranker:
 def _net(features: Floats, bought: Bools, config: RankerConfig) -> Net | None:
     if not config.net_share or bought.sum() < config.net_from:
         return None
-    return learn(features, bought, Lesson(config.n_nets, config.n_hidden, config.n_passes, config.seed))
+    return learn(features, bought, NetConfig(config.n_nets, config.n_hidden, config.n_passes, config.seed))
 
 
 def _plain(features: Floats, bought: Bools, config: RankerConfig, *, for_net: bool) -> Plain | None:

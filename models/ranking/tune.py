@@ -40,7 +40,7 @@ K = 10
 
 
 @dataclass(frozen=True)
-class Exam:
+class HeldOut:
     """Candidates of some customers in a window that no setting is trained on, with their outcomes."""
 
     customer: Ints
@@ -52,7 +52,7 @@ class Exam:
     n_new: Longs
     """Of these, products bought for the first time."""
 
-    def marks(self, score: Floats) -> tuple[float, float]:
+    def ndcg(self, score: Floats) -> tuple[float, float]:
         """Return mean NDCG@10 over customers with purchases: of all products, and of new ones."""
         new = ~self.own
         return (
@@ -85,8 +85,8 @@ def tune(
     config = config or CrossSellConfig()
     newest = shop.past_cutoffs(known_until, horizon_days, n=1)[0]
     parts = learning_rows(shop, newest, config, horizon_days)
-    exam = exam_of(shop, newest, known_until, config, horizon_days=horizon_days, n_customers=n_customers)
-    given = exam.marks(Ranker.train(parts, config).chance(exam.features))
+    unseen = held_out(shop, newest, known_until, config, horizon_days=horizon_days, n_customers=n_customers)
+    given = unseen.ndcg(Ranker.train(parts, config).chance(unseen.features))
     if not min(given) > 0:
         raise CannotLearn(
             "the given settings find nothing in the newest window: there is nothing to compare with"
@@ -94,10 +94,10 @@ def tune(
 
     def value(trial: Any) -> float:
         tried = config.model_copy(update=_suggested(trial))
-        marks = exam.marks(Ranker.train(parts, tried).chance(exam.features))
-        trial.set_user_attr("ndcg_all", marks[0])
-        trial.set_user_attr("ndcg_new", marks[1])
-        return float(np.mean(np.divide(marks, given)))
+        figures = unseen.ndcg(Ranker.train(parts, tried).chance(unseen.features))
+        trial.set_user_attr("ndcg_all", figures[0])
+        trial.set_user_attr("ndcg_new", figures[1])
+        return float(np.mean(np.divide(figures, given)))
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=config.seed))
@@ -129,7 +129,7 @@ def _suggested(trial: Any) -> dict[str, float]:
     return found
 
 
-def exam_of(
+def held_out(
     shop: Shop,
     cutoff: datetime,
     known_until: datetime,
@@ -137,7 +137,7 @@ def exam_of(
     *,
     horizon_days: int,
     n_customers: int,
-) -> Exam:
+) -> HeldOut:
     """Return every candidate of up to ``n_customers`` who bought in the horizon after ``cutoff``.
 
     Raises ``CannotLearn`` if nobody did.
@@ -160,4 +160,4 @@ def exam_of(
     n_all, n_new = (
         np.bincount(pairs // size, minlength=len(history.customers))[some] for pairs in (truth, new)
     )
-    return Exam(np.searchsorted(some, customer).astype(np.int32), features, bought, own, n_all, n_new)
+    return HeldOut(np.searchsorted(some, customer).astype(np.int32), features, bought, own, n_all, n_new)

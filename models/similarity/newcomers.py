@@ -43,12 +43,6 @@ class Newcomers:
     """Weights sum to the newcomer's sales relative to its look-alikes; 0 for products that are not new."""
 
     @classmethod
-    def none(cls, n_products: int) -> Self:
-        """Return a shop without new products."""
-        nothing = np.zeros((n_products, 1))
-        return cls(np.zeros(n_products, bool), nothing.astype(np.int32) - 1, nothing.astype(np.float32))
-
-    @classmethod
     def of(
         cls, history: History, catalogue: Catalogue, table: ProductTable, near: Neighbours, horizon_days: int
     ) -> Self:

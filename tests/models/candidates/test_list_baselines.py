@@ -3,13 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from worlds.checkerboard import board
+from worlds.rules import no_rules
 
 from models.candidates.list_baselines import baselines
 from models.lists.picks import Picks
 from models.lists.rules import Rules
 
 HISTORY = board()[2].history
-PLAIN = Rules.none(len(HISTORY.products))
+PLAIN = no_rules(len(HISTORY.products))
 CODES = np.arange(len(HISTORY.customers), dtype=np.int32)
 
 

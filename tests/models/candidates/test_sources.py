@@ -133,6 +133,6 @@ def test_arrivals_are_what_is_new_by_its_sales() -> None:
     table = replace(state.table, statistics=statistics)
     new = state.eligible[:2]
     table.column("p_age")[new] = FRESH_DAYS
-    found = Arrivals(replace(state, table=table), 5).scores(state.history, np.zeros(3, np.int32))
+    found = Arrivals(replace(state, table=table), 5, "arrivals").scores(state.history, np.zeros(3, np.int32))
     np.testing.assert_array_equal(found[:2], columns["p_sales_7d"][new])
     assert not found[2:][columns["p_age"][state.eligible[2:]] > FRESH_DAYS].any()

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from worlds.rules import no_rules
 
 from features.arrays.brought_back import BroughtBack
 from features.arrays.history import History, Vocabulary
@@ -10,7 +11,7 @@ from models.lists.picks import PERSONAL, SOURCES, Pairs, asked_for, filled, fram
 from models.lists.rules import Rules
 
 N = 9
-FREE = Rules.none(N)
+FREE = no_rules(N)
 
 
 def shop_of(bought: list[set[int]]) -> History:

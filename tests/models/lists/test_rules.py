@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from worlds.rules import no_rules
 
 from features.arrays.catalogue import Catalogue
 from features.arrays.dtypes import Ints
@@ -133,7 +134,7 @@ def test_boosted_products_go_first_and_hidden_ones_nowhere() -> None:
 def test_a_cap_takes_each_categorys_best_in_turns(pairs: list[tuple[int, int, int]], cap: int) -> None:
     customer, category, score = np.array(pairs, int).reshape(-1, 3).T.astype(np.int32)
     product = np.arange(len(pairs), dtype=np.int32)
-    rules = replace(Rules.none(len(pairs)), category=category, max_per_category=cap)
+    rules = replace(no_rules(len(pairs)), category=category, max_per_category=cap)
     found = rules.order(customer, product, score.astype(np.float32)).tolist()
     expected, turns = [], {}
     for row in sorted(range(len(pairs)), key=lambda row: (-score[row], row)):
@@ -161,10 +162,10 @@ def test_new_products_have_their_share_of_places_and_nothing_is_lost(
     pairs: list[tuple[int, bool, int]], share: float
 ) -> None:
     customer, new, score = np.array(pairs, int).reshape(-1, 3).T.astype(np.int32)
-    rules = replace(Rules.none(len(pairs)), is_new=new.astype(bool), explore_share=share)
+    rules = replace(no_rules(len(pairs)), is_new=new.astype(bool), explore_share=share)
     product = np.arange(len(pairs), dtype=np.int32)
     found = rules.order(customer, product, score.astype(np.float32))
-    plain = Rules.none(len(pairs)).order(customer, product, score.astype(np.float32))
+    plain = no_rules(len(pairs)).order(customer, product, score.astype(np.float32))
     assert sorted(found.tolist()) == product.tolist()
     for one in range(3):
         mine, usual = (rows[customer[rows] == one] for rows in (found, plain))
@@ -175,12 +176,12 @@ def test_new_products_have_their_share_of_places_and_nothing_is_lost(
 
 
 def test_without_a_share_for_new_products_the_order_is_by_chance_alone() -> None:
-    rules = replace(Rules.none(3), is_new=np.array([False, False, True]))
+    rules = replace(no_rules(3), is_new=np.array([False, False, True]))
     assert rules.order(None, np.arange(3), np.array([0.3, 0.2, 0.1], np.float32)).tolist() == [0, 1, 2]
 
 
 def test_a_shop_that_says_nothing_shows_everything_by_its_chance() -> None:
-    rules, every = Rules.none(3), np.arange(3, dtype=np.int32)
+    rules, every = no_rules(3), np.arange(3, dtype=np.int32)
     assert not rules.orders
     assert not rules.barred("for_you", every, np.ones(3, bool)).any()
     assert (rules.category.tolist(), rules.is_new.tolist()) == ([-1] * 3, [False] * 3)
@@ -191,4 +192,4 @@ def test_a_shop_that_says_nothing_shows_everything_by_its_chance() -> None:
     "said", [{"boost": np.full(3, 2.0)}, {"max_per_category": 1}, {"explore_share": 0.1}]
 )
 def test_a_boost_a_cap_and_new_products_each_have_a_say_in_the_order(said: Any) -> None:
-    assert replace(Rules.none(3), **said).orders
+    assert replace(no_rules(3), **said).orders

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from features.arrays.dtypes import Doubles
 from features.arrays.pairs import MISSING, PAIR_FEATURES
 from models.ranking.net import FAR, Net, Scale, inputs
-from models.ranking.net_learning import Lesson, learn
+from models.ranking.net_learning import NetConfig, learn
 from models.ranking.ranker import Ranker, RankerConfig, Rows, level_of
 
 RNG = np.random.default_rng(0)
@@ -20,13 +20,13 @@ ROWS = (RNG.normal(size=(8_000, len(PAIR_FEATURES))) * 10).astype(np.float32)
 ROWS[:2_000, [3, 4]] = ROWS[1_000:3_000, 5] = MISSING
 SAME = ROWS[:, 0] * ROWS[:, 1] > 0
 BOUGHT = (RNG.random(len(ROWS)) < 0.9) == SAME
-LESSON = Lesson(n_nets=2, n_hidden=16, n_passes=8, seed=0)
+CONFIG = NetConfig(n_nets=2, n_hidden=16, n_passes=8, seed=0)
 CONFIG = RankerConfig(n_bags=1, n_trees=8, n_nets=2, n_hidden=16, plain_share=0)
 
 
 @cache
 def net() -> Net:
-    found = learn(ROWS, BOUGHT, LESSON)
+    found = learn(ROWS, BOUGHT, CONFIG)
     assert found
     return found
 
@@ -85,13 +85,13 @@ def test_it_learns_what_no_single_column_tells() -> None:
 
 def test_the_same_rows_give_the_same_network_on_any_number_of_cores() -> None:
     with threadpool_limits(2):
-        again = learn(ROWS, BOUGHT, LESSON)
+        again = learn(ROWS, BOUGHT, CONFIG)
     assert again
     np.testing.assert_array_equal(again.raw(ROWS), net().raw(ROWS))
 
 
 def test_a_network_that_has_not_settled_is_not_heard() -> None:
-    assert learn(ROWS, BOUGHT, Lesson(n_nets=2, n_hidden=16, n_passes=2, seed=0)) is None
+    assert learn(ROWS, BOUGHT, NetConfig(n_nets=2, n_hidden=16, n_passes=2, seed=0)) is None
 
 
 def test_trees_and_network_are_averaged_in_log_odds() -> None:

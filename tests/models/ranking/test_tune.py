@@ -3,17 +3,17 @@ import pytest
 from worlds.checkerboard import CUTOFF, SMALL, board
 
 from features.window import shift_days
-from models.ranking.tune import SPACE, exam_of, tune
+from models.ranking.tune import SPACE, held_out, tune
 
 
 def test_the_exam_counts_what_no_candidate_found_too() -> None:
     shop, _, state = board()
     end = shift_days(CUTOFF, 28, shop.timezone)
-    exam = exam_of(shop, CUTOFF, end, SMALL, horizon_days=28, n_customers=20)
-    assert len(exam.n_all) == 20
-    assert (exam.n_all >= exam.n_new).all()
-    assert exam.bought.sum() <= exam.n_all.sum()
-    assert exam.marks(exam.bought.astype(np.float32))[0] == pytest.approx(1, abs=0.2)
+    unseen = held_out(shop, CUTOFF, end, SMALL, horizon_days=28, n_customers=20)
+    assert len(unseen.n_all) == 20
+    assert (unseen.n_all >= unseen.n_new).all()
+    assert unseen.bought.sum() <= unseen.n_all.sum()
+    assert unseen.ndcg(unseen.bought.astype(np.float32))[0] == pytest.approx(1, abs=0.2)
 
 
 def test_tuning_keeps_the_given_settings_unless_better_ones_are_found() -> None:
