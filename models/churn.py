@@ -11,11 +11,11 @@ from scipy.special import expit
 from features.customer import CUSTOMER_FEATURES
 from features.shop import Shop
 from models.chance.curve import Curve
-from models.chance.purchase_chance import Nearer, stretched
-from models.chance.reach import Reach
+from models.chance.horizon import Horizon
+from models.chance.purchase_chance import Extrapolated, extrapolate
 from models.customers import reasons
 from models.customers.customer_panel import PanelConfig, everyone, stacked, training_windows
-from models.customers.lens import COLUMNS, ORDERS
+from models.customers.inputs import COLUMNS, ORDERS
 from models.customers.log_linear import RFM, LogLinear
 from models.kinds import ScoreModel
 from models.model import customer_card
@@ -40,17 +40,19 @@ class Churn(ScoreModel[ChurnConfig]):
     truths = {"churn_probability": "lapsed"}
     Config = ChurnConfig
 
-    def __init__(self, config: ChurnConfig, trained_until: datetime, *, curve: Curve, reach: Reach) -> None:
+    def __init__(
+        self, config: ChurnConfig, trained_until: datetime, *, curve: Curve, horizon: Horizon
+    ) -> None:
         super().__init__(config, trained_until)
-        self.curve, self.reach = curve, reach
-        own = curve.rung(reach.horizon_days)
-        self.lens, self.chance = own.lens, own.chance
-        self.part = own.chance.lens if isinstance(own.chance, Nearer) else own.lens
+        self.curve, self.horizon = curve, horizon
+        own = curve.model(horizon.horizon_days)
+        self.inputs, self.chance = own.inputs, own.chance
+        self.part = own.chance.inputs if isinstance(own.chance, Extrapolated) else own.inputs
 
     @property
     def column(self) -> str:
         """The name of the column it predicts."""
-        return f"churn_probability_{self.lens.horizon_days}d"
+        return f"churn_probability_{self.inputs.horizon_days}d"
 
     @classmethod
     def fit(cls, shop: Shop, known_until: datetime, config: ChurnConfig) -> Self:
@@ -58,13 +60,13 @@ class Churn(ScoreModel[ChurnConfig]):
 
         A horizon of which no window has closed yet is extrapolated from a shorter one; ``notes`` then say so.
         """
-        reach = Reach.of(shop, known_until, config.horizon(shop))
-        curve = Curve.fit(shop, known_until, config, config.curve_days, reach)
-        return cls(config, known_until, curve=curve, reach=reach)
+        horizon = Horizon.of(shop, known_until, config.horizon(shop))
+        curve = Curve.fit(shop, known_until, config, config.curve_days, horizon)
+        return cls(config, known_until, curve=curve, horizon=horizon)
 
     def notes(self) -> list[dict[str, Any]]:
-        """Return the caveats on the shop's horizon: see ``Reach.notes``."""
-        return self.reach.notes(self.name)
+        """Return the caveats on the shop's horizon: see ``Horizon.notes``."""
+        return self.horizon.notes(self.name)
 
     def predict_from(self, features: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
         """Return ``churn_probability_{h}d`` from customer features.
@@ -73,8 +75,8 @@ class Churn(ScoreModel[ChurnConfig]):
         shorter one.
         """
         chances = 1.0 - self.curve.probabilities(features)
-        said = chances.rename(columns=lambda days: f"churn_probability_{days}d")
-        return said[[self.column, *said.columns.drop(self.column)]]
+        columns = chances.rename(columns=lambda days: f"churn_probability_{days}d")
+        return columns[[self.column, *columns.columns.drop(self.column)]]
 
     def explain(self, shop: Shop, cutoff: datetime) -> pd.DataFrame:
         """Return ``churn_reason_1`` to ``_3`` for everyone seen before ``cutoff`` (``customers.reasons``)."""
@@ -82,7 +84,7 @@ class Churn(ScoreModel[ChurnConfig]):
 
     def explain_from(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return the same from customer features; null for a customer who has no purchase left."""
-        found = reasons.codes(-self.chance.contributions(self.lens.rows(features)))
+        found = reasons.codes(-self.chance.contributions(self.inputs.rows(features)))
         return found.where(features["frequency"].notna())
 
     def importance(self) -> dict[str, float]:
@@ -98,19 +100,19 @@ class Churn(ScoreModel[ChurnConfig]):
         ``bgnbd``, ``pareto_nbd``: minus the expected orders. ``recency``: days since the last order.
         """
         features = everyone(shop, cutoff, ids)
-        learnt = self.config.model_copy(update={"horizon_days": self.reach.learnt_days})
+        learnt = self.config.model_copy(update={"horizon_days": self.horizon.learnt_days})
         windows = training_windows(shop, known_until, learnt)
         rows = pd.concat([window.rows for window in windows])
         bought = stacked([window.bought for window in windows])
         linear = LogLinear.fit(RFM, rows, bought, ridge=1.0)
-        now, chance = self.lens.rows(features), expit(linear.score(self.part.rows(features)))
-        if self.reach.is_carried:
-            chance = stretched(chance, self.part.rows(features), now)
+        now, chance = self.inputs.rows(features), expit(linear.score(self.part.rows(features)))
+        if self.horizon.is_extrapolated:
+            chance = extrapolate(chance, self.part.rows(features), now)
         return pd.DataFrame(
             {
                 "logistic_regression": 1.0 - chance,
                 "bgnbd": -now[ORDERS],
-                "pareto_nbd": -pareto_orders(now, self.lens.horizon_days),
+                "pareto_nbd": -pareto_orders(now, self.inputs.horizon_days),
                 "recency": now["days_since_last_order"],
             },
             index=features.index,
@@ -122,8 +124,8 @@ class Churn(ScoreModel[ChurnConfig]):
             folder,
             customer_features=CUSTOMER_FEATURES.fingerprint,
             columns=COLUMNS,
-            horizon_days=self.lens.horizon_days,
-            reach=self.reach.facts(),
+            horizon_days=self.inputs.horizon_days,
+            reach=self.horizon.facts(),
             curve=self.curve.facts(),
         )
         self.curve.save(folder)
@@ -136,5 +138,5 @@ class Churn(ScoreModel[ChurnConfig]):
                 card.config,
                 card.trained_until,
                 curve=Curve.load(folder, card.facts["curve"]),
-                reach=Reach.of_facts(card.facts["reach"]),
+                horizon=Horizon.of_facts(card.facts["reach"]),
             )

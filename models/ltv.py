@@ -4,7 +4,7 @@ Two forecasts are blended: the chance of an order times the expected amount give
 orders times Gamma-Gamma's spend. Each is first scaled to one total, halfway between what past windows show
 and what the structural model expects of today's customers, corrected by its error common to all windows. A
 horizon of which no window has closed is predicted for a part, and extrapolated to the whole
-(``models.value.carried``); ``notes`` then say so.
+(``models.value.extrapolation``); ``notes`` then say so.
 """
 
 from collections.abc import Sequence
@@ -18,16 +18,16 @@ from pydantic import Field
 
 from features.customer import CUSTOMER_FEATURES
 from features.shop import Shop
-from models.chance.reach import Reach
+from models.chance.horizon import Horizon
 from models.chance.season import year_ago
 from models.customers.customer_panel import PanelConfig, everyone, thinned, training_windows
-from models.customers.lens import COLUMNS
+from models.customers.inputs import COLUMNS
 from models.kinds import ScoreModel
 from models.model import customer_card
 from models.processes.next_order import dates, days_ahead, days_between, shop_gap_days
 from models.processes.pareto_nbd import pareto_orders
 from models.value.account import Account
-from models.value.carried import days_ratio
+from models.value.extrapolation import days_ratio
 from models.value.interval import Interval
 from models.value.tweedie import tweedie_revenue
 from models.value.value_parts import Figures, Learnt, Level, Parts
@@ -66,12 +66,12 @@ class Ltv(ScoreModel[LtvConfig]):
 
         A horizon of which no window has closed yet is extrapolated from a shorter one; ``notes`` then say so.
         """
-        reach = Reach.of(shop, known_until, config.horizon(shop))
-        learnt_of = config.model_copy(update={"horizon_days": reach.learnt_days})
+        horizon = Horizon.of(shop, known_until, config.horizon(shop))
+        learnt_of = config.model_copy(update={"horizon_days": horizon.learnt_days})
         windows = training_windows(shop, known_until, learnt_of)
         features = shop.customer_features(known_until)
-        view = View.fit(features, shop.n_days_placed(known_until), reach)
-        last_year = year_ago(shop, known_until, reach.learnt_days)
+        view = View.fit(features, shop.n_days_placed(known_until), horizon)
+        last_year = year_ago(shop, known_until, horizon.learnt_days)
         parts = Parts.fit(windows, features, view.part, learnt_of, last_year=last_year)
         today = view.part.rows(features)
         learnt, structure = parts.two_part(today), parts.structure(today, view.part.kept)
@@ -79,7 +79,7 @@ class Ltv(ScoreModel[LtvConfig]):
         account = Account(
             Level.of(learnt.figures.days, structure.days, config.structure, days),
             Level.of(learnt.figures.revenue, structure.revenue, config.structure, revenue),
-            Interval.fit(view.opinions(parts, features).learnt.paid),
+            Interval.fit(view.forecasts(parts, features).learnt.paid),
             shop.margin(known_until).rate,
             shop_gap_days(features),
             shop.timezone,
@@ -87,8 +87,8 @@ class Ltv(ScoreModel[LtvConfig]):
         return cls(config, known_until, view=view, parts=parts, account=account)
 
     def notes(self) -> list[dict[str, Any]]:
-        """Return the caveats on the horizon: see ``Reach.notes``."""
-        return self.view.reach.notes(self.name)
+        """Return the caveats on the horizon: see ``Horizon.notes``."""
+        return self.view.horizon.notes(self.name)
 
     def predict_from(self, features: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
         """Return the value columns from customer features as of ``cutoff``.
@@ -100,20 +100,20 @@ class Ltv(ScoreModel[LtvConfig]):
         which half, 10% and 90% of customers like each have ordered again (UTC, the shop's midnight; NaT
         where it cannot be known).
         """
-        horizon = self.view.reach.horizon_days
-        learnt, structure, waiting = self.view.opinions(self.parts, features)
-        said = self._blended(learnt, structure)
+        horizon = self.view.horizon.horizon_days
+        learnt, structure, waiting = self.view.forecasts(self.parts, features)
+        blended = self._blended(learnt, structure)
         low, high = (
             self.parts.spend.below(learnt.typical, share) * self.account.revenue.two_part
             for share in self.account.interval.shares(learnt.paid)
         )
         figures = pd.DataFrame(
             {
-                f"expected_orders_{horizon}d": said.days,
-                f"expected_revenue_{horizon}d": said.revenue,
-                f"expected_revenue_{horizon}d_p10": np.minimum(low, said.revenue),
-                f"expected_revenue_{horizon}d_p90": np.maximum(high, said.revenue),
-                f"expected_margin_{horizon}d": said.revenue * self.account.margin_rate,
+                f"expected_orders_{horizon}d": blended.days,
+                f"expected_revenue_{horizon}d": blended.revenue,
+                f"expected_revenue_{horizon}d_p10": np.minimum(low, blended.revenue),
+                f"expected_revenue_{horizon}d_p90": np.maximum(high, blended.revenue),
+                f"expected_margin_{horizon}d": blended.revenue * self.account.margin_rate,
                 "days_between_orders": days_between(features, self.account.shop_gap_days),
             },
             index=features.index,
@@ -128,9 +128,9 @@ class Ltv(ScoreModel[LtvConfig]):
         probability. Customers who returned everything count as 0. NaN without prices.
         """
         features, paid = everyone(shop, cutoff).reindex(revenue.index), revenue.to_numpy(float)
-        learnt = self.view.opinions(self.parts, features).learnt
-        said = self.parts.spend.share_below(learnt.typical * self.account.revenue.two_part, paid)
-        reached = 1 - learnt.paid + learnt.paid * said
+        learnt = self.view.forecasts(self.parts, features).learnt
+        below_it = self.parts.spend.share_below(learnt.typical * self.account.revenue.two_part, paid)
+        reached = 1 - learnt.paid + learnt.paid * below_it
         below = np.where(paid > 0, reached, 0.0 * reached)
         return pd.DataFrame({"below": below, "at_or_below": reached}, index=revenue.index)
 
@@ -138,7 +138,9 @@ class Ltv(ScoreModel[LtvConfig]):
         share, account, figures = self.config.structure_share, self.account, learnt.figures
         days = account.days.blend(figures.days, structure.days, share)
         revenue = account.revenue.blend(figures.revenue, structure.revenue, share)
-        return Figures(np.maximum(days, learnt.chance) if self.view.reach.is_carried else days, revenue)
+        if self.view.horizon.is_extrapolated:
+            days = np.maximum(days, learnt.chance)
+        return Figures(days, revenue)
 
     def importance(self) -> dict[str, float]:
         """Return each column's share of the gain of the amount's trees; of the chance's, without prices."""
@@ -155,17 +157,17 @@ class Ltv(ScoreModel[LtvConfig]):
         ``tweedie``: revenue in one part, learnt from the same windows. Where ours is extrapolated, theirs are
         too.
         """
-        reach, features = self.view.reach, everyone(shop, cutoff, ids)
+        horizon, features = self.view.horizon, everyone(shop, cutoff, ids)
         rows, whole = self.view.part.rows(features), self.view.whole.rows(features)
-        learnt_of = self.config.model_copy(update={"horizon_days": reach.learnt_days})
+        learnt_of = self.config.model_copy(update={"horizon_days": horizon.learnt_days})
         windows = thinned(training_windows(shop, known_until, learnt_of), self.config)
-        more = days_ratio(rows, whole) if reach.is_carried else np.ones(len(rows))
+        more = days_ratio(rows, whole) if horizon.is_extrapolated else np.ones(len(rows))
         trees = self.parts.trees_alone(rows)
-        share_of_life = reach.horizon_days / rows["days_since_first_order"].clip(lower=1)
+        share_of_life = horizon.horizon_days / rows["days_since_first_order"].clip(lower=1)
         past = {
             "past_spend": rows["revenue"] * share_of_life,
             "expected_orders:past_spend": rows["n_order_days"] * share_of_life,
-            "expected_orders:pareto_nbd": pareto_orders(rows, reach.horizon_days),
+            "expected_orders:pareto_nbd": pareto_orders(rows, horizon.horizon_days),
             "tweedie": tweedie_revenue(windows, rows, self.config) * more,
         }
         two_part = Figures(trees.days * more, trees.revenue * more)

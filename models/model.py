@@ -70,7 +70,7 @@ class Model(ABC, Generic[C]):
         return {}
 
     def notes(self) -> list[dict[str, Any]]:
-        """Return caveats on the model's answers, as data (see ``models.chance.reach``)."""
+        """Return caveats on the model's answers, as data (see ``models.chance.horizon``)."""
         return []
 
     @abstractmethod

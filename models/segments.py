@@ -16,7 +16,7 @@ from features.errors import CannotLearn
 from features.shop import Shop
 from models.config import Config
 from models.customers.customer_panel import has_money
-from models.customers.lens import whole
+from models.customers.inputs import whole
 from models.customers.personas import TRAITS, Personas
 from models.kinds import ScoreModel
 from models.model import customer_card

@@ -15,7 +15,7 @@ from features.errors import CannotLearn, NotFound
 from features.shop import Shop
 from models.config import HorizonConfig
 from models.customers.customer_panel import everyone
-from models.customers.lens import whole
+from models.customers.inputs import whole
 from models.kinds import EffectModel
 from models.model import customer_card
 from models.trials.choice import RANDOM

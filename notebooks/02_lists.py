@@ -35,7 +35,7 @@ from models.cross_sell import CrossSell
 from models.lists.picks import Picks
 from models.lists.rules import learnt_returns
 from models.ranking.cross_sell_rows import over_candidates
-from models.ranking.reason_texts import CODES, told
+from models.ranking.reason_texts import CODES, reason_and_text
 from training.measures.list_metrics import hit_matrix, ndcg
 
 N_HOUSEHOLDS = 300
@@ -162,7 +162,7 @@ def words(product: int) -> tuple[str, str | None]:
 def said(picks: Picks, customer: int, rank: int, locale: str = "en") -> str:
     product, _, _, code, number, other = (column[customer, rank] for column in picks)
     (name, category), about = words(product), words(other)[0]
-    why = told(CODES[code], locale, number=number, name=name, about=about, category=category)
+    why = reason_and_text(CODES[code], locale, number=number, name=name, about=about, category=category)
     return f"{name}: {why[1]}"
 
 

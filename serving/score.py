@@ -18,7 +18,7 @@ from features.errors import Busy, RecompraError, SettingsError
 from features.shop import Shop
 from features.storage import files
 from features.window import local_day
-from models.chance.reach import sentence
+from models.chance.horizon import sentence
 from serving.persons.rights import Forgotten
 from serving.registry import Registry, versions_of
 from serving.scoring.build import Build

@@ -21,7 +21,7 @@ import bentoml
 import msgspec
 from starlette.responses import Response
 
-from models.chance.reach import in_short
+from models.chance.horizon import in_short
 from serving import api, api_crm, api_types
 from serving.entrance.access import ADMITTED, AccessControl
 from serving.entrance.refusals import refusal_for

@@ -21,7 +21,7 @@ from features.settings import Settings
 from features.shop import Shop
 from features.storage.files import created, replacing
 from features.window import parse_cutoff
-from models.chance.reach import told
+from models.chance.horizon import with_texts
 from models.customers.consistent import consistent
 from models.decisions.offer import ReadyLists
 from models.kinds import ListModel, ScoreModel
@@ -124,8 +124,8 @@ class Backtest:
 
     @property
     def notes(self) -> list[dict[str, Any]]:
-        """Return caveats on the scores: see ``models.chance.reach``."""
-        return told(note for model in self.models for note in model.notes())
+        """Return caveats on the scores: see ``models.chance.horizon``."""
+        return with_texts(note for model in self.models for note in model.notes())
 
     def metrics(self) -> dict[str, Any]:
         """Return the figures by model and baseline, and which models could not be learnt."""

@@ -20,7 +20,7 @@ from features.errors import CannotLearn, RecompraError, SettingsError
 from features.shop import Shop
 from features.sketch import Sketch
 from features.window import shift_days
-from models.chance.reach import sentence
+from models.chance.horizon import sentence
 from models.config import Config
 from models.decisions.offer import ReadyLists
 from models.kinds import ListModel, ScoreModel

@@ -22,7 +22,7 @@ from features.arrays.dtypes import Doubles
 from models.boosted_trees import Trees
 from models.customers.calibration import Miss, expected_miss, logit_shift, moved, share_of
 from models.customers.customer_panel import PanelConfig, TrainingWindow, stacked, thinned
-from models.customers.lens import CHANCE, COLUMNS, Lens
+from models.customers.inputs import CHANCE, COLUMNS, Inputs
 from models.customers.log_linear import RICH, LogLinear
 
 TREES = "purchase_chance.trees.txt"
@@ -32,10 +32,10 @@ SURE = 1 - 1e-12
 
 
 @dataclass(frozen=True)
-class Nearer:
+class Extrapolated:
     """The chance over a part of the horizon, extrapolated to the whole."""
 
-    lens: Lens
+    inputs: Inputs
     """For the part."""
     chance: "PurchaseChance"
 
@@ -44,7 +44,7 @@ class Nearer:
 
         The part's cumulative hazard (minus the log of the chance of no order) is scaled as BG/NBD's grows.
         """
-        part = self.lens.rows(rows)
+        part = self.inputs.rows(rows)
         hazard = np.logaddexp(0, self.chance.logit(part)) * _whole_over_part(part, rows)
         return np.asarray(hazard + np.log(-np.expm1(-hazard)))
 
@@ -54,7 +54,7 @@ class Nearer:
 
     def contributions(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Return what each of ``COLUMNS`` adds to the part's logit."""
-        return self.chance.contributions(self.lens.rows(rows))
+        return self.chance.contributions(self.inputs.rows(rows))
 
     @property
     def trees(self) -> Trees:
@@ -63,12 +63,12 @@ class Nearer:
 
     def facts(self) -> dict[str, Any]:
         """Return everything but the trees as plain data."""
-        return {"lens": self.lens.facts(), "chance": self.chance.facts()}
+        return {"lens": self.inputs.facts(), "chance": self.chance.facts()}
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], trees: Trees) -> Self:
         """Rebuild from what ``facts`` returned."""
-        return cls(Lens.of(facts["lens"]), PurchaseChance.of(facts["chance"], trees))
+        return cls(Inputs.of(facts["lens"]), PurchaseChance.of(facts["chance"], trees))
 
 
 def _whole_over_part(part: pd.DataFrame, whole: pd.DataFrame) -> Doubles:
@@ -84,13 +84,13 @@ def _miss(window: TrainingWindow) -> Miss:
     return Miss.of_share(window.rows[CHANCE].mean(), window.bought)
 
 
-def stretched(chance: Doubles, part: pd.DataFrame, whole: pd.DataFrame) -> Doubles:
-    """Return chances over a part of the horizon, extrapolated to the whole as by ``Nearer``, shape (n,).
+def extrapolate(chance: Doubles, part: pd.DataFrame, whole: pd.DataFrame) -> Doubles:
+    """Return chances over a part of the horizon, extrapolated to the whole, shape (n,).
 
     ``part`` and ``whole`` are the rows of the same customers, read for each. Never below the part's.
     """
-    told = -np.expm1(np.log1p(-np.minimum(chance, SURE)) * _whole_over_part(part, whole))
-    return np.asarray(np.maximum(told, chance))
+    whole_chance = -np.expm1(np.log1p(-np.minimum(chance, SURE)) * _whole_over_part(part, whole))
+    return np.asarray(np.maximum(whole_chance, chance))
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,9 @@ class PurchaseChance:
 
     linear: LogLinear
     trees: Trees
-    """Of the horizon; where ``nearer`` replaces them, those of its part."""
+    """Of the horizon; where ``extrapolated`` replaces them, those of its part."""
     shift: float
-    nearer: Nearer | None = None
+    extrapolated: Extrapolated | None = None
 
     @classmethod
     def fit(
@@ -111,22 +111,22 @@ class PurchaseChance:
         config: PanelConfig,
         *,
         last_year: TrainingWindow | None = None,
-        nearer: Nearer | None = None,
+        extrapolated: Extrapolated | None = None,
     ) -> Self:
         """Learn from closed windows, newest first; ``today`` are the rows of the customers known now.
 
-        ``last_year``: the window of the same weeks a year ago, see ``models.chance.season``. ``nearer``, if
-        given, replaces the trees.
+        ``last_year``: the window of the same weeks a year ago, see ``models.chance.season``.
+        ``extrapolated``, if given, replaces the trees.
         """
         some = thinned(windows, config)
         rows = pd.concat([window.rows for window in some])
         truth = stacked([window.bought for window in some])
         linear = LogLinear.fit(RICH, rows, truth, ridge=config.ridge)
-        if nearer is None:
+        if extrapolated is None:
             trees = Trees.fit("binary", rows.to_numpy(float), truth, config, any_threshold=True)
         else:
-            trees = nearer.chance.trees
-        raw = cls(linear, trees, 0.0, nearer)
+            trees = extrapolated.chance.trees
+        raw = cls(linear, trees, 0.0, extrapolated)
         today = today.iloc[:: 1 + len(today) // config.learn_rows]
         return replace(raw, shift=raw.level(some, today, config.structure, last_year))
 
@@ -146,18 +146,18 @@ class PurchaseChance:
 
     def logit(self, rows: pd.DataFrame) -> Doubles:
         """Return the logit of each row's chance, shape (n,)."""
-        if self.nearer is None:
+        if self.extrapolated is None:
             other = self.trees.raw(rows[COLUMNS].to_numpy(float))
         else:
-            other = self.nearer.logit(rows)
+            other = self.extrapolated.logit(rows)
         return np.asarray((self.linear.score(rows) + other) / 2 + self.shift)
 
     def contributions(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Return what each of ``COLUMNS`` adds to the logit, relative to a typical customer's."""
-        if self.nearer is None:
+        if self.extrapolated is None:
             added = pd.DataFrame(self.trees.contributions(rows[COLUMNS].to_numpy(float)), rows.index, COLUMNS)
         else:
-            added = self.nearer.contributions(rows)
+            added = self.extrapolated.contributions(rows)
         added[list(self.linear.names)] += self.linear.terms(rows)
         return added / 2
 
@@ -167,12 +167,12 @@ class PurchaseChance:
 
     def facts(self) -> dict[str, Any]:
         """Return everything but the trees as plain data, for ``model.json``."""
-        nearer = None if self.nearer is None else self.nearer.facts()
-        return {"linear": asdict(self.linear), "shift": self.shift, "nearer": nearer}
+        extrapolated = None if self.extrapolated is None else self.extrapolated.facts()
+        return {"linear": asdict(self.linear), "shift": self.shift, "nearer": extrapolated}
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], trees: Trees) -> Self:
         """Rebuild from what ``facts`` returned."""
         part = facts["nearer"]
-        nearer = None if part is None else Nearer.of(part, trees)
-        return cls(LogLinear.of(facts["linear"]), trees, facts["shift"], nearer)
+        extrapolated = None if part is None else Extrapolated.of(part, trees)
+        return cls(LogLinear.of(facts["linear"]), trees, facts["shift"], extrapolated)

@@ -3,14 +3,14 @@
 It is the error in the window that began 52 weeks ago: how many more orders there were than BG/NBD, fitted on
 what was known then, expected of its customers. As far as that exceeds chance it moves today's levels
 (``models.customers.calibration``). Younger shops have no such window: they cannot foresee their first
-Christmas, and their scores say so (``models.chance.reach``).
+Christmas, and their scores say so (``models.chance.horizon``).
 """
 
 from datetime import datetime
 
 from features.shop import Shop
 from features.window import YEAR_DAYS, shift_days
-from models.chance.reach import season_from
+from models.chance.horizon import season_from
 from models.customers.customer_panel import TrainingWindow, closed_windows
 
 

@@ -86,17 +86,17 @@ def expected_miss(missed: Sequence[Miss], weight: float, last_year: Miss | None 
 
     The error common to all windows (``common``) counts in full, as it will recur. The newest window's further
     error may be seasonal: ``weight`` of it counts. If the window of a year ago is known, its further error
-    replaces the newest's, as far as it is ``heard``.
+    replaces the newest's, as far as it is seasonal (``seasonal_share``).
     """
     always = common(np.array([each.size for each in missed]))
     newest = weight * (missed[0].size - always) if weight else 0.0
-    share = heard(last_year, always)
+    share = seasonal_share(last_year, always)
     if last_year is None or not share:
         return always + newest
     return always + share * (last_year.size - always) + (1 - share) * newest
 
 
-def heard(last_year: Miss | None, always: float) -> float:
+def seasonal_share(last_year: Miss | None, always: float) -> float:
     """Return how much of last year's error beyond ``always`` is taken as seasonal, in [0, 1].
 
     0 if either is unknown, for example because nothing was sold in any past window.

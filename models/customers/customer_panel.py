@@ -17,7 +17,7 @@ from features.errors import CannotLearn
 from features.shop import Shop
 from models.boosted_trees import TreesConfig
 from models.config import HorizonConfig
-from models.customers.lens import Reading, fit_rhythm
+from models.customers.inputs import Prepared, fit_rhythm
 
 FEWEST = 3
 """Minimum number of customers."""
@@ -89,7 +89,7 @@ def closed_windows(
         features = pd.DataFrame(panel.xs(cutoff, level="cutoff"))
         followed = shop.labels(cutoff, horizon_days, known_until).reindex(features.index)
         regularity = fit_rhythm(features, shop.n_days_placed(cutoff))
-        rows = Reading.of(features, regularity).ahead(horizon_days)
+        rows = Prepared.of(features, regularity).for_horizon(horizon_days)
         windows.append(_window(cutoff, rows, followed, has_money=priced))
     return windows
 

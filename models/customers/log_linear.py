@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.special import logit
 
 from features.arrays.dtypes import Doubles
-from models.customers.lens import CHANCE, ORDERS, STEADY
+from models.customers.inputs import CHANCE, ORDERS, STEADY
 
 RFM = ("days_since_last_order", "frequency", "days_since_first_order", "revenue_per_order_day")
 """Recency, frequency, age and money: the inputs of the baseline that every churn model is compared with."""

@@ -63,7 +63,7 @@ OF_A_NAMESAKE = {"like": "variety", "together": "at_once", "dearer": "better"}
 """The code used instead if the other product has the very same name."""
 
 
-def told(
+def reason_and_text(
     code: str, locale: str, *, number: float, name: str, about: str, category: str | None
 ) -> tuple[str, str]:
     """Return why ``name`` is shown: a code, and its sentence in a language.

@@ -13,7 +13,7 @@ import pandas as pd
 from features.arrays.dtypes import Doubles
 from models.boosted_trees import Trees
 from models.customers.customer_panel import PanelConfig
-from models.customers.lens import COLUMNS
+from models.customers.inputs import COLUMNS
 from models.customers.log_linear import RICH, LogLinear
 
 MONEY = (*RICH, "revenue")

@@ -14,7 +14,7 @@ import pandas as pd
 from features.arrays.dtypes import Bools, Doubles
 from models.boosted_trees import Trees
 from models.customers.customer_panel import PanelConfig, TrainingWindow, stacked, thinned
-from models.customers.lens import COLUMNS
+from models.customers.inputs import COLUMNS
 from models.customers.log_linear import LogLinear
 from models.value.amount import Amount
 

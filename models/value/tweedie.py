@@ -8,7 +8,7 @@ import pandas as pd
 from features.arrays.dtypes import Doubles
 from models.boosted_trees import Trees, TreesConfig
 from models.customers.customer_panel import TrainingWindow, stacked
-from models.customers.lens import COLUMNS
+from models.customers.inputs import COLUMNS
 
 
 def tweedie_revenue(windows: Sequence[TrainingWindow], rows: pd.DataFrame, config: TreesConfig) -> Doubles:

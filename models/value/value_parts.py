@@ -13,9 +13,9 @@ from features.arrays.dtypes import Doubles
 from features.errors import CannotLearn
 from models.boosted_trees import Trees
 from models.chance.purchase_chance import TREES, PurchaseChance
-from models.customers.calibration import Miss, expected_miss, heard, middle_total
+from models.customers.calibration import Miss, expected_miss, middle_total, seasonal_share
 from models.customers.customer_panel import PanelConfig, TrainingWindow
-from models.customers.lens import COLUMNS, ORDERS, Lens
+from models.customers.inputs import COLUMNS, ORDERS, Inputs
 from models.processes.gamma_gamma import GammaGamma
 from models.value.spend import TAIL, Spend
 
@@ -54,7 +54,7 @@ class Parts:
         cls,
         windows: Sequence[TrainingWindow],
         features: pd.DataFrame,
-        lens: Lens,
+        inputs: Inputs,
         config: PanelConfig,
         *,
         last_year: TrainingWindow | None = None,
@@ -64,7 +64,7 @@ class Parts:
             gamma_gamma = GammaGamma.fit(features["frequency"], features["monetary_value"])
         except CannotLearn:
             gamma_gamma = None
-        chance = PurchaseChance.fit(windows, lens.rows(features), config, last_year=last_year)
+        chance = PurchaseChance.fit(windows, inputs.rows(features), config, last_year=last_year)
         return cls(chance, Spend.fit(windows, config), gamma_gamma)
 
     def two_part(self, rows: pd.DataFrame) -> Learnt:
@@ -129,14 +129,14 @@ class Misses(NamedTuple):
 
     size: float = 0.0
     """In logs: the error common to all windows, and last year's beyond that."""
-    heard: float = 0.0
+    seasonal_share: float = 0.0
     """How far last year's error is taken as seasonal, in [0, 1]: see ``models.customers.calibration``."""
 
     @classmethod
     def of(cls, past: Sequence[Miss], last_year: Miss | None) -> Self:
         """Compute from past windows, newest first, and last year's."""
         always = expected_miss(past, 0.0)
-        return cls(expected_miss(past, 0.0, last_year), heard(last_year, always))
+        return cls(expected_miss(past, 0.0, last_year), seasonal_share(last_year, always))
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Level:
         one, other = float(two_part[many].sum()), float(structure[many].sum())
         if not (one > 0 and other > 0):
             return cls(1.0, 0.0)
-        lean += (1 - lean) * missed.heard
+        lean += (1 - lean) * missed.seasonal_share
         total = middle_total(one, other * float(np.exp(missed.size)), lean)
         return cls(total / one, total / other)
 

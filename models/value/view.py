@@ -6,14 +6,14 @@ from typing import Any, NamedTuple, Self
 
 import pandas as pd
 
-from models.chance.reach import Reach
-from models.customers.lens import Lens
+from models.chance.horizon import Horizon
+from models.customers.inputs import Inputs
 from models.processes.regularity import Waiting
-from models.value.carried import carried
+from models.value.extrapolation import extrapolated
 from models.value.value_parts import Figures, Learnt, Parts
 
 
-class Opinions(NamedTuple):
+class ValueForecasts(NamedTuple):
     """Forecasts for n customers over the predicted horizon."""
 
     learnt: Learnt
@@ -26,38 +26,38 @@ class Opinions(NamedTuple):
 class View:
     """How features are read: for the horizon that windows teach, and for the one that is predicted."""
 
-    reach: Reach
-    part: Lens
-    whole: Lens
-    """The same lens if nothing is extrapolated."""
+    horizon: Horizon
+    part: Inputs
+    whole: Inputs
+    """The same inputs if nothing is extrapolated."""
 
     @classmethod
-    def fit(cls, features: pd.DataFrame, n_days_placed: int, reach: Reach) -> Self:
+    def fit(cls, features: pd.DataFrame, n_days_placed: int, horizon: Horizon) -> Self:
         """Learn from today's customers; raise ``CannotLearn`` without a rhythm to extrapolate by."""
-        part = Lens.fit(features, n_days_placed, reach.learnt_days)
-        if not reach.is_carried:
-            return cls(reach, part, part)
-        reach.check(part.bgnbd)
-        return cls(reach, part, Lens.read(features, part.regularity, reach.horizon_days))
+        part = Inputs.fit(features, n_days_placed, horizon.learnt_days)
+        if not horizon.is_extrapolated:
+            return cls(horizon, part, part)
+        horizon.check(part.bgnbd)
+        return cls(horizon, part, Inputs.read(features, part.regularity, horizon.horizon_days))
 
-    def opinions(self, parts: Parts, features: pd.DataFrame) -> Opinions:
+    def forecasts(self, parts: Parts, features: pd.DataFrame) -> ValueForecasts:
         """Return the forecasts of the learnt parts and of the structure over the predicted horizon."""
-        reading = self.part.reading(features)
-        rows = self.part.rows_of(reading)
+        prepared = self.part.prepare(features)
+        rows = self.part.rows_of(prepared)
         learnt = parts.two_part(rows)
-        if not self.reach.is_carried:
-            return Opinions(learnt, parts.structure(rows, self.part.kept), reading.waiting)
-        whole = self.whole.rows_of(reading)
+        if not self.horizon.is_extrapolated:
+            return ValueForecasts(learnt, parts.structure(rows, self.part.kept), prepared.waiting)
+        whole = self.whole.rows_of(prepared)
         structure = parts.structure(whole, self.whole.kept)
-        return Opinions(carried(learnt, rows, whole), structure, reading.waiting)
+        return ValueForecasts(extrapolated(learnt, rows, whole), structure, prepared.waiting)
 
     def facts(self) -> dict[str, Any]:
         """Return plain data for ``model.json``."""
-        whole = self.whole.facts() if self.reach.is_carried else None
-        return {"lens": self.part.facts(), "whole": whole, "reach": self.reach.facts()}
+        whole = self.whole.facts() if self.horizon.is_extrapolated else None
+        return {"lens": self.part.facts(), "whole": whole, "reach": self.horizon.facts()}
 
     @classmethod
     def of_facts(cls, facts: Mapping[str, Any]) -> Self:
         """Rebuild from what ``facts`` returned."""
-        part, whole = Lens.of(facts["lens"]), facts["whole"]
-        return cls(Reach.of_facts(facts["reach"]), part, part if whole is None else Lens.of(whole))
+        part, whole = Inputs.of(facts["lens"]), facts["whole"]
+        return cls(Horizon.of_facts(facts["reach"]), part, part if whole is None else Inputs.of(whole))

@@ -17,7 +17,7 @@ from features.arrays.dtypes import Bools, Longs
 from features.arrays.history import Vocabulary
 from features.arrays.stored import read_array
 from features.errors import ArtefactError, Gone, NotFound
-from models.chance.reach import in_short, told
+from models.chance.horizon import in_short, with_texts
 from models.texts import DEFAULT
 from serving.api_crm import ScoresPage, ScoresRequest
 from serving.marketing.files import File, Row, tag_of
@@ -155,7 +155,7 @@ class ScoresQuery:
             n_customers=self.n_customers,
             n_found=self.n_found,
             next_cursor=self.next_cursor,
-            notes=told(self.scoring.notes, self.scoring.locale),
+            notes=with_texts(self.scoring.notes, self.scoring.locale),
         )
 
     def file(self) -> File:

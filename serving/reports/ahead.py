@@ -21,7 +21,7 @@ class Unknown(NamedTuple):
     why: str = ""
     message: str = ""
     note: Mapping[str, Any] | None = None
-    """In place of the others: a caveat on a figure that is shown (``models.chance.reach``)."""
+    """In place of the others: a caveat on a figure that is shown (``models.chance.horizon``)."""
 
     @classmethod
     def by(cls, name: str, error: RecompraError) -> "Unknown":

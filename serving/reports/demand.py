@@ -11,7 +11,7 @@ from features.errors import NotFound, SettingsError
 from features.shop import Shop
 from features.storage.files import replacing
 from features.window import local_day, parse_cutoff
-from models.chance.reach import season_from, sentence
+from models.chance.horizon import season_from, sentence
 from models.repurchase import Repurchase
 from serving.marketing.cells import FREE, guarded
 from serving.registry import Registry

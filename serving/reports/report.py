@@ -16,7 +16,7 @@ from features.kpi import ATTRIBUTES, KPIS, cohorts, facts, kpis, over_time
 from features.shop import Shop
 from features.storage.files import replacing
 from features.window import local_day, shift_days
-from models.chance.reach import sentence
+from models.chance.horizon import sentence
 from models.customers.profiles import favourites, movement, profiles
 from models.texts import DEFAULT
 from serving.registry import Registry

@@ -10,7 +10,7 @@ from features.arrays.catalogue import Catalogue
 from features.arrays.dtypes import Floats, Ints
 from features.arrays.history import History, Vocabulary
 from features.settings import Economics
-from models.chance.reach import told
+from models.chance.horizon import with_texts
 from models.decisions.case import Terms
 from models.decisions.economics import Money
 from models.decisions.known import Known
@@ -64,7 +64,7 @@ class Snapshot:
     marks: Marks | None = None
     """The marks by which erased customers are found, without hashing everyone."""
     notes: tuple[dict[str, Any], ...] = ()
-    """Caveats on the scores, as data (``models.chance.reach``)."""
+    """Caveats on the scores, as data (``models.chance.horizon``)."""
 
     def customer(self, customer_id: str) -> int:
         """Return a customer's row, -1 if not seen before ``as_of``."""
@@ -82,7 +82,7 @@ class Snapshot:
     @cached_property
     def shown_notes(self) -> list[dict[str, Any]]:
         """The caveats in the shop's language, as in responses."""
-        return told(self.notes, self.locale)
+        return with_texts(self.notes, self.locale)
 
     @cached_property
     def uncalibrated(self) -> list[dict[str, Any]]:

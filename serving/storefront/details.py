@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from models.lists.picks import Picks
-from models.ranking.reason_texts import CODES, told
+from models.ranking.reason_texts import CODES, reason_and_text
 from models.ranking.reasons import Why
 from serving.api import Product, ProductDetails, Reason
 from serving.scoring.snapshot import Snapshot
@@ -40,7 +40,7 @@ def _one(snapshot: Snapshot, product: Product, why: Why, locale: str, due: Dates
 def _reason(snapshot: Snapshot, why: Why, locale: str, name: str, category: str | None) -> Reason:
     number, other = float(why.number[0]), int(why.about[0])
     about = snapshot.catalogue.names([other])[0] if other >= 0 else ""
-    code, text = told(
+    code, text = reason_and_text(
         CODES[int(why.reason[0])], locale, number=number, name=name, about=about, category=category
     )
     return {"code": code, "text": text}

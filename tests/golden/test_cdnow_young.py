@@ -78,7 +78,7 @@ def test_no_order_days_are_told_but_by_that_proportion(shop: Shop, model: Ltv) -
     features = shop.customer_features(CUTOFF)
     part, whole = model.view.part.rows(features), model.view.whole.rows(features)
     learnt = model.parts.two_part(part).figures
-    told = model.view.opinions(model.parts, features)[0].figures
+    told = model.view.forecasts(model.parts, features)[0].figures
     expected = whole["bgnbd_orders"] / part["bgnbd_orders"]
     np.testing.assert_allclose(told.days / learnt.days, expected, rtol=1e-9)
     np.testing.assert_allclose(told.revenue / learnt.revenue, expected, rtol=1e-9)

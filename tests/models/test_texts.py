@@ -1,6 +1,6 @@
 import pytest
 
-from models.chance import reach
+from models.chance import horizon
 from models.customers import reasons
 from models.ranking import reason_texts
 from models.texts import language, say
@@ -39,5 +39,5 @@ def test_none_of_a_thing_may_have_its_own_template() -> None:
 
 
 def test_every_table_speaks_the_same_languages() -> None:
-    tables = {table.__name__: [*table.TEXTS] for table in (reach, reasons, reason_texts, texts)}
+    tables = {table.__name__: [*table.TEXTS] for table in (horizon, reasons, reason_texts, texts)}
     assert all(spoken == tables[texts.__name__] for spoken in tables.values()), tables

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit, logit
 
 from models.chance.purchase_chance import CHANCE, PurchaseChance
-from models.customers.calibration import Miss, common, expected_miss, heard
+from models.customers.calibration import Miss, common, expected_miss, seasonal_share
 
 
 @pytest.mark.parametrize(("structure", "moved"), [(1.0, 0.0), (0.5, 0.5), (0.25, 0.75), (0.0, 1.0)])
@@ -83,15 +83,15 @@ def test_last_years_weeks_take_the_place_of_the_newest_window_as_far_as_they_are
 
 def test_a_season_is_no_answer_where_nothing_was_sold_in_any_window() -> None:
     nothing = [Miss(-np.inf, np.inf)] * 6
-    assert heard(Miss(0.9, 0.0), -np.inf) == 0
+    assert seasonal_share(Miss(0.9, 0.0), -np.inf) == 0
     assert expected_miss(nothing, 0.0, Miss(0.9, 0.0)) == -np.inf
 
 
 def test_as_many_customers_tell_a_large_season_and_no_small_one() -> None:
     rng = np.random.default_rng(0)
     large, small = (Miss.of_share(0.2, (rng.random(900) < share).astype(float)) for share in (0.4, 0.21))
-    assert heard(large, 0.0) > 0.9
-    assert heard(small, 0.0) == 0
+    assert seasonal_share(large, 0.0) > 0.9
+    assert seasonal_share(small, 0.0) == 0
 
 
 def test_the_noise_of_a_total_is_that_of_its_bootstrap() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from features.customer import CUSTOMER_FEATURES
-from models.customers.lens import COLUMNS
+from models.customers.inputs import COLUMNS
 from models.customers.reasons import TEXTS, TOPICS, sentence
 
 PLURAL = r"(days|times|units|dias|vezes|unidades|different|produtos)\b"

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.customers.lens import CHANCE
+from models.customers.inputs import CHANCE
 from models.customers.log_linear import LogLinear
 
 NAMES = ("frequency", CHANCE)

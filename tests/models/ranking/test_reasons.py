@@ -12,7 +12,7 @@ from models.candidates.union import Candidates
 from models.clock.due import Due
 from models.lists.picks import OWN, PERSONAL, SOURCES
 from models.ranking.cross_sell_rows import features_of
-from models.ranking.reason_texts import CODES, TEXTS, told
+from models.ranking.reason_texts import CODES, TEXTS, reason_and_text
 from models.ranking.reasons import COLUMN, COLUMNS, FAMILIES, Judge, why
 from models.repurchase import Repurchase
 
@@ -175,9 +175,9 @@ SAID: dict[str, Any] = {"number": 0.0, "name": "Sencha", "about": "", "category"
 
 
 def test_a_sentence_lacking_its_name_says_what_it_can() -> None:
-    assert told("like", "en", **SAID) == ("alike", "people like you also bought it")
-    assert told("category", "pt-BR", **SAID) == ("popular", "entre os mais vendidos agora")
-    assert told("dearer", "en", **SAID) == ("better", "a step up")
+    assert reason_and_text("like", "en", **SAID) == ("alike", "people like you also bought it")
+    assert reason_and_text("category", "pt-BR", **SAID) == ("popular", "entre os mais vendidos agora")
+    assert reason_and_text("dearer", "en", **SAID) == ("better", "a step up")
 
 
 @pytest.mark.parametrize(
@@ -191,13 +191,13 @@ def test_a_sentence_lacking_its_name_says_what_it_can() -> None:
 )
 def test_a_category_says_more_than_the_products_name(category: str, above: int, expected: str) -> None:
     said = SAID | {"name": "Gala 3 lb", "category": category, "number": float(above)}
-    assert told("category", "en", **said)[1] == expected
+    assert reason_and_text("category", "en", **said)[1] == expected
 
 
 def test_products_of_like_names_are_alike_without_a_catalogue() -> None:
     said = SAID | {"name": "BLUE SPOTTY CUP", "about": "RED SPOTTY CUP, "}
-    assert told("also", "en", **said) == ("like", "like RED SPOTTY CUP, which you bought")
-    assert told("also", "en", **said | {"name": "LUNCH BAG"})[0] == "also"
+    assert reason_and_text("also", "en", **said) == ("like", "like RED SPOTTY CUP, which you bought")
+    assert reason_and_text("also", "en", **said | {"name": "LUNCH BAG"})[0] == "also"
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_products_of_like_names_are_alike_without_a_catalogue() -> None:
     [("also", "much like one you bought"), ("together", "often bought together"), ("dearer", "a step up")],
 )
 def test_a_product_is_not_explained_by_its_own_name(code: str, expected: str) -> None:
-    assert told(code, "en", **SAID | {"name": "Cola 2 L", "about": "COLA 2 L,"})[1] == expected
+    assert reason_and_text(code, "en", **SAID | {"name": "Cola 2 L", "about": "COLA 2 L,"})[1] == expected
 
 
 def test_the_reason_is_the_evidence_without_which_the_chance_falls_most() -> None:

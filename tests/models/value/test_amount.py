@@ -10,7 +10,7 @@ from sklearn.linear_model import Ridge
 
 from models.boosted_trees import Trees
 from models.customers.customer_panel import PanelConfig
-from models.customers.lens import COLUMNS
+from models.customers.inputs import COLUMNS
 from models.customers.log_linear import LogLinear
 from models.value.amount import MONEY, Amount
 from models.value.spend import Spend

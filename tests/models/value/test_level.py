@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.customers.lens import COLUMNS, ORDERS
+from models.customers.inputs import COLUMNS, ORDERS
 from models.processes.gamma_gamma import GammaGamma
 from models.value.value_parts import Level, Misses, Parts
 
@@ -32,7 +32,7 @@ def parts() -> Any:
 def test_totals_leave_out_what_the_structure_missed_in_every_window(parts: Any) -> None:
     def sizes(past: list[Any]) -> tuple[float, float]:
         days, revenue = Parts.misses(parts, past, 1.0, None)
-        assert (days.heard, revenue.heard) == (0.0, 0.0)
+        assert (days.seasonal_share, revenue.seasonal_share) == (0.0, 0.0)
         return days.size, revenue.size
 
     windows = [window(-0.2 - 0.01 * k, -0.4 - 0.01 * k) for k in range(8)]
@@ -49,9 +49,10 @@ def test_last_years_season_is_in_the_totals_of_the_structure(parts: Any, newest_
     windows = [window(-0.2 - 0.01 * k, -0.4 - 0.01 * k) for k in range(8)][::newest_first]
     days, revenue = Parts.misses(parts, windows, 1.0, window(0.5, 0.9))  # customers alike: no noise
     noise = 4 * 0.05**2
-    heard = 1 - noise / 0.7**2, 1 - noise / 1.3**2
-    assert (days.heard, revenue.heard) == pytest.approx(heard)
-    assert (days.size, revenue.size) == pytest.approx((-0.2 + heard[0] * 0.7, -0.4 + heard[1] * 1.3))
+    seasonal_share = 1 - noise / 0.7**2, 1 - noise / 1.3**2
+    assert (days.seasonal_share, revenue.seasonal_share) == pytest.approx(seasonal_share)
+    sizes = -0.2 + seasonal_share[0] * 0.7, -0.4 + seasonal_share[1] * 1.3
+    assert (days.size, revenue.size) == pytest.approx(sizes)
     nobody = window(0.0, 0.0)
     nobody.n_order_days, nobody.revenue = np.zeros(N), np.zeros(N)
     days, revenue = Parts.misses(parts, windows, 1.0, nobody)
@@ -66,12 +67,12 @@ def test_a_miss_moves_both_opinions_to_one_total() -> None:
         np.testing.assert_allclose(level.blend(two_part, structure, 0.1), total)
 
 
-@pytest.mark.parametrize(("heard", "total"), [(0.0, 4.0), (0.5, 8 * 0.25**0.25), (1.0, 8.0)])
+@pytest.mark.parametrize(("seasonal_share", "total"), [(0.0, 4.0), (0.5, 8 * 0.25**0.25), (1.0, 8.0)])
 def test_amounts_that_know_no_season_are_asked_the_less_the_more_last_year_tells(
-    heard: float, total: float
+    seasonal_share: float, total: float
 ) -> None:
     two_part, structure = np.full(N, 2.0), np.full(N, 8.0)
-    level = Level.of(two_part, structure, 0.5, Misses(0.0, heard))
+    level = Level.of(two_part, structure, 0.5, Misses(0.0, seasonal_share))
     np.testing.assert_allclose(level.blend(two_part, structure, 0.1), total)
 
 

@@ -8,7 +8,7 @@ from worlds.orders import make_shop
 from features.shop import Shop
 from features.window import parse_cutoff, shift_days
 from models.churn import Churn
-from models.customers.lens import fit_rhythm
+from models.customers.inputs import fit_rhythm
 from models.ltv import Ltv
 
 CUTOFF = parse_cutoff("2024-01-01", "UTC")
@@ -55,6 +55,6 @@ def test_orders_and_churn_are_those_of_orders_as_placed_and_revenue_is_net(shop:
 def test_each_opinion_of_revenue_knows_who_keeps_nothing(shop: Shop) -> None:
     came = shop.labels(CUTOFF, 30, shift_days(CUTOFF, 30, "UTC"))["revenue"].sum()
     model = Ltv.fit(shop, CUTOFF, Ltv.Config(horizon_days=30))
-    learnt, structure, _ = model.view.opinions(model.parts, shop.customer_features(CUTOFF))
+    learnt, structure, _ = model.view.forecasts(model.parts, shop.customer_features(CUTOFF))
     assert learnt.figures.revenue.sum() == pytest.approx(came, rel=0.1)
     assert structure.revenue.sum() == pytest.approx(came, rel=0.15)

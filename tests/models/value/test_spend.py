@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from models.customers.customer_panel import PanelConfig, TrainingWindow
-from models.customers.lens import COLUMNS
+from models.customers.inputs import COLUMNS
 from models.value.spend import SPREAD, Spend, _mean_factor
 
 CONFIG = PanelConfig(n_trees=20, min_leaf_rows=20)

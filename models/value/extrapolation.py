@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from features.arrays.dtypes import Doubles
-from models.chance.purchase_chance import stretched
-from models.customers.lens import ORDERS
+from models.chance.purchase_chance import extrapolate
+from models.customers.inputs import ORDERS
 from models.value.value_parts import Figures, Learnt
 
 
@@ -22,9 +22,9 @@ def days_ratio(part: pd.DataFrame, whole: pd.DataFrame) -> Doubles:
     return np.asarray(np.maximum(ratio, 1.0))
 
 
-def carried(learnt: Learnt, part: pd.DataFrame, whole: pd.DataFrame) -> Learnt:
+def extrapolated(learnt: Learnt, part: pd.DataFrame, whole: pd.DataFrame) -> Learnt:
     """Return the forecasts for the whole, from those ``learnt`` for the part, customer by customer."""
-    more, chance = days_ratio(part, whole), stretched(learnt.chance, part, whole)
+    more, chance = days_ratio(part, whole), extrapolate(learnt.chance, part, whole)
     figures = Figures(learnt.figures.days * more, learnt.figures.revenue * more)
     grown = chance / learnt.chance
     return Learnt(chance, learnt.paid * grown, learnt.typical * more / grown, figures)

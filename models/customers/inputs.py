@@ -52,7 +52,7 @@ def whole(features: pd.DataFrame) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Prepared:
     """The features of n customers, and how they wait for their next order: computed once for all horizons."""
 
     features: pd.DataFrame
@@ -66,7 +66,7 @@ class Reading:
         rows = whole(features)
         return cls(rows, regularity, None if regularity is None else regularity.waiting(rows))
 
-    def ahead(self, horizon_days: int) -> pd.DataFrame:
+    def for_horizon(self, horizon_days: int) -> pd.DataFrame:
         """Return ``COLUMNS``; the expectations of the horizon are NaN without a BG/NBD."""
         if self.regularity is None or self.waiting is None:
             return self.features.assign(**dict.fromkeys((ORDERS, CHANCE, STEADY), np.nan))
@@ -81,12 +81,12 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Lens:
+class Inputs:
     """How scoring computes the inputs: BG/NBD as of training, defaults for those without purchases."""
 
     horizon_days: int
     regularity: Regularity | None
-    stranger: tuple[float, ...]
+    typical: tuple[float, ...]
     """The ``COLUMNS`` of a typical one-time buyer, used for customers who have no purchase left."""
 
     @classmethod
@@ -97,7 +97,7 @@ class Lens:
     @classmethod
     def read(cls, features: pd.DataFrame, regularity: Regularity | None, horizon_days: int) -> Self:
         """Build the same from a BG/NBD and its regularity already fitted on these features."""
-        rows = Reading.of(features, regularity).ahead(horizon_days)
+        rows = Prepared.of(features, regularity).for_horizon(horizon_days)
         once = rows[rows["frequency"] == 0]
         typical = (once if len(once) else rows).median()
         return cls(horizon_days, regularity, tuple(typical.tolist()))
@@ -112,31 +112,31 @@ class Lens:
         """Share of order days placed that are not returned, estimated from returns."""
         return 1.0 if self.bgnbd is None else 1 / self.bgnbd.placed
 
-    def reading(self, features: pd.DataFrame) -> Reading:
-        """Compute the reading of customer features for this horizon, or any other with the same BG/NBD."""
-        return Reading.of(features, self.regularity)
+    def prepare(self, features: pd.DataFrame) -> Prepared:
+        """Prepare customer features for this horizon, or any other with the same BG/NBD."""
+        return Prepared.of(features, self.regularity)
 
     def rows(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return ``COLUMNS`` of ``features``, shape (n, columns), index as given."""
-        return self.rows_of(self.reading(features))
+        return self.rows_of(self.prepare(features))
 
-    def rows_of(self, reading: Reading) -> pd.DataFrame:
-        """Return the same from a reading by this BG/NBD."""
-        rows = reading.ahead(self.horizon_days)
+    def rows_of(self, prepared: Prepared) -> pd.DataFrame:
+        """Return the same from features prepared with this BG/NBD."""
+        rows = prepared.for_horizon(self.horizon_days)
         blank = rows["frequency"].isna()
         if blank.any():
-            rows[blank] = np.array(self.stranger)
+            rows[blank] = np.array(self.typical)
         return rows
 
     def facts(self) -> dict[str, Any]:
         """Return plain data for ``model.json``."""
-        stranger = [None if np.isnan(value) else value for value in self.stranger]
+        typical = [None if np.isnan(value) else value for value in self.typical]
         regularity = None if self.regularity is None else asdict(self.regularity)
-        return {"horizon_days": self.horizon_days, "regularity": regularity, "stranger": stranger}
+        return {"horizon_days": self.horizon_days, "regularity": regularity, "stranger": typical}
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Self:
         """Rebuild from what ``facts`` returned."""
-        stranger = tuple(np.nan if value is None else float(value) for value in facts["stranger"])
+        typical = tuple(np.nan if value is None else float(value) for value in facts["stranger"])
         regularity = None if facts["regularity"] is None else Regularity.of(facts["regularity"])
-        return cls(int(facts["horizon_days"]), regularity, stranger)
+        return cls(int(facts["horizon_days"]), regularity, typical)

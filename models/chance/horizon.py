@@ -50,7 +50,7 @@ TEXTS: Table = {
 
 
 @dataclass(frozen=True)
-class Reach:
+class Horizon:
     """The horizon requested, the one learnt from windows, and from when on these are the same."""
 
     horizon_days: int
@@ -83,7 +83,7 @@ class Reach:
         )
 
     @property
-    def is_carried(self) -> bool:
+    def is_extrapolated(self) -> bool:
         """Whether answers are extrapolated from a shorter horizon, and so not calibrated over their own."""
         return self.learnt_days < self.horizon_days
 
@@ -98,7 +98,7 @@ class Reach:
 
     def notes(self, model: str) -> list[dict[str, Any]]:
         """Return the caveats on a model's answers, as plain data for ``sentence``."""
-        codes = {"carried": self.is_carried, "season": self.season_from is not None}
+        codes = {"carried": self.is_extrapolated, "season": self.season_from is not None}
         return [{"code": code, "model": model} | self.facts() for code, holds in codes.items() if holds]
 
     def facts(self) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def later(day: date) -> str:
     return f"from {day} on (by a training, which keeps one horizon to measure on: one horizon later)"
 
 
-def told(notes: Iterable[Mapping[str, Any]], locale: str = DEFAULT) -> list[dict[str, Any]]:
+def with_texts(notes: Iterable[Mapping[str, Any]], locale: str = DEFAULT) -> list[dict[str, Any]]:
     """Return notes with their ``text`` in a language, for an answer."""
     return [dict(note) | {"text": sentence(note, locale)} for note in notes]
 

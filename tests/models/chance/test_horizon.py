@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from features.errors import CannotLearn
 from features.shop import Shop
 from features.window import parse_cutoff
-from models.chance.reach import TEXTS, Reach, season_from, sentence, told
+from models.chance.horizon import TEXTS, Horizon, season_from, sentence, with_texts
 
 FIRST = datetime(2024, 1, 1, 12, tzinfo=UTC)
 AGES, HORIZONS = st.integers(1, 900), st.integers(1, 730)
@@ -19,7 +19,7 @@ ZONES = st.sampled_from(["UTC", "America/Sao_Paulo", "Europe/Lisbon"])
 
 
 def a_shop(zone: str = "UTC") -> Any:
-    """Return what a reach reads of a shop."""
+    """Return what a horizon reads of a shop."""
     return SimpleNamespace(warehouse=SimpleNamespace(first_at=FIRST), timezone=zone)
 
 
@@ -27,10 +27,10 @@ def cutoff(age_days: int, zone: str = "UTC") -> datetime:
     return parse_cutoff((date(2024, 1, 1) + timedelta(days=age_days)).isoformat(), zone)
 
 
-def reach(age_days: int, horizon: int, zone: str = "UTC") -> Reach | None:
-    """Return the reach at an age; None where it is refused."""
+def horizon_at(age_days: int, horizon: int, zone: str = "UTC") -> Horizon | None:
+    """Return the horizon at an age; None where it is refused."""
     try:
-        return Reach.of(a_shop(zone), cutoff(age_days, zone), horizon)
+        return Horizon.of(a_shop(zone), cutoff(age_days, zone), horizon)
     except CannotLearn:
         return None
 
@@ -45,13 +45,13 @@ def windows(age_days: int, horizon: int, zone: str = "UTC") -> int:
 
 @given(AGES, HORIZONS, ZONES)
 def test_a_horizon_with_a_window_of_its_own_is_never_carried(age: int, horizon: int, zone: str) -> None:
-    found = reach(age, horizon, zone)
-    assert (found is not None and not found.is_carried) == (windows(age, horizon, zone) > 0)
+    found = horizon_at(age, horizon, zone)
+    assert (found is not None and not found.is_extrapolated) == (windows(age, horizon, zone) > 0)
 
 
 @given(AGES, HORIZONS, ZONES)
 def test_what_is_carried_is_learnt_from_windows(age: int, horizon: int, zone: str) -> None:
-    found = reach(age, horizon, zone)
+    found = horizon_at(age, horizon, zone)
     if found is not None:
         assert found.learnt_days <= horizon <= age
         assert windows(age, found.learnt_days, zone) > 0
@@ -59,46 +59,46 @@ def test_what_is_carried_is_learnt_from_windows(age: int, horizon: int, zone: st
 
 @given(st.integers(91, 900), HORIZONS)
 def test_from_thirteen_weeks_on_several_windows_teach_what_is_carried(age: int, horizon: int) -> None:
-    found = reach(age, horizon)
-    if found is not None and found.is_carried:
+    found = horizon_at(age, horizon)
+    if found is not None and found.is_extrapolated:
         assert windows(age, found.learnt_days) >= 3
 
 
 @given(AGES, HORIZONS)
 def test_a_refusal_names_the_longest_horizon_that_is_told(age: int, horizon: int) -> None:
     try:
-        Reach.of(a_shop(), cutoff(age), horizon)
+        Horizon.of(a_shop(), cutoff(age), horizon)
     except CannotLearn as error:
         longest = int(error.hint.partition("possible now is ")[2].partition(" days")[0])
         assert longest < horizon
-        assert reach(age, longest + 1) is None
-        assert longest == 0 or reach(age, longest) is not None
+        assert horizon_at(age, longest + 1) is None
+        assert longest == 0 or horizon_at(age, longest) is not None
 
 
 @given(AGES, HORIZONS)
 def test_a_refusal_names_the_first_day_on_which_it_will_be_told(age: int, horizon: int) -> None:
     try:
-        Reach.of(a_shop(), cutoff(age), horizon)
+        Horizon.of(a_shop(), cutoff(age), horizon)
     except CannotLearn as error:
         day = date.fromisoformat(error.hint.partition(" from ")[2].partition(" on")[0])
         later = (day - date(2024, 1, 1)).days
-        assert reach(later, horizon) is not None
-        assert reach(later - 1, horizon) is None
+        assert horizon_at(later, horizon) is not None
+        assert horizon_at(later - 1, horizon) is None
 
 
 @given(AGES, HORIZONS, ZONES)
 def test_the_day_it_is_learnt_from_is_the_first_on_which_it_is(age: int, horizon: int, zone: str) -> None:
-    found = reach(age, horizon, zone)
+    found = horizon_at(age, horizon, zone)
     if found is not None:
         later = (found.learnt_from - date(2024, 1, 1)).days
-        on, before = reach(later, horizon, zone), reach(later - 1, horizon, zone)
-        assert on is not None and not on.is_carried
-        assert before is None or before.is_carried
+        on, before = horizon_at(later, horizon, zone), horizon_at(later - 1, horizon, zone)
+        assert on is not None and not on.is_extrapolated
+        assert before is None or before.is_extrapolated
 
 
 @pytest.mark.parametrize(("age", "horizon"), [(273, 273), (304, 180), (42, 42)])
 def test_a_shop_older_than_the_horizon_is_told_of_it(age: int, horizon: int) -> None:
-    found = reach(age, horizon)
+    found = horizon_at(age, horizon)
     assert found is not None
     assert found.learnt_days == age // 3
 
@@ -107,29 +107,29 @@ def test_a_shop_younger_than_the_horizon_is_not() -> None:
     with pytest.raises(
         CannotLearn, match="the longest horizon possible now is 120 days; 273 from 2024-09-30 on"
     ):
-        Reach.of(a_shop(), cutoff(120), 273)
+        Horizon.of(a_shop(), cutoff(120), 273)
 
 
 def test_plain_data_and_back() -> None:
-    found = Reach.of(a_shop(), cutoff(200), 180)
-    assert Reach.of_facts(found.facts()) == found
+    found = Horizon.of(a_shop(), cutoff(200), 180)
+    assert Horizon.of_facts(found.facts()) == found
 
 
 def test_a_note_reads_in_every_language() -> None:
     assert all(texts.keys() == TEXTS["en"].keys() for texts in TEXTS.values())
-    note, season = Reach.of(a_shop(), cutoff(200), 180).notes("churn")
+    note, season = Horizon.of(a_shop(), cutoff(200), 180).notes("churn")
     assert "totals are too low or too high. From 2025-12-26 on last year's" in sentence(season)
     assert "os totais saem baixos ou altos demais" in sentence(season, "pt")
     assert "extrapolated to 180 by BG/NBD for each customer: not calibrated" in sentence(note)
-    assert told([note], "pt-BR")[0]["text"].startswith(
+    assert with_texts([note], "pt-BR")[0]["text"].startswith(
         "churn: ainda não se fechou nenhuma janela de 180 dias"
     )
     assert "{" not in sentence(note) + sentence(note, "pt")
 
 
 def test_there_is_nothing_to_note_of_what_is_learnt() -> None:
-    assert Reach.of(a_shop(), cutoff(725), 180).notes("churn") == []
-    assert Reach.of(a_shop(), cutoff(740), 365).notes("churn") == []
+    assert Horizon.of(a_shop(), cutoff(725), 180).notes("churn") == []
+    assert Horizon.of(a_shop(), cutoff(740), 365).notes("churn") == []
 
 
 @given(AGES, HORIZONS, ZONES)
@@ -145,4 +145,4 @@ def test_a_season_is_told_from_the_first_day_with_a_last_year(age: int, horizon:
 
 def test_a_model_saved_before_seasons_were_told_of_is_read() -> None:
     facts = {"horizon_days": 28, "learnt_days": 28, "learnt_from": "2024-02-26"}
-    assert Reach.of_facts(facts).notes("ltv") == []
+    assert Horizon.of_facts(facts).notes("ltv") == []

@@ -7,8 +7,8 @@ import pytest
 from worlds.bgnbd import order_lines, simulate
 from worlds.orders import make_shop
 
-from models.chance.curve import Curve, Rung
-from models.customers.lens import CHANCE, COLUMNS, Lens
+from models.chance.curve import Curve, HorizonModel
+from models.customers.inputs import CHANCE, COLUMNS, Inputs
 from models.processes.regularity import Regularity
 
 
@@ -26,41 +26,41 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def lenses(features: pd.DataFrame) -> list[Lens]:
-    first = Lens.fit(features, float(features["n_order_days"].sum()), 30)
-    return [first, *(Lens.read(features, first.regularity, days) for days in (60, 90))]
+def several(features: pd.DataFrame) -> list[Inputs]:
+    first = Inputs.fit(features, float(features["n_order_days"].sum()), 30)
+    return [first, *(Inputs.read(features, first.regularity, days) for days in (60, 90))]
 
 
 def test_what_one_lens_read_tells_another_of_its_bgnbd_the_same(
-    features: pd.DataFrame, lenses: list[Lens]
+    features: pd.DataFrame, several: list[Inputs]
 ) -> None:
     features = features.assign(frequency=features["frequency"].mask(np.arange(len(features)) == 3))
-    for lens in lenses[1:]:
-        rows = lens.rows_of(lenses[0].reading(features))
+    for inputs in several[1:]:
+        rows = inputs.rows_of(several[0].prepare(features))
         assert list(rows.columns) == COLUMNS and rows.notna().any(axis=None)
-        pd.testing.assert_frame_equal(rows, lens.rows(features), check_exact=True)
+        pd.testing.assert_frame_equal(rows, inputs.rows(features), check_exact=True)
 
 
 def test_customers_are_read_once_for_all_horizons(
-    features: pd.DataFrame, lenses: list[Lens], monkeypatch: pytest.MonkeyPatch
+    features: pd.DataFrame, several: list[Inputs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read, waiting = [], Regularity.waiting
     monkeypatch.setattr(Regularity, "waiting", lambda *given: read.append(1) or waiting(*given))
-    said = Curve(tuple(Rung(lens, Told()) for lens in lenses)).probabilities(features)  # type: ignore[arg-type]
+    said = Curve(tuple(HorizonModel(inputs, Told()) for inputs in several)).probabilities(features)  # type: ignore[arg-type]
     assert list(said.columns) == [30, 60, 90] and len(read) == 1
 
 
-def test_a_lens_is_read_back_from_json(features: pd.DataFrame, lenses: list[Lens]) -> None:
-    for lens in (lenses[0], Lens.read(features, None, 30)):
-        back = Lens.of(json.loads(json.dumps(lens.facts(), allow_nan=False)))
-        np.testing.assert_array_equal(back.stranger, lens.stranger)
-        pd.testing.assert_frame_equal(back.rows(features), lens.rows(features), check_exact=True)
-    assert back.kept == 1 and np.isnan(back.stranger).any()  # without BG/NBD nothing is foreseen
+def test_a_lens_is_read_back_from_json(features: pd.DataFrame, several: list[Inputs]) -> None:
+    for inputs in (several[0], Inputs.read(features, None, 30)):
+        back = Inputs.of(json.loads(json.dumps(inputs.facts(), allow_nan=False)))
+        np.testing.assert_array_equal(back.typical, inputs.typical)
+        pd.testing.assert_frame_equal(back.rows(features), inputs.rows(features), check_exact=True)
+    assert back.kept == 1 and np.isnan(back.typical).any()  # without BG/NBD nothing is foreseen
 
 
 def test_a_stranger_is_read_as_who_bought_once_else_as_everybody(features: pd.DataFrame) -> None:
     again = features[features["frequency"] > 0]
     several, all_ = (
-        dict(zip(COLUMNS, Lens.read(some, None, 30).stranger, strict=True)) for some in (again, features)
+        dict(zip(COLUMNS, Inputs.read(some, None, 30).typical, strict=True)) for some in (again, features)
     )
     assert all_["frequency"] == 0 < several["frequency"] == again["frequency"].median()

@@ -1,4 +1,4 @@
-"""A long horizon of which hardly a window has closed: half of it, learnt nearer to today, is stretched."""
+"""A long horizon of which hardly a window has closed: half of it is learnt too, and extrapolated."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,11 +13,11 @@ from worlds.bgnbd import order_lines, simulate
 from worlds.orders import make_shop
 
 from features.shop import Shop
-from models.chance.curve import Rung, _can_be_halved
-from models.chance.purchase_chance import Nearer
+from models.chance.curve import HorizonModel, _can_be_halved
+from models.chance.purchase_chance import Extrapolated
 from models.churn import Churn, ChurnConfig
 from models.customers.customer_panel import everyone
-from models.customers.lens import CHANCE, COLUMNS
+from models.customers.inputs import CHANCE, COLUMNS
 
 CUTOFF = datetime(2024, 7, 5, tzinfo=UTC)
 CONFIG = ChurnConfig(horizon_days=90, curve_days=(30, 90), n_trees=40, min_leaf_rows=20)
@@ -40,15 +40,15 @@ def features(shop: Shop) -> pd.DataFrame:
     return everyone(shop, CUTOFF)
 
 
-def nearer(rung: Rung) -> Nearer:
-    assert rung.chance.nearer is not None
-    return rung.chance.nearer
+def extrapolated(model: HorizonModel) -> Extrapolated:
+    assert model.chance.extrapolated is not None
+    return model.chance.extrapolated
 
 
 def test_half_the_horizon_is_asked_only_where_hardly_a_window_has_closed(churn: Churn) -> None:
-    asked = {rung.horizon_days: rung.chance.nearer is not None for rung in churn.curve.rungs}
+    asked = {model.horizon_days: model.chance.extrapolated is not None for model in churn.curve.models}
     assert asked == {30: False, 90: True}
-    assert nearer(churn.curve.rung(90)).lens.horizon_days == 45
+    assert extrapolated(churn.curve.model(90)).inputs.horizon_days == 45
 
 
 @pytest.mark.parametrize(
@@ -64,36 +64,39 @@ def test_half_the_horizon_is_asked_only_where_hardly_a_window_has_closed(churn: 
 def test_few_windows_of_a_long_horizon_are_helped_by_its_half(
     windows: int, days: int, foreseen: list[float] | None, halved: bool
 ) -> None:
-    lens: Any = SimpleNamespace(horizon_days=days, bgnbd=foreseen)
+    inputs: Any = SimpleNamespace(horizon_days=days, bgnbd=foreseen)
     closed: Any = [SimpleNamespace(rows=pd.DataFrame({CHANCE: foreseen or [0.1]}))] * windows
-    assert _can_be_halved(lens, closed, CONFIG) == halved
-    assert not _can_be_halved(lens, closed, CONFIG.model_copy(update={"n_windows": windows}))
+    assert _can_be_halved(inputs, closed, CONFIG) == halved
+    assert not _can_be_halved(inputs, closed, CONFIG.model_copy(update={"n_windows": windows}))
 
 
 def test_a_chance_is_the_mean_of_two_logits_at_its_level(churn: Churn, features: pd.DataFrame) -> None:
-    near, far = (churn.curve.rung(days) for days in (30, 90))
-    soon, late = (rung.lens.rows(features) for rung in (near, far))
+    near, far = (churn.curve.model(days) for days in (30, 90))
+    soon, late = (model.inputs.rows(features) for model in (near, far))
     trees = near.chance.trees.raw(soon[COLUMNS].to_numpy(float))
-    for chance, rows, other in ((near.chance, soon, trees), (far.chance, late, nearer(far).logit(late))):
+    half = extrapolated(far).logit(late)
+    for chance, rows, other in ((near.chance, soon, trees), (far.chance, late, half)):
         both = (chance.linear.score(rows) + other) / 2
         np.testing.assert_allclose(chance.logit(rows), both + chance.shift)
 
 
-def test_what_is_stretched_to_the_part_itself_stays_as_it_was(churn: Churn, features: pd.DataFrame) -> None:
-    half = nearer(churn.curve.rung(90))
-    rows = half.lens.rows(features)
+def test_what_is_extrapolated_to_the_part_itself_stays(
+    churn: Churn, features: pd.DataFrame
+) -> None:
+    half = extrapolated(churn.curve.model(90))
+    rows = half.inputs.rows(features)
     np.testing.assert_allclose(half.logit(rows), half.chance.logit(rows), rtol=1e-9)
 
 
 def test_the_whole_is_likelier_than_its_half_and_never_twice_as_likely(
     churn: Churn, features: pd.DataFrame
 ) -> None:
-    whole = churn.curve.rung(90)
-    half = nearer(whole)
-    stretched = expit(half.logit(whole.lens.rows(features)))
-    part = half.chance.probability(half.lens.rows(features))
-    assert (stretched > part).all()
-    assert (stretched < 2 * part + 1e-9).all()
+    whole = churn.curve.model(90)
+    half = extrapolated(whole)
+    over_whole = expit(half.logit(whole.inputs.rows(features)))
+    part = half.chance.probability(half.inputs.rows(features))
+    assert (over_whole > part).all()
+    assert (over_whole < 2 * part + 1e-9).all()
 
 
 def test_what_the_half_learnt_is_kept(tmp_path: Path, churn: Churn, features: pd.DataFrame) -> None:
@@ -108,18 +111,18 @@ def test_what_the_half_learnt_is_kept(tmp_path: Path, churn: Churn, features: pd
 def test_reasons_add_up_to_the_logit_but_for_that_of_a_typical_customer(
     churn: Churn, features: pd.DataFrame
 ) -> None:
-    rung = churn.curve.rung(30)
-    rows = rung.lens.rows(features)
-    typical = rung.chance.logit(rows) - rung.chance.contributions(rows).sum(axis=1)
+    model = churn.curve.model(30)
+    rows = model.inputs.rows(features)
+    typical = model.chance.logit(rows) - model.chance.contributions(rows).sum(axis=1)
     assert np.ptp(typical) < 1e-6
 
 
 def test_where_the_half_is_asked_the_reasons_are_those_of_half_and_whole(
     churn: Churn, features: pd.DataFrame
 ) -> None:
-    whole = churn.curve.rung(90)
-    half, rows = nearer(whole), whole.lens.rows(features)
-    both = (whole.chance.linear.score(rows) + half.chance.logit(half.lens.rows(rows))) / 2
+    whole = churn.curve.model(90)
+    half, rows = extrapolated(whole), whole.inputs.rows(features)
+    both = (whole.chance.linear.score(rows) + half.chance.logit(half.inputs.rows(rows))) / 2
     assert np.ptp(both - whole.chance.contributions(rows).sum(axis=1)) < 1e-6
 
 
@@ -132,4 +135,4 @@ def test_without_a_rhythm_to_stretch_by_the_trees_speak(tmp_path: Path) -> None:
     lines: Any = order_lines(simulate(n_customers=300, days=190, join_days=120, seed=5))
     first = lines.sort_values("ordered_at").drop_duplicates("customer_id")
     churn = Churn.fit(make_shop(tmp_path, first), CUTOFF, CONFIG)
-    assert all(rung.chance.nearer is None for rung in churn.curve.rungs)
+    assert all(model.chance.extrapolated is None for model in churn.curve.models)
