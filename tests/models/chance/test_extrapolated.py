@@ -80,9 +80,7 @@ def test_a_chance_is_the_mean_of_two_logits_at_its_level(churn: Churn, features:
         np.testing.assert_allclose(chance.logit(rows), both + chance.shift)
 
 
-def test_what_is_extrapolated_to_the_part_itself_stays(
-    churn: Churn, features: pd.DataFrame
-) -> None:
+def test_what_is_extrapolated_to_the_part_itself_stays(churn: Churn, features: pd.DataFrame) -> None:
     half = extrapolated(churn.curve.model(90))
     rows = half.inputs.rows(features)
     np.testing.assert_allclose(half.logit(rows), half.chance.logit(rows), rtol=1e-9)
