@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.arrays.dtypes import Ints
-from models.budgets.budget import ROUNDING, Tally, check, chosen, climb, rivals
+from models.budgets.budget import ROUNDING, Tally, check, chosen, cumulative, other_policies
 from models.budgets.frontier import Frontier
 from models.budgets.prices import prices_of
 from models.budgets.repair import filled, or_the_best_alone, within
@@ -97,20 +97,21 @@ def curve(options: Options, *, points: int = 101) -> list[Tally]:
     frontier = Frontier.of(options.worth, np.nan_to_num(options.spend, nan=0.0))
     first = np.zeros(len(frontier.row))
     first[np.unique(frontier.row, return_index=True)[1]] = 1.0
-    return climb(frontier.gain, frontier.cost, first, points)
+    return cumulative(frontier.gain, frontier.cost, first, points)
 
 
 def compare(options: Options, budget: float, scores: Mapping[str, Money]) -> dict[str, Tally]:
     """Return what policies would earn under one budget, ours (``expected gain``) first.
 
     ``scores`` rank customers (e.g. ``risk``, ``response``), highest first; each customer gets the action that
-    gains most, so that policies differ only in whom they choose. All obey the rules (see ``rivals``).
+    gains most, so that policies differ only in whom they choose. All obey the rules (see ``other_policies``).
     """
     best = options.worth.argmax(axis=1).astype(np.int32)
     at = np.arange(len(options)), best
     ours = allocate(options, budget)
     earned = float((ours.action >= 0).sum()), ours.spent, ours.expected_incremental_margin
-    return {"expected gain": Tally(*earned)} | rivals(options.worth[at], options.spend[at], budget, scores)
+    others = other_policies(options.worth[at], options.spend[at], budget, scores)
+    return {"expected gain": Tally(*earned)} | others
 
 
 def _taken(frontier: Frontier, budget: float, n: int) -> Ints:

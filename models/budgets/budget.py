@@ -72,7 +72,7 @@ def check(budget: float) -> None:
         raise InputError(f"the budget must be an amount of 0 or more, found {budget}")
 
 
-def rivals(gain: Money, cost: Money, budget: float, scores: Mapping[str, Money]) -> dict[str, Tally]:
+def other_policies(gain: Money, cost: Money, budget: float, scores: Mapping[str, Money]) -> dict[str, Tally]:
     """Return what other policies would buy with the same budget, by name.
 
     ``gain`` is -inf where a rule refuses. ``scores`` rank rows, highest first; ``random`` is the mean over
@@ -92,7 +92,7 @@ def rivals(gain: Money, cost: Money, budget: float, scores: Mapping[str, Money])
     return found | {"random": Tally(*(share * value for value in whole))}
 
 
-def climb(gain: Money, cost: Money, first: Money, points: int) -> list[Tally]:
+def cumulative(gain: Money, cost: Money, first: Money, points: int) -> list[Tally]:
     """Return the cumulative tally of steps taken in order, at ``points`` places from none to all.
 
     ``first`` is 1 where a step is the first of its customer, else 0.

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Attribute = Literal["gender", "region", "interests", "acquisition_channel"]
 ATTRIBUTES: tuple[Attribute, ...] = get_args(Attribute)
+DAYS = 180
+"""Purchases of this many days before the cutoff count."""
 STRENGTH = 10.0
 """Prior strength of lifts, in expected purchases."""
 HEAD = 2_000
@@ -46,15 +48,15 @@ class AttributeSegments:
     """Their segments, as ``attribute=value`` lines."""
 
     @classmethod
-    def of(cls, shop: "Shop", cutoff: datetime, days: int = 180) -> Self | None:
-        """Learn lifts from purchases of the last ``days``; None if the shop records no attributes."""
+    def of(cls, shop: "Shop", cutoff: datetime) -> Self | None:
+        """Learn lifts from purchases of the last ``DAYS``; None if the shop records no attributes."""
         if not shop.facts.has_customers:
             return None
         frame = shop.con.raw_sql(f"SELECT customer_id, {', '.join(ATTRIBUTES)} FROM customers").df()
         known = [_lines(row) for row in frame[[*ATTRIBUTES]].to_dict("records")]
         history = shop.history(cutoff)
         codes = history.customers.codes(frame["customer_id"].tolist())
-        names, lift = _lifts(history, shop.catalogue(cutoff).top_category, codes, known, days)
+        names, lift = _lifts(history, shop.catalogue(cutoff).top_category, codes, known)
         if not len(names):
             return None
         waiting = [i for i, code in enumerate(codes.tolist()) if code < 0 and known[i]]
@@ -119,7 +121,7 @@ def _lines(attributes: Mapping[Any, Any]) -> list[str]:
 
 
 def _lifts(
-    history: History, category: Ints, codes: Ints, known: list[list[str]], days: int
+    history: History, category: Ints, codes: Ints, known: list[list[str]]
 ) -> tuple[Vocabulary, Floats]:
     """Return the segments that are large enough, and their lifts."""
     from scipy.sparse import csr_matrix
@@ -130,7 +132,7 @@ def _lifts(
     names, row = np.unique(np.array([name for name, _ in pairs], dtype=str), return_inverse=True)
     shape = (len(names), len(history.customers))
     belongs = csr_matrix((np.ones(len(pairs)), (row.ravel(), [code for _, code in pairs])), shape=shape)
-    bought = _buyers(history, days)
+    bought = _buyers(history)
     seen = np.asarray((belongs @ bought).todense())
     large = np.diff(belongs.indptr) >= SMALLEST
     kept = np.sort(np.argsort(-seen.sum(axis=1) * large, kind="stable")[: min(N_SEGMENTS, int(large.sum()))])
@@ -138,11 +140,11 @@ def _lifts(
     return Vocabulary.of(names[kept].tolist()), _drawn(seen[kept], share, category)
 
 
-def _buyers(history: History, days: int) -> Sparse:
+def _buyers(history: History) -> Sparse:
     """Return recent buyers as a matrix of ones, (customers, products)."""
     from scipy.sparse import csr_matrix
 
-    recent = history.cutoff_day - history.day <= days
+    recent = history.cutoff_day - history.day <= DAYS
     at = (history.customer[recent], history.product[recent])
     bought = csr_matrix((np.ones(len(at[0])), at), shape=(len(history.customers), len(history.products)))
     bought.data[:] = 1

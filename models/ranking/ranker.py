@@ -109,13 +109,6 @@ class Ranker:
         """The trees for computing scores, without LightGBM."""
         return _read(self.text)
 
-    @cached_property
-    def booster(self) -> Any:
-        """The trees as LightGBM's booster, for what only that can compute."""
-        import lightgbm
-
-        return lightgbm.Booster(model_str=self.text)
-
     def chance(self, features: Floats) -> Floats:
         """Return the chance of each row to be bought within the horizon."""
         return corrected(1 / (1 + np.exp(-self._odds(features))), self.negative_rate)
@@ -135,7 +128,9 @@ class Ranker:
 
     def importance(self) -> dict[str, float]:
         """Return each feature's share of the total gain, of the trees alone."""
-        gain = self.booster.feature_importance("gain")
+        import lightgbm
+
+        gain = lightgbm.Booster(model_str=self.text).feature_importance("gain")
         return dict(zip(PAIR_FEATURES, (gain / max(gain.sum(), 1e-9)).tolist(), strict=True))
 
     def save(self, folder: Path) -> None:

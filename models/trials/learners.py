@@ -61,8 +61,8 @@ class Fitted:
         ones, zeros = t == 1, t == 0
         treated = grow(objective, rows[ones], y[ones], weight[ones])
         control = grow(objective, rows[zeros], y[zeros], weight[zeros])
-        gained = y[ones] - _said(control, rows[ones], is_binary=trial.is_binary)
-        missed = _said(treated, rows[zeros], is_binary=trial.is_binary) - y[zeros]
+        gained = y[ones] - _predicted(control, rows[ones], is_binary=trial.is_binary)
+        missed = _predicted(treated, rows[zeros], is_binary=trial.is_binary) - y[zeros]
         centred = (y - y.mean()) * (2 * t - 1) * weight
         return cls(
             treated=treated,
@@ -77,7 +77,7 @@ class Fitted:
 
     def outcome(self, trees: Trees, rows: Doubles) -> Doubles:
         """Return the expected outcome: a chance, or an amount."""
-        return _said(trees, rows, is_binary=self.is_binary)
+        return _predicted(trees, rows, is_binary=self.is_binary)
 
     def save(self, folder: Path) -> None:
         """Write each part's trees."""
@@ -135,6 +135,6 @@ def _crossed(rows: Doubles, treated: Doubles) -> Doubles:
     return np.column_stack([rows, treated, rows * treated[:, None]])
 
 
-def _said(trees: Trees, rows: Doubles, *, is_binary: bool) -> Doubles:
+def _predicted(trees: Trees, rows: Doubles, *, is_binary: bool) -> Doubles:
     raw = trees.raw(rows)
     return np.asarray(expit(raw) if is_binary else raw, np.float64)

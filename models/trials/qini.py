@@ -34,8 +34,7 @@ def qini(trial: Trial, score: Doubles, weights: Doubles | None = None) -> float:
 
 def curve(trial: Trial, score: Doubles) -> tuple[Doubles, Doubles]:
     """Return share contacted (0 to 1) and outcomes gained per customer, for plots: shape (steps,)."""
-    share, gained = _Ranked.of(score, trial).curve(np.ones(len(trial)), uplift=True)
-    return share, gained
+    return _Ranked.of(score, trial).curve(np.ones(len(trial)), uplift=True)
 
 
 def intervals(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from features.arrays.dtypes import Bools, Doubles, Longs
-from models.budgets.budget import Tally, at_most, best_rows, climb, rivals
+from models.budgets.budget import Tally, at_most, best_rows, cumulative, other_policies
 from models.decisions.economics import EFFECT
 from models.decisions.words import how_it_works
 from models.policy.action_table import ActionTable
@@ -46,9 +46,11 @@ def retention_targets(state: State, request: TargetsRequest, now: datetime) -> T
     answer.n_targets = len(chosen)
     answer.at_most = round(max(at_most(gain[rows], cost[rows], request.budget), sums[1]), DECIMALS)
     ours = Tally(len(chosen), *sums)
-    others = rivals(np.where(allowed, gain, -np.inf), cost, request.budget, _rankings(snapshot, table))
+    others = other_policies(
+        np.where(allowed, gain, -np.inf), cost, request.budget, _rankings(snapshot, table)
+    )
     answer.policies = earned({"expected gain": ours} | others)
-    answer.curve = points_of(climb(gain[rows], cost[rows], np.ones(len(rows)), CURVE_POINTS))
+    answer.curve = points_of(cumulative(gain[rows], cost[rows], np.ones(len(rows)), CURVE_POINTS))
     return answer.named(("rank", "customer_id", *(name for name in table.order if name not in NOT_SHOWN)))
 
 

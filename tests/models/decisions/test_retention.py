@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from features.errors import InputError
 from features.settings import Economics
-from models.budgets.budget import ROUNDING, Tally, affordable, at_most, best_rows, climb, rivals
+from models.budgets.budget import ROUNDING, Tally, affordable, at_most, best_rows, cumulative, other_policies
 from models.decisions.economics import margin_if_stays
 from models.decisions.retention import rank_customers
 from models.policy.subjects import People
@@ -85,7 +85,7 @@ def policies(ranking: pd.DataFrame, budget: float) -> dict[str, Tally]:
     chosen = choose(ranking, budget)
     ours = Tally(len(chosen.customers), chosen.spent, chosen.earned)
     scores = {"risk": risk, "response": 1 - risk, "value": value}
-    return {"expected gain": ours} | rivals(gain, cost, budget, scores)
+    return {"expected gain": ours} | other_policies(gain, cost, budget, scores)
 
 
 def best_of_all_sets(ranking: pd.DataFrame, budget: float) -> float:
@@ -211,7 +211,7 @@ def test_every_policy_keeps_to_the_budget_and_random_is_their_mean(
 def test_the_curve_climbs_from_nothing_to_all_that_is_worthwhile() -> None:
     ranking = ranked(crowd())
     gain, cost = worthwhile(ranking)
-    points = climb(gain, cost, np.ones(len(gain)), 11)
+    points = cumulative(gain, cost, np.ones(len(gain)), 11)
     assert points[0] == (0, 0, 0)
     assert points[-1].n_customers == len(gain)
     assert (np.diff([point.gain for point in points]) > 0).all()
@@ -237,7 +237,7 @@ def test_a_customer_who_stands_twice_is_refused() -> None:
 def test_nobody_is_a_ranking_too() -> None:
     ranking = ranked(scores([], []))
     assert choose(ranking, 5).customers.empty
-    assert climb(*worthwhile(ranking), np.zeros(0), 21) == [(0, 0, 0)]
+    assert cumulative(*worthwhile(ranking), np.zeros(0), 21) == [(0, 0, 0)]
     assert {bought.gain for bought in policies(ranking, 5).values()} == {0}
 
 
