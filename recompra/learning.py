@@ -80,11 +80,11 @@ def _tell(found: "Backtest", title: str) -> None:
 
 def _tell_all(rolled: "Rolling") -> None:
     """Print all figures, ours and the baselines', by cutoff and pooled."""
-    from training.report import boards
+    from training.report import method_tables
 
     for title, evaluations in rolled.evaluations.items():
         for evaluation in evaluations:
-            for board in boards(evaluation, title):
+            for board in method_tables(evaluation, title):
                 console().print(board)
     for day, reason in rolled.left_out.items():
         typer.echo(f"{day}: left out: {reason}")

@@ -11,14 +11,14 @@ Reason = Annotated[str, typer.Option(help="Kept in the ledger.")]
 
 def list_models() -> None:
     """Show every model: what it answers, its champion and challenger."""
-    from training.boards import models
+    from training.registry_tables import models
 
     console().print(models(home()))
 
 
 def compare(name: str, versions: Annotated[list[int] | None, typer.Argument()] = None) -> None:
     """Show the figures of versions side by side; by default the champion's and the challenger's."""
-    from training.boards import comparison
+    from training.registry_tables import comparison
 
     console().print(comparison(home(), name, versions or []))
 
@@ -27,7 +27,7 @@ def promote(name: str, version: int, reason: Reason = "") -> None:
     """Make a version the champion."""
     from training.tracking import Tracking
 
-    tracking = Tracking.there(home())
+    tracking = Tracking.existing(home())
     before = tracking.champion(name)
     promoted = tracking.promote(name, version, now=now(), reason=reason or "by hand")
     typer.echo(f"{promoted} is champion{' already' if before == promoted else ''}")
@@ -37,7 +37,7 @@ def rollback(name: str, reason: Reason = "") -> None:
     """Put back the version that the champion replaced."""
     from training.tracking import Tracking
 
-    restored = Tracking.there(home()).rollback(name, now=now(), reason=reason)
+    restored = Tracking.existing(home()).rollback(name, now=now(), reason=reason)
     typer.echo(f"{restored} is champion again")
 
 
@@ -47,7 +47,7 @@ def history(
 ) -> None:
     """Show which version was champion from when to when, and why; at a moment, also what answered."""
     from serving.scoring.kept import served
-    from training.boards import history as board
+    from training.registry_tables import history as board
 
     then = moment(at)
     console().print(board(home(), name, at=then))

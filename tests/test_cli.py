@@ -258,7 +258,7 @@ def test_no_home_is_made_to_look_for_keys(run, tmp_path, monkeypatch) -> None:
 
 
 def test_a_bug_is_one_line_too_and_debug_shows_where(run, monkeypatch) -> None:
-    monkeypatch.setattr("training.boards.models", lambda _: 1 / 0)
+    monkeypatch.setattr("training.registry_tables.models", lambda _: 1 / 0)
     assert run("models", "list")[0] == 1
     monkeypatch.setattr(sys, "argv", ["recompra", "--debug", "models", "list"])
     with pytest.raises(ZeroDivisionError):
@@ -269,7 +269,7 @@ def test_who_interrupts_a_query_is_told_of_no_bug(run, monkeypatch) -> None:
     def interrupted(_: Path) -> None:
         raise RuntimeError("Query interrupted")  # as DuckDB 2.0 does
 
-    monkeypatch.setattr("training.boards.models", interrupted)
+    monkeypatch.setattr("training.registry_tables.models", interrupted)
     assert run("models", "list") == (130, "", "")
 
 

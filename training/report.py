@@ -98,7 +98,7 @@ def _shown(value: float) -> str:
     return "-" if isnan(value) else f"{value:.3f}"
 
 
-def boards(evaluation: Evaluation, when: str) -> "Iterator[Table]":
+def method_tables(evaluation: Evaluation, when: str) -> "Iterator[Table]":
     """Yield a rich table per truth of the headline: all figures for everyone, one row per method."""
     from rich.table import Table
 

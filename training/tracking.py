@@ -24,7 +24,7 @@ from features.storage.files import locked
 from models.registry import CHALLENGER, CHAMPION, MODELS, kept_in, registered, tracking_uri
 from training.client import client_of
 from training.ledger import Ledger
-from training.moved import move
+from training.relocate import relocate
 
 EXPERIMENT = "recompra"
 HOME_TAG = "recompra.home"
@@ -86,7 +86,7 @@ class Tracking:
         self.owner = f"{socket.gethostname()}:{self.home}"
 
     @classmethod
-    def there(cls, home: Path) -> Self:
+    def existing(cls, home: Path) -> Self:
         """Return the registry of a home to read or change; raise ``NotFound`` if nothing was trained."""
         found = cls(home)
         if is_missing(found.uri):
@@ -106,7 +106,7 @@ class Tracking:
         if found is None:
             return str(self._client.create_experiment(EXPERIMENT, artifact_location=root))
         if database == own and found.artifact_location != root:
-            move(own, found.artifact_location, str(root))
+            relocate(own, found.artifact_location, str(root))
         return str(found.experiment_id)
 
     @contextmanager
@@ -115,11 +115,11 @@ class Tracking:
         self.home.mkdir(parents=True, exist_ok=True)
         message = f"another training is at work in {self.home}"
         with locked(self.home / "train.lock", Busy(message, "wait for it, or use another RECOMPRA_HOME")):
-            self._bury()
+            self._close_dead_runs()
             self._reconcile(now)
             yield
 
-    def _bury(self) -> None:
+    def _close_dead_runs(self) -> None:
         for run in self._client.search_runs([self._experiment], "attributes.status = 'RUNNING'"):
             if run.data.tags.get(HOME_TAG) == self.owner:  # MLflow's queries do not accept quotes in a value
                 self._client.set_terminated(run.info.run_id, "KILLED")
@@ -178,7 +178,7 @@ class Tracking:
         current = self.champion(name)
         target = self.ledger.before_champion(name)
         if current is None or target is None:
-            raise NotFound(f"{name} has no earlier champion to go back to", self._there(name))
+            raise NotFound(f"{name} has no earlier champion to go back to", self._versions_hint(name))
         why = f"rollback from v{current.version}" + (f": {reason}" if reason else "")
         return self.promote(name, target, now=now, reason=why)
 
@@ -198,7 +198,7 @@ class Tracking:
         """Return one version; raise ``NotFound`` if it does not exist."""
         found = {known.version: known for known in self.versions(name)}
         if version not in found:
-            raise NotFound(f"no version {version} of {name}", self._there(name))
+            raise NotFound(f"no version {version} of {name}", self._versions_hint(name))
         return found[version]
 
     def champion(self, name: str) -> Version | None:
@@ -218,7 +218,7 @@ class Tracking:
             return [self.version(name, number) for number in numbers]
         found = [version for version in (self.champion(name), self.challenger(name)) if version is not None]
         if not found:
-            raise NotFound(f"no champion or challenger of {name}", self._there(name))
+            raise NotFound(f"no champion or challenger of {name}", self._versions_hint(name))
         return found
 
     def metrics(self, version: Version) -> dict[str, float]:
@@ -241,7 +241,7 @@ class Tracking:
             message = f"the artefact of {version} is not in {source}"
             raise ArtefactError(message, "promote or train another version") from error
 
-    def _there(self, name: str) -> str:
+    def _versions_hint(self, name: str) -> str:
         """Return a hint with the existing versions of a model; if it has none, with the models."""
         if versions := self.versions(name):
             return f"there are {', '.join(f'v{known.version}' for known in reversed(versions))}"

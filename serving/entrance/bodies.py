@@ -16,19 +16,19 @@ from serving.entrance.refusals import Refused
 MAX_BODY = 1_000_000
 BODY_SECONDS = 5.0
 """Maximum wait for a body."""
-PASSED, PASS_SECONDS = 10_000_000, 1.0
+DRAINED, DRAIN_SECONDS = 10_000_000, 1.0
 """Maximum bytes and seconds for which an oversized body is still read and dropped: a client that is still
 sending would lose the connection, and with it the reason."""
 JSON_TEXT = JSON.decode()
 N_FAULTS, N_SHOWN = 20, 60
 """Maximum number of faults in a refusal, and of characters quoted of each value."""
-SAID = frozenset({"json_invalid", "missing", "extra_forbidden", "too_long", "too_short"})
+WITHOUT_VALUE = frozenset({"json_invalid", "missing", "extra_forbidden", "too_long", "too_short"})
 """Faults whose message need not quote the value."""
 HINTS = {
     "json_invalid": "send one JSON object; /openapi.json has an example of each",
-    "union_tag_not_found": "say its kind; /openapi.json has an example of each",
+    "union_tag_not_found": "give its kind; /openapi.json has an example of each",
     "extra_forbidden": "/openapi.json names the fields there are",
-    "string_pattern_mismatch": "an id holds no control characters, and more than blanks; a cursor, what came",
+    "string_pattern_mismatch": "an id is not blank, without control characters; a cursor is sent unchanged",
     "string_type": "ids and names are strings, in quotes",
 }
 
@@ -56,7 +56,7 @@ def refusal_of(error: ValidationError) -> Refused:
 def _problem(fault: ErrorDetails) -> str:
     """Describe what was expected and what came, for the client only: it is not logged."""
     hint = HINTS.get(fault["type"])
-    came = "" if fault["type"] in SAID else f", found {_shown(fault['input'])}"
+    came = "" if fault["type"] in WITHOUT_VALUE else f", found {_shown(fault['input'])}"
     return f"{fault['msg']}{came}" + (f". Hint: {hint}" if hint else "")
 
 
@@ -77,7 +77,7 @@ async def body_of(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
     size = headers.get(b"content-length", b"0")
     if size.isdigit() and int(size) > MAX_BODY:
         if b"expect" not in headers:  # a client that asks first has not begun to send
-            await _let_pass(receive)
+            await _drain(receive)
         raise _too_large()
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
@@ -105,19 +105,19 @@ async def _whole(receive: Receive) -> bytes:
         more = message.get("more_body", False)
         if size > MAX_BODY:
             if more:
-                await _let_pass(receive)
+                await _drain(receive)
             raise _too_large()
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def _let_pass(receive: Receive) -> None:
+async def _drain(receive: Receive) -> None:
     """Read and drop data until the body ends, or a limit is reached."""
-    passed, more = 0, True
+    drained, more = 0, True
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(PASS_SECONDS):
-            while more and passed < PASSED:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while more and drained < DRAINED:
                 message = await receive()
-                passed += len(message.get("body", b""))
+                drained += len(message.get("body", b""))
                 more = message.get("more_body", False)
 
 

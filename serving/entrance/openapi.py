@@ -11,20 +11,20 @@ from serving.endpoints import ALL, Endpoint
 from serving.entrance.queries import parameters
 
 REFUSALS = {
-    "400": "The body is no JSON of the right form; the reason names the field.",
+    "400": "The body is not JSON of the right form; the reason names the field.",
     "401": "No key, an unknown one, or a revoked one.",
     "403": "A key of another scope.",
     "408": "The body did not come in time.",
     "413": "The body is larger than 1 MB.",
-    "415": "The body is not sent as application/json, or is packed.",
+    "415": "The body is not sent as application/json, or is compressed.",
     "429": "The key may not ask so often; see Retry-After.",
-    "500": "A fault of ours; the request_id finds it in the log.",
+    "500": "An error of the service, logged under the request_id.",
     "503": "Nothing has been scored yet, or the database is unavailable; see Retry-After.",
     "504": "The answer took too long.",
 }
 SOME = {
-    "404": "What is asked for is not in this shop: the reason names what there is.",
-    "409": "It cannot be so: an event of the future, an order of no product, a plan of the past.",
+    "404": "This shop does not have it: the reason names what there is.",
+    "409": "It contradicts what is known: a future event, an order of no product, a plan for the past.",
     "410": "The scoring of this cursor is no longer kept: start again without one.",
 }
 """Statuses of some endpoints only: see ``Endpoint.more``."""
@@ -39,7 +39,7 @@ HEADERS = {
     "X-Next-Cursor": "Where the next page starts; absent on the last one.",
     "X-As-Of": "The scoring's moment, of a file.",
     "X-Currency": "The currency of all money in a file.",
-    "X-Notes": "What one must know of a file's scores: code and model, as carried:churn; absent: nothing.",
+    "X-Notes": "Caveats on a file's scores: code and model, as carried:churn; absent if there are none.",
 }
 IF_NONE_MATCH = {
     "name": "If-None-Match",

@@ -21,7 +21,7 @@ from serving.online.refreshed import Row
 from serving.online.tables import MOVING
 from serving.persons import rights
 from serving.state import State
-from serving.storefront.answers import Ask, Who, from_ready, live, who
+from serving.storefront.answers import Ask, Customer, find_customer, from_ready, live
 from serving.watching.logs import REQUEST_ID
 
 N_PROFILE_PRODUCTS = 5
@@ -33,7 +33,7 @@ def profile(state: State, request: CustomerRequest) -> Profile:
 
     For a customer who never ordered, only other events since the scoring are known.
     """
-    snapshot, customer = state.snapshot, who(state, request.customer_id)
+    snapshot, customer = state.snapshot, find_customer(state, request.customer_id)
     as_of, features, scores = _latest(state, customer)
     known = bool(features) or customer.code >= 0
     held = state.view.store.of_customer(request.customer_id, last=N_PROFILE_EVENTS)
@@ -53,7 +53,7 @@ def profile(state: State, request: CustomerRequest) -> Profile:
     )
 
 
-def _latest(state: State, customer: Who) -> tuple[str, Row, Row]:
+def _latest(state: State, customer: Customer) -> tuple[str, Row, Row]:
     """Return moment, features and scores: those refreshed since the scoring, else the scoring's."""
     snapshot, code = state.snapshot, customer.code
     if customer.customer_id is not None and not state.view.is_erased(customer.customer_id):
@@ -70,7 +70,7 @@ def _behind(as_of: datetime, events: Sequence[Mapping[str, Any]]) -> str | None:
     return refreshed.beyond(as_of, max(moving, default=as_of)) or None
 
 
-def _head(state: State, list_name: str, customer: Who) -> list[Product]:
+def _head(state: State, list_name: str, customer: Customer) -> list[Product]:
     """Return the head of a list: ranked live if there were events since it was made."""
     ask = Ask(list_name, N_PROFILE_PRODUCTS, frozenset(), state.eligible)
     found: list[Pick] | None = None

@@ -15,7 +15,7 @@ from serving.marketing.retention import UNRANKED, permitted
 from serving.offer_inputs import no_offers
 from serving.scoring.snapshot import Snapshot
 from serving.state import State
-from serving.storefront.answers import stranger, who
+from serving.storefront.answers import find_customer, why_unknown
 
 
 def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
@@ -65,7 +65,9 @@ def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple
         wanted = list(dict.fromkeys(request.customer_ids))
         codes = {name: -1 if state.view.is_erased(name) else snapshot.customer(name) for name in wanted}
         unknown = [
-            {"customer_id": name, "reason": stranger(who(state, name))} for name in wanted if codes[name] < 0
+            {"customer_id": name, "reason": why_unknown(find_customer(state, name))}
+            for name in wanted
+            if codes[name] < 0
         ]
         return [code for code in codes.values() if code >= 0], unknown
     if snapshot.goods_and_terms is None:

@@ -22,7 +22,7 @@ from serving.scoring.snapshot import Snapshot
 from serving.state import State
 from serving.storefront.details import detailed, ready_reasons
 
-FOR_STRANGERS = ("for_you", "new_for_you")
+BY_ATTRIBUTES = ("for_you", "new_for_you")
 """Lists that attributes can order for customers without orders."""
 NEVER_FILLED = ("buy_again", "upsell")
 """Lists of known customers that are not filled up: best sellers were not bought before, and are no better
@@ -31,7 +31,7 @@ Path = Literal["ready", "live", "fallback"]
 
 
 @dataclass(frozen=True)
-class Who:
+class Customer:
     """The customer of a request: row in the snapshot (-1 unknown), and the orders since."""
 
     customer_id: str | None
@@ -47,17 +47,17 @@ class Who:
         return self.customer_id if self.code >= 0 else None
 
 
-def who(state: State, customer_id: str | None) -> Who:
+def find_customer(state: State, customer_id: str | None) -> Customer:
     """Look a customer up; an erased one is unknown."""
     if customer_id is None or state.view.is_erased(customer_id):
-        return Who(customer_id, -1)
+        return Customer(customer_id, -1)
     code = state.snapshot.customer(customer_id)
     if customer_id not in state.view.active:
-        return Who(customer_id, code)
-    return Who(customer_id, code, _lines(state, customer_id), is_active=True)
+        return Customer(customer_id, code)
+    return Customer(customer_id, code, _lines(state, customer_id), is_active=True)
 
 
-def stranger(customer: Who) -> str:
+def why_unknown(customer: Customer) -> str:
     """Describe a customer that the scoring does not contain."""
     return "the customer is new since the scoring" if customer.is_active else "the customer is unknown"
 
@@ -105,7 +105,7 @@ def recommend(state: State, request: RecommendRequest) -> Recommended:
 
 def recommended(state: State, request: RecommendRequest) -> dict[str, Any]:
     """Return the fields of the answer of ``recommend`` for serialisation."""
-    ask, customer = Ask.of(state, request), who(state, request.customer_id)
+    ask, customer = Ask.of(state, request), find_customer(state, request.customer_id)
     picks, path, fallback = _picked(state, customer, ask)
     products: Any = _products(picks)
     if request.details:
@@ -131,14 +131,14 @@ def recommended(state: State, request: RecommendRequest) -> dict[str, Any]:
     }
 
 
-def due_of(snapshot: Snapshot, customer: Who) -> dict[str, str]:
+def due_of(snapshot: Snapshot, customer: Customer) -> dict[str, str]:
     """Return when the customer is due, by product; without those bought since."""
     if snapshot.live is None or customer.name is None:
         return {}
     return snapshot.live.due(customer.name, without=[name for name, _, _ in customer.lines])
 
 
-def _picked(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, str | None]:
+def _picked(state: State, customer: Customer, ask: Ask) -> tuple[list[Pick], Path, str | None]:
     """Return the list, its origin, and why it is not a personal one."""
     snapshot = state.snapshot
     if ask.list_name in PERSONAL and customer.code >= 0 and not customer.lines and not ask.cart:
@@ -159,10 +159,10 @@ def _picked(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, st
     return picks, "fallback", f"{reason}: {message}"
 
 
-def _alike(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, str | None] | None:
+def _alike(state: State, customer: Customer, ask: Ask) -> tuple[list[Pick], Path, str | None] | None:
     """Return what sells to customers with the same attributes; None if none of these is known."""
     segments = state.snapshot.segments
-    if segments is None or ask.list_name not in FOR_STRANGERS:
+    if segments is None or ask.list_name not in BY_ATTRIBUTES:
         return None
     known = [*ask.segments]
     if not known and customer.customer_id is not None and not state.view.is_erased(customer.customer_id):
@@ -175,7 +175,7 @@ def _alike(state: State, customer: Who, ask: Ask) -> tuple[list[Pick], Path, str
     return (picks, "fallback", message) if picks else None
 
 
-def _why(snapshot: Snapshot, customer: Who, ask: Ask, picks: Sequence[Pick], path: Path) -> Why:
+def _why(snapshot: Snapshot, customer: Customer, ask: Ask, picks: Sequence[Pick], path: Path) -> Why:
     """Return the reasons of a list: stored with it, computed now, or that it sells."""
     if path == "live" and snapshot.live is not None:
         return snapshot.live.why(customer.name, customer.lines, ask.cart, picks)
@@ -186,7 +186,7 @@ def _why(snapshot: Snapshot, customer: Who, ask: Ask, picks: Sequence[Pick], pat
     return found
 
 
-def _why_not_live(snapshot: Snapshot, customer: Who, ask: Ask) -> str | None:
+def _why_not_live(snapshot: Snapshot, customer: Customer, ask: Ask) -> str | None:
     """Return why this request gets best sellers; None if the live ranker can answer it."""
     if not len(snapshot.catalogue.products):
         return "the orders of this shop name no products"
@@ -231,7 +231,7 @@ def from_ready(snapshot: Snapshot, code: int, ask: Ask) -> list[Pick] | None:
     return picks if whole else None
 
 
-def live(snapshot: Snapshot, customer: Who, ask: Ask) -> list[Pick]:
+def live(snapshot: Snapshot, customer: Customer, ask: Ask) -> list[Pick]:
     """Rank now, on the history in the snapshot, the lines since it and the cart."""
     if snapshot.live is None:
         return []

@@ -16,14 +16,14 @@ from models.policy.subjects import People
 from models.ranking.live import Pick
 from serving.offer_inputs import CONTACT_DAYS, N_CANDIDATES, goods_now
 from serving.state import State
-from serving.storefront.answers import Ask, Who, from_ready, live
+from serving.storefront.answers import Ask, Customer, from_ready, live
 from serving.storefront.moments import days_on
 
 Contacts = list[tuple[str | None, datetime]]
 """Action and moment of each contact."""
 
 
-def offer_case(state: State, customer: Who, exclude: Sequence[str], now: datetime) -> Case:
+def offer_case(state: State, customer: Customer, exclude: Sequence[str], now: datetime) -> Case:
     """Build the case of one customer: the first products of every personal list."""
     found: dict[str, float] = {}
     for list_name in PERSONAL if customer.code >= 0 else ():
@@ -48,14 +48,14 @@ def offer_case(state: State, customer: Who, exclude: Sequence[str], now: datetim
     )
 
 
-def _first(state: State, list_name: str, customer: Who, exclude: Sequence[str]) -> list[Pick]:
+def _first(state: State, list_name: str, customer: Customer, exclude: Sequence[str]) -> list[Pick]:
     """Return the head of a list, in stock or not: the choice itself says what it refuses, and why."""
     ask = Ask(list_name, N_CANDIDATES, frozenset(exclude), np.ones_like(state.eligible))
     picks = None if customer.lines else from_ready(state.snapshot, customer.code, ask)
     return live(state.snapshot, customer, ask) if picks is None else picks
 
 
-def contacts_of(state: State, customer: Who, now: datetime) -> Contacts:
+def contacts_of(state: State, customer: Customer, now: datetime) -> Contacts:
     """Return action and moment of a customer's contacts since the scoring, of the last 28 days."""
     if customer.code < 0:
         return []
@@ -63,7 +63,7 @@ def contacts_of(state: State, customer: Who, now: datetime) -> Contacts:
     return state.view.contacts(cast("str", customer.customer_id), since)
 
 
-def people_of(state: State, customer: Who, contacts: Contacts) -> People:
+def people_of(state: State, customer: Customer, contacts: Contacts) -> People:
     """Return whether and how this customer may be contacted, with the contacts made since."""
     people = state.snapshot.people
     if customer.code < 0:
@@ -72,7 +72,7 @@ def people_of(state: State, customer: Who, contacts: Contacts) -> People:
     return people.of(np.array([customer.code], np.int32)).contacted(more)
 
 
-def standing_of(state: State, customer: Who, contacts: Contacts, now: datetime) -> Standing:
+def standing_of(state: State, customer: Customer, contacts: Contacts, now: datetime) -> Standing:
     """Return where one customer stands now: what was known at the scoring, aged, and the events since."""
     known, snapshot = cast("Known", state.snapshot.known), state.snapshot
     standing = known.standing.of(np.array([customer.code], np.int32)).later(days_on(snapshot, now))
@@ -86,7 +86,7 @@ def standing_of(state: State, customer: Who, contacts: Contacts, now: datetime) 
     return settled_by(standing, float(known.shelf.settling_days[codes].max(initial=0))) if codes else standing
 
 
-def _days_since(state: State, customer: Who, codes: Sequence[int]) -> list[float]:
+def _days_since(state: State, customer: Customer, codes: Sequence[int]) -> list[float]:
     """Return days since each product was last bought: 0 if it was since the scoring."""
     new = {name for name, _, quantity in customer.lines if quantity > 0}
     bought = state.snapshot.last_bought(customer.code)

@@ -19,7 +19,7 @@ from models.policy.actions import DO_NOTHING
 from serving.api import Offer, OfferRequest
 from serving.offer_inputs import goods_now, no_offers
 from serving.state import State
-from serving.storefront.answers import stranger, who
+from serving.storefront.answers import find_customer, why_unknown
 from serving.storefront.customer_now import offer_case
 from serving.storefront.moments import act_window
 
@@ -33,7 +33,7 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
     A recorded decision may explore, if the shop's settings say so (``contact_policy.exploration``); others
     never do. For an erased customer nothing is recorded.
     """
-    customer = who(state, request.customer_id)
+    customer = find_customer(state, request.customer_id)
     record = request.record and not state.view.is_erased(request.customer_id)
     if state.snapshot.goods_and_terms is None:
         return _offer(state, request, {"product_id": None, "reason": no_offers(state).message})
@@ -50,7 +50,7 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
     )
     offer = _offer(state, request, decision)
     offer.notes = [] if case.standing is None else state.snapshot.uncalibrated
-    offer.fallback = None if customer.code >= 0 else f"{stranger(customer)}: their chances are not known"
+    offer.fallback = None if customer.code >= 0 else f"{why_unknown(customer)}: their chances are not known"
     if record:
         offer.decision_id = record_decision(state, offer, decision, now)
     return offer

@@ -14,7 +14,7 @@ from features.errors import ArtefactError, NotFound
 from models.registry import kept_in
 from serving import registry
 from serving.registry import Champion, Registry, versions_of
-from training.moved import URIS, move
+from training.relocate import URIS, relocate
 from training.tracking import Tracking
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
@@ -162,7 +162,7 @@ def test_training_in_a_moved_home_writes_nothing_where_it_was(
 
 def test_uris_that_only_look_alike_stay(moved: Path, tracking: Tracking) -> None:
     before = uris(moved)
-    move(moved / "mlflow.db", (tracking.home / "artifact").as_uri(), "file:///elsewhere")
+    relocate(moved / "mlflow.db", (tracking.home / "artifact").as_uri(), "file:///elsewhere")
     assert uris(moved) == before
 
 

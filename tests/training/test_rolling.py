@@ -12,7 +12,7 @@ from features.errors import SettingsError
 from training.backtest import backtest
 from training.measures.criteria import MEAN
 from training.measures.samples import Evaluation, Sample
-from training.report import boards
+from training.report import method_tables
 from training.rolling import POOLED, Rolling, pool, rolling
 
 pytestmark = pytest.mark.usefixtures("fake_models")
@@ -54,7 +54,7 @@ def test_the_file_holds_every_cutoff_and_all_together(rolled) -> None:
 def test_every_method_is_printed_beside_ours_by_cutoff_and_pooled(rolled) -> None:
     for evaluations in rolled[1].evaluations.values():
         for evaluation in evaluations:
-            for board in boards(evaluation, "when"):
+            for board in method_tables(evaluation, "when"):
                 methods = [*board.columns[0].cells]
                 assert methods[0] == evaluation.model and {*methods} == {*evaluation.samples}
 

@@ -187,7 +187,7 @@ def test_a_request_of_the_wrong_form_gets_the_reason(client: Client, body: Any, 
         ("/customer", {"customer_id": "x" * 900}, f', found "{"x" * 59}...'),
         ("/customer", b"", "send one JSON object; /openapi.json has an example"),
         ("/recommend", {"sku": "1"}, "/openapi.json names the fields there are"),
-        ("/events", {"events": [{"type": "order"}]}, "say its kind; /openapi.json has an example"),
+        ("/events", {"events": [{"type": "order"}]}, "give its kind; /openapi.json has an example"),
         ("/retention_targets", {"budget": -5}, "greater than or equal to 0, found -5"),
     ],
 )

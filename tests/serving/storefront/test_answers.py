@@ -21,7 +21,7 @@ from serving.scoring.snapshot import Snapshot
 from serving.state import State
 from serving.store import Store
 from serving.storefront import events
-from serving.storefront.answers import recommend, stranger, who
+from serving.storefront.answers import find_customer, recommend, why_unknown
 
 N_PRODUCTS = 60
 
@@ -230,8 +230,8 @@ def test_an_order_names_no_product_only_where_the_shops_orders_name_none(state: 
         post(state, nameless)
     bare = state_of(store, make_snapshot(n_products=0))
     post(bare, nameless)
-    customer = who(bare, "newcomer")
-    assert stranger(customer) == "the customer is new since the scoring"
+    customer = find_customer(bare, "newcomer")
+    assert why_unknown(customer) == "the customer is new since the scoring"
     assert not customer.lines and not ask(bare, customer_id="newcomer").products
     bare.view.close()
 

@@ -21,7 +21,7 @@ from serving.scoring.folder import load
 from serving.state import State
 from serving.store import Store
 from serving.storefront import events
-from serving.storefront.answers import who
+from serving.storefront.answers import find_customer
 from serving.storefront.customer_now import standing_of
 from serving.storefront.moments import act_window, days_on, send_at
 from serving.storefront.offers import next_best_offer
@@ -103,7 +103,7 @@ def test_what_is_tried_instead_of_the_best_is_called_by_its_own_effect(state: St
 
 def test_an_action_cools_down_from_its_last_time_in_whatever_order_contacts_come(state: State) -> None:
     sent = [("thank_you", AS_OF + timedelta(days=day)) for day in (5, 1)]
-    standing = standing_of(state, who(state, WHO), [*sent], AS_OF + timedelta(days=6))
+    standing = standing_of(state, find_customer(state, WHO), [*sent], AS_OF + timedelta(days=6))
     assert standing.since_action[0, NAMES.index("thank_you")] == 1
 
 

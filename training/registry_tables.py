@@ -20,7 +20,7 @@ def models(home: Path) -> "Table":
     """
     from rich.table import Table
 
-    tracking = Tracking.there(home)
+    tracking = Tracking.existing(home)
     table = Table("model", "champion", "challenger", "versions", "question")
     for name in MODELS:
         found = tracking.champion(name), tracking.challenger(name)
@@ -33,7 +33,7 @@ def comparison(home: Path, name: str, numbers: Sequence[int]) -> "Table":
     """Return the figures of versions side by side; by default of the champion and the challenger."""
     from rich.table import Table
 
-    tracking = Tracking.there(home)
+    tracking = Tracking.existing(home)
     versions = tracking.chosen(name, numbers)
     found = [tracking.metrics(version) for version in versions]
     table = Table("figure", *(" ".join([f"v{version.version}", *version.aliases]) for version in versions))
