@@ -58,6 +58,17 @@ def test_one_who_spent_more_than_anyone_before_is_worth_more_than_the_next(
     assert amount.trees.raw(beyond.to_numpy(float)) == amount.trees.raw(dearest.to_numpy(float))
 
 
+def test_what_is_told_lies_between_trees_and_regression_nearer_to_the_trees(
+    rows: pd.DataFrame, amount: Amount
+) -> None:
+    assert amount.linear is not None
+    told, trees = amount.log(rows), amount.trees.raw(rows.to_numpy(float))
+    regression = amount.linear.score(rows)
+    assert (told >= np.minimum(trees, regression) - 1e-9).all()
+    assert (told <= np.maximum(trees, regression) + 1e-9).all()
+    assert (np.abs(told - trees) <= np.abs(told - regression)).all()
+
+
 def test_amounts_come_back_from_text_and_facts(tmp_path: Path, rows: pd.DataFrame, amount: Amount) -> None:
     spend = Spend(Trees("", 0.0), amount, 1.0, 1.0, (0.0,))
     spend.save(tmp_path)

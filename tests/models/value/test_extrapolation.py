@@ -64,6 +64,9 @@ def test_revenue_stays_the_chance_times_what_those_who_order_come_to(
     told = extrapolated(before, rows(process, history, part), rows(process, history, 2 * part))
     factor = before.figures.revenue / (before.chance * before.typical)
     np.testing.assert_allclose(told.chance * told.typical * factor, told.figures.revenue, rtol=1e-9)
+    np.testing.assert_allclose(told.paid / told.chance, before.paid / before.chance, rtol=1e-9)
+    grown = told.figures.revenue / before.figures.revenue
+    np.testing.assert_allclose(told.figures.days / before.figures.days, grown, rtol=1e-9)
 
 
 def test_who_is_certain_to_order_stays_so() -> None:
