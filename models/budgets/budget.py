@@ -35,7 +35,7 @@ def affordable(cost: Money, budget: float) -> Longs:
         spent = np.cumsum(cost[rows])
         fits = int(np.searchsorted(spent, left, side="right"))
         taken.append(rows[:fits])
-        left, rows = left - (spent[fits - 1] if fits else 0.0), rows[fits + 1 :]
+        left, rows = left - spent[fits - 1], rows[fits + 1 :]
     return np.concatenate(taken) if taken else np.empty(0, np.int64)
 
 
