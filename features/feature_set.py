@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from features.storage.tables import fetch, held, quote, sql_of, table
+from features.storage.tables import fetch, quote, sql_of, table, tables_of
 from features.window import local_day, naive_utc
 
 if TYPE_CHECKING:
@@ -134,10 +134,10 @@ class FeatureSet:
 
     def derive(self, con: Any) -> None:
         """Create the derived tables that the connection lacks; on Spark they are views."""
-        made = "TEMP TABLE" if con.name == "duckdb" else "OR REPLACE TEMP VIEW"
-        there = held(con)
+        kind = "TEMP TABLE" if con.name == "duckdb" else "OR REPLACE TEMP VIEW"
+        there = tables_of(con)
         for name in (name for name in self.derived if name not in there):
-            con.raw_sql(f"CREATE {made} {name} AS {_compiled_table(self, name, con.name)}")
+            con.raw_sql(f"CREATE {kind} {name} AS {_compiled_table(self, name, con.name)}")
 
     def expression(self, *, limited: bool = False, one: bool = False) -> "ir.Table":
         """Return the query over unbound tables, for any backend of Ibis; of many cutoffs or of ``one``."""

@@ -60,19 +60,19 @@ def erase(home: Path, forgotten: Forgotten) -> Erased:
             done = Erased(_held(con, publish.versions(home), forgotten))
             if not done.ids:
                 return done
-            _name(con, "gone", list(done.ids))
+            _table_of_ids(con, "gone", list(done.ids))
             for version in publish.versions(home):
                 if version != old:
                     done.n_older_rows += sum(_take_out(con, version, version).values())
             done.rows = _take_out(con, old, folder)
             if done.rows:
-                _account(con, old, folder, done)
+                _write_report_and_card(con, old, folder, done)
         if done.rows:
-            _make_like(old, publish.swap(home, folder))
+            _replace_files(old, publish.swap(home, folder))
     return done
 
 
-def remembered(version: Path | None) -> dict[str, Any]:
+def earlier_erasures(version: Path | None) -> dict[str, Any]:
     """Return a version's record of erasures: digests of erased orders, and what was erased each time.
 
     Empty where its card is broken: the warehouse is then rebuilt from sources that name these orders.
@@ -89,12 +89,12 @@ def leave_out(
 ) -> dict[str, Any]:
     """Drop the staged rows of forgotten customers, usable or not, and count them in the report.
 
-    ``erased`` is the warehouse's record (see ``remembered``): deliveries name no customer, so they are
+    ``erased`` is the warehouse's record (see ``earlier_erasures``): deliveries name no customer, so they are
     matched by digests of orders. It is returned with the new digests added.
     """
     every = " UNION ".join(f"SELECT customer_id FROM staged_{name}" for name in OF_CUSTOMERS)
     found = forgotten(_texts(con, f"SELECT customer_id FROM ({every}) WHERE customer_id IS NOT NULL"))
-    _name(con, "gone", list(found))
+    _table_of_ids(con, "gone", list(found))
     con.execute(f"CREATE TABLE gone_orders AS {_orders('staged_order_lines')}")
     erased = _with_orders(con, erased)
     for name in OF_CUSTOMERS:
@@ -120,7 +120,7 @@ def _held(con: duckdb.DuckDBPyConnection, versions: Sequence[Path], forgotten: F
     """Return the forgotten customers of whom any version holds a row, in quarantine or elsewhere."""
     found: dict[str, str] = {}
     for version in versions:
-        _know_quarantine(con, version)
+        _define_named(con, version)
         for file in _tables(version):
             column = _column(con, file)
             if column == "customer_id":
@@ -133,7 +133,7 @@ def _held(con: duckdb.DuckDBPyConnection, versions: Sequence[Path], forgotten: F
     return found
 
 
-def _know_quarantine(con: duckdb.DuckDBPyConnection, version: Path) -> None:
+def _define_named(con: duckdb.DuckDBPyConnection, version: Path) -> None:
     """Define the macro ``named(row)``: the customer ids that a quarantined row may hold.
 
     They are under our name of the column or the source's; where neither is present, any value may be one.
@@ -154,7 +154,7 @@ def _take_out(con: duckdb.DuckDBPyConnection, version: Path, target: Path) -> di
 
     With ``target`` the version itself, its files are replaced in place.
     """
-    _know_quarantine(con, version)
+    _define_named(con, version)
     con.execute(f"CREATE OR REPLACE TABLE gone_orders AS {_orders(parquet(version / LINES, '*/*.parquet'))}")
     found: Counter[str] = Counter()
     for file in _tables(version):
@@ -179,7 +179,7 @@ def _write_rest(con: duckdb.DuckDBPyConnection, rest: str, place: Path) -> None:
     os.replace(beside, place)
 
 
-def _account(con: duckdb.DuckDBPyConnection, old: Path, folder: Path, done: Erased) -> None:
+def _write_report_and_card(con: duckdb.DuckDBPyConnection, old: Path, folder: Path, done: Erased) -> None:
     """Write the new version's report and card, which names its fingerprint and the one before."""
     if not any((folder / LINES).glob("*/*.parquet")):
         raise InputError("without this customer the warehouse would hold no order", "remove the whole home")
@@ -194,12 +194,12 @@ def _account(con: duckdb.DuckDBPyConnection, old: Path, folder: Path, done: Eras
     report.fingerprint = quality.fingerprint(con, {key: shop["settings"][key] for key in publish.FIXED})
     report.write(folder)
     took = {"n_customers": len(done.ids), "rows": done.rows, "fingerprint_before": shop["fingerprint"]}
-    erased = _with_orders(con, remembered(old))
+    erased = _with_orders(con, earlier_erasures(old))
     shop["erased"] = {**erased, "times": [*erased["times"], took]}
     publish.write_card(folder, shop | {"facts": report.facts, "fingerprint": report.fingerprint})
 
 
-def _make_like(old: Path, new: Path) -> None:
+def _replace_files(old: Path, new: Path) -> None:
     """Replace the old version's files by the new one's, for whoever still reads the old version."""
     for file in _tables(old):
         fresh, beside = new / file.relative_to(old), file.with_suffix(".rest")
@@ -240,7 +240,7 @@ def _orders(lines: str) -> str:
         GROUP BY 1 HAVING bool_and(coalesce({of_gone}, false))"""
 
 
-def _name(con: duckdb.DuckDBPyConnection, table: str, ids: list[str]) -> None:
+def _table_of_ids(con: duckdb.DuckDBPyConnection, table: str, ids: list[str]) -> None:
     con.execute(f"CREATE TABLE {table} AS SELECT unnest(?::VARCHAR[]) AS customer_id", [ids])
 
 

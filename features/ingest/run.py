@@ -68,7 +68,8 @@ def ingest(
                 if now is not None and (note := rows.refuse_future(con, now)):
                     report.notes.append(note)
                 shop = demands.one_currency(con, shop)
-                erased = erasure.leave_out(con, forgotten, report, erasure.remembered(publish.current(home)))
+                before = erasure.earlier_erasures(publish.current(home))
+                erased = erasure.leave_out(con, forgotten, report, before)
                 card = {"settings": shop.model_dump(mode="json"), "adapter": report.adapter}
                 card |= {"sources": read, "erased": erased}
                 tell("looking for what is new")

@@ -120,7 +120,7 @@ def fetch(con: Any, sql: str) -> "pd.DataFrame":
     return frame
 
 
-def held(con: Any) -> set[str]:
+def tables_of(con: Any) -> set[str]:
     """Return the names of the tables a connection has created; on Spark none, as they are views there."""
     if con.name != "duckdb":
         return set()

@@ -25,7 +25,7 @@ from serving.online import refreshed
 from serving.online.refreshed import Refreshed
 from serving.online.view import DEAD, View
 from serving.persons.marks import ErasedCustomers, Marks
-from serving.scoring.columns import Columns, let_go
+from serving.scoring.columns import Columns, release_pages
 from serving.state import State
 
 BLOCK = 1000
@@ -59,10 +59,10 @@ class Scoring:
         tables = own.customers, own.features, own.scores
         return cls(*card, *tables, state.erased_customers, own.locale, own.notes)
 
-    def let_go(self) -> None:
+    def release_pages(self) -> None:
         """Release the memory of what reading all customers has loaded."""
-        self.scores.let_go()
-        let_go(self.customers.ids)
+        self.scores.release_pages()
+        release_pages(self.customers.ids)
 
     @property
     def names(self) -> list[str]:
@@ -127,7 +127,7 @@ class ScoresQuery:
         changed = self._changed()
         for start in range(0, min(self.most, len(self.rows)), BLOCK):
             yield self.scoring.rows(self.rows[start : min(start + BLOCK, self.most)], self.view, changed)
-            self.scoring.let_go()
+            self.scoring.release_pages()
 
     def _changed(self) -> set[str]:
         """Return the customers refreshed on this scoring; empty if the store is unavailable."""

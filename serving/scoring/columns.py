@@ -97,10 +97,10 @@ class Columns:
         wanted = [code for code, word in enumerate(self.words.get(name, ())) if word in words]
         return np.isin(self.text(name), wanted)
 
-    def let_go(self) -> None:
+    def release_pages(self) -> None:
         """Release the memory of mapped arrays that were read; they are read again when needed."""
         for name in ARRAYS:
-            let_go(getattr(self, name))
+            release_pages(getattr(self, name))
 
     @classmethod
     def of(cls, frame: "pd.DataFrame") -> "Columns":
@@ -152,7 +152,7 @@ ARRAYS = ("numbers", "texts", "moments")
 DTYPES = {"number": np.float64, "text": np.int32, "moment": np.int64}
 
 
-def let_go(array: Column) -> None:
+def release_pages(array: Column) -> None:
     """Release the memory of a mapped array's pages; other arrays are left alone."""
     base: Any = array
     while base is not None and not isinstance(base, mmap.mmap):

@@ -44,7 +44,7 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
     ids, names = state.snapshot.catalogue.products.names(codes), state.snapshot.catalogue.names(codes)
     decision = explain(choose(case, goods, terms), case, terms, 0, products=ids, names=names)
     if record:
-        decision |= tried(state, case, terms, decision)
+        decision |= explored(state, case, terms, decision)
     decision["window"] = act_window(
         decision["window"], now, state.snapshot.timezone, terms.policy, decision["channel"]
     )
@@ -56,7 +56,7 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
     return offer
 
 
-def tried(state: State, case: Case, terms: Terms, decision: dict[str, Any]) -> dict[str, Any]:
+def explored(state: State, case: Case, terms: Terms, decision: dict[str, Any]) -> dict[str, Any]:
     """Draw an action by the shop's policy; return its propensity and, if it is not the best, the action."""
     drawn = explore(case, goods_now(state)[0], terms, np.array([random()]))
     action, propensity = int(drawn.action[0]), {"propensity": float(drawn.propensity[0])}

@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from serving.watching.watcher_status import BOUNDS, Seconds, WatcherStatus
+from serving.watching.watcher_status import BOUNDS, Durations, WatcherStatus
 
 
 def watcher_metrics(home: Path, now: datetime) -> bytes:
@@ -58,7 +58,7 @@ class _WatcherMetrics(Collector):
         yield drift
 
 
-def _histogram(name: str, text: str, seconds: Seconds) -> HistogramMetricFamily:
+def _histogram(name: str, text: str, seconds: Durations) -> HistogramMetricFamily:
     bounds = [*(str(bound) for bound in BOUNDS), "+Inf"]
     sums = [float(sum(seconds.counts[: at + 1])) for at in range(len(bounds))]
     return HistogramMetricFamily(

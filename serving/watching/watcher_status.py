@@ -11,13 +11,13 @@ from features.storage.files import replacing
 
 STATUS_FILE = "watcher.json"
 BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0)
-"""Upper bounds, in seconds, of the bins of ``Seconds``."""
+"""Upper bounds, in seconds, of the bins of ``Durations``."""
 SILENT_SECONDS = 30
 """A watcher that has not written for this time counts as down."""
 
 
 @dataclass
-class Seconds:
+class Durations:
     """A histogram of durations."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
@@ -40,9 +40,9 @@ class WatcherStatus:
     refreshed: int = 0
     skipped: int = 0
     """Customers whose refresh failed; the log says why."""
-    batch: Seconds = field(default_factory=Seconds)
+    batch: Durations = field(default_factory=Durations)
     """Time from taking customers off the queue to their rows being visible."""
-    lag: Seconds = field(default_factory=Seconds)
+    lag: Durations = field(default_factory=Durations)
     """Time from the arrival of a customer's event to the row that includes it."""
     psi: dict[str, float] = field(default_factory=dict)
     """Drift of each served feature from training (``features.sketch``)."""
@@ -60,7 +60,7 @@ class WatcherStatus:
         """Read it; None if no watcher has written yet, or the file cannot be read."""
         try:
             card: dict[str, Any] = json.loads((home / STATUS_FILE).read_text(encoding="utf-8"))
-            parts = {name: Seconds(**card[name]) for name in ("batch", "lag")}
+            parts = {name: Durations(**card[name]) for name in ("batch", "lag")}
             return cls(**card | parts)
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -23,13 +23,13 @@ from serving.worker import Worker
 
 COLLECTOR = """
 from http.server import BaseHTTPRequestHandler, HTTPServer
-class Door(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_POST(self):
         self.rfile.read(int(self.headers["content-length"]))
         self.send_response(200); self.send_header("content-length", "0"); self.end_headers()
     def log_message(self, *_): pass
-server = HTTPServer(("127.0.0.1", 0), Door)
+server = HTTPServer(("127.0.0.1", 0), Handler)
 print(server.server_port, flush=True)
 server.serve_forever()
 """

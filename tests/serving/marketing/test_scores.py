@@ -209,10 +209,10 @@ def test_a_stream_holds_what_the_pages_hold(
 def test_a_walk_keeps_nothing_of_its_file_in_memory(home: Path) -> None:
     table = Columns.load(next((home / "lists").iterdir()) / "scores")
     before = table.shown(slice(None))
-    table.let_go()
+    table.release_pages()
     assert table.shown(slice(None)) == before
     made_up = make_snapshot().scores
-    made_up.let_go()
+    made_up.release_pages()
     assert made_up.row(0)
 
 

@@ -19,7 +19,7 @@ class Collector(HTTPServer):
     """Takes OTLP over HTTP and keeps what came."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Door)
+        super().__init__(("127.0.0.1", 0), Handler)
         self.came: list[ExportTraceServiceRequest] = []
 
     @property
@@ -31,7 +31,7 @@ class Collector(HTTPServer):
         return [span for group in groups for span in group.spans]
 
 
-class Door(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         assert (self.path, self.headers["content-type"]) == ("/v1/traces", "application/x-protobuf")
         body = self.rfile.read(int(self.headers["content-length"]))
