@@ -1,6 +1,6 @@
-"""Whom to contact with which action under a budget and caps on actions: a multiple-choice knapsack.
+"""Whom to contact with which action under a budget, caps on actions and stock: a multiple-choice knapsack.
 
-Method: capped actions get prices (``budgets.prices``); under those prices the budget is spent along the
+Method: caps and stock get prices (``budgets.prices``); under those prices the budget is spent along the
 efficient frontier (``budgets.frontier``); choices that exceed a cap are dropped and leftover money is spent
 (``budgets.repair``). Any prices give an upper bound on what any choice could earn, so the answer says how
 close it came. Without caps it earns at least half of the optimum and misses it by at most one customer's
@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.arrays.dtypes import Ints
-from models.budgets.budget import ROUNDING, Tally, check, chosen, cumulative, other_policies
+from models.budgets.budget import ROUNDING, Tally, check, cumulative, other_policies
 from models.budgets.frontier import Frontier
+from models.budgets.limits import Limits, chosen
 from models.budgets.prices import prices_of
 from models.budgets.repair import filled, or_the_best_alone, within
 from models.decisions.case import NOTHING
@@ -27,7 +28,7 @@ FILLINGS = 3
 
 @dataclass(frozen=True)
 class Allocation:
-    """One action (or none) for each customer, within budget and caps."""
+    """One action (or none) for each customer, within budget and limits."""
 
     action: Ints
     """Position of the action, -1 for nothing; shape (n,)."""
@@ -35,7 +36,7 @@ class Allocation:
     spent: float
     expected_incremental_margin: float
     at_most: float
-    """Upper bound on the expected margin of any choice within the same budget and caps."""
+    """Upper bound on the expected margin of any choice within the same limits."""
 
     @property
     def gap(self) -> float:
@@ -48,37 +49,40 @@ class Allocation:
         return self.gap <= ROUNDING
 
 
-def allocate(options: Options, budget: float) -> Allocation:
+def allocate(options: Options, budget: float, *, stock: Money | None = None) -> Allocation:
     """Choose an action or none for everyone, for the greatest expected incremental margin within a budget.
 
     A budget pays for contacts and for the discounts they are expected to give (``options.spend``). An
-    action goes to at most its ``most_customers``. Raises ``InputError`` for a negative or NaN budget.
+    action goes to at most its ``most_customers``; ``stock`` holds units by product code (NaN: unknown, no
+    limit). Raises ``InputError`` for a negative or NaN budget.
     """
-    caps = [action.most_customers or np.inf for action in options.table.actions]
-    return solve(options.worth, options.spend, budget, np.array(caps, np.float64))
+    most = [action.most_customers or np.inf for action in options.table.actions]
+    units = np.zeros(0) if stock is None else np.where(np.isnan(stock), np.inf, np.maximum(stock, 0.0))
+    product = options.product if len(units) else np.full_like(options.product, NOTHING)
+    limits = Limits(np.array(most, np.float64), product, units)
+    return solve(options.worth, options.spend, budget, limits)
 
 
-def solve(gain: Money, cost: Money, budget: float, caps: Money | None = None) -> Allocation:
+def solve(gain: Money, cost: Money, budget: float, limits: Limits | None = None) -> Allocation:
     """Solve the knapsack of arms with ``gain`` (-inf: not permitted) and ``cost``, shape (n, n_actions).
 
-    ``caps`` are the most customers of each action, shape (n_actions,), inf without a cap. Ties go to the
-    first customer, then to the first action.
+    Deterministic. Ties go to the first customer, then to the first action.
     """
     check(budget)
-    caps = np.full(gain.shape[1], np.inf) if caps is None else caps
+    limits = limits or Limits.none(*gain.shape)
     usable = (gain > 0) & (cost <= budget * (1 + ROUNDING))
     gain, cost = np.where(usable, gain, -np.inf), np.where(usable, cost, 0.0)
-    frontier, prices = Frontier.of(gain, cost), np.zeros(len(caps))
+    frontier, prices = Frontier.of(gain, cost), np.zeros(len(limits.most))
     taken = _taken(frontier, budget, len(gain))
-    if (np.bincount(taken[taken >= 0], minlength=len(caps)) > caps).any():
-        prices = prices_of(gain, cost, budget, caps, frontier.price(budget))
-        frontier = Frontier.of(gain - prices, cost)
+    if (limits.used(taken) > limits.most).any():
+        prices = prices_of(gain, cost, budget, limits, frontier.price(budget))
+        frontier = Frontier.of(limits.priced(gain, prices), cost)
         taken = _taken(frontier, budget, len(gain))
-    bound = frontier.at_most(budget) + float(prices[prices > 0] @ caps[prices > 0])
-    action = within(taken, gain - prices, caps)
+    bound = frontier.at_most(budget) + float(prices[prices > 0] @ limits.most[prices > 0])
+    action = within(taken, limits.priced(gain, prices), limits)
     for _ in range(FILLINGS):
-        action = filled(action, gain, cost, budget, caps)
-    action = or_the_best_alone(action, gain, caps)
+        action = filled(action, gain, cost, budget, limits)
+    action = or_the_best_alone(action, gain, limits)
     spent, earned = (chosen(column, action).sum() for column in (cost, gain))
     return Allocation(
         action=action,
@@ -90,7 +94,7 @@ def solve(gain: Money, cost: Money, budget: float, caps: Money | None = None) ->
 
 
 def curve(options: Options, *, points: int = 101) -> list[Tally]:
-    """Return expected gain against budget, without caps.
+    """Return expected gain against budget, without caps or stock.
 
     Each point spends its budget on whole steps of the frontier, and is optimal for it.
     """

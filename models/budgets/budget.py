@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from features.arrays.dtypes import Ints, Longs
+from features.arrays.dtypes import Longs
 from features.errors import InputError
 from models.decisions.economics import Money
 
@@ -19,12 +19,6 @@ class Tally(NamedTuple):
     n_customers: float
     cost: float
     gain: float
-
-
-def chosen(column: Money, action: Ints) -> Money:
-    """Return the value of ``column``, shape (n, n_actions), at each customer's action; 0 without one (-1)."""
-    value = column[np.arange(len(action)), np.maximum(action, 0)]
-    return np.where(action >= 0, value, 0.0)
 
 
 def affordable(cost: Money, budget: float) -> Longs:

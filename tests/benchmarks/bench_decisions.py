@@ -16,6 +16,7 @@ from features.settings import Economics
 from models.budgets.allocation import solve
 from models.budgets.budget import best_rows
 from models.budgets.calendar import Room, plan
+from models.budgets.limits import Limits
 from models.decisions.case import Case, Terms
 from models.decisions.everyone import options
 from models.decisions.offer import choose
@@ -86,11 +87,11 @@ def arms(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 def several_actions(table: Table, rng: np.random.Generator) -> float:
     """Add the choice among five actions, under a budget alone and under caps; return the slower's seconds."""
     gain, cost = arms(rng)
-    capped = np.array([1e5, 1e5, np.inf, 5e4, 2e4])
+    capped = Limits(np.array([1e5, 1e5, np.inf, 5e4, 2e4]), np.full(gain.shape, -1, np.int32), np.zeros(0))
     slowest = 0.0
-    for name, caps in (("a budget", None), ("a budget and caps on actions", capped)):
+    for name, limits in (("a budget", None), ("a budget and caps on actions", capped)):
         start = time.perf_counter()
-        found = solve(gain, cost, 400_000.0, caps)
+        found = solve(gain, cost, 400_000.0, limits)
         slowest = max(slowest, time.perf_counter() - start)
         said = f"{N_CUSTOMERS:,} customers x {N_ACTIONS} actions under {name} (gap {found.gap:.5f})"
         table.add_row(said, f"{time.perf_counter() - start:.1f}")

@@ -13,6 +13,7 @@ from features.errors import InputError
 from models.budgets import prices
 from models.budgets.allocation import allocate, compare, curve, solve
 from models.budgets.budget import Tally, best_rows
+from models.budgets.limits import Limits
 from models.decisions.everyone import options
 
 Arms = tuple[np.ndarray, np.ndarray]
@@ -28,41 +29,43 @@ def arms(draw: st.DrawFn, most: int = 5) -> Arms:
 
 
 @st.composite
-def capped(draw: st.DrawFn) -> tuple[Arms, np.ndarray]:
-    """The same with caps on actions."""
+def limited(draw: st.DrawFn) -> tuple[Arms, Limits]:
+    """The same with caps on actions and stock of two products."""
     gain, cost = draw(arms())
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
-    return (gain, cost), rng.choice([0.0, 1.0, 2.0, np.inf], gain.shape[1])
+    caps = rng.choice([0.0, 1.0, 2.0, np.inf], gain.shape[1])
+    product = rng.integers(-1, 2, gain.shape).astype(np.int32)
+    return (gain, cost), Limits(caps, product, rng.choice([0.0, 1.0, np.inf], 2))
 
 
-def best_of_all(gain: np.ndarray, cost: np.ndarray, budget: float, caps: np.ndarray | None = None) -> float:
+def best_of_all(gain: np.ndarray, cost: np.ndarray, budget: float, limits: Limits | None = None) -> float:
     """Try every choice."""
-    caps, best = np.full(gain.shape[1], np.inf) if caps is None else caps, 0.0
+    limits, best = limits or Limits.none(*gain.shape), 0.0
     for choice in itertools.product(range(-1, gain.shape[1]), repeat=len(gain)):
         taken = [(row, arm) for row, arm in enumerate(choice) if arm >= 0]
         fits = sum(cost[at] for at in taken) <= budget
-        fits = fits and all(choice.count(arm) <= cap for arm, cap in enumerate(caps))
+        fits = fits and (limits.used(np.array(choice, np.int32)) <= limits.most).all()
         best = max(best, sum(gain[at] for at in taken)) if fits else best
     return best
 
 
-@given(capped(), st.integers(0, 8))
-def test_money_and_caps_are_kept_and_the_sums_are_those_of_the_choice(
-    world: tuple[Arms, np.ndarray], budget: int
+@given(limited(), st.integers(0, 8))
+def test_money_and_limits_are_kept_and_the_sums_are_those_of_the_choice(
+    world: tuple[Arms, Limits], budget: int
 ) -> None:
-    (gain, cost), caps = world
-    found = solve(gain, cost, budget, caps)
+    (gain, cost), limits = world
+    found = solve(gain, cost, budget, limits)
     taken = [(row, arm) for row, arm in enumerate(found.action.tolist()) if arm >= 0]
     assert found.spent == pytest.approx(sum(cost[at] for at in taken)) and found.spent <= budget + 1e-6
     assert found.expected_incremental_margin == pytest.approx(sum(gain[at] for at in taken))
-    assert all((found.action == arm).sum() <= cap for arm, cap in enumerate(caps))
+    assert (limits.used(found.action) <= limits.most).all()
 
 
 @settings(max_examples=60)
-@given(capped(), st.integers(0, 8))
-def test_no_choice_earns_more_than_the_bound(world: tuple[Arms, np.ndarray], budget: int) -> None:
-    (gain, cost), caps = world
-    assert best_of_all(gain, cost, budget, caps) <= solve(gain, cost, budget, caps).at_most + 1e-6
+@given(limited(), st.integers(0, 8))
+def test_no_choice_earns_more_than_the_bound(world: tuple[Arms, Limits], budget: int) -> None:
+    (gain, cost), limits = world
+    assert best_of_all(gain, cost, budget, limits) <= solve(gain, cost, budget, limits).at_most + 1e-6
 
 
 @settings(max_examples=60)
@@ -89,11 +92,12 @@ def shop(n: int, seed: int = 0) -> Arms:
     return rng.gamma(1, 4, (n, 1)) * np.sqrt(cost) * rng.uniform(0.5, 1.5, (n, 5)) - 0.5, cost
 
 
-@pytest.mark.parametrize("caps", [[np.inf] * 5, [10, 20, 15, 8, 3]])
-def test_it_comes_close_to_what_an_integer_programme_finds(caps: list[float]) -> None:
+@pytest.mark.parametrize("capped", [False, True])
+def test_it_comes_close_to_what_an_integer_programme_finds(capped: bool) -> None:
     gain, cost = shop(120)
-    most = np.array(caps, float)
-    found, best = solve(gain, cost, 60.0, most), integer_programme(gain, cost, 60.0, most)
+    caps = np.array([10, 20, 15, 8, 3.0]) if capped else np.full(5, np.inf)
+    limits = Limits(caps, np.full(gain.shape, -1, np.int32), np.zeros(0))
+    found, best = solve(gain, cost, 60.0, limits), integer_programme(gain, cost, 60.0, caps)
     assert found.at_most >= best - 1e-6
     assert found.expected_incremental_margin >= 0.985 * best
     assert found.at_most <= 1.02 * best
@@ -116,8 +120,9 @@ def test_a_crowd_is_solved_to_a_ten_thousandth(sample: int, monkeypatch: pytest.
     monkeypatch.setattr(prices, "SAMPLE", sample)  # a smaller one: its prices are sought in some of it first
     gain, cost = shop(20_000)
     caps = np.array([2000, 2000, np.inf, 1000, 500])
+    limits = Limits(caps, np.full(gain.shape, -1, np.int32), np.zeros(0))
     assert solve(gain, cost, 8000.0).gap < 1e-4
-    assert solve(gain, cost, 8000.0, caps).gap < 1e-4
+    assert solve(gain, cost, 8000.0, limits).gap < 1e-4
 
 
 def test_more_budget_earns_more_along_the_curve() -> None:
@@ -148,8 +153,9 @@ def test_in_another_currency_the_choice_is_the_same() -> None:
 
 def test_one_dear_contact_is_made_where_it_earns_more_than_a_cheap_one() -> None:
     gain, cost = np.array([[1.0], [8.0]]), np.array([[0.1], [4.0]])
-    for caps in (None, np.ones(1)):
-        assert solve(gain, cost, 4.0, caps).action.tolist() == [-1, 0]
+    once = Limits(np.ones(1), np.zeros((2, 1), np.int32), np.ones(1))
+    for limits in (None, once):
+        assert solve(gain, cost, 4.0, limits).action.tolist() == [-1, 0]
 
 
 def test_three_contacts_of_ten_cents_cost_thirty() -> None:
@@ -178,6 +184,28 @@ def test_our_choice_earns_no_less_than_any_ranking() -> None:
     table = pd.DataFrame(tallies, index=Tally._fields).T["gain"]
     assert table.drop("all").idxmax() == "expected gain"
     assert table["none"] == 0 and table["random"] < table["expected gain"]
+
+
+def test_a_product_is_offered_no_more_often_than_there_are_units() -> None:
+    asked, shelf = some(7, 3000)
+    found = options(asked, shelf, TERMS)
+    units = np.tile([3.0, 0.0, -2.0, np.nan, 1.0], 10)  # returned ones may make it negative; NaN: unknown
+    action = allocate(found, 1000.0, stock=units).action
+    product = found.at(action)[0]
+    offered = np.bincount(product[product >= 0], minlength=50)
+    assert (offered <= np.maximum(units, 0))[~np.isnan(units)].all()
+    assert offered[np.isnan(units)].max() > 3
+
+
+def test_scarce_products_go_to_whom_they_gain_most() -> None:
+    rng = np.random.default_rng(0)
+    gain, cost = rng.gamma(2, 2, (2000, 4)), np.full((2000, 4), 0.1)
+    product = np.array([rng.permutation(6)[:4] for _ in range(2000)], np.int32)
+    stock = np.array([20.0, 100.0, 5.0, 300.0, 50.0, np.inf])
+    limits = Limits(np.full(4, np.inf), product, stock)
+    found = solve(gain, cost, 1000.0, limits)
+    assert (limits.used(found.action) <= limits.most).all()
+    assert found.gap < 0.001
 
 
 def test_an_action_goes_to_no_more_customers_than_its_cap() -> None:
