@@ -19,6 +19,12 @@ PASSWORD = re.compile(r"(://[^:/@\s]*:)[^/@\s]+(?=@)")
 """The password inside a URL."""
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of another library's error (a database's own, if it is one), or its type."""
+    text = str(getattr(error, "orig", None) or error)
+    return text.partition("\n")[0][:300] or type(error).__name__
+
+
 class RecompraError(Exception):
     """The root of all errors raised on purpose. Passwords in URLs are masked in its message."""
 

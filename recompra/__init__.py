@@ -32,7 +32,7 @@ def _mendable(error: Exception) -> str:
     """Return the message of an error that the user can fix; empty for a bug of ours."""
     from duckdb import IOException
 
-    from features.errors import RecompraError
+    from features.errors import RecompraError, first_line
 
     if isinstance(error, RecompraError):
         return str(error)
@@ -48,9 +48,7 @@ def _mendable(error: Exception) -> str:
     faults = (IntegrityError, ProgrammingError)
     if isinstance(error, DBAPIError | DatabaseError) and not isinstance(error, faults):
         hint = "start it, restore it, free disk space, or correct RECOMPRA_STORE_URL or RECOMPRA_TRACKING_URI"
-        return (
-            f"a database cannot be used: {str(getattr(error, 'orig', error)).splitlines()[0]}. Hint: {hint}"
-        )
+        return f"a database cannot be used: {first_line(error)}. Hint: {hint}"
     return ""
 
 

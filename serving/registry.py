@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from features.errors import ArtefactError, NotFound
+from features.errors import ArtefactError, NotFound, first_line
 from features.storage.database import is_missing, to_read
 from features.storage.files import MAKE_ROOM, is_full
 from models.kinds import ScoreModel
@@ -54,7 +54,7 @@ class Registry:
         try:
             yield
         except Exception as error:  # MLflow's own errors, or SQLAlchemy's, alembic's, requests'
-            message = f"the registry cannot be read: {_first_line(error)}"
+            message = f"the registry cannot be read: {first_line(error)}"
             raise NotFound(message, "start it, or correct RECOMPRA_TRACKING_URI") from error
 
     def champions(self) -> dict[str, Champion]:
@@ -104,7 +104,7 @@ class Registry:
             shutil.rmtree(beside, ignore_errors=True)
             if folder.is_dir():
                 return folder  # another process was faster
-            message = f"{champion.name} v{champion.version} cannot be downloaded: {_first_line(error)}"
+            message = f"{champion.name} v{champion.version} cannot be downloaded: {first_line(error)}"
             hint = MAKE_ROOM if is_full(error) else "promote or train another version"
             raise ArtefactError(message, hint) from error
         return folder
@@ -170,10 +170,6 @@ def _lives(process: int) -> bool:
 def versions_of(champions: Mapping[str, Champion]) -> dict[str, str]:
     """Return the version of each champion, by name."""
     return {name: champion.version for name, champion in champions.items()}
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
 
 def _client(uri: str) -> Any:

@@ -19,7 +19,7 @@ from weakref import finalize
 
 import sqlalchemy as sa
 
-from features.errors import SettingsError
+from features.errors import SettingsError, first_line
 from features.storage.database import check_takes_writes, engine_of, is_missing, online_url, to_read
 from serving.online.tables import CLOCK, CONTACTS, DECISIONS, ERASURES, EVENTS, METADATA, SALT, STOCK, TOPICS
 
@@ -123,7 +123,7 @@ class Store:
                 yield db
         except UNWRITTEN as error:
             self._failed_at = monotonic()
-            log.error("the store cannot be written: %s", str(error.orig).partition("\n")[0])
+            log.error("the store cannot be written: %s", first_line(error))
             raise
         self._failed_at = -inf
 

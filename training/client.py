@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from features.errors import RecompraError
+from features.errors import RecompraError, first_line
 from features.storage.database import sqlite_file, sqlite_url
 
 QUIET = {
@@ -72,6 +72,6 @@ class OneLineErrors:
             return function(*values, **named)
         except MlflowException as error:
             cause = getattr(error.__cause__, "orig", None) or error  # the database's own error, if it is one
-            message = f"the registry at {self._uri} refuses: {str(cause).splitlines()[0][:300]}"
+            message = f"the registry at {self._uri} refuses: {first_line(cause)}"
             hint = "is it running, of this version of MLflow? RECOMPRA_TRACKING_URI names it"
             raise RecompraError(message, hint) from error

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from features import hardware
-from features.errors import ArtefactError, Busy, InputError
+from features.errors import ArtefactError, Busy, InputError, first_line
 from features.ingest.casting import MACROS
 from features.storage.files import MAKE_ROOM, is_full, locked, remove
 from features.storage.tables import literal, quote
@@ -164,7 +164,7 @@ def _failure(error: Exception, home: Path) -> InputError:
             f"{MAKE_ROOM}, and ingest again",
         )
     return InputError(
-        f"the ingest into {home} failed, nothing was changed: {str(error).splitlines()[0]}",
+        f"the ingest into {home} failed, nothing was changed: {first_line(error)}",
         "check the source and the column map",
     )
 

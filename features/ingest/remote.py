@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from features.errors import InputError
+from features.errors import InputError, first_line
 from features.settings import FILE
 from features.storage.contracts import TABLES
 from features.storage.database import engine_of, is_missing
@@ -72,9 +72,8 @@ def _from_database(url: str, folder: Path, tell: Callable[[str], None]) -> Path:
                 everything = sa.select(sa.text("*")).select_from(sa.table(table))
                 _copy(db.execution_options(yield_per=BATCH).execute(everything), folder / f"{table}.csv")
     except sa.exc.DatabaseError as error:
-        message = str(error.orig or error).splitlines()[0]
-        hint = "check the URL, and what its user may read"
-        raise InputError(f"the database {shown(url)} cannot be read: {message}", hint) from error
+        message = f"the database {shown(url)} cannot be read: {first_line(error)}"
+        raise InputError(message, "check the URL, and what its user may read") from error
     finally:
         engine.dispose()
     return folder

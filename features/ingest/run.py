@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 
 from features import adapters
-from features.errors import InputError, SettingsError
+from features.errors import InputError, SettingsError, first_line
 from features.ingest import (
     demands,
     erasure,
@@ -142,7 +142,7 @@ def _stage(
         with sources.registered(con, source, lines) as lacking:
             n, odd = staging.stage(con, source, source.relation(con), settings)
     except duckdb.CatalogException as error:
-        report.notes.append(f"{source.table} left out: {str(error).splitlines()[0]}")
+        report.notes.append(f"{source.table} left out: {first_line(error)}")
         return 0
     if lacking:
         odd = [*odd, f"{source.table}: no column {', '.join(lacking)}, read as empty"]

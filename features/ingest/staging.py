@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from features.errors import InputError, SettingsError
+from features.errors import InputError, SettingsError, first_line
 from features.ingest import advice, casting, sources
 from features.ingest.sources import Source
 from features.settings import Settings, TableMap
@@ -253,7 +253,7 @@ def _missing(opened: Opened, column: str, mapped: str = "") -> InputError:
 
 def _unreadable(con: duckdb.DuckDBPyConnection, source: Source, error: duckdb.Error) -> InputError:
     """Return the error that names the column a query lacks, and the columns of the first file it reads."""
-    message = str(error).splitlines()[0]
+    message = first_line(error)
     named = re.search(r'olumn "?(.+?)"? (?:referenced|not found)', message)
     relation = sources.reader(source.files[0])
     found = [name for name, *_ in con.execute(f"DESCRIBE FROM {relation}").fetchall() if name != "__row"]

@@ -9,7 +9,7 @@ from weakref import finalize
 
 from pydantic import BaseModel, ConfigDict
 
-from features.errors import ArtefactError, NotFound
+from features.errors import ArtefactError, NotFound, first_line
 from features.hardware import threads
 from features.settings import Settings
 from features.storage.contracts import SIDE_TABLES
@@ -94,5 +94,5 @@ class Warehouse:
 
 
 def _broken(what: str, error: Exception) -> ArtefactError:
-    message = f"{what} of the warehouse cannot be read ({str(error).splitlines()[0]})"
+    message = f"{what} of the warehouse cannot be read ({first_line(error)})"
     return ArtefactError(message, "restore it, or run `recompra ingest SOURCE --fresh`")

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from time import monotonic
 
-from features.errors import ArtefactError
+from features.errors import ArtefactError, first_line
 from serving.online import refreshed
 from serving.online.backlog import Backlog, News
 from serving.online.rescoring import Rescoring, by_day
@@ -176,5 +176,4 @@ class Refresher:
 
 
 def _words(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+    return f"{type(error).__name__}: {first_line(error)}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from features.errors import NotFound
+from features.errors import NotFound, first_line
 from features.storage.contracts import BLANKS
 from serving.online.tables import ERASURES, METADATA
 from serving.store import Store
@@ -85,8 +85,9 @@ class Forgotten:
                 digests = db.execute(sa.select(ERASURES.c.digest)).scalars()
                 return cls(store.salt(), frozenset(bytes(digest) for digest in digests))
         except sa.exc.SQLAlchemyError as error:
-            first = str(getattr(error, "orig", error)).splitlines()[0]
-            message = f"the store cannot be read ({first}), and only it knows who asked to be forgotten"
+            message = (
+                f"the store cannot be read ({first_line(error)}), and only it knows who asked to be forgotten"
+            )
             raise NotFound(message, "start it, free disk space, or correct RECOMPRA_STORE_URL") from error
 
     def among(self, names: Sequence[str]) -> dict[str, str]:

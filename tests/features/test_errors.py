@@ -1,4 +1,4 @@
-from features.errors import NotFound, RecompraError
+from features.errors import NotFound, RecompraError, first_line
 
 
 def test_an_error_tells_no_password_of_an_address() -> None:
@@ -15,3 +15,8 @@ def test_what_is_no_password_stays() -> None:
         "sqlite:////home/x@y.db",
     ):
         assert str(RecompraError(told)) == told
+
+
+def test_of_a_library_s_error_the_first_line_is_shown_and_without_one_its_type() -> None:
+    assert first_line(ValueError("no such column\nLINE 1: SELECT x")) == "no such column"
+    assert first_line(OSError()) == "OSError"
