@@ -29,7 +29,7 @@ from models.decisions.everyone import Options, options
 from models.decisions.offer import ReadyLists, choose, merge_lists
 from models.decisions.payoffs import bought_of, payoff, policies, summary_of
 from models.decisions.reading import read_people, read_standing
-from models.decisions.roles import Shelf, kind_cooling, roles
+from models.decisions.roles import ProductFacts, kind_cooling, roles
 from models.kinds import DecisionModel
 from models.model import card_of, require_products
 from models.policy.actions import OFFER
@@ -109,15 +109,15 @@ class NextBestOffer(DecisionModel[OfferConfig]):
         if len(product) != len(history.customers):
             found = f"the lists hold {len(product)} customers, the shop has {len(history.customers)}"
             raise InputError(f"{found} as of {cutoff:%Y-%m-%d}", "make the lists as of the same cutoff")
-        shelf, since = Shelf.read(shop, cutoff), days_since_bought(history, product)
+        facts, since = ProductFacts.read(shop, cutoff), days_since_bought(history, product)
         return Case(
             read_people(shop, cutoff, history.customers),
             product,
             chance,
             since,
             standing=read_standing(shop, cutoff, history.customers, scores),
-            role=roles(history, product, since, self.goods(shop.catalogue(cutoff)), shelf),
-            kind_cooling=kind_cooling(history, product, shelf),
+            role=roles(history, product, since, self.goods(shop.catalogue(cutoff)), facts),
+            kind_cooling=kind_cooling(history, product, facts),
         )
 
     def decide(

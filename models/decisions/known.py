@@ -13,7 +13,7 @@ from features.arrays.stored import read_array, write_arrays
 from features.errors import NotFound
 from models.decisions.case import Case
 from models.decisions.economics import Money
-from models.decisions.roles import Shelf, kind_cooling, roles
+from models.decisions.roles import ProductFacts, kind_cooling, roles
 from models.policy.action_table import ActionTable
 from models.policy.standing import Standing
 from models.policy.subjects import Goods, People
@@ -29,7 +29,7 @@ class Known:
     """What is known as of one scoring; rows by customer code and by product code."""
 
     standing: Standing
-    shelf: Shelf
+    products: ProductFacts
     learnt: Mapping[str, Money] = field(default_factory=dict)
     """By action: change in each customer's chance of an order, learnt from an experiment."""
 
@@ -56,15 +56,15 @@ class Known:
             chance,
             days_since_bought,
             standing=self.standing.of(rows) if standing is None else standing,
-            role=roles(history, product, days_since_bought, goods, self.shelf),
-            kind_cooling=kind_cooling(history, product, self.shelf),
+            role=roles(history, product, days_since_bought, goods, self.products),
+            kind_cooling=kind_cooling(history, product, self.products),
             learnt={name: change[rows] for name, change in self.learnt.items()},
         )
 
     def save(self, folder: Path) -> None:
         """Write plain arrays, to be memory-mapped by many workers."""
         self.standing.save(folder / "standing")
-        self.shelf.save(folder / "shelf")
+        self.products.save(folder / "shelf")
         write_arrays(folder, {f"learnt.{name}": change for name, change in self.learnt.items()})
 
     @classmethod
@@ -72,7 +72,7 @@ class Known:
         """Memory-map what ``save`` wrote."""
         names = sorted(path.stem for path in folder.glob("learnt.*.npy"))
         learnt = {name.removeprefix("learnt."): read_array(folder, name) for name in names}
-        return cls(Standing.load(folder / "standing"), Shelf.load(folder / "shelf"), learnt)
+        return cls(Standing.load(folder / "standing"), ProductFacts.load(folder / "shelf"), learnt)
 
 
 def learnt_effects(uplift: "Uplift", features: "pd.DataFrame", table: ActionTable) -> dict[str, Money]:

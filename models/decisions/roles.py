@@ -42,7 +42,7 @@ ANY, NEW, BETTER, DUE, FLASH = (np.uint8(role_bit(role)) for role in ("any", "ne
 
 
 @dataclass(frozen=True)
-class Shelf:
+class ProductFacts:
     """What is known of products besides price and stock; arrays of shape (n_products,)."""
 
     category: Ints
@@ -61,8 +61,8 @@ class Shelf:
     -1."""
 
     @classmethod
-    def read(cls, shop: "Shop", cutoff: "datetime", accessories: Ints | None = None) -> "Shelf":
-        """Read the shelf as of ``cutoff``, aligned to its catalogue; with ``accessories`` if known."""
+    def read(cls, shop: "Shop", cutoff: "datetime", accessories: Ints | None = None) -> "ProductFacts":
+        """Read the facts as of ``cutoff``, aligned to its catalogue; with ``accessories`` if known."""
         catalogue, history = shop.catalogue(cutoff), shop.history(cutoff)
         paths = [*catalogue.categories.all_names(), ""]
         groups, policy = shop.settings.product_groups, shop.settings.contact_policy
@@ -86,22 +86,24 @@ class Shelf:
         write_arrays(folder, {part.name: getattr(self, part.name) for part in fields(self)})
 
     @classmethod
-    def load(cls, folder: Path) -> "Shelf":
+    def load(cls, folder: Path) -> "ProductFacts":
         """Memory-map what ``save`` wrote."""
-        shelf = cls(*(read_array(folder, part.name) for part in fields(cls)))
+        facts = cls(*(read_array(folder, part.name) for part in fields(cls)))
         nobody = np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int32)
-        _goes_with(nobody, 0, np.zeros((0, 1), np.int32), shelf.accessories)  # compile before requests
-        return shelf
+        _goes_with(nobody, 0, np.zeros((0, 1), np.int32), facts.accessories)  # compile before requests
+        return facts
 
 
-def roles(history: History, product: Ints, days_since_bought: Money, goods: Goods, shelf: Shelf) -> Bytes:
+def roles(
+    history: History, product: Ints, days_since_bought: Money, goods: Goods, facts: ProductFacts
+) -> Bytes:
     """Return the roles of each candidate for each customer of ``history``, as bits; shape (n, k)."""
     new, price = np.isnan(days_since_bought), goods.price[product]
-    usual = usual_price(history, product, goods.price, shelf.category)
+    usual = usual_price(history, product, goods.price, facts.category)
     with np.errstate(invalid="ignore"):
         better = new & (price >= DEARER * usual) & (price <= DEAREST * usual)
-        due = days_since_bought >= DUE_SHARE * shelf.repeat_days[product]
-    flash = new & (shelf.flash[product] | goes_with(history, product, shelf.accessories))
+        due = days_since_bought >= DUE_SHARE * facts.repeat_days[product]
+    flash = new & (facts.flash[product] | goes_with(history, product, facts.accessories))
     return np.asarray(ANY | NEW * new | BETTER * better | DUE * due | FLASH * flash, np.uint8)
 
 
@@ -128,12 +130,12 @@ def _goes_with(rows: tuple[Any, Ints, Ints], since: int, product: Ints, accessor
     return found
 
 
-def kind_cooling(history: History, product: Ints, shelf: Shelf) -> Bools | None:
+def kind_cooling(history: History, product: Ints, facts: ProductFacts) -> Bools | None:
     """Mark candidates of a category the customer bought from too recently; None if none has a limit."""
-    if not (shelf.same_kind_days > 0).any():
+    if not (facts.same_kind_days > 0).any():
         return None
-    since = days_since_kind(history, product, shelf.category)
-    return np.asarray(since < shelf.same_kind_days[product])
+    since = days_since_kind(history, product, facts.category)
+    return np.asarray(since < facts.same_kind_days[product])
 
 
 def usual_price(history: History, product: Ints, price: Money, category: Ints) -> Money:

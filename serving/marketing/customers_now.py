@@ -68,7 +68,7 @@ def standing_of(state: State, codes: Ints, recent: Recent, now: datetime, days_a
     days = {action: column[codes] for action, column in recent.days.items()}
     standing = known.standing.of(codes).later(days_on(state.snapshot, now))
     standing = standing.contacted(recent.n_contacts_7d[codes], days)
-    slowest = float(known.shelf.settling_days.max(initial=0))
+    slowest = float(known.products.settling_days.max(initial=0))
     settles = np.where(recent.ordered[codes], np.maximum(standing.settles_in, slowest), standing.settles_in)
     return replace(standing, settles_in=settles.astype(np.float32)).later(days_ahead)
 

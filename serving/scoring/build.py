@@ -19,7 +19,7 @@ from models.decisions.economics import EFFECT, Money
 from models.decisions.known import Known, learnt_effects
 from models.decisions.reading import read_people, read_standing
 from models.decisions.retention import rank_customers
-from models.decisions.roles import Shelf
+from models.decisions.roles import ProductFacts
 from models.lists.cold import AttributeSegments
 from models.lists.picks import PERSONAL, SOURCES, Picks, asked_for
 from models.model import Model
@@ -189,8 +189,8 @@ class Build:
             return None
         standing = read_standing(self.shop, self.cutoff, self.customers, self.scores)
         accessories = None if self._cross_sell is None else self._cross_sell[1].together.product
-        shelf = Shelf.read(self.shop, self.cutoff, accessories)
-        return Known(standing, shelf, self.learnt(model.terms(self.shop).table))
+        facts = ProductFacts.read(self.shop, self.cutoff, accessories)
+        return Known(standing, facts, self.learnt(model.terms(self.shop).table))
 
     def learnt(self, table: ActionTable) -> dict[str, Money]:
         """Return the effects learnt from experiments for a table's actions, by customer."""

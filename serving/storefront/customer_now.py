@@ -83,7 +83,9 @@ def standing_of(state: State, customer: Customer, contacts: Contacts, now: datet
     standing = standing.contacted(recent, days)
     bought = [snapshot.product(name) for name, _, quantity in customer.lines if quantity > 0]
     codes = [code for code in bought if code >= 0]
-    return settled_by(standing, float(known.shelf.settling_days[codes].max(initial=0))) if codes else standing
+    return (
+        settled_by(standing, float(known.products.settling_days[codes].max(initial=0))) if codes else standing
+    )
 
 
 def _days_since(state: State, customer: Customer, codes: Sequence[int]) -> list[float]:

@@ -112,7 +112,9 @@ def _offer(state: State, request: OfferRequest, decision: dict[str, Any]) -> Off
 
 def _shown_with(state: State, code: int) -> str | None:
     """Return the best seller to show a slow mover with."""
-    partner = int(state.snapshot.known.shelf.partner[code]) if state.snapshot.known is not None else NOTHING
+    partner = (
+        int(state.snapshot.known.products.partner[code]) if state.snapshot.known is not None else NOTHING
+    )
     return None if partner < 0 else state.snapshot.catalogue.products.names([partner])[0]
 
 

@@ -14,7 +14,7 @@ from features.customer import CUSTOMER_FEATURES
 from features.shop import Shop
 from features.window import parse_cutoff
 from models.decisions.reading import read_people, read_standing
-from models.decisions.roles import Shelf
+from models.decisions.roles import ProductFacts
 
 CUTOFF, BEFORE = parse_cutoff("2024-06-01"), parse_cutoff("2024-05-04")
 MOMENT = pd.Timestamp("2024-06-01")
@@ -99,7 +99,7 @@ def test_no_decision_knows_of_it(plain: Shop, edge: Shop) -> None:
         for field in fields(found):
             one, other = getattr(found, field.name), getattr(expected, field.name)
             np.testing.assert_array_equal(one, other, err_msg=field.name)
-    assert not Shelf.read(edge, CUTOFF).flash.any()  # p00 was launched on the cutoff's own day
+    assert not ProductFacts.read(edge, CUTOFF).flash.any()  # p00 was launched on the cutoff's own day
 
 
 def test_no_excerpt_keeps_it(plain: Shop, edge: Shop, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from features.window import day_number
 from models.decisions.case import Terms
 from models.decisions.known import Known
 from models.decisions.reading import with_scores
-from models.decisions.roles import Shelf
+from models.decisions.roles import ProductFacts
 from models.lists.picks import PERSONAL, Picks
 from models.policy.actions import EVENTS, catalogue
 from models.policy.standing import Standing
@@ -138,7 +138,7 @@ def with_known(snapshot: Snapshot, **policy: Any) -> Snapshot:
     goods, terms = snapshot.goods_and_terms or _desk(n_products)
     none = np.zeros(n_products, np.float32)
     nothing = np.full((n_products, 1), -1, np.int32)
-    shelf = Shelf(
+    shelf = ProductFacts(
         snapshot.catalogue.category,
         none,
         none,

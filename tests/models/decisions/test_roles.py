@@ -11,7 +11,7 @@ from worlds import orders
 from features.arrays.history import History, Vocabulary
 from features.arrays.last_bought import days_since_bought
 from features.window import parse_cutoff
-from models.decisions.roles import Shelf, goes_with, kind_cooling, repeat_days, roles, usual_price
+from models.decisions.roles import ProductFacts, goes_with, kind_cooling, repeat_days, roles, usual_price
 from models.policy.action_table import role_bit
 from models.policy.subjects import Goods
 
@@ -38,12 +38,12 @@ def history(days: list[int], product: list[int]) -> History:
     )
 
 
-def shelf(**columns: np.ndarray) -> Shelf:
+def shelf(**columns: np.ndarray) -> ProductFacts:
     none = np.zeros(5, np.float32)
     rest = {"same_kind_days": none, "settling_days": none, "repeat_days": none + 20}
     rest |= {"flash": np.zeros(5, bool), "partner": np.full(5, -1, np.int32)}
     rest |= {"accessories": np.array([[-1], [OTHER], [-1], [-1], [-1]], np.int32)}
-    return Shelf(category=KIND, **(rest | columns))  # type: ignore[arg-type]
+    return ProductFacts(category=KIND, **(rest | columns))  # type: ignore[arg-type]
 
 
 def told(bought: History, **columns: np.ndarray) -> dict[int, set[str]]:
@@ -118,7 +118,7 @@ def test_a_shelf_is_read_of_the_shop_and_read_back_as_written(tmp_path: Path) ->
         launched_on=pd.to_datetime(["2024-05-20" if code == 3 else None for code in range(12)]),
     )
     shop = orders.make_shop(tmp_path, products=goods)
-    found = Shelf.read(shop, cutoff)
+    found = ProductFacts.read(shop, cutoff)
     assert np.flatnonzero(found.flash).tolist() == [
         0,
         3,
@@ -127,13 +127,13 @@ def test_a_shelf_is_read_of_the_shop_and_read_back_as_written(tmp_path: Path) ->
     best = [code for code in range(12) if found.partner[code] == -1]
     assert len(best) == 3  # the best seller of each category has none
     found.save(tmp_path / "shelf")
-    np.testing.assert_array_equal(Shelf.load(tmp_path / "shelf").repeat_days, found.repeat_days)
+    np.testing.assert_array_equal(ProductFacts.load(tmp_path / "shelf").repeat_days, found.repeat_days)
 
 
 def test_a_launch_of_the_day_before_the_cutoff_is_one_in_the_shops_own_calendar(tmp_path: Path) -> None:
     goods = orders.products().assign(launched_on=pd.to_datetime(["2024-05-31", "2024-06-01"] + [None] * 10))
     shop = orders.make_shop(tmp_path, products=goods, timezone="Asia/Tokyo")
-    found = Shelf.read(shop, parse_cutoff("2024-06-01", "Asia/Tokyo"))  # 31 May, 15:00 in UTC
+    found = ProductFacts.read(shop, parse_cutoff("2024-06-01", "Asia/Tokyo"))  # 31 May, 15:00 in UTC
     assert np.flatnonzero(found.flash).tolist() == [0]
 
 

@@ -130,7 +130,7 @@ def test_an_action_just_taken_cools_down(state: State) -> None:
 def test_after_a_new_order_nothing_is_sent_before_it_has_settled(state: State) -> None:
     known = state.snapshot.known
     assert known is not None
-    slow = replace(known, shelf=replace(known.shelf, settling_days=known.shelf.settling_days + 7))
+    slow = replace(known, products=replace(known.products, settling_days=known.products.settling_days + 7))
     waiting = replace(state, snapshot=replace(state.snapshot, known=slow))
     post(waiting, kind="order", product_id="p000001")
     assert "not arrived, or not settled" in ask(waiting).reason
@@ -222,7 +222,7 @@ def test_what_is_known_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     read = load(tmp_path / "lists" / written.stamp)
     assert read.known is not None and written.known is not None
     np.testing.assert_array_equal(read.known.standing.risk, written.known.standing.risk)
-    np.testing.assert_array_equal(read.known.shelf.repeat_days, written.known.shelf.repeat_days)
+    np.testing.assert_array_equal(read.known.products.repeat_days, written.known.products.repeat_days)
     assert read.goods_and_terms is not None and written.goods_and_terms is not None
     assert read.goods_and_terms[1] == written.goods_and_terms[1]
 
