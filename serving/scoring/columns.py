@@ -167,10 +167,12 @@ def _stack(columns: list[Any], n: int, dtype: Any) -> Any:
 
 def _coded(column: "pd.Series[Any]") -> tuple[Ints, list[str]]:
     """Return a code for every text of a column, -1 if it is missing, and the texts."""
-    kept = column.astype("object")
-    words = sorted({str(value) for value in kept[kept.notna()]})
-    codes = {word: code for code, word in enumerate(words)}
-    return np.array([codes.get(str(value), -1) for value in kept.where(kept.notna(), None)], np.int32), words
+    known = column.notna().to_numpy()
+    told = column[known].astype(str)
+    words = sorted(set(told))
+    codes = np.full(len(column), -1, np.int32)
+    codes[known] = told.map({word: code for code, word in enumerate(words)})
+    return codes, words
 
 
 def _microseconds(column: "pd.Series[Any]") -> Longs:
