@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import duckdb
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds.scratch import scratch
@@ -75,6 +76,27 @@ def by_hand(lines: list[tuple]) -> list[dict]:
     return rows
 
 
+SUMS = ("n_lines", "n_units", "n_new_products", "n_new_categories", "revenue", "discount")
+
+
+def days_by_hand(orders: list[dict]) -> list[dict]:
+    """Add up the order rows of each customer and day."""
+    days = []
+    for customer, day in sorted({(row["customer_id"], row["ordered_on"]) for row in orders}):
+        mine = [row for row in orders if (row["customer_id"], row["ordered_on"]) == (customer, day)]
+        days.append(
+            {
+                "customer_id": customer,
+                "ordered_on": day,
+                "n_orders": sum(row["starts_order"] for row in mine),
+                **{name: sum(row[name] for row in mine) for name in SUMS},
+                "hour": pytest.approx(sum(row["hour"] for row in mine) / len(mine)),
+                "weekday": day.weekday(),
+            }
+        )
+    return days
+
+
 LINE = st.tuples(
     st.sampled_from(["a", "b", None]),
     st.sampled_from(["1", "2", "3"]),
@@ -85,8 +107,10 @@ LINE = st.tuples(
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(LINE, min_size=1, max_size=20))
-def test_orders_know_each_customers_past_and_nothing_else(lines):
-    assert derived(lines)["orders"] == by_hand(lines)
+def test_orders_know_each_customers_past_and_nothing_else_and_days_are_their_sums(lines):
+    found, orders = derived(lines), by_hand(lines)
+    assert found["orders"] == orders
+    assert found["days"] == days_by_hand(orders)
 
 
 def test_a_day_adds_up_its_orders_across_a_change_of_clocks():

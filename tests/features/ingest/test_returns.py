@@ -16,7 +16,7 @@ COLUMNS = (
 )
 
 
-def linked(events: list[tuple]) -> list[tuple]:
+def linked(events: list[tuple], columns: str = "return_id, line_id, quantity, revenue") -> list[tuple]:
     """Link events (customer, product, hour, quantity, price); a negative quantity is a return."""
     rows = [
         (
@@ -32,13 +32,11 @@ def linked(events: list[tuple]) -> list[tuple]:
     with scratch() as con:
         con.execute(f"CREATE TABLE e ({COLUMNS})")
         con.execute(f"INSERT INTO e VALUES {', '.join(['(?, ?, ?, ?, ?, ?)'] * len(rows))}", sum(rows, ()))
-        columns = "* REPLACE (abs(quantity) AS quantity), line_id AS order_id, ordered_at::DATE AS ordered_on"
-        con.execute(f"CREATE VIEW bought AS SELECT {columns} FROM e WHERE quantity > 0")
-        con.execute(f"CREATE VIEW returned AS SELECT {columns} FROM e WHERE quantity < 0")
+        plain = "* REPLACE (abs(quantity) AS quantity), line_id AS order_id, ordered_at::DATE AS ordered_on"
+        con.execute(f"CREATE VIEW bought AS SELECT {plain} FROM e WHERE quantity > 0")
+        con.execute(f"CREATE VIEW returned AS SELECT {plain} FROM e WHERE quantity < 0")
         link(con, "bought", "returned")
-        return con.execute(
-            "SELECT return_id, line_id, quantity, revenue FROM returns ORDER BY ALL"
-        ).fetchall()
+        return con.execute(f"SELECT {columns} FROM returns ORDER BY ALL").fetchall()
 
 
 def by_hand(events: list[tuple]) -> list[tuple]:
@@ -90,6 +88,22 @@ def test_a_purchase_and_its_return_may_share_a_bare_date():
 
 def test_the_money_given_back_is_the_returns_own_share():
     assert linked([("a", "p", 0, 4, 3.0), ("a", "p", 1, -2, 2.5)]) == [("001", "000", 2.0, 5.0)]
+
+
+def test_money_given_back_is_told_in_full():
+    assert linked([("a", "p", 0, 3, 3.0), ("a", "p", 1, -1, 2.255)]) == [("001", "000", 1.0, 2.255)]
+
+
+def test_a_return_has_the_day_it_was_made_and_that_of_its_purchase():
+    events = [("a", "p", 0, 1, 1.0), ("a", "p", 30, -1, 1.0)]
+    found = linked(events, "purchased_at, purchased_on, returned_at, returned_on")
+    bought, returned = (START + timedelta(hours=hour) for hour in (0, 30))
+    assert found == [(bought, bought.date(), returned, returned.date())]
+
+
+def test_two_products_of_one_customer_are_undone_each_by_itself():
+    events = [("a", "p", 0, 2, 1.0), ("a", "q", 1, 1, 1.0), ("a", "q", 2, -1, 1.0), ("a", "p", 3, -2, 1.0)]
+    assert [row[:3] for row in linked(events)] == [("002", "001", 1.0), ("003", "000", 2.0)]
 
 
 def test_a_return_without_a_price_gives_back_what_was_paid():
