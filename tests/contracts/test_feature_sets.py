@@ -75,19 +75,19 @@ def test_only_what_cannot_be_known_is_null(shop, features):
 
 def test_the_fingerprint_changes_with_a_definition():
     first, *rest = CUSTOMER_FEATURES.features
-    sources, beside = CUSTOMER_FEATURES.sources, CUSTOMER_FEATURES.beside
-    changed = FeatureSet("customer", tuple(rest), sources, beside=beside)
+    sources, appended = CUSTOMER_FEATURES.sources, CUSTOMER_FEATURES.appended
+    changed = FeatureSet("customer", tuple(rest), sources, appended=appended)
     assert changed.fingerprint != CUSTOMER_FEATURES.fingerprint
-    same = FeatureSet("customer", (first, *rest), sources, beside=beside)
+    same = FeatureSet("customer", (first, *rest), sources, appended=appended)
     assert same.fingerprint == CUSTOMER_FEATURES.fingerprint
 
 
-def test_the_fingerprint_changes_with_a_derived_table_and_with_a_set_beside():
-    (bought,) = CUSTOMER_FEATURES.beside
+def test_the_fingerprint_changes_with_a_derived_table_and_with_an_appended_set():
+    (bought,) = CUSTOMER_FEATURES.appended
     derived = bought.derived | {"product_days": first_purchases}
     other = replace(bought, derived=derived)
     assert other.fingerprint != bought.fingerprint
-    assert replace(CUSTOMER_FEATURES, beside=(other,)).fingerprint != CUSTOMER_FEATURES.fingerprint
+    assert replace(CUSTOMER_FEATURES, appended=(other,)).fingerprint != CUSTOMER_FEATURES.fingerprint
 
 
 def test_a_customer_id_with_a_quote_is_just_a_name(tmp_path):
