@@ -234,11 +234,10 @@ def read(endpoint: Endpoint, body: bytes) -> Any:
 
 def _log(exchange: Exchange, path: str, seconds: float) -> None:
     """Log a request without its content: neither path nor reason may name a customer."""
-    level = (
-        logging.INFO if exchange.status < 400 else logging.WARNING if exchange.status < 500 else logging.ERROR
-    )
-    fields = {"path": path, "status": exchange.status, "ms": round(seconds * 1000, 3)}
-    access.log(level, "%s %s", exchange.status, path, extra={"fields": fields})
+    status = exchange.status
+    level = logging.INFO if status < 400 else logging.WARNING if status < 500 else logging.ERROR
+    fields = {"path": path, "status": status, "ms": round(seconds * 1000, 3)}
+    access.log(level, "%s %s", status, path, extra={"fields": fields})
 
 
 def _other_method(path: str, *takes: str) -> Refused:

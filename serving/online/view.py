@@ -113,17 +113,17 @@ class View:
             self._pulse.close()
             self._pulse = None
         if self._clock is not None:
-            connection, self._clock = self._clock[0], None
-            self._end.detach()
+            (connection, _, end), self._clock = self._clock, None
+            end.detach()
             connection.invalidate() if spoilt else connection.close()
 
     def _read_clock(self) -> tuple[int, ...]:
         """Read the counters by a bare cursor: this may run at every request."""
         if self._clock is None:
             connection = self.store.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            self._clock = (connection, connection.connection.cursor())
-            self._end = finalize(self, connection.invalidate)  # a view that is dropped leaves nothing open
-            self._end.atexit = False
+            end = finalize(self, connection.invalidate)  # a view that is dropped leaves nothing open
+            end.atexit = False
+            self._clock = (connection, connection.connection.cursor(), end)
             if self.store.engine.dialect.name == "sqlite":
                 self._clock[1].execute(CLOCKS).fetchone()  # creates the WAL index if there is none
                 self._pulse = Pulse.of(self._clock[1])

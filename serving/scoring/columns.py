@@ -168,10 +168,10 @@ def _stack(columns: list[Any], n: int, dtype: Any) -> Any:
 def _coded(column: "pd.Series[Any]") -> tuple[Ints, list[str]]:
     """Return a code for every text of a column, -1 if it is missing, and the texts."""
     known = column.notna().to_numpy()
-    told = column[known].astype(str)
-    words = sorted(set(told))
+    texts = column[known].astype(str)
+    words = sorted(set(texts))
     codes = np.full(len(column), -1, np.int32)
-    codes[known] = told.map({word: code for code, word in enumerate(words)})
+    codes[known] = texts.map({word: code for code, word in enumerate(words)})
     return codes, words
 
 
