@@ -152,12 +152,12 @@ def kpis(rows: pd.DataFrame, by: "pd.Series[Any] | None" = None) -> pd.DataFrame
     without a group is counted under ``unknown``.
     """
     group = pd.Series(EVERYONE, index=rows.index) if by is None else by.reindex(rows.index).fillna("unknown")
-    found = [
+    figures = [
         {"kpi": kpi.name, "group": name, **_named(kpi.measure(part)), "unit": kpi.unit}
         for name, part in rows.groupby(group, sort=True)
         for kpi in KPIS
     ]
-    return pd.DataFrame(found, columns=["kpi", "group", "value", "low", "high", "n", "unit"])
+    return pd.DataFrame(figures, columns=["kpi", "group", "value", "low", "high", "n", "unit"])
 
 
 def _named(figures: tuple[float, float, float, int]) -> dict[str, float]:
@@ -172,8 +172,8 @@ def over_time(shop: Shop, cutoffs: Iterable[datetime]) -> pd.DataFrame:
         kpis(_with_people(shop, pd.DataFrame(panel.xs(cutoff)), people, cutoff, period)).assign(cutoff=cutoff)
         for cutoff in panel.index.get_level_values("cutoff").unique()
     ]
-    found = pd.concat(parts, ignore_index=True)
-    return found[["cutoff", *found.columns.drop("cutoff")]]
+    figures = pd.concat(parts, ignore_index=True)
+    return figures[["cutoff", *figures.columns.drop("cutoff")]]
 
 
 def cohorts(shop: Shop, cutoff: datetime) -> pd.DataFrame:

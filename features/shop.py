@@ -65,8 +65,8 @@ class Shop:
         orders = table("orders")
         seen = orders.filter(orders.ordered_at < naive_utc(cutoff)).select("customer_id").distinct()
         names = fetch(self.con, sql_of(seen, self.con.name))["customer_id"]
-        found: pd.Index[str] = pd.Index(sorted(names), dtype="str", name="customer_id")
-        return found
+        ids: pd.Index[str] = pd.Index(sorted(names), dtype="str", name="customer_id")
+        return ids
 
     def n_days_placed(self, cutoff: datetime) -> int:
         """Return the number of customer-days with an order before ``cutoff``, returned or not."""

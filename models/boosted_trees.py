@@ -145,8 +145,8 @@ def _kinds(columns: Doubles, feature: Longs, threshold: Doubles) -> tuple[Longs,
     for column, limit in zip(feature, threshold, strict=True):
         values = columns[:, column]
         code = code * 3 + (values > limit) + 2 * np.isnan(values)
-    kind, found = pd.factorize(code)
-    example = np.empty(len(found), np.int64)
+    kind, kinds = pd.factorize(code)
+    example = np.empty(len(kinds), np.int64)
     example[kind] = np.arange(len(kind))
     return kind, example
 

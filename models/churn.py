@@ -84,8 +84,8 @@ class Churn(ScoreModel[ChurnConfig]):
 
     def explain_from(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return the same from customer features; null for a customer who has no purchase left."""
-        found = reasons.codes(-self.chance.contributions(self.inputs.rows(features)))
-        return found.where(features["frequency"].notna())
+        codes = reasons.codes(-self.chance.contributions(self.inputs.rows(features)))
+        return codes.where(features["frequency"].notna())
 
     def importance(self) -> dict[str, float]:
         """Return each column's share of the trees' gain."""

@@ -94,37 +94,39 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
         """Rank the candidates of some customers, and fill up short lists."""
         self._usual(state)  # asked once, before the pieces ask it side by side
         lists, start = {name: Picks.none(len(codes), k) for name in PERSONAL}, 0
-        for found in over_candidates(state, codes, self.config, partial(self._picked, state, k), k):
-            end = start + len(found[PERSONAL[0]].product)
-            for name, picks in found.items():
+        for batch in over_candidates(state, codes, self.config, partial(self._picked, state, k), k):
+            end = start + len(batch[PERSONAL[0]].product)
+            for name, picks in batch.items():
                 lists[name].put(slice(start, end), picks)
             start = end
         return filled(lists, state.history.of_customers(codes), state.table.popularity, state.rules)
 
-    def _picked(self, state: ListState, k: int, codes: Ints, found: Candidates) -> dict[str, Picks]:
+    def _picked(self, state: ListState, k: int, codes: Ints, candidates: Candidates) -> dict[str, Picks]:
         """Return the lists of a batch of customers, with reasons."""
         chances = Chances(state, self.ranker, state.history.of_customers(codes), codes)
-        features = chances.features(found.customer, found.product)
-        chance = chances.of(found.customer, found.product, features)
-        pairs = Pairs(found.customer, found.product, chance, found.source, found.own)
+        features = chances.features(candidates.customer, candidates.product)
+        chance = chances.of(candidates.customer, candidates.product, features)
+        pairs = Pairs(candidates.customer, candidates.product, chance, candidates.source, candidates.own)
         rules, ids = state.rules, state.history.customers.ids[codes]
         picks = {name: pick(pairs.of_list(name, rules, ids), len(codes), k, rules) for name in PERSONAL}
-        reasons_of = partial(self._why, chances, found, features)
-        explain(picks, found, len(state.history.products), reasons_of)
+        reasons_of = partial(self._why, chances, candidates, features)
+        explain(picks, candidates, len(state.history.products), reasons_of)
         return picks
 
-    def _why(self, chances: Chances, found: Candidates, features: Floats, rows: Ints) -> Why:
+    def _why(self, chances: Chances, candidates: Candidates, features: Floats, rows: Ints) -> Why:
         """Return the reasons for some rows of candidates."""
         state, judge = chances.state, Judge(self.ranker.chance, self._usual(chances.state))
-        return why(state, chances.history, found.at(rows), features[rows], judge=judge, who=chances.codes)
+        return why(
+            state, chances.history, candidates.at(rows), features[rows], judge=judge, who=chances.codes
+        )
 
     def _usual(self, state: ListState) -> Floats:
         """Return the features of an ordinary new candidate: medians over some customers; cached."""
         if self._ordinary is None or self._ordinary[0] is not state:
             few = np.unique(np.linspace(0, len(state.history.customers) - 1, N_USUAL).astype(np.int32))
 
-            def of_new(some: Ints, found: Candidates) -> Floats:
-                return features_of(state, some, found)[~found.own]
+            def of_new(some: Ints, candidates: Candidates) -> Floats:
+                return features_of(state, some, candidates)[~candidates.own]
 
             new = np.concatenate(list(over_candidates(state, few, self.config, of_new)))
             usual = np.median(new, axis=0) if len(new) else np.zeros(new.shape[1])
@@ -171,8 +173,8 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
         codes = codes[codes >= 0]
         names, products = history.customers.names(codes), history.products.ids
         rules = Rules.of(history, shop.catalogue(cutoff), shop.settings.lists, self.horizon_days)
-        found = baselines(history, codes, rules=rules, k=k, seed=self.config.seed)
-        return {name: frame(lists, names, products) for name, lists in found.items()}
+        methods = baselines(history, codes, rules=rules, k=k, seed=self.config.seed)
+        return {name: frame(lists, names, products) for name, lists in methods.items()}
 
     def figures(
         self, state: ListState, customers: Sequence[str], products: Sequence[str]
@@ -181,8 +183,8 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
         customer, product = state.history.customers.codes(customers), state.history.products.codes(products)
         known = (customer >= 0) & (product >= 0)
         sources = new_sources(state, self.config.budgets)
-        found = source_recall(state, customer[known], product[known], sources, seed=self.config.seed)
-        recall = {f"{what} source_{name}": x for name, row in found.items() for what, x in row.items()}
+        shares = source_recall(state, customer[known], product[known], sources, seed=self.config.seed)
+        recall = {f"{what} source_{name}": x for name, row in shares.items() for what, x in row.items()}
         plain = self.ranker.plain
         return recall | {"net share": self.ranker.net_share, "plain share": plain.share if plain else 0.0}
 

@@ -16,7 +16,7 @@ def ndcg(customer: Ints, score: Column, bought: Column, n_true: Column, k: int) 
     rank = np.arange(len(order)) - np.searchsorted(who, who)
     discount = 1 / np.log2(np.arange(2, k + 2))
     seen = (rank < k) & (hit > 0)
-    found = np.bincount(who[seen], discount[rank[seen]], minlength=len(n_true))
+    gained = np.bincount(who[seen], discount[rank[seen]], minlength=len(n_true))
     ideal = np.concatenate([[0.0], np.cumsum(discount)])[np.minimum(n_true, k)]
-    share: Doubles = np.divide(found, ideal, out=np.full(len(n_true), np.nan), where=n_true > 0)
+    share: Doubles = np.divide(gained, ideal, out=np.full(len(n_true), np.nan), where=n_true > 0)
     return share

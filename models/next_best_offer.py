@@ -107,8 +107,8 @@ class NextBestOffer(DecisionModel[OfferConfig]):
         history = _of(shop.history(cutoff), codes)
         product, chance = merge_lists(lists)
         if len(product) != len(history.customers):
-            found = f"the lists hold {len(product)} customers, the shop has {len(history.customers)}"
-            raise InputError(f"{found} as of {cutoff:%Y-%m-%d}", "make the lists as of the same cutoff")
+            message = f"the lists hold {len(product)} customers, the shop has {len(history.customers)}"
+            raise InputError(f"{message} as of {cutoff:%Y-%m-%d}", "make the lists as of the same cutoff")
         facts, since = ProductFacts.read(shop, cutoff), days_since_bought(history, product)
         return Case(
             read_people(shop, cutoff, history.customers),
@@ -131,9 +131,9 @@ class NextBestOffer(DecisionModel[OfferConfig]):
         where some were permitted). Without ``scores`` only actions with a product can be weighed.
         """
         case, terms = self.case(shop, cutoff, lists, scores), self.terms(shop)
-        found = options(case, self.goods(shop.catalogue(cutoff)), terms)
+        choices = options(case, self.goods(shop.catalogue(cutoff)), terms)
         history = shop.history(cutoff)
-        return decision_frame(found, terms, history.customers, history.products)
+        return decision_frame(choices, terms, history.customers, history.products)
 
     def evaluate(
         self,
@@ -178,13 +178,15 @@ def _of(history: History, codes: Ints | None) -> History:
     return history if codes is None else history.of_customers(codes)
 
 
-def decision_frame(found: Options, terms: Terms, customers: Vocabulary, products: Vocabulary) -> pd.DataFrame:
+def decision_frame(
+    choices: Options, terms: Terms, customers: Vocabulary, products: Vocabulary
+) -> pd.DataFrame:
     """Return everyone's best options, with ids in place of codes (see ``NextBestOffer.decide``)."""
-    best = found.best()
-    product, worth, chance, _ = found.at(best)
-    others = np.where(np.arange(len(found.table)) == best[:, None], -np.inf, found.worth)
+    best = choices.best()
+    product, worth, chance, _ = choices.at(best)
+    others = np.where(np.arange(len(choices.table)) == best[:, None], -np.inf, choices.worth)
     second = np.where(np.isfinite(others).any(axis=1), others.argmax(axis=1), NOTHING).astype(np.int32)
-    names = np.array(found.names, dtype=object)
+    names = np.array(choices.names, dtype=object)
     columns = {
         "action": names[best],
         "offer": _names(products, product),
@@ -192,9 +194,9 @@ def decision_frame(found: Options, terms: Terms, customers: Vocabulary, products
         terms.probability: chance,
         "currency": terms.currency,
         "effect": terms.effect,
-        "runner_up": np.array([*found.names[:-1], None], dtype=object)[second],
-        "runner_up_offer": _names(products, found.at(second)[0]),
-        "ruled_out_by": _one_rule(found),
+        "runner_up": np.array([*choices.names[:-1], None], dtype=object)[second],
+        "runner_up_offer": _names(products, choices.at(second)[0]),
+        "ruled_out_by": _one_rule(choices),
     }
     return pd.DataFrame(columns, index=pd.Index(customers.all_names(), name="customer_id"))
 
@@ -206,10 +208,10 @@ def _names(products: Vocabulary, codes: Ints) -> NDArray[np.object_]:
     return names
 
 
-def _one_rule(found: Options) -> NDArray[np.object_]:
+def _one_rule(choices: Options) -> NDArray[np.object_]:
     """Return the rule that refused all of a customer's actions, if it is a single one, else None."""
-    real = found.refused != NO_ARM
-    low = np.where(real, found.refused, np.int8(127)).min(axis=1, initial=127)
-    high = np.where(real, found.refused, np.int8(-1)).max(axis=1, initial=-1)
-    at = np.where((low == high) & (low >= 0), low, len(found.rules))
-    return np.array([*found.rules, None], dtype=object)[at]
+    real = choices.refused != NO_ARM
+    low = np.where(real, choices.refused, np.int8(127)).min(axis=1, initial=127)
+    high = np.where(real, choices.refused, np.int8(-1)).max(axis=1, initial=-1)
+    at = np.where((low == high) & (low >= 0), low, len(choices.rules))
+    return np.array([*choices.rules, None], dtype=object)[at]

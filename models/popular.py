@@ -85,8 +85,8 @@ class Popular(ListModel[PopularConfig, PopularState]):
         history = state.history if customers is None else asked_for(state.history, asked)
         pairs = self._habits(history)
         rules, ids = state.rules, history.customers.ids
-        found = {name: pick(pairs.of_list(name, rules, ids), len(asked), k, rules) for name in lists}
-        return frame(filled(found, history, state.chance, rules), asked, history.products.ids)
+        picks = {name: pick(pairs.of_list(name, rules, ids), len(asked), k, rules) for name in lists}
+        return frame(filled(picks, history, state.chance, rules), asked, history.products.ids)
 
     def _habits(self, history: History) -> Pairs:
         """Return each customer's own products with the chance implied by their decayed rate of purchases."""

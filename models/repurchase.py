@@ -143,19 +143,19 @@ class Repurchase(PairModel[RepurchaseConfig]):
         import pandas as pd
 
         catalogue = shop.catalogue(cutoff)
-        found = self._expected(shop, cutoff, clock or self.state(shop, cutoff))
+        expected = self._expected(shop, cutoff, clock or self.state(shop, cutoff))
         stock = catalogue.stock.astype(float)
         table = {
             "product_id": catalogue.products.all_names(),
             "name": catalogue.names(np.arange(len(catalogue.products))),
-            "expected_buyers": found.buyers,
-            "expected_units": found.units,
-            "p10": found.p10,
-            "p90": found.p90,
+            "expected_buyers": expected.buyers,
+            "expected_units": expected.units,
+            "p10": expected.p10,
+            "p90": expected.p90,
             "stock": stock,
-            "days_of_cover": stock * self.horizon_days / np.maximum(found.units, 1e-9),
+            "days_of_cover": stock * self.horizon_days / np.maximum(expected.units, 1e-9),
         }
-        order = np.lexsort((np.arange(len(stock)), -found.buyers))
+        order = np.lexsort((np.arange(len(stock)), -expected.buyers))
         return pd.DataFrame(table).iloc[order].reset_index(drop=True)
 
     def _expected(self, shop: Shop, cutoff: datetime, clock: Clock) -> Expected:

@@ -68,10 +68,10 @@ class Uplift(EffectModel[UpliftConfig]):
         few.
         """
         horizon = config.horizon(shop)
-        found = read_contacts(shop, horizon, LONG_AGO, known_until, max_rows=config.max_rows)
-        arms = {name: effects for name in found.actions if (effects := _learnt(found.of(name), config))}
+        contacts = read_contacts(shop, horizon, LONG_AGO, known_until, max_rows=config.max_rows)
+        arms = {name: effects for name in contacts.actions if (effects := _learnt(contacts.of(name), config))}
         if not arms:
-            arms = {EVERY: _effects(found, found.trial(), config)}
+            arms = {EVERY: _effects(contacts, contacts.trial(), config)}
         return cls(config, known_until, horizon_days=horizon, arms=arms)
 
     def predict(self, shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
@@ -112,12 +112,14 @@ class Uplift(EffectModel[UpliftConfig]):
         cannot be compared are left out.
         """
         try:
-            found = read_contacts(shop, self.horizon_days, since, known_until, max_rows=self.config.max_rows)
+            contacts = read_contacts(
+                shop, self.horizon_days, since, known_until, max_rows=self.config.max_rows
+            )
         except CannotLearn:
             return {}
         out = {}
         for name, arm in self.arms.items():
-            part = found.of(None if name == EVERY else name)
+            part = contacts.of(None if name == EVERY else name)
             try:
                 out[name] = (part.trial(), _policies(arm, part))
             except CannotLearn:
@@ -154,24 +156,24 @@ class Uplift(EffectModel[UpliftConfig]):
             )
 
 
-def _learnt(found: ContactRows, config: UpliftConfig) -> Effects | None:
+def _learnt(contacts: ContactRows, config: UpliftConfig) -> Effects | None:
     """Return the effects of one action; None if there is too little to compare."""
     try:
-        return _effects(found, found.trial(), config)
+        return _effects(contacts, contacts.trial(), config)
     except CannotLearn:
         return None
 
 
-def _effects(found: ContactRows, trial: Trial, config: UpliftConfig) -> Effects:
-    return Effects.fit(found.rows, trial, config, _given(found.features))
+def _effects(contacts: ContactRows, trial: Trial, config: UpliftConfig) -> Effects:
+    return Effects.fit(contacts.rows, trial, config, _given(contacts.features))
 
 
 def _given(features: pd.DataFrame) -> dict[str, Doubles]:
     return {"risk": features[RISK].fillna(0.0).to_numpy(float)}
 
 
-def _policies(arm: Effects, found: ContactRows) -> dict[str, Doubles]:
-    rows, given = found.rows, _given(found.features)
+def _policies(arm: Effects, contacts: ContactRows) -> dict[str, Doubles]:
+    rows, given = contacts.rows, _given(contacts.features)
     return {
         "uplift": arm.score(rows, given),
         "response": response(arm.fitted, rows),

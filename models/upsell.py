@@ -215,9 +215,9 @@ def _table(steps: Steps, chance: Floats, margin: Floats, shape: tuple[int, int])
     rank = _ranks(steps.product, steps.version, chance * margin)
     kept = rank < shape[1]
     at = (steps.product[kept], rank[kept])
-    found = Dearer(np.full(shape, -1, np.int32), np.zeros(shape, np.float32), np.zeros(shape, np.float32))
+    dearer = Dearer(np.full(shape, -1, np.int32), np.zeros(shape, np.float32), np.zeros(shape, np.float32))
     for column, values in zip(
-        (found.product, found.chance, found.margin), (steps.version, chance, margin), strict=True
+        (dearer.product, dearer.chance, dearer.margin), (steps.version, chance, margin), strict=True
     ):
         column[at] = values[kept]
-    return found
+    return dearer

@@ -63,14 +63,14 @@ class Registry:
         Raises ``NotFound`` if it is unavailable.
         """
         self._check()
-        found = {}
+        champions = {}
         with self._asked():
             for model in registered(self._client):
                 version = str(model.aliases.get(CHAMPION, ""))
                 if version:
                     source = self._client.get_model_version(model.name, version).source
-                    found[model.name] = Champion(model.name, version, kept_in(self.home, source))
-        return {name: found[name] for name in MODELS if name in found}
+                    champions[model.name] = Champion(model.name, version, kept_in(self.home, source))
+        return {name: champions[name] for name in MODELS if name in champions}
 
     def fetch(self, champion: Champion) -> Path:
         """Return the champion's folder, downloaded and checked on first use.
@@ -95,10 +95,10 @@ class Registry:
             if kept := os.access(self.home, os.W_OK):
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 _sweep(folder)
-            found = Path(download_artifacts(artifact_uri=champion.source, tracking_uri=self.uri))
+            downloaded = Path(download_artifacts(artifact_uri=champion.source, tracking_uri=self.uri))
             if not kept:
-                return found
-            shutil.copytree(found, beside)
+                return downloaded
+            shutil.copytree(downloaded, beside)
             os.replace(beside, folder)
         except Exception as error:  # MLflow raises whatever its stores raise
             shutil.rmtree(beside, ignore_errors=True)

@@ -126,14 +126,14 @@ class Recompra:
     async def retention_targets(self, request: api_crm.TargetsRequest, /) -> api_crm.Targets:
         """Whom to keep, under a budget."""
         answer = targets.targets_by_action if request.actions else retention.retention_targets
-        found = await _answer(answer, request, now())
-        return _file(found, "targets", request)  # type: ignore[no-any-return]
+        result = await _answer(answer, request, now())
+        return _file(result, "targets", request)  # type: ignore[no-any-return]
 
     @bentoml.api(route="/contact_plan")
     async def contact_plan(self, request: api_crm.PlanRequest, /) -> api_crm.Plan:
         """Whom to contact when, with what."""
-        found = await _answer(plan.contact_plan, request, now())
-        return _file(found, "contacts", request)  # type: ignore[no-any-return]
+        result = await _answer(plan.contact_plan, request, now())
+        return _file(result, "contacts", request)  # type: ignore[no-any-return]
 
     @bentoml.api(route="/erase")
     async def erase(self, request: api_crm.EraseRequest, /) -> api_crm.Erased:
@@ -172,15 +172,15 @@ def _scores(state: State, request: api_crm.ScoresRequest, home: Path, asked: Acc
     return json_answer(msgspec.json.encode(query.page().__dict__), asked, query.tag)
 
 
-def _file(found: Any, rows: str, request: Listing) -> Any:
+def _file(answer: Any, rows: str, request: Listing) -> Any:
     """Return the whole response, or its rows alone as a file; refusals are unchanged."""
-    if not isinstance(found, api_crm.Tabled):
-        return found
+    if not isinstance(answer, api_crm.Tabled):
+        return answer
     asked = _asked()
     kind = _as_accepted(request, asked).format
     if kind == "json":
-        return json_answer(found.model_dump_json().encode(), asked)
-    return rows_answer(getattr(found, rows), found.names, kind, asked, notes=in_short(found.notes))
+        return json_answer(answer.model_dump_json().encode(), asked)
+    return rows_answer(getattr(answer, rows), answer.names, kind, asked, notes=in_short(answer.notes))
 
 
 def _as_accepted(request: Listing, asked: Accepted) -> Listing:

@@ -92,7 +92,7 @@ class Store:
             (table, column)
             for table in METADATA.sorted_tables
             for column in table.columns
-            if column.name not in {found["name"] for found in there.get_columns(table.name)}
+            if column.name not in {present["name"] for present in there.get_columns(table.name)}
         ]
         with self.engine.begin() as db:
             for table, column in missing:
@@ -184,7 +184,7 @@ class Store:
             (CONTACTS, CONTACTS.c.sent_at),
             (DECISIONS, DECISIONS.c.decided_at),
         )
-        found = {}
+        rows = {}
         with self.read() as db:
             for table, time in tables:
                 query = (
@@ -193,8 +193,8 @@ class Store:
                     .order_by(time.desc())
                     .limit(last)
                 )
-                found[table.name] = [dict(row) for row in db.execute(query).mappings()]
-        return found
+                rows[table.name] = [dict(row) for row in db.execute(query).mappings()]
+        return rows
 
     def everything(self, table: sa.Table) -> list[dict[str, Any]]:
         """Return every row of a table, as plain mappings."""

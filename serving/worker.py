@@ -121,12 +121,12 @@ class Worker:
     def moved(self) -> bool:
         """Return whether the pointer changed since the last look, or a refused scoring is to be retried."""
         try:
-            found = os.stat(self.home / POINTER)
+            status = os.stat(self.home / POINTER)
         except OSError:
             return False
         if self.refused and monotonic() >= self._look_again:
             self._seen = None  # the disk may have been at fault
-        seen, self._seen = self._seen, (found.st_mtime_ns, found.st_ino)
+        seen, self._seen = self._seen, (status.st_mtime_ns, status.st_ino)
         return self._seen != seen
 
     def load(self) -> State | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def draw(evaluation: Evaluation, folder: Path, importance: Mapping[str, float]) -> list[Path]:
     """Write every plot that applies to the evaluation into ``folder``; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    figures = {f"recall_by_k_{segment}": recall_by_k(found) for segment, found in evaluation.curves.items()}
+    figures = {f"recall_by_k_{segment}": recall_by_k(curves) for segment, curves in evaluation.curves.items()}
     for truth in _truths(evaluation, "brier") + _truths(evaluation, "mae"):
         figures[f"gain_{truth}"] = gain(_of_methods(evaluation, truth), evaluation.model)
         ours = _of_methods(evaluation, truth)[evaluation.model]
@@ -35,12 +35,12 @@ def _truths(evaluation: Evaluation, metric: str) -> list[str]:
 
 def _of_methods(evaluation: Evaluation, truth: str) -> dict[str, tuple[Doubles, Doubles]]:
     """Return truth and score of every method that scored ``truth``."""
-    found: dict[str, tuple[Doubles, Doubles]] = {}
+    columns: dict[str, tuple[Doubles, Doubles]] = {}
     for method, samples in evaluation.samples.items():
         sample: Sample | None = next((s for key, s in samples.items() if key.endswith(f" {truth}")), None)
         if sample is not None:
-            found[method] = (sample.columns[0], sample.columns[1])
-    return found
+            columns[method] = (sample.columns[0], sample.columns[1])
+    return columns
 
 
 def calibration(truth: Doubles, predicted: Doubles, bins: int = 10) -> "Figure":

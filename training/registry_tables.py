@@ -23,8 +23,8 @@ def models(home: Path) -> "Table":
     tracking = Tracking.existing(home)
     table = Table("model", "champion", "challenger", "versions", "question")
     for name in MODELS:
-        found = tracking.champion(name), tracking.challenger(name)
-        serving = [f"v{version.version}" if version else "-" for version in found]
+        in_use = tracking.champion(name), tracking.challenger(name)
+        serving = [f"v{version.version}" if version else "-" for version in in_use]
         table.add_row(name, *serving, str(len(tracking.versions(name))), model_class(name).question)
     return table
 
@@ -35,11 +35,11 @@ def comparison(home: Path, name: str, numbers: Sequence[int]) -> "Table":
 
     tracking = Tracking.existing(home)
     versions = tracking.chosen(name, numbers)
-    found = [tracking.metrics(version) for version in versions]
+    metrics = [tracking.metrics(version) for version in versions]
     table = Table("figure", *(" ".join([f"v{version.version}", *version.aliases]) for version in versions))
-    keys = {key for figures in found for key in figures if not key.endswith((".low", ".high"))}
+    keys = {key for figures in metrics for key in figures if not key.endswith((".low", ".high"))}
     for key in sorted(keys, key=lambda key: (key.count("/"), key)):
-        table.add_row(key, *(_figure(figures, key) for figures in found))
+        table.add_row(key, *(_figure(figures, key) for figures in metrics))
     return table
 
 

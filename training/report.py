@@ -69,23 +69,23 @@ class Figure(NamedTuple):
 
 def figures(evaluation: Evaluation) -> list[Figure]:
     """Return the headline figures of one model that could be measured."""
-    found = []
+    headline = []
     for key in evaluation.headline:
         if key in evaluation.ours:
             best = evaluation.best_baseline(key)
             name, value = (best[0], best[1].value) if best else (None, float("nan"))
-            found.append(Figure(evaluation.model, key, evaluation.ours[key].interval, name, value))
-    return found
+            headline.append(Figure(evaluation.model, key, evaluation.ours[key].interval, name, value))
+    return headline
 
 
-def table(found: list[Figure], title: str) -> "Table":
+def table(headline: list[Figure], title: str) -> "Table":
     """Return a table: model, metric, ours with its 95% interval, best baseline."""
     from rich.table import Table
 
     out = Table("model", "metric", title=title, title_justify="left")
     for column in ("ours", "95% interval", "best baseline"):
         out.add_column(column, justify="right")
-    for figure in found:
+    for figure in headline:
         ours = figure.ours
         span = "-" if isnan(ours.low) else f"{ours.low:.3f} to {ours.high:.3f}"
         other = f"{figure.baseline_value:.3f} {figure.baseline}" if figure.baseline else "-"
@@ -102,8 +102,8 @@ def method_tables(evaluation: Evaluation, when: str) -> "Iterator[Table]":
     """Yield a rich table per truth of the headline: all figures for everyone, one row per method."""
     from rich.table import Table
 
-    found = evaluation.table()
-    whole = found[~found["metric"].str.endswith("@20")]
+    everything = evaluation.table()
+    whole = everything[~everything["metric"].str.endswith("@20")]
     for truth in dict.fromkeys(key.partition(" ")[2] for key in evaluation.headline):
         rows = whole[whole["segment"] == truth]
         if rows.empty:

@@ -40,18 +40,19 @@ class Rolling:
         for test in self.tests.values():
             for evaluation in test.evaluations:
                 parts.setdefault(evaluation.model, []).append(evaluation)
-        return [pool(found) for found in parts.values()]
+        return [pool(evaluations) for evaluations in parts.values()]
 
     @property
     def evaluations(self) -> dict[str, list[Evaluation]]:
         """The evaluations by the day of their cutoff, and the pooled one under ``pooled``."""
-        found = {day.isoformat(): test.evaluations for day, test in self.tests.items()}
-        return found | {POOLED: self.pooled}
+        by_day = {day.isoformat(): test.evaluations for day, test in self.tests.items()}
+        return by_day | {POOLED: self.pooled}
 
     def write(self, out: Path) -> None:
         """Write ``rolling.json``: every figure of every method, by cutoff and pooled."""
         figures: dict[str, Any] = {
-            name: {each.model: each.facts() for each in found} for name, found in self.evaluations.items()
+            name: {each.model: each.facts() for each in evaluations}
+            for name, evaluations in self.evaluations.items()
         }
         figures["left_out"] = {day.isoformat(): why for day, why in self.left_out.items()}
         with replacing(out / "rolling.json") as path:
@@ -80,7 +81,7 @@ def rolling(
     for moment in moments_before(shop, cutoff, horizon_days, n_cutoffs):
         day = local_day(moment, shop.timezone)
         try:
-            found = backtest(
+            tested = backtest(
                 home,
                 out / day.isoformat(),
                 cutoff=moment.isoformat(),
@@ -92,7 +93,7 @@ def rolling(
         except RecompraError as error:
             left_out[day] = str(error)
         else:
-            tests[day] = found
+            tests[day] = tested
     if not tests:
         raise SettingsError(f"no cutoff could be tested: {next(iter(left_out.values()))}")
     result = Rolling(tests, left_out)
@@ -117,11 +118,11 @@ def pool(parts: Sequence[Evaluation]) -> Evaluation:
     pooled = Evaluation(first.model, first.headline)
     for method in methods:
         samples = [part.samples.get(method, {}) for part in parts]
-        shared = [key for key in samples[0] if all(key in found for found in samples)]
-        pooled.samples[method] = {key: _joined([found[key] for found in samples]) for key in shared}
+        shared = [key for key in samples[0] if all(key in figures for figures in samples)]
+        pooled.samples[method] = {key: _joined([figures[key] for figures in samples]) for key in shared}
         plain = [part.plain.get(method, {}) for part in parts]
-        keys = [key for key in plain[0] if all(key in found for found in plain)]
-        pooled.plain[method] = {key: float(np.mean([found[key] for found in plain])) for key in keys}
+        keys = [key for key in plain[0] if all(key in figures for figures in plain)]
+        pooled.plain[method] = {key: float(np.mean([figures[key] for figures in plain])) for key in keys}
     return pooled
 
 

@@ -88,11 +88,11 @@ class Tracking:
     @classmethod
     def existing(cls, home: Path) -> Self:
         """Return the registry of a home to read or change; raise ``NotFound`` if nothing was trained."""
-        found = cls(home)
-        if is_missing(found.uri):
-            raise NotFound(f"no model has been trained in {found.home}", "run `recompra train` first")
-        to_read(found.uri)
-        return found
+        tracking = cls(home)
+        if is_missing(tracking.uri):
+            raise NotFound(f"no model has been trained in {tracking.home}", "run `recompra train` first")
+        to_read(tracking.uri)
+        return tracking
 
     @cached_property
     def _client(self) -> Any:
@@ -102,12 +102,12 @@ class Tracking:
     def _experiment(self) -> str:
         database, own = sqlite_file(self.uri), self.home / "mlflow.db"
         root = (self.home / "artifacts").as_uri() if database else None
-        found = self._client.get_experiment_by_name(EXPERIMENT)
-        if found is None:
+        experiment = self._client.get_experiment_by_name(EXPERIMENT)
+        if experiment is None:
             return str(self._client.create_experiment(EXPERIMENT, artifact_location=root))
-        if database == own and found.artifact_location != root:
-            relocate(own, found.artifact_location, str(root))
-        return str(found.experiment_id)
+        if database == own and experiment.artifact_location != root:
+            relocate(own, experiment.artifact_location, str(root))
+        return str(experiment.experiment_id)
 
     @contextmanager
     def exclusive(self, *, now: datetime) -> Iterator[None]:
@@ -191,15 +191,15 @@ class Tracking:
         model = self._registered(name)
         if model is None:
             return []
-        found = self._client.search_model_versions(f"name = '{name}'", order_by=["version_number DESC"])
-        return [self._version(version, model.aliases) for version in found]
+        listed = self._client.search_model_versions(f"name = '{name}'", order_by=["version_number DESC"])
+        return [self._version(version, model.aliases) for version in listed]
 
     def version(self, name: str, version: int) -> Version:
         """Return one version; raise ``NotFound`` if it does not exist."""
-        found = {known.version: known for known in self.versions(name)}
-        if version not in found:
+        versions = {known.version: known for known in self.versions(name)}
+        if version not in versions:
             raise NotFound(f"no version {version} of {name}", self._versions_hint(name))
-        return found[version]
+        return versions[version]
 
     def champion(self, name: str) -> Version | None:
         """Return the version in service, or None."""
@@ -216,10 +216,12 @@ class Tracking:
         """
         if numbers:
             return [self.version(name, number) for number in numbers]
-        found = [version for version in (self.champion(name), self.challenger(name)) if version is not None]
-        if not found:
+        versions = [
+            version for version in (self.champion(name), self.challenger(name)) if version is not None
+        ]
+        if not versions:
             raise NotFound(f"no champion or challenger of {name}", self._versions_hint(name))
-        return found
+        return versions
 
     def metrics(self, version: Version) -> dict[str, float]:
         """Return the figures of the run a version came from."""

@@ -152,14 +152,14 @@ class Training:
         config = model.config.model_dump(mode="json")
         run.params({f"config.{key}": value for key, value in config.items()})
         run.params({"horizon_days": self.holdout.horizon_days, "config": json.dumps(config, sort_keys=True)})
-        found = evaluation.table()
-        run.metrics(dict(_flat(found, model.name)))
+        figures = evaluation.table()
+        run.metrics(dict(_flat(figures, model.name)))
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             model.save(folder / "model")
             if isinstance(model, ScoreModel):  # who the customers were, to measure drift from them
                 self._sketch.save(folder / "model")
-            found.to_csv(folder / "metrics.csv", index=False)
+            figures.to_csv(folder / "metrics.csv", index=False)
             draw(evaluation, folder / "plots", model.importance())
             run.files(folder)
 
@@ -181,12 +181,12 @@ class Training:
             try:
                 model = model_class(name).load(self.tracking.fetch(version, Path(temporary)))
                 predictions = answers(model, self.holdout)
-                found = evaluate(model, self.holdout, predictions, baselines=False, lists=self._lists)
+                measured = evaluate(model, self.holdout, predictions, baselines=False, lists=self._lists)
             except RecompraError as error:
                 return Rival(version, None, f" ({error.message})")
         late = model.trained_until > self.holdout.cutoff
         note = f" (flattered: it learnt up to {self.holdout.day(model.trained_until)})" if late else ""
-        return Rival(version, found, note)
+        return Rival(version, measured, note)
 
     def _lists(self) -> ReadyLists:
         """Return the lists that offers are chosen from: of the model just trained, else of the champion."""

@@ -18,8 +18,8 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """Compile at the first call, or load from disk. Calls release the GIL; x / 0 gives inf or NaN."""
     import numba
 
-    found: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    return found
+    jitted: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    return jitted
 
 
 def cache_folder(home: Path) -> dict[str, str]:

@@ -28,15 +28,15 @@ def cumcount(key: Column) -> Longs:
     """Return each row's position among the rows of the same ``key``, in the order given, from 0."""
     order = np.argsort(key, kind="stable")
     start = np.flatnonzero(np.append(True, key[order][1:] != key[order][:-1]))
-    found = np.empty(len(key), np.int64)
-    found[order] = np.arange(len(key)) - np.repeat(start, np.diff(start, append=len(key)))
-    return found
+    position = np.empty(len(key), np.int64)
+    position[order] = np.arange(len(key)) - np.repeat(start, np.diff(start, append=len(key)))
+    return position
 
 
 def ranges(start: Column, size: Column) -> Longs:
     """Return the ranges ``start[i] .. start[i] + size[i] - 1``, one after the other."""
-    found: Longs = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size - start, size)
-    return found
+    rows: Longs = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size - start, size)
+    return rows
 
 
 @dataclass(frozen=True)

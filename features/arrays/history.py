@@ -51,8 +51,8 @@ class Vocabulary:
         wanted = np.array(encoded, dtype=self.ids.dtype)  # truncates ids longer than any known: see ``fits``
         fits = np.fromiter(map(len, encoded), np.int64, len(encoded)) <= self.ids.dtype.itemsize
         at = np.searchsorted(self.ids, wanted)
-        found = fits & (self.ids[np.minimum(at, len(self.ids) - 1)] == wanted)
-        return np.where(found, at, -1).astype(np.int32)
+        known = fits & (self.ids[np.minimum(at, len(self.ids) - 1)] == wanted)
+        return np.where(known, at, -1).astype(np.int32)
 
     def code(self, name: str) -> int:
         """Return one id's code, -1 if it is unknown: two microseconds, whatever the id's length."""

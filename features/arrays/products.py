@@ -110,14 +110,14 @@ def product_table(history: History, catalogue: Catalogue, horizon_days: int) -> 
     """Compute every statistic as of the history's cutoff."""
     pairs = _Pairs.of(history)
     codes = _codes(catalogue)
-    found = _sales(history) | _buyers(history) | _habits(pairs, history, horizon_days)
-    found |= _times(history) | _prices(history, catalogue) | _orders(history)
-    found["p_trend_7d"] = _log_ratio(found["p_sales_7d"], found["p_sales_28d"])
-    found["p_trend_28d"] = _log_ratio(found["p_sales_28d"], found["p_sales_112d"])
+    columns = _sales(history) | _buyers(history) | _habits(pairs, history, horizon_days)
+    columns |= _times(history) | _prices(history, catalogue) | _orders(history)
+    columns["p_trend_7d"] = _log_ratio(columns["p_sales_7d"], columns["p_sales_28d"])
+    columns["p_trend_28d"] = _log_ratio(columns["p_sales_28d"], columns["p_sales_112d"])
     for level, code in zip(("leaf", "branch"), codes, strict=False):
-        found[f"p_share_{level}"] = _share(found["p_sales_28d"], code)
-        found[f"p_gap_{level}"] = _pooled_gap(pairs, code)
-    table = np.column_stack([found[name] for name in STATISTICS]).astype(np.float32)
+        columns[f"p_share_{level}"] = _share(columns["p_sales_28d"], code)
+        columns[f"p_gap_{level}"] = _pooled_gap(pairs, code)
+    table = np.column_stack([columns[name] for name in STATISTICS]).astype(np.float32)
     return ProductTable(codes, table, catalogue.price, popularity(history, horizon_days))
 
 
@@ -152,12 +152,12 @@ def _branch(catalogue: Catalogue) -> Ints:
 
 def _sales(history: History) -> dict[str, Column]:
     age = history.cutoff_day - history.day
-    found = {}
+    sales = {}
     for half_life in HALF_LIVES:
         weight = np.exp2(-age / half_life)
         sold = np.bincount(history.product, weight, len(history.products))
-        found[f"p_sales_{half_life:.0f}d"] = sold / max(weight.sum(), 1e-9)
-    return found
+        sales[f"p_sales_{half_life:.0f}d"] = sold / max(weight.sum(), 1e-9)
+    return sales
 
 
 def _buyers(history: History) -> dict[str, Column]:

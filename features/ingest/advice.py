@@ -61,9 +61,9 @@ def thousands(
     ]
     if not counts:
         return []
-    found = con.execute(f"SELECT {', '.join(counts)} FROM {relation}").fetchall()[0]
+    counted = con.execute(f"SELECT {', '.join(counts)} FROM {relation}").fetchall()[0]
     notes = []
-    for (name, cell), parted, dotted in zip(numbers.items(), found[::2], found[1::2], strict=True):
+    for (name, cell), parted, dotted in zip(numbers.items(), counted[::2], counted[1::2], strict=True):
         line = setting(name, f"replace({_short(cell)}, '.', '')")
         message = f"{table.name}: in {name} three digits follow every dot, which is read as a decimal point"
         if dotted and parted == dotted:
@@ -75,8 +75,8 @@ def offset(con: duckdb.DuckDBPyConnection, relation: str, cell: str, timezone: s
     """Return a note where the shop's zone is UTC and most times (SQL of their text) have another offset."""
     if timezone != "UTC":
         return []
-    found = con.execute(f"SELECT mode(regexp_extract(trim({cell}), {OFFSET}, 1)) FROM {relation}").fetchall()
-    if not (of := found[0][0]) or not of.strip("+-0:"):
+    modes = con.execute(f"SELECT mode(regexp_extract(trim({cell}), {OFFSET}, 1)) FROM {relation}").fetchall()
+    if not (of := modes[0][0]) or not of.strip("+-0:"):
         return []
     message = f"order_lines: most times have the offset {of}, but the shop's time zone is UTC"
     return [f'{message}; if that is wrong, set timezone (such as "America/New_York") in recompra.toml']

@@ -17,9 +17,9 @@ Card = dict[str, Any]
 """What the warehouse's card holds, or an entry of its sources."""
 
 
-def require_lines(found: list[Source], path: Path, old_card: Card, settings: Settings) -> None:
+def require_lines(inputs: list[Source], path: Path, old_card: Card, settings: Settings) -> None:
     """Refuse a first source without order lines, naming what was found in their place."""
-    if any(source.table == "order_lines" for source in found) or (old_card and found):
+    if any(source.table == "order_lines" for source in inputs) or (old_card and inputs):
         return
     called = staging.table_map_of(settings, "order_lines").file or "order_lines.parquet or order_lines.csv"
     beside = sorted(file.name for file in path.iterdir()) if path.is_dir() else [path.name]
@@ -30,19 +30,19 @@ def require_lines(found: list[Source], path: Path, old_card: Card, settings: Set
     )
 
 
-def filled(found: list[Source], report: Report) -> list[Source]:
+def filled(inputs: list[Source], report: Report) -> list[Source]:
     """Leave out empty files, with a note; if no order lines would be left, keep all: reading refuses them."""
-    empty = [source for source in found if not source.query and not source.files[0].stat().st_size]
-    filled = [source for source in found if source not in empty]
+    empty = [source for source in inputs if not source.query and not source.files[0].stat().st_size]
+    filled = [source for source in inputs if source not in empty]
     if "order_lines" in {source.table for source in empty} - {source.table for source in filled}:
-        return found
+        return inputs
     report.notes.extend(f"{source.table}: {source.label} is empty, left out" for source in empty)
     return filled
 
 
-def require_rows(found: list[Source], report: Report) -> None:
+def require_rows(inputs: list[Source], report: Report) -> None:
     """Refuse order lines that are a heading alone: a failed export, not a quiet day."""
-    lines = [source.label for source in found if source.table == "order_lines"]
+    lines = [source.label for source in inputs if source.table == "order_lines"]
     if lines and not report.tables["order_lines"].rows:
         raise InputError(
             f"{', '.join(lines)} holds no rows", "export it again, or leave it out of the folder"
@@ -62,20 +62,20 @@ def one_currency(con: duckdb.DuckDBPyConnection, settings: Settings) -> Settings
     """Return the settings with the order lines' currency; several raise ``InputError``, which names rows."""
     table_map = staging.table_map_of(settings, "order_lines")
     left_out = quote(table_map.where_reason)
-    found = con.execute(f"""
+    currencies = con.execute(f"""
         SELECT upper(currency), count(*), min(source), list(__row ORDER BY source, __row)[:5]
         FROM staged_order_lines WHERE currency IS NOT NULL AND reason IS DISTINCT FROM {left_out}
         GROUP BY 1 ORDER BY 2 DESC, 1""").fetchall()
-    names = {name for name, *_ in found} | ({settings.currency.upper()} if settings.currency else set())
+    names = {name for name, *_ in currencies} | ({settings.currency.upper()} if settings.currency else set())
     if len(names) > 1:
         message = "; ".join(
-            f"{name}: {n} rows, as {src} row {', '.join(map(str, at))}" for name, n, src, at in found
+            f"{name}: {n} rows, as {src} row {', '.join(map(str, at))}" for name, n, src, at in currencies
         )
         ours = f" (the shop's is {settings.currency})" if settings.currency else ""
         raise InputError(
             f"order_lines: column 'currency' holds {len(names)} currencies{ours}: {message}",
             "convert the money to one, or keep one with [tables.order_lines] "
-            + _keeping(table_map, settings.currency or found[0][0]),
+            + _keeping(table_map, settings.currency or currencies[0][0]),
         )
     return settings.model_copy(update={"currency": names.pop()}) if names else settings
 

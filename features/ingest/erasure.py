@@ -93,15 +93,15 @@ def leave_out(
     matched by digests of orders. It is returned with the new digests added.
     """
     every = " UNION ".join(f"SELECT customer_id FROM staged_{name}" for name in OF_CUSTOMERS)
-    found = forgotten(_texts(con, f"SELECT customer_id FROM ({every}) WHERE customer_id IS NOT NULL"))
-    _table_of_ids(con, "gone", list(found))
+    gone = forgotten(_texts(con, f"SELECT customer_id FROM ({every}) WHERE customer_id IS NOT NULL"))
+    _table_of_ids(con, "gone", list(gone))
     con.execute(f"CREATE TABLE gone_orders AS {_orders('staged_order_lines')}")
     erased = _with_orders(con, erased)
     for name in OF_CUSTOMERS:
         sql = f"DELETE FROM staged_{name} WHERE {_condition('customer_id')} RETURNING customer_id"
         for customer_id, n in Counter(_texts(con, sql)).items():
             report.tables[name].erased += n
-            report.erased[found[customer_id]] = report.erased.get(found[customer_id], 0) + n
+            report.erased[gone[customer_id]] = report.erased.get(gone[customer_id], 0) + n
     which = "md5(concat(?, order_id)) IN (SELECT unnest(?))"
     sql = f"DELETE FROM staged_deliveries WHERE {which} RETURNING order_id"
     if erased["orders"] and (n := len(con.execute(sql, [erased["salt"], erased["orders"]]).fetchall())):
@@ -118,7 +118,7 @@ def _with_orders(con: duckdb.DuckDBPyConnection, erased: dict[str, Any]) -> dict
 
 def _held(con: duckdb.DuckDBPyConnection, versions: Sequence[Path], forgotten: Forgotten) -> dict[str, str]:
     """Return the forgotten customers of whom any version holds a row, in quarantine or elsewhere."""
-    found: dict[str, str] = {}
+    held: dict[str, str] = {}
     for version in versions:
         _define_named(con, version)
         for file in _tables(version):
@@ -129,8 +129,8 @@ def _held(con: duckdb.DuckDBPyConnection, versions: Sequence[Path], forgotten: F
                 rows = f"SELECT DISTINCT unnest(named(row)) FROM {parquet(file)}"
             else:
                 continue
-            found |= forgotten(_texts(con, rows))
-    return found
+            held |= forgotten(_texts(con, rows))
+    return held
 
 
 def _define_named(con: duckdb.DuckDBPyConnection, version: Path) -> None:
@@ -156,16 +156,16 @@ def _take_out(con: duckdb.DuckDBPyConnection, version: Path, target: Path) -> di
     """
     _define_named(con, version)
     con.execute(f"CREATE OR REPLACE TABLE gone_orders AS {_orders(parquet(version / LINES, '*/*.parquet'))}")
-    found: Counter[str] = Counter()
+    n_erased: Counter[str] = Counter()
     for file in _tables(version):
         place, condition = target / file.relative_to(version), _condition(_column(con, file))
         n = number(con, f"SELECT count(*) FROM {parquet(file)} WHERE {condition}")
         if n:
-            found[LINES if LINES in file.parts else file.stem] += n
+            n_erased[LINES if LINES in file.parts else file.stem] += n
             _write_rest(con, f"FROM {parquet(file)} WHERE ({condition}) IS NOT TRUE", place)
         elif target != version:
             publish.link(file, place)
-    return dict(found)
+    return dict(n_erased)
 
 
 def _write_rest(con: duckdb.DuckDBPyConnection, rest: str, place: Path) -> None:

@@ -144,10 +144,10 @@ def measure(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
 def refused(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, int]]:
     """Return the number of quarantined rows by table and reason."""
     sql = 'SELECT "table", reason, count(*) FROM quarantine GROUP BY ALL ORDER BY 1, 3 DESC, 2'
-    found: dict[str, dict[str, int]] = {}
+    counts: dict[str, dict[str, int]] = {}
     for table, reason, n in con.execute(sql).fetchall():
-        found.setdefault(table, {})[reason] = n
-    return found
+        counts.setdefault(table, {})[reason] = n
+    return counts
 
 
 def fingerprint(con: duckdb.DuckDBPyConnection, settings: dict[str, str]) -> str:
@@ -231,11 +231,11 @@ def unknown_names(con: duckdb.DuckDBPyConnection, lists: Lists) -> list[str]:
             SELECT DISTINCT named FROM (SELECT unnest(?::VARCHAR[]) AS named)
             WHERE NOT EXISTS (FROM products WHERE product_id = named OR {below})
             AND named NOT IN (SELECT product_id FROM lines WHERE product_id IS NOT NULL) ORDER BY 1"""
-        found = [name for (name,) in con.execute(sql, [names]).fetchall()]
-        more = ", ..." if len(found) > SHOWN else ""
+        unknown = [name for (name,) in con.execute(sql, [names]).fetchall()]
+        more = ", ..." if len(unknown) > SHOWN else ""
         kind = "product or category" if key in others else "product"
-        if found:
-            notes.append(f"[lists.{key}]: no {kind} is called {', '.join(found[:SHOWN])}{more}")
+        if unknown:
+            notes.append(f"[lists.{key}]: no {kind} is called {', '.join(unknown[:SHOWN])}{more}")
     return notes
 
 

@@ -105,8 +105,8 @@ def _from_web(url: str, folder: Path, tell: Callable[[str], None]) -> Path:
         return folder / name
     at = {leaf: urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{leaf}")) for leaf in _leaves()}
     _download(at[FILE], folder / FILE, tell)
-    found = [table for table in TABLES if _table(table, at, folder, tell)]
-    if "order_lines" not in found:
+    downloaded = [table for table in TABLES if _table(table, at, folder, tell)]
+    if "order_lines" not in downloaded:
         raise InputError(
             f"there are no order lines at {shown(url)}: no order_lines{', order_lines'.join(SUFFIXES)}",
             "name the folder that holds them, or the file itself",

@@ -112,14 +112,14 @@ def _read(
     tell: Tell,
 ) -> list[Card]:
     """Stage every source; return the entries of all files in the warehouse, in the order they came."""
-    found, notes = sources.find(path, settings)
+    inputs, notes = sources.find(path, settings)
     report.notes.extend(notes)
-    found = demands.filled(found, report)
-    demands.require_lines(found, path, old_card, settings)
-    lines = [file for source in found if source.table == "order_lines" for file in source.files]
+    inputs = demands.filled(inputs, report)
+    demands.require_lines(inputs, path, old_card, settings)
+    lines = [file for source in inputs if source.table == "order_lines" for file in source.files]
     read = {(entry["table"], entry["sha256"]): entry for entry in old_card.get("sources", [])}
     staging.create(con)
-    for source in found:
+    for source in inputs:
         tell(f"reading {source.label}")
         counts = report.tables.setdefault(source.table, Counts())
         entry = _entry(source, settings)
@@ -131,7 +131,7 @@ def _read(
             entry["rows"] = _stage(con, source, lines, settings, report)
         read[source.table, entry["sha256"]] = entry
         counts.rows += entry["rows"]
-    demands.require_rows(found, report)
+    demands.require_rows(inputs, report)
     return list(read.values())
 
 

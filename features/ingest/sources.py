@@ -60,7 +60,7 @@ def find(path: Path, settings: Settings) -> tuple[list[Source], list[str]]:
     folder = path if path.is_dir() else path.parent
     maps = {name: settings.tables.get(name, TableMap()) for name in TABLES}
     alone = _stem(path) if _stem(path) in TABLES else "order_lines"
-    found: list[Source] = []
+    inputs: list[Source] = []
     notes: list[str] = []
     lines: list[Path] = []
     for name, table_map in maps.items():
@@ -69,16 +69,16 @@ def find(path: Path, settings: Settings) -> tuple[list[Source], list[str]]:
         if table_map.query:
             used = tuple(_named_in(table_map.query, path, lines))
             source = Source(name, f"query of {name}", used, table_map.query, table_map.may_lack)
-            found += [replace(source, also=maps["order_lines"].also)] if used else []
+            inputs += [replace(source, also=maps["order_lines"].also)] if used else []
         elif files:
             labels = {file: str(file.relative_to(folder)) for file in files}
-            found += [Source(name, labels[file], (file,), also=table_map.also) for file in files]
+            inputs += [Source(name, labels[file], (file,), also=table_map.also) for file in files]
         elif table_map.file and path.is_dir():
             notes.append(f"{name}: no file {table_map.file} in {folder}, left out")
-    is_open = path.is_dir() and not found and not maps["order_lines"].file
+    is_open = path.is_dir() and not inputs and not maps["order_lines"].file
     if is_open and len(beside := _tables_in(path)) == 1:
         return find(beside[0], settings)
-    return found, notes
+    return inputs, notes
 
 
 @contextmanager

@@ -242,11 +242,11 @@ def _check(cell: Cell, source: Source) -> Cell:
 
 
 def _missing(opened: Opened, column: str, mapped: str = "") -> InputError:
-    table, found = opened.table.name, list(opened.columns)
+    table, columns = opened.table.name, list(opened.columns)
     fits = advice.adapter(opened.con, opened.relation) if table == "order_lines" else ""
     adapter = f"use --adapter {fits}" if fits else "name an --adapter"
     return InputError(
-        f"column {column!r}{mapped} missing from {table} ({opened.source.label}); found {found}",
+        f"column {column!r}{mapped} missing from {table} ({opened.source.label}); found {columns}",
         f"map it in recompra.toml under [tables.{table}.columns], or {adapter}",
     )
 
@@ -256,11 +256,11 @@ def _unreadable(con: duckdb.DuckDBPyConnection, source: Source, error: duckdb.Er
     message = first_line(error)
     named = re.search(r'olumn "?(.+?)"? (?:referenced|not found)', message)
     relation = sources.reader(source.files[0])
-    found = [name for name, *_ in con.execute(f"DESCRIBE FROM {relation}").fetchall() if name != "__row"]
+    columns = [name for name, *_ in con.execute(f"DESCRIBE FROM {relation}").fetchall() if name != "__row"]
     fits = advice.adapter(con, relation)
     adapter = f"use --adapter {fits}" if fits else f"map [tables.{source.table}] in recompra.toml"
     return InputError(
-        f"{source.label}: column {named[1]!r} missing; found {found}"
+        f"{source.label}: column {named[1]!r} missing; found {columns}"
         if named
         else f"{source.label}: {message}",
         f"export that column too, or {adapter}",

@@ -77,13 +77,13 @@ def other_policies(gain: Money, cost: Money, budget: float, scores: Mapping[str,
     for name, score in scores.items():
         order = permitted[np.argsort(-np.nan_to_num(score[permitted], nan=-np.inf), kind="stable")]
         chosen[name] = order[affordable(cost[order], budget)]
-    found = {
+    tallies = {
         name: Tally(float(len(rows)), float(cost[rows].sum()), float(gain[rows].sum()))
         for name, rows in chosen.items()
     }
-    whole = found["all"]
+    whole = tallies["all"]
     share = min(budget / whole.cost, 1.0) if whole.cost > 0 else 1.0
-    return found | {"random": Tally(*(share * value for value in whole))}
+    return tallies | {"random": Tally(*(share * value for value in whole))}
 
 
 def cumulative(gain: Money, cost: Money, first: Money, points: int) -> list[Tally]:

@@ -190,7 +190,7 @@ def _block(
     """Place the contacts of some customers; return row, action, day, worth and spend of each."""
     opens = np.clip(np.ceil(options.opens[rows]), 0, n_days)
     closes = np.clip(np.floor(options.closes[rows]), -1, n_days - 1)
-    diary, found = _Diary.open(room, rows, n_days), []
+    diary, placed = _Diary.open(room, rows, n_days), []
     left, keeps, waits = np.ones(len(rows)), _keeps(options, rows), options.worth[rows] > 0
     with_product = np.arange(len(options.table)) < options.table.n_with_product
     wanted = np.where(with_product & np.isfinite(preferred[rows, None]), preferred[rows, None], opens)
@@ -203,12 +203,12 @@ def _block(
         if not len(at):
             break
         taken = (at, best[at])
-        found.append((rows[at], best[at], day[taken], worth[taken], spend[taken]))
+        placed.append((rows[at], best[at], day[taken], worth[taken], spend[taken]))
         diary.enter(at, day[taken])
         left[at] *= 1 - keeps[taken]
         waits[taken] = False
     none = (rows[:0],) * 3 + (np.zeros(0),) * 2
-    row, action, on, worths, spends = (np.concatenate(column) for column in zip(none, *found, strict=True))
+    row, action, on, worths, spends = (np.concatenate(column) for column in zip(none, *placed, strict=True))
     return row, action.astype(np.int32), on.astype(np.int32), worths, spends
 
 
@@ -246,5 +246,5 @@ def _first_free(free: Bools, start: Money, closes: Money) -> Longs:
     next_free = np.full((n, n_days + 1), n_days, np.int64)
     for day in reversed(range(n_days)):
         next_free[:, day] = np.where(free[:, day], day, next_free[:, day + 1])
-    found = np.take_along_axis(next_free, np.clip(start, 0, n_days).astype(np.int64), axis=1)
-    return np.where((found < n_days) & (found <= closes), found, -1)
+    first = np.take_along_axis(next_free, np.clip(start, 0, n_days).astype(np.int64), axis=1)
+    return np.where((first < n_days) & (first <= closes), first, -1)

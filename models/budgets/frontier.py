@@ -65,7 +65,7 @@ class Frontier:
 def _steps(gain: Money, cost: Money) -> "list[tuple[Longs, Longs, Money, Money]]":
     """Return the edges step by step: every customer's first, then every second one, and so on."""
     rows = np.flatnonzero((gain > 0).any(axis=1))
-    gained, paid, found = np.zeros(len(rows)), np.zeros(len(rows)), []
+    gained, paid, steps = np.zeros(len(rows)), np.zeros(len(rows)), []
     while len(rows):
         more, dearer = gain[rows] - gained[:, None], cost[rows] - paid[:, None]
         slope = np.where(dearer >= 0, more / np.maximum(dearer, FREE), -np.inf)
@@ -76,5 +76,5 @@ def _steps(gain: Money, cost: Money) -> "list[tuple[Longs, Longs, Money, Money]]
         rows, arm, more, dearer = rows[going], arm[going], more[at][going], dearer[at][going]
         gained, paid = gained[going] + more, paid[going] + dearer
         if len(rows):
-            found.append((rows, arm, more, dearer))
-    return found
+            steps.append((rows, arm, more, dearer))
+    return steps

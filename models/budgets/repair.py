@@ -49,9 +49,9 @@ def filled(action: Ints, gain: Money, cost: Money, budget: float, limits: Limits
     rows = rows[np.argsort(-step[rows, arm[rows]], kind="stable")]
     rows = _with_room(rows, arm, limits, room)
     rows = rows[affordable(np.maximum(dearer[rows, arm[rows]], 0.0), left)]
-    found = action.copy()
-    found[rows] = arm[rows]
-    return found
+    more_actions = action.copy()
+    more_actions[rows] = arm[rows]
+    return more_actions
 
 
 def _with_room(rows: Longs, arm: Ints, limits: Limits, room: Money) -> Longs:

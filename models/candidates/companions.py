@@ -31,10 +31,12 @@ def together(state: ListState, ask: Question, suits: Suits | None = None) -> Sco
     Products the customer is likely to buy move up.
     """
     lead = ask.lead
-    found = _completed(_summed(state.together, lead), _summed(state.neighbours, lead, LIKE))
-    kept = ~ask.bars(state.rules, "bought_together", found.product) & ~np.isin(found.product, lead)
-    kept &= ~substitutes(state, lead, found.product)
-    return _suited(Scored(found.product[kept], found.score[kept], found.source[kept]), suits, TASTE)
+    companions = _completed(_summed(state.together, lead), _summed(state.neighbours, lead, LIKE))
+    kept = ~ask.bars(state.rules, "bought_together", companions.product) & ~np.isin(companions.product, lead)
+    kept &= ~substitutes(state, lead, companions.product)
+    return _suited(
+        Scored(companions.product[kept], companions.score[kept], companions.source[kept]), suits, TASTE
+    )
 
 
 def substitutes(state: ListState, lead: Ints, of: Ints | slice = slice(None)) -> Bools:
@@ -62,39 +64,41 @@ def better(state: ListState, dearer: Dearer, ask: Question, suits: Suits | None 
     return _completed(_suited(new, suits, 1.0), made)
 
 
-def with_cart(state: ListState, cart: Ints, found: Scored) -> Scored:
+def with_cart(state: ListState, cart: Ints, ranked: Scored) -> Scored:
     """Return the ranked products with the odds raised of those that go with the cart.
 
     Substitutes of products in the cart are not raised. Where a new product's odds have doubled or more, its
     source becomes the cart.
     """
     goes = _summed(state.together, cart)
-    at = found_at(found.product, goes.product)
+    at = found_at(ranked.product, goes.product)
     share = len(cart) * np.append(goes.score, 0)[at]  # -1 reads the last: none
-    share[substitutes(state, cart, found.product)] = 0
-    odds = found.score * (1 + CART * share)
-    source = np.where((CART * share > 1) & (found.source != OWN), TOGETHER, found.source)
-    chance = odds / (1 - found.score + odds)
-    return Scored(found.product, chance.astype(np.float32), source.astype(np.uint8))
+    share[substitutes(state, cart, ranked.product)] = 0
+    odds = ranked.score * (1 + CART * share)
+    source = np.where((CART * share > 1) & (ranked.source != OWN), TOGETHER, ranked.source)
+    chance = odds / (1 - ranked.score + odds)
+    return Scored(ranked.product, chance.astype(np.float32), source.astype(np.uint8))
 
 
-def _suited(found: Scored, suits: Suits | None, weight: float) -> Scored:
+def _suited(scored: Scored, suits: Suits | None, weight: float) -> Scored:
     """Multiply the best scores by the customer's own chance raised to ``weight``; the others follow below."""
-    if suits is None or not len(found.product):
-        return found
-    best = np.sort(np.argsort(-found.score, kind="stable")[:N_SUITED])
-    score = found.score[best] * suits(found.product[best]) ** np.float32(weight)
-    score *= found.score.max() / max(score.max(), np.float32(1e-30))
-    return _completed(Scored(found.product[best], score, found.source[best]), found)
+    if suits is None or not len(scored.product):
+        return scored
+    best = np.sort(np.argsort(-scored.score, kind="stable")[:N_SUITED])
+    score = scored.score[best] * suits(scored.product[best]) ** np.float32(weight)
+    score *= scored.score.max() / max(score.max(), np.float32(1e-30))
+    return _completed(Scored(scored.product[best], score, scored.source[best]), scored)
 
 
-def _completed(found: Scored, rest: Scored) -> Scored:
-    """Append the products of ``rest`` that ``found`` lacks, in order, with scores just below its last."""
-    new = ~np.isin(rest.product, found.product)
-    below = float(found.score.min(initial=1.0)) / max(float(rest.score[new].max(initial=0)), 1e-9) * JUST_LESS
+def _completed(scored: Scored, rest: Scored) -> Scored:
+    """Append the products of ``rest`` that ``scored`` lacks, in order, with scores just below its last."""
+    new = ~np.isin(rest.product, scored.product)
+    below = (
+        float(scored.score.min(initial=1.0)) / max(float(rest.score[new].max(initial=0)), 1e-9) * JUST_LESS
+    )
     score = rest.score[new] * np.float32(min(below, 1.0))
-    product, source = np.append(found.product, rest.product[new]), np.append(found.source, rest.source[new])
-    return Scored(product, np.append(found.score, score), source)
+    product, source = np.append(scored.product, rest.product[new]), np.append(scored.source, rest.source[new])
+    return Scored(product, np.append(scored.score, score), source)
 
 
 def _summed(near: Neighbours, lead: Ints, kind: int = TOGETHER) -> Scored:

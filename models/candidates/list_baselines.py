@@ -31,8 +31,8 @@ def baselines(
     Item-item: TF-IDF cosine, 200 neighbours, the product itself included; ALS: 64 factors.
     """
     popularity = _popularity(history)
-    found = _methods(history, seed)
-    return {name: _lists(history, codes, scores, popularity, rules, k=k) for name, scores in found}
+    methods = _methods(history, seed)
+    return {name: _lists(history, codes, scores, popularity, rules, k=k) for name, scores in methods}
 
 
 def _methods(history: History, seed: int) -> Iterator[tuple[str, Scores]]:
@@ -83,12 +83,12 @@ def _lists(
         bought = (some.customer, some.product)
         again = np.full(score.shape, -np.inf)
         again[bought] = score[bought]
-        found = {"for_you": _best(score, rules, k), "buy_again": _best(again, rules, k)}
+        by_list = {"for_you": _best(score, rules, k), "buy_again": _best(again, rules, k)}
         score[bought] = -np.inf
-        found["new_for_you"] = _best(score, rules, k)
-        for name, picks in found.items():
+        by_list["new_for_you"] = _best(score, rules, k)
+        for name, picks in by_list.items():
             pin(picks, name, some, popularity, rules)
-        return found
+        return by_list
 
     pieces = (codes[start : start + step] for start in range(0, len(codes), step))
     parts = list(side_by_side(picked, pieces))

@@ -84,9 +84,9 @@ def _best_of_sparse(parts: Any, bought: Bought, budget: int) -> tuple[Longs, Int
     for row in range(n):
         barred[bought.column[bought.start[row] : bought.start[row + 1]]] = row
         mine = index[indptr[row] : indptr[row + 1]], data[indptr[row] : indptr[row + 1]]
-        found = _chosen(mine[0], mine[1], barred, row, budget, spare)
-        start[row + 1] = start[row] + len(found)
-        column[start[row] : start[row + 1]] = found
+        chosen = _chosen(mine[0], mine[1], barred, row, budget, spare)
+        start[row + 1] = start[row] + len(chosen)
+        column[start[row] : start[row + 1]] = chosen
     return start, column[: start[n]].copy()
 
 
@@ -99,9 +99,9 @@ def _best_of_rows(scores: Floats, bought: Bought, budget: int) -> tuple[Longs, I
     spare = np.empty(2 * budget + 1, np.int32), np.empty(2 * budget + 1, np.float32)
     for row in range(n):
         barred[bought.column[bought.start[row] : bought.start[row + 1]]] = row
-        found = _chosen(every, scores[row], barred, row, budget, spare)
-        start[row + 1] = start[row] + len(found)
-        column[start[row] : start[row + 1]] = found
+        chosen = _chosen(every, scores[row], barred, row, budget, spare)
+        start[row + 1] = start[row] + len(chosen)
+        column[start[row] : start[row + 1]] = chosen
     return start, column[: start[n]].copy()
 
 
@@ -173,7 +173,7 @@ def _let_go(kept: Ints, value: Floats, n: int, budget: int) -> int:
 @compiled
 def _united(start: Longs, column: Ints, kinds: Bytes, width: int) -> tuple[Ints, Ints, Bytes]:
     n = start.shape[1] - 1
-    row, found = np.empty(len(column), np.int32), np.empty(len(column), np.int32)
+    row, place_of = np.empty(len(column), np.int32), np.empty(len(column), np.int32)
     kind = np.empty(len(column), np.uint8)
     rank, which = np.full(width, width, np.int32), np.zeros(width, np.uint8)
     end = 0
@@ -183,12 +183,12 @@ def _united(start: Longs, column: Ints, kinds: Bytes, width: int) -> tuple[Ints,
             for at in range(start[source, customer], start[source, customer + 1]):
                 place, here = column[at], at - start[source, customer]
                 if rank[place] == width:
-                    found[end] = place
+                    place_of[end] = place
                     end += 1
                 if here < rank[place]:
                     rank[place], which[place] = here, kinds[source]
-        found[first:end].sort()
+        place_of[first:end].sort()
         for at in range(first, end):
-            row[at], kind[at] = customer, which[found[at]]
-            rank[found[at]] = width
-    return row[:end].copy(), found[:end].copy(), kind[:end].copy()
+            row[at], kind[at] = customer, which[place_of[at]]
+            rank[place_of[at]] = width
+    return row[:end].copy(), place_of[:end].copy(), kind[:end].copy()

@@ -28,8 +28,8 @@ def source_recall(
         codes = some[start : start + step]
         mine = np.isin(customer, codes)
         truth = (np.searchsorted(codes, customer[mine]), product[mine])
-        found, n = _found(state, codes, truth, sources)
-        parts.append(found)
+        proposed_by, n = _found(state, codes, truth, sources)
+        parts.append(proposed_by)
         proposed += n
     if not parts:
         return {}
@@ -42,19 +42,19 @@ def _found(
     """Return which pairs each source proposes, shape (sources, pairs), and how many products in all."""
     place = np.searchsorted(state.shelf, truth[1]).clip(max=len(state.shelf) - 1)
     sold = state.shelf[place] == truth[1]
-    found, n = np.zeros((len(sources), len(place)), bool), np.zeros(len(sources))
+    hits, n = np.zeros((len(sources), len(place)), bool), np.zeros(len(sources))
     history = state.history.of_customers(codes)
     for number, (_, part) in enumerate(proposals(history, codes, state.shelf, sources)):
         marked = np.zeros((len(codes), len(state.shelf)), bool)
         marked[part.row, part.column] = True
-        found[number], n[number] = marked[truth[0], place] & sold, len(part.column)
-    return found, n
+        hits[number], n[number] = marked[truth[0], place] & sold, len(part.column)
+    return hits, n
 
 
-def _shares(found: Bools, proposed: Doubles, names: list[str]) -> dict[str, dict[str, float]]:
-    alone = found.sum(axis=0) == 1
+def _shares(hits: Bools, proposed: Doubles, names: list[str]) -> dict[str, dict[str, float]]:
+    alone = hits.sum(axis=0) == 1
     shares = {
         name: {"recall": float(hit.mean()), "only": float((hit & alone).mean()), "proposed": float(n)}
-        for name, hit, n in zip(names, found, proposed, strict=True)
+        for name, hit, n in zip(names, hits, proposed, strict=True)
     }
-    return shares | {"all": {"recall": float(found.any(axis=0).mean())}}
+    return shares | {"all": {"recall": float(hits.any(axis=0).mean())}}

@@ -73,6 +73,6 @@ def _new(history: History, codes: Ints, shelf: Ints, sources: list[Source]) -> t
     """Return the union of every source's best products that a customer has not bought."""
     if not sources:
         return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.uint8)
-    found = [part for _, part in proposals(history, codes, shelf, sources)]
-    customer, place, kind = united(found, [SOURCES.index(source.name) for source in sources], len(shelf))
+    parts = [part for _, part in proposals(history, codes, shelf, sources)]
+    customer, place, kind = united(parts, [SOURCES.index(source.name) for source in sources], len(shelf))
     return customer, shelf[place], kind

@@ -119,14 +119,14 @@ def rising(chances: Doubles) -> Doubles:
     """
     n_columns = chances.shape[1]
     totals = np.concatenate([np.zeros((len(chances), 1)), np.cumsum(chances, axis=1)], axis=1)
-    found = np.empty_like(chances)
+    levels = np.empty_like(chances)
     for k in range(n_columns):
         least = [
             np.min([(totals[:, j + 1] - totals[:, i]) / (j + 1 - i) for j in range(k, n_columns)], axis=0)
             for i in range(k + 1)
         ]
-        found[:, k] = np.max(least, axis=0)
-    return np.maximum.accumulate(found, axis=1)  # means may differ in their last bit
+        levels[:, k] = np.max(least, axis=0)
+    return np.maximum.accumulate(levels, axis=1)  # means may differ in their last bit
 
 
 def _learnt(shop: Shop, known_until: datetime, config: PanelConfig, inputs: Inputs) -> PurchaseChance:

@@ -163,7 +163,7 @@ def forecasts_of(sales: Sales, chance: Floats, category: Ints, horizon_days: int
     units = np.minimum(spells.quantity, TAME * _middle(code, spells.quantity, size)[code])
     last, usual = total(starts & (age <= horizon_days)), total(starts & lately) * horizon_days / span
     new, year = rate(first, horizon_days), LastYear.of(spells, age, last, horizon_days)
-    found = {
+    forecasts = {
         "repeat": np.bincount(spells.product[: len(chance)], chance, minlength=size),
         "new": new,
         "category": _of_kind(new, category + 1, usual),
@@ -174,7 +174,7 @@ def forecasts_of(sales: Sales, chance: Floats, category: Ints, horizon_days: int
     }
     pack = np.bincount(code, units, minlength=size) / np.maximum(total(starts), 1)
     sold = total(age <= horizon_days, spells.quantity), total(lately, spells.quantity) * horizon_days / span
-    columns = np.column_stack([found[name] for name in FORECASTS])
+    columns = np.column_stack([forecasts[name] for name in FORECASTS])
     whole = np.bincount(code, spells.quantity % 1, minlength=size) == 0
     weeks = Weeks.of(history, spells, units, horizon_days)
     packs, units_sold = np.where(pack > 0, pack, 1), np.column_stack(sold)
@@ -251,11 +251,11 @@ def _of_kind(new: Column, kind: Ints, usual: Column) -> Column:
 def _blends(rows: Floats, came: Floats, band: Ints) -> Weights:
     """Return weights for each band; a band with few rows gets the weights of all."""
     everything = _blend(rows, came)
-    found = []
+    blends = []
     for number in range(len(BANDS) + 1):
         at = band == number
-        found.append(_blend(rows[at], came[at]) if at.sum() >= ENOUGH else everything)
-    return tuple(tuple(weights.tolist()) for weights in found)
+        blends.append(_blend(rows[at], came[at]) if at.sum() >= ENOUGH else everything)
+    return tuple(tuple(weights.tolist()) for weights in blends)
 
 
 def _blend(rows: Floats, came: Floats) -> Floats:

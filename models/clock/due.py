@@ -77,10 +77,10 @@ class Due:
         if not len(key):
             return When(np.full(len(wanted), UNKNOWN_DAY, np.int32), np.zeros(len(wanted), np.float32))
         place = found_at(wanted, key)
-        found, row = place >= 0, at[place]
+        known, row = place >= 0, at[place]
         return When(
-            np.where(found, self.day[row], np.int32(UNKNOWN_DAY)),
-            np.where(found, self.gap[row], np.float32(0)),
+            np.where(known, self.day[row], np.int32(UNKNOWN_DAY)),
+            np.where(known, self.gap[row], np.float32(0)),
         )
 
     def dates(self, customer: int, without: Collection[int] = ()) -> dict[int, str]:
@@ -88,8 +88,8 @@ class Due:
         if customer < 0:
             return {}
         rows = slice(int(self.indptr[customer]), int(self.indptr[customer + 1]))
-        found = zip(self.product[rows].tolist(), self.day[rows].tolist(), strict=True)
-        return {code: (EPOCH + timedelta(days=day)).isoformat() for code, day in found if code not in without}
+        pairs = zip(self.product[rows].tolist(), self.day[rows].tolist(), strict=True)
+        return {code: (EPOCH + timedelta(days=day)).isoformat() for code, day in pairs if code not in without}
 
     def save(self, folder: Path) -> None:
         """Write ``.npy`` files, to be memory-mapped."""

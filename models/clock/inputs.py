@@ -35,7 +35,7 @@ def inputs(history: History, spells: Spells, rhythm: Rhythm, horizon_days: int) 
     age = (history.cutoff_day - spells.day).astype(np.float32)
     month, season = (np.exp2(-age / half_life) for half_life in (28.0, 112.0))
     product = spells.product
-    found = {
+    columns_by_name = {
         "chance": logit(np.clip(rhythm.chance(horizon_days), 1e-6, 1 - 1e-6)),
         "n": np.log(spells.n),
         "n_28d": np.log(spells.sums(month) + FLOOR),
@@ -45,8 +45,8 @@ def inputs(history: History, spells: Spells, rhythm: Rhythm, horizon_days: int) 
         "rebuy": _rebuy(spells, age, len(history.products), horizon_days)[product],
         "trend": _trend(history, month, season, spells)[product],
     }
-    found |= _customers(history, spells)
-    columns = [np.asarray(found[name], np.float32) for name in INPUTS]
+    columns_by_name |= _customers(history, spells)
+    columns = [np.asarray(columns_by_name[name], np.float32) for name in INPUTS]
     return np.stack(columns, axis=1) if len(spells) else np.zeros((0, len(INPUTS)), np.float32)
 
 

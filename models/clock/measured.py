@@ -60,8 +60,8 @@ def products(window: Window, plain: Forecasts, expected: Expected, name: str) ->
 def _by_size(rows: Column, expected: Expected) -> dict[str, Column]:
     """Return the products of each size that has enough of them."""
     size = np.searchsorted(list(SIZES.values()), expected.buyers[rows], side="right") - 1
-    found = {f"units of {name} sellers": rows[size == at] for at, name in enumerate(SIZES)}
-    return {name: part for name, part in found.items() if len(part) >= FEWEST}
+    rows_of = {f"units of {name} sellers": rows[size == at] for at, name in enumerate(SIZES)}
+    return {name: part for name, part in rows_of.items() if len(part) >= FEWEST}
 
 
 def _ndcg(window: Window, score: Floats) -> tuple[Column, Doubles]:

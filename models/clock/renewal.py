@@ -39,8 +39,8 @@ class Rhythm:
         """Return the chance of a purchase within the horizon, given none so far."""
         before = self.again * self._share(self.age - HALF_DAY)
         until = self.again * self._share(self.age - HALF_DAY + horizon_days)
-        found: Floats = (until - before) / np.maximum(1 - before, SURE)
-        return found
+        chance: Floats = (until - before) / np.maximum(1 - before, SURE)
+        return chance
 
     @property
     def due_in(self) -> Floats:
@@ -58,8 +58,8 @@ class Rhythm:
 
     def _share(self, days: Column) -> Column:
         log = np.log(np.maximum(days, HALF_DAY / 2))
-        found: Column = ndtr((log - self.middle) / self.spread)
-        return found
+        share: Column = ndtr((log - self.middle) / self.spread)
+        return share
 
 
 @dataclass(frozen=True)
@@ -212,8 +212,8 @@ def _towards(total: Column, n: Column, parent: Column, noise: float | None) -> C
     variance = (gap - one)[known].sum() / max(n[known].sum(), SURE)
     typical = float((one * n).sum() / max(n.sum(), SURE))
     strength = np.clip(typical / max(variance, SURE), 1.0, 1000.0)
-    found: Column = (total + strength * parent) / (n + strength)
-    return found
+    shrunk: Column = (total + strength * parent) / (n + strength)
+    return shrunk
 
 
 def _loyalty(spells: Spells, returns: Column) -> float:

@@ -70,9 +70,9 @@ class Spells:
     @cached_property
     def open(self) -> Bools:
         """Which spells are open."""
-        found = np.zeros(len(self.days), bool)
-        found[self.last] = True
-        return found
+        is_open = np.zeros(len(self.days), bool)
+        is_open[self.last] = True
+        return is_open
 
     @cached_property
     def age(self) -> Floats:

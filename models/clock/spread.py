@@ -202,17 +202,17 @@ def _places(mean: Column, came: Column, noise: Noise) -> tuple[float, float]:
     """Return the two places that bound the actual sales of some rows."""
     if not len(mean):
         return BELOW, INSIDE
-    found = place(came, mean, noise)
-    low = _drawn(min(float(np.quantile(found, BELOW)), BELOW), BELOW, len(mean))
+    places = place(came, mean, noise)
+    low = _drawn(min(float(np.quantile(places, BELOW)), BELOW), BELOW, len(mean))
     bound = point(np.full(len(mean), low), mean, noise)
     share = min(INSIDE + float((came < bound).mean()), 1.0)
-    inside = float(np.quantile(found - under(bound, mean, noise), share))
+    inside = float(np.quantile(places - under(bound, mean, noise), share))
     return low, _drawn(inside, INSIDE, len(mean))
 
 
-def _drawn(found: float, prior: float, n: int) -> float:
+def _drawn(fitted: float, prior: float, n: int) -> float:
     """Return what was found in ``n`` rows, shrunk to the model's own value."""
-    return (n * found + PRIOR * prior) / (n + PRIOR)
+    return (n * fitted + PRIOR * prior) / (n + PRIOR)
 
 
 def _noise(mean: Column, came: Column) -> tuple[float, float]:

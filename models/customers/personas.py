@@ -57,7 +57,7 @@ class Personas:
             return cls((EVERYONE,), ((0.0,) * len(TRAITS),), _plain(mean), _plain(scale))
         centres = max(
             (_centres(points, k, seed) for k in range(fewest, most + 1)),
-            key=lambda found: _clarity(points, found, rng) + _stability(points, len(found), rng),
+            key=lambda fitted: _clarity(points, fitted, rng) + _stability(points, len(fitted), rng),
         )
         rows = tuple(_plain(row) for row in centres)
         return cls(tuple(names_of(centres)), rows, _plain(mean), _plain(scale))
@@ -112,9 +112,9 @@ def _centres(points: Doubles, k: int, seed: int) -> Doubles:
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):  # same order of summation on any machine
-        found = KMeans(k, n_init=3, random_state=seed).fit(points)
-    size = np.bincount(found.labels_, minlength=k)
-    return np.asarray(found.cluster_centers_[np.argsort(-size, kind="stable")])
+        fitted = KMeans(k, n_init=3, random_state=seed).fit(points)
+    size = np.bincount(fitted.labels_, minlength=k)
+    return np.asarray(fitted.cluster_centers_[np.argsort(-size, kind="stable")])
 
 
 def _clarity(points: Doubles, centres: Doubles, rng: np.random.Generator) -> float:

@@ -197,8 +197,8 @@ def sentences(
     row: Mapping[str, Any], features: Mapping[str, Any], locale: str = DEFAULT
 ) -> list[dict[str, str]]:
     """Return ``{code, effect, text}`` of each reason in a row of ``COLUMNS``; ``effect`` is on the risk."""
-    found = [str(row[name]) for name in COLUMNS if isinstance(row.get(name), str)]
+    stored = [str(row[name]) for name in COLUMNS if isinstance(row.get(name), str)]
     return [
         {"code": topic, "effect": effect, "text": sentence(topic, features, locale)}
-        for topic, _, effect in (code.partition(":") for code in found)
+        for topic, _, effect in (code.partition(":") for code in stored)
     ]

@@ -63,14 +63,14 @@ class Weighed(NamedTuple):
 def weigh(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> Weighed:
     """Value every arm in money and apply every rule; rules of time look ``days`` days ahead (0: today)."""
     table = terms.table
-    found = sums(case, goods, table)
+    economics = sums(case, goods, table)
     barred = barred_actions(case, table, terms, days)
     refusing = goods_rules(case, goods, terms)
-    refused = refused_arms(case, table, found.worth, barred, first_refusal(refusing, case.product.shape))
-    asked = (*barred.rules, cannot_know(found.worth), *refusing)
-    found.worth[refused == NO_ARM] = np.nan
+    refused = refused_arms(case, table, economics.worth, barred, first_refusal(refusing, case.product.shape))
+    asked = (*barred.rules, cannot_know(economics.worth), *refusing)
+    economics.worth[refused == NO_ARM] = np.nan
     rules, reasons = tuple(rule.rule for rule in asked), tuple(rule.why for rule in asked)
-    return Weighed(table, *found, refused, barred, rules, reasons)
+    return Weighed(table, *economics, refused, barred, rules, reasons)
 
 
 def sums(case: Case, goods: Goods, table: ActionTable) -> Sums:

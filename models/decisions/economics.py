@@ -75,7 +75,7 @@ class Margins(BaseModel):
         for code, share in zip(catalogue.category[known].tolist(), shares, strict=True):
             for path in _upwards(paths[code]):
                 by_path.setdefault(path, []).append(share)
-        enough = {path: found for path, found in by_path.items() if len(found) >= FEWEST_PRODUCTS}
+        enough = {path: shares_of for path, shares_of in by_path.items() if len(shares_of) >= FEWEST_PRODUCTS}
         by_category = {path: float(np.median(enough[path])) for path in sorted(enough)}
         return cls(assumed=assumed, shop=float(np.median(shares)), by_category=by_category)
 

@@ -92,21 +92,21 @@ def _of_block(
     case: Case, goods: Goods, terms: Terms, days: int
 ) -> tuple[tuple[NDArray[np.generic], ...], Weighed]:
     """Return the columns of ``Options`` for a block, in their order, and the arms they came from."""
-    found = weigh(case, goods, terms, days=days)
+    arms = weigh(case, goods, terms, days=days)
     n, k = case.product.shape
-    n_with = found.table.n_with_product
+    n_with = arms.table.n_with_product
     edge = n_with * k
-    worth = np.where(found.refused == PERMITTED, found.worth, -np.inf)
+    worth = np.where(arms.refused == PERMITTED, arms.worth, -np.inf)
     offers, product = (n, n_with, k), np.broadcast_to(case.product[:, None, :], (n, n_with, k))
-    taken = _first_best(worth[:, :edge].reshape(offers), found.refused[:, :edge].reshape(offers), product)
+    taken = _first_best(worth[:, :edge].reshape(offers), arms.refused[:, :edge].reshape(offers), product)
     columns = [
         np.hstack([np.take_along_axis(column[:, :edge].reshape(offers), taken, 2)[:, :, 0], column[:, edge:]])
-        for column in (worth, found.chance, found.moved, found.spend, found.refused)
+        for column in (worth, arms.chance, arms.moved, arms.spend, arms.refused)
     ]
-    code = np.full((n, len(found.table)), NOTHING, np.int32)
+    code = np.full((n, len(arms.table)), NOTHING, np.int32)
     code[:, :n_with] = np.take_along_axis(product, taken, axis=2)[:, :, 0]
     code[columns[-1] != PERMITTED] = NOTHING
-    return (columns[0], code, *columns[1:], found.barred.opens, found.barred.closes), found
+    return (columns[0], code, *columns[1:], arms.barred.opens, arms.barred.closes), arms
 
 
 def _first_best(worth: Money, refused: Codes, product: Ints) -> Rows:

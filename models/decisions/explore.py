@@ -45,11 +45,11 @@ def explore(case: Case, goods: Goods, terms: Terms, uniform: Doubles) -> Explore
     if case.standing is not None:  # without it nobody is held out
         share, held = terms.policy.held_out_share, case.standing.held_out
         case = replace(case, standing=replace(case.standing, held_out=np.zeros_like(held)))
-    found = options_of(case, goods, terms)
-    chances = policy_of(found, terms.policy)
+    options = options_of(case, goods, terms)
+    chances = policy_of(options, terms.policy)
     action = np.where(held, NOTHING, draw(chances, uniform)[0]).astype(np.int32)
     kept = (1 - share) * chances[np.arange(len(chances)), action]
-    return Explored(found, action, kept + share * (action == NOTHING))
+    return Explored(options, action, kept + share * (action == NOTHING))
 
 
 def policy_of(options: Options, policy: ContactPolicy) -> Doubles:

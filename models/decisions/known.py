@@ -80,14 +80,14 @@ def learnt_effects(uplift: "Uplift", features: "pd.DataFrame", table: ActionTabl
 
     ``features`` are customer features, one row per customer.
     """
-    found: dict[str, Money] = {}
+    effects: dict[str, Money] = {}
     for action in table.actions:
         try:
             effect = uplift.effect(features, action.name)["effect"].to_numpy(np.float64)
         except NotFound:
             continue
-        found[action.name] = effect
-    return found
+        effects[action.name] = effect
+    return effects
 
 
 def settled_by(standing: Standing, days: float) -> Standing:

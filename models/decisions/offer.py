@@ -79,16 +79,16 @@ def choose(case: Case, goods: Goods, terms: Terms) -> Decision:
     brings a purchase forward. Rules of time apply as of today. Ties go to doing nothing, then to the first
     action, then to the lower product code.
     """
-    found = weigh(case, goods, terms)
-    best = best_arm(found.worth, found.refused, case, found.table)
-    action, choice, money, chance = _pick(case, found, best)
-    return Decision(case.product, action, choice, money, chance, found)
+    arms = weigh(case, goods, terms)
+    best = best_arm(arms.worth, arms.refused, case, arms.table)
+    action, choice, money, chance = _pick(case, arms, best)
+    return Decision(case.product, action, choice, money, chance, arms)
 
 
-def _pick(case: Case, found: Weighed, best: Rows) -> tuple[Ints, Ints, Money, Money]:
+def _pick(case: Case, arms: Weighed, best: Rows) -> tuple[Ints, Ints, Money, Money]:
     """Return action, product, worth and chance of each row's best arm (-1: nothing)."""
     n, k = case.product.shape
-    table, worth = found.table, found.worth
+    table, worth = arms.table, arms.worth
     if not worth.shape[1]:
         none = np.full(n, NOTHING, np.int32)
         return none, none, np.zeros(n), np.full(n, np.nan)
@@ -101,7 +101,7 @@ def _pick(case: Case, found: Weighed, best: Rows) -> tuple[Ints, Ints, Money, Mo
         np.where(paid, action, NOTHING).astype(np.int32),
         product,
         np.where(paid, worth[rows, best], 0.0),
-        np.where(paid, found.chance[rows, best], np.nan),
+        np.where(paid, arms.chance[rows, best], np.nan),
     )
 
 

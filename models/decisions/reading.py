@@ -75,12 +75,12 @@ def with_scores(standing: Standing, scores: "pd.DataFrame", horizon_days: int) -
 
 def group_days(groups: Mapping[str, ProductGroup], paths: list[str], field: str, default: int = 0) -> Floats:
     """Return a product group's ``field`` (days) for each category path; ``default`` if no group matches."""
-    found = np.full(len(paths), np.nan, np.float32)
+    days = np.full(len(paths), np.nan, np.float32)
     for group in groups.values():
         word = _word(group)
         fits = np.array([bool(word and re.search(word, path.lower())) for path in paths], bool)
-        found[fits & np.isnan(found)] = getattr(group, field)
-    return np.nan_to_num(found, nan=default)
+        days[fits & np.isnan(days)] = getattr(group, field)
+    return np.nan_to_num(days, nan=default)
 
 
 def _word(group: ProductGroup) -> str:
@@ -110,27 +110,27 @@ def _consents(shop: "Shop", customers: Vocabulary) -> NDArray[np.int8]:
 
 
 def _put_contacts(standing: Standing, shop: "Shop", customers: Vocabulary, facts: Mapping[str, Any]) -> None:
-    found = shop.con.raw_sql(_LAST_CONTACTS.format(**facts)).df()
-    recent = found.groupby("customer_id")["n_7d"].sum()
+    contacts = shop.con.raw_sql(_LAST_CONTACTS.format(**facts)).df()
+    recent = contacts.groupby("customer_id")["n_7d"].sum()
     _put(standing.n_contacts_7d, customers, recent.index, recent.to_numpy())
     for at, name in enumerate(NAMES):
-        rows = found[found["action"] == name]
+        rows = contacts[contacts["action"] == name]
         _put(standing.since_action[:, at], customers, rows["customer_id"], rows["days"])
 
 
 def _put_orders(standing: Standing, shop: "Shop", customers: Vocabulary, facts: Mapping[str, Any]) -> None:
-    found = shop.con.raw_sql(_ORDERS.format(**facts)).fetchnumpy()
+    orders = shop.con.raw_sql(_ORDERS.format(**facts)).fetchnumpy()
     for event in ("first_order", "last_order"):
-        _put(standing.since[:, EVENTS.index(event)], customers, found["customer_id"], found[event])
-    _put(standing.n_orders, customers, found["customer_id"], found["n_orders"])
-    _put(standing.basket, customers, found["customer_id"], found["basket"])
+        _put(standing.since[:, EVENTS.index(event)], customers, orders["customer_id"], orders[event])
+    _put(standing.n_orders, customers, orders["customer_id"], orders["n_orders"])
+    _put(standing.basket, customers, orders["customer_id"], orders["basket"])
 
 
 def _put_deliveries(
     standing: Standing, shop: "Shop", customers: Vocabulary, facts: Mapping[str, Any]
 ) -> None:
     policy = shop.settings.contact_policy
-    found = shop.con.raw_sql(
+    deliveries = shop.con.raw_sql(
         _DELIVERIES.format(
             **facts,
             settling=_settling_sql(shop.settings.product_groups, policy),
@@ -139,9 +139,14 @@ def _put_deliveries(
             statuses=", ".join(quote(status.lower()) for status in ("", *policy.open_return_statuses)),
         )
     ).fetchnumpy()
-    _put(standing.since[:, EVENTS.index("delivery")], customers, found["customer_id"], found["delivery"])
-    _put(standing.settles_in, customers, found["customer_id"], found["settles_in"])
-    _put(standing.return_open, customers, found["customer_id"], found["return_open"])
+    _put(
+        standing.since[:, EVENTS.index("delivery")],
+        customers,
+        deliveries["customer_id"],
+        deliveries["delivery"],
+    )
+    _put(standing.settles_in, customers, deliveries["customer_id"], deliveries["settles_in"])
+    _put(standing.return_open, customers, deliveries["customer_id"], deliveries["return_open"])
 
 
 def _settling_sql(groups: Mapping[str, ProductGroup], policy: ContactPolicy) -> str:
@@ -155,12 +160,12 @@ def _settling_sql(groups: Mapping[str, ProductGroup], policy: ContactPolicy) -> 
 
 
 def _put_birthdays(standing: Standing, shop: "Shop", customers: Vocabulary, cutoff: datetime) -> None:
-    found = shop.con.raw_sql(
+    birthdays = shop.con.raw_sql(
         "SELECT customer_id, birthday FROM customers WHERE birthday IS NOT NULL"
     ).fetchnumpy()
-    born = np.asarray(found["birthday"]).astype("datetime64[D]")
+    born = np.asarray(birthdays["birthday"]).astype("datetime64[D]")
     days = days_since_birthday(born, day_number(local_day(cutoff, shop.timezone)))
-    _put(standing.since[:, EVENTS.index("birthday")], customers, found["customer_id"], days)
+    _put(standing.since[:, EVENTS.index("birthday")], customers, birthdays["customer_id"], days)
 
 
 def days_since_birthday(born: NDArray[np.datetime64], today: int) -> Floats:

@@ -118,7 +118,7 @@ def goes_with(history: History, product: Ints, accessories: Ints) -> Bools:
 def _goes_with(rows: tuple[Any, Ints, Ints], since: int, product: Ints, accessories: Ints) -> Bools:
     indptr, bought, day = rows
     asked = np.full(len(accessories) + 1, -1, np.int32)  # the last entry absorbs the index -1
-    found = np.zeros(product.shape, np.bool_)
+    goes = np.zeros(product.shape, np.bool_)
     for customer in range(len(product)):
         for row in range(indptr[customer], indptr[customer + 1]):
             if day[row] >= since:
@@ -126,8 +126,8 @@ def _goes_with(rows: tuple[Any, Ints, Ints], since: int, product: Ints, accessor
                     asked[accessory] = customer
         asked[-1] = -1
         for place in range(product.shape[1]):
-            found[customer, place] = asked[product[customer, place]] == customer
-    return found
+            goes[customer, place] = asked[product[customer, place]] == customer
+    return goes
 
 
 def kind_cooling(history: History, product: Ints, facts: ProductFacts) -> Bools | None:
@@ -170,8 +170,8 @@ def repeat_days(history: History, category: Ints) -> Floats:
 
 
 def _medians(again: "pd.DataFrame", key: str) -> "pd.Series[float]":
-    found = again.groupby(key)["gap"].agg(["median", "size"])
-    return found.loc[found["size"] >= FEWEST_GAPS, "median"]
+    gaps = again.groupby(key)["gap"].agg(["median", "size"])
+    return gaps.loc[gaps["size"] >= FEWEST_GAPS, "median"]
 
 
 def _units(history: History) -> Money:
@@ -186,11 +186,11 @@ def _slow(stock: NDArray[np.floating], units: Money) -> Bools:
 
 
 def _launched(shop: "Shop", cutoff: "datetime", history: History) -> Bools:
-    found = shop.con.raw_sql(
+    launched = shop.con.raw_sql(
         _LAUNCHES.format(day=local_day(cutoff, shop.timezone), days=LAUNCH_DAYS)
     ).fetchnumpy()
     mask = np.zeros(len(history.products), bool)
-    codes = history.products.codes(found["product_id"].tolist())
+    codes = history.products.codes(launched["product_id"].tolist())
     mask[codes[codes >= 0]] = True
     return mask
 

@@ -70,13 +70,13 @@ def window(decision: Decision, row: int) -> dict[str, int | None] | None:
 def _options(decision: Decision, row: int, products: Sequence[str]) -> list[tuple[str, str | None, float]]:
     """Return action, product and worth of the best permitted arms, best first."""
     columns = decision.order[row, : N_RUNNERS_UP + 1]
-    found: list[tuple[str, str | None, float]] = []
+    options: list[tuple[str, str | None, float]] = []
     for column in columns[columns >= 0].tolist():
         candidate = decision.candidate_of(column)
         name = decision.arms.table.actions[decision.action_of(column)].name
         product = None if candidate == NOTHING else products[candidate]
-        found.append((name, product, float(decision.arms.worth[row, column])))
-    return found
+        options.append((name, product, float(decision.arms.worth[row, column])))
+    return options
 
 
 def _ruled_out(decision: Decision, row: int, products: Sequence[str]) -> list[dict[str, Any]]:
@@ -138,12 +138,12 @@ def _why_nothing(decision: Decision, row: int) -> str:
     return _all_refused(refusals, decision.arms.rules, decision.arms.reasons, "candidates")
 
 
-def why_nothing(found: Options, row: int) -> str:
+def why_nothing(options: Options, row: int) -> str:
     """Explain why a customer gets none of the options, by the rules' reasons."""
-    refusals = found.refused[row][found.refused[row] != NO_ARM]
+    refusals = options.refused[row][options.refused[row] != NO_ARM]
     if (refusals == PERMITTED).any():
         return "no permitted action earns more than it costs, or no day is left for it"
-    return _all_refused(refusals, found.rules, found.reasons, "actions")
+    return _all_refused(refusals, options.rules, options.reasons, "actions")
 
 
 def _all_refused(refusals: Column, rules: Sequence[str], reasons: Sequence[str], what: str) -> str:

@@ -109,15 +109,15 @@ def segments_of(attributes: Mapping[Any, Any]) -> list[str]:
 
 
 def _lines(attributes: Mapping[Any, Any]) -> list[str]:
-    found = []
+    lines = []
     for name, value in attributes.items():
         if isinstance(value, str) and value.strip():
             parts = [value]
             if name == "interests":
                 for separator in SEPARATORS:
                     parts = [part for text in parts for part in text.split(separator)]
-            found += [f"{name}={part.strip().lower()}" for part in parts if part.strip()]
-    return found
+            lines += [f"{name}={part.strip().lower()}" for part in parts if part.strip()]
+    return lines
 
 
 def _lifts(

@@ -107,7 +107,7 @@ def steps_of(history: History, catalogue: Catalogue, price_step: float, horizon_
     order = np.lexsort((version, product))
     product, version = product[order], version[order]
     new = _first_time(history, fade)
-    found = {
+    columns = {
         "sells": np.log(sells[version] + 0.1),
         "share": np.log((sells[version] + 0.1) / (np.bincount(kind, sells)[kind[version]] + 1)),
         "tried": np.log((new[version] + 0.1) / (sells[version] + 0.2)),
@@ -117,7 +117,7 @@ def steps_of(history: History, catalogue: Catalogue, price_step: float, horizon_
         "brand": _same_brand(catalogue, product, version),
         "again": np.log(sells[product] + 0.1),
     }
-    rows = np.stack([np.asarray(found[name], np.float32) for name in INPUTS], axis=1)
+    rows = np.stack([np.asarray(columns[name], np.float32) for name in INPUTS], axis=1)
     return Steps(product, version, rows)
 
 
@@ -191,12 +191,12 @@ def _words(catalogue: Catalogue) -> Sparse:
 
 def _in_common(words: Sparse, one: Ints, other: Ints) -> Floats:
     """Return the words two names have in common over those of the longer one; 0 without words."""
-    n, found = np.diff(words.indptr), np.zeros(len(one), np.float32)
+    n, shared = np.diff(words.indptr), np.zeros(len(one), np.float32)
     for start in range(0, len(one), PAIRS_AT_ONCE):
         rows = slice(start, start + PAIRS_AT_ONCE)
         both = np.asarray(words[one[rows]].multiply(words[other[rows]]).sum(axis=1)).ravel()
-        found[rows] = both / np.maximum(np.maximum(n[one[rows]], n[other[rows]]), 1)
-    return found
+        shared[rows] = both / np.maximum(np.maximum(n[one[rows]], n[other[rows]]), 1)
+    return shared
 
 
 def _first_time(history: History, fade: Column) -> Column:

@@ -32,9 +32,9 @@ class Question:
     @cached_property
     def owned(self) -> Bools:
         """By product code: whether the customer has bought and kept it."""
-        found = np.zeros(len(self.barred), bool)
-        found[self.mine.product] = True
-        return found
+        owned = np.zeros(len(self.barred), bool)
+        owned[self.mine.product] = True
+        return owned
 
     @property
     def latest(self) -> Ints:

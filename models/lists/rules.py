@@ -65,7 +65,7 @@ class Rules:
         boost = _over(lists.boosted, catalogue, np.ones(len(returns), np.float32))
         hidden = _over(dict.fromkeys(lists.hidden, True), catalogue, np.zeros(len(returns), bool))
         codes = {name: catalogue.products.codes(ids) for name, ids in lists.pinned.items()}
-        pinned = {name: found[found >= 0] for name, found in codes.items()}
+        pinned = {name: pins[pins >= 0] for name, pins in codes.items()}
         return cls(
             returns,
             hidden,
@@ -179,8 +179,8 @@ def learnt_returns(history: History, category: Ints, min_share: float, horizon_d
     prior = _prior(n[n > 0], n_again[n > 0])
     drawn = n_again + prior * again.mean()
     bound = betaincinv(np.maximum(drawn, 1e-9), np.maximum(n + prior - drawn, 1e-9), 1 - CONFIDENCE)
-    found: Bools = (bound >= min_share)[category + 1]
-    return found
+    returns: Bools = (bound >= min_share)[category + 1]
+    return returns
 
 
 def _prior(n: Column, n_again: Column) -> float:
@@ -205,14 +205,14 @@ def _old_pairs(history: History, horizon_days: int) -> tuple[Ints, Bools]:
 
 def _over(settings: Mapping[str, Any], catalogue: Catalogue, learnt: Any) -> Any:
     """Override what was learnt by the settings of categories (the broadest first), then of products."""
-    found = np.array(learnt)
+    values = np.array(learnt)
     for name in sorted(settings, key=len):
-        found[catalogue.within(name)] = settings[name]
+        values[catalogue.within(name)] = settings[name]
     codes = catalogue.products.codes(list(settings))
     for code, value in zip(codes.tolist(), settings.values(), strict=True):
         if code >= 0:
-            found[code] = value
-    return found
+            values[code] = value
+    return values
 
 
 def _place(customer: Longs, category: Ints) -> Longs:

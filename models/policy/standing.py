@@ -101,10 +101,10 @@ class Standing:
     @classmethod
     def load(cls, folder: Path) -> "Standing":
         """Memory-map what ``save`` wrote; channels, events and actions added since are unknown."""
-        found = cls(*(read_array(folder, field.name) for field in fields(cls)))
+        standing = cls(*(read_array(folder, field.name) for field in fields(cls)))
         card = folder / "columns.json"
         columns = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else COLUMNS
-        return found if columns == COLUMNS else found._by_name(columns)
+        return standing if columns == COLUMNS else standing._by_name(columns)
 
     def _by_name(self, columns: Mapping[str, list[str]]) -> "Standing":
         """Return the same with today's columns, matched by name; ``columns`` names the arrays' columns."""

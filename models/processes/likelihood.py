@@ -37,8 +37,8 @@ def distinct(
             "purchase rhythms need customers who bought on two days or more, found none", "try again later"
         )
     counts = pd.DataFrame({"x": x, "t": t_x, "T": T_}).groupby(["x", "t", "T"]).size()
-    found = [counts.index.get_level_values(i).to_numpy(float) for i in range(3)]
-    return found[0], found[1], found[2], counts.to_numpy(float) / len(x)
+    columns = [counts.index.get_level_values(i).to_numpy(float) for i in range(3)]
+    return columns[0], columns[1], columns[2], counts.to_numpy(float) / len(x)
 
 
 def minimise(loss: Objective, starts: list[Logs], bounds: list[tuple[float, float]], what: str) -> Doubles:
@@ -49,7 +49,7 @@ def minimise(loss: Objective, starts: list[Logs], bounds: list[tuple[float, floa
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, "blas"):  # of short sums threads make up to nine times the work
-        found = [
+        results = [
             minimize(
                 loss,
                 np.array(start),
@@ -60,9 +60,9 @@ def minimise(loss: Objective, starts: list[Logs], bounds: list[tuple[float, floa
             )
             for start in starts
         ]
-    good = [result for result in found if np.isfinite(result.fun) and _slope(result, bounds) < TOLERANCE]
+    good = [result for result in results if np.isfinite(result.fun) and _slope(result, bounds) < TOLERANCE]
     if not good:
-        slope = min(_slope(result, bounds) for result in found)
+        slope = min(_slope(result, bounds) for result in results)
         raise CannotLearn(f"{what} did not converge from any of {len(starts)} starts (slope {slope:.2g})")
     return np.asarray(min(good, key=lambda result: float(result.fun)).x)
 

@@ -134,9 +134,9 @@ def over_candidates(
     return side_by_side(lambda some: work(some, candidates(state, some, sources, n_own)), pieces)
 
 
-def features_of(state: ListState, codes: Ints, found: Candidates) -> Floats:
+def features_of(state: ListState, codes: Ints, pairs: Candidates) -> Floats:
     """Return the pair features of candidates of the customers ``codes``."""
-    return state.features(state.history.of_customers(codes), codes, found.customer, found.product)
+    return state.features(state.history.of_customers(codes), codes, pairs.customer, pairs.product)
 
 
 def learning_rows(
@@ -167,11 +167,11 @@ def _window(state: ListState, truth: Longs, config: CrossSellConfig) -> Iterator
     n_products = len(state.history.products)
     everyone = np.random.default_rng(config.seed).permutation(len(state.history.customers)).astype(np.int32)
 
-    def rows(codes: Ints, found: Candidates) -> Rows:
-        pair = codes[found.customer].astype(np.int64) * n_products + found.product
+    def rows(codes: Ints, pairs: Candidates) -> Rows:
+        pair = codes[pairs.customer].astype(np.int64) * n_products + pairs.product
         bought = among(pair, truth)
         drawn = np.random.default_rng([config.seed, codes[0]]).random(len(bought))  # in any order of batches
         kept = bought | (drawn < config.negative_rate)
-        return Rows(features_of(state, codes, found.at(kept)), bought[kept])
+        return Rows(features_of(state, codes, pairs.at(kept)), bought[kept])
 
     return over_candidates(state, np.sort(everyone[: config.max_customers]), config, rows)

@@ -86,14 +86,14 @@ class Live:
         ask = self._ask(customer_id, new_lines=new_lines, cart=cart, k=k, exclude=exclude, eligible=eligible)
         if list_name == "bought_together":
             ask = replace(ask, barred=ask.barred | substitutes(self.state, ask.cart))
-            found = together(self.state, ask, self._suits(ask))
+            scored = together(self.state, ask, self._suits(ask))
         elif list_name == "upsell" and self.dearer is not None:
-            found = better(self.state, self.dearer, ask, self._suits(ask))
+            scored = better(self.state, self.dearer, ask, self._suits(ask))
         elif list_name in ("upsell", "popular"):
-            found = Scored.nothing()
+            scored = Scored.nothing()
         else:
-            found = self._personal(ask, list_name)
-        return self._picks(ask, found, list_name)
+            scored = self._personal(ask, list_name)
+        return self._picks(ask, scored, list_name)
 
     def why(
         self,
@@ -112,17 +112,17 @@ class Live:
             lead = ask.latest
         chances, judge = self._chances(ask), Judge(self.ranker.chance, self.usual)
         features = chances.features(pairs.customer, product)
-        found = why(self.state, ask.mine, pairs, features, judge=judge, who=chances.codes, lead=lead)
+        reasons = why(self.state, ask.mine, pairs, features, judge=judge, who=chances.codes, lead=lead)
         if self.dearer is not None:
             for code in lead.tolist():
-                found.about[(source == UPSELL) & np.isin(product, self.dearer.product[code])] = code
-        return found
+                reasons.about[(source == UPSELL) & np.isin(product, self.dearer.product[code])] = code
+        return reasons
 
     def due(self, customer_id: str, without: Sequence[str] = ()) -> dict[str, str]:
         """Return, by product, the day a customer is due to buy it again (``YYYY-MM-DD``), if known."""
         code, products = self.state.history.customers.code(customer_id), self.state.history.products
-        found = self.state.due.dates(code, without=products.codes(without).tolist())
-        return dict(zip(products.names(list(found)), found.values(), strict=True))
+        days = self.state.due.dates(code, without=products.codes(without).tolist())
+        return dict(zip(products.names(list(days)), days.values(), strict=True))
 
     def pairs(self, customer_id: str, product: Ints) -> Floats:
         """Return the pair features that ``rank`` uses, for one customer and product codes in order."""
@@ -155,13 +155,13 @@ class Live:
     def _gone(self, customer_id: str | None, code: int, mine: History, new_lines: Sequence[Line]) -> Ints:
         """Return the products this customer has bought, by the state or since, and returned."""
         history, back = self.state.history, self.state.rules.back
-        found = np.zeros(0, np.int64)
+        gone = np.zeros(0, np.int64)
         if back is not None and customer_id is not None:
-            found = back.of(customer_id)
+            gone = back.of(customer_id)
         if new_lines:
             since = history.products.codes([name for name, _, change in new_lines if change > 0])
-            found = np.concatenate([found, since[since >= 0], history.product[history.rows(code)]])
-        return np.setdiff1d(found, mine.product).astype(np.int32) if len(found) else found.astype(np.int32)
+            gone = np.concatenate([gone, since[since >= 0], history.product[history.rows(code)]])
+        return np.setdiff1d(gone, mine.product).astype(np.int32) if len(gone) else gone.astype(np.int32)
 
     def _personal(self, ask: Question, list_name: str) -> Scored:
         """Rank a list again: its ready products, latest purchases, and neighbours of the cart or of these."""
@@ -171,8 +171,8 @@ class Live:
         kept = ~self.state.rules.barred(list_name, product, bought | ask.tried(list_name, product))
         product = product[kept]
         source = np.where(bought, OWN, np.where(source == OWN, LIKE, source))[kept].astype(np.uint8)
-        found = Scored(product, self._chance(ask, product), source)
-        return with_cart(self.state, ask.cart, found) if len(ask.cart) else found
+        scored = Scored(product, self._chance(ask, product), source)
+        return with_cart(self.state, ask.cart, scored) if len(ask.cart) else scored
 
     def _suits(self, ask: Question) -> Suits | None:
         """Return the function for the customer's own chances; None without purchases."""
@@ -200,10 +200,10 @@ class Live:
     def _chances(self, ask: Question) -> Chances:
         return Chances(self.state, self.ranker, ask.mine, np.array([ask.code], np.int32), ask.cart)
 
-    def _picks(self, ask: Question, found: Scored, list_name: str) -> list[Pick]:
+    def _picks(self, ask: Question, scored: Scored, list_name: str) -> list[Pick]:
         """Order, cut, and fill up with best sellers; not ``upsell``: best sellers are no better version."""
-        order = self.state.rules.order(None, found.product, found.score)[: ask.k]
-        product, score, source = found.product[order], found.score[order], found.source[order]
+        order = self.state.rules.order(None, scored.product, scored.score)[: ask.k]
+        product, score, source = scored.product[order], scored.score[order], scored.source[order]
         short = ask.k - len(product)
         if short > 0 and list_name != "upsell":
             more = self._more(ask, list_name, product)[:short]

@@ -93,14 +93,14 @@ class Net:
 def inputs(features: Floats, scale: Scale) -> Floats:
     """Return the network's inputs of pair features: columns on a log scale, flags, and a 1."""
     n_inputs = max(scale.flag.max() + 1, features.shape[1])
-    found = np.empty((len(features), n_inputs + 1), np.float32)
+    rows = np.empty((len(features), n_inputs + 1), np.float32)
     block = _block(n_inputs + 1)
     for start in range(0, len(features), BLOCK):
         size = min(BLOCK, len(features) - start)
         _read(features[start : start + size], scale, block)
         for row in range(size):
-            found[start + row] = block[: n_inputs + 1, row]
-    return found
+            rows[start + row] = block[: n_inputs + 1, row]
+    return rows
 
 
 @compiled

@@ -75,11 +75,11 @@ def facts(features: Floats) -> Floats:
 @compiled
 def _facts(features: Floats, columns: Ints, times: Floats, n: int) -> Floats:
     """Logarithms are computed from the bits of a number, as in ``models.ranking.net``."""
-    found = np.empty((len(features), len(columns) + 1), np.float32)
+    rows = np.empty((len(features), len(columns) + 1), np.float32)
     for row in range(len(features)):
         for place in range(len(columns)):
             known = max(features[row, columns[place]], np.float32(0))
             grown = np.float32(np.float32(1) + known * times[place])
-            found[row, place] = np.float32(grown.view(np.int32) - np.int32(0x3F800000)) * np.float32(2**-23)
-        found[row, -1] = found[row, n] > 0
-    return found
+            rows[row, place] = np.float32(grown.view(np.int32) - np.int32(0x3F800000)) * np.float32(2**-23)
+        rows[row, -1] = rows[row, n] > 0
+    return rows

@@ -99,10 +99,10 @@ class Ranker:
         plain = _plain(features, bought, config, for_net=net is None)
         text = _trees(features, bought, config, config.n_bags if net else 2 * config.n_bags)
         share = config.net_share if net else 0.0
-        found = cls(text, config.negative_rate, net, share, plain=plain)
+        ranker = cls(text, config.negative_rate, net, share, plain=plain)
         if not (net or plain):
-            return found
-        return replace(found, level=level_of(found._odds_of_all(features), bought))
+            return ranker
+        return replace(ranker, level=level_of(ranker._odds_of_all(features), bought))
 
     @cached_property
     def trees(self) -> FlatTrees:
@@ -186,12 +186,12 @@ def level_of(odds: Doubles, bought: Bools) -> float:
 
     The rows must contain both outcomes, and the odds be nearly right already: no step is longer than one.
     """
-    found = 0.0
+    level = 0.0
     for _ in range(12):
-        chance = 1 / (1 + np.exp(-(odds + found)))
+        chance = 1 / (1 + np.exp(-(odds + level)))
         slope = max((chance * (1 - chance)).mean(), 1e-9)
-        found += float(np.clip((bought.mean() - chance.mean()) / slope, -1, 1))
-    return found
+        level += float(np.clip((bought.mean() - chance.mean()) / slope, -1, 1))
+    return level
 
 
 def _trees(features: Floats, bought: Bools, config: RankerConfig, n_bags: int) -> str:
@@ -251,5 +251,5 @@ def _scaled(line: str, n: int) -> str:
 def corrected(chance: Any, negative_rate: float) -> Floats:
     """Undo the sampling of negatives: odds in the sample are too high by 1 / rate."""
     chance = np.asarray(chance, np.float32)
-    found: Floats = chance * negative_rate / (chance * negative_rate + 1 - chance)
-    return found
+    true_chance: Floats = chance * negative_rate / (chance * negative_rate + 1 - chance)
+    return true_chance

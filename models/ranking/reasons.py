@@ -104,38 +104,38 @@ def why(
     about is the nearest one bought.
     """
     product, source = pairs.product, pairs.source
-    found = Why.none(len(product))
+    reasons = Why.none(len(product))
     lead = np.zeros(0, np.int32) if lead is None else lead
     clock = state.due.of_pairs(who, pairs.customer, product)
-    _own(found, source == OWN, lambda name: features[:, COLUMN[name]], _in_days(clock, history.cutoff_day))
+    _own(reasons, source == OWN, lambda name: features[:, COLUMN[name]], _in_days(clock, history.cutoff_day))
     proposed = np.isin(source, PROPOSED)
     moved = np.full(len(product), -1)
     moved[proposed] = _moved(features[proposed], judge)
-    _others(found, proposed & (moved == FAMILIES.index("others")), state, history, pairs, lead=lead)
-    found.put(proposed & (moved == FAMILIES.index("kinds")), "category", _level(features))
+    _others(reasons, proposed & (moved == FAMILIES.index("others")), state, history, pairs, lead=lead)
+    reasons.put(proposed & (moved == FAMILIES.index("kinds")), "category", _level(features))
     young = (features[:, COLUMN["p_age"]] <= NEW_DAYS) & (state.days_known > 2 * NEW_DAYS)
-    found.put(proposed & young & (moved == FAMILIES.index("sales")), "new")
-    found.put(proposed & state.rules.is_new[product], "new")
-    found.put(source == UPSELL, "dearer", about=_of_the_kind(state, product, lead))
-    found.put(source == PINNED, "pinned")
-    return found
+    reasons.put(proposed & young & (moved == FAMILIES.index("sales")), "new")
+    reasons.put(proposed & state.rules.is_new[product], "new")
+    reasons.put(source == UPSELL, "dearer", about=_of_the_kind(state, product, lead))
+    reasons.put(source == PINNED, "pinned")
+    return reasons
 
 
 def _others(
-    found: Why, others: Bools, state: ListState, history: History, pairs: Candidates, *, lead: Ints
+    reasons: Why, others: Bools, state: ListState, history: History, pairs: Candidates, *, lead: Ints
 ) -> None:
     """Write reasons based on others: the bought product, or product of the lead, that led to a new one."""
     product, source = pairs.product, pairs.source
-    found.put(others, "alike")
+    reasons.put(others, "alike")
     about = np.full(len(product), -1, np.int32)
     for number, table in _tables(state).items():
         rows = np.flatnonzero(others & (source == number)).astype(np.int32)
         about[rows] = _closest(state, history, pairs.at(rows), table)
-    found.put(others & (about >= 0), "also", about=about)
+    reasons.put(others & (about >= 0), "also", about=about)
     alike = _same_kind(state, product, about) | (source == TEXTS)
-    found.put(others & (about >= 0) & alike, "like")
+    reasons.put(others & (about >= 0) & alike, "like")
     unexplained = others & (source == SIMILAR) & (about < 0)
-    _near(found, unexplained | (source == TOGETHER), state, product, lead)
+    _near(reasons, unexplained | (source == TOGETHER), state, product, lead)
 
 
 def _moved(features: Floats, judge: Judge) -> Rows:
@@ -185,18 +185,18 @@ def _in_days(clock: When, today: int) -> tuple[Floats, Floats]:
     return days.astype(np.float32), clock.gap
 
 
-def _own(found: Why, own: Bools, feature: Callable[[str], Floats], clock: tuple[Floats, Floats]) -> None:
+def _own(reasons: Why, own: Bools, feature: Callable[[str], Floats], clock: tuple[Floats, Floats]) -> None:
     """Write reasons of earlier purchases: due, if expected about now; else the purchases so far."""
     n, since = feature("n"), feature("since")
     until, gap = clock
     own = own & (n > 0)
-    found.put(own, "again", np.maximum(since, 1))
-    found.put(own & (n > 1), "often", n)
+    reasons.put(own, "again", np.maximum(since, 1))
+    reasons.put(own & (n > 1), "often", n)
     late = since / np.maximum(gap, 1)
     now = own & (late >= DUE) & (late < FORGOTTEN) & (until <= np.maximum(SOON_DAYS, SOON_SHARE * gap))
-    found.put(now & (n == 1) & (late < LONG_DUE), "usual", gap)
-    found.put(now & (n > 1), "due", gap)
-    found.put(now & (n > 1) & (late >= LONG_DUE), "overdue", gap)
+    reasons.put(now & (n == 1) & (late < LONG_DUE), "usual", gap)
+    reasons.put(now & (n > 1), "due", gap)
+    reasons.put(now & (n > 1) & (late >= LONG_DUE), "overdue", gap)
 
 
 def _tables(state: ListState) -> dict[int, Neighbours]:
@@ -218,8 +218,8 @@ def _closest(state: ListState, history: History, pairs: Candidates, table: Neigh
     near, score = table.product[product, :N_NEAREST], table.score[product, :N_NEAREST]
     part = np.where(near >= 0, taste[row[:, None] * size + np.maximum(near, 0)], 0) * score
     best = part.argmax(axis=1)[:, None]
-    found = np.where(np.take_along_axis(part, best, 1) > 0, np.take_along_axis(near, best, 1), -1)
-    closest: Ints = found[:, 0].astype(np.int32)
+    nearest = np.where(np.take_along_axis(part, best, 1) > 0, np.take_along_axis(near, best, 1), -1)
+    closest: Ints = nearest[:, 0].astype(np.int32)
     return closest
 
 
@@ -230,7 +230,7 @@ def _same_kind(state: ListState, product: Ints, other: Ints) -> Bools:
     return same
 
 
-def _near(found: Why, rows: Bools, state: ListState, product: Ints, lead: Ints) -> None:
+def _near(reasons: Why, rows: Bools, state: ListState, product: Ints, lead: Ints) -> None:
     """Name the product of the cart (or of the latest purchases) with which a product is bought most."""
     if not len(lead) or not rows.any():
         return
@@ -241,7 +241,7 @@ def _near(found: Why, rows: Bools, state: ListState, product: Ints, lead: Ints) 
         most, here = score.argmax(axis=0), score.max(axis=0)
         about = np.where(here > 0, lead[most], about).astype(np.int32)
         best = np.maximum(best, here)
-    found.put(rows & (best > 0), "together", about=about)
+    reasons.put(rows & (best > 0), "together", about=about)
 
 
 def _score_of(table: Neighbours, code: int, product: Ints) -> Floats:

@@ -121,12 +121,12 @@ SPACE: dict[str, tuple[float, float]] = {
 
 
 def _suggested(trial: Any) -> dict[str, float]:
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for name, (low, high) in SPACE.items():
         log = not name.endswith("_share")
         suggest = trial.suggest_int if isinstance(low, int) else trial.suggest_float
-        found[name] = suggest(name, low, high, log=log)
-    return found
+        values[name] = suggest(name, low, high, log=log)
+    return values
 
 
 def held_out(
@@ -150,9 +150,14 @@ def held_out(
     if not len(some):
         raise CannotLearn(f"nobody bought a known product in the {horizon_days} days from {cutoff:%Y-%m-%d}")
 
-    def rows(codes: Ints, found: Candidates) -> tuple[Ints, Floats, Bools, Bools]:
-        pair = codes[found.customer].astype(np.int64) * size + found.product
-        return codes[found.customer], features_of(state, codes, found), among(pair, truth), found.own
+    def rows(codes: Ints, candidates: Candidates) -> tuple[Ints, Floats, Bools, Bools]:
+        pair = codes[candidates.customer].astype(np.int64) * size + candidates.product
+        return (
+            codes[candidates.customer],
+            features_of(state, codes, candidates),
+            among(pair, truth),
+            candidates.own,
+        )
 
     parts = list(over_candidates(state, some, config, rows))
     customer, features, bought, own = (np.concatenate(column) for column in zip(*parts, strict=True))

@@ -54,11 +54,11 @@ def _asked_again(
     customers = now.history.customers.codes(then.history.customers.all_names())
     products = now.history.products.codes(then.history.products.all_names())
 
-    def asked(codes: Ints, found: Candidates) -> tuple[Doubles, Bools]:
-        pair = codes[found.customer].astype(np.int64) * len(products) + found.product
+    def asked(codes: Ints, candidates: Candidates) -> tuple[Doubles, Bools]:
+        pair = codes[candidates.customer].astype(np.int64) * len(products) + candidates.product
         today = customers[codes]
         of_today = now.history.of_customers(today)
-        features = now.features(of_today, today, found.customer, products[found.product])
+        features = now.features(of_today, today, candidates.customer, products[candidates.product])
         return logit(ranker.chance(features).astype(float).clip(SMALL, 1 - SMALL)), among(pair, truth)
 
     known = np.random.default_rng(config.seed).permutation(np.flatnonzero(customers >= 0))[:MANY]

@@ -94,17 +94,17 @@ def _profiles(
 @compiled
 def _best(score: Floats, n: int) -> Longs:
     """Return the positions of the ``n`` highest scores above 0, in ascending order; ties go to the first."""
-    found = np.flatnonzero(score > 0)
-    if len(found) <= n:
-        return found
-    among = score[found]
+    above = np.flatnonzero(score > 0)
+    if len(above) <= n:
+        return above
+    among = score[above]
     least = np.partition(among, len(among) - n)[len(among) - n]
     left = n - np.sum(among > least)
     best = np.empty(n, np.int64)
     n_kept = 0
-    for at in range(len(found)):
+    for at in range(len(above)):
         if among[at] > least or (among[at] == least and left > 0):
             left -= among[at] == least
-            best[n_kept] = found[at]
+            best[n_kept] = above[at]
             n_kept += 1
     return best

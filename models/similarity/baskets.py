@@ -158,7 +158,7 @@ def _meetings(  # noqa: PLR0917 (numba takes arrays, not objects)
     indptr: Rows, customer: Longs, n: Doubles, share: Doubles, one: Ints, other: Ints
 ) -> tuple[Doubles, Ints]:
     """Return, for each pair, the sum over customers of ``n_one * n_other / visits``, and who bought both."""
-    found, both = np.zeros(len(one)), np.zeros(len(one), np.int32)
+    total, both = np.zeros(len(one)), np.zeros(len(one), np.int32)
     for pair in range(len(one)):
         left, left_end = indptr[one[pair]], indptr[one[pair] + 1]
         right, right_end = indptr[other[pair]], indptr[other[pair] + 1]
@@ -168,11 +168,11 @@ def _meetings(  # noqa: PLR0917 (numba takes arrays, not objects)
             elif customer[left] > customer[right]:
                 right += 1
             else:
-                found[pair] += n[left] * n[right] * share[customer[left]]
+                total[pair] += n[left] * n[right] * share[customer[left]]
                 both[pair] += 1
                 left += 1
                 right += 1
-    return found, both
+    return total, both
 
 
 def _kept(near: Neighbours, good: Bools, n: int) -> Neighbours:

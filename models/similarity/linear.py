@@ -27,13 +27,13 @@ def linear(history: History, n: int, half_life_days: float) -> Neighbours:
     bought.data = np.sqrt(np.minimum(bought.data, CAP))
     weight = np.asarray(bought.sum(axis=0)).ravel()
     size = min(N_PRODUCTS, int(np.count_nonzero(weight > 0)))
-    found = Neighbours.none(len(weight), n)
+    neighbours = Neighbours.none(len(weight), n)
     if size > 1:
         best = np.sort(np.argsort(-weight, kind="stable")[:size]).astype(np.int32)
         some = bought[:, best].astype(np.float32)
         parts = _strongest(_weights((some.T @ some).toarray()), best, n)
-        found.product[best, : parts[0].shape[1]], found.score[best, : parts[1].shape[1]] = parts
-    return found
+        neighbours.product[best, : parts[0].shape[1]], neighbours.score[best, : parts[1].shape[1]] = parts
+    return neighbours
 
 
 def _weights(gram: Floats) -> Floats:

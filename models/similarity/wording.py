@@ -50,17 +50,17 @@ def _weights(docs: list[str], copies: Longs) -> Sparse | None:
     from sklearn.preprocessing import normalize
 
     try:
-        found = CountVectorizer(token_pattern=WORD, ngram_range=(1, 2), dtype=np.float32).fit_transform(docs)
+        counts = CountVectorizer(token_pattern=WORD, ngram_range=(1, 2), dtype=np.float32).fit_transform(docs)
     except ValueError:  # no word is left
         return None
     size = int(copies.sum())
-    products = np.bincount(found.indices, np.repeat(copies, np.diff(found.indptr)), found.shape[1])
+    products = np.bincount(counts.indices, np.repeat(copies, np.diff(counts.indptr)), counts.shape[1])
     kept = np.flatnonzero((products >= 2) & (products <= max(200, int(COMMON * size))))
     if not len(kept):
         return None
-    found = found[:, kept]
-    found.data = (1 + np.log(found.data)) * (1 + np.log((1 + size) / (1 + products[kept])))[found.indices]
-    return normalize(found, copy=False).T.tocsr()
+    counts = counts[:, kept]
+    counts.data = (1 + np.log(counts.data)) * (1 + np.log((1 + size) / (1 + products[kept])))[counts.indices]
+    return normalize(counts, copy=False).T.tocsr()
 
 
 def _with_itself(weights: Sparse, n: int) -> Neighbours:

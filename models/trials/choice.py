@@ -81,7 +81,7 @@ class Choice:
             parts[0] += " (that is detectable; whom it changes more is not)"
         if not self.is_detectable:
             parts += [f"so no ranking is known to beat a random one; the fallback is {self.fallback}"]
-        worse = [name for name, found in self.policies.items() if found.is_below_zero]
+        worse = [name for name, figure in self.policies.items() if figure.is_below_zero]
         parts += [f"worse than random: {', '.join(worse)}"] if worse else []
         return "; ".join(parts)
 
@@ -103,10 +103,10 @@ def choose_policy(
         for name, score in _repeat(rows, trial, config, fold, known).items():
             total[name] += score / n_repeats
     scores = {**{name: total[name] for name in learners}, **known}
-    found = intervals(trial, {**scores, CHOSEN: total[CHOSEN]}, seed=config.seed)
-    nested = found.pop(CHOSEN)
-    best = max(found, key=lambda name: found[name].value)
-    return Choice(trial, pd.DataFrame({**scores, CHOSEN: total[CHOSEN]}), found, best, nested)
+    qinis = intervals(trial, {**scores, CHOSEN: total[CHOSEN]}, seed=config.seed)
+    nested = qinis.pop(CHOSEN)
+    best = max(qinis, key=lambda name: qinis[name].value)
+    return Choice(trial, pd.DataFrame({**scores, CHOSEN: total[CHOSEN]}), qinis, best, nested)
 
 
 def _repeat(rows: Doubles, trial: Trial, config: LearnerConfig, fold: Longs, known: Scores) -> Scores:
@@ -140,8 +140,8 @@ def _scores(rows: Doubles, trial: Trial, unseen: Bools, config: LearnerConfig) -
 
 def _best(scores: Scores, trial: Trial, seen: Bools) -> str:
     part = trial.take(seen)
-    found = {name: qini(part, score[seen]) for name, score in scores.items()}
-    return max(found, key=found.__getitem__)
+    qinis = {name: qini(part, score[seen]) for name, score in scores.items()}
+    return max(qinis, key=qinis.__getitem__)
 
 
 def _ranks(score: Doubles) -> Doubles:
@@ -151,5 +151,5 @@ def _ranks(score: Doubles) -> Doubles:
     return (low + high) / (2 * len(score))
 
 
-def _span(found: Estimate, form: str) -> str:
-    return f"{found.value:{form}} ({found.low:{form}} to {found.high:{form}})"
+def _span(estimate: Estimate, form: str) -> str:
+    return f"{estimate.value:{form}} ({estimate.low:{form}} to {estimate.high:{form}})"

@@ -35,8 +35,8 @@ class Line:
     @classmethod
     def flat(cls, trial: Trial) -> Self:
         """Return the average effect for everybody."""
-        found = trial.effect
-        return cls(0.0, found.value, 0.0, (found.error**2, 0.0, 0.0))
+        effect = trial.effect
+        return cls(0.0, effect.value, 0.0, (effect.error**2, 0.0, 0.0))
 
     @classmethod
     def fit(cls, trial: Trial, score: Doubles) -> Self:
@@ -125,7 +125,7 @@ def _facts(choice: Choice) -> dict[str, Any]:
         "n_treated": int(trial.treated.sum()),
         "n_control": int((1 - trial.treated).sum()),
         "effect": list(trial.effect),
-        "qini": {name: list(found) for name, found in choice.policies.items()},
+        "qini": {name: list(qini) for name, qini in choice.policies.items()},
         "chosen": choice.chosen,
         "chosen_qini": list(choice.chosen_qini),
         "verdict": choice.verdict,

@@ -90,8 +90,8 @@ class Value:
 
     def facts(self) -> Mapping[str, object]:
         """Return plain data."""
-        found = {"ips": self.ips, "snips": self.snips, "dr": self.dr}
-        return {name: None if one is None else one._asdict() for name, one in found.items()} | {
+        estimates = {"ips": self.ips, "snips": self.snips, "dr": self.dr}
+        return {name: None if one is None else one._asdict() for name, one in estimates.items()} | {
             "n_effective": self.n_effective
         }
 
@@ -165,8 +165,8 @@ def _doubly_robust(log: Log, policy: Doubles, weight: Doubles, expected: Doubles
 
 def mean(values: Doubles, group: Rows) -> Estimate:
     """Return the mean of values, shape (n,), and its interval; rows of one ``group`` are not independent."""
-    found = float(values.mean())
-    return Estimate.of(found, _error(values - found, group))
+    average = float(values.mean())
+    return Estimate.of(average, _error(values - average, group))
 
 
 def _error(off: Doubles, group: Rows) -> float:

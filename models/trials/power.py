@@ -47,10 +47,10 @@ class Proposal(BaseModel):
         change, asked = (
             f"{100 * one:.2f} percentage points" for one in (self.detectable_effect, self.effect)
         )
-        found = f"{plan} ({sizes}): a change of {change} in a chance of {self.base_rate:.1%}"
+        sentence = f"{plan} ({sizes}): a change of {change} in a chance of {self.base_rate:.1%}"
         if self.enough:
-            return f"{found} would be found in 4 of 5 cases"
-        return f"{found} could be found; the change of {asked} asked for is too small to find in this shop"
+            return f"{sentence} would be found in 4 of 5 cases"
+        return f"{sentence} could be found; the change of {asked} asked for is too small to find in this shop"
 
 
 def propose(

@@ -130,5 +130,5 @@ def _spread(rows: pd.DataFrame, logs: Doubles, one: Bools, config: PanelConfig) 
         if half.any() and not half.all():
             amount = Amount.fit(rows[half], logs[half], config)
             misses.append(logs[~half] - amount.log(rows[~half]))
-    found = np.quantile(np.concatenate(misses) if misses else logs - logs.mean(), SPREAD)
-    return tuple(found.round(6).tolist())
+    spread = np.quantile(np.concatenate(misses) if misses else logs - logs.mean(), SPREAD)
+    return tuple(spread.round(6).tolist())

@@ -93,13 +93,13 @@ def _operations(endpoint: Endpoint) -> dict[str, Any]:
     first = extra["examples"][0] if extra else {}
     name, responses, about = endpoint.path.strip("/"), _responses(endpoint), _about(endpoint)
     body = {"required": True, **_content(endpoint.request.__name__, first)}
-    found = {"post": {"operationId": name, **about, "requestBody": body, "responses": responses}}
+    operations = {"post": {"operationId": name, **about, "requestBody": body, "responses": responses}}
     if "GET" in endpoint.methods:
         responses = {status: answer for status, answer in responses.items() if status not in OF_BODIES}
         responses["304"] = {"description": UNCHANGED, "headers": _headers("X-Request-Id", "ETag")}
         asked = {"parameters": [*parameters(endpoint), IF_NONE_MATCH], "responses": responses}
-        found["get"] = {"operationId": f"get_{name}", **about, **asked}
-    return found
+        operations["get"] = {"operationId": f"get_{name}", **about, **asked}
+    return operations
 
 
 def _about(endpoint: Endpoint) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _probes() -> dict[str, Any]:
     """Describe the paths that are read by GET."""
     status = {"type": "object", "required": ["ready", "scoring", "as_of", "models", "refused", "store"]}
     alive = {"type": "object", "required": ["alive"]}
-    found = {
+    probes = {
         "/livez": _probe("Is the process alive?", {"200": _plain("Yes.", alive)}),
         "/healthz": _probe(
             "The same, under the name some orchestrators ask for.", {"200": _plain("Yes.", alive)}
@@ -159,9 +159,9 @@ def _probes() -> dict[str, Any]:
         "200": _plain("This document.", {"type": "object", "required": ["openapi", "paths"]}),
         **refusals,
     }
-    found["/metrics"] = _probe("Prometheus metrics.", metrics, "Needs a key of the scope admin.")
-    found["/openapi.json"] = _probe("This document.", itself, "Needs a key of any scope.")
-    return {path: {"get": {"operationId": path.strip("/"), **probe}} for path, probe in found.items()}
+    probes["/metrics"] = _probe("Prometheus metrics.", metrics, "Needs a key of the scope admin.")
+    probes["/openapi.json"] = _probe("This document.", itself, "Needs a key of any scope.")
+    return {path: {"get": {"operationId": path.strip("/"), **probe}} for path, probe in probes.items()}
 
 
 TEXT = {"text/plain": {"schema": {"type": "string"}}}

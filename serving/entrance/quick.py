@@ -53,12 +53,12 @@ def _metadata(annotations: Any) -> list[Any]:
 
 
 def _limited(kind: Any, metadata: Any) -> Any:
-    found = {
+    limits = {
         name: value
         for part in metadata
         for name in LIMITS
         if (value := getattr(part, name, None)) is not None
     }
-    if "pattern" in found:  # in Python's regular expressions, $ also matches before a final line break
-        found["pattern"] = found["pattern"].replace("$", r"\Z")
-    return Annotated[kind, msgspec.Meta(**found)] if found else kind
+    if "pattern" in limits:  # in Python's regular expressions, $ also matches before a final line break
+        limits["pattern"] = limits["pattern"].replace("$", r"\Z")
+    return Annotated[kind, msgspec.Meta(**limits)] if limits else kind

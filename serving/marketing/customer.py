@@ -57,9 +57,9 @@ def _latest(state: State, customer: Customer) -> tuple[str, Row, Row]:
     """Return moment, features and scores: those refreshed since the scoring, else the scoring's."""
     snapshot, code = state.snapshot, customer.code
     if customer.customer_id is not None and not state.view.is_erased(customer.customer_id):
-        found = refreshed.of_customer(state.view.store, snapshot.stamp, customer.customer_id)
-        if found is not None:
-            return found.as_of, found.features, found.scores
+        row = refreshed.of_customer(state.view.store, snapshot.stamp, customer.customer_id)
+        if row is not None:
+            return row.as_of, row.features, row.scores
     if code < 0:
         return snapshot.moment, {}, {}
     return snapshot.moment, snapshot.features.row(code), snapshot.scores.row(code)
@@ -73,10 +73,10 @@ def _behind(as_of: datetime, events: Sequence[Mapping[str, Any]]) -> str | None:
 def _head(state: State, list_name: str, customer: Customer) -> list[Product]:
     """Return the head of a list: ranked live if there were events since it was made."""
     ask = Ask(list_name, N_PROFILE_PRODUCTS, frozenset(), state.eligible)
-    found: list[Pick] | None = None
+    ready: list[Pick] | None = None
     if customer.code >= 0 and not customer.lines:
-        found = from_ready(state.snapshot, customer.code, ask)
-    picks = live(state.snapshot, customer, ask) if found is None else found
+        ready = from_ready(state.snapshot, customer.code, ask)
+    picks = live(state.snapshot, customer, ask) if ready is None else ready
     return [
         Product(product_id=name, rank=rank, score=round(score, 6), source=source)
         for rank, (name, score, source) in enumerate(picks, start=1)

@@ -50,12 +50,12 @@ class Accepted:
 
 def _weighed(header: str) -> dict[str, float]:
     """Return the values of a header with their weights; 1 if absent or not a number."""
-    found = {}
+    weight_of = {}
     for part in header.lower().split(","):
         name, *more = (word.strip() for word in part.split(";"))
         weights = [word.removeprefix("q=") for word in more if word.startswith("q=")]
-        found[name] = float(weights[0]) if weights and WEIGHT.fullmatch(weights[0]) else 1.0
-    return found
+        weight_of[name] = float(weights[0]) if weights and WEIGHT.fullmatch(weights[0]) else 1.0
+    return weight_of
 
 
 def _kind(accepted: Mapping[str, float]) -> str:

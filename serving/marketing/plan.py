@@ -28,9 +28,9 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
     else:
         first = request.first_day or first_day(state, now)
         period = Period(first, request.days, request.budget, request.per_day, request.limit).check(state, now)
-        found = make_plan(state, np.asarray(codes, np.int32), period, now)
-        contacts = rows_of(state, found, period)
-        left_out += _not_planned(snapshot, found)
+        planned = make_plan(state, np.asarray(codes, np.int32), period, now)
+        contacts = rows_of(state, planned, period)
+        left_out += _not_planned(snapshot, planned)
     effect = snapshot.effect_of(row["action"] for row in contacts)
     worth = "" if snapshot.goods_and_terms is None else snapshot.goods_and_terms[1].money
     answer = Plan(
@@ -82,11 +82,11 @@ def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple
     return table.number("customer")[rows].astype(int).tolist(), []
 
 
-def _not_planned(snapshot: Snapshot, found: Planned) -> list[Row]:
+def _not_planned(snapshot: Snapshot, planned: Planned) -> list[Row]:
     """Name customers without a contact, and why: a rule, or a full plan."""
     full = "every day left in the plan is full, or others earn more within its budget and number"
-    missing = np.setdiff1d(np.arange(len(found.codes)), found.calendar.row).tolist()
-    return [_left(snapshot, int(found.codes[at]), found.why_not.get(at, full)) for at in missing]
+    missing = np.setdiff1d(np.arange(len(planned.codes)), planned.calendar.row).tolist()
+    return [_left(snapshot, int(planned.codes[at]), planned.why_not.get(at, full)) for at in missing]
 
 
 def _left(snapshot: Snapshot, code: int, reason: str) -> Row:

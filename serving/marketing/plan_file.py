@@ -107,11 +107,11 @@ def write_plan(
         if state.snapshot.goods_and_terms is None:
             raise no_offers(state)
         period = asked.period(state, now)
-        found = make_plan(state, everyone(state), period, now)
-        content = content_of(state, found, rows_of(state, found, period), kind)
+        planned = make_plan(state, everyone(state), period, now)
+        content = content_of(state, planned, rows_of(state, planned, period), kind)
         if audiences is not None:
-            write_audiences(home, state, found, audiences, now)
-        done = _written(state, found)
+            write_audiences(home, state, planned, audiences, now)
+        done = _written(state, planned)
     if out is None:
         return done, content
     with replacing(out) as file:
@@ -119,7 +119,7 @@ def write_plan(
     return done, b""
 
 
-def content_of(state: State, found: Planned, rows: Sequence[dict[str, Any]], kind: str) -> bytes:
+def content_of(state: State, planned: Planned, rows: Sequence[dict[str, Any]], kind: str) -> bytes:
     """Return a plan in a format: one contact per line, or one JSON object with the plan's basis."""
     if kind == "csv":
         return as_csv(rows, names_of(state))
@@ -129,13 +129,13 @@ def content_of(state: State, found: Planned, rows: Sequence[dict[str, Any]], kin
         "as_of": state.snapshot.moment,
         "models": state.snapshot.models,
         "currency": state.snapshot.currency,
-        "experiment": _experiment(state, found),
+        "experiment": _experiment(state, planned),
         "contacts": rows,
     }
     return msgspec.json.format(msgspec.json.encode(head), indent=1) + b"\n"
 
 
-def write_audiences(home: Path, state: State, found: Planned, folder: Path, now: datetime) -> None:
+def write_audiences(home: Path, state: State, plan: Planned, folder: Path, now: datetime) -> None:
     """Write ``include.csv`` and ``exclude.csv``: SHA-256 of e-mail addresses, as advertising platforms match.
 
     Included are customers whom the plan contacts; excluded are those whom a rule bars today: no consent, held
@@ -144,7 +144,7 @@ def write_audiences(home: Path, state: State, found: Planned, folder: Path, now:
     """
     mails = digests(home, state)
     planned = np.zeros(len(mails), bool)
-    planned[found.codes[found.calendar.row]] = True
+    planned[plan.codes[plan.calendar.row]] = True
     out = barred(state, now) & ~planned
     for name, chosen in (("include", planned), ("exclude", out)):
         some = mails[chosen & (mails != "")]
@@ -156,15 +156,15 @@ def digests(home: Path, state: State) -> "np.ndarray[Any, np.dtype[np.str_]]":
     """Return the digest of each customer's address by code, empty without one."""
     rows = Shop(home).con.raw_sql(EMAILS).fetchall()
     codes: Ints = state.snapshot.customers.codes([row[0] for row in rows])
-    found = np.full(len(state.snapshot.customers), "", dtype="<U64")
+    mails = np.full(len(state.snapshot.customers), "", dtype="<U64")
     known = codes >= 0
-    found[codes[known]] = np.array([row[1] for row in rows], dtype="<U64")[known]
-    found[state.erased] = ""
-    return found
+    mails[codes[known]] = np.array([row[1] for row in rows], dtype="<U64")[known]
+    mails[state.erased] = ""
+    return mails
 
 
-def _written(state: State, found: Planned) -> Written:
-    calendar = found.calendar
+def _written(state: State, planned: Planned) -> Written:
+    calendar = planned.calendar
     return Written(
         n_contacts=len(calendar),
         n_customers=len(np.unique(calendar.row)),
@@ -172,10 +172,10 @@ def _written(state: State, found: Planned) -> Written:
         expected_incremental_margin=float(calendar.worth.sum()),
         currency=state.snapshot.currency,
         horizon_days=state.snapshot.horizon_days,
-        experiment=_experiment(state, found),
+        experiment=_experiment(state, planned),
     )
 
 
-def _experiment(state: State, found: Planned) -> str | None:
-    taken = (found.actions[code].name for code in np.unique(found.calendar.action).tolist())
+def _experiment(state: State, planned: Planned) -> str | None:
+    taken = (planned.actions[code].name for code in np.unique(planned.calendar.action).tolist())
     return state.snapshot.experiment_for(state.snapshot.effect_of(taken))

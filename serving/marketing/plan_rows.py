@@ -22,9 +22,9 @@ USUAL_HOUR = 10
 Row = dict[str, Any]
 
 
-def rows_of(state: State, found: Planned, period: Period) -> "list[Row]":
+def rows_of(state: State, planned: Planned, period: Period) -> "list[Row]":
     """Return a plan's contacts as rows, by day and worth; times are in the shop's time zone."""
-    columns = columns_of(state, found, period)
+    columns = columns_of(state, planned, period)
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
@@ -35,18 +35,18 @@ def names_of(state: State) -> tuple[str, ...]:
     return (*when, *whom, "next_order_on", terms.money, terms.probability, "spend", "effect", "reason")
 
 
-def columns_of(state: State, found: Planned, period: Period) -> dict[str, list[Any]]:
+def columns_of(state: State, planned: Planned, period: Period) -> dict[str, list[Any]]:
     """Return a plan's contacts as columns, with None for missing values."""
-    snapshot, calendar = state.snapshot, found.calendar
+    snapshot, calendar = state.snapshot, planned.calendar
     _, terms = goods_now(state)
-    codes = found.codes[calendar.row]
+    codes = planned.codes[calendar.row]
     days = [period.first + timedelta(days=day) for day in range(period.n_days)]
-    actions = [found.actions[code] for code in calendar.action.tolist()]
+    actions = [planned.actions[code] for code in calendar.action.tolist()]
     names: list[str] = [action.name for action in actions]
     worth = np.round(calendar.worth, 4).tolist()
     columns: list[list[Any]] = [
         [days[day].isoformat() for day in calendar.day.tolist()],
-        _moments(snapshot, calendar.day, days, send_hours(snapshot, terms, codes, found.first_hours)),
+        _moments(snapshot, calendar.day, days, send_hours(snapshot, terms, codes, planned.first_hours)),
         [days[day].isoformat() for day in calendar.last.tolist()],
         snapshot.customers.names(codes),
         names,
@@ -71,8 +71,8 @@ def _moments(snapshot: Snapshot, day: Ints, days: Sequence[date], hour: Longs) -
     place = zone(snapshot.timezone)
     midnights = [datetime(each.year, each.month, each.day, tzinfo=place) for each in days]
     hours = [[midnight.replace(hour=at).isoformat() for at in range(24)] for midnight in midnights]
-    found: list[str] = np.array(hours, dtype=object)[day, hour].tolist()
-    return found
+    moments: list[str] = np.array(hours, dtype=object)[day, hour].tolist()
+    return moments
 
 
 def send_hours(snapshot: Snapshot, terms: Terms, codes: Ints, earliest: Longs) -> Longs:
@@ -105,5 +105,5 @@ def _next_order_on(snapshot: Snapshot, codes: Ints) -> list[str | None]:
     days = snapshot.scores.day_numbers("next_order_at", snapshot.timezone)
     if days is None:
         return [None] * len(codes)
-    found = days[codes].tolist()
-    return [None if isnan(day) else (EPOCH + timedelta(days=int(day))).isoformat() for day in found]
+    numbers = days[codes].tolist()
+    return [None if isnan(day) else (EPOCH + timedelta(days=int(day))).isoformat() for day in numbers]

@@ -55,10 +55,10 @@ def make_plan(state: State, codes: Ints, period: Period, now: datetime) -> Plann
     parts, why_not = [], dict[int, str]()
     for start in range(0, max(len(codes), 1), CUSTOMERS_AT_ONCE):
         block = codes[start : start + CUSTOMERS_AT_ONCE]
-        found, calendar = _block(state, block, period, recent, now)
+        choices, calendar = _block(state, block, period, recent, now)
         if len(why_not) < N_NOT_PLANNED:
             missing = np.setdiff1d(np.arange(len(block)), calendar.row)[:N_NOT_PLANNED].tolist()
-            why_not |= {start + at: why_nothing(found, at) for at in missing}
+            why_not |= {start + at: why_nothing(choices, at) for at in missing}
         parts.append(replace(calendar, row=calendar.row + start))
     kept = within(
         Calendar.together(parts),
@@ -86,8 +86,8 @@ def _block(
         standing = replace(standing, n_contacts_7d=np.zeros_like(week))
     room = Room(week, people.n_contacts_28d, terms.policy, terms.economics)
     free = People(people.consent, np.zeros_like(people.n_contacts_28d), people.consent_recorded)
-    found = options(case_of(state, codes, free, standing), goods, terms, days=period.n_days - 1)
-    return found, plan(found, room, period.n_days, _next_order(state.snapshot, codes, period.first))
+    choices = options(case_of(state, codes, free, standing), goods, terms, days=period.n_days - 1)
+    return choices, plan(choices, room, period.n_days, _next_order(state.snapshot, codes, period.first))
 
 
 def _next_order(snapshot: Snapshot, codes: Ints, first: date) -> Money | None:

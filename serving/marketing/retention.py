@@ -61,8 +61,8 @@ def _rankings(snapshot: Snapshot, table: Columns) -> dict[str, Doubles]:
     if not {*names.values()} <= {*scores.order}:
         return {}
     codes = table.number("customer").astype(np.int64)
-    found = {what: scores.number(name)[codes] for what, name in names.items()}
-    return found | {"response": 1 - found["risk"]}
+    rankings = {what: scores.number(name)[codes] for what, name in names.items()}
+    return rankings | {"response": 1 - rankings["risk"]}
 
 
 def earned(policies: Mapping[str, Tally]) -> dict[str, float]:
@@ -107,11 +107,11 @@ def barred(state: State, now: datetime) -> Bools:
 def _target_rows(snapshot: Snapshot, table: Columns, rows: Longs) -> list[dict[str, Any]]:
     """Return rows of the retention ranking with the customer's id in place of the code."""
     ids = snapshot.customers.names(table.number("customer")[rows].astype(np.int64))
-    found = []
+    targets = []
     for rank, (row, customer_id) in enumerate(zip(rows.tolist(), ids, strict=True), start=1):
         shown = {name: value for name, value in table.row(row).items() if name not in NOT_SHOWN}
-        found.append({"rank": rank, "customer_id": customer_id} | shown)
-    return found
+        targets.append({"rank": rank, "customer_id": customer_id} | shown)
+    return targets
 
 
 def _targets(

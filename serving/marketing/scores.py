@@ -79,8 +79,8 @@ class Scoring:
         ids = self.customers.names(at)
         some = [name for name in ids if name in changed]
         newest = refreshed.of_customers(view.store, self.stamp, some) if some else {}
-        found = zip(ids, [self.moment] * len(ids), *self.scores.shown(at), strict=True)
-        return [self._newest(name, newest[name]) if (name := row[0]) in newest else row for row in found]
+        rows = zip(ids, [self.moment] * len(ids), *self.scores.shown(at), strict=True)
+        return [self._newest(name, newest[name]) if (name := row[0]) in newest else row for row in rows]
 
     def _newest(self, name: str, row: Refreshed) -> Row:
         return (name, row.as_of, *(row.scores.get(column) for column in self.scores.order))
@@ -112,9 +112,9 @@ class ScoresQuery:
         moved = [len(state.view.erased), state.view.seen["refreshed"]]
         card = [scoring.stamp, request.model_dump(mode="json"), moved]
         kept = ~scoring.erased(state.view)
-        found = np.flatnonzero(matching(scoring, request) & kept)
-        left, tag = found[np.searchsorted(found, start) :], tag_of(json.dumps(card).encode())
-        return cls(scoring, state.view, request, left, int(kept.sum()), len(found), tag)
+        matched = np.flatnonzero(matching(scoring, request) & kept)
+        left, tag = matched[np.searchsorted(matched, start) :], tag_of(json.dumps(card).encode())
+        return cls(scoring, state.view, request, left, int(kept.sum()), len(matched), tag)
 
     @property
     def most(self) -> int:

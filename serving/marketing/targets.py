@@ -31,14 +31,14 @@ def targets_by_action(state: State, request: TargetsRequest, now: datetime) -> T
     known, codes = state.snapshot.known, everyone(state)
     if known is None:
         raise no_offers(state)
-    found, terms = options_of(state, request, codes, now)
-    chosen = allocate(found, request.budget)
+    choices, terms = options_of(state, request, codes, now)
+    chosen = allocate(choices, request.budget)
     answer = _answer(state, request, chosen, terms)
-    columns = _columns(state, found, chosen, codes)
+    columns = _columns(state, choices, chosen, codes)
     rows = zip(*columns.values(), strict=True)
     answer.targets = [dict(zip(columns, row, strict=True)) for row in islice(rows, request.limit)]
-    answer.policies = _policies(found, request.budget, known.standing.of(codes))
-    answer.curve = points_of(curve(found, points=CURVE_POINTS))
+    answer.policies = _policies(choices, request.budget, known.standing.of(codes))
+    answer.curve = points_of(curve(choices, points=CURVE_POINTS))
     return answer.named(columns)
 
 
@@ -88,13 +88,13 @@ def _answer(state: State, request: TargetsRequest, chosen: Allocation, terms: Te
     )
 
 
-def _columns(state: State, found: Options, chosen: Allocation, codes: Ints) -> dict[str, Sequence[Any]]:
+def _columns(state: State, choices: Options, chosen: Allocation, codes: Ints) -> dict[str, Sequence[Any]]:
     """Return the chosen as columns, the highest gain per cost first."""
     snapshot = state.snapshot
-    _, worth, chance, spend = found.at(chosen.action)
+    _, worth, chance, spend = choices.at(chosen.action)
     rows = np.flatnonzero(chosen.action >= 0)
     rows = rows[np.argsort(-(worth / np.maximum(spend, 1e-12))[rows], kind="stable")]
-    actions = [found.table.actions[code] for code in chosen.action[rows].tolist()]
+    actions = [choices.table.actions[code] for code in chosen.action[rows].tolist()]
     return {
         "rank": range(1, len(rows) + 1),
         "customer_id": snapshot.customers.names(codes[rows]),
@@ -107,7 +107,7 @@ def _columns(state: State, found: Options, chosen: Allocation, codes: Ints) -> d
     }
 
 
-def _policies(found: Options, budget: float, standing: Standing) -> dict[str, float]:
+def _policies(choices: Options, budget: float, standing: Standing) -> dict[str, float]:
     """Return what other rankings would earn with the same budget and rules."""
     scores = {"risk": standing.risk, "response": 1 - standing.risk, "value": standing.margin}
-    return earned(compare(found, budget, scores))
+    return earned(compare(choices, budget, scores))

@@ -58,11 +58,11 @@ class Backlog:
             seq = int(db.execute(sa.select(CLOCK.c.events)).scalar_one())
             if seq == self.seen:
                 return
-            found = db.execute(_moved(self.seen, seq, self.as_of)).all()
+            changed = db.execute(_moved(self.seen, seq, self.as_of)).all()
             newest = db.execute(_newest(self.seen, seq)).scalar()
             held = db.execute(_held(self.stamp)).all() if self.seen < 0 else []
         known = {row[0]: row[1] for row in held}
-        for customer, last, since in sorted(found, key=lambda row: row[2]):
+        for customer, last, since in sorted(changed, key=lambda row: row[2]):
             if known.get(customer, -1) < last:
                 self.waiting.setdefault(customer, now if self.seen < 0 else since)
         self.seen = seq

@@ -119,10 +119,10 @@ class Refresher:
     def _follow(self) -> None:
         """Open the scoring in service, if it has changed."""
         try:
-            found = os.stat(self.home / POINTER)
+            status = os.stat(self.home / POINTER)
         except OSError:
             return
-        pointer = (found.st_mtime_ns, found.st_ino)
+        pointer = (status.st_mtime_ns, status.st_ino)
         failed = self.rescoring is None and monotonic() >= self._again
         if pointer == self._pointer and not failed:
             return

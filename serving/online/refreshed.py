@@ -87,14 +87,14 @@ def of_customer(store: Store, stamp: str, customer_id: str) -> Refreshed | None:
 
 def of_customers(store: Store, stamp: str, ids: Sequence[str]) -> dict[str, Refreshed]:
     """Return the rows on this scoring of those among ``ids`` that have one."""
-    found: dict[str, Refreshed] = {}
+    newest: dict[str, Refreshed] = {}
     with store.read() as db:
         for start in range(0, len(ids), AT_ONCE):
             wanted = list(ids[start : start + AT_ONCE])
             query = sa.select(REFRESHED).where(REFRESHED.c.stamp == stamp)
             rows = db.execute(query.where(REFRESHED.c.customer_id.in_(wanted))).mappings()
-            found |= {row["customer_id"]: _read(dict(row)) for row in rows}
-    return found
+            newest |= {row["customer_id"]: _read(dict(row)) for row in rows}
+    return newest
 
 
 def _read(row: Mapping[str, Any]) -> Refreshed:

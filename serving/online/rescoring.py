@@ -52,8 +52,8 @@ class Rescoring:
         names = self.excerpt.customers_seen(cutoff)
         features, scores = self._tables(cutoff, names)
         basis = {"stamp": self.stamp, "as_of": cutoff, "events_seq": news.seq}
-        found = zip(names, features, scores, strict=True)
-        return [basis | {"customer_id": name, "features": f, "scores": s} for name, f, s in found]
+        columns = zip(names, features, scores, strict=True)
+        return [basis | {"customer_id": name, "features": f, "scores": s} for name, f, s in columns]
 
     def _tables(self, cutoff: datetime, names: "pd.Index[str]") -> list[list[dict[str, Any]]]:
         """Return features and scores of the customers held, as one dictionary each."""

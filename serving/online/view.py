@@ -165,9 +165,9 @@ class View:
         A header that was accepted before is looked up by its SHA-256: timing reveals nothing of a secret.
         """
         digest = sha256(presented).digest()
-        found = self._holders.get(digest)
-        if found is not None:
-            return found
+        known = self._holders.get(digest)
+        if known is not None:
+            return known
         kind, _, secret = presented.decode("latin-1").partition(" ")
         key = holder(self.keys, secret.strip()) if kind.lower() == "bearer" else None
         if key is not None and len(self._holders) < KEPT:
@@ -202,14 +202,14 @@ class View:
             return rows
         turn = self._turn
         try:
-            found = self._lines(customer_id)
+            newest = self._lines(customer_id)
         except DEAD as error:
             self._lost(error)
             return rows
         if len(self._kept) >= KEPT:
             self._kept.clear()
-        self._kept[customer_id] = (turn, found)
-        return found
+        self._kept[customer_id] = (turn, newest)
+        return newest
 
     def _lines(self, customer_id: str) -> list[dict[str, Any]]:
         query = sa.select(EVENTS).where(
@@ -224,5 +224,5 @@ class View:
         """Return action and moment of the contacts a customer received since a moment."""
         query = sa.select(CONTACTS.c.action, CONTACTS.c.sent_at).where(CONTACTS.c.customer_id == customer_id)
         with self.store.read() as db:
-            found = db.execute(query.where(CONTACTS.c.sent_at >= since, CONTACTS.c.treated))
-            return [(action, sent_at) for action, sent_at in found]
+            received = db.execute(query.where(CONTACTS.c.sent_at >= since, CONTACTS.c.treated))
+            return [(action, sent_at) for action, sent_at in received]

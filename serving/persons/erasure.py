@@ -214,15 +214,15 @@ def _named(scoring: Path) -> set[str]:
 
     from features.storage.tables import literal
 
-    found = {name.decode() for file in scoring.rglob("customers.npy") for name in np.load(file).tolist()}
+    named = {name.decode() for file in scoring.rglob("customers.npy") for name in np.load(file).tolist()}
     with duckdb.connect() as con:
         for file in scoring.rglob("*.parquet"):
             rows = f"read_parquet({literal(file)}, hive_partitioning = false)"
             names = {name for name, *_ in con.execute(f"DESCRIBE FROM {rows}").fetchall()}
             if "customer_id" in names:
                 ids = con.execute(f"SELECT DISTINCT customer_id FROM {rows} WHERE customer_id IS NOT NULL")
-                found.update(name for (name,) in ids.fetchall())
-    return found
+                named.update(name for (name,) in ids.fetchall())
+    return named
 
 
 def _in_service(home: Path) -> Pointer | None:

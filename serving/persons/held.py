@@ -39,7 +39,7 @@ def online(store: Store, customer_id: str) -> dict[str, list[dict[str, Any]]]:
     named = spelt(store, customer_id)
     with store.read() as db:
         rows = {t.name: db.execute(sa.select(t).where(t.c.customer_id.in_(named))) for t in OF_CUSTOMERS}
-        return {name: [dict(row) for row in found.mappings()] for name, found in rows.items()}
+        return {name: [dict(row) for row in held.mappings()] for name, held in rows.items()}
 
 
 def _warehouse(home: Path, customer_id: str) -> dict[str, Any]:
@@ -54,12 +54,12 @@ def _warehouse(home: Path, customer_id: str) -> dict[str, Any]:
     whose = dict.fromkeys(["order_lines", "return_lines", *named], "customer_id = $id")
     whose["deliveries"] = "order_id IN (SELECT order_id FROM order_lines WHERE customer_id = $id)"
     whose["quarantine"] = """list_contains(json_extract_string(row, '$.*'), $id)"""
-    found = {}
+    held = {}
     for table, condition in whose.items():
         rows = con.raw_sql(f"SELECT * FROM {table} WHERE {condition}", parameters={"id": customer_id})
         names = [column[0] for column in rows.description]
-        found[table] = [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
-    return {"warehouse": found}
+        held[table] = [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
+    return {"warehouse": held}
 
 
 def _scoring(home: Path, customer_id: str) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def _parquet(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
     with duckdb.connect() as con:
         described = con.execute(f"DESCRIBE FROM {rows}").fetchall()
         names = [name for name, kind, *_ in described if "VARCHAR" in kind]
-        found = {}
+        counts = {}
         for name in names:
             quoted = '"' + name.replace('"', '""') + '"'
             if everywhere or name == "row":  # rows in quarantine are JSON
@@ -83,8 +83,8 @@ def _parquet(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
             else:
                 continue
             sql = f"SELECT count(*) FROM {rows} WHERE {condition}"
-            found[f" column {name}"] = int(con.execute(sql, {"id": wanted}).fetchall()[0][0])
-    return found
+            counts[f" column {name}"] = int(con.execute(sql, {"id": wanted}).fetchall()[0][0])
+    return counts
 
 
 def _array(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
@@ -106,7 +106,7 @@ def _csv(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
 
 def _database(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
     """Search every text of every table, then the bytes, where deleted rows may remain."""
-    found = {}
+    counts = {}
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
         tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         for table in tables:
@@ -114,8 +114,8 @@ def _database(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
                 condition = f'instr("{name}", ?) > 0' if everywhere else f'"{name}" = ?'
                 if everywhere or _of_customers(name):
                     sql = f'SELECT count(*) FROM "{table}" WHERE {condition}'
-                    found[f" {table}.{name}"] = int(db.execute(sql, (customer_id,)).fetchone()[0])
-    return found | _bytes(path, customer_id, everywhere)
+                    counts[f" {table}.{name}"] = int(db.execute(sql, (customer_id,)).fetchone()[0])
+    return counts | _bytes(path, customer_id, everywhere)
 
 
 def _bytes(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:

@@ -43,9 +43,9 @@ def forget(store: Store, customer_id: str, *, now: datetime) -> dict[str, int]:
 def spelt(store: Store, customer_id: str) -> list[str]:
     """Return an id as the store spells it: rows of before ids were read as ingest reads them keep blanks."""
     columns = [table.c.customer_id for table in OF_CUSTOMERS]
-    found = (sa.select(column).where(sa.func.trim(column, BLANKS) == customer_id) for column in columns)
+    spellings = (sa.select(column).where(sa.func.trim(column, BLANKS) == customer_id) for column in columns)
     with store.read() as db:
-        return [customer_id, *db.execute(sa.union(*found)).scalars()]
+        return [customer_id, *db.execute(sa.union(*spellings)).scalars()]
 
 
 def overwrite(db: sa.Connection) -> None:

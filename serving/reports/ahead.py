@@ -41,14 +41,14 @@ def ahead(
     ``come_back`` is how many are expected to order within the horizon. Figures without a champion, or
     unknown, have no column; their name and reason, and the caveats of others, are appended to ``left_out``.
     """
-    found = [
+    predictions = [
         part
         for name in ("churn", "ltv")
         if (part := _predictions(home, name, shop, cutoff, left_out)) is not None
     ]
-    if not found:
+    if not predictions:
         return pd.DataFrame()
-    scores = pd.concat(found, axis=1).assign(customers=1.0)
+    scores = pd.concat(predictions, axis=1).assign(customers=1.0)
     columns = [
         name for name in ("customers", "come_back", *AMOUNTS) if name in scores and scores[name].notna().any()
     ]

@@ -124,8 +124,8 @@ def _segments(
         return {}, pd.DataFrame(), None
     now = model.predict(shop, cutoff)
     before = model.predict(shop, shift_days(cutoff, -shop.settings.horizon_days, shop.timezone))
-    found = {kind: _profiled(shop, cutoff, now[kind]) for kind in ("segment", "persona")}
-    return found, movement(before["segment"], now["segment"]), now["segment"]
+    by_kind = {kind: _profiled(shop, cutoff, now[kind]) for kind in ("segment", "persona")}
+    return by_kind, movement(before["segment"], now["segment"]), now["segment"]
 
 
 def _profiled(shop: Shop, cutoff: datetime, groups: "pd.Series[Any]") -> pd.DataFrame:
@@ -152,8 +152,8 @@ def _groups(column: "pd.Series[Any]") -> bool:
     return 1 <= column.nunique() <= LARGEST_GROUPING
 
 
-def _pivot(found: pd.DataFrame) -> pd.DataFrame:
-    table = found.pivot(index="kpi", columns="group", values="value")
+def _pivot(figures: pd.DataFrame) -> pd.DataFrame:
+    table = figures.pivot(index="kpi", columns="group", values="value")
     return table.reindex([kpi.name for kpi in KPIS]).dropna(how="all")
 
 

@@ -171,8 +171,8 @@ class Build:
 
     def segments(self) -> AttributeSegments | None:
         """Return best sellers by segment, without erased customers."""
-        found = AttributeSegments.of(self.shop, self.cutoff) if self.shop.facts.has_products else None
-        return None if found is None else found.without(self.forgotten.without)
+        segments = AttributeSegments.of(self.shop, self.cutoff) if self.shop.facts.has_products else None
+        return None if segments is None else segments.without(self.forgotten.without)
 
     def goods_and_terms(self) -> tuple[Goods, Terms] | None:
         """Return what the next best offer needs besides the lists."""

@@ -61,10 +61,10 @@ class Columns:
         """Return a column of moments as the shop's days since 1970-01-01 (NaN unknown); None without one."""
         if self.kinds.get(name) != "moment":
             return None
-        found = self.moments[:, self._of("moment").index(name)]
-        days = np.full(len(found), np.nan)
-        known = np.flatnonzero(found != NO_MOMENT)
-        unique, at = np.unique(found[known], return_inverse=True)
+        moments = self.moments[:, self._of("moment").index(name)]
+        days = np.full(len(moments), np.nan)
+        known = np.flatnonzero(moments != NO_MOMENT)
+        unique, at = np.unique(moments[known], return_inverse=True)
         days[known] = np.array([_day(value, timezone) for value in unique.tolist()], np.float64)[at]
         return days
 

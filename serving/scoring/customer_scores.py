@@ -34,7 +34,7 @@ def scores_of(
     """Return every score and reason of the customers ``names`` as of ``cutoff``; index ``customer_id``."""
     index = pd.Index(names, name="customer_id")
     scoring = [model for model in models.values() if isinstance(model, ScoreModel)]
-    found = [model.predict(shop, cutoff) for model in scoring]
-    found += [why for model in scoring if (why := model.explain(shop, cutoff)) is not None]
-    parts = [part.reindex(index) for part in found]
+    tables = [model.predict(shop, cutoff) for model in scoring]
+    tables += [why for model in scoring if (why := model.explain(shop, cutoff)) is not None]
+    parts = [part.reindex(index) for part in tables]
     return consistent(pd.concat(parts, axis=1)) if parts else pd.DataFrame(index=index)

@@ -112,9 +112,9 @@ def load(folder: Path) -> Snapshot:
 
 def _check_files(folder: Path, files: Mapping[str, int]) -> None:
     for name, size in files.items():
-        found = (folder / name).stat().st_size
-        if found != size:
-            raise ValueError(f"{name} has {found} bytes, {size} were written")
+        n_bytes = (folder / name).stat().st_size
+        if n_bytes != size:
+            raise ValueError(f"{name} has {n_bytes} bytes, {size} were written")
 
 
 def _read(folder: Path, card: Mapping[str, Any]) -> Snapshot:

@@ -38,13 +38,13 @@ class KeptScoring:
 
 def whole(home: Path) -> list[Path]:
     """Return the finished scorings, oldest first."""
-    found = [path for path in (home / "lists").glob("*-[0-9]*") if not path.name.startswith(".")]
-    return sorted(found, key=lambda path: int(path.name.rsplit("-", 1)[-1]))
+    paths = [path for path in (home / "lists").glob("*-[0-9]*") if not path.name.startswith(".")]
+    return sorted(paths, key=lambda path: int(path.name.rsplit("-", 1)[-1]))
 
 
 def scorings(home: Path) -> list[KeptScoring]:
     """Return the finished scorings that can be read, newest first."""
-    return [found for path in reversed(whole(home)) if (found := _read(path)) is not None]
+    return [scoring for path in reversed(whole(home)) if (scoring := _read(path)) is not None]
 
 
 def _read(path: Path) -> KeptScoring | None:
@@ -58,8 +58,8 @@ def _read(path: Path) -> KeptScoring | None:
 
 def outdated(home: Path) -> list[Path]:
     """Return the scorings that can be deleted."""
-    paths, found = whole(home), scorings(home)
-    kept = {*paths[-KEPT:], *(other.path for other in found if _to_go_back_to(other, found))}
+    paths, readable = whole(home), scorings(home)
+    kept = {*paths[-KEPT:], *(other.path for other in readable if _to_go_back_to(other, readable))}
     return [path for path in paths if path not in kept]
 
 
@@ -92,14 +92,14 @@ def way_back(home: Path, wanted: Mapping[str, str], served: Mapping[str, str]) -
     The newest by exactly the wanted versions; or, if a model was rolled back, the one nearest to the wanted
     versions among those with nothing newer than wanted, and no model fewer than now.
     """
-    found = scorings(home)
-    for scoring in found:
+    kept = scorings(home)
+    for scoring in kept:
         if dict(scoring.models) == dict(wanted):
             return scoring.pointer
     if not _newer(served, wanted):
         return None
     needed = served.keys() & wanted.keys()
-    fitting = [one for one in found if one.models.keys() >= needed and not _newer(one.models, wanted)]
+    fitting = [one for one in kept if one.models.keys() >= needed and not _newer(one.models, wanted)]
     best = max(fitting, key=lambda scoring: len(scoring.models.items() & wanted.items()), default=None)
     return best.pointer if best else None
 

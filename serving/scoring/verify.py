@@ -70,20 +70,20 @@ def verify(home: Path, n: int = SAMPLE) -> Comparison:
     snapshot, shop = load(home / "lists" / pointer.stamp), Shop(home)
     codes = _sample(snapshot, n)
     ids = snapshot.customers.names(codes)
-    found = Comparison(snapshot.stamp, len(ids))
+    comparison = Comparison(snapshot.stamp, len(ids))
     anew = shop.customer_features(snapshot.as_of, ids).reindex(ids)
-    found.differ.update(_differing("", snapshot.features, codes, anew))
+    comparison.differ.update(_differing("", snapshot.features, codes, anew))
     excerpt = excerpt_of(home, pointer.stamp, snapshot.as_of)
     excerpt.take(ids)
     again = excerpt.customer_features(snapshot.as_of).reindex(ids)
-    found.differ.update(_differing("refresh: ", snapshot.features, codes, again))
+    comparison.differ.update(_differing("refresh: ", snapshot.features, codes, again))
     models = scoring_on_disk(home, pointer.models)
     scores = scores_of(models, excerpt, snapshot.as_of, ids)
-    found.differ.update(_differing("", snapshot.scores, codes, scores))
+    comparison.differ.update(_differing("", snapshot.scores, codes, scores))
     if isinstance(snapshot.live, Live):
         horizon_days = _horizon(home, pointer.models)
-        _compare_pairs(found, snapshot.live, shop, ids, cutoff=snapshot.as_of, horizon_days=horizon_days)
-    return found
+        _compare_pairs(comparison, snapshot.live, shop, ids, cutoff=snapshot.as_of, horizon_days=horizon_days)
+    return comparison
 
 
 def _sample(snapshot: Snapshot, n: int) -> Any:
@@ -115,12 +115,12 @@ def _horizon(home: Path, models: Mapping[str, str]) -> int:
 
 
 def _compare_pairs(
-    found: Comparison, live: Live, shop: Shop, ids: Sequence[str], *, cutoff: datetime, horizon_days: int
+    comparison: Comparison, live: Live, shop: Shop, ids: Sequence[str], *, cutoff: datetime, horizon_days: int
 ) -> None:
     """Count the pair features that differ between the live path and a batch over a fresh history."""
     history = shop.history(cutoff)
     if not np.array_equal(history.products.ids, live.state.history.products.ids):
-        found.differ["products"] += 1
+        comparison.differ["products"] += 1
         return
     table = product_table(history, shop.catalogue(cutoff), horizon_days)
     known = [name for name in ids if history.customers.code(name) >= 0]
@@ -135,5 +135,5 @@ def _compare_pairs(
     served = np.concatenate([np.zeros((0, batch.shape[1]), np.float32), *one_by_one])
     differ = ~np.isclose(served, batch, rtol=PAIRS_CLOSE, atol=PAIRS_CLOSE, equal_nan=True)
     counts = zip(PAIR_FEATURES, differ.sum(axis=0).tolist(), strict=True)
-    found.differ.update({f"pair: {name}": n for name, n in counts if n})
-    found.n_pairs = len(product)
+    comparison.differ.update({f"pair: {name}": n for name, n in counts if n})
+    comparison.n_pairs = len(product)

@@ -167,10 +167,10 @@ def _alike(state: State, customer: Customer, ask: Ask) -> tuple[list[Pick], Path
     known = [*ask.segments]
     if not known and customer.customer_id is not None and not state.view.is_erased(customer.customer_id):
         known = segments.of_customer(customer.customer_id)
-    found = segments.best(known, state.snapshot.popular, state.snapshot.popular_score)
-    if found is None:
+    best = segments.best(known, state.snapshot.popular, state.snapshot.popular_score)
+    if best is None:
         return None
-    picks = _best(state.snapshot, ask, *found, source="segment")
+    picks = _best(state.snapshot, ask, *best, source="segment")
     message = f"the customer has no orders: this is what sells to customers with {', '.join(known)}"
     return (picks, "fallback", message) if picks else None
 
@@ -181,9 +181,9 @@ def _why(snapshot: Snapshot, customer: Customer, ask: Ask, picks: Sequence[Pick]
         return snapshot.live.why(customer.name, customer.lines, ask.cart, picks)
     if path == "ready" and ask.list_name in PERSONAL:
         return ready_reasons(snapshot, snapshot.ready[ask.list_name], customer.code, picks)
-    found = Why.none(len(picks))
-    found.put(np.array([source == "segment" for _, _, source in picks], bool), "alike")
-    return found
+    reasons = Why.none(len(picks))
+    reasons.put(np.array([source == "segment" for _, _, source in picks], bool), "alike")
+    return reasons
 
 
 def _why_not_live(snapshot: Snapshot, customer: Customer, ask: Ask) -> str | None:

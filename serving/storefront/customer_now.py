@@ -25,14 +25,14 @@ Contacts = list[tuple[str | None, datetime]]
 
 def offer_case(state: State, customer: Customer, exclude: Sequence[str], now: datetime) -> Case:
     """Build the case of one customer: the first products of every personal list."""
-    found: dict[str, float] = {}
+    chances: dict[str, float] = {}
     for list_name in PERSONAL if customer.code >= 0 else ():
         for product_id, score, _ in _first(state, list_name, customer, exclude):
-            found.setdefault(product_id, score)
-    codes, snapshot = [state.snapshot.product(product_id) for product_id in found], state.snapshot
+            chances.setdefault(product_id, score)
+    codes, snapshot = [state.snapshot.product(product_id) for product_id in chances], state.snapshot
     contacts = contacts_of(state, customer, now)
     people, since = people_of(state, customer, contacts), _days_since(state, customer, codes)
-    case = Case.of_one(people, codes, list(found.values()), since)
+    case = Case.of_one(people, codes, list(chances.values()), since)
     if snapshot.known is None or snapshot.history is None or customer.code < 0:
         return case
     row = np.array([customer.code], np.int32)

@@ -74,14 +74,14 @@ def served(folder: Path, newest: Mapping[str, Row]) -> dict[str, float]:
 
 def log_new(drift: Mapping[str, float], reported: set[str]) -> set[str]:
     """Log the features that have drifted and were not reported yet; return all that have."""
-    found = {name for name, value in drift.items() if value >= DRIFTED}
-    if new := sorted(found - reported, key=lambda name: -drift[name]):
+    drifted = {name for name, value in drift.items() if value >= DRIFTED}
+    if new := sorted(drifted - reported, key=lambda name: -drift[name]):
         log.warning(
             "features far from those of training (%.2f or more beyond what is usual): %s",
             DRIFTED,
             ", ".join(f"{name} {drift[name]:.2f}" for name in new),
         )
-    return found
+    return drifted
 
 
 def _both(sketch: Sketch, features: Columns) -> list[str]:

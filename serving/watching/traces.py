@@ -90,10 +90,10 @@ class Traces:
 def answered(answer: Mapping[str, Any] | None, snapshot: Snapshot | None) -> dict[str, Any]:
     """Return the attributes of a span: of the answer, and of the scoring in service."""
     fields = answer or {}
-    found: dict[str, Any] = {
+    attributes: dict[str, Any] = {
         f"recompra.{name}": fields[name] for name in ("list", "answered_from") if name in fields
     }
     if snapshot is not None:
-        found["recompra.scoring"] = snapshot.stamp
-        found.update({f"recompra.model.{name}": version for name, version in snapshot.models.items()})
-    return found
+        attributes["recompra.scoring"] = snapshot.stamp
+        attributes.update({f"recompra.model.{name}": version for name, version in snapshot.models.items()})
+    return attributes

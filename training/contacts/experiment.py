@@ -40,8 +40,8 @@ class Arm:
 
     def facts(self) -> dict[str, Any]:
         """Return its part of ``experiment.json``."""
-        trial, found = self.choice.trial, self.choice
-        scores = {str(name): column.to_numpy(float) for name, column in found.scores.items()}
+        trial, choice = self.choice.trial, self.choice
+        scores = {str(name): column.to_numpy(float) for name, column in choice.scores.items()}
         gains = intervals(trial, scores, uplift=True)
         return {
             "treated": self.name,
@@ -50,12 +50,12 @@ class Arm:
             "base": trial.base,
             "effect": trial.effect.value,
             "interval": [trial.effect.low, trial.effect.high],
-            "policies": {name: _figures(estimate, gains[name]) for name, estimate in found.policies.items()},
-            "chosen": found.chosen,
-            "chosen_qini": _figures(found.chosen_qini, gains[CHOSEN]),
-            "verdict": found.verdict,
-            "fallback": None if found.is_detectable else found.fallback,
-            "reason": found.reason,
+            "policies": {name: _figures(estimate, gains[name]) for name, estimate in choice.policies.items()},
+            "chosen": choice.chosen,
+            "chosen_qini": _figures(choice.chosen_qini, gains[CHOSEN]),
+            "verdict": choice.verdict,
+            "fallback": None if choice.is_detectable else choice.fallback,
+            "reason": choice.reason,
             "left_out": self.left_out,
         }
 
@@ -114,13 +114,13 @@ def experiment(
     check_columns(frame, [column, outcome, *drop, *([propensity] if propensity else [])])
     y = numbers(frame, outcome)
     known = frame.drop(columns=list({column, outcome, *drop, *([propensity] if propensity else [])}))
-    found = []
+    compared = []
     for name, member in arms(frame[column], wanted, control).items():
         rows = np.flatnonzero(member >= 0)
         chance = None if propensity is None else numbers(frame, propensity)[rows]
         trial = Trial.of(y[rows], member[rows], chance)
-        found.append(_arm(name, rows, known.iloc[rows].reset_index(drop=True), trial, config))
-    return Experiment(outcome, found)
+        compared.append(_arm(name, rows, known.iloc[rows].reset_index(drop=True), trial, config))
+    return Experiment(outcome, compared)
 
 
 def _arm(name: str, rows: Rows, known: pd.DataFrame, trial: Trial, config: LearnerConfig | None) -> Arm:
@@ -130,22 +130,22 @@ def _arm(name: str, rows: Rows, known: pd.DataFrame, trial: Trial, config: Learn
     return Arm(name, rows, choose_policy(matrix, trial, config or LearnerConfig(), given), left_out)
 
 
-def _figures(found: Estimate, gain: Estimate) -> dict[str, Any]:
+def _figures(ranking: Estimate, gain: Estimate) -> dict[str, Any]:
     return {
-        "qini": found.value,
-        "interval": [found.low, found.high],
+        "qini": ranking.value,
+        "interval": [ranking.low, ranking.high],
         "auuc": gain.value,
         "auuc_interval": [gain.low, gain.high],
     }
 
 
-def tables(found: Experiment) -> "list[Table]":
+def tables(results: Experiment) -> "list[Table]":
     """Return a rich table per arm: each policy's Qini with its 95% interval, best first."""
     from rich.table import Table
 
     made = []
-    for arm in found.arms:
-        table = Table("policy", title=f"{arm.name}: Qini on {found.outcome}", title_justify="left")
+    for arm in results.arms:
+        table = Table("policy", title=f"{arm.name}: Qini on {results.outcome}", title_justify="left")
         table.add_column("Qini", justify="right")
         table.add_column("95% interval", justify="right")
         rows = sorted(arm.choice.policies.items(), key=lambda row: -row[1].value)

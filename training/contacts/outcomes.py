@@ -82,7 +82,7 @@ def outcomes(
         asked[f"uplift of {action}"] = partial(uplift, rows)
     for name in log.policies:
         asked[f"policies of {name}"] = partial(log.value, name)
-    found, not_yet = _answered(asked)
+    answers, not_yet = _answered(asked)
     return Outcomes(
         horizon_days=record.horizon_days,
         currency=record.shop.settings.currency,
@@ -91,7 +91,7 @@ def outcomes(
         actions={str(action): rates(rows) for action, rows in decided.groupby("action")},
         not_yet=not_yet,
         proposal=_needed(record) if not_yet else "",
-        **found,
+        **answers,
     )
 
 
@@ -99,15 +99,15 @@ def _answered(
     asked: Mapping[str, Callable[[], Any]],
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Return the answers by kind and name, and why others are not available yet."""
-    found: dict[str, dict[str, Any]] = {"uplift": {}, "policies": {}}
+    answers: dict[str, dict[str, Any]] = {"uplift": {}, "policies": {}}
     not_yet: dict[str, str] = {}
     for question, answer in asked.items():
         kind, name = question.split(" of ", 1)
         try:
-            found[kind][name] = answer()
+            answers[kind][name] = answer()
         except CannotLearn as error:
             not_yet[question] = str(error)
-    return found, not_yet
+    return answers, not_yet
 
 
 def uplift(rows: pd.DataFrame) -> dict[str, Any]:
@@ -151,16 +151,16 @@ def rates(rows: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def table(found: Outcomes) -> "Table":
+def table(results: Outcomes) -> "Table":
     """Return a rich table of all figures with their 95% intervals."""
     from rich.table import Table
 
-    money = f", money in {found.currency}" if found.currency else ""
-    title = f"Outcomes over {found.horizon_days} days{money}"
+    money = f", money in {results.currency}" if results.currency else ""
+    title = f"Outcomes over {results.horizon_days} days{money}"
     out = Table("what", "figure", title=title, title_justify="left")
     for column in ("value", "95% interval"):
         out.add_column(column, justify="right")
-    for name, facts in [*found.uplift.items(), *found.policies.items(), *found.actions.items()]:
+    for name, facts in [*results.uplift.items(), *results.policies.items(), *results.actions.items()]:
         for figure, one in facts.items():
             if isinstance(one, Mapping):
                 out.add_row(

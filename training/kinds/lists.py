@@ -120,11 +120,11 @@ def measure_lists(evaluation: Evaluation, method: str, frame: pd.DataFrame, hold
 
 def _by_buyers(measured: ListHits, buyers: "pd.Series[Any]", segment: str) -> dict[str, Sample]:
     """Return the figures at the first depth for new, light and heavy buyers, if there are any."""
-    k, found = DEPTHS[0], {}
+    k, figures = DEPTHS[0], {}
     samples = dict(measured.samples(k))
     for kind, ids in buyers.groupby(buyers).groups.items():
         for name, sample in samples.items():
             part = sample.of(pd.Index(ids))
             if len(part.customers):
-                found[f"{name}@{k} {segment} of {kind} buyers"] = part
-    return found
+                figures[f"{name}@{k} {segment} of {kind} buyers"] = part
+    return figures

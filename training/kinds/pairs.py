@@ -15,10 +15,10 @@ CRITERIA: Mapping[str, Mapping[str, Metric]] = {"event": EVENT, "total": TOTAL, 
 
 def evaluate_pairs(evaluation: Evaluation, model: PairModel, holdout: Holdout, *, baselines: bool) -> None:
     """Add every figure of the model's predictions, and with ``baselines`` of theirs."""
-    for found in model.measure(holdout.shop, holdout.cutoff, holdout.end):
-        if not len(found.rows) or not (baselines or found.method == model.name):
+    for measured in model.measure(holdout.shop, holdout.cutoff, holdout.end):
+        if not len(measured.rows) or not (baselines or measured.method == model.name):
             continue
-        samples, rows = evaluation.samples.setdefault(found.method, {}), pd.Index(found.rows)
-        metrics = CRITERIA.get(found.judged, {found.judged: MEAN})
-        for name, metric in fitting(metrics, found.columns[-1]).items():
-            samples[f"{name} {found.segment}"] = Sample(metric, rows, found.columns)
+        samples, rows = evaluation.samples.setdefault(measured.method, {}), pd.Index(measured.rows)
+        metrics = CRITERIA.get(measured.judged, {measured.judged: MEAN})
+        for name, metric in fitting(metrics, measured.columns[-1]).items():
+            samples[f"{name} {measured.segment}"] = Sample(metric, rows, measured.columns)

@@ -99,9 +99,9 @@ class Holdout:
         if len(self.customers) <= MOST_LISTS:
             return np.ones(len(self.customers), bool)
         bought = np.unique(self.purchases["all"][0])
-        found = np.zeros(len(self.customers), bool)
-        found[np.random.default_rng(0).permutation(bought)[:MOST_LISTS]] = True
-        return found
+        chosen = np.zeros(len(self.customers), bool)
+        chosen[np.random.default_rng(0).permutation(bought)[:MOST_LISTS]] = True
+        return chosen
 
     @cached_property
     def decided(self) -> Ints:
@@ -210,15 +210,15 @@ class Holdout:
         """Return the lists of ``decided`` in the form that decisions read: products and chances, (n, k)."""
         customers = _index(self.shop.history(self.cutoff).customers.names(self.decided))
         shape = (len(customers), int(frame["rank"].max()) if len(frame) else 0)
-        found = {}
+        lists = {}
         for name, rows in frame.groupby("list", sort=False):
             product, chance = np.full(shape, -1, np.int64), np.zeros(shape)
             row, rank = _position(customers, rows["customer_id"]), rows["rank"].to_numpy(int) - 1
             at = (row[row >= 0], rank[row >= 0])
             product[at] = _position(self.products, rows["product_id"])[row >= 0]
             chance[at] = rows["score"].to_numpy(float)[row >= 0]
-            found[str(name)] = (product, chance)
-        return found
+            lists[str(name)] = (product, chance)
+        return lists
 
 
 def _index(names: list[str]) -> "pd.Index[str]":

@@ -51,9 +51,7 @@ class Drawn(NamedTuple):
     def better_than(self, other: "Drawn", metric: Metric) -> Interval:
         """Return how much better this is (above 0: better) than another drawn from the same rows and seed."""
         value = metric.goodness(self.value) - metric.goodness(other.value)
-        ours, theirs = (
-            np.array([metric.goodness(x) for x in found.draws.tolist()]) for found in (self, other)
-        )
+        ours, theirs = (np.array([metric.goodness(x) for x in each.draws.tolist()]) for each in (self, other))
         return _interval(value, ours - theirs)
 
     def times(self, other: "Drawn") -> Interval:

@@ -94,7 +94,7 @@ class Evaluation:
 
     def best_baseline(self, key: str) -> tuple[str, Sample] | None:
         """Return the baseline that is best on ``"metric segment"`` and its sample; None if none has it."""
-        others = {name: found[key] for name, found in self.samples.items() if key in found}
+        others = {name: samples[key] for name, samples in self.samples.items() if key in samples}
         others.pop(self.model, None)
         good = {name: sample.metric.goodness(sample.value) for name, sample in others.items()}
         good = {name: value for name, value in good.items() if np.isfinite(value)}
@@ -110,7 +110,7 @@ class Evaluation:
     def against(self, key: str) -> dict[str, dict[str, Interval]]:
         """Return, by baseline, how much better we are (``better_by``) and how many times it (``times``)."""
         ours = self.ours[key]
-        theirs = {name: found[key] for name, found in self.samples.items() if key in found}
+        theirs = {name: samples[key] for name, samples in self.samples.items() if key in samples}
         theirs.pop(self.model, None)
         return {
             name: {"better_by": ours.better_than(sample), "times": ours.times(sample)}
@@ -122,8 +122,8 @@ class Evaluation:
         rows: list[tuple[object, ...]] = []
         for method, samples in self.samples.items():
             for key, sample in samples.items():
-                found = (*sample.interval, len(sample.customers))
-                rows.append((self.model, method, *key.split(" ", 1), *found))
+                measured = (*sample.interval, len(sample.customers))
+                rows.append((self.model, method, *key.split(" ", 1), *measured))
         for method, figures in self.plain.items():
             for key, value in figures.items():
                 rows.append((self.model, method, *key.split(" ", 1), value, np.nan, np.nan, 0))
@@ -154,8 +154,8 @@ class Evaluation:
 
     def _beside_all(self, key: str) -> dict[str, Any]:
         return {
-            name: {word: _known(interval._asdict()) for word, interval in found.items()}
-            for name, found in self.against(key).items()
+            name: {word: _known(interval._asdict()) for word, interval in intervals.items()}
+            for name, intervals in self.against(key).items()
         }
 
 
