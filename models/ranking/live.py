@@ -78,7 +78,7 @@ class Live:
     ) -> list[Pick]:
         """Return ``(product_id, score, source)``, best first: exactly min(k, eligible), each once.
 
-        ``new_lines`` are ``(product_id, day, quantity)`` since the state was made, oldest first; a negative
+        ``new_lines`` are ``(product_id, quantity)`` since the state was made, oldest first; a negative
         quantity is a return and undoes the latest purchases of that product. ``eligible`` is by product code;
         for ``upsell``, only better versions of what it starts from are eligible. Products in the cart are not
         shown. Unknown products are ignored; unknown customers are served as customers without history.
@@ -159,7 +159,7 @@ class Live:
         if back is not None and customer_id is not None:
             gone = back.of(customer_id)
         if new_lines:
-            since = history.products.codes([name for name, _, change in new_lines if change > 0])
+            since = history.products.codes([name for name, change in new_lines if change > 0])
             gone = np.concatenate([gone, since[since >= 0], history.product[history.rows(code)]])
         return np.setdiff1d(gone, mine.product).astype(np.int32) if len(gone) else gone.astype(np.int32)
 

@@ -11,7 +11,6 @@ from typing import Any, Literal
 import numpy as np
 
 from features.arrays.dtypes import Bools, Floats, Ints
-from features.window import day_number, local_day
 from models.lists.cold import segments_of
 from models.lists.picks import PERSONAL
 from models.lists.since import Line
@@ -63,13 +62,9 @@ def why_unknown(customer: Customer) -> str:
 
 
 def _lines(state: State, customer_id: str) -> list[Line]:
-    """Return signed lines. An event after the snapshot's cutoff counts as of the cutoff's day."""
-    snapshot, lines = state.snapshot, []
-    for row in (row for row in state.view.lines(customer_id) if row["product_id"] is not None):
-        day = min(day_number(local_day(row["occurred_at"], snapshot.timezone)), snapshot.cutoff_day)
-        sign = 1.0 if row["kind"] == "order" else -1.0
-        lines.append((row["product_id"], day, sign * row["quantity"]))
-    return lines
+    """Return signed lines, oldest first."""
+    rows = (row for row in state.view.lines(customer_id) if row["product_id"] is not None)
+    return [(row["product_id"], (1 if row["kind"] == "order" else -1) * row["quantity"]) for row in rows]
 
 
 @dataclass(frozen=True)
@@ -135,7 +130,7 @@ def due_of(snapshot: Snapshot, customer: Customer) -> dict[str, str]:
     """Return when the customer is due, by product; without those bought since."""
     if snapshot.live is None or customer.name is None:
         return {}
-    return snapshot.live.due(customer.name, without=[name for name, _, _ in customer.lines])
+    return snapshot.live.due(customer.name, without=[name for name, _ in customer.lines])
 
 
 def _picked(state: State, customer: Customer, ask: Ask) -> tuple[list[Pick], Path, str | None]:

@@ -81,7 +81,7 @@ def standing_of(state: State, customer: Customer, contacts: Contacts, now: datet
     days: dict[str, float] = {name: float((now - newest[name]).days) for name in NAMES if name in newest}
     recent = np.array([sum(sent_at >= week for _, sent_at in contacts)], np.int32)
     standing = standing.contacted(recent, days)
-    bought = [snapshot.product(name) for name, _, quantity in customer.lines if quantity > 0]
+    bought = [snapshot.product(name) for name, quantity in customer.lines if quantity > 0]
     codes = [code for code in bought if code >= 0]
     return (
         settled_by(standing, float(known.products.settling_days[codes].max(initial=0))) if codes else standing
@@ -90,7 +90,7 @@ def standing_of(state: State, customer: Customer, contacts: Contacts, now: datet
 
 def _days_since(state: State, customer: Customer, codes: Sequence[int]) -> list[float]:
     """Return days since each product was last bought: 0 if it was since the scoring."""
-    new = {name for name, _, quantity in customer.lines if quantity > 0}
+    new = {name for name, quantity in customer.lines if quantity > 0}
     bought = state.snapshot.last_bought(customer.code)
     names = state.snapshot.catalogue.products.names(codes)
     return [0.0 if name in new else bought.get(code, np.nan) for name, code in zip(names, codes, strict=True)]

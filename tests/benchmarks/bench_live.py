@@ -85,7 +85,7 @@ def lines_since(shop: Shop, live: Live, cutoff: datetime) -> dict[str, list[Line
     found: dict[str, list[Line]] = {}
     names = history.customers.names(history.customer[rows]), history.products.names(history.product[rows])
     for customer, product, quantity in zip(*names, history.quantity[rows].tolist(), strict=True):
-        found.setdefault(customer, []).append((product, live.state.history.cutoff_day, quantity))
+        found.setdefault(customer, []).append((product, quantity))
     return found
 
 

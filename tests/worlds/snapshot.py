@@ -47,7 +47,7 @@ class FakeLive:
     def rank(
         self,
         customer_id: str | None,
-        new_lines: Sequence[tuple[str, int, float]],
+        new_lines: Sequence[tuple[str, float]],
         cart: Sequence[str],
         list_name: str,
         k: int,
@@ -57,7 +57,7 @@ class FakeLive:
     ) -> list[tuple[str, float, str]]:
         """Rank as said, never what is excluded, in the cart, or just bought and asked for as new."""
         assert customer_id is None or customer_id in self.known
-        bought = {name for name, _, quantity in new_lines if quantity > 0}
+        bought = {name for name, quantity in new_lines if quantity > 0}
         out = {*exclude, *cart} | (bought if list_name == "new_for_you" else set())
         shown = [name for j, name in enumerate(self.order) if name not in out and eligible[j]]
         shown.sort(key=lambda name: name not in bought)

@@ -21,7 +21,6 @@ from models.similarity.affinity import affinities
 
 NAMES = [f"c{number:03d}" for number in range(60)]
 PRODUCTS = [f"p{number:03d}" for number in range(80)]
-TODAY = 19_863
 ids = st.lists(st.sampled_from(PRODUCTS), max_size=4)
 
 
@@ -40,9 +39,7 @@ def test_with_nothing_new_the_answer_is_the_ready_list(list_name: str) -> None:
         assert [pick[2] for pick in found] == [SOURCES[s] for s in ready.source[code][product >= 0].tolist()]
 
 
-lines = st.lists(
-    st.tuples(st.sampled_from(PRODUCTS), st.just(TODAY), st.sampled_from([1.0, 2.0, -1.0])), max_size=5
-)
+lines = st.lists(st.tuples(st.sampled_from(PRODUCTS), st.sampled_from([1.0, 2.0, -1.0])), max_size=5)
 
 
 people = st.sampled_from([None, "nobody", *NAMES])
@@ -64,7 +61,7 @@ def test_every_answer_is_exactly_min_k_eligible_unique_and_allowed(
     owned = {*state.history.products.names(np.unique(mine.product))}
     allowed = {name for name, good in zip(PRODUCTS, eligible, strict=True) if good} - {*exclude} - {*cart}
     code = state.history.customers.code(name or "")
-    had = {product for product, _, change in new if change > 0} | owned
+    had = {product for product, change in new if change > 0} | owned
     had |= {*state.history.products.names(state.history.product[state.history.rows(code)])}
     allowed = {"buy_again": allowed & owned, "new_for_you": allowed - had}.get(list_name, allowed)
     if list_name == "bought_together":
@@ -114,21 +111,21 @@ def test_a_purchase_changes_the_next_answer() -> None:
     live = board_live()
     before = listed(live, "c004", list_name="new_for_you", k=5)
     bought = before[0]
-    assert bought not in listed(live, "c004", [(bought, TODAY, 1.0)], list_name="new_for_you", k=5)
-    assert bought in listed(live, "c004", [(bought, TODAY, 1.0)], list_name="buy_again", k=80)
+    assert bought not in listed(live, "c004", [(bought, 1.0)], list_name="new_for_you", k=5)
+    assert bought in listed(live, "c004", [(bought, 1.0)], list_name="buy_again", k=80)
 
 
 def test_a_return_undoes_the_purchase() -> None:
     live = board_live()
     product = listed(live, "c004", list_name="new_for_you", k=1)[0]
-    undone = [(product, TODAY, 1.0), (product, TODAY, -1.0)]
+    undone = [(product, 1.0), (product, -1.0)]
     assert live.rank("c004", undone, k=20) == live.rank("c004", k=20)
 
 
 def test_what_was_brought_back_is_not_new() -> None:
     _, _, state = board()
     (kept,) = state.history.products.names([state.history.product[state.history.rows(0)][-1]])
-    back = [(kept, TODAY, -1.0)] * 99
+    back = [(kept, -1.0)] * 99
     assert kept in listed(board_live(), NAMES[0], back, (), "for_you", 80)
     assert kept not in listed(board_live(), NAMES[0], back, (), "new_for_you", 80)
 
@@ -140,14 +137,14 @@ def test_a_return_takes_the_latest_purchase_and_leaves_the_rest() -> None:
     before = state.history.day[state.history.rows(code)][
         state.history.product[state.history.rows(code)] == product
     ]
-    mine, fresh = by_now(state.history, code, [(habit, TODAY, -1.0)])
+    mine, fresh = by_now(state.history, code, [(habit, -1.0)])
     assert mine.day[mine.product == product].tolist() == before[:-1].tolist()
     assert not len(fresh)
 
 
 def test_a_return_before_a_new_purchase_does_not_undo_it() -> None:
     _, _, state = board()
-    mine, fresh = by_now(state.history, -1, [("p001", TODAY, -1.0), ("p001", TODAY, 1.0)])
+    mine, fresh = by_now(state.history, -1, [("p001", -1.0), ("p001", 1.0)])
     assert state.history.products.names(mine.product) == ["p001"]
     assert len(fresh) == 1
 
@@ -161,7 +158,7 @@ def test_an_unknown_customer_gets_what_goes_with_the_cart_else_what_sells() -> N
 
 
 def test_the_first_order_of_an_unknown_customer_gives_them_a_taste() -> None:
-    new = [(name, TODAY, 1.0) for name in ("p002", "p008", "p014", "p020")]
+    new = [(name, 1.0) for name in ("p002", "p008", "p014", "p020")]
     found = listed(board_live(), "nobody", new, list_name="new_for_you", k=10)
     assert np.mean([colour(name) == 0 for name in found]) >= 0.9
 
@@ -178,7 +175,7 @@ def test_requests_call_compiled_functions_as_training_does() -> None:
     functions = (affinities, united, receipts._gather, pairs._fill, trees._sums)
     model.recommend(state, NAMES[:2], k=3)
     trained = [[*function.signatures] for function in functions]  # type: ignore[attr-defined]
-    for new in ([], [(PRODUCTS[1], TODAY, 1.0), (PRODUCTS[2], TODAY, -1.0)]):
+    for new in ([], [(PRODUCTS[1], 1.0), (PRODUCTS[2], -1.0)]):
         for name in (NAMES[0], None):
             for list_name in [*PERSONAL, "bought_together", "upsell", "popular"]:
                 live.rank(name, new, PRODUCTS[:2], list_name, 5)
