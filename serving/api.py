@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 from features.settings import ListName
 from models.lists.cold import Attribute
 from models.policy.actions import Channel
-from serving.api_types import WHOLE, Amount, Id, Ids, Noted, Quantity, Request, Response, Share
+from serving.api_types import WHOLE, Amount, Id, Ids, Quantity, Request, Response, ScoredResponse, Share
 
 LIST_NAMES: tuple[ListName, ...] = get_args(ListName)
 
@@ -108,7 +108,7 @@ class OfferRequest(Request):
     """Store the decision with the policy's propensity, so that its outcome can be measured."""
 
 
-class Offer(Noted):
+class Offer(ScoredResponse):
     """A decision; the names in ``money`` contain their horizon in days."""
 
     customer_id: str

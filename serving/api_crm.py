@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from serving.api import Product
-from serving.api_types import WHOLE, Amount, Id, Noted, Request, Response, Share
+from serving.api_types import WHOLE, Amount, Id, Request, Response, ScoredResponse, Share
 
 Format = Literal["json", "ndjson", "csv"]
 Count = Annotated[int, Field(ge=0, le=1_000_000), WHOLE]
@@ -26,7 +26,7 @@ class CustomerRequest(Request):
     """Language of ``reasons``, such as en; by default the shop's. An unsupported one gives en."""
 
 
-class Profile(Noted):
+class Profile(ScoredResponse):
     """Everything known and predicted about one customer."""
 
     customer_id: str
@@ -101,7 +101,7 @@ class ScoresRequest(Request):
     """Inclusive."""
 
 
-class ScoresPage(Noted):
+class ScoresPage(ScoredResponse):
     """A page of scores, ordered by customer id."""
 
     currency: str
@@ -137,7 +137,7 @@ class Erased(Response):
     """When the customer's rows leave the files of warehouse and scorings, and how to get proof."""
 
 
-class Tabled(Noted):
+class TableResponse(ScoredResponse):
     """A response whose rows are also available as a file."""
 
     _names: tuple[str, ...] = PrivateAttr(default=("customer_id",))
@@ -176,7 +176,7 @@ class TargetsRequest(Request):
     """Actions without a product to choose from, as ``win_back``; by default a plain retention contact."""
 
 
-class Targets(Tabled):
+class Targets(TableResponse):
     """The customers whose contact is expected to earn most for its cost; never by risk alone."""
 
     targets: list[dict[str, Any]]
@@ -223,7 +223,7 @@ class PlanRequest(Request):
     """``ndjson`` and ``csv`` contain the contacts alone; by default what ``Accept`` asks for."""
 
 
-class Plan(Tabled):
+class Plan(TableResponse):
     """A calendar of contacts, by day and worth, within all rules of the shop."""
 
     contacts: list[dict[str, Any]]

@@ -58,7 +58,7 @@ class Response(BaseModel):
     """Version of every model behind the response."""
 
 
-class Noted(Response):
+class ScoredResponse(Response):
     """A response based on scores."""
 
     notes: list[dict[str, Any]] = []

@@ -174,7 +174,7 @@ def _scores(state: State, request: api_crm.ScoresRequest, home: Path, asked: Acc
 
 def _file(answer: Any, rows: str, request: Listing) -> Any:
     """Return the whole response, or its rows alone as a file; refusals are unchanged."""
-    if not isinstance(answer, api_crm.Tabled):
+    if not isinstance(answer, api_crm.TableResponse):
         return answer
     asked = _asked()
     kind = _as_accepted(request, asked).format

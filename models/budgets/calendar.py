@@ -62,7 +62,7 @@ class Calendar:
 
 
 @dataclass(frozen=True)
-class Room:
+class ContactRoom:
     """How many contacts customers had before the plan begins, shape (n,), and the caps."""
 
     n_contacts_7d: Ints
@@ -71,7 +71,7 @@ class Room:
     economics: Economics = Economics()
 
 
-def plan(options: Options, room: Room, n_days: int, preferred: Money | None = None) -> Calendar:
+def plan(options: Options, room: ContactRoom, n_days: int, preferred: Money | None = None) -> Calendar:
     """Place the contacts of ``n_days`` days.
 
     ``options`` must permit whatever rules of time permit within ``n_days - 1`` days, and ignore caps: those
@@ -143,7 +143,7 @@ def _spread(calendar: Calendar, per_day: int) -> Calendar:
 
 
 @dataclass(frozen=True)
-class _Diary:
+class _ContactCounts:
     """Contacts in the 7 and the 28 days up to each day of the plan; arrays of shape (n, n_days)."""
 
     week: NDArray[np.int16]
@@ -152,7 +152,7 @@ class _Diary:
     """Days with a contact."""
 
     @classmethod
-    def open(cls, room: Room, rows: Longs, n_days: int) -> "_Diary":
+    def open(cls, room: ContactRoom, rows: Longs, n_days: int) -> "_ContactCounts":
         days = np.arange(n_days)
         counts = (room.n_contacts_7d, room.n_contacts_28d)
         week, month = (
@@ -161,7 +161,7 @@ class _Diary:
         )
         return cls(week, month, np.zeros(week.shape, bool))
 
-    def free(self, room: Room) -> Bools:
+    def free(self, room: ContactRoom) -> Bools:
         """Mark the days without a contact on which one more breaks no cap."""
         week = _ahead(self.week, WEEK) < room.policy.max_contacts_7d
         month = _ahead(self.month, MONTH) < room.economics.max_contacts_28d
@@ -185,18 +185,18 @@ def _ahead(counts: NDArray[np.int16], length: int) -> NDArray[np.int16]:
 
 
 def _block(
-    options: Options, room: Room, n_days: int, preferred: Money, rows: Longs
+    options: Options, room: ContactRoom, n_days: int, preferred: Money, rows: Longs
 ) -> tuple[Longs, Ints, Ints, Money, Money]:
     """Place the contacts of some customers; return row, action, day, worth and spend of each."""
     opens = np.clip(np.ceil(options.opens[rows]), 0, n_days)
     closes = np.clip(np.floor(options.closes[rows]), -1, n_days - 1)
-    diary, placed = _Diary.open(room, rows, n_days), []
+    counts, placed = _ContactCounts.open(room, rows, n_days), []
     left, keeps, waits = np.ones(len(rows)), _keeps(options, rows), options.worth[rows] > 0
     with_product = np.arange(len(options.table)) < options.table.n_with_product
     wanted = np.where(with_product & np.isfinite(preferred[rows, None]), preferred[rows, None], opens)
     while True:
         worth, spend = _beside(options, rows, left)
-        day = _days(diary.free(room), opens, closes, np.maximum(wanted, opens))
+        day = _days(counts.free(room), opens, closes, np.maximum(wanted, opens))
         value = np.where(waits & (day >= 0) & (worth > 0), worth, -np.inf)
         best = value.argmax(axis=1)
         at = np.flatnonzero(np.isfinite(value[np.arange(len(rows)), best]))
@@ -204,7 +204,7 @@ def _block(
             break
         taken = (at, best[at])
         placed.append((rows[at], best[at], day[taken], worth[taken], spend[taken]))
-        diary.enter(at, day[taken])
+        counts.enter(at, day[taken])
         left[at] *= 1 - keeps[taken]
         waits[taken] = False
     none = (rows[:0],) * 3 + (np.zeros(0),) * 2

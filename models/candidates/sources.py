@@ -1,6 +1,6 @@
 """The sources of new products: each is a small class that scores the shelf for some customers.
 
-A new source is one class here (or a table of ``Near``), a line in ``new_sources``, a name in
+A new source is one class here (or a table of ``SimilarProducts``), a line in ``new_sources``, a name in
 ``models.lists.picks.SOURCES`` and a budget in ``models.ranking.cross_sell_rows``.
 """
 
@@ -38,7 +38,7 @@ class Source(ABC):
 
 
 @dataclass(frozen=True)
-class Near(Source):
+class SimilarProducts(Source):
     """Products near those bought: by the same customers, in the same orders, by words."""
 
     table: Neighbours
@@ -63,7 +63,7 @@ class Near(Source):
         return summed(history, self.state.taste(history))
 
 
-class Linear(Near):
+class Linear(SimilarProducts):
     """Products that a linear model (EASE) predicts from those bought."""
 
     def _bought(self, history: History) -> Sparse:
@@ -85,7 +85,7 @@ class Factors(Source):
         return self.state.product_factors[self.state.shelf]
 
 
-class Alike(Source):
+class SimilarCustomers(Source):
     """Products that customers with similar baskets buy."""
 
     def scores(self, history: History, codes: Ints) -> Scores:
@@ -136,7 +136,7 @@ class Category(Source):
         return csr_matrix((share, (self._kind[shelf], np.arange(len(shelf)))), shape=shape)
 
 
-class Selling(Source):
+class BestSellers(Source):
     """What sells now, and what is now bought for the first time."""
 
     def scores(self, history: History, codes: Ints) -> Floats:
@@ -160,14 +160,14 @@ def new_sources(state: ListState, budgets: dict[str, int]) -> list[Source]:
     """Return the sources of new products that have a budget; in a tie of ranks the first one counts."""
     most = defaultdict(int, budgets)
     every: tuple[Source, ...] = (
-        Near(state, most["similar"], "similar", state.neighbours),
+        SimilarProducts(state, most["similar"], "similar", state.neighbours),
         Linear(state, most["linear"], "linear", state.linear),
         Factors(state, most["factors"], "factors"),
-        Alike(state, most["alike"], "alike"),
-        Near(state, most["baskets"], "baskets", state.together),
-        Near(state, most["texts"], "texts", state.texts),
+        SimilarCustomers(state, most["alike"], "alike"),
+        SimilarProducts(state, most["baskets"], "baskets", state.together),
+        SimilarProducts(state, most["texts"], "texts", state.texts),
         Category(state, most["category"], "category"),
         Arrivals(state, most["arrivals"], "arrivals"),
-        Selling(state, most["popular"], "popular"),
+        BestSellers(state, most["popular"], "popular"),
     )
     return [source for source in every if source.budget > 0]

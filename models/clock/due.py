@@ -33,7 +33,7 @@ def due_day(history: History, rhythm: Rhythm) -> Ints:
     )
 
 
-class When(NamedTuple):
+class DueDays(NamedTuple):
     """For some pairs: the day they are due (else ``UNKNOWN_DAY``), and the typical gap in days (else 0)."""
 
     day: Ints
@@ -66,7 +66,7 @@ class Due:
         nothing = np.zeros(0, np.int32)
         return cls(np.zeros(n_customers + 1, np.int64), nothing, nothing, np.zeros(0, np.float32))
 
-    def of_pairs(self, who: Ints, customer: Ints, product: Ints) -> When:
+    def of_pairs(self, who: Ints, customer: Ints, product: Ints) -> DueDays:
         """Look up pairs: ``customer`` is an index into ``who``, which holds customer codes (-1: unknown)."""
         first = self.indptr[who]
         sizes = np.where(who >= 0, self.indptr[who + 1] - first, 0)
@@ -75,10 +75,10 @@ class Due:
         key = np.repeat(np.arange(len(who)), sizes) * width + self.product[at]
         wanted = customer.astype(np.int64) * width + product
         if not len(key):
-            return When(np.full(len(wanted), UNKNOWN_DAY, np.int32), np.zeros(len(wanted), np.float32))
+            return DueDays(np.full(len(wanted), UNKNOWN_DAY, np.int32), np.zeros(len(wanted), np.float32))
         place = found_at(wanted, key)
         known, row = place >= 0, at[place]
-        return When(
+        return DueDays(
             np.where(known, self.day[row], np.int32(UNKNOWN_DAY)),
             np.where(known, self.gap[row], np.float32(0)),
         )

@@ -32,8 +32,8 @@ LEAST_CHANCE = 0.05
 """A learnt effect is applied to products relative to the chance of an order, taken as at least this."""
 
 
-class Sums(NamedTuple):
-    """The economics of every arm of n customers, each of shape (n, m): see ``Weighed``."""
+class ArmEconomics(NamedTuple):
+    """The economics of every arm of n customers, each of shape (n, m): see ``ValuedArms``."""
 
     worth: Money
     spend: Money
@@ -41,7 +41,7 @@ class Sums(NamedTuple):
     moved: Money
 
 
-class Weighed(NamedTuple):
+class ValuedArms(NamedTuple):
     """Every arm of n customers: its worth, and the rule that refuses it; arrays of shape (n, m)."""
 
     table: ActionTable
@@ -55,34 +55,34 @@ class Weighed(NamedTuple):
     """How much the contact raises that chance."""
     refused: Codes
     """Position in ``rules`` of the first that refuses, -1 if none does, -2 if there is no arm."""
-    barred: "Barred"
+    barred: "BarredActions"
     rules: tuple[str, ...]
     reasons: tuple[str, ...]
 
 
-def weigh(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> Weighed:
+def weigh(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> ValuedArms:
     """Value every arm in money and apply every rule; rules of time look ``days`` days ahead (0: today)."""
     table = terms.table
-    economics = sums(case, goods, table)
+    economics = economics_of(case, goods, table)
     barred = barred_actions(case, table, terms, days)
     refusing = goods_rules(case, goods, terms)
     refused = refused_arms(case, table, economics.worth, barred, first_refusal(refusing, case.product.shape))
     asked = (*barred.rules, cannot_know(economics.worth), *refusing)
     economics.worth[refused == NO_ARM] = np.nan
     rules, reasons = tuple(rule.rule for rule in asked), tuple(rule.why for rule in asked)
-    return Weighed(table, *economics, refused, barred, rules, reasons)
+    return ValuedArms(table, *economics, refused, barred, rules, reasons)
 
 
-def sums(case: Case, goods: Goods, table: ActionTable) -> Sums:
+def economics_of(case: Case, goods: Goods, table: ActionTable) -> ArmEconomics:
     """Return the economics of the arms with a product, followed by those without."""
-    with_product = _sums_of_products(case, goods, table)
+    with_product = _economics_with_product(case, goods, table)
     if len(table) == table.n_with_product:
         return with_product
-    both = zip(with_product, _sums_of_customers(case, table), strict=True)
-    return Sums(*(np.hstack(pair) for pair in both))
+    both = zip(with_product, _economics_without_product(case, table), strict=True)
+    return ArmEconomics(*(np.hstack(pair) for pair in both))
 
 
-def _sums_of_products(case: Case, goods: Goods, table: ActionTable) -> Sums:
+def _economics_with_product(case: Case, goods: Goods, table: ActionTable) -> ArmEconomics:
     n, k = case.product.shape
     some = slice(table.n_with_product)
     chance = case.chance[:, None, :]
@@ -95,7 +95,7 @@ def _sums_of_products(case: Case, goods: Goods, table: ActionTable) -> Sums:
     spend = cost + (chance + moved) * discount
     shape = (n, table.n_with_product * k)
     wide = np.broadcast_to(chance, worth.shape)
-    return Sums(*(column.reshape(shape) for column in (worth, spend, wide, moved)))
+    return ArmEconomics(*(column.reshape(shape) for column in (worth, spend, wide, moved)))
 
 
 def _lift(case: Case, table: ActionTable) -> Money:
@@ -111,7 +111,7 @@ def _lift(case: Case, table: ActionTable) -> Money:
     return lift
 
 
-def _sums_of_customers(case: Case, table: ActionTable) -> Sums:
+def _economics_without_product(case: Case, table: ActionTable) -> ArmEconomics:
     n, some = len(case.product), slice(table.n_with_product, None)
     standing = Standing.unknown(n) if case.standing is None else case.standing
     moved = standing.risk[:, None] * table.effect[some]
@@ -122,10 +122,12 @@ def _sums_of_customers(case: Case, table: ActionTable) -> Sums:
     discount = np.where(table.discount[some] > 0, standing.basket[:, None] * table.discount[some], 0.0)
     cost = table.cost[some]
     worth = incremental_margin(chance, moved, margin=standing.margin[:, None], discount=discount, cost=cost)
-    return Sums(worth, cost + (chance + moved) * discount, np.broadcast_to(chance, worth.shape), moved)
+    return ArmEconomics(
+        worth, cost + (chance + moved) * discount, np.broadcast_to(chance, worth.shape), moved
+    )
 
 
-class Barred(NamedTuple):
+class BarredActions(NamedTuple):
     """The effect of rules on whole actions, each of shape (n, n_actions)."""
 
     first: Codes
@@ -137,19 +139,19 @@ class Barred(NamedTuple):
     rules: tuple[Refusal, ...]
 
 
-def barred_actions(case: Case, table: ActionTable, terms: Terms, days: int) -> Barred:
+def barred_actions(case: Case, table: ActionTable, terms: Terms, days: int) -> BarredActions:
     """Return the result of every rule about people and time for the next ``days`` days, by action."""
     shape, economics = (len(case.product), len(table)), terms.economics
     if case.standing is None:
         asked = contact_refusals(case.people, economics)
         rules = tuple(rule._replace(mask=rule.mask[:, None]) for rule in asked)
-        return Barred(first_refusal(rules, shape), np.zeros(shape), np.full(shape, np.inf), rules)
+        return BarredActions(first_refusal(rules, shape), np.zeros(shape), np.full(shape, np.inf), rules)
     recorded = case.people.consent_recorded
     when = timing(case.standing, table, economics, terms.policy, recorded=recorded, days=days)
     cap = frequency_cap(case.people, economics)
     *rest, meant = when.refusals
     rules = (*rest, cap._replace(mask=cap.mask[:, None]), meant)
-    return Barred(first_refusal(rules, shape), when.opens, when.closes, rules)
+    return BarredActions(first_refusal(rules, shape), when.opens, when.closes, rules)
 
 
 def goods_rules(case: Case, goods: Goods, terms: Terms) -> tuple[Refusal, ...]:
@@ -162,7 +164,9 @@ def goods_rules(case: Case, goods: Goods, terms: Terms) -> tuple[Refusal, ...]:
     )
 
 
-def refused_arms(case: Case, table: ActionTable, worth: Money, barred: Barred, by_goods: Codes) -> Codes:
+def refused_arms(
+    case: Case, table: ActionTable, worth: Money, barred: BarredActions, by_goods: Codes
+) -> Codes:
     """Return the first rule that refuses each arm: of people and time, unknown worth, then of goods.
 
     ``by_goods`` are positions among the rules of goods, shape (n, k).

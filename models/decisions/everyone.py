@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays.dtypes import Ints, Rows
-from models.decisions.arms import NO_ARM, PERMITTED, Codes, Weighed, weigh
+from models.decisions.arms import NO_ARM, PERMITTED, Codes, ValuedArms, weigh
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money
 from models.policy.action_table import ActionTable
@@ -90,7 +90,7 @@ def _blocks(case: Case, terms: Terms) -> Iterator[Case]:
 
 def _of_block(
     case: Case, goods: Goods, terms: Terms, days: int
-) -> tuple[tuple[NDArray[np.generic], ...], Weighed]:
+) -> tuple[tuple[NDArray[np.generic], ...], ValuedArms]:
     """Return the columns of ``Options`` for a block, in their order, and the arms they came from."""
     arms = weigh(case, goods, terms, days=days)
     n, k = case.product.shape

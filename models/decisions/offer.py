@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from features.arrays.dtypes import Column, Ints, Rows
 from features.arrays.stored import read_array, write_arrays
 from features.errors import ArtefactError
-from models.decisions.arms import PERMITTED, Weighed, arm_codes, best_arm, repeated, weigh
+from models.decisions.arms import PERMITTED, ValuedArms, arm_codes, best_arm, repeated, weigh
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money
 from models.policy.subjects import Goods
@@ -45,7 +45,7 @@ class Decision:
     """Worth of the choice, shape (n,); 0 for nothing."""
     chance: Money
     """Chance of buying the product (or of an order) without the contact, shape (n,); NaN for nothing."""
-    arms: Weighed
+    arms: ValuedArms
     """All arms that were considered."""
 
     @cached_property
@@ -85,7 +85,7 @@ def choose(case: Case, goods: Goods, terms: Terms) -> Decision:
     return Decision(case.product, action, choice, money, chance, arms)
 
 
-def _pick(case: Case, arms: Weighed, best: Rows) -> tuple[Ints, Ints, Money, Money]:
+def _pick(case: Case, arms: ValuedArms, best: Rows) -> tuple[Ints, Ints, Money, Money]:
     """Return action, product, worth and chance of each row's best arm (-1: nothing)."""
     n, k = case.product.shape
     table, worth = arms.table, arms.worth

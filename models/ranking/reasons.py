@@ -17,7 +17,7 @@ from features.arrays.pairs import PAIR_FEATURES
 from features.arrays.products import LEVELS
 from models.candidates.state import ListState
 from models.candidates.union import Candidates
-from models.clock.due import UNKNOWN_DAY, When
+from models.clock.due import UNKNOWN_DAY, DueDays
 from models.lists.picks import OWN, PINNED, SOURCES, TOGETHER, UPSELL, Picks
 from models.ranking.reason_texts import CODES
 from models.similarity.collaborative import Neighbours
@@ -179,7 +179,7 @@ def explain(
             getattr(lists[name], column)[cell] = getattr(reasons, column)[at]
 
 
-def _in_days(clock: When, today: int) -> tuple[Floats, Floats]:
+def _in_days(clock: DueDays, today: int) -> tuple[Floats, Floats]:
     """Return days until pairs are due (infinite if unknown), and the usual days between purchases."""
     days = np.where(clock.day == UNKNOWN_DAY, np.inf, clock.day.astype(np.float64) - today)
     return days.astype(np.float32), clock.gap

@@ -21,7 +21,7 @@ from serving.online.refreshed import Row
 from serving.online.tables import MOVING
 from serving.persons import rights
 from serving.state import State
-from serving.storefront.answers import Ask, Customer, find_customer, from_ready, live
+from serving.storefront.answers import Customer, ListQuery, find_customer, from_ready, live
 from serving.watching.logs import REQUEST_ID
 
 N_PROFILE_PRODUCTS = 5
@@ -72,7 +72,7 @@ def _behind(as_of: datetime, events: Sequence[Mapping[str, Any]]) -> str | None:
 
 def _head(state: State, list_name: str, customer: Customer) -> list[Product]:
     """Return the head of a list: ranked live if there were events since it was made."""
-    ask = Ask(list_name, N_PROFILE_PRODUCTS, frozenset(), state.eligible)
+    ask = ListQuery(list_name, N_PROFILE_PRODUCTS, frozenset(), state.eligible)
     ready: list[Pick] | None = None
     if customer.code >= 0 and not customer.lines:
         ready = from_ready(state.snapshot, customer.code, ask)

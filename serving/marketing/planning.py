@@ -11,7 +11,7 @@ import numpy as np
 
 from features.arrays.dtypes import Ints, Longs
 from features.window import day_number, zone
-from models.budgets.calendar import Calendar, Room, plan, within
+from models.budgets.calendar import Calendar, ContactRoom, plan, within
 from models.decisions.economics import Money
 from models.decisions.everyone import Options, options
 from models.decisions.words import why_nothing
@@ -84,7 +84,7 @@ def _block(
         standing = standing_of(state, codes, recent, now, ahead)
         week = standing.n_contacts_7d
         standing = replace(standing, n_contacts_7d=np.zeros_like(week))
-    room = Room(week, people.n_contacts_28d, terms.policy, terms.economics)
+    room = ContactRoom(week, people.n_contacts_28d, terms.policy, terms.economics)
     free = People(people.consent, np.zeros_like(people.n_contacts_28d), people.consent_recorded)
     choices = options(case_of(state, codes, free, standing), goods, terms, days=period.n_days - 1)
     return choices, plan(choices, room, period.n_days, _next_order(state.snapshot, codes, period.first))

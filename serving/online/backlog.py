@@ -14,20 +14,20 @@ from serving.store import Store
 
 
 @dataclass(frozen=True)
-class News:
+class NewEvents:
     """Events of some customers since a scoring, up to the counter ``seq`` of the store's clock."""
 
     seq: int
     events: list[dict[str, Any]]
     contacts: list[dict[str, Any]]
 
-    def of(self, ids: Sequence[str]) -> "News":
+    def of(self, ids: Sequence[str]) -> "NewEvents":
         """Return the part of some of the customers."""
         mine = set(ids)
         events, contacts = (
             [row for row in rows if row["customer_id"] in mine] for rows in (self.events, self.contacts)
         )
-        return News(self.seq, events, contacts)
+        return NewEvents(self.seq, events, contacts)
 
 
 @dataclass
@@ -79,7 +79,7 @@ class Backlog:
         """Put customers back at the head."""
         self.waiting = taken | self.waiting
 
-    def news(self, ids: Sequence[str]) -> News:
+    def news(self, ids: Sequence[str]) -> NewEvents:
         """Return all events of these customers since the scoring."""
         events = sa.select(EVENTS).where(EVENTS.c.customer_id.in_(ids), EVENTS.c.kind.in_(MOVING))
         contacts = sa.select(CONTACTS).where(CONTACTS.c.customer_id.in_(ids))
@@ -87,7 +87,7 @@ class Backlog:
             seq = int(db.execute(sa.select(CLOCK.c.events)).scalar_one())
             lines = db.execute(events.where(*_since(self.as_of))).mappings()
             sent = db.execute(contacts.where(CONTACTS.c.sent_at >= self.as_of)).mappings()
-            return News(seq, [dict(row) for row in lines], [dict(row) for row in sent])
+            return NewEvents(seq, [dict(row) for row in lines], [dict(row) for row in sent])
 
 
 def _since(as_of: datetime) -> tuple[Any, Any]:

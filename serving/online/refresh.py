@@ -14,7 +14,7 @@ from time import monotonic
 
 from features.errors import ArtefactError, first_line
 from serving.online import refreshed
-from serving.online.backlog import Backlog, News
+from serving.online.backlog import Backlog, NewEvents
 from serving.online.rescoring import Rescoring, by_day
 from serving.online.view import DEAD
 from serving.state import POINTER
@@ -45,7 +45,7 @@ class Refresher:
         self.rescoring: Rescoring | None = None
         self.backlog: Backlog | None = None
         self._pointer: tuple[int, int] | None = None
-        self._again = self._beat = self._drift = 0.0
+        self._again = self._status_due = self._drift = 0.0
         self._counted = ("", -1)
         self._drifted: set[str] = set()
 
@@ -66,7 +66,7 @@ class Refresher:
             self._pointer, self._again = None, monotonic() + 1.0
             return False
         finally:
-            self._pulse()
+            self._write_status()
 
     def _work(self) -> bool:
         if self.backlog is None or self.rescoring is None:
@@ -86,7 +86,7 @@ class Refresher:
             raise
         return True
 
-    def _refresh(self, taken: dict[str, datetime], news: News) -> None:
+    def _refresh(self, taken: dict[str, datetime], news: NewEvents) -> None:
         """Refresh customers together; if that fails, find the one it fails for and skip that one."""
         started, rescoring, ids = self.clock(), self.rescoring, list(taken)
         if rescoring is None:
@@ -101,7 +101,7 @@ class Refresher:
         for since in taken.values():
             self.status.lag.add((done - since).total_seconds())
 
-    def _split(self, taken: dict[str, datetime], news: News, error: Exception) -> None:
+    def _split(self, taken: dict[str, datetime], news: NewEvents, error: Exception) -> None:
         names = list(taken)
         if len(names) > 1:
             for half in (names[: len(names) // 2], names[len(names) // 2 :]):
@@ -161,14 +161,14 @@ class Refresher:
             log.error("drift cannot be measured: %s", _words(error))
         self._drifted = drift.log_new(self.status.psi, self._drifted)
 
-    def _pulse(self) -> None:
+    def _write_status(self) -> None:
         """Write the watcher's status from time to time."""
         waiting = len(self.backlog.waiting) if self.backlog else 0
-        if (waiting > 0) == (self.status.waiting > 0) and monotonic() < self._beat:
+        if (waiting > 0) == (self.status.waiting > 0) and monotonic() < self._status_due:
             return
         oldest = self.backlog.oldest if self.backlog else None
         self.status.waiting, self.status.oldest = waiting, oldest.isoformat() if oldest else ""
-        self._beat = monotonic() + (BUSY_SECONDS if waiting else IDLE_SECONDS)
+        self._status_due = monotonic() + (BUSY_SECONDS if waiting else IDLE_SECONDS)
         try:
             self.status.write(self.home, self.clock())
         except OSError as error:  # a full disk: the customers matter more

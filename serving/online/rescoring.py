@@ -11,7 +11,7 @@ import pandas as pd
 from features.excerpt import Excerpt
 from features.window import local_day, naive_utc
 from models.kinds import ScoreModel
-from serving.online.backlog import News
+from serving.online.backlog import NewEvents
 from serving.registry import scoring_on_disk
 from serving.scoring.columns import Columns
 from serving.scoring.customer_scores import excerpt_of, scores_of
@@ -45,7 +45,7 @@ class Rescoring:
         self.excerpt.take(self.excerpt.anyone())
         self._tables(self.as_of, self.excerpt.customers_seen(self.as_of))
 
-    def rows(self, ids: Sequence[str], news: News) -> list[dict[str, Any]]:
+    def rows(self, ids: Sequence[str], news: NewEvents) -> list[dict[str, Any]]:
         """Return rows of ``refreshed`` for the customers among ``ids`` who ever ordered, all on one day."""
         cutoff = max(row["occurred_at"] for row in news.events) + INSTANT
         self.excerpt.take(ids, *_plain(news, cutoff))
@@ -62,14 +62,14 @@ class Rescoring:
         return [list(Columns.of(table).rows(slice(None))) for table in (features, scores)]
 
 
-def _plain(news: News, cutoff: datetime) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _plain(news: NewEvents, cutoff: datetime) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return events, and contacts before the cutoff, with moments as in the warehouse."""
     events = [row | {"occurred_at": naive_utc(row["occurred_at"])} for row in news.events]
     sent = [row for row in news.contacts if row["sent_at"] < cutoff]
     return events, [row | {"sent_at": naive_utc(row["sent_at"])} for row in sent]
 
 
-def by_day(news: News, timezone: str) -> Iterator[tuple[list[str], News]]:
+def by_day(news: NewEvents, timezone: str) -> Iterator[tuple[list[str], NewEvents]]:
     """Group customers by the shop's day of their newest event: each day's customers share a cutoff."""
     newest: dict[str, datetime] = {}
     for row in news.events:

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 
 from serving.entrance.keys import Key, holder
 from serving.online.clock import counters
-from serving.online.pulse import Pulse
 from serving.online.tables import CONTACTS, ERASURES, EVENTS, KEYS, MOVING, STOCK, TOPICS
+from serving.online.wal_header import WalHeader
 from serving.persons.rights import digest_of
 from serving.store import Store
 
@@ -56,8 +56,8 @@ class View:
         self.down = ""
         """Why the store could not be read the last time; empty while all is well."""
         self._clock: Any = None
-        self._pulse: Pulse | None = None
-        self._beat = b""
+        self._wal_header: WalHeader | None = None
+        self._header_seen = b""
         self._sure_until = 0.0
         self._again = 0.0
         self._turn = 0
@@ -98,7 +98,7 @@ class View:
 
     def _unmoved(self) -> bool:
         """Return whether nobody has written since the clock was read; False if that cannot be seen."""
-        return self._pulse is not None and self._pulse.read() == self._beat
+        return self._wal_header is not None and self._wal_header.read() == self._header_seen
 
     def _lost(self, error: Exception) -> set[str]:
         if not self.down:
@@ -109,9 +109,9 @@ class View:
         return set()
 
     def _let_go(self, *, spoilt: bool = False) -> None:
-        if self._pulse is not None:
-            self._pulse.close()
-            self._pulse = None
+        if self._wal_header is not None:
+            self._wal_header.close()
+            self._wal_header = None
         if self._clock is not None:
             (connection, _, end), self._clock = self._clock, None
             end.detach()
@@ -126,9 +126,10 @@ class View:
             self._clock = (connection, connection.connection.cursor(), end)
             if self.store.engine.dialect.name == "sqlite":
                 self._clock[1].execute(CLOCKS).fetchone()  # creates the WAL index if there is none
-                self._pulse = Pulse.of(self._clock[1])
-        if self._pulse is not None:
-            self._beat = self._pulse.read()  # before the counters: what is written meanwhile is read next
+                self._wal_header = WalHeader.of(self._clock[1])
+        if self._wal_header is not None:
+            # before the counters, so that what is written meanwhile is read next time
+            self._header_seen = self._wal_header.read()
         return counters(self._clock[1], CLOCKS)
 
     def _sync_events(self, after: int) -> None:

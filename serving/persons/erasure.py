@@ -41,7 +41,7 @@ WAIT_SECONDS = 900.0
 
 
 @dataclass
-class Swept:
+class SweptFiles:
     """What a sweep removed from the files."""
 
     warehouse: dict[str, int] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Certificate:
     at: str
     store: dict[str, int]
     """Rows by table."""
-    files: Swept
+    files: SweptFiles
     searched: Search
     store_rows_left: int
 
@@ -140,9 +140,9 @@ def due(home: Path, store: Store) -> bool:
     return _n_erasures(store) > _swept(home)
 
 
-def sweep(home: Path, store: Store) -> Swept:
+def sweep(home: Path, store: Store) -> SweptFiles:
     """Remove all erased customers from the warehouse and the scorings, and from the database's free pages."""
-    done = Swept()
+    done = SweptFiles()
     with locked(home / LOCK):  # one sweep at a time
         seen, forgotten = _n_erasures(store), Forgotten.of(home)
         scrub(store)
@@ -155,7 +155,7 @@ def sweep(home: Path, store: Store) -> Swept:
     return done
 
 
-def _sweep_warehouse(home: Path, forgotten: Forgotten, done: Swept) -> None:
+def _sweep_warehouse(home: Path, forgotten: Forgotten, done: SweptFiles) -> None:
     from features.ingest.erasure import erase as take_out
 
     for left in _tries():
@@ -169,7 +169,7 @@ def _sweep_warehouse(home: Path, forgotten: Forgotten, done: Swept) -> None:
         return
 
 
-def _sweep_scorings(home: Path, forgotten: Forgotten, done: Swept) -> None:
+def _sweep_scorings(home: Path, forgotten: Forgotten, done: SweptFiles) -> None:
     """Remove the scorings that contain erased customers, after replacing the one in service."""
     from serving import score
 
@@ -193,7 +193,7 @@ def _sweep_scorings(home: Path, forgotten: Forgotten, done: Swept) -> None:
             return
 
 
-def _remove(scorings: Sequence[Path], done: Swept) -> None:
+def _remove(scorings: Sequence[Path], done: SweptFiles) -> None:
     for path in scorings:
         shutil.rmtree(path)
         done.scorings_removed.append(path.name)

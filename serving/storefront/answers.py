@@ -68,7 +68,7 @@ def _lines(state: State, customer_id: str) -> list[Line]:
 
 
 @dataclass(frozen=True)
-class Ask:
+class ListQuery:
     """What is asked for, independent of the customer: ``eligible`` by product code, ``banned`` by id."""
 
     list_name: str
@@ -79,7 +79,7 @@ class Ask:
     segments: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, state: State, request: RecommendRequest) -> "Ask":
+    def of(cls, state: State, request: RecommendRequest) -> "ListQuery":
         """Read a request: products in the cart, or being viewed, are not shown again."""
         looked_at = (request.product_id,) if request.product_id is not None else ()
         cart = (*request.cart, *looked_at)
@@ -100,7 +100,7 @@ def recommend(state: State, request: RecommendRequest) -> Recommended:
 
 def recommended(state: State, request: RecommendRequest) -> dict[str, Any]:
     """Return the fields of the answer of ``recommend`` for serialisation."""
-    ask, customer = Ask.of(state, request), find_customer(state, request.customer_id)
+    ask, customer = ListQuery.of(state, request), find_customer(state, request.customer_id)
     picks, path, fallback = _picked(state, customer, ask)
     products: Any = _products(picks)
     if request.details:
@@ -133,7 +133,7 @@ def due_of(snapshot: Snapshot, customer: Customer) -> dict[str, str]:
     return snapshot.live.due(customer.name, without=[name for name, _ in customer.lines])
 
 
-def _picked(state: State, customer: Customer, ask: Ask) -> tuple[list[Pick], Path, str | None]:
+def _picked(state: State, customer: Customer, ask: ListQuery) -> tuple[list[Pick], Path, str | None]:
     """Return the list, its origin, and why it is not a personal one."""
     snapshot = state.snapshot
     if ask.list_name in PERSONAL and customer.code >= 0 and not customer.lines and not ask.cart:
@@ -154,7 +154,7 @@ def _picked(state: State, customer: Customer, ask: Ask) -> tuple[list[Pick], Pat
     return picks, "fallback", f"{reason}: {message}"
 
 
-def _alike(state: State, customer: Customer, ask: Ask) -> tuple[list[Pick], Path, str | None] | None:
+def _alike(state: State, customer: Customer, ask: ListQuery) -> tuple[list[Pick], Path, str | None] | None:
     """Return what sells to customers with the same attributes; None if none of these is known."""
     segments = state.snapshot.segments
     if segments is None or ask.list_name not in BY_ATTRIBUTES:
@@ -170,7 +170,7 @@ def _alike(state: State, customer: Customer, ask: Ask) -> tuple[list[Pick], Path
     return (picks, "fallback", message) if picks else None
 
 
-def _why(snapshot: Snapshot, customer: Customer, ask: Ask, picks: Sequence[Pick], path: Path) -> Why:
+def _why(snapshot: Snapshot, customer: Customer, ask: ListQuery, picks: Sequence[Pick], path: Path) -> Why:
     """Return the reasons of a list: stored with it, computed now, or that it sells."""
     if path == "live" and snapshot.live is not None:
         return snapshot.live.why(customer.name, customer.lines, ask.cart, picks)
@@ -181,7 +181,7 @@ def _why(snapshot: Snapshot, customer: Customer, ask: Ask, picks: Sequence[Pick]
     return reasons
 
 
-def _why_not_live(snapshot: Snapshot, customer: Customer, ask: Ask) -> str | None:
+def _why_not_live(snapshot: Snapshot, customer: Customer, ask: ListQuery) -> str | None:
     """Return why this request gets best sellers; None if the live ranker can answer it."""
     if not len(snapshot.catalogue.products):
         return "the orders of this shop name no products"
@@ -205,7 +205,7 @@ def _priced(snapshot: Snapshot, request: RecommendRequest) -> Bools:
     return np.asarray((price >= np.float32(low)) & (price <= np.float32(high)))
 
 
-def from_ready(snapshot: Snapshot, code: int, ask: Ask) -> list[Pick] | None:
+def from_ready(snapshot: Snapshot, code: int, ask: ListQuery) -> list[Pick] | None:
     """Filter a ready list; None if there is none, or it is too short to know what comes next.
 
     A customer with no product left was not ranked: an empty answer is complete only for ``buy_again``.
@@ -226,7 +226,7 @@ def from_ready(snapshot: Snapshot, code: int, ask: Ask) -> list[Pick] | None:
     return picks if whole else None
 
 
-def live(snapshot: Snapshot, customer: Customer, ask: Ask) -> list[Pick]:
+def live(snapshot: Snapshot, customer: Customer, ask: ListQuery) -> list[Pick]:
     """Rank now, on the history in the snapshot, the lines since it and the cart."""
     if snapshot.live is None:
         return []
@@ -241,12 +241,12 @@ def live(snapshot: Snapshot, customer: Customer, ask: Ask) -> list[Pick]:
     )
 
 
-def popular(snapshot: Snapshot, ask: Ask) -> list[Pick]:
+def popular(snapshot: Snapshot, ask: ListQuery) -> list[Pick]:
     """Return the best sellers among the eligible."""
     return _best(snapshot, ask, snapshot.popular, snapshot.popular_score, source="popular")
 
 
-def _best(snapshot: Snapshot, ask: Ask, product: Ints, score: Floats, *, source: str) -> list[Pick]:
+def _best(snapshot: Snapshot, ask: ListQuery, product: Ints, score: Floats, *, source: str) -> list[Pick]:
     """Return the first eligible products of an order."""
     at = np.flatnonzero(ask.eligible[product])[: ask.k + len(ask.banned)]
     ids = snapshot.catalogue.products.names(product[at])

@@ -16,7 +16,7 @@ from models.policy.subjects import People
 from models.ranking.live import Pick
 from serving.offer_inputs import CONTACT_DAYS, N_CANDIDATES, goods_now
 from serving.state import State
-from serving.storefront.answers import Ask, Customer, from_ready, live
+from serving.storefront.answers import Customer, ListQuery, from_ready, live
 from serving.storefront.moments import days_on
 
 Contacts = list[tuple[str | None, datetime]]
@@ -50,7 +50,7 @@ def offer_case(state: State, customer: Customer, exclude: Sequence[str], now: da
 
 def _first(state: State, list_name: str, customer: Customer, exclude: Sequence[str]) -> list[Pick]:
     """Return the head of a list, in stock or not: the choice itself says what it refuses, and why."""
-    ask = Ask(list_name, N_CANDIDATES, frozenset(exclude), np.ones_like(state.eligible))
+    ask = ListQuery(list_name, N_CANDIDATES, frozenset(exclude), np.ones_like(state.eligible))
     picks = None if customer.lines else from_ready(state.snapshot, customer.code, ask)
     return live(state.snapshot, customer, ask) if picks is None else picks
 

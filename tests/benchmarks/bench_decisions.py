@@ -15,7 +15,7 @@ from rich.table import Table
 from features.settings import Economics
 from models.budgets.allocation import solve
 from models.budgets.budget import best_rows
-from models.budgets.calendar import Room, plan
+from models.budgets.calendar import ContactRoom, plan
 from models.budgets.limits import Limits
 from models.decisions.case import Case, Terms
 from models.decisions.everyone import options
@@ -72,7 +72,7 @@ def everyone(table: Table, rng: np.random.Generator) -> None:
     table.add_row(f"every action with {N_CANDIDATES} candidates for {n:,} customers", f"{seconds:.1f}")
     found = options(asked, shelf, terms, days=27)
     none = np.zeros(n, np.int32)
-    seconds = timed(lambda: plan(found, Room(none, none), 28))
+    seconds = timed(lambda: plan(found, ContactRoom(none, none), 28))
     table.add_row(f"a month's contacts of {n:,} customers", f"{seconds:.1f}")
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from worlds.decisions import TERMS, some
 
 from features.settings import ContactPolicy, Economics
-from models.budgets.calendar import Calendar, Room, plan, within
+from models.budgets.calendar import Calendar, ContactRoom, plan, within
 from models.decisions.everyone import Options, options
 from models.policy.subjects import People
 
@@ -16,14 +16,14 @@ N_DAYS = 30
 
 def planned(
     seed: int, n: int, *, weekly: int = 2, monthly: int = 4, preferred: np.ndarray | None = None
-) -> tuple[Calendar, Options, Room]:
+) -> tuple[Calendar, Options, ContactRoom]:
     """Plan a month for any customers, with contacts made before it."""
     asked, shelf = some(seed, n)
     assert asked.standing is not None
     rng = np.random.default_rng(seed)
     policy, economics = ContactPolicy(max_contacts_7d=weekly), Economics(max_contacts_28d=monthly)
     recent = asked.standing.n_contacts_7d
-    room = Room(recent, recent + rng.integers(0, 3, n).astype(np.int32), policy, economics)
+    room = ContactRoom(recent, recent + rng.integers(0, 3, n).astype(np.int32), policy, economics)
     free = replace(asked.standing, n_contacts_7d=np.zeros(n, np.int32))
     people = People(asked.people.consent, np.zeros(n, np.int32))
     terms = replace(TERMS, policy=policy)
@@ -53,7 +53,7 @@ def test_an_earlier_contact_counts_from_yesterday_and_not_a_day_longer(
     _, asked, room = planned(5, 500)
     once = np.ones(500, np.int32)
     caps = ContactPolicy(max_contacts_7d=weekly), Economics(max_contacts_28d=monthly)
-    assert plan(asked, Room(once, once, *caps), N_DAYS).day.min() == first
+    assert plan(asked, ContactRoom(once, once, *caps), N_DAYS).day.min() == first
 
 
 @pytest.mark.parametrize(("weekly", "monthly", "gap"), [(1, 99, 7), (9, 1, 28)])

@@ -19,7 +19,7 @@ from worlds.snapshot import make_snapshot
 from features.ingest import ingest
 from features.shop import Shop
 from serving.online import refresh, refreshed
-from serving.online.backlog import News
+from serving.online.backlog import NewEvents
 from serving.online.refresh import Refresher
 from serving.online.rescoring import INSTANT, Rescoring, by_day
 from serving.persons import rights
@@ -103,7 +103,7 @@ def test_refreshed_equals_a_full_scoring_of_a_warehouse_with_the_same_events(
     rescoring = Rescoring.open(home)
     events = [row | {"event_id": f"e{n}", "seq": n} for n, row in enumerate(happened)]
     ids = sorted({row["customer_id"] for row in events})
-    rows = rescoring.rows(ids, News(1, events, []))
+    rows = rescoring.rows(ids, NewEvents(1, events, []))
     whole = ingested(home, tmp_path_factory.mktemp("later"), events)
     cutoff = max(row["occurred_at"] for row in events) + INSTANT
     seen = [name for name in whole.customers_seen(cutoff) if name in ids]
@@ -281,7 +281,7 @@ def test_models_that_load_but_cannot_predict_stop_all_refreshes_and_lose_no_even
 
 def test_who_is_erased_while_being_refreshed_is_not_written_again(home: Path, store: Store) -> None:
     rescoring = Rescoring.open(home)
-    rows = rescoring.rows(["c03"], News(1, [event(1)], []))
+    rows = rescoring.rows(["c03"], NewEvents(1, [event(1)], []))
     assert refreshed.keep(store, rows) == 1
     rights.forget(store, "c03", now=NOW)
     assert refreshed.names(store, STAMP) == set()
@@ -293,7 +293,7 @@ def test_nothing_of_an_erased_customers_older_rows_is_left_in_the_file(home: Pat
     store, rescoring = Store.open(home), Rescoring.open(home)
     for number in range(1, 6):
         events = [event(hour, who) for who in ("somebody new", "c03", "c04") for hour in range(1, number + 1)]
-        refreshed.keep(store, rescoring.rows(["somebody new", "c03", "c04"], News(number, events, [])))
+        refreshed.keep(store, rescoring.rows(["somebody new", "c03", "c04"], NewEvents(number, events, [])))
     rights.forget(store, "somebody new", now=NOW)
     rights.scrub(store)
     assert search(home, "somebody new").found == {}
@@ -317,7 +317,7 @@ def test_a_contact_made_since_is_in_the_features(home: Path) -> None:
     contact = {"customer_id": "c03", "sent_at": sent, "contact_id": "k", "treated": True, "channel": "email"}
     rescoring = Rescoring.open(home)
     plain, told = (
-        rescoring.rows(["c03"], News(1, [event(1)], made))[0]["features"] for made in ([], [contact])
+        rescoring.rows(["c03"], NewEvents(1, [event(1)], made))[0]["features"] for made in ([], [contact])
     )
     assert told["n_contacts"] == plain["n_contacts"] + 1
     assert told["days_since_last_contact"] == 0
@@ -325,6 +325,6 @@ def test_a_contact_made_since_is_in_the_features(home: Path) -> None:
 
 def test_days_are_divided_so_that_each_has_one_cutoff() -> None:
     events = [event(1), event(30, "c04"), event(2, "c05"), event(31, "c05")]
-    parts = list(by_day(News(1, events, []), "UTC"))
+    parts = list(by_day(NewEvents(1, events, []), "UTC"))
     assert [ids for ids, _ in parts] == [["c03"], ["c04", "c05"]]
     assert isinstance(parts[0][1].events[0]["occurred_at"], datetime)

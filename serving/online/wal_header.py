@@ -2,7 +2,7 @@
 
 The first 96 bytes of ``<database>-shm``, two copies of the WAL index's header (https://sqlite.org/walformat.html,
 section 2), change with every commit, of whichever process; what is committed is there before the commit
-returns. The file lives as long as a connection is open, so a pulse belongs to one.
+returns. The file lives as long as a connection is open, so this object belongs to one.
 """
 
 from mmap import ACCESS_READ, mmap
@@ -11,7 +11,7 @@ from typing import Any
 HEADERS = 96
 
 
-class Pulse:
+class WalHeader:
     """The header of one database's WAL index."""
 
     def __init__(self, database: str) -> None:
@@ -19,8 +19,8 @@ class Pulse:
             self._map = mmap(file.fileno(), HEADERS, access=ACCESS_READ)
 
     @classmethod
-    def of(cls, cursor: Any) -> "Pulse | None":
-        """Find the pulse of a connection that has read; None for other databases and journal modes."""
+    def of(cls, cursor: Any) -> "WalHeader | None":
+        """Find the header of a connection that has read; None for other databases and journal modes."""
         try:
             cursor.execute("PRAGMA database_list")
             return cls(cursor.fetchone()[2])
