@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -82,7 +82,7 @@ class Recompra:
         WORKER.followed = True
         if WORKER.moved():  # while this worker was starting
             WORKER.swap(WORKER.load())
-        self._followers = [asyncio.create_task(look(WORKER)) for look in (_follow, _look_after_store)]
+        self._followers = [asyncio.create_task(_repeated(look, WORKER)) for look in (_follow, _recheck)]
 
     @bentoml.on_shutdown
     async def leave(self) -> None:
@@ -195,18 +195,24 @@ def _asked() -> Accepted:
     return Accepted.of(request.headers, bodiless=request.scope.get(ADMITTED) == "HEAD")
 
 
+async def _repeated(look: Callable[[Worker], Awaitable[None]], worker: Worker) -> None:
+    """Look at short intervals, whatever a look meets: a task that ended would never look again."""
+    while True:
+        await asyncio.sleep(FOLLOW_SECONDS)
+        try:
+            await look(worker)
+        except Exception:
+            log.exception("a look at the scoring, or the store, failed")
+
+
 async def _follow(worker: Worker) -> None:
-    while True:
-        await asyncio.sleep(FOLLOW_SECONDS)
-        if worker.moved():
-            worker.swap(await asyncio.to_thread(worker.load))
+    if worker.moved():
+        worker.swap(await asyncio.to_thread(worker.load))
 
 
-async def _look_after_store(worker: Worker) -> None:
-    while True:
-        await asyncio.sleep(FOLLOW_SECONDS)
-        if worker.view is not None and worker.view.down:
-            await asyncio.to_thread(worker.recheck_store)
+async def _recheck(worker: Worker) -> None:
+    if worker.view is not None and worker.view.down:
+        await asyncio.to_thread(worker.recheck_store)
 
 
 def _watch_closely() -> None:

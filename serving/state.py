@@ -127,5 +127,5 @@ class State:
         for product_id, units in stock.items():
             code = self.snapshot.product(product_id)
             if code >= 0 and not (product_id in self.view.early and isfinite(in_catalogue[code])):
-                self.stock[code], self.eligible[code] = units, units > 0
-                self.eligible[code] &= offering is None or not offering[0].hidden[code]
+                hidden = offering is not None and bool(offering[0].hidden[code])
+                self.stock[code], self.eligible[code] = units, units > 0 and not hidden

@@ -4,7 +4,8 @@ Champions are checked in a thread of their own, so that neither a slow registry 
 refresh. After a rollback, a retained scoring of the older version serves at once, in the meantime.
 
 A scoring runs in a process of its own, so that a model that cannot be loaded, or uses all memory, harms
-nothing else. What is refused stays refused until the registry changes again; ``refused.json`` says why.
+nothing else. Champions that cannot score are refused; ``refused.json`` says why. They are tried again later,
+since a full disk or a lack of memory may have been at fault, and other champions at once.
 """
 
 import logging
@@ -34,6 +35,8 @@ SCORING = "serving.score"
 SWEEP_AGAIN_SECONDS = 60.0
 BUSY_SECONDS = 10.0
 """Interval for checking whether another scoring has ended."""
+RETRY_SECONDS, LONGEST_RETRY_SECONDS = 60.0, 3600.0
+"""Refused champions are tried again after the first, then after twice as long, up to the second."""
 LOOK_SECONDS = 0.2
 """Interval between looks for events: one row of the store is read."""
 NICE, SCORING_NICE = 5, 5
@@ -46,7 +49,8 @@ class Watcher:
     def __init__(self, home: Path) -> None:
         self.home = home.resolve()
         self._registry: Registry | None = None
-        self._failed: dict[str, str] | None = None
+        self._put_off: dict[str, str] | None = None
+        self._n_refusals = 0
         self._trouble: str | None = None
         self._store: Store | None = None
         self._sweep_at = self._score_at = 0.0
@@ -63,9 +67,12 @@ class Watcher:
         self._tell("")
         if wanted == pointer.models:
             self._accept()
-        elif wanted and wanted != self._failed:
-            return self._go_back(wanted, pointer) or self._score(wanted, pointer.as_of)
-        return False
+            return False
+        if wanted != self._put_off:
+            self._put_off, self._n_refusals = None, 0
+        if not wanted or (self._put_off and time.monotonic() < self._score_at):
+            return False
+        return self._go_back(wanted, pointer) or self._score(wanted, pointer.as_of)
 
     def _go_back(self, wanted: dict[str, str], pointer: Pointer) -> bool:
         """Serve a retained scoring of those versions at once; return whether no new one is needed."""
@@ -107,7 +114,7 @@ class Watcher:
             return False
 
     def _accept(self) -> None:
-        self._failed = None
+        self._put_off = None
         (self.home / REFUSED).unlink(missing_ok=True)
 
     def _tell(self, trouble: str) -> None:
@@ -120,8 +127,6 @@ class Watcher:
         self._trouble = trouble
 
     def _score(self, wanted: dict[str, str], as_of: str) -> bool:
-        if time.monotonic() < self._score_at:
-            return False
         log.info("the champions are now %s: scoring as of %s", wanted, as_of)
         done = _run(SCORING, self.home, as_of, given_up=lambda: self._changed(wanted))
         if done is None:
@@ -132,16 +137,20 @@ class Watcher:
             return True
         if done.returncode == BUSY:
             log.info("another scoring is at work: its end is waited for")
-            self._score_at = time.monotonic() + BUSY_SECONDS
+            self._put_off, self._score_at = wanted, time.monotonic() + BUSY_SECONDS
             return False
-        reason = _last(done)
-        details = {"fields": {"exception": done.stderr.strip()}}
+        self._refuse(wanted, done)
+        return False
+
+    def _refuse(self, wanted: dict[str, str], done: "subprocess.CompletedProcess[str]") -> None:
+        reason, details = _last(done), {"fields": {"exception": done.stderr.strip()}}
         log.error(
             "the new champions are refused, the old scoring stays in service: %s", reason, extra=details
         )
         write_card(self.home / REFUSED, {"models": wanted, "reason": reason})
-        self._failed = wanted
-        return False
+        seconds = min(RETRY_SECONDS * 2**self._n_refusals, LONGEST_RETRY_SECONDS)
+        self._put_off, self._score_at = wanted, time.monotonic() + seconds
+        self._n_refusals += 1
 
 
 def _run(

@@ -105,18 +105,20 @@ class Worker:
 
     def sync(self) -> None:
         """Catch up with the store: called once per request, before anything is answered."""
-        if self.view is not None and not (self.followed and self.view.down):
-            self._sync(self.view, self.state)
+        if self.view is None or (self.followed and self.view.down):
+            return
+        self.view.sync()
+        if self.view.new_stock and self.state is not None:
+            self.state.restock(self.view.take_new_stock())
 
     def recheck_store(self) -> None:
-        """Check whether an unavailable store is back; may block, so it is not called while answering."""
-        if self.view is not None and self.view.down:
-            self._sync(self.view, self.state)
+        """Check whether an unavailable store is back; may block, so it is not called while answering.
 
-    @staticmethod
-    def _sync(view: View, state: State | None) -> None:
-        if "stock" in view.sync() and state is not None:
-            state.restock(view.new_stock)
+        Until it is back no request syncs, so this may run in another thread. The next request applies stock
+        reports that it read.
+        """
+        if self.view is not None and self.view.down:
+            self.view.sync()
 
     def moved(self) -> bool:
         """Return whether the pointer changed since the last look, or a refused scoring is to be retried."""

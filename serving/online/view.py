@@ -3,6 +3,9 @@
 The store's clock is one row of counters. Each request reads it; only if a counter changed is anything else
 read, and then only rows above the last number seen. So an event posted to one worker affects the next answer
 of every other.
+
+One thread at a time calls ``sync``: it alone opens and closes the connection that reads the clock. Any thread
+may read a customer's lines and contacts; a thread that finds the store lost only says so.
 """
 
 import logging
@@ -49,7 +52,7 @@ class View:
         self.early: set[str] = set()
         """Products whose newest report is from before the ready lists."""
         self.new_stock: dict[str, float] = {}
-        """The changes of ``stock`` found by the last ``sync``."""
+        """Reports since they were last taken, by ``take_new_stock``."""
         self.erased: set[bytes] = set()
         self.keys: dict[str, Key] = {}
         self._holders: dict[bytes, Key] = {}
@@ -74,6 +77,7 @@ class View:
         self.seen |= {"events": 0, "stock": 0}
         self.active, self.stock, self.early, self._kept = {}, {}, set(), {}
         self._catch_up()  # raises: a view that has read nothing knows neither keys nor erasures
+        self.new_stock = {}
 
     def sync(self) -> set[str]:
         """Catch up with the store; return the topics that changed: none if it cannot be read."""
@@ -83,7 +87,9 @@ class View:
         try:
             moved = self._catch_up()
         except (*DEAD, self.store.driver_error) as error:
-            return self._lost(error)
+            self._mark_down(error)
+            self._let_go(spoilt=True)
+            return set()
         self.down = ""
         return moved
 
@@ -100,13 +106,11 @@ class View:
         """Return whether nobody has written since the clock was read; False if that cannot be seen."""
         return self._wal_header is not None and self._wal_header.read() == self._header_seen
 
-    def _lost(self, error: Exception) -> set[str]:
+    def _mark_down(self, error: Exception) -> None:
         if not self.down:
             log.error("the store cannot be read, answers go on with what is known: %s", type(error).__name__)
         self.down = f"the store cannot be read ({type(error).__name__})"
         self._again = monotonic() + RETRY_SECONDS  # a store that hangs must not delay every request
-        self._let_go(spoilt=True)
-        return set()
 
     def _let_go(self, *, spoilt: bool = False) -> None:
         if self._wal_header is not None:
@@ -146,9 +150,15 @@ class View:
         query = sa.select(STOCK.c.product_id, STOCK.c.stock, STOCK.c.occurred_at).where(STOCK.c.seq > after)
         with self.store.read() as db:
             rows = db.execute(query).all()
-        self.new_stock = {row[0]: row[1] for row in rows}
-        self.early = (self.early - self.new_stock.keys()) | {row[0] for row in rows if row[2] < self.since}
-        self.stock |= self.new_stock
+        new = {row[0]: row[1] for row in rows}
+        self.early = (self.early - new.keys()) | {row[0] for row in rows if row[2] < self.since}
+        self.stock |= new
+        self.new_stock |= new
+
+    def take_new_stock(self) -> dict[str, float]:
+        """Return the stock reports since the last call."""
+        taken, self.new_stock = self.new_stock, {}
+        return taken
 
     def _sync_erasures(self, after: int) -> None:
         with self.store.read() as db:
@@ -205,7 +215,7 @@ class View:
         try:
             newest = self._lines(customer_id)
         except DEAD as error:
-            self._lost(error)
+            self._mark_down(error)
             return rows
         if len(self._kept) >= KEPT:
             self._kept.clear()

@@ -133,6 +133,22 @@ def test_a_store_that_is_away_is_not_asked_for_lines(store: Store, monkeypatch: 
     view.close()
 
 
+def test_whoever_finds_the_store_lost_leaves_the_clock_to_the_thread_that_reads_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.keep([event()])
+    view = View(store, AS_OF)
+    clock = view._clock
+
+    def away(_: str) -> list[dict[str, Any]]:
+        raise OperationalError("SELECT", {}, Exception("gone"))
+
+    monkeypatch.setattr(view, "_lines", away)
+    assert view.lines("ann") == []
+    assert view.down and view._clock is clock
+    view.close()
+
+
 def test_a_report_of_stock_after_the_scoring_is_no_longer_an_early_one(store: Store) -> None:
     report = {"kind": "stock", "customer_id": None, "quantity": 9.0}
     store.keep([event("s1", **report, occurred_at=AS_OF - timedelta(hours=1))])

@@ -2,6 +2,7 @@ import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -86,6 +87,24 @@ def test_champions_that_cannot_score_are_refused_once_and_said_so(
     assert len(runs) == 1
     assert refusal(tmp_path) == "ArtefactError: no model.json"
     assert json.loads((tmp_path / "refused.json").read_text())["models"] == champions
+
+
+def test_refused_champions_are_tried_again_ever_later_in_case_the_disk_was_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[Any]
+) -> None:
+    make_home(tmp_path)
+    (tmp_path / "broken").touch()
+    looking, minute = watching(tmp_path, monkeypatch, {"cross_sell": "2"}), 0
+    monkeypatch.setattr(watcher, "time", SimpleNamespace(monotonic=lambda: 60.0 * minute))
+    tried = []
+    for minute in range(10):
+        looking.look()
+        tried.append(len(runs))
+    assert tried == [1, 2, 2, 3, 3, 3, 3, 4, 4, 4]
+    (tmp_path / "broken").unlink()
+    minute = 100
+    assert looking.look()
+    assert refusal(tmp_path) is None
 
 
 def test_a_scoring_that_waits_for_another_one_refuses_nobody(

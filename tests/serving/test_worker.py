@@ -171,6 +171,21 @@ def test_no_request_waits_for_a_store_that_is_away_while_somebody_else_looks_aft
     assert worker.status()["store"] == "ok"
 
 
+def test_stock_reported_while_the_store_was_away_counts_from_the_next_request_on(
+    worker: Worker,
+) -> None:
+    assert worker.view is not None and worker.state is not None
+    product = worker.state.snapshot.catalogue.products.names([0])[0]
+    report = {"event_id": "s1", "kind": "stock", "product_id": product, "quantity": 0.0}
+    report |= {"customer_id": None, "unit_price": None, "occurred_at": NOW, "received_at": NOW}
+    worker.store.keep([report])
+    worker.followed, worker.view.down, worker.view._sure_until = True, "gone", 0.0
+    worker.recheck_store()
+    assert worker.state.eligible[0]
+    worker.sync()
+    assert not worker.state.eligible[0]
+
+
 class Slow(FakeLive):
     """A ranker that takes its time."""
 

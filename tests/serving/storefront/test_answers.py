@@ -49,7 +49,7 @@ def state(tmp_path: Path) -> Iterator[State]:
 def post(state: State, *posted: dict[str, Any]) -> None:
     events.post_events(state, EventsRequest.model_validate({"events": list(posted)}), NOW)
     state.view.sync()
-    state.restock(state.view.new_stock)
+    state.restock(state.view.take_new_stock())
 
 
 def order(product_id: str, customer_id: str = "c000003", **more: Any) -> dict[str, Any]:
