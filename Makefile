@@ -30,8 +30,8 @@ lock: $(READY) ## choose dependency versions anew, with hashes
 	$(BIN)/uv pip compile pyproject.toml --extra otel --extra postgres --group dev --universal --upgrade --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
 
-clean: ## forget the environment and all that was trained
-	rm -rf .venv .recompra
+clean: ## delete the environment; data and models stay in .recompra
+	rm -rf .venv
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -4,6 +4,9 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from tempfile import gettempdir
 from typing import TypeVar
 
 from features.errors import SettingsError
@@ -13,6 +16,9 @@ Result = TypeVar("Result")
 
 ONE_THREAD_CELLS = 10_000_000
 """Tables of up to this many cells (rows x columns) get one thread: more cost more than they gain."""
+
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+"""The memory of this container in bytes, or "max"."""
 
 BATCH_CELLS = 16_000_000
 """Work on customers x products is done in batches of at most this many cells."""
@@ -28,6 +34,19 @@ def threads() -> int:
     if not wanted.isdecimal():
         raise SettingsError(f"RECOMPRA_THREADS is {wanted!r}", "set it to a number of threads; 0: all cores")
     return int(wanted) or len(os.sched_getaffinity(0))
+
+
+def memory_mb() -> int:
+    """Return how many MB a database may use: half of the memory, at most 4,000; the rest goes to disk."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    with suppress(OSError, ValueError):  # no container, or one without a limit ("max")
+        limits.append(int(CONTAINER_LIMIT.read_text()))
+    return min(4_000, min(limits) // 2_000_000)
+
+
+def spill_folder() -> Path:
+    """Return where a database may put what does not fit: never the folder a command happens to run in."""
+    return Path(gettempdir()) / f"recompra-{os.getuid()}"
 
 
 def threads_for(n_cells: int) -> int:

@@ -15,6 +15,9 @@ from features.window import naive_utc
 if TYPE_CHECKING:
     import pandas as pd
 
+NAME_BYTES = 120
+"""A longer name is cut: names of all products lie in one array of equal places."""
+
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -98,7 +101,9 @@ def _coded(column: Any) -> tuple[Vocabulary, Ints]:
 
 
 def _bytes(name: Any) -> bytes:
-    return name.encode()[:120] if isinstance(name, str) else b""
+    """Return the first ``NAME_BYTES`` of a name, without a last character that is cut in two."""
+    whole = name.encode() if isinstance(name, str) else b""
+    return whole if len(whole) <= NAME_BYTES else whole[:NAME_BYTES].decode(errors="ignore").encode()
 
 
 _PRODUCTS = """

@@ -54,7 +54,7 @@ def connection(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     work.mkdir()
     with duckdb.connect() as con:
         con.execute(f"SET threads = {hardware.threads()}")
-        con.execute(f"SET memory_limit = '{_memory_mb()}MB'")
+        con.execute(f"SET memory_limit = '{hardware.memory_mb()}MB'")
         con.execute(f"SET temp_directory = {quote(str(work / 'spill'))}")
         con.execute("SET TimeZone = 'UTC'")
         con.execute(MACROS)
@@ -150,11 +150,6 @@ def _months(con: duckdb.DuckDBPyConnection, table: str) -> list[str]:
 def _within(month: str) -> str:
     first = f"TIMESTAMP '{month}-01'"
     return f"ordered_at >= {first} AND ordered_at < {first} + INTERVAL 1 MONTH"
-
-
-def _memory_mb() -> int:
-    """Return half of the machine's memory, at most 4 GB; what does not fit is spilled to disk."""
-    return min(4_000, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2_000_000)
 
 
 def _failure(error: Exception, home: Path) -> InputError:

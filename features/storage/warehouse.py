@@ -10,11 +10,11 @@ from weakref import finalize
 from pydantic import BaseModel, ConfigDict
 
 from features.errors import ArtefactError, NotFound, first_line
-from features.hardware import threads
+from features.hardware import memory_mb, spill_folder, threads
 from features.settings import Settings
 from features.storage.contracts import SIDE_TABLES
 from features.storage.files import hold
-from features.storage.tables import literal
+from features.storage.tables import literal, quote
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
@@ -63,12 +63,13 @@ class Warehouse:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _broken(CARD, error) from error
 
-    def connect(self, memory: str = "4GB") -> "Backend":
+    def connect(self) -> "Backend":
         """Return an Ibis DuckDB backend with one view per table; raise ``ArtefactError`` for a broken one."""
         import duckdb
         import ibis
 
-        con: Any = ibis.duckdb.connect(threads=threads(), memory_limit=memory)
+        con: Any = ibis.duckdb.connect(threads=threads(), memory_limit=f"{memory_mb()}MB")
+        con.raw_sql(f"SET temp_directory = {quote(str(spill_folder()))}")
         con.raw_sql("SET enable_progress_bar = false")
         con.raw_sql("SET parquet_metadata_cache = true")
         lines = literal(self.folder / "order_lines", "*/*.parquet")

@@ -1,8 +1,10 @@
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from features import hardware
 from features.errors import SettingsError
 from features.hardware import side_by_side, threads
 
@@ -19,6 +21,16 @@ def test_a_number_of_threads_that_is_none_is_named(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("RECOMPRA_THREADS", told)
     with pytest.raises(SettingsError, match="RECOMPRA_THREADS is"):
         threads()
+
+
+@pytest.mark.parametrize(("limit", "most"), [("1000000000\n", 500), ("max\n", 4_000), ("9e9", 4_000)])
+def test_a_database_uses_at_most_half_of_a_containers_memory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str, most: int
+) -> None:
+    (tmp_path / "memory.max").write_text(limit)
+    monkeypatch.setattr(hardware, "CONTAINER_LIMIT", tmp_path / "memory.max")
+    assert hardware.memory_mb() <= most
+    assert (hardware.memory_mb() == 500) == (most == 500)
 
 
 @pytest.mark.parametrize("told", ["1", "3"])

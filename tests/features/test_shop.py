@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from worlds import orders
 
+from features.hardware import spill_folder
 from features.window import parse_cutoff
 
 EARLY, LATE = ([parse_cutoff(day)] for day in ("2024-04-01", "2024-05-01"))
@@ -19,3 +20,10 @@ def test_panels_are_kept_while_they_are_small(tmp_path: Path, monkeypatch: pytes
     again = shop.panel(EARLY)
     assert again is not first
     pd.testing.assert_frame_equal(again, first)
+
+
+def test_a_query_spills_to_the_systems_folder_of_temporary_files(tmp_path: Path) -> None:
+    con = orders.make_shop(tmp_path).con
+    row = con.raw_sql("SELECT current_setting('temp_directory'), current_setting('memory_limit')").fetchone()
+    assert Path(row[0]) == spill_folder()
+    assert row[1].endswith("iB")

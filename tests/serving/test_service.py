@@ -1,5 +1,6 @@
 """The BentoML service in this process: every endpoint through the framework, and the hot routes' twins."""
 
+import asyncio
 import json
 import re
 import subprocess
@@ -17,6 +18,7 @@ from worlds.snapshot import make_home, names
 
 from serving.endpoints import ALL, BY_PATH
 from serving.entrance.access import HOT, AccessControl
+from serving.worker import Worker
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,20 @@ def test_access_control_inside_the_framework_is_as_strict(service: Service) -> N
     behind = Service(service.runner, service.app.middleware_stack.app, {"admin": "none"})
     for path in ("/customer", "/recommend", "/docs.json"):
         assert behind.ask(path, {"customer_id": "c000001"}).status_code == 401
+
+
+@pytest.mark.usefixtures("service")
+def test_a_look_that_fails_is_followed_by_the_next() -> None:
+    from serving.service import _repeated
+
+    ends: list[type[BaseException]] = [asyncio.CancelledError, ValueError]
+
+    async def look(_: Worker) -> None:
+        raise ends.pop()
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(_repeated(look, Worker()))
+    assert not ends
 
 
 @pytest.mark.parametrize("endpoint", ALL, ids=lambda endpoint: endpoint.path)

@@ -94,15 +94,16 @@ def test_refused_champions_are_tried_again_ever_later_in_case_the_disk_was_full(
 ) -> None:
     make_home(tmp_path)
     (tmp_path / "broken").touch()
-    looking, minute = watching(tmp_path, monkeypatch, {"cross_sell": "2"}), 0
-    monkeypatch.setattr(watcher, "time", SimpleNamespace(monotonic=lambda: 60.0 * minute))
+    looking, clock = watching(tmp_path, monkeypatch, {"cross_sell": "2"}), [0.0]
+    monkeypatch.setattr(watcher, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     tried = []
     for minute in range(10):
+        clock[0] = 60.0 * minute
         looking.look()
         tried.append(len(runs))
     assert tried == [1, 2, 2, 3, 3, 3, 3, 4, 4, 4]
     (tmp_path / "broken").unlink()
-    minute = 100
+    clock[0] += 3600
     assert looking.look()
     assert refusal(tmp_path) is None
 

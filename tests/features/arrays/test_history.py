@@ -114,6 +114,14 @@ def test_a_catalogue_is_aligned_to_the_history(shop):
     assert float(catalogue.unit_cost[code]) == 3.0
 
 
+def test_a_long_name_is_cut_between_characters(tmp_path):
+    name = "Pão de açúcar " * 10
+    shop = make_shop(tmp_path, products=pd.DataFrame({"product_id": ["p04"], "name": [name]}))
+    catalogue = shop.catalogue(CUTOFF)
+    shown = catalogue.names([catalogue.products.code("p04")])[0]
+    assert name.startswith(shown) and len(shown.encode()) in (119, 120)
+
+
 def test_a_shop_without_products_has_an_empty_history(tmp_path):
     shop = make_shop(tmp_path, order_lines().drop(columns="product_id"))
     history = shop.history(CUTOFF)
