@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from worlds.decisions import TERMS, some, without
 
-from models.decisions.arms import sums
+from models.decisions.arms import economics_of
 from models.decisions.economics import Money
 
 N, K = 40, 6
@@ -15,7 +15,7 @@ def test_what_is_spent_is_the_contact_and_the_discount_of_all_who_then_buy() -> 
     asked, shelf = some(0, N, K)
     table, standing = TERMS.table, asked.standing
     assert standing is not None
-    spend = sums(asked, shelf, table).spend
+    spend = economics_of(asked, shelf, table).spend
     parts = np.split(spend, np.cumsum([K] * table.n_with_product), axis=1)
     for at, part in enumerate(parts[:-1]):
         buying = np.minimum(asked.chance * (1 + table.effect[at]), 1)
@@ -40,7 +40,7 @@ def test_a_learnt_change_lifts_a_products_chance_by_its_share_of_those_who_order
         assert asked.standing is not None
         people = without(asked.standing, risk=np.full(N, risk))
         taught = replace(asked, standing=people, learnt={name: np.full(N, change)})
-        return sums(taught, shelf, TERMS.table).worth[:, :K]
+        return economics_of(taught, shelf, TERMS.table).worth[:, :K]
 
     np.testing.assert_allclose(learnt(0.5, 0.1), learnt(0.0, 0.2))
     assert np.nanmin(learnt(0.0, 0.2) - learnt(0.0, 0.1)) < 0 < np.nanmax(learnt(0.0, 0.2) - learnt(0.0, 0.1))
