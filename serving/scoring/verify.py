@@ -96,11 +96,12 @@ def _sample(snapshot: Snapshot, n: int) -> Any:
 def _differing(prefix: str, served: Columns, codes: Any, frame: pd.DataFrame) -> Iterator[str]:
     """Yield a column's name for every row in which it differs; a missing column differs everywhere."""
     anew = Columns.of(frame)
-    for name in sorted({*served.order} ^ {*anew.order}):
-        yield prefix + name
+    missing = {*served.order} ^ {*anew.order}
     rows = zip((served.row(int(code)) for code in codes), anew.rows(slice(None)), strict=True)
     for left, right in rows:
-        yield from (prefix + name for name in left if not _same(left[name], right.get(name)))
+        for name in left | right:
+            if name in missing or not _same(left[name], right[name]):
+                yield prefix + name
 
 
 def _same(served: Any, anew: Any) -> bool:

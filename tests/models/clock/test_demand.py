@@ -173,6 +173,14 @@ def test_four_of_five_products_lie_inside_and_as_many_below_as_above() -> None:
     assert above == pytest.approx(0.1, abs=0.03)
 
 
+def test_how_far_sales_spread_is_learnt_from_those_who_sell_once_a_horizon_too() -> None:
+    plain, sold = window(400, 0)
+    plain.buyers[:, :YEAR], plain.units[:], plain.turn[:], sold.buyers[:] = 1.0, 2.0, 1.0, 1.0
+    sold.units[:] = np.random.default_rng(0).negative_binomial(1, 1 / 3, 400)  # mean 2, variance 6
+    found = Demand.fit([(plain, sold)] * 3).expected(plain)
+    assert (sold.units > found.p90).mean() == pytest.approx(0.2, abs=0.05)  # none can lie below 0
+
+
 def test_of_whole_units_the_bounds_are_the_outermost_inside() -> None:
     learnt, ahead = Demand.fit([window(90, seed) for seed in range(3)]), window(90, 9)[0]
     plain, whole = (learnt.expected(ahead._replace(whole=np.full(90, given))) for given in (False, True))

@@ -31,7 +31,8 @@ def slowly(lines: list[tuple[str, float]]) -> list[tuple[str, int, float]]:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([*PRODUCTS, "?"]), st.integers(-3, 3).map(float)), max_size=6))
 def test_a_return_takes_back_what_was_bought_last_and_the_new_is_one_order(lines: list) -> None:
-    mine, fresh = by_now(history(), 0, lines)
+    state = history()
+    mine, fresh = by_now(state, 0, lines)
     columns = (mine.products.names(mine.product), mine.day.tolist(), mine.quantity.tolist())
     found, new = sorted(zip(*columns, strict=True)), mine.day == TODAY
     assert found == slowly(lines)
@@ -39,6 +40,7 @@ def test_a_return_takes_back_what_was_bought_last_and_the_new_is_one_order(lines
     assert {*mine.order[new].tolist()} <= {int(mine.order[~new].max(initial=-1)) + 1}
     assert np.isnan(mine.revenue[new]).all() and (mine.revenue[~new] == 1).all()
     assert (mine.indptr.tolist(), mine.cutoff_day) == ([0, len(found)], TODAY)
+    assert state.quantity.tolist() == [2, 1, 1]
 
 
 def test_half_a_kilo_brought_back_leaves_the_other_half() -> None:
