@@ -117,7 +117,7 @@ def _lines(attributes: Mapping[Any, Any]) -> list[str]:
                 for separator in SEPARATORS:
                     parts = [part for text in parts for part in text.split(separator)]
             lines += [f"{name}={part.strip().lower()}" for part in parts if part.strip()]
-    return lines
+    return list(dict.fromkeys(lines))
 
 
 def _lifts(
@@ -135,7 +135,8 @@ def _lifts(
     bought = _buyers(history)
     seen = np.asarray((belongs @ bought).todense())
     large = np.diff(belongs.indptr) >= SMALLEST
-    kept = np.sort(np.argsort(-seen.sum(axis=1) * large, kind="stable")[: min(N_SEGMENTS, int(large.sum()))])
+    order = np.lexsort((-seen.sum(axis=1), ~large))
+    kept = np.sort(order[: min(N_SEGMENTS, int(large.sum()))])
     share = np.asarray(bought.sum(axis=0)).ravel() / max(bought.sum(), 1)
     return Vocabulary.of(names[kept].tolist()), _drawn(seen[kept], share, category)
 
