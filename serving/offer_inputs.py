@@ -1,16 +1,21 @@
-"""The inputs of offers and plans: the goods and the terms in service."""
+"""The inputs of offers and plans as of now: cases of customers, the goods and the terms in service."""
 
 from dataclasses import replace
 
+import numpy as np
+
+from features.arrays.dtypes import Ints
+from features.arrays.last_bought import days_since_bought
 from features.errors import NotFound
-from models.decisions.case import Terms
-from models.policy.subjects import Goods
+from models.decisions.case import Case, Terms
+from models.decisions.economics import Money
+from models.policy.standing import Standing
+from models.policy.subjects import Goods, People
+from serving.online.recent import Recent
 from serving.state import State
 
 N_CANDIDATES = 20
 """Number of products of each personal list that may be offered."""
-CONTACT_DAYS = 28
-"""Contacts are counted over this many days."""
 
 
 def no_offers(state: State) -> NotFound:
@@ -27,3 +32,36 @@ def goods_now(state: State) -> tuple[Goods, Terms]:
         raise no_offers(state)
     goods, terms = state.snapshot.goods_and_terms
     return replace(goods, stock=state.stock), terms
+
+
+def case_now(
+    state: State,
+    codes: Ints,
+    recent: Recent,
+    *,
+    people: People,
+    product: Ints,
+    chance: Money,
+    standing: Standing | None,
+) -> Case:
+    """Build the case of some customers' candidates (codes and chances of shape (n, k)).
+
+    What was ordered since the scoring was bought 0 days ago.
+    """
+    snapshot = state.snapshot
+    if snapshot.history is None:
+        return Case(people, product, chance, np.full(product.shape, np.nan))
+    history = snapshot.history.of_customers(codes)
+    since = np.where(recent.bought(codes, product), 0.0, days_since_bought(history, product))
+    if snapshot.known is None:
+        return Case(people, product, chance, since)
+    return snapshot.known.case(
+        codes,
+        history,
+        goods_now(state)[0],
+        people=people,
+        product=product,
+        chance=chance,
+        days_since_bought=since,
+        standing=standing,
+    )

@@ -208,6 +208,13 @@ class Store:
         with self.read() as db:
             return [(row[0], row[1], row[2]) for row in db.execute(query)]
 
+    def orders_made(self, moment: datetime) -> list[tuple[str, str | None]]:
+        """Return customer and product of each order line since ``moment``."""
+        query = sa.select(EVENTS.c.customer_id, EVENTS.c.product_id)
+        query = query.where(EVENTS.c.occurred_at >= moment, EVENTS.c.kind == "order")
+        with self.read() as db:
+            return [(row[0], row[1]) for row in db.execute(query)]
+
 
 def _move_stock(db: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Store each product's newest stock; an older report changes nothing."""

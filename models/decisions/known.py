@@ -1,7 +1,7 @@
 """What decisions need besides lists and money: standing of customers, facts of products, learnt effects."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -88,8 +88,3 @@ def learnt_effects(uplift: "Uplift", features: "pd.DataFrame", table: ActionTabl
             continue
         effects[action.name] = effect
     return effects
-
-
-def settled_by(standing: Standing, days: float) -> Standing:
-    """Return the standing of customers who ordered again since: ``days`` days from now until settled."""
-    return replace(standing, settles_in=np.maximum(standing.settles_in, np.float32(days)))

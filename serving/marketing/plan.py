@@ -7,7 +7,7 @@ import numpy as np
 
 from features.errors import NotFound
 from serving.api_crm import Plan, PlanRequest
-from serving.marketing.customers_now import everyone
+from serving.marketing.candidates import everyone
 from serving.marketing.period import Period, first_day
 from serving.marketing.plan_rows import Row, names_of, rows_of
 from serving.marketing.planning import CUSTOMERS_AT_ONCE, N_NOT_PLANNED, Planned, make_plan

@@ -14,7 +14,7 @@ from features.arrays.dtypes import Ints
 from features.errors import SettingsError
 from features.shop import Shop
 from features.storage.files import replacing
-from serving.marketing.customers_now import everyone
+from serving.marketing.candidates import everyone
 from serving.marketing.files import as_csv, as_ndjson
 from serving.marketing.period import Period, first_day
 from serving.marketing.plan_rows import names_of, rows_of

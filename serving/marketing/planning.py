@@ -17,9 +17,10 @@ from models.decisions.everyone import Options, options
 from models.decisions.words import why_nothing
 from models.policy.actions import Action
 from models.policy.subjects import People
-from serving.marketing.customers_now import Recent, case_of, people_of, standing_of
+from serving.marketing.candidates import candidates
 from serving.marketing.period import Period, today
-from serving.offer_inputs import goods_now
+from serving.offer_inputs import case_now, goods_now
+from serving.online.recent import Recent
 from serving.scoring.snapshot import Snapshot
 from serving.state import State
 
@@ -79,14 +80,16 @@ def _block(
     """Value the options within the period, and place contacts; the calendar applies caps day by day."""
     goods, terms = goods_now(state)
     ahead = max((period.first - today(state, now)).days, 0)
-    people, standing, week = people_of(state, codes, recent), None, np.zeros(len(codes), np.int32)
+    people, standing, week = recent.people(state, codes), None, np.zeros(len(codes), np.int32)
     if state.snapshot.known is not None:
-        standing = standing_of(state, codes, recent, now, ahead)
+        standing = recent.standing(state, codes, now, ahead)
         week = standing.n_contacts_7d
         standing = replace(standing, n_contacts_7d=np.zeros_like(week))
     room = ContactRoom(week, people.n_contacts_28d, terms.policy, terms.economics)
     free = People(people.consent, np.zeros_like(people.n_contacts_28d), people.consent_recorded)
-    choices = options(case_of(state, codes, free, standing), goods, terms, days=period.n_days - 1)
+    product, chance = candidates(state, codes)
+    case = case_now(state, codes, recent, people=free, product=product, chance=chance, standing=standing)
+    choices = options(case, goods, terms, days=period.n_days - 1)
     return choices, plan(choices, room, period.n_days, _next_order(state.snapshot, codes, period.first))
 
 

@@ -14,7 +14,7 @@ from models.policy.action_table import ActionTable
 from models.policy.actions import KEEP
 from models.policy.rules import first_refusal, frequency_cap, timing
 from serving.api_crm import Targets, TargetsRequest
-from serving.marketing.customers_now import Recent, people_of, standing_of
+from serving.online.recent import Recent
 from serving.scoring.columns import Columns
 from serving.scoring.snapshot import Snapshot
 from serving.state import State
@@ -92,12 +92,12 @@ def barred(state: State, now: datetime) -> Bools:
     """Mark the customers whom a rule bars now, whatever was known at the scoring, and those erased."""
     snapshot, codes = state.snapshot, np.arange(len(state.snapshot.customers), dtype=np.int32)
     recent = Recent.read(state, now)
-    people = people_of(state, codes, recent)
+    people = recent.people(state, codes)
     blocked = frequency_cap(people, snapshot.economics).mask
     if snapshot.known is not None and snapshot.goods_and_terms is not None:
         policy = snapshot.goods_and_terms[1].policy
         table = ActionTable.of([KEEP], snapshot.economics, policy)
-        standing = standing_of(state, codes, recent, now)
+        standing = recent.standing(state, codes, now)
         recorded = people.consent_recorded
         when = timing(standing, table, snapshot.economics, policy, recorded=recorded, days=0)
         blocked |= first_refusal(when.refusals, (len(codes), 1))[:, 0] >= 0

@@ -16,9 +16,10 @@ from models.decisions.everyone import Options, options
 from models.policy.actions import Action
 from models.policy.standing import Standing
 from serving.api_crm import Targets, TargetsRequest
-from serving.marketing.customers_now import Recent, everyone, people_of, standing_of
+from serving.marketing.candidates import everyone
 from serving.marketing.retention import CURVE_POINTS, DECIMALS, earned, points_of
 from serving.offer_inputs import goods_now, no_offers
+from serving.online.recent import Recent
 from serving.state import State
 
 
@@ -54,11 +55,11 @@ def options_of(state: State, request: TargetsRequest, codes: Ints, now: datetime
         raise NotFound(f"no action {unknown[0]!r} without a product", f"there are {', '.join(known)}")
     recent, none = Recent.read(state, now), np.zeros((len(codes), 0))
     case = Case(
-        people_of(state, codes, recent),
+        recent.people(state, codes),
         none.astype(np.int32),
         none,
         none,
-        standing=standing_of(state, codes, recent, now),
+        standing=recent.standing(state, codes, now),
         learnt={name: change[codes] for name, change in state.snapshot.learnt.items()},
     )
     asked = tuple(known[name] for name in dict.fromkeys(request.actions))

@@ -117,12 +117,3 @@ class Snapshot:
             0.0 if self.goods_and_terms is None else self.goods_and_terms[1].policy.held_out_share
         )
         return proposed(self.scores.number(name), self.economics.save_rate, held_out_share)
-
-    def last_bought(self, code: int) -> dict[int, float]:
-        """Return, by product code, how many days before ``as_of`` a customer last bought it."""
-        if self.history is None:
-            return {}
-        rows = self.history.rows(code)
-        ages = (self.cutoff_day - self.history.day[rows]).tolist()
-        # in time order: of several purchases the last one stays
-        return dict(zip(self.history.product[rows].tolist(), ages, strict=True))

@@ -55,7 +55,7 @@ def test_every_customer_seen_before_the_moment_is_scored(home: Path) -> None:
     assert len(made.customers) == 40
     assert made.scores.order == ("churn_probability_28d",)
     assert made.scores.row(0)["churn_probability_28d"] is not None
-    assert made.last_bought(0)
+    assert made.history is not None and len(made.history.product[made.history.rows(0)])
     frame = pd.read_parquet(home / "lists" / made.stamp / "scores.parquet")
     assert frame["customer_id"].tolist() == made.customers.all_names()
 

@@ -22,7 +22,7 @@ from features.settings import ContactPolicy
 from models.policy.actions import CATALOGUE, catalogue
 from serving.api import EventsRequest
 from serving.api_crm import PlanRequest, TargetsRequest
-from serving.marketing.customers_now import everyone
+from serving.marketing.candidates import everyone
 from serving.marketing.period import Period
 from serving.marketing.plan import chosen_customers, contact_plan
 from serving.marketing.plan_file import PlanAsked, write_plan
@@ -70,6 +70,17 @@ def test_a_plan_holds_actions_with_products_and_without(state: State) -> None:
     actions = {row["action"]: row["product_id"] for row in planned(state)}
     assert {name for name, product in actions.items() if product is None}
     assert {name for name, product in actions.items() if product is not None}
+
+
+def test_what_was_ordered_since_the_scoring_is_not_offered_again(state: State) -> None:
+    offered = next(row for row in planned(state) if row["product_id"] is not None)
+    who, product = offered["customer_id"], offered["product_id"]
+    line = {"kind": "order", "product_id": product, "occurred_at": AS_OF}
+    asked = {"events": [line | {"event_id": "now", "customer_id": who}]}
+    events.post_events(state, EventsRequest.model_validate(asked), NOW)
+    state.view.sync()
+    goods = [row["product_id"] for row in planned(state) if row["customer_id"] == who]
+    assert product not in goods
 
 
 def test_a_contact_names_its_product_the_first_of_the_catalogue_too(state: State) -> None:

@@ -21,8 +21,6 @@ from serving.scoring.folder import load
 from serving.state import State
 from serving.store import Store
 from serving.storefront import events
-from serving.storefront.answers import find_customer
-from serving.storefront.customer_now import standing_of
 from serving.storefront.moments import act_window, days_on, send_at
 from serving.storefront.offers import next_best_offer
 
@@ -99,12 +97,6 @@ def test_what_is_tried_instead_of_the_best_is_called_by_its_own_effect(state: St
     for offer in drawn:
         assert offer.effect == ("learnt" if offer.name == "thank_you" else "assumed")
         assert (offer.experiment is None) == (offer.name == "thank_you")
-
-
-def test_an_action_cools_down_from_its_last_time_in_whatever_order_contacts_come(state: State) -> None:
-    sent = [("thank_you", AS_OF + timedelta(days=day)) for day in (5, 1)]
-    standing = standing_of(state, find_customer(state, WHO), [*sent], AS_OF + timedelta(days=6))
-    assert standing.since_action[0, NAMES.index("thank_you")] == 1
 
 
 def test_actions_that_a_rule_refuses_are_named_with_it(state: State) -> None:

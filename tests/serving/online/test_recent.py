@@ -1,0 +1,95 @@
+"""Events since the scoring: of one customer they read as of everybody, and as counted by hand."""
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from worlds.snapshot import AS_OF, make_snapshot, with_known
+
+from models.policy.actions import NAMES
+from serving.api import EventsRequest
+from serving.online.recent import Recent
+from serving.online.view import View
+from serving.state import State
+from serving.store import Store
+from serving.storefront import events
+
+NOW = AS_OF + timedelta(days=12)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    store = Store.open(tmp_path)
+    snapshot = with_known(make_snapshot(30))
+    assert snapshot.known is not None
+    n = len(snapshot.known.products.settling_days)
+    goods = replace(snapshot.known.products, settling_days=np.arange(n, dtype=np.float32))
+    snapshot = replace(snapshot, known=replace(snapshot.known, products=goods))
+    opened = State.of(snapshot, View(store, AS_OF))
+    yield opened
+    opened.view.close()
+    store.close()
+
+
+def post(state: State, *rows: dict[str, Any]) -> None:
+    posted = [{"event_id": f"e{number}"} | row for number, row in enumerate(rows)]
+    events.post_events(state, EventsRequest.model_validate({"events": posted}), NOW)
+    state.view.sync()
+
+
+def order(customer: int, product: int | str, moment: datetime = AS_OF) -> dict[str, Any]:
+    name = product if isinstance(product, str) else f"p{product:06d}"
+    return {"kind": "order", "customer_id": f"c{customer:06d}", "product_id": name, "occurred_at": moment}
+
+
+def contact(customer: int, action: str, days: float) -> dict[str, Any]:
+    moment = AS_OF + timedelta(days=days)
+    return {"kind": "contact", "customer_id": f"c{customer:06d}", "action": action, "occurred_at": moment}
+
+
+def test_a_customer_alone_stands_where_they_stand_among_all(state: State) -> None:
+    rng = np.random.default_rng(0)
+    post(
+        state,
+        *(order(rng.integers(30), int(rng.integers(12)), AS_OF + timedelta(hours=n)) for n in range(40)),
+        *(contact(rng.integers(30), rng.choice(NAMES[:4]), rng.uniform(0, 12)) for _ in range(40)),
+    )
+    codes, everybody = rng.permutation(30).astype(np.int32), Recent.read(state, NOW)
+    people, standing = everybody.people(state, codes), everybody.standing(state, codes, NOW)
+    product = rng.integers(-1, 12, (30, 8)).astype(np.int32)
+    for row, customer_id in enumerate(state.snapshot.customers.names(codes)):
+        alone, code = Recent.of_one(state, customer_id, NOW), codes[row : row + 1]
+        assert alone.people(state, code).n_contacts_28d[0] == people.n_contacts_28d[row]
+        for field in fields(standing):
+            mine = getattr(alone.standing(state, code, NOW), field.name)[0]
+            np.testing.assert_array_equal(mine, getattr(standing, field.name)[row], field.name)
+        both = (recent.bought(code, product[[row]]) for recent in (alone, everybody))
+        np.testing.assert_array_equal(*both)
+
+
+def test_what_was_ordered_settles_by_its_own_days_and_the_unknown_by_the_slowest(state: State) -> None:
+    post(state, order(1, 3), order(1, 2), order(2, "never seen"))
+    codes = np.array([0, 1, 2], np.int32)
+    settles = Recent.read(state, AS_OF).standing(state, codes, AS_OF).settles_in
+    slowest = len(state.snapshot.catalogue.products) - 1
+    assert settles.tolist()[1:] == [3, slowest] and settles[0] <= 0
+
+
+def test_products_ordered_since_are_bought_and_only_by_their_customer(state: State) -> None:
+    post(state, order(1, 3), order(2, 5))
+    bought = Recent.read(state, NOW).bought(np.array([2, 1], np.int32), np.array([[3, 5, -1], [3, 5, -1]]))
+    assert bought.tolist() == [[False, True, False], [True, False, False]]
+
+
+def test_contacts_of_the_last_week_and_of_the_last_four_are_counted(state: State) -> None:
+    post(state, contact(1, "survey", 6), contact(1, "survey", 1), contact(1, "thank_you", 11))
+    recent, code = Recent.read(state, NOW), np.array([1], np.int32)
+    before = state.snapshot.people.of(code).n_contacts_28d[0]
+    assert recent.people(state, code).n_contacts_28d[0] == before + 3
+    standing = recent.standing(state, code, NOW)
+    assert standing.n_contacts_7d[0] == 2
+    assert standing.since_action[0, [NAMES.index("survey"), NAMES.index("thank_you")]].tolist() == [6, 1]
