@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 from features.settings import ListName
 from models.lists.cold import Attribute
 from models.policy.actions import Channel
+from serving.api_rows import ActWindow, Money, Published, RuledOut, RuledOutAction, RunnerUp
 from serving.api_types import WHOLE, Amount, Id, Ids, Quantity, Request, Response, ScoredResponse, Share
 
 LIST_NAMES: tuple[ListName, ...] = get_args(ListName)
@@ -52,28 +53,40 @@ class RecommendRequest(Request):
 class Product(TypedDict):
     """One product of a list."""
 
-    product_id: str
-    rank: int
-    score: float
-    source: str
+    product_id: Annotated[str, Field(description="The product.")]
+    rank: Annotated[int, Field(description="From 1, the best.")]
+    score: Annotated[
+        float,
+        Field(
+            description="The calibrated chance (0 to 1) of buying it within the horizon, with raised odds if"
+            " it goes with the cart."
+        ),
+    ]
+    source: Annotated[str, Field(description="Why it is a candidate.")]
 
 
 class Reason(TypedDict):
     """Why a product is shown: a code to compare, and a sentence for people."""
 
     code: str
+    """The reason's name."""
     text: str
+    """The reason as a sentence."""
 
 
 class ProductDetails(Product):
     """One product of a list, with what the catalogue says of it."""
 
     name: str
+    """Its name in the catalogue, or its id."""
     category: str | None
+    """Its category, as ``a > b``."""
     price: float | None
+    """Its price, in the shop's currency."""
     due_at: str | None
     """The day this customer is expected to buy it again; null for a new product, or if never is likelier."""
     reason: Reason
+    """Why it is shown."""
 
 
 Products = list[ProductDetails | Product]
@@ -84,9 +97,9 @@ class Recommended(Response):
 
     customer_id: str | None
     list: ListName
+    """Which list."""
     products: Products
-    """``score``: the calibrated chance of buying it within the horizon, with raised odds if it goes with the
-    cart; ``source``: why it is a candidate."""
+    """The products, best first."""
     answered_from: Literal["ready", "live", "fallback"]
     """``ready``: the nightly lists; ``live``: computed now from events or cart; ``fallback``: see
     ``fallback``."""
@@ -119,22 +132,26 @@ class Offer(ScoredResponse):
     channel: str | None
     """How to reach the customer; null for nothing."""
     product_id: str | None
+    """The product to offer; null for nothing and for an action without one."""
     product_name: str | None
+    """Its name."""
     shown_with: str | None
     """The product_id of a best seller to show a slow mover with; otherwise null."""
-    window: dict[str, str | None] | None
+    window: Annotated[dict[str, str | None] | None, Published(ActWindow | None)]
     """When to act, ``from`` and ``until`` (null: open) in the shop's time zone, outside quiet hours."""
-    money: dict[str, float | None]
+    money: Annotated[dict[str, float | None], Published(Money)]
     """The worth of the offer compared with doing nothing, and the chance of a purchase without it."""
     currency: str
+    """Of all amounts; empty if the shop has none."""
     effect: str
     """``assumed`` until it has been learnt from an experiment."""
     reason: str
-    runners_up: list[dict[str, Any]]
+    """Why this decision, in words."""
+    runners_up: Annotated[list[dict[str, Any]], Published(list[RunnerUp])]
     """The next best options; a null product_id is doing nothing."""
-    ruled_out: list[dict[str, Any]]
+    ruled_out: Annotated[list[dict[str, Any]], Published(list[RuledOut])]
     """Products refused, with the rule and its reason; the first ten."""
-    ruled_out_actions: list[dict[str, Any]]
+    ruled_out_actions: Annotated[list[dict[str, Any]], Published(list[RuledOutAction])]
     """Actions refused, with the rule and its reason."""
     propensity: float | None
     """The policy's probability of this decision, if it was recorded."""
@@ -143,6 +160,7 @@ class Offer(ScoredResponse):
     experiment: str | None
     """While effects are assumed, the experiment that would measure them."""
     fallback: str | None
+    """Why this is not a personal decision; otherwise null."""
 
 
 class _Event(Request):
@@ -161,6 +179,7 @@ class OrderEvent(_Event):
     """May be absent only if the shop's orders name no products; the event then counts for features and
     scores."""
     quantity: Quantity = 1.0
+    """Units ordered."""
     unit_price: Amount | None = None
     """Net of discounts; without it the order counts for the customer's features, but without revenue."""
 
@@ -173,6 +192,7 @@ class ReturnEvent(_Event):
     product_id: Id | None = None
     """The same as in the order: a return undoes the newest purchase of that product, or of an unnamed one."""
     quantity: Quantity = 1.0
+    """Units returned."""
 
 
 class StockEvent(_Event):
@@ -181,6 +201,7 @@ class StockEvent(_Event):
     kind: Literal["stock"]
     product_id: Id
     stock: Amount
+    """Units on hand."""
 
 
 class ContactEvent(_Event):
@@ -189,11 +210,17 @@ class ContactEvent(_Event):
     kind: Literal["contact"]
     customer_id: Id
     channel: Id | None = None
+    """How the customer was reached."""
     action: Id | None = None
+    """The action: cross_sell, win_back, ..."""
     product_id: Id | None = None
+    """The product offered."""
     treated: bool = True
+    """False if it was withheld, from a control group."""
     propensity: Share | None = None
+    """The chance (0 to 1) with which it was to be sent."""
     cost: Amount | None = None
+    """Its cost, in the shop's currency."""
 
 
 Event = Annotated[OrderEvent | ReturnEvent | StockEvent | ContactEvent, Field(discriminator="kind")]
@@ -226,12 +253,15 @@ class EventsRequest(Request):
     )
 
     events: Annotated[list[Event], Field(min_length=1, max_length=1000)]
+    """Up to a thousand."""
 
 
 class EventsKept(Response):
     """The number of new events; the others were known already or belong to erased customers."""
 
     accepted: int
+    """Events stored."""
     duplicates: int
+    """Events known already."""
     erased: int
     """Events of customers who were erased; they are not stored."""

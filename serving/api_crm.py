@@ -7,6 +7,20 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from serving.api import Product
+from serving.api_rows import (
+    ChurnReason,
+    CurvePoint,
+    HeldContact,
+    HeldDecision,
+    HeldEvent,
+    NotPlanned,
+    PlannedContact,
+    Published,
+    RankedTarget,
+    Scores,
+    ScoresRow,
+    TargetByAction,
+)
 from serving.api_types import WHOLE, Amount, Id, Request, Response, ScoredResponse, Share
 
 Format = Literal["json", "ndjson", "csv"]
@@ -38,19 +52,21 @@ class Profile(ScoredResponse):
     """Of all amounts below; empty if the shop has none."""
     features: dict[str, float | None]
     """For units see ``recompra features``."""
-    scores: dict[str, float | str | None]
+    scores: Annotated[dict[str, float | str | None], Published(Scores)]
     """Names contain the horizon in days."""
     behind: str | None
     """Why features and scores do not include the newest order or return (the scoring is too old); otherwise
     null."""
-    reasons: list[dict[str, str]]
-    """Why the customer may leave or stay, the strongest first: ``code``, ``effect`` on the risk, ``text``."""
+    reasons: Annotated[list[dict[str, str]], Published(list[ChurnReason])]
+    """Why the customer may leave or stay, the strongest first."""
     lists: dict[str, list[Product]]
     """The first five of each list, ranked live if there were events since the scoring."""
-    events: list[dict[str, Any]]
+    events: Annotated[list[dict[str, Any]], Published(list[HeldEvent])]
     """The last hundred events posted, newest first; features and scores include those before ``as_of``."""
-    contacts: list[dict[str, Any]]
-    decisions: list[dict[str, Any]]
+    contacts: Annotated[list[dict[str, Any]], Published(list[HeldContact])]
+    """The last hundred contacts posted, newest first."""
+    decisions: Annotated[list[dict[str, Any]], Published(list[HeldDecision])]
+    """The last hundred decisions recorded, newest first."""
 
 
 class ScoresRequest(Request):
@@ -106,7 +122,7 @@ class ScoresPage(ScoredResponse):
 
     currency: str
     """Of all amounts in the rows, empty if the shop has none; of a file, in the header ``X-Currency``."""
-    scores: list[dict[str, Any]]
+    scores: Annotated[list[dict[str, Any]], Published(list[ScoresRow])]
     """Each row with its ``as_of``, later than the scoring's if an order or return came since. Filters use the
     scoring's values; customers new since then appear in the next scoring."""
     n_customers: int
@@ -129,8 +145,11 @@ class Erased(Response):
     """What was removed at once; from the next request on, no answer contains anything of the customer."""
 
     events: int
+    """Events removed."""
     contacts: int
+    """Contacts removed."""
     decisions: int
+    """Decisions removed."""
     digest: str
     """All that is kept of the id: its HMAC with a salt of the store."""
     files: str
@@ -179,22 +198,28 @@ class TargetsRequest(Request):
 class Targets(TableResponse):
     """The customers whose contact is expected to earn most for its cost; never by risk alone."""
 
-    targets: list[dict[str, Any]]
+    targets: Annotated[list[dict[str, Any]], Published(list[RankedTarget] | list[TargetByAction])]
     """Best first; names contain the horizon in days."""
     n_targets: int
+    """How many were chosen."""
     budget: float
+    """The requested budget."""
     spent: float
+    """The sum of what the chosen cost."""
     expected_incremental_margin: float
+    """The total expected earnings of their contacts after costs, within the shop's horizon."""
     currency: str
+    """Of all amounts; empty if the shop has none."""
     effect: str
     """``assumed`` until it has been learnt from an experiment."""
     reason: str
+    """How they were chosen, in words."""
     at_most: float | None = None
     """Upper bound on the expected earnings of any choice within the budget."""
     policies: dict[str, float] = {}
     """What ours (``expected gain``) and other rankings would earn with the same budget and rules; ``all``
     contacts everyone the rules permit, at any cost."""
-    curve: list[dict[str, Any]] = []
+    curve: Annotated[list[dict[str, Any]], Published(list[CurvePoint])] = []
     """Budget, customers and money, from nothing to everything that pays for itself."""
     experiment: str | None = None
     """While effects are assumed, the experiment that would measure them."""
@@ -226,16 +251,20 @@ class PlanRequest(Request):
 class Plan(TableResponse):
     """A calendar of contacts, by day and worth, within all rules of the shop."""
 
-    contacts: list[dict[str, Any]]
-    not_planned: list[dict[str, Any]]
+    contacts: Annotated[list[dict[str, Any]], Published(list[PlannedContact])]
+    """By day and worth."""
+    not_planned: Annotated[list[dict[str, Any]], Published(list[NotPlanned])]
     """Customers left out, each with the reason; the first hundred."""
     n_not_planned: int
+    """How many were left out."""
     spent: float
     """The sum of the contacts' ``spend``, including expected discounts."""
     expected_incremental_margin: float
     """The total expected earnings of the contacts after costs, each within the shop's horizon; for several
     contacts to one customer, their joint effect."""
     currency: str
+    """Of all amounts; empty if the shop has none."""
     effect: str
+    """``assumed`` until the effects of all of them have been learnt from experiments."""
     experiment: str | None
     """While effects are assumed, the experiment that would measure them."""

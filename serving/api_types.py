@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from features.storage.contracts import BLANKS, LONGEST_ID, id_of
+from serving.api_rows import Note, Published
 
 
 def _whole(value: Any) -> Any:
@@ -61,11 +62,5 @@ class Response(BaseModel):
 class ScoredResponse(Response):
     """A response based on scores."""
 
-    notes: list[dict[str, Any]] = []
-    """Caveats: ``code``, ``model``, ``learnt_days``, ``learnt_from``, ``season_from``, and a ``text``.
-
-    ``carried``: no window of the horizon has closed yet, so they are extrapolated from a shorter one and not
-    calibrated. ``season``: last year does not cover their season yet, so totals may be too low or too high.
-
-    Of a file: in the header ``X-Notes``, as ``carried:churn``.
-    """
+    notes: Annotated[list[dict[str, Any]], Published(list[Note])] = []
+    """Caveats on the scores. Of a file: in the header ``X-Notes``, as ``carried:churn``."""

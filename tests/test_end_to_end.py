@@ -14,16 +14,19 @@ from typing import Any
 
 import httpx
 import pytest
+from worlds.contract import closed
 from worlds.orders import ODD, contacts, order_lines, products
 from worlds.ports import free_port
 
 from models.kinds import EffectModel
 from models.registry import MODELS, model_class
+from serving.api_rows import HORIZON, ScoresRow
 
 READY_SECONDS = 60.0
 REFRESH_SECONDS = 1.5
 """Within so long an order is in the scores; 1 second is promised, the rest is a busy machine's."""
 SAID, SCORED = "said.log", "scored.log"
+CONTRACT = closed()
 RECOMPRA = (sys.executable, "-c", "import recompra; recompra.main()")
 
 
@@ -37,6 +40,7 @@ class Service:
     def ask(self, path: str, **body: Any) -> dict[str, Any]:
         answer = self.client.post(path, json=body)
         assert answer.status_code == 200, answer.text
+        CONTRACT[path]["POST"].validate_response(answer)
         found: dict[str, Any] = answer.json()
         return found
 
@@ -205,6 +209,7 @@ def test_a_crm_reads_profile_scores_targets_and_plan(service: Service) -> None:
     assert 0 <= profile["scores"]["churn_probability_28d"] <= 1
     page = service.ask("/scores", limit=100)
     assert len(page["scores"]) == page["n_customers"] == 60
+    assert {name.replace(HORIZON, "_28d") for name in ScoresRow.__annotations__} <= {*page["scores"][0]}
     targets = service.ask("/retention_targets", budget=1)
     assert targets["spent"] <= 1
     assert service.ask("/contact_plan", customer_ids=["c03", "c04"])["effect"] == "assumed"

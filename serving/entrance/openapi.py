@@ -6,7 +6,9 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import models_json_schema
+from typing_extensions import TypedDict
 
+from serving.api_rows import HORIZON
 from serving.endpoints import ALL, Endpoint
 from serving.entrance.queries import parameters
 
@@ -49,20 +51,57 @@ IF_NONE_MATCH = {
 }
 OF_SCORES = ("X-Next-Cursor", "X-As-Of", "X-Currency")
 FILES = ("text/csv", "application/x-ndjson")
+ROWS = {"type": "string", "description": "The rows alone, one per line, with the fields they have in JSON."}
 ABOUT = (
-    "What each customer will buy next. Whatever takes a GET takes a HEAD, and answers it without a body."
+    "What each customer will buy next. A name that contains a horizon in days (expected_margin_28d) is"
+    " described by a pattern. Whatever takes a GET takes a HEAD, and answers it without a body."
     " It is for servers, not for pages: no origin is allowed (CORS), since a key in a page is everybody's."
 )
+
+
+class Fault(TypedDict):
+    """What is wrong with one field of a request."""
+
+    field: str
+    """Where it is, as ``events.0.kind``; empty for the whole body."""
+    problem: str
+    """What was expected, what came, and what to do."""
 
 
 class Refusal(BaseModel):
     """Why a request was not answered."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
 
     error: str
+    """The reason in words, and what to do."""
     request_id: str
-    detail: list[Any] | None = None
+    """Finds the request in the log."""
+    detail: list[Fault | str] | None = None
+    """Of a 400 the first faults of the request, of a 404 the paths there are."""
+
+
+class Status(BaseModel):
+    """The state of a worker."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    ready: bool
+    """Whether it can answer."""
+    scoring: str | None
+    """The scoring it answers from."""
+    as_of: str | None
+    """The moment of that scoring."""
+    models: dict[str, str]
+    """Version of every model behind it."""
+    refused: str | None
+    """Why a newer scoring, or the registry's champions, do not serve; null while they do."""
+    store: str
+    """``ok``, or what is wrong with the online store."""
+    registry: str
+    """``ok``, or why the registry cannot be read."""
+    refresh: str
+    """``ok``, or why customers are not refreshed after their orders."""
 
 
 @cache
@@ -74,8 +113,10 @@ def document() -> bytes:
 def build() -> dict[str, Any]:
     """Build the document; examples are those of the models."""
     models = [model for endpoint in ALL for model in (endpoint.request, endpoint.response)]
-    modes = [(model, "validation") for model in [*models, Refusal]]
+    modes = [(model, "validation") for model in [*models, Refusal, Status]]
     _, schemas = models_json_schema(modes, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+    for schema in schemas["$defs"].values():
+        _by_horizon(schema)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Recompra", "version": "0.1.0", "description": ABOUT},
@@ -86,6 +127,16 @@ def build() -> dict[str, Any]:
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _by_horizon(schema: dict[str, Any]) -> None:
+    """Publish fields whose name contains a horizon (see ``serving.api_rows``) as patterns."""
+    fields = schema.get("properties", {})
+    named = [name for name in fields if HORIZON in name]
+    patterns = {f"^{name.replace(HORIZON, '_[0-9]+d')}$": fields.pop(name) for name in named}
+    if patterns:
+        schema["patternProperties"] = patterns
+        schema["required"] = [name for name in schema.get("required", []) if name in fields]
 
 
 def _operations(endpoint: Endpoint) -> dict[str, Any]:
@@ -115,7 +166,7 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
     responses |= {status: _refusal(status, SOME[status]) for status in endpoint.more}
     answered = _json(endpoint.response.__name__, "Answered.", "X-Request-Id")
     if endpoint.files:
-        answered["content"] |= {kind: {"schema": {"type": "string"}} for kind in FILES}
+        answered["content"] |= {kind: {"schema": ROWS} for kind in FILES}
         answered["headers"] |= _headers("ETag", "X-Notes", *(OF_SCORES if endpoint.path == "/scores" else ()))
     return {"200": answered, **responses}
 
@@ -142,8 +193,8 @@ def _content(schema: str, example: Any = None) -> dict[str, Any]:
 
 def _probes() -> dict[str, Any]:
     """Describe the paths that are read by GET."""
-    status = {"type": "object", "required": ["ready", "scoring", "as_of", "models", "refused", "store"]}
-    alive = {"type": "object", "required": ["alive"]}
+    status = {"$ref": "#/components/schemas/Status"}
+    alive = {"type": "object", "properties": {"alive": {"type": "boolean"}}, "required": ["alive"]}
     probes = {
         "/livez": _probe("Is the process alive?", {"200": _plain("Yes.", alive)}),
         "/healthz": _probe(
