@@ -106,8 +106,9 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
         chances = Chances(state, self.ranker, state.history.of_customers(codes), codes)
         features = chances.features(candidates.customer, candidates.product)
         chance = chances.of(candidates.customer, candidates.product, features)
-        pairs = Pairs(candidates.customer, candidates.product, chance, candidates.source, candidates.own)
         rules, ids = state.rules, state.history.customers.ids[codes]
+        pairs = Pairs(candidates.customer, candidates.product, chance, candidates.source, candidates.own)
+        pairs = pairs.best_first(rules)
         picks = {name: pick(pairs.of_list(name, rules, ids), len(codes), k, rules) for name in PERSONAL}
         reasons_of = partial(self._why, chances, candidates, features)
         explain(picks, candidates, len(state.history.products), reasons_of)

@@ -83,8 +83,8 @@ class Popular(ListModel[PopularConfig, PopularState]):
         """Return lists of every customer of the state, or of ``customers``; the unknown get best sellers."""
         asked = state.history.customers.all_names() if customers is None else list(customers)
         history = state.history if customers is None else asked_for(state.history, asked)
-        pairs = self._habits(history)
         rules, ids = state.rules, history.customers.ids
+        pairs = self._habits(history).best_first(rules)
         picks = {name: pick(pairs.of_list(name, rules, ids), len(asked), k, rules) for name in lists}
         return frame(filled(picks, history, state.chance, rules), asked, history.products.ids)
 

@@ -106,7 +106,7 @@ def _best(score: Floats, rules: Rules, k: int) -> Picks:
     product = far[row, place]
     nothing = np.zeros(len(row), np.uint8)
     pairs = Pairs(row.astype(np.int32), product, score[row, product], nothing, nothing.astype(bool))
-    return pick(pairs, len(score), k, rules)
+    return pick(pairs.best_first(rules), len(score), k, rules)
 
 
 def _top(score: Floats, k: int) -> Picks:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from features.arrays.dtypes import Bools, Bytes, Floats, Ids, Ints
+from features.arrays.dtypes import Bools, Bytes, Floats, Ids, Ints, Rows
 from features.arrays.groups import cumcount
 from features.arrays.history import History, Vocabulary
 from features.hardware import rows_at_once
@@ -86,11 +86,17 @@ class Pairs:
     source: Bytes
     own: Bools
 
+    def best_first(self, rules: Rules) -> "Pairs":
+        """Return them by customer and best first, an order that holds for every list."""
+        return self._at(rules.best_first(self.customer, self.product, self.score))
+
     def of_list(self, name: str, rules: Rules, ids: Ids) -> "Pairs":
         """Return the pairs that a list may contain; ``customer`` holds row numbers of ``ids``."""
         had = self.own | rules.tried(name, ids, self.customer, self.product)
-        kept = ~rules.barred(name, self.product, had)
-        return Pairs(*(getattr(self, column)[kept] for column in Pairs.__annotations__))
+        return self._at(~rules.barred(name, self.product, had))
+
+    def _at(self, rows: Rows | Bools) -> "Pairs":
+        return Pairs(*(getattr(self, column)[rows] for column in Pairs.__annotations__))
 
 
 def asked_for(history: History, customers: Sequence[str]) -> History:
@@ -105,8 +111,8 @@ def asked_for(history: History, customers: Sequence[str]) -> History:
 
 
 def pick(pairs: Pairs, n: int, k: int, rules: Rules) -> Picks:
-    """Return each customer's best ``k`` pairs."""
-    order = rules.order(pairs.customer, pairs.product, pairs.score)
+    """Return each customer's best ``k`` pairs, which come best first."""
+    order = rules.spread(pairs.customer, pairs.product)
     customer = pairs.customer[order]
     rank = cumcount(customer)
     kept = rank < k

@@ -118,15 +118,21 @@ class Rules:
         categories, its next ones after those, and so on: no product is lost, and the first k of a list
         respect the cap for any k as far as possible. ``customer`` None: all pairs are of one customer.
         """
+        order = self.best_first(customer, product, score)
+        return order[self.spread(None if customer is None else customer[order], product[order])]
+
+    def best_first(self, customer: Ints | None, product: Ints, score: Floats) -> Rows:
+        """Return the same order without a cap, and without new products that are explored."""
         key = -score * self.boost[product] if self.boosts else -score
-        by = (product, key) if customer is None else (product, key, customer)
-        order = np.lexsort(by)
-        if not self.max_per_category and not self.explore_share:
-            return order
-        mine = np.zeros(len(order), np.int64) if customer is None else customer[order].astype(np.int64)
+        return np.lexsort((product, key) if customer is None else (product, key, customer))
+
+    def spread(self, customer: Ints | None, product: Ints) -> Rows:
+        """Return the order of pairs that are best first, with the cap, and with new products explored."""
+        order = np.arange(len(product))
+        mine = np.zeros(len(order), np.int64) if customer is None else customer.astype(np.int64)
         if self.max_per_category:
-            turn = _place(mine, self.category[product[order]]) // self.max_per_category
-            order = order[np.lexsort((turn, mine))]
+            turn = _place(mine, self.category[product]) // self.max_per_category
+            order = np.lexsort((turn, mine))
         if self.explore_share:
             order = order[_explored(mine, self.is_new[product[order]], self.explore_share)]
         return order

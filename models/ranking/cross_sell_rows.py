@@ -1,6 +1,6 @@
 """The rows the cross-sell ranker learns from and scores: state, candidates, features, outcomes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
@@ -141,25 +141,32 @@ def features_of(state: ListState, codes: Ints, pairs: Candidates) -> Floats:
 
 def learning_rows(
     shop: Shop, known_until: datetime, config: CrossSellConfig, horizon_days: int
-) -> list[Rows]:
+) -> Rows:
     """Return the rows of past windows closed by ``known_until``; ``CannotLearn`` if they are too few."""
     windows = {"n": config.max_windows, "step_days": config.step_days}
     cutoffs = shop.past_cutoffs(known_until, horizon_days, **windows)
-    parts: list[Rows] = []
+    rows = Rows.gathered(_parts(shop, cutoffs, known_until, config, horizon_days))
+    if rows.bought.sum() < TOO_FEW:
+        raise CannotLearn(
+            f"cross_sell found {rows.bought.sum()} purchases to learn from in {len(cutoffs)} windows of "
+            f"{horizon_days} days, it needs {TOO_FEW}"
+        )
+    return rows
+
+
+def _parts(
+    shop: Shop, cutoffs: Sequence[datetime], known_until: datetime, config: CrossSellConfig, horizon_days: int
+) -> Iterator[Rows]:
+    """Yield the pairs of as many windows as are needed."""
     n_bought = 0
     for number, cutoff in enumerate(cutoffs):
         if number >= config.n_windows and n_bought >= config.enough:
             break
         state = state_of(shop, cutoff, config, horizon_days)
         truth = state.history.pairs_of(shop.product_labels(cutoff, horizon_days, known_until))
-        parts += _window(state, truth, config)
-        n_bought = sum(int(rows.bought.sum()) for rows in parts)
-    if n_bought < TOO_FEW:
-        raise CannotLearn(
-            f"cross_sell found {n_bought} purchases to learn from in {len(cutoffs)} windows of "
-            f"{horizon_days} days, it needs {TOO_FEW}"
-        )
-    return parts
+        for rows in _window(state, truth, config):
+            n_bought += int(rows.bought.sum())
+            yield rows
 
 
 def _window(state: ListState, truth: Longs, config: CrossSellConfig) -> Iterator[Rows]:

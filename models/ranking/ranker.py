@@ -7,7 +7,7 @@ see ``tests/benchmarks/MEASUREMENTS.md``.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -73,6 +73,17 @@ class Rows:
     features: Floats
     bought: Bools
 
+    @classmethod
+    def gathered(cls, parts: Iterable["Rows"]) -> Self:
+        """Return parts as one that grows in place: gigabytes in a large shop, which are never held twice."""
+        found = cls(np.zeros((0, len(PAIR_FEATURES)), np.float32), np.zeros(0, bool))
+        for part in parts:
+            end = len(found.bought) + len(part.bought)
+            for whole, piece in ((found.features, part.features), (found.bought, part.bought)):
+                whole.resize((end, *whole.shape[1:]), refcheck=False)
+                whole[end - len(piece) :] = piece
+        return found
+
 
 @dataclass(frozen=True)
 class Ranker:
@@ -91,10 +102,9 @@ class Ranker:
     plain: Plain | None = None
 
     @classmethod
-    def train(cls, parts: Sequence[Rows], config: RankerConfig) -> Self:
+    def train(cls, rows: Rows, config: RankerConfig) -> Self:
         """Learn chances by binary loss, without class weights, which would destroy their calibration."""
-        features = np.concatenate([rows.features for rows in parts])
-        bought = np.concatenate([rows.bought for rows in parts])
+        features, bought = rows.features, rows.bought
         net = _net(features, bought, config)
         plain = _plain(features, bought, config, for_net=net is None)
         text = _trees(features, bought, config, config.n_bags if net else 2 * config.n_bags)

@@ -84,9 +84,9 @@ def tune(
 
     config = config or CrossSellConfig()
     newest = shop.past_cutoffs(known_until, horizon_days, n=1)[0]
-    parts = learning_rows(shop, newest, config, horizon_days)
+    rows = learning_rows(shop, newest, config, horizon_days)
     unseen = held_out(shop, newest, known_until, config, horizon_days=horizon_days, n_customers=n_customers)
-    given = unseen.ndcg(Ranker.train(parts, config).chance(unseen.features))
+    given = unseen.ndcg(Ranker.train(rows, config).chance(unseen.features))
     if not min(given) > 0:
         raise CannotLearn(
             "the given settings find nothing in the newest window: there is nothing to compare with"
@@ -94,7 +94,7 @@ def tune(
 
     def value(trial: Any) -> float:
         tried = config.model_copy(update=_suggested(trial))
-        figures = unseen.ndcg(Ranker.train(parts, tried).chance(unseen.features))
+        figures = unseen.ndcg(Ranker.train(rows, tried).chance(unseen.features))
         trial.set_user_attr("ndcg_all", figures[0])
         trial.set_user_attr("ndcg_new", figures[1])
         return float(np.mean(np.divide(figures, given)))

@@ -51,7 +51,8 @@ def test_lists_hold_exactly_the_smaller_of_k_and_what_is_eligible_each_product_o
 ) -> None:
     bought, proposed, back = ([set(part) for part in parts] for parts in zip(*shop, strict=True))
     back = [some - own for some, own in zip(back, bought, strict=True)]
-    history, pairs, rules = shop_of(bought), pairs_of(bought, proposed), free_but_for(back)
+    history, rules = shop_of(bought), free_but_for(back)
+    pairs = pairs_of(bought, proposed).best_first(rules)
     popularity = np.linspace(0.5, 0.1, N, dtype=np.float32)
     ids = history.customers.ids
     lists = {name: pick(pairs.of_list(name, rules, ids), len(bought), k, rules) for name in PERSONAL}
@@ -76,11 +77,11 @@ def test_ties_go_to_the_lower_code_and_the_best_comes_first() -> None:
     source, own = np.zeros(3, np.uint8), np.ones(3, bool)
     score = np.array([0.1, 0.5, 0.5], np.float32)
     pairs = Pairs(np.zeros(3, np.int32), np.array([1, 7, 4], np.int32), score, source, own)
-    assert pick(pairs, 1, 3, FREE).product.tolist() == [[4, 7, 1]]
+    assert pick(pairs.best_first(FREE), 1, 3, FREE).product.tolist() == [[4, 7, 1]]
 
 
 def test_what_completes_a_list_says_that_it_is_popular() -> None:
-    lists = {"for_you": pick(pairs_of([{2}], [set()]), 1, 3, FREE)}
+    lists = {"for_you": pick(pairs_of([{2}], [set()]).best_first(FREE), 1, 3, FREE)}
     filled(lists, shop_of([{2}]), np.linspace(0, 0.9, N, dtype=np.float32), FREE)
     table = frame(lists, ["c0"], shop_of([{2}]).products.ids)
     assert table["product_id"].tolist() == ["p2", "p8", "p7"]
@@ -92,7 +93,7 @@ def test_what_completes_a_list_says_that_it_is_popular() -> None:
 def test_ids_in_any_script_come_out_as_they_went_in() -> None:
     ids = ["São Paulo ☕", "p'; --", "商品/../é"]
     products = Vocabulary.of(ids)
-    best_first = pick(pairs_of([{0, 1, 2}], [set()]), 1, 3, FREE)
+    best_first = pick(pairs_of([{0, 1, 2}], [set()]).best_first(FREE), 1, 3, FREE)
     table = frame({"for_you": best_first}, ["Ünï"], products.ids)
     assert sorted(table["product_id"]) == sorted(ids)
     assert {*table["customer_id"]} == {"Ünï"}

@@ -33,7 +33,7 @@ def net() -> Net:
 
 @cache
 def ranker() -> Ranker:
-    return Ranker.train([Rows(ROWS, BOUGHT)], CONFIG)
+    return Ranker.train(Rows(ROWS, BOUGHT), CONFIG)
 
 
 def test_the_sums_are_those_of_scikit_learns_network_of_the_same_weights() -> None:
@@ -104,7 +104,7 @@ def test_trees_and_network_are_averaged_in_log_odds() -> None:
 
 def test_on_the_rows_learnt_from_the_mean_chance_is_the_share_bought() -> None:
     rare = np.random.default_rng(1).random(len(ROWS)) < 0.2
-    found = Ranker.train([Rows(ROWS, rare)], CONFIG.model_copy(update={"negative_rate": 1}))
+    found = Ranker.train(Rows(ROWS, rare), CONFIG.model_copy(update={"negative_rate": 1}))
     assert found.net
     assert found.level > 0.01
     assert found.chance(ROWS).mean(dtype=np.float64) == pytest.approx(rare.mean(), rel=1e-5)
@@ -121,7 +121,7 @@ def test_the_level_is_found_for_any_odds_that_are_near(odds: Doubles, data: st.D
 def test_fewer_purchases_than_two_hundred_are_left_to_the_trees(n_purchases: int) -> None:
     n_rows = int(np.searchsorted(np.cumsum(BOUGHT), n_purchases)) + 1
     config = RankerConfig(n_trees=8, plain_share=0)
-    found = Ranker.train([Rows(ROWS[:n_rows], BOUGHT[:n_rows])], config)
+    found = Ranker.train(Rows(ROWS[:n_rows], BOUGHT[:n_rows]), config)
     assert bool(found.net) == (n_purchases == 200)
     assert bool(found.level) == bool(found.net)
     assert np.isfinite(found.chance(ROWS)).all()

@@ -33,7 +33,7 @@ def few() -> tuple[Floats, Bools]:
 
 @cache
 def ranker() -> Ranker:
-    return Ranker.train([Rows(*few())], CONFIG)
+    return Ranker.train(Rows(*few()), CONFIG)
 
 
 def agreement(found: Ranker, features: Floats, likely: Floats) -> float:
@@ -44,7 +44,7 @@ def agreement(found: Ranker, features: Floats, likely: Floats) -> float:
 
 def test_few_purchases_are_ranked_better_with_it() -> None:
     features, _, likely = world(4_000, seed=1)
-    without = Ranker.train([Rows(*few())], CONFIG.model_copy(update={"plain_share": 0.0}))
+    without = Ranker.train(Rows(*few()), CONFIG.model_copy(update={"plain_share": 0.0}))
     assert without.plain is None
     assert agreement(ranker(), features, likely) > agreement(without, features, likely) + 0.05
 
@@ -53,7 +53,7 @@ def test_it_fades_evenly_and_is_gone_where_purchases_are_many() -> None:
     n_bought = int(few()[1].sum())
     for until, share in ((10 * n_bought, 0.36), (2 * n_bought, 0.2), (n_bought, 0.0)):
         config = CONFIG.model_copy(update={"plain_until": until, "n_trees": 2, "net_share": 0.0})
-        plain = Ranker.train([Rows(*few())], config).plain
+        plain = Ranker.train(Rows(*few()), config).plain
         assert (plain.share if plain else 0.0) == pytest.approx(share)
 
 
@@ -63,7 +63,7 @@ def test_it_has_the_weight_of_the_network_too_where_none_speaks(net_from: int, s
     features = rng.normal(size=(2_000, len(PAIR_FEATURES))).astype(np.float32)
     bought = features[:, 0] + rng.normal(size=2_000) > 1  # even enough for a network to settle
     more = {"plain_until": 10 * int(bought.sum()), "n_trees": 2, "n_nets": 1, "net_from": net_from}
-    found = Ranker.train([Rows(features, bought)], CONFIG.model_copy(update=more))
+    found = Ranker.train(Rows(features, bought), CONFIG.model_copy(update=more))
     assert found.plain
     assert bool(found.net) == (net_from == 1)
     assert found.plain.share == pytest.approx(share)

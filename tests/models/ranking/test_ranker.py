@@ -50,14 +50,14 @@ def test_one_model_alone_is_left_as_it_is() -> None:
 @pytest.mark.parametrize(("share", "n_bags"), [(0.4, 2), (0.0, 4)])
 def test_trees_that_speak_alone_are_twice_as_many(share: float, n_bags: int) -> None:
     config = RankerConfig(n_bags=2, n_trees=8, n_nets=1, net_share=share)
-    found = Ranker.train([Rows(FEATURES, BOUGHT)], config)
+    found = Ranker.train(Rows(FEATURES, BOUGHT), config)
     assert bool(found.net) == bool(share)
     assert found.text.count("\nTree=") == 8 * n_bags
 
 
 def test_trees_and_a_network_together_tell_as_many_purchases_as_there_were() -> None:
     config = RankerConfig(n_bags=2, n_trees=8, n_nets=1, net_share=0.4, negative_rate=1.0)
-    found = Ranker.train([Rows(FEATURES, BOUGHT)], config)
+    found = Ranker.train(Rows(FEATURES, BOUGHT), config)
     assert found.level != 0
     assert found.chance(FEATURES).mean() == pytest.approx(BOUGHT.mean(), rel=1e-3)
 
