@@ -116,7 +116,7 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
 
     def _why(self, chances: Chances, candidates: Candidates, features: Floats, rows: Ints) -> Why:
         """Return the reasons for some rows of candidates."""
-        state, judge = chances.state, Judge(self.ranker.chance, self._usual(chances.state))
+        state, judge = chances.state, Judge(self.ranker.without, self._usual(chances.state))
         return why(
             state, chances.history, candidates.at(rows), features[rows], judge=judge, who=chances.codes
         )

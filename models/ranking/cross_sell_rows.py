@@ -139,9 +139,7 @@ def features_of(state: ListState, codes: Ints, pairs: Candidates) -> Floats:
     return state.features(state.history.of_customers(codes), codes, pairs.customer, pairs.product)
 
 
-def learning_rows(
-    shop: Shop, known_until: datetime, config: CrossSellConfig, horizon_days: int
-) -> Rows:
+def learning_rows(shop: Shop, known_until: datetime, config: CrossSellConfig, horizon_days: int) -> Rows:
     """Return the rows of past windows closed by ``known_until``; ``CannotLearn`` if they are too few."""
     windows = {"n": config.max_windows, "step_days": config.step_days}
     cutoffs = shop.past_cutoffs(known_until, horizon_days, **windows)

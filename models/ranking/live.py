@@ -62,7 +62,8 @@ class Live:
         best = state.rules.best(state.table.popularity)
         live = cls(state, Ranker.load(folder), pools, best, read_array(folder, "usual"), Dearer.load(folder))
         someone, anything = state.history.customers.names([0]), state.history.products.names([0])
-        live.rank(someone[0], cart=anything)  # a first call compiles: not during a request
+        picks = live.rank(someone[0], cart=anything)  # a first call compiles: not during a request
+        live.why(someone[0], (), anything, picks)
         return live
 
     def rank(
@@ -110,7 +111,7 @@ class Live:
         lead = np.append(ask.cart, ask.fresh)
         if not len(lead) and np.isin(source, (TOGETHER, UPSELL)).any():
             lead = ask.latest
-        chances, judge = self._chances(ask), Judge(self.ranker.chance, self.usual)
+        chances, judge = self._chances(ask), Judge(self.ranker.without, self.usual)
         features = chances.features(pairs.customer, product)
         reasons = why(self.state, ask.mine, pairs, features, judge=judge, who=chances.codes, lead=lead)
         if self.dearer is not None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from features.arrays.compiled import compiled
-from features.arrays.dtypes import Doubles, Floats, Ints
+from features.arrays.dtypes import Doubles, Floats, Ints, Longs
 from features.arrays.pairs import MISSING
 from features.arrays.stored import read_array, write_arrays
 
@@ -75,6 +75,11 @@ class Net:
         features = np.ascontiguousarray(features, np.float32)
         return _sums(features, self.scale, self.weight, self.out)
 
+    def without(self, features: Floats, usual: Floats, family: Ints) -> Doubles:
+        """Return ``raw`` with each family of columns replaced by ``usual``, as ``FlatTrees.without``."""
+        features = np.ascontiguousarray(features, np.float32)
+        return _sums_without(features, self.scale, self.weight, self.out, usual, family)
+
     def save(self, folder: Path) -> None:
         """Write ``net.*.npy``."""
         scale = np.stack([self.scale.factor, self.scale.mean, self.scale.spread])
@@ -130,6 +135,70 @@ def _sums_of(block: Floats, weight: Floats, out: Floats) -> Doubles:
         for row in range(BLOCK):
             sums[row] += max(hidden[row], np.float32(0)) * out[unit]
     return sums
+
+
+@compiled
+def _sums_without(  # noqa: PLR0917 (numba takes arrays, not objects)
+    features: Floats, scale: Scale, weight: Floats, out: Floats, usual: Floats, family: Ints
+) -> Doubles:
+    """Sum each family's inputs apart (the last row: of none), once for all families and for ``usual``."""
+    n, n_units = family.max() + 1, weight.shape[1]
+    found, block = np.empty((n, len(features))), _block(len(weight))
+    whole, parts, sums = (
+        np.empty(BLOCK, np.float32),
+        np.empty((n + 1, BLOCK), np.float32),
+        np.empty((n, BLOCK)),
+    )
+    by_unit, instead = np.zeros((n_units, len(block)), np.float32), np.zeros((n_units, n), np.float32)
+    by_unit[:, : len(weight)] = weight.T
+    places = _by_family(scale, family, len(block))
+    _read(usual.reshape(1, -1), scale, block)
+    for number in range(n):
+        for place in places[number]:
+            instead[:, number] += by_unit[:, place] * block[place, 0]
+    for start in range(0, len(features), BLOCK):
+        size = min(BLOCK, len(features) - start)
+        _read(features[start : start + size], scale, block)
+        sums[:] = np.float64(out[-1])
+        for unit in range(n_units):
+            whole[:], parts[:] = 0, 0
+            for number in range(n + 1):
+                _add_inputs(parts[number], block, by_unit[unit], places[number])
+                whole += parts[number]
+            for number in range(n):
+                part, total, other = parts[number], sums[number], instead[unit, number]
+                for row in range(BLOCK):
+                    total[row] += max(whole[row] - part[row] + other, np.float32(0)) * out[unit]
+        found[:, start : start + size] = sums[:, :size]
+    return found
+
+
+@compiled
+def _add_inputs(hidden: Floats, block: Floats, weight: Floats, places: Longs) -> None:
+    """Add some inputs, four at once as ``_sums_of``, the rest singly."""
+    fours = len(places) // 4 * 4
+    for at in range(0, fours, 4):
+        p, q, r, s = places[at], places[at + 1], places[at + 2], places[at + 3]
+        one, two, three, four = block[p], block[q], block[r], block[s]
+        a, b, c, d = weight[p], weight[q], weight[r], weight[s]
+        for row in range(BLOCK):
+            hidden[row] += (a * one[row] + b * two[row]) + (c * three[row] + d * four[row])
+    for place in places[fours:]:
+        one, a = block[place], weight[place]
+        for row in range(BLOCK):
+            hidden[row] += a * one[row]
+
+
+@compiled
+def _by_family(scale: Scale, family: Ints, n_inputs: int) -> list[Longs]:
+    """Return the inputs of each family, last those of none; a flag goes with the column it is read from."""
+    of_input = np.full(n_inputs, -1, np.int32)
+    for column in range(len(family)):
+        of_input[column] = family[column]
+        if scale.flag[column] >= 0:
+            of_input[scale.flag[column]] = family[column]
+    of_input[of_input < 0] = family.max() + 1
+    return [np.flatnonzero(of_input == number) for number in range(family.max() + 2)]
 
 
 @compiled

@@ -49,6 +49,11 @@ class Plain:
         """Return each row's log odds, which depend on its own features alone."""
         return self.regression.odds(facts(features))
 
+    def without(self, features: Floats, usual: Floats, family: Ints) -> Doubles:
+        """Return ``raw`` with each family of columns replaced by ``usual``, as ``FlatTrees.without``."""
+        families = range(family.max() + 1)
+        return np.stack([self.raw(np.where(family == number, usual, features)) for number in families])
+
     def card(self) -> dict[str, Any]:
         """Return it as plain data, with the facts it reads."""
         return {"share": self.share, "facts": FACTS, "regression": asdict(self.regression)}

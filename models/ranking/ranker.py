@@ -7,7 +7,7 @@ see ``tests/benchmarks/MEASUREMENTS.md``.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 from pydantic import Field
 
-from features.arrays.dtypes import Bools, Doubles, Floats
+from features.arrays.dtypes import Bools, Doubles, Floats, Ints
 from features.arrays.pairs import PAIR_FEATURES, fingerprint
 from features.errors import ArtefactError
 from features.hardware import side_by_side, threads_for
@@ -123,13 +123,23 @@ class Ranker:
         """Return the chance of each row to be bought within the horizon."""
         return corrected(1 / (1 + np.exp(-self._odds(features))), self.negative_rate)
 
+    def without(self, features: Floats, usual: Floats, family: Ints) -> Doubles:
+        """Return log odds with each family of columns replaced by ``usual``, shape (families, rows).
+
+        ``family`` holds each column's number; -1: none.
+        """
+        return self._averaged(lambda part: part.without(features, usual, family))
+
     def _odds(self, features: Floats) -> Doubles:
         """Return log odds at the sampled share of negatives."""
-        odds = self.trees.raw(features)
+        return self._averaged(lambda part: part.raw(features))
+
+    def _averaged(self, odds_of: Callable[[FlatTrees | Net | Plain], Doubles]) -> Doubles:
+        odds = odds_of(self.trees)
         if self.net:
-            odds = (1 - self.net_share) * odds + self.net_share * self.net.raw(features)
+            odds = (1 - self.net_share) * odds + self.net_share * odds_of(self.net)
         if self.plain:
-            odds = (1 - self.plain.share) * odds + self.plain.share * self.plain.raw(features)
+            odds = (1 - self.plain.share) * odds + self.plain.share * odds_of(self.plain)
         return odds + self.level
 
     def _odds_of_all(self, features: Floats) -> Doubles:

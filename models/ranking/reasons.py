@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from features.arrays.dtypes import Bools, Bytes, Floats, Ints, Rows
+from features.arrays.dtypes import Bools, Bytes, Doubles, Floats, Ints, Rows
 from features.arrays.history import History
 from features.arrays.pairs import PAIR_FEATURES
 from features.arrays.products import LEVELS
@@ -35,18 +35,16 @@ N_NEAREST = 10
 COLUMN = {name: number for number, name in enumerate(PAIR_FEATURES)}
 FAMILIES = ("others", "kinds", "sales")
 """Families of evidence: what others bought, the categories the customer buys from, how a product sells."""
-COLUMNS = {
-    family: np.array([column for name, column in COLUMN.items() if name.startswith(prefixes)])
-    for family, prefixes in zip(
-        FAMILIES,
-        (
-            ("s_",),
-            tuple(f"{level}_" for level in LEVELS),
-            ("p_sales", "p_buyers", "p_basket", "p_loyal", "p_trend", "p_first", "n_buyers"),
-        ),
-        strict=True,
-    )
-}
+_PREFIXES = (
+    ("s_",),
+    tuple(f"{level}_" for level in LEVELS),
+    ("p_sales", "p_buyers", "p_basket", "p_loyal", "p_trend", "p_first", "n_buyers"),
+)
+FAMILY = np.array(
+    [next((n for n, names in enumerate(_PREFIXES) if name.startswith(names)), -1) for name in COLUMN],
+    np.int32,
+)
+"""The family of each pair feature, by position in ``FAMILIES``; -1: none."""
 PROPOSED = [n for n, name in enumerate(SOURCES) if n not in (OWN, TOGETHER, UPSELL, PINNED)]
 """Sources of new products, for which the ranker is asked for the reason."""
 
@@ -54,7 +52,8 @@ PROPOSED = [n for n, name in enumerate(SOURCES) if n not in (OWN, TOGETHER, UPSE
 class Judge(NamedTuple):
     """What shows which features moved a chance: the ranker, and an ordinary candidate (medians)."""
 
-    chance: Callable[[Floats], Floats]
+    without: Callable[[Floats, Floats, Ints], Doubles]
+    """``Ranker.without``."""
     usual: Floats
 
 
@@ -144,13 +143,9 @@ def _moved(features: Floats, judge: Judge) -> Rows:
     "Without" means with an ordinary candidate's features. A customer who bought nothing of a category does
     not get ``kinds``.
     """
-    left = []
-    for family in COLUMNS.values():
-        without = features.copy()
-        without[:, family] = judge.usual[family]
-        left.append(judge.chance(without))
+    left = judge.without(features, judge.usual, FAMILY)
     left[FAMILIES.index("kinds")][features[:, COLUMN["top_n"]] <= 0] = np.inf
-    moved: Rows = np.argmin(np.stack(left), axis=0)
+    moved: Rows = np.argmin(left, axis=0)
     return moved
 
 

@@ -85,6 +85,17 @@ class FlatTrees:
         word = NARROW if self.kept.dtype == np.uint32 else WIDE
         return _sums(features, self.feature, self.threshold, self.kept, *starts, self.leaf, word)
 
+    def without(self, features: Floats, usual: Floats, family: Ints) -> Doubles:
+        """Return ``raw`` with each family of columns replaced by ``usual``, shape (families, rows).
+
+        ``family`` holds each column's number; -1: none. All families together take one pass.
+        """
+        features = np.ascontiguousarray(features, np.float32)
+        starts = self.node_start, self.leaf_start
+        word = NARROW if self.kept.dtype == np.uint32 else WIDE
+        trees = self.feature, self.threshold, self.kept, *starts, self.leaf, word
+        return _sums_without(features, *trees, usual, family)
+
 
 def _tree(fields: Mapping[str, str]) -> tuple[Any, ...]:
     """Return features, thresholds, leaves kept, and the leaves' values from left to right."""
@@ -150,6 +161,50 @@ def _sums(  # noqa: PLR0917 (numba takes arrays, not objects)
                 for row in range(BLOCK):
                     possible[row] &= those if column[which, row] > limit else word.every
             _add(leaf, np.uint64(leaf_start[tree]), possible, word, sums[start : start + size])
+    return sums
+
+
+@compiled
+def _sums_without(  # noqa: PLR0917 (numba takes arrays, not objects)
+    features: Floats,
+    feature: Ints,
+    threshold: Floats,
+    kept: Column,
+    node_start: Longs,
+    leaf_start: Longs,
+    leaf: Doubles,
+    word: Word,
+    usual: Floats,
+    family: Ints,
+) -> Doubles:
+    """Decide as ``_sums``, each family's decisions apart (the last row: of none), and for ``usual``."""
+    n = family.max() + 1
+    sums = np.zeros((n, len(features)))
+    column = np.zeros((features.shape[1], BLOCK), np.float32)
+    parts, possible = np.empty((n + 1, BLOCK), kept.dtype), np.empty(BLOCK, kept.dtype)
+    instead = np.full((len(node_start) - 1, n + 1), word.every, kept.dtype)
+    for tree in range(len(instead)):
+        for node in range(node_start[tree], node_start[tree + 1]):
+            if usual[feature[node]] > threshold[node]:
+                instead[tree, family[feature[node]]] &= kept[node]
+    for start in range(0, len(features), BLOCK):
+        size = min(BLOCK, len(features) - start)
+        for row in range(size):
+            column[:, row] = features[start + row]
+        for tree in range(len(node_start) - 1):
+            parts[:] = word.every
+            for node in range(node_start[tree], node_start[tree + 1]):
+                which, limit, those = feature[node], threshold[node], kept[node]
+                part = parts[family[which]]
+                for row in range(BLOCK):
+                    part[row] &= those if column[which, row] > limit else word.every
+            for out in range(n):
+                possible[:] = instead[tree, out]
+                for other in range(n + 1):
+                    if other != out:
+                        for row in range(BLOCK):
+                            possible[row] &= parts[other, row]
+                _add(leaf, np.uint64(leaf_start[tree]), possible, word, sums[out, start : start + size])
     return sums
 
 

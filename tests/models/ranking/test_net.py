@@ -53,6 +53,13 @@ def test_a_row_is_told_the_same_alone_and_among_others(n_rows: int) -> None:
     np.testing.assert_array_equal(together, np.array(alone))
 
 
+def test_without_a_family_a_row_is_told_as_with_the_usual_instead_and_so_are_its_flags() -> None:
+    family, usual = np.arange(len(PAIR_FEATURES), dtype=np.int32) % 4 - 1, ROWS[2_500]
+    rows = ROWS[1_950:2_080]  # missing values, and none
+    expected = [net().raw(np.where(family == number, usual, rows)) for number in range(3)]
+    np.testing.assert_allclose(net().without(rows, usual, family), expected, atol=1e-5)
+
+
 def test_an_input_grows_with_its_feature_as_a_logarithm_does() -> None:
     plain = Scale(
         *(np.full(1, x, np.float32) for x in (1, 0, 1)), np.full(1, -1, np.int32), far=np.float32(99)

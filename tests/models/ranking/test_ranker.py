@@ -4,7 +4,7 @@ import lightgbm
 import numpy as np
 import pytest
 
-from features.arrays.pairs import PAIR_FEATURES
+from features.arrays.pairs import MISSING, PAIR_FEATURES
 from models.ranking.ranker import Ranker, RankerConfig, Rows, _trees, averaged
 from models.ranking.trees import FlatTrees
 
@@ -60,6 +60,16 @@ def test_trees_and_a_network_together_tell_as_many_purchases_as_there_were() -> 
     found = Ranker.train(Rows(FEATURES, BOUGHT), config)
     assert found.level != 0
     assert found.chance(FEATURES).mean() == pytest.approx(BOUGHT.mean(), rel=1e-3)
+
+
+def test_without_a_family_trees_network_and_regression_tell_the_odds_of_the_usual_instead() -> None:
+    found = Ranker.train(Rows(FEATURES, BOUGHT), RankerConfig(n_bags=1, n_trees=8, n_nets=1))
+    assert found.net and found.plain
+    rows = FEATURES[:100].copy()
+    rows[::3, 5] = rows[::3, 9] = MISSING  # as in no row learnt from
+    family, usual = np.arange(len(PAIR_FEATURES), dtype=np.int32) % 5 - 1, FEATURES[200]
+    expected = [found._odds(np.where(family == number, usual, rows)) for number in range(4)]
+    np.testing.assert_allclose(found.without(rows, usual, family), expected, atol=1e-5)
 
 
 def test_importance_is_shared_among_all_bags() -> None:

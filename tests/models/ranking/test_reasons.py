@@ -13,7 +13,7 @@ from models.clock.due import Due
 from models.lists.picks import OWN, PERSONAL, SOURCES
 from models.ranking.cross_sell_rows import features_of
 from models.ranking.reason_texts import CODES, TEXTS, reason_and_text
-from models.ranking.reasons import COLUMN, COLUMNS, FAMILIES, Judge, why
+from models.ranking.reasons import COLUMN, FAMILIES, FAMILY, Judge, why
 from models.repurchase import Repurchase
 
 OF_OWN = {"due", "overdue", "usual", "often", "again"}
@@ -38,7 +38,7 @@ def reason_of(days: int | None, gap: float, **features: float) -> tuple[str, flo
         state.history.of_customers(one),
         pairs,
         row,
-        judge=Judge(lambda rows: rows[:, 0], row[0]),
+        judge=Judge(lambda rows, *_: np.zeros((3, len(rows))), row[0]),
         who=one,
     )
     return CODES[found.reason[0]], float(found.number[0])
@@ -141,7 +141,8 @@ def test_what_is_new_in_the_shop_is_so_for_a_customer_who_is_new_too() -> None:
     one, mine = np.zeros(1, np.int32), state.history.of_customers(np.zeros(1, np.int32))
     mine = replace(mine, day=np.full_like(mine.day, mine.cutoff_day - 1))
     pairs = Candidates(one, one, np.array([SOURCES.index("arrivals")], np.uint8), np.array([False]))
-    judge = Judge(lambda rows: (rows[:, COLUMNS["sales"]] == -99).any(axis=1).astype(float), row[0] + 1)
+    sales = np.array([[1], [1], [0]], float)  # without how it sells the chance falls most
+    judge = Judge(lambda *_: sales, row[0] + 1)
     found = why(state, mine, pairs, row, judge=judge, who=one)
     assert CODES[found.reason[0]] == "new"
 
@@ -217,10 +218,8 @@ def test_the_reason_is_the_evidence_without_which_the_chance_falls_most() -> Non
     pairs = Candidates(row.astype(np.int32), product, source, source == OWN)
     features, usual = features_of(state, codes, pairs), board_live().usual
     left = {}
-    for family in FAMILIES:
-        without = features.copy()
-        without[:, COLUMNS[family]] = usual[COLUMNS[family]]
-        left[family] = model.ranker.chance(without)
+    for number, family in enumerate(FAMILIES):
+        left[family] = model.ranker.chance(np.where(number == FAMILY, usual, features))
     left["kinds"][features[:, COLUMN["top_n"]] <= 0] = 1
     of_family = {"category": "kinds", "popular": "sales", "new": "sales"}
     for number, (r, k) in enumerate(zip(row.tolist(), rank.tolist(), strict=True)):

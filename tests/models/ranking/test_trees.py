@@ -23,6 +23,15 @@ def test_the_sums_are_lightgbms_own_to_the_last_bit(n_leaves: int, n_rows: int) 
     np.testing.assert_array_equal(FlatTrees.read(booster.model_to_string()).raw(rows), expected)
 
 
+@pytest.mark.parametrize("n_leaves", [31, 64])
+def test_without_a_family_the_sums_are_those_of_rows_with_the_usual_instead(n_leaves: int) -> None:
+    trees = FlatTrees.read(booster_of(n_leaves).model_to_string())
+    family, usual = np.array([0, -1, 1, 1, -1, 2], np.int32), ROWS[7]
+    expected = [trees.raw(np.where(family == number, usual, ROWS)) for number in range(3)]
+    np.testing.assert_array_equal(trees.without(ROWS, usual, family), expected)
+    assert (expected[0] != trees.raw(ROWS)).any()
+
+
 def test_trees_that_found_nothing_to_split_on_are_constants() -> None:
     options = {"objective": "binary", "min_data_in_leaf": 5000, "verbose": -1, "num_threads": 1}
     booster = lightgbm.train(options, lightgbm.Dataset(ROWS, BOUGHT), 3)
