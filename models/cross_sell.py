@@ -17,7 +17,8 @@ from models.candidates.sources import new_sources
 from models.candidates.state import ListState
 from models.candidates.union import Candidates
 from models.kinds import ListModel
-from models.lists.picks import PERSONAL, Pairs, Picks, asked_for, filled, frame, pick
+from models.lists.list_kinds import PERSONAL
+from models.lists.picks import Pairs, Picks, asked_for, filled, frame, pick
 from models.lists.rules import Rules
 from models.model import card_of, require_products
 from models.ranking.chances import Chances

@@ -16,7 +16,8 @@ from features.arrays.products import popularity
 from features.shop import Shop
 from models.config import HorizonConfig
 from models.kinds import ListModel
-from models.lists.picks import OWN, PERSONAL, Pairs, asked_for, filled, frame, pick
+from models.lists.list_kinds import PERSONAL
+from models.lists.picks import OWN, Pairs, asked_for, filled, frame, pick
 from models.lists.rules import Rules
 from models.model import card_of, require_products
 

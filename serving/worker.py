@@ -14,7 +14,7 @@ from time import monotonic, sleep, thread_time
 
 from features.errors import ArtefactError, NotFound, RecompraError
 from features.settings import ListName
-from models.lists.picks import PERSONAL
+from models.lists.list_kinds import PERSONAL
 from serving.api import LIST_NAMES, Offer, RecommendRequest
 from serving.entrance.audit import Audit
 from serving.online.view import DEAD, View

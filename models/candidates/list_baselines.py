@@ -8,7 +8,8 @@ from features.arrays.dtypes import Floats, Ints, Sparse
 from features.arrays.history import History, interactions
 from features.arrays.products import n_buyers
 from features.hardware import rows_at_once, side_by_side
-from models.lists.picks import PERSONAL, Pairs, Picks, pick, pin
+from models.lists.list_kinds import PERSONAL
+from models.lists.picks import Pairs, Picks, pick, pin
 from models.lists.rules import Rules
 from models.similarity.collaborative import factors, similar
 from models.similarity.tifu import TifuKnn

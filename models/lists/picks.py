@@ -1,8 +1,4 @@
-"""The rules of every list: exactly min(k, eligible) products, each once, none that it may not contain.
-
-``for_you`` may contain products bought before if such things are bought again, ``buy_again`` only these,
-``new_for_you`` none of them: see ``models.lists.rules``.
-"""
+"""Lists of products: exactly min(k, eligible) of them, each once, none that the list may not contain."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,13 +10,12 @@ from features.arrays.dtypes import Bools, Bytes, Floats, Ids, Ints, Rows
 from features.arrays.groups import cumcount
 from features.arrays.history import History, Vocabulary
 from features.hardware import rows_at_once
+from models.lists.list_kinds import LISTS
 from models.lists.rules import Rules
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PERSONAL = ("for_you", "buy_again", "new_for_you")
-"""The lists made for a customer."""
 SOURCES = (
     "own", "similar", "linear", "factors", "alike", "baskets", "texts", "category", "arrivals", "popular",
     "bought_together", "upsell", "pinned",
@@ -132,7 +127,7 @@ def filled(lists: dict[str, Picks], history: History, popularity: Floats, rules:
     """
     best = rules.best(popularity)
     for name, picks in lists.items():
-        if name != "buy_again":
+        if LISTS[name].filled:
             for some in _short(picks, history):
                 _fill(picks, some, best, popularity, _barred(name, history.of_customers(some), rules))
         pin(picks, name, history, popularity, rules)

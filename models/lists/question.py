@@ -7,6 +7,7 @@ import numpy as np
 
 from features.arrays.dtypes import Bools, Bytes, Floats, Ints
 from features.arrays.history import History
+from models.lists.list_kinds import LISTS
 from models.lists.rules import Rules
 
 N_RECENT = 5
@@ -53,7 +54,7 @@ class Question:
 
     def tried(self, list_name: str, product: Ints) -> Bools:
         """Mark products that are not new to this customer, although all were returned."""
-        if list_name != "new_for_you" or not len(self.gone):
+        if LISTS[list_name].bought != "never" or not len(self.gone):
             return np.zeros(len(product), bool)
         return np.asarray(np.isin(product, self.gone))
 

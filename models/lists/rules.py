@@ -20,6 +20,7 @@ from features.arrays.groups import Groups, cumcount
 from features.arrays.history import History
 from features.arrays.stored import read_array, write_arrays
 from features.settings import Lists
+from models.lists.list_kinds import LISTS
 
 ARRAYS = ("returns", "hidden", "boost", "category", "is_new")
 PRIOR, ALIKE = 20.0, 10_000.0
@@ -91,23 +92,25 @@ class Rules:
     def barred(self, list_name: str, product: Ints, own: Bools) -> Bools:
         """Mark pairs that a list may not contain; ``own``: whether the customer bought the product."""
         hidden: Bools = self.hidden[product]
-        if list_name == "buy_again":
-            return hidden | ~own
-        if list_name == "new_for_you":
-            return hidden | own
-        if list_name == "popular":
-            return hidden
-        return hidden | (own & ~self.returns[product])
+        match LISTS[list_name].bought:
+            case "only":
+                return hidden | ~own
+            case "never":
+                return hidden | own
+            case "any":
+                return hidden
+            case "if bought again":
+                return hidden | (own & ~self.returns[product])
 
     def tried(self, list_name: str, ids: Ids, customer: Ints, product: Ints) -> Bools:
         """Mark pairs that are not new though all was returned; ``customer`` holds row numbers of ``ids``."""
-        if self.back is None or list_name != "new_for_you":
+        if self.back is None or LISTS[list_name].bought != "never":
             return np.zeros(len(product), bool)
         return self.back.among(ids, customer, product)
 
     def tried_pairs(self, list_name: str, ids: Ids) -> tuple[Longs, Longs]:
         """Return the same as pairs: row numbers of ``ids``, and products."""
-        if self.back is None or list_name != "new_for_you":
+        if self.back is None or LISTS[list_name].bought != "never":
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         return self.back.pairs(ids)
 

@@ -19,7 +19,8 @@ from models.candidates.companions import LIKE, Suits, better, substitutes, toget
 from models.candidates.state import ListState
 from models.candidates.union import Candidates
 from models.lists.dearer import Dearer
-from models.lists.picks import OWN, PERSONAL, PINNED, POPULAR, SOURCES, TOGETHER, UPSELL
+from models.lists.list_kinds import LISTS, PERSONAL
+from models.lists.picks import OWN, PINNED, POPULAR, SOURCES, TOGETHER, UPSELL
 from models.lists.pool import Group, Lead, united
 from models.lists.question import Question, Scored
 from models.lists.since import Line, by_now
@@ -167,7 +168,7 @@ class Live:
     def _personal(self, ask: Question, list_name: str) -> Scored:
         """Rank a list again: its ready products, latest purchases, and neighbours of the cart or of these."""
         if not len(ask.mine.product):
-            return together(self.state, ask) if list_name != "buy_again" else Scored.nothing()
+            return Scored.nothing() if LISTS[list_name].bought == "only" else together(self.state, ask)
         product, source, bought = self._candidates(ask, list_name)
         kept = ~self.state.rules.barred(list_name, product, bought | ask.tried(list_name, product))
         product = product[kept]
@@ -202,16 +203,17 @@ class Live:
         return Chances(self.state, self.ranker, ask.mine, np.array([ask.code], np.int32), ask.cart)
 
     def _picks(self, ask: Question, scored: Scored, list_name: str) -> list[Pick]:
-        """Order, cut, and fill up with best sellers; not ``upsell``: best sellers are no better version."""
+        """Order, cut, and fill up: with best sellers, or with other purchases in a list of these."""
+        kind = LISTS[list_name]
         order = self.state.rules.order(None, scored.product, scored.score)[: ask.k]
         product, score, source = scored.product[order], scored.score[order], scored.source[order]
         short = ask.k - len(product)
-        if short > 0 and list_name != "upsell":
+        if short > 0 and (kind.filled or kind.bought == "only"):
             more = self._more(ask, list_name, product)[:short]
             last = float(score[-1]) if len(score) else np.inf
             product = np.append(product, more)
             score = np.append(score, np.minimum(self.state.table.popularity[more], last))
-            source = np.append(source, np.full(len(more), OWN if list_name == "buy_again" else POPULAR))
+            source = np.append(source, np.full(len(more), OWN if kind.bought == "only" else POPULAR))
         for code in self._pinned_to(ask, list_name):
             at = np.flatnonzero(product == code)
             chance = score[at[0]] if len(at) else self.state.table.popularity[code]
@@ -234,7 +236,7 @@ class Live:
         allowed = ~ask.barred
         allowed[shown] = False
         mine = ask.mine.product
-        if list_name == "buy_again":
+        if LISTS[list_name].bought == "only":
             allowed &= ask.owned
         else:
             mine = np.append(mine, ask.gone)

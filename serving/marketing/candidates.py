@@ -5,7 +5,7 @@ import numpy as np
 from features.arrays.dtypes import Ints
 from models.decisions.economics import Money
 from models.decisions.offer import merge_lists
-from models.lists.picks import PERSONAL
+from models.lists.list_kinds import PERSONAL
 from serving.offer_inputs import N_CANDIDATES
 from serving.state import State
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from models.chance.horizon import with_texts
 from models.customers import reasons
-from models.lists.picks import PERSONAL
+from models.lists.list_kinds import PERSONAL
 from models.ranking.live import Pick
 from serving.api import Product
 from serving.api_crm import (

@@ -21,7 +21,8 @@ from models.decisions.reading import read_people, read_standing
 from models.decisions.retention import rank_customers
 from models.decisions.roles import ProductFacts
 from models.lists.cold import AttributeSegments
-from models.lists.picks import PERSONAL, SOURCES, Picks, asked_for
+from models.lists.list_kinds import PERSONAL
+from models.lists.picks import SOURCES, Picks, asked_for
 from models.model import Model
 from models.policy.action_table import ActionTable
 from models.policy.actions import KEEP

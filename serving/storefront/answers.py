@@ -12,7 +12,7 @@ import numpy as np
 
 from features.arrays.dtypes import Bools, Floats, Ints
 from models.lists.cold import segments_of
-from models.lists.picks import PERSONAL
+from models.lists.list_kinds import LISTS, PERSONAL
 from models.lists.since import Line
 from models.ranking.live import Pick
 from models.ranking.reasons import Why
@@ -21,11 +21,6 @@ from serving.scoring.snapshot import Snapshot
 from serving.state import State
 from serving.storefront.details import detailed, ready_reasons
 
-BY_ATTRIBUTES = ("for_you", "new_for_you")
-"""Lists that attributes can order for customers without orders."""
-NEVER_FILLED = ("buy_again", "upsell")
-"""Lists of known customers that are not filled up: best sellers were not bought before, and are no better
-version of anything. Unknown customers get best sellers, with a note."""
 Path = Literal["ready", "live", "fallback"]
 
 
@@ -145,7 +140,7 @@ def _picked(state: State, customer: Customer, ask: ListQuery) -> tuple[list[Pick
         return live(snapshot, customer, ask), "live", None
     if ask.list_name == "popular" and len(snapshot.catalogue.products):
         return popular(snapshot, ask), "ready", None
-    if ask.list_name in NEVER_FILLED and (customer.code >= 0 or customer.lines):
+    if not LISTS[ask.list_name].filled and (customer.code >= 0 or customer.lines):
         return [], "fallback", f"{reason}: there is nothing to show"
     if (alike := _alike(state, customer, ask)) is not None:
         return alike
@@ -157,7 +152,7 @@ def _picked(state: State, customer: Customer, ask: ListQuery) -> tuple[list[Pick
 def _alike(state: State, customer: Customer, ask: ListQuery) -> tuple[list[Pick], Path, str | None] | None:
     """Return what sells to customers with the same attributes; None if none of these is known."""
     segments = state.snapshot.segments
-    if segments is None or ask.list_name not in BY_ATTRIBUTES:
+    if segments is None or not LISTS[ask.list_name].by_attributes:
         return None
     known = [*ask.segments]
     if not known and customer.customer_id is not None and not state.view.is_erased(customer.customer_id):
@@ -222,7 +217,7 @@ def from_ready(snapshot: Snapshot, code: int, ask: ListQuery) -> list[Pick] | No
             picks.append((name, float(chances[at]), snapshot.sources[sources[at]]))
             if len(picks) == ask.k:
                 return picks
-    whole = last < 0 and (picks or ask.list_name in NEVER_FILLED)
+    whole = last < 0 and (picks or not LISTS[ask.list_name].filled)
     return picks if whole else None
 
 

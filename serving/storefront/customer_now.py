@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 
 from models.decisions.case import Case
-from models.lists.picks import PERSONAL
+from models.lists.list_kinds import PERSONAL
 from models.policy.subjects import People
 from models.ranking.live import Pick
 from serving.offer_inputs import N_CANDIDATES, case_now

@@ -9,7 +9,8 @@ import pytest
 from worlds.checkerboard import CUTOFF, SMALL, board
 
 from models.kinds import ListModel
-from models.lists.picks import COLUMNS, PERSONAL
+from models.lists.list_kinds import PERSONAL
+from models.lists.picks import COLUMNS
 from models.model import Model
 from models.registry import MODELS, model_class
 

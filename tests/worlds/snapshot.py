@@ -18,7 +18,8 @@ from models.decisions.case import Terms
 from models.decisions.known import Known
 from models.decisions.reading import with_scores
 from models.decisions.roles import ProductFacts
-from models.lists.picks import PERSONAL, Picks
+from models.lists.list_kinds import PERSONAL
+from models.lists.picks import Picks
 from models.policy.actions import EVENTS, catalogue
 from models.policy.standing import Standing
 from models.policy.subjects import Goods, People

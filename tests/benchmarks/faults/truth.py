@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.lists.picks import PERSONAL
+from models.lists.list_kinds import PERSONAL
 from serving.scoring.folder import load
 from serving.scoring.snapshot import Snapshot
 

@@ -21,7 +21,7 @@ import numpy as np
 from load.client import Figures, Told, figures, paced
 from load.server import Server, running
 
-from models.lists.picks import PERSONAL
+from models.lists.list_kinds import PERSONAL
 from serving.scoring.folder import load
 from serving.state import Pointer
 

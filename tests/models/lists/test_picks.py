@@ -7,7 +7,8 @@ from worlds.rules import no_rules
 
 from features.arrays.brought_back import BroughtBack
 from features.arrays.history import History, Vocabulary
-from models.lists.picks import PERSONAL, SOURCES, Pairs, asked_for, filled, frame, pick
+from models.lists.list_kinds import PERSONAL
+from models.lists.picks import SOURCES, Pairs, asked_for, filled, frame, pick
 from models.lists.rules import Rules
 
 N = 9

@@ -12,7 +12,8 @@ from worlds.checkerboard import board, board_live, colour, habit_of
 from features.arrays import pairs, receipts
 from features.errors import ArtefactError
 from models.candidates.state import ListState
-from models.lists.picks import PERSONAL, SOURCES
+from models.lists.list_kinds import PERSONAL
+from models.lists.picks import SOURCES
 from models.lists.pool import united
 from models.lists.since import by_now
 from models.ranking import trees

@@ -10,7 +10,8 @@ from worlds.kitchen import scored
 from features.arrays.pairs import PAIR_FEATURES
 from models.candidates.union import Candidates
 from models.clock.due import Due
-from models.lists.picks import OWN, PERSONAL, SOURCES
+from models.lists.list_kinds import PERSONAL
+from models.lists.picks import OWN, SOURCES
 from models.ranking.cross_sell_rows import features_of
 from models.ranking.reason_texts import CODES, TEXTS, reason_and_text
 from models.ranking.reasons import COLUMN, FAMILIES, FAMILY, Judge, why
