@@ -17,9 +17,10 @@ from features.shop import Shop
 from models.config import HorizonConfig
 from models.kinds import ListModel
 from models.lists.list_kinds import PERSONAL
-from models.lists.picks import OWN, Pairs, asked_for, filled, frame, pick
+from models.lists.picks import OWN, Pairs, Picks, asked_for, filled, frame, pick
 from models.lists.rules import Rules
 from models.model import card_of, require_products
+from models.ranking.reason_texts import CODES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,6 +74,13 @@ class Popular(ListModel[PopularConfig, PopularState]):
         order = np.concatenate([first, best[~np.isin(best, first)]])
         return order, state.chance[order]
 
+    def ready(self, state: PopularState, k: int = 100) -> dict[str, Picks]:
+        """Return every list of every customer of the state, with reasons: arrays (n_customers, k)."""
+        lists = self._lists(state, state.history, k, PERSONAL)
+        for picks in lists.values():
+            _explain(picks, state.history)
+        return lists
+
     def recommend(
         self,
         state: PopularState,
@@ -84,10 +92,14 @@ class Popular(ListModel[PopularConfig, PopularState]):
         """Return lists of every customer of the state, or of ``customers``; the unknown get best sellers."""
         asked = state.history.customers.all_names() if customers is None else list(customers)
         history = state.history if customers is None else asked_for(state.history, asked)
+        return frame(self._lists(state, history, k, lists), asked, history.products.ids)
+
+    def _lists(self, state: PopularState, history: History, k: int, names: Sequence[str]) -> dict[str, Picks]:
+        """Return lists of the customers of ``history``: own products first, filled up with best sellers."""
         rules, ids = state.rules, history.customers.ids
         pairs = self._habits(history).best_first(rules)
-        picks = {name: pick(pairs.of_list(name, rules, ids), len(asked), k, rules) for name in lists}
-        return frame(filled(picks, history, state.chance, rules), asked, history.products.ids)
+        picks = {name: pick(pairs.of_list(name, rules, ids), len(ids), k, rules) for name in names}
+        return filled(picks, history, state.chance, rules)
 
     def _habits(self, history: History) -> Pairs:
         """Return each customer's own products with the chance implied by their decayed rate of purchases."""
@@ -114,3 +126,13 @@ class Popular(ListModel[PopularConfig, PopularState]):
         """Read back what ``save`` wrote."""
         with card_of(cls, folder) as card:
             return cls(card.config, card.trained_until, card.facts["horizon_days"])
+
+
+def _explain(picks: Picks, history: History) -> None:
+    """Write the reason of own products: how many days ago they were last bought; in place."""
+    groups, pair = Groups.of(history.pair), history.pair
+    own = np.nonzero(picks.source == OWN)
+    wanted = own[0] * len(history.products) + picks.product[own]
+    at = np.searchsorted(groups.first(pair), wanted)
+    picks.reason[own] = CODES.index("again")
+    picks.number[own] = history.cutoff_day - groups.last(history.day)[at]

@@ -83,8 +83,8 @@ class ScoresRequest(Request):
     )
 
     limit: Annotated[int, Field(ge=1, le=10_000), WHOLE] | None = 1000
-    """Rows per page. Null: all that remain, in one stream as ``ndjson`` or ``csv``; at most 10,000 as
-    ``json``."""
+    """Rows per page, 1,000 by default. Null (in a URL ``limit=``): all that remain, in one stream as
+    ``ndjson`` or ``csv``; at most 10,000 as ``json``."""
     cursor: Cursor | None = None
     """``next_cursor`` of the previous page, with the same filters. It stays on the scoring it began with
     while newer ones arrive; after two newer ones it may be refused (410): start again."""

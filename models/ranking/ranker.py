@@ -187,7 +187,7 @@ class Ranker:
 
 
 def _net(features: Floats, bought: Bools, config: RankerConfig) -> Net | None:
-    if not config.net_share or bought.sum() < config.net_from:
+    if not config.net_share or bought.sum() < config.net_from or bought.all():
         return None
     return learn(features, bought, NetConfig(config.n_nets, config.n_hidden, config.n_passes, config.seed))
 

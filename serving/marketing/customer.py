@@ -7,7 +7,6 @@ from typing import Any
 from models.chance.horizon import with_texts
 from models.customers import reasons
 from models.lists.list_kinds import PERSONAL
-from models.ranking.live import Pick
 from serving.api import Product
 from serving.api_crm import (
     CustomerRequest,
@@ -21,7 +20,7 @@ from serving.online.refreshed import Row
 from serving.online.tables import MOVING
 from serving.persons import rights
 from serving.state import State
-from serving.storefront.answers import Customer, ListQuery, find_customer, from_ready, live
+from serving.storefront.answers import Customer, ListQuery, find_customer, picked
 from serving.watching.logs import REQUEST_ID
 
 N_PROFILE_PRODUCTS = 5
@@ -71,12 +70,9 @@ def _behind(as_of: datetime, events: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def _head(state: State, list_name: str, customer: Customer) -> list[Product]:
-    """Return the head of a list: ranked live if there were events since it was made."""
+    """Return the head of a list, as a shop would show it now."""
     ask = ListQuery(list_name, N_PROFILE_PRODUCTS, frozenset(), state.eligible)
-    ready: list[Pick] | None = None
-    if customer.code >= 0 and not customer.lines:
-        ready = from_ready(state.snapshot, customer.code, ask)
-    picks = live(state.snapshot, customer, ask) if ready is None else ready
+    picks, _, _ = picked(state, customer, ask)
     return [
         Product(product_id=name, rank=rank, score=round(score, 6), source=source)
         for rank, (name, score, source) in enumerate(picks, start=1)

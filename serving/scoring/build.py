@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from models.candidates.state import ListState
     from models.cross_sell import CrossSell
     from models.next_best_offer import NextBestOffer
-    from models.popular import Popular
+    from models.popular import Popular, PopularState
     from models.repurchase import Repurchase
     from models.uplift import Uplift
     from models.upsell import Upsell
@@ -148,26 +148,39 @@ class Build:
         model = self._champions.get("cross_sell")
         return None if model is None else (model, model.state(self.shop, self.cutoff))
 
+    @cached_property
+    def _popular(self) -> "tuple[Popular, PopularState] | None":
+        """The model of best sellers and own habits, and its state."""
+        model = self._champions.get("popular")
+        return None if model is None else (model, model.state(self.shop, self.cutoff))
+
     @property
     def sources(self) -> tuple[str, ...]:
         """The names behind the ready lists' source codes."""
-        return () if self._cross_sell is None else tuple(SOURCES)
+        return tuple(SOURCES) if self._cross_sell or self._popular else ()
 
     def ready(self) -> dict[str, Picks]:
         """Return the ready lists, one row per customer; -1 throughout without a product line."""
-        if self._cross_sell is None:
-            return {}
-        model, state = self._cross_sell
-        lists = model.ready(state, k=K)
+        lists = self._lists()
         codes = self.shop.history(self.cutoff).customers.codes(self.names)
-        return {name: _rows(lists[name], codes) for name in PERSONAL}
+        return {name: _rows(lists[name], codes) for name in PERSONAL if name in lists}
+
+    def _lists(self) -> dict[str, Picks]:
+        """Return the lists of cross_sell; where it is no champion those of its fallback, as in a backtest."""
+        if self._cross_sell is not None:
+            model, state = self._cross_sell
+            return model.ready(state, k=K)
+        if self._popular is not None:
+            habits, known = self._popular
+            return habits.ready(known, k=K)
+        return {}
 
     def popular(self) -> tuple[Ints, Floats]:
         """Return what sells best now."""
-        model = self._champions.get("popular")
-        if model is None:
+        if self._popular is None:
             return np.zeros(0, np.int32), np.zeros(0, np.float32)
-        product, score = model.best(model.state(self.shop, self.cutoff))
+        model, state = self._popular
+        product, score = model.best(state)
         return np.asarray(product, np.int32), np.asarray(score, np.float32)
 
     def segments(self) -> AttributeSegments | None:

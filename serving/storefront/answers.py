@@ -5,7 +5,7 @@ else by the live ranker. Unknown customers get best sellers, and the answer says
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -96,7 +96,7 @@ def recommend(state: State, request: RecommendRequest) -> Recommended:
 def recommended(state: State, request: RecommendRequest) -> dict[str, Any]:
     """Return the fields of the answer of ``recommend`` for serialisation."""
     ask, customer = ListQuery.of(state, request), find_customer(state, request.customer_id)
-    picks, path, fallback = _picked(state, customer, ask)
+    picks, path, fallback = picked(state, customer, ask)
     products: Any = _products(picks)
     if request.details:
         reasons = _why(state.snapshot, customer, ask, picks, path)
@@ -128,12 +128,17 @@ def due_of(snapshot: Snapshot, customer: Customer) -> dict[str, str]:
     return snapshot.live.due(customer.name, without=[name for name, _ in customer.lines])
 
 
-def _picked(state: State, customer: Customer, ask: ListQuery) -> tuple[list[Pick], Path, str | None]:
+def picked(state: State, customer: Customer, ask: ListQuery) -> tuple[list[Pick], Path, str | None]:
     """Return the list, its origin, and why it is not a personal one."""
     snapshot = state.snapshot
-    if ask.list_name in PERSONAL and customer.code >= 0 and not customer.lines and not ask.cart:
-        picks = from_ready(snapshot, customer.code, ask)
-        if picks is not None:
+    if snapshot.live is None and LISTS[ask.list_name].bought == "never":
+        ask = replace(ask, banned=ask.banned | _had(snapshot, customer))
+    waits = snapshot.live is not None and (customer.lines or ask.cart)
+    if ask.list_name in PERSONAL and customer.code >= 0 and not waits:
+        picks, whole = from_ready(snapshot, customer.code, ask)
+        if picks and snapshot.live is None:
+            picks, whole = _continued(snapshot, ask, picks), True
+        if whole:
             return picks, "ready", None
     reason = _why_not_live(snapshot, customer, ask)
     if reason is None:
@@ -147,6 +152,15 @@ def _picked(state: State, customer: Customer, ask: ListQuery) -> tuple[list[Pick
     picks = popular(snapshot, ask)
     message = "this is what sells now" if picks else "nothing of what sells can be shown"
     return picks, "fallback", f"{reason}: {message}"
+
+
+def _had(snapshot: Snapshot, customer: Customer) -> frozenset[str]:
+    """Return what a customer bought, also since the scoring, of which ready lists do not know."""
+    history, bought = snapshot.history, [name for name, _ in customer.lines]
+    if history is not None and customer.code >= 0:
+        mine = np.unique(history.product[history.rows(customer.code)])
+        bought += snapshot.catalogue.products.names(mine)
+    return frozenset(bought)
 
 
 def _alike(state: State, customer: Customer, ask: ListQuery) -> tuple[list[Pick], Path, str | None] | None:
@@ -200,14 +214,14 @@ def _priced(snapshot: Snapshot, request: RecommendRequest) -> Bools:
     return np.asarray((price >= np.float32(low)) & (price <= np.float32(high)))
 
 
-def from_ready(snapshot: Snapshot, code: int, ask: ListQuery) -> list[Pick] | None:
-    """Filter a ready list; None if there is none, or it is too short to know what comes next.
+def from_ready(snapshot: Snapshot, code: int, ask: ListQuery) -> tuple[list[Pick], bool]:
+    """Filter a ready list; return it and whether it is whole, not too short to know what comes next.
 
     A customer with no product left was not ranked: an empty answer is complete only for ``buy_again``.
     """
     ready = snapshot.ready.get(ask.list_name)
     if ready is None:
-        return None
+        return [], False
     eligible, banned, goods = ask.eligible, ask.banned, snapshot.catalogue.products.ids
     chances, sources = ready.score[code], ready.source[code]
     picks: list[Pick] = []
@@ -216,9 +230,17 @@ def from_ready(snapshot: Snapshot, code: int, ask: ListQuery) -> list[Pick] | No
         if last >= 0 and eligible[last] and (name := goods[last].decode()) not in banned:
             picks.append((name, float(chances[at]), snapshot.sources[sources[at]]))
             if len(picks) == ask.k:
-                return picks
-    whole = last < 0 and (picks or not LISTS[ask.list_name].filled)
-    return picks if whole else None
+                return picks, True
+    return picks, last < 0 and (bool(picks) or not LISTS[ask.list_name].filled)
+
+
+def _continued(snapshot: Snapshot, ask: ListQuery, picks: list[Pick]) -> list[Pick]:
+    """Continue a list that nothing can rank further by best sellers, no chance above its last."""
+    if not LISTS[ask.list_name].filled:
+        return picks
+    shown, last = [name for name, _, _ in picks], picks[-1][1]
+    more = popular(snapshot, replace(ask, banned=ask.banned.union(shown), k=ask.k - len(picks)))
+    return [*picks, *((name, min(chance, last), source) for name, chance, source in more)]
 
 
 def live(snapshot: Snapshot, customer: Customer, ask: ListQuery) -> list[Pick]:

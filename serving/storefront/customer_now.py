@@ -44,5 +44,5 @@ def offer_case(state: State, customer: Customer, exclude: Sequence[str], now: da
 def _first(state: State, list_name: str, customer: Customer, exclude: Sequence[str]) -> list[Pick]:
     """Return the head of a list, in stock or not: the choice itself says what it refuses, and why."""
     query = ListQuery(list_name, N_CANDIDATES, frozenset(exclude), np.ones_like(state.eligible))
-    picks = None if customer.lines else from_ready(state.snapshot, customer.code, query)
-    return live(state.snapshot, customer, query) if picks is None else picks
+    picks, whole = ([], False) if customer.lines else from_ready(state.snapshot, customer.code, query)
+    return picks if whole else live(state.snapshot, customer, query)

@@ -230,10 +230,9 @@ def _desk(n: int) -> tuple[Goods, Terms]:
 
 def _history(customers: Vocabulary, products: Vocabulary) -> History:
     """Customer ``i`` bought product ``i`` once, three days before the moment of the scoring."""
-    n = len(customers)
+    n = len(customers) if len(products) else 0
+    indptr = np.minimum(np.arange(len(customers) + 1), n)
     day = np.full(n, day_number(AS_OF.date()) - 3, np.int32)
     ones, code = np.ones(n, np.float32), np.arange(n, dtype=np.int32)
     product = (code % max(len(products), 1)).astype(np.int32)
-    return History(
-        customers, products, np.arange(n + 1), product, code, day, ones, ones, day_number(AS_OF.date())
-    )
+    return History(customers, products, indptr, product, code, day, ones, ones, day_number(AS_OF.date()))

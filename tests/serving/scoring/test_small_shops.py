@@ -12,6 +12,7 @@ from worlds.orders import make_shop
 
 from features.shop import Shop
 from models.cross_sell import CrossSell
+from models.model import Model
 from models.popular import Popular
 from serving.api import LIST_NAMES, Recommended, RecommendRequest
 from serving.online.view import View
@@ -54,6 +55,13 @@ def everything_again() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["customer_id", "ordered_at", "product_id"])
 
 
+def everything_by_everyone() -> pd.DataFrame:
+    """Return a shop of twins: each buys all four products every week."""
+    days = pd.Timestamp(START) + pd.to_timedelta(np.arange(0, 140, 7), "D")
+    rows = [(f"c{customer:03d}", day, f"p{n}") for customer in range(40) for day in days for n in range(4)]
+    return pd.DataFrame(rows, columns=["customer_id", "ordered_at", "product_id"])
+
+
 SHOPS = {
     "no prices": lambda: (board_lines(20).drop(columns="unit_price"), board_catalogue()),
     "no catalogue": lambda: (board_lines(20), None),
@@ -65,16 +73,16 @@ SHOPS = {
     "heavy and light": lambda: (heavy_and_light(), board_catalogue()),
     "nothing is bought again": lambda: (nothing_again(), None),
     "everything is bought again": lambda: (everything_again(), None),
+    "everything is bought by everyone": lambda: (everything_by_everyone(), None),
 }
 
 
-def served(folder: Path, name: str) -> tuple[Shop, Snapshot]:
+def served(folder: Path, name: str, *, ranked: bool = True) -> tuple[Shop, Snapshot]:
     lines, catalogue = SHOPS[name]()
     shop = make_shop(folder, lines, **({} if catalogue is None else {"products": catalogue}))
-    models = {
-        "cross_sell": CrossSell.fit(shop, CUTOFF, QUICK),
-        "popular": Popular.fit(shop, CUTOFF, Popular.Config()),
-    }
+    models: dict[str, Model] = {"popular": Popular.fit(shop, CUTOFF, Popular.Config())}
+    if ranked:
+        models["cross_sell"] = CrossSell.fit(shop, CUTOFF, QUICK)
     build = Build(shop, CUTOFF, models, dict.fromkeys(models, "1"), Forgotten(b"", frozenset()))
     write(folder / "scoring", build.snapshot(), more=build.save_more)
     return shop, load(folder / "scoring")
@@ -133,3 +141,42 @@ def test_where_nothing_is_bought_again_nothing_bought_is_shown_and_where_all_is_
         mine = {*history.products.names(np.unique(history.product[history.rows(code)]))}
         shown = [product["product_id"] for product in ask(state, customer_id=customer, k=3).products]
         assert {*shown} == mine if name == "everything is bought again" else not {*shown} & mine
+
+
+@pytest.fixture(scope="module")
+def unranked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, State]]:
+    """A shop whose ranker did not earn its place: only habits and best sellers serve."""
+    folder = tmp_path_factory.mktemp("unranked")
+    shop, found = served(folder, "heavy and light", ranked=False)
+    store = Store.open(folder)
+    yield shop, State.of(found, View(store, found.as_of))
+    store.close()
+
+
+def test_without_a_ranker_lists_hold_the_customers_own_habits(unranked: tuple[Shop, State]) -> None:
+    shop, state = unranked
+    expected = Popular.fit(shop, CUTOFF, Popular.Config())
+    lists = expected.recommend(expected.state(shop, CUTOFF), ["c004"], k=10).groupby("list")["product_id"]
+    for name, products in lists:
+        answer = ask(state, customer_id="c004", list=name, k=10, details=True)
+        assert [product["product_id"] for product in answer.products] == products.tolist()
+        assert (answer.answered_from, answer.fallback) == ("ready", None)
+    first = ask(state, customer_id="c004", list="buy_again", k=1, details=True).products[0]
+    assert (first["source"], first["reason"]["code"]) == ("own", "again")
+
+
+def test_without_a_ranker_new_products_are_new_whatever_is_asked(unranked: tuple[Shop, State]) -> None:
+    shop, state = unranked
+    history = shop.history(CUTOFF)
+    for customer in ("c004", "light", "heavy"):
+        code = int(history.customers.codes([customer])[0])
+        mine = {*history.products.names(np.unique(history.product[history.rows(code)]))}
+        fresh = sorted({*history.products.all_names()} - mine)
+        wanted: list[dict[str, Any]] = [{}, {"k": 200}, {"cart": fresh[:2]}, {"category": "shop > 1"}]
+        wanted += [{"exclude": fresh[:20]}, {"category": "shop", "cart": fresh[:1], "k": 150}]
+        for more in wanted:
+            answer = ask(state, customer_id=customer, list="new_for_you", **more)
+            shown = [product["product_id"] for product in answer.products]
+            assert not mine & {*shown}, more
+            head = ask(state, customer_id=customer, list="new_for_you", **(more | {"k": 3})).products
+            assert shown[:3] == [product["product_id"] for product in head]
