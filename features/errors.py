@@ -2,13 +2,13 @@
 
 ::
 
-    RecompraError          says what was expected, what came, and (hint) what to do
+    RecompraError          says what was expected, what came, and what to do (its hint)
     ├── InputError         a file, table, column or value that cannot be used as it is
     │   └── Conflict       it is of the right form, and contradicts what is known
     ├── SettingsError      recompra.toml or a command's option is wrong
     ├── NotFound           nothing of that name is here (yet)
     │   └── Gone           it was here, and is no longer kept
-    ├── Busy               another process, or too many requests, are at work on it: come again
+    ├── Busy               another process, or too many requests, are at work on it: try again later
     ├── CannotLearn        the data is too thin for a model; says what it would need
     └── ArtefactError      a saved model or list is broken, or made by other features
 """
@@ -26,11 +26,14 @@ def first_line(error: Exception) -> str:
 
 
 class RecompraError(Exception):
-    """The root of all errors raised on purpose. Passwords in URLs are masked in its message."""
+    """The root of all errors raised on purpose. Passwords in URLs are masked in its message.
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    ``message`` says what was expected and what came, ``hint`` what to do.
+    """
+
+    def __init__(self, message: str, hint: str) -> None:
         message = PASSWORD.sub(r"\1***", message)
-        super().__init__(f"{message}. Hint: {hint}" if hint else message)
+        super().__init__(f"{message}. Hint: {hint}")
         self.message = message
         self.hint = hint
 
@@ -56,7 +59,7 @@ class Gone(NotFound):
 
 
 class Busy(RecompraError):
-    """Another process, or too many requests, are at work on it: come again."""
+    """Another process, or too many requests, are at work on it: try again later."""
 
 
 class CannotLearn(RecompraError):

@@ -219,7 +219,8 @@ def _read_toml(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path.name} is not valid TOML: {error}") from error
+        hint = "correct it there; a text is in quotes, a table's name in [brackets], the file in UTF-8"
+        raise SettingsError(f"{path.name} is not valid TOML: {error}", hint) from error
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -98,7 +98,8 @@ class Model(ABC, Generic[C]):
             problem = f"{cls.name}: no readable model.json in {folder.name}/ ({error})"
             raise ArtefactError(problem, "train again") from error
         if card.get("name") != cls.name:
-            raise ArtefactError(f"expected a {cls.name} model in {folder.name}/, found {card.get('name')!r}")
+            problem = f"expected a {cls.name} model in {folder.name}/, found {card.get('name')!r}"
+            raise ArtefactError(problem, "name the folder of that model, or train again")
         try:
             config = cls.Config.model_validate(card.pop("config"))
         except ValidationError as error:

@@ -93,7 +93,10 @@ class Repurchase(PairModel[RepurchaseConfig]):
             np.concatenate([getattr(window, name) for window in windows]) for name in ("rows", "bought")
         )
         if not len(rows):
-            raise CannotLearn(f"repurchase found no purchase before {cutoffs[0]:%Y-%m-%d}")
+            raise CannotLearn(
+                f"repurchase needs purchases of products before {cutoffs[0]:%Y-%m-%d}, found none",
+                "ingest earlier orders, or take a later cutoff",
+            )
         some = np.sort(np.random.default_rng(config.seed).permutation(len(rows))[: config.max_pairs])
         learnt = Logistic.fit(rows[some], bought[some])
         known = [(window.forecasts(learnt, horizon), window.sold) for window in windows]

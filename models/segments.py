@@ -97,7 +97,8 @@ class Segments(ScoreModel[SegmentsConfig]):
         features = shop.customer_features(known_until)
         if len(features) < config.fewest_personas:
             raise CannotLearn(
-                f"segments need {config.fewest_personas} customers or more, found {len(features)}"
+                f"segments needs at least {config.fewest_personas} customers, found {len(features)}",
+                "ingest the orders of more customers",
             )
         scales = _scales(features)
         personas = Personas.fit(

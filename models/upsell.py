@@ -87,7 +87,10 @@ class Upsell(PairModel[UpsellConfig]):
         """Learn from moves in windows closed by ``known_until``; ``CannotLearn`` without prices or moves."""
         require_products(cls.name, shop)
         if not np.isfinite(shop.catalogue(known_until).price).any():
-            raise CannotLearn("upsell needs prices: none is known, neither paid nor listed")
+            raise CannotLearn(
+                "upsell needs prices, found no unit_price in order_lines, no list_price in products",
+                "map one of them in recompra.toml",
+            )
         horizon = config.horizon(shop)
         cutoffs = shop.past_cutoffs(known_until, horizon, n=config.n_windows, step_days=config.step_days)
         parts = [_rows(shop, cutoff, horizon, known_until, config) for cutoff in cutoffs]
@@ -95,8 +98,9 @@ class Upsell(PairModel[UpsellConfig]):
         moves = float(weight[truth > 0].sum())
         if moves < TOO_FEW:
             raise CannotLearn(
-                f"upsell found {moves:.0f} moves to a better version in {len(cutoffs)} windows of "
-                f"{horizon} days, it needs {TOO_FEW}"
+                f"upsell needs {TOO_FEW} moves to a better version, found {moves:.0f} in {len(cutoffs)} "
+                f"windows of {horizon} days",
+                "ingest a longer history, or wait for more orders",
             )
         margins = Margins.learn(shop.catalogue(known_until), shop.settings.economics.margin_rate)
         chance = Logistic.fit(rows, truth, weight)

@@ -21,7 +21,9 @@ def score(as_of: AsOf = None, verify: Verify = False) -> None:
     from serving.watching.logs import set_up
 
     if verify and as_of is not None:
-        raise SettingsError("--verify compares what is in service, as of when that was", "leave out --as-of")
+        raise SettingsError(
+            "--verify checks the scoring in service, as of its own moment", "leave out --as-of"
+        )
     if verify:
         return _verify()
     if not sys.stderr.isatty():

@@ -94,7 +94,10 @@ class Backtest:
     def _lists(self) -> ReadyLists:
         name = list_makers()[0]
         if name not in self.predictions:
-            raise CannotLearn(f"offers are chosen from the lists of {name}, which is not here")
+            raise CannotLearn(
+                f"offers are chosen from the lists of {name}, which did not learn or was not asked for",
+                f"add {name}; if it could not learn, its own message says why",
+            )
         return self.holdout.ready(self.predictions[name])
 
     def recommendations(self) -> pd.DataFrame:

@@ -76,7 +76,7 @@ def rolling(
     little before them are left out, with the reason; raises ``SettingsError`` if none is left.
     """
     tests: dict[date, Backtest] = {}
-    left_out: dict[date, str] = {}
+    left_out: dict[date, RecompraError] = {}
     shop = Shop(home)
     for moment in moments_before(shop, cutoff, horizon_days, n_cutoffs):
         day = local_day(moment, shop.timezone)
@@ -91,12 +91,13 @@ def rolling(
                 steps=steps,
             )
         except RecompraError as error:
-            left_out[day] = str(error)
+            left_out[day] = error
         else:
             tests[day] = tested
     if not tests:
-        raise SettingsError(f"no cutoff could be tested: {next(iter(left_out.values()))}")
-    result = Rolling(tests, left_out)
+        newest = next(iter(left_out.values()))
+        raise SettingsError(f"no cutoff could be tested: {newest.message}", newest.hint)
+    result = Rolling(tests, {day: str(error) for day, error in left_out.items()})
     result.write(out)
     return result
 

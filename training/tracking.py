@@ -155,7 +155,9 @@ class Tracking:
         """
         info = self._client.get_run(run_id).info
         if info.status != "FINISHED":
-            raise SettingsError(f"run {run_id} is {info.status}; only a finished run can be registered")
+            raise SettingsError(
+                f"only a finished run can be registered, run {run_id} is {info.status}", "train again"
+            )
         if self._registered(name) is None:
             self._client.create_registered_model(name)
         made = self._client.create_model_version(name, f"{info.artifact_uri}/model", run_id)

@@ -194,7 +194,10 @@ class Training:
         if name not in self.predictions:
             version = self.tracking.champion(name)
             if version is None:
-                raise CannotLearn(f"offers are chosen from the lists of {name}, and there is no {name} yet")
+                raise CannotLearn(
+                    f"offers are chosen from the lists of {name}, and no version of it is in service",
+                    f"train {name} too; if it could not learn, its own message says why",
+                )
             with tempfile.TemporaryDirectory() as temporary:
                 model = model_class(name).load(self.tracking.fetch(version, Path(temporary)))
                 self.predictions[name] = answers(model, self.holdout)

@@ -63,7 +63,9 @@ def at_most(gain: Money, cost: Money, budget: float) -> float:
 def check(budget: float) -> None:
     """Raise ``InputError`` for a negative or NaN budget."""
     if not budget >= 0:
-        raise InputError(f"the budget must be an amount of 0 or more, found {budget}")
+        raise InputError(
+            f"the budget must be an amount of 0 or more, found {budget}", "give it in the shop's currency"
+        )
 
 
 def other_policies(gain: Money, cost: Money, budget: float, scores: Mapping[str, Money]) -> dict[str, Tally]:

@@ -69,7 +69,9 @@ def _columns(scores: pd.DataFrame, economics: Economics, horizon_days: int) -> t
     cost = scores["contact_cost"].to_numpy(np.float64) if "contact_cost" in scores else economics.contact_cost
     costs = np.broadcast_to(np.asarray(cost, np.float64), len(scores))
     if (costs < 0).any():
-        raise InputError(f"contact_cost must be 0 or more, found {costs.min()}")
+        raise InputError(
+            f"contact_cost must be 0 or more, found {costs.min()}", "give costs in the shop's currency"
+        )
     risk, expected = (scores[name].to_numpy(np.float64) for name in wanted)
     return risk, expected, costs
 

@@ -43,7 +43,9 @@ class GammaGamma:
         usable = (x > 0) & (m > 0) & np.isfinite(m)
         if usable.sum() < 2:
             raise CannotLearn(
-                "Gamma-Gamma needs two customers with repeat purchases and a spend above 0, found fewer"
+                f"Gamma-Gamma needs two customers with repeat purchases and a spend above 0, found "
+                f"{usable.sum()}",
+                "ingest a longer history, with prices",
             )
         x, m = x[usable], m[usable]
         scale = float(m.mean())

@@ -34,7 +34,8 @@ def distinct(
     x, t_x, T_ = arrays(frequency, recency, T)
     if not (x > 0).any():
         raise CannotLearn(
-            "purchase rhythms need customers who bought on two days or more, found none", "try again later"
+            "purchase rhythms need customers who bought on two days or more, found none",
+            "ingest a longer history, or wait until some come back",
         )
     counts = pd.DataFrame({"x": x, "t": t_x, "T": T_}).groupby(["x", "t", "T"]).size()
     columns = [counts.index.get_level_values(i).to_numpy(float) for i in range(3)]
@@ -63,7 +64,10 @@ def minimise(loss: Objective, starts: list[Logs], bounds: list[tuple[float, floa
     good = [result for result in results if np.isfinite(result.fun) and _slope(result, bounds) < TOLERANCE]
     if not good:
         slope = min(_slope(result, bounds) for result in results)
-        raise CannotLearn(f"{what} did not converge from any of {len(starts)} starts (slope {slope:.2g})")
+        raise CannotLearn(
+            f"{what} did not converge from any of {len(starts)} starts (slope {slope:.2g})",
+            "check the orders for implausible dates and amounts, or ingest a longer history",
+        )
     return np.asarray(min(good, key=lambda result: float(result.fun)).x)
 
 

@@ -84,7 +84,10 @@ def state_of(
     """
     history = shop.history(cutoff)
     if not len(history.product):
-        raise CannotLearn(f"no customer bought a known product before {cutoff:%Y-%m-%d}")
+        raise CannotLearn(
+            f"lists need purchases of products before {cutoff:%Y-%m-%d}, found none",
+            "ingest earlier orders, or take a later cutoff",
+        )
     catalogue = shop.catalogue(cutoff)
     table = product_table(history, catalogue, horizon_days)
     best = np.argsort(-table.column("p_sales_28d"), kind="stable")
@@ -146,8 +149,9 @@ def learning_rows(shop: Shop, known_until: datetime, config: CrossSellConfig, ho
     rows = Rows.gathered(_parts(shop, cutoffs, known_until, config, horizon_days))
     if rows.bought.sum() < TOO_FEW:
         raise CannotLearn(
-            f"cross_sell found {rows.bought.sum()} purchases to learn from in {len(cutoffs)} windows of "
-            f"{horizon_days} days, it needs {TOO_FEW}"
+            f"cross_sell needs {TOO_FEW} purchases to learn from, found {rows.bought.sum()} in "
+            f"{len(cutoffs)} windows of {horizon_days} days",
+            "ingest a longer history, or wait for more orders",
         )
     return rows
 

@@ -63,7 +63,8 @@ class Plain:
         """Rebuild from what ``card`` returned; raise ``ArtefactError`` if it reads other facts."""
         if card["facts"] != FACTS:
             raise ArtefactError(
-                f"the ranker's plain regression reads {sorted(card['facts'])}, this code {sorted(FACTS)}",
+                f"the ranker's regression was trained on {sorted(card['facts'])}, this code computes "
+                f"{sorted(FACTS)}",
                 "retrain, or deploy the matching commit",
             )
         return cls(card["share"], Logistic.of(card["regression"]))

@@ -177,7 +177,8 @@ class Ranker:
             raise ArtefactError(f"no readable ranker in {folder.name}/ ({error})", "train again") from error
         if card["pair_features"] != fingerprint():
             raise ArtefactError(
-                f"the ranker was trained on pair features {card['pair_features']}, this is {fingerprint()}",
+                f"the ranker was trained on pair features {card['pair_features']}, this code computes "
+                f"{fingerprint()}",
                 "retrain, or deploy the matching commit",
             )
         share = card.get("net_share", 0.0)

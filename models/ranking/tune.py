@@ -89,7 +89,8 @@ def tune(
     given = unseen.ndcg(Ranker.train(rows, config).chance(unseen.features))
     if not min(given) > 0:
         raise CannotLearn(
-            "the given settings find nothing in the newest window: there is nothing to compare with"
+            "the given settings rank no purchase of the newest window, so none can be compared with them",
+            "give other settings, or ingest a longer history",
         )
 
     def value(trial: Any) -> float:
@@ -148,7 +149,10 @@ def held_out(
     buyers = np.random.default_rng(config.seed).permutation(np.unique(truth // size))
     some = np.sort(buyers[:n_customers]).astype(np.int32)
     if not len(some):
-        raise CannotLearn(f"nobody bought a known product in the {horizon_days} days from {cutoff:%Y-%m-%d}")
+        raise CannotLearn(
+            f"nobody bought a known product in the {horizon_days} days from {cutoff:%Y-%m-%d}",
+            "take another cutoff",
+        )
 
     def rows(codes: Ints, candidates: Candidates) -> tuple[Ints, Floats, Bools, Bools]:
         pair = codes[candidates.customer].astype(np.int64) * size + candidates.product

@@ -76,7 +76,10 @@ def read_contacts(
         )
     frame = shop.contacted(horizon_days, since, known_until).tail(max_rows).reset_index(drop=True)
     if frame.empty:
-        raise CannotLearn(f"no contact is {horizon_days} days old, so none has shown what it changed", "wait")
+        raise CannotLearn(
+            f"no contact is {horizon_days} days old yet, so what they changed is not known",
+            "wait until some are, or set a shorter horizon_days in recompra.toml",
+        )
     frame = frame.astype({"treated": bool, "propensity": float, "cost": float, "customer_id": "str"})
     frame["action"] = frame["action"].fillna(UNNAMED).astype("str")
     _check_comparable(frame)  # before the features, which take longer

@@ -70,9 +70,12 @@ class Log:
                 "log the chance with which each was taken; what was certain has 1",
             )
         if not np.isfinite(r).all():
-            raise InputError("a reward is missing", "0 means that nothing was earned")
+            raise InputError("a reward is missing", "give 0 where nothing was earned")
         if len(a) and not (a.min() >= 0 and a.max() < n_actions):
-            raise InputError(f"an action's code is outside 0 to {n_actions - 1}")
+            raise InputError(
+                f"every action's code must be from 0 to {n_actions - 1}, found {a.min()} to {a.max()}",
+                "number the actions from 0, and give their number as n_actions",
+            )
         group = np.arange(len(a)) if customer is None else np.unique(customer, return_inverse=True)[1]
         return cls(a, p, r, group, n_actions)
 
@@ -123,9 +126,15 @@ def weights(log: Log, policy: Doubles) -> Doubles:
     probabilities.
     """
     if policy.shape != (len(log), log.n_actions):
-        raise InputError(f"expected chances of shape {(len(log), log.n_actions)}, found {policy.shape}")
+        raise InputError(
+            f"expected chances of shape {(len(log), log.n_actions)}, found {policy.shape}",
+            "give a row for each decision, with a chance for each action",
+        )
     if not np.allclose(policy.sum(axis=1), 1) or (policy < 0).any():
-        raise InputError("a policy's chances must be 0 or more and sum to 1 in every row")
+        raise InputError(
+            "a policy's chances must be 0 or more and sum to 1 in every row, found others",
+            "doing nothing is an action too: give it the rest of each row",
+        )
     return np.asarray(policy[np.arange(len(log)), log.action] / log.propensity)
 
 
@@ -182,18 +191,19 @@ def _check_cover(log: Log, weight: Doubles) -> None:
     average = float(weight.mean()) if len(log) else 0.0
     if average <= 0:
         raise CannotLearn(
-            "the policy never does what was done, so the log tells nothing of it",
-            "explore: `exploration` > 0",
+            "the policy never takes the action that was taken, so the log says nothing about it",
+            "try actions at random: set `exploration` in [contact_policy] of recompra.toml",
         )
     lost = float(np.where(log.propensity < 1, 0.0, 1 - weight).mean())
     if lost > LOST:
         raise CannotLearn(
-            f"the log does not cover the policy: in {lost:.0%} of decisions it does what had no chance",
-            "value a policy that does nothing where its action is not permitted, or explore: `exploration`",
+            f"the log does not cover the policy: in {lost:.0%} of decisions it takes "
+            "an action that had no chance",
+            "let it do nothing where its action is not permitted, or set `exploration` in [contact_policy]",
         )
     error = _error(weight - average, log.group)
     if abs(average - 1) > SURE * error + 1e-9:
         raise CannotLearn(
             f"the log does not cover the policy: its weights average {average:.2f}, not 1",
-            "it does what was never tried where it would do it, or the propensities are not the true ones",
+            "check the propensities, and that its actions were tried on the customers it chooses them for",
         )

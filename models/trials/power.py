@@ -102,13 +102,19 @@ def _weeks_needed(n_a_week: float, base_rate: float, effect: float, share: float
 
 def _check(n_customers_a_week: float, base_rate: float, effect: float) -> None:
     if not n_customers_a_week > 0:
-        raise SettingsError(f"an experiment needs customers, found {n_customers_a_week} a week")
+        raise SettingsError(
+            f"an experiment needs more than 0 customers a week, found {n_customers_a_week}",
+            "give the number who can be contacted or held out in a week",
+        )
     if not 0 <= base_rate <= 1:
-        raise SettingsError(f"base_rate is a chance between 0 and 1, found {base_rate}")
+        raise SettingsError(
+            f"base_rate is a chance between 0 and 1, found {base_rate}",
+            "give the share of customers who order without a contact",
+        )
     if not 0 < effect <= 1:
         raise SettingsError(
             f"effect is a change of a chance, above 0 and at most 1, found {effect}",
-            "an effect of 0 cannot be found",
+            "give the smallest change worth finding, as 0.02",
         )
 
 

@@ -91,7 +91,7 @@ class Trial:
             raise InputError("treated must be 0 or 1 in every row", "1 for the contacted, 0 for the held out")
         if not np.isfinite(y).all():
             raise InputError(
-                f"the outcome is missing in {(~np.isfinite(y)).sum()} rows", "0 means: it did not"
+                f"the outcome is missing in {(~np.isfinite(y)).sum()} rows", "give 0 where it did not happen"
             )
         _check_groups(y, t)
         p = np.full(len(t), t.mean()) if propensity is None else np.asarray(propensity, np.float64)

@@ -49,7 +49,9 @@ HOT: dict[str, Callable[[State, Any], Mapping[str, Any]]] = {"/recommend": answe
 READERS = {path: reader(BY_PATH[path].request) for path in HOT}
 READABLE = {"/metrics": ("admin",), "/openapi.json": SCOPES}
 PREFLIGHT = b"access-control-request-method"
-NO_BROWSERS = "ask from the shop's server: a key in a page is everybody's, and opens every customer's lists"
+NO_BROWSERS = (
+    "ask from the shop's server: anybody can read a key in a web page, and it opens every customer's lists"
+)
 """No origin is ever allowed (CORS): with a storefront key one can name any customer, and post orders."""
 
 
@@ -141,7 +143,7 @@ class AccessControl:
         key = self._key(exchange)
         exchange.key_id = key.key_id
         if (seconds := self.limits.wait(key, exchange.started)) > 0:
-            reason = f"this key may ask {key.per_second:g} times a second"
+            reason = f"this key may send {key.per_second:g} requests a second"
             raise Refused(429, reason, headers=(("retry-after", str(ceil(seconds))),))
         if path in OPEN:
             raise _other_method(path, "GET")
@@ -190,7 +192,7 @@ class AccessControl:
             reason = "this key is not known, or was revoked" if presented else "no key was given"
             hint = "send `Authorization: Bearer <key>`; `recompra keys create` makes one"
             if PREFLIGHT in exchange.headers and exchange.method == "OPTIONS":
-                reason, hint = "a page in a browser may not ask here", NO_BROWSERS
+                reason, hint = "requests from web pages are not accepted", NO_BROWSERS
             raise Refused(401, f"{reason}. Hint: {hint}", headers=(("www-authenticate", "Bearer"),))
         return key
 

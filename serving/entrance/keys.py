@@ -55,7 +55,10 @@ def create(
     Raises ``SettingsError`` for an unknown scope, no scope, or a rate that is not above 0.
     """
     if per_second is not None and not per_second > 0:
-        raise SettingsError(f"a key's rate must be above 0 requests a second, found {per_second}")
+        raise SettingsError(
+            f"a key's rate must be above 0 requests a second, found {per_second}",
+            "give a number above 0, or none for no limit",
+        )
     wanted = sorted(set(scopes))
     wrong = [scope for scope in wanted if scope not in SCOPES]
     if wrong or not wanted:

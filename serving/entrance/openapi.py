@@ -55,7 +55,8 @@ ROWS = {"type": "string", "description": "The rows alone, one per line, with the
 ABOUT = (
     "What each customer will buy next. A name that contains a horizon in days (expected_margin_28d) is"
     " described by a pattern. Whatever takes a GET takes a HEAD, and answers it without a body."
-    " It is for servers, not for pages: no origin is allowed (CORS), since a key in a page is everybody's."
+    " It is for servers, not for pages: no origin is allowed (CORS), since anybody can"
+    " read a key in a web page."
 )
 
 

@@ -29,7 +29,7 @@ class BoundedThreads:
         A request that times out leaves the queue; what runs already is not interrupted.
         """
         if not self._room.acquire(blocking=False):
-            raise Busy("too many requests wait here", "come again in a second")
+            raise Busy("too many requests are waiting", "try again in a second")
         try:
             work = self._pool.submit(copy_context().run, function, *more)
         except BaseException:

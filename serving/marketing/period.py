@@ -36,7 +36,7 @@ class Period:
         if not begin <= self.first <= end:
             message = f"a plan begins between today and a year from now, {begin} to {end}; found {self.first}"
             raise Conflict(
-                message, "both are days of the shop; for a scoring of long ago today is its own day"
+                message, "give such a day of the shop's calendar; for an old scoring, today is its own day"
             )
         return replace(self, first=first_day(state, now)) if self.first == begin else self
 

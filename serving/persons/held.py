@@ -30,7 +30,8 @@ def export(home: Path, customer_id: str) -> dict[str, Any]:
         held["online"] = online(store, customer_id)
     held["scoring"] = _scoring(home, customer_id)
     if not any(rows for part in held.values() for rows in part.values()):
-        raise NotFound(f"nothing is held on the customer {customer_id!r}")
+        message = f"no data on a customer {customer_id!r} is stored in {home}"
+        raise NotFound(message, "check the id (capital letters count), and RECOMPRA_HOME")
     return {"customer_id": customer_id} | held
 
 

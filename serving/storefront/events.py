@@ -55,7 +55,8 @@ def _moment(event: Event, now: datetime) -> datetime:
     ):
         if wrong:
             raise Conflict(
-                f"event {event.event_id!r} is said to occur at {occurred_at}, {where}", "check its clock"
+                f"occurred_at of event {event.event_id!r} is {occurred_at}, {where}",
+                "check the clock and the time zone of what sends it",
             )
     return occurred_at
 

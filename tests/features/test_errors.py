@@ -1,3 +1,5 @@
+import pytest
+
 from features.errors import NotFound, RecompraError, first_line
 
 
@@ -14,7 +16,12 @@ def test_what_is_no_password_stays() -> None:
         "s3://bucket/a:b",
         "sqlite:////home/x@y.db",
     ):
-        assert str(RecompraError(told)) == told
+        assert RecompraError(told, "wait").message == told
+
+
+def test_no_error_comes_without_what_to_do() -> None:
+    with pytest.raises(TypeError, match="hint"):
+        RecompraError("no registry")  # type: ignore[call-arg]
 
 
 def test_of_a_library_s_error_the_first_line_is_shown_and_without_one_its_type() -> None:

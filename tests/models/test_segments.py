@@ -110,5 +110,5 @@ def test_two_personas_are_never_called_alike() -> None:
 
 def test_too_few_customers_make_no_segments(tmp_path: Path) -> None:
     lines = order_lines(simulate(n_customers=2, days=100, join_days=50))
-    with pytest.raises(CannotLearn, match="3 customers or more, found 2"):
+    with pytest.raises(CannotLearn, match="at least 3 customers, found 2"):
         Segments.fit(make_shop(tmp_path, lines), CUTOFF, SegmentsConfig())

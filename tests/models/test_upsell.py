@@ -121,7 +121,7 @@ def test_without_prices_it_says_that_it_cannot(tmp_path: Path) -> None:
 
 def test_one_product_cannot_be_stepped_up_from(tmp_path: Path) -> None:
     shop = make_shop(tmp_path, ladder_lines().assign(product_id="kettle", unit_price=10.0))
-    with pytest.raises(CannotLearn, match="found 0 moves"):
+    with pytest.raises(CannotLearn, match="moves to a better version, found 0"):
         Upsell.fit(shop, CUTOFF, UpsellConfig())
 
 

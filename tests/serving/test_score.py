@@ -84,7 +84,7 @@ def test_a_registry_that_went_away_meanwhile_stops_no_scoring(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(_: object) -> None:
-        raise NotFound("the registry cannot be read")
+        raise NotFound("the registry cannot be read", "start it")
 
     monkeypatch.setattr(score.Registry, "champions", away)
     assert scored(home).stamp == Pointer.read(home).stamp
@@ -157,7 +157,7 @@ def test_a_scoring_that_fails_changes_nothing_and_leaves_nothing(
     before = scored(home).stamp
 
     def fail(*_: object) -> None:
-        raise CannotLearn("out of luck")
+        raise CannotLearn("out of luck", "wait")
 
     monkeypatch.setattr(where, step, fail)
     with pytest.raises(CannotLearn):
@@ -197,7 +197,7 @@ def test_all_that_is_held_on_a_customer_can_be_exported(home: Path) -> None:
     assert held["scoring"]["scores"]["churn_probability_28d"] is not None
     assert {"features", "lists", "due", "consent", "n_contacts_28d"} <= set(held["scoring"])
     assert held["online"]["events"] == []
-    with pytest.raises(NotFound, match="nothing is held"):
+    with pytest.raises(NotFound, match="no data on a customer"):
         export(home, "nobody")
 
 

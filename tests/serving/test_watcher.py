@@ -159,7 +159,7 @@ def test_a_registry_that_is_away_changes_nothing(
     looking = Watcher(tmp_path)
 
     def away() -> dict[str, str]:
-        raise NotFound("the registry cannot be read: no database")
+        raise NotFound("the registry cannot be read: no database", "start it")
 
     with monkeypatch.context() as patch:
         patch.setattr(looking, "_versions", away)
@@ -167,7 +167,7 @@ def test_a_registry_that_is_away_changes_nothing(
         assert not looking.look()
     assert caplog.text.count("cannot be read") == 1
     assert runs == []
-    assert registry_trouble(tmp_path) == "the registry cannot be read: no database"
+    assert registry_trouble(tmp_path) == "the registry cannot be read: no database. Hint: start it"
     monkeypatch.setattr(looking, "_versions", dict)
     looking.look()
     assert registry_trouble(tmp_path) == ""

@@ -327,5 +327,5 @@ def test_calibration_is_measured_in_each_large_rfm_segment(
 
 def test_a_model_that_leaves_customers_out_is_not_measured_on_the_others(shop: Shop) -> None:
     model, holdout = FakeChurn(FakeConfig(), CUTOFF), Holdout(shop, CUTOFF)
-    with pytest.raises(ArtefactError, match="expected to tell of all"):
+    with pytest.raises(ArtefactError, match="must predict all"):
         evaluate(model, holdout, answers(model, holdout).iloc[1:])

@@ -41,7 +41,7 @@ def lines_with_leavers(n_customers: int = 60, **options: int) -> pd.DataFrame:
 
 def cannot_learn(cls: type[Model], *_: object) -> None:
     """Stand in for ``fit`` where there is too little."""
-    raise CannotLearn(f"{cls.name} has too little to learn from")
+    raise CannotLearn(f"{cls.name} has too little to learn from", "wait")
 
 
 class FakeConfig(Config):
@@ -108,7 +108,7 @@ class FakeLists(Fake, ListModel[FakeConfig, History]):
     @classmethod
     def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
         if not shop.facts.has_products:
-            raise CannotLearn("cross_sell needs product_id in order_lines, found none")
+            raise CannotLearn("cross_sell needs product_id in order_lines, found none", "map it")
         return super().fit(shop, known_until, config)
 
     def state(self, shop: Shop, cutoff: datetime) -> History:

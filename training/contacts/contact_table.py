@@ -133,7 +133,7 @@ def arms(column: "pd.Series[Any]", wanted: str, control: str | None) -> dict[str
     if column.isna().any():
         raise InputError(
             f"column {column.name!r} is empty in {column.isna().sum()} rows",
-            "say for each if it was contacted",
+            "give every row a value: contacted or held out",
         )
     words = column.astype(str).str.strip()
     levels = words.value_counts().index.tolist()
@@ -143,7 +143,9 @@ def arms(column: "pd.Series[Any]", wanted: str, control: str | None) -> dict[str
         if name not in levels or name == held_out:
             raise InputError(f"no arm {name!r} in {column.name!r}; found {levels[:10]}", "name one of them")
     if not others:
-        raise InputError(f"everyone in {column.name!r} was held out", "there is no contact to measure")
+        raise InputError(
+            f"everyone in {column.name!r} was held out", "give a file in which some were contacted"
+        )
     if len(others) > MOST_LEVELS:
         raise InputError(
             f"{column.name!r} has {len(others)} different values", "treated is 0 or 1, or an arm"
@@ -184,7 +186,7 @@ def numbers(frame: pd.DataFrame, name: str) -> Doubles:
         raise InputError(f"column {name!r} is not numeric ({error})", "0 or 1, or an amount") from error
     if not np.isfinite(values).all():
         n = int((~np.isfinite(values)).sum())
-        raise InputError(f"column {name!r} is empty in {n} rows", "0 means that it did not happen")
+        raise InputError(f"column {name!r} is empty in {n} rows", "give 0 where it did not happen")
     return values
 
 
@@ -196,4 +198,4 @@ def check_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
                 f"column {name!r} missing; found {[str(column) for column in frame]}", "check its name"
             )
     if len(set(names[:2])) < 2:
-        raise SettingsError(f"treated and outcome are both {names[0]!r}", "name two columns")
+        raise SettingsError(f"treated and outcome are both {names[0]!r}", "name two different columns")

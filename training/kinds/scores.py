@@ -55,12 +55,11 @@ def _check(model: ScoreModel, scores: pd.DataFrame, holdout: Holdout) -> None:
     missing = set(model.truths) - set(scores.columns)
     if missing:
         expected = f"{sorted(missing)[0]}_{holdout.horizon_days}d"
-        raise ArtefactError(
-            f"{model.name} was expected to tell {expected}, it tells {sorted(scores.columns)}"
-        )
+        message = f"{model.name} must predict a column {expected}, found {sorted(scores.columns)}"
+        raise ArtefactError(message, "add it to what `predict` returns, or take it out of `truths`")
     if len(scores) < (n := len(holdout.customers)):
-        message = f"{model.name} was expected to tell of all {n} customers, it tells of {len(scores)}"
-        raise ArtefactError(message, "give everybody a row, with NaN where nothing can be known")
+        message = f"{model.name} must predict all {n} customers, found {len(scores)}"
+        raise ArtefactError(message, "give each customer a row, with NaN where nothing can be known")
 
 
 def measure_scores(

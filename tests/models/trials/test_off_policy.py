@@ -112,7 +112,7 @@ def test_a_policy_that_does_what_was_never_tried_is_refused_in_words() -> None:
     part = Log.of(log.action[kept], only_two, log.reward[kept], n_actions=3)
     with pytest.raises(CannotLearn, match="the log does not cover the policy: its weights average"):
         value(part, target(x[kept]))
-    with pytest.raises(CannotLearn, match="never does what was done"):
+    with pytest.raises(CannotLearn, match="never takes the action that was taken"):
         value(part, np.tile([0.0, 0.0, 1.0], (kept.sum(), 1)))
 
 
@@ -127,7 +127,7 @@ def partly_certain(share: float) -> tuple[Log, np.ndarray]:
 def test_a_policy_is_refused_where_it_would_do_what_had_no_chance() -> None:
     always = np.tile([0.0, 1.0], (N, 1))
     log, certain = partly_certain(0.05)
-    with pytest.raises(CannotLearn, match="in 5% of decisions it does what had no chance"):
+    with pytest.raises(CannotLearn, match="in 5% of decisions it takes an action that had no chance"):
         value(log, always)
     assert value(log, np.column_stack([certain, ~certain]).astype(float)).n_effective > N / 3
     assert value(partly_certain(0.005)[0], always).n_effective > N / 3  # next to none
@@ -139,7 +139,7 @@ def test_a_policy_is_refused_where_it_would_do_what_had_no_chance() -> None:
         ({"propensity": [0.0, 0.5]}, "1 decisions have no propensity"),
         ({"propensity": [np.nan, 0.5]}, "1 decisions have no propensity"),
         ({"reward": [np.nan, 1.0]}, "a reward is missing"),
-        ({"action": [0, 3]}, "outside 0 to 2"),
+        ({"action": [0, 3]}, "must be from 0 to 2, found 0 to 3"),
     ],
 )
 def test_a_log_that_cannot_be_is_refused_in_words(change, words) -> None:

@@ -153,7 +153,7 @@ def test_where_the_scoring_cannot_be_made_anew_the_certificate_says_what_is_left
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
-        raise CannotLearn("out of luck")
+        raise CannotLearn("out of luck", "wait")
 
     serving = Pointer.read(home).stamp
     with monkeypatch.context() as broken:

@@ -143,7 +143,7 @@ def test_the_page_speaks_the_language_of_the_shops_reasons(page, monkeypatch):
     assert [told for told in english if f">{html.escape(told)}<" in text] == []
 
 
-@pytest.mark.parametrize("error", [NotFound("no one"), ArtefactError("of other features")])
+@pytest.mark.parametrize("error", [NotFound("no one", "wait"), ArtefactError("of other features", "train")])
 def test_why_a_model_tells_nothing_is_said_in_the_language_of_the_page(page, error):
     told = replace(page, left_out=[Unknown.by(name, error) for name in ("segments", "churn", "ltv")])
     for there, here in zip(told.missing("en"), told.missing("pt"), strict=True):
