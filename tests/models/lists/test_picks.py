@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 from hypothesis import given, settings
@@ -8,7 +9,7 @@ from worlds.rules import no_rules
 from features.arrays.brought_back import BroughtBack
 from features.arrays.history import History, Vocabulary
 from models.lists.list_kinds import PERSONAL
-from models.lists.picks import SOURCES, Pairs, asked_for, filled, frame, pick
+from models.lists.picks import PINNED, SOURCES, Pairs, asked_for, filled, frame, pick
 from models.lists.rules import Rules
 
 N = 9
@@ -72,6 +73,31 @@ def test_lists_hold_exactly_the_smaller_of_k_and_what_is_eligible_each_product_o
                 assert shown[n_picked:] == sorted(eligible - {*shown[:n_picked]})[: len(shown) - n_picked]
             assert (row[len(shown) :] == -1).all()
             assert (np.diff(score[: len(shown)]) <= 0).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(shops, st.integers(1, N + 3), st.lists(st.integers(0, N - 1), max_size=3, unique=True))
+def test_pinned_products_come_first_for_those_who_may_be_shown_them(
+    shop: list, k: int, pins: list[int]
+) -> None:
+    bought, proposed, back = ([set(part) for part in parts] for parts in zip(*shop, strict=True))
+    history, pairs, plain = shop_of(bought), pairs_of(bought, proposed), free_but_for(back)
+    popularity, ids = np.linspace(0.5, 0.1, N, dtype=np.float32), history.customers.ids
+    pinned = replace(plain, pinned=dict.fromkeys(PERSONAL, np.array(pins, np.int32)))
+    before, after = (
+        {name: pick(pairs.of_list(name, rules, ids), len(bought), k, rules) for name in PERSONAL}
+        for rules in (plain, pinned)
+    )
+    filled(before, history, popularity, plain)
+    filled(after, history, popularity, pinned)
+    for name, customer in product(PERSONAL, range(len(bought))):
+        own, tried = bought[customer], bought[customer] | back[customer]
+        rows = list(zip(*(column[customer].tolist() for column in before[name][:3]), strict=True))
+        for code in reversed(pins):
+            if {"for_you": True, "buy_again": code in own, "new_for_you": code not in tried}[name]:
+                chance = next((row[1] for row in rows if row[0] == code), float(popularity[code]))
+                rows = [(code, chance, PINNED), *(row for row in rows if row[0] != code)][:k]
+        assert rows == list(zip(*(column[customer].tolist() for column in after[name][:3]), strict=True))
 
 
 def test_ties_go_to_the_lower_code_and_the_best_comes_first() -> None:
