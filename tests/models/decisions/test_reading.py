@@ -36,6 +36,7 @@ def make_shop(folder: Path) -> Shop:
             ("ann", "a1", "2024-05-29 10:00", "shoe"),
             ("ben", "b0", "2024-01-10 10:00", "bread"),
             ("ben", "b1", "2024-05-20 10:00", "shoe"),
+            ("ben", "b1", "2024-05-20 10:05", "bread"),
             ("cat", "c1", "2024-05-20 10:00", "bread"),
             ("dan", "d1", "2024-05-31 10:00", "bread"),
             ("dan", "d2", "2024-06-02 10:00", "bread"),
@@ -55,6 +56,9 @@ def make_shop(folder: Path) -> Shop:
             ("ben", "2024-05-26 09:00", "win_back", True),
             ("ben", "2024-05-10 09:00", "survey", True),
             ("ben", "2024-05-30 09:00", "survey", False),
+            ("cat", "2024-05-25 09:00", "win_back", True),
+            ("cat", "2024-05-04 00:00", "win_back", True),
+            ("cat", "2024-05-03 23:59", "win_back", True),
             ("dan", "2024-06-01 09:00", "survey", True),
         ],
         columns=["customer_id", "sent_at", "action", "treated"],
@@ -83,6 +87,11 @@ def test_days_since_events_count_to_the_cutoff(standing: Standing) -> None:
     np.testing.assert_array_equal(since["first_order"], [3, 143, 12, 1, np.nan])
     np.testing.assert_array_equal(since["last_order"], [3, 12, 12, 1, np.nan])
     np.testing.assert_array_equal(since["delivery"], [np.nan, 5, 10, 1, np.nan])
+
+
+def test_a_usual_order_is_what_an_order_came_to_on_average(standing: Standing) -> None:
+    assert standing.n_orders.tolist() == [1, 2, 1, 1, 0]
+    np.testing.assert_array_equal(standing.basket, [10, 15, 10, 10, np.nan])
 
 
 def test_goods_settle_after_delivery_by_their_product_group(standing: Standing) -> None:
@@ -115,11 +124,33 @@ def test_only_a_return_under_way_is_open(standing: Standing) -> None:
     assert standing.return_open.tolist() == [False, False, True, False, False]
 
 
+def test_a_return_is_open_until_it_comes_back_or_the_order_is_60_days_old(tmp_path: Path) -> None:
+    days = {"ann": "2024-05-20", "ben": "2024-05-20", "cat": "2024-04-02", "dan": "2024-04-03"}
+    whom, goods = {"customer_id": [*days], "order_id": [*days]}, {"product_id": "shoe", "unit_price": 9.0}
+    lines = pd.DataFrame(whom | {"ordered_at": [*days.values()], "quantity": 1.0} | goods)
+    back = lines[lines["customer_id"] == "ben"].assign(ordered_at="2024-05-25", quantity=-1.0)
+    lines = pd.concat([lines, back])
+    deliveries = pd.DataFrame({"order_id": [*days], "status": "return_requested"})
+    shop = orders.make_shop(
+        tmp_path, lines.assign(ordered_at=pd.to_datetime(lines["ordered_at"])), deliveries=deliveries
+    )
+    assert read_standing(shop, CUTOFF, WHO).return_open.tolist() == [True, False, False, True, False]
+
+
 def test_only_contacts_made_before_the_cutoff_count(standing: Standing) -> None:
     assert standing.n_contacts_7d.tolist() == [0, 1, 0, 0, 0]
     survey, win_back = (standing.since_action[:, NAMES.index(name)] for name in ("survey", "win_back"))
     assert (survey[1], win_back[1]) == (22, 6)
     assert np.isnan(survey[3])
+
+
+def test_contacts_of_28_days_count_but_not_those_only_held_out(shop: Shop) -> None:
+    assert read_people(shop, CUTOFF, WHO).n_contacts_28d.tolist() == [0, 2, 2, 0, 0]
+
+
+def test_what_was_bought_today_without_a_record_of_delivery_arrived_today(shop: Shop) -> None:
+    noon = read_standing(shop, parse_cutoff("2024-05-31T12:00"), WHO)
+    assert noon.since[3, EVENTS.index("delivery")] == 0
 
 
 def test_consent_is_read_by_channel(standing: Standing) -> None:
@@ -140,10 +171,19 @@ def test_a_birthday_is_counted_to_the_nearest(standing: Standing) -> None:
     )
 
 
-@pytest.mark.parametrize(("today", "days"), [("2025-03-01", 0), ("2024-02-29", 0), ("2025-02-28", -1)])
-def test_who_was_born_on_the_29th_of_february_has_a_birthday_every_year(today: str, days: int) -> None:
-    born = np.array(["2000-02-29"], "datetime64[D]")
-    assert days_since_birthday(born, day_number(pd.Timestamp(today).date())).tolist() == [days]
+@pytest.mark.parametrize(
+    ("born", "today", "days"),
+    [
+        ("2000-02-29", "2025-03-01", 0),  # on the 29th of February: every year
+        ("2000-02-29", "2024-02-29", 0),
+        ("2000-02-29", "2025-02-28", -1),
+        ("1980-12-30", "2025-01-05", 6),
+        ("1980-01-02", "2024-12-30", -3),
+    ],
+)
+def test_the_nearest_birthday_may_be_of_another_year(born: str, today: str, days: int) -> None:
+    born_on, number = np.array([born], "datetime64[D]"), day_number(pd.Timestamp(today).date())
+    assert days_since_birthday(born_on, number).tolist() == [days]
 
 
 def test_of_an_address_only_the_digest_of_its_normal_form_is_kept(shop: Shop) -> None:
