@@ -100,6 +100,7 @@ def test_a_coupon_waits_after_the_first_order_and_other_contacts_do_not() -> Non
 
 def test_the_weekly_cap_counts_all_channels() -> None:
     assert refused(one(n_contacts_7d=2), ANY_DAY) == {"weekly_cap"}
+    assert told(one(n_contacts_7d=2), ANY_DAY).opens[0, 0] == 7
     assert refused(one(n_contacts_7d=2), ANY_DAY, policy=ContactPolicy(max_contacts_7d=3)) == set()
 
 

@@ -18,7 +18,7 @@ def keep(home: Path, *made: str) -> None:
         folder.mkdir(parents=True)
         card = folder / "manifest.json"
         card.write_text(json.dumps({"as_of": f"2026-03-{number + 1:02d}", "models": versions(words)}))
-        os.utime(card, (number * 86_400,) * 2)
+        os.utime(card, (1_772_000_000 + number * 86_400,) * 2)
 
 
 def versions(words: str) -> dict[str, str]:
@@ -37,7 +37,8 @@ def left(home: Path) -> list[int]:
         (["a1"] * 5, [4, 3, 2]),
         (["a1", "a1", "a2", "a2", "a2", "a2"], [5, 4, 3, 1]),
         (["a1", "a2", "a3", "a3", "a3"], [4, 3, 2, 1]),
-        (["a1", *["a2"] * (KEPT_DAYS + 1)], [29, 28, 27]),
+        (["a1", *["a2"] * (KEPT_DAYS - 1)], [27, 26, 25, 0]),
+        (["a1", *["a2"] * KEPT_DAYS], [28, 27, 26]),
     ],
 )
 def test_the_newest_stay_and_one_to_go_back_to(tmp_path: Path, made: list[str], kept: list[int]) -> None:
@@ -54,6 +55,8 @@ def test_the_newest_stay_and_one_to_go_back_to(tmp_path: Path, made: list[str], 
         (["a1 b1", "a1 b2", "a2 b3"], "a1 b3", 1),
         (["a1 b1", "a2 b2"], "a2 b1", 0),
         (["a1 b1", "a2 b1", "a1 b1"], "a2 b1", 1),
+        (["a1 c1", "a2 b1 c1"], "a1 c2", 0),
+        (["a1 b1 c2", "a1 b2 c1", "a2 b3 c2"], "a1 b3 c2", 0),
     ],
 )
 def test_the_nearest_to_what_is_wanted_serves_meanwhile(
@@ -89,15 +92,24 @@ def test_a_scoring_whose_card_is_broken_is_none_to_go_back_to(tmp_path: Path) ->
     assert way_back(tmp_path, versions("a1"), versions("a2")) is None
 
 
+def test_a_scoring_still_being_written_is_none_to_go_back_to(tmp_path: Path) -> None:
+    keep(tmp_path, "a1", "a2")
+    first = tmp_path / "lists" / "20260301T0000-0000"
+    first.rename(first.with_name(f".{first.name}"))
+    assert way_back(tmp_path, versions("a1"), versions("a2")) is None
+
+
 def test_what_answered_at_a_moment_is_known(tmp_path: Path) -> None:
     lines = [
         {"at": f"2026-11-17T1{hour}:00:00+00:00", "lists": f"s-{hour}", "models": {"churn": str(hour)}}
         for hour in (2, 4)
     ]
     (tmp_path / SERVED).write_text("\n".join(json.dumps(line) for line in lines))
-    told = [served(tmp_path, datetime(2026, 11, 17, hour, 3, tzinfo=UTC)) for hour in (11, 13, 14)]
+    before = "no scoring is known to have served at 2026-11-17 11:00:00 UTC"
+    assert served(tmp_path / "elsewhere", datetime(2026, 11, 17, 11, tzinfo=UTC)) == before
+    told = [served(tmp_path, datetime(2026, 11, 17, hour, tzinfo=UTC)) for hour in (11, 12, 15)]
     assert told == [
-        "no scoring is known to have served at 2026-11-17 11:03:00 UTC",
+        before,
         "s-2 answered, in service since 2026-11-17T12:00:00 UTC: churn v2",
         "s-4 answered, in service since 2026-11-17T14:00:00 UTC: churn v4",
     ]
