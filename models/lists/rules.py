@@ -6,7 +6,7 @@ boosts, pins or caps skips their cost.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -47,7 +47,7 @@ class Rules:
     """0: no limit."""
     explore_share: float = 0.0
     """Share of places reserved for new products."""
-    pinned: Mapping[str, Ints] | None = None
+    pinned: Mapping[str, Ints] = field(default_factory=dict)
     back: BroughtBack | None = None
     """Products that customers returned: these are not new to them."""
 
@@ -147,13 +147,13 @@ class Rules:
 
     def pinned_to(self, list_name: str) -> Ints:
         """Return the products pinned to a list that are not hidden."""
-        codes = (self.pinned or {}).get(list_name)
+        codes = self.pinned.get(list_name)
         return np.zeros(0, np.int32) if codes is None else codes[~self.hidden[codes]]
 
     def save(self, folder: Path) -> None:
         """Write arrays, and the rest as JSON."""
         write_arrays(folder, {name: getattr(self, name) for name in ARRAYS})
-        pinned = {name: codes.tolist() for name, codes in (self.pinned or {}).items()}
+        pinned = {name: codes.tolist() for name, codes in self.pinned.items()}
         plain = {"max_per_category": self.max_per_category, "explore_share": self.explore_share}
         card = plain | {"pinned": pinned}
         (folder / "rules.json").write_text(json.dumps(card), encoding="utf-8")

@@ -47,9 +47,11 @@ def test_a_missing_file_is_named(tmp_path: Path, missing: str) -> None:
 @pytest.mark.parametrize(
     ("part", "value", "told"),
     [
-        ("product", 10_000, "not in its catalogue"),
+        ("product", 60, "not in its catalogue"),  # the last is 59
+        ("product", -2, "not in its catalogue"),
         ("score", np.nan, "NaN or infinite scores"),
-        ("source", 9, "without a name"),
+        ("score", np.inf, "NaN or infinite scores"),
+        ("source", 2, "without a name"),  # there are two
     ],
 )
 def test_a_list_that_makes_no_sense_is_refused(tmp_path: Path, part: str, value: float, told: str) -> None:
@@ -82,10 +84,11 @@ def test_a_product_named_twice_is_refused(tmp_path: Path) -> None:
         load(folder_of(tmp_path))
 
 
-def test_parts_of_different_sizes_are_refused(tmp_path: Path) -> None:
-    made = make_snapshot(20)
-    make_home(tmp_path, replace(made, scores=make_snapshot(19).scores))
-    with pytest.raises(ArtefactError, match="scores has 19"):
+@pytest.mark.parametrize("part", ["scores", "features", "people", "ready"])
+def test_parts_of_different_sizes_are_refused(tmp_path: Path, part: str) -> None:
+    make_home(tmp_path, replace(make_snapshot(20), **{part: getattr(make_snapshot(19), part)}))
+    named = part.replace("ready", "list for_you")
+    with pytest.raises(ArtefactError, match=f"has 20 customers, but {named} has 19"):
         load(folder_of(tmp_path))
 
 
