@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from features.arrays.catalogue import Catalogue
 from features.arrays.dtypes import Ints
 from features.arrays.history import History, Vocabulary
 from features.settings import Lists
-from models.lists.rules import Rules, learnt_returns
+from models.lists.rules import Rules, _prior, learnt_returns
 
 PRODUCTS = ["arabica", "fridge-a", "fridge-b", "robusta"]
 KINDS = np.array([1, 2, 2, 1], np.int32)
@@ -72,6 +73,11 @@ def test_a_shop_of_one_kind_is_judged_by_its_share_and_not_by_how_little_is_know
     assert not learnt_returns(*sold((340, 6)), 0.03, 28).any()
 
 
+def test_how_much_kinds_differ_is_told_by_moments() -> None:
+    # share 1/2, chance 1/4; spread (2 * 50 * .08 ** 2 - 1/4) / (100 - 50) = .0078; 1/4 / .0078 - 1
+    assert _prior(np.array([50, 50]), np.array([21, 29])) == pytest.approx(31.05, abs=0.01)
+
+
 def test_where_kinds_differ_one_that_hardly_returned_is_not_taken_for_the_others() -> None:
     assert learnt_returns(*sold((200, 120), (180, 0), (200, 90)), 0.03, 28).tolist() == [True, False, True]
 
@@ -84,7 +90,7 @@ def test_where_nothing_is_bought_again_nothing_returns_and_where_all_is_all_does
 
 
 def test_before_a_purchase_is_a_horizon_old_nothing_is_forbidden() -> None:
-    assert learnt_returns(history_of([(0, 1, 90), (1, 2, 95)]), KINDS, 0.02, 28).all()
+    assert learnt_returns(history_of([(0, 1, 72), (1, 2, 95)]), KINDS, 0.02, 28).all()
 
 
 def test_the_shop_has_the_last_word_the_narrower_over_the_broader() -> None:
@@ -169,10 +175,18 @@ def test_new_products_have_their_share_of_places_and_nothing_is_lost(
     assert sorted(found.tolist()) == product.tolist()
     for one in range(3):
         mine, usual = (rows[customer[rows] == one] for rows in (found, plain))
-        for kind in (0, 1):
-            assert mine[new[mine] == kind].tolist() == usual[new[usual] == kind].tolist()
-        for k in range(1, len(mine) + 1):
-            assert new[mine[:k]].sum() >= min(int(k * share + 1e-9), new[mine].sum())
+        assert mine.tolist() == mixed(usual.tolist(), new.tolist(), share)
+
+
+def mixed(usual: list[int], new: list[bool], share: float) -> list[int]:
+    """The usual order, in which the i-th new product has the place ``(i + 1) / share`` at the latest."""
+    others, fresh = ([row for row in usual if new[row] == kind] for kind in (False, True))
+    found: list[int] = []
+    while others and fresh:
+        late = len(found) >= math.ceil((sum(new[row] for row in found) + 1) / share) - 1
+        next_one = fresh if late or usual.index(fresh[0]) < usual.index(others[0]) else others
+        found.append(next_one.pop(0))
+    return found + others + fresh
 
 
 def test_without_a_share_for_new_products_the_order_is_by_chance_alone() -> None:

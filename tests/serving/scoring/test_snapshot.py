@@ -16,14 +16,23 @@ def folder_of(home: Path) -> Path:
 
 
 def test_a_scoring_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    made = make_home(tmp_path)
+    made = make_snapshot()
+    nobody = replace(made.people, consent_recorded=False)
+    shop = {"timezone": "America/Sao_Paulo", "locale": "pt", "notes": ({"code": "season"},)}
+    made = make_home(tmp_path, replace(made, people=nobody, **shop))
     read = load(folder_of(tmp_path))
-    assert (read.as_of, read.models, read.economics) == (made.as_of, made.models, made.economics)
-    assert read.customers.all_names() == made.customers.all_names()
+    plain = ("stamp", "as_of", "models", "horizon_days", "currency", "economics", "cutoff_day", "sources")
+    for name in (*plain, *shop):
+        assert getattr(read, name) == getattr(made, name), name
+    assert not read.people.consent_recorded
     for name, ready in made.ready.items():
-        np.testing.assert_array_equal(read.ready[name].product, ready.product)
-        np.testing.assert_array_equal(read.ready[name].score, ready.score)
-    assert list(read.scores.rows(slice(0, 5))) == list(made.scores.rows(slice(0, 5)))
+        for mapped, array in zip(read.ready[name], ready, strict=True):
+            np.testing.assert_array_equal(mapped, array)
+    for name in ("features", "scores", "retention"):
+        mapped, columns = getattr(read, name), getattr(made, name)
+        assert list(mapped.rows(slice(None))) == list(columns.rows(slice(None)))
+    np.testing.assert_array_equal(read.popular, made.popular)
+    assert read.customers.all_names() == made.customers.all_names()
     assert read.history is not None and made.history is not None
     np.testing.assert_array_equal(read.history.day, made.history.day)
 
