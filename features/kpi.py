@@ -108,7 +108,7 @@ KPIS: tuple[Kpi, ...] = (
     Kpi("nps", _promoter_less_detractor, lambda r: _flag(r["nps_score"].notna()), "points", "Promoters (9, 10) less detractors (0 to 6), in points of 100; the last answer of each in the period."),
     Kpi("ltv_365d", _of("margin_first_year"), _of("is_mature"), "currency", "Margin of a customer's first 365 days, of those who have them behind them."),
     Kpi("cac", _of("acquisition_cost"), lambda r: _flag(r["acquisition_cost"].notna()), "currency", "Mean cost of winning a customer, where it is known."),
-    Kpi("ltv_to_cac", lambda r: r["margin_first_year"].where(r["is_mature"] > 0), lambda r: r["acquisition_cost"].where(r["is_mature"] > 0), "ratio", "First-year margin per unit of money spent on winning the same customers."),
+    Kpi("ltv_to_cac", _of("margin_first_year"), lambda r: r["acquisition_cost"].where(r["is_mature"] > 0), "ratio", "First-year margin per unit of money spent on winning the same customers."),
 )  # fmt: skip
 """One line per KPI. The period is as many days before the cutoff as the shop's horizon."""
 

@@ -28,8 +28,8 @@ PEOPLE = {
 }
 ANSWERS = [
     ("anna", "2024-02-21", 0),
-    ("anna", "2024-02-21 18:00", 10),
-    ("bert", "2024-02-01", 3),
+    ("anna", "2024-02-21 18:00", 9),
+    ("bert", "2024-02-01", 6),
     ("cleo", "2024-02-07", 8),
     ("cleo", "2023-02-07", 0),
 ]
@@ -56,7 +56,7 @@ def test_who_was_won_for_nothing_counts_in_what_winning_earned():
 
 
 def test_of_two_answers_of_one_day_the_later_is_the_last(shop):
-    assert shop.customer_features(CUTOFF)["last_nps_score"]["anna"] == 10
+    assert shop.customer_features(CUTOFF)["last_nps_score"]["anna"] == 9
 
 
 def test_first_year_value_knows_unit_costs(tmp_path):
@@ -102,11 +102,21 @@ EXPECTED = {
     "cac": 6.5 / 3,
     "ltv_to_cac": 3.0 / 2.0,
 }
+BEHIND = {
+    **dict.fromkeys(["customers", "active_customers", "new_customers", "repeat_purchase_rate"], 4),
+    "upsell_rate": 2,
+    "ltv_365d": 1,
+    "ltv_to_cac": 1,
+}
+"""The customers behind each figure: of the others, three."""
 
 
 @pytest.mark.parametrize("kpi", KPIS, ids=lambda kpi: kpi.name)
 def test_each_kpi_is_what_one_counts_by_hand(rows, kpi):
-    assert kpi.measure(rows)[0] == pytest.approx(EXPECTED[kpi.name])
+    value, low, _, n = kpi.measure(rows)
+    assert value == pytest.approx(EXPECTED[kpi.name])
+    assert n == BEHIND.get(kpi.name, 3)
+    assert np.isnan(low) == (n == 1)
 
 
 def test_every_kpi_has_its_definition(rows):
@@ -115,10 +125,11 @@ def test_every_kpi_has_its_definition(rows):
 
 
 def test_groups_are_the_customers_of_each_and_nobody_is_lost(rows):
-    by_channel = kpis(rows, rows["acquisition_channel"]).set_index(["kpi", "group"])["value"]
+    groups = kpis(rows, rows["acquisition_channel"]).set_index(["kpi", "group"])
+    by_channel, n = groups["value"], groups["n"]
     assert by_channel["customers"].to_dict() == {"friend": 1, "search": 2, "unknown": 1}
     assert by_channel["cac", "search"] == 3.0
-    assert np.isnan(by_channel["cac", "friend"])
+    assert np.isnan(by_channel["cac", "friend"]) and n["cac", "friend"] == 0
 
 
 def test_an_interval_holds_the_value_and_a_share_stays_one(rows):
