@@ -79,7 +79,7 @@ def _check_champions(registry: Registry, versions: Mapping[str, str]) -> None:
     except RecompraError as error:  # there is no sign of a change
         return log.warning("the champions are taken as before: %s", error)
     if now != versions:
-        message = f"the champions changed while {dict(versions)} were scored with: they are {now}"
+        message = f"the champions changed during this scoring, from {dict(versions)} to {now}"
         raise SettingsError(message, "score again")
 
 

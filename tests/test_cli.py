@@ -208,7 +208,7 @@ def test_a_customer_is_exported_and_forgotten(run) -> None:
         (("score", "--verify", "--as-of", "2024-06-01"), "leave out --as-of"),
         (("plan", "--out", "plan.parquet"), "no format 'parquet'. Hint: the formats are csv, ndjson, json"),
         (("demand", "--out", "demand.xlsx"), "demand.xlsx is neither .csv nor .parquet"),
-        (("erase", " "), "an empty id is no customer's"),
+        (("erase", " "), "the customer's id is empty"),
     ],
 )
 def test_an_error_is_one_clear_line_and_code_two(run, words, told) -> None:
@@ -396,7 +396,7 @@ def test_outcomes_of_few_decisions_say_what_they_need(run, home) -> None:
     store.close()
     code, printed, _ = run("outcomes")
     assert code == 0
-    assert "not yet: 1 decisions have shown what followed: 200 are needed" in " ".join(printed.split())
+    assert "not yet: 200 decisions with a known outcome are needed, found 1" in " ".join(printed.split())
     assert json.loads((home / "outcomes.json").read_text())["actions"]["offer"]["n"] == 1
 
 

@@ -192,7 +192,7 @@ def matching(scoring: Scoring, request: ScoresRequest) -> Bools:
 def _known(table: Columns, column: str) -> str:
     if column not in table.kinds:
         raise NotFound(
-            f"no model that serves gives {column!r}, so nothing can be chosen by it",
+            f"no model in service gives {column!r}, so customers cannot be chosen by it",
             f"there are {', '.join(table.order) or 'no columns yet'}",
         )
     return column

@@ -88,10 +88,10 @@ def erase(home: Path, customer_id: str, *, now: datetime) -> Certificate:
     """
     customer_id = id_of(customer_id)
     if not customer_id:
-        raise InputError("an empty id is no customer's", "name whom to erase")
+        raise InputError("the customer's id is empty", "give the id of the customer to erase")
     home = home.resolve()
     if not any((home / name).exists() for name in ("warehouse", "online.db", "lists")):
-        raise NotFound(f"{home} is no home: nothing was ever kept there", "set RECOMPRA_HOME to the shop's")
+        raise NotFound(f"{home} is no home: nothing is stored there", "set RECOMPRA_HOME to the shop's")
     with closing(Store.open(home)) as store:
         gone = forget(store, customer_id, now=now)
         digest = digest_of(store.salt(), customer_id).hex()

@@ -117,7 +117,7 @@ def uplift(rows: pd.DataFrame) -> dict[str, Any]:
     """
     if rows.empty:
         raise CannotLearn(
-            "no decision has shown what followed", "ask for offers with `record`, and ingest the orders"
+            "no decision has a known outcome yet", "ask for offers with `record`, and ingest the orders"
         )
     if rows["treated"].all():
         raise CannotLearn(

@@ -52,7 +52,7 @@ class DecisionLog:
         n = len(self.decided)
         if n < FEWEST:
             raise CannotLearn(
-                f"{n} decisions have shown what followed: {FEWEST} are needed",
+                f"{FEWEST} decisions with a known outcome are needed, found {n}",
                 "ask for offers with `record`, and ingest the orders that follow",
             )
         if name == FOLLOWED:

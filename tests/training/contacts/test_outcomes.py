@@ -142,7 +142,7 @@ def test_customers_held_out_by_their_id_are_the_others_comparison(world, tmp_pat
 def test_too_little_is_answered_in_words_with_the_numbers_needed(home: Path, world, tmp_path: Path) -> None:
     few = outcomes(home, decisions_of(world["contacts"]).head(20), NO_CONTACTS)
     assert "none of 20 were held out" in few.not_yet["uplift of policy"]
-    assert "20 decisions have shown what followed: 200 are needed" in few.not_yet["policies of nothing"]
+    assert "200 decisions with a known outcome are needed, found 20" in few.not_yet["policies of nothing"]
     assert few.proposal.startswith("hold out 50% of the customers, at random, for ")
     assert (
         "the change of 3.47 percentage points asked for" in few.proposal
@@ -201,7 +201,7 @@ def test_a_shop_without_a_decision_gets_an_answer_and_a_table(tmp_path: Path) ->
     none = decisions_of(tables(10)["contacts"]).head(0)
     found = outcomes(make_home(tmp_path, order_lines()), none, NO_CONTACTS)
     assert (found.n_closed, found.uplift, found.policies) == (0, {}, {})
-    assert "no decision has shown what followed" in found.not_yet["uplift of policy"]
+    assert "no decision has a known outcome yet" in found.not_yet["uplift of policy"]
     assert table(found).row_count == 0
 
 
