@@ -42,7 +42,7 @@ def together(state: ListState, ask: Question, suits: Suits | None = None) -> Sco
 def substitutes(state: ListState, lead: Ints, of: Ints | slice = slice(None)) -> Bools:
     """Mark products that would replace one of ``lead``: no accessories. ``of``: codes, by default all."""
     kin = state.kin[of]
-    return np.asarray((kin >= 0) & np.isin(kin, state.kin[lead]))
+    return np.asarray((kin >= 0) & (kin[:, None] == state.kin[lead]).any(axis=1))
 
 
 def better(state: ListState, dearer: Dearer, ask: Question, suits: Suits | None = None) -> Scored:

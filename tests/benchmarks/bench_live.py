@@ -54,11 +54,11 @@ class Question:
 def questions(live: Live, *, ordered: bool) -> Iterator[Question]:
     """Yield customers at random, with two of the best sellers in the cart or just ordered."""
     rng, state = np.random.default_rng(0), live.state
-    best, today = live.by_popularity[:500], state.history.cutoff_day
+    best = live.by_popularity[:500]
     for code in rng.integers(0, len(state.history.customers), N_WARM + N_ASKS):
         name = state.history.customers.names([code])[0]
         some = state.history.products.names(rng.choice(best, 2))
-        yield Question(name, [(one, today, 1.0) for one in some]) if ordered else Question(name, cart=some)
+        yield Question(name, [(one, 1.0) for one in some]) if ordered else Question(name, cart=some)
 
 
 def cost(live: Live, *, ordered: bool) -> tuple[float, float]:
