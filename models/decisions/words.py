@@ -58,13 +58,12 @@ def effect_of(name: str, case: Case, terms: Terms) -> str:
 
 
 def window(decision: Decision, row: int) -> dict[str, int | None] | None:
-    """Return when the chosen action may be taken, in days from now; None for nothing."""
+    """Return when the chosen action, permitted today, may be taken, in days from now; None for nothing."""
     action = int(decision.action[row])
     if action == NOTHING:
         return None
     closes = float(decision.arms.barred.closes[row, action])
-    opens = max(float(decision.arms.barred.opens[row, action]), 0.0)
-    return {"opens_in_days": int(np.ceil(opens)), "closes_in_days": int(closes) if closes < FAR else None}
+    return {"opens_in_days": 0, "closes_in_days": int(closes) if closes < FAR else None}
 
 
 def _options(decision: Decision, row: int, products: Sequence[str]) -> list[tuple[str, str | None, float]]:
