@@ -67,6 +67,18 @@ def test_a_product_of_unknown_cost_takes_the_margin_of_its_category(shop: Shop) 
     assert share == pytest.approx(np.median(1 - cost[mates] / catalogue.price[mates]), rel=1e-6)
 
 
+def test_two_known_costs_say_nothing_of_a_category_and_three_do_by_their_median(shop: Shop) -> None:
+    catalogue, shares = shop.catalogue(CUTOFF), np.full(12, np.nan)
+    shares[[0, 3]], shares[[1, 4, 7]] = (0.05, 0.1), (0.1, 0.2, 0.6)  # food > a, food > b
+    cost = np.append(10 * (1 - shares[:11]), 5.0).astype(np.float32)
+    price = np.append(np.full(11, 10.0), np.nan).astype(np.float32)
+    learnt = Margins.learn(replace(catalogue, price=price, unit_cost=cost), 0.3)
+    assert learnt.by_category == pytest.approx({"food": 0.1, "food > b": 0.2})
+    assert learnt.shop == pytest.approx(0.1)
+    nothing = replace(catalogue, unit_cost=np.full_like(cost, np.nan))
+    assert Margins.learn(nothing, 0.3) == Margins(assumed=0.3)
+
+
 def test_a_cheap_product_has_a_margin_and_one_without_a_price_has_none(shop: Shop) -> None:
     catalogue = shop.catalogue(CUTOFF)
     price = np.append([0.5, 0.0], catalogue.price[2:]).astype(np.float32)

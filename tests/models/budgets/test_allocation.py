@@ -13,6 +13,7 @@ from features.errors import InputError
 from models.budgets import prices
 from models.budgets.allocation import allocate, compare, curve, solve
 from models.budgets.budget import Tally, best_rows
+from models.budgets.frontier import Frontier
 from models.budgets.limits import Limits
 from models.decisions.everyone import options
 
@@ -220,3 +221,12 @@ def test_an_action_goes_to_no_more_customers_than_its_cap() -> None:
 def test_a_budget_that_is_no_money_is_refused() -> None:
     with pytest.raises(InputError, match="amount of 0 or more"):
         solve(*shop(3), float("nan"))
+
+
+def test_a_budget_of_exactly_what_contacts_cost_pays_for_each_of_them() -> None:
+    edges = Frontier.of(np.array([[3.0], [2.0], [1.0]]), np.full((3, 1), 0.1))
+    budgets = [0.0, 0.1, 0.29, 0.3, 9.0]  # 0.1 three times is a little more than 0.3
+    assert [edges.bought(budget) for budget in budgets] == [0, 1, 2, 3, 3]
+    assert Frontier.of(np.ones((1, 1)), np.zeros((1, 1))).bought(0.0) == 1
+    assert [edges.at_most(budget) for budget in budgets] == pytest.approx([0.0, 3.0, 5.9, 6.0, 6.0])
+    assert [edges.price(budget) for budget in budgets] == pytest.approx([30.0, 20.0, 10.0, 0.0, 0.0])

@@ -111,6 +111,14 @@ def test_the_same_question_has_the_same_plan() -> None:
     np.testing.assert_array_equal(first.day, second.day)
 
 
+def test_the_last_day_of_a_contact_is_the_one_on_which_its_window_closes() -> None:
+    found, asked, room = planned(4, 500)
+    closes = np.minimum(asked.closes[found.row, found.action], N_DAYS - 1)
+    assert ((found.last <= closes) & (closes < found.last + 1) & (found.day <= found.last)).all()
+    today = plan(replace(asked, closes=np.full_like(asked.closes, 0.5)), room, N_DAYS)
+    assert {*today.day.tolist()} == {*today.last.tolist()} == {0}
+
+
 def test_a_budget_a_day_an_action_and_a_stock_are_kept() -> None:
     found, asked, _ = planned(4, 2000)
     most, stock = np.full(len(asked.table), 300.0), np.full(50, 9.0)
