@@ -29,19 +29,24 @@ SUMS = [
 
 
 def purchase_days(past: Past) -> "ir.Table":
-    """Rows ``(cutoff, customer_id, ordered_on)``: the day's sums net of returns, its age, and the gap to the day before."""
+    """Rows ``(cutoff, customer_id, ordered_on)``: the day's sums net of returns, its age, and the gap to the day before.
+
+    A day of which all was returned has no row; ``n_units_returned`` is the customer's, of such days too.
+    """
     import ibis
+    import ibis.selectors as s
 
     rows = ibis.union(_whole_days(past), _day_so_far(past))
     back = past("returns").cross_join(past.cutoffs).filter(lambda t: t.returned_at < t.cutoff)
+    in_all = back.group_by(past.keys).aggregate(units_in_all=back.quantity.sum())
     back = back.group_by([*past.keys, back.purchased_on.name("ordered_on")]).aggregate(
         units_back=back.quantity.sum(), revenue_back=back.revenue.sum()
     )
-    rows = rows.left_join(back, [*past.keys, "ordered_on"])
-    returned = ibis.coalesce(rows.units_back, 0.0)
+    rows = rows.left_join(back, [*past.keys, "ordered_on"]).drop(s.endswith("_right"))
+    rows = rows.left_join(in_all, past.keys)
     rows = rows.mutate(
-        n_units_returned=returned,
-        n_units=rows.n_units - returned,
+        n_units_returned=ibis.coalesce(rows.units_in_all, 0.0),
+        n_units=rows.n_units - ibis.coalesce(rows.units_back, 0.0),
         revenue=rows.revenue - ibis.coalesce(rows.revenue_back, 0.0),
         age_days=rows.cutoff_on.delta(rows.ordered_on, unit="day"),
     )
@@ -154,10 +159,10 @@ OWN_FEATURES = FeatureSet(
         Feature("n_units_per_order", lambda d: _share(d.n_units.sum(), d.n_orders.sum()), "units", "Units per order."),
         Feature("n_lines_per_order", lambda d: _share(d.n_lines.sum(), d.n_orders.sum()), "lines", "Order lines per order."),
         Feature("revenue_per_unit", lambda d: _share(d.revenue.sum(), d.n_units.sum()), "currency", "Mean price paid for a unit."),
-        Feature("n_products", lambda d: d.n_new_products.sum(), "products", "Distinct products ordered so far."),
-        Feature("n_categories", lambda d: d.n_new_categories.sum(), "categories", "Distinct categories ordered from so far."),
+        Feature("n_products", lambda d: d.n_new_products.sum(), "products", "Distinct products ordered so far, without those first bought on a day that was all returned."),
+        Feature("n_categories", lambda d: d.n_new_categories.sum(), "categories", "Distinct categories ordered from so far, without those first bought from on such a day."),
         Feature("new_product_share", lambda d: _share(d.n_new_products.sum(), d.n_lines.sum()), "ratio", "Lines that were a first purchase of their product."),
-        Feature("n_units_returned", lambda d: d.n_units_returned.sum(), "units", "Units brought back before the cutoff."),
+        Feature("n_units_returned", lambda d: d.n_units_returned.max(), "units", "Units brought back before the cutoff."),
         # Habits.
         Feature("weekend_share", lambda d: (d.weekday >= 5).cast("float64").mean(), "ratio", "Purchase days on a Saturday or Sunday."),
         Feature("hour_mean", lambda d: d.hour.mean(), "hour", "Mean local hour of an order."),

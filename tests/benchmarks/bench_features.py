@@ -49,7 +49,7 @@ def main(home: Path) -> float:
         return lambda: features.compute(shop.con, cutoff, timezone=shop.timezone)
 
     begun = timed(compute(CUSTOMER_FEATURES))
-    sets = (CUSTOMER_FEATURES, OWN_FEATURES, *CUSTOMER_FEATURES.beside)
+    sets = (CUSTOMER_FEATURES, OWN_FEATURES, *CUSTOMER_FEATURES.appended)
     works: dict[str, Callable[[], object]] = {
         "GROUP BY customer_id, 5 aggregates": lambda: shop.con.raw_sql(BARE).fetchall(),
         **{f"{len(each.names)} features at one cutoff: {each.name}": compute(each) for each in sets},

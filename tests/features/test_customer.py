@@ -59,6 +59,7 @@ def obvious(shop, customer, cutoff):
         "last_order_revenue": days.revenue.iloc[-1],
         "order_days_decayed_28d": (0.5 ** (age / 28)).sum(),
         "n_products": lines.product_id.nunique(),
+        "n_units_returned": back.quantity.reindex(lines.line_id).sum(),
     }
 
 
@@ -82,6 +83,7 @@ def test_a_return_counts_only_from_the_moment_it_was_made(tmp_path):
     after = shop.customer_features(parse_cutoff("2024-01-21")).loc["a"]
     assert (before.n_order_days, before.revenue) == (2, 10)
     assert (after.n_order_days, after.revenue, after.days_since_last_order) == (1, 5, 20)
+    assert (before.n_units_returned, after.n_units_returned) == (0, 1)  # although its whole day is gone
 
 
 def test_contacts_held_out_are_not_contacts_received(shop):
