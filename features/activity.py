@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 FIRST_YEAR_DAYS = 365
-DEARER = 1.1
+DEARER_FROM = 1.1
 """A category counts as bought dearer from this many times the unit price the customer paid in it before."""
 
 
@@ -71,6 +71,6 @@ def activity(period_days: int) -> FeatureSet:
             Feature("n_repeat_days_now", lambda d: d.count(where=now(d) & (d.customer_days > 0)), "days", "Purchase days of the period after the customer's first."),
             Feature("nps_score", lambda d: d.score.argmax(d.answered_at, where=now(d)), "0 to 10", "The last answer to the satisfaction survey in the period.", "surveys"),
             Feature("n_categories_again", lambda d: again(d).cast("int64").sum(), "categories", "Categories bought from in the period and before it.", "prices"),
-            Feature("n_categories_dearer", lambda d: (again(d) & (d.price_now >= DEARER * d.price_before)).cast("int64").sum(), "categories", "Of these, the ones bought at 1.1 times the unit price of before, or dearer.", "prices"),
+            Feature("n_categories_dearer", lambda d: (again(d) & (d.price_now >= DEARER_FROM * d.price_before)).cast("int64").sum(), "categories", "Of these, the ones bought at 1.1 times the unit price of before, or dearer.", "prices"),
         ),
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """Features of the products a customer bought: how those products sell to all the shop's customers.
 
-What is known of a product ends ``SETTLED_DAYS`` before the cutoff's own day. So a customer refreshed within
+What is known of a product ends ``LAG_DAYS`` before the cutoff's own day. So a customer refreshed within
 that time after a scoring gets the values a new scoring would give, without any sales after the scoring.
 Products that nobody had bought by then are left out; where orders name no products, these features are null.
 
@@ -16,7 +16,7 @@ from features.storage.tables import table
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-SETTLED_DAYS = 7
+LAG_DAYS = 7
 RECENT_DAYS = 28
 PRIOR_BUYERS = 2
 """Prior strength: buyers added to each product's, who come back at the shop's average rate."""
@@ -118,15 +118,15 @@ def _totals(past: Past, days: int) -> "ir.Table":
 
 def _usual(past: Past) -> "ir.Table":
     """One row: over all products, the share of buyers who bought the product again."""
-    days = table("shop_days").cross_join(_until(past, SETTLED_DAYS))
+    days = table("shop_days").cross_join(_until(past, LAG_DAYS))
     days = days.filter(days.ordered_on < days.ended)
     return days.aggregate(usual=days.n_second.sum() / days.n_first.sum())
 
 
 def product_facts(past: Past) -> "ir.Table":
     """Rows ``(product,)``: share of its buyers who bought it again, and share of its sales that is recent."""
-    before = _totals(past, SETTLED_DAYS + RECENT_DAYS).select("product", n_before="n_sales")
-    now = _totals(past, SETTLED_DAYS).left_join(before, "product").cross_join(_usual(past))
+    before = _totals(past, LAG_DAYS + RECENT_DAYS).select("product", n_before="n_sales")
+    now = _totals(past, LAG_DAYS).left_join(before, "product").cross_join(_usual(past))
     n_recent = now.n_sales - now.n_before.fill_null(0)
     return now.select(
         "product",

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from features.bought import BOUGHT_FEATURES, RECENT_DAYS, SETTLED_DAYS
+from features.bought import BOUGHT_FEATURES, LAG_DAYS, RECENT_DAYS
 from features.ingest import orders, returns
 from features.shop import Shop
 from features.storage.contracts import LARGEST_MONEY, MADE_UP_ORDER, MONEY, local_time
@@ -64,7 +64,7 @@ def _write_product_days(shop: Shop, cutoff: datetime, folder: Path) -> None:
     """Write the days before the cutoff's that some fact still distinguishes; all earlier days become one."""
     BOUGHT_FEATURES.derive(shop.con)
     today = f"DATE '{local_day(cutoff, shop.timezone)}'"
-    oldest = f"{today} - {SETTLED_DAYS + RECENT_DAYS + 1}"
+    oldest = f"{today} - {LAG_DAYS + RECENT_DAYS + 1}"
     sums = ", ".join(f"sum({name})::BIGINT AS {name}" for name in ("n_buyers", "n_first", "n_second"))
     rows = f"""
         SELECT product_id, greatest(ordered_on, {oldest})::DATE AS ordered_on, {sums}
@@ -82,7 +82,7 @@ class Excerpt(Shop):
     """A shop of the customers taken last. It answers as a warehouse would that had ingested the new events.
 
     Valid for cutoffs at or after ``as_of``, the one it was written at. What other customers bought since is
-    unknown, so facts of products are computed as of ``SETTLED_DAYS`` after ``as_of`` at the latest; for later
+    unknown, so facts of products are computed as of ``LAG_DAYS`` after ``as_of`` at the latest; for later
     cutoffs they stay the same, as if the shop had not stopped selling. ``con`` is in memory, for one thread.
     """
 
@@ -119,7 +119,7 @@ class Excerpt(Shop):
     def _stand_still(self, cutoff: datetime) -> None:
         """Shift all sales by the days that ``cutoff`` lies beyond ``as_of + SETTLED_DAYS``."""
         since = local_day(cutoff, self.timezone) - local_day(self.as_of, self.timezone)
-        late = max(since.days - SETTLED_DAYS, 0)
+        late = max(since.days - LAG_DAYS, 0)
         if late != self._days_late:
             moved = f"SELECT * REPLACE ((ordered_on + {late})::DATE AS ordered_on) FROM past_{PRODUCT_DAYS}"
             self.con.raw_sql(f"CREATE OR REPLACE TABLE {PRODUCT_DAYS} AS {moved}")

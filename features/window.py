@@ -8,7 +8,7 @@ from features.errors import SettingsError
 EPOCH = date(1970, 1, 1)
 YEAR_DAYS = 364
 """52 weeks: the same weekday a year ago."""
-SETTLED_DAYS = 90
+FIRST_DAYS = 90
 """A shop's first days say nothing about seasons: all its customers are new."""
 YEARS = range(1900, 2201)
 """Years a cutoff may lie in: far enough from the calendar's limits to be shifted."""
@@ -16,7 +16,7 @@ YEARS = range(1900, 2201)
 
 def last_year_days(horizon_days: int) -> int:
     """Return how many days of orders are needed for last year to show a horizon's season (a year at most)."""
-    return YEAR_DAYS + horizon_days + max(SETTLED_DAYS, horizon_days)
+    return YEAR_DAYS + horizon_days + max(FIRST_DAYS, horizon_days)
 
 
 def zone(name: str) -> ZoneInfo:

@@ -27,7 +27,7 @@ from models.lists.dearer import INPUTS, Dearer, Steps, kinds_of, last_of_kind, s
 from models.measured import Measured
 from models.model import OTHER_CODE, card_of, require_products
 
-DEPTH = 5
+MEASURED_DEPTH = 5
 """Depth at which lists are measured: a shop window shows only a few better versions."""
 TOO_FEW = 20
 """Minimum number of moves to learn from."""
@@ -129,13 +129,15 @@ class Upsell(PairModel[UpsellConfig]):
             "most_bought_dearer": steps.rows[:, list(INPUTS).index("sells")],
         }
         for method, score in scores.items():
-            hit = (_ranks(steps.product, steps.version, score) < DEPTH)[moves.at]
+            hit = (_ranks(steps.product, steps.version, score) < MEASURED_DEPTH)[moves.at]
             movers, at = np.unique(moves.customer, return_inverse=True)
             share = np.bincount(at.ravel(), hit, minlength=len(movers))
             n = np.bincount(at.ravel(), minlength=len(movers))
             money = np.bincount(at.ravel(), hit * margin[moves.at], minlength=len(movers))
-            yield Measured(method, f"hit@{DEPTH}", "moved_up", movers, (share / np.maximum(n, 1),))
-            yield Measured(method, f"margin@{DEPTH}", "moved_up", movers, (money / np.maximum(n, 1),))
+            yield Measured(method, f"hit@{MEASURED_DEPTH}", "moved_up", movers, (share / np.maximum(n, 1),))
+            yield Measured(
+                method, f"margin@{MEASURED_DEPTH}", "moved_up", movers, (money / np.maximum(n, 1),)
+            )
 
     def importance(self) -> dict[str, float]:
         """Return each input's share of the regression's standardised weights."""

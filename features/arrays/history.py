@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 GUEST = chr(0x10FFFF)
 """Prefix of the made-up ids of guests: the last Unicode character, so guests sort after all customers."""
-FEW = 8
+FEW_IDS = 8
 """Up to this many ids are looked up one by one."""
 COLUMNS = ("indptr", "product", "order", "day", "quantity", "revenue")
 
@@ -45,7 +45,7 @@ class Vocabulary:
 
     def codes(self, ids: Sequence[str]) -> Ints:
         """Return each id's code, -1 where it is unknown."""
-        if len(ids) <= FEW or not len(self.ids):
+        if len(ids) <= FEW_IDS or not len(self.ids):
             return np.array([self.code(str(name)) for name in ids], np.int32)
         encoded = [str(name).encode() for name in ids]
         wanted = np.array(encoded, dtype=self.ids.dtype)  # truncates ids longer than any known: see ``fits``

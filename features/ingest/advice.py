@@ -7,20 +7,29 @@ from features.ingest import casting, sources
 from features.settings import Settings, TableMap
 from features.storage.contracts import ORDER_LINES, Column, Kind, Table
 
-DAYS = ("%d/%m/%y", "%d.%m.%y", "%m/%d/%y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m/%d/%Y", "%Y-%m-%d")
-CLOCKS = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
+DATE_FORMATS = (
+    "%d/%m/%y",
+    "%d.%m.%y",
+    "%m/%d/%y",
+    "%d/%m/%Y",
+    "%d.%m.%Y",
+    "%d-%m-%Y",
+    "%m/%d/%Y",
+    "%Y-%m-%d",
+)
+TIME_FORMATS = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
 SPREADSHEET = "1899-12-30"
 """The day from which spreadsheets count days."""
 EXAMPLES: dict[Kind, tuple[str, ...]] = {
     "time": (
-        *(f"try_strptime({{}}, '{day} {clock}')" for day in DAYS for clock in CLOCKS),
-        *(f"CAST(try_strptime({{}}, '{day}') AS DATE)" for day in DAYS),
+        *(f"try_strptime({{}}, '{day} {clock}')" for day in DATE_FORMATS for clock in TIME_FORMATS),
+        *(f"CAST(try_strptime({{}}, '{day}') AS DATE)" for day in DATE_FORMATS),
         f"TIMESTAMP '{SPREADSHEET}' + to_seconds(round(num({{}}) * 86400))",
         "to_timestamp(num({}))",
         "to_timestamp(num({}) / 1000)",
     ),
     "day": (
-        *(f"try_strptime({{}}, '{day}')" for day in DAYS),
+        *(f"try_strptime({{}}, '{day}')" for day in DATE_FORMATS),
         f"DATE '{SPREADSHEET}' + CAST(num({{}}) AS INTEGER)",
     ),
     "number": (

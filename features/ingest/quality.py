@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 QUALITY = "quality.json"
-SHOWN = 5
+N_NAMES_SHOWN = 5
 """At most this many unknown names are listed in a note."""
 FACTS = (
     """SELECT count(*) AS n_lines, count(*) FILTER (customer_id IS NULL) AS n_lines_without_customer,
@@ -232,10 +232,10 @@ def unknown_names(con: duckdb.DuckDBPyConnection, lists: Lists) -> list[str]:
             WHERE NOT EXISTS (FROM products WHERE product_id = named OR {below})
             AND named NOT IN (SELECT product_id FROM lines WHERE product_id IS NOT NULL) ORDER BY 1"""
         unknown = [name for (name,) in con.execute(sql, [names]).fetchall()]
-        more = ", ..." if len(unknown) > SHOWN else ""
+        more = ", ..." if len(unknown) > N_NAMES_SHOWN else ""
         kind = "product or category" if key in others else "product"
         if unknown:
-            notes.append(f"[lists.{key}]: no {kind} is called {', '.join(unknown[:SHOWN])}{more}")
+            notes.append(f"[lists.{key}]: no {kind} is called {', '.join(unknown[:N_NAMES_SHOWN])}{more}")
     return notes
 
 

@@ -14,7 +14,7 @@ from features.arrays.dtypes import Longs
 from models.budgets.budget import ROUNDING
 from models.decisions.economics import Money
 
-FREE = 1e-12
+MIN_COST = 1e-12
 """Costs below this count as this, so that gain per cost is finite."""
 
 
@@ -40,7 +40,7 @@ class Frontier:
             none, zero = np.zeros(0, np.int64), np.zeros(0)
             return cls(none, none, zero, zero, zero, zero)
         row, arm, more, dearer = (np.concatenate(column) for column in zip(*steps, strict=True))
-        order = np.argsort(-more / np.maximum(dearer, FREE), kind="stable")
+        order = np.argsort(-more / np.maximum(dearer, MIN_COST), kind="stable")
         more, dearer = more[order], dearer[order]
         return cls(row[order], arm[order], more, dearer, np.cumsum(dearer), np.cumsum(more))
 
@@ -54,12 +54,12 @@ class Frontier:
         earned, spent = (float(column[n - 1]) if n else 0.0 for column in (self.earned, self.spent))
         if n == len(self.row):
             return earned
-        return earned + float(self.gain[n]) * max(budget - spent, 0.0) / max(float(self.cost[n]), FREE)
+        return earned + float(self.gain[n]) * max(budget - spent, 0.0) / max(float(self.cost[n]), MIN_COST)
 
     def price(self, budget: float) -> float:
         """Return what one more unit of money would earn: the gain per cost of the next edge, 0 at the end."""
         n = self.bought(budget)
-        return float(self.gain[n] / max(self.cost[n], FREE)) if n < len(self.row) else 0.0
+        return float(self.gain[n] / max(self.cost[n], MIN_COST)) if n < len(self.row) else 0.0
 
 
 def _steps(gain: Money, cost: Money) -> "list[tuple[Longs, Longs, Money, Money]]":
@@ -68,7 +68,7 @@ def _steps(gain: Money, cost: Money) -> "list[tuple[Longs, Longs, Money, Money]]
     gained, paid, steps = np.zeros(len(rows)), np.zeros(len(rows)), []
     while len(rows):
         more, dearer = gain[rows] - gained[:, None], cost[rows] - paid[:, None]
-        slope = np.where(dearer >= 0, more / np.maximum(dearer, FREE), -np.inf)
+        slope = np.where(dearer >= 0, more / np.maximum(dearer, MIN_COST), -np.inf)
         steepest = slope == slope.max(axis=1, keepdims=True)
         arm = np.where(steepest, more, -np.inf).argmax(axis=1)
         at = np.arange(len(rows)), arm

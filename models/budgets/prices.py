@@ -5,21 +5,21 @@ Found by a subgradient method that follows signs only, as in Rprop (Riedmiller &
 
 import numpy as np
 
-from models.budgets.frontier import FREE
+from models.budgets.frontier import MIN_COST
 from models.budgets.limits import Limits, chosen
 from models.decisions.case import NOTHING
 from models.decisions.economics import Money
 
 ROUNDS, LAST_ROUNDS = 60, 15
 """Steps of the search, each a pass over all arms; after one on a sample, ``LAST_ROUNDS`` over everyone."""
-SAMPLE = 100_000
+SAMPLE_CUSTOMERS = 100_000
 """From twice this many customers on, prices are first searched on a sample, with limits in proportion."""
 
 
 def prices_of(gain: Money, cost: Money, budget: float, limits: Limits, money: float) -> Money:
     """Return the prices of caps and stock at which demand equals them; ``money``: where that price starts."""
     start, step = np.append(np.zeros(len(limits.most)), money), 0.1
-    if (every := len(gain) // SAMPLE) > 1:
+    if (every := len(gain) // SAMPLE_CUSTOMERS) > 1:
         some = slice(None, None, every)
         few = Limits(limits.caps / every, limits.product[some], limits.stock / every)
         start = _searched(gain[some], cost[some], budget / every, few, prices=start, size=step)
@@ -44,7 +44,7 @@ def _searched(
     most = np.append(limits.most, budget)
     scarce = np.isfinite(most)
     step = np.where(scarce, size * _typical(gain), 0.0)
-    step[-1] = size * max(prices[-1], _typical(gain / np.maximum(cost, FREE)) * 0.01)
+    step[-1] = size * max(prices[-1], _typical(gain / np.maximum(cost, MIN_COST)) * 0.01)
     sign, best, lowest = np.zeros(len(most)), prices, np.inf
     for _ in range(rounds):
         reduced = limits.priced(gain, prices[:-1]) - prices[-1] * cost

@@ -5,7 +5,7 @@ import numpy as np
 from features.arrays.dtypes import Ints, Longs
 from features.arrays.groups import cumcount
 from models.budgets.budget import ROUNDING, affordable
-from models.budgets.frontier import FREE
+from models.budgets.frontier import MIN_COST
 from models.budgets.limits import Limits, chosen
 from models.decisions.case import NOTHING
 from models.decisions.economics import Money
@@ -43,7 +43,7 @@ def filled(action: Ints, gain: Money, cost: Money, budget: float, limits: Limits
     per_product = np.append(room[len(limits.caps) : -1], np.inf)
     open_ = (room[: len(limits.caps)] > 0) & (per_product[limits.product] > 0)
     more, dearer = gain - chosen(gain, action)[:, None], cost - chosen(cost, action)[:, None]
-    step = np.where(open_ & (more > 0) & (dearer <= left), more / np.maximum(dearer, FREE), -np.inf)
+    step = np.where(open_ & (more > 0) & (dearer <= left), more / np.maximum(dearer, MIN_COST), -np.inf)
     arm = step.argmax(axis=1).astype(np.int32)
     rows = np.flatnonzero(np.isfinite(step[np.arange(len(arm)), arm]))
     rows = rows[np.argsort(-step[rows, arm[rows]], kind="stable")]

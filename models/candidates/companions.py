@@ -12,7 +12,7 @@ from models.lists.picks import OWN, SOURCES, TOGETHER, UPSELL
 from models.lists.question import Question, Scored
 from models.similarity.collaborative import Neighbours
 
-LIKE = SOURCES.index("similar")
+SIMILAR = SOURCES.index("similar")
 Suits = Callable[[Ints], Floats]
 """Returns the customer's own chance of buying each of some products."""
 N_SUITED = 100
@@ -31,7 +31,7 @@ def together(state: ListState, ask: Question, suits: Suits | None = None) -> Sco
     Products the customer is likely to buy move up.
     """
     lead = ask.lead
-    companions = _completed(_summed(state.together, lead), _summed(state.neighbours, lead, LIKE))
+    companions = _completed(_summed(state.together, lead), _summed(state.neighbours, lead, SIMILAR))
     kept = ~ask.bars(state.rules, "bought_together", companions.product) & ~np.isin(companions.product, lead)
     kept &= ~substitutes(state, lead, companions.product)
     return _suited(

@@ -8,7 +8,7 @@ from models.candidates.sources import Source
 from models.candidates.state import ListState
 from models.candidates.union import proposals
 
-MANY = 1_000
+MAX_CUSTOMERS = 1_000
 """Measured on at most this many customers."""
 
 
@@ -22,7 +22,7 @@ def source_recall(
     their union. ``customer`` and ``product`` are codes of the state; returns an empty mapping without pairs.
     """
     everyone = np.unique(customer)
-    some = np.sort(np.random.default_rng(seed).permutation(everyone)[:MANY]).astype(np.int32)
+    some = np.sort(np.random.default_rng(seed).permutation(everyone)[:MAX_CUSTOMERS]).astype(np.int32)
     step, parts, proposed = rows_at_once(len(state.shelf)), [], np.zeros(len(sources))
     for start in range(0, len(some), step):
         codes = some[start : start + step]

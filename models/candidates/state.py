@@ -22,7 +22,7 @@ from models.similarity.affinity import Bought, Tables, affinities
 from models.similarity.collaborative import Neighbours
 from models.similarity.newcomers import Newcomers
 
-NEAR = ("neighbours", "together", "linear", "texts", "alike")
+NEIGHBOUR_TABLES = ("neighbours", "together", "linear", "texts", "alike")
 ARRAYS = ("shelf", "kin", "customer_factors", "product_factors")
 TASTE_HALF_LIFE = 112.0
 """Days after which a purchase counts half in the item-item score."""
@@ -98,7 +98,7 @@ class ListState:
 
     def check(self, *, every: int = 1) -> None:
         """Check one row in ``every``; raise ``ArtefactError`` where scores contain NaN or infinity."""
-        arrays = {f"{name}.score": getattr(self, name).score for name in NEAR}
+        arrays = {f"{name}.score": getattr(self, name).score for name in NEIGHBOUR_TABLES}
         arrays |= {name: getattr(self, name) for name in ("customer_factors", "product_factors")}
         arrays |= {"popularity": self.table.popularity, "boost": self.rules.boost}
         for name, array in arrays.items():
@@ -113,14 +113,14 @@ class ListState:
         self.rules.save(folder / "rules")
         self.newcomers.save(folder / "newcomers")
         self.due.save(folder / "due")
-        for name in NEAR:
+        for name in NEIGHBOUR_TABLES:
             getattr(self, name).save(folder, name)
         write_arrays(folder, {name: getattr(self, name) for name in ARRAYS})
 
     @classmethod
     def load(cls, folder: Path) -> "ListState":
         """Memory-map what ``save`` wrote."""
-        parts: dict[str, Any] = {name: Neighbours.load(folder, name) for name in NEAR}
+        parts: dict[str, Any] = {name: Neighbours.load(folder, name) for name in NEIGHBOUR_TABLES}
         return cls(
             **parts,
             **{name: read_array(folder, name) for name in ARRAYS},

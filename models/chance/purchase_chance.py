@@ -27,7 +27,7 @@ from models.customers.log_linear import RICH, LogLinear
 
 TREES = "purchase_chance.trees.txt"
 """The file of its trees in an artefact."""
-SURE = 1 - 1e-12
+MAX_CHANCE = 1 - 1e-12
 """Chances are capped here: the hazard of 1 is infinite."""
 
 
@@ -89,7 +89,7 @@ def extrapolate(chance: Doubles, part: pd.DataFrame, whole: pd.DataFrame) -> Dou
 
     ``part`` and ``whole`` are the rows of the same customers, read for each. Never below the part's.
     """
-    whole_chance = -np.expm1(np.log1p(-np.minimum(chance, SURE)) * _whole_over_part(part, whole))
+    whole_chance = -np.expm1(np.log1p(-np.minimum(chance, MAX_CHANCE)) * _whole_over_part(part, whole))
     return np.asarray(np.maximum(whole_chance, chance))
 
 

@@ -36,11 +36,11 @@ FADING = 3.0
 """Prior strength of the category's mean in ``kind``, in buyers: it fades as a product's own record grows."""
 BANDS = (2.0, 10.0, 50.0)
 """Limits between bands, in usual buyers per horizon; each band of products has its own weights."""
-LEVELS = (0.5, 2.0)
+LEVEL_BOUNDS = (0.5, 2.0)
 """The total is moved by a factor within these bounds."""
-ENOUGH = 200
+MIN_ROWS = 200
 """Minimum number of rows (product and window) for a band to have its own weights."""
-TAME = 5.0
+MAX_TIMES_USUAL = 5.0
 """A purchase of more than this many times the product's median quantity counts as this many times it."""
 ROUND = 1e-9
 """Tolerance for rounding errors around whole numbers."""
@@ -119,7 +119,9 @@ class Demand:
         came = np.concatenate([sold.buyers for _, sold in windows])
         buyers = _blends(rows, came, band)
         packs = np.concatenate([_packs(plain, buyers) for plain, _ in windows])
-        taken = [np.minimum(sold.units / plain.pack, TAME * sold.buyers) for plain, sold in windows]
+        taken = [
+            np.minimum(sold.units / plain.pack, MAX_TIMES_USUAL * sold.buyers) for plain, sold in windows
+        ]
         units = _blends(packs, np.concatenate(taken), band)
         missed = [_missed(plain, sold, buyers, units) for plain, sold in windows]
         return cls(buyers, units, Spread.fit(missed, horizons=horizons))
@@ -160,7 +162,7 @@ def forecasts_of(sales: Sales, chance: Floats, category: Ints, horizon_days: int
         faded = np.exp2(-age[rows] / half_life) * np.log(2) * horizon_days / half_life
         return np.asarray(np.bincount(code[rows], faded, minlength=size) / (1 - np.exp2(-n_seen / half_life)))
 
-    units = np.minimum(spells.quantity, TAME * _middle(code, spells.quantity, size)[code])
+    units = np.minimum(spells.quantity, MAX_TIMES_USUAL * _middle(code, spells.quantity, size)[code])
     last, usual = total(starts & (age <= horizon_days)), total(starts & lately) * horizon_days / span
     new, year = rate(first, horizon_days), LastYear.of(spells, age, last, horizon_days)
     forecasts = {
@@ -210,13 +212,13 @@ def _missed(plain: Forecasts, sold: Sold, buyers: Weights, units: Weights) -> Mi
 
 
 def _level(plain: Forecasts, buyers: Floats) -> float:
-    """Return the factor that brings total buyers to those of the last horizon, in season, within ``LEVELS``.
+    """Return the factor, within ``LEVEL_BOUNDS``, from total buyers to the last horizon's, in season.
 
     The weights reflect growth in the windows they were learnt on, which does not continue: on validation
     cutoffs of a seasonal shop this factor was better on three of five, and worse on one.
     """
     last = float((plain.buyers[:, LAST] * plain.turn).sum())
-    return float(np.clip(last / max(float(buyers.sum()), 1e-9), *LEVELS))
+    return float(np.clip(last / max(float(buyers.sum()), 1e-9), *LEVEL_BOUNDS))
 
 
 def _blended(rows: Floats, weights: Weights, band: Ints) -> Floats:
@@ -254,7 +256,7 @@ def _blends(rows: Floats, came: Floats, band: Ints) -> Weights:
     blends = []
     for number in range(len(BANDS) + 1):
         at = band == number
-        blends.append(_blend(rows[at], came[at]) if at.sum() >= ENOUGH else everything)
+        blends.append(_blend(rows[at], came[at]) if at.sum() >= MIN_ROWS else everything)
     return tuple(tuple(weights.tolist()) for weights in blends)
 
 

@@ -9,7 +9,7 @@ from scipy.special import expit, logit
 
 from features.arrays.dtypes import Column, Doubles, Floats
 
-FLAT = 0.001
+MIN_DEVIATION = 0.001
 """An input with a smaller standard deviation hardly varies and is not scaled up."""
 RIDGE = 10.0
 """L2 penalty on the standardised weights: noticeable in a small shop, negligible in a large one."""
@@ -32,7 +32,7 @@ class Logistic:
         """
         mean = rows.mean(axis=0, dtype=np.float64)
         scale = rows.std(axis=0, dtype=np.float64)
-        scale = np.where(scale > FLAT, scale, 1.0)
+        scale = np.where(scale > MIN_DEVIATION, scale, 1.0)
         if not np.ptp(bought):
             share = (bought.sum() + 0.5) / (len(bought) + 1)
             weights, intercept = np.zeros(len(mean)), float(logit(share))

@@ -16,7 +16,7 @@ N_PRODUCTS = 10_000
 """Maximum number of products, evenly spaced over their codes, for the same reason."""
 SIZES = {"slow": 0.0, "middle": 2.0, "fast": 10.0}
 """Smallest number of expected buyers of each size."""
-FEWEST = 100
+MIN_PRODUCTS = 100
 """Minimum number of products for the intervals of a size to be measured."""
 DEPTH = 10
 HALF_LIFE = 56.0
@@ -61,7 +61,7 @@ def _by_size(rows: Column, expected: Expected) -> dict[str, Column]:
     """Return the products of each size that has enough of them."""
     size = np.searchsorted(list(SIZES.values()), expected.buyers[rows], side="right") - 1
     rows_of = {f"units of {name} sellers": rows[size == at] for at, name in enumerate(SIZES)}
-    return {name: part for name, part in rows_of.items() if len(part) >= FEWEST}
+    return {name: part for name, part in rows_of.items() if len(part) >= MIN_PRODUCTS}
 
 
 def _ndcg(window: Window, score: Floats) -> tuple[Column, Doubles]:

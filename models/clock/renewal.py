@@ -17,7 +17,7 @@ from models.clock.spells import HALF_DAY, Spells
 
 ROUNDS = 12
 """EM rounds; the remaining change is far below what calibration corrects."""
-SURE = 1e-9
+TINY = 1e-9
 WIDEST, NARROWEST = 2.0, 0.2
 """Bounds of the standard deviations of log gaps."""
 
@@ -39,15 +39,15 @@ class Rhythm:
         """Return the chance of a purchase within the horizon, given none so far."""
         before = self.again * self._share(self.age - HALF_DAY)
         until = self.again * self._share(self.age - HALF_DAY + horizon_days)
-        chance: Floats = (until - before) / np.maximum(1 - before, SURE)
+        chance: Floats = (until - before) / np.maximum(1 - before, TINY)
         return chance
 
     @property
     def due_in(self) -> Floats:
         """Median days until the next purchase, given none so far; NaN if never is likelier."""
         before = self.again * self._share(self.age - HALF_DAY)
-        half = (before + (1 - before) / 2) / np.maximum(self.again, SURE)
-        known = half < 1 - SURE
+        half = (before + (1 - before) / 2) / np.maximum(self.again, TINY)
+        known = half < 1 - TINY
         at = np.exp(self.middle + self.spread * ndtri(np.where(known, half, 0.5)))
         return np.where(known, np.maximum(at - self.age, 0), np.nan).astype(np.float32)
 
@@ -87,12 +87,12 @@ class Renewal:
     def rhythm(self, spells: Spells) -> Rhythm:
         """Return what is known of every pair."""
         closed = ~spells.open
-        log = np.log(np.maximum(spells.days, 1)) - self.power * np.log(np.maximum(spells.quantity, SURE))
+        log = np.log(np.maximum(spells.days, 1)) - self.power * np.log(np.maximum(spells.quantity, TINY))
         n = (spells.n - 1).astype(np.float64)
-        trust = max((self.within / self.between) ** 2, SURE)
+        trust = max((self.within / self.between) ** 2, TINY)
         middle = (trust * self.middle[spells.product] + spells.sums(log * closed)) / (trust + n)
         again = (self.loyalty * self.again[spells.product] + n) / (self.loyalty + n)
-        lasts = self.power * np.log(np.maximum(spells.quantity[spells.last], SURE))
+        lasts = self.power * np.log(np.maximum(spells.quantity[spells.last], TINY))
         spread = self.within * np.sqrt(1 + 1 / (trust + n))
         return Rhythm(again, middle + lasts, spread, spells.age.astype(np.float64))
 
@@ -115,7 +115,7 @@ class _Learning:
 
     @classmethod
     def of(cls, spells: Spells, category: Ints) -> "_Learning":
-        units = np.log(np.maximum(spells.quantity, SURE)).astype(np.float64)
+        units = np.log(np.maximum(spells.quantity, TINY)).astype(np.float64)
         log = np.log(np.maximum(spells.days, 1)).astype(np.float64)
         power = _power(spells, log, units)
         log = np.where(spells.open, np.log(np.maximum(spells.days - HALF_DAY, HALF_DAY)), log) - power * units
@@ -144,7 +144,7 @@ class _Learning:
         product = self.product[at]
         middle, again = self.middle[product], self.again[product]
         z = (self.log[at] - middle) / self.deviation
-        left = np.maximum(ndtr(-z), SURE)
+        left = np.maximum(ndtr(-z), TINY)
         returns[at] = again * left / (1 - again + again * left)
         mills = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) / left
         expected[at] = middle + self.deviation * mills
@@ -160,7 +160,7 @@ class _Learning:
             for column in (np.ones(len(returns)), returns, returns * expected)
         )
         self.deviation = float(
-            np.clip(np.sqrt(returns @ second / max(returns.sum(), SURE)), NARROWEST, WIDEST)
+            np.clip(np.sqrt(returns @ second / max(returns.sum(), TINY)), NARROWEST, WIDEST)
         )
         self.again = np.clip(_shrunk(back, n, self.kind, noise=None), 1e-4, 1 - 1e-4)
         self.middle = _shrunk(total, back, self.kind, noise=self.deviation**2)
@@ -199,7 +199,7 @@ def _shrunk(total: Column, n: Column, kind: Ints, *, noise: float | None) -> Col
     """
     size = int(kind.max(initial=0)) + 1
     kind_total, kind_n = (np.bincount(kind, column, minlength=size) for column in (total, n))
-    shop = total.sum() / max(n.sum(), SURE)
+    shop = total.sum() / max(n.sum(), TINY)
     kinds = _towards(kind_total, kind_n, np.full(size, shop), noise)
     return _towards(total, n, kinds[kind], noise)
 
@@ -208,10 +208,10 @@ def _towards(total: Column, n: Column, parent: Column, noise: float | None) -> C
     """Shrink means to their parents', by moments of their differences (DerSimonian & Laird 1986)."""
     one = parent * (1 - parent) if noise is None else np.full(len(n), noise)
     known = n > 0.5
-    gap = (total - n * parent) ** 2 / np.maximum(n, SURE)
-    variance = (gap - one)[known].sum() / max(n[known].sum(), SURE)
-    typical = float((one * n).sum() / max(n.sum(), SURE))
-    strength = np.clip(typical / max(variance, SURE), 1.0, 1000.0)
+    gap = (total - n * parent) ** 2 / np.maximum(n, TINY)
+    variance = (gap - one)[known].sum() / max(n[known].sum(), TINY)
+    typical = float((one * n).sum() / max(n.sum(), TINY))
+    strength = np.clip(typical / max(variance, TINY), 1.0, 1000.0)
     shrunk: Column = (total + strength * parent) / (n + strength)
     return shrunk
 
@@ -226,4 +226,4 @@ def _loyalty(spells: Spells, returns: Column) -> float:
     if len(second) < 20:
         return 5.0
     one, two = float(returns[first].mean()), float(returns[second].mean())
-    return float(np.clip((1 - two) / max(two - one, SURE), 0.5, 50.0))
+    return float(np.clip((1 - two) / max(two - one, TINY), 0.5, 50.0))

@@ -31,17 +31,17 @@ TIMES = (1.0, 1.5, 2.5, 4.0, 7.0, 12.0)
 """Candidate multiples of Poisson's variance."""
 SPREADS = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
 """Candidate squared coefficients of variation, combined with them."""
-ENOUGH, N_SIZES, N_FAST = 150, 12, 3
+MIN_ROWS, N_SIZES, N_FAST = 150, 12, 3
 """Minimum rows (product and window) per size; maximum sizes; parts into which the largest are split."""
-PRIOR = 100
+PRIOR_ROWS = 100
 """Prior strength, in rows, of the model's own tails at each size."""
 LEVEL, LEVEL_WEIGHT, LEVEL_MOST = 0.15, 2.0, 1.0
 """Log error of a shop's total: prior standard deviation, its weight in windows, and the cap on each error."""
 N_TRIED, N_ROWS = 2000, 40_000
 """Maximum number of rows used to estimate the variance, and to estimate the places."""
-OTHERS = 12.0
+PRIOR_WEEKS = 12.0
 """Prior strength of the variance of similar products, in weeks of a product's own."""
-SHARES = (0.05, 20.0)
+VARIANCE_BOUNDS = (0.05, 20.0)
 """Bounds on a product's variance relative to that of its size."""
 Noise = tuple[float | Column, float | Column]
 """Variance of the units in packs: ``noise[0] * mean + noise[1] * mean ** 2``."""
@@ -166,8 +166,8 @@ def _level(windows: Sequence[Missed], horizons: float) -> float:
 
 def _by_size(mean: Column) -> list[Any]:
     """Return rows grouped by expected sales; the group of the largest is split further."""
-    sizes = np.array_split(np.argsort(mean, kind="stable"), max(min(N_SIZES, len(mean) // ENOUGH), 1))
-    if len(sizes) == N_SIZES and len(sizes[-1]) >= N_FAST * ENOUGH / 2:
+    sizes = np.array_split(np.argsort(mean, kind="stable"), max(min(N_SIZES, len(mean) // MIN_ROWS), 1))
+    if len(sizes) == N_SIZES and len(sizes[-1]) >= N_FAST * MIN_ROWS / 2:
         sizes += np.array_split(sizes.pop(), N_FAST)
     return sizes
 
@@ -190,8 +190,8 @@ def _usual(mean: Column, weeks: Weeks, noise: tuple[float, float]) -> float:
 def _own(mean: Column, weeks: Weeks, noise: tuple[float, float], usual: Column) -> Column:
     """Return each product's variance relative to that of its size; 1 if it has no weeks on record."""
     n = np.maximum(weeks.n - 1, 0)
-    share = (OTHERS + n * _relative(mean, weeks, noise) / usual) / (OTHERS + n)
-    return np.asarray(np.clip(share, *SHARES))
+    share = (PRIOR_WEEKS + n * _relative(mean, weeks, noise) / usual) / (PRIOR_WEEKS + n)
+    return np.asarray(np.clip(share, *VARIANCE_BOUNDS))
 
 
 def _scaled(noise: tuple[float, float], own: Column) -> Noise:
@@ -212,7 +212,7 @@ def _places(mean: Column, came: Column, noise: Noise) -> tuple[float, float]:
 
 def _drawn(fitted: float, prior: float, n: int) -> float:
     """Return what was found in ``n`` rows, shrunk to the model's own value."""
-    return (n * fitted + PRIOR * prior) / (n + PRIOR)
+    return (n * fitted + PRIOR_ROWS * prior) / (n + PRIOR_ROWS)
 
 
 def _noise(mean: Column, came: Column) -> tuple[float, float]:

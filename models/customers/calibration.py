@@ -17,9 +17,9 @@ from scipy.special import expit, logit
 from features.arrays.dtypes import Doubles
 from models.noise import SHOP_NOISE, beyond_noise
 
-FAR = 12.0
+MAX_SHIFT = 12.0
 """No logit is moved further than this."""
-FEWEST = 6
+MIN_WINDOWS = 6
 """Minimum number of windows with errors of one sign for a common error."""
 TINY = 1e-6
 """Shares are kept at least this far from 0 and 1."""
@@ -38,10 +38,10 @@ def logit_shift(scores: Doubles, share: float) -> float:
     def miss(shift: float) -> float:
         return float(expit(scores + shift).mean()) - wanted
 
-    low, high = miss(-FAR), miss(FAR)
+    low, high = miss(-MAX_SHIFT), miss(MAX_SHIFT)
     if low > 0 or high < 0:
-        return -FAR if low > 0 else FAR
-    return float(brentq(miss, -FAR, FAR, xtol=1e-10))
+        return -MAX_SHIFT if low > 0 else MAX_SHIFT
+    return float(brentq(miss, -MAX_SHIFT, MAX_SHIFT, xtol=1e-10))
 
 
 class Miss(NamedTuple):
@@ -109,11 +109,11 @@ def seasonal_share(last_year: Miss | None, always: float) -> float:
 def common(missed: Doubles) -> float:
     """Return the error common to all windows: the smallest, if all have the same sign; else 0.
 
-    0 for fewer than ``FEWEST`` windows: they are too close together to tell a habit from a season. Unknown
-    errors (NaN) are left out.
+    0 for fewer than ``MIN_WINDOWS`` windows: they are too close together to tell a habit from a season.
+    Unknown errors (NaN) are left out.
     """
     known = missed[~np.isnan(missed)]
-    if len(known) < FEWEST:
+    if len(known) < MIN_WINDOWS:
         return 0.0
     return float(max(known.min(), 0.0) + min(known.max(), 0.0))
 

@@ -19,7 +19,7 @@ from models.boosted_trees import TreesConfig
 from models.config import HorizonConfig
 from models.customers.inputs import Prepared, fit_rhythm
 
-FEWEST = 3
+MIN_CUSTOMERS = 3
 """Minimum number of customers."""
 
 
@@ -70,9 +70,10 @@ def training_windows(shop: Shop, known_until: datetime, config: PanelConfig) -> 
     cutoffs = shop.past_cutoffs(known_until, horizon, n=n, step_days=config.step_days)
     windows = closed_windows(shop, cutoffs, known_until, horizon)
     n_known = len(windows[0].rows) if windows else 0
-    if n_known < FEWEST:
+    if n_known < MIN_CUSTOMERS:
         raise CannotLearn(
-            f"{n_known} customers had ordered {horizon} days before {known_until:%Y-%m-%d}, {FEWEST} needed",
+            f"{n_known} customers had ordered {horizon} days before {known_until:%Y-%m-%d}, "
+            f"{MIN_CUSTOMERS} needed",
             "check that the order lines have a customer_id",
         )
     return windows

@@ -34,9 +34,9 @@ RICH = (
 CHANCES = (CHANCE, STEADY)
 UNKNOWN = {"overdue_ratio": 1.0}
 """The value of a null where it is not 0: a customer without a gap yet is neither early nor late."""
-FLAT = 0.01
+MIN_DEVIATION = 0.01
 """A log with a smaller standard deviation hardly varies and is not scaled up."""
-FAR = 10.0
+MAX_DEVIATIONS = 10.0
 """Standardised logs are capped here: if the training rows were all alike, another customer may be thousands
 away."""
 
@@ -88,7 +88,7 @@ class LogLinear:
     def terms(self, rows: pd.DataFrame) -> Doubles:
         """Return what each of ``names`` adds to the score relative to a typical row, shape (n, names)."""
         design = (_design(self.names, rows) - np.array(self.mean)) / np.array(self.scale)
-        return np.asarray(np.clip(design, -FAR, FAR) * np.array(self.weights))
+        return np.asarray(np.clip(design, -MAX_DEVIATIONS, MAX_DEVIATIONS) * np.array(self.weights))
 
 
 def _standardised(
@@ -97,7 +97,7 @@ def _standardised(
     """Return the columns standardised to mean 0 and standard deviation 1, with their means and scales."""
     design = _design(names, rows)
     mean, spread = design.mean(axis=0), design.std(axis=0)
-    scale = np.where(spread > FLAT, spread, 1.0)
+    scale = np.where(spread > MIN_DEVIATION, spread, 1.0)
     return (design - mean) / scale, tuple(mean.tolist()), tuple(scale.tolist())
 
 

@@ -27,7 +27,7 @@ MEASURED_ON = 2000
 """The silhouette compares all pairs, so it is computed on this many customers."""
 HALVES = 2
 """Number of random splits into halves, to see whether both halves give the same personas."""
-REACH = 4.0
+MAX_DEVIATIONS = 4.0
 """Traits are capped at this many standard deviations, so that an outlier is no persona."""
 
 
@@ -94,7 +94,7 @@ def _logs(features: pd.DataFrame) -> Doubles:
 
 
 def _standard(logs: Doubles, mean: Doubles, scale: Doubles) -> Doubles:
-    return np.clip((logs - mean) / scale, -REACH, REACH)
+    return np.clip((logs - mean) / scale, -MAX_DEVIATIONS, MAX_DEVIATIONS)
 
 
 def _plain(row: Doubles) -> tuple[float, ...]:

@@ -19,7 +19,7 @@ from models.policy.subjects import Goods
 
 GRID = 96
 """Points of the integral over the best sampled worth."""
-REACH = 6.0
+N_DEVIATIONS = 6.0
 """The integral extends this many standard deviations beyond the largest mean."""
 ROWS_AT_ONCE = 5_000
 
@@ -92,7 +92,7 @@ def thompson(options: Options, spread: Money) -> Doubles:
 def _chances_of_best(mean: Money, spread: Money) -> Doubles:
     barred = ~np.isfinite(mean)
     centre, width = np.where(barred, -1.0, mean), np.where(barred, 1e-12, np.maximum(spread, 1e-12))
-    top = np.maximum((centre + REACH * width).max(axis=1, initial=0.0), 1e-9)
+    top = np.maximum((centre + N_DEVIATIONS * width).max(axis=1, initial=0.0), 1e-9)
     edges = top[:, None, None] * np.linspace(0, 1, GRID + 1)[None, :, None]
     below = ndtr((edges - centre[:, None, :]) / width[:, None, :])
     mass, at = np.diff(below, axis=1), np.maximum((below[:, 1:] + below[:, :-1]) / 2, 1e-300)

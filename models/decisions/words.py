@@ -13,7 +13,7 @@ from models.decisions.offer import Decision
 from models.policy.actions import DO_NOTHING
 
 N_RUNNERS_UP = 3
-FAR = 3650
+OPEN_END_DAYS = 3650
 """In days: a window that closes later is described as staying open."""
 
 
@@ -63,7 +63,7 @@ def window(decision: Decision, row: int) -> dict[str, int | None] | None:
     if action == NOTHING:
         return None
     closes = float(decision.arms.barred.closes[row, action])
-    return {"opens_in_days": 0, "closes_in_days": int(closes) if closes < FAR else None}
+    return {"opens_in_days": 0, "closes_in_days": int(closes) if closes < OPEN_END_DAYS else None}
 
 
 def _options(decision: Decision, row: int, products: Sequence[str]) -> list[tuple[str, str | None, float]]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Attribute = Literal["gender", "region", "interests", "acquisition_channel"]
 ATTRIBUTES: tuple[Attribute, ...] = get_args(Attribute)
-DAYS = 180
+WINDOW_DAYS = 180
 """Purchases of this many days before the cutoff count."""
 STRENGTH = 10.0
 """Prior strength of lifts, in expected purchases."""
@@ -49,7 +49,7 @@ class AttributeSegments:
 
     @classmethod
     def of(cls, shop: "Shop", cutoff: datetime) -> Self | None:
-        """Learn lifts from purchases of the last ``DAYS``; None if the shop records no attributes."""
+        """Learn lifts from purchases of the last ``WINDOW_DAYS``; None if the shop records no attributes."""
         if not shop.facts.has_customers:
             return None
         frame = shop.con.raw_sql(f"SELECT customer_id, {', '.join(ATTRIBUTES)} FROM customers").df()
@@ -145,7 +145,7 @@ def _buyers(history: History) -> Sparse:
     """Return recent buyers as a matrix of ones, (customers, products)."""
     from scipy.sparse import csr_matrix
 
-    recent = history.cutoff_day - history.day <= DAYS
+    recent = history.cutoff_day - history.day <= WINDOW_DAYS
     at = (history.customer[recent], history.product[recent])
     bought = csr_matrix((np.ones(len(at[0])), at), shape=(len(history.customers), len(history.products)))
     bought.data[:] = 1

@@ -22,7 +22,7 @@ N_SHELF = 20_000
 """Versions are taken from this many products, the recent best sellers."""
 N_PER_PRODUCT = 200
 """Maximum number of versions compared per product, the best sellers among them."""
-LIKE = 0.5
+MIN_COMMON_WORDS = 0.5
 """Share of the longer name's words that two products without a category must have in common."""
 PAIRS_AT_ONCE = 200_000
 INPUTS: dict[str, str] = {
@@ -172,7 +172,7 @@ def _of_like_words(catalogue: Catalogue, words: Sparse, shelf: Ints, price_step:
     ratio = catalogue.price[version] / catalogue.price[product]
     kept = (ratio >= LEAST_STEP) & (ratio <= price_step)
     product, version = product[kept], version[kept]
-    alike = _in_common(words, product, version) >= LIKE
+    alike = _in_common(words, product, version) >= MIN_COMMON_WORDS
     return product[alike], version[alike]
 
 

@@ -20,7 +20,7 @@ from models.processes.rhythm import rhythm
 
 MOST_ROWS = 10_000
 """Maximum number of customers it is fitted on, drawn evenly: a row costs four hypergeometric functions."""
-NEAR = (-6.0, 4.0)
+BOUNDS = (-6.0, 4.0)
 """Bounds of log-parameters, in time units of the oldest customer: beyond, evaluation takes too long.
 
 If all leave at one rate, s and beta grow without limit: at e^4 the likelihood is within a millionth of it.
@@ -49,7 +49,7 @@ class ParetoNBD:
         log_params = minimise(
             lambda logs: _loss(logs, *rows),
             starts=[(-0.5, -1.0, -0.5, -1.0), (-1.0, -2.0, 0.5, 1.0)],
-            bounds=[NEAR] * 4,
+            bounds=[BOUNDS] * 4,
             what="Pareto/NBD",
         )
         r, alpha, s, beta = (float(value) for value in np.exp(log_params))

@@ -15,7 +15,7 @@ import numpy as np
 from features.arrays.dtypes import Bools, Bytes, Floats, Ints
 from features.arrays.history import History
 from features.arrays.stored import read_array
-from models.candidates.companions import LIKE, Suits, better, substitutes, together, with_cart
+from models.candidates.companions import SIMILAR, Suits, better, substitutes, together, with_cart
 from models.candidates.state import ListState
 from models.candidates.union import Candidates
 from models.lists.dearer import Dearer
@@ -172,7 +172,7 @@ class Live:
         product, source, bought = self._candidates(ask, list_name)
         kept = ~self.state.rules.barred(list_name, product, bought | ask.tried(list_name, product))
         product = product[kept]
-        source = np.where(bought, OWN, np.where(source == OWN, LIKE, source))[kept].astype(np.uint8)
+        source = np.where(bought, OWN, np.where(source == OWN, SIMILAR, source))[kept].astype(np.uint8)
         scored = Scored(product, self._chance(ask, product), source)
         return with_cart(self.state, ask.cart, scored) if len(ask.cart) else scored
 
@@ -194,7 +194,7 @@ class Live:
         lead = Lead(
             np.append(ask.cart, ask.fresh),
             (self.state.together.product, self.state.neighbours.product),
-            (TOGETHER, LIKE),
+            (TOGETHER, SIMILAR),
             N_NEAR,
         )
         return united((pool, _group((ask.fresh, OWN)), rest), lead, ask.mine.product, ask.barred)

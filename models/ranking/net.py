@@ -16,11 +16,11 @@ from features.arrays.dtypes import Doubles, Floats, Ints, Longs
 from features.arrays.pairs import MISSING
 from features.arrays.stored import read_array, write_arrays
 
-SMALL = 1.5
+SHARE_LIMIT = 1.5
 """Columns that never exceed this are shares and the like, and are scaled by 100."""
 BLOCK = 64
 """Rows computed together, column by column."""
-FAR = 4.0
+MAX_DEVIATIONS = 4.0
 """Inputs are capped at this many standard deviations from their mean."""
 
 
@@ -34,14 +34,14 @@ class Scale(NamedTuple):
     """Index of the flag among the inputs; -1 if the column is never missing, or an earlier flag says the
     same."""
     missing: Any = MISSING
-    far: Any = np.float32(FAR)
+    far: Any = np.float32(MAX_DEVIATIONS)
 
     @classmethod
     def of(cls, features: Floats) -> Self:
         """Compute from some rows."""
         n_columns, known = features.shape[1], features != MISSING
         largest = np.where(known, np.abs(features), 0).max(axis=0, initial=0)
-        factor = np.where(largest <= SMALL, 100, 1).astype(np.float32)
+        factor = np.where(largest <= SHARE_LIMIT, 100, 1).astype(np.float32)
         plain = cls(factor, np.zeros_like(factor), np.ones_like(factor), _flags(~known), far=np.float32(1e9))
         logs, count = inputs(features, plain)[:, :n_columns], np.maximum(known.sum(axis=0), 1)
         mean = logs.sum(axis=0, dtype=np.float64) / count

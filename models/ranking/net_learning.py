@@ -15,13 +15,13 @@ from models.ranking.net import Net, Scale, inputs
 
 BATCH, STEPS = 1024, 500
 """Maximum rows per step, and minimum steps per pass (batches are smaller if rows are few)."""
-FEWEST = 32
+MIN_ROWS = 32
 """Minimum rows per step."""
 RATE = 0.003
 """Maximum learning rate."""
 WARM = 200
 """Steps until that rate is reached."""
-SAMPLE = 100_000
+N_SCALE_ROWS = 100_000
 """Number of rows from which the scale of the columns is computed."""
 MEMORY, SPREAD = 0.9, 0.999
 """Decay of the running means of the gradient and of its square."""
@@ -49,9 +49,9 @@ def learn(features: Floats, bought: Bools, config: NetConfig) -> Net | None:
     from threadpoolctl import threadpool_limits
 
     rng = np.random.default_rng(config.seed)
-    scale = Scale.of(features[:: max(len(features) // SAMPLE, 1)])
+    scale = Scale.of(features[:: max(len(features) // N_SCALE_ROWS, 1)])
     nets = _Nets.new(rng, inputs(features[:1], scale).shape[1], config, float(bought.mean()))
-    batch = int(np.clip(len(features) // STEPS, FEWEST, BATCH))
+    batch = int(np.clip(len(features) // STEPS, MIN_ROWS, BATCH))
     n_steps = config.n_passes * (len(features) // batch)
     losses = np.zeros(n_steps)
     with threadpool_limits(1, "blas"):

@@ -22,7 +22,7 @@ FACTS = {
     "since": 1, "c_orders_28d": 1, "p_rebuy_active": 10, "s_similar": 10, "s_linear": 10, "s_factors": 10,
 }  # fmt: skip
 """Pair features it reads, each as log(1 + factor * feature)."""
-ENOUGH = 30_000
+MAX_ROWS = 30_000
 """Maximum number of rows to learn from, evenly drawn: more would hardly change so few weights."""
 RIDGE = 30.0
 """L2 penalty on the weights, which matters while purchases are few."""
@@ -41,7 +41,7 @@ class Plain:
     @classmethod
     def learn(cls, features: Floats, bought: Bools, share: float) -> Self:
         """Learn from rows of pair features and whether each was bought."""
-        rows = np.arange(0, len(bought), max(len(bought) // ENOUGH, 1))
+        rows = np.arange(0, len(bought), max(len(bought) // MAX_ROWS, 1))
         truth = bought[rows].astype(np.float64)
         return cls(share, Logistic.fit(facts(features[rows]), truth, ridge=RIDGE))
 

@@ -22,7 +22,7 @@ MAX_LEAVES = 64
 """A tree's leaves are the bits of one word."""
 BLOCK = 64
 """Rows per block."""
-ALL = np.uint64(2**64 - 1)
+ALL_BITS = np.uint64(2**64 - 1)
 
 
 class Word(NamedTuple):
@@ -115,7 +115,7 @@ def _tree(fields: Mapping[str, str]) -> tuple[Any, ...]:
     exact = numbers("threshold", np.float64)
     near = exact.astype(np.float32)
     down = np.where(near > exact, np.nextafter(near, np.float32(-np.inf)), near)
-    kept = np.array([~(((1 << size) - 1) << first) & int(ALL) for first, size in spans], np.uint64)
+    kept = np.array([~(((1 << size) - 1) << first) & int(ALL_BITS) for first, size in spans], np.uint64)
     return numbers("split_feature", np.int32), down, kept, leaf[order]
 
 

@@ -21,9 +21,9 @@ from models.ranking.cross_sell_rows import CrossSellConfig, over_candidates, sta
 from models.ranking.ranker import Ranker
 from models.youth import youth
 
-MANY = 500
+MAX_CUSTOMERS = 500
 """Maximum number of customers whose pairs are used: more would hardly change a single number."""
-SMALL = 1e-12
+MIN_CHANCE = 1e-12
 """Chances are kept at least this far from 0 and 1."""
 
 
@@ -59,9 +59,11 @@ def _asked_again(
         today = customers[codes]
         of_today = now.history.of_customers(today)
         features = now.features(of_today, today, candidates.customer, products[candidates.product])
-        return logit(ranker.chance(features).astype(float).clip(SMALL, 1 - SMALL)), among(pair, truth)
+        return logit(ranker.chance(features).astype(float).clip(MIN_CHANCE, 1 - MIN_CHANCE)), among(
+            pair, truth
+        )
 
-    known = np.random.default_rng(config.seed).permutation(np.flatnonzero(customers >= 0))[:MANY]
+    known = np.random.default_rng(config.seed).permutation(np.flatnonzero(customers >= 0))[:MAX_CUSTOMERS]
     nothing = np.zeros(0), np.zeros(0, bool)
     parts = over_candidates(then, np.sort(known).astype(np.int32), config, asked)
     odds, bought = zip(nothing, *parts, strict=True)

@@ -15,12 +15,12 @@ from features.arrays.dtypes import Bools, Column, Doubles, Floats, Ints, Longs, 
 from features.arrays.history import History
 from models.similarity.collaborative import Neighbours, nearest
 
-FLOOR = 3
+MIN_ORDERS = 3
 """Minimum number of orders that two products share, and of customers who bought both, so that it is no single
 household's habit."""
 SHRINK = 10.0
 """The cosine of two products' orders is shrunk as if each had been in this many more."""
-SURE = 10.83
+MIN_LIKELIHOOD_RATIO = 10.83
 """Minimum log-likelihood ratio of a pair (doubled, chi-squared with one degree of freedom): p = .001 (Dunning
 1993)."""
 PROOF = 20
@@ -50,9 +50,9 @@ def together(history: History, category: Ints, n: int) -> Together:
     good = near.product >= 0
     product, other = np.nonzero(good)[0], near.product[good]
     expected = baskets.sold[product] * baskets.sold[other] / max(baskets.n_orders, 1)
-    enough = (shared[good] >= FLOOR) & (shared[good] > expected)
+    enough = (shared[good] >= MIN_ORDERS) & (shared[good] > expected)
     enough &= (kin[product] < 0) | (kin[product] != kin[other])
-    enough[enough] = surprise(shared[good][enough], expected[enough]) >= SURE
+    enough[enough] = surprise(shared[good][enough], expected[enough]) >= MIN_LIKELIHOOD_RATIO
     enough[enough] = _by_many(baskets, product[enough], other[enough], shared[good][enough])
     good[good] = enough
     return Together(_kept(near, good, n), kin)
@@ -90,7 +90,7 @@ def _most_shared(baskets: _Baskets, n: int) -> tuple[Neighbours, Floats]:
     """Return each product's ``n`` nearest by shrunk cosine, and the number of orders they share."""
     from scipy.sparse import csr_matrix
 
-    common = baskets.sold[baskets.product] >= FLOOR
+    common = baskets.sold[baskets.product] >= MIN_ORDERS
     scale = np.sqrt(baskets.sold + SHRINK)
     product, order = baskets.product[common], baskets.order[common]
     shape = (baskets.n_orders, len(scale))
@@ -150,7 +150,7 @@ def _by_many(baskets: _Baskets, one: Column, other: Ints, shared: Column) -> Boo
     habit = 1.0 / np.maximum(baskets.visits, 1)
     expected, buyers = _meetings(indptr, customer, n.astype(np.float64), habit, one, other)
     seldom = (expected >= TELLING) & (shared + 2 * np.sqrt(shared) < expected)
-    return np.asarray((buyers >= FLOOR) & ~seldom)
+    return np.asarray((buyers >= MIN_ORDERS) & ~seldom)
 
 
 @compiled

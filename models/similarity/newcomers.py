@@ -25,7 +25,7 @@ NEW_DAYS = 28
 """Days for which a product is young, or one horizon if that is longer."""
 N_LIKE = 10
 """Number of look-alikes per newcomer."""
-FEWEST = 20
+MIN_NEWCOMERS = 20
 """Minimum number of earlier newcomers to learn their sales relative to look-alikes."""
 WORTH = 0.3
 """Sales of a newcomer relative to its look-alikes, if there were too few earlier ones."""
@@ -124,7 +124,7 @@ def _worth(history: History, times: tuple[Floats, int, int], expected: Floats) -
     then = history.day < history.cutoff_day - horizon
     earlier = (age >= horizon) & (age < horizon + young) & (expected > 0)
     earlier &= n_buyers(history, then) < FEW_BUYERS
-    if int(earlier.sum()) < FEWEST:
+    if int(earlier.sum()) < MIN_NEWCOMERS:
         return WORTH
     n_customers = max(len(np.unique(history.customer[~then])), 1)
     sold = n_buyers(history, ~then)[earlier].sum() / n_customers

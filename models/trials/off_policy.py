@@ -24,10 +24,10 @@ from features.errors import CannotLearn, InputError
 from models.boosted_trees import Trees, TreesConfig
 from models.trials.trial import Estimate
 
-SURE = 5.0
+MAX_WEIGHT_ERRORS = 5.0
 """Maximum standard errors by which the mean weight may differ from 1; beyond, the log does not cover the
 policy."""
-LOST = 0.01
+MAX_UNCOVERED = 0.01
 """Maximum share of decisions in which a policy may do what had no chance of being done; beyond, it is
 refused."""
 N_FOLDS = 5
@@ -195,14 +195,14 @@ def _check_cover(log: Log, weight: Doubles) -> None:
             "try actions at random: set `exploration` in [contact_policy] of recompra.toml",
         )
     lost = float(np.where(log.propensity < 1, 0.0, 1 - weight).mean())
-    if lost > LOST:
+    if lost > MAX_UNCOVERED:
         raise CannotLearn(
             f"the log does not cover the policy: in {lost:.0%} of decisions it takes "
             "an action that had no chance",
             "let it do nothing where its action is not permitted, or set `exploration` in [contact_policy]",
         )
     error = _error(weight - average, log.group)
-    if abs(average - 1) > SURE * error + 1e-9:
+    if abs(average - 1) > MAX_WEIGHT_ERRORS * error + 1e-9:
         raise CannotLearn(
             f"the log does not cover the policy: its weights average {average:.2f}, not 1",
             "check the propensities, and that its actions were tried on the customers it chooses them for",

@@ -14,7 +14,7 @@ Z = 1.959964
 """Standard errors on either side of a 95% interval."""
 LEAST_PROPENSITY = 0.01
 """Below it (and above 1 minus it) a contact was practically certain: there is nobody to compare with."""
-FEWEST = 50
+MIN_PER_GROUP = 50
 """Minimum number of customers in each group, contacted and held out."""
 FEWEST_OUTCOMES = 10
 """Minimum number of customers in each group whose outcome differs from its most common value."""
@@ -154,9 +154,9 @@ def _check_groups(outcome: Doubles, treated: Doubles) -> None:
         ("held out", treated == 0),
     )
     for name, group in groups:
-        if (n := int(group.sum())) < FEWEST:
+        if (n := int(group.sum())) < MIN_PER_GROUP:
             raise CannotLearn(
-                f"{n} customers were {name}: {FEWEST} are needed to compare",
+                f"{n} customers were {name}: {MIN_PER_GROUP} are needed to compare",
                 "hold out a share at random, and keep treated = false for them",
             )
         _, counts = np.unique(outcome[group], return_counts=True)

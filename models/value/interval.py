@@ -22,7 +22,7 @@ HELD = 0.8
 """The share of customers inside their interval."""
 ORDERS_HELD = 0.9
 """The share of orders inside an interval that excludes 0; less if an order is next to certain."""
-SURE = 0.9
+SURE_CHANCE = 0.9
 """Above this chance of an order, 0 is an outlier: every such interval excludes it."""
 
 
@@ -40,7 +40,7 @@ class Interval:
         from_zero = np.maximum(1 - falling, HELD)
         total = from_zero.sum() - np.cumsum(from_zero - _orders_held(falling) * falling)
         n_likely = int((total >= HELD * len(falling)).sum())
-        return cls(min(float(np.append(falling, SURE)[n_likely]), SURE))
+        return cls(min(float(np.append(falling, SURE_CHANCE)[n_likely]), SURE_CHANCE))
 
     def shares(self, chance: Doubles) -> tuple[Doubles, Doubles]:
         """Return the quantiles of amounts at the lower and upper end, shape (n,) each; -1 is amount 0."""

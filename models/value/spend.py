@@ -22,7 +22,7 @@ SPREAD = np.linspace(0, 1, 101)
 """The probabilities at which quantiles of amounts relative to their prediction are stored."""
 TAIL = 0.99
 """Customers above this quantile do not set the level for the others."""
-DAYS, AMOUNT = "more_days.trees.txt", "amount.trees.txt"
+DAYS_FILE, AMOUNT_FILE = "more_days.trees.txt", "amount.trees.txt"
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,9 @@ class Spend:
 
     def save(self, folder: Path) -> None:
         """Write the trees' text."""
-        self.more_days.save(folder / DAYS)
+        self.more_days.save(folder / DAYS_FILE)
         if self.amount is not None:
-            self.amount.trees.save(folder / AMOUNT)
+            self.amount.trees.save(folder / AMOUNT_FILE)
 
     def facts(self) -> dict[str, Any]:
         """Return everything but the trees as plain data, for ``model.json``."""
@@ -111,8 +111,8 @@ class Spend:
     def load(cls, folder: Path, facts: Mapping[str, Any]) -> Self:
         """Rebuild from what ``save`` wrote and ``facts`` returned."""
         linear = facts["amount"]
-        amount = None if linear is None else Amount(Trees.load(folder / AMOUNT), LogLinear.of(linear))
-        days, spread = Trees.load(folder / DAYS), tuple(facts["spread"])
+        amount = None if linear is None else Amount(Trees.load(folder / AMOUNT_FILE), LogLinear.of(linear))
+        days, spread = Trees.load(folder / DAYS_FILE), tuple(facts["spread"])
         return cls(days, amount, facts["paying"], facts["mean_factor"], spread)
 
 

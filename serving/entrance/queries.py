@@ -14,7 +14,7 @@ from serving.endpoints import Endpoint
 from serving.entrance.bodies import refusal_of
 from serving.entrance.refusals import Refused
 
-MOST = 1_000
+MAX_FIELDS = 1_000
 """Maximum number of fields in a query, including repetitions."""
 EMPTY = {"type": "string", "maxLength": 0}
 
@@ -73,7 +73,9 @@ def _written(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _pairs(query: bytes) -> list[tuple[str, str]]:
     try:
-        return parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST)
+        return parse_qsl(
+            query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS
+        )
     except ValueError as error:
         raise Refused(400, f"the query cannot be read: {error}"[:200]) from None
 

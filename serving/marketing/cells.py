@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-FREE = ("customer_id", "product_id", "product_name", "name")
+FREE_TEXT = ("customer_id", "product_id", "product_name", "name")
 """Columns whose values are chosen by others."""
 FORMULA = re.compile(r"\s*[=@]|\s*[+-](?![\d\s().,/-]*\Z)")
 
@@ -23,7 +23,7 @@ def guarded(value: Any) -> Any:
 
 def guarded_rows(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
     """Return the rows under these names, guarded; usually the very same."""
-    free = [at for at, name in enumerate(names) if name in FREE]
+    free = [at for at, name in enumerate(names) if name in FREE_TEXT]
     if all(guarded(row[at]) is row[at] for at in free for row in rows):
         return rows
     return [[guarded(cell) if at in free else cell for at, cell in enumerate(row)] for row in rows]

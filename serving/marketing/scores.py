@@ -30,7 +30,7 @@ from serving.state import State
 
 BLOCK = 1000
 """Rows generated at once: few enough to let the worker's other requests in between."""
-MOST = 10_000
+MAX_ROWS = 10_000
 """Maximum rows per page."""
 OLD_KEPT = 2
 
@@ -119,7 +119,7 @@ class ScoresQuery:
     @property
     def most(self) -> int:
         """Maximum number of rows to return."""
-        whole = MOST if self.request.format == "json" else len(self.rows)
+        whole = MAX_ROWS if self.request.format == "json" else len(self.rows)
         return self.request.limit or whole
 
     def blocks(self) -> Iterator[list[Row]]:

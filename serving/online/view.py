@@ -30,8 +30,8 @@ DEAD = (sa.exc.DBAPIError,)
 RETRY_SECONDS = 1.0
 SURE_SECONDS = 0.2
 """After this time the clock is read even if nothing seems to have been written, to notice a lost store."""
-CLOCKS = f"SELECT {', '.join(TOPICS)} FROM clock"
-KEPT = 5_000
+READ_CLOCK = f"SELECT {', '.join(TOPICS)} FROM clock"
+MAX_CACHED = 5_000
 """The lines of at most this many customers are cached; then the cache is emptied."""
 
 
@@ -129,12 +129,12 @@ class View:
             end.atexit = False
             self._clock = (connection, connection.connection.cursor(), end)
             if self.store.engine.dialect.name == "sqlite":
-                self._clock[1].execute(CLOCKS).fetchone()  # creates the WAL index if there is none
+                self._clock[1].execute(READ_CLOCK).fetchone()  # creates the WAL index if there is none
                 self._wal_header = WalHeader.of(self._clock[1])
         if self._wal_header is not None:
             # before the counters, so that what is written meanwhile is read next time
             self._header_seen = self._wal_header.read()
-        return counters(self._clock[1], CLOCKS)
+        return counters(self._clock[1], READ_CLOCK)
 
     def _sync_events(self, after: int) -> None:
         query = sa.select(EVENTS.c.customer_id).distinct()
@@ -181,7 +181,7 @@ class View:
             return known
         kind, _, secret = presented.decode("latin-1").partition(" ")
         key = holder(self.keys, secret.strip()) if kind.lower() == "bearer" else None
-        if key is not None and len(self._holders) < KEPT:
+        if key is not None and len(self._holders) < MAX_CACHED:
             self._holders[digest] = key
         return key
 
@@ -217,7 +217,7 @@ class View:
         except DEAD as error:
             self._mark_down(error)
             return rows
-        if len(self._kept) >= KEPT:
+        if len(self._kept) >= MAX_CACHED:
             self._kept.clear()
         self._kept[customer_id] = (turn, newest)
         return newest

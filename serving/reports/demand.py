@@ -13,14 +13,14 @@ from features.storage.files import replacing
 from features.window import local_day, parse_cutoff
 from models.chance.horizon import season_from, sentence
 from models.repurchase import Repurchase
-from serving.marketing.cells import FREE, guarded
+from serving.marketing.cells import FREE_TEXT, guarded
 from serving.registry import Registry
 from serving.score import moment_of
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-SHOWN = 20
+N_SHOWN = 20
 
 
 def demand(home: Path, as_of: datetime | None = None, *, now: datetime | None = None) -> pd.DataFrame:
@@ -70,7 +70,7 @@ def check_suffix(out: Path) -> None:
 def write(frame: pd.DataFrame, out: Path) -> None:
     """Write CSV or Parquet, by the file's suffix; raise ``SettingsError`` for another one."""
     check_suffix(out)
-    texts = {name: frame[name].map(guarded) for name in FREE if name in frame}
+    texts = {name: frame[name].map(guarded) for name in FREE_TEXT if name in frame}
     with replacing(out) as file:
         if out.suffix == ".csv":
             frame.assign(**texts).to_csv(file, index=False)
@@ -78,7 +78,7 @@ def write(frame: pd.DataFrame, out: Path) -> None:
             frame.to_parquet(file, index=False)
 
 
-def table(frame: pd.DataFrame, n: int = SHOWN) -> "Table":
+def table(frame: pd.DataFrame, n: int = N_SHOWN) -> "Table":
     """Return the first rows as a table for the terminal; unknown values are empty."""
     from rich.table import Table
 

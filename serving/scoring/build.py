@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from models.uplift import Uplift
     from models.upsell import Upsell
 
-K = 100
+N_READY = 100
 """Length of the ready lists; longer requests are answered live."""
 
 
@@ -169,10 +169,10 @@ class Build:
         """Return the lists of cross_sell; where it is no champion those of its fallback, as in a backtest."""
         if self._cross_sell is not None:
             model, state = self._cross_sell
-            return model.ready(state, k=K)
+            return model.ready(state, k=N_READY)
         if self._popular is not None:
             habits, known = self._popular
-            return habits.ready(known, k=K)
+            return habits.ready(known, k=N_READY)
         return {}
 
     def popular(self) -> tuple[Ints, Floats]:

@@ -32,7 +32,7 @@ from serving.scoring.snapshot import Snapshot
 if TYPE_CHECKING:
     from models.ranking.live import Live
 
-SAMPLE = 200
+N_CHECKED_ROWS = 200
 """Number of rows of each list that are checked on loading, evenly spaced."""
 
 
@@ -187,7 +187,9 @@ def check(snapshot: Snapshot) -> None:
 
 
 def _check_list(name: str, ready: Picks, n_products: int, n_sources: int) -> None:
-    rows = np.unique(np.linspace(0, max(len(ready.product) - 1, 0), SAMPLE).astype(int))[: len(ready.product)]
+    rows = np.unique(np.linspace(0, max(len(ready.product) - 1, 0), N_CHECKED_ROWS).astype(int))[
+        : len(ready.product)
+    ]
     product, score, source = ready.product[rows], ready.score[rows], ready.source[rows]
     if product.size and (product.min() < -1 or product.max() >= n_products):
         raise ArtefactError(f"list {name} names products that are not in its catalogue", "score again")

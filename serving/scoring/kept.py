@@ -15,7 +15,7 @@ from typing import Any
 
 from serving.state import SERVED, Pointer
 
-KEPT = 3
+N_RETAINED = 3
 """This many scorings are retained in any case, so that readers can finish and cursors stay valid."""
 KEPT_DAYS = 28
 
@@ -59,7 +59,7 @@ def _read(path: Path) -> KeptScoring | None:
 def outdated(home: Path) -> list[Path]:
     """Return the scorings that can be deleted."""
     paths, readable = whole(home), scorings(home)
-    kept = {*paths[-KEPT:], *(other.path for other in readable if _to_go_back_to(other, readable))}
+    kept = {*paths[-N_RETAINED:], *(other.path for other in readable if _to_go_back_to(other, readable))}
     return [path for path in paths if path not in kept]
 
 

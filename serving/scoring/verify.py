@@ -29,7 +29,7 @@ from serving.scoring.folder import load
 from serving.scoring.snapshot import Snapshot
 from serving.state import Pointer
 
-SAMPLE = 200
+N_CUSTOMERS = 200
 N_PRODUCTS = 10
 """Per customer, this many products bought and as many best sellers are compared."""
 CLOSE = 2e-6
@@ -60,7 +60,7 @@ class Comparison:
             )
 
 
-def verify(home: Path, n: int = SAMPLE) -> Comparison:
+def verify(home: Path, n: int = N_CUSTOMERS) -> Comparison:
     """Compare the scoring in service, as the service maps it, for ``n`` customers; different ones each time.
 
     Raises ``NotFound`` before the first scoring, ``ArtefactError`` if one cannot be read.

@@ -315,7 +315,7 @@ def test_pictures_are_drawn_for_what_was_measured(holdout, tmp_path: Path) -> No
 def test_calibration_is_measured_in_each_large_rfm_segment(
     shop: Shop, holdout: Holdout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.kinds.scores.FEWEST", 5)
+    monkeypatch.setattr("training.kinds.scores.MIN_CUSTOMERS", 5)
     model = FakeChurn(FakeConfig(), CUTOFF)
     found = evaluate(model, holdout, answers(model, holdout), baselines=False).ours
     parts = {key: sample for key, sample in found.items() if key.startswith("ece lapsed of ")}

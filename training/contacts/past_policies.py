@@ -21,7 +21,7 @@ FOLLOWED = "followed"
 """The policy that was in service."""
 GIVEN = "given"
 """The policy that the caller supplied."""
-FEWEST = 200
+MIN_DECISIONS = 200
 """Minimum number of decisions with a closed horizon to evaluate a policy."""
 
 
@@ -50,9 +50,9 @@ class DecisionLog:
         Raises ``CannotLearn`` if decisions are few, or the log does not cover the policy.
         """
         n = len(self.decided)
-        if n < FEWEST:
+        if n < MIN_DECISIONS:
             raise CannotLearn(
-                f"{FEWEST} decisions with a known outcome are needed, found {n}",
+                f"{MIN_DECISIONS} decisions with a known outcome are needed, found {n}",
                 "ask for offers with `record`, and ingest the orders that follow",
             )
         if name == FOLLOWED:

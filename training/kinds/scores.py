@@ -15,7 +15,7 @@ from training.measures.holdout import Holdout
 from training.measures.samples import Evaluation, Sample
 
 log = logging.getLogger("recompra.training")
-FEWEST = 200
+MIN_CUSTOMERS = 200
 """Minimum number of customers in a segment for calibration to be measured there."""
 Predictions = TypeVar("Predictions", pd.DataFrame, "pd.Series[Any]")
 
@@ -99,7 +99,7 @@ def _measure_segments(evaluation: Evaluation, method: str, truth_name: str, hold
     segment = rfm(holdout.shop.customer_features(holdout.cutoff)).reindex(whole.customers)
     for name in sorted(segment.dropna().unique()):
         inside = (segment == name).to_numpy()
-        if inside.sum() >= FEWEST:
+        if inside.sum() >= MIN_CUSTOMERS:
             parts = tuple(column[inside] for column in whole.columns)
             key = f"ece {truth_name} of {name}"
             evaluation.samples[method][key] = Sample(whole.metric, whole.customers[inside], parts)

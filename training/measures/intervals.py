@@ -15,15 +15,15 @@ from features.arrays.dtypes import Doubles
 from training.measures.criteria import Metric
 from training.measures.metrics import Statistic, captured, decile_mape, ece, mean, pit_error
 
-FEW = 50_000
+MAX_CACHED_ROWS = 50_000
 """Up to this many rows the draws are cached, at one byte per row and draw."""
 N_DRAWS, N_DRAWS_OF_MANY = 400, 100
-"""Number of draws for up to ``FEW`` rows, and for more: each costs as much as the figure itself, and
-intervals of many rows are narrow. With fewer draws their ends have an error of a quarter of a standard error
-instead of an eighth."""
+"""Number of draws for up to ``MAX_CACHED_ROWS`` rows, and for more: each costs as much as the figure itself,
+and intervals of many rows are narrow. With fewer draws their ends have an error of a quarter of a standard
+error instead of an eighth."""
 CELLS = 1_000_000
 """Draws are multiplied in blocks of at most this many cells."""
-SUMS = (mean, captured)
+RATIOS = (mean, captured)
 """Statistics that are a ratio of weighted sums of their columns, which are fast to draw."""
 FOLDED = (ece, pit_error, decile_mape)
 """Means of distances, at least 0: noise can only raise them, and every bootstrap draw adds noise."""
@@ -70,7 +70,7 @@ def drawn(columns: tuple[Doubles, ...], statistic: Statistic, *, seed: int = 0, 
     be centred on it: unshifted they lie above, and for 2,000 customers their interval missed the figure
     itself in one case of seven, the truth in nearly all.
     """
-    n_draws = n_draws or (N_DRAWS if len(columns[0]) <= FEW else N_DRAWS_OF_MANY)
+    n_draws = n_draws or (N_DRAWS if len(columns[0]) <= MAX_CACHED_ROWS else N_DRAWS_OF_MANY)
     value, draws = statistic(*columns), _replicates(statistic, columns, seed, n_draws)
     if statistic in FOLDED and np.isfinite(draws).any():
         draws = np.maximum(draws + (value - np.nanmean(draws)), 0.0)
@@ -87,7 +87,7 @@ def _replicates(statistic: Statistic, columns: tuple[Doubles, ...], seed: int, n
     n = len(columns[0])
     if not n:
         return np.full(n_draws, np.nan)
-    if statistic in SUMS:
+    if statistic in RATIOS:
         return _ratios(columns, seed, n_draws)
     order = np.argsort(columns[-1], kind="stable")
     ordered = [column[order] for column in columns]
@@ -112,7 +112,7 @@ def _ratios(columns: tuple[Doubles, ...], seed: int, n_draws: int) -> Doubles:
 
 def _draws(n: int, seed: int, n_draws: int) -> Iterable[NDArray[np.integer[Any]]]:
     """Yield how often each of ``n`` rows is drawn; small draws are cached, as many figures share them."""
-    return _kept(n, seed, n_draws) if n <= FEW else _fresh(n, seed, n_draws)
+    return _kept(n, seed, n_draws) if n <= MAX_CACHED_ROWS else _fresh(n, seed, n_draws)
 
 
 @lru_cache(maxsize=4)

@@ -118,7 +118,7 @@ def integer_programme(gain: np.ndarray, cost: np.ndarray, budget: float, caps: n
 
 @pytest.mark.parametrize("sample", [100_000, 1_000])
 def test_a_crowd_is_solved_to_a_ten_thousandth(sample: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prices, "SAMPLE", sample)  # a smaller one: its prices are sought in some of it first
+    monkeypatch.setattr(prices, "SAMPLE_CUSTOMERS", sample)  # a smaller one: first in a sample
     gain, cost = shop(20_000)
     caps = np.array([2000, 2000, np.inf, 1000, 500])
     limits = Limits(caps, np.full(gain.shape, -1, np.int32), np.zeros(0))

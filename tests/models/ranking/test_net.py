@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from features.arrays.dtypes import Doubles
 from features.arrays.pairs import MISSING, PAIR_FEATURES
-from models.ranking.net import FAR, Net, Scale, inputs
+from models.ranking.net import MAX_DEVIATIONS, Net, Scale, inputs
 from models.ranking.net_learning import NetConfig, learn
 from models.ranking.ranker import Ranker, RankerConfig, Rows, level_of
 
@@ -81,7 +81,7 @@ def test_what_is_missing_is_told_once_for_columns_that_are_missing_together() ->
 
 def test_no_feature_however_far_is_more_than_far() -> None:
     beyond = np.full((1, len(PAIR_FEATURES)), 1e30, np.float32)
-    np.testing.assert_array_equal(inputs(beyond, Scale.of(ROWS))[0, : len(PAIR_FEATURES)], FAR)
+    np.testing.assert_array_equal(inputs(beyond, Scale.of(ROWS))[0, : len(PAIR_FEATURES)], MAX_DEVIATIONS)
 
 
 def test_it_learns_what_no_single_column_tells() -> None:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.value.interval import SURE, Interval
+from models.value.interval import SURE_CHANCE, Interval
 
 CHANCES = arrays(float, st.integers(1, 50), elements=st.floats(1e-6, 1 - 1e-6))
 
@@ -25,7 +25,7 @@ def test_all_intervals_together_hold_at_least_four_fifths(chance: np.ndarray) ->
 def test_leaving_zero_out_for_one_chance_more_would_hold_less(chance: np.ndarray) -> None:
     likely = Interval.fit(chance).likely
     lower = chance[chance <= likely]
-    if len(lower) and likely < SURE:
+    if len(lower) and likely < SURE_CHANCE:
         one_more = Interval(float(np.nextafter(lower.max(), 0)))
         assert held(one_more, chance).mean() < 0.8
 

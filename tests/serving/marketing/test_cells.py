@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.marketing.cells import FREE, guarded
+from serving.marketing.cells import FREE_TEXT, guarded
 from serving.marketing.files import as_csv, as_ndjson
 
 RUN = [
@@ -64,8 +64,10 @@ names = st.one_of(
 
 @given(st.lists(st.tuples(st.sampled_from(["=ours"]), names, st.floats(allow_nan=False)), min_size=1))
 def test_only_words_that_are_not_ours_are_guarded_and_only_in_csv(rows: list[tuple[str, str, float]]) -> None:
-    columns = ("segment", FREE[0], "money")
+    columns = ("segment", FREE_TEXT[0], "money")
     table = [dict(zip(columns, row, strict=True)) for row in rows]
     read = list(csv.reader(io.StringIO(as_csv(table, columns).decode(), newline="")))[1:]
     assert read == [[ours, guarded(name), str(money)] for ours, name, money in rows]
-    assert [json.loads(line)[FREE[0]] for line in as_ndjson(table).splitlines()] == [row[1] for row in rows]
+    assert [json.loads(line)[FREE_TEXT[0]] for line in as_ndjson(table).splitlines()] == [
+        row[1] for row in rows
+    ]

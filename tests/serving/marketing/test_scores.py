@@ -162,7 +162,7 @@ def test_who_was_refreshed_has_their_newest_row_in_pages_and_streams(state: Stat
 def test_a_page_has_an_end_and_a_file_has_everybody(
     state: State, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scores, "MOST", 7)
+    monkeypatch.setattr(scores, "MAX_ROWS", 7)
     assert len(page(state, home, limit=None).scores) == 7
     assert sum(map(len, ScoresQuery.of(state, ScoresRequest(format="csv", limit=None), home).blocks())) == 20
 
