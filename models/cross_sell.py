@@ -106,7 +106,7 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
         """Return the lists of a batch of customers, with reasons."""
         chances = Chances(state, self.ranker, state.history.of_customers(codes), codes)
         features = chances.features(candidates.customer, candidates.product)
-        chance = chances.of(candidates.customer, candidates.product, features)
+        chance = chances.predict(candidates.customer, candidates.product, features)
         rules, ids = state.rules, state.history.customers.ids[codes]
         pairs = Pairs(candidates.customer, candidates.product, chance, candidates.source, candidates.own)
         pairs = pairs.best_first(rules)

@@ -116,7 +116,7 @@ class Segments(ScoreModel[SegmentsConfig]):
         return pd.DataFrame(
             {
                 "segment": _segment(features, self.scales),
-                "persona": pd.Series(self.personas.of(features), index=features.index, dtype="str"),
+                "persona": pd.Series(self.personas.assign(features), index=features.index, dtype="str"),
             }
         )
 

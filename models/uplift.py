@@ -69,7 +69,11 @@ class Uplift(EffectModel[UpliftConfig]):
         """
         horizon = config.horizon(shop)
         contacts = read_contacts(shop, horizon, LONG_AGO, known_until, max_rows=config.max_rows)
-        arms = {name: effects for name in contacts.actions if (effects := _learnt(contacts.of(name), config))}
+        arms = {
+            name: effects
+            for name in contacts.actions
+            if (effects := _learnt(contacts.of_action(name), config))
+        }
         if not arms:
             arms = {EVERY: _effects(contacts, contacts.trial(), config)}
         return cls(config, known_until, horizon_days=horizon, arms=arms)
@@ -119,7 +123,7 @@ class Uplift(EffectModel[UpliftConfig]):
             return {}
         out = {}
         for name, arm in self.arms.items():
-            part = contacts.of(None if name == EVERY else name)
+            part = contacts.of_action(None if name == EVERY else name)
             try:
                 out[name] = (part.trial(), _policies(arm, part))
             except CannotLearn:

@@ -45,7 +45,7 @@ class BroughtBack:
         size = end - start
         return np.repeat(row, size), self.keys[ranges(start, size)] % self.n_products
 
-    def of(self, customer_id: str) -> Longs:
+    def products_of(self, customer_id: str) -> Longs:
         """Return the product codes that one customer brought back; takes microseconds in any shop."""
         code = self.customers.code(customer_id)
         start, end = np.searchsorted(self.keys, (code * self.n_products, (code + 1) * self.n_products))

@@ -47,7 +47,7 @@ class Calendar:
     def __len__(self) -> int:
         return len(self.row)
 
-    def of(self, entries: "Longs | Bools") -> "Calendar":
+    def take(self, entries: "Longs | Bools") -> "Calendar":
         """Return some of the contacts."""
         return Calendar(*(getattr(self, field.name)[entries] for field in fields(self)))
 
@@ -58,7 +58,7 @@ class Calendar:
 
     def in_order(self) -> "Calendar":
         """Return the contacts by day, then by worth, then by customer."""
-        return self.of(np.lexsort((self.row, -self.worth, self.day)))
+        return self.take(np.lexsort((self.row, -self.worth, self.day)))
 
 
 @dataclass(frozen=True)
@@ -114,18 +114,18 @@ def within(
     their window allows it and they are their customer's only contact; otherwise they are dropped.
     """
     order = np.argsort(-calendar.worth, kind="stable")
-    kept = calendar.of(order)
+    kept = calendar.take(order)
     if stock is not None:
         units = np.append(np.where(np.isnan(stock), np.inf, stock), np.inf)
-        kept = kept.of(cumcount(kept.product) < units[kept.product])
+        kept = kept.take(cumcount(kept.product) < units[kept.product])
     if most is not None:
-        kept = kept.of(cumcount(kept.action) < most[kept.action])
+        kept = kept.take(cumcount(kept.action) < most[kept.action])
     if budget is not None:
         ratio = kept.worth / np.maximum(kept.spend, 1e-12)
-        kept = kept.of(np.argsort(-ratio, kind="stable"))
-        kept = kept.of(affordable(kept.spend, budget))
+        kept = kept.take(np.argsort(-ratio, kind="stable"))
+        kept = kept.take(affordable(kept.spend, budget))
     if n_contacts is not None:
-        kept = kept.of(np.argsort(-kept.worth, kind="stable")[:n_contacts])
+        kept = kept.take(np.argsort(-kept.worth, kind="stable")[:n_contacts])
     return (kept if per_day is None else _spread(kept, per_day)).in_order()
 
 
@@ -139,7 +139,7 @@ def _spread(calendar: Calendar, per_day: int) -> Calendar:
         moves = alone[over] & (calendar.last[over] > today)
         day[over[moves]] = today + 1
         kept[over[~moves]] = False
-    return replace(calendar, day=day).of(kept)
+    return replace(calendar, day=day).take(kept)
 
 
 @dataclass(frozen=True)

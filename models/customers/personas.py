@@ -62,7 +62,7 @@ class Personas:
         rows = tuple(_plain(row) for row in centres)
         return cls(tuple(names_of(centres)), rows, _plain(mean), _plain(scale))
 
-    def of(self, features: pd.DataFrame) -> npt.NDArray[np.object_]:
+    def assign(self, features: pd.DataFrame) -> npt.NDArray[np.object_]:
         """Return the name of each customer's persona, shape (n,)."""
         points = _standard(_logs(features), np.array(self.mean), np.array(self.scale))
         return np.array(self.names, dtype=object)[_nearest(points, np.array(self.centres))]

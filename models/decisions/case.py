@@ -102,13 +102,13 @@ class Case:
         chances = np.asarray(chance, np.float64).reshape(1, -1)
         return cls(people, products, chances, np.asarray(days_since_bought, np.float64).reshape(1, -1))
 
-    def of(self, rows: slice) -> "Case":
+    def take(self, rows: slice) -> "Case":
         """Return the case of some of the customers."""
         cut = {
             part.name: getattr(self, part.name)[rows]
             for part in fields(self)
             if isinstance(getattr(self, part.name), np.ndarray)
         }
-        standing = None if self.standing is None else self.standing.of(rows)
+        standing = None if self.standing is None else self.standing.take(rows)
         learnt = {name: change[rows] for name, change in self.learnt.items()}
-        return Case(**cut, people=self.people.of(rows), standing=standing, learnt=learnt)
+        return Case(**cut, people=self.people.take(rows), standing=standing, learnt=learnt)

@@ -85,7 +85,7 @@ def _blocks(case: Case, terms: Terms) -> Iterator[Case]:
     arms = max(table.n_with_product * k + len(table) - table.n_with_product, 1)
     size = max(ARMS_AT_ONCE // arms, 1)
     for start in range(0, max(n, 1), size):
-        yield case.of(slice(start, start + size)) if n > size else case
+        yield case.take(slice(start, start + size)) if n > size else case
 
 
 def _of_block(

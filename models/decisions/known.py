@@ -55,7 +55,7 @@ class Known:
             product,
             chance,
             days_since_bought,
-            standing=self.standing.of(rows) if standing is None else standing,
+            standing=self.standing.take(rows) if standing is None else standing,
             role=roles(history, product, days_since_bought, goods, self.products),
             kind_cooling=kind_cooling(history, product, self.products),
             learnt={name: change[rows] for name, change in self.learnt.items()},

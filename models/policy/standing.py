@@ -70,7 +70,7 @@ class Standing:
             rank=np.zeros(n, np.float32),
         )
 
-    def of(self, rows: "Ints | slice") -> "Standing":
+    def take(self, rows: "Ints | slice") -> "Standing":
         """Return the rows of some customers, in the order given."""
         return Standing(*(getattr(self, field.name)[rows] for field in fields(self)))
 

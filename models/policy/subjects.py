@@ -25,7 +25,7 @@ class People:
         """Return ``n`` customers of a shop that records neither consent nor contacts."""
         return cls(np.full(n, NOT_RECORDED, np.int8), np.zeros(n, np.int32), consent_recorded=False)
 
-    def of(self, rows: "Ints | slice") -> "People":
+    def take(self, rows: "Ints | slice") -> "People":
         """Return the rows of some customers, in the order given."""
         return replace(self, consent=self.consent[rows], n_contacts_28d=self.n_contacts_28d[rows])
 

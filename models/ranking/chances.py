@@ -26,7 +26,7 @@ class Chances:
         """Return the pair features of pairs, sorted by customer."""
         return self.state.features(self.history, self.codes, customer, product, cart=self.cart)
 
-    def of(self, customer: Ints, product: Ints, features: Floats) -> Floats:
+    def predict(self, customer: Ints, product: Ints, features: Floats) -> Floats:
         """Return the chances of pairs with these features; new products' are raised by ``newcomers``."""
         return self.state.newcomers.lifted(self.ranker.chance(features), customer, product, self._told)
 

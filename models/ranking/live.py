@@ -159,7 +159,7 @@ class Live:
         history, back = self.state.history, self.state.rules.back
         gone = np.zeros(0, np.int64)
         if back is not None and customer_id is not None:
-            gone = back.of(customer_id)
+            gone = back.products_of(customer_id)
         if new_lines:
             since = history.products.codes([name for name, change in new_lines if change > 0])
             gone = np.concatenate([gone, since[since >= 0], history.product[history.rows(code)]])
@@ -182,7 +182,7 @@ class Live:
 
     def _chance(self, ask: Question, product: Ints) -> Floats:
         chances, customer = self._chances(ask), np.zeros(len(product), np.int32)
-        return chances.of(customer, product, chances.features(customer, product))
+        return chances.predict(customer, product, chances.features(customer, product))
 
     def _candidates(self, ask: Question, list_name: str) -> tuple[Ints, Bytes, Bools]:
         """Return each product once that is not barred, with its first source, and whether it is owned."""

@@ -43,7 +43,7 @@ class ContactRows:
         treated = self.contacts[self.contacts["treated"]]
         return [str(name) for name in treated["action"].value_counts().index]
 
-    def of(self, action: str | None) -> "ContactRows":
+    def of_action(self, action: str | None) -> "ContactRows":
         """Return an action's contacts and its control group; held-out rows without an action are in all."""
         if action is None:
             return self

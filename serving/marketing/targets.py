@@ -38,7 +38,7 @@ def targets_by_action(state: State, request: TargetsRequest, now: datetime) -> T
     columns = _columns(state, choices, chosen, codes)
     rows = zip(*columns.values(), strict=True)
     answer.targets = [dict(zip(columns, row, strict=True)) for row in islice(rows, request.limit)]
-    answer.policies = _policies(choices, request.budget, known.standing.of(codes))
+    answer.policies = _policies(choices, request.budget, known.standing.take(codes))
     answer.curve = points_of(curve(choices, points=CURVE_POINTS))
     return answer.named(columns)
 

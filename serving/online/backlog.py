@@ -21,7 +21,7 @@ class NewEvents:
     events: list[dict[str, Any]]
     contacts: list[dict[str, Any]]
 
-    def of(self, ids: Sequence[str]) -> "NewEvents":
+    def take(self, ids: Sequence[str]) -> "NewEvents":
         """Return the part of some of the customers."""
         mine = set(ids)
         events, contacts = (

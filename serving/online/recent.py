@@ -66,7 +66,7 @@ class Recent:
     def people(self, state: State, codes: Ints) -> People:
         """Return who of some customers may be contacted, with the contacts made since."""
         row, n = _rows(codes, self.contacted), len(codes)
-        return state.snapshot.people.of(codes).contacted(_counts(row[row >= 0], n))
+        return state.snapshot.people.take(codes).contacted(_counts(row[row >= 0], n))
 
     def standing(self, state: State, codes: Ints, now: datetime, days_ahead: int = 0) -> Standing:
         """Return where some customers stand ``days_ahead`` days from now, if nothing happens until then.
@@ -74,7 +74,7 @@ class Recent:
         Who ordered waits until what was ordered has settled; for an unknown product as long as the slowest.
         """
         known = cast("Known", state.snapshot.known)
-        standing = known.standing.of(codes).later(days_on(state.snapshot, now))
+        standing = known.standing.take(codes).later(days_on(state.snapshot, now))
         row, n = _rows(codes, self.contacted), len(codes)
         week = _counts(row[(row >= 0) & (self.age <= WEEK_DAYS)], n)
         standing = standing.contacted(week, self._last_times(row, n))

@@ -105,7 +105,7 @@ class Refresher:
         names = list(taken)
         if len(names) > 1:
             for half in (names[: len(names) // 2], names[len(names) // 2 :]):
-                self._refresh({name: taken[name] for name in half}, news.of(half))
+                self._refresh({name: taken[name] for name in half}, news.take(half))
             return
         try:
             if self.rescoring is not None:

@@ -79,4 +79,4 @@ def by_day(news: NewEvents, timezone: str) -> Iterator[tuple[list[str], NewEvent
     for name, moment in newest.items():
         days.setdefault(local_day(moment, timezone), []).append(name)
     for ids in days.values():
-        yield ids, news.of(ids)
+        yield ids, news.take(ids)

@@ -92,7 +92,7 @@ def _scored(snapshot: "Snapshot", code: int) -> dict[str, Any]:
         at = np.flatnonzero(snapshot.retention.number("customer") == code)
         held["retention"] = snapshot.retention.row(int(at[0])) if len(at) else {}
     if known is not None:
-        row = known.standing.of(np.array([code], np.int32))
+        row = known.standing.take(np.array([code], np.int32))
         held["standing"] = {f.name: _plain(getattr(row, f.name)[0].tolist()) for f in fields(Standing)}
         held["learnt_effects"] = {name: float(change[code]) for name, change in known.learnt.items()}
     return held

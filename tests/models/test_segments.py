@@ -81,7 +81,7 @@ def test_clear_groups_are_each_a_persona() -> None:
     features = pd.DataFrame({name: np.array(kinds.get(name, (1, 1, 1)), float)[group] for name in TRAITS})
     features[list(kinds)] *= rng.lognormal(0, 0.05, (300, 3))
     found = Personas.fit(features, fewest=3, most=6, sample=1000, seed=0)
-    assert len(set(zip(found.of(features), group, strict=True))) == len(found.names) == 3
+    assert len(set(zip(found.assign(features), group, strict=True))) == len(found.names) == 3
 
 
 def test_one_with_nothing_left_is_as_quiet_as_can_be() -> None:
@@ -89,7 +89,7 @@ def test_one_with_nothing_left_is_as_quiet_as_can_be() -> None:
     frame = pd.DataFrame(0.0, index=range(100), columns=list(TRAITS)).assign(days_since_last_order=away)
     found = Personas.fit(frame, fewest=2, most=2, sample=100, seed=0)
     nothing = pd.DataFrame(np.nan, index=[0], columns=list(TRAITS))
-    assert found.of(nothing)[0] == found.of(frame)[-1] != found.of(frame)[0]
+    assert found.assign(nothing)[0] == found.assign(frame)[-1] != found.assign(frame)[0]
 
 
 def test_customers_all_alike_are_one_persona() -> None:

@@ -203,7 +203,7 @@ def test_lists_of_a_large_shop_are_measured_on_some_who_bought(
     for samples in part.samples.values():
         sample = samples["ndcg@10 all"]
         assert sample.customers.equals(large.customers[large.measured])
-        both = whole.ours["ndcg@10 all"].of(sample.customers)
+        both = whole.ours["ndcg@10 all"].take(sample.customers)
         assert part.ours["ndcg@10 all"].columns[0].tolist() == both.columns[0].tolist()
 
 

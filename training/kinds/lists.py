@@ -124,7 +124,7 @@ def _by_buyers(measured: ListHits, buyers: "pd.Series[Any]", segment: str) -> di
     samples = dict(measured.samples(k))
     for kind, ids in buyers.groupby(buyers).groups.items():
         for name, sample in samples.items():
-            part = sample.of(pd.Index(ids))
+            part = sample.take(pd.Index(ids))
             if len(part.customers):
                 figures[f"{name}@{k} {segment} of {kind} buyers"] = part
     return figures

@@ -55,7 +55,7 @@ class Sample:
         both = self.customers.intersection(other.customers)
         return Sample(self.metric, both, self._of(both)), Sample(other.metric, both, other._of(both))
 
-    def of(self, customers: pd.Index) -> "Sample":
+    def take(self, customers: pd.Index) -> "Sample":
         """Return the sample of those of ``customers`` who are in it."""
         both = self.customers[self.customers.isin(customers)]
         return Sample(self.metric, both, self._of(both))

@@ -32,13 +32,16 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 def test_only_what_went_back_whole_by_the_cutoff_counts(shop: Shop, tmp_path: Path) -> None:
     back, products = shop.brought_back(CUTOFF), shop.history(CUTOFF).products
-    assert {name: products.names(back.of(name)) for name in ("a", "all", "b", "nobody")} == {
+    assert {name: products.names(back.products_of(name)) for name in ("a", "all", "b", "nobody")} == {
         "a": ["back"], "all": ["back"], "b": [], "nobody": [],
     }  # fmt: skip
     row, product = back.pairs(np.array([b"b", b"a, longer than any", b"a"]))
     assert (row.tolist(), products.names(product)) == ([2], ["back"])
     back.save(tmp_path)
-    assert BroughtBack.load(tmp_path, len(products)).of("all").tolist() == back.of("all").tolist()
+    assert (
+        BroughtBack.load(tmp_path, len(products)).products_of("all").tolist()
+        == back.products_of("all").tolist()
+    )
 
 
 def test_it_is_new_to_nobody_who_had_it_not_even_to_who_brought_all_back(shop: Shop) -> None:

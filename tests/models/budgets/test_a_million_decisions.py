@@ -41,7 +41,7 @@ def test_a_million_decisions_are_of_every_kind(decided: Any) -> None:
 
 def test_no_contact_breaks_a_rule_about_customers(decided: Any) -> None:
     asked, _, found, action, _ = decided
-    at, told = action >= 0, asked.standing.of(action >= 0)
+    at, told = action >= 0, asked.standing.take(action >= 0)
     taken = [found.table.actions[code] for code in range(len(found.table))]
     of = lambda field: np.array([getattr(a, field) for a in taken])[action[at]]  # noqa: E731
     channel = np.array([CHANNELS.index(a.channel) for a in taken])[action[at]]
@@ -62,7 +62,7 @@ def test_no_contact_breaks_a_rule_about_customers(decided: Any) -> None:
 def test_no_contact_breaks_a_rule_of_time(decided: Any) -> None:
     asked, _, found, action, _ = decided
     for code, what in enumerate(found.table.actions):
-        told = asked.standing.of(action == code)
+        told = asked.standing.take(action == code)
         again = told.since_action[:, NAMES.index(what.name)]
         assert not (again < what.cooldown_days).any(), what.name
         if what.after is not None:

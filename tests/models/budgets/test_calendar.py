@@ -59,7 +59,7 @@ def test_an_earlier_contact_counts_from_yesterday_and_not_a_day_longer(
 @pytest.mark.parametrize(("weekly", "monthly", "gap"), [(1, 99, 7), (9, 1, 28)])
 def test_a_planned_contact_makes_room_when_its_days_are_over(weekly: int, monthly: int, gap: int) -> None:
     found, _, _ = planned(0, 500, weekly=weekly, monthly=monthly)
-    mine = found.of(np.lexsort((found.day, found.row)))
+    mine = found.take(np.lexsort((found.day, found.row)))
     days, follows, worth = np.diff(mine.day), np.diff(mine.row) == 0, np.diff(mine.worth)
     for placed_later in (worth < 0, worth > 0):  # the worthiest is placed first, whichever comes first
         assert days[follows & placed_later].min() == gap
@@ -164,7 +164,7 @@ def keeping(seed: int, n: int) -> list[tuple[Calendar, dict[str, np.ndarray]]]:
     found, asked, _ = planned(seed, n, weekly=9, monthly=99)
     keeps, several = found.action >= asked.table.n_with_product, []
     for row in np.flatnonzero(np.bincount(found.row[keeps]) > 1):
-        mine = found.of((found.row == row) & keeps)
+        mine = found.take((found.row == row) & keeps)
         at = (row, mine.action)
         risk = 1 - asked.chance[at]
         alone = {"worth": asked.worth[at], "spend": asked.spend[at], "cost": asked.table.cost[mine.action]}

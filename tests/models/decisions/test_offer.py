@@ -98,7 +98,7 @@ def test_one_customer_is_answered_like_the_row_of_a_batch(world: tuple[Case, Goo
     some, shelf, terms = world
     batch = choose(some, shelf, terms)
     for row in range(len(some.product)):
-        who = some.people.of(np.array([row]))
+        who = some.people.take(np.array([row]))
         one = Case.of_one(who, some.product[row], some.chance[row], some.days_since_bought[row])
         assert_same_row(choose(one, shelf, terms), batch, row)
 

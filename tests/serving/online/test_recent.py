@@ -88,7 +88,7 @@ def test_products_ordered_since_are_bought_and_only_by_their_customer(state: Sta
 def test_contacts_of_the_last_week_and_of_the_last_four_are_counted(state: State) -> None:
     post(state, contact(1, "survey", 6), contact(1, "survey", 1), contact(1, "thank_you", 11))
     recent, code = Recent.read(state, NOW), np.array([1], np.int32)
-    before = state.snapshot.people.of(code).n_contacts_28d[0]
+    before = state.snapshot.people.take(code).n_contacts_28d[0]
     assert recent.people(state, code).n_contacts_28d[0] == before + 3
     standing = recent.standing(state, code, NOW)
     assert standing.n_contacts_7d[0] == 2
