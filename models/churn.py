@@ -125,7 +125,7 @@ class Churn(ScoreModel[ChurnConfig]):
             customer_features=CUSTOMER_FEATURES.fingerprint,
             columns=COLUMNS,
             horizon_days=self.inputs.horizon_days,
-            reach=self.horizon.facts(),
+            horizon=self.horizon.facts(),
             curve=self.curve.facts(),
         )
         self.curve.save(folder)
@@ -138,5 +138,5 @@ class Churn(ScoreModel[ChurnConfig]):
                 card.config,
                 card.trained_until,
                 curve=Curve.load(folder, card.facts["curve"]),
-                horizon=Horizon.of_facts(card.facts["reach"]),
+                horizon=Horizon.of_facts(card.facts["horizon"]),
             )

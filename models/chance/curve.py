@@ -104,7 +104,7 @@ class Curve:
 
     def facts(self) -> list[dict[str, Any]]:
         """Return everything but the trees as plain data, for ``model.json``."""
-        return [{"lens": model.inputs.facts(), "chance": model.chance.facts()} for model in self.models]
+        return [{"inputs": model.inputs.facts(), "chance": model.chance.facts()} for model in self.models]
 
     @classmethod
     def load(cls, folder: Path, facts: Iterable[Mapping[str, Any]]) -> Self:
@@ -170,8 +170,8 @@ def _windows(shop: Shop, known_until: datetime, config: PanelConfig, inputs: Inp
 
 
 def _load(folder: Path, facts: Mapping[str, Any]) -> HorizonModel:
-    inputs, chance = Inputs.of(facts["lens"]), facts["chance"]
-    kind = Extrapolated if "lens" in chance else PurchaseChance
+    inputs, chance = Inputs.of(facts["inputs"]), facts["chance"]
+    kind = Extrapolated if "inputs" in chance else PurchaseChance  # it has inputs of the part it learnt
     return HorizonModel(inputs, kind.of(chance, Trees.load(folder / _file(inputs))))
 
 

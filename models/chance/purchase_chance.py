@@ -63,12 +63,12 @@ class Extrapolated:
 
     def facts(self) -> dict[str, Any]:
         """Return everything but the trees as plain data."""
-        return {"lens": self.inputs.facts(), "chance": self.chance.facts()}
+        return {"inputs": self.inputs.facts(), "chance": self.chance.facts()}
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], trees: Trees) -> Self:
         """Rebuild from what ``facts`` returned."""
-        return cls(Inputs.of(facts["lens"]), PurchaseChance.of(facts["chance"], trees))
+        return cls(Inputs.of(facts["inputs"]), PurchaseChance.of(facts["chance"], trees))
 
 
 def _whole_over_part(part: pd.DataFrame, whole: pd.DataFrame) -> Doubles:

@@ -54,10 +54,10 @@ class View:
     def facts(self) -> dict[str, Any]:
         """Return plain data for ``model.json``."""
         whole = self.whole.facts() if self.horizon.is_extrapolated else None
-        return {"lens": self.part.facts(), "whole": whole, "reach": self.horizon.facts()}
+        return {"inputs": self.part.facts(), "whole": whole, "horizon": self.horizon.facts()}
 
     @classmethod
     def of_facts(cls, facts: Mapping[str, Any]) -> Self:
         """Rebuild from what ``facts`` returned."""
-        part, whole = Inputs.of(facts["lens"]), facts["whole"]
-        return cls(Horizon.of_facts(facts["reach"]), part, part if whole is None else Inputs.of(whole))
+        part, whole = Inputs.of(facts["inputs"]), facts["whole"]
+        return cls(Horizon.of_facts(facts["horizon"]), part, part if whole is None else Inputs.of(whole))
