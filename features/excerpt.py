@@ -117,7 +117,7 @@ class Excerpt(Shop):
         return super().customer_features(cutoff, ids)
 
     def _stand_still(self, cutoff: datetime) -> None:
-        """Shift all sales by the days that ``cutoff`` lies beyond ``as_of + SETTLED_DAYS``."""
+        """Shift all sales by the days that ``cutoff`` lies beyond ``as_of + LAG_DAYS``."""
         since = local_day(cutoff, self.timezone) - local_day(self.as_of, self.timezone)
         late = max(since.days - LAG_DAYS, 0)
         if late != self._days_late:

@@ -1,7 +1,7 @@
 """Scores of all customers, page by page or as one stream: filtered, and from one scoring throughout.
 
-A cursor names its scoring and the next row. The last ``serving.scoring.kept.KEPT`` scorings stay readable; a
-cursor of an older one is answered with 410.
+A cursor names its scoring and the next row. The last ``serving.scoring.kept.N_RETAINED`` scorings stay
+readable; a cursor of an older one is answered with 410.
 """
 
 import json
