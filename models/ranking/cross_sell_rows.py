@@ -10,6 +10,7 @@ from pydantic import Field
 
 from features.arrays.dtypes import Floats, Ints, Longs
 from features.arrays.groups import among
+from features.arrays.history import History
 from features.arrays.products import product_table
 from features.errors import CannotLearn
 from features.hardware import rows_at_once, side_by_side
@@ -76,11 +77,18 @@ class CrossSellConfig(HorizonConfig, RankerConfig):
 
 
 def state_of(
-    shop: Shop, cutoff: datetime, config: CrossSellConfig, horizon_days: int, *, dated: bool = False
+    shop: Shop,
+    cutoff: datetime,
+    config: CrossSellConfig,
+    horizon_days: int,
+    *,
+    dated: bool = False,
+    drawn: bool = False,
 ) -> ListState:
     """Return the state of lists as of ``cutoff``; ``CannotLearn`` if nothing was bought before.
 
-    ``dated``: with the days on which customers are due, which only reasons need.
+    ``dated``: with the days on which customers are due, which only reasons need. ``drawn``: what customers
+    with similar baskets buy is computed only for those learnt from (``learnt_from``).
     """
     history = shop.history(cutoff)
     if not len(history.product):
@@ -109,7 +117,13 @@ def state_of(
         linear=linear(history, config.n_linear, TASTE_HALF_LIFE),
         texts=words,
         alike=alike(
-            history, shelf, near=config.n_alike, depth=200, half_life_days=HALF_LIFE, seed=config.seed
+            history,
+            shelf,
+            near=config.n_alike,
+            depth=200,
+            half_life_days=HALF_LIFE,
+            seed=config.seed,
+            customers=learnt_from(history, config) if drawn else None,
         ),
         customer_factors=customer_factors,
         product_factors=product_factors,
@@ -164,17 +178,22 @@ def _parts(
     for number, cutoff in enumerate(cutoffs):
         if number >= config.n_windows and n_bought >= config.enough:
             break
-        state = state_of(shop, cutoff, config, horizon_days)
+        state = state_of(shop, cutoff, config, horizon_days, drawn=True)
         truth = state.history.pairs_of(shop.product_labels(cutoff, horizon_days, known_until))
         for rows in _window(state, truth, config):
             n_bought += int(rows.bought.sum())
             yield rows
 
 
+def learnt_from(history: History, config: CrossSellConfig) -> Ints:
+    """Return the codes of the customers of a window that are learnt from."""
+    everyone = np.random.default_rng(config.seed).permutation(len(history.customers)).astype(np.int32)
+    return np.sort(everyone[: config.max_customers])
+
+
 def _window(state: ListState, truth: Longs, config: CrossSellConfig) -> Iterator[Rows]:
     """Yield the pairs of one window with their outcomes; of those not bought, a sample."""
     n_products = len(state.history.products)
-    everyone = np.random.default_rng(config.seed).permutation(len(state.history.customers)).astype(np.int32)
 
     def rows(codes: Ints, pairs: Candidates) -> Rows:
         pair = codes[pairs.customer].astype(np.int64) * n_products + pairs.product
@@ -183,4 +202,4 @@ def _window(state: ListState, truth: Longs, config: CrossSellConfig) -> Iterator
         kept = bought | (drawn < config.negative_rate)
         return Rows(features_of(state, codes, pairs.at(kept)), bought[kept])
 
-    return over_candidates(state, np.sort(everyone[: config.max_customers]), config, rows)
+    return over_candidates(state, learnt_from(state.history, config), config, rows)

@@ -19,12 +19,20 @@ PIECE = 1024
 
 
 def alike(
-    history: History, shelf: Ints, *, near: int, depth: int, half_life_days: float, seed: int
+    history: History,
+    shelf: Ints,
+    *,
+    near: int,
+    depth: int,
+    half_life_days: float,
+    seed: int,
+    customers: Ints | None = None,
 ) -> Neighbours:
     """Return what customers with similar baskets buy: for each, the ``depth`` best products not bought yet.
 
     Scores are sums of the ``near`` nearest customers' purchases, weighted by cosine over TF-IDF; the pool of
     neighbours is drawn by ``seed``. Ties go to the lower code; products are in the order of their codes.
+    ``customers``: the codes of those who are asked for, by default all; the others get nothing.
     """
     bought = interactions(history, half_life_days).matrix.tocsr()
     bought.data = np.log1p(bought.data)
@@ -34,14 +42,17 @@ def alike(
     own, place = bought[:, shelf], np.full(n, -1)
     place[pool] = np.arange(len(pool))
     matrices = _parts(taste) + _parts(taste[pool].T.tocsr()) + _parts(own[pool]) + _parts(own)
+    asked = np.arange(n, dtype=np.int32) if customers is None else customers
+    found, product = Neighbours.none(n, depth), np.append(shelf, np.int32(-1))
 
-    def some(start: int) -> tuple[Ints, Floats]:
-        span = start, min(start + PIECE, n)
-        return _profiles(span, matrices, place, (len(pool), len(shelf)), (near, depth))
+    def some(start: int) -> None:
+        codes = asked[start : start + PIECE]
+        column, score = _profiles(codes, matrices, place, (len(pool), len(shelf)), (near, depth))
+        found.product[codes], found.score[codes] = product[column], score
 
-    pieces = list(side_by_side(some, range(0, n, PIECE)))
-    column, score = (np.concatenate(both) for both in zip(*pieces, strict=True))
-    return Neighbours(np.append(shelf, np.int32(-1))[column], score)
+    for _ in side_by_side(some, range(0, len(asked), PIECE)):
+        pass
+    return found
 
 
 def _taste(bought: Sparse) -> Sparse:
@@ -59,20 +70,20 @@ def _parts(matrix: Sparse) -> tuple[Column, ...]:
 
 @compiled
 def _profiles(
-    span: tuple[int, int],
+    codes: Ints,
     matrices: tuple[Column, ...],
     place: Longs,
     sizes: tuple[int, int],
     wanted: tuple[int, int],
 ) -> tuple[Ints, Floats]:
     """Return, for each customer, the best columns of the shelf (-1 if there are fewer), and their scores."""
-    (first, last), (near, depth) = span, wanted
+    near, depth = wanted
     t_start, t_product, t_value, p_start, p_member, p_value = matrices[:6]
     k_start, k_column, k_value, own_start, own_column, _ = matrices[6:]
-    column = np.full((last - first, depth), -1, np.int32)
-    score = np.zeros((last - first, depth), np.float32)
+    column = np.full((len(codes), depth), -1, np.int32)
+    score = np.zeros((len(codes), depth), np.float32)
     like, liked = np.zeros(sizes[0], np.float32), np.zeros(sizes[1], np.float32)
-    for customer in range(first, last):
+    for row, customer in enumerate(codes):
         for at in range(t_start[customer], t_start[customer + 1]):
             product, value = t_product[at], t_value[at]
             for other in range(p_start[product], p_start[product + 1]):
@@ -85,8 +96,8 @@ def _profiles(
         for at in range(own_start[customer], own_start[customer + 1]):
             liked[own_column[at]] = 0
         best = _best(liked, depth)
-        column[customer - first, : len(best)] = best
-        score[customer - first, : len(best)] = liked[best]
+        column[row, : len(best)] = best
+        score[row, : len(best)] = liked[best]
         like[:], liked[:] = 0, 0
     return column, score
 

@@ -46,6 +46,20 @@ def test_scores_are_those_of_dense_tables(rows: list, depth: int) -> None:
         assert (np.diff(found.product[customer][shown]) > 0).all()
 
 
+def test_for_some_customers_it_is_what_it_is_for_all() -> None:
+    rng = np.random.default_rng(0)
+    history = history_of(
+        [(c, p, 5, 1.0) for c in range(9) for p in sorted({*rng.integers(0, 10, 4).tolist()})]
+    )
+    shelf, some = np.arange(10, dtype=np.int32), np.array([1, 4, 8], np.int32)
+    options = {"near": 3, "depth": 4, "half_life_days": HALF_LIFE, "seed": 0}
+    every, few = (alike(history, shelf, customers=asked, **options) for asked in (None, some))
+    for name in ("product", "score"):
+        np.testing.assert_array_equal(getattr(few, name)[some], getattr(every, name)[some])
+    assert (every.product[some] >= 0).any()
+    assert (np.delete(few.product, some, axis=0) == -1).all()
+
+
 def test_only_the_nearest_count_and_of_equal_ones_the_first() -> None:
     score = np.array([0.2, 0.5, 0.0, 0.5, 0.5, 0.9], np.float32)
     assert module._best(score, 3).tolist() == [1, 3, 5]
