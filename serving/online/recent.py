@@ -125,8 +125,7 @@ def _known(rows: list[tuple[Any, ...]], kinds: tuple[type, ...]) -> Iterator[Any
 def _rows(codes: Ints, customer: Ints) -> Longs:
     """Return each customer's row in ``codes``, in any order; -1 where it is absent."""
     order = np.argsort(codes, kind="stable")
-    at = found_at(customer, codes[order])
-    return np.where(at >= 0, order[at], -1)
+    return np.append(order, -1)[found_at(customer, codes[order])]  # -1 finds the last
 
 
 def _counts(rows: Longs, n: int) -> Ints:

@@ -12,6 +12,8 @@ from worlds.snapshot import AS_OF, make_snapshot, with_known
 
 from models.policy.actions import NAMES
 from serving.api import EventsRequest
+from serving.api_crm import PlanRequest
+from serving.marketing.plan import contact_plan
 from serving.online.recent import Recent
 from serving.online.view import View
 from serving.state import State
@@ -93,3 +95,9 @@ def test_contacts_of_the_last_week_and_of_the_last_four_are_counted(state: State
     standing = recent.standing(state, code, NOW)
     assert standing.n_contacts_7d[0] == 2
     assert standing.since_action[0, [NAMES.index("survey"), NAMES.index("thank_you")]].tolist() == [6, 1]
+
+
+def test_a_plan_for_nobody_known_is_answered_after_others_have_ordered(state: State) -> None:
+    post(state, order(1, 3), contact(2, NAMES[0], 1))
+    plan = contact_plan(state, PlanRequest(customer_ids=["nobody"]), NOW)
+    assert [left["customer_id"] for left in plan.not_planned] == ["nobody"]
