@@ -21,9 +21,9 @@ N_CANDIDATES = 20
 def no_offers(state: State) -> NotFound:
     """Return why nothing can be offered, and no contact planned."""
     missing = "next_best_offer" if "next_best_offer" not in state.snapshot.models else "cross_sell"
-    lists = ", so there are no lists to offer from" if missing == "cross_sell" else ""
+    why = ", so there are no calibrated chances to offer by" if missing == "cross_sell" else ""
     hint = f"`recompra train --only {missing}` says what it lacks; then `recompra score`"
-    return NotFound(f"no {missing} model serves{lists}", hint)
+    return NotFound(f"no {missing} model serves{why}", hint)
 
 
 def goods_now(state: State) -> tuple[Goods, Terms]:

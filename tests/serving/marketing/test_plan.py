@@ -323,9 +323,13 @@ def test_a_day_that_is_none_is_refused(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "missing"), [("cross_sell", "next_best_offer"), ("next_best_offer", "cross_sell")]
+    ("there", "reason"),
+    [
+        ("cross_sell", "no next_best_offer model serves"),
+        ("next_best_offer", "no cross_sell model serves, so there are no calibrated chances"),
+    ],
 )
-def test_without_a_model_that_offers_take_there_is_no_plan(tmp_path: Path, there: str, missing: str) -> None:
+def test_without_a_model_that_offers_take_there_is_no_plan(tmp_path: Path, there: str, reason: str) -> None:
     make_home(tmp_path, replace(make_snapshot(), goods_and_terms=None, models={there: "1"}))
-    with pytest.raises(NotFound, match=f"no {missing} model serves.*recompra train"):
+    with pytest.raises(NotFound, match=f"{reason}.*recompra train"):
         write_plan(tmp_path, PlanAsked(), NOW)
