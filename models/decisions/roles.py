@@ -182,7 +182,7 @@ def _units(history: History) -> Money:
 
 
 def _slow(stock: NDArray[np.floating], units: Money) -> Bools:
-    return np.asarray((stock > 0) & (stock * SALES_DAYS > SLOW_DAYS * units))
+    return np.asarray(stock * SALES_DAYS > SLOW_DAYS * units)  # NaN is not known to be
 
 
 def _launched(shop: "Shop", cutoff: "datetime", history: History) -> Bools:

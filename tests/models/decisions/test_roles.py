@@ -1,17 +1,29 @@
 """What a product is to a customer, by hand: new, dearer, due, an accessory; how often it is bought again."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from worlds import orders
+from worlds.receipts import history_of
 
 from features.arrays.history import History, Vocabulary
 from features.arrays.last_bought import days_since_bought
 from features.window import parse_cutoff
-from models.decisions.roles import ProductFacts, goes_with, kind_cooling, repeat_days, roles, usual_price
+from models.decisions.roles import (
+    ProductFacts,
+    _partners,
+    goes_with,
+    kind_cooling,
+    repeat_days,
+    roles,
+    usual_price,
+)
 from models.policy.action_table import role_bit
 from models.policy.subjects import Goods
 
@@ -42,14 +54,14 @@ def shelf(**columns: np.ndarray) -> ProductFacts:
     none = np.zeros(5, np.float32)
     rest = {"same_kind_days": none, "settling_days": none, "repeat_days": none + 20}
     rest |= {"flash": np.zeros(5, bool), "partner": np.full(5, -1, np.int32)}
-    rest |= {"accessories": np.array([[-1], [OTHER], [-1], [-1], [-1]], np.int32)}
+    rest |= {"accessories": np.array([[-1, -1], [OTHER, -1]] + [[-1, -1]] * 3, np.int32)}
     return ProductFacts(category=KIND, **(rest | columns))  # type: ignore[arg-type]
 
 
-def told(bought: History, **columns: np.ndarray) -> dict[int, set[str]]:
+def told(bought: History, price: np.ndarray = PRICE, **columns: np.ndarray) -> dict[int, set[str]]:
     """Return the roles of every product to the customer."""
     product = np.arange(5, dtype=np.int32)[None, :]
-    goods = Goods(PRICE, PRICE, np.full(5, np.nan), np.zeros(5, bool))
+    goods = Goods(price, price, np.full(5, np.nan), np.zeros(5, bool))
     bits = roles(bought, product, days_since_bought(bought, product), goods, shelf(**columns))[0]
     names = ("new", "dearer", "due", "flash")
     return {code: {name for name in names if bits[code] & role_bit(name)} for code in range(5)}
@@ -68,6 +80,23 @@ def test_a_product_nobody_buys_again_is_never_due() -> None:
 def test_a_better_version_is_dearer_than_usual_but_not_out_of_reach() -> None:
     found = told(history([90], [USUAL]))
     assert "dearer" in found[BETTER] and "dearer" not in found[LUXURY] and "dearer" not in found[CHEAP]
+
+
+def test_days_and_prices_at_the_edge_are_inside() -> None:
+    assert [told(history([day], [USUAL]))[USUAL] for day in (85, 86)] == [{"due"}, set()]  # 3/4 of 20 days
+    edges = told(history([90], [USUAL]), np.array([11.49, 10.0, 11.5, 30.0, 30.1]))
+    assert [code for code in range(4) if "dearer" in edges[code]] == [BETTER, LUXURY]
+    beyond = told(history([90], [USUAL]), np.array([30.1, 10.0, 11.4, 30.1, 0.0]))
+    assert not any("dearer" in found for found in beyond.values())
+    assert ["flash" in told(history([day], [USUAL]))[OTHER] for day in (9, 10)] == [False, True]
+    slow = shelf(same_kind_days=np.full(5, 30, np.float32))
+    for day, cooling in ((70, False), (71, True)):
+        found = kind_cooling(history([day], [USUAL]), np.array([[BETTER]], np.int32), slow)
+        assert found is not None and found.item() == cooling
+
+
+def test_what_the_customer_has_is_no_better_version() -> None:
+    assert "dearer" not in told(history([90, 95], [USUAL, BETTER]))[BETTER]
 
 
 def test_dearer_is_said_of_the_same_category_only() -> None:
@@ -103,12 +132,32 @@ def test_a_kind_bought_once_in_a_long_while_cools_down() -> None:
     assert kind_cooling(bought, product, shelf()) is None
 
 
-def test_a_product_bought_again_often_tells_its_own_rhythm_else_its_category_else_the_shop() -> None:
-    often = history(list(range(0, 60, 10)), [USUAL] * 6)
-    kinds = np.array([0, 0, 0, -1, 1], np.int32)
-    np.testing.assert_array_equal(repeat_days(often, kinds), [10, 10, 10, 10, 10])
-    np.testing.assert_array_equal(repeat_days(history([0, 0, 1, 2, 3, 4], [USUAL] * 6), kinds), [1] * 5)
-    assert np.isnan(repeat_days(history([1], [USUAL]), kinds)).all()
+purchases = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(1, 40), st.just(1.0)),
+    min_size=1,
+    max_size=60,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(purchases)
+def test_a_product_bought_again_often_tells_its_own_rhythm_else_its_category_else_the_shop(
+    rows: list,
+) -> None:
+    kinds, gaps = np.array([0, 0, 1, -1], np.int32), [[] for _ in range(4)]
+    for (_, product), mine in itertools.groupby(sorted(rows), key=lambda row: row[:2]):
+        gaps[product] += [b - a for a, b in itertools.pairwise(row[2] for row in mine) if b > a]
+    wanted = []
+    for product, kind in enumerate(kinds.tolist()):
+        alike = [gap for other in range(4) if kinds[other] == kind >= 0 for gap in gaps[other]]
+        told = [some for some in (gaps[product], alike) if len(some) >= 5] + [sum(gaps, [])]
+        wanted.append(np.median(told[0]) if told[0] else np.nan)
+    np.testing.assert_array_equal(repeat_days(history_of(rows, n_products=4), kinds), wanted)
+
+
+def test_a_partner_is_the_best_seller_of_the_category() -> None:
+    units = np.array([1.0, 5.0, 5.0, 9.0, 2.0])
+    assert _partners(np.array([0, 0, 0, -1, 1], np.int32), units).tolist() == [1, -1, 1, -1, -1]
 
 
 def test_a_shelf_is_read_of_the_shop_and_read_back_as_written(tmp_path: Path) -> None:
@@ -117,8 +166,10 @@ def test_a_shelf_is_read_of_the_shop_and_read_back_as_written(tmp_path: Path) ->
         stock=[900.0, 5.0] + [np.nan] * 10,
         launched_on=pd.to_datetime(["2024-05-20" if code == 3 else None for code in range(12)]),
     )
-    shop = orders.make_shop(tmp_path, products=goods)
+    more = "[contact_policy]\ndelivery_days = 3\n"
+    shop = orders.make_shop(tmp_path, products=goods, more=more)
     found = ProductFacts.read(shop, cutoff)
+    assert {*found.settling_days.tolist()} == {3}  # food settles as it arrives
     assert np.flatnonzero(found.flash).tolist() == [
         0,
         3,
