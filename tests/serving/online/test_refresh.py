@@ -327,4 +327,5 @@ def test_days_are_divided_so_that_each_has_one_cutoff() -> None:
     events = [event(1), event(30, "c04"), event(2, "c05"), event(31, "c05")]
     parts = list(by_day(NewEvents(1, events, []), "UTC"))
     assert [ids for ids, _ in parts] == [["c03"], ["c04", "c05"]]
+    assert [len(part.events) for _, part in parts] == [1, 3]
     assert isinstance(parts[0][1].events[0]["occurred_at"], datetime)
