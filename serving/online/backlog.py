@@ -75,10 +75,6 @@ class Backlog:
             del self.waiting[name]
         return taken
 
-    def put_back(self, taken: dict[str, datetime]) -> None:
-        """Put customers back at the head."""
-        self.waiting = taken | self.waiting
-
     def news(self, ids: Sequence[str]) -> NewEvents:
         """Return all events of these customers since the scoring."""
         events = sa.select(EVENTS).where(EVENTS.c.customer_id.in_(ids), EVENTS.c.kind.in_(MOVING))

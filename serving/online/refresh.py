@@ -63,7 +63,7 @@ class Refresher:
             return self._work()
         except DEAD as error:
             self._tell(f"the store cannot be read ({type(error).__name__})")
-            self._pointer, self._again = None, monotonic() + 1.0
+            self._pointer = None  # the next look opens the scoring anew and queues all who wait
             return False
         finally:
             self._write_status()
@@ -77,13 +77,9 @@ class Refresher:
         taken = self.backlog.take(BATCH)
         if not taken:
             return False
-        try:
-            news = self.backlog.news(list(taken))
-            for ids, part in by_day(news, self.rescoring.excerpt.timezone):
-                self._refresh({name: taken[name] for name in ids}, part)
-        except DEAD:
-            self.backlog.put_back(taken)
-            raise
+        news = self.backlog.news(list(taken))
+        for ids, part in by_day(news, self.rescoring.excerpt.timezone):
+            self._refresh({name: taken[name] for name in ids}, part)
         return True
 
     def _refresh(self, taken: dict[str, datetime], news: NewEvents) -> None:

@@ -141,6 +141,7 @@ purchases = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(purchases)
+@example([(0, 0, ago, 1.0) for ago in range(1, 61, 10)] + [(0, 1, ago, 1.0) for ago in range(1, 9)])
 def test_a_product_bought_again_often_tells_its_own_rhythm_else_its_category_else_the_shop(
     rows: list,
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds import refreshing
@@ -158,6 +159,8 @@ def test_what_happened_before_the_scoring_is_in_it_and_refreshes_nobody(
 ) -> None:
     store.keep([event(-3)])
     assert not refresher.look()
+    store.keep([event(0)])  # at its very moment: after it
+    assert refresher.look()
 
 
 def test_an_order_years_after_the_scoring_makes_nobody_look_silent_for_years(
@@ -245,6 +248,21 @@ def test_without_loadable_models_the_old_scores_stay_and_it_is_said(home: Path, 
     told = WatcherStatus.read(home)
     assert told is not None and "churn" in told.down(NOW)
     assert refreshed.names(store, STAMP) == set()
+
+
+def test_a_database_that_goes_away_during_a_refresh_costs_nobody_theirs(
+    refresher: Refresher, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise sa.exc.OperationalError("insert", None, Exception("the server closed the connection"))
+
+    store.keep([event(1), event(2, "c04")])
+    with monkeypatch.context() as patch:
+        patch.setattr(refreshed, "keep", gone)
+        assert not refresher.look()
+        assert "the store cannot be read" in refresher.status.trouble
+    assert refresher.look()
+    assert refreshed.names(store, STAMP) == {"c03", "c04"}
 
 
 def test_a_full_disk_stops_no_refresh_and_no_watcher(
