@@ -248,3 +248,9 @@ def test_a_learnt_effect_takes_the_place_of_the_assumed_one() -> None:
     targets = choose(ranking, 10.0)
     assert targets.customers.index.tolist() == ["c1"]
     assert targets.earned == pytest.approx(0.2 * 100.0 - 1.0)
+
+
+def test_an_effect_is_told_only_where_it_was_learnt_and_no_contact_earns_its_cost() -> None:
+    assert "contact_effect" not in ranked(crowd(3))
+    with pytest.raises(InputError, match="0 or more.*-0.5"):
+        ranked(scores([0.5, 0.5], [9.0, 9.0], [1.0, -0.5]))
