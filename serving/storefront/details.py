@@ -49,8 +49,9 @@ def _reason(snapshot: Snapshot, why: Why, locale: str, name: str, category: str 
 def ready_reasons(
     snapshot: Snapshot, ready: Picks, customer: int, picks: Sequence[tuple[str, float, str]]
 ) -> Why:
-    """Look up the reasons stored with a ready list."""
-    codes = [snapshot.product(name) for name, _, _ in picks]
-    row = ready.product[customer].tolist()
-    at = [row.index(code) for code in codes]
-    return Why(ready.reason[customer, at], ready.number[customer, at], ready.about[customer, at])
+    """Look up the reasons stored with a ready list; best sellers that continue it have none of their own."""
+    codes, found = np.array([snapshot.product(name) for name, _, _ in picks], int), Why.none(len(picks))
+    rows, at = np.nonzero(codes[:, None] == ready.product[customer])
+    for name in ("reason", "number", "about"):
+        getattr(found, name)[rows] = getattr(ready, name)[customer, at]
+    return found

@@ -17,6 +17,7 @@ from models.popular import Popular
 from serving.api import LIST_NAMES, Recommended, RecommendRequest
 from serving.online.view import View
 from serving.persons.rights import Forgotten
+from serving.scoring import build
 from serving.scoring.build import Build
 from serving.scoring.folder import load, write
 from serving.scoring.snapshot import Snapshot
@@ -83,8 +84,8 @@ def served(folder: Path, name: str, *, ranked: bool = True) -> tuple[Shop, Snaps
     models: dict[str, Model] = {"popular": Popular.fit(shop, CUTOFF, Popular.Config())}
     if ranked:
         models["cross_sell"] = CrossSell.fit(shop, CUTOFF, QUICK)
-    build = Build(shop, CUTOFF, models, dict.fromkeys(models, "1"), Forgotten(b"", frozenset()))
-    write(folder / "scoring", build.snapshot(), more=build.save_more)
+    made = Build(shop, CUTOFF, models, dict.fromkeys(models, "1"), Forgotten(b"", frozenset()))
+    write(folder / "scoring", made.snapshot(), more=made.save_more)
     return shop, load(folder / "scoring")
 
 
@@ -145,9 +146,11 @@ def test_where_nothing_is_bought_again_nothing_bought_is_shown_and_where_all_is_
 
 @pytest.fixture(scope="module")
 def unranked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, State]]:
-    """A shop whose ranker did not earn its place: only habits and best sellers serve."""
+    """A shop whose ranker did not earn its place: only habits and best sellers serve, from short lists."""
     folder = tmp_path_factory.mktemp("unranked")
-    shop, found = served(folder, "heavy and light", ranked=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "N_READY", 12)
+        shop, found = served(folder, "heavy and light", ranked=False)
     store = Store.open(folder)
     yield shop, State.of(found, View(store, found.as_of))
     store.close()
@@ -161,6 +164,9 @@ def test_without_a_ranker_lists_hold_the_customers_own_habits(unranked: tuple[Sh
         answer = ask(state, customer_id="c004", list=name, k=10, details=True)
         assert [product["product_id"] for product in answer.products] == products.tolist()
         assert (answer.answered_from, answer.fallback) == ("ready", None)
+    whole = ask(state, customer_id="c004", k=200, exclude=["p050"], details=True).products
+    assert len(whole) == len(state.snapshot.catalogue.products) - 1  # continued by best sellers
+    assert all(product["reason"]["text"] for product in whole)
     first = ask(state, customer_id="c004", list="buy_again", k=1, details=True).products[0]
     assert (first["source"], first["reason"]["code"]) == ("own", "again")
 
@@ -175,7 +181,7 @@ def test_without_a_ranker_new_products_are_new_whatever_is_asked(unranked: tuple
         wanted: list[dict[str, Any]] = [{}, {"k": 200}, {"cart": fresh[:2]}, {"category": "shop > 1"}]
         wanted += [{"exclude": fresh[:20]}, {"category": "shop", "cart": fresh[:1], "k": 150}]
         for more in wanted:
-            answer = ask(state, customer_id=customer, list="new_for_you", **more)
+            answer = ask(state, customer_id=customer, list="new_for_you", details=True, **more)
             shown = [product["product_id"] for product in answer.products]
             assert not mine & {*shown}, more
             head = ask(state, customer_id=customer, list="new_for_you", **(more | {"k": 3})).products
