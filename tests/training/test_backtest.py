@@ -110,7 +110,8 @@ def test_a_horizon_beyond_the_data_is_predicted_and_said_not_to_be_measurable(ho
 def test_a_shop_without_products_has_scores_no_lists_and_the_reason(tmp_path) -> None:
     recommended, customers, metrics = run(without(tmp_path, "product_id"), tmp_path)
     assert (len(recommended), len(customers)) == (0, 60)
-    assert metrics["not_learnt"] == {"cross_sell": "cross_sell needs product_id in order_lines, found none"}
+    reason = "cross_sell needs product_id in order_lines, found none. Hint: map it"
+    assert metrics["not_learnt"] == {"cross_sell": reason}
 
 
 def test_order_lines_of_two_columns_are_enough(tmp_path) -> None:
@@ -122,7 +123,7 @@ def test_a_model_that_cannot_learn_leaves_its_column_null(home, tmp_path, monkey
     monkeypatch.setattr(fakes.FakeChurn, "fit", classmethod(fakes.cannot_learn))
     _, customers, metrics = run(home, tmp_path)
     assert customers["churn_probability"].isna().all()
-    assert metrics["not_learnt"] == {"churn": "churn has too little to learn from"}
+    assert metrics["not_learnt"] == {"churn": "churn has too little to learn from. Hint: wait"}
 
 
 def test_the_next_order_is_written_in_utc_and_unknown_ones_stay_unknown(home, tmp_path, monkeypatch) -> None:

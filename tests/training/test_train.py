@@ -105,7 +105,7 @@ def test_a_model_that_cannot_learn_is_left_out_with_its_reason(first, home, monk
     before = Tracking(home).versions("cross_sell")
     monkeypatch.setattr(fakes.FakeLists, "fit", classmethod(fakes.cannot_learn))
     report = again(home, only=("cross_sell",))
-    assert report.left_out == {"cross_sell": "cross_sell has too little to learn from"}
+    assert report.left_out == {"cross_sell": "cross_sell has too little to learn from. Hint: wait"}
     assert Tracking(home).versions("cross_sell") == before
 
 
