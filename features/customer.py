@@ -34,7 +34,6 @@ def purchase_days(past: Past) -> "ir.Table":
     A day of which all was returned has no row; ``n_units_returned`` is the customer's, of such days too.
     """
     import ibis
-    import ibis.selectors as s
 
     rows = ibis.union(_whole_days(past), _day_so_far(past))
     back = past("returns").cross_join(past.cutoffs).filter(lambda t: t.returned_at < t.cutoff)
@@ -42,8 +41,10 @@ def purchase_days(past: Past) -> "ir.Table":
     back = back.group_by([*past.keys, back.purchased_on.name("ordered_on")]).aggregate(
         units_back=back.quantity.sum(), revenue_back=back.revenue.sum()
     )
-    rows = rows.left_join(back, [*past.keys, "ordered_on"]).drop(s.endswith("_right"))
-    rows = rows.left_join(in_all, past.keys)
+    rows = rows.left_join(back, [*past.keys, "ordered_on"])
+    rows = rows.left_join(
+        in_all, past.keys, rname="{name}_in_all"
+    )  # dropping columns would order SQL by chance
     rows = rows.mutate(
         n_units_returned=ibis.coalesce(rows.units_in_all, 0.0),
         n_units=rows.n_units - ibis.coalesce(rows.units_back, 0.0),

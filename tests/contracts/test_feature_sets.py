@@ -1,5 +1,8 @@
 """What every feature set promises. A new feature is held to it without a line here."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pandas as pd
@@ -71,6 +74,15 @@ def test_only_what_cannot_be_known_is_null(shop, features):
     often = frame[frame["n_order_days"] >= 3]
     unknown = {"last_nps_score", "nps_score", "n_orders_now", "n_orders_before", "revenue_now"}
     assert set(often.columns[often.isna().any()]) <= unknown
+
+
+def test_the_fingerprint_is_the_same_in_every_process():
+    code = "from features.customer import CUSTOMER_FEATURES as all; print(all.fingerprint)"
+    told = {
+        subprocess.check_output([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed})
+        for seed in "025"
+    }
+    assert told == {f"{CUSTOMER_FEATURES.fingerprint}\n".encode()}
 
 
 def test_the_fingerprint_changes_with_a_definition():
