@@ -201,7 +201,7 @@ async def _repeated(look: Callable[[Worker], Awaitable[None]], worker: Worker) -
         await asyncio.sleep(FOLLOW_SECONDS)
         try:
             await look(worker)
-        except Exception:
+        except Exception:  # whatever it was, answers go on, and the next look may succeed
             log.exception("a look at the scoring, or the store, failed")
 
 

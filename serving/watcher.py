@@ -50,7 +50,7 @@ class Watcher:
         self.home = home.resolve()
         self._registry: Registry | None = None
         self._put_off: dict[str, str] | None = None
-        self._n_refusals = 0
+        self._retry_seconds = RETRY_SECONDS
         self._trouble: str | None = None
         self._store: Store | None = None
         self._sweep_at = self._score_at = 0.0
@@ -69,7 +69,7 @@ class Watcher:
             self._accept()
             return False
         if wanted != self._put_off:
-            self._put_off, self._n_refusals = None, 0
+            self._put_off, self._retry_seconds = None, RETRY_SECONDS
         if not wanted or (self._put_off and time.monotonic() < self._score_at):
             return False
         return self._go_back(wanted, pointer) or self._score(wanted, pointer.as_of)
@@ -148,9 +148,8 @@ class Watcher:
             "the new champions are refused, the old scoring stays in service: %s", reason, extra=details
         )
         write_card(self.home / REFUSED, {"models": wanted, "reason": reason})
-        seconds = min(RETRY_SECONDS * 2**self._n_refusals, LONGEST_RETRY_SECONDS)
-        self._put_off, self._score_at = wanted, time.monotonic() + seconds
-        self._n_refusals += 1
+        self._put_off, self._score_at = wanted, time.monotonic() + self._retry_seconds
+        self._retry_seconds = min(2 * self._retry_seconds, LONGEST_RETRY_SECONDS)
 
 
 def _run(

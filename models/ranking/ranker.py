@@ -76,13 +76,16 @@ class Rows:
     @classmethod
     def gathered(cls, parts: Iterable["Rows"]) -> Self:
         """Return parts as one that grows in place: gigabytes in a large shop, which are never held twice."""
-        found = cls(np.zeros((0, len(PAIR_FEATURES)), np.float32), np.zeros(0, bool))
+        gathered_rows = cls(np.zeros((0, len(PAIR_FEATURES)), np.float32), np.zeros(0, bool))
         for part in parts:
-            end = len(found.bought) + len(part.bought)
-            for whole, piece in ((found.features, part.features), (found.bought, part.bought)):
+            end = len(gathered_rows.bought) + len(part.bought)
+            for whole, piece in (
+                (gathered_rows.features, part.features),
+                (gathered_rows.bought, part.bought),
+            ):
                 whole.resize((end, *whole.shape[1:]), refcheck=False)
                 whole[end - len(piece) :] = piece
-        return found
+        return gathered_rows
 
 
 @dataclass(frozen=True)

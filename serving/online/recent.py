@@ -1,9 +1,9 @@
 """What happened to customers since the scoring, and where they stand with it: of one customer, or of all."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Self, cast
+from typing import Self, cast
 
 import numpy as np
 
@@ -58,10 +58,14 @@ class Recent:
 
     @classmethod
     def _of(cls, state: State, contacts: Iterable[Contact], orders: Iterable[Order], now: datetime) -> Self:
-        code, product = state.snapshot.customer, state.snapshot.product
-        sent = [(code(who), _position(action), (now - at) / DAY) for who, action, at in contacts]
-        bought = [(code(who), -1 if name is None else product(name)) for who, name in orders]
-        return cls(*_known(sent, (np.int32, np.int64, np.float64)), *_known(bought, (np.int32, np.int32)))
+        snapshot, sent, bought = state.snapshot, [*contacts], [*orders]
+        contacted = snapshot.customers.codes([who for who, _, _ in sent])
+        buyer = snapshot.customers.codes([who for who, _ in bought])
+        product = snapshot.catalogue.products.codes([name or "" for _, name in bought])
+        action = np.array([_position(name) for _, name, _ in sent], np.int64)
+        age = np.array([(now - at) / DAY for _, _, at in sent], np.float64)
+        known, ours = contacted >= 0, buyer >= 0
+        return cls(contacted[known], action[known], age[known], buyer[ours], product[ours])
 
     def people(self, state: State, codes: Ints) -> People:
         """Return who of some customers may be contacted, with the contacts made since."""
@@ -113,13 +117,6 @@ def _first(state: State, now: datetime) -> datetime:
 
 def _position(action: str | None) -> int:
     return NAMES.index(action) if action in NAMES else -1
-
-
-def _known(rows: list[tuple[Any, ...]], kinds: tuple[type, ...]) -> Iterator[Any]:
-    """Yield rows of known customers (the first column) column by column."""
-    kept = [row for row in rows if row[0] >= 0]
-    for at, kind in enumerate(kinds):
-        yield np.array([row[at] for row in kept], kind)
 
 
 def _rows(codes: Ints, customer: Ints) -> Longs:

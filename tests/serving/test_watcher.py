@@ -102,6 +102,10 @@ def test_refused_champions_are_tried_again_ever_later_in_case_the_disk_was_full(
         looking.look()
         tried.append(len(runs))
     assert tried == [1, 2, 2, 3, 3, 3, 3, 4, 4, 4]
+    for _ in range(1_100):  # six weeks, an hour each
+        clock[0] += 3600
+        looking.look()
+    assert len(runs) == 1_104
     (tmp_path / "broken").unlink()
     clock[0] += 3600
     assert looking.look()
