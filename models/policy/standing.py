@@ -102,8 +102,7 @@ class Standing:
     def load(cls, folder: Path) -> "Standing":
         """Memory-map what ``save`` wrote; channels, events and actions added since are unknown."""
         standing = cls(*(read_array(folder, field.name) for field in fields(cls)))
-        card = folder / "columns.json"
-        columns = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else COLUMNS
+        columns = json.loads((folder / "columns.json").read_text(encoding="utf-8"))
         return standing if columns == COLUMNS else standing._by_name(columns)
 
     def _by_name(self, columns: Mapping[str, list[str]]) -> "Standing":
