@@ -1,8 +1,7 @@
 """The actions of a shop as arrays, one entry per action: the input of the rules and the economics."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 
@@ -45,15 +44,25 @@ class ActionTable:
     def of(cls, actions: Sequence[Action], economics: Economics, policy: ContactPolicy) -> "ActionTable":
         """Convert actions to arrays, under a shop's economics and contact policy."""
         some = sorted(actions, key=lambda action: not action.offers_product)
-        numbers = np.array([_numbers(action, economics, policy) for action in some], np.float64)
         return cls(
-            tuple(some),
-            sum(action.offers_product for action in some),
-            _codes([NAMES.index(action.name) for action in some]),
-            _codes([CHANNELS.index(action.channel) for action in some]),
-            _codes([-1 if action.after is None else EVENTS.index(action.after) for action in some]),
-            np.array([role_bit(action.goods) for action in some], np.uint8),
-            *cast("tuple[Doubles, ...]", tuple(np.ascontiguousarray(numbers.reshape(len(some), -1).T))),
+            actions=tuple(some),
+            n_with_product=sum(action.offers_product for action in some),
+            name=_codes(NAMES.index(action.name) for action in some),
+            channel=_codes(CHANNELS.index(action.channel) for action in some),
+            event=_codes(-1 if action.after is None else EVENTS.index(action.after) for action in some),
+            role=np.array([role_bit(action.goods) for action in some], np.uint8),
+            cost=_numbers(economics.contact_cost if action.cost is None else action.cost for action in some),
+            discount=_numbers(action.discount_share for action in some),
+            effect=_numbers(action.assumed_effect(economics) for action in some),
+            from_days=_numbers(ALWAYS if action.after is None else action.from_days for action in some),
+            until_days=_numbers(-ALWAYS if action.after is None else action.until_days for action in some),
+            cooldown=_numbers(action.cooldown_days for action in some),
+            least_risk=_numbers(action.least_risk for action in some),
+            least_orders=_numbers(action.least_orders for action in some),
+            best_share=_numbers(action.best_share for action in some),
+            no_coupon=_numbers(
+                policy.no_coupon_days if action.discount_share > 0 else ALWAYS for action in some
+            ),
         )
 
     def __len__(self) -> int:
@@ -65,22 +74,9 @@ def role_bit(goods: str) -> int:
     return 1 << ROLES.index(goods) if goods in ROLES else 0
 
 
-def _codes(values: list[int]) -> Ints:
-    return np.array(values, np.int32)
+def _codes(values: Iterable[int]) -> Ints:
+    return np.fromiter(values, np.int32)
 
 
-def _numbers(action: Action, economics: Economics, policy: ContactPolicy) -> list[float]:
-    """Return an action's columns from ``cost`` on, in their order."""
-    hangs = action.after is not None
-    return [
-        economics.contact_cost if action.cost is None else action.cost,
-        action.discount_share,
-        action.assumed_effect(economics),
-        action.from_days if hangs else ALWAYS,
-        action.until_days if hangs else -ALWAYS,
-        action.cooldown_days,
-        action.least_risk,
-        action.least_orders,
-        action.best_share,
-        policy.no_coupon_days if action.discount_share > 0 else ALWAYS,
-    ]
+def _numbers(values: Iterable[float]) -> Doubles:
+    return np.fromiter(values, np.float64)

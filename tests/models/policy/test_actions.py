@@ -43,6 +43,15 @@ def test_a_window_that_closes_before_it_opens_is_refused() -> None:
         Action(name="survey", from_days=5, until_days=4)
 
 
+def test_a_window_may_be_of_one_day() -> None:
+    assert Action(name="birthday", after="birthday", from_days=0, until_days=0).until_days == 0
+
+
+def test_no_default_repeats_a_discount_or_what_follows_an_event_within_two_weeks() -> None:
+    follows = [action for action in CATALOGUE if action.discount_share or action.after]
+    assert follows and all(action.cooldown_days >= 14 for action in follows)
+
+
 def test_an_effect_is_the_actions_own_else_the_shops() -> None:
     economics = Economics(offer_lift=0.3, save_rate=0.07)
     with_product, without = Action(name="cross_sell", goods="new"), Action(name="win_back")
