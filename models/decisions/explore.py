@@ -21,7 +21,6 @@ GRID = 96
 """Points of the integral over the best sampled worth."""
 N_DEVIATIONS = 6.0
 """The integral extends this many standard deviations beyond the largest mean."""
-ROWS_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def explore(case: Case, goods: Goods, terms: Terms, uniform: Doubles) -> Explore
         case = replace(case, standing=replace(case.standing, held_out=np.zeros_like(held)))
     options = options_of(case, goods, terms)
     chances = policy_of(options, terms.policy)
-    action = np.where(held, NOTHING, draw(chances, uniform)[0]).astype(np.int32)
+    action = np.where(held, NOTHING, draw(chances, uniform)).astype(np.int32)
     kept = (1 - share) * chances[np.arange(len(chances)), action]
     return Explored(options, action, kept + share * (action == NOTHING))
 
@@ -82,30 +81,21 @@ def thompson(options: Options, spread: Money) -> Doubles:
     ``spread``, shape (n, n_actions); nothing is worth 0 (Thompson 1933). The integral is a sum over a grid,
     normalised: the choice is drawn from its result.
     """
-    parts = [
-        _chances_of_best(options.worth[rows], spread[rows])
-        for rows in (slice(at, at + ROWS_AT_ONCE) for at in range(0, max(len(options), 1), ROWS_AT_ONCE))
-    ]
-    return np.concatenate(parts)
-
-
-def _chances_of_best(mean: Money, spread: Money) -> Doubles:
-    barred = ~np.isfinite(mean)
-    centre, width = np.where(barred, -1.0, mean), np.where(barred, 1e-12, np.maximum(spread, 1e-12))
+    barred = ~np.isfinite(options.worth)
+    centre = np.where(barred, -1.0, options.worth)  # and certainly so: its chance is exactly 0
+    width = np.where(barred, 1e-12, np.maximum(spread, 1e-12))
     top = np.maximum((centre + N_DEVIATIONS * width).max(axis=1, initial=0.0), 1e-9)
     edges = top[:, None, None] * np.linspace(0, 1, GRID + 1)[None, :, None]
     below = ndtr((edges - centre[:, None, :]) / width[:, None, :])
     mass, at = np.diff(below, axis=1), np.maximum((below[:, 1:] + below[:, :-1]) / 2, 1e-300)
     others = np.exp(np.log(at).sum(axis=2, keepdims=True) - np.log(at))
     nothing = below[:, 0].prod(axis=1, keepdims=True)
-    chances = np.hstack([np.where(barred, 0.0, (mass * others).sum(axis=1)), nothing])
+    chances = np.hstack([(mass * others).sum(axis=1), nothing])
     return np.asarray(chances / chances.sum(axis=1, keepdims=True))
 
 
-def draw(chances: Doubles, uniform: Doubles) -> tuple[Ints, Doubles]:
-    """Draw an action per customer (-1: nothing) by uniform numbers in [0, 1), (n,), with its probability."""
+def draw(chances: Doubles, uniform: Doubles) -> Ints:
+    """Draw an action per customer (-1: nothing) by uniform numbers in [0, 1), (n,)."""
     ends = np.cumsum(chances, axis=1)
     passed = (uniform[:, None] * ends[:, -1:] >= ends).sum(axis=1)
-    taken = np.minimum(passed, chances.shape[1] - 1)
-    propensity = chances[np.arange(len(chances)), taken]
-    return np.where(taken == chances.shape[1] - 1, NOTHING, taken).astype(np.int32), propensity
+    return np.where(passed >= chances.shape[1] - 1, NOTHING, passed).astype(np.int32)

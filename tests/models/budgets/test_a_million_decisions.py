@@ -25,10 +25,10 @@ def decided() -> tuple[Case, Goods, Options, np.ndarray, np.ndarray]:
     """A million customers; half of the decisions are the best, half are drawn among all that is permitted."""
     asked, shelf = some(0, N, K)
     found = options(asked, shelf, TERMS)
-    uniform = np.random.default_rng(1).random(N)
-    drawn, propensity = draw(epsilon_greedy(found, 1.0), uniform)
+    chances = epsilon_greedy(found, 1.0)
+    drawn = draw(chances, np.random.default_rng(1).random(N))
     action = np.where(np.arange(N) % 2, found.best(), drawn)
-    return asked, shelf, found, action, np.where(np.arange(N) % 2, 1.0, propensity)
+    return asked, shelf, found, action, np.where(np.arange(N) % 2, 1.0, chances[np.arange(N), drawn])
 
 
 def test_a_million_decisions_are_of_every_kind(decided: Any) -> None:

@@ -5,11 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr
-from worlds.decisions import TERMS, case, goods, some
+from worlds.decisions import TERMS, case, goods, some, without
 
 from features.settings import ContactPolicy
 from models.decisions import everyone
-from models.decisions import explore as exploring
 from models.decisions.arms import PERMITTED
 from models.decisions.everyone import Options, options
 from models.decisions.explore import draw, epsilon_greedy, explore, greedy, policy_of, thompson
@@ -37,6 +36,7 @@ def test_the_best_option_is_what_one_by_one_would_be_chosen(seed: int, n: int, k
 @given(SEEDS)
 def test_blocks_change_nothing(seed: int) -> None:
     asked, shelf = some(seed, 30)
+    asked = replace(asked, learnt={"thank_you": np.linspace(0, 1, 30)})
     whole = options(asked, shelf, TERMS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(everyone, "ARMS_AT_ONCE", 100)
@@ -79,16 +79,18 @@ def found() -> Options:
 
 def test_what_is_drawn_is_drawn_as_often_as_its_propensity_says(found: Options) -> None:
     rng, chances = np.random.default_rng(0), epsilon_greedy(found, 0.3)
-    drawn = np.stack([draw(chances, rng.random(len(found)))[0] for _ in range(200)])
+    drawn = np.stack([draw(chances, rng.random(len(found))) for _ in range(200)])
     share = np.mean(drawn[..., None] == np.append(np.arange(len(found.table)), -1), axis=(0, 1))
     np.testing.assert_allclose(share, chances.mean(axis=0), atol=0.003)
 
 
-def test_the_propensity_told_is_that_of_what_was_drawn(found: Options) -> None:
-    chances = epsilon_greedy(found, 0.3)
-    action, propensity = draw(chances, np.random.default_rng(0).random(len(found)))
-    np.testing.assert_array_equal(propensity, chances[np.arange(len(found)), action])
-    assert (propensity > 0).all()
+def test_propensities_are_true_their_inverses_add_up_to_what_could_have_been_drawn() -> None:
+    asked, shelf = some(1, 20_000)  # a tenth of them held out
+    terms = replace(TERMS, policy=ContactPolicy(exploration="epsilon", epsilon=1.0, held_out_share=0.1))
+    told = explore(asked, shelf, terms, np.random.default_rng(0).random(20_000)).propensity
+    free = without(asked.standing, held_out=np.zeros(20_000, bool))  # type: ignore[arg-type]
+    possible = np.isfinite(options(replace(asked, standing=free), shelf, terms).worth).sum(axis=1) + 1
+    assert (1 / told).mean() == pytest.approx(possible.mean(), rel=0.02)
 
 
 @pytest.mark.parametrize("kind", ["none", "epsilon", "thompson"])
@@ -117,11 +119,9 @@ def test_thompson_doubts_all_that_an_action_brings_not_what_is_left_of_it(found:
     assert policy_of(one, policy)[0, 0] == pytest.approx(ndtr(1 / 3), abs=0.01)
 
 
-def test_thompson_of_many_customers_is_that_of_each(found: Options, monkeypatch: pytest.MonkeyPatch) -> None:
-    spread = np.ones_like(found.worth)
-    whole = thompson(found, spread)
-    monkeypatch.setattr(exploring, "ROWS_AT_ONCE", 700)
-    np.testing.assert_array_equal(thompson(found, spread), whole)
+def test_thompsons_chances_are_the_same_in_every_currency(found: Options) -> None:
+    pence, spread = replace(found, worth=found.worth * 1e-3), np.ones_like(found.worth)
+    np.testing.assert_allclose(thompson(pence, spread * 1e-3), thompson(found, spread), atol=1e-9)
 
 
 def test_without_spread_thompson_loses_nothing_against_greedy(found: Options) -> None:
