@@ -15,7 +15,6 @@ from pydantic import TypeAdapter
 
 from features.arrays.dtypes import Column, Ints, Rows
 from features.arrays.stored import read_array, write_arrays
-from features.errors import ArtefactError
 from models.decisions.arms import PERMITTED, ValuedArms, arm_codes, best_arm, repeated, weigh
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.economics import Money
@@ -119,12 +118,6 @@ def save_goods_and_terms(folder: Path, goods: Goods, terms: Terms) -> None:
 
 
 def load_goods_and_terms(folder: Path) -> tuple[Goods, Terms]:
-    """Memory-map what ``save_goods_and_terms`` wrote; raise ``ArtefactError`` if it is broken."""
-    try:
-        columns = [read_array(folder, part.name) for part in fields(Goods)]
-        terms = TERMS.validate_json((folder / "terms.json").read_bytes())
-    except (OSError, ValueError) as error:
-        raise ArtefactError(
-            f"no readable goods and terms in {folder.name}/ ({error})", "score again"
-        ) from error
-    return Goods(*columns), terms
+    """Memory-map what ``save_goods_and_terms`` wrote; raise ``OSError`` or ``ValueError`` if it is broken."""
+    goods = Goods(*(read_array(folder, part.name) for part in fields(Goods)))
+    return goods, TERMS.validate_json((folder / "terms.json").read_bytes())

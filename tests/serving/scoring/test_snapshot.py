@@ -45,7 +45,9 @@ def test_a_truncated_file_is_seen_before_it_serves(tmp_path: Path) -> None:
         load(folder_of(tmp_path))
 
 
-@pytest.mark.parametrize("missing", ["manifest.json", "customers.npy", "scores/columns.json"])
+@pytest.mark.parametrize(
+    "missing", ["manifest.json", "customers.npy", "scores/columns.json", "desk/terms.json"]
+)
 def test_a_missing_file_is_named(tmp_path: Path, missing: str) -> None:
     make_home(tmp_path)
     (folder_of(tmp_path) / missing).unlink()
