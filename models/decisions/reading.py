@@ -185,9 +185,7 @@ def days_since_birthday(born: NDArray[np.datetime64], today: int) -> Floats:
 
 
 _CONSENT = """
-SELECT customer_id, (CASE WHEN bool_or(NOT {column}) THEN 0
-                          WHEN bool_or({column}) THEN 1 ELSE -1 END)::TINYINT AS consent
-FROM customers GROUP BY customer_id
+SELECT customer_id, coalesce({column}::TINYINT, -1::TINYINT) AS consent FROM customers
 """
 
 _CONTACTS = """
@@ -207,7 +205,7 @@ GROUP BY ALL
 _ORDERS = """
 SELECT customer_id, (DATE '{day}' - min(ordered_on))::FLOAT AS first_order,
        (DATE '{day}' - max(ordered_on))::FLOAT AS last_order, count(*) FILTER (starts_order)::INT AS n_orders,
-       sum(revenue) / greatest(count(*) FILTER (starts_order), 1) AS basket
+       sum(revenue) / count(*) FILTER (starts_order) AS basket
 FROM orders WHERE ordered_at < TIMESTAMP '{moment}' GROUP BY customer_id
 """
 
@@ -217,10 +215,10 @@ WITH bought AS (
   FROM order_lines LEFT JOIN products USING (product_id)
   WHERE ordered_at < TIMESTAMP '{moment}' AND customer_id IS NOT NULL GROUP BY customer_id, order_id),
 sent AS (
-  SELECT order_id, lower(any_value(status)) AS status,
-         max(CASE WHEN delivered_at < TIMESTAMP '{moment}'
-                  THEN timezone('{zone}', timezone('UTC', delivered_at))::DATE END) AS delivered_on
-  FROM deliveries GROUP BY order_id),
+  SELECT order_id, lower(status) AS status,
+         CASE WHEN delivered_at < TIMESTAMP '{moment}'
+              THEN timezone('{zone}', timezone('UTC', delivered_at))::DATE END AS delivered_on
+  FROM deliveries),
 back AS (SELECT DISTINCT order_id FROM returns WHERE returned_at < TIMESTAMP '{moment}'),
 by_order AS (
   SELECT bought.*, status,
@@ -231,7 +229,6 @@ by_order AS (
 SELECT customer_id,
        (DATE '{day}' - max(arrived_on) FILTER (arrived_on <= DATE '{day}'))::FLOAT AS delivery,
        max(coalesce(arrived_on + settling::INT, lost_on) - DATE '{day}')::FLOAT AS settles_in,
-       bool_or(coalesce(status IN ({statuses}), false) AND NOT came_back
-               AND lost_on > DATE '{day}') AS return_open
+       bool_or(status IN ({statuses}) AND NOT came_back AND lost_on > DATE '{day}') AS return_open
 FROM by_order GROUP BY customer_id
 """

@@ -1,5 +1,6 @@
 """What is read of a shop's tables: contacts, deliveries, settling, returns, birthdays, consent by channel."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,38 @@ def test_a_product_groups_word_may_hold_an_apostrophe(tmp_path: Path) -> None:
     assert read_standing(shop, CUTOFF, WHO).settles_in[0] == 8
 
 
+def test_a_product_belongs_to_the_first_group_that_names_its_category_in_any_case(tmp_path: Path) -> None:
+    groups = {
+        "coats": ProductGroup(categories=("COAT",), settling_days=9),
+        "women": ProductGroup(categories=("women",), settling_days=3),
+    }
+    assert group_days(groups, ["Women's > Coats"], "settling_days").tolist() == [9]
+    more = (
+        '[product_groups.coats]\ncategories = ["COAT"]\nsettling_days = 9\n'
+        '[product_groups.women]\ncategories = ["women"]\nsettling_days = 3\n'
+    )
+    lines = pd.DataFrame(
+        {"customer_id": ["ann"], "ordered_at": [pd.Timestamp("2024-05-31 10:00")], "product_id": ["coat"]}
+    )
+    products = pd.DataFrame({"product_id": ["coat"], "category": ["Women's > Coats"]})
+    shop = orders.make_shop(tmp_path, lines, more=more, products=products)
+    assert read_standing(shop, CUTOFF, WHO).settles_in[0] == 8
+
+
+def test_what_is_still_on_its_way_by_the_days_assumed_is_no_delivery_yet(tmp_path: Path) -> None:
+    lines = pd.DataFrame(
+        {
+            "customer_id": ["ann", "ann"],
+            "ordered_at": pd.to_datetime(["2024-05-10 10:00", "2024-05-31 10:00"]),
+            "product_id": ["coat", "coat"],
+        }
+    )
+    more = "[contact_policy]\ndelivery_days = 5\nsettling_days = 2\n"
+    standing = read_standing(orders.make_shop(tmp_path, lines, more=more), CUTOFF, WHO)
+    assert standing.since[0, EVENTS.index("delivery")] == 17  # of the first order, on 15 May
+    assert standing.settles_in[0] == 6  # the second arrives on 5 June
+
+
 def test_a_product_group_without_categories_holds_no_product(tmp_path: Path) -> None:
     assert group_days({"empty": ProductGroup(settling_days=9)}, ["Coats", ""], "settling_days").max() == 0
     more = "".join(
@@ -132,7 +165,10 @@ def test_a_return_is_open_until_it_comes_back_or_the_order_is_60_days_old(tmp_pa
     lines = pd.concat([lines, back])
     deliveries = pd.DataFrame({"order_id": [*days], "status": "return_requested"})
     shop = orders.make_shop(
-        tmp_path, lines.assign(ordered_at=pd.to_datetime(lines["ordered_at"])), deliveries=deliveries
+        tmp_path,
+        lines.assign(ordered_at=pd.to_datetime(lines["ordered_at"])),
+        more='[contact_policy]\nopen_return_statuses = ["Return_Requested"]\n',
+        deliveries=deliveries,
     )
     assert read_standing(shop, CUTOFF, WHO).return_open.tolist() == [True, False, False, True, False]
 
@@ -140,12 +176,53 @@ def test_a_return_is_open_until_it_comes_back_or_the_order_is_60_days_old(tmp_pa
 def test_only_contacts_made_before_the_cutoff_count(standing: Standing) -> None:
     assert standing.n_contacts_7d.tolist() == [0, 1, 0, 0, 0]
     survey, win_back = (standing.since_action[:, NAMES.index(name)] for name in ("survey", "win_back"))
-    assert (survey[1], win_back[1]) == (22, 6)
+    assert (survey[1], win_back[1], win_back[2]) == (22, 6, 7)  # the last of each action
     assert np.isnan(survey[3])
 
 
 def test_contacts_of_28_days_count_but_not_those_only_held_out(shop: Shop) -> None:
     assert read_people(shop, CUTOFF, WHO).n_contacts_28d.tolist() == [0, 2, 2, 0, 0]
+
+
+def ann(folder: Path, moment: str, timezone: str = "UTC") -> Shop:
+    """Of two orders of 20 May one arrives and one comes back at ``moment``; so do an order and a contact."""
+    lines = pd.DataFrame(
+        [
+            ("a1", "2024-05-20 10:00", 1.0),
+            ("a2", "2024-05-20 11:00", 1.0),
+            ("a2", moment, -1.0),
+            ("a3", moment, 1.0),
+        ],
+        columns=["order_id", "ordered_at", "quantity"],
+    ).assign(customer_id="ann", product_id="shoe", unit_price=10.0)
+    deliveries = pd.DataFrame(
+        [("a1", moment, "shipped"), ("a2", "2024-05-22 09:00", "return_requested")],
+        columns=["order_id", "delivered_at", "status"],
+    )
+    contacts = pd.DataFrame({"customer_id": ["ann"], "sent_at": [moment], "action": "survey"})
+    return orders.make_shop(
+        folder,
+        lines.assign(ordered_at=pd.to_datetime(lines["ordered_at"])),
+        timezone=timezone,
+        deliveries=deliveries.assign(delivered_at=pd.to_datetime(deliveries["delivered_at"])),
+        contacts=contacts.assign(sent_at=pd.to_datetime(contacts["sent_at"])),
+    )
+
+
+def test_what_happens_at_the_cutoff_is_known_no_more_than_what_happens_a_month_later(tmp_path: Path) -> None:
+    at, later = (ann(tmp_path / day, f"{day} 00:00") for day in ("2024-06-01", "2024-07-01"))
+    now, then = (read_standing(shop, CUTOFF, WHO) for shop in (at, later))
+    for field in fields(now):
+        np.testing.assert_array_equal(getattr(now, field.name), getattr(then, field.name), field.name)
+    assert now.return_open[0] and read_people(at, CUTOFF, WHO).n_contacts_28d[0] == 0
+
+
+def test_days_are_those_of_the_shops_calendar(tmp_path: Path) -> None:
+    zone = "America/Sao_Paulo"  # 22:00 there is the next day in UTC
+    shop, cutoff = ann(tmp_path, "2024-05-30 22:00", zone), parse_cutoff("2024-06-01", zone)
+    standing = read_standing(shop, cutoff, WHO)
+    assert standing.since[0, EVENTS.index("delivery")] == standing.since_action[0, NAMES.index("survey")] == 2
+    assert read_people(shop, cutoff, WHO).n_contacts_28d[0] == 1  # a contact is one unless it says otherwise
 
 
 def test_what_was_bought_today_without_a_record_of_delivery_arrived_today(shop: Shop) -> None:
