@@ -27,7 +27,6 @@ from serving.store import Store
 log = logging.getLogger("recompra.serving")
 DEAD = (sa.exc.DBAPIError,)
 """What is raised if the store cannot be read: SQLAlchemy's wrapping of the driver's errors."""
-RETRY_SECONDS = 1.0
 SURE_SECONDS = 0.2
 """After this time the clock is read even if nothing seems to have been written, to notice a lost store."""
 READ_CLOCK = f"SELECT {', '.join(TOPICS)} FROM clock"
@@ -42,7 +41,7 @@ class View:
     """
 
     def __init__(self, store: Store, since: datetime) -> None:
-        self.store = store
+        self.store, self.since = store, since
         self.salt = store.salt()
         self.seen = dict.fromkeys(TOPICS, 0)
         self.active: dict[str, int] = {}
@@ -62,27 +61,18 @@ class View:
         self._wal_header: WalHeader | None = None
         self._header_seen = b""
         self._sure_until = 0.0
-        self._again = 0.0
         self._turn = 0
         self._kept: dict[str, tuple[int, list[dict[str, Any]]]] = {}
         try:
-            self.rebase(since)
+            self._catch_up()  # raises: a view that has read nothing knows neither keys nor erasures
         except BaseException:
             self._let_go(spoilt=True)
             raise
 
-    def rebase(self, since: datetime) -> None:
-        """Start again from ``since``: earlier events are included in the new ready lists."""
-        self.since = since
-        self.seen |= {"events": 0, "stock": 0}
-        self.active, self.stock, self.early, self._kept = {}, {}, set(), {}
-        self._catch_up()  # raises: a view that has read nothing knows neither keys nor erasures
-        self.new_stock = {}
-
     def sync(self) -> set[str]:
         """Catch up with the store; return the topics that changed: none if it cannot be read."""
         now = monotonic()
-        if now < self._again or (now < self._sure_until and self._unmoved()):
+        if now < self._sure_until and self._unmoved():
             return set()
         try:
             moved = self._catch_up()
@@ -110,7 +100,6 @@ class View:
         if not self.down:
             log.error("the store cannot be read, answers go on with what is known: %s", type(error).__name__)
         self.down = f"the store cannot be read ({type(error).__name__})"
-        self._again = monotonic() + RETRY_SECONDS  # a store that hangs must not delay every request
 
     def _let_go(self, *, spoilt: bool = False) -> None:
         if self._wal_header is not None:

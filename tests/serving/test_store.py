@@ -113,6 +113,14 @@ def test_what_happened_before_the_scoring_is_not_new(store: Store) -> None:
     view.close()
 
 
+def test_only_orders_and_returns_make_a_customer_active(store: Store) -> None:
+    store.keep([event(), event("e2", kind="contact"), event("e3", kind="contact", customer_id="bob")])
+    view = View(store, AS_OF)
+    assert {*view.active} == {"ann"}
+    assert [line["event_id"] for line in view.lines("ann")] == ["e1"]
+    view.close()
+
+
 def test_lines_come_in_the_order_they_happened(store: Store) -> None:
     store.keep([event("late", occurred_at=NOW)])
     store.keep([event("early", occurred_at=NOW - timedelta(hours=1))])

@@ -23,7 +23,6 @@ def test_a_store_that_hangs_is_away_after_a_moment_and_back_when_it_wakes(
     server: postgres.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("serving.online.clock.CLOCK_SECONDS", 0.2)
-    monkeypatch.setattr("serving.online.view.RETRY_SECONDS", 0.0)
     store = Store(server.url.format(database="postgres"))
     store.prepare()
     view = View(store, AS_OF)
