@@ -43,4 +43,15 @@ def test_a_learnt_change_lifts_a_products_chance_by_its_share_of_those_who_order
         return economics_of(taught, shelf, TERMS.table).worth[:, :K]
 
     np.testing.assert_allclose(learnt(0.5, 0.1), learnt(0.0, 0.2))
+    np.testing.assert_allclose(learnt(1.0, 0.01), learnt(0.95, 0.01))  # nobody's share is without bounds
+    np.testing.assert_allclose(learnt(np.nan, 0.2), learnt(0.0, 0.2))
     assert np.nanmin(learnt(0.0, 0.2) - learnt(0.0, 0.1)) < 0 < np.nanmax(learnt(0.0, 0.2) - learnt(0.0, 0.1))
+
+
+def test_only_a_discount_needs_to_know_what_a_usual_order_comes_to() -> None:
+    asked, shelf = some(2, N, 0)
+    assert asked.standing is not None
+    people = without(asked.standing, basket=np.full(N, np.nan), risk=np.full(N, 0.5))
+    table = TERMS.table
+    known = np.isfinite(economics_of(replace(asked, standing=people), shelf, table).worth).all(axis=0)
+    assert known.tolist() == (table.discount[table.n_with_product :] == 0).tolist()

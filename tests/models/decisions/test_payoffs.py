@@ -1,5 +1,7 @@
 """The policies an evaluation compares, by hand: three customers, two products, one offer."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from features.arrays.history import History, Vocabulary
 from features.settings import Economics
 from models.decisions.case import Case, Terms
 from models.decisions.offer import choose
-from models.decisions.payoffs import bought_of, policies, summary_of
+from models.decisions.payoffs import bought_of, payoff, policies, summary_of
 from models.policy.subjects import Goods, People
 
 TERMS = Terms(horizon_days=28, economics=Economics(contact_cost=0.1, offer_lift=0.2))
@@ -31,6 +33,20 @@ def test_likelihood_offers_as_often_as_we_do_to_the_likeliest(case: Case) -> Non
         "all": [0, 1, 0],
         "none": [-1, -1, -1],
     }
+
+
+def test_no_policy_offers_what_a_rule_refuses(case: Case) -> None:
+    shelf = replace(GOODS, hidden=np.ones(2, bool))
+    assert not [
+        column for column in policies(case, choose(case, shelf, TERMS)).values() if (column >= 0).any()
+    ]
+
+
+def test_a_discount_is_given_on_all_that_was_bought_and_earns_on_what_the_offer_moved(case: Case) -> None:
+    likely = replace(case, chance=np.array([[0.5, 0.4], [0.2, 1.0], [0.0, 0.0]]))
+    bought = np.array([[True, False], [False, False], [False, False]])
+    money = payoff(likely, np.array([0, 0, 0]), bought, GOODS, replace(TERMS, discount_share=0.1))
+    np.testing.assert_allclose(money, [0.2 * (8 - 1) - 1 - 0.1, -0.1, -0.1])
 
 
 def test_what_was_bought_is_told_of_its_own_customer(case: Case) -> None:

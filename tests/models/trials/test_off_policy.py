@@ -138,8 +138,10 @@ def test_a_policy_is_refused_where_it_would_do_what_had_no_chance() -> None:
     [
         ({"propensity": [0.0, 0.5]}, "1 decisions have no propensity"),
         ({"propensity": [np.nan, 0.5]}, "1 decisions have no propensity"),
+        ({"propensity": [1.5, 0.5]}, "1 decisions have no propensity"),
         ({"reward": [np.nan, 1.0]}, "a reward is missing"),
         ({"action": [0, 3]}, "must be from 0 to 2, found 0 to 3"),
+        ({"action": [-1, 1]}, "must be from 0 to 2, found -1 to 1"),
     ],
 )
 def test_a_log_that_cannot_be_is_refused_in_words(change, words) -> None:
