@@ -23,6 +23,8 @@ from features.window import end_of_day, naive_utc, shift_days
 Answer = TypeVar("Answer")
 PANEL_CELLS = 50_000_000
 """Panels are cached up to this many cells in total (400 MB), beyond that only the newest."""
+MAX_IDS_IN_SQL = 1_000
+"""Up to so many customers are asked for by name; more are taken from everyone's features, once computed."""
 
 
 class Shop:
@@ -50,12 +52,16 @@ class Shop:
         return end_of_day(self.warehouse.last_at, self.timezone)
 
     def customer_features(self, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return the customer features as of ``cutoff``: index ``customer_id``, float64 columns."""
-        if ids is not None:
+        """Return the customer features as of ``cutoff``: index ``customer_id``, sorted, float64 columns.
+
+        ``ids`` limits the answer to those customers; one without a purchase before the cutoff has no row.
+        """
+        if ids is not None and len(ids) <= MAX_IDS_IN_SQL:
             return CUSTOMER_FEATURES.compute(self.con, cutoff, ids, timezone=self.timezone)
-        return self._once(
+        features = self._once(
             ("features", cutoff), lambda: CUSTOMER_FEATURES.compute(self.con, cutoff, timezone=self.timezone)
         )
+        return features if ids is None else features[features.index.isin(list(ids))]
 
     def customers_seen(self, cutoff: datetime) -> "pd.Index[str]":
         """Return the sorted ids of everyone with an order before ``cutoff``, even if all was returned."""

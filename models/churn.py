@@ -102,7 +102,7 @@ class Churn(ScoreModel[ChurnConfig]):
         features = everyone(shop, cutoff, ids)
         learnt = self.config.model_copy(update={"horizon_days": self.horizon.learnt_days})
         windows = training_windows(shop, known_until, learnt)
-        rows = pd.concat([window.rows for window in windows])
+        rows = pd.concat([window.rows[list(RFM)] for window in windows])
         bought = stacked([window.bought for window in windows])
         linear = LogLinear.fit(RFM, rows, bought, ridge=1.0)
         now, chance = self.inputs.rows(features), expit(linear.score(self.part.rows(features)))
