@@ -33,7 +33,6 @@ from models.decisions.roles import ProductFacts, kind_cooling, roles
 from models.kinds import DecisionModel
 from models.model import card_of, require_products
 from models.policy.actions import OFFER
-from models.policy.actions import catalogue as catalogue_of
 from models.policy.subjects import Goods
 
 
@@ -80,15 +79,7 @@ class NextBestOffer(DecisionModel[OfferConfig]):
 
     def terms(self, shop: Shop) -> Terms:
         """Return the conditions of decisions in this shop: its actions and contact rules."""
-        settings = shop.settings
-        return Terms(
-            horizon_days=settings.horizon_days,
-            currency=settings.currency,
-            economics=settings.economics,
-            actions=catalogue_of(settings.actions),
-            policy=settings.contact_policy,
-            **self.config.model_dump(exclude={"seed"}),
-        )
+        return Terms.of(shop.settings, **self.config.model_dump(exclude={"seed"}))
 
     def case(
         self,

@@ -10,10 +10,10 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from features.arrays.dtypes import Bools, Bytes, Ints
-from features.settings import ContactPolicy, Economics
+from features.settings import ContactPolicy, Economics, Settings
 from models.decisions.economics import Money
 from models.policy.action_table import ActionTable
-from models.policy.actions import CHANNELS, OFFER, Action, Channel
+from models.policy.actions import CHANNELS, OFFER, Action, Channel, catalogue
 from models.policy.standing import Standing
 from models.policy.subjects import People
 
@@ -41,6 +41,18 @@ class Terms:
     """The possible actions; by default the plain offer alone."""
     policy: ContactPolicy = ContactPolicy()
     """Caps, quiet hours, settling time, control group."""
+
+    @classmethod
+    def of(cls, settings: Settings, **offers: Any) -> Self:
+        """Return a shop's terms: its actions and contact rules; ``offers`` are the terms of products."""
+        return cls(
+            horizon_days=settings.horizon_days,
+            currency=settings.currency,
+            economics=settings.economics,
+            actions=catalogue(settings.actions),
+            policy=settings.contact_policy,
+            **offers,
+        )
 
     @property
     def money(self) -> str:
