@@ -71,8 +71,8 @@ def plan(
     if out is None:
         typer.echo(content.decode(), nl=False)
     typer.echo(str(done), err=out is None)
-    if done.experiment:
-        typer.echo(done.experiment, err=out is None)
+    for words in filter(None, (done.switched_off, done.experiment)):
+        typer.echo(words, err=out is None)
 
 
 def report(

@@ -159,6 +159,8 @@ class Offer(ScoredResponse):
     """Present if the decision was recorded."""
     experiment: str | None
     """While effects are assumed, the experiment that would measure them."""
+    switched_off: str | None
+    """Which actions are not weighed for want of a model, in words; otherwise null."""
     fallback: str | None
     """Why this is not a personal decision; otherwise null."""
 

@@ -268,3 +268,5 @@ class Plan(TableResponse):
     """``assumed`` until the effects of all of them have been learnt from experiments."""
     experiment: str | None
     """While effects are assumed, the experiment that would measure them."""
+    switched_off: str | None
+    """Which actions are not weighed for want of a model, in words; otherwise null."""

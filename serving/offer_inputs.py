@@ -20,10 +20,23 @@ N_CANDIDATES = 20
 
 def no_offers(state: State) -> NotFound:
     """Return why nothing can be offered, and no contact planned."""
+    missing, why = _lacking(state)
+    hint = f"`recompra train --only {missing}` says what it lacks; then `recompra score`"
+    return NotFound(f"{why}, and contacts without a product need both churn and ltv", hint)
+
+
+def switched_off(state: State) -> str | None:
+    """Return in words that actions with a product are switched off, and why; None if they are not."""
+    if state.snapshot.offers_products or {"next_best_offer", "cross_sell"} <= state.snapshot.models.keys():
+        return None
+    return f"actions with a product are switched off: {_lacking(state)[1]}"
+
+
+def _lacking(state: State) -> tuple[str, str]:
+    """Return a model without which no product can be offered, and that it is missing, in words."""
     missing = "next_best_offer" if "next_best_offer" not in state.snapshot.models else "cross_sell"
     why = ", so there are no calibrated chances to offer by" if missing == "cross_sell" else ""
-    hint = f"`recompra train --only {missing}` says what it lacks; then `recompra score`"
-    return NotFound(f"no {missing} model serves{why}", hint)
+    return missing, f"no {missing} model serves{why}"
 
 
 def goods_now(state: State) -> tuple[Goods, Terms]:

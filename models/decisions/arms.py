@@ -65,7 +65,7 @@ def weigh(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> ValuedArm
     table = terms.table
     economics = economics_of(case, goods, table)
     barred = barred_actions(case, table, terms, days)
-    refusing = goods_rules(case, goods, terms)
+    refusing = goods_rules(case, goods, terms) if table.n_with_product else ()
     refused = refused_arms(case, table, economics.worth, barred, first_refusal(refusing, case.product.shape))
     asked = (*barred.rules, cannot_know(economics.worth), *refusing)
     economics.worth[refused == NO_ARM] = np.nan
@@ -75,6 +75,8 @@ def weigh(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> ValuedArm
 
 def economics_of(case: Case, goods: Goods, table: ActionTable) -> ArmEconomics:
     """Return the economics of the arms with a product, followed by those without."""
+    if not table.n_with_product:
+        return _economics_without_product(case, table)
     with_product = _economics_with_product(case, goods, table)
     if len(table) == table.n_with_product:
         return with_product

@@ -134,7 +134,8 @@ def _reason(decision: Decision, case: Case, terms: Terms, row: int, names: Seque
 
 def _why_nothing(decision: Decision, row: int) -> str:
     refusals = decision.arms.refused[row][decision.arms.refused[row] != NO_ARM]
-    return _all_refused(refusals, decision.arms.rules, decision.arms.reasons, "candidates")
+    what = "candidates" if decision.product.shape[1] else "actions"
+    return _all_refused(refusals, decision.arms.rules, decision.arms.reasons, what)
 
 
 def why_nothing(options: Options, row: int) -> str:

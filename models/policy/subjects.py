@@ -44,3 +44,9 @@ class Goods:
     stock: Doubles
     """Units on hand, NaN if unknown."""
     hidden: Bools
+
+    @classmethod
+    def unpriced(cls, stock: Doubles) -> "Goods":
+        """Return goods of which nothing but the stock is known: none can be offered."""
+        unknown = np.full(len(stock), np.nan)
+        return cls(unknown, unknown, stock, np.zeros(len(stock), bool))

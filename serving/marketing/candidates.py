@@ -17,6 +17,8 @@ def everyone(state: State) -> Ints:
 
 def candidates(state: State, codes: Ints) -> tuple[Ints, Money]:
     """Return the products that each customer may be offered, and their chances, shape (n, k) each."""
+    if not state.snapshot.offers_products:
+        return np.zeros((len(codes), 0), np.int32), np.zeros((len(codes), 0))
     ready = {name: state.snapshot.ready[name] for name in PERSONAL if name in state.snapshot.ready}
     return merge_lists(
         {

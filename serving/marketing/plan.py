@@ -12,7 +12,7 @@ from serving.marketing.period import Period, first_day
 from serving.marketing.plan_rows import Row, names_of, rows_of
 from serving.marketing.planning import CUSTOMERS_AT_ONCE, N_NOT_PLANNED, Planned, make_plan
 from serving.marketing.retention import UNRANKED, permitted
-from serving.offer_inputs import no_offers
+from serving.offer_inputs import no_offers, switched_off
 from serving.scoring.snapshot import Snapshot
 from serving.state import State
 from serving.storefront.answers import find_customer, why_unknown
@@ -44,6 +44,7 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
         currency=snapshot.currency,
         effect=effect,
         experiment=snapshot.experiment_for(effect),
+        switched_off=switched_off(state),
         notes=snapshot.shown_notes,
     )
     return answer if snapshot.goods_and_terms is None else answer.named(names_of(state))

@@ -20,7 +20,7 @@ from serving.marketing.period import Period, first_day
 from serving.marketing.plan_rows import names_of, rows_of
 from serving.marketing.planning import Planned, make_plan
 from serving.marketing.retention import barred
-from serving.offer_inputs import no_offers
+from serving.offer_inputs import no_offers, switched_off
 from serving.online.view import View
 from serving.scoring.folder import load
 from serving.state import Pointer, State
@@ -42,6 +42,7 @@ class Written:
     horizon_days: int
     """Each contact's margin is counted over this many days."""
     experiment: str | None
+    switched_off: str | None
 
     def __str__(self) -> str:
         spent, earned = (
@@ -97,7 +98,7 @@ def write_plan(
     """Plan for everyone; write the plan to ``out``, and its audiences to a folder, if given.
 
     ``kind`` is by default the suffix of ``out``, or CSV. Returns the summary, and the file's content if there
-    is no ``out``. Raises ``NotFound`` before the first scoring, and if it holds no next_best_offer;
+    is no ``out``. Raises ``NotFound`` before the first scoring, and if no action can be weighed;
     ``SettingsError`` for an unsupported format.
     """
     kind = kind or (out.suffix[1:].lower() if out and out.suffix else FORMATS[0])
@@ -130,6 +131,7 @@ def content_of(state: State, planned: Planned, rows: Sequence[dict[str, Any]], k
         "models": state.snapshot.models,
         "currency": state.snapshot.currency,
         "experiment": _experiment(state, planned),
+        "switched_off": switched_off(state),
         "contacts": rows,
     }
     return msgspec.json.format(msgspec.json.encode(head), indent=1) + b"\n"
@@ -173,6 +175,7 @@ def _written(state: State, planned: Planned) -> Written:
         currency=state.snapshot.currency,
         horizon_days=state.snapshot.horizon_days,
         experiment=_experiment(state, planned),
+        switched_off=switched_off(state),
     )
 
 

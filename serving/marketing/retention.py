@@ -95,7 +95,7 @@ def barred(state: State, now: datetime) -> Bools:
     people = recent.people(state, codes)
     blocked = frequency_cap(people, snapshot.economics).mask
     if snapshot.known is not None and snapshot.goods_and_terms is not None:
-        policy = snapshot.goods_and_terms[1].policy
+        policy = snapshot.policy
         table = ActionTable.of([KEEP], snapshot.economics, policy)
         standing = recent.standing(state, codes, now)
         recorded = people.consent_recorded

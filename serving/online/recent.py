@@ -82,7 +82,7 @@ class Recent:
         row, n = _rows(codes, self.contacted), len(codes)
         week = _counts(row[(row >= 0) & (self.age <= WEEK_DAYS)], n)
         standing = standing.contacted(week, self._last_times(row, n))
-        settles = np.maximum(standing.settles_in, self._settling(known, codes))
+        settles = np.maximum(standing.settles_in, self._settling(state, codes))
         return replace(standing, settles_in=settles).later(days_ahead)
 
     def bought(self, codes: Ints, product: Ints) -> Bools:
@@ -102,10 +102,12 @@ class Recent:
             days[NAMES[action]] = column
         return days
 
-    def _settling(self, known: Known, codes: Ints) -> Floats:
+    def _settling(self, state: State, codes: Ints) -> Floats:
         """Return in how many days the latest orders have settled; 0 without one."""
-        takes = np.append(known.products.settling_days, known.products.settling_days.max(initial=0))
-        row, settles = _rows(codes, self.buyer), np.zeros(len(codes), np.float32)
+        days, policy = cast("Known", state.snapshot.known).products.settling_days, state.snapshot.policy
+        slowest = days.max(initial=policy.delivery_days + policy.settling_days)
+        takes, settles = np.append(days, slowest), np.zeros(len(codes), np.float32)
+        row = _rows(codes, self.buyer)
         np.maximum.at(settles, row[row >= 0], takes[self.product[row >= 0]].astype(np.float32))
         return settles
 

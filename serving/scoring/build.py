@@ -188,23 +188,43 @@ class Build:
         segments = AttributeSegments.of(self.shop, self.cutoff) if self.shop.facts.has_products else None
         return None if segments is None else segments.without(self.forgotten.without)
 
-    def goods_and_terms(self) -> tuple[Goods, Terms] | None:
-        """Return what the next best offer needs besides the lists."""
+    @cached_property
+    def terms(self) -> Terms | None:
+        """The conditions of decisions, with the actions that can be weighed; None if there are none.
+
+        Those with a product need prices and calibrated chances, the others only churn and margin.
+        """
         model = self._champions.get("next_best_offer")
-        if model is None or self._cross_sell is None:
+        if model is not None and self._cross_sell is not None:
+            return model.terms(self.shop)
+        terms = Terms.of(self.shop.settings)
+        contacts = tuple(action for action in terms.actions if not action.offers_product)
+        return replace(terms, actions=contacts) if contacts and self.worth_is_known else None
+
+    @property
+    def worth_is_known(self) -> bool:
+        """Whether the scores hold churn and margin over the shop's horizon."""
+        days = self.shop.settings.horizon_days
+        return {f"churn_probability_{days}d", f"expected_margin_{days}d"} <= {*self.scores.columns}
+
+    def goods_and_terms(self) -> tuple[Goods, Terms] | None:
+        """Return what decisions need besides the lists and what is known of customers."""
+        if self.terms is None:
             return None
-        hidden = self._cross_sell[1].rules.hidden
-        return model.goods(self.shop.catalogue(self.cutoff), hidden), model.terms(self.shop)
+        catalogue, model = self.shop.catalogue(self.cutoff), self._champions.get("next_best_offer")
+        if model is None or self._cross_sell is None:
+            return Goods.unpriced(np.asarray(catalogue.stock, np.float64)), self.terms
+        return model.goods(catalogue, self._cross_sell[1].rules.hidden), self.terms
 
     def known(self) -> Known | None:
         """Return where customers stand and what products are, if there is anything to decide."""
-        model = self._champions.get("next_best_offer")
-        if model is None:
+        if self.terms is None:
             return None
         standing = read_standing(self.shop, self.cutoff, self.customers, self.scores)
-        accessories = None if self._cross_sell is None else self._cross_sell[1].together.product
+        none = np.zeros((len(self.history.products), 0), np.int32)  # nothing is offered without a ranker
+        accessories = none if self._cross_sell is None else self._cross_sell[1].together.product
         facts = ProductFacts.read(self.shop, self.cutoff, accessories)
-        return Known(standing, facts, self.learnt(model.terms(self.shop).table))
+        return Known(standing, facts, self.learnt(self.terms.table))
 
     def learnt(self, table: ActionTable) -> dict[str, Money]:
         """Return the effects learnt from experiments for a table's actions, by customer."""
@@ -217,8 +237,7 @@ class Build:
     def retention(self) -> Columns | None:
         """Return all customers ordered by what a contact earns, if churn and margin are known."""
         settings = self.shop.settings
-        needed = [f"{what}_{settings.horizon_days}d" for what in ("churn_probability", "expected_margin")]
-        if not {*needed} <= {*self.scores.columns}:
+        if not self.worth_is_known:
             return None
         frame = rank_customers(
             self.scores.assign(**self.effect_of_keeping()),

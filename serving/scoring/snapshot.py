@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from features.arrays.catalogue import Catalogue
 from features.arrays.dtypes import Floats, Ints
 from features.arrays.history import History, Vocabulary
-from features.settings import Economics
+from features.settings import ContactPolicy, Economics
 from models.chance.horizon import with_texts
 from models.decisions.case import Terms
 from models.decisions.economics import Money
@@ -89,6 +89,17 @@ class Snapshot:
         """The caveats that matter when comparing two offers: a season affects all alike."""
         return [note for note in self.shown_notes if note["code"] != "season"]
 
+    @cached_property
+    def offers_products(self) -> bool:
+        """Whether there are actions with a product to choose from."""
+        terms = None if self.goods_and_terms is None else self.goods_and_terms[1]
+        return terms is not None and any(action.offers_product for action in terms.actions)
+
+    @property
+    def policy(self) -> ContactPolicy:
+        """The shop's contact policy; the default one where nothing can be decided."""
+        return ContactPolicy() if self.goods_and_terms is None else self.goods_and_terms[1].policy
+
     @property
     def gain_name(self) -> str:
         """The column of the retention ranking with the expected gain of a contact."""
@@ -113,7 +124,4 @@ class Snapshot:
         name = f"churn_probability_{self.horizon_days}d"
         if self.scores.kinds.get(name) != "number":
             return None
-        held_out_share = (
-            0.0 if self.goods_and_terms is None else self.goods_and_terms[1].policy.held_out_share
-        )
-        return proposed(self.scores.number(name), self.economics.save_rate, held_out_share)
+        return proposed(self.scores.number(name), self.economics.save_rate, self.policy.held_out_share)

@@ -24,7 +24,7 @@ def offer_case(state: State, customer: Customer, exclude: Sequence[str], now: da
         nobody = People.nobody_known(1)
         return Case.of_one(replace(nobody, consent_recorded=snapshot.people.consent_recorded), [], [], [])
     chances: dict[str, float] = {}
-    for list_name in PERSONAL:
+    for list_name in PERSONAL if snapshot.offers_products else ():
         for product_id, score, _ in _first(state, list_name, customer, exclude):
             chances.setdefault(product_id, score)
     row = np.array([customer.code], np.int32)

@@ -17,7 +17,7 @@ from models.decisions.offer import choose
 from models.decisions.words import effect_of, explain
 from models.policy.actions import DO_NOTHING
 from serving.api import Offer, OfferRequest
-from serving.offer_inputs import goods_now, no_offers
+from serving.offer_inputs import goods_now, no_offers, switched_off
 from serving.state import State
 from serving.storefront.answers import find_customer, why_unknown
 from serving.storefront.customer_now import offer_case
@@ -106,6 +106,7 @@ def _offer(state: State, request: OfferRequest, decision: dict[str, Any]) -> Off
         propensity=decision.get("propensity"),
         decision_id=None,
         experiment=state.snapshot.experiment_for(decision.get("effect", "")),
+        switched_off=switched_off(state),
         fallback=None,
     )
 

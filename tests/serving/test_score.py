@@ -207,7 +207,8 @@ def test_who_is_held_out_is_no_target_even_where_no_offers_are_made(tmp_path: Pa
     scores = {"churn_probability_28d": 0.5, "expected_margin_28d": 10.0}
     build.__dict__["scores"] = pd.DataFrame(scores, index=pd.Index(build.names, name="customer_id"))
     table = build.retention()
-    assert table is not None and build.known() is None
+    assert table is not None and build.terms is not None
+    assert not any(action.offers_product for action in build.terms.actions)
     out = table.text("ruled_out_by") >= 0
     ids = build.customers.ids[table.number("customer")[out].astype(int)]
     assert 0 < out.sum() < len(out) and draw_held_out(ids, 0.3, "recompra").all()

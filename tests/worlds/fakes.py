@@ -97,6 +97,17 @@ class FakeChurn(Fake, ScoreModel[FakeConfig]):
         return {"days_since_last_order": 1.0}
 
 
+class FakeValue(FakeChurn):
+    """Takes everybody to be worth twenty."""
+
+    name = "ltv"
+    truths: dict[str, str] = {}
+
+    def predict(self, shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
+        known = shop.customer_features(cutoff, ids)
+        return pd.DataFrame({f"expected_margin_{shop.settings.horizon_days}d": 20.0}, index=known.index)
+
+
 class FakeLists(Fake, ListModel[FakeConfig, History]):
     """Recommends everyone what they bought most; shown beside the alphabet."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from worlds.campaign import tables
+from worlds.fakes import FakeChurn, FakeConfig, FakeValue
 from worlds.orders import make_shop
 
 from models.decisions.known import Known
@@ -25,6 +26,8 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     models = {
         "uplift": Uplift.fit(shop, CUTOFF, QUICK),
         "next_best_offer": NextBestOffer.fit(shop, CUTOFF, OfferConfig()),
+        "churn": FakeChurn(FakeConfig(), CUTOFF),
+        "ltv": FakeValue(FakeConfig(), CUTOFF),
     }
     return Build(shop, CUTOFF, models, dict.fromkeys(models, "1"), Forgotten.of(folder))
 
