@@ -64,8 +64,8 @@ def case_now(
     snapshot = state.snapshot
     if snapshot.history is None:
         return Case(people, product, chance, np.full(product.shape, np.nan))
-    history = snapshot.history.of_customers(codes)
-    since = np.where(recent.bought(codes, product), 0.0, days_since_bought(history, product))
+    history = recent.history(snapshot.history, codes)
+    since = days_since_bought(history, product)
     if snapshot.known is None:
         return Case(people, product, chance, since)
     return snapshot.known.case(

@@ -29,6 +29,10 @@ UNWRITTEN = (sa.exc.OperationalError, sa.exc.InternalError)
 TROUBLE_SECONDS = 60.0
 """A failed write is reported for this time, unless one has succeeded since."""
 
+OrderLine = tuple[str, str | None, float, float | None, datetime]
+ORDER_LINE = ("customer_id", "product_id", "quantity", "unit_price", "occurred_at")
+"""What is read of an order line."""
+
 
 class Store:
     """A database with those tables; safe to share between threads, and to open in many processes."""
@@ -208,12 +212,12 @@ class Store:
         with self.read() as db:
             return [(row[0], row[1], row[2]) for row in db.execute(query)]
 
-    def orders_made(self, moment: datetime) -> list[tuple[str, str | None]]:
-        """Return customer and product of each order line since ``moment``."""
-        query = sa.select(EVENTS.c.customer_id, EVENTS.c.product_id)
+    def orders_made(self, moment: datetime) -> list[OrderLine]:
+        """Return each order line since ``moment``."""
+        query = sa.select(*(EVENTS.c[name] for name in ORDER_LINE))
         query = query.where(EVENTS.c.occurred_at >= moment, EVENTS.c.kind == "order")
         with self.read() as db:
-            return [(row[0], row[1]) for row in db.execute(query)]
+            return [(row[0], row[1], row[2], row[3], row[4]) for row in db.execute(query)]
 
 
 def _move_stock(db: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arrays.dtypes import Bools, Doubles, Floats, Ids, Ints
+from features.arrays.dtypes import Bools, Doubles, Floats, Ids, Ints, Longs
 from features.arrays.stored import read_array, write_arrays
-from models.policy.actions import CHANNELS, EVENTS, NAMES
+from models.policy.actions import CHANNELS, EVENTS, NAMES, Event
 
 NOT_RECORDED = -1
 COLUMNS: dict[str, list[str]] = {"consent": [*CHANNELS], "since": [*EVENTS], "since_action": [*NAMES]}
@@ -92,6 +92,38 @@ class Standing:
             column = since[:, NAMES.index(name)]
             np.fmin(column, last, out=column)
         return replace(self, n_contacts_7d=self.n_contacts_7d + n_7d, since_action=since)
+
+    def ordered(
+        self, n: Ints, money: Doubles, days: Mapping[Event, Floats], settles_in: Floats
+    ) -> "Standing":
+        """Return the same customers after ``n`` further orders for ``money`` (NaN unknown).
+
+        ``days``: by event, days since it, shape (n,), NaN without one: the first of these orders, the last,
+        and the latest delivery. ``settles_in``: days until all of them have settled.
+        """
+        since, n_orders = self.since.copy(), self.n_orders + n
+        for event, age in days.items():
+            column = since[:, EVENTS.index(event)]
+            (np.fmax if event == "first_order" else np.fmin)(column, age, out=column)
+        spent = np.array([self.basket * self.n_orders, money])
+        basket = np.nansum(spent, axis=0) / np.maximum(n_orders, 1)
+        basket[np.isnan(spent).all(axis=0)] = np.nan
+        settles = np.maximum(self.settles_in, settles_in)
+        return replace(
+            self,
+            since=since,
+            n_orders=n_orders,
+            basket=np.where(n > 0, basket, self.basket),
+            settles_in=np.where(n > 0, settles, self.settles_in),
+        )
+
+    def scored(self, rows: Longs, risk: Doubles, margin: Doubles, rank: Floats) -> "Standing":
+        """Return the same customers, those of ``rows`` with other scores."""
+        columns = {"risk": risk, "margin": margin, "rank": rank}
+        changed = {name: getattr(self, name).copy() for name in columns}
+        for name, values in columns.items():
+            changed[name][rows] = values
+        return replace(self, **changed)
 
     def save(self, folder: Path) -> None:
         """Write one ``.npy`` per array, to be memory-mapped by many, and the names of their columns."""

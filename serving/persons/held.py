@@ -73,7 +73,14 @@ def _scoring(home: Path, customer_id: str) -> dict[str, Any]:
         return {}
     code = snapshot.customer(customer_id)
     segments = [] if snapshot.segments is None else snapshot.segments.of_customer(customer_id)
-    return {"segments": segments} | (_scored(snapshot, code) if code >= 0 else {})
+    held = {"segments": segments} | _registered(snapshot, customer_id)
+    return held | (_scored(snapshot, code) if code >= 0 else {})
+
+
+def _registered(snapshot: "Snapshot", customer_id: str) -> dict[str, Any]:
+    """Return what a scoring holds on somebody who had not ordered."""
+    known = None if snapshot.registered is None else snapshot.registered.take(customer_id)
+    return {} if known is None else {"standing": _stands(known[0]), "n_contacts_28d": int(known[1][0])}
 
 
 def _scored(snapshot: "Snapshot", code: int) -> dict[str, Any]:
@@ -93,9 +100,13 @@ def _scored(snapshot: "Snapshot", code: int) -> dict[str, Any]:
         held["retention"] = snapshot.retention.row(int(at[0])) if len(at) else {}
     if known is not None:
         row = known.standing.take(np.array([code], np.int32))
-        held["standing"] = {f.name: _plain(getattr(row, f.name)[0].tolist()) for f in fields(Standing)}
+        held["standing"] = _stands(row)
         held["learnt_effects"] = {name: float(change[code]) for name, change in known.learnt.items()}
     return held
+
+
+def _stands(row: Standing) -> dict[str, Any]:
+    return {field.name: _plain(getattr(row, field.name)[0].tolist()) for field in fields(Standing)}
 
 
 def _plain(value: Any) -> Any:

@@ -32,6 +32,7 @@ from serving.persons.marks import ErasedCustomers, Marks
 from serving.persons.rights import Forgotten
 from serving.scoring.columns import Columns
 from serving.scoring.customer_scores import EXCERPT, scores_of
+from serving.scoring.registered import Registered
 from serving.scoring.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ class Build:
             history=self.history,
             known=self.known(),
             segments=self.segments(),
+            registered=self.registered(),
             marks=self.marks,
             notes=tuple(note for model in self.models.values() for note in model.notes()),
         )
@@ -225,6 +227,12 @@ class Build:
         accessories = none if self._cross_sell is None else self._cross_sell[1].together.product
         facts = ProductFacts.read(self.shop, self.cutoff, accessories)
         return Known(standing, facts, self.learnt(self.terms.table))
+
+    def registered(self) -> Registered | None:
+        """Return who may order after the scoring, if there is anything to decide then."""
+        if self.terms is None:
+            return None
+        return Registered.of(self.shop, self.cutoff, self._seen[0], self.forgotten)
 
     def learnt(self, table: ActionTable) -> dict[str, Money]:
         """Return the effects learnt from experiments for a table's actions, by customer."""

@@ -27,6 +27,7 @@ from models.policy.subjects import People
 from models.ranking.reason_texts import CODES
 from serving.persons.marks import Marks
 from serving.scoring.columns import Columns
+from serving.scoring.registered import Registered
 from serving.scoring.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ def write(folder: Path, snapshot: Snapshot, *, more: Callable[[Path], None] | No
         snapshot.known.save(folder / "known")
     if snapshot.segments is not None:
         snapshot.segments.save(folder / "segments")
+    if snapshot.registered is not None:
+        snapshot.registered.save(folder / "registered")
     if snapshot.marks is not None:
         snapshot.marks.save(folder)
     if more is not None:
@@ -147,6 +150,7 @@ def _read(folder: Path, card: Mapping[str, Any]) -> Snapshot:
         live=_live(folder / "state"),
         known=Known.load(folder / "known") if (folder / "known").is_dir() else None,
         segments=AttributeSegments.load(folder / "segments"),
+        registered=Registered.load(folder / "registered"),
         marks=Marks.load(folder),
         notes=tuple(card.get("notes", ())),
     )

@@ -6,8 +6,10 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from features.arrays.catalogue import Catalogue
-from features.arrays.dtypes import Floats, Ints
+from features.arrays.dtypes import Doubles, Floats, Ints
 from features.arrays.history import History, Vocabulary
 from features.settings import ContactPolicy, Economics
 from models.chance.horizon import with_texts
@@ -20,6 +22,7 @@ from models.policy.subjects import Goods, People
 from serving.persons.marks import Marks
 from serving.scoring.columns import Columns
 from serving.scoring.experiment import proposed
+from serving.scoring.registered import Registered
 
 if TYPE_CHECKING:
     from models.ranking.live import Live
@@ -61,6 +64,8 @@ class Snapshot:
     """Where customers stand and what products are, for decisions."""
     segments: AttributeSegments | None = None
     """Best sellers by segment, for customers without orders."""
+    registered: Registered | None = None
+    """Who was known, but had not ordered."""
     marks: Marks | None = None
     """The marks by which erased customers are found, without hashing everyone."""
     notes: tuple[dict[str, Any], ...] = ()
@@ -99,6 +104,13 @@ class Snapshot:
     def policy(self) -> ContactPolicy:
         """The shop's contact policy; the default one where nothing can be decided."""
         return ContactPolicy() if self.goods_and_terms is None else self.goods_and_terms[1].policy
+
+    @cached_property
+    def margins_in_order(self) -> Doubles:
+        """All customers' expected margins, the lowest first; nothing where they are not known."""
+        name = f"expected_margin_{self.horizon_days}d"
+        known = self.scores.kinds.get(name) == "number"
+        return np.sort(np.nan_to_num(self.scores.number(name))) if known else np.zeros(0)
 
     @property
     def gain_name(self) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from worlds.snapshot import AS_OF, make_snapshot, with_known
 
+from features.arrays.last_bought import days_since_bought
 from models.policy.actions import NAMES
 from serving.api import EventsRequest
 from serving.api_crm import PlanRequest
@@ -53,6 +54,12 @@ def contact(customer: int, action: str, days: float) -> dict[str, Any]:
     return {"kind": "contact", "customer_id": f"c{customer:06d}", "action": action, "occurred_at": moment}
 
 
+def bought(recent: Recent, state: State, codes: Any, product: Any) -> Any:
+    """Return which candidates the customers bought since the scoring."""
+    assert state.snapshot.history is not None
+    return days_since_bought(recent.history(state.snapshot.history, codes), product) == 0
+
+
 def test_a_customer_alone_stands_where_they_stand_among_all(state: State) -> None:
     rng = np.random.default_rng(0)
     post(
@@ -69,7 +76,7 @@ def test_a_customer_alone_stands_where_they_stand_among_all(state: State) -> Non
         for field in fields(standing):
             mine = getattr(alone.standing(state, code, NOW), field.name)[0]
             np.testing.assert_array_equal(mine, getattr(standing, field.name)[row], field.name)
-        both = (recent.bought(code, product[[row]]) for recent in (alone, everybody))
+        both = (bought(recent, state, code, product[[row]]) for recent in (alone, everybody))
         np.testing.assert_array_equal(*both)
 
 
@@ -83,8 +90,9 @@ def test_what_was_ordered_settles_by_its_own_days_and_the_unknown_by_the_slowest
 
 def test_products_ordered_since_are_bought_and_only_by_their_customer(state: State) -> None:
     post(state, order(1, 3), order(2, 5))
-    bought = Recent.read(state, NOW).bought(np.array([2, 1], np.int32), np.array([[3, 5, -1], [3, 5, -1]]))
-    assert bought.tolist() == [[False, True, False], [True, False, False]]
+    codes, product = np.array([2, 1], np.int32), np.array([[3, 5, -1], [3, 5, -1]])
+    said = bought(Recent.read(state, NOW), state, codes, product)
+    assert said.tolist() == [[False, True, False], [True, False, False]]
 
 
 def test_contacts_of_the_last_week_and_of_the_last_four_are_counted(state: State) -> None:
