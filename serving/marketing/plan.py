@@ -66,9 +66,7 @@ def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple
         wanted = list(dict.fromkeys(request.customer_ids))
         codes = {name: -1 if state.view.is_erased(name) else snapshot.customer(name) for name in wanted}
         unknown = [
-            {"customer_id": name, "reason": why_unknown(find_customer(state, name))}
-            for name in wanted
-            if codes[name] < 0
+            {"customer_id": name, "reason": _why_left_out(state, name)} for name in wanted if codes[name] < 0
         ]
         return [code for code in codes.values() if code >= 0], unknown
     if snapshot.goods_and_terms is None:
@@ -81,6 +79,12 @@ def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple
     worthwhile = permitted(state, table, now) & (table.number(snapshot.gain_name) > 0)
     rows = np.flatnonzero(worthwhile)[: request.limit]
     return table.number("customer")[rows].astype(int).tolist(), []
+
+
+def _why_left_out(state: State, customer_id: str) -> str:
+    customer = find_customer(state, customer_id)
+    later = ": plans contain them from the next scoring on, /next_best_offer answers now"
+    return why_unknown(customer) + (later if customer.is_active else "")
 
 
 def _not_planned(snapshot: Snapshot, planned: Planned) -> list[Row]:

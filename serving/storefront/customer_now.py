@@ -12,37 +12,51 @@ from models.lists.list_kinds import PERSONAL
 from models.policy.subjects import People
 from models.ranking.live import Pick
 from serving.offer_inputs import N_CANDIDATES, case_now
+from serving.online.newcomers import admitted
 from serving.online.recent import Recent
 from serving.state import State
 from serving.storefront.answers import Customer, ListQuery, from_ready, live
 
 
 def offer_case(state: State, customer: Customer, exclude: Sequence[str], now: datetime) -> Case:
-    """Build the case of one customer: the first products of every personal list."""
-    snapshot = state.snapshot
-    if customer.code < 0:
+    """Build the case of one customer: the first products of every personal list.
+
+    A customer who is new since the scoring is admitted to it; of anybody else whom it does not contain
+    nothing is known.
+    """
+    snapshot, customer_id = state.snapshot, cast("str", customer.customer_id)
+    if customer.code < 0 and not _has_ordered(state, customer):
         nobody = People.nobody_known(1)
         return Case.of_one(replace(nobody, consent_recorded=snapshot.people.consent_recorded), [], [], [])
     chances: dict[str, float] = {}
     for list_name in PERSONAL if snapshot.offers_products else ():
         for product_id, score, _ in _first(state, list_name, customer, exclude):
             chances.setdefault(product_id, score)
-    row = np.array([customer.code], np.int32)
-    recent = Recent.of_one(state, cast("str", customer.customer_id), now)
+    known = state if customer.code >= 0 else admitted(state, customer_id)
+    row = np.array([max(customer.code, 0)], np.int32)
+    recent = Recent.of_one(known, customer_id, now)
     product = np.array([[snapshot.product(product_id) for product_id in chances]], np.int32)
     return case_now(
-        state,
+        known,
         row,
         recent,
-        people=recent.people(state, row),
+        people=recent.people(known, row),
         product=product,
         chance=np.array([[*chances.values()]], np.float64),
-        standing=None if snapshot.known is None else recent.standing(state, row, now),
+        standing=None if snapshot.known is None else recent.standing(known, row, now),
     )
+
+
+def _has_ordered(state: State, customer: Customer) -> bool:
+    """Return whether a customer ordered since the scoring."""
+    lines = state.view.lines(cast("str", customer.customer_id)) if customer.is_active else ()
+    return any(line["kind"] == "order" for line in lines)
 
 
 def _first(state: State, list_name: str, customer: Customer, exclude: Sequence[str]) -> list[Pick]:
     """Return the head of a list, in stock or not: the choice itself says what it refuses, and why."""
     query = ListQuery(list_name, N_CANDIDATES, frozenset(exclude), np.ones_like(state.eligible))
-    picks, whole = ([], False) if customer.lines else from_ready(state.snapshot, customer.code, query)
+    if customer.code < 0 or customer.lines:
+        return live(state.snapshot, customer, query)
+    picks, whole = from_ready(state.snapshot, customer.code, query)
     return picks if whole else live(state.snapshot, customer, query)

@@ -19,12 +19,13 @@ from models.policy.actions import DO_NOTHING
 from serving.api import Offer, OfferRequest
 from serving.offer_inputs import goods_now, no_offers, switched_off
 from serving.state import State
-from serving.storefront.answers import find_customer, why_unknown
+from serving.storefront.answers import Customer, find_customer, why_unknown
 from serving.storefront.customer_now import offer_case
 from serving.storefront.moments import act_window
 
 N_RULED_OUT = 10
 DECIMALS = 6
+NO_ORDER = "what a contact would earn is known only of those who ordered"
 
 
 def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer:
@@ -43,6 +44,8 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
     codes = case.product[0]
     ids, names = state.snapshot.catalogue.products.names(codes), state.snapshot.catalogue.names(codes)
     decision = explain(choose(case, goods, terms), case, terms, 0, products=ids, names=names)
+    if customer.code < 0 and not len(codes) and case.standing is None:
+        decision["reason"] = f"nothing to offer: {why_unknown(customer)}, and {NO_ORDER}"
     if record:
         decision |= explored(state, case, terms, decision)
     decision["window"] = act_window(
@@ -50,10 +53,20 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
     )
     offer = _offer(state, request, decision)
     offer.notes = [] if case.standing is None else state.snapshot.uncalibrated
-    offer.fallback = None if customer.code >= 0 else f"{why_unknown(customer)}: their chances are not known"
+    offer.fallback = _why_not_personal(customer, case)
     if record:
         offer.decision_id = record_decision(state, offer, decision, now)
     return offer
+
+
+def _why_not_personal(customer: Customer, case: Case) -> str | None:
+    """Return what is not known of a customer whom the scoring does not contain; None if scores are."""
+    if customer.code >= 0:
+        return None
+    if case.standing is None:
+        return f"{why_unknown(customer)}: their chances are not known"
+    known = np.isfinite(case.standing.risk[0])
+    return None if known else f"{why_unknown(customer)}: their scores are not known yet"
 
 
 def explored(state: State, case: Case, terms: Terms, decision: dict[str, Any]) -> dict[str, Any]:

@@ -8,16 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from worlds.snapshot import AS_OF, GAIN, NOW, make_home, make_snapshot, with_known, with_live
+from worlds.snapshot import AS_OF, GAIN, NOW, SCORES, make_home, make_snapshot, with_known, with_live
 
-from features.settings import ContactPolicy
-from models.policy.actions import NAMES, Action
+from features.arrays.history import Vocabulary
+from features.settings import ContactPolicy, Economics
+from models.policy.actions import EVENTS, NAMES, Action, catalogue
+from models.policy.standing import Standing
 from serving.api import EventsRequest, Offer, OfferRequest
 from serving.api_crm import PlanRequest
 from serving.marketing.plan import contact_plan
+from serving.online import refreshed
 from serving.online.view import View
 from serving.persons import rights
 from serving.scoring.folder import load
+from serving.scoring.registered import Registered
 from serving.state import State
 from serving.store import Store
 from serving.storefront import events
@@ -75,6 +79,120 @@ def test_who_ordered_first_since_the_scoring_is_new_and_not_unknown(state: State
         assert offer.fallback is not None and told in offer.fallback
         left_out = contact_plan(state, PlanRequest(customer_ids=[name]), NOW).not_planned
         assert told in left_out[0]["reason"]
+
+
+def newcomer(state: State, now: datetime = NOW, *, refresh: bool = True, **request: Any) -> Offer:
+    """Ask for a customer whose first order came after the scoring, refreshed or not yet."""
+    post(state, kind="order", customer_id="newcomer", product_id="p000001", occurred_at=AS_OF)
+    if refresh:
+        scores = dict.fromkeys(SCORES, 0.5) | {SCORES[1]: 40.0}
+        row = {"customer_id": "newcomer", "stamp": state.snapshot.stamp, "as_of": AS_OF, "events_seq": 1}
+        refreshed.keep(state.view.store, [row | {"features": {}, "scores": scores}])
+    return next_best_offer(state, OfferRequest(customer_id="newcomer", **request), now)
+
+
+def registered(state: State, **known: Any) -> State:
+    """Return a state whose scoring knew the newcomer by name."""
+    standing = replace(Standing.unknown(1), **known)
+    people = Registered(Vocabulary.of(["newcomer"]), standing, np.zeros(1, np.int32))
+    return replace(state, snapshot=replace(state.snapshot, registered=people))
+
+
+def with_terms(state: State, **changes: Any) -> State:
+    goods, terms = state.snapshot.goods_and_terms  # type: ignore[misc]
+    offering = goods, replace(terms, **changes)
+    return replace(state, snapshot=replace(state.snapshot, goods_and_terms=offering))
+
+
+def test_who_ordered_first_since_the_scoring_is_weighed_by_refreshed_scores(state: State) -> None:
+    agreed = registered(state, consent=np.ones((1, 5), np.int8))
+    contact = newcomer(agreed)
+    assert (contact.fallback, contact.name, contact.channel) == (None, "thank_you", "email")
+    assert "chance of an order within 28 days 50%" in contact.reason
+    refused = {row["action"]: row["rule"] for row in contact.ruled_out_actions}
+    assert refused["win_back"] == "too_early"
+    assert refused["flash_sale"] == refused["loyalty_reward"] == "first_order_coupon"
+    only = tuple(action for action in catalogue() if action.offers_product)
+    offer = newcomer(with_terms(agreed, actions=only))
+    assert (offer.fallback, offer.name) == (None, "cross_sell") and offer.money[GAIN] > 0  # type: ignore[operator]
+    assert offer.product_id is not None and offer.product_id != "p000001"  # just bought
+
+
+def test_a_newcomer_whose_scores_are_not_there_yet_is_offered_products_only(state: State) -> None:
+    agreed = registered(state, consent=np.ones((1, 5), np.int8))
+    offer = newcomer(agreed, refresh=False)
+    assert offer.action == "offer" and offer.fallback is not None and "not known yet" in offer.fallback
+
+
+def test_of_a_newcomer_no_consent_is_assumed_and_a_refusal_is_heeded(state: State) -> None:
+    unheard_of = newcomer(state)
+    assert unheard_of.name == "nothing" and "not agreed" in unheard_of.reason
+    assert newcomer(state, channel="site").channel == "site"
+    lenient = with_terms(state, economics=Economics(require_consent=False))
+    assert newcomer(lenient).name != "nothing"
+    refusing = registered(lenient, consent=np.zeros((1, 5), np.int8))
+    assert "not agreed" in newcomer(refusing).reason
+
+
+def test_a_newcomer_is_held_out_by_the_same_draw_as_in_the_next_scoring(state: State) -> None:
+    policy = ContactPolicy(held_out_share=0.999)
+    offer = newcomer(with_terms(state, policy=policy), record=True, channel="site")
+    assert offer.name == "nothing" and "held out" in offer.reason and offer.propensity == 0.999
+
+
+def test_a_learnt_effect_is_for_a_newcomer_its_mean_over_customers(state: State) -> None:
+    found = state.snapshot.known
+    assert found is not None
+    taught = replace(found, learnt={"thank_you": np.linspace(0.5, 0.7, len(state.snapshot.customers))})
+    offer = newcomer(replace(state, snapshot=replace(state.snapshot, known=taught)), channel="site")
+    assert (offer.name, offer.effect) == ("thank_you", "learnt")
+    assert offer.money[GAIN] == pytest.approx(0.6 * 80)  # margin if they stay: 40 / 0.5
+
+
+def test_contacts_to_a_newcomer_count_and_cool_down(state: State) -> None:
+    for hour in (1, 2):
+        post(state, kind="contact", customer_id="newcomer", occurred_at=AS_OF + timedelta(hours=hour))
+    assert "7 days" in newcomer(state, channel="site").reason
+
+
+def test_a_newcomer_is_not_offered_another_of_the_kind_just_bought(state: State) -> None:
+    known = state.snapshot.known
+    assert known is not None
+    rare = replace(known.products, same_kind_days=known.products.same_kind_days + 90)
+    lasting = replace(state, snapshot=replace(state.snapshot, known=replace(known, products=rare)))
+    only = tuple(action for action in catalogue() if action.offers_product)
+    offer = newcomer(with_terms(lasting, actions=only), channel="site")
+    kinds = state.snapshot.catalogue.category
+    kind = kinds[state.snapshot.product("p000001")]
+    assert offer.product_id is not None and kinds[state.snapshot.product(offer.product_id)] != kind
+    assert {row["rule"] for row in offer.ruled_out} <= {"same_kind", "just_bought"}
+    post(lasting, kind="order", product_id="p000002")  # and so for who was known before
+    kinds_offered = {row["rule"] for row in ask(lasting, channel="site").ruled_out}
+    assert "same_kind" in kinds_offered
+
+
+def test_who_never_ordered_gets_a_reasoned_nothing(state: State) -> None:
+    post(state, kind="contact", customer_id="contacted", action="survey")
+    post(state, kind="return", customer_id="returned", product_id="p000001")
+    rights.forget(state.view.store, "newcomer", now=NOW)
+    for name in ("nobody", "contacted", "returned", "newcomer"):
+        offer = newcomer(state) if name == "newcomer" else ask_for(state, name)
+        assert (offer.action, offer.name, offer.product_id) == ("nothing", "nothing", None)
+        assert "known only of those who ordered" in offer.reason
+        assert offer.fallback is not None and "their chances are not known" in offer.fallback
+
+
+def test_who_ordered_since_the_scoring_is_not_won_back(state: State) -> None:
+    gone = np.where(np.array(EVENTS) == "birthday", np.nan, np.full((len(state.snapshot.customers), 1), 90))
+    leaving = changed(state, since=gone.astype(np.float32), risk=np.full(len(gone), 0.9))
+    before = {row["action"] for row in ask(leaving).ruled_out_actions}
+    post(leaving, kind="order", product_id="p000001")
+    refused = {row["action"]: row["rule"] for row in ask(leaving).ruled_out_actions}
+    assert "win_back" not in before and refused["win_back"] == "too_early"
+
+
+def ask_for(state: State, customer_id: str) -> Offer:
+    return next_best_offer(state, OfferRequest(customer_id=customer_id), NOW)
 
 
 def test_an_effect_that_was_learnt_is_called_so(state: State) -> None:
