@@ -33,7 +33,7 @@ class RecompraError(Exception):
 
     def __init__(self, message: str, hint: str) -> None:
         message = PASSWORD.sub(r"\1***", message)
-        super().__init__(f"{message}. Hint: {hint}")
+        super().__init__(f"{message.rstrip('.')}. Hint: {hint}")
         self.message = message
         self.hint = hint
 

@@ -3,7 +3,7 @@
 import tomllib
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -199,10 +199,19 @@ class Settings(Section):
             return cls.model_validate(values)
         except ValidationError as error:
             first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            known = ", ".join(sorted(cls.model_fields))
-            message = f"{said_in}: {place}: {first['msg']}"
-            raise SettingsError(message, hint or f"the keys are {known}") from error
+            place, unknown = ".".join(map(str, first["loc"])), first["type"] == "extra_forbidden"
+            problem = "there is no such key" if unknown else first["msg"]
+            known = f"the keys are {', '.join(_keys(first['loc']))}" if unknown else "correct it there"
+            raise SettingsError(f"{said_in}: {place}: {problem}", hint or known) from error
+
+
+def _keys(place: tuple[int | str, ...]) -> list[str]:
+    """Return the keys of the section in which ``place`` lies."""
+    kind: Any = Settings
+    for part in place[:-1]:
+        fields = getattr(kind, "model_fields", None)
+        kind = fields[part].annotation if fields else get_args(kind)[-1]  # tables, product_groups: by name
+    return sorted(kind.model_fields)
 
 
 def _without(values: dict[str, Any], places: list[tuple[int | str, ...]]) -> dict[str, Any]:

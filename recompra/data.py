@@ -22,12 +22,13 @@ def ingest(
 
     from features.ingest import ingest as run
     from features.ingest import render
+    from models.policy.actions import check_actions
     from serving.persons.rights import Forgotten
 
     with Console(stderr=True).status("reading") as status:
         gone, tell = Forgotten.of(home()).among, status.update
         read = partial(run, source, home(), adapter=adapter, settings=settings, fresh=fresh)
-        report = read(forgotten=gone, now=now(), tell=tell)
+        report = read(forgotten=gone, now=now(), tell=tell, check=check_actions)
     console().print(render(report))
 
 

@@ -8,7 +8,7 @@ from recompra.edge import console, home, now
 
 
 def create_key(
-    scope: Annotated[list[str], typer.Option(help="storefront, crm or admin; may be given twice.")],
+    scope: Annotated[list[str], typer.Option(help="storefront, crm or admin; may be repeated.")],
     name: Annotated[str, typer.Option(help="Whose key it is.")] = "",
     per_second: Annotated[float | None, typer.Option(help="Requests a second, at most.")] = None,
 ) -> None:
@@ -26,7 +26,7 @@ def list_keys() -> None:
     from serving.entrance.keys import listed
     from serving.store import Store
 
-    table = Table("id", "name", "scopes", "made", "revoked")
+    table = Table("id", "name", "scopes", "made (UTC)", "revoked (UTC)")
     for key in listed(Store.to_read(home())):
         revoked = f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else ""
         table.add_row(

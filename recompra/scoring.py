@@ -48,7 +48,9 @@ def _verify() -> None:
 
 def plan(
     *,
-    from_: Annotated[str | None, typer.Option("--from", help="YYYY-MM-DD; by default today.")] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="YYYY-MM-DD; by default today, or the day of an old scoring.")
+    ] = None,
     days: Annotated[int, typer.Option(min=1, max=90, help="Days the plan covers.")] = 28,
     budget: Annotated[float | None, typer.Option(min=0, help="For contacts and their discounts.")] = None,
     per_day: Annotated[int | None, typer.Option(min=1, help="Most contacts on one day.")] = None,

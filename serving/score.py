@@ -23,7 +23,7 @@ from serving.persons.rights import Forgotten
 from serving.registry import Registry, versions_of
 from serving.scoring.build import Build
 from serving.scoring.folder import load, write
-from serving.scoring.kept import outdated, whole
+from serving.scoring.kept import in_words, outdated, whole
 from serving.state import BUSY, Pointer
 from serving.watching import drift
 from serving.watching.orphan import end_with
@@ -63,7 +63,7 @@ def score(home: Path, as_of: datetime | None = None, *, now: datetime | None = N
         _check_champions(registry, versions)
         Pointer(stamp, cutoff.isoformat(), versions).move(home)
         _tidy(home)
-    log.info("in service: %s, by %s", stamp, versions)
+    log.info("in service: %s, by %s", stamp, in_words(versions))
     return stamp
 
 
@@ -79,8 +79,10 @@ def _check_champions(registry: Registry, versions: Mapping[str, str]) -> None:
     except RecompraError as error:  # there is no sign of a change
         return log.warning("the champions are taken as before: %s", error)
     if now != versions:
-        message = f"the champions changed during this scoring, from {dict(versions)} to {now}"
-        raise SettingsError(message, "score again")
+        before, after = in_words(versions), in_words(now)
+        raise SettingsError(
+            f"the champions changed during this scoring, from {before} to {after}", "score again"
+        )
 
 
 def moment_of(shop: Shop, as_of: datetime | None = None, *, now: datetime | None = None) -> datetime:

@@ -171,6 +171,25 @@ def test_what_tables_hold_is_printed_as_it_is(run, tmp_path, monkeypatch) -> Non
     assert "[crm] :key:" in run("keys", "list")[1]
 
 
+def test_an_action_that_does_not_exist_is_refused_before_anything_is_written(
+    run, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("RECOMPRA_HOME", str(tmp_path / "home"))
+    (tmp_path / "order_lines.csv").write_text("customer_id,ordered_at\na,2024-01-05\n")
+    (tmp_path / "recompra.toml").write_text("[actions.win_bak]\nenabled = false\n")
+    asked = ("backtest", "--shop", str(tmp_path), "--cutoff", "2024-01-04", "--horizon", "7", "--out")
+    for words in (("ingest", str(tmp_path)), (*asked, str(tmp_path / "out"))):
+        code, _, complaint = run(*words)
+        assert (code, "actions.win_bak: no such action" in complaint) == (2, True)
+    assert not (tmp_path / "home" / "warehouse").exists()
+
+
+def test_one_of_a_kind_is_counted_in_the_singular(run, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("RECOMPRA_HOME", str(tmp_path / "home"))
+    (tmp_path / "order_lines.csv").write_text("customer_id,ordered_at\na,2024-01-05\na,2024-02-05\n")
+    assert "1 customer, 2 orders, 2 lines" in run("ingest", str(tmp_path))[1]
+
+
 def test_the_catalogue_of_features_has_units_and_meanings(run) -> None:
     printed = run("features")[1]
     assert "days_since_last_order" in printed

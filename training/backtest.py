@@ -219,9 +219,10 @@ def throw_away_home(
 ) -> Iterator[Path]:
     """Ingest a shop into a temporary home, deleted afterwards."""
     from features.ingest import ingest
+    from models.policy.actions import check_actions
 
     with tempfile.TemporaryDirectory(prefix="recompra-") as folder:
-        ingest(source, Path(folder), adapter=adapter, settings=settings, now=now)
+        ingest(source, Path(folder), adapter=adapter, settings=settings, now=now, check=check_actions)
         yield Path(folder)
 
 

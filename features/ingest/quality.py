@@ -256,7 +256,8 @@ def _count_lines(con: duckdb.DuckDBPyConnection, counts: Counts) -> None:
 def _caption(report: Report) -> str:
     facts = report.facts
     state = "written" if report.changed else "unchanged, everything was here already"
-    counts = ", ".join(f"{facts.get(f'n_{name}', 0):,} {name}" for name in ("customers", "orders", "lines"))
+    numbers = {name: int(facts.get(f"n_{name}s", 0)) for name in ("customer", "order", "line")}
+    counts = ", ".join(f"{n:,} {name}{'' if n == 1 else 's'}" for name, n in numbers.items())
     lines = [f"warehouse {state}: {counts}, {facts['first_on']} to {facts['last_on']}"]
     if report.erased:
         n, whose = sum(report.erased.values()), ", ".join(digest[:12] for digest in report.erased)

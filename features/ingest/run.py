@@ -30,6 +30,7 @@ from features.settings import Lists, Settings
 from features.storage.contracts import SIDE_TABLES
 
 Tell = Callable[[str], None]
+Check = Callable[[Settings], object]
 
 
 def ingest(
@@ -42,6 +43,7 @@ def ingest(
     forgotten: Forgotten = nobody,
     now: datetime | None = None,
     tell: Tell = lambda _: None,
+    check: Check = lambda _: None,
 ) -> Report:
     """Read a shop (a folder, file, URL, or adapter that brings data) into ``home/warehouse``.
 
@@ -50,7 +52,8 @@ def ingest(
 
     A second ingest of the same rows changes no byte; new rows are added. ``fresh`` drops what was there;
     ``forgotten`` picks out ids whose rows are to be left out (see ``erasure``); ``tell`` is called with each
-    step. With ``now``, later orders are quarantined.
+    step. With ``now``, later orders are quarantined. ``check`` raises ``SettingsError`` for settings that
+    only later steps understand (the actions).
 
     Raises ``Busy``, ``InputError`` or ``SettingsError``; the warehouse is then unchanged.
     """
@@ -62,6 +65,7 @@ def ingest(
             old = None if fresh else publish.current(home)
             old_card = publish.read_card(old) if old else {}
             shop = _settings(path, report, old_card, settings or (path if path.is_dir() else path.parent))
+            check(shop)
             report.adapter = report.adapter or old_card.get("adapter", "canonical")
             with publish.connection(folder) as con:
                 read = _read(con, path, settings=shop, old_card=old_card, report=report, tell=tell)

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from features.errors import SettingsError
-from features.settings import Economics
+from features.settings import Economics, Settings
 
 Name = Literal[
     "offer",
@@ -155,6 +155,11 @@ def catalogue(changes: Mapping[str, Mapping[str, Any]] | None = None) -> tuple[A
             "enable at least one; if it does not pay, nothing is done",
         )
     return enabled
+
+
+def check_actions(settings: Settings) -> None:
+    """Raise ``SettingsError`` if a shop changes an action, or a field of one, that does not exist."""
+    catalogue(settings.actions)
 
 
 def _changed(action: Action, changes: Mapping[str, Any]) -> Action:

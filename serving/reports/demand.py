@@ -33,7 +33,8 @@ def demand(home: Path, as_of: datetime | None = None, *, now: datetime | None = 
     registry, shop = Registry(home), Shop(home)
     champion = registry.champions().get(Repurchase.name)
     if champion is None:
-        raise NotFound("no repurchase model serves", "run `recompra train --only repurchase` first")
+        hint = "`recompra train --only repurchase` trains it, or says what it lacks"
+        raise NotFound("no repurchase model serves", hint)
     model = Repurchase.load(registry.fetch(champion))
     moment = moment_of(shop, as_of, now=now)
     day = str(local_day(moment, shop.timezone))

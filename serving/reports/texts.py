@@ -7,7 +7,7 @@ from models.texts import Table, language
 ENGLISH = {
     "as_of": "As of {day}, exclusive. The period is the {n} days before it. Money is in {currency}, "
     "net of returns. Intervals are 95%.",
-    "money": "money",
+    "money": "the shop's currency",
     "figures": "Figures",
     "figure": "figure",
     "value": "value",
@@ -103,7 +103,7 @@ ENGLISH = {
 PORTUGUESE = {
     "as_of": "Posição de {day}, exclusive. O período são os {n} dias anteriores. Valores em {currency}, "
     "líquidos de devoluções. Intervalos de 95%.",
-    "money": "dinheiro",
+    "money": "moeda da loja",
     "figures": "Indicadores",
     "figure": "indicador",
     "value": "valor",

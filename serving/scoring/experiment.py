@@ -23,7 +23,7 @@ def proposed(risks: Money, save_rate: float, held_out_share: float) -> str | Non
         proposal = propose(len(risk) / 4, 1 - rate, rate * save_rate, n_customers=len(risk))
     except SettingsError:
         return None
-    assumed = "the effect is an assumption from recompra.toml"
+    assumed = "an effect called assumed is taken from recompra.toml"
     how = f"{held_out_share:.0%} are held out already" if held_out_share > 0 else SETTING
     if proposal.enough:
         return f"{assumed}; to measure it, {proposal}: {how}"

@@ -75,8 +75,12 @@ def served(home: Path, at: datetime) -> str:
     if not before:
         return f"no scoring is known to have served at {at:%Y-%m-%d %H:%M:%S} UTC"
     line = max(before, key=lambda line: str(line["at"]))
-    versions = ", ".join(f"{name} v{version}" for name, version in line["models"].items())
-    return f"{line['lists']} answered, in service since {line['at'][:19]} UTC: {versions}"
+    return f"{line['lists']} answered, in service since {line['at'][:19]} UTC: {in_words(line['models'])}"
+
+
+def in_words(versions: Mapping[str, str]) -> str:
+    """Return versions as people read them: ``churn v2, ltv v1``."""
+    return ", ".join(f"{name} v{version}" for name, version in versions.items())
 
 
 def _noted(file: Path) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
 import pytest
 
-from features.errors import NotFound, RecompraError, first_line
+from features.errors import InputError, NotFound, RecompraError, first_line
 
 
 def test_an_error_tells_no_password_of_an_address() -> None:
@@ -27,3 +27,10 @@ def test_no_error_comes_without_what_to_do() -> None:
 def test_of_a_library_s_error_the_first_line_is_shown_and_without_one_its_type() -> None:
     assert first_line(ValueError("no such column\nLINE 1: SELECT x")) == "no such column"
     assert first_line(OSError()) == "OSError"
+
+
+def test_a_message_that_ends_in_a_stop_gets_no_second_one() -> None:
+    assert (
+        str(InputError("the file is not UTF-8.", "save it anew"))
+        == "the file is not UTF-8. Hint: save it anew"
+    )

@@ -41,3 +41,22 @@ def test_a_table_map_is_laid_over_the_adapters_table_by_table(tmp_path):
     assert settings.tables["order_lines"].file == "a.csv"
     assert settings.tables["order_lines"].columns == {"customer_id": "kunde"}
     assert settings.tables["products"].file == "b.csv"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "[economics]\nmargin = 0.3\n",
+            "economics.margin: there is no such key. Hint: the keys are contact_cost,",
+        ),
+        (
+            "[tables.order_lines]\nfil = 'a'\n",
+            "tables.order_lines.fil: .* Hint: the keys are also, columns, file",
+        ),
+        ("[economics]\nmargin_rate = 30\n", "economics.margin_rate: .*less than .* Hint: correct it there"),
+    ],
+)
+def test_the_keys_named_are_those_of_the_section(tmp_path, text, told):
+    with pytest.raises(SettingsError, match=told):
+        Settings.load(written(tmp_path, text))

@@ -180,3 +180,9 @@ def test_the_notes_are_short_and_their_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", NOTES):
         assert (FOLDER / target).exists(), target
     assert {name for name in TEXTS if name != "README.md" and name not in NOTES} == set()
+
+
+def test_no_two_alerts_have_one_name() -> None:
+    groups = yaml.safe_load(TEXTS["alerts.yaml"])["groups"]
+    names = [rule["alert"] for group in groups for rule in group["rules"]]
+    assert sorted(set(names)) == sorted(names)

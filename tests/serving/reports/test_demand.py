@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from worlds.orders import make_home, order_lines, products
 
-from features.errors import SettingsError
+from features.errors import NotFound, SettingsError
 from features.shop import Shop
 from features.window import parse_cutoff
 from models.repurchase import Repurchase, RepurchaseConfig
@@ -39,6 +39,14 @@ def test_the_champion_tells_demand_from_the_end_of_the_orders_on(home: Path) -> 
     assert found["expected_buyers"].is_monotonic_decreasing
     assert (found["p10"] <= found["p90"]).all()
     assert len(table(found, 5).rows) == 5
+
+
+def test_without_a_champion_it_is_said_who_tells_what_it_lacks(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.reports.demand.Registry.champions", lambda _: {})
+    with pytest.raises(NotFound, match="repurchase` trains it, or says what it lacks"):
+        demand(home)
 
 
 def test_an_earlier_day_is_told_without_what_came_after(home: Path) -> None:

@@ -56,6 +56,11 @@ def test_it_is_whole_and_loads_nothing_from_elsewhere(page):
     assert not [link for link in links if not link.startswith("#")]
 
 
+def test_money_of_a_shop_that_names_no_currency_is_in_its_own(page, monkeypatch):
+    monkeypatch.setattr(page.shop, "settings", page.shop.settings.model_copy(update={"currency": ""}))
+    assert "Money is in the shop&#39;s currency, net" in page.html()
+
+
 def test_it_holds_every_known_figure_with_its_definition(page):
     text = page.html()
     known = set(page.kpis[page.kpis["n"] > 0]["kpi"])
