@@ -46,7 +46,7 @@ class ValuedArms(NamedTuple):
 
     table: ActionTable
     worth: Money
-    """NaN if it cannot be known or there is no arm."""
+    """NaN if it cannot be known; anything where there is no arm."""
     spend: Money
     """Cost of the contact and the expected discount."""
     chance: Money
@@ -66,9 +66,9 @@ def weigh(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> ValuedArm
     economics = economics_of(case, goods, table)
     barred = barred_actions(case, table, terms, days)
     refusing = goods_rules(case, goods, terms) if table.n_with_product else ()
-    refused = refused_arms(case, table, economics.worth, barred, first_refusal(refusing, case.product.shape))
+    by_goods = first_refusal(refusing, case.product.shape)
+    refused = refused_arms(case, table, worth=economics.worth, barred=barred, by_goods=by_goods)
     asked = (*barred.rules, cannot_know(economics.worth), *refusing)
-    economics.worth[refused == NO_ARM] = np.nan
     rules, reasons = tuple(rule.rule for rule in asked), tuple(rule.why for rule in asked)
     return ValuedArms(table, *economics, refused, barred, rules, reasons)
 
@@ -167,7 +167,7 @@ def goods_rules(case: Case, goods: Goods, terms: Terms) -> tuple[Refusal, ...]:
 
 
 def refused_arms(
-    case: Case, table: ActionTable, worth: Money, barred: BarredActions, by_goods: Codes
+    case: Case, table: ActionTable, *, worth: Money, barred: BarredActions, by_goods: Codes
 ) -> Codes:
     """Return the first rule that refuses each arm: of people and time, unknown worth, then of goods.
 
@@ -204,13 +204,13 @@ def arm_codes(product: Ints, table: ActionTable) -> Longs:
     return np.hstack([pairs.reshape(n, table.n_with_product * k), np.broadcast_to(alone, (n, len(alone)))])
 
 
-def best_arm(worth: Money, refused: Codes, case: Case, table: ActionTable) -> Rows:
+def best_arm(arms: ValuedArms, product: Ints) -> Rows:
     """Return each row's best permitted arm, -1 where none is worth more than nothing."""
-    if not worth.shape[1]:
-        return np.full(len(worth), NOTHING, np.intp)
-    earned = np.where((refused == PERMITTED) & (worth > 0), worth, 0.0)
+    if not arms.worth.shape[1]:
+        return np.full(len(arms.worth), NOTHING, np.intp)
+    earned = np.where((arms.refused == PERMITTED) & (arms.worth > 0), arms.worth, 0.0)
     most = earned.max(axis=1)
-    codes = np.where(earned == most[:, None], arm_codes(case.product, table), np.iinfo(np.int64).max)
+    codes = np.where(earned == most[:, None], arm_codes(product, arms.table), np.iinfo(np.int64).max)
     return np.where(most > 0, codes.argmin(axis=1), NOTHING)
 
 

@@ -79,7 +79,7 @@ def choose(case: Case, goods: Goods, terms: Terms) -> Decision:
     action, then to the lower product code.
     """
     arms = weigh(case, goods, terms)
-    best = best_arm(arms.worth, arms.refused, case, arms.table)
+    best = best_arm(arms, case.product)
     action, choice, money, chance = _pick(case, arms, best)
     return Decision(case.product, action, choice, money, chance, arms)
 

@@ -82,7 +82,7 @@ def _block(
     ahead = max((period.first - today(state, now)).days, 0)
     people, standing, week = recent.people(state, codes), None, np.zeros(len(codes), np.int32)
     if state.snapshot.known is not None:
-        standing = recent.standing(state, codes, now, ahead)
+        standing = recent.standing(state, codes, now, days_ahead=ahead)
         week = standing.n_contacts_7d
         standing = replace(standing, n_contacts_7d=np.zeros_like(week))
     room = ContactRoom(week, people.n_contacts_28d, terms.policy, terms.economics)

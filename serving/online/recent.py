@@ -119,7 +119,7 @@ class Recent:
         row, n = _rows(codes, self.contacted), len(codes)
         return state.snapshot.people.take(codes).contacted(_counts(row[row >= 0], n))
 
-    def standing(self, state: State, codes: Ints, now: datetime, days_ahead: int = 0) -> Standing:
+    def standing(self, state: State, codes: Ints, now: datetime, *, days_ahead: int = 0) -> Standing:
         """Return where some customers stand ``days_ahead`` days from now, if nothing happens until then.
 
         As a scoring of today would say it, if the orders since had been ingested; with the scores refreshed.

@@ -34,9 +34,12 @@ class Rescoring:
         """Load the scoring in service; raise ``ArtefactError`` if that is impossible."""
         pointer = Pointer.read(home)
         as_of = datetime.fromisoformat(pointer.as_of)
-        excerpt = excerpt_of(home, pointer.stamp, as_of)
-        models = scoring_on_disk(home, pointer.models)
-        made = cls(pointer.stamp, as_of, models, excerpt)
+        made = cls(
+            stamp=pointer.stamp,
+            as_of=as_of,
+            models=scoring_on_disk(home, pointer.models),
+            excerpt=excerpt_of(home, pointer.stamp, as_of),
+        )
         made.probe()
         return made
 

@@ -9,7 +9,7 @@ from models.trials.power import propose
 SETTING = "set held_out_share in [contact_policy]"
 
 
-def proposed(risks: Money, save_rate: float, held_out_share: float) -> str | None:
+def proposed(risks: Money, *, save_rate: float, held_out_share: float) -> str | None:
     """Propose the experiment that would measure what ``save_rate`` assumes; None if no risk is known.
 
     Based on the mean chance of an order, the assumed change, and a quarter of the customers per week (each is

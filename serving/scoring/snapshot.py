@@ -136,4 +136,8 @@ class Snapshot:
         name = f"churn_probability_{self.horizon_days}d"
         if self.scores.kinds.get(name) != "number":
             return None
-        return proposed(self.scores.number(name), self.economics.save_rate, self.policy.held_out_share)
+        return proposed(
+            self.scores.number(name),
+            save_rate=self.economics.save_rate,
+            held_out_share=self.policy.held_out_share,
+        )

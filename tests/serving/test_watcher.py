@@ -75,6 +75,17 @@ def test_champions_put_back_need_no_new_scoring_of_the_same_moment(
     assert runs == []
 
 
+def test_what_is_nearest_to_champions_put_back_serves_until_theirs_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[Any]
+) -> None:
+    old = make_snapshot()
+    make_home(tmp_path, old)
+    make_home(tmp_path, replace(old, stamp="20260301T0000-0002", models={"cross_sell": "2", "churn": "3"}))
+    assert watching(tmp_path, monkeypatch, {"cross_sell": "1", "churn": "2"}).look()
+    assert Pointer.read(tmp_path).stamp == old.stamp
+    assert len(runs) == 1
+
+
 def test_champions_that_cannot_score_are_refused_once_and_said_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[Any]
 ) -> None:
@@ -87,6 +98,15 @@ def test_champions_that_cannot_score_are_refused_once_and_said_so(
     assert len(runs) == 1
     assert refusal(tmp_path) == "ArtefactError: no model.json"
     assert json.loads((tmp_path / "refused.json").read_text())["models"] == champions
+
+
+def test_a_scoring_that_ends_without_a_word_is_refused_by_its_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_home(tmp_path)
+    monkeypatch.setattr(watcher, "_run", lambda *_, **__: subprocess.CompletedProcess([], -9, "", ""))
+    assert not watching(tmp_path, monkeypatch, {"cross_sell": "2"}).look()
+    assert refusal(tmp_path) == "it ended with code -9"
 
 
 def test_refused_champions_are_tried_again_ever_later_in_case_the_disk_was_full(
@@ -110,6 +130,42 @@ def test_refused_champions_are_tried_again_ever_later_in_case_the_disk_was_full(
     clock[0] += 3600
     assert looking.look()
     assert refusal(tmp_path) is None
+
+
+def test_other_champions_are_tried_again_as_soon_as_the_first_ones_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[Any]
+) -> None:
+    make_home(tmp_path)
+    (tmp_path / "broken").touch()
+    champions, clock = {"cross_sell": "2"}, [0.0]
+    looking = watching(tmp_path, monkeypatch, champions)
+    monkeypatch.setattr(watcher, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    tried = []
+    for clock[0], version in ((0, "2"), (60, "2"), (70, "3"), (129, "3"), (130, "3")):
+        champions["cross_sell"] = version
+        looking.look()
+        tried.append(len(runs))
+    assert tried == [1, 2, 3, 3, 4]
+
+
+@pytest.mark.parametrize("fails", ["sweep", "store"])
+def test_what_could_not_be_erased_is_told_and_tried_again_after_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fails: str
+) -> None:
+    def due(*_: Any) -> bool:
+        if fails == "store":
+            raise OSError("gone")
+        return True
+
+    clock, left = [0.0], subprocess.CompletedProcess([], 1, "", "ArtefactError: left: lists/")
+    monkeypatch.setattr(watcher, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(watcher.erasure, "due", due)
+    monkeypatch.setattr(watcher, "_run", lambda *_, **__: left)
+    looking = watching(tmp_path, monkeypatch, make_home(tmp_path).models)
+    for clock[0] in (1.0, 3.0, 60.0, 62.0):
+        looking.look()
+    told = {"sweep": "left: lists/", "store": "erasures cannot be read from the store (OSError)"}
+    assert caplog.text.count(told[fails]) == 2
 
 
 def test_a_scoring_that_waits_for_another_one_refuses_nobody(
@@ -145,7 +201,7 @@ def test_going_back_to_what_serves_clears_a_refusal(
 ) -> None:
     serving = make_home(tmp_path).models
     (tmp_path / "broken").touch()
-    champions = {"cross_sell": "2"}
+    champions = serving | {"cross_sell": "2"}
     looking = watching(tmp_path, monkeypatch, champions)
     looking.look()
     champions.update(serving)
@@ -175,6 +231,7 @@ def test_a_registry_that_is_away_changes_nothing(
     monkeypatch.setattr(looking, "_versions", dict)
     looking.look()
     assert registry_trouble(tmp_path) == ""
+    assert runs == []  # nor does one without champions
 
 
 def test_a_scoring_is_given_up_when_its_champions_are_put_back(
@@ -185,9 +242,17 @@ def test_a_scoring_is_given_up_when_its_champions_are_put_back(
     monkeypatch.setattr(watcher, "POLL_SECONDS", 0.2)
     monkeypatch.setattr(watcher, "SCORING", "slow")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    seen = iter([{"cross_sell": "2"}, {"cross_sell": "2"}, {"cross_sell": "1", "churn": "1"}])
+    new, away = {"cross_sell": "2"}, NotFound("the registry cannot be read", "start it")
+    seen = iter([new, new, away, new, {"cross_sell": "1", "churn": "1"}])
+
+    def versions() -> dict[str, str]:
+        found = next(seen)
+        if isinstance(found, NotFound):
+            raise found
+        return found
+
     looking = Watcher(tmp_path)
-    monkeypatch.setattr(looking, "_versions", lambda: next(seen))
+    monkeypatch.setattr(looking, "_versions", versions)
     assert not looking.look()
     assert next(seen, None) is None
     assert refusal(tmp_path) is None

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 from worlds.decisions import TERMS, some, without
 
-from models.decisions.arms import economics_of
+from models.decisions.arms import economics_of, weigh
 from models.decisions.economics import Money
+from models.policy.subjects import People
 
 N, K = 40, 6
 
@@ -55,3 +56,11 @@ def test_only_a_discount_needs_to_know_what_a_usual_order_comes_to() -> None:
     table = TERMS.table
     known = np.isfinite(economics_of(replace(asked, standing=people), shelf, table).worth).all(axis=0)
     assert known.tolist() == (table.discount[table.n_with_product :] == 0).tolist()
+
+
+def test_who_has_had_the_most_contacts_allowed_is_told_so_of_actions_meant_for_others_too() -> None:
+    asked, shelf = some(3, N, K)
+    full = People(asked.people.consent, np.full(N, 99, np.int32))
+    before, after = (weigh(replace(asked, people=who), shelf, TERMS) for who in (asked.people, full))
+    told = [{arms.rules[code] for code in arms.barred.first.ravel() if code >= 0} for arms in (before, after)]
+    assert "not_meant" in told[0] and "not_meant" not in told[1]

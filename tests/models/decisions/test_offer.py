@@ -156,6 +156,7 @@ def test_doing_nothing_is_among_the_runners_up_of_an_offer() -> None:
     [
         ("consent", case([0, 1], [0.5, 0.5], consent=0), goods()),  # said once, not of each product
         ("consent", case([0], [0.5], consent=-1), goods()),
+        ("consent", case([0], [0.5], consent=0), goods(margin=np.full(N_PRODUCTS, np.nan))),
         ("frequency_cap", case([0], [0.5], sent=4), goods()),
         ("cannot_know", case([0], [0.5]), goods(margin=np.full(N_PRODUCTS, np.nan))),
         ("hidden", case([0], [0.5]), goods(hidden=np.ones(N_PRODUCTS, bool))),
