@@ -258,6 +258,41 @@ def test_a_scoring_is_given_up_when_its_champions_are_put_back(
     assert refusal(tmp_path) is None
 
 
+def test_whatever_a_look_meets_another_is_taken_and_the_drift_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[str] = []
+
+    def look() -> None:
+        looks.append("champions")
+        if len(looks) == 1:
+            raise ZeroDivisionError
+
+    def sleep(_: float) -> None:
+        if looks[-1] == "drift":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(watcher, "time", SimpleNamespace(sleep=sleep))
+    beside: Any = SimpleNamespace(look=look, look_at_drift=lambda: looks.append("drift"))
+    with pytest.raises(KeyboardInterrupt):
+        watcher.watch(beside, beside)
+    assert looks == ["champions", "champions", "drift"]
+
+
+def test_it_ends_with_the_process_that_started_it_and_rests_while_nothing_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parents, worked, rests, nice = iter([7, 7, 7, 1]), iter([True, False, True]), [], []
+    beside = SimpleNamespace(look=lambda: next(worked))
+    monkeypatch.setattr(watcher, "os", SimpleNamespace(getppid=lambda: next(parents), nice=nice.append))
+    monkeypatch.setattr(watcher, "time", SimpleNamespace(sleep=rests.append))
+    monkeypatch.setattr(watcher, "set_up", lambda: None)
+    monkeypatch.setattr(watcher, "Refresher", lambda *_: beside)
+    monkeypatch.setattr(watcher, "Thread", lambda **_: SimpleNamespace(start=lambda: None))
+    watcher.main(tmp_path, 7)
+    assert (rests, nice, next(worked, None)) == ([watcher.LOOK_SECONDS], [watcher.NICE], None)
+
+
 def test_a_card_that_cannot_be_written_leaves_the_old_one_and_nothing_beside(tmp_path, monkeypatch) -> None:
     write_card(tmp_path / "card.json", {"n": 1})
 

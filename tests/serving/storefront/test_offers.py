@@ -66,6 +66,36 @@ def test_an_offer_names_its_action_channel_window_and_effect(state: State) -> No
     assert offer.money[GAIN] is not None and offer.money[GAIN] > 0
 
 
+def only(state: State, action: Action, **facts: Any) -> Offer:
+    """Return the offer of a shop with one action, of whose products other facts are known."""
+    goods, terms = state.snapshot.goods_and_terms  # type: ignore[misc]
+    found = state.snapshot.known
+    assert found is not None
+    known = replace(found, products=replace(found.products, **facts))
+    offering = goods, replace(terms, actions=(action,))
+    return ask(replace(state, snapshot=replace(state.snapshot, known=known, goods_and_terms=offering)))
+
+
+def test_only_slow_movers_and_launches_are_in_a_flash_sale(state: State) -> None:
+    sale, n = Action(name="flash_sale", goods="flash", effect=9.0), len(state.snapshot.catalogue.products)
+    assert only(state, sale, flash=np.ones(n, bool)).name == "flash_sale"
+    assert only(state, sale, flash=np.zeros(n, bool)).name == "nothing"
+
+
+def test_a_kind_that_is_rarely_bought_again_is_not_offered_soon_after_a_purchase_in_it(state: State) -> None:
+    days = np.full(len(state.snapshot.catalogue.products), 999, np.float32)
+    offer = only(state, Action(name="offer", goods="any", effect=9.0), same_kind_days=days)
+    assert {refused["rule"] for refused in offer.ruled_out} >= {"same_kind"}
+
+
+def test_where_no_consent_is_recorded_at_all_nobody_has_refused(state: State) -> None:
+    assert state.snapshot.known is not None
+    silent = changed(state, consent=np.full_like(state.snapshot.known.standing.consent, -1))
+    nobody = replace(silent.snapshot, people=replace(silent.snapshot.people, consent_recorded=False))
+    assert ask(replace(silent, snapshot=nobody)).name == ask(state).name != "nothing"
+    assert ask(silent).name == "nothing"
+
+
 def test_while_effects_are_assumed_the_experiment_is_proposed(state: State) -> None:
     told = ask(state).experiment
     assert told is not None and "held_out_share" in told and "hold out" in told
