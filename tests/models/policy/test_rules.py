@@ -125,6 +125,11 @@ def test_an_action_keeps_to_the_window_after_its_event(days: float, rules: set[s
     assert refused(one(since=since(event, days)), action) == rules
 
 
+@pytest.mark.parametrize("window", [(5, 9), (-9, -5)])
+def test_a_window_after_no_event_is_none(window: tuple[int, int]) -> None:
+    assert refused(one(), Action(name="win_back", from_days=window[0], until_days=window[1])) == set()
+
+
 @pytest.mark.parametrize(("days", "rules"), [(-4, {"too_early"}), (-3, set()), (1, set()), (2, {"too_late"})])
 def test_a_birthday_is_greeted_from_days_before_to_the_day_after(days: float, rules: set[str]) -> None:
     birthday = next(action for action in catalogue() if action.name == "birthday")

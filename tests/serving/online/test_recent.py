@@ -12,6 +12,7 @@ from worlds.snapshot import AS_OF, make_snapshot, with_known
 
 from features.arrays.last_bought import days_since_bought
 from models.policy.actions import NAMES
+from models.policy.subjects import People
 from serving.api import EventsRequest
 from serving.api_crm import PlanRequest
 from serving.marketing.plan import contact_plan
@@ -65,7 +66,9 @@ def test_a_customer_alone_stands_where_they_stand_among_all(state: State) -> Non
     post(
         state,
         *(order(rng.integers(30), int(rng.integers(12)), AS_OF + timedelta(hours=n)) for n in range(40)),
+        *(order(n, 3) | {"kind": "return"} for n in range(30)),
         *(contact(rng.integers(30), rng.choice(NAMES[:4]), rng.uniform(0, 12)) for _ in range(40)),
+        *(order(99, 3), contact(99, "survey", 1)),  # of whom the scoring knows nothing
     )
     codes, everybody = rng.permutation(30).astype(np.int32), Recent.read(state, NOW)
     people, standing = everybody.people(state, codes), everybody.standing(state, codes, NOW)
@@ -81,28 +84,51 @@ def test_a_customer_alone_stands_where_they_stand_among_all(state: State) -> Non
 
 
 def test_what_was_ordered_settles_by_its_own_days_and_the_unknown_by_the_slowest(state: State) -> None:
-    post(state, order(1, 3), order(1, 2), order(2, "never seen"))
-    codes = np.array([0, 1, 2], np.int32)
-    settles = Recent.read(state, AS_OF).standing(state, codes, AS_OF).settles_in
+    post(state, order(1, 3), order(1, 2), order(2, "never seen"), order(3, 2))
+    known = state.snapshot.known
+    assert known is not None
+    waiting = np.where(np.arange(30) == 3, 9, known.standing.settles_in).astype(np.float32)
+    known = replace(known, standing=replace(known.standing, settles_in=waiting))
+    slow = replace(state, snapshot=replace(state.snapshot, known=known))
+    codes = np.array([0, 1, 2, 3], np.int32)
+    settles = Recent.read(slow, AS_OF).standing(slow, codes, AS_OF).settles_in
     slowest = len(state.snapshot.catalogue.products) - 1
-    assert settles.tolist()[1:] == [3, slowest] and settles[0] <= 0
+    assert settles.tolist()[1:] == [3, slowest, 9] and settles[0] <= 0
+
+
+def test_every_clock_goes_on_from_the_scoring_to_the_day_asked_for(state: State) -> None:
+    assert state.snapshot.known is not None
+    then, codes = state.snapshot.known.standing, np.arange(30, dtype=np.int32)
+    now = Recent.read(state, NOW).standing(state, codes, NOW, days_ahead=2)
+    np.testing.assert_array_equal(now.since, then.since + 14)
 
 
 def test_products_ordered_since_are_bought_and_only_by_their_customer(state: State) -> None:
-    post(state, order(1, 3), order(2, 5))
-    codes, product = np.array([2, 1], np.int32), np.array([[3, 5, -1], [3, 5, -1]])
+    post(state, order(1, 3), order(2, 5), order(1, "never seen"), order(2, 11))
+    codes, product = np.array([2, 1], np.int32), np.array([[3, 4, 5, 6, -1]] * 2)
     said = bought(Recent.read(state, NOW), state, codes, product)
-    assert said.tolist() == [[False, True, False], [True, False, False]]
+    assert said.tolist() == [[False, False, True, False, False], [True, False, False, False, False]]
 
 
 def test_contacts_of_the_last_week_and_of_the_last_four_are_counted(state: State) -> None:
-    post(state, contact(1, "survey", 6), contact(1, "survey", 1), contact(1, "thank_you", 11))
+    post(state, contact(1, "survey", 5.5), contact(1, "survey", 1), contact(1, "thank_you", 11))
     recent, code = Recent.read(state, NOW), np.array([1], np.int32)
     before = state.snapshot.people.take(code).n_contacts_28d[0]
     assert recent.people(state, code).n_contacts_28d[0] == before + 3
     standing = recent.standing(state, code, NOW)
     assert standing.n_contacts_7d[0] == 2
     assert standing.since_action[0, [NAMES.index("survey"), NAMES.index("thank_you")]].tolist() == [6, 1]
+
+
+def test_only_contacts_of_the_last_four_weeks_that_the_scoring_does_not_count_itself_are_added(
+    state: State,
+) -> None:
+    post(state, contact(1, "survey", -1), contact(1, "survey", 1), contact(1, "survey", 3))
+    code, people = np.array([1], np.int32), People.nobody_known(30).contacted(np.full(30, 2, np.int32))
+    counted = replace(state, snapshot=replace(state.snapshot, people=people))
+    for days, n in ((4, 2 + 2), (30, 2 + 1), (40, 2)):
+        later = Recent.read(counted, AS_OF + timedelta(days=days))
+        assert later.people(counted, code).n_contacts_28d[0] == n
 
 
 def test_a_plan_for_nobody_known_is_answered_after_others_have_ordered(state: State) -> None:

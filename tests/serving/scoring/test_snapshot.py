@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from worlds.snapshot import make_home, make_snapshot
+from worlds.snapshot import make_home, make_snapshot, with_known
 
 from features.errors import ArtefactError, NotFound
+from features.settings import Economics
 from serving.scoring.folder import load
 from serving.state import POINTER, Pointer
 
@@ -35,6 +36,27 @@ def test_a_scoring_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert read.customers.all_names() == made.customers.all_names()
     assert read.history is not None and made.history is not None
     np.testing.assert_array_equal(read.history.day, made.history.day)
+
+
+def test_effects_are_learnt_only_where_those_of_all_actions_taken_are() -> None:
+    made = with_known(make_snapshot())
+    assert made.known is not None
+    made = replace(made, known=replace(made.known, learnt={"thank_you": np.zeros(len(made.customers))}))
+    asked: list[list[str]] = [["thank_you"], ["thank_you", "survey"], ["survey"], []]
+    assert [made.effect_of(actions) for actions in asked] == ["learnt", "assumed", "assumed", "assumed"]
+
+
+def test_an_experiment_is_proposed_from_the_risks_the_rate_assumed_and_the_share_held_out() -> None:
+    made = with_known(make_snapshot(), held_out_share=0.1)
+    assert (made.experiment_for("assumed") or "").endswith("10% are held out already")
+    assert replace(made, economics=Economics(save_rate=0)).experiment_for("assumed") is None
+    assert replace(made, horizon_days=999).experiment_for("assumed") is None  # no risk of that horizon
+
+
+def test_notes_are_in_the_shops_language() -> None:
+    note = {"code": "carried", "model": "churn", "horizon_days": 28, "learnt_days": 20}
+    made = replace(make_snapshot(), notes=(note | {"learnt_from": "2026-04-01"},))
+    assert made.shown_notes[0]["text"] != replace(made, locale="pt").shown_notes[0]["text"]
 
 
 def test_a_truncated_file_is_seen_before_it_serves(tmp_path: Path) -> None:

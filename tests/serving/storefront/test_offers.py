@@ -283,6 +283,8 @@ def test_what_is_shown_in_the_shop_needs_no_consent_no_quiet_hours_and_costs_not
     assert mailed.name == "nothing" and "not agreed" in mailed.reason
     assert shown.name != "nothing" and shown.channel == "site" and "0.00 for the contact" in shown.reason
     assert shown.window is not None and shown.window["from"] == "2026-03-01T03:00:00+00:00"
+    texted = ask(state, channel="sms")
+    assert texted.channel == "sms" and "for the contact" in texted.reason.replace("0.00 for the contact", "")
 
 
 def test_of_who_was_erased_no_decision_is_kept(state: State) -> None:
