@@ -14,6 +14,7 @@ from features.arrays.catalogue import Catalogue, read_catalogue
 from features.arrays.history import History, read_history
 from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn
+from features.feature_set import Past, limit
 from features.margin import Margin
 from features.settings import Settings
 from features.storage.tables import fetch, sql_of, table
@@ -23,8 +24,8 @@ from features.window import end_of_day, naive_utc, shift_days
 Answer = TypeVar("Answer")
 PANEL_CELLS = 50_000_000
 """Panels are cached up to this many cells in total (400 MB), beyond that only the newest."""
-MAX_IDS_IN_SQL = 1_000
-"""Up to so many customers are asked for by name; more are taken from everyone's features, once computed."""
+MAX_ALONE = 1_000
+"""Features of up to so many customers are computed alone; those of more are taken from everyone's."""
 
 
 class Shop:
@@ -56,7 +57,7 @@ class Shop:
 
         ``ids`` limits the answer to those customers; one without a purchase before the cutoff has no row.
         """
-        if ids is not None and len(ids) <= MAX_IDS_IN_SQL:
+        if ids is not None and len(ids) <= MAX_ALONE:
             return CUSTOMER_FEATURES.compute(self.con, cutoff, ids, timezone=self.timezone)
         features = self._once(
             ("features", cutoff), lambda: CUSTOMER_FEATURES.compute(self.con, cutoff, timezone=self.timezone)
@@ -74,12 +75,17 @@ class Shop:
         ids: pd.Index[str] = pd.Index(sorted(names), dtype="str", name="customer_id")
         return ids
 
-    def n_days_placed(self, cutoff: datetime) -> int:
-        """Return the number of customer-days with an order before ``cutoff``, returned or not."""
-        return self._once(("placed", cutoff), lambda: self._placed(cutoff))
+    def n_days_placed(self, cutoff: datetime, ids: tuple[str, ...] | None = None) -> int:
+        """Return the number of customer-days with an order before ``cutoff``, returned or not.
 
-    def _placed(self, cutoff: datetime) -> int:
-        orders = table("orders")
+        ``ids`` limits it to those customers.
+        """
+        return self._once(("placed", cutoff, ids), lambda: self._placed(cutoff, ids))
+
+    def _placed(self, cutoff: datetime, ids: tuple[str, ...] | None) -> int:
+        if ids is not None:
+            limit(self.con, ids)
+        orders = Past(limited=ids is not None)("orders")
         placed = orders.filter(orders.ordered_at < naive_utc(cutoff))
         days = placed.select("customer_id", "ordered_on").distinct()
         return int(fetch(self.con, sql_of(days.aggregate(n=days.count()), self.con.name))["n"].iloc[0])
@@ -89,13 +95,17 @@ class Shop:
         end, assumed = min(until, self.last_midnight), self.settings.economics.margin_rate
         return self._once(("margin", end), lambda: Margin.sold(self.con, end, assumed))
 
-    def panel(self, cutoffs: Iterable[datetime]) -> pd.DataFrame:
-        """Return the customer features as of several cutoffs in one scan: index ``(cutoff, customer_id)``."""
-        key = tuple(sorted(cutoffs))
+    def panel(self, cutoffs: Iterable[datetime], ids: tuple[str, ...] | None = None) -> pd.DataFrame:
+        """Return the customer features as of several cutoffs in one scan: index ``(cutoff, customer_id)``.
+
+        ``ids`` limits the answer to those customers.
+        """
+        moments = tuple(sorted(cutoffs))
+        key = ("panel", moments, ids)
         made = self._once(
-            ("panel", *key), lambda: CUSTOMER_FEATURES.panel(self.con, key, timezone=self.timezone)
+            key, lambda: CUSTOMER_FEATURES.panel(self.con, moments, ids, timezone=self.timezone)
         )
-        others = [known for known in self._cache if known[0] == "panel" and known != ("panel", *key)]
+        others = [known for known in self._cache if known[0] == "panel" and known != key]
         if made.size + sum(self._cache[known].size for known in others) > PANEL_CELLS:
             for known in others:
                 self._cache.pop(known, None)

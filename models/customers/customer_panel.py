@@ -31,7 +31,7 @@ class PanelConfig(HorizonConfig, TreesConfig):
     step_days: int = Field(default=14, ge=1)
     """Days between them: whole weeks, so that all fall on the same weekday."""
     max_rows: int = Field(default=1_000_000, ge=1)
-    """Maximum number of rows (customers x windows) to read; large shops use fewer windows."""
+    """Maximum number of rows (customers x windows) to read; of a larger shop, of evenly drawn customers."""
     learn_rows: int = Field(default=200_000, ge=1)
     """Maximum number of rows to learn from, of evenly drawn customers: small trees gain nothing from more."""
     ridge: float = Field(default=10.0, gt=0)
@@ -65,10 +65,10 @@ def training_windows(shop: Shop, known_until: datetime, config: PanelConfig) -> 
     Raises ``CannotLearn`` if the history is too short for one, with the horizon that is possible, or if too
     few customers are known.
     """
-    horizon, today = config.horizon(shop), shop.customer_features(known_until)
-    n = max(1, min(config.n_windows, config.max_rows // max(1, len(today))))
-    cutoffs = shop.past_cutoffs(known_until, horizon, n=n, step_days=config.step_days)
-    windows = closed_windows(shop, cutoffs, known_until, horizon)
+    horizon = config.horizon(shop)
+    cutoffs = shop.past_cutoffs(known_until, horizon, n=config.n_windows, step_days=config.step_days)
+    drawn = _drawn(shop, known_until, config.max_rows // len(cutoffs))
+    windows = closed_windows(shop, cutoffs, known_until, horizon, drawn)
     n_known = len(windows[0].rows) if windows else 0
     if n_known < MIN_CUSTOMERS:
         raise CannotLearn(
@@ -79,17 +79,32 @@ def training_windows(shop: Shop, known_until: datetime, config: PanelConfig) -> 
     return windows
 
 
+def _drawn(shop: Shop, known_until: datetime, n_drawn: int) -> tuple[str, ...] | None:
+    """Return evenly drawn customers of those seen before ``known_until``; None if they are no more anyway."""
+    names, n_drawn = shop.customers_seen(known_until), max(n_drawn, MIN_CUSTOMERS)
+    if len(names) <= n_drawn:
+        return None
+    return tuple(names[np.arange(n_drawn) * len(names) // n_drawn])
+
+
 def closed_windows(
-    shop: Shop, cutoffs: Sequence[datetime], known_until: datetime, horizon_days: int
+    shop: Shop,
+    cutoffs: Sequence[datetime],
+    known_until: datetime,
+    horizon_days: int,
+    ids: tuple[str, ...] | None = None,
 ) -> list[TrainingWindow]:
-    """Return the windows from ``cutoffs``, in that order, without those that nobody was known before."""
+    """Return the windows from ``cutoffs``, in that order, without those that nobody was known before.
+
+    ``ids`` limits them to those customers.
+    """
     priced = has_money(shop.customer_features(known_until))
-    panel, windows = shop.panel(cutoffs), []
+    panel, windows = shop.panel(cutoffs, ids), []
     known = set(panel.index.get_level_values("cutoff").unique())
     for cutoff in [moment for moment in cutoffs if moment in known]:
         features = pd.DataFrame(panel.xs(cutoff, level="cutoff"))
         followed = shop.labels(cutoff, horizon_days, known_until).reindex(features.index)
-        regularity = fit_rhythm(features, shop.n_days_placed(cutoff))
+        regularity = fit_rhythm(features, shop.n_days_placed(cutoff, ids))
         rows = Prepared.of(features, regularity).for_horizon(horizon_days)
         windows.append(_window(cutoff, rows, followed, has_money=priced))
     return windows

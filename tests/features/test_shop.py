@@ -34,10 +34,16 @@ def test_however_many_customers_are_asked_for_a_query_names_few(
 ) -> None:
     """370,000 names in one query took 4 GB and half a minute."""
     shop = orders.make_shop(tmp_path)
+    panel = shop.panel([*EARLY, *LATE])
     asked = [*shop.customers_seen(LATE[0])[::2], *(f"nobody-{number}" for number in range(5_000))]
     alone = shop.customer_features(LATE[0], asked[:500])
     lengths: list[int] = []
     send = shop.con.raw_sql
-    monkeypatch.setattr(shop.con, "raw_sql", lambda sql: lengths.append(len(sql)) or send(sql))
+    monkeypatch.setattr(
+        shop.con, "raw_sql", lambda sql, **values: lengths.append(len(sql)) or send(sql, **values)
+    )
     pd.testing.assert_frame_equal(shop.customer_features(LATE[0], asked), alone)
+    some = panel[panel.index.get_level_values("customer_id").isin(asked)]
+    pd.testing.assert_frame_equal(shop.panel([*EARLY, *LATE], tuple(asked)), some)
+    assert 0 < shop.n_days_placed(LATE[0], tuple(asked)) < shop.n_days_placed(LATE[0])
     assert 0 < max(lengths) < 50_000

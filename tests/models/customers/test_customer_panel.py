@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from worlds.orders import make_shop, order_lines
 
+from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn
 from features.shop import Shop
 from features.window import parse_cutoff
@@ -22,14 +23,18 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return make_shop(tmp_path_factory.mktemp("panel"), LINES.assign(unit_price=price))
 
 
-def test_there_are_as_many_windows_as_rows_allow_and_at_least_one(shop: Shop) -> None:
-    most = {"whole": 1_000_000, "some": 30, "one": 1}
-    found = {
-        name: training_windows(shop, UNTIL, PanelConfig(n_windows=4, max_rows=n)) for name, n in most.items()
-    }
-    assert {name: len(windows) for name, windows in found.items()} == {"whole": 4, "some": 2, "one": 1}
-    ends = [(UNTIL - window.cutoff).days for window in found["whole"]]
+def test_of_a_large_shop_evenly_drawn_customers_are_read_in_every_window(shop: Shop) -> None:
+    whole = training_windows(shop, UNTIL, PanelConfig(n_windows=4))
+    ends = [(UNTIL - window.cutoff).days for window in whole]
     assert ends == [28, 42, 56, 70]
+    everybody = shop.customers_seen(UNTIL)
+    for max_rows, drawn in ((16, everybody[[0, 3, 6, 9]]), (1, everybody[[0, 4, 8]])):
+        some = training_windows(shop, UNTIL, PanelConfig(n_windows=4, max_rows=max_rows))
+        for few, every in zip(some, whole, strict=True):
+            there = every.rows.index.isin(drawn)
+            features = CUSTOMER_FEATURES.names
+            pd.testing.assert_frame_equal(few.rows[features], every.rows.loc[there, features])
+            np.testing.assert_array_equal(few.n_order_days, every.n_order_days[there])
 
 
 def test_what_followed_is_counted_to_the_windows_end(shop: Shop) -> None:
