@@ -18,6 +18,7 @@ from models.decisions.words import effect_of, explain
 from models.policy.actions import DO_NOTHING
 from serving.api import Offer, OfferRequest
 from serving.offer_inputs import goods_now, no_offers, switched_off
+from serving.online import refreshed
 from serving.state import State
 from serving.storefront.answers import Customer, find_customer, why_unknown
 from serving.storefront.customer_now import offer_case
@@ -53,20 +54,25 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
     )
     offer = _offer(state, request, decision)
     offer.notes = [] if case.standing is None else state.snapshot.uncalibrated
-    offer.fallback = _why_not_personal(customer, case)
+    offer.fallback = _why_not_personal(state, customer, case)
     if record:
         offer.decision_id = record_decision(state, offer, decision, now)
     return offer
 
 
-def _why_not_personal(customer: Customer, case: Case) -> str | None:
-    """Return what is not known of a customer whom the scoring does not contain; None if scores are."""
+def _why_not_personal(state: State, customer: Customer, case: Case) -> str | None:
+    """Return what is not known of a customer whom the scoring does not contain; None if all is."""
+    snapshot = state.snapshot
     if customer.code >= 0:
         return None
     if case.standing is None:
         return f"{why_unknown(customer)}: their chances are not known"
-    known = np.isfinite(case.standing.risk[0])
-    return None if known else f"{why_unknown(customer)}: their scores are not known yet"
+    scored = f"churn_probability_{snapshot.horizon_days}d" in snapshot.scores.kinds
+    if np.isfinite(case.standing.risk[0]) or not scored:
+        return None
+    newest = max(line["occurred_at"] for line in state.view.lines(str(customer.customer_id)))
+    late = refreshed.beyond(snapshot.as_of, newest)
+    return f"{why_unknown(customer)}: {late or 'their scores are not known yet'}"
 
 
 def explored(state: State, case: Case, terms: Terms, decision: dict[str, Any]) -> dict[str, Any]:

@@ -154,6 +154,19 @@ def test_a_newcomer_whose_scores_are_not_there_yet_is_offered_products_only(stat
     assert offer.action == "offer" and offer.fallback is not None and "not known yet" in offer.fallback
 
 
+def test_a_newcomer_to_a_scoring_of_long_ago_is_told_why_there_are_no_scores(state: State) -> None:
+    late = AS_OF + timedelta(days=30)
+    ordered = {"event_id": "late", "kind": "order", "customer_id": "newcomer", "product_id": "p000001"}
+    events.post_events(state, EventsRequest.model_validate({"events": [ordered]}), late)
+    state.view.sync()
+    offer = next_best_offer(state, OfferRequest(customer_id="newcomer", channel="site"), late)
+    assert offer.action == "offer" and offer.fallback is not None
+    assert "new since the scoring: the scoring is of 2026-03-01, too old" in offer.fallback
+    unscored = replace(state.snapshot, scores=state.snapshot.features)
+    asked = OfferRequest(customer_id="newcomer", channel="site")
+    assert next_best_offer(replace(state, snapshot=unscored), asked, late).fallback is None
+
+
 def test_of_a_newcomer_no_consent_is_assumed_and_a_refusal_is_heeded(state: State) -> None:
     unheard_of = newcomer(state)
     assert unheard_of.name == "nothing" and "not agreed" in unheard_of.reason
