@@ -22,7 +22,7 @@ def no_offers(state: State) -> NotFound:
     """Return why nothing can be offered, and no contact planned."""
     missing, why = _lacking(state)
     hint = f"`recompra train --only {missing}` says what it lacks; then `recompra score`"
-    return NotFound(f"{why}, and contacts without a product need both churn and ltv", hint)
+    return NotFound(f"{why}, and contacts without a product need both churn and ltv, in money", hint)
 
 
 def switched_off(state: State) -> str | None:

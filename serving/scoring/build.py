@@ -199,15 +199,17 @@ class Build:
         model = self._champions.get("next_best_offer")
         if model is not None and self._cross_sell is not None:
             return model.terms(self.shop)
-        terms = Terms.of(self.shop.settings)
+        terms, worth = Terms.of(self.shop.settings), self._worth
         contacts = tuple(action for action in terms.actions if not action.offers_product)
-        return replace(terms, actions=contacts) if contacts and self.worth_is_known else None
+        known = worth is not None and worth.notna().all(axis=1).any()
+        return replace(terms, actions=contacts) if contacts and known else None
 
     @property
-    def worth_is_known(self) -> bool:
-        """Whether the scores hold churn and margin over the shop's horizon."""
+    def _worth(self) -> pd.DataFrame | None:
+        """Everybody's churn and margin over the shop's horizon, if both are scored."""
         days = self.shop.settings.horizon_days
-        return {f"churn_probability_{days}d", f"expected_margin_{days}d"} <= {*self.scores.columns}
+        names = [f"churn_probability_{days}d", f"expected_margin_{days}d"]
+        return self.scores[names] if {*names} <= {*self.scores.columns} else None
 
     def goods_and_terms(self) -> tuple[Goods, Terms] | None:
         """Return what decisions need besides the lists and what is known of customers."""
@@ -245,7 +247,7 @@ class Build:
     def retention(self) -> Columns | None:
         """Return all customers ordered by what a contact earns, if churn and margin are known."""
         settings = self.shop.settings
-        if not self.worth_is_known:
+        if self._worth is None:
             return None
         frame = rank_customers(
             self.scores.assign(**self.effect_of_keeping()),

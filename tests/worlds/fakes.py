@@ -98,14 +98,15 @@ class FakeChurn(Fake, ScoreModel[FakeConfig]):
 
 
 class FakeValue(FakeChurn):
-    """Takes everybody to be worth twenty."""
+    """Takes everybody to be worth the same."""
 
     name = "ltv"
+    worth = 20.0
     truths: dict[str, str] = {}
 
     def predict(self, shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
         known = shop.customer_features(cutoff, ids)
-        return pd.DataFrame({f"expected_margin_{shop.settings.horizon_days}d": 20.0}, index=known.index)
+        return pd.DataFrame({f"expected_margin_{shop.settings.horizon_days}d": self.worth}, index=known.index)
 
 
 class FakeLists(Fake, ListModel[FakeConfig, History]):

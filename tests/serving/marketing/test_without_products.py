@@ -95,9 +95,14 @@ def test_an_order_since_settles_there_too(state: State) -> None:
     assert "not arrived, or not settled" in ask(state, who).reason
 
 
-def test_where_value_is_not_known_either_nothing_can_be_weighed(tmp_path: Path) -> None:
-    home = scored(tmp_path, products=False, value=False)
-    with pytest.raises(NotFound, match=r"no next_best_offer.*need both churn and ltv.*recompra train"):
+@pytest.mark.parametrize("lacks", ["no ltv", "no prices"])
+def test_where_value_is_not_known_either_nothing_can_be_weighed(tmp_path: Path, lacks: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeValue, "worth", float("nan"))
+        home = scored(tmp_path, products=False, value=lacks == "no prices")
+    with pytest.raises(
+        NotFound, match=r"no next_best_offer.*need both churn and ltv, in money.*recompra train"
+    ):
         write_plan(home, PlanAsked(), NOW)
 
 
