@@ -15,8 +15,10 @@ from worlds.snapshot import AS_OF, NOW
 
 from features.errors import SettingsError
 from serving.entrance import keys
+from serving.online import view as view_module
 from serving.online.tables import Moment
 from serving.online.view import View
+from serving.persons import rights
 from serving.store import Store
 from training.ledger import Ledger
 
@@ -102,6 +104,54 @@ def test_lines_are_read_anew_after_the_customers_next_event(store: Store) -> Non
     other.close()
 
 
+def test_what_is_written_while_the_store_is_read_is_seen_by_the_next_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.online.view.SURE_SECONDS", 60.0)
+    with closing(Store.open(tmp_path)) as store, closing(View(store, AS_OF)) as view:
+        store.keep([event()])
+        read_clock, read_lines = view_module.counters, view._lines
+
+        def clock(*asked: Any) -> tuple[int, ...]:
+            found = read_clock(*asked)
+            store.keep([event("e2")])
+            return found
+
+        def lines(customer_id: str) -> list[dict[str, Any]]:
+            found = read_lines(customer_id)
+            store.keep([event("e3")])
+            view.sync()
+            return found
+
+        with monkeypatch.context() as patch:
+            patch.setattr(view_module, "counters", clock)
+            assert view.sync() == {"events"}
+        assert view.sync() == {"events"}
+        with monkeypatch.context() as patch:
+            patch.setattr(view, "_lines", lines)
+            assert len(view.lines("ann")) == 2
+        assert len(view.lines("ann")) == 3
+
+
+def test_who_was_erased_stays_so_when_another_is(store: Store) -> None:
+    view = View(store, AS_OF)
+    for name in ("ann", "bob"):
+        rights.forget(store, name, now=NOW)
+        view.sync()
+    assert [view.is_erased(name) for name in ("ann", "bob", "cat")] == [True, True, False]
+    view.close()
+
+
+def test_stock_is_taken_once_and_whole(store: Store) -> None:
+    view = View(store, AS_OF)
+    for name in ("tea", "milk"):
+        stock = {"kind": "stock", "customer_id": None, "product_id": name, "quantity": 0.0}
+        store.keep([event(name, **stock)])
+        view.sync()
+    assert (view.take_new_stock(), view.take_new_stock()) == ({"tea": 0.0, "milk": 0.0}, {})
+    view.close()
+
+
 def test_what_happened_before_the_scoring_is_not_new(store: Store) -> None:
     store.keep(
         [event(occurred_at=AS_OF - timedelta(seconds=1)), event("e2", customer_id="bob", occurred_at=AS_OF)]
@@ -146,13 +196,15 @@ def test_whoever_finds_the_store_lost_leaves_the_clock_to_the_thread_that_reads_
 ) -> None:
     store.keep([event()])
     view = View(store, AS_OF)
-    clock = view._clock
+    clock, known = view._clock, view.lines("ann")
+    store.keep([event("e2")])
+    view.sync()
 
     def away(_: str) -> list[dict[str, Any]]:
         raise OperationalError("SELECT", {}, Exception("gone"))
 
     monkeypatch.setattr(view, "_lines", away)
-    assert view.lines("ann") == []
+    assert view.lines("ann") == known != []
     assert view.down and view._clock is clock
     view.close()
 
@@ -206,8 +258,8 @@ def test_a_store_that_takes_no_writes_says_so_until_it_does(tmp_path: Path, capl
     store.close()
 
 
-def test_a_store_that_is_away_leaves_the_view_as_it_was(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+def test_a_store_that_is_away_leaves_the_view_as_it_was_and_is_told_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     store.keep([event()])
     view = View(store, AS_OF)
@@ -217,9 +269,9 @@ def test_a_store_that_is_away_leaves_the_view_as_it_was(
 
     monkeypatch.setattr(view, "_read_clock", away)
     store.keep([event("e2")])
-    assert view.sync() == set()
+    assert view.sync() == view.sync() == set()
     assert {*view.active} == {"ann"}
-    assert "cannot be read" in view.down
+    assert "cannot be read" in view.down and caplog.text.count("cannot be read") == 1
     view.close()
 
 

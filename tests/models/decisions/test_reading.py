@@ -285,6 +285,13 @@ def test_rank_is_the_share_of_customers_worth_no_more(standing: Standing) -> Non
     np.testing.assert_allclose(found.margin, [5, 1.25, np.nan, 2.5, 5])  # of those who stay
 
 
+def test_scores_are_read_by_customer_whatever_their_order(shop: Shop) -> None:
+    risks = pd.DataFrame({"churn_probability_28d": {"cat": 0.3, "ann": 0.1, "ben": 0.2}})
+    np.testing.assert_array_equal(
+        read_standing(shop, CUTOFF, WHO, risks).risk, [0.1, 0.2, 0.3, np.nan, np.nan]
+    )
+
+
 def test_time_passes_for_every_clock(standing: Standing) -> None:
     later = standing.later(2)
     assert later.settles_in[1] == 0

@@ -56,4 +56,4 @@ def test_an_effect_is_the_actions_own_else_the_shops() -> None:
     economics = Economics(offer_lift=0.3, save_rate=0.07)
     with_product, without = Action(name="cross_sell", goods="new"), Action(name="win_back")
     assert [action.assumed_effect(economics) for action in (with_product, without)] == [0.3, 0.07]
-    assert Action(name="survey", effect=0.01).assumed_effect(economics) == 0.01
+    assert [Action(name="survey", effect=own).assumed_effect(economics) for own in (0.01, 0.0)] == [0.01, 0.0]

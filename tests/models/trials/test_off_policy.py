@@ -114,6 +114,10 @@ def test_a_policy_that_does_what_was_never_tried_is_refused_in_words() -> None:
         value(part, target(x[kept]))
     with pytest.raises(CannotLearn, match="never takes the action that was taken"):
         value(part, np.tile([0.0, 0.0, 1.0], (kept.sum(), 1)))
+    with pytest.raises(CannotLearn, match="never takes the action that was taken"):
+        value(Log.of([], [], [], n_actions=3), np.zeros((0, 3)))
+    with pytest.raises(CannotLearn, match="its weights average 2"):
+        value(Log.of(log.action, log.propensity / 2, log.reward, n_actions=3), logging(x))
 
 
 def partly_certain(share: float) -> tuple[Log, np.ndarray]:
@@ -154,5 +158,24 @@ def test_chances_that_do_not_sum_to_one_are_refused() -> None:
     log = Log.of([0, 1], [0.5, 0.5], [1.0, 1.0], n_actions=2)
     with pytest.raises(InputError, match="sum to 1"):
         value(log, np.ones((2, 2)))
+    with pytest.raises(InputError, match="must be 0 or more"):
+        value(log, np.array([[1.5, -0.5], [0.5, 0.5]]))
     with pytest.raises(InputError, match="expected chances of shape"):
         value(log, np.ones((2, 3)))
+
+
+def test_nothing_is_expected_of_a_customer_by_a_model_that_saw_them_or_another_of_their_decisions() -> None:
+    customer, action = np.repeat(np.arange(50.0), 4), np.tile([0, 1], 100)
+    log = Log.of(action, np.full(200, 0.5), np.ones(200), n_actions=2, customer=customer)
+
+    def fit(seen: np.ndarray, _: np.ndarray):
+        return lambda asked: np.isin(asked[:, 0], seen[:, 0]).astype(float)
+
+    assert (cross_fitted(log, customer[:, None], fit) == 0).all()
+
+
+def test_an_action_hardly_tried_is_expected_to_earn_what_all_do() -> None:
+    action = np.where(np.arange(200) < 2, 1, 0)
+    log = Log.of(action, np.full(200, 0.5), np.full(200, 7.0), n_actions=2)
+    expected = cross_fitted(log, np.zeros((200, 1)), lambda *_: lambda asked: np.zeros(len(asked)))
+    np.testing.assert_array_equal(expected, np.tile([0.0, 7.0], (200, 1)))

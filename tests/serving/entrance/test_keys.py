@@ -41,6 +41,13 @@ def test_an_admin_key_opens_every_door(store: Store, view: View) -> None:
     assert all(key.may(scope) for scope in keys.SCOPES)
 
 
+def test_the_scheme_of_a_header_may_be_written_as_it_likes(store: Store, view: View) -> None:
+    secret = keys.create(store, ["crm"], now=NOW)
+    view.sync()
+    heads = [f"{scheme}{secret}".encode() for scheme in ("Bearer ", "bearer  ", "BEARER ", "Basic ", "")]
+    assert [view.holder(head) is not None for head in heads] == [True, True, True, False, False]
+
+
 def test_the_store_does_not_hold_the_secret(store: Store, tmp_path: Path) -> None:
     secret = keys.create(store, ["crm"], now=NOW).split("_", 2)[2]
     store.close()
