@@ -89,6 +89,17 @@ def test_a_profile_says_that_the_scoring_is_too_old_for_an_order(state: State) -
     assert found.as_of == state.snapshot.moment
 
 
+@pytest.mark.parametrize(("stamp", "risk"), [(None, 0.125), ("20250101T0000-0001", None)])
+def test_a_profile_shows_what_was_refreshed_on_this_scoring_and_not_on_another(
+    state: State, stamp: str | None, risk: float | None
+) -> None:
+    before = customer.profile(state, CustomerRequest(customer_id="c000003")).scores["churn_probability_28d"]
+    row = {"customer_id": "c000003", "stamp": stamp or state.snapshot.stamp, "as_of": NOW, "events_seq": 1}
+    refreshed.keep(state.view.store, [row | {"features": {}, "scores": {"churn_probability_28d": 0.125}}])
+    found = customer.profile(state, CustomerRequest(customer_id="c000003"))
+    assert found.scores["churn_probability_28d"] == (before if risk is None else risk)
+
+
 def test_an_unknown_customer_has_an_empty_profile(state: State) -> None:
     found = customer.profile(state, CustomerRequest(customer_id="nobody"))
     assert not found.known

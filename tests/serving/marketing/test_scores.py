@@ -159,6 +159,21 @@ def test_who_was_refreshed_has_their_newest_row_in_pages_and_streams(state: Stat
     assert [json.loads(line) for line in text.splitlines()] == after
 
 
+def test_every_row_of_this_scoring_is_used_and_none_of_another(
+    state: State, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refreshed, "AT_ONCE", 2)  # customers per query
+    before, whose = page(state, home).scores, [1, 3, 4, 7, 9]
+    row = {"as_of": NOW, "events_seq": 1, "features": {}, "scores": {SCORES[0]: 0.125}}
+    stamps = [state.snapshot.stamp] * 4 + ["20250101T0000-0001"]
+    names = [f"c{number:06d}" for number in whose]
+    found = [row | {"customer_id": name, "stamp": stamp} for name, stamp in zip(names, stamps, strict=True)]
+    refreshed.keep(state.view.store, found)
+    state.view.sync()
+    changed = [at for at, now in enumerate(page(state, home).scores) if now != before[at]]
+    assert changed == whose[:4]
+
+
 def test_a_page_has_an_end_and_a_file_has_everybody(
     state: State, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
