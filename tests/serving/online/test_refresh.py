@@ -333,17 +333,21 @@ def test_the_next_scoring_drops_what_it_covers(
 def test_a_contact_made_since_is_in_the_features(home: Path) -> None:
     sent = AS_OF + timedelta(minutes=5)
     contact = {"customer_id": "c03", "sent_at": sent, "contact_id": "k", "treated": True, "channel": "email"}
+    later = contact | {"contact_id": "l", "sent_at": AS_OF + timedelta(hours=2)}  # after the event
     rescoring = Rescoring.open(home)
     plain, told = (
-        rescoring.rows(["c03"], NewEvents(1, [event(1)], made))[0]["features"] for made in ([], [contact])
+        rescoring.rows(["c03"], NewEvents(1, [event(1)], made))[0]["features"]
+        for made in ([], [contact, later])
     )
     assert told["n_contacts"] == plain["n_contacts"] + 1
     assert told["days_since_last_contact"] == 0
 
 
 def test_days_are_divided_so_that_each_has_one_cutoff() -> None:
-    events = [event(1), event(30, "c04"), event(2, "c05"), event(31, "c05")]
+    events = [event(1), event(30, "c04"), event(31, "c05"), event(2, "c05")]  # the last was posted late
     parts = list(by_day(NewEvents(1, events, []), "UTC"))
     assert [ids for ids, _ in parts] == [["c03"], ["c04", "c05"]]
     assert [len(part.events) for _, part in parts] == [1, 3]
     assert isinstance(parts[0][1].events[0]["occurred_at"], datetime)
+    night = NewEvents(1, [event(4), event(26, "c04")], [])
+    assert [len([*by_day(night, zone)]) for zone in ("UTC", "America/Sao_Paulo")] == [2, 1]
