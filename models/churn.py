@@ -1,7 +1,7 @@
 """Churn: the probability that a customer places no order within the horizon."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -64,17 +64,17 @@ class Churn(ScoreModel[ChurnConfig]):
         curve = Curve.fit(shop, known_until, config, config.curve_days, horizon)
         return cls(config, known_until, curve=curve, horizon=horizon)
 
-    def notes(self) -> list[dict[str, Any]]:
-        """Return the caveats on the shop's horizon: see ``Horizon.notes``."""
-        return self.horizon.notes(self.name)
+    def notes(self, as_of: date | None = None) -> list[dict[str, Any]]:
+        """Return the caveats on the shop's horizon as of a day: see ``Horizon.notes``."""
+        return self.horizon.notes(self.name, as_of)
 
     def predict_from(self, features: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
-        """Return ``churn_probability_{h}d`` from customer features.
+        """Return ``churn_probability_{h}d`` from customer features as of ``cutoff``.
 
         The shop's horizon comes first, then the others; a longer absence is never more probable than a
         shorter one.
         """
-        chances = 1.0 - self.curve.probabilities(features)
+        chances = 1.0 - self.curve.after(self.age_days(cutoff)).probabilities(features)
         columns = chances.rename(columns=lambda days: f"churn_probability_{days}d")
         return columns[[self.column, *columns.columns.drop(self.column)]]
 

@@ -8,7 +8,7 @@ horizon of which no window has closed is predicted for a part, and extrapolated 
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +19,7 @@ from pydantic import Field
 from features.customer import CUSTOMER_FEATURES
 from features.shop import Shop
 from models.chance.horizon import Horizon
-from models.chance.season import year_ago
+from models.chance.season import weeks_ahead
 from models.customers.customer_panel import PanelConfig, everyone, thinned, training_windows
 from models.customers.inputs import COLUMNS
 from models.kinds import ScoreModel
@@ -30,7 +30,7 @@ from models.value.account import Account
 from models.value.extrapolation import days_ratio
 from models.value.interval import Interval
 from models.value.tweedie import tweedie_revenue
-from models.value.value_parts import Figures, Learnt, Level, Parts
+from models.value.value_parts import Figures, Learnt, Parts
 from models.value.view import View
 
 
@@ -71,24 +71,23 @@ class Ltv(ScoreModel[LtvConfig]):
         windows = training_windows(shop, known_until, learnt_of)
         features = shop.customer_features(known_until)
         view = View.fit(features, shop.n_days_placed(known_until), horizon)
-        last_year = year_ago(shop, known_until, horizon.learnt_days)
-        parts = Parts.fit(windows, features, view.part, learnt_of, last_year=last_year)
-        today = view.part.rows(features)
-        learnt, structure = parts.two_part(today), parts.structure(today, view.part.kept)
-        days, revenue = parts.misses(windows, view.part.kept, last_year)
+        ahead = weeks_ahead(shop, known_until, learnt_of)
+        parts = Parts.fit(windows, features, view.part, learnt_of, ahead=ahead)
+        (_, days, revenue), *later = parts.levels(windows, features, view.part, learnt_of, ahead)
         account = Account(
-            Level.of(learnt.figures.days, structure.days, config.structure, days),
-            Level.of(learnt.figures.revenue, structure.revenue, config.structure, revenue),
+            days,
+            revenue,
             Interval.fit(view.forecasts(parts, features).learnt.paid),
             shop.margin(known_until).rate,
             shop_gap_days(features),
             shop.timezone,
+            tuple(later),
         )
         return cls(config, known_until, view=view, parts=parts, account=account)
 
-    def notes(self) -> list[dict[str, Any]]:
-        """Return the caveats on the horizon: see ``Horizon.notes``."""
-        return self.view.horizon.notes(self.name)
+    def notes(self, as_of: date | None = None) -> list[dict[str, Any]]:
+        """Return the caveats on the horizon as of a day: see ``Horizon.notes``."""
+        return self.view.horizon.notes(self.name, as_of)
 
     def predict_from(self, features: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
         """Return the value columns from customer features as of ``cutoff``.
@@ -101,11 +100,13 @@ class Ltv(ScoreModel[LtvConfig]):
         where it cannot be known).
         """
         horizon = self.view.horizon.horizon_days
-        learnt, structure, waiting = self.view.forecasts(self.parts, features)
-        blended = self._blended(learnt, structure)
+        days = self.age_days(cutoff)
+        parts, account = self.parts.after(days), self.account.after(days)
+        learnt, structure, waiting = self.view.forecasts(parts, features)
+        blended = self._blended(learnt, structure, account)
         low, high = (
-            self.parts.spend.below(learnt.typical, share) * self.account.revenue.two_part
-            for share in self.account.interval.shares(learnt.paid)
+            parts.spend.below(learnt.typical, share) * account.revenue.two_part
+            for share in account.interval.shares(learnt.paid)
         )
         figures = pd.DataFrame(
             {
@@ -118,8 +119,8 @@ class Ltv(ScoreModel[LtvConfig]):
             },
             index=features.index,
         )
-        days = days_ahead(waiting, learnt.chance, horizon)
-        return figures.join(dates(days, features.index, cutoff, self.account.timezone))
+        waits = days_ahead(waiting, learnt.chance, horizon)
+        return figures.join(dates(waits, features.index, cutoff, self.account.timezone))
 
     def places(self, shop: Shop, cutoff: datetime, revenue: "pd.Series[Any]") -> pd.DataFrame:
         """Return where each customer's ``revenue`` lies in the predicted distribution (PIT), for evaluation.
@@ -134,8 +135,8 @@ class Ltv(ScoreModel[LtvConfig]):
         below = np.where(paid > 0, reached, 0.0 * reached)
         return pd.DataFrame({"below": below, "at_or_below": reached}, index=revenue.index)
 
-    def _blended(self, learnt: Learnt, structure: Figures) -> Figures:
-        share, account, figures = self.config.structure_share, self.account, learnt.figures
+    def _blended(self, learnt: Learnt, structure: Figures, account: Account) -> Figures:
+        share, figures = self.config.structure_share, learnt.figures
         days = account.days.blend(figures.days, structure.days, share)
         revenue = account.revenue.blend(figures.revenue, structure.revenue, share)
         if self.view.horizon.is_extrapolated:

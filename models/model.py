@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self
 
@@ -69,9 +69,16 @@ class Model(ABC, Generic[C]):
         """Return each column's share of the importance, summing to 1; empty if the model has none."""
         return {}
 
-    def notes(self) -> list[dict[str, Any]]:
-        """Return caveats on the model's answers, as data (see ``models.chance.horizon``)."""
+    def notes(self, as_of: date | None = None) -> list[dict[str, Any]]:
+        """Return caveats on the model's answers as of a day, as data (see ``models.chance.horizon``).
+
+        Without one, as of the end of what it was learnt from.
+        """
         return []
+
+    def age_days(self, cutoff: datetime) -> float:
+        """Return the days from the end of what it was learnt from to ``cutoff``."""
+        return (cutoff - self.trained_until) / timedelta(days=1)
 
     @abstractmethod
     def save(self, folder: Path) -> None:

@@ -19,7 +19,7 @@ from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn, RecompraError, SettingsError
 from features.shop import Shop
 from features.sketch import Sketch
-from features.window import shift_days
+from features.window import local_day, shift_days
 from models.chance.horizon import sentence
 from models.config import Config
 from models.decisions.offer import ReadyLists
@@ -129,7 +129,8 @@ class Training:
         shop, cutoff = self.holdout.shop, self.holdout.cutoff
         with self.steps.step(f"{name}: learning"):
             model = model_class(name).fit(shop, cutoff, configured(name, shop))
-            self.notes[name] = tuple(sentence(note) for note in model.notes())
+            day = local_day(self.holdout.end, shop.timezone)
+            self.notes[name] = tuple(sentence(note) for note in model.notes(day))
         with self.steps.step(f"{name}: measuring"):
             self.predictions[name] = answers(model, self.holdout)
             evaluation = evaluate(model, self.holdout, self.predictions[name], lists=self._lists)

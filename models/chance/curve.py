@@ -11,7 +11,7 @@ learnt and extrapolated (``models.chance.horizon``).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -25,7 +25,7 @@ from features.shop import Shop
 from models.boosted_trees import Trees
 from models.chance.horizon import Horizon
 from models.chance.purchase_chance import Extrapolated, PurchaseChance
-from models.chance.season import year_ago
+from models.chance.season import weeks_ahead
 from models.customers.customer_panel import PanelConfig, TrainingWindow, training_windows
 from models.customers.inputs import CHANCE, Inputs, Prepared, fit_rhythm
 
@@ -91,6 +91,10 @@ class Curve:
         """Return the model of one horizon."""
         return self.models[self.horizons.index(horizon_days)]
 
+    def after(self, days: float) -> "Curve":
+        """Return the chances at their levels of ``days`` after the training."""
+        return Curve(tuple(replace(model, chance=model.chance.after(days)) for model in self.models))
+
     def probabilities(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return each customer's chance of an order within each horizon; columns are horizons, ascending."""
         prepared = self.models[0].inputs.prepare(features)
@@ -132,10 +136,10 @@ def rising(chances: Doubles) -> Doubles:
 def _learnt(shop: Shop, known_until: datetime, config: PanelConfig, inputs: Inputs) -> PurchaseChance:
     windows = _windows(shop, known_until, config, inputs)
     today = inputs.rows(shop.customer_features(known_until))
-    last_year = year_ago(shop, known_until, inputs.horizon_days)
+    ahead = weeks_ahead(shop, known_until, _asked(config, inputs))
     halved = _can_be_halved(inputs, windows, config)
     extrapolated = _extrapolated(shop, known_until, config, inputs) if halved else None
-    return PurchaseChance.fit(windows, today, config, last_year=last_year, extrapolated=extrapolated)
+    return PurchaseChance.fit(windows, today, config, ahead=ahead, extrapolated=extrapolated)
 
 
 def _own(
@@ -165,8 +169,11 @@ def _extrapolated(shop: Shop, known_until: datetime, config: PanelConfig, inputs
 
 
 def _windows(shop: Shop, known_until: datetime, config: PanelConfig, inputs: Inputs) -> list[TrainingWindow]:
-    asked = config.model_copy(update={"horizon_days": inputs.horizon_days})
-    return training_windows(shop, known_until, asked)
+    return training_windows(shop, known_until, _asked(config, inputs))
+
+
+def _asked(config: PanelConfig, inputs: Inputs) -> PanelConfig:
+    return config.model_copy(update={"horizon_days": inputs.horizon_days})
 
 
 def _load(folder: Path, facts: Mapping[str, Any]) -> HorizonModel:

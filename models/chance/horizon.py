@@ -33,16 +33,17 @@ TEXTS: Table = {
         "{learnt_days} days and extrapolated to {horizon_days} by BG/NBD for each customer: not "
         "calibrated. From {learnt_from} on it can be learnt from its own windows (by a training, which keeps "
         "one horizon to measure on: one horizon later)",
-        "season": "{model}: the shop's orders do not reach back to these {horizon_days} days of last year. "
-        "If they contain a season (a Christmas, a summer), totals are too low or too high. "
-        "From {season_from} on last year's season is included",
+        "season": "{model}: the shop's orders do not reach back to these {horizon_days} days of last year, "
+        "with enough before them. If they contain a season (a Christmas, a summer), "
+        "totals are too low or too high. From {season_from} on last year's season is included",
     },
     "pt": {
         "carried": "{model}: ainda não se fechou nenhuma janela de {horizon_days} dias. Aprendido em "
         "janelas de {learnt_days} dias e levado a {horizon_days} como o BG/NBD prevê para cada cliente: não "
         "calibrado. A partir de {learnt_from} pode ser aprendido em janelas próprias (por um treino, que "
         "guarda um horizonte para medir: um horizonte depois)",
-        "season": "{model}: os pedidos da loja não chegam a estes mesmos {horizon_days} dias do ano passado. "
+        "season": "{model}: os pedidos da loja não chegam a estes mesmos {horizon_days} dias do ano passado, "
+        "com o bastante antes deles. "
         "Se houver neles uma época especial (um Natal, um verão), os totais saem baixos ou altos demais. A "
         "partir de {season_from} a época do ano passado entra neles",
     },
@@ -96,9 +97,13 @@ class Horizon:
                 f"{self.learnt_days} days are possible; {self.horizon_days} {later(self.learnt_from)}",
             )
 
-    def notes(self, model: str) -> list[dict[str, Any]]:
-        """Return the caveats on a model's answers, as plain data for ``sentence``."""
-        codes = {"carried": self.is_extrapolated, "season": self.season_from is not None}
+    def notes(self, model: str, as_of: date | None = None) -> list[dict[str, Any]]:
+        """Return the caveats on a model's answers as of a day, as plain data for ``sentence``.
+
+        Without one, as of the end of what it was learnt from.
+        """
+        unknown = self.season_from is not None and (as_of is None or as_of < self.season_from)
+        codes = {"carried": self.is_extrapolated, "season": unknown}
         return [{"code": code, "model": model} | self.facts() for code, holds in codes.items() if holds]
 
     def facts(self) -> dict[str, Any]:

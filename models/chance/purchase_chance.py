@@ -20,6 +20,7 @@ from scipy.special import expit
 
 from features.arrays.dtypes import Doubles
 from models.boosted_trees import Trees
+from models.chance.season import NOW, Weeks, at_day
 from models.customers.calibration import Miss, expected_miss, logit_shift, moved, share_of
 from models.customers.customer_panel import PanelConfig, TrainingWindow, stacked, thinned
 from models.customers.inputs import CHANCE, COLUMNS, Inputs
@@ -51,6 +52,10 @@ class Extrapolated:
     def probability(self, rows: pd.DataFrame) -> Doubles:
         """Return the chance of an order within the whole, shape (n,), in (0, 1); never below the part's."""
         return np.asarray(expit(self.logit(rows)))
+
+    def after(self, days: float) -> "Extrapolated":
+        """Return this chance at the level of ``days`` after the training."""
+        return replace(self, chance=self.chance.after(days))
 
     def contributions(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Return what each of ``COLUMNS`` adds to the part's logit."""
@@ -101,7 +106,10 @@ class PurchaseChance:
     trees: Trees
     """Of the horizon; where ``extrapolated`` replaces them, those of its part."""
     shift: float
+    """Moves the logits to the level of the weeks that followed the training."""
     extrapolated: Extrapolated | None = None
+    later: tuple[tuple[float, float], ...] = ()
+    """Days after the training, and the ``shift`` then, by last year's season; empty if it is not known."""
 
     @classmethod
     def fit(
@@ -110,12 +118,12 @@ class PurchaseChance:
         today: pd.DataFrame,
         config: PanelConfig,
         *,
-        last_year: TrainingWindow | None = None,
+        ahead: Sequence[Weeks] = (NOW,),
         extrapolated: Extrapolated | None = None,
     ) -> Self:
         """Learn from closed windows, newest first; ``today`` are the rows of the customers known now.
 
-        ``last_year``: the window of the same weeks a year ago, see ``models.chance.season``.
+        ``ahead``: the weeks ahead now and later, as last year shows them (``models.chance.season``).
         ``extrapolated``, if given, replaces the trees.
         """
         some = thinned(windows, config)
@@ -128,7 +136,14 @@ class PurchaseChance:
             trees = extrapolated.chance.trees
         raw = cls(linear, trees, 0.0, extrapolated)
         today = today.iloc[:: 1 + len(today) // config.learn_rows]
-        return replace(raw, shift=raw.level(some, today, config.structure, last_year))
+        levels = [
+            (float(weeks.days), raw.level(some, today, config.structure, weeks.last_year)) for weeks in ahead
+        ]
+        return replace(raw, shift=levels[0][1], later=tuple(levels[1:]))
+
+    def after(self, days: float) -> Self:
+        """Return this chance at the level of ``days`` after the training."""
+        return replace(self, shift=at_day(days, [(0.0, self.shift), *self.later])) if self.later else self
 
     def level(
         self,
@@ -168,11 +183,13 @@ class PurchaseChance:
     def facts(self) -> dict[str, Any]:
         """Return everything but the trees as plain data, for ``model.json``."""
         extrapolated = None if self.extrapolated is None else self.extrapolated.facts()
-        return {"linear": asdict(self.linear), "shift": self.shift, "nearer": extrapolated}
+        facts = {"linear": asdict(self.linear), "shift": self.shift, "nearer": extrapolated}
+        return facts | {"later": self.later}
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], trees: Trees) -> Self:
         """Rebuild from what ``facts`` returned."""
         part = facts["nearer"]
         extrapolated = None if part is None else Extrapolated.of(part, trees)
-        return cls(LogLinear.of(facts["linear"]), trees, facts["shift"], extrapolated)
+        later = tuple((days, shift) for days, shift in facts.get("later", ()))
+        return cls(LogLinear.of(facts["linear"]), trees, facts["shift"], extrapolated, later)

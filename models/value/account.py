@@ -1,7 +1,7 @@
 """What turns forecasts of value into final figures: levels, interval and rates."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -22,6 +22,17 @@ class Account:
     shop_gap_days: float
     """Mean days between two order days; NaN if nobody ever came back."""
     timezone: str
+    later: tuple[tuple[float, Level, Level], ...] = ()
+    """Days after the training, and the levels of days and revenue then; empty if no season is known."""
+
+    def after(self, days: float) -> Self:
+        """Return the account at the levels of ``days`` after the training."""
+        if not self.later:
+            return self
+        known = [(0.0, self.days, self.revenue), *self.later]
+        orders = Level.at_day(days, [(at, level) for at, level, _ in known])
+        revenue = Level.at_day(days, [(at, level) for at, _, level in known])
+        return replace(self, days=orders, revenue=revenue)
 
     def facts(self) -> dict[str, Any]:
         """Return plain data for ``model.json``."""
@@ -33,5 +44,6 @@ class Account:
         """Rebuild from what ``facts`` returned."""
         gap = facts["shop_gap_days"]
         levels = {name: Level(**facts[name]) for name in ("days", "revenue")}
-        parts = levels | {"interval": Interval(**facts["interval"])}
+        later = tuple((at, Level(**days), Level(**revenue)) for at, days, revenue in facts.get("later", ()))
+        parts = levels | {"interval": Interval(**facts["interval"]), "later": later}
         return cls(**{**facts, **parts, "shop_gap_days": float("nan") if gap is None else gap})

@@ -1,7 +1,7 @@
 """The two forecasts that value is blended from, and the reconciliation of their totals."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -13,6 +13,7 @@ from features.arrays.dtypes import Doubles
 from features.errors import CannotLearn
 from models.boosted_trees import Trees
 from models.chance.purchase_chance import TREES, PurchaseChance
+from models.chance.season import NOW, Weeks, at_day
 from models.customers.calibration import Miss, expected_miss, middle_total, seasonal_share
 from models.customers.customer_panel import PanelConfig, TrainingWindow
 from models.customers.inputs import COLUMNS, ORDERS, Inputs
@@ -57,15 +58,19 @@ class Parts:
         inputs: Inputs,
         config: PanelConfig,
         *,
-        last_year: TrainingWindow | None = None,
+        ahead: Sequence[Weeks] = (NOW,),
     ) -> Self:
         """Learn the two parts from closed windows, the structure from today's customers."""
         try:
             gamma_gamma = GammaGamma.fit(features["frequency"], features["monetary_value"])
         except CannotLearn:
             gamma_gamma = None
-        chance = PurchaseChance.fit(windows, inputs.rows(features), config, last_year=last_year)
+        chance = PurchaseChance.fit(windows, inputs.rows(features), config, ahead=ahead)
         return cls(chance, Spend.fit(windows, config), gamma_gamma)
+
+    def after(self, days: float) -> Self:
+        """Return the parts with the chance at its level of ``days`` after the training."""
+        return replace(self, chance=self.chance.after(days))
 
     def two_part(self, rows: pd.DataFrame) -> Learnt:
         """Return the learnt forecast."""
@@ -100,6 +105,25 @@ class Parts:
             Misses.of([missed for missed, _ in past], days),
             Misses.of([missed for _, missed in past], revenue),
         )
+
+    def levels(
+        self,
+        windows: Sequence[TrainingWindow],
+        features: pd.DataFrame,
+        inputs: Inputs,
+        config: PanelConfig,
+        ahead: Sequence[Weeks],
+    ) -> list[tuple[float, "Level", "Level"]]:
+        """Return, for each of the weeks ``ahead``, the days until then and the levels of days and revenue."""
+        rows = inputs.rows(features)
+        structure, levels = self.structure(rows, inputs.kept), []
+        for weeks in ahead:
+            learnt = self.after(weeks.days).two_part(rows).figures
+            days, revenue = self.misses(windows, inputs.kept, weeks.last_year)
+            orders = Level.of(learnt.days, structure.days, config.structure, days)
+            money = Level.of(learnt.revenue, structure.revenue, config.structure, revenue)
+            levels.append((float(weeks.days), orders, money))
+        return levels
 
     def _missed(self, window: TrainingWindow, kept: float) -> tuple[Miss, Miss]:
         foreseen = self.structure(window.rows, kept)
@@ -161,6 +185,12 @@ class Level:
         lean += (1 - lean) * missed.seasonal_share
         total = middle_total(one, other * float(np.exp(missed.size)), lean)
         return cls(total / one, total / other)
+
+    @classmethod
+    def at_day(cls, days: float, known: Sequence[tuple[float, Self]]) -> Self:
+        """Return the factors at a day after the training, interpolated between those ``known``."""
+        factors = [(at, astuple(level)) for at, level in known]
+        return cls(*(at_day(days, [(at, each[k]) for at, each in factors]) for k in range(2)))
 
     def blend(self, two_part: Doubles, structure: Doubles, share: float) -> Doubles:
         """Return the average at the reconciled total, ``share`` of it the structure's, shape (n,)."""

@@ -9,6 +9,7 @@ import pandas as pd
 
 from features.errors import NotFound, RecompraError
 from features.shop import Shop
+from features.window import local_day
 from serving.registry import Registry
 
 TOTAL = "all"
@@ -68,7 +69,8 @@ def _predictions(
     except RecompraError as error:
         left_out.append(Unknown.by(name, error))
         return None
-    left_out += [Unknown(note["code"], note=note) for note in model.notes()]
+    day = local_day(cutoff, shop.timezone)
+    left_out += [Unknown(note["code"], note=note) for note in model.notes(day)]
     mark = f"_{shop.settings.horizon_days}d"
     frame = model.predict(shop, cutoff).rename(columns=lambda column: column.removesuffix(mark))
     if "churn_probability" in frame:

@@ -14,6 +14,7 @@ from features import excerpt
 from features.arrays.dtypes import Bools, Floats, Ints
 from features.arrays.history import History, Vocabulary
 from features.shop import Shop
+from features.window import local_day
 from models.decisions.case import Terms
 from models.decisions.economics import EFFECT, Money
 from models.decisions.known import Known, learnt_effects
@@ -101,6 +102,7 @@ class Build:
         """Score everything."""
         settings = self.shop.settings
         popular, popular_score = self.popular()
+        day = local_day(self.cutoff, self.shop.timezone)
         return Snapshot(
             stamp="",
             as_of=self.cutoff,
@@ -127,7 +129,7 @@ class Build:
             segments=self.segments(),
             registered=self.registered(),
             marks=self.marks,
-            notes=tuple(note for model in self.models.values() for note in model.notes()),
+            notes=tuple(note for model in self.models.values() for note in model.notes(day)),
         )
 
     @cached_property

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +7,8 @@ import pytest
 from worlds.orders import make_shop
 
 from features.shop import Shop
-from models.chance.season import year_ago
+from models.chance.horizon import Horizon
+from models.chance.season import NOW, weeks_ahead, year_ago
 from models.churn import Churn, ChurnConfig
 from models.ltv import Ltv, LtvConfig
 
@@ -99,3 +100,55 @@ def test_a_shop_of_winters_sells_again_after_a_summer_without_an_order(tmp_path:
     came = shop.labels(opening, 28, datetime(2026, 1, 1, tzinfo=UTC))
     for figure, truth in (("orders", "n_order_days"), ("revenue", "revenue")):
         assert said[f"expected_{figure}_28d"].sum() / came[truth].sum() == pytest.approx(1, abs=0.5)
+
+
+def said_to_truth(shop: Shop, learnt: datetime, model: str) -> float:
+    """Return expected over actual buyers (churn) or revenue (ltv) of December, learnt until a day before."""
+    came = shop.labels(CUTOFF, 28, datetime(2026, 1, 1, tzinfo=UTC))
+    if model == "churn":
+        said = 1 - Churn.fit(shop, learnt, CONFIG).predict(shop, CUTOFF)["churn_probability_28d"]
+        return float(said.sum() / (came["n_order_days"] > 0).sum())
+    said = Ltv.fit(shop, learnt, LTV).predict(shop, CUTOFF)["expected_revenue_28d"]
+    return float(said.sum() / came["revenue"].sum())
+
+
+@pytest.mark.parametrize("model", ["churn", "ltv"])
+def test_a_second_december_is_foreseen_by_what_was_learnt_a_horizon_before(shop: Shop, model: str) -> None:
+    before = datetime(2025, 11, 3, tzinfo=UTC)
+    assert said_to_truth(shop, before, model) == pytest.approx(1, abs=0.33)  # about half without
+
+
+def test_what_was_learnt_for_december_is_not_said_of_january(shop: Shop) -> None:
+    churn = Churn.fit(shop, CUTOFF, CONFIG)
+    december, january = (
+        1 - churn.predict_from(shop.customer_features(CUTOFF), moment)["churn_probability_28d"].mean()
+        for moment in (CUTOFF, datetime(2025, 12, 29, tzinfo=UTC))
+    )
+    assert january < december - 0.15
+
+
+def test_a_shop_without_a_last_year_has_one_level(tmp_path: Path) -> None:
+    shop = make_shop(tmp_path, lines("2025-03-01"))
+    assert weeks_ahead(shop, CUTOFF, CONFIG.model_copy(update={"horizon_days": 28})) == [NOW]
+    features, ltv = shop.customer_features(CUTOFF), Ltv.fit(shop, CUTOFF, LTV)
+    now, later = (ltv.predict_from(features, CUTOFF + timedelta(days=days)) for days in (0, 28))
+    pd.testing.assert_series_equal(now["expected_revenue_28d"], later["expected_revenue_28d"])
+
+
+def test_levels_of_later_weeks_are_saved(shop: Shop, tmp_path: Path) -> None:
+    for model, kind in ((Churn.fit(shop, CUTOFF, CONFIG), Churn), (Ltv.fit(shop, CUTOFF, LTV), Ltv)):
+        model.save(tmp_path / model.name)
+        moment, features = CUTOFF + timedelta(days=21), shop.customer_features(CUTOFF)
+        said = kind.load(tmp_path / model.name).predict_from(features, moment)
+        pd.testing.assert_frame_equal(said, model.predict_from(features, moment))
+
+
+def test_a_season_is_missed_only_until_the_day_from_which_it_is_known(shop: Shop) -> None:
+    horizon = Horizon.of(shop, datetime(2025, 6, 1, tzinfo=UTC), 28)
+    assert horizon.season_from is not None
+    days = [None, horizon.season_from - timedelta(days=1), horizon.season_from]
+    assert [[note["code"] for note in horizon.notes("ltv", day)] for day in days] == [
+        ["season"],
+        ["season"],
+        [],
+    ]
