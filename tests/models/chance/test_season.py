@@ -147,8 +147,4 @@ def test_a_season_is_missed_only_until_the_day_from_which_it_is_known(shop: Shop
     horizon = Horizon.of(shop, datetime(2025, 6, 1, tzinfo=UTC), 28)
     assert horizon.season_from is not None
     days = [None, horizon.season_from - timedelta(days=1), horizon.season_from]
-    assert [[note["code"] for note in horizon.notes("ltv", day)] for day in days] == [
-        ["season"],
-        ["season"],
-        [],
-    ]
+    assert [len(horizon.notes("ltv", day)) for day in days] == [1, 1, 0]
