@@ -30,7 +30,7 @@ from models.ranking.cross_sell_rows import (
     state_of,
 )
 from models.ranking.ranker import Ranker
-from models.ranking.reasons import Judge, Why, explain, why
+from models.ranking.reasons import Explainer, Reasons, explain, reasons_of
 from models.ranking.young import levelled
 
 if TYPE_CHECKING:
@@ -111,15 +111,20 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
         pairs = Pairs(candidates.customer, candidates.product, chance, candidates.source, candidates.own)
         pairs = pairs.best_first(rules)
         picks = {name: pick(pairs.of_list(name, rules, ids), len(codes), k, rules) for name in PERSONAL}
-        reasons_of = partial(self._why, chances, candidates, features)
-        explain(picks, candidates, len(state.history.products), reasons_of)
+        reasons = partial(self._reasons, chances, candidates, features)
+        explain(picks, candidates, len(state.history.products), reasons)
         return picks
 
-    def _why(self, chances: Chances, candidates: Candidates, features: Floats, rows: Ints) -> Why:
+    def _reasons(self, chances: Chances, candidates: Candidates, features: Floats, rows: Ints) -> Reasons:
         """Return the reasons for some rows of candidates."""
-        state, judge = chances.state, Judge(self.ranker.without, self._usual(chances.state))
-        return why(
-            state, chances.history, candidates.at(rows), features[rows], judge=judge, who=chances.codes
+        state, explainer = chances.state, Explainer(self.ranker.without, self._usual(chances.state))
+        return reasons_of(
+            state,
+            chances.history,
+            candidates.at(rows),
+            features[rows],
+            explainer=explainer,
+            who=chances.codes,
         )
 
     def _usual(self, state: ListState) -> Floats:

@@ -26,9 +26,9 @@ from models.kinds import ScoreModel
 from models.model import customer_card
 from models.processes.next_order import dates, days_ahead, days_between, shop_gap_days
 from models.processes.pareto_nbd import pareto_orders
-from models.value.account import Account
 from models.value.extrapolation import days_ratio
 from models.value.interval import Interval
+from models.value.reconciliation import Reconciliation
 from models.value.tweedie import tweedie_revenue
 from models.value.value_parts import Figures, Learnt, Parts
 from models.value.view import View
@@ -53,12 +53,18 @@ class Ltv(ScoreModel[LtvConfig]):
     Config = LtvConfig
 
     def __init__(
-        self, config: LtvConfig, trained_until: datetime, *, view: View, parts: Parts, account: Account
+        self,
+        config: LtvConfig,
+        trained_until: datetime,
+        *,
+        view: View,
+        parts: Parts,
+        reconciliation: Reconciliation,
     ) -> None:
         super().__init__(config, trained_until)
         self.view = view
         self.parts = parts
-        self.account = account
+        self.reconciliation = reconciliation
 
     @classmethod
     def fit(cls, shop: Shop, known_until: datetime, config: LtvConfig) -> Self:
@@ -74,7 +80,7 @@ class Ltv(ScoreModel[LtvConfig]):
         ahead = weeks_ahead(shop, known_until, learnt_of)
         parts = Parts.fit(windows, features, view.part, learnt_of, ahead=ahead)
         (_, days, revenue), *later = parts.levels(windows, features, view.part, learnt_of, ahead)
-        account = Account(
+        reconciliation = Reconciliation(
             days,
             revenue,
             Interval.fit(view.forecasts(parts, features).learnt.paid),
@@ -83,7 +89,7 @@ class Ltv(ScoreModel[LtvConfig]):
             shop.timezone,
             tuple(later),
         )
-        return cls(config, known_until, view=view, parts=parts, account=account)
+        return cls(config, known_until, view=view, parts=parts, reconciliation=reconciliation)
 
     def notes(self, as_of: date | None = None) -> list[dict[str, Any]]:
         """Return the caveats on the horizon as of a day: see ``Horizon.notes``."""
@@ -101,12 +107,12 @@ class Ltv(ScoreModel[LtvConfig]):
         """
         horizon = self.view.horizon.horizon_days
         days = self.age_days(cutoff)
-        parts, account = self.parts.after(days), self.account.after(days)
+        parts, reconciliation = self.parts.after(days), self.reconciliation.after(days)
         learnt, structure, waiting = self.view.forecasts(parts, features)
-        blended = self._blended(learnt, structure, account)
+        blended = self._blended(learnt, structure, reconciliation)
         low, high = (
-            parts.spend.below(learnt.typical, share) * account.revenue.two_part
-            for share in account.interval.shares(learnt.paid)
+            parts.spend.below(learnt.typical, share) * reconciliation.revenue.two_part
+            for share in reconciliation.interval.shares(learnt.paid)
         )
         figures = pd.DataFrame(
             {
@@ -114,13 +120,13 @@ class Ltv(ScoreModel[LtvConfig]):
                 f"expected_revenue_{horizon}d": blended.revenue,
                 f"expected_revenue_{horizon}d_p10": np.minimum(low, blended.revenue),
                 f"expected_revenue_{horizon}d_p90": np.maximum(high, blended.revenue),
-                f"expected_margin_{horizon}d": blended.revenue * self.account.margin_rate,
-                "days_between_orders": days_between(features, self.account.shop_gap_days),
+                f"expected_margin_{horizon}d": blended.revenue * self.reconciliation.margin_rate,
+                "days_between_orders": days_between(features, self.reconciliation.shop_gap_days),
             },
             index=features.index,
         )
         waits = days_ahead(waiting, learnt.chance, horizon)
-        return figures.join(dates(waits, features.index, cutoff, self.account.timezone))
+        return figures.join(dates(waits, features.index, cutoff, self.reconciliation.timezone))
 
     def places(self, shop: Shop, cutoff: datetime, revenue: "pd.Series[Any]") -> pd.DataFrame:
         """Return where each customer's ``revenue`` lies in the predicted distribution (PIT), for evaluation.
@@ -130,15 +136,15 @@ class Ltv(ScoreModel[LtvConfig]):
         """
         features, paid = everyone(shop, cutoff).reindex(revenue.index), revenue.to_numpy(float)
         learnt = self.view.forecasts(self.parts, features).learnt
-        below_it = self.parts.spend.share_below(learnt.typical * self.account.revenue.two_part, paid)
+        below_it = self.parts.spend.share_below(learnt.typical * self.reconciliation.revenue.two_part, paid)
         reached = 1 - learnt.paid + learnt.paid * below_it
         below = np.where(paid > 0, reached, 0.0 * reached)
         return pd.DataFrame({"below": below, "at_or_below": reached}, index=revenue.index)
 
-    def _blended(self, learnt: Learnt, structure: Figures, account: Account) -> Figures:
+    def _blended(self, learnt: Learnt, structure: Figures, reconciliation: Reconciliation) -> Figures:
         share, figures = self.config.structure_share, learnt.figures
-        days = account.days.blend(figures.days, structure.days, share)
-        revenue = account.revenue.blend(figures.revenue, structure.revenue, share)
+        days = reconciliation.days.blend(figures.days, structure.days, share)
+        revenue = reconciliation.revenue.blend(figures.revenue, structure.revenue, share)
         if self.view.horizon.is_extrapolated:
             days = np.maximum(days, learnt.chance)
         return Figures(days, revenue)
@@ -187,7 +193,7 @@ class Ltv(ScoreModel[LtvConfig]):
             customer_features=CUSTOMER_FEATURES.fingerprint,
             columns=COLUMNS,
             parts=self.parts.facts(),
-            account=self.account.facts(),
+            reconciliation=self.reconciliation.facts(),
             **self.view.facts(),
         )
         self.parts.save(folder)
@@ -201,5 +207,5 @@ class Ltv(ScoreModel[LtvConfig]):
                 card.trained_until,
                 view=View.of_facts(card.facts),
                 parts=Parts.load(folder, card.facts["parts"]),
-                account=Account.of_facts(card.facts["account"]),
+                reconciliation=Reconciliation.of_facts(card.facts["reconciliation"]),
             )

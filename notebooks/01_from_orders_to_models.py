@@ -137,7 +137,9 @@ figure.tight_layout()
 # and what came true:
 
 # %%
-small = CrossSell.Config(n_windows=2, n_trees=40, learning_rate=0.15, n_own=150, n_shelf=4000, n_factors=16)
+small = CrossSell.Config(
+    n_windows=2, n_trees=40, learning_rate=0.15, n_own=150, n_assortment=4000, n_factors=16
+)
 cross_sell = CrossSell.fit(shop, cutoff, small)
 state = cross_sell.state(shop, cutoff)
 lists = cross_sell.recommend(state, k=20)

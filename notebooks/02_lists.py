@@ -57,7 +57,9 @@ shop = Shop(home)
 cutoff = parse_cutoff("2017-11-06", shop.timezone)
 horizon = shop.settings.horizon_days
 until = shift_days(cutoff, horizon, shop.timezone)
-small = CrossSell.Config(n_windows=2, n_trees=40, learning_rate=0.15, n_own=150, n_shelf=4000, n_factors=16)
+small = CrossSell.Config(
+    n_windows=2, n_trees=40, learning_rate=0.15, n_own=150, n_assortment=4000, n_factors=16
+)
 model = CrossSell.fit(shop, cutoff, small)
 state = model.state(shop, cutoff)
 history, catalogue = state.history, shop.catalogue(cutoff)

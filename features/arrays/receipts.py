@@ -76,7 +76,7 @@ class _Lines(NamedTuple):
     today: int
 
 
-class _Shelf(NamedTuple):
+class _Products(NamedTuple):
     """The columns of a ``ProductTable`` that are needed."""
 
     kinds: Ints
@@ -98,8 +98,8 @@ def receipts(history: History, table: ProductTable, customer: Ints, product: Int
     lines = _Lines(
         history.indptr, history.product, history.order, history.day, history.quantity, history.cutoff_day
     )
-    shelf = _Shelf(table.codes, table.n_kinds, table.log_price)
-    reached = _gather(lines, shelf, _HALF_LIVES, (customer, product), customers, habits)
+    products = _Products(table.codes, table.n_kinds, table.log_price)
+    reached = _gather(lines, products, _HALF_LIVES, (customer, product), customers, habits)
     if reached < len(product):
         raise ValueError(f"pairs must be sorted by customer, row {reached} is not")
     return Receipts(customers, habits)
@@ -107,19 +107,24 @@ def receipts(history: History, table: ProductTable, customer: Ints, product: Int
 
 @compiled
 def _gather(  # noqa: PLR0917 (numba takes arrays, not objects)
-    lines: _Lines, shelf: _Shelf, half_lives: Floats, pairs: tuple[Ints, Ints], customers: Any, habits: Any
+    lines: _Lines,
+    products: _Products,
+    half_lives: Floats,
+    pairs: tuple[Ints, Ints],
+    customers: Any,
+    habits: Any,
 ) -> int:
     """Fill ``customers`` and ``habits``; return how many pairs were reached."""
     customer, product = pairs
     most = np.diff(lines.indptr).max() if len(customers) else 0
-    place = np.full(shelf.kinds.shape[1] + len(shelf.kinds) * shelf.n_kinds, -1, np.int32)
+    place = np.full(products.kinds.shape[1] + len(products.kinds) * products.n_kinds, -1, np.int32)
     notes = _Notes(place, np.empty(most * len(habits), habits.dtype))
     pair = 0
     for code in range(len(customers)):
-        _read(lines, code, shelf, half_lives, customers[code], notes)
+        _read(lines, code, products, half_lives, customers[code], notes)
         while pair < len(product) and customer[pair] == code:
             for level in range(len(habits)):
-                key = _key(shelf, level, product[pair])
+                key = _key(products, level, product[pair])
                 if key >= 0 and place[key] >= 0:
                     habits[level, pair] = notes.habits[place[key]]
                 else:
@@ -127,7 +132,7 @@ def _gather(  # noqa: PLR0917 (numba takes arrays, not objects)
             pair += 1
         for row in range(lines.indptr[code], lines.indptr[code + 1]):
             for level in range(len(habits)):
-                key = _key(shelf, level, lines.product[row])
+                key = _key(products, level, lines.product[row])
                 if key >= 0:
                     place[key] = -1
     return pair
@@ -135,7 +140,7 @@ def _gather(  # noqa: PLR0917 (numba takes arrays, not objects)
 
 @compiled
 def _read(  # noqa: PLR0917 (numba takes arrays, not objects)
-    lines: _Lines, code: int, shelf: _Shelf, half_lives: Floats, who: Any, notes: _Notes
+    lines: _Lines, code: int, products: _Products, half_lives: Floats, who: Any, notes: _Notes
 ) -> None:
     """Collect everything one customer bought."""
     first, used = lines.indptr[code], 0
@@ -148,9 +153,9 @@ def _read(  # noqa: PLR0917 (numba takes arrays, not objects)
                 weight[number] = np.exp2(-np.float32(age) / half_lives[number])
             _visit(who, age, weight)
         new = notes.place[product] < 0
-        _line(who, age, shelf.log_price[product], new)
-        for level in range(1 + len(shelf.kinds)):
-            key = _key(shelf, level, product)
+        _line(who, age, products.log_price[product], new)
+        for level in range(1 + len(products.kinds)):
+            key = _key(products, level, product)
             if key < 0:
                 continue
             if notes.place[key] < 0:
@@ -162,12 +167,12 @@ def _read(  # noqa: PLR0917 (numba takes arrays, not objects)
 
 
 @compiled
-def _key(shelf: _Shelf, level: int, product: int) -> int:
+def _key(products: _Products, level: int, product: int) -> int:
     """Return the index in ``_Notes.place`` of a product or its kind on a level; -1 for an unknown kind."""
     if level == 0:
         return product
-    kind = int(shelf.kinds[level - 1, product])
-    return shelf.kinds.shape[1] + (level - 1) * shelf.n_kinds + kind if kind >= 0 else -1
+    kind = int(products.kinds[level - 1, product])
+    return products.kinds.shape[1] + (level - 1) * products.n_kinds + kind if kind >= 0 else -1
 
 
 @compiled

@@ -8,8 +8,8 @@ from features.arrays.dtypes import Bools, Floats, Ints
 from features.arrays.groups import found_at
 from models.candidates.state import ListState
 from models.lists.dearer import Dearer
+from models.lists.live_request import LiveRequest, Scored
 from models.lists.picks import OWN, SOURCES, TOGETHER, UPSELL
-from models.lists.question import Question, Scored
 from models.similarity.collaborative import Neighbours
 
 SIMILAR = SOURCES.index("similar")
@@ -25,41 +25,43 @@ JUST_LESS = 1 - 1e-6
 """What is appended scores this times the last before it: just below it."""
 
 
-def together(state: ListState, ask: Question, suits: Suits | None = None) -> Scored:
+def together(state: ListState, request: LiveRequest, suits: Suits | None = None) -> Scored:
     """Return what is bought in one order with the cart (or the latest purchases), then what is similar to it.
 
     Products the customer is likely to buy move up.
     """
-    lead = ask.lead
-    companions = _completed(_summed(state.together, lead), _summed(state.neighbours, lead, SIMILAR))
-    kept = ~ask.bars(state.rules, "bought_together", companions.product) & ~np.isin(companions.product, lead)
-    kept &= ~substitutes(state, lead, companions.product)
+    seeds = request.seeds
+    companions = _completed(_summed(state.together, seeds), _summed(state.neighbours, seeds, SIMILAR))
+    kept = ~request.bars(state.rules, "bought_together", companions.product) & ~np.isin(
+        companions.product, seeds
+    )
+    kept &= ~substitutes(state, seeds, companions.product)
     return _suited(
         Scored(companions.product[kept], companions.score[kept], companions.source[kept]), suits, TASTE
     )
 
 
-def substitutes(state: ListState, lead: Ints, of: Ints | slice = slice(None)) -> Bools:
-    """Mark products that would replace one of ``lead``: no accessories. ``of``: codes, by default all."""
+def substitutes(state: ListState, seeds: Ints, of: Ints | slice = slice(None)) -> Bools:
+    """Mark products that would replace one of ``seeds``: no accessories. ``of``: codes, by default all."""
     kin = state.kin[of]
-    return np.asarray((kin >= 0) & (kin[:, None] == state.kin[lead]).any(axis=1))
+    return np.asarray((kin >= 0) & (kin[:, None] == state.kin[seeds]).any(axis=1))
 
 
-def better(state: ListState, dearer: Dearer, ask: Question, suits: Suits | None = None) -> Scored:
+def better(state: ListState, dearer: Dearer, request: LiveRequest, suits: Suits | None = None) -> Scored:
     """Return better versions of the cart or the latest purchases, by chance x margin.
 
     The customer's own chance is a further factor. Products they have bought before come last.
     """
-    lead = ask.lead
-    chance = dearer.chance[lead].ravel()
-    worth = chance * dearer.margin[lead].ravel()
-    product, at = np.unique(dearer.product[lead].ravel(), return_inverse=True)
+    seeds = request.seeds
+    chance = dearer.chance[seeds].ravel()
+    worth = chance * dearer.margin[seeds].ravel()
+    product, at = np.unique(dearer.product[seeds].ravel(), return_inverse=True)
     total = np.bincount(at.ravel(), worth, minlength=len(product)).astype(np.float32)
     total *= chance.max(initial=0) / max(total.max(initial=0), np.float32(1e-9))
     kept = product >= 0
-    kept[kept] = ~ask.bars(state.rules, "upsell", product[kept])
+    kept[kept] = ~request.bars(state.rules, "upsell", product[kept])
     product, total = product[kept], total[kept]
-    had, source = ask.owned[product], np.full(len(product), UPSELL, np.uint8)
+    had, source = request.owned[product], np.full(len(product), UPSELL, np.uint8)
     new, made = (Scored(product[rows], total[rows], source[rows]) for rows in (~had, had))
     return _completed(_suited(new, suits, 1.0), made)
 
@@ -101,11 +103,11 @@ def _completed(scored: Scored, rest: Scored) -> Scored:
     return Scored(product, np.append(scored.score, score), source)
 
 
-def _summed(near: Neighbours, lead: Ints, kind: int = TOGETHER) -> Scored:
-    """Return the neighbours of all of ``lead``, their scores summed."""
-    product, score = near.product[lead].ravel(), near.score[lead].ravel()
+def _summed(near: Neighbours, seeds: Ints, kind: int = TOGETHER) -> Scored:
+    """Return the neighbours of all of ``seeds``, their scores summed."""
+    product, score = near.product[seeds].ravel(), near.score[seeds].ravel()
     product, at = np.unique(product, return_inverse=True)
-    total = np.bincount(at.ravel(), score, minlength=len(product)) / max(len(lead), 1)
+    total = np.bincount(at.ravel(), score, minlength=len(product)) / max(len(seeds), 1)
     kept = product >= 0
     source = np.full(int(kept.sum()), kind, np.uint8)
     return Scored(product[kept], total[kept].astype(np.float32), source)

@@ -1,7 +1,7 @@
 """The best products each source proposes to each customer, and their union.
 
 Compiled, and sparse where a source's scores are: the cost of a customer depends on their purchases, not on
-the number of products on the shelf. Only factors score the whole shelf.
+the number of products in the assortment. Only factors score the whole assortment.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from features.arrays.dtypes import Bytes, Floats, Ints, Longs
 from features.arrays.history import History
 
 Scores = Any
-"""Scores (customers, shelf): an array, a sparse matrix (CSR), or one row that holds for everybody."""
+"""Scores (customers, assortment): an array, a sparse matrix (CSR), or one row that holds for everybody."""
 
 
 class Proposed(NamedTuple):
@@ -30,21 +30,21 @@ class Proposed(NamedTuple):
 
 
 class Bought(NamedTuple):
-    """Positions on the shelf that customers bought, which are not proposed; laid out as ``Proposed``."""
+    """Positions in the assortment that customers bought, which are not proposed; laid out as ``Proposed``."""
 
     start: Longs
     column: Ints
     width: int
-    """Products on the shelf."""
+    """Products in the assortment."""
 
     @classmethod
-    def of(cls, history: History, shelf: Ints) -> "Bought":
-        """Look up what the customers of a history bought; products not on the shelf are left out."""
+    def of(cls, history: History, assortment: Ints) -> "Bought":
+        """Look up what the customers of a history bought; products not in the assortment are left out."""
         place = np.full(len(history.products) + 1, -1, np.int32)
-        place[shelf] = np.arange(len(shelf))
+        place[assortment] = np.arange(len(assortment))
         at = place[history.product]
         counts = np.bincount(history.customer[at >= 0], minlength=len(history.customers))
-        return cls(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), at[at >= 0], len(shelf))
+        return cls(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), at[at >= 0], len(assortment))
 
 
 def best(scores: Scores, bought: Bought, budget: int) -> Proposed:

@@ -23,7 +23,7 @@ def source_recall(
     """
     everyone = np.unique(customer)
     some = np.sort(np.random.default_rng(seed).permutation(everyone)[:MAX_CUSTOMERS]).astype(np.int32)
-    step, parts, proposed = rows_at_once(len(state.shelf)), [], np.zeros(len(sources))
+    step, parts, proposed = rows_at_once(len(state.assortment)), [], np.zeros(len(sources))
     for start in range(0, len(some), step):
         codes = some[start : start + step]
         mine = np.isin(customer, codes)
@@ -40,12 +40,12 @@ def _found(
     state: ListState, codes: Ints, truth: tuple[Longs, Ints], sources: list[Source]
 ) -> tuple[Bools, Doubles]:
     """Return which pairs each source proposes, shape (sources, pairs), and how many products in all."""
-    place = np.searchsorted(state.shelf, truth[1]).clip(max=len(state.shelf) - 1)
-    sold = state.shelf[place] == truth[1]
+    place = np.searchsorted(state.assortment, truth[1]).clip(max=len(state.assortment) - 1)
+    sold = state.assortment[place] == truth[1]
     hits, n = np.zeros((len(sources), len(place)), bool), np.zeros(len(sources))
     history = state.history.of_customers(codes)
-    for number, (_, part) in enumerate(proposals(history, codes, state.shelf, sources)):
-        marked = np.zeros((len(codes), len(state.shelf)), bool)
+    for number, (_, part) in enumerate(proposals(history, codes, state.assortment, sources)):
+        marked = np.zeros((len(codes), len(state.assortment)), bool)
         marked[part.row, part.column] = True
         hits[number], n[number] = marked[truth[0], place] & sold, len(part.column)
     return hits, n

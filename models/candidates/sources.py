@@ -1,4 +1,4 @@
-"""The sources of new products: each is a small class that scores the shelf for some customers.
+"""The sources of new products: each is a small class that scores the assortment for some customers.
 
 A new source is one class here (or a table of ``SimilarProducts``), a line in ``new_sources``, a name in
 ``models.lists.picks.SOURCES`` and a budget in ``models.ranking.cross_sell_rows``.
@@ -34,7 +34,7 @@ class Source(ABC):
 
     @abstractmethod
     def scores(self, history: History, codes: Ints) -> Scores:
-        """Return scores (customers, shelf), 0 for no opinion; ``codes`` are the customers' in the state."""
+        """Return scores (customers, assortment), 0 for no opinion; ``codes``: the customers' in the state."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class SimilarProducts(Source):
 
     @cached_property
     def _likeness(self) -> Sparse:
-        """The similarity of each product to those on the shelf, (products, shelf)."""
+        """The similarity of each product to those in the assortment, (products, assortment)."""
         from scipy.sparse import csr_matrix
 
-        table, shelf = self.table, self.state.shelf
-        near, score = table.product[shelf], table.score[shelf]
+        table, assortment = self.table, self.state.assortment
+        near, score = table.product[assortment], table.score[assortment]
         place, column = np.nonzero(near >= 0)
-        shape = (len(table.product), len(shelf))
+        shape = (len(table.product), len(assortment))
         return csr_matrix((score[place, column], (near[place, column], place)), shape=shape)
 
     def _bought(self, history: History) -> Sparse:
@@ -81,8 +81,8 @@ class Factors(Source):
 
     @cached_property
     def _products(self) -> Floats:
-        """Factors of the shelf."""
-        return self.state.product_factors[self.state.shelf]
+        """Factors of the assortment."""
+        return self.state.product_factors[self.state.assortment]
 
 
 class SimilarCustomers(Source):
@@ -95,14 +95,14 @@ class SimilarCustomers(Source):
         profile, score = self.state.alike.product[codes], self.state.alike.score[codes]
         at = np.where(profile >= 0, self._place[profile], -1)
         row, column = np.nonzero(at >= 0)
-        shape = (len(codes), len(self.state.shelf))
+        shape = (len(codes), len(self.state.assortment))
         return csr_matrix((score[row, column], (row, at[row, column])), shape=shape)
 
     @cached_property
     def _place(self) -> Ints:
-        """Where each product is on the shelf; -1 where it is not."""
+        """Where each product is in the assortment; -1 where it is not."""
         place = np.full(len(self.state.history.products), -1, np.int32)
-        place[self.state.shelf] = np.arange(len(self.state.shelf))
+        place[self.state.assortment] = np.arange(len(self.state.assortment))
         return place
 
 
@@ -127,13 +127,13 @@ class Category(Source):
 
     @cached_property
     def _shares(self) -> Sparse:
-        """Each product's share of the sales of its category, (categories, shelf)."""
+        """Each product's share of the sales of its category, (categories, assortment)."""
         from scipy.sparse import csr_matrix
 
-        shelf = self.state.shelf
-        share = np.nan_to_num(self.state.table.column("p_share_leaf")[shelf])
-        shape = (int(self.state.table.codes[0].max(initial=-1)) + 2, len(shelf))
-        return csr_matrix((share, (self._kind[shelf], np.arange(len(shelf)))), shape=shape)
+        assortment = self.state.assortment
+        share = np.nan_to_num(self.state.table.column("p_share_leaf")[assortment])
+        shape = (int(self.state.table.codes[0].max(initial=-1)) + 2, len(assortment))
+        return csr_matrix((share, (self._kind[assortment], np.arange(len(assortment)))), shape=shape)
 
 
 class BestSellers(Source):
@@ -141,8 +141,8 @@ class BestSellers(Source):
 
     def scores(self, history: History, codes: Ints) -> Floats:
         """Score everyone alike."""
-        shelf = self.state.shelf
-        chance = self.state.table.popularity[shelf] + self.state.table.column("p_first_28d")[shelf]
+        assortment = self.state.assortment
+        chance = self.state.table.popularity[assortment] + self.state.table.column("p_first_28d")[assortment]
         return np.asarray(chance, np.float32)
 
 
@@ -151,9 +151,9 @@ class Arrivals(Source):
 
     def scores(self, history: History, codes: Ints) -> Floats:
         """Score everyone alike."""
-        shelf = self.state.shelf
-        fresh = self.state.table.column("p_age")[shelf] <= FRESH_DAYS
-        return np.where(fresh, self.state.table.column("p_sales_7d")[shelf], 0).astype(np.float32)
+        assortment = self.state.assortment
+        fresh = self.state.table.column("p_age")[assortment] <= FRESH_DAYS
+        return np.where(fresh, self.state.table.column("p_sales_7d")[assortment], 0).astype(np.float32)
 
 
 def new_sources(state: ListState, budgets: dict[str, int]) -> list[Source]:

@@ -23,18 +23,18 @@ from models.similarity.collaborative import Neighbours
 from models.similarity.newcomers import Newcomers
 
 NEIGHBOUR_TABLES = ("neighbours", "together", "linear", "texts", "alike")
-ARRAYS = ("shelf", "kin", "customer_factors", "product_factors")
+ARRAYS = ("assortment", "kin", "customer_factors", "product_factors")
 TASTE_HALF_LIFE = 112.0
 """Days after which a purchase counts half in the item-item score."""
 
 
 @dataclass(frozen=True)
 class ListState:
-    """Customers and products are codes of ``history``; ``shelf`` holds the codes that still sell, sorted."""
+    """Customers and products are codes of ``history``; ``assortment``: those that still sell, sorted."""
 
     history: History
     table: ProductTable
-    shelf: Ints
+    assortment: Ints
     neighbours: Neighbours
     """For each product, those bought by the same customers."""
     together: Neighbours

@@ -37,7 +37,7 @@ def candidates(state: ListState, codes: Ints, sources: list[Source], n_own: int)
     """Return what to rank for some customers: at most ``n_own`` products they bought, and those proposed."""
     history = state.history.of_customers(codes)
     own = _own(history, n_own)
-    new = _new(history, codes, state.shelf, sources)
+    new = _new(history, codes, state.assortment, sources)
     customer, product = np.concatenate([own[0], new[0]]), np.concatenate([own[1], new[1]])
     source = np.concatenate([own[2], new[2]])
     # two sorted runs, which a stable sort merges
@@ -58,21 +58,21 @@ def _own(history: History, limit: int) -> tuple[Ints, Ints, Bytes]:
 
 
 def proposals(
-    history: History, codes: Ints, shelf: Ints, sources: list[Source]
+    history: History, codes: Ints, assortment: Ints, sources: list[Source]
 ) -> Iterator[tuple[Source, Proposed]]:
-    """Yield each source with what it proposes, as positions on the shelf.
+    """Yield each source with what it proposes, as positions in the assortment.
 
     ``history`` holds the purchases of the customers ``codes``; what they bought is not proposed.
     """
-    bought = Bought.of(history, shelf)
+    bought = Bought.of(history, assortment)
     for source in sources:
         yield source, best(source.scores(history, codes), bought, source.budget)
 
 
-def _new(history: History, codes: Ints, shelf: Ints, sources: list[Source]) -> tuple[Ints, Ints, Bytes]:
+def _new(history: History, codes: Ints, assortment: Ints, sources: list[Source]) -> tuple[Ints, Ints, Bytes]:
     """Return the union of every source's best products that a customer has not bought."""
     if not sources:
         return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.uint8)
-    parts = [part for _, part in proposals(history, codes, shelf, sources)]
-    customer, place, kind = united(parts, [SOURCES.index(source.name) for source in sources], len(shelf))
-    return customer, shelf[place], kind
+    parts = [part for _, part in proposals(history, codes, assortment, sources)]
+    customer, place, kind = united(parts, [SOURCES.index(source.name) for source in sources], len(assortment))
+    return customer, assortment[place], kind

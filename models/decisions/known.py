@@ -64,7 +64,7 @@ class Known:
     def save(self, folder: Path) -> None:
         """Write plain arrays, to be memory-mapped by many workers."""
         self.standing.save(folder / "standing")
-        self.products.save(folder / "shelf")
+        self.products.save(folder / "products")
         write_arrays(folder, {f"learnt.{name}": change for name, change in self.learnt.items()})
 
     @classmethod
@@ -72,7 +72,7 @@ class Known:
         """Memory-map what ``save`` wrote."""
         names = sorted(path.stem for path in folder.glob("learnt.*.npy"))
         learnt = {name.removeprefix("learnt."): read_array(folder, name) for name in names}
-        return cls(Standing.load(folder / "standing"), ProductFacts.load(folder / "shelf"), learnt)
+        return cls(Standing.load(folder / "standing"), ProductFacts.load(folder / "products"), learnt)
 
 
 def learnt_effects(uplift: "Uplift", features: "pd.DataFrame", table: ActionTable) -> dict[str, Money]:

@@ -18,7 +18,7 @@ from features.arrays.stored import read_array, write_arrays
 
 LEAST_STEP = 1.05
 """A better version costs at least this many times the price: a few cents are no step."""
-N_SHELF = 20_000
+N_ASSORTMENT = 20_000
 """Versions are taken from this many products, the recent best sellers."""
 N_PER_PRODUCT = 200
 """Maximum number of versions compared per product, the best sellers among them."""
@@ -98,11 +98,11 @@ def steps_of(history: History, catalogue: Catalogue, price_step: float, horizon_
     kind, size = kinds_of(catalogue), len(catalogue.products)
     fade = np.exp2((history.day - history.cutoff_day) / horizon_days)
     sells = np.bincount(history.product, fade, minlength=size)
-    best = np.sort(np.argsort(-sells, kind="stable")[:N_SHELF])
-    shelf = best[(sells[best] > 0) & (catalogue.price[best] > 0)].astype(np.int32)
+    best = np.sort(np.argsort(-sells, kind="stable")[:N_ASSORTMENT])
+    assortment = best[(sells[best] > 0) & (catalogue.price[best] > 0)].astype(np.int32)
     words = _words(catalogue)
-    by_kind = _of_one_kind(catalogue.price, kind, sells, shelf, price_step)
-    by_words = _of_like_words(catalogue, words, shelf, price_step)
+    by_kind = _of_one_kind(catalogue.price, kind, sells, assortment, price_step)
+    by_words = _of_like_words(catalogue, words, assortment, price_step)
     product, version = (np.concatenate(both) for both in zip(by_kind, by_words, strict=True))
     order = np.lexsort((version, product))
     product, version = product[order], version[order]
@@ -122,24 +122,24 @@ def steps_of(history: History, catalogue: Catalogue, price_step: float, horizon_
 
 
 def _of_one_kind(
-    price: Floats, kind: Ints, sells: Column, shelf: Ints, price_step: float
+    price: Floats, kind: Ints, sells: Column, assortment: Ints, price_step: float
 ) -> tuple[Ints, Ints]:
     """Return the pairs within one kind and the price step; of many versions, the best sellers."""
-    shelf = shelf[np.lexsort((price[shelf], kind[shelf]))]
-    place = kind[shelf].astype(np.float64) * 100.0 + np.log(np.maximum(price[shelf], 1e-6))
+    assortment = assortment[np.lexsort((price[assortment], kind[assortment]))]
+    place = kind[assortment].astype(np.float64) * 100.0 + np.log(np.maximum(price[assortment], 1e-6))
     known = np.flatnonzero(price > 0).astype(np.int32)
     at = kind[known].astype(np.float64) * 100.0 + np.log(np.maximum(price[known], 1e-6))
     low = np.searchsorted(place, at + np.log(LEAST_STEP) - 1e-7)
     high = np.searchsorted(place, at + np.log(price_step) + 1e-7, side="right")
-    return _best_in(low, high, shelf, sells, known)
+    return _best_in(low, high, assortment, sells, known)
 
 
-def _best_in(low: Longs, high: Longs, shelf: Ints, sells: Column, known: Ints) -> tuple[Ints, Ints]:
-    """Return, for each product, the best sellers of its range of the shelf."""
-    n = _chosen(low, high, -sells[shelf], np.zeros((0, 2), np.int64))
+def _best_in(low: Longs, high: Longs, assortment: Ints, sells: Column, known: Ints) -> tuple[Ints, Ints]:
+    """Return, for each product, the best sellers of its range of the assortment."""
+    n = _chosen(low, high, -sells[assortment], np.zeros((0, 2), np.int64))
     pairs = np.zeros((int(n), 2), np.int64)
-    _chosen(low, high, -sells[shelf], pairs)
-    return known[pairs[:, 0]], shelf[pairs[:, 1]]
+    _chosen(low, high, -sells[assortment], pairs)
+    return known[pairs[:, 0]], assortment[pairs[:, 1]]
 
 
 @compiled
@@ -159,9 +159,11 @@ def _chosen(low: Column, high: Column, order: Column, pairs: Column) -> int:
     return n
 
 
-def _of_like_words(catalogue: Catalogue, words: Sparse, shelf: Ints, price_step: float) -> tuple[Ints, Ints]:
+def _of_like_words(
+    catalogue: Catalogue, words: Sparse, assortment: Ints, price_step: float
+) -> tuple[Ints, Ints]:
     """Return pairs within the price step of products without a category whose names share words."""
-    some = shelf[(catalogue.category[shelf] < 0) & (np.diff(words.indptr)[shelf] > 0)]
+    some = assortment[(catalogue.category[assortment] < 0) & (np.diff(words.indptr)[assortment] > 0)]
     if not len(some):
         return some, some
     mine = words[some]

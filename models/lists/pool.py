@@ -17,7 +17,7 @@ class Group(NamedTuple):
     source: Bytes
 
 
-class Lead(NamedTuple):
+class Seeds(NamedTuple):
     """The products that lead to neighbours (cart or latest purchases), and the source of each table."""
 
     product: Ints
@@ -28,24 +28,26 @@ class Lead(NamedTuple):
 
 @compiled
 def united(
-    groups: tuple[Group, Group, Group], lead: Lead, owned: Ints, barred: Bools
+    groups: tuple[Group, Group, Group], seeds: Seeds, owned: Ints, barred: Bools
 ) -> tuple[Ints, Bytes, Bools]:
     """Return products that are not barred, their sources, and whether the customer owns them.
 
-    The first two groups come before the neighbours of the lead, the third after them.
+    The first two groups come before the neighbours of the seeds, the third after them.
     """
     first, second, third = groups
     marks = barred.astype(np.uint8)  # True is BARRED
     for row in range(len(owned)):
         marks[owned[row]] |= OWNED
-    width = 2 * lead.depth * len(lead.product) + len(first.product) + len(second.product) + len(third.product)
+    width = (
+        2 * seeds.depth * len(seeds.product) + len(first.product) + len(second.product) + len(third.product)
+    )
     product, source, own = np.empty(width, np.int32), np.empty(width, np.uint8), np.empty(width, np.bool_)
     n = _add(0, first, marks, product, source)
     n = _add(n, second, marks, product, source)
-    for table, kind in zip(lead.tables, lead.sources):  # noqa: B905 (numba knows no strict)
-        kinds = np.full(lead.depth, kind, np.uint8)
-        for row in range(len(lead.product)):
-            n = _add(n, Group(table[lead.product[row], : lead.depth], kinds), marks, product, source)
+    for table, kind in zip(seeds.tables, seeds.sources):  # noqa: B905 (numba knows no strict)
+        kinds = np.full(seeds.depth, kind, np.uint8)
+        for row in range(len(seeds.product)):
+            n = _add(n, Group(table[seeds.product[row], : seeds.depth], kinds), marks, product, source)
     n = _add(n, third, marks, product, source)
     for row in range(n):
         own[row] = marks[product[row]] & OWNED

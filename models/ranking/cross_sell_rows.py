@@ -60,7 +60,7 @@ class CrossSellConfig(HorizonConfig, RankerConfig):
         "texts": 50, "category": 100, "arrivals": 30, "popular": 100,
     }  # fmt: skip
     """Maximum number of new candidates by source."""
-    n_shelf: int = Field(default=20_000, ge=1)
+    n_assortment: int = Field(default=20_000, ge=1)
     """Number of products that can be proposed as new: the best sellers, half-life 28 days."""
     n_neighbours: int = Field(default=50, ge=1)
     """Similar products stored per product."""
@@ -99,7 +99,7 @@ def state_of(
     catalogue = shop.catalogue(cutoff)
     table = product_table(history, catalogue, horizon_days)
     best = np.argsort(-table.column("p_sales_28d"), kind="stable")
-    shelf = np.sort(best[: config.n_shelf]).astype(np.int32)
+    assortment = np.sort(best[: config.n_assortment]).astype(np.int32)
     customer_factors, product_factors = collaborative.factors(
         history, config.n_factors, HALF_LIFE, seed=config.seed
     )
@@ -110,7 +110,7 @@ def state_of(
     return ListState(
         history=history,
         table=replace(table, popularity=newcomers.popularity(table.popularity)),
-        shelf=shelf,
+        assortment=assortment,
         neighbours=collaborative.similar(history, config.n_neighbours, TASTE_HALF_LIFE),
         together=goes_with.near,
         kin=goes_with.kin,
@@ -118,7 +118,7 @@ def state_of(
         texts=words,
         alike=alike(
             history,
-            shelf,
+            assortment,
             near=config.n_alike,
             depth=200,
             half_life_days=HALF_LIFE,
@@ -146,7 +146,7 @@ def over_candidates(
     """
     sources, n_own = new_sources(state, config.budgets), max(config.n_own, k)
     width = min(n_own, len(state.table.price)) + sum(config.budgets.values())
-    step = min(max(CHUNK // width, 1), rows_at_once(len(state.shelf)))
+    step = min(max(CHUNK // width, 1), rows_at_once(len(state.assortment)))
     pieces = (codes[start : start + step] for start in range(0, len(codes), step))
     return side_by_side(lambda some: work(some, candidates(state, some, sources, n_own)), pieces)
 

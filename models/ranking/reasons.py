@@ -49,7 +49,7 @@ PROPOSED = [n for n, name in enumerate(SOURCES) if n not in (OWN, TOGETHER, UPSE
 """Sources of new products, for which the ranker is asked for the reason."""
 
 
-class Judge(NamedTuple):
+class Explainer(NamedTuple):
     """What shows which features moved a chance: the ranker, and an ordinary candidate (medians)."""
 
     without: Callable[[Floats, Floats, Ints], Doubles]
@@ -57,7 +57,7 @@ class Judge(NamedTuple):
     usual: Floats
 
 
-class Why(NamedTuple):
+class Reasons(NamedTuple):
     """Reasons of some pairs: positions in ``CODES``; a number for the text; a product's code, -1 for none.
 
     The number is days between purchases (due, overdue, usual), purchases (often), days since the last one
@@ -69,13 +69,13 @@ class Why(NamedTuple):
     about: Ints
 
     @classmethod
-    def none(cls, n: int) -> "Why":
+    def none(cls, n: int) -> "Reasons":
         """Return reasons that hold for any product that sells."""
         return cls(np.zeros(n, np.uint8), np.zeros(n, np.float32), np.full(n, -1, np.int32))
 
-    def at(self, rows: Rows | list[int]) -> "Why":
+    def at(self, rows: Rows | list[int]) -> "Reasons":
         """Return the reasons of some rows."""
-        return Why(self.reason[rows], self.number[rows], self.about[rows])
+        return Reasons(self.reason[rows], self.number[rows], self.about[rows])
 
     def put(self, rows: Bools, code: str, number: Floats | None = None, about: Ints | None = None) -> None:
         """Write a reason into some rows; ``number`` and ``about`` have entries for all rows."""
@@ -86,44 +86,44 @@ class Why(NamedTuple):
             self.about[rows] = about[rows]
 
 
-def why(
+def reasons_of(
     state: ListState,
     history: History,
     pairs: Candidates,
     features: Floats,
     *,
-    judge: Judge,
+    explainer: Explainer,
     who: Ints,
-    lead: Ints | None = None,
-) -> Why:
+    seeds: Ints | None = None,
+) -> Reasons:
     """Return the reason of each pair; ``features`` have columns as in ``PAIR_FEATURES``.
 
     Customers of ``pairs`` are codes of ``history``, and ``who`` holds those customers' codes in ``state``
-    (-1: unknown there); ``lead`` is the cart, or what else a live answer starts from. The product a reason is
-    about is the nearest one bought.
+    (-1: unknown there); ``seeds`` is the cart, or what else a live answer starts from. A reason is about the
+    nearest product bought.
     """
     product, source = pairs.product, pairs.source
-    reasons = Why.none(len(product))
-    lead = np.zeros(0, np.int32) if lead is None else lead
+    reasons = Reasons.none(len(product))
+    seeds = np.zeros(0, np.int32) if seeds is None else seeds
     clock = state.due.of_pairs(who, pairs.customer, product)
     _own(reasons, source == OWN, lambda name: features[:, COLUMN[name]], _in_days(clock, history.cutoff_day))
     proposed = np.isin(source, PROPOSED)
     moved = np.full(len(product), -1)
-    moved[proposed] = _moved(features[proposed], judge)
-    _others(reasons, proposed & (moved == FAMILIES.index("others")), state, history, pairs, lead=lead)
+    moved[proposed] = _moved(features[proposed], explainer)
+    _others(reasons, proposed & (moved == FAMILIES.index("others")), state, history, pairs, seeds=seeds)
     reasons.put(proposed & (moved == FAMILIES.index("kinds")), "category", _level(features))
     young = (features[:, COLUMN["p_age"]] <= NEW_DAYS) & (state.days_known > 2 * NEW_DAYS)
     reasons.put(proposed & young & (moved == FAMILIES.index("sales")), "new")
     reasons.put(proposed & state.rules.is_new[product], "new")
-    reasons.put(source == UPSELL, "dearer", about=_of_the_kind(state, product, lead))
+    reasons.put(source == UPSELL, "dearer", about=_of_the_kind(state, product, seeds))
     reasons.put(source == PINNED, "pinned")
     return reasons
 
 
 def _others(
-    reasons: Why, others: Bools, state: ListState, history: History, pairs: Candidates, *, lead: Ints
+    reasons: Reasons, others: Bools, state: ListState, history: History, pairs: Candidates, *, seeds: Ints
 ) -> None:
-    """Write reasons based on others: the bought product, or product of the lead, that led to a new one."""
+    """Write reasons based on others: the bought product, or one of ``seeds``, that led to a new one."""
     product, source = pairs.product, pairs.source
     reasons.put(others, "alike")
     about = np.full(len(product), -1, np.int32)
@@ -134,16 +134,16 @@ def _others(
     alike = _same_kind(state, product, about) | (source == TEXTS)
     reasons.put(others & (about >= 0) & alike, "like")
     unexplained = others & (source == SIMILAR) & (about < 0)
-    _near(reasons, unexplained | (source == TOGETHER), state, product, lead)
+    _near(reasons, unexplained | (source == TOGETHER), state, product, seeds)
 
 
-def _moved(features: Floats, judge: Judge) -> Rows:
+def _moved(features: Floats, explainer: Explainer) -> Rows:
     """Return the family (index in ``FAMILIES``) without which each row's chance would fall most.
 
     "Without" means with an ordinary candidate's features. A customer who bought nothing of a category does
     not get ``kinds``.
     """
-    left = judge.without(features, judge.usual, FAMILY)
+    left = explainer.without(features, explainer.usual, FAMILY)
     left[FAMILIES.index("kinds")][features[:, COLUMN["top_n"]] <= 0] = np.inf
     moved: Rows = np.argmin(left, axis=0)
     return moved
@@ -157,7 +157,7 @@ def _level(features: Floats) -> Floats:
 
 
 def explain(
-    lists: Mapping[str, Picks], pairs: Candidates, n_products: int, of: Callable[[Ints], Why]
+    lists: Mapping[str, Picks], pairs: Candidates, n_products: int, of: Callable[[Ints], Reasons]
 ) -> None:
     """Write reasons into lists that were picked from ``pairs`` (sorted by customer, product)."""
     key = pairs.customer.astype(np.int64) * n_products + pairs.product
@@ -170,7 +170,7 @@ def explain(
     reasons = of(wanted.astype(np.int32))
     for name, cell in cells.items():
         at = np.searchsorted(wanted, rows[name])
-        for column in Why._fields:
+        for column in Reasons._fields:
             getattr(lists[name], column)[cell] = getattr(reasons, column)[at]
 
 
@@ -180,7 +180,9 @@ def _in_days(clock: DueDays, today: int) -> tuple[Floats, Floats]:
     return days.astype(np.float32), clock.gap
 
 
-def _own(reasons: Why, own: Bools, feature: Callable[[str], Floats], clock: tuple[Floats, Floats]) -> None:
+def _own(
+    reasons: Reasons, own: Bools, feature: Callable[[str], Floats], clock: tuple[Floats, Floats]
+) -> None:
     """Write reasons of earlier purchases: due, if expected about now; else the purchases so far."""
     n, since = feature("n"), feature("since")
     until, gap = clock
@@ -225,16 +227,16 @@ def _same_kind(state: ListState, product: Ints, other: Ints) -> Bools:
     return same
 
 
-def _near(reasons: Why, rows: Bools, state: ListState, product: Ints, lead: Ints) -> None:
+def _near(reasons: Reasons, rows: Bools, state: ListState, product: Ints, seeds: Ints) -> None:
     """Name the product of the cart (or of the latest purchases) with which a product is bought most."""
-    if not len(lead) or not rows.any():
+    if not len(seeds) or not rows.any():
         return
     best = np.zeros(len(product), np.float32)
     about = np.full(len(product), -1, np.int32)
     for table in (state.neighbours, state.together):  # common orders take precedence
-        score = np.stack([_score_of(table, code, product) for code in lead.tolist()])
+        score = np.stack([_score_of(table, code, product) for code in seeds.tolist()])
         most, here = score.argmax(axis=0), score.max(axis=0)
-        about = np.where(here > 0, lead[most], about).astype(np.int32)
+        about = np.where(here > 0, seeds[most], about).astype(np.int32)
         best = np.maximum(best, here)
     reasons.put(rows & (best > 0), "together", about=about)
 
@@ -247,10 +249,10 @@ def _score_of(table: Neighbours, code: int, product: Ints) -> Floats:
     return np.where(near[at] == product, score[at], np.float32(0))
 
 
-def _of_the_kind(state: ListState, product: Ints, lead: Ints) -> Ints:
-    """Return the product of ``lead`` in the same category as each product; -1 if there is none."""
+def _of_the_kind(state: ListState, product: Ints, seeds: Ints) -> Ints:
+    """Return the product of ``seeds`` in the same category as each product; -1 if there is none."""
     category = state.table.codes[0]
     about = np.full(len(product), -1, np.int32)
-    for code in lead.tolist():
+    for code in seeds.tolist():
         about[category[product] == category[code]] = code
     return about

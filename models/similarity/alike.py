@@ -20,7 +20,7 @@ PIECE = 1024
 
 def alike(
     history: History,
-    shelf: Ints,
+    assortment: Ints,
     *,
     near: int,
     depth: int,
@@ -39,15 +39,15 @@ def alike(
     n = bought.shape[0]
     pool = np.sort(np.random.default_rng(seed).permutation(n)[:POOL])
     taste = _taste(bought)
-    own, place = bought[:, shelf], np.full(n, -1)
+    own, place = bought[:, assortment], np.full(n, -1)
     place[pool] = np.arange(len(pool))
     matrices = _parts(taste) + _parts(taste[pool].T.tocsr()) + _parts(own[pool]) + _parts(own)
     asked = np.arange(n, dtype=np.int32) if customers is None else customers
-    found, product = Neighbours.none(n, depth), np.append(shelf, np.int32(-1))
+    found, product = Neighbours.none(n, depth), np.append(assortment, np.int32(-1))
 
     def some(start: int) -> None:
         codes = asked[start : start + PIECE]
-        column, score = _profiles(codes, matrices, place, (len(pool), len(shelf)), (near, depth))
+        column, score = _profiles(codes, matrices, place, (len(pool), len(assortment)), (near, depth))
         found.product[codes], found.score[codes] = product[column], score
 
     for _ in side_by_side(some, range(0, len(asked), PIECE)):
@@ -76,7 +76,7 @@ def _profiles(
     sizes: tuple[int, int],
     wanted: tuple[int, int],
 ) -> tuple[Ints, Floats]:
-    """Return, for each customer, the best columns of the shelf (-1 if there are fewer), and their scores."""
+    """Return, by customer, the best columns of the assortment (-1 if there are fewer), and their scores."""
     near, depth = wanted
     t_start, t_product, t_value, p_start, p_member, p_value = matrices[:6]
     k_start, k_column, k_value, own_start, own_column, _ = matrices[6:]

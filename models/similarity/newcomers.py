@@ -2,7 +2,7 @@
 
 Look-alikes are products with similar words (name, category, brand) and price. A newcomer's chance is the mean
 of theirs, times what earlier newcomers of this shop sold relative to theirs, times its own sales relative to
-expectation (gamma-Poisson): no sales while on the shelf count against it.
+expectation (gamma-Poisson): no sales while on sale count against it.
 """
 
 from collections.abc import Callable
@@ -97,7 +97,7 @@ class Newcomers:
 
 
 def _age(history: History, catalogue: Catalogue, table: ProductTable) -> Floats:
-    """Return days on the shelf: since the launch, else since the first sale; NaN if neither is known."""
+    """Return days on sale: since the launch, else since the first sale; NaN if neither is known."""
     launched = history.cutoff_day - catalogue.launched_day
     age: Floats = np.where(np.isnan(launched), table.column("p_age"), launched).astype(np.float32)
     return age

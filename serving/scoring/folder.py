@@ -58,7 +58,7 @@ def write(folder: Path, snapshot: Snapshot, *, more: Callable[[Path], None] | No
     if snapshot.history is not None:
         snapshot.history.save(folder / "history")
     if snapshot.goods_and_terms is not None:
-        save_goods_and_terms(folder / "desk", *snapshot.goods_and_terms)
+        save_goods_and_terms(folder / "goods", *snapshot.goods_and_terms)
     if snapshot.known is not None:
         snapshot.known.save(folder / "known")
     if snapshot.segments is not None:
@@ -144,7 +144,7 @@ def _read(folder: Path, card: Mapping[str, Any]) -> Snapshot:
         features=Columns.load(folder / "features"),
         scores=Columns.load(folder / "scores"),
         people=people,
-        goods_and_terms=load_goods_and_terms(folder / "desk") if (folder / "desk").is_dir() else None,
+        goods_and_terms=load_goods_and_terms(folder / "goods") if (folder / "goods").is_dir() else None,
         retention=Columns.load(folder / "retention") if (folder / "retention").is_dir() else None,
         history=History.load(folder / "history") if (folder / "history").is_dir() else None,
         live=_live(folder / "state"),

@@ -15,7 +15,7 @@ from models.lists.cold import segments_of
 from models.lists.list_kinds import LISTS, PERSONAL
 from models.lists.since import Line
 from models.ranking.live import Pick
-from models.ranking.reasons import Why
+from models.ranking.reasons import Reasons
 from serving.api import Product, Recommended, RecommendRequest
 from serving.scoring.snapshot import Snapshot
 from serving.state import State
@@ -99,7 +99,7 @@ def recommended(state: State, request: RecommendRequest) -> dict[str, Any]:
     picks, path, fallback = picked(state, customer, ask)
     products: Any = _products(picks)
     if request.details:
-        reasons = _why(state.snapshot, customer, ask, picks, path)
+        reasons = _reasons(state.snapshot, customer, ask, picks, path)
         products = detailed(
             state.snapshot, products, reasons, request.locale, due_of(state.snapshot, customer)
         )
@@ -179,13 +179,15 @@ def _alike(state: State, customer: Customer, ask: ListQuery) -> tuple[list[Pick]
     return (picks, "fallback", message) if picks else None
 
 
-def _why(snapshot: Snapshot, customer: Customer, ask: ListQuery, picks: Sequence[Pick], path: Path) -> Why:
+def _reasons(
+    snapshot: Snapshot, customer: Customer, ask: ListQuery, picks: Sequence[Pick], path: Path
+) -> Reasons:
     """Return the reasons of a list: stored with it, computed now, or that it sells."""
     if path == "live" and snapshot.live is not None:
-        return snapshot.live.why(customer.name, customer.lines, ask.cart, picks)
+        return snapshot.live.reasons(customer.name, customer.lines, ask.cart, picks)
     if path == "ready" and ask.list_name in PERSONAL:
         return ready_reasons(snapshot, snapshot.ready[ask.list_name], customer.code, picks)
-    reasons = Why.none(len(picks))
+    reasons = Reasons.none(len(picks))
     reasons.put(np.array([source == "segment" for _, _, source in picks], bool), "alike")
     return reasons
 

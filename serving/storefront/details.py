@@ -6,7 +6,7 @@ import numpy as np
 
 from models.lists.picks import Picks
 from models.ranking.reason_texts import CODES, reason_and_text
-from models.ranking.reasons import Why
+from models.ranking.reasons import Reasons
 from serving.api import Product, ProductDetails, Reason
 from serving.scoring.snapshot import Snapshot
 
@@ -15,14 +15,14 @@ Dates = Mapping[str, str]
 
 
 def detailed(
-    snapshot: Snapshot, products: Sequence[Product], why: Why, locale: str | None, due: Dates
+    snapshot: Snapshot, products: Sequence[Product], why: Reasons, locale: str | None, due: Dates
 ) -> list[ProductDetails]:
     """Return products with their catalogue data, the day they are due, and why they are shown."""
     language = locale or snapshot.locale
     return [_one(snapshot, product, why.at([row]), language, due) for row, product in enumerate(products)]
 
 
-def _one(snapshot: Snapshot, product: Product, why: Why, locale: str, due: Dates) -> ProductDetails:
+def _one(snapshot: Snapshot, product: Product, why: Reasons, locale: str, due: Dates) -> ProductDetails:
     catalogue, code = snapshot.catalogue, snapshot.product(product["product_id"])
     price, kind = float(catalogue.price[code]), int(catalogue.category[code])
     category = catalogue.categories.names([kind])[0] if kind >= 0 else None
@@ -37,7 +37,7 @@ def _one(snapshot: Snapshot, product: Product, why: Why, locale: str, due: Dates
     }
 
 
-def _reason(snapshot: Snapshot, why: Why, locale: str, name: str, category: str | None) -> Reason:
+def _reason(snapshot: Snapshot, why: Reasons, locale: str, name: str, category: str | None) -> Reason:
     number, other = float(why.number[0]), int(why.about[0])
     about = snapshot.catalogue.names([other])[0] if other >= 0 else ""
     code, text = reason_and_text(
@@ -48,9 +48,9 @@ def _reason(snapshot: Snapshot, why: Why, locale: str, name: str, category: str 
 
 def ready_reasons(
     snapshot: Snapshot, ready: Picks, customer: int, picks: Sequence[tuple[str, float, str]]
-) -> Why:
+) -> Reasons:
     """Look up the reasons stored with a ready list; best sellers that continue it have none of their own."""
-    codes, found = np.array([snapshot.product(name) for name, _, _ in picks], int), Why.none(len(picks))
+    codes, found = np.array([snapshot.product(name) for name, _, _ in picks], int), Reasons.none(len(picks))
     rows, at = np.nonzero(codes[:, None] == ready.product[customer])
     for name in ("reason", "number", "about"):
         getattr(found, name)[rows] = getattr(ready, name)[customer, at]

@@ -89,7 +89,7 @@ def test_in_a_shop_where_nothing_is_bought_twice_nothing_bought_is_shown(tmp_pat
 
 def test_threads_change_no_row_and_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
     shop, model, state = board()
-    monkeypatch.setattr(cross_sell_rows, "CHUNK", 5 * len(state.shelf))  # a piece is a few customers
+    monkeypatch.setattr(cross_sell_rows, "CHUNK", 5 * len(state.assortment))  # a piece is a few customers
     rows, lists = [], []
     for told in ("1", "3"):
         monkeypatch.setenv("RECOMPRA_THREADS", told)

@@ -150,7 +150,7 @@ def test_the_storefront_answers_with_versions_of_the_product_looked_at(tmp_path:
     better = [name for name, _, source in picks if source == "upsell"]
     assert better
     assert {*better} <= {f"pans-{number:02d}" for number in range(6, 12)}
-    assert set(live.why("c01", [], ["pans-05"], picks).about[: len(better)].tolist()) == {
+    assert set(live.reasons("c01", [], ["pans-05"], picks).about[: len(better)].tolist()) == {
         live.state.history.products.code("pans-05")
     }
     assert len(ids_of(PANS)) == 30

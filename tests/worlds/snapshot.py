@@ -24,7 +24,7 @@ from models.policy.actions import EVENTS, catalogue
 from models.policy.standing import Standing
 from models.policy.subjects import Goods, People
 from models.ranking.reason_texts import CODES
-from models.ranking.reasons import Why
+from models.ranking.reasons import Reasons
 from serving.scoring.columns import Columns
 from serving.scoring.folder import write
 from serving.scoring.snapshot import Snapshot
@@ -64,9 +64,9 @@ class FakeLive:
         shown.sort(key=lambda name: name not in bought)
         return [(name, 0.5, f"live:{list_name}") for name in shown[:k]]
 
-    def why(self, customer_id: Any, new_lines: Any, cart: Any, picks: Sequence[Any]) -> Why:
+    def reasons(self, customer_id: Any, new_lines: Any, cart: Any, picks: Sequence[Any]) -> Reasons:
         """Say of everything that it is like the first product."""
-        found = Why.none(len(picks))
+        found = Reasons.none(len(picks))
         found.put(np.ones(len(picks), bool), "like", about=np.zeros(len(picks), np.int32))
         return found
 

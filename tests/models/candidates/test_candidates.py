@@ -109,5 +109,5 @@ def test_the_same_seed_gives_the_same_factors_and_profiles() -> None:
     ):
         np.testing.assert_array_equal(one, other)
     options = {"near": 5, "depth": 6, "half_life_days": 56.0, "seed": 1}
-    first, second = (alike(state.history, state.shelf, **options) for _ in range(2))  # type: ignore[arg-type]
+    first, second = (alike(state.history, state.assortment, **options) for _ in range(2))  # type: ignore[arg-type]
     np.testing.assert_array_equal(first.product, second.product)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from models.candidates.companions import CART, with_cart
+from models.lists.live_request import Scored
 from models.lists.picks import OWN, SOURCES, TOGETHER
-from models.lists.question import Scored
 from models.similarity.collaborative import Neighbours
 
 POPULAR = SOURCES.index("popular")

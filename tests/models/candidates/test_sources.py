@@ -55,7 +55,7 @@ def test_the_linear_source_multiplies_the_root_of_counts_with_the_weights() -> N
     counts = np.zeros((5, len(history.products)))
     np.add.at(counts, (history.customer, history.product), state.taste(history))
     near = state.linear
-    for column, code in enumerate(state.shelf[:9]):
+    for column, code in enumerate(state.assortment[:9]):
         known = near.product[code] >= 0
         roots = np.sqrt(np.minimum(counts[:, near.product[code][known]], CAP))
         np.testing.assert_allclose(found[:, column], roots @ near.score[code][known], rtol=1e-4, atol=1e-6)
@@ -131,8 +131,8 @@ def test_arrivals_are_what_is_new_by_its_sales() -> None:
     statistics = state.table.statistics.copy()
     columns = {name: state.table.column(name) for name in ("p_age", "p_sales_7d")}
     table = replace(state.table, statistics=statistics)
-    new = state.shelf[:2]
+    new = state.assortment[:2]
     table.column("p_age")[new] = FRESH_DAYS
     found = Arrivals(replace(state, table=table), 5, "arrivals").scores(state.history, np.zeros(3, np.int32))
     np.testing.assert_array_equal(found[:2], columns["p_sales_7d"][new])
-    assert not found[2:][columns["p_age"][state.shelf[2:]] > FRESH_DAYS].any()
+    assert not found[2:][columns["p_age"][state.assortment[2:]] > FRESH_DAYS].any()

@@ -178,8 +178,8 @@ def test_a_shelf_is_read_of_the_shop_and_read_back_as_written(tmp_path: Path) ->
     assert found.partner[found.category == 0].max() >= 0
     best = [code for code in range(12) if found.partner[code] == -1]
     assert len(best) == 3  # the best seller of each category has none
-    found.save(tmp_path / "shelf")
-    np.testing.assert_array_equal(ProductFacts.load(tmp_path / "shelf").repeat_days, found.repeat_days)
+    found.save(tmp_path / "products")
+    np.testing.assert_array_equal(ProductFacts.load(tmp_path / "products").repeat_days, found.repeat_days)
 
 
 def test_a_launch_of_the_day_before_the_cutoff_is_one_in_the_shops_own_calendar(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.lists.pool import Group, Lead, united
+from models.lists.pool import Group, Seeds, united
 
 N_PRODUCTS, DEPTH = 12, 2
 NEAR = tuple(
@@ -21,9 +21,9 @@ def group(pairs: list[tuple[int, int]]) -> Group:
     return Group(array([product for product, _ in pairs]), np.array([kind for _, kind in pairs], np.uint8))
 
 
-def slowly(parts: list[list[tuple[int, int]]], lead: list[int], owned: list[int], barred: list[int]) -> list:
+def slowly(parts: list[list[tuple[int, int]]], seeds: list[int], owned: list[int], barred: list[int]) -> list:
     near = [
-        (int(product), kind) for table, kind in zip(NEAR, (7, 8), strict=True) for one in lead
+        (int(product), kind) for table, kind in zip(NEAR, (7, 8), strict=True) for one in seeds
         for product in table[one, :DEPTH]
     ]  # fmt: skip
     found: dict[int, int] = {}
@@ -36,11 +36,11 @@ def slowly(parts: list[list[tuple[int, int]]], lead: list[int], owned: list[int]
 @settings(max_examples=200, deadline=None)
 @given(st.lists(groups, min_size=3, max_size=3), codes, codes, codes)
 def test_each_product_comes_once_from_its_earliest_group(
-    parts: list[list[tuple[int, int]]], lead: list[int], owned: list[int], barred: list[int]
+    parts: list[list[tuple[int, int]]], seeds: list[int], owned: list[int], barred: list[int]
 ) -> None:
     first, second, third = map(group, parts)
     no = np.zeros(N_PRODUCTS, bool)
     no[barred] = True
-    found = united((first, second, third), Lead(array(lead), NEAR, (7, 8), DEPTH), array(owned), no)
+    found = united((first, second, third), Seeds(array(seeds), NEAR, (7, 8), DEPTH), array(owned), no)
     shown = list(zip(*(column.tolist() for column in found), strict=True))
-    assert shown == slowly(parts, lead, owned, barred)
+    assert shown == slowly(parts, seeds, owned, barred)

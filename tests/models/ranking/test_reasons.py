@@ -14,7 +14,7 @@ from models.lists.list_kinds import PERSONAL
 from models.lists.picks import OWN, SOURCES
 from models.ranking.cross_sell_rows import features_of
 from models.ranking.reason_texts import CODES, TEXTS, reason_and_text
-from models.ranking.reasons import COLUMN, FAMILIES, FAMILY, Judge, why
+from models.ranking.reasons import COLUMN, FAMILIES, FAMILY, Explainer, reasons_of
 from models.repurchase import Repurchase
 
 OF_OWN = {"due", "overdue", "usual", "often", "again"}
@@ -34,12 +34,12 @@ def reason_of(days: int | None, gap: float, **features: float) -> tuple[str, flo
         row[0, list(PAIR_FEATURES).index(name)] = value
     one = np.zeros(1, np.int32)
     pairs = Candidates(one, one, np.array([OWN], np.uint8), np.array([True]))
-    found = why(
+    found = reasons_of(
         state,
         state.history.of_customers(one),
         pairs,
         row,
-        judge=Judge(lambda rows, *_: np.zeros((3, len(rows))), row[0]),
+        explainer=Explainer(lambda rows, *_: np.zeros((3, len(rows))), row[0]),
         who=one,
     )
     return CODES[found.reason[0]], float(found.number[0])
@@ -116,7 +116,7 @@ def test_the_reasons_of_a_live_answer_are_those_of_the_ready_list() -> None:
     _, model, state = board()
     live, ready = board_live(), model.ready(state, 20)["for_you"]
     for code, name in enumerate(state.history.customers.all_names()[:20]):
-        found = live.why(name, [], [], live.rank(name, k=20))
+        found = live.reasons(name, [], [], live.rank(name, k=20))
         np.testing.assert_array_equal(found.reason, ready.reason[code])
         np.testing.assert_array_equal(found.about, ready.about[code])
         np.testing.assert_allclose(found.number, ready.number[code], rtol=1e-3)
@@ -131,7 +131,7 @@ def test_the_reasons_of_a_live_answer_without_a_cart_tell_of_no_cart() -> None:
     one_way = replace(state.neighbours, product=near, score=np.ones(near.shape, np.float32))
     live = replace(board_live(), state=replace(state, neighbours=one_way))
     picks = [(name, 0.1, "similar") for name in state.history.products.names(foreign)]
-    said = {CODES[code] for code in live.why("c000", [], [], picks).reason.tolist()}
+    said = {CODES[code] for code in live.reasons("c000", [], [], picks).reason.tolist()}
     assert "alike" in said and "together" not in said
 
 
@@ -143,8 +143,8 @@ def test_what_is_new_in_the_shop_is_so_for_a_customer_who_is_new_too() -> None:
     mine = replace(mine, day=np.full_like(mine.day, mine.cutoff_day - 1))
     pairs = Candidates(one, one, np.array([SOURCES.index("arrivals")], np.uint8), np.array([False]))
     sales = np.array([[1], [1], [0]], float)  # without how it sells the chance falls most
-    judge = Judge(lambda *_: sales, row[0] + 1)
-    found = why(state, mine, pairs, row, judge=judge, who=one)
+    explainer = Explainer(lambda *_: sales, row[0] + 1)
+    found = reasons_of(state, mine, pairs, row, explainer=explainer, who=one)
     assert CODES[found.reason[0]] == "new"
 
 
@@ -153,7 +153,7 @@ def test_what_goes_with_the_cart_names_the_product_of_the_cart() -> None:
     live = board_live()
     cart = state.history.products.names(np.flatnonzero(state.together.product[:, 0] >= 0)[:2])
     picks = live.rank("c001", [], cart, "bought_together", 5)
-    found = live.why("c001", [], cart, picks)
+    found = live.reasons("c001", [], cart, picks)
     sources = [source for _, _, source in picks]
     said = {
         CODES[code] for code, source in zip(found.reason, sources, strict=True) if source == "bought_together"

@@ -30,7 +30,7 @@ def slowly(  # noqa: PLR0917 (a reference)
 
 def test_scores_of_pairs_are_what_the_tables_say() -> None:
     state = board()[2]
-    codes, cart, shown = np.array([3, 7, 11], np.int32), [4, 4, 9], state.shelf[:25]
+    codes, cart, shown = np.array([3, 7, 11], np.int32), [4, 4, 9], state.assortment[:25]
     history = state.history.of_customers(codes)
     codes[1] = -1  # the state does not know this one, whatever they bought
     customer, product = np.repeat(np.arange(3, dtype=np.int32), len(shown)), np.tile(shown, 3)

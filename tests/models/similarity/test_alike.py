@@ -16,32 +16,32 @@ purchases = st.lists(
 )
 
 
-def slowly(history: History, shelf: np.ndarray, near: int) -> np.ndarray:
-    """Score customers x shelf with dense tables, one customer at a time."""
+def slowly(history: History, assortment: np.ndarray, near: int) -> np.ndarray:
+    """Score customers x assortment with dense tables, one customer at a time."""
     bought = np.log1p(interactions(history, HALF_LIFE).matrix.toarray().astype(float))
     taste = bought * np.log1p(len(bought) / (1 + (bought > 0).sum(axis=0)))
     taste /= np.maximum(np.linalg.norm(taste, axis=1, keepdims=True), 1e-12)
-    scores = np.zeros((len(bought), len(shelf)))
+    scores = np.zeros((len(bought), len(assortment)))
     for customer, own in enumerate(bought):
         like = taste @ taste[customer]
         like[customer] = 0
         nearest = np.argsort(-like, kind="stable")[:near]
-        scores[customer] = like[nearest] @ bought[nearest][:, shelf] * (own[shelf] == 0)
+        scores[customer] = like[nearest] @ bought[nearest][:, assortment] * (own[assortment] == 0)
     return scores
 
 
 @given(purchases, st.integers(1, 12))
 @settings(max_examples=60, deadline=None)
 def test_scores_are_those_of_dense_tables(rows: list, depth: int) -> None:
-    history, shelf = history_of(rows, 10), np.array([0, 1, 3, 4, 7, 9], np.int32)
-    found = alike(history, shelf, near=20, depth=depth, half_life_days=HALF_LIFE, seed=0)
-    for customer, scores in enumerate(slowly(history, shelf, near=20)):
+    history, assortment = history_of(rows, 10), np.array([0, 1, 3, 4, 7, 9], np.int32)
+    found = alike(history, assortment, near=20, depth=depth, half_life_days=HALF_LIFE, seed=0)
+    for customer, scores in enumerate(slowly(history, assortment, near=20)):
         shown = found.product[customer] >= 0
         best = np.sort(scores)[::-1][: min(depth, (scores > 1e-9).sum())]
         told = found.score[customer][shown]
         np.testing.assert_allclose(np.sort(told)[::-1], best, rtol=1e-4, atol=1e-7)
         np.testing.assert_allclose(
-            scores[np.searchsorted(shelf, found.product[customer][shown])], told, rtol=1e-4
+            scores[np.searchsorted(assortment, found.product[customer][shown])], told, rtol=1e-4
         )
         assert (np.diff(found.product[customer][shown]) > 0).all()
 
@@ -51,9 +51,9 @@ def test_for_some_customers_it_is_what_it_is_for_all() -> None:
     history = history_of(
         [(c, p, 5, 1.0) for c in range(9) for p in sorted({*rng.integers(0, 10, 4).tolist()})]
     )
-    shelf, some = np.arange(10, dtype=np.int32), np.array([1, 4, 8], np.int32)
+    assortment, some = np.arange(10, dtype=np.int32), np.array([1, 4, 8], np.int32)
     options = {"near": 3, "depth": 4, "half_life_days": HALF_LIFE, "seed": 0}
-    every, few = (alike(history, shelf, customers=asked, **options) for asked in (None, some))
+    every, few = (alike(history, assortment, customers=asked, **options) for asked in (None, some))
     for name in ("product", "score"):
         np.testing.assert_array_equal(getattr(few, name)[some], getattr(every, name)[some])
     assert (every.product[some] >= 0).any()

@@ -86,7 +86,7 @@ def test_live_answers_believe_the_same_of_new_products(tmp_path: Path) -> None:
         assert [pick[0] for pick in found] == state.history.products.names(product[product >= 0])
 
 
-def test_silence_on_the_shelf_counts_against_a_new_product() -> None:
+def test_silence_on_sale_counts_against_a_new_product() -> None:
     shop, _, state = launched()
     catalogue, table = shop.catalogue(CUTOFF), state.table
     belief = []

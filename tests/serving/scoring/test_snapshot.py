@@ -68,7 +68,7 @@ def test_a_truncated_file_is_seen_before_it_serves(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "missing", ["manifest.json", "customers.npy", "scores/columns.json", "desk/terms.json"]
+    "missing", ["manifest.json", "customers.npy", "scores/columns.json", "goods/terms.json"]
 )
 def test_a_missing_file_is_named(tmp_path: Path, missing: str) -> None:
     make_home(tmp_path)

@@ -11,7 +11,7 @@ from models.value.value_parts import Level
 
 
 @dataclass(frozen=True)
-class Account:
+class Reconciliation:
     """What turns forecasts into figures whose totals are right."""
 
     days: Level
@@ -26,7 +26,7 @@ class Account:
     """Days after the training, and the levels of days and revenue then; empty if no season is known."""
 
     def after(self, days: float) -> Self:
-        """Return the account at the levels of ``days`` after the training."""
+        """Return the reconciliation at the levels of ``days`` after the training."""
         if not self.later:
             return self
         known = [(0.0, self.days, self.revenue), *self.later]

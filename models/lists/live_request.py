@@ -1,4 +1,4 @@
-"""A question to ``models.ranking.live``: who asks, what they have, what may be shown; and scored products."""
+"""What ``models.ranking.live`` is asked: who, what they have, what may be shown; and scored products."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,8 +15,8 @@ N_RECENT = 5
 
 
 @dataclass(frozen=True)
-class Question:
-    """One question: ``mine`` is the customer's current history, ``code`` their row in the state (or -1)."""
+class LiveRequest:
+    """One request: ``mine`` is the customer's current history, ``code`` their row in the state (or -1)."""
 
     mine: History
     code: int
@@ -43,7 +43,7 @@ class Question:
         return np.unique(self.mine.product[-N_RECENT:])
 
     @property
-    def lead(self) -> Ints:
+    def seeds(self) -> Ints:
         """What a list starts from: the cart, or without one the latest purchases."""
         return self.cart if len(self.cart) else self.latest
 
