@@ -19,7 +19,7 @@ import numpy as np
 from features.shop import Shop
 from features.window import YEAR_DAYS, shift_days
 from models.chance.horizon import season_from
-from models.customers.customer_panel import PanelConfig, TrainingWindow, closed_windows
+from models.customers.customer_panel import PanelConfig, TrainingWindow, closed_windows, drawn
 
 STEP_DAYS = 14
 """Days between the moments whose season is learnt, of a horizon of up to eight weeks."""
@@ -43,29 +43,33 @@ NOW = Weeks(0, None)
 def weeks_ahead(shop: Shop, known_until: datetime, config: PanelConfig) -> list[Weeks]:
     """Return the moments whose season is learnt; only the first, without a window, if none is known.
 
-    A large shop has fewer: the rows of all windows are bounded by ``config.max_rows``.
+    The rows of all windows are bounded by ``config.max_rows``: a large shop's are of evenly drawn customers.
     """
     horizon_days = config.horizon(shop)
     furthest = min(horizon_days + LASTS_DAYS, YEAR_DAYS - horizon_days)
-    most = max(1, config.max_rows // max(1, len(shop.customer_features(known_until))))
-    step = STEP_DAYS * max(1, horizon_days // (4 * STEP_DAYS), -(-furthest // (STEP_DAYS * most)))
-    weeks = [
-        Weeks(days, year_ago(shop, known_until, horizon_days, days))
-        for days in range(0, max(furthest, 0) + 1, step)
-    ]
+    moments = range(0, max(furthest, 0) + 1, STEP_DAYS * max(1, horizon_days // (4 * STEP_DAYS)))
+    ids = drawn(shop, known_until, config.max_rows // len(moments))
+    weeks = [Weeks(days, year_ago(shop, known_until, horizon_days, days=days, ids=ids)) for days in moments]
     return weeks if any(each.last_year for each in weeks) else weeks[:1]
 
 
-def year_ago(shop: Shop, known_until: datetime, horizon_days: int, days: int = 0) -> TrainingWindow | None:
+def year_ago(
+    shop: Shop,
+    known_until: datetime,
+    horizon_days: int,
+    *,
+    days: int = 0,
+    ids: tuple[str, ...] | None = None,
+) -> TrainingWindow | None:
     """Return last year's window of the horizon that begins ``days`` after ``known_until``, if it is known.
 
-    None for horizons beyond a year.
+    None for horizons beyond a year. ``ids`` limits it to those customers.
     """
     begin = shift_days(known_until, days, shop.timezone)
     if horizon_days > YEAR_DAYS or season_from(shop, begin, horizon_days):
         return None
     cutoff = shift_days(begin, -YEAR_DAYS, shop.timezone)
-    return next(iter(closed_windows(shop, [cutoff], known_until, horizon_days)), None)
+    return next(iter(closed_windows(shop, [cutoff], known_until, horizon_days, ids)), None)
 
 
 def at_day(days: float, known: Sequence[tuple[float, float]]) -> float:

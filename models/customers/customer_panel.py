@@ -67,8 +67,8 @@ def training_windows(shop: Shop, known_until: datetime, config: PanelConfig) -> 
     """
     horizon = config.horizon(shop)
     cutoffs = shop.past_cutoffs(known_until, horizon, n=config.n_windows, step_days=config.step_days)
-    drawn = _drawn(shop, known_until, config.max_rows // len(cutoffs))
-    windows = closed_windows(shop, cutoffs, known_until, horizon, drawn)
+    ids = drawn(shop, known_until, config.max_rows // len(cutoffs))
+    windows = closed_windows(shop, cutoffs, known_until, horizon, ids)
     n_known = len(windows[0].rows) if windows else 0
     if n_known < MIN_CUSTOMERS:
         raise CannotLearn(
@@ -79,7 +79,7 @@ def training_windows(shop: Shop, known_until: datetime, config: PanelConfig) -> 
     return windows
 
 
-def _drawn(shop: Shop, known_until: datetime, n_drawn: int) -> tuple[str, ...] | None:
+def drawn(shop: Shop, known_until: datetime, n_drawn: int) -> tuple[str, ...] | None:
     """Return evenly drawn customers of those seen before ``known_until``; None if they are no more anyway."""
     names, n_drawn = shop.customers_seen(known_until), max(n_drawn, MIN_CUSTOMERS)
     if len(names) <= n_drawn:

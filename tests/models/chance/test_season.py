@@ -135,6 +135,18 @@ def test_a_shop_without_a_last_year_has_one_level(tmp_path: Path) -> None:
     pd.testing.assert_series_equal(now["expected_revenue_28d"], later["expected_revenue_28d"])
 
 
+def test_a_large_shop_has_the_same_moments_of_evenly_drawn_customers(shop: Shop) -> None:
+    whole = weeks_ahead(shop, CUTOFF, CONFIG.model_copy(update={"horizon_days": 28}))
+    asked = {"horizon_days": 28, "max_rows": 100 * len(whole)}
+    some = weeks_ahead(shop, CUTOFF, CONFIG.model_copy(update=asked))
+    assert [weeks.days for weeks in some] == [weeks.days for weeks in whole] == [*range(0, 85, 14)]
+    every_fourth = shop.customers_seen(CUTOFF)[::4]
+    for few, every in zip(some, whole, strict=True):
+        assert few.last_year is not None and every.last_year is not None
+        names = every.last_year.rows.index.intersection(every_fourth)
+        assert few.last_year.rows.index.tolist() == names.tolist()
+
+
 def test_levels_of_later_weeks_are_saved(shop: Shop, tmp_path: Path) -> None:
     for model, kind in ((Churn.fit(shop, CUTOFF, CONFIG), Churn), (Ltv.fit(shop, CUTOFF, LTV), Ltv)):
         model.save(tmp_path / model.name)
