@@ -239,7 +239,8 @@ class PlanRequest(Request):
     days: Annotated[int, Field(ge=1, le=90), WHOLE] = 14
     """Number of days of the plan, including the first."""
     first_day: date | None = None
-    """In the shop's calendar; by default today, or tomorrow if quiet hours are near."""
+    """In the shop's calendar; by default today, or tomorrow if quiet hours are near. For an old scoring today
+    is its own day."""
     per_day: Annotated[int, Field(ge=1, le=100_000), WHOLE] = 1000
     """Maximum number of contacts per day."""
     budget: Amount | None = None

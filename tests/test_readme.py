@@ -9,6 +9,7 @@ from features.adapters import names
 from features.customer import CUSTOMER_FEATURES
 from models.registry import MODELS, model_class
 from serving.endpoints import BY_PATH
+from serving.entrance.access import OPEN
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -69,6 +70,11 @@ def test_every_path_asked_is_an_endpoint():
     assert len(asked) == 3
     for path, body in asked:
         BY_PATH[path].request.model_validate_json(body)
+
+
+def test_the_paths_that_need_no_key_are_named():
+    (said,) = re.findall(r"([^;]+) need no key, everything else does", README)
+    assert tuple(re.findall(r"`(/\w+)`", said)) == OPEN
 
 
 def test_every_adapter_named_is_there():

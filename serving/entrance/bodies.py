@@ -32,6 +32,9 @@ HINTS = {
     "string_type": "ids and names are strings, in quotes",
 }
 
+PLAINLY = {"union_tag_not_found": "no kind is given"}
+"""In place of pydantic's message, where it speaks of its own workings."""
+
 
 def parse(kind: type[Request], body: bytes) -> Request:
     """Read a request; raise ``Refused`` (400) naming the field and what is wrong with it."""
@@ -57,7 +60,7 @@ def _problem(fault: ErrorDetails) -> str:
     """Describe what was expected and what came, for the client only: it is not logged."""
     hint = HINTS.get(fault["type"])
     came = "" if fault["type"] in WITHOUT_VALUE else f", found {_shown(fault['input'])}"
-    return f"{fault['msg']}{came}" + (f". Hint: {hint}" if hint else "")
+    return f"{PLAINLY.get(fault['type'], fault['msg'])}{came}" + (f". Hint: {hint}" if hint else "")
 
 
 def _shown(value: Any) -> str:

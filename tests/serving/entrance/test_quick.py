@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from features.storage.contracts import BLANKS
-from serving.api import Event, RecommendRequest
+from serving.api import Event, EventsRequest, RecommendRequest
 from serving.api_types import Request
 from serving.entrance.bodies import parse
 from serving.entrance.quick import FAULTS, reader
@@ -150,3 +150,8 @@ def test_a_field_that_cannot_be_read_quickly_is_named() -> None:
 def test_a_fault_of_the_whole_body_is_told_without_a_field() -> None:
     with pytest.raises(Refused, match=r"^Input should be an object, found \[\]$"):
         parse(RecommendRequest, b"[]")
+
+
+def test_an_event_without_a_kind_is_told_so() -> None:
+    with pytest.raises(Refused, match=r"^events.0: no kind is given, found .* Hint: give its kind"):
+        parse(EventsRequest, b'{"events": [{"event_id": "e1", "customer_id": "c1"}]}')
