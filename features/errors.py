@@ -21,7 +21,7 @@ PASSWORD = re.compile(r"(://[^:/@\s]*:)[^/@\s]+(?=@)")
 
 def first_line(error: Exception) -> str:
     """Return the first line of another library's error (a database's own, if it is one), or its type."""
-    text = str(getattr(error, "orig", None) or error)
+    text = f"no {error}" if isinstance(error, KeyError) else str(getattr(error, "orig", None) or error)
     return text.partition("\n")[0][:300] or type(error).__name__
 
 

@@ -103,6 +103,7 @@ def demand(
     out: Annotated[Path | None, typer.Option(dir_okay=False, help="A .csv or .parquet file.")] = None,
 ) -> None:
     """Expect each product's buyers and units over the horizon, with an interval, beside its stock."""
+    from features.words import counted
     from serving.reports.demand import check_suffix, guests_counted, season_unknown, table, write
     from serving.reports.demand import demand as run
     from serving.score import silence
@@ -116,4 +117,4 @@ def demand(
         typer.echo(note)
     if out is not None:
         write(found, out)
-        typer.echo(f"{len(found):,} products written to {out}")
+        typer.echo(f"{counted(len(found), 'product')} written to {out}")

@@ -12,6 +12,7 @@ from features.ingest.rows import UNMATCHED
 from features.settings import ListName, Lists
 from features.storage.contracts import SIDE_TABLES
 from features.storage.tables import quote
+from features.words import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -256,8 +257,7 @@ def _count_lines(con: duckdb.DuckDBPyConnection, counts: Counts) -> None:
 def _caption(report: Report) -> str:
     facts = report.facts
     state = "written" if report.changed else "unchanged, everything was here already"
-    numbers = {name: int(facts.get(f"n_{name}s", 0)) for name in ("customer", "order", "line")}
-    counts = ", ".join(f"{n:,} {name}{'' if n == 1 else 's'}" for name, n in numbers.items())
+    counts = ", ".join(counted(facts.get(f"n_{name}s", 0), name) for name in ("customer", "order", "line"))
     lines = [f"warehouse {state}: {counts}, {facts['first_on']} to {facts['last_on']}"]
     if report.erased:
         n, whose = sum(report.erased.values()), ", ".join(digest[:12] for digest in report.erased)

@@ -5,6 +5,7 @@ from math import ceil, sqrt
 from pydantic import BaseModel, ConfigDict, Field
 
 from features.errors import SettingsError
+from features.words import counted
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
 """Shares held out that may be proposed: the smallest that is quick enough costs least."""
@@ -42,7 +43,9 @@ class Proposal(BaseModel):
         return self.detectable_effect <= self.effect * (1 + 1e-9)
 
     def __str__(self) -> str:
-        plan = f"hold out {self.held_out:.0%} of the customers, at random, for {_weeks(self.n_weeks)}"
+        plan = (
+            f"hold out {self.held_out:.0%} of the customers, at random, for {counted(self.n_weeks, 'week')}"
+        )
         sizes = f"{self.n_treated:,} contacted and {self.n_held_out:,} held out"
         change, asked = (
             f"{100 * one:.2f} percentage points" for one in (self.detectable_effect, self.effect)
@@ -116,7 +119,3 @@ def _check(n_customers_a_week: float, base_rate: float, effect: float) -> None:
             f"effect is a change of a chance, above 0 and at most 1, found {effect}",
             "give the smallest change worth finding, as 0.02",
         )
-
-
-def _weeks(n: int) -> str:
-    return "1 week" if n == 1 else f"{n} weeks"

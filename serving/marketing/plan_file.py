@@ -14,6 +14,7 @@ from features.arrays.dtypes import Ints
 from features.errors import SettingsError
 from features.shop import Shop
 from features.storage.files import replacing
+from features.words import counted
 from serving.marketing.candidates import everyone
 from serving.marketing.files import as_csv, as_ndjson
 from serving.marketing.period import Period, first_day
@@ -49,8 +50,8 @@ class Written:
             f"{money:,.2f} {self.currency}".rstrip()
             for money in (self.spend, self.expected_incremental_margin)
         )
-        whom = f"{self.n_contacts:,} contacts to {self.n_customers:,} customers"
-        within = f"within {self.horizon_days} days of each"
+        whom = f"{counted(self.n_contacts, 'contact')} to {counted(self.n_customers, 'customer')}"
+        within = f"within {counted(self.horizon_days, 'day')} of each"
         return f"{whom}, {spent} spent on them, {earned} of incremental margin expected after that, {within}"
 
 

@@ -27,6 +27,7 @@ def test_no_error_comes_without_what_to_do() -> None:
 def test_of_a_library_s_error_the_first_line_is_shown_and_without_one_its_type() -> None:
     assert first_line(ValueError("no such column\nLINE 1: SELECT x")) == "no such column"
     assert first_line(OSError()) == "OSError"
+    assert first_line(KeyError("settings")) == "no 'settings'"
 
 
 def test_a_message_that_ends_in_a_stop_gets_no_second_one() -> None:
