@@ -25,7 +25,6 @@ def counters(cursor: Any, query: str) -> tuple[int, ...]:
         return tuple(cursor.fetchone())
     wire.send_query(query.encode())
     until = monotonic() + CLOCK_SECONDS
-    wire.flush()
     while wire.is_busy():
         _wait(wire.socket, until)
         wire.consume_input()

@@ -165,8 +165,9 @@ def test_what_happened_before_the_scoring_is_not_new(store: Store) -> None:
 
 def test_only_orders_and_returns_make_a_customer_active(store: Store) -> None:
     store.keep([event(), event("e2", kind="contact"), event("e3", kind="contact", customer_id="bob")])
+    store.keep([event("e4", kind="return", customer_id="cat")])
     view = View(store, AS_OF)
-    assert {*view.active} == {"ann"}
+    assert {*view.active} == {"ann", "cat"}
     assert [line["event_id"] for line in view.lines("ann")] == ["e1"]
     view.close()
 

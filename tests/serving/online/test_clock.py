@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
+from sqlalchemy.exc import OperationalError
 from worlds import postgres
 from worlds.snapshot import AS_OF
 
+from serving.online.clock import counters
 from serving.online.view import View
 from serving.store import Store
 
@@ -35,3 +38,13 @@ def test_a_store_that_hangs_is_away_after_a_moment_and_back_when_it_wakes(
     assert view.down == ""
     view.close()
     store.close()
+
+
+def test_an_answer_that_is_an_error_is_a_store_that_is_away() -> None:
+    refused = SimpleNamespace(status=7, nfields=0)  # PGRES_FATAL_ERROR
+    for answer in ([refused, None], [None, None]):
+        wire = SimpleNamespace(
+            send_query=lambda _: None, is_busy=lambda: False, get_result=iter(answer).__next__
+        )
+        with pytest.raises(OperationalError, match="is broken"):
+            counters(SimpleNamespace(connection=SimpleNamespace(pgconn=wire)), "SELECT 1")
