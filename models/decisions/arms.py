@@ -174,17 +174,18 @@ def refused_arms(
     ``by_goods`` are positions among the rules of goods, shape (n, k).
     """
     n, k = case.product.shape
-    n_with = table.n_with_product
-    unknown = len(barred.rules)
-    first = np.where(np.isfinite(worth), np.int8(PERMITTED), np.int8(unknown))
+    n_with, unknown = table.n_with_product, len(barred.rules)
+    by_worth = np.where(np.isfinite(worth), np.int8(PERMITTED), np.int8(unknown))
     goods = np.where(by_goods >= 0, by_goods + np.int8(unknown + 1), by_goods)[:, None, :]
-    offers, others = first[:, : n_with * k].reshape(n, n_with, k), first[:, n_with * k :]
-    whole = barred.first[:, :n_with, None]
-    refused = np.where(whole >= 0, whole, np.where(offers >= 0, offers, goods))
-    first[:, : n_with * k] = np.where(_fits(case, table), refused, np.int8(NO_ARM)).reshape(n, n_with * k)
-    whole = barred.first[:, n_with:]
-    first[:, n_with * k :] = np.where(whole >= 0, whole, others)
-    return first
+    offers, others = by_worth[:, : n_with * k].reshape(n, n_with, k), by_worth[:, n_with * k :]
+    refused = _first_of(barred.first[:, :n_with, None], _first_of(offers, goods))
+    refused = np.where(_fits(case, table), refused, np.int8(NO_ARM))
+    return np.hstack([refused.reshape(n, n_with * k), _first_of(barred.first[:, n_with:], others)])
+
+
+def _first_of(rule: Codes, then: Codes) -> Codes:
+    """Return the position of the rule that refuses; where none does, ``then``."""
+    return np.where(rule >= 0, rule, then)
 
 
 def _fits(case: Case, table: ActionTable) -> Bools:

@@ -69,8 +69,8 @@ def greedy(options: Options) -> Doubles:
 
 def epsilon_greedy(options: Options, epsilon: float) -> Doubles:
     """Return the policy that with probability ``epsilon`` draws evenly from permitted actions and nothing."""
-    open_ = np.pad(np.isfinite(options.worth), ((0, 0), (0, 1)), constant_values=True)
-    tried = open_ / open_.sum(axis=1, keepdims=True)
+    permitted = np.pad(np.isfinite(options.worth), ((0, 0), (0, 1)), constant_values=True)
+    tried = permitted / permitted.sum(axis=1, keepdims=True)
     return np.asarray((1 - epsilon) * greedy(options) + epsilon * tried)
 
 

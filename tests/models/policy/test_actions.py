@@ -52,6 +52,12 @@ def test_no_default_repeats_a_discount_or_what_follows_an_event_within_two_weeks
     assert follows and all(action.cooldown_days >= 14 for action in follows)
 
 
+def test_by_default_those_at_risk_are_won_back_and_the_best_rewarded() -> None:
+    known = {action.name: action for action in CATALOGUE}
+    assert 0 < known["win_back"].least_risk < known["win_back_discount"].least_risk
+    assert known["loyalty_reward"].best_share < 1 < known["loyalty_reward"].least_orders
+
+
 def test_an_effect_is_the_actions_own_else_the_shops() -> None:
     economics = Economics(offer_lift=0.3, save_rate=0.07)
     with_product, without = Action(name="cross_sell", goods="new"), Action(name="win_back")
