@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from worlds.decisions import TERMS, some, without
 
-from models.decisions.arms import economics_of, weigh
+from models.decisions.arms import NO_ARM, economics_of, weigh
 from models.decisions.economics import Money
 from models.policy.subjects import People
 
@@ -44,6 +44,7 @@ def test_a_learnt_change_lifts_a_products_chance_by_its_share_of_those_who_order
         return economics_of(taught, shelf, TERMS.table).worth[:, :K]
 
     np.testing.assert_allclose(learnt(0.5, 0.1), learnt(0.0, 0.2))
+    np.testing.assert_allclose(learnt(0.9, 0.01), learnt(0.0, 0.1))
     np.testing.assert_allclose(learnt(1.0, 0.01), learnt(0.95, 0.01))  # nobody's share is without bounds
     np.testing.assert_allclose(learnt(np.nan, 0.2), learnt(0.0, 0.2))
     assert np.nanmin(learnt(0.0, 0.2) - learnt(0.0, 0.1)) < 0 < np.nanmax(learnt(0.0, 0.2) - learnt(0.0, 0.1))
@@ -64,3 +65,11 @@ def test_who_has_had_the_most_contacts_allowed_is_told_so_of_actions_meant_for_o
     before, after = (weigh(replace(asked, people=who), shelf, TERMS) for who in (asked.people, full))
     told = [{arms.rules[code] for code in arms.barred.first.ravel() if code >= 0} for arms in (before, after)]
     assert "not_meant" in told[0] and "not_meant" not in told[1]
+
+
+def test_where_there_is_no_candidate_there_is_no_arm() -> None:
+    asked, shelf = some(4, N, K)
+    fine = replace(shelf, stock=np.full_like(shelf.stock, np.nan), hidden=np.zeros_like(shelf.hidden))
+    n_with = TERMS.table.n_with_product
+    refused = weigh(asked, fine, TERMS).refused[:, : n_with * K].reshape(N, n_with, K)
+    assert (refused == NO_ARM)[np.broadcast_to(asked.product[:, None] < 0, refused.shape)].all()

@@ -194,7 +194,7 @@ def ann(folder: Path, moment: str, timezone: str = "UTC") -> Shop:
             ("a3", moment, 1.0),
         ],
         columns=["order_id", "ordered_at", "quantity"],
-    ).assign(customer_id="ann", product_id="shoe", unit_price=10.0)
+    ).assign(customer_id="ann", unit_price=10.0, product_id=["shoe", "coat", "coat", "shoe"])
     deliveries = pd.DataFrame(
         [("a1", moment, "shipped"), ("a2", "2024-05-22 09:00", "return_requested")],
         columns=["order_id", "delivered_at", "status"],

@@ -88,6 +88,11 @@ def test_the_policy_that_was_followed_is_valued_at_what_it_earned() -> None:
     assert np.average(weights(log, logging(x))) == pytest.approx(1)
 
 
+def test_where_a_policy_agrees_with_half_of_a_coins_decisions_half_of_them_count() -> None:
+    log = Log.of(np.arange(100) % 2, np.full(100, 0.5), np.arange(100.0), n_actions=2)
+    assert value(log, np.tile([0.0, 1.0], (100, 1))).n_effective == pytest.approx(50)
+
+
 def test_propensities_that_are_all_too_small_by_one_factor_change_nothing_of_snips() -> None:
     x, log = play(N, np.random.default_rng(7))
     smaller = Log.of(log.action, log.propensity * 0.97, log.reward, n_actions=3)

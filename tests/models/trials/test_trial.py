@@ -41,6 +41,12 @@ def test_the_smallest_groups_and_chances_that_can_be_compared_are() -> None:
     assert len(Trial.of(np.arange(2 * MIN_PER_GROUP) < 2 * FEWEST_OUTCOMES, treated, chance)) == 100
 
 
+def test_of_part_of_a_trial_as_many_are_drawn_as_it_has() -> None:
+    rng = np.random.default_rng(0)
+    part = Trial.of(rng.random(400) < 0.3, rng.random(400) < 0.5).take(np.arange(400) % 3 == 0)
+    assert [draw.sum() for draw in part.draws(3, 0)] == [len(part)] * 3
+
+
 def test_the_interval_of_draws_holds_95_percent_of_those_that_are_known() -> None:
     draws = np.append(np.arange(1001.0), [np.nan, np.inf])
     assert Estimate.of_draws(400.0, draws) == pytest.approx((400, 25, 975))
@@ -48,7 +54,7 @@ def test_the_interval_of_draws_holds_95_percent_of_those_that_are_known() -> Non
 
 
 def test_every_fold_has_its_share_of_each_group_and_outcome_and_is_drawn() -> None:
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(9)
     trial = Trial.of(rng.random(997) < 0.2, rng.random(997) < 0.3)
     fold = trial.folds(5, 0)
     counts = np.zeros((2, 2, 5), int)
