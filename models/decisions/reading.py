@@ -190,7 +190,7 @@ SELECT customer_id, coalesce({column}::TINYINT, -1::TINYINT) AS consent FROM cus
 
 _CONTACTS = """
 SELECT customer_id, count(*)::INT AS n FROM contacts
-WHERE sent_at >= TIMESTAMP '{since}' AND sent_at < TIMESTAMP '{moment}' AND coalesce(treated, true)
+WHERE sent_at >= TIMESTAMP '{since}' AND sent_at < TIMESTAMP '{moment}' AND treated
 GROUP BY customer_id
 """
 
@@ -198,7 +198,7 @@ _LAST_CONTACTS = """
 SELECT customer_id, coalesce(action, '') AS action, min(days)::FLOAT AS days,
        count(*) FILTER (days < 7)::INT AS n_7d
 FROM (SELECT *, DATE '{day}' - timezone('{zone}', timezone('UTC', sent_at))::DATE AS days FROM contacts
-      WHERE sent_at < TIMESTAMP '{moment}' AND coalesce(treated, true))
+      WHERE sent_at < TIMESTAMP '{moment}' AND treated)
 GROUP BY ALL
 """
 

@@ -31,6 +31,6 @@ def test_revenue_is_expected_in_money_though_some_returned_more_than_they_bought
 
 
 def test_without_all_prices_no_revenue_is_expected() -> None:
-    rows = pd.DataFrame({name: np.arange(9.0) for name in COLUMNS})
-    revenue = np.where(np.arange(9) < 3, np.nan, 5.0)
+    rows = pd.DataFrame({name: np.arange(N, dtype=float) for name in COLUMNS})
+    revenue = np.where(np.arange(N) < 3, np.nan, np.arange(N))
     assert np.isnan(tweedie_revenue([window(revenue, rows)], rows, QUICK)).all()
