@@ -204,7 +204,8 @@ def test_all_that_is_held_on_a_customer_can_be_exported(home: Path) -> None:
 def test_who_is_held_out_is_no_target_even_where_no_offers_are_made(tmp_path: Path) -> None:
     shop = make_shop(tmp_path, more="[contact_policy]\nheld_out_share = 0.3\n")
     build = Build(shop, MOMENT, {}, {}, Forgotten(b"", frozenset()))
-    scores = {"churn_probability_28d": 0.5, "expected_margin_28d": 10.0}
+    risks = np.linspace(0.1, 0.9, len(build.names))  # the last are asked first
+    scores = {"churn_probability_28d": risks, "expected_margin_28d": 10.0}
     build.__dict__["scores"] = pd.DataFrame(scores, index=pd.Index(build.names, name="customer_id"))
     table = build.retention()
     assert table is not None and build.terms is not None
