@@ -66,7 +66,7 @@ class Churn(ScoreModel[ChurnConfig]):
 
     def notes(self, as_of: date | None = None) -> list[dict[str, Any]]:
         """Return the caveats on the shop's horizon as of a day: see ``Horizon.notes``."""
-        return self.horizon.notes(self.name, as_of)
+        return self.horizon.notes(self.name, as_of if self.chance.later else None)
 
     def predict_from(self, features: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
         """Return ``churn_probability_{h}d`` from customer features as of ``cutoff``.

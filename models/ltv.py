@@ -93,7 +93,7 @@ class Ltv(ScoreModel[LtvConfig]):
 
     def notes(self, as_of: date | None = None) -> list[dict[str, Any]]:
         """Return the caveats on the horizon as of a day: see ``Horizon.notes``."""
-        return self.view.horizon.notes(self.name, as_of)
+        return self.view.horizon.notes(self.name, as_of if self.reconciliation.later else None)
 
     def predict_from(self, features: pd.DataFrame, cutoff: datetime) -> pd.DataFrame:
         """Return the value columns from customer features as of ``cutoff``.

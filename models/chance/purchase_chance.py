@@ -53,6 +53,11 @@ class Extrapolated:
         """Return the chance of an order within the whole, shape (n,), in (0, 1); never below the part's."""
         return np.asarray(expit(self.logit(rows)))
 
+    @property
+    def later(self) -> tuple[tuple[float, float], ...]:
+        """The part's levels of later weeks."""
+        return self.chance.later
+
     def after(self, days: float) -> "Extrapolated":
         """Return this chance at the level of ``days`` after the training."""
         return replace(self, chance=self.chance.after(days))

@@ -1,4 +1,5 @@
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -160,3 +161,12 @@ def test_a_season_is_missed_only_until_the_day_from_which_it_is_known(shop: Shop
     assert horizon.season_from is not None
     days = [None, horizon.season_from - timedelta(days=1), horizon.season_from]
     assert [len(horizon.notes("ltv", day)) for day in days] == [1, 1, 0]
+
+
+def test_a_version_of_one_level_still_says_that_it_knows_no_season(shop: Shop) -> None:
+    known_until = datetime(2025, 6, 1, tzinfo=UTC)  # its last year was the shop's first weeks
+    churn, ltv = Churn.fit(shop, known_until, CONFIG), Ltv.fit(shop, known_until, LTV)
+    assert [model.notes(date(2025, 7, 1)) for model in (churn, ltv)] == [[], []]
+    churn.chance = replace(churn.chance, later=())
+    ltv.reconciliation = replace(ltv.reconciliation, later=())
+    assert [len(model.notes(date(2025, 7, 1))) for model in (churn, ltv)] == [1, 1]
