@@ -213,3 +213,6 @@ def test_who_is_held_out_is_no_target_even_where_no_offers_are_made(tmp_path: Pa
     out = table.text("ruled_out_by") >= 0
     ids = build.customers.ids[table.number("customer")[out].astype(int)]
     assert 0 < out.sum() < len(out) and draw_held_out(ids, 0.3, "recompra").all()
+    known = build.known()
+    assert known is not None
+    np.testing.assert_array_equal(known.standing.risk, risks)

@@ -2,6 +2,7 @@ import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from types import SimpleNamespace
 from typing import Any
 
@@ -172,12 +173,14 @@ def test_a_scoring_that_waits_for_another_one_refuses_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[Any]
 ) -> None:
     make_home(tmp_path)
-    looking = watching(tmp_path, monkeypatch, {"cross_sell": "2"})
-    monkeypatch.setattr(watcher, "BUSY_SECONDS", 0.0)
+    looking, clock = watching(tmp_path, monkeypatch, {"cross_sell": "2"}), [0.0]
+    monkeypatch.setattr(watcher, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     with monkeypatch.context() as patch:
         patch.setattr(watcher, "_run", lambda *_, **__: subprocess.CompletedProcess([], score.BUSY, "", ""))
         assert not looking.look()
     assert refusal(tmp_path) is None
+    assert not looking.look() and runs == []
+    clock[0] = watcher.BUSY_SECONDS
     assert looking.look()
     assert len(runs) == 1
 
@@ -253,7 +256,9 @@ def test_a_scoring_is_given_up_when_its_champions_are_put_back(
 
     looking = Watcher(tmp_path)
     monkeypatch.setattr(looking, "_versions", versions)
+    begun = monotonic()
     assert not looking.look()
+    assert monotonic() - begun < 30  # its process is ended, not waited for
     assert next(seen, None) is None
     assert refusal(tmp_path) is None
 
@@ -266,7 +271,7 @@ def test_whatever_a_look_meets_another_is_taken_and_the_drift_is_looked_at(
     def look() -> None:
         looks.append("champions")
         if len(looks) == 1:
-            raise ZeroDivisionError
+            raise ValueError
 
     def sleep(_: float) -> None:
         if looks[-1] == "drift":

@@ -46,6 +46,7 @@ def test_rows_are_those_of_who_is_left_and_of_who_bought_no_product_there_are_no
     effect: Any = SimpleNamespace(effect=lambda rows, _: pd.DataFrame({"effect": rows["n_orders"]}))
     build = Build(shop, CUTOFF, {"cross_sell": lists, "uplift": effect}, {}, Forgotten.of(home))
     assert build.names[:3] == ["a", "c000", "c002"] and len(build.names) == n
+    assert build.history.customers.all_names() == build.names
     assert build.ready()["for_you"].product[:3, 0].tolist() == [-1, 0, 2]
     told = build.learnt(ActionTable.of([KEEP], Economics(), ContactPolicy()))[KEEP.name]
     orders = shop.customer_features(CUTOFF).loc[build.names, "n_orders"]
@@ -61,7 +62,31 @@ def test_a_scoring_tells_the_caveats_of_every_model(tmp_path: Path) -> None:
         def notes(self, *_: Any) -> list[dict[str, Any]]:
             return [{"code": "season", "model": self.name}]
 
-    home = make_home(tmp_path, board_lines(), products=board_catalogue())
+    more = '[lists]\nlocale = "pt"\n[economics]\ncontact_cost = 9.0\n'
+    lima = {"timezone": "America/Lima", "more": more}
+    home = make_home(tmp_path, board_lines(), products=board_catalogue(), **lima)  # type: ignore[arg-type]
     models = {"churn": Carried(FakeConfig(), CUTOFF), "ltv": Worth(FakeConfig(), CUTOFF)}
     made = Build(Shop(home), CUTOFF, models, {}, Forgotten.of(home)).snapshot()
     assert [(note["code"], note["model"]) for note in made.notes] == [("carried", "churn"), ("season", "ltv")]
+    assert (made.timezone, made.locale, made.economics.contact_cost) == ("America/Lima", "pt", 9.0)
+
+
+def test_demand_and_the_states_of_lists_are_saved_beside_a_scoring(tmp_path: Path) -> None:
+    home = make_home(tmp_path, board_lines(), products=board_catalogue())
+    saved: list[tuple[str, Path]] = []
+    demand = pd.DataFrame({"product_id": ["p1"], "expected_units_28d": [3.0]})
+    models: dict[str, Any] = {
+        "churn": FakeChurn(FakeConfig(), CUTOFF),
+        "repurchase": SimpleNamespace(state=lambda *_: None, demand=lambda *_: demand),
+        "cross_sell": SimpleNamespace(
+            state=lambda *_: None, save_state=lambda _, folder: saved.append(("lists", folder))
+        ),
+        "upsell": SimpleNamespace(
+            state=lambda *_: SimpleNamespace(save=lambda folder: saved.append(("upsell", folder)))
+        ),
+    }
+    build = Build(Shop(home), CUTOFF, models, {}, Forgotten.of(home))
+    build.__dict__["scores"] = pd.DataFrame(index=pd.Index(build.names, name="customer_id"))
+    build.save_more(tmp_path)
+    assert pd.read_parquet(tmp_path / "demand.parquet").equals(demand)
+    assert saved == [("lists", tmp_path / "state"), ("upsell", tmp_path / "state")]
