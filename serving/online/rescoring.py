@@ -51,7 +51,7 @@ class Rescoring:
     def rows(self, ids: Sequence[str], news: NewEvents) -> list[dict[str, Any]]:
         """Return rows of ``refreshed`` for the customers among ``ids`` who ever ordered, all on one day."""
         cutoff = max(row["occurred_at"] for row in news.events) + INSTANT
-        self.excerpt.take(ids, *_plain(news, cutoff))
+        self.excerpt.take(ids, *_plain(news))
         names = self.excerpt.customers_seen(cutoff)
         features, scores = self._tables(cutoff, names)
         basis = {"stamp": self.stamp, "as_of": cutoff, "events_seq": news.seq}
@@ -65,11 +65,10 @@ class Rescoring:
         return [list(Columns.of(table).rows(slice(None))) for table in (features, scores)]
 
 
-def _plain(news: NewEvents, cutoff: datetime) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return events, and contacts before the cutoff, with moments as in the warehouse."""
+def _plain(news: NewEvents) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return events and contacts with moments as in the warehouse."""
     events = [row | {"occurred_at": naive_utc(row["occurred_at"])} for row in news.events]
-    sent = [row for row in news.contacts if row["sent_at"] < cutoff]
-    return events, [row | {"sent_at": naive_utc(row["sent_at"])} for row in sent]
+    return events, [row | {"sent_at": naive_utc(row["sent_at"])} for row in news.contacts]
 
 
 def by_day(news: NewEvents, timezone: str) -> Iterator[tuple[list[str], NewEvents]]:
