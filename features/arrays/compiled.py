@@ -8,7 +8,7 @@ whatever it needs is passed in as an argument.
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -19,7 +19,28 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     import numba
 
     jitted: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    _forgive(jitted)
     return jitted
+
+
+def _forgive(jitted: Any) -> None:
+    """Take a cached index that cannot be read for an old one: the function is then compiled again.
+
+    numba reads an index before it checks that the file is unchanged; one that names a class which has another
+    name since would raise. This relies on its internals, and does nothing if those change.
+    """
+    file = getattr(getattr(jitted, "_cache", None), "_cache_file", None)
+    if file is None:
+        return
+    read = file._load_index
+
+    def load_index() -> Any:
+        try:
+            return read()
+        except Exception:  # whatever unpickling may raise
+            return {}
+
+    file._load_index = load_index
 
 
 def cache_folder(home: Path) -> dict[str, str]:
