@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from typing_extensions import TypeVar
 
 from features.customer import CUSTOMER_FEATURES
-from features.errors import ArtefactError, CannotLearn
+from features.errors import ArtefactError, CannotLearn, first_line
 from features.shop import Shop
 from models.config import Config
 
@@ -137,7 +137,9 @@ def card_of(model: type[Model[C]], folder: Path) -> Iterator[Card[C]]:
     try:
         yield model.read_card(folder)
     except (KeyError, TypeError, ValueError) as error:
-        raise ArtefactError(f"{model.name}: model.json is incomplete ({error!r})", "train again") from error
+        raise ArtefactError(
+            f"{model.name}: model.json is incomplete ({first_line(error)})", "train again"
+        ) from error
 
 
 @contextmanager

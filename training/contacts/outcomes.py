@@ -10,7 +10,6 @@ Three questions, each answered with an interval, or with what is still needed to
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ import pandas as pd
 from features.errors import CannotLearn
 from features.shop import Shop
 from features.storage.files import replacing
+from features.window import shift_days
 from models.trials.power import propose
 from models.trials.trial import Trial, Z
 from training.contacts.decided import Record
@@ -180,7 +180,7 @@ def _needed(record: Record) -> str:
     The effect to detect is the one assumed of retention contacts, ``save_rate`` of those who leave.
     """
     shop, end = record.shop, record.shop.last_midnight
-    cutoff = end - timedelta(days=record.horizon_days)
+    cutoff = shift_days(end, -record.horizon_days, shop.timezone)
     seen = shop.customer_features(cutoff)["days_since_last_order"]
     active = seen.index[seen <= 7 * WEEKS]
     if not len(active):

@@ -205,6 +205,15 @@ def test_a_shop_without_a_decision_gets_an_answer_and_a_table(tmp_path: Path) ->
     assert table(found).row_count == 0
 
 
+def test_a_shop_whose_clock_was_set_back_within_the_horizon_gets_a_proposal(tmp_path: Path) -> None:
+    lines = order_lines()
+    late = pd.Timestamp("2024-11-10") - lines["ordered_at"].max().normalize()
+    lines = lines.assign(ordered_at=lines["ordered_at"] + late)
+    home = make_home(tmp_path, lines, more='timezone = "Europe/Lisbon"\n')
+    none = decisions_of(tables(10)["contacts"]).head(0)
+    assert "hold out" in outcomes(home, none, NO_CONTACTS).proposal
+
+
 def test_a_policy_file_holds_every_id_as_it_is_written(tmp_path: Path) -> None:
     (tmp_path / "policy.csv").write_text(
         "\ufeffcustomer_id;action\n007;offer\nNA;contact\n", encoding="utf-8"
