@@ -163,10 +163,16 @@ def check_actions(settings: Settings) -> None:
 
 
 def _changed(action: Action, changes: Mapping[str, Any]) -> Action:
+    if "name" in changes:
+        raise _refused(action, "name", "an action keeps its name")
     try:
-        return Action.model_validate({**action.model_dump(), **changes, "name": action.name})
+        return Action.model_validate({**action.model_dump(), **changes})
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(["actions", action.name, *(str(part) for part in first["loc"])])
-        fields = ", ".join(name for name in Action.model_fields if name != "name")
-        raise SettingsError(f"recompra.toml: {place}: {first['msg']}", f"the fields are {fields}") from error
+        raise _refused(action, ".".join(str(part) for part in first["loc"]), first["msg"]) from error
+
+
+def _refused(action: Action, place: str, problem: str) -> SettingsError:
+    fields = ", ".join(name for name in Action.model_fields if name != "name")
+    where = f"actions.{action.name}" + (f".{place}" if place else "")
+    return SettingsError(f"recompra.toml: {where}: {problem}", f"the fields are {fields}")

@@ -38,6 +38,13 @@ def test_an_unknown_field_is_named_with_the_known_ones() -> None:
         catalogue({"survey": {"price": 1.0}})
 
 
+def test_an_action_keeps_its_name() -> None:
+    with pytest.raises(
+        SettingsError, match=r"actions\.survey\.name: an action keeps its name.*discount_share"
+    ):
+        catalogue({"survey": {"name": "poll"}})
+
+
 def test_a_window_that_closes_before_it_opens_is_refused() -> None:
     with pytest.raises(ValidationError, match="from_days"):
         Action(name="survey", from_days=5, until_days=4)
