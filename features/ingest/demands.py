@@ -12,6 +12,7 @@ from features.ingest.quality import Report
 from features.ingest.sources import Source
 from features.settings import Settings, TableMap
 from features.storage.tables import quote
+from features.words import counted
 
 Card = dict[str, Any]
 """What the warehouse's card holds, or an entry of its sources."""
@@ -69,7 +70,8 @@ def one_currency(con: duckdb.DuckDBPyConnection, settings: Settings) -> Settings
     names = {name for name, *_ in currencies} | ({settings.currency.upper()} if settings.currency else set())
     if len(names) > 1:
         message = "; ".join(
-            f"{name}: {n} rows, as {src} row {', '.join(map(str, at))}" for name, n, src, at in currencies
+            f"{name}: {counted(n, 'row')}, as {src} row {', '.join(map(str, at))}"
+            for name, n, src, at in currencies
         )
         ours = f" (the shop's is {settings.currency})" if settings.currency else ""
         raise InputError(
