@@ -131,15 +131,16 @@ def due_of(snapshot: Snapshot, customer: Customer) -> dict[str, str]:
 def picked(state: State, customer: Customer, ask: ListQuery) -> tuple[list[Pick], Path, str | None]:
     """Return the list, its origin, and why it is not a personal one."""
     snapshot = state.snapshot
-    if snapshot.live is None and LISTS[ask.list_name].bought == "never":
-        ask = replace(ask, banned=ask.banned | _had(snapshot, customer))
+    if customer.lines:
+        ask = _new_to(snapshot, customer, ask)
     waits = snapshot.live is not None and (customer.lines or ask.cart)
     if ask.list_name in PERSONAL and customer.code >= 0 and not waits:
         picks, whole = from_ready(snapshot, customer.code, ask)
-        if picks and snapshot.live is None:
-            picks, whole = _continued(snapshot, ask, picks), True
+        if picks and len(picks) < ask.k and snapshot.live is None:
+            picks, whole = _continued(snapshot, _new_to(snapshot, customer, ask), picks), True
         if whole:
             return picks, "ready", None
+    ask = _new_to(snapshot, customer, ask)
     reason = _why_not_live(snapshot, customer, ask)
     if reason is None:
         return live(snapshot, customer, ask), "live", None
@@ -154,13 +155,18 @@ def picked(state: State, customer: Customer, ask: ListQuery) -> tuple[list[Pick]
     return picks, "fallback", f"{reason}: {message}"
 
 
-def _had(snapshot: Snapshot, customer: Customer) -> frozenset[str]:
-    """Return what a customer bought, also since the scoring, of which ready lists do not know."""
+def _new_to(snapshot: Snapshot, customer: Customer, ask: ListQuery) -> ListQuery:
+    """Return the query without what the customer bought, where no ranker knows it: for lists of new products.
+
+    Ready lists are without what was bought before the scoring.
+    """
+    if snapshot.live is not None or LISTS[ask.list_name].bought != "never":
+        return ask
     history, bought = snapshot.history, [name for name, _ in customer.lines]
     if history is not None and customer.code >= 0:
         mine = np.unique(history.product[history.rows(customer.code)])
         bought += snapshot.catalogue.products.names(mine)
-    return frozenset(bought)
+    return replace(ask, banned=ask.banned.union(bought))
 
 
 def _alike(state: State, customer: Customer, ask: ListQuery) -> tuple[list[Pick], Path, str | None] | None:

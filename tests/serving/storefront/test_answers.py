@@ -283,3 +283,15 @@ def test_somebody_without_orders_is_shown_what_sells_to_those_alike(store: Store
     assert "segment" not in {product["source"] for product in ask(state, customer_id="nobody").products}
     assert "segment" not in {product["source"] for product in ask(state, customer_id="c000003").products}
     state.view.close()
+
+
+def test_a_whole_ready_list_is_answered_without_reading_what_the_customer_bought(store: Store) -> None:
+    """It took a third of the rate of ready lists."""
+
+    class Unread:
+        def __getattr__(self, name: str) -> Any:
+            raise AssertionError(f"history.{name} was read")
+
+    unranked: Any = replace(make_snapshot(), live=None, history=Unread())
+    answer = ask(state_of(store, unranked), customer_id="c000003", list="new_for_you", k=5)
+    assert answer.answered_from == "ready" and len(answer.products) == 5
