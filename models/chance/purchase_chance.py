@@ -196,5 +196,5 @@ class PurchaseChance:
         """Rebuild from what ``facts`` returned."""
         part = facts["nearer"]
         extrapolated = None if part is None else Extrapolated.of(part, trees)
-        later = tuple((days, shift) for days, shift in facts.get("later", ()))
+        later = tuple((days, shift) for days, shift in facts["later"])
         return cls(LogLinear.of(facts["linear"]), trees, facts["shift"], extrapolated, later)

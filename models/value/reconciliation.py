@@ -44,6 +44,6 @@ class Reconciliation:
         """Rebuild from what ``facts`` returned."""
         gap = facts["shop_gap_days"]
         levels = {name: Level(**facts[name]) for name in ("days", "revenue")}
-        later = tuple((at, Level(**days), Level(**revenue)) for at, days, revenue in facts.get("later", ()))
+        later = tuple((at, Level(**days), Level(**revenue)) for at, days, revenue in facts["later"])
         parts = levels | {"interval": Interval(**facts["interval"]), "later": later}
         return cls(**{**facts, **parts, "shop_gap_days": float("nan") if gap is None else gap})
