@@ -145,7 +145,7 @@ def _load(model: type[M], folder: Path, name: str, version: str) -> M:
     try:
         return model.load(folder)
     except (KeyError, ValueError, TypeError, OSError) as error:
-        message = f"{name} v{version} cannot be loaded ({type(error).__name__}: {error})"
+        message = f"{name} v{version} cannot be loaded ({first_line(error)})"
         raise ArtefactError(message, "promote or train another version") from error
 
 

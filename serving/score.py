@@ -26,7 +26,7 @@ from serving.scoring.folder import load, write
 from serving.scoring.kept import in_words, outdated, whole
 from serving.state import BUSY, Pointer
 from serving.watching import drift
-from serving.watching.orphan import end_with
+from serving.watching.orphan import end_with, with_last_words
 
 log = logging.getLogger("recompra.score")
 
@@ -165,20 +165,14 @@ def _tidy(home: Path) -> None:
 
 
 def main(home: Path, as_of: str) -> int:
-    """Score, for the watcher: on failure the last line of standard error is the reason.
-
-    Returns ``BUSY`` during another scoring, which says nothing about the champions.
-    """
+    """Score, for the watcher; return ``BUSY`` during another scoring: it says nothing about the champions."""
     try:
         score(home, datetime.fromisoformat(as_of))
     except Busy:
         return BUSY
-    except RecompraError as error:
-        print(error, file=sys.stderr)
-        return 1
     return 0
 
 
 if __name__ == "__main__":
     end_with(int(sys.argv[2]))
-    sys.exit(main(Path(sys.argv[1]), sys.argv[3]))
+    sys.exit(with_last_words(lambda: main(Path(sys.argv[1]), sys.argv[3])))

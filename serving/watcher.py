@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 
-from features.errors import RecompraError
+from features.errors import RecompraError, first_line
 from serving.online.refresh import Refresher
 from serving.online.view import DEAD
 from serving.persons import erasure
@@ -93,7 +93,7 @@ class Watcher:
                 return
         except (*DEAD, OSError, RecompraError) as error:  # checked again at the next look
             self._sweep_at = time.monotonic() + SWEEP_AGAIN_SECONDS
-            log.warning("erasures cannot be read from the store (%s)", type(error).__name__)
+            log.warning("erasures cannot be read from the store: %s", first_line(error))
             return
         log.info("customers were erased: their rows leave warehouse and scorings")
         done = _run("serving.persons.erasure", self.home)
@@ -174,9 +174,11 @@ def _run(
 
 
 def _last(done: "subprocess.CompletedProcess[str]") -> str:
-    """Return the last line of a failed process."""
+    """Return why a process failed: the last line it wrote, unless it was killed."""
+    if done.returncode < 0:
+        return f"its process was killed (signal {-done.returncode}); usually memory has run out"
     lines = done.stderr.strip().splitlines()
-    return lines[-1] if lines else f"it ended with code {done.returncode}"
+    return lines[-1] if lines else f"its process ended without a word (code {done.returncode})"
 
 
 def watch(watcher: Watcher, refresher: Refresher) -> None:

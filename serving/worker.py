@@ -12,12 +12,12 @@ from pathlib import Path
 from statistics import median
 from time import monotonic, sleep, thread_time
 
-from features.errors import ArtefactError, NotFound, RecompraError
+from features.errors import ArtefactError, NotFound, RecompraError, first_line
 from features.settings import ListName
 from models.lists.list_kinds import PERSONAL
 from serving.api import LIST_NAMES, Offer, RecommendRequest
 from serving.entrance.audit import Audit
-from serving.online.view import DEAD, View
+from serving.online.view import DEAD, UNREADABLE, View
 from serving.scoring.folder import load
 from serving.scoring.kept import scorings
 from serving.state import POINTER, Pointer, State, refusal, registry_trouble
@@ -83,7 +83,7 @@ class Worker:
             except DEAD as error:
                 if monotonic() >= until:
                     raise
-                log.error("the store cannot be opened, trying again: %s", type(error).__name__)
+                log.error("the store cannot be opened, trying again: %s", first_line(error))
                 sleep(FOLLOW_SECONDS * 5)
 
     def close(self) -> None:
@@ -141,10 +141,11 @@ class Worker:
             self._refuse(str(error))
         except (*DEAD, self.store.driver_error) as error:
             self._seen = None  # the scoring may be fine: look again
-            self._refuse(f"the store cannot be read ({type(error).__name__})")
-        except Exception as error:  # whatever is wrong with a new scoring, the old one stays in service
+            log.error("the store cannot be read: %s", first_line(error))
+            self._refuse(UNREADABLE)
+        except Exception:  # whatever is wrong with a new scoring, the old one stays in service
             log.exception("a new scoring failed its canary")
-            self._refuse(f"the scoring {stamp} failed its canary ({type(error).__name__})")
+            self._refuse(f"the scoring {stamp} cannot answer its test requests; the log says why")
         return None
 
     def _load(self, stamp: str) -> State:

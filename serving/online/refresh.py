@@ -16,7 +16,7 @@ from features.errors import ArtefactError, first_line
 from serving.online import refreshed
 from serving.online.backlog import Backlog, NewEvents
 from serving.online.rescoring import Rescoring, by_day
-from serving.online.view import DEAD
+from serving.online.view import DEAD, UNREADABLE
 from serving.state import POINTER
 from serving.store import Store
 from serving.watching import drift
@@ -62,7 +62,9 @@ class Refresher:
             self._follow()
             return self._work()
         except DEAD as error:
-            self._tell(f"the store cannot be read ({type(error).__name__})")
+            if self.status.trouble != UNREADABLE:
+                log.error("the store cannot be read: %s", first_line(error))
+            self.status.trouble = UNREADABLE
             self._pointer = None  # the next look opens the scoring anew and queues all who wait
             return False
         finally:
@@ -107,9 +109,10 @@ class Refresher:
             if self.rescoring is not None:
                 self.rescoring.probe()
         except Exception as broken:  # not this customer: nobody can be refreshed
-            return self._close(f"customers cannot be refreshed: {_words(broken)}")
+            return self._close(f"customers cannot be refreshed: {first_line(broken)}")
         last = max(news.events, key=lambda row: row["seq"])["event_id"]
-        log.error("the customer of event %s is not refreshed, the old scores stay: %s", last, _words(error))
+        why = first_line(error)
+        log.error("the customer of event %s is not refreshed, the old scores stay: %s", last, why)
         self.status.skipped += 1
 
     def _follow(self) -> None:
@@ -126,7 +129,7 @@ class Refresher:
         try:
             self.rescoring = Rescoring.open(self.home)
         except Exception as error:  # whatever is wrong with the models, the old scores stay
-            return self._close(f"customers cannot be refreshed: {_words(error)}")
+            return self._close(f"customers cannot be refreshed: {first_line(error)}")
         refreshed.drop_others(self.store, self.rescoring.stamp)
         self.backlog = Backlog(self.store, self.rescoring.stamp, self.rescoring.as_of)
         self._drift = 0.0
@@ -154,7 +157,7 @@ class Refresher:
             folder = self.home / "lists" / rescoring.stamp
             self.status.psi = drift.served(folder, {name: row.features for name, row in rows.items()})
         except (ArtefactError, *DEAD) as error:
-            log.error("drift cannot be measured: %s", _words(error))
+            log.error("drift cannot be measured: %s", first_line(error))
         self._drifted = drift.log_new(self.status.psi, self._drifted)
 
     def _write_status(self) -> None:
@@ -168,8 +171,4 @@ class Refresher:
         try:
             self.status.write(self.home, self.clock())
         except OSError as error:  # a full disk: the customers matter more
-            log.error("the watcher's status cannot be written: %s", _words(error))
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {first_line(error)}"
+            log.error("the watcher's status cannot be written: %s", first_line(error))

@@ -17,6 +17,7 @@ from weakref import finalize
 
 import sqlalchemy as sa
 
+from features.errors import first_line
 from serving.entrance.keys import Key, holder
 from serving.online.clock import counters
 from serving.online.tables import CONTACTS, ERASURES, EVENTS, KEYS, MOVING, STOCK, TOPICS
@@ -27,6 +28,7 @@ from serving.store import Store
 log = logging.getLogger("recompra.serving")
 DEAD = (sa.exc.DBAPIError,)
 """What is raised if the store cannot be read: SQLAlchemy's wrapping of the driver's errors."""
+UNREADABLE = "the store cannot be read; the log says why"
 SURE_SECONDS = 0.2
 """After this time the clock is read even if nothing seems to have been written, to notice a lost store."""
 READ_CLOCK = f"SELECT {', '.join(TOPICS)} FROM clock"
@@ -98,8 +100,8 @@ class View:
 
     def _mark_down(self, error: Exception) -> None:
         if not self.down:
-            log.error("the store cannot be read, answers go on with what is known: %s", type(error).__name__)
-        self.down = f"the store cannot be read ({type(error).__name__})"
+            log.error("the store cannot be read, answers go on with what is known: %s", first_line(error))
+        self.down = UNREADABLE
 
     def _let_go(self, *, spoilt: bool = False) -> None:
         if self._wal_header is not None:

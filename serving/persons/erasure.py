@@ -32,7 +32,7 @@ from serving.persons.rights import Forgotten, digest_of, forget, scrub
 from serving.scoring.kept import whole
 from serving.state import Pointer, write_card
 from serving.store import Store
-from serving.watching.orphan import end_with
+from serving.watching.orphan import end_with, with_last_words
 
 log = logging.getLogger("recompra.erasure")
 MARK, LOCK, PROOFS = "erased.json", "erasing.lock", "erasures"
@@ -267,4 +267,4 @@ def main(home: Path) -> int:
 if __name__ == "__main__":
     os.nice(10)
     end_with(int(sys.argv[2]))
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(with_last_words(lambda: main(Path(sys.argv[1]))))

@@ -1,10 +1,15 @@
-"""Ends a process together with its parent: an orphaned worker would keep the port, a scoring its lock."""
+"""How our processes end: with their parent (an orphan would keep its port or its lock), and in words."""
 
 import logging
 import os
 import signal
+import sys
+import traceback
+from collections.abc import Callable
 from threading import Thread
 from time import sleep
+
+from features.errors import RecompraError, first_line
 
 log = logging.getLogger("recompra.serving")
 KEEPER = "RECOMPRA_KEEPER"
@@ -29,3 +34,15 @@ def _watch(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     sleep(GRACE_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def with_last_words(work: Callable[[], int]) -> int:
+    """Return the exit code of a process's work; if it fails, its last line on standard error says why."""
+    try:
+        return work()
+    except RecompraError as error:
+        print(error, file=sys.stderr)
+    except Exception as error:  # a bug, or another library's error: where it was is above the reason
+        traceback.print_exc()
+        print(f"it failed unexpectedly: {first_line(error)} (the log shows where)", file=sys.stderr)
+    return 1

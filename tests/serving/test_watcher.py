@@ -22,7 +22,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     def run(_: str, home: Path, *more: str, **__: Any) -> Any:
         made.append([str(home), *more])
-        told = "Traceback\nArtefactError: no model.json"
+        told = "Traceback\nchurn v2 holds no model.json"
         return subprocess.CompletedProcess([], int((home / "broken").exists()), "", told)
 
     monkeypatch.setattr(watcher, "_run", run)
@@ -97,17 +97,17 @@ def test_champions_that_cannot_score_are_refused_once_and_said_so(
     assert not looking.look()
     assert not looking.look()
     assert len(runs) == 1
-    assert refusal(tmp_path) == "ArtefactError: no model.json"
+    assert refusal(tmp_path) == "churn v2 holds no model.json"
     assert json.loads((tmp_path / "refused.json").read_text())["models"] == champions
 
 
-def test_a_scoring_that_ends_without_a_word_is_refused_by_its_code(
+def test_a_scoring_that_was_killed_is_refused_and_said_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_home(tmp_path)
     monkeypatch.setattr(watcher, "_run", lambda *_, **__: subprocess.CompletedProcess([], -9, "", ""))
     assert not watching(tmp_path, monkeypatch, {"cross_sell": "2"}).look()
-    assert refusal(tmp_path) == "it ended with code -9"
+    assert refusal(tmp_path) == "its process was killed (signal 9); usually memory has run out"
 
 
 def test_refused_champions_are_tried_again_ever_later_in_case_the_disk_was_full(
@@ -158,14 +158,14 @@ def test_what_could_not_be_erased_is_told_and_tried_again_after_a_minute(
             raise OSError("gone")
         return True
 
-    clock, left = [0.0], subprocess.CompletedProcess([], 1, "", "ArtefactError: left: lists/")
+    clock, left = [0.0], subprocess.CompletedProcess([], 1, "", "left: lists/")
     monkeypatch.setattr(watcher, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(watcher.erasure, "due", due)
     monkeypatch.setattr(watcher, "_run", lambda *_, **__: left)
     looking = watching(tmp_path, monkeypatch, make_home(tmp_path).models)
     for clock[0] in (1.0, 3.0, 60.0, 62.0):
         looking.look()
-    told = {"sweep": "left: lists/", "store": "erasures cannot be read from the store (OSError)"}
+    told = {"sweep": "left: lists/", "store": "erasures cannot be read from the store: gone"}
     assert caplog.text.count(told[fails]) == 2
 
 

@@ -72,7 +72,7 @@ def test_a_scoring_that_cannot_answer_is_refused(worker: Worker, tmp_path: Path)
     made = make_snapshot()
     newer(tmp_path, catalogue=replace(broken, stock=made.catalogue.stock[:-10]))
     follow(worker)
-    assert "canary" in worker.refused or "cannot be read" in worker.refused
+    assert "cannot answer its test requests" in worker.refused or "cannot be read" in worker.refused
     assert worker.serving().snapshot.stamp != NEWER
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from worlds.orders import make_home
 
+from features.errors import ArtefactError
 from serving import run, store
+from serving.watching.orphan import with_last_words
 
 HERE = Path(store.__file__).parent.parent
 PARENT = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[1]]).wait()"
@@ -99,3 +101,23 @@ def _child(parent: int, module: str) -> int:
                     return int(place.name)
         time.sleep(0.05)
     raise AssertionError(f"{module} was not started")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            ArtefactError("churn v2 holds no model.json", "train again"),
+            "churn v2 holds no model.json. Hint: train again",
+        ),
+        (KeyError("features"), "it failed unexpectedly: no 'features' (the log shows where)"),
+    ],
+)
+def test_the_last_line_of_a_process_that_failed_is_its_reason(
+    error: Exception, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails() -> int:
+        raise error
+
+    assert with_last_words(fails) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == told
