@@ -7,6 +7,8 @@ from features.ingest import casting, sources
 from features.settings import Settings, TableMap
 from features.storage.contracts import ORDER_LINES, Column, Kind, Table
 
+MISTYPED, MISTYPED_FLAGS = 0.5, 0.05
+"""Up to this share of unreadable cells, a column's rows are quarantined one by one."""
 DATE_FORMATS = (
     "%d/%m/%y",
     "%d.%m.%y",
@@ -20,6 +22,8 @@ DATE_FORMATS = (
 TIME_FORMATS = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
 SPREADSHEET = "1899-12-30"
 """The day from which spreadsheets count days."""
+YES = "'yes', 'sim', 'ja', 'oui', 'si', 'sí', 'y', 's', 'j', 'o', 'true', 'on', '1'"
+NO = "'no', 'não', 'nao', 'nein', 'nee', 'non', 'n', 'false', 'off', '0'"
 EXAMPLES: dict[Kind, tuple[str, ...]] = {
     "time": (
         *(f"try_strptime({{}}, '{day} {clock}')" for day in DATE_FORMATS for clock in TIME_FORMATS),
@@ -37,13 +41,16 @@ EXAMPLES: dict[Kind, tuple[str, ...]] = {
         "replace(regexp_replace({}, '[^0-9,-]', '', 'g'), ',', '.')",
         "regexp_replace({}, '[^0-9.-]', '', 'g')",
     ),
-    "flag": ("lower({}) IN ('yes', 'sim', 'ja', 'oui', 'si')",),
+    "flag": (f"lower(trim({{}})) IN ({YES})", "{} = 'its word for yes'"),
 }
 """Expressions for common foreign formats: day before month, days since 1899, decimal comma, currency sign."""
 COMMA = "regexp_full_match({}, '[^0-9]*([0-9]+|[0-9]{{1,3}}([. ][0-9]{{3}})+)(,[0-9]*)?[^0-9]*')"
 POINT = "regexp_full_match({}, '[^0-9]*([0-9]+|[0-9]{{1,3}}([, ][0-9]{{3}})+)([.][0-9]*)?[^0-9]*')"
-PROVIDED = dict(zip(EXAMPLES["number"], (COMMA, COMMA, POINT), strict=True))
-"""How a number must be written for an example to read it as it was meant."""
+KNOWN = f"lower(trim({{}})) IN ({YES}, {NO})"
+PROVIDED = dict(
+    zip((*EXAMPLES["number"], *EXAMPLES["flag"]), (COMMA, COMMA, POINT, KNOWN, f"NOT {KNOWN}"), strict=True)
+)
+"""How a number or a flag must be written for an example to read it as it was meant."""
 PARTED = "'-?[1-9][0-9]{0,2}([.][0-9]{3})+'"
 
 OFFSET = "':.* ?([+-][0-9]{2}:?([0-9]{2})?)$'"
@@ -58,6 +65,31 @@ def example(con: duckdb.DuckDBPyConnection, relation: str, column: Column, cell:
     counts = ", ".join(f"count({casting.read(column.kind, attempt)})" for attempt in tries)
     read = con.execute(f"SELECT {counts} FROM {relation}").fetchall()[0]
     return setting(column.name, forms[read.index(max(read))].format(name))
+
+
+def examples(
+    con: duckdb.DuckDBPyConnection, relation: str, column: Column, *, sql: str, others: dict[Column, str]
+) -> str:
+    """Return the line that reads a refused column, and those for ``others`` (texts) that would be refused."""
+    counts = [
+        f", count({casting.cast(other.kind, cell, 'VARCHAR', timezone='UTC', timestamps='UTC')}), "
+        f"count(nullif(trim({cell}), ''))"
+        for other, cell in others.items()
+    ]
+    _, *counted = con.execute(f"SELECT 0{''.join(counts)} FROM {relation}").fetchall()[0]
+    shares = zip(others.items(), counted[::2], counted[1::2], strict=True)
+    alike = [it for it, read, there in shares if is_foreign(it[0], there - read, read)]
+    one, *more = [example(con, relation, *it) for it in [(column, sql), *alike]]
+    return f"{one}; and likewise {'; '.join(more)}" if more else one
+
+
+def is_foreign(column: Column, n_unreadable: int, n_read: int) -> bool:
+    """Tell whether so many cells are unreadable that the column is of another type: then nothing is read.
+
+    A flag has two words only: where its yes or its no is unreadable, that is no typing error.
+    """
+    share = MISTYPED_FLAGS if column.kind == "flag" else MISTYPED
+    return n_unreadable > share * (n_unreadable + n_read)
 
 
 def thousands(

@@ -124,7 +124,7 @@ def in_words(source: Source) -> Iterator[None]:
             "repair that line, or export the file again" if in_csv else "repair the file, or the column map"
         )
         if "unicode" in message:
-            hint = "save it as CSV in UTF-8, as spreadsheets offer to"
+            hint = "save it as CSV in UTF-8, as spreadsheets and iconv -f WINDOWS-1252 -t UTF-8 do"
         raise InputError(f"{source.label} ({source.table}) is broken: {message}", hint) from error
 
 

@@ -13,8 +13,6 @@ from features.storage import contracts
 from features.storage.contracts import TABLES, Column, Kind, Table
 from features.storage.tables import quote
 
-BROKEN_SHARE = 0.5
-"""Above this share of unreadable cells a column is of the wrong type, and the whole file is refused."""
 UNTYPED = ("id", "text", "digest")
 
 
@@ -279,12 +277,14 @@ def _refuse_wrong_types(opened: Opened, cells: list[Cell]) -> int:
     sql = f"SELECT count(*){counts} FROM staged_{table} WHERE source = {quote(label)}"
     rows, *counted = opened.con.execute(sql).fetchall()[0]
     for cell, broken, read, first in zip(typed, counted[::3], counted[1::3], counted[2::3], strict=True):
-        if broken > BROKEN_SHARE * (broken + read):
+        if advice.is_foreign(cell.column, broken, read):
+            texts = {c.column: c.sql for c in typed[typed.index(cell) + 1 :] if c.type == "VARCHAR"}
+            proposed = advice.examples(opened.con, opened.relation, cell.column, sql=cell.sql, others=texts)
             raise InputError(
                 f"{label}: column {cell.column.name!r} of {table} must be "
                 f"{contracts.WORDS[cell.column.kind]}; {broken} of {rows} rows are not, as {first[:300]}",
                 f"map it to an expression in recompra.toml under [tables.{table}.columns], "
-                f"such as {advice.example(opened.con, opened.relation, cell.column, cell.sql)}",
+                f"such as {proposed}",
             )
     return int(rows)
 

@@ -49,6 +49,28 @@ def test_a_refusal_proposes_what_reads_this_very_column(tmp_path, column, cells,
 
 
 @pytest.mark.parametrize(
+    ("cells", "proposed"),
+    [
+        (["S", "N", "S "], "lower(trim(ok)) IN ("),
+        (["Sí", "no"], "lower(trim(ok)) IN ("),
+        (["aceito", "recusado"], "ok = 'its word for yes'"),
+    ],
+)
+def test_a_flag_is_proposed_to_be_read_by_words_that_it_holds(tmp_path, cells, proposed):
+    (tmp_path / "order_lines.csv").write_text("customer_id,ordered_at\n0,2024-02-01\n")
+    rows = [f"{at},{cell}" for at, cell in enumerate(cells)]
+    (tmp_path / "customers.csv").write_text("\n".join(["customer_id,ok", *rows]))
+    toml = tmp_path / "recompra.toml"
+    toml.write_text("[tables.customers.columns]\nemail_consent = 'ok'\n")
+    line = refusal(tmp_path, tmp_path / "home")
+    assert proposed in line
+    toml.write_text(f"[tables.customers.columns]\n{line}\n")
+    ingest(tmp_path, tmp_path / "home")
+    found = Shop(tmp_path / "home").con.raw_sql("SELECT count_if(email_consent) FROM customers").fetchone()
+    assert found == (sum(cell.startswith("S") for cell in cells),)
+
+
+@pytest.mark.parametrize(
     ("heading", "adapter"),
     [
         (f"{SHOPIFY},Lineitem sku,Lineitem name,Lineitem price,Lineitem quantity", "shopify"),

@@ -76,18 +76,16 @@ def test_a_file_is_refused_in_words_and_nothing_changes_when(tmp_path, case):
     assert [word for word in words if word not in told] == []
 
 
-def test_what_a_refusal_proposes_reads_the_column_it_refused(tmp_path):
+def test_what_a_refusal_proposes_reads_all_columns_of_the_table_it_refused(tmp_path):
     (tmp_path / "order_lines.csv").write_text("customer_id;dia;preco\na;31/01/2024 10:00;1.299,50\n")
     (tmp_path / "customers.csv").write_text("customer_id;email_consent;birthday\na;sim;31/01/1980\nb;não;\n")
     columns = {"order_lines": {"ordered_at": "dia", "unit_price": "preco"}, "customers": {}}
-    for _ in range(4):
+    for _ in columns:
         write_map(tmp_path, columns)
         with pytest.raises(InputError, match="such as") as refused:
             ingest(tmp_path, tmp_path / "home")
-        table, name, expression = re.search(
-            r"\[tables\.(\w+)\..* as (\w+) = (.*)$", str(refused.value)
-        ).groups()
-        columns[table][name] = expression.strip('"')
+        table, proposed = re.search(r"\[tables\.(\w+)\..* such as (.*)$", str(refused.value)).groups()
+        columns[table] |= re.findall(r'(\w+) = "([^"]*)"', proposed)
     write_map(tmp_path, columns)
     ingest(tmp_path, tmp_path / "home")
     shop = Shop(tmp_path / "home")
