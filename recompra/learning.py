@@ -136,8 +136,8 @@ def outcomes(
     from features.shop import Shop
     from serving.online.tables import CONTACTS, DECISIONS
     from serving.store import Store
+    from training.contacts.outcome_tables import boards, sentences
     from training.contacts.outcomes import outcomes as run
-    from training.contacts.outcomes import table
     from training.contacts.past_policies import read_policy
 
     Shop(home())  # refuses a folder that is no home
@@ -146,12 +146,10 @@ def outcomes(
         pd.DataFrame(store.everything(rows), columns=rows.c.keys()) for rows in (DECISIONS, CONTACTS)
     )
     found = run(home(), decisions, contacts, policy=None if policy is None else read_policy(policy))
-    if (figures := table(found)).row_count:
-        console().print(figures)
-    for name, why in found.not_yet.items():
-        typer.echo(f"{name}: not yet: {why}")
-    if found.proposal:
-        typer.echo(f"to find out: {found.proposal}")
+    for board in boards(found):
+        console().print(board)
+    for words in sentences(found):
+        typer.echo(words)
     file = out or home() / "outcomes.json"
     found.write(file)
     typer.echo(f"written to {file}")

@@ -93,8 +93,8 @@ def report(
         page.write(out)
     if message := silence(home(), then):
         typer.echo(message)
-    for words in page.missing():
-        typer.echo(f"not known: {words}")
+    for words in [*page.caveats(), *(f"not known: {what}" for what in page.missing())]:
+        typer.echo(words)
     typer.echo(f"written to {out}")
 
 

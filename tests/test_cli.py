@@ -415,7 +415,9 @@ def test_outcomes_of_few_decisions_say_what_they_need(run, home) -> None:
     store.close()
     code, printed, _ = run("outcomes")
     assert code == 0
-    assert "not yet: 200 decisions with a known outcome are needed, found 1" in " ".join(printed.split())
+    said = " ".join(printed.split())
+    assert "What would have been earned? Not known yet: as it was done, nobody is contacted, offer to" in said
+    assert "200 decisions with a known outcome are needed, found 1" in said
     assert json.loads((home / "outcomes.json").read_text())["actions"]["offer"]["n"] == 1
 
 

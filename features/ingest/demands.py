@@ -70,7 +70,7 @@ def one_currency(con: duckdb.DuckDBPyConnection, settings: Settings) -> Settings
     names = {name for name, *_ in currencies} | ({settings.currency.upper()} if settings.currency else set())
     if len(names) > 1:
         message = "; ".join(
-            f"{name}: {counted(n, 'row')}, as {src} row {', '.join(map(str, at))}"
+            f"{name}: {counted(n, 'row')}, such as {src} row {', '.join(map(str, at))}"
             for name, n, src, at in currencies
         )
         ours = f" (the shop's is {settings.currency})" if settings.currency else ""

@@ -172,10 +172,10 @@ def _name_contacts(con: duckdb.DuckDBPyConnection, table: Table) -> None:
 
 
 def _reject_repeated(con: duckdb.DuckDBPyConnection, table: Table) -> None:
-    key = ", ".join(table.key)
+    key, verb = ", ".join(table.key), "is" if len(table.key) == 1 else "are"
     con.execute(f"""
         UPDATE staged_{table.name} AS s
-        SET reason = '{" and ".join(table.key)} repeated: a later row is used',
+        SET reason = '{" and ".join(table.key)} {verb} repeated: a later row is used',
             row = {_cells(table)}
         FROM (SELECT source, __row,
                      row_number() OVER (PARTITION BY {key} ORDER BY source DESC, __row DESC) AS nth

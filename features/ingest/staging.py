@@ -172,8 +172,9 @@ def _verdict(opened: Opened, cells: list[Cell]) -> str:
         if column.kind == "id" and cell.type == "VARCHAR":
             cases += _of_ids(name)
         if column.kind == "number":
-            low = f"{name} is negative" if column.low == 0 else f"{name} is out of range"
-            cases += [(f"{name} < {column.low}", low), (f"{name} > {column.high}", f"{name} is out of range")]
+            astray = f"{name} is out of range ({column.low:,.0f} to {column.high:,.0f})"
+            low = f"{name} is negative" if column.low == 0 else astray
+            cases += [(f"{name} < {column.low}", low), (f"{name} > {column.high}", astray)]
     cases += opened.table.rules
     return "CASE " + " ".join(f"WHEN {test} THEN {quote(reason)}" for test, reason in cases) + " END"
 
@@ -203,7 +204,7 @@ def _of_ids(name: str) -> list[tuple[str, str]]:
     longest = contracts.LONGEST_ID
     return [
         (f"length({name}) > {longest}", f"{name} is longer than {longest} characters"),
-        (f"regexp_matches({name}, '[[:cntrl:]]')", f"{name} holds a control character"),
+        (f"regexp_matches({name}, '[[:cntrl:]]')", f"{name} contains a control character"),
     ]
 
 
@@ -282,7 +283,7 @@ def _refuse_wrong_types(opened: Opened, cells: list[Cell]) -> int:
             proposed = advice.examples(opened.con, opened.relation, cell.column, sql=cell.sql, others=texts)
             raise InputError(
                 f"{label}: column {cell.column.name!r} of {table} must be "
-                f"{contracts.WORDS[cell.column.kind]}; {broken} of {rows} rows are not, as {first[:300]}",
+                f"{contracts.WORDS[cell.column.kind]}; {broken} of {rows} rows are not, as in {first[:300]}",
                 f"map it to an expression in recompra.toml under [tables.{table}.columns], "
                 f"such as {proposed}",
             )

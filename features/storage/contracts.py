@@ -28,8 +28,8 @@ EXACT = "DECIMAL(18, 6)"
 WORDS: dict[Kind, str] = {
     "id": "an id",
     "text": "text",
-    "time": "a date or time (2026-03-29 23:30:00, with an offset or without)",
-    "day": "a date (2026-03-29)",
+    "time": "a date or time such as 2026-03-29 23:30:00 (with or without an offset)",
+    "day": "a date such as 2026-03-29",
     "number": "a number",
     "flag": "true or false",
     "digest": "an address, of which only the SHA-256 is kept",
@@ -100,7 +100,7 @@ ORDER_LINES = Table(
         ("quantity < 0 AND customer_id IS NULL", "return without a customer"),
         ("quantity > 0 AND discount < 0", "discount is negative"),
         (f"{MONEY} <= 0", "free line: nothing was paid"),
-        (f"{MONEY} > {LARGEST_MONEY:.0f}", "amount is out of range"),
+        (f"{MONEY} > {LARGEST_MONEY:.0f}", f"the amount is out of range (more than {LARGEST_MONEY:,.0f})"),
     ),
 )
 

@@ -52,12 +52,18 @@ class Page:
     left_out: LeftOut
 
     def missing(self, locale: str = DEFAULT) -> list[str]:
-        """Return what is unknown, in words."""
+        """Return what is unknown, and why, in words."""
         words = Words(locale)
-        return [
-            sentence(one.note, words.language) if one.note else words.unknown(one.code, one.why, one.message)
-            for one in self.left_out
-        ]
+        return [words.unknown(one.code, one.why, one.message) for one in self.left_out if not one.note]
+
+    def caveats(self, locale: str = DEFAULT) -> list[str]:
+        """Return what to bear in mind about figures shown; models with the same caveat share one."""
+        models: dict[str, list[str]] = {}
+        for one in self.left_out:
+            if one.note:
+                said = sentence({**one.note, "model": "{model}"}, locale)
+                models.setdefault(said, []).append(one.note["model"])
+        return [said.replace("{model}", ", ".join(names)) for said, names in models.items()]
 
     def write(self, path: Path) -> None:
         """Write the page atomically."""

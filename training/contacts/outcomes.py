@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,15 +24,10 @@ from features.window import shift_days
 from models.trials.power import propose
 from models.trials.trial import Trial, Z
 from training.contacts.decided import Record
-from training.contacts.past_policies import DecisionLog
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from training.contacts.past_policies import RECORD, DecisionLog
 
 WEEKS = 12
 """Customers per week are estimated from this many weeks."""
-CHANGES = {"order_rate": "change of order_rate", "margin_a_customer": "change of margin_a_customer"}
-"""Figures of ``uplift`` that are differences, with their names in tables."""
 
 
 @dataclass(frozen=True)
@@ -116,12 +111,11 @@ def uplift(rows: pd.DataFrame) -> dict[str, Any]:
     ``rows`` are of a ``Record``. Raises ``CannotLearn`` if there is too little to compare.
     """
     if rows.empty:
-        raise CannotLearn(
-            "no decision has a known outcome yet", "ask for offers with `record`, and ingest the orders"
-        )
+        raise CannotLearn("no decision has a known outcome yet", RECORD)
     if rows["treated"].all():
         raise CannotLearn(
-            f"none of {len(rows)} were held out", "set held_out_share in [contact_policy] of recompra.toml"
+            f"none of the {len(rows):,} recorded was held out",
+            "set held_out_share in [contact_policy] of recompra.toml",
         )
     who = (rows["treated"], rows["share_treated"], rows["customer_id"])
     ordered = Trial.of((rows["n_orders"] > 0).to_numpy(float), *who)
@@ -149,29 +143,6 @@ def rates(rows: pd.DataFrame) -> dict[str, Any]:
         "margin_expected": float(rows["expected_margin"].fillna(0.0).sum()),
         "margin_after_contact": float(rows["reward"].sum()),
     }
-
-
-def table(results: Outcomes) -> "Table":
-    """Return a rich table of all figures with their 95% intervals."""
-    from rich.table import Table
-
-    money = f", money in {results.currency}" if results.currency else ""
-    title = f"Outcomes over {results.horizon_days} days{money}"
-    out = Table("what", "figure", title=title, title_justify="left")
-    for column in ("value", "95% interval"):
-        out.add_column(column, justify="right")
-    for name, facts in [*results.uplift.items(), *results.policies.items(), *results.actions.items()]:
-        for figure, one in facts.items():
-            if isinstance(one, Mapping):
-                out.add_row(
-                    name,
-                    CHANGES.get(figure, figure),
-                    f"{one['value']:,.4g}",
-                    f"{one['low']:,.4g} to {one['high']:,.4g}",
-                )
-            elif one is not None:
-                out.add_row(name, figure, f"{one:,.4g}", "")
-    return out
 
 
 def _needed(record: Record) -> str:

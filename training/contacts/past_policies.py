@@ -17,6 +17,8 @@ from models.trials.contact_rows import features_then
 from models.trials.learners import LearnerConfig
 from models.trials.off_policy import Log, by_trees, cross_fitted, mean, value
 
+RECORD = 'ask /next_best_offer with "record": true, and ingest the orders that follow'
+"""How decisions with outcomes come about."""
 FOLLOWED = "followed"
 """The policy that was in service."""
 GIVEN = "given"
@@ -53,7 +55,7 @@ class DecisionLog:
         if n < MIN_DECISIONS:
             raise CannotLearn(
                 f"{MIN_DECISIONS} decisions with a known outcome are needed, found {n}",
-                "ask for offers with `record`, and ingest the orders that follow",
+                RECORD,
             )
         if name == FOLLOWED:
             who = np.unique(self.decided["customer_id"], return_inverse=True)[1]

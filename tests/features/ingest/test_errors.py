@@ -45,7 +45,7 @@ BROKEN = {
     "a time column holds numbers": (b"b,1704500000,1,1,EUR\n", ["bad.csv", "'ordered_at'", "a date or time"]),
     "a second currency comes": (
         b"b,2024-01-06,1,1,EUR\nb,2024-01-07,1,1,USD\n",
-        ["'currency'", "USD: 1 row, as bad.csv row 2", "convert"],
+        ["'currency'", "USD: 1 row, such as bad.csv row 2", "convert"],
     ),
     "its currency is not the shop's": (b"b,2024-01-06,1,1,USD\n", ["the shop's is EUR", "USD: 1 row"]),
 }

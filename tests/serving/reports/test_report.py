@@ -77,7 +77,7 @@ def test_a_share_is_shown_as_one_in_every_grouping(page):
 
 def test_without_champions_nothing_is_foretold_and_the_page_says_so(page):
     assert page.ahead.empty and "days ahead" not in page.html()
-    assert any("churn foretells" in words for words in page.missing())
+    assert any("forecast of churn" in words for words in page.missing())
 
 
 def test_what_a_shop_calls_its_regions_is_text_and_never_code(page):
@@ -195,4 +195,13 @@ def test_what_is_told_of_a_horizon_without_a_window_is_told_with_a_note(page):
     note |= {"learnt_from": "2024-06-30"}
     told = replace(page, left_out=[Unknown(note["code"], note=note)])
     assert "extrapolated to 180 by BG/NBD" in told.html()
-    assert "não calibrado" in told.missing("pt")[0]
+    assert "não calibrado" in told.caveats("pt")[0]
+
+
+def test_a_caveat_on_figures_that_are_shown_is_not_told_as_unknown_and_only_once(page):
+    note = {"code": "season", "horizon_days": 28, "season_from": "2025-06-30"}
+    notes = [Unknown("season", note=note | {"model": name}) for name in ("churn", "ltv")]
+    told = replace(page, left_out=[*notes, Unknown("nps")])
+    assert [words.split(":")[0] for words in told.caveats()] == ["churn, ltv"]
+    assert told.missing() == ["NPS (no answers to a survey in the period)"]
+    assert told.html().index("To bear in mind") < told.html().index("What is not known")

@@ -14,7 +14,8 @@ from features.ingest import ingest
 from features.shop import Shop
 from models.policy.standing import draw_held_out
 from training.contacts.decided import Record
-from training.contacts.outcomes import Outcomes, outcomes, table
+from training.contacts.outcome_tables import ACTIONS, POLICIES, UPLIFT, boards, sentences
+from training.contacts.outcomes import Outcomes, outcomes
 from training.contacts.past_policies import read_policy
 
 RATE = 0.3
@@ -141,7 +142,7 @@ def test_customers_held_out_by_their_id_are_the_others_comparison(world, tmp_pat
 
 def test_too_little_is_answered_in_words_with_the_numbers_needed(home: Path, world, tmp_path: Path) -> None:
     few = outcomes(home, decisions_of(world["contacts"]).head(20), NO_CONTACTS)
-    assert "none of 20 were held out" in few.not_yet["uplift of policy"]
+    assert "none of the 20 recorded was held out" in few.not_yet["uplift of policy"]
     assert "200 decisions with a known outcome are needed, found 20" in few.not_yet["policies of nothing"]
     assert few.proposal.startswith("hold out 50% of the customers, at random, for ")
     assert (
@@ -190,11 +191,22 @@ def test_what_was_followed_is_told_over_customers_and_not_over_decisions(
 
 
 def test_the_table_tells_the_currency_and_which_figures_are_changes(found: Outcomes) -> None:
-    told = table(found)
-    assert told.title == "Outcomes over 28 days, money in EUR"
-    figures = list(told.columns[1].cells)
-    assert "order_rate_held_out" in figures and "change of order_rate" in figures
-    assert "order_rate" not in figures
+    told = {table.title: table for table in boards(found)}
+    assert [title.partition("?")[2] for title in told] == [" (within 28 days, money in EUR)"] * 3
+    contacts = told["Did contacts pay? (within 28 days, money in EUR)"]
+    rows = list(zip(*(column.cells for column in contacts.columns), strict=True))
+    change = next(row for row in rows if row[1] == "change of the share who ordered")
+    effect = found.uplift["win_back"]["order_rate"]
+    assert change[0] == "win_back" and change[2] == f"{100 * effect['value']:+.2f} points"
+    assert change[3] == f"{100 * effect['low']:+.2f} points to {100 * effect['high']:+.2f} points"
+
+
+def test_every_figure_has_a_name_for_people(found: Outcomes) -> None:
+    for figures, told in ((UPLIFT, found.uplift), (POLICIES, found.policies), (ACTIONS, found.actions)):
+        assert {figure for facts in told.values() for figure in facts} == {*figures}
+    shown = {cell for table in boards(found) for column in table.columns[:2] for cell in column.cells}
+    assert not {cell for cell in shown if "_" in cell} - {"win_back", "win_back to everyone"}
+    assert {"as it was done", "nobody is contacted", "the policy in the file"} <= shown
 
 
 def test_a_shop_without_a_decision_gets_an_answer_and_a_table(tmp_path: Path) -> None:
@@ -202,7 +214,13 @@ def test_a_shop_without_a_decision_gets_an_answer_and_a_table(tmp_path: Path) ->
     found = outcomes(make_home(tmp_path, order_lines()), none, NO_CONTACTS)
     assert (found.n_closed, found.uplift, found.policies) == (0, {}, {})
     assert "no decision has a known outcome yet" in found.not_yet["uplift of policy"]
-    assert table(found).row_count == 0
+    assert list(boards(found)) == []
+    assert sentences(found)[:3] == [
+        "0 decisions recorded; the outcome of 0 is known (one per customer and horizon)",
+        "Did contacts pay? Not known yet:",
+        f"  all decisions: {found.not_yet['uplift of policy']}",
+    ]
+    assert sum("200 decisions with a known outcome" in said for said in sentences(found)) == 1
 
 
 def test_a_shop_whose_clock_was_set_back_within_the_horizon_gets_a_proposal(tmp_path: Path) -> None:
