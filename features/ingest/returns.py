@@ -12,13 +12,13 @@ from features.storage.contracts import EXACT
 LINKS = """
 WITH pairs AS (
   SELECT DISTINCT customer_id, coalesce(product_id, '') AS product
-  FROM {returns} WHERE customer_id IS NOT NULL),
+  FROM {returns}),
 events AS (
   SELECT l.customer_id, product, ordered_at AS moment, 0 AS is_return, line_id, quantity::{exact} AS units
   FROM {lines} l JOIN pairs p ON l.customer_id = p.customer_id AND coalesce(l.product_id, '') = p.product
   UNION ALL
   SELECT customer_id, coalesce(product_id, ''), ordered_at, 1, line_id, -quantity::{exact}
-  FROM {returns} WHERE customer_id IS NOT NULL),
+  FROM {returns}),
 sums AS (SELECT *, sum(units) OVER {by_time} AS total FROM events),
 heights AS (SELECT *, total - least(0, min(total) OVER {by_time}) AS after FROM sums),
 steps AS (SELECT *, coalesce(lag(after) OVER {by_time}, 0) AS before FROM heights),
@@ -44,8 +44,9 @@ MONEY_BACK = "coalesce(r.revenue * (k.quantity / r.quantity), l.revenue * (k.qua
 def link(con: duckdb.DuckDBPyConnection, lines: str, returns: str) -> None:
     """Create the table ``returns``: one row for each purchase that a return undoes, wholly or in part.
 
-    ``lines`` and ``returns`` have the order lines' columns, all quantities positive. A purchase at the same
-    moment counts as earlier, because a file may hold bare dates. Returns in excess of purchases are dropped.
+    ``lines`` and ``returns`` have the order lines' columns, all quantities positive; every return names its
+    customer. A purchase at the same moment counts as earlier, because a file may hold bare dates. Returns in
+    excess of purchases are dropped.
     """
     links = LINKS.format(lines=lines, returns=returns, exact=EXACT, by_time=BY_TIME)
     con.execute(f"CREATE TABLE links AS {links}")
