@@ -52,6 +52,9 @@ def activity(period_days: int) -> FeatureSet:
     def again(d: Any) -> Any:
         return d.price_now.notnull() & d.price_before.notnull()
 
+    def dearer(d: Any) -> Any:
+        return (d.price_now / d.price_before).round(6) >= DEARER_FROM  # 11 is 1.1 times 10
+
     return FeatureSet(
         name=f"activity_{period_days}d",
         sources={
@@ -71,6 +74,6 @@ def activity(period_days: int) -> FeatureSet:
             Feature("n_repeat_days_now", lambda d: d.count(where=now(d) & (d.customer_days > 0)), "days", "Purchase days of the period after the customer's first."),
             Feature("nps_score", lambda d: d.score.argmax(d.answered_at, where=now(d)), "0 to 10", "The last answer to the satisfaction survey in the period.", "surveys"),
             Feature("n_categories_again", lambda d: again(d).cast("int64").sum(), "categories", "Categories bought from in the period and before it.", "prices"),
-            Feature("n_categories_dearer", lambda d: (again(d) & (d.price_now >= DEARER_FROM * d.price_before)).cast("int64").sum(), "categories", "Of these, the ones bought at 1.1 times the unit price of before, or dearer.", "prices"),
+            Feature("n_categories_dearer", lambda d: (again(d) & dearer(d)).cast("int64").sum(), "categories", "Of these, the ones bought at 1.1 times the unit price of before, or dearer.", "prices"),
         ),
     )  # fmt: skip

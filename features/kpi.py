@@ -88,7 +88,7 @@ def _of(name: str) -> Column:
 
 def _promoter_less_detractor(rows: pd.DataFrame) -> "pd.Series[Any]":
     score = rows["nps_score"]
-    return (100.0 * (_flag(score >= 9) - _flag(score <= 6))).where(score.notna())
+    return 100.0 * (_flag(score >= 9) - _flag(score <= 6))
 
 
 KPIS: tuple[Kpi, ...] = (
@@ -108,7 +108,7 @@ KPIS: tuple[Kpi, ...] = (
     Kpi("nps", _promoter_less_detractor, lambda r: _flag(r["nps_score"].notna()), "points", "Promoters (9, 10) less detractors (0 to 6), in points of 100; the last answer of each in the period."),
     Kpi("ltv_365d", _of("margin_first_year"), _of("is_mature"), "currency", "Margin of a customer's first 365 days, of those who have them behind them."),
     Kpi("cac", _of("acquisition_cost"), lambda r: _flag(r["acquisition_cost"].notna()), "currency", "Mean cost of winning a customer, where it is known."),
-    Kpi("ltv_to_cac", _of("margin_first_year"), lambda r: r["acquisition_cost"].where(r["is_mature"] > 0), "ratio", "First-year margin per unit of money spent on winning the same customers."),
+    Kpi("ltv_to_cac", _of("margin_first_year"), _of("acquisition_cost"), "ratio", "First-year margin per unit of money spent on winning the same customers."),
 )  # fmt: skip
 """One line per KPI. The period is as many days before the cutoff as the shop's horizon."""
 
@@ -141,7 +141,6 @@ def _with_people(
         margin_first_year=rows["revenue_first_year"].where(mature > 0) * shop.margin(cutoff).rate,
         acquisition_cost=rows["acquisition_cost"].astype(float),
         n_new_categories_now=rows["n_new_categories_now"] * (1.0 if shop.facts.has_categories else np.nan),
-        **{name: rows[name].fillna(0.0) for name in ("n_orders_now", "n_orders_before")},
     )
 
 

@@ -27,8 +27,6 @@ class Reconciliation:
 
     def after(self, days: float) -> Self:
         """Return the reconciliation at the levels of ``days`` after the training."""
-        if not self.later:
-            return self
         known = [(0.0, self.days, self.revenue), *self.later]
         orders = Level.at_day(days, [(at, level) for at, level, _ in known])
         revenue = Level.at_day(days, [(at, level) for at, _, level in known])

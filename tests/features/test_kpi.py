@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from worlds.orders import make_shop
 
-from features.kpi import EVERYONE, KPIS, Kpi, cohorts, facts, kpis, over_time
+from features.kpi import KPIS, Kpi, cohorts, facts, kpis, over_time
 from features.window import parse_cutoff
 
 CUTOFF = parse_cutoff("2024-02-29")
@@ -19,7 +19,7 @@ ORDERS = [  # customer, day, product, unit price
     ("cleo", "2024-02-06", "mug", 8.0),
     ("dora", "2024-01-15", "tea", 10.0),
     ("dora", "2024-02-15", "tea", 10.0),
-    ("dora", "2024-03-05", "mug", 80.0),
+    ("dora", "2024-03-05", "tea", 80.0),  # not yet
 ]
 PEOPLE = {
     "customer_id": ["anna", "bert", "cleo", "dora"],
@@ -30,7 +30,9 @@ ANSWERS = [
     ("anna", "2024-02-21", 0),
     ("anna", "2024-02-21 18:00", 9),
     ("bert", "2024-02-01", 6),
+    ("cleo", "2024-02-03", 10),
     ("cleo", "2024-02-07", 8),
+    ("dora", "2024-01-31", 10),  # the day before the period
     ("cleo", "2023-02-07", 0),
 ]
 
@@ -51,7 +53,7 @@ def shop(tmp_path_factory):
 
 def test_who_was_won_for_nothing_counts_in_what_winning_earned():
     kpi = next(kpi for kpi in KPIS if kpi.name == "ltv_to_cac")
-    won = {"margin_first_year": [30.0, 10.0], "is_mature": [1.0, 1.0], "acquisition_cost": [10.0, 0.0]}
+    won = {"margin_first_year": [30.0, 10.0], "acquisition_cost": [10.0, 0.0]}
     assert kpi.measure(pd.DataFrame(won))[0] == pytest.approx(40 / 10)
 
 
@@ -157,10 +159,27 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
     assert 0.92 <= hits / 400 <= 0.98
 
 
+def test_an_interval_of_few_is_as_wide_as_so_few_make_it():
+    kpi = Kpi("mean", lambda r: r["a"], lambda r: r["b"], "currency", "A ratio.")
+    found = kpi.measure(pd.DataFrame({"a": [1.0, 3.0], "b": 1.0}))
+    assert found == pytest.approx((2, 2 - 1.96, 2 + 1.96, 2))
+
+
+def test_a_first_year_and_a_period_end_with_their_last_whole_day(tmp_path):
+    days = {"anna": ["2023-03-01", "2024-01-04"], "bert": ["2023-02-24", "2024-02-24"]}
+    lines = pd.DataFrame([(who, day, 10.0) for who, two in days.items() for day in two])
+    lines.columns = ["customer_id", "ordered_at", "unit_price"]
+    rows = facts(make_shop(tmp_path, lines.assign(ordered_at=pd.to_datetime(lines["ordered_at"]))), CUTOFF)
+    found = kpis(rows).set_index("kpi")["value"]
+    assert found["ltv_365d"] == pytest.approx(0.3 * (20 + 10) / 2)  # bert's second is the first of another
+    assert found["churn_rate"] == 1.0  # anna's last is the first day of the period before
+
+
 def test_kpis_of_a_past_cutoff_know_nothing_of_later(shop):
-    found = over_time(shop, [parse_cutoff("2024-02-01"), CUTOFF])
-    active = found[(found["kpi"] == "active_customers") & (found["group"] == EVERYONE)]["value"]
-    assert active.tolist() == [3, 3]
+    cutoffs = [parse_cutoff("2024-02-05"), CUTOFF]
+    for cutoff, found in over_time(shop, cutoffs).groupby("cutoff"):
+        alone = kpis(facts(shop, cutoff))
+        pd.testing.assert_frame_equal(found.drop(columns="cutoff").reset_index(drop=True), alone)
 
 
 def test_cohorts_show_closed_months_only(shop):
@@ -170,7 +189,15 @@ def test_cohorts_show_closed_months_only(shop):
     assert np.isnan(found.loc["2024-01", 1])
     assert list(found.columns) == [*range(13), "n"]
     assert found.loc["2023-01", 1:11].eq(0).all()  # nobody came in these months: that is a share, too
-    assert cohorts(shop, parse_cutoff("2024-03-01")).loc["2024-01", 1] == 0.5
+    in_march = cohorts(shop, parse_cutoff("2024-03-01"))
+    assert in_march.loc["2024-01", 1] == 0.5
+    assert in_march.loc["2024-02", [0, "n"]].tolist() == [1, 1]  # cleo, who came on two days
+
+
+def test_a_month_has_ended_where_the_shops_own_has(tmp_path):
+    lines = pd.DataFrame({"customer_id": ["a"], "ordered_at": [pd.Timestamp("2024-02-05")]})
+    shop = make_shop(tmp_path, lines, timezone="Asia/Tokyo")
+    assert cohorts(shop, parse_cutoff("2024-03-01", "Asia/Tokyo"))["n"].to_dict() == {"2024-02": 1}
 
 
 def test_products_without_a_category_leave_the_rate_unknown(tmp_path):
@@ -178,7 +205,17 @@ def test_products_without_a_category_leave_the_rate_unknown(tmp_path):
     lines["ordered_at"] = pd.to_datetime(lines["ordered_at"])
     named = pd.DataFrame({"product_id": lines["product_id"].unique(), "name": "a thing"})
     shop = make_shop(tmp_path, lines, products=named)
-    assert np.isnan(kpis(facts(shop, CUTOFF)).set_index("kpi")["value"]["cross_sell_rate"])
+    found = kpis(facts(shop, CUTOFF)).set_index("kpi")["value"]
+    assert np.isnan(found[["cross_sell_rate", "upsell_rate"]]).all()
+
+
+def test_a_tenth_dearer_is_dearer(tmp_path):
+    lines = pd.DataFrame({"customer_id": "a", "ordered_at": pd.to_datetime(["2024-01-01", "2024-02-20"])})
+    drinks = pd.DataFrame({"product_id": ["tea"], "category": ["drinks"]})
+    for price, rate in ((11.0, 1), (10.99, 0)):
+        priced = lines.assign(product_id="tea", unit_price=[10.0, price])
+        rows = facts(make_shop(tmp_path / str(price), priced, products=drinks), CUTOFF)
+        assert kpis(rows).set_index("kpi")["value"]["upsell_rate"] == rate
 
 
 def test_a_shop_without_prices_has_no_money_and_no_crash(tmp_path):

@@ -16,7 +16,7 @@ LINES = [  # customer, day, product, quantity, unit price, discount
     ("bert", "2024-02-03", "gift", 1.0, 99.0, 0.0),  # of unknown cost
     ("cleo", "2024-02-04", "wine", 1.0, None, 0.0),  # of unknown price
     (None, "2024-02-05", "wine", 5.0, 40.0, 0.0),  # nobody's
-    ("anna", "2023-02-01", "milk", 9.0, 5.0, 0.0),  # a year old, at another price
+    ("anna", "2023-08-31", "milk", 9.0, 5.0, 0.0),  # half a year and a day old, at another price
     ("anna", "2024-03-01", "wine", 9.0, 40.0, 0.0),  # not yet
 ]
 

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models.chance.season import Weeks
 from models.customers.inputs import COLUMNS, ORDERS
 from models.processes.gamma_gamma import GammaGamma
 from models.value.value_parts import Level, Misses, Parts
@@ -74,6 +75,26 @@ def test_amounts_that_know_no_season_are_asked_the_less_the_more_last_year_tells
     two_part, structure = np.full(N, 2.0), np.full(N, 8.0)
     level = Level.of(two_part, structure, 0.5, Misses(0.0, seasonal_share))
     np.testing.assert_allclose(level.blend(two_part, structure, 0.1), total)
+
+
+def test_the_share_of_a_blend_is_the_structures() -> None:
+    blended = Level(1.0, 1.0).blend(np.array([1.0, 8.0]), np.array([3.0, 4.0]), 0.25)
+    np.testing.assert_allclose(blended, [1.5, 7.0])
+
+
+def test_a_level_of_later_weeks_is_of_the_chance_there_is_then(parts: Any) -> None:
+    def chance(days: float) -> Any:
+        return SimpleNamespace(probability=lambda rows: np.full(len(rows), 0.1 + days / 100), after=chance)
+
+    spend: Any = SimpleNamespace(paying=1.0, mean_factor=1.0)
+    spend.days = spend.typical_money = lambda rows: np.ones(len(rows))
+    closed = window(0.0, 0.0)
+    inputs: Any = SimpleNamespace(rows=lambda features: features, kept=1.0)
+    config: Any = SimpleNamespace(structure=1.0)
+    asked = [closed], closed.rows, inputs, config, [Weeks(0, None), Weeks(30, None)]
+    now, later = Parts(chance(0), spend, parts.gamma_gamma).levels(*asked)
+    assert (now[0], later[0]) == (0, 30)
+    assert now[1].two_part == pytest.approx(4 * later[1].two_part)  # of four times the chance
 
 
 def test_a_whale_moves_no_one_elses_total() -> None:
