@@ -130,7 +130,7 @@ def rising(chances: Doubles) -> Doubles:
             for i in range(k + 1)
         ]
         levels[:, k] = np.max(least, axis=0)
-    return np.maximum.accumulate(levels, axis=1)  # means may differ in their last bit
+    return levels
 
 
 def _learnt(shop: Shop, known_until: datetime, config: PanelConfig, inputs: Inputs) -> PurchaseChance:

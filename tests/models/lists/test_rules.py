@@ -95,7 +95,7 @@ def test_before_a_purchase_is_a_horizon_old_nothing_is_forbidden() -> None:
 
 def test_the_shop_has_the_last_word_the_narrower_over_the_broader() -> None:
     said = Lists(
-        returns={"home": True, "home > fridges": False, "fridge-b": True, "no such": False}
+        returns={"home > fridges": False, "home": True, "fridge-b": True, "no such": False}
         | {PRODUCTS[0]: False}
     )
     rules = Rules.of(history_of(kitchen(200)), catalogue(), said, 28)
