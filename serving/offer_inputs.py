@@ -26,10 +26,14 @@ def no_offers(state: State) -> NotFound:
 
 
 def switched_off(state: State) -> str | None:
-    """Return in words that actions with a product are switched off, and why; None if they are not."""
-    if state.snapshot.offers_products or {"next_best_offer", "cross_sell"} <= state.snapshot.models.keys():
-        return None
-    return f"actions with a product are switched off: {_lacking(state)[1]}"
+    """Return in words which actions are switched off, those with a product or those without, and why."""
+    snapshot, off = state.snapshot, []
+    if not snapshot.offers_products and not {"next_best_offer", "cross_sell"} <= snapshot.models.keys():
+        off.append(f"actions with a product are switched off: {_lacking(state)[1]}")
+    if missing := [name for name in ("churn", "ltv") if name not in snapshot.models]:
+        serve = "model serves" if len(missing) == 1 else "models serve"
+        off.append(f"actions without a product are switched off: no {' and no '.join(missing)} {serve}")
+    return "; ".join(off) or None
 
 
 def _lacking(state: State) -> tuple[str, str]:

@@ -25,11 +25,17 @@ class Trained:
     evaluation: Evaluation | None = None
     notes: tuple[str, ...] = ()
     """Caveats on its answers."""
+    serves: bool = True
+    """Whether any version of it is champion."""
 
     def __str__(self) -> str:
         if self.version is None:
             return f"left out: {self.verdict}"
-        return f"v{self.version}{' is champion' if self.promoted else ''}: {self.verdict}"
+        said = f"v{self.version}{' is champion' if self.promoted else ''}: {self.verdict}"
+        hint = (
+            f"no version of it serves; `recompra models promote {self.name} {self.version}` decides otherwise"
+        )
+        return said if self.serves else f"{said}; {hint}"
 
 
 @dataclass

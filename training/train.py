@@ -119,11 +119,14 @@ class Training:
         return trained
 
     def _registered(self, name: str, run_id: str, evaluation: Evaluation) -> Trained:
-        promoted, verdict = judge(evaluation, self._champion(name))
+        promoted, verdict = judge(evaluation, rival := self._champion(name))
         version = self.tracking.register(name, run_id).version
         if promoted:
             self.tracking.promote(name, version, now=self.clock(), reason=verdict)
-        return Trained(name, verdict, version, promoted, evaluation, self.notes.get(name, ()))
+        notes = self.notes.get(name, ())
+        return Trained(
+            name, verdict, version, promoted, evaluation, notes, serves=promoted or rival is not None
+        )
 
     def _learnt(self, name: str, run: Run) -> Evaluation:
         shop, cutoff = self.holdout.shop, self.holdout.cutoff

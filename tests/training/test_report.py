@@ -7,7 +7,7 @@ import pytest
 from training.measures.criteria import EVENT
 from training.measures.intervals import Interval
 from training.measures.samples import Evaluation, Sample
-from training.report import Figure, Rival, figures, judge, table
+from training.report import Figure, Rival, Trained, figures, judge, table
 from training.tracking import Version
 
 TRUTH = np.repeat([0.0, 1.0], 200)
@@ -41,6 +41,14 @@ def test_a_first_version_worse_than_its_best_baseline_is_not() -> None:
     promoted, words = judge(evaluation(0.2, recency=2), None)
     assert not promoted
     assert "worse than recency" in words
+
+
+def test_where_no_version_serves_it_is_told_how_to_decide_otherwise() -> None:
+    held_back = Trained("ltv", "first version, worse than tweedie", 3, serves=False)
+    assert str(held_back).endswith(
+        "no version of it serves; `recompra models promote ltv 3` decides otherwise"
+    )
+    assert "promote" not in str(Trained("ltv", "worse than the champion v2", 3))
 
 
 def test_a_model_with_nothing_to_beat_is_promoted() -> None:

@@ -84,8 +84,17 @@ def test_a_worse_challenger_is_registered_and_not_promoted(first, home, monkeypa
     monkeypatch.setattr("training.train.configured", lambda *_: noisy)
     worse = churn(again(home, 2, only=("churn",)))
     assert (worse.promoted, "worse than the champion" in worse.verdict) == (False, True)
+    assert worse.serves
     assert Tracking(home).champion("churn") == before
     assert Tracking(home).challenger("churn").version == worse.version
+
+
+def test_a_first_version_that_is_held_back_leaves_no_champion_and_says_so(first, home, tmp_path, monkeypatch):
+    shutil.copytree(home / "warehouse", tmp_path / "warehouse")
+    monkeypatch.setattr("training.train.judge", lambda *_: (False, "first version, worse than coin"))
+    held_back = churn(again(tmp_path, only=("churn",)))
+    assert Tracking(tmp_path).champion("churn") is None
+    assert "`recompra models promote churn 1`" in str(held_back)
 
 
 def test_a_champion_that_learnt_later_is_compared_and_said_to_be_flattered(first, home) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from serving.marketing.plan import contact_plan
 from serving.marketing.plan_file import PlanAsked, write_plan
 from serving.marketing.retention import retention_targets
 from serving.marketing.targets import targets_by_action
+from serving.offer_inputs import switched_off
 from serving.online.view import View
 from serving.scoring.folder import load
 from serving.state import Pointer, State
@@ -93,6 +95,16 @@ def test_an_order_since_settles_there_too(state: State) -> None:
     events.post_events(state, EventsRequest.model_validate({"events": [order]}), NOW)
     state.view.sync()
     assert "not arrived, or not settled" in ask(state, who).reason
+
+
+def test_what_lacks_churn_or_value_says_that_contacts_without_a_product_are_off(state: State) -> None:
+    models = dict.fromkeys(("next_best_offer", "cross_sell", "ltv"), "1")
+    without = replace(state, snapshot=replace(state.snapshot, models=models))
+    assert switched_off(without) == "actions without a product are switched off: no churn model serves"
+    assert (
+        switched_off(replace(state, snapshot=replace(without.snapshot, models=models | {"churn": "1"})))
+        is None
+    )
 
 
 @pytest.mark.parametrize("lacks", ["no ltv", "no prices"])
