@@ -10,6 +10,18 @@ Table = Mapping[str, Mapping[str, str]]
 COUNTED: Mapping[object, str] = {0: ".none", 1: ".one"}
 DEFAULT = "en"
 """The language for unknown locales; every table has it."""
+SEPARATORS = {"pt": str.maketrans(",.", ".,")}
+"""How a language writes thousands and decimals, if not as English does."""
+
+
+class Number:
+    """A number in a template, written as its language writes it."""
+
+    def __init__(self, value: float, separators: dict[int, int]) -> None:
+        self.value, self.separators = value, separators
+
+    def __format__(self, form: str) -> str:
+        return format(self.value, form).translate(self.separators)
 
 
 def language(table: Table, locale: str) -> str:
@@ -22,7 +34,13 @@ def language(table: Table, locale: str) -> str:
 
 def say(table: Table, code: str, locale: str = DEFAULT, **words: object) -> str:
     """Fill the template of ``code``; unused words are ignored; a code without a template is itself."""
-    templates = table[language(table, locale)]
+    spoken = language(table, locale)
+    templates = table[spoken]
     counted = code + COUNTED.get(words.get("n"), "")
     key = counted if counted in templates else code
+    if separators := SEPARATORS.get(spoken):
+        words = {
+            name: Number(word, separators) if isinstance(word, int | float) else word
+            for name, word in words.items()
+        }
     return templates.get(key, code).format(**words)

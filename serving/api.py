@@ -9,7 +9,18 @@ from features.settings import ListName
 from models.lists.cold import Attribute
 from models.policy.actions import Channel
 from serving.api_rows import ActWindow, Money, Published, RuledOut, RuledOutAction, RunnerUp
-from serving.api_types import WHOLE, Amount, Id, Ids, Quantity, Request, Response, ScoredResponse, Share
+from serving.api_types import (
+    WHOLE,
+    Amount,
+    Id,
+    Ids,
+    Locale,
+    Quantity,
+    Request,
+    Response,
+    ScoredResponse,
+    Share,
+)
 
 LIST_NAMES: tuple[ListName, ...] = get_args(ListName)
 
@@ -44,7 +55,7 @@ class RecommendRequest(Request):
     """Only products of at most this price."""
     details: bool = False
     """Also return each product's name, category and price, and why it is shown."""
-    locale: Annotated[str, Field(min_length=2, max_length=35)] | None = None
+    locale: Locale | None = None
     """Language of the reasons, such as en; by default the shop's. An unsupported one gives en."""
     list: ListName = "for_you"
     """Which list."""
@@ -119,6 +130,8 @@ class OfferRequest(Request):
     """Only by this channel; ``site`` is shown in the shop, which needs no consent and costs nothing."""
     record: bool = False
     """Store the decision with the policy's propensity, so that its outcome can be measured."""
+    locale: Locale | None = None
+    """Language of the reasons, such as en; by default the shop's. An unsupported one gives en."""
 
 
 class Offer(ScoredResponse):

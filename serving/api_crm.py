@@ -21,7 +21,7 @@ from serving.api_rows import (
     ScoresRow,
     TargetByAction,
 )
-from serving.api_types import WHOLE, Amount, Id, Request, Response, ScoredResponse, Share
+from serving.api_types import WHOLE, Amount, Id, Locale, Request, Response, ScoredResponse, Share
 
 Format = Literal["json", "ndjson", "csv"]
 Count = Annotated[int, Field(ge=0, le=1_000_000), WHOLE]
@@ -36,7 +36,7 @@ class CustomerRequest(Request):
     model_config = ConfigDict(json_schema_extra={"examples": [{"customer_id": "1234"}]})
 
     customer_id: Id
-    locale: Annotated[str, Field(max_length=35)] | None = None
+    locale: Locale | None = None
     """Language of ``reasons``, such as en; by default the shop's. An unsupported one gives en."""
 
 
@@ -193,6 +193,8 @@ class TargetsRequest(Request):
     """``ndjson`` and ``csv`` contain the targets alone; by default what ``Accept`` asks for."""
     actions: Annotated[list[Id], Field(max_length=20)] = []
     """Actions without a product to choose from, as ``win_back``; by default a plain retention contact."""
+    locale: Locale | None = None
+    """Language of ``reason``, such as en; by default the shop's. An unsupported one gives en."""
 
 
 class Targets(TableResponse):
@@ -245,6 +247,8 @@ class PlanRequest(Request):
     """Maximum number of contacts per day."""
     budget: Amount | None = None
     """Maximum cost of contacts and their expected discounts; by default unlimited."""
+    locale: Locale | None = None
+    """Language of the reasons, such as en; by default the shop's. An unsupported one gives en."""
     format: Format = "json"
     """``ndjson`` and ``csv`` contain the contacts alone; by default what ``Accept`` asks for."""
 

@@ -37,6 +37,7 @@ Id = Annotated[
     Cleaned(id_of, pattern=f"^{INK}({SHOWN}*{INK})?$"),
 ]
 Ids = Annotated[list[Id], Field(max_length=1000)]
+Locale = Annotated[str, Field(min_length=2, max_length=35)]
 Amount = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Quantity = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

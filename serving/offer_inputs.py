@@ -9,8 +9,10 @@ from features.arrays.last_bought import days_since_bought
 from features.errors import NotFound
 from models.decisions.case import Case, Terms
 from models.decisions.economics import Money
+from models.decisions.texts import told
 from models.policy.standing import Standing
 from models.policy.subjects import Goods, People
+from models.texts import DEFAULT
 from serving.online.recent import Recent
 from serving.state import State
 
@@ -18,29 +20,26 @@ N_CANDIDATES = 20
 """Number of products of each personal list that may be offered."""
 
 
-def no_offers(state: State) -> NotFound:
+def no_offers(state: State, locale: str = DEFAULT) -> NotFound:
     """Return why nothing can be offered, and no contact planned."""
-    missing, why = _lacking(state)
+    missing = _lacking(state)
     hint = f"`recompra train --only {missing}` says what it lacks; then `recompra score`"
-    return NotFound(f"{why}, and contacts without a product need both churn and ltv, in money", hint)
+    return NotFound(told("no_offers", locale, why=told(f"no_{missing}", locale)), hint)
 
 
-def switched_off(state: State) -> str | None:
+def switched_off(state: State, locale: str = DEFAULT) -> str | None:
     """Return in words which actions are switched off, those with a product or those without, and why."""
     snapshot, off = state.snapshot, []
     if not snapshot.offers_products and not {"next_best_offer", "cross_sell"} <= snapshot.models.keys():
-        off.append(f"actions with a product are switched off: {_lacking(state)[1]}")
+        off.append(told("products_off", locale, why=told(f"no_{_lacking(state)}", locale)))
     if missing := [name for name in ("churn", "ltv") if name not in snapshot.models]:
-        serve = "model serves" if len(missing) == 1 else "models serve"
-        off.append(f"actions without a product are switched off: no {' and no '.join(missing)} {serve}")
+        off.append(told("contacts_off", locale, why=told("_".join(["no", *missing]), locale)))
     return "; ".join(off) or None
 
 
-def _lacking(state: State) -> tuple[str, str]:
-    """Return a model without which no product can be offered, and that it is missing, in words."""
-    missing = "next_best_offer" if "next_best_offer" not in state.snapshot.models else "cross_sell"
-    why = ", so there are no calibrated chances to offer by" if missing == "cross_sell" else ""
-    return missing, f"no {missing} model serves{why}"
+def _lacking(state: State) -> str:
+    """Return a model that is missing, without which no product can be offered."""
+    return "next_best_offer" if "next_best_offer" not in state.snapshot.models else "cross_sell"
 
 
 def goods_now(state: State) -> tuple[Goods, Terms]:

@@ -57,7 +57,6 @@ class ValuedArms(NamedTuple):
     """Position in ``rules`` of the first that refuses, -1 if none does, -2 if there is no arm."""
     barred: "BarredActions"
     rules: tuple[str, ...]
-    reasons: tuple[str, ...]
 
 
 def weigh(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> ValuedArms:
@@ -69,8 +68,7 @@ def weigh(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> ValuedArm
     by_goods = first_refusal(refusing, case.product.shape)
     refused = refused_arms(case, table, worth=economics.worth, barred=barred, by_goods=by_goods)
     asked = (*barred.rules, cannot_know(economics.worth), *refusing)
-    rules, reasons = tuple(rule.rule for rule in asked), tuple(rule.why for rule in asked)
-    return ValuedArms(table, *economics, refused, barred, rules, reasons)
+    return ValuedArms(table, *economics, refused, barred, tuple(rule.rule for rule in asked))
 
 
 def economics_of(case: Case, goods: Goods, table: ActionTable) -> ArmEconomics:

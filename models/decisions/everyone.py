@@ -42,7 +42,6 @@ class Options:
     """Days until the rules of time permit it; 0 or less: now."""
     closes: Days
     rules: tuple[str, ...]
-    reasons: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.worth)
@@ -74,9 +73,10 @@ def options(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> Options
     """
     parts = [_of_block(block, goods, terms, days) for block in _blocks(_with_a_place(case), terms)]
     columns = [np.concatenate(column) for column in zip(*(part[0] for part in parts), strict=True)]
-    rules, reasons = parts[0][1].rules, parts[0][1].reasons
     worth, product, chance, moved, spend, refused, opens, closes = columns
-    return Options(terms.table, worth, product, chance, moved, spend, refused, opens, closes, rules, reasons)
+    return Options(
+        terms.table, worth, product, chance, moved, spend, refused, opens, closes, parts[0][1].rules
+    )
 
 
 def _blocks(case: Case, terms: Terms) -> Iterator[Case]:

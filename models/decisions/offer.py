@@ -66,10 +66,6 @@ class Decision:
         k = self.product.shape[1]
         return column % k if column < self.arms.table.n_with_product * k else NOTHING
 
-    def why(self, code: int) -> dict[str, str]:
-        """Return a rule's name, and its reason in words."""
-        return {"rule": self.arms.rules[code], "reason": self.arms.reasons[code]}
-
 
 def choose(case: Case, goods: Goods, terms: Terms) -> Decision:
     """Choose for every customer the permitted arm that is worth most, or nothing.

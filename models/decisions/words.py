@@ -10,7 +10,9 @@ from models.decisions.arms import NO_ARM, PERMITTED
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.everyone import Options
 from models.decisions.offer import Decision
+from models.decisions.texts import amount, called, reason_of, told
 from models.policy.actions import DO_NOTHING
+from models.texts import DEFAULT
 
 N_RUNNERS_UP = 3
 OPEN_END_DAYS = 3650
@@ -18,7 +20,14 @@ OPEN_END_DAYS = 3650
 
 
 def explain(
-    decision: Decision, case: Case, terms: Terms, row: int, *, products: Sequence[str], names: Sequence[str]
+    decision: Decision,
+    case: Case,
+    terms: Terms,
+    row: int,
+    *,
+    products: Sequence[str],
+    names: Sequence[str],
+    locale: str = DEFAULT,
 ) -> dict[str, Any]:
     """Describe one row of a decision; ``products`` and ``names`` are its k candidates' ids and names.
 
@@ -45,10 +54,16 @@ def explain(
         "currency": terms.currency,
         "effect": effect_of(options[0][0], case, terms),
         "window": window(decision, row),
-        "reason": _reason(decision, case, terms, row, names),
+        "reason": _reason(decision, case, terms, row, names=names, locale=locale),
         "runners_up": runners_up,
-        "ruled_out": _ruled_out(decision, row, products),
-        "ruled_out_actions": _ruled_out_actions(decision, row),
+        "ruled_out": [
+            {"product_id": product} | _why(decision, code, terms, locale)
+            for product, code in _ruled_out(decision, row, products)
+        ],
+        "ruled_out_actions": [
+            {"action": action} | _why(decision, code, terms, locale)
+            for action, code in _ruled_out_actions(decision, row)
+        ],
     }
 
 
@@ -78,13 +93,17 @@ def _options(decision: Decision, row: int, products: Sequence[str]) -> list[tupl
     return options
 
 
-def _ruled_out(decision: Decision, row: int, products: Sequence[str]) -> list[dict[str, Any]]:
+def _why(decision: Decision, code: int, terms: Terms, locale: str) -> dict[str, str]:
+    rule = decision.arms.rules[code]
+    return {"rule": rule, "reason": reason_of(rule, terms, locale)}
+
+
+def _ruled_out(decision: Decision, row: int, products: Sequence[str]) -> list[tuple[str | None, int]]:
+    """Return the refused candidates, each with its rule; None in place of all if one rule refused all."""
     arms = decision.arms.refused[row][decision.arms.refused[row] != NO_ARM]
     if len(arms) and arms[0] >= 0 and (arms == arms[0]).all():
-        return [{"product_id": None} | decision.why(int(arms[0]))]
-    return [
-        {"product_id": products[at]} | decision.why(code) for at, code in _refused_products(decision, row)
-    ]
+        return [(None, int(arms[0]))]
+    return [(products[at], code) for at, code in _refused_products(decision, row)]
 
 
 def _refused_products(decision: Decision, row: int) -> list[tuple[int, int]]:
@@ -100,65 +119,67 @@ def _refused_products(decision: Decision, row: int) -> list[tuple[int, int]]:
     return [(at, int(rule[at])) for at in np.flatnonzero(out & real.any(axis=0)).tolist()]
 
 
-def _ruled_out_actions(decision: Decision, row: int) -> list[dict[str, str]]:
+def _ruled_out_actions(decision: Decision, row: int) -> list[tuple[str, int]]:
     barred = decision.arms.barred.first[row].tolist()
-    return [
-        {"action": action.name} | decision.why(code)
-        for action, code in zip(decision.arms.table.actions, barred, strict=True)
-        if code >= 0
-    ]
+    actions = zip(decision.arms.table.actions, barred, strict=True)
+    return [(action.name, code) for action, code in actions if code >= 0]
 
 
-def _reason(decision: Decision, case: Case, terms: Terms, row: int, names: Sequence[str]) -> str:
+def _reason(
+    decision: Decision, case: Case, terms: Terms, row: int, *, names: Sequence[str], locale: str
+) -> str:
     best = int(decision.order[row, 0]) if decision.order.shape[1] else NOTHING
     if best == NOTHING:
-        return _why_nothing(decision, row)
-    action, candidate = decision.action_of(best), decision.candidate_of(best)
-    effect = float(decision.arms.table.effect[action])
-    called = decision.arms.table.actions[action].name
-    how = effect_of(called, case, terms)
-    chance = float(decision.arms.chance[row, best])
-    if candidate == NOTHING:
-        text = f"{called.replace('_', ' ')}: chance of an order within {terms.horizon_days} days {chance:.0%}"
-        lift = f"if it moves {effect:.0%} of those who would not order" if how == "assumed" else "its effect"
-    else:
-        text = f"{names[candidate]}: chance {chance:.0%} to be bought within {terms.horizon_days} days"
-        lift = f"if offering it raises that by {effect:.0%} of itself" if how == "assumed" else "its effect"
-    money = f"{decision.arms.worth[row, best]:+.2f} {terms.currency}".rstrip()
-    off = float(decision.arms.table.discount[action])
-    given = f" and {off:.0%} off" if off else ""
-    earns = f"{money} of margin after {decision.arms.table.cost[action]:.2f} for the contact{given}"
-    offer = f"{text}; {lift} ({how}), {earns}"
-    return offer if decision.action[row] != NOTHING else f"doing nothing earns more than the best, {offer}"
+        refusals = decision.arms.refused[row][decision.arms.refused[row] != NO_ARM]
+        return _all_refused(refusals, decision.arms.rules, terms, locale)
+    arms, candidate = decision.arms, decision.candidate_of(best)
+    at, name = decision.action_of(best), arms.table.actions[decision.action_of(best)].name
+    what = "contact" if candidate == NOTHING else "product"
+    assumed = effect_of(name, case, terms) == "assumed"
+    off = float(arms.table.discount[at])
+    effect = told(
+        f"effect_of_{what}" if assumed else "effect_learnt", locale, share=float(arms.table.effect[at])
+    )
+    earns = told(
+        "earns_discounted" if off else "earns",
+        locale,
+        money=amount(float(arms.worth[row, best]), terms, locale),
+        cost=float(arms.table.cost[at]),
+        off=off,
+    )
+    said = told(
+        f"of_{what}",
+        locale,
+        n=terms.horizon_days,
+        name="" if candidate == NOTHING else names[candidate],
+        action=called(name, locale),
+        chance=float(arms.chance[row, best]),
+        effect=effect,
+        earns=earns,
+    )
+    return said if decision.action[row] != NOTHING else told("better_nothing", locale, best=said)
 
 
-def _why_nothing(decision: Decision, row: int) -> str:
-    refusals = decision.arms.refused[row][decision.arms.refused[row] != NO_ARM]
-    what = "candidates" if decision.product.shape[1] else "actions"
-    return _all_refused(refusals, decision.arms.rules, decision.arms.reasons, what)
-
-
-def why_nothing(options: Options, row: int) -> str:
+def why_nothing(options: Options, row: int, terms: Terms, *, locale: str = DEFAULT) -> str:
     """Explain why a customer gets none of the options, by the rules' reasons."""
     refusals = options.refused[row][options.refused[row] != NO_ARM]
     if (refusals == PERMITTED).any():
-        return "no permitted action earns more than it costs, or no day is left for it"
-    return _all_refused(refusals, options.rules, options.reasons, "actions")
+        return told("not_worth", locale)
+    return _all_refused(refusals, options.rules, terms, locale)
 
 
-def _all_refused(refusals: Column, rules: Sequence[str], reasons: Sequence[str], what: str) -> str:
-    """Name the rules that refused everything; ``refusals`` holds the refusing rule of each refused thing."""
+def _all_refused(refusals: Column, rules: Sequence[str], terms: Terms, locale: str) -> str:
+    """Say what refused everything; ``refusals`` holds the refusing rule of each refused thing."""
     if not len(refusals):
-        return "nothing to offer: no candidate products are known for this customer"
-    if (refusals == refusals[0]).all():
-        return f"nothing to offer: {reasons[int(refusals[0])]}"
-    counts = np.bincount(refusals, minlength=len(rules))
-    parts = (f"{n} by {rule}" for rule, n in zip(rules, counts.tolist(), strict=True) if n)
-    return f"nothing to offer: all {len(refusals)} {what} are ruled out ({', '.join(parts)})"
+        return told("nothing", locale, why=told("no_candidates", locale))
+    counts = np.bincount(refusals, minlength=len(rules)).tolist()
+    reasons = [(reason_of(rule, terms, locale), n) for rule, n in zip(rules, counts, strict=True) if n]
+    if len(reasons) == 1:
+        return told("nothing", locale, why=reasons[0][0])
+    parts = "; ".join(f"{reason} ({n})" for reason, n in reasons)
+    return told("nothing", locale, why=told("all_refused", locale, n=len(refusals), why=parts))
 
 
-def how_it_works(effect: str, save_rate: float) -> str:
+def how_it_works(effect: str, save_rate: float, *, locale: str = DEFAULT) -> str:
     """Describe the origin of the effect of a retention contact."""
-    if effect == "learnt":
-        return "what a contact changes was learnt from customers who were held out"
-    return f"a contact is assumed to keep {save_rate:.0%} of those who would leave"
+    return told("learnt" if effect == "learnt" else "assumed", locale, share=save_rate)

@@ -1,9 +1,9 @@
 """Contact rules: whom a shop does not contact, when, and what it does not offer. One function per named rule.
 
-A rule looks at all cases at once and returns a ``Refusal``: its name, its reason in words, and a mask of what
-it refuses. Rules take precedence over money: what one refuses is not offered, whatever it would earn. A rule
-of time returns a ``Wait``: in how many days it will permit. So rules also define the window to act in, and a
-plan can wait for the day.
+A rule looks at all cases at once and returns a ``Refusal``: its name, and a mask of what it refuses (why, in
+words: ``models.decisions.texts``). Rules take precedence over money: what one refuses is not offered,
+whatever it would earn. A rule of time returns a ``Wait``: in how many days it will permit. So rules also
+define the window to act in, and a plan can wait for the day.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,6 @@ class Refusal(NamedTuple):
     """What one rule refuses: a mask that broadcasts to the cases' shape."""
 
     rule: str
-    why: str
     mask: Bools
 
 
@@ -37,7 +36,6 @@ class Wait(NamedTuple):
     """The days until one rule permits each action: (n, n_actions) or (n, 1); 0 or less is now."""
 
     rule: str
-    why: str
     days: Days
 
 
@@ -48,13 +46,12 @@ def consent(people: People, economics: Economics) -> Refusal:
     """Refuse customers who declined and, if consent is required, those who have not given it."""
     asked = people.consent_recorded and economics.require_consent
     mask = people.consent != YES if asked else people.consent == NO
-    return Refusal("consent", "the customer has not agreed to be contacted", mask)
+    return Refusal("consent", mask)
 
 
 def frequency_cap(people: People, economics: Economics) -> Refusal:
     """Refuse customers with as many contacts in 28 days as the shop allows."""
-    why = f"the customer has had {economics.max_contacts_28d} contacts in 28 days, the most allowed"
-    return Refusal("frequency_cap", why, people.n_contacts_28d >= economics.max_contacts_28d)
+    return Refusal("frequency_cap", people.n_contacts_28d >= economics.max_contacts_28d)
 
 
 # --- rules about people and actions: shape (n, n_actions) or (n, 1) ---
@@ -62,8 +59,7 @@ def frequency_cap(people: People, economics: Economics) -> Refusal:
 
 def held_out(standing: Standing) -> Refusal:
     """Refuse customers who are held out: the effect of contacts is measured against them."""
-    why = "the customer is held out, to measure what contacts earn"
-    return Refusal("held_out", why, standing.held_out[:, None])
+    return Refusal("held_out", standing.held_out[:, None])
 
 
 def channel_consent(
@@ -78,57 +74,50 @@ def channel_consent(
     refused = given == NO
     if economics.require_consent and recorded:
         refused |= given == NOT_RECORDED
-    why = "the customer has not agreed to be contacted this way"
-    return Refusal("consent", why, refused & (table.channel != SITE))
+    return Refusal("consent", refused & (table.channel != SITE))
 
 
 def open_return(standing: Standing) -> Refusal:
     """Refuse while the customer is returning something."""
-    why = "a return of the customer's is still open"
-    return Refusal("open_return", why, standing.return_open[:, None])
+    return Refusal("open_return", standing.return_open[:, None])
 
 
 def not_meant(standing: Standing, table: ActionTable) -> Refusal:
     """Refuse an action meant for customers with higher risk, more orders, or higher worth."""
     mask = (standing.n_orders[:, None] < table.least_orders) | (standing.rank[:, None] < 1 - table.best_share)
     mask |= (table.least_risk > 0) & ~(standing.risk[:, None] >= table.least_risk)
-    return Refusal("not_meant", "the action is meant for other customers (risk, orders or worth)", mask)
+    return Refusal("not_meant", mask)
 
 
 def weekly_cap(standing: Standing, policy: ContactPolicy) -> Wait:
     """Wait until there were fewer contacts within 7 days than the shop allows; at most 7 days."""
-    why = f"the customer has had {policy.max_contacts_7d} contacts in 7 days, the most allowed"
     full = standing.n_contacts_7d >= policy.max_contacts_7d
     wait = np.where(full, 7.0 if policy.max_contacts_7d else np.inf, ALWAYS)
-    return Wait("weekly_cap", why, wait[:, None])
+    return Wait("weekly_cap", wait[:, None])
 
 
 def settling(standing: Standing) -> Wait:
     """Wait until the customer's orders have arrived, and the settling times of their products are over."""
-    why = "what the customer ordered has not arrived, or not settled"
-    return Wait("settling", why, standing.settles_in[:, None])
+    return Wait("settling", standing.settles_in[:, None])
 
 
 def first_order_coupon(standing: Standing, table: ActionTable) -> Wait:
     """Wait with a discount for some days after the first order, lest customers learn to wait for one."""
     since = np.nan_to_num(standing.since[:, [FIRST_ORDER]], nan=-ALWAYS)
-    return Wait(
-        "first_order_coupon", "too soon after the first order for a discount", table.no_coupon - since
-    )
+    return Wait("first_order_coupon", table.no_coupon - since)
 
 
 def cooldown(standing: Standing, table: ActionTable) -> Wait:
     """Wait until the action's cooldown for this customer is over."""
     since = standing.since_action[:, table.name]
     wait = np.where(np.isnan(since), ALWAYS, table.cooldown - since)
-    return Wait("cooldown", "the customer has had this action too recently", wait)
+    return Wait("cooldown", wait)
 
 
 def too_early(standing: Standing, table: ActionTable) -> Wait:
     """Wait until the action's window opens; forever if the event it depends on is unknown."""
     wait = table.from_days - _since_event(standing, table)
-    why = "the window after its event has not opened, or no such event is known"
-    return Wait("too_early", why, np.where(np.isnan(wait), np.inf, wait))
+    return Wait("too_early", np.where(np.isnan(wait), np.inf, wait))
 
 
 def closes_in(standing: Standing, table: ActionTable) -> Days:
@@ -140,7 +129,7 @@ def closes_in(standing: Standing, table: ActionTable) -> Days:
 def too_late(closes: Days, opens: Days) -> Refusal:
     """Refuse an action whose window has closed, or will before the rules permit it."""
     mask = (closes < 0) | ((opens > closes) & np.isfinite(opens))
-    return Refusal("too_late", "the window after its event has closed", mask)
+    return Refusal("too_late", mask)
 
 
 def _since_event(standing: Standing, table: ActionTable) -> Days:
@@ -152,8 +141,7 @@ def quiet_hours(hour: NDArray[np.integer] | int, policy: ContactPolicy) -> Refus
     start, end = policy.quiet_from, policy.quiet_until
     at = np.asarray(hour)
     quiet = (at >= start) & (at < end) if start <= end else (at >= start) | (at < end)
-    why = f"nothing is sent from {start:02d}:00 to {end:02d}:00 of the shop's clock"
-    return Refusal("quiet_hours", why, np.asarray(quiet))
+    return Refusal("quiet_hours", np.asarray(quiet))
 
 
 # --- rules about products: the shape of the products ---
@@ -161,29 +149,27 @@ def quiet_hours(hour: NDArray[np.integer] | int, policy: ContactPolicy) -> Refus
 
 def cannot_know(worth: Doubles) -> Refusal:
     """Refuse what has no known worth in money: a product without a price, a customer without a score."""
-    why = "its price or its chance is unknown, so what it would earn cannot be known"
-    return Refusal("cannot_know", why, ~np.isfinite(worth))
+    return Refusal("cannot_know", ~np.isfinite(worth))
 
 
 def hidden(goods: Goods, products: Ints) -> Refusal:
     """Refuse a product the shop hides."""
-    return Refusal("hidden", "the shop hides it", goods.hidden[products])
+    return Refusal("hidden", goods.hidden[products])
 
 
 def out_of_stock(goods: Goods, products: Ints) -> Refusal:
     """Refuse a product known to be out of stock; an unknown stock does not matter."""
-    return Refusal("out_of_stock", "it is out of stock", goods.stock[products] <= 0)
+    return Refusal("out_of_stock", goods.stock[products] <= 0)
 
 
 def just_bought(days_since_bought: Doubles, days: int) -> Refusal:
     """Refuse what the customer bought within the last ``days`` days (NaN: never bought)."""
-    why = f"the customer bought it within the last {days} days"
-    return Refusal("just_bought", why, days_since_bought <= days)
+    return Refusal("just_bought", days_since_bought <= days)
 
 
 def same_kind(cooling: Bools) -> Refusal:
     """Refuse another product of a category that is rarely bought again, soon after a purchase in it."""
-    return Refusal("same_kind", "the customer has just bought something of its kind", cooling)
+    return Refusal("same_kind", cooling)
 
 
 # --- rules together ---
@@ -237,7 +223,7 @@ def timing(
         held_out(standing),
         channel_consent(standing, table, economics, recorded=recorded),
         open_return(standing),
-        *(Refusal(wait.rule, wait.why, wait.days > days) for wait in waits),
+        *(Refusal(wait.rule, wait.days > days) for wait in waits),
         too_late(closes, opens),
         not_meant(standing, table),
     )

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from models.chance.horizon import with_texts
 from models.customers import reasons
 from models.lists.list_kinds import PERSONAL
 from serving.api import Product
@@ -47,7 +46,7 @@ def profile(state: State, request: CustomerRequest) -> Profile:
         behind=_behind(snapshot.as_of, held["events"]),
         reasons=reasons.sentences(scores, features, request.locale or snapshot.locale),
         lists={name: _head(state, name, customer) for name in PERSONAL} if known else {},
-        notes=with_texts(snapshot.notes, request.locale or snapshot.locale),
+        notes=snapshot.notes_in(request.locale),
         **{name: [_shown(row) for row in rows] for name, rows in held.items()},
     )
 

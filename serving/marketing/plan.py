@@ -6,12 +6,14 @@ from datetime import datetime
 import numpy as np
 
 from features.errors import NotFound
+from models.decisions.texts import told
+from models.texts import DEFAULT
 from serving.api_crm import Plan, PlanRequest
 from serving.marketing.candidates import everyone
 from serving.marketing.period import Period, first_day
 from serving.marketing.plan_rows import Row, names_of, rows_of
 from serving.marketing.planning import CUSTOMERS_AT_ONCE, N_NOT_PLANNED, Planned, make_plan
-from serving.marketing.retention import UNRANKED, permitted
+from serving.marketing.retention import permitted
 from serving.offer_inputs import no_offers, switched_off
 from serving.scoring.snapshot import Snapshot
 from serving.state import State
@@ -20,17 +22,17 @@ from serving.storefront.answers import find_customer, why_unknown
 
 def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
     """Plan contacts, each on its day; customers left out are named with the reason."""
-    codes, left_out = chosen_customers(state, request, now)
+    snapshot, locale = state.snapshot, request.locale or state.snapshot.locale
+    codes, left_out = chosen_customers(state, request, now, locale=locale)
     contacts: list[Row] = []
-    snapshot = state.snapshot
     if snapshot.goods_and_terms is None:
-        left_out += [_left(snapshot, code, no_offers(state).message) for code in codes]
+        left_out += [_left(snapshot, code, no_offers(state, locale).message) for code in codes]
     else:
         first = request.first_day or first_day(state, now)
         period = Period(first, request.days, request.budget, request.per_day, request.limit).check(state, now)
-        planned = make_plan(state, np.asarray(codes, np.int32), period, now)
-        contacts = rows_of(state, planned, period)
-        left_out += _not_planned(snapshot, planned)
+        planned = make_plan(state, np.asarray(codes, np.int32), period, now, locale=locale)
+        contacts = rows_of(state, planned, period, locale=locale)
+        left_out += _not_planned(snapshot, planned, locale)
     effect = snapshot.effect_of(row["action"] for row in contacts)
     worth = "" if snapshot.goods_and_terms is None else snapshot.goods_and_terms[1].money
     answer = Plan(
@@ -44,8 +46,8 @@ def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
         currency=snapshot.currency,
         effect=effect,
         experiment=snapshot.experiment_for(effect),
-        switched_off=switched_off(state),
-        notes=snapshot.shown_notes,
+        switched_off=switched_off(state, locale),
+        notes=snapshot.notes_in(locale),
     )
     return answer if snapshot.goods_and_terms is None else answer.named(names_of(state))
 
@@ -55,7 +57,9 @@ def _sum(rows: Sequence[Row], name: str) -> float:
     return float(round(sum(row[name] for row in rows), 4))
 
 
-def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple[list[int], list[Row]]:
+def chosen_customers(
+    state: State, request: PlanRequest, now: datetime, *, locale: str = DEFAULT
+) -> tuple[list[int], list[Row]]:
     """Return the codes of the customers requested, else of everyone; and those unknown.
 
     In a large shop a request covers those most worth keeping; ``recompra plan`` covers everyone. Raises
@@ -66,7 +70,9 @@ def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple
         wanted = list(dict.fromkeys(request.customer_ids))
         codes = {name: -1 if state.view.is_erased(name) else snapshot.customer(name) for name in wanted}
         unknown = [
-            {"customer_id": name, "reason": _why_left_out(state, name)} for name in wanted if codes[name] < 0
+            {"customer_id": name, "reason": _why_left_out(state, name, locale)}
+            for name in wanted
+            if codes[name] < 0
         ]
         return [code for code in codes.values() if code >= 0], unknown
     if snapshot.goods_and_terms is None:
@@ -75,21 +81,21 @@ def chosen_customers(state: State, request: PlanRequest, now: datetime) -> tuple
         return everyone(state).tolist(), []
     table = snapshot.retention
     if table is None:
-        raise NotFound(UNRANKED, "send customer_ids")
+        raise NotFound(told("unranked"), "send customer_ids")
     worthwhile = permitted(state, table, now) & (table.number(snapshot.gain_name) > 0)
     rows = np.flatnonzero(worthwhile)[: request.limit]
     return table.number("customer")[rows].astype(int).tolist(), []
 
 
-def _why_left_out(state: State, customer_id: str) -> str:
+def _why_left_out(state: State, customer_id: str, locale: str) -> str:
     customer = find_customer(state, customer_id)
-    later = ": plans contain them from the next scoring on, /next_best_offer answers now"
-    return why_unknown(customer) + (later if customer.is_active else "")
+    who = why_unknown(customer, locale)
+    return told("in_next_plan", locale, who=who) if customer.is_active else who
 
 
-def _not_planned(snapshot: Snapshot, planned: Planned) -> list[Row]:
+def _not_planned(snapshot: Snapshot, planned: Planned, locale: str) -> list[Row]:
     """Name customers without a contact, and why: a rule, or a full plan."""
-    full = "every day left in the plan is full, or others earn more within its budget and number"
+    full = told("plan_full", locale)
     missing = np.setdiff1d(np.arange(len(planned.codes)), planned.calendar.row).tolist()
     return [_left(snapshot, int(planned.codes[at]), planned.why_not.get(at, full)) for at in missing]
 

@@ -109,8 +109,10 @@ def write_plan(
         if state.snapshot.goods_and_terms is None:
             raise no_offers(state)
         period = asked.period(state, now)
-        planned = make_plan(state, everyone(state), period, now)
-        content = content_of(state, planned, rows_of(state, planned, period), kind)
+        planned = make_plan(state, everyone(state), period, now, locale=state.snapshot.locale)
+        content = content_of(
+            state, planned, rows_of(state, planned, period, locale=state.snapshot.locale), kind
+        )
         if audiences is not None:
             write_audiences(home, state, planned, audiences, now)
         done = _written(state, planned)
@@ -132,7 +134,7 @@ def content_of(state: State, planned: Planned, rows: Sequence[dict[str, Any]], k
         "models": state.snapshot.models,
         "currency": state.snapshot.currency,
         "experiment": _experiment(state, planned),
-        "switched_off": switched_off(state),
+        "switched_off": switched_off(state, state.snapshot.locale),
         "contacts": rows,
     }
     return msgspec.json.format(msgspec.json.encode(head), indent=1) + b"\n"

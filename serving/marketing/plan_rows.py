@@ -10,7 +10,9 @@ import numpy as np
 from features.arrays.dtypes import Ints, Longs
 from features.window import EPOCH, zone
 from models.decisions.case import Terms
+from models.decisions.texts import amount, called, told
 from models.policy.rules import quiet_hours
+from models.texts import DEFAULT
 from serving.marketing.period import Period
 from serving.marketing.planning import Planned
 from serving.offer_inputs import goods_now
@@ -22,9 +24,9 @@ USUAL_HOUR = 10
 Row = dict[str, Any]
 
 
-def rows_of(state: State, planned: Planned, period: Period) -> "list[Row]":
+def rows_of(state: State, planned: Planned, period: Period, *, locale: str = DEFAULT) -> "list[Row]":
     """Return a plan's contacts as rows, by day and worth; times are in the shop's time zone."""
-    columns = columns_of(state, planned, period)
+    columns = columns_of(state, planned, period, locale=locale)
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
@@ -35,7 +37,9 @@ def names_of(state: State) -> tuple[str, ...]:
     return (*when, *whom, "next_order_on", terms.money, terms.probability, "spend", "effect", "reason")
 
 
-def columns_of(state: State, planned: Planned, period: Period) -> dict[str, list[Any]]:
+def columns_of(
+    state: State, planned: Planned, period: Period, *, locale: str = DEFAULT
+) -> dict[str, list[Any]]:
     """Return a plan's contacts as columns, with None for missing values."""
     snapshot, calendar = state.snapshot, planned.calendar
     _, terms = goods_now(state)
@@ -59,7 +63,7 @@ def columns_of(state: State, planned: Planned, period: Period) -> dict[str, list
         np.round(calendar.spend, 4).tolist(),
         ["learnt" if name in snapshot.learnt else terms.effect for name in names],
         [
-            f"{name.replace('_', ' ')}: {money:+.2f} {terms.currency}".rstrip() + " of margin after its cost"
+            told("planned", locale, action=called(name, locale), money=amount(money, terms, locale))
             for name, money in zip(names, worth, strict=True)
         ],
     ]

@@ -17,6 +17,7 @@ from models.decisions.everyone import Options, options
 from models.decisions.words import why_nothing
 from models.policy.actions import Action
 from models.policy.subjects import People
+from models.texts import DEFAULT
 from serving.marketing.candidates import candidates
 from serving.marketing.period import Period, today
 from serving.offer_inputs import case_now, goods_now
@@ -49,7 +50,7 @@ class Planned:
         return np.where(self.calendar.day == 0, self.earliest_hour, 0)
 
 
-def make_plan(state: State, codes: Ints, period: Period, now: datetime) -> Planned:
+def make_plan(state: State, codes: Ints, period: Period, now: datetime, *, locale: str = DEFAULT) -> Planned:
     """Plan for some customers (codes), in blocks; budget, days, caps and stock hold over all of them."""
     goods, terms = goods_now(state)
     recent, actions = Recent.read(state, now), terms.table.actions
@@ -59,7 +60,7 @@ def make_plan(state: State, codes: Ints, period: Period, now: datetime) -> Plann
         choices, calendar = _block(state, block, period, recent, now)
         if len(why_not) < N_NOT_PLANNED:
             missing = np.setdiff1d(np.arange(len(block)), calendar.row)[:N_NOT_PLANNED].tolist()
-            why_not |= {start + at: why_nothing(choices, at) for at in missing}
+            why_not |= {start + at: why_nothing(choices, at, terms, locale=locale) for at in missing}
         parts.append(replace(calendar, row=calendar.row + start))
     kept = within(
         Calendar.together(parts),

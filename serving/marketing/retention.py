@@ -9,6 +9,7 @@ import numpy as np
 from features.arrays.dtypes import Bools, Doubles, Longs
 from models.budgets.budget import Tally, at_most, best_rows, cumulative, other_policies
 from models.decisions.economics import EFFECT
+from models.decisions.texts import told
 from models.decisions.words import how_it_works
 from models.policy.action_table import ActionTable
 from models.policy.actions import KEEP
@@ -21,8 +22,6 @@ from serving.state import State
 
 CURVE_POINTS = 21
 DECIMALS = 4
-UNRANKED = "churn and ltv are not both in service yet, so nobody can be ranked"
-MONEYLESS = "what a customer is worth is not known: it takes order lines with a unit_price"
 NOT_SHOWN = ("customer", "ruled_out_by")
 """Internal columns of the retention ranking."""
 
@@ -30,16 +29,17 @@ NOT_SHOWN = ("customer", "ruled_out_by")
 def retention_targets(state: State, request: TargetsRequest, now: datetime) -> Targets:
     """Choose whom to contact to maximise the expected incremental margin within the budget."""
     table, snapshot = state.snapshot.retention, state.snapshot
+    locale = request.locale or snapshot.locale
     if table is None:
-        return _targets(state, request, [], (0.0, 0.0), UNRANKED)
+        return _targets(state, request, [], (0.0, 0.0), told("unranked", locale))
     gain, cost = (table.number(name) for name in (snapshot.gain_name, "contact_cost"))
     if len(gain) and not np.isfinite(gain).any():
-        return _targets(state, request, [], (0.0, 0.0), MONEYLESS)
+        return _targets(state, request, [], (0.0, 0.0), told("moneyless", locale))
     allowed = permitted(state, table, now)
     rows = np.flatnonzero(allowed & (gain > 0))
     chosen = rows[best_rows(gain[rows], cost[rows], request.budget)]
-    how = how_it_works(_effect(snapshot), snapshot.economics.save_rate)
-    reason = f"{len(chosen)} of {len(rows)} customers worth a contact fit the budget; {how}"
+    how = how_it_works(_effect(snapshot), snapshot.economics.save_rate, locale=locale)
+    reason = told("targets", locale, n=len(chosen), of=len(rows), effect=how)
     shown = _target_rows(snapshot, table, chosen[: request.limit])
     sums = float(cost[chosen].sum()), float(gain[chosen].sum())
     answer = _targets(state, request, shown, sums, reason)
@@ -129,5 +129,5 @@ def _targets(
         effect=_effect(state.snapshot),
         reason=reason,
         experiment=state.snapshot.experiment_for(_effect(state.snapshot)),
-        notes=state.snapshot.shown_notes,
+        notes=state.snapshot.notes_in(request.locale),
     )

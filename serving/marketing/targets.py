@@ -13,6 +13,7 @@ from features.errors import NotFound
 from models.budgets.allocation import Allocation, allocate, compare, curve
 from models.decisions.case import Case, Terms
 from models.decisions.everyone import Options, options
+from models.decisions.texts import told
 from models.policy.actions import Action
 from models.policy.standing import Standing
 from serving.api_crm import Targets, TargetsRequest
@@ -69,7 +70,7 @@ def options_of(state: State, request: TargetsRequest, codes: Ints, now: datetime
 
 def _answer(state: State, request: TargetsRequest, chosen: Allocation, terms: Terms) -> Targets:
     n = int((chosen.action >= 0).sum())
-    gap = f"this is at least {1 - chosen.gap:.2%} of what the best choice could be expected to earn"
+    locale = request.locale or state.snapshot.locale
     taken = {terms.actions[code].name for code in np.unique(chosen.action[chosen.action >= 0]).tolist()}
     effect = state.snapshot.effect_of(taken)
     return Targets(
@@ -83,9 +84,9 @@ def _answer(state: State, request: TargetsRequest, chosen: Allocation, terms: Te
         at_most=round(chosen.at_most, DECIMALS),
         currency=state.snapshot.currency,
         effect=effect,
-        reason=f"{n} customers, each with the action that earns most for the budget; {gap}",
+        reason=told("targets_by_action", locale, n=n, share=1 - chosen.gap),
         experiment=state.snapshot.experiment_for(effect),
-        notes=state.snapshot.shown_notes,
+        notes=state.snapshot.notes_in(locale),
     )
 
 

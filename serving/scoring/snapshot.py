@@ -84,15 +84,10 @@ class Snapshot:
         """``as_of`` in the format of responses."""
         return self.as_of.isoformat()
 
-    @cached_property
-    def shown_notes(self) -> list[dict[str, Any]]:
-        """The caveats in the shop's language, as in responses."""
-        return with_texts(self.notes, self.locale)
-
-    @cached_property
-    def uncalibrated(self) -> list[dict[str, Any]]:
-        """The caveats that matter when comparing two offers: a season affects all alike."""
-        return [note for note in self.shown_notes if note["code"] != "season"]
+    def notes_in(self, locale: str | None, *, leave_out: str = "") -> list[dict[str, Any]]:
+        """Return the caveats, but one by its code, in a language, by default the shop's, as in responses."""
+        notes = (note for note in self.notes if note["code"] != leave_out)
+        return with_texts(notes, locale or self.locale)
 
     @cached_property
     def offers_products(self) -> bool:

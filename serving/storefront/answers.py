@@ -11,11 +11,13 @@ from typing import Any, Literal
 import numpy as np
 
 from features.arrays.dtypes import Bools, Floats, Ints
+from models.decisions.texts import told
 from models.lists.cold import segments_of
 from models.lists.list_kinds import LISTS, PERSONAL
 from models.lists.since import Line
 from models.ranking.live import Pick
 from models.ranking.reasons import Reasons
+from models.texts import DEFAULT
 from serving.api import Product, Recommended, RecommendRequest
 from serving.scoring.snapshot import Snapshot
 from serving.state import State
@@ -51,9 +53,9 @@ def find_customer(state: State, customer_id: str | None) -> Customer:
     return Customer(customer_id, code, _lines(state, customer_id), is_active=True)
 
 
-def why_unknown(customer: Customer) -> str:
+def why_unknown(customer: Customer, locale: str = DEFAULT) -> str:
     """Describe a customer that the scoring does not contain."""
-    return "the customer is new since the scoring" if customer.is_active else "the customer is unknown"
+    return told("new" if customer.is_active else "unknown", locale)
 
 
 def _lines(state: State, customer_id: str) -> list[Line]:

@@ -14,6 +14,7 @@ import numpy as np
 from models.decisions.case import NOTHING, Case, Terms
 from models.decisions.explore import explore
 from models.decisions.offer import choose
+from models.decisions.texts import called, told
 from models.decisions.words import effect_of, explain
 from models.policy.actions import DO_NOTHING
 from serving.api import Offer, OfferRequest
@@ -26,7 +27,6 @@ from serving.storefront.moments import act_window
 
 N_RULED_OUT = 10
 DECIMALS = 6
-NO_ORDER = "what a contact would earn is known only of those who ordered"
 
 
 def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer:
@@ -35,25 +35,28 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
     A recorded decision may explore, if the shop's settings say so (``contact_policy.exploration``); others
     never do. For an erased customer nothing is recorded.
     """
-    customer = find_customer(state, request.customer_id)
+    customer, locale = find_customer(state, request.customer_id), request.locale or state.snapshot.locale
     record = request.record and not state.view.is_erased(request.customer_id)
     if state.snapshot.goods_and_terms is None:
-        return _offer(state, request, {"product_id": None, "reason": no_offers(state).message})
+        return _offer(state, request, {"product_id": None, "reason": no_offers(state, locale).message})
     goods, terms = goods_now(state)
     terms = terms if request.channel is None else terms.through[request.channel]
     case = offer_case(state, customer, request.exclude, now)
     codes = case.product[0]
     ids, names = state.snapshot.catalogue.products.names(codes), state.snapshot.catalogue.names(codes)
-    decision = explain(choose(case, goods, terms), case, terms, 0, products=ids, names=names)
+    chosen = choose(case, goods, terms)
+    decision = explain(chosen, case, terms, 0, products=ids, names=names, locale=locale)
     if customer.code < 0 and not len(codes) and case.standing is None:
-        decision["reason"] = f"nothing to offer: {why_unknown(customer)}, and {NO_ORDER}"
+        why = told("no_orders", locale, who=why_unknown(customer, locale))
+        decision["reason"] = told("nothing", locale, why=why)
     if record:
-        decision |= explored(state, case, terms, decision)
+        decision |= explored(state, case, terms, decision, locale=locale)
     decision["window"] = act_window(
         decision["window"], now, state.snapshot.timezone, terms.policy, decision["channel"]
     )
     offer = _offer(state, request, decision)
-    offer.notes = [] if case.standing is None else state.snapshot.uncalibrated
+    if case.standing is not None:  # a season affects all offers alike
+        offer.notes = state.snapshot.notes_in(locale, leave_out="season")
     offer.fallback = _why_not_personal(state, customer, case)
     if record:
         offer.decision_id = record_decision(state, offer, decision, now)
@@ -75,7 +78,9 @@ def _why_not_personal(state: State, customer: Customer, case: Case) -> str | Non
     return f"{why_unknown(customer)}: {late or 'their scores are not known yet'}"
 
 
-def explored(state: State, case: Case, terms: Terms, decision: dict[str, Any]) -> dict[str, Any]:
+def explored(
+    state: State, case: Case, terms: Terms, decision: dict[str, Any], *, locale: str
+) -> dict[str, Any]:
     """Draw an action by the shop's policy; return its propensity and, if it is not the best, the action."""
     drawn = explore(case, goods_now(state)[0], terms, np.array([random()]))
     action, propensity = int(drawn.action[0]), {"propensity": float(drawn.propensity[0])}
@@ -94,7 +99,7 @@ def explored(state: State, case: Case, terms: Terms, decision: dict[str, Any]) -
         terms.probability: None if action < 0 else float(chance[0]),
         "effect": effect_of(name, case, terms),
         "window": None if action < 0 else {"opens_in_days": 0, "closes_in_days": None},
-        "reason": f"{name}, tried to learn what it is worth ({terms.policy.exploration})",
+        "reason": told("tried", locale, action=called(name, locale), how=terms.policy.exploration),
     }
 
 
@@ -125,7 +130,7 @@ def _offer(state: State, request: OfferRequest, decision: dict[str, Any]) -> Off
         propensity=decision.get("propensity"),
         decision_id=None,
         experiment=state.snapshot.experiment_for(decision.get("effect", "")),
-        switched_off=switched_off(state),
+        switched_off=switched_off(state, request.locale or state.snapshot.locale),
         fallback=None,
     )
 

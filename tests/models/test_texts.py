@@ -2,6 +2,7 @@ import pytest
 
 from models.chance import horizon
 from models.customers import reasons
+from models.decisions import texts as decision_texts
 from models.ranking import reason_texts
 from models.texts import language, say
 from serving.reports import texts
@@ -38,6 +39,21 @@ def test_none_of_a_thing_may_have_its_own_template() -> None:
     assert say(table, "plain", n=0) == "0 left"
 
 
+def test_numbers_are_written_as_the_language_writes_them() -> None:
+    table = {name: {"money": "{x:,.2f} in {name}, {n} of {x}"} for name in ("en", "pt")}
+    assert say(table, "money", "pt", x=1234.5, name="v1.5", n=2000) == "1.234,50 in v1.5, 2000 of 1234,5"
+    assert say(table, "money", "en", x=1234.5, name="v1.5", n=2000) == "1,234.50 in v1.5, 2000 of 1234.5"
+
+
+TABLES = (decision_texts, horizon, reasons, reason_texts, texts)
+
+
 def test_every_table_speaks_the_same_languages() -> None:
-    tables = {table.__name__: [*table.TEXTS] for table in (horizon, reasons, reason_texts, texts)}
+    tables = {table.__name__: [*table.TEXTS] for table in TABLES}
     assert all(spoken == tables[texts.__name__] for spoken in tables.values()), tables
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_no_text_lacks_a_language(table) -> None:
+    codes = [{*spoken} for spoken in table.TEXTS.values()]
+    assert all(known == codes[0] for known in codes), set.union(*codes) - set.intersection(*codes)

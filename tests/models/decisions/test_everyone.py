@@ -58,7 +58,7 @@ def test_who_gets_nothing_is_told_whether_a_rule_or_money_said_so() -> None:
     found = options(*some(0, 300), TERMS)
     permitted = (found.refused == PERMITTED).any(axis=1)
     nobody = np.flatnonzero(found.best() == -1)
-    said = ["no permitted action earns more" in why_nothing(found, row) for row in nobody]
+    said = ["no permitted action earns more" in why_nothing(found, row, TERMS) for row in nobody]
     assert said == permitted[nobody].tolist() and {*said} == {True, False}
 
 

@@ -35,7 +35,7 @@ def told(chance: list[float], terms: Terms = TERMS, **shelf: list[float]) -> dic
     return explain(choose(case, goods, terms), case, terms, 0, products=names, names=names)
 
 
-OFFER = "p0: chance 50% to be bought within 28 days; "
+OFFER = "p0: 50% chance of being bought within 28 days; "
 
 
 @pytest.mark.parametrize(
@@ -43,15 +43,24 @@ OFFER = "p0: chance 50% to be bought within 28 days; "
     [
         ({}, f"{OFFER}if offering it raises that by 20% of itself (assumed), +0.30 EUR of margin after 0.10"),
         ({"currency": ""}, "(assumed), +0.30 of margin after 0.10 for the contact"),
-        ({"effect": "learnt"}, f"{OFFER}its effect (learnt), +0.10 EUR of margin after 0.10 for the contact"),
-        ({"discount_share": 0.1}, f"doing nothing earns more than the best, {OFFER}if offering it raises"),
+        (
+            {"effect": "learnt"},
+            f"{OFFER}by the effect learnt from an experiment, +0.10 EUR of margin after 0.10 for the contact",
+        ),
+        (
+            {"discount_share": 0.1},
+            f"doing nothing earns more than the best option, {OFFER}if offering it raises",
+        ),
         ({"discount_share": 0.1}, "-0.30 EUR of margin after 0.10 for the contact and 10% off"),
         (
             {"actions": (WIN_BACK,)},
-            "win back: chance of an order within 28 days 60%; if it moves 10% of those who would not order "
+            "win-back: 60% chance of an order within 28 days; if it moves 10% of those who would not order "
             "(assumed), +1.10 EUR of margin after 0.10 for the contact",
         ),
-        ({"actions": (WIN_BACK,), "effect": "learnt"}, " 60%; its effect (learnt), +1.70 EUR of margin"),
+        (
+            {"actions": (WIN_BACK,), "effect": "learnt"},
+            "28 days; by the effect learnt from an experiment, +1.70 EUR of margin",
+        ),
     ],
 )
 def test_the_reason_is_the_sum_in_words(terms: dict[str, Any], text: str) -> None:
@@ -89,6 +98,6 @@ def test_only_what_no_action_may_offer_is_ruled_out() -> None:
 def test_where_different_rules_leave_nothing_each_is_counted() -> None:
     answer = told([0.5] * 3, hidden=[True, True, False], stock=[np.nan, np.nan, 0.0])
     assert answer["reason"] == (
-        "nothing to offer: all 3 candidates are ruled out (2 by hidden, 1 by out_of_stock)"
+        "nothing to offer: all 3 options are ruled out: the shop hides it (2); it is out of stock (1)"
     )
     assert [out["rule"] for out in answer["ruled_out"]] == ["hidden", "hidden", "out_of_stock"]

@@ -333,3 +333,13 @@ def test_without_a_model_that_offers_take_there_is_no_plan(tmp_path: Path, there
     make_home(tmp_path, replace(make_snapshot(), goods_and_terms=None, models={there: "1"}))
     with pytest.raises(NotFound, match=f"{reason}.*recompra train"):
         write_plan(tmp_path, PlanAsked(), NOW)
+
+
+def test_a_plan_speaks_the_shops_language_unless_the_request_names_one(state: State) -> None:
+    brazilian = replace(state, snapshot=replace(state.snapshot, locale="pt-BR"))
+    here, there = (contact_plan(brazilian, PlanRequest(locale=name, limit=5), NOW) for name in (None, "en"))
+    assert here.contacts and all("de margem, já descontado o custo" in row["reason"] for row in here.contacts)
+    assert all("of margin after its cost" in row["reason"] for row in there.contacts)
+    told = {row["reason"] for row in here.not_planned}
+    assert told and not told & {row["reason"] for row in there.not_planned}
+    assert [row["customer_id"] for row in here.contacts] == [row["customer_id"] for row in there.contacts]

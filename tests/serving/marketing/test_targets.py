@@ -1,5 +1,6 @@
 """Targets with several actions: the budget, the bound, the rules, the comparison."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from worlds.snapshot import AS_OF, GAIN, NOW, make_snapshot, with_known
 from features.errors import NotFound
 from models.policy.actions import catalogue
 from serving.api_crm import Targets, TargetsRequest
+from serving.marketing.retention import retention_targets
 from serving.marketing.targets import targets_by_action
 from serving.online.view import View
 from serving.state import State
@@ -100,3 +102,11 @@ def test_an_action_the_shop_does_not_have_is_named_with_those_it_has(state: Stat
 def test_without_what_is_known_of_customers_it_says_what_to_do(state: State) -> None:
     with pytest.raises(NotFound, match="no next_best_offer model serves"):
         ask(replace(state, snapshot=replace(state.snapshot, known=None)))
+
+
+def test_targets_are_told_in_the_language_asked_for(state: State) -> None:
+    asked = [TargetsRequest(budget=5.0, actions=actions, locale="pt") for actions in ([], ACTIONS)]
+    plain, by_action = retention_targets(state, asked[0], NOW), targets_by_action(state, asked[1], NOW)
+    assert "no orçamento; supõe-se que um contato retenha" in plain.reason
+    assert "cada um com a ação que mais rende" in by_action.reason
+    assert re.search(r"pelo menos \d+,\d\d% do que", by_action.reason)

@@ -94,7 +94,7 @@ def test_an_order_since_settles_there_too(state: State) -> None:
     order = {"event_id": who, "kind": "order", "customer_id": who, "product_id": named}
     events.post_events(state, EventsRequest.model_validate({"events": [order]}), NOW)
     state.view.sync()
-    assert "not arrived, or not settled" in ask(state, who).reason
+    assert "has only just arrived" in ask(state, who).reason
 
 
 def test_what_lacks_churn_or_value_says_that_contacts_without_a_product_are_off(state: State) -> None:

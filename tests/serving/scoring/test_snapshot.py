@@ -56,7 +56,7 @@ def test_an_experiment_is_proposed_from_the_risks_the_rate_assumed_and_the_share
 def test_notes_are_in_the_shops_language() -> None:
     note = {"code": "carried", "model": "churn", "horizon_days": 28, "learnt_days": 20}
     made = replace(make_snapshot(), notes=(note | {"learnt_from": "2026-04-01"},))
-    assert made.shown_notes[0]["text"] != replace(made, locale="pt").shown_notes[0]["text"]
+    assert made.notes_in(None)[0]["text"] != replace(made, locale="pt").notes_in(None)[0]["text"]
 
 
 def test_a_truncated_file_is_seen_before_it_serves(tmp_path: Path) -> None:

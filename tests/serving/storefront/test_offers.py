@@ -138,7 +138,7 @@ def test_who_ordered_first_since_the_scoring_is_weighed_by_refreshed_scores(stat
     agreed = registered(state, consent=np.ones((1, 5), np.int8))
     contact = newcomer(agreed)
     assert (contact.fallback, contact.name, contact.channel) == (None, "thank_you", "email")
-    assert "chance of an order within 28 days 50%" in contact.reason
+    assert "50% chance of an order within 28 days" in contact.reason
     refused = {row["action"]: row["rule"] for row in contact.ruled_out_actions}
     assert refused["win_back"] == "too_early"
     assert refused["flash_sale"] == refused["loyalty_reward"] == "first_order_coupon"
@@ -286,7 +286,7 @@ def test_after_a_new_order_nothing_is_sent_before_it_has_settled(state: State) -
     slow = replace(known, products=replace(known.products, settling_days=known.products.settling_days + 7))
     waiting = replace(state, snapshot=replace(state.snapshot, known=slow))
     post(waiting, kind="order", product_id="p000001")
-    assert "not arrived, or not settled" in ask(waiting).reason
+    assert "has only just arrived" in ask(waiting).reason
 
 
 def test_what_is_shown_in_the_shop_needs_no_consent_no_quiet_hours_and_costs_nothing(state: State) -> None:
@@ -403,3 +403,15 @@ def test_an_offer_weighed_by_scores_carried_from_a_shorter_horizon_says_so(state
     assert ask(replace(state, snapshot=replace(state.snapshot, notes=(season,)))).notes == []
     nobody_scored = next_best_offer(young, OfferRequest(customer_id="nobody"), NOW)
     assert nobody_scored.notes == []
+
+
+def test_an_offer_speaks_the_shops_language_unless_the_request_names_one(state: State) -> None:
+    brazilian = replace(state, snapshot=replace(state.snapshot, locale="pt-BR"))
+    english, portuguese = ask(state), ask(brazilian)
+    assert "chance of" in english.reason and "de chance de" in portuguese.reason
+    assert ask(brazilian, locale="en-GB").reason == english.reason
+    assert ask(state, locale="pt").reason == portuguese.reason
+    refused = [one["reason"] for one in portuguese.ruled_out_actions]
+    assert refused and not {*refused} & {one["reason"] for one in english.ruled_out_actions}
+    nobody = next_best_offer(brazilian, OfferRequest(customer_id="nobody"), NOW)
+    assert nobody.reason.startswith("nada a oferecer: o cliente é desconhecido")
