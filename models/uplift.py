@@ -93,6 +93,11 @@ class Uplift(EffectModel[UpliftConfig]):
         rows = whole(features)[OWN_FEATURES.names]
         return arm.effect(rows.to_numpy(float), _given(rows)).set_axis(features.index)
 
+    def average(self, action: str) -> tuple[float, float, float]:
+        """Return what a contact changed on average, with its 95% interval: absolute, of a probability."""
+        value, low, high = self._arm(action).facts["effect"]
+        return float(value), float(low), float(high)
+
     def knows(self, action: str) -> bool:
         """Return whether the effect of an action was learnt, by itself or pooled."""
         return action in self.arms or EVERY in self.arms

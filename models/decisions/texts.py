@@ -47,6 +47,11 @@ TEXTS: Table = {
         "not_worth": "no permitted action earns more than it costs, or no day is left for it",
         "tried": "{action}, tried to learn what it is worth ({how})",
         "learnt": "what a contact changes was learnt from customers who were held out",
+        "learnt_average": "what a contact changes was learnt from customers who were held out: {value:+.1f} "
+        "percentage points on average ({low:+.1f} to {high:+.1f})",
+        "learnt_perhaps_none": "what a contact changes was learnt from customers who were held out: "
+        "{value:+.1f} percentage points on average ({low:+.1f} to {high:+.1f}), "
+        "which may be no effect at all",
         "assumed": "a contact is assumed to keep {share:.0%} of those who would leave",
         "targets": "{n} of {of} customers worth a contact fit the budget; {effect}",
         "targets.one": "1 of {of} customers worth a contact fits the budget; {effect}",
@@ -129,6 +134,10 @@ TEXTS: Table = {
         "not_worth": "nenhuma ação permitida rende mais do que custa, ou não resta dia para ela",
         "tried": "{action}, em teste para saber quanto rende ({how})",
         "learnt": "o efeito do contato foi medido com um grupo de controle",
+        "learnt_average": "o efeito do contato foi medido com um grupo de controle: {value:+.1f} pontos "
+        "percentuais em média ({low:+.1f} a {high:+.1f})",
+        "learnt_perhaps_none": "o efeito do contato foi medido com um grupo de controle: {value:+.1f} pontos "
+        "percentuais em média ({low:+.1f} a {high:+.1f}), que pode ser efeito nenhum",
         "assumed": "supõe-se que um contato retenha {share:.0%} de quem deixaria de comprar",
         "targets": "{n} de {of} clientes que valem um contato cabem no orçamento; {effect}",
         "targets.one": "1 de {of} clientes que valem um contato cabe no orçamento; {effect}",

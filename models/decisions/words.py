@@ -180,6 +180,18 @@ def _all_refused(refusals: Column, rules: Sequence[str], terms: Terms, locale: s
     return told("nothing", locale, why=told("all_refused", locale, n=len(refusals), why=parts))
 
 
-def how_it_works(effect: str, save_rate: float, *, locale: str = DEFAULT) -> str:
-    """Describe the origin of the effect of a retention contact."""
-    return told("learnt" if effect == "learnt" else "assumed", locale, share=save_rate)
+def how_it_works(
+    effect: str,
+    save_rate: float,
+    *,
+    average: tuple[float, float, float] | None = None,
+    locale: str = DEFAULT,
+) -> str:
+    """Describe the origin of the effect of a retention contact; ``average``: the learnt one, low and high."""
+    if effect != "learnt":
+        return told("assumed", locale, share=save_rate)
+    if average is None:
+        return told("learnt", locale)
+    value, low, high = (100 * change for change in average)
+    code = "learnt_perhaps_none" if low <= 0 <= high else "learnt_average"
+    return told(code, locale, value=value, low=low, high=high)

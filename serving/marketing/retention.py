@@ -38,7 +38,8 @@ def retention_targets(state: State, request: TargetsRequest, now: datetime) -> T
     allowed = permitted(state, table, now)
     rows = np.flatnonzero(allowed & (gain > 0))
     chosen = rows[best_rows(gain[rows], cost[rows], request.budget)]
-    how = how_it_works(_effect(snapshot), snapshot.economics.save_rate, locale=locale)
+    average, save_rate = snapshot.average_of_keeping, snapshot.economics.save_rate
+    how = how_it_works(_effect(snapshot), save_rate, average=average, locale=locale)
     reason = told("targets", locale, n=len(chosen), of=len(rows), effect=how)
     shown = _target_rows(snapshot, table, chosen[: request.limit])
     sums = float(cost[chosen].sum()), float(gain[chosen].sum())

@@ -130,6 +130,7 @@ class Build:
             registered=self.registered(),
             marks=self.marks,
             notes=tuple(note for model in self.models.values() for note in model.notes(day)),
+            average_of_keeping=self.average_of_keeping(),
         )
 
     @cached_property
@@ -261,6 +262,11 @@ class Build:
         held = draw_held_out(self.customers.ids, policy.held_out_share, policy.held_out_salt)[codes]
         ruled_out = frame.pop("ruled_out_by").astype("object").replace("", None).mask(held, "held_out")
         return Columns.of(frame.assign(ruled_out_by=ruled_out, customer=codes.astype(float)))
+
+    def average_of_keeping(self) -> tuple[float, float, float] | None:
+        """Return the learnt average effect of a retention contact, with its interval, if there is one."""
+        uplift = self._champions.get("uplift")
+        return uplift.average(KEEP.name) if uplift is not None and uplift.knows(KEEP.name) else None
 
     def effect_of_keeping(self) -> dict[str, Money]:
         """Return the column of the learnt effect of a retention contact, if there is one."""

@@ -87,6 +87,7 @@ def _manifest(folder: Path, snapshot: Snapshot) -> dict[str, Any]:
         "reasons": list(CODES),
         "lists": list(snapshot.ready),
         "notes": list(snapshot.notes),
+        "average_of_keeping": snapshot.average_of_keeping,
         "n_customers": len(snapshot.customers),
         "consent_recorded": snapshot.people.consent_recorded,
         "files": {path.relative_to(folder).as_posix(): path.stat().st_size for path in files},
@@ -153,6 +154,7 @@ def _read(folder: Path, card: Mapping[str, Any]) -> Snapshot:
         registered=Registered.load(folder / "registered"),
         marks=Marks.load(folder),
         notes=tuple(card.get("notes", ())),
+        average_of_keeping=tuple(average) if (average := card.get("average_of_keeping")) else None,
     )
 
 

@@ -70,6 +70,8 @@ class Snapshot:
     """The marks by which erased customers are found, without hashing everyone."""
     notes: tuple[dict[str, Any], ...] = ()
     """Caveats on the scores, as data (``models.chance.horizon``)."""
+    average_of_keeping: tuple[float, float, float] | None = None
+    """The learnt average effect of a retention contact, with its 95% interval; None if it is assumed."""
 
     def customer(self, customer_id: str) -> int:
         """Return a customer's row, -1 if not seen before ``as_of``."""

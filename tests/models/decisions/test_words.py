@@ -9,7 +9,7 @@ import pytest
 from features.settings import Economics
 from models.decisions.case import Case, Terms
 from models.decisions.offer import choose
-from models.decisions.words import explain
+from models.decisions.words import explain, how_it_works
 from models.policy.actions import Action
 from models.policy.standing import Standing
 from models.policy.subjects import Goods, People
@@ -101,3 +101,11 @@ def test_where_different_rules_leave_nothing_each_is_counted() -> None:
         "nothing to offer: all 3 options are ruled out: the shop hides it (2); it is out of stock (1)"
     )
     assert [out["rule"] for out in answer["ruled_out"]] == ["hidden", "hidden", "out_of_stock"]
+
+
+@pytest.mark.parametrize(("low", "may_be_none"), [(-0.0168, True), (0.0051, False)])
+def test_a_learnt_effect_is_told_with_its_interval_and_whether_it_may_be_none(low, may_be_none) -> None:
+    told_of = how_it_works("learnt", 0.05, average=(0.0233, low, 0.0634))
+    assert f"+2.3 percentage points on average ({100 * low:+.1f} to +6.3)" in told_of
+    assert ("which may be no effect at all" in told_of) == may_be_none
+    assert "held out" not in how_it_works("assumed", 0.05)

@@ -1,5 +1,6 @@
 """An effect learnt from an experiment takes the assumed one's place in what a scoring knows."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from models.next_best_offer import NextBestOffer, OfferConfig
 from models.uplift import Uplift, UpliftConfig
 from serving.persons.rights import Forgotten
 from serving.scoring.build import Build
+from serving.scoring.folder import load, write
 
 CUTOFF = datetime(2024, 7, 8, tzinfo=UTC)
 QUICK = UpliftConfig(n_trees=20, n_repeats=1, n_folds=3, learning_rate=0.2)
@@ -48,6 +50,14 @@ def test_what_was_learnt_is_read_back_as_it_was_written(build: Build, tmp_path: 
     back = Known.load(tmp_path).learnt
     assert set(back) == set(known.learnt)
     np.testing.assert_array_equal(back["win_back"], known.learnt["win_back"])
+
+
+def test_its_average_is_known_with_its_interval_and_read_back(build: Build, tmp_path: Path) -> None:
+    average = build.average_of_keeping()
+    assert average is not None and average[0] > 0
+    assert average[1] < average[0] < average[2]
+    write(tmp_path / "one", replace(build.snapshot(), stamp="one"))
+    assert load(tmp_path / "one").average_of_keeping == average
 
 
 def test_what_was_not_tried_stays_assumed(build: Build) -> None:
