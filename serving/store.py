@@ -8,7 +8,7 @@ reader that has seen counter ``n`` has seen every row numbered up to ``n``, whic
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from math import inf
 from pathlib import Path
@@ -26,6 +26,8 @@ from serving.online.tables import CLOCK, CONTACTS, DECISIONS, ERASURES, EVENTS, 
 log = logging.getLogger("recompra.serving")
 UNWRITTEN = (sa.exc.OperationalError, sa.exc.InternalError)
 """Errors of a database that cannot be written: a full disk, a read-only one, a dead server."""
+TRIES = 5
+"""How often missing tables are created, while other processes create them too."""
 TROUBLE_SECONDS = 60.0
 """A failed write is reported for this time, unless one has succeeded since."""
 
@@ -74,10 +76,10 @@ class Store:
 
     def prepare(self) -> None:
         """Create what is missing; several processes may do so at once."""
-        try:
-            self._prepare()
-        except (sa.exc.OperationalError, sa.exc.ProgrammingError, sa.exc.IntegrityError):
-            self._prepare()  # another process was creating the same tables: now they exist
+        for _ in range(TRIES - 1):  # another process creates the same tables, then the same first rows
+            with suppress(sa.exc.OperationalError, sa.exc.ProgrammingError, sa.exc.IntegrityError):
+                return self._prepare()
+        self._prepare()
 
     def _prepare(self) -> None:
         METADATA.create_all(self.engine)

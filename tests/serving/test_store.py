@@ -1,8 +1,10 @@
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -357,3 +359,16 @@ def test_a_home_on_a_read_only_disk_is_read_as_it_stands(tmp_path: Path, monkeyp
     with closing(Store.to_read(empty)) as store:
         assert store.of_customer("ann")["events"] == []
     assert [file.name for file in home.iterdir()] == ["online.db"] and not [*empty.iterdir()]
+
+
+def test_a_new_store_may_be_opened_by_many_at_once(tmp_path: Path) -> None:
+    def opened(home: Path) -> bytes:
+        start.wait()
+        with closing(Store.open(home)) as store:
+            return store.salt()
+
+    start = Barrier(8)
+    for turn in range(10):
+        with ThreadPoolExecutor(8) as threads:
+            salts = [*threads.map(opened, [tmp_path / str(turn)] * 8)]
+        assert len({*salts}) == 1
