@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from features.errors import SettingsError
+from features.faults import problem
 from features.window import zone
 
 FILE = "recompra.toml"
@@ -200,9 +201,9 @@ class Settings(Section):
         except ValidationError as error:
             first = error.errors()[0]
             place, unknown = ".".join(map(str, first["loc"])), first["type"] == "extra_forbidden"
-            problem = "there is no such key" if unknown else first["msg"]
+            wrong = "there is no such key" if unknown else problem(first)
             known = f"the keys are {', '.join(_keys(first['loc']))}" if unknown else "correct it there"
-            raise SettingsError(f"{said_in}: {place}: {problem}", hint or known) from error
+            raise SettingsError(f"{said_in}: {place}: {wrong}", hint or known) from error
 
 
 def _keys(place: tuple[int | str, ...]) -> list[str]:

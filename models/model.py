@@ -19,6 +19,7 @@ from typing_extensions import TypeVar
 
 from features.customer import CUSTOMER_FEATURES
 from features.errors import ArtefactError, CannotLearn, first_line
+from features.faults import problem as fault
 from features.shop import Shop
 from models.config import Config
 
@@ -111,7 +112,7 @@ class Model(ABC, Generic[C]):
             config = cls.Config.model_validate(card.pop("config"))
         except ValidationError as error:
             first = error.errors()[0]
-            problem = f"{cls.name}: {'.'.join(map(str, first['loc']))} of its config: {first['msg']}"
+            problem = f"{cls.name}: {'.'.join(map(str, first['loc']))} of its config: {fault(first)}"
             raise ArtefactError(problem, OTHER_CODE) from error
         return Card(config, datetime.fromisoformat(card.pop("trained_until")), card)
 

@@ -36,8 +36,10 @@ def _group(help_: str, commands: Commands) -> typer.Typer:
 
 
 app = _group("What each customer will buy next, who is leaving, what they are worth.", COMMANDS)
-app.add_typer(_group("The registry: versions, champions, and the way back.", MODELS), name="models")
-app.add_typer(_group("Keys to the service: closed without one.", KEYS), name="keys")
+app.add_typer(
+    _group("Trained models: their versions, which of them serve, and the way back.", MODELS), name="models"
+)
+app.add_typer(_group("Keys to the service, which answers nobody without one.", KEYS), name="keys")
 
 
 @app.callback()

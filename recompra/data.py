@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from recompra.edge import Adapter, SettingsFile, console, home, now
+from recompra.edge import Adapter, CustomerId, SettingsFile, console, home, now
 
 
 def ingest(
@@ -17,7 +17,7 @@ def ingest(
     settings: SettingsFile = None,
     fresh: Annotated[bool, typer.Option(help="Forget what was ingested before.")] = False,
 ) -> None:
-    """Read a shop's tables into the warehouse, with quarantine and a quality report."""
+    """Read a shop's tables into the warehouse; rows that cannot be used are kept apart, with the reason."""
     from rich.console import Console
 
     from features.ingest import ingest as run
@@ -33,7 +33,7 @@ def ingest(
 
 
 def features() -> None:
-    """Print the catalogue of customer features: name, unit, meaning."""
+    """Print every customer feature: its name, unit and meaning."""
     from rich.table import Table
 
     from features.customer import CUSTOMER_FEATURES
@@ -45,10 +45,10 @@ def features() -> None:
 
 
 def erase(
-    customer_id: str,
+    customer_id: CustomerId,
     out: Annotated[Path | None, typer.Option(dir_okay=False, help="JSON file for the certificate.")] = None,
 ) -> None:
-    """Erase a customer from store, warehouse and scorings, search every file, and certify it."""
+    """Erase a customer from store, warehouse and scorings, search every file, and write a certificate."""
     from rich.console import Console
 
     from serving.persons.erasure import as_text
@@ -64,7 +64,7 @@ def erase(
         raise typer.Exit(2)
 
 
-def export(customer_id: str) -> None:
+def export(customer_id: CustomerId) -> None:
     """Print all that is held on a customer, as JSON."""
     import json
 

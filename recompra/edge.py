@@ -12,8 +12,14 @@ Only = Annotated[
     list[str] | None, typer.Option(help="A model by its name; give it again for another. All by default.")
 ]
 AsOf = Annotated[str | None, typer.Option(help="YYYY-MM-DD; by default the day after the last order.")]
-Adapter = Annotated[str | None, typer.Option(help="Column map: cdnow, complete_journey, online_retail, ...")]
+Adapter = Annotated[
+    str | None,
+    typer.Option(
+        help="Column map: canonical (default), shopify, woocommerce, complete_journey, online_retail, cdnow."
+    ),
+]
 
+CustomerId = Annotated[str, typer.Argument(help="As in the shop's orders; capital letters count.")]
 SettingsFile = Annotated[
     Path | None,
     typer.Option(

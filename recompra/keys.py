@@ -10,7 +10,9 @@ from recompra.edge import console, home, now
 def create_key(
     scope: Annotated[list[str], typer.Option(help="storefront, crm or admin; may be repeated.")],
     name: Annotated[str, typer.Option(help="Whose key it is.")] = "",
-    per_second: Annotated[float | None, typer.Option(help="Requests a second, at most.")] = None,
+    per_second: Annotated[
+        float | None, typer.Option(help="Requests a second, at most; by default as many as come.")
+    ] = None,
 ) -> None:
     """Make a key and print it: it cannot be read again."""
     from serving.entrance.keys import create
@@ -35,7 +37,7 @@ def list_keys() -> None:
     console().print(table)
 
 
-def revoke_key(key_id: str) -> None:
+def revoke_key(key_id: Annotated[str, typer.Argument(help="As `recompra keys list` shows it.")]) -> None:
     """Close a key, at once and in every worker."""
     from serving.entrance.keys import revoke
     from serving.store import Store

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def train(as_of: AsOf = None, only: Only = None) -> None:
-    """Fit, evaluate beside every baseline, track, register, promote what earns it."""
+    """Train every model, compare it with its baselines, and put in service what earns it."""
     from training.progress import Shown
     from training.report import table
     from training.train import train as run

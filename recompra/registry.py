@@ -6,7 +6,8 @@ import typer
 
 from recompra.edge import console, home, moment, now
 
-Reason = Annotated[str, typer.Option(help="Kept in the ledger.")]
+Name = Annotated[str, typer.Argument(help="A model, as `recompra models list` names it.")]
+Reason = Annotated[str, typer.Option(help="Why, in your words: it is kept in the history.")]
 
 
 def list_models() -> None:
@@ -16,14 +17,18 @@ def list_models() -> None:
     console().print(models(home()))
 
 
-def compare(name: str, versions: Annotated[list[int] | None, typer.Argument()] = None) -> None:
+def compare(
+    name: Name, versions: Annotated[list[int] | None, typer.Argument(help="Their numbers, as 1 2.")] = None
+) -> None:
     """Show the figures of versions side by side; by default the champion's and the challenger's."""
     from training.registry_tables import comparison
 
     console().print(comparison(home(), name, versions or []))
 
 
-def promote(name: str, version: int, reason: Reason = "") -> None:
+def promote(
+    name: Name, version: Annotated[int, typer.Argument(help="Its number, as 3.")], reason: Reason = ""
+) -> None:
     """Make a version the champion."""
     from training.tracking import Tracking
 
@@ -33,7 +38,7 @@ def promote(name: str, version: int, reason: Reason = "") -> None:
     typer.echo(f"{promoted} is champion{' already' if before == promoted else ''}")
 
 
-def rollback(name: str, reason: Reason = "") -> None:
+def rollback(name: Name, reason: Reason = "") -> None:
     """Put back the version that the champion replaced."""
     from training.tracking import Tracking
 
@@ -42,7 +47,7 @@ def rollback(name: str, reason: Reason = "") -> None:
 
 
 def history(
-    name: Annotated[str | None, typer.Argument()] = None,
+    name: Annotated[str | None, typer.Argument(help="A model; by default all.")] = None,
     at: Annotated[str | None, typer.Option(help="'YYYY-MM-DD HH:MM' in the shop's zone: only then.")] = None,
 ) -> None:
     """Show which version was champion from when to when, and why; at a moment, also what answered."""

@@ -9,7 +9,8 @@ from recompra.edge import home, now
 from recompra.learning import train
 from recompra.scoring import score
 
-Port = Annotated[int, typer.Option(min=1, max=65535)]
+Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 is every one of this machine.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")]
 Workers = Annotated[int, typer.Option(min=1, max=256, help="Processes that answer.")]
 DEMO = (
     ("/recommend", '{"customer_id": "1", "list": "for_you", "k": 5}'),
@@ -18,7 +19,7 @@ DEMO = (
 )
 
 
-def serve(host: str = "127.0.0.1", port: Port = 3000, workers: Workers = 1) -> None:
+def serve(host: Host = "127.0.0.1", port: Port = 3000, workers: Workers = 1) -> None:
     """Start the service and the watcher beside it."""
     from serving.run import serve as run
     from serving.watching.logs import set_up

@@ -102,7 +102,7 @@ def demand(
     as_of: AsOf = None,
     out: Annotated[Path | None, typer.Option(dir_okay=False, help="A .csv or .parquet file.")] = None,
 ) -> None:
-    """Expect each product's buyers and units over the horizon, with an interval, beside its stock."""
+    """Forecast each product's buyers and units over the horizon, with an interval, beside its stock."""
     from features.words import counted
     from serving.reports.demand import check_suffix, guests_counted, season_unknown, table, write
     from serving.reports.demand import demand as run

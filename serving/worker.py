@@ -37,7 +37,7 @@ SWITCH_SECONDS = 0.0005
 N_CANARIES, N_TIMED = 20, 5
 SLOWEST_MS = 20.0
 """Maximum median CPU time of a live list: ten times the target."""
-NOTHING_SCORED = "nothing has been scored yet"
+NOTHING_SCORED = NotFound("nothing has been scored yet", "run `recompra train`, then `recompra score`")
 
 
 class Worker:
@@ -183,7 +183,7 @@ class Worker:
         snapshot = self.state.snapshot if self.state else None
         refresh = "no watcher" if (status := WatcherStatus.read(self.home)) is None else status.trouble
         words = {
-            "refused": self.refused or refusal(self.home) or (None if snapshot else NOTHING_SCORED),
+            "refused": self.refused or refusal(self.home) or (None if snapshot else str(NOTHING_SCORED)),
             "store": (self.view.trouble if self.view else "not open") or "ok",
             "registry": registry_trouble(self.home) or "ok",
             "refresh": refresh or "ok",
@@ -205,7 +205,7 @@ class Worker:
     def serving(self) -> State:
         """Return the state to answer from; raise ``NotFound`` before the first scoring."""
         if self.state is None:
-            raise NotFound(self.refused or NOTHING_SCORED, "run `recompra score`")
+            raise NotFound(self.refused or NOTHING_SCORED.message, NOTHING_SCORED.hint)
         return self.state
 
 

@@ -135,9 +135,15 @@ def _download(url: str, path: Path, tell: Callable[[str], None]) -> bool:
         message = f"{shown(url)} answers {error.code} {error.reason}"
         raise InputError(message, "check the URL and its user's rights") from error
     except OSError as error:
-        message = f"{shown(url)} cannot be read: {getattr(error, 'reason', error)}"
+        message = f"{shown(url)} cannot be read: {_reason(error)}"
         raise InputError(message, "check the URL, and that this machine can reach it") from error
     return True
+
+
+def _reason(error: OSError) -> str:
+    """Return why a URL could not be read, in the system's words."""
+    cause = getattr(error, "reason", error)
+    return str(getattr(cause, "strerror", None) or cause)
 
 
 def _request(url: str) -> urllib.request.Request:

@@ -227,7 +227,13 @@ def _type_of(opened: Opened, column: Column, expression: str) -> str:
         sql = f"DESCRIBE SELECT {expression} AS cell FROM {opened.relation}"
         return str(opened.con.execute(sql).fetchall()[0][1])
     except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
-        raise _missing(opened, column.name, f", mapped to {expression!r},") from error
+        if "Referenced column" in str(error):
+            raise _missing(opened, column.name, f", mapped to {expression!r},") from error
+        raise InputError(
+            f"column {column.name!r} of {opened.table.name} ({opened.source.label}) is mapped to "
+            f"{expression!r}, which is no valid expression: {first_line(error)}",
+            f"write a column or DuckDB's SQL in recompra.toml under [tables.{opened.table.name}.columns]",
+        ) from error
 
 
 def _check(cell: Cell, source: Source) -> Cell:

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from features.errors import SettingsError
+from features.faults import problem
 from features.settings import Economics, Settings
 
 Name = Literal[
@@ -169,10 +170,10 @@ def _changed(action: Action, changes: Mapping[str, Any]) -> Action:
         return Action.model_validate({**action.model_dump(), **changes})
     except ValidationError as error:
         first = error.errors()[0]
-        raise _refused(action, ".".join(str(part) for part in first["loc"]), first["msg"]) from error
+        raise _refused(action, ".".join(str(part) for part in first["loc"]), problem(first)) from error
 
 
-def _refused(action: Action, place: str, problem: str) -> SettingsError:
+def _refused(action: Action, place: str, wrong: str) -> SettingsError:
     fields = ", ".join(name for name in Action.model_fields if name != "name")
     where = f"actions.{action.name}" + (f".{place}" if place else "")
-    return SettingsError(f"recompra.toml: {where}: {problem}", f"the fields are {fields}")
+    return SettingsError(f"recompra.toml: {where}: {wrong}", f"the fields are {fields}")

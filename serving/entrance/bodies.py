@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from features.faults import problem
 from serving.api_types import Request
 from serving.entrance.exchange import JSON, Message, Receive
 from serving.entrance.refusals import Refused
@@ -20,10 +19,8 @@ DRAINED, DRAIN_SECONDS = 10_000_000, 1.0
 """Maximum bytes and seconds for which an oversized body is still read and dropped: a client that is still
 sending would lose the connection, and with it the reason."""
 JSON_TEXT = JSON.decode()
-N_FAULTS, N_SHOWN = 20, 60
-"""Maximum number of faults in a refusal, and of characters quoted of each value."""
-WITHOUT_VALUE = frozenset({"json_invalid", "missing", "extra_forbidden", "too_long", "too_short"})
-"""Faults whose message need not quote the value."""
+N_FAULTS = 20
+"""Maximum number of faults in a refusal."""
 HINTS = {
     "json_invalid": "send one JSON object; /openapi.json has an example of each",
     "union_tag_not_found": "give its kind; /openapi.json has an example of each",
@@ -31,9 +28,6 @@ HINTS = {
     "string_pattern_mismatch": "an id is not blank, without control characters; a cursor is sent unchanged",
     "string_type": "ids and names are strings, in quotes",
 }
-
-PLAINLY = {"union_tag_not_found": "no kind is given"}
-"""In place of pydantic's message, where it speaks of its own workings."""
 
 
 def parse(kind: type[Request], body: bytes) -> Request:
@@ -46,26 +40,20 @@ def parse(kind: type[Request], body: bytes) -> Request:
 
 def refusal_of(error: ValidationError) -> Refused:
     """Return the refusal for an invalid request: the first fault in the reason, more in the detail."""
-    faults = error.errors(include_url=False, include_context=False)[:N_FAULTS]
+    faults = error.errors(include_url=False)[:N_FAULTS]
     detail = [
         {"field": ".".join(str(part)[:100] for part in fault["loc"]), "problem": _problem(fault)}
         for fault in faults
     ]
     first = detail[0]
-    message = f"{first['field']}: {first['problem']}" if first["field"] else first["problem"]
+    message = f"{first['field']}: {first['problem']}" if first["field"] else f"the body {first['problem']}"
     return Refused(400, message, detail=detail)
 
 
 def _problem(fault: ErrorDetails) -> str:
     """Describe what was expected and what came, for the client only: it is not logged."""
     hint = HINTS.get(fault["type"])
-    came = "" if fault["type"] in WITHOUT_VALUE else f", found {_shown(fault['input'])}"
-    return f"{PLAINLY.get(fault['type'], fault['msg'])}{came}" + (f". Hint: {hint}" if hint else "")
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= N_SHOWN else f"{text[:N_SHOWN]}..."
+    return problem(fault) + (f". Hint: {hint}" if hint else "")
 
 
 async def body_of(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:

@@ -258,7 +258,7 @@ def test_for_a_head_no_row_of_a_stream_is_made(service: Service, monkeypatch: py
         ("/scores", "limit=1&limit=2", "limit: given twice"),
         ("/scores", "segment=loyal", "segment: a GET takes limit, cursor"),
         ("/scores", "segments=%FF", "the query cannot be read"),
-        ("/retention_targets", "", "budget: Field required"),
+        ("/retention_targets", "", "budget: this field is required"),
         ("/contact_plan", "customer_ids=c000001", "customer_ids: a GET takes limit"),
     ],
 )

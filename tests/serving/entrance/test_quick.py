@@ -148,7 +148,7 @@ def test_a_field_that_cannot_be_read_quickly_is_named() -> None:
 
 
 def test_a_fault_of_the_whole_body_is_told_without_a_field() -> None:
-    with pytest.raises(Refused, match=r"^Input should be an object, found \[\]$"):
+    with pytest.raises(Refused, match=r"^the body must be an object, found \[\]$"):
         parse(RecommendRequest, b"[]")
 
 
