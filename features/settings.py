@@ -25,7 +25,9 @@ class TableMap(Section):
     """The source of one table, and the names of its columns there."""
 
     file: str = ""
-    """File name or glob inside the shop's folder; empty: ``<table>.parquet`` or ``<table>.csv``."""
+    """File name or glob inside the shop's folder; empty: ``<table>.parquet`` or ``<table>.csv``.
+
+    In a database: the name of a table or view, with its schema if it is not the default one."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Our column -> the source's column, or a DuckDB expression over the source's columns."""
     also: dict[str, tuple[str, ...]] = Field(default_factory=dict)

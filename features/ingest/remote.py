@@ -1,15 +1,17 @@
 """A shop at a URL or in a database: its tables are copied into a temporary folder, then read.
 
-From a database, every table or view with one of our tables' names is read whole; from a URL, a single file,
-or each of our tables that the folder holds. The copy is deleted once read; the URL's password is not stored.
+From a database, every table or view with one of our tables' names is read whole, or the one that the
+settings name as its ``file``, and what a ``query`` names; from a URL, a single file, or each of our tables
+that the folder holds. The copy is deleted once read; the URL's password is not stored.
 """
 
 import csv
+import re
 import shutil
 import urllib.error
 import urllib.request
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +19,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from features.errors import InputError, first_line
-from features.settings import FILE
+from features.settings import FILE, TableMap
 from features.storage.contracts import TABLES
 from features.storage.database import engine_of, is_missing
 
@@ -33,6 +35,11 @@ def scheme_of(source: str | Path) -> str:
     return scheme.lower() if mark else ""
 
 
+def is_database(source: str | Path) -> bool:
+    """Tell whether a source is named by a URL, and not on the web."""
+    return scheme_of(source) not in ("", *WEB)
+
+
 def shown(source: str | Path) -> str:
     """Return a source as it may be printed and kept: without user and password."""
     if not scheme_of(source):
@@ -42,8 +49,12 @@ def shown(source: str | Path) -> str:
 
 
 @contextmanager
-def at_hand(source: str | Path, tell: Callable[[str], None]) -> Iterator[str | Path]:
+def at_hand(
+    source: str | Path, tell: Callable[[str], None], maps: Mapping[str, TableMap] | None = None
+) -> Iterator[str | Path]:
     """Yield a path for a source: itself, or a folder with a copy of what its URL holds.
+
+    ``maps`` say what our tables are called in a database.
 
     Raises ``InputError`` where there is no table of order lines, or no answer.
     """
@@ -53,10 +64,15 @@ def at_hand(source: str | Path, tell: Callable[[str], None]) -> Iterator[str | P
         return
     with TemporaryDirectory(prefix="recompra-source-") as name:
         folder = Path(name)
-        yield (_from_web if scheme in WEB else _from_database)(str(source), folder, tell)
+        if is_database(source):
+            yield _from_database(str(source), folder, tell=tell, maps=maps or {})
+        else:
+            yield _from_web(str(source), folder, tell)
 
 
-def _from_database(url: str, folder: Path, tell: Callable[[str], None]) -> Path:
+def _from_database(
+    url: str, folder: Path, *, tell: Callable[[str], None], maps: Mapping[str, TableMap]
+) -> Path:
     import sqlalchemy as sa
 
     if is_missing(url):
@@ -65,12 +81,12 @@ def _from_database(url: str, folder: Path, tell: Callable[[str], None]) -> Path:
     try:
         with engine.connect() as db:
             inspector = sa.inspect(db)
-            there = {*inspector.get_table_names(), *inspector.get_view_names()}
-            _require(sorted(there), url)
-            for table in there & TABLES.keys():
+            there = sorted({*inspector.get_table_names(), *inspector.get_view_names()})
+            for name, table in _wanted(there, inspector.has_table, url=url, maps=maps).items():
                 tell(f"copying {table}")
-                everything = sa.select(sa.text("*")).select_from(sa.table(table))
-                _copy(db.execution_options(yield_per=BATCH).execute(everything), folder / f"{table}.csv")
+                schema, _, leaf = ("", "", table) if table in there else table.rpartition(".")
+                everything = sa.select(sa.text("*")).select_from(sa.table(leaf, schema=schema or None))
+                _copy(db.execution_options(yield_per=BATCH).execute(everything), folder / f"{name}.csv")
     except sa.exc.DatabaseError as error:
         message = f"the database {shown(url)} cannot be read: {first_line(error)}"
         raise InputError(message, "check the URL, and what its user may read") from error
@@ -79,12 +95,25 @@ def _from_database(url: str, folder: Path, tell: Callable[[str], None]) -> Path:
     return folder
 
 
-def _require(there: list[str], url: str) -> None:
-    if "order_lines" not in there:
-        raise InputError(
-            f"the database {shown(url)} has no table order_lines, found {there[:20]}",
-            "make a view of that name, with customer_id and ordered_at",
-        )
+def _wanted(
+    there: list[str], has_table: Callable[..., bool], *, url: str, maps: Mapping[str, TableMap]
+) -> dict[str, str]:
+    """Return the tables to copy, by the name of the copy: ours, those named as files, and in queries."""
+    named = {table: one.file for table, one in maps.items() if one.file}
+    words = {word for one in maps.values() for word in re.findall(r"\w+", one.query)}
+    found = {name: name for name in there if name in words or name in TABLES.keys() - named.keys()}
+    asked = (
+        {**named} if maps.get("order_lines", TableMap()).query else {"order_lines": "order_lines", **named}
+    )
+    for name in asked.values():
+        schema, _, leaf = name.rpartition(".")
+        if name not in there and not (schema and has_table(leaf, schema=schema)):
+            raise InputError(
+                f"the database {shown(url)} has no table {name}, found {there[:20]}",
+                'name yours in --settings ([tables.order_lines] file = "sales.lines"), '
+                "or make a view of that name",
+            )
+    return found | named
 
 
 def _copy(rows: Any, path: Path) -> None:

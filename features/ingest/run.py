@@ -26,7 +26,7 @@ from features.ingest.demands import Card
 from features.ingest.erasure import Forgotten, nobody
 from features.ingest.quality import Counts, Report, number
 from features.ingest.sources import Source
-from features.settings import Lists, Settings
+from features.settings import Lists, Settings, TableMap
 from features.storage.contracts import SIDE_TABLES
 
 Tell = Callable[[str], None]
@@ -58,13 +58,14 @@ def ingest(
     Raises ``Busy``, ``InputError`` or ``SettingsError``; the warehouse is then unchanged.
     """
     home = Path(home)
-    with remote.at_hand(source, tell) as place:
+    with remote.at_hand(source, tell, _maps(source, settings)) as place:
         path, name = adapters.locate(place, adapter)
         report = Report(source=remote.shown(source), adapter=name or "")
         with publish.workshop(home) as folder:
             old = None if fresh else publish.current(home)
             old_card = publish.read_card(old) if old else {}
             shop = _settings(path, report, old_card, settings or (path if path.is_dir() else path.parent))
+            shop = _copied(shop) if remote.is_database(source) else shop
             check(shop)
             report.adapter = report.adapter or old_card.get("adapter", "canonical")
             with publish.connection(folder) as con:
@@ -104,6 +105,17 @@ def _settings(path: Path, report: Report, old_card: Card, settings_at: Path) -> 
                 "use the same, or start anew with fresh (--fresh), or with another RECOMPRA_HOME",
             )
     return settings
+
+
+def _maps(source: str | Path, settings: Path | None) -> dict[str, TableMap]:
+    """Return what a database's tables are called, by the settings given with it."""
+    return Settings.load(settings).tables if settings and remote.is_database(source) else {}
+
+
+def _copied(settings: Settings) -> Settings:
+    """Return the settings for the copies of a database's tables, which are called as ours are."""
+    tables = {name: one.model_copy(update={"file": ""}) for name, one in settings.tables.items()}
+    return settings.model_copy(update={"tables": tables})
 
 
 def _read(

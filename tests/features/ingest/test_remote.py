@@ -89,14 +89,15 @@ def test_nobody_answering_is_said_without_the_password(tmp_path: Path) -> None:
     assert shown("sqlite:////srv/shop.db") == "sqlite:////srv/shop.db"
 
 
-def fill(url: str) -> None:
+def fill(url: str, *, view: bool = True) -> None:
     engine = engine_of(url)
     with engine.begin() as db:
         db.execute(sa.text("CREATE TABLE sales (who TEXT, at TIMESTAMP, what TEXT, n INT, price DECIMAL)"))
         values = "('007', '2024-01-05 23:30:00', 'p', 1, 2.5), ('é', '2024-01-06 09:00:00', NULL, -1, 2.5)"
         db.execute(sa.text(f"INSERT INTO sales VALUES {values}"))
         columns = "who customer_id, at ordered_at, what product_id, n quantity, price unit_price"
-        db.execute(sa.text(f"CREATE VIEW order_lines AS SELECT {columns} FROM sales"))
+        if view:
+            db.execute(sa.text(f"CREATE VIEW order_lines AS SELECT {columns} FROM sales"))
     engine.dispose()
 
 
@@ -132,6 +133,39 @@ def test_so_are_postgresqls_by_its_plain_url(tmp_path: Path) -> None:
         fill(url)
         ingest(url, tmp_path)
     assert kept(tmp_path) == [("007", "2024-01-05 23:30:00", 2.5)]
+
+
+CALLED = """[tables.order_lines]
+file = "sales"
+columns = { customer_id = "who", ordered_at = "at", quantity = "n", unit_price = "price" }
+"""
+
+
+@pytest.mark.parametrize("file", ["sales", "main.sales"])
+def test_a_databases_table_of_another_name_is_read_by_the_settings(tmp_path: Path, file: str) -> None:
+    url, toml = f"sqlite:///{tmp_path}/shop.db", tmp_path / "our.toml"
+    fill(url, view=False)
+    toml.write_text(CALLED.replace('"sales"', f'"{file}"'))
+    assert ingest(url, tmp_path, settings=toml).tables["order_lines"].kept == 1
+    assert kept(tmp_path) == [("007", "2024-01-05 23:30:00", 2.5)]
+    assert not ingest(url, tmp_path, settings=toml).changed
+
+
+def test_a_query_reads_a_databases_tables_by_their_names(tmp_path: Path) -> None:
+    url, toml = f"sqlite:///{tmp_path}/shop.db", tmp_path / "our.toml"
+    fill(url, view=False)
+    toml.write_text(
+        "[tables.order_lines]\nquery = 'SELECT who AS customer_id, \"at\" AS ordered_at FROM sales'\n"
+    )
+    assert ingest(url, tmp_path, settings=toml).tables["order_lines"].kept == 2
+
+
+def test_a_table_that_the_settings_name_and_the_database_lacks_is_named(tmp_path: Path) -> None:
+    url, toml = f"sqlite:///{tmp_path}/shop.db", tmp_path / "our.toml"
+    fill(url)
+    toml.write_text("[tables.products]\nfile = 'goods'\n")
+    with pytest.raises(InputError, match=r"no table goods, found \['order_lines', 'sales'\]"):
+        ingest(url, tmp_path, settings=toml)
 
 
 def test_a_database_without_order_lines_says_what_it_found(tmp_path: Path) -> None:
