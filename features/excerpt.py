@@ -44,7 +44,7 @@ LINES = ("event_id", "customer_id", "kind", "product_id", "quantity", "unit_pric
 """Columns of the events an excerpt takes, as in the online store; times are naive UTC."""
 
 
-def write(shop: Shop, cutoff: datetime, names: Sequence[str], folder: Path) -> None:
+def write(shop: Shop, cutoff: datetime, *, names: Sequence[str], folder: Path) -> None:
     """Write what is known of the customers ``names`` before ``cutoff``, for ``Excerpt`` to read."""
     folder.mkdir(parents=True, exist_ok=True)
     con, moment = shop.con.con, naive_utc(cutoff)
@@ -86,7 +86,7 @@ class Excerpt(Shop):
     cutoffs they stay the same, as if the shop had not stopped selling. ``con`` is in memory, for one thread.
     """
 
-    def __init__(self, home: Path, folder: Path, as_of: datetime) -> None:
+    def __init__(self, home: Path, folder: Path, *, as_of: datetime) -> None:
         super().__init__(home)
         self.folder, self.as_of = folder, as_of
         self._days_late = 0
@@ -138,6 +138,7 @@ class Excerpt(Shop):
         self,
         ids: Sequence[str],
         events: Sequence[Mapping[str, Any]] = (),
+        *,
         contacts: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         """Load the customers ``ids`` and what happened to them since; the ones held before are dropped.
@@ -158,8 +159,8 @@ class Excerpt(Shop):
             con.execute(f"CREATE OR REPLACE TABLE {table} AS {rows} UNION ALL BY NAME {new}")
         con.execute(f"CREATE OR REPLACE TABLE surveys AS FROM past_surveys WHERE customer_id IN ({wanted})")
         self._take_contacts(wanted, contacts)
-        returns.link(con, "order_lines", "return_lines")
-        orders.derive(con, "order_lines", "past_products", self.timezone)
+        returns.link(con, "order_lines", returns="return_lines")
+        orders.derive(con, "order_lines", products="past_products", timezone=self.timezone)
 
     def _take_contacts(self, wanted: str, contacts: Sequence[Mapping[str, Any]]) -> None:
         con = self.con.con

@@ -85,46 +85,46 @@ class FeatureSet:
         return [name for name, _, _ in self.catalogue()]
 
     def compute(
-        self, con: Any, cutoff: datetime, ids: Sequence[str] | None = None, *, timezone: str
+        self, con: Any, cutoff: datetime, *, ids: Sequence[str] | None = None, timezone: str
     ) -> pd.DataFrame:
         """Return features as of ``cutoff``, a row per customer seen before it: index ``customer_id``, sorted.
 
         ``ids`` limits the answer to those customers (unknown ones have no row); the row of one equals its
         row in the batch. ``timezone`` is the shop's: it decides which day a cutoff falls on.
         """
-        frame = self._rows(con, [cutoff], ids, timezone, keys=KEYS[1:])
+        frame = self._rows(con, [cutoff], ids=ids, timezone=timezone, keys=KEYS[1:])
         for other in self.appended:
-            frame = frame.join(other.compute(con, cutoff, ids, timezone=timezone))
+            frame = frame.join(other.compute(con, cutoff, ids=ids, timezone=timezone))
         return frame
 
     def panel(
-        self, con: Any, cutoffs: Iterable[datetime], ids: Sequence[str] | None = None, *, timezone: str
+        self, con: Any, cutoffs: Iterable[datetime], *, ids: Sequence[str] | None = None, timezone: str
     ) -> pd.DataFrame:
         """Return features as of many cutoffs in one scan: index ``(cutoff, customer_id)``, sorted."""
         cutoffs = sorted(cutoffs)
         if self.one_cutoff or len(cutoffs) == 1:
-            alone = [self.compute(con, cutoff, ids, timezone=timezone) for cutoff in cutoffs]
+            alone = [self.compute(con, cutoff, ids=ids, timezone=timezone) for cutoff in cutoffs]
             return pd.concat(alone, keys=cutoffs, names=KEYS)
-        frame = self._rows(con, cutoffs, ids, timezone, keys=KEYS)
+        frame = self._rows(con, cutoffs, ids=ids, timezone=timezone, keys=KEYS)
         for other in self.appended:
-            frame = frame.join(other.panel(con, cutoffs, ids, timezone=timezone))
+            frame = frame.join(other.panel(con, cutoffs, ids=ids, timezone=timezone))
         return frame
 
     def _rows(
         self,
         con: Any,
         cutoffs: Sequence[datetime],
+        *,
         ids: Sequence[str] | None,
         timezone: str,
-        *,
         keys: list[str],
     ) -> pd.DataFrame:
         """Return this set's own features, index ``keys``, sorted."""
-        moments = at_cutoffs(con, cutoffs, timezone)
+        moments = at_cutoffs(con, cutoffs, timezone=timezone)
         self.derive(con)
         if ids is not None:
             limit(con, ids)
-        frame = fetch(con, _compiled(self, con.name, ids is not None, keys != KEYS))
+        frame = fetch(con, _compiled(self, con.name, limited=ids is not None, one=keys != KEYS))
         if keys == KEYS:
             frame["cutoff"] = frame["cutoff"].map(moments)
         frame["customer_id"] = frame["customer_id"].astype("str")
@@ -153,7 +153,7 @@ class FeatureSet:
     @property
     def fingerprint(self) -> str:
         """Eight hex digits that change when any definition does: names, types, and the compiled queries."""
-        queries = [_compiled(self, "duckdb", False, True)]
+        queries = [_compiled(self, "duckdb", limited=False, one=True)]
         queries += [_compiled_table(self, name, "duckdb") for name in self.derived]
         queries += [other.fingerprint for other in self.appended]
         return hashlib.sha256("\n".join(queries).encode()).hexdigest()[:8]
@@ -165,7 +165,7 @@ class FeatureSet:
 
 
 @cache
-def _compiled(features: FeatureSet, dialect: str, limited: bool, one: bool) -> str:
+def _compiled(features: FeatureSet, dialect: str, *, limited: bool, one: bool) -> str:
     return sql_of(features.expression(limited=limited, one=one), dialect)
 
 
@@ -174,13 +174,13 @@ def _compiled_table(features: FeatureSet, name: str, dialect: str) -> str:
     return sql_of(features.derived[name](), dialect)
 
 
-def at_cutoffs(con: Any, cutoffs: Iterable[datetime], timezone: str) -> dict[datetime, datetime]:
+def at_cutoffs(con: Any, cutoffs: Iterable[datetime], *, timezone: str) -> dict[datetime, datetime]:
     """Set the cutoffs that ``Past`` reads; return them by their form in the tables (naive UTC)."""
     moments = {naive_utc(cutoff): cutoff for cutoff in sorted(cutoffs)}
     rows = [
         f"(TIMESTAMP '{naive}', DATE '{local_day(cutoff, timezone)}')" for naive, cutoff in moments.items()
     ]
-    _view(con, "recompra_cutoffs", list(CUTOFFS), rows)
+    _view(con, "recompra_cutoffs", columns=list(CUTOFFS), rows=rows)
     return moments
 
 
@@ -193,9 +193,14 @@ def limit(con: Any, ids: Iterable[str]) -> None:
         )
         con.raw_sql(chosen, parameters={"ids": names})
     else:
-        _view(con, "recompra_wanted", list(WANTED), [f"({quote(name)})" for name in names] or ["(NULL)"])
+        _view(
+            con,
+            "recompra_wanted",
+            columns=list(WANTED),
+            rows=[f"({quote(name)})" for name in names] or ["(NULL)"],
+        )
 
 
-def _view(con: Any, name: str, columns: list[str], rows: list[str]) -> None:
+def _view(con: Any, name: str, *, columns: list[str], rows: list[str]) -> None:
     values = f"SELECT * FROM (VALUES {', '.join(rows)}) AS rows({', '.join(columns)})"
     con.raw_sql(f"CREATE OR REPLACE TEMP VIEW {name} AS {values}")

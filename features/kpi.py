@@ -122,7 +122,7 @@ def facts(shop: Shop, cutoff: datetime) -> pd.DataFrame:
     """
     period = shop.settings.horizon_days
     rows = activity(period).compute(shop.con, cutoff, timezone=shop.timezone)
-    return _with_people(shop, rows, _people(shop), cutoff, period)
+    return _with_people(shop, rows, people=_people(shop), cutoff=cutoff, period=period)
 
 
 def _people(shop: Shop) -> pd.DataFrame:
@@ -131,7 +131,7 @@ def _people(shop: Shop) -> pd.DataFrame:
 
 
 def _with_people(
-    shop: Shop, rows: pd.DataFrame, people: pd.DataFrame, cutoff: datetime, period: int
+    shop: Shop, rows: pd.DataFrame, *, people: pd.DataFrame, cutoff: datetime, period: int
 ) -> pd.DataFrame:
     rows = rows.join(people)
     mature = (rows["days_since_first_order"] >= FIRST_YEAR_DAYS).astype(float)
@@ -168,7 +168,9 @@ def over_time(shop: Shop, cutoffs: Iterable[datetime]) -> pd.DataFrame:
     period, people = shop.settings.horizon_days, _people(shop)
     panel = activity(period).panel(shop.con, cutoffs, timezone=shop.timezone)
     parts = [
-        kpis(_with_people(shop, pd.DataFrame(panel.xs(cutoff)), people, cutoff, period)).assign(cutoff=cutoff)
+        kpis(
+            _with_people(shop, pd.DataFrame(panel.xs(cutoff)), people=people, cutoff=cutoff, period=period)
+        ).assign(cutoff=cutoff)
         for cutoff in panel.index.get_level_values("cutoff").unique()
     ]
     figures = pd.concat(parts, ignore_index=True)
@@ -181,7 +183,7 @@ def cohorts(shop: Shop, cutoff: datetime) -> pd.DataFrame:
     Index the month of the first purchase (text ``YYYY-MM``), columns months since then from 0; ``n`` is the
     cohort's size. Net of returns; months are the shop's.
     """
-    at_cutoffs(shop.con, [cutoff], shop.timezone)
+    at_cutoffs(shop.con, [cutoff], timezone=shop.timezone)
     days = fetch(shop.con, sql_of(_months(purchase_days(Past(limited=False))), shop.con.name))
     if days.empty:
         return pd.DataFrame(columns=["n"])

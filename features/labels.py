@@ -12,7 +12,7 @@ from features.window import naive_utc, shift_days
 
 
 def purchases(
-    con: Any, cutoff: datetime, horizon_days: int, known_until: datetime, *, timezone: str
+    con: Any, cutoff: datetime, *, horizon_days: int, known_until: datetime, timezone: str
 ) -> pd.DataFrame:
     """Return what each customer bought in ``[cutoff, cutoff + horizon)``; who bought nothing has no row.
 
@@ -20,7 +20,7 @@ def purchases(
     horizon's end, in the shop's currency; NaN without prices). Raises ``SettingsError`` unless the horizon
     closed by ``known_until``.
     """
-    end = _closed(cutoff, horizon_days, known_until, timezone)
+    end = _closed(cutoff, horizon_days, known_until=known_until, timezone=timezone)
     orders = table("orders")
     rows = orders.filter(orders.ordered_at >= naive_utc(cutoff), orders.ordered_at < naive_utc(end))
     back = table("returns")
@@ -38,9 +38,9 @@ def purchases(
 def products(
     con: Any,
     cutoff: datetime,
+    *,
     horizon_days: int,
     known_until: datetime,
-    *,
     timezone: str,
     guests: bool = False,
 ) -> pd.DataFrame:
@@ -49,7 +49,7 @@ def products(
     With ``guests``, each order without a customer gets a made-up customer id that sorts after all others.
     Raises ``SettingsError`` unless the horizon closed by ``known_until``.
     """
-    end = _closed(cutoff, horizon_days, known_until, timezone)
+    end = _closed(cutoff, horizon_days, known_until=known_until, timezone=timezone)
     lines = table("order_lines")
     if guests:
         lines = lines.mutate(customer_id=lines.customer_id.fill_null(GUEST + lines.order_id))
@@ -66,7 +66,7 @@ def products(
     return fetch(con, sql_of(bought.order_by(keys), con.name))
 
 
-def contacted(con: Any, horizon_days: int, since: datetime, known_until: datetime) -> pd.DataFrame:
+def contacted(con: Any, horizon_days: int, *, since: datetime, known_until: datetime) -> pd.DataFrame:
     """Return what followed each contact sent after ``since`` whose horizon closed by ``known_until``.
 
     One row per contact, oldest first: ``customer_id, sent_at`` (naive UTC), ``contact_id, action, product_id,
@@ -81,11 +81,11 @@ def contacted(con: Any, horizon_days: int, since: datetime, known_until: datetim
     keys = ["customer_id", "sent_at", "contact_id", "action", "product_id", "treated", "propensity", "cost"]
     rows = sent.select(*keys).order_by(["sent_at", "customer_id", "action", "contact_id"])
     frame = fetch(con, sql_of(rows, con.name))
-    after = followed(con, frame.rename(columns={"sent_at": "moment"}), horizon_days)
+    after = followed(con, frame.rename(columns={"sent_at": "moment"}), horizon_days=horizon_days)
     return pd.concat([frame, after], axis=1)
 
 
-def followed(con: Any, asked: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
+def followed(con: Any, asked: pd.DataFrame, *, horizon_days: int) -> pd.DataFrame:
     """Return what each customer bought in the ``horizon_days`` times 24 hours from a moment on.
 
     ``asked`` holds ``customer_id``, ``moment`` (naive UTC) and ``product_id`` (null for none). One row for
@@ -124,8 +124,8 @@ FROM asked LEFT JOIN paired USING (row) GROUP BY row ORDER BY row
 """
 
 
-def _closed(cutoff: datetime, horizon_days: int, known_until: datetime, timezone: str) -> datetime:
-    end = shift_days(cutoff, horizon_days, timezone)
+def _closed(cutoff: datetime, horizon_days: int, *, known_until: datetime, timezone: str) -> datetime:
+    end = shift_days(cutoff, horizon_days, timezone=timezone)
     if end > known_until:
         raise SettingsError(
             f"the {horizon_days} days from {cutoff:%Y-%m-%d} end on {end:%Y-%m-%d}, "

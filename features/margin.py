@@ -23,7 +23,7 @@ class Margin(NamedTuple):
     """Cost of goods as a share of revenue before discounts: a discount does not lower the cost."""
 
     @classmethod
-    def sold(cls, con: Any, until: datetime, assumed: float) -> Self:
+    def sold(cls, con: Any, until: datetime, *, assumed: float) -> Self:
         """Return the margin of what customers bought in the ``SOLD_DAYS`` before ``until``.
 
         Measured on lines with a price and a known unit cost; if there are none, ``assumed`` is the rate.

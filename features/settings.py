@@ -192,11 +192,11 @@ class Settings(Section):
             return cls.model_validate(values), []
         except ValidationError as error:
             unknown = [fault["loc"] for fault in error.errors() if fault["type"] == "extra_forbidden"]
-        known = cls.parse(_without(values, unknown), "settings stored in the warehouse", hint)
+        known = cls.parse(_without(values, unknown), "settings stored in the warehouse", hint=hint)
         return known, [".".join(map(str, place)) for place in unknown]
 
     @classmethod
-    def parse(cls, values: dict[str, object], said_in: str, hint: str = "") -> "Settings":
+    def parse(cls, values: dict[str, object], said_in: str, *, hint: str = "") -> "Settings":
         """Validate ``values`` read from ``said_in``; ``SettingsError`` names the wrong key and all known."""
         try:
             return cls.model_validate(values)

@@ -58,7 +58,7 @@ class Shop:
         ``ids`` limits the answer to those customers; one without a purchase before the cutoff has no row.
         """
         if ids is not None and len(ids) <= MAX_ALONE:
-            return CUSTOMER_FEATURES.compute(self.con, cutoff, ids, timezone=self.timezone)
+            return CUSTOMER_FEATURES.compute(self.con, cutoff, ids=ids, timezone=self.timezone)
         features = self._once(
             ("features", cutoff), lambda: CUSTOMER_FEATURES.compute(self.con, cutoff, timezone=self.timezone)
         )
@@ -93,7 +93,7 @@ class Shop:
     def margin(self, until: datetime) -> Margin:
         """Return the shop's margin on what was sold before ``until``, or before the last order if earlier."""
         end, assumed = min(until, self.last_midnight), self.settings.economics.margin_rate
-        return self._once(("margin", end), lambda: Margin.sold(self.con, end, assumed))
+        return self._once(("margin", end), lambda: Margin.sold(self.con, end, assumed=assumed))
 
     def panel(self, cutoffs: Iterable[datetime], ids: tuple[str, ...] | None = None) -> pd.DataFrame:
         """Return the customer features as of several cutoffs in one scan: index ``(cutoff, customer_id)``.
@@ -103,7 +103,7 @@ class Shop:
         moments = tuple(sorted(cutoffs))
         key = ("panel", moments, ids)
         made = self._once(
-            key, lambda: CUSTOMER_FEATURES.panel(self.con, moments, ids, timezone=self.timezone)
+            key, lambda: CUSTOMER_FEATURES.panel(self.con, moments, ids=ids, timezone=self.timezone)
         )
         others = [known for known in self._cache if known[0] == "panel" and known != key]
         if made.size + sum(self._cache[known].size for known in others) > PANEL_CELLS:
@@ -111,21 +111,28 @@ class Shop:
                 self._cache.pop(known, None)
         return made
 
-    def labels(self, cutoff: datetime, horizon_days: int, known_until: datetime) -> pd.DataFrame:
+    def labels(self, cutoff: datetime, horizon_days: int, *, known_until: datetime) -> pd.DataFrame:
         """Return each customer's order days and revenue in the horizon (``features.labels.purchases``)."""
-        return labels.purchases(self.con, cutoff, horizon_days, known_until, timezone=self.timezone)
+        return labels.purchases(
+            self.con, cutoff, horizon_days=horizon_days, known_until=known_until, timezone=self.timezone
+        )
 
     def product_labels(
-        self, cutoff: datetime, horizon_days: int, known_until: datetime, *, guests: bool = False
+        self, cutoff: datetime, horizon_days: int, *, known_until: datetime, guests: bool = False
     ) -> pd.DataFrame:
         """Return what was bought of which product in the horizon (see ``features.labels.products``)."""
         return labels.products(
-            self.con, cutoff, horizon_days, known_until, timezone=self.timezone, guests=guests
+            self.con,
+            cutoff,
+            horizon_days=horizon_days,
+            known_until=known_until,
+            timezone=self.timezone,
+            guests=guests,
         )
 
-    def contacted(self, horizon_days: int, since: datetime, known_until: datetime) -> pd.DataFrame:
+    def contacted(self, horizon_days: int, since: datetime, *, known_until: datetime) -> pd.DataFrame:
         """Return what followed each contact within its horizon (see ``features.labels.contacted``)."""
-        return labels.contacted(self.con, horizon_days, since, known_until)
+        return labels.contacted(self.con, horizon_days, since=since, known_until=known_until)
 
     def history(self, cutoff: datetime) -> History:
         """Return every purchase before ``cutoff`` as flat arrays."""
@@ -142,13 +149,15 @@ class Shop:
     def catalogue(self, cutoff: datetime) -> Catalogue:
         """Return the products of ``history(cutoff)``, aligned to its codes."""
         return self._once(
-            ("catalogue", cutoff), lambda: read_catalogue(self.con, cutoff, self.history(cutoff).products)
+            ("catalogue", cutoff),
+            lambda: read_catalogue(self.con, cutoff, products=self.history(cutoff).products),
         )
 
     def brought_back(self, cutoff: datetime) -> BroughtBack:
         """Return what was bought and entirely returned before ``cutoff``, by codes of ``history(cutoff)``."""
         return self._once(
-            ("back", cutoff), lambda: read_brought_back(self.con, cutoff, self.history(cutoff).products)
+            ("back", cutoff),
+            lambda: read_brought_back(self.con, cutoff, products=self.history(cutoff).products),
         )
 
     def forget(self) -> None:
@@ -171,8 +180,10 @@ class Shop:
         possible.
         """
         step, warmup = step_days or horizon_days, warmup_days or horizon_days
-        earliest = shift_days(self.warehouse.first_at, warmup, self.timezone)
-        moments = [shift_days(known_until, -horizon_days - step * k, self.timezone) for k in range(n)]
+        earliest = shift_days(self.warehouse.first_at, warmup, timezone=self.timezone)
+        moments = [
+            shift_days(known_until, -horizon_days - step * k, timezone=self.timezone) for k in range(n)
+        ]
         cutoffs = [moment for moment in moments if moment >= earliest]
         if not cutoffs:
             span = (known_until - self.warehouse.first_at).days

@@ -59,7 +59,7 @@ def day_number(day: date) -> int:
     return (day - EPOCH).days
 
 
-def shift_days(moment: datetime, days: int, timezone: str) -> datetime:
+def shift_days(moment: datetime, days: int, *, timezone: str) -> datetime:
     """Move by calendar days of the shop: the start of a day stays one across a change of clocks.
 
     That is midnight, unless the clocks skip it: until 2018, Brazil's daylight saving time began at midnight.
@@ -78,7 +78,7 @@ def midnight(moment: datetime, timezone: str) -> datetime:
 
 def end_of_day(moment: datetime, timezone: str) -> datetime:
     """Return the midnight that ends the shop's day of an aware ``moment``."""
-    return shift_days(midnight(moment, timezone), 1, timezone)
+    return shift_days(midnight(moment, timezone), 1, timezone=timezone)
 
 
 def naive_utc(moment: datetime) -> datetime:

@@ -48,10 +48,10 @@ class Trees:
         cls,
         objective: str,
         rows: Doubles,
+        *,
         target: Doubles,
         config: TreesConfig,
         weight: Doubles | None = None,
-        *,
         any_threshold: bool = False,
     ) -> Self:
         """Grow trees for ``rows``, shape (n, columns), NaN where unknown, and ``target``, shape (n,).

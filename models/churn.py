@@ -55,13 +55,13 @@ class Churn(ScoreModel[ChurnConfig]):
         return f"churn_probability_{self.inputs.horizon_days}d"
 
     @classmethod
-    def fit(cls, shop: Shop, known_until: datetime, config: ChurnConfig) -> Self:
+    def fit(cls, shop: Shop, known_until: datetime, *, config: ChurnConfig) -> Self:
         """Learn from windows closed by ``known_until``; raise ``CannotLearn`` if there is none.
 
         A horizon of which no window has closed yet is extrapolated from a shorter one; ``notes`` then say so.
         """
-        horizon = Horizon.of(shop, known_until, config.horizon(shop))
-        curve = Curve.fit(shop, known_until, config, config.curve_days, horizon)
+        horizon = Horizon.of(shop, known_until, horizon_days=config.horizon(shop))
+        curve = Curve.fit(shop, known_until, config=config, others=config.curve_days, horizon=horizon)
         return cls(config, known_until, curve=curve, horizon=horizon)
 
     def notes(self, as_of: date | None = None) -> list[dict[str, Any]]:
@@ -92,22 +92,22 @@ class Churn(ScoreModel[ChurnConfig]):
         return self.chance.trees.gain(COLUMNS)
 
     def baselines(
-        self, shop: Shop, known_until: datetime, cutoff: datetime, ids: Sequence[str]
+        self, shop: Shop, known_until: datetime, *, cutoff: datetime, ids: Sequence[str]
     ) -> pd.DataFrame:
         """Return one column per baseline; higher means likelier to churn.
 
         ``logistic_regression``: a probability, on log RFM of the same windows, extrapolated as ours is.
         ``bgnbd``, ``pareto_nbd``: minus the expected orders. ``recency``: days since the last order.
         """
-        features = everyone(shop, cutoff, ids)
+        features = everyone(shop, cutoff, ids=ids)
         learnt = self.config.model_copy(update={"horizon_days": self.horizon.learnt_days})
-        windows = training_windows(shop, known_until, learnt)
+        windows = training_windows(shop, known_until, config=learnt)
         rows = pd.concat([window.rows[list(RFM)] for window in windows])
         bought = stacked([window.bought for window in windows])
-        linear = LogLinear.fit(RFM, rows, bought, ridge=1.0)
+        linear = LogLinear.fit(RFM, rows, truth=bought, ridge=1.0)
         now, chance = self.inputs.rows(features), expit(linear.score(self.part.rows(features)))
         if self.horizon.is_extrapolated:
-            chance = extrapolate(chance, self.part.rows(features), now)
+            chance = extrapolate(chance, self.part.rows(features), whole=now)
         return pd.DataFrame(
             {
                 "logistic_regression": 1.0 - chance,

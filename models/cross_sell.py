@@ -72,17 +72,19 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
         self._ordinary: tuple[ListState, Floats] | None = None
 
     @classmethod
-    def fit(cls, shop: Shop, known_until: datetime, config: CrossSellConfig) -> Self:
+    def fit(cls, shop: Shop, known_until: datetime, *, config: CrossSellConfig) -> Self:
         """Learn from windows closed by ``known_until``; raise ``CannotLearn`` if there is too little."""
         require_products(cls.name, shop)
         horizon = config.horizon(shop)
-        rows = learning_rows(shop, known_until, config, horizon)
-        ranker = levelled(Ranker.train(rows, config), shop, known_until, config, horizon)
+        rows = learning_rows(shop, known_until, config=config, horizon_days=horizon)
+        ranker = levelled(
+            Ranker.train(rows, config), shop, known_until=known_until, config=config, horizon_days=horizon
+        )
         return cls(config, known_until, horizon_days=horizon, ranker=ranker)
 
     def state(self, shop: Shop, cutoff: datetime) -> ListState:
         """Return the state of lists as of ``cutoff``; ``CannotLearn`` if nothing was bought before."""
-        return state_of(shop, cutoff, self.config, self.horizon_days, dated=True)
+        return state_of(shop, cutoff, config=self.config, horizon_days=self.horizon_days, dated=True)
 
     def ready(self, state: ListState, k: int = 100) -> dict[str, Picks]:
         """Return every list of every customer of the state: arrays (n_customers, k); cached."""
@@ -95,34 +97,40 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
         """Rank the candidates of some customers, and fill up short lists."""
         self._usual(state)  # asked once, before the pieces ask it side by side
         lists, start = {name: Picks.none(len(codes), k) for name in PERSONAL}, 0
-        for batch in over_candidates(state, codes, self.config, partial(self._picked, state, k), k):
+        for batch in over_candidates(
+            state, codes, config=self.config, work=partial(self._picked, state=state, k=k), k=k
+        ):
             end = start + len(batch[PERSONAL[0]].product)
             for name, picks in batch.items():
                 lists[name].put(slice(start, end), picks)
             start = end
-        return filled(lists, state.history.of_customers(codes), state.table.popularity, state.rules)
+        return filled(
+            lists, state.history.of_customers(codes), popularity=state.table.popularity, rules=state.rules
+        )
 
-    def _picked(self, state: ListState, k: int, codes: Ints, candidates: Candidates) -> dict[str, Picks]:
+    def _picked(self, codes: Ints, candidates: Candidates, *, state: ListState, k: int) -> dict[str, Picks]:
         """Return the lists of a batch of customers, with reasons."""
         chances = Chances(state, self.ranker, state.history.of_customers(codes), codes)
         features = chances.features(candidates.customer, candidates.product)
-        chance = chances.predict(candidates.customer, candidates.product, features)
+        chance = chances.predict(candidates.customer, candidates.product, features=features)
         rules, ids = state.rules, state.history.customers.ids[codes]
         pairs = Pairs(candidates.customer, candidates.product, chance, candidates.source, candidates.own)
         pairs = pairs.best_first(rules)
-        picks = {name: pick(pairs.of_list(name, rules, ids), len(codes), k, rules) for name in PERSONAL}
-        reasons = partial(self._reasons, chances, candidates, features)
-        explain(picks, candidates, len(state.history.products), reasons)
+        picks = {
+            name: pick(pairs.of_list(name, rules, ids=ids), len(codes), k=k, rules=rules) for name in PERSONAL
+        }
+        reasons = partial(self._reasons, chances=chances, candidates=candidates, features=features)
+        explain(picks, candidates, n_products=len(state.history.products), of=reasons)
         return picks
 
-    def _reasons(self, chances: Chances, candidates: Candidates, features: Floats, rows: Ints) -> Reasons:
+    def _reasons(self, rows: Ints, *, chances: Chances, candidates: Candidates, features: Floats) -> Reasons:
         """Return the reasons for some rows of candidates."""
         state, explainer = chances.state, Explainer(self.ranker.without, self._usual(chances.state))
         return reasons_of(
             state,
             chances.history,
-            candidates.at(rows),
-            features[rows],
+            pairs=candidates.at(rows),
+            features=features[rows],
             explainer=explainer,
             who=chances.codes,
         )
@@ -133,9 +141,9 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
             few = np.unique(np.linspace(0, len(state.history.customers) - 1, N_USUAL).astype(np.int32))
 
             def of_new(some: Ints, candidates: Candidates) -> Floats:
-                return features_of(state, some, candidates)[~candidates.own]
+                return features_of(state, some, pairs=candidates)[~candidates.own]
 
-            new = np.concatenate(list(over_candidates(state, few, self.config, of_new)))
+            new = np.concatenate(list(over_candidates(state, few, config=self.config, work=of_new)))
             usual = np.median(new, axis=0) if len(new) else np.zeros(new.shape[1])
             self._ordinary = (state, usual.astype(np.float32))
         return self._ordinary[1]
@@ -153,19 +161,22 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
         if customers is None:
             ranked = self.ready(state, k)
             return frame(
-                {name: ranked[name] for name in lists}, state.history.customers.all_names(), products
+                {name: ranked[name] for name in lists}, state.history.customers.all_names(), products=products
             )
         codes = state.history.customers.codes(customers)
         ranked = {name: Picks.none(len(codes), k) for name in PERSONAL}
         for name, picks in self._lists(state, codes[codes >= 0], k).items():
             ranked[name].put(codes >= 0, picks)
-        filled(ranked, asked_for(state.history, customers), state.table.popularity, state.rules)
-        return frame({name: ranked[name] for name in lists}, customers, products)
+        filled(
+            ranked, asked_for(state.history, customers), popularity=state.table.popularity, rules=state.rules
+        )
+        return frame({name: ranked[name] for name in lists}, customers, products=products)
 
     def baselines(
         self,
         shop: Shop,
         known_until: datetime,
+        *,
         cutoff: datetime,
         k: int,
         customers: Sequence[str] | None = None,
@@ -179,18 +190,22 @@ class CrossSell(ListModel[CrossSellConfig, ListState]):
             codes = history.customers.codes(customers)
         codes = codes[codes >= 0]
         names, products = history.customers.names(codes), history.products.ids
-        rules = Rules.of(history, shop.catalogue(cutoff), shop.settings.lists, self.horizon_days)
+        rules = Rules.of(
+            history, shop.catalogue(cutoff), lists=shop.settings.lists, horizon_days=self.horizon_days
+        )
         methods = baselines(history, codes, rules=rules, k=k, seed=self.config.seed)
-        return {name: frame(lists, names, products) for name, lists in methods.items()}
+        return {name: frame(lists, names, products=products) for name, lists in methods.items()}
 
     def figures(
-        self, state: ListState, customers: Sequence[str], products: Sequence[str]
+        self, state: ListState, customers: Sequence[str], *, products: Sequence[str]
     ) -> dict[str, float]:
         """Return the sources' recall of first purchases (``source_recall``), and the ranker's weights."""
         customer, product = state.history.customers.codes(customers), state.history.products.codes(products)
         known = (customer >= 0) & (product >= 0)
         sources = new_sources(state, self.config.budgets)
-        shares = source_recall(state, customer[known], product[known], sources, seed=self.config.seed)
+        shares = source_recall(
+            state, customer[known], product=product[known], sources=sources, seed=self.config.seed
+        )
         recall = {f"{what} source_{name}": x for name, row in shares.items() for what, x in row.items()}
         plain = self.ranker.plain
         return recall | {"net share": self.ranker.net_share, "plain share": plain.share if plain else 0.0}

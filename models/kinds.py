@@ -45,6 +45,7 @@ class ListModel(Model[C], Generic[C, S]):
         self,
         shop: Shop,
         known_until: datetime,
+        *,
         cutoff: datetime,
         k: int,
         customers: Sequence[str] | None = None,
@@ -52,7 +53,7 @@ class ListModel(Model[C], Generic[C, S]):
         """Return the baselines to beat, as frames like ``recommend``'s: of everyone, or of ``customers``."""
         return {}
 
-    def figures(self, state: S, customers: Sequence[str], products: Sequence[str]) -> Mapping[str, float]:
+    def figures(self, state: S, customers: Sequence[str], *, products: Sequence[str]) -> Mapping[str, float]:
         """Return further figures of the model, given actual first purchases as pairs of ids."""
         return {}
 
@@ -68,20 +69,20 @@ class ScoreModel(Model[C]):
     def predict_from(self, features: "pd.DataFrame", cutoff: datetime) -> "pd.DataFrame":
         """Return the scores from customer features as of ``cutoff``: each row by itself, any column order."""
 
-    def predict(self, shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> "pd.DataFrame":
+    def predict(self, shop: Shop, cutoff: datetime, *, ids: Sequence[str] | None = None) -> "pd.DataFrame":
         """Return the scores of everyone seen before ``cutoff``, or of those in ``ids``.
 
         A customer never seen has no row; one who returned everything does.
         """
         from models.customers.customer_panel import everyone
 
-        return self.predict_from(everyone(shop, cutoff, ids), cutoff)
+        return self.predict_from(everyone(shop, cutoff, ids=ids), cutoff)
 
     def explain(self, shop: Shop, cutoff: datetime) -> "pd.DataFrame | None":
         """Return reasons as codes, one row per customer; None if a model gives none."""
         return None
 
-    def places(self, shop: Shop, cutoff: datetime, truth: "pd.Series[Any]") -> "pd.DataFrame | None":
+    def places(self, shop: Shop, cutoff: datetime, *, truth: "pd.Series[Any]") -> "pd.DataFrame | None":
         """Return where truths lie in their predicted distributions: shares ``below`` and ``at_or_below``.
 
         None if the model predicts no distributions.
@@ -89,7 +90,7 @@ class ScoreModel(Model[C]):
         return None
 
     def baselines(
-        self, shop: Shop, known_until: datetime, cutoff: datetime, ids: Sequence[str]
+        self, shop: Shop, known_until: datetime, *, cutoff: datetime, ids: Sequence[str]
     ) -> "pd.DataFrame":
         """Return one column per baseline, of the first truth; ``column:baseline`` is one of another truth."""
         import pandas as pd
@@ -101,7 +102,7 @@ class PairModel(Model[C]):
     """Predictions for pairs of customer and product, or for products, compared with outcomes."""
 
     @abstractmethod
-    def measure(self, shop: Shop, cutoff: datetime, end: datetime) -> Iterable[Measured]:
+    def measure(self, shop: Shop, cutoff: datetime, *, end: datetime) -> Iterable[Measured]:
         """Yield our predictions and the baselines' for ``[cutoff, end)``, with the outcomes."""
 
 
@@ -112,7 +113,7 @@ class EffectModel(Model[C]):
 
     @abstractmethod
     def measure(
-        self, shop: Shop, since: datetime, known_until: datetime
+        self, shop: Shop, since: datetime, *, known_until: datetime
     ) -> "Mapping[str, tuple[Trial, Mapping[str, Doubles]]]":
         """Return, for each action, the contacts sent after ``since`` and the score each policy gave them."""
 
@@ -125,6 +126,7 @@ class DecisionModel(Model[C]):
         self,
         shop: Shop,
         cutoff: datetime,
+        *,
         known_until: datetime,
         lists: "ReadyLists",
         codes: Ints | None = None,

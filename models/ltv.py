@@ -67,19 +67,21 @@ class Ltv(ScoreModel[LtvConfig]):
         self.reconciliation = reconciliation
 
     @classmethod
-    def fit(cls, shop: Shop, known_until: datetime, config: LtvConfig) -> Self:
+    def fit(cls, shop: Shop, known_until: datetime, *, config: LtvConfig) -> Self:
         """Learn from windows closed by ``known_until``; raise ``CannotLearn`` if there is none.
 
         A horizon of which no window has closed yet is extrapolated from a shorter one; ``notes`` then say so.
         """
-        horizon = Horizon.of(shop, known_until, config.horizon(shop))
+        horizon = Horizon.of(shop, known_until, horizon_days=config.horizon(shop))
         learnt_of = config.model_copy(update={"horizon_days": horizon.learnt_days})
-        windows = training_windows(shop, known_until, learnt_of)
+        windows = training_windows(shop, known_until, config=learnt_of)
         features = shop.customer_features(known_until)
-        view = View.fit(features, shop.n_days_placed(known_until), horizon)
-        ahead = weeks_ahead(shop, known_until, learnt_of)
-        parts = Parts.fit(windows, features, view.part, learnt_of, ahead=ahead)
-        (_, days, revenue), *later = parts.levels(windows, features, view.part, learnt_of, ahead)
+        view = View.fit(features, shop.n_days_placed(known_until), horizon=horizon)
+        ahead = weeks_ahead(shop, known_until, config=learnt_of)
+        parts = Parts.fit(windows, features, inputs=view.part, config=learnt_of, ahead=ahead)
+        (_, days, revenue), *later = parts.levels(
+            windows, features, inputs=view.part, config=learnt_of, ahead=ahead
+        )
         reconciliation = Reconciliation(
             days,
             revenue,
@@ -128,23 +130,23 @@ class Ltv(ScoreModel[LtvConfig]):
         waits = days_ahead(waiting, learnt.chance, horizon)
         return figures.join(dates(waits, features.index, cutoff, self.reconciliation.timezone))
 
-    def places(self, shop: Shop, cutoff: datetime, revenue: "pd.Series[Any]") -> pd.DataFrame:
-        """Return where each customer's ``revenue`` lies in the predicted distribution (PIT), for evaluation.
+    def places(self, shop: Shop, cutoff: datetime, *, truth: "pd.Series[Any]") -> pd.DataFrame:
+        """Return where each customer's revenue, the ``truth``, lies in the predicted distribution (PIT).
 
-        Indexed as ``revenue``; the shares ``below`` it and ``at_or_below`` it, which differ at 0 by its
+        Indexed as ``truth``; the shares ``below`` it and ``at_or_below`` it, which differ at 0 by its
         probability. Customers who returned everything count as 0. NaN without prices.
         """
-        features, paid = everyone(shop, cutoff).reindex(revenue.index), revenue.to_numpy(float)
+        features, paid = everyone(shop, cutoff).reindex(truth.index), truth.to_numpy(float)
         learnt = self.view.forecasts(self.parts, features).learnt
         below_it = self.parts.spend.share_below(learnt.typical * self.reconciliation.revenue.two_part, paid)
         reached = 1 - learnt.paid + learnt.paid * below_it
         below = np.where(paid > 0, reached, 0.0 * reached)
-        return pd.DataFrame({"below": below, "at_or_below": reached}, index=revenue.index)
+        return pd.DataFrame({"below": below, "at_or_below": reached}, index=truth.index)
 
     def _blended(self, learnt: Learnt, structure: Figures, reconciliation: Reconciliation) -> Figures:
         share, figures = self.config.structure_share, learnt.figures
-        days = reconciliation.days.blend(figures.days, structure.days, share)
-        revenue = reconciliation.revenue.blend(figures.revenue, structure.revenue, share)
+        days = reconciliation.days.blend(figures.days, structure.days, share=share)
+        revenue = reconciliation.revenue.blend(figures.revenue, structure.revenue, share=share)
         if self.view.horizon.is_extrapolated:
             days = np.maximum(days, learnt.chance)
         return Figures(days, revenue)
@@ -155,7 +157,7 @@ class Ltv(ScoreModel[LtvConfig]):
         return (amount.trees if amount else self.parts.chance.trees).gain(COLUMNS)
 
     def baselines(
-        self, shop: Shop, known_until: datetime, cutoff: datetime, ids: Sequence[str]
+        self, shop: Shop, known_until: datetime, *, cutoff: datetime, ids: Sequence[str]
     ) -> pd.DataFrame:
         """Return one column per baseline: of revenue and, after ``expected_orders:``, of order days.
 
@@ -164,10 +166,10 @@ class Ltv(ScoreModel[LtvConfig]):
         ``tweedie``: revenue in one part, learnt from the same windows. Where ours is extrapolated, theirs are
         too.
         """
-        horizon, features = self.view.horizon, everyone(shop, cutoff, ids)
+        horizon, features = self.view.horizon, everyone(shop, cutoff, ids=ids)
         rows, whole = self.view.part.rows(features), self.view.whole.rows(features)
         learnt_of = self.config.model_copy(update={"horizon_days": horizon.learnt_days})
-        windows = thinned(training_windows(shop, known_until, learnt_of), self.config)
+        windows = thinned(training_windows(shop, known_until, config=learnt_of), self.config)
         more = days_ratio(rows, whole) if horizon.is_extrapolated else np.ones(len(rows))
         trees = self.parts.trees_alone(rows)
         share_of_life = horizon.horizon_days / rows["days_since_first_order"].clip(lower=1)
@@ -175,7 +177,7 @@ class Ltv(ScoreModel[LtvConfig]):
             "past_spend": rows["revenue"] * share_of_life,
             "expected_orders:past_spend": rows["n_order_days"] * share_of_life,
             "expected_orders:pareto_nbd": pareto_orders(rows, horizon.horizon_days),
-            "tweedie": tweedie_revenue(windows, rows, self.config) * more,
+            "tweedie": tweedie_revenue(windows, rows, config=self.config) * more,
         }
         two_part = Figures(trees.days * more, trees.revenue * more)
         both = {

@@ -63,7 +63,7 @@ class Model(ABC, Generic[C]):
 
     @classmethod
     @abstractmethod
-    def fit(cls, shop: Shop, known_until: datetime, config: C) -> Self:
+    def fit(cls, shop: Shop, known_until: datetime, *, config: C) -> Self:
         """Learn from windows closed by ``known_until``; raise ``CannotLearn`` with the reason."""
 
     def importance(self) -> dict[str, float]:
@@ -125,7 +125,7 @@ def require_products(name: str, shop: Shop) -> None:
         )
 
 
-def check_fingerprint(name: str, trained: str, here: str) -> None:
+def check_fingerprint(name: str, trained: str, *, here: str) -> None:
     """Raise ``ArtefactError`` if a model's customer features are not those this code computes."""
     if trained != here:
         problem = f"{name} was trained on customer features {trained}, this service computes {here}"
@@ -147,5 +147,7 @@ def card_of(model: type[Model[C]], folder: Path) -> Iterator[Card[C]]:
 def customer_card(model: type[Model[C]], folder: Path) -> Iterator[Card[C]]:
     """Yield the card of a customer model; raise ``ArtefactError`` for other features, too."""
     with card_of(model, folder) as card:
-        check_fingerprint(model.name, card.facts.get("customer_features", ""), CUSTOMER_FEATURES.fingerprint)
+        check_fingerprint(
+            model.name, card.facts.get("customer_features", ""), here=CUSTOMER_FEATURES.fingerprint
+        )
         yield card

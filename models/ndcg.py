@@ -5,7 +5,7 @@ import numpy as np
 from features.arrays.dtypes import Column, Doubles, Ints
 
 
-def ndcg(customer: Ints, score: Column, bought: Column, n_true: Column, k: int) -> Doubles:
+def ndcg(customer: Ints, score: Column, *, bought: Column, n_true: Column, k: int) -> Doubles:
     """Return NDCG@k of each customer (0 to ``len(n_true)`` - 1), NaN for one who bought nothing.
 
     Rows are candidates, ties go to the earlier row; ``n_true`` counts all purchases, including those that are

@@ -55,12 +55,12 @@ class NextBestOffer(DecisionModel[OfferConfig]):
     headline = ("payoff assumed",)
     Config = OfferConfig
 
-    def __init__(self, config: OfferConfig, trained_until: datetime, margins: Margins) -> None:
+    def __init__(self, config: OfferConfig, trained_until: datetime, *, margins: Margins) -> None:
         super().__init__(config, trained_until)
         self.margins = margins
 
     @classmethod
-    def fit(cls, shop: Shop, known_until: datetime, config: OfferConfig) -> Self:
+    def fit(cls, shop: Shop, known_until: datetime, *, config: OfferConfig) -> Self:
         """Learn margins per category from known unit costs; raise ``CannotLearn`` without prices."""
         require_products(cls.name, shop)
         catalogue = shop.catalogue(known_until)
@@ -69,7 +69,7 @@ class NextBestOffer(DecisionModel[OfferConfig]):
                 "next_best_offer needs prices, found no unit_price in order_lines, no list_price in products",
                 "map one of them in recompra.toml",
             )
-        return cls(config, known_until, Margins.learn(catalogue, shop.settings.economics.margin_rate))
+        return cls(config, known_until, margins=Margins.learn(catalogue, shop.settings.economics.margin_rate))
 
     def goods(self, catalogue: Catalogue, hidden: Bools | None = None) -> Goods:
         """Return price, margin, stock and hidden flags, aligned to the catalogue's product codes."""
@@ -85,6 +85,7 @@ class NextBestOffer(DecisionModel[OfferConfig]):
         self,
         shop: Shop,
         cutoff: datetime,
+        *,
         lists: ReadyLists,
         scores: pd.DataFrame | None = None,
         codes: Ints | None = None,
@@ -102,17 +103,23 @@ class NextBestOffer(DecisionModel[OfferConfig]):
             raise InputError(f"{message} as of {cutoff:%Y-%m-%d}", "make the lists as of the same cutoff")
         facts, since = ProductFacts.read(shop, cutoff), days_since_bought(history, product)
         return Case(
-            read_people(shop, cutoff, history.customers),
+            read_people(shop, cutoff, customers=history.customers),
             product,
             chance,
             since,
-            standing=read_standing(shop, cutoff, history.customers, scores),
-            role=roles(history, product, since, self.goods(shop.catalogue(cutoff)), facts),
-            kind_cooling=kind_cooling(history, product, facts),
+            standing=read_standing(shop, cutoff, customers=history.customers, scores=scores),
+            role=roles(
+                history,
+                product,
+                days_since_bought=since,
+                goods=self.goods(shop.catalogue(cutoff)),
+                facts=facts,
+            ),
+            kind_cooling=kind_cooling(history, product, facts=facts),
         )
 
     def decide(
-        self, shop: Shop, cutoff: datetime, lists: ReadyLists, scores: pd.DataFrame | None = None
+        self, shop: Shop, cutoff: datetime, *, lists: ReadyLists, scores: pd.DataFrame | None = None
     ) -> pd.DataFrame:
         """Return one row per customer, index ``customer_id``.
 
@@ -121,15 +128,16 @@ class NextBestOffer(DecisionModel[OfferConfig]):
         next best action and its product) and ``ruled_out_by`` (the rule that refused every action, None
         where some were permitted). Without ``scores`` only actions with a product can be weighed.
         """
-        case, terms = self.case(shop, cutoff, lists, scores), self.terms(shop)
-        choices = options(case, self.goods(shop.catalogue(cutoff)), terms)
+        case, terms = self.case(shop, cutoff, lists=lists, scores=scores), self.terms(shop)
+        choices = options(case, self.goods(shop.catalogue(cutoff)), terms=terms)
         history = shop.history(cutoff)
-        return decision_frame(choices, terms, history.customers, history.products)
+        return decision_frame(choices, terms, customers=history.customers, products=history.products)
 
     def evaluate(
         self,
         shop: Shop,
         cutoff: datetime,
+        *,
         known_until: datetime,
         lists: ReadyLists,
         codes: Ints | None = None,
@@ -142,14 +150,17 @@ class NextBestOffer(DecisionModel[OfferConfig]):
         """
         terms = replace(self.terms(shop), actions=(OFFER,))
         history = _of(shop.history(cutoff), codes)
-        case = replace(self.case(shop, cutoff, lists, codes=codes), role=None, standing=None)
+        case = replace(self.case(shop, cutoff, lists=lists, codes=codes), role=None, standing=None)
         goods = self.goods(shop.catalogue(cutoff))
-        labels = shop.product_labels(cutoff, terms.horizon_days, known_until)
-        bought = bought_of(labels, case.product, history)
-        offers = policies(case, choose(case, goods, terms))
-        payoffs = {name: payoff(case, column, bought, goods, terms) for name, column in offers.items()}
+        labels = shop.product_labels(cutoff, terms.horizon_days, known_until=known_until)
+        bought = bought_of(labels, case.product, history=history)
+        offers = policies(case, choose(case, goods, terms=terms))
+        payoffs = {
+            name: payoff(case, column, bought=bought, goods=goods, terms=terms)
+            for name, column in offers.items()
+        }
         index = pd.Index(history.customers.all_names(), name="customer_id")
-        rows = {name: summary_of(case, column, bought, goods) for name, column in offers.items()}
+        rows = {name: summary_of(case, column, bought=bought, goods=goods) for name, column in offers.items()}
         summary = pd.DataFrame(rows).T.rename_axis("policy")
         summary["payoff"] = [float(payoffs[name].sum()) for name in summary.index]
         return summary, pd.DataFrame(payoffs, index=index)
@@ -162,7 +173,7 @@ class NextBestOffer(DecisionModel[OfferConfig]):
     def load(cls, folder: Path) -> Self:
         """Read back what ``save`` wrote."""
         with card_of(cls, folder) as card:
-            return cls(card.config, card.trained_until, Margins.model_validate(card.facts["margins"]))
+            return cls(card.config, card.trained_until, margins=Margins.model_validate(card.facts["margins"]))
 
 
 def _of(history: History, codes: Ints | None) -> History:
@@ -170,7 +181,7 @@ def _of(history: History, codes: Ints | None) -> History:
 
 
 def decision_frame(
-    choices: Options, terms: Terms, customers: Vocabulary, products: Vocabulary
+    choices: Options, terms: Terms, *, customers: Vocabulary, products: Vocabulary
 ) -> pd.DataFrame:
     """Return everyone's best options, with ids in place of codes (see ``NextBestOffer.decide``)."""
     best = choices.best()

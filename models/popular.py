@@ -51,21 +51,23 @@ class Popular(ListModel[PopularConfig, PopularState]):
     headline = ("ndcg@10 all", "ndcg@10 new")
     Config = PopularConfig
 
-    def __init__(self, config: PopularConfig, trained_until: datetime, horizon_days: int) -> None:
+    def __init__(self, config: PopularConfig, trained_until: datetime, *, horizon_days: int) -> None:
         super().__init__(config, trained_until)
         self.horizon_days = horizon_days
 
     @classmethod
-    def fit(cls, shop: Shop, known_until: datetime, config: PopularConfig) -> Self:
+    def fit(cls, shop: Shop, known_until: datetime, *, config: PopularConfig) -> Self:
         """Take the shop's horizon; raise ``CannotLearn`` if orders do not name products."""
         require_products(cls.name, shop)
-        return cls(config, known_until, config.horizon(shop))
+        return cls(config, known_until, horizon_days=config.horizon(shop))
 
     def state(self, shop: Shop, cutoff: datetime) -> PopularState:
         """Return the state as of ``cutoff``."""
         history = shop.history(cutoff)
         back, lists = shop.brought_back(cutoff), shop.settings.lists
-        rules = Rules.of(history, shop.catalogue(cutoff), lists, self.horizon_days, back)
+        rules = Rules.of(
+            history, shop.catalogue(cutoff), lists=lists, horizon_days=self.horizon_days, back=back
+        )
         return PopularState(history, popularity(shop.sales(cutoff), self.horizon_days), rules)
 
     def best(self, state: PopularState) -> tuple[Ints, Floats]:
@@ -76,7 +78,7 @@ class Popular(ListModel[PopularConfig, PopularState]):
 
     def ready(self, state: PopularState, k: int = 100) -> dict[str, Picks]:
         """Return every list of every customer of the state, with reasons: arrays (n_customers, k)."""
-        lists = self._lists(state, state.history, k, PERSONAL)
+        lists = self._lists(state, state.history, k=k, names=PERSONAL)
         for picks in lists.values():
             _explain(picks, state.history)
         return lists
@@ -92,14 +94,18 @@ class Popular(ListModel[PopularConfig, PopularState]):
         """Return lists of every customer of the state, or of ``customers``; the unknown get best sellers."""
         asked = state.history.customers.all_names() if customers is None else list(customers)
         history = state.history if customers is None else asked_for(state.history, asked)
-        return frame(self._lists(state, history, k, lists), asked, history.products.ids)
+        return frame(self._lists(state, history, k=k, names=lists), asked, products=history.products.ids)
 
-    def _lists(self, state: PopularState, history: History, k: int, names: Sequence[str]) -> dict[str, Picks]:
+    def _lists(
+        self, state: PopularState, history: History, *, k: int, names: Sequence[str]
+    ) -> dict[str, Picks]:
         """Return lists of the customers of ``history``: own products first, filled up with best sellers."""
         rules, ids = state.rules, history.customers.ids
         pairs = self._habits(history).best_first(rules)
-        picks = {name: pick(pairs.of_list(name, rules, ids), len(ids), k, rules) for name in names}
-        return filled(picks, history, state.chance, rules)
+        picks = {
+            name: pick(pairs.of_list(name, rules, ids=ids), len(ids), k=k, rules=rules) for name in names
+        }
+        return filled(picks, history, popularity=state.chance, rules=rules)
 
     def _habits(self, history: History) -> Pairs:
         """Return each customer's own products with the chance implied by their decayed rate of purchases."""
@@ -125,7 +131,7 @@ class Popular(ListModel[PopularConfig, PopularState]):
     def load(cls, folder: Path) -> Self:
         """Read back what ``save`` wrote."""
         with card_of(cls, folder) as card:
-            return cls(card.config, card.trained_until, card.facts["horizon_days"])
+            return cls(card.config, card.trained_until, horizon_days=card.facts["horizon_days"])
 
 
 def _explain(picks: Picks, history: History) -> None:

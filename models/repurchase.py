@@ -83,12 +83,14 @@ class Repurchase(PairModel[RepurchaseConfig]):
         self.horizon_days, self.chance, self.blend = horizon_days, chance, demand
 
     @classmethod
-    def fit(cls, shop: Shop, known_until: datetime, config: RepurchaseConfig) -> Self:
+    def fit(cls, shop: Shop, known_until: datetime, *, config: RepurchaseConfig) -> Self:
         """Learn from windows closed by ``known_until``; raise ``CannotLearn`` if nothing was bought."""
         require_products(cls.name, shop)
         horizon = config.horizon(shop)
         cutoffs = shop.past_cutoffs(known_until, horizon, n=config.n_windows, step_days=config.step_days)
-        windows = [Window.of(shop, cutoff, horizon, known_until) for cutoff in cutoffs]
+        windows = [
+            Window.of(shop, cutoff, horizon_days=horizon, known_until=known_until) for cutoff in cutoffs
+        ]
         rows, bought = (
             np.concatenate([getattr(window, name) for window in windows]) for name in ("rows", "bought")
         )
@@ -101,13 +103,13 @@ class Repurchase(PairModel[RepurchaseConfig]):
         learnt = Logistic.fit(rows[some], bought[some])
         known = [(window.forecasts(learnt, horizon), window.sold) for window in windows]
         demand = Demand.fit(known, horizons=1 + (cutoffs[0] - cutoffs[-1]).days / horizon)
-        chance = levelled(learnt, windows[0], shop, known_until, horizon_days=horizon)
+        chance = levelled(learnt, windows[0], shop=shop, known_until=known_until, horizon_days=horizon)
         return cls(config, known_until, horizon_days=horizon, chance=chance, demand=demand)
 
     def state(self, shop: Shop, cutoff: datetime) -> Clock:
         """Return the predictions for every pair as of ``cutoff``."""
         history, spells, rhythm = rhythm_of(shop, cutoff)
-        chance = self.chance.of_rows(inputs(history, spells, rhythm, self.horizon_days))
+        chance = self.chance.of_rows(inputs(history, spells, rhythm=rhythm, horizon_days=self.horizon_days))
         return Clock(history, spells, rhythm, chance)
 
     def predict(self, shop: Shop, cutoff: datetime) -> "pd.DataFrame":
@@ -132,7 +134,7 @@ class Repurchase(PairModel[RepurchaseConfig]):
             }
         )
 
-    def demand(self, shop: Shop, cutoff: datetime, clock: Clock | None = None) -> "pd.DataFrame":
+    def demand(self, shop: Shop, cutoff: datetime, *, clock: Clock | None = None) -> "pd.DataFrame":
         """Return expected demand per product over the horizon, most buyers first.
 
         ``product_id, name, expected_buyers, expected_units, p10, p90``, ``stock`` and ``days_of_cover`` (NaN
@@ -163,15 +165,19 @@ class Repurchase(PairModel[RepurchaseConfig]):
 
     def _expected(self, shop: Shop, cutoff: datetime, clock: Clock) -> Expected:
         category = shop.catalogue(cutoff).category
-        sales = Sales.of(shop, cutoff, clock.spells)
-        return self.blend.expected(forecasts_of(sales, clock.chance, category, self.horizon_days))
+        sales = Sales.of(shop, cutoff, spells=clock.spells)
+        return self.blend.expected(
+            forecasts_of(sales, clock.chance, category=category, horizon_days=self.horizon_days)
+        )
 
-    def measure(self, shop: Shop, cutoff: datetime, end: datetime) -> Iterator[Measured]:
+    def measure(self, shop: Shop, cutoff: datetime, *, end: datetime) -> Iterator[Measured]:
         """Yield our predictions and the baselines' for ``[cutoff, end)``, with the outcomes."""
-        window = Window.of(shop, cutoff, self.horizon_days, end)
-        yield from pairs(window, self.chance.of_rows(window.rows), self.name, self.horizon_days)
+        window = Window.of(shop, cutoff, horizon_days=self.horizon_days, known_until=end)
+        yield from pairs(
+            window, self.chance.of_rows(window.rows), name=self.name, horizon_days=self.horizon_days
+        )
         plain = window.forecasts(self.chance, self.horizon_days)
-        yield from products(window, plain, self.blend.expected(plain), self.name)
+        yield from products(window, plain, expected=self.blend.expected(plain), name=self.name)
 
     def importance(self) -> dict[str, float]:
         """Return each input's share of the regression's standardised weights."""
@@ -200,10 +206,10 @@ class Repurchase(PairModel[RepurchaseConfig]):
 
 
 def levelled(
-    chance: Logistic, newest: Window, shop: Shop, known_until: datetime, *, horizon_days: int
+    chance: Logistic, newest: Window, *, shop: Shop, known_until: datetime, horizon_days: int
 ) -> Logistic:
     """Return the chances at the level of a young shop (``models.youth``); unchanged in a grown one."""
-    share = youth(shop, known_until, horizon_days)
+    share = youth(shop, known_until, horizon_days=horizon_days)
     if not share:
         return chance
     history, spells, rhythm = rhythm_of(shop, known_until)
@@ -215,6 +221,6 @@ def levelled(
     here = at >= 0  # customers who have since returned the product are not counted
     if not here.any():
         return chance
-    odds = chance.odds(inputs(history, spells, rhythm, horizon_days))[at[here]]
+    odds = chance.odds(inputs(history, spells, rhythm=rhythm, horizon_days=horizon_days))[at[here]]
     shift = logit_shift(odds, float(newest.bought[here].mean()))
     return replace(chance, intercept=chance.intercept + share * shift)

@@ -89,7 +89,7 @@ class Segments(ScoreModel[SegmentsConfig]):
         self.personas = personas
 
     @classmethod
-    def fit(cls, shop: Shop, known_until: datetime, config: SegmentsConfig) -> Self:
+    def fit(cls, shop: Shop, known_until: datetime, *, config: SegmentsConfig) -> Self:
         """Learn fifths and personas from the customers seen before ``known_until``.
 
         Raises ``CannotLearn`` if they are fewer than the fewest personas asked for.

@@ -32,7 +32,7 @@ def language(table: Table, locale: str) -> str:
     return DEFAULT
 
 
-def say(table: Table, code: str, locale: str = DEFAULT, **words: object) -> str:
+def say(table: Table, code: str, *, locale: str = DEFAULT, **words: object) -> str:
     """Fill the template of ``code``; unused words are ignored; a code without a template is itself."""
     spoken = language(table, locale)
     templates = table[spoken]

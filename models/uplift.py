@@ -60,7 +60,7 @@ class Uplift(EffectModel[UpliftConfig]):
         self.arms = arms
 
     @classmethod
-    def fit(cls, shop: Shop, known_until: datetime, config: UpliftConfig) -> Self:
+    def fit(cls, shop: Shop, known_until: datetime, *, config: UpliftConfig) -> Self:
         """Learn from contacts whose horizon closed by ``known_until``.
 
         Each action is compared with its own control group; if none has enough contacts, all are pooled.
@@ -68,7 +68,9 @@ class Uplift(EffectModel[UpliftConfig]):
         few.
         """
         horizon = config.horizon(shop)
-        contacts = read_contacts(shop, horizon, LONG_AGO, known_until, max_rows=config.max_rows)
+        contacts = read_contacts(
+            shop, horizon, since=LONG_AGO, known_until=known_until, max_rows=config.max_rows
+        )
         arms = {
             name: effects
             for name in contacts.actions
@@ -78,9 +80,9 @@ class Uplift(EffectModel[UpliftConfig]):
             arms = {EVERY: _effects(contacts, contacts.trial(), config)}
         return cls(config, known_until, horizon_days=horizon, arms=arms)
 
-    def predict(self, shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
+    def predict(self, shop: Shop, cutoff: datetime, *, ids: Sequence[str] | None = None) -> pd.DataFrame:
         """Return ``effect`` of everyone seen before ``cutoff``, or of those in ``ids``."""
-        return self.effect(everyone(shop, cutoff, ids))
+        return self.effect(everyone(shop, cutoff, ids=ids))
 
     def effect(self, features: pd.DataFrame, action: str | None = None) -> pd.DataFrame:
         """Return the change that one contact makes in each customer's chance to order within the horizon.
@@ -113,7 +115,7 @@ class Uplift(EffectModel[UpliftConfig]):
         return self.arms.get(action) or self.arms[EVERY]
 
     def measure(
-        self, shop: Shop, since: datetime, known_until: datetime
+        self, shop: Shop, since: datetime, *, known_until: datetime
     ) -> dict[str, tuple[Trial, dict[str, Doubles]]]:
         """Return, for each action, the contacts sent after ``since`` and the score each policy gave them.
 
@@ -122,7 +124,7 @@ class Uplift(EffectModel[UpliftConfig]):
         """
         try:
             contacts = read_contacts(
-                shop, self.horizon_days, since, known_until, max_rows=self.config.max_rows
+                shop, self.horizon_days, since=since, known_until=known_until, max_rows=self.config.max_rows
             )
         except CannotLearn:
             return {}
@@ -174,7 +176,7 @@ def _learnt(contacts: ContactRows, config: UpliftConfig) -> Effects | None:
 
 
 def _effects(contacts: ContactRows, trial: Trial, config: UpliftConfig) -> Effects:
-    return Effects.fit(contacts.rows, trial, config, _given(contacts.features))
+    return Effects.fit(contacts.rows, trial, config=config, given=_given(contacts.features))
 
 
 def _given(features: pd.DataFrame) -> dict[str, Doubles]:

@@ -83,7 +83,7 @@ class Upsell(PairModel[UpsellConfig]):
         self.horizon_days, self.chance, self.margins = horizon_days, chance, margins
 
     @classmethod
-    def fit(cls, shop: Shop, known_until: datetime, config: UpsellConfig) -> Self:
+    def fit(cls, shop: Shop, known_until: datetime, *, config: UpsellConfig) -> Self:
         """Learn from moves in windows closed by ``known_until``; ``CannotLearn`` without prices or moves."""
         require_products(cls.name, shop)
         if not np.isfinite(shop.catalogue(known_until).price).any():
@@ -93,7 +93,9 @@ class Upsell(PairModel[UpsellConfig]):
             )
         horizon = config.horizon(shop)
         cutoffs = shop.past_cutoffs(known_until, horizon, n=config.n_windows, step_days=config.step_days)
-        parts = [_rows(shop, cutoff, horizon, known_until, config) for cutoff in cutoffs]
+        parts = [
+            _rows(shop, cutoff, horizon=horizon, known_until=known_until, config=config) for cutoff in cutoffs
+        ]
         rows, truth, weight = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         moves = float(weight[truth > 0].sum())
         if moves < TOO_FEW:
@@ -103,26 +105,30 @@ class Upsell(PairModel[UpsellConfig]):
                 "ingest a longer history, or wait for more orders",
             )
         margins = Margins.learn(shop.catalogue(known_until), shop.settings.economics.margin_rate)
-        chance = Logistic.fit(rows, truth, weight)
+        chance = Logistic.fit(rows, truth, weight=weight)
         return cls(config, known_until, horizon_days=horizon, chance=chance, margins=margins)
 
     def state(self, shop: Shop, cutoff: datetime) -> Dearer:
         """Return every product's better versions as of ``cutoff``, the best by chance times margin first."""
         history, catalogue = shop.history(cutoff), shop.catalogue(cutoff)
-        steps = steps_of(history, catalogue, _price_step(self.config, shop), self.horizon_days)
+        steps = steps_of(
+            history, catalogue, price_step=_price_step(self.config, shop), horizon_days=self.horizon_days
+        )
         chance, margin = self.chance.of_rows(steps.rows), self._margin(catalogue)[steps.version]
-        return _table(steps, chance, margin, (len(catalogue.products), self.config.n_versions))
+        return _table(steps, chance, margin=margin, shape=(len(catalogue.products), self.config.n_versions))
 
     def _margin(self, catalogue: Catalogue) -> Floats:
         """Return each product's margin, at least a hundredth of its price, so that loss makers come last."""
         price = np.nan_to_num(catalogue.price.astype(np.float64))
         return np.maximum(np.nan_to_num(self.margins.of_products(catalogue)), 0.01 * price)
 
-    def measure(self, shop: Shop, cutoff: datetime, end: datetime) -> Iterator[Measured]:
+    def measure(self, shop: Shop, cutoff: datetime, *, end: datetime) -> Iterator[Measured]:
         """Yield, for all who moved up in ``[cutoff, end)``, whether the first five included their version."""
         history, catalogue = shop.history(cutoff), shop.catalogue(cutoff)
-        steps = steps_of(history, catalogue, _price_step(self.config, shop), self.horizon_days)
-        moves = moves_of(shop, cutoff, self.horizon_days, end, steps)
+        steps = steps_of(
+            history, catalogue, price_step=_price_step(self.config, shop), horizon_days=self.horizon_days
+        )
+        moves = moves_of(shop, cutoff, horizon_days=self.horizon_days, known_until=end, steps=steps)
         margin = self._margin(catalogue)[steps.version]
         scores = {
             self.name: self.chance.of_rows(steps.rows) * margin,
@@ -163,16 +169,18 @@ class Upsell(PairModel[UpsellConfig]):
             )
 
 
-def moves_of(shop: Shop, cutoff: datetime, horizon_days: int, known_until: datetime, steps: Steps) -> Moves:
+def moves_of(
+    shop: Shop, cutoff: datetime, *, horizon_days: int, known_until: datetime, steps: Steps
+) -> Moves:
     """Return who moved to a better version within the horizon, which closed by ``known_until``."""
     history, size = shop.history(cutoff), max(len(shop.history(cutoff).products), 1)
     last = last_of_kind(history, kinds_of(shop.catalogue(cutoff)))
-    came = shop.product_labels(cutoff, horizon_days, known_until)
+    came = shop.product_labels(cutoff, horizon_days, known_until=known_until)
     bought = np.divmod(np.setdiff1d(history.pairs_of(came), history.pair), size)
-    return _paired(last.customer, last.product, bought, steps)
+    return _paired(last.customer, last.product, bought=bought, steps=steps)
 
 
-def _paired(owner: Ints, product: Ints, bought: tuple[Column, Column], steps: Steps) -> Moves:
+def _paired(owner: Ints, product: Ints, *, bought: tuple[Column, Column], steps: Steps) -> Moves:
     """Join purchases with the steps to them from what each customer had."""
     size = int(max(steps.product.max(initial=0), steps.version.max(initial=0), product.max(initial=0))) + 1
     n = np.bincount(product, minlength=size)
@@ -186,12 +194,12 @@ def _paired(owner: Ints, product: Ints, bought: tuple[Column, Column], steps: St
 
 
 def _rows(
-    shop: Shop, cutoff: datetime, horizon: int, known_until: datetime, config: UpsellConfig
+    shop: Shop, cutoff: datetime, *, horizon: int, known_until: datetime, config: UpsellConfig
 ) -> tuple[Floats, Column, Column]:
     """Return a window's inputs, truth and weight (in customers): rows for those who moved and who did not."""
     history, catalogue = shop.history(cutoff), shop.catalogue(cutoff)
-    steps = steps_of(history, catalogue, _price_step(config, shop), horizon)
-    moves = moves_of(shop, cutoff, horizon, known_until, steps)
+    steps = steps_of(history, catalogue, price_step=_price_step(config, shop), horizon_days=horizon)
+    moves = moves_of(shop, cutoff, horizon_days=horizon, known_until=known_until, steps=steps)
     n = moves.n[steps.product].astype(np.float64)
     moved = np.bincount(moves.at, minlength=len(n)).astype(np.float64)
     some, none = np.flatnonzero(moved > 0), np.flatnonzero((moved == 0) & (n > 0))
@@ -216,7 +224,7 @@ def _ranks(product: Ints, version: Ints, score: Floats) -> Column:
     return place
 
 
-def _table(steps: Steps, chance: Floats, margin: Floats, shape: tuple[int, int]) -> Dearer:
+def _table(steps: Steps, chance: Floats, *, margin: Floats, shape: tuple[int, int]) -> Dearer:
     """Arrange the steps by product, best first."""
     rank = _ranks(steps.product, steps.version, chance * margin)
     kept = rank < shape[1]

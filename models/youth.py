@@ -16,7 +16,7 @@ YOUNG, GROWN = 3, 4
 """Horizons of history up to which the correction is full, and from which there is none; linear in between."""
 
 
-def youth(shop: Shop, known_until: datetime, horizon_days: int) -> float:
+def youth(shop: Shop, known_until: datetime, *, horizon_days: int) -> float:
     """Return 1 for a shop of ``YOUNG`` horizons or fewer, 0 for one of ``GROWN`` or more."""
     known = (known_until - shop.warehouse.first_at).total_seconds() / 86_400 / horizon_days
     return float(np.clip((GROWN - known) / (GROWN - YOUNG), 0, 1))

@@ -113,10 +113,10 @@ explained.set_index("feature").join(known).round(2)
 
 # %%
 horizon = shop.settings.horizon_days
-until = shift_days(cutoff, horizon, shop.timezone)
-churn = Churn.fit(shop, cutoff, Churn.Config())
+until = shift_days(cutoff, horizon, timezone=shop.timezone)
+churn = Churn.fit(shop, cutoff, config=Churn.Config())
 leaving = churn.predict(shop, cutoff)[churn.column]
-left = ~leaving.index.isin(shop.labels(cutoff, horizon, until).index)
+left = ~leaving.index.isin(shop.labels(cutoff, horizon, known_until=until).index)
 auc_of_churn = auc(left.astype(float), leaving.to_numpy())
 
 # %%
@@ -140,10 +140,12 @@ figure.tight_layout()
 small = CrossSell.Config(
     n_windows=2, n_trees=40, learning_rate=0.15, n_own=150, n_assortment=4000, n_factors=16
 )
-cross_sell = CrossSell.fit(shop, cutoff, small)
+cross_sell = CrossSell.fit(shop, cutoff, config=small)
 state = cross_sell.state(shop, cutoff)
 lists = cross_sell.recommend(state, k=20)
-bought = shop.product_labels(cutoff, horizon, until)[["customer_id", "product_id"]].assign(bought=True)
+bought = shop.product_labels(cutoff, horizon, known_until=until)[["customer_id", "product_id"]].assign(
+    bought=True
+)
 lists = lists.merge(bought, how="left").fillna({"bought": False})
 
 # %%
@@ -170,11 +172,11 @@ figure.tight_layout()
 # until an experiment tells.
 
 # %%
-offers = NextBestOffer.fit(shop, cutoff, NextBestOffer.Config())
+offers = NextBestOffer.fit(shop, cutoff, config=NextBestOffer.Config())
 picks = cross_sell.ready(state, 20)
 ready = {name: (pick.product, pick.score) for name, pick in picks.items()}
-decisions = offers.decide(shop, cutoff, ready)
-summary, _ = offers.evaluate(shop, cutoff, until, ready)
+decisions = offers.decide(shop, cutoff, lists=ready)
+summary, _ = offers.evaluate(shop, cutoff, known_until=until, lists=ready)
 summary.round(2)
 
 # %%

@@ -56,11 +56,11 @@ shop = Shop(home)
 # %%
 cutoff = parse_cutoff("2017-11-06", shop.timezone)
 horizon = shop.settings.horizon_days
-until = shift_days(cutoff, horizon, shop.timezone)
+until = shift_days(cutoff, horizon, timezone=shop.timezone)
 small = CrossSell.Config(
     n_windows=2, n_trees=40, learning_rate=0.15, n_own=150, n_assortment=4000, n_factors=16
 )
-model = CrossSell.fit(shop, cutoff, small)
+model = CrossSell.fit(shop, cutoff, config=small)
 state = model.state(shop, cutoff)
 history, catalogue = state.history, shop.catalogue(cutoff)
 
@@ -71,7 +71,9 @@ history, catalogue = state.history, shop.catalogue(cutoff)
 # `recompra.toml` has the last word.
 
 # %%
-returns = learnt_returns(history, catalogue.category, shop.settings.lists.min_return_share, horizon)
+returns = learnt_returns(
+    history, catalogue.category, min_share=shop.settings.lists.min_return_share, horizon_days=horizon
+)
 pairs = pd.DataFrame({"customer": history.customer, "product": history.product, "day": history.day})
 days = pairs.groupby(["customer", "product"])["day"].nunique().reset_index()
 days["category"] = np.array([*catalogue.categories.all_names(), "?"])[catalogue.category[days["product"]]]
@@ -88,7 +90,7 @@ shares.sort_values("pairs", ascending=False).groupby("may_return").head(8).sort_
 # others together lose without it.
 
 # %%
-labels = shop.product_labels(cutoff, horizon, until)
+labels = shop.product_labels(cutoff, horizon, known_until=until)
 owner = history.customers.codes(labels["customer_id"].tolist()).astype(np.int64)
 item = history.products.codes(labels["product_id"].tolist()).astype(np.int64)
 known = (owner >= 0) & (item >= 0)
@@ -103,7 +105,7 @@ def found_by(budgets: dict[str, int]) -> float:
     def keys(codes, found):
         return codes[found.customer].astype(np.int64) * size + found.product
 
-    parts = over_candidates(state, everyone, small.model_copy(update={"budgets": budgets}), keys)
+    parts = over_candidates(state, everyone, config=small.model_copy(update={"budgets": budgets}), work=keys)
     return float(np.isin(new_truth, np.concatenate(list(parts))).mean())
 
 
@@ -125,7 +127,7 @@ figure.tight_layout()
 # counts, and counting own purchases is hard to beat. New: only what the household had never bought.
 
 # %%
-ready, plain = model.ready(state, 20), model.baselines(shop, cutoff, cutoff, 20)
+ready, plain = model.ready(state, 20), model.baselines(shop, cutoff, cutoff=cutoff, k=20)
 lines = pd.qcut(np.diff(history.indptr), 3, labels=["light", "medium", "heavy"])
 ours = {"ours": model.recommend(state, k=20), **{name: plain[name] for name in sorted(plain)}}
 
@@ -136,8 +138,8 @@ def scores(lists: pd.DataFrame, name: str, pairs: np.ndarray) -> np.ndarray:
     shown = np.full((len(everyone), 10), -1)
     at = history.customers.codes(one["customer_id"].tolist()), one["rank"].to_numpy() - 1
     shown[at] = history.products.codes(one["product_id"].tolist())
-    hits, n_true = hit_matrix(shown, *divmod(pairs, size)), np.bincount(pairs // size, minlength=len(shown))
-    return ndcg(hits, n_true, 10)
+    hits = hit_matrix(shown, pairs // size, product=pairs % size)
+    return ndcg(hits, np.bincount(pairs // size, minlength=len(shown)), k=10)
 
 
 board = {

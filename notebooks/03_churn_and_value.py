@@ -69,9 +69,11 @@ kpis(facts(shop, cutoff)).set_index("kpi")[["value", "low", "high", "n"]].dropna
 
 # %%
 features = shop.customer_features(cutoff)
-churn, ltv = Churn.fit(shop, cutoff, Churn.Config()), Ltv.fit(shop, cutoff, Ltv.Config())
+churn, ltv = Churn.fit(shop, cutoff, config=Churn.Config()), Ltv.fit(shop, cutoff, config=Ltv.Config())
 scores = churn.predict(shop, cutoff).join(ltv.predict(shop, cutoff))
-followed = shop.labels(cutoff, horizon, shift_days(cutoff, horizon, shop.timezone)).reindex(scores.index)
+followed = shop.labels(
+    cutoff, horizon, known_until=shift_days(cutoff, horizon, timezone=shop.timezone)
+).reindex(scores.index)
 risk, value = scores[churn.column], scores[f"expected_revenue_{horizon}d"]
 left, spent = followed["n_order_days"].isna().to_numpy(float), followed["revenue"].fillna(0.0).to_numpy()
 
@@ -142,7 +144,7 @@ for name in stake.nlargest(200).index[[0, 50, 100, 199]]:
 # Names for a meeting. The scores should hold within each: said and came, side by side.
 
 # %%
-segment = Segments.fit(shop, cutoff, Segments.Config()).predict(shop, cutoff)["segment"]
+segment = Segments.fit(shop, cutoff, config=Segments.Config()).predict(shop, cutoff)["segment"]
 within = pd.DataFrame({"said": risk, "came": left}).groupby(segment.to_numpy()).mean()
 profiles(segment, features)[["n_customers", "revenue_share", "days_since_last_order"]].join(within).round(3)
 
@@ -153,7 +155,7 @@ profiles(segment, features)[["n_customers", "revenue_share", "days_since_last_or
 
 # %%
 try:
-    Churn.fit(shop, parse_cutoff("1997-05-01"), Churn.Config(horizon_days=180))
+    Churn.fit(shop, parse_cutoff("1997-05-01"), config=Churn.Config(horizon_days=180))
 except CannotLearn as refusal:
     print(refusal)
 once = features["frequency"] == 0

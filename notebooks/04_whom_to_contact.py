@@ -87,7 +87,7 @@ choices, designs = {}, {}
 for name, (known, trial) in trials.items():
     designs[name], left_out = design(known, trial)
     risk = {"risk": known["recency"].to_numpy(float)}
-    choices[name] = choose_policy(designs[name], trial, config, risk)
+    choices[name] = choose_policy(designs[name], trial, config=config, given=risk)
 qini = {
     (name, policy): found for name, choice in choices.items() for policy, found in choice.policies.items()
 }
@@ -120,7 +120,7 @@ for name, choice in choices.items():
 # %%
 name = WOMENS
 given = {"risk": trials[name][0]["recency"].to_numpy(float)}
-learnt = Effects.fit(designs[name], trials[name][1], config, given)
+learnt = Effects.fit(designs[name], trials[name][1], config=config, given=given)
 effect = learnt.effect(designs[name], given)
 worth = incremental_margin(learnt.base, effect["effect"], margin=1.0, discount=0.0, cost=0.05)
 pays = worth > 0

@@ -14,6 +14,7 @@ def ingest(
         str, typer.Argument(help="A folder or a file, here or at a URL; a database's URL; complete_journey.")
     ],
     adapter: Adapter = None,
+    *,
     settings: SettingsFile = None,
     fresh: Annotated[bool, typer.Option(help="Forget what was ingested before.")] = False,
 ) -> None:

@@ -10,6 +10,7 @@ from recompra.edge import console, home, now
 def create_key(
     scope: Annotated[list[str], typer.Option(help="storefront, crm or admin; may be repeated.")],
     name: Annotated[str, typer.Option(help="Whose key it is.")] = "",
+    *,
     per_second: Annotated[
         float | None, typer.Option(help="Requests a second, at most; by default as many as come.")
     ] = None,

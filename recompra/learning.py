@@ -145,7 +145,7 @@ def outcomes(
     decisions, contacts = (
         pd.DataFrame(store.everything(rows), columns=rows.c.keys()) for rows in (DECISIONS, CONTACTS)
     )
-    found = run(home(), decisions, contacts, policy=None if policy is None else read_policy(policy))
+    found = run(home(), decisions, contacts=contacts, policy=None if policy is None else read_policy(policy))
     for board in boards(found):
         console().print(board)
     for words in sentences(found):

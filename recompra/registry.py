@@ -23,11 +23,11 @@ def compare(
     """Show the figures of versions side by side; by default the champion's and the challenger's."""
     from training.registry_tables import comparison
 
-    console().print(comparison(home(), name, versions or []))
+    console().print(comparison(home(), name, numbers=versions or []))
 
 
 def promote(
-    name: Name, version: Annotated[int, typer.Argument(help="Its number, as 3.")], reason: Reason = ""
+    name: Name, version: Annotated[int, typer.Argument(help="Its number, as 3.")], *, reason: Reason = ""
 ) -> None:
     """Make a version the champion."""
     from training.tracking import Tracking

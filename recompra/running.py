@@ -19,7 +19,7 @@ DEMO = (
 )
 
 
-def serve(host: Host = "127.0.0.1", port: Port = 3000, workers: Workers = 1) -> None:
+def serve(host: Host = "127.0.0.1", port: Port = 3000, *, workers: Workers = 1) -> None:
     """Start the service and the watcher beside it."""
     from serving.run import serve as run
     from serving.watching.logs import set_up

@@ -69,7 +69,7 @@ def plan(
     from serving.marketing.plan_file import PlanAsked, write_plan
 
     asked = PlanAsked(from_, days, budget, per_day)
-    done, content = write_plan(home(), asked, now(), kind=format_, out=out, audiences=audiences)
+    done, content = write_plan(home(), asked, now=now(), kind=format_, out=out, audiences=audiences)
     if out is None:
         typer.echo(content.decode(), nl=False)
     typer.echo(str(done), err=out is None)

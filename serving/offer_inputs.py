@@ -53,8 +53,8 @@ def goods_now(state: State) -> tuple[Goods, Terms]:
 def case_now(
     state: State,
     codes: Ints,
-    recent: Recent,
     *,
+    recent: Recent,
     people: People,
     product: Ints,
     chance: Money,
@@ -74,7 +74,7 @@ def case_now(
     return snapshot.known.case(
         codes,
         history,
-        goods_now(state)[0],
+        goods=goods_now(state)[0],
         people=people,
         product=product,
         chance=chance,

@@ -125,7 +125,9 @@ class Registry:
         return model
 
     def _load(self, champion: Champion) -> Model:
-        return _load(model_class(champion.name), self.fetch(champion), champion.name, champion.version)
+        return _load(
+            model_class(champion.name), self.fetch(champion), name=champion.name, version=champion.version
+        )
 
 
 def scoring_on_disk(home: Path, versions: Mapping[str, str]) -> dict[str, ScoreModel]:
@@ -135,13 +137,13 @@ def scoring_on_disk(home: Path, versions: Mapping[str, str]) -> dict[str, ScoreM
     """
     classes = {name: model_class(name) for name in versions}
     return {
-        name: _load(model, home / "models" / name / versions[name], name, versions[name])
+        name: _load(model, home / "models" / name / versions[name], name=name, version=versions[name])
         for name, model in classes.items()
         if issubclass(model, ScoreModel)
     }
 
 
-def _load(model: type[M], folder: Path, name: str, version: str) -> M:
+def _load(model: type[M], folder: Path, *, name: str, version: str) -> M:
     try:
         return model.load(folder)
     except (KeyError, ValueError, TypeError, OSError) as error:

@@ -54,7 +54,7 @@ def score(home: Path, as_of: datetime | None = None, *, now: datetime | None = N
 
         def more(folder: Path) -> None:
             build.save_more(folder)
-            drift.keep(folder, home, versions, cutoff)
+            drift.keep(folder, home, versions=versions, cutoff=cutoff)
 
         write(building, build.snapshot(), more=more)
         load(building)  # what cannot be read back is not put in service

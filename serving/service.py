@@ -101,7 +101,7 @@ class Recompra:
     @bentoml.api(route="/next_best_offer")
     async def next_best_offer(self, request: api.OfferRequest, /) -> api.Offer:
         """Say what to offer a customer, or nothing."""
-        offer = await _answer(offers.next_best_offer, request, now())
+        offer = await _answer(offers.next_best_offer, request, now=now())
         if isinstance(offer, api.Offer):
             WORKER.count_offer(offer)
         return offer
@@ -109,7 +109,7 @@ class Recompra:
     @bentoml.api(route="/events")
     async def events(self, request: api.EventsRequest, /) -> api.EventsKept:
         """Orders, returns, stock, contacts."""
-        return await _answer(events.post_events, request, now())
+        return await _answer(events.post_events, request, now=now())
 
     @bentoml.api(route="/customer")
     async def customer(self, request: api_crm.CustomerRequest, /) -> api_crm.Profile:
@@ -120,25 +120,25 @@ class Recompra:
     async def scores(self, request: api_crm.ScoresRequest, /) -> api_crm.ScoresPage:
         """Scores of all customers, in pages or as one stream."""
         asked = _asked()
-        return await _answer(_scores, _as_accepted(request, asked), WORKER.home, asked)
+        return await _answer(_scores, _as_accepted(request, asked), home=WORKER.home, asked=asked)
 
     @bentoml.api(route="/retention_targets")
     async def retention_targets(self, request: api_crm.TargetsRequest, /) -> api_crm.Targets:
         """Whom to keep, under a budget."""
         answer = targets.targets_by_action if request.actions else retention.retention_targets
-        result = await _answer(answer, request, now())
+        result = await _answer(answer, request, now=now())
         return _file(result, "targets", request)  # type: ignore[no-any-return]
 
     @bentoml.api(route="/contact_plan")
     async def contact_plan(self, request: api_crm.PlanRequest, /) -> api_crm.Plan:
         """Whom to contact when, with what."""
-        result = await _answer(plan.contact_plan, request, now())
+        result = await _answer(plan.contact_plan, request, now=now())
         return _file(result, "contacts", request)  # type: ignore[no-any-return]
 
     @bentoml.api(route="/erase")
     async def erase(self, request: api_crm.EraseRequest, /) -> api_crm.Erased:
         """Forget a customer."""
-        return await _answer(customer.erase, request, now(), WORKER.audit)
+        return await _answer(customer.erase, request, now=now(), audit=WORKER.audit)
 
 
 for _method in Recompra.apis.values():  # `bentoml build` writes an OpenAPI that knows no examples; ours does
@@ -148,12 +148,12 @@ Recompra.add_asgi_middleware(
 )
 
 
-async def _answer(function: Callable[..., Answer], request: Any, *more: Any) -> Answer:
+async def _answer(function: Callable[..., Answer], request: Any, **more: Any) -> Answer:
     """Answer in a thread, off the event loop that answers the hot routes; refusals become responses."""
     state: State = WORKER.serving()
     threads = SCORES_THREADS if isinstance(request, api_crm.ScoresRequest) else STORE_THREADS
     try:
-        return await threads.run(function, state, request, *more)
+        return await threads.run(function, state, request, **more)
     except Exception as error:  # a refusal becomes its response; anything else is raised again
         refused = refusal_for(error)
         if refused.status == 500:
@@ -162,14 +162,14 @@ async def _answer(function: Callable[..., Answer], request: Any, *more: Any) -> 
         return response  # type: ignore[return-value]
 
 
-def _scores(state: State, request: api_crm.ScoresRequest, home: Path, asked: Accepted) -> Any:
+def _scores(state: State, request: api_crm.ScoresRequest, *, home: Path, asked: Accepted) -> Any:
     """Answer from one scoring: a page is complete when this returns, a stream has only begun."""
-    query = ScoresQuery.of(state, request, home)
+    query = ScoresQuery.of(state, request, home=home)
     if request.format != "json":
         return query.file().answer(request.format, asked)
     if asked.holds(query.tag):
         return unchanged(query.tag)
-    return json_answer(msgspec.json.encode(query.page().__dict__), asked, query.tag)
+    return json_answer(msgspec.json.encode(query.page().__dict__), asked, tag=query.tag)
 
 
 def _file(answer: Any, rows: str, request: Listing) -> Any:
@@ -180,7 +180,9 @@ def _file(answer: Any, rows: str, request: Listing) -> Any:
     kind = _as_accepted(request, asked).format
     if kind == "json":
         return json_answer(answer.model_dump_json().encode(), asked)
-    return rows_answer(getattr(answer, rows), answer.names, kind, asked, notes=in_short(answer.notes))
+    return rows_answer(
+        getattr(answer, rows), answer.names, kind=kind, asked=asked, notes=in_short(answer.notes)
+    )
 
 
 def _as_accepted(request: Listing, asked: Accepted) -> Listing:

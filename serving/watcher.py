@@ -76,7 +76,7 @@ class Watcher:
 
     def _go_back(self, wanted: dict[str, str], pointer: Pointer) -> bool:
         """Serve a retained scoring of those versions at once; return whether no new one is needed."""
-        kept = way_back(self.home, wanted, pointer.models)
+        kept = way_back(self.home, wanted, served=pointer.models)
         if kept is None:
             return False
         log.info("the champions are now %s: going back to %s at once", wanted, kept.stamp)

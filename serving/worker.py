@@ -223,15 +223,17 @@ def canary(state: State) -> None:
     asked: list[tuple[str | None, ListName, list[str]]]
     asked = [(name, list_name, []) for name in some for list_name in personal]
     asked += [(name, list_name, cart) for name in (some[0], None) for list_name in LIST_NAMES]
-    for one in asked:
-        _ask(state, *one)
-    took = [_ask(state, name, list_name, cart) for name in some[:N_TIMED] for list_name in personal]
+    for name, list_name, its_cart in asked:
+        _ask(state, name, list_name=list_name, cart=its_cart)
+    took = [
+        _ask(state, name, list_name=list_name, cart=cart) for name in some[:N_TIMED] for list_name in personal
+    ]
     if median(took) > SLOWEST_MS:
         message = f"the scoring {state.snapshot.stamp} takes {median(took):.0f} ms of a core to answer a cart"
         raise ArtefactError(f"{message}, the bound is {SLOWEST_MS:.0f}", "train a ranker of fewer trees")
 
 
-def _ask(state: State, customer_id: str | None, list_name: ListName, cart: list[str]) -> float:
+def _ask(state: State, customer_id: str | None, *, list_name: ListName, cart: list[str]) -> float:
     """Request a list; return its CPU time in milliseconds, and raise if a chance is NaN or infinite."""
     request = RecommendRequest.model_construct(customer_id=customer_id, list=list_name, k=5, cart=cart)
     start = thread_time()

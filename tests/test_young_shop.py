@@ -76,7 +76,7 @@ def test_the_scoring_says_so_on_the_terminal_in_the_shops_language(scored: str) 
 
 
 def test_every_customer_has_scores_of_the_horizon(state: State, home: Path) -> None:
-    page = ScoresQuery.of(state, ScoresRequest(limit=None), home).page()
+    page = ScoresQuery.of(state, ScoresRequest(limit=None), home=home).page()
     assert page.n_found == len(state.snapshot.customers) > 400
     for row in page.scores:
         assert row["expected_orders_180d"] >= 1 - row["churn_probability_180d"] - 1e-6
@@ -84,7 +84,7 @@ def test_every_customer_has_scores_of_the_horizon(state: State, home: Path) -> N
 
 
 def test_scores_come_with_the_reason_not_to_take_them_as_calibrated(state: State, home: Path) -> None:
-    page = ScoresQuery.of(state, ScoresRequest(limit=1), home).page()
+    page = ScoresQuery.of(state, ScoresRequest(limit=1), home=home).page()
     assert [(note["code"], note["model"]) for note in page.notes] == [
         ("carried", "churn"),
         ("season", "churn"),

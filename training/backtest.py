@@ -78,12 +78,12 @@ class Backtest:
         shop, holdout = self.holdout.shop, self.holdout
         try:
             with steps.step(f"{name}: learning"):
-                model = model_class(name).fit(shop, holdout.cutoff, configured(name, shop))
+                model = model_class(name).fit(shop, holdout.cutoff, config=configured(name, shop))
             with steps.step(f"{name}: measuring"):
-                self.predictions[name] = answers(model, holdout, max(self.k, *DEPTHS), everyone=True)
+                self.predictions[name] = answers(model, holdout, k=max(self.k, *DEPTHS), everyone=True)
                 if holdout.is_closed:
                     self.evaluations.append(
-                        evaluate(model, holdout, self.predictions[name], lists=self._lists)
+                        evaluate(model, holdout, predictions=self.predictions[name], lists=self._lists)
                     )
         except CannotLearn as error:
             steps.skip(f"{name}: {stage}" for stage in STAGES)

@@ -19,7 +19,7 @@ from training.measures.holdout import SEGMENTS, Holdout
 from training.measures.samples import Evaluation
 
 
-def answers(model: Model, holdout: Holdout, k: int = max(DEPTHS), *, everyone: bool = False) -> pd.DataFrame:
+def answers(model: Model, holdout: Holdout, *, k: int = max(DEPTHS), everyone: bool = False) -> pd.DataFrame:
     """Return a model's predictions at the cutoff: recommendations, or scores by name without a horizon.
 
     Recommendations are of the customers measured, or with ``everyone`` of all customers of a large shop too.
@@ -37,8 +37,8 @@ def answers(model: Model, holdout: Holdout, k: int = max(DEPTHS), *, everyone: b
 def evaluate(
     model: Model,
     holdout: Holdout,
-    predictions: pd.DataFrame,
     *,
+    predictions: pd.DataFrame,
     baselines: bool = True,
     lists: Callable[[], ReadyLists] | None = None,
 ) -> Evaluation:
@@ -50,13 +50,13 @@ def evaluate(
     baselines = baselines and bool(model.must_beat)
     match model:
         case ListModel():
-            evaluate_lists(evaluation, model, holdout, predictions, baselines=baselines)
+            evaluate_lists(evaluation, model, holdout=holdout, predictions=predictions, baselines=baselines)
         case ScoreModel():
-            evaluate_scores(evaluation, model, holdout, predictions, baselines=baselines)
+            evaluate_scores(evaluation, model, holdout=holdout, predictions=predictions, baselines=baselines)
         case PairModel():
-            evaluate_pairs(evaluation, model, holdout, baselines=baselines)
+            evaluate_pairs(evaluation, model, holdout=holdout, baselines=baselines)
         case EffectModel():
-            evaluate_effects(evaluation, model, holdout)
+            evaluate_effects(evaluation, model, holdout=holdout)
         case DecisionModel() if lists is not None:
-            evaluate_decisions(evaluation, model, holdout, lists())
+            evaluate_decisions(evaluation, model, holdout=holdout, lists=lists())
     return evaluation

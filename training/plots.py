@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw(evaluation: Evaluation, folder: Path, importance: Mapping[str, float]) -> list[Path]:
+def draw(evaluation: Evaluation, folder: Path, *, importance: Mapping[str, float]) -> list[Path]:
     """Write every plot that applies to the evaluation into ``folder``; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     figures = {f"recall_by_k_{segment}": recall_by_k(curves) for segment, curves in evaluation.curves.items()}
@@ -43,7 +43,7 @@ def _of_methods(evaluation: Evaluation, truth: str) -> dict[str, tuple[Doubles, 
     return columns
 
 
-def calibration(truth: Doubles, predicted: Doubles, bins: int = 10) -> "Figure":
+def calibration(truth: Doubles, predicted: Doubles, *, bins: int = 10) -> "Figure":
     """Plot predictions against outcomes, in bins of equal count; on the diagonal they are calibrated."""
     parts = np.array_split(np.argsort(predicted, kind="stable"), min(bins, len(predicted)))
     points = np.array([(predicted[part].mean(), truth[part].mean()) for part in parts])

@@ -29,7 +29,7 @@ def models(home: Path) -> "Table":
     return table
 
 
-def comparison(home: Path, name: str, numbers: Sequence[int]) -> "Table":
+def comparison(home: Path, name: str, *, numbers: Sequence[int]) -> "Table":
     """Return the figures of versions side by side; by default of the champion and the challenger."""
     from rich.table import Table
 

@@ -19,7 +19,7 @@ URIS = (
 noticed."""
 
 
-def relocate(database: Path, old: str, new: str) -> None:
+def relocate(database: Path, old: str, *, new: str) -> None:
     """Change every URI at or below ``old`` to be at or below ``new``, in one transaction."""
     length = len(old) + 1
     with closing(sqlite3.connect(database, timeout=30)) as connection, connection:

@@ -78,7 +78,7 @@ def rolling(
     tests: dict[date, Backtest] = {}
     left_out: dict[date, RecompraError] = {}
     shop = Shop(home)
-    for moment in moments_before(shop, cutoff, horizon_days, n_cutoffs):
+    for moment in moments_before(shop, cutoff, horizon_days=horizon_days, n=n_cutoffs):
         day = local_day(moment, shop.timezone)
         try:
             tested = backtest(
@@ -102,10 +102,10 @@ def rolling(
     return result
 
 
-def moments_before(shop: Shop, cutoff: str, horizon_days: int, n: int) -> list[datetime]:
+def moments_before(shop: Shop, cutoff: str, *, horizon_days: int, n: int) -> list[datetime]:
     """Return ``n`` cutoffs at the same hour of the shop's clock, newest first."""
     newest = parse_cutoff(cutoff, shop.timezone)
-    return [shift_days(newest, -horizon_days * back, shop.timezone) for back in range(n)]
+    return [shift_days(newest, -horizon_days * back, timezone=shop.timezone) for back in range(n)]
 
 
 def pool(parts: Sequence[Evaluation]) -> Evaluation:

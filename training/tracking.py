@@ -106,7 +106,7 @@ class Tracking:
         if experiment is None:
             return str(self._client.create_experiment(EXPERIMENT, artifact_location=root))
         if database == own and experiment.artifact_location != root:
-            relocate(own, experiment.artifact_location, str(root))
+            relocate(own, experiment.artifact_location, new=str(root))
         return str(experiment.experiment_id)
 
     @contextmanager

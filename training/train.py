@@ -79,7 +79,7 @@ def configured(name: str, shop: Shop) -> Config:
 def _holdout(shop: Shop, as_of: datetime | None) -> Holdout:
     latest = shop.last_midnight
     as_of = as_of or latest
-    holdout = Holdout(shop, shift_days(as_of, -shop.settings.horizon_days, shop.timezone))
+    holdout = Holdout(shop, shift_days(as_of, -shop.settings.horizon_days, timezone=shop.timezone))
     if as_of > latest or holdout.cutoff <= shop.warehouse.first_at:
         longest = (min(as_of, latest) - shop.warehouse.first_at).days // N_HORIZONS
         possible = f", or a horizon_days of at most {longest} in recompra.toml" if longest > 0 else ""
@@ -131,12 +131,12 @@ class Training:
     def _learnt(self, name: str, run: Run) -> Evaluation:
         shop, cutoff = self.holdout.shop, self.holdout.cutoff
         with self.steps.step(f"{name}: learning"):
-            model = model_class(name).fit(shop, cutoff, configured(name, shop))
+            model = model_class(name).fit(shop, cutoff, config=configured(name, shop))
             day = local_day(self.holdout.end, shop.timezone)
             self.notes[name] = tuple(sentence(note) for note in model.notes(day))
         with self.steps.step(f"{name}: measuring"):
             self.predictions[name] = answers(model, self.holdout)
-            evaluation = evaluate(model, self.holdout, self.predictions[name], lists=self._lists)
+            evaluation = evaluate(model, self.holdout, predictions=self.predictions[name], lists=self._lists)
         with self.steps.step(f"{name}: recording"):
             self._record(run, model, evaluation)
         return evaluation
@@ -164,14 +164,14 @@ class Training:
             if isinstance(model, ScoreModel):  # who the customers were, to measure drift from them
                 self._sketch.save(folder / "model")
             figures.to_csv(folder / "metrics.csv", index=False)
-            draw(evaluation, folder / "plots", model.importance())
+            draw(evaluation, folder / "plots", importance=model.importance())
             run.files(folder)
 
     @cached_property
     def _sketch(self) -> Sketch:
         """Sketch the customers of the cutoff, and their usual movement over the two horizons before it."""
         shop, cutoff, days = self.holdout.shop, self.holdout.cutoff, self.holdout.horizon_days
-        moments = [shift_days(cutoff, -days * k, shop.timezone) for k in (2, 1, 0)]
+        moments = [shift_days(cutoff, -days * k, timezone=shop.timezone) for k in (2, 1, 0)]
         # not through the shop, which would cache all of them in memory
         frames = (CUSTOMER_FEATURES.compute(shop.con, at, timezone=shop.timezone) for at in moments)
         return Sketch.moving(frames, at=cutoff, days=days)
@@ -185,7 +185,9 @@ class Training:
             try:
                 model = model_class(name).load(self.tracking.fetch(version, Path(temporary)))
                 predictions = answers(model, self.holdout)
-                measured = evaluate(model, self.holdout, predictions, baselines=False, lists=self._lists)
+                measured = evaluate(
+                    model, self.holdout, predictions=predictions, baselines=False, lists=self._lists
+                )
             except RecompraError as error:
                 return Rival(version, None, f" ({error.message})")
         late = model.trained_until > self.holdout.cutoff

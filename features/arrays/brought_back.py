@@ -28,7 +28,7 @@ class BroughtBack:
         """Return an empty set of pairs."""
         return cls(Vocabulary.of([]), n_products, np.zeros(0, np.int64))
 
-    def among(self, ids: Ids, customer: Ints, product: Ints) -> Bools:
+    def among(self, ids: Ids, customer: Ints, *, product: Ints) -> Bools:
         """Mark the pairs that were brought back; ``customer`` holds row numbers of ``ids``."""
         if not len(self.keys):
             return np.zeros(len(product), bool)
@@ -67,7 +67,7 @@ class BroughtBack:
         return cls(Vocabulary(customers), n_products, keys)
 
 
-def read_brought_back(con: Any, cutoff: datetime, products: Vocabulary) -> BroughtBack:
+def read_brought_back(con: Any, cutoff: datetime, *, products: Vocabulary) -> BroughtBack:
     """Read the pairs bought before ``cutoff`` of which every unit had been returned by then."""
     rows = con.raw_sql(_PAIRS.format(moment=naive_utc(cutoff))).fetchall()
     names, code = [name for name, _ in rows], products.codes([product for _, product in rows])

@@ -68,7 +68,7 @@ class Catalogue:
         return cls(**arrays | {name: Vocabulary(arrays[name]) for name in coded})
 
 
-def read_catalogue(con: Any, cutoff: datetime, products: Vocabulary) -> Catalogue:
+def read_catalogue(con: Any, cutoff: datetime, *, products: Vocabulary) -> Catalogue:
     """Read the products table and the prices paid before ``cutoff``, aligned to ``products``."""
     frame: pd.DataFrame = con.raw_sql(_PRODUCTS.format(moment=naive_utc(cutoff))).df()
     frame = frame.set_index("product_id").reindex(products.all_names())

@@ -15,19 +15,19 @@ def days_since_bought(history: History, products: Ints) -> Doubles:
     ``products`` are codes of shape (n_customers, k), row by row those of ``history``; -1 stands for no
     candidate.
     """
-    return _days_since(history, history.product, products, len(history.products))
+    return _days_since(history, history.product, wanted=products, n_codes=len(history.products))
 
 
-def days_since_kind(history: History, products: Ints, category: Ints) -> Doubles:
+def days_since_kind(history: History, products: Ints, *, category: Ints) -> Doubles:
     """Return the same for the last purchase in the candidate's category (``category``: code by product)."""
     kinds = np.append(category, np.int32(-1))
     wanted, n = kinds[products], int(category.max(initial=-1)) + 1
     rows = kinds[history.product]
     known = replace(history, product=np.where(rows >= 0, rows, n).astype(np.int32))
-    return _days_since(known, known.product, wanted, n + 1)
+    return _days_since(known, known.product, wanted=wanted, n_codes=n + 1)
 
 
-def _days_since(history: History, owned: Ints, wanted: Ints, n_codes: int) -> Doubles:
+def _days_since(history: History, owned: Ints, *, wanted: Ints, n_codes: int) -> Doubles:
     if not len(owned):
         return np.full(wanted.shape, np.nan)
     bought = history.customer.astype(np.int64) * n_codes + owned

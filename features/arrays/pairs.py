@@ -114,7 +114,7 @@ def fingerprint() -> str:
 
 
 def pair_features(
-    history: History, table: ProductTable, customer: Ints, product: Ints, scores: Floats
+    history: History, table: ProductTable, *, customer: Ints, product: Ints, scores: Floats
 ) -> Floats:
     """Return one row per pair, columns as in ``PAIR_FEATURES``, float32; ``MISSING`` where nothing is known.
 
@@ -126,7 +126,7 @@ def pair_features(
         raise ValueError(
             f"scores must have shape {(len(product), len(SCORES))}, as SCORES, not {scores.shape}"
         )
-    facts = receipts(history, table, customer, product)
+    facts = receipts(history, table, customer=customer, product=product)
     features = np.full((len(product), len(PAIR_FEATURES)), np.nan, np.float32)
     rows, goods = features.view(_ROW)[:, 0], table.records
     _fill(rows, facts.customers, facts.habits, goods, customer, product, scores)

@@ -106,7 +106,7 @@ class ProductTable:
         return cls(*(read_array(folder, name) for name in names))
 
 
-def product_table(history: History, catalogue: Catalogue, horizon_days: int) -> ProductTable:
+def product_table(history: History, catalogue: Catalogue, *, horizon_days: int) -> ProductTable:
     """Compute every statistic as of the history's cutoff."""
     pairs = _Pairs.of(history)
     codes = _codes(catalogue)
@@ -244,7 +244,9 @@ def _orders(history: History) -> dict[str, Column]:
     share = np.bincount(product, 1 / lines[number], size) / max(len(lines), 1)
     return {
         "p_basket_28d": share,
-        "p_quantity": _mean(history.product, np.log1p(history.quantity), history.quantity > 0, size),
+        "p_quantity": _mean(
+            history.product, np.log1p(history.quantity), rows=history.quantity > 0, size=size
+        ),
     }
 
 
@@ -252,7 +254,8 @@ def _prices(history: History, catalogue: Catalogue) -> dict[str, Column]:
     paid = history.revenue / np.maximum(history.quantity, 1e-6)
     recent = history.cutoff_day - history.day <= 14
     now, ever = (
-        _mean(history.product, paid, rows, len(history.products)) for rows in (recent, recent | True)
+        _mean(history.product, paid, rows=rows, size=len(history.products))
+        for rows in (recent, recent | True)
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         return {
@@ -261,7 +264,7 @@ def _prices(history: History, catalogue: Catalogue) -> dict[str, Column]:
         }
 
 
-def _mean(code: Ints, value: Column, rows: Column, size: int) -> Column:
+def _mean(code: Ints, value: Column, *, rows: Column, size: int) -> Column:
     rows = rows & np.isfinite(value)
     n = np.bincount(code[rows], minlength=size)
     total = np.bincount(code[rows], value[rows], minlength=size)

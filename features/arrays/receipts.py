@@ -91,7 +91,7 @@ class _Notes(NamedTuple):
     habits: Any
 
 
-def receipts(history: History, table: ProductTable, customer: Ints, product: Ints) -> Receipts:
+def receipts(history: History, table: ProductTable, *, customer: Ints, product: Ints) -> Receipts:
     """Gather the facts of pairs, which must be sorted by customer; else ``ValueError``."""
     customers = np.zeros(len(history.customers), _CUSTOMER)
     habits = np.empty((1 + len(table.codes), len(product)), _HABIT)

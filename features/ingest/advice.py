@@ -56,7 +56,7 @@ PARTED = "'-?[1-9][0-9]{0,2}([.][0-9]{3})+'"
 OFFSET = "':.* ?([+-][0-9]{2}:?([0-9]{2})?)$'"
 
 
-def example(con: duckdb.DuckDBPyConnection, relation: str, column: Column, cell: str) -> str:
+def example(con: duckdb.DuckDBPyConnection, relation: str, *, column: Column, cell: str) -> str:
     """Return the line of ``recompra.toml`` that reads most values of ``cell`` (SQL over the relation)."""
     forms, name = EXAMPLES[column.kind], _short(cell)
     tries = [
@@ -68,22 +68,23 @@ def example(con: duckdb.DuckDBPyConnection, relation: str, column: Column, cell:
 
 
 def examples(
-    con: duckdb.DuckDBPyConnection, relation: str, column: Column, *, sql: str, others: dict[Column, str]
+    con: duckdb.DuckDBPyConnection, relation: str, *, column: Column, sql: str, others: dict[Column, str]
 ) -> str:
     """Return the line that reads a refused column, and those for ``others`` (texts) that would be refused."""
+    as_text = {"source_type": "VARCHAR", "timezone": "UTC", "timestamps": "UTC"}
     counts = [
-        f", count({casting.cast(other.kind, cell, 'VARCHAR', timezone='UTC', timestamps='UTC')}), "
-        f"count(nullif(trim({cell}), ''))"
+        f", count({casting.cast(other.kind, cell, **as_text)}), count(nullif(trim({cell}), ''))"
         for other, cell in others.items()
     ]
     _, *counted = con.execute(f"SELECT 0{''.join(counts)} FROM {relation}").fetchall()[0]
     shares = zip(others.items(), counted[::2], counted[1::2], strict=True)
-    alike = [it for it, read, there in shares if is_foreign(it[0], there - read, read)]
-    one, *more = [example(con, relation, *it) for it in [(column, sql), *alike]]
+    alike = [it for it, read, there in shares if is_foreign(it[0], there - read, n_read=read)]
+    refused = [(column, sql), *alike]
+    one, *more = [example(con, relation, column=each, cell=cell) for each, cell in refused]
     return f"{one}; and likewise {'; '.join(more)}" if more else one
 
 
-def is_foreign(column: Column, n_unreadable: int, n_read: int) -> bool:
+def is_foreign(column: Column, n_unreadable: int, *, n_read: int) -> bool:
     """Tell whether so many cells are unreadable that the column is of another type: then nothing is read.
 
     A flag has two words only: where its yes or its no is unreadable, that is no typing error.
@@ -93,7 +94,7 @@ def is_foreign(column: Column, n_unreadable: int, n_read: int) -> bool:
 
 
 def thousands(
-    con: duckdb.DuckDBPyConnection, relation: str, table: Table, numbers: dict[str, str]
+    con: duckdb.DuckDBPyConnection, relation: str, *, table: Table, numbers: dict[str, str]
 ) -> list[str]:
     """Return a note on each column of numbers (name -> SQL of its text) whose dots may separate thousands."""
     counts = [
@@ -112,7 +113,7 @@ def thousands(
     return notes
 
 
-def offset(con: duckdb.DuckDBPyConnection, relation: str, cell: str, timezone: str) -> list[str]:
+def offset(con: duckdb.DuckDBPyConnection, relation: str, *, cell: str, timezone: str) -> list[str]:
     """Return a note where the shop's zone is UTC and most times (SQL of their text) have another offset."""
     if timezone != "UTC":
         return []
@@ -133,7 +134,7 @@ def adapter(con: duckdb.DuckDBPyConnection, relation: str) -> str:
 def _fit(con: duckdb.DuckDBPyConnection, relation: str, name: str) -> int:
     """Return how many columns of the order lines an adapter could read; 0 if a required one is missing."""
     table_map = Settings.parse(adapters.load(name).values, name).tables.get("order_lines", TableMap())
-    lines, _ = sources.completed(con, f"SELECT *, 0 AS __file FROM {relation}", table_map)
+    lines, _ = sources.completed(con, f"SELECT *, 0 AS __file FROM {relation}", source=table_map)
     source = f"WITH order_lines AS ({lines})"
 
     def read(column: Column) -> bool:

@@ -26,7 +26,7 @@ def accepts(kind: Kind, source_type: str) -> bool:
     return family == "null" or family in allowed[kind]
 
 
-def cast(kind: Kind, cell: str, source_type: str, *, timezone: str, timestamps: str) -> str:
+def cast(kind: Kind, cell: str, *, source_type: str, timezone: str, timestamps: str) -> str:
     """Return SQL that turns ``cell`` into our type, or NULL where it cannot.
 
     Naive times are read in the zone ``timestamps``; a bare date is the midnight of the shop's ``timezone``.
@@ -39,7 +39,7 @@ def cast(kind: Kind, cell: str, source_type: str, *, timezone: str, timestamps: 
     if kind == "digest":
         return _digest(cell)
     if kind == "time":
-        return f"sane({_cast_time(cell, source_type.upper(), timezone, timestamps)})"
+        return f"sane({_cast_time(cell, source_type.upper(), timezone=timezone, timestamps=timestamps)})"
     return read(kind, f"nullif(trim({cell}), '')" if _family(source_type) == "text" else cell)
 
 
@@ -89,7 +89,7 @@ def _digest(cell: str) -> str:
     return f"CASE WHEN regexp_full_match({text}, '[0-9a-f]{{64}}') THEN {text} ELSE sha256({text}) END"
 
 
-def _cast_time(cell: str, source_type: str, timezone: str, timestamps: str) -> str:
+def _cast_time(cell: str, source_type: str, *, timezone: str, timestamps: str) -> str:
     if source_type == "DATE":
         return _to_utc(f"CAST({cell} AS TIMESTAMP)", timezone)
     if source_type.endswith("WITH TIME ZONE") or source_type.startswith("TIMESTAMPTZ"):

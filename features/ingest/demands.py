@@ -18,7 +18,7 @@ Card = dict[str, Any]
 """What the warehouse's card holds, or an entry of its sources."""
 
 
-def require_lines(inputs: list[Source], path: Path, old_card: Card, settings: Settings) -> None:
+def require_lines(inputs: list[Source], path: Path, *, old_card: Card, settings: Settings) -> None:
     """Refuse a first source without order lines, naming what was found in their place."""
     if any(source.table == "order_lines" for source in inputs) or (old_card and inputs):
         return
@@ -50,7 +50,7 @@ def require_rows(inputs: list[Source], report: Report) -> None:
         )
 
 
-def require_same_map(source: Source, before: Card, now: Card) -> None:
+def require_same_map(source: Source, before: Card, *, now: Card) -> None:
     """Refuse a file that was ingested before with another column map: its rows would be doubled."""
     if before["map"] != now["map"]:
         raise InputError(

@@ -66,7 +66,7 @@ def erase(home: Path, forgotten: Forgotten) -> Erased:
                     done.n_older_rows += sum(_take_out(con, version, version).values())
             done.rows = _take_out(con, old, folder)
             if done.rows:
-                _write_report_and_card(con, old, folder, done)
+                _write_report_and_card(con, old, folder=folder, done=done)
         if done.rows:
             _replace_files(old, publish.swap(home, folder))
     return done
@@ -85,7 +85,7 @@ def earlier_erasures(version: Path | None) -> dict[str, Any]:
 
 
 def leave_out(
-    con: duckdb.DuckDBPyConnection, forgotten: Forgotten, report: Report, erased: dict[str, Any]
+    con: duckdb.DuckDBPyConnection, forgotten: Forgotten, *, report: Report, erased: dict[str, Any]
 ) -> dict[str, Any]:
     """Drop the staged rows of forgotten customers, usable or not, and count them in the report.
 
@@ -175,11 +175,11 @@ def _write_rest(con: duckdb.DuckDBPyConnection, rest: str, place: Path) -> None:
         return
     place.parent.mkdir(parents=True, exist_ok=True)
     beside = place.with_suffix(".rest")
-    publish.write(con, rest, beside)
+    publish.write(con, rest, path=beside)
     os.replace(beside, place)
 
 
-def _write_report_and_card(con: duckdb.DuckDBPyConnection, old: Path, folder: Path, done: Erased) -> None:
+def _write_report_and_card(con: duckdb.DuckDBPyConnection, old: Path, *, folder: Path, done: Erased) -> None:
     """Write the new version's report and card, which names its fingerprint and the one before."""
     if not any((folder / LINES).glob("*/*.parquet")):
         raise InputError("without this customer the warehouse would hold no order", "remove the whole home")

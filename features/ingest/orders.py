@@ -16,7 +16,7 @@ FROM orders GROUP BY customer_id, ordered_on
 """
 
 
-def derive(con: duckdb.DuckDBPyConnection, lines: str, products: str, timezone: str) -> None:
+def derive(con: duckdb.DuckDBPyConnection, lines: str, *, products: str, timezone: str) -> None:
     """Create the tables ``orders`` and ``days`` from relations of order lines and products.
 
     Lines without a customer are left out. Rows of the same moment are ordered by order_id.

@@ -105,7 +105,7 @@ def write_card(folder: Path, card: Mapping[str, Any]) -> None:
     (folder / CARD).write_text(text + "\n", encoding="utf-8")
 
 
-def write_lines(con: duckdb.DuckDBPyConnection, old: Path | None, folder: Path) -> None:
+def write_lines(con: duckdb.DuckDBPyConnection, old: Path | None, *, folder: Path) -> None:
     """Write ``order_lines`` by month: months with ``new_lines`` are rewritten, the others hard-linked."""
     target = folder / LINES
     target.mkdir()
@@ -121,7 +121,7 @@ def write_lines(con: duckdb.DuckDBPyConnection, old: Path | None, folder: Path) 
         if old and (old / LINES / place).is_dir():
             rows += f" UNION ALL BY NAME FROM {parquet(old / LINES / place, '*.parquet')}"
         ordered = f"SELECT * FROM ({rows}) ORDER BY customer_id, ordered_at, order_id, line_id"
-        write(con, ordered, target / place / "lines.parquet")
+        write(con, ordered, path=target / place / "lines.parquet")
 
 
 def known_lines(con: duckdb.DuckDBPyConnection, old: Path) -> Iterator[tuple[str, str]]:
@@ -132,7 +132,7 @@ def known_lines(con: duckdb.DuckDBPyConnection, old: Path) -> Iterator[tuple[str
             yield parquet(part, "*.parquet"), _within(month)
 
 
-def write(con: duckdb.DuckDBPyConnection, sql: str, path: Path) -> None:
+def write(con: duckdb.DuckDBPyConnection, sql: str, *, path: Path) -> None:
     """Write a query's rows to one Parquet file."""
     con.execute(f"COPY ({sql}) TO {quote(str(path))} (FORMAT parquet, COMPRESSION zstd)")
 

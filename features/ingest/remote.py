@@ -50,7 +50,7 @@ def shown(source: str | Path) -> str:
 
 @contextmanager
 def at_hand(
-    source: str | Path, tell: Callable[[str], None], maps: Mapping[str, TableMap] | None = None
+    source: str | Path, tell: Callable[[str], None], *, maps: Mapping[str, TableMap] | None = None
 ) -> Iterator[str | Path]:
     """Yield a path for a source: itself, or a folder with a copy of what its URL holds.
 
@@ -134,7 +134,7 @@ def _from_web(url: str, folder: Path, tell: Callable[[str], None]) -> Path:
         return folder / name
     at = {leaf: urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{leaf}")) for leaf in _leaves()}
     _download(at[FILE], folder / FILE, tell)
-    downloaded = [table for table in TABLES if _table(table, at, folder, tell)]
+    downloaded = [table for table in TABLES if _table(table, at, folder=folder, tell=tell)]
     if "order_lines" not in downloaded:
         raise InputError(
             f"there are no order lines at {shown(url)}: no order_lines{', order_lines'.join(SUFFIXES)}",
@@ -143,7 +143,7 @@ def _from_web(url: str, folder: Path, tell: Callable[[str], None]) -> Path:
     return folder
 
 
-def _table(table: str, at: dict[str, str], folder: Path, tell: Callable[[str], None]) -> bool:
+def _table(table: str, at: dict[str, str], *, folder: Path, tell: Callable[[str], None]) -> bool:
     leaves = (f"{table}{suffix}" for suffix in SUFFIXES)
     return any(_download(at[leaf], folder / leaf, tell) for leaf in leaves)
 

@@ -41,7 +41,7 @@ BY_TIME = "(PARTITION BY customer_id, product ORDER BY moment, is_return, line_i
 MONEY_BACK = "coalesce(r.revenue * (k.quantity / r.quantity), l.revenue * (k.quantity / l.quantity))"
 
 
-def link(con: duckdb.DuckDBPyConnection, lines: str, returns: str) -> None:
+def link(con: duckdb.DuckDBPyConnection, lines: str, *, returns: str) -> None:
     """Create the table ``returns``: one row for each purchase that a return undoes, wholly or in part.
 
     ``lines`` and ``returns`` have the order lines' columns, all quantities positive; every return names its

@@ -50,7 +50,7 @@ def refuse_future(con: duckdb.DuckDBPyConnection, now: datetime) -> str:
     return ""
 
 
-def sort_lines(con: duckdb.DuckDBPyConnection, old: Path | None, timezone: str) -> None:
+def sort_lines(con: duckdb.DuckDBPyConnection, old: Path | None, *, timezone: str) -> None:
     """Create ``judged``, ``new_lines``, ``new_returns``, ``all_returns`` and ``rejected``.
 
     ``judged`` holds every usable line and its fate: line, return, duplicate (within an order of one source),

@@ -58,13 +58,18 @@ def ingest(
     Raises ``Busy``, ``InputError`` or ``SettingsError``; the warehouse is then unchanged.
     """
     home = Path(home)
-    with remote.at_hand(source, tell, _maps(source, settings)) as place:
+    with remote.at_hand(source, tell, maps=_maps(source, settings)) as place:
         path, name = adapters.locate(place, adapter)
         report = Report(source=remote.shown(source), adapter=name or "")
         with publish.workshop(home) as folder:
             old = None if fresh else publish.current(home)
             old_card = publish.read_card(old) if old else {}
-            shop = _settings(path, report, old_card, settings or (path if path.is_dir() else path.parent))
+            shop = _settings(
+                path,
+                report,
+                old_card=old_card,
+                settings_at=settings or (path if path.is_dir() else path.parent),
+            )
             shop = _copied(shop) if remote.is_database(source) else shop
             check(shop)
             report.adapter = report.adapter or old_card.get("adapter", "canonical")
@@ -74,19 +79,19 @@ def ingest(
                     report.notes.append(note)
                 shop = demands.one_currency(con, shop)
                 before = erasure.earlier_erasures(publish.current(home))
-                erased = erasure.leave_out(con, forgotten, report, before)
+                erased = erasure.leave_out(con, forgotten, report=report, erased=before)
                 card = {"settings": shop.model_dump(mode="json"), "adapter": report.adapter}
                 card |= {"sources": read, "erased": erased}
                 tell("looking for what is new")
                 _sort_out(con, old, shop, n_erased=report.tables.get("order_lines", Counts()).erased)
                 if old and not _is_new(con, card, old_card):
-                    return _unchanged(con, report, old, old_card)
+                    return _unchanged(con, report, old=old, old_card=old_card)
                 _build(con, folder, old=old, card=card, report=report, tell=tell)
             report.warehouse = str(publish.swap(home, folder))
         return report
 
 
-def _settings(path: Path, report: Report, old_card: Card, settings_at: Path) -> Settings:
+def _settings(path: Path, report: Report, *, old_card: Card, settings_at: Path) -> Settings:
     """Return the warehouse's settings, overlaid by the adapter's, then by the source's ``recompra.toml``."""
     stored = old_card.get("settings", {})
     known, gone = Settings.stored(stored)
@@ -131,7 +136,7 @@ def _read(
     inputs, notes = sources.find(path, settings)
     report.notes.extend(notes)
     inputs = demands.filled(inputs, report)
-    demands.require_lines(inputs, path, old_card, settings)
+    demands.require_lines(inputs, path, old_card=old_card, settings=settings)
     lines = [file for source in inputs if source.table == "order_lines" for file in source.files]
     read = {(entry["table"], entry["sha256"]): entry for entry in old_card.get("sources", [])}
     staging.create(con)
@@ -141,10 +146,10 @@ def _read(
         entry = _entry(source, settings)
         before = read.get((source.table, entry["sha256"]))
         if before and source.table == "order_lines":
-            demands.require_same_map(source, before, entry)
+            demands.require_same_map(source, before, now=entry)
             entry, counts.already_here = before, counts.already_here + before["rows"]
         else:
-            entry["rows"] = _stage(con, source, lines, settings, report)
+            entry["rows"] = _stage(con, source, lines=lines, settings=settings, report=report)
         read[source.table, entry["sha256"]] = entry
         counts.rows += entry["rows"]
     demands.require_rows(inputs, report)
@@ -152,11 +157,11 @@ def _read(
 
 
 def _stage(
-    con: duckdb.DuckDBPyConnection, source: Source, lines: list[Path], settings: Settings, report: Report
+    con: duckdb.DuckDBPyConnection, source: Source, *, lines: list[Path], settings: Settings, report: Report
 ) -> int:
     try:
-        with sources.registered(con, source, lines) as lacking:
-            n, odd = staging.stage(con, source, source.relation(con), settings)
+        with sources.registered(con, source, order_lines=lines) as lacking:
+            n, odd = staging.stage(con, source, relation=source.relation(con), settings=settings)
     except duckdb.CatalogException as error:
         report.notes.append(f"{source.table} left out: {first_line(error)}")
         return 0
@@ -170,7 +175,7 @@ def _stage(
 
 def _sort_out(con: duckdb.DuckDBPyConnection, old: Path | None, settings: Settings, *, n_erased: int) -> None:
     """Find what is new and what cannot be used; refuse a first source of which no order line is usable."""
-    rows.sort_lines(con, old, settings.timezone)
+    rows.sort_lines(con, old, timezone=settings.timezone)
     rows.sort_side_tables(con, old)
     rows.refuse(con, old)
     if not old and not number(con, "SELECT count(*) FROM new_lines"):
@@ -208,12 +213,12 @@ def _build(
 ) -> None:
     """Write the next version of the warehouse into ``folder``."""
     tell("writing the order lines, month by month")
-    publish.write_lines(con, old, folder)
+    publish.write_lines(con, old, folder=folder)
     con.execute(f"CREATE TEMP VIEW lines AS FROM {publish.parquet(folder / publish.LINES, '*/*.parquet')}")
     tell("linking returns, deriving orders")
-    returns.link(con, "lines", "all_returns")
+    returns.link(con, "lines", returns="all_returns")
     rows.quarantine(con)
-    orders.derive(con, "lines", "products", card["settings"]["timezone"])
+    orders.derive(con, "lines", products="products", timezone=card["settings"]["timezone"])
     _write_tables(con, folder)
     quality.count(con, report)
     report.facts, report.quarantine = quality.measure(con), quality.refused(con)
@@ -238,11 +243,11 @@ def _write_tables(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
         **{table.name: ", ".join(table.key) for table in SIDE_TABLES},
     }
     for name, order in order_by.items():
-        publish.write(con, f"FROM {name} ORDER BY {order}", folder / f"{name}.parquet")
-    publish.write(con, "FROM all_returns ORDER BY line_id", folder / rows.RETURN_LINES)
+        publish.write(con, f"FROM {name} ORDER BY {order}", path=folder / f"{name}.parquet")
+    publish.write(con, "FROM all_returns ORDER BY line_id", path=folder / rows.RETURN_LINES)
 
 
-def _unchanged(con: duckdb.DuckDBPyConnection, report: Report, old: Path, old_card: Card) -> Report:
+def _unchanged(con: duckdb.DuckDBPyConnection, report: Report, *, old: Path, old_card: Card) -> Report:
     """Return the report of an ingest that brought nothing new."""
     report.changed, report.warehouse = False, str(old)
     report.facts, report.fingerprint = old_card["facts"], old_card["fingerprint"]

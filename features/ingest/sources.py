@@ -47,7 +47,7 @@ class Source:
         """Return SQL of a relation with the source's columns and ``__row``, its row number counted from 1."""
         if not self.query:
             with in_words(self):
-                return f"({completed(con, f'FROM {reader(self.files[0])}', self)[0]})"
+                return f"({completed(con, f'FROM {reader(self.files[0])}', source=self)[0]})"
         return f"(SELECT row_number() OVER () AS __row, * FROM ({self.query.strip().rstrip(';')}))"
 
 
@@ -83,7 +83,7 @@ def find(path: Path, settings: Settings) -> tuple[list[Source], list[str]]:
 
 @contextmanager
 def registered(
-    con: duckdb.DuckDBPyConnection, source: Source, order_lines: list[Path]
+    con: duckdb.DuckDBPyConnection, source: Source, *, order_lines: list[Path]
 ) -> Iterator[list[str]]:
     """Create views of the files a query reads, named by their stems, and of the order lines.
 
@@ -103,7 +103,7 @@ def registered(
         parts = " UNION ALL BY NAME ".join(read)
         with in_words(source):
             if name == "order_lines":
-                parts, lacking = completed(con, parts, source)
+                parts, lacking = completed(con, parts, source=source)
             con.execute(f'CREATE TEMP VIEW "{name}" AS {parts}')
     try:
         yield lacking
@@ -128,7 +128,9 @@ def in_words(source: Source) -> Iterator[None]:
         raise InputError(f"{source.label} ({source.table}) is broken: {message}", hint) from error
 
 
-def completed(con: duckdb.DuckDBPyConnection, query: str, source: Source | TableMap) -> tuple[str, list[str]]:
+def completed(
+    con: duckdb.DuckDBPyConnection, query: str, *, source: Source | TableMap
+) -> tuple[str, list[str]]:
     """Return ``query`` with the columns that ``source`` expects added, and which of them are just NULL."""
     there = {str(name).lower() for name, *_ in con.execute(f"DESCRIBE {query}").fetchall()}
     added = {

@@ -77,7 +77,7 @@ def create(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def stage(
-    con: duckdb.DuckDBPyConnection, source: Source, relation: str, settings: Settings
+    con: duckdb.DuckDBPyConnection, source: Source, *, relation: str, settings: Settings
 ) -> tuple[int, list[str]]:
     """Append one source to its staged table; return its number of rows, and notes on what looks odd.
 
@@ -99,10 +99,10 @@ def stage(
         con.execute(f"INSERT INTO uncounted VALUES ({quote(source.label)})")
     _make_whole(opened, cells)
     n = _refuse_wrong_types(opened, cells)
-    odd = advice.thousands(con, relation, opened.table, _of_words(cells, "number"))
+    odd = advice.thousands(con, relation, table=opened.table, numbers=_of_words(cells, "number"))
     if source.table == "order_lines":
         for cell in _of_words(cells, "time").values():
-            odd += advice.offset(con, relation, cell, settings.timezone)
+            odd += advice.offset(con, relation, cell=cell, timezone=settings.timezone)
     return n, odd
 
 
@@ -150,7 +150,7 @@ def _select(opened: Opened, cells: list[Cell], settings: Settings) -> str:
 
 def _typed(cell: Cell, settings: Settings) -> str:
     zones = {"timezone": settings.timezone, "timestamps": settings.timestamps or settings.timezone}
-    value = casting.cast(cell.column.kind, f"__{cell.column.name}", cell.type, **zones)
+    value = casting.cast(cell.column.kind, f"__{cell.column.name}", source_type=cell.type, **zones)
     if cell.column.default == "NULL":
         return value
     return f"CASE WHEN {cell.blank} THEN {cell.column.default} ELSE {value} END"
@@ -284,9 +284,11 @@ def _refuse_wrong_types(opened: Opened, cells: list[Cell]) -> int:
     sql = f"SELECT count(*){counts} FROM staged_{table} WHERE source = {quote(label)}"
     rows, *counted = opened.con.execute(sql).fetchall()[0]
     for cell, broken, read, first in zip(typed, counted[::3], counted[1::3], counted[2::3], strict=True):
-        if advice.is_foreign(cell.column, broken, read):
+        if advice.is_foreign(cell.column, broken, n_read=read):
             texts = {c.column: c.sql for c in typed[typed.index(cell) + 1 :] if c.type == "VARCHAR"}
-            proposed = advice.examples(opened.con, opened.relation, cell.column, sql=cell.sql, others=texts)
+            proposed = advice.examples(
+                opened.con, opened.relation, column=cell.column, sql=cell.sql, others=texts
+            )
             raise InputError(
                 f"{label}: column {cell.column.name!r} of {table} must be "
                 f"{contracts.WORDS[cell.column.kind]}; {broken} of {rows} rows are not, as in {first[:300]}",

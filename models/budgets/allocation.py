@@ -60,10 +60,10 @@ def allocate(options: Options, budget: float, *, stock: Money | None = None) -> 
     units = np.zeros(0) if stock is None else np.where(np.isnan(stock), np.inf, np.maximum(stock, 0.0))
     product = options.product if len(units) else np.full_like(options.product, NOTHING)
     limits = Limits(np.array(most, np.float64), product, units)
-    return solve(options.worth, options.spend, budget, limits)
+    return solve(options.worth, options.spend, budget=budget, limits=limits)
 
 
-def solve(gain: Money, cost: Money, budget: float, limits: Limits | None = None) -> Allocation:
+def solve(gain: Money, cost: Money, *, budget: float, limits: Limits | None = None) -> Allocation:
     """Solve the knapsack of arms with ``gain`` (-inf: not permitted) and ``cost``, shape (n, n_actions).
 
     Deterministic. Ties go to the first customer, then to the first action.
@@ -75,14 +75,14 @@ def solve(gain: Money, cost: Money, budget: float, limits: Limits | None = None)
     frontier, prices = Frontier.of(gain, cost), np.zeros(len(limits.most))
     taken = _taken(frontier, budget, len(gain))
     if (limits.used(taken) > limits.most).any():
-        prices = prices_of(gain, cost, budget, limits, frontier.price(budget))
+        prices = prices_of(gain, cost, budget=budget, limits=limits, money=frontier.price(budget))
         frontier = Frontier.of(limits.priced(gain, prices), cost)
         taken = _taken(frontier, budget, len(gain))
     bound = frontier.at_most(budget) + float(prices[prices > 0] @ limits.most[prices > 0])
-    action = within(taken, limits.priced(gain, prices), limits)
+    action = within(taken, limits.priced(gain, prices), limits=limits)
     for _ in range(FILLINGS):
-        action = filled(action, gain, cost, budget, limits)
-    action = or_the_best_alone(action, gain, limits)
+        action = filled(action, gain, cost=cost, budget=budget, limits=limits)
+    action = or_the_best_alone(action, gain, limits=limits)
     spent, earned = (chosen(column, action).sum() for column in (cost, gain))
     return Allocation(
         action=action,
@@ -101,10 +101,10 @@ def curve(options: Options, *, points: int = 101) -> list[Tally]:
     frontier = Frontier.of(options.worth, np.nan_to_num(options.spend, nan=0.0))
     first = np.zeros(len(frontier.row))
     first[np.unique(frontier.row, return_index=True)[1]] = 1.0
-    return cumulative(frontier.gain, frontier.cost, first, points)
+    return cumulative(frontier.gain, frontier.cost, first=first, points=points)
 
 
-def compare(options: Options, budget: float, scores: Mapping[str, Money]) -> dict[str, Tally]:
+def compare(options: Options, budget: float, *, scores: Mapping[str, Money]) -> dict[str, Tally]:
     """Return what policies would earn under one budget, ours (``expected gain``) first.
 
     ``scores`` rank customers (e.g. ``risk``, ``response``), highest first; each customer gets the action that
@@ -114,7 +114,7 @@ def compare(options: Options, budget: float, scores: Mapping[str, Money]) -> dic
     at = np.arange(len(options)), best
     ours = allocate(options, budget)
     earned = float((ours.action >= 0).sum()), ours.spent, ours.expected_incremental_margin
-    others = other_policies(options.worth[at], options.spend[at], budget, scores)
+    others = other_policies(options.worth[at], options.spend[at], budget=budget, scores=scores)
     return {"expected gain": Tally(*earned)} | others
 
 

@@ -33,7 +33,7 @@ def affordable(cost: Money, budget: float) -> Longs:
     return np.concatenate(taken) if taken else np.empty(0, np.int64)
 
 
-def best_rows(gain: Money, cost: Money, budget: float) -> Longs:
+def best_rows(gain: Money, cost: Money, *, budget: float) -> Longs:
     """Return the rows to buy, of rows sorted by gain per cost (best first) that all have a positive gain.
 
     Greedy, skipping rows that no longer fit, or the one best row alone if that gains more: exact where all
@@ -48,7 +48,7 @@ def best_rows(gain: Money, cost: Money, budget: float) -> Longs:
     return rows
 
 
-def at_most(gain: Money, cost: Money, budget: float) -> float:
+def at_most(gain: Money, cost: Money, *, budget: float) -> float:
     """Return what the budget would gain if rows could be bought in part: no whole choice gains more.
 
     The linear programme's optimum over rows sorted as for ``best_rows``; with equal costs, the exact optimum.
@@ -68,7 +68,9 @@ def check(budget: float) -> None:
         )
 
 
-def other_policies(gain: Money, cost: Money, budget: float, scores: Mapping[str, Money]) -> dict[str, Tally]:
+def other_policies(
+    gain: Money, cost: Money, *, budget: float, scores: Mapping[str, Money]
+) -> dict[str, Tally]:
     """Return what other policies would buy with the same budget, by name.
 
     ``gain`` is -inf where a rule refuses. ``scores`` rank rows, highest first; ``random`` is the mean over
@@ -88,7 +90,7 @@ def other_policies(gain: Money, cost: Money, budget: float, scores: Mapping[str,
     return tallies | {"random": Tally(*(share * value for value in whole))}
 
 
-def cumulative(gain: Money, cost: Money, first: Money, points: int) -> list[Tally]:
+def cumulative(gain: Money, cost: Money, *, first: Money, points: int) -> list[Tally]:
     """Return the cumulative tally of steps taken in order, at ``points`` places from none to all.
 
     ``first`` is 1 where a step is the first of its customer, else 0.

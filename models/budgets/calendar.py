@@ -71,7 +71,7 @@ class ContactRoom:
     economics: Economics = Economics()
 
 
-def plan(options: Options, room: ContactRoom, n_days: int, preferred: Money | None = None) -> Calendar:
+def plan(options: Options, room: ContactRoom, *, n_days: int, preferred: Money | None = None) -> Calendar:
     """Place the contacts of ``n_days`` days.
 
     ``options`` must permit whatever rules of time permit within ``n_days - 1`` days, and ignore caps: those
@@ -81,7 +81,13 @@ def plan(options: Options, room: ContactRoom, n_days: int, preferred: Money | No
     """
     best = np.full(len(options), np.nan) if preferred is None else preferred
     parts = [
-        _block(options, room, n_days, best, np.arange(at, min(at + ROWS_AT_ONCE, len(options))))
+        _block(
+            options,
+            room,
+            n_days=n_days,
+            preferred=best,
+            rows=np.arange(at, min(at + ROWS_AT_ONCE, len(options))),
+        )
         for at in range(0, max(len(options), 1), ROWS_AT_ONCE)
     ]
     row, action, day, worth, spend = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -152,7 +158,7 @@ class _ContactCounts:
     """Days with a contact."""
 
     @classmethod
-    def open(cls, room: ContactRoom, rows: Longs, n_days: int) -> "_ContactCounts":
+    def open(cls, room: ContactRoom, rows: Longs, *, n_days: int) -> "_ContactCounts":
         days = np.arange(n_days)
         counts = (room.n_contacts_7d, room.n_contacts_28d)
         week, month = (
@@ -185,18 +191,18 @@ def _ahead(counts: NDArray[np.int16], length: int) -> NDArray[np.int16]:
 
 
 def _block(
-    options: Options, room: ContactRoom, n_days: int, preferred: Money, rows: Longs
+    options: Options, room: ContactRoom, *, n_days: int, preferred: Money, rows: Longs
 ) -> tuple[Longs, Ints, Ints, Money, Money]:
     """Place the contacts of some customers; return row, action, day, worth and spend of each."""
     opens = np.clip(np.ceil(options.opens[rows]), 0, n_days)
     closes = np.clip(np.floor(options.closes[rows]), -1, n_days - 1)
-    counts, placed = _ContactCounts.open(room, rows, n_days), []
+    counts, placed = _ContactCounts.open(room, rows, n_days=n_days), []
     left, keeps, waits = np.ones(len(rows)), _keeps(options, rows), options.worth[rows] > 0
     with_product = np.arange(len(options.table)) < options.table.n_with_product
     wanted = np.where(with_product & np.isfinite(preferred[rows, None]), preferred[rows, None], opens)
     while True:
         worth, spend = _beside(options, rows, left)
-        day = _days(counts.free(room), opens, closes, np.maximum(wanted, opens))
+        day = _days(counts.free(room), opens, closes=closes, wanted=np.maximum(wanted, opens))
         value = np.where(waits & (day >= 0) & (worth > 0), worth, -np.inf)
         best = value.argmax(axis=1)
         at = np.flatnonzero(np.isfinite(value[np.arange(len(rows)), best]))
@@ -234,7 +240,7 @@ def _beside(options: Options, rows: Longs, left: Money) -> tuple[Money, Money]:
     return worth - lost * np.where(beside, worth + spend, 0.0) - dearer, spend + dearer
 
 
-def _days(free: Bools, opens: Money, closes: Money, wanted: Money) -> Longs:
+def _days(free: Bools, opens: Money, *, closes: Money, wanted: Money) -> Longs:
     """Return each action's day: the first free one from ``wanted`` on, else from ``opens`` on, else -1."""
     later = _first_free(free, np.maximum(wanted, opens), closes)
     return np.where(later >= 0, later, _first_free(free, opens, closes))

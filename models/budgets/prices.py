@@ -16,23 +16,25 @@ SAMPLE_CUSTOMERS = 100_000
 """From twice this many customers on, prices are first searched on a sample, with limits in proportion."""
 
 
-def prices_of(gain: Money, cost: Money, budget: float, limits: Limits, money: float) -> Money:
+def prices_of(gain: Money, cost: Money, *, budget: float, limits: Limits, money: float) -> Money:
     """Return the prices of caps and stock at which demand equals them; ``money``: where that price starts."""
     start, step = np.append(np.zeros(len(limits.most)), money), 0.1
     if (every := len(gain) // SAMPLE_CUSTOMERS) > 1:
         some = slice(None, None, every)
         few = Limits(limits.caps / every, limits.product[some], limits.stock / every)
-        start = _searched(gain[some], cost[some], budget / every, few, prices=start, size=step)
-        return _searched(gain, cost, budget, limits, prices=start, size=step / 50, rounds=LAST_ROUNDS)[:-1]
-    return _searched(gain, cost, budget, limits, prices=start, size=step)[:-1]
+        start = _searched(gain[some], cost[some], budget=budget / every, limits=few, prices=start, size=step)
+        return _searched(
+            gain, cost, budget=budget, limits=limits, prices=start, size=step / 50, rounds=LAST_ROUNDS
+        )[:-1]
+    return _searched(gain, cost, budget=budget, limits=limits, prices=start, size=step)[:-1]
 
 
 def _searched(
     gain: Money,
     cost: Money,
+    *,
     budget: float,
     limits: Limits,
-    *,
     prices: Money,
     size: float,
     rounds: int = ROUNDS,

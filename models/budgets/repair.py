@@ -11,7 +11,7 @@ from models.decisions.case import NOTHING
 from models.decisions.economics import Money
 
 
-def within(action: Ints, value: Money, limits: Limits) -> Ints:
+def within(action: Ints, value: Money, *, limits: Limits) -> Ints:
     """Drop the least valuable choices of actions and products that are chosen more often than allowed."""
     kept = action.copy()
     worth = np.where(action >= 0, value[np.arange(len(action)), np.maximum(action, 0)], -np.inf)
@@ -36,7 +36,7 @@ def _rank(code: Ints, worth: Money) -> Longs:
     return rank
 
 
-def filled(action: Ints, gain: Money, cost: Money, budget: float, limits: Limits) -> Ints:
+def filled(action: Ints, gain: Money, *, cost: Money, budget: float, limits: Limits) -> Ints:
     """Spend what is left on each customer's best step, best first, as far as money and limits allow."""
     left = budget * (1 + ROUNDING) - chosen(cost, action).sum()
     room = limits.most - limits.used(action)
@@ -47,14 +47,14 @@ def filled(action: Ints, gain: Money, cost: Money, budget: float, limits: Limits
     arm = step.argmax(axis=1).astype(np.int32)
     rows = np.flatnonzero(np.isfinite(step[np.arange(len(arm)), arm]))
     rows = rows[np.argsort(-step[rows, arm[rows]], kind="stable")]
-    rows = _with_room(rows, arm, limits, room)
+    rows = _with_room(rows, arm, limits=limits, room=room)
     rows = rows[affordable(np.maximum(dearer[rows, arm[rows]], 0.0), left)]
     more_actions = action.copy()
     more_actions[rows] = arm[rows]
     return more_actions
 
 
-def _with_room(rows: Longs, arm: Ints, limits: Limits, room: Money) -> Longs:
+def _with_room(rows: Longs, arm: Ints, *, limits: Limits, room: Money) -> Longs:
     """Return the rows (best first) that fit into what is left of every limit."""
     first = -np.arange(len(rows), dtype=np.float64)
     codes = arm[rows]
@@ -63,7 +63,7 @@ def _with_room(rows: Longs, arm: Ints, limits: Limits, room: Money) -> Longs:
     return rows[fits & (_rank(product, first) < _at(room[len(limits.caps) : -1], product))]
 
 
-def or_the_best_alone(action: Ints, gain: Money, limits: Limits) -> Ints:
+def or_the_best_alone(action: Ints, gain: Money, *, limits: Limits) -> Ints:
     """Return the choice, or the single best arm alone if it gains more than the whole choice."""
     per_product = np.append(limits.stock, np.inf)
     possible = np.where((limits.caps >= 1) & (per_product[limits.product] >= 1), gain, -np.inf)

@@ -25,29 +25,29 @@ JUST_LESS = 1 - 1e-6
 """What is appended scores this times the last before it: just below it."""
 
 
-def together(state: ListState, request: LiveRequest, suits: Suits | None = None) -> Scored:
+def together(state: ListState, request: LiveRequest, *, suits: Suits | None = None) -> Scored:
     """Return what is bought in one order with the cart (or the latest purchases), then what is similar to it.
 
     Products the customer is likely to buy move up.
     """
     seeds = request.seeds
     companions = _completed(_summed(state.together, seeds), _summed(state.neighbours, seeds, SIMILAR))
-    kept = ~request.bars(state.rules, "bought_together", companions.product) & ~np.isin(
+    kept = ~request.bars(state.rules, "bought_together", product=companions.product) & ~np.isin(
         companions.product, seeds
     )
-    kept &= ~substitutes(state, seeds, companions.product)
+    kept &= ~substitutes(state, seeds, of=companions.product)
     return _suited(
         Scored(companions.product[kept], companions.score[kept], companions.source[kept]), suits, TASTE
     )
 
 
-def substitutes(state: ListState, seeds: Ints, of: Ints | slice = slice(None)) -> Bools:
+def substitutes(state: ListState, seeds: Ints, *, of: Ints | slice = slice(None)) -> Bools:
     """Mark products that would replace one of ``seeds``: no accessories. ``of``: codes, by default all."""
     kin = state.kin[of]
     return np.asarray((kin >= 0) & (kin[:, None] == state.kin[seeds]).any(axis=1))
 
 
-def better(state: ListState, dearer: Dearer, request: LiveRequest, suits: Suits | None = None) -> Scored:
+def better(state: ListState, dearer: Dearer, *, request: LiveRequest, suits: Suits | None = None) -> Scored:
     """Return better versions of the cart or the latest purchases, by chance x margin.
 
     The customer's own chance is a further factor. Products they have bought before come last.
@@ -59,14 +59,14 @@ def better(state: ListState, dearer: Dearer, request: LiveRequest, suits: Suits 
     total = np.bincount(at.ravel(), worth, minlength=len(product)).astype(np.float32)
     total *= chance.max(initial=0) / max(total.max(initial=0), np.float32(1e-9))
     kept = product >= 0
-    kept[kept] = ~request.bars(state.rules, "upsell", product[kept])
+    kept[kept] = ~request.bars(state.rules, "upsell", product=product[kept])
     product, total = product[kept], total[kept]
     had, source = request.owned[product], np.full(len(product), UPSELL, np.uint8)
     new, made = (Scored(product[rows], total[rows], source[rows]) for rows in (~had, had))
     return _completed(_suited(new, suits, 1.0), made)
 
 
-def with_cart(state: ListState, cart: Ints, ranked: Scored) -> Scored:
+def with_cart(state: ListState, cart: Ints, *, ranked: Scored) -> Scored:
     """Return the ranked products with the odds raised of those that go with the cart.
 
     Substitutes of products in the cart are not raised. Where a new product's odds have doubled or more, its
@@ -75,7 +75,7 @@ def with_cart(state: ListState, cart: Ints, ranked: Scored) -> Scored:
     goes = _summed(state.together, cart)
     at = found_at(ranked.product, goes.product)
     share = len(cart) * np.append(goes.score, 0)[at]  # -1 reads the last: none
-    share[substitutes(state, cart, ranked.product)] = 0
+    share[substitutes(state, cart, of=ranked.product)] = 0
     odds = ranked.score * (1 + CART * share)
     source = np.where((CART * share > 1) & (ranked.source != OWN), TOGETHER, ranked.source)
     chance = odds / (1 - ranked.score + odds)

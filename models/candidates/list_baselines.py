@@ -33,7 +33,10 @@ def baselines(
     """
     popularity = _popularity(history)
     methods = _methods(history, seed)
-    return {name: _lists(history, codes, scores, popularity, rules, k=k) for name, scores in methods}
+    return {
+        name: _lists(history, codes, scores=scores, popularity=popularity, rules=rules, k=k)
+        for name, scores in methods
+    }
 
 
 def _methods(history: History, seed: int) -> Iterator[tuple[str, Scores]]:
@@ -45,7 +48,7 @@ def _methods(history: History, seed: int) -> Iterator[tuple[str, Scores]]:
     near = _item_item(history)
     taste = interactions(history, 112.0).matrix
     yield "item_item", lambda codes: (taste[codes] @ near).toarray()
-    customer, product = factors(history, 64, 56.0, seed=seed)
+    customer, product = factors(history, 64, half_life_days=56.0, seed=seed)
     yield "als", lambda codes: customer[codes] @ product.T
     yield "tifu_knn", TifuKnn.of(history, seed=seed).scores
 
@@ -54,7 +57,7 @@ def _item_item(history: History) -> Sparse:
     """Return the similarity of products, with ones on the diagonal."""
     from scipy.sparse import csr_matrix, identity
 
-    near = similar(history, 200, 112.0)
+    near = similar(history, 200, half_life_days=112.0)
     row, column = np.nonzero(near.product >= 0)
     shape = (len(near.product),) * 2
     others = csr_matrix((near.score[row, column], (row, near.product[row, column])), shape=shape)
@@ -71,7 +74,7 @@ def _popularity(history: History) -> Floats:
 
 
 def _lists(
-    history: History, codes: Ints, scores: Scores, popularity: Floats, rules: Rules, *, k: int
+    history: History, codes: Ints, *, scores: Scores, popularity: Floats, rules: Rules, k: int
 ) -> dict[str, Picks]:
     size = len(history.products)
     tie = popularity / (popularity.max(initial=0) + 1.0) * 1e-6
@@ -88,7 +91,7 @@ def _lists(
         score[bought] = -np.inf
         by_list["new_for_you"] = _best(score, rules, k)
         for name, picks in by_list.items():
-            pin(picks, name, some, popularity, rules)
+            pin(picks, name, history=some, popularity=popularity, rules=rules)
         return by_list
 
     pieces = (codes[start : start + step] for start in range(0, len(codes), step))
@@ -107,7 +110,7 @@ def _best(score: Floats, rules: Rules, k: int) -> Picks:
     product = far[row, place]
     nothing = np.zeros(len(row), np.uint8)
     pairs = Pairs(row.astype(np.int32), product, score[row, product], nothing, nothing.astype(bool))
-    return pick(pairs.best_first(rules), len(score), k, rules)
+    return pick(pairs.best_first(rules), len(score), k=k, rules=rules)
 
 
 def _top(score: Floats, k: int) -> Picks:

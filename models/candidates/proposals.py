@@ -47,7 +47,7 @@ class Bought(NamedTuple):
         return cls(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), at[at >= 0], len(assortment))
 
 
-def best(scores: Scores, bought: Bought, budget: int) -> Proposed:
+def best(scores: Scores, bought: Bought, *, budget: int) -> Proposed:
     """Return each customer's ``budget`` best products not bought, with scores above 0; ties by position."""
     if hasattr(scores, "indptr"):
         parts = (
@@ -63,7 +63,7 @@ def best(scores: Scores, bought: Bought, budget: int) -> Proposed:
     return Proposed(*_best_of_rows(scores, bought, budget))
 
 
-def united(parts: Sequence[Proposed], kinds: Sequence[int], width: int) -> tuple[Ints, Ints, Bytes]:
+def united(parts: Sequence[Proposed], kinds: Sequence[int], *, width: int) -> tuple[Ints, Ints, Bytes]:
     """Return the union of what sources propose: row, column, and the kind of source that ranks it best.
 
     Sorted by row and column; where sources rank a product equally, the first of them counts.

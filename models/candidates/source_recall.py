@@ -13,7 +13,7 @@ MAX_CUSTOMERS = 1_000
 
 
 def source_recall(
-    state: ListState, customer: Ints, product: Ints, sources: list[Source], *, seed: int = 0
+    state: ListState, customer: Ints, *, product: Ints, sources: list[Source], seed: int = 0
 ) -> dict[str, dict[str, float]]:
     """Return shares of the pairs bought for the first time in the horizon, by source.
 
@@ -28,7 +28,7 @@ def source_recall(
         codes = some[start : start + step]
         mine = np.isin(customer, codes)
         truth = (np.searchsorted(codes, customer[mine]), product[mine])
-        proposed_by, n = _found(state, codes, truth, sources)
+        proposed_by, n = _found(state, codes, truth=truth, sources=sources)
         parts.append(proposed_by)
         proposed += n
     if not parts:
@@ -37,14 +37,16 @@ def source_recall(
 
 
 def _found(
-    state: ListState, codes: Ints, truth: tuple[Longs, Ints], sources: list[Source]
+    state: ListState, codes: Ints, *, truth: tuple[Longs, Ints], sources: list[Source]
 ) -> tuple[Bools, Doubles]:
     """Return which pairs each source proposes, shape (sources, pairs), and how many products in all."""
     place = np.searchsorted(state.assortment, truth[1]).clip(max=len(state.assortment) - 1)
     sold = state.assortment[place] == truth[1]
     hits, n = np.zeros((len(sources), len(place)), bool), np.zeros(len(sources))
     history = state.history.of_customers(codes)
-    for number, (_, part) in enumerate(proposals(history, codes, state.assortment, sources)):
+    for number, (_, part) in enumerate(
+        proposals(history, codes, assortment=state.assortment, sources=sources)
+    ):
         marked = np.zeros((len(codes), len(state.assortment)), bool)
         marked[part.row, part.column] = True
         hits[number], n[number] = marked[truth[0], place] & sold, len(part.column)

@@ -60,7 +60,7 @@ class ListState:
         return np.exp2((history.day - history.cutoff_day) / np.float32(TASTE_HALF_LIFE)).astype(np.float32)
 
     def scores(
-        self, history: History, codes: Ints, customer: Ints, product: Ints, cart: Ints | None = None
+        self, history: History, codes: Ints, *, customer: Ints, product: Ints, cart: Ints | None = None
     ) -> Floats:
         """Return the collaborative scores of pairs, shape (pairs, 6), as ``features.arrays.pairs.SCORES``.
 
@@ -74,11 +74,11 @@ class ListState:
         return affinities(self._tables, bought, codes, customer, product)
 
     def features(
-        self, history: History, codes: Ints, customer: Ints, product: Ints, cart: Ints | None = None
+        self, history: History, codes: Ints, *, customer: Ints, product: Ints, cart: Ints | None = None
     ) -> Floats:
         """Return the pair features of the same pairs."""
-        scores = self.scores(history, codes, customer, product, cart)
-        return pair_features(history, self.table, customer, product, scores)
+        scores = self.scores(history, codes, customer=customer, product=product, cart=cart)
+        return pair_features(history, self.table, customer=customer, product=product, scores=scores)
 
     @cached_property
     def days_known(self) -> int:

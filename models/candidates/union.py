@@ -33,11 +33,11 @@ class Candidates:
         return Candidates(self.customer[rows], self.product[rows], self.source[rows], self.own[rows])
 
 
-def candidates(state: ListState, codes: Ints, sources: list[Source], n_own: int) -> Candidates:
+def candidates(state: ListState, codes: Ints, *, sources: list[Source], n_own: int) -> Candidates:
     """Return what to rank for some customers: at most ``n_own`` products they bought, and those proposed."""
     history = state.history.of_customers(codes)
     own = _own(history, n_own)
-    new = _new(history, codes, state.assortment, sources)
+    new = _new(history, codes, assortment=state.assortment, sources=sources)
     customer, product = np.concatenate([own[0], new[0]]), np.concatenate([own[1], new[1]])
     source = np.concatenate([own[2], new[2]])
     # two sorted runs, which a stable sort merges
@@ -58,7 +58,7 @@ def _own(history: History, limit: int) -> tuple[Ints, Ints, Bytes]:
 
 
 def proposals(
-    history: History, codes: Ints, assortment: Ints, sources: list[Source]
+    history: History, codes: Ints, *, assortment: Ints, sources: list[Source]
 ) -> Iterator[tuple[Source, Proposed]]:
     """Yield each source with what it proposes, as positions in the assortment.
 
@@ -66,13 +66,17 @@ def proposals(
     """
     bought = Bought.of(history, assortment)
     for source in sources:
-        yield source, best(source.scores(history, codes), bought, source.budget)
+        yield source, best(source.scores(history, codes), bought, budget=source.budget)
 
 
-def _new(history: History, codes: Ints, assortment: Ints, sources: list[Source]) -> tuple[Ints, Ints, Bytes]:
+def _new(
+    history: History, codes: Ints, *, assortment: Ints, sources: list[Source]
+) -> tuple[Ints, Ints, Bytes]:
     """Return the union of every source's best products that a customer has not bought."""
     if not sources:
         return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.uint8)
-    parts = [part for _, part in proposals(history, codes, assortment, sources)]
-    customer, place, kind = united(parts, [SOURCES.index(source.name) for source in sources], len(assortment))
+    parts = [part for _, part in proposals(history, codes, assortment=assortment, sources=sources)]
+    customer, place, kind = united(
+        parts, [SOURCES.index(source.name) for source in sources], width=len(assortment)
+    )
     return customer, assortment[place], kind

@@ -63,7 +63,13 @@ class Curve:
 
     @classmethod
     def fit(
-        cls, shop: Shop, known_until: datetime, config: PanelConfig, others: Iterable[int], horizon: Horizon
+        cls,
+        shop: Shop,
+        known_until: datetime,
+        *,
+        config: PanelConfig,
+        others: Iterable[int],
+        horizon: Horizon,
     ) -> Self:
         """Learn the shop's own ``horizon``, and those of ``others`` (days) that have closed windows.
 
@@ -71,13 +77,17 @@ class Curve:
         """
         own = horizon.horizon_days
         features = shop.customer_features(known_until)
-        inputs = Inputs.read(features, fit_rhythm(features, shop.n_days_placed(known_until)), own)
-        models = [_own(shop, known_until, config, inputs, horizon)]
+        inputs = Inputs.read(
+            features, fit_rhythm(features, shop.n_days_placed(known_until)), horizon_days=own
+        )
+        models = [_own(shop, known_until, config=config, inputs=inputs, horizon=horizon)]
         for days in others:
             if max(days, own) >= min(days, own) * APART:
                 try:
-                    other = Inputs.read(features, inputs.regularity, days)
-                    models.append(HorizonModel(other, _learnt(shop, known_until, config, other)))
+                    other = Inputs.read(features, inputs.regularity, horizon_days=days)
+                    models.append(
+                        HorizonModel(other, _learnt(shop, known_until, config=config, inputs=other))
+                    )
                 except CannotLearn:
                     continue
         return cls(tuple(sorted(models, key=lambda model: model.horizon_days)))
@@ -133,24 +143,26 @@ def rising(chances: Doubles) -> Doubles:
     return levels
 
 
-def _learnt(shop: Shop, known_until: datetime, config: PanelConfig, inputs: Inputs) -> PurchaseChance:
-    windows = _windows(shop, known_until, config, inputs)
+def _learnt(shop: Shop, known_until: datetime, *, config: PanelConfig, inputs: Inputs) -> PurchaseChance:
+    windows = _windows(shop, known_until, config=config, inputs=inputs)
     today = inputs.rows(shop.customer_features(known_until))
-    ahead = weeks_ahead(shop, known_until, _asked(config, inputs))
+    ahead = weeks_ahead(shop, known_until, config=_asked(config, inputs))
     halved = _can_be_halved(inputs, windows, config)
-    extrapolated = _extrapolated(shop, known_until, config, inputs) if halved else None
-    return PurchaseChance.fit(windows, today, config, ahead=ahead, extrapolated=extrapolated)
+    extrapolated = _extrapolated(shop, known_until, config=config, inputs=inputs) if halved else None
+    return PurchaseChance.fit(windows, today, config=config, ahead=ahead, extrapolated=extrapolated)
 
 
 def _own(
-    shop: Shop, known_until: datetime, config: PanelConfig, inputs: Inputs, horizon: Horizon
+    shop: Shop, known_until: datetime, *, config: PanelConfig, inputs: Inputs, horizon: Horizon
 ) -> HorizonModel:
     """Learn the shop's own horizon, or the part of it with closed windows, extrapolated to the whole."""
     if not horizon.is_extrapolated:
-        return HorizonModel(inputs, _learnt(shop, known_until, config, inputs))
+        return HorizonModel(inputs, _learnt(shop, known_until, config=config, inputs=inputs))
     horizon.check(inputs.bgnbd)
-    part = Inputs.read(shop.customer_features(known_until), inputs.regularity, horizon.learnt_days)
-    return HorizonModel(inputs, Extrapolated(part, _learnt(shop, known_until, config, part)))
+    part = Inputs.read(
+        shop.customer_features(known_until), inputs.regularity, horizon_days=horizon.learnt_days
+    )
+    return HorizonModel(inputs, Extrapolated(part, _learnt(shop, known_until, config=config, inputs=part)))
 
 
 def _can_be_halved(inputs: Inputs, windows: list[TrainingWindow], config: PanelConfig) -> bool:
@@ -160,16 +172,18 @@ def _can_be_halved(inputs: Inputs, windows: list[TrainingWindow], config: PanelC
     return few and long_enough and inputs.bgnbd is not None and bool(windows[0].rows[CHANCE].notna().all())
 
 
-def _extrapolated(shop: Shop, known_until: datetime, config: PanelConfig, inputs: Inputs) -> Extrapolated:
+def _extrapolated(shop: Shop, known_until: datetime, *, config: PanelConfig, inputs: Inputs) -> Extrapolated:
     """Learn half the horizon, with features read as for the whole."""
     features = shop.customer_features(known_until)
-    half = Inputs.read(features, inputs.regularity, inputs.horizon_days // 2)
-    windows = _windows(shop, known_until, config, half)
-    return Extrapolated(half, PurchaseChance.fit(windows, half.rows(features), config))
+    half = Inputs.read(features, inputs.regularity, horizon_days=inputs.horizon_days // 2)
+    windows = _windows(shop, known_until, config=config, inputs=half)
+    return Extrapolated(half, PurchaseChance.fit(windows, half.rows(features), config=config))
 
 
-def _windows(shop: Shop, known_until: datetime, config: PanelConfig, inputs: Inputs) -> list[TrainingWindow]:
-    return training_windows(shop, known_until, _asked(config, inputs))
+def _windows(
+    shop: Shop, known_until: datetime, *, config: PanelConfig, inputs: Inputs
+) -> list[TrainingWindow]:
+    return training_windows(shop, known_until, config=_asked(config, inputs))
 
 
 def _asked(config: PanelConfig, inputs: Inputs) -> PanelConfig:

@@ -62,12 +62,12 @@ class Horizon:
     """See ``season_from``."""
 
     @classmethod
-    def of(cls, shop: "Shop", known_until: datetime, horizon_days: int) -> Self:
+    def of(cls, shop: "Shop", known_until: datetime, *, horizon_days: int) -> Self:
         """Return what can be predicted of a horizon; else ``CannotLearn``, with the longest one possible."""
         first, zone = shop.warehouse.first_at, shop.timezone
-        opens, first_day = shift_days(first, 2 * horizon_days, zone), local_day(first, zone)
+        opens, first_day = shift_days(first, 2 * horizon_days, timezone=zone), local_day(first, zone)
         learnt_from = _first_cutoff(opens, zone)
-        season = season_from(shop, known_until, horizon_days)
+        season = season_from(shop, known_until, horizon_days=horizon_days)
         if opens <= known_until:
             return cls(horizon_days, horizon_days, learnt_from, season)
         history = (local_day(known_until, zone) - first_day).days
@@ -120,12 +120,12 @@ class Horizon:
         )
 
 
-def season_from(shop: "Shop", known_until: datetime, horizon_days: int) -> date | None:
+def season_from(shop: "Shop", known_until: datetime, *, horizon_days: int) -> date | None:
     """Return the first cutoff at which last year shows a horizon's season.
 
     None if it is shown by ``known_until``, or the horizon is longer than a year and contains all seasons.
     """
-    told_from = shift_days(shop.warehouse.first_at, last_year_days(horizon_days), shop.timezone)
+    told_from = shift_days(shop.warehouse.first_at, last_year_days(horizon_days), timezone=shop.timezone)
     is_told = told_from <= known_until or horizon_days > YEAR_DAYS
     return None if is_told else _first_cutoff(told_from, shop.timezone)
 
@@ -152,4 +152,4 @@ def in_short(notes: Iterable[Mapping[str, Any]]) -> str:
 
 def sentence(note: Mapping[str, Any], locale: str = DEFAULT) -> str:
     """Return a note as a sentence."""
-    return say(TEXTS, note["code"], locale, **{key: note[key] for key in note if key != "code"})
+    return say(TEXTS, note["code"], locale=locale, **{key: note[key] for key in note if key != "code"})

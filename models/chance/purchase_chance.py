@@ -94,7 +94,7 @@ def _miss(window: TrainingWindow) -> Miss:
     return Miss.of_share(window.rows[CHANCE].mean(), window.bought)
 
 
-def extrapolate(chance: Doubles, part: pd.DataFrame, whole: pd.DataFrame) -> Doubles:
+def extrapolate(chance: Doubles, part: pd.DataFrame, *, whole: pd.DataFrame) -> Doubles:
     """Return chances over a part of the horizon, extrapolated to the whole, shape (n,).
 
     ``part`` and ``whole`` are the rows of the same customers, read for each. Never below the part's.
@@ -121,8 +121,8 @@ class PurchaseChance:
         cls,
         windows: Sequence[TrainingWindow],
         today: pd.DataFrame,
-        config: PanelConfig,
         *,
+        config: PanelConfig,
         ahead: Sequence[Weeks] = (NOW,),
         extrapolated: Extrapolated | None = None,
     ) -> Self:
@@ -134,15 +134,16 @@ class PurchaseChance:
         some = thinned(windows, config)
         rows = pd.concat([window.rows for window in some])
         truth = stacked([window.bought for window in some])
-        linear = LogLinear.fit(RICH, rows, truth, ridge=config.ridge)
+        linear = LogLinear.fit(RICH, rows, truth=truth, ridge=config.ridge)
         if extrapolated is None:
-            trees = Trees.fit("binary", rows.to_numpy(float), truth, config, any_threshold=True)
+            trees = Trees.fit("binary", rows.to_numpy(float), target=truth, config=config, any_threshold=True)
         else:
             trees = extrapolated.chance.trees
         raw = cls(linear, trees, 0.0, extrapolated)
         today = today.iloc[:: 1 + len(today) // config.learn_rows]
         levels = [
-            (float(weeks.days), raw.level(some, today, config.structure, weeks.last_year)) for weeks in ahead
+            (float(weeks.days), raw.level(some, today, structure=config.structure, last_year=weeks.last_year))
+            for weeks in ahead
         ]
         return replace(raw, shift=levels[0][1], later=tuple(levels[1:]))
 
@@ -154,6 +155,7 @@ class PurchaseChance:
         self,
         windows: Sequence[TrainingWindow],
         today: pd.DataFrame,
+        *,
         structure: float,
         last_year: TrainingWindow | None = None,
     ) -> float:
@@ -162,7 +164,9 @@ class PurchaseChance:
         if not np.isfinite([missed[0].size, now]).all():
             return logit_shift(self.logit(windows[0].rows), share_of(windows[0].bought))
         season = None if last_year is None else _miss(last_year)
-        return logit_shift(self.logit(today), moved(now, expected_miss(missed, 1 - structure, season)))
+        return logit_shift(
+            self.logit(today), moved(now, expected_miss(missed, 1 - structure, last_year=season))
+        )
 
     def logit(self, rows: pd.DataFrame) -> Doubles:
         """Return the logit of each row's chance, shape (n,)."""

@@ -40,7 +40,7 @@ NOW = Weeks(0, None)
 """The weeks ahead of the training, in a shop whose last year is not known."""
 
 
-def weeks_ahead(shop: Shop, known_until: datetime, config: PanelConfig) -> list[Weeks]:
+def weeks_ahead(shop: Shop, known_until: datetime, *, config: PanelConfig) -> list[Weeks]:
     """Return the moments whose season is learnt; only the first, without a window, if none is known.
 
     The rows of all windows are bounded by ``config.max_rows``: a large shop's are of evenly drawn customers.
@@ -48,16 +48,19 @@ def weeks_ahead(shop: Shop, known_until: datetime, config: PanelConfig) -> list[
     horizon_days = config.horizon(shop)
     furthest = min(horizon_days + LASTS_DAYS, YEAR_DAYS - horizon_days)
     moments = range(0, max(furthest, 0) + 1, STEP_DAYS * max(1, horizon_days // (4 * STEP_DAYS)))
-    ids = drawn(shop, known_until, config.max_rows // len(moments))
-    weeks = [Weeks(days, year_ago(shop, known_until, horizon_days, days=days, ids=ids)) for days in moments]
+    ids = drawn(shop, known_until, n_drawn=config.max_rows // len(moments))
+    weeks = [
+        Weeks(days, year_ago(shop, known_until, horizon_days=horizon_days, days=days, ids=ids))
+        for days in moments
+    ]
     return weeks if any(each.last_year for each in weeks) else weeks[:1]
 
 
 def year_ago(
     shop: Shop,
     known_until: datetime,
-    horizon_days: int,
     *,
+    horizon_days: int,
     days: int = 0,
     ids: tuple[str, ...] | None = None,
 ) -> TrainingWindow | None:
@@ -65,11 +68,14 @@ def year_ago(
 
     None for horizons beyond a year. ``ids`` limits it to those customers.
     """
-    begin = shift_days(known_until, days, shop.timezone)
-    if horizon_days > YEAR_DAYS or season_from(shop, begin, horizon_days):
+    begin = shift_days(known_until, days, timezone=shop.timezone)
+    if horizon_days > YEAR_DAYS or season_from(shop, begin, horizon_days=horizon_days):
         return None
-    cutoff = shift_days(begin, -YEAR_DAYS, shop.timezone)
-    return next(iter(closed_windows(shop, [cutoff], known_until, horizon_days, ids)), None)
+    cutoff = shift_days(begin, -YEAR_DAYS, timezone=shop.timezone)
+    return next(
+        iter(closed_windows(shop, [cutoff], known_until=known_until, horizon_days=horizon_days, ids=ids)),
+        None,
+    )
 
 
 def at_day(days: float, known: Sequence[tuple[float, float]]) -> float:

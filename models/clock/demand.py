@@ -54,7 +54,7 @@ class Sales(NamedTuple):
     spells: Spells
 
     @classmethod
-    def of(cls, shop: Shop, cutoff: datetime, spells: Spells) -> Self:
+    def of(cls, shop: Shop, cutoff: datetime, *, spells: Spells) -> Self:
         """Read them; ``spells`` are those of the customers alone."""
         history = shop.sales(cutoff)
         return cls(history, spells if history is shop.history(cutoff) else Spells.of(history))
@@ -123,7 +123,7 @@ class Demand:
             np.minimum(sold.units / plain.pack, MAX_TIMES_USUAL * sold.buyers) for plain, sold in windows
         ]
         units = _blends(packs, np.concatenate(taken), band)
-        missed = [_missed(plain, sold, buyers, units) for plain, sold in windows]
+        missed = [_missed(plain, sold, buyers=buyers, units=units) for plain, sold in windows]
         return cls(buyers, units, Spread.fit(missed, horizons=horizons))
 
     @classmethod
@@ -146,7 +146,7 @@ class Demand:
         return Expected(buyers, mean, np.minimum(low, mean), np.maximum(high, mean))
 
 
-def forecasts_of(sales: Sales, chance: Floats, category: Ints, horizon_days: int) -> Forecasts:
+def forecasts_of(sales: Sales, chance: Floats, *, category: Ints, horizon_days: int) -> Forecasts:
     """Return the simple forecasts as of the cutoff; ``chance`` is that of each pair of a known customer."""
     history, spells = sales
     size, age = len(history.products), history.cutoff_day - spells.day
@@ -164,7 +164,7 @@ def forecasts_of(sales: Sales, chance: Floats, category: Ints, horizon_days: int
 
     units = np.minimum(spells.quantity, MAX_TIMES_USUAL * _middle(code, spells.quantity, size)[code])
     last, usual = total(starts & (age <= horizon_days)), total(starts & lately) * horizon_days / span
-    new, year = rate(first, horizon_days), LastYear.of(spells, age, last, horizon_days)
+    new, year = rate(first, horizon_days), LastYear.of(spells, age, last=last, horizon_days=horizon_days)
     forecasts = {
         "repeat": np.bincount(spells.product[: len(chance)], chance, minlength=size),
         "new": new,
@@ -178,7 +178,7 @@ def forecasts_of(sales: Sales, chance: Floats, category: Ints, horizon_days: int
     sold = total(age <= horizon_days, spells.quantity), total(lately, spells.quantity) * horizon_days / span
     columns = np.column_stack([forecasts[name] for name in FORECASTS])
     whole = np.bincount(code, spells.quantity % 1, minlength=size) == 0
-    weeks = Weeks.of(history, spells, units, horizon_days)
+    weeks = Weeks.of(history, spells, units=units, horizon_days=horizon_days)
     packs, units_sold = np.where(pack > 0, pack, 1), np.column_stack(sold)
     return Forecasts(columns, packs, units_sold, whole, weeks, year.turn)
 
@@ -202,7 +202,7 @@ def _means(plain: Forecasts, buyers: Weights, units: Weights) -> tuple[Floats, F
     return packs[:, 0], _blended(packs, units, _band(plain))
 
 
-def _missed(plain: Forecasts, sold: Sold, buyers: Weights, units: Weights) -> Missed:
+def _missed(plain: Forecasts, sold: Sold, *, buyers: Weights, units: Weights) -> Missed:
     """Return expected against actual sales of a window, for products that sold recently."""
     of_late = plain.buyers[:, USUAL] > 0
     people, packs = _means(plain, buyers, units)

@@ -52,7 +52,7 @@ class Due:
     """Typical days from the last purchase to the next."""
 
     @classmethod
-    def of(cls, history: History, spells: Spells, rhythm: Rhythm) -> "Due":
+    def of(cls, history: History, spells: Spells, *, rhythm: Rhythm) -> "Due":
         """Collect the known days of all pairs of a history, in its codes of customers and products."""
         day = due_day(history, rhythm)
         kept = day != UNKNOWN_DAY
@@ -66,7 +66,7 @@ class Due:
         nothing = np.zeros(0, np.int32)
         return cls(np.zeros(n_customers + 1, np.int64), nothing, nothing, np.zeros(0, np.float32))
 
-    def of_pairs(self, who: Ints, customer: Ints, product: Ints) -> DueDays:
+    def of_pairs(self, who: Ints, customer: Ints, *, product: Ints) -> DueDays:
         """Look up pairs: ``customer`` is an index into ``who``, which holds customer codes (-1: unknown)."""
         first = self.indptr[who]
         sizes = np.where(who >= 0, self.indptr[who + 1] - first, 0)

@@ -30,7 +30,7 @@ INPUTS: dict[str, str] = {
 FLOOR = 0.05
 
 
-def inputs(history: History, spells: Spells, rhythm: Rhythm, horizon_days: int) -> Floats:
+def inputs(history: History, spells: Spells, *, rhythm: Rhythm, horizon_days: int) -> Floats:
     """Return shape (pairs, inputs), columns as in ``INPUTS``, float32; as of the history's cutoff."""
     age = (history.cutoff_day - spells.day).astype(np.float32)
     month, season = (np.exp2(-age / half_life) for half_life in (28.0, 112.0))
@@ -42,8 +42,8 @@ def inputs(history: History, spells: Spells, rhythm: Rhythm, horizon_days: int) 
         "n_112d": np.log(spells.sums(season) + FLOOR),
         "age": np.log1p(spells.age),
         "late": np.log1p(spells.age) - rhythm.middle,
-        "rebuy": _rebuy(spells, age, len(history.products), horizon_days)[product],
-        "trend": _trend(history, month, season, spells)[product],
+        "rebuy": _rebuy(spells, age, size=len(history.products), horizon_days=horizon_days)[product],
+        "trend": _trend(history, month, season=season, spells=spells)[product],
     }
     columns_by_name |= _customers(history, spells)
     columns = [np.asarray(columns_by_name[name], np.float32) for name in INPUTS]
@@ -74,7 +74,7 @@ def _customers(history: History, spells: Spells) -> dict[str, Column]:
     }
 
 
-def _rebuy(spells: Spells, age: Floats, size: int, horizon_days: int) -> Column:
+def _rebuy(spells: Spells, age: Floats, *, size: int, horizon_days: int) -> Column:
     """Return the logit of the share of each product's earlier buyers back within the last horizon."""
     earlier = age[spells.starts[:-1]] > horizon_days
     back = earlier & (spells.age <= horizon_days)
@@ -83,7 +83,7 @@ def _rebuy(spells: Spells, age: Floats, size: int, horizon_days: int) -> Column:
     return np.asarray(logit((came + 10 * usual) / (n + 10)))
 
 
-def _trend(history: History, month: Floats, season: Floats, spells: Spells) -> Column:
+def _trend(history: History, month: Floats, *, season: Floats, spells: Spells) -> Column:
     """Return the log ratio of each product's purchases of this month to those of this season, shrunk to 0."""
     size, product = len(history.products), spells.product[spells.pair]
     sums = [np.bincount(product, weight, minlength=size) for weight in (month, season)]

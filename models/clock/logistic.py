@@ -25,7 +25,7 @@ class Logistic:
     intercept: float
 
     @classmethod
-    def fit(cls, rows: Floats, bought: Column, weight: Column | None = None, *, ridge: float = RIDGE) -> Self:
+    def fit(cls, rows: Floats, bought: Column, *, weight: Column | None = None, ridge: float = RIDGE) -> Self:
         """Fit to rows (n, inputs) and outcomes; a constant if the outcomes do not vary.
 
         ``weight`` is the multiplicity of each row, by default 1; ``ridge`` the L2 penalty.

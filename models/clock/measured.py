@@ -23,7 +23,7 @@ HALF_LIFE = 56.0
 """Days after which a purchase counts half in the decayed rate."""
 
 
-def pairs(window: Window, chance: Floats, name: str, horizon_days: int) -> Iterator[Measured]:
+def pairs(window: Window, chance: Floats, *, name: str, horizon_days: int) -> Iterator[Measured]:
     """Yield chances and outcomes of pairs: ours, the decayed rate of own purchases, and their number."""
     spells = window.spells
     age = window.history.cutoff_day - spells.day
@@ -40,7 +40,7 @@ def pairs(window: Window, chance: Floats, name: str, horizon_days: int) -> Itera
         yield Measured(method, f"ndcg@{DEPTH}", "repeat", customers, (gain,))
 
 
-def products(window: Window, plain: Forecasts, expected: Expected, name: str) -> Iterator[Measured]:
+def products(window: Window, plain: Forecasts, *, expected: Expected, name: str) -> Iterator[Measured]:
     """Yield demand of products sold in the last four horizons: ours, the last horizon's, the mean of four."""
     some = np.flatnonzero(plain.buyers[:, USUAL] > 0)
     some = some[np.unique(np.linspace(0, len(some) - 1, min(N_PRODUCTS, len(some))).astype(int))]
@@ -69,7 +69,7 @@ def _ndcg(window: Window, score: Floats) -> tuple[Column, Doubles]:
     customer, bought = window.spells.customer, window.bought
     n_true = np.bincount(customer, bought, minlength=len(window.history.customers)).astype(int)
     able = np.flatnonzero(n_true > 0)
-    return able, ndcg(customer, score, bought, n_true, DEPTH)[able]
+    return able, ndcg(customer, score, bought=bought, n_true=n_true, k=DEPTH)[able]
 
 
 def _rank(score: Floats) -> Floats:

@@ -200,11 +200,11 @@ def _shrunk(total: Column, n: Column, kind: Ints, *, noise: float | None) -> Col
     size = int(kind.max(initial=0)) + 1
     kind_total, kind_n = (np.bincount(kind, column, minlength=size) for column in (total, n))
     shop = total.sum() / max(n.sum(), TINY)
-    kinds = _towards(kind_total, kind_n, np.full(size, shop), noise)
-    return _towards(total, n, kinds[kind], noise)
+    kinds = _towards(kind_total, kind_n, parent=np.full(size, shop), noise=noise)
+    return _towards(total, n, parent=kinds[kind], noise=noise)
 
 
-def _towards(total: Column, n: Column, parent: Column, noise: float | None) -> Column:
+def _towards(total: Column, n: Column, *, parent: Column, noise: float | None) -> Column:
     """Shrink means to their parents', by moments of their differences (DerSimonian & Laird 1986)."""
     one = parent * (1 - parent) if noise is None else np.full(len(n), noise)
     known = n > 0.5

@@ -84,7 +84,7 @@ class Spread:
         noise, sizes = _noise(mean, came), _by_size(mean)
         size = tuple(max(float(np.median(mean[rows])), 1e-9) if len(rows) else 1.0 for rows in sizes)
         usual = tuple(_usual(mean[rows], weeks.at(rows), noise) for rows in sizes)
-        own = _own(mean, weeks, noise, _between(mean, size, usual))
+        own = _own(mean, weeks, noise=noise, usual=_between(mean, size, usual))
         places = [_places(mean[rows], came[rows], _scaled(noise, own[rows])) for rows in sizes]
         low, inside = (tuple(map(float, column)) for column in zip(*places, strict=True))
         return cls(noise, _level(windows, horizons), size, low, inside, usual)
@@ -97,14 +97,16 @@ class Spread:
 
     def bounds(self, mean: Column, weeks: Weeks) -> tuple[Column, Column]:
         """Return the bounds for products with these means, in packs, not rounded to whole units."""
-        own = _own(mean, weeks, self.noise, _between(mean, self.size, self.usual))
+        own = _own(mean, weeks, noise=self.noise, usual=_between(mean, self.size, self.usual))
         noise = self.noise[0] * own, self.noise[1] * own + self.level
-        low = point(_between(mean, self.size, self.low), mean, noise)
-        high = point(under(low, mean, noise) + _between(mean, self.size, self.inside), mean, noise)
+        low = point(_between(mean, self.size, self.low), mean, noise=noise)
+        high = point(
+            under(low, mean, noise=noise) + _between(mean, self.size, self.inside), mean, noise=noise
+        )
         return low, np.maximum(high, low)
 
 
-def place(count: Column, mean: Column, noise: Noise) -> Column:
+def place(count: Column, mean: Column, *, noise: Noise) -> Column:
     """Return the chance of fewer plus half that of just as many, interpolated between whole numbers."""
     whole = np.floor(count)
     below, here, following = _around(whole, mean, noise)
@@ -112,7 +114,7 @@ def place(count: Column, mean: Column, noise: Noise) -> Column:
     return np.asarray(below + here / 2 + (count - whole) * step)
 
 
-def point(share: Column, mean: Column, noise: Noise) -> Column:
+def point(share: Column, mean: Column, *, noise: Noise) -> Column:
     """Return the count, at least 0, whose place is ``share``."""
     from scipy.stats import nbinom
 
@@ -125,7 +127,7 @@ def point(share: Column, mean: Column, noise: Noise) -> Column:
     return np.asarray(np.maximum(whole + (share - below - here / 2) / step, 0))
 
 
-def under(bound: Column, mean: Column, noise: Noise) -> Column:
+def under(bound: Column, mean: Column, *, noise: Noise) -> Column:
     """Return the chance of a whole number below ``bound``."""
     from scipy.stats import nbinom
 
@@ -187,7 +189,7 @@ def _usual(mean: Column, weeks: Weeks, noise: tuple[float, float]) -> float:
     return max(float(np.median(_relative(mean, weeks, noise)[known])), 1e-3) if known.any() else 1.0
 
 
-def _own(mean: Column, weeks: Weeks, noise: tuple[float, float], usual: Column) -> Column:
+def _own(mean: Column, weeks: Weeks, *, noise: tuple[float, float], usual: Column) -> Column:
     """Return each product's variance relative to that of its size; 1 if it has no weeks on record."""
     n = np.maximum(weeks.n - 1, 0)
     share = (PRIOR_WEEKS + n * _relative(mean, weeks, noise) / usual) / (PRIOR_WEEKS + n)
@@ -202,11 +204,11 @@ def _places(mean: Column, came: Column, noise: Noise) -> tuple[float, float]:
     """Return the two places that bound the actual sales of some rows."""
     if not len(mean):
         return BELOW, INSIDE
-    places = place(came, mean, noise)
+    places = place(came, mean, noise=noise)
     low = _drawn(min(float(np.quantile(places, BELOW)), BELOW), BELOW, len(mean))
-    bound = point(np.full(len(mean), low), mean, noise)
+    bound = point(np.full(len(mean), low), mean, noise=noise)
     share = min(INSIDE + float((came < bound).mean()), 1.0)
-    inside = float(np.quantile(places - under(bound, mean, noise), share))
+    inside = float(np.quantile(places - under(bound, mean, noise=noise), share))
     return low, _drawn(inside, INSIDE, len(mean))
 
 
@@ -232,6 +234,6 @@ def _noise(mean: Column, came: Column) -> tuple[float, float]:
 def _pinball(mean: Column, came: Column, noise: Noise) -> float:
     loss = 0.0
     for share in (0.1, 0.9):
-        miss = came - point(np.full(len(mean), share), mean, noise)
+        miss = came - point(np.full(len(mean), share), mean, noise=noise)
         loss += float((np.maximum(share * miss, (share - 1) * miss) / np.sqrt(mean + 1)).sum())
     return loss

@@ -22,7 +22,7 @@ class Weeks(NamedTuple):
     sales."""
 
     @classmethod
-    def of(cls, history: History, spells: Spells, units: Column, horizon_days: int) -> Self:
+    def of(cls, history: History, spells: Spells, *, units: Column, horizon_days: int) -> Self:
         """Compute as of the history's cutoff; ``units`` are those of each spell."""
         size, age = len(history.products), history.cutoff_day - spells.day
         # if the cutoff falls within a day, that day belongs to the last week

@@ -39,10 +39,10 @@ class Window:
     """Actual sales of each product, including those to guests."""
 
     @classmethod
-    def of(cls, shop: Shop, cutoff: datetime, horizon_days: int, known_until: datetime) -> Self:
+    def of(cls, shop: Shop, cutoff: datetime, *, horizon_days: int, known_until: datetime) -> Self:
         """Read a window that closed by ``known_until``."""
         history, spells, rhythm = rhythm_of(shop, cutoff)
-        came = shop.product_labels(cutoff, horizon_days, known_until, guests=True)
+        came = shop.product_labels(cutoff, horizon_days, known_until=known_until, guests=True)
         size = max(len(history.products), 1)
         product = history.products.codes(came["product_id"].tolist())
         known = product >= 0
@@ -50,10 +50,12 @@ class Window:
         sold = Sold(np.bincount(product[known], minlength=size).astype(float), np.maximum(units, 0))
         pairs = spells.customer.astype(np.int64) * size + spells.product
         bought = np.isin(pairs, history.pairs_of(came)).astype(float)
-        rows = inputs(history, spells, rhythm, horizon_days)
-        sales = Sales.of(shop, cutoff, spells)
+        rows = inputs(history, spells, rhythm=rhythm, horizon_days=horizon_days)
+        sales = Sales.of(shop, cutoff, spells=spells)
         return cls(history, spells, shop.catalogue(cutoff).category, rows, bought, sales, sold)
 
     def forecasts(self, chance: Logistic, horizon_days: int) -> Forecasts:
         """Return the simple forecasts of demand as of the cutoff."""
-        return forecasts_of(self.sales, chance.of_rows(self.rows), self.category, horizon_days)
+        return forecasts_of(
+            self.sales, chance.of_rows(self.rows), category=self.category, horizon_days=horizon_days
+        )

@@ -81,7 +81,7 @@ def moved(share: float, by: float) -> float:
     return float(expit(_logit(share) + by))
 
 
-def expected_miss(missed: Sequence[Miss], weight: float, last_year: Miss | None = None) -> float:
+def expected_miss(missed: Sequence[Miss], weight: float, *, last_year: Miss | None = None) -> float:
     """Return a forecast's expected error, from what it ``missed`` in past windows, newest first.
 
     The error common to all windows (``common``) counts in full, as it will recur. The newest window's further
@@ -122,6 +122,6 @@ def _logit(share: float) -> float:
     return float(logit(np.clip(share, TINY, 1 - TINY)))
 
 
-def middle_total(one: float, other: float, weight: float) -> float:
+def middle_total(one: float, other: float, *, weight: float) -> float:
     """Return the total ``weight`` of the way from ``one`` to ``other`` in logs; ``one`` if either is 0."""
     return float(one ** (1 - weight) * other**weight) if one > 0 and other > 0 else float(one)

@@ -59,7 +59,7 @@ class TrainingWindow:
         return (self.n_order_days > 0).astype(float)
 
 
-def training_windows(shop: Shop, known_until: datetime, config: PanelConfig) -> list[TrainingWindow]:
+def training_windows(shop: Shop, known_until: datetime, *, config: PanelConfig) -> list[TrainingWindow]:
     """Return the windows that closed by ``known_until``, newest first, up to the configured number.
 
     Raises ``CannotLearn`` if the history is too short for one, with the horizon that is possible, or if too
@@ -67,8 +67,8 @@ def training_windows(shop: Shop, known_until: datetime, config: PanelConfig) -> 
     """
     horizon = config.horizon(shop)
     cutoffs = shop.past_cutoffs(known_until, horizon, n=config.n_windows, step_days=config.step_days)
-    ids = drawn(shop, known_until, config.max_rows // len(cutoffs))
-    windows = closed_windows(shop, cutoffs, known_until, horizon, ids)
+    ids = drawn(shop, known_until, n_drawn=config.max_rows // len(cutoffs))
+    windows = closed_windows(shop, cutoffs, known_until=known_until, horizon_days=horizon, ids=ids)
     n_known = len(windows[0].rows) if windows else 0
     if n_known < MIN_CUSTOMERS:
         raise CannotLearn(
@@ -79,7 +79,7 @@ def training_windows(shop: Shop, known_until: datetime, config: PanelConfig) -> 
     return windows
 
 
-def drawn(shop: Shop, known_until: datetime, n_drawn: int) -> tuple[str, ...] | None:
+def drawn(shop: Shop, known_until: datetime, *, n_drawn: int) -> tuple[str, ...] | None:
     """Return evenly drawn customers of those seen before ``known_until``; None if they are no more anyway."""
     names, n_drawn = shop.customers_seen(known_until), max(n_drawn, MIN_CUSTOMERS)
     if len(names) <= n_drawn:
@@ -90,6 +90,7 @@ def drawn(shop: Shop, known_until: datetime, n_drawn: int) -> tuple[str, ...] | 
 def closed_windows(
     shop: Shop,
     cutoffs: Sequence[datetime],
+    *,
     known_until: datetime,
     horizon_days: int,
     ids: tuple[str, ...] | None = None,
@@ -103,7 +104,7 @@ def closed_windows(
     known = set(panel.index.get_level_values("cutoff").unique())
     for cutoff in [moment for moment in cutoffs if moment in known]:
         features = pd.DataFrame(panel.xs(cutoff, level="cutoff"))
-        followed = shop.labels(cutoff, horizon_days, known_until).reindex(features.index)
+        followed = shop.labels(cutoff, horizon_days, known_until=known_until).reindex(features.index)
         regularity = fit_rhythm(features, shop.n_days_placed(cutoff, ids))
         rows = Prepared.of(features, regularity).for_horizon(horizon_days)
         windows.append(_window(cutoff, rows, followed, has_money=priced))
@@ -141,7 +142,7 @@ def stacked(parts: Sequence[Doubles]) -> Doubles:
     return np.concatenate(list(parts))
 
 
-def everyone(shop: Shop, cutoff: datetime, ids: Sequence[str] | None = None) -> pd.DataFrame:
+def everyone(shop: Shop, cutoff: datetime, *, ids: Sequence[str] | None = None) -> pd.DataFrame:
     """Return the customer features of everyone seen before ``cutoff``, or of those of them in ``ids``.
 
     Customers who returned everything have no purchase day, and so a row of nulls.

@@ -90,12 +90,12 @@ class Inputs:
     """The ``COLUMNS`` of a typical one-time buyer, used for customers who have no purchase left."""
 
     @classmethod
-    def fit(cls, features: pd.DataFrame, n_days_placed: float, horizon_days: int) -> Self:
+    def fit(cls, features: pd.DataFrame, n_days_placed: float, *, horizon_days: int) -> Self:
         """Fit on the features of today's customers, see ``fit_rhythm``."""
-        return cls.read(features, fit_rhythm(features, n_days_placed), horizon_days)
+        return cls.read(features, fit_rhythm(features, n_days_placed), horizon_days=horizon_days)
 
     @classmethod
-    def read(cls, features: pd.DataFrame, regularity: Regularity | None, horizon_days: int) -> Self:
+    def read(cls, features: pd.DataFrame, regularity: Regularity | None, *, horizon_days: int) -> Self:
         """Build the same from a BG/NBD and its regularity already fitted on these features."""
         rows = Prepared.of(features, regularity).for_horizon(horizon_days)
         once = rows[rows["frequency"] == 0]

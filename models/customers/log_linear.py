@@ -52,7 +52,7 @@ class LogLinear:
     intercept: float
 
     @classmethod
-    def fit(cls, names: tuple[str, ...], rows: pd.DataFrame, truth: Doubles, *, ridge: float) -> Self:
+    def fit(cls, names: tuple[str, ...], rows: pd.DataFrame, *, truth: Doubles, ridge: float) -> Self:
         """Fit P(truth = 1) with an L2 penalty of ``ridge``; a constant if the truth does not vary."""
         known, mean, scale = _standardised(names, rows)
         if not np.ptp(truth):
@@ -67,7 +67,7 @@ class LogLinear:
         return cls(names, mean, scale, tuple(weights.tolist()), intercept)
 
     @classmethod
-    def fit_mean(cls, names: tuple[str, ...], rows: pd.DataFrame, target: Doubles, *, ridge: float) -> Self:
+    def fit_mean(cls, names: tuple[str, ...], rows: pd.DataFrame, *, target: Doubles, ridge: float) -> Self:
         """Fit the mean of ``target``, shape (n,), by least squares with an L2 penalty of ``ridge``."""
         known, mean, scale = _standardised(names, rows)
         middle = float(target.mean())

@@ -38,7 +38,7 @@ def profiles(groups: "pd.Series[Any]", features: pd.DataFrame) -> pd.DataFrame:
     return frame.rename_axis("group").sort_values(["revenue_share", "n_customers"], ascending=False)
 
 
-def favourites(groups: "pd.Series[Any]", history: History, catalogue: Catalogue) -> dict[str, list[str]]:
+def favourites(groups: "pd.Series[Any]", history: History, *, catalogue: Catalogue) -> dict[str, list[str]]:
     """Return the categories each group buys most relative to all customers: lines over expected lines.
 
     By name, at most three per group; empty for a shop without categories.
@@ -48,7 +48,10 @@ def favourites(groups: "pd.Series[Any]", history: History, catalogue: Catalogue)
     of_customer = np.full(len(history.customers) + 1, -1)
     of_customer[codes[codes >= 0]] = group[codes >= 0]
     counts = _counts(
-        of_customer[history.customer], catalogue.category[history.product], len(names), catalogue
+        of_customer[history.customer],
+        catalogue.category[history.product],
+        n_groups=len(names),
+        catalogue=catalogue,
     )
     expected = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0) / max(counts.sum(), 1.0)
     lift = np.divide(counts, expected, out=np.zeros_like(counts), where=counts >= FEWEST_LINES)
@@ -58,7 +61,7 @@ def favourites(groups: "pd.Series[Any]", history: History, catalogue: Catalogue)
     }
 
 
-def _counts(group: Column, category: Ints, n_groups: int, catalogue: Catalogue) -> Doubles:
+def _counts(group: Column, category: Ints, *, n_groups: int, catalogue: Catalogue) -> Doubles:
     counts = np.zeros((n_groups, len(catalogue.categories)))
     known = (group >= 0) & (category >= 0)
     np.add.at(counts, (group[known], category[known]), 1.0)

@@ -180,7 +180,7 @@ def _sum(contributions: "pd.DataFrame", columns: tuple[str, ...]) -> Doubles:
     return np.asarray(contributions[there].to_numpy(float).sum(axis=1))
 
 
-def sentence(code: str, features: Mapping[str, Any], locale: str = DEFAULT) -> str:
+def sentence(code: str, features: Mapping[str, Any], *, locale: str = DEFAULT) -> str:
     """Return the sentence of a code for one customer; the topic alone if a figure is unknown."""
     topic = code.partition(":")[0]
     known = {name: value for name, value in features.items() if isinstance(value, int | float)}
@@ -188,17 +188,17 @@ def sentence(code: str, features: Mapping[str, Any], locale: str = DEFAULT) -> s
     counted = known.get(COUNTED.get(topic, ""), math.nan)
     n = None if math.isnan(counted) else round(counted)
     try:
-        return say(TEXTS, f"{topic}.once" if once else topic, locale, n=n, **known)
+        return say(TEXTS, f"{topic}.once" if once else topic, locale=locale, n=n, **known)
     except KeyError:
         return topic
 
 
 def sentences(
-    row: Mapping[str, Any], features: Mapping[str, Any], locale: str = DEFAULT
+    row: Mapping[str, Any], features: Mapping[str, Any], *, locale: str = DEFAULT
 ) -> list[dict[str, str]]:
     """Return ``{code, effect, text}`` of each reason in a row of ``COLUMNS``; ``effect`` is on the risk."""
     stored = [str(row[name]) for name in COLUMNS if isinstance(row.get(name), str)]
     return [
-        {"code": topic, "effect": effect, "text": sentence(topic, features, locale)}
+        {"code": topic, "effect": effect, "text": sentence(topic, features, locale=locale)}
         for topic, _, effect in (code.partition(":") for code in stored)
     ]

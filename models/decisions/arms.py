@@ -59,19 +59,19 @@ class ValuedArms(NamedTuple):
     rules: tuple[str, ...]
 
 
-def weigh(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> ValuedArms:
+def weigh(case: Case, goods: Goods, *, terms: Terms, days: int = 0) -> ValuedArms:
     """Value every arm in money and apply every rule; rules of time look ``days`` days ahead (0: today)."""
     table = terms.table
-    economics = economics_of(case, goods, table)
-    barred = barred_actions(case, table, terms, days)
-    refusing = goods_rules(case, goods, terms) if table.n_with_product else ()
+    economics = economics_of(case, goods, table=table)
+    barred = barred_actions(case, table, terms=terms, days=days)
+    refusing = goods_rules(case, goods, terms=terms) if table.n_with_product else ()
     by_goods = first_refusal(refusing, case.product.shape)
     refused = refused_arms(case, table, worth=economics.worth, barred=barred, by_goods=by_goods)
     asked = (*barred.rules, cannot_know(economics.worth), *refusing)
     return ValuedArms(table, *economics, refused, barred, tuple(rule.rule for rule in asked))
 
 
-def economics_of(case: Case, goods: Goods, table: ActionTable) -> ArmEconomics:
+def economics_of(case: Case, goods: Goods, *, table: ActionTable) -> ArmEconomics:
     """Return the economics of the arms with a product, followed by those without."""
     if not table.n_with_product:
         return _economics_without_product(case, table)
@@ -139,7 +139,7 @@ class BarredActions(NamedTuple):
     rules: tuple[Refusal, ...]
 
 
-def barred_actions(case: Case, table: ActionTable, terms: Terms, days: int) -> BarredActions:
+def barred_actions(case: Case, table: ActionTable, *, terms: Terms, days: int) -> BarredActions:
     """Return the result of every rule about people and time for the next ``days`` days, by action."""
     shape, economics = (len(case.product), len(table)), terms.economics
     if case.standing is None:
@@ -147,14 +147,16 @@ def barred_actions(case: Case, table: ActionTable, terms: Terms, days: int) -> B
         rules = tuple(rule._replace(mask=rule.mask[:, None]) for rule in asked)
         return BarredActions(first_refusal(rules, shape), np.zeros(shape), np.full(shape, np.inf), rules)
     recorded = case.people.consent_recorded
-    when = timing(case.standing, table, economics, terms.policy, recorded=recorded, days=days)
+    when = timing(
+        case.standing, table, economics=economics, policy=terms.policy, recorded=recorded, days=days
+    )
     cap = frequency_cap(case.people, economics)
     *rest, meant = when.refusals
     rules = (*rest, cap._replace(mask=cap.mask[:, None]), meant)
     return BarredActions(first_refusal(rules, shape), when.opens, when.closes, rules)
 
 
-def goods_rules(case: Case, goods: Goods, terms: Terms) -> tuple[Refusal, ...]:
+def goods_rules(case: Case, goods: Goods, *, terms: Terms) -> tuple[Refusal, ...]:
     """Return the result of every rule about products for the candidates, each broadcasting to (n, k)."""
     none = np.zeros(1, bool)
     return (

@@ -72,7 +72,7 @@ class Terms:
             action.model_copy(update=plain) if action.name == OFFER.name else action
             for action in self.actions
         ]
-        return ActionTable.of(actions, self.economics, self.policy)
+        return ActionTable.of(actions, self.economics, policy=self.policy)
 
     @cached_property
     def through(self) -> dict[Channel, "Terms"]:
@@ -108,7 +108,7 @@ class Case:
     """By action: change in the chance of an order within the horizon, learnt from an experiment; (n,)."""
 
     @classmethod
-    def of_one(cls, people: People, product: Any, chance: Any, days_since_bought: Any) -> Self:
+    def of_one(cls, people: People, product: Any, *, chance: Any, days_since_bought: Any) -> Self:
         """Build the case of one customer (``people`` of length 1) from sequences of length k."""
         products = np.asarray(product, np.int32).reshape(1, -1)
         chances = np.asarray(chance, np.float64).reshape(1, -1)

@@ -65,13 +65,13 @@ class Options:
         return product, worth, np.where(some, self.chance[taken], np.nan), spend
 
 
-def options(case: Case, goods: Goods, terms: Terms, *, days: int = 0) -> Options:
+def options(case: Case, goods: Goods, *, terms: Terms, days: int = 0) -> Options:
     """Return what every action could earn from each customer, under every rule.
 
     An arm counts as permitted if the rules of time permit it within ``days`` days (0: today); ``opens`` and
     ``closes`` then say when. Works in blocks of customers, so that only the result grows with their number.
     """
-    parts = [_of_block(block, goods, terms, days) for block in _blocks(_with_a_place(case), terms)]
+    parts = [_of_block(block, goods, terms=terms, days=days) for block in _blocks(_with_a_place(case), terms)]
     columns = [np.concatenate(column) for column in zip(*(part[0] for part in parts), strict=True)]
     worth, product, chance, moved, spend, refused, opens, closes = columns
     return Options(
@@ -89,10 +89,10 @@ def _blocks(case: Case, terms: Terms) -> Iterator[Case]:
 
 
 def _of_block(
-    case: Case, goods: Goods, terms: Terms, days: int
+    case: Case, goods: Goods, *, terms: Terms, days: int
 ) -> tuple[tuple[NDArray[np.generic], ...], ValuedArms]:
     """Return the columns of ``Options`` for a block, in their order, and the arms they came from."""
-    arms = weigh(case, goods, terms, days=days)
+    arms = weigh(case, goods, terms=terms, days=days)
     n, k = case.product.shape
     n_with = arms.table.n_with_product
     edge = n_with * k

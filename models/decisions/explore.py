@@ -34,7 +34,7 @@ class Explored:
     """The total probability of that action, including by being held out; shape (n,)."""
 
 
-def explore(case: Case, goods: Goods, terms: Terms, uniform: Doubles) -> Explored:
+def explore(case: Case, goods: Goods, *, terms: Terms, uniform: Doubles) -> Explored:
     """Draw actions for everyone by the shop's policy; ``uniform`` are numbers in [0, 1), shape (n,).
 
     Held-out customers get nothing. Since they too were drawn at random, the share held out is part of the
@@ -44,7 +44,7 @@ def explore(case: Case, goods: Goods, terms: Terms, uniform: Doubles) -> Explore
     if case.standing is not None:  # without it nobody is held out
         share, held = terms.policy.held_out_share, case.standing.held_out
         case = replace(case, standing=replace(case.standing, held_out=np.zeros_like(held)))
-    options = options_of(case, goods, terms)
+    options = options_of(case, goods, terms=terms)
     chances = policy_of(options, terms.policy)
     action = np.where(held, NOTHING, draw(chances, uniform)).astype(np.int32)
     kept = (1 - share) * chances[np.arange(len(chances)), action]

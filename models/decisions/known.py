@@ -37,8 +37,8 @@ class Known:
         self,
         rows: Ints,
         history: History,
-        goods: Goods,
         *,
+        goods: Goods,
         people: People,
         product: Ints,
         chance: Money,
@@ -56,8 +56,10 @@ class Known:
             chance,
             days_since_bought,
             standing=self.standing.take(rows) if standing is None else standing,
-            role=roles(history, product, days_since_bought, goods, self.products),
-            kind_cooling=kind_cooling(history, product, self.products),
+            role=roles(
+                history, product, days_since_bought=days_since_bought, goods=goods, facts=self.products
+            ),
+            kind_cooling=kind_cooling(history, product, facts=self.products),
             learnt={name: change[rows] for name, change in self.learnt.items()},
         )
 
@@ -75,7 +77,7 @@ class Known:
         return cls(Standing.load(folder / "standing"), ProductFacts.load(folder / "products"), learnt)
 
 
-def learnt_effects(uplift: "Uplift", features: "pd.DataFrame", table: ActionTable) -> dict[str, Money]:
+def learnt_effects(uplift: "Uplift", features: "pd.DataFrame", *, table: ActionTable) -> dict[str, Money]:
     """Return, by action of the table, the learnt effects; actions without one are left out.
 
     ``features`` are customer features, one row per customer.

@@ -67,14 +67,14 @@ class Decision:
         return column % k if column < self.arms.table.n_with_product * k else NOTHING
 
 
-def choose(case: Case, goods: Goods, terms: Terms) -> Decision:
+def choose(case: Case, goods: Goods, *, terms: Terms) -> Decision:
     """Choose for every customer the permitted arm that is worth most, or nothing.
 
     Assumes that an offer lifts each chance by the same share and sells one unit; this is wrong if it only
     brings a purchase forward. Rules of time apply as of today. Ties go to doing nothing, then to the first
     action, then to the lower product code.
     """
-    arms = weigh(case, goods, terms)
+    arms = weigh(case, goods, terms=terms)
     best = best_arm(arms, case.product)
     action, choice, money, chance = _pick(case, arms, best)
     return Decision(case.product, action, choice, money, chance, arms)
@@ -107,7 +107,7 @@ def merge_lists(lists: ReadyLists) -> tuple[Ints, Money]:
     return np.hstack(products), np.hstack(chances)
 
 
-def save_goods_and_terms(folder: Path, goods: Goods, terms: Terms) -> None:
+def save_goods_and_terms(folder: Path, goods: Goods, *, terms: Terms) -> None:
     """Write what ``choose`` needs besides the case: arrays of the goods, and the terms as JSON."""
     write_arrays(folder, {part.name: getattr(goods, part.name) for part in fields(goods)})
     (folder / "terms.json").write_text(TERMS.dump_json(terms, indent=1).decode(), encoding="utf-8")

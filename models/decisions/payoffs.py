@@ -34,7 +34,7 @@ def policies(case: Case, decision: Decision) -> dict[str, Ints]:
     return {"next_best_offer": ours, "likelihood": likelihood, "all": likeliest, "none": nobody}
 
 
-def payoff(case: Case, column: Ints, bought: Bools, goods: Goods, terms: Terms) -> Money:
+def payoff(case: Case, column: Ints, *, bought: Bools, goods: Goods, terms: Terms) -> Money:
     """Return each customer's margin under a policy, from what was bought and the *assumed* effect: (n,).
 
     If chances are calibrated, its mean equals the worth that the policy expected.
@@ -50,13 +50,13 @@ def payoff(case: Case, column: Ints, bought: Bools, goods: Goods, terms: Terms) 
     return money
 
 
-def bought_of(labels: pd.DataFrame, product: Ints, history: History) -> Bools:
+def bought_of(labels: pd.DataFrame, product: Ints, *, history: History) -> Bools:
     """Mark the candidates (n, k), rows as in ``history``, that are in ``labels`` (one row per pair)."""
     wanted = np.arange(len(product), dtype=np.int64)[:, None] * len(history.products) + product
     return np.asarray(np.isin(wanted, history.pairs_of(labels)) & (product >= 0))
 
 
-def summary_of(case: Case, column: Ints, bought: Bools, goods: Goods) -> dict[str, float]:
+def summary_of(case: Case, column: Ints, *, bought: Bools, goods: Goods) -> dict[str, float]:
     """Return how many offers a policy makes, their chance, the share bought, and the margin at stake."""
     rows = np.flatnonzero(column >= 0)
     at = (rows, column[rows])

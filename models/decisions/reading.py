@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from features.shop import Shop
 
 
-def read_people(shop: "Shop", cutoff: datetime, customers: Vocabulary) -> People:
+def read_people(shop: "Shop", cutoff: datetime, *, customers: Vocabulary) -> People:
     """Read consent and the contacts of the 28 days before ``cutoff``, one row per customer."""
-    since = naive_utc(shift_days(cutoff, -28, shop.timezone))
+    since = naive_utc(shift_days(cutoff, -28, timezone=shop.timezone))
     given = shop.con.raw_sql(_CONSENT.format(column="email_consent")).fetchnumpy()
     sent = shop.con.raw_sql(_CONTACTS.format(since=since, moment=naive_utc(cutoff))).fetchnumpy()
     people = People.nobody_known(len(customers))
-    _put(people.consent, customers, given["customer_id"], given["consent"])
-    _put(people.n_contacts_28d, customers, sent["customer_id"], sent["n"])
+    _put(people.consent, customers, ids=given["customer_id"], values=given["consent"])
+    _put(people.n_contacts_28d, customers, ids=sent["customer_id"], values=sent["n"])
     return replace(people, consent_recorded=bool((given["consent"] != NOT_RECORDED).any()))
 
 
 def read_standing(
-    shop: "Shop", cutoff: datetime, customers: Vocabulary, scores: "pd.DataFrame | None" = None
+    shop: "Shop", cutoff: datetime, *, customers: Vocabulary, scores: "pd.DataFrame | None" = None
 ) -> Standing:
     """Read where each customer stands at ``cutoff``, one row per customer of the vocabulary.
 
@@ -49,20 +49,22 @@ def read_standing(
     facts = {"moment": naive_utc(cutoff), "day": local_day(cutoff, zone), "zone": zone}
     standing = replace(
         Standing.unknown(len(customers)),
-        held_out=draw_held_out(customers.ids, policy.held_out_share, policy.held_out_salt),
+        held_out=draw_held_out(customers.ids, policy.held_out_share, salt=policy.held_out_salt),
         consent=_consents(shop, customers),
     )
-    _put_contacts(standing, shop, customers, facts)
-    _put_orders(standing, shop, customers, facts)
-    _put_deliveries(standing, shop, customers, facts)
-    _put_birthdays(standing, shop, customers, cutoff)
+    _put_contacts(standing, shop, customers=customers, facts=facts)
+    _put_orders(standing, shop, customers=customers, facts=facts)
+    _put_deliveries(standing, shop, customers=customers, facts=facts)
+    _put_birthdays(standing, shop, customers=customers, cutoff=cutoff)
     horizon = shop.settings.horizon_days
     return (
-        standing if scores is None else with_scores(standing, scores.reindex(customers.all_names()), horizon)
+        standing
+        if scores is None
+        else with_scores(standing, scores.reindex(customers.all_names()), horizon_days=horizon)
     )
 
 
-def with_scores(standing: Standing, scores: "pd.DataFrame", horizon_days: int) -> Standing:
+def with_scores(standing: Standing, scores: "pd.DataFrame", *, horizon_days: int) -> Standing:
     """Return the same customers with risk, margin and rank from ``scores`` (their rows, in their order)."""
     import pandas as pd
 
@@ -73,7 +75,9 @@ def with_scores(standing: Standing, scores: "pd.DataFrame", horizon_days: int) -
     return replace(standing, risk=risk, margin=margin_if_stays(expected, risk), rank=rank)
 
 
-def group_days(groups: Mapping[str, ProductGroup], paths: list[str], field: str, default: int = 0) -> Floats:
+def group_days(
+    groups: Mapping[str, ProductGroup], paths: list[str], *, field: str, default: int = 0
+) -> Floats:
     """Return a product group's ``field`` (days) for each category path; ``default`` if no group matches."""
     days = np.full(len(paths), np.nan, np.float32)
     for group in groups.values():
@@ -92,7 +96,7 @@ def _word(group: ProductGroup) -> str:
     )
 
 
-def _put(column: Column, customers: Vocabulary, ids: Any, values: Any) -> None:
+def _put(column: Column, customers: Vocabulary, *, ids: Any, values: Any) -> None:
     """Write values into the rows of known ids; NULL leaves the old value."""
     codes, masked = customers.codes(ids.tolist()), np.ma.asarray(values)
     known = (codes >= 0) & ~np.ma.getmaskarray(masked)
@@ -105,29 +109,33 @@ def _consents(shop: "Shop", customers: Vocabulary) -> NDArray[np.int8]:
     for at, channel in enumerate(CHANNELS):
         if f"{channel}_consent" in columns:
             given = shop.con.raw_sql(_CONSENT.format(column=f"{channel}_consent")).fetchnumpy()
-            _put(consents[:, at], customers, given["customer_id"], given["consent"])
+            _put(consents[:, at], customers, ids=given["customer_id"], values=given["consent"])
     return consents
 
 
-def _put_contacts(standing: Standing, shop: "Shop", customers: Vocabulary, facts: Mapping[str, Any]) -> None:
+def _put_contacts(
+    standing: Standing, shop: "Shop", *, customers: Vocabulary, facts: Mapping[str, Any]
+) -> None:
     contacts = shop.con.raw_sql(_LAST_CONTACTS.format(**facts)).df()
     recent = contacts.groupby("customer_id")["n_7d"].sum()
-    _put(standing.n_contacts_7d, customers, recent.index, recent.to_numpy())
+    _put(standing.n_contacts_7d, customers, ids=recent.index, values=recent.to_numpy())
     for at, name in enumerate(NAMES):
         rows = contacts[contacts["action"] == name]
-        _put(standing.since_action[:, at], customers, rows["customer_id"], rows["days"])
+        _put(standing.since_action[:, at], customers, ids=rows["customer_id"], values=rows["days"])
 
 
-def _put_orders(standing: Standing, shop: "Shop", customers: Vocabulary, facts: Mapping[str, Any]) -> None:
+def _put_orders(standing: Standing, shop: "Shop", *, customers: Vocabulary, facts: Mapping[str, Any]) -> None:
     orders = shop.con.raw_sql(_ORDERS.format(**facts)).fetchnumpy()
     for event in ("first_order", "last_order"):
-        _put(standing.since[:, EVENTS.index(event)], customers, orders["customer_id"], orders[event])
-    _put(standing.n_orders, customers, orders["customer_id"], orders["n_orders"])
-    _put(standing.basket, customers, orders["customer_id"], orders["basket"])
+        _put(
+            standing.since[:, EVENTS.index(event)], customers, ids=orders["customer_id"], values=orders[event]
+        )
+    _put(standing.n_orders, customers, ids=orders["customer_id"], values=orders["n_orders"])
+    _put(standing.basket, customers, ids=orders["customer_id"], values=orders["basket"])
 
 
 def _put_deliveries(
-    standing: Standing, shop: "Shop", customers: Vocabulary, facts: Mapping[str, Any]
+    standing: Standing, shop: "Shop", *, customers: Vocabulary, facts: Mapping[str, Any]
 ) -> None:
     policy = shop.settings.contact_policy
     deliveries = shop.con.raw_sql(
@@ -142,11 +150,11 @@ def _put_deliveries(
     _put(
         standing.since[:, EVENTS.index("delivery")],
         customers,
-        deliveries["customer_id"],
-        deliveries["delivery"],
+        ids=deliveries["customer_id"],
+        values=deliveries["delivery"],
     )
-    _put(standing.settles_in, customers, deliveries["customer_id"], deliveries["settles_in"])
-    _put(standing.return_open, customers, deliveries["customer_id"], deliveries["return_open"])
+    _put(standing.settles_in, customers, ids=deliveries["customer_id"], values=deliveries["settles_in"])
+    _put(standing.return_open, customers, ids=deliveries["customer_id"], values=deliveries["return_open"])
 
 
 def _settling_sql(groups: Mapping[str, ProductGroup], policy: ContactPolicy) -> str:
@@ -159,13 +167,13 @@ def _settling_sql(groups: Mapping[str, ProductGroup], policy: ContactPolicy) -> 
     return f"CASE{cases} ELSE {policy.settling_days} END" if cases else str(policy.settling_days)
 
 
-def _put_birthdays(standing: Standing, shop: "Shop", customers: Vocabulary, cutoff: datetime) -> None:
+def _put_birthdays(standing: Standing, shop: "Shop", *, customers: Vocabulary, cutoff: datetime) -> None:
     birthdays = shop.con.raw_sql(
         "SELECT customer_id, birthday FROM customers WHERE birthday IS NOT NULL"
     ).fetchnumpy()
     born = np.asarray(birthdays["birthday"]).astype("datetime64[D]")
     days = days_since_birthday(born, day_number(local_day(cutoff, shop.timezone)))
-    _put(standing.since[:, EVENTS.index("birthday")], customers, birthdays["customer_id"], days)
+    _put(standing.since[:, EVENTS.index("birthday")], customers, ids=birthdays["customer_id"], values=days)
 
 
 def days_since_birthday(born: NDArray[np.datetime64], today: int) -> Floats:

@@ -21,7 +21,7 @@ from models.policy.subjects import People
 
 
 def rank_customers(
-    scores: pd.DataFrame, people: People, economics: Economics, *, horizon_days: int
+    scores: pd.DataFrame, people: People, *, economics: Economics, horizon_days: int
 ) -> pd.DataFrame:
     """Rank customers by what contacting them is expected to earn relative to its cost.
 
@@ -43,7 +43,7 @@ def rank_customers(
     gain = incremental_margin(1 - risk, moved, margin=stays, discount=0, cost=cost)
     refusals = (*contact_refusals(people, economics), cannot_know(gain))
     refused = first_refusal(refusals, gain.shape)
-    order = _order(gain, cost, refused, scores.index)
+    order = _order(gain, cost, refused=refused, ids=scores.index)
     columns = {
         f"churn_probability_{horizon_days}d": risk,
         f"expected_margin_if_stays_{horizon_days}d": stays,
@@ -81,7 +81,7 @@ def _names(refusals: Sequence[Refusal], refused: NDArray[np.int8]) -> "pd.Catego
     return pd.Categorical.from_codes(refused + 1, pd.Index(["", *(refusal.rule for refusal in refusals)]))
 
 
-def _order(gain: Money, cost: Money, refused: NDArray[np.int8], ids: pd.Index) -> Rows:
+def _order(gain: Money, cost: Money, *, refused: NDArray[np.int8], ids: pd.Index) -> Rows:
     """Return rows by group (worthwhile, permitted, refused), gain per cost, gain, customer_id."""
     group = np.where(refused >= 0, 2, np.where(gain > 0, 0, 1))
     by_id = np.arange(len(ids)) if ids.is_monotonic_increasing else np.asarray(ids.argsort())

@@ -61,16 +61,19 @@ class ProductFacts:
     -1."""
 
     @classmethod
-    def read(cls, shop: "Shop", cutoff: "datetime", accessories: Ints | None = None) -> "ProductFacts":
+    def read(cls, shop: "Shop", cutoff: "datetime", *, accessories: Ints | None = None) -> "ProductFacts":
         """Read the facts as of ``cutoff``, aligned to its catalogue; with ``accessories`` if known."""
         catalogue, history = shop.catalogue(cutoff), shop.history(cutoff)
         paths = [*catalogue.categories.all_names(), ""]
         groups, policy = shop.settings.product_groups, shop.settings.contact_policy
-        days = group_days(groups, paths, "same_kind_days")
-        settling = group_days(groups, paths, "settling_days", policy.settling_days) + policy.delivery_days
+        days = group_days(groups, paths, field="same_kind_days")
+        settling = (
+            group_days(groups, paths, field="settling_days", default=policy.settling_days)
+            + policy.delivery_days
+        )
         units = _units(history)
         if accessories is None:
-            accessories = together(history, catalogue.category, N_ACCESSORIES).near.product
+            accessories = together(history, catalogue.category, n=N_ACCESSORIES).near.product
         return cls(
             category=catalogue.category,
             same_kind_days=days[catalogue.category],
@@ -95,19 +98,19 @@ class ProductFacts:
 
 
 def roles(
-    history: History, product: Ints, days_since_bought: Money, goods: Goods, facts: ProductFacts
+    history: History, product: Ints, *, days_since_bought: Money, goods: Goods, facts: ProductFacts
 ) -> Bytes:
     """Return the roles of each candidate for each customer of ``history``, as bits; shape (n, k)."""
     new, price = np.isnan(days_since_bought), goods.price[product]
-    usual = usual_price(history, product, goods.price, facts.category)
+    usual = usual_price(history, product, price=goods.price, category=facts.category)
     with np.errstate(invalid="ignore"):
         better = new & (price >= DEARER * usual) & (price <= DEAREST * usual)
         due = days_since_bought >= DUE_SHARE * facts.repeat_days[product]
-    flash = new & (facts.flash[product] | goes_with(history, product, facts.accessories))
+    flash = new & (facts.flash[product] | goes_with(history, product, accessories=facts.accessories))
     return np.asarray(ANY | NEW * new | BETTER * better | DUE * due | FLASH * flash, np.uint8)
 
 
-def goes_with(history: History, product: Ints, accessories: Ints) -> Bools:
+def goes_with(history: History, product: Ints, *, accessories: Ints) -> Bools:
     """Mark candidates (n, k) that are accessories of what the customer bought in the last ``SALES_DAYS``."""
     since = history.cutoff_day - SALES_DAYS
     rows = (history.indptr, history.product, history.day)
@@ -130,15 +133,15 @@ def _goes_with(rows: tuple[Any, Ints, Ints], since: int, product: Ints, accessor
     return goes
 
 
-def kind_cooling(history: History, product: Ints, facts: ProductFacts) -> Bools | None:
+def kind_cooling(history: History, product: Ints, *, facts: ProductFacts) -> Bools | None:
     """Mark candidates of a category the customer bought from too recently; None if none has a limit."""
     if not (facts.same_kind_days > 0).any():
         return None
-    since = days_since_kind(history, product, facts.category)
+    since = days_since_kind(history, product, category=facts.category)
     return np.asarray(since < facts.same_kind_days[product])
 
 
-def usual_price(history: History, product: Ints, price: Money, category: Ints) -> Money:
+def usual_price(history: History, product: Ints, *, price: Money, category: Ints) -> Money:
     """Return the mean price each customer paid in each candidate's category; NaN without purchases."""
     n = int(category.max(initial=-1)) + 2  # categories, none (-1), and one that nobody bought from
     kind, cost = category[history.product].astype(np.int64), price[history.product]

@@ -184,10 +184,10 @@ TEXTS: Table = {
 
 def told(code: str, locale: str = DEFAULT, **words: object) -> str:
     """Return a sentence in a language."""
-    return say(TEXTS, code, locale, **words)
+    return say(TEXTS, code, locale=locale, **words)
 
 
-def reason_of(rule: str, terms: Terms, locale: str = DEFAULT) -> str:
+def reason_of(rule: str, terms: Terms, *, locale: str = DEFAULT) -> str:
     """Return why a rule refuses."""
     limits = {
         "frequency_cap": terms.economics.max_contacts_28d,
@@ -202,6 +202,6 @@ def called(action: str, locale: str = DEFAULT) -> str:
     return told(f"action_{action}", locale)
 
 
-def amount(money: float, terms: Terms, locale: str = DEFAULT) -> str:
+def amount(money: float, terms: Terms, *, locale: str = DEFAULT) -> str:
     """Return a sum of money with its sign and, if known, its currency."""
     return told("amount", locale, money=money, currency=terms.currency).rstrip()

@@ -22,9 +22,9 @@ OPEN_END_DAYS = 3650
 def explain(
     decision: Decision,
     case: Case,
+    *,
     terms: Terms,
     row: int,
-    *,
     products: Sequence[str],
     names: Sequence[str],
     locale: str = DEFAULT,
@@ -52,22 +52,22 @@ def explain(
         terms.money: options[0][2],
         terms.probability: None if action == NOTHING else float(decision.chance[row]),
         "currency": terms.currency,
-        "effect": effect_of(options[0][0], case, terms),
+        "effect": effect_of(options[0][0], case, terms=terms),
         "window": window(decision, row),
-        "reason": _reason(decision, case, terms, row, names=names, locale=locale),
+        "reason": _reason(decision, case, terms=terms, row=row, names=names, locale=locale),
         "runners_up": runners_up,
         "ruled_out": [
-            {"product_id": product} | _why(decision, code, terms, locale)
+            {"product_id": product} | _why(decision, code, terms=terms, locale=locale)
             for product, code in _ruled_out(decision, row, products)
         ],
         "ruled_out_actions": [
-            {"action": action} | _why(decision, code, terms, locale)
+            {"action": action} | _why(decision, code, terms=terms, locale=locale)
             for action, code in _ruled_out_actions(decision, row)
         ],
     }
 
 
-def effect_of(name: str, case: Case, terms: Terms) -> str:
+def effect_of(name: str, case: Case, *, terms: Terms) -> str:
     """Return the origin of an action's effect: ``learnt`` from an experiment, or ``assumed``."""
     return "learnt" if name in case.learnt else terms.effect
 
@@ -93,9 +93,9 @@ def _options(decision: Decision, row: int, products: Sequence[str]) -> list[tupl
     return options
 
 
-def _why(decision: Decision, code: int, terms: Terms, locale: str) -> dict[str, str]:
+def _why(decision: Decision, code: int, *, terms: Terms, locale: str) -> dict[str, str]:
     rule = decision.arms.rules[code]
-    return {"rule": rule, "reason": reason_of(rule, terms, locale)}
+    return {"rule": rule, "reason": reason_of(rule, terms, locale=locale)}
 
 
 def _ruled_out(decision: Decision, row: int, products: Sequence[str]) -> list[tuple[str | None, int]]:
@@ -126,16 +126,16 @@ def _ruled_out_actions(decision: Decision, row: int) -> list[tuple[str, int]]:
 
 
 def _reason(
-    decision: Decision, case: Case, terms: Terms, row: int, *, names: Sequence[str], locale: str
+    decision: Decision, case: Case, *, terms: Terms, row: int, names: Sequence[str], locale: str
 ) -> str:
     best = int(decision.order[row, 0]) if decision.order.shape[1] else NOTHING
     if best == NOTHING:
         refusals = decision.arms.refused[row][decision.arms.refused[row] != NO_ARM]
-        return _all_refused(refusals, decision.arms.rules, terms, locale)
+        return _all_refused(refusals, decision.arms.rules, terms=terms, locale=locale)
     arms, candidate = decision.arms, decision.candidate_of(best)
     at, name = decision.action_of(best), arms.table.actions[decision.action_of(best)].name
     what = "contact" if candidate == NOTHING else "product"
-    assumed = effect_of(name, case, terms) == "assumed"
+    assumed = effect_of(name, case, terms=terms) == "assumed"
     off = float(arms.table.discount[at])
     effect = told(
         f"effect_of_{what}" if assumed else "effect_learnt", locale, share=float(arms.table.effect[at])
@@ -143,7 +143,7 @@ def _reason(
     earns = told(
         "earns_discounted" if off else "earns",
         locale,
-        money=amount(float(arms.worth[row, best]), terms, locale),
+        money=amount(float(arms.worth[row, best]), terms, locale=locale),
         cost=float(arms.table.cost[at]),
         off=off,
     )
@@ -160,20 +160,20 @@ def _reason(
     return said if decision.action[row] != NOTHING else told("better_nothing", locale, best=said)
 
 
-def why_nothing(options: Options, row: int, terms: Terms, *, locale: str = DEFAULT) -> str:
+def why_nothing(options: Options, row: int, *, terms: Terms, locale: str = DEFAULT) -> str:
     """Explain why a customer gets none of the options, by the rules' reasons."""
     refusals = options.refused[row][options.refused[row] != NO_ARM]
     if (refusals == PERMITTED).any():
         return told("not_worth", locale)
-    return _all_refused(refusals, options.rules, terms, locale)
+    return _all_refused(refusals, options.rules, terms=terms, locale=locale)
 
 
-def _all_refused(refusals: Column, rules: Sequence[str], terms: Terms, locale: str) -> str:
+def _all_refused(refusals: Column, rules: Sequence[str], *, terms: Terms, locale: str) -> str:
     """Say what refused everything; ``refusals`` holds the refusing rule of each refused thing."""
     if not len(refusals):
         return told("nothing", locale, why=told("no_candidates", locale))
     counts = np.bincount(refusals, minlength=len(rules)).tolist()
-    reasons = [(reason_of(rule, terms, locale), n) for rule, n in zip(rules, counts, strict=True) if n]
+    reasons = [(reason_of(rule, terms, locale=locale), n) for rule, n in zip(rules, counts, strict=True) if n]
     if len(reasons) == 1:
         return told("nothing", locale, why=reasons[0][0])
     parts = "; ".join(f"{reason} ({n})" for reason, n in reasons)

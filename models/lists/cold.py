@@ -56,7 +56,7 @@ class AttributeSegments:
         known = [_lines(row) for row in frame[[*ATTRIBUTES]].to_dict("records")]
         history = shop.history(cutoff)
         codes = history.customers.codes(frame["customer_id"].tolist())
-        names, lift = _lifts(history, shop.catalogue(cutoff).top_category, codes, known)
+        names, lift = _lifts(history, shop.catalogue(cutoff).top_category, codes=codes, known=known)
         if not len(names):
             return None
         waiting = [i for i, code in enumerate(codes.tolist()) if code < 0 and known[i]]
@@ -77,7 +77,7 @@ class AttributeSegments:
         kept = self.customers.codes(left(names))
         return replace(self, customers=Vocabulary(self.customers.ids[kept]), values=self.values[kept])
 
-    def best(self, segments: list[str], popular: Ints, chance: Floats) -> tuple[Ints, Floats] | None:
+    def best(self, segments: list[str], popular: Ints, *, chance: Floats) -> tuple[Ints, Floats] | None:
         """Reorder the best sellers and their chances for these segments; None if none is known."""
         codes = self.names.codes(segments)
         codes = codes[codes >= 0]
@@ -121,7 +121,7 @@ def _lines(attributes: Mapping[Any, Any]) -> list[str]:
 
 
 def _lifts(
-    history: History, category: Ints, codes: Ints, known: list[list[str]]
+    history: History, category: Ints, *, codes: Ints, known: list[list[str]]
 ) -> tuple[Vocabulary, Floats]:
     """Return the segments that are large enough, and their lifts."""
     from scipy.sparse import csr_matrix

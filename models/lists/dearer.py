@@ -93,7 +93,7 @@ def last_of_kind(history: History, kind: Ints) -> Last:
     return Last(history.customer[at], history.product[at])
 
 
-def steps_of(history: History, catalogue: Catalogue, price_step: float, horizon_days: int) -> Steps:
+def steps_of(history: History, catalogue: Catalogue, *, price_step: float, horizon_days: int) -> Steps:
     """Return all pairs of a product and a better version, at most ``price_step`` times the price."""
     kind, size = kinds_of(catalogue), len(catalogue.products)
     fade = np.exp2((history.day - history.cutoff_day) / horizon_days)
@@ -101,8 +101,8 @@ def steps_of(history: History, catalogue: Catalogue, price_step: float, horizon_
     best = np.sort(np.argsort(-sells, kind="stable")[:N_ASSORTMENT])
     assortment = best[(sells[best] > 0) & (catalogue.price[best] > 0)].astype(np.int32)
     words = _words(catalogue)
-    by_kind = _of_one_kind(catalogue.price, kind, sells, assortment, price_step)
-    by_words = _of_like_words(catalogue, words, assortment, price_step)
+    by_kind = _of_one_kind(catalogue.price, kind, sells=sells, assortment=assortment, price_step=price_step)
+    by_words = _of_like_words(catalogue, words, assortment=assortment, price_step=price_step)
     product, version = (np.concatenate(both) for both in zip(by_kind, by_words, strict=True))
     order = np.lexsort((version, product))
     product, version = product[order], version[order]
@@ -111,7 +111,7 @@ def steps_of(history: History, catalogue: Catalogue, price_step: float, horizon_
         "sells": np.log(sells[version] + 0.1),
         "share": np.log((sells[version] + 0.1) / (np.bincount(kind, sells)[kind[version]] + 1)),
         "tried": np.log((new[version] + 0.1) / (sells[version] + 0.2)),
-        "moved": _moved(history, kind, product, version),
+        "moved": _moved(history, kind, product=product, version=version),
         "step": np.log(catalogue.price[version] / catalogue.price[product]),
         "words": _in_common(words, product, version),
         "brand": _same_brand(catalogue, product, version),
@@ -122,7 +122,7 @@ def steps_of(history: History, catalogue: Catalogue, price_step: float, horizon_
 
 
 def _of_one_kind(
-    price: Floats, kind: Ints, sells: Column, assortment: Ints, price_step: float
+    price: Floats, kind: Ints, *, sells: Column, assortment: Ints, price_step: float
 ) -> tuple[Ints, Ints]:
     """Return the pairs within one kind and the price step; of many versions, the best sellers."""
     assortment = assortment[np.lexsort((price[assortment], kind[assortment]))]
@@ -131,10 +131,10 @@ def _of_one_kind(
     at = kind[known].astype(np.float64) * 100.0 + np.log(np.maximum(price[known], 1e-6))
     low = np.searchsorted(place, at + np.log(LEAST_STEP) - 1e-7)
     high = np.searchsorted(place, at + np.log(price_step) + 1e-7, side="right")
-    return _best_in(low, high, assortment, sells, known)
+    return _best_in(low, high, assortment=assortment, sells=sells, known=known)
 
 
-def _best_in(low: Longs, high: Longs, assortment: Ints, sells: Column, known: Ints) -> tuple[Ints, Ints]:
+def _best_in(low: Longs, high: Longs, *, assortment: Ints, sells: Column, known: Ints) -> tuple[Ints, Ints]:
     """Return, for each product, the best sellers of its range of the assortment."""
     n = _chosen(low, high, -sells[assortment], np.zeros((0, 2), np.int64))
     pairs = np.zeros((int(n), 2), np.int64)
@@ -160,7 +160,7 @@ def _chosen(low: Column, high: Column, order: Column, pairs: Column) -> int:
 
 
 def _of_like_words(
-    catalogue: Catalogue, words: Sparse, assortment: Ints, price_step: float
+    catalogue: Catalogue, words: Sparse, *, assortment: Ints, price_step: float
 ) -> tuple[Ints, Ints]:
     """Return pairs within the price step of products without a category whose names share words."""
     some = assortment[(catalogue.category[assortment] < 0) & (np.diff(words.indptr)[assortment] > 0)]
@@ -207,7 +207,7 @@ def _first_time(history: History, fade: Column) -> Column:
     return np.bincount(history.product[first], fade[first], minlength=len(history.products))
 
 
-def _moved(history: History, kind: Ints, product: Ints, version: Ints) -> Column:
+def _moved(history: History, kind: Ints, *, product: Ints, version: Ints) -> Column:
     """Return the log share of a product's customers whose next new product of its kind was the version.
 
     Shrunk to the version's share of all such moves within its kind, with a prior of two customers.

@@ -47,10 +47,10 @@ class LiveRequest:
         """What a list starts from: the cart, or without one the latest purchases."""
         return self.cart if len(self.cart) else self.latest
 
-    def bars(self, rules: Rules, list_name: str, product: Ints) -> Bools:
+    def bars(self, rules: Rules, list_name: str, *, product: Ints) -> Bools:
         """Mark products that a list may not show this customer."""
         had = self.owned[product] | self.tried(list_name, product)
-        return self.barred[product] | rules.barred(list_name, product, had)
+        return self.barred[product] | rules.barred(list_name, product, own=had)
 
     def tried(self, list_name: str, product: Ints) -> Bools:
         """Mark products that are not new to this customer, although all were returned."""

@@ -83,12 +83,12 @@ class Pairs:
 
     def best_first(self, rules: Rules) -> "Pairs":
         """Return them by customer and best first, an order that holds for every list."""
-        return self._at(rules.best_first(self.customer, self.product, self.score))
+        return self._at(rules.best_first(self.customer, self.product, score=self.score))
 
-    def of_list(self, name: str, rules: Rules, ids: Ids) -> "Pairs":
+    def of_list(self, name: str, rules: Rules, *, ids: Ids) -> "Pairs":
         """Return the pairs that a list may contain; ``customer`` holds row numbers of ``ids``."""
-        had = self.own | rules.tried(name, ids, self.customer, self.product)
-        return self._at(~rules.barred(name, self.product, had))
+        had = self.own | rules.tried(name, ids, customer=self.customer, product=self.product)
+        return self._at(~rules.barred(name, self.product, own=had))
 
     def _at(self, rows: Rows | Bools) -> "Pairs":
         return Pairs(*(getattr(self, column)[rows] for column in Pairs.__annotations__))
@@ -105,7 +105,7 @@ def asked_for(history: History, customers: Sequence[str]) -> History:
     return replace(kept, customers=names, indptr=np.concatenate([[0], np.cumsum(sizes)]))
 
 
-def pick(pairs: Pairs, n: int, k: int, rules: Rules) -> Picks:
+def pick(pairs: Pairs, n: int, *, k: int, rules: Rules) -> Picks:
     """Return each customer's best ``k`` pairs, which come best first."""
     order = rules.spread(pairs.customer, pairs.product)
     customer = pairs.customer[order]
@@ -118,7 +118,9 @@ def pick(pairs: Pairs, n: int, k: int, rules: Rules) -> Picks:
     return picks
 
 
-def filled(lists: dict[str, Picks], history: History, popularity: Floats, rules: Rules) -> dict[str, Picks]:
+def filled(
+    lists: dict[str, Picks], history: History, *, popularity: Floats, rules: Rules
+) -> dict[str, Picks]:
     """Fill up short lists with best sellers, each chance capped by the list's last; in place.
 
     Rows of the lists are the customers of ``history``, in whose product codes ``popularity`` is.
@@ -129,20 +131,28 @@ def filled(lists: dict[str, Picks], history: History, popularity: Floats, rules:
     for name, picks in lists.items():
         if LISTS[name].filled:
             for some in _short(picks, history):
-                _fill(picks, some, best, popularity, _barred(name, history.of_customers(some), rules))
-        pin(picks, name, history, popularity, rules)
+                _fill(
+                    picks,
+                    some,
+                    best=best,
+                    popularity=popularity,
+                    barred=_barred(name, history.of_customers(some), rules),
+                )
+        pin(picks, name, history=history, popularity=popularity, rules=rules)
     return lists
 
 
-def pin(picks: Picks, name: str, history: History, popularity: Floats, rules: Rules) -> None:
+def pin(picks: Picks, name: str, *, history: History, popularity: Floats, rules: Rules) -> None:
     """Move products the shop pinned to the front of a list, for customers it may show them to; in place."""
     for code in rules.pinned_to(name)[::-1].tolist():
-        _put_first(picks, code, popularity[code], _may_show(name, code, history, rules))
+        _put_first(
+            picks, code, chance=popularity[code], rows=_may_show(name, code, history=history, rules=rules)
+        )
 
 
 def _barred(name: str, history: History, rules: Rules) -> tuple[Ints, Ints]:
     """Return pairs of customer and product that a list may not contain."""
-    own = rules.barred(name, history.product, np.ones(len(history.product), bool))
+    own = rules.barred(name, history.product, own=np.ones(len(history.product), bool))
     row, product = rules.tried_pairs(name, history.customers.ids)
     return np.append(history.customer[own], row), np.append(history.product[own], product)
 
@@ -158,7 +168,7 @@ def _short(picks: Picks, history: History) -> Iterator[Ints]:
         short = short[step:]
 
 
-def _fill(picks: Picks, some: Ints, best: Ints, popularity: Floats, barred: tuple[Ints, Ints]) -> None:
+def _fill(picks: Picks, some: Ints, *, best: Ints, popularity: Floats, barred: tuple[Ints, Ints]) -> None:
     """Fill up the lists of ``some``, looking at enough best sellers that sufficiently many are permitted."""
     product, k = picks.product[some], picks.product.shape[1]
     n_barred = np.bincount(barred[0], minlength=len(some)).max()
@@ -180,16 +190,18 @@ def _fill(picks: Picks, some: Ints, best: Ints, popularity: Floats, barred: tupl
     picks.score[some[row], rank] = np.minimum(popularity[best[at]], last[row])
 
 
-def _may_show(name: str, code: int, history: History, rules: Rules) -> Bools:
+def _may_show(name: str, code: int, *, history: History, rules: Rules) -> Bools:
     """Return for whom a list may contain a product."""
     own = np.zeros(len(history.customers), bool)
     own[history.customer[history.product == code]] = True
     product = np.full(len(own), code, np.int32)
-    own |= rules.tried(name, history.customers.ids, np.arange(len(own), dtype=np.int32), product)
-    return ~rules.barred(name, product, own)
+    own |= rules.tried(
+        name, history.customers.ids, customer=np.arange(len(own), dtype=np.int32), product=product
+    )
+    return ~rules.barred(name, product, own=own)
 
 
-def _put_first(picks: Picks, code: int, chance: float, rows: Bools) -> None:
+def _put_first(picks: Picks, code: int, *, chance: float, rows: Bools) -> None:
     """Move a product to the front of some lists; if it was not in them, the last one drops out."""
     product = picks.product[rows]
     place = np.where((product == code).any(axis=1), (product == code).argmax(axis=1), product.shape[1] - 1)
@@ -202,7 +214,7 @@ def _put_first(picks: Picks, code: int, chance: float, rows: Bools) -> None:
     picks.put(rows, moved)
 
 
-def frame(lists: dict[str, Picks], customers: Sequence[str], products: Ids) -> "pd.DataFrame":
+def frame(lists: dict[str, Picks], customers: Sequence[str], *, products: Ids) -> "pd.DataFrame":
     """Return lists as one table with ``COLUMNS``; ``rank`` starts at 1."""
     import pandas as pd
 

@@ -56,12 +56,15 @@ class Rules:
         cls,
         history: History,
         catalogue: Catalogue,
+        *,
         lists: Lists,
         horizon_days: int,
         back: BroughtBack | None = None,
     ) -> Self:
         """Learn which categories are bought again as of the history's cutoff; apply the shop's settings."""
-        learnt = learnt_returns(history, catalogue.category, lists.min_return_share, horizon_days)
+        learnt = learnt_returns(
+            history, catalogue.category, min_share=lists.min_return_share, horizon_days=horizon_days
+        )
         returns = _over(lists.returns, catalogue, learnt)
         boost = _over(lists.boosted, catalogue, np.ones(len(returns), np.float32))
         hidden = _over(dict.fromkeys(lists.hidden, True), catalogue, np.zeros(len(returns), bool))
@@ -89,7 +92,7 @@ class Rules:
         """Whether anything but the chance affects the order of products."""
         return self.boosts or bool(self.max_per_category or self.explore_share)
 
-    def barred(self, list_name: str, product: Ints, own: Bools) -> Bools:
+    def barred(self, list_name: str, product: Ints, *, own: Bools) -> Bools:
         """Mark pairs that a list may not contain; ``own``: whether the customer bought the product."""
         hidden: Bools = self.hidden[product]
         match LISTS[list_name].bought:
@@ -102,11 +105,11 @@ class Rules:
             case "if bought again":
                 return hidden | (own & ~self.returns[product])
 
-    def tried(self, list_name: str, ids: Ids, customer: Ints, product: Ints) -> Bools:
+    def tried(self, list_name: str, ids: Ids, *, customer: Ints, product: Ints) -> Bools:
         """Mark pairs that are not new though all was returned; ``customer`` holds row numbers of ``ids``."""
         if self.back is None or LISTS[list_name].bought != "never":
             return np.zeros(len(product), bool)
-        return self.back.among(ids, customer, product)
+        return self.back.among(ids, customer, product=product)
 
     def tried_pairs(self, list_name: str, ids: Ids) -> tuple[Longs, Longs]:
         """Return the same as pairs: row numbers of ``ids``, and products."""
@@ -114,17 +117,17 @@ class Rules:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         return self.back.pairs(ids)
 
-    def order(self, customer: Ints | None, product: Ints, score: Floats) -> Rows:
+    def order(self, customer: Ints | None, product: Ints, *, score: Floats) -> Rows:
         """Return the order of pairs: by customer, then best first; ties go to the lower product code.
 
         With a cap, a category's first ``max_per_category`` products go before the further ones of all
         categories, its next ones after those, and so on: no product is lost, and the first k of a list
         respect the cap for any k as far as possible. ``customer`` None: all pairs are of one customer.
         """
-        order = self.best_first(customer, product, score)
+        order = self.best_first(customer, product, score=score)
         return order[self.spread(None if customer is None else customer[order], product[order])]
 
-    def best_first(self, customer: Ints | None, product: Ints, score: Floats) -> Rows:
+    def best_first(self, customer: Ints | None, product: Ints, *, score: Floats) -> Rows:
         """Return the same order without a cap, and without new products that are explored."""
         key = -score * self.boost[product] if self.boosts else -score
         return np.lexsort((product, key) if customer is None else (product, key, customer))
@@ -143,7 +146,7 @@ class Rules:
     def best(self, popularity: Floats) -> Ints:
         """Return every product that is not hidden, best selling first, under the same order."""
         shown = np.flatnonzero(~self.hidden).astype(np.int32)
-        return shown[self.order(None, shown, popularity[shown])]
+        return shown[self.order(None, shown, score=popularity[shown])]
 
     def pinned_to(self, list_name: str) -> Ints:
         """Return the products pinned to a list that are not hidden."""
@@ -170,7 +173,7 @@ class Rules:
         return cls(**arrays, **card, pinned=pinned, back=back)
 
 
-def learnt_returns(history: History, category: Ints, min_share: float, horizon_days: int) -> Bools:
+def learnt_returns(history: History, category: Ints, *, min_share: float, horizon_days: int) -> Bools:
     """Return whether a product's category is one whose products are bought again: coffee is, fridges are not.
 
     Measured on every customer and product first bought more than a horizon ago: was that very product bought

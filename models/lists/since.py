@@ -16,7 +16,7 @@ ALMOST_NONE = 1e-6
 NOBODY = Vocabulary(np.array([b""]))
 
 
-def by_now(history: History, code: int, new_lines: Sequence[Line]) -> tuple[History, Ints]:
+def by_now(history: History, code: int, *, new_lines: Sequence[Line]) -> tuple[History, Ints]:
     """Return one customer's current history, and the products bought since and kept.
 
     What was bought since is one order, of the cutoff's day.
@@ -32,15 +32,17 @@ def by_now(history: History, code: int, new_lines: Sequence[Line]) -> tuple[Hist
         if product >= 0 and change > 0:
             bought[product] = bought.get(product, 0.0) + change
         elif product >= 0:
-            _undo(bought, columns[0], columns[QUANTITY], product, -change)
+            _undo(bought, columns[0], quantity=columns[QUANTITY], code=product, back=-change)
     left = columns[QUANTITY] > ALMOST_NONE
     fresh = np.array(sorted(name for name, kept in bought.items() if kept > ALMOST_NONE), np.int32)
     quantity = np.array([bought[product] for product in fresh.tolist()])
-    columns = _appended([column[left] for column in columns], fresh, quantity, history.cutoff_day)
+    columns = _appended(
+        [column[left] for column in columns], fresh, quantity=quantity, day=history.cutoff_day
+    )
     return _one(history, columns), fresh
 
 
-def _undo(bought: dict[int, float], product: Column, quantity: Floats, code: int, back: float) -> None:
+def _undo(bought: dict[int, float], product: Column, *, quantity: Floats, code: int, back: float) -> None:
     """Apply a return to the latest purchases of the product: those since, then those in ``quantity``."""
     undone = min(back, bought.get(code, 0.0))
     bought[code] = bought.get(code, 0.0) - undone
@@ -51,7 +53,7 @@ def _undo(bought: dict[int, float], product: Column, quantity: Floats, code: int
         back -= undone
 
 
-def _appended(columns: list[Column], product: Ints, quantity: Column, day: int) -> list[Column]:
+def _appended(columns: list[Column], product: Ints, *, quantity: Column, day: int) -> list[Column]:
     """Append one order of these products."""
     order, n = int(columns[1].max(initial=-1)) + 1, len(product)
     new = (product, np.full(n, order), np.full(n, day), quantity, np.full(n, np.nan))

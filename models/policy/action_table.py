@@ -41,7 +41,7 @@ class ActionTable:
     """Days after the first order without this action: ``no_coupon_days`` if it gives a discount."""
 
     @classmethod
-    def of(cls, actions: Sequence[Action], economics: Economics, policy: ContactPolicy) -> "ActionTable":
+    def of(cls, actions: Sequence[Action], economics: Economics, *, policy: ContactPolicy) -> "ActionTable":
         """Convert actions to arrays, under a shop's economics and contact policy."""
         some = sorted(actions, key=lambda action: not action.offers_product)
         return cls(

@@ -63,7 +63,7 @@ def held_out(standing: Standing) -> Refusal:
 
 
 def channel_consent(
-    standing: Standing, table: ActionTable, economics: Economics, *, recorded: bool
+    standing: Standing, table: ActionTable, *, economics: Economics, recorded: bool
 ) -> Refusal:
     """Refuse a channel without consent; a channel whose consent is not recorded follows that of e-mail.
 
@@ -200,9 +200,9 @@ class Timing:
 def timing(
     standing: Standing,
     table: ActionTable,
+    *,
     economics: Economics,
     policy: ContactPolicy,
-    *,
     recorded: bool,
     days: int,
 ) -> Timing:
@@ -221,7 +221,7 @@ def timing(
     closes = closes_in(standing, table)
     refusals = (
         held_out(standing),
-        channel_consent(standing, table, economics, recorded=recorded),
+        channel_consent(standing, table, economics=economics, recorded=recorded),
         open_return(standing),
         *(Refusal(wait.rule, wait.days > days) for wait in waits),
         too_late(closes, opens),

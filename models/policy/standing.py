@@ -94,7 +94,7 @@ class Standing:
         return replace(self, n_contacts_7d=self.n_contacts_7d + n_7d, since_action=since)
 
     def ordered(
-        self, n: Ints, money: Doubles, days: Mapping[Event, Floats], settles_in: Floats
+        self, n: Ints, money: Doubles, *, days: Mapping[Event, Floats], settles_in: Floats
     ) -> "Standing":
         """Return the same customers after ``n`` further orders for ``money`` (NaN unknown).
 
@@ -117,7 +117,7 @@ class Standing:
             settles_in=np.where(n > 0, settles, self.settles_in),
         )
 
-    def scored(self, rows: Longs, risk: Doubles, margin: Doubles, rank: Floats) -> "Standing":
+    def scored(self, rows: Longs, risk: Doubles, *, margin: Doubles, rank: Floats) -> "Standing":
         """Return the same customers, those of ``rows`` with other scores."""
         columns = {"risk": risk, "margin": margin, "rank": rank}
         changed = {name: getattr(self, name).copy() for name in columns}
@@ -147,7 +147,7 @@ class Standing:
         return replace(self, **{part: getattr(arranged, part) for part in COLUMNS})
 
 
-def draw_held_out(ids: Ids, share: float, salt: str) -> Bools:
+def draw_held_out(ids: Ids, share: float, *, salt: str) -> Bools:
     """Draw the control group by a hash of id and salt, so that it is the same at every decision.
 
     ``ids`` are UTF-8 bytes, shape (n,), as in ``Vocabulary.ids``; a customer's draw does not depend on the

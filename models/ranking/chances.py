@@ -24,11 +24,15 @@ class Chances:
 
     def features(self, customer: Ints, product: Ints) -> Floats:
         """Return the pair features of pairs, sorted by customer."""
-        return self.state.features(self.history, self.codes, customer, product, cart=self.cart)
+        return self.state.features(
+            self.history, self.codes, customer=customer, product=product, cart=self.cart
+        )
 
-    def predict(self, customer: Ints, product: Ints, features: Floats) -> Floats:
+    def predict(self, customer: Ints, product: Ints, *, features: Floats) -> Floats:
         """Return the chances of pairs with these features; new products' are raised by ``newcomers``."""
-        return self.state.newcomers.lifted(self.ranker.chance(features), customer, product, self._told)
+        return self.state.newcomers.lifted(
+            self.ranker.chance(features), customer, product=product, ask=self._told
+        )
 
     def _told(self, customer: Ints, product: Ints) -> tuple[Floats, Bools]:
         """Return the chances of any pairs, and which of them the customer bought before."""

@@ -79,9 +79,9 @@ class CrossSellConfig(HorizonConfig, RankerConfig):
 def state_of(
     shop: Shop,
     cutoff: datetime,
+    *,
     config: CrossSellConfig,
     horizon_days: int,
-    *,
     dated: bool = False,
     drawn: bool = False,
 ) -> ListState:
@@ -97,24 +97,30 @@ def state_of(
             "ingest earlier orders, or take a later cutoff",
         )
     catalogue = shop.catalogue(cutoff)
-    table = product_table(history, catalogue, horizon_days)
+    table = product_table(history, catalogue, horizon_days=horizon_days)
     best = np.argsort(-table.column("p_sales_28d"), kind="stable")
     assortment = np.sort(best[: config.n_assortment]).astype(np.int32)
     customer_factors, product_factors = collaborative.factors(
-        history, config.n_factors, HALF_LIFE, seed=config.seed
+        history, config.n_factors, half_life_days=HALF_LIFE, seed=config.seed
     )
-    goes_with = together(history, catalogue.category, config.n_together)
-    words = texts(catalogue, table.column("p_sales_28d"), config.n_texts)
-    newcomers = Newcomers.of(history, catalogue, table, words, horizon_days)
-    rules = Rules.of(history, catalogue, shop.settings.lists, horizon_days, shop.brought_back(cutoff))
+    goes_with = together(history, catalogue.category, n=config.n_together)
+    words = texts(catalogue, table.column("p_sales_28d"), n=config.n_texts)
+    newcomers = Newcomers.of(history, catalogue, table=table, near=words, horizon_days=horizon_days)
+    rules = Rules.of(
+        history,
+        catalogue,
+        lists=shop.settings.lists,
+        horizon_days=horizon_days,
+        back=shop.brought_back(cutoff),
+    )
     return ListState(
         history=history,
         table=replace(table, popularity=newcomers.popularity(table.popularity)),
         assortment=assortment,
-        neighbours=collaborative.similar(history, config.n_neighbours, TASTE_HALF_LIFE),
+        neighbours=collaborative.similar(history, config.n_neighbours, half_life_days=TASTE_HALF_LIFE),
         together=goes_with.near,
         kin=goes_with.kin,
-        linear=linear(history, config.n_linear, TASTE_HALF_LIFE),
+        linear=linear(history, config.n_linear, half_life_days=TASTE_HALF_LIFE),
         texts=words,
         alike=alike(
             history,
@@ -129,13 +135,19 @@ def state_of(
         product_factors=product_factors,
         rules=replace(rules, is_new=newcomers.is_new),
         newcomers=newcomers,
-        due=Due.of(*rhythm_of(shop, cutoff)) if dated else Due.none(len(history.customers)),
+        due=_due(shop, cutoff) if dated else Due.none(len(history.customers)),
     )
+
+
+def _due(shop: Shop, cutoff: datetime) -> Due:
+    history, spells, rhythm = rhythm_of(shop, cutoff)
+    return Due.of(history, spells, rhythm=rhythm)
 
 
 def over_candidates(
     state: ListState,
     codes: Ints,
+    *,
     config: CrossSellConfig,
     work: Callable[[Ints, Candidates], Work],
     k: int = 0,
@@ -148,19 +160,25 @@ def over_candidates(
     width = min(n_own, len(state.table.price)) + sum(config.budgets.values())
     step = min(max(CHUNK // width, 1), rows_at_once(len(state.assortment)))
     pieces = (codes[start : start + step] for start in range(0, len(codes), step))
-    return side_by_side(lambda some: work(some, candidates(state, some, sources, n_own)), pieces)
+    return side_by_side(
+        lambda some: work(some, candidates(state, some, sources=sources, n_own=n_own)), pieces
+    )
 
 
-def features_of(state: ListState, codes: Ints, pairs: Candidates) -> Floats:
+def features_of(state: ListState, codes: Ints, *, pairs: Candidates) -> Floats:
     """Return the pair features of candidates of the customers ``codes``."""
-    return state.features(state.history.of_customers(codes), codes, pairs.customer, pairs.product)
+    return state.features(
+        state.history.of_customers(codes), codes, customer=pairs.customer, product=pairs.product
+    )
 
 
-def learning_rows(shop: Shop, known_until: datetime, config: CrossSellConfig, horizon_days: int) -> Rows:
+def learning_rows(shop: Shop, known_until: datetime, *, config: CrossSellConfig, horizon_days: int) -> Rows:
     """Return the rows of past windows closed by ``known_until``; ``CannotLearn`` if they are too few."""
     windows = {"n": config.max_windows, "step_days": config.step_days}
     cutoffs = shop.past_cutoffs(known_until, horizon_days, **windows)
-    rows = Rows.gathered(_parts(shop, cutoffs, known_until, config, horizon_days))
+    rows = Rows.gathered(
+        _parts(shop, cutoffs, known_until=known_until, config=config, horizon_days=horizon_days)
+    )
     if rows.bought.sum() < TOO_FEW:
         raise CannotLearn(
             f"cross_sell needs {TOO_FEW} purchases to learn from, found {rows.bought.sum()} in "
@@ -171,15 +189,20 @@ def learning_rows(shop: Shop, known_until: datetime, config: CrossSellConfig, ho
 
 
 def _parts(
-    shop: Shop, cutoffs: Sequence[datetime], known_until: datetime, config: CrossSellConfig, horizon_days: int
+    shop: Shop,
+    cutoffs: Sequence[datetime],
+    *,
+    known_until: datetime,
+    config: CrossSellConfig,
+    horizon_days: int,
 ) -> Iterator[Rows]:
     """Yield the pairs of as many windows as are needed."""
     n_bought = 0
     for number, cutoff in enumerate(cutoffs):
         if number >= config.n_windows and n_bought >= config.enough:
             break
-        state = state_of(shop, cutoff, config, horizon_days, drawn=True)
-        truth = state.history.pairs_of(shop.product_labels(cutoff, horizon_days, known_until))
+        state = state_of(shop, cutoff, config=config, horizon_days=horizon_days, drawn=True)
+        truth = state.history.pairs_of(shop.product_labels(cutoff, horizon_days, known_until=known_until))
         for rows in _window(state, truth, config):
             n_bought += int(rows.bought.sum())
             yield rows
@@ -200,6 +223,6 @@ def _window(state: ListState, truth: Longs, config: CrossSellConfig) -> Iterator
         bought = among(pair, truth)
         drawn = np.random.default_rng([config.seed, codes[0]]).random(len(bought))  # in any order of batches
         kept = bought | (drawn < config.negative_rate)
-        return Rows(features_of(state, codes, pairs.at(kept)), bought[kept])
+        return Rows(features_of(state, codes, pairs=pairs.at(kept)), bought[kept])
 
-    return over_candidates(state, learnt_from(state.history, config), config, rows)
+    return over_candidates(state, learnt_from(state.history, config), config=config, work=rows)

@@ -64,17 +64,17 @@ class Live:
         live = cls(state, Ranker.load(folder), pools, best, read_array(folder, "usual"), Dearer.load(folder))
         someone, anything = state.history.customers.names([0]), state.history.products.names([0])
         picks = live.rank(someone[0], cart=anything)  # a first call compiles: not during a request
-        live.reasons(someone[0], (), anything, picks)
+        live.reasons(someone[0], (), cart=anything, picks=picks)
         return live
 
     def rank(
         self,
         customer_id: str | None,
         new_lines: Sequence[Line] = (),
+        *,
         cart: Sequence[str] = (),
         list_name: str = "for_you",
         k: int = 20,
-        *,
         exclude: Sequence[str] = (),
         eligible: Bools | None = None,
     ) -> list[Pick]:
@@ -90,9 +90,9 @@ class Live:
         )
         if list_name == "bought_together":
             request = replace(request, barred=request.barred | substitutes(self.state, request.cart))
-            scored = together(self.state, request, self._suits(request))
+            scored = together(self.state, request, suits=self._suits(request))
         elif list_name == "upsell" and self.dearer is not None:
-            scored = better(self.state, self.dearer, request, self._suits(request))
+            scored = better(self.state, self.dearer, request=request, suits=self._suits(request))
         elif list_name in ("upsell", "popular"):
             scored = Scored.nothing()
         else:
@@ -103,6 +103,7 @@ class Live:
         self,
         customer_id: str | None,
         new_lines: Sequence[Line],
+        *,
         cart: Sequence[str],
         picks: Sequence[Pick],
     ) -> Reasons:
@@ -119,7 +120,13 @@ class Live:
         chances, explainer = self._chances(request), Explainer(self.ranker.without, self.usual)
         features = chances.features(pairs.customer, product)
         reasons = reasons_of(
-            self.state, request.mine, pairs, features, explainer=explainer, who=chances.codes, seeds=seeds
+            self.state,
+            request.mine,
+            pairs=pairs,
+            features=features,
+            explainer=explainer,
+            who=chances.codes,
+            seeds=seeds,
         )
         if self.dearer is not None:
             for code in seeds.tolist():
@@ -150,17 +157,17 @@ class Live:
     ) -> LiveRequest:
         products = self.state.history.products
         code = self.state.history.customers.code(customer_id) if customer_id is not None else -1
-        mine, fresh = by_now(self.state.history, code, new_lines)
+        mine, fresh = by_now(self.state.history, code, new_lines=new_lines)
         in_cart = products.codes(cart)
         in_cart = in_cart[in_cart >= 0]
         barred = np.zeros(len(products), bool) if eligible is None else ~eligible
         out = products.codes(exclude)
         barred[out[out >= 0]] = True
         barred[in_cart] = True
-        gone = self._gone(customer_id, code, mine, new_lines)
+        gone = self._gone(customer_id, code, mine=mine, new_lines=new_lines)
         return LiveRequest(mine, code, in_cart, fresh, barred, k, gone)
 
-    def _gone(self, customer_id: str | None, code: int, mine: History, new_lines: Sequence[Line]) -> Ints:
+    def _gone(self, customer_id: str | None, code: int, *, mine: History, new_lines: Sequence[Line]) -> Ints:
         """Return the products this customer has bought, by the state or since, and returned."""
         history, back = self.state.history, self.state.rules.back
         gone = np.zeros(0, np.int64)
@@ -176,11 +183,11 @@ class Live:
         if not len(request.mine.product):
             return Scored.nothing() if LISTS[list_name].bought == "only" else together(self.state, request)
         product, source, bought = self._candidates(request, list_name)
-        kept = ~self.state.rules.barred(list_name, product, bought | request.tried(list_name, product))
+        kept = ~self.state.rules.barred(list_name, product, own=bought | request.tried(list_name, product))
         product = product[kept]
         source = np.where(bought, OWN, np.where(source == OWN, SIMILAR, source))[kept].astype(np.uint8)
         scored = Scored(product, self._chance(request, product), source)
-        return with_cart(self.state, request.cart, scored) if len(request.cart) else scored
+        return with_cart(self.state, request.cart, ranked=scored) if len(request.cart) else scored
 
     def _suits(self, request: LiveRequest) -> Suits | None:
         """Return the function for the customer's own chances; None without purchases."""
@@ -188,7 +195,7 @@ class Live:
 
     def _chance(self, request: LiveRequest, product: Ints) -> Floats:
         chances, customer = self._chances(request), np.zeros(len(product), np.int32)
-        return chances.predict(customer, product, chances.features(customer, product))
+        return chances.predict(customer, product, features=chances.features(customer, product))
 
     def _candidates(self, request: LiveRequest, list_name: str) -> tuple[Ints, Bytes, Bools]:
         """Return each product once that is not barred, with its first source, and whether it is owned."""
@@ -213,7 +220,7 @@ class Live:
     def _picks(self, request: LiveRequest, scored: Scored, list_name: str) -> list[Pick]:
         """Order, cut, and fill up: with best sellers, or with other purchases in a list of these."""
         kind = LISTS[list_name]
-        order = self.state.rules.order(None, scored.product, scored.score)[: request.k]
+        order = self.state.rules.order(None, scored.product, score=scored.score)[: request.k]
         product, score, source = scored.product[order], scored.score[order], scored.source[order]
         short = request.k - len(product)
         if short > 0 and (kind.filled or kind.bought == "only"):
@@ -237,7 +244,7 @@ class Live:
         codes = self.state.rules.pinned_to(list_name)
         if not len(codes):
             return []
-        leading: list[int] = codes[~request.bars(self.state.rules, list_name, codes)][::-1].tolist()
+        leading: list[int] = codes[~request.bars(self.state.rules, list_name, product=codes)][::-1].tolist()
         return leading
 
     def _more(self, request: LiveRequest, list_name: str, shown: Ints) -> Ints:
@@ -248,7 +255,7 @@ class Live:
             allowed &= request.owned
         else:
             mine = np.append(mine, request.gone)
-            allowed[mine[request.bars(self.state.rules, list_name, mine)]] = False
+            allowed[mine[request.bars(self.state.rules, list_name, product=mine)]] = False
         return self.by_popularity[allowed[self.by_popularity]]
 
 

@@ -41,7 +41,7 @@ class NetConfig:
     seed: int
 
 
-def learn(features: Floats, bought: Bools, config: NetConfig) -> Net | None:
+def learn(features: Floats, bought: Bools, *, config: NetConfig) -> Net | None:
     """Return the mean of several networks; None if training has not converged.
 
     The same rows give the same network on any number of cores.
@@ -50,14 +50,14 @@ def learn(features: Floats, bought: Bools, config: NetConfig) -> Net | None:
 
     rng = np.random.default_rng(config.seed)
     scale = Scale.of(features[:: max(len(features) // N_SCALE_ROWS, 1)])
-    nets = _Nets.new(rng, inputs(features[:1], scale).shape[1], config, float(bought.mean()))
+    nets = _Nets.new(rng, inputs(features[:1], scale).shape[1], config=config, share=float(bought.mean()))
     batch = int(np.clip(len(features) // STEPS, MIN_ROWS, BATCH))
     n_steps = config.n_passes * (len(features) // batch)
     losses = np.zeros(n_steps)
     with threadpool_limits(1, "blas"):
-        for step, rows in enumerate(_batches(rng, len(features), batch, config.n_passes)):
+        for step, rows in enumerate(_batches(rng, len(features), batch=batch, n_passes=config.n_passes)):
             rate = RATE * min(1, (step + 1) / WARM) * (1 + np.cos(np.pi * step / n_steps)) / 2
-            losses[step] = nets.step(inputs(features[rows], scale), bought[rows], np.float32(rate))
+            losses[step] = nets.step(inputs(features[rows], scale), bought[rows], rate=np.float32(rate))
     if not _settled(losses.reshape(config.n_passes, -1).mean(axis=1)):
         return None
     return nets.mean(scale)
@@ -68,7 +68,7 @@ def _settled(losses: Doubles) -> bool:
     return len(losses) > 1 and bool(abs(losses[-1] - losses[-2]) <= SETTLED * losses[-2])
 
 
-def _batches(rng: np.random.Generator, n_rows: int, batch: int, n_passes: int) -> Iterator[Longs]:
+def _batches(rng: np.random.Generator, n_rows: int, *, batch: int, n_passes: int) -> Iterator[Longs]:
     for _ in range(n_passes):
         order = rng.permutation(n_rows)
         for start in range(0, n_rows - batch + 1, batch):
@@ -106,7 +106,7 @@ class _Nets:
     level: _Weights
 
     @classmethod
-    def new(cls, rng: np.random.Generator, n_inputs: int, config: NetConfig, share: float) -> "_Nets":
+    def new(cls, rng: np.random.Generator, n_inputs: int, *, config: NetConfig, share: float) -> "_Nets":
         """Return new networks whose output is the share of rows that were bought."""
         units = config.n_nets * config.n_hidden
         weight = rng.standard_normal((n_inputs, units), np.float32) / np.float32(np.sqrt(n_inputs))
@@ -115,7 +115,7 @@ class _Nets:
         level = np.full(config.n_nets, np.log(share / (1 - share)), np.float32)
         return cls(_Weights.of(weight), _Weights.of(out), _Weights.of(level))
 
-    def step(self, rows: Floats, bought: Bools, rate: np.float32) -> float:
+    def step(self, rows: Floats, bought: Bools, *, rate: np.float32) -> float:
         """Train on a batch, each network by its own error; return the log loss before the step."""
         out, level = self.out.now, self.level.now
         hidden = np.maximum(rows @ self.weight.now, 0)

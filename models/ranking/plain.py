@@ -39,7 +39,7 @@ class Plain:
     regression: Logistic
 
     @classmethod
-    def learn(cls, features: Floats, bought: Bools, share: float) -> Self:
+    def learn(cls, features: Floats, bought: Bools, *, share: float) -> Self:
         """Learn from rows of pair features and whether each was bought."""
         rows = np.arange(0, len(bought), max(len(bought) // MAX_ROWS, 1))
         truth = bought[rows].astype(np.float64)

@@ -110,7 +110,7 @@ class Ranker:
         features, bought = rows.features, rows.bought
         net = _net(features, bought, config)
         plain = _plain(features, bought, config, for_net=net is None)
-        text = _trees(features, bought, config, config.n_bags if net else 2 * config.n_bags)
+        text = _trees(features, bought, config=config, n_bags=config.n_bags if net else 2 * config.n_bags)
         share = config.net_share if net else 0.0
         ranker = cls(text, config.negative_rate, net, share, plain=plain)
         if not (net or plain):
@@ -131,7 +131,7 @@ class Ranker:
 
         ``family`` holds each column's number; -1: none.
         """
-        return self._averaged(lambda part: part.without(features, usual, family))
+        return self._averaged(lambda part: part.without(features, usual, family=family))
 
     def _odds(self, features: Floats) -> Doubles:
         """Return log odds at the sampled share of negatives."""
@@ -193,7 +193,9 @@ class Ranker:
 def _net(features: Floats, bought: Bools, config: RankerConfig) -> Net | None:
     if not config.net_share or bought.sum() < config.net_from or bought.all():
         return None
-    return learn(features, bought, NetConfig(config.n_nets, config.n_hidden, config.n_passes, config.seed))
+    return learn(
+        features, bought, config=NetConfig(config.n_nets, config.n_hidden, config.n_passes, config.seed)
+    )
 
 
 def _plain(features: Floats, bought: Bools, config: RankerConfig, *, for_net: bool) -> Plain | None:
@@ -202,7 +204,7 @@ def _plain(features: Floats, bought: Bools, config: RankerConfig, *, for_net: bo
     if share and for_net:
         share += (1 - share) * config.net_share
     share *= max(0.0, 1 - float(bought.sum()) / config.plain_until)
-    return Plain.learn(features, bought, share) if share else None
+    return Plain.learn(features, bought, share=share) if share else None
 
 
 def level_of(odds: Doubles, bought: Bools) -> float:
@@ -218,7 +220,7 @@ def level_of(odds: Doubles, bought: Bools) -> float:
     return level
 
 
-def _trees(features: Floats, bought: Bools, config: RankerConfig, n_bags: int) -> str:
+def _trees(features: Floats, bought: Bools, *, config: RankerConfig, n_bags: int) -> str:
     """Return LightGBM's text of all bags, trained in parallel, with the same bits as one after the other."""
     import lightgbm
 

@@ -81,7 +81,7 @@ def reason_and_text(
     about = about.strip(" ,.;:")
     if about.lower() == name.strip(" ,.;:").lower():
         code = OF_A_NAMESAKE.get(code, code)
-    return code, say(TEXTS, code, locale, n=max(round(number), 1), name=about, category=kind)
+    return code, say(TEXTS, code, locale=locale, n=max(round(number), 1), name=about, category=kind)
 
 
 def _kind(name: str, category: str, above: int) -> str:

@@ -77,7 +77,7 @@ class Reasons(NamedTuple):
         """Return the reasons of some rows."""
         return Reasons(self.reason[rows], self.number[rows], self.about[rows])
 
-    def put(self, rows: Bools, code: str, number: Floats | None = None, about: Ints | None = None) -> None:
+    def put(self, rows: Bools, code: str, *, number: Floats | None = None, about: Ints | None = None) -> None:
         """Write a reason into some rows; ``number`` and ``about`` have entries for all rows."""
         self.reason[rows] = CODES.index(code)
         if number is not None:
@@ -89,9 +89,9 @@ class Reasons(NamedTuple):
 def reasons_of(
     state: ListState,
     history: History,
+    *,
     pairs: Candidates,
     features: Floats,
-    *,
     explainer: Explainer,
     who: Ints,
     seeds: Ints | None = None,
@@ -105,13 +105,25 @@ def reasons_of(
     product, source = pairs.product, pairs.source
     reasons = Reasons.none(len(product))
     seeds = np.zeros(0, np.int32) if seeds is None else seeds
-    clock = state.due.of_pairs(who, pairs.customer, product)
-    _own(reasons, source == OWN, lambda name: features[:, COLUMN[name]], _in_days(clock, history.cutoff_day))
+    clock = state.due.of_pairs(who, pairs.customer, product=product)
+    _own(
+        reasons,
+        source == OWN,
+        feature=lambda name: features[:, COLUMN[name]],
+        clock=_in_days(clock, history.cutoff_day),
+    )
     proposed = np.isin(source, PROPOSED)
     moved = np.full(len(product), -1)
     moved[proposed] = _moved(features[proposed], explainer)
-    _others(reasons, proposed & (moved == FAMILIES.index("others")), state, history, pairs, seeds=seeds)
-    reasons.put(proposed & (moved == FAMILIES.index("kinds")), "category", _level(features))
+    _others(
+        reasons,
+        proposed & (moved == FAMILIES.index("others")),
+        state=state,
+        history=history,
+        pairs=pairs,
+        seeds=seeds,
+    )
+    reasons.put(proposed & (moved == FAMILIES.index("kinds")), "category", number=_level(features))
     young = (features[:, COLUMN["p_age"]] <= NEW_DAYS) & (state.days_known > 2 * NEW_DAYS)
     reasons.put(proposed & young & (moved == FAMILIES.index("sales")), "new")
     reasons.put(proposed & state.rules.is_new[product], "new")
@@ -121,7 +133,7 @@ def reasons_of(
 
 
 def _others(
-    reasons: Reasons, others: Bools, state: ListState, history: History, pairs: Candidates, *, seeds: Ints
+    reasons: Reasons, others: Bools, *, state: ListState, history: History, pairs: Candidates, seeds: Ints
 ) -> None:
     """Write reasons based on others: the bought product, or one of ``seeds``, that led to a new one."""
     product, source = pairs.product, pairs.source
@@ -129,12 +141,12 @@ def _others(
     about = np.full(len(product), -1, np.int32)
     for number, table in _tables(state).items():
         rows = np.flatnonzero(others & (source == number)).astype(np.int32)
-        about[rows] = _closest(state, history, pairs.at(rows), table)
+        about[rows] = _closest(state, history, pairs=pairs.at(rows), table=table)
     reasons.put(others & (about >= 0), "also", about=about)
     alike = _same_kind(state, product, about) | (source == TEXTS)
     reasons.put(others & (about >= 0) & alike, "like")
     unexplained = others & (source == SIMILAR) & (about < 0)
-    _near(reasons, unexplained | (source == TOGETHER), state, product, seeds)
+    _near(reasons, unexplained | (source == TOGETHER), state=state, product=product, seeds=seeds)
 
 
 def _moved(features: Floats, explainer: Explainer) -> Rows:
@@ -157,7 +169,7 @@ def _level(features: Floats) -> Floats:
 
 
 def explain(
-    lists: Mapping[str, Picks], pairs: Candidates, n_products: int, of: Callable[[Ints], Reasons]
+    lists: Mapping[str, Picks], pairs: Candidates, *, n_products: int, of: Callable[[Ints], Reasons]
 ) -> None:
     """Write reasons into lists that were picked from ``pairs`` (sorted by customer, product)."""
     key = pairs.customer.astype(np.int64) * n_products + pairs.product
@@ -181,19 +193,19 @@ def _in_days(clock: DueDays, today: int) -> tuple[Floats, Floats]:
 
 
 def _own(
-    reasons: Reasons, own: Bools, feature: Callable[[str], Floats], clock: tuple[Floats, Floats]
+    reasons: Reasons, own: Bools, *, feature: Callable[[str], Floats], clock: tuple[Floats, Floats]
 ) -> None:
     """Write reasons of earlier purchases: due, if expected about now; else the purchases so far."""
     n, since = feature("n"), feature("since")
     until, gap = clock
     own = own & (n > 0)
-    reasons.put(own, "again", np.maximum(since, 1))
-    reasons.put(own & (n > 1), "often", n)
+    reasons.put(own, "again", number=np.maximum(since, 1))
+    reasons.put(own & (n > 1), "often", number=n)
     late = since / np.maximum(gap, 1)
     now = own & (late >= DUE) & (late < FORGOTTEN) & (until <= np.maximum(SOON_DAYS, SOON_SHARE * gap))
-    reasons.put(now & (n == 1) & (late < LONG_DUE), "usual", gap)
-    reasons.put(now & (n > 1), "due", gap)
-    reasons.put(now & (n > 1) & (late >= LONG_DUE), "overdue", gap)
+    reasons.put(now & (n == 1) & (late < LONG_DUE), "usual", number=gap)
+    reasons.put(now & (n > 1), "due", number=gap)
+    reasons.put(now & (n > 1) & (late >= LONG_DUE), "overdue", number=gap)
 
 
 def _tables(state: ListState) -> dict[int, Neighbours]:
@@ -201,7 +213,7 @@ def _tables(state: ListState) -> dict[int, Neighbours]:
     return {SIMILAR: state.neighbours, BASKETS: state.together, TEXTS: state.texts}
 
 
-def _closest(state: ListState, history: History, pairs: Candidates, table: Neighbours) -> Ints:
+def _closest(state: ListState, history: History, *, pairs: Candidates, table: Neighbours) -> Ints:
     """Return the nearest bought product of each pair, if among ``N_NEAREST`` in ``table``; else -1.
 
     Only similarity and how recently it was bought count, not how often: a product bought every week goes with
@@ -227,7 +239,7 @@ def _same_kind(state: ListState, product: Ints, other: Ints) -> Bools:
     return same
 
 
-def _near(reasons: Reasons, rows: Bools, state: ListState, product: Ints, seeds: Ints) -> None:
+def _near(reasons: Reasons, rows: Bools, *, state: ListState, product: Ints, seeds: Ints) -> None:
     """Name the product of the cart (or of the latest purchases) with which a product is bought most."""
     if not len(seeds) or not rows.any():
         return

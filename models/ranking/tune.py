@@ -56,8 +56,8 @@ class HeldOut:
         """Return mean NDCG@10 over customers with purchases: of all products, and of new ones."""
         new = ~self.own
         return (
-            _mean(ndcg(self.customer, score, self.bought, self.n_all, K)),
-            _mean(ndcg(self.customer[new], score[new], self.bought[new], self.n_new, K)),
+            _mean(ndcg(self.customer, score, bought=self.bought, n_true=self.n_all, k=K)),
+            _mean(ndcg(self.customer[new], score[new], bought=self.bought[new], n_true=self.n_new, k=K)),
         )
 
 
@@ -84,8 +84,15 @@ def tune(
 
     config = config or CrossSellConfig()
     newest = shop.past_cutoffs(known_until, horizon_days, n=1)[0]
-    rows = learning_rows(shop, newest, config, horizon_days)
-    unseen = held_out(shop, newest, known_until, config, horizon_days=horizon_days, n_customers=n_customers)
+    rows = learning_rows(shop, newest, config=config, horizon_days=horizon_days)
+    unseen = held_out(
+        shop,
+        newest,
+        known_until=known_until,
+        config=config,
+        horizon_days=horizon_days,
+        n_customers=n_customers,
+    )
     given = unseen.ndcg(Ranker.train(rows, config).chance(unseen.features))
     if not min(given) > 0:
         raise CannotLearn(
@@ -133,9 +140,9 @@ def _suggested(trial: Any) -> dict[str, float]:
 def held_out(
     shop: Shop,
     cutoff: datetime,
+    *,
     known_until: datetime,
     config: CrossSellConfig,
-    *,
     horizon_days: int,
     n_customers: int,
 ) -> HeldOut:
@@ -143,8 +150,8 @@ def held_out(
 
     Raises ``CannotLearn`` if nobody did.
     """
-    state = state_of(shop, cutoff, config, horizon_days)
-    truth = state.history.pairs_of(shop.product_labels(cutoff, horizon_days, known_until))
+    state = state_of(shop, cutoff, config=config, horizon_days=horizon_days)
+    truth = state.history.pairs_of(shop.product_labels(cutoff, horizon_days, known_until=known_until))
     size, history = len(state.history.products), state.history
     buyers = np.random.default_rng(config.seed).permutation(np.unique(truth // size))
     some = np.sort(buyers[:n_customers]).astype(np.int32)
@@ -158,12 +165,12 @@ def held_out(
         pair = codes[candidates.customer].astype(np.int64) * size + candidates.product
         return (
             codes[candidates.customer],
-            features_of(state, codes, candidates),
+            features_of(state, codes, pairs=candidates),
             among(pair, truth),
             candidates.own,
         )
 
-    parts = list(over_candidates(state, some, config, rows))
+    parts = list(over_candidates(state, some, config=config, work=rows))
     customer, features, bought, own = (np.concatenate(column) for column in zip(*parts, strict=True))
     new = truth[~np.isin(truth, history.pair)]
     n_all, n_new = (

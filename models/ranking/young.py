@@ -28,28 +28,32 @@ MIN_CHANCE = 1e-12
 
 
 def levelled(
-    ranker: Ranker, shop: Shop, known_until: datetime, config: CrossSellConfig, horizon_days: int
+    ranker: Ranker, shop: Shop, *, known_until: datetime, config: CrossSellConfig, horizon_days: int
 ) -> Ranker:
     """Return the ranker at the level of a young shop; unchanged in a grown one.
 
     It assumes that known customers and products will sell as before, which is too much if customers soon
     leave.
     """
-    share = youth(shop, known_until, horizon_days)
+    share = youth(shop, known_until, horizon_days=horizon_days)
     if not share:
         return ranker
-    odds, bought = _asked_again(ranker, shop, known_until, config, horizon_days)
+    odds, bought = _asked_again(
+        ranker, shop, known_until=known_until, config=config, horizon_days=horizon_days
+    )
     shift = logit_shift(odds, float(bought.mean())) if len(bought) else 0.0
     return replace(ranker, level=ranker.level + share * shift)
 
 
 def _asked_again(
-    ranker: Ranker, shop: Shop, known_until: datetime, config: CrossSellConfig, horizon_days: int
+    ranker: Ranker, shop: Shop, *, known_until: datetime, config: CrossSellConfig, horizon_days: int
 ) -> tuple[Doubles, Bools]:
     """Return log odds, as of ``known_until``, of pairs of the newest window, and which were bought in it."""
     opened = shop.past_cutoffs(known_until, horizon_days, n=1)[0]
-    then, now = (state_of(shop, cutoff, config, horizon_days) for cutoff in (opened, known_until))
-    truth = then.history.pairs_of(shop.product_labels(opened, horizon_days, known_until))
+    then, now = (
+        state_of(shop, cutoff, config=config, horizon_days=horizon_days) for cutoff in (opened, known_until)
+    )
+    truth = then.history.pairs_of(shop.product_labels(opened, horizon_days, known_until=known_until))
     # customers who have since returned everything are unknown today; products once sold stay known
     customers = now.history.customers.codes(then.history.customers.all_names())
     products = now.history.products.codes(then.history.products.all_names())
@@ -58,13 +62,15 @@ def _asked_again(
         pair = codes[candidates.customer].astype(np.int64) * len(products) + candidates.product
         today = customers[codes]
         of_today = now.history.of_customers(today)
-        features = now.features(of_today, today, candidates.customer, products[candidates.product])
+        features = now.features(
+            of_today, today, customer=candidates.customer, product=products[candidates.product]
+        )
         return logit(ranker.chance(features).astype(float).clip(MIN_CHANCE, 1 - MIN_CHANCE)), among(
             pair, truth
         )
 
     known = np.random.default_rng(config.seed).permutation(np.flatnonzero(customers >= 0))[:MAX_CUSTOMERS]
     nothing = np.zeros(0), np.zeros(0, bool)
-    parts = over_candidates(then, np.sort(known).astype(np.int32), config, asked)
+    parts = over_candidates(then, np.sort(known).astype(np.int32), config=config, work=asked)
     odds, bought = zip(nothing, *parts, strict=True)
     return np.concatenate(odds), np.concatenate(bought)

@@ -38,7 +38,7 @@ class Together(NamedTuple):
     """By product code: its category if its products are substitutes of each other, else -1."""
 
 
-def together(history: History, category: Ints, n: int) -> Together:
+def together(history: History, category: Ints, *, n: int) -> Together:
     """Return each product's ``n`` best accessories; ``category`` by product code, -1 unknown.
 
     The score is the cosine of orders, shrunk if there are few. Products of one category only count if it is
@@ -53,7 +53,7 @@ def together(history: History, category: Ints, n: int) -> Together:
     enough = (shared[good] >= MIN_ORDERS) & (shared[good] > expected)
     enough &= (kin[product] < 0) | (kin[product] != kin[other])
     enough[enough] = surprise(shared[good][enough], expected[enough]) >= MIN_LIKELIHOOD_RATIO
-    enough[enough] = _by_many(baskets, product[enough], other[enough], shared[good][enough])
+    enough[enough] = _by_many(baskets, product[enough], other=other[enough], shared=shared[good][enough])
     good[good] = enough
     return Together(_kept(near, good, n), kin)
 
@@ -107,26 +107,28 @@ def _replace_each_other(baskets: _Baskets, category: Ints) -> Bools:
     sure.
     """
     kind, n_kinds = category[baskets.product] + 1, int(category.max(initial=-1)) + 2
-    shared = _pairs_within(baskets.order, kind, np.ones(len(kind)), n_kinds)
+    shared = _pairs_within(baskets.order, kind, weight=np.ones(len(kind)), n_kinds=n_kinds)
     squares = np.bincount(category + 1, baskets.sold**2, minlength=n_kinds)
     by_chance = (np.bincount(category + 1, baskets.sold, minlength=n_kinds) ** 2 - squares) / 2
     proven = (shared >= PROOF) & (shared > by_chance / max(baskets.n_orders, 1))
     again = baskets.visits[baskets.customer] > 1
-    at_once = _pairs_within(baskets.order[again], kind[again], np.ones(int(again.sum())), n_kinds)
-    habit = _habits(baskets, again, kind, n_kinds)
+    at_once = _pairs_within(
+        baskets.order[again], kind[again], weight=np.ones(int(again.sum())), n_kinds=n_kinds
+    )
+    habit = _habits(baskets, again, kind=kind, n_kinds=n_kinds)
     proven &= (habit < TELLING) | (at_once > habit)
     proven[0] = True
     return ~proven
 
 
-def _pairs_within(group: Ints, kind: Ints, weight: Column, n_kinds: int) -> Column:
+def _pairs_within(group: Ints, kind: Ints, *, weight: Column, n_kinds: int) -> Column:
     """Count, by category, the pairs of different products of one category within each group."""
     cell, at = np.unique(group.astype(np.int64) * n_kinds + kind, return_inverse=True)
     n = np.bincount(at.ravel(), weight, minlength=len(cell))
     return np.bincount(cell % n_kinds, n * (n - 1) / 2, minlength=n_kinds)
 
 
-def _habits(baskets: _Baskets, again: Column, kind: Ints, n_kinds: int) -> Column:
+def _habits(baskets: _Baskets, again: Column, *, kind: Ints, n_kinds: int) -> Column:
     """Return the pairs of a kind that would share orders if purchases fell at random into customers' own."""
     size = len(baskets.sold)
     own, n = np.unique(
@@ -141,7 +143,7 @@ def _habits(baskets: _Baskets, again: Column, kind: Ints, n_kinds: int) -> Colum
     return np.bincount(cell % n_kinds, expected, minlength=n_kinds)
 
 
-def _by_many(baskets: _Baskets, one: Column, other: Ints, shared: Column) -> Bools:
+def _by_many(baskets: _Baskets, one: Column, *, other: Ints, shared: Column) -> Bools:
     """Mark pairs that enough customers bought, and not clearly less often in one order than by habit."""
     size = len(baskets.visits)
     own, n = np.unique(baskets.product.astype(np.int64) * size + baskets.customer, return_counts=True)

@@ -34,7 +34,7 @@ class Neighbours:
         return cls(*parts)
 
 
-def similar(history: History, n: int, half_life_days: float) -> Neighbours:
+def similar(history: History, n: int, *, half_life_days: float) -> Neighbours:
     """Return each product's ``n`` most similar ones: cosine over TF-IDF weighted, decayed purchases.
 
     Customers are the terms: one who buys everything says little about what goes with what.
@@ -83,7 +83,7 @@ def _best_first(near: Sparse, n: int) -> Neighbours:
     )
 
 
-def factors(history: History, n: int, half_life_days: float, *, seed: int) -> tuple[Floats, Floats]:
+def factors(history: History, n: int, *, half_life_days: float, seed: int) -> tuple[Floats, Floats]:
     """Return ALS factors of customers and of products over decayed purchases (Hu, Koren, Volinsky 2008)."""
     from implicit.als import AlternatingLeastSquares
     from threadpoolctl import threadpool_limits

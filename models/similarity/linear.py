@@ -21,7 +21,7 @@ N_PRODUCTS = 6_000
 """Number of best sellers that take part: time grows with its cube (eight seconds on one core)."""
 
 
-def linear(history: History, n: int, half_life_days: float) -> Neighbours:
+def linear(history: History, n: int, *, half_life_days: float) -> Neighbours:
     """Return for each product the ``n`` others with the largest weights, positive or negative."""
     bought = interactions(history, half_life_days).matrix.tocsr()
     bought.data = np.sqrt(np.minimum(bought.data, CAP))

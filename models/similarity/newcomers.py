@@ -44,7 +44,13 @@ class Newcomers:
 
     @classmethod
     def of(
-        cls, history: History, catalogue: Catalogue, table: ProductTable, near: Neighbours, horizon_days: int
+        cls,
+        history: History,
+        catalogue: Catalogue,
+        *,
+        table: ProductTable,
+        near: Neighbours,
+        horizon_days: int,
     ) -> Self:
         """Find the shop's new products; ``near`` are products with similar words."""
         age, buyers = _age(history, catalogue, table), table.column("n_buyers")
@@ -65,7 +71,7 @@ class Newcomers:
         """Return best sellers, with the estimates for new products where these are higher."""
         return np.maximum(popularity, _mean(popularity, self.like, self.weight))
 
-    def lifted(self, chance: Floats, customer: Ints, product: Ints, ask: Asked) -> Floats:
+    def lifted(self, chance: Floats, customer: Ints, *, product: Ints, ask: Asked) -> Floats:
         """Return the chances of pairs (sorted by customer), those of new products raised to their estimates.
 
         ``ask`` returns, for the same customers and the look-alikes, chances and what was bought before.

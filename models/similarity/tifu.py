@@ -43,7 +43,7 @@ class TifuKnn:
         """Compute habits from a history; the customers to compare with are drawn by ``seed``."""
         n = len(history.customers)
         pool = np.sort(np.random.default_rng(seed).permutation(n)[:POOL]).astype(np.int32)
-        return cls(_habits(history, group, within, between), pool, near, alpha)
+        return cls(_habits(history, group, within=within, between=between), pool, near, alpha)
 
     def scores(self, codes: Ints) -> Floats:
         """Return the scores (customers, products)."""
@@ -56,7 +56,7 @@ class TifuKnn:
         return scores
 
 
-def _habits(history: History, group: int, within: float, between: float) -> Sparse:
+def _habits(history: History, group: int, *, within: float, between: float) -> Sparse:
     """Return the customers' vectors: each group's mean, decayed, over the number of groups."""
     back, first = baskets_back(history)
     weight = within ** (back % group) * between ** (back // group) / group / (first // group + 1)

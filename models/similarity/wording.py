@@ -16,7 +16,7 @@ cost most."""
 WORD = r"(?u)\b[^\W\d_]{2,}\b"
 
 
-def texts(catalogue: Catalogue, sales: Floats, n: int) -> Neighbours:
+def texts(catalogue: Catalogue, sales: Floats, *, n: int) -> Neighbours:
     """Return each product's ``n`` most similar by words; empty if the catalogue has no words.
 
     Products with identical text have similarity 1: they are compared as one, and ordered by ``sales`` (by
@@ -26,7 +26,7 @@ def texts(catalogue: Catalogue, sales: Floats, n: int) -> Neighbours:
     weights = _weights(docs.tolist(), copies)
     if weights is None:
         return Neighbours.none(len(text), n)
-    return _told_apart(_with_itself(weights, n), text, sales, n)
+    return _told_apart(_with_itself(weights, n), text, sales=sales, n=n)
 
 
 def _texts(catalogue: Catalogue) -> list[str]:
@@ -73,7 +73,7 @@ def _with_itself(weights: Sparse, n: int) -> Neighbours:
     )
 
 
-def _told_apart(near: Neighbours, text: Longs, sales: Floats, n: int) -> Neighbours:
+def _told_apart(near: Neighbours, text: Longs, *, sales: Floats, n: int) -> Neighbours:
     """Return the products behind each text's neighbours, without the product itself: shape (products, n)."""
     by_text = np.lexsort((-sales, text))
     first = np.searchsorted(text[by_text], np.arange(len(near.product) + 1))

@@ -87,7 +87,7 @@ class Choice:
 
 
 def choose_policy(
-    rows: Doubles, trial: Trial, config: LearnerConfig, given: Mapping[str, Doubles] | None = None
+    rows: Doubles, trial: Trial, *, config: LearnerConfig, given: Mapping[str, Doubles] | None = None
 ) -> Choice:
     """Fit every learner out of fold, evaluate each, and choose.
 
@@ -100,7 +100,7 @@ def choose_policy(
     n_repeats = config.n_repeats if len(trial) <= REPEATED_UP_TO else 1
     for repeat in range(n_repeats):
         fold = trial.folds(config.n_folds, config.seed + repeat)
-        for name, score in _repeat(rows, trial, config, fold, known).items():
+        for name, score in _repeat(rows, trial, config=config, fold=fold, known=known).items():
             total[name] += score / n_repeats
     scores = {**{name: total[name] for name in learners}, **known}
     qinis = intervals(trial, {**scores, CHOSEN: total[CHOSEN]}, seed=config.seed)
@@ -109,7 +109,7 @@ def choose_policy(
     return Choice(trial, pd.DataFrame({**scores, CHOSEN: total[CHOSEN]}), qinis, best, nested)
 
 
-def _repeat(rows: Doubles, trial: Trial, config: LearnerConfig, fold: Longs, known: Scores) -> Scores:
+def _repeat(rows: Doubles, trial: Trial, *, config: LearnerConfig, fold: Longs, known: Scores) -> Scores:
     """Return the out-of-fold score of every learner, and of the choice made without each fold."""
     n, folds = len(trial), range(config.n_folds)
     learners = tuple(LEARNERS) if rows.shape[1] else ()
@@ -117,24 +117,24 @@ def _repeat(rows: Doubles, trial: Trial, config: LearnerConfig, fold: Longs, kno
     inner = [{name: np.zeros(n) for name in learners} for _ in folds]
     for one, other in combinations(folds, 2):
         unseen = (fold == one) | (fold == other)
-        scores = _scores(rows, trial, unseen, config)
+        scores = _scores(rows, trial, unseen=unseen, config=config)
         for left_out, at in ((one, other), (other, one)):
             for name, score in scores.items():
                 inner[left_out][name][fold == at] = _ranks(score[fold[unseen] == at])
     for left_out in folds:
         here = fold == left_out
-        for name, score in _scores(rows, trial, here, config).items():
+        for name, score in _scores(rows, trial, unseen=here, config=config).items():
             out[name][here] = score
         winner = _best({**inner[left_out], **known}, trial, ~here)
         out[CHOSEN][here] = _ranks((out if winner in learners else known)[winner][here])
     return out
 
 
-def _scores(rows: Doubles, trial: Trial, unseen: Bools, config: LearnerConfig) -> Scores:
+def _scores(rows: Doubles, trial: Trial, *, unseen: Bools, config: LearnerConfig) -> Scores:
     """Return every learner's scores of the ``unseen`` rows, learnt from the others; empty without columns."""
     if not rows.shape[1]:
         return {}
-    fitted = Fitted.fit(rows[~unseen], trial.take(~unseen), config)
+    fitted = Fitted.fit(rows[~unseen], trial.take(~unseen), config=config)
     return {name: learner(fitted, rows[unseen]) for name, learner in LEARNERS.items()}
 
 

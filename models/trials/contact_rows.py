@@ -59,11 +59,13 @@ class ContactRows:
         frame = self.contacts
         _check_comparable(frame)
         bought = (frame["n_orders"] > 0).to_numpy(float)
-        return Trial.of(bought, frame["treated"], frame["propensity"], frame["customer_id"])
+        return Trial.of(
+            bought, frame["treated"], propensity=frame["propensity"], customer=frame["customer_id"]
+        )
 
 
 def read_contacts(
-    shop: Shop, horizon_days: int, since: datetime, known_until: datetime, *, max_rows: int
+    shop: Shop, horizon_days: int, *, since: datetime, known_until: datetime, max_rows: int
 ) -> ContactRows:
     """Read the newest ``max_rows`` contacts sent after ``since`` whose horizon closed by ``known_until``.
 
@@ -74,7 +76,7 @@ def read_contacts(
             "there are no contacts to learn from",
             "record them in a table `contacts`: customer_id, sent_at, treated (false: held out), propensity",
         )
-    frame = shop.contacted(horizon_days, since, known_until).tail(max_rows).reset_index(drop=True)
+    frame = shop.contacted(horizon_days, since, known_until=known_until).tail(max_rows).reset_index(drop=True)
     if frame.empty:
         raise CannotLearn(
             f"no contact is {horizon_days} days old yet, so what they changed is not known",
@@ -120,7 +122,7 @@ def features_then(shop: Shop, contacts: pd.DataFrame) -> pd.DataFrame:
     }
     cutoff = contacts["sent_at"].map(days)
     known = [
-        OWN_FEATURES.panel(shop.con, cutoffs, ids, timezone=shop.timezone)
+        OWN_FEATURES.panel(shop.con, cutoffs, ids=ids, timezone=shop.timezone)
         for cutoffs, ids in _chunks(contacts["customer_id"], cutoff)
     ]
     panel = pd.concat(known)

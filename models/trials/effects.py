@@ -83,13 +83,13 @@ class Effects:
     """The results of the comparison: effect, Qini of every policy, verdict, reason."""
 
     @classmethod
-    def fit(cls, rows: Doubles, trial: Trial, config: LearnerConfig, given: Mapping[str, Doubles]) -> Self:
+    def fit(cls, rows: Doubles, trial: Trial, *, config: LearnerConfig, given: Mapping[str, Doubles]) -> Self:
         """Choose the ranking out of fold, then learn it from all rows of shape (n, columns)."""
-        choice = choose_policy(rows, trial, config, given)
+        choice = choose_policy(rows, trial, config=config, given=given)
         ranking = choice.ranking
         is_ranked = choice.is_detectable and ranking != RANDOM
         line = Line.fit(trial, choice.scores[ranking].to_numpy(float)) if is_ranked else Line.flat(trial)
-        fitted = Fitted.fit(rows, trial, config)
+        fitted = Fitted.fit(rows, trial, config=config)
         return cls(fitted, line, ranking, choice.is_detectable, trial.base, _facts(choice))
 
     def score(self, rows: Doubles, given: Mapping[str, Doubles]) -> Doubles:

@@ -50,27 +50,27 @@ class Fitted:
     """Share of training rows that were contacted."""
 
     @classmethod
-    def fit(cls, rows: Doubles, trial: Trial, config: TreesConfig) -> Self:
+    def fit(cls, rows: Doubles, trial: Trial, *, config: TreesConfig) -> Self:
         """Learn from rows of shape (n, columns), NaN where unknown."""
         y, t, weight = trial.outcome, trial.treated, trial.weight
         objective = "binary" if trial.is_binary else "regression"
 
-        def grow(kind: str, x: Doubles, target: Doubles, weigh: Doubles) -> Trees:
-            return Trees.fit(kind, x, target, config, weigh / weigh.mean())
+        def grow(kind: str, x: Doubles, *, target: Doubles, weigh: Doubles) -> Trees:
+            return Trees.fit(kind, x, target=target, config=config, weight=weigh / weigh.mean())
 
         ones, zeros = t == 1, t == 0
-        treated = grow(objective, rows[ones], y[ones], weight[ones])
-        control = grow(objective, rows[zeros], y[zeros], weight[zeros])
+        treated = grow(objective, rows[ones], target=y[ones], weigh=weight[ones])
+        control = grow(objective, rows[zeros], target=y[zeros], weigh=weight[zeros])
         gained = y[ones] - _predicted(control, rows[ones], is_binary=trial.is_binary)
         missed = _predicted(treated, rows[zeros], is_binary=trial.is_binary) - y[zeros]
         centred = (y - y.mean()) * (2 * t - 1) * weight
         return cls(
             treated=treated,
             control=control,
-            both=grow(objective, _crossed(rows, t), y, weight),
-            gained=grow("regression", rows[ones], gained, weight[ones]),
-            missed=grow("regression", rows[zeros], missed, weight[zeros]),
-            turned=grow("regression", rows, centred, np.ones(len(y))),
+            both=grow(objective, _crossed(rows, t), target=y, weigh=weight),
+            gained=grow("regression", rows[ones], target=gained, weigh=weight[ones]),
+            missed=grow("regression", rows[zeros], target=missed, weigh=weight[zeros]),
+            turned=grow("regression", rows, target=centred, weigh=np.ones(len(y))),
             is_binary=trial.is_binary,
             share=float(t.mean()),
         )

@@ -57,8 +57,8 @@ class Log:
         cls,
         action: ArrayLike,
         propensity: ArrayLike,
-        reward: ArrayLike,
         *,
+        reward: ArrayLike,
         n_actions: int,
         customer: ArrayLike | None = None,
     ) -> Self:
@@ -99,7 +99,7 @@ class Value:
         }
 
 
-def value(log: Log, policy: Doubles, expected: Doubles | None = None) -> Value:
+def value(log: Log, policy: Doubles, *, expected: Doubles | None = None) -> Value:
     """Return what ``policy`` would have earned per decision.
 
     ``policy`` holds its probabilities of every action in every logged case, shape (n, n_actions), rows
@@ -114,7 +114,9 @@ def value(log: Log, policy: Doubles, expected: Doubles | None = None) -> Value:
     return Value(
         ips=ips,
         snips=Estimate.of(snips, _error(off, log.group)),
-        dr=None if expected is None else mean(_doubly_robust(log, policy, weight, expected), log.group),
+        dr=None
+        if expected is None
+        else mean(_doubly_robust(log, policy, weight=weight, expected=expected), log.group),
         n_effective=float(weight.sum() ** 2 / (weight**2).sum()),
     )
 
@@ -138,7 +140,7 @@ def weights(log: Log, policy: Doubles) -> Doubles:
     return np.asarray(policy[np.arange(len(log)), log.action] / log.propensity)
 
 
-def cross_fitted(log: Log, rows: Doubles, fit: Fit) -> Doubles:
+def cross_fitted(log: Log, rows: Doubles, *, fit: Fit) -> Doubles:
     """Return the expected reward of every action in every case, shape (n, n_actions).
 
     Each is learnt, action by action, from the customers of other folds; actions hardly tried there get the
@@ -162,12 +164,12 @@ def by_trees(config: TreesConfig) -> Fit:
     """Return a function that learns rewards by boosted trees."""
 
     def fit(rows: Doubles, reward: Doubles) -> Callable[[Doubles], Doubles]:
-        return Trees.fit("regression", rows, reward, config).raw
+        return Trees.fit("regression", rows, target=reward, config=config).raw
 
     return fit
 
 
-def _doubly_robust(log: Log, policy: Doubles, weight: Doubles, expected: Doubles) -> Doubles:
+def _doubly_robust(log: Log, policy: Doubles, *, weight: Doubles, expected: Doubles) -> Doubles:
     predicted = expected[np.arange(len(log)), log.action]
     return np.asarray((policy * expected).sum(axis=1) + weight * (log.reward - predicted))
 

@@ -57,7 +57,7 @@ class Proposal(BaseModel):
 
 
 def propose(
-    n_customers_a_week: float, base_rate: float, effect: float, *, n_customers: int | None = None
+    n_customers_a_week: float, base_rate: float, *, effect: float, n_customers: int | None = None
 ) -> Proposal:
     """Propose the cheapest experiment that would detect ``effect``.
 
@@ -69,7 +69,9 @@ def propose(
     Source: the normal approximation for two proportions (Fleiss, 1981, eq. 3.14 without the correction).
     """
     _check(n_customers_a_week, base_rate, effect)
-    longest = {share: _weeks_needed(n_customers_a_week, base_rate, effect, share) for share in SHARES}
+    longest = {
+        share: _weeks_needed(n_customers_a_week, base_rate, effect=effect, share=share) for share in SHARES
+    }
     n_all = float("inf") if n_customers is None else max(n_customers, n_customers_a_week)
     most = min(LONGEST_WEEKS, n_all // n_customers_a_week)
     quick = [share for share, weeks in longest.items() if weeks <= min(QUICK_WEEKS, most)]
@@ -84,11 +86,11 @@ def propose(
         n_held_out=round(n * share),
         base_rate=base_rate,
         effect=effect,
-        detectable_effect=detectable_effect(n, base_rate, share),
+        detectable_effect=detectable_effect(n, base_rate, held_out=share),
     )
 
 
-def detectable_effect(n_customers: float, base_rate: float, held_out: float) -> float:
+def detectable_effect(n_customers: float, base_rate: float, *, held_out: float) -> float:
     """Return the smallest rise of ``base_rate`` that ``n_customers`` detect in 4 of 5 cases.
 
     Both groups are assumed to have the variance of the base rate, so it is slightly too small if the rise is
@@ -98,8 +100,8 @@ def detectable_effect(n_customers: float, base_rate: float, held_out: float) -> 
     return Z * sqrt(spread / (n_customers * held_out) + spread / (n_customers * (1 - held_out)))
 
 
-def _weeks_needed(n_a_week: float, base_rate: float, effect: float, share: float) -> int:
-    weeks = (detectable_effect(n_a_week, base_rate, share) / effect) ** 2
+def _weeks_needed(n_a_week: float, base_rate: float, *, effect: float, share: float) -> int:
+    weeks = (detectable_effect(n_a_week, base_rate, held_out=share) / effect) ** 2
     return max(1, ceil(weeks - 1e-9))
 
 

@@ -23,7 +23,7 @@ N_DRAWS = 400
 """Number of bootstrap draws per interval."""
 
 
-def qini(trial: Trial, score: Doubles, weights: Doubles | None = None) -> float:
+def qini(trial: Trial, score: Doubles, *, weights: Doubles | None = None) -> float:
     """Return the Qini of a score (higher: contact first), shape (n,); NaN if outcomes do not vary.
 
     ``weights`` repeat rows, as a bootstrap does. Between -1 and 1.

@@ -76,6 +76,7 @@ class Trial:
         cls,
         outcome: ArrayLike,
         treated: ArrayLike,
+        *,
         propensity: ArrayLike | None = None,
         customer: ArrayLike | None = None,
     ) -> Self:

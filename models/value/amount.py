@@ -30,10 +30,10 @@ class Amount:
     linear: LogLinear
 
     @classmethod
-    def fit(cls, rows: pd.DataFrame, logs: Doubles, config: PanelConfig) -> Self:
+    def fit(cls, rows: pd.DataFrame, logs: Doubles, *, config: PanelConfig) -> Self:
         """Learn ``logs`` of revenue, shape (n,), from the ``COLUMNS`` of those who paid it."""
-        trees = Trees.fit("regression", rows[COLUMNS].to_numpy(float), logs, config)
-        return cls(trees, LogLinear.fit_mean(MONEY, rows, logs, ridge=config.ridge))
+        trees = Trees.fit("regression", rows[COLUMNS].to_numpy(float), target=logs, config=config)
+        return cls(trees, LogLinear.fit_mean(MONEY, rows, target=logs, ridge=config.ridge))
 
     def log(self, rows: pd.DataFrame) -> Doubles:
         """Return the log of each row's typical (median) amount, shape (n,)."""

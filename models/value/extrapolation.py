@@ -22,9 +22,9 @@ def days_ratio(part: pd.DataFrame, whole: pd.DataFrame) -> Doubles:
     return np.asarray(np.maximum(ratio, 1.0))
 
 
-def extrapolated(learnt: Learnt, part: pd.DataFrame, whole: pd.DataFrame) -> Learnt:
+def extrapolated(learnt: Learnt, part: pd.DataFrame, *, whole: pd.DataFrame) -> Learnt:
     """Return the forecasts for the whole, from those ``learnt`` for the part, customer by customer."""
-    more, chance = days_ratio(part, whole), extrapolate(learnt.chance, part, whole)
+    more, chance = days_ratio(part, whole), extrapolate(learnt.chance, part, whole=whole)
     figures = Figures(learnt.figures.days * more, learnt.figures.revenue * more)
     grown = chance / learnt.chance
     return Learnt(chance, learnt.paid * grown, learnt.typical * more / grown, figures)

@@ -52,17 +52,17 @@ class Spend:
         days = stacked([window.n_order_days for window in windows])
         revenue = stacked([window.revenue for window in windows])
         paying = float((revenue[days > 0] > 0).mean()) if (revenue > 0).any() else 1.0
-        more_days = Trees.fit("poisson", rows[days > 0], days[days > 0] - 1, config)
+        more_days = Trees.fit("poisson", rows[days > 0], target=days[days > 0] - 1, config=config)
         if not (revenue > 0).any():
             revenue = frame["last_order_revenue"].to_numpy(float)
         paid = revenue > 0
         if not paid.any():
             return cls(more_days, None, paying, 1.0, ())
         payers, logs = frame[paid], np.log(revenue[paid])
-        amount = Amount.fit(payers, logs, config)
+        amount = Amount.fit(payers, logs, config=config)
         factor = _mean_factor(logs, amount.log(payers))
         half = pd.factorize(payers.index)[0] % 2 == 0
-        return cls(more_days, amount, paying, factor, _spread(payers, logs, half, config))
+        return cls(more_days, amount, paying, factor, _spread(payers, logs, one=half, config=config))
 
     def days(self, rows: pd.DataFrame) -> Doubles:
         """Return the expected order days, given an order, shape (n,), at least 1."""
@@ -123,12 +123,12 @@ def _mean_factor(logs: Doubles, predicted: Doubles) -> float:
     return float(typical @ np.exp(np.minimum(misses, np.quantile(misses, TAIL))) / typical.sum())
 
 
-def _spread(rows: pd.DataFrame, logs: Doubles, one: Bools, config: PanelConfig) -> tuple[float, ...]:
+def _spread(rows: pd.DataFrame, logs: Doubles, *, one: Bools, config: PanelConfig) -> tuple[float, ...]:
     """Return the quantiles of errors on one half of the customers, trained on the other, both ways."""
     misses = []
     for half in (one, ~one):
         if half.any() and not half.all():
-            amount = Amount.fit(rows[half], logs[half], config)
+            amount = Amount.fit(rows[half], logs[half], config=config)
             misses.append(logs[~half] - amount.log(rows[~half]))
     spread = np.quantile(np.concatenate(misses) if misses else logs - logs.mean(), SPREAD)
     return tuple(spread.round(6).tolist())

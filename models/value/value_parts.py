@@ -55,9 +55,9 @@ class Parts:
         cls,
         windows: Sequence[TrainingWindow],
         features: pd.DataFrame,
+        *,
         inputs: Inputs,
         config: PanelConfig,
-        *,
         ahead: Sequence[Weeks] = (NOW,),
     ) -> Self:
         """Learn the two parts from closed windows, the structure from today's customers."""
@@ -65,7 +65,7 @@ class Parts:
             gamma_gamma = GammaGamma.fit(features["frequency"], features["monetary_value"])
         except CannotLearn:
             gamma_gamma = None
-        chance = PurchaseChance.fit(windows, inputs.rows(features), config, ahead=ahead)
+        chance = PurchaseChance.fit(windows, inputs.rows(features), config=config, ahead=ahead)
         return cls(chance, Spend.fit(windows, config), gamma_gamma)
 
     def after(self, days: float) -> Self:
@@ -96,7 +96,7 @@ class Parts:
         return Figures(orders, orders * kept * value)
 
     def misses(
-        self, windows: Sequence[TrainingWindow], kept: float, last_year: TrainingWindow | None
+        self, windows: Sequence[TrainingWindow], kept: float, *, last_year: TrainingWindow | None
     ) -> tuple["Misses", "Misses"]:
         """Return the expected errors of the structure's totals: of order days, and of revenue."""
         past = [self._missed(window, kept) for window in windows]
@@ -110,6 +110,7 @@ class Parts:
         self,
         windows: Sequence[TrainingWindow],
         features: pd.DataFrame,
+        *,
         inputs: Inputs,
         config: PanelConfig,
         ahead: Sequence[Weeks],
@@ -119,9 +120,9 @@ class Parts:
         structure, levels = self.structure(rows, inputs.kept), []
         for weeks in ahead:
             learnt = self.after(weeks.days).two_part(rows).figures
-            days, revenue = self.misses(windows, inputs.kept, weeks.last_year)
-            orders = Level.of(learnt.days, structure.days, config.structure, days)
-            money = Level.of(learnt.revenue, structure.revenue, config.structure, revenue)
+            days, revenue = self.misses(windows, inputs.kept, last_year=weeks.last_year)
+            orders = Level.of(learnt.days, structure.days, lean=config.structure, missed=days)
+            money = Level.of(learnt.revenue, structure.revenue, lean=config.structure, missed=revenue)
             levels.append((float(weeks.days), orders, money))
         return levels
 
@@ -160,7 +161,7 @@ class Misses(NamedTuple):
     def of(cls, past: Sequence[Miss], last_year: Miss | None) -> Self:
         """Compute from past windows, newest first, and last year's."""
         always = expected_miss(past, 0.0)
-        return cls(expected_miss(past, 0.0, last_year), seasonal_share(last_year, always))
+        return cls(expected_miss(past, 0.0, last_year=last_year), seasonal_share(last_year, always))
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ class Level:
     structure: float
 
     @classmethod
-    def of(cls, two_part: Doubles, structure: Doubles, lean: float, missed: Misses) -> Self:
+    def of(cls, two_part: Doubles, structure: Doubles, *, lean: float, missed: Misses) -> Self:
         """Compute the total that lies ``lean`` of the way from the first's to the second's, in logs.
 
         The second's is first corrected by its expected error (``missed``). As far as last year determines the
@@ -183,7 +184,7 @@ class Level:
         if not (one > 0 and other > 0):
             return cls(1.0, 0.0)
         lean += (1 - lean) * missed.seasonal_share
-        total = middle_total(one, other * float(np.exp(missed.size)), lean)
+        total = middle_total(one, other * float(np.exp(missed.size)), weight=lean)
         return cls(total / one, total / other)
 
     @classmethod
@@ -192,7 +193,7 @@ class Level:
         factors = [(at, astuple(level)) for at, level in known]
         return cls(*(at_day(days, [(at, each[k]) for at, each in factors]) for k in range(2)))
 
-    def blend(self, two_part: Doubles, structure: Doubles, share: float) -> Doubles:
+    def blend(self, two_part: Doubles, structure: Doubles, *, share: float) -> Doubles:
         """Return the average at the reconciled total, ``share`` of it the structure's, shape (n,)."""
         if not self.structure:
             return np.asarray(two_part * self.two_part)

@@ -32,13 +32,13 @@ class View:
     """The same inputs if nothing is extrapolated."""
 
     @classmethod
-    def fit(cls, features: pd.DataFrame, n_days_placed: int, horizon: Horizon) -> Self:
+    def fit(cls, features: pd.DataFrame, n_days_placed: int, *, horizon: Horizon) -> Self:
         """Learn from today's customers; raise ``CannotLearn`` without a rhythm to extrapolate by."""
-        part = Inputs.fit(features, n_days_placed, horizon.learnt_days)
+        part = Inputs.fit(features, n_days_placed, horizon_days=horizon.learnt_days)
         if not horizon.is_extrapolated:
             return cls(horizon, part, part)
         horizon.check(part.bgnbd)
-        return cls(horizon, part, Inputs.read(features, part.regularity, horizon.horizon_days))
+        return cls(horizon, part, Inputs.read(features, part.regularity, horizon_days=horizon.horizon_days))
 
     def forecasts(self, parts: Parts, features: pd.DataFrame) -> ValueForecasts:
         """Return the forecasts of the learnt parts and of the structure over the predicted horizon."""
@@ -49,7 +49,7 @@ class View:
             return ValueForecasts(learnt, parts.structure(rows, self.part.kept), prepared.waiting)
         whole = self.whole.rows_of(prepared)
         structure = parts.structure(whole, self.whole.kept)
-        return ValueForecasts(extrapolated(learnt, rows, whole), structure, prepared.waiting)
+        return ValueForecasts(extrapolated(learnt, rows, whole=whole), structure, prepared.waiting)
 
     def facts(self) -> dict[str, Any]:
         """Return plain data for ``model.json``."""

@@ -107,14 +107,14 @@ class AccessControl:
             self._audit(exchange)
         path = path if path in BY_PATH or path in READABLE or path in OPEN else "other"
         seconds = perf_counter() - exchange.started
-        self.metrics.request(path, exchange.status, seconds)
+        self.metrics.request(path, exchange.status, seconds=seconds)
         if not self._flushing:
             self._flushing = True
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
         if exchange.status >= self.logged_from and path not in OPEN:
             _log(exchange, path, seconds)
         if self.traces is not None and path not in OPEN:
-            self._trace(self.traces, exchange, path, seconds)
+            self._trace(self.traces, exchange, path=path, seconds=seconds)
 
     def _flush(self) -> None:
         self._flushing = False
@@ -130,10 +130,10 @@ class AccessControl:
             request_id=exchange.request_id,
         )
 
-    def _trace(self, traces: Traces, exchange: Exchange, path: str, seconds: float) -> None:
+    def _trace(self, traces: Traces, exchange: Exchange, *, path: str, seconds: float) -> None:
         about = answered(exchange.answer, exchange.state.snapshot if exchange.state else None)
         about["recompra.request_id"] = exchange.request_id
-        traces.record(exchange.scope, exchange.status, seconds, path=path, **about)
+        traces.record(exchange.scope, exchange.status, seconds=seconds, path=path, **about)
 
     async def _handle(self, exchange: Exchange, receive: Receive) -> None:
         path, method = exchange.scope["path"], exchange.method
@@ -161,9 +161,9 @@ class AccessControl:
             body = await body_of(exchange.headers, receive)
         if endpoint.stored and self.worker.view is not None and self.worker.view.down:
             raise store_unavailable()
-        await self._answer(exchange, endpoint, body, receive)
+        await self._answer(exchange, endpoint, body=body, receive=receive)
 
-    async def _answer(self, exchange: Exchange, endpoint: Endpoint, body: bytes, receive: Receive) -> None:
+    async def _answer(self, exchange: Exchange, endpoint: Endpoint, *, body: bytes, receive: Receive) -> None:
         state, function = self._serving(), self.hot.get(endpoint.path)
         exchange.state = state
         if function is None:
@@ -175,7 +175,7 @@ class AccessControl:
         exchange.answer = answer = function(state, read(endpoint, body))
         if "list" in answer:
             self.metrics.list_answered(
-                answer["list"], answer["answered_from"], perf_counter() - exchange.started
+                answer["list"], answer["answered_from"], seconds=perf_counter() - exchange.started
             )
         await exchange.reply(200, msgspec.json.encode(answer))
 
@@ -204,7 +204,7 @@ class AccessControl:
         if path == "/metrics":
             self.metrics.record_worker(self.worker)
             metrics = self.metrics.text() + watcher_metrics(self.worker.home, self.clock())
-            return await exchange.reply(200, metrics, CONTENT_TYPE.encode())
+            return await exchange.reply(200, metrics, kind=CONTENT_TYPE.encode())
         await exchange.reply(200, document())
 
     async def _health(self, exchange: Exchange) -> None:

@@ -45,7 +45,7 @@ class Exchange:
         return bool(self.scope["method"] == "HEAD")
 
     async def reply(
-        self, status: int, body: bytes, kind: bytes = JSON, headers: tuple[tuple[str, str], ...] = ()
+        self, status: int, body: bytes, *, kind: bytes = JSON, headers: tuple[tuple[str, str], ...] = ()
     ) -> None:
         """Send the response."""
         self.status = status

@@ -23,7 +23,7 @@ class BoundedThreads:
         self._pool = ThreadPoolExecutor(n_threads, thread_name_prefix="answer")
         self._room = BoundedSemaphore(n_threads + most_waiting)
 
-    async def run(self, function: Callable[..., Answer], *more: Any) -> Answer:
+    async def run(self, function: Callable[..., Answer], *more: Any, **named: Any) -> Answer:
         """Call a function in one of the threads; raise ``Busy`` if the queue is full.
 
         A request that times out leaves the queue; what runs already is not interrupted.
@@ -31,7 +31,7 @@ class BoundedThreads:
         if not self._room.acquire(blocking=False):
             raise Busy("too many requests are waiting", "try again in a second")
         try:
-            work = self._pool.submit(copy_context().run, function, *more)
+            work = self._pool.submit(copy_context().run, function, *more, **named)
         except BaseException:
             self._room.release()
             raise

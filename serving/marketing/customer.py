@@ -44,7 +44,7 @@ def profile(state: State, request: CustomerRequest) -> Profile:
         features=features,
         scores=scores,
         behind=_behind(snapshot.as_of, held["events"]),
-        reasons=reasons.sentences(scores, features, request.locale or snapshot.locale),
+        reasons=reasons.sentences(scores, features, locale=request.locale or snapshot.locale),
         lists={name: _head(state, name, customer) for name in PERSONAL} if known else {},
         notes=snapshot.notes_in(request.locale),
         **{name: [_shown(row) for row in rows] for name, rows in held.items()},
@@ -55,7 +55,7 @@ def _latest(state: State, customer: Customer) -> tuple[str, Row, Row]:
     """Return moment, features and scores: those refreshed since the scoring, else the scoring's."""
     snapshot, code = state.snapshot, customer.code
     if customer.customer_id is not None and not state.view.is_erased(customer.customer_id):
-        row = refreshed.of_customer(state.view.store, snapshot.stamp, customer.customer_id)
+        row = refreshed.of_customer(state.view.store, snapshot.stamp, customer_id=customer.customer_id)
         if row is not None:
             return row.as_of, row.features, row.scores
     if code < 0:
@@ -71,7 +71,7 @@ def _behind(as_of: datetime, events: Sequence[Mapping[str, Any]]) -> str | None:
 def _head(state: State, list_name: str, customer: Customer) -> list[Product]:
     """Return the head of a list, as a shop would show it now."""
     ask = ListQuery(list_name, N_PROFILE_PRODUCTS, frozenset(), state.eligible)
-    picks, _, _ = picked(state, customer, ask)
+    picks, _, _ = picked(state, customer, ask=ask)
     return [
         Product(product_id=name, rank=rank, score=round(score, 6), source=source)
         for rank, (name, score, source) in enumerate(picks, start=1)
@@ -83,7 +83,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in kept.items()}
 
 
-def erase(state: State, request: EraseRequest, now: datetime, audit: Audit) -> Erased:
+def erase(state: State, request: EraseRequest, *, now: datetime, audit: Audit) -> Erased:
     """Erase a customer: from the next request on, no worker answers with anything of theirs."""
     store = state.view.store
     gone = rights.forget(store, request.customer_id, now=now)

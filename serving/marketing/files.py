@@ -80,23 +80,31 @@ class File:
 
     def answer(self, kind: str, asked: Accepted) -> Response:
         """Return the rows as a file that is generated while sent; 304 if the client has it already."""
-        return _answer(written(kind, self.names, self.blocks), kind, self.tag, self.headers, asked)
+        return _answer(
+            written(kind, self.names, blocks=self.blocks),
+            kind,
+            tag=self.tag,
+            headers=self.headers,
+            asked=asked,
+        )
 
 
-def json_answer(body: bytes, asked: Accepted, tag: str = "") -> Response:
+def json_answer(body: bytes, asked: Accepted, *, tag: str = "") -> Response:
     """Return a complete JSON body, by default tagged by its content; 304 if the client has it already."""
-    return _answer(iter([body]), "json", tag or tag_of(body), {}, asked)
+    return _answer(iter([body]), "json", tag=tag or tag_of(body), headers={}, asked=asked)
 
 
 def rows_answer(
-    rows: Sequence[Mapping[str, Any]], names: Sequence[str], kind: str, asked: Accepted, *, notes: str = ""
+    rows: Sequence[Mapping[str, Any]], names: Sequence[str], *, kind: str, asked: Accepted, notes: str = ""
 ) -> Response:
     """Return complete rows as a file, tagged by their content.
 
     ``notes`` are their caveats, for the header ``X-Notes``.
     """
     body = as_csv(rows, names) if kind == "csv" else as_ndjson(rows)
-    return _answer(iter([body]), kind, tag_of(body), {"x-notes": notes} if notes else {}, asked)
+    return _answer(
+        iter([body]), kind, tag=tag_of(body), headers={"x-notes": notes} if notes else {}, asked=asked
+    )
 
 
 def tag_of(*parts: bytes) -> str:
@@ -107,7 +115,7 @@ def tag_of(*parts: bytes) -> str:
     return f'"{digest.hexdigest()[:32]}"'
 
 
-def written(kind: str, names: Sequence[str], blocks: Iterable[Sequence[Row]]) -> Iterator[bytes]:
+def written(kind: str, names: Sequence[str], *, blocks: Iterable[Sequence[Row]]) -> Iterator[bytes]:
     """Write blocks of rows: CSV under a heading (times in ISO 8601, an absent value empty), or NDJSON.
 
     Cells of a CSV are protected against formulas: see ``serving.marketing.cells``.
@@ -129,7 +137,7 @@ def as_ndjson(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 def as_csv(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> bytes:
     """Return rows of these names as CSV with a heading, also if there are no rows."""
-    return b"".join(written("csv", names, [[list(row.values()) for row in rows]]))
+    return b"".join(written("csv", names, blocks=[[list(row.values()) for row in rows]]))
 
 
 def _csv(rows: Iterable[Row]) -> bytes:
@@ -159,7 +167,7 @@ def _headers(tag: str, headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _answer(
-    parts: Iterator[bytes], kind: str, tag: str, headers: Mapping[str, str], asked: Accepted
+    parts: Iterator[bytes], kind: str, *, tag: str, headers: Mapping[str, str], asked: Accepted
 ) -> Response:
     if asked.holds(tag):
         return unchanged(tag, headers)

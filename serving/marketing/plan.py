@@ -20,18 +20,18 @@ from serving.state import State
 from serving.storefront.answers import find_customer, why_unknown
 
 
-def contact_plan(state: State, request: PlanRequest, now: datetime) -> Plan:
+def contact_plan(state: State, request: PlanRequest, *, now: datetime) -> Plan:
     """Plan contacts, each on its day; customers left out are named with the reason."""
     snapshot, locale = state.snapshot, request.locale or state.snapshot.locale
-    codes, left_out = chosen_customers(state, request, now, locale=locale)
+    codes, left_out = chosen_customers(state, request, now=now, locale=locale)
     contacts: list[Row] = []
     if snapshot.goods_and_terms is None:
         left_out += [_left(snapshot, code, no_offers(state, locale).message) for code in codes]
     else:
         first = request.first_day or first_day(state, now)
         period = Period(first, request.days, request.budget, request.per_day, request.limit).check(state, now)
-        planned = make_plan(state, np.asarray(codes, np.int32), period, now, locale=locale)
-        contacts = rows_of(state, planned, period, locale=locale)
+        planned = make_plan(state, np.asarray(codes, np.int32), period=period, now=now, locale=locale)
+        contacts = rows_of(state, planned, period=period, locale=locale)
         left_out += _not_planned(snapshot, planned, locale)
     effect = snapshot.effect_of(row["action"] for row in contacts)
     worth = "" if snapshot.goods_and_terms is None else snapshot.goods_and_terms[1].money
@@ -58,7 +58,7 @@ def _sum(rows: Sequence[Row], name: str) -> float:
 
 
 def chosen_customers(
-    state: State, request: PlanRequest, now: datetime, *, locale: str = DEFAULT
+    state: State, request: PlanRequest, *, now: datetime, locale: str = DEFAULT
 ) -> tuple[list[int], list[Row]]:
     """Return the codes of the customers requested, else of everyone; and those unknown.
 
@@ -82,7 +82,7 @@ def chosen_customers(
     table = snapshot.retention
     if table is None:
         raise NotFound(told("unranked"), "send customer_ids")
-    worthwhile = permitted(state, table, now) & (table.number(snapshot.gain_name) > 0)
+    worthwhile = permitted(state, table, now=now) & (table.number(snapshot.gain_name) > 0)
     rows = np.flatnonzero(worthwhile)[: request.limit]
     return table.number("customer")[rows].astype(int).tolist(), []
 

@@ -90,8 +90,8 @@ class PlanAsked:
 def write_plan(
     home: Path,
     asked: PlanAsked,
-    now: datetime,
     *,
+    now: datetime,
     kind: str | None = None,
     out: Path | None = None,
     audiences: Path | None = None,
@@ -109,12 +109,15 @@ def write_plan(
         if state.snapshot.goods_and_terms is None:
             raise no_offers(state)
         period = asked.period(state, now)
-        planned = make_plan(state, everyone(state), period, now, locale=state.snapshot.locale)
+        planned = make_plan(state, everyone(state), period=period, now=now, locale=state.snapshot.locale)
         content = content_of(
-            state, planned, rows_of(state, planned, period, locale=state.snapshot.locale), kind
+            state,
+            planned,
+            rows=rows_of(state, planned, period=period, locale=state.snapshot.locale),
+            kind=kind,
         )
         if audiences is not None:
-            write_audiences(home, state, planned, audiences, now)
+            write_audiences(home, state, plan=planned, folder=audiences, now=now)
         done = _written(state, planned)
     if out is None:
         return done, content
@@ -123,7 +126,7 @@ def write_plan(
     return done, b""
 
 
-def content_of(state: State, planned: Planned, rows: Sequence[dict[str, Any]], kind: str) -> bytes:
+def content_of(state: State, planned: Planned, *, rows: Sequence[dict[str, Any]], kind: str) -> bytes:
     """Return a plan in a format: one contact per line, or one JSON object with the plan's basis."""
     if kind == "csv":
         return as_csv(rows, names_of(state))
@@ -140,7 +143,7 @@ def content_of(state: State, planned: Planned, rows: Sequence[dict[str, Any]], k
     return msgspec.json.format(msgspec.json.encode(head), indent=1) + b"\n"
 
 
-def write_audiences(home: Path, state: State, plan: Planned, folder: Path, now: datetime) -> None:
+def write_audiences(home: Path, state: State, *, plan: Planned, folder: Path, now: datetime) -> None:
     """Write ``include.csv`` and ``exclude.csv``: SHA-256 of e-mail addresses, as advertising platforms match.
 
     Included are customers whom the plan contacts; excluded are those whom a rule bars today: no consent, held

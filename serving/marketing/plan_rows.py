@@ -24,9 +24,9 @@ USUAL_HOUR = 10
 Row = dict[str, Any]
 
 
-def rows_of(state: State, planned: Planned, period: Period, *, locale: str = DEFAULT) -> "list[Row]":
+def rows_of(state: State, planned: Planned, *, period: Period, locale: str = DEFAULT) -> "list[Row]":
     """Return a plan's contacts as rows, by day and worth; times are in the shop's time zone."""
-    columns = columns_of(state, planned, period, locale=locale)
+    columns = columns_of(state, planned, period=period, locale=locale)
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
@@ -38,7 +38,7 @@ def names_of(state: State) -> tuple[str, ...]:
 
 
 def columns_of(
-    state: State, planned: Planned, period: Period, *, locale: str = DEFAULT
+    state: State, planned: Planned, *, period: Period, locale: str = DEFAULT
 ) -> dict[str, list[Any]]:
     """Return a plan's contacts as columns, with None for missing values."""
     snapshot, calendar = state.snapshot, planned.calendar
@@ -50,7 +50,12 @@ def columns_of(
     worth = np.round(calendar.worth, 4).tolist()
     columns: list[list[Any]] = [
         [days[day].isoformat() for day in calendar.day.tolist()],
-        _moments(snapshot, calendar.day, days, send_hours(snapshot, terms, codes, planned.first_hours)),
+        _moments(
+            snapshot,
+            calendar.day,
+            days=days,
+            hour=send_hours(snapshot, terms, codes=codes, earliest=planned.first_hours),
+        ),
         [days[day].isoformat() for day in calendar.last.tolist()],
         snapshot.customers.names(codes),
         names,
@@ -63,14 +68,14 @@ def columns_of(
         np.round(calendar.spend, 4).tolist(),
         ["learnt" if name in snapshot.learnt else terms.effect for name in names],
         [
-            told("planned", locale, action=called(name, locale), money=amount(money, terms, locale))
+            told("planned", locale, action=called(name, locale), money=amount(money, terms, locale=locale))
             for name, money in zip(names, worth, strict=True)
         ],
     ]
     return dict(zip(names_of(state), columns, strict=True))
 
 
-def _moments(snapshot: Snapshot, day: Ints, days: Sequence[date], hour: Longs) -> list[str]:
+def _moments(snapshot: Snapshot, day: Ints, *, days: Sequence[date], hour: Longs) -> list[str]:
     """Return when each contact goes out, on its day and at its hour of the shop's clock."""
     place = zone(snapshot.timezone)
     midnights = [datetime(each.year, each.month, each.day, tzinfo=place) for each in days]
@@ -79,7 +84,7 @@ def _moments(snapshot: Snapshot, day: Ints, days: Sequence[date], hour: Longs) -
     return moments
 
 
-def send_hours(snapshot: Snapshot, terms: Terms, codes: Ints, earliest: Longs) -> Longs:
+def send_hours(snapshot: Snapshot, terms: Terms, *, codes: Ints, earliest: Longs) -> Longs:
     """Return the hour for each customer: their mean hour of ordering, else 10, but no quiet hour.
 
     ``earliest`` holds each contact's earliest possible hour. If all orders are at midnight, the shop records

@@ -50,17 +50,17 @@ class Planned:
         return np.where(self.calendar.day == 0, self.earliest_hour, 0)
 
 
-def make_plan(state: State, codes: Ints, period: Period, now: datetime, *, locale: str = DEFAULT) -> Planned:
+def make_plan(state: State, codes: Ints, *, period: Period, now: datetime, locale: str = DEFAULT) -> Planned:
     """Plan for some customers (codes), in blocks; budget, days, caps and stock hold over all of them."""
     goods, terms = goods_now(state)
     recent, actions = Recent.read(state, now), terms.table.actions
     parts, why_not = [], dict[int, str]()
     for start in range(0, max(len(codes), 1), CUSTOMERS_AT_ONCE):
         block = codes[start : start + CUSTOMERS_AT_ONCE]
-        choices, calendar = _block(state, block, period, recent, now)
+        choices, calendar = _block(state, block, period=period, recent=recent, now=now)
         if len(why_not) < N_NOT_PLANNED:
             missing = np.setdiff1d(np.arange(len(block)), calendar.row)[:N_NOT_PLANNED].tolist()
-            why_not |= {start + at: why_nothing(choices, at, terms, locale=locale) for at in missing}
+            why_not |= {start + at: why_nothing(choices, at, terms=terms, locale=locale) for at in missing}
         parts.append(replace(calendar, row=calendar.row + start))
     kept = within(
         Calendar.together(parts),
@@ -76,22 +76,26 @@ def make_plan(state: State, codes: Ints, period: Period, now: datetime, *, local
 
 
 def _block(
-    state: State, codes: Ints, period: Period, recent: Recent, now: datetime
+    state: State, codes: Ints, *, period: Period, recent: Recent, now: datetime
 ) -> tuple[Options, Calendar]:
     """Value the options within the period, and place contacts; the calendar applies caps day by day."""
     goods, terms = goods_now(state)
     ahead = max((period.first - today(state, now)).days, 0)
     people, standing, week = recent.people(state, codes), None, np.zeros(len(codes), np.int32)
     if state.snapshot.known is not None:
-        standing = recent.standing(state, codes, now, days_ahead=ahead)
+        standing = recent.standing(state, codes, now=now, days_ahead=ahead)
         week = standing.n_contacts_7d
         standing = replace(standing, n_contacts_7d=np.zeros_like(week))
     room = ContactRoom(week, people.n_contacts_28d, terms.policy, terms.economics)
     free = People(people.consent, np.zeros_like(people.n_contacts_28d), people.consent_recorded)
     product, chance = candidates(state, codes)
-    case = case_now(state, codes, recent, people=free, product=product, chance=chance, standing=standing)
-    choices = options(case, goods, terms, days=period.n_days - 1)
-    return choices, plan(choices, room, period.n_days, _next_order(state.snapshot, codes, period.first))
+    case = case_now(
+        state, codes, recent=recent, people=free, product=product, chance=chance, standing=standing
+    )
+    choices = options(case, goods, terms=terms, days=period.n_days - 1)
+    return choices, plan(
+        choices, room, n_days=period.n_days, preferred=_next_order(state.snapshot, codes, period.first)
+    )
 
 
 def _next_order(snapshot: Snapshot, codes: Ints, first: date) -> Money | None:

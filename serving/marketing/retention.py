@@ -26,32 +26,34 @@ NOT_SHOWN = ("customer", "ruled_out_by")
 """Internal columns of the retention ranking."""
 
 
-def retention_targets(state: State, request: TargetsRequest, now: datetime) -> Targets:
+def retention_targets(state: State, request: TargetsRequest, *, now: datetime) -> Targets:
     """Choose whom to contact to maximise the expected incremental margin within the budget."""
     table, snapshot = state.snapshot.retention, state.snapshot
     locale = request.locale or snapshot.locale
     if table is None:
-        return _targets(state, request, [], (0.0, 0.0), told("unranked", locale))
+        return _targets(state, request, rows=[], sums=(0.0, 0.0), reason=told("unranked", locale))
     gain, cost = (table.number(name) for name in (snapshot.gain_name, "contact_cost"))
     if len(gain) and not np.isfinite(gain).any():
-        return _targets(state, request, [], (0.0, 0.0), told("moneyless", locale))
-    allowed = permitted(state, table, now)
+        return _targets(state, request, rows=[], sums=(0.0, 0.0), reason=told("moneyless", locale))
+    allowed = permitted(state, table, now=now)
     rows = np.flatnonzero(allowed & (gain > 0))
-    chosen = rows[best_rows(gain[rows], cost[rows], request.budget)]
+    chosen = rows[best_rows(gain[rows], cost[rows], budget=request.budget)]
     average, save_rate = snapshot.average_of_keeping, snapshot.economics.save_rate
     how = how_it_works(_effect(snapshot), save_rate, average=average, locale=locale)
     reason = told("targets", locale, n=len(chosen), of=len(rows), effect=how)
     shown = _target_rows(snapshot, table, chosen[: request.limit])
     sums = float(cost[chosen].sum()), float(gain[chosen].sum())
-    answer = _targets(state, request, shown, sums, reason)
+    answer = _targets(state, request, rows=shown, sums=sums, reason=reason)
     answer.n_targets = len(chosen)
-    answer.at_most = round(max(at_most(gain[rows], cost[rows], request.budget), sums[1]), DECIMALS)
+    answer.at_most = round(max(at_most(gain[rows], cost[rows], budget=request.budget), sums[1]), DECIMALS)
     ours = Tally(len(chosen), *sums)
     others = other_policies(
-        np.where(allowed, gain, -np.inf), cost, request.budget, _rankings(snapshot, table)
+        np.where(allowed, gain, -np.inf), cost, budget=request.budget, scores=_rankings(snapshot, table)
     )
     answer.policies = earned({"expected gain": ours} | others)
-    answer.curve = points_of(cumulative(gain[rows], cost[rows], np.ones(len(rows)), CURVE_POINTS))
+    answer.curve = points_of(
+        cumulative(gain[rows], cost[rows], first=np.ones(len(rows)), points=CURVE_POINTS)
+    )
     return answer.named(("rank", "customer_id", *(name for name in table.order if name not in NOT_SHOWN)))
 
 
@@ -83,7 +85,7 @@ def _effect(snapshot: Snapshot) -> str:
     return "learnt" if known else "assumed"
 
 
-def permitted(state: State, table: Columns, now: datetime) -> Bools:
+def permitted(state: State, table: Columns, *, now: datetime) -> Bools:
     """Mark the rows of the retention ranking that every rule permits now, and whose gain is known."""
     known = (table.text("ruled_out_by") < 0) & np.isfinite(table.number(state.snapshot.gain_name))
     return np.asarray(known & ~barred(state, now)[table.number("customer").astype(np.int64)])
@@ -97,10 +99,10 @@ def barred(state: State, now: datetime) -> Bools:
     blocked = frequency_cap(people, snapshot.economics).mask
     if snapshot.known is not None and snapshot.goods_and_terms is not None:
         policy = snapshot.policy
-        table = ActionTable.of([KEEP], snapshot.economics, policy)
-        standing = recent.standing(state, codes, now)
+        table = ActionTable.of([KEEP], snapshot.economics, policy=policy)
+        standing = recent.standing(state, codes, now=now)
         recorded = people.consent_recorded
-        when = timing(standing, table, snapshot.economics, policy, recorded=recorded, days=0)
+        when = timing(standing, table, economics=snapshot.economics, policy=policy, recorded=recorded, days=0)
         blocked |= first_refusal(when.refusals, (len(codes), 1))[:, 0] >= 0
     return np.asarray(blocked | state.erased)
 
@@ -116,7 +118,12 @@ def _target_rows(snapshot: Snapshot, table: Columns, rows: Longs) -> list[dict[s
 
 
 def _targets(
-    state: State, request: TargetsRequest, rows: list[dict[str, Any]], sums: tuple[float, float], reason: str
+    state: State,
+    request: TargetsRequest,
+    *,
+    rows: list[dict[str, Any]],
+    sums: tuple[float, float],
+    reason: str,
 ) -> Targets:
     return Targets(
         as_of=state.snapshot.moment,

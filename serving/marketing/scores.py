@@ -73,12 +73,12 @@ class Scoring:
         """Mark customers who were erased since."""
         return self.erased_customers.mask(view.salt, view.erased)
 
-    def rows(self, at: Longs, view: View, changed: Collection[str] = ()) -> list[Row]:
+    def rows(self, at: Longs, view: View, *, changed: Collection[str] = ()) -> list[Row]:
         """Return rows without customers erased since; for ``changed`` customers the refreshed ones."""
         at = at[~self.erased(view)[at]]
         ids = self.customers.names(at)
         some = [name for name in ids if name in changed]
-        newest = refreshed.of_customers(view.store, self.stamp, some) if some else {}
+        newest = refreshed.of_customers(view.store, self.stamp, ids=some) if some else {}
         rows = zip(ids, [self.moment] * len(ids), *self.scores.shown(at), strict=True)
         return [self._newest(name, newest[name]) if (name := row[0]) in newest else row for row in rows]
 
@@ -103,7 +103,7 @@ class ScoresQuery:
     """Changes with the scoring, the request, every erasure and every refresh."""
 
     @classmethod
-    def of(cls, state: State, request: ScoresRequest, home: Path) -> "ScoresQuery":
+    def of(cls, state: State, request: ScoresRequest, *, home: Path) -> "ScoresQuery":
         """Find the scoring and the rows.
 
         Raises ``Gone`` for an expired cursor, ``NotFound`` for a filter on a column that no model provides.
@@ -126,7 +126,9 @@ class ScoresQuery:
         """Return the rows, a block at a time."""
         changed = self._changed()
         for start in range(0, min(self.most, len(self.rows)), BLOCK):
-            yield self.scoring.rows(self.rows[start : min(start + BLOCK, self.most)], self.view, changed)
+            yield self.scoring.rows(
+                self.rows[start : min(start + BLOCK, self.most)], self.view, changed=changed
+            )
             self.scoring.release_pages()
 
     def _changed(self) -> set[str]:

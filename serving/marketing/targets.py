@@ -24,7 +24,7 @@ from serving.online.recent import Recent
 from serving.state import State
 
 
-def targets_by_action(state: State, request: TargetsRequest, now: datetime) -> Targets:
+def targets_by_action(state: State, request: TargetsRequest, *, now: datetime) -> Targets:
     """Choose an action or none for everyone, to maximise the expected incremental margin.
 
     Only actions without a product; for the others there are ``next_best_offer`` and the plan. Raises
@@ -33,10 +33,10 @@ def targets_by_action(state: State, request: TargetsRequest, now: datetime) -> T
     known, codes = state.snapshot.known, everyone(state)
     if known is None:
         raise no_offers(state)
-    choices, terms = options_of(state, request, codes, now)
+    choices, terms = options_of(state, request, codes=codes, now=now)
     chosen = allocate(choices, request.budget)
-    answer = _answer(state, request, chosen, terms)
-    columns = _columns(state, choices, chosen, codes)
+    answer = _answer(state, request, chosen=chosen, terms=terms)
+    columns = _columns(state, choices, chosen=chosen, codes=codes)
     rows = zip(*columns.values(), strict=True)
     answer.targets = [dict(zip(columns, row, strict=True)) for row in islice(rows, request.limit)]
     answer.policies = _policies(choices, request.budget, known.standing.take(codes))
@@ -44,7 +44,7 @@ def targets_by_action(state: State, request: TargetsRequest, now: datetime) -> T
     return answer.named(columns)
 
 
-def options_of(state: State, request: TargetsRequest, codes: Ints, now: datetime) -> tuple[Options, Terms]:
+def options_of(state: State, request: TargetsRequest, *, codes: Ints, now: datetime) -> tuple[Options, Terms]:
     """Value the requested actions for some customers, as of now.
 
     Raises ``NotFound`` for an action that the shop does not have, or that offers a product.
@@ -60,15 +60,15 @@ def options_of(state: State, request: TargetsRequest, codes: Ints, now: datetime
         none.astype(np.int32),
         none,
         none,
-        standing=recent.standing(state, codes, now),
+        standing=recent.standing(state, codes, now=now),
         learnt={name: change[codes] for name, change in state.snapshot.learnt.items()},
     )
     asked = tuple(known[name] for name in dict.fromkeys(request.actions))
     terms = replace(terms, actions=asked)
-    return options(case, goods, terms), terms
+    return options(case, goods, terms=terms), terms
 
 
-def _answer(state: State, request: TargetsRequest, chosen: Allocation, terms: Terms) -> Targets:
+def _answer(state: State, request: TargetsRequest, *, chosen: Allocation, terms: Terms) -> Targets:
     n = int((chosen.action >= 0).sum())
     locale = request.locale or state.snapshot.locale
     taken = {terms.actions[code].name for code in np.unique(chosen.action[chosen.action >= 0]).tolist()}
@@ -90,7 +90,7 @@ def _answer(state: State, request: TargetsRequest, chosen: Allocation, terms: Te
     )
 
 
-def _columns(state: State, choices: Options, chosen: Allocation, codes: Ints) -> dict[str, Sequence[Any]]:
+def _columns(state: State, choices: Options, *, chosen: Allocation, codes: Ints) -> dict[str, Sequence[Any]]:
     """Return the chosen as columns, the highest gain per cost first."""
     snapshot = state.snapshot
     _, worth, chance, spend = choices.at(chosen.action)
@@ -112,4 +112,4 @@ def _columns(state: State, choices: Options, chosen: Allocation, codes: Ints) ->
 def _policies(choices: Options, budget: float, standing: Standing) -> dict[str, float]:
     """Return what other rankings would earn with the same budget and rules."""
     scores = {"risk": standing.risk, "response": 1 - standing.risk, "value": standing.margin}
-    return earned(compare(choices, budget, scores))
+    return earned(compare(choices, budget, scores=scores))

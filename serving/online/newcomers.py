@@ -41,7 +41,9 @@ EMAIL = CHANNELS.index("email")
 
 def _unheard_of(snapshot: "Snapshot", alone: Vocabulary) -> Standing:
     policy, standing = snapshot.policy, Standing.unknown(1)
-    return replace(standing, held_out=draw_held_out(alone.ids, policy.held_out_share, policy.held_out_salt))
+    return replace(
+        standing, held_out=draw_held_out(alone.ids, policy.held_out_share, salt=policy.held_out_salt)
+    )
 
 
 def _known(known: "Known", standing: Standing) -> "Known":

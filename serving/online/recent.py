@@ -65,25 +65,26 @@ class Recent:
         store, view = state.view.store, state.view
         lines = store.orders_made(view.since) if view.active else []
         scores = refreshed.scores(store, state.snapshot.stamp) if view.active else {}
-        return cls._of(state, store.contacts_made(_first(state, now)), lines, scores, now)
+        return cls._of(state, store.contacts_made(_first(state, now)), lines=lines, scores=scores, now=now)
 
     @classmethod
-    def of_one(cls, state: State, customer_id: str, now: datetime) -> Self:
+    def of_one(cls, state: State, customer_id: str, *, now: datetime) -> Self:
         """Read the events of one customer."""
         sent = state.view.contacts(customer_id, _first(state, now))
         contacts = [(customer_id, *contact) for contact in sent]
         if customer_id not in state.view.active:
-            return cls._of(state, contacts, [], {}, now)
+            return cls._of(state, contacts, lines=[], scores={}, now=now)
         rows = [row for row in state.view.lines(customer_id) if row["kind"] == "order"]
         lines: list[OrderLine] = [tuple(row[name] for name in ORDER_LINE) for row in rows]
-        scores = refreshed.scores(state.view.store, state.snapshot.stamp, customer_id)
-        return cls._of(state, contacts, lines, scores, now)
+        scores = refreshed.scores(state.view.store, state.snapshot.stamp, customer_id=customer_id)
+        return cls._of(state, contacts, lines=lines, scores=scores, now=now)
 
     @classmethod
     def _of(
         cls,
         state: State,
         contacts: Iterable[Contact],
+        *,
         lines: Sequence[OrderLine],
         scores: Mapping[str, Row],
         now: datetime,
@@ -119,7 +120,7 @@ class Recent:
         row, n = _rows(codes, self.contacted), len(codes)
         return state.snapshot.people.take(codes).contacted(_counts(row[row >= 0], n))
 
-    def standing(self, state: State, codes: Ints, now: datetime, *, days_ahead: int = 0) -> Standing:
+    def standing(self, state: State, codes: Ints, *, now: datetime, days_ahead: int = 0) -> Standing:
         """Return where some customers stand ``days_ahead`` days from now, if nothing happens until then.
 
         As a scoring of today would say it, if the orders since had been ingested; with the scores refreshed.
@@ -181,7 +182,7 @@ class Recent:
         np.maximum.at(settles, row, self._settling(snapshot)[mine] - day)
         events: dict[Event, Floats]
         events = {"first_order": first, "last_order": _latest(row, day, n), "delivery": delivery}
-        return standing.ordered(_counts(orders, n), spent, events, settles)
+        return standing.ordered(_counts(orders, n), spent, days=events, settles_in=settles)
 
     def _settling(self, snapshot: Snapshot) -> Floats:
         """Return in how many days from its order each line settles: of an unknown product as the slowest."""
@@ -196,7 +197,9 @@ class Recent:
         risk, expected = self.risk[mine], self.expected[mine]
         margins = snapshot.margins_in_order
         rank = np.searchsorted(margins, np.nan_to_num(expected), side="right") / max(len(margins), 1)
-        return standing.scored(row[mine], risk, margin_if_stays(expected, risk), rank.astype(np.float32))
+        return standing.scored(
+            row[mine], risk, margin=margin_if_stays(expected, risk), rank=rank.astype(np.float32)
+        )
 
 
 SCORES = ("churn_probability", "expected_margin")

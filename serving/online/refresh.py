@@ -38,7 +38,7 @@ Clock = Callable[[], datetime]
 class Refresher:
     """Follows the store of a home, and refreshes the customers in the queue."""
 
-    def __init__(self, home: Path, clock: Clock, store: Store | None = None) -> None:
+    def __init__(self, home: Path, clock: Clock, *, store: Store | None = None) -> None:
         self.home, self.clock = home.resolve(), clock
         self._store = store
         self.status = WatcherStatus()
@@ -153,7 +153,7 @@ class Refresher:
         self._counted, self._drift = (rescoring.stamp, done), monotonic() + DRIFT_SECONDS
         try:
             some = sorted(refreshed.names(self.store, rescoring.stamp))[:DRIFT_ROWS]
-            rows = refreshed.of_customers(self.store, rescoring.stamp, some)
+            rows = refreshed.of_customers(self.store, rescoring.stamp, ids=some)
             folder = self.home / "lists" / rescoring.stamp
             self.status.psi = drift.served(folder, {name: row.features for name, row in rows.items()})
         except (ArtefactError, *DEAD) as error:

@@ -80,7 +80,7 @@ def names(store: Store, stamp: str) -> set[str]:
         return set(db.execute(sa.select(REFRESHED.c.customer_id).where(REFRESHED.c.stamp == stamp)).scalars())
 
 
-def scores(store: Store, stamp: str, customer_id: str | None = None) -> dict[str, Row]:
+def scores(store: Store, stamp: str, *, customer_id: str | None = None) -> dict[str, Row]:
     """Return the scores of every row on this scoring, by customer; of one customer's if named."""
     query = sa.select(REFRESHED.c.customer_id, REFRESHED.c.scores).where(REFRESHED.c.stamp == stamp)
     if customer_id is not None:
@@ -89,12 +89,12 @@ def scores(store: Store, stamp: str, customer_id: str | None = None) -> dict[str
         return {name: msgspec.json.decode(scores) for name, scores in db.execute(query)}
 
 
-def of_customer(store: Store, stamp: str, customer_id: str) -> Refreshed | None:
+def of_customer(store: Store, stamp: str, *, customer_id: str) -> Refreshed | None:
     """Return one customer's row on this scoring; None without one."""
-    return of_customers(store, stamp, [customer_id]).get(customer_id)
+    return of_customers(store, stamp, ids=[customer_id]).get(customer_id)
 
 
-def of_customers(store: Store, stamp: str, ids: Sequence[str]) -> dict[str, Refreshed]:
+def of_customers(store: Store, stamp: str, *, ids: Sequence[str]) -> dict[str, Refreshed]:
     """Return the rows on this scoring of those among ``ids`` that have one."""
     newest: dict[str, Refreshed] = {}
     with store.read() as db:

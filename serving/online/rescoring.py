@@ -38,7 +38,7 @@ class Rescoring:
             stamp=pointer.stamp,
             as_of=as_of,
             models=scoring_on_disk(home, pointer.models),
-            excerpt=excerpt_of(home, pointer.stamp, as_of),
+            excerpt=excerpt_of(home, pointer.stamp, as_of=as_of),
         )
         made.probe()
         return made
@@ -51,7 +51,8 @@ class Rescoring:
     def rows(self, ids: Sequence[str], news: NewEvents) -> list[dict[str, Any]]:
         """Return rows of ``refreshed`` for the customers among ``ids`` who ever ordered, all on one day."""
         cutoff = max(row["occurred_at"] for row in news.events) + INSTANT
-        self.excerpt.take(ids, *_plain(news))
+        events, contacts = _plain(news)
+        self.excerpt.take(ids, events, contacts=contacts)
         names = self.excerpt.customers_seen(cutoff)
         features, scores = self._tables(cutoff, names)
         basis = {"stamp": self.stamp, "as_of": cutoff, "events_seq": news.seq}
@@ -61,7 +62,7 @@ class Rescoring:
     def _tables(self, cutoff: datetime, names: "pd.Index[str]") -> list[list[dict[str, Any]]]:
         """Return features and scores of the customers held, as one dictionary each."""
         features = self.excerpt.customer_features(cutoff).reindex(names)
-        scores = scores_of(self.models, self.excerpt, cutoff, list(names))
+        scores = scores_of(self.models, self.excerpt, cutoff=cutoff, names=list(names))
         return [list(Columns.of(table).rows(slice(None))) for table in (features, scores)]
 
 

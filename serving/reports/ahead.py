@@ -35,7 +35,7 @@ AMOUNTS = ("expected_orders", "expected_revenue", "expected_margin")
 
 
 def ahead(
-    home: Path, shop: Shop, cutoff: datetime, groups: "pd.Series[Any] | None", left_out: LeftOut
+    home: Path, shop: Shop, *, cutoff: datetime, groups: "pd.Series[Any] | None", left_out: LeftOut
 ) -> pd.DataFrame:
     """Return one row per group, everyone last: ``customers``, ``come_back`` and the ``AMOUNTS``.
 
@@ -45,7 +45,7 @@ def ahead(
     predictions = [
         part
         for name in ("churn", "ltv")
-        if (part := _predictions(home, name, shop, cutoff, left_out)) is not None
+        if (part := _predictions(home, name, shop=shop, cutoff=cutoff, left_out=left_out)) is not None
     ]
     if not predictions:
         return pd.DataFrame()
@@ -61,7 +61,7 @@ def ahead(
 
 
 def _predictions(
-    home: Path, name: str, shop: Shop, cutoff: datetime, left_out: LeftOut
+    home: Path, name: str, *, shop: Shop, cutoff: datetime, left_out: LeftOut
 ) -> pd.DataFrame | None:
     """Return a champion's predictions for everyone, without the horizon in their names; None without one."""
     try:

@@ -55,7 +55,7 @@ def season_unknown(home: Path, frame: pd.DataFrame) -> str:
     if frame.empty:
         return ""
     shop, days = Shop(home), int(frame["horizon_days"].iloc[0])
-    known_from = season_from(shop, parse_cutoff(frame["as_of"].iloc[0], shop.timezone), days)
+    known_from = season_from(shop, parse_cutoff(frame["as_of"].iloc[0], shop.timezone), horizon_days=days)
     note = {"code": "season", "model": "demand", "horizon_days": days, "season_from": known_from}
     return sentence(note, shop.settings.lists.locale) if known_from else ""
 

@@ -54,7 +54,9 @@ class Page:
     def missing(self, locale: str = DEFAULT) -> list[str]:
         """Return what is unknown, and why, in words."""
         words = Words(locale)
-        return [words.unknown(one.code, one.why, one.message) for one in self.left_out if not one.note]
+        return [
+            words.unknown(one.code, one.why, message=one.message) for one in self.left_out if not one.note
+        ]
 
     def caveats(self, locale: str = DEFAULT) -> list[str]:
         """Return what to bear in mind about figures shown; models with the same caveat share one."""
@@ -87,7 +89,7 @@ class Page:
             period_days=settings.horizon_days,
             day=local_day(self.cutoff, self.shop.timezone),
             units={kpi.name: kpi.unit for kpi in KPIS},
-            pictures={name: svg(trend(self.trends, name, words(f"kpi.{name}"))) for name in self.drawn},
+            pictures={name: svg(trend(self.trends, name, title=words(f"kpi.{name}"))) for name in self.drawn},
         )
 
     @property
@@ -102,7 +104,7 @@ def report(home: Path, cutoff: datetime) -> Page:
     shop = Shop(home)
     rows = facts(shop, cutoff)
     left_out: LeftOut = []
-    segments, moved, mine = _segments(home, shop, cutoff, left_out)
+    segments, moved, mine = _segments(home, shop, cutoff=cutoff, left_out=left_out)
     groups = {name: rows[name] for name in ATTRIBUTES if _groups(rows[name])}
     groups |= {} if mine is None else {"segment": mine}
     return Page(
@@ -114,13 +116,13 @@ def report(home: Path, cutoff: datetime) -> Page:
         cohorts=cohorts(shop, cutoff),
         segments=segments,
         movement=moved,
-        ahead=ahead(home, shop, cutoff, mine, left_out),
+        ahead=ahead(home, shop, cutoff=cutoff, groups=mine, left_out=left_out),
         left_out=left_out + _unknown(rows, shop),
     )
 
 
 def _segments(
-    home: Path, shop: Shop, cutoff: datetime, left_out: LeftOut
+    home: Path, shop: Shop, *, cutoff: datetime, left_out: LeftOut
 ) -> "tuple[dict[str, pd.DataFrame], pd.DataFrame, pd.Series[Any] | None]":
     """Return each segment's and persona's profile, the moves since one period ago, everyone's segment."""
     try:
@@ -129,14 +131,14 @@ def _segments(
         left_out.append(Unknown.by("segments", error))
         return {}, pd.DataFrame(), None
     now = model.predict(shop, cutoff)
-    before = model.predict(shop, shift_days(cutoff, -shop.settings.horizon_days, shop.timezone))
+    before = model.predict(shop, shift_days(cutoff, -shop.settings.horizon_days, timezone=shop.timezone))
     by_kind = {kind: _profiled(shop, cutoff, now[kind]) for kind in ("segment", "persona")}
     return by_kind, movement(before["segment"], now["segment"]), now["segment"]
 
 
 def _profiled(shop: Shop, cutoff: datetime, groups: "pd.Series[Any]") -> pd.DataFrame:
     table = profiles(groups, shop.customer_features(cutoff))
-    liked = favourites(groups, shop.history(cutoff), shop.catalogue(cutoff))
+    liked = favourites(groups, shop.history(cutoff), catalogue=shop.catalogue(cutoff))
     return table.assign(
         favourites=["; ".join(_leaf(path) for path in liked.get(str(name), [])) for name in table.index]
     )
@@ -149,8 +151,8 @@ def _leaf(path: str) -> str:
 def _past(shop: Shop, cutoff: datetime) -> Iterable[datetime]:
     """Return cutoffs one period apart, oldest first, each with two periods of orders before it."""
     period = shop.settings.horizon_days
-    earliest = shift_days(shop.warehouse.first_at, 2 * period, shop.timezone)
-    moments = [shift_days(cutoff, -period * back, shop.timezone) for back in range(N_PERIODS)]
+    earliest = shift_days(shop.warehouse.first_at, 2 * period, timezone=shop.timezone)
+    moments = [shift_days(cutoff, -period * back, timezone=shop.timezone) for back in range(N_PERIODS)]
     return sorted({cutoff, *(moment for moment in moments if moment >= earliest)})
 
 
@@ -175,7 +177,7 @@ def _unknown(rows: pd.DataFrame, shop: Shop) -> LeftOut:
     return [Unknown(code) for code, known in wanted.items() if not known]
 
 
-def trend(trends: pd.DataFrame, name: str, title: str) -> "Figure":
+def trend(trends: pd.DataFrame, name: str, *, title: str) -> "Figure":
     """Plot one KPI at each cutoff, with its interval."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import PercentFormatter

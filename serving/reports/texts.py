@@ -231,7 +231,7 @@ class Words:
         """Return a text with its values filled in; ``KeyError`` for an unknown code."""
         return TEXTS[self.language][code].format(**values)
 
-    def unknown(self, code: str, why: str = "", message: str = "") -> str:
+    def unknown(self, code: str, why: str = "", *, message: str = "") -> str:
         """Return what is unknown, and why, if the reason has a text of its own."""
         return self(f"left_out.{code}", why=self(f"why.{why}", message=message) if why else "")
 

@@ -136,12 +136,12 @@ class Build:
     @cached_property
     def scores(self) -> pd.DataFrame:
         """Every score of every customer; index ``customer_id``."""
-        return scores_of(self.models, self.shop, self.cutoff, self.names)
+        return scores_of(self.models, self.shop, cutoff=self.cutoff, names=self.names)
 
     @cached_property
     def people(self) -> People:
         """Consent and contacts."""
-        return read_people(self.shop, self.cutoff, self.customers)
+        return read_people(self.shop, self.cutoff, customers=self.customers)
 
     @property
     def _champions(self) -> Champions:
@@ -227,17 +227,17 @@ class Build:
         """Return where customers stand and what products are, if there is anything to decide."""
         if self.terms is None:
             return None
-        standing = read_standing(self.shop, self.cutoff, self.customers, self.scores)
+        standing = read_standing(self.shop, self.cutoff, customers=self.customers, scores=self.scores)
         none = np.zeros((len(self.history.products), 0), np.int32)  # nothing is offered without a ranker
         accessories = none if self._cross_sell is None else self._cross_sell[1].together.product
-        facts = ProductFacts.read(self.shop, self.cutoff, accessories)
+        facts = ProductFacts.read(self.shop, self.cutoff, accessories=accessories)
         return Known(standing, facts, self.learnt(self.terms.table))
 
     def registered(self) -> Registered | None:
         """Return who may order after the scoring, if there is anything to decide then."""
         if self.terms is None:
             return None
-        return Registered.of(self.shop, self.cutoff, self._seen[0], self.forgotten)
+        return Registered.of(self.shop, self.cutoff, seen=self._seen[0], forgotten=self.forgotten)
 
     def learnt(self, table: ActionTable) -> dict[str, Money]:
         """Return the effects learnt from experiments for a table's actions, by customer."""
@@ -245,7 +245,7 @@ class Build:
         if uplift is None:
             return {}
         features = self.shop.customer_features(self.cutoff).reindex(self.names)
-        return learnt_effects(uplift, features, table)
+        return learnt_effects(uplift, features, table=table)
 
     def retention(self) -> Columns | None:
         """Return all customers ordered by what a contact earns, if churn and margin are known."""
@@ -255,11 +255,11 @@ class Build:
         frame = rank_customers(
             self.scores.assign(**self.effect_of_keeping()),
             self.people,
-            settings.economics,
+            economics=settings.economics,
             horizon_days=settings.horizon_days,
         )
         codes, policy = self.customers.codes(frame.index.tolist()), settings.contact_policy
-        held = draw_held_out(self.customers.ids, policy.held_out_share, policy.held_out_salt)[codes]
+        held = draw_held_out(self.customers.ids, policy.held_out_share, salt=policy.held_out_salt)[codes]
         ruled_out = frame.pop("ruled_out_by").astype("object").replace("", None).mask(held, "held_out")
         return Columns.of(frame.assign(ruled_out_by=ruled_out, customer=codes.astype(float)))
 
@@ -271,17 +271,17 @@ class Build:
     def effect_of_keeping(self) -> dict[str, Money]:
         """Return the column of the learnt effect of a retention contact, if there is one."""
         settings = self.shop.settings
-        learnt = self.learnt(ActionTable.of([KEEP], settings.economics, settings.contact_policy))
+        learnt = self.learnt(ActionTable.of([KEEP], settings.economics, policy=settings.contact_policy))
         return {EFFECT: learnt[KEEP.name]} if KEEP.name in learnt else {}
 
     def save_more(self, folder: Path) -> None:
         """Add the live state, the rows for refreshing customers, and the scores as a file for others."""
-        excerpt.write(self.shop, self.cutoff, self.names, folder / EXCERPT)
+        excerpt.write(self.shop, self.cutoff, names=self.names, folder=folder / EXCERPT)
         self.scores.reset_index().to_parquet(folder / "scores.parquet", index=False)
         repurchase = self._champions.get("repurchase")
         if repurchase is not None:
             clock = repurchase.state(self.shop, self.cutoff)
-            demand = repurchase.demand(self.shop, self.cutoff, clock)
+            demand = repurchase.demand(self.shop, self.cutoff, clock=clock)
             demand.to_parquet(folder / "demand.parquet", index=False)
         if self._cross_sell is not None:
             model, state = self._cross_sell

@@ -17,7 +17,7 @@ EXCERPT = "excerpt"
 """The folder of a scoring with the rows from which customers are refreshed (``features.excerpt``)."""
 
 
-def excerpt_of(home: Path, stamp: str, as_of: datetime) -> Excerpt:
+def excerpt_of(home: Path, stamp: str, *, as_of: datetime) -> Excerpt:
     """Open the rows that the scoring of ``as_of`` stores of its customers.
 
     Raises ``ArtefactError`` if it stores none.
@@ -25,11 +25,11 @@ def excerpt_of(home: Path, stamp: str, as_of: datetime) -> Excerpt:
     folder = home / "lists" / stamp / EXCERPT
     if not (folder / f"{PRODUCT_DAYS}.parquet").is_file():
         raise ArtefactError(f"the scoring {stamp} keeps no rows to refresh from", "score again")
-    return Excerpt(home, folder, as_of)
+    return Excerpt(home, folder, as_of=as_of)
 
 
 def scores_of(
-    models: Mapping[str, Model], shop: Shop, cutoff: datetime, names: Sequence[str]
+    models: Mapping[str, Model], shop: Shop, *, cutoff: datetime, names: Sequence[str]
 ) -> pd.DataFrame:
     """Return every score and reason of the customers ``names`` as of ``cutoff``; index ``customer_id``."""
     index = pd.Index(names, name="customer_id")

@@ -20,7 +20,7 @@ def proposed(risks: Money, *, save_rate: float, held_out_share: float) -> str | 
         return None
     rate = float(risk.mean())
     try:
-        proposal = propose(len(risk) / 4, 1 - rate, rate * save_rate, n_customers=len(risk))
+        proposal = propose(len(risk) / 4, 1 - rate, effect=rate * save_rate, n_customers=len(risk))
     except SettingsError:
         return None
     assumed = "an effect called assumed is taken from recompra.toml"

@@ -58,7 +58,8 @@ def write(folder: Path, snapshot: Snapshot, *, more: Callable[[Path], None] | No
     if snapshot.history is not None:
         snapshot.history.save(folder / "history")
     if snapshot.goods_and_terms is not None:
-        save_goods_and_terms(folder / "goods", *snapshot.goods_and_terms)
+        goods, terms = snapshot.goods_and_terms
+        save_goods_and_terms(folder / "goods", goods, terms=terms)
     if snapshot.known is not None:
         snapshot.known.save(folder / "known")
     if snapshot.segments is not None:
@@ -189,10 +190,10 @@ def check(snapshot: Snapshot) -> None:
     if wrong:
         raise ArtefactError(f"the scoring has {n} customers, but {', '.join(wrong)}", "score again")
     for name, ready in snapshot.ready.items():
-        _check_list(name, ready, n_products, len(snapshot.sources))
+        _check_list(name, ready, n_products=n_products, n_sources=len(snapshot.sources))
 
 
-def _check_list(name: str, ready: Picks, n_products: int, n_sources: int) -> None:
+def _check_list(name: str, ready: Picks, *, n_products: int, n_sources: int) -> None:
     rows = np.unique(np.linspace(0, max(len(ready.product) - 1, 0), N_CHECKED_ROWS).astype(int))[
         : len(ready.product)
     ]

@@ -90,7 +90,7 @@ def _noted(file: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def way_back(home: Path, wanted: Mapping[str, str], served: Mapping[str, str]) -> Pointer | None:
+def way_back(home: Path, wanted: Mapping[str, str], *, served: Mapping[str, str]) -> Pointer | None:
     """Return the retained scoring to serve until one by ``wanted`` versions is made; None for no change.
 
     The newest by exactly the wanted versions; or, if a model was rolled back, the one nearest to the wanted

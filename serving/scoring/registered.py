@@ -28,14 +28,14 @@ class Registered:
     n_contacts_28d: Ints
 
     @classmethod
-    def of(cls, shop: "Shop", cutoff: datetime, seen: Vocabulary, forgotten: "Forgotten") -> Self:
+    def of(cls, shop: "Shop", cutoff: datetime, *, seen: Vocabulary, forgotten: "Forgotten") -> Self:
         """Read those without an order before ``cutoff`` (``seen`` had one), and without who was erased."""
         rows = shop.con.raw_sql(_NAMED.format(moment=naive_utc(cutoff))).fetchall()
         names = [row[0] for row in rows]
         new = [name for name, code in zip(names, seen.codes(names).tolist(), strict=True) if code < 0]
         customers = Vocabulary.of(forgotten.without(new))
-        contacts = read_people(shop, cutoff, customers).n_contacts_28d
-        return cls(customers, read_standing(shop, cutoff, customers), contacts)
+        contacts = read_people(shop, cutoff, customers=customers).n_contacts_28d
+        return cls(customers, read_standing(shop, cutoff, customers=customers), contacts)
 
     def save(self, folder: Path) -> None:
         """Write one ``.npy`` per array."""

@@ -72,17 +72,19 @@ def verify(home: Path, n: int = N_CUSTOMERS) -> Comparison:
     ids = snapshot.customers.names(codes)
     comparison = Comparison(snapshot.stamp, len(ids))
     anew = shop.customer_features(snapshot.as_of, ids).reindex(ids)
-    comparison.differ.update(_differing("", snapshot.features, codes, anew))
-    excerpt = excerpt_of(home, pointer.stamp, snapshot.as_of)
+    comparison.differ.update(_differing("", snapshot.features, codes=codes, frame=anew))
+    excerpt = excerpt_of(home, pointer.stamp, as_of=snapshot.as_of)
     excerpt.take(ids)
     again = excerpt.customer_features(snapshot.as_of).reindex(ids)
-    comparison.differ.update(_differing("refresh: ", snapshot.features, codes, again))
+    comparison.differ.update(_differing("refresh: ", snapshot.features, codes=codes, frame=again))
     models = scoring_on_disk(home, pointer.models)
-    scores = scores_of(models, excerpt, snapshot.as_of, ids)
-    comparison.differ.update(_differing("", snapshot.scores, codes, scores))
+    scores = scores_of(models, excerpt, cutoff=snapshot.as_of, names=ids)
+    comparison.differ.update(_differing("", snapshot.scores, codes=codes, frame=scores))
     if isinstance(snapshot.live, Live):
         horizon_days = _horizon(home, pointer.models)
-        _compare_pairs(comparison, snapshot.live, shop, ids, cutoff=snapshot.as_of, horizon_days=horizon_days)
+        _compare_pairs(
+            comparison, snapshot.live, shop=shop, ids=ids, cutoff=snapshot.as_of, horizon_days=horizon_days
+        )
     return comparison
 
 
@@ -93,7 +95,7 @@ def _sample(snapshot: Snapshot, n: int) -> Any:
     return np.sort(rng.choice(size, min(n, size), replace=False))
 
 
-def _differing(prefix: str, served: Columns, codes: Any, frame: pd.DataFrame) -> Iterator[str]:
+def _differing(prefix: str, served: Columns, *, codes: Any, frame: pd.DataFrame) -> Iterator[str]:
     """Yield a column's name for every row in which it differs; a missing column differs everywhere."""
     anew = Columns.of(frame)
     missing = {*served.order} ^ {*anew.order}
@@ -116,22 +118,24 @@ def _horizon(home: Path, models: Mapping[str, str]) -> int:
 
 
 def _compare_pairs(
-    comparison: Comparison, live: Live, shop: Shop, ids: Sequence[str], *, cutoff: datetime, horizon_days: int
+    comparison: Comparison, live: Live, *, shop: Shop, ids: Sequence[str], cutoff: datetime, horizon_days: int
 ) -> None:
     """Count the pair features that differ between the live path and a batch over a fresh history."""
     history = shop.history(cutoff)
     if not np.array_equal(history.products.ids, live.state.history.products.ids):
         comparison.differ["products"] += 1
         return
-    table = product_table(history, shop.catalogue(cutoff), horizon_days)
+    table = product_table(history, shop.catalogue(cutoff), horizon_days=horizon_days)
     known = [name for name in ids if history.customers.code(name) >= 0]
     codes = history.customers.codes(known)
     mine, best = history.of_customers(codes), live.by_popularity[:N_PRODUCTS]
     products = [np.union1d(mine.product[mine.rows(row)][-N_PRODUCTS:], best) for row in range(len(known))]
     product = np.concatenate([np.zeros(0, np.int32), *products]).astype(np.int32)
     customer = np.repeat(np.arange(len(known), dtype=np.int32), [len(goods) for goods in products])
-    scores = live.state.scores(mine, live.state.history.customers.codes(known), customer, product)
-    batch = pair_features(mine, table, customer, product, scores)
+    scores = live.state.scores(
+        mine, live.state.history.customers.codes(known), customer=customer, product=product
+    )
+    batch = pair_features(mine, table, customer=customer, product=product, scores=scores)
     one_by_one = [live.pairs(name, goods) for name, goods in zip(known, products, strict=True)]
     served = np.concatenate([np.zeros((0, batch.shape[1]), np.float32), *one_by_one])
     differ = ~np.isclose(served, batch, rtol=PAIRS_CLOSE, atol=PAIRS_CLOSE, equal_nan=True)

@@ -98,12 +98,12 @@ def recommend(state: State, request: RecommendRequest) -> Recommended:
 def recommended(state: State, request: RecommendRequest) -> dict[str, Any]:
     """Return the fields of the answer of ``recommend`` for serialisation."""
     ask, customer = ListQuery.of(state, request), find_customer(state, request.customer_id)
-    picks, path, fallback = picked(state, customer, ask)
+    picks, path, fallback = picked(state, customer, ask=ask)
     products: Any = _products(picks)
     if request.details:
-        reasons = _reasons(state.snapshot, customer, ask, picks, path)
+        reasons = _reasons(state.snapshot, customer, ask=ask, picks=picks, path=path)
         products = detailed(
-            state.snapshot, products, reasons, request.locale, due_of(state.snapshot, customer)
+            state.snapshot, products, why=reasons, locale=request.locale, due=due_of(state.snapshot, customer)
         )
     if not picks and fallback is None and request.list == "upsell":
         fallback = "no better version within the price step can be shown"
@@ -130,14 +130,14 @@ def due_of(snapshot: Snapshot, customer: Customer) -> dict[str, str]:
     return snapshot.live.due(customer.name, without=[name for name, _ in customer.lines])
 
 
-def picked(state: State, customer: Customer, ask: ListQuery) -> tuple[list[Pick], Path, str | None]:
+def picked(state: State, customer: Customer, *, ask: ListQuery) -> tuple[list[Pick], Path, str | None]:
     """Return the list, its origin, and why it is not a personal one."""
     snapshot = state.snapshot
     if customer.lines:
         ask = _new_to(snapshot, customer, ask)
     waits = snapshot.live is not None and (customer.lines or ask.cart)
     if ask.list_name in PERSONAL and customer.code >= 0 and not waits:
-        picks, whole = from_ready(snapshot, customer.code, ask)
+        picks, whole = from_ready(snapshot, customer.code, ask=ask)
         if picks and len(picks) < ask.k and snapshot.live is None:
             picks, whole = _continued(snapshot, _new_to(snapshot, customer, ask), picks), True
         if whole:
@@ -145,7 +145,7 @@ def picked(state: State, customer: Customer, ask: ListQuery) -> tuple[list[Pick]
     ask = _new_to(snapshot, customer, ask)
     reason = _why_not_live(snapshot, customer, ask)
     if reason is None:
-        return live(snapshot, customer, ask), "live", None
+        return live(snapshot, customer, ask=ask), "live", None
     if ask.list_name == "popular" and len(snapshot.catalogue.products):
         return popular(snapshot, ask), "ready", None
     if not LISTS[ask.list_name].filled and (customer.code >= 0 or customer.lines):
@@ -179,22 +179,23 @@ def _alike(state: State, customer: Customer, ask: ListQuery) -> tuple[list[Pick]
     known = [*ask.segments]
     if not known and customer.customer_id is not None and not state.view.is_erased(customer.customer_id):
         known = segments.of_customer(customer.customer_id)
-    best = segments.best(known, state.snapshot.popular, state.snapshot.popular_score)
+    best = segments.best(known, state.snapshot.popular, chance=state.snapshot.popular_score)
     if best is None:
         return None
-    picks = _best(state.snapshot, ask, *best, source="segment")
+    product, score = best
+    picks = _best(state.snapshot, ask, product=product, score=score, source="segment")
     message = f"the customer has no orders: this is what sells to customers with {', '.join(known)}"
     return (picks, "fallback", message) if picks else None
 
 
 def _reasons(
-    snapshot: Snapshot, customer: Customer, ask: ListQuery, picks: Sequence[Pick], path: Path
+    snapshot: Snapshot, customer: Customer, *, ask: ListQuery, picks: Sequence[Pick], path: Path
 ) -> Reasons:
     """Return the reasons of a list: stored with it, computed now, or that it sells."""
     if path == "live" and snapshot.live is not None:
-        return snapshot.live.reasons(customer.name, customer.lines, ask.cart, picks)
+        return snapshot.live.reasons(customer.name, customer.lines, cart=ask.cart, picks=picks)
     if path == "ready" and ask.list_name in PERSONAL:
-        return ready_reasons(snapshot, snapshot.ready[ask.list_name], customer.code, picks)
+        return ready_reasons(snapshot, snapshot.ready[ask.list_name], customer=customer.code, picks=picks)
     reasons = Reasons.none(len(picks))
     reasons.put(np.array([source == "segment" for _, _, source in picks], bool), "alike")
     return reasons
@@ -224,7 +225,7 @@ def _priced(snapshot: Snapshot, request: RecommendRequest) -> Bools:
     return np.asarray((price >= np.float32(low)) & (price <= np.float32(high)))
 
 
-def from_ready(snapshot: Snapshot, code: int, ask: ListQuery) -> tuple[list[Pick], bool]:
+def from_ready(snapshot: Snapshot, code: int, *, ask: ListQuery) -> tuple[list[Pick], bool]:
     """Filter a ready list; return it and whether it is whole, not too short to know what comes next.
 
     A customer with no product left was not ranked: an empty answer is complete only for ``buy_again``.
@@ -253,16 +254,16 @@ def _continued(snapshot: Snapshot, ask: ListQuery, picks: list[Pick]) -> list[Pi
     return [*picks, *((name, min(chance, last), source) for name, chance, source in more)]
 
 
-def live(snapshot: Snapshot, customer: Customer, ask: ListQuery) -> list[Pick]:
+def live(snapshot: Snapshot, customer: Customer, *, ask: ListQuery) -> list[Pick]:
     """Rank now, on the history in the snapshot, the lines since it and the cart."""
     if snapshot.live is None:
         return []
     return snapshot.live.rank(
         customer.name,
         customer.lines,
-        ask.cart,
-        ask.list_name,
-        ask.k,
+        cart=ask.cart,
+        list_name=ask.list_name,
+        k=ask.k,
         exclude=sorted(ask.banned),
         eligible=ask.eligible,
     )
@@ -270,10 +271,10 @@ def live(snapshot: Snapshot, customer: Customer, ask: ListQuery) -> list[Pick]:
 
 def popular(snapshot: Snapshot, ask: ListQuery) -> list[Pick]:
     """Return the best sellers among the eligible."""
-    return _best(snapshot, ask, snapshot.popular, snapshot.popular_score, source="popular")
+    return _best(snapshot, ask, product=snapshot.popular, score=snapshot.popular_score, source="popular")
 
 
-def _best(snapshot: Snapshot, ask: ListQuery, product: Ints, score: Floats, *, source: str) -> list[Pick]:
+def _best(snapshot: Snapshot, ask: ListQuery, *, product: Ints, score: Floats, source: str) -> list[Pick]:
     """Return the first eligible products of an order."""
     at = np.flatnonzero(ask.eligible[product])[: ask.k + len(ask.banned)]
     ids = snapshot.catalogue.products.names(product[at])

@@ -18,7 +18,7 @@ from serving.state import State
 from serving.storefront.answers import Customer, ListQuery, from_ready, live
 
 
-def offer_case(state: State, customer: Customer, exclude: Sequence[str], now: datetime) -> Case:
+def offer_case(state: State, customer: Customer, *, exclude: Sequence[str], now: datetime) -> Case:
     """Build the case of one customer: the first products of every personal list.
 
     A customer who is new since the scoring is admitted to it; of anybody else whom it does not contain
@@ -27,23 +27,28 @@ def offer_case(state: State, customer: Customer, exclude: Sequence[str], now: da
     snapshot, customer_id = state.snapshot, cast("str", customer.customer_id)
     if customer.code < 0 and not _has_ordered(state, customer):
         nobody = People.nobody_known(1)
-        return Case.of_one(replace(nobody, consent_recorded=snapshot.people.consent_recorded), [], [], [])
+        return Case.of_one(
+            replace(nobody, consent_recorded=snapshot.people.consent_recorded),
+            [],
+            chance=[],
+            days_since_bought=[],
+        )
     chances: dict[str, float] = {}
     for list_name in PERSONAL if snapshot.offers_products else ():
-        for product_id, score, _ in _first(state, list_name, customer, exclude):
+        for product_id, score, _ in _first(state, list_name, customer=customer, exclude=exclude):
             chances.setdefault(product_id, score)
     known = state if customer.code >= 0 else admitted(state, customer_id)
     row = np.array([max(customer.code, 0)], np.int32)
-    recent = Recent.of_one(known, customer_id, now)
+    recent = Recent.of_one(known, customer_id, now=now)
     product = np.array([[snapshot.product(product_id) for product_id in chances]], np.int32)
     return case_now(
         known,
         row,
-        recent,
+        recent=recent,
         people=recent.people(known, row),
         product=product,
         chance=np.array([[*chances.values()]], np.float64),
-        standing=None if snapshot.known is None else recent.standing(known, row, now),
+        standing=None if snapshot.known is None else recent.standing(known, row, now=now),
     )
 
 
@@ -53,10 +58,10 @@ def _has_ordered(state: State, customer: Customer) -> bool:
     return any(line["kind"] == "order" for line in lines)
 
 
-def _first(state: State, list_name: str, customer: Customer, exclude: Sequence[str]) -> list[Pick]:
+def _first(state: State, list_name: str, *, customer: Customer, exclude: Sequence[str]) -> list[Pick]:
     """Return the head of a list, in stock or not: the choice itself says what it refuses, and why."""
     query = ListQuery(list_name, N_CANDIDATES, frozenset(exclude), np.ones_like(state.eligible))
     if customer.code < 0 or customer.lines:
-        return live(state.snapshot, customer, query)
-    picks, whole = from_ready(state.snapshot, customer.code, query)
-    return picks if whole else live(state.snapshot, customer, query)
+        return live(state.snapshot, customer, ask=query)
+    picks, whole = from_ready(state.snapshot, customer.code, ask=query)
+    return picks if whole else live(state.snapshot, customer, ask=query)

@@ -15,14 +15,17 @@ Dates = Mapping[str, str]
 
 
 def detailed(
-    snapshot: Snapshot, products: Sequence[Product], why: Reasons, locale: str | None, due: Dates
+    snapshot: Snapshot, products: Sequence[Product], *, why: Reasons, locale: str | None, due: Dates
 ) -> list[ProductDetails]:
     """Return products with their catalogue data, the day they are due, and why they are shown."""
     language = locale or snapshot.locale
-    return [_one(snapshot, product, why.at([row]), language, due) for row, product in enumerate(products)]
+    return [
+        _one(snapshot, product, why=why.at([row]), locale=language, due=due)
+        for row, product in enumerate(products)
+    ]
 
 
-def _one(snapshot: Snapshot, product: Product, why: Reasons, locale: str, due: Dates) -> ProductDetails:
+def _one(snapshot: Snapshot, product: Product, *, why: Reasons, locale: str, due: Dates) -> ProductDetails:
     catalogue, code = snapshot.catalogue, snapshot.product(product["product_id"])
     price, kind = float(catalogue.price[code]), int(catalogue.category[code])
     category = catalogue.categories.names([kind])[0] if kind >= 0 else None
@@ -33,11 +36,11 @@ def _one(snapshot: Snapshot, product: Product, why: Reasons, locale: str, due: D
         "category": category,
         "price": round(price, 4) if np.isfinite(price) else None,
         "due_at": due.get(product["product_id"]),
-        "reason": _reason(snapshot, why, locale, name, category),
+        "reason": _reason(snapshot, why, locale=locale, name=name, category=category),
     }
 
 
-def _reason(snapshot: Snapshot, why: Reasons, locale: str, name: str, category: str | None) -> Reason:
+def _reason(snapshot: Snapshot, why: Reasons, *, locale: str, name: str, category: str | None) -> Reason:
     number, other = float(why.number[0]), int(why.about[0])
     about = snapshot.catalogue.names([other])[0] if other >= 0 else ""
     code, text = reason_and_text(
@@ -47,7 +50,7 @@ def _reason(snapshot: Snapshot, why: Reasons, locale: str, name: str, category: 
 
 
 def ready_reasons(
-    snapshot: Snapshot, ready: Picks, customer: int, picks: Sequence[tuple[str, float, str]]
+    snapshot: Snapshot, ready: Picks, *, customer: int, picks: Sequence[tuple[str, float, str]]
 ) -> Reasons:
     """Look up the reasons stored with a ready list; best sellers that continue it have none of their own."""
     codes, found = np.array([snapshot.product(name) for name, _, _ in picks], int), Reasons.none(len(picks))

@@ -13,7 +13,7 @@ from serving.state import State
 CLOCK_SKEW = timedelta(hours=1)
 
 
-def post_events(state: State, request: EventsRequest, now: datetime) -> EventsKept:
+def post_events(state: State, request: EventsRequest, *, now: datetime) -> EventsKept:
     """Store new events; all of them are in the store, and visible to every worker, when this returns.
 
     So they survive the end of any process. For power cuts see ``store.synchronous``.

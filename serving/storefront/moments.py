@@ -18,7 +18,9 @@ def days_on(snapshot: Snapshot, now: datetime) -> int:
     return passed if 0 <= passed <= STALE_DAYS else 0
 
 
-def send_at(moment: datetime, timezone: str, policy: ContactPolicy, channel: str | None = None) -> datetime:
+def send_at(
+    moment: datetime, timezone: str, *, policy: ContactPolicy, channel: str | None = None
+) -> datetime:
     """Return the first moment from ``moment`` on outside the shop's quiet hours, in the shop's time zone.
 
     What is shown in the shop itself (channel ``site``) goes out at any hour.
@@ -33,6 +35,7 @@ def send_at(moment: datetime, timezone: str, policy: ContactPolicy, channel: str
 def act_window(
     window: Mapping[str, int | None] | None,
     now: datetime,
+    *,
     timezone: str,
     policy: ContactPolicy,
     channel: str | None,
@@ -40,7 +43,9 @@ def act_window(
     """Return a window of days from now as two moments, ISO 8601 in the shop's zone; an open end is None."""
     if window is None:
         return None
-    first = send_at(now + timedelta(days=window["opens_in_days"] or 0), timezone, policy, channel)
+    first = send_at(
+        now + timedelta(days=window["opens_in_days"] or 0), timezone, policy=policy, channel=channel
+    )
     last = window["closes_in_days"]
     if last is None:
         return {"from": first.isoformat(), "until": None}

@@ -29,7 +29,7 @@ N_RULED_OUT = 10
 DECIMALS = 6
 
 
-def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer:
+def next_best_offer(state: State, request: OfferRequest, *, now: datetime) -> Offer:
     """Choose the action with the highest expected incremental margin that every rule permits, or nothing.
 
     A recorded decision may explore, if the shop's settings say so (``contact_policy.exploration``); others
@@ -41,25 +41,29 @@ def next_best_offer(state: State, request: OfferRequest, now: datetime) -> Offer
         return _offer(state, request, {"product_id": None, "reason": no_offers(state, locale).message})
     goods, terms = goods_now(state)
     terms = terms if request.channel is None else terms.through[request.channel]
-    case = offer_case(state, customer, request.exclude, now)
+    case = offer_case(state, customer, exclude=request.exclude, now=now)
     codes = case.product[0]
     ids, names = state.snapshot.catalogue.products.names(codes), state.snapshot.catalogue.names(codes)
-    chosen = choose(case, goods, terms)
-    decision = explain(chosen, case, terms, 0, products=ids, names=names, locale=locale)
+    chosen = choose(case, goods, terms=terms)
+    decision = explain(chosen, case, terms=terms, row=0, products=ids, names=names, locale=locale)
     if customer.code < 0 and not len(codes) and case.standing is None:
         why = told("no_orders", locale, who=why_unknown(customer, locale))
         decision["reason"] = told("nothing", locale, why=why)
     if record:
-        decision |= explored(state, case, terms, decision, locale=locale)
+        decision |= explored(state, case, terms=terms, decision=decision, locale=locale)
     decision["window"] = act_window(
-        decision["window"], now, state.snapshot.timezone, terms.policy, decision["channel"]
+        decision["window"],
+        now,
+        timezone=state.snapshot.timezone,
+        policy=terms.policy,
+        channel=decision["channel"],
     )
     offer = _offer(state, request, decision)
     if case.standing is not None:  # a season affects all offers alike
         offer.notes = state.snapshot.notes_in(locale, leave_out="season")
     offer.fallback = _why_not_personal(state, customer, case)
     if record:
-        offer.decision_id = record_decision(state, offer, decision, now)
+        offer.decision_id = record_decision(state, offer, decision=decision, now=now)
     return offer
 
 
@@ -79,10 +83,10 @@ def _why_not_personal(state: State, customer: Customer, case: Case) -> str | Non
 
 
 def explored(
-    state: State, case: Case, terms: Terms, decision: dict[str, Any], *, locale: str
+    state: State, case: Case, *, terms: Terms, decision: dict[str, Any], locale: str
 ) -> dict[str, Any]:
     """Draw an action by the shop's policy; return its propensity and, if it is not the best, the action."""
-    drawn = explore(case, goods_now(state)[0], terms, np.array([random()]))
+    drawn = explore(case, goods_now(state)[0], terms=terms, uniform=np.array([random()]))
     action, propensity = int(drawn.action[0]), {"propensity": float(drawn.propensity[0])}
     name = drawn.options.names[action]
     if name == decision["action"]:
@@ -97,7 +101,7 @@ def explored(
         "channel": None if action < 0 else drawn.options.table.actions[action].channel,
         terms.money: float(worth[0]),
         terms.probability: None if action < 0 else float(chance[0]),
-        "effect": effect_of(name, case, terms),
+        "effect": effect_of(name, case, terms=terms),
         "window": None if action < 0 else {"opens_in_days": 0, "closes_in_days": None},
         "reason": told("tried", locale, action=called(name, locale), how=terms.policy.exploration),
     }
@@ -152,7 +156,7 @@ def _rounded(value: Any) -> Any:
     return [_rounded(inner) for inner in value] if isinstance(value, list) else value
 
 
-def record_decision(state: State, offer: Offer, decision: dict[str, Any], now: datetime) -> str:
+def record_decision(state: State, offer: Offer, *, decision: dict[str, Any], now: datetime) -> str:
     """Store a decision with the policy's exact probability of it."""
     row = {
         "decision_id": uuid4().hex,

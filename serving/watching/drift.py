@@ -34,7 +34,7 @@ def reference(home: Path, versions: Mapping[str, str]) -> Sketch | None:
     return None
 
 
-def keep(folder: Path, home: Path, versions: Mapping[str, str], cutoff: datetime) -> None:
+def keep(folder: Path, home: Path, *, versions: Mapping[str, str], cutoff: datetime) -> None:
     """Store, in a scoring's folder, the sketch of training and the scoring's own counts; log what drifted.
 
     The usual movement is that up to the scoring's ``cutoff``.

@@ -64,11 +64,11 @@ class Metrics:
         self._took: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
         self._answered: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
 
-    def request(self, path: str, status: int, seconds: float) -> None:
+    def request(self, path: str, status: int, *, seconds: float) -> None:
         """Count and time one request."""
         self._took[path, status].append(seconds)
 
-    def list_answered(self, list_name: str, answered_from: str, seconds: float) -> None:
+    def list_answered(self, list_name: str, answered_from: str, *, seconds: float) -> None:
         """Count and time one list."""
         self._answered[list_name, answered_from].append(seconds)
 

@@ -51,7 +51,7 @@ class Traces:
             return None
 
     def record(
-        self, scope: Mapping[str, Any], status: int, seconds: float, *, path: str, **attributes: Any
+        self, scope: Mapping[str, Any], status: int, *, seconds: float, path: str, **attributes: Any
     ) -> None:
         """Make the span of a request that took ``seconds`` and ends now; ``path`` is ours, or other."""
         from opentelemetry.trace import SpanKind, Status, StatusCode

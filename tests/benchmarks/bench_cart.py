@@ -45,7 +45,7 @@ class Order(NamedTuple):
 
 def orders(shop: Shop, cutoff: datetime) -> list[Order]:
     """Return orders of customers and products known before the cutoff, drawn at random."""
-    history, end = shop.history(cutoff), shift_days(cutoff, HORIZON_DAYS, shop.timezone)
+    history, end = shop.history(cutoff), shift_days(cutoff, HORIZON_DAYS, timezone=shop.timezone)
     lines = str(shop.warehouse.folder / "order_lines" / "*" / "*.parquet")
     found = duckdb.execute(
         "SELECT customer_id, list(DISTINCT product_id) FROM ("
@@ -70,9 +70,15 @@ def orders(shop: Shop, cutoff: datetime) -> list[Order]:
 def shown(live: Live, name: str, order: Order, cart: list[str], *, heeded: bool) -> set[str]:
     """Return the first products of a list, where what it starts from or for is known, and where it is not."""
     if name == "bought_together":
-        return {pick[0] for pick in live.rank(order.customer_id if heeded else None, (), cart, name, K)}
+        return {
+            pick[0]
+            for pick in live.rank(order.customer_id if heeded else None, (), cart=cart, list_name=name, k=K)
+        }
     return {
-        pick[0] for pick in live.rank(order.customer_id, (), cart if heeded else (), name, K, exclude=cart)
+        pick[0]
+        for pick in live.rank(
+            order.customer_id, (), cart=cart if heeded else (), list_name=name, k=K, exclude=cart
+        )
     }
 
 
@@ -113,7 +119,7 @@ def main(arguments: Sequence[str]) -> None:
         ingest(asked.shop, Path(folder) / "home")
         shop = Shop(Path(folder) / "home")
         cutoff = parse_cutoff(asked.cutoff, shop.timezone)
-        model, state = CrossSell.fit(shop, cutoff, CrossSellConfig()), Path(folder) / "state"
+        model, state = CrossSell.fit(shop, cutoff, config=CrossSellConfig()), Path(folder) / "state"
         state.mkdir()
         model.save_state(model.state(shop, cutoff), state)
         some = orders(shop, cutoff)

@@ -71,7 +71,7 @@ def learnt(kind: Any, shop: Shop, folder: Path) -> Any:
 
 def misses(shop: Shop, churn: pd.DataFrame, value: pd.DataFrame) -> dict[str, float]:
     """Return how far each total lies from what happened, as a share of it."""
-    truth = shop.labels(CUTOFF, HORIZON, CUTOFF + timedelta(days=HORIZON))
+    truth = shop.labels(CUTOFF, HORIZON, known_until=CUTOFF + timedelta(days=HORIZON))
     said = {
         "customers who order": (
             (1 - churn[f"churn_probability_{HORIZON}d"]).sum(),

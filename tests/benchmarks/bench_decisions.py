@@ -68,11 +68,11 @@ def everyone(table: Table, rng: np.random.Generator) -> None:
         Standing.unknown(n), risk=rng.random(n), margin=rng.gamma(1, 50, n), basket=np.full(n, 30.0)
     )
     asked = replace(asked, standing=standing, role=np.full(asked.product.shape, 31, np.uint8))
-    seconds = timed(lambda: options(asked, shelf, terms))
+    seconds = timed(lambda: options(asked, shelf, terms=terms))
     table.add_row(f"every action with {N_CANDIDATES} candidates for {n:,} customers", f"{seconds:.1f}")
-    found = options(asked, shelf, terms, days=27)
+    found = options(asked, shelf, terms=terms, days=27)
     none = np.zeros(n, np.int32)
-    seconds = timed(lambda: plan(found, ContactRoom(none, none), 28))
+    seconds = timed(lambda: plan(found, ContactRoom(none, none), n_days=28))
     table.add_row(f"a month's contacts of {n:,} customers", f"{seconds:.1f}")
 
 
@@ -91,7 +91,7 @@ def several_actions(table: Table, rng: np.random.Generator) -> float:
     slowest = 0.0
     for name, limits in (("a budget", None), ("a budget and caps on actions", capped)):
         start = time.perf_counter()
-        found = solve(gain, cost, 400_000.0, limits)
+        found = solve(gain, cost, budget=400_000.0, limits=limits)
         slowest = max(slowest, time.perf_counter() - start)
         said = f"{N_CUSTOMERS:,} customers x {N_ACTIONS} actions under {name} (gap {found.gap:.5f})"
         table.add_row(said, f"{time.perf_counter() - start:.1f}")
@@ -105,15 +105,21 @@ def main() -> bool:
     shelf, terms = Goods(price, price * 0.3, np.full(N_PRODUCTS, np.nan), free), Terms(horizon_days=28)
     base, crowd = scores(rng), people(rng, N_CUSTOMERS)
     batch, one = case(rng, N_OFFERED), case(rng, 1)
-    ranking = rank_customers(base, crowd, Economics(), horizon_days=90)
-    seconds = timed(lambda: rank_customers(base, crowd, Economics(), horizon_days=90))
+    ranking = rank_customers(base, crowd, economics=Economics(), horizon_days=90)
+    seconds = timed(lambda: rank_customers(base, crowd, economics=Economics(), horizon_days=90))
     table = Table("decision", "seconds")
     table.add_row(f"rank {N_CUSTOMERS:,} customers by expected gain", f"{seconds:.2f}")
     gains = ranking[ranking["ruled_out_by"].eq("") & (ranking["expected_incremental_margin_90d"] > 0)]
     gain, cost = gains["expected_incremental_margin_90d"].to_numpy(), gains["contact_cost"].to_numpy()
-    table.add_row("choose targets under a budget", f"{timed(lambda: best_rows(gain, cost, 5000.0)):.4f}")
-    table.add_row(f"offers for {N_OFFERED:,} customers", f"{timed(lambda: choose(batch, shelf, terms)):.2f}")
-    table.add_row("one offer", f"{timed(lambda: [choose(one, shelf, terms) for _ in range(100)]) / 100:.6f}")
+    table.add_row(
+        "choose targets under a budget", f"{timed(lambda: best_rows(gain, cost, budget=5000.0)):.4f}"
+    )
+    table.add_row(
+        f"offers for {N_OFFERED:,} customers", f"{timed(lambda: choose(batch, shelf, terms=terms)):.2f}"
+    )
+    table.add_row(
+        "one offer", f"{timed(lambda: [choose(one, shelf, terms=terms) for _ in range(100)]) / 100:.6f}"
+    )
     everyone(table, rng)
     slowest = several_actions(table, rng)
     Console().print(table)

@@ -43,7 +43,7 @@ def timed(work: Callable[[], object]) -> float:
 def main(home: Path) -> float:
     """Print the table; return the ratio of the medians."""
     shop = Shop(home)
-    cutoff = shift_days(shop.warehouse.last_at, -28, shop.timezone)
+    cutoff = shift_days(shop.warehouse.last_at, -28, timezone=shop.timezone)
 
     def compute(features: FeatureSet) -> Callable[[], object]:
         return lambda: features.compute(shop.con, cutoff, timezone=shop.timezone)

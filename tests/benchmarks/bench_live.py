@@ -66,7 +66,7 @@ def cost(live: Live, *, ordered: bool) -> tuple[float, float]:
     shown, taken = np.ones(len(live.state.history.products), bool), []
     for ask in questions(live, ordered=ordered):
         start = time.thread_time()
-        live.rank(ask.customer_id, ask.lines, ask.cart, "for_you", K, eligible=shown)
+        live.rank(ask.customer_id, ask.lines, cart=ask.cart, list_name="for_you", k=K, eligible=shown)
         taken.append(1000 * (time.thread_time() - start))
     return float(np.median(taken[N_WARM:])), float(np.percentile(taken[N_WARM:], 99))
 
@@ -104,7 +104,7 @@ def gains(holdout: Holdout, frame: pd.DataFrame) -> NDArray[np.float64]:
     """Return each customer's NDCG@10 of all they bought; NaN where they bought nothing."""
     customer, product = holdout.purchases["all"]
     n_true = np.bincount(customer, minlength=len(holdout.customers))
-    return ndcg(hit_matrix(holdout.matrix(frame, K), customer, product), n_true, K)
+    return ndcg(hit_matrix(holdout.matrix(frame, K), customer, product=product), n_true, k=K)
 
 
 def losses(shop: Shop, model: CrossSell, cutoff: datetime) -> Table:
@@ -116,7 +116,7 @@ def losses(shop: Shop, model: CrossSell, cutoff: datetime) -> Table:
     counted = np.isfinite(best)
     table.add_row("batch", f"{best[counted].mean():.4f}", "", "")
     for days in STALE_DAYS:
-        live = saved(shop, model, shift_days(cutoff, -days, shop.timezone))
+        live = saved(shop, model, shift_days(cutoff, -days, timezone=shop.timezone))
         found = gains(holdout, live_frame(shop, live, cutoff))
         lost = drawn((best[counted],), mean).better_than(drawn((found[counted],), mean), MEAN)
         label = f"live, lists {days} days old and the orders since" if days else "live, lists of the same day"
@@ -148,13 +148,13 @@ def main(arguments: Sequence[str]) -> None:
         place, console = Path(folder), Console()
         shop = generated_shop(place / "generated", asked.customers, asked.products)
         end = end_of_orders(shop)
-        model = CrossSell.fit(shop, end, CrossSellConfig(max_customers=2_000, n_windows=2))
+        model = CrossSell.fit(shop, end, config=CrossSellConfig(max_customers=2_000, n_windows=2))
         console.print(costs({f"{asked.customers:,} x {asked.products:,}": saved(shop, model, end)}))
         if asked.shop:
             ingest(asked.shop, place / "real")
             shop = Shop(place / "real")
             cutoff = parse_cutoff(asked.cutoff, shop.timezone)
-            model = CrossSell.fit(shop, cutoff, CrossSellConfig())
+            model = CrossSell.fit(shop, cutoff, config=CrossSellConfig())
             console.print(costs({asked.shop: saved(shop, model, cutoff)}), losses(shop, model, cutoff))
 
 

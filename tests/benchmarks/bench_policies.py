@@ -55,7 +55,7 @@ class Knowledge:
         self.world, self.shop = world, world.shop(folder)
         self.cutoff = cutoff = parse_cutoff(f"{world.today:%Y-%m-%d}")
         kinds = (Churn, Ltv, Uplift)
-        self.models = models or tuple(kind.fit(self.shop, cutoff, kind.Config()) for kind in kinds)
+        self.models = models or tuple(kind.fit(self.shop, cutoff, config=kind.Config()) for kind in kinds)
         churn, ltv, uplift = self.models
         self.features = self.shop.customer_features(cutoff)
         scores = churn.predict_from(self.features, cutoff).join(ltv.predict_from(self.features, cutoff))
@@ -63,15 +63,15 @@ class Knowledge:
         people = Vocabulary.of(self.features.index.to_list())
         self.options = options(
             Case(
-                read_people(self.shop, cutoff, people),
+                read_people(self.shop, cutoff, customers=people),
                 np.zeros((len(people), 0), np.int32),
                 np.zeros((len(people), 0)),
                 np.zeros((len(people), 0)),
-                standing=read_standing(self.shop, cutoff, people, scores),
+                standing=read_standing(self.shop, cutoff, customers=people, scores=scores),
                 learnt={ACTION.name: uplift.effect(self.features)["effect"].to_numpy()},
             ),
             NO_GOODS,
-            Terms(horizon_days=28, economics=self.shop.settings.economics, actions=(ACTION,)),
+            terms=Terms(horizon_days=28, economics=self.shop.settings.economics, actions=(ACTION,)),
         )
         self.code = pd.Index(world.ids()).get_indexer(self.features.index)
 

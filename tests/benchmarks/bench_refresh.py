@@ -61,7 +61,7 @@ def fitted() -> Iterator[Path]:
         shop = Shop(home)
         cutoff = end_of_orders(shop)
         kinds = [model_class(model) for model in MODELS]
-        models = {kind.name: kind.fit(shop, cutoff, kind.Config()) for kind in kinds}
+        models = {kind.name: kind.fit(shop, cutoff, config=kind.Config()) for kind in kinds}
         for model, made in models.items():
             made.save(home / "models" / model / "1")
         versions = dict.fromkeys(models, "1")
@@ -152,7 +152,7 @@ class Bench:
         self.orders(self.customers)
         started, wanted = time.perf_counter(), len(self.customers)
         while time.perf_counter() - started < 3 * MOST_SECONDS:
-            rows = refreshed.of_customers(self.store, self.pointer.stamp, self.customers)
+            rows = refreshed.of_customers(self.store, self.pointer.stamp, ids=self.customers)
             if sum(row.as_of >= self.moment.isoformat() for row in rows.values()) == wanted:
                 return wanted, time.perf_counter() - started
             time.sleep(0.25)

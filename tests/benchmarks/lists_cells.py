@@ -99,8 +99,8 @@ class Cell:
         """Return recall and NDCG of every customer with a truth: one column a metric."""
         customer, product = self.truth(horizon)[segment]
         n_true = np.bincount(customer, minlength=len(self.holdout.customers))
-        hits = list_metrics.hit_matrix(lists, customer, product)
-        columns = {name: metric(hits, n_true, DEPTH) for name, metric in METRICS.items()}
+        hits = list_metrics.hit_matrix(lists, customer, product=product)
+        columns = {name: metric(hits, n_true, k=DEPTH) for name, metric in METRICS.items()}
         return pd.DataFrame(columns, index=self.holdout.customers)[n_true > 0]
 
 
@@ -117,5 +117,5 @@ def shop_of(source: str, adapter: str, home: Path) -> Shop:
 def cells_of(shop: Shop, date: str) -> tuple[Cell, Cell]:
     """Return the validation cell, one horizon earlier and known until the cutoff, and the test cell."""
     cutoff = parse_cutoff(date, shop.timezone)
-    earlier = shift_days(cutoff, -HORIZON_DAYS, shop.timezone)
+    earlier = shift_days(cutoff, -HORIZON_DAYS, timezone=shop.timezone)
     return Cell(shop, earlier, cutoff), Cell(shop, cutoff, shop.last_midnight)

@@ -44,7 +44,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 @pytest.fixture(scope="module")
 def fitted(shop: Shop) -> Callable[[str], Any]:
-    return cache(lambda name: model_class(name).fit(shop, CUTOFF, small(name)))
+    return cache(lambda name: model_class(name).fit(shop, CUTOFF, config=small(name)))
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def features(shop: Shop) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def truth(shop: Shop, features: pd.DataFrame) -> pd.DataFrame:
-    return shop.labels(CUTOFF, 28, END).reindex(features.index).fillna(0.0)
+    return shop.labels(CUTOFF, 28, known_until=END).reindex(features.index).fillna(0.0)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -113,10 +113,10 @@ def test_an_artefact_with_a_part_missing_is_refused(
 def test_the_same_seed_gives_the_same_answer_with_any_number_of_threads(
     name: str, shop: Shop, features: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = model_class(name).fit(shop, CUTOFF, small(name, n_trees=5))
+    one = model_class(name).fit(shop, CUTOFF, config=small(name, n_trees=5))
     monkeypatch.setattr("features.hardware.ONE_THREAD_CELLS", 0)
     monkeypatch.setenv("RECOMPRA_THREADS", "2")
-    two = model_class(name).fit(shop, CUTOFF, small(name, n_trees=5))
+    two = model_class(name).fit(shop, CUTOFF, config=small(name, n_trees=5))
     pd.testing.assert_frame_equal(score(one, features), score(two, features), check_exact=True)
 
 
@@ -151,7 +151,7 @@ def test_a_frame_without_a_feature_is_refused_by_its_name(
 def test_nobody_asked_for_is_an_empty_answer(
     name: str, fitted: Callable[[str], Any], shop: Shop, features: pd.DataFrame
 ) -> None:
-    nobody = fitted(name).predict(shop, CUTOFF, ["nobody", "c99999"])
+    nobody = fitted(name).predict(shop, CUTOFF, ids=["nobody", "c99999"])
     assert nobody.empty
     expected = score(fitted(name), features)
     pd.testing.assert_series_equal(nobody.dtypes, expected.dtypes)
@@ -161,7 +161,7 @@ def test_nobody_asked_for_is_an_empty_answer(
 def test_those_asked_for_are_answered_as_in_the_batch(
     name: str, fitted: Callable[[str], Any], shop: Shop
 ) -> None:
-    asked = fitted(name).predict(shop, CUTOFF, ["c00007", "nobody", "c00003"])
+    asked = fitted(name).predict(shop, CUTOFF, ids=["c00007", "nobody", "c00003"])
     batch = fitted(name).predict(shop, CUTOFF).loc[["c00003", "c00007"]]
     pd.testing.assert_frame_equal(asked, batch, check_exact=True)
 
@@ -175,21 +175,21 @@ def test_nothing_at_or_after_known_until_is_learnt_from(
     later = lines["ordered_at"] >= CUTOFF.replace(tzinfo=None)
     lines.loc[later, "unit_price"] *= 1000
     corrupted = make_shop(tmp_path, lines.drop(index=lines[later].index[::2]))
-    again = model_class(name).fit(corrupted, CUTOFF, small(name))
+    again = model_class(name).fit(corrupted, CUTOFF, config=small(name))
     pd.testing.assert_frame_equal(score(again, features), score(fitted(name), features), check_exact=True)
 
 
 @pytest.mark.parametrize("name", ["churn", "ltv"])
 def test_a_history_shorter_than_the_horizon_says_which_one_is_possible(name: str, shop: Shop) -> None:
     with pytest.raises(CannotLearn, match="the longest horizon possible now is"):
-        model_class(name).fit(shop, datetime(2024, 2, 1, tzinfo=UTC), small(name))
+        model_class(name).fit(shop, datetime(2024, 2, 1, tzinfo=UTC), config=small(name))
 
 
 def test_churn_beats_recency_and_logistic_regression_in_a_known_world(
     fitted: Callable[[str], Any], shop: Shop, features: pd.DataFrame, truth: pd.DataFrame
 ) -> None:
     lapsed = (truth["n_order_days"] == 0).to_numpy(float)
-    baselines = fitted("churn").baselines(shop, CUTOFF, CUTOFF, list(features.index))
+    baselines = fitted("churn").baselines(shop, CUTOFF, cutoff=CUTOFF, ids=list(features.index))
     assert set(baselines.columns) == set(fitted("churn").must_beat)
     ours = metrics.auc(lapsed, score(fitted("churn"), features)["churn_probability_28d"].to_numpy())
     auc = {name: metrics.auc(lapsed, column.to_numpy(float)) for name, column in baselines.items()}
@@ -210,7 +210,7 @@ def test_ltv_beats_past_spend_in_a_known_world(
     fitted: Callable[[str], Any], shop: Shop, features: pd.DataFrame, truth: pd.DataFrame
 ) -> None:
     revenue = truth["revenue"].to_numpy(float)
-    baselines = fitted("ltv").baselines(shop, CUTOFF, CUTOFF, list(features.index))
+    baselines = fitted("ltv").baselines(shop, CUTOFF, cutoff=CUTOFF, ids=list(features.index))
     assert set(fitted("ltv").must_beat) <= set(baselines.columns)
     said = score(fitted("ltv"), features)["expected_revenue_28d"].to_numpy()
     assert metrics.normalised_gini(revenue, said) > metrics.normalised_gini(

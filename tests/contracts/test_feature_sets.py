@@ -50,7 +50,7 @@ def test_events_on_or_after_the_cutoff_change_nothing(shop, tmp_path, features, 
 @given(ids=st.lists(st.integers(0, 45).map("c{:02d}".format), max_size=4))
 def test_the_row_of_a_few_equals_their_rows_in_the_batch(shop, features, ids):
     batch = features.compute(shop.con, CUTOFFS[1], timezone="UTC")
-    few = features.compute(shop.con, CUTOFFS[1], ids, timezone="UTC")
+    few = features.compute(shop.con, CUTOFFS[1], ids=ids, timezone="UTC")
     pd.testing.assert_frame_equal(few, batch.loc[batch.index.isin(ids)], check_exact=True)
 
 

@@ -25,11 +25,11 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 @pytest.fixture(scope="module", params=NAMES)
 def fitted(request: pytest.FixtureRequest, shop: Shop) -> Any:
     kind = model_class(request.param)
-    return kind.fit(shop, CUTOFF, kind.Config())
+    return kind.fit(shop, CUTOFF, config=kind.Config())
 
 
 def figures(model: Any, shop: Shop) -> dict[str, dict[str, float]]:
-    samples = evaluate(model, Holdout(shop, CUTOFF), None).samples
+    samples = evaluate(model, Holdout(shop, CUTOFF), predictions=None).samples
     return {method: {key: sample.value for key, sample in of.items()} for method, of in samples.items()}
 
 
@@ -40,7 +40,7 @@ def test_saved_and_loaded_it_is_measured_the_same(fitted: Any, shop: Shop, tmp_p
 
 
 def test_the_same_seed_gives_the_same_figures(fitted: Any, shop: Shop) -> None:
-    again = type(fitted).fit(shop, CUTOFF, fitted.config)
+    again = type(fitted).fit(shop, CUTOFF, config=fitted.config)
     assert figures(again, shop) == figures(fitted, shop)
 
 

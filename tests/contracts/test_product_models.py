@@ -26,7 +26,7 @@ def config_of(model: type[Model]) -> Any:
 def fitted(request: pytest.FixtureRequest) -> Any:
     shop, cross_sell, _ = board()
     kind = model_class(request.param)
-    return cross_sell if kind is type(cross_sell) else kind.fit(shop, CUTOFF, config_of(kind))
+    return cross_sell if kind is type(cross_sell) else kind.fit(shop, CUTOFF, config=config_of(kind))
 
 
 def answer(model: Any, **options: Any) -> pd.DataFrame:
@@ -49,7 +49,7 @@ def test_nothing_is_saved_as_a_pickle(fitted: Any, tmp_path: Path) -> None:
 
 def test_the_same_seed_gives_the_same_lists(fitted: Any) -> None:
     shop, _, _ = board()
-    again = type(fitted).fit(shop, CUTOFF, fitted.config)
+    again = type(fitted).fit(shop, CUTOFF, config=fitted.config)
     pd.testing.assert_frame_equal(answer(again, k=10), answer(fitted, k=10))
 
 

@@ -95,7 +95,7 @@ def test_no_array_knows_of_it(plain: Shop, edge: Shop) -> None:
 def test_no_decision_knows_of_it(plain: Shop, edge: Shop) -> None:
     customers = plain.history(CUTOFF).customers
     for read in (read_people, read_standing):
-        found, expected = (read(shop, CUTOFF, customers) for shop in (edge, plain))
+        found, expected = (read(shop, CUTOFF, customers=customers) for shop in (edge, plain))
         for field in fields(found):
             one, other = getattr(found, field.name), getattr(expected, field.name)
             np.testing.assert_array_equal(one, other, err_msg=field.name)
@@ -104,23 +104,25 @@ def test_no_decision_knows_of_it(plain: Shop, edge: Shop) -> None:
 
 def test_no_excerpt_keeps_it(plain: Shop, edge: Shop, tmp_path: Path) -> None:
     for name, shop in (("plain", plain), ("edge", edge)):
-        excerpt.write(shop, CUTOFF, plain.customers_seen(CUTOFF), tmp_path / name)
+        excerpt.write(shop, CUTOFF, names=plain.customers_seen(CUTOFF), folder=tmp_path / name)
     for file in sorted((tmp_path / "plain").iterdir()):
         assert file.read_bytes() == (tmp_path / "edge" / file.name).read_bytes(), file.name
 
 
 def test_it_is_none_of_the_horizon_that_ends_there(plain: Shop, edge: Shop) -> None:
     for what in ("labels", "product_labels"):
-        found, expected = (getattr(shop, what)(BEFORE, HORIZON, CUTOFF) for shop in (edge, plain))
+        found, expected = (getattr(shop, what)(BEFORE, HORIZON, known_until=CUTOFF) for shop in (edge, plain))
         pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
 def test_it_is_the_first_of_the_horizon_that_begins_there(plain: Shop, edge: Shop) -> None:
     until = edge.last_midnight
-    found, expected = (shop.labels(CUTOFF, HORIZON, until) for shop in (edge, plain))
+    found, expected = (shop.labels(CUTOFF, HORIZON, known_until=until) for shop in (edge, plain))
     assert found.loc["stranger"].tolist() == [1, 10_000.0]
     pd.testing.assert_series_equal(found.loc["c03"], expected.loc["c03"])  # what came back was bought before
-    products_of = edge.product_labels(CUTOFF, HORIZON, until).groupby("customer_id")["product_id"].agg(list)
+    products_of = (
+        edge.product_labels(CUTOFF, HORIZON, known_until=until).groupby("customer_id")["product_id"].agg(list)
+    )
     assert products_of["stranger"] == ["novelty", "rare"]
 
 
@@ -129,7 +131,7 @@ def test_a_contact_is_one_of_the_horizon_that_closes_to_the_second(edge: Shop) -
     sent = {"since": CUTOFF, "known_until": CUTOFF + HORIZON * day}
 
     def sent_then(since: pd.Timestamp, until: pd.Timestamp) -> int:
-        frame = labels.contacted(edge.con, HORIZON, since, until)
+        frame = labels.contacted(edge.con, HORIZON, since=since, known_until=until)
         return int((frame["sent_at"] == MOMENT).sum())
 
     assert sent_then(CUTOFF - day, sent["known_until"]) == 1
@@ -141,6 +143,6 @@ def test_what_follows_a_moment_is_from_it_on_and_ends_before_the_last(edge: Shop
     days = 7
     moments = [MOMENT, MOMENT + pd.Timedelta(seconds=1), MOMENT - pd.Timedelta(days=days)]
     asked = pd.DataFrame({"customer_id": "stranger", "moment": moments, "product_id": "rare"})
-    found = labels.followed(edge.con, asked, days)
+    found = labels.followed(edge.con, asked, horizon_days=days)
     assert found["n_orders"].tolist() == [1, 0, 0]
     assert found["knew_product"].tolist() == [False, True, False]

@@ -80,7 +80,7 @@ def test_a_shop_that_names_no_products_has_nulls_and_all_its_customers(tmp_path)
     product=st.sampled_from(["p01", "x"]),
 )
 def test_what_others_did_in_the_last_week_changes_nothing(shop, tmp_path_factory, customer, hours, product):
-    moment = shift_days(CUTOFF, 0, LISBON).replace(tzinfo=None) + pd.Timedelta(hours=hours)
+    moment = shift_days(CUTOFF, 0, timezone=LISBON).replace(tzinfo=None) + pd.Timedelta(hours=hours)
     more = order_lines().iloc[:1].assign(customer_id=customer, ordered_at=moment, product_id=product)
     folder = tmp_path_factory.mktemp("other")
     lines = pd.concat([order_lines(), more], ignore_index=True)
@@ -101,8 +101,8 @@ def then_and_now(tmp_path_factory):
     folder, lines = tmp_path_factory.mktemp("kept"), order_lines()
     known = lines[lines["ordered_at"] < pd.Timestamp(CUTOFF).tz_localize(None)]
     then = make_shop(folder / "then", known, timezone=LISBON, products=products())
-    excerpt.write(then, CUTOFF, KEPT, folder / "kept")
-    kept = Excerpt(folder / "then" / "home", folder / "kept", CUTOFF)
+    excerpt.write(then, CUTOFF, names=KEPT, folder=folder / "kept")
+    kept = Excerpt(folder / "then" / "home", folder / "kept", as_of=CUTOFF)
     kept.take(KEPT)
     now = lines[~lines["customer_id"].isin(KEPT) | lines.index.isin(known.index)]
     return kept, make_shop(folder / "now", now, timezone=LISBON, products=products())
@@ -111,7 +111,7 @@ def then_and_now(tmp_path_factory):
 @pytest.mark.parametrize("days", [0, 1, 7])
 def test_rows_kept_with_a_scoring_tell_of_products_what_the_shop_does_for_a_week(then_and_now, days):
     kept, now = then_and_now
-    later = shift_days(CUTOFF, days, LISBON)
+    later = shift_days(CUTOFF, days, timezone=LISBON)
     expected = now.customer_features(later, KEPT)
     pd.testing.assert_frame_equal(kept.customer_features(later), expected, check_exact=True)
 
@@ -119,7 +119,7 @@ def test_rows_kept_with_a_scoring_tell_of_products_what_the_shop_does_for_a_week
 @pytest.mark.parametrize("days", [8, 28])
 def test_of_products_a_later_refresh_tells_what_could_be_told_a_week_after_the_scoring(then_and_now, days):
     kept, now = then_and_now
-    week, later = (kept.customer_features(shift_days(CUTOFF, n, LISBON)) for n in (7, days))
+    week, later = (kept.customer_features(shift_days(CUTOFF, n, timezone=LISBON)) for n in (7, days))
     pd.testing.assert_frame_equal(later[NAMES], week[NAMES], check_exact=True)
     assert (later["days_since_last_order"] == week["days_since_last_order"] + days - 7).all()
     again = kept.customer_features(CUTOFF)

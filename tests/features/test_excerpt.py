@@ -13,7 +13,7 @@ CUTOFF = parse_cutoff("2024-06-01")
 
 def excerpt(folder: Path, lines: pd.DataFrame) -> dict[str, bytes]:
     shop = Shop(make_home(folder / "shop", lines))
-    write(shop, CUTOFF, shop.customers_seen(CUTOFF), folder / "excerpt")
+    write(shop, CUTOFF, names=shop.customers_seen(CUTOFF), folder=folder / "excerpt")
     return {file.name: file.read_bytes() for file in (folder / "excerpt").iterdir()}
 
 

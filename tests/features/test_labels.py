@@ -29,12 +29,12 @@ def shop(tmp_path_factory):
 
 
 def test_the_cutoff_is_in_the_horizon_and_its_end_is_not(shop):
-    labels = shop.labels(CUTOFF, 10, END)
+    labels = shop.labels(CUTOFF, 10, known_until=END)
     assert labels["n_order_days"].to_dict() == {"a": 1, "b": 1}
 
 
 def test_revenue_is_net_of_returns_made_in_the_horizon(shop):
-    assert shop.labels(CUTOFF, 10, END)["revenue"].to_dict() == {"a": 20.0, "b": 10.0}
+    assert shop.labels(CUTOFF, 10, known_until=END)["revenue"].to_dict() == {"a": 20.0, "b": 10.0}
 
 
 def test_a_return_of_an_earlier_purchase_or_at_the_end_takes_no_revenue_off_the_horizon(tmp_path):
@@ -42,12 +42,12 @@ def test_a_return_of_an_earlier_purchase_or_at_the_end_takes_no_revenue_off_the_
     rows += [("e", "2024-01-15", 1, "p"), ("e", "2024-01-20", -1, "p")]
     lines = pd.DataFrame(rows, columns=["customer_id", "ordered_at", "quantity", "product_id"])
     lines = lines.assign(unit_price=10.0, ordered_at=pd.to_datetime(lines["ordered_at"]))
-    labels = make_shop(tmp_path, lines).labels(CUTOFF, 10, END)
+    labels = make_shop(tmp_path, lines).labels(CUTOFF, 10, known_until=END)
     assert labels["revenue"].to_dict() == {"d": 10.0, "e": 10.0}
 
 
 def test_products_are_labelled_as_ordered(shop):
-    labels = shop.product_labels(CUTOFF, 10, END)
+    labels = shop.product_labels(CUTOFF, 10, known_until=END)
     assert labels[["customer_id", "product_id", "quantity"]].values.tolist() == [
         ["a", "p", 1.0],
         ["a", "q", 2.0],
@@ -56,14 +56,14 @@ def test_products_are_labelled_as_ordered(shop):
 
 
 def test_guests_follow_all_others_where_they_are_asked_for(shop):
-    labels = shop.product_labels(CUTOFF, 10, END, guests=True)
+    labels = shop.product_labels(CUTOFF, 10, known_until=END, guests=True)
     assert labels["quantity"].tolist() == [1.0, 2.0, 1.0, 3.0, 4.0]
     assert labels["customer_id"].nunique() == 4
 
 
 def test_a_horizon_that_has_not_closed_is_refused_in_words(shop):
     with pytest.raises(SettingsError, match="but orders are known only until"):
-        shop.labels(CUTOFF, 11, END)
+        shop.labels(CUTOFF, 11, known_until=END)
 
 
 ORDERS = [  # day, order, product, quantity, price, discount
@@ -92,7 +92,7 @@ def buyer(tmp_path_factory):
 def test_what_followed_begins_with_the_moment_and_ends_before_the_horizon_does(buyer):
     moment = pd.Timestamp("2024-01-10")
     asked = pd.DataFrame({"customer_id": "a", "moment": moment, "product_id": ["mug", "tea", "cup", None]})
-    found = followed(buyer.con, asked, 10)
+    found = followed(buyer.con, asked, horizon_days=10)
     assert found[["n_orders", "revenue", "discount"]].drop_duplicates().values.tolist() == [[1, 38.0, 2.0]]
     assert found["bought_product"].tolist() == [True, False, False, False]
     assert found["knew_product"].tolist() == [False, True, False, False]
@@ -100,7 +100,10 @@ def test_what_followed_begins_with_the_moment_and_ends_before_the_horizon_does(b
 
 def test_contacts_are_those_after_a_moment_whose_horizon_has_closed_oldest_first(buyer):
     end = parse_cutoff("2024-01-20")
-    assert buyer.contacted(10, parse_cutoff("2024-01-08"), end)["contact_id"].tolist() == ["z", "y"]
-    found = buyer.contacted(10, parse_cutoff("2024-01-09"), end)
+    assert buyer.contacted(10, parse_cutoff("2024-01-08"), known_until=end)["contact_id"].tolist() == [
+        "z",
+        "y",
+    ]
+    found = buyer.contacted(10, parse_cutoff("2024-01-09"), known_until=end)
     assert found["contact_id"].tolist() == ["y"]
     assert found[["n_orders", "revenue"]].values.tolist() == [[1, 38.0]]

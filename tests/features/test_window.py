@@ -21,7 +21,7 @@ def test_a_time_with_a_zone_keeps_its_moment():
 
 def test_a_horizon_over_a_change_of_clocks_still_ends_at_midnight():
     cutoff = parse_cutoff("2017-10-20", NEW_YORK)
-    end = shift_days(cutoff, 28, NEW_YORK)
+    end = shift_days(cutoff, 28, timezone=NEW_YORK)
     assert end == parse_cutoff("2017-11-17", NEW_YORK)
     assert (end - cutoff).total_seconds() == 28 * 86400 + 3600
 
@@ -30,7 +30,7 @@ def test_a_horizon_over_a_change_of_clocks_still_ends_at_midnight():
     st.datetimes(datetime(1990, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC)), st.integers(-400, 400)
 )
 def test_shifting_moves_the_local_day_by_as_many_days(moment, days):
-    shifted = shift_days(moment, days, NEW_YORK)
+    shifted = shift_days(moment, days, timezone=NEW_YORK)
     assert (local_day(shifted, NEW_YORK) - local_day(moment, NEW_YORK)).days == days
 
 
@@ -40,7 +40,7 @@ def test_shifting_moves_the_local_day_by_as_many_days(moment, days):
 def test_the_beginning_of_a_day_stays_one_where_clocks_skip_midnight(day, days):
     begins = parse_cutoff(day.isoformat(), SAO_PAULO)
     other = parse_cutoff((day + timedelta(days)).isoformat(), SAO_PAULO)
-    assert shift_days(begins, days, SAO_PAULO) == other
+    assert shift_days(begins, days, timezone=SAO_PAULO) == other
     assert end_of_day(begins, SAO_PAULO) == parse_cutoff((day + timedelta(1)).isoformat(), SAO_PAULO)
 
 

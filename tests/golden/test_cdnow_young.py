@@ -44,7 +44,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 @pytest.fixture(scope="module")
 def model(shop: Shop) -> Ltv:
-    return Ltv.fit(shop, CUTOFF, LtvConfig(horizon_days=DAYS, n_trees=40))
+    return Ltv.fit(shop, CUTOFF, config=LtvConfig(horizon_days=DAYS, n_trees=40))
 
 
 def test_what_is_carried_by_is_the_expectation_of_lifetimes(shop: Shop, model: Ltv) -> None:
@@ -69,7 +69,7 @@ def test_the_expectation_over_the_holdout_is_that_of_lifetimes_and_of_the_paper(
         oracle = lifetimes.BetaGeoFitter().fit(x, t_x, T)
         return float(oracle.conditional_expected_number_of_purchases_up_to_time(DAYS, x, t_x, T).sum())
 
-    ours = model.baselines(shop, CUTOFF, CUTOFF, list(shop.customers_seen(CUTOFF)))
+    ours = model.baselines(shop, CUTOFF, cutoff=CUTOFF, ids=list(shop.customers_seen(CUTOFF)))
     assert ours["expected_orders:bgnbd_gamma_gamma"].sum() == pytest.approx(theirs(T), rel=1e-3)
     assert theirs(T - 1) == pytest.approx(1653.4, abs=0.5)  # the paper counts to the last day, not to its end
 

@@ -21,7 +21,7 @@ def grown(n_leaves: int) -> Trees:
     chance = 1 / (1 + np.exp(-(known[:, 0] - known[:, 3] * known[:, 4] / 4)))
     config = TreesConfig(n_trees=60, n_leaves=n_leaves, min_leaf_rows=5)
     target = (np.random.default_rng(1).random(2000) < chance).astype(float)
-    return Trees.fit("binary", rows, target, config, any_threshold=True)
+    return Trees.fit("binary", rows, target=target, config=config, any_threshold=True)
 
 
 @pytest.mark.parametrize("n_leaves", [2, 7, 40])
@@ -43,6 +43,6 @@ def test_contributions_add_up_to_what_lifts_a_row_above_the_mean() -> None:
 
 
 def test_a_constant_and_no_rows_have_nothing_to_explain() -> None:
-    constant = Trees.fit("binary", drawn(10), np.ones(10), TreesConfig())
+    constant = Trees.fit("binary", drawn(10), target=np.ones(10), config=TreesConfig())
     np.testing.assert_array_equal(constant.contributions(drawn(4)), np.zeros((4, 6)))
     assert grown(7).contributions(np.zeros((0, 6))).shape == (0, 6)

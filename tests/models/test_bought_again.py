@@ -34,7 +34,7 @@ def lists_of(*, again: bool) -> tuple[pd.DataFrame, "pd.Series[bool]"]:
     """Return what was recommended, and which of it the customer had bought before."""
     folder: Path = folder_of_its_own()
     shop = make_shop(folder, lines(again=again))
-    model = CrossSell.fit(shop, CUTOFF, SMALL)
+    model = CrossSell.fit(shop, CUTOFF, config=SMALL)
     state = model.state(shop, CUTOFF)
     found, history = model.recommend(state, k=5), state.history
     names = np.array(history.customers.all_names())[history.customer]

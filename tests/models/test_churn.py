@@ -30,7 +30,7 @@ def one_order_each(n: int = 120) -> pd.DataFrame:
 
 
 def churn(shop: Shop, cutoff: datetime = CUTOFF) -> "pd.Series[float]":
-    model = Churn.fit(shop, cutoff, CONFIG)
+    model = Churn.fit(shop, cutoff, config=CONFIG)
     return model.predict(shop, cutoff)[model.column]
 
 
@@ -75,25 +75,25 @@ def test_a_shop_without_prices_is_enough(tmp_path: Path, lively: pd.DataFrame) -
 
 def test_a_horizon_of_one_day_can_be_learnt(tmp_path: Path, lively: pd.DataFrame) -> None:
     shop = make_shop(tmp_path, lively)
-    said = Churn.fit(shop, CUTOFF, CONFIG.model_copy(update={"horizon_days": 1})).predict(shop, CUTOFF)
+    said = Churn.fit(shop, CUTOFF, config=CONFIG.model_copy(update={"horizon_days": 1})).predict(shop, CUTOFF)
     assert said["churn_probability_1d"].mean() > 0.95
 
 
 def test_the_same_customers_leave_less_over_a_longer_horizon(tmp_path: Path, lively: pd.DataFrame) -> None:
     shop = make_shop(tmp_path, lively)
     configs = [CONFIG.model_copy(update={"horizon_days": days}) for days in (14, 56)]
-    short, long = (Churn.fit(shop, CUTOFF, config).predict(shop, CUTOFF) for config in configs)
+    short, long = (Churn.fit(shop, CUTOFF, config=config).predict(shop, CUTOFF) for config in configs)
     assert long["churn_probability_56d"].mean() < short["churn_probability_14d"].mean()
 
 
 def test_too_short_a_history_names_the_horizon_that_is_possible(tmp_path: Path, lively: pd.DataFrame) -> None:
     shop = make_shop(tmp_path, lively)
     with pytest.raises(CannotLearn, match="possible now is 1. days; 28 from 2024-02-12 on"):
-        Churn.fit(shop, datetime(2024, 2, 5, tzinfo=UTC), CONFIG)
+        Churn.fit(shop, datetime(2024, 2, 5, tzinfo=UTC), config=CONFIG)
 
 
 def test_what_matters_is_told_as_shares(tmp_path: Path, lively: pd.DataFrame) -> None:
-    importance = Churn.fit(make_shop(tmp_path, lively), CUTOFF, CONFIG).importance()
+    importance = Churn.fit(make_shop(tmp_path, lively), CUTOFF, config=CONFIG).importance()
     assert sum(importance.values()) == pytest.approx(1.0)
 
 
@@ -102,7 +102,7 @@ def test_trees_of_a_target_that_does_not_vary_are_a_constant(
     objective: str, expected: float, tmp_path: Path
 ) -> None:
     target = np.full(80, expected)
-    trees = Trees.fit(objective, np.zeros((80, 2)), target, TreesConfig())
+    trees = Trees.fit(objective, np.zeros((80, 2)), target=target, config=TreesConfig())
     trees.save(tmp_path / "a.txt")
     undo = {"binary": lambda x: 1 / (1 + np.exp(-x)), "poisson": np.exp, "regression": lambda x: x}
     said = undo[objective](Trees.load(tmp_path / "a.txt").raw(np.zeros((3, 2))))
@@ -118,7 +118,7 @@ def test_lines_without_a_customer_teach_nothing_about_customers(tmp_path: Path) 
 
 def test_more_rows_than_one_learns_from_are_drawn_evenly(tmp_path: Path, lively: pd.DataFrame) -> None:
     shop = make_shop(tmp_path, lively)
-    few = Churn.fit(shop, CUTOFF, CONFIG.model_copy(update={"learn_rows": 300})).predict(shop, CUTOFF)
+    few = Churn.fit(shop, CUTOFF, config=CONFIG.model_copy(update={"learn_rows": 300})).predict(shop, CUTOFF)
     assert few.mean().item() == pytest.approx(churn(shop).mean(), abs=0.05)
 
 

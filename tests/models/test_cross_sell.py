@@ -15,11 +15,11 @@ from models.ranking.cross_sell_rows import learning_rows
 from models.ranking.ranker import corrected
 
 COLUMNS = ["customer_id", "list", "rank", "product_id", "score", "source"]
-END = shift_days(CUTOFF, 28, "UTC")
+END = shift_days(CUTOFF, 28, timezone="UTC")
 
 
 def learnt(shop: Shop, cutoff: str, **options: object) -> tuple[CrossSell, pd.DataFrame]:
-    model = CrossSell.fit(shop, parse_cutoff(cutoff), SMALL.model_copy(update=options))
+    model = CrossSell.fit(shop, parse_cutoff(cutoff), config=SMALL.model_copy(update=options))
     return model, model.recommend(model.state(shop, parse_cutoff(cutoff)), k=5)
 
 
@@ -31,7 +31,7 @@ def hits(table: pd.DataFrame, list_name: str, truth: set[tuple[str, str]]) -> fl
 
 
 def truth_of(shop: Shop) -> set[tuple[str, str]]:
-    bought = shop.product_labels(CUTOFF, 28, END)
+    bought = shop.product_labels(CUTOFF, 28, known_until=END)
     return {*zip(bought["customer_id"], bought["product_id"], strict=True)}
 
 
@@ -52,7 +52,7 @@ def test_the_habit_leads_the_list() -> None:
 def test_it_beats_what_it_must_beat_where_colours_decide() -> None:
     shop, model, state = board()
     truth, ours = truth_of(shop), model.recommend(state, k=5)
-    others = model.baselines(shop, CUTOFF, CUTOFF, 5)
+    others = model.baselines(shop, CUTOFF, cutoff=CUTOFF, k=5)
     assert {*others} == {*model.must_beat}
     assert hits(ours, "new_for_you", truth) > 1.3 * hits(others["personal_frequency"], "new_for_you", truth)
     assert hits(ours, "for_you", truth) >= hits(others["popularity"], "for_you", truth) * 1.3
@@ -60,8 +60,10 @@ def test_it_beats_what_it_must_beat_where_colours_decide() -> None:
 
 def test_what_must_be_beaten_of_some_customers_is_what_it_is_of_all() -> None:
     shop, model, _ = board()
-    whole = model.baselines(shop, CUTOFF, CUTOFF, 5)["popularity"]
-    some = model.baselines(shop, CUTOFF, CUTOFF, 5, ["c002", "nobody", "c007"])["popularity"]
+    whole = model.baselines(shop, CUTOFF, cutoff=CUTOFF, k=5)["popularity"]
+    some = model.baselines(shop, CUTOFF, cutoff=CUTOFF, k=5, customers=["c002", "nobody", "c007"])[
+        "popularity"
+    ]
     asked = whole[whole["customer_id"].isin(["c002", "c007"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(some.reset_index(drop=True), asked)
 
@@ -93,7 +95,7 @@ def test_threads_change_no_row_and_no_list(monkeypatch: pytest.MonkeyPatch) -> N
     rows, lists = [], []
     for told in ("1", "3"):
         monkeypatch.setenv("RECOMPRA_THREADS", told)
-        found = learning_rows(shop, CUTOFF, SMALL.model_copy(update={"n_windows": 1}), 28)
+        found = learning_rows(shop, CUTOFF, config=SMALL.model_copy(update={"n_windows": 1}), horizon_days=28)
         rows.append(np.column_stack([found.features, found.bought]))
         again = CrossSell(model.config, model.trained_until, horizon_days=28, ranker=model.ranker)
         lists.append(again.recommend(state, k=5))
@@ -173,6 +175,6 @@ def test_a_customer_of_one_line_and_one_of_ten_thousand(tmp_path: Path) -> None:
 def test_its_figures_tell_how_much_each_voice_weighs() -> None:
     _, model, state = board()
     assert model.ranker.net and model.ranker.plain
-    figures = model.figures(state, ["c000"], ["p000"])
+    figures = model.figures(state, ["c000"], products=["p000"])
     assert figures["net share"] == model.config.net_share > 0
     assert figures["plain share"] == model.ranker.plain.share > 0

@@ -22,7 +22,7 @@ AMOUNTS = ["expected_orders", "expected_revenue", "expected_revenue_p10", "expec
 
 
 def value(shop: Shop, cutoff: datetime = CUTOFF, config: LtvConfig = CONFIG) -> pd.DataFrame:
-    said = Ltv.fit(shop, cutoff, config).predict(shop, cutoff)
+    said = Ltv.fit(shop, cutoff, config=config).predict(shop, cutoff)
     return said.rename(columns=lambda name: name.replace("_28d", ""))
 
 
@@ -53,16 +53,22 @@ def test_the_expectation_lies_in_its_interval(said: pd.DataFrame) -> None:
 
 def test_four_in_five_customers_fall_inside_their_intervals(shop: Shop, said: pd.DataFrame) -> None:
     truth = (
-        shop.labels(CUTOFF, 28, datetime(2024, 7, 29, tzinfo=UTC)).reindex(said.index)["revenue"].fillna(0)
+        shop.labels(CUTOFF, 28, known_until=datetime(2024, 7, 29, tzinfo=UTC))
+        .reindex(said.index)["revenue"]
+        .fillna(0)
     )
     inside = (said["expected_revenue_p10"] <= truth) & (truth <= said["expected_revenue_p90"])
     assert inside.mean() == pytest.approx(0.8, abs=0.07)
 
 
 def test_revenue_falls_everywhere_in_what_was_foreseen_of_it(shop: Shop) -> None:
-    model, seen = Ltv.fit(shop, CUTOFF, CONFIG), shop.customers_seen(CUTOFF)
-    paid = shop.labels(CUTOFF, 28, datetime(2024, 7, 29, tzinfo=UTC))["revenue"].reindex(seen).fillna(0.0)
-    right, wrong = (model.places(shop, CUTOFF, paid * factor) for factor in (1.0, 30.0))
+    model, seen = Ltv.fit(shop, CUTOFF, config=CONFIG), shop.customers_seen(CUTOFF)
+    paid = (
+        shop.labels(CUTOFF, 28, known_until=datetime(2024, 7, 29, tzinfo=UTC))["revenue"]
+        .reindex(seen)
+        .fillna(0.0)
+    )
+    right, wrong = (model.places(shop, CUTOFF, truth=paid * factor) for factor in (1.0, 30.0))
     assert pit_error(*right.to_numpy().T) < 0.15 < pit_error(*wrong.to_numpy().T)
     assert (right["below"][paid == 0] == 0).all()
 

@@ -13,7 +13,7 @@ def test_ndcg_is_that_of_the_definition() -> None:
     bought = np.array([True, False, True, False, True])
     first = (1 / np.log2(3) + 1 / np.log2(4)) / (1 + 1 / np.log2(3) + 1 / np.log2(4))
     second = (1 / np.log2(3)) / 1
-    found = ndcg(customer, score, bought, np.array([3, 1, 0]), 10)
+    found = ndcg(customer, score, bought=bought, n_true=np.array([3, 1, 0]), k=10)
     np.testing.assert_allclose(found, [first, second, np.nan])
 
 
@@ -27,5 +27,5 @@ def test_it_is_the_figure_that_lists_are_measured_by(rows: list[list[tuple[int, 
     best = np.argsort(-score, axis=1, kind="stable")
     hits, n_true = np.take_along_axis(bought, best, 1), bought.sum(axis=1)
     customer = np.repeat(np.arange(len(rows)), 4)
-    found = ndcg(customer, score.ravel(), bought.ravel(), n_true, k)
-    assert found == pytest.approx(list_metrics.ndcg(hits, n_true, k), nan_ok=True)
+    found = ndcg(customer, score.ravel(), bought=bought.ravel(), n_true=n_true, k=k)
+    assert found == pytest.approx(list_metrics.ndcg(hits, n_true, k=k), nan_ok=True)

@@ -38,7 +38,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 @pytest.fixture(scope="module")
 def model(shop: Shop) -> NextBestOffer:
-    return NextBestOffer.fit(shop, CUTOFF, OfferConfig())
+    return NextBestOffer.fit(shop, CUTOFF, config=OfferConfig())
 
 
 @pytest.fixture(scope="module")
@@ -102,13 +102,13 @@ def test_a_category_without_costs_takes_the_margin_above_it_then_the_assumed_one
 def test_a_shop_without_prices_is_told_so(tmp_path: Path) -> None:
     lines = orders.order_lines().drop(columns=["unit_price", "discount"])
     with pytest.raises(CannotLearn, match="prices"):
-        NextBestOffer.fit(orders.make_shop(tmp_path, lines), CUTOFF, OfferConfig())
+        NextBestOffer.fit(orders.make_shop(tmp_path, lines), CUTOFF, config=OfferConfig())
 
 
 def test_a_shop_without_products_is_told_so(tmp_path: Path) -> None:
     lines = orders.order_lines().drop(columns="product_id")
     with pytest.raises(CannotLearn, match="product_id"):
-        NextBestOffer.fit(orders.make_shop(tmp_path, lines), CUTOFF, OfferConfig())
+        NextBestOffer.fit(orders.make_shop(tmp_path, lines), CUTOFF, config=OfferConfig())
 
 
 def test_a_saved_model_is_read_back(model: NextBestOffer, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_saved_model_is_read_back(model: NextBestOffer, tmp_path: Path) -> Non
 def test_everyone_gets_a_decision_and_refused_ones_the_rule(
     model: NextBestOffer, shop: Shop, lists: ReadyLists
 ) -> None:
-    frame = model.decide(shop, CUTOFF, lists)
+    frame = model.decide(shop, CUTOFF, lists=lists)
     assert frame.index.tolist() == shop.history(CUTOFF).customers.all_names()
     no_consent = [name for name in frame.index if int(name[1:]) % 4 == 0]
     assert (frame.loc[no_consent, "ruled_out_by"] == "consent").all()
@@ -137,14 +137,14 @@ def test_with_scores_actions_without_a_product_are_weighed_too(
 ) -> None:
     index = pd.Index(shop.history(CUTOFF).customers.all_names(), name="customer_id")
     scores = pd.DataFrame({"churn_probability_28d": 0.9, "expected_margin_28d": 50.0}, index=index)
-    actions = model.decide(shop, CUTOFF, lists, scores)["action"]
+    actions = model.decide(shop, CUTOFF, lists=lists, scores=scores)["action"]
     assert set(actions) & {"thank_you", "survey", "review_request", "loyalty_reward"}
 
 
 def test_money_is_zero_exactly_where_nothing_is_offered(
     model: NextBestOffer, shop: Shop, lists: ReadyLists
 ) -> None:
-    frame = model.decide(shop, CUTOFF, lists)
+    frame = model.decide(shop, CUTOFF, lists=lists)
     assert ((frame["expected_incremental_margin_28d"] == 0) == frame["offer"].isna()).all()
     assert (frame["purchase_probability_28d"].isna() == frame["offer"].isna()).all()
     assert ((frame["action"] == "nothing") == frame["offer"].isna()).all()
@@ -154,7 +154,7 @@ def test_money_is_zero_exactly_where_nothing_is_offered(
 def test_what_was_bought_this_week_is_not_offered(
     model: NextBestOffer, shop: Shop, lists: ReadyLists
 ) -> None:
-    history, offers = shop.history(CUTOFF), model.decide(shop, CUTOFF, lists)["offer"].dropna()
+    history, offers = shop.history(CUTOFF), model.decide(shop, CUTOFF, lists=lists)["offer"].dropna()
     fresh = history.day >= history.cutoff_day - 7
     names = np.array(history.customers.all_names())[history.customer[fresh]]
     bought = set(zip(names.tolist(), history.products.names(history.product[fresh]), strict=True))
@@ -169,37 +169,37 @@ def test_only_contacts_made_in_the_28_days_before_the_cutoff_count(shop: Shop) -
     counted = [
         int(
             read_people(
-                shop, (at + pd.Timedelta(days=days)).tz_localize("UTC").to_pydatetime(), who
+                shop, (at + pd.Timedelta(days=days)).tz_localize("UTC").to_pydatetime(), customers=who
             ).n_contacts_28d[0]
         )
         for days in (0, 1, 28, 29)
     ]
     assert counted == [0, 1, 1, 0]
-    assert read_people(shop, CUTOFF, customers).consent_recorded
+    assert read_people(shop, CUTOFF, customers=customers).consent_recorded
 
 
 def test_customers_the_tables_do_not_know_have_given_no_consent(shop: Shop) -> None:
-    people = read_people(shop, CUTOFF, Vocabulary.of(["c01", "stranger"]))
+    people = read_people(shop, CUTOFF, customers=Vocabulary.of(["c01", "stranger"]))
     assert people.consent.tolist() == [1, -1]
 
 
 def test_a_customers_table_without_consent_records_none(tmp_path: Path) -> None:
     customers = pd.DataFrame({"customer_id": ["c01"], "region": ["north"]})
     shop = orders.make_shop(tmp_path, customers=customers)
-    people = read_people(shop, CUTOFF, Vocabulary.of(["c01"]))
+    people = read_people(shop, CUTOFF, customers=Vocabulary.of(["c01"]))
     assert (people.consent_recorded, people.consent.tolist()) == (False, [-1])
 
 
 def test_lists_of_another_cutoff_are_refused(model: NextBestOffer, shop: Shop, lists: ReadyLists) -> None:
     product, chance = lists["for_you"]
     with pytest.raises(InputError, match="same cutoff"):
-        model.decide(shop, CUTOFF, {"for_you": (product[1:], chance[1:])})
+        model.decide(shop, CUTOFF, lists={"for_you": (product[1:], chance[1:])})
 
 
 def test_the_evaluation_measures_what_can_be_measured(
     model: NextBestOffer, shop: Shop, lists: ReadyLists
 ) -> None:
-    summary, payoffs = model.evaluate(shop, CUTOFF, END, lists)
+    summary, payoffs = model.evaluate(shop, CUTOFF, known_until=END, lists=lists)
     assert (
         summary.index.tolist() == payoffs.columns.tolist() == ["next_best_offer", "likelihood", "all", "none"]
     )
@@ -214,16 +214,16 @@ def test_the_evaluation_of_some_customers_is_their_part_of_all(
 ) -> None:
     some = np.array([3, 8, 20], np.int32)
     few: ReadyLists = {name: (product[some], chance[some]) for name, (product, chance) in lists.items()}
-    _, whole = model.evaluate(shop, CUTOFF, END, lists)
-    summary, part = model.evaluate(shop, CUTOFF, END, few, some)
+    _, whole = model.evaluate(shop, CUTOFF, known_until=END, lists=lists)
+    summary, part = model.evaluate(shop, CUTOFF, known_until=END, lists=few, codes=some)
     alone = ["next_best_offer", "all"]  # whom likelihood offers to hangs on the others
     pd.testing.assert_frame_equal(part[alone], whole.iloc[some][alone])
     assert summary.loc["all", "n_offers"] <= 3
 
 
 def share_bought(model: NextBestOffer, shop: Shop, lists: ReadyLists) -> float:
-    offers = model.decide(shop, CUTOFF, lists)["offer"].dropna()
-    labels = shop.product_labels(CUTOFF, 28, END)
+    offers = model.decide(shop, CUTOFF, lists=lists)["offer"].dropna()
+    labels = shop.product_labels(CUTOFF, 28, known_until=END)
     bought = set(zip(labels["customer_id"], labels["product_id"], strict=True))
     return float(np.mean([pair in bought for pair in offers.items()]))
 
@@ -239,7 +239,7 @@ def test_the_payoff_of_calibrated_chances_is_what_was_expected(model: NextBestOf
     goods: Any = model.goods(shop.catalogue(CUTOFF))
     terms = replace(model.terms(shop), discount_share=0.02, actions=(OFFER,))
     goods.margin[:] = 5.0
-    decision = choose(case, goods, terms)
+    decision = choose(case, goods, terms=terms)
     column = np.where(decision.choice >= 0, 0, -1).astype(np.int32)
-    earned = payoff(case, column, rng.random((n, 1)) < chance, goods, terms)
+    earned = payoff(case, column, bought=rng.random((n, 1)) < chance, goods=goods, terms=terms)
     assert earned.mean() == pytest.approx(decision.money.mean(), rel=0.02)

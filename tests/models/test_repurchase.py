@@ -18,7 +18,7 @@ from models.clock.renewal import Renewal, Rhythm
 from models.clock.spells import Spells
 from models.repurchase import Repurchase, RepurchaseConfig
 
-KNOWN_UNTIL = shift_days(CUTOFF, -28, "UTC")
+KNOWN_UNTIL = shift_days(CUTOFF, -28, timezone="UTC")
 EVER = 100_000
 """Days: so far ahead that whoever comes back has come."""
 purchases = st.lists(
@@ -104,7 +104,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 @pytest.fixture(scope="module")
 def model(shop: Shop) -> Repurchase:
-    return Repurchase.fit(shop, KNOWN_UNTIL, RepurchaseConfig())
+    return Repurchase.fit(shop, KNOWN_UNTIL, config=RepurchaseConfig())
 
 
 def test_pairs_are_named_in_any_script(tmp_path: Path, model: Repurchase) -> None:
@@ -129,8 +129,8 @@ def test_the_weekly_coffee_is_due_within_days_and_the_fridge_is_not(shop: Shop, 
 def test_the_expected_total_is_what_came_and_the_intervals_hold_it(tmp_path: Path) -> None:
     cutoff, end = parse_cutoff("2024-06-20"), parse_cutoff("2024-07-18")
     shop = make_shop(tmp_path, order_lines(120), products=products())
-    came = shop.product_labels(cutoff, 28, end)
-    found = Repurchase.fit(shop, cutoff, RepurchaseConfig()).demand(shop, cutoff)
+    came = shop.product_labels(cutoff, 28, known_until=end)
+    found = Repurchase.fit(shop, cutoff, config=RepurchaseConfig()).demand(shop, cutoff)
     assert found["expected_buyers"].sum() == pytest.approx(len(came), rel=0.1)
     assert found["expected_units"].sum() == pytest.approx(came["quantity"].sum(), rel=0.1)
     units = came.groupby("product_id")["quantity"].sum().reindex(found["product_id"]).fillna(0).to_numpy()
@@ -146,10 +146,10 @@ def test_last_years_season_is_expected_of_the_products_that_had_it(tmp_path: Pat
     day, product = (np.repeat(at, sold[sold > 0]) for at in np.nonzero(sold))
     lines = pd.DataFrame({"ordered_at": days[day], "product_id": [f"p{code:02d}" for code in product]})
     shop = make_shop(tmp_path, lines.assign(customer_id=rng.integers(0, 900, len(lines)).astype(str)))
-    model = Repurchase.fit(shop, cutoff, RepurchaseConfig())
+    model = Repurchase.fit(shop, cutoff, config=RepurchaseConfig())
     said = model.demand(shop, cutoff).set_index("product_id")["expected_buyers"]
-    came = shop.product_labels(cutoff, 28, end)["product_id"].value_counts()
-    before = shop.product_labels(shift_days(cutoff, -28, "UTC"), 28, cutoff)
+    came = shop.product_labels(cutoff, 28, known_until=end)["product_id"].value_counts()
+    before = shop.product_labels(shift_days(cutoff, -28, timezone="UTC"), 28, known_until=cutoff)
     assert len(before) < 0.6 * came.sum()
     assert said.sum() == pytest.approx(came.sum(), rel=0.1)
     assert said[festive].sum() > 1.4 * said.drop(festive).sum()
@@ -158,8 +158,10 @@ def test_last_years_season_is_expected_of_the_products_that_had_it(tmp_path: Pat
 def test_what_guests_buy_is_expected_as_well(tmp_path: Path) -> None:
     cutoff, end = parse_cutoff("2024-06-20"), parse_cutoff("2024-07-18")
     shop = make_shop(tmp_path, with_guests(order_lines(120)), products=products())
-    known, came = (shop.product_labels(cutoff, 28, end, guests=guests) for guests in (False, True))
-    found = Repurchase.fit(shop, cutoff, RepurchaseConfig()).demand(shop, cutoff)
+    known, came = (
+        shop.product_labels(cutoff, 28, known_until=end, guests=guests) for guests in (False, True)
+    )
+    found = Repurchase.fit(shop, cutoff, config=RepurchaseConfig()).demand(shop, cutoff)
     assert len(came) > 1.2 * len(known)
     assert found["expected_buyers"].sum() == pytest.approx(len(came), rel=0.1)
     assert found["expected_units"].sum() == pytest.approx(came["quantity"].sum(), rel=0.1)
@@ -173,8 +175,8 @@ def test_guests_after_the_cutoff_change_nothing(tmp_path: Path) -> None:
         make_shop(tmp_path / name, given, products=products())
         for name, given in (("without", early), ("with", pd.concat([early, late])))
     )
-    model = Repurchase.fit(without, KNOWN_UNTIL, RepurchaseConfig())
-    again = Repurchase.fit(with_, KNOWN_UNTIL, RepurchaseConfig())
+    model = Repurchase.fit(without, KNOWN_UNTIL, config=RepurchaseConfig())
+    again = Repurchase.fit(with_, KNOWN_UNTIL, config=RepurchaseConfig())
     pd.testing.assert_frame_equal(
         again.demand(with_, KNOWN_UNTIL), model.demand(without, KNOWN_UNTIL), check_exact=True
     )
@@ -187,13 +189,13 @@ def test_nothing_ordered_after_the_cutoff_changes_a_forecast(
     early = make_shop(
         tmp_path, lines[lines["ordered_at"] < KNOWN_UNTIL.replace(tzinfo=None)], products=kitchen_products()
     )
-    again = Repurchase.fit(early, KNOWN_UNTIL, RepurchaseConfig())
+    again = Repurchase.fit(early, KNOWN_UNTIL, config=RepurchaseConfig())
     pd.testing.assert_frame_equal(again.predict(early, KNOWN_UNTIL), model.predict(shop, KNOWN_UNTIL))
 
 
 def test_days_of_cover_are_the_stock_over_the_daily_demand(shop: Shop, tmp_path: Path) -> None:
     stocked = make_shop(tmp_path, kitchen_lines(), products=kitchen_products().assign(stock=10.0))
-    model = Repurchase.fit(stocked, KNOWN_UNTIL, RepurchaseConfig())
+    model = Repurchase.fit(stocked, KNOWN_UNTIL, config=RepurchaseConfig())
     first = model.demand(stocked, CUTOFF).iloc[0]
     assert first["days_of_cover"] == pytest.approx(10 / (first["expected_units"] / 28))
     assert model.demand(shop, CUTOFF)["days_of_cover"].isna().all()
@@ -214,7 +216,7 @@ def test_a_purchase_that_was_brought_back_is_no_purchase(tmp_path: Path) -> None
 def test_one_product_without_price_or_catalogue_is_enough(tmp_path: Path, columns: list[str]) -> None:
     lines = kitchen_lines().assign(product_id="coffee")
     shop = make_shop(tmp_path, lines[columns])
-    found = Repurchase.fit(shop, KNOWN_UNTIL, RepurchaseConfig()).demand(shop, CUTOFF)
+    found = Repurchase.fit(shop, KNOWN_UNTIL, config=RepurchaseConfig()).demand(shop, CUTOFF)
     assert found["product_id"].tolist() == ["coffee"]
     assert found["expected_buyers"].item() == pytest.approx(60, rel=0.1)
 
@@ -222,7 +224,7 @@ def test_one_product_without_price_or_catalogue_is_enough(tmp_path: Path, column
 def test_where_nothing_was_ever_bought_twice_chances_are_near_zero(tmp_path: Path) -> None:
     lines = kitchen_lines().drop_duplicates(["customer_id", "product_id"])
     shop = make_shop(tmp_path, lines)
-    found = Repurchase.fit(shop, KNOWN_UNTIL, RepurchaseConfig()).predict(shop, CUTOFF)
+    found = Repurchase.fit(shop, KNOWN_UNTIL, config=RepurchaseConfig()).predict(shop, CUTOFF)
     assert found["repurchase_probability_28d"].max() < 0.05
     assert found["due_at"].isna().all()
 
@@ -230,11 +232,11 @@ def test_where_nothing_was_ever_bought_twice_chances_are_near_zero(tmp_path: Pat
 def test_what_is_told_of_a_shop_asleep_for_decades_is_finite() -> None:
     rows = [(0, 0, 9000, 1.0), (0, 0, 9100, 1.0), (1, 1, 9050, 1.0)]
     spells, renewal = fitted(rows)
-    found = inputs(history_of(rows), spells, renewal.rhythm(spells), 28)
+    found = inputs(history_of(rows), spells, rhythm=renewal.rhythm(spells), horizon_days=28)
     assert np.isfinite(found).all()
 
 
 def test_orders_without_products_cannot_be_learnt_from(tmp_path: Path) -> None:
     shop = make_shop(tmp_path, kitchen_lines()[["customer_id", "ordered_at"]])
     with pytest.raises(CannotLearn, match="needs product_id"):
-        Repurchase.fit(shop, parse_cutoff("2024-04-01"), RepurchaseConfig())
+        Repurchase.fit(shop, parse_cutoff("2024-04-01"), config=RepurchaseConfig())

@@ -26,7 +26,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 @pytest.fixture(scope="module")
 def model(shop: Shop) -> Segments:
-    return Segments.fit(shop, CUTOFF, SegmentsConfig())
+    return Segments.fit(shop, CUTOFF, config=SegmentsConfig())
 
 
 def customer(**known: float) -> pd.DataFrame:
@@ -64,7 +64,7 @@ def test_one_who_brought_everything_back_is_lost(model: Segments) -> None:
 def test_a_shop_without_prices_is_told_apart_by_its_orders(tmp_path: Path) -> None:
     lines = order_lines(simulate(n_customers=200, days=182, join_days=150))
     shop = make_shop(tmp_path, lines[["customer_id", "ordered_at"]])
-    segments = Segments.fit(shop, CUTOFF, SegmentsConfig()).predict(shop, CUTOFF)["segment"]
+    segments = Segments.fit(shop, CUTOFF, config=SegmentsConfig()).predict(shop, CUTOFF)["segment"]
     assert segments.nunique() > 5
 
 
@@ -111,4 +111,4 @@ def test_two_personas_are_never_called_alike() -> None:
 def test_too_few_customers_make_no_segments(tmp_path: Path) -> None:
     lines = order_lines(simulate(n_customers=2, days=100, join_days=50))
     with pytest.raises(CannotLearn, match="at least 3 customers, found 2"):
-        Segments.fit(make_shop(tmp_path, lines), CUTOFF, SegmentsConfig())
+        Segments.fit(make_shop(tmp_path, lines), CUTOFF, config=SegmentsConfig())

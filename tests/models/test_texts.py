@@ -21,7 +21,7 @@ def test_a_locale_is_read_by_its_language_and_an_unknown_one_is_english(locale: 
 
 
 def test_a_template_is_filled_in_its_language() -> None:
-    assert say(TABLE, "due", "pt-BR", n=23, name="unused") == "a cada 23 dias"
+    assert say(TABLE, "due", locale="pt-BR", n=23, name="unused") == "a cada 23 dias"
 
 
 def test_one_of_a_thing_has_its_own_template() -> None:
@@ -41,8 +41,12 @@ def test_none_of_a_thing_may_have_its_own_template() -> None:
 
 def test_numbers_are_written_as_the_language_writes_them() -> None:
     table = {name: {"money": "{x:,.2f} in {name}, {n} of {x}"} for name in ("en", "pt")}
-    assert say(table, "money", "pt", x=1234.5, name="v1.5", n=2000) == "1.234,50 in v1.5, 2000 of 1234,5"
-    assert say(table, "money", "en", x=1234.5, name="v1.5", n=2000) == "1,234.50 in v1.5, 2000 of 1234.5"
+    assert (
+        say(table, "money", locale="pt", x=1234.5, name="v1.5", n=2000) == "1.234,50 in v1.5, 2000 of 1234,5"
+    )
+    assert (
+        say(table, "money", locale="en", x=1234.5, name="v1.5", n=2000) == "1,234.50 in v1.5, 2000 of 1234.5"
+    )
 
 
 TABLES = (decision_texts, horizon, reasons, reason_texts, texts)

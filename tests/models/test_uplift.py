@@ -27,7 +27,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 @pytest.fixture(scope="module")
 def model(shop: Shop) -> Uplift:
-    return Uplift.fit(shop, CUTOFF, QUICK)
+    return Uplift.fit(shop, CUTOFF, config=QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_contacts_that_were_certain_are_left_out_where_others_were_left_to_chanc
     sure = mails["contacts"].assign(treated=True, propensity=1.0)
     sure["contact_id"] = [f"sure{row}" for row in range(len(sure))]
     mails["contacts"] = pd.concat([mails["contacts"], sure], ignore_index=True)
-    found = Uplift.fit(make_shop(tmp_path, **mails), CUTOFF, QUICK)
+    found = Uplift.fit(make_shop(tmp_path, **mails), CUTOFF, config=QUICK)
     assert found.arms["win_back"].facts["effect"] == model.arms["win_back"].facts["effect"]
 
 
@@ -68,7 +68,7 @@ def test_it_says_what_it_found(model: Uplift) -> None:
 def test_contacts_that_it_did_not_learn_from_measure_it_beside_its_baselines(
     shop: Shop, model: Uplift
 ) -> None:
-    found = evaluate(model, Holdout(shop, CUTOFF), pd.DataFrame()).samples
+    found = evaluate(model, Holdout(shop, CUTOFF), predictions=pd.DataFrame()).samples
     assert set(found) == {"uplift", *Uplift.must_beat}
     assert found["uplift"]["qini contacted"].interval.low > 0
     assert found["random"]["qini contacted"].value == 0
@@ -111,7 +111,9 @@ def test_actions_too_rare_for_themselves_are_learnt_as_one(tmp_path: Path) -> No
     world = tables(60, seed=1)
     mails = world["contacts"]
     rare = [f"mail {number // 40}" for number in range(len(mails))]
-    model = Uplift.fit(make_shop(tmp_path, world["lines"], contacts=mails.assign(action=rare)), CUTOFF, QUICK)
+    model = Uplift.fit(
+        make_shop(tmp_path, world["lines"], contacts=mails.assign(action=rare)), CUTOFF, config=QUICK
+    )
     assert list(model.arms) == ["every action"]
     assert model.knows("birthday")
 
@@ -122,7 +124,7 @@ def test_corrupting_what_came_after_changes_nothing(shop: Shop, said: pd.DataFra
     lines = world["lines"].drop(index=world["lines"].index[after])
     later = world["contacts"]["sent_at"] >= CUTOFF.replace(tzinfo=None)
     corrupted = make_shop(tmp_path, lines, contacts=world["contacts"][~later])
-    again = Uplift.fit(corrupted, CUTOFF, QUICK).predict(corrupted, CUTOFF)
+    again = Uplift.fit(corrupted, CUTOFF, config=QUICK).predict(corrupted, CUTOFF)
     pd.testing.assert_frame_equal(again, said, check_exact=True)
 
 
@@ -140,4 +142,4 @@ def test_contacts_that_teach_nothing_are_refused_in_words(change, words, tmp_pat
     world = tables(40)
     contacts = {} if change is None else {"contacts": world["contacts"].assign(**change)}
     with pytest.raises(CannotLearn, match=words):
-        Uplift.fit(make_shop(tmp_path, world["lines"], **contacts), CUTOFF, QUICK)
+        Uplift.fit(make_shop(tmp_path, world["lines"], **contacts), CUTOFF, config=QUICK)

@@ -19,7 +19,7 @@ from serving.state import State
 from serving.store import Store
 from serving.storefront.answers import recommend
 
-KNOWN_UNTIL = shift_days(CUTOFF, -28, "UTC")
+KNOWN_UNTIL = shift_days(CUTOFF, -28, timezone="UTC")
 
 
 def ladder_lines(n_customers: int = 400, seed: int = 0) -> pd.DataFrame:
@@ -53,7 +53,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 
 def versions(shop: Shop, product: str, **options: object) -> list[str]:
-    model = Upsell.fit(shop, CUTOFF, UpsellConfig(**options))
+    model = Upsell.fit(shop, CUTOFF, config=UpsellConfig(**options))
     names, found = shop.history(CUTOFF).products, model.state(shop, CUTOFF).product
     row = found[names.code(product)]
     return names.names(row[row >= 0])
@@ -79,7 +79,7 @@ def test_of_equal_chances_the_better_margin_leads(tmp_path: Path) -> None:
 
 def test_every_pair_is_of_one_kind_and_within_the_step(shop: Shop) -> None:
     history, catalogue = shop.history(CUTOFF), shop.catalogue(CUTOFF)
-    steps = steps_of(history, catalogue, 1.6, 28)
+    steps = steps_of(history, catalogue, price_step=1.6, horizon_days=28)
     price = catalogue.price
     slow = {
         (i, j)
@@ -116,13 +116,13 @@ def test_without_categories_names_that_share_words_are_the_same_need(tmp_path: P
 def test_without_prices_it_says_that_it_cannot(tmp_path: Path) -> None:
     shop = make_shop(tmp_path, ladder_lines())
     with pytest.raises(CannotLearn, match="upsell needs prices"):
-        Upsell.fit(shop, CUTOFF, UpsellConfig())
+        Upsell.fit(shop, CUTOFF, config=UpsellConfig())
 
 
 def test_one_product_cannot_be_stepped_up_from(tmp_path: Path) -> None:
     shop = make_shop(tmp_path, ladder_lines().assign(product_id="kettle", unit_price=10.0))
     with pytest.raises(CannotLearn, match="moves to a better version, found 0"):
-        Upsell.fit(shop, CUTOFF, UpsellConfig())
+        Upsell.fit(shop, CUTOFF, config=UpsellConfig())
 
 
 def test_nothing_after_the_cutoff_changes_a_list(shop: Shop, tmp_path: Path) -> None:
@@ -130,13 +130,13 @@ def test_nothing_after_the_cutoff_changes_a_list(shop: Shop, tmp_path: Path) -> 
     early = make_shop(
         tmp_path, lines[lines["ordered_at"] < KNOWN_UNTIL.replace(tzinfo=None)], products=ladder_products()
     )
-    model = Upsell.fit(shop, KNOWN_UNTIL, UpsellConfig())
+    model = Upsell.fit(shop, KNOWN_UNTIL, config=UpsellConfig())
     one, other = model.state(shop, KNOWN_UNTIL), model.state(early, KNOWN_UNTIL)
     np.testing.assert_array_equal(one.product, other.product)
 
 
 def test_saved_versions_are_mapped_as_they_were(shop: Shop, tmp_path: Path) -> None:
-    table = Upsell.fit(shop, CUTOFF, UpsellConfig()).state(shop, CUTOFF)
+    table = Upsell.fit(shop, CUTOFF, config=UpsellConfig()).state(shop, CUTOFF)
     assert Dearer.load(tmp_path) is None
     table.save(tmp_path)
     found = Dearer.load(tmp_path)
@@ -146,11 +146,11 @@ def test_saved_versions_are_mapped_as_they_were(shop: Shop, tmp_path: Path) -> N
 
 def test_the_storefront_answers_with_versions_of_the_product_looked_at(tmp_path: Path) -> None:
     live = scored().snapshot.live
-    picks = live.rank("c01", [], ["pans-05"], "upsell", 5)
+    picks = live.rank("c01", [], cart=["pans-05"], list_name="upsell", k=5)
     better = [name for name, _, source in picks if source == "upsell"]
     assert better
     assert {*better} <= {f"pans-{number:02d}" for number in range(6, 12)}
-    assert set(live.reasons("c01", [], ["pans-05"], picks).about[: len(better)].tolist()) == {
+    assert set(live.reasons("c01", [], cart=["pans-05"], picks=picks).about[: len(better)].tolist()) == {
         live.state.history.products.code("pans-05")
     }
     assert len(ids_of(PANS)) == 30
@@ -164,8 +164,12 @@ def test_the_customers_own_chance_counts_as_a_factor() -> None:
             return np.append(np.float32(0.5), np.full(len(features) - 1, 0.05, np.float32))
 
     live = replace(scored().snapshot.live, ranker=Sure())
-    anybody = {name: score for name, score, _ in live.rank(None, [], ["coffee-05"], "upsell", 40)}
-    somebody = {name: score for name, score, _ in live.rank("c01", [], ["coffee-05"], "upsell", 40)}
+    anybody = {
+        name: score for name, score, _ in live.rank(None, [], cart=["coffee-05"], list_name="upsell", k=40)
+    }
+    somebody = {
+        name: score for name, score, _ in live.rank("c01", [], cart=["coffee-05"], list_name="upsell", k=40)
+    }
     first = min(somebody)
     assert len(somebody) > 1 and somebody.keys() == anybody.keys()
     assert next(iter(somebody)) == first != next(iter(anybody))
@@ -176,7 +180,8 @@ def test_the_customers_own_chance_counts_as_a_factor() -> None:
 def test_a_version_bought_before_comes_last() -> None:
     live = scored().snapshot.live
     names = [
-        [name for name, _, _ in live.rank(who, [], ["coffee-05"], "upsell", 40)] for who in (None, "c07")
+        [name for name, _, _ in live.rank(who, [], cart=["coffee-05"], list_name="upsell", k=40)]
+        for who in (None, "c07")
     ]
     assert sorted(names[0]) == sorted(names[1]) and len(names[1]) > 1
     assert names[1][-1] == "coffee-07" != names[0][-1]
@@ -184,8 +189,10 @@ def test_a_version_bought_before_comes_last() -> None:
 
 def test_what_is_no_better_version_never_completes_the_list() -> None:
     live = scored().snapshot.live
-    assert {source for _, _, source in live.rank("c01", [], ["pans-05"], "upsell", 40)} == {"upsell"}
-    assert live.rank("c01", [], ["coffee-11"], "upsell", 5) == []
+    assert {source for _, _, source in live.rank("c01", [], cart=["pans-05"], list_name="upsell", k=40)} == {
+        "upsell"
+    }
+    assert live.rank("c01", [], cart=["coffee-11"], list_name="upsell", k=5) == []
 
 
 def test_without_an_upsell_model_the_answer_says_so(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """What /metrics shows of a service that was asked everything once: labels, by name."""
     client, worker = visitor(tmp_path_factory.mktemp("home"))
     client.ask("/recommend", {"customer_id": "c000001"})
-    offer = next_best_offer(worker.serving(), OfferRequest(customer_id="c000001"), NOW)
+    offer = next_best_offer(worker.serving(), OfferRequest(customer_id="c000001"), now=NOW)
     offer.ruled_out = [{"rule": "stock"}]
     worker.count_offer(offer)
     WatcherStatus(psi={"n_orders": 0.1}).write(worker.home, NOW)

@@ -162,7 +162,7 @@ def test_training_in_a_moved_home_writes_nothing_where_it_was(
 
 def test_uris_that_only_look_alike_stay(moved: Path, tracking: Tracking) -> None:
     before = uris(moved)
-    relocate(moved / "mlflow.db", (tracking.home / "artifact").as_uri(), "file:///elsewhere")
+    relocate(moved / "mlflow.db", (tracking.home / "artifact").as_uri(), new="file:///elsewhere")
     assert uris(moved) == before
 
 

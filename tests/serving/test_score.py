@@ -156,7 +156,7 @@ def test_a_scoring_that_fails_changes_nothing_and_leaves_nothing(
 ) -> None:
     before = scored(home).stamp
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise CannotLearn("out of luck", "wait")
 
     monkeypatch.setattr(where, step, fail)
@@ -212,7 +212,7 @@ def test_who_is_held_out_is_no_target_even_where_no_offers_are_made(tmp_path: Pa
     assert not any(action.offers_product for action in build.terms.actions)
     out = table.text("ruled_out_by") >= 0
     ids = build.customers.ids[table.number("customer")[out].astype(int)]
-    assert 0 < out.sum() < len(out) and draw_held_out(ids, 0.3, "recompra").all()
+    assert 0 < out.sum() < len(out) and draw_held_out(ids, 0.3, salt="recompra").all()
     known = build.known()
     assert known is not None
     np.testing.assert_array_equal(known.standing.risk, risks)

@@ -243,7 +243,7 @@ def test_a_head_tells_who_holds_it_already_that_nothing_has_changed(service: Ser
 
 def test_for_a_head_no_row_of_a_stream_is_made(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
-    monkeypatch.setattr("serving.marketing.scores.Scoring.rows", lambda *_: made.append(1) or [])
+    monkeypatch.setattr("serving.marketing.scores.Scoring.rows", lambda *_, **__: made.append(1) or [])
     headers = {"authorization": f"Bearer {service.keys['admin']}"}
     for method in ("HEAD", "GET"):
         assert made == []
@@ -404,9 +404,9 @@ from serving.storefront import answers, offers
 WORKER.open(Path({str(tmp_path)!r}))
 state, now = WORKER.serving(), datetime.now(UTC)
 answers.recommend(state, api.RecommendRequest(customer_id="c000001"))
-offers.next_best_offer(state, api.OfferRequest(customer_id="c000001"), now)
-retention.retention_targets(state, api_crm.TargetsRequest(budget=1.0), now)
-plan.contact_plan(state, api_crm.PlanRequest(), now)
+offers.next_best_offer(state, api.OfferRequest(customer_id="c000001"), now=now)
+retention.retention_targets(state, api_crm.TargetsRequest(budget=1.0), now=now)
+plan.contact_plan(state, api_crm.PlanRequest(), now=now)
 print(sorted({HEAVY!r} & sys.modules.keys()))
 """
     code = code.replace(repr(HEAVY), repr(set(HEAVY)))

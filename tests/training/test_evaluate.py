@@ -86,7 +86,10 @@ def test_a_list_of_what_was_bought_next_is_perfect(shop, holdout) -> None:
     scores[row, code] = 1
     oracle = Evaluation("oracle", ())
     measure_lists(
-        oracle, "oracle", frame_of(history, scores, 20, ("for_you", "new_for_you", "buy_again")), holdout
+        oracle,
+        "oracle",
+        frame=frame_of(history, scores, 20, ("for_you", "new_for_you", "buy_again")),
+        holdout=holdout,
     )
     found = oracle.ours
     assert [found[f"ndcg@10 {segment}"].value for segment in ("all", "new", "repeat")] == pytest.approx(
@@ -98,8 +101,8 @@ def test_a_list_of_what_was_bought_next_is_perfect(shop, holdout) -> None:
 
 def test_a_truth_told_beforehand_is_a_perfect_score(holdout) -> None:
     oracle = Evaluation("oracle", ())
-    measure_scores(oracle, "oracle", "lapsed", holdout.truths["lapsed"], holdout)
-    measure_scores(oracle, "oracle", "revenue", holdout.truths["revenue"], holdout)
+    measure_scores(oracle, "oracle", truth_name="lapsed", scores=holdout.truths["lapsed"], holdout=holdout)
+    measure_scores(oracle, "oracle", truth_name="revenue", scores=holdout.truths["revenue"], holdout=holdout)
     found = {key: sample.value for key, sample in oracle.ours.items()}
     assert (found["auc lapsed"], found["ece lapsed"]) == (1, 0)
     assert (found["gini revenue"], found["bias revenue"]) == pytest.approx((1, 0))
@@ -107,7 +110,9 @@ def test_a_truth_told_beforehand_is_a_perfect_score(holdout) -> None:
 
 def test_a_score_that_is_no_probability_has_a_ranking_and_no_calibration(holdout) -> None:
     evaluation = Evaluation("recency", ())
-    measure_scores(evaluation, "recency", "lapsed", holdout.truths["lapsed"] * 30, holdout)
+    measure_scores(
+        evaluation, "recency", truth_name="lapsed", scores=holdout.truths["lapsed"] * 30, holdout=holdout
+    )
     assert set(evaluation.ours) == {"auc lapsed", "average_precision lapsed", "lift@10% lapsed"}
 
 
@@ -115,14 +120,16 @@ def test_order_days_of_a_single_day_are_a_number_as_those_of_a_month(shop, holdo
     day = Holdout(shop, holdout.cutoff)
     day.truths["n_order_days"] = day.truths["n_order_days"].clip(upper=1)
     evaluation = Evaluation("ltv", ())
-    measure_scores(evaluation, "ltv", "n_order_days", day.truths["n_order_days"], day)
+    measure_scores(
+        evaluation, "ltv", truth_name="n_order_days", scores=day.truths["n_order_days"], holdout=day
+    )
     assert {"gini n_order_days", "bias n_order_days"} <= set(evaluation.samples["ltv"])
 
 
 def test_labels_are_measured_by_what_they_explain(holdout) -> None:
     evaluation = Evaluation("segments", ())
     labels = holdout.truths["n_order_days"].astype(int).astype(str)
-    measure_scores(evaluation, "segments", "n_order_days", labels, holdout)
+    measure_scores(evaluation, "segments", truth_name="n_order_days", scores=labels, holdout=holdout)
     assert evaluation.ours["explained n_order_days"].value == pytest.approx(1)
 
 
@@ -137,14 +144,14 @@ def test_an_interval_is_measured_by_how_often_it_holds_the_truth(holdout) -> Non
         "expected_revenue_p10": truth - 1,
         "expected_revenue_p90": truth - half,
     }
-    found = evaluate(Sure(FakeConfig(), CUTOFF), holdout, pd.DataFrame(columns), baselines=False)
+    found = evaluate(Sure(FakeConfig(), CUTOFF), holdout, predictions=pd.DataFrame(columns), baselines=False)
     assert found.ours["inside revenue"].value == pytest.approx(1 - half.mean())
 
 
 def test_customers_a_model_could_not_score_are_left_out_of_its_figures(holdout) -> None:
     evaluation = Evaluation("half", ())
     scores = holdout.truths["revenue"].where(np.arange(len(holdout.customers)) % 2 == 0)
-    measure_scores(evaluation, "half", "revenue", scores, holdout)
+    measure_scores(evaluation, "half", truth_name="revenue", scores=scores, holdout=holdout)
     assert len(evaluation.ours["gini revenue"].customers) == scores.notna().sum()
 
 
@@ -154,7 +161,7 @@ def test_customers_without_a_truth_are_left_out_counted_and_told(
     holdout, evaluation = Holdout(shop, CUTOFF), Evaluation("half", ())
     scores = holdout.truths["revenue"].copy()
     holdout.truths.loc[holdout.customers[:3], "revenue"] = np.nan
-    measure_scores(evaluation, "half", "revenue", scores, holdout)
+    measure_scores(evaluation, "half", truth_name="revenue", scores=scores, holdout=holdout)
     found, n = evaluation.ours["gini revenue"], len(scores)
     assert found.value == pytest.approx(1)
     assert len(found.customers) == n - 3
@@ -169,7 +176,7 @@ def test_a_score_whose_truth_nobody_knows_is_told_and_not_measured(
     holdout, evaluation = Holdout(shop, CUTOFF), Evaluation("none", ())
     scores = holdout.truths["revenue"].copy()
     holdout.truths["revenue"] = np.nan
-    measure_scores(evaluation, "none", "revenue", scores, holdout)
+    measure_scores(evaluation, "none", truth_name="revenue", scores=scores, holdout=holdout)
     assert evaluation.samples.get("none", {}) == {}
     assert "measured on 0 of" in caplog.text
 
@@ -177,7 +184,7 @@ def test_a_score_whose_truth_nobody_knows_is_told_and_not_measured(
 @pytest.mark.parametrize("model_class", [FakeChurn, FakeLists])
 def test_a_model_stands_beside_its_baselines_in_one_table(holdout, model_class) -> None:
     model = model_class(FakeConfig(), CUTOFF)
-    table = evaluate(model, holdout, answers(model, holdout)).table()
+    table = evaluate(model, holdout, predictions=answers(model, holdout)).table()
     assert set(table["method"]) == {model.name, *model.must_beat}
     measured = table[table["n"] > 0]
     assert (measured["low"] <= measured["value"] + 1e-9).all()
@@ -195,11 +202,11 @@ def test_lists_of_a_large_shop_are_measured_on_some_who_bought(
     shop: Shop, holdout: Holdout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large, model = Holdout(shop, CUTOFF), FakeLists(FakeConfig(), CUTOFF)
-    whole = evaluate(model, holdout, answers(model, holdout))
+    whole = evaluate(model, holdout, predictions=answers(model, holdout))
     monkeypatch.setattr("training.measures.holdout.MOST_LISTS", 7)
     assert large.measured.sum() == 7
     assert (large.truths["n_order_days"].to_numpy()[large.measured] > 0).all()
-    part = evaluate(model, large, answers(model, large))
+    part = evaluate(model, large, predictions=answers(model, large))
     for samples in part.samples.values():
         sample = samples["ndcg@10 all"]
         assert sample.customers.equals(large.customers[large.measured])
@@ -226,7 +233,7 @@ def test_the_best_baseline_is_the_best_by_the_metrics_own_direction(holdout) -> 
     evaluation = Evaluation("ours", ("brier lapsed",))
     truth = holdout.truths["lapsed"]
     for method, said in {"ours": truth, "near": truth * 0.9, "far": truth * 0.5}.items():
-        measure_scores(evaluation, method, "lapsed", said, holdout)
+        measure_scores(evaluation, method, truth_name="lapsed", scores=said, holdout=holdout)
     best = evaluation.best_baseline("brier lapsed")
     assert best is not None and best[0] == "near"
     assert evaluation.decisive is not None and evaluation.decisive.better_than(best[1]).low > 0
@@ -235,8 +242,8 @@ def test_the_best_baseline_is_the_best_by_the_metrics_own_direction(holdout) -> 
 def test_samples_of_different_customers_are_compared_on_those_both_have(holdout) -> None:
     both = Evaluation("m", ())
     revenue = holdout.truths["revenue"]
-    measure_scores(both, "whole", "revenue", 2 * revenue, holdout)
-    measure_scores(both, "half", "revenue", 2 * revenue.iloc[::2], holdout)
+    measure_scores(both, "whole", truth_name="revenue", scores=2 * revenue, holdout=holdout)
+    measure_scores(both, "half", truth_name="revenue", scores=2 * revenue.iloc[::2], holdout=holdout)
     found = both.samples["whole"]["mae revenue"].better_than(both.samples["half"]["mae revenue"])
     assert found.value == 0
     again = both.samples["half"]["mae revenue"].better_than(both.samples["whole"]["mae revenue"])
@@ -305,9 +312,13 @@ def test_pictures_are_drawn_for_what_was_measured(holdout, tmp_path: Path) -> No
     from training.plots import draw
 
     model = FakeChurn(FakeConfig(), CUTOFF)
-    drawn = draw(evaluate(model, holdout, answers(model, holdout)), tmp_path, model.importance())
+    drawn = draw(
+        evaluate(model, holdout, predictions=answers(model, holdout)), tmp_path, importance=model.importance()
+    )
     lists = FakeLists(FakeConfig(), CUTOFF)
-    drawn += draw(evaluate(lists, holdout, answers(lists, holdout)), tmp_path, lists.importance())
+    drawn += draw(
+        evaluate(lists, holdout, predictions=answers(lists, holdout)), tmp_path, importance=lists.importance()
+    )
     names = {path.stem for path in drawn if path.stat().st_size > 5000}
     assert {"gain_lapsed", "calibration_lapsed", "importance", "recall_by_k_all"} <= names
 
@@ -317,7 +328,7 @@ def test_calibration_is_measured_in_each_large_rfm_segment(
 ) -> None:
     monkeypatch.setattr("training.kinds.scores.MIN_CUSTOMERS", 5)
     model = FakeChurn(FakeConfig(), CUTOFF)
-    found = evaluate(model, holdout, answers(model, holdout), baselines=False).ours
+    found = evaluate(model, holdout, predictions=answers(model, holdout), baselines=False).ours
     parts = {key: sample for key, sample in found.items() if key.startswith("ece lapsed of ")}
     assert len(parts) > 1
     assert all(len(sample.customers) >= 5 for sample in parts.values())
@@ -328,4 +339,4 @@ def test_calibration_is_measured_in_each_large_rfm_segment(
 def test_a_model_that_leaves_customers_out_is_not_measured_on_the_others(shop: Shop) -> None:
     model, holdout = FakeChurn(FakeConfig(), CUTOFF), Holdout(shop, CUTOFF)
     with pytest.raises(ArtefactError, match="must predict all"):
-        evaluate(model, holdout, answers(model, holdout).iloc[1:])
+        evaluate(model, holdout, predictions=answers(model, holdout).iloc[1:])

@@ -120,7 +120,7 @@ def test_a_model_that_cannot_learn_is_left_out_with_its_reason(first, home, monk
 
 def test_an_error_in_the_middle_leaves_the_champion_and_registers_nothing(first, home, monkeypatch) -> None:
     before = Tracking(home).versions("churn")
-    monkeypatch.setattr("training.train.draw", lambda *_: 1 / 0)
+    monkeypatch.setattr("training.train.draw", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         again(home, 4, only=("churn",))
     assert Tracking(home).versions("churn") == before

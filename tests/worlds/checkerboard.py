@@ -83,7 +83,7 @@ def folder_of_its_own() -> Path:
 def board() -> tuple[Shop, CrossSell, ListState]:
     """Return a shop, a model that learnt from its first 140 days, and the state after them; made once."""
     shop = make_board(folder_of_its_own())
-    model = CrossSell.fit(shop, CUTOFF, SMALL)
+    model = CrossSell.fit(shop, CUTOFF, config=SMALL)
     return shop, model, model.state(shop, CUTOFF)
 
 

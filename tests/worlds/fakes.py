@@ -39,7 +39,7 @@ def lines_with_leavers(n_customers: int = 60, **options: int) -> pd.DataFrame:
     return lines[~(leaves & (lines["ordered_at"] >= "2024-05-05"))]
 
 
-def cannot_learn(cls: type[Model], *_: object) -> None:
+def cannot_learn(cls: type[Model], *_: object, **__: object) -> None:
     """Stand in for ``fit`` where there is too little."""
     raise CannotLearn(f"{cls.name} has too little to learn from", "wait")
 
@@ -121,7 +121,7 @@ class FakeLists(Fake, ListModel[FakeConfig, History]):
     def fit(cls, shop: Shop, known_until: datetime, config: Any) -> Self:
         if not shop.facts.has_products:
             raise CannotLearn("cross_sell needs product_id in order_lines, found none", "map it")
-        return super().fit(shop, known_until, config)
+        return super().fit(shop, known_until, config=config)
 
     def state(self, shop: Shop, cutoff: datetime) -> History:
         return shop.history(cutoff)

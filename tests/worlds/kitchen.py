@@ -84,10 +84,10 @@ def scored() -> Kitchen:
     """Learn, score and map; made once."""
     folder = folder_of_its_own()
     shop = make_shop(folder, kitchen_lines(), more=LISTS, products=kitchen_products())
-    model = CrossSell.fit(shop, CUTOFF, SMALL)
-    models = {"cross_sell": model, "popular": Popular.fit(shop, CUTOFF, Popular.Config())}
-    models["repurchase"] = Repurchase.fit(shop, CUTOFF, Repurchase.Config())
-    models["upsell"] = Upsell.fit(shop, CUTOFF, Upsell.Config())
+    model = CrossSell.fit(shop, CUTOFF, config=SMALL)
+    models = {"cross_sell": model, "popular": Popular.fit(shop, CUTOFF, config=Popular.Config())}
+    models["repurchase"] = Repurchase.fit(shop, CUTOFF, config=Repurchase.Config())
+    models["upsell"] = Upsell.fit(shop, CUTOFF, config=Upsell.Config())
     build = Build(shop, CUTOFF, models, dict.fromkeys(models, "1"), Forgotten(b"", frozenset()))
     write(folder / "scoring", build.snapshot(), more=build.save_more)
     return Kitchen(shop, model, load(folder / "scoring"))

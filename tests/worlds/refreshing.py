@@ -39,7 +39,7 @@ def train(home: Path, more: dict[Any, Any] | None = None) -> dict[str, Any]:
     """Fit the customer models (and ``more``) on a home's warehouse and put them on its disk."""
     shop = Shop(home)
     configs: dict[Any, Any] = CONFIGS | (more or {})
-    made = {kind.name: kind.fit(shop, AS_OF, config) for kind, config in configs.items()}
+    made = {kind.name: kind.fit(shop, AS_OF, config=config) for kind, config in configs.items()}
     for name, model in made.items():
         model.save(home / "models" / name / "1")
     Sketch.of(shop.customer_features(AS_OF)).save(home / "models" / "churn" / "1")
@@ -62,7 +62,7 @@ def score(home: Path, models: dict[str, Any], snapshot: Snapshot) -> Snapshot:
         models=dict.fromkeys(models, "1"),
         customers=Vocabulary.of(names),
         features=Columns.of(shop.customer_features(AS_OF).reindex(names)),
-        scores=Columns.of(scores_of(models, shop, AS_OF, names)),
+        scores=Columns.of(scores_of(models, shop, cutoff=AS_OF, names=names)),
         people=People.nobody_known(len(names)),
         ready={},
         goods_and_terms=None,
@@ -70,7 +70,9 @@ def score(home: Path, models: dict[str, Any], snapshot: Snapshot) -> Snapshot:
         history=None,
     )
     write(
-        home / "lists" / STAMP, made, more=lambda folder: excerpt.write(shop, AS_OF, names, folder / EXCERPT)
+        home / "lists" / STAMP,
+        made,
+        more=lambda folder: excerpt.write(shop, AS_OF, names=names, folder=folder / EXCERPT),
     )
     Pointer(STAMP, AS_OF.isoformat(), made.models).move(home)
     return made

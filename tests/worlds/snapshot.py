@@ -150,7 +150,7 @@ def with_known(snapshot: Snapshot, **policy: Any) -> Snapshot:
     )
     return replace(
         snapshot,
-        known=Known(with_scores(standing, scores, HORIZON), shelf),
+        known=Known(with_scores(standing, scores, horizon_days=HORIZON), shelf),
         goods_and_terms=(goods, replace(terms, actions=catalogue(), policy=ContactPolicy(**policy))),
     )
 

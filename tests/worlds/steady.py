@@ -11,7 +11,7 @@ from features.shop import Shop
 from features.window import parse_cutoff, shift_days
 
 FIRST = parse_cutoff(START)
-CUTOFF = shift_days(FIRST, 60, "UTC")
+CUTOFF = shift_days(FIRST, 60, timezone="UTC")
 
 
 def steady_lines(n_customers: int = 150, days: int = 88, seed: int = 0) -> pd.DataFrame:

@@ -124,7 +124,7 @@ def _gives_away(columns: Doubles, trial: Trial) -> str:
     return ""
 
 
-def arms(column: "pd.Series[Any]", wanted: str, control: str | None) -> dict[str, Longs]:
+def arms(column: "pd.Series[Any]", wanted: str, *, control: str | None) -> dict[str, Longs]:
     """Return by arm: 1 for its contacted, 0 for the held out, -1 for the others, each of shape (n,).
 
     ``wanted`` names one arm (empty: all), ``control`` the held out. Raises ``InputError`` if the column does

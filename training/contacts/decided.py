@@ -49,7 +49,7 @@ class Record:
         frame = _apart(frame, timedelta(days=self.horizon_days))
         policy = self.shop.settings.contact_policy
         ids = np.array([name.encode() for name in frame["customer_id"]], dtype=np.bytes_)
-        drawn = draw_held_out(ids, policy.held_out_share, policy.held_out_salt)
+        drawn = draw_held_out(ids, policy.held_out_share, salt=policy.held_out_salt)
         frame = frame.assign(treated=~drawn, share_treated=1 - policy.held_out_share)
         return self._rewarded(frame, frame["action"] != DO_NOTHING)
 
@@ -57,7 +57,7 @@ class Record:
         """Return the closed contacts of the service and of the warehouse, including those held out."""
         ours = contacts.assign(sent_at=_naive(contacts["sent_at"]))[SENT]
         long_ago = self.shop.warehouse.first_at - timedelta(days=36_500)
-        theirs = self.shop.contacted(self.horizon_days, long_ago, self.shop.last_midnight)[SENT]
+        theirs = self.shop.contacted(self.horizon_days, long_ago, known_until=self.shop.last_midnight)[SENT]
         parts = [part for part in (theirs, ours) if len(part)]
         frame = pd.concat(parts, ignore_index=True) if parts else ours
         again = frame["contact_id"].notna() & frame["contact_id"].duplicated()
@@ -75,7 +75,7 @@ class Record:
         return naive_utc(self.shop.last_midnight) - timedelta(self.horizon_days)
 
     def _rewarded(self, frame: pd.DataFrame, contacted: "pd.Series[bool]") -> pd.DataFrame:
-        after = followed(self.shop.con, frame, self.horizon_days)
+        after = followed(self.shop.con, frame, horizon_days=self.horizon_days)
         cost = frame["action"].map(self.costs).fillna(self.shop.settings.economics.contact_cost)
         if "cost" in frame:
             cost = pd.to_numeric(frame["cost"]).fillna(cost)

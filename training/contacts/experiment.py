@@ -115,19 +115,23 @@ def experiment(
     y = numbers(frame, outcome)
     known = frame.drop(columns=list({column, outcome, *drop, *([propensity] if propensity else [])}))
     compared = []
-    for name, member in arms(frame[column], wanted, control).items():
+    for name, member in arms(frame[column], wanted, control=control).items():
         rows = np.flatnonzero(member >= 0)
         chance = None if propensity is None else numbers(frame, propensity)[rows]
-        trial = Trial.of(y[rows], member[rows], chance)
-        compared.append(_arm(name, rows, known.iloc[rows].reset_index(drop=True), trial, config))
+        trial = Trial.of(y[rows], member[rows], propensity=chance)
+        compared.append(
+            _arm(name, rows, known=known.iloc[rows].reset_index(drop=True), trial=trial, config=config)
+        )
     return Experiment(outcome, compared)
 
 
-def _arm(name: str, rows: Rows, known: pd.DataFrame, trial: Trial, config: LearnerConfig | None) -> Arm:
+def _arm(name: str, rows: Rows, *, known: pd.DataFrame, trial: Trial, config: LearnerConfig | None) -> Arm:
     matrix, left_out = design(known, trial)
     risk = next((known[column] for column in RISKS if column in known and column not in left_out), None)
     given = {} if risk is None else {"risk": pd.to_numeric(risk).fillna(0.0).to_numpy(float)}
-    return Arm(name, rows, choose_policy(matrix, trial, config or LearnerConfig(), given), left_out)
+    return Arm(
+        name, rows, choose_policy(matrix, trial, config=config or LearnerConfig(), given=given), left_out
+    )
 
 
 def _figures(ranking: Estimate, gain: Estimate) -> dict[str, Any]:

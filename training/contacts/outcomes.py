@@ -60,7 +60,7 @@ class Outcomes:
 
 
 def outcomes(
-    home: Path, decisions: pd.DataFrame, contacts: pd.DataFrame, *, policy: pd.DataFrame | None = None
+    home: Path, decisions: pd.DataFrame, *, contacts: pd.DataFrame, policy: pd.DataFrame | None = None
 ) -> Outcomes:
     """Join decisions and contacts with the orders that followed in the warehouse of ``home``.
 
@@ -117,9 +117,9 @@ def uplift(rows: pd.DataFrame) -> dict[str, Any]:
             f"none of the {len(rows):,} recorded was held out",
             "set held_out_share in [contact_policy] of recompra.toml",
         )
-    who = (rows["treated"], rows["share_treated"], rows["customer_id"])
-    ordered = Trial.of((rows["n_orders"] > 0).to_numpy(float), *who)
-    margin = Trial.of(rows["reward"].to_numpy(float), *who).effect
+    known = {"propensity": rows["share_treated"], "customer": rows["customer_id"]}
+    ordered = Trial.of((rows["n_orders"] > 0).to_numpy(float), rows["treated"], **known)
+    margin = Trial.of(rows["reward"].to_numpy(float), rows["treated"], **known).effect
     n_treated = int(rows["treated"].sum())
     return {
         "n_treated": n_treated,
@@ -151,15 +151,15 @@ def _needed(record: Record) -> str:
     The effect to detect is the one assumed of retention contacts, ``save_rate`` of those who leave.
     """
     shop, end = record.shop, record.shop.last_midnight
-    cutoff = shift_days(end, -record.horizon_days, shop.timezone)
+    cutoff = shift_days(end, -record.horizon_days, timezone=shop.timezone)
     seen = shop.customer_features(cutoff)["days_since_last_order"]
     active = seen.index[seen <= 7 * WEEKS]
     if not len(active):
         return ""
-    ordered = shop.labels(cutoff, record.horizon_days, end).index
+    ordered = shop.labels(cutoff, record.horizon_days, known_until=end).index
     base = float(active.isin(ordered).mean())
     effect = max((1 - base) * shop.settings.economics.save_rate, 0.001)
-    return str(propose(len(active) / WEEKS, base, effect, n_customers=len(seen)))
+    return str(propose(len(active) / WEEKS, base, effect=effect, n_customers=len(seen)))
 
 
 def _share(flags: "pd.Series[Any]") -> dict[str, float] | None:

@@ -60,7 +60,7 @@ class DecisionLog:
         if name == FOLLOWED:
             who = np.unique(self.decided["customer_id"], return_inverse=True)[1]
             return {"mean": mean(self.decided["reward"].to_numpy(float), who)._asdict(), "n": n}
-        return dict(value(self.log, self._chances(name), self._expected).facts())
+        return dict(value(self.log, self._chances(name), expected=self._expected).facts())
 
     @cached_property
     def log(self) -> Log:
@@ -69,7 +69,7 @@ class DecisionLog:
         return Log.of(
             [self.actions.index(action) for action in frame["action"]],
             frame["propensity"],
-            frame["reward"],
+            reward=frame["reward"],
             n_actions=len(self.actions),
             customer=frame["customer_id"].to_numpy(str),
         )
@@ -77,7 +77,7 @@ class DecisionLog:
     @cached_property
     def _expected(self) -> Doubles:
         then = features_then(self.shop, self.decided.assign(sent_at=self.decided["moment"]))
-        return cross_fitted(self.log, then.to_numpy(float), by_trees(LearnerConfig(n_trees=40)))
+        return cross_fitted(self.log, then.to_numpy(float), fit=by_trees(LearnerConfig(n_trees=40)))
 
     def _chances(self, name: str) -> Doubles:
         """Return a policy's probabilities of every action, shape (n, n_actions): 1 for the one it takes."""

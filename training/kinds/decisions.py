@@ -8,11 +8,12 @@ from training.measures.samples import Evaluation, Sample
 
 
 def evaluate_decisions(
-    evaluation: Evaluation, model: DecisionModel, holdout: Holdout, lists: ReadyLists
+    evaluation: Evaluation, model: DecisionModel, *, holdout: Holdout, lists: ReadyLists
 ) -> None:
     """Add each policy's payoff per customer, under the *assumed* effect of an offer."""
-    who = holdout.shop, holdout.cutoff, holdout.end
-    summary, payoffs = model.evaluate(*who, lists, holdout.decided)
+    summary, payoffs = model.evaluate(
+        holdout.shop, holdout.cutoff, known_until=holdout.end, lists=lists, codes=holdout.decided
+    )
     for policy in payoffs.columns:
         sample = Sample(MEAN, payoffs.index, (payoffs[policy].to_numpy(float),))
         evaluation.samples[policy] = {"payoff assumed": sample}

@@ -10,13 +10,15 @@ from training.measures.holdout import Holdout
 from training.measures.samples import Evaluation, Sample
 
 
-def evaluate_effects(evaluation: Evaluation, model: EffectModel, holdout: Holdout) -> None:
+def evaluate_effects(evaluation: Evaluation, model: EffectModel, *, holdout: Holdout) -> None:
     """Add the Qini of each policy on contacts whose horizon closed in the holdout.
 
     The action with most contacts is reported as ``contacted``, the others by name.
     """
     since = holdout.cutoff - timedelta(days=model.horizon_days)
-    for at, (action, (trial, scores)) in enumerate(model.measure(holdout.shop, since, holdout.end).items()):
+    for at, (action, (trial, scores)) in enumerate(
+        model.measure(holdout.shop, since, known_until=holdout.end).items()
+    ):
         rows = pd.Index([f"{action}-{row}" for row in range(len(trial))])
         for policy, score in scores.items():
             columns = (trial.outcome, trial.treated, trial.propensity, score)

@@ -39,7 +39,7 @@ class ListHits:
     spent: Doubles | None
 
     @classmethod
-    def of(cls, recommended: Longs, holdout: Holdout, segment: str) -> "ListHits":
+    def of(cls, recommended: Longs, holdout: Holdout, *, segment: str) -> "ListHits":
         """Compare lists (customers x ranks) with the purchases of a segment."""
         customer, product = holdout.purchases[segment]
         able = holdout.measured.copy()
@@ -50,12 +50,12 @@ class ListHits:
         money: Doubles | None = None
         total: Doubles | None = None
         if (spent := holdout.spent[segment]) is not None:
-            money = list_metrics.hit_values(recommended, customer, product, spent[mine])
+            money = list_metrics.hit_values(recommended, customer, product=product, value=spent[mine])
             total = np.bincount(customer, spent[mine], len(row)).astype(float)
         return cls(
             customers=holdout.customers[row],
             recommended=recommended,
-            hits=list_metrics.hit_matrix(recommended, customer, product),
+            hits=list_metrics.hit_matrix(recommended, customer, product=product),
             n_true=np.bincount(customer, minlength=len(row)),
             bought_before=holdout.bought_before(row, recommended),
             rarity=holdout.rarity,
@@ -66,9 +66,9 @@ class ListHits:
     def samples(self, k: int) -> Iterator[tuple[str, Sample]]:
         """Return the samples of the first ``k`` by figure."""
         for name, metric in list_metrics.RANKING.items():
-            yield name, self._sample(metric(self.hits, self.n_true, k))
-        yield "novelty", self._sample(list_metrics.novelty(self.recommended, self.rarity, k))
-        yield "share_new", self._sample(list_metrics.share_new(self.recommended, self.bought_before, k))
+            yield name, self._sample(metric(self.hits, self.n_true, k=k))
+        yield "novelty", self._sample(list_metrics.novelty(self.recommended, self.rarity, k=k))
+        yield "share_new", self._sample(list_metrics.share_new(self.recommended, self.bought_before, k=k))
         if self.money is not None and self.spent is not None:
             caught = self.money[:, :k].sum(axis=1)
             yield "revenue_recall", Sample(CAPTURED, self.customers, (caught, self.spent))
@@ -84,22 +84,27 @@ class ListHits:
 
 
 def evaluate_lists(
-    evaluation: Evaluation, model: ListModel, holdout: Holdout, predictions: pd.DataFrame, *, baselines: bool
+    evaluation: Evaluation, model: ListModel, *, holdout: Holdout, predictions: pd.DataFrame, baselines: bool
 ) -> None:
     """Add the figures of a model's lists; with ``baselines`` theirs, and the model's further figures."""
-    measure_lists(evaluation, model.name, predictions, holdout)
+    measure_lists(evaluation, model.name, frame=predictions, holdout=holdout)
     if not baselines:
         return
     customer, product = holdout.purchases["new"]
-    names = holdout.customers[customer].tolist(), holdout.products[product].tolist()
-    evaluation.plain[model.name] |= model.figures(holdout.state(model), *names)
+    evaluation.plain[model.name] |= model.figures(
+        holdout.state(model),
+        holdout.customers[customer].tolist(),
+        products=holdout.products[product].tolist(),
+    )
     who = holdout.customers[holdout.measured].tolist()
-    others = model.baselines(holdout.shop, model.trained_until, holdout.cutoff, max(DEPTHS), who)
+    others = model.baselines(
+        holdout.shop, model.trained_until, cutoff=holdout.cutoff, k=max(DEPTHS), customers=who
+    )
     for name, frame in others.items():
-        measure_lists(evaluation, name, frame, holdout)
+        measure_lists(evaluation, name, frame=frame, holdout=holdout)
 
 
-def measure_lists(evaluation: Evaluation, method: str, frame: pd.DataFrame, holdout: Holdout) -> None:
+def measure_lists(evaluation: Evaluation, method: str, *, frame: pd.DataFrame, holdout: Holdout) -> None:
     """Add the figures of one method's recommendations.
 
     Keys are ``"ndcg@10 new"`` for everyone with a truth, ``"ndcg@10 new of heavy buyers"`` for a part.
@@ -107,12 +112,12 @@ def measure_lists(evaluation: Evaluation, method: str, frame: pd.DataFrame, hold
     samples, plain = evaluation.samples.setdefault(method, {}), evaluation.plain.setdefault(method, {})
     for list_name, segment in SEGMENTS.items():
         recommended = holdout.matrix(frame[frame["list"] == list_name], max(DEPTHS))
-        measured = ListHits.of(recommended, holdout, segment)
+        measured = ListHits.of(recommended, holdout, segment=segment)
         for k in DEPTHS:
             for name, sample in measured.samples(k):
                 samples[f"{name}@{k} {segment}"] = sample
             shown = recommended[holdout.measured]
-            plain[f"coverage@{k} {segment}"] = list_metrics.coverage(shown, holdout.catalogue, k)
+            plain[f"coverage@{k} {segment}"] = list_metrics.coverage(shown, holdout.catalogue, k=k)
         samples.update(_by_buyers(measured, holdout.buyers[holdout.measured], segment))
         if len(measured.customers):
             evaluation.curves.setdefault(segment, {})[method] = measured.curve()

@@ -13,9 +13,9 @@ CRITERIA: Mapping[str, Mapping[str, Metric]] = {"event": EVENT, "total": TOTAL, 
 """The metrics of each value of ``judged``; for any other name, the mean."""
 
 
-def evaluate_pairs(evaluation: Evaluation, model: PairModel, holdout: Holdout, *, baselines: bool) -> None:
+def evaluate_pairs(evaluation: Evaluation, model: PairModel, *, holdout: Holdout, baselines: bool) -> None:
     """Add every figure of the model's predictions, and with ``baselines`` of theirs."""
-    for measured in model.measure(holdout.shop, holdout.cutoff, holdout.end):
+    for measured in model.measure(holdout.shop, holdout.cutoff, end=holdout.end):
         if not len(measured.rows) or not (baselines or measured.method == model.name):
             continue
         samples, rows = evaluation.samples.setdefault(measured.method, {}), pd.Index(measured.rows)

@@ -21,7 +21,7 @@ Predictions = TypeVar("Predictions", pd.DataFrame, "pd.Series[Any]")
 
 
 def evaluate_scores(
-    evaluation: Evaluation, model: ScoreModel, holdout: Holdout, predictions: pd.DataFrame, *, baselines: bool
+    evaluation: Evaluation, model: ScoreModel, *, holdout: Holdout, predictions: pd.DataFrame, baselines: bool
 ) -> None:
     """Add the figures of every column with a truth, and with ``baselines`` theirs.
 
@@ -30,19 +30,23 @@ def evaluate_scores(
     scores = predictions[predictions.index.isin(holdout.customers)].sort_index()
     _check(model, scores, holdout)
     for column, truth in model.truths.items():
-        measure_scores(evaluation, model.name, truth, scores[column], holdout)
-        _measure_segments(evaluation, model.name, truth, holdout)
+        measure_scores(evaluation, model.name, truth_name=truth, scores=scores[column], holdout=holdout)
+        _measure_segments(evaluation, model.name, truth_name=truth, holdout=holdout)
         bounds = [f"{column}_p10", f"{column}_p90"]
         if set(bounds) <= set(scores.columns):
-            _measure_interval(evaluation, model.name, truth, scores[bounds].dropna(), holdout)
-            _measure_distribution(evaluation, model, truth, holdout)
+            _measure_interval(
+                evaluation, model.name, truth_name=truth, bounds=scores[bounds].dropna(), holdout=holdout
+            )
+            _measure_distribution(evaluation, model, truth_name=truth, holdout=holdout)
     if baselines:
         ids = scores.index.to_list()
-        others = model.baselines(holdout.shop, model.trained_until, holdout.cutoff, ids).reindex(ids)
+        others = model.baselines(holdout.shop, model.trained_until, cutoff=holdout.cutoff, ids=ids).reindex(
+            ids
+        )
         for name in others.columns:
             column, _, label = name.rpartition(":")
             truth = model.truths.get(column) or next(iter(model.truths.values()))
-            measure_scores(evaluation, label, truth, others[name], holdout)
+            measure_scores(evaluation, label, truth_name=truth, scores=others[name], holdout=holdout)
 
 
 def without_horizon(scores: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
@@ -63,14 +67,14 @@ def _check(model: ScoreModel, scores: pd.DataFrame, holdout: Holdout) -> None:
 
 
 def measure_scores(
-    evaluation: Evaluation, method: str, truth_name: str, scores: "pd.Series[Any]", holdout: Holdout
+    evaluation: Evaluation, method: str, *, truth_name: str, scores: "pd.Series[Any]", holdout: Holdout
 ) -> None:
     """Add the figures of one column of scores; which ones depends on the truth and the column's type.
 
     Measured on customers with a score and a known truth: each figure has their number, and missing truths are
     logged.
     """
-    scores, truth = _with_truth(method, truth_name, scores.dropna(), holdout)
+    scores, truth = _with_truth(method, truth_name, predictions=scores.dropna(), holdout=holdout)
     if not len(truth):
         return
     column, metrics = _metrics_for(holdout.truths[truth_name], scores)
@@ -80,7 +84,7 @@ def measure_scores(
 
 
 def _with_truth(
-    method: str, truth_name: str, predictions: Predictions, holdout: Holdout
+    method: str, truth_name: str, *, predictions: Predictions, holdout: Holdout
 ) -> tuple[Predictions, Doubles]:
     """Return the predictions and truths of customers whose truth is known; log how many are not."""
     truth = holdout.truths[truth_name].reindex(predictions.index)
@@ -91,7 +95,7 @@ def _with_truth(
     return predictions[known], truth[known].to_numpy(float)
 
 
-def _measure_segments(evaluation: Evaluation, method: str, truth_name: str, holdout: Holdout) -> None:
+def _measure_segments(evaluation: Evaluation, method: str, *, truth_name: str, holdout: Holdout) -> None:
     """Add the calibration error within each RFM segment of the cutoff: ``ece lapsed of champions``."""
     whole = evaluation.samples.get(method, {}).get(f"ece {truth_name}")
     if whole is None:
@@ -106,21 +110,21 @@ def _measure_segments(evaluation: Evaluation, method: str, truth_name: str, hold
 
 
 def _measure_interval(
-    evaluation: Evaluation, method: str, truth_name: str, bounds: pd.DataFrame, holdout: Holdout
+    evaluation: Evaluation, method: str, *, truth_name: str, bounds: pd.DataFrame, holdout: Holdout
 ) -> None:
     """Add the coverage of the interval from the 10th to the 90th percentile: 0.8 is right."""
-    bounds, truth = _with_truth(method, truth_name, bounds, holdout)
+    bounds, truth = _with_truth(method, truth_name, predictions=bounds, holdout=holdout)
     if len(truth):
         low, high = (bounds[name].to_numpy(float) for name in bounds)
         evaluation.samples[method][f"inside {truth_name}"] = Sample(INSIDE, bounds.index, (truth, low, high))
 
 
 def _measure_distribution(
-    evaluation: Evaluation, model: ScoreModel, truth_name: str, holdout: Holdout
+    evaluation: Evaluation, model: ScoreModel, *, truth_name: str, holdout: Holdout
 ) -> None:
     """Add the distance from uniform of where truths fall in the predicted distributions."""
     truth = holdout.truths[truth_name].dropna()
-    if truth.empty or (places := model.places(holdout.shop, holdout.cutoff, truth)) is None:
+    if truth.empty or (places := model.places(holdout.shop, holdout.cutoff, truth=truth)) is None:
         return
     if len(places := places.dropna()):
         columns = tuple(places[name].to_numpy(float) for name in ("below", "at_or_below"))

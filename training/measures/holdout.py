@@ -41,7 +41,7 @@ class Holdout:
     @property
     def end(self) -> datetime:
         """The first moment after the horizon."""
-        return shift_days(self.cutoff, self.horizon_days, self.shop.timezone)
+        return shift_days(self.cutoff, self.horizon_days, timezone=self.shop.timezone)
 
     def day(self, moment: datetime) -> date:
         """Return a moment's day in the shop's time zone."""
@@ -69,7 +69,7 @@ class Holdout:
 
         The truths of scores. Booleans are evaluated as events, numbers as amounts.
         """
-        bought = self.shop.labels(self.cutoff, self.horizon_days, self.end)
+        bought = self.shop.labels(self.cutoff, self.horizon_days, known_until=self.end)
         frame = bought.reindex(self.customers).astype(float).fillna({"n_order_days": 0.0})
         frame["lapsed"] = frame["n_order_days"] == 0
         if self.shop.facts.has_money:
@@ -129,7 +129,7 @@ class Holdout:
 
     @cached_property
     def _horizon(self) -> pd.DataFrame:
-        return self.shop.product_labels(self.cutoff, self.horizon_days, self.end)
+        return self.shop.product_labels(self.cutoff, self.horizon_days, known_until=self.end)
 
     def pairs(self, bought: pd.DataFrame) -> dict[str, tuple[Longs, Longs]]:
         """Return the pairs of the catalogue among ``customer_id, product_id`` rows, by segment."""

@@ -71,7 +71,7 @@ def drawn(columns: tuple[Doubles, ...], statistic: Statistic, *, seed: int = 0, 
     itself in one case of seven, the truth in nearly all.
     """
     n_draws = n_draws or (N_DRAWS if len(columns[0]) <= MAX_CACHED_ROWS else N_DRAWS_OF_MANY)
-    value, draws = statistic(*columns), _replicates(statistic, columns, seed, n_draws)
+    value, draws = statistic(*columns), _replicates(statistic, columns, seed=seed, n_draws=n_draws)
     if statistic in FOLDED and np.isfinite(draws).any():
         draws = np.maximum(draws + (value - np.nanmean(draws)), 0.0)
     return Drawn(value, draws)
@@ -81,7 +81,7 @@ def _times(ours: Any, theirs: Any) -> Any:
     return np.divide(ours, theirs, out=np.full(np.shape(theirs), np.nan), where=np.asarray(theirs) != 0)[()]
 
 
-def _replicates(statistic: Statistic, columns: tuple[Doubles, ...], seed: int, n_draws: int) -> Doubles:
+def _replicates(statistic: Statistic, columns: tuple[Doubles, ...], *, seed: int, n_draws: int) -> Doubles:
     from threadpoolctl import threadpool_limits
 
     n = len(columns[0])

@@ -8,7 +8,7 @@ from features.arrays.dtypes import Bools, Doubles, Longs
 from features.arrays.groups import among, found_at
 
 
-def hit_matrix(recommended: Longs, customer: Longs, product: Longs) -> Bools:
+def hit_matrix(recommended: Longs, customer: Longs, *, product: Longs) -> Bools:
     """Return which of the ``recommended`` product codes (n x k, -1 for none) are true.
 
     The truth comes as pairs: row number of the customer, product code.
@@ -18,12 +18,12 @@ def hit_matrix(recommended: Longs, customer: Longs, product: Longs) -> Bools:
     return among(rows * width + recommended, np.sort(customer * width + product)) & (recommended >= 0)
 
 
-def recall(hits: Bools, n_true: Longs, k: int) -> Doubles:
+def recall(hits: Bools, n_true: Longs, *, k: int) -> Doubles:
     """Return each customer's share of true products among the first ``k``; NaN without a truth."""
     return _share(hits[:, :k].sum(axis=1), n_true)
 
 
-def ndcg(hits: Bools, n_true: Longs, k: int) -> Doubles:
+def ndcg(hits: Bools, n_true: Longs, *, k: int) -> Doubles:
     """Return each customer's NDCG with binary gain; the ideal list has ``min(k, n_true)`` hits.
 
     Source: Järvelin & Kekäläinen (2002), with log2(rank + 1).
@@ -33,19 +33,19 @@ def ndcg(hits: Bools, n_true: Longs, k: int) -> Doubles:
     return _share(hits[:, :k] @ discount[: hits.shape[1]], ideal)
 
 
-def average_precision_at(hits: Bools, n_true: Longs, k: int) -> Doubles:
+def average_precision_at(hits: Bools, n_true: Longs, *, k: int) -> Doubles:
     """Return each customer's average precision, divided by ``min(k, n_true)``; its mean is MAP."""
     top = hits[:, :k]
     precision = np.cumsum(top, axis=1) / np.arange(1, top.shape[1] + 1)
     return _share((precision * top).sum(axis=1), np.minimum(n_true, k))
 
 
-def hit_rate(hits: Bools, n_true: Longs, k: int) -> Doubles:
+def hit_rate(hits: Bools, n_true: Longs, *, k: int) -> Doubles:
     """Return 1 if any of the first ``k`` is true, else 0; NaN without a truth."""
     return np.where(n_true > 0, hits[:, :k].any(axis=1).astype(float), np.nan)
 
 
-def hit_values(recommended: Longs, customer: Longs, product: Longs, value: Doubles) -> Doubles:
+def hit_values(recommended: Longs, customer: Longs, *, product: Longs, value: Doubles) -> Doubles:
     """Return the value (money) of the true pair behind each recommended product, 0 without one."""
     width = int(max(recommended.max(initial=0), product.max(initial=0))) + 1
     pair = np.asarray(customer, np.int64) * width + product
@@ -55,7 +55,7 @@ def hit_values(recommended: Longs, customer: Longs, product: Longs, value: Doubl
     return np.where(recommended >= 0, np.append(value[order], 0.0)[at], 0.0)  # the last where it is not found
 
 
-def novelty(recommended: Longs, rarity: Doubles, k: int) -> Doubles:
+def novelty(recommended: Longs, rarity: Doubles, *, k: int) -> Doubles:
     """Return the mean surprise in bits of each customer's first ``k``; NaN of an empty list.
 
     ``rarity`` is -log2 of the share of customers who bought a product (Zhou et al. 2010).
@@ -65,13 +65,13 @@ def novelty(recommended: Longs, rarity: Doubles, k: int) -> Doubles:
     return _share(bits.sum(axis=1), (top >= 0).sum(axis=1))
 
 
-def share_new(recommended: Longs, bought_before: Bools, k: int) -> Doubles:
+def share_new(recommended: Longs, bought_before: Bools, *, k: int) -> Doubles:
     """Return the share of each customer's first ``k`` they never bought before; NaN of an empty list."""
     shown = recommended[:, :k] >= 0
     return _share((shown & ~bought_before[:, :k]).sum(axis=1), shown.sum(axis=1))
 
 
-def coverage(recommended: Longs, catalogue: Longs, k: int) -> float:
+def coverage(recommended: Longs, catalogue: Longs, *, k: int) -> float:
     """Return the share of the catalogue (its codes) that appears among anyone's first ``k``."""
     return float(np.isin(catalogue, recommended[:, :k]).mean()) if len(catalogue) else float("nan")
 

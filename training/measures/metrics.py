@@ -21,14 +21,14 @@ TOP_SHARE = 0.1
 # Scores of something that happens or does not: truth is 0 or 1.
 
 
-def auc(truth: Doubles, score: Doubles, weights: Doubles | None = None) -> float:
+def auc(truth: Doubles, score: Doubles, *, weights: Doubles | None = None) -> float:
     """Return the chance that a true row scores above a false one, ties counting half (Mann-Whitney)."""
     weights = _ones(truth, weights)
     true, false = _tied(score, weights * truth, weights * (1 - truth))
     return _ratio(float(true @ (np.cumsum(false) - false / 2)), float(true.sum() * false.sum()))
 
 
-def average_precision(truth: Doubles, score: Doubles, weights: Doubles | None = None) -> float:
+def average_precision(truth: Doubles, score: Doubles, *, weights: Doubles | None = None) -> float:
     """Return the area under the precision-recall steps, as scikit-learn defines it."""
     weights = _ones(truth, weights)
     true, everyone = (part[::-1] for part in _tied(score, weights * truth, weights))
@@ -37,18 +37,18 @@ def average_precision(truth: Doubles, score: Doubles, weights: Doubles | None = 
     return _ratio(float(precision @ true), float(true.sum()))
 
 
-def brier(truth: Doubles, probability: Doubles, weights: Doubles | None = None) -> float:
+def brier(truth: Doubles, probability: Doubles, *, weights: Doubles | None = None) -> float:
     """Return the mean squared error of a probability."""
     return mean((probability - truth) ** 2, weights)
 
 
-def log_loss(truth: Doubles, probability: Doubles, weights: Doubles | None = None) -> float:
+def log_loss(truth: Doubles, probability: Doubles, *, weights: Doubles | None = None) -> float:
     """Return the mean negative log of the probability given to the outcome, at least 1e-6."""
     right = np.where(truth > 0, probability, 1 - probability)
     return mean(-np.log(np.clip(right, 1e-6, 1)), weights)
 
 
-def ece(truth: Doubles, probability: Doubles, weights: Doubles | None = None) -> float:
+def ece(truth: Doubles, probability: Doubles, *, weights: Doubles | None = None) -> float:
     """Return the expected calibration error over ten bins of equal count, ties staying together.
 
     Mean over bins, weighted by their size, of |mean probability - share true|.
@@ -60,7 +60,7 @@ def ece(truth: Doubles, probability: Doubles, weights: Doubles | None = None) ->
     return float(np.abs(np.bincount(number, predicted - true)).sum() / size.sum())
 
 
-def calibration_slope(truth: Doubles, probability: Doubles, weights: Doubles | None = None) -> float:
+def calibration_slope(truth: Doubles, probability: Doubles, *, weights: Doubles | None = None) -> float:
     """Return the slope of a logistic regression of the truth on the logit of its probability: 1 is right.
 
     Below 1 the probabilities are too extreme (Cox, 1958). NaN if truth or probability do not vary.
@@ -82,7 +82,7 @@ def calibration_slope(truth: Doubles, probability: Doubles, weights: Doubles | N
     return float(beta[1])
 
 
-def lift(truth: Doubles, score: Doubles, weights: Doubles | None = None) -> float:
+def lift(truth: Doubles, score: Doubles, *, weights: Doubles | None = None) -> float:
     """Return the share of true rows in the top tenth of scores, over the share of true rows in all."""
     weights = _ones(truth, weights)
     size, true = (part[::-1] for part in _tied(score, weights, weights * truth))
@@ -95,7 +95,7 @@ def lift(truth: Doubles, score: Doubles, weights: Doubles | None = None) -> floa
 # Scores of an amount: money, or days with an order.
 
 
-def normalised_gini(truth: Doubles, score: Doubles, weights: Doubles | None = None) -> float:
+def normalised_gini(truth: Doubles, score: Doubles, *, weights: Doubles | None = None) -> float:
     """Return the Gini of the truth in the scores' order over that in its own order: 1 perfect, 0 chance.
 
     Gini as a covariance with the rank (Lerman & Yitzhaki, 1984), ties sharing their middle rank.
@@ -106,7 +106,7 @@ def normalised_gini(truth: Doubles, score: Doubles, weights: Doubles | None = No
     )
 
 
-def spearman(truth: Doubles, score: Doubles, weights: Doubles | None = None) -> float:
+def spearman(truth: Doubles, score: Doubles, *, weights: Doubles | None = None) -> float:
     """Return the rank correlation, ties sharing their middle rank."""
     weights = _ones(truth, weights)
     ranks = _rank(truth, weights), _rank(score, weights)
@@ -114,29 +114,29 @@ def spearman(truth: Doubles, score: Doubles, weights: Doubles | None = None) -> 
     return _ratio(_covariance(*ranks, weights), float(spread))
 
 
-def bias(truth: Doubles, amount: Doubles, weights: Doubles | None = None) -> float:
+def bias(truth: Doubles, amount: Doubles, *, weights: Doubles | None = None) -> float:
     """Return the error of the predicted total as a share of the true one: +0.36 is 36% too much."""
     weights = _ones(truth, weights)
     return _ratio(float(weights @ amount), float(weights @ truth)) - 1.0
 
 
-def wape(truth: Doubles, amount: Doubles, weights: Doubles | None = None) -> float:
+def wape(truth: Doubles, amount: Doubles, *, weights: Doubles | None = None) -> float:
     """Return the sum of absolute errors over the sum of the truth."""
     weights = _ones(truth, weights)
     return _ratio(float(weights @ np.abs(amount - truth)), float(weights @ truth))
 
 
-def mean_absolute_error(truth: Doubles, amount: Doubles, weights: Doubles | None = None) -> float:
+def mean_absolute_error(truth: Doubles, amount: Doubles, *, weights: Doubles | None = None) -> float:
     """Return the mean absolute error. No headline: if few buy, "always zero" is hard to beat."""
     return mean(np.abs(amount - truth), weights)
 
 
-def inside(truth: Doubles, low: Doubles, high: Doubles, weights: Doubles | None = None) -> float:
+def inside(truth: Doubles, low: Doubles, high: Doubles, *, weights: Doubles | None = None) -> float:
     """Return the share of rows whose truth lies in ``[low, high]``."""
     return mean(((truth >= low) & (truth <= high)).astype(float), weights)
 
 
-def interval_score(truth: Doubles, low: Doubles, high: Doubles, weights: Doubles | None = None) -> float:
+def interval_score(truth: Doubles, low: Doubles, high: Doubles, *, weights: Doubles | None = None) -> float:
     """Return the score of 80% intervals, as a share of the truth: 0 is right, and width is penalised.
 
     Their width, plus 2 / 0.2 times each miss beyond a bound (Winkler, 1972; Gneiting and Raftery, 2007, eq.
@@ -147,7 +147,7 @@ def interval_score(truth: Doubles, low: Doubles, high: Doubles, weights: Doubles
     return _ratio(float(weights @ cost), float(weights @ truth))
 
 
-def pit_error(low: Doubles, high: Doubles, weights: Doubles | None = None) -> float:
+def pit_error(low: Doubles, high: Doubles, *, weights: Doubles | None = None) -> float:
     """Return how far predicted distributions are from calibrated at every level: 0 is right, 2 at most.
 
     ``low`` and ``high`` are the predicted shares below the truth, and at or below it; they differ if the
@@ -163,7 +163,7 @@ def pit_error(low: Doubles, high: Doubles, weights: Doubles | None = None) -> fl
     return float(np.abs(np.diff(mass) - 1 / N_BINS).sum())
 
 
-def decile_mape(truth: Doubles, score: Doubles, weights: Doubles | None = None) -> float:
+def decile_mape(truth: Doubles, score: Doubles, *, weights: Doubles | None = None) -> float:
     """Return the error of predicted against actual amounts, averaged over tenths by score.
 
     As a share of the actual amount; a tenth without any is left out. Ties stay together. Source: Wang, Liu
@@ -178,7 +178,7 @@ def decile_mape(truth: Doubles, score: Doubles, weights: Doubles | None = None) 
     return float(np.mean(np.abs(missed[known]) / total[known])) if known.any() else float("nan")
 
 
-def explained(truth: Doubles, label: Longs, weights: Doubles | None = None) -> float:
+def explained(truth: Doubles, label: Longs, *, weights: Doubles | None = None) -> float:
     """Return the share of the truth's variance that lies between groups (eta squared)."""
     weights = _ones(truth, weights)
     size, total = np.bincount(label, weights), np.bincount(label, weights * truth)
@@ -187,13 +187,13 @@ def explained(truth: Doubles, label: Longs, weights: Doubles | None = None) -> f
 
 
 def qini(
-    outcome: Doubles, treated: Doubles, propensity: Doubles, score: Doubles, weights: Doubles | None = None
+    outcome: Doubles, treated: Doubles, propensity: Doubles, score: Doubles, *, weights: Doubles | None = None
 ) -> float:
     """Return how much more a ranking of contacts gains than a random one (see ``models.trials.qini``)."""
-    return contact_qini(Trial(outcome, treated, propensity, np.arange(len(outcome))), score, weights)
+    return contact_qini(Trial(outcome, treated, propensity, np.arange(len(outcome))), score, weights=weights)
 
 
-def captured(caught: Doubles, spent: Doubles, weights: Doubles | None = None) -> float:
+def captured(caught: Doubles, spent: Doubles, *, weights: Doubles | None = None) -> float:
     """Return the share of all money spent that went to recommended products: heavy baskets weigh more."""
     weights = _ones(spent, weights)
     return _ratio(float(weights @ caught), float(weights @ spent))

@@ -88,7 +88,7 @@ def fitted(shop: Shop, cutoff: datetime) -> dict[str, Any]:
         model = model_class(name)
         options = {key: value for key, value in horizon.items() if key in model.Config.model_fields}
         config = SMALL if name == "cross_sell" else model.Config(**options)
-        found[name] = model.fit(shop, cutoff, config)
+        found[name] = model.fit(shop, cutoff, config=config)
     return found
 
 

@@ -46,7 +46,7 @@ def write_events(shelf: Shelf, cycle: int, told: Connection) -> None:
             for j in range(n)
         ]
         request = EventsRequest.model_validate_json(json.dumps({"events": events}))
-        kept = post_events(worker.serving(), request, datetime.now(UTC))
+        kept = post_events(worker.serving(), request, now=datetime.now(UTC))
         assert kept.accepted == n
         told.send([event["event_id"] for event in events])
 

@@ -83,7 +83,7 @@ def live_home(place: Path, n_customers: int, n_products: int) -> Path:
         "cross_sell": {"max_customers": 2_000, "n_windows": 2},
     }
     models = {
-        name: model_class(name).fit(shop, cutoff, model_class(name).Config(**options))
+        name: model_class(name).fit(shop, cutoff, config=model_class(name).Config(**options))
         for name, options in configs.items()
     }
     build = Build(shop, cutoff, models, dict.fromkeys(configs, "1"), Forgotten.of(home))

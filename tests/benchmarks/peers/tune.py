@@ -25,7 +25,7 @@ def validate(world: World, truth: pd.DataFrame, lists: dict[str, np.ndarray]) ->
     for (horizon, segment), pairs in truth.groupby(["horizon", "segment"]):
         customer, product = (pairs[name].to_numpy(np.int64) for name in ("customer", "product"))
         n_true = np.bincount(customer, minlength=world.n_customers)
-        figure = ndcg(hit_matrix(lists[segment], customer, product), n_true, DEPTH)
+        figure = ndcg(hit_matrix(lists[segment], customer, product=product), n_true, k=DEPTH)
         found[f"{horizon} {segment}"] = float(np.nanmean(figure))
     return found
 

@@ -45,7 +45,7 @@ def test_only_what_went_back_whole_by_the_cutoff_counts(shop: Shop, tmp_path: Pa
 
 
 def test_it_is_new_to_nobody_who_had_it_not_even_to_who_brought_all_back(shop: Shop) -> None:
-    model = Popular.fit(shop, CUTOFF, PopularConfig())
+    model = Popular.fit(shop, CUTOFF, config=PopularConfig())
     said = model.recommend(model.state(shop, CUTOFF), ["a", "all", "b"], lists=("new_for_you",))
     new = said.groupby("customer_id")["product_id"].agg(set)
     assert new["a"] == {"other"}

@@ -55,7 +55,7 @@ def catalogue_of(products: Vocabulary, *, known: bool = True) -> Catalogue:
 
 
 def table_of(history: History, *, known: bool = True) -> ProductTable:
-    return product_table(history, catalogue_of(history.products, known=known), 28)
+    return product_table(history, catalogue_of(history.products, known=known), horizon_days=28)
 
 
 def features_of(history: History, table: ProductTable) -> dict[str, np.ndarray]:
@@ -64,7 +64,7 @@ def features_of(history: History, table: ProductTable) -> dict[str, np.ndarray]:
     customer = np.repeat(np.arange(n, dtype=np.int32), N_PRODUCTS)
     product = np.tile(np.arange(N_PRODUCTS, dtype=np.int32), n)
     scores = np.zeros((len(product), len(SCORES)), np.float32)
-    rows = pair_features(history, table, customer, product, scores)
+    rows = pair_features(history, table, customer=customer, product=product, scores=scores)
     return dict(zip(PAIR_FEATURES, rows.T.reshape(-1, n, N_PRODUCTS), strict=True))
 
 

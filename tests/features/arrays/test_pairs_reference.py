@@ -163,7 +163,7 @@ def test_every_feature_is_what_a_reader_of_the_receipts_would_say() -> None:
     customer = np.repeat(np.arange(N_CUSTOMERS, dtype=np.int32), N_PRODUCTS)
     product = np.tile(np.arange(N_PRODUCTS, dtype=np.int32), N_CUSTOMERS)
     scores = RNG.random((len(product), len(SCORES)), np.float32)
-    rows = pair_features(history, table, customer, product, scores)
+    rows = pair_features(history, table, customer=customer, product=product, scores=scores)
     for row, code, wanted in zip(rows, customer.tolist(), product.tolist(), strict=True):
         found = dict(zip(PAIR_FEATURES, row.tolist(), strict=True))
         for name, expected in slowly(customers[code], wanted, table).items():
@@ -177,7 +177,7 @@ def test_scores_of_another_shape_are_refused() -> None:
     _, history = random_shop()
     one = np.zeros(1, np.int32)
     with pytest.raises(ValueError, match=r"shape \(1, 6\), as SCORES, not \(1, 3\)"):
-        pair_features(history, random_table(), one, one, np.zeros((1, 3), np.float32))
+        pair_features(history, random_table(), customer=one, product=one, scores=np.zeros((1, 3), np.float32))
 
 
 def test_pairs_out_of_order_are_refused() -> None:
@@ -186,7 +186,7 @@ def test_pairs_out_of_order_are_refused() -> None:
         pair_features(
             history,
             random_table(),
-            np.array([3, 1], np.int32),
-            np.array([0, 0], np.int32),
-            np.zeros((2, len(SCORES)), np.float32),
+            customer=np.array([3, 1], np.int32),
+            product=np.array([0, 0], np.int32),
+            scores=np.zeros((2, len(SCORES)), np.float32),
         )

@@ -30,7 +30,7 @@ def derived(lines: list[tuple]) -> dict[str, list[dict]]:
             CREATE VIEW lines AS
             SELECT *, timezone('{ZONE}', timezone('UTC', ordered_at))::DATE AS ordered_on,
                    2.0 AS quantity, 3.0 AS revenue, 0.5 AS discount, NULL::VARCHAR AS channel FROM e""")
-        derive(con, "lines", "products", ZONE)
+        derive(con, "lines", products="products", timezone=ZONE)
         return {
             "orders": dictionaries(con.execute("FROM orders ORDER BY customer_id, ordered_at, order_id")),
             "days": dictionaries(con.execute("FROM days ORDER BY customer_id, ordered_on")),

@@ -35,7 +35,7 @@ def linked(events: list[tuple], columns: str = "return_id, line_id, quantity, re
         plain = "* REPLACE (abs(quantity) AS quantity), line_id AS order_id, ordered_at::DATE AS ordered_on"
         con.execute(f"CREATE VIEW bought AS SELECT {plain} FROM e WHERE quantity > 0")
         con.execute(f"CREATE VIEW returned AS SELECT {plain} FROM e WHERE quantity < 0")
-        link(con, "bought", "returned")
+        link(con, "bought", returns="returned")
         return con.execute(f"SELECT {columns} FROM returns ORDER BY ALL").fetchall()
 
 

@@ -113,5 +113,7 @@ def test_reading_a_local_time_agrees_with_pythons_zoneinfo(moment, zone):
     expected = moment.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC).replace(tzinfo=None)
     with scratch() as con:
         con.execute(MACROS)
-        cell = cast("time", f"'{moment.isoformat(sep=' ')}'", "VARCHAR", timezone=zone, timestamps=zone)
+        cell = cast(
+            "time", f"'{moment.isoformat(sep=' ')}'", source_type="VARCHAR", timezone=zone, timestamps=zone
+        )
         assert con.execute(f"SELECT {cell}").fetchall() == [(expected,)]

@@ -12,6 +12,6 @@ from features.storage.contracts import BLANKS, id_of
 @example("007")
 @example(" 1.0 ")
 def test_an_id_that_is_sent_is_read_as_ingest_reads_it(blank: str, text: str) -> None:
-    sql = cast("id", "$cell", "VARCHAR", timezone="UTC", timestamps="UTC")
+    sql = cast("id", "$cell", source_type="VARCHAR", timezone="UTC", timestamps="UTC")
     found = duckdb.execute(f"SELECT {sql}", {"cell": f"{blank}{text}{blank}"}).fetchall()
     assert id_of(f"{blank}{text}{blank}") == (found[0][0] or "")

@@ -24,7 +24,7 @@ ECONOMICS, POLICY = TERMS.economics, TERMS.policy
 def decided() -> tuple[Case, Goods, Options, np.ndarray, np.ndarray]:
     """A million customers; half of the decisions are the best, half are drawn among all that is permitted."""
     asked, shelf = some(0, N, K)
-    found = options(asked, shelf, TERMS)
+    found = options(asked, shelf, terms=TERMS)
     chances = epsilon_greedy(found, 1.0)
     drawn = draw(chances, np.random.default_rng(1).random(N))
     action = np.where(np.arange(N) % 2, found.best(), drawn)

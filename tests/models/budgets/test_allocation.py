@@ -55,7 +55,7 @@ def test_money_and_limits_are_kept_and_the_sums_are_those_of_the_choice(
     world: tuple[Arms, Limits], budget: int
 ) -> None:
     (gain, cost), limits = world
-    found = solve(gain, cost, budget, limits)
+    found = solve(gain, cost, budget=budget, limits=limits)
     taken = [(row, arm) for row, arm in enumerate(found.action.tolist()) if arm >= 0]
     assert found.spent == pytest.approx(sum(cost[at] for at in taken)) and found.spent <= budget + 1e-6
     assert found.expected_incremental_margin == pytest.approx(sum(gain[at] for at in taken))
@@ -66,14 +66,17 @@ def test_money_and_limits_are_kept_and_the_sums_are_those_of_the_choice(
 @given(limited(), st.integers(0, 8))
 def test_no_choice_earns_more_than_the_bound(world: tuple[Arms, Limits], budget: int) -> None:
     (gain, cost), limits = world
-    assert best_of_all(gain, cost, budget, limits) <= solve(gain, cost, budget, limits).at_most + 1e-6
+    assert (
+        best_of_all(gain, cost, budget, limits)
+        <= solve(gain, cost, budget=budget, limits=limits).at_most + 1e-6
+    )
 
 
 @settings(max_examples=60)
 @given(arms(), st.integers(0, 8))
 def test_without_caps_at_least_half_of_the_best_is_earned(world: Arms, budget: int) -> None:
     best = best_of_all(*world, budget)
-    found = solve(*world, budget)
+    found = solve(*world, budget=budget)
     assert found.expected_incremental_margin >= best / 2 - 1e-9
     assert not found.exact or found.expected_incremental_margin == pytest.approx(best)
 
@@ -81,7 +84,7 @@ def test_without_caps_at_least_half_of_the_best_is_earned(world: Arms, budget: i
 @given(arms(most=7), st.integers(0, 8))
 def test_one_action_of_one_cost_is_solved_exactly(world: Arms, budget: int) -> None:
     gain = world[0][:, :1]
-    found = solve(gain, np.ones_like(gain), budget)
+    found = solve(gain, np.ones_like(gain), budget=budget)
     sorted_ = np.sort(gain[gain > 0])[::-1]
     assert found.exact and found.expected_incremental_margin == pytest.approx(sorted_[:budget].sum())
 
@@ -98,7 +101,7 @@ def test_it_comes_close_to_what_an_integer_programme_finds(capped: bool) -> None
     gain, cost = shop(120)
     caps = np.array([10, 20, 15, 8, 3.0]) if capped else np.full(5, np.inf)
     limits = Limits(caps, np.full(gain.shape, -1, np.int32), np.zeros(0))
-    found, best = solve(gain, cost, 60.0, limits), integer_programme(gain, cost, 60.0, caps)
+    found, best = solve(gain, cost, budget=60.0, limits=limits), integer_programme(gain, cost, 60.0, caps)
     assert found.at_most >= best - 1e-6
     assert found.expected_incremental_margin >= 0.985 * best
     assert found.at_most <= 1.02 * best
@@ -122,13 +125,13 @@ def test_a_crowd_is_solved_to_a_ten_thousandth(sample: int, monkeypatch: pytest.
     gain, cost = shop(20_000)
     caps = np.array([2000, 2000, np.inf, 1000, 500])
     limits = Limits(caps, np.full(gain.shape, -1, np.int32), np.zeros(0))
-    assert solve(gain, cost, 8000.0).gap < 1e-4
-    assert solve(gain, cost, 8000.0, limits).gap < 1e-4
+    assert solve(gain, cost, budget=8000.0).gap < 1e-4
+    assert solve(gain, cost, budget=8000.0, limits=limits).gap < 1e-4
 
 
 def test_more_budget_earns_more_along_the_curve() -> None:
     asked, shelf = some(3, 500)
-    found = options(asked, shelf, TERMS)
+    found = options(asked, shelf, terms=TERMS)
     points = pd.DataFrame(curve(found))
     assert points["cost"].is_monotonic_increasing and points["n_customers"].is_monotonic_increasing
     slopes = np.diff(points["gain"]) / np.diff(points["cost"])
@@ -141,13 +144,13 @@ def test_more_budget_earns_more_along_the_curve() -> None:
 
 def test_the_same_question_has_the_same_answer() -> None:
     gain, cost = shop(500)
-    first, second = (solve(gain, cost, 100.0).action for _ in range(2))
+    first, second = (solve(gain, cost, budget=100.0).action for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
 def test_in_another_currency_the_choice_is_the_same() -> None:
     gain, cost = shop(60)
-    ours, theirs = solve(gain, cost, 30.0), solve(gain / 4096, cost / 4096, 30.0 / 4096)
+    ours, theirs = solve(gain, cost, budget=30.0), solve(gain / 4096, cost / 4096, budget=30.0 / 4096)
     np.testing.assert_array_equal(ours.action, theirs.action)
     assert 0 < ours.gap == pytest.approx(theirs.gap)
 
@@ -156,28 +159,28 @@ def test_one_dear_contact_is_made_where_it_earns_more_than_a_cheap_one() -> None
     gain, cost = np.array([[1.0], [8.0]]), np.array([[0.1], [4.0]])
     once = Limits(np.ones(1), np.zeros((2, 1), np.int32), np.ones(1))
     for limits in (None, once):
-        assert solve(gain, cost, 4.0, limits).action.tolist() == [-1, 0]
+        assert solve(gain, cost, budget=4.0, limits=limits).action.tolist() == [-1, 0]
 
 
 def test_three_contacts_of_ten_cents_cost_thirty() -> None:
     gain, cost = np.ones((3, 1)), np.full((3, 1), 0.1)  # 0.1 + 0.1 + 0.1 > 0.3, to a computer
-    assert solve(gain, cost, 0.3).exact and solve(gain, cost, 0.3).spent == pytest.approx(0.3)
-    assert best_rows(gain[:, 0], cost[:, 0], 0.3).tolist() == [0, 1, 2]
+    assert solve(gain, cost, budget=0.3).exact and solve(gain, cost, budget=0.3).spent == pytest.approx(0.3)
+    assert best_rows(gain[:, 0], cost[:, 0], budget=0.3).tolist() == [0, 1, 2]
 
 
 def test_what_costs_nothing_needs_no_budget() -> None:
     gain, cost = np.ones((3, 1)), np.array([[0.0], [1.0], [0.0]])
-    assert solve(gain, cost, 0.0).action.tolist() == [0, -1, 0]
-    assert best_rows(gain[:, 0], cost[:, 0], 0.0).tolist() == [0, 2]
+    assert solve(gain, cost, budget=0.0).action.tolist() == [0, -1, 0]
+    assert best_rows(gain[:, 0], cost[:, 0], budget=0.0).tolist() == [0, 2]
 
 
 def test_our_choice_earns_no_less_than_any_ranking() -> None:
     asked, shelf = some(5, 2000)
-    found = options(asked, shelf, TERMS)
+    found = options(asked, shelf, terms=TERMS)
     assert asked.standing is not None
     risk = asked.standing.risk
     scores = {"risk": risk, "response": 1 - risk, "value": asked.standing.margin}
-    tallies, ours = compare(found, 100.0, scores), allocate(found, 100.0)
+    tallies, ours = compare(found, 100.0, scores=scores), allocate(found, 100.0)
     n_ours = (ours.action >= 0).sum()
     assert tallies["expected gain"] == (n_ours, ours.spent, ours.expected_incremental_margin)
     best = found.worth.max(axis=1)
@@ -189,7 +192,7 @@ def test_our_choice_earns_no_less_than_any_ranking() -> None:
 
 def test_a_product_is_offered_no_more_often_than_there_are_units() -> None:
     asked, shelf = some(7, 3000)
-    found = options(asked, shelf, TERMS)
+    found = options(asked, shelf, terms=TERMS)
     units = np.tile([3.0, 0.0, -2.0, np.nan, 1.0], 10)  # returned ones may make it negative; NaN: unknown
     action = allocate(found, 1000.0, stock=units).action
     product = found.at(action)[0]
@@ -204,7 +207,7 @@ def test_scarce_products_go_to_whom_they_gain_most() -> None:
     product = np.array([rng.permutation(6)[:4] for _ in range(2000)], np.int32)
     stock = np.array([20.0, 100.0, 5.0, 300.0, 50.0, np.inf])
     limits = Limits(np.full(4, np.inf), product, stock)
-    found = solve(gain, cost, 1000.0, limits)
+    found = solve(gain, cost, budget=1000.0, limits=limits)
     assert (limits.used(found.action) <= limits.most).all()
     assert found.gap < 0.001
 
@@ -213,14 +216,14 @@ def test_an_action_goes_to_no_more_customers_than_its_cap() -> None:
     asked, shelf = some(7, 3000)
     most = {"cross_sell": 5}
     actions = (a.model_copy(update={"most_customers": most.get(a.name, 0)}) for a in TERMS.actions)
-    found = options(asked, shelf, replace(TERMS, actions=tuple(actions)))
+    found = options(asked, shelf, terms=replace(TERMS, actions=tuple(actions)))
     action = allocate(found, 1000.0).action
     assert (action == found.names.index("cross_sell")).sum() == 5
 
 
 def test_a_budget_that_is_no_money_is_refused() -> None:
     with pytest.raises(InputError, match="amount of 0 or more"):
-        solve(*shop(3), float("nan"))
+        solve(*shop(3), budget=float("nan"))
 
 
 def test_a_budget_of_exactly_what_contacts_cost_pays_for_each_of_them() -> None:

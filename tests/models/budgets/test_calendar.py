@@ -27,8 +27,8 @@ def planned(
     free = replace(asked.standing, n_contacts_7d=np.zeros(n, np.int32))
     people = People(asked.people.consent, np.zeros(n, np.int32))
     terms = replace(TERMS, policy=policy)
-    found = options(replace(asked, standing=free, people=people), shelf, terms, days=N_DAYS - 1)
-    return plan(found, room, N_DAYS, preferred), found, room
+    found = options(replace(asked, standing=free, people=people), shelf, terms=terms, days=N_DAYS - 1)
+    return plan(found, room, n_days=N_DAYS, preferred=preferred), found, room
 
 
 @settings(max_examples=30)
@@ -53,7 +53,7 @@ def test_an_earlier_contact_counts_from_yesterday_and_not_a_day_longer(
     _, asked, room = planned(5, 500)
     once = np.ones(500, np.int32)
     caps = ContactPolicy(max_contacts_7d=weekly), Economics(max_contacts_28d=monthly)
-    assert plan(asked, ContactRoom(once, once, *caps), N_DAYS).day.min() == first
+    assert plan(asked, ContactRoom(once, once, *caps), n_days=N_DAYS).day.min() == first
 
 
 @pytest.mark.parametrize(("weekly", "monthly", "gap"), [(1, 99, 7), (9, 1, 28)])
@@ -115,7 +115,7 @@ def test_the_last_day_of_a_contact_is_the_one_on_which_its_window_closes() -> No
     found, asked, room = planned(4, 500)
     closes = np.minimum(asked.closes[found.row, found.action], N_DAYS - 1)
     assert ((found.last <= closes) & (closes < found.last + 1) & (found.day <= found.last)).all()
-    today = plan(replace(asked, closes=np.full_like(asked.closes, 0.5)), room, N_DAYS)
+    today = plan(replace(asked, closes=np.full_like(asked.closes, 0.5)), room, n_days=N_DAYS)
     assert {*today.day.tolist()} == {*today.last.tolist()} == {0}
 
 

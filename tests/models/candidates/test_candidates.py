@@ -21,7 +21,9 @@ def everyone(state: ListState) -> np.ndarray:
 
 def found(budgets: dict[str, int] | None = None, n_own: int = 400) -> tuple[ListState, Candidates]:
     _, _, state = board()
-    return state, candidates(state, everyone(state), new_sources(state, budgets or BUDGETS), n_own)
+    return state, candidates(
+        state, everyone(state), sources=new_sources(state, budgets or BUDGETS), n_own=n_own
+    )
 
 
 def bought_by(history: History) -> set[tuple[int, int]]:
@@ -85,13 +87,13 @@ def test_similar_products_are_those_of_the_obvious_cosine() -> None:
     weighted /= np.linalg.norm(weighted, axis=0)
     cosine = weighted.T @ weighted
     np.fill_diagonal(cosine, 0)
-    near = similar(history, 5, 112.0)
+    near = similar(history, 5, half_life_days=112.0)
     np.testing.assert_allclose(near.score, -np.sort(-cosine, axis=1)[:, :5], rtol=1e-4)
 
 
 def test_what_is_bought_together_is_above_chance_in_orders() -> None:
     _, _, state = board()
-    near = together(state.history, np.full(80, -1, np.int32), 8).near
+    near = together(state.history, np.full(80, -1, np.int32), n=8).near
     row, column = np.nonzero(near.product >= 0)
     names = state.history.products.names
     same = [
@@ -105,7 +107,9 @@ def test_what_is_bought_together_is_above_chance_in_orders() -> None:
 def test_the_same_seed_gives_the_same_factors_and_profiles() -> None:
     _, _, state = board()
     for one, other in zip(
-        factors(state.history, 8, 56, seed=3), factors(state.history, 8, 56, seed=3), strict=True
+        factors(state.history, 8, half_life_days=56, seed=3),
+        factors(state.history, 8, half_life_days=56, seed=3),
+        strict=True,
     ):
         np.testing.assert_array_equal(one, other)
     options = {"near": 5, "depth": 6, "half_life_days": 56.0, "seed": 1}

@@ -40,10 +40,10 @@ def test_the_best_are_those_of_a_full_sort_whatever_form_scores_have(
     sparse = csr_matrix(  # columns of a row may come in any order
         (backwards.data, WIDTH - 1 - backwards.indices, backwards.indptr), shape=scores.shape
     )
-    assert listed(best(scores, bought, budget)) == slowly(scores, marks, budget)
-    assert listed(best(sparse, bought, budget)) == slowly(scores, marks, budget)
+    assert listed(best(scores, bought, budget=budget)) == slowly(scores, marks, budget)
+    assert listed(best(sparse, bought, budget=budget)) == slowly(scores, marks, budget)
     alike = np.broadcast_to(scores[0], scores.shape)
-    assert listed(best(scores[0], bought, budget)) == slowly(alike, marks, budget)
+    assert listed(best(scores[0], bought, budget=budget)) == slowly(alike, marks, budget)
 
 
 @settings(deadline=None)
@@ -53,11 +53,13 @@ def test_in_the_union_the_source_that_ranks_a_product_best_speaks(
 ) -> None:
     n = min(map(len, parts))
     nothing = bought_of(np.zeros((n, WIDTH), bool))
-    proposed = [best(scores[:n], nothing, budget) for scores in parts]
+    proposed = [best(scores[:n], nothing, budget=budget) for scores in parts]
     slow: dict[tuple[int, int], tuple[int, int]] = {}
     for kind, part in enumerate(proposed):
         for row, columns in enumerate(listed(part)):
             for rank, column in enumerate(columns):
                 slow[row, column] = min(slow.get((row, column), (WIDTH, 0)), (rank, kind))
-    found = zip(*(column.tolist() for column in united(proposed, range(len(parts)), WIDTH)), strict=True)
+    found = zip(
+        *(column.tolist() for column in united(proposed, range(len(parts)), width=WIDTH)), strict=True
+    )
     assert [*found] == [(*pair, slow[pair][1]) for pair in sorted(slow)]

@@ -12,7 +12,7 @@ BUDGETS = dict.fromkeys(CrossSellConfig().budgets, 6)
 
 def first_purchases() -> tuple[np.ndarray, np.ndarray]:
     shop, _, state = board()
-    bought = shop.product_labels(CUTOFF, 28, shift_days(CUTOFF, 28, shop.timezone))
+    bought = shop.product_labels(CUTOFF, 28, known_until=shift_days(CUTOFF, 28, timezone=shop.timezone))
     customer = state.history.customers.codes(bought["customer_id"].tolist())
     product = state.history.products.codes(bought["product_id"].tolist())
     before = {*zip(state.history.customer.tolist(), state.history.product.tolist(), strict=True)}
@@ -29,7 +29,7 @@ def slowly(customer: np.ndarray, product: np.ndarray) -> dict[str, set[tuple[int
     )
     found = {}
     for name in BUDGETS:
-        pairs = candidates(state, everyone, new_sources(state, {name: 6}), 0)
+        pairs = candidates(state, everyone, sources=new_sources(state, {name: 6}), n_own=0)
         found[name] = {*zip(pairs.customer.tolist(), pairs.product.tolist(), strict=True)} & truth
     return found
 
@@ -38,7 +38,7 @@ def test_recall_and_loss_are_those_of_each_source_asked_alone() -> None:
     customer, product = first_purchases()
     _, _, state = board()
     shown, slow = (
-        source_recall(state, customer, product, new_sources(state, BUDGETS)),
+        source_recall(state, customer, product=product, sources=new_sources(state, BUDGETS)),
         slowly(customer, product),
     )
     for name, hits in slow.items():
@@ -52,4 +52,4 @@ def test_recall_and_loss_are_those_of_each_source_asked_alone() -> None:
 def test_without_a_purchase_to_find_there_is_nothing_to_tell() -> None:
     _, _, state = board()
     nobody = np.zeros(0, np.int32)
-    assert source_recall(state, nobody, nobody, new_sources(state, BUDGETS)) == {}
+    assert source_recall(state, nobody, product=nobody, sources=new_sources(state, BUDGETS)) == {}

@@ -39,7 +39,7 @@ def test_the_linear_model_is_the_inverse_of_the_textbook(
     gram = x[:, best].T @ x[:, best]
     inverse = np.linalg.inv(gram + np.eye(len(best)) * (8 * np.diag(gram).mean() + FIRM))
     expected = -inverse / np.diag(inverse)
-    near = linear(history, 7, 56.0)
+    near = linear(history, 7, half_life_days=56.0)
     for place, code in enumerate(best):
         others = np.delete(np.arange(len(best)), place)
         strongest = others[np.argsort(-np.abs(expected[others, place]), kind="stable")[:7]]
@@ -112,7 +112,7 @@ def test_words_are_weighed_as_scikit_learn_weighs_them(words: list[list[str]], n
 def alike(names: list[str], n: int, sales: Sequence[float] = ()) -> Neighbours:
     catalogue = named(names)
     size = len(catalogue.products)
-    return texts(catalogue, np.array([*sales, *[0.0] * (size - len(sales))], np.float32), n)
+    return texts(catalogue, np.array([*sales, *[0.0] * (size - len(sales))], np.float32), n=n)
 
 
 def cosines(names: list[str], size: int) -> NDArray[np.float64]:

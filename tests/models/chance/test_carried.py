@@ -27,7 +27,8 @@ PURCHASES = simulate(n_customers=900, days=500, join_days=240, seed=7)
 
 def fits(shop: Shop, horizon: int) -> list[Any]:
     return [
-        kind.fit(shop, CUTOFF, config.model_copy(update={"horizon_days": horizon})) for kind, config in KINDS
+        kind.fit(shop, CUTOFF, config=config.model_copy(update={"horizon_days": horizon}))
+        for kind, config in KINDS
     ]
 
 
@@ -53,7 +54,7 @@ def said(shop: Shop, models: list[Any]) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def truth(shop: Shop, said: pd.DataFrame) -> pd.DataFrame:
-    return shop.labels(CUTOFF, 180, END).reindex(said.index).fillna(0.0)
+    return shop.labels(CUTOFF, 180, known_until=END).reindex(said.index).fillna(0.0)
 
 
 def test_everyone_is_told_of_the_horizon_asked_for_and_of_those_that_are_learnt(said: pd.DataFrame) -> None:
@@ -130,7 +131,7 @@ def test_reasons_are_told(shop: Shop, models: list[Any]) -> None:
 def test_one_row_equals_its_batch_row(shop: Shop, models: list[Any], said: pd.DataFrame) -> None:
     some = [said.index[7], said.index[-1]]
     for model in models:
-        alone = model.predict(shop, CUTOFF, some[:1])
+        alone = model.predict(shop, CUTOFF, ids=some[:1])
         pd.testing.assert_frame_equal(alone, ask(model, shop).loc[some[:1]], check_exact=True)
 
 
@@ -145,7 +146,7 @@ def test_nothing_at_or_after_the_cutoff_is_learnt_from(shop: Shop, models: list[
 
 def test_baselines_are_carried_too(shop: Shop, models: list[Any], said: pd.DataFrame) -> None:
     for model in models:
-        found = model.baselines(shop, CUTOFF, CUTOFF, list(said.index))
+        found = model.baselines(shop, CUTOFF, cutoff=CUTOFF, ids=list(said.index))
         assert set(model.must_beat) <= set(found.columns)
         assert found.notna().all(axis=None)
 
@@ -170,4 +171,4 @@ def test_where_nobody_came_back_there_is_nothing_to_carry_by(tmp_path: Path) -> 
         with pytest.raises(
             CannotLearn, match="nobody came back, so .* be extrapolated.*100 days are possible"
         ):
-            kind.fit(shop, CUTOFF, config.model_copy(update={"horizon_days": 180}))
+            kind.fit(shop, CUTOFF, config=config.model_copy(update={"horizon_days": 180}))

@@ -24,7 +24,8 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[int, pd.DataFrame]:
     lines = order_lines(simulate(n_customers=600, days=305, join_days=200, seed=3))
     shop = make_shop(tmp_path_factory.mktemp("curve"), lines)
     fits = {
-        days: Churn.fit(shop, CUTOFF, CONFIG.model_copy(update={"horizon_days": days})) for days in (30, 90)
+        days: Churn.fit(shop, CUTOFF, config=CONFIG.model_copy(update={"horizon_days": days}))
+        for days in (30, 90)
     }
     return {days: model.predict(shop, CUTOFF) for days, model in fits.items()}
 
@@ -45,7 +46,7 @@ def test_trainings_of_two_horizons_say_the_same_of_both(said: dict[int, pd.DataF
 
 def test_a_horizon_too_long_for_the_history_is_left_out(tmp_path: Path) -> None:
     shop = make_shop(tmp_path, order_lines(simulate(n_customers=200, days=150, join_days=60)))
-    said = Churn.fit(shop, datetime(2024, 5, 30, tzinfo=UTC), CONFIG).predict(
+    said = Churn.fit(shop, datetime(2024, 5, 30, tzinfo=UTC), config=CONFIG).predict(
         shop, datetime(2024, 5, 30, tzinfo=UTC)
     )
     assert list(said.columns) == ["churn_probability_28d", "churn_probability_60d"]

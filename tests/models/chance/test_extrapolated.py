@@ -32,7 +32,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 @pytest.fixture(scope="module")
 def churn(shop: Shop) -> Churn:
-    return Churn.fit(shop, CUTOFF, CONFIG)
+    return Churn.fit(shop, CUTOFF, config=CONFIG)
 
 
 @pytest.fixture(scope="module")
@@ -132,5 +132,5 @@ def test_one_row_says_what_it_says_among_all(churn: Churn, features: pd.DataFram
 def test_without_a_rhythm_to_stretch_by_the_trees_speak(tmp_path: Path) -> None:
     lines: Any = order_lines(simulate(n_customers=300, days=190, join_days=120, seed=5))
     first = lines.sort_values("ordered_at").drop_duplicates("customer_id")
-    churn = Churn.fit(make_shop(tmp_path, first), CUTOFF, CONFIG)
+    churn = Churn.fit(make_shop(tmp_path, first), CUTOFF, config=CONFIG)
     assert all(model.chance.extrapolated is None for model in churn.curve.models)

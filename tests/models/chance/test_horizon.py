@@ -30,7 +30,7 @@ def cutoff(age_days: int, zone: str = "UTC") -> datetime:
 def horizon_at(age_days: int, horizon: int, zone: str = "UTC") -> Horizon | None:
     """Return the horizon at an age; None where it is refused."""
     try:
-        return Horizon.of(a_shop(zone), cutoff(age_days, zone), horizon)
+        return Horizon.of(a_shop(zone), cutoff(age_days, zone), horizon_days=horizon)
     except CannotLearn:
         return None
 
@@ -67,7 +67,7 @@ def test_from_thirteen_weeks_on_several_windows_teach_what_is_carried(age: int, 
 @given(AGES, HORIZONS)
 def test_a_refusal_names_the_longest_horizon_that_is_told(age: int, horizon: int) -> None:
     try:
-        Horizon.of(a_shop(), cutoff(age), horizon)
+        Horizon.of(a_shop(), cutoff(age), horizon_days=horizon)
     except CannotLearn as error:
         longest = int(error.hint.partition("possible now is ")[2].partition(" days")[0])
         assert longest < horizon
@@ -78,7 +78,7 @@ def test_a_refusal_names_the_longest_horizon_that_is_told(age: int, horizon: int
 @given(AGES, HORIZONS)
 def test_a_refusal_names_the_first_day_on_which_it_will_be_told(age: int, horizon: int) -> None:
     try:
-        Horizon.of(a_shop(), cutoff(age), horizon)
+        Horizon.of(a_shop(), cutoff(age), horizon_days=horizon)
     except CannotLearn as error:
         day = date.fromisoformat(error.hint.partition(" from ")[2].partition(" on")[0])
         later = (day - date(2024, 1, 1)).days
@@ -107,17 +107,17 @@ def test_a_shop_younger_than_the_horizon_is_not() -> None:
     with pytest.raises(
         CannotLearn, match="the longest horizon possible now is 120 days; 273 from 2024-09-30 on"
     ):
-        Horizon.of(a_shop(), cutoff(120), 273)
+        Horizon.of(a_shop(), cutoff(120), horizon_days=273)
 
 
 def test_plain_data_and_back() -> None:
-    found = Horizon.of(a_shop(), cutoff(200), 180)
+    found = Horizon.of(a_shop(), cutoff(200), horizon_days=180)
     assert Horizon.of_facts(found.facts()) == found
 
 
 def test_a_note_reads_in_every_language() -> None:
     assert all(texts.keys() == TEXTS["en"].keys() for texts in TEXTS.values())
-    note, season = Horizon.of(a_shop(), cutoff(200), 180).notes("churn")
+    note, season = Horizon.of(a_shop(), cutoff(200), horizon_days=180).notes("churn")
     assert "totals are too low or too high. From 2025-12-26 on last year's" in sentence(season)
     assert "os totais saem baixos ou altos demais" in sentence(season, "pt")
     assert "extrapolated to 180 by BG/NBD for each customer: not calibrated" in sentence(note)
@@ -128,19 +128,19 @@ def test_a_note_reads_in_every_language() -> None:
 
 
 def test_there_is_nothing_to_note_of_what_is_learnt() -> None:
-    assert Horizon.of(a_shop(), cutoff(725), 180).notes("churn") == []
-    assert Horizon.of(a_shop(), cutoff(740), 365).notes("churn") == []
+    assert Horizon.of(a_shop(), cutoff(725), horizon_days=180).notes("churn") == []
+    assert Horizon.of(a_shop(), cutoff(740), horizon_days=365).notes("churn") == []
 
 
 @given(AGES, HORIZONS, ZONES)
 def test_a_season_is_told_from_the_first_day_with_a_last_year(age: int, horizon: int, zone: str) -> None:
-    day = season_from(a_shop(zone), cutoff(age, zone), horizon)
+    day = season_from(a_shop(zone), cutoff(age, zone), horizon_days=horizon)
     if day is None:
         assert horizon > 364 or age > 364 + horizon + max(90, horizon)
     else:
         later = (day - date(2024, 1, 1)).days
-        assert season_from(a_shop(zone), cutoff(later, zone), horizon) is None
-        assert season_from(a_shop(zone), cutoff(later - 1, zone), horizon) == day
+        assert season_from(a_shop(zone), cutoff(later, zone), horizon_days=horizon) is None
+        assert season_from(a_shop(zone), cutoff(later - 1, zone), horizon_days=horizon) == day
 
 
 def test_a_model_saved_before_seasons_were_told_of_is_read() -> None:

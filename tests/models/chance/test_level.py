@@ -19,7 +19,7 @@ def test_the_level_is_what_bgnbd_foresees_moved_by_a_part_of_what_it_missed(
         bought=np.repeat([1, 0], [1500, 3500]), rows=pd.DataFrame({CHANCE: np.full(5000, 0.2)})
     )
     today = pd.DataFrame({CHANCE: np.full(50, 0.1)})
-    shift = PurchaseChance.level(raw, [newest], today, structure)
+    shift = PurchaseChance.level(raw, [newest], today, structure=structure)
     expected = expit(logit(0.1) + moved * (logit(0.3) - logit(0.2)))
     assert expit(raw.logit(today) + shift).mean() == pytest.approx(expected, rel=1e-3)
 
@@ -40,7 +40,7 @@ def test_what_every_window_missed_is_taken_in_full_and_the_rest_of_the_newest_in
     today = pd.DataFrame({CHANCE: np.full(50, 0.3)})
     least, newest = (logit(seen) - logit(0.4) for seen in (0.3, 0.2))
     windows = [window(0.4, 0.2), *[window(0.4, 0.25)] * 4, window(0.4, 0.3)]
-    shift = PurchaseChance.level(raw, windows, today, structure)
+    shift = PurchaseChance.level(raw, windows, today, structure=structure)
     expected = expit(logit(0.3) + least + (1 - structure) * (newest - least))
     assert expit(raw.logit(today) + shift).mean() == pytest.approx(expected, rel=1e-3)
 
@@ -78,13 +78,13 @@ PAST = [Miss(size, 0.0) for size in (0.5, 0.4, 0.3, 0.2, 0.1, 0.4)]
 def test_last_years_weeks_take_the_place_of_the_newest_window_as_far_as_they_are_no_chance(
     last_year: Miss | None, expected: float
 ) -> None:
-    assert expected_miss(PAST, 0.5, last_year) == pytest.approx(expected)
+    assert expected_miss(PAST, 0.5, last_year=last_year) == pytest.approx(expected)
 
 
 def test_a_season_is_no_answer_where_nothing_was_sold_in_any_window() -> None:
     nothing = [Miss(-np.inf, np.inf)] * 6
     assert seasonal_share(Miss(0.9, 0.0), -np.inf) == 0
-    assert expected_miss(nothing, 0.0, Miss(0.9, 0.0)) == -np.inf
+    assert expected_miss(nothing, 0.0, last_year=Miss(0.9, 0.0)) == -np.inf
 
 
 def test_as_many_customers_tell_a_large_season_and_no_small_one() -> None:
@@ -105,7 +105,9 @@ def test_the_noise_of_a_total_is_that_of_its_bootstrap() -> None:
 def test_the_season_moves_the_mean_chance_in_full_whatever_the_customers(last_year: float) -> None:
     raw: Any = SimpleNamespace(logit=lambda rows: np.linspace(-6, 4, len(rows)))
     today, windows = pd.DataFrame({CHANCE: np.full(50, 0.3)}), [window(0.2, 0.2)]
-    shift = PurchaseChance.level(raw, windows, today, 0.5, window(0.2, last_year, n=10**6))
+    shift = PurchaseChance.level(
+        raw, windows, today, structure=0.5, last_year=window(0.2, last_year, n=10**6)
+    )
     apart = logit(last_year) - logit(0.2)
     expected = expit(logit(0.3) + apart - 4 * NOISE / apart)  # a shop's two years differ, without a season
     assert expit(raw.logit(today) + shift).mean() == pytest.approx(expected, rel=1e-3)

@@ -30,7 +30,9 @@ def told(rows: list, horizon_days: int, chance: list[float] | None = None) -> Fo
     history = history_of(rows, n_products=N)
     spells = Spells.of(history)
     known = np.zeros(len(spells)) if chance is None else np.array(chance)
-    return forecasts_of(Sales(history, spells), known, np.array(KINDS, np.int32), horizon_days)
+    return forecasts_of(
+        Sales(history, spells), known, category=np.array(KINDS, np.int32), horizon_days=horizon_days
+    )
 
 
 def visits(rows: list, horizon_days: int) -> dict[tuple[int, int], dict[int, int]]:

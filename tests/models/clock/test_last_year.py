@@ -25,7 +25,9 @@ purchases = st.lists(
 def told(rows: list, last: list[float], horizon_days: int = HORIZON) -> LastYear:
     history = history_of(rows, n_products=len(last))
     spells = Spells.of(history)
-    return LastYear.of(spells, history.cutoff_day - spells.day, np.array(last), horizon_days)
+    return LastYear.of(
+        spells, history.cutoff_day - spells.day, last=np.array(last), horizon_days=horizon_days
+    )
 
 
 def sold(n: int, days: range, product: int = 0) -> list[tuple[int, int, int, float]]:

@@ -111,8 +111,8 @@ def test_a_point_has_the_place_it_was_asked_for(
     share: float, mean: float, noise: tuple[float, float]
 ) -> None:
     means = np.array([mean])
-    found = point(np.array([share]), means, noise)
-    assert found[0] == 0 or place(found, means, noise)[0] == pytest.approx(share, abs=1e-6)
+    found = point(np.array([share]), means, noise=noise)
+    assert found[0] == 0 or place(found, means, noise=noise)[0] == pytest.approx(share, abs=1e-6)
 
 
 def forecasts_of(buyers: list[float], pack: float, *, whole: bool = True) -> Forecasts:

@@ -22,7 +22,7 @@ purchases = st.lists(
 def test_it_is_the_variance_of_whole_weeks_since_the_first_sale(rows: list, horizon_days: int) -> None:
     history = history_of(rows)
     spells = Spells.of(history)
-    found = Weeks.of(history, spells, spells.quantity, horizon_days)
+    found = Weeks.of(history, spells, units=spells.quantity, horizon_days=horizon_days)
     for product in range(len(history.products)):
         sold = [(ago, units) for _, code, ago, units in rows if code == product]
         n = min(max((ago for ago, _ in sold), default=0) // 7, N_WEEKS)

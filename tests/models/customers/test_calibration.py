@@ -50,8 +50,8 @@ def test_a_miss_of_a_total_is_in_logs() -> None:
 
 @pytest.mark.parametrize(("weight", "total"), [(0.0, 2.0), (0.25, 4.0), (1.0, 32.0)])
 def test_a_total_between_two_lies_between_them_in_logs(weight: float, total: float) -> None:
-    assert middle_total(2.0, 32.0, weight) == pytest.approx(total)
-    assert (middle_total(2.0, 0.0, weight), middle_total(0.0, 2.0, weight)) == (2.0, 0.0)
+    assert middle_total(2.0, 32.0, weight=weight) == pytest.approx(total)
+    assert (middle_total(2.0, 0.0, weight=weight), middle_total(0.0, 2.0, weight=weight)) == (2.0, 0.0)
 
 
 def carried(foreseen: float, then: float, seen: float, weight: float) -> float:

@@ -20,7 +20,7 @@ def test_nothing_is_counted_in_the_wrong_number(topic: str, locale: str, count: 
     gap = max(count, 1.0)  # between two days there is one at least
     for frequency in (0.0, 3.0):
         known = dict.fromkeys(REGULAR, count) | {"frequency": frequency, "gap_mean_days": gap}
-        said = sentence(topic, known, locale)
+        said = sentence(topic, known, locale=locale)
         assert said != topic
         assert not re.search(rf"(?<![.,\d])1 {PLURAL}", said), said
         assert not re.search(rf"(?<![.,\d])0 {PLURAL}(?! with| com)", said), said
@@ -42,7 +42,7 @@ def test_every_language_has_the_same_sentences() -> None:
 def test_a_silence_is_told_beside_the_usual_gap() -> None:
     told = REGULAR | {"days_since_last_order": 74.0, "gap_mean_days": 30.2}
     assert sentence("silence:raises", told) == "no order for 74 days, usually every 30"
-    assert sentence("silence:raises", told, "pt-BR") == "sem comprar há 74 dias; o usual é a cada 30"
+    assert sentence("silence:raises", told, locale="pt-BR") == "sem comprar há 74 dias; o usual é a cada 30"
 
 
 def test_no_order_of_late_is_said_in_words() -> None:

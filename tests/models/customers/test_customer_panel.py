@@ -24,12 +24,12 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 
 def test_of_a_large_shop_evenly_drawn_customers_are_read_in_every_window(shop: Shop) -> None:
-    whole = training_windows(shop, UNTIL, PanelConfig(n_windows=4))
+    whole = training_windows(shop, UNTIL, config=PanelConfig(n_windows=4))
     ends = [(UNTIL - window.cutoff).days for window in whole]
     assert ends == [28, 42, 56, 70]
     everybody = shop.customers_seen(UNTIL)
     for max_rows, drawn in ((16, everybody[[0, 3, 6, 9]]), (1, everybody[[0, 4, 8]])):
-        some = training_windows(shop, UNTIL, PanelConfig(n_windows=4, max_rows=max_rows))
+        some = training_windows(shop, UNTIL, config=PanelConfig(n_windows=4, max_rows=max_rows))
         for few, every in zip(some, whole, strict=True):
             there = every.rows.index.isin(drawn)
             features = CUSTOMER_FEATURES.names
@@ -38,7 +38,7 @@ def test_of_a_large_shop_evenly_drawn_customers_are_read_in_every_window(shop: S
 
 
 def test_what_followed_is_counted_to_the_windows_end(shop: Shop) -> None:
-    newest = training_windows(shop, UNTIL, PanelConfig(n_windows=1))[0]
+    newest = training_windows(shop, UNTIL, config=PanelConfig(n_windows=1))[0]
     horizon = pd.Timedelta(days=shop.settings.horizon_days)
     start = pd.Timestamp(newest.cutoff).tz_localize(None)
     after = LINES[(LINES["quantity"] > 0) & LINES["ordered_at"].between(start, start + horizon, "left")]
@@ -51,11 +51,11 @@ def test_what_followed_is_counted_to_the_windows_end(shop: Shop) -> None:
 
 def test_a_shop_without_prices_has_windows_without_money(tmp_path: Path) -> None:
     bare = make_shop(tmp_path, order_lines(6).drop(columns="unit_price"))
-    assert np.isnan(training_windows(bare, UNTIL, PanelConfig(n_windows=1))[0].revenue).all()
+    assert np.isnan(training_windows(bare, UNTIL, config=PanelConfig(n_windows=1))[0].revenue).all()
 
 
 def test_of_many_rows_every_so_many_th_customer_is_learnt_from(shop: Shop) -> None:
-    windows = training_windows(shop, UNTIL, PanelConfig(n_windows=2))
+    windows = training_windows(shop, UNTIL, config=PanelConfig(n_windows=2))
     n = sum(len(window.rows) for window in windows)
     assert [len(window.rows) for window in thinned(windows, PanelConfig())] == [len(w.rows) for w in windows]
     few = thinned(windows, PanelConfig(learn_rows=n // 2))
@@ -67,9 +67,9 @@ def test_of_many_rows_every_so_many_th_customer_is_learnt_from(shop: Shop) -> No
 
 def test_a_shop_of_two_customers_teaches_nothing(tmp_path: Path) -> None:
     with pytest.raises(CannotLearn, match="2 customers had ordered .*, 3 needed"):
-        training_windows(make_shop(tmp_path, order_lines(2)), UNTIL, PanelConfig())
+        training_windows(make_shop(tmp_path, order_lines(2)), UNTIL, config=PanelConfig())
 
 
 def test_features_of_some_are_their_rows_of_everybodys(shop: Shop) -> None:
-    some = everyone(shop, UNTIL, ["c05", "c01"])
+    some = everyone(shop, UNTIL, ids=["c05", "c01"])
     pd.testing.assert_frame_equal(some, everyone(shop, UNTIL).loc[["c01", "c05"]])

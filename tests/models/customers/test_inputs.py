@@ -27,8 +27,8 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def several(features: pd.DataFrame) -> list[Inputs]:
-    first = Inputs.fit(features, float(features["n_order_days"].sum()), 30)
-    return [first, *(Inputs.read(features, first.regularity, days) for days in (60, 90))]
+    first = Inputs.fit(features, float(features["n_order_days"].sum()), horizon_days=30)
+    return [first, *(Inputs.read(features, first.regularity, horizon_days=days) for days in (60, 90))]
 
 
 def test_what_one_lens_read_tells_another_of_its_bgnbd_the_same(
@@ -51,7 +51,7 @@ def test_customers_are_read_once_for_all_horizons(
 
 
 def test_a_lens_is_read_back_from_json(features: pd.DataFrame, several: list[Inputs]) -> None:
-    for inputs in (several[0], Inputs.read(features, None, 30)):
+    for inputs in (several[0], Inputs.read(features, None, horizon_days=30)):
         back = Inputs.of(json.loads(json.dumps(inputs.facts(), allow_nan=False)))
         np.testing.assert_array_equal(back.typical, inputs.typical)
         pd.testing.assert_frame_equal(back.rows(features), inputs.rows(features), check_exact=True)
@@ -61,6 +61,7 @@ def test_a_lens_is_read_back_from_json(features: pd.DataFrame, several: list[Inp
 def test_a_stranger_is_read_as_who_bought_once_else_as_everybody(features: pd.DataFrame) -> None:
     again = features[features["frequency"] > 0]
     several, all_ = (
-        dict(zip(COLUMNS, Inputs.read(some, None, 30).typical, strict=True)) for some in (again, features)
+        dict(zip(COLUMNS, Inputs.read(some, None, horizon_days=30).typical, strict=True))
+        for some in (again, features)
     )
     assert all_["frequency"] == 0 < several["frequency"] == again["frequency"].median()

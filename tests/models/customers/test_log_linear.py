@@ -12,7 +12,7 @@ NAMES = ("frequency", CHANCE)
 def test_what_hardly_varied_where_one_learnt_decides_nothing_where_it_does(spread: float) -> None:
     rng = np.random.default_rng(0)
     rows = pd.DataFrame({"frequency": rng.poisson(3, 60), CHANCE: 0.82 + spread * rng.normal(size=60)})
-    fitted = LogLinear.fit(NAMES, rows, (rng.random(60) < 0.8).astype(float), ridge=10.0)
+    fitted = LogLinear.fit(NAMES, rows, truth=(rng.random(60) < 0.8).astype(float), ridge=10.0)
     others = pd.DataFrame({"frequency": [3.0, 3.0], CHANCE: [0.82, 0.13]})
     usual, other = fitted.score(others)
     assert other == pytest.approx(usual, abs=0.2)
@@ -21,6 +21,6 @@ def test_what_hardly_varied_where_one_learnt_decides_nothing_where_it_does(sprea
 def test_no_log_however_far_decides_alone() -> None:
     rng = np.random.default_rng(0)
     rows = pd.DataFrame({"frequency": 3.0 + rng.random(200), CHANCE: 0.5})
-    fitted = LogLinear.fit(NAMES, rows, (rows["frequency"] > 3.5).to_numpy(float), ridge=1.0)
+    fitted = LogLinear.fit(NAMES, rows, truth=(rows["frequency"] > 3.5).to_numpy(float), ridge=1.0)
     far = rows.head(2).assign(frequency=[40.0, 4000.0])
     assert np.ptp(fitted.score(far)) == 0.0

@@ -30,14 +30,14 @@ def test_a_favourite_is_what_a_group_buys_beyond_all_others(tmp_path):
     lines.columns = pd.Index(["customer_id", "ordered_at", "product_id", "unit_price"])
     shop = make_shop(tmp_path, lines, products=products())
     groups = pd.Series({"tea lover": "tea", "mug lover": "mug"})
-    found = favourites(groups, shop.history(CUTOFF), shop.catalogue(CUTOFF))
+    found = favourites(groups, shop.history(CUTOFF), catalogue=shop.catalogue(CUTOFF))
     assert found == {"tea": ["food > a"], "mug": ["food > c"]}
 
 
 def test_a_shop_without_categories_has_no_favourites(tmp_path):
     shop = make_shop(tmp_path, order_lines(n_customers=4))
     groups = pd.Series("all", index=shop.customer_features(CUTOFF).index)
-    assert favourites(groups, shop.history(CUTOFF), shop.catalogue(CUTOFF)) == {"all": []}
+    assert favourites(groups, shop.history(CUTOFF), catalogue=shop.catalogue(CUTOFF)) == {"all": []}
 
 
 def test_movement_counts_every_customer_once_and_newcomers_as_new():

@@ -27,12 +27,12 @@ def goods(**columns: object) -> Goods:
 def case(product: list[int], chance: list[float], *, days: list[float] | None = None, **people: int) -> Case:
     consent, sent = people.get("consent", 1), people.get("sent", 0)
     who = People(np.array([consent], np.int8), np.array([sent], np.int32))
-    return Case.of_one(who, product, chance, days or [np.nan] * len(product))
+    return Case.of_one(who, product, chance=chance, days_since_bought=days or [np.nan] * len(product))
 
 
 def told(case: Case, goods: Goods, terms: Terms = TERMS) -> dict[str, object]:
     names = [f"p{code}" for code in case.product[0]]
-    return explain(choose(case, goods, terms), case, terms, 0, products=names, names=names)
+    return explain(choose(case, goods, terms=terms), case, terms=terms, row=0, products=names, names=names)
 
 
 @st.composite
@@ -74,7 +74,7 @@ def may_be_offered(case: Case, goods: Goods, terms: Terms, row: int, at: int) ->
 @given(worlds())
 def test_only_what_every_rule_permits_is_ever_offered(world: tuple[Case, Goods, Terms]) -> None:
     some, shelf, terms = world
-    decision = choose(some, shelf, terms)
+    decision = choose(some, shelf, terms=terms)
     for row in np.flatnonzero(decision.choice != NOTHING):
         at = decision.order[row, 0]
         assert may_be_offered(some, shelf, terms, row, at)
@@ -84,7 +84,7 @@ def test_only_what_every_rule_permits_is_ever_offered(world: tuple[Case, Goods, 
 @given(worlds())
 def test_the_choice_is_the_best_of_all_permitted_offers_and_nothing(world: tuple[Case, Goods, Terms]) -> None:
     some, shelf, terms = world
-    decision = choose(some, shelf, terms)
+    decision = choose(some, shelf, terms=terms)
     for row in range(len(some.product)):
         permitted = [at for at in range(some.product.shape[1]) if may_be_offered(some, shelf, terms, row, at)]
         best = max([0.0, *(float(decision.arms.worth[row, at]) for at in permitted)])
@@ -95,11 +95,13 @@ def test_the_choice_is_the_best_of_all_permitted_offers_and_nothing(world: tuple
 @given(worlds())
 def test_one_customer_is_answered_like_the_row_of_a_batch(world: tuple[Case, Goods, Terms]) -> None:
     some, shelf, terms = world
-    batch = choose(some, shelf, terms)
+    batch = choose(some, shelf, terms=terms)
     for row in range(len(some.product)):
         who = some.people.take(np.array([row]))
-        one = Case.of_one(who, some.product[row], some.chance[row], some.days_since_bought[row])
-        assert_same_row(choose(one, shelf, terms), batch, row)
+        one = Case.of_one(
+            who, some.product[row], chance=some.chance[row], days_since_bought=some.days_since_bought[row]
+        )
+        assert_same_row(choose(one, shelf, terms=terms), batch, row)
 
 
 def assert_same_row(alone: Decision, batch: Decision, row: int) -> None:
@@ -112,16 +114,16 @@ def assert_same_row(alone: Decision, batch: Decision, row: int) -> None:
 @given(worlds())
 def test_every_answer_can_be_put_into_words(world: tuple[Case, Goods, Terms]) -> None:
     some, shelf, terms = world
-    decision = choose(some, shelf, terms)
+    decision = choose(some, shelf, terms=terms)
     names = [f"p{at}" for at in range(some.product.shape[1])]
     for row in range(len(some.product)):
-        answer = explain(decision, some, terms, row, products=names, names=names)
+        answer = explain(decision, some, terms=terms, row=row, products=names, names=names)
         assert answer["reason"] and answer["effect"] == "assumed"
         assert (answer["product_id"] is None) == (answer["expected_incremental_margin_28d"] == 0)
 
 
 def test_the_worth_of_an_offer_is_the_formula_by_hand() -> None:
-    decision = choose(case([0], [0.5]), goods(), TERMS)
+    decision = choose(case([0], [0.5]), goods(), terms=TERMS)
     assert decision.money[0] == pytest.approx(0.5 * 0.2 * (10 * 0.4) - 0.1)
 
 
@@ -195,7 +197,7 @@ def test_a_product_on_two_lists_is_one_option() -> None:
 
 def test_the_order_of_candidates_does_not_matter() -> None:
     there, back = (
-        choose(case(codes, [0.5] * 3), goods(margin=np.full(N_PRODUCTS, 4.0)), TERMS)
+        choose(case(codes, [0.5] * 3), goods(margin=np.full(N_PRODUCTS, 4.0)), terms=TERMS)
         for codes in ([1, 5, 3], [5, 3, 1])
     )
     assert there.choice[0] == back.choice[0] == 1
@@ -212,10 +214,13 @@ def test_lists_are_laid_side_by_side() -> None:
 
 
 def test_the_desk_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    save_goods_and_terms(tmp_path, goods(), TERMS)
+    save_goods_and_terms(tmp_path, goods(), terms=TERMS)
     shelf, terms = load_goods_and_terms(tmp_path)
     assert terms == TERMS
-    assert choose(case([4], [0.5]), shelf, terms).money == choose(case([4], [0.5]), goods(), TERMS).money
+    assert (
+        choose(case([4], [0.5]), shelf, terms=terms).money
+        == choose(case([4], [0.5]), goods(), terms=TERMS).money
+    )
 
 
 def test_days_since_a_purchase_count_from_the_last_one(small_history: object) -> None:

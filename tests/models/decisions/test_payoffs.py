@@ -26,7 +26,7 @@ def case() -> Case:
 
 
 def test_likelihood_offers_as_often_as_we_do_to_the_likeliest(case: Case) -> None:
-    found = policies(case, choose(case, GOODS, TERMS))
+    found = policies(case, choose(case, GOODS, terms=TERMS))
     assert {name: column.tolist() for name, column in found.items()} == {
         "next_best_offer": [0, 0, -1],
         "likelihood": [0, 1, -1],
@@ -38,14 +38,16 @@ def test_likelihood_offers_as_often_as_we_do_to_the_likeliest(case: Case) -> Non
 def test_no_policy_offers_what_a_rule_refuses(case: Case) -> None:
     shelf = replace(GOODS, hidden=np.ones(2, bool))
     assert not [
-        column for column in policies(case, choose(case, shelf, TERMS)).values() if (column >= 0).any()
+        column for column in policies(case, choose(case, shelf, terms=TERMS)).values() if (column >= 0).any()
     ]
 
 
 def test_a_discount_is_given_on_all_that_was_bought_and_earns_on_what_the_offer_moved(case: Case) -> None:
     likely = replace(case, chance=np.array([[0.5, 0.4], [0.2, 1.0], [0.0, 0.0]]))
     bought = np.array([[True, False], [False, False], [False, False]])
-    money = payoff(likely, np.array([0, 0, 0]), bought, GOODS, replace(TERMS, discount_share=0.1))
+    money = payoff(
+        likely, np.array([0, 0, 0]), bought=bought, goods=GOODS, terms=replace(TERMS, discount_share=0.1)
+    )
     np.testing.assert_allclose(money, [0.2 * (8 - 1) - 1 - 0.1, -0.1, -0.1])
 
 
@@ -55,9 +57,9 @@ def test_what_was_bought_is_told_of_its_own_customer(case: Case) -> None:
     amounts = np.zeros(0, np.float32)
     history = History(who, what, np.zeros(4, np.int64), none, none, none, amounts, amounts, 100)
     labels = pd.DataFrame({"customer_id": ["b", "a"], "product_id": ["q", "p"]})
-    bought = bought_of(labels, case.product, history)
+    bought = bought_of(labels, case.product, history=history)
     assert bought.tolist() == [[True, False], [False, True], [False, False]]
-    told = summary_of(case, np.array([0, 0, -1]), bought, GOODS)
+    told = summary_of(case, np.array([0, 0, -1]), bought=bought, goods=GOODS)
     assert told == pytest.approx(
         {"n_offers": 2, "chance_said": 0.35, "share_bought": 0.5, "margin_at_stake": 8.0}
     )

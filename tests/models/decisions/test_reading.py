@@ -27,7 +27,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 @pytest.fixture(scope="module")
 def standing(shop: Shop) -> Standing:
-    return read_standing(shop, CUTOFF, WHO)
+    return read_standing(shop, CUTOFF, customers=WHO)
 
 
 def make_shop(folder: Path) -> Shop:
@@ -106,7 +106,7 @@ def test_a_product_groups_word_may_hold_an_apostrophe(tmp_path: Path) -> None:
     products = pd.DataFrame({"product_id": ["coat"], "category": ["Women's > Coats"]})
     more = '[product_groups.women]\ncategories = ["women\'s"]\nsettling_days = 9\n'
     shop = orders.make_shop(tmp_path, lines, more=more, products=products)
-    assert read_standing(shop, CUTOFF, WHO).settles_in[0] == 8
+    assert read_standing(shop, CUTOFF, customers=WHO).settles_in[0] == 8
 
 
 def test_a_product_belongs_to_the_first_group_that_names_its_category_in_any_case(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_product_belongs_to_the_first_group_that_names_its_category_in_any_cas
         "coats": ProductGroup(categories=("COAT",), settling_days=9),
         "women": ProductGroup(categories=("women",), settling_days=3),
     }
-    assert group_days(groups, ["Women's > Coats"], "settling_days").tolist() == [9]
+    assert group_days(groups, ["Women's > Coats"], field="settling_days").tolist() == [9]
     more = (
         '[product_groups.coats]\ncategories = ["COAT"]\nsettling_days = 9\n'
         '[product_groups.women]\ncategories = ["women"]\nsettling_days = 3\n'
@@ -124,7 +124,7 @@ def test_a_product_belongs_to_the_first_group_that_names_its_category_in_any_cas
     )
     products = pd.DataFrame({"product_id": ["coat"], "category": ["Women's > Coats"]})
     shop = orders.make_shop(tmp_path, lines, more=more, products=products)
-    assert read_standing(shop, CUTOFF, WHO).settles_in[0] == 8
+    assert read_standing(shop, CUTOFF, customers=WHO).settles_in[0] == 8
 
 
 def test_what_is_still_on_its_way_by_the_days_assumed_is_no_delivery_yet(tmp_path: Path) -> None:
@@ -136,13 +136,15 @@ def test_what_is_still_on_its_way_by_the_days_assumed_is_no_delivery_yet(tmp_pat
         }
     )
     more = "[contact_policy]\ndelivery_days = 5\nsettling_days = 2\n"
-    standing = read_standing(orders.make_shop(tmp_path, lines, more=more), CUTOFF, WHO)
+    standing = read_standing(orders.make_shop(tmp_path, lines, more=more), CUTOFF, customers=WHO)
     assert standing.since[0, EVENTS.index("delivery")] == 17  # of the first order, on 15 May
     assert standing.settles_in[0] == 6  # the second arrives on 5 June
 
 
 def test_a_product_group_without_categories_holds_no_product(tmp_path: Path) -> None:
-    assert group_days({"empty": ProductGroup(settling_days=9)}, ["Coats", ""], "settling_days").max() == 0
+    assert (
+        group_days({"empty": ProductGroup(settling_days=9)}, ["Coats", ""], field="settling_days").max() == 0
+    )
     more = "".join(
         f"[product_groups.{name}]\ncategories = []\nsettling_days = 9\n" for name in PRODUCT_GROUPS
     )
@@ -150,7 +152,7 @@ def test_a_product_group_without_categories_holds_no_product(tmp_path: Path) -> 
         {"customer_id": ["ann"], "ordered_at": [pd.Timestamp("2024-05-31 10:00")], "product_id": ["shoe"]}
     )
     shop = orders.make_shop(tmp_path, lines, more=more)
-    assert read_standing(shop, CUTOFF, WHO).settles_in[0] == -1
+    assert read_standing(shop, CUTOFF, customers=WHO).settles_in[0] == -1
 
 
 def test_only_a_return_under_way_is_open(standing: Standing) -> None:
@@ -170,7 +172,13 @@ def test_a_return_is_open_until_it_comes_back_or_the_order_is_60_days_old(tmp_pa
         more='[contact_policy]\nopen_return_statuses = ["Return_Requested"]\n',
         deliveries=deliveries,
     )
-    assert read_standing(shop, CUTOFF, WHO).return_open.tolist() == [True, False, False, True, False]
+    assert read_standing(shop, CUTOFF, customers=WHO).return_open.tolist() == [
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
 
 
 def test_only_contacts_made_before_the_cutoff_count(standing: Standing) -> None:
@@ -181,7 +189,7 @@ def test_only_contacts_made_before_the_cutoff_count(standing: Standing) -> None:
 
 
 def test_contacts_of_28_days_count_but_not_those_only_held_out(shop: Shop) -> None:
-    assert read_people(shop, CUTOFF, WHO).n_contacts_28d.tolist() == [0, 2, 2, 0, 0]
+    assert read_people(shop, CUTOFF, customers=WHO).n_contacts_28d.tolist() == [0, 2, 2, 0, 0]
 
 
 def ann(folder: Path, moment: str, timezone: str = "UTC") -> Shop:
@@ -211,22 +219,24 @@ def ann(folder: Path, moment: str, timezone: str = "UTC") -> Shop:
 
 def test_what_happens_at_the_cutoff_is_known_no_more_than_what_happens_a_month_later(tmp_path: Path) -> None:
     at, later = (ann(tmp_path / day, f"{day} 00:00") for day in ("2024-06-01", "2024-07-01"))
-    now, then = (read_standing(shop, CUTOFF, WHO) for shop in (at, later))
+    now, then = (read_standing(shop, CUTOFF, customers=WHO) for shop in (at, later))
     for field in fields(now):
         np.testing.assert_array_equal(getattr(now, field.name), getattr(then, field.name), field.name)
-    assert now.return_open[0] and read_people(at, CUTOFF, WHO).n_contacts_28d[0] == 0
+    assert now.return_open[0] and read_people(at, CUTOFF, customers=WHO).n_contacts_28d[0] == 0
 
 
 def test_days_are_those_of_the_shops_calendar(tmp_path: Path) -> None:
     zone = "America/Sao_Paulo"  # 22:00 there is the next day in UTC
     shop, cutoff = ann(tmp_path, "2024-05-30 22:00", zone), parse_cutoff("2024-06-01", zone)
-    standing = read_standing(shop, cutoff, WHO)
+    standing = read_standing(shop, cutoff, customers=WHO)
     assert standing.since[0, EVENTS.index("delivery")] == standing.since_action[0, NAMES.index("survey")] == 2
-    assert read_people(shop, cutoff, WHO).n_contacts_28d[0] == 1  # a contact is one unless it says otherwise
+    assert (
+        read_people(shop, cutoff, customers=WHO).n_contacts_28d[0] == 1
+    )  # a contact is one unless it says otherwise
 
 
 def test_what_was_bought_today_without_a_record_of_delivery_arrived_today(shop: Shop) -> None:
-    noon = read_standing(shop, parse_cutoff("2024-05-31T12:00"), WHO)
+    noon = read_standing(shop, parse_cutoff("2024-05-31T12:00"), customers=WHO)
     assert noon.since[3, EVENTS.index("delivery")] == 0
 
 
@@ -238,7 +248,7 @@ def test_consent_is_read_by_channel(standing: Standing) -> None:
 
 
 def test_a_shop_that_knows_some_consents_records_consent(shop: Shop) -> None:
-    people = read_people(shop, CUTOFF, WHO)
+    people = read_people(shop, CUTOFF, customers=WHO)
     assert people.consent_recorded and people.consent.tolist() == [1, 0, -1, -1, -1]
 
 
@@ -275,12 +285,12 @@ def test_of_an_address_only_the_digest_of_its_normal_form_is_kept(shop: Shop) ->
 
 def test_a_product_belongs_to_the_group_whose_word_begins_one_of_its_paths() -> None:
     paths = ["Fashion > Shoes", "Home > Telephones", "Electronics > Phones", "Sea food", ""]
-    assert group_days(PRODUCT_GROUPS, paths, "settling_days").tolist() == [7, 0, 14, 0, 0]
+    assert group_days(PRODUCT_GROUPS, paths, field="settling_days").tolist() == [7, 0, 14, 0, 0]
 
 
 def test_rank_is_the_share_of_customers_worth_no_more(standing: Standing) -> None:
     worth = pd.DataFrame({"expected_margin_28d": [4, 1, np.nan, 2, 4], "churn_probability_28d": 0.2})
-    found = with_scores(standing, worth, 28)
+    found = with_scores(standing, worth, horizon_days=28)
     np.testing.assert_allclose(found.rank, [1, 0.4, 0.2, 0.6, 1])
     np.testing.assert_allclose(found.margin, [5, 1.25, np.nan, 2.5, 5])  # of those who stay
 
@@ -288,7 +298,7 @@ def test_rank_is_the_share_of_customers_worth_no_more(standing: Standing) -> Non
 def test_scores_are_read_by_customer_whatever_their_order(shop: Shop) -> None:
     risks = pd.DataFrame({"churn_probability_28d": {"cat": 0.3, "ann": 0.1, "ben": 0.2}})
     np.testing.assert_array_equal(
-        read_standing(shop, CUTOFF, WHO, risks).risk, [0.1, 0.2, 0.3, np.nan, np.nan]
+        read_standing(shop, CUTOFF, customers=WHO, scores=risks).risk, [0.1, 0.2, 0.3, np.nan, np.nan]
     )
 
 

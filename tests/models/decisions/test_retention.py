@@ -27,7 +27,9 @@ def scores(risk: list[float], margin: list[float], cost: list[float] | None = No
 
 
 def ranked(frame: pd.DataFrame, people: People | None = None) -> pd.DataFrame:
-    return rank_customers(frame, people or People.nobody_known(len(frame)), ECONOMICS, horizon_days=90)
+    return rank_customers(
+        frame, people or People.nobody_known(len(frame)), economics=ECONOMICS, horizon_days=90
+    )
 
 
 def crowd(n: int = 300, seed: int = 0) -> pd.DataFrame:
@@ -74,8 +76,8 @@ def worthwhile(ranking: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 def choose(ranking: pd.DataFrame, budget: float) -> Chosen:
     gain, cost = worthwhile(ranking)
-    rows = best_rows(gain, cost, budget)
-    return Chosen(ranking.iloc[rows], max(float(gain[rows].sum()), at_most(gain, cost, budget)))
+    rows = best_rows(gain, cost, budget=budget)
+    return Chosen(ranking.iloc[rows], max(float(gain[rows].sum()), at_most(gain, cost, budget=budget)))
 
 
 def policies(ranking: pd.DataFrame, budget: float) -> dict[str, Tally]:
@@ -85,7 +87,7 @@ def policies(ranking: pd.DataFrame, budget: float) -> dict[str, Tally]:
     chosen = choose(ranking, budget)
     ours = Tally(len(chosen.customers), chosen.spent, chosen.earned)
     scores = {"risk": risk, "response": 1 - risk, "value": value}
-    return {"expected gain": ours} | other_policies(gain, cost, budget, scores)
+    return {"expected gain": ours} | other_policies(gain, cost, budget=budget, scores=scores)
 
 
 def best_of_all_sets(ranking: pd.DataFrame, budget: float) -> float:
@@ -211,7 +213,7 @@ def test_every_policy_keeps_to_the_budget_and_random_is_their_mean(
 def test_the_curve_climbs_from_nothing_to_all_that_is_worthwhile() -> None:
     ranking = ranked(crowd())
     gain, cost = worthwhile(ranking)
-    points = cumulative(gain, cost, np.ones(len(gain)), 11)
+    points = cumulative(gain, cost, first=np.ones(len(gain)), points=11)
     assert points[0] == (0, 0, 0)
     assert points[-1].n_customers == len(gain)
     assert (np.diff([point.gain for point in points]) > 0).all()
@@ -237,7 +239,7 @@ def test_a_customer_who_stands_twice_is_refused() -> None:
 def test_nobody_is_a_ranking_too() -> None:
     ranking = ranked(scores([], []))
     assert choose(ranking, 5).customers.empty
-    assert cumulative(*worthwhile(ranking), np.zeros(0), 21) == [(0, 0, 0)]
+    assert cumulative(*worthwhile(ranking), first=np.zeros(0), points=21) == [(0, 0, 0)]
     assert {bought.gain for bought in policies(ranking, 5).values()} == {0}
 
 

@@ -62,7 +62,13 @@ def told(bought: History, price: np.ndarray = PRICE, **columns: np.ndarray) -> d
     """Return the roles of every product to the customer."""
     product = np.arange(5, dtype=np.int32)[None, :]
     goods = Goods(price, price, np.full(5, np.nan), np.zeros(5, bool))
-    bits = roles(bought, product, days_since_bought(bought, product), goods, shelf(**columns))[0]
+    bits = roles(
+        bought,
+        product,
+        days_since_bought=days_since_bought(bought, product),
+        goods=goods,
+        facts=shelf(**columns),
+    )[0]
     names = ("new", "dearer", "due", "flash")
     return {code: {name for name in names if bits[code] & role_bit(name)} for code in range(5)}
 
@@ -91,7 +97,7 @@ def test_days_and_prices_at_the_edge_are_inside() -> None:
     assert ["flash" in told(history([day], [USUAL]))[OTHER] for day in (9, 10)] == [False, True]
     slow = shelf(same_kind_days=np.full(5, 30, np.float32))
     for day, cooling in ((70, False), (71, True)):
-        found = kind_cooling(history([day], [USUAL]), np.array([[BETTER]], np.int32), slow)
+        found = kind_cooling(history([day], [USUAL]), np.array([[BETTER]], np.int32), facts=slow)
         assert found is not None and found.item() == cooling
 
 
@@ -112,7 +118,10 @@ def test_an_accessory_shares_orders_with_what_was_bought_lately_whatever_it_cost
 def test_no_accessory_is_told_of_another_customers_purchase_or_of_an_empty_place() -> None:
     bought, product = history([90], [USUAL]), np.array([[OTHER, -1], [OTHER, -1]], np.int32)
     two = replace(bought, customers=Vocabulary.of(["a", "b"]), indptr=np.array([0, 1, 1]))
-    assert goes_with(two, product, shelf().accessories).tolist() == [[True, False], [False, False]]
+    assert goes_with(two, product, accessories=shelf().accessories).tolist() == [
+        [True, False],
+        [False, False],
+    ]
 
 
 def test_slow_movers_and_launches_are_for_a_flash_sale() -> None:
@@ -120,16 +129,18 @@ def test_slow_movers_and_launches_are_for_a_flash_sale() -> None:
 
 
 def test_the_usual_price_is_the_mean_of_what_was_bought_in_the_category() -> None:
-    found = usual_price(history([1, 2], [CHEAP, USUAL]), np.array([[BETTER, OTHER, -1]]), PRICE, KIND)
+    found = usual_price(
+        history([1, 2], [CHEAP, USUAL]), np.array([[BETTER, OTHER, -1]]), price=PRICE, category=KIND
+    )
     np.testing.assert_array_equal(found, [[6.5, np.nan, np.nan]])
 
 
 def test_a_kind_bought_once_in_a_long_while_cools_down() -> None:
     product, bought = np.array([[BETTER, OTHER]], np.int32), history([90], [USUAL])
     slow = shelf(same_kind_days=np.where(KIND == 0, 30, 0).astype(np.float32))
-    found = kind_cooling(bought, product, slow)
+    found = kind_cooling(bought, product, facts=slow)
     assert found is not None and found.tolist() == [[True, False]]
-    assert kind_cooling(bought, product, shelf()) is None
+    assert kind_cooling(bought, product, facts=shelf()) is None
 
 
 purchases = st.lists(

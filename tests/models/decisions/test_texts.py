@@ -20,9 +20,9 @@ REAL = Terms(horizon_days=28, currency="BRL")
 @pytest.mark.parametrize("locale", TEXTS)
 def test_every_rule_and_every_action_has_its_words(locale: str) -> None:
     rng = np.random.default_rng(0)
-    rules = choose(case(rng, 50), goods(rng), TERMS).arms.rules
+    rules = choose(case(rng, 50), goods(rng), terms=TERMS).arms.rules
     assert len(rules) > 12
-    assert not [rule for rule in rules if reason_of(rule, TERMS, locale) == rule]
+    assert not [rule for rule in rules if reason_of(rule, TERMS, locale=locale) == rule]
     assert not [name for name in (*NAMES, DO_NOTHING) if called(name, locale).startswith("action_")]
 
 
@@ -38,23 +38,23 @@ def test_a_limit_is_told_as_the_shop_set_it() -> None:
     policy, economics = ContactPolicy(max_contacts_7d=1), Economics(max_contacts_28d=4)
     terms = replace(REAL, policy=policy, economics=economics, just_bought_days=1)
     assert "had 4 contacts in 28 days" in reason_of("frequency_cap", terms)
-    assert "recebeu um contato em 7 dias" in reason_of("weekly_cap", terms, "pt-BR")
-    assert reason_of("just_bought", terms, "pt") == "o cliente o comprou no último dia"
+    assert "recebeu um contato em 7 dias" in reason_of("weekly_cap", terms, locale="pt-BR")
+    assert reason_of("just_bought", terms, locale="pt") == "o cliente o comprou no último dia"
 
 
 def test_money_is_written_as_the_language_writes_it() -> None:
     assert amount(1.5, REAL) == "+1.50 BRL"
-    assert amount(-1.5, REAL, "pt-BR") == "-1,50 BRL"
-    assert amount(1.5, replace(REAL, currency=""), "pt") == "+1,50"
+    assert amount(-1.5, REAL, locale="pt-BR") == "-1,50 BRL"
+    assert amount(1.5, replace(REAL, currency=""), locale="pt") == "+1,50"
 
 
 def test_a_decision_is_explained_in_portuguese() -> None:
     rng = np.random.default_rng(3)
     asked, shelf = case(rng, 60), goods(rng)
-    chosen, names = choose(asked, shelf, TERMS), [f"p{code}" for code in range(asked.product.shape[1])]
+    chosen, names = choose(asked, shelf, terms=TERMS), [f"p{code}" for code in range(asked.product.shape[1])]
     for row in range(60):
         here, there = (
-            explain(chosen, asked, TERMS, row, products=names, names=names, locale=locale)
+            explain(chosen, asked, terms=TERMS, row=row, products=names, names=names, locale=locale)
             for locale in ("pt", "en")
         )
         told = [here["reason"], *(out["reason"] for out in here["ruled_out"] + here["ruled_out_actions"])]

@@ -28,11 +28,16 @@ def told(chance: list[float], terms: Terms = TERMS, **shelf: list[float]) -> dic
     standing = Standing.unknown(1)
     days = {"since": np.full_like(standing.since, 100.0), "consent": np.ones_like(standing.consent)}
     worth = {"risk": np.array([0.4]), "margin": np.array([30.0])}
-    case = Case.of_one(People(np.ones(1, np.int8), np.zeros(1, np.int32)), range(n), chance, [np.nan] * n)
+    case = Case.of_one(
+        People(np.ones(1, np.int8), np.zeros(1, np.int32)),
+        range(n),
+        chance=chance,
+        days_since_bought=[np.nan] * n,
+    )
     learnt = dict.fromkeys(("offer", "win_back"), np.array([0.06])) if terms.effect == "learnt" else {}
     case = replace(case, standing=replace(standing, **days, **worth), learnt=learnt)
     names = [f"p{code}" for code in range(n)]
-    return explain(choose(case, goods, terms), case, terms, 0, products=names, names=names)
+    return explain(choose(case, goods, terms=terms), case, terms=terms, row=0, products=names, names=names)
 
 
 OFFER = "p0: 50% chance of being bought within 28 days; "

@@ -37,7 +37,7 @@ def segments(shop: Shop) -> AttributeSegments:
 def test_what_sells_in_a_segment_leads(segments: AttributeSegments) -> None:
     popular, chance = np.arange(80, dtype=np.int32), np.full(80, 0.1, np.float32)
     for region, colour in (("north", 0), ("south", 1)):
-        found = segments.best([f"region={region}"], popular, chance)
+        found = segments.best([f"region={region}"], popular, chance=chance)
         assert found is not None
         assert {code % 2 for code in found[0][:30].tolist()} == {colour}
         assert sorted(found[0].tolist()) == popular.tolist()
@@ -49,7 +49,10 @@ def test_a_segment_of_few_is_nobodys_business(segments: AttributeSegments) -> No
 
 
 def test_an_unknown_segment_says_nothing(segments: AttributeSegments) -> None:
-    assert segments.best(["region=nowhere"], np.arange(80, dtype=np.int32), np.ones(80, np.float32)) is None
+    assert (
+        segments.best(["region=nowhere"], np.arange(80, dtype=np.int32), chance=np.ones(80, np.float32))
+        is None
+    )
 
 
 def test_customers_without_orders_are_known_by_their_attributes(
@@ -102,7 +105,7 @@ def test_lifts_are_those_of_loops_and_of_segments_with_five_customers_alone(rows
     codes = np.where(np.arange(12) < len(history.customers), np.arange(12), -1).astype(np.int32)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cold, "N_SEGMENTS", 2)
-        names, lift = cold._lifts(history, np.array(KINDS, np.int32), codes, known)
+        names, lift = cold._lifts(history, np.array(KINDS, np.int32), codes=codes, known=known)
     wanted = slowly(rows, known)
     assert names.all_names() == list(wanted)
     assert lift.tolist() == [pytest.approx(row) for row in wanted.values()]
@@ -118,7 +121,7 @@ def test_chances_are_multiplied_up_to_1_and_the_rest_stays_below(monkeypatch: py
         (["a"], [1, 2, 0, 3], [0.8, 0.2, 0.15, 0.05]),
         (["a", "b", "?"], [1, 2, 0, 3], [1.0, 0.4, 0.015, 0.015]),
     ):
-        found = some.best(asked, popular, chance)
+        found = some.best(asked, popular, chance=chance)
         assert found is not None
         assert (found[0].tolist(), found[1].tolist()) == (order, pytest.approx(chances))
 

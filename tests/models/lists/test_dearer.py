@@ -87,7 +87,7 @@ def slowly(rows: list) -> dict[tuple[int, int], dict[str, float]]:
 def test_better_versions_and_their_inputs_are_those_of_loops(rows: list) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dearer, "PAIRS_AT_ONCE", 2)
-        steps = steps_of(history_of(rows, n_products=N), catalogue(), STEP, HORIZON)
+        steps = steps_of(history_of(rows, n_products=N), catalogue(), price_step=STEP, horizon_days=HORIZON)
     wanted = slowly(rows)
     assert list(zip(steps.product.tolist(), steps.version.tolist(), strict=True)) == sorted(wanted)
     for row, pair in zip(steps.rows.tolist(), sorted(wanted), strict=True):

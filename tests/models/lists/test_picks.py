@@ -57,9 +57,11 @@ def test_lists_hold_exactly_the_smaller_of_k_and_what_is_eligible_each_product_o
     pairs = pairs_of(bought, proposed).best_first(rules)
     popularity = np.linspace(0.5, 0.1, N, dtype=np.float32)
     ids = history.customers.ids
-    lists = {name: pick(pairs.of_list(name, rules, ids), len(bought), k, rules) for name in PERSONAL}
+    lists = {
+        name: pick(pairs.of_list(name, rules, ids=ids), len(bought), k=k, rules=rules) for name in PERSONAL
+    }
     picked = {name: (picks.product >= 0).sum(axis=1) for name, picks in lists.items()}
-    filled(lists, history, popularity, rules)
+    filled(lists, history, popularity=popularity, rules=rules)
     for name in PERSONAL:
         for customer, own in enumerate(bought):
             row, score = lists[name].product[customer], lists[name].score[customer]
@@ -85,11 +87,11 @@ def test_pinned_products_come_first_for_those_who_may_be_shown_them(
     popularity, ids = np.linspace(0.5, 0.1, N, dtype=np.float32), history.customers.ids
     pinned = replace(plain, pinned=dict.fromkeys(PERSONAL, np.array(pins, np.int32)))
     before, after = (
-        {name: pick(pairs.of_list(name, rules, ids), len(bought), k, rules) for name in PERSONAL}
+        {name: pick(pairs.of_list(name, rules, ids=ids), len(bought), k=k, rules=rules) for name in PERSONAL}
         for rules in (plain, pinned)
     )
-    filled(before, history, popularity, plain)
-    filled(after, history, popularity, pinned)
+    filled(before, history, popularity=popularity, rules=plain)
+    filled(after, history, popularity=popularity, rules=pinned)
     for name, customer in product(PERSONAL, range(len(bought))):
         own, tried = bought[customer], bought[customer] | back[customer]
         rows = list(zip(*(column[customer].tolist() for column in before[name][:3]), strict=True))
@@ -104,13 +106,13 @@ def test_ties_go_to_the_lower_code_and_the_best_comes_first() -> None:
     source, own = np.zeros(3, np.uint8), np.ones(3, bool)
     score = np.array([0.1, 0.5, 0.5], np.float32)
     pairs = Pairs(np.zeros(3, np.int32), np.array([1, 7, 4], np.int32), score, source, own)
-    assert pick(pairs.best_first(FREE), 1, 3, FREE).product.tolist() == [[4, 7, 1]]
+    assert pick(pairs.best_first(FREE), 1, k=3, rules=FREE).product.tolist() == [[4, 7, 1]]
 
 
 def test_what_completes_a_list_says_that_it_is_popular() -> None:
-    lists = {"for_you": pick(pairs_of([{2}], [set()]).best_first(FREE), 1, 3, FREE)}
-    filled(lists, shop_of([{2}]), np.linspace(0, 0.9, N, dtype=np.float32), FREE)
-    table = frame(lists, ["c0"], shop_of([{2}]).products.ids)
+    lists = {"for_you": pick(pairs_of([{2}], [set()]).best_first(FREE), 1, k=3, rules=FREE)}
+    filled(lists, shop_of([{2}]), popularity=np.linspace(0, 0.9, N, dtype=np.float32), rules=FREE)
+    table = frame(lists, ["c0"], products=shop_of([{2}]).products.ids)
     assert table["product_id"].tolist() == ["p2", "p8", "p7"]
     assert table["source"].tolist() == ["own", "popular", "popular"]
     assert table["rank"].tolist() == [1, 2, 3]
@@ -120,8 +122,8 @@ def test_what_completes_a_list_says_that_it_is_popular() -> None:
 def test_ids_in_any_script_come_out_as_they_went_in() -> None:
     ids = ["São Paulo ☕", "p'; --", "商品/../é"]
     products = Vocabulary.of(ids)
-    best_first = pick(pairs_of([{0, 1, 2}], [set()]).best_first(FREE), 1, 3, FREE)
-    table = frame({"for_you": best_first}, ["Ünï"], products.ids)
+    best_first = pick(pairs_of([{0, 1, 2}], [set()]).best_first(FREE), 1, k=3, rules=FREE)
+    table = frame({"for_you": best_first}, ["Ünï"], products=products.ids)
     assert sorted(table["product_id"]) == sorted(ids)
     assert {*table["customer_id"]} == {"Ünï"}
 

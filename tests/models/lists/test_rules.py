@@ -44,12 +44,17 @@ def kitchen(n: int) -> list[tuple[int, int, int]]:
 
 
 def test_coffee_returns_and_a_fridge_does_not() -> None:
-    assert learnt_returns(history_of(kitchen(200)), KINDS, 0.02, 28).tolist() == [True, False, False, True]
+    assert learnt_returns(history_of(kitchen(200)), KINDS, min_share=0.02, horizon_days=28).tolist() == [
+        True,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_a_handful_of_buyers_is_drawn_to_the_shop() -> None:
     few = [row for row in kitchen(200) if row[1] == 0 or row[0] < 2]
-    assert learnt_returns(history_of(few), KINDS, 0.02, 28).all()
+    assert learnt_returns(history_of(few), KINDS, min_share=0.02, horizon_days=28).all()
 
 
 def sold(*kinds: tuple[int, int]) -> tuple[History, Ints]:
@@ -64,13 +69,15 @@ def sold(*kinds: tuple[int, int]) -> tuple[History, Ints]:
 
 
 def test_where_kinds_are_alike_the_shops_share_speaks_for_each_of_them() -> None:
-    assert learnt_returns(*sold(*[(12, 0), (12, 1)] * 20), 0.03, 28).all()  # 1 in 24, whatever the kind
-    assert not learnt_returns(*sold(*[(12, 0), (12, 1)] * 20), 0.06, 28).any()
+    assert learnt_returns(
+        *sold(*[(12, 0), (12, 1)] * 20), min_share=0.03, horizon_days=28
+    ).all()  # 1 in 24, whatever the kind
+    assert not learnt_returns(*sold(*[(12, 0), (12, 1)] * 20), min_share=0.06, horizon_days=28).any()
 
 
 def test_a_shop_of_one_kind_is_judged_by_its_share_and_not_by_how_little_is_known() -> None:
-    assert learnt_returns(*sold((340, 14)), 0.03, 28).all()
-    assert not learnt_returns(*sold((340, 6)), 0.03, 28).any()
+    assert learnt_returns(*sold((340, 14)), min_share=0.03, horizon_days=28).all()
+    assert not learnt_returns(*sold((340, 6)), min_share=0.03, horizon_days=28).any()
 
 
 def test_how_much_kinds_differ_is_told_by_moments() -> None:
@@ -79,18 +86,20 @@ def test_how_much_kinds_differ_is_told_by_moments() -> None:
 
 
 def test_where_kinds_differ_one_that_hardly_returned_is_not_taken_for_the_others() -> None:
-    assert learnt_returns(*sold((200, 120), (180, 0), (200, 90)), 0.03, 28).tolist() == [True, False, True]
+    assert learnt_returns(
+        *sold((200, 120), (180, 0), (200, 90)), min_share=0.03, horizon_days=28
+    ).tolist() == [True, False, True]
 
 
 def test_where_nothing_is_bought_again_nothing_returns_and_where_all_is_all_does() -> None:
     once = [(c, p, p + 1) for c in range(60) for p in range(4)]
     again = [*once, *((c, p, d + 50) for c, p, d in once)]
-    assert not learnt_returns(history_of(once), KINDS, 0.02, 28).any()
-    assert learnt_returns(history_of(again), KINDS, 0.02, 28).all()
+    assert not learnt_returns(history_of(once), KINDS, min_share=0.02, horizon_days=28).any()
+    assert learnt_returns(history_of(again), KINDS, min_share=0.02, horizon_days=28).all()
 
 
 def test_before_a_purchase_is_a_horizon_old_nothing_is_forbidden() -> None:
-    assert learnt_returns(history_of([(0, 1, 72), (1, 2, 95)]), KINDS, 0.02, 28).all()
+    assert learnt_returns(history_of([(0, 1, 72), (1, 2, 95)]), KINDS, min_share=0.02, horizon_days=28).all()
 
 
 def test_the_shop_has_the_last_word_the_narrower_over_the_broader() -> None:
@@ -98,7 +107,7 @@ def test_the_shop_has_the_last_word_the_narrower_over_the_broader() -> None:
         returns={"home > fridges": False, "home": True, "fridge-b": True, "no such": False}
         | {PRODUCTS[0]: False}
     )
-    rules = Rules.of(history_of(kitchen(200)), catalogue(), said, 28)
+    rules = Rules.of(history_of(kitchen(200)), catalogue(), lists=said, horizon_days=28)
     assert rules.returns.tolist() == [False, False, True, True]
 
 
@@ -114,11 +123,14 @@ def test_the_shop_has_the_last_word_the_narrower_over_the_broader() -> None:
 def test_what_a_list_may_hold_hangs_on_what_was_bought(
     name: str, bought: list[bool], not_bought: list[bool]
 ) -> None:
-    rules, every = Rules.of(history_of(kitchen(200)), catalogue(), Lists(), 28), np.arange(4, dtype=np.int32)
-    assert rules.barred(name, every, np.ones(4, bool)).tolist() == bought
-    assert rules.barred(name, every, np.zeros(4, bool)).tolist() == not_bought
+    rules, every = (
+        Rules.of(history_of(kitchen(200)), catalogue(), lists=Lists(), horizon_days=28),
+        np.arange(4, dtype=np.int32),
+    )
+    assert rules.barred(name, every, own=np.ones(4, bool)).tolist() == bought
+    assert rules.barred(name, every, own=np.zeros(4, bool)).tolist() == not_bought
     hidden = replace(rules, hidden=np.ones(4, bool))
-    assert all(hidden.barred(name, every, own).all() for own in (np.ones(4, bool), np.zeros(4, bool)))
+    assert all(hidden.barred(name, every, own=own).all() for own in (np.ones(4, bool), np.zeros(4, bool)))
 
 
 def test_boosted_products_go_first_and_hidden_ones_nowhere() -> None:
@@ -127,7 +139,7 @@ def test_boosted_products_go_first_and_hidden_ones_nowhere() -> None:
         hidden=["fridge-a"],
         pinned={"popular": ["fridge-a", "robusta", PRODUCTS[0], "?"]},
     )
-    rules = Rules.of(history_of(kitchen(9)), catalogue(), said, 28)
+    rules = Rules.of(history_of(kitchen(9)), catalogue(), lists=said, horizon_days=28)
     assert rules.best(np.array([0.2, 0.9, 0.5, 0.1], np.float32)).tolist() == [0, 2, 3]
     assert rules.pinned_to("popular").tolist() == [3, 0]
     assert rules.pinned_to("for_you").tolist() == []
@@ -141,7 +153,7 @@ def test_a_cap_takes_each_categorys_best_in_turns(pairs: list[tuple[int, int, in
     customer, category, score = np.array(pairs, int).reshape(-1, 3).T.astype(np.int32)
     product = np.arange(len(pairs), dtype=np.int32)
     rules = replace(no_rules(len(pairs)), category=category, max_per_category=cap)
-    found = rules.order(customer, product, score.astype(np.float32)).tolist()
+    found = rules.order(customer, product, score=score.astype(np.float32)).tolist()
     expected, turns = [], {}
     for row in sorted(range(len(pairs)), key=lambda row: (-score[row], row)):
         place = turns.get((customer[row], category[row]), 0)
@@ -152,7 +164,7 @@ def test_a_cap_takes_each_categorys_best_in_turns(pairs: list[tuple[int, int, in
 
 @pytest.mark.parametrize("said", [Lists(), Lists(max_per_category=2, pinned={"for_you": ["arabica"]})])
 def test_saved_and_loaded_they_are_the_same(tmp_path: Path, said: Lists) -> None:
-    rules = Rules.of(history_of(kitchen(9)), catalogue(), said, 28)
+    rules = Rules.of(history_of(kitchen(9)), catalogue(), lists=said, horizon_days=28)
     rules.save(tmp_path)
     again = Rules.load(tmp_path)
     for name in ("returns", "hidden", "boost", "category", "is_new", "max_per_category", "explore_share"):
@@ -170,8 +182,8 @@ def test_new_products_have_their_share_of_places_and_nothing_is_lost(
     customer, new, score = np.array(pairs, int).reshape(-1, 3).T.astype(np.int32)
     rules = replace(no_rules(len(pairs)), is_new=new.astype(bool), explore_share=share)
     product = np.arange(len(pairs), dtype=np.int32)
-    found = rules.order(customer, product, score.astype(np.float32))
-    plain = no_rules(len(pairs)).order(customer, product, score.astype(np.float32))
+    found = rules.order(customer, product, score=score.astype(np.float32))
+    plain = no_rules(len(pairs)).order(customer, product, score=score.astype(np.float32))
     assert sorted(found.tolist()) == product.tolist()
     for one in range(3):
         mine, usual = (rows[customer[rows] == one] for rows in (found, plain))
@@ -191,13 +203,13 @@ def mixed(usual: list[int], new: list[bool], share: float) -> list[int]:
 
 def test_without_a_share_for_new_products_the_order_is_by_chance_alone() -> None:
     rules = replace(no_rules(3), is_new=np.array([False, False, True]))
-    assert rules.order(None, np.arange(3), np.array([0.3, 0.2, 0.1], np.float32)).tolist() == [0, 1, 2]
+    assert rules.order(None, np.arange(3), score=np.array([0.3, 0.2, 0.1], np.float32)).tolist() == [0, 1, 2]
 
 
 def test_a_shop_that_says_nothing_shows_everything_by_its_chance() -> None:
     rules, every = no_rules(3), np.arange(3, dtype=np.int32)
     assert not rules.orders
-    assert not rules.barred("for_you", every, np.ones(3, bool)).any()
+    assert not rules.barred("for_you", every, own=np.ones(3, bool)).any()
     assert (rules.category.tolist(), rules.is_new.tolist()) == ([-1] * 3, [False] * 3)
     assert rules.best(np.array([0.1, 0.3, 0.2], np.float32)).tolist() == [1, 2, 0]
 

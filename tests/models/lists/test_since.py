@@ -32,7 +32,7 @@ def slowly(lines: list[tuple[str, float]]) -> list[tuple[str, int, float]]:
 @given(st.lists(st.tuples(st.sampled_from([*PRODUCTS, "?"]), st.integers(-3, 3).map(float)), max_size=6))
 def test_a_return_takes_back_what_was_bought_last_and_the_new_is_one_order(lines: list) -> None:
     state = history()
-    mine, fresh = by_now(state, 0, lines)
+    mine, fresh = by_now(state, 0, new_lines=lines)
     columns = (mine.products.names(mine.product), mine.day.tolist(), mine.quantity.tolist())
     found, new = sorted(zip(*columns, strict=True)), mine.day == TODAY
     assert found == slowly(lines)
@@ -44,5 +44,5 @@ def test_a_return_takes_back_what_was_bought_last_and_the_new_is_one_order(lines
 
 
 def test_half_a_kilo_brought_back_leaves_the_other_half() -> None:
-    mine, fresh = by_now(history(), -1, [("pan", 1.0), ("pan", -0.5)])
+    mine, fresh = by_now(history(), -1, new_lines=[("pan", 1.0), ("pan", -0.5)])
     assert (mine.quantity.tolist(), mine.order.tolist(), fresh.tolist()) == ([0.5], [0], [2])

@@ -23,7 +23,7 @@ THANKS = Action(name="thank_you", after="delivery", from_days=2, until_days=7)
 
 
 def table(*actions: Action, policy: ContactPolicy = POLICY) -> ActionTable:
-    return ActionTable.of(actions, ECONOMICS, policy)
+    return ActionTable.of(actions, ECONOMICS, policy=policy)
 
 
 def one(**known: Any) -> Standing:
@@ -53,7 +53,7 @@ def refused(
 
 def told(standing: Standing, action: Action, *, policy: ContactPolicy = POLICY, **asked: Any) -> Timing:
     asked = {"days": 0, "recorded": True} | asked
-    return timing(standing, table(action, policy=policy), ECONOMICS, policy, **asked)
+    return timing(standing, table(action, policy=policy), economics=ECONOMICS, policy=policy, **asked)
 
 
 def test_who_has_agreed_and_waits_for_nothing_may_be_contacted() -> None:
@@ -182,13 +182,13 @@ def test_nothing_is_sent_in_quiet_hours(policy: ContactPolicy, quiet: set[int]) 
 
 def test_the_share_held_out_is_the_one_asked_for() -> None:
     ids = np.array([f"customer-{at}" for at in range(100_000)], np.bytes_)
-    assert draw_held_out(ids, 0.1, "salt").mean() == pytest.approx(0.1, abs=0.003)
-    assert not draw_held_out(ids, 0.0, "salt").any()
+    assert draw_held_out(ids, 0.1, salt="salt").mean() == pytest.approx(0.1, abs=0.003)
+    assert not draw_held_out(ids, 0.0, salt="salt").any()
 
 
 def test_who_is_held_out_stays_so_whatever_computes_it() -> None:
     ids = [f"c{at}é" for at in range(200)]
-    held = draw_held_out(np.array([name.encode() for name in ids], np.bytes_), 0.3, "spring")
+    held = draw_held_out(np.array([name.encode() for name in ids], np.bytes_), 0.3, salt="spring")
     assert held.tolist() == [drawn(name, "spring") < 0.3 for name in ids]
 
 
@@ -204,12 +204,12 @@ def drawn(name: str, salt: str) -> float:
 
 def test_another_salt_holds_out_others() -> None:
     ids = np.array([f"c{at}" for at in range(20_000)], np.bytes_)
-    both = draw_held_out(ids, 0.5, "spring") & draw_held_out(ids, 0.5, "autumn")
+    both = draw_held_out(ids, 0.5, salt="spring") & draw_held_out(ids, 0.5, salt="autumn")
     assert both.mean() == pytest.approx(0.25, abs=0.01)
 
 
 @given(st.lists(st.text("abcé0-9", min_size=1, max_size=9), min_size=1, max_size=20, unique=True))
 def test_who_is_held_out_does_not_depend_on_who_else_is_asked(ids: list[str]) -> None:
-    together = draw_held_out(np.array([name.encode() for name in ids], np.bytes_), 0.5, "s")
-    alone = [draw_held_out(np.array([name.encode()], np.bytes_), 0.5, "s")[0] for name in ids]
+    together = draw_held_out(np.array([name.encode() for name in ids], np.bytes_), 0.5, salt="s")
+    alone = [draw_held_out(np.array([name.encode()], np.bytes_), 0.5, salt="s")[0] for name in ids]
     assert together.tolist() == alone

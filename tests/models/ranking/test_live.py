@@ -57,8 +57,10 @@ def test_every_answer_is_exactly_min_k_eligible_unique_and_allowed(
     _, _, state = board()
     (new, cart), (exclude, seed) = since, limits
     eligible = np.random.default_rng(seed).random(len(PRODUCTS)) < 0.7
-    found = listed(board_live(), name, new, cart, list_name, k, exclude=exclude, eligible=eligible)
-    mine, _ = by_now(state.history, state.history.customers.code(name or ""), new)
+    found = listed(
+        board_live(), name, new, cart=cart, list_name=list_name, k=k, exclude=exclude, eligible=eligible
+    )
+    mine, _ = by_now(state.history, state.history.customers.code(name or ""), new_lines=new)
     owned = {*state.history.products.names(np.unique(mine.product))}
     allowed = {name for name, good in zip(PRODUCTS, eligible, strict=True) if good} - {*exclude} - {*cart}
     code = state.history.customers.code(name or "")
@@ -79,7 +81,9 @@ def test_a_shorter_answer_is_the_head_of_a_longer_one(
     name: str | None, cart: list[str], list_name: str, k: int, seed: int
 ) -> None:
     eligible = np.random.default_rng(seed).random(len(PRODUCTS)) < 0.1
-    long, short = (board_live().rank(name, (), cart, list_name, n, eligible=eligible) for n in (80, k))
+    long, short = (
+        board_live().rank(name, (), cart=cart, list_name=list_name, k=n, eligible=eligible) for n in (80, k)
+    )
     assert short == long[:k]
 
 
@@ -99,7 +103,10 @@ def test_what_goes_with_a_cart_suits_who_asks() -> None:
     live = replace(board_live(), ranker=Sure())
     anybody, somebody = (
         {product: score for product, score, source in found if source == "similar"}
-        for found in (live.rank(name, (), PRODUCTS[:1], "bought_together", 80) for name in (None, "c004"))
+        for found in (
+            live.rank(name, (), cart=PRODUCTS[:1], list_name="bought_together", k=80)
+            for name in (None, "c004")
+        )
     )
     first = min(somebody)
     assert next(iter(somebody)) == first != next(iter(anybody))
@@ -127,8 +134,8 @@ def test_what_was_brought_back_is_not_new() -> None:
     _, _, state = board()
     (kept,) = state.history.products.names([state.history.product[state.history.rows(0)][-1]])
     back = [(kept, -1.0)] * 99
-    assert kept in listed(board_live(), NAMES[0], back, (), "for_you", 80)
-    assert kept not in listed(board_live(), NAMES[0], back, (), "new_for_you", 80)
+    assert kept in listed(board_live(), NAMES[0], back, list_name="for_you", k=80)
+    assert kept not in listed(board_live(), NAMES[0], back, list_name="new_for_you", k=80)
 
 
 def test_a_return_takes_the_latest_purchase_and_leaves_the_rest() -> None:
@@ -138,21 +145,21 @@ def test_a_return_takes_the_latest_purchase_and_leaves_the_rest() -> None:
     before = state.history.day[state.history.rows(code)][
         state.history.product[state.history.rows(code)] == product
     ]
-    mine, fresh = by_now(state.history, code, [(habit, -1.0)])
+    mine, fresh = by_now(state.history, code, new_lines=[(habit, -1.0)])
     assert mine.day[mine.product == product].tolist() == before[:-1].tolist()
     assert not len(fresh)
 
 
 def test_a_return_before_a_new_purchase_does_not_undo_it() -> None:
     _, _, state = board()
-    mine, fresh = by_now(state.history, -1, [("p001", -1.0), ("p001", 1.0)])
+    mine, fresh = by_now(state.history, -1, new_lines=[("p001", -1.0), ("p001", 1.0)])
     assert state.history.products.names(mine.product) == ["p001"]
     assert len(fresh) == 1
 
 
 def test_an_unknown_customer_gets_what_goes_with_the_cart_else_what_sells() -> None:
     live = board_live()
-    with_cart = live.rank(None, [], ["p004"], "for_you", 3)
+    with_cart = live.rank(None, [], cart=["p004"], list_name="for_you", k=3)
     assert {source for _, _, source in with_cart} == {"bought_together", "similar"}
     assert {colour(name) for name, _, _ in with_cart} == {0}
     assert {source for _, _, source in live.rank("nobody", k=3)} == {"popular"}
@@ -165,7 +172,7 @@ def test_the_first_order_of_an_unknown_customer_gives_them_a_taste() -> None:
 
 
 def test_bought_together_leaves_out_the_cart_itself() -> None:
-    found = board_live().rank("c001", [], ["p005", "p009"], "bought_together", 5)
+    found = board_live().rank("c001", [], cart=["p005", "p009"], list_name="bought_together", k=5)
     assert not {"p005", "p009"} & {name for name, _, _ in found}
     assert {colour(name) for name, _, source in found if source != "popular"} == {1}
 
@@ -179,7 +186,7 @@ def test_requests_call_compiled_functions_as_training_does() -> None:
     for new in ([], [(PRODUCTS[1], 1.0), (PRODUCTS[2], -1.0)]):
         for name in (NAMES[0], None):
             for list_name in [*PERSONAL, "bought_together", "upsell", "popular"]:
-                live.rank(name, new, PRODUCTS[:2], list_name, 5)
+                live.rank(name, new, cart=PRODUCTS[:2], list_name=list_name, k=5)
     assert all(trained)
     assert trained == [[*function.signatures] for function in functions]  # type: ignore[attr-defined]
 

@@ -26,7 +26,7 @@ CONFIG = RankerConfig(n_bags=1, n_trees=8, n_nets=2, n_hidden=16, plain_share=0)
 
 @cache
 def net() -> Net:
-    found = learn(ROWS, BOUGHT, CONFIG)
+    found = learn(ROWS, BOUGHT, config=CONFIG)
     assert found
     return found
 
@@ -57,7 +57,7 @@ def test_without_a_family_a_row_is_told_as_with_the_usual_instead_and_so_are_its
     family, usual = np.arange(len(PAIR_FEATURES), dtype=np.int32) % 4 - 1, ROWS[2_500]
     rows = ROWS[1_950:2_080]  # missing values, and none
     expected = [net().raw(np.where(family == number, usual, rows)) for number in range(3)]
-    np.testing.assert_allclose(net().without(rows, usual, family), expected, atol=1e-5)
+    np.testing.assert_allclose(net().without(rows, usual, family=family), expected, atol=1e-5)
 
 
 def test_an_input_grows_with_its_feature_as_a_logarithm_does() -> None:
@@ -92,13 +92,13 @@ def test_it_learns_what_no_single_column_tells() -> None:
 
 def test_the_same_rows_give_the_same_network_on_any_number_of_cores() -> None:
     with threadpool_limits(2):
-        again = learn(ROWS, BOUGHT, CONFIG)
+        again = learn(ROWS, BOUGHT, config=CONFIG)
     assert again
     np.testing.assert_array_equal(again.raw(ROWS), net().raw(ROWS))
 
 
 def test_a_network_that_has_not_settled_is_not_heard() -> None:
-    assert learn(ROWS, BOUGHT, NetConfig(n_nets=2, n_hidden=16, n_passes=2, seed=0)) is None
+    assert learn(ROWS, BOUGHT, config=NetConfig(n_nets=2, n_hidden=16, n_passes=2, seed=0)) is None
 
 
 def test_trees_and_network_are_averaged_in_log_odds() -> None:

@@ -17,12 +17,12 @@ BOUGHT = FEATURES[:, 0] + RNG.normal(size=len(FEATURES)) > 1
 def ranker(n_bags: int) -> Ranker:
     """Return that of trees alone."""
     config = RankerConfig(n_trees=8)
-    return Ranker(_trees(FEATURES, BOUGHT, config, n_bags), negative_rate=1)
+    return Ranker(_trees(FEATURES, BOUGHT, config=config, n_bags=n_bags), negative_rate=1)
 
 
 def single(seed: int) -> Ranker:
     config = RankerConfig(n_trees=8, seed=seed)
-    return Ranker(_trees(FEATURES, BOUGHT, config, n_bags=1), negative_rate=1)
+    return Ranker(_trees(FEATURES, BOUGHT, config=config, n_bags=1), negative_rate=1)
 
 
 def test_bags_tell_the_mean_log_odds_of_rankers_with_other_seeds() -> None:

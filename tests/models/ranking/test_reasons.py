@@ -37,8 +37,8 @@ def reason_of(days: int | None, gap: float, **features: float) -> tuple[str, flo
     found = reasons_of(
         state,
         state.history.of_customers(one),
-        pairs,
-        row,
+        pairs=pairs,
+        features=row,
         explainer=Explainer(lambda rows, *_: np.zeros((3, len(rows))), row[0]),
         who=one,
     )
@@ -70,11 +70,13 @@ def test_what_was_bought_before_is_told_by_the_clock(
 
 def test_the_clock_of_a_ready_list_says_what_the_repurchase_model_says() -> None:
     shop, _, state = board()
-    known = Repurchase.fit(shop, CUTOFF, Repurchase.Config()).predict(shop, CUTOFF).dropna(subset="due_at")
+    known = (
+        Repurchase.fit(shop, CUTOFF, config=Repurchase.Config()).predict(shop, CUTOFF).dropna(subset="due_at")
+    )
     customers, products = state.history.customers, state.history.products
     product = products.codes(known["product_id"].tolist())
     customer = customers.codes(known["customer_id"].tolist())
-    when = state.due.of_pairs(np.arange(len(customers), dtype=np.int32), customer, product)
+    when = state.due.of_pairs(np.arange(len(customers), dtype=np.int32), customer, product=product)
     days = known["due_at"].to_numpy().astype("datetime64[D]").astype(int)
     np.testing.assert_array_equal(when.day, days)
     np.testing.assert_allclose(when.gap, known["typical_gap_days"].to_numpy(), rtol=1e-6)
@@ -116,7 +118,7 @@ def test_the_reasons_of_a_live_answer_are_those_of_the_ready_list() -> None:
     _, model, state = board()
     live, ready = board_live(), model.ready(state, 20)["for_you"]
     for code, name in enumerate(state.history.customers.all_names()[:20]):
-        found = live.reasons(name, [], [], live.rank(name, k=20))
+        found = live.reasons(name, [], cart=[], picks=live.rank(name, k=20))
         np.testing.assert_array_equal(found.reason, ready.reason[code])
         np.testing.assert_array_equal(found.about, ready.about[code])
         np.testing.assert_allclose(found.number, ready.number[code], rtol=1e-3)
@@ -131,7 +133,7 @@ def test_the_reasons_of_a_live_answer_without_a_cart_tell_of_no_cart() -> None:
     one_way = replace(state.neighbours, product=near, score=np.ones(near.shape, np.float32))
     live = replace(board_live(), state=replace(state, neighbours=one_way))
     picks = [(name, 0.1, "similar") for name in state.history.products.names(foreign)]
-    said = {CODES[code] for code in live.reasons("c000", [], [], picks).reason.tolist()}
+    said = {CODES[code] for code in live.reasons("c000", [], cart=[], picks=picks).reason.tolist()}
     assert "alike" in said and "together" not in said
 
 
@@ -144,7 +146,7 @@ def test_what_is_new_in_the_shop_is_so_for_a_customer_who_is_new_too() -> None:
     pairs = Candidates(one, one, np.array([SOURCES.index("arrivals")], np.uint8), np.array([False]))
     sales = np.array([[1], [1], [0]], float)  # without how it sells the chance falls most
     explainer = Explainer(lambda *_: sales, row[0] + 1)
-    found = reasons_of(state, mine, pairs, row, explainer=explainer, who=one)
+    found = reasons_of(state, mine, pairs=pairs, features=row, explainer=explainer, who=one)
     assert CODES[found.reason[0]] == "new"
 
 
@@ -152,8 +154,8 @@ def test_what_goes_with_the_cart_names_the_product_of_the_cart() -> None:
     _, _, state = board()
     live = board_live()
     cart = state.history.products.names(np.flatnonzero(state.together.product[:, 0] >= 0)[:2])
-    picks = live.rank("c001", [], cart, "bought_together", 5)
-    found = live.reasons("c001", [], cart, picks)
+    picks = live.rank("c001", [], cart=cart, list_name="bought_together", k=5)
+    found = live.reasons("c001", [], cart=cart, picks=picks)
     sources = [source for _, _, source in picks]
     said = {
         CODES[code] for code, source in zip(found.reason, sources, strict=True) if source == "bought_together"
@@ -217,7 +219,7 @@ def test_the_reason_is_the_evidence_without_which_the_chance_falls_most() -> Non
     row, rank = np.nonzero(ready.product[codes] >= 0)
     product, source = ready.product[codes][row, rank], ready.source[codes][row, rank]
     pairs = Candidates(row.astype(np.int32), product, source, source == OWN)
-    features, usual = features_of(state, codes, pairs), board_live().usual
+    features, usual = features_of(state, codes, pairs=pairs), board_live().usual
     left = {}
     for number, family in enumerate(FAMILIES):
         left[family] = model.ranker.chance(np.where(number == FAMILY, usual, features))

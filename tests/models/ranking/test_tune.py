@@ -8,8 +8,8 @@ from models.ranking.tune import SPACE, held_out, tune
 
 def test_the_exam_counts_what_no_candidate_found_too() -> None:
     shop, _, state = board()
-    end = shift_days(CUTOFF, 28, shop.timezone)
-    unseen = held_out(shop, CUTOFF, end, SMALL, horizon_days=28, n_customers=20)
+    end = shift_days(CUTOFF, 28, timezone=shop.timezone)
+    unseen = held_out(shop, CUTOFF, known_until=end, config=SMALL, horizon_days=28, n_customers=20)
     assert len(unseen.n_all) == 20
     assert (unseen.n_all >= unseen.n_new).all()
     assert unseen.bought.sum() <= unseen.n_all.sum()

@@ -18,22 +18,22 @@ from models.ranking.young import levelled
 @cache
 def rankers() -> tuple[Ranker, Ranker]:
     """Return what was learnt, and that at the level of a young shop."""
-    learnt = Ranker.train(learning_rows(shop(), CUTOFF, SMALL, 28), SMALL)
-    return learnt, levelled(learnt, shop(), CUTOFF, SMALL, 28)
+    learnt = Ranker.train(learning_rows(shop(), CUTOFF, config=SMALL, horizon_days=28), SMALL)
+    return learnt, levelled(learnt, shop(), known_until=CUTOFF, config=SMALL, horizon_days=28)
 
 
 @cache
 def today() -> tuple[Floats, Bools]:
     """Return every candidate of everybody at the cutoff, and whether it was then bought."""
-    state = state_of(shop(), CUTOFF, SMALL, 28)
-    truth = state.history.pairs_of(shop().product_labels(CUTOFF, 28, shop().last_midnight))
+    state = state_of(shop(), CUTOFF, config=SMALL, horizon_days=28)
+    truth = state.history.pairs_of(shop().product_labels(CUTOFF, 28, known_until=shop().last_midnight))
 
     def asked(codes: Ints, found: Candidates) -> tuple[Floats, Bools]:
         pair = codes[found.customer].astype(np.int64) * len(state.history.products) + found.product
-        return features_of(state, codes, found), among(pair, truth)
+        return features_of(state, codes, pairs=found), among(pair, truth)
 
     everyone = np.arange(len(state.history.customers), dtype=np.int32)
-    features, bought = zip(*over_candidates(state, everyone, SMALL, asked), strict=True)
+    features, bought = zip(*over_candidates(state, everyone, config=SMALL, work=asked), strict=True)
     return np.concatenate(features), np.concatenate(bought)
 
 
@@ -56,12 +56,12 @@ def test_the_order_of_products_stays_as_learnt() -> None:
 
 
 def test_the_model_is_fitted_at_that_level() -> None:
-    fitted = CrossSell.fit(shop(), CUTOFF, SMALL).ranker
+    fitted = CrossSell.fit(shop(), CUTOFF, config=SMALL).ranker
     assert fitted.level == rankers()[1].level != rankers()[0].level
 
 
 def test_who_brought_everything_back_since_is_asked_of_nobody() -> None:
-    then, now = (shop().history(shift_days(CUTOFF, -days, "UTC")) for days in (28, 0))
+    then, now = (shop().history(shift_days(CUTOFF, -days, timezone="UTC")) for days in (28, 0))
     assert {*then.customers.all_names()} - {*now.customers.all_names()} == {"gone"}
     assert {*then.products.all_names()} <= {*now.products.all_names()}
     assert np.isfinite(rankers()[1].level)
@@ -69,4 +69,4 @@ def test_who_brought_everything_back_since_is_asked_of_nobody() -> None:
 
 def test_a_grown_shop_keeps_what_was_learnt_to_the_bit() -> None:
     ranker = rankers()[0]
-    assert levelled(ranker, shop(), CUTOFF, SMALL, 14) is ranker
+    assert levelled(ranker, shop(), known_until=CUTOFF, config=SMALL, horizon_days=14) is ranker

@@ -34,7 +34,7 @@ def test_scores_of_pairs_are_what_the_tables_say() -> None:
     history = state.history.of_customers(codes)
     codes[1] = -1  # the state does not know this one, whatever they bought
     customer, product = np.repeat(np.arange(3, dtype=np.int32), len(shown)), np.tile(shown, 3)
-    found = state.scores(history, codes, customer, product, cart=np.array(cart, np.int32))
+    found = state.scores(history, codes, customer=customer, product=product, cart=np.array(cart, np.int32))
     for row, who, code in zip(found, customer.tolist(), product.tolist(), strict=True):
         in_cart = cart if who == len(codes) - 1 else []
         expected = slowly(state, history, history.rows(who), int(codes[who]), code, in_cart)

@@ -32,7 +32,7 @@ def electronics(seed: int = 0) -> list[tuple[int, int, int, float]]:
 
 
 def accessories(rows: list, category: np.ndarray, product: int, n: int = 10) -> list[int]:
-    found = together(history_of(rows, 20), category, n).near.product[product]
+    found = together(history_of(rows, 20), category, n=n).near.product[product]
     return found[found >= 0].tolist()
 
 
@@ -71,7 +71,7 @@ def test_chance_and_two_common_orders_are_not_enough() -> None:
     rng = np.random.default_rng(2)
     rows = [(c, int(p), 1 + v, 1.0) for c in range(200) for v in range(3) for p in rng.choice(18, 3, False)]
     rows += [(300 + c, p, 1, 1.0) for c in range(2) for p in (18, 19)]
-    found = together(history_of(rows, 20), NO_CATEGORY, 10).near.product
+    found = together(history_of(rows, 20), NO_CATEGORY, n=10).near.product
     assert (found[18:] == -1).all()
     assert (found >= 0).sum() <= 6  # of 306 pairs, p = .001 each
 
@@ -105,7 +105,9 @@ def test_what_habits_let_expect_is_a_sum_over_customers(rows: list) -> None:
     found, buyers = _meetings(indptr, customer, count.astype(float), share, one, other)
     np.testing.assert_allclose(found, list(slow.values()))
     assert buyers.tolist() == [sum(n[c, p] > 0 < n[c, q] for c in visits) for p, q in slow]
-    all_of_one_kind = _habits(baskets, np.ones(len(rows), bool), np.zeros(len(rows), np.int32), 1)
+    all_of_one_kind = _habits(
+        baskets, np.ones(len(rows), bool), kind=np.zeros(len(rows), np.int32), n_kinds=1
+    )
     assert all_of_one_kind[0] == pytest.approx(sum(slow.values()))
 
 
@@ -118,6 +120,8 @@ def baskets_of(rows: list) -> list[set[int]]:
 
 def test_a_storefront_never_fills_up_with_substitutes_of_the_cart() -> None:
     live = scored().snapshot.live
-    shown = [name for name, _, _ in live.rank(None, [], ["fridges-01"], "bought_together", 60)]
+    shown = [
+        name for name, _, _ in live.rank(None, [], cart=["fridges-01"], list_name="bought_together", k=60)
+    ]
     assert shown
     assert not {*shown} & {*ids_of(FRIDGES)}

@@ -36,7 +36,7 @@ def catalogue() -> pd.DataFrame:
 @cache
 def launched() -> tuple[Shop, CrossSell, ListState]:
     shop = make_shop(Path(mkdtemp()), board_lines(), products=catalogue())
-    model = CrossSell.fit(shop, CUTOFF, SMALL)
+    model = CrossSell.fit(shop, CUTOFF, config=SMALL)
     return shop, model, model.state(shop, CUTOFF)
 
 
@@ -93,7 +93,7 @@ def test_silence_on_sale_counts_against_a_new_product() -> None:
     for days in (1, 7, 20):
         day = np.where(np.isnan(catalogue.launched_day), np.nan, state.history.cutoff_day - days)
         later = replace(catalogue, launched_day=day.astype(np.float32))
-        found = Newcomers.of(state.history, later, table, state.texts, 28)
+        found = Newcomers.of(state.history, later, table=table, near=state.texts, horizon_days=28)
         belief.append(float(found.weight[code_of("new-red")].sum()))
     assert belief[0] > belief[1] > belief[2] > 0
 
@@ -101,4 +101,6 @@ def test_silence_on_sale_counts_against_a_new_product() -> None:
 def test_a_young_shop_has_no_new_products() -> None:
     shop, _, state = launched()
     history = replace(state.history, day=np.maximum(state.history.day, state.history.cutoff_day - 50))
-    assert not Newcomers.of(history, shop.catalogue(CUTOFF), state.table, state.texts, 28).is_new.any()
+    assert not Newcomers.of(
+        history, shop.catalogue(CUTOFF), table=state.table, near=state.texts, horizon_days=28
+    ).is_new.any()

@@ -16,7 +16,7 @@ def choose(n: int = 3000, **options: float) -> Choice:
     world = campaign(n, **options)
     rows = world[["asks", "spend", "recency"]].to_numpy(float)
     risk = {"risk": world["recency"].to_numpy(float)}
-    return choose_policy(rows, Trial.of(world["bought"], world["treated"]), QUICK, risk)
+    return choose_policy(rows, Trial.of(world["bought"], world["treated"]), config=QUICK, given=risk)
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +51,14 @@ def test_of_worlds_without_an_effect_few_are_called_detectable() -> None:
     for seed in range(10):
         world = campaign(600, lift=0.0, seed=seed)
         trial = Trial.of(world["bought"], world["treated"])
-        found.append(choose_policy(rng.random((600, 2)), trial, quick).is_detectable)
+        found.append(choose_policy(rng.random((600, 2)), trial, config=quick).is_detectable)
     assert sum(found) <= 2
 
 
 def test_every_learner_finds_who_is_moved() -> None:
     world = campaign(8000, harm=0.2)
     rows = world[["asks", "spend"]].to_numpy(float)
-    fitted = Fitted.fit(rows, Trial.of(world["bought"], world["treated"]), QUICK)
+    fitted = Fitted.fit(rows, Trial.of(world["bought"], world["treated"]), config=QUICK)
     for name in set(LEARNERS) - {"response"}:
         said = LEARNERS[name](fitted, rows)
         assert said[world["asks"] == 1].mean() - said[world["asks"] == 0].mean() > 0.2, name
@@ -67,7 +67,7 @@ def test_every_learner_finds_who_is_moved() -> None:
 def test_an_amount_is_learnt_as_well_as_an_event() -> None:
     world = campaign(4000)
     trial = Trial.of(world["bought"] * 20.0, world["treated"])
-    found = choose_policy(world[["asks", "spend"]].to_numpy(float), trial, QUICK)
+    found = choose_policy(world[["asks", "spend"]].to_numpy(float), trial, config=QUICK)
     assert found.is_detectable
     assert trial.effect.value == pytest.approx(0.15 * 20, abs=1)
 
@@ -76,13 +76,13 @@ def test_a_targeted_campaign_without_overlap_is_refused_in_words() -> None:
     world = campaign(400)
     certain = np.where(world["treated"] == 1, 1.0, 0.5)
     with pytest.raises(CannotLearn, match="no overlap: .* rows had a propensity below 0.01 or above 0.99"):
-        Trial.of(world["bought"], world["treated"], certain)
+        Trial.of(world["bought"], world["treated"], propensity=certain)
 
 
 def test_without_propensities_of_all_it_says_how_many_are_unknown() -> None:
     world = campaign(400)
     with pytest.raises(CannotLearn, match="propensity is unknown in 400 of 400 rows"):
-        Trial.of(world["bought"], world["treated"], np.full(400, np.nan))
+        Trial.of(world["bought"], world["treated"], propensity=np.full(400, np.nan))
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def play(n: int, rng: np.random.Generator) -> tuple[np.ndarray, Log]:
     mean = (LEVELS + np.tanh(x) @ SLOPES.T)[
         at, action
     ]  # not linear: the outcome model is wrong, as models are
-    return x, Log.of(action, chance[at, action], mean + rng.normal(size=n), n_actions=3)
+    return x, Log.of(action, chance[at, action], reward=mean + rng.normal(size=n), n_actions=3)
 
 
 def true_value() -> float:
@@ -58,7 +58,7 @@ def runs() -> dict[str, np.ndarray]:
         patched.setattr("models.trials.off_policy.N_FOLDS", 2)  # quicker
         for _ in range(N_RUNS):
             x, log = play(N, rng)
-            one = value(log, target(x), cross_fitted(log, x, ridge))
+            one = value(log, target(x), expected=cross_fitted(log, x, fit=ridge))
             for name, estimates in found.items():
                 estimates.append(getattr(one, name))
     return {name: np.array(estimates) for name, estimates in found.items()}
@@ -89,13 +89,13 @@ def test_the_policy_that_was_followed_is_valued_at_what_it_earned() -> None:
 
 
 def test_where_a_policy_agrees_with_half_of_a_coins_decisions_half_of_them_count() -> None:
-    log = Log.of(np.arange(100) % 2, np.full(100, 0.5), np.arange(100.0), n_actions=2)
+    log = Log.of(np.arange(100) % 2, np.full(100, 0.5), reward=np.arange(100.0), n_actions=2)
     assert value(log, np.tile([0.0, 1.0], (100, 1))).n_effective == pytest.approx(50)
 
 
 def test_propensities_that_are_all_too_small_by_one_factor_change_nothing_of_snips() -> None:
     x, log = play(N, np.random.default_rng(7))
-    smaller = Log.of(log.action, log.propensity * 0.97, log.reward, n_actions=3)
+    smaller = Log.of(log.action, log.propensity * 0.97, reward=log.reward, n_actions=3)
     assert value(smaller, target(x)).snips == pytest.approx(value(log, target(x)).snips)
 
 
@@ -103,7 +103,11 @@ def test_decisions_of_one_customer_are_no_news() -> None:
     x, log = play(400, np.random.default_rng(4))
     again = np.repeat(np.arange(400), 4)
     many = Log.of(
-        log.action[again], log.propensity[again], log.reward[again], n_actions=3, customer=again.astype(str)
+        log.action[again],
+        log.propensity[again],
+        reward=log.reward[again],
+        n_actions=3,
+        customer=again.astype(str),
     )
     once, four = value(log, target(x)), value(many, target(x[again]))
     assert four.ips == pytest.approx(once.ips)
@@ -114,15 +118,15 @@ def test_a_policy_that_does_what_was_never_tried_is_refused_in_words() -> None:
     x, log = play(N, np.random.default_rng(5))
     kept = log.action != 2
     only_two = log.propensity[kept] / (1 - logging(x)[kept, 2])
-    part = Log.of(log.action[kept], only_two, log.reward[kept], n_actions=3)
+    part = Log.of(log.action[kept], only_two, reward=log.reward[kept], n_actions=3)
     with pytest.raises(CannotLearn, match="the log does not cover the policy: its weights average"):
         value(part, target(x[kept]))
     with pytest.raises(CannotLearn, match="never takes the action that was taken"):
         value(part, np.tile([0.0, 0.0, 1.0], (kept.sum(), 1)))
     with pytest.raises(CannotLearn, match="never takes the action that was taken"):
-        value(Log.of([], [], [], n_actions=3), np.zeros((0, 3)))
+        value(Log.of([], [], reward=[], n_actions=3), np.zeros((0, 3)))
     with pytest.raises(CannotLearn, match="its weights average 2"):
-        value(Log.of(log.action, log.propensity / 2, log.reward, n_actions=3), logging(x))
+        value(Log.of(log.action, log.propensity / 2, reward=log.reward, n_actions=3), logging(x))
 
 
 def partly_certain(share: float) -> tuple[Log, np.ndarray]:
@@ -130,7 +134,7 @@ def partly_certain(share: float) -> tuple[Log, np.ndarray]:
     rng, certain = np.random.default_rng(6), np.arange(N) < share * N
     action = np.where(certain, 0, rng.random(N) < 0.5).astype(int)
     chance = np.where(certain, 1.0, 0.5)
-    return Log.of(action, chance, rng.gamma(2.0, 5.0, N), n_actions=2), certain
+    return Log.of(action, chance, reward=rng.gamma(2.0, 5.0, N), n_actions=2), certain
 
 
 def test_a_policy_is_refused_where_it_would_do_what_had_no_chance() -> None:
@@ -160,7 +164,7 @@ def test_a_log_that_cannot_be_is_refused_in_words(change, words) -> None:
 
 
 def test_chances_that_do_not_sum_to_one_are_refused() -> None:
-    log = Log.of([0, 1], [0.5, 0.5], [1.0, 1.0], n_actions=2)
+    log = Log.of([0, 1], [0.5, 0.5], reward=[1.0, 1.0], n_actions=2)
     with pytest.raises(InputError, match="sum to 1"):
         value(log, np.ones((2, 2)))
     with pytest.raises(InputError, match="must be 0 or more"):
@@ -171,16 +175,16 @@ def test_chances_that_do_not_sum_to_one_are_refused() -> None:
 
 def test_nothing_is_expected_of_a_customer_by_a_model_that_saw_them_or_another_of_their_decisions() -> None:
     customer, action = np.repeat(np.arange(50.0), 4), np.tile([0, 1], 100)
-    log = Log.of(action, np.full(200, 0.5), np.ones(200), n_actions=2, customer=customer)
+    log = Log.of(action, np.full(200, 0.5), reward=np.ones(200), n_actions=2, customer=customer)
 
     def fit(seen: np.ndarray, _: np.ndarray):
         return lambda asked: np.isin(asked[:, 0], seen[:, 0]).astype(float)
 
-    assert (cross_fitted(log, customer[:, None], fit) == 0).all()
+    assert (cross_fitted(log, customer[:, None], fit=fit) == 0).all()
 
 
 def test_an_action_hardly_tried_is_expected_to_earn_what_all_do() -> None:
     action = np.where(np.arange(200) < 2, 1, 0)
-    log = Log.of(action, np.full(200, 0.5), np.full(200, 7.0), n_actions=2)
-    expected = cross_fitted(log, np.zeros((200, 1)), lambda *_: lambda asked: np.zeros(len(asked)))
+    log = Log.of(action, np.full(200, 0.5), reward=np.full(200, 7.0), n_actions=2)
+    expected = cross_fitted(log, np.zeros((200, 1)), fit=lambda *_: lambda asked: np.zeros(len(asked)))
     np.testing.assert_array_equal(expected, np.tile([0.0, 7.0], (200, 1)))

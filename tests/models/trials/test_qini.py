@@ -74,7 +74,9 @@ def test_a_weight_of_two_is_a_row_twice() -> None:
     trial, rng = trial_of(), np.random.default_rng(1)
     score, times = rng.random(len(trial)), rng.integers(0, 3, len(trial))
     twice = np.repeat(np.arange(len(trial)), times)
-    assert qini(trial, score, times.astype(float)) == pytest.approx(qini(trial.take(twice), score[twice]))
+    assert qini(trial, score, weights=times.astype(float)) == pytest.approx(
+        qini(trial.take(twice), score[twice])
+    )
 
 
 def test_unequal_propensities_are_undone() -> None:
@@ -83,7 +85,7 @@ def test_unequal_propensities_are_undone() -> None:
     rng = np.random.default_rng(0)
     kept = rng.random(len(world)) < np.where(world["treated"] == 1, chance, 1 - chance)
     fair = Trial.of(world["bought"], world["treated"])
-    biased = Trial.of(world["bought"][kept], world["treated"][kept], chance[kept])
+    biased = Trial.of(world["bought"][kept], world["treated"][kept], propensity=chance[kept])
     score = world["asks"].to_numpy(float)
     assert auuc(biased, score[kept]) == pytest.approx(auuc(fair, score), abs=0.01)
     assert biased.effect.value == pytest.approx(fair.effect.value, abs=0.02)

@@ -14,7 +14,7 @@ def test_the_effect_is_over_everybody_however_unevenly_they_were_contacted() -> 
         for bought, n, treated, chance in groups
     ]
     outcome, treated, chance = (np.concatenate(column) for column in zip(*parts, strict=True))
-    trial = Trial.of(outcome, treated, chance)
+    trial = Trial.of(outcome, treated, propensity=chance)
     assert (trial.base, trial.effect.value) == (pytest.approx(0.25), pytest.approx(0.1))
 
 
@@ -38,7 +38,9 @@ def test_weights_make_both_groups_as_large_as_everybody() -> None:
 def test_the_smallest_groups_and_chances_that_can_be_compared_are() -> None:
     treated = np.arange(2 * MIN_PER_GROUP) % 2
     chance = np.where(treated, LEAST_PROPENSITY, 1 - LEAST_PROPENSITY)
-    assert len(Trial.of(np.arange(2 * MIN_PER_GROUP) < 2 * FEWEST_OUTCOMES, treated, chance)) == 100
+    assert (
+        len(Trial.of(np.arange(2 * MIN_PER_GROUP) < 2 * FEWEST_OUTCOMES, treated, propensity=chance)) == 100
+    )
 
 
 def test_of_part_of_a_trial_as_many_are_drawn_as_it_has() -> None:

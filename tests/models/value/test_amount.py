@@ -37,7 +37,7 @@ def logs(rows: pd.DataFrame) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def amount(rows: pd.DataFrame, logs: np.ndarray) -> Amount:
-    return Amount.fit(rows, logs, CONFIG)
+    return Amount.fit(rows, logs, config=CONFIG)
 
 
 def test_the_mean_is_fitted_as_ridge_regression_fits_it(rows: pd.DataFrame, logs: np.ndarray) -> None:
@@ -45,7 +45,7 @@ def test_the_mean_is_fitted_as_ridge_regression_fits_it(rows: pd.DataFrame, logs
     design = np.log1p(rows[list(names)])
     design = (design - design.mean()) / design.std(ddof=0)
     oracle = Ridge(alpha=10.0).fit(design.to_numpy(), logs)
-    fitted = LogLinear.fit_mean(names, rows, logs, ridge=10.0)
+    fitted = LogLinear.fit_mean(names, rows, target=logs, ridge=10.0)
     np.testing.assert_allclose(fitted.score(rows), oracle.predict(design.to_numpy()))
 
 

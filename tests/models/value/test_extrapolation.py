@@ -38,7 +38,7 @@ def test_a_longer_horizon_brings_no_less_and_not_more_than_its_length(
     whole = int(part * longer)
     some, all_ = rows(process, history, part), rows(process, history, whole)
     assert 1 <= days_ratio(some, all_)[0] <= whole / part * (1 + 1e-6)
-    told = extrapolated(learnt(chance), some, all_)
+    told = extrapolated(learnt(chance), some, whole=all_)
     assert chance <= told.chance[0] <= 1
     assert told.figures.days[0] >= 1.4 * chance
     assert told.figures.revenue[0] >= 25.0 * chance
@@ -51,7 +51,7 @@ def test_what_bgnbd_says_of_the_part_becomes_what_it_says_of_the_whole(
     some, all_ = rows(process, history, part), rows(process, history, 3 * part)
     chance = some[CHANCE].to_numpy(float)
     if 1e-6 < chance[0] < 1 - 1e-6:
-        assert extrapolate(chance, some, all_)[0] == pytest.approx(all_[CHANCE][0], rel=1e-6)
+        assert extrapolate(chance, some, whole=all_)[0] == pytest.approx(all_[CHANCE][0], rel=1e-6)
         orders = some[ORDERS].to_numpy(float) * days_ratio(some, all_)
         assert orders[0] == pytest.approx(all_[ORDERS][0], rel=1e-6)
 
@@ -61,7 +61,7 @@ def test_revenue_stays_the_chance_times_what_those_who_order_come_to(
     process: BetaGeoNBD, history: tuple[int, int, int], part: int, chance: float
 ) -> None:
     before = learnt(chance)
-    told = extrapolated(before, rows(process, history, part), rows(process, history, 2 * part))
+    told = extrapolated(before, rows(process, history, part), whole=rows(process, history, 2 * part))
     factor = before.figures.revenue / (before.chance * before.typical)
     np.testing.assert_allclose(told.chance * told.typical * factor, told.figures.revenue, rtol=1e-9)
     np.testing.assert_allclose(told.paid / told.chance, before.paid / before.chance, rtol=1e-9)
@@ -72,10 +72,10 @@ def test_revenue_stays_the_chance_times_what_those_who_order_come_to(
 def test_who_is_certain_to_order_stays_so() -> None:
     process = BetaGeoNBD(1.0, 10.0, 0.8, 3.0)
     some, all_ = (rows(process, (5, 50, 10), days) for days in (30, 90))
-    assert extrapolated(learnt(1.0), some, all_).chance[0] == 1.0
+    assert extrapolated(learnt(1.0), some, whole=all_).chance[0] == 1.0
 
 
 @pytest.mark.parametrize("foreseen", [0.0, 1.0])
 def test_where_bgnbd_is_certain_either_way_a_part_is_told_as_it_is(foreseen: float) -> None:
     some = pd.DataFrame({CHANCE: [foreseen]})
-    assert extrapolate(np.array([0.3]), some, some) == pytest.approx(0.3)
+    assert extrapolate(np.array([0.3]), some, whole=some) == pytest.approx(0.3)

@@ -42,10 +42,10 @@ def test_days_placed_are_counted_whatever_came_back(shop: Shop) -> None:
 
 
 def test_orders_and_churn_are_those_of_orders_as_placed_and_revenue_is_net(shop: Shop) -> None:
-    labels = shop.labels(CUTOFF, 30, shift_days(CUTOFF, 30, "UTC"))
+    labels = shop.labels(CUTOFF, 30, known_until=shift_days(CUTOFF, 30, timezone="UTC"))
     came = labels["n_order_days"]
-    said = Ltv.fit(shop, CUTOFF, Ltv.Config(horizon_days=30)).predict(shop, CUTOFF)
-    lapsed = Churn.fit(shop, CUTOFF, Churn.Config(horizon_days=30)).predict(shop, CUTOFF)
+    said = Ltv.fit(shop, CUTOFF, config=Ltv.Config(horizon_days=30)).predict(shop, CUTOFF)
+    lapsed = Churn.fit(shop, CUTOFF, config=Churn.Config(horizon_days=30)).predict(shop, CUTOFF)
     seen = said.index
     assert said["expected_orders_30d"].sum() == pytest.approx(came.sum(), rel=0.08)
     assert said["expected_revenue_30d"].sum() == pytest.approx(labels["revenue"].sum(), rel=0.12)
@@ -53,8 +53,8 @@ def test_orders_and_churn_are_those_of_orders_as_placed_and_revenue_is_net(shop:
 
 
 def test_each_opinion_of_revenue_knows_who_keeps_nothing(shop: Shop) -> None:
-    came = shop.labels(CUTOFF, 30, shift_days(CUTOFF, 30, "UTC"))["revenue"].sum()
-    model = Ltv.fit(shop, CUTOFF, Ltv.Config(horizon_days=30))
+    came = shop.labels(CUTOFF, 30, known_until=shift_days(CUTOFF, 30, timezone="UTC"))["revenue"].sum()
+    model = Ltv.fit(shop, CUTOFF, config=Ltv.Config(horizon_days=30))
     learnt, structure, _ = model.view.forecasts(model.parts, shop.customer_features(CUTOFF))
     assert learnt.figures.revenue.sum() == pytest.approx(came, rel=0.1)
     assert structure.revenue.sum() == pytest.approx(came, rel=0.15)

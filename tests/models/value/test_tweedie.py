@@ -25,7 +25,7 @@ def test_revenue_is_expected_in_money_though_some_returned_more_than_they_bought
     rich = rows[COLUMNS[0]] > 0
     revenue = np.where(rng.random(N) < 0.5, 0.0, np.where(rich, 100.0, 10.0))
     revenue[rng.random(N) < 0.01] = -30.0
-    expected = tweedie_revenue([window(revenue, rows)], rows, QUICK)
+    expected = tweedie_revenue([window(revenue, rows)], rows, config=QUICK)
     assert expected[rich].mean() == pytest.approx(50, rel=0.2)
     assert expected[~rich].mean() == pytest.approx(5, rel=0.2)
 
@@ -33,4 +33,4 @@ def test_revenue_is_expected_in_money_though_some_returned_more_than_they_bought
 def test_without_all_prices_no_revenue_is_expected() -> None:
     rows = pd.DataFrame({name: np.arange(N, dtype=float) for name in COLUMNS})
     revenue = np.where(np.arange(N) < 3, np.nan, np.arange(N))
-    assert np.isnan(tweedie_revenue([window(revenue, rows)], rows, QUICK)).all()
+    assert np.isnan(tweedie_revenue([window(revenue, rows)], rows, config=QUICK)).all()

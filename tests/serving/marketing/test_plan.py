@@ -47,13 +47,13 @@ def state(tmp_path: Path) -> Iterator[State]:
 
 
 def planned(state: State, period: Period = MONTH) -> list[dict[str, Any]]:
-    return rows_of(state, make_plan(state, everyone(state), period, NOW), period)
+    return rows_of(state, make_plan(state, everyone(state), period=period, now=NOW), period=period)
 
 
 def post(state: State, customer_id: str, moment: datetime, action: str = "survey") -> None:
     event = {"event_id": f"{customer_id}{moment}", "kind": "contact", "customer_id": customer_id}
     asked = {"events": [event | {"action": action, "occurred_at": moment}]}
-    events.post_events(state, EventsRequest.model_validate(asked), NOW)
+    events.post_events(state, EventsRequest.model_validate(asked), now=NOW)
     state.view.sync()
 
 
@@ -77,7 +77,7 @@ def test_what_was_ordered_since_the_scoring_is_not_offered_again(state: State) -
     who, product = offered["customer_id"], offered["product_id"]
     line = {"kind": "order", "product_id": product, "occurred_at": AS_OF}
     asked = {"events": [line | {"event_id": "now", "customer_id": who}]}
-    events.post_events(state, EventsRequest.model_validate(asked), NOW)
+    events.post_events(state, EventsRequest.model_validate(asked), now=NOW)
     state.view.sync()
     goods = [row["product_id"] for row in planned(state) if row["customer_id"] == who]
     assert product not in goods
@@ -85,16 +85,16 @@ def test_what_was_ordered_since_the_scoring_is_not_offered_again(state: State) -
 
 def test_a_contact_names_its_product_the_first_of_the_catalogue_too(state: State) -> None:
     alone = {action.name for action in CATALOGUE if not action.offers_product}
-    found = make_plan(state, everyone(state), MONTH, NOW)
+    found = make_plan(state, everyone(state), period=MONTH, now=NOW)
     first = np.where(found.calendar.product >= 0, 0, -1).astype(np.int32)
-    for row in rows_of(state, replace(found, calendar=replace(found.calendar, product=first)), MONTH):
+    for row in rows_of(state, replace(found, calendar=replace(found.calendar, product=first)), period=MONTH):
         assert row["product_id"] == (None if row["action"] in alone else "p000000")
         assert (row["product_name"] is None) == (row["action"] in alone)
 
 
 def test_whoever_is_asked_for_gets_a_contact_or_is_told_why_not(state: State) -> None:
     asked = ["c000000", "c000001", "nobody", "c000000"]
-    answer = contact_plan(state, PlanRequest(customer_ids=asked), NOW)
+    answer = contact_plan(state, PlanRequest(customer_ids=asked), now=NOW)
     left = [row["customer_id"] for row in answer.not_planned]
     assert sorted({row["customer_id"] for row in answer.contacts} | {*left}) == sorted({*asked})
 
@@ -103,8 +103,8 @@ def test_in_a_large_shop_a_request_is_for_those_most_worth_keeping(
     state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("serving.marketing.plan.CUSTOMERS_AT_ONCE", 10)
-    codes, _ = chosen_customers(state, PlanRequest(limit=5), NOW)
-    best = retention_targets(state, TargetsRequest(budget=1000), NOW).targets[:5]
+    codes, _ = chosen_customers(state, PlanRequest(limit=5), now=NOW)
+    best = retention_targets(state, TargetsRequest(budget=1000), now=NOW).targets[:5]
     assert state.snapshot.customers.names(codes) == [row["customer_id"] for row in best]
 
 
@@ -150,7 +150,7 @@ def test_a_shop_that_keeps_days_without_hours_knows_nobodys(state: State) -> Non
 
 def test_nothing_of_the_first_day_is_planned_for_an_hour_that_is_over(state: State) -> None:
     noon = AS_OF + timedelta(hours=12)
-    rows = rows_of(state, make_plan(state, everyone(state), MONTH, noon), MONTH)
+    rows = rows_of(state, make_plan(state, everyone(state), period=MONTH, now=noon), period=MONTH)
     today = [datetime.fromisoformat(row["at"]) for row in rows if row["on"] == "2026-03-01"]
     assert today and all(at > noon for at in today)
 
@@ -195,7 +195,7 @@ def test_who_is_held_out_is_in_no_plan_and_the_reason_says_so(state: State) -> N
     assert known is not None
     held = replace(known, standing=replace(known.standing, held_out=np.ones(60, bool)))
     none = replace(state, snapshot=replace(state.snapshot, known=held))
-    answer = contact_plan(none, PlanRequest(customer_ids=["c000001"]), NOW)
+    answer = contact_plan(none, PlanRequest(customer_ids=["c000001"]), now=NOW)
     assert answer.contacts == []
     assert "held out" in answer.not_planned[0]["reason"]
     assert barred(none, NOW).all()
@@ -210,7 +210,7 @@ def test_a_plan_asked_for_at_night_begins_tomorrow(state: State) -> None:
 
 def test_a_plan_asked_for_today_in_the_evening_puts_no_contact_in_the_past(state: State) -> None:
     evening = AS_OF + timedelta(hours=21)
-    contacts = contact_plan(state, PlanRequest(first_day=AS_OF.date()), evening).contacts
+    contacts = contact_plan(state, PlanRequest(first_day=AS_OF.date()), now=evening).contacts
     assert min(datetime.fromisoformat(row["at"]) for row in contacts) > evening
 
 
@@ -228,17 +228,20 @@ def test_where_evenings_are_not_quiet_a_plan_begins_today_until_the_last_hour(st
 @pytest.mark.parametrize("first", [date(2026, 2, 28), date(2027, 3, 3), date.min, date.max])
 def test_a_plan_begins_neither_in_the_past_nor_ages_ahead(state: State, first: date) -> None:
     with pytest.raises(Conflict, match="begins between today and a year from now, 2026-03-01"):
-        contact_plan(state, PlanRequest(first_day=first), NOW)
+        contact_plan(state, PlanRequest(first_day=first), now=NOW)
 
 
 def test_a_plan_of_a_scoring_of_long_ago_may_begin_on_its_day_or_on_the_real_one(state: State) -> None:
     later = NOW + timedelta(days=900)
     for first in (AS_OF.date(), later.date()):
-        assert contact_plan(state, PlanRequest(first_day=first), later).contacts[0]["on"] >= first.isoformat()
+        assert (
+            contact_plan(state, PlanRequest(first_day=first), now=later).contacts[0]["on"]
+            >= first.isoformat()
+        )
 
 
 def test_a_request_for_few_contacts_holds_the_worthiest(state: State) -> None:
-    few, many = (contact_plan(state, PlanRequest(limit=n, days=28), NOW).contacts for n in (5, 1000))
+    few, many = (contact_plan(state, PlanRequest(limit=n, days=28), now=NOW).contacts for n in (5, 1000))
     money = "expected_incremental_margin_28d"
     assert sorted(row[money] for row in few) == sorted(row[money] for row in many)[-5:]
 
@@ -248,7 +251,7 @@ def test_a_plan_of_learnt_effects_proposes_no_experiment(state: State) -> None:
     assert known is not None
     wiser = replace(known, learnt={action.name: np.full(60, 0.3) for action in CATALOGUE})
     sure = replace(state, snapshot=replace(state.snapshot, known=wiser))
-    told = [contact_plan(asked, PlanRequest(days=7), NOW) for asked in (state, sure)]
+    told = [contact_plan(asked, PlanRequest(days=7), now=NOW) for asked in (state, sure)]
     assert [(plan.effect, plan.experiment is None) for plan in told] == [("assumed", False), ("learnt", True)]
 
 
@@ -283,7 +286,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("kind", ["csv", "ndjson", "json"])
 def test_every_format_holds_the_same_contacts(home: Path, kind: str) -> None:
-    done, content = write_plan(home, PlanAsked(n_days=14), NOW, kind=kind)
+    done, content = write_plan(home, PlanAsked(n_days=14), now=NOW, kind=kind)
     assert str(done).count("EUR") == 2 and str(done).endswith("within 28 days of each")
     rows: list[dict[str, Any]]
     if kind == "csv":
@@ -297,7 +300,7 @@ def test_every_format_holds_the_same_contacts(home: Path, kind: str) -> None:
 
 
 def test_audiences_are_digests_of_normalised_addresses(home: Path, tmp_path: Path) -> None:
-    write_plan(home, PlanAsked(), NOW, out=tmp_path / "plan.csv", audiences=tmp_path / "ads")
+    write_plan(home, PlanAsked(), now=NOW, out=tmp_path / "plan.csv", audiences=tmp_path / "ads")
     include, exclude = (
         (tmp_path / "ads" / f"{name}.csv").read_text().split() for name in ("include", "exclude")
     )
@@ -308,18 +311,18 @@ def test_audiences_are_digests_of_normalised_addresses(home: Path, tmp_path: Pat
 
 def test_a_format_we_do_not_write_is_refused(home: Path) -> None:
     with pytest.raises(SettingsError, match="csv, ndjson, json"):
-        write_plan(home, PlanAsked(), NOW, kind="xlsx")
+        write_plan(home, PlanAsked(), now=NOW, kind="xlsx")
 
 
 def test_the_format_is_by_default_what_the_file_ends_in(home: Path, tmp_path: Path) -> None:
     for name, begins in {"a.json": "{", "a.NDJSON": '{"on"', "a": "on,at"}.items():
-        write_plan(home, PlanAsked(n_days=3), NOW, out=tmp_path / name)
+        write_plan(home, PlanAsked(n_days=3), now=NOW, out=tmp_path / name)
         assert (tmp_path / name).read_text().startswith(begins)
 
 
 def test_a_day_that_is_none_is_refused(home: Path) -> None:
     with pytest.raises(SettingsError, match="YYYY-MM-DD"):
-        write_plan(home, PlanAsked(first="1 March"), NOW)
+        write_plan(home, PlanAsked(first="1 March"), now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -332,12 +335,14 @@ def test_a_day_that_is_none_is_refused(home: Path) -> None:
 def test_without_a_model_that_offers_take_there_is_no_plan(tmp_path: Path, there: str, reason: str) -> None:
     make_home(tmp_path, replace(make_snapshot(), goods_and_terms=None, models={there: "1"}))
     with pytest.raises(NotFound, match=f"{reason}.*recompra train"):
-        write_plan(tmp_path, PlanAsked(), NOW)
+        write_plan(tmp_path, PlanAsked(), now=NOW)
 
 
 def test_a_plan_speaks_the_shops_language_unless_the_request_names_one(state: State) -> None:
     brazilian = replace(state, snapshot=replace(state.snapshot, locale="pt-BR"))
-    here, there = (contact_plan(brazilian, PlanRequest(locale=name, limit=5), NOW) for name in (None, "en"))
+    here, there = (
+        contact_plan(brazilian, PlanRequest(locale=name, limit=5), now=NOW) for name in (None, "en")
+    )
     assert here.contacts and all("de margem, já descontado o custo" in row["reason"] for row in here.contacts)
     assert all("of margin after its cost" in row["reason"] for row in there.contacts)
     told = {row["reason"] for row in here.not_planned}

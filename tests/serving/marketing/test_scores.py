@@ -49,7 +49,7 @@ def state(home: Path, tmp_path: Path) -> Iterator[State]:
 
 
 def page(state: State, home: Path, **asked: Any) -> ScoresPage:
-    return ScoresQuery.of(state, ScoresRequest(**asked), home).page()
+    return ScoresQuery.of(state, ScoresRequest(**asked), home=home).page()
 
 
 def walk(state: State, home: Path, **asked: Any) -> list[dict[str, Any]]:
@@ -136,10 +136,10 @@ def test_a_filter_of_what_no_model_gives_says_what_there_is(state: State, home: 
 
 
 def test_an_erased_customer_is_in_no_page_and_in_no_stream(state: State, home: Path) -> None:
-    before = ScoresQuery.of(state, ScoresRequest(limit=None, format="csv"), home)
+    before = ScoresQuery.of(state, ScoresRequest(limit=None, format="csv"), home=home)
     rights.forget(state.view.store, "c000003", now=NOW)
     state.view.sync()
-    after = ScoresQuery.of(state, ScoresRequest(limit=None, format="csv"), home)
+    after = ScoresQuery.of(state, ScoresRequest(limit=None, format="csv"), home=home)
     assert b"c000003" not in sent(after.file().answer("csv", Accepted()))
     assert before.tag != after.tag
     assert "c000003" not in [row["customer_id"] for row in page(state, home).scores]
@@ -154,7 +154,7 @@ def test_who_was_refreshed_has_their_newest_row_in_pages_and_streams(state: Stat
     moved = dict.fromkeys(before[3]) | {"customer_id": "c000003", SCORES[0]: 0.125}
     assert after[3] == moved | {"as_of": NOW.isoformat()}
     assert after[:3] + after[4:] == before[:3] + before[4:]
-    query = ScoresQuery.of(state, ScoresRequest(format="ndjson"), home)
+    query = ScoresQuery.of(state, ScoresRequest(format="ndjson"), home=home)
     text = sent(query.file().answer("ndjson", Accepted())).decode()
     assert [json.loads(line) for line in text.splitlines()] == after
 
@@ -179,14 +179,17 @@ def test_a_page_has_an_end_and_a_file_has_everybody(
 ) -> None:
     monkeypatch.setattr(scores, "MAX_ROWS", 7)
     assert len(page(state, home, limit=None).scores) == 7
-    assert sum(map(len, ScoresQuery.of(state, ScoresRequest(format="csv", limit=None), home).blocks())) == 20
+    assert (
+        sum(map(len, ScoresQuery.of(state, ScoresRequest(format="csv", limit=None), home=home).blocks()))
+        == 20
+    )
 
 
 def test_who_is_erased_while_a_stream_is_sent_is_not_in_the_rest_of_it(
     state: State, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scores, "BLOCK", 3)
-    blocks = ScoresQuery.of(state, ScoresRequest(format="csv"), home).blocks()
+    blocks = ScoresQuery.of(state, ScoresRequest(format="csv"), home=home).blocks()
     assert len(next(blocks)) == 3
     rights.forget(state.view.store, "c000007", now=NOW)
     state.view.sync()
@@ -211,7 +214,7 @@ def test_a_stream_holds_what_the_pages_hold(
 ) -> None:
     monkeypatch.setattr(scores, "BLOCK", 3)
     whole = page(state, home, limit=100).scores
-    query = ScoresQuery.of(state, ScoresRequest(limit=None, format=kind), home)  # type: ignore[arg-type]
+    query = ScoresQuery.of(state, ScoresRequest(limit=None, format=kind), home=home)  # type: ignore[arg-type]
     text = sent(query.file().answer(kind, Accepted())).decode()
     if kind == "ndjson":
         assert [json.loads(line) for line in text.splitlines()] == whole
@@ -232,37 +235,37 @@ def test_a_walk_keeps_nothing_of_its_file_in_memory(home: Path) -> None:
 
 
 def test_a_file_of_a_page_names_the_next_one(state: State, home: Path) -> None:
-    query = ScoresQuery.of(state, ScoresRequest(limit=3, format="csv"), home)
+    query = ScoresQuery.of(state, ScoresRequest(limit=3, format="csv"), home=home)
     assert query.file().headers["x-next-cursor"] == "20260301T0000-0001:3"
     assert sent(query.file().answer("csv", Accepted())).count(b"\n") == 4
 
 
 def test_money_comes_with_its_currency(state: State, home: Path) -> None:
-    file = ScoresQuery.of(state, ScoresRequest(limit=3, format="csv"), home).file()
+    file = ScoresQuery.of(state, ScoresRequest(limit=3, format="csv"), home=home).file()
     assert page(state, home).currency == file.answer("csv", Accepted()).headers["x-currency"] == "EUR"
 
 
 def test_a_currency_that_no_header_can_hold_stops_no_file(state: State, home: Path) -> None:
     in_signs = replace(state, snapshot=replace(state.snapshot, currency="€"))
-    answer = ScoresQuery.of(in_signs, ScoresRequest(format="csv"), home).file().answer("csv", Accepted())
+    answer = ScoresQuery.of(in_signs, ScoresRequest(format="csv"), home=home).file().answer("csv", Accepted())
     assert "x-currency" not in answer.headers
     assert page(in_signs, home).currency == "€"
 
 
 def test_who_has_a_file_already_is_told_so_and_gets_it_anew_once_it_changes(state: State, home: Path) -> None:
-    query = ScoresQuery.of(state, ScoresRequest(limit=3, format="csv"), home)
+    query = ScoresQuery.of(state, ScoresRequest(limit=3, format="csv"), home=home)
     first = query.file().answer("csv", Accepted())
     again = query.file().answer("csv", Accepted.of({"if-none-match": first.headers["etag"]}))
     assert (again.status_code, again.body) == (304, b"")
     assert again.headers["etag"] == first.headers["etag"]
     others = [ScoresRequest(limit=4, format="csv"), ScoresRequest(limit=3, format="csv", min_n_orders=2)]
-    tags = {ScoresQuery.of(state, asked, home).tag for asked in others}
-    tags.add(ScoresQuery.of(newer_than(state), ScoresRequest(limit=3, format="csv"), home).tag)
+    tags = {ScoresQuery.of(state, asked, home=home).tag for asked in others}
+    tags.add(ScoresQuery.of(newer_than(state), ScoresRequest(limit=3, format="csv"), home=home).tag)
     assert len(tags | {query.tag}) == 4
 
 
 def test_a_stream_is_packed_for_who_takes_it(state: State, home: Path) -> None:
-    file = ScoresQuery.of(state, ScoresRequest(limit=None, format="ndjson"), home).file
+    file = ScoresQuery.of(state, ScoresRequest(limit=None, format="ndjson"), home=home).file
     plain, small = (
         file().answer("ndjson", Accepted()),
         file().answer("ndjson", Accepted.of({"accept-encoding": "br, gzip"})),
@@ -360,11 +363,18 @@ def test_it_says_so_in_the_shops_language(state: State, home: Path) -> None:
 
 def test_a_file_says_so_in_a_header(state: State, home: Path) -> None:
     def headers(of: State) -> Any:
-        return ScoresQuery.of(of, ScoresRequest(format="csv"), home).file().answer("csv", Accepted()).headers
+        return (
+            ScoresQuery.of(of, ScoresRequest(format="csv"), home=home)
+            .file()
+            .answer("csv", Accepted())
+            .headers
+        )
 
     assert headers(carried(state))["x-notes"] == "carried:churn"
     assert "x-notes" not in headers(state)
-    targets = rows_answer([], ("customer_id",), "csv", Accepted(), notes="carried:churn, carried:ltv")
+    targets = rows_answer(
+        [], ("customer_id",), kind="csv", asked=Accepted(), notes="carried:churn, carried:ltv"
+    )
     assert targets.headers["x-notes"] == "carried:churn, carried:ltv"
 
 

@@ -32,7 +32,7 @@ def state(tmp_path: Path) -> Iterator[State]:
 
 def ask(state: State, budget: float = 5.0, actions: list[str] | None = None) -> Targets:
     asked = TargetsRequest(budget=budget, actions=ACTIONS if actions is None else actions)
-    return targets_by_action(state, asked, NOW)
+    return targets_by_action(state, asked, now=NOW)
 
 
 def test_the_budget_is_spent_on_the_actions_asked_for(state: State) -> None:
@@ -106,7 +106,10 @@ def test_without_what_is_known_of_customers_it_says_what_to_do(state: State) -> 
 
 def test_targets_are_told_in_the_language_asked_for(state: State) -> None:
     asked = [TargetsRequest(budget=5.0, actions=actions, locale="pt") for actions in ([], ACTIONS)]
-    plain, by_action = retention_targets(state, asked[0], NOW), targets_by_action(state, asked[1], NOW)
+    plain, by_action = (
+        retention_targets(state, asked[0], now=NOW),
+        targets_by_action(state, asked[1], now=NOW),
+    )
     assert "no orçamento; supõe-se que um contato retenha" in plain.reason
     assert "cada um com a ação que mais rende" in by_action.reason
     assert re.search(r"pelo menos \d+,\d\d% do que", by_action.reason)

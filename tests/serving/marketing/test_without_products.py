@@ -45,7 +45,7 @@ def scored(folder: Path, *, products: bool, value: bool = True, more: str = RULE
     home = make_home(folder, lines if products else lines.drop(columns="product_id"), more=more)
     models: dict[str, Model] = {"churn": FakeChurn(FakeConfig(), MOMENT)}
     models |= {"ltv": FakeValue(FakeConfig(), MOMENT)} if value else {}
-    models |= {"popular": Popular.fit(Shop(home), MOMENT, Popular.Config())} if products else {}
+    models |= {"popular": Popular.fit(Shop(home), MOMENT, config=Popular.Config())} if products else {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(score, "Registry", registry_of(models, dict.fromkeys(models, "1")))
         score.score(home, MOMENT)
@@ -73,26 +73,26 @@ def test_the_next_best_offer_is_a_contact_without_a_product(state: State) -> Non
 
 
 def test_a_plan_holds_contacts_and_says_what_it_cannot_hold(state: State, home: Path) -> None:
-    plan = contact_plan(state, PlanRequest(), NOW)
+    plan = contact_plan(state, PlanRequest(), now=NOW)
     assert {row["action"] for row in plan.contacts} <= ALONE and plan.contacts
     assert {row["product_id"] for row in plan.contacts} == {None}
     assert plan.switched_off == OFF
-    written, content = write_plan(home, PlanAsked(n_days=14), NOW, kind="ndjson")
+    written, content = write_plan(home, PlanAsked(n_days=14), now=NOW, kind="ndjson")
     assert written.n_contacts == len(content.splitlines()) > 0 and written.switched_off == OFF
 
 
 def test_targets_with_and_without_actions_are_chosen(state: State) -> None:
     for asked, choose in (([], retention_targets), (["thank_you", "survey"], targets_by_action)):
-        assert choose(state, TargetsRequest(budget=1.0, actions=asked), NOW).n_targets == 10
+        assert choose(state, TargetsRequest(budget=1.0, actions=asked), now=NOW).n_targets == 10
     with pytest.raises(NotFound, match=r"'cross_sell' without a product.*win_back"):
-        targets_by_action(state, TargetsRequest(budget=1.0, actions=["cross_sell"]), NOW)
+        targets_by_action(state, TargetsRequest(budget=1.0, actions=["cross_sell"]), now=NOW)
 
 
 def test_an_order_since_settles_there_too(state: State) -> None:
     who = next(offer.customer_id for offer in offers(state) if offer.action == "contact")
     named = "p00" if len(state.snapshot.catalogue.products) else None
     order = {"event_id": who, "kind": "order", "customer_id": who, "product_id": named}
-    events.post_events(state, EventsRequest.model_validate({"events": [order]}), NOW)
+    events.post_events(state, EventsRequest.model_validate({"events": [order]}), now=NOW)
     state.view.sync()
     assert "has only just arrived" in ask(state, who).reason
 
@@ -115,11 +115,11 @@ def test_where_value_is_not_known_either_nothing_can_be_weighed(tmp_path: Path, 
     with pytest.raises(
         NotFound, match=r"no next_best_offer.*need both churn and ltv, in money.*recompra train"
     ):
-        write_plan(home, PlanAsked(), NOW)
+        write_plan(home, PlanAsked(), now=NOW)
 
 
 def ask(state: State, customer_id: str) -> Any:
-    return next_best_offer(state, OfferRequest(customer_id=customer_id), NOW)
+    return next_best_offer(state, OfferRequest(customer_id=customer_id), now=NOW)
 
 
 def offers(state: State) -> Iterator[Any]:

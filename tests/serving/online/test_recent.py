@@ -41,7 +41,7 @@ def state(tmp_path: Path) -> Iterator[State]:
 
 def post(state: State, *rows: dict[str, Any]) -> None:
     posted = [{"event_id": f"e{number}"} | row for number, row in enumerate(rows)]
-    events.post_events(state, EventsRequest.model_validate({"events": posted}), NOW)
+    events.post_events(state, EventsRequest.model_validate({"events": posted}), now=NOW)
     state.view.sync()
 
 
@@ -71,13 +71,13 @@ def test_a_customer_alone_stands_where_they_stand_among_all(state: State) -> Non
         *(order(99, 3), contact(99, "survey", 1)),  # of whom the scoring knows nothing
     )
     codes, everybody = rng.permutation(30).astype(np.int32), Recent.read(state, NOW)
-    people, standing = everybody.people(state, codes), everybody.standing(state, codes, NOW)
+    people, standing = everybody.people(state, codes), everybody.standing(state, codes, now=NOW)
     product = rng.integers(-1, 12, (30, 8)).astype(np.int32)
     for row, customer_id in enumerate(state.snapshot.customers.names(codes)):
-        alone, code = Recent.of_one(state, customer_id, NOW), codes[row : row + 1]
+        alone, code = Recent.of_one(state, customer_id, now=NOW), codes[row : row + 1]
         assert alone.people(state, code).n_contacts_28d[0] == people.n_contacts_28d[row]
         for field in fields(standing):
-            mine = getattr(alone.standing(state, code, NOW), field.name)[0]
+            mine = getattr(alone.standing(state, code, now=NOW), field.name)[0]
             np.testing.assert_array_equal(mine, getattr(standing, field.name)[row], field.name)
         both = (bought(recent, state, code, product[[row]]) for recent in (alone, everybody))
         np.testing.assert_array_equal(*both)
@@ -91,7 +91,7 @@ def test_what_was_ordered_settles_by_its_own_days_and_the_unknown_by_the_slowest
     known = replace(known, standing=replace(known.standing, settles_in=waiting))
     slow = replace(state, snapshot=replace(state.snapshot, known=known))
     codes = np.array([0, 1, 2, 3], np.int32)
-    settles = Recent.read(slow, AS_OF).standing(slow, codes, AS_OF).settles_in
+    settles = Recent.read(slow, AS_OF).standing(slow, codes, now=AS_OF).settles_in
     slowest = len(state.snapshot.catalogue.products) - 1
     assert settles.tolist()[1:] == [3, slowest, 9] and settles[0] <= 0
 
@@ -99,7 +99,7 @@ def test_what_was_ordered_settles_by_its_own_days_and_the_unknown_by_the_slowest
 def test_every_clock_goes_on_from_the_scoring_to_the_day_asked_for(state: State) -> None:
     assert state.snapshot.known is not None
     then, codes = state.snapshot.known.standing, np.arange(30, dtype=np.int32)
-    now = Recent.read(state, NOW).standing(state, codes, NOW, days_ahead=2)
+    now = Recent.read(state, NOW).standing(state, codes, now=NOW, days_ahead=2)
     np.testing.assert_array_equal(now.since, then.since + 14)
 
 
@@ -115,7 +115,7 @@ def test_contacts_of_the_last_week_and_of_the_last_four_are_counted(state: State
     recent, code = Recent.read(state, NOW), np.array([1], np.int32)
     before = state.snapshot.people.take(code).n_contacts_28d[0]
     assert recent.people(state, code).n_contacts_28d[0] == before + 3
-    standing = recent.standing(state, code, NOW)
+    standing = recent.standing(state, code, now=NOW)
     assert standing.n_contacts_7d[0] == 2
     assert standing.since_action[0, [NAMES.index("survey"), NAMES.index("thank_you")]].tolist() == [6, 1]
 
@@ -133,5 +133,5 @@ def test_only_contacts_of_the_last_four_weeks_that_the_scoring_does_not_count_it
 
 def test_a_plan_for_nobody_known_is_answered_after_others_have_ordered(state: State) -> None:
     post(state, order(1, 3), contact(2, NAMES[0], 1))
-    plan = contact_plan(state, PlanRequest(customer_ids=["nobody"]), NOW)
+    plan = contact_plan(state, PlanRequest(customer_ids=["nobody"]), now=NOW)
     assert [left["customer_id"] for left in plan.not_planned] == ["nobody"]

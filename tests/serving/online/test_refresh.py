@@ -59,7 +59,7 @@ def store(home: Path, database: str) -> Iterator[Store]:
 
 @pytest.fixture
 def refresher(home: Path, store: Store) -> Refresher:
-    return Refresher(home, lambda: NOW, store)
+    return Refresher(home, lambda: NOW, store=store)
 
 
 def event(number: int, customer: str = "c03", **more: Any) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def test_refreshed_equals_a_full_scoring_of_a_warehouse_with_the_same_events(
     seen = [name for name in whole.customers_seen(cutoff) if name in ids]
     assert [row["customer_id"] for row in rows] == seen
     assert [row["features"] for row in rows] == shown(whole.customer_features(cutoff).reindex(seen))
-    for row, wanted in zip(rows, shown(scores_of(models, whole, cutoff, seen)), strict=True):
+    for row, wanted in zip(rows, shown(scores_of(models, whole, cutoff=cutoff, names=seen)), strict=True):
         assert row["scores"] == pytest.approx(wanted, abs=2e-6)
 
 
@@ -135,7 +135,7 @@ def test_an_order_is_in_the_features_and_scores_after_one_look(
     assert not refresher.look()
     store.keep([event(1), event(2)])
     assert refresher.look()
-    row = refreshed.of_customer(store, STAMP, "c03")
+    row = refreshed.of_customer(store, STAMP, customer_id="c03")
     assert row is not None
     assert row.features["n_orders"] == before.features.row(code)["n_orders"] + 2  # type: ignore[operator]
     assert row.scores["expected_revenue_28d"] != before.scores.row(code)["expected_revenue_28d"]
@@ -148,7 +148,7 @@ def test_an_order_is_in_the_features_and_scores_after_one_look(
 def test_somebody_new_has_scores_from_the_first_order(refresher: Refresher, store: Store) -> None:
     store.keep([event(1, "somebody new")])
     refresher.look()
-    row = refreshed.of_customer(store, STAMP, "somebody new")
+    row = refreshed.of_customer(store, STAMP, customer_id="somebody new")
     assert row is not None
     assert row.features["n_orders"] == 1.0
     assert row.scores["churn_probability_28d"] is not None
@@ -181,7 +181,7 @@ def test_a_refresh_holds_what_happened_within_28_days_whatever_came_later(
     last, late = (AS_OF + refreshed.LASTS - timedelta(seconds=n) for n in (1, 0))
     store.keep([event(1, occurred_at=last), event(2, occurred_at=late)])
     refresher.look()
-    row = refreshed.of_customer(store, STAMP, "c03")
+    row = refreshed.of_customer(store, STAMP, customer_id="c03")
     assert row is not None and row.as_of == (last + INSTANT).isoformat()
     assert row.features["days_since_last_order"] == 0
 
@@ -205,7 +205,7 @@ def test_a_watcher_that_starts_again_does_what_was_left_and_no_more(
     store.keep([event(1)])
     refresher.look()
     store.keep([event(2, "c04")])
-    again = Refresher(home, lambda: NOW, store)
+    again = Refresher(home, lambda: NOW, store=store)
     assert again.look()
     assert again.status.refreshed == 1
     assert refreshed.names(store, STAMP) == {"c03", "c04"}
@@ -242,7 +242,7 @@ def test_a_poison_event_costs_its_customer_the_refresh_and_nobody_else(
 
 def test_without_loadable_models_the_old_scores_stay_and_it_is_said(home: Path, store: Store) -> None:
     (home / "models" / "churn" / "1" / "model.json").write_text("{")
-    broken = Refresher(home, lambda: NOW, store)
+    broken = Refresher(home, lambda: NOW, store=store)
     store.keep([event(1)])
     assert not broken.look()
     told = WatcherStatus.read(home)
@@ -274,13 +274,13 @@ def test_a_full_disk_stops_no_refresh_and_no_watcher(
     monkeypatch.setattr(WatcherStatus, "write", full)
     store.keep([event(1)])
     assert refresher.look()
-    assert refreshed.of_customer(store, STAMP, "c03") is not None
+    assert refreshed.of_customer(store, STAMP, customer_id="c03") is not None
 
 
 def test_models_that_load_but_cannot_predict_stop_all_refreshes_and_lose_no_event(
     home: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refresher = Refresher(home, lambda: NOW, store)
+    refresher = Refresher(home, lambda: NOW, store=store)
     assert not refresher.look()
 
     def fail(*_: object) -> None:

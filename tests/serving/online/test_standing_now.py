@@ -122,13 +122,16 @@ def test_customers_stand_where_an_ingest_of_the_same_orders_puts_them(
     keep(state, events)
     ordered = {row["customer_id"] for row in events if row["kind"] == "order"}
     shop, everyone = later(home, events), Vocabulary.of([*names, *NEW])
-    standing, people = read_standing(shop, NOW, everyone), read_people(shop, NOW, everyone)
+    standing, people = (
+        read_standing(shop, NOW, customers=everyone),
+        read_people(shop, NOW, customers=everyone),
+    )
     codes = state.snapshot.customers.codes(names)
-    same(Recent.read(state, NOW).standing(state, codes, NOW), standing, everyone.codes(names))
+    same(Recent.read(state, NOW).standing(state, codes, now=NOW), standing, everyone.codes(names))
     for name in ordered & {*NEW}:
         known, row = admitted(state, name), np.zeros(1, np.int32)
-        recent, there = Recent.of_one(known, name, NOW), everyone.codes([name])
-        same(recent.standing(known, row, NOW), standing, there)
+        recent, there = Recent.of_one(known, name, now=NOW), everyone.codes([name])
+        same(recent.standing(known, row, now=NOW), standing, there)
         mine = recent.people(known, row)
         assert mine.consent_recorded and mine.consent == people.consent[there]
         assert mine.n_contacts_28d == people.n_contacts_28d[there]
@@ -143,8 +146,8 @@ def test_who_ordered_since_is_weighed_by_refreshed_scores_among_all(state: State
         refreshed.keep(state.view.store, [row | {"features": {}, "scores": scores}])
     everyone = Recent.read(state, NOW)
     codes = state.snapshot.customers.codes(["c01", "c02"])
-    standing, known = everyone.standing(state, codes, NOW), admitted(state, NEW[0])
-    alone = Recent.of_one(known, NEW[0], NOW).standing(known, np.zeros(1, np.int32), NOW)
+    standing, known = everyone.standing(state, codes, now=NOW), admitted(state, NEW[0])
+    alone = Recent.of_one(known, NEW[0], now=NOW).standing(known, np.zeros(1, np.int32), now=NOW)
     assert (standing.risk[0], standing.margin[0], standing.rank[0]) == (0.5, 60.0, 1.0)
     assert (alone.risk[0], alone.margin[0], alone.rank[0]) == (0.5, 60.0, 1.0)
     before = state.snapshot.known.standing  # type: ignore[union-attr]

@@ -16,7 +16,7 @@ from serving.reports.demand import demand, guests_counted, season_unknown, table
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home whose registry holds one champion: a clock that learnt from all but the last 28 days."""
     made = make_home(tmp_path_factory.mktemp("shop"), order_lines(), products=products())
-    Repurchase.fit(Shop(made), parse_cutoff("2024-06-21"), RepurchaseConfig()).save(made / "clock")
+    Repurchase.fit(Shop(made), parse_cutoff("2024-06-21"), config=RepurchaseConfig()).save(made / "clock")
 
     class OneChampion:
         def __init__(self, home: Path) -> None:

@@ -48,7 +48,7 @@ def test_rows_are_those_of_who_is_left_and_of_who_bought_no_product_there_are_no
     assert build.names[:3] == ["a", "c000", "c002"] and len(build.names) == n
     assert build.history.customers.all_names() == build.names
     assert build.ready()["for_you"].product[:3, 0].tolist() == [-1, 0, 2]
-    told = build.learnt(ActionTable.of([KEEP], Economics(), ContactPolicy()))[KEEP.name]
+    told = build.learnt(ActionTable.of([KEEP], Economics(), policy=ContactPolicy()))[KEEP.name]
     orders = shop.customer_features(CUTOFF).loc[build.names, "n_orders"]
     np.testing.assert_array_equal(told, orders)
 
@@ -77,7 +77,7 @@ def test_demand_and_the_states_of_lists_are_saved_beside_a_scoring(tmp_path: Pat
     demand = pd.DataFrame({"product_id": ["p1"], "expected_units_28d": [3.0]})
     models: dict[str, Any] = {
         "churn": FakeChurn(FakeConfig(), CUTOFF),
-        "repurchase": SimpleNamespace(state=lambda *_: None, demand=lambda *_: demand),
+        "repurchase": SimpleNamespace(state=lambda *_: None, demand=lambda *_, **__: demand),
         "cross_sell": SimpleNamespace(
             state=lambda *_: None, save_state=lambda _, folder: saved.append(("lists", folder))
         ),

@@ -13,7 +13,7 @@ RISKS = np.array([0.85, 0.95] * 200)
 def test_a_quarter_of_the_known_customers_a_week_would_show_the_share_saved_of_those_at_risk(
     save_rate: float,
 ) -> None:
-    plan = propose(100, 0.1, 0.9 * save_rate, n_customers=400)
+    plan = propose(100, 0.1, effect=0.9 * save_rate, n_customers=400)
     for risks in (RISKS, np.append(RISKS, [np.nan] * 100)):  # of some nothing is known
         told = proposed(risks, save_rate=save_rate, held_out_share=0.0)
         assert told is not None and str(plan) in told and told.endswith(SETTING)

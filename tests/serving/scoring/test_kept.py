@@ -63,7 +63,7 @@ def test_the_nearest_to_what_is_wanted_serves_meanwhile(
     tmp_path: Path, made: list[str], wanted: str, found: int
 ) -> None:
     keep(tmp_path, *made)
-    pointer = way_back(tmp_path, versions(wanted), versions(made[-1]))
+    pointer = way_back(tmp_path, versions(wanted), served=versions(made[-1]))
     assert pointer is not None
     assert pointer.stamp.endswith(f"{found:04d}")
     assert pointer.models == versions(made[found])
@@ -83,20 +83,20 @@ def test_a_promotion_or_what_was_never_scored_waits_for_its_scoring(
     tmp_path: Path, made: list[str], wanted: str
 ) -> None:
     keep(tmp_path, *made)
-    assert way_back(tmp_path, versions(wanted), versions(made[-1])) is None
+    assert way_back(tmp_path, versions(wanted), served=versions(made[-1])) is None
 
 
 def test_a_scoring_whose_card_is_broken_is_none_to_go_back_to(tmp_path: Path) -> None:
     keep(tmp_path, "a1", "a2")
     (tmp_path / "lists" / "20260301T0000-0000" / "manifest.json").write_text("{")
-    assert way_back(tmp_path, versions("a1"), versions("a2")) is None
+    assert way_back(tmp_path, versions("a1"), served=versions("a2")) is None
 
 
 def test_a_scoring_still_being_written_is_none_to_go_back_to(tmp_path: Path) -> None:
     keep(tmp_path, "a1", "a2")
     first = tmp_path / "lists" / "20260301T0000-0000"
     first.rename(first.with_name(f".{first.name}"))
-    assert way_back(tmp_path, versions("a1"), versions("a2")) is None
+    assert way_back(tmp_path, versions("a1"), served=versions("a2")) is None
 
 
 def test_what_answered_at_a_moment_is_known(tmp_path: Path) -> None:

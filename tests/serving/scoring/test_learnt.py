@@ -26,8 +26,8 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     folder: Path = tmp_path_factory.mktemp("learnt")
     shop = make_shop(folder, **tables())
     models = {
-        "uplift": Uplift.fit(shop, CUTOFF, QUICK),
-        "next_best_offer": NextBestOffer.fit(shop, CUTOFF, OfferConfig()),
+        "uplift": Uplift.fit(shop, CUTOFF, config=QUICK),
+        "next_best_offer": NextBestOffer.fit(shop, CUTOFF, config=OfferConfig()),
         "churn": FakeChurn(FakeConfig(), CUTOFF),
         "ltv": FakeValue(FakeConfig(), CUTOFF),
     }

@@ -81,9 +81,9 @@ SHOPS = {
 def served(folder: Path, name: str, *, ranked: bool = True) -> tuple[Shop, Snapshot]:
     lines, catalogue = SHOPS[name]()
     shop = make_shop(folder, lines, **({} if catalogue is None else {"products": catalogue}))
-    models: dict[str, Model] = {"popular": Popular.fit(shop, CUTOFF, Popular.Config())}
+    models: dict[str, Model] = {"popular": Popular.fit(shop, CUTOFF, config=Popular.Config())}
     if ranked:
-        models["cross_sell"] = CrossSell.fit(shop, CUTOFF, QUICK)
+        models["cross_sell"] = CrossSell.fit(shop, CUTOFF, config=QUICK)
     made = Build(shop, CUTOFF, models, dict.fromkeys(models, "1"), Forgotten(b"", frozenset()))
     write(folder / "scoring", made.snapshot(), more=made.save_more)
     return shop, load(folder / "scoring")
@@ -158,7 +158,7 @@ def unranked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, S
 
 def test_without_a_ranker_lists_hold_the_customers_own_habits(unranked: tuple[Shop, State]) -> None:
     shop, state = unranked
-    expected = Popular.fit(shop, CUTOFF, Popular.Config())
+    expected = Popular.fit(shop, CUTOFF, config=Popular.Config())
     lists = expected.recommend(expected.state(shop, CUTOFF), ["c004"], k=10).groupby("list")["product_id"]
     for name, products in lists:
         answer = ask(state, customer_id="c004", list=name, k=10, details=True)

@@ -68,7 +68,7 @@ def test_numbers_may_differ_by_rounding_only_and_a_missing_column_differs_everyw
     nan, one = np.nan, 1.0
     served = pd.DataFrame({"n": [one, one, nan, one], "text": ["a", None, "a", "a"], "old": one})
     anew = pd.DataFrame({"n": [1.000001, 1.00001, nan, nan], "text": ["a", None, None, "b"], "new": one})
-    differ = Counter(_differing("refresh: ", Columns.of(served), range(4), anew))
+    differ = Counter(_differing("refresh: ", Columns.of(served), codes=range(4), frame=anew))
     assert differ == {"refresh: n": 2, "refresh: text": 2, "refresh: old": 4, "refresh: new": 4}
 
 
@@ -139,4 +139,4 @@ def test_an_older_order_ingested_since_is_refused(home: Path, tmp_path: Path) ->
 def test_a_scoring_that_keeps_nothing_of_products_is_refused_in_words(home: Path) -> None:
     next(home.glob("lists/*/excerpt/product_days.parquet")).unlink()
     with pytest.raises(ArtefactError, match=r"keeps no rows to refresh from.*score again"):
-        excerpt_of(home, Pointer.read(home).stamp, refreshing.AS_OF)
+        excerpt_of(home, Pointer.read(home).stamp, as_of=refreshing.AS_OF)

@@ -47,7 +47,7 @@ def state(tmp_path: Path) -> Iterator[State]:
 
 
 def post(state: State, *posted: dict[str, Any]) -> None:
-    events.post_events(state, EventsRequest.model_validate({"events": list(posted)}), NOW)
+    events.post_events(state, EventsRequest.model_validate({"events": list(posted)}), now=NOW)
     state.view.sync()
     state.restock(state.view.take_new_stock())
 

@@ -38,7 +38,7 @@ def test_what_was_never_bought_is_not_due(state: State) -> None:
 
 def test_a_day_is_forgotten_as_soon_as_the_product_was_bought(state: State) -> None:
     row = {"event_id": "1", "kind": "order", "customer_id": "c03", "product_id": "coffee-03"}
-    events.post_events(state, EventsRequest.model_validate({"events": [row]}), CUTOFF)
+    events.post_events(state, EventsRequest.model_validate({"events": [row]}), now=CUTOFF)
     state.view.sync()
     request = RecommendRequest(customer_id="c03", list="buy_again", k=5, details=True)
     found = {product["product_id"]: product for product in recommend(state, request).products}

@@ -95,7 +95,7 @@ def happened(state: State, rng: np.random.Generator, epoch: int) -> dict[str, se
         for product in sorted(products)
     ]
     if posted:
-        events.post_events(state, EventsRequest.model_validate({"events": posted}), CUTOFF)
+        events.post_events(state, EventsRequest.model_validate({"events": posted}), now=CUTOFF)
         state.view.sync()
     return bought
 

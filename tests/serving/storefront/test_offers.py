@@ -41,12 +41,12 @@ def state(tmp_path: Path) -> Iterator[State]:
 
 
 def ask(state: State, now: datetime = NOW, **request: Any) -> Offer:
-    return next_best_offer(state, OfferRequest(customer_id=WHO, **request), now)
+    return next_best_offer(state, OfferRequest(customer_id=WHO, **request), now=now)
 
 
 def post(state: State, **event: Any) -> None:
     posted = {"event_id": str(event)[:128], "customer_id": WHO} | event
-    events.post_events(state, EventsRequest.model_validate({"events": [posted]}), NOW)
+    events.post_events(state, EventsRequest.model_validate({"events": [posted]}), now=NOW)
     state.view.sync()
 
 
@@ -105,9 +105,9 @@ def test_while_effects_are_assumed_the_experiment_is_proposed(state: State) -> N
 def test_who_ordered_first_since_the_scoring_is_new_and_not_unknown(state: State) -> None:
     post(state, kind="order", customer_id="newcomer", product_id="p000001")
     for name, told in (("newcomer", "the customer is new since the scoring"), ("nobody", "is unknown")):
-        offer = next_best_offer(state, OfferRequest(customer_id=name), NOW)
+        offer = next_best_offer(state, OfferRequest(customer_id=name), now=NOW)
         assert offer.fallback is not None and told in offer.fallback
-        left_out = contact_plan(state, PlanRequest(customer_ids=[name]), NOW).not_planned
+        left_out = contact_plan(state, PlanRequest(customer_ids=[name]), now=NOW).not_planned
         assert told in left_out[0]["reason"]
 
 
@@ -118,7 +118,7 @@ def newcomer(state: State, now: datetime = NOW, *, refresh: bool = True, **reque
         scores = dict.fromkeys(SCORES, 0.5) | {SCORES[1]: 40.0}
         row = {"customer_id": "newcomer", "stamp": state.snapshot.stamp, "as_of": AS_OF, "events_seq": 1}
         refreshed.keep(state.view.store, [row | {"features": {}, "scores": scores}])
-    return next_best_offer(state, OfferRequest(customer_id="newcomer", **request), now)
+    return next_best_offer(state, OfferRequest(customer_id="newcomer", **request), now=now)
 
 
 def registered(state: State, **known: Any) -> State:
@@ -157,14 +157,14 @@ def test_a_newcomer_whose_scores_are_not_there_yet_is_offered_products_only(stat
 def test_a_newcomer_to_a_scoring_of_long_ago_is_told_why_there_are_no_scores(state: State) -> None:
     late = AS_OF + timedelta(days=30)
     ordered = {"event_id": "late", "kind": "order", "customer_id": "newcomer", "product_id": "p000001"}
-    events.post_events(state, EventsRequest.model_validate({"events": [ordered]}), late)
+    events.post_events(state, EventsRequest.model_validate({"events": [ordered]}), now=late)
     state.view.sync()
-    offer = next_best_offer(state, OfferRequest(customer_id="newcomer", channel="site"), late)
+    offer = next_best_offer(state, OfferRequest(customer_id="newcomer", channel="site"), now=late)
     assert offer.action == "offer" and offer.fallback is not None
     assert "new since the scoring: the scoring is of 2026-03-01, too old" in offer.fallback
     unscored = replace(state.snapshot, scores=state.snapshot.features)
     asked = OfferRequest(customer_id="newcomer", channel="site")
-    assert next_best_offer(replace(state, snapshot=unscored), asked, late).fallback is None
+    assert next_best_offer(replace(state, snapshot=unscored), asked, now=late).fallback is None
 
 
 def test_of_a_newcomer_no_consent_is_assumed_and_a_refusal_is_heeded(state: State) -> None:
@@ -235,7 +235,7 @@ def test_who_ordered_since_the_scoring_is_not_won_back(state: State) -> None:
 
 
 def ask_for(state: State, customer_id: str) -> Offer:
-    return next_best_offer(state, OfferRequest(customer_id=customer_id), NOW)
+    return next_best_offer(state, OfferRequest(customer_id=customer_id), now=NOW)
 
 
 def test_an_effect_that_was_learnt_is_called_so(state: State) -> None:
@@ -348,7 +348,7 @@ def test_only_recorded_decisions_explore(state: State) -> None:
     ],
 )
 def test_quiet_hours_put_a_contact_off_until_they_end(now: str, at: str) -> None:
-    assert send_at(datetime.fromisoformat(now), "UTC", ContactPolicy()).isoformat() == at
+    assert send_at(datetime.fromisoformat(now), "UTC", policy=ContactPolicy()).isoformat() == at
 
 
 @pytest.mark.parametrize(
@@ -357,14 +357,17 @@ def test_quiet_hours_put_a_contact_off_until_they_end(now: str, at: str) -> None
 )
 def test_a_window_ends_with_its_last_day_in_the_shops_zone(closes: int | None, until: str | None) -> None:
     window, moment = {"opens_in_days": 0, "closes_in_days": closes}, datetime(2026, 3, 1, 15, 0, tzinfo=UTC)
-    told = act_window(window, moment, "America/Sao_Paulo", ContactPolicy(), "email")
+    told = act_window(window, moment, timezone="America/Sao_Paulo", policy=ContactPolicy(), channel="email")
     assert told == {"from": "2026-03-01T12:00:00-03:00", "until": until}
 
 
 def test_quiet_hours_are_those_of_the_shops_zone() -> None:
     moment = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)  # 23:00 of the day before in São Paulo
-    assert send_at(moment, "America/Sao_Paulo", ContactPolicy()).isoformat() == "2026-03-01T08:00:00-03:00"
-    assert send_at(moment, "America/Sao_Paulo", ContactPolicy(), "site").hour == 23
+    assert (
+        send_at(moment, "America/Sao_Paulo", policy=ContactPolicy()).isoformat()
+        == "2026-03-01T08:00:00-03:00"
+    )
+    assert send_at(moment, "America/Sao_Paulo", policy=ContactPolicy(), channel="site").hour == 23
 
 
 def test_a_scoring_of_long_ago_is_taken_as_of_its_own_day(state: State) -> None:
@@ -401,7 +404,7 @@ def test_an_offer_weighed_by_scores_carried_from_a_shorter_horizon_says_so(state
     assert ask(state).notes == []
     season = note | {"code": "season", "season_from": "2027-04-01"}
     assert ask(replace(state, snapshot=replace(state.snapshot, notes=(season,)))).notes == []
-    nobody_scored = next_best_offer(young, OfferRequest(customer_id="nobody"), NOW)
+    nobody_scored = next_best_offer(young, OfferRequest(customer_id="nobody"), now=NOW)
     assert nobody_scored.notes == []
 
 
@@ -413,5 +416,5 @@ def test_an_offer_speaks_the_shops_language_unless_the_request_names_one(state: 
     assert ask(state, locale="pt").reason == portuguese.reason
     refused = [one["reason"] for one in portuguese.ruled_out_actions]
     assert refused and not {*refused} & {one["reason"] for one in english.ruled_out_actions}
-    nobody = next_best_offer(brazilian, OfferRequest(customer_id="nobody"), NOW)
+    nobody = next_best_offer(brazilian, OfferRequest(customer_id="nobody"), now=NOW)
     assert nobody.reason.startswith("nada a oferecer: o cliente é desconhecido")

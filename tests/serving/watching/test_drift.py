@@ -27,7 +27,7 @@ def scored(home: Path, then: "np.ndarray", now: "np.ndarray") -> Path:
     model = home / "models" / "churn" / "1"
     model.mkdir(parents=True)
     Sketch.of(pd.DataFrame({"n_orders": then})).save(model)
-    drift.keep(home / "lists" / STAMP, home, made.models, NOW)
+    drift.keep(home / "lists" / STAMP, home, versions=made.models, cutoff=NOW)
     return home / "lists" / STAMP
 
 
@@ -59,7 +59,7 @@ def test_who_was_refreshed_counts_as_they_are_now(tmp_path: Path) -> None:
 
 def test_models_that_kept_no_sketch_tell_no_drift(tmp_path: Path) -> None:
     made = make_home(tmp_path)
-    drift.keep(tmp_path / "lists" / made.stamp, tmp_path, made.models, NOW)
+    drift.keep(tmp_path / "lists" / made.stamp, tmp_path, versions=made.models, cutoff=NOW)
     assert drift.served(tmp_path / "lists" / made.stamp, {}) == {}
 
 

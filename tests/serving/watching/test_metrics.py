@@ -27,7 +27,7 @@ def test_what_is_flushed_is_what_prometheus_would_have_observed(seconds: list[fl
         "recompra_request_seconds", "Time to answer.", ["path"], buckets=BUCKETS, registry=registry
     )
     for took in seconds:
-        metrics.request("/recommend", 200, took)
+        metrics.request("/recommend", 200, seconds=took)
         plain.labels("/recommend").observe(took)
     told, expected = figures(metrics.text()), figures(generate_latest(registry))
     assert {name: told[name] for name in expected} == pytest.approx(expected)
@@ -73,7 +73,7 @@ def test_what_is_counted_is_written_time_and_again(tmp_path: Path, monkeypatch: 
 
 def test_nothing_is_counted_twice() -> None:
     metrics = Metrics()
-    metrics.list_answered("for_you", "ready", 0.001)
+    metrics.list_answered("for_you", "ready", seconds=0.001)
     once = figures(metrics.text())
     assert once == figures(metrics.text())
     assert once['recompra_lists_total{answered_from="ready",list="for_you"}'] == 1
@@ -82,7 +82,7 @@ def test_nothing_is_counted_twice() -> None:
 
 def test_versions_offers_and_what_rules_refused_are_shown(tmp_path: Path) -> None:
     client, worker = visitor(tmp_path)
-    offer = next_best_offer(worker.serving(), OfferRequest(customer_id="c000001"), NOW)
+    offer = next_best_offer(worker.serving(), OfferRequest(customer_id="c000001"), now=NOW)
     offer.ruled_out = [{"rule": "stock"}, {"rule": "stock"}, {"rule": "consent"}]
     worker.count_offer(offer)
     for _ in range(2):

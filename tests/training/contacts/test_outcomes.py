@@ -72,7 +72,9 @@ def found(home: Path, world: dict[str, pd.DataFrame]) -> Outcomes:
     decisions = decisions_of(world["contacts"])
     spenders = decisions["customer_id"].str[1:].astype(int) % 2 == 0
     policy = decisions.assign(action="win_back")[spenders][["customer_id", "action"]]
-    return outcomes(home, decisions, world["contacts"].assign(product_id=None, cost=0.1), policy=policy)
+    return outcomes(
+        home, decisions, contacts=world["contacts"].assign(product_id=None, cost=0.1), policy=policy
+    )
 
 
 def test_each_action_is_compared_with_its_own_held_out(found: Outcomes) -> None:
@@ -119,29 +121,31 @@ def test_of_decisions_within_one_horizon_only_the_first_counts(home: Path, world
     once = decisions_of(world["contacts"])
     later = once.assign(decided_at=once["decided_at"] + pd.Timedelta(days=3))
     assert (
-        outcomes(home, pd.concat([once, later]), NO_CONTACTS).n_closed
-        == outcomes(home, once, NO_CONTACTS).n_closed
+        outcomes(home, pd.concat([once, later]), contacts=NO_CONTACTS).n_closed
+        == outcomes(home, once, contacts=NO_CONTACTS).n_closed
     )
 
 
 def test_no_order_counts_for_two_decisions(home: Path, world) -> None:
     first = decisions_of(world["contacts"]).drop_duplicates("customer_id")
     days = [first.assign(decided_at=first["decided_at"] + pd.Timedelta(days=after)) for after in (0, 50, 60)]
-    assert outcomes(home, pd.concat(days), NO_CONTACTS).n_closed == 2 * len(first)  # 60 is 10 after 50
+    assert outcomes(home, pd.concat(days), contacts=NO_CONTACTS).n_closed == 2 * len(
+        first
+    )  # 60 is 10 after 50
 
 
 def test_customers_held_out_by_their_id_are_the_others_comparison(world, tmp_path: Path) -> None:
     home = make_home(tmp_path, world["lines"], held_out_share=0.3)
     decisions = decisions_of(world["contacts"])
-    told = outcomes(home, decisions, NO_CONTACTS).uplift["policy"]
+    told = outcomes(home, decisions, contacts=NO_CONTACTS).uplift["policy"]
     ids = np.array([name.encode() for name in decisions["customer_id"].unique()])
-    share = draw_held_out(ids, 0.3, "recompra").mean()
+    share = draw_held_out(ids, 0.3, salt="recompra").mean()
     assert told["n_held_out"] / (told["n_treated"] + told["n_held_out"]) == pytest.approx(share, abs=0.02)
     assert told["order_rate"]["low"] < 0 < told["order_rate"]["high"]  # this world's coin knows nothing of it
 
 
 def test_too_little_is_answered_in_words_with_the_numbers_needed(home: Path, world, tmp_path: Path) -> None:
-    few = outcomes(home, decisions_of(world["contacts"]).head(20), NO_CONTACTS)
+    few = outcomes(home, decisions_of(world["contacts"]).head(20), contacts=NO_CONTACTS)
     assert "none of the 20 recorded was held out" in few.not_yet["uplift of policy"]
     assert "200 decisions with a known outcome are needed, found 20" in few.not_yet["policies of nothing"]
     assert few.proposal.startswith("hold out 50% of the customers, at random, for ")
@@ -156,16 +160,16 @@ def test_a_policy_that_was_certain_of_itself_cannot_be_compared_and_says_so(home
     sure = decisions_of(world["contacts"]).assign(propensity=1.0)
     assert (
         "the log does not cover the policy"
-        in outcomes(home, sure, NO_CONTACTS).not_yet["policies of nothing"]
+        in outcomes(home, sure, contacts=NO_CONTACTS).not_yet["policies of nothing"]
     )
 
 
 def test_a_contact_costs_what_it_is_said_to_else_what_its_action_does(world, tmp_path: Path) -> None:
     home = make_home(tmp_path, world["lines"], more="[actions.win_back]\ncost = 2.0\n")
     decisions = decisions_of(world["contacts"]).query("action == 'win_back'")
-    dear = outcomes(home, decisions, NO_CONTACTS).actions["win_back"]["margin_after_contact"]
+    dear = outcomes(home, decisions, contacts=NO_CONTACTS).actions["win_back"]["margin_after_contact"]
     told = decisions.assign(cost=0.5)
-    cheap = outcomes(home, told, NO_CONTACTS).actions["win_back"]
+    cheap = outcomes(home, told, contacts=NO_CONTACTS).actions["win_back"]
     assert cheap["margin_after_contact"] - dear == pytest.approx(1.5 * cheap["n"])
 
 
@@ -176,7 +180,9 @@ def test_a_discount_comes_off_the_margin_in_full(world, tmp_path: Path) -> None:
         lines = world["lines"].assign(discount=share * world["lines"]["unit_price"])
         cost = pd.DataFrame({"product_id": ["dear", "cheap"], "unit_cost": [35.0, 3.5]})
         home = make_home(tmp_path / str(share), lines, products=cost)
-        found[share] = outcomes(home, decisions, NO_CONTACTS).actions["nothing"]["margin_after_contact"]
+        found[share] = outcomes(home, decisions, contacts=NO_CONTACTS).actions["nothing"][
+            "margin_after_contact"
+        ]
     assert found[0.2] / found[0.0] == pytest.approx((0.8 - 0.7) / (1 - 0.7))
 
 
@@ -211,7 +217,7 @@ def test_every_figure_has_a_name_for_people(found: Outcomes) -> None:
 
 def test_a_shop_without_a_decision_gets_an_answer_and_a_table(tmp_path: Path) -> None:
     none = decisions_of(tables(10)["contacts"]).head(0)
-    found = outcomes(make_home(tmp_path, order_lines()), none, NO_CONTACTS)
+    found = outcomes(make_home(tmp_path, order_lines()), none, contacts=NO_CONTACTS)
     assert (found.n_closed, found.uplift, found.policies) == (0, {}, {})
     assert "no decision has a known outcome yet" in found.not_yet["uplift of policy"]
     assert list(boards(found)) == []
@@ -229,7 +235,7 @@ def test_a_shop_whose_clock_was_set_back_within_the_horizon_gets_a_proposal(tmp_
     lines = lines.assign(ordered_at=lines["ordered_at"] + late)
     home = make_home(tmp_path, lines, more='timezone = "Europe/Lisbon"\n')
     none = decisions_of(tables(10)["contacts"]).head(0)
-    assert "hold out" in outcomes(home, none, NO_CONTACTS).proposal
+    assert "hold out" in outcomes(home, none, contacts=NO_CONTACTS).proposal
 
 
 def test_a_policy_file_holds_every_id_as_it_is_written(tmp_path: Path) -> None:

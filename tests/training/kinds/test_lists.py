@@ -35,7 +35,7 @@ def said(holdout: Holdout) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def evaluation(holdout: Holdout, said: pd.DataFrame) -> Evaluation:
-    return evaluate(FakeLists(FakeConfig(), CUTOFF), holdout, said)
+    return evaluate(FakeLists(FakeConfig(), CUTOFF), holdout, predictions=said)
 
 
 def split(shop: Shop, holdout: Holdout) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -121,6 +121,6 @@ def test_a_shop_without_prices_has_every_figure_but_money(tmp_path) -> None:
     lines = lines_with_leavers().drop(columns="unit_price")
     holdout = Holdout(make_shop(tmp_path, lines), CUTOFF)
     model = FakeLists(FakeConfig(), CUTOFF)
-    keys = set(evaluate(model, holdout, answers(model, holdout), baselines=False).ours)
+    keys = set(evaluate(model, holdout, predictions=answers(model, holdout), baselines=False).ours)
     assert "novelty@10 all" in keys
     assert not any(key.startswith("revenue") for key in keys)

@@ -18,7 +18,8 @@ def ranking() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     bought = rng.random((40, 30)) < 0.15
     bought[:-1, 0], bought[0, 1:], bought[-1] = True, False, False
     lists[0] = [4, 3, 2, 1, 0]
-    return lists, bought, list_metrics.hit_matrix(lists, *np.nonzero(bought))
+    customer, product = np.nonzero(bought)
+    return lists, bought, list_metrics.hit_matrix(lists, customer, product=product)
 
 
 def slow_ndcg(shown: np.ndarray, bought: np.ndarray, k: int) -> float:
@@ -52,19 +53,24 @@ def slow_hit_rate(shown: np.ndarray, bought: np.ndarray, k: int) -> float:
 def test_a_list_metric_equals_its_slow_version(fast, slow, k) -> None:
     lists, bought, hits = ranking()
     wanted = [slow(shown, truth, k) for shown, truth in zip(lists[:-1], bought[:-1], strict=True)]
-    np.testing.assert_allclose(fast(hits, bought.sum(axis=1), k)[:-1], wanted)
+    np.testing.assert_allclose(fast(hits, bought.sum(axis=1), k=k)[:-1], wanted)
 
 
 def test_a_customer_without_a_truth_has_no_figure() -> None:
     _, bought, hits = ranking()
-    figures = [metric(hits, bought.sum(axis=1), 5)[-1] for metric in list_metrics.RANKING.values()]
+    figures = [metric(hits, bought.sum(axis=1), k=5)[-1] for metric in list_metrics.RANKING.values()]
     assert np.isnan(figures).all()
 
 
 def test_a_perfect_list_shorter_than_k_scores_one() -> None:
-    hits = list_metrics.hit_matrix(np.array([[7, 4, 1, 2]]), np.array([0, 0]), np.array([7, 4]))
+    hits = list_metrics.hit_matrix(np.array([[7, 4, 1, 2]]), np.array([0, 0]), product=np.array([7, 4]))
     for k in (4, 5):
-        assert [metric(hits, np.array([2]), k)[0] for metric in list_metrics.RANKING.values()] == [1, 1, 1, 1]
+        assert [metric(hits, np.array([2]), k=k)[0] for metric in list_metrics.RANKING.values()] == [
+            1,
+            1,
+            1,
+            1,
+        ]
 
 
 @pytest.mark.parametrize(
@@ -72,13 +78,13 @@ def test_a_perfect_list_shorter_than_k_scores_one() -> None:
     [([1, -1], 1, 0), ([0, -1], 1, 1), ([-1, 0], 0, 1), ([-1, 0], 0, 2), ([0, -1], 0, 1)],
 )
 def test_a_hit_is_of_its_own_customer_whatever_codes_occur(shown: list, customer: int, bought: int) -> None:
-    lists, pairs = np.array(shown)[:, None], (np.array([customer]), np.array([bought]))
-    assert not list_metrics.hit_matrix(lists, *pairs).any()
-    assert not list_metrics.hit_values(lists, *pairs, np.ones(1)).any()
+    lists, owner, product = np.array(shown)[:, None], np.array([customer]), np.array([bought])
+    assert not list_metrics.hit_matrix(lists, owner, product=product).any()
+    assert not list_metrics.hit_values(lists, owner, product=product, value=np.ones(1)).any()
 
 
 def test_nothing_recommended_is_no_hit_even_where_product_codes_start_at_zero() -> None:
-    assert not list_metrics.hit_matrix(np.full((2, 3), -1), np.array([0, 1]), np.array([5, 0])).any()
+    assert not list_metrics.hit_matrix(np.full((2, 3), -1), np.array([0, 1]), product=np.array([5, 0])).any()
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
@@ -88,7 +94,7 @@ def test_ndcg_equals_that_of_scikit_learn(k) -> None:
     scores = np.zeros(bought.shape)
     np.put_along_axis(scores, lists, np.arange(5, 0, -1.0) + np.zeros(lists.shape), axis=1)
     wanted = [sk.ndcg_score(bought[[row]], scores[[row]], k=k) for row in rows]
-    np.testing.assert_allclose(list_metrics.ndcg(hits, bought.sum(axis=1), k)[rows], wanted)
+    np.testing.assert_allclose(list_metrics.ndcg(hits, bought.sum(axis=1), k=k)[rows], wanted)
 
 
 def test_the_money_of_a_hit_is_that_of_its_pair() -> None:
@@ -97,7 +103,7 @@ def test_the_money_of_a_hit_is_that_of_its_pair() -> None:
     customer, product = np.nonzero(bought)
     order = np.random.default_rng(7).permutation(len(customer))
     customer, product = customer[order], product[order]
-    found = list_metrics.hit_values(lists, customer, product, prices[customer, product])
+    found = list_metrics.hit_values(lists, customer, product=product, value=prices[customer, product])
     slow = [[prices[c, p] if p >= 0 and bought[c, p] else 0 for p in shown] for c, shown in enumerate(lists)]
     np.testing.assert_allclose(found, slow)
 
@@ -108,25 +114,25 @@ def test_money_is_captured_by_its_amount_not_by_its_buyers() -> None:
 
 def test_novelty_is_the_mean_surprise_of_what_is_shown() -> None:
     rarity = -np.log2(np.array([1.0, 0.5, 0.25, 0.125]))
-    found = list_metrics.novelty(np.array([[0, 1], [3, 2], [3, -1], [-1, -1]]), rarity, 2)
+    found = list_metrics.novelty(np.array([[0, 1], [3, 2], [3, -1], [-1, -1]]), rarity, k=2)
     np.testing.assert_allclose(found, [0.5, 2.5, 3.0, np.nan])
-    assert np.isnan(list_metrics.novelty(np.full((1, 2), -1), np.zeros(0), 2)).all()  # of an empty shop
+    assert np.isnan(list_metrics.novelty(np.full((1, 2), -1), np.zeros(0), k=2)).all()  # of an empty shop
 
 
 def test_the_share_of_new_products_counts_only_what_is_shown() -> None:
     shown, before = np.array([[4, 5, -1], [6, 7, 8]]), np.array([[1, 0, 0], [0, 0, 0]], bool)
-    np.testing.assert_allclose(list_metrics.share_new(shown, before, 3), [0.5, 1.0])
-    np.testing.assert_allclose(list_metrics.share_new(shown, before, 1), [0.0, 1.0])
+    np.testing.assert_allclose(list_metrics.share_new(shown, before, k=3), [0.5, 1.0])
+    np.testing.assert_allclose(list_metrics.share_new(shown, before, k=1), [0.0, 1.0])
 
 
 def test_coverage_counts_products_shown_to_anyone() -> None:
     shown = np.array([[1, 2], [2, -1], [0, 9]])
-    assert list_metrics.coverage(shown, np.arange(10), 1) == pytest.approx(0.3)
+    assert list_metrics.coverage(shown, np.arange(10), k=1) == pytest.approx(0.3)
 
 
 def test_coverage_is_of_the_catalogue_alone() -> None:
-    assert list_metrics.coverage(np.array([[1, 2], [3, 4]]), np.array([4, 5]), 2) == 0.5
-    assert np.isnan(list_metrics.coverage(np.array([[1, 2], [3, 4]]), np.array([], int), 2))
+    assert list_metrics.coverage(np.array([[1, 2], [3, 4]]), np.array([4, 5]), k=2) == 0.5
+    assert np.isnan(list_metrics.coverage(np.array([[1, 2], [3, 4]]), np.array([], int), k=2))
 
 
 def events(n: int = 500, *, ties: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -232,7 +238,7 @@ def test_a_whole_weight_is_the_same_as_a_repeated_row(name) -> None:
     times = np.random.default_rng(4).integers(0, 3, 120)
     statistic = (criteria.EVENT | criteria.AMOUNT)[name].statistic
     repeated = statistic(np.repeat(truth, times), np.repeat(score, times))
-    assert statistic(truth, score, times.astype(float)) == pytest.approx(repeated)
+    assert statistic(truth, score, weights=times.astype(float)) == pytest.approx(repeated)
 
 
 @pytest.mark.parametrize("name", [*criteria.EVENT, *criteria.AMOUNT])
@@ -240,12 +246,12 @@ def test_a_row_of_no_weight_is_the_same_as_none_even_at_an_end(name) -> None:
     truth, score = events(120, ties=False)
     statistic = (criteria.EVENT | criteria.AMOUNT)[name].statistic
     more, weights = (np.append(truth, [1, 0]), np.append(score, [0, 1])), np.append(np.ones(120), [0, 0])
-    assert statistic(*more, weights) == pytest.approx(statistic(truth, score))
+    assert statistic(*more, weights=weights) == pytest.approx(statistic(truth, score))
 
 
 def test_a_group_of_no_weight_explains_nothing() -> None:
     truth, weights = np.array([1.0, 2.0, 5.0, 6.0, 9.0]), np.array([1.0, 1.0, 1.0, 1.0, 0.0])
-    found = metrics.explained(truth, np.array([0, 0, 1, 1, 2]), weights)
+    found = metrics.explained(truth, np.array([0, 0, 1, 1, 2]), weights=weights)
     assert found == pytest.approx(metrics.explained(truth[:4], np.array([0, 0, 1, 1])))
 
 
