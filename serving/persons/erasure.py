@@ -194,8 +194,10 @@ def _sweep_scorings(home: Path, forgotten: Forgotten, done: SweptFiles) -> None:
 
 
 def _remove(scorings: Sequence[Path], done: SweptFiles) -> None:
+    """Remove scorings; those that the new scoring has retired are gone already."""
     for path in scorings:
-        shutil.rmtree(path)
+        if path.is_dir():
+            shutil.rmtree(path)
         done.scorings_removed.append(path.name)
 
 

@@ -26,6 +26,7 @@ from serving.persons.held import online
 from serving.persons.remains import search
 from serving.persons.rights import Forgotten
 from serving.scoring.folder import load
+from serving.scoring.kept import whole
 from serving.state import Pointer
 from serving.store import Store
 from serving.watcher import Watcher
@@ -88,6 +89,17 @@ def test_one_command_takes_a_customer_out_of_everything_and_proves_it(home: Path
     kept = (home / "erasures" / f"{made.digest[:16]}.json").read_text(encoding="utf-8")
     assert json.loads(kept)["clean"] and WHO not in kept
     assert json.loads((home / "audit.log").read_text(encoding="utf-8"))["erased"] == made.digest
+
+
+def test_that_the_new_scoring_retires_the_oldest_which_held_the_customer_too_is_no_failure(
+    home: Path,
+) -> None:
+    score.score(home, MOMENT)  # the third: as many as are retained
+    held = {path.name for path in whole(home)}
+    made = erase(home, WHO, now=MOMENT)
+    assert made.clean, as_text(made)
+    assert {*made.files.scorings_removed} == held and len(held) == 3
+    assert [path.name for path in whole(home)] == [made.files.scored_anew]
 
 
 def test_everybody_else_stays_and_is_scored_as_if_they_had_never_been_there(
