@@ -106,7 +106,7 @@ KPIS: tuple[Kpi, ...] = (
     Kpi("cross_sell_rate", lambda r: _flag(r["n_new_categories_now"] > 0).where(r["n_new_categories_now"].notna()), lambda r: _flag(r["n_repeat_days_now"] > 0), "share", "Of those who bought again in the period, who bought from a category new to them."),
     Kpi("upsell_rate", lambda r: _flag(r["n_categories_dearer"] > 0), lambda r: _flag(r["n_categories_again"] > 0), "share", "Of those who bought from a known category again, who paid 1.1 times their unit price or more in one."),
     Kpi("nps", _promoter_less_detractor, lambda r: _flag(r["nps_score"].notna()), "points", "Promoters (9, 10) less detractors (0 to 6), in points of 100; the last answer of each in the period."),
-    Kpi("ltv_365d", _of("margin_first_year"), _of("is_mature"), "currency", "Margin of a customer's first 365 days, of those who have them behind them."),
+    Kpi("ltv_365d", _of("margin_first_year"), _of("is_mature"), "currency", "Margin of a customer's first 365 days at the shop's margin rate, of those who have them behind them."),
     Kpi("cac", _of("acquisition_cost"), lambda r: _flag(r["acquisition_cost"].notna()), "currency", "Mean cost of winning a customer, where it is known."),
     Kpi("ltv_to_cac", _of("margin_first_year"), _of("acquisition_cost"), "ratio", "First-year margin per unit of money spent on winning the same customers."),
 )  # fmt: skip

@@ -211,11 +211,21 @@ def changed_lines(con: duckdb.DuckDBPyConnection, left_out: str) -> list[str]:
         ON came.order_id = here.order_id AND came.ordered_at = here.ordered_at
         AND came.product_id IS NOT DISTINCT FROM here.product_id""",
     )
-    message = (
-        "differ from those ingested before (same order, product and moment), or are left out now; the "
-        "earlier ones still count: `recompra ingest --fresh` of the whole export replaces them"
-    )
-    return [f"order_lines: {n:,} lines {message}"] if n else []
+    if not n:
+        return []
+    as_before = "ingested before (same order, product and moment)"
+    anew = "`recompra ingest --fresh` of the whole export replaces"
+    if n == 1:
+        told = (
+            f"1 line differs from one {as_before}, or is left out now; "
+            f"the earlier one still counts: {anew} it"
+        )
+    else:
+        told = (
+            f"{n:,} lines differ from those {as_before}, or are left out now; "
+            f"the earlier ones still count: {anew} them"
+        )
+    return [f"order_lines: {told}"]
 
 
 def unknown_names(con: duckdb.DuckDBPyConnection, lists: Lists) -> list[str]:

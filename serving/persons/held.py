@@ -31,7 +31,7 @@ def export(home: Path, customer_id: str) -> dict[str, Any]:
     held["scoring"] = _scoring(home, customer_id)
     if not any(rows for part in held.values() for rows in part.values()):
         message = f"no data on a customer {customer_id!r} is stored in {home}"
-        raise NotFound(message, "check the id (capital letters count), and RECOMPRA_HOME")
+        raise NotFound(message, "check the id (capital letters and leading zeros count), and RECOMPRA_HOME")
     return {"customer_id": customer_id} | held
 
 

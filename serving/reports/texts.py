@@ -211,7 +211,7 @@ PORTUGUESE = {
     "doc.upsell_rate": "Dos que compraram de novo de uma categoria conhecida, os que em alguma pagaram 1,1 vez o preço "
     "unitário de antes ou mais.",
     "doc.nps": "Promotores (9, 10) menos detratores (0 a 6), em pontos de 100; a última resposta de cada um no período.",
-    "doc.ltv_365d": "Margem dos primeiros 365 dias de um cliente, dos que já os completaram.",
+    "doc.ltv_365d": "Margem dos primeiros 365 dias de um cliente, à taxa de margem da loja, dos que já os completaram.",
     "doc.cac": "Custo médio de conquistar um cliente, onde é conhecido.",
     "doc.ltv_to_cac": "Margem do primeiro ano por unidade de dinheiro gasta em conquistar os mesmos clientes.",
 }

@@ -347,6 +347,13 @@ def test_contacts_without_an_id_get_one_and_are_treated_unless_said_otherwise(tm
     assert [(treated, length) for _, treated, length in contacts] == [(True, 16), (False, 16)]
 
 
+def test_one_line_that_comes_otherwise_is_told_as_one(tmp_path):
+    source = shop(tmp_path / "s", "a,1,p,2024-01-05,1,9", HEADING)
+    ingest(source, tmp_path / "h")
+    (note,) = ingest(shop(source, "a,1,p,2024-01-05,1,5", HEADING), tmp_path / "h").notes
+    assert "1 line differs from one ingested before" in note and note.endswith("replaces it")
+
+
 def test_a_line_that_comes_otherwise_than_before_or_is_left_out_now_is_told(tmp_path):
     toml = '[tables.order_lines]\nwhere = "status = \'paid\'"\nquery = "FROM order_lines"'
     first = "a,1,p,2024-01-05,1,9,paid\na,1,q,2024-01-05,1,9,paid\nb,2,p,2024-01-06,1,9,paid"
