@@ -22,6 +22,8 @@ PASSWORD = re.compile(r"(://[^:/@\s]*:)[^/@\s]+(?=@)")
 def first_line(error: Exception) -> str:
     """Return the first line of another library's error (a database's own, if it is one), or its type."""
     text = f"no {error}" if isinstance(error, KeyError) else str(getattr(error, "orig", None) or error)
+    if "Max retries exceeded" in text:  # of urllib3, with its own workings
+        return "nobody answers there"
     return text.partition("\n")[0][:300] or type(error).__name__
 
 

@@ -39,6 +39,8 @@ def _mendable(error: Exception) -> str:
     if isinstance(error, OSError | IOException):
         file = getattr(error, "filename", None)
         place = f"{file}: " if file else ""
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            return f"{place}a file is where a folder is needed. Hint: name another folder, or move the file"
         hint = "check the path and the room on its disk; RECOMPRA_HOME says where everything is kept"
         return f"{place}{getattr(error, 'strerror', None) or error}. Hint: {hint}"
     from sqlite3 import DatabaseError

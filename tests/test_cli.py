@@ -407,6 +407,14 @@ def test_an_experiment_without_its_column_is_one_line_of_help(run, tmp_path) -> 
     assert "column 'mailed' missing; found ['asks'," in complaint
 
 
+def test_a_home_that_is_a_file_is_told_so(run, tmp_path, monkeypatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RECOMPRA_HOME", str(tmp_path / "file"))
+    code, _, complaint = run("keys", "create", "--scope", "crm")
+    assert (code, complaint.count("\n")) == (2, 1)
+    assert f"{tmp_path / 'file'}: a file is where a folder is needed" in complaint
+
+
 def test_outcomes_of_few_decisions_say_what_they_need(run, home) -> None:
     store = Store.open(home)
     decided = {"decided_at": datetime(2024, 5, 1, tzinfo=UTC), "as_of": datetime(2024, 5, 1, tzinfo=UTC)}

@@ -71,8 +71,10 @@ def test_training_measures_what_it_carries_and_says_that_it_does(trained: str) -
 
 
 def test_the_scoring_says_so_on_the_terminal_in_the_shops_language(scored: str) -> None:
-    assert "churn: ainda não se fechou nenhuma janela de 180 dias. Aprendido em janelas de 62 dias" in scored
-    assert "ltv: ainda não se fechou nenhuma janela de 180 dias" in scored
+    assert (
+        "churn: ainda não se completou nenhuma janela de 180 dias. Aprendido em janelas de 62 dias" in scored
+    )
+    assert "ltv: ainda não se completou nenhuma janela de 180 dias" in scored
 
 
 def test_every_customer_has_scores_of_the_horizon(state: State, home: Path) -> None:

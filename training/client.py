@@ -72,6 +72,6 @@ class OneLineErrors:
             return function(*values, **named)
         except MlflowException as error:
             cause = getattr(error.__cause__, "orig", None) or error  # the database's own error, if it is one
-            message = f"the registry at {self._uri} answers with an error: {first_line(cause)}"
+            message = f"the registry at {self._uri} cannot be used: {first_line(cause)}"
             hint = "check that it runs, with this version of MLflow, and RECOMPRA_TRACKING_URI"
             raise RecompraError(message, hint) from error

@@ -81,15 +81,25 @@ def _holdout(shop: Shop, as_of: datetime | None) -> Holdout:
     as_of = as_of or latest
     holdout = Holdout(shop, shift_days(as_of, -shop.settings.horizon_days, timezone=shop.timezone))
     if as_of > latest or holdout.cutoff <= shop.warehouse.first_at:
-        longest = (min(as_of, latest) - shop.warehouse.first_at).days // N_HORIZONS
-        possible = f", or a horizon_days of at most {longest} in recompra.toml" if longest > 0 else ""
-        late = f"take {holdout.day(latest)} or an earlier date, or ingest the orders since"
         raise SettingsError(
             f"as-of {holdout.day(as_of)} leaves no {holdout.horizon_days} days to measure on: orders run "
             f"{holdout.orders_run}",
-            late if as_of > latest else f"take another date{possible}",
+            _way_out(holdout, as_of, latest),
         )
     return holdout
+
+
+def _way_out(holdout: Holdout, as_of: datetime, latest: datetime) -> str:
+    """Return what to do if a moment leaves no horizon: another date, if one would do, or more orders."""
+    shop = holdout.shop
+    if as_of > latest:
+        return f"take {holdout.day(latest)} or an earlier date, or ingest the orders since"
+    longest = (as_of - shop.warehouse.first_at).days // N_HORIZONS
+    shorter = f", or set a horizon_days of at most {longest} in recompra.toml" if longest > 0 else ""
+    earliest = shift_days(shop.warehouse.first_at, shop.settings.horizon_days + 1, timezone=shop.timezone)
+    if earliest > latest:
+        return f"ingest a longer history{shorter}"
+    return f"take a date from {holdout.day(earliest)} to {holdout.day(latest)}{shorter}"
 
 
 @dataclass

@@ -33,19 +33,19 @@ TEXTS: Table = {
         "{learnt_days} days and extrapolated to {horizon_days} by BG/NBD for each customer: not "
         "calibrated. From {learnt_from} on it can be learnt from its own windows (by a training, which keeps "
         "one horizon to measure on: one horizon later)",
-        "season": "{model}: the shop's orders do not reach back to these {horizon_days} days of last year, "
+        "season": "{model}: the shop's history does not include these {horizon_days} days of last year, "
         "with enough before them. If they contain a season (a Christmas, a summer), "
         "totals are too low or too high. From {season_from} on last year's season is included",
     },
     "pt": {
-        "carried": "{model}: ainda não se fechou nenhuma janela de {horizon_days} dias. Aprendido em "
-        "janelas de {learnt_days} dias e levado a {horizon_days} como o BG/NBD prevê para cada cliente: não "
+        "carried": "{model}: ainda não se completou nenhuma janela de {horizon_days} dias. Aprendido em "
+        "janelas de {learnt_days} dias e extrapolado para {horizon_days} pelo BG/NBD, cliente a cliente: não "
         "calibrado. A partir de {learnt_from} pode ser aprendido em janelas próprias (por um treino, que "
-        "guarda um horizonte para medir: um horizonte depois)",
-        "season": "{model}: os pedidos da loja não chegam a estes mesmos {horizon_days} dias do ano passado, "
-        "com o bastante antes deles. "
-        "Se houver neles uma época especial (um Natal, um verão), os totais saem baixos ou altos demais. A "
-        "partir de {season_from} a época do ano passado entra neles",
+        "reserva um horizonte para medir: um horizonte depois)",
+        "season": "{model}: o histórico da loja não inclui estes mesmos {horizon_days} dias do ano passado, "
+        "com dados suficientes antes deles. Se houver neles uma época especial (um Natal, um verão), os "
+        "totais ficam baixos ou altos demais. A partir de {season_from}, a época do ano passado é levada em "
+        "conta",
     },
 }
 

@@ -18,10 +18,10 @@ TEXTS: Table = {
         "settling": "what the customer ordered has not arrived yet, or has only just arrived",
         "first_order_coupon": "it is too soon after the first order for a discount",
         "cooldown": "the customer has had this action too recently",
-        "too_early": "it is too early after the event the action depends on (an order, a delivery, a "
-        "birthday), "
-        "or no such event is known",
-        "too_late": "it is too late after the event the action depends on (an order, a delivery, a birthday)",
+        "too_early": "it is too early for this action: the event it depends on (an order, a delivery, a "
+        "birthday) is too recent, still ahead, or unknown",
+        "too_late": "it is too late for this action: the event it depends on (an order, a delivery, a "
+        "birthday) is too long ago",
         "cannot_know": "its price or its chance is unknown, so what it would earn cannot be known",
         "hidden": "the shop hides it",
         "out_of_stock": "it is out of stock",
@@ -50,16 +50,15 @@ TEXTS: Table = {
         "learnt_average": "what a contact changes was learnt from customers who were held out: {value:+.1f} "
         "percentage points on average ({low:+.1f} to {high:+.1f})",
         "learnt_perhaps_none": "what a contact changes was learnt from customers who were held out: "
-        "{value:+.1f} percentage points on average ({low:+.1f} to {high:+.1f}), "
-        "which may be no effect at all",
+        "{value:+.1f} percentage points on average ({low:+.1f} to {high:+.1f}), which may be no effect at "
+        "all",
         "assumed": "a contact is assumed to keep {share:.0%} of those who would leave",
-        "targets": "{n} of {of} customers worth a contact fit the budget; {effect}",
-        "targets.one": "1 of {of} customers worth a contact fits the budget; {effect}",
-        "targets_by_action": "{n} customers, each with the action that earns most for the budget; this is at "
-        "least {share:.2%} of what the best choice could be expected to earn",
+        "targets": "{n:,} of {of:,} customers worth a contact fit the budget; {effect}",
+        "targets.one": "1 of {of:,} customers worth a contact fits the budget; {effect}",
+        "targets_by_action": "{n:,} customers, each with the action that earns most for the budget; this is "
+        "at least {share:.2%} of what the best choice could be expected to earn",
         "targets_by_action.one": "1 customer, with the action that earns most for the budget; this is at "
-        "least "
-        "{share:.2%} of what the best choice could be expected to earn",
+        "least {share:.2%} of what the best choice could be expected to earn",
         "unranked": "churn and ltv are not both in service yet, so nobody can be ranked",
         "moneyless": "what a customer is worth is not known: it takes order lines with a unit_price",
         "planned": "{action}: {money} of margin after its cost",
@@ -75,6 +74,12 @@ TEXTS: Table = {
         "no_ltv": "no ltv model serves",
         "no_churn_ltv": "no churn and no ltv models serve",
         "no_cross_sell": "no cross_sell model serves, so there are no calibrated chances to offer by",
+        "experiment": "an effect called assumed is taken from recompra.toml; to measure it, {proposal}: "
+        "{how}",
+        "experiment_too_small": "an effect called assumed is taken from recompra.toml; this shop has too "
+        "few customers to measure it at once: {proposal}; to try, {how}",
+        "held_out_already": "{share:.0%} are held out already",
+        "hold_out": "set held_out_share in [contact_policy]",
         "action_offer": "offer",
         "action_cross_sell": "cross-sell",
         "action_upsell": "upsell",
@@ -103,12 +108,11 @@ TEXTS: Table = {
         "settling": "o que o cliente pediu ainda não chegou, ou acabou de chegar",
         "first_order_coupon": "a primeira compra é recente demais para um desconto",
         "cooldown": "o cliente recebeu esta ação há pouco tempo",
-        "too_early": "é cedo demais após o evento de que a ação depende (um pedido, uma entrega, um "
-        "aniversário), "
-        "ou não se conhece um evento assim",
-        "too_late": "é tarde demais após o evento de que a ação depende (um pedido, uma entrega, um "
-        "aniversário)",
-        "cannot_know": "o preço ou a chance é desconhecida, e por isso não se sabe quanto renderia",
+        "too_early": "é cedo para esta ação: o evento de que ela depende (um pedido, uma entrega, um "
+        "aniversário) é recente demais, ainda está por vir ou não se conhece",
+        "too_late": "é tarde para esta ação: o evento de que ela depende (um pedido, uma entrega, um "
+        "aniversário) já passou há tempo demais",
+        "cannot_know": "não se conhece o preço ou a chance, e por isso não se sabe quanto renderia",
         "hidden": "a loja o mantém oculto",
         "out_of_stock": "está sem estoque",
         "just_bought": "o cliente o comprou nos últimos {n} dias",
@@ -119,7 +123,7 @@ TEXTS: Table = {
         "of_product.one": "{name}: {chance:.0%} de chance de ser comprado em um dia; {effect}, {earns}",
         "of_contact": "{action}: {chance:.0%} de chance de pedido em {n} dias; {effect}, {earns}",
         "of_contact.one": "{action}: {chance:.0%} de chance de pedido em um dia; {effect}, {earns}",
-        "effect_of_product": "supondo que a oferta aumente essa chance em {share:.0%} dela mesma",
+        "effect_of_product": "supondo que a oferta eleve essa chance em {share:.0%} (aumento relativo)",
         "effect_of_contact": "supondo que convença {share:.0%} de quem não compraria",
         "effect_learnt": "com o efeito medido em um experimento",
         "amount": "{money:+.2f} {currency}",
@@ -136,23 +140,21 @@ TEXTS: Table = {
         "learnt": "o efeito do contato foi medido com um grupo de controle",
         "learnt_average": "o efeito do contato foi medido com um grupo de controle: {value:+.1f} pontos "
         "percentuais em média ({low:+.1f} a {high:+.1f})",
-        "learnt_perhaps_none": "o efeito do contato foi medido com um grupo de controle: {value:+.1f} pontos "
-        "percentuais em média ({low:+.1f} a {high:+.1f}), que pode ser efeito nenhum",
+        "learnt_perhaps_none": "o efeito do contato foi medido com um grupo de controle: {value:+.1f} "
+        "pontos percentuais em média ({low:+.1f} a {high:+.1f}), o que pode significar efeito nenhum",
         "assumed": "supõe-se que um contato retenha {share:.0%} de quem deixaria de comprar",
-        "targets": "{n} de {of} clientes que valem um contato cabem no orçamento; {effect}",
-        "targets.one": "1 de {of} clientes que valem um contato cabe no orçamento; {effect}",
-        "targets_by_action": "{n} clientes, cada um com a ação que mais rende dentro do orçamento; isso é "
-        "pelo "
-        "menos {share:.2%} do que se poderia esperar da melhor escolha",
+        "targets": "{n:,} de {of:,} clientes que valem um contato cabem no orçamento; {effect}",
+        "targets.one": "1 de {of:,} clientes que valem um contato cabe no orçamento; {effect}",
+        "targets_by_action": "{n:,} clientes, cada um com a ação que mais rende dentro do orçamento; isso é "
+        "pelo menos {share:.2%} do que se poderia esperar da melhor escolha",
         "targets_by_action.one": "1 cliente, com a ação que mais rende dentro do orçamento; isso é pelo "
-        "menos "
-        "{share:.2%} do que se poderia esperar da melhor escolha",
+        "menos {share:.2%} do que se poderia esperar da melhor escolha",
         "unranked": "os modelos churn e ltv ainda não estão os dois em serviço; sem eles não há "
         "classificação",
         "moneyless": "não se sabe quanto vale um cliente: faltam itens de pedido com unit_price",
         "planned": "{action}: {money} de margem, já descontado o custo",
-        "plan_full": "os dias restantes do plano estão cheios, ou outros rendem mais dentro do orçamento "
-        "e do limite",
+        "plan_full": "os dias restantes do plano estão cheios, ou outros rendem mais dentro do orçamento e "
+        "do limite",
         "in_next_plan": "{who}: entra nos planos após a próxima pontuação; /next_best_offer já responde",
         "new": "o cliente é novo desde a pontuação",
         "unknown": "o cliente é desconhecido",
@@ -164,6 +166,12 @@ TEXTS: Table = {
         "no_ltv": "nenhum modelo ltv está em serviço",
         "no_churn_ltv": "nenhum modelo churn e nenhum modelo ltv estão em serviço",
         "no_cross_sell": "nenhum modelo cross_sell está em serviço, e sem ele não há chances calibradas",
+        "experiment": "um efeito dito suposto (assumed) vem do recompra.toml; para medi-lo, {proposal}: "
+        "{how}",
+        "experiment_too_small": "um efeito dito suposto (assumed) vem do recompra.toml; esta loja tem "
+        "poucos clientes para medi-lo de uma vez: {proposal}; para tentar, {how}",
+        "held_out_already": "{share:.0%} já estão no grupo de controle",
+        "hold_out": "defina held_out_share em [contact_policy]",
         "action_offer": "oferta",
         "action_cross_sell": "cross-sell",
         "action_upsell": "upsell",

@@ -5,7 +5,7 @@ from math import ceil, sqrt
 from pydantic import BaseModel, ConfigDict, Field
 
 from features.errors import SettingsError
-from features.words import counted
+from models.texts import DEFAULT, Table, say
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
 """Shares held out that may be proposed: the smallest that is quick enough costs least."""
@@ -15,6 +15,27 @@ LONGEST_WEEKS = 52
 """Maximum duration; if it is not enough, or customers run out, the proposal says what can be detected."""
 Z = 1.959964 + 0.841621
 """Normal quantiles of a two-sided 5% test with 80% power."""
+
+TEXTS: Table = {
+    "en": {
+        "plan": "hold out {share:.0%} of the customers, at random, for {n} weeks",
+        "plan.one": "hold out {share:.0%} of the customers, at random, for 1 week",
+        "found": "{plan} ({treated:,} contacted and {held_out:,} held out): a change of {change:.2f} "
+        "percentage points in a chance of {rate:.1%} would be found in 4 of 5 cases",
+        "too_small": "{plan} ({treated:,} contacted and {held_out:,} held out): a change of {change:.2f} "
+        "percentage points in a chance of {rate:.1%} could be found; the change of {asked:.2f} percentage "
+        "points asked for is too small to find in this shop",
+    },
+    "pt": {
+        "plan": "deixe {share:.0%} dos clientes sem contato, por sorteio, durante {n} semanas",
+        "plan.one": "deixe {share:.0%} dos clientes sem contato, por sorteio, durante 1 semana",
+        "found": "{plan} ({treated:,} com contato e {held_out:,} no grupo de controle): uma mudança de "
+        "{change:.2f} pontos percentuais em uma chance de {rate:.1%} seria detectada em 4 de 5 casos",
+        "too_small": "{plan} ({treated:,} com contato e {held_out:,} no grupo de controle): daria para "
+        "detectar uma mudança de {change:.2f} pontos percentuais em uma chance de {rate:.1%}; a mudança "
+        "procurada, de {asked:.2f} pontos percentuais, é pequena demais para esta loja",
+    },
+}
 
 
 class Proposal(BaseModel):
@@ -43,17 +64,22 @@ class Proposal(BaseModel):
         return self.detectable_effect <= self.effect * (1 + 1e-9)
 
     def __str__(self) -> str:
-        plan = (
-            f"hold out {self.held_out:.0%} of the customers, at random, for {counted(self.n_weeks, 'week')}"
+        return self.in_words()
+
+    def in_words(self, locale: str = DEFAULT) -> str:
+        """Return the proposal as a sentence, in a language."""
+        plan = say(TEXTS, "plan", locale=locale, n=self.n_weeks, share=self.held_out)
+        return say(
+            TEXTS,
+            "found" if self.enough else "too_small",
+            locale=locale,
+            plan=plan,
+            treated=self.n_treated,
+            held_out=self.n_held_out,
+            change=100 * self.detectable_effect,
+            rate=self.base_rate,
+            asked=100 * self.effect,
         )
-        sizes = f"{self.n_treated:,} contacted and {self.n_held_out:,} held out"
-        change, asked = (
-            f"{100 * one:.2f} percentage points" for one in (self.detectable_effect, self.effect)
-        )
-        sentence = f"{plan} ({sizes}): a change of {change} in a chance of {self.base_rate:.1%}"
-        if self.enough:
-            return f"{sentence} would be found in 4 of 5 cases"
-        return f"{sentence} could be found; the change of {asked} asked for is too small to find in this shop"
 
 
 def propose(

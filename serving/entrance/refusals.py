@@ -11,7 +11,7 @@ from serving.watching.logs import REQUEST_ID
 RETRY = (("retry-after", "5"),)
 FAILED = {
     500: "something went wrong here; the request_id finds it in the log",
-    504: "the answer took too long",
+    504: "the answer took too long; try again, or ask for less at once (fewer customers, days or rows)",
 }
 
 

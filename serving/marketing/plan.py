@@ -45,7 +45,7 @@ def contact_plan(state: State, request: PlanRequest, *, now: datetime) -> Plan:
         expected_incremental_margin=_sum(contacts, worth),
         currency=snapshot.currency,
         effect=effect,
-        experiment=snapshot.experiment_for(effect),
+        experiment=snapshot.experiment_for(effect, locale),
         switched_off=switched_off(state, locale),
         notes=snapshot.notes_in(locale),
     )

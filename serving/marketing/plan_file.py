@@ -15,6 +15,7 @@ from features.errors import SettingsError
 from features.shop import Shop
 from features.storage.files import replacing
 from features.words import counted
+from models.texts import DEFAULT
 from serving.marketing.candidates import everyone
 from serving.marketing.files import as_csv, as_ndjson
 from serving.marketing.period import Period, first_day
@@ -136,7 +137,7 @@ def content_of(state: State, planned: Planned, *, rows: Sequence[dict[str, Any]]
         "as_of": state.snapshot.moment,
         "models": state.snapshot.models,
         "currency": state.snapshot.currency,
-        "experiment": _experiment(state, planned),
+        "experiment": _experiment(state, planned, state.snapshot.locale),
         "switched_off": switched_off(state, state.snapshot.locale),
         "contacts": rows,
     }
@@ -180,11 +181,11 @@ def _written(state: State, planned: Planned) -> Written:
         expected_incremental_margin=float(calendar.worth.sum()),
         currency=state.snapshot.currency,
         horizon_days=state.snapshot.horizon_days,
-        experiment=_experiment(state, planned),
+        experiment=_experiment(state, planned, DEFAULT),
         switched_off=switched_off(state),
     )
 
 
-def _experiment(state: State, planned: Planned) -> str | None:
+def _experiment(state: State, planned: Planned, locale: str) -> str | None:
     taken = (planned.actions[code].name for code in np.unique(planned.calendar.action).tolist())
-    return state.snapshot.experiment_for(state.snapshot.effect_of(taken))
+    return state.snapshot.experiment_for(state.snapshot.effect_of(taken), locale)

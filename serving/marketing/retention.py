@@ -136,6 +136,6 @@ def _targets(
         currency=state.snapshot.currency,
         effect=_effect(state.snapshot),
         reason=reason,
-        experiment=state.snapshot.experiment_for(_effect(state.snapshot)),
+        experiment=state.snapshot.experiment_for(_effect(state.snapshot), request.locale),
         notes=state.snapshot.notes_in(request.locale),
     )

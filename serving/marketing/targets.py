@@ -85,7 +85,7 @@ def _answer(state: State, request: TargetsRequest, *, chosen: Allocation, terms:
         currency=state.snapshot.currency,
         effect=effect,
         reason=told("targets_by_action", locale, n=n, share=1 - chosen.gap),
-        experiment=state.snapshot.experiment_for(effect),
+        experiment=state.snapshot.experiment_for(effect, locale),
         notes=state.snapshot.notes_in(locale),
     )
 

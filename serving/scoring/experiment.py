@@ -4,12 +4,12 @@ import numpy as np
 
 from features.errors import SettingsError
 from models.decisions.economics import Money
-from models.trials.power import propose
+from models.decisions.texts import told
+from models.texts import DEFAULT
+from models.trials.power import Proposal, propose
 
-SETTING = "set held_out_share in [contact_policy]"
 
-
-def proposed(risks: Money, *, save_rate: float, held_out_share: float) -> str | None:
+def proposed(risks: Money, *, save_rate: float) -> Proposal | None:
     """Propose the experiment that would measure what ``save_rate`` assumes; None if no risk is known.
 
     Based on the mean chance of an order, the assumed change, and a quarter of the customers per week (each is
@@ -23,8 +23,11 @@ def proposed(risks: Money, *, save_rate: float, held_out_share: float) -> str | 
         proposal = propose(len(risk) / 4, 1 - rate, effect=rate * save_rate, n_customers=len(risk))
     except SettingsError:
         return None
-    assumed = "an effect called assumed is taken from recompra.toml"
-    how = f"{held_out_share:.0%} are held out already" if held_out_share > 0 else SETTING
-    if proposal.enough:
-        return f"{assumed}; to measure it, {proposal}: {how}"
-    return f"{assumed}; this shop has too few customers to measure it at once: {proposal}; to try, {how}"
+    return proposal
+
+
+def in_words(proposal: Proposal, *, held_out_share: float, locale: str = DEFAULT) -> str:
+    """Return what to do: the proposal, and the setting that starts it, unless it has begun."""
+    how = told("held_out_already" if held_out_share > 0 else "hold_out", locale, share=held_out_share)
+    code = "experiment" if proposal.enough else "experiment_too_small"
+    return told(code, locale, proposal=proposal.in_words(locale), how=how)

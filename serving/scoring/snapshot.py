@@ -19,9 +19,10 @@ from models.decisions.known import Known
 from models.lists.cold import AttributeSegments
 from models.lists.picks import Picks
 from models.policy.subjects import Goods, People
+from models.trials.power import Proposal
 from serving.persons.marks import Marks
+from serving.scoring import experiment
 from serving.scoring.columns import Columns
-from serving.scoring.experiment import proposed
 from serving.scoring.registered import Registered
 
 if TYPE_CHECKING:
@@ -124,17 +125,16 @@ class Snapshot:
         taken = set(actions)
         return "learnt" if taken and taken <= self.learnt.keys() else "assumed"
 
-    def experiment_for(self, effect: str) -> str | None:
+    def experiment_for(self, effect: str, locale: str | None = None) -> str | None:
         """Return the experiment that would measure an ``assumed`` effect; None for a learnt one."""
-        return self._experiment if effect == "assumed" else None
+        if effect != "assumed" or self._experiment is None:
+            return None
+        share = self.policy.held_out_share
+        return experiment.in_words(self._experiment, held_out_share=share, locale=locale or self.locale)
 
     @cached_property
-    def _experiment(self) -> str | None:
+    def _experiment(self) -> Proposal | None:
         name = f"churn_probability_{self.horizon_days}d"
         if self.scores.kinds.get(name) != "number":
             return None
-        return proposed(
-            self.scores.number(name),
-            save_rate=self.economics.save_rate,
-            held_out_share=self.policy.held_out_share,
-        )
+        return experiment.proposed(self.scores.number(name), save_rate=self.economics.save_rate)

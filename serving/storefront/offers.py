@@ -133,7 +133,7 @@ def _offer(state: State, request: OfferRequest, decision: dict[str, Any]) -> Off
         ruled_out_actions=decision.get("ruled_out_actions", []),
         propensity=decision.get("propensity"),
         decision_id=None,
-        experiment=state.snapshot.experiment_for(decision.get("effect", "")),
+        experiment=state.snapshot.experiment_for(decision.get("effect", ""), request.locale),
         switched_off=switched_off(state, request.locale or state.snapshot.locale),
         fallback=None,
     )

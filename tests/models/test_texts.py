@@ -5,6 +5,7 @@ from models.customers import reasons
 from models.decisions import texts as decision_texts
 from models.ranking import reason_texts
 from models.texts import language, say
+from models.trials import power
 from serving.reports import texts
 
 TABLE = {
@@ -49,7 +50,7 @@ def test_numbers_are_written_as_the_language_writes_them() -> None:
     )
 
 
-TABLES = (decision_texts, horizon, reasons, reason_texts, texts)
+TABLES = (decision_texts, horizon, power, reasons, reason_texts, texts)
 
 
 def test_every_table_speaks_the_same_languages() -> None:

@@ -221,7 +221,9 @@ def test_a_killed_training_leaves_nothing_registered_and_its_run_is_marked(kille
 def test_a_registry_that_cannot_be_reached_is_one_clear_error(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("RECOMPRA_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(RecompraError, match="the registry at http://127.0.0.1:9 answers with an error"):
+    with pytest.raises(
+        RecompraError, match="the registry at http://127.0.0.1:9 cannot be used: nobody answers there"
+    ):
         assert Tracking(tmp_path)._experiment
 
 
@@ -232,5 +234,5 @@ def test_a_registry_without_room_says_what_its_database_said() -> None:
         full = sa.exc.OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
         raise MlflowException(f"(raised as a result of Query-invoked autoflush)\n{full}") from full
 
-    with pytest.raises(RecompraError, match="answers with an error: database or disk is full"):
+    with pytest.raises(RecompraError, match="cannot be used: database or disk is full"):
         OneLineErrors("sqlite:///mlflow.db", full)

@@ -9,10 +9,11 @@ from worlds import fakes
 from worlds.orders import make_home
 
 from features.errors import NotFound, SettingsError
+from features.shop import Shop
 from features.window import parse_cutoff
 from training.report import Report, Trained
 from training.tracking import Tracking
-from training.train import chosen_models, train
+from training.train import _holdout, chosen_models, train
 
 NOW = datetime(2024, 8, 1, tzinfo=UTC)
 pytestmark = pytest.mark.usefixtures("fake_models")
@@ -130,6 +131,13 @@ def test_an_error_in_the_middle_leaves_the_champion_and_registers_nothing(first,
 def test_a_date_outside_the_data_is_one_clear_error(home, as_of) -> None:
     with pytest.raises(SettingsError, match="leaves no 28 days to measure on: orders run from 2024-01-"):
         again(home, as_of=parse_cutoff(as_of))
+
+
+def test_a_date_too_early_is_told_the_first_that_will_do(home) -> None:
+    with pytest.raises(SettingsError, match="take a date from 2024-02-01 to 2024-07-19") as error:
+        again(home, as_of=parse_cutoff("2024-01-20"))
+    first = error.value.hint.split(" ")[4]
+    assert _holdout(Shop(home), parse_cutoff(first)).cutoff > Shop(home).warehouse.first_at
 
 
 def test_a_date_after_the_last_order_is_told_the_latest_there_is(home) -> None:

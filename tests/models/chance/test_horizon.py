@@ -119,10 +119,10 @@ def test_a_note_reads_in_every_language() -> None:
     assert all(texts.keys() == TEXTS["en"].keys() for texts in TEXTS.values())
     note, season = Horizon.of(a_shop(), cutoff(200), horizon_days=180).notes("churn")
     assert "totals are too low or too high. From 2025-12-26 on last year's" in sentence(season)
-    assert "os totais saem baixos ou altos demais" in sentence(season, "pt")
+    assert "os totais ficam baixos ou altos demais" in sentence(season, "pt")
     assert "extrapolated to 180 by BG/NBD for each customer: not calibrated" in sentence(note)
     assert with_texts([note], "pt-BR")[0]["text"].startswith(
-        "churn: ainda não se fechou nenhuma janela de 180 dias"
+        "churn: ainda não se completou nenhuma janela de 180 dias"
     )
     assert "{" not in sentence(note) + sentence(note, "pt")
 

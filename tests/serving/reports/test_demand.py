@@ -72,7 +72,7 @@ def test_it_is_said_how_lines_without_a_customer_count(home: Path, tmp_path: Pat
 
 def test_it_is_said_that_no_last_year_tells_the_season(home: Path) -> None:
     told = season_unknown(home, demand(home))
-    assert told.startswith("demand: the shop's orders do not reach back to these 28 days")
+    assert told.startswith("demand: the shop's history does not include these 28 days")
     assert season_unknown(home, demand(home).assign(as_of="2025-06-21")) == ""
     assert season_unknown(home, demand(home).head(0)) == ""
 
