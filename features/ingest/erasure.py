@@ -140,7 +140,7 @@ def _define_named(con: duckdb.DuckDBPyConnection, version: Path) -> None:
     """
     settings, _ = Settings.stored(publish.read_card(version)["settings"])
     names = {table_map_of(settings, table).columns.get("customer_id", "customer_id") for table in TABLES}
-    paths = [quote('$."{}"'.format(name.replace('"', '\\"'))) for name in sorted(names | {"customer_id"})]
+    paths = [quote('$."{}"'.format(name.replace('"', '\\"'))) for name in sorted(names)]
     cells = ", ".join(f"json_extract_string(row, {path})" for path in paths)
     con.execute(f"""
         CREATE OR REPLACE MACRO named(row) AS list_transform(list_filter(

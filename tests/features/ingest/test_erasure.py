@@ -6,13 +6,14 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from worlds.orders import contacts, order_lines, products
 
 from features.errors import InputError
-from features.ingest import ingest
+from features.ingest import erasure, ingest
 from features.ingest.erasure import erase
 from features.storage.warehouse import Warehouse
 
@@ -146,7 +147,7 @@ def test_months_without_them_stay_the_files_they_are(home: Path) -> None:
     before = of_month("2024-02")
     erase(home, only_early)
     assert of_month("2024-02").st_ino == before.st_ino
-    assert not list((home / "warehouse").resolve().glob("order_lines/month=2023-01"))
+    assert not list(home.glob("warehouse-*/order_lines/month=2023-01/*"))
 
 
 def test_the_same_export_does_not_bring_them_back(home: Path, source: Path) -> None:
@@ -239,3 +240,49 @@ def test_the_last_customer_cannot_be_taken_out_of_a_warehouse(home: Path) -> Non
 def test_an_export_of_none_but_the_forgotten_is_refused_for_that(made: Path, source: Path, tmp_path) -> None:
     with pytest.raises(InputError, match=r"\(of customers who asked to be forgotten: \d+.* Hint: "):
         ingest(source, tmp_path, fresh=True, forgotten=lambda ids: dict.fromkeys(ids, "d"))
+
+
+def test_each_erasure_is_recorded_with_what_it_took(home: Path) -> None:
+    def n_lines(who: str) -> int:
+        files = f"{home}/warehouse/order_lines/*/*.parquet"
+        return duckdb.sql(f"SELECT count(*) FROM '{files}' WHERE customer_id = '{who}'").fetchall()[0][0]
+
+    wanted = [(n_lines(who), Warehouse(home).fingerprint) for who in [WHO]]
+    erase(home, forgotten)
+    wanted.append((n_lines("c04"), Warehouse(home).fingerprint))
+    erase(home, lambda ids: {name: "d" for name in ids if name == "c04"})
+    times = erasure.earlier_erasures((home / "warehouse").resolve())["times"]
+    assert [(took["rows"]["order_lines"], took["fingerprint_before"]) for took in times] == wanted
+
+
+def test_of_the_forgotten_a_new_home_never_holds_anything(source: Path, tmp_path: Path) -> None:
+    gone = {WHO: DIGEST, "c04": "77"}
+    report = ingest(
+        source, tmp_path, forgotten=lambda ids: {name: gone[name] for name in ids if name in gone}
+    )
+    lines = tables()["order_lines"]
+    theirs = lines["customer_id"].isin(list(gone))
+    assert report.tables["order_lines"].erased == theirs.sum()
+    left = pq.read_table(tmp_path / "warehouse" / "deliveries.parquet").to_pandas()["order_id"]
+    assert set(left) == set(lines.loc[~theirs, "order_id"])
+
+
+def test_nobodys_lines_stay_where_somebodys_go(tmp_path: Path) -> None:
+    lines = order_lines(4).assign(customer_id=lambda d: d["customer_id"].where(d["customer_id"] != "c02"))
+    lines = lines[lines["quantity"] > 0]
+    home = tmp_path / "home"
+    ingest(shop_of(tmp_path / "shop", {"order_lines": lines}), home)
+    erase(home, forgotten)
+    assert Warehouse(home).facts.n_lines_without_customer == lines["customer_id"].isna().sum() > 0
+
+
+def test_a_quarantined_row_is_of_whom_its_column_names_and_without_one_of_any_value(made: Path) -> None:
+    rows = ['{"customer_id": " c03 ", "note": "z"}', '{"who": "3.0", "n": null, "note": "z"}']
+    with duckdb.connect() as con:
+        erasure._define_named(con, (made / "warehouse").resolve())
+        named = [con.execute("SELECT named(?)", [row]).fetchall()[0][0] for row in rows]
+    assert named == [["c03"], ["3", "z"]]
+
+
+def test_every_warehouse_has_a_salt_of_its_own() -> None:
+    assert erasure.earlier_erasures(None)["salt"] != erasure.earlier_erasures(None)["salt"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from features.errors import CannotLearn
 from features.shop import Shop
-from features.window import parse_cutoff
+from features.window import YEAR_DAYS, last_year_days, parse_cutoff
 from models.chance.horizon import TEXTS, Horizon, season_from, sentence, with_texts
 
 FIRST = datetime(2024, 1, 1, 12, tzinfo=UTC)
@@ -96,6 +96,16 @@ def test_the_day_it_is_learnt_from_is_the_first_on_which_it_is(age: int, horizon
         assert before is None or before.is_extrapolated
 
 
+def test_days_of_a_first_order_at_midnight_are_full_at_a_midnight() -> None:
+    shop, year = a_shop(), last_year_days(60)
+    shop.warehouse.first_at = cutoff(0)
+    before, on = (Horizon.of(shop, cutoff(age), horizon_days=60) for age in (119, 120))
+    assert (before.is_extrapolated, on.is_extrapolated) == (True, False)
+    assert cutoff(120).date() == before.learnt_from == on.learnt_from
+    assert season_from(shop, cutoff(year - 1), horizon_days=60) == cutoff(year).date()
+    assert season_from(shop, cutoff(year), horizon_days=60) is None
+
+
 @pytest.mark.parametrize(("age", "horizon"), [(273, 273), (304, 180), (42, 42)])
 def test_a_shop_older_than_the_horizon_is_told_of_it(age: int, horizon: int) -> None:
     found = horizon_at(age, horizon)
@@ -141,6 +151,18 @@ def test_a_season_is_told_from_the_first_day_with_a_last_year(age: int, horizon:
         later = (day - date(2024, 1, 1)).days
         assert season_from(a_shop(zone), cutoff(later, zone), horizon_days=horizon) is None
         assert season_from(a_shop(zone), cutoff(later - 1, zone), horizon_days=horizon) == day
+
+
+def test_a_horizon_of_a_year_has_a_season_and_a_longer_one_holds_them_all() -> None:
+    assert season_from(a_shop(), cutoff(740), horizon_days=YEAR_DAYS) is not None
+    assert season_from(a_shop(), cutoff(740), horizon_days=YEAR_DAYS + 1) is None
+
+
+def test_the_season_is_noted_as_unknown_until_the_day_it_is_known() -> None:
+    found = Horizon.of(a_shop(), cutoff(400), horizon_days=60)
+    assert found.season_from is not None
+    days = found.season_from - timedelta(days=1), found.season_from
+    assert [[note["code"] for note in found.notes("ltv", day)] for day in days] == [["season"], []]
 
 
 def test_a_model_saved_before_seasons_were_told_of_is_read() -> None:

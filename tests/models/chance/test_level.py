@@ -111,3 +111,10 @@ def test_the_season_moves_the_mean_chance_in_full_whatever_the_customers(last_ye
     apart = logit(last_year) - logit(0.2)
     expected = expit(logit(0.3) + apart - 4 * NOISE / apart)  # a shop's two years differ, without a season
     assert expit(raw.logit(today) + shift).mean() == pytest.approx(expected, rel=1e-3)
+
+
+def test_between_weeks_whose_level_is_known_the_level_is_between_theirs() -> None:
+    nothing: Any = None
+    made = PurchaseChance(nothing, nothing, 1.0, later=((14.0, 3.0), (28.0, 2.0)))
+    assert [made.after(days).shift for days in (0, 7, 14, 21, 28, 99)] == [1.0, 2.0, 3.0, 2.5, 2.0, 2.0]
+    assert PurchaseChance(nothing, nothing, 1.0).after(14).shift == 1.0

@@ -3,11 +3,12 @@
 import re
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from features.customer import CUSTOMER_FEATURES
 from models.customers.inputs import COLUMNS
-from models.customers.reasons import TEXTS, TOPICS, sentence
+from models.customers.reasons import TEXTS, TOPICS, codes, sentence
 
 PLURAL = r"(days|times|units|dias|vezes|unidades|different|produtos)\b"
 REGULAR: dict[str, Any] = dict.fromkeys(CUSTOMER_FEATURES.names, 3.0)
@@ -47,3 +48,17 @@ def test_a_silence_is_told_beside_the_usual_gap() -> None:
 
 def test_no_order_of_late_is_said_in_words() -> None:
     assert sentence("lately:raises", REGULAR | {"n_order_days_91d": 0.0}) == "no order in the last 91 days"
+
+
+def test_the_topics_that_moved_a_score_most_are_told_and_which_way() -> None:
+    added = {
+        "days_since_last_order": [0.3, -0.05],
+        "overdue_ratio": [0.2, 0.0],
+        "frequency": [-0.4, 0.02],
+        "discount_share": [0.15, -0.11],
+        "n_contacts": [-0.12, 0.09],
+        "weekend_share": [5.0, 5.0],  # nobody can act on it
+    }
+    told = codes(pd.DataFrame(added, index=["ann", "bob"]))
+    assert told.loc["ann"].tolist() == ["silence:raises", "habit:lowers", "discount:raises"]
+    assert told.loc["bob"].dropna().tolist() == ["discount:lowers"]

@@ -11,7 +11,14 @@ from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn
 from features.shop import Shop
 from features.window import parse_cutoff
-from models.customers.customer_panel import PanelConfig, everyone, thinned, training_windows
+from models.customers.customer_panel import (
+    PanelConfig,
+    TrainingWindow,
+    everyone,
+    thinned,
+    training_windows,
+)
+from models.customers.inputs import Inputs
 
 UNTIL = parse_cutoff("2024-06-01")
 LINES = order_lines(12).loc[lambda d: (d["customer_id"] != "c07") | (d["ordered_at"] < "2024-04-20")]
@@ -47,6 +54,19 @@ def test_what_followed_is_counted_to_the_windows_end(shop: Shop) -> None:
     np.testing.assert_array_equal(newest.n_order_days, expected)
     np.testing.assert_array_equal(newest.bought, expected > 0)
     assert {0.0, 1.0} == {*newest.bought} and np.isfinite(newest.revenue).all() and newest.revenue.sum() > 0
+
+
+def test_a_window_reads_its_customers_as_a_scoring_of_its_cutoff_does(shop: Shop) -> None:
+    for window in training_windows(shop, UNTIL, config=PanelConfig(n_windows=3)):
+        features = shop.customer_features(window.cutoff)
+        n_days, horizon = shop.n_days_placed(window.cutoff), shop.settings.horizon_days
+        inputs = Inputs.fit(features, n_days, horizon_days=horizon)
+        pd.testing.assert_frame_equal(window.rows, inputs.rows(features))
+
+
+def test_one_day_with_an_order_is_a_purchase() -> None:
+    days = np.array([0.0, 1.0, 2.0])
+    assert TrainingWindow(UNTIL, pd.DataFrame(), days, days).bought.tolist() == [0.0, 1.0, 1.0]
 
 
 def test_a_shop_without_prices_has_windows_without_money(tmp_path: Path) -> None:

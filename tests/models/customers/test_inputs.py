@@ -65,3 +65,19 @@ def test_a_stranger_is_read_as_who_bought_once_else_as_everybody(features: pd.Da
         for some in (again, features)
     )
     assert all_["frequency"] == 0 < several["frequency"] == again["frequency"].median()
+
+
+def test_of_those_who_brought_everything_back_a_typical_one_time_buyer_is_read(
+    features: pd.DataFrame, several: list[Inputs]
+) -> None:
+    gone = features.iloc[[4]] * np.nan
+    rows = several[0].rows(pd.concat([features.head(2), gone]))
+    np.testing.assert_array_equal(rows.iloc[2], several[0].typical)
+    once = several[0].rows(features[features["frequency"] == 0])
+    np.testing.assert_allclose(several[0].typical, once.median())
+
+
+def test_the_share_of_days_kept_is_of_those_placed_and_never_above_one(features: pd.DataFrame) -> None:
+    n_days = float(features["n_order_days"].sum())
+    kept = [Inputs.fit(features, times * n_days, horizon_days=30).kept for times in (2.0, 1.0, 0.5)]
+    assert kept == pytest.approx([0.5, 1.0, 1.0])

@@ -24,3 +24,10 @@ def test_no_log_however_far_decides_alone() -> None:
     fitted = LogLinear.fit(NAMES, rows, truth=(rows["frequency"] > 3.5).to_numpy(float), ridge=1.0)
     far = rows.head(2).assign(frequency=[40.0, 4000.0])
     assert np.ptp(fitted.score(far)) == 0.0
+
+
+@pytest.mark.parametrize(("name", "neutral"), [("overdue_ratio", 1.0), (CHANCE, 0.5), ("frequency", 0.0)])
+def test_what_is_unknown_counts_as_neither_here_nor_there(name: str, neutral: float) -> None:
+    weighed = LogLinear((name,), (0.3,), (1.0,), (2.0,), -1.0)
+    unknown, known = (weighed.score(pd.DataFrame({name: [value]})) for value in (np.nan, neutral))
+    np.testing.assert_array_equal(unknown, known)

@@ -34,6 +34,24 @@ def test_a_favourite_is_what_a_group_buys_beyond_all_others(tmp_path):
     assert found == {"tea": ["food > a"], "mug": ["food > c"]}
 
 
+def test_favourites_are_of_twenty_lines_or_more_the_furthest_beyond_the_others_first(tmp_path):
+    times = {("anna", "p00"): 20, ("anna", "p01"): 19, ("bert", "p01"): 60, ("bert", "p02"): 40}
+    days = pd.date_range("2023-01-01", periods=60)
+    lines = pd.DataFrame([(*pair, day, 1.0) for pair, n in times.items() for day in days[:n]])
+    lines.columns = pd.Index(["customer_id", "product_id", "ordered_at", "unit_price"])
+    shop = make_shop(tmp_path, lines, products=products())
+    groups = pd.Series({"anna": "a", "bert": "b"})
+    found = favourites(groups, shop.history(CUTOFF), catalogue=shop.catalogue(CUTOFF))
+    assert found == {"a": ["food > a"], "b": ["food > c", "food > b"]}
+
+
+def test_the_group_of_the_largest_revenue_comes_first(shop):
+    features = shop.customer_features(CUTOFF).sort_values("revenue")
+    groups = pd.Series(["poor"] * (len(features) - 1) + ["rich"], index=features.index)
+    lone = features.assign(revenue=[1.0] * (len(features) - 1) + [1000.0])
+    assert profiles(groups, lone).index.tolist() == ["rich", "poor"]
+
+
 def test_a_shop_without_categories_has_no_favourites(tmp_path):
     shop = make_shop(tmp_path, order_lines(n_customers=4))
     groups = pd.Series("all", index=shop.customer_features(CUTOFF).index)

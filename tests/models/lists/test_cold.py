@@ -127,7 +127,7 @@ def test_chances_are_multiplied_up_to_1_and_the_rest_stays_below(monkeypatch: py
 
 
 def test_several_interests_are_several_segments() -> None:
-    assert segments_of({"interests": "Tea; cakes,tea", "gender": " F ", "region": None}) == [
+    assert segments_of({"interests": "Tea; cakes,tea|CAKES", "gender": " F ", "region": None}) == [
         "gender=f",
         "interests=tea",
         "interests=cakes",

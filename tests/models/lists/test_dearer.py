@@ -13,13 +13,13 @@ from worlds.receipts import history_of
 from features.arrays.catalogue import Catalogue
 from features.arrays.history import Vocabulary
 from models.lists import dearer
-from models.lists.dearer import INPUTS, kinds_of, steps_of
+from models.lists.dearer import INPUTS, kinds_of, last_of_kind, steps_of
 
-N, STEP, HORIZON = 7, 1.6, 28
-CATEGORY = [0, 0, 0, 1, -1, -1, -1]
-PRICE = [1.0, 1.05, 1.6, 1.2, 1.0, 1.5, 1.55]
-NAMES = ["", "Tea 5", "tea pot", "", "red wool hat", "Red wool scarf", "red silk tie"]
-BRAND = [0, 0, 1, -1, 0, -1, 1]
+N, STEP, HORIZON = 8, 1.6, 28
+CATEGORY = [0, 0, 0, 1, -1, -1, -1, -1]
+PRICE = [1.0, 1.05, 1.6, 1.2, 1.0, 1.5, 1.55, 2.0]
+NAMES = ["", "Tea 5", "tea pot", "", "red wool hat", "Red wool scarf", "red silk tie", "red wool coat long"]
+BRAND = [0, 0, 1, -1, 0, -1, 1, 0]
 purchases = st.lists(
     st.tuples(st.integers(0, 4), st.integers(0, N - 1), st.integers(1, 60), st.just(1.0)),
     min_size=1,
@@ -95,4 +95,10 @@ def test_better_versions_and_their_inputs_are_those_of_loops(rows: list) -> None
 
 
 def test_a_product_without_a_category_is_a_kind_of_its_own() -> None:
-    assert kinds_of(catalogue()).tolist() == [0, 0, 0, 1, 6, 7, 8]
+    assert kinds_of(catalogue()).tolist() == [0, 0, 0, 1, 6, 7, 8, 9]
+
+
+def test_one_moves_up_from_what_they_bought_last_of_a_kind() -> None:
+    rows = [(0, 0, 9, 1.0), (0, 3, 8, 1.0), (0, 1, 7, 1.0), (1, 2, 5, 1.0), (1, 0, 3, 1.0)]
+    last = last_of_kind(history_of(rows, n_products=N), kinds_of(catalogue()))
+    assert list(zip(last.customer.tolist(), last.product.tolist(), strict=True)) == [(0, 1), (0, 3), (1, 0)]

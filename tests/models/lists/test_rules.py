@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds.rules import no_rules
 
+from features.arrays.brought_back import BroughtBack
 from features.arrays.catalogue import Catalogue
 from features.arrays.dtypes import Ints
 from features.arrays.history import History, Vocabulary
@@ -164,9 +165,11 @@ def test_a_cap_takes_each_categorys_best_in_turns(pairs: list[tuple[int, int, in
 
 @pytest.mark.parametrize("said", [Lists(), Lists(max_per_category=2, pinned={"for_you": ["arabica"]})])
 def test_saved_and_loaded_they_are_the_same(tmp_path: Path, said: Lists) -> None:
-    rules = Rules.of(history_of(kitchen(9)), catalogue(), lists=said, horizon_days=28)
+    back = BroughtBack(Vocabulary.of(["ann"]), 4, np.array([2]))
+    rules = Rules.of(history_of(kitchen(9)), catalogue(), lists=said, horizon_days=28, back=back)
     rules.save(tmp_path)
     again = Rules.load(tmp_path)
+    assert again.back is not None and again.back.products_of("ann").tolist() == [2]
     for name in ("returns", "hidden", "boost", "category", "is_new", "max_per_category", "explore_share"):
         np.testing.assert_array_equal(getattr(again, name), getattr(rules, name))
     assert again.pinned_to("for_you").tolist() == rules.pinned_to("for_you").tolist()

@@ -1,3 +1,4 @@
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,33 @@ def test_the_store_does_not_hold_the_secret(store: Store, tmp_path: Path) -> Non
     assert all(secret.encode() not in path.read_bytes() for path in tmp_path.glob("online.db*"))
 
 
-def test_a_revoked_key_is_nobodys(store: Store, view: View) -> None:
+def test_a_revoked_key_is_nobodys_from_then_on(store: Store, view: View) -> None:
     secret = keys.create(store, ["crm"], now=NOW)
+    view.sync()
+    assert keys.holder(view.keys, secret) is not None
     keys.revoke(store, secret.split("_")[1], now=NOW)
     view.sync()
     assert keys.holder(view.keys, secret) is None
     assert [key.revoked_at for key in keys.listed(store)] == [NOW]
+
+
+def test_a_secret_may_hold_the_sign_that_parts_a_key(store: Store, view: View) -> None:
+    secrets = [keys.create(store, ["crm"], now=NOW) for _ in range(20)]
+    view.sync()
+    assert any("_" in secret.split("_", 2)[2] for secret in secrets)
+    assert all(keys.holder(view.keys, secret) is not None for secret in secrets)
+
+
+def test_keys_are_listed_oldest_first(store: Store) -> None:
+    for hours in range(8, 0, -1):
+        keys.create(store, ["crm"], name=str(hours), now=NOW + timedelta(hours=hours))
+    assert [key.name for key in keys.listed(store)] == [str(hours) for hours in range(1, 9)]
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan")])
+def test_a_rate_that_lets_nothing_through_is_refused(store: Store, rate: float) -> None:
+    with pytest.raises(SettingsError, match="above 0"):
+        keys.create(store, ["crm"], now=NOW, per_second=rate)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,11 @@ def test_one_who_waits_as_long_as_told_passes() -> None:
     assert limits.wait(key(1.0), 0.25 + seconds) == 0
 
 
+def test_less_than_one_a_second_is_one_now_and_one_later() -> None:
+    limits = Limits()
+    assert [limits.wait(key(0.5), now) for now in (0.0, 0.0, 2.0, 100.0, 100.0)] == [0, 2.0, 0, 0, 2.0]
+
+
 def test_silence_saves_up_one_burst_and_no_more() -> None:
     limits = Limits()
     assert limits.wait(key(10.0), 0.0) == 0

@@ -5,6 +5,7 @@ import pytest
 
 from features.errors import Busy
 from serving.entrance.threads import BoundedThreads
+from serving.watching.logs import REQUEST_ID
 
 
 def test_what_cannot_be_answered_soon_is_sent_away_at_once() -> None:
@@ -46,3 +47,11 @@ def test_an_error_comes_back_as_it_is_and_leaves_room() -> None:
                 await threads.run(lambda: 1 / 0)
 
     asyncio.run(fail())
+
+
+def test_a_thread_knows_the_request_it_answers() -> None:
+    async def asked() -> str:
+        REQUEST_ID.set("r-1")
+        return await BoundedThreads(1, 1).run(REQUEST_ID.get)
+
+    assert asyncio.run(asked()) == "r-1"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 from worlds.champions import registry_of
 from worlds.fakes import FakeChurn, FakeConfig
 from worlds.orders import ODD, contacts, make_home, order_lines
@@ -21,9 +22,9 @@ from features.ingest import ingest
 from serving import score
 from serving.online.tables import DECISIONS
 from serving.persons import erasure, rights
-from serving.persons.erasure import as_text, erase, sweep
+from serving.persons.erasure import Certificate, SweptFiles, as_text, erase, sweep
 from serving.persons.held import online
-from serving.persons.remains import search
+from serving.persons.remains import Search, search
 from serving.persons.rights import Forgotten
 from serving.scoring.folder import load
 from serving.scoring.kept import whole
@@ -78,7 +79,7 @@ def remember(home: Path, who: str) -> None:
 def test_one_command_takes_a_customer_out_of_everything_and_proves_it(home: Path) -> None:
     before = search(home, WHO).found
     assert {re.split("[-/ ]", place)[0] for place in before} >= {"warehouse", "lists", "online.db"}
-    made = erase(home, WHO, now=MOMENT)
+    made = erase(home, f" {WHO}\u3000", now=MOMENT)
     assert made.clean, as_text(made)
     assert "store: 1 contacts, 1 decisions, 1 events\n" in as_text(made) and "left: nothing" in as_text(made)
     assert search(home, WHO).found == {}
@@ -180,6 +181,19 @@ def test_where_the_scoring_cannot_be_made_anew_the_certificate_says_what_is_left
     assert erase(home, WHO, now=MOMENT).clean
 
 
+@pytest.mark.parametrize(
+    ("failed", "found", "n_rows", "clean"),
+    [(None, {}, 0, True), ("out of luck", {}, 0, False), (None, {"x": 1}, 0, False), (None, {}, 1, False)],
+)
+def test_a_certificate_is_clean_where_all_was_done_and_nothing_is_left(
+    failed: str | None, found: dict[str, int], n_rows: int, clean: bool
+) -> None:
+    files = SweptFiles(failed=failed)
+    made = Certificate("d", "2024-06-01", {}, files, Search(found=found), n_rows)
+    assert (made.clean, made.card()["clean"]) == (clean, clean)
+    assert ("left: nothing" in as_text(made)) == (not found and not n_rows)
+
+
 def test_who_was_never_there_is_erased_without_a_new_scoring(home: Path) -> None:
     made = erase(home, "customer-unheard-of", now=MOMENT)
     assert (made.clean, made.files.scored_anew, made.files.warehouse) == (True, None, {})
@@ -215,7 +229,7 @@ def test_a_search_finds_what_is_left_wherever_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("who", ["17", "1234567", "ann17"])
 def test_a_short_id_is_looked_for_where_ids_of_customers_stand(who: str, tmp_path: Path) -> None:
-    pd.DataFrame({"customer_id": [who, "2"], "product_id": ["2", who]}).to_parquet(tmp_path / "a.parquet")
+    pd.DataFrame({"CustomerId": [who, "2"], "product_id": ["2", who]}).to_parquet(tmp_path / "a.parquet")
     pd.DataFrame({"row": [f'{{"buyer":"{who}"}}', f'{{"n":{who}}}']}).to_parquet(tmp_path / "b.parquet")
     np.save(tmp_path / "customers.npy", np.array([who.encode(), b"2"]))
     np.save(tmp_path / "products.npy", np.array([who.encode()]))
@@ -223,7 +237,7 @@ def test_a_short_id_is_looked_for_where_ids_of_customers_stand(who: str, tmp_pat
         db.execute("CREATE TABLE tags (customer_id TEXT, product_id TEXT)")
         db.executemany("INSERT INTO tags VALUES (?, ?)", [(who, "2"), ("2", who), ("3", who)])
         db.commit()
-    (tmp_path / "d.csv").write_text(f"customer_id,n\n{who},1\n2,{who}\n3,{who}\n")
+    (tmp_path / "d.csv").write_text(f"customer_id,n\n{who},1\n2,{who}\n{who}3,{who}\n")
     (tmp_path / "e.json").write_text(
         f'{{"customer_id": "{who}", "n": 1, "also": {{"customer_id": "{who}0"}}}}'
     )
@@ -242,12 +256,41 @@ def test_while_the_store_is_away_nobody_can_come_back(
 
 
 def test_a_deleted_row_leaves_no_bytes_in_the_database_or_its_log(tmp_path: Path) -> None:
-    remember(tmp_path, WHO)
     with closing(Store.open(tmp_path)) as store:
+        remember(tmp_path, WHO)  # while it is open the log stays
         assert WHO.encode() in b"".join(path.read_bytes() for path in tmp_path.glob("online.db*"))
         rights.forget(store, WHO, now=MOMENT)
         rights.scrub(store)
         assert WHO.encode() not in b"".join(path.read_bytes() for path in tmp_path.glob("online.db*"))
+
+
+def test_whoever_deletes_overwrites_also_where_the_database_would_not(tmp_path: Path) -> None:
+    with closing(Store.open(tmp_path)) as store, store.engine.connect() as db:
+        db.execute(sa.text("PRAGMA secure_delete = OFF"))
+        rights.overwrite(db)
+        assert db.execute(sa.text("PRAGMA secure_delete")).scalar_one() == 1
+
+
+def test_a_search_finds_what_a_database_deleted_and_did_not_overwrite(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "c.db")) as db:
+        db.execute("PRAGMA secure_delete = OFF")
+        db.execute("CREATE TABLE tags (value TEXT)")
+        db.execute("INSERT INTO tags VALUES (?)", (f" {WHO} ",))
+        db.commit()
+        db.execute("DELETE FROM tags")
+        db.commit()
+    assert search(tmp_path, WHO).found == {"c.db (bytes)": 1}
+
+
+def test_six_letters_are_enough_to_look_everywhere_and_a_hard_link_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("of ann-17")
+    (tmp_path / "b.txt").hardlink_to(tmp_path / "a.txt")
+    done = search(tmp_path, "ann-17")
+    assert (done.everywhere, done.n_files, done.found) == (True, 1, {"a.txt (bytes)": 1})
+
+
+def test_a_digest_is_of_the_salt_too() -> None:
+    assert rights.digest_of(b"one", WHO) != rights.digest_of(b"another", WHO)
 
 
 def test_a_schema_that_names_the_column_is_nobody(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from worlds.orders import make_home as make_warehouse
 from worlds.orders import order_lines
@@ -22,6 +23,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Snapshot]:
     home = make_warehouse(tmp_path_factory.mktemp("held"), order_lines(6).assign(customer_id=WHO))
     made = with_known(make_snapshot())
     assert made.known is not None
+    made.ready["for_you"].product[3, -2:] = -1  # a short list
     learnt = {"win_back": np.arange(20) / 100}
     return home, make_home(home, replace(made, known=replace(made.known, learnt=learnt)))
 
@@ -38,4 +40,19 @@ def test_an_export_tells_where_a_customer_stands_as_json_does(scored: tuple[Path
     assert table is not None
     mine = table.number("customer") == 3
     assert held["retention"][GAIN] == table.number(GAIN)[mine][0]
-    assert held["lists"]["for_you"] == snapshot.catalogue.products.names(snapshot.ready["for_you"].product[3])
+    shown = snapshot.ready["for_you"].product[3]
+    assert held["lists"]["for_you"] == snapshot.catalogue.products.names(shown[:-2])
+
+
+def test_an_export_holds_the_rows_of_every_table_as_ingest_reads_them(tmp_path: Path) -> None:
+    lines = order_lines(2).assign(customer_id=lambda d: d["customer_id"].replace("c00", "7"))
+    mine = lines[lines["customer_id"] == "7"]
+    wrong = mine.head(2).assign(customer_id=[" 7 ", "7.0"], ordered_at=pd.NaT)
+    sent = lines[["order_id"]].drop_duplicates().assign(status="delivered")
+    home = make_warehouse(tmp_path, pd.concat([lines, wrong], ignore_index=True), deliveries=sent)
+    held = export(home, " 7\u3000")["warehouse"]
+    assert {row["customer_id"] for row in held["order_lines"]} == {"7"}
+    assert len(held["return_lines"]) == (mine["quantity"] < 0).sum() > 0
+    assert {row["order_id"] for row in held["deliveries"]} == set(mine["order_id"])
+    reasons = [row["reason"] for row in held["quarantine"]]
+    assert reasons.count("ordered_at is missing") == 2
