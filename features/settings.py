@@ -195,6 +195,13 @@ class Settings(Section):
         known = cls.parse(_without(values, unknown), "settings stored in the warehouse", hint=hint)
         return known, [".".join(map(str, place)) for place in unknown]
 
+    def map_of(self, table: str) -> TableMap:
+        """Return a table's map; top-level ``columns`` are shorthand for those of the order lines."""
+        table_map = self.tables.get(table, TableMap())
+        if table != "order_lines" or not self.columns:
+            return table_map
+        return table_map.model_copy(update={"columns": {**table_map.columns, **self.columns}})
+
     @classmethod
     def parse(cls, values: dict[str, object], said_in: str, *, hint: str = "") -> "Settings":
         """Validate ``values`` read from ``said_in``; ``SettingsError`` names the wrong key and all known."""

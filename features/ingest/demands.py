@@ -6,11 +6,12 @@ from typing import Any
 import duckdb
 
 from features import adapters
-from features.errors import InputError
-from features.ingest import advice, staging
+from features.errors import InputError, SettingsError
+from features.ingest import advice
 from features.ingest.quality import Report
 from features.ingest.sources import Source
 from features.settings import Settings, TableMap
+from features.storage.contracts import TABLES
 from features.storage.tables import quote
 from features.words import counted
 
@@ -18,11 +19,29 @@ Card = dict[str, Any]
 """What the warehouse's card holds, or an entry of its sources."""
 
 
+def check_maps(settings: Settings) -> None:
+    """Raise ``SettingsError`` for a map of a table or a column that does not exist."""
+    for name in settings.tables:
+        if name not in TABLES:
+            raise SettingsError(
+                f"recompra.toml: unknown table {name!r}", f"the tables are {', '.join(TABLES)}"
+            )
+    for table in TABLES.values():
+        known = [column.name for column in table.columns]
+        for column in settings.map_of(table.name).columns:
+            if column not in known:
+                where = f"[tables.{table.name}.columns]"
+                raise SettingsError(
+                    f"recompra.toml: unknown column {column!r} in {where}",
+                    f"the columns are {', '.join(known)}",
+                )
+
+
 def require_lines(inputs: list[Source], path: Path, *, old_card: Card, settings: Settings) -> None:
     """Refuse a first source without order lines, naming what was found in their place."""
     if any(source.table == "order_lines" for source in inputs) or (old_card and inputs):
         return
-    called = staging.table_map_of(settings, "order_lines").file or "order_lines.parquet or order_lines.csv"
+    called = settings.map_of("order_lines").file or "order_lines.parquet or order_lines.csv"
     beside = sorted(file.name for file in path.iterdir()) if path.is_dir() else [path.name]
     raise InputError(
         f"order_lines missing from {path}; found {beside[:20]}",
@@ -61,7 +80,7 @@ def require_same_map(source: Source, before: Card, *, now: Card) -> None:
 
 def one_currency(con: duckdb.DuckDBPyConnection, settings: Settings) -> Settings:
     """Return the settings with the order lines' currency; several raise ``InputError``, which names rows."""
-    table_map = staging.table_map_of(settings, "order_lines")
+    table_map = settings.map_of("order_lines")
     left_out = quote(table_map.where_reason)
     currencies = con.execute(f"""
         SELECT upper(currency), count(*), min(source), list(__row ORDER BY source, __row)[:5]

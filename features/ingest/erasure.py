@@ -18,7 +18,6 @@ from features.ingest import publish, quality
 from features.ingest.publish import LINES, parquet
 from features.ingest.quality import QUALITY, Report, number
 from features.ingest.rows import RETURN_LINES
-from features.ingest.staging import table_map_of
 from features.settings import Settings
 from features.storage.contracts import SIDE_TABLES, TABLES
 from features.storage.tables import quote
@@ -139,7 +138,7 @@ def _define_named(con: duckdb.DuckDBPyConnection, version: Path) -> None:
     They are under our name of the column or the source's; where neither is present, any value may be one.
     """
     settings, _ = Settings.stored(publish.read_card(version)["settings"])
-    names = {table_map_of(settings, table).columns.get("customer_id", "customer_id") for table in TABLES}
+    names = {settings.map_of(table).columns.get("customer_id", "customer_id") for table in TABLES}
     paths = [quote('$."{}"'.format(name.replace('"', '\\"'))) for name in sorted(names)]
     cells = ", ".join(f"json_extract_string(row, {path})" for path in paths)
     con.execute(f"""

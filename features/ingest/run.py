@@ -101,7 +101,7 @@ def _settings(path: Path, report: Report, *, old_card: Card, settings_at: Path) 
     if report.adapter or not stored:
         values |= {"tables": {}, "columns": {}} | adapters.load(report.adapter or "canonical", path).values
     settings = Settings.load(settings_at, Settings.parse(values, path.name))
-    staging.check_maps(settings)
+    demands.check_maps(settings)
     for key in publish.FIXED:
         before, now = stored.get(key, ""), getattr(settings, key)
         if before and before.upper() != now.upper():
@@ -258,9 +258,7 @@ def _unchanged(con: duckdb.DuckDBPyConnection, report: Report, *, old: Path, old
 
 def _entry(source: Source, settings: Settings) -> Card:
     """Return a source's entry in the card: its file, digest, and a digest of the map it was read with."""
-    table_map = staging.table_map_of(settings, source.table).model_dump(
-        exclude={"file", "where_reason", "may_lack", "also"}
-    )
+    table_map = settings.map_of(source.table).model_dump(exclude={"file", "where_reason", "may_lack", "also"})
     text = json.dumps(
         [table_map, settings.timezone, settings.timestamps or settings.timezone], sort_keys=True
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from features.errors import InputError, SettingsError, first_line
+from features.errors import InputError, first_line
 from features.ingest import advice, casting, sources
 from features.ingest.sources import Source
 from features.settings import Settings, TableMap
@@ -89,7 +89,7 @@ def stage(
     except duckdb.BinderException as error:
         raise _unreadable(con, source, error) from error
     columns = {str(name): str(kind) for name, kind, *_ in described if name not in sources.OURS}
-    opened = Opened(con, source, relation, columns, table_map_of(settings, source.table))
+    opened = Opened(con, source, relation, columns, settings.map_of(source.table))
     cells = [_cell(opened, column) for column in opened.table.columns]
     sql = _select(opened, cells, settings)
     with sources.in_words(source):
@@ -104,32 +104,6 @@ def stage(
         for cell in _of_words(cells, "time").values():
             odd += advice.offset(con, relation, cell=cell, timezone=settings.timezone)
     return n, odd
-
-
-def table_map_of(settings: Settings, table: str) -> TableMap:
-    """Return a table's map; top-level ``columns`` are shorthand for those of the order lines."""
-    table_map = settings.tables.get(table, TableMap())
-    if table != "order_lines" or not settings.columns:
-        return table_map
-    return table_map.model_copy(update={"columns": {**table_map.columns, **settings.columns}})
-
-
-def check_maps(settings: Settings) -> None:
-    """Raise ``SettingsError`` for a map of a table or a column that does not exist."""
-    for name in settings.tables:
-        if name not in TABLES:
-            raise SettingsError(
-                f"recompra.toml: unknown table {name!r}", f"the tables are {', '.join(TABLES)}"
-            )
-    for table in TABLES.values():
-        known = [column.name for column in table.columns]
-        for column in table_map_of(settings, table.name).columns:
-            if column not in known:
-                where = f"[tables.{table.name}.columns]"
-                raise SettingsError(
-                    f"recompra.toml: unknown column {column!r} in {where}",
-                    f"the columns are {', '.join(known)}",
-                )
 
 
 def _select(opened: Opened, cells: list[Cell], settings: Settings) -> str:

@@ -26,6 +26,7 @@ from models.ranking.ranker import RankerConfig, Rows
 from models.similarity import collaborative
 from models.similarity.alike import alike
 from models.similarity.baskets import together
+from models.similarity.collaborative import Neighbours
 from models.similarity.linear import linear
 from models.similarity.newcomers import Newcomers
 from models.similarity.wording import texts
@@ -122,20 +123,24 @@ def state_of(
         kin=goes_with.kin,
         linear=linear(history, config.n_linear, half_life_days=TASTE_HALF_LIFE),
         texts=words,
-        alike=alike(
-            history,
-            assortment,
-            near=config.n_alike,
-            depth=200,
-            half_life_days=HALF_LIFE,
-            seed=config.seed,
-            customers=learnt_from(history, config) if drawn else None,
-        ),
+        alike=_alike(history, assortment, config=config, drawn=drawn),
         customer_factors=customer_factors,
         product_factors=product_factors,
         rules=replace(rules, is_new=newcomers.is_new),
         newcomers=newcomers,
         due=_due(shop, cutoff) if dated else Due.none(len(history.customers)),
+    )
+
+
+def _alike(history: History, assortment: Ints, *, config: CrossSellConfig, drawn: bool) -> Neighbours:
+    return alike(
+        history,
+        assortment,
+        near=config.n_alike,
+        depth=200,
+        half_life_days=HALF_LIFE,
+        seed=config.seed,
+        customers=learnt_from(history, config) if drawn else None,
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from features import adapters
 from features.errors import InputError
 from features.ingest import Report, ingest
-from features.ingest.staging import check_maps
+from features.ingest.demands import check_maps
 from features.settings import Settings
 
 CDNOW = Path(find_spec("lifetimes").submodule_search_locations[0]) / "datasets"
