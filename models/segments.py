@@ -18,6 +18,7 @@ from models.config import Config
 from models.customers.customer_panel import has_money
 from models.customers.inputs import whole
 from models.customers.personas import TRAITS, Personas
+from models.customers.rfm_grid import GRID, LOST
 from models.kinds import ScoreModel
 from models.model import customer_card
 
@@ -25,17 +26,6 @@ RHYTHM = ("days_since_last_order", "n_order_days")
 """Recency and frequency; money is revenue, or order days again in a shop without prices."""
 
 FIFTHS = (0.2, 0.4, 0.6, 0.8)
-LOST = "lost"
-
-GRID: tuple[tuple[str, ...], ...] = (
-    # Rows: from long ago to just now. Columns: frequency and money together, from low to high.
-    (LOST, LOST, "hibernating", "at risk", "cannot lose"),
-    (LOST, "hibernating", "at risk", "at risk", "cannot lose"),
-    ("about to sleep", "about to sleep", "needs attention", "loyal", "loyal"),
-    ("promising", "potential loyal", "potential loyal", "loyal", "champions"),
-    ("new", "potential loyal", "potential loyal", "champions", "champions"),
-)
-"""The segment of each fifth of recency and of value."""
 
 
 class SegmentsConfig(Config):

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, PrivateAttr
 
+from models.customers.rfm_grid import Segment
 from serving.api import Product
 from serving.api_rows import (
     ChurnReason,
@@ -103,7 +104,7 @@ class ScoresRequest(Request):
     """Expected margin within the horizon, in the shop's currency."""
     max_expected_margin: Amount | None = None
     """Inclusive."""
-    segments: Names | None = None
+    segments: Annotated[list[Segment], Field(min_length=1)] | None = None
     """RFM segments, as in the column ``segment``."""
     personas: Names | None = None
     """Personas, as in the column ``persona``."""

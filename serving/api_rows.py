@@ -14,6 +14,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from typing_extensions import TypedDict
 
+from models.customers.rfm_grid import Segment
+
 HORIZON = "_Nd"
 
 
@@ -152,7 +154,7 @@ class Scores(TypedDict, total=False):
     ]
     next_order_p10: Annotated[Moment | None, Field(description="When 10% of them have.")]
     next_order_p90: Annotated[Moment | None, Field(description="When 90% of them have.")]
-    segment: Annotated[str | None, Field(description="RFM segment.")]
+    segment: Annotated[Segment | None, Field(description="RFM segment.")]
     persona: Annotated[str | None, Field(description="Persona: what sets the customer apart.")]
 
 

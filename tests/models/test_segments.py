@@ -13,7 +13,8 @@ from features.customer import CUSTOMER_FEATURES
 from features.errors import CannotLearn
 from features.shop import Shop
 from models.customers.personas import EVERYONE, TRAITS, Personas, names_of
-from models.segments import GRID, Segments, SegmentsConfig
+from models.customers.rfm_grid import GRID
+from models.segments import Segments, SegmentsConfig
 
 CUTOFF = datetime(2024, 7, 1, tzinfo=UTC)
 

@@ -147,6 +147,7 @@ def alike(service: Service, path: str, body: dict[str, Any]) -> int:
     [
         ("/scores", {"cursor": "../x:1"}, 400, "cursor: "),
         ("/scores", {"cursor": "20250101T0000-0001:1"}, 410, "start again"),
+        ("/scores", {"segments": ["at_risk"]}, 400, "'at risk'"),
         ("/retention_targets", {"budget": -1}, 400, "budget"),
         ("/contact_plan", {"customer_ids": []}, 400, "customer_ids"),
         ("/events", {"events": [{"kind": "gift", "event_id": "1"}]}, 400, "events.0"),
@@ -285,7 +286,7 @@ def test_targets_and_plans_come_as_csv_and_ndjson(service: Service, path: str, b
     [
         ("/retention_targets", {"budget": 0.5}, {"budget": 0}),
         ("/contact_plan", {"days": 2, "limit": 4}, {"budget": 0}),
-        ("/scores", {"limit": 1}, {"segments": ["nobody"]}),
+        ("/scores", {"limit": 1}, {"segments": ["champions"]}),
     ],
 )
 def test_a_table_without_a_row_has_the_heading_of_every_other(

@@ -14,7 +14,7 @@ from features.errors import ArtefactError, NotFound
 from features.kpi import ATTRIBUTES, KPIS
 from features.window import parse_cutoff
 from models.customers.personas import TRAITS
-from models.segments import GRID
+from models.customers.rfm_grid import GRID
 from serving import reports
 from serving.reports.ahead import AMOUNTS, Unknown
 from serving.reports.report import TEMPLATE, report, shown
