@@ -6,14 +6,15 @@ from typing import Any
 import pandas as pd
 import pytest
 from worlds import fakes
-from worlds.orders import make_home
+from worlds.orders import make_home, make_shop
 
 from features.errors import NotFound, SettingsError
 from features.shop import Shop
+from features.sketch import Sketch
 from features.window import parse_cutoff
 from training.report import Report, Trained
 from training.tracking import Tracking
-from training.train import _holdout, chosen_models, train
+from training.train import _holdout, chosen_models, list_makers, train
 
 NOW = datetime(2024, 8, 1, tzinfo=UTC)
 pytestmark = pytest.mark.usefixtures("fake_models")
@@ -138,6 +139,32 @@ def test_a_date_too_early_is_told_the_first_that_will_do(home) -> None:
         again(home, as_of=parse_cutoff("2024-01-20"))
     first = error.value.hint.split(" ")[4]
     assert _holdout(Shop(home), parse_cutoff(first)).cutoff > Shop(home).warehouse.first_at
+
+
+def test_a_holdout_that_begins_with_the_first_order_has_nothing_before_it(tmp_path) -> None:
+    days = pd.to_datetime(["2024-01-01", "2024-03-01"])
+    shop = make_shop(tmp_path, pd.DataFrame({"customer_id": "a", "ordered_at": days}))
+    with pytest.raises(SettingsError, match="take a date from 2024-01-30"):
+        _holdout(shop, parse_cutoff("2024-01-29"))
+    assert _holdout(shop, parse_cutoff("2024-01-30")).cutoff == parse_cutoff("2024-01-02")
+
+
+def test_drift_is_measured_from_the_customers_of_the_cutoff(first, home) -> None:
+    tracking = Tracking(home)
+    sketch = Sketch.load(tracking.fetch(tracking.versions("churn")[0], home))
+    now = Sketch.of(Shop(home).customer_features(first.holdout.cutoff))
+    assert sketch.at == first.holdout.cutoff.isoformat()
+    assert {name: sum(counts) for name, counts in sketch.counts.items()} == {
+        name: sum(counts) for name, counts in now.counts.items()
+    }
+    assert (sketch.edges, sketch.counts) == (now.edges, now.counts)
+
+
+def test_offers_are_chosen_from_lists_that_earned_it_before_the_fallbacks(monkeypatch) -> None:
+    both = {"popular": "models.popular:Popular", "cross_sell": "worlds.fakes:FakeLists"}
+    monkeypatch.setattr("training.train.MODELS", both)
+    monkeypatch.setattr("models.registry.MODELS", both)
+    assert list_makers() == ["cross_sell", "popular"]
 
 
 def test_a_date_after_the_last_order_is_told_the_latest_there_is(home) -> None:

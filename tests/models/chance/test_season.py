@@ -150,6 +150,13 @@ def test_a_large_shop_has_the_same_moments_of_evenly_drawn_customers(shop: Shop)
         assert few.last_year.rows.index.tolist() == names.tolist()
 
 
+def test_of_a_long_horizon_only_weeks_that_have_closed_a_year_later_are_learnt(tmp_path: Path) -> None:
+    long = CONFIG.model_copy(update={"horizon_days": 180})
+    weeks = weeks_ahead(make_shop(tmp_path, lines("2023-06-01")), CUTOFF, config=long)
+    assert [each.days for each in weeks] == [0, 42, 84, 126, 168]  # 184 days before today they had begun
+    assert all(each.last_year for each in weeks)
+
+
 def test_levels_of_later_weeks_are_saved(shop: Shop, tmp_path: Path) -> None:
     for model, kind in (
         (Churn.fit(shop, CUTOFF, config=CONFIG), Churn),

@@ -9,8 +9,8 @@ from serving.entrance.limits import Limits
 MADE = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-def key(per_second: float | None) -> Key:
-    return Key("k", "", frozenset({"storefront"}), b"", MADE, None, per_second)
+def key(per_second: float | None, key_id: str = "k") -> Key:
+    return Key(key_id, "", frozenset({"storefront"}), b"", MADE, None, per_second)
 
 
 @given(st.lists(st.floats(0, 0.5), min_size=1, max_size=300), st.floats(0.5, 50))
@@ -49,3 +49,9 @@ def test_each_of_two_workers_gives_half() -> None:
 def test_a_key_without_a_rate_never_waits() -> None:
     limits = Limits()
     assert all(limits.wait(key(None), 0.0) == 0 for _ in range(1000))
+
+
+def test_what_one_key_takes_is_not_taken_from_another() -> None:
+    limits = Limits()
+    assert limits.wait(key(1.0), 0.0) == 0 < limits.wait(key(1.0), 0.0)
+    assert limits.wait(key(1.0, "another"), 0.0) == 0

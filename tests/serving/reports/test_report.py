@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -16,7 +17,7 @@ from features.window import parse_cutoff
 from models.customers.personas import TRAITS
 from models.customers.rfm_grid import GRID
 from serving import reports
-from serving.reports.ahead import AMOUNTS, Unknown
+from serving.reports.ahead import AMOUNTS, Unknown, ahead
 from serving.reports.report import TEMPLATE, report, shown
 from serving.reports.texts import TEXTS, Words
 
@@ -78,6 +79,36 @@ def test_a_share_is_shown_as_one_in_every_grouping(page):
 def test_without_champions_nothing_is_foretold_and_the_page_says_so(page):
     assert page.ahead.empty and "days ahead" not in page.html()
     assert any("forecast of churn" in words for words in page.missing())
+
+
+def test_what_lies_ahead_is_the_sum_of_all_customers_and_of_each_segment_the_largest_first(page, monkeypatch):
+    days = page.shop.settings.horizon_days
+    leaving = pd.DataFrame({f"churn_probability_{days}d": [0.25, 0.5, 1.0]}, index=["a", "b", "c"])
+    amounts = {"orders": [1.0, 2.0, 0.5], "revenue": [10.0, 30.0, 5.0], "margin": float("nan")}
+    worth = pd.DataFrame(amounts, index=["c", "b", "a"]).add_prefix("expected_").add_suffix(f"_{days}d")
+
+    class Told:
+        def __init__(self, frame):
+            self.frame = frame
+
+        def notes(self, day):
+            return [{"code": "season", "season_from": day}]
+
+        def predict(self, shop, cutoff):
+            return self.frame if cutoff == CUTOFF else self.frame[:0]
+
+    def champions(home):
+        return SimpleNamespace(scoring=lambda name: Told({"churn": leaving, "ltv": worth}[name]))
+
+    monkeypatch.setattr("serving.reports.ahead.Registry", champions)
+    groups, left_out = pd.Series(["old", "at risk", "old", "gone"], index=["c", "a", "b", "z"]), []
+    found = ahead(Path(), page.shop, cutoff=CUTOFF, groups=groups, left_out=left_out)
+    assert found.to_dict("split") == {
+        "index": ["old", "at risk", "all"],
+        "columns": ["customers", "come_back", "expected_orders", "expected_revenue"],
+        "data": [[2.0, 0.5, 3.0, 40.0], [1.0, 0.75, 0.5, 5.0], [3.0, 1.25, 3.5, 45.0]],
+    }
+    assert [str(one.note["season_from"]) for one in left_out] == ["2024-06-01"] * 2
 
 
 def test_what_a_shop_calls_its_regions_is_text_and_never_code(page):

@@ -1,13 +1,19 @@
 """What becomes figures of what models of pairs, of scores and of decisions hand over."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
+from worlds.fakes import FakeChurn, FakeConfig, lines_with_leavers
+from worlds.orders import make_shop
 
+from features.errors import ArtefactError
+from features.window import parse_cutoff
 from models.measured import Measured
+from training.kinds import scores
 from training.kinds.decisions import evaluate_decisions
 from training.kinds.pairs import evaluate_pairs
 from training.kinds.scores import evaluate_scores
@@ -68,3 +74,51 @@ def test_where_truths_lie_in_what_was_foreseen_is_measured_beside_the_interval()
     assert found.ours["inside revenue"].value == pytest.approx(2 / 3)
     assert found.ours["pit revenue"].value == pytest.approx(0.0)
     assert list(found.ours["pit revenue"].customers) == ["a", "b"]
+
+
+def test_of_scores_that_are_no_probabilities_no_calibration_is_measured() -> None:
+    rows = [Measured("clock", "event", "all", np.arange(2), (np.array([0.0, 1.0]), np.array([0.2, 7.0])))]
+    model, found = SimpleNamespace(name="clock", measure=lambda *_, **__: rows), Evaluation("clock", ())
+    evaluate_pairs(found, model, holdout=holdout(), baselines=True)  # type: ignore[arg-type]
+    assert "auc all" in found.ours and not {"brier all", "ece all", "logloss all"} & set(found.ours)
+
+
+def test_a_strangers_score_takes_no_customers_place() -> None:
+    model: Any = SimpleNamespace(name="churn", truths={"churn_probability": "lapsed"})
+    said = pd.DataFrame({"churn_probability": 0.5}, index=["a", "b", "c", "stranger"])
+    with pytest.raises(ArtefactError, match="churn must predict all 4 customers, found 3"):
+        evaluate_scores(Evaluation("churn", ()), model, holdout=holdout(), predictions=said, baselines=False)
+
+
+def test_baselines_know_what_the_model_knew_and_score_the_same_customers() -> None:
+    asked = []
+
+    def baselines(shop: Any, known_until: Any, **options: Any) -> pd.DataFrame:
+        asked.append((known_until, options))
+        return pd.DataFrame({"coin": [0.1, 0.2, 0.3, 0.4]}, index=["d", "c", "b", "a"])
+
+    model: Any = SimpleNamespace(
+        name="ltv", truths={"orders": "n"}, trained_until="before", baselines=baselines
+    )
+    said = pd.DataFrame({"orders": [1.0, 2.0, 3.0, 4.0, 9.0]}, index=["d", "c", "b", "a", "stranger"])
+    found = Evaluation("ltv", ())
+    truths = pd.DataFrame({"n": [4.0, 3.0, 2.0, 1.0]}, index=IDS)
+    evaluate_scores(found, model, holdout=holdout(truths=truths), predictions=said, baselines=True)
+    assert asked == [("before", {"cutoff": None, "ids": ["a", "b", "c", "d"]})]
+    assert found.samples["coin"]["mae n"].columns[1].tolist() == [0.4, 0.3, 0.2, 0.1]
+
+
+def test_calibration_is_measured_within_segments_of_enough_customers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = Holdout(make_shop(tmp_path, lines_with_leavers()), parse_cutoff("2024-06-01"))
+    model = FakeChurn(FakeConfig(), known.cutoff)
+    said = model.predict_from(known.shop.customer_features(known.cutoff), known.cutoff)
+    parts = {}
+    for least in (200, 5):
+        monkeypatch.setattr(scores, "MIN_CUSTOMERS", least)
+        found = Evaluation("churn", ())
+        evaluate_scores(found, model, holdout=known, predictions=said, baselines=False)
+        parts[least] = {name: len(each.customers) for name, each in found.ours.items() if "lapsed of" in name}
+    assert parts[200] == {}
+    assert parts[5] and min(parts[5].values()) >= 5

@@ -1,13 +1,16 @@
 """The truth of a shop that is small enough to be told by hand."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from worlds.fakes import FakeConfig, FakeLists
 from worlds.orders import make_shop
 
 from features.window import parse_cutoff
+from training.measures import holdout as measures
 from training.measures.holdout import Holdout
 
 CUTOFF = parse_cutoff("2024-06-01")
@@ -115,3 +118,47 @@ def test_lists_are_ready_for_decisions_at_the_ranks_they_have(holdout: Holdout) 
     assert shown["ada"] == [("apple", 0.75)]
     assert shown["bob"] == [("bread", 0.5), ("apple", 0.25)]
     assert shown["cleo"] == []
+
+
+def test_a_horizon_is_closed_once_the_orders_reach_its_last_day(holdout: Holdout) -> None:
+    days = ["2024-06-01", "2024-06-02", "2024-06-03"]  # orders run to 29 June; 28 days from 2 June end there
+    assert [Holdout(holdout.shop, parse_cutoff(day)).is_closed for day in days] == [True, True, False]
+
+
+def test_of_many_products_those_sold_often_enough_are_measured(
+    holdout: Holdout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measures, "SMALL_CATALOGUE", 1)
+    monkeypatch.setattr(measures, "MIN_ORDERS", 6)  # bread's
+    often = Holdout(holdout.shop, CUTOFF)
+    assert often.products[often.catalogue].tolist() == ["bread"]
+
+
+def test_one_who_ordered_as_often_as_the_median_is_light(holdout: Holdout) -> None:
+    early = Holdout(holdout.shop, parse_cutoff("2024-02-06"))
+    assert early.buyers.to_dict() == {"ada": "light", "bob": "new", "cleo": "new"}
+
+
+def test_of_a_large_shop_only_buyers_are_measured(holdout: Holdout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measures, "MOST_LISTS", 3)
+    large = Holdout(holdout.shop, CUTOFF)
+    assert large.customers[large.measured].tolist() == ["ada", "bob"]
+
+
+def test_a_list_is_read_to_its_depth_and_a_stranger_has_no_row(holdout: Holdout) -> None:
+    rows = [("bob", 1, "bread"), ("bob", 3, "apple"), ("ada", 2, "no such product"), ("stranger", 1, "apple")]
+    codes = holdout.matrix(pd.DataFrame(rows, columns=["customer_id", "rank", "product_id"]), 2)
+    bread = holdout.products.get_loc("bread")
+    assert codes.tolist() == [[-1, -1], [bread, -1], [-1, -1], [-1, -1]]
+
+
+def test_a_state_is_shared_by_models_of_one_config_until_it_is_forgotten(holdout: Holdout) -> None:
+    class Lists(FakeLists):
+        def state(self, shop: Any, cutoff: Any) -> Any:
+            return [cutoff]
+
+    one, same, other = (Lists(FakeConfig(noise=noise), CUTOFF) for noise in (0.0, 0.0, 1.0))
+    first = holdout.state(one)
+    assert holdout.state(same) is first and holdout.state(other) is not first
+    holdout.forget()
+    assert holdout.state(one) is not first
