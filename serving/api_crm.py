@@ -38,7 +38,7 @@ class CustomerRequest(Request):
 
     customer_id: Id
     locale: Locale | None = None
-    """Language of ``reasons``, such as en; by default the shop's. An unsupported one gives en."""
+    """Language of the reasons and notes, such as en; by default the shop's. An unsupported one gives en."""
 
 
 class Profile(ScoredResponse):
@@ -195,7 +195,7 @@ class TargetsRequest(Request):
     actions: Annotated[list[Id], Field(max_length=20)] = []
     """Actions without a product to choose from, as ``win_back``; by default a plain retention contact."""
     locale: Locale | None = None
-    """Language of ``reason``, such as en; by default the shop's. An unsupported one gives en."""
+    """Language of the reason and notes, such as en; by default the shop's. An unsupported one gives en."""
 
 
 class Targets(TableResponse):

@@ -66,6 +66,11 @@ TEXTS: Table = {
         "in_next_plan": "{who}: plans contain them from the next scoring on, /next_best_offer answers now",
         "new": "the customer is new since the scoring",
         "unknown": "the customer is unknown",
+        "no_chances": "{who}: their chances are not known",
+        "no_scores": "{who}: their scores are not known yet",
+        "too_old": "the scoring is of {scored}, too old for what was ordered on {ordered}: after {days} days "
+        "nobody is refreshed, features and scores stay as they are. Hint: ingest the orders since, then "
+        "`recompra score`",
         "products_off": "actions with a product are switched off: {why}",
         "contacts_off": "actions without a product are switched off: {why}",
         "no_offers": "{why}, and contacts without a product need both churn and ltv, in money",
@@ -158,6 +163,11 @@ TEXTS: Table = {
         "in_next_plan": "{who}: entra nos planos após a próxima pontuação; /next_best_offer já responde",
         "new": "o cliente é novo desde a pontuação",
         "unknown": "o cliente é desconhecido",
+        "no_chances": "{who}: não se conhecem suas chances",
+        "no_scores": "{who}: ainda não se conhecem suas pontuações",
+        "too_old": "a pontuação é de {scored}, antiga demais para o que foi pedido em {ordered}: após {days} "
+        "dias ninguém mais é atualizado, e atributos e pontuações ficam como estão. Dica: rode `recompra "
+        "ingest` com os pedidos feitos desde então, e depois `recompra score`",
         "products_off": "as ações com produto estão desligadas: {why}",
         "contacts_off": "as ações sem produto estão desligadas: {why}",
         "no_offers": "{why}, e contatos sem produto precisam tanto do churn quanto do ltv, em dinheiro",

@@ -30,7 +30,7 @@ TEXTS: Table = {
         "plan": "deixe {share:.0%} dos clientes sem contato, por sorteio, durante {n} semanas",
         "plan.one": "deixe {share:.0%} dos clientes sem contato, por sorteio, durante 1 semana",
         "found": "{plan} ({treated:,} com contato e {held_out:,} no grupo de controle): uma mudança de "
-        "{change:.2f} pontos percentuais em uma chance de {rate:.1%} seria detectada em 4 de 5 casos",
+        "{change:.2f} pontos percentuais em uma chance de {rate:.1%} seria detectada em 4 de cada 5 casos",
         "too_small": "{plan} ({treated:,} com contato e {held_out:,} no grupo de controle): daria para "
         "detectar uma mudança de {change:.2f} pontos percentuais em uma chance de {rate:.1%}; a mudança "
         "procurada, de {asked:.2f} pontos percentuais, é pequena demais para esta loja",

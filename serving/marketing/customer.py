@@ -33,6 +33,7 @@ def profile(state: State, request: CustomerRequest) -> Profile:
     """
     snapshot, customer = state.snapshot, find_customer(state, request.customer_id)
     as_of, features, scores = _latest(state, customer)
+    locale = request.locale or snapshot.locale
     known = bool(features) or customer.code >= 0
     held = state.view.store.of_customer(request.customer_id, last=N_PROFILE_EVENTS)
     return Profile(
@@ -43,10 +44,10 @@ def profile(state: State, request: CustomerRequest) -> Profile:
         currency=snapshot.currency,
         features=features,
         scores=scores,
-        behind=_behind(snapshot.as_of, held["events"]),
-        reasons=reasons.sentences(scores, features, locale=request.locale or snapshot.locale),
+        behind=_behind(snapshot.as_of, held["events"], locale),
+        reasons=reasons.sentences(scores, features, locale=locale),
         lists={name: _head(state, name, customer) for name in PERSONAL} if known else {},
-        notes=snapshot.notes_in(request.locale),
+        notes=snapshot.notes_in(locale),
         **{name: [_shown(row) for row in rows] for name, rows in held.items()},
     )
 
@@ -63,9 +64,9 @@ def _latest(state: State, customer: Customer) -> tuple[str, Row, Row]:
     return snapshot.moment, snapshot.features.row(code), snapshot.scores.row(code)
 
 
-def _behind(as_of: datetime, events: Sequence[Mapping[str, Any]]) -> str | None:
+def _behind(as_of: datetime, events: Sequence[Mapping[str, Any]], locale: str) -> str | None:
     moving = [row["occurred_at"] for row in events if row["kind"] in MOVING]
-    return refreshed.beyond(as_of, max(moving, default=as_of)) or None
+    return refreshed.beyond(as_of, max(moving, default=as_of), locale=locale) or None
 
 
 def _head(state: State, list_name: str, customer: Customer) -> list[Product]:

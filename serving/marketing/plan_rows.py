@@ -48,6 +48,7 @@ def columns_of(
     actions = [planned.actions[code] for code in calendar.action.tolist()]
     names: list[str] = [action.name for action in actions]
     worth = np.round(calendar.worth, 4).tolist()
+    spoken = {name: called(name, locale) for name in set(names)}
     columns: list[list[Any]] = [
         [days[day].isoformat() for day in calendar.day.tolist()],
         _moments(
@@ -68,7 +69,7 @@ def columns_of(
         np.round(calendar.spend, 4).tolist(),
         ["learnt" if name in snapshot.learnt else terms.effect for name in names],
         [
-            told("planned", locale, action=called(name, locale), money=amount(money, terms, locale=locale))
+            told("planned", locale, action=spoken[name], money=amount(money, terms, locale=locale))
             for name, money in zip(names, worth, strict=True)
         ],
     ]

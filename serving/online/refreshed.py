@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from models.decisions.texts import told
+from models.texts import DEFAULT
 from serving.online.tables import ERASURES, REFRESHED
 from serving.persons.rights import digest_of, overwrite
 from serving.store import Store
@@ -33,15 +35,12 @@ class Refreshed:
     scores: Row
 
 
-def beyond(as_of: datetime, moment: datetime) -> str:
+def beyond(as_of: datetime, moment: datetime, *, locale: str = DEFAULT) -> str:
     """Return why an event at ``moment`` is left out of a scoring of ``as_of``; empty if it is not."""
     if moment < as_of + LASTS:
         return ""
-    return (
-        f"the scoring is of {as_of:%Y-%m-%d}, too old for what was ordered on {moment:%Y-%m-%d}: after "
-        f"{LASTS.days} days nobody is refreshed, features and scores stay as they are. "
-        "Hint: ingest the orders since, then `recompra score`"
-    )
+    scored, ordered = as_of.date().isoformat(), moment.date().isoformat()
+    return told("too_old", locale, scored=scored, ordered=ordered, days=LASTS.days)
 
 
 def keep(store: Store, rows: Sequence[Mapping[str, Any]]) -> int:

@@ -61,25 +61,25 @@ def next_best_offer(state: State, request: OfferRequest, *, now: datetime) -> Of
     offer = _offer(state, request, decision)
     if case.standing is not None:  # a season affects all offers alike
         offer.notes = state.snapshot.notes_in(locale, leave_out="season")
-    offer.fallback = _why_not_personal(state, customer, case)
+    offer.fallback = _why_not_personal(state, customer, case, locale=locale)
     if record:
         offer.decision_id = record_decision(state, offer, decision=decision, now=now)
     return offer
 
 
-def _why_not_personal(state: State, customer: Customer, case: Case) -> str | None:
+def _why_not_personal(state: State, customer: Customer, case: Case, *, locale: str) -> str | None:
     """Return what is not known of a customer whom the scoring does not contain; None if all is."""
-    snapshot = state.snapshot
+    snapshot, who = state.snapshot, why_unknown(customer, locale)
     if customer.code >= 0:
         return None
     if case.standing is None:
-        return f"{why_unknown(customer)}: their chances are not known"
+        return told("no_chances", locale, who=who)
     scored = f"churn_probability_{snapshot.horizon_days}d" in snapshot.scores.kinds
     if np.isfinite(case.standing.risk[0]) or not scored:
         return None
     newest = max(line["occurred_at"] for line in state.view.lines(str(customer.customer_id)))
-    late = refreshed.beyond(snapshot.as_of, newest)
-    return f"{why_unknown(customer)}: {late or 'their scores are not known yet'}"
+    late = refreshed.beyond(snapshot.as_of, newest, locale=locale)
+    return f"{who}: {late}" if late else told("no_scores", locale, who=who)
 
 
 def explored(

@@ -87,6 +87,8 @@ def test_a_profile_says_that_the_scoring_is_too_old_for_an_order(state: State) -
     found = customer.profile(state, CustomerRequest(customer_id="c000003"))
     assert found.behind is not None and f"too old for what was ordered on {late:%Y-%m-%d}" in found.behind
     assert found.as_of == state.snapshot.moment
+    here = customer.profile(state, CustomerRequest(customer_id="c000003", locale="pt"))
+    assert here.behind is not None and f"o que foi pedido em {late:%Y-%m-%d}" in here.behind
 
 
 @pytest.mark.parametrize(("stamp", "risk"), [(None, 0.125), ("20250101T0000-0001", None)])

@@ -30,5 +30,5 @@ def test_nothing_is_proposed_where_no_risk_is_known_or_no_change_assumed() -> No
 def test_it_is_proposed_in_portuguese_too() -> None:
     plan = propose(100, 0.1, effect=0.45, n_customers=400)
     told = in_words(plan, held_out_share=0.1, locale="pt-BR")
-    assert told.endswith("seria detectada em 4 de 5 casos: 10% já estão no grupo de controle")
+    assert told.endswith("seria detectada em 4 de cada 5 casos: 10% já estão no grupo de controle")
     assert "pontos percentuais em uma chance de 10,0%" in told

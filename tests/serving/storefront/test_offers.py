@@ -162,6 +162,10 @@ def test_a_newcomer_to_a_scoring_of_long_ago_is_told_why_there_are_no_scores(sta
     offer = next_best_offer(state, OfferRequest(customer_id="newcomer", channel="site"), now=late)
     assert offer.action == "offer" and offer.fallback is not None
     assert "new since the scoring: the scoring is of 2026-03-01, too old" in offer.fallback
+    asked = OfferRequest(customer_id="newcomer", channel="site", locale="pt-BR")
+    told = next_best_offer(state, asked, now=late).fallback
+    assert told is not None
+    assert told.startswith("o cliente é novo desde a pontuação: a pontuação é de 2026-03-01, antiga demais")
     unscored = replace(state.snapshot, scores=state.snapshot.features)
     asked = OfferRequest(customer_id="newcomer", channel="site")
     assert next_best_offer(replace(state, snapshot=unscored), asked, now=late).fallback is None
@@ -223,6 +227,8 @@ def test_who_never_ordered_gets_a_reasoned_nothing(state: State) -> None:
         assert (offer.action, offer.name, offer.product_id) == ("nothing", "nothing", None)
         assert "known only of those who ordered" in offer.reason
         assert offer.fallback is not None and "their chances are not known" in offer.fallback
+        here = next_best_offer(state, OfferRequest(customer_id=name, locale="pt"), now=NOW).fallback
+        assert here is not None and here.endswith("não se conhecem suas chances")
 
 
 def test_who_ordered_since_the_scoring_is_not_won_back(state: State) -> None:
