@@ -7,12 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("features", "models", "recompra", "serving", "training")
 STATISTICS = "models/processes/"  # x, t_x and T are passed as the papers write them
-BY_VALUE = {
-    "without",
-    "inside",
-    "interval_score",
-    "qini",
-}  # passed as callables, whose arguments have no names
+BY_VALUE = {"without", "inside", "interval_score", "qini"}  # passed as callables: no names there
 
 
 def functions(tree: ast.AST, of_class: bool = False) -> Iterator[tuple[ast.FunctionDef, bool]]:

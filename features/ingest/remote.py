@@ -102,15 +102,13 @@ def _wanted(
     named = {table: one.file for table, one in maps.items() if one.file}
     words = {word for one in maps.values() for word in re.findall(r"\w+", one.query)}
     found = {name: name for name in there if name in words or name in TABLES.keys() - named.keys()}
-    asked = (
-        {**named} if maps.get("order_lines", TableMap()).query else {"order_lines": "order_lines", **named}
-    )
-    for name in asked.values():
+    asked = named if maps.get("order_lines", TableMap()).query else {"order_lines": "order_lines", **named}
+    for table, name in asked.items():
         schema, _, leaf = name.rpartition(".")
         if name not in there and not (schema and has_table(leaf, schema=schema)):
             raise InputError(
                 f"the database {shown(url)} has no table {name}, found {there[:20]}",
-                'name yours in --settings ([tables.order_lines] file = "sales.lines"), '
+                f'name yours in --settings ([tables.{table}] file = "sales.{table}"), '
                 "or make a view of that name",
             )
     return found | named

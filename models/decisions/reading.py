@@ -56,12 +56,10 @@ def read_standing(
     _put_orders(standing, shop, customers=customers, facts=facts)
     _put_deliveries(standing, shop, customers=customers, facts=facts)
     _put_birthdays(standing, shop, customers=customers, cutoff=cutoff)
-    horizon = shop.settings.horizon_days
-    return (
-        standing
-        if scores is None
-        else with_scores(standing, scores.reindex(customers.all_names()), horizon_days=horizon)
-    )
+    if scores is None:
+        return standing
+    scores = scores.reindex(customers.all_names())
+    return with_scores(standing, scores, horizon_days=shop.settings.horizon_days)
 
 
 def with_scores(standing: Standing, scores: "pd.DataFrame", *, horizon_days: int) -> Standing:

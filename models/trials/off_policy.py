@@ -111,12 +111,11 @@ def value(log: Log, policy: Doubles, *, expected: Doubles | None = None) -> Valu
     ips = mean(weight * log.reward, log.group)
     snips = float(weight @ log.reward / weight.sum())
     off = weight * (log.reward - snips) / weight.mean()
+    robust = None if expected is None else _doubly_robust(log, policy, weight=weight, expected=expected)
     return Value(
         ips=ips,
         snips=Estimate.of(snips, _error(off, log.group)),
-        dr=None
-        if expected is None
-        else mean(_doubly_robust(log, policy, weight=weight, expected=expected), log.group),
+        dr=None if robust is None else mean(robust, log.group),
         n_effective=float(weight.sum() ** 2 / (weight**2).sum()),
     )
 

@@ -141,9 +141,8 @@ def _offer(state: State, request: OfferRequest, decision: dict[str, Any]) -> Off
 
 def _shown_with(state: State, code: int) -> str | None:
     """Return the best seller to show a slow mover with."""
-    partner = (
-        int(state.snapshot.known.products.partner[code]) if state.snapshot.known is not None else NOTHING
-    )
+    known = state.snapshot.known
+    partner = NOTHING if known is None else int(known.products.partner[code])
     return None if partner < 0 else state.snapshot.catalogue.products.names([partner])[0]
 
 

@@ -164,8 +164,9 @@ def test_a_table_that_the_settings_name_and_the_database_lacks_is_named(tmp_path
     url, toml = f"sqlite:///{tmp_path}/shop.db", tmp_path / "our.toml"
     fill(url)
     toml.write_text("[tables.products]\nfile = 'goods'\n")
-    with pytest.raises(InputError, match=r"no table goods, found \['order_lines', 'sales'\]"):
+    with pytest.raises(InputError, match=r"no table goods, found \['order_lines', 'sales'\]") as error:
         ingest(url, tmp_path, settings=toml)
+    assert '[tables.products] file = "sales.products"' in error.value.hint
 
 
 def test_a_database_without_order_lines_says_what_it_found(tmp_path: Path) -> None:

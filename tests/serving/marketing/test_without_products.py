@@ -101,10 +101,8 @@ def test_what_lacks_churn_or_value_says_that_contacts_without_a_product_are_off(
     models = dict.fromkeys(("next_best_offer", "cross_sell", "ltv"), "1")
     without = replace(state, snapshot=replace(state.snapshot, models=models))
     assert switched_off(without) == "actions without a product are switched off: no churn model serves"
-    assert (
-        switched_off(replace(state, snapshot=replace(without.snapshot, models=models | {"churn": "1"})))
-        is None
-    )
+    served = replace(state.snapshot, models=models | {"churn": "1"})
+    assert switched_off(replace(state, snapshot=served)) is None
 
 
 @pytest.mark.parametrize("lacks", ["no ltv", "no prices"])
