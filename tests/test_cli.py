@@ -19,6 +19,8 @@ from worlds.campaign import campaign
 from worlds.orders import ODD, make_home
 
 import recompra
+from recompra.running import _demo_key
+from serving.entrance.keys import listed
 from serving.registry import Registry
 from serving.store import Store
 
@@ -201,6 +203,26 @@ def test_keys_are_made_listed_and_closed(run) -> None:
     key_id = key.split("_")[1]
     assert "shop window" in run("keys", "list")[1]
     assert run("keys", "revoke", key_id) == (0, f"{key_id} is closed\n", "")
+
+
+def test_a_key_made_with_a_rate_has_it(run, home) -> None:
+    key_id = run("keys", "create", "--scope", "crm", "--per-second", "2.5")[1].split("_")[1]
+    assert {key.key_id: key.per_second for key in listed(Store.to_read(home))}[key_id] == 2.5
+
+
+def test_the_demos_key_is_made_once_opens_no_metrics_and_is_read_by_its_owner_alone(copied) -> None:
+    key = _demo_key()
+    assert key == _demo_key() == (copied / "demo.key").read_text(encoding="utf-8")
+    assert (copied / "demo.key").stat().st_mode & 0o777 == 0o600
+    scopes = {made.key_id: made.scopes for made in listed(Store.to_read(copied))}[key.split("_")[1]]
+    assert scopes == {"storefront", "crm"}
+
+
+def test_an_erasure_that_leaves_something_ends_in_an_error_and_has_its_certificate(run, copied) -> None:
+    (copied / "notes.csv").write_text("customer_id\nc02\n", encoding="utf-8")
+    code, told, _ = run("erase", "c02", "--out", str(copied / "certificate.json"))
+    assert code == 2 and "notes.csv" in told
+    assert json.loads((copied / "certificate.json").read_text(encoding="utf-8"))["clean"] is False
 
 
 def test_a_customer_is_exported_and_forgotten(run) -> None:

@@ -118,6 +118,8 @@ def test_the_shop_has_the_last_word_the_narrower_over_the_broader() -> None:
         ("for_you", [False, True, True, False], [False] * 4),  # coffee comes again, fridges do not
         ("buy_again", [False] * 4, [True] * 4),
         ("new_for_you", [True] * 4, [False] * 4),
+        ("bought_together", [False, True, True, False], [False] * 4),
+        ("upsell", [False, True, True, False], [False] * 4),
         ("popular", [False] * 4, [False] * 4),
     ],
 )

@@ -110,6 +110,12 @@ def test_a_key_with_a_rate_is_told_when_to_come_again(tmp_path: Path) -> None:
     worker.close()
 
 
+def test_the_workers_of_a_service_share_a_keys_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECOMPRA_WORKERS", "4")
+    entrance = AccessControl(echo, worker=None, clock=lambda: NOW)  # type: ignore[arg-type]
+    assert entrance.limits.n_workers == 4
+
+
 def test_the_audit_log_names_keys_and_paths_and_no_customer(tmp_path: Path) -> None:
     client, worker = visitor(tmp_path)
     client.ask("/customer", {"customer_id": "c000001"})
@@ -327,8 +333,9 @@ def test_a_request_keeps_its_id_and_the_framework_is_not_named(client: Client) -
     assert answer.headers["x-request-id"] == "abc-1"
     assert "server" not in answer.headers
     assert answer.json() == {"customer_id": "c1"}
-    other = client.ask("/customer", {"customer_id": "c1"}, headers={"x-request-id": "no good\n" * 3})
-    assert other.headers["x-request-id"].isalnum()
+    for bad in ("no good\n" * 3, "a" * 65, ""):
+        other = client.ask("/customer", {"customer_id": "c1"}, headers={"x-request-id": bad})
+        assert other.headers["x-request-id"].isalnum() and other.headers["x-request-id"] != bad
 
 
 def test_an_error_of_ours_shows_no_trace(tmp_path: Path) -> None:

@@ -1,19 +1,14 @@
 """What becomes figures of what models of pairs, of scores and of decisions hand over."""
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
-from worlds.fakes import FakeChurn, FakeConfig, lines_with_leavers
-from worlds.orders import make_shop
 
 from features.errors import ArtefactError
-from features.window import parse_cutoff
 from models.measured import Measured
-from training.kinds import scores
 from training.kinds.decisions import evaluate_decisions
 from training.kinds.pairs import evaluate_pairs
 from training.kinds.scores import evaluate_scores
@@ -106,19 +101,3 @@ def test_baselines_know_what_the_model_knew_and_score_the_same_customers() -> No
     evaluate_scores(found, model, holdout=holdout(truths=truths), predictions=said, baselines=True)
     assert asked == [("before", {"cutoff": None, "ids": ["a", "b", "c", "d"]})]
     assert found.samples["coin"]["mae n"].columns[1].tolist() == [0.4, 0.3, 0.2, 0.1]
-
-
-def test_calibration_is_measured_within_segments_of_enough_customers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    known = Holdout(make_shop(tmp_path, lines_with_leavers()), parse_cutoff("2024-06-01"))
-    model = FakeChurn(FakeConfig(), known.cutoff)
-    said = model.predict_from(known.shop.customer_features(known.cutoff), known.cutoff)
-    parts = {}
-    for least in (200, 5):
-        monkeypatch.setattr(scores, "MIN_CUSTOMERS", least)
-        found = Evaluation("churn", ())
-        evaluate_scores(found, model, holdout=known, predictions=said, baselines=False)
-        parts[least] = {name: len(each.customers) for name, each in found.ours.items() if "lapsed of" in name}
-    assert parts[200] == {}
-    assert parts[5] and min(parts[5].values()) >= 5

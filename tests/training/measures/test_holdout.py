@@ -10,7 +10,6 @@ from worlds.fakes import FakeConfig, FakeLists
 from worlds.orders import make_shop
 
 from features.window import parse_cutoff
-from training.measures import holdout as measures
 from training.measures.holdout import Holdout
 
 CUTOFF = parse_cutoff("2024-06-01")
@@ -120,29 +119,9 @@ def test_lists_are_ready_for_decisions_at_the_ranks_they_have(holdout: Holdout) 
     assert shown["cleo"] == []
 
 
-def test_a_horizon_is_closed_once_the_orders_reach_its_last_day(holdout: Holdout) -> None:
-    days = ["2024-06-01", "2024-06-02", "2024-06-03"]  # orders run to 29 June; 28 days from 2 June end there
-    assert [Holdout(holdout.shop, parse_cutoff(day)).is_closed for day in days] == [True, True, False]
-
-
-def test_of_many_products_those_sold_often_enough_are_measured(
-    holdout: Holdout, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(measures, "SMALL_CATALOGUE", 1)
-    monkeypatch.setattr(measures, "MIN_ORDERS", 6)  # bread's
-    often = Holdout(holdout.shop, CUTOFF)
-    assert often.products[often.catalogue].tolist() == ["bread"]
-
-
 def test_one_who_ordered_as_often_as_the_median_is_light(holdout: Holdout) -> None:
     early = Holdout(holdout.shop, parse_cutoff("2024-02-06"))
     assert early.buyers.to_dict() == {"ada": "light", "bob": "new", "cleo": "new"}
-
-
-def test_of_a_large_shop_only_buyers_are_measured(holdout: Holdout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measures, "MOST_LISTS", 3)
-    large = Holdout(holdout.shop, CUTOFF)
-    assert large.customers[large.measured].tolist() == ["ada", "bob"]
 
 
 def test_a_list_is_read_to_its_depth_and_a_stranger_has_no_row(holdout: Holdout) -> None:
