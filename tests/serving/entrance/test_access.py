@@ -131,6 +131,7 @@ def test_the_audit_log_names_keys_and_paths_and_no_customer(tmp_path: Path) -> N
 
 def test_paths_and_methods_that_are_not_there_are_named(client: Client) -> None:
     assert client.ask("/nothing", {}).json()["detail"] == sorted(endpoint.path for endpoint in ALL)
+    assert client.ask("/" + 200 * "n", {}).json()["error"].count("n") < 110
     answer = client.get("/recommend")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
@@ -142,6 +143,21 @@ def test_a_head_is_a_get_without_its_body(client: Client, path: str) -> None:
     assert (head.status_code, head.content) == (got.status_code, b"")
     assert {**head.headers, "content-length": ""} == {**got.headers, "content-length": ""}
     assert int(head.headers["content-length"]) > 0
+
+
+def test_a_get_reaches_the_service_with_the_one_length_of_its_body(tmp_path: Path) -> None:
+    heard = []
+
+    async def listening(scope: Any, receive: Any, send: Any) -> None:
+        heard.extend(scope["headers"])
+        await echo(scope, receive, send)
+
+    client, worker = visitor(tmp_path, app=listening)
+    headers = {"authorization": f"Bearer {client.keys['crm']}", "content-length": "0"}
+    answer = client.send("GET", "/scores?limit=2", headers=headers)
+    worker.close()
+    lengths = [int(value) for name, value in heard if name == b"content-length"]
+    assert (answer.json(), lengths) == ({"limit": 2}, [len(answer.content)])
 
 
 def test_where_a_get_is_not_taken_a_head_is_not(client: Client) -> None:
