@@ -66,6 +66,15 @@ def test_a_product_nobody_had_bought_a_week_ago_is_left_out(tmp_path):
     assert with_it.loc["c"].isna().all()
 
 
+def test_what_is_bought_in_the_moment_of_the_cutoff_is_not_known(tmp_path):
+    known = [*OLD, ("b", "2024-01-04", "r")]
+    cutoff, found = parse_cutoff("2024-02-01"), []
+    for name, lines in {"before": known, "at": [*known, ("a", "2024-02-01", "r")]}.items():
+        shop = make_shop(tmp_path / name, lines_of(lines))
+        found.append(shop.customer_features(cutoff).loc["a", NAMES].to_list())
+    assert found[0] == found[1]
+
+
 def test_a_shop_that_names_no_products_has_nulls_and_all_its_customers(tmp_path):
     shop = make_shop(tmp_path, order_lines().drop(columns="product_id"))
     features = shop.customer_features(CUTOFF)
