@@ -1,11 +1,16 @@
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 from worlds.checkerboard import board, colour, habit_of
+from worlds.orders import make_shop
 
 from features.arrays.history import History
+from features.window import parse_cutoff
 from models.candidates.sources import Source, new_sources
 from models.candidates.state import ListState
-from models.candidates.union import Candidates, candidates
+from models.candidates.union import Candidates, _own, candidates
 from models.lists.picks import SOURCES
 from models.ranking.cross_sell_rows import CrossSellConfig
 from models.similarity.alike import alike
@@ -50,6 +55,13 @@ def test_of_too_many_own_products_the_liveliest_stay() -> None:
     assert np.bincount(pairs.customer[pairs.own]).max() == 2
     kept = {*zip(pairs.customer[pairs.own].tolist(), pairs.product[pairs.own].tolist(), strict=True)}
     assert (7, state.history.products.code(habit_of(7))) in kept
+
+
+def test_what_was_bought_lately_outlives_what_was_bought_more_a_year_ago(tmp_path: Path) -> None:
+    days = pd.to_datetime(["2023-01-01", "2023-01-08", "2023-01-15", "2024-01-01"])
+    lines = pd.DataFrame({"customer_id": "a", "ordered_at": days, "product_id": [*("old",) * 3, "new"]})
+    history = make_shop(tmp_path, lines.assign(quantity=1.0)).history(parse_cutoff("2024-01-08"))
+    assert history.products.names(_own(history, 1)[1]) == ["new"]
 
 
 @pytest.mark.parametrize("name", ["similar", "linear", "factors", "alike", "baskets"])

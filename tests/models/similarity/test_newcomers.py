@@ -2,17 +2,22 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from worlds.checkerboard import CUTOFF, SMALL, board_lines, colour
 from worlds.orders import make_shop
 
+from features.arrays.dtypes import Bools, Floats, Ints
 from features.shop import Shop
 from models.candidates.state import ListState
 from models.cross_sell import CrossSell
 from models.ranking.live import Live
-from models.similarity.newcomers import Newcomers
+from models.similarity.collaborative import Neighbours
+from models.similarity.newcomers import Newcomers, _age, _alike
 
 WORDS = ("red apple juice", "blue herring paste")
 
@@ -104,3 +109,31 @@ def test_a_young_shop_has_no_new_products() -> None:
     assert not Newcomers.of(
         history, shop.catalogue(CUTOFF), table=state.table, near=state.texts, horizon_days=28
     ).is_new.any()
+
+
+def test_a_chance_is_raised_by_look_alikes_that_were_not_bought_and_never_lowered() -> None:
+    like = np.array([[-1, -1], [-1, -1], [0, 1]], np.int32)
+    newcomers = Newcomers(like[:, 0] >= 0, like, np.where(like >= 0, 0.25, 0).astype(np.float32))
+    own = {(0, 0), (2, 0), (2, 1)}  # customer, look-alike
+
+    def ask(customer: Ints, product: Ints) -> tuple[Floats, Bools]:
+        pairs = zip(customer.tolist(), product.tolist(), strict=True)
+        return np.array([0.8, 0.4], np.float32)[product], np.array([pair in own for pair in pairs])
+
+    customer, product = np.array([0, 1, 2, 2], np.int32), np.array([2, 2, 2, 0], np.int32)
+    chance = np.array([0.1, 0.9, 0.1, 0.1], np.float32)
+    raised = newcomers.lifted(chance, customer, product=product, ask=ask)
+    assert raised.tolist() == pytest.approx([0.4 * 0.25 / 0.5, 0.9, 0.1, 0.1])
+
+
+def test_without_a_day_of_launch_a_product_is_as_old_as_its_first_sale() -> None:
+    history: Any = SimpleNamespace(cutoff_day=100)
+    catalogue: Any = SimpleNamespace(launched_day=np.array([np.nan, 90.0, np.nan]))
+    table: Any = SimpleNamespace(column=lambda _: np.array([5.0, 50.0, np.nan]))
+    np.testing.assert_array_equal(_age(history, catalogue, table), [5, 10, np.nan])
+
+
+def test_a_look_alike_is_not_new_itself() -> None:
+    near = Neighbours(np.array([[1, 2], [0, 2], [0, 1]], np.int32), np.ones((3, 2), np.float32))
+    _, weight = _alike(near, np.ones(3, np.float32), np.array([True, True, False]))
+    assert weight.tolist() == [[0, 1], [0, 1], [0, 0]]
