@@ -79,7 +79,9 @@ def test_without_a_figure_the_champion_stays() -> None:
 def test_where_everybody_did_the_same_no_area_tells_them_apart_and_the_champion_stays() -> None:
     alike = Sample(EVENT["auc"], pd.RangeIndex(9), (np.ones(9), np.arange(9.0)))
     unknown = replace(evaluation(1), samples={"churn": {"auc lapsed": alike}})
-    assert judge(unknown, Rival(V3, unknown)) == (False, "kept v3: no figure to compare them by")
+    kept = False, "kept v3: no figure to compare them by"
+    assert judge(unknown, Rival(V3, unknown)) == kept
+    assert judge(unknown, Rival(V3, evaluation(1))) == judge(evaluation(1), Rival(V3, unknown)) == kept
     assert judge(unknown, None) == (True, "first version, nothing to beat")
 
 
