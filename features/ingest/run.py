@@ -64,12 +64,8 @@ def ingest(
         with publish.workshop(home) as folder:
             old = None if fresh else publish.current(home)
             old_card = publish.read_card(old) if old else {}
-            shop = _settings(
-                path,
-                report,
-                old_card=old_card,
-                settings_at=settings or (path if path.is_dir() else path.parent),
-            )
+            beside = path if path.is_dir() else path.parent
+            shop = _settings(path, report, old_card=old_card, settings_at=settings or beside)
             shop = _copied(shop) if remote.is_database(source) else shop
             check(shop)
             report.adapter = report.adapter or old_card.get("adapter", "canonical")

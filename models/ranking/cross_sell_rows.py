@@ -91,13 +91,7 @@ def state_of(
     ``dated``: with the days on which customers are due, which only reasons need. ``drawn``: what customers
     with similar baskets buy is computed only for those learnt from (``learnt_from``).
     """
-    history = shop.history(cutoff)
-    if not len(history.product):
-        raise CannotLearn(
-            f"lists need purchases of products before {cutoff:%Y-%m-%d}, found none",
-            "ingest earlier orders, or take a later cutoff",
-        )
-    catalogue = shop.catalogue(cutoff)
+    history, catalogue, back = _purchases(shop, cutoff), shop.catalogue(cutoff), shop.brought_back(cutoff)
     table = product_table(history, catalogue, horizon_days=horizon_days)
     best = np.argsort(-table.column("p_sales_28d"), kind="stable")
     assortment = np.sort(best[: config.n_assortment]).astype(np.int32)
@@ -107,13 +101,8 @@ def state_of(
     goes_with = together(history, catalogue.category, n=config.n_together)
     words = texts(catalogue, table.column("p_sales_28d"), n=config.n_texts)
     newcomers = Newcomers.of(history, catalogue, table=table, near=words, horizon_days=horizon_days)
-    rules = Rules.of(
-        history,
-        catalogue,
-        lists=shop.settings.lists,
-        horizon_days=horizon_days,
-        back=shop.brought_back(cutoff),
-    )
+    lists = shop.settings.lists
+    rules = Rules.of(history, catalogue, lists=lists, horizon_days=horizon_days, back=back)
     return ListState(
         history=history,
         table=replace(table, popularity=newcomers.popularity(table.popularity)),
@@ -130,6 +119,16 @@ def state_of(
         newcomers=newcomers,
         due=_due(shop, cutoff) if dated else Due.none(len(history.customers)),
     )
+
+
+def _purchases(shop: Shop, cutoff: datetime) -> History:
+    history = shop.history(cutoff)
+    if not len(history.product):
+        raise CannotLearn(
+            f"lists need purchases of products before {cutoff:%Y-%m-%d}, found none",
+            "ingest earlier orders, or take a later cutoff",
+        )
+    return history
 
 
 def _alike(history: History, assortment: Ints, *, config: CrossSellConfig, drawn: bool) -> Neighbours:

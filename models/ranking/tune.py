@@ -85,14 +85,8 @@ def tune(
     config = config or CrossSellConfig()
     newest = shop.past_cutoffs(known_until, horizon_days, n=1)[0]
     rows = learning_rows(shop, newest, config=config, horizon_days=horizon_days)
-    unseen = held_out(
-        shop,
-        newest,
-        known_until=known_until,
-        config=config,
-        horizon_days=horizon_days,
-        n_customers=n_customers,
-    )
+    size = {"horizon_days": horizon_days, "n_customers": n_customers}
+    unseen = held_out(shop, newest, known_until=known_until, config=config, **size)
     given = unseen.ndcg(Ranker.train(rows, config).chance(unseen.features))
     if not min(given) > 0:
         raise CannotLearn(
