@@ -172,13 +172,14 @@ def _name_contacts(con: duckdb.DuckDBPyConnection, table: Table) -> None:
 
 
 def _reject_repeated(con: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Keep the last row of each key: of the last file, as ``sources`` orders them, and of its last line."""
     key, verb = ", ".join(table.key), "is" if len(table.key) == 1 else "are"
     con.execute(f"""
         UPDATE staged_{table.name} AS s
         SET reason = '{" and ".join(table.key)} {verb} repeated: a later row is used',
             row = {_cells(table)}
         FROM (SELECT source, __row,
-                     row_number() OVER (PARTITION BY {key} ORDER BY source DESC, __row DESC) AS nth
+                     row_number() OVER (PARTITION BY {key} ORDER BY rowid DESC) AS nth
               FROM staged_{table.name} WHERE reason IS NULL) AS n
         WHERE s.source = n.source AND s.__row = n.__row AND n.nth > 1""")
     con.execute(f"""

@@ -214,12 +214,23 @@ def _heading(file: Path) -> tuple[str, list[str]]:
 def _files(folder: Path, table: str, pattern: str) -> list[Path]:
     """Return a table's files: as mapped, else ``<table>.parquet`` or ``.csv``, or all in ``<table>/``."""
     if pattern:
-        return sorted(file for file in folder.glob(pattern) if file.is_file())
+        return sorted((file for file in folder.glob(pattern) if file.is_file()), key=_by_number)
     for suffix in (*PARQUET, *DELIMITED):
         if (folder / f"{table}{suffix}").is_file():
             return [folder / f"{table}{suffix}"]
     inner = (folder / table).rglob("*")
-    return sorted(file for file in inner if file.name.lower().endswith((*PARQUET, *DELIMITED)))
+    return sorted(
+        (file for file in inner if file.name.lower().endswith((*PARQUET, *DELIMITED))), key=_by_number
+    )
+
+
+def _by_number(file: Path) -> list[str | int]:
+    """Sort ``orders_10`` after ``orders_2``, and a second download, ``orders (1)``, after ``orders``."""
+    whole = str(file)
+    bare = next(
+        (whole.removesuffix(end) for end in (*DELIMITED, *PARQUET, *TEXT) if whole.endswith(end)), whole
+    )
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", bare)]
 
 
 def _named_in(query: str, path: Path, order_lines: list[Path]) -> list[Path]:

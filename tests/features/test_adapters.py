@@ -149,6 +149,62 @@ def test_shopify_adds_equal_lines_of_an_order_and_counts_what_two_exports_hold_o
     ]
 
 
+LINE = "{name},{mail},{status},,{cur},{sub},2026-09-21 09:00:00 -0400,{n},{what},{price},{sku},,,,{back},,,\n"
+REST = {"status": "", "cur": "", "sub": "", "back": ""}
+
+
+def line(name: str, what: str, price: float, **other: object) -> str:
+    row = {"mail": "ada@x.com", "status": "paid", "cur": "USD", "n": 1, "sku": what, "back": 0}
+    return LINE.format(**{"name": name, "what": what, "price": price, **row, **other})
+
+
+def shopify_shop(place: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (place / f"{name.replace('__', ' ')}.csv").write_text(SHOPIFY.splitlines(keepends=True)[0] + text)
+    ingest(place, place / "home", adapter="shopify")
+    return place / "home"
+
+
+def test_shopify_an_edited_order_is_as_the_last_export_says(tmp_path):
+    placed = line("#1", "Mug", 10, n=2, sub=25) + line("#1", "Fern", 5, **REST)
+    edited = line("#1", "Mug", 10, sub=17) + line("#1", "Vase", 7, **REST)
+    home = shopify_shop(tmp_path, orders_export_1=placed, orders_export_2=edited)
+    assert rows(home, "product_id, quantity, revenue") == [("Mug", 1.0, 10.0), ("Vase", 1.0, 7.0)]
+
+
+def test_shopify_an_order_may_begin_in_one_file_and_end_in_the_next(tmp_path):
+    first, rest = line("#1", "Mug", 10, sub=12), line("#1", "Fern", 5, **REST)
+    home = shopify_shop(tmp_path, orders_export_1=first, orders_export_2=rest)
+    assert rows(home, "product_id, revenue") == [("Fern", 4.0), ("Mug", 8.0)]
+
+
+@pytest.mark.parametrize("later", ["orders_export_10", "orders_export_2__(1)"])
+def test_the_later_export_is_the_one_with_the_higher_number(later, tmp_path):
+    paid = line("#1", "Mug", 10, sub=10) + line("#2", "Mug", 10, sub=10)
+    back = line("#1", "Mug", 10, sub=10, status="refunded", back=10)
+    home = shopify_shop(tmp_path, **{"orders_export_2": paid, later: back})
+    assert rows(home, "order_id") == [("#2",)]
+
+
+def test_shopify_variants_of_one_sku_are_all_counted(tmp_path):
+    red, blue = line("#1", "Red", 10, sku="MUG", sub=20), line("#1", "Blue", 10, sku="MUG", **REST)
+    home = shopify_shop(tmp_path, orders_export=red + blue)
+    assert rows(home, "product_id, quantity, revenue") == [("MUG", 2.0, 20.0)]
+
+
+def test_shopify_lines_add_up_to_what_the_order_earned_to_the_cent(tmp_path):
+    lines = "".join(line("#1", what, 10, **(REST if what != "A" else {"sub": 20})) for what in "ABC")
+    home = shopify_shop(tmp_path, orders_export=lines)
+    assert rows(home, "sum(revenue)") == [(20.0,)]
+
+
+def test_shopify_a_tip_is_no_product_and_takes_nothing_off_the_others(tmp_path):
+    home = shopify_shop(
+        tmp_path, orders_export=line("#1", "Mug", 10, sub=10) + line("#1", "Tip", 3, **REST | {"sku": ""})
+    )
+    assert rows(home, "product_id, revenue") == [("Mug", 10.0)]
+
+
 OLD = """Name,Email,Created at,Lineitem quantity,Lineitem name,Lineitem price,Payment Method
 #1,ada@x.com,2026-09-03 23:30:00 -0400,2,Fern,16,Shopify Payments
 #1,ada@x.com,,1,Canvas bag,20.00,
@@ -223,7 +279,7 @@ def test_shopify_knows_a_customer_by_address_or_telephone_and_keeps_the_moment(s
 
 def test_shopify_quarantines_cancelled_and_voided_orders_and_keeps_the_latest_consent(shopify):
     report, home = shopify
-    told = {"its order was cancelled, voided, expired, wholly refunded or a test": 2}
+    told = {"its order was cancelled, voided, expired, wholly refunded or a test, or it is a tip": 2}
     assert report.tables["order_lines"].reasons == told
     assert rows(home, "customer_id, email_consent, region", "customers") == [
         ("+15550100", False, "CA"),

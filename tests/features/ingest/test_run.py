@@ -331,6 +331,15 @@ def test_a_product_said_twice_keeps_its_last_row_and_quarantines_the_other(tmp_p
     }
 
 
+def test_of_several_files_the_row_of_the_highest_number_is_used(tmp_path):
+    toml = '[tables.products]\nfile = "products*.csv"\n'
+    source = shop(tmp_path / "s", "a,1,p,2024-01-05,1,1", toml=toml)
+    for name, said in {"products-2": "old", "products-10": "new", "products-9": "middle"}.items():
+        (source / f"{name}.csv").write_text(f"product_id,name\np,{said}\n", encoding="utf-8")
+    ingest(source, tmp_path / "home")
+    assert rows(tmp_path / "home", "name", "products") == [("new",)]
+
+
 def test_every_table_exists_with_its_columns_even_when_the_shop_has_none(tmp_path):
     ingest(shop(tmp_path / "s", "a,1,p,2024-01-05,1,1"), tmp_path)
     for table in ("products", "customers", "contacts", "deliveries", "surveys", "returns", "quarantine"):
