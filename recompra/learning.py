@@ -112,6 +112,8 @@ def experiment(
     for table in tables(found):
         console().print(table)
     found.write(out)
+    if found.n_repeated:
+        typer.echo(f"rows that repeat another one of the same customer, left out: {found.n_repeated:,}")
     for arm in found.arms:
         typer.echo(f"{arm.name}: {arm.choice.verdict}: {arm.choice.reason}")
         for column, why in arm.left_out.items():

@@ -22,6 +22,10 @@ REPEATED_UP_TO = 50_000
 """With more rows than this, folds are drawn only once: their noise is small, and the time is not."""
 CHOSEN = "chosen"
 NOTHING_FOUND = "no detectable effect"
+NOBODY = "contact nobody"
+"""The verdict if contacts do harm, also among those ranked first."""
+FIRST = 0.2
+"""Share of customers ranked first that must gain where contacts do harm on average."""
 NO_RANKING = "no ranking can be learnt"
 """The policy if nothing is known of customers before the contact."""
 Scores = dict[str, Doubles]
@@ -48,8 +52,22 @@ class Choice:
         return self.chosen_qini.is_above_zero
 
     @property
+    def among_first(self) -> Estimate:
+        """The effect among those whom the choice ranks first, by scores from models that never saw them."""
+        score = self.scores[CHOSEN]
+        return self.trial.take((score >= score.quantile(1 - FIRST)).to_numpy()).effect
+
+    @property
+    def is_harmful(self) -> bool:
+        """Whether contacts do harm on average, and nobody is known whom they do not."""
+        gains = self.is_detectable and self.among_first.is_above_zero
+        return self.trial.effect.is_below_zero and not gains
+
+    @property
     def verdict(self) -> str:
         """What to do, in a few words."""
+        if self.is_harmful:
+            return NOBODY
         if self.is_detectable:
             return f"contact by {self.chosen}"
         return NOTHING_FOUND if self.is_learnt else NO_RANKING
@@ -79,7 +97,9 @@ class Choice:
         parts += [f"choosing whom to contact has a Qini of {_span(self.chosen_qini, '+.3f')} (random: 0)"]
         if not self.is_detectable and (self.trial.effect.is_above_zero or self.trial.effect.is_below_zero):
             parts[0] += " (that is detectable; whom it changes more is not)"
-        if not self.is_detectable:
+        if self.is_harmful and self.is_detectable:
+            parts += [f"among the {FIRST:.0%} ranked first it is {_span(self.among_first, '+.4f')}"]
+        elif not self.is_detectable and not self.is_harmful:
             parts += [f"so no ranking is known to beat a random one; the fallback is {self.fallback}"]
         worse = [name for name, figure in self.policies.items() if figure.is_below_zero]
         parts += [f"worse than random: {', '.join(worse)}"] if worse else []

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.arrays.dtypes import Doubles, Longs
+from features.arrays.dtypes import Bools, Doubles, Longs
 from features.errors import InputError, SettingsError
 from features.ingest.sources import delimiter_of
 from models.trials.trial import Trial
@@ -32,6 +32,8 @@ CHOSE = (
     "the reported effect is not the contact's alone: give each row's chance of contact by --propensity"
 )
 """Why a column is left out that a random contact would not differ in."""
+CUSTOMER = "customer_id"
+"""A column of this name tells whether two rows are of one customer."""
 DECIMAL = r"\s*[+-]?[0-9]+(,[0-9]+)?\s*"
 BY_CHANCE = 1e-9
 """A smaller probability is not taken as chance."""
@@ -186,8 +188,29 @@ def numbers(frame: pd.DataFrame, name: str) -> Doubles:
         raise InputError(f"column {name!r} is not numeric ({error})", "0 or 1, or an amount") from error
     if not np.isfinite(values).all():
         n = int((~np.isfinite(values)).sum())
-        raise InputError(f"column {name!r} is empty in {n} rows", "give 0 where it did not happen")
+        hint = "give 0 where it did not happen, and leave out rows of which that is not known yet"
+        raise InputError(f"column {name!r} is empty in {n} rows", hint)
     return values
+
+
+def repeated(frame: pd.DataFrame) -> Bools:
+    """Mark the rows that say again what an earlier row says of a customer; shape (n,).
+
+    Without a column ``customer_id`` none are: two customers may be alike. Raises ``InputError`` if rows of a
+    customer differ.
+    """
+    if CUSTOMER not in frame:
+        return np.zeros(len(frame), bool)
+    again = frame.duplicated() & frame[CUSTOMER].notna()
+    several = frame.loc[~again, CUSTOMER].dropna()
+    if n := several[several.duplicated()].nunique():
+        raise InputError(
+            f"{n} values of {CUSTOMER!r} have several rows that differ, such as "
+            f"{several[several.duplicated()].iloc[0]!r}",
+            "give one row per customer, with all that followed the first contact (or what was withheld); "
+            f"if each row counts by itself, --drop {CUSTOMER}",
+        )
+    return again.to_numpy()
 
 
 def check_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:

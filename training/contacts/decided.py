@@ -41,16 +41,19 @@ class Record:
         """Return the closed decisions, the first per customer and horizon, oldest first.
 
         Adds ``moment``, the columns of ``followed``, ``reward``, and whether the customer is ``treated`` or
-        held out of all contacts, with the ``share_treated`` behind that draw.
+        held out of all contacts, with the ``share_treated`` behind that draw; and whether it is ``compared``:
+        taken when those drawn were held out already. A contact offered to one of them was before that.
         """
         moment = _naive(decisions["decided_at"])
         frame = decisions.assign(moment=moment, action=decisions["action"].fillna(DO_NOTHING))
-        frame = frame[frame["moment"] <= self._last].sort_values(["moment", "customer_id"])
-        frame = _apart(frame, timedelta(days=self.horizon_days))
         policy = self.shop.settings.contact_policy
         ids = np.array([name.encode() for name in frame["customer_id"]], dtype=np.bytes_)
         drawn = draw_held_out(ids, policy.held_out_share, salt=policy.held_out_salt)
-        frame = frame.assign(treated=~drawn, share_treated=1 - policy.held_out_share)
+        before = frame.loc[drawn & (frame["action"] != DO_NOTHING), "moment"].max()
+        compared = (frame["moment"] > before) | pd.isna(before)
+        frame = frame.assign(treated=~drawn, share_treated=1 - policy.held_out_share, compared=compared)
+        frame = frame[frame["moment"] <= self._last].sort_values(["moment", "customer_id"])
+        frame = _apart(frame, timedelta(days=self.horizon_days))
         return self._rewarded(frame, frame["action"] != DO_NOTHING)
 
     def sent(self, contacts: pd.DataFrame) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from models.trials.choice import CHOSEN, Choice, choose_policy
 from models.trials.learners import LearnerConfig
 from models.trials.qini import intervals
 from models.trials.trial import Estimate, Trial
-from training.contacts.contact_table import arms, check_columns, design, numbers, read_table
+from training.contacts.contact_table import arms, check_columns, design, numbers, read_table, repeated
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -70,12 +70,15 @@ class Experiment:
 
     outcome: str
     arms: list[Arm] = field(default_factory=list)
+    n_repeated: int = 0
+    """Rows of the file that repeat another one of the same customer, which are left out."""
 
     def facts(self) -> dict[str, Any]:
         """Return ``experiment.json``: the facts of the arm, or of several arms by name."""
+        whole = {"outcome": self.outcome, "n_repeated": self.n_repeated}
         if len(self.arms) == 1:
-            return {"outcome": self.outcome, **self.arms[0].facts()}
-        return {"outcome": self.outcome, "arms": {arm.name: arm.facts() for arm in self.arms}}
+            return {**whole, **self.arms[0].facts()}
+        return {**whole, "arms": {arm.name: arm.facts() for arm in self.arms}}
 
     def scores(self) -> pd.DataFrame:
         """Return every arm's scores; with several arms, the column ``arm`` names the arm of each row."""
@@ -106,23 +109,25 @@ def experiment(
 
     ``treated`` is a column of 0 and 1, or of arms' names (one of them ``control``); ``column=arm`` takes one
     arm and the held out. ``propensity`` names the column of each row's probability of contact; without it the
-    contact is taken to be random. Raises ``InputError`` if a column is missing or cannot be read,
-    ``CannotLearn`` if there is too little to compare.
+    contact is taken to be random. A row that repeats another one of its ``customer_id`` counts once. Raises
+    ``InputError`` if a column is missing or cannot be read, or rows of a customer differ, ``CannotLearn`` if
+    there is too little to compare.
     """
     frame = read_table(file)
     column, _, wanted = treated.partition("=") if treated not in frame else (treated, "", "")
     check_columns(frame, [column, outcome, *drop, *([propensity] if propensity else [])])
     y = numbers(frame, outcome)
+    again = repeated(frame.drop(columns=list(drop)))
     known = frame.drop(columns=list({column, outcome, *drop, *([propensity] if propensity else [])}))
     compared = []
     for name, member in arms(frame[column], wanted, control=control).items():
-        rows = np.flatnonzero(member >= 0)
+        rows = np.flatnonzero((member >= 0) & ~again)
         chance = None if propensity is None else numbers(frame, propensity)[rows]
         trial = Trial.of(y[rows], member[rows], propensity=chance)
         compared.append(
             _arm(name, rows, known=known.iloc[rows].reset_index(drop=True), trial=trial, config=config)
         )
-    return Experiment(outcome, compared)
+    return Experiment(outcome, compared, int(again.sum()))
 
 
 def _arm(name: str, rows: Rows, *, known: pd.DataFrame, trial: Trial, config: LearnerConfig | None) -> Arm:

@@ -72,7 +72,7 @@ def outcomes(
     record = Record(Shop(home))
     decided, sent = record.decided(decisions), record.sent(contacts)
     log = DecisionLog(record.shop, decided, policy)
-    asked: dict[str, Callable[[], Any]] = {"uplift of policy": partial(uplift, decided)}
+    asked: dict[str, Callable[[], Any]] = {"uplift of policy": partial(uplift, decided[decided["compared"]])}
     for action, rows in sent.groupby("action"):
         asked[f"uplift of {action}"] = partial(uplift, rows)
     for name in log.policies:
@@ -111,7 +111,9 @@ def uplift(rows: pd.DataFrame) -> dict[str, Any]:
     ``rows`` are of a ``Record``. Raises ``CannotLearn`` if there is too little to compare.
     """
     if rows.empty:
-        raise CannotLearn("no decision has a known outcome yet", RECORD)
+        raise CannotLearn(
+            "no decision has a known outcome yet, of those since customers are held out", RECORD
+        )
     if rows["treated"].all():
         raise CannotLearn(
             f"none of the {len(rows):,} recorded was held out",

@@ -119,6 +119,42 @@ def test_without_a_column_to_tell_customers_apart_the_effect_is_told_and_no_rank
     assert list(pd.read_parquet(tmp_path / "scores.parquet")) == ["row", "random", "chosen"]
 
 
+def test_a_row_that_came_twice_counts_once_and_is_said_to(tmp_path: Path) -> None:
+    world = campaign(1500).assign(customer_id=lambda rows: [f"c{at}" for at in range(len(rows))])
+    once = run(tmp_path, world).facts()
+    twice = run(tmp_path, pd.concat([world, world[world["bought"] == 1]])).facts()
+    assert (once["n_repeated"], twice["n_repeated"]) == (0, world["bought"].sum())
+    assert {**twice, "n_repeated": 0} == once
+
+
+def test_rows_of_a_customer_that_differ_are_refused_unless_each_is_to_count(tmp_path: Path) -> None:
+    world = campaign(1500).assign(customer_id=lambda rows: [f"c{at}" for at in range(len(rows))])
+    both = pd.concat([world, world.head(20).assign(treated=lambda rows: 1 - rows["treated"])])
+    with pytest.raises(InputError, match="20 values of 'customer_id' have several rows that differ"):
+        run(tmp_path, both)
+    assert run(tmp_path, both, drop=["customer_id"]).arms[0].facts()["n_treated"] > 0
+
+
+def test_of_a_contact_that_harms_all_the_verdict_is_nobody(tmp_path: Path) -> None:
+    facts = run(tmp_path, campaign(3000, lift=-0.1, harm=0.1)).arms[0].facts()
+    assert facts["interval"][1] < 0
+    assert facts["verdict"] == "contact nobody"
+    assert "fallback" not in facts["reason"]
+
+
+def test_of_a_contact_that_harms_some_more_than_others_the_verdict_is_nobody_too(tmp_path: Path) -> None:
+    facts = run(tmp_path, campaign(6000, lift=-0.02, harm=0.3)).arms[0].facts()
+    assert facts["chosen_qini"]["interval"][0] > 0
+    assert facts["verdict"] == "contact nobody"
+    assert "among the 20% ranked first it is" in facts["reason"]
+
+
+def test_of_a_contact_that_harms_most_those_are_named_whom_it_moves(tmp_path: Path) -> None:
+    facts = run(tmp_path, campaign(8000, lift=0.25, harm=0.45)).arms[0].facts()
+    assert facts["interval"][1] < 0
+    assert facts["verdict"].startswith("contact by ")
+
+
 def test_a_file_as_a_spreadsheet_in_half_of_europe_writes_it_is_the_same_campaign(tmp_path: Path) -> None:
     frame = campaign(400).assign(treated=lambda rows: np.where(rows["treated"] == 1, "sim", "não"))
     frame.to_csv(tmp_path / "a.csv", index=False)

@@ -137,11 +137,30 @@ def test_no_order_counts_for_two_decisions(home: Path, world) -> None:
 def test_customers_held_out_by_their_id_are_the_others_comparison(world, tmp_path: Path) -> None:
     home = make_home(tmp_path, world["lines"], held_out_share=0.3)
     decisions = decisions_of(world["contacts"])
+    ids = np.array([name.encode() for name in decisions["customer_id"]])
+    decisions.loc[held := draw_held_out(ids, 0.3, salt="recompra"), "action"] = "nothing"
+    share = held.mean()
     told = outcomes(home, decisions, contacts=NO_CONTACTS).uplift["policy"]
-    ids = np.array([name.encode() for name in decisions["customer_id"].unique()])
-    share = draw_held_out(ids, 0.3, salt="recompra").mean()
     assert told["n_held_out"] / (told["n_treated"] + told["n_held_out"]) == pytest.approx(share, abs=0.02)
     assert told["order_rate"]["low"] < 0 < told["order_rate"]["high"]  # this world's coin knows nothing of it
+
+
+def test_decisions_of_before_anybody_was_held_out_are_not_compared(world, tmp_path: Path) -> None:
+    home = make_home(tmp_path, world["lines"], held_out_share=0.3)
+    decisions = decisions_of(world["contacts"]).sort_values("decided_at", ignore_index=True)
+    late = decisions["decided_at"] > decisions["decided_at"].median()
+    ids = np.array([name.encode() for name in decisions["customer_id"]])
+    held = draw_held_out(ids, 0.3, salt="recompra")
+    decisions.loc[late & held, "action"] = "nothing"
+    told = outcomes(home, decisions, contacts=NO_CONTACTS)
+    last = decisions.loc[held & (decisions["action"] != "nothing"), "decided_at"].max()
+    known = Record(Shop(home)).decided(decisions)
+    since = known[known["moment"] > last.tz_localize(None)]
+    assert 0 < len(since) < len(known)
+    assert told.uplift["policy"]["n_held_out"] == (~since["treated"]).sum()
+    assert told.n_closed == len(known)
+    none = outcomes(home, decisions[~late], contacts=NO_CONTACTS).not_yet["uplift of policy"]
+    assert "of those since customers are held out" in none
 
 
 def test_too_little_is_answered_in_words_with_the_numbers_needed(home: Path, world, tmp_path: Path) -> None:
