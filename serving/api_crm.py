@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, PrivateAttr
 
 from models.customers.rfm_grid import Segment
 from serving.api import Product
-from serving.api_rows import (
+from serving.api_crm_rows import (
     ChurnReason,
     CurvePoint,
     HeldContact,
@@ -16,12 +16,12 @@ from serving.api_rows import (
     HeldEvent,
     NotPlanned,
     PlannedContact,
-    Published,
     RankedTarget,
     Scores,
     ScoresRow,
     TargetByAction,
 )
+from serving.api_rows import Published
 from serving.api_types import WHOLE, Amount, Id, Locale, Request, Response, ScoredResponse, Share
 
 Format = Literal["json", "ndjson", "csv"]

@@ -20,7 +20,8 @@ from worlds.ports import free_port
 
 from models.kinds import EffectModel
 from models.registry import MODELS, model_class
-from serving.api_rows import HORIZON, ScoresRow
+from serving.api_crm_rows import ScoresRow
+from serving.api_rows import HORIZON
 
 READY_SECONDS = 60.0
 REFRESH_SECONDS = 1.5
