@@ -82,7 +82,7 @@ def _from_database(
         with engine.connect() as db:
             inspector = sa.inspect(db)
             there = sorted({*inspector.get_table_names(), *inspector.get_view_names()})
-            for name, table in _wanted(there, inspector.has_table, url=url, maps=maps).items():
+            for name, table in _wanted(there, inspector, url=url, maps=maps).items():
                 tell(f"copying {table}")
                 schema, _, leaf = ("", "", table) if table in there else table.rpartition(".")
                 everything = sa.select(sa.text("*")).select_from(sa.table(leaf, schema=schema or None))
@@ -95,23 +95,29 @@ def _from_database(
     return folder
 
 
-def _wanted(
-    there: list[str], has_table: Callable[..., bool], *, url: str, maps: Mapping[str, TableMap]
-) -> dict[str, str]:
+def _wanted(there: list[str], inspector: Any, *, url: str, maps: Mapping[str, TableMap]) -> dict[str, str]:
     """Return the tables to copy, by the name of the copy: ours, those named as files, and in queries."""
     named = {table: one.file for table, one in maps.items() if one.file}
     words = {word for one in maps.values() for word in re.findall(r"\w+", one.query)}
-    found = {name: name for name in there if name in words or name in TABLES.keys() - named.keys()}
+    same = {name: name for name in there if name in words or name in TABLES.keys() - named.keys()}
     asked = named if maps.get("order_lines", TableMap()).query else {"order_lines": "order_lines", **named}
     for table, name in asked.items():
         schema, _, leaf = name.rpartition(".")
-        if name not in there and not (schema and has_table(leaf, schema=schema)):
+        if name not in there and not (schema and inspector.has_table(leaf, schema=schema)):
+            found = (there + _elsewhere(inspector))[:20]
             raise InputError(
-                f"the database {shown(url)} has no table {name}, found {there[:20]}",
+                f"the database {shown(url)} has no table {name}, found {found}",
                 f'name yours in --settings ([tables.{table}] file = "sales.{table}"), '
                 "or make a view of that name",
             )
-    return found | named
+    return same | named
+
+
+def _elsewhere(inspector: Any) -> list[str]:
+    """Return the tables of other schemas than the user's own, as the settings name them."""
+    known = {inspector.default_schema_name, "information_schema", "main"}
+    schemas = [schema for schema in inspector.get_schema_names() if schema not in known]
+    return sorted(f"{schema}.{table}" for schema in schemas for table in inspector.get_table_names(schema))
 
 
 def _copy(rows: Any, path: Path) -> None:

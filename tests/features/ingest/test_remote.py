@@ -135,6 +135,21 @@ def test_so_are_postgresqls_by_its_plain_url(tmp_path: Path) -> None:
     assert kept(tmp_path) == [("007", "2024-01-05 23:30:00", 2.5)]
 
 
+@pytest.mark.skipif(postgres.programs() is None, reason="no PostgreSQL is installed here")
+def test_tables_of_another_schema_are_named_as_the_settings_would_name_them(tmp_path: Path) -> None:
+    with postgres.running() as server:
+        url = server.url.format(database="postgres")
+        fill(url)
+        engine = engine_of(url)
+        with engine.begin() as db:
+            db.execute(sa.text("DROP VIEW order_lines"))
+            db.execute(sa.text("CREATE SCHEMA trade"))
+            db.execute(sa.text("ALTER TABLE sales SET SCHEMA trade"))
+        engine.dispose()
+        with pytest.raises(InputError, match=r"no table order_lines, found \['trade\.sales'\]"):
+            ingest(url, tmp_path)
+
+
 CALLED = """[tables.order_lines]
 file = "sales"
 columns = { customer_id = "who", ordered_at = "at", quantity = "n", unit_price = "price" }
