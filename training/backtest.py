@@ -52,8 +52,6 @@ CUSTOMERS = {
     "expected_revenue_p10": "double",
     "expected_revenue_p90": "double",
     "next_order_at": MOMENT,
-    "next_order_p10": MOMENT,
-    "next_order_p90": MOMENT,
     "segment": "string",
 }
 """The same in every shop and version: further columns of a model are measured, but not written."""

@@ -11,7 +11,7 @@ from worlds.orders import make_home
 
 from features.errors import SettingsError
 from features.shop import Shop
-from training.backtest import CUSTOMERS, RECOMMENDATIONS, backtest, check_apart, throw_away_home
+from training.backtest import backtest, check_apart, throw_away_home
 
 CUTOFF = "2024-06-01"
 pytestmark = pytest.mark.usefixtures("fake_models")
@@ -45,10 +45,22 @@ def without(tmp_path: Path, *columns: str) -> Path:
     return make_home(tmp_path / "bare", lines[lines["quantity"] > 0].drop(columns=list(columns)))
 
 
-def test_the_files_have_exactly_the_columns_of_the_design(found) -> None:
+def test_the_files_have_exactly_the_columns_that_other_programs_read(found) -> None:
     out = found[0]
-    assert pq.read_schema(out / "recommendations.parquet").names == list(RECOMMENDATIONS)
-    assert pq.read_schema(out / "customers.parquet").names == list(CUSTOMERS)
+    lists, customers = (
+        pq.read_schema(out / name) for name in ("recommendations.parquet", "customers.parquet")
+    )
+    assert lists.names == ["customer_id", "list", "rank", "product_id", "score", "source"]
+    assert customers.names == [
+        "customer_id",
+        "churn_probability",
+        "expected_orders",
+        "expected_revenue",
+        "expected_revenue_p10",
+        "expected_revenue_p90",
+        "next_order_at",
+        "segment",
+    ]
     assert sorted(path.name for path in out.iterdir()) == [
         "customers.parquet",
         "metrics.json",
