@@ -40,7 +40,7 @@ class Bought(NamedTuple):
     @classmethod
     def of(cls, history: History, assortment: Ints) -> "Bought":
         """Look up what the customers of a history bought; products not in the assortment are left out."""
-        place = np.full(len(history.products) + 1, -1, np.int32)
+        place = np.full(len(history.products), -1, np.int32)
         place[assortment] = np.arange(len(assortment))
         at = place[history.product]
         counts = np.bincount(history.customer[at >= 0], minlength=len(history.customers))
@@ -80,7 +80,7 @@ def _best_of_sparse(parts: Any, bought: Bought, budget: int) -> tuple[Longs, Int
     n = len(indptr) - 1
     start, column = np.zeros(n + 1, np.int64), np.empty(min(n * budget, len(index)), np.int32)
     barred = np.full(bought.width, -1, np.int64)
-    spare = np.empty(2 * budget + 1, np.int32), np.empty(2 * budget + 1, np.float32)
+    spare = np.empty(2 * budget, np.int32), np.empty(2 * budget, np.float32)
     for row in range(n):
         barred[bought.column[bought.start[row] : bought.start[row + 1]]] = row
         mine = index[indptr[row] : indptr[row + 1]], data[indptr[row] : indptr[row + 1]]
@@ -96,7 +96,7 @@ def _best_of_rows(scores: Floats, bought: Bought, budget: int) -> tuple[Longs, I
     start, column = np.zeros(n + 1, np.int64), np.empty(n * min(budget, bought.width), np.int32)
     barred = np.full(bought.width, -1, np.int64)
     every = np.arange(bought.width).astype(np.int32)
-    spare = np.empty(2 * budget + 1, np.int32), np.empty(2 * budget + 1, np.float32)
+    spare = np.empty(2 * budget, np.int32), np.empty(2 * budget, np.float32)
     for row in range(n):
         barred[bought.column[bought.start[row] : bought.start[row + 1]]] = row
         chosen = _chosen(every, scores[row], barred, row, budget, spare)
@@ -143,10 +143,7 @@ def _chosen(  # noqa: PLR0917 (numba takes arrays, not objects)
             n += 1
             if n == 2 * budget:
                 n = _let_go(kept, value, n, budget)
-                least, last = value[:n].min(), -1
-                for place in range(n):
-                    if value[place] == least and kept[place] > last:
-                        last = kept[place]
+                least, last = value[:n].min(), kept[:n].max()
     n = _let_go(kept, value, n, budget)
     by_column = np.argsort(kept[:n])
     order = by_column[np.argsort(-value[:n][by_column], kind="mergesort")]

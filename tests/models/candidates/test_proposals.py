@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
+from worlds.receipts import history_of
 
 from models.candidates.proposals import Bought, Proposed, best, united
 
@@ -15,6 +16,12 @@ tables = st.integers(1, 4).flatmap(lambda n: arrays(np.float32, (n, WIDTH), elem
 def bought_of(marks: NDArray[np.bool_]) -> Bought:
     start = np.concatenate([[0], np.cumsum(marks.sum(axis=1))]).astype(np.int64)
     return Bought(start, np.nonzero(marks)[1].astype(np.int32), WIDTH)
+
+
+def test_what_was_bought_is_told_by_its_place_in_the_assortment() -> None:
+    history = history_of([(0, 1, 5, 1.0), (0, 2, 4, 1.0), (1, 0, 3, 1.0), (2, 2, 3, 1.0), (3, 0, 1, 1.0)])
+    found = Bought.of(history, np.array([1, 2], np.int32))
+    assert (found.start.tolist(), found.column.tolist(), found.width) == ([0, 2, 2, 3, 3], [0, 1, 1], 2)
 
 
 def slowly(scores: NDArray[np.float32], marks: NDArray[np.bool_], budget: int) -> list[list[int]]:
