@@ -73,7 +73,7 @@ class Horizon:
         history = (local_day(known_until, zone) - first_day).days
         if history >= max(FEWEST_DAYS, horizon_days):
             return cls(horizon_days, history // PARTS, learnt_from, season)
-        learnable = max((known_until - first).days // 2, 0)
+        learnable = (known_until - first).days // 2
         longest = history if history >= FEWEST_DAYS else learnable
         needed = max(FEWEST_DAYS, horizon_days)
         told_from = min(first_day + timedelta(days=needed), learnt_from)

@@ -169,6 +169,6 @@ def test_where_nobody_came_back_there_is_nothing_to_carry_by(tmp_path: Path) -> 
     shop = make_shop(tmp_path, once)
     for kind, config in KINDS:
         with pytest.raises(
-            CannotLearn, match="nobody came back, so .* be extrapolated.*100 days are possible"
+            CannotLearn, match="nobody came back, so .* be extrapolated.*100 days are possible; 180 from"
         ):
             kind.fit(shop, CUTOFF, config=config.model_copy(update={"horizon_days": 180}))

@@ -84,6 +84,7 @@ def test_a_refusal_names_the_first_day_on_which_it_will_be_told(age: int, horizo
         later = (day - date(2024, 1, 1)).days
         assert horizon_at(later, horizon) is not None
         assert horizon_at(later - 1, horizon) is None
+        assert f" needs {later} days of orders, not {age}" in str(error)
 
 
 @given(AGES, HORIZONS, ZONES)
@@ -96,24 +97,27 @@ def test_the_day_it_is_learnt_from_is_the_first_on_which_it_is(age: int, horizon
         assert before is None or before.is_extrapolated
 
 
-def test_days_of_a_first_order_at_midnight_are_full_at_a_midnight() -> None:
-    shop, year = a_shop(), last_year_days(60)
-    shop.warehouse.first_at = cutoff(0)
-    before, on = (Horizon.of(shop, cutoff(age), horizon_days=60) for age in (119, 120))
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Lisbon"])  # Lisbon's midnights move in summer
+def test_days_of_a_first_order_at_midnight_are_full_at_a_midnight(zone: str) -> None:
+    shop, year = a_shop(zone), last_year_days(60)
+    shop.warehouse.first_at = cutoff(0, zone)
+    before, on = (Horizon.of(shop, cutoff(age, zone), horizon_days=60) for age in (119, 120))
     assert (before.is_extrapolated, on.is_extrapolated) == (True, False)
     assert cutoff(120).date() == before.learnt_from == on.learnt_from
-    assert season_from(shop, cutoff(year - 1), horizon_days=60) == cutoff(year).date()
-    assert season_from(shop, cutoff(year), horizon_days=60) is None
+    assert season_from(shop, cutoff(year - 1, zone), horizon_days=60) == cutoff(year).date()
+    assert season_from(shop, cutoff(year, zone), horizon_days=60) is None
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Lisbon"])
 @pytest.mark.parametrize(("age", "horizon"), [(273, 273), (304, 180), (42, 42)])
-def test_a_shop_older_than_the_horizon_is_told_of_it(age: int, horizon: int) -> None:
-    found = horizon_at(age, horizon)
+def test_a_shop_older_than_the_horizon_is_told_of_it(age: int, horizon: int, zone: str) -> None:
+    found = horizon_at(age, horizon, zone)
     assert found is not None
     assert found.learnt_days == age // 3
 
 
-def test_a_shop_younger_than_the_horizon_is_not() -> None:
+def test_a_shop_younger_than_the_horizon_or_than_six_weeks_is_not() -> None:
+    assert horizon_at(41, 41) is None
     with pytest.raises(
         CannotLearn, match="the longest horizon possible now is 120 days; 273 from 2024-09-30 on"
     ):
@@ -131,9 +135,9 @@ def test_a_note_reads_in_every_language() -> None:
     assert "totals are too low or too high. From 2025-12-26 on last year's" in sentence(season)
     assert "os totais ficam baixos ou altos demais" in sentence(season, "pt")
     assert "extrapolated to 180 by BG/NBD for each customer: not calibrated" in sentence(note)
-    assert with_texts([note], "pt-BR")[0]["text"].startswith(
-        "churn: ainda não se completou nenhuma janela de 180 dias"
-    )
+    told = with_texts([note], "pt-BR")[0]
+    assert told == note | {"text": sentence(note, "pt")}
+    assert told["text"].startswith("churn: ainda não se completou nenhuma janela de 180 dias")
     assert "{" not in sentence(note) + sentence(note, "pt")
 
 
