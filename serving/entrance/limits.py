@@ -20,7 +20,7 @@ class Limits:
     """The buckets of one worker. Together the workers allow the key's rate if requests are spread evenly."""
 
     def __init__(self, n_workers: int = 1) -> None:
-        self.n_workers = max(n_workers, 1)
+        self.n_workers = n_workers
         self._buckets: dict[str, Bucket] = {}
 
     def wait(self, key: Key, now: float) -> float:
