@@ -118,7 +118,7 @@ def measure_lists(evaluation: Evaluation, method: str, *, frame: pd.DataFrame, h
                 samples[f"{name}@{k} {segment}"] = sample
             shown = recommended[holdout.measured]
             plain[f"coverage@{k} {segment}"] = list_metrics.coverage(shown, holdout.catalogue, k=k)
-        samples.update(_by_buyers(measured, holdout.buyers[holdout.measured], segment))
+        samples.update(_by_buyers(measured, holdout.buyers, segment))
         if len(measured.customers):
             evaluation.curves.setdefault(segment, {})[method] = measured.curve()
 

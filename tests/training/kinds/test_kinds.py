@@ -1,5 +1,6 @@
 """What becomes figures of what models of pairs, of scores and of decisions hand over."""
 
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,7 +10,10 @@ import pytest
 
 from features.errors import ArtefactError
 from models.measured import Measured
+from models.trials.qini import qini
+from models.trials.trial import Trial
 from training.kinds.decisions import evaluate_decisions
+from training.kinds.effects import evaluate_effects
 from training.kinds.pairs import evaluate_pairs
 from training.kinds.scores import evaluate_scores
 from training.measures.holdout import Holdout
@@ -20,7 +24,8 @@ IDS = pd.Index(["a", "b", "c", "d"], name="customer_id")
 
 def holdout(**known: Any) -> Holdout:
     """A horizon of four customers, of which only what is said is known."""
-    return cast("Holdout", SimpleNamespace(shop=None, cutoff=None, end=None, customers=IDS, **known))
+    cutoff, end = datetime(2024, 6, 1), datetime(2024, 7, 1)
+    return cast("Holdout", SimpleNamespace(shop=None, cutoff=cutoff, end=end, customers=IDS, **known))
 
 
 @pytest.mark.parametrize(("baselines", "methods"), [(True, {"clock", "popular"}), (False, {"clock"})])
@@ -31,26 +36,66 @@ def test_pairs_are_judged_as_they_ask_and_others_only_beside_a_challenger(
     measured = [Measured(name, "event", "all", np.arange(2), (truth, said)) for name in ("clock", "popular")]
     measured += [
         Measured("clock", "recall", "all", np.arange(2), (said,)),
+        Measured("clock", "total", "units", np.arange(2), (truth, said)),
+        Measured("clock", "inside", "units", np.arange(2), (truth, said, said + 1)),
         Measured("clock", "total", "of nobody", np.arange(0), (truth[:0], said[:0])),
     ]
-    model, found = SimpleNamespace(name="clock", measure=lambda *_, **__: measured), Evaluation("clock", ())
-    evaluate_pairs(found, model, holdout=holdout(), baselines=baselines)  # type: ignore[arg-type]
+    model: Any = SimpleNamespace(name="clock", measure=lambda *_, end: measured * (end == holdout().end))
+    found = Evaluation("clock", ())
+    evaluate_pairs(found, model, holdout=holdout(), baselines=baselines)
     assert set(found.samples) == methods
     assert found.ours["brier all"].value == pytest.approx((0.04 + 0.16) / 2)
     assert found.ours["recall all"].value == pytest.approx(0.4)
+    assert found.ours["wape units"].value == pytest.approx(0.2 + 0.4)
+    assert found.ours["inside units"].value == 0.5
     assert not any("nobody" in key for key in found.ours)
 
 
 def test_each_policys_payoff_is_a_sample_and_the_rest_of_its_summary_are_plain_figures() -> None:
     payoffs = pd.DataFrame({"ours": [1.0, 0.0, 0.0, 1.0], "none": 0.0}, index=IDS)
     summary = pd.DataFrame({"payoff": [0.5, 0.0], "n_offers": [2, 0]}, index=["ours", "none"])
-    model, found = SimpleNamespace(evaluate=lambda *_, **__: (summary, payoffs)), Evaluation("ours", ())
-    evaluate_decisions(found, model, holdout=holdout(decided=None), lists={})  # type: ignore[arg-type]
+    asked: list[Any] = []
+
+    def told(*given: Any, **options: Any) -> Any:
+        asked.append((given, options))
+        return summary, payoffs
+
+    model, found, known = SimpleNamespace(evaluate=told), Evaluation("ours", ()), holdout(decided=[0, 2])
+    evaluate_decisions(found, model, holdout=known, lists="lists")  # type: ignore[arg-type]
+    assert asked == [((None, known.cutoff), {"known_until": known.end, "lists": "lists", "codes": [0, 2]})]
     assert {name: each["payoff assumed"].value for name, each in found.samples.items()} == {
         "ours": 0.5,
         "none": 0.0,
     }
     assert found.plain == {"ours": {"n_offers assumed": 2.0}, "none": {"n_offers assumed": 0.0}}
+
+
+def test_contacts_are_ranked_whose_horizon_closes_within_the_holdout_each_action_by_itself() -> None:
+    mail, call = (
+        Trial(outcome, treated, propensity, np.arange(len(outcome)))
+        for outcome, treated, propensity in (
+            np.array([[1.0, 0.0, 0.0, 1.0], [1.0, 1.0, 0.0, 0.0], [0.3, 0.5, 0.5, 0.3]]),
+            np.array([[0.0, 1.0, 1.0], [1.0, 1.0, 0.0], [0.5, 0.8, 0.5]]),
+        )
+    )
+    scores = {"ours": np.array([4.0, 1.0, 3.0, 2.0]), "risk": np.array([1.0, 2.0, 3.0, 4.0])}
+    asked = []
+
+    def told(shop: Any, since: datetime, *, known_until: datetime) -> Any:
+        asked.append((since, known_until))
+        return {"mail": (mail, scores), "call": (call, {"ours": scores["ours"][:3]})}
+
+    model, found = SimpleNamespace(horizon_days=28, measure=told), Evaluation("ours", ())
+    evaluate_effects(found, model, holdout=holdout())  # type: ignore[arg-type]
+    assert asked == [(datetime(2024, 5, 4), holdout().end)]
+    assert {name: set(each) for name, each in found.samples.items()} == {
+        "ours": {"qini contacted", "qini call"},
+        "risk": {"qini contacted"},
+    }
+    assert found.ours["qini contacted"].value == pytest.approx(qini(mail, scores["ours"]))
+    assert found.ours["qini call"].value == pytest.approx(qini(call, scores["ours"][:3]))
+    rows = [set(found.ours[key].customers) for key in ("qini contacted", "qini call")]
+    assert rows[0].isdisjoint(rows[1])
 
 
 def test_where_truths_lie_in_what_was_foreseen_is_measured_beside_the_interval() -> None:
@@ -99,5 +144,5 @@ def test_baselines_know_what_the_model_knew_and_score_the_same_customers() -> No
     found = Evaluation("ltv", ())
     truths = pd.DataFrame({"n": [4.0, 3.0, 2.0, 1.0]}, index=IDS)
     evaluate_scores(found, model, holdout=holdout(truths=truths), predictions=said, baselines=True)
-    assert asked == [("before", {"cutoff": None, "ids": ["a", "b", "c", "d"]})]
+    assert asked == [("before", {"cutoff": holdout().cutoff, "ids": ["a", "b", "c", "d"]})]
     assert found.samples["coin"]["mae n"].columns[1].tolist() == [0.4, 0.3, 0.2, 0.1]

@@ -10,6 +10,7 @@ from features.shop import Shop
 from features.storage.tables import fetch
 from features.window import parse_cutoff
 from training.evaluate import answers, evaluate
+from training.kinds.lists import ListHits
 from training.measures.holdout import Holdout
 from training.measures.samples import Evaluation
 
@@ -83,6 +84,63 @@ def test_recall_and_coverage_equal_a_slow_count_to_the_depth_they_name(
     catalogue = set(holdout.products[holdout.catalogue])
     seen = set(part["product_id"]) & catalogue
     assert evaluation.plain["cross_sell"][f"coverage@{k} all"] == len(seen) / len(catalogue)
+
+
+def test_figures_of_two_customers_by_hand() -> None:
+    """One hit of two at the second rank; and an empty list, which shows neither new products nor old."""
+    hits = ListHits(
+        customers=pd.Index(["a", "b"]),
+        recommended=np.array([[0, 1], [-1, -1]]),
+        hits=np.array([[False, True], [False, False]]),
+        n_true=np.array([2, 1]),
+        bought_before=np.array([[True, False], [False, False]]),
+        rarity=np.array([1.0, 3.0]),
+        money=np.array([[0.0, 4.0], [0.0, 0.0]]),
+        spent=np.array([5.0, 3.0]),
+    )
+    first, both = (dict(hits.samples(k)) for k in (1, 2))
+    assert [each["recall"].value for each in (first, both)] == [0.0, 0.25]
+    assert [each["revenue_recall"].value for each in (first, both)] == [0.0, 0.5]
+    assert [each["novelty"].value for each in (first, both)] == [1.0, 2.0]
+    assert [each["share_new"].value for each in (first, both)] == [0.0, 0.5]
+    assert both["novelty"].customers.tolist() == ["a"]
+    assert hits.curve().tolist() == [0.0, 0.25]
+
+
+def test_baselines_know_what_the_model_knew_and_first_purchases_have_figures_of_their_own(
+    shop, monkeypatch
+) -> None:
+    monkeypatch.setattr("training.measures.holdout.MOST_LISTS", 20)
+    asked: list = []
+
+    class Recording(FakeLists):
+        def figures(self, state, customers, *, products):
+            asked.append({*zip(customers, products, strict=True)})
+            return {"first": 0.5}
+
+        def baselines(self, shop, known_until, **options):
+            asked.append((known_until, options))
+            return {}
+
+    large, model = Holdout(shop, CUTOFF), Recording(FakeConfig(), parse_cutoff("2024-05-04"))
+    found = evaluate(model, large, predictions=answers(model, large))
+    before, after = (
+        {*zip(lines["customer_id"], lines["product_id"], strict=True)} for lines in split(shop, large)
+    )
+    measured = large.customers[large.measured].tolist()
+    assert len(measured) == 20
+    assert asked == [
+        after - before,
+        (model.trained_until, {"cutoff": CUTOFF, "k": 20, "customers": measured}),
+    ]
+    assert found.plain["cross_sell"]["first"] == 0.5
+
+
+def test_coverage_is_that_of_the_measured_alone_to_its_depth(shop, monkeypatch) -> None:
+    monkeypatch.setattr("training.measures.holdout.MOST_LISTS", 1)
+    one, model = Holdout(shop, CUTOFF), FakeLists(FakeConfig(), CUTOFF)
+    found = evaluate(model, one, predictions=answers(model, one), baselines=False).plain["cross_sell"]
+    assert found["coverage@10 all"] == 10 / len(one.catalogue) < found["coverage@20 all"] == 1
 
 
 def test_lists_of_new_products_are_all_new_and_of_own_ones_not_at_all(evaluation) -> None:
