@@ -26,8 +26,7 @@ MIN_LIKELIHOOD_RATIO = 10.83
 PROOF = 20
 """Minimum common orders of products of one category to count as accessories of each other."""
 TELLING = 5.0
-"""Minimum common orders expected by customers' habits for the second null model to apply to a pair or
-category."""
+"""Minimum common orders expected by customers' habits for the second null model to apply to a category."""
 
 
 class Together(NamedTuple):
@@ -117,7 +116,6 @@ def _replace_each_other(baskets: _Baskets, category: Ints) -> Bools:
     )
     habit = _habits(baskets, again, kind=kind, n_kinds=n_kinds)
     proven &= (habit < TELLING) | (at_once > habit)
-    proven[0] = True
     return ~proven
 
 
@@ -151,7 +149,7 @@ def _by_many(baskets: _Baskets, one: Column, *, other: Ints, shared: Column) -> 
     indptr = np.searchsorted(product, np.arange(len(baskets.sold) + 1))
     habit = 1.0 / np.maximum(baskets.visits, 1)
     expected, buyers = _meetings(indptr, customer, n.astype(np.float64), habit, one, other)
-    seldom = (expected >= TELLING) & (shared + 2 * np.sqrt(shared) < expected)
+    seldom = shared + 2 * np.sqrt(shared) < expected
     return np.asarray((buyers >= MIN_ORDERS) & ~seldom)
 
 

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds.receipts import history_of
@@ -64,6 +65,22 @@ def test_only_the_nearest_count_and_of_equal_ones_the_first() -> None:
     score = np.array([0.2, 0.5, 0.0, 0.5, 0.5, 0.9], np.float32)
     assert module._best(score, 3).tolist() == [1, 3, 5]
     assert module._best(score, 9).tolist() == [0, 1, 3, 4, 5]
+
+
+def test_of_equally_near_customers_the_first_is_the_neighbour_and_never_oneself() -> None:
+    history = history_of([(0, 0, 5, 1.0), (1, 0, 5, 1.0), (1, 1, 5, 1.0), (2, 0, 5, 1.0), (2, 2, 5, 1.0)])
+    found = alike(history, np.arange(3, dtype=np.int32), near=1, depth=2, half_life_days=HALF_LIFE, seed=0)
+    assert found.product[0].tolist() == [1, -1]
+
+
+def test_neighbours_come_from_the_pool_alone_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "POOL", 1)
+    history = history_of([(c, p, 5, 1.0) for c in range(3) for p in (0, 1 + c)])
+    found = alike(history, np.arange(4, dtype=np.int32), near=3, depth=2, half_life_days=HALF_LIFE, seed=0)
+    (only,) = {*found.product[found.product >= 0].tolist()}
+    assert np.flatnonzero((found.product == only).any(axis=1)).tolist() == [
+        c for c in range(3) if 1 + c != only
+    ]
 
 
 def test_a_customer_of_other_tastes_than_all_others_gets_nothing() -> None:

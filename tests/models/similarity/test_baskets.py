@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import poisson
 from worlds.kitchen import FRIDGES, ids_of, scored
 from worlds.receipts import history_of
 
-from models.similarity.baskets import _Baskets, _habits, _meetings, together
+from models.similarity.baskets import _Baskets, _habits, _meetings, surprise, together
 
 LAPTOPS, CASES, MICE, YOGURTS = (range(start, start + 5) for start in (0, 5, 10, 15))
 CATEGORY = np.repeat([0, 1, 2, 3], 5).astype(np.int32)
@@ -57,14 +58,90 @@ def test_what_the_same_customers_buy_in_turns_is_a_substitute_even_without_a_cat
     for customer in range(300):
         for visit in range(20):
             coffee = {int(rng.integers(2))} if customer < 60 else set()
-            both = {0, 1} if customer < 60 and rng.random() < 0.06 else set()
+            both = {0, 1} if customer < 60 and rng.random() < 0.15 else set()
             milk = {2} if coffee and rng.random() < 0.7 else set()
             other = {int(rng.integers(3, 20))}
             rows += [(customer, p, 1 + 7 * visit, 1.0) for p in coffee | both | milk | other]
-    n_both = sum({0, 1} <= {*basket} for basket in baskets_of(rows))
-    assert n_both > 2 * 0.5 * 1200 * 0.5 * 1200 / 6000 * 0.3
+    together_in, sold = Counter(), Counter()
+    for basket in baskets_of(rows):
+        together_in[{0, 1} <= basket] += 1
+        sold.update(basket)
+    assert together_in[True] > 2 * sold[0] * sold[1] / together_in.total()  # tempting
     assert 2 in accessories(rows, NO_CATEGORY, 0)
     assert 1 not in accessories(rows, NO_CATEGORY, 0)
+
+
+def shop_of(*parts: tuple[int, list[set[int]]]) -> list:
+    """Return the orders of as many customers as each part says, who bought its baskets one after another."""
+    whose = [visits for n, visits in parts for _ in range(n)]
+    return [
+        (customer, product, 1 + visit, 1.0)
+        for customer, visits in enumerate(whose)
+        for visit, basket in enumerate(visits)
+        for product in basket
+    ]
+
+
+def test_an_accessory_scores_the_cosine_of_orders_as_if_each_had_ten_more() -> None:
+    rows = shop_of((24, [{0, 1}]), (6, [{0}]), (300, [{2}]))
+    near = together(history_of(rows, 20), NO_CATEGORY, n=2).near
+    assert near.product[:2].tolist() == [[1, -1], [0, -1]]
+    assert near.score[0].tolist() == pytest.approx([24 / (40 * 34) ** 0.5, 0])
+
+
+def test_behind_substitutes_that_are_left_out_an_accessory_is_still_found() -> None:
+    rows = shop_of((15, [{0, 1}]), (12, [{0, 5}]), (300, [{10}]))
+    assert accessories(rows, NO_CATEGORY, 0, n=1) == [1]
+    assert accessories(rows, CATEGORY, 0, n=1) == [5]
+
+
+def test_what_everybody_buys_goes_with_nothing() -> None:
+    rows = shop_of((270, [{0}]), (5, [{0, 1}]), (30, [{2}]))
+    assert accessories(rows, NO_CATEGORY, 1) == []
+
+
+def test_what_is_bought_together_less_often_than_by_chance_is_no_accessory() -> None:
+    rows = shop_of((200, [{0}]), (200, [{1}]), (5, [{0, 1}]))
+    assert accessories(rows, NO_CATEGORY, 0) == []
+
+
+@pytest.mark.parametrize("n_orders", [2, 3])
+def test_two_common_orders_are_too_few_however_many_bought_both(n_orders: int) -> None:
+    rows = shop_of((n_orders, [{0, 1}]), (3, [{0}, {1}]), (3000, [{2}]))
+    assert accessories(rows, NO_CATEGORY, 0) == [1] * (n_orders == 3)
+
+
+@pytest.mark.parametrize(("at_once", "in_turns", "goes"), [(8, 12, True), (6, 34, False)])
+def test_a_pair_may_fall_a_little_short_of_habits_but_not_clearly(
+    at_once: int, in_turns: int, goes: bool
+) -> None:
+    rows = shop_of((at_once, [{0, 1}, {2}]), (in_turns, [{0}, {1}]), (4000, [{3}]))
+    assert accessories(rows, NO_CATEGORY, 0) == [1] * goes
+
+
+@pytest.mark.parametrize(
+    ("parts", "replaced"),
+    [
+        ([(19, [{0, 1}])], True),
+        ([(20, [{0, 1}])], False),
+        ([(30, [{0, 1}]), (4, [{0}, {1}])], False),  # habits of four let two common orders be expected
+        ([(30, [{0, 1}]), (20, [{0}, {1}])], True),  # of twenty ten, and none came
+        ([(500, [{0}]), (500, [{1}]), (250, [{0, 1}])], True),  # by chance 360 of 1,550
+        ([(300, [{0}]), (300, [{1}]), (320, [{0, 1}])], False),  # 315 of 1,220
+    ],
+)
+def test_products_of_a_category_replace_each_other_unless_they_are_proven_to_be_bought_at_once(
+    parts: list, replaced: bool
+) -> None:
+    found = together(history_of(shop_of(*parts, (300, [{10}])), 20), CATEGORY, n=1)
+    assert found.kin[:5].tolist() == [0 if replaced else -1] * 5
+
+
+@given(st.integers(1, 500), st.floats(0.1, 500))
+def test_the_surprise_is_twice_the_log_ratio_of_poisson_likelihoods(shared: int, expected: float) -> None:
+    ratio = poisson.logpmf(shared, shared) - poisson.logpmf(shared, expected)
+    found = surprise(np.array([float(shared)]), np.array([expected]))
+    assert found[0] == pytest.approx(2 * ratio, rel=1e-6, abs=1e-6)
 
 
 def test_chance_and_two_common_orders_are_not_enough() -> None:
