@@ -34,13 +34,13 @@ class Spells:
     @classmethod
     def of(cls, history: History) -> "Spells":
         """Group the purchases of a history by pair and day."""
-        size = max(len(history.products), 1)
+        size = len(history.products)
         key = history.pair
         order = np.argsort(key, kind="stable")
         key, day = key[order], history.day[order]
         first = np.flatnonzero((np.diff(key, prepend=-1) != 0) | (np.diff(day, prepend=day[:1]) != 0))
         key, day = key[first], day[first]
-        quantity = np.add.reduceat(history.quantity[order], first) if len(first) else history.quantity[:0]
+        quantity = np.add.reduceat(history.quantity[order], first)
         starts = np.append(np.flatnonzero(np.diff(key, prepend=-1)), len(key)).astype(np.int64)
         until = np.append(day[1:], history.cutoff_day)[: len(day)]
         until[starts[1:] - 1] = history.cutoff_day
@@ -81,4 +81,4 @@ class Spells:
 
     def sums(self, values: Column) -> Column:
         """Return the sum of a column of spells within each pair."""
-        return np.bincount(self.pair, values, minlength=len(self))
+        return np.bincount(self.pair, values)
