@@ -82,6 +82,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "silence.once": "no order for {days_since_last_order:.0f} days since the first",
         "silence.once.one": "no order for 1 day since the first",
         "silence.once.none": "first order today",
+        "pace": "usually an order every {gap_mean_days:.0f} days",
+        "pace.one": "usually an order every day",
         "lately": "{n_order_days_91d:.0f} days with an order in the last 91",
         "lately.one": "1 day with an order in the last 91",
         "lately.none": "no order in the last 91 days",
@@ -115,6 +117,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "silence.once": "sem comprar há {days_since_last_order:.0f} dias desde a primeira compra",
         "silence.once.one": "sem comprar há 1 dia desde a primeira compra",
         "silence.once.none": "primeira compra hoje",
+        "pace": "o usual é comprar a cada {gap_mean_days:.0f} dias",
+        "pace.one": "o usual é comprar todo dia",
         "lately": "{n_order_days_91d:.0f} dias com compra nos últimos 91",
         "lately.one": "1 dia com compra nos últimos 91",
         "lately.none": "nenhuma compra nos últimos 91 dias",
@@ -144,6 +148,7 @@ TEXTS: dict[str, dict[str, str]] = {
 }
 COUNTED = {
     "silence": "days_since_last_order",
+    "pace": "gap_mean_days",
     "lately": "n_order_days_91d",
     "habit": "n_order_days",
     "rhythm": "gap_mean_days",
@@ -154,6 +159,7 @@ COUNTED = {
 }
 """Topic -> the figure that selects the form of its sentence: zero, singular or plural."""
 RAISES, LOWERS = "raises", "lowers"
+SILENCE, PACE = "silence", "pace"
 ONCE = ("silence", "rhythm")
 """Topics about a gap between purchases, which a one-time buyer does not have."""
 
@@ -182,15 +188,29 @@ def _sum(contributions: "pd.DataFrame", columns: tuple[str, ...]) -> Doubles:
 
 def sentence(code: str, features: Mapping[str, Any], *, locale: str = DEFAULT) -> str:
     """Return the sentence of a code for one customer; the topic alone if a figure is unknown."""
-    topic = code.partition(":")[0]
     known = {name: value for name, value in features.items() if isinstance(value, int | float)}
-    once = topic in ONCE and not (known.get("frequency") or 0) > 0
-    counted = known.get(COUNTED.get(topic, ""), math.nan)
+    told = _told(code, known)
+    counted = known.get(COUNTED.get(told.partition(".")[0], ""), math.nan)
     n = None if math.isnan(counted) else round(counted)
     try:
-        return say(TEXTS, f"{topic}.once" if once else topic, locale=locale, n=n, **known)
+        return say(TEXTS, told, locale=locale, n=n, **known)
     except KeyError:
-        return topic
+        return code.partition(":")[0]
+
+
+def _told(code: str, known: Mapping[str, float]) -> str:
+    """Return the sentence's key; a silence whose length speaks against its effect is told by the usual gap.
+
+    Who orders seldom may well let a horizon pass, however recent the last order; who orders every few days
+    hardly will, a day late or not.
+    """
+    topic, _, effect = code.partition(":")
+    if topic in ONCE and not (known.get("frequency") or 0) > 0:
+        return f"{topic}.once"
+    since, gap = known.get("days_since_last_order", math.nan), known.get("gap_mean_days", math.nan)
+    if topic == SILENCE and (effect == LOWERS if since > gap else effect == RAISES):
+        return PACE
+    return topic
 
 
 def sentences(
@@ -198,7 +218,8 @@ def sentences(
 ) -> list[dict[str, str]]:
     """Return ``{code, effect, text}`` of each reason in a row of ``COLUMNS``; ``effect`` is on the risk."""
     stored = [str(row[name]) for name in COLUMNS if isinstance(row.get(name), str)]
+    split = [(code, *code.partition(":")[::2]) for code in stored]
     return [
-        {"code": topic, "effect": effect, "text": sentence(topic, features, locale=locale)}
-        for topic, _, effect in (code.partition(":") for code in stored)
+        {"code": topic, "effect": effect, "text": sentence(code, features, locale=locale)}
+        for code, topic, effect in split
     ]

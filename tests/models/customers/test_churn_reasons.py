@@ -46,6 +46,19 @@ def test_a_silence_is_told_beside_the_usual_gap() -> None:
     assert sentence("silence:raises", told, locale="pt-BR") == "sem comprar há 74 dias; o usual é a cada 30"
 
 
+@pytest.mark.parametrize(("effect", "days"), [("raises", 0.0), ("raises", 2.0), ("lowers", 31.0)])
+def test_a_silence_that_speaks_against_its_effect_is_told_by_the_usual_gap(effect: str, days: float) -> None:
+    told = REGULAR | {"days_since_last_order": days, "gap_mean_days": 21.4}
+    assert sentence(f"silence:{effect}", told) == "usually an order every 21 days"
+    assert sentence(f"silence:{effect}", told, locale="pt") == "o usual é comprar a cada 21 dias"
+
+
+def test_who_orders_every_day_is_told_so() -> None:
+    told = REGULAR | {"days_since_last_order": 0.0, "gap_mean_days": 1.2}
+    assert sentence("silence:raises", told) == "usually an order every day"
+    assert sentence("silence:raises", told, locale="pt") == "o usual é comprar todo dia"
+
+
 def test_no_order_of_late_is_said_in_words() -> None:
     assert sentence("lately:raises", REGULAR | {"n_order_days_91d": 0.0}) == "no order in the last 91 days"
 
