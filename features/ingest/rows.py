@@ -50,6 +50,13 @@ def refuse_future(con: duckdb.DuckDBPyConnection, now: datetime) -> str:
     return ""
 
 
+def come_due(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Return, by source with lines in the future, the moment from which the first of them no longer is."""
+    sql = f"SELECT source, min(ordered_at) FROM staged_order_lines WHERE reason = '{FUTURE}' GROUP BY 1"
+    moments = con.execute(sql).fetchall()
+    return {source: (first.replace(tzinfo=UTC) - AHEAD).isoformat() for source, first in moments}
+
+
 def sort_lines(con: duckdb.DuckDBPyConnection, old: Path | None, *, timezone: str) -> None:
     """Create ``judged``, ``new_lines``, ``new_returns``, ``all_returns`` and ``rejected``.
 
@@ -99,9 +106,13 @@ def sort_side_tables(con: duckdb.DuckDBPyConnection, old: Path | None) -> None:
 def refuse(con: duckdb.DuckDBPyConnection, old: Path | None) -> None:
     """Create ``refused``: the warehouse's quarantine and what this ingest adds to it (``is_new``).
 
-    A row refused before, in whatever file, is not written twice. Unmatched returns are not in here.
+    A row refused before, in whatever file, is not written twice; one that lay in the future and no longer
+    does is dropped. Unmatched returns are not in here.
     """
     before = parquet(old / "quarantine.parquet") if old else "(FROM rejected LIMIT 0)"
+    if con.execute(f"SELECT 1 FROM {before} WHERE reason = '{FUTURE}' LIMIT 1").fetchall():
+        usable = f"SELECT {_cells(ORDER_LINES)} FROM staged_order_lines AS s WHERE reason IS NULL"
+        before = f"(FROM {before} WHERE reason <> '{FUTURE}' OR row NOT IN ({usable}))"
     nth = 'row_number() OVER (PARTITION BY "table", reason, row, source ORDER BY row_number) AS nth'
     con.execute(f"""
         CREATE TABLE refused AS

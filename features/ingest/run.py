@@ -70,9 +70,13 @@ def ingest(
             check(shop)
             report.adapter = report.adapter or old_card.get("adapter", "canonical")
             with publish.connection(folder) as con:
-                read = _read(con, path, settings=shop, old_card=old_card, report=report, tell=tell)
+                read = _read(con, path, settings=shop, old_card=old_card, report=report, tell=tell, now=now)
                 if now is not None and (note := rows.refuse_future(con, now)):
                     report.notes.append(note)
+                due = rows.come_due(con)
+                read = [
+                    entry | {"due": due[entry["file"]]} if entry["file"] in due else entry for entry in read
+                ]
                 shop = demands.one_currency(con, shop)
                 before = erasure.earlier_erasures(publish.current(home))
                 erased = erasure.leave_out(con, forgotten, report=report, erased=before)
@@ -127,8 +131,13 @@ def _read(
     old_card: Card,
     report: Report,
     tell: Tell,
+    now: datetime | None,
 ) -> list[Card]:
-    """Stage every source; return the entries of all files in the warehouse, in the order they came."""
+    """Stage every source; return the entries of all files in the warehouse, in the order they came.
+
+    A file of order lines that is in the warehouse is not read again, unless lines of it lay in the future and
+    have come due.
+    """
     inputs, notes = sources.find(path, settings)
     report.notes.extend(notes)
     inputs = demands.filled(inputs, report)
@@ -143,6 +152,7 @@ def _read(
         before = read.get((source.table, entry["sha256"]))
         if before and source.table == "order_lines":
             demands.require_same_map(source, before, now=entry)
+        if before and source.table == "order_lines" and not _is_due(before, now):
             entry, counts.already_here = before, counts.already_here + before["rows"]
         else:
             entry["rows"] = _stage(con, source, lines=lines, settings=settings, report=report)
@@ -150,6 +160,11 @@ def _read(
         counts.rows += entry["rows"]
     demands.require_rows(inputs, report)
     return list(read.values())
+
+
+def _is_due(entry: Card, now: datetime | None) -> bool:
+    """Return whether a file has lines that lay in the future when it was read, and no longer do."""
+    return "due" in entry and (now is None or datetime.fromisoformat(entry["due"]) <= now)
 
 
 def _stage(

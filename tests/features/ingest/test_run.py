@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -109,6 +109,18 @@ def test_a_line_of_the_future_is_quarantined_and_ends_no_history(tmp_path):
     report = ingest(shop(tmp_path / "s", lines), tmp_path, now=NOON)
     assert report.facts["last_at"].startswith("2024-06-02")
     assert rows(tmp_path, "reason, row_number", "quarantine") == [(FUTURE, 3), (FUTURE, 4)]
+
+
+def test_a_line_that_no_longer_lies_in_the_future_is_taken_from_the_same_file(tmp_path):
+    source = shop(tmp_path / "s", "a,1,x,2024-01-05,1,2\na,2,x,2024-06-02,1,2\nb,3,x,2024-06-04,1,2")
+    ingest(source, tmp_path, now=NOON)
+    before = snapshot(tmp_path)
+    assert not ingest(source, tmp_path, now=NOON).changed
+    assert snapshot(tmp_path) == before
+    later = ingest(source, tmp_path, now=NOON + timedelta(days=2)).tables["order_lines"]
+    assert (later.rows, later.kept, later.already_here) == (3, 1, 2)
+    assert rows(tmp_path, "*", "quarantine") == []
+    assert not ingest(source, tmp_path, now=NOON + timedelta(days=2)).changed
 
 
 def test_where_most_lines_lie_in_the_future_the_clock_is_doubted_not_they(tmp_path):
