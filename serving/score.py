@@ -35,7 +35,8 @@ def score(home: Path, as_of: datetime | None = None, *, now: datetime | None = N
     """Score every customer with every champion, write ``lists/<stamp>/``, and put it in service.
 
     ``as_of`` defaults to the end of the last day with an order; with ``now``, if that day is not over, to the
-    moment after the last order, so that events posted later today count. Returns the stamp.
+    moment after the last order, so that events posted later today count; for the same reason a later
+    ``as_of`` is ``now``. Returns the stamp.
 
     Raises ``NotFound`` without a warehouse or a champion, ``Busy`` during another scoring, ``SettingsError``
     for a moment before the first order or in the future, or if a champion changed meanwhile (a scoring begun
@@ -45,6 +46,7 @@ def score(home: Path, as_of: datetime | None = None, *, now: datetime | None = N
     home = home.resolve()
     shop = Shop(home)
     cutoff = end_of_orders(shop, now) if as_of is None else moment_of(shop, as_of, now=now)
+    cutoff = cutoff if as_of is None or now is None else min(cutoff, now)
     with locked(home):
         registry = Registry(home)
         models, versions = registry.load()
@@ -116,12 +118,16 @@ def end_of_orders(shop: Shop, now: datetime | None = None) -> datetime:
     """Return the midnight, in the shop's zone, that ends the last day with an order.
 
     With ``now``, if that midnight is in the future: the moment after the last order (or ``now``, if orders
-    claim to be in the future).
+    claim to be in the future). Ingest keeps no orders over a day ahead unless it doubts the clock: then so
+    do we, and the orders decide, since a clock that starts in 1970 must not empty the lists.
     """
-    end = shop.last_midnight
+    end, last = shop.last_midnight, shop.warehouse.last_at
     if now is None or end <= now:
         return end
-    return min(shop.warehouse.last_at + timedelta(microseconds=1), now)
+    if last > now + timedelta(days=1):
+        log.warning("the clock says %s, orders run to %s: they are taken as right", now, last)
+        return end
+    return min(last + timedelta(microseconds=1), now)
 
 
 def next_stamp(home: Path, cutoff: datetime) -> str:

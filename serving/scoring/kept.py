@@ -74,7 +74,7 @@ def served(home: Path, at: datetime) -> str:
     before = [line for line in _noted(home / SERVED) if datetime.fromisoformat(line["at"]) <= at]
     if not before:
         return f"no scoring is known to have served at {at:%Y-%m-%d %H:%M:%S} UTC"
-    line = max(before, key=lambda line: str(line["at"]))
+    line = before[-1]  # of a time that a clock set back shows twice, the second
     return f"{line['lists']} answered, in service since {line['at'][:19]} UTC: {in_words(line['models'])}"
 
 

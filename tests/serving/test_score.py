@@ -109,6 +109,19 @@ def test_while_the_last_day_is_not_over_the_moment_is_just_after_the_last_order(
     assert end_of_orders(shop, last - timedelta(hours=1)) == last - timedelta(hours=1)
 
 
+def test_a_clock_from_before_the_orders_is_doubted_not_they(home: Path) -> None:
+    from features.shop import Shop
+
+    shop = Shop(home)
+    for wrong in (shop.warehouse.last_at - timedelta(days=2), datetime(1970, 1, 1, tzinfo=UTC)):
+        assert end_of_orders(shop, wrong) == end_of_orders(shop)
+
+
+def test_a_scoring_as_of_tomorrow_is_as_of_now_so_that_orders_until_then_count(home: Path) -> None:
+    score.score(home, MOMENT + timedelta(hours=12), now=MOMENT)
+    assert Pointer.read(home).as_of == MOMENT.isoformat()
+
+
 @pytest.mark.parametrize(
     ("day", "told"),
     [

@@ -115,6 +115,12 @@ def test_what_answered_at_a_moment_is_known(tmp_path: Path) -> None:
     ]
 
 
+def test_of_a_time_that_a_clock_set_back_shows_twice_the_later_scoring_is_told(tmp_path: Path) -> None:
+    lines = [{"at": f"2026-11-17T12:{minute}:00+00:00", "lists": minute, "models": {}} for minute in (50, 10)]
+    (tmp_path / SERVED).write_text("\n".join(json.dumps(line) for line in lines))
+    assert served(tmp_path, datetime(2026, 11, 17, 13, tzinfo=UTC)).startswith("10 answered")
+
+
 def test_a_line_that_a_full_disk_cut_short_hides_no_other(tmp_path: Path) -> None:
     Pointer("s-1", "2026-03-01", {"churn": "1"}).move(tmp_path)
     with (tmp_path / SERVED).open("a") as file:
