@@ -117,6 +117,10 @@ class EffectModel(Model[C]):
     ) -> "Mapping[str, tuple[Trial, Mapping[str, Doubles]]]":
         """Return, for each action, the contacts sent after ``since`` and the score each policy gave them."""
 
+    @abstractmethod
+    def learnt(self) -> "Mapping[str, Sequence[float]]":
+        """Return what learning found by itself, with 95% intervals, such as ``"learnt_effect win_back"``."""
+
 
 class DecisionModel(Model[C]):
     """Decisions for everybody, in money."""

@@ -100,6 +100,12 @@ class Uplift(EffectModel[UpliftConfig]):
         value, low, high = self._arm(action).facts["effect"]
         return float(value), float(low), float(high)
 
+    def learnt(self) -> dict[str, Sequence[float]]:
+        """Return ``learnt_effect`` (as ``average``) and ``learnt_qini`` (nested, out of fold) by action."""
+        facts = {name: arm.facts for name, arm in self.arms.items()}
+        effects = {f"learnt_effect {name}": each["effect"] for name, each in facts.items()}
+        return effects | {f"learnt_qini {name}": each["chosen_qini"] for name, each in facts.items()}
+
     def knows(self, action: str) -> bool:
         """Return whether the effect of an action was learnt, by itself or pooled."""
         return action in self.arms or EVERY in self.arms

@@ -77,6 +77,17 @@ def test_contacts_that_it_did_not_learn_from_measure_it_beside_its_baselines(
     assert measured + learnt["n_treated"] + learnt["n_control"] <= 6 * 500
 
 
+def test_what_learning_found_is_a_figure_also_where_a_holdout_has_too_few_contacts(
+    shop: Shop, model: Uplift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Uplift, "measure", lambda *_, **__: {})
+    found = evaluate(model, Holdout(shop, CUTOFF), predictions=pd.DataFrame()).table()
+    figures = found.set_index(["segment", "metric"])[["value", "low", "high"]]
+    effect = model.arms["win_back"].facts["effect"]
+    assert figures.loc[("win_back", "learnt_effect")].tolist() == list(effect)
+    assert figures.loc[("win_back", "learnt_qini"), "low"] > 0
+
+
 def test_what_is_saved_is_what_is_loaded(
     shop: Shop, model: Uplift, said: pd.DataFrame, tmp_path: Path
 ) -> None:

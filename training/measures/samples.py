@@ -74,6 +74,8 @@ class Evaluation:
     samples: dict[str, dict[str, Sample]] = field(default_factory=dict)
     plain: dict[str, dict[str, float]] = field(default_factory=dict)
     """Figures without an interval, such as coverage."""
+    learnt: dict[str, Interval] = field(default_factory=dict)
+    """The model's own figures from learning, which need no holdout."""
     curves: dict[str, dict[str, Doubles]] = field(default_factory=dict)
     """Mean recall of the first 1, 2, 3, ... positions: ``curves[segment][method]``."""
 
@@ -127,6 +129,9 @@ class Evaluation:
         for method, figures in self.plain.items():
             for key, value in figures.items():
                 rows.append((self.model, method, *key.split(" ", 1), value, np.nan, np.nan, 0))
+        rows += [
+            (self.model, self.model, *key.split(" ", 1), *found, 0) for key, found in self.learnt.items()
+        ]
         return pd.DataFrame(rows, columns=KEYS)
 
     def facts(self) -> dict[str, Any]:

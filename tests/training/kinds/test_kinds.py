@@ -85,7 +85,9 @@ def test_contacts_are_ranked_whose_horizon_closes_within_the_holdout_each_action
         asked.append((since, known_until))
         return {"mail": (mail, scores), "call": (call, {"ours": scores["ours"][:3]})}
 
-    model, found = SimpleNamespace(horizon_days=28, measure=told), Evaluation("ours", ())
+    learnt = {"learnt_effect mail": [0.1, 0.05, 0.15]}
+    model = SimpleNamespace(horizon_days=28, measure=told, learnt=lambda: learnt)
+    found = Evaluation("ours", ())
     evaluate_effects(found, model, holdout=holdout())  # type: ignore[arg-type]
     assert asked == [(datetime(2024, 5, 4), holdout().end)]
     assert {name: set(each) for name, each in found.samples.items()} == {
@@ -96,6 +98,12 @@ def test_contacts_are_ranked_whose_horizon_closes_within_the_holdout_each_action
     assert found.ours["qini call"].value == pytest.approx(qini(call, scores["ours"][:3]))
     rows = [set(found.ours[key].customers) for key in ("qini contacted", "qini call")]
     assert rows[0].isdisjoint(rows[1])
+    assert found.facts()["methods"]["ours"]["mail"]["learnt_effect"] == {
+        "value": 0.1,
+        "low": 0.05,
+        "high": 0.15,
+        "n": 0,
+    }
 
 
 def test_where_truths_lie_in_what_was_foreseen_is_measured_beside_the_interval() -> None:
