@@ -121,7 +121,7 @@ class Backtest:
             if isinstance(model, ScoreModel):
                 scores = self.predictions[model.name].reindex(self.holdout.customers)
                 frame = frame.assign(**{name: scores[name] for name in scores.columns if name in CUSTOMERS})
-        return consistent(frame).reset_index()
+        return consistent(frame, self.holdout.horizon_days).reset_index()
 
     @property
     def notes(self) -> list[dict[str, Any]]:
