@@ -19,6 +19,7 @@ from features.arrays.dtypes import Column, Floats, Ints
 from features.arrays.groups import cumcount, ranges
 from features.errors import ArtefactError, CannotLearn
 from features.shop import Shop
+from features.words import counted
 from models.clock.logistic import Logistic
 from models.config import HorizonConfig
 from models.decisions.economics import Margins
@@ -100,8 +101,8 @@ class Upsell(PairModel[UpsellConfig]):
         moves = float(weight[truth > 0].sum())
         if moves < TOO_FEW:
             raise CannotLearn(
-                f"upsell needs {TOO_FEW} moves to a better version, found {moves:.0f} in {len(cutoffs)} "
-                f"windows of {horizon} days",
+                f"upsell needs {TOO_FEW} moves to a better version, found {moves:.0f} in "
+                f"{counted(len(cutoffs), 'window')} of {counted(horizon, 'day')}",
                 "ingest a longer history, or wait for more orders",
             )
         margins = Margins.learn(shop.catalogue(known_until), shop.settings.economics.margin_rate)

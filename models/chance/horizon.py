@@ -36,6 +36,9 @@ TEXTS: Table = {
         "season": "{model}: the shop's history does not include these {horizon_days} days of last year, "
         "with enough before them. If they contain a season (a Christmas, a summer), "
         "totals are too low or too high. From {season_from} on last year's season is included",
+        "season.one": "{model}: the shop's history does not include this day of last year, with enough "
+        "before it. If it is a special one (a Black Friday, a holiday), totals are too low or too high. From "
+        "{season_from} on last year's season is included",
     },
     "pt": {
         "carried": "{model}: ainda não se completou nenhuma janela de {horizon_days} dias. Aprendido em "
@@ -46,6 +49,9 @@ TEXTS: Table = {
         "com dados suficientes antes deles. Se houver neles uma época especial (um Natal, um verão), os "
         "totais ficam baixos ou altos demais. A partir de {season_from}, a época do ano passado é levada em "
         "conta",
+        "season.one": "{model}: o histórico da loja não inclui este mesmo dia do ano passado, com dados "
+        "suficientes antes dele. Se for um dia especial (uma Black Friday, um feriado), os totais ficam "
+        "baixos ou altos demais. A partir de {season_from}, a época do ano passado é levada em conta",
     },
 }
 
@@ -152,4 +158,5 @@ def in_short(notes: Iterable[Mapping[str, Any]]) -> str:
 
 def sentence(note: Mapping[str, Any], locale: str = DEFAULT) -> str:
     """Return a note as a sentence."""
-    return say(TEXTS, note["code"], locale=locale, **{key: note[key] for key in note if key != "code"})
+    words = {key: note[key] for key in note if key != "code"}
+    return say(TEXTS, note["code"], locale=locale, n=note["horizon_days"], **words)

@@ -15,6 +15,7 @@ from features.arrays.products import product_table
 from features.errors import CannotLearn
 from features.hardware import rows_at_once, side_by_side
 from features.shop import Shop
+from features.words import counted
 from models.candidates.sources import new_sources
 from models.candidates.state import TASTE_HALF_LIFE, ListState
 from models.candidates.union import Candidates, candidates
@@ -186,7 +187,7 @@ def learning_rows(shop: Shop, known_until: datetime, *, config: CrossSellConfig,
     if rows.bought.sum() < TOO_FEW:
         raise CannotLearn(
             f"cross_sell needs {TOO_FEW} purchases to learn from, found {rows.bought.sum()} in "
-            f"{len(cutoffs)} windows of {horizon_days} days",
+            f"{counted(len(cutoffs), 'window')} of {counted(horizon_days, 'day')}",
             "ingest a longer history, or wait for more orders",
         )
     return rows

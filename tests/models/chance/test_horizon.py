@@ -135,6 +135,8 @@ def test_a_note_reads_in_every_language() -> None:
     assert "totals are too low or too high. From 2025-12-26 on last year's" in sentence(season)
     assert "os totais ficam baixos ou altos demais" in sentence(season, "pt")
     assert "extrapolated to 180 by BG/NBD for each customer: not calibrated" in sentence(note)
+    day = sentence(season | {"horizon_days": 1})
+    assert day.startswith("churn: the shop's history does not include this day of last year")
     told = with_texts([note], "pt-BR")[0]
     assert told == note | {"text": sentence(note, "pt")}
     assert told["text"].startswith("churn: ainda não se completou nenhuma janela de 180 dias")
