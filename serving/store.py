@@ -223,7 +223,10 @@ class Store:
 
 
 def _move_stock(db: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Store each product's newest stock; an older report changes nothing."""
+    """Store each product's newest stock; an older report changes nothing.
+
+    Unless the known one lies in the future: the clock that dated it was wrong, and may have been by a year.
+    """
     if not rows:
         return
     db.execute(CLOCK.update().values(stock=CLOCK.c.stock + 1))
@@ -234,7 +237,7 @@ def _move_stock(db: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         values = {"stock": row["quantity"], "occurred_at": moment, "seq": seq}
         if known is None:
             db.execute(STOCK.insert().values(product_id=product, **values))
-        elif known <= moment:
+        elif known <= moment or known > row["received_at"]:
             db.execute(STOCK.update().where(STOCK.c.product_id == product).values(values))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -11,6 +11,9 @@ import sqlalchemy as sa
 from serving.online.refreshed import LASTS
 from serving.online.tables import CLOCK, CONTACTS, EVENTS, MOVING, REFRESHED
 from serving.store import Store
+
+AHEAD = timedelta(hours=1)
+"""Events further ahead than this were dated by a clock that was wrong: they tell nothing of the time."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Backlog:
     seen: int = -1
     """The counter of the last look; negative before the first."""
     newest: datetime | None = None
-    """The moment of the newest order or return seen."""
+    """The moment of the newest order or return seen that does not lie in the future."""
 
     @property
     def oldest(self) -> datetime | None:
@@ -59,14 +62,16 @@ class Backlog:
             if seq == self.seen:
                 return
             changed = db.execute(_moved(self.seen, seq, self.as_of)).all()
-            newest = db.execute(_newest(self.seen, seq)).scalar()
+            ahead = self.newest is not None and self.newest > now + AHEAD  # the clock was set back since
+            after, before = (-1, None) if ahead else (self.seen, self.newest)
+            newest = db.execute(_newest(after, seq, until=now + AHEAD)).scalar()
             held = db.execute(_held(self.stamp)).all() if self.seen < 0 else []
         known = {row[0]: row[1] for row in held}
         for customer, last, since in sorted(changed, key=lambda row: row[2]):
             if known.get(customer, -1) < last:
                 self.waiting.setdefault(customer, now if self.seen < 0 else since)
         self.seen = seq
-        self.newest = max(filter(None, (self.newest, newest)), default=None)
+        self.newest = max(filter(None, (before, newest)), default=None)
 
     def take(self, n: int) -> dict[str, datetime]:
         """Take up to ``n`` customers off the head, each with the moment since which it waits."""
@@ -90,8 +95,9 @@ def _since(as_of: datetime) -> tuple[Any, Any]:
     return EVENTS.c.occurred_at >= as_of, EVENTS.c.occurred_at < as_of + LASTS
 
 
-def _newest(after: int, seq: int) -> Any:
+def _newest(after: int, seq: int, *, until: datetime) -> Any:
     query = sa.select(sa.func.max(EVENTS.c.occurred_at)).where(EVENTS.c.seq > after, EVENTS.c.seq <= seq)
+    query = query.where(EVENTS.c.occurred_at <= until)
     return query.where(EVENTS.c.kind.in_(MOVING), EVENTS.c.customer_id.is_not(None))
 
 

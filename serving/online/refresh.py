@@ -74,8 +74,8 @@ class Refresher:
         if self.backlog is None or self.rescoring is None:
             return False
         self.backlog.look(self.clock())
-        if self.backlog.newest and (old := refreshed.beyond(self.backlog.as_of, self.backlog.newest)):
-            self._tell(old)
+        newest = self.backlog.newest
+        self._tell(refreshed.beyond(self.backlog.as_of, newest) if newest else "")
         taken = self.backlog.take(BATCH)
         if not taken:
             return False

@@ -19,6 +19,7 @@ def post_events(state: State, request: EventsRequest, *, now: datetime) -> Event
     So they survive the end of any process. For power cuts see ``store.synchronous``.
     """
     _check_named(state, request.events)
+    now = max(now, state.snapshot.as_of)  # a clock set back would date events as if the scoring knew them
     wanted = [event for event in request.events if not _erased(state, event)]
     contacts = [_contact_row(event, now) for event in wanted if isinstance(event, ContactEvent)]
     rows = [_event_row(event, now) for event in wanted]
@@ -50,13 +51,13 @@ def _moment(event: Event, now: datetime) -> datetime:
     """Return when it happened; raise ``Conflict`` for an implausible moment."""
     occurred_at = event.occurred_at or now
     for wrong, where in (
-        (occurred_at > now + CLOCK_SKEW, "in the future"),
+        (occurred_at > now + CLOCK_SKEW, f"in the future: here it is {now:%Y-%m-%d %H:%M} UTC"),
         (occurred_at < EPOCH, f"before {EPOCH.year}"),
     ):
         if wrong:
             raise Conflict(
                 f"occurred_at of event {event.event_id!r} is {occurred_at}, {where}",
-                "check the clock and the time zone of what sends it",
+                "check the clock and the time zone of what sends it, and this computer's clock",
             )
     return occurred_at
 

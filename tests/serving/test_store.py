@@ -237,6 +237,16 @@ def test_the_newest_stock_report_counts_whatever_its_order(store: Store) -> None
     view.close()
 
 
+def test_a_stock_report_of_a_clock_that_was_ahead_gives_way_to_the_next(store: Store) -> None:
+    view = View(store, AS_OF)
+    report = {"kind": "stock", "customer_id": None, "received_at": NOW}
+    store.keep([event("s1", **report, quantity=9.0, occurred_at=NOW + timedelta(days=365))])
+    store.keep([event("s2", **report, quantity=0.0, occurred_at=NOW)])
+    view.sync()
+    assert view.stock == {"tea": 0.0}
+    view.close()
+
+
 def test_a_write_that_fails_leaves_nothing_behind(store: Store) -> None:
     with pytest.raises(RuntimeError), store.write("events") as (db, seq):
         assert seq == 1

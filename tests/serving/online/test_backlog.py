@@ -61,9 +61,22 @@ def test_only_orders_and_returns_of_a_customer_since_the_scoring_queue_anybody(s
             event("later", "fay", kind="contact", occurred_at=late + timedelta(days=1)),
         ]
     )
-    backlog.look(NOW)
+    backlog.look(late)
     assert {*backlog.waiting} == {"cat", "dan"}
     assert backlog.newest == late
+
+
+def test_what_a_wrong_clock_dated_into_the_future_is_not_the_newest(store: Store) -> None:
+    backlog, year = queue(store), timedelta(days=365)
+    store.keep([event("a", "ann"), event("b", "ben", occurred_at=NOW + year)])
+    backlog.look(NOW)
+    assert backlog.newest == AS_OF + timedelta(hours=1)
+    store.keep([event("c", "ann", occurred_at=NOW + year)])
+    backlog.look(NOW + year)
+    assert backlog.newest == NOW + year
+    store.keep([event("d", "ann", occurred_at=NOW)])
+    backlog.look(NOW)
+    assert backlog.newest == NOW
 
 
 def test_at_the_first_look_those_wait_whose_row_lacks_an_event(store: Store) -> None:

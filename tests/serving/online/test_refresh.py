@@ -166,13 +166,29 @@ def test_what_happened_before_the_scoring_is_in_it_and_refreshes_nobody(
 def test_an_order_years_after_the_scoring_makes_nobody_look_silent_for_years(
     refresher: Refresher, store: Store, home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store.keep([event(1), event(2, "c04", occurred_at=NOW + timedelta(days=3000))])
+    late = NOW + timedelta(days=3000)
+    store.keep([event(1), event(2, "c04", occurred_at=late)])
+    refresher.clock = lambda: late
     refresher.look()
     refresher.look()
     assert refreshed.names(store, STAMP) == {"c03"}
     told = WatcherStatus.read(home)
-    assert told is not None and "too old for what was ordered on 2032" in told.down(NOW)
+    assert told is not None and "too old for what was ordered on 2032" in told.down(late)
     assert caplog.text.count("recompra score") == 1
+
+
+def test_a_clock_that_was_years_ahead_is_no_trouble_once_it_is_right(
+    refresher: Refresher, store: Store
+) -> None:
+    late = NOW + timedelta(days=3000)
+    store.keep([event(1, "c04", occurred_at=late)])
+    refresher.clock = lambda: late
+    refresher.look()
+    assert refresher.status.trouble
+    refresher.clock = lambda: NOW
+    store.keep([event(2)])
+    assert refresher.look()
+    assert refresher.status.trouble == ""
 
 
 def test_a_refresh_holds_what_happened_within_28_days_whatever_came_later(
@@ -190,6 +206,7 @@ def test_a_scoring_that_holds_the_late_orders_ends_the_trouble(
     refresher: Refresher, store: Store, home: Path, trained: tuple[Path, dict[str, Any], Snapshot]
 ) -> None:
     store.keep([event(1, occurred_at=AS_OF + timedelta(days=40))])
+    refresher.clock = lambda: AS_OF + timedelta(days=41)
     refresher.look()
     assert refresher.status.trouble
     later = "20240713T0000-0002"

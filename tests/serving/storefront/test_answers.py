@@ -67,6 +67,13 @@ def ask(state: State, **wanted: Any) -> Recommended:
     return recommend(state, RecommendRequest(**wanted))
 
 
+def test_an_order_posted_while_the_clock_is_set_back_counts_in_the_next_answer(state: State) -> None:
+    posted = EventsRequest.model_validate({"events": [order("p000001")]})
+    events.post_events(state, posted, now=AS_OF - timedelta(hours=3))
+    state.view.sync()
+    assert [line["product_id"] for line in state.view.lines("c000003")] == ["p000001"]
+
+
 def test_a_known_customer_is_answered_from_the_ready_list(state: State) -> None:
     answer = ask(state, customer_id="c000003", k=5)
     ready = state.snapshot.ready["for_you"]
