@@ -173,7 +173,8 @@ def over_time(shop: Shop, cutoffs: Iterable[datetime]) -> pd.DataFrame:
         ).assign(cutoff=cutoff)
         for cutoff in panel.index.get_level_values("cutoff").unique()
     ]
-    figures = pd.concat(parts, ignore_index=True)
+    nobody = kpis(people.iloc[:0]).assign(cutoff=[])
+    figures = pd.concat(parts, ignore_index=True) if parts else nobody
     return figures[["cutoff", *figures.columns.drop("cutoff")]]
 
 

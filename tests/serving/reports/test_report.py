@@ -120,6 +120,12 @@ def test_what_cannot_be_known_is_said(page):
     assert "segments and personas" in said and "NPS" in said and "acquisition_cost" in said
 
 
+def test_a_shop_of_guests_alone_has_a_page_without_figures(tmp_path):
+    page = report(make_home(tmp_path, order_lines().assign(customer_id=None)), CUTOFF)
+    assert page.trends.empty and page.drawn == []
+    assert "NPS" in page.html()
+
+
 def test_the_same_shop_gives_the_same_page(page):
     def without_ids(text):
         return re.sub(r'(id="|#|url\(#)[a-z0-9_]+', "", text)
