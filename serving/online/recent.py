@@ -26,6 +26,8 @@ from serving.storefront.moments import days_on
 CONTACT_DAYS = 28
 """Contacts are counted over this many days."""
 WEEK_DAYS = 7
+AHEAD_DAYS = 1
+"""A contact further in the future was dated by a clock that was wrong: it bars nobody until then."""
 DAY = timedelta(days=1)
 QUARTER = 900
 """Seconds of a quarter of an hour, the step of time zones."""
@@ -94,9 +96,10 @@ class Recent:
         contacted = snapshot.customers.codes([who for who, _, _ in sent])
         buyer = snapshot.customers.codes(whose)
         scored = snapshot.customers.codes([*scores])
-        known, ours, here = contacted >= 0, buyer >= 0, scored >= 0
+        ours, here = buyer >= 0, scored >= 0
         action = np.array([_position(name) for _, name, _ in sent], np.int64)
         age = np.array([(now - at) / DAY for _, _, at in sent], np.float64)
+        known = (contacted >= 0) & (age > -AHEAD_DAYS)
         product = snapshot.catalogue.products.codes([name or "" for name in what])
         ordered = np.array([at.timestamp() for at in moments], np.float64)
         money = np.array(quantity, np.float64) * np.array(price, np.float64)

@@ -61,6 +61,17 @@ def bought(recent: Recent, state: State, codes: Any, product: Any) -> Any:
     return days_since_bought(recent.history(state.snapshot.history, codes), product) == 0
 
 
+def test_a_contact_of_a_clock_that_was_ahead_bars_nobody_until_then(state: State) -> None:
+    year = NOW + timedelta(days=365)
+    sent = {"events": [{"event_id": "far", "kind": "contact", "customer_id": "c000003", "action": "survey"}]}
+    events.post_events(state, EventsRequest.model_validate(sent), now=year)
+    post(state, contact(3, "survey", 12.02))  # half an hour ahead, as the clocks of a mailer may be
+    codes = np.array([3], np.int32)
+    before = state.snapshot.people.take(codes).n_contacts_28d[0]
+    for recent in (Recent.read(state, NOW), Recent.of_one(state, "c000003", now=NOW)):
+        assert recent.people(state, codes).n_contacts_28d[0] == before + 1
+
+
 def test_a_customer_alone_stands_where_they_stand_among_all(state: State) -> None:
     rng = np.random.default_rng(0)
     post(
