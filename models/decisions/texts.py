@@ -55,6 +55,7 @@ TEXTS: Table = {
         "assumed": "a contact is assumed to keep {share:.0%} of those who would leave",
         "targets": "{n:,} of {of:,} customers worth a contact fit the budget; {effect}",
         "targets.one": "1 of {of:,} customers worth a contact fits the budget; {effect}",
+        "targets_nobody": "no customer who may be contacted is worth a contact; {effect}",
         "targets_by_action": "{n:,} customers, each with the action that earns most for the budget; this is "
         "at least {share:.2%} of what the best choice could be expected to earn",
         "targets_by_action.one": "1 customer, with the action that earns most for the budget; this is at "
@@ -150,6 +151,7 @@ TEXTS: Table = {
         "assumed": "supõe-se que um contato retenha {share:.0%} de quem deixaria de comprar",
         "targets": "{n:,} de {of:,} clientes que valem um contato cabem no orçamento; {effect}",
         "targets.one": "1 de {of:,} clientes que valem um contato cabe no orçamento; {effect}",
+        "targets_nobody": "nenhum cliente que pode receber um contato vale o seu custo; {effect}",
         "targets_by_action": "{n:,} clientes, cada um com a ação que mais rende dentro do orçamento; isso é "
         "pelo menos {share:.2%} do que se poderia esperar da melhor escolha",
         "targets_by_action.one": "1 cliente, com a ação que mais rende dentro do orçamento; isso é pelo "

@@ -40,7 +40,8 @@ def retention_targets(state: State, request: TargetsRequest, *, now: datetime) -
     chosen = rows[best_rows(gain[rows], cost[rows], budget=request.budget)]
     average, save_rate = snapshot.average_of_keeping, snapshot.economics.save_rate
     how = how_it_works(_effect(snapshot), save_rate, average=average, locale=locale)
-    reason = told("targets", locale, n=len(chosen), of=len(rows), effect=how)
+    code = "targets" if len(rows) else "targets_nobody"
+    reason = told(code, locale, n=len(chosen), of=len(rows), effect=how)
     shown = _target_rows(snapshot, table, chosen[: request.limit])
     sums = float(cost[chosen].sum()), float(gain[chosen].sum())
     answer = _targets(state, request, rows=shown, sums=sums, reason=reason)

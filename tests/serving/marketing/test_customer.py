@@ -161,6 +161,18 @@ def test_who_was_ruled_out_at_the_scoring_is_no_target(state: State) -> None:
     assert [row["customer_id"] for row in left] == others
 
 
+def test_where_no_contact_pays_for_itself_the_reason_says_so(state: State) -> None:
+    table = state.snapshot.retention
+    assert table is not None
+    numbers = np.full_like(table.numbers, -0.1)
+    there = replace(state, snapshot=replace(state.snapshot, retention=replace(table, numbers=numbers)))
+    answer = retention.retention_targets(there, TargetsRequest(budget=100), now=NOW)
+    assert answer.n_targets == 0
+    assert answer.reason.startswith(
+        "no customer who may be contacted is worth a contact; a contact is assumed"
+    )
+
+
 def test_without_a_ranking_there_are_no_targets_and_a_reason(state: State) -> None:
     bare = replace(state, snapshot=replace(state.snapshot, retention=None))
     answer = retention.retention_targets(bare, TargetsRequest(budget=5), now=NOW)
