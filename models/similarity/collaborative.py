@@ -48,7 +48,7 @@ def similar(history: History, n: int, *, half_life_days: float) -> Neighbours:
 
 def unit_columns(matrix: Sparse) -> Sparse:
     """Scale every column of the matrix to length one, in place; return it."""
-    norm = np.sqrt(np.bincount(matrix.indices, matrix.data**2, minlength=matrix.shape[1]))
+    norm = np.sqrt(np.bincount(matrix.indices, matrix.data**2))
     matrix.data = (matrix.data / np.maximum(norm[matrix.indices], 1e-12)).astype(np.float32)
     return matrix
 
@@ -73,7 +73,7 @@ def _best_first(near: Sparse, n: int) -> Neighbours:
     row = np.repeat(np.arange(near.shape[0]), np.diff(near.indptr))
     place = np.arange(near.nnz) - near.indptr[row]
     product, score = np.full((near.shape[0], n + 1), -1, np.int32), np.zeros((near.shape[0], n + 1))
-    other = (near.indices != row) & (near.data > 0)
+    other = near.indices != row
     product[row[other], place[other]] = near.indices[other]
     score[row[other], place[other]] = near.data[other]
     order = np.argsort(-score, axis=1, kind="stable")[:, :n]

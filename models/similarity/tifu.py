@@ -25,8 +25,8 @@ class TifuKnn:
     habits: Sparse
     """Matrix (customers, products)."""
     pool: Ints
-    near: int = 100
-    alpha: float = 0.5
+    near: int
+    alpha: float
 
     @classmethod
     def of(

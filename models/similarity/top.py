@@ -19,7 +19,7 @@ def top_columns(scores: Floats, n: int) -> Longs:
         return np.zeros((len(scores), n), np.int64)
     columns = _promising(scores, n)
     cells = scores if columns is None else np.take_along_axis(scores, columns, axis=1)
-    part = np.argpartition(cells, -n, axis=1)[:, -n:] if n < cells.shape[1] else _all(cells)
+    part = np.argpartition(cells, -n, axis=1)[:, -n:]
     best = np.sort(part if columns is None else np.take_along_axis(columns, part, axis=1), axis=1)
     order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
     return np.take_along_axis(best, order, axis=1)
@@ -36,7 +36,3 @@ def _promising(scores: Floats, n: int) -> Longs | None:
     best = np.argpartition(peaks, -n, axis=1)[:, -n:]
     inside = (best[:, :, None] * block + np.arange(block)).reshape(rows, -1)
     return np.concatenate([inside, np.broadcast_to(np.arange(whole, width), (rows, width - whole))], axis=1)
-
-
-def _all(cells: Floats) -> Longs:
-    return np.broadcast_to(np.arange(cells.shape[1]), cells.shape)

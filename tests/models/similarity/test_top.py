@@ -20,10 +20,17 @@ def test_the_best_columns_hold_what_a_full_sort_would_find(scores, n):
     assert all(len(set(row)) == len(row) for row in found.tolist())
 
 
+@given(st.integers(1, 400), st.integers(0, 30), st.integers(0, 1000))
+def test_wherever_the_best_lie_they_are_found(width, n, seed):
+    scores = np.random.default_rng(seed).permutation(width).astype(np.float32)
+    assert top_columns(scores[None], n).tolist() == [np.argsort(-scores)[:n].tolist()]
+
+
 def test_equal_scores_come_in_column_order():
     assert top_columns(np.array([[1.0, 2.0, 2.0, 1.0]], np.float32), 4).tolist() == [[1, 2, 0, 3]]
+    assert top_columns(np.repeat(np.float32([[0, 1]]), 40, axis=1), 40).tolist() == [[*range(40, 80)]]
 
 
-@pytest.mark.parametrize("shape", [(0, 5), (3, 0)])
+@pytest.mark.parametrize("shape", [(0, 5), (0, 500), (3, 0)])
 def test_an_empty_table_has_no_best(shape):
     assert top_columns(np.zeros(shape, np.float32), 3).shape == (shape[0], min(3, shape[1]))
