@@ -256,6 +256,6 @@ def _admit(key: Key, scopes: tuple[str, ...]) -> None:
 
 def _request_id(headers: Mapping[bytes, bytes]) -> str:
     given = headers.get(b"x-request-id", b"")
-    if 0 < len(given) <= 64 and given.replace(b"-", b"").isalnum():
+    if len(given) <= 64 and given.replace(b"-", b"").isalnum():
         return given.decode("ascii")
     return secrets.token_hex(8)

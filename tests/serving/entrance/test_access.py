@@ -46,6 +46,9 @@ def test_without_a_key_or_with_a_wrong_one_nothing_opens(client: Client, path: s
         answer = client.send(method, path, headers=headers)
         assert answer.status_code == 401, (method, path)
         assert answer.headers["www-authenticate"] == "Bearer"
+        if method != "HEAD":
+            reason = "no key was given" if key is None else "this key is not known, or was revoked"
+            assert answer.json()["error"].startswith(f"{reason}. Hint: send")
 
 
 def test_only_liveness_and_readiness_are_documented_without_a_key() -> None:
@@ -73,8 +76,13 @@ def test_a_hot_route_need_not_answer_with_a_list(client: Client, monkeypatch: py
 def test_metrics_take_an_admin(client: Client) -> None:
     for scope in ("storefront", "crm"):
         assert client.get("/metrics", scope=scope).status_code == 403
+        assert client.get("/openapi.json", scope=scope).status_code == 200
     client.ask("/recommend", {"customer_id": "c000001"})
-    text = client.get("/metrics").text
+    answer = client.get("/metrics")
+    text = answer.text
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert 'recompra_requests_total{path="/metrics",status="403"} 2.0' in text
+    assert "recompra_refresh_down" in text
     assert 'recompra_lists_total{answered_from="ready",list="for_you"}' in text
     assert 'recompra_requests_total{path="/recommend",status="200"}' in text
     assert "recompra_scoring_refused 0.0" in text
@@ -82,6 +90,8 @@ def test_metrics_take_an_admin(client: Client) -> None:
 
 def test_liveness_and_readiness_are_open(client: Client) -> None:
     assert client.send("GET", "/livez").json() == {"alive": True}
+    assert client.send("POST", "/livez").status_code == 401
+    assert client.ask("/livez").headers["allow"] == "GET, HEAD"
     ready = client.send("GET", "/readyz")
     assert ready.status_code == 200
     assert ready.json()["models"] == {"cross_sell": "1", "churn": "1"}
@@ -106,6 +116,7 @@ def test_a_key_with_a_rate_is_told_when_to_come_again(tmp_path: Path) -> None:
     assert [answer.status_code for answer in answers[:2]] == [200, 200]
     assert answers[3].status_code == 429
     assert int(answers[3].headers["retry-after"]) == 1
+    assert answers[3].json()["error"] == "this key may send 2 requests a second"
     assert client.ask("/recommend", {}).status_code == 200
     worker.close()
 
@@ -118,15 +129,24 @@ def test_the_workers_of_a_service_share_a_keys_rate(monkeypatch: pytest.MonkeyPa
 
 def test_the_audit_log_names_keys_and_paths_and_no_customer(tmp_path: Path) -> None:
     client, worker = visitor(tmp_path)
-    client.ask("/customer", {"customer_id": "c000001"})
+    first = client.ask("/customer", {"customer_id": "c000001"})
     client.ask("/customer", {"customer_id": "c000001"}, scope="storefront")
     client.ask("/recommend", {"customer_id": "c000001"})
     text = (tmp_path / "audit.log").read_text(encoding="utf-8")
     lines = [json.loads(line) for line in text.splitlines()]
     assert [(line["path"], line["status"]) for line in lines] == [("/customer", 200), ("/customer", 403)]
     assert lines[0]["key"] == client.keys["admin"].split("_")[1]
+    assert lines[0]["request"] == first.headers["x-request-id"]
     assert "c000001" not in text
     worker.close()
+
+
+def test_what_a_storefronts_key_does_not_open_is_audited_and_nothing_else(tmp_path: Path) -> None:
+    client, worker = visitor(tmp_path)
+    closed = [each.path for each in ALL if client.ask(each.path, {}, scope="storefront").status_code == 403]
+    worker.close()
+    lines = (tmp_path / "audit.log").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["path"] for line in lines] == closed
 
 
 def test_paths_and_methods_that_are_not_there_are_named(client: Client) -> None:
@@ -145,19 +165,22 @@ def test_a_head_is_a_get_without_its_body(client: Client, path: str) -> None:
     assert int(head.headers["content-length"]) > 0
 
 
-def test_a_get_reaches_the_service_with_the_one_length_of_its_body(tmp_path: Path) -> None:
+def test_a_get_reaches_the_service_as_a_post_with_the_one_length_of_its_body(tmp_path: Path) -> None:
     heard = []
 
     async def listening(scope: Any, receive: Any, send: Any) -> None:
-        heard.extend(scope["headers"])
+        heard.append(scope)
         await echo(scope, receive, send)
 
     client, worker = visitor(tmp_path, app=listening)
-    headers = {"authorization": f"Bearer {client.keys['crm']}", "content-length": "0"}
+    bodily = {"content-length": "0", "content-type": "application/json; charset=utf-8"}
+    headers = {"authorization": f"Bearer {client.keys['crm']}"} | bodily
     answer = client.send("GET", "/scores?limit=2", headers=headers)
     worker.close()
-    lengths = [int(value) for name, value in heard if name == b"content-length"]
-    assert (answer.json(), lengths) == ({"limit": 2}, [len(answer.content)])
+    assert (heard[0]["method"], heard[0]["query_string"]) == ("POST", b"")
+    told = [pair for pair in heard[0]["headers"] if pair[0].startswith(b"content-")]
+    assert told == [(b"content-type", b"application/json"), (b"content-length", b"11")]
+    assert (answer.json(), len(answer.content)) == ({"limit": 2}, 11)
 
 
 def test_where_a_get_is_not_taken_a_head_is_not(client: Client) -> None:
@@ -224,6 +247,9 @@ def test_a_page_in_a_browser_is_told_to_ask_from_the_shops_server(client: Client
     answer = client.send("OPTIONS", "/recommend", headers=asks)
     assert (answer.status_code, "access-control-allow-origin" in answer.headers) == (401, False)
     assert "ask from the shop's server" in answer.json()["error"]
+    for method, headers in (("POST", asks), ("OPTIONS", {})):
+        other = client.send(method, "/recommend", headers=headers)
+        assert other.json()["error"].startswith("no key was given")
 
 
 def test_a_websocket_is_closed_and_nothing_else_is_done(client: Client) -> None:
@@ -349,6 +375,8 @@ def test_a_request_keeps_its_id_and_the_framework_is_not_named(client: Client) -
     assert answer.headers["x-request-id"] == "abc-1"
     assert "server" not in answer.headers
     assert answer.json() == {"customer_id": "c1"}
+    longest = client.ask("/customer", {"customer_id": "c1"}, headers={"x-request-id": "a" * 64})
+    assert longest.headers["x-request-id"] == "a" * 64
     for bad in ("no good\n" * 3, "a" * 65, ""):
         other = client.ask("/customer", {"customer_id": "c1"}, headers={"x-request-id": bad})
         assert other.headers["x-request-id"].isalnum() and other.headers["x-request-id"] != bad
@@ -423,28 +451,3 @@ def test_without_the_store_lists_and_scores_are_answered_and_the_rest_is_told_to
     assert "cannot be read" in ready.json()["store"]
     assert "recompra_store_down 1.0" in client.get("/metrics").text
     worker.close()
-
-
-async def too_late(scope: Any, receive: Any, send: Any) -> None:
-    """Begin an answer, and give up before its body, as the framework's time limit does."""
-    for status in (200, 504):
-        await send({"type": "http.response.start", "status": status, "headers": []})
-    await send({"type": "http.response.body", "body": b"theirs"})
-
-
-def test_an_answer_given_up_before_its_body_goes_out_once_and_in_our_words(tmp_path: Path) -> None:
-    heads = []
-
-    async def counted(scope: Any, receive: Any, send: Any) -> None:
-        async def hear(message: Any) -> None:
-            heads.extend([message["status"]] if message["type"] == "http.response.start" else [])
-            await send(message)
-
-        await access(scope, receive, hear)
-
-    client, worker = visitor(tmp_path, app=too_late)
-    access = client.app
-    answer = Client(counted, client.keys).ask("/customer", {"customer_id": "c1"})
-    worker.close()
-    assert (answer.status_code, heads, answer.headers["retry-after"]) == (504, [504], "5")
-    assert answer.json()["error"].startswith("the answer took too long; try again")

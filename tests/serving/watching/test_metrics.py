@@ -3,6 +3,7 @@ import os
 import subprocess
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 
 import httpx
 import pytest
@@ -68,7 +69,19 @@ def test_what_is_counted_is_written_time_and_again(tmp_path: Path, monkeypatch: 
         return found
 
     assert asyncio.run(twice()) == [1.0, 2.0]
+    assert client.app.metrics.registry.get_sample_value("recompra_model_version", {"model": "churn"}) == 1
     worker.close()
+
+
+def test_the_time_of_a_request_and_of_its_list_is_what_they_took(tmp_path: Path) -> None:
+    client, worker = visitor(tmp_path)
+    begun = perf_counter()
+    client.ask("/recommend", {"customer_id": "c000001"})
+    took = perf_counter() - begun
+    told = figures(client.get("/metrics").content)
+    worker.close()
+    of_list = told['recompra_list_seconds_sum{list="for_you"}']
+    assert 0 < of_list < told['recompra_request_seconds_sum{path="/recommend"}'] < took
 
 
 def test_nothing_is_counted_twice() -> None:
