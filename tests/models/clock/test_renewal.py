@@ -38,6 +38,7 @@ def test_a_process_is_found_again_though_many_gaps_have_not_ended(
     assert found.again[0] == pytest.approx(again, abs=0.02)
     assert np.exp(found.middle[0]) == pytest.approx(gap, rel=0.05)
     assert found.power == pytest.approx(power, abs=0.07)
+    assert np.hypot(found.within, found.between) == pytest.approx(0.5, rel=0.15)
     assert found.loyalty > 20  # nobody differs from anybody else
 
 
@@ -89,12 +90,27 @@ def test_means_are_shrunk_as_their_noise_and_differences_say() -> None:
 
 
 def test_means_of_unequal_numbers_are_shrunk_by_one_strength_and_the_never_seen_take_the_parents() -> None:
-    rng, n = np.random.default_rng(0), np.repeat([0.0, 2.0, 100.0], 1000)
+    rng, n = np.random.default_rng(0), np.repeat([0.0, 2.0, 4.0], 1000)
     total = n * rng.normal(2, 0.5, 3000) + rng.normal(0, n**0.5)
     mean = _towards(total, n, parent=np.full(3000, 2.0), noise=1.0)
     assert (mean[n == 0] == 2).all()
-    few, many = (np.median((total - n * mean)[n == size] / (mean - 2)[n == size]) for size in (2, 100))
-    assert few == pytest.approx(many) == pytest.approx(1 / 0.5**2, rel=0.1)
+    few, many = (np.median((total - n * mean)[n == size] / (mean - 2)[n == size]) for size in (2, 4))
+    assert few == pytest.approx(many) == pytest.approx(1 / 0.5**2, rel=0.2)
+
+
+def test_products_of_few_purchases_are_told_more_truly_than_by_their_own_alone() -> None:
+    rng, n = np.random.default_rng(0), 150
+    again, log_gap = rng.beta(16, 4, n), np.log(20) + 0.2 * rng.normal(size=n)
+    rows = [
+        row
+        for code, (chance, gap) in enumerate(zip(again, np.exp(log_gap), strict=True))
+        for row in renewing(6, again=chance, gap=gap, spread=0.5, product=code, seed=code)
+    ]
+    spells, found = Spells.of(history_of(rows)), learnt(rows)
+    closed, product = ~spells.open, spells.product[spells.pair]
+    alone = np.bincount(product, np.log(spells.days) * closed) / np.bincount(product, closed)
+    assert np.var(found.middle - log_gap) < 0.7 * np.var(alone - log_gap)
+    assert np.var(found.again - again) < 0.8 * np.var(again)  # than by the mean of all
 
 
 def test_what_is_known_of_a_pair_by_hand() -> None:
