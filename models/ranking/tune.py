@@ -6,7 +6,7 @@ unseen::
 
     from models.ranking.tune import tune
     config, trials = tune(shop, cutoff, horizon_days=28, n_trials=30)
-    model = CrossSell.fit(shop, cutoff, config)
+    model = CrossSell.fit(shop, cutoff, config=config)
 
 The defaults of ``RankerConfig`` were compared by hand on earlier cutoffs of two shops, and kept if neither
 lost; a difference below .003 on one window is chance.
