@@ -212,6 +212,9 @@ def test_lists_of_a_large_shop_are_measured_on_some_who_bought(
         assert sample.customers.equals(large.customers[large.measured])
         both = whole.ours["ndcg@10 all"].take(sample.customers)
         assert part.ours["ndcg@10 all"].columns[0].tolist() == both.columns[0].tolist()
+    money = part.ours["revenue_recall@10 all"]
+    both = whole.ours["revenue_recall@10 all"].take(money.customers)
+    np.testing.assert_allclose(money.columns, both.columns)
 
 
 def test_in_a_large_shop_lists_are_asked_of_those_who_are_measured_alone(

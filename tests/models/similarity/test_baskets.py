@@ -33,7 +33,9 @@ def electronics(seed: int = 0) -> list[tuple[int, int, int, float]]:
 
 
 def accessories(rows: list, category: np.ndarray, product: int, n: int = 10) -> list[int]:
-    found = together(history_of(rows, 20), category, n=n).near.product[product]
+    near = together(history_of(rows, 20), category, n=n).near
+    assert not near.score[near.product < 0].any()
+    found = near.product[product]
     return found[found >= 0].tolist()
 
 

@@ -382,7 +382,9 @@ def test_a_request_keeps_its_id_and_the_framework_is_not_named(client: Client) -
         assert other.headers["x-request-id"].isalnum() and other.headers["x-request-id"] != bad
 
 
-def test_an_error_of_ours_shows_no_trace(tmp_path: Path) -> None:
+def test_an_error_of_ours_shows_no_trace_but_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async def broken(scope: Any, receive: Any, send: Any) -> None:
         raise ZeroDivisionError("/secret/path")
 
@@ -393,6 +395,8 @@ def test_an_error_of_ours_shows_no_trace(tmp_path: Path) -> None:
         "error": "something went wrong here; the request_id finds it in the log",
         "request_id": answer.headers["x-request-id"],
     }
+    assert f"request {answer.headers['x-request-id']} failed" in caplog.text
+    assert "ZeroDivisionError: /secret/path" in caplog.text
     worker.close()
 
 

@@ -87,15 +87,15 @@ def test_recall_and_coverage_equal_a_slow_count_to_the_depth_they_name(
 
 
 def test_figures_of_two_customers_by_hand() -> None:
-    """One hit of two at the second rank; and an empty list, which shows neither new products nor old."""
+    """One hit of two, at the second rank of three; and an empty list, neither new nor old."""
     hits = ListHits(
         customers=pd.Index(["a", "b"]),
-        recommended=np.array([[0, 1], [-1, -1]]),
-        hits=np.array([[False, True], [False, False]]),
+        recommended=np.array([[0, 1, 2], [-1, -1, -1]]),
+        hits=np.array([[False, True, False], [False] * 3]),
         n_true=np.array([2, 1]),
-        bought_before=np.array([[True, False], [False, False]]),
-        rarity=np.array([1.0, 3.0]),
-        money=np.array([[0.0, 4.0], [0.0, 0.0]]),
+        bought_before=np.array([[True, False, False], [False] * 3]),
+        rarity=np.array([1.0, 3.0, 5.0]),
+        money=np.array([[0.0, 4.0, 0.0], [0.0] * 3]),
         spent=np.array([5.0, 3.0]),
     )
     first, both = (dict(hits.samples(k)) for k in (1, 2))
@@ -104,7 +104,7 @@ def test_figures_of_two_customers_by_hand() -> None:
     assert [each["novelty"].value for each in (first, both)] == [1.0, 2.0]
     assert [each["share_new"].value for each in (first, both)] == [0.0, 0.5]
     assert both["novelty"].customers.tolist() == ["a"]
-    assert hits.curve().tolist() == [0.0, 0.25]
+    assert hits.curve().tolist() == [0.0, 0.25, 0.25]
 
 
 def test_baselines_know_what_the_model_knew_and_first_purchases_have_figures_of_their_own(
