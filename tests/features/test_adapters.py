@@ -186,6 +186,14 @@ def test_the_later_export_is_the_one_with_the_higher_number(later, tmp_path):
     assert rows(home, "order_id") == [("#2",)]
 
 
+@pytest.mark.parametrize(("said", "now"), [("yes", "no"), ("no", "yes")])
+def test_shopify_consent_is_as_the_later_export_says(said, now, tmp_path):
+    mug = line("#1", "Mug", 10, sub=10)
+    files = {"orders_export_1": mug.replace("paid,,", f"paid,{said},")}
+    files["orders_export_2"] = mug.replace("paid,,", f"paid,{now},")
+    assert rows(shopify_shop(tmp_path, **files), "email_consent", "customers") == [(now == "yes",)]
+
+
 def test_shopify_variants_of_one_sku_are_all_counted(tmp_path):
     red, blue = line("#1", "Red", 10, sku="MUG", sub=20), line("#1", "Blue", 10, sku="MUG", **REST)
     home = shopify_shop(tmp_path, orders_export=red + blue)
