@@ -357,6 +357,33 @@ def test_woocommerce_an_order_that_two_exports_hold_is_as_the_later_one_says(tmp
     assert rows(tmp_path / "home", "order_id, quantity, revenue") == [("7", 3.0, 22.5)]
 
 
+@pytest.mark.parametrize(
+    ("later", "kept"),
+    [
+        ("7,2,{row},7.00,7.00,0\n7,3,{row},5.00,5.00,0\n", [("7", 2.0, 12.0)]),  # edited: without item 1
+        ("7,3,{row},5.00,5.00,0\n", [("7", 3.0, 25.0)]),  # the rest of an export that was split
+    ],
+)
+def test_woocommerce_an_edited_order_loses_what_was_taken_off_it(later, kept, tmp_path):
+    heading = WOO_TOTALS.splitlines(keepends=True)[0]
+    row = "2026-03-01 23:30:00,completed,,,12,Coffee,55,1"
+    (tmp_path / "orders-1.csv").write_text(
+        heading + "7,1,{row},10.00,10.00,0\n7,2,{row},10.00,10.00,0\n".format(row=row)
+    )
+    (tmp_path / "orders-2.csv").write_text(heading + 2 * later.format(row=row))  # an item id counts once
+    ingest(tmp_path, tmp_path / "home", adapter="woocommerce")
+    assert rows(tmp_path / "home", "order_id, sum(quantity), sum(revenue)", where="true GROUP BY 1") == kept
+
+
+def test_woocommerce_equal_items_without_an_id_are_all_counted(tmp_path):
+    lines = [",".join(line.split(",")[:1] + line.split(",")[2:]) for line in WOO_TOTALS.splitlines()[:2]]
+    lines = [line.format(status="completed") for line in (*lines, lines[1])]
+    for name in ("orders-1.csv", "orders-2.csv"):  # and what two exports hold counts once
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+    ingest(tmp_path, tmp_path / "home", adapter="woocommerce")
+    assert rows(tmp_path / "home", "quantity, round(revenue, 2)") == [(4.0, 30.0)]
+
+
 RENAMED = {
     "online_retail": RETAIL + "7,85048,NEW BALL,1,2010-09-05 09:00:00,2,13085,UK\n" * 9,
     "shopify": SHOPIFY + "#7,b@x.c,paid,no,USD,9,2026-10-01 09:00:00 -0400,1,Cup,9,MUG,,CA,,0,N,pos,\n" * 9,
