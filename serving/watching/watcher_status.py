@@ -24,7 +24,8 @@ class Durations:
     total: float = 0.0
 
     def add(self, seconds: float) -> None:
-        """Count a duration of so many seconds."""
+        """Count a duration of so many seconds: none if the clock was set back meanwhile."""
+        seconds = max(seconds, 0.0)
         self.counts[bisect_left(BOUNDS, seconds)] += 1
         self.total += seconds
 
@@ -71,5 +72,5 @@ class WatcherStatus:
 
     def down(self, now: datetime) -> str:
         """Return why nothing is refreshed; empty while all is well."""
-        silent = (now - datetime.fromisoformat(self.at)).total_seconds()
+        silent = abs((now - datetime.fromisoformat(self.at)).total_seconds())  # the clock may be set back
         return self.trouble or ("the watcher is silent" if silent > SILENT_SECONDS else "")

@@ -367,9 +367,7 @@ def test_woocommerce_an_order_that_two_exports_hold_is_as_the_later_one_says(tmp
 def test_woocommerce_an_edited_order_loses_what_was_taken_off_it(later, kept, tmp_path):
     heading = WOO_TOTALS.splitlines(keepends=True)[0]
     row = "2026-03-01 23:30:00,completed,,,12,Coffee,55,1"
-    (tmp_path / "orders-1.csv").write_text(
-        heading + "7,1,{row},10.00,10.00,0\n7,2,{row},10.00,10.00,0\n".format(row=row)
-    )
+    (tmp_path / "orders-1.csv").write_text(heading + f"7,1,{row},10.00,10.00,0\n7,2,{row},10.00,10.00,0\n")
     (tmp_path / "orders-2.csv").write_text(heading + 2 * later.format(row=row))  # an item id counts once
     ingest(tmp_path, tmp_path / "home", adapter="woocommerce")
     assert rows(tmp_path / "home", "order_id, sum(quantity), sum(revenue)", where="true GROUP BY 1") == kept

@@ -14,7 +14,7 @@ from features.sketch import Sketch
 from serving.scoring.columns import Columns
 from serving.watching import drift
 from serving.watching.watcher_metrics import watcher_metrics
-from serving.watching.watcher_status import SILENT_SECONDS, WatcherStatus
+from serving.watching.watcher_status import SILENT_SECONDS, Durations, WatcherStatus
 
 STAMP = "20260301T0000-0001"
 N = 400
@@ -87,5 +87,13 @@ def test_lag_durations_and_drift_are_metrics(tmp_path: Path) -> None:
 def test_a_watcher_that_is_silent_or_missing_is_down(tmp_path: Path) -> None:
     assert "recompra_refresh_down 1.0" in watcher_metrics(tmp_path, NOW).decode()
     WatcherStatus().write(tmp_path, NOW)
-    late = NOW + timedelta(seconds=SILENT_SECONDS + 1)
-    assert "recompra_refresh_down 1.0" in watcher_metrics(tmp_path, late).decode()
+    for seconds in (SILENT_SECONDS + 1, -SILENT_SECONDS - 1):  # or its clock was set back
+        late = NOW + timedelta(seconds=seconds)
+        assert "recompra_refresh_down 1.0" in watcher_metrics(tmp_path, late).decode()
+
+
+def test_a_clock_set_back_lowers_no_sum_of_durations() -> None:
+    found = Durations()
+    found.add(0.5)
+    found.add(-3600.0)
+    assert (found.total, sum(found.counts)) == (0.5, 2)
