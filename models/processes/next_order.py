@@ -3,7 +3,8 @@
 These are quantiles of the waiting time (``models.processes.regularity``), which includes never ordering
 again. So about half of the customers with a predicted day have ordered by then, whereas by their own mean gap
 after the last order only 20% have on CDNOW: many of those who are late have left. The distribution is
-adjusted halfway to the learnt chance of an order within the horizon.
+adjusted halfway to the learnt chance of an order within the horizon; the whole way where the middle day would
+otherwise contradict it.
 """
 
 from datetime import datetime
@@ -14,11 +15,11 @@ import pandas as pd
 
 from features.arrays.dtypes import Doubles
 from features.window import local_day
-from models.processes.regularity import Waiting
+from models.processes.regularity import MIDDLE, Waiting
 
 PRIOR_GAPS = 3.0
 """Prior strength of the shop's mean gap, in gaps of the customer's own."""
-SHARES = {"next_order_at": 0.5, "next_order_p10": 0.1, "next_order_p90": 0.9}
+SHARES = {"next_order_at": MIDDLE, "next_order_p10": 0.1, "next_order_p90": 0.9}
 """Column -> the share of similar customers who have ordered again by that day."""
 WITHIN_DAYS = {"next_order_at": 365, "next_order_p10": 365, "next_order_p90": 730}
 """Days further ahead than this are not reported: NaT."""

@@ -30,6 +30,8 @@ N_STEPS = 60
 """Steps of expectation maximisation."""
 UNSURE = (1e-9, 1 - 1e-9)
 """Bounds on chances, so that their odds are finite."""
+MIDDLE = 0.5
+"""The share who have ordered by the middle day."""
 RAREST = 1e-6
 """Minimum share of each shape, so that a customer with a unique rhythm still gets it."""
 
@@ -101,10 +103,14 @@ class Waiting:
     def agreeing(self, chance: Doubles, within: float) -> Self:
         """Return the waiting adjusted halfway to a ``chance``, (n,), of an order ``within`` this many days.
 
-        Halfway is the geometric mean of the hazard implied by this chance and the process's own.
+        Halfway is the geometric mean of the hazard implied by this chance and the process's own. Where the
+        middle day would then lie on the other side of ``within`` than the chance says, it is the whole way.
         """
-        own = np.clip(self.chance(within), *UNSURE)
-        return replace(self, hazard=np.sqrt(np.log1p(-np.clip(chance, *UNSURE)) / np.log1p(-own)))
+        own = np.clip(self.chance(within), np.finfo(float).eps, UNSURE[1])
+        ratio = np.log1p(-np.clip(chance, *UNSURE)) / np.log(1 - own)
+        halfway = np.sqrt(ratio)
+        contradicts = (1 - (1 - own) ** halfway >= MIDDLE) != (chance >= MIDDLE)
+        return replace(self, hazard=np.where(contradicts, ratio, halfway))
 
     def log_likelihoods(self) -> Doubles:
         """Return the log-likelihood of each customer's gaps by ``SHAPES``, (shapes, n), up to a constant."""

@@ -133,10 +133,22 @@ def test_the_waiting_is_brought_halfway_to_a_chance_learnt_otherwise(irregular: 
     own, other = waiting.chance(month), np.random.default_rng(0).random(len(rows)).clip(0.01, 0.99)
     told = waiting.agreeing(other, 28)
     halfway = 1 - np.exp(-np.sqrt(np.log(1 - other) * np.log(1 - own)))
-    np.testing.assert_allclose(told.chance(month), halfway, rtol=1e-6)
+    agrees = (halfway >= 0.5) == (other >= 0.5)
+    assert agrees.any() and not agrees.all()
+    np.testing.assert_allclose(told.chance(month), np.where(agrees, halfway, other), rtol=1e-6)
     assert (np.diff([told.chance(month * times) for times in (0.5, 1, 2, 20)], axis=0) >= 0).all()
     same = waiting.agreeing(own, 28)
     np.testing.assert_allclose(same.chance(month * 3), waiting.chance(month * 3), rtol=1e-6)
+
+
+def test_the_middle_day_is_within_the_horizon_exactly_where_an_order_in_it_is_likely() -> None:
+    rows = features(standing_orders(every=3))  # most have been silent for long: by the process they have left
+    waiting, chance = fitted(rows)[1], np.linspace(0.05, 0.95, len(rows))
+    known = waiting.chance(28.0) > 1e-15  # below, not even rounding tells it from 0
+    assert known.mean() > 0.9 and (waiting.chance(28.0)[known] < 1e-9).any()
+    days = waiting.agreeing(chance, 28).days_until(0.5, 365)
+    within = np.nan_to_num(days, nan=np.inf) <= 28 + 365 / 2**14  # what bisection leaves
+    assert within[known].tolist() == (chance >= 0.5)[known].tolist()
 
 
 def test_who_came_once_waits_as_bgnbd_says(irregular: pd.DataFrame) -> None:
