@@ -1,6 +1,7 @@
 import asyncio
 import gzip
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -397,6 +398,7 @@ def test_an_error_of_ours_shows_no_trace_but_in_the_log(
     }
     assert f"request {answer.headers['x-request-id']} failed" in caplog.text
     assert "ZeroDivisionError: /secret/path" in caplog.text
+    assert ("recompra.access", logging.ERROR, "500 /customer") in caplog.record_tuples
     worker.close()
 
 

@@ -108,7 +108,9 @@ def test_contacts_are_ranked_whose_horizon_closes_within_the_holdout_each_action
 
 def test_where_truths_lie_in_what_was_foreseen_is_measured_beside_the_interval() -> None:
     truth = pd.Series([0.5, 1.5, 2.5, np.nan], IDS)
-    said = pd.DataFrame({"revenue": 1.0, "revenue_p10": 0.0, "revenue_p90": 2.0}, index=IDS)
+    said = pd.DataFrame(
+        {"revenue": 1.0, "revenue_p10": [0.0, np.nan, 0.0, 0.0], "revenue_p90": 2.0}, index=IDS
+    )
     right = pd.DataFrame({"below": [0.0, 0.5, np.nan], "at_or_below": [0.5, 1.0, np.nan]}, index=IDS[:3])
     model: Any = SimpleNamespace(name="ltv", truths={"revenue": "revenue"}, places=lambda *_, **__: right)
     found = Evaluation("ltv", ())
@@ -119,7 +121,7 @@ def test_where_truths_lie_in_what_was_foreseen_is_measured_beside_the_interval()
         predictions=said,
         baselines=False,
     )
-    assert found.ours["inside revenue"].value == pytest.approx(2 / 3)
+    assert found.ours["inside revenue"].value == 0.5  # of the two with bounds and a truth
     assert found.ours["pit revenue"].value == pytest.approx(0.0)
     assert list(found.ours["pit revenue"].customers) == ["a", "b"]
 
@@ -143,14 +145,24 @@ def test_baselines_know_what_the_model_knew_and_score_the_same_customers() -> No
 
     def baselines(shop: Any, known_until: Any, **options: Any) -> pd.DataFrame:
         asked.append((known_until, options))
-        return pd.DataFrame({"coin": [0.1, 0.2, 0.3, 0.4]}, index=["d", "c", "b", "a"])
+        ids = ["d", "c", "b", "a"]
+        return pd.DataFrame({"coin": [0.1, 0.2, 0.3, 0.4], "money:dice": [4.0, 3.0, 2.0, np.nan]}, index=ids)
 
     model: Any = SimpleNamespace(
-        name="ltv", truths={"orders": "n"}, trained_until="before", baselines=baselines
+        name="ltv", truths={"orders": "n", "money": "spent"}, trained_until="before", baselines=baselines
     )
-    said = pd.DataFrame({"orders": [1.0, 2.0, 3.0, 4.0, 9.0]}, index=["d", "c", "b", "a", "stranger"])
+    said = pd.DataFrame(
+        {"orders": [1.0, 2.0, 3.0, 4.0, 9.0], "money": 5.0}, index=["d", "c", "b", "a", "stranger"]
+    )
     found = Evaluation("ltv", ())
-    truths = pd.DataFrame({"n": [4.0, 3.0, 2.0, 1.0]}, index=IDS)
+    truths = pd.DataFrame({"n": [4.0, 3.0, 2.0, 1.0], "spent": [1.0, 2.0, 3.0, 5.0]}, index=IDS)
     evaluate_scores(found, model, holdout=holdout(truths=truths), predictions=said, baselines=True)
     assert asked == [("before", {"cutoff": holdout().cutoff, "ids": ["a", "b", "c", "d"]})]
     assert found.samples["coin"]["mae n"].columns[1].tolist() == [0.4, 0.3, 0.2, 0.1]
+    assert [(name, {key.split()[1] for key in each}) for name, each in found.samples.items()] == [
+        ("ltv", {"n", "spent"}),
+        ("coin", {"n"}),
+        ("dice", {"spent"}),
+    ]
+    assert found.samples["dice"]["mae spent"].customers.tolist() == ["b", "c", "d"]  # of one it says nothing
+    assert found.samples["dice"]["mae spent"].value == pytest.approx(1 / 3)
