@@ -92,6 +92,10 @@ class Choice:
         """The verdict with its figures."""
         changed = f"the contact changes the outcome by {_span(self.trial.effect, '+.4f')} on average"
         parts = [f"{changed}, from {self.trial.base:.4f} without it"]
+        if (few := self.trial.few_amounts) is not None:
+            parts[0] += (
+                f" (a group has only {few} amounts, so the interval is too narrow: a few large ones decide)"
+            )
         if not self.is_learnt:
             return f"{parts[0]}; whom it changes more is unknown: nothing is known of customers before it"
         parts += [f"choosing whom to contact has a Qini of {_span(self.chosen_qini, '+.3f')} (random: 0)"]

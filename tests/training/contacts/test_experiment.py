@@ -155,6 +155,16 @@ def test_of_a_contact_that_harms_most_those_are_named_whom_it_moves(tmp_path: Pa
     assert facts["verdict"].startswith("contact by ")
 
 
+@pytest.mark.parametrize(("n", "told"), [(600, True), (3000, False)])
+def test_an_interval_that_rests_on_few_amounts_is_said_to_be_too_narrow(n, told, tmp_path: Path) -> None:
+    paid = np.random.default_rng(1).lognormal(3, 1.2, n).round(2)
+    world = campaign(n, share=0.8).assign(bought=lambda rows: rows["bought"] * paid)
+    choice = run(tmp_path, world).arms[0].choice
+    fewest = (world.loc[world["treated"] == 0, "bought"] > 0).sum()
+    assert (f"a group has only {fewest} amounts" in choice.reason) == told
+    assert "a group has only" not in run(tmp_path, campaign(n)).arms[0].choice.reason
+
+
 def test_a_file_as_a_spreadsheet_in_half_of_europe_writes_it_is_the_same_campaign(tmp_path: Path) -> None:
     frame = campaign(400).assign(treated=lambda rows: np.where(rows["treated"] == 1, "sim", "não"))
     frame.to_csv(tmp_path / "a.csv", index=False)
