@@ -42,7 +42,7 @@ class Spells:
         key, day = key[first], day[first]
         quantity = np.add.reduceat(history.quantity[order], first)
         starts = np.append(np.flatnonzero(np.diff(key, prepend=-1)), len(key)).astype(np.int64)
-        until = np.append(day[1:], history.cutoff_day)[: len(day)]
+        until = np.append(day[1:], history.cutoff_day)
         until[starts[1:] - 1] = history.cutoff_day
         pair = key[starts[:-1]]
         customer, product = (pair // size).astype(np.int32), (pair % size).astype(np.int32)

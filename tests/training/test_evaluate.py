@@ -14,6 +14,7 @@ from features.shop import Shop
 from features.storage.tables import fetch
 from features.window import parse_cutoff
 from models.cross_sell import CrossSell, CrossSellConfig
+from models.segments import rfm
 from training.evaluate import answers, evaluate
 from training.kinds.lists import measure_lists
 from training.kinds.scores import measure_scores, without_horizon
@@ -335,6 +336,10 @@ def test_calibration_is_measured_in_each_large_rfm_segment(
     parts = {key: sample for key, sample in found.items() if key.startswith("ece lapsed of ")}
     assert len(parts) > 1
     assert all(len(sample.customers) >= 5 for sample in parts.values())
+    segment = rfm(shop.customer_features(CUTOFF))
+    for key, sample in parts.items():
+        assert sample.customers.tolist() == sorted(segment.index[segment == key.partition(" of ")[2]])
+        np.testing.assert_array_equal(sample.columns, found["ece lapsed"].take(sample.customers).columns)
     customers = [name for sample in parts.values() for name in sample.customers]
     assert len(customers) == len(set(customers)) <= len(found["ece lapsed"].customers)
 

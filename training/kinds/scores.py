@@ -134,6 +134,6 @@ def _measure_distribution(
 def _metrics_for(truth: "pd.Series[Any]", scores: "pd.Series[Any]") -> tuple[Column, Mapping[str, Metric]]:
     """Return scores as numbers, and their metrics; a truth of 0 and 1 that is not boolean is an amount."""
     if not pd.api.types.is_numeric_dtype(scores):
-        return pd.factorize(scores, sort=True)[0], LABEL
+        return pd.factorize(scores)[0], LABEL
     column = scores.to_numpy(float)
     return column, fitting(EVENT, column) if truth.dtype == bool else AMOUNT

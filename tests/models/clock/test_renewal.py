@@ -43,7 +43,7 @@ def test_a_process_is_found_again_though_many_gaps_have_not_ended(
 
 
 def test_the_gaps_of_one_customer_and_the_customers_differ_by_what_they_do() -> None:
-    found = learnt(buying(600, lambda rng: (np.log(30) + 0.5 * rng.normal(), 0.3)))
+    found = learnt(buying(1500, lambda rng: (np.log(60) + 0.5 * rng.normal(), 0.3)))
     assert (found.within, found.between) == pytest.approx((0.3, 0.5), rel=0.07)
 
 
