@@ -134,7 +134,7 @@ def picked(state: State, customer: Customer, *, ask: ListQuery) -> tuple[list[Pi
     """Return the list, its origin, and why it is not a personal one."""
     snapshot = state.snapshot
     if customer.lines:
-        ask = _new_to(snapshot, customer, ask)
+        ask = _not_since(snapshot, customer, ask)
     waits = snapshot.live is not None and (customer.lines or ask.cart)
     if ask.list_name in PERSONAL and customer.code >= 0 and not waits:
         picks, whole = from_ready(snapshot, customer.code, ask=ask)
@@ -157,18 +157,25 @@ def picked(state: State, customer: Customer, *, ask: ListQuery) -> tuple[list[Pi
     return picks, "fallback", f"{reason}: {message}"
 
 
-def _new_to(snapshot: Snapshot, customer: Customer, ask: ListQuery) -> ListQuery:
-    """Return the query without what the customer bought, where no ranker knows it: for lists of new products.
+def _not_since(snapshot: Snapshot, customer: Customer, ask: ListQuery) -> ListQuery:
+    """Return the query without what was bought since the scoring, where no ranker knows when it is due."""
+    if snapshot.live is not None or LISTS[ask.list_name].bought == "any":
+        return ask
+    return replace(ask, banned=ask.banned.union(name for name, _ in customer.lines))
 
-    Ready lists are without what was bought before the scoring.
+
+def _new_to(snapshot: Snapshot, customer: Customer, ask: ListQuery) -> ListQuery:
+    """Return the query without what was bought before, where no ranker knows it: for lists of new products.
+
+    Ready lists are without it.
     """
+    history = snapshot.history
     if snapshot.live is not None or LISTS[ask.list_name].bought != "never":
         return ask
-    history, bought = snapshot.history, [name for name, _ in customer.lines]
-    if history is not None and customer.code >= 0:
-        mine = np.unique(history.product[history.rows(customer.code)])
-        bought += snapshot.catalogue.products.names(mine)
-    return replace(ask, banned=ask.banned.union(bought))
+    if history is None or customer.code < 0:
+        return ask
+    mine = np.unique(history.product[history.rows(customer.code)])
+    return replace(ask, banned=ask.banned.union(snapshot.catalogue.products.names(mine)))
 
 
 def _alike(state: State, customer: Customer, ask: ListQuery) -> tuple[list[Pick], Path, str | None] | None:

@@ -302,3 +302,14 @@ def test_a_whole_ready_list_is_answered_without_reading_what_the_customer_bought
     unranked: Any = replace(make_snapshot(), live=None, history=Unread())
     answer = ask(state_of(store, unranked), customer_id="c000003", list="new_for_you", k=5)
     assert answer.answered_from == "ready" and len(answer.products) == 5
+
+
+@pytest.mark.parametrize("name", ["for_you", "buy_again", "new_for_you", "bought_together"])
+def test_without_a_ranker_what_was_just_bought_is_not_shown_until_the_next_scoring(
+    store: Store, name: str
+) -> None:
+    state = state_of(store, replace(make_snapshot(), live=None))
+    bought, *rest = shown(ask(state, customer_id="c000003", list=name, k=4))
+    post(state, order(bought))
+    assert shown(ask(state, customer_id="c000003", list=name, k=3)) == rest
+    assert bought in shown(ask(state, customer_id="c000004", list="popular", k=200))
