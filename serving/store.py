@@ -27,7 +27,9 @@ log = logging.getLogger("recompra.serving")
 UNWRITTEN = (sa.exc.OperationalError, sa.exc.InternalError)
 """Errors of a database that cannot be written: a full disk, a read-only one, a dead server."""
 TRIES = 5
-"""How often missing tables are created, while other processes create them too."""
+"""How often a database that is locked at its very first opening is tried."""
+ALONE = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(7326672)"}
+"""What lets one process at a time create tables, until its transaction ends."""
 TROUBLE_SECONDS = 60.0
 """A failed write is reported for this time, unless one has succeeded since."""
 
@@ -43,8 +45,9 @@ class Store:
         self.engine = engine_of(url, pool_pre_ping=not url.startswith("sqlite"), connect_args=_patience(url))
         finalize(self, self.engine.dispose).atexit = False  # a store that is dropped leaves nothing open
         self._failed_at = -inf
-        if self.engine.dialect.name in TUNED:
-            sa.event.listen(self.engine, "connect", TUNED[self.engine.dialect.name])
+        if (kind := self.engine.dialect.name) not in TUNED:
+            raise SettingsError(f"the store cannot be kept in {kind}", "use SQLite or PostgreSQL")
+        sa.event.listen(self.engine, "connect", TUNED[kind])
 
     @classmethod
     def open(cls, home: Path) -> "Store":
@@ -75,35 +78,22 @@ class Store:
         return empty
 
     def prepare(self) -> None:
-        """Create what is missing; several processes may do so at once."""
-        for _ in range(TRIES - 1):  # another process creates the same tables, then the same first rows
-            with suppress(sa.exc.OperationalError, sa.exc.ProgrammingError, sa.exc.IntegrityError):
+        """Create what is missing; many processes may do so at once, and wait for each other."""
+        for _ in range(TRIES - 1):  # SQLite refuses at once, without waiting, while another enters WAL mode
+            with suppress(sa.exc.OperationalError):
                 return self._prepare()
         self._prepare()
 
     def _prepare(self) -> None:
-        METADATA.create_all(self.engine)
-        self._add_columns()
         with self.engine.begin() as db:
+            db.exec_driver_sql(ALONE[db.dialect.name])
+            METADATA.create_all(db)
+            _add_columns(db)
             if db.execute(sa.select(CLOCK.c.id)).first() is None:
                 db.execute(CLOCK.insert().values(id=1, **dict.fromkeys(TOPICS, 0)))
                 db.execute(SALT.insert().values(salt=os.urandom(32)))
             for topic in TOPICS:  # a topic that an earlier version's clock lacked starts at 0
                 db.execute(CLOCK.update().where(CLOCK.c[topic].is_(None)).values({topic: 0}))
-
-    def _add_columns(self) -> None:
-        """Add columns that an earlier version's database lacks: the schema only grows, by nullable ones."""
-        there = sa.inspect(self.engine)
-        missing = [
-            (table, column)
-            for table in METADATA.sorted_tables
-            for column in table.columns
-            if column.name not in {present["name"] for present in there.get_columns(table.name)}
-        ]
-        with self.engine.begin() as db:
-            for table, column in missing:
-                kind = column.type.compile(self.engine.dialect)
-                db.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
 
     @property
     def driver_error(self) -> type[Exception]:
@@ -220,6 +210,17 @@ class Store:
         query = query.where(EVENTS.c.occurred_at >= moment, EVENTS.c.kind == "order")
         with self.read() as db:
             return [(row[0], row[1], row[2], row[3], row[4]) for row in db.execute(query)]
+
+
+def _add_columns(db: sa.Connection) -> None:
+    """Add columns that an earlier version's database lacks: the schema only grows, by nullable ones."""
+    there = sa.inspect(db)
+    for table in METADATA.sorted_tables:
+        present = {column["name"] for column in there.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in present:
+                kind = column.type.compile(db.dialect)
+                db.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
 
 
 def _move_stock(db: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -11,6 +11,8 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import OperationalError
 from worlds.orders import ODD
 from worlds.snapshot import AS_OF, NOW
@@ -18,7 +20,7 @@ from worlds.snapshot import AS_OF, NOW
 from features.errors import SettingsError
 from serving.entrance import keys
 from serving.online import view as view_module
-from serving.online.tables import Moment
+from serving.online.tables import METADATA, Moment
 from serving.online.view import View
 from serving.persons import rights
 from serving.store import Store
@@ -371,6 +373,7 @@ def test_a_home_on_a_read_only_disk_is_read_as_it_stands(tmp_path: Path, monkeyp
     assert [file.name for file in home.iterdir()] == ["online.db"] and not [*empty.iterdir()]
 
 
+@pytest.mark.usefixtures("database")
 def test_a_new_store_may_be_opened_by_many_at_once(tmp_path: Path) -> None:
     def opened(home: Path) -> bytes:
         start.wait()
@@ -378,7 +381,20 @@ def test_a_new_store_may_be_opened_by_many_at_once(tmp_path: Path) -> None:
             return store.salt()
 
     start = Barrier(8)
-    for turn in range(10):
+    for turn in range(20):
+        home = tmp_path / str(turn)
         with ThreadPoolExecutor(8) as threads:
-            salts = [*threads.map(opened, [tmp_path / str(turn)] * 8)]
+            salts = [*threads.map(opened, [home] * 8)]
         assert len({*salts}) == 1
+        with closing(Store.open(home)) as store:
+            METADATA.drop_all(store.engine)  # the next turn's is new, on a server too
+
+
+class Strange(SQLiteDialect_pysqlite):
+    name, supports_statement_cache = "strange", True
+
+
+def test_a_database_of_another_kind_is_refused_in_words() -> None:
+    registry.register("strange", __name__, Strange.__name__)
+    with pytest.raises(SettingsError, match="cannot be kept in strange. Hint: use SQLite or PostgreSQL"):
+        Store("strange://")
