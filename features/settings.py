@@ -56,7 +56,9 @@ class Economics(Section):
     max_contacts_28d: int = Field(default=4, ge=0)
     """Maximum number of contacts to one customer in 28 days, over all channels."""
     require_consent: bool = True
-    """Contact only where ``email_consent`` is true; in a shop that records no consent, nobody has refused."""
+    """Contact only where ``email_consent`` is true; in a shop that records no consent, nobody has refused.
+
+    Another channel needs its own consent where the shop records it (``sms_consent``), else e-mail's."""
 
 
 class Lists(Section):

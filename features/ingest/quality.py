@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from features.ingest.rows import UNMATCHED
 from features.settings import ListName, Lists
-from features.storage.contracts import SIDE_TABLES
+from features.storage.contracts import SIDE_TABLES, TABLES
 from features.storage.tables import quote
 from features.words import counted
 
@@ -127,7 +127,8 @@ def count(con: duckdb.DuckDBPyConnection, report: Report) -> None:
             _count_lines(con, counts)
         else:
             staged = number(con, f"SELECT count(*) FROM new_{name}")
-            counts.kept = number(con, f"SELECT count(*) FROM (FROM new_{name} EXCEPT FROM old_{name})")
+            brought = f"FROM {name} SEMI JOIN new_{name} USING ({', '.join(TABLES[name].key)})"
+            counts.kept = number(con, f"SELECT count(*) FROM ({brought} EXCEPT FROM old_{name})")
             counts.already_here = staged - counts.kept
         counts.quarantined = sum(counts.reasons.values())
 

@@ -16,6 +16,7 @@ from features.storage.tables import LINE
 DUPLICATE = "exact duplicate of another line of its order"
 UNMATCHED = "return of nothing bought before"
 FUTURE = "ordered_at lies in the future"
+REPEATED = "repeated: a later row is used"
 AHEAD = timedelta(days=1)
 """Tolerance for clocks that differ, and for times read in another zone."""
 CONTENT = (
@@ -187,7 +188,7 @@ def _reject_repeated(con: duckdb.DuckDBPyConnection, table: Table) -> None:
     key, verb = ", ".join(table.key), "is" if len(table.key) == 1 else "are"
     con.execute(f"""
         UPDATE staged_{table.name} AS s
-        SET reason = '{" and ".join(table.key)} {verb} repeated: a later row is used',
+        SET reason = '{" and ".join(table.key)} {verb} {REPEATED}',
             row = {_cells(table)}
         FROM (SELECT source, __row,
                      row_number() OVER (PARTITION BY {key} ORDER BY rowid DESC) AS nth

@@ -11,6 +11,7 @@ import duckdb
 from features import adapters
 from features.errors import InputError, SettingsError, first_line
 from features.ingest import (
+    consents,
     demands,
     erasure,
     orders,
@@ -83,7 +84,7 @@ def ingest(
                 card = {"settings": shop.model_dump(mode="json"), "adapter": report.adapter}
                 card |= {"sources": read, "erased": erased}
                 tell("looking for what is new")
-                _sort_out(con, old, shop, n_erased=report.tables.get("order_lines", Counts()).erased)
+                report.notes += _sort_out(con, old, shop, report=report)
                 if old and not _is_new(con, card, old_card):
                     return _unchanged(con, report, old=old, old_card=old_card)
                 _build(con, folder, old=old, card=card, report=report, tell=tell)
@@ -184,10 +185,17 @@ def _stage(
     return n
 
 
-def _sort_out(con: duckdb.DuckDBPyConnection, old: Path | None, settings: Settings, *, n_erased: int) -> None:
-    """Find what is new and what cannot be used; refuse a first source of which no order line is usable."""
+def _sort_out(
+    con: duckdb.DuckDBPyConnection, old: Path | None, settings: Settings, *, report: Report
+) -> list[str]:
+    """Find what is new and what cannot be used; refuse a first source of which no order line is usable.
+
+    Returns notes on consents.
+    """
+    n_erased = report.tables.get("order_lines", Counts()).erased
     rows.sort_lines(con, old, timezone=settings.timezone)
     rows.sort_side_tables(con, old)
+    notes = consents.settle(con, left_out=settings.map_of("customers").where_reason)
     rows.refuse(con, old)
     if not old and not number(con, "SELECT count(*) FROM new_lines"):
         sql = (
@@ -200,6 +208,7 @@ def _sort_out(con: duckdb.DuckDBPyConnection, old: Path | None, settings: Settin
         if len(why) == 1 and n_erased:
             hint = "they stay out: bring orders of others, or name another RECOMPRA_HOME"
         raise InputError(f"no order line can be used ({message})", hint)
+    return notes
 
 
 def _is_new(con: duckdb.DuckDBPyConnection, card: Card, old_card: Card) -> bool:

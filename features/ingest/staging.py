@@ -65,7 +65,8 @@ class Opened:
 def create(con: duckdb.DuckDBPyConnection) -> None:
     """Create empty tables ``staged_<table>``: source, __row, our columns, reason, row (JSON, if refused).
 
-    And ``uncounted``: the sources of order lines without product_id or quantity.
+    And ``uncounted``: the sources of order lines without product_id or quantity; and ``spoken``: the consents
+    of which a source has a column.
     """
     for table in TABLES.values():
         columns = ", ".join(f"{column.name} {contracts.SQL_TYPE[column.kind]}" for column in table.columns)
@@ -74,6 +75,7 @@ def create(con: duckdb.DuckDBPyConnection) -> None:
             f"(source VARCHAR, __row BIGINT, {columns}, reason VARCHAR, row VARCHAR)"
         )
     con.execute("CREATE TABLE uncounted (source VARCHAR)")
+    con.execute("CREATE TABLE spoken (source VARCHAR, name VARCHAR)")
 
 
 def stage(
@@ -97,6 +99,8 @@ def stage(
     missing = {cell.column.name for cell in cells if cell.type == "NULL"}
     if source.table == "order_lines" and missing & {"product_id", "quantity"}:
         con.execute(f"INSERT INTO uncounted VALUES ({quote(source.label)})")
+    for name in {*contracts.CONSENTS} & {cell.column.name for cell in cells} - missing:
+        con.execute("INSERT INTO spoken VALUES (?, ?)", [source.label, name])
     _make_whole(opened, cells)
     n = _refuse_wrong_types(opened, cells)
     odd = advice.thousands(con, relation, table=opened.table, numbers=_of_words(cells, "number"))
@@ -111,7 +115,7 @@ def _select(opened: Opened, cells: list[Cell], settings: Settings) -> str:
     raw = ", ".join(f"{quote(name)}: {_name(name)}" for name in opened.columns)
     mapped = ", ".join(f"{cell.sql} AS __{cell.column.name}" for cell in cells)
     typed = ", ".join(f"{_typed(cell, settings)} AS {cell.column.name}" for cell in cells)
-    names = ", ".join(cell.column.name for cell in cells)
+    names = ", ".join(_kept(cell) for cell in cells)
     ours = f"({opened.map.where}) IS TRUE" if opened.map.where else "true"
     return f"""
         SELECT __row, {names}, reason,
@@ -130,6 +134,14 @@ def _typed(cell: Cell, settings: Settings) -> str:
     return f"CASE WHEN {cell.blank} THEN {cell.column.default} ELSE {value} END"
 
 
+def _kept(cell: Cell) -> str:
+    """Return SQL of a value as it is stored: a consent that cannot be read counts as a refusal."""
+    name = cell.column.name
+    if name not in contracts.CONSENTS:
+        return name
+    return f"CASE WHEN {name} IS NULL AND NOT {cell.blank} THEN false ELSE {name} END AS {name}"
+
+
 def _verdict(opened: Opened, cells: list[Cell]) -> str:
     """Return a CASE that names the first thing wrong with a row, or NULL."""
     cases = [("NOT __ours", opened.map.where_reason)]
@@ -144,7 +156,7 @@ def _verdict(opened: Opened, cells: list[Cell]) -> str:
         elif column.filled:
             cases.append((f"{name} IS NULL", f"{name} is missing"))
         if column.kind == "id" and cell.type == "VARCHAR":
-            cases += _of_ids(name)
+            cases += unusable_ids(name)
         if column.kind == "number":
             astray = f"{name} is out of range ({column.low:,.0f} to {column.high:,.0f})"
             low = f"{name} is negative" if column.low == 0 else astray
@@ -173,7 +185,7 @@ def _make_whole(opened: Opened, cells: list[Cell]) -> None:
             opened.con.execute(f"UPDATE {staged} SET {value} WHERE source = {label} AND {kinds[0]}")
 
 
-def _of_ids(name: str) -> list[tuple[str, str]]:
+def unusable_ids(name: str) -> list[tuple[str, str]]:
     """Return the conditions that make a text unusable as an id: the service could not be asked for it."""
     longest = contracts.LONGEST_ID
     return [
@@ -251,7 +263,8 @@ def _refuse_wrong_types(opened: Opened, cells: list[Cell]) -> int:
     table, label = opened.table.name, opened.source.label
     typed = [cell for cell in cells if cell.column.kind not in UNTYPED and cell.type != "NULL"]
     counts = "".join(
-        f", count(*) FILTER ({cell.misread}), count({cell.column.name}), "
+        f", count(*) FILTER ({cell.misread}), "
+        f"count({cell.column.name}) FILTER (({cell.misread}) IS NOT TRUE), "
         f"min_by(row, __row) FILTER ({cell.misread})"
         for cell in typed
     )

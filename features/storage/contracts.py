@@ -174,6 +174,7 @@ SIDE_TABLES = (
     ),
 )
 TABLES = {table.name: table for table in (ORDER_LINES, *SIDE_TABLES)}
+CONSENTS = tuple(c.name for c in TABLES["customers"].columns if c.name.endswith("_consent"))
 
 
 def local_time(timezone: str) -> str:

@@ -16,6 +16,7 @@ from features.storage.tables import quote
 from features.window import day_number, local_day, naive_utc, shift_days
 from models.decisions.economics import margin_if_stays
 from models.policy.actions import CHANNELS, EVENTS, NAMES
+from models.policy.rules import NO
 from models.policy.standing import NOT_RECORDED, Standing, draw_held_out
 from models.policy.subjects import People
 
@@ -102,11 +103,20 @@ def _put(column: Column, customers: Vocabulary, *, ids: Any, values: Any) -> Non
 
 
 def _consents(shop: "Shop", customers: Vocabulary) -> NDArray[np.int8]:
+    """Read consent by channel; of a channel whose consents are recorded, one not given is a refusal.
+
+    Only where nobody's is recorded does a channel follow e-mail's (see ``rules.channel_consent``).
+    """
+    required = shop.settings.economics.require_consent
     consents = np.full((len(customers), len(CHANNELS)), NOT_RECORDED, np.int8)
     columns = {row[0] for row in shop.con.raw_sql("DESCRIBE customers").fetchall()}
     for at, channel in enumerate(CHANNELS):
         if f"{channel}_consent" in columns:
             given = shop.con.raw_sql(_CONSENT.format(column=f"{channel}_consent")).fetchnumpy()
+            recorded = (given["consent"] != NOT_RECORDED).any()
+            if channel != "email" and required and recorded:
+                given["consent"] = np.where(given["consent"] == NOT_RECORDED, NO, given["consent"])
+                consents[:, at] = NO
             _put(consents[:, at], customers, ids=given["customer_id"], values=given["consent"])
     return consents
 

@@ -9,7 +9,7 @@ import pytest
 from worlds import orders
 
 from features.arrays.history import Vocabulary
-from features.settings import PRODUCT_GROUPS, ProductGroup
+from features.settings import PRODUCT_GROUPS, Economics, ProductGroup
 from features.shop import Shop
 from features.window import day_number, parse_cutoff
 from models.decisions.reading import days_since_birthday, group_days, read_people, read_standing, with_scores
@@ -240,11 +240,18 @@ def test_what_was_bought_today_without_a_record_of_delivery_arrived_today(shop: 
     assert noon.since[3, EVENTS.index("delivery")] == 0
 
 
-def test_consent_is_read_by_channel(standing: Standing) -> None:
-    email, sms, push = (
-        standing.consent[:, CHANNELS.index(name)].tolist() for name in ("email", "sms", "push")
-    )
-    assert (email, sms, push) == ([1, 0, -1, -1, -1], [0, 1, -1, -1, -1], [-1] * 5)
+def consents(standing: Standing) -> tuple[list[int], ...]:
+    return tuple(standing.consent[:, CHANNELS.index(name)].tolist() for name in ("email", "sms", "push"))
+
+
+def test_consent_is_read_by_channel_and_one_not_given_is_refused_where_others_are(standing: Standing) -> None:
+    assert consents(standing) == ([1, 0, -1, -1, -1], [0, 1, 0, 0, 0], [-1] * 5)
+
+
+def test_where_consent_is_not_required_one_that_nobody_recorded_is_no_refusal(tmp_path: Path) -> None:
+    shop = make_shop(tmp_path)
+    shop.settings = shop.settings.model_copy(update={"economics": Economics(require_consent=False)})
+    assert consents(read_standing(shop, CUTOFF, customers=WHO))[1] == [0, 1, -1, -1, -1]
 
 
 def test_a_shop_that_knows_some_consents_records_consent(shop: Shop) -> None:
