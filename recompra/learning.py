@@ -88,6 +88,9 @@ def _tell_all(rolled: "Rolling") -> None:
                 console().print(board)
     for day, reason in rolled.left_out.items():
         typer.echo(f"{day}: left out: {reason}")
+    for day, models in rolled.not_learnt.items():
+        for name, reason in models.items():
+            typer.echo(f"{day}: {name}: not learnt: {reason}")
 
 
 def experiment(

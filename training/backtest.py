@@ -88,6 +88,7 @@ class Backtest:
             self.not_learnt[name] = str(error)
         else:
             self.models.append(model)
+        holdout.forget()
 
     def _lists(self) -> ReadyLists:
         name = list_makers()[0]

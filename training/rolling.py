@@ -5,12 +5,12 @@ one horizon apart, so that no two windows share a day.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -24,29 +24,39 @@ from training.measures.samples import Evaluation, Sample
 from training.progress import Steps
 
 POOLED = "pooled"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Rolling:
-    """Backtests by the day of their cutoff, newest first, and why others could not be made."""
+    """What was measured by the day of the cutoff, newest first, and why the rest was not."""
 
-    tests: dict[date, Backtest]
+    measured: dict[date, list[Evaluation]]
     left_out: dict[date, str]
+    not_learnt: dict[date, dict[str, str]]
+    """Models that could not learn, with the reason."""
+
+    def take(self, day: date, tested: Backtest) -> None:
+        """Add what one backtest measured; its models and predictions, gigabytes in all, are let go."""
+        self.measured[day] = tested.evaluations
+        if tested.not_learnt:
+            self.not_learnt[day] = tested.not_learnt
+        if tested.why_not:
+            self.left_out[day] = tested.why_not
 
     @cached_property
     def pooled(self) -> list[Evaluation]:
         """Each model's evaluation over the customers of all cutoffs together."""
         parts: dict[str, list[Evaluation]] = {}
-        for test in self.tests.values():
-            for evaluation in test.evaluations:
+        for evaluations in self.measured.values():
+            for evaluation in evaluations:
                 parts.setdefault(evaluation.model, []).append(evaluation)
-        return [pool(evaluations) for evaluations in parts.values()]
+        return [pool(part) for part in parts.values()]
 
     @property
     def evaluations(self) -> dict[str, list[Evaluation]]:
         """The evaluations by the day of their cutoff, and the pooled one under ``pooled``."""
-        by_day = {day.isoformat(): test.evaluations for day, test in self.tests.items()}
-        return by_day | {POOLED: self.pooled}
+        return _dated(self.measured) | {POOLED: self.pooled}
 
     def write(self, out: Path) -> None:
         """Write ``rolling.json``: every figure of every method, by cutoff and pooled."""
@@ -54,7 +64,7 @@ class Rolling:
             name: {each.model: each.facts() for each in evaluations}
             for name, evaluations in self.evaluations.items()
         }
-        figures["left_out"] = {day.isoformat(): why for day, why in self.left_out.items()}
+        figures |= {"left_out": _dated(self.left_out), "not_learnt": _dated(self.not_learnt)}
         with replacing(out / "rolling.json") as path:
             path.write_text(json.dumps(figures, indent=1, allow_nan=False), encoding="utf-8")
 
@@ -73,33 +83,28 @@ def rolling(
     """Backtest at ``cutoff`` and at the ``n_cutoffs - 1`` before it, one horizon apart.
 
     The files of each are in ``out/<day>``, all figures together in ``out/rolling.json``. Cutoffs with too
-    little before them are left out, with the reason; raises ``SettingsError`` if none is left.
+    little before or after them are left out, with the reason; raises ``SettingsError`` if no files were
+    written.
     """
-    tests: dict[date, Backtest] = {}
-    left_out: dict[date, RecompraError] = {}
+    result = Rolling({}, {}, {})
+    failed: list[RecompraError] = []
     shop = Shop(home)
     for moment in moments_before(shop, cutoff, horizon_days=horizon_days, n=n_cutoffs):
         day = local_day(moment, shop.timezone)
+        asked: dict[str, Any] = {"cutoff": moment.isoformat(), "horizon_days": horizon_days, "only": only}
         try:
-            tested = backtest(
-                home,
-                out / day.isoformat(),
-                cutoff=moment.isoformat(),
-                horizon_days=horizon_days,
-                only=only,
-                k=k,
-                steps=steps,
-            )
+            result.take(day, backtest(home, out / day.isoformat(), k=k, steps=steps, **asked))
         except RecompraError as error:
-            left_out[day] = error
-        else:
-            tests[day] = tested
-    if not tests:
-        newest = next(iter(left_out.values()))
-        raise SettingsError(f"no cutoff could be tested: {newest.message}", newest.hint)
-    result = Rolling(tests, {day: str(error) for day, error in left_out.items()})
+            failed.append(error)
+            result.left_out[day] = str(error)
+    if not result.measured:
+        raise SettingsError(f"no cutoff could be tested: {failed[0].message}", failed[0].hint)
     result.write(out)
     return result
+
+
+def _dated(by_day: Mapping[date, T]) -> dict[str, T]:
+    return {day.isoformat(): value for day, value in by_day.items()}
 
 
 def moments_before(shop: Shop, cutoff: str, *, horizon_days: int, n: int) -> list[datetime]:

@@ -30,7 +30,7 @@ def rolled(home: Path, fake_models: None, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_cutoffs_lie_one_horizon_apart_and_no_window_shares_a_day(rolled) -> None:
-    assert list(rolled[1].tests) == [date(2024, 6, 1), date(2024, 5, 4), date(2024, 4, 6)]
+    assert list(rolled[1].measured) == [date(2024, 6, 1), date(2024, 5, 4), date(2024, 4, 6)]
 
 
 def test_each_cutoff_says_what_a_backtest_of_its_own_says(rolled, home: Path, tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_every_cutoff_keeps_the_hour_that_was_asked_for(home: Path, tmp_path: Pa
 
 def test_the_file_holds_every_cutoff_and_all_together(rolled) -> None:
     said = json.loads((rolled[0] / "rolling.json").read_text(encoding="utf-8"))
-    assert set(said) == {"2024-06-01", "2024-05-04", "2024-04-06", POOLED, "left_out"}
+    assert set(said) == {"2024-06-01", "2024-05-04", "2024-04-06", POOLED, "left_out", "not_learnt"}
     assert set(said[POOLED]) == set(said["2024-06-01"])
 
 
@@ -78,3 +78,24 @@ def test_a_cutoff_before_the_first_order_is_left_out_with_its_reason(home: Path,
 def test_no_cutoff_at_all_is_an_error_in_words(home: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no cutoff could be tested"):
         rolling(home, tmp_path, cutoff="2020-01-01", horizon_days=28, n_cutoffs=2)
+
+
+def test_a_window_that_is_not_over_is_left_out_with_its_reason(home: Path, tmp_path: Path) -> None:
+    found = rolling(home, tmp_path, cutoff="2024-07-10", horizon_days=28, n_cutoffs=2)
+    newest, before = found.measured
+    assert (found.measured[newest], [*found.left_out]) == ([], [newest])
+    assert "the horizon ends on 2024-08-07" in found.left_out[newest] and found.measured[before]
+    assert (tmp_path / newest.isoformat() / "customers.parquet").exists()
+    said = json.loads((tmp_path / "rolling.json").read_text(encoding="utf-8"))
+    assert said["left_out"] == {newest.isoformat(): found.left_out[newest]}
+
+
+def test_models_that_could_not_learn_are_named_with_the_reason(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fakes.FakeChurn, "fit", classmethod(fakes.cannot_learn))
+    found = rolling(home, tmp_path, cutoff="2024-06-01", horizon_days=28, n_cutoffs=2)
+    reason = {"churn": "churn has too little to learn from. Hint: wait"}
+    assert found.not_learnt == {date(2024, 6, 1): reason, date(2024, 5, 4): reason}
+    said = json.loads((tmp_path / "rolling.json").read_text(encoding="utf-8"))
+    assert said["not_learnt"] == {"2024-06-01": reason, "2024-05-04": reason}
