@@ -58,7 +58,8 @@ class Economics(Section):
     require_consent: bool = True
     """Contact only where ``email_consent`` is true; in a shop that records no consent, nobody has refused.
 
-    Another channel needs its own consent where the shop records it (``sms_consent``), else e-mail's."""
+    Another channel needs its own consent where the shop records it (``sms_consent``), else e-mail's.
+    """
 
 
 class Lists(Section):
