@@ -8,7 +8,7 @@ reader that has seen counter ``n`` has seen every row numbered up to ``n``, whic
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from math import inf
 from pathlib import Path
@@ -20,16 +20,12 @@ from weakref import finalize
 import sqlalchemy as sa
 
 from features.errors import SettingsError, first_line
-from features.storage.database import check_takes_writes, engine_of, is_missing, online_url, to_read
+from features.storage.database import alone, check_takes_writes, engine_of, is_missing, online_url, to_read
 from serving.online.tables import CLOCK, CONTACTS, DECISIONS, ERASURES, EVENTS, METADATA, SALT, STOCK, TOPICS
 
 log = logging.getLogger("recompra.serving")
 UNWRITTEN = (sa.exc.OperationalError, sa.exc.InternalError)
 """Errors of a database that cannot be written: a full disk, a read-only one, a dead server."""
-TRIES = 5
-"""How often a database that is locked at its very first opening is tried."""
-ALONE = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(7326672)"}
-"""What lets one process at a time create tables, until its transaction ends."""
 TROUBLE_SECONDS = 60.0
 """A failed write is reported for this time, unless one has succeeded since."""
 
@@ -79,14 +75,7 @@ class Store:
 
     def prepare(self) -> None:
         """Create what is missing; many processes may do so at once, and wait for each other."""
-        for _ in range(TRIES - 1):  # SQLite refuses at once, without waiting, while another enters WAL mode
-            with suppress(sa.exc.OperationalError):
-                return self._prepare()
-        self._prepare()
-
-    def _prepare(self) -> None:
-        with self.engine.begin() as db:
-            db.exec_driver_sql(ALONE[db.dialect.name])
+        with alone(self.engine) as db:
             METADATA.create_all(db)
             _add_columns(db)
             if db.execute(sa.select(CLOCK.c.id)).first() is None:

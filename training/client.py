@@ -11,6 +11,7 @@ from typing import Any
 
 from features.errors import RecompraError, first_line
 from features.storage.database import sqlite_file, sqlite_url
+from features.storage.files import locked
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -38,15 +39,20 @@ def _opened(uri: str) -> Any:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     if (database := sqlite_file(uri)) and not database.is_file():
-        _make(database)
+        database.parent.mkdir(parents=True, exist_ok=True)
+        with locked(database.with_name(f"{database.name}.lock")):
+            if not database.is_file():
+                _make(database)
     return MlflowClient(uri, uri)
 
 
 def _make(database: Path) -> None:
-    """Let MLflow create its database atomically: it would refuse a half-made one forever."""
+    """Let MLflow create its database atomically: it would refuse a half-made one forever.
+
+    The caller holds its lock, so what earlier attempts left belongs to nobody.
+    """
     from mlflow import MlflowClient
 
-    database.parent.mkdir(parents=True, exist_ok=True)
     for left in database.parent.glob(f".{database.name}.*"):
         shutil.rmtree(left)
     with TemporaryDirectory(prefix=f".{database.name}.", dir=database.parent) as folder:

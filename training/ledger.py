@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from features.storage.database import engine_of, is_missing, online_url, to_read
+from features.storage.database import alone, engine_of, is_missing, online_url, to_read
 
 METADATA = sa.MetaData()
 LEDGER = sa.Table(
@@ -45,9 +45,7 @@ class Ledger:
 
     @cached_property
     def _engine(self) -> sa.Engine:
-        engine = engine_of(to_read(self.url), poolclass=sa.NullPool)
-        METADATA.create_all(engine)
-        return engine
+        return _opened(self.url)
 
     def succeed(self, name: str, version: int, *, now: datetime, reason: str) -> None:
         """Record that ``version`` serves from ``now`` on, and that its predecessor served until then.
@@ -57,7 +55,7 @@ class Ledger:
         moment = now.astimezone(UTC).replace(tzinfo=None)
         current = (LEDGER.c.name == name) & LEDGER.c.until_at.is_(None)
         row = {"name": name, "version": version, "from_at": moment, "reason": reason}
-        with self._engine.begin() as con:
+        with alone(self._engine) as con:  # of two at once, the second sees what the first recorded
             if con.execute(sa.select(LEDGER.c.version).where(current)).scalar() == version:
                 return
             con.execute(LEDGER.update().where(current).values(until_at=moment))
@@ -89,3 +87,12 @@ class Ledger:
             line = line[: line.index(entry.version)] if entry.version in line else line
             line.append(entry.version)
         return line[-2] if len(line) > 1 else None
+
+
+def _opened(url: str) -> sa.Engine:
+    """Open the ledger's database, and create its table if it is missing and can be."""
+    engine = engine_of(readable := to_read(url), poolclass=sa.NullPool)
+    if readable == url:
+        with alone(engine) as db:
+            METADATA.create_all(db)
+    return engine

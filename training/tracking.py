@@ -125,11 +125,12 @@ class Tracking:
                 self._client.set_terminated(run.info.run_id, "KILLED")
 
     def _reconcile(self, now: datetime) -> None:
-        current = {entry.name: entry.version for entry in self.ledger.history() if entry.until_at is None}
-        for model in registered(self._client):
-            version = int(model.aliases.get(CHAMPION, 0))
-            if version and current.get(model.name) != version:
-                self.ledger.succeed(model.name, version, now=now, reason="found in the registry")
+        with self._changing():
+            current = {entry.name: entry.version for entry in self.ledger.history() if entry.until_at is None}
+            for model in registered(self._client):
+                version = int(model.aliases.get(CHAMPION, 0))
+                if version and current.get(model.name) != version:
+                    self.ledger.succeed(model.name, version, now=now, reason="found in the registry")
 
     @contextmanager
     def run(self, name: str, tags: Mapping[str, str]) -> Iterator[Run]:
@@ -166,8 +167,18 @@ class Tracking:
 
     def promote(self, name: str, version: int, *, now: datetime, reason: str) -> Version:
         """Make ``version`` the champion from ``now`` on; the ledger records when and why."""
-        for url in (self.uri, self.ledger.url):  # both or none
+        with self._changing():
+            return self._promote(name, version, now=now, reason=reason)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Let one process at a time change champions, in registry and ledger: both or none."""
+        for url in (self.uri, self.ledger.url):
             check_takes_writes(url)
+        with locked(self.home / "champions.lock"):
+            yield
+
+    def _promote(self, name: str, version: int, *, now: datetime, reason: str) -> Version:
         chosen = self.version(name, version)
         self._client.set_registered_model_alias(name, CHAMPION, str(version))
         if CHALLENGER in chosen.aliases:
@@ -177,12 +188,13 @@ class Tracking:
 
     def rollback(self, name: str, *, now: datetime, reason: str = "") -> Version:
         """Restore the version that the champion replaced; raise ``NotFound`` if there was none."""
-        current = self.champion(name)
-        target = self.ledger.before_champion(name)
-        if current is None or target is None:
-            raise NotFound(f"{name} has no earlier champion to go back to", self._versions_hint(name))
-        why = f"rollback from v{current.version}" + (f": {reason}" if reason else "")
-        return self.promote(name, target, now=now, reason=why)
+        with self._changing():
+            current = self.champion(name)
+            target = self.ledger.before_champion(name)
+            if current is None or target is None:
+                raise NotFound(f"{name} has no earlier champion to go back to", self._versions_hint(name))
+            why = f"rollback from v{current.version}" + (f": {reason}" if reason else "")
+            return self._promote(name, target, now=now, reason=why)
 
     def names(self) -> list[str]:
         """Return every model of ours that is registered."""

@@ -1,13 +1,19 @@
 """A database by URL: one way to open it, for a shop's tables and for the online store."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.errors import ArtefactError, SettingsError
+from features.storage.files import locked
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+ALONE = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(7326672)"}
+"""What lets one transaction at a time pass, until it ends."""
 
 
 def sqlite_url(file: Path, **asked: str) -> str:
@@ -91,3 +97,18 @@ def engine_of(url: str, **options: Any) -> "sa.Engine":
     except ImportError as error:
         hint = "pip install 'recompra[postgres]'" if "psycopg" in str(error) else "install its driver"
         raise SettingsError(f"no driver for {scheme}: {error}", hint) from error
+
+
+@contextmanager
+def alone(engine: "sa.Engine") -> Iterator["sa.Connection"]:
+    """Open a transaction that one process at a time is in, to create tables or to change what was read.
+
+    For an SQLite file the others wait outside, at a lock file beside it: entering WAL mode, at the very first
+    opening, SQLite would refuse whoever waits inside.
+    """
+    file = sqlite_file(engine.url.render_as_string(hide_password=False))
+    with locked(file.with_name(f"{file.name}.lock")) if file else nullcontext(), engine.begin() as db:
+        if file:
+            db.exec_driver_sql("PRAGMA journal_mode=WAL")
+        db.exec_driver_sql(ALONE[db.dialect.name])
+        yield db

@@ -7,14 +7,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError, Thread
 
 import pytest
 import sqlalchemy as sa
 
 from features.errors import Busy, NotFound, RecompraError, SettingsError
+from features.storage.database import sqlite_url
 from models.registry import MODELS
+from training import client
 from training.client import OneLineErrors
 from training.tracking import Tracking
 
@@ -71,6 +76,25 @@ def test_promotion_moves_the_alias_and_writes_the_ledger(tracking, name, tmp_pat
     assert [entry[1:] for entry in tracking.ledger.history(name)] == [
         (1, datetime(2024, 5, 1), None, "first version")
     ]
+
+
+def test_of_two_promotions_at_once_registry_and_ledger_name_the_same(
+    tracking, name, tmp_path, monkeypatch
+) -> None:
+    def recorded_late(*version: object, **when: object) -> None:
+        other.start()
+        other.join(0.5)  # long enough to overtake, if nothing holds it
+        record(*version, **when)
+
+    registered(tracking, name, tmp_path, 2)
+    first, second = Tracking(tracking.home), Tracking(tracking.home)
+    record = first.ledger.succeed
+    other = Thread(target=second.promote, args=(name, 2), kwargs={"now": NOW, "reason": "better"})
+    monkeypatch.setattr(first.ledger, "succeed", recorded_late)
+    first.promote(name, 1, now=NOW, reason="first version")
+    other.join()
+    current = [entry.version for entry in tracking.ledger.history(name) if entry.until_at is None]
+    assert current == [tracking.champion(name).version]
 
 
 def test_rolling_back_is_one_call(tracking, name, tmp_path) -> None:
@@ -181,7 +205,21 @@ def test_a_registry_whose_making_was_cut_short_is_made_at_the_next_try(tmp_path)
         sa.event.remove(sa.Engine, "after_cursor_execute", cut)
     (tmp_path / ".mlflow.db.left").mkdir()  # as a killed one leaves
     assert Tracking(tmp_path)._experiment
-    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db", "mlflow.db.lock"]
+
+
+def test_a_registry_that_two_homes_share_is_made_once(tmp_path, monkeypatch) -> None:
+    def made_together(database: Path) -> None:
+        made.append(database)
+        with suppress(BrokenBarrierError):
+            both.wait(1)
+        make(database)
+
+    made, both, make = [], Barrier(2), client._make
+    monkeypatch.setattr(client, "_make", made_together)
+    with ThreadPoolExecutor(2) as threads:
+        assert len([*threads.map(client.client_of, [sqlite_url(tmp_path / "shared.db")] * 2)]) == 2
+    assert made == [tmp_path / "shared.db"]
 
 
 def test_a_registry_is_made_without_chatter(tmp_path) -> None:
