@@ -70,7 +70,8 @@ class Columns:
 
     def rows(self, at: slice) -> Iterator[dict[str, Value]]:
         """Return rows as dictionaries, in order."""
-        for values in zip(*self.shown(at), strict=True):
+        columns = self.shown(at)
+        for values in zip(*columns, strict=True) if columns else ((),) * len(self.numbers[at]):
             yield dict(zip(self.order, values, strict=True))
 
     def shown(self, at: "slice | Longs") -> list[list[Value]]:

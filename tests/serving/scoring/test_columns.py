@@ -67,3 +67,9 @@ def test_who_has_no_word_is_among_none_of_them(columns: Columns) -> None:
 def test_pages_that_were_let_go_are_read_again(columns: Columns) -> None:
     columns.release_pages()
     assert tuple(columns.row(0).values()) == ROWS[0]
+
+
+def test_without_columns_there_is_a_row_for_each_customer_all_the_same() -> None:
+    nothing = Columns.of(pd.DataFrame(index=["ann", "bob", "cem"]))
+    assert [*nothing.rows(slice(1, None))] == [{}, {}]
+    assert nothing.row(0) == nothing.row(9) == {}
