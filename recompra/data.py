@@ -1,5 +1,6 @@
 """Data in, and the rights of persons over it: ingest, features, erase, export."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -26,10 +27,12 @@ def ingest(
     from models.policy.actions import check_actions
     from serving.persons.rights import Forgotten
 
+    def gone(ids: Sequence[str]) -> Mapping[str, str]:  # asked while nobody else writes the warehouse
+        return Forgotten.of(home()).among(ids)
+
     with Console(stderr=True).status("reading") as status:
-        gone, tell = Forgotten.of(home()).among, status.update
         read = partial(run, source, home(), adapter=adapter, settings=settings, fresh=fresh)
-        report = read(forgotten=gone, now=now(), tell=tell, check=check_actions)
+        report = read(forgotten=gone, now=now(), tell=status.update, check=check_actions)
     console().print(render(report))
 
 

@@ -24,7 +24,7 @@ from serving.registry import Registry, versions_of
 from serving.scoring.build import Build
 from serving.scoring.folder import load, write
 from serving.scoring.kept import in_words, outdated, whole
-from serving.state import BUSY, Pointer
+from serving.state import BUSY, Pointer, moving
 from serving.watching import drift
 from serving.watching.orphan import end_with, with_last_words
 
@@ -62,9 +62,10 @@ def score(home: Path, as_of: datetime | None = None, *, now: datetime | None = N
         load(building)  # what cannot be read back is not put in service
         _settle(building)
         os.replace(building, home / "lists" / stamp)
-        _check_champions(registry, versions)
-        Pointer(stamp, cutoff.isoformat(), versions).move(home)
-        _tidy(home)
+        with moving(home):
+            _check_champions(registry, versions)
+            Pointer(stamp, cutoff.isoformat(), versions).move(home)
+            _tidy(home)
     log.info("in service: %s, by %s", stamp, in_words(versions))
     return stamp
 

@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
@@ -12,7 +13,7 @@ import numpy as np
 
 from features.arrays.dtypes import Bools, Doubles
 from features.errors import ArtefactError, NotFound
-from features.storage.files import replacing
+from features.storage.files import locked, replacing
 from serving.online.view import View
 from serving.persons.marks import ErasedCustomers
 from serving.scoring.folder import write_durably
@@ -50,10 +51,17 @@ class Pointer:
             raise ArtefactError(f"{POINTER} cannot be read ({error})", "run `recompra score`") from error
 
     def move(self, home: Path) -> None:
-        """Replace the previous pointer by this one, atomically."""
+        """Replace the previous pointer by this one, atomically; the caller is ``moving`` it."""
         card = {"lists": self.stamp, "as_of": self.as_of, "models": dict(self.models)}
         write_card(home / POINTER, card)
         _note(home, card)
+
+
+@contextmanager
+def moving(home: Path) -> Iterator[None]:
+    """Let one process at a time move the pointer, or remove what another might move it to."""
+    with locked(home / "serving.lock"):
+        yield
 
 
 def _note(home: Path, card: Mapping[str, object]) -> None:

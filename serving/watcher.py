@@ -24,7 +24,7 @@ from serving.online.view import DEAD
 from serving.persons import erasure
 from serving.registry import Registry, versions_of
 from serving.scoring.kept import way_back
-from serving.state import BUSY, REFUSED, REGISTRY, Pointer, write_card
+from serving.state import BUSY, REFUSED, REGISTRY, Pointer, moving, write_card
 from serving.store import Store
 from serving.watching.logs import set_up
 
@@ -76,11 +76,12 @@ class Watcher:
 
     def _go_back(self, wanted: dict[str, str], pointer: Pointer) -> bool:
         """Serve a retained scoring of those versions at once; return whether no new one is needed."""
-        kept = way_back(self.home, wanted, served=pointer.models)
-        if kept is None:
-            return False
-        log.info("the champions are now %s: going back to %s at once", wanted, kept.stamp)
-        kept.move(self.home)
+        with moving(self.home):
+            kept = way_back(self.home, wanted, served=pointer.models)
+            if kept is None:
+                return False
+            log.info("the champions are now %s: going back to %s at once", wanted, kept.stamp)
+            kept.move(self.home)
         return kept.as_of == pointer.as_of and kept.models == wanted
 
     def _sweep(self) -> None:

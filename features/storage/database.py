@@ -107,7 +107,8 @@ def alone(engine: "sa.Engine") -> Iterator["sa.Connection"]:
     opening, SQLite would refuse whoever waits inside.
     """
     file = sqlite_file(engine.url.render_as_string(hide_password=False))
-    with locked(file.with_name(f"{file.name}.lock")) if file else nullcontext(), engine.begin() as db:
+    waiting = locked(file.with_name(f"{file.name}.lock")) if file and file.parent.is_dir() else nullcontext()
+    with waiting, engine.begin() as db:
         if file:
             db.exec_driver_sql("PRAGMA journal_mode=WAL")
         db.exec_driver_sql(ALONE[db.dialect.name])

@@ -30,7 +30,7 @@ from serving.persons.held import online
 from serving.persons.remains import Search, search
 from serving.persons.rights import Forgotten, digest_of, forget, scrub
 from serving.scoring.kept import whole
-from serving.state import Pointer, write_card
+from serving.state import Pointer, moving, write_card
 from serving.store import Store
 from serving.watching.orphan import end_with, with_last_words
 
@@ -173,32 +173,38 @@ def _sweep_scorings(home: Path, forgotten: Forgotten, done: SweptFiles) -> None:
     """Remove the scorings that contain erased customers, after replacing the one in service."""
     from serving import score
 
+    stale: list[Path] = []
     for left in _tries():
         try:
-            stale = holding(whole(home), forgotten)
-            serving = _in_service(home)
-            if serving is not None and serving.stamp in {path.name for path in stale}:
-                done.scored_anew = score.score(home, datetime.fromisoformat(serving.as_of))
+            stale, serving = holding(whole(home), forgotten), _in_service(home)
+            if serving in stale:
+                done.scored_anew = score.score(home, datetime.fromisoformat(Pointer.read(home).as_of))
             with score.locked(home):  # also removes what an interrupted scoring left
-                _remove(stale, done)
+                if _remove({*stale, *holding(whole(home), forgotten)}, home, done):
+                    return
         except Busy:
             if left:
                 continue
             raise
         except Exception as error:  # whatever a model raises, older scorings are removed all the same
-            _remove([path for path in stale if serving is None or path.name != serving.stamp], done)
+            _remove({*stale}, home, done)
             message = f"the scoring in service could not be replaced: {error}"
             raise ArtefactError(message, "fix the cause, then erase again") from error
-        if not holding(whole(home), forgotten):
-            return
 
 
-def _remove(scorings: Sequence[Path], done: SweptFiles) -> None:
-    """Remove scorings; those that the new scoring has retired are gone already."""
-    for path in scorings:
-        if path.is_dir():
-            shutil.rmtree(path)
-        done.scorings_removed.append(path.name)
+def _remove(scorings: set[Path], home: Path, done: SweptFiles) -> bool:
+    """Remove scorings, save the one in service; return whether none of them is.
+
+    Those that a new scoring has retired are gone already.
+    """
+    with moving(home):  # the watcher may have gone back to one of them
+        serving = _in_service(home)
+        for path in sorted(scorings - {serving}):
+            if path.is_dir():
+                shutil.rmtree(path)
+            if path.name not in done.scorings_removed:
+                done.scorings_removed.append(path.name)
+    return serving not in scorings
 
 
 def holding(scorings: Sequence[Path], forgotten: Forgotten) -> list[Path]:
@@ -211,7 +217,17 @@ def holding(scorings: Sequence[Path], forgotten: Forgotten) -> list[Path]:
 
 
 def _named(scoring: Path) -> set[str]:
-    """Return every customer whom a scoring names, in its arrays or in its tables."""
+    """Return every customer whom a scoring names; none once another command has removed it."""
+    try:
+        return _read_names(scoring)
+    except Exception:  # whatever is raised of a file that is gone
+        if scoring.exists():
+            raise
+        return set()
+
+
+def _read_names(scoring: Path) -> set[str]:
+    """Return the customers in a scoring's arrays and tables."""
     import duckdb
 
     from features.storage.tables import literal
@@ -227,9 +243,9 @@ def _named(scoring: Path) -> set[str]:
     return named
 
 
-def _in_service(home: Path) -> Pointer | None:
+def _in_service(home: Path) -> Path | None:
     try:
-        return Pointer.read(home)
+        return home / "lists" / Pointer.read(home).stamp
     except NotFound:
         return None
 

@@ -6,12 +6,14 @@ that could be anything (``17``) is only searched where customer ids occur, and t
 
 import csv
 import mmap
+import os
 import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISREG
 
 import numpy as np
 
@@ -38,18 +40,25 @@ class Search:
 
 
 def search(home: Path, customer_id: str) -> Search:
-    """Search every file of a home for an id; hard links of one file are read once."""
+    """Search every file of a home for an id; hard links of one file are read once.
+
+    Other commands may be at work: a file that goes meanwhile holds nothing.
+    """
     done = Search(everywhere=len(customer_id) >= SPELT_OUT and not customer_id.isdigit())
     seen: set[tuple[int, int]] = set()
-    for path in sorted(home.rglob("*")):
-        if path.is_symlink() or not path.is_file():
-            continue
-        about = path.stat()
-        if (about.st_dev, about.st_ino) in seen:
-            continue
+    for path in sorted(Path(folder) / name for folder, _, names in os.walk(home) for name in names):
+        try:
+            about = path.lstat()
+            if not S_ISREG(about.st_mode) or (about.st_dev, about.st_ino) in seen:
+                continue
+            counts = _reader(path)(path, customer_id, done.everywhere)
+        except Exception:  # whatever the reader of its kind raises
+            if path.exists():
+                raise
+            continue  # another command's temporary file, or a version it removed
         seen.add((about.st_dev, about.st_ino))
         done.n_files, done.n_bytes = done.n_files + 1, done.n_bytes + about.st_size
-        for where, n in _reader(path)(path, customer_id, done.everywhere).items():
+        for where, n in counts.items():
             if n:
                 done.found[f"{path.relative_to(home)}{where}"] = n
     return done

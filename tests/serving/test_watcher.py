@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from worlds.snapshot import NOW, make_home, make_snapshot
 
-from features.errors import NotFound
+from features.errors import Busy, NotFound
+from features.storage.files import locked
 from serving import score, state, watcher
 from serving.state import Pointer, refusal, registry_trouble, write_card
 from serving.watcher import Watcher
@@ -235,6 +236,19 @@ def test_a_registry_that_is_away_changes_nothing(
     looking.look()
     assert registry_trouble(tmp_path) == ""
     assert runs == []  # nor does one without champions
+
+
+def test_while_a_scoring_is_gone_back_to_nobody_else_moves_or_removes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[Any]
+) -> None:
+    def looked_for(home: Path, *_: object, **__: object) -> None:
+        with pytest.raises(Busy), locked(home / "serving.lock", Busy("it is moved", "wait")):
+            pass
+
+    make_home(tmp_path)
+    monkeypatch.setattr(watcher, "way_back", looked_for)
+    assert watching(tmp_path, monkeypatch, {"cross_sell": "2"}).look()
+    assert len(runs) == 1
 
 
 def test_a_scoring_is_given_up_when_its_champions_are_put_back(

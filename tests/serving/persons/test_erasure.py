@@ -4,7 +4,8 @@ import json
 import re
 import shutil
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ from worlds.champions import registry_of
 from worlds.fakes import FakeChurn, FakeConfig
 from worlds.orders import ODD, contacts, make_home, order_lines
 
+import recompra.data
 from features.errors import CannotLearn, NotFound
-from features.ingest import ingest
+from features.ingest import ingest, remote
 from serving import score
 from serving.online.tables import DECISIONS
-from serving.persons import erasure, rights
+from serving.persons import erasure, remains, rights
 from serving.persons.erasure import Certificate, SweptFiles, as_text, erase, sweep
 from serving.persons.held import online
 from serving.persons.remains import Search, search
@@ -131,6 +133,60 @@ def test_they_stay_gone_through_ingest_and_scoring_and_what_comes_back_by_hand_g
         assert search(home, WHO).found
         assert sweep(home, store).warehouse
     assert search(home, WHO).found == {}
+
+
+def test_who_is_erased_while_a_source_is_fetched_is_not_brought_back_by_it(
+    home: Path, shop_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def fetched(source: str, *_: object, **__: object) -> Iterator[Path]:
+        assert erase(home, WHO, now=MOMENT).clean
+        yield Path(source)
+
+    monkeypatch.setattr(remote, "at_hand", fetched)
+    monkeypatch.setenv("RECOMPRA_HOME", str(home))
+    recompra.data.ingest(str(shop_home.parent / "source"), fresh=True)
+    assert search(home, WHO).found == {}
+    assert search(home, "customer-c04").found
+
+
+def test_a_scoring_that_the_watcher_went_back_to_meanwhile_is_replaced_before_it_goes(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scored_and_back(*asked: Any) -> str:
+        stamp = scored(*asked)
+        if backs:
+            backs.pop().move(home)
+        return stamp
+
+    backs, scored = [Pointer.read(home)], score.score
+    monkeypatch.setattr(score, "score", scored_and_back)
+    made = erase(home, WHO, now=MOMENT)
+    assert made.clean, as_text(made)
+    assert load(home / "lists" / Pointer.read(home).stamp).customer("customer-c04") >= 0
+
+
+def test_a_file_that_goes_while_it_is_searched_holds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_late(path: Path) -> Any:
+        reader = reader_of(path)
+        path.unlink()
+        return reader
+
+    reader_of = remains._reader
+    for name in ("a.txt", "b.csv", "c.npy", "d.parquet"):
+        (tmp_path / name).write_text(WHO)
+    with closing(sqlite3.connect(tmp_path / "e.db")) as db:
+        db.execute("CREATE TABLE t (customer_id)")
+    monkeypatch.setattr(remains, "_reader", read_late)
+    assert search(tmp_path, WHO) == Search()
+
+
+def test_a_file_that_cannot_be_searched_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "c.npy").write_text(WHO)
+    with pytest.raises(ValueError, match="pickle"):
+        search(tmp_path, WHO)
 
 
 def test_the_watcher_cleans_the_files_after_an_erasure_by_http(
