@@ -17,16 +17,12 @@ from features.errors import ArtefactError, InputError
 from features.ingest import publish, quality
 from features.ingest.publish import LINES, parquet
 from features.ingest.quality import QUALITY, Report, number
+from features.ingest.refused import FILE, OF_CUSTOMERS, whose
 from features.ingest.rows import RETURN_LINES
-from features.settings import Settings
-from features.storage.contracts import SIDE_TABLES, TABLES
-from features.storage.tables import quote
+from features.storage.contracts import SIDE_TABLES
 
 Forgotten = Callable[[Sequence[str]], Mapping[str, str]]
 """Takes ids; returns those whose customers asked to be forgotten, each with the digest it is stored as."""
-OF_CUSTOMERS = [name for name, table in TABLES.items() if "customer_id" in {c.name for c in table.columns}]
-AS_READ = "regexp_replace(trim({}), '^(-?[0-9]+)[.]0$', '\\1')"
-"""An id as ingest reads it."""
 
 
 def nobody(_: Sequence[str]) -> Mapping[str, str]:
@@ -119,33 +115,15 @@ def _held(con: duckdb.DuckDBPyConnection, versions: Sequence[Path], forgotten: F
     """Return the forgotten customers of whom any version holds a row, in quarantine or elsewhere."""
     held: dict[str, str] = {}
     for version in versions:
-        _define_named(con, version)
         for file in _tables(version):
-            column = _column(con, file)
-            if column == "customer_id":
+            if file.name == FILE:
+                rows = f"SELECT DISTINCT unnest({whose(version)}) FROM {parquet(file)}"
+            elif _column(con, file) == "customer_id":
                 rows = f"SELECT DISTINCT customer_id FROM {parquet(file)} WHERE customer_id IS NOT NULL"
-            elif column == "row":
-                rows = f"SELECT DISTINCT unnest(named(row)) FROM {parquet(file)}"
             else:
                 continue
             held |= forgotten(_texts(con, rows))
     return held
-
-
-def _define_named(con: duckdb.DuckDBPyConnection, version: Path) -> None:
-    """Define the macro ``named(row)``: the customer ids that a quarantined row may hold.
-
-    They are under our name of the column or the source's; where neither is present, any value may be one.
-    """
-    settings, _ = Settings.stored(publish.read_card(version)["settings"])
-    names = {settings.map_of(table).columns.get("customer_id", "customer_id") for table in TABLES}
-    paths = [quote('$."{}"'.format(name.replace('"', '\\"'))) for name in sorted(names)]
-    cells = ", ".join(f"json_extract_string(row, {path})" for path in paths)
-    con.execute(f"""
-        CREATE OR REPLACE MACRO named(row) AS list_transform(list_filter(
-          CASE WHEN len(list_filter([{cells}], lambda x: x IS NOT NULL)) > 0 THEN [{cells}]
-               ELSE json_extract_string(row, '$.*') END, lambda x: x IS NOT NULL),
-          lambda x: {AS_READ.format("x")})""")
 
 
 def _take_out(con: duckdb.DuckDBPyConnection, version: Path, target: Path) -> dict[str, int]:
@@ -153,11 +131,12 @@ def _take_out(con: duckdb.DuckDBPyConnection, version: Path, target: Path) -> di
 
     With ``target`` the version itself, its files are replaced in place.
     """
-    _define_named(con, version)
     con.execute(f"CREATE OR REPLACE TABLE gone_orders AS {_orders(parquet(version / LINES, '*/*.parquet'))}")
     n_erased: Counter[str] = Counter()
     for file in _tables(version):
         place, condition = target / file.relative_to(version), _condition(_column(con, file))
+        if file.name == FILE:
+            condition = f"list_has_any({whose(version)}, (SELECT list(customer_id) FROM gone))"
         n = number(con, f"SELECT count(*) FROM {parquet(file)} WHERE {condition}")
         if n:
             n_erased[LINES if LINES in file.parts else file.stem] += n
@@ -216,8 +195,6 @@ def _tables(version: Path) -> list[Path]:
 def _column(con: duckdb.DuckDBPyConnection, file: Path) -> str:
     """Return the column that says whose rows a file holds; empty if they belong to no customer."""
     names = {row[0] for row in con.execute(f"DESCRIBE FROM {parquet(file)}").fetchall()}
-    if file.stem == "quarantine":
-        return "row"
     return next((name for name in ("customer_id", "order_id") if name in names), "")
 
 
@@ -226,7 +203,6 @@ def _condition(column: str) -> str:
     return {
         "customer_id": "customer_id IN (SELECT customer_id FROM gone)",
         "order_id": "order_id IN (SELECT order_id FROM gone_orders)",
-        "row": "list_has_any(named(row), (SELECT list(customer_id) FROM gone))",
         "": "false",
     }[column]
 

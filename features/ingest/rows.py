@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from features.ingest import refused
 from features.ingest.publish import known_lines, parquet
 from features.storage.contracts import MADE_UP_ORDER, MONEY, ORDER_LINES, SIDE_TABLES, Table, local_time
 from features.storage.tables import LINE
@@ -81,9 +82,9 @@ def sort_lines(con: duckdb.DuckDBPyConnection, old: Path | None, *, timezone: st
     con.execute(f"CREATE TABLE all_returns AS FROM ({before}) UNION ALL FROM new_returns")
     con.execute(f"""
         CREATE TABLE rejected AS
-        SELECT 'order_lines' AS "table", source, __row AS row_number, reason, row
+        SELECT 'order_lines' AS "table", source, __row AS row_number, reason, row, customer_id
         FROM staged_order_lines WHERE reason IS NOT NULL UNION ALL
-        SELECT 'order_lines', source, __row, '{DUPLICATE}', {_json("judged")}
+        SELECT 'order_lines', source, __row, '{DUPLICATE}', {_json("judged")}, customer_id
         FROM judged WHERE fate = 'duplicate'""")
 
 
@@ -110,7 +111,9 @@ def refuse(con: duckdb.DuckDBPyConnection, old: Path | None) -> None:
     A row refused before, in whatever file, is not written twice; one that lay in the future and no longer
     does is dropped. Unmatched returns are not in here.
     """
-    before = parquet(old / "quarantine.parquet") if old else "(FROM rejected LIMIT 0)"
+    before = "(FROM rejected LIMIT 0)"
+    if old:  # an older warehouse did not store whose a row is
+        before = f"({before} UNION ALL BY NAME FROM {parquet(old / refused.FILE)})"
     if con.execute(f"SELECT 1 FROM {before} WHERE reason = '{FUTURE}' LIMIT 1").fetchall():
         usable = f"SELECT {_cells(ORDER_LINES)} FROM staged_order_lines AS s WHERE reason IS NULL"
         before = f"(FROM {before} WHERE reason <> '{FUTURE}' OR row NOT IN ({usable}))"
@@ -130,7 +133,7 @@ def quarantine(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(f"""
         CREATE TABLE unmatched AS
         SELECT 'order_lines' AS "table", source, __row AS row_number, '{UNMATCHED}' AS reason,
-               {_json("r")} AS row, line_id
+               {_json("r")} AS row, customer_id, line_id
         FROM all_returns r ANTI JOIN links ON r.line_id = links.return_id""")
     con.execute("""
         CREATE VIEW quarantine AS
@@ -194,8 +197,9 @@ def _reject_repeated(con: duckdb.DuckDBPyConnection, table: Table) -> None:
                      row_number() OVER (PARTITION BY {key} ORDER BY rowid DESC) AS nth
               FROM staged_{table.name} WHERE reason IS NULL) AS n
         WHERE s.source = n.source AND s.__row = n.__row AND n.nth > 1""")
+    whose = "customer_id" if "customer_id" in {column.name for column in table.columns} else "NULL"
     con.execute(f"""
-        INSERT INTO rejected SELECT '{table.name}', source, __row, reason, row
+        INSERT INTO rejected SELECT '{table.name}', source, __row, reason, row, {whose}
         FROM staged_{table.name} WHERE reason IS NOT NULL""")
 
 

@@ -44,7 +44,7 @@ def online(store: Store, customer_id: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def _warehouse(home: Path, customer_id: str) -> dict[str, Any]:
-    from features.ingest.erasure import AS_READ
+    from features.ingest.refused import whose as whose_row
     from features.storage.tables import SCHEMAS, literal
     from features.storage.warehouse import TABLES, Warehouse
 
@@ -55,8 +55,7 @@ def _warehouse(home: Path, customer_id: str) -> dict[str, Any]:
     named = [name for name in TABLES if "customer_id" in SCHEMAS.get(name, ())]
     whose = dict.fromkeys(["order_lines", "return_lines", *named], "customer_id = $id")
     whose["deliveries"] = "order_id IN (SELECT order_id FROM order_lines WHERE customer_id = $id)"
-    cells = f"list_transform(json_extract_string(row, '$.*'), lambda x: {AS_READ.format('x')})"
-    whose["quarantine"] = f"list_contains({cells}, $id)"
+    whose["quarantine"] = f"list_contains({whose_row(warehouse.folder)}, $id)"
     held = {}
     for table, condition in whose.items():
         rows = con.raw_sql(f"SELECT * FROM {table} WHERE {condition}", parameters={"id": customer_id})

@@ -87,6 +87,7 @@ def _parquet(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
             if everywhere or name == "row":  # rows in quarantine are JSON
                 condition = f"regexp_matches(CAST({quoted} AS VARCHAR), $id)"
                 wanted = _word(customer_id) if everywhere else f'"{re.escape(customer_id)}"'
+                condition += "" if everywhere else _of_unknown(names)
             elif _of_customers(name):
                 condition, wanted = f"{quoted} = $id", customer_id
             else:
@@ -94,6 +95,14 @@ def _parquet(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:
             sql = f"SELECT count(*) FROM {rows} WHERE {condition}"
             counts[f" column {name}"] = int(con.execute(sql, {"id": wanted}).fetchall()[0][0])
     return counts
+
+
+def _of_unknown(names: list[str]) -> str:
+    """Return SQL that leaves out rows in quarantine whose customer is known, and those of nobody."""
+    from features.ingest.refused import OF_PERSONS
+
+    known = " AND customer_id IS NULL" if "customer_id" in names else ""
+    return known + (f" AND {OF_PERSONS}" if "table" in names else "")
 
 
 def _array(path: Path, customer_id: str, everywhere: bool) -> dict[str, int]:

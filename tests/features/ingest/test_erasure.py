@@ -15,6 +15,7 @@ from worlds.orders import contacts, order_lines, products
 from features.errors import InputError
 from features.ingest import erasure, ingest
 from features.ingest.erasure import erase
+from features.ingest.refused import whose
 from features.storage.warehouse import Warehouse
 
 WHO, DIGEST = "c03", "3f9a"
@@ -276,12 +277,68 @@ def test_nobodys_lines_stay_where_somebodys_go(tmp_path: Path) -> None:
     assert Warehouse(home).facts.n_lines_without_customer == lines["customer_id"].isna().sum() > 0
 
 
-def test_a_quarantined_row_is_of_whom_its_column_names_and_without_one_of_any_value(made: Path) -> None:
-    rows = ['{"customer_id": " c03 ", "note": "z"}', '{"who": "3.0", "n": null, "note": "z"}']
-    with duckdb.connect() as con:
-        erasure._define_named(con, (made / "warehouse").resolve())
-        named = [con.execute("SELECT named(?)", [row]).fetchall()[0][0] for row in rows]
-    assert named == [["c03"], ["3", "z"]]
+@pytest.mark.parametrize(
+    ("row", "ids"),
+    [
+        ('{"customer_id": " c03 ", "note": "z"}', ["c03"]),
+        ('{"who": "3.0", "n": null, "note": "z"}', ["3", "z"]),
+    ],
+)
+def test_a_row_whose_id_is_not_stored_is_of_whom_its_column_names_or_of_any_value(made, row, ids) -> None:
+    sql = f"SELECT {whose((made / 'warehouse').resolve())}"
+    sql += ' FROM (SELECT $table AS "table", $row AS row, $id AS customer_id)'
+    for table, customer_id, found in (
+        ("surveys", None, ids),
+        ("surveys", "7.0", ["7.0", "7"]),
+        ("products", None, []),
+    ):
+        given = {"table": table, "row": row, "id": customer_id}
+        assert duckdb.execute(sql, given).fetchall() == [(found,)]
+
+
+def by_address(folder: Path) -> Path:
+    """Write a shop whose ids are an expression: rows in quarantine name their customer as the export does."""
+    folder.mkdir()
+    (folder / "recompra.toml").write_text(
+        "[tables.order_lines.columns]\ncustomer_id = 'lower(\"E-mail\")'\nordered_at = 'at'\n"
+        "[tables.products.columns]\nproduct_id = 'sku'\n"
+    )
+    (folder / "order_lines.csv").write_text(
+        "E-mail,at,quantity\nAnn@X.com,2024-01-01,1\nAnn@X.com,2024-01-02,0\nANN@X.com,never,1\n"
+        "17,2024-01-01,1\n17,never,1\nben@x.com,2024-01-01,1\nben@x.com,2024-01-02,0\nben@x.com,never,17\n"
+        "cat@x.com,2024-01-05,1\n"
+    )
+    (folder / "products.csv").write_text("sku,list_price\n17,much\nq,1\nr,2\n")
+    return folder
+
+
+def refused_of(home: Path) -> list[tuple[str, str]]:
+    table = f"'{home}/warehouse/quarantine.parquet'"
+    rows = duckdb.sql(f"SELECT row, reason FROM {table} ORDER BY row_number").fetchall()
+    return [(json.loads(row).get("E-mail", "a product"), reason.split(" ")[0]) for row, reason in rows]
+
+
+@pytest.mark.parametrize(("who", "n"), [("ann@x.com", 2), ("17", 1)])
+def test_a_row_in_quarantine_goes_with_the_customer_whom_ingest_read_in_it(tmp_path, who, n) -> None:
+    home = tmp_path / "home"
+    ingest(by_address(tmp_path / "s"), home)
+    before = refused_of(home)
+    assert erase(home, lambda ids: {name: "d" for name in ids if name == who}).rows["quarantine"] == n
+    assert refused_of(home) == [row for row in before if row[0].lower() != who]
+
+
+def test_rows_an_older_warehouse_keeps_in_quarantine_stay_beside_new_ones(tmp_path: Path) -> None:
+    home, source = tmp_path / "home", by_address(tmp_path / "s")
+    ingest(source, home)
+    file = home / "warehouse" / "quarantine.parquet"
+    pq.write_table(pq.read_table(file).drop_columns(["customer_id"]), file)
+    (source / "order_lines_2.csv").write_text(
+        "E-mail,at,quantity\ndan@x.com,never,1\ncat@x.com,2024-02-01,1\n"
+    )
+    before = refused_of(home)
+    ingest(source / "order_lines_2.csv", home, settings=source / "recompra.toml")
+    assert sorted(refused_of(home)) == sorted([*before, ("dan@x.com", "ordered_at")])
+    assert pq.read_table(file)["customer_id"].to_pylist().count("dan@x.com") == 1
 
 
 def test_every_warehouse_has_a_salt_of_its_own() -> None:

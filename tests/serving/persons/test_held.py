@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ from worlds.orders import order_lines
 from worlds.snapshot import GAIN, make_home, make_snapshot, with_known
 
 from models.policy.actions import EVENTS
+from serving.persons.erasure import as_text, erase
 from serving.persons.held import export
 from serving.scoring.snapshot import Snapshot
 
 WHO = "c000003"
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +59,18 @@ def test_an_export_holds_the_rows_of_every_table_as_ingest_reads_them(tmp_path: 
     assert {row["order_id"] for row in held["deliveries"]} == set(mine["order_id"])
     reasons = [row["reason"] for row in held["quarantine"]]
     assert reasons.count("ordered_at is missing") == 2
+
+
+def test_of_a_number_that_other_rows_hold_too_nobody_elses_row_is_told_or_taken(tmp_path: Path) -> None:
+    lines = order_lines(3).assign(customer_id=lambda d: d["customer_id"].replace("c00", "17"))
+    theirs = lines[lines["customer_id"] == "c01"].head(2)
+    wrong = theirs.assign(product_id=["17", "p01"], quantity=[0, 17], unit_price=[1, -1])
+    mine = lines[lines["customer_id"] == "17"].head(1).assign(quantity=0)
+    catalogue = pd.DataFrame({"product_id": ["17", "p01", "p02"], "list_price": [-1, 2, 3]})
+    home = make_warehouse(tmp_path, pd.concat([lines, wrong, mine], ignore_index=True), products=catalogue)
+    refused = export(home, "17")["warehouse"]["quarantine"]
+    assert [(row["customer_id"], row["reason"]) for row in refused] == [("17", "quantity is 0")]
+    made = erase(home, "17", now=NOW)
+    assert made.clean, as_text(made)
+    assert made.files.warehouse["quarantine"] == 1
+    assert len(export(home, "c01")["warehouse"]["quarantine"]) == 2
